@@ -1,0 +1,233 @@
+"""Losses: each value with its derivative beside it, and the head that joins one to an output.
+
+Convention, the same for all: the loss of a row is the **sum** over its outputs, the loss of a
+batch the **mean** over its rows. (PyTorch's ``MSELoss`` takes the mean over the outputs too, so
+its gradient is smaller by the number of outputs.) Shapes: a, y, z (batch, outputs).
+
+A `Head` is the pair of an output activation and a loss, resolved once before training. It gives
+the loss of every row and delta = dL/dz from the last pre-activations. The canonical pairs have
+their own stable formulas, finite for every finite z; all other pairs follow the chain rule.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xpnet.activations import ACTIVATIONS, Activation
+from xpnet.errors import InputError
+from xpnet.types import Array, Namespace
+
+_SMALLEST = 1e-37  # keeps log() finite in float32 without touching any usual probability
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss and its derivative; make one of your own and pass it in place of a name.
+
+    Attributes
+    ----------
+    name : str
+    value : callable
+        ``value(xp, a, y)`` gives the loss of each row, (batch,).
+    derivative : callable
+        ``derivative(xp, a, y)`` gives dL/da of each row's own loss, (batch, outputs).
+    outputs : tuple of str or None
+        The output activations whose range the loss is defined on; None for any.
+    """
+
+    name: str
+    value: Callable[[Namespace, Array, Array], Array]
+    derivative: Callable[[Namespace, Array, Array], Array]
+    outputs: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"Loss({self.name!r})"
+
+
+def _squared_error(xp: Namespace, a: Array, y: Array) -> Array:
+    return xp.sum((a - y) * (a - y), axis=1)
+
+
+def _squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return 2.0 * (a - y)
+
+
+def _half_squared_error(xp: Namespace, a: Array, y: Array) -> Array:
+    return 0.5 * xp.sum((a - y) * (a - y), axis=1)
+
+
+def _half_squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return a - y
+
+
+def _absolute_error(xp: Namespace, a: Array, y: Array) -> Array:
+    return xp.sum(xp.abs(a - y), axis=1)
+
+
+def _absolute_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return xp.astype(a > y, a.dtype) - xp.astype(a < y, a.dtype)  # 0 at the kink
+
+
+def huber(threshold: float = 1.0) -> Loss:
+    """Squared error (with the factor 1/2) up to a threshold, then linear. Huber, 1964."""
+    if not threshold > 0.0:
+        raise InputError(f"huber: threshold {threshold} must be above 0")
+
+    def value(xp: Namespace, a: Array, y: Array) -> Array:
+        distance = xp.abs(a - y)
+        inside = xp.minimum(distance, threshold)
+        return xp.sum(inside * (distance - 0.5 * inside), axis=1)
+
+    def derivative(xp: Namespace, a: Array, y: Array) -> Array:
+        return xp.maximum(xp.minimum(a - y, threshold), -threshold)
+
+    return Loss("huber", value, derivative)
+
+
+def _binary_cross_entropy(xp: Namespace, a: Array, y: Array) -> Array:
+    log_a, log_b = xp.log(xp.maximum(a, _SMALLEST)), xp.log(xp.maximum(1.0 - a, _SMALLEST))
+    return -xp.sum(y * log_a + (1.0 - y) * log_b, axis=1)
+
+
+def _binary_cross_entropy_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return (a - y) / xp.maximum(a * (1.0 - a), _SMALLEST)
+
+
+def _categorical_cross_entropy(xp: Namespace, a: Array, y: Array) -> Array:
+    return -xp.sum(y * xp.log(xp.maximum(a, _SMALLEST)), axis=1)
+
+
+def _categorical_cross_entropy_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return -y / xp.maximum(a, _SMALLEST)
+
+
+def _poisson(xp: Namespace, a: Array, y: Array) -> Array:
+    """Negative log likelihood without log(y!), which does not depend on the prediction."""
+    return xp.sum(a - y * xp.log(xp.maximum(a, _SMALLEST)), axis=1)
+
+
+def _poisson_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return 1.0 - y / xp.maximum(a, _SMALLEST)
+
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss("squared_error", _squared_error, _squared_error_derivative),
+        Loss("half_squared_error", _half_squared_error, _half_squared_error_derivative),
+        Loss(
+            "binary_cross_entropy",
+            _binary_cross_entropy,
+            _binary_cross_entropy_derivative,
+            outputs=("sigmoid",),
+        ),
+        Loss(
+            "categorical_cross_entropy",
+            _categorical_cross_entropy,
+            _categorical_cross_entropy_derivative,
+            outputs=("softmax",),
+        ),
+        Loss("absolute_error", _absolute_error, _absolute_error_derivative),
+        huber(),
+        Loss("poisson", _poisson, _poisson_derivative, outputs=("exp", "softplus")),
+    )
+}
+
+DEFAULT_LOSS = {
+    "sigmoid": "binary_cross_entropy",
+    "softmax": "categorical_cross_entropy",
+    "exp": "poisson",
+}  # every other output: squared_error
+
+
+@dataclass(frozen=True)
+class Head:
+    """An output activation and a loss as one: loss per row and delta, both from z.
+
+    Attributes
+    ----------
+    output : Activation
+    loss : Loss
+    value_and_delta : callable
+        ``value_and_delta(xp, z, y)`` gives the loss of each row, (batch,), and its derivative
+        with respect to z, (batch, outputs). One function, since both share their exponentials.
+    """
+
+    output: Activation
+    loss: Loss
+    value_and_delta: Callable[[Namespace, Array, Array], tuple[Array, Array]]
+
+
+def _sigmoid_binary_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+    """L = max(z, 0) - z y + log(1 + exp(-|z|)), dL/dz = sigmoid(z) - y."""
+    e = xp.exp(-xp.abs(z))
+    positive = xp.maximum(z, 0.0)
+    value = positive - z * y + xp.log1p(e)
+    sigmoid = xp.exp(xp.minimum(z, 0.0)) / (1.0 + e)
+    return xp.sum(value, axis=1), sigmoid - y
+
+
+def _softmax_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+    """L = log(sum exp(z)) sum(y) - sum(y z), dL/dz = softmax(z) sum(y) - y; sum(y) is 1."""
+    z = z - xp.max(z, axis=1, keepdims=True)
+    e = xp.exp(z)
+    total = xp.sum(e, axis=1, keepdims=True)
+    return xp.sum(y * (xp.log(total) - z), axis=1), e / total - y
+
+
+def _exp_poisson(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+    """L = exp(z) - y z, dL/dz = exp(z) - y."""
+    a = ACTIVATIONS["exp"].forward(xp, z)
+    return xp.sum(a - y * z, axis=1), a - y
+
+
+def _identity_half_squared_error(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+    """L = (z - y)² / 2, dL/dz = z - y."""
+    delta = z - y
+    return 0.5 * xp.sum(delta * delta, axis=1), delta
+
+
+CANONICAL = {
+    ("sigmoid", "binary_cross_entropy"): _sigmoid_binary_cross_entropy,
+    ("softmax", "categorical_cross_entropy"): _softmax_cross_entropy,
+    ("exp", "poisson"): _exp_poisson,
+    ("identity", "half_squared_error"): _identity_half_squared_error,
+}
+
+
+def _by_chain_rule(
+    output: Activation, loss: Loss
+) -> Callable[[Namespace, Array, Array], tuple[Array, Array]]:
+    def value_and_delta(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+        a = output.forward(xp, z)
+        return loss.value(xp, a, y), output.backward(xp, loss.derivative(xp, a, y), z, a)
+
+    return value_and_delta
+
+
+def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
+    """Return the loss by name, or the usual one for an output activation.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or a loss that is not defined on the range of this output.
+    """
+    name = DEFAULT_LOSS.get(output.name, "squared_error") if loss == "auto" else loss
+    if isinstance(name, str) and name not in LOSSES:
+        raise InputError(f"loss {name!r} is not known; use one of {', '.join(LOSSES)}")
+    found = LOSSES[name] if isinstance(name, str) else name
+    if found.outputs is not None and output.name not in found.outputs:
+        allowed = " or ".join(repr(each) for each in found.outputs)
+        raise InputError(
+            f"loss {found.name!r} needs output={allowed}, and this network's output is "
+            f"{output.name!r}; change the output or use loss='squared_error'"
+        )
+    return found
+
+
+def head(output: Activation, loss: str | Loss = "auto") -> Head:
+    """Join an output activation and a loss; see `resolve_loss` for what is refused."""
+    found = resolve_loss(output, loss)
+    built_in = ACTIVATIONS.get(output.name) is output and LOSSES.get(found.name) is found
+    canonical = CANONICAL.get((output.name, found.name)) if built_in else None
+    return Head(output, found, canonical or _by_chain_rule(output, found))

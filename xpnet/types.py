@@ -1,0 +1,9 @@
+"""Names for what the Array API leaves open: any conforming array, any conforming namespace."""
+
+from typing import Any, TypeAlias
+
+Array: TypeAlias = Any
+"""An array of any library that follows the Array API standard."""
+
+Namespace: TypeAlias = Any
+"""The module of functions that goes with such arrays (``numpy``, ``array_api_compat.cupy``, ...)."""
