@@ -33,6 +33,7 @@ _DAMAGED = "the file is damaged: take a copy of it, or save it again"
 
 Arrays = dict[str, NDArray[Any]]
 PathLike = str | os.PathLike[str]
+Refuse = Callable[..., NoReturn]
 
 
 def write_container(
@@ -70,7 +71,8 @@ def write_container(
 def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, Any], Arrays]:
     """Read a file of `kind`, of a format version up to `newest`: its fields and its tensors.
 
-    The tensors are read-only and share the memory of the file's bytes.
+    The fields are those given to `write_container` and "library", the version that wrote them. The
+    tensors are read-only and share the memory of the file's bytes.
 
     Raises
     ------
@@ -85,14 +87,15 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
     tensors = _tensors(header, body, refuse)
     found = fields.pop("sha256", None)
     if found != _digest(fields, tensors):
-        refuse("checksum (SHA-256)", "does not match the contents", _DAMAGED)
+        refuse("checksum (SHA-256)", "does not match the contents")
+    del fields["format"], fields["format_version"]
     return fields, tensors
 
 
-def refusal(path: PathLike) -> Callable[..., NoReturn]:
+def refusal(path: PathLike, usual_remedy: str = _DAMAGED) -> Refuse:
     """Return the function that raises the `FileError` for a field of this file."""
 
-    def refuse(field: str, problem: str, remedy: str = _DAMAGED) -> NoReturn:
+    def refuse(field: str, problem: str, remedy: str = usual_remedy) -> NoReturn:
         raise FileError(f"{os.fspath(path)}: {field}: {problem}; {remedy}.")
 
     return refuse
@@ -125,7 +128,7 @@ def _digest(fields: Mapping[str, Any], tensors: Arrays) -> str:
     return digest.hexdigest()
 
 
-def _read_bytes(path: PathLike, refuse: Callable[..., NoReturn]) -> bytes:
+def _read_bytes(path: PathLike, refuse: Refuse) -> bytes:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
@@ -141,7 +144,7 @@ def _read_bytes(path: PathLike, refuse: Callable[..., NoReturn]) -> bytes:
         refuse("file", f"cannot be read: {reason}", "correct the path or its permissions")
 
 
-def _split(data: bytes, refuse: Callable[..., NoReturn]) -> tuple[dict[str, Any], memoryview]:
+def _split(data: bytes, refuse: Refuse) -> tuple[dict[str, Any], memoryview]:
     """Part the file into header and tensor bytes, both within its length."""
     if len(data) < 8:
         refuse("length", f"{len(data)} bytes are too few for a safetensors file")
@@ -156,7 +159,7 @@ def _split(data: bytes, refuse: Callable[..., NoReturn]) -> tuple[dict[str, Any]
     return header, memoryview(data)[8 + size :]
 
 
-def _parse(text: bytes | str, field: str, refuse: Callable[..., NoReturn]) -> dict[str, Any]:
+def _parse(text: bytes | str, field: str, refuse: Refuse) -> dict[str, Any]:
     """Parse a JSON object strictly: no key twice, no NaN, UTF-8."""
     try:
         if isinstance(text, bytes):
@@ -185,7 +188,7 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a number")
 
 
-def _fields(metadata: object, refuse: Callable[..., NoReturn]) -> dict[str, Any]:
+def _fields(metadata: object, refuse: Refuse) -> dict[str, Any]:
     if not isinstance(metadata, dict) or not isinstance(metadata.get("xpnet"), str):
         refuse(
             "metadata field 'xpnet'",
@@ -198,10 +201,9 @@ def _fields(metadata: object, refuse: Callable[..., NoReturn]) -> dict[str, Any]
     return _parse(metadata["xpnet"], "metadata field 'xpnet'", refuse)
 
 
-def _check_kind_and_version(
-    fields: dict[str, Any], kind: str, newest: int, refuse: Callable[..., NoReturn]
-) -> None:
-    found, version, library = (fields.get(k) for k in ("format", "format_version", "library"))
+def _check_kind_and_version(fields: dict[str, Any], kind: str, newest: int, refuse: Refuse) -> None:
+    found, version = fields.get("format"), fields.get("format_version")
+    library = fields.get("library")
     if found != f"xpnet {kind}":
         refuse("format", f"is {shown(found)}, not 'xpnet {kind}'", f"name a {kind} file")
     if type(version) is not int or version < 1:
@@ -217,7 +219,7 @@ def _check_kind_and_version(
         )
 
 
-def _tensors(header: dict[str, Any], body: memoryview, refuse: Callable[..., NoReturn]) -> Arrays:
+def _tensors(header: dict[str, Any], body: memoryview, refuse: Refuse) -> Arrays:
     """Return the tensors of a header whose offsets must cover `body` without gap or overlap."""
     entries = [(_entry(name, entry, refuse), name) for name, entry in header.items()]
     position, tensors = 0, {}
@@ -234,7 +236,7 @@ def _tensors(header: dict[str, Any], body: memoryview, refuse: Callable[..., NoR
 
 
 def _entry(
-    name: str, entry: object, refuse: Callable[..., NoReturn]
+    name: str, entry: object, refuse: Refuse
 ) -> tuple[int, int, np.dtype[Any], tuple[int, ...]]:
     """Return begin, end, type and shape of one tensor, which agree with one another."""
     field = f"tensor {shown(name)}"

@@ -1,0 +1,234 @@
+"""Model files, version 1: what a network is, what its inputs went through, how it was trained.
+
+    fields   architecture   MLP.config()
+             preprocessing  Preprocessing.to_dict(): columns with their types, classes; or null
+             training       a summary of the training; or null
+    tensors  weights.0, biases.0, weights.1, ...
+
+See `xpnet.container` for what surrounds them. A change that an older xpnet would misread raises
+FORMAT_VERSION; files of every earlier version stay readable.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpnet.activations import ACTIVATIONS, HIDDEN, OUTPUTS
+from xpnet.container import (
+    Arrays,
+    PathLike,
+    Refuse,
+    read_container,
+    refusal,
+    shown,
+    write_container,
+)
+from xpnet.device import DTYPES, Device
+from xpnet.errors import FileError, InputError, SaveError
+from xpnet.network import MLP
+
+FORMAT_VERSION = 1
+_CONFIG_FIELDS = {"sizes", "hidden", "output", "init", "dtype", "seed", "dropout"}
+_MEANING = "the file was not written by xpnet's save, or was changed after it"
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a model file holds.
+
+    Attributes
+    ----------
+    net : MLP
+    preprocessing : Preprocessing or None
+        What brings a raw table to the network's inputs, and its outputs to classes.
+    training : dict or None
+        The summary given to `save_model`, as JSON values.
+    library_version : str
+        Of the xpnet that wrote the file.
+    """
+
+    net: MLP
+    preprocessing: Any
+    training: dict[str, Any] | None
+    library_version: str
+
+
+def save_model(
+    path: PathLike,
+    net: MLP,
+    *,
+    preprocessing: Any = None,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model file in one atomic step; equal models give equal bytes.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing, optional
+    training : mapping of JSON values, optional
+        A summary to keep with the model.
+
+    Raises
+    ------
+    SaveError
+        If the file cannot be written, or the network could not be loaded again: its own
+        activation functions, weights that are not finite. A previous file stays as it was.
+    InputError
+        If `training` holds what JSON cannot.
+    """
+    tensors = network_tensors(net)
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise SaveError(
+                f"{os.fspath(path)}: not saved: {name} holds NaN or infinity, so the training"
+                " diverged; train again with a smaller learning rate."
+            )
+    for each in (*net.hidden, net.output):
+        if ACTIVATIONS.get(each.name) != each:
+            raise SaveError(
+                f"{os.fspath(path)}: not saved: activation {each.name!r} is a function of your"
+                " own, and model files hold no code; use one of xpnet's, or save the weights."
+            )
+    fields = {
+        "architecture": net.config(),
+        "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
+        "training": None if training is None else dict(training),
+    }
+    write_container(path, "model", FORMAT_VERSION, fields, tensors)
+
+
+def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
+    """Read a model file onto `device`.
+
+    Runs no code from the file, opens no other file, and needs memory in proportion to the file.
+
+    Raises
+    ------
+    FileError
+        Naming the file, the field and what was found, for anything that is not consistent.
+    DeviceError
+        If the device cannot be used.
+    """
+    refuse = refusal(path, _MEANING)
+    fields, tensors = read_container(path, "model", FORMAT_VERSION)
+    if set(fields) != {"architecture", "preprocessing", "training"} | {"library"}:
+        refuse("fields", f"are {shown(sorted(fields))}")
+    config = checked_config(fields["architecture"], refuse)
+    net = network_from(config, tensors, device, refuse)
+    training = fields["training"]
+    if not isinstance(training, dict | None):
+        refuse("training", f"is {shown(training)}, neither an object nor null")
+    preprocessing = _preprocessing(fields["preprocessing"], config, refuse)
+    return Model(net, preprocessing, training, fields["library"])
+
+
+def network_tensors(net: MLP, prefix: str = "") -> Arrays:
+    """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
+    tensors = {}
+    for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
+        tensors[f"{prefix}weights.{layer}"] = np.asarray(net.device.get(weights))
+        tensors[f"{prefix}biases.{layer}"] = np.asarray(net.device.get(biases))
+    return tensors
+
+
+def checked_config(config: object, refuse: Refuse) -> dict[str, Any]:
+    """Refuse an architecture that `MLP.config` could not have written."""
+    if not isinstance(config, dict) or set(config) != _CONFIG_FIELDS:
+        refuse("architecture", f"must have {shown(sorted(_CONFIG_FIELDS))}, is {shown(config)}")
+    sizes, hidden, dropout = config["sizes"], config["hidden"], config["dropout"]
+    if not _is_list(sizes, lambda n: type(n) is int and 1 <= n < 2**31) or len(sizes) < 2:
+        refuse("architecture.sizes", f"is {shown(sizes)}, not two or more layer sizes from 1")
+    checks = {
+        "hidden": _is_list(hidden, HIDDEN.__contains__, len(sizes) - 2),
+        "output": config["output"] in OUTPUTS if isinstance(config["output"], str) else False,
+        "init": isinstance(config["init"], str),
+        "dtype": isinstance(config["dtype"], str) and config["dtype"] in DTYPES,
+        "seed": type(config["seed"]) is int and config["seed"] >= 0,
+        "dropout": _is_list(
+            dropout, lambda rate: type(rate) is float and 0.0 <= rate < 1.0, len(sizes) - 2
+        ),
+    }
+    for name, good in checks.items():
+        if not good:
+            refuse(
+                f"architecture.{name}",
+                f"{shown(config[name])} is unknown, out of range, or not one for each hidden"
+                f" layer of sizes {shown(sizes)}",
+            )
+    return config
+
+
+def network_from(
+    config: dict[str, Any], tensors: Arrays, device: str | Device, refuse: Refuse, prefix: str = ""
+) -> MLP:
+    """Make the network of `config` from exactly the tensors it needs."""
+    check_tensors(config, tensors, refuse, prefix)
+    layers = range(len(config["sizes"]) - 1)
+    weights = [tensors[f"{prefix}weights.{layer}"] for layer in layers]
+    biases = [tensors[f"{prefix}biases.{layer}"] for layer in layers]
+    try:
+        return MLP.from_config(config, weights, biases, device=device)
+    except InputError as error:
+        refuse("architecture", str(error))
+
+
+def check_tensors(
+    config: dict[str, Any], tensors: Arrays, refuse: Refuse, prefix: str = ""
+) -> None:
+    """Refuse tensors that are not the architecture's: names, shapes, types, finite values."""
+    sizes = config["sizes"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        shapes[f"{prefix}weights.{layer}"] = (fan_in, fan_out)
+        shapes[f"{prefix}biases.{layer}"] = (fan_out,)
+    if missing := sorted(shapes.keys() - tensors.keys()):
+        refuse(f"tensor {shown(missing[0])}", f"is missing for layer sizes {shown(sizes)}")
+    if unknown := sorted(tensors.keys() - shapes.keys()):
+        refuse(f"tensor {shown(unknown[0])}", f"does not belong to layer sizes {shown(sizes)}")
+    for name, shape in shapes.items():
+        _check_tensor(name, tensors[name], shape, config, refuse)
+
+
+def _check_tensor(
+    name: str,
+    array: NDArray[Any],
+    shape: tuple[int, ...],
+    config: dict[str, Any],
+    refuse: Refuse,
+) -> None:
+    if array.shape != shape:
+        refuse(
+            f"tensor {name!r}",
+            f"has shape {array.shape}, but layer sizes {shown(config['sizes'])} need {shape}",
+        )
+    if array.dtype != config["dtype"]:
+        refuse(f"tensor {name!r}", f"is {array.dtype}, but the network is {config['dtype']}")
+    finite = np.isfinite(array)
+    if not finite.all():
+        place = tuple(int(i[0]) for i in np.nonzero(~finite))
+        refuse(f"tensor {name!r}", f"holds {array[place]} at {list(place)}")
+
+
+def _is_list(value: object, good: Any, length: int | None = None) -> bool:
+    if not isinstance(value, list) or (length is not None and len(value) != length):
+        return False
+    return all(isinstance(each, str | int | float) and good(each) for each in value)
+
+
+def _preprocessing(given: object, config: dict[str, Any], refuse: Refuse) -> Any:
+    """Make the Preprocessing, which must fit the network's inputs and outputs."""
+    if given is None:
+        return None
+    from xpnet.preprocessing import Preprocessing
+
+    if not isinstance(given, dict):
+        refuse("preprocessing", f"is {shown(given)}, neither an object nor null")
+    try:
+        return Preprocessing.from_dict(given)
+    except FileError as error:
+        refuse("preprocessing", str(error).rstrip("."))
