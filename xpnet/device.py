@@ -1,6 +1,7 @@
-"""Where the arrays live: which namespace, how they get there and back. The only file that says cupy.
+"""Where the arrays live: which namespace, how they get there and back.
 
-Everything else receives a `Device` (or its ``xp``) and does not ask which one it is.
+The only file that says cupy. Everything else receives a `Device` (or its ``xp``) and does not
+ask which one it is.
 """
 
 from collections.abc import Callable
@@ -107,18 +108,17 @@ def _open_gpu(name: str, index: int) -> Device:
 
     import array_api_compat.cupy as xp
 
-    return Device(
-        name, xp, lambda array, dtype: xp.asarray(array, dtype=dtype), cupy.asnumpy, cupy.fuse()
-    )
+    def put(array: Any, dtype: str) -> Array:
+        return xp.asarray(array, dtype=dtype)
+
+    return Device(name, xp, put, cupy.asnumpy, cupy.fuse)
 
 
 def _why_no_device(runtime: Any, error: Any) -> str:
     """Read CUDA's status code: 35 no or too old a driver, 100 no visible device."""
     driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     if error.status == 35 and driver == 0:
-        return (
-            "no NVIDIA driver found (libcuda is missing); install the driver, then try nvidia-smi"
-        )
+        return "no NVIDIA driver found (libcuda is missing); install one, then try nvidia-smi"
     if error.status == 35:
         return (
             f"the NVIDIA driver supports CUDA {driver // 1000}.{driver % 1000 // 10}, this CuPy "
@@ -135,7 +135,7 @@ def _prove_it_computes(name: str, cupy: Any) -> None:
         product = cupy.matmul(cupy.ones((2, 2), "f4"), cupy.ones((2, 2), "f4") + 1)
         total = float(product.sum())
     # ImportError, RuntimeError, CompileException (a plain Exception) and MemoryError occur here.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else "no message"
         raise DeviceError(
             f"device {name!r}: CUDA is there but CuPy cannot compute ({type(error).__name__}: "
@@ -171,11 +171,9 @@ def device_of(array: Array) -> Device:
         return xp.asarray(values, dtype=getattr(xp, dtype), device=place)
 
     def get(values: Array) -> Any:
-        return (
-            np.from_dlpack(values)
-            if not compat.is_torch_array(values)
-            else values.detach().cpu().numpy()
-        )
+        if compat.is_torch_array(values):
+            return values.detach().cpu().numpy()
+        return np.from_dlpack(values)
 
     return Device(f"{compat_name(xp)}:{place}", xp, put, get)
 

@@ -168,7 +168,7 @@ def _sigmoid_binary_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Ar
 
 def _softmax_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
     """L = log(sum exp(z)) sum(y) - sum(y z), dL/dz = softmax(z) sum(y) - y; sum(y) is 1."""
-    z = z - xp.max(z, axis=1, keepdims=True)
+    z = xp.maximum(z - xp.max(z, axis=1, keepdims=True), -1e30)  # no 0 * inf below
     e = xp.exp(z)
     total = xp.sum(e, axis=1, keepdims=True)
     return xp.sum(y * (xp.log(total) - z), axis=1), e / total - y

@@ -6,4 +6,4 @@ Array: TypeAlias = Any
 """An array of any library that follows the Array API standard."""
 
 Namespace: TypeAlias = Any
-"""The module of functions that goes with such arrays (``numpy``, ``array_api_compat.cupy``, ...)."""
+"""The module of functions that goes with such arrays (``numpy``, for example)."""

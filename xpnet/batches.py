@@ -1,0 +1,158 @@
+"""Batches: the order of an epoch, and the rows of each batch.
+
+The order is drawn on the host, statelessly from the seed and the epoch, so it is the same on every
+device and a resumed training needs only to know the epoch and the batch. Rows are gathered in
+blocks of several batches, and a batch is a slice of its block: one gather call serves many steps
+of a small network, and no second copy of the data is ever made.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from xpnet.device import Device
+from xpnet.errors import InputError
+from xpnet.randomness import generator
+from xpnet.types import Array
+
+BLOCK_BYTES = 1 << 20
+LAST_BATCH = ("keep", "drop", "carry")
+
+
+class RowSource(Protocol):
+    """Rows that do not live in memory: a file read by row numbers."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns)."""
+
+    def take(self, rows: Any) -> Any:
+        """Return these rows (host integer array) as a host array."""
+
+
+class Data(NamedTuple):
+    """Inputs, targets and row weights of one training, aligned by row."""
+
+    x: Array | RowSource
+    """Device array or source, (n, inputs)."""
+    y: Array
+    """Device array, (n, outputs)."""
+    row_weights: Array | None
+    """Device array, (n, 1), or None for equal weights."""
+
+
+class Batch(NamedTuple):
+    """The rows of one step."""
+
+    x: Array
+    y: Array
+    row_weights: Array | None
+
+
+def steps_per_epoch(rows: int, batch_size: int, epoch: int, last_batch: str) -> int:
+    """Return how many steps epoch number `epoch` (from 0) takes."""
+    if last_batch == "keep":
+        return -(-rows // batch_size)
+    carried = (epoch * rows) % batch_size if last_batch == "carry" else 0
+    return (carried + rows) // batch_size
+
+
+def epoch_order(
+    rows: int, batch_size: int, seed: int, epoch: int, *, shuffle: bool, last_batch: str
+) -> Any:
+    """Return the row numbers of one epoch in the order of use, as a host int64 array.
+
+    ``last_batch="keep"`` makes a short last batch of what is left over, ``"drop"`` leaves it out,
+    ``"carry"`` puts it first in the next epoch, as the TensorFlow Playground does.
+    """
+
+    def order_of(number: int) -> Any:
+        return (
+            generator(seed, "order", number).permutation(rows)
+            if shuffle
+            else np.arange(rows, dtype=np.int64)
+        )
+
+    order = order_of(epoch)
+    carried = (epoch * rows) % batch_size if last_batch == "carry" else 0
+    if carried:
+        order = np.concat([order_of(epoch - 1)[-carried:], order])
+    if last_batch != "keep":
+        order = order[: order.shape[0] // batch_size * batch_size]
+    return order
+
+
+def batches(
+    data: Data, order: Any, batch_size: int, device: Device, dtype: str, first: int = 0
+) -> Iterator[Batch]:
+    """Yield the batches of an epoch from batch number `first` on.
+
+    Parameters
+    ----------
+    data : Data
+    order : host int64 array
+        From `epoch_order`.
+    batch_size : int
+    device : Device
+    dtype : str
+    first : int
+        Batches to leave out, when a training resumes within an epoch.
+    """
+    xp = device.xp
+    in_memory = not hasattr(data.x, "take") or isinstance(data.x, np.ndarray)
+    row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
+    block = max(1, BLOCK_BYTES // (row_bytes * batch_size)) * batch_size
+    for start in range(first * batch_size, order.shape[0], block):
+        host_rows = order[start : start + block]
+        rows = device.put(host_rows, "int64")
+        x = (
+            xp.take(data.x, rows, axis=0)
+            if in_memory
+            else device.put(data.x.take(host_rows), dtype)
+        )
+        y = xp.take(data.y, rows, axis=0)
+        weights = None if data.row_weights is None else xp.take(data.row_weights, rows, axis=0)
+        size = host_rows.shape[0]
+        for begin in range(0, size, batch_size):
+            end = min(begin + batch_size, size)
+            yield Batch(
+                x[begin:end, :],
+                y[begin:end, :],
+                None if weights is None else weights[begin:end, :],
+            )
+
+
+def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
+    """Draw the row numbers for training and for validation, each in ascending order.
+
+    Parameters
+    ----------
+    rows : int
+    fraction : float
+        Share of rows for validation, above 0 and below 1; at least one row on either side.
+    seed : int
+    labels : host array, (rows,), optional
+        Classes, each of which is split by itself (stratified).
+
+    Raises
+    ------
+    InputError
+        If there are too few rows.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise InputError(f"validation fraction {fraction!r} must be above 0 and below 1")
+    if rows < 2:
+        raise InputError(f"{rows} row(s) cannot be split into training and validation rows")
+    draw = generator(seed, "split")
+    order = draw.permutation(rows)
+    if labels is None:
+        chosen = order[: min(rows - 1, max(1, round(rows * fraction)))]
+    else:
+        groups = [order[labels[order] == label] for label in np.unique(labels)]
+        chosen = np.concat([group[: round(group.shape[0] * fraction)] for group in groups])
+        if chosen.shape[0] in (0, rows):
+            return split(rows, fraction, seed)
+    held_out = np.zeros(rows, dtype=bool)
+    held_out[chosen] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -1,0 +1,85 @@
+"""What the training loop does not know by name: early stopping and the progress bar."""
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xpnet.errors import InputError
+
+if TYPE_CHECKING:
+    from xpnet.training import Training
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the monitored loss has not improved for some epochs.
+
+    The loss is the validation loss if there is one. With it, `fit` keeps the best weights and
+    restores them at the end.
+
+    Parameters
+    ----------
+    patience : int, from 1
+        Epochs without improvement that are waited for.
+    min_delta : float, from 0
+        What counts as an improvement.
+    """
+
+    patience: int = 10
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patience < 1 or self.min_delta < 0.0:
+            raise InputError(f"{self} needs patience from 1 and min_delta from 0")
+
+    def on_epoch_end(self, training: "Training") -> None:
+        """Count from the history, which survives a resume, and not from a state of its own."""
+        best, waited = float("inf"), 0
+        for loss in training.state.history.monitored:
+            waited = 0 if loss < best - self.min_delta else waited + 1
+            best = min(best, loss)
+        if waited >= self.patience:
+            training.stop(f"no improvement for {waited} epochs")
+
+
+def wants_progress(progress: bool | None) -> bool:
+    """Decide whether to show a bar: as told, or only in a terminal or notebook."""
+    if progress is not None:
+        return progress
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+class ProgressBar:
+    """A Rich progress bar on standard error, one step per epoch."""
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+        self._task: Any = None
+
+    def on_train_start(self, training: "Training") -> None:
+        """Draw the bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        console = Console(stderr=True)
+        text = TextColumn("{task.fields[losses]}")
+        self._progress = Progress(
+            "epoch", MofNCompleteColumn(), BarColumn(), text, Remaining(), console=console
+        )
+        self._task = self._progress.add_task(
+            "", total=training.options.epochs, completed=training.state.epoch, losses=""
+        )
+        self._progress.start()
+
+    def on_epoch_end(self, training: "Training") -> None:
+        """Advance, with the latest losses."""
+        history = training.state.history
+        losses = f"loss {history.loss[-1]:.4g}"
+        if history.validation_loss:
+            losses += f"  validation {history.validation_loss[-1]:.4g}"
+        self._progress.update(self._task, completed=training.state.epoch, losses=losses)
+
+    def on_train_end(self, training: "Training") -> None:
+        """Leave the bar as it is and give the terminal back."""
+        self._progress.stop()

@@ -1,0 +1,172 @@
+"""`fit`: check and prepare what the caller gives, once, and run a training on it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xpnet.batches import Data, split
+from xpnet.callbacks import EarlyStopping, ProgressBar, wants_progress
+from xpnet.errors import InputError
+from xpnet.history import History
+from xpnet.losses import Loss
+from xpnet.network import MLP
+from xpnet.objective import as_row_weights
+from xpnet.optimizers import SGD, Optimizer
+from xpnet.schedules import Schedule
+from xpnet.targets import as_inputs, as_targets
+from xpnet.training import Training, TrainingOptions
+from xpnet.types import Array
+
+
+def fit(
+    net: MLP,
+    x: Any,
+    y: Any,
+    *,
+    loss: str | Loss = "auto",
+    optimizer: Optimizer | None = None,
+    epochs: int = 20,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    last_batch: str = "keep",
+    validation: Any = None,
+    early_stopping: bool | int | EarlyStopping = False,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    clip_norm: float | None = None,
+    schedule: str | Schedule | None = None,
+    metrics: Any = (),
+    callbacks: Sequence[Any] = (),
+    progress: bool | None = None,
+    seed: int | None = None,
+) -> History:
+    """Train a network in place by mini-batches; return its history.
+
+    Parameters
+    ----------
+    net : MLP
+    x : array_like, (n, inputs)
+    y : array_like
+        (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
+    loss : str or Loss
+        See `xpnet.losses`; ``"auto"`` takes the usual one for the output activation.
+    optimizer : SGD, Adam or AdamW, optional
+        ``SGD(0.1)`` by default.
+    epochs : int, from 1
+    batch_size : int, from 1
+        More than n means n.
+    shuffle : bool
+        A new order every epoch, fixed by the seed; False keeps the order given.
+    last_batch : {"keep", "drop", "carry"}
+        The rows left over: a short batch that counts in proportion, none, or into the next epoch.
+    validation : (x, y) or float, optional
+        Rows to watch, or the share of rows to hold out.
+    early_stopping : bool, int or EarlyStopping
+        True or a patience in epochs; the best weights are restored at the end.
+    sample_weight : array_like, (n,), optional
+        The mean over the rows of a batch becomes the weighted mean.
+    class_weight : "balanced" or dict, optional
+        Weight of each class number, multiplied into the sample weights.
+    l1, l2 : float, from 0
+        Penalties ``l1 sum(|w|)`` and ``l2 / 2 sum(w²)``, on weights only.
+    clip_norm : float, optional
+        Upper limit of the gradients' joint norm.
+    schedule : str or callable, optional
+        See `xpnet.schedules`.
+    metrics : sequence of str or callable
+        ``"accuracy"``, ``"r2"``, ``"mean_absolute_error"``, or ``metric(outputs, targets)``.
+    callbacks : sequence of object
+        See `xpnet.training`.
+    progress : bool, optional
+        Show a progress bar; by default only in a terminal or notebook.
+    seed : int, optional
+        Of the orders and masks; the network's by default.
+
+    Raises
+    ------
+    InputError
+        For shapes, values and options that cannot be used.
+    DivergenceError
+        If training ran away; the network keeps its last good weights.
+    """
+    device, dtype = net.device, net.dtype
+    x = as_inputs(x, device, dtype, net.sizes[0])
+    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
+    weights = combined_weights(net, y, sample_weight, class_weight)
+    seed = net.seed if seed is None else seed
+    data, held_out = _with_validation(net, Data(x, y, weights), validation, seed)
+    stopping = _early_stopping(early_stopping)
+    options = TrainingOptions(
+        loss, optimizer or SGD(), epochs, batch_size, shuffle, last_batch, l1, l2,
+        clip_norm, schedule, metrics, seed, keep_best=bool(stopping),
+    )  # fmt: skip
+    shown = [ProgressBar()] if wants_progress(progress) else []
+    every = [*stopping, *callbacks, *shown]
+    return Training(net, data, options, validation=held_out, callbacks=every).run()
+
+
+def _early_stopping(given: bool | int | EarlyStopping) -> list[EarlyStopping]:
+    if given is False or given is None:
+        return []
+    if isinstance(given, EarlyStopping):
+        return [given]
+    return [EarlyStopping() if given is True else EarlyStopping(patience=given)]
+
+
+def _with_validation(net: MLP, data: Data, validation: Any, seed: int) -> tuple[Data, Data | None]:
+    """Prepare given validation rows, or hold out a share of the training rows."""
+    if validation is None:
+        return data, None
+    device = net.device
+    if not isinstance(validation, (int, float)):
+        x, y = validation
+        x = as_inputs(x, device, net.dtype, net.sizes[0])
+        y = as_targets(y, device, net.dtype, net.sizes[-1], net.output.name, x.shape[0])
+        return data, Data(x, y, None)
+    labels = None
+    if net.output.name in ("sigmoid", "softmax"):
+        labels = _class_numbers(device.get(data.y))
+    parts = split(data.y.shape[0], validation, seed, labels)
+    training, held_out = (
+        Data(*(None if each is None else _rows(device, each, rows) for each in data))
+        for rows in parts
+    )
+    return training, held_out
+
+
+def _rows(device: Any, array: Array, rows: Any) -> Array:
+    return device.xp.take(array, device.put(rows, "int64"), axis=0)
+
+
+def _class_numbers(targets: Any) -> Any:
+    """Return (n,) class numbers from (n, outputs) host targets; one output is thresholded."""
+    if targets.shape[1] == 1:
+        return (targets[:, 0] > 0.5).astype(np.int64)
+    return np.argmax(targets, axis=1)
+
+
+def combined_weights(net: MLP, y: Array, sample_weight: Any, class_weight: Any) -> Array | None:
+    """Return sample weights times class weights on the device, (n, 1), or None without any.
+
+    ``"balanced"`` weighs class k by n / (classes * rows of k), as in scikit-learn.
+    """
+    if class_weight is None:
+        return None if sample_weight is None else as_row_weights(sample_weight, net, y.shape[0])
+    if net.output.name not in ("sigmoid", "softmax"):
+        raise InputError(f"class_weight needs classes; the output is {net.output.name!r}")
+    numbers = _class_numbers(net.device.get(y))
+    classes, counts = np.unique(numbers, return_counts=True)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        factors = dict(zip(classes, numbers.size / (classes.size * counts), strict=True))
+    else:
+        factors = dict(class_weight)
+        unknown = set(factors) - set(range(max(2, net.sizes[-1])))
+        if unknown:
+            raise InputError(f"class_weight names {sorted(unknown)}, which are not class numbers")
+    weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
+    if sample_weight is not None:
+        weights = weights * np.asarray(sample_weight, dtype=np.float64)
+    return as_row_weights(weights, net, y.shape[0])

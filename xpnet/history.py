@@ -1,0 +1,141 @@
+"""What a training leaves behind: its curves, and the metrics they are made of."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from xpnet.errors import InputError
+
+
+@dataclass(frozen=True)
+class History:
+    """The curves of a training, one entry per epoch.
+
+    Attributes
+    ----------
+    loss : tuple of float
+        Mean training loss over the epoch's batches, penalties included, while the weights moved.
+    validation_loss : tuple of float
+        Mean loss on the validation rows after the epoch, without penalties; empty without them.
+    metrics : dict of str to tuple of float
+        On the validation rows, or on the training rows where there are none.
+    learning_rate : tuple of float
+        At the epoch's last step.
+    seconds : tuple of float
+        Wall time of the epoch.
+    best_epoch : int or None
+        The epoch (from 1) whose weights were kept by early stopping.
+    stopped : str
+        Why the training ended.
+    """
+
+    loss: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
+    metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    learning_rate: tuple[float, ...] = ()
+    seconds: tuple[float, ...] = ()
+    best_epoch: int | None = None
+    stopped: str = ""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs completed."""
+        return len(self.loss)
+
+    @property
+    def monitored(self) -> tuple[float, ...]:
+        """The loss that schedules and early stopping look at: validation if there is one."""
+        return self.validation_loss or self.loss
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "History":
+        """Undo `to_dict`, also after a way through JSON."""
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        plain["metrics"] = {name: tuple(curve) for name, curve in values["metrics"].items()}
+        return cls(**plain)
+
+    def to_frame(self) -> Any:
+        """Return a Polars data frame with one row per epoch."""
+        import polars
+
+        columns: dict[str, Any] = {"epoch": range(1, self.epochs + 1), "loss": self.loss}
+        if self.validation_loss:
+            columns["validation_loss"] = self.validation_loss
+        columns |= self.metrics
+        return polars.DataFrame(
+            columns | {"learning_rate": self.learning_rate, "seconds": self.seconds}
+        )
+
+    def plot(self, path: Any = None) -> Any:
+        """Draw training and validation loss; see `xpnet.plots.plot_history`."""
+        from xpnet.plots import plot_history
+
+        return plot_history(self, path)
+
+    def __repr__(self) -> str:
+        if not self.loss:
+            return "History(no epochs)"
+        held_out = f", validation {self.validation_loss[-1]:.4g}" if self.validation_loss else ""
+        return f"History({self.epochs} epochs, loss {self.loss[-1]:.4g}{held_out})"
+
+
+Metric: TypeAlias = Callable[[Any, Any], float]
+
+
+def accuracy(outputs: Any, targets: Any) -> float:
+    """Share of rows whose class is right; several binary outputs must all be right.
+
+    Parameters
+    ----------
+    outputs : host array, (n, outputs)
+        Probabilities.
+    targets : host array, (n, outputs)
+        One-hot rows, or 0 and 1.
+    """
+    if outputs.shape[1] == 1:
+        return float(np.mean((outputs > 0.5) == (targets > 0.5)))
+    if np.all(np.sum(targets, axis=1) == 1.0):
+        return float(np.mean(np.argmax(outputs, axis=1) == np.argmax(targets, axis=1)))
+    return float(np.mean(np.all((outputs > 0.5) == (targets > 0.5), axis=1)))
+
+
+def r2(outputs: Any, targets: Any) -> float:
+    """1 - residual sum of squares / total sum of squares, averaged over the outputs."""
+    targets = np.asarray(targets, dtype=np.float64)
+    residual = np.sum((targets - outputs) ** 2, axis=0)
+    total = np.sum((targets - np.mean(targets, axis=0)) ** 2, axis=0)
+    return float(np.mean(np.where(total > 0.0, 1.0 - residual / np.where(total > 0, total, 1), 0)))
+
+
+def mean_absolute_error(outputs: Any, targets: Any) -> float:
+    """Mean of |output - target| over rows and outputs."""
+    return float(np.mean(np.abs(np.asarray(targets, dtype=np.float64) - outputs)))
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy,
+    "r2": r2,
+    "mean_absolute_error": mean_absolute_error,
+}
+
+
+def resolve_metrics(metrics: Any) -> dict[str, Metric]:
+    """Return metrics by name from names and callables ``metric(outputs, targets)``."""
+    found: dict[str, Metric] = {}
+    for metric in [metrics] if isinstance(metrics, str) or callable(metrics) else metrics:
+        if isinstance(metric, str) and metric not in METRICS:
+            raise InputError(f"metric {metric!r} is not known; use one of {', '.join(METRICS)}")
+        if isinstance(metric, str):
+            found[metric] = METRICS[metric]
+        else:
+            found[getattr(metric, "__name__", "metric")] = metric
+    return found

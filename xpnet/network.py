@@ -1,0 +1,347 @@
+"""The multilayer perceptron: forward pass, backward pass, nothing else.
+
+For layers l = 1 .. L, with x = a[0] of shape (batch, inputs):
+
+    z[l] = a[l-1] W[l] + b[l]              pre-activations, (batch, fan_out)
+    a[l] = f[l](z[l])                      activations
+
+and from delta[L] = dLoss/dz[L], which the head gives,
+
+    dLoss/dW[l] = a[l-1]ᵀ delta[l]         dLoss/db[l] = sum of delta[l] over the batch
+    delta[l-1]  = (delta[l] W[l]ᵀ) through f[l-1]
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from xpnet.activations import ACTIVATIONS, HIDDEN, OUTPUTS, Activation
+from xpnet.device import DTYPES, Device, device_of, is_foreign, open_device
+from xpnet.errors import InputError
+from xpnet.initialisers import Rule, lsuv, rule_for
+from xpnet.losses import Loss, head
+from xpnet.objective import (
+    add_penalty_gradients,
+    as_row_weights,
+    loss_and_gradients,
+    mean_loss,
+    penalty,
+)
+from xpnet.randomness import generator
+from xpnet.targets import as_inputs, as_targets, put_numbers
+from xpnet.types import Array
+
+PREDICT_ROWS = 1024  # rows per forward pass in prediction: fixed, so that results do not depend
+# on how the caller cuts the data into calls of whole tiles
+
+
+class Trace(NamedTuple):
+    """What one forward pass computed; backward pass, doctor and tests look at the same thing."""
+
+    inputs: list[Array]
+    """What each layer received: x, then the activations, after dropout."""
+    pre_activations: list[Array]
+    """z of each layer, the last one included."""
+    activations: list[Array]
+    """a of each hidden layer, before dropout."""
+    masks: list[Array] | None
+    """Dropout's factors for each hidden layer: 0 or 1 / (1 - rate); None without dropout."""
+
+
+class Gradients(NamedTuple):
+    """Derivatives of the loss, in the order and shapes of the network's parameters."""
+
+    weights: list[Array]
+    biases: list[Array]
+
+
+class MLP:
+    """A multilayer perceptron.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units per layer from the inputs to the outputs, for example ``[4, 16, 16, 1]``.
+    hidden : str, Activation, or a sequence of one per hidden layer
+    output : str or Activation
+        ``"identity"``, ``"sigmoid"``, ``"softmax"``, ``"tanh"``, ``"exp"`` or ``"softplus"``.
+    init : str or callable
+        A rule of `xpnet.initialisers`; ``"auto"`` chooses by activation, ``"lsuv"`` needs
+        `init_data`; a callable gets ``(generator, fan_in, fan_out)``.
+    dtype : {"float32", "float64"}
+    device : str or Device
+        ``"cpu"``, ``"gpu"``, ``"gpu:N"``.
+    seed : int
+        Names every random draw of this network and of its training.
+    dropout : float or sequence of float
+        Share of hidden units dropped in training, in [0, 1); one for all or one per hidden layer.
+    init_data : array, (n, inputs), optional
+        Prepared inputs for ``init="lsuv"``.
+
+    Attributes
+    ----------
+    weights : list of array, (fan_in, fan_out)
+    biases : list of array, (fan_out,)
+
+    Raises
+    ------
+    InputError
+        For an option that is not known or out of range.
+    DeviceError
+        If the device cannot be used.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        hidden: str | Activation | Sequence[str | Activation] = "relu",
+        output: str | Activation = "identity",
+        init: str | Rule = "auto",
+        dtype: str = "float32",
+        device: str | Device = "cpu",
+        seed: int = 0,
+        dropout: float | Sequence[float] = 0.0,
+        init_data: Any = None,
+    ) -> None:
+        self.sizes = _checked_sizes(sizes)
+        layers = len(self.sizes) - 2
+        self.hidden = tuple(_activation(each, HIDDEN) for each in _per_layer(hidden, layers))
+        self.output = _activation(output, OUTPUTS)
+        self.dropout = _checked_rates(_per_layer(dropout, layers))
+        if dtype not in DTYPES:
+            raise InputError(f"dtype {dtype!r} is not known; use 'float32' or 'float64'")
+        if not isinstance(seed, int) or seed < 0:
+            raise InputError(f"seed {seed!r} must be an integer from 0")
+        self.dtype, self.seed, self.init = dtype, seed, init
+        self.device = open_device(device) if isinstance(device, str) else device
+        self.weights: list[Array] = []
+        self.biases: list[Array] = []
+        self._draw_parameters(init_data)
+
+    def _draw_parameters(self, init_data: Any) -> None:
+        """Draw on the host in float64, then cast and put: the same bits on every device."""
+        activations = [*self.hidden, self.output]
+        for layer, (fan_in, fan_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
+            last = layer == len(activations) - 1
+            _, rule, _ = rule_for(self.init, activations[layer].name, output=last)
+            drawn = rule(generator(self.seed, "weights", layer), fan_in, fan_out)
+            if tuple(drawn.shape) != (fan_in, fan_out):
+                raise InputError(
+                    f"init gave weights of shape {tuple(drawn.shape)} for layer {layer}, "
+                    f"which needs ({fan_in}, {fan_out})"
+                )
+            self.weights.append(self.device.put(drawn, self.dtype))
+            self.biases.append(self.device.put([0.0] * fan_out, self.dtype))
+        if self.init == "lsuv":
+            if init_data is None:
+                raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
+            lsuv(self, as_inputs(init_data, self.device, self.dtype, self.sizes[0]))
+
+    @property
+    def parameters(self) -> list[Array]:
+        """All weights, then all biases: the arrays themselves, updated in place by training."""
+        return [*self.weights, *self.biases]
+
+    def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
+        """Compute up to the last pre-activations; the head applies the output activation.
+
+        Parameters
+        ----------
+        x : device array, (batch, inputs)
+        masks : list of array, (batch, units), optional
+            Dropout's factors, one for each hidden layer.
+        """
+        xp = self.device.xp
+        inputs: list[Array] = []
+        pre_activations: list[Array] = []
+        activations: list[Array] = []
+        for layer, weights in enumerate(self.weights):
+            inputs.append(x)
+            z = xp.matmul(x, weights)
+            z += self.biases[layer]
+            pre_activations.append(z)
+            if layer < len(self.hidden):
+                a = self.hidden[layer].forward(xp, z)
+                activations.append(a)
+                x = a if masks is None else a * masks[layer]
+        return Trace(inputs, pre_activations, activations, masks)
+
+    def backward(self, trace: Trace, delta: Array) -> Gradients:
+        """Carry delta = dLoss/dz of the last layer down to every parameter.
+
+        Parameters
+        ----------
+        trace : Trace
+            Of the forward pass on the same parameters.
+        delta : device array, (batch, outputs)
+        """
+        xp = self.device.xp
+        weights: list[Array] = []
+        biases: list[Array] = []
+        for layer in range(len(self.weights) - 1, -1, -1):
+            weights.append(xp.matmul(trace.inputs[layer].T, delta))
+            biases.append(xp.sum(delta, axis=0))
+            if layer > 0:
+                d_a = xp.matmul(delta, self.weights[layer].T)
+                if trace.masks is not None:
+                    d_a *= trace.masks[layer - 1]
+                z, a = trace.pre_activations[layer - 1], trace.activations[layer - 1]
+                delta = self.hidden[layer - 1].backward(xp, d_a, z, a)
+        return Gradients(weights[::-1], biases[::-1])
+
+    def gradients(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        loss: str | Loss = "auto",
+        l1: float = 0.0,
+        l2: float = 0.0,
+        sample_weight: Any = None,
+    ) -> tuple[float, Gradients]:
+        """Return the loss of a batch, penalties included, and its gradients (device arrays).
+
+        Parameters
+        ----------
+        x : array_like, (n, inputs)
+        y : array_like
+            (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
+        loss : str or Loss
+            ``"auto"`` takes the usual one for the output activation.
+        l1, l2 : float
+            The penalties ``l1 * sum(|w|)`` and ``l2 / 2 * sum(w²)``, on weights only.
+        sample_weight : array_like, (n,), optional
+        """
+        xp = self.device.xp
+        x, y, row_weights = self._prepare(x, y, sample_weight)
+        value, gradients, _ = loss_and_gradients(self, head(self.output, loss), x, y, row_weights)
+        add_penalty_gradients(xp, self.weights, gradients.weights, l1, l2)
+        return float(value) + penalty(xp, self.weights, l1, l2), gradients
+
+    def loss(
+        self, x: Any, y: Any, *, loss: str | Loss = "auto", sample_weight: Any = None
+    ) -> float:
+        """Return the mean loss over the rows, without penalties and without dropout."""
+        x, y, row_weights = self._prepare(x, y, sample_weight)
+        return float(mean_loss(self, head(self.output, loss), x, y, row_weights))
+
+    def predict(self, x: Any) -> Any:
+        """Return the outputs, (n, outputs): probabilities or values, in the caller's namespace.
+
+        Parameters
+        ----------
+        x : array_like, (n, inputs)
+        """
+        device = self.device
+        foreign = is_foreign(x) and device_of(x).xp is device.xp
+        outputs = self.outputs(as_inputs(x, device, self.dtype, self.sizes[0]))
+        return outputs if foreign else device.get(outputs)
+
+    def outputs(self, x: Array) -> Array:
+        """Return the outputs for prepared inputs, both on the device: `predict` without checks."""
+        xp = self.device.xp
+        tiles = [self.output.forward(xp, z) for z, _ in self.tiles(x)]
+        return tiles[0] if len(tiles) == 1 else xp.concat(tiles, axis=0)
+
+    def tiles(self, x: Array) -> Iterator[tuple[Array, slice]]:
+        """Yield the last pre-activations and their rows, at most PREDICT_ROWS at a time."""
+        for start in range(0, x.shape[0], PREDICT_ROWS):
+            rows = slice(start, min(start + PREDICT_ROWS, x.shape[0]))
+            yield self.forward(x[rows, :]).pre_activations[-1], rows
+
+    def _prepare(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
+        x = as_inputs(x, self.device, self.dtype, self.sizes[0])
+        rows = x.shape[0]
+        y = as_targets(y, self.device, self.dtype, self.sizes[-1], self.output.name, rows)
+        if sample_weight is None:
+            return x, y, None
+        return x, y, as_row_weights(sample_weight, self, rows)
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain values, for files and messages."""
+        return {
+            "sizes": list(self.sizes),
+            "hidden": [each.name for each in self.hidden],
+            "output": self.output.name,
+            "init": self.init if isinstance(self.init, str) else "callable",
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "dropout": list(self.dropout),
+        }
+
+    @classmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        weights: Sequence[Any],
+        biases: Sequence[Any],
+        *,
+        device: str | Device = "cpu",
+    ) -> "MLP":
+        """Make a network from `config` and host parameters; the shapes must fit."""
+        net = cls(**{**config, "init": "zeros"}, device=device)
+        net.init = config["init"]
+        net.set_parameters(weights, biases)
+        return net
+
+    def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
+        """Write given weights and biases into the network's own arrays."""
+        given = [*weights, *biases]
+        if len(given) != len(self.parameters):
+            raise InputError(f"{len(given)} arrays given, the network has {len(self.parameters)}")
+        for own, values in zip(self.parameters, given, strict=True):
+            values = put_numbers(values, self.device, self.dtype, "parameters")
+            if tuple(values.shape) != tuple(own.shape):
+                raise InputError(
+                    f"parameter of shape {tuple(values.shape)} given where {tuple(own.shape)} is"
+                )
+            own[...] = values
+
+    def save(self, path: Any) -> None:
+        """Write a safetensors model file; see `xpnet.load`."""
+        from xpnet.model_file import save_model
+
+        save_model(path, self)
+
+    def __repr__(self) -> str:
+        names = [each.name for each in (*self.hidden, self.output)]
+        shape = "-".join(map(str, self.sizes))
+        count = sum(a * b + b for a, b in zip(self.sizes, self.sizes[1:], strict=False))
+        return (
+            f"MLP({shape}, {', '.join(names)}; {count:,} parameters, {self.dtype} on "
+            f"{self.device.name})"
+        )
+
+
+def _per_layer(value: Any, layers: int) -> list[Any]:
+    """Spread one option over the hidden layers, or check that there is one for each."""
+    if isinstance(value, (str, Activation, float, int)):
+        return [value] * layers
+    if len(value) != layers:
+        raise InputError(f"{list(value)!r} has {len(value)} entries for {layers} hidden layers")
+    return list(value)
+
+
+def _activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
+    if isinstance(given, Activation):
+        return given
+    if given not in allowed:
+        raise InputError(f"activation {given!r} is not known here; use one of {', '.join(allowed)}")
+    return ACTIVATIONS[given]
+
+
+def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    checked = tuple(sizes)
+    if len(checked) < 2 or any(not isinstance(s, int) or s < 1 for s in checked):
+        raise InputError(
+            f"sizes {list(checked)!r} must be two or more integers from 1: inputs, hidden units, "
+            "outputs"
+        )
+    return checked
+
+
+def _checked_rates(rates: list[Any]) -> tuple[float, ...]:
+    for rate in rates:
+        if not 0.0 <= rate < 1.0:
+            raise InputError(f"dropout {rate!r} must be from 0 to below 1")
+    return tuple(float(rate) for rate in rates)

@@ -1,0 +1,172 @@
+"""Optimisers: SGD, Adam, AdamW. Options, state and parameters are three things.
+
+Options are frozen dataclasses. ``start(xp, parameters)`` returns the state, a list of arrays that
+belongs to the training. ``step(...)`` writes into the parameters **in place**: the arrays given are
+the network's own, which is how the update reaches it. `t` counts steps from 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from xpnet.errors import InputError
+from xpnet.types import Array, Namespace
+
+
+class Optimizer(Protocol):
+    """What training asks of an optimiser."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate before any schedule, above 0."""
+
+    def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
+        """Return the state for these parameters."""
+
+    def step(
+        self,
+        xp: Namespace,
+        parameters: Sequence[Array],
+        gradients: Sequence[Array],
+        state: list[Array],
+        learning_rate: float,
+        t: int,
+    ) -> None:
+        """Update parameters and state in place."""
+
+
+def _check(name: str, learning_rate: float, **from_0_below_1: float) -> None:
+    if not 0.0 < learning_rate < float("inf"):
+        raise InputError(f"{name}: learning_rate {learning_rate!r} must be finite and above 0")
+    for option, value in from_0_below_1.items():
+        if not 0.0 <= value < 1.0:
+            raise InputError(f"{name}: {option} {value!r} must be from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with classical or Nesterov momentum.
+
+    Convention: v = momentum v - learning_rate g; p += v. With Nesterov p += momentum v -
+    learning_rate g, evaluated at the look-ahead point (Sutskever et al., 2013). The learning rate
+    enters v (as in scikit-learn), not p (as in PyTorch); they differ when it changes on the way.
+    """
+
+    learning_rate: float = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        _check("SGD", self.learning_rate)
+        if not 0.0 <= self.momentum <= 1.0:
+            raise InputError(f"SGD: momentum {self.momentum!r} must be from 0 to 1")
+
+    def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
+        """Return the velocities, zero, one for each parameter; none without momentum."""
+        return [xp.zeros_like(p) for p in parameters] if self.momentum else []
+
+    def step(
+        self,
+        xp: Namespace,
+        parameters: Sequence[Array],
+        gradients: Sequence[Array],
+        state: list[Array],
+        learning_rate: float,
+        t: int,
+    ) -> None:
+        """Update parameters and velocities in place."""
+        if not self.momentum:
+            for p, g in zip(parameters, gradients, strict=True):
+                p -= learning_rate * g
+            return
+        for p, g, v in zip(parameters, gradients, state, strict=True):
+            push = learning_rate * g
+            v *= self.momentum
+            v -= push
+            p += self.momentum * v - push if self.nesterov else v
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam, in the efficient form at the end of section 2 of Kingma and Ba, arXiv 1412.6980.
+
+    Epsilon is added to sqrt(v) before the bias correction ("epsilon hat"), as in scikit-learn and
+    Keras; PyTorch adds it after. With 1e-8 the two can hardly be told apart.
+    """
+
+    learning_rate: float = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check("Adam", self.learning_rate, beta_1=self.beta_1, beta_2=self.beta_2)
+
+    def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
+        """Return first and second moments, zero: all m, then all v."""
+        return [xp.zeros_like(p) for p in (*parameters, *parameters)]
+
+    def step(
+        self,
+        xp: Namespace,
+        parameters: Sequence[Array],
+        gradients: Sequence[Array],
+        state: list[Array],
+        learning_rate: float,
+        t: int,
+    ) -> None:
+        """Update parameters and moments in place."""
+        count = len(parameters)
+        rate = learning_rate * (1.0 - self.beta_2**t) ** 0.5 / (1.0 - self.beta_1**t)
+        moments = zip(parameters, gradients, state[:count], state[count:], strict=True)
+        for p, g, m, v in moments:
+            m *= self.beta_1
+            m += (1.0 - self.beta_1) * g
+            v *= self.beta_2
+            v += (1.0 - self.beta_2) * (g * g)
+            p -= rate * m / (xp.sqrt(v) + self.epsilon)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay. Loshchilov and Hutter, arXiv 1711.05101.
+
+    Before each step, weights (not biases, which are one-dimensional) shrink by the factor
+    ``1 - learning_rate * weight_decay``.
+    """
+
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 <= self.weight_decay < float("inf"):
+            raise InputError(f"AdamW: weight_decay {self.weight_decay!r} must be from 0")
+
+    def step(
+        self,
+        xp: Namespace,
+        parameters: Sequence[Array],
+        gradients: Sequence[Array],
+        state: list[Array],
+        learning_rate: float,
+        t: int,
+    ) -> None:
+        """Shrink the weights, then take Adam's step, in place."""
+        for p in parameters:
+            if p.ndim == 2:
+                p *= 1.0 - learning_rate * self.weight_decay
+        super().step(xp, parameters, gradients, state, learning_rate, t)
+
+
+OPTIMIZERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+
+
+def clip_by_norm(xp: Namespace, gradients: Sequence[Array], limit: float) -> None:
+    """Scale all gradients in place so that their joint Euclidean norm is at most `limit`.
+
+    Pascanu, Mikolov and Bengio, arXiv 1211.5063. No value is read back from the device.
+    """
+    squares = sum(xp.sum(g * g) for g in gradients)
+    factor = xp.minimum(limit / (xp.sqrt(squares) + 1e-30), xp.ones_like(squares))
+    for g in gradients:
+        g *= factor

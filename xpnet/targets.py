@@ -1,0 +1,128 @@
+"""The one place where targets are brought to shape (n, outputs).
+
+A target whose shape could broadcast against the network's output is refused: (n,) against (n, 1)
+gives (n, n) terms, and a training that runs and learns nothing.
+"""
+
+from typing import Any
+
+from xpnet.errors import InputError, InputTypeError
+from xpnet.types import Array, Namespace
+
+
+def check_finite(xp: Namespace, array: Array, name: str) -> None:
+    """Refuse NaN and infinity, naming the first bad place."""
+    if bool(xp.all(xp.isfinite(array))):
+        return
+    flat = xp.reshape(xp.isfinite(array), (-1,))
+    first = int(xp.argmin(xp.astype(flat, xp.int32)))
+    place = [first]
+    for size in reversed(array.shape[1:]):
+        place[:1] = [place[0] // size, place[0] % size]
+    value = float(xp.reshape(array, (-1,))[first])
+    raise InputError(
+        f"{name} holds {value} at index {tuple(place)}, counted from 0, and must be finite; "
+        "drop or impute such rows"
+    )
+
+
+def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
+    """Return x on the device as (n, inputs), checked at the door.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        For another shape, no rows, values that are not numbers, or not finite.
+    """
+    x = put_numbers(array, device, dtype, "x")
+    if len(x.shape) != 2 or x.shape[1] != inputs:
+        remedy = "x.reshape(-1, 1)" if inputs == 1 else "one row per sample, one column per input"
+        raise InputError(
+            f"x has shape {tuple(x.shape)} and the network takes (n, {inputs}); pass {remedy}"
+        )
+    if x.shape[0] == 0:
+        raise InputError(f"x has shape {tuple(x.shape)}: no rows; pass at least one")
+    check_finite(device.xp, x, "x")
+    return x
+
+
+def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
+    """Put real numbers on the device; refuse complex, text and objects by name."""
+    kind = str(getattr(array, "dtype", ""))
+    if "complex" in kind:
+        raise InputTypeError(f"{name} is complex ({kind}); pass its real part, or two columns")
+    try:
+        return device.put(array, dtype)
+    except (TypeError, ValueError) as error:
+        raise InputTypeError(
+            f"{name} ({type(array).__name__}{', ' + kind if kind else ''}) is not an array of "
+            f"numbers: {error}; convert it with numpy.asarray(..., dtype='float64')"
+        ) from error
+
+
+def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows: int) -> Array:
+    """Return the targets on the device as (rows, outputs).
+
+    Accepted are (rows, outputs); (rows,) for one output; and (rows,) class numbers 0 to
+    outputs - 1 for a softmax output, which become one-hot rows.
+
+    Parameters
+    ----------
+    y : array_like
+    device : Device
+    dtype : str
+    outputs : int
+    output : str
+        Name of the output activation.
+    rows : int
+        The number of rows of x.
+
+    Raises
+    ------
+    InputError
+        For any other shape (both shapes named), and for values the loss cannot take.
+    """
+    xp = device.xp
+    targets = put_numbers(y, device, dtype, "y")
+    shape = tuple(targets.shape)
+    if not shape or shape[0] != rows:
+        raise InputError(f"y has shape {shape} and x has {rows} rows; pass one target per row")
+    check_finite(xp, targets, "y")
+    if len(shape) == 1 and output == "softmax":
+        return one_hot(xp, targets, outputs)
+    if len(shape) == 1 and outputs == 1:
+        return xp.reshape(targets, (rows, 1))
+    if shape != (rows, outputs):
+        raise InputError(
+            f"y has shape {shape} and the network's output is ({rows}, {outputs}); "
+            f"reshape y to ({rows}, {outputs})"
+        )
+    _check_range(xp, targets, output)
+    return targets
+
+
+def one_hot(xp: Namespace, labels: Array, classes: int) -> Array:
+    """Return (n, classes) of 0 and 1 from class numbers (n,) in a real dtype; by comparison."""
+    low, high = float(xp.min(labels)), float(xp.max(labels))
+    if low < 0 or high > classes - 1 or not bool(xp.all(labels == xp.round(labels))):
+        raise InputError(
+            f"y holds values from {low:g} to {high:g}; with {classes} softmax outputs the classes "
+            f"are the integers 0 to {classes - 1}"
+        )
+    numbers = xp.arange(classes, dtype=labels.dtype, device=_device_keyword(labels))
+    return xp.astype(labels[:, None] == numbers[None, :], labels.dtype)
+
+
+def _device_keyword(array: Array) -> Any:
+    return getattr(array, "device", None)
+
+
+def _check_range(xp: Namespace, targets: Array, output: str) -> None:
+    low, high = float(xp.min(targets)), float(xp.max(targets))
+    if output in ("sigmoid", "softmax") and (low < 0.0 or high > 1.0):
+        raise InputError(
+            f"y holds values from {low:g} to {high:g}, and a {output} output lies between 0 and 1; "
+            "code the classes as 0 and 1, or use output='identity'"
+        )
+    if output == "exp" and low < 0.0:
+        raise InputError(f"y holds {low:g}, and a Poisson target cannot be negative")

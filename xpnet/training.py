@@ -1,0 +1,356 @@
+"""Training: for each epoch, for each batch: forward, backward, step.
+
+`Training` is one run. It knows the algorithm and nothing of files, progress bars or doctors: those
+are callbacks, objects with any of ``on_train_start``, ``on_epoch_start``, ``on_batch_end``,
+``on_epoch_end``, ``on_train_end``, each called with the run. Its whole state is the parameters
+plus `TrainingState`, because all randomness is stateless (`xpnet.randomness`).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from xpnet.batches import LAST_BATCH, Batch, Data, batches, epoch_order, steps_per_epoch
+from xpnet.errors import DivergenceError, InputError
+from xpnet.history import History, resolve_metrics
+from xpnet.losses import Loss, head
+from xpnet.network import MLP, Gradients, Trace
+from xpnet.objective import add_penalty_gradients, loss_and_gradients, mean_loss, penalty
+from xpnet.optimizers import SGD, Optimizer, clip_by_norm
+from xpnet.randomness import dropout_key, keep_mask
+from xpnet.schedules import Progress, Schedule, resolve_schedule
+from xpnet.types import Array
+
+RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
+RUNAWAY_EPOCHS = 3  # ... for so many epochs, or at the last one, has run away
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; see `xpnet.fit` for the meaning of each."""
+
+    loss: str | Loss = "auto"
+    optimizer: Optimizer = field(default_factory=SGD)
+    epochs: int = 20
+    batch_size: int = 32
+    shuffle: bool = True
+    last_batch: str = "keep"
+    l1: float = 0.0
+    l2: float = 0.0
+    clip_norm: float | None = None
+    schedule: str | Schedule | None = None
+    metrics: Any = ()
+    seed: int | None = None
+    keep_best: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise InputError(f"{name} {value!r} must be an integer from 1")
+        for name in ("l1", "l2"):
+            value = getattr(self, name)
+            if not 0.0 <= value < float("inf"):
+                raise InputError(f"{name} {value!r} must be finite and from 0")
+        if self.clip_norm is not None and not self.clip_norm > 0.0:
+            raise InputError(f"clip_norm {self.clip_norm!r} must be above 0, or None")
+        if self.last_batch not in LAST_BATCH:
+            raise InputError(f"last_batch {self.last_batch!r} must be one of {LAST_BATCH}")
+
+
+@dataclass
+class TrainingState:
+    """Where a run is: with the parameters, all that is needed to continue it exactly.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs completed.
+    batch : int
+        Steps taken within the current epoch.
+    step : int
+        Steps taken in all.
+    optimizer : list of device array
+        The optimiser's state.
+    epoch_loss : device array, 0-d, or 0.0
+        Sum of loss times rows over the current epoch so far.
+    epoch_rows : int
+        Rows seen in the current epoch.
+    first_loss : device array, 0-d, or None
+        Loss of the very first batch, before any step.
+    learning_rate_factor : float
+        Set by callbacks; multiplies the schedule.
+    history : History
+    best_loss : float
+        The lowest monitored loss so far, with `keep_best`.
+    best : list of device array
+        The parameters that gave it.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    optimizer: list[Array] = field(default_factory=list)
+    epoch_loss: Array = 0.0
+    epoch_rows: int = 0
+    first_loss: Array = None
+    learning_rate_factor: float = 1.0
+    history: History = field(default_factory=History)
+    best_loss: float = float("inf")
+    best: list[Array] = field(default_factory=list)
+
+
+class Training:
+    """One run of training, in steps that callbacks can watch.
+
+    Parameters
+    ----------
+    net : MLP
+        Trained in place.
+    data : Data
+        Prepared device arrays.
+    options : TrainingOptions
+    validation : Data, optional
+    callbacks : sequence of object
+    state : TrainingState, optional
+        To continue an earlier run; `options.epochs` counts from its very start.
+
+    Attributes
+    ----------
+    loss, gradients, trace
+        Of the step just taken, for ``on_batch_end``; the loss is a 0-d device array.
+    learning_rate : float
+        Of the step just taken.
+    stop_reason : str
+        Set it, by `stop`, to end after the current step.
+    """
+
+    def __init__(
+        self,
+        net: MLP,
+        data: Data,
+        options: TrainingOptions,
+        *,
+        validation: Data | None = None,
+        callbacks: Sequence[Any] = (),
+        state: TrainingState | None = None,
+    ) -> None:
+        self.net, self.data, self.options, self.validation = net, data, options, validation
+        self.callbacks = list(callbacks)
+        self.head = head(net.output, options.loss)
+        self.metrics = resolve_metrics(options.metrics)
+        self.schedule = resolve_schedule(options.schedule)
+        self.seed = net.seed if options.seed is None else options.seed
+        self.rows = data.x.shape[0]
+        self.batch_size = min(options.batch_size, self.rows)
+        self.parameters = net.parameters
+        self.state = state or TrainingState()
+        if not self.state.optimizer:
+            self.state.optimizer = options.optimizer.start(net.device.xp, self.parameters)
+        self.stop_reason = ""
+        self.learning_rate = options.optimizer.learning_rate
+        self.loss: Array = None
+        self.gradients: Gradients
+        self.trace: Trace
+        self._last_good = self._copy_parameters()
+
+    def run(self) -> History:
+        """Train to the end, or to a stop; return the history.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss is not finite or runs away; the network has its last good weights.
+        """
+        self._notify("on_train_start")
+        try:
+            # Overflow on the way to a divergence is reported once, by _end_epoch.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                while self.state.epoch < self.options.epochs and not self.stop_reason:
+                    self._run_epoch()
+        finally:
+            self._finish()
+        return self.state.history
+
+    def stop(self, reason: str) -> None:
+        """End the run after the step or epoch that is under way."""
+        self.stop_reason = reason
+
+    def _run_epoch(self) -> None:
+        """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
+        state, xp, optimizer = self.state, self.net.device.xp, self.options.optimizer
+        started = time.perf_counter()
+        self._notify("on_epoch_start")
+        on_batch_end = self._hooks("on_batch_end")
+        learning_rate_of = self._learning_rates()
+        for batch in self._batches():
+            self.learning_rate = learning_rate_of()
+            self.loss, self.gradients, self.trace = self._gradients(batch)
+            state.step += 1
+            optimizer.step(
+                xp,
+                self.parameters,
+                [*self.gradients.weights, *self.gradients.biases],
+                state.optimizer,
+                self.learning_rate,
+                state.step,
+            )
+            rows = batch.x.shape[0]
+            state.epoch_loss = state.epoch_loss + self.loss * rows
+            state.epoch_rows += rows
+            state.batch += 1
+            if state.first_loss is None:
+                state.first_loss = self.loss
+            for hook in on_batch_end:
+                hook(self)
+            if self.stop_reason:
+                return
+        self._end_epoch(time.perf_counter() - started)
+
+    def _gradients(self, batch: Batch) -> tuple[Array, Gradients, Trace]:
+        options, xp = self.options, self.net.device.xp
+        masks = self._dropout_masks(batch.x.shape[0]) if any(self.net.dropout) else None
+        loss, gradients, trace = loss_and_gradients(
+            self.net, self.head, batch.x, batch.y, batch.row_weights, masks
+        )
+        if options.l1 or options.l2:
+            add_penalty_gradients(xp, self.net.weights, gradients.weights, options.l1, options.l2)
+        if options.clip_norm is not None:
+            clip_by_norm(xp, [*gradients.weights, *gradients.biases], options.clip_norm)
+        return loss, gradients, trace
+
+    def _batches(self) -> Any:
+        options, state = self.options, self.state
+        order = epoch_order(
+            self.rows,
+            self.batch_size,
+            self.seed,
+            state.epoch,
+            shuffle=options.shuffle,
+            last_batch=options.last_batch,
+        )
+        net = self.net
+        return batches(self.data, order, self.batch_size, net.device, net.dtype, state.batch)
+
+    def _dropout_masks(self, rows: int) -> list[Array]:
+        """Factors 0 or 1 / (1 - rate) for each hidden layer, the same bits on every device."""
+        net, masks = self.net, []
+        for layer, rate in enumerate(net.dropout):
+            units = net.sizes[layer + 1]
+            counter = net.device.put(np.arange(rows * units, dtype=np.uint64), "uint64")
+            key = dropout_key(self.seed, layer, self.state.step)
+            keep = keep_mask(net.device.xp, counter, key, rate)
+            keep = net.device.xp.reshape(keep, (rows, units))
+            masks.append(
+                net.device.xp.astype(keep, getattr(net.device.xp, net.dtype)) * (1 / (1 - rate))
+            )
+        return masks
+
+    def _learning_rates(self) -> Callable[[], float]:
+        """Return a function that gives the next step's learning rate."""
+        state, base = self.state, self.options.optimizer.learning_rate
+        steps = self._steps_in(state.epoch)
+        total = sum(self._steps_in(epoch) for epoch in range(self.options.epochs))
+
+        def now() -> float:
+            losses = state.history.monitored
+            progress = Progress(state.step, state.epoch, steps, total, losses)
+            return base * state.learning_rate_factor * self.schedule(progress)
+
+        if getattr(self.schedule, "per_step", True):
+            return now
+        fixed = now()
+        return lambda: fixed
+
+    def _steps_in(self, epoch: int) -> int:
+        return steps_per_epoch(self.rows, self.batch_size, epoch, self.options.last_batch)
+
+    def _end_epoch(self, seconds: float) -> None:
+        """Read the losses back, once; record, check, keep the best, tell the callbacks."""
+        state, net, options = self.state, self.net, self.options
+        loss = float(state.epoch_loss) / max(state.epoch_rows, 1)
+        loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
+        validation_loss, metrics = self._evaluate()
+        history = state.history
+        state.history = replace(
+            history,
+            loss=(*history.loss, loss),
+            validation_loss=(*history.validation_loss, *validation_loss),
+            metrics={name: (*history.metrics.get(name, ()), metrics[name]) for name in metrics},
+            learning_rate=(*history.learning_rate, self.learning_rate),
+            seconds=(*history.seconds, seconds),
+        )
+        state.epoch, state.batch, state.epoch_loss, state.epoch_rows = state.epoch + 1, 0, 0.0, 0
+        self._check_divergence()
+        monitored = state.history.monitored[-1]
+        if options.keep_best and monitored < state.best_loss:
+            state.best_loss, state.best = monitored, self._copy_parameters()
+            state.history = replace(state.history, best_epoch=state.epoch)
+        self._notify("on_epoch_end")
+
+    def _evaluate(self) -> tuple[tuple[float, ...], dict[str, float]]:
+        """Loss on the validation rows, and metrics there or else on the training rows."""
+        net, held_out = self.net, self.validation
+        losses: tuple[float, ...] = ()
+        if held_out is not None:
+            losses = (float(mean_loss(net, self.head, *held_out)),)
+        if not self.metrics:
+            return losses, {}
+        x, y, _ = held_out if held_out is not None else self.data
+        outputs, targets = net.device.get(net.outputs(x)), net.device.get(y)
+        return losses, {name: metric(outputs, targets) for name, metric in self.metrics.items()}
+
+    def _check_divergence(self) -> None:
+        """Stop a run whose loss is not finite or stays far above where it began."""
+        state, xp = self.state, self.net.device.xp
+        limit = RUNAWAY_FACTOR * max(float(state.first_loss), 1e-30)
+        recent = state.history.loss[-RUNAWAY_EPOCHS:]
+        finite = np.isfinite(recent[-1]) and all(
+            bool(xp.all(xp.isfinite(p))) for p in self.parameters
+        )
+        ended = state.epoch == self.options.epochs
+        away = recent[-1] > limit and (
+            ended or (min(recent) > limit and len(recent) == RUNAWAY_EPOCHS)
+        )
+        if finite and recent[-1] <= limit:
+            self._last_good = self._copy_parameters()
+        if finite and not away:
+            return
+        self._write_parameters(self._last_good)
+        self.stop("diverged")
+        rate = self.learning_rate
+        raise DivergenceError(
+            f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
+            f"{float(state.first_loss):.4g} at the start, learning rate {rate:g}; the network "
+            f"keeps its last good weights. Try learning_rate={rate / 10:.2g}, scale the inputs, "
+            "or set clip_norm=1"
+        )
+
+    def _finish(self) -> None:
+        """Restore the best weights if they were kept, and tell the callbacks."""
+        state = self.state
+        ended = self.stop_reason or state.epoch >= self.options.epochs
+        if ended and state.best and self.stop_reason not in ("interrupted", "diverged"):
+            self._write_parameters(state.best)
+        state.history = replace(
+            state.history, stopped=self.stop_reason or f"{state.epoch} epochs done"
+        )
+        self._notify("on_train_end")
+
+    def _copy_parameters(self) -> list[Array]:
+        return [self.net.device.xp.asarray(p, copy=True) for p in self.parameters]
+
+    def _write_parameters(self, values: Sequence[Array]) -> None:
+        for own, value in zip(self.parameters, values, strict=True):
+            own[...] = value
+
+    def _hooks(self, name: str) -> list[Callable[["Training"], None]]:
+        found = (getattr(callback, name, None) for callback in self.callbacks)
+        return [hook for hook in found if hook is not None]
+
+    def _notify(self, name: str) -> None:
+        for hook in self._hooks(name):
+            hook(self)
