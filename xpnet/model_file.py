@@ -127,6 +127,11 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     return Model(net, preprocessing, training, fields["library"])
 
 
+def load(path: PathLike, device: str | Device = "cpu") -> MLP:
+    """Read only the network of a model file; see `load_model`."""
+    return load_model(path, device).net
+
+
 def network_tensors(net: MLP, prefix: str = "") -> Arrays:
     """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
     tensors = {}
