@@ -1,0 +1,198 @@
+"""Options, hypothesis profiles, and the backends that every device-independent test runs on."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+import xpnet.device
+from xpnet.device import Device, device_of, open_device
+from xpnet.errors import DeviceError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+hypothesis.settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("slow", max_examples=10_000, deadline=None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="run tests that take minutes too")
+    parser.addoption(
+        "--require-cuda", action="store_true", help="fail, not skip, where no GPU can be used"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("slow" if config.getoption("--run-slow") else "ci")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--run-slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run with --run-slow"))
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One Array API library on one device, as a test sees it."""
+
+    name: str
+    device: Device
+    array: Callable[[Any], Any]
+    """Make an array as a user of this library would hold it, from host values."""
+    no_sync: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Within it, reading a value back from the device raises, where that can be seen."""
+
+    @property
+    def xp(self) -> Any:
+        return self.device.xp
+
+    def host(self, array: Any) -> Any:
+        return self.device.get(array)
+
+
+BACKENDS = (
+    "numpy",
+    "numpy-readonly",
+    "strict",
+    "strict-device1",
+    "strict-nosync",
+    "torch",
+    pytest.param("cupy", marks=pytest.mark.cuda),
+)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Every backend in turn; one that is absent is skipped with the reason."""
+    with open_backend(request.param, request.config) as opened:
+        yield opened
+
+
+@pytest.fixture(params=[each for each in BACKENDS if each not in ("numpy", "numpy-readonly")])
+def other_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Every backend but NumPy, to be compared with it."""
+    with open_backend(request.param, request.config) as opened:
+        yield opened
+
+
+@contextmanager
+def open_backend(name: str, config: pytest.Config) -> Iterator[Backend]:
+    if name == "numpy":
+        yield Backend(name, xpnet.device.CPU, np.asarray)
+    elif name == "numpy-readonly":
+        yield Backend(name, xpnet.device.CPU, _readonly)
+    elif name == "torch":
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        yield Backend(name, device_of(torch.zeros(1)), lambda values: torch.tensor(values))
+    elif name == "cupy":
+        device = _open_cuda(config)
+        yield Backend(name, device, device.xp.asarray)
+    else:
+        with _open_strict(name) as opened:
+            yield opened
+
+
+def _readonly(values: Any) -> Any:
+    array = np.array(values)
+    array.flags.writeable = False
+    return array
+
+
+def _open_cuda(config: pytest.Config) -> Device:
+    try:
+        return open_device("gpu")
+    except DeviceError as error:
+        if config.getoption("--require-cuda"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+@contextmanager
+def _open_strict(name: str) -> Iterator[Backend]:
+    """array-api-strict, the stand-in for a GPU: on a second device it refuses to mix devices.
+
+    "strict-nosync" also refuses what needs the size or value of a result on the host, and what the
+    CUDA graphs of a GPU could not record.
+    """
+    strict = pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
+    place = strict.Device("CPU_DEVICE" if name == "strict" else "device1")
+    device = device_of(strict.zeros(1, device=place))
+
+    def array(values: Any) -> Any:
+        return strict.asarray(np.asarray(values), device=place)
+
+    if name != "strict-nosync":
+        yield Backend(name, device, array)
+        return
+    guarded: list[bool] = []
+    kind = type(array([0.0]))
+
+    def refuse(method: str) -> Callable[[Any], Any]:
+        original = getattr(kind, method)
+
+        def guard(self: Any) -> Any:
+            if guarded:
+                raise AssertionError(f"{method} of an array: the host waits for the device here")
+            return original(self)
+
+        return guard
+
+    @contextmanager
+    def no_sync() -> Iterator[None]:
+        guarded.append(True)
+        try:
+            yield
+        finally:
+            guarded.clear()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for method in ("__float__", "__bool__", "__int__", "__index__"):
+            patch.setattr(kind, method, refuse(method))
+        with strict.ArrayAPIStrictFlags(
+            boolean_indexing=False, data_dependent_shapes=False, enabled_extensions=()
+        ):
+            yield Backend(name, device, array, no_sync)
+
+
+class NoSync:
+    """A callback under which no training step may wait for the device.
+
+    Losses may be read when an epoch ends, so the guard opens after its last batch.
+    """
+
+    def __init__(self, backend: Backend, steps_per_epoch: int) -> None:
+        self.backend, self.steps = backend, steps_per_epoch
+
+    def on_epoch_start(self, training: Any) -> None:
+        self.left = self.steps
+        self.guard = self.backend.no_sync()
+        self.guard.__enter__()
+
+    def on_batch_end(self, training: Any) -> None:
+        self.left -= 1
+        if not self.left:
+            self.guard.__exit__(None, None, None)
+
+
+@pytest.fixture
+def no_sync(backend: Backend) -> Callable[[int], NoSync]:
+    """Return the callback that forbids waiting within steps: ``no_sync(steps_per_epoch)``."""
+    return lambda steps: NoSync(backend, steps)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real data that is not part of the repository: $XPNET_DATA, or shared/data beside it."""
+    folder = Path(os.environ.get("XPNET_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data at {folder}; set XPNET_DATA to the folder that holds them")
+    return folder
