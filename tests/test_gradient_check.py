@@ -1,0 +1,237 @@
+"""The gradient check: right gradients pass, wrong ones are called by their name."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from xpnet import MLP
+from xpnet.errors import InputError
+from xpnet.gradient_check import away_from_saturation, check_gradients
+
+M, FEATURES, UNITS, OUTPUTS = 20, 4, 4, 3
+RANDOM = np.random.default_rng(5)
+X = RANDOM.standard_normal((M, FEATURES))
+Y = RANDOM.standard_normal((M, OUTPUTS))
+PARAMETERS = {
+    "W1": RANDOM.standard_normal((FEATURES, UNITS)),
+    "b1": 0.1 * RANDOM.standard_normal(UNITS),
+    "W2": RANDOM.standard_normal((UNITS, UNITS)),
+    "b2": 0.1 * RANDOM.standard_normal(UNITS),
+    "W3": RANDOM.standard_normal((UNITS, OUTPUTS)),
+    "b3": 0.1 * RANDOM.standard_normal(OUTPUTS),
+}
+
+
+def forward(p):
+    a1 = np.tanh(X @ p["W1"] + p["b1"])
+    a2 = np.tanh(a1 @ p["W2"] + p["b2"])
+    return a1, a2, a2 @ p["W3"] + p["b3"]
+
+
+def loss(p):
+    return 0.5 * np.sum((forward(p)[-1] - Y) ** 2) / M
+
+
+def gradients(p, slope=lambda a: 1 - a**2):
+    a1, a2, out = forward(p)
+    d3 = (out - Y) / M
+    d2 = (d3 @ p["W3"].T) * slope(a2)
+    d1 = (d2 @ p["W2"].T) * (1 - a1**2)
+    return {
+        "W1": X.T @ d1, "b1": d1.sum(axis=0), "W2": a1.T @ d2, "b2": d2.sum(axis=0),
+        "W3": a2.T @ d3, "b3": d3.sum(axis=0),
+    }  # fmt: skip
+
+
+def with_change(**changes):
+    """The right gradients, some of them changed by a function of (gradient, parameters)."""
+
+    def changed(p):
+        given = gradients(p)
+        return given | {name: change(given[name], p) for name, change in changes.items()}
+
+    return changed
+
+
+def every(change):
+    return with_change(**dict.fromkeys(PARAMETERS, change))
+
+
+def check(wrong, **options):
+    return check_gradients(loss, wrong, PARAMETERS, batch_size=M, **options)
+
+
+def test_right_gradient_passes_with_small_errors():
+    report = check(gradients)
+    assert report.ok
+    assert report.findings == ()
+    assert max(each.error for each in report.comparisons) < 1e-8
+    assert str(report).startswith("Gradient check: right\n  W1  right: relative error")
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong", "says"),
+    [
+        ("gradient-sign", every(lambda g, p: -g), "factor -1"),
+        ("gradient-scale", every(lambda g, p: g * M), "batch size"),
+        ("gradient-scale", with_change(b1=lambda g, p: g / M), "averaged over samples once too"),
+        ("gradient-scale", every(lambda g, p: 2 * g), "the square's factor"),
+        ("gradient-scale", every(lambda g, p: 0.5 * g), "1/2"),
+        ("gradient-scale", every(lambda g, p: g * OUTPUTS), "number of outputs"),
+        ("gradient-scale", every(lambda g, p: 1.37 * g), "1.37"),
+        ("gradient-transposed", with_change(W2=lambda g, p: g.T), "transposed"),
+        ("gradient-transposed", with_change(W3=lambda g, p: g.T), "(3, 4)"),
+        ("gradient-zero", with_change(W1=lambda g, p: 0 * g), "0 everywhere"),
+        ("gradient-regularisation", with_change(W2=lambda g, p: g + 0.3 * p["W2"]), "0.3 x"),
+        ("gradient-shape", with_change(b2=lambda g, p: np.sum(g)), "gradient (), parameter (4,)"),
+        ("gradient-shape", with_change(b2=lambda g, p: g[:, None]), "(4, 1)"),
+        ("gradient-wrong", with_change(W3=lambda g, p: g + 0.1 * X[:4, :3]), "no usual mistake"),
+        (
+            "bias-per-sample",
+            with_change(b3=lambda g, p: (forward(p)[-1] - Y) / M),
+            "one gradient for each of 20 samples",
+        ),
+    ],
+)
+def test_wrong_gradient_is_called_by_its_name(code, wrong, says):
+    report = check(wrong)
+    assert not report.ok
+    assert report.codes == (code,)
+    assert says in str(report)
+
+
+def test_missing_derivative_is_placed_in_its_layer():
+    report = check(lambda p: gradients(p, slope=np.ones_like))
+    assert report.codes == ("gradient-activation-derivative",)
+    assert report.findings[0].where == "W1, b1, W2, b2"
+
+
+def test_two_mistakes_in_one_gradient_are_both_named():
+    report = check(with_change(b3=lambda g, p: -(forward(p)[-1] - Y) / M))
+    assert set(report.codes) == {"bias-per-sample", "gradient-sign"}
+
+
+def test_squared_error_of_m_against_m_1_is_a_broadcast():
+    targets = Y[:, 0]
+    report = check_gradients(
+        lambda p: 0.5 * (X @ p["w"] - targets) ** 2,
+        lambda p: {"w": X.T @ (X @ p["w"] - targets).sum(axis=1, keepdims=True)},
+        {"w": np.ones((FEATURES, 1))},
+    )
+    assert report.codes == ("loss-broadcast",)
+    assert "20 x 20 = 400 terms for 20 samples" in report.findings[0].evidence
+
+
+def test_kinks_are_left_out_and_counted():
+    x, w = np.array([[1.0, 2.0], [3.0, -1.0]]), np.zeros((2, 2))
+    report = check_gradients(
+        lambda p: np.maximum(x @ p["w"], 0).sum(), lambda p: {"w": x.T @ (x @ p["w"] > 0)}, {"w": w}
+    )
+    assert report.ok
+    assert "at kinks left out" in str(report.comparisons[0])
+
+
+def test_a_loss_that_changes_by_itself_is_refused():
+    random = np.random.default_rng(0)
+    with pytest.raises(InputError, match="switch dropout off, fix the seed"):
+        check_gradients(lambda p: random.random(), lambda p: p, {"w": np.ones(2)})
+
+
+def test_names_that_differ_are_refused():
+    with pytest.raises(InputError, match=r"returned \['v'\] and the parameters are \['w'\]"):
+        check_gradients(lambda p: 1.0, lambda p: {"v": p["w"]}, {"w": np.ones(2)})
+
+
+def test_other_array_libraries(array_library):
+    xp, put = array_library
+    a = put(np.arange(6.0).reshape(3, 2) / 7)
+    report = check_gradients(
+        lambda p: xp.sum(xp.tanh(xp.matmul(a, p["w"]))),
+        lambda p: {"w": -xp.matmul(a.T, 1 - xp.tanh(xp.matmul(a, p["w"])) ** 2)},
+        {"w": put(np.ones((2, 2)) / 3)},
+    )
+    assert report.codes == ("gradient-sign",)
+
+
+@pytest.fixture(params=["array_api_strict", "strict on a second device", "torch"])
+def array_library(request):
+    if request.param == "torch":
+        torch = pytest.importorskip("torch")
+        return torch, torch.asarray
+    xp = pytest.importorskip("array_api_strict")
+    place = xp.Device("device1" if "second" in request.param else "CPU_DEVICE")
+    return xp, lambda array: xp.asarray(array, device=place)
+
+
+def test_saturated_parameters_hide_a_mistake_and_small_ones_show_it():
+    saturated = {"w": 100.0 * np.ones((FEATURES, 1))}
+    x = np.abs(X) + 1.0
+
+    def output(p):
+        return 1.0 / (1.0 + np.exp(-(x @ p["w"])))
+
+    def mean_output(p):
+        return output(p).mean()
+
+    def twice(p):
+        return {"w": x.T @ (2 * output(p) * (1 - output(p))) / M}
+
+    assert check_gradients(mean_output, twice, saturated).ok
+    report = check_gradients(mean_output, twice, away_from_saturation(saturated))
+    assert report.codes == ("gradient-scale",)
+
+
+@pytest.mark.parametrize("output", ["identity", "sigmoid", "softmax"])
+def test_xpnet_networks_are_right_and_left_alone(output):
+    net = MLP([FEATURES, 5, 5, OUTPUTS], hidden=["relu", "sigmoid"], output=output, seed=3)
+    before = [each.copy() for each in net.parameters]
+    y = np.eye(OUTPUTS)[np.arange(M) % OUTPUTS]
+    assert check_gradients(net, X, y, l2=0.1).ok
+    assert check_gradients(net, X, y, loss="squared_error").ok
+    assert all(np.array_equal(a, b) for a, b in zip(before, net.parameters, strict=True))
+
+
+@pytest.mark.parametrize("outputs", [2, 3, 5])
+def test_scikit_learn_8349_is_a_scale_of_the_number_of_outputs(outputs):
+    """L-BFGS of MLPRegressor: the loss is a mean over outputs, its gradient a sum."""
+    network = pytest.importorskip("sklearn.neural_network")
+    y = RANDOM.standard_normal((M, outputs))
+    model = network.MLPRegressor(
+        hidden_layer_sizes=[5], activation="tanh", solver="lbfgs", max_iter=1, alpha=0.0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one iteration does not converge, and need not
+        model.fit(X, y)
+    sizes = [FEATURES, 5, outputs]
+    try:
+        coefs, intercepts = model.coefs_, model.intercepts_
+        packed = np.concatenate([each.ravel() for each in (*coefs, *intercepts)])
+        layers = [np.empty((M, size)) for size in sizes]
+        layers[0] = X
+
+        def both(p):
+            flat = np.concatenate([each.ravel() for each in p.values()])
+            empty = [np.empty_like(each) for each in (*coefs, *intercepts)]
+            return model._loss_grad_lbfgs(
+                flat, X, y, None, list(layers), [np.empty((M, s)) for s in sizes[1:]],
+                empty[:2], empty[2:],
+            )  # fmt: skip
+
+        names = {"W1": coefs[0], "W2": coefs[1], "b1": intercepts[0], "b2": intercepts[1]}
+        assert np.size(both(names)[1]) == packed.size
+    except (AttributeError, TypeError) as error:
+        pytest.skip(f"scikit-learn's private _loss_grad_lbfgs has changed: {error}")
+
+    def as_dict(flat):
+        pieces = np.split(flat, np.cumsum([each.size for each in names.values()])[:-1])
+        return {n: piece.reshape(names[n].shape) for n, piece in zip(names, pieces, strict=True)}
+
+    report = check_gradients(
+        lambda p: both(p)[0], lambda p: as_dict(both(p)[1]), names, outputs=outputs
+    )
+    if report.ok:
+        pytest.skip("scikit-learn #8349 is mended in this version")
+    assert report.codes == ("gradient-scale",)
+    assert report.findings[0].repair["number"] == pytest.approx(outputs, rel=1e-4)
+    assert "the number of outputs" in report.findings[0].evidence

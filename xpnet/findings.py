@@ -1,0 +1,84 @@
+"""What the doctor and the gradient check say: findings, and a report of them, worst first."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SEVERITIES = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found, with its measured evidence and the change that mends it.
+
+    Attributes
+    ----------
+    code : str
+        Stable name, such as ``"gradient-sign"``.
+    severity : str
+        ``"error"`` (it cannot learn this way), ``"warning"`` or ``"note"``.
+    where : str
+        The parameter, layer, feature or quantity meant.
+    evidence : str
+        The measured numbers.
+    explanation, remedy, reference : str
+        Why it matters, the change to make, and where to read more.
+    repair : dict or None
+        The remedy for programs: settings to change, such as ``{"learning_rate": 0.1}``.
+    """
+
+    code: str
+    severity: str
+    where: str
+    evidence: str
+    explanation: str
+    remedy: str
+    reference: str = ""
+    repair: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        lines = [f"{self.severity.upper()} {self.code} in {self.where}: {self.evidence}"]
+        lines.append(f"  why:    {self.explanation}")
+        lines += [f"  remedy: {line}" for line in self.remedy.splitlines()]
+        return "\n".join([*lines, *([f"  see:    {self.reference}"] if self.reference else [])])
+
+
+@dataclass(frozen=True)
+class Report:
+    """Findings, worst first; among equals, causes before symptoms.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+    facts : dict
+        Numbers measured whether or not anything was found (skill, losses, steps).
+    """
+
+    findings: tuple[Finding, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ranked = sorted(self.findings, key=lambda finding: SEVERITIES.index(finding.severity))
+        object.__setattr__(self, "findings", tuple(ranked))
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error and no warning; notes are allowed."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the findings, worst first, each once."""
+        return tuple(dict.fromkeys(finding.code for finding in self.findings))
+
+    def __str__(self) -> str:
+        if not self.findings:
+            return "No findings: nothing wrong was measured."
+        return "\n\n".join(str(finding) for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"ok": bool, "findings": [...], "facts": {...}}``, ready for JSON."""
+        return {
+            "ok": self.ok,
+            "findings": [asdict(finding) for finding in self.findings],
+            "facts": self.facts,
+        }

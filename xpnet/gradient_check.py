@@ -1,0 +1,264 @@
+"""Gradient check: whether a gradient is that of the loss, and if not, in which way it is wrong.
+
+Slopes of the loss by central differences, in float64, along single entries and along one random
+direction of every parameter, are compared with the gradient given. A wrong gradient is then tried
+against the mistakes people make: sign, factor, transposition, unsummed batch, penalty, and so on.
+
+Sources: CS231n notes on gradient checks (centred differences, kinks, a few entries of *every*
+parameter); ratios that name the mistake: scikit-learn #8349, where it is the number of outputs.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.device import CPU, device_of
+from xpnet.errors import InputError
+from xpnet.findings import Finding, Report
+from xpnet.gradient_mistakes import Comparison, shape_mistake, value_mistakes
+from xpnet.network import MLP
+
+if TYPE_CHECKING:
+    from xpnet.losses import Loss
+
+Parameters = Mapping[str, Any]
+STEPS = (1e-5, 1e-6)  # the second only where the first meets a kink
+
+
+@dataclass(frozen=True)
+class GradientReport(Report):
+    """Report of a gradient check, with one `Comparison` for each parameter.
+
+    Attributes
+    ----------
+    comparisons : tuple of Comparison
+    """
+
+    comparisons: tuple[Comparison, ...] = ()
+
+    def __str__(self) -> str:
+        width = max((len(each.name) for each in self.comparisons), default=0)
+        rows = "\n".join(f"  {each.name:{width}}  {each}" for each in self.comparisons)
+        head = "Gradient check: " + ("right" if self.ok else "WRONG")
+        return f"{head}\n{rows}" + (f"\n\n{super().__str__()}" if self.findings else "")
+
+
+def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
+    """Compare a gradient with the slopes of the loss, and say how it is wrong.
+
+    Two forms::
+
+        check_gradients(loss, gradients, parameters)   # hand-written code
+        check_gradients(net, x, y, loss="auto")        # an xpnet network
+
+    See `check_functions` and `check_network` for their arguments.
+    """
+    if isinstance(options.get("net", arguments[0] if arguments else None), MLP):
+        return check_network(*arguments, **options)
+    return check_functions(*arguments, **options)
+
+
+def check_network(
+    net: MLP,
+    x: Any,
+    y: Any,
+    *,
+    loss: "str | Loss" = "auto",
+    l1: float = 0.0,
+    l2: float = 0.0,
+    rows: int = 32,
+    **options: Any,
+) -> GradientReport:
+    """Check an xpnet network on its first `rows` rows, on a float64 copy on the host.
+
+    Useful above all with activations and losses of your own. Other options as `check_functions`.
+    """
+    twin = host_copy(net)
+    x, y = _host(x)[:rows], _host(y)[:rows]
+
+    def put(parameters: Parameters) -> None:
+        for own, given in zip(twin.parameters, parameters.values(), strict=True):
+            own[...] = given
+
+    def value(parameters: Parameters) -> float:
+        put(parameters)
+        return twin.gradients(x, y, loss=loss, l1=l1, l2=l2)[0]
+
+    def gradients(parameters: Parameters) -> dict[str, Any]:
+        put(parameters)
+        found = twin.gradients(x, y, loss=loss, l1=l1, l2=l2)[1]
+        return dict(zip(parameters, [*found.weights, *found.biases], strict=True))
+
+    return check_functions(value, gradients, parameter_names(twin), batch_size=len(x), **options)
+
+
+def host_copy(net: MLP, dtype: str = "float64") -> MLP:
+    """Return a copy of a network on the host in another dtype."""
+    twin = deepcopy(net)
+    twin.device, twin.dtype = CPU, dtype
+    twin.weights = [np.array(net.device.get(each), dtype) for each in net.weights]
+    twin.biases = [np.array(net.device.get(each), dtype) for each in net.biases]
+    return twin
+
+
+def parameter_names(net: MLP) -> dict[str, Any]:
+    """Return host copies of the parameters by name: ``weights[0]``, ``biases[0]``, ..."""
+    named = {f"weights[{i}]": net.device.get(each).copy() for i, each in enumerate(net.weights)}
+    biases = {f"biases[{i}]": net.device.get(each).copy() for i, each in enumerate(net.biases)}
+    return named | biases
+
+
+def check_functions(
+    loss: Callable[[Parameters], Any],
+    gradients: Callable[[Parameters], Parameters],
+    parameters: Parameters,
+    *,
+    rtol: float = 1e-5,
+    samples: int = 8,
+    batch_size: int | None = None,
+    outputs: int | None = None,
+    seed: int = 0,
+) -> GradientReport:
+    """Check hand-written code.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(parameters)`` gives a number; the same one whenever it is called.
+    gradients : callable
+        ``gradients(parameters)`` gives a dict of arrays with the names of `parameters`.
+    parameters : dict of str to array
+        Arrays of any Array API library; handed to both functions as float64. List them from the
+        first layer to the last, or number them (``W1``, ``b1``, ``W2``, ...).
+    rtol : float
+        Relative error that is still right. Right code stays below 1e-6.
+    samples : int
+        Entries looked at in each parameter, beside one direction through all of them.
+    batch_size, outputs : int, optional
+        Rows and outputs, to name a factor; outputs are read off the last parameter otherwise.
+
+    Raises
+    ------
+    InputError
+        If the loss differs between two equal calls, or the names differ.
+    """
+    devices = {name: device_of(array) for name, array in parameters.items()}
+    host = {name: np.array(_host(array), dtype=np.float64) for name, array in parameters.items()}
+
+    def put(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: devices[name].put(values[name].copy(), "float64") for name in values}
+
+    fixed = put(host)
+    broadcast = _broadcast_finding(loss(fixed))
+
+    def loss_at(name: str, values: Any) -> float:
+        moved = {**fixed, name: devices[name].put(values, "float64")}
+        return float(np.sum(_host(loss(moved))))
+
+    given = _named_gradients(gradients(put(host)), host)
+    repeated = [float(np.sum(_host(loss(fixed)))) for _ in range(2)]
+    if repeated[0] != repeated[1]:
+        raise InputError(
+            f"loss(parameters) gave {repeated[0]!r} and then {repeated[1]!r} for the same "
+            "parameters; switch dropout off, fix the seed, and change no variable inside it"
+        )
+    hints = {"batch_size": batch_size, "outputs": outputs or _outputs(host)}
+    comparisons, findings = [], list(broadcast)
+    for name, values in host.items():
+        mended, shape_findings = shape_mistake(name, given[name], values.shape)
+        points = _directions(mended, values.shape, samples, np.random.default_rng(seed))
+        slopes = [_slope(partial(loss_at, name), values, each) for each in points]
+        comparisons.append(Comparison.of(name, values, mended, points, slopes, rtol))
+        findings += shape_findings
+    findings += value_mistakes(comparisons, hints)
+    return GradientReport(tuple(findings), {"loss": repeated[0]}, tuple(comparisons))
+
+
+def _outputs(parameters: Mapping[str, Any]) -> int:
+    shape = next(reversed(list(parameters.values()))).shape
+    return int(shape[-1]) if shape else 1
+
+
+def away_from_saturation(parameters: Parameters, seed: int = 0) -> dict[str, Any]:
+    """Return small random parameters of the same shapes, on the host.
+
+    Where units are saturated every slope is 0, and a wrong gradient looks right; the check is then
+    worth repeating at these.
+    """
+    random = np.random.default_rng(seed)
+    shapes = {name: np.shape(_host(array)) for name, array in parameters.items()}
+    scale = {name: 1.0 / np.sqrt(max((*shape, 4))) for name, shape in shapes.items()}
+    return {name: scale[name] * random.standard_normal(shapes[name]) for name in shapes}
+
+
+def _host(array: Any) -> Any:
+    return np.asarray(array if np.isscalar(array) else _get(array))
+
+
+def _get(array: Any) -> Any:
+    return array if isinstance(array, (list, tuple)) else device_of(array).get(array)
+
+
+def _named_gradients(given: Parameters, parameters: Parameters) -> dict[str, Any]:
+    if set(given) != set(parameters):
+        raise InputError(
+            f"gradients(parameters) returned {sorted(given)} and the parameters are "
+            f"{sorted(parameters)}; return one array for each, under the same names"
+        )
+    return {name: np.asarray(_host(given[name]), dtype=np.float64) for name in parameters}
+
+
+def _broadcast_finding(value: Any) -> list[Finding]:
+    """See from a loss that is given as its terms whether (m,) met (m, 1)."""
+    terms = _host(value)
+    if terms.ndim != 2 or terms.shape[0] != terms.shape[1] or terms.shape[0] < 2:
+        return []
+    m = terms.shape[0]
+    return [broadcast_finding(m, f"the loss has {m} x {m} = {m * m} terms for {m} samples")]
+
+
+def broadcast_finding(m: int, evidence: str) -> Finding:
+    """Return the finding for a loss of (m, m) terms."""
+    return Finding(
+        "loss-broadcast", "error", "loss", evidence,
+        f"Targets of shape ({m},) met outputs of shape ({m}, 1), and NumPy paired every output "
+        "with every target. Each output is pulled towards all targets at once, so the best the "
+        "network can do is to predict their mean.",
+        "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
+        "NumPy manual, Broadcasting", {"reshape_targets": True},
+    )  # fmt: skip
+
+
+def _directions(
+    gradient: Any, shape: tuple[int, ...], samples: int, random: np.random.Generator
+) -> list[Any]:
+    """Single entries, half of them where the gradient is largest, and one through them all."""
+    size = int(np.prod(shape))
+    order = np.argsort(-np.abs(np.zeros(size) if gradient is None else gradient.ravel()))
+    entries = {*map(int, order[: samples // 2]), *map(int, random.permutation(size)[:samples])}
+    points = [np.zeros(size) for _ in sorted(entries)[: 2 * samples]]
+    for point, entry in zip(points, sorted(entries), strict=True):
+        point[entry] = 1.0
+    if size > len(points):
+        points.append(random.choice([-1.0, 1.0], size) / np.sqrt(size))
+    return [point.reshape(shape) for point in points]
+
+
+def _slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[float, float] | None:
+    """Return the slope along a direction and its uncertainty; None at a kink or no number."""
+    middle, gaps = loss(values), []
+    for step in STEPS:
+        up, down = loss(values + step * direction), loss(values - step * direction)
+        right, left = (up - middle) / step, (middle - down) / step
+        noise = 8.0 * np.finfo(float).eps * max(abs(up), abs(middle), abs(down)) / step
+        gaps.append(abs(right - left))
+        if not np.isfinite(gaps[-1]):
+            return None
+        if gaps[-1] <= 1e-3 * max(abs(right), abs(left)) + 4.0 * noise:
+            return (right + left) / 2.0, noise
+    # A smooth but strongly curved loss: the gap shrinks with the step. A kink keeps it.
+    return ((right + left) / 2.0, noise) if gaps[1] < 0.3 * gaps[0] else None
