@@ -13,6 +13,7 @@ import numpy as np
 
 from xpnet.device import Device
 from xpnet.errors import InputError
+from xpnet.objective import row_shares
 from xpnet.randomness import generator
 from xpnet.types import Array
 
@@ -47,7 +48,8 @@ class Batch(NamedTuple):
 
     x: Array
     y: Array
-    row_weights: Array | None
+    shares: Array
+    """(batch,): each row's share in the mean over the batch."""
 
 
 def steps_per_epoch(rows: int, batch_size: int, epoch: int, last_batch: str) -> int:
@@ -114,13 +116,14 @@ def batches(
         y = xp.take(data.y, rows, axis=0)
         weights = None if data.row_weights is None else xp.take(data.row_weights, rows, axis=0)
         size = host_rows.shape[0]
+        equal = row_shares(xp, y[: min(size, batch_size), :], None)
         for begin in range(0, size, batch_size):
             end = min(begin + batch_size, size)
-            yield Batch(
-                x[begin:end, :],
-                y[begin:end, :],
-                None if weights is None else weights[begin:end, :],
-            )
+            if weights is not None or end - begin < batch_size:
+                part = None if weights is None else weights[begin:end, :]
+                yield Batch(x[begin:end, :], y[begin:end, :], row_shares(xp, y[begin:end, :], part))
+            else:
+                yield Batch(x[begin:end, :], y[begin:end, :], equal)
 
 
 def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:

@@ -21,8 +21,8 @@ INSTALL_CUPY = (
 )
 
 
-def _same(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
+def _matmul_into(out: Array, a: Array, b: Array) -> None:
+    np.matmul(a, b, out=out)
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,19 @@ class Device:
         device with that dtype; no copy where none is needed.
     get : callable
         ``get(array)`` brings a device array to the host as a NumPy array.
-    fuse : callable
-        ``fuse(function)`` compiles a group of elementwise operations into one kernel where the
-        device can; elsewhere it returns the function unchanged.
+    matmul_into : callable
+        ``matmul_into(out, a, b)`` writes the product of a and b into out. The standard has no
+        ``out=``, so this is the one operation that each library says in its own way.
+    block : int
+        Elements that an update in place should take at a time, to stay in the cache.
     """
 
     name: str
     xp: Namespace = field(repr=False)
     put: Callable[[Any, str], Array] = field(repr=False)
     get: Callable[[Array], Any] = field(repr=False)
-    fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = field(repr=False, default=_same)
+    matmul_into: Callable[[Array, Array, Array], None] = field(repr=False)
+    block: int = field(repr=False, default=1 << 62)
 
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
     # carries the name only.
@@ -66,7 +69,7 @@ def _put_on_host(array: Any, dtype: str) -> Array:
 
 # NumPy 2 is an Array API namespace by itself; array-api-compat's wrapper around it would cost
 # about 1 µs per matrix product and add nothing that is used here.
-CPU = Device("cpu", np, _put_on_host, np.asarray)
+CPU = Device("cpu", np, _put_on_host, np.asarray, _matmul_into, block=1 << 16)
 
 
 def open_device(name: str = "cpu") -> Device:
@@ -111,7 +114,10 @@ def _open_gpu(name: str, index: int) -> Device:
     def put(array: Any, dtype: str) -> Array:
         return xp.asarray(array, dtype=dtype)
 
-    return Device(name, xp, put, cupy.asnumpy, cupy.fuse)
+    def matmul_into(out: Array, a: Array, b: Array) -> None:
+        cupy.matmul(a, b, out=out)
+
+    return Device(name, xp, put, cupy.asnumpy, matmul_into)
 
 
 def _why_no_device(runtime: Any, error: Any) -> str:
@@ -175,7 +181,10 @@ def device_of(array: Array) -> Device:
             return values.detach().cpu().numpy()
         return np.from_dlpack(values)
 
-    return Device(f"{compat_name(xp)}:{place}", xp, put, get)
+    def matmul_into(out: Array, a: Array, b: Array) -> None:
+        out[...] = xp.matmul(a, b)
+
+    return Device(f"{compat_name(xp)}:{place}", xp, put, get, matmul_into)
 
 
 def compat_name(xp: Namespace) -> str:

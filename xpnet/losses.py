@@ -44,7 +44,8 @@ class Loss:
 
 
 def _squared_error(xp: Namespace, a: Array, y: Array) -> Array:
-    return xp.sum((a - y) * (a - y), axis=1)
+    difference = a - y
+    return xp.vecdot(difference, difference)
 
 
 def _squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
@@ -52,7 +53,7 @@ def _squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
 
 
 def _half_squared_error(xp: Namespace, a: Array, y: Array) -> Array:
-    return 0.5 * xp.sum((a - y) * (a - y), axis=1)
+    return 0.5 * _squared_error(xp, a, y)
 
 
 def _half_squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
@@ -167,11 +168,11 @@ def _sigmoid_binary_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Ar
 
 
 def _softmax_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
-    """L = log(sum exp(z)) sum(y) - sum(y z), dL/dz = softmax(z) sum(y) - y; sum(y) is 1."""
+    """L = log(sum exp(z)) - sum(y z), dL/dz = softmax(z) - y; both since sum(y) is 1."""
     z = xp.maximum(z - xp.max(z, axis=1, keepdims=True), -1e30)  # no 0 * inf below
     e = xp.exp(z)
     total = xp.sum(e, axis=1, keepdims=True)
-    return xp.sum(y * (xp.log(total) - z), axis=1), e / total - y
+    return xp.log(total[:, 0]) - xp.vecdot(y, z), e / total - y
 
 
 def _exp_poisson(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
@@ -183,7 +184,7 @@ def _exp_poisson(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
 def _identity_half_squared_error(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
     """L = (z - y)² / 2, dL/dz = z - y."""
     delta = z - y
-    return 0.5 * xp.sum(delta * delta, axis=1), delta
+    return 0.5 * xp.vecdot(delta, delta), delta
 
 
 CANONICAL = {

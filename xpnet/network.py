@@ -25,6 +25,7 @@ from xpnet.objective import (
     loss_and_gradients,
     mean_loss,
     penalty,
+    row_shares,
 )
 from xpnet.randomness import generator
 from xpnet.targets import as_inputs, as_targets, put_numbers
@@ -114,9 +115,25 @@ class MLP:
             raise InputError(f"seed {seed!r} must be an integer from 0")
         self.dtype, self.seed, self.init = dtype, seed, init
         self.device = open_device(device) if isinstance(device, str) else device
-        self.weights: list[Array] = []
-        self.biases: list[Array] = []
+        self._allocate()
         self._draw_parameters(init_data)
+
+    def _allocate(self) -> None:
+        """Keep all parameters in one vector; `weights` and `biases` are views into it."""
+        count = sum(a * b + b for a, b in zip(self.sizes, self.sizes[1:], strict=False))
+        self.flat = self.device.put([0.0] * count, self.dtype)
+        self.weights, self.biases = self.views(self.flat)
+        self._own = [*self.weights, *self.biases]
+
+    def views(self, flat: Array) -> "Gradients":
+        """Return the pieces of a vector as long as all parameters, in their order and shapes."""
+        xp, shapes = self.device.xp, list(zip(self.sizes, self.sizes[1:], strict=False))
+        pieces, start = [], 0
+        for shape in [*shapes, *((fan_out,) for _, fan_out in shapes)]:
+            end = start + (shape[0] * shape[1] if len(shape) == 2 else shape[0])
+            pieces.append(xp.reshape(flat[start:end], shape, copy=False))
+            start = end
+        return Gradients(pieces[: len(shapes)], pieces[len(shapes) :])
 
     def _draw_parameters(self, init_data: Any) -> None:
         """Draw on the host in float64, then cast and put: the same bits on every device."""
@@ -130,8 +147,7 @@ class MLP:
                     f"init gave weights of shape {tuple(drawn.shape)} for layer {layer}, "
                     f"which needs ({fan_in}, {fan_out})"
                 )
-            self.weights.append(self.device.put(drawn, self.dtype))
-            self.biases.append(self.device.put([0.0] * fan_out, self.dtype))
+            self.weights[layer][...] = self.device.put(drawn, self.dtype)
         if self.init == "lsuv":
             if init_data is None:
                 raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
@@ -139,8 +155,27 @@ class MLP:
 
     @property
     def parameters(self) -> list[Array]:
-        """All weights, then all biases: the arrays themselves, updated in place by training."""
-        return [*self.weights, *self.biases]
+        """All weights, then all biases: the arrays themselves, updated in place by training.
+
+        An array that was put into one of the lists (``net.weights[0] = mine``) is copied into the
+        network's own storage first, so that training reaches it.
+        """
+        given = [*self.weights, *self.biases]
+        if any(array is not own for array, own in zip(given, self._own, strict=True)):
+            layers = len(self.sizes) - 1
+            self.weights, self.biases = self._own[:layers], self._own[layers:]
+            self.set_parameters(given[:layers], given[layers:])
+        return self._own
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the views out of copies and pickles; they are made again from the vector."""
+        derived = ("weights", "biases", "_own")
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.weights, self.biases = self.views(self.flat)
+        self._own = [*self.weights, *self.biases]
 
     def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
         """Compute up to the last pre-activations; the head applies the output activation.
@@ -166,7 +201,7 @@ class MLP:
                 x = a if masks is None else a * masks[layer]
         return Trace(inputs, pre_activations, activations, masks)
 
-    def backward(self, trace: Trace, delta: Array) -> Gradients:
+    def backward(self, trace: Trace, delta: Array, into: Gradients | None = None) -> Gradients:
         """Carry delta = dLoss/dz of the last layer down to every parameter.
 
         Parameters
@@ -174,20 +209,22 @@ class MLP:
         trace : Trace
             Of the forward pass on the same parameters.
         delta : device array, (batch, outputs)
+        into : Gradients, optional
+            Where to write; new arrays by default.
         """
-        xp = self.device.xp
-        weights: list[Array] = []
-        biases: list[Array] = []
+        xp, product = self.device.xp, self.device.matmul_into
+        gradients = self.views(xp.zeros_like(self.flat)) if into is None else into
+        ones = xp.ones_like(delta[:, 0])  # a product with ones sums over the batch, and fast
         for layer in range(len(self.weights) - 1, -1, -1):
-            weights.append(xp.matmul(trace.inputs[layer].T, delta))
-            biases.append(xp.sum(delta, axis=0))
+            product(gradients.weights[layer], trace.inputs[layer].T, delta)
+            product(gradients.biases[layer], ones, delta)
             if layer > 0:
                 d_a = xp.matmul(delta, self.weights[layer].T)
                 if trace.masks is not None:
                     d_a *= trace.masks[layer - 1]
                 z, a = trace.pre_activations[layer - 1], trace.activations[layer - 1]
                 delta = self.hidden[layer - 1].backward(xp, d_a, z, a)
-        return Gradients(weights[::-1], biases[::-1])
+        return gradients
 
     def gradients(
         self,
@@ -214,7 +251,8 @@ class MLP:
         """
         xp = self.device.xp
         x, y, row_weights = self._prepare(x, y, sample_weight)
-        value, gradients, _ = loss_and_gradients(self, head(self.output, loss), x, y, row_weights)
+        shares = row_shares(xp, y, row_weights)
+        value, gradients, _ = loss_and_gradients(self, head(self.output, loss), x, y, shares)
         add_penalty_gradients(xp, self.weights, gradients.weights, l1, l2)
         return float(value) + penalty(xp, self.weights, l1, l2), gradients
 

@@ -14,29 +14,49 @@ if TYPE_CHECKING:
     from xpnet.network import MLP, Gradients, Trace
 
 
+def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
+    """Return each row's share in the mean over a batch, (batch,); the shares sum to 1.
+
+    Parameters
+    ----------
+    y : array, (batch, outputs)
+    row_weights : array, (batch, 1), or None for equal weights
+    """
+    if row_weights is None:
+        return xp.full_like(y[:, 0], 1.0 / y.shape[0])
+    weights = row_weights[:, 0]
+    return weights / xp.maximum(xp.sum(weights), 1e-30)  # all weights 0: nothing to learn
+
+
 def loss_and_gradients(
     net: "MLP",
     joined: Head,
     x: Array,
     y: Array,
-    row_weights: Array | None = None,
+    shares: Array,
     masks: list[Array] | None = None,
+    into: "Gradients | None" = None,
 ) -> tuple[Array, "Gradients", "Trace"]:
     """Forward, loss, backward: one batch, all on the device, the loss as a 0-d array.
 
     Parameters
     ----------
-    row_weights : array, (batch, 1), optional
-        The mean over rows becomes the weighted mean.
+    net : MLP
+    joined : Head
+    x : array, (batch, inputs)
+    y : array, (batch, outputs)
+    shares : array, (batch,)
+        From `row_shares`.
+    masks : list of array, (batch, units), optional
+        Dropout's factors.
+    into : Gradients, optional
+        Where to write the gradients; new arrays by default.
     """
     xp = net.device.xp
     trace = net.forward(x, masks)
     values, delta = joined.value_and_delta(xp, trace.pre_activations[-1], y)
-    if row_weights is None:
-        share = 1.0 / x.shape[0]
-        return xp.sum(values) * share, net.backward(trace, delta * share), trace
-    share = row_weights / xp.maximum(xp.sum(row_weights), 1e-30)
-    return xp.sum(values * share[:, 0]), net.backward(trace, delta * share), trace
+    loss = xp.matmul(values, shares)
+    return loss, net.backward(trace, delta * shares[:, None], into), trace
 
 
 def mean_loss(net: "MLP", joined: Head, x: Array, y: Array, row_weights: Array | None) -> Array:

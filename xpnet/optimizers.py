@@ -2,7 +2,8 @@
 
 Options are frozen dataclasses. ``start(xp, parameters)`` returns the state, a list of arrays that
 belongs to the training. ``step(...)`` writes into the parameters **in place**: the arrays given are
-the network's own, which is how the update reaches it. `t` counts steps from 1.
+the network's own storage, cut into blocks that fit the cache, which is how the update reaches it.
+`t` counts steps from 1; the first `weights` of the arrays hold weights, the others biases.
 """
 
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ class Optimizer(Protocol):
         state: list[Array],
         learning_rate: float,
         t: int,
+        weights: int,
     ) -> None:
         """Update parameters and state in place."""
 
@@ -73,6 +75,7 @@ class SGD:
         state: list[Array],
         learning_rate: float,
         t: int,
+        weights: int,
     ) -> None:
         """Update parameters and velocities in place."""
         if not self.momentum:
@@ -114,6 +117,7 @@ class Adam:
         state: list[Array],
         learning_rate: float,
         t: int,
+        weights: int,
     ) -> None:
         """Update parameters and moments in place."""
         count = len(parameters)
@@ -131,7 +135,7 @@ class Adam:
 class AdamW(Adam):
     """Adam with decoupled weight decay. Loshchilov and Hutter, arXiv 1711.05101.
 
-    Before each step, weights (not biases, which are one-dimensional) shrink by the factor
+    Before each step, weights (not biases) shrink by the factor
     ``1 - learning_rate * weight_decay``.
     """
 
@@ -150,23 +154,23 @@ class AdamW(Adam):
         state: list[Array],
         learning_rate: float,
         t: int,
+        weights: int,
     ) -> None:
         """Shrink the weights, then take Adam's step, in place."""
-        for p in parameters:
-            if p.ndim == 2:
-                p *= 1.0 - learning_rate * self.weight_decay
-        super().step(xp, parameters, gradients, state, learning_rate, t)
+        for p in parameters[:weights]:
+            p *= 1.0 - learning_rate * self.weight_decay
+        super().step(xp, parameters, gradients, state, learning_rate, t, weights)
 
 
 OPTIMIZERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 
 
 def clip_by_norm(xp: Namespace, gradients: Sequence[Array], limit: float) -> None:
-    """Scale all gradients in place so that their joint Euclidean norm is at most `limit`.
+    """Scale all gradients, 1-d, in place so that their joint Euclidean norm is at most `limit`.
 
     Pascanu, Mikolov and Bengio, arXiv 1211.5063. No value is read back from the device.
     """
-    squares = sum(xp.sum(g * g) for g in gradients)
+    squares = sum(xp.vecdot(g, g) for g in gradients)
     factor = xp.minimum(limit / (xp.sqrt(squares) + 1e-30), xp.ones_like(squares))
     for g in gradients:
         g *= factor

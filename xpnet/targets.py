@@ -124,5 +124,10 @@ def _check_range(xp: Namespace, targets: Array, output: str) -> None:
             f"y holds values from {low:g} to {high:g}, and a {output} output lies between 0 and 1; "
             "code the classes as 0 and 1, or use output='identity'"
         )
+    if output == "softmax" and not bool(xp.all(xp.abs(xp.sum(targets, axis=1) - 1.0) < 1e-3)):
+        raise InputError(
+            "y has rows that do not sum to 1, and a softmax output gives one class per row; for "
+            "several labels per row use output='sigmoid'"
+        )
     if output == "exp" and low < 0.0:
         raise InputError(f"y holds {low:g}, and a Poisson target cannot be negative")

@@ -121,7 +121,8 @@ class Training:
     Attributes
     ----------
     loss, gradients, trace
-        Of the step just taken, for ``on_batch_end``; the loss is a 0-d device array.
+        Of the step just taken, for ``on_batch_end``; the loss is a 0-d device array. The next
+        step writes into the same gradient arrays: copy what you keep.
     learning_rate : float
         Of the step just taken.
     stop_reason : str
@@ -147,9 +148,11 @@ class Training:
         self.rows = data.x.shape[0]
         self.batch_size = min(options.batch_size, self.rows)
         self.parameters = net.parameters
+        self._flat_gradients = net.device.xp.zeros_like(net.flat)
+        self._gradients_into = net.views(self._flat_gradients)
         self.state = state or TrainingState()
         if not self.state.optimizer:
-            self.state.optimizer = options.optimizer.start(net.device.xp, self.parameters)
+            self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
         self.stop_reason = ""
         self.learning_rate = options.optimizer.learning_rate
         self.loss: Array = None
@@ -185,18 +188,16 @@ class Training:
         started = time.perf_counter()
         self._notify("on_epoch_start")
         on_batch_end = self._hooks("on_batch_end")
+        parameters, gradients = self._blocks(self.net.flat), self._blocks(self._flat_gradients)
+        moments = [block for each in state.optimizer for block in self._blocks(each)]
+        weights = len(parameters) - 1
         learning_rate_of = self._learning_rates()
         for batch in self._batches():
             self.learning_rate = learning_rate_of()
             self.loss, self.gradients, self.trace = self._gradients(batch)
             state.step += 1
             optimizer.step(
-                xp,
-                self.parameters,
-                [*self.gradients.weights, *self.gradients.biases],
-                state.optimizer,
-                self.learning_rate,
-                state.step,
+                xp, parameters, gradients, moments, self.learning_rate, state.step, weights
             )
             rows = batch.x.shape[0]
             state.epoch_loss = state.epoch_loss + self.loss * rows
@@ -214,13 +215,19 @@ class Training:
         options, xp = self.options, self.net.device.xp
         masks = self._dropout_masks(batch.x.shape[0]) if any(self.net.dropout) else None
         loss, gradients, trace = loss_and_gradients(
-            self.net, self.head, batch.x, batch.y, batch.row_weights, masks
+            self.net, self.head, *batch, masks, self._gradients_into
         )
         if options.l1 or options.l2:
             add_penalty_gradients(xp, self.net.weights, gradients.weights, options.l1, options.l2)
         if options.clip_norm is not None:
-            clip_by_norm(xp, [*gradients.weights, *gradients.biases], options.clip_norm)
+            clip_by_norm(xp, [self._flat_gradients], options.clip_norm)
         return loss, gradients, trace
+
+    def _blocks(self, flat: Array) -> list[Array]:
+        """Cut a vector of all parameters into views: the weights in blocks, the biases in one."""
+        weights, block = sum(w.size for w in self.net.weights), self.net.device.block
+        starts = range(0, weights, block)
+        return [*(flat[i : min(i + block, weights)] for i in starts), flat[weights:]]
 
     def _batches(self) -> Any:
         options, state = self.options, self.state
