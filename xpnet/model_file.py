@@ -229,10 +229,10 @@ def _preprocessing(given: object, config: dict[str, Any], refuse: Refuse) -> Any
     """Make the Preprocessing, which must fit the network's inputs and outputs."""
     if given is None:
         return None
-    from xpnet.preprocessing import Preprocessing
-
     if not isinstance(given, dict):
         refuse("preprocessing", f"is {shown(given)}, neither an object nor null")
+    from xpnet.preprocessing import Preprocessing
+
     try:
         return Preprocessing.from_dict(given)
     except FileError as error:
