@@ -1,32 +1,50 @@
-"""The neural network you would have written by hand, done right."""
+"""The neural network you would have written by hand, done right.
+
+Every public name is imported when it is first used: the command line starts before NumPy is
+loaded (and may choose its kernels, see `xpnet.system`), and nothing loads what it does not need.
+"""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from xpnet.activations import Activation
-from xpnet.callbacks import EarlyStopping
-from xpnet.errors import (
-    DeviceError,
-    DivergenceError,
-    FileError,
-    InputError,
-    InputTypeError,
-    SaveError,
-    XpnetError,
-)
-from xpnet.fitting import fit
-from xpnet.history import History
-from xpnet.losses import Loss, huber
-from xpnet.network import MLP, Gradients, Trace
-from xpnet.optimizers import SGD, Adam, AdamW
-from xpnet.training import Training, TrainingOptions, TrainingState
+if TYPE_CHECKING:
+    from xpnet.activations import Activation
+    from xpnet.callbacks import EarlyStopping
+    from xpnet.errors import (
+        DeviceError,
+        DivergenceError,
+        FileError,
+        InputError,
+        InputTypeError,
+        SaveError,
+        XpnetError,
+    )
+    from xpnet.fitting import fit
+    from xpnet.history import History
+    from xpnet.losses import Loss, huber
+    from xpnet.model_file import load
+    from xpnet.network import MLP, Gradients, Trace
+    from xpnet.optimizers import SGD, Adam, AdamW
+    from xpnet.training import Training, TrainingOptions, TrainingState
 
 __version__ = "0.1.0"
 
-# Names whose modules need more than numpy, or are rarely needed, are imported when first used.
-_LAZY = {
-    "load": "xpnet.model_file",
+_NAMES_OF = {
+    "activations": "Activation",
+    "callbacks": "EarlyStopping",
+    "errors": "DeviceError DivergenceError FileError InputError InputTypeError SaveError "
+    "XpnetError",
+    "fitting": "fit",
+    "history": "History",
+    "initialisers": "",  # reached as xpnet.initialisers
+    "losses": "Loss huber",
+    "model_file": "load",
+    "network": "MLP Gradients Trace",
+    "optimizers": "SGD Adam AdamW",
+    "schedules": "",
+    "training": "Training TrainingOptions TrainingState",
 }
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 
 __all__ = [
     "MLP",
@@ -56,9 +74,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'xpnet' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    if name in _MODULE_OF:
+        value = getattr(import_module(f"xpnet.{_MODULE_OF[name]}"), name)
+        globals()[name] = value  # found at once the next time
+        return value
+    if name in _NAMES_OF:
+        return import_module(f"xpnet.{name}")
+    raise AttributeError(f"module 'xpnet' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
