@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xpnet
+from xpnet.batches import BLOCK_BYTES, Data, batches, epoch_order, split, steps_per_epoch
+
+SIZES = {"rows": st.integers(1, 40), "batch_size": st.integers(1, 40), "seed": st.integers(0, 9)}
+
+
+def order(rows, batch_size=4, seed=0, epoch=0, *, shuffle=True, last_batch="keep"):
+    return epoch_order(rows, batch_size, seed, epoch, shuffle=shuffle, last_batch=last_batch)
+
+
+@given(**SIZES, epoch=st.integers(0, 5))
+def test_an_epoch_holds_every_row_once(rows, batch_size, seed, epoch):
+    assert sorted(order(rows, batch_size, seed, epoch)) == list(range(rows))
+
+
+def test_the_order_is_fixed_by_seed_and_epoch():
+    np.testing.assert_array_equal(order(50, seed=3, epoch=2), order(50, seed=3, epoch=2))
+    assert list(order(50, seed=3, epoch=2)) != list(order(50, seed=3, epoch=1))
+    assert list(order(50, seed=3, epoch=2)) != list(order(50, seed=4, epoch=2))
+
+
+def test_rows_change_their_company_from_epoch_to_epoch():
+    first = {frozenset(rows) for rows in order(60, 6, epoch=0).reshape(10, 6)}
+    second = {frozenset(rows) for rows in order(60, 6, epoch=1).reshape(10, 6)}
+    assert not first & second
+
+
+def test_without_shuffling_rows_come_as_given():
+    np.testing.assert_array_equal(order(7, shuffle=False, epoch=3), np.arange(7))
+
+
+@given(**SIZES)
+def test_dropping_the_last_batch_leaves_whole_batches(rows, batch_size, seed):
+    size = min(rows, batch_size)
+    assert order(rows, size, seed, last_batch="drop").shape[0] == rows // size * size
+
+
+@given(**SIZES, shuffle=st.booleans())
+def test_carried_rows_open_the_next_epoch_and_none_is_lost(rows, batch_size, seed, shuffle):
+    size = min(rows, batch_size)
+    stream = [
+        row
+        for epoch in range(4)
+        for row in order(rows, size, seed, epoch, shuffle=shuffle, last_batch="carry")
+    ]
+    whole = [row for epoch in range(4) for row in order(rows, size, seed, epoch, shuffle=shuffle)]
+    assert stream == whole[: len(whole) // size * size]
+
+
+@given(**SIZES, epoch=st.integers(0, 5), last_batch=st.sampled_from(["keep", "drop", "carry"]))
+def test_steps_per_epoch_counts_the_batches(rows, batch_size, seed, epoch, last_batch):
+    size = min(rows, batch_size)
+    rows_used = order(rows, size, seed, epoch, last_batch=last_batch).shape[0]
+    assert steps_per_epoch(rows, size, epoch, last_batch) == -(-rows_used // size)
+
+
+def test_batches_are_the_rows_of_the_order_on_every_backend(backend):
+    x, y = np.arange(14.0).reshape(7, 2), np.arange(7.0).reshape(7, 1)
+    put = backend.device.put
+    data = Data(put(x, "float64"), put(y, "float64"), None)
+    wanted = order(7, 3)
+    with backend.no_sync():
+        found = list(batches(data, wanted, 3, backend.device, "float64"))
+    assert [each.x.shape[0] for each in found] == [3, 3, 1]
+    for start, batch in zip((0, 3, 6), found, strict=True):
+        rows = wanted[start : start + 3]
+        np.testing.assert_array_equal(backend.host(batch.x), x[rows])
+        np.testing.assert_array_equal(backend.host(batch.y), y[rows])
+
+
+def test_batches_that_fill_several_blocks_are_cut_alike():
+    rows = 3 * BLOCK_BYTES // (8 * 9) + 5
+    x = np.arange(rows * 8.0).reshape(rows, 8)
+    data = Data(x, x[:, :1], None)
+    found = list(batches(data, np.arange(rows), 1000, xpnet.device.CPU, "float64"))
+    assert [each.x.shape[0] for each in found[:-1]] == [1000] * (rows // 1000)
+    np.testing.assert_array_equal(np.concat([each.x for each in found]), x)
+
+
+def test_a_resumed_epoch_leaves_out_the_batches_done():
+    x = np.arange(10.0).reshape(10, 1)
+    data = Data(x, x, None)
+    whole = list(batches(data, order(10, 3), 3, xpnet.device.CPU, "float64"))
+    rest = list(batches(data, order(10, 3), 3, xpnet.device.CPU, "float64", first=2))
+    assert len(rest) == 2
+    for one, other in zip(whole[2:], rest, strict=True):
+        np.testing.assert_array_equal(one.x, other.x)
+
+
+def test_rows_can_come_from_a_file_that_is_read_by_row_numbers():
+    x = np.arange(20.0).reshape(10, 2)
+
+    class File:
+        shape = x.shape
+
+        def take(self, rows):
+            return x[rows]
+
+    found = list(
+        batches(Data(File(), x[:, :1], None), order(10, 4), 4, xpnet.device.CPU, "float32")
+    )
+    np.testing.assert_array_equal(np.concat([each.x for each in found]), x[order(10, 4)])
+    assert found[0].x.dtype == "float32"
+
+
+@given(rows=st.integers(2, 60), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 9))
+def test_a_split_holds_every_row_once_and_leaves_neither_side_empty(rows, fraction, seed):
+    training, held_out = split(rows, fraction, seed)
+    assert sorted([*training, *held_out]) == list(range(rows))
+    assert len(held_out) == min(rows - 1, max(1, round(rows * fraction)))
+
+
+def test_a_stratified_split_keeps_the_share_of_each_class():
+    labels = np.array([0] * 80 + [1] * 20)
+    training, held_out = split(100, 0.25, 0, labels)
+    assert np.bincount(labels[training]).tolist() == [60, 15]
+    assert np.bincount(labels[held_out]).tolist() == [20, 5]
+
+
+def test_a_stratified_split_of_too_few_rows_becomes_a_plain_one():
+    training, held_out = split(4, 0.25, 0, np.arange(4))
+    assert (len(training), len(held_out)) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "fraction", "message"),
+    [
+        (10, 0.0, "validation fraction 0.0 must be above 0 and below 1"),
+        (10, 1.0, "validation fraction 1.0 must be above 0 and below 1"),
+        (1, 0.5, "1 row.s. cannot be split into training and validation rows"),
+    ],
+)
+def test_a_split_that_cannot_be_is_refused(rows, fraction, message):
+    with pytest.raises(xpnet.InputError, match=message):
+        split(rows, fraction, 0)
