@@ -1,9 +1,11 @@
 """Runs that end badly on purpose: kills, mutations. A few in the tests, many in benchmarks/.
 
-As a program it is the process that gets killed: ``python crash_runs.py save FILE``.
+As a program it is the process that gets killed: ``python crash_runs.py save FILE`` or
+``python crash_runs.py train DIRECTORY RUN``.
 """
 
 import itertools
+import json
 import random
 import signal
 import subprocess
@@ -14,9 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+import xpnet
+from xpnet.checkpoint import Checkpoint
+from xpnet.container import read_container
 from xpnet.errors import FileError
 from xpnet.model_file import Model, load_model, save_model
 from xpnet.network import MLP
+from xpnet.signals import Interrupted, interrupt_on_signals
 
 
 def numbered_network(number: int) -> MLP:
@@ -32,6 +38,49 @@ def save_for_ever(path: str) -> None:
         save_model(path, numbered_network(number % 1000), training={"number": number % 1000})
         if number == 1:
             print("saving", flush=True)
+
+
+def train(directory: str, number: str, every: str = "7 steps") -> None:
+    """Run training number `number` with checkpoints; write its model and history when it ends."""
+    chance = random.Random(int(number))
+    draw = np.random.default_rng(int(number))
+    sizes = [5, chance.randint(3, 17), chance.randint(3, 17), 3]
+    x = draw.normal(size=(203, 5))
+    y = np.argmax(x @ draw.normal(size=(5, 3)), axis=1)
+    net = MLP(
+        sizes,
+        hidden=chance.choice(["tanh", "relu", "gelu"]),
+        output="softmax",
+        dtype=chance.choice(["float32", "float64"]),
+        dropout=chance.choice([0.0, 0.25]),
+        seed=int(number),
+    )
+    interrupt_on_signals()
+    print("training", flush=True)
+    try:
+        history = xpnet.fit(
+            net,
+            x,
+            y,
+            optimizer=chance.choice(
+                [xpnet.SGD(0.1, momentum=0.9), xpnet.Adam(0.01), xpnet.AdamW(0.01), xpnet.SGD(0.2)]
+            ),
+            epochs=30,
+            batch_size=chance.choice([8, 13, 16]),
+            last_batch=chance.choice(["keep", "drop", "carry"]),
+            schedule=chance.choice([None, "cosine", "plateau", "warmup"]),
+            validation=0.2,
+            early_stopping=chance.choice([False, 25]),
+            l2=chance.choice([0.0, 1e-3]),
+            metrics=["accuracy"],
+            callbacks=[Checkpoint(directory, every=every, resume=True)],
+            progress=False,
+        )
+    except Interrupted as error:
+        sys.exit(error.exit_code)
+    kept = history.to_dict()
+    del kept["seconds"]  # wall time differs
+    save_model(f"{directory}/model.safetensors", net, training=json.loads(json.dumps(kept)))
 
 
 def start(*arguments: object) -> subprocess.Popen[bytes]:
@@ -59,6 +108,60 @@ def kill_saves(kills: int, directory: Path, seed: int = 0) -> Counter[str]:
         counts["torn"] += values != {float((model.training or {})["number"])}
         save_model(path, model.net, training=model.training)
         counts["temporaries left"] += len(list(directory.iterdir())) - 1
+    return counts
+
+
+def results(directory: Path) -> tuple[bytes, bytes]:
+    """Return the final model file, history included, and the best one."""
+    return (directory / "model.safetensors").read_bytes(), (
+        directory / "best.safetensors"
+    ).read_bytes()
+
+
+def kill_trainings(
+    kills: int, runs: int, directory: Path, seed: int = 0, number: int = signal.SIGKILL
+) -> Counter[str]:
+    """Kill each of `runs` trainings several times at random instants, resume it, and compare.
+
+    Kills fall on loading, resuming, training and saving alike, since every seventh step is saved.
+    """
+    chance, counts = random.Random(seed), Counter()
+    for run in range(runs):
+        whole, broken = directory / f"{run}-whole", directory / f"{run}-broken"
+        with start("train", whole, run) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            began = time.perf_counter()
+        length = time.perf_counter() - began
+        assert process.returncode == 0
+        left = -(-kills * (run + 1) // runs) - counts["kills"]
+        while True:
+            with start("train", broken, run) as process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                if left:
+                    time.sleep(chance.uniform(0.0, 1.5 * length / left))
+                    process.send_signal(number)
+            if process.returncode == 0:
+                counts["completed before the signal"] += left > 0
+                break
+            expected = -number if number == signal.SIGKILL else 128 + number
+            counts["wrong exit codes"] += process.returncode != expected
+            counts["kills"] += 1
+            left -= 1
+            counts["temporaries found"] += len(list(broken.glob(".xpnet-*")))
+        counts["runs"] += 1
+        counts["bit-identical"] += results(whole) == results(broken)
+        counts["temporaries left"] += len(list(broken.glob(".xpnet-*")))
+        counts["locks left"] += len(list(broken.glob("*.lock")))
+        for path in broken.iterdir():
+            counts["files checked"] += 1
+            try:
+                (read_container if "checkpoint" in path.name else load_model)(
+                    path, *(("checkpoint", 1) if "checkpoint" in path.name else ())
+                )
+            except FileError:
+                counts["unreadable files"] += 1
     return counts
 
 
@@ -120,4 +223,4 @@ def mutate_model(path: Path, count: int, directory: Path, seed: int = 0) -> Coun
 
 
 if __name__ == "__main__":
-    {"save": save_for_ever}[sys.argv[1]](*sys.argv[2:])
+    {"save": save_for_ever, "train": train}[sys.argv[1]](*sys.argv[2:])

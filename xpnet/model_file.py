@@ -88,12 +88,11 @@ def save_model(
                 f"{os.fspath(path)}: not saved: {name} holds NaN or infinity, so the training"
                 " diverged; train again with a smaller learning rate."
             )
-    for each in (*net.hidden, net.output):
-        if ACTIVATIONS.get(each.name) != each:
-            raise SaveError(
-                f"{os.fspath(path)}: not saved: activation {each.name!r} is a function of your"
-                " own, and model files hold no code; use one of xpnet's, or save the weights."
-            )
+    if (own := own_activation(net)) is not None:
+        raise SaveError(
+            f"{os.fspath(path)}: not saved: activation {own!r} is a function of your own, and"
+            " model files hold no code; use one of xpnet's, or save the weights."
+        )
     fields = {
         "architecture": net.config(),
         "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
@@ -118,8 +117,12 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     fields, tensors = read_container(path, "model", FORMAT_VERSION)
     if set(fields) != {"architecture", "preprocessing", "training"} | {"library"}:
         refuse("fields", f"are {shown(sorted(fields))}")
-    config = checked_config(fields["architecture"], refuse)
-    net = network_from(config, tensors, device, refuse)
+    config = _checked_config(fields["architecture"], refuse)
+    check_tensors(config, tensors, refuse)
+    try:
+        net = MLP.from_config(config, *_in_order(config, tensors), device=device)
+    except InputError as error:
+        refuse("architecture", str(error))
     training = fields["training"]
     if not isinstance(training, dict | None):
         refuse("training", f"is {shown(training)}, neither an object nor null")
@@ -132,16 +135,22 @@ def load(path: PathLike, device: str | Device = "cpu") -> MLP:
     return load_model(path, device).net
 
 
-def network_tensors(net: MLP, prefix: str = "") -> Arrays:
+def own_activation(net: MLP) -> str | None:
+    """Return the name of an activation that is the user's own function, or None."""
+    each = (each.name for each in (*net.hidden, net.output) if ACTIVATIONS.get(each.name) != each)
+    return next(each, None)
+
+
+def network_tensors(net: MLP) -> Arrays:
     """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
     tensors = {}
     for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
-        tensors[f"{prefix}weights.{layer}"] = np.asarray(net.device.get(weights))
-        tensors[f"{prefix}biases.{layer}"] = np.asarray(net.device.get(biases))
+        tensors[f"weights.{layer}"] = np.asarray(net.device.get(weights))
+        tensors[f"biases.{layer}"] = np.asarray(net.device.get(biases))
     return tensors
 
 
-def checked_config(config: object, refuse: Refuse) -> dict[str, Any]:
+def _checked_config(config: object, refuse: Refuse) -> dict[str, Any]:
     """Refuse an architecture that `MLP.config` could not have written."""
     if not isinstance(config, dict) or set(config) != _CONFIG_FIELDS:
         refuse("architecture", f"must have {shown(sorted(_CONFIG_FIELDS))}, is {shown(config)}")
@@ -168,29 +177,27 @@ def checked_config(config: object, refuse: Refuse) -> dict[str, Any]:
     return config
 
 
-def network_from(
-    config: dict[str, Any], tensors: Arrays, device: str | Device, refuse: Refuse, prefix: str = ""
-) -> MLP:
-    """Make the network of `config` from exactly the tensors it needs."""
-    check_tensors(config, tensors, refuse, prefix)
+def read_parameters(net: MLP, tensors: Arrays, refuse: Refuse) -> None:
+    """Write the parameters of a checkpoint of this very network into it."""
+    config = net.config()
+    own = {name: array for name, array in tensors.items() if name.startswith(("weig", "bias"))}
+    check_tensors(config, own, refuse)
+    net.set_parameters(*_in_order(config, own))
+
+
+def _in_order(config: dict[str, Any], tensors: Arrays) -> tuple[list[Any], list[Any]]:
     layers = range(len(config["sizes"]) - 1)
-    weights = [tensors[f"{prefix}weights.{layer}"] for layer in layers]
-    biases = [tensors[f"{prefix}biases.{layer}"] for layer in layers]
-    try:
-        return MLP.from_config(config, weights, biases, device=device)
-    except InputError as error:
-        refuse("architecture", str(error))
+    weights = [tensors[f"weights.{layer}"] for layer in layers]
+    return weights, [tensors[f"biases.{layer}"] for layer in layers]
 
 
-def check_tensors(
-    config: dict[str, Any], tensors: Arrays, refuse: Refuse, prefix: str = ""
-) -> None:
+def check_tensors(config: dict[str, Any], tensors: Arrays, refuse: Refuse) -> None:
     """Refuse tensors that are not the architecture's: names, shapes, types, finite values."""
     sizes = config["sizes"]
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-        shapes[f"{prefix}weights.{layer}"] = (fan_in, fan_out)
-        shapes[f"{prefix}biases.{layer}"] = (fan_out,)
+        shapes[f"weights.{layer}"] = (fan_in, fan_out)
+        shapes[f"biases.{layer}"] = (fan_out,)
     if missing := sorted(shapes.keys() - tensors.keys()):
         refuse(f"tensor {shown(missing[0])}", f"is missing for layer sizes {shown(sizes)}")
     if unknown := sorted(tensors.keys() - shapes.keys()):

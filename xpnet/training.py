@@ -22,8 +22,10 @@ from xpnet.objective import add_penalty_gradients, loss_and_gradients, mean_loss
 from xpnet.optimizers import SGD, Optimizer, clip_by_norm
 from xpnet.randomness import dropout_key, keep_mask
 from xpnet.schedules import Progress, Schedule, resolve_schedule
+from xpnet.signals import finish_step_first
 from xpnet.types import Array
 
+INTERRUPTED = "interrupted"
 RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
 RUNAWAY_EPOCHS = 3  # ... for so many epochs, or at the last one, has run away
 
@@ -88,6 +90,8 @@ class TrainingState:
         The lowest monitored loss so far, with `keep_best`.
     best : list of device array
         The parameters that gave it.
+    last_good : list of device array
+        The parameters after the last epoch whose loss was not running away.
     """
 
     epoch: int = 0
@@ -101,6 +105,7 @@ class TrainingState:
     history: History = field(default_factory=History)
     best_loss: float = float("inf")
     best: list[Array] = field(default_factory=list)
+    last_good: list[Array] = field(default_factory=list)
 
 
 class Training:
@@ -147,6 +152,7 @@ class Training:
         self.seed = net.seed if options.seed is None else options.seed
         self.rows = data.x.shape[0]
         self.batch_size = min(options.batch_size, self.rows)
+        self._total_steps = sum(self._steps_in(epoch) for epoch in range(options.epochs))
         self.parameters = net.parameters
         self._flat_gradients = net.device.xp.zeros_like(net.flat)
         self._gradients_into = net.views(self._flat_gradients)
@@ -158,7 +164,8 @@ class Training:
         self.loss: Array = None
         self.gradients: Gradients
         self.trace: Trace
-        self._last_good = self._copy_parameters()
+        if not self.state.last_good:
+            self.state.last_good = self._copy_parameters()
 
     def run(self) -> History:
         """Train to the end, or to a stop; return the history.
@@ -167,20 +174,25 @@ class Training:
         ------
         DivergenceError
             If the loss is not finite or runs away; the network has its last good weights.
+        KeyboardInterrupt
+            On Ctrl-C, after the step under way; a second one does not wait for it.
         """
-        self._notify("on_train_start")
-        try:
-            # Overflow on the way to a divergence is reported once, by _end_epoch.
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                while self.state.epoch < self.options.epochs and not self.stop_reason:
-                    self._run_epoch()
-        finally:
-            self._finish()
+        # Overflow on the way to a divergence is reported once, by _end_epoch.
+        quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+        with finish_step_first(lambda: self.stop(INTERRUPTED)):
+            self._notify("on_train_start")
+            try:
+                with quiet:
+                    while self.state.epoch < self.options.epochs and not self.stop_reason:
+                        self._run_epoch()
+            finally:
+                self._finish()
         return self.state.history
 
     def stop(self, reason: str) -> None:
         """End the run after the step or epoch that is under way."""
-        self.stop_reason = reason
+        if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
+            self.stop_reason = reason
 
     def _run_epoch(self) -> None:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
@@ -259,8 +271,7 @@ class Training:
     def _learning_rates(self) -> Callable[[], float]:
         """Return a function that gives the next step's learning rate."""
         state, base = self.state, self.options.optimizer.learning_rate
-        steps = self._steps_in(state.epoch)
-        total = sum(self._steps_in(epoch) for epoch in range(self.options.epochs))
+        steps, total = self._steps_in(state.epoch), self._total_steps
 
         def now() -> float:
             losses = state.history.monitored
@@ -323,10 +334,10 @@ class Training:
             ended or (min(recent) > limit and len(recent) == RUNAWAY_EPOCHS)
         )
         if finite and recent[-1] <= limit:
-            self._last_good = self._copy_parameters()
+            state.last_good = self._copy_parameters()
         if finite and not away:
             return
-        self._write_parameters(self._last_good)
+        self._write_parameters(state.last_good)
         self.stop("diverged")
         rate = self.learning_rate
         raise DivergenceError(
@@ -340,7 +351,7 @@ class Training:
         """Restore the best weights if they were kept, and tell the callbacks."""
         state = self.state
         ended = self.stop_reason or state.epoch >= self.options.epochs
-        if ended and state.best and self.stop_reason not in ("interrupted", "diverged"):
+        if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):
             self._write_parameters(state.best)
         state.history = replace(
             state.history, stopped=self.stop_reason or f"{state.epoch} epochs done"

@@ -1,0 +1,354 @@
+"""Checkpoints: the whole state of a training in a file, and exactly that training again from it.
+
+All randomness is named by the seed and counters, so the state is the parameters and the
+`TrainingState`. A resumed training ends with the same bits as one that was never interrupted
+(except `History.seconds`, which is wall time). The state of other callbacks is not saved.
+"""
+
+import hashlib
+import math
+import os
+import re
+import time
+import warnings
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.atomic import lock, probe_writable
+from xpnet.container import Arrays, PathLike, read_container, refusal, write_container
+from xpnet.device import Device, is_foreign
+from xpnet.errors import FileError, InputError, SaveError
+from xpnet.history import History
+from xpnet.model_file import (
+    load_model,
+    network_tensors,
+    own_activation,
+    read_parameters,
+    save_model,
+)
+
+if TYPE_CHECKING:
+    from xpnet.training import Training
+
+FORMAT_VERSION = 1
+BEST = "best.safetensors"
+_EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
+_CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
+_COUNTERS = ("epoch", "batch", "step", "epoch_rows")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that was read and is whole.
+
+    Attributes
+    ----------
+    path : Path
+    fields, tensors : dict
+        See `write_checkpoint`.
+    broken : tuple of str
+        Messages of the newer ones that could not be read.
+    """
+
+    path: Path
+    fields: dict[str, Any]
+    tensors: Arrays
+    broken: tuple[str, ...]
+
+
+class Checkpoint:
+    """Callback that saves the whole training every so often, and continues an earlier one.
+
+    The directory receives the newest `keep` files ``checkpoint-STEP.safetensors`` and
+    ``best.safetensors``, a model file with the weights of the lowest monitored loss among the
+    epochs that were saved. It is tried before the first step, and held for this run alone.
+
+    Parameters
+    ----------
+    directory : path
+        Made if it is missing.
+    every : str
+        ``"5 epochs"``, ``"30 seconds"`` or ``"100 steps"``; a bare number means epochs. The last
+        epoch and an interruption are always saved.
+    keep : int, from 1
+    resume : bool
+        Continue from the newest checkpoint; begin anew where there is none.
+    preprocessing : Preprocessing, optional
+        Stored with the best model.
+
+    Attributes
+    ----------
+    resumed_from : Path or None
+    """
+
+    def __init__(
+        self,
+        directory: PathLike,
+        *,
+        every: str = "1 epoch",
+        keep: int = 3,
+        resume: bool = False,
+        preprocessing: Any = None,
+    ) -> None:
+        found = _EVERY.fullmatch(str(every).strip())
+        if found is None or float(found[1]) == 0 or (found[2] != "second" and "." in found[1]):
+            raise InputError(
+                f"checkpoint every {every!r} is not understood; write for example '5 epochs',"
+                " '30 seconds' or '100 steps'"
+            )
+        if keep < 1:
+            raise InputError(f"keep {keep!r} must be an integer from 1: checkpoints to keep")
+        self.directory, self.keep, self.resume = Path(directory), keep, resume
+        self.every, self.unit = float(found[1]), found[2] or "epoch"
+        self.preprocessing = preprocessing
+        self.resumed_from: Path | None = None
+        self._best_loss, self._saved_at, self._skip = math.inf, 0.0, 0
+        self._held = ExitStack()
+
+    def on_train_start(self, training: "Training") -> None:
+        """Try the directory, take it, and put the training where it was.
+
+        Raises
+        ------
+        SaveError
+            Where it cannot be written, is in use, or holds a training not to be resumed.
+        InputError
+            Where the checkpoint belongs to another training: the option that differs.
+        FileError
+            Where checkpoints are there and none can be read.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SaveError(
+                f"{self.directory}: cannot make the directory for checkpoints: {error.strerror};"
+                " choose another one."
+            ) from error
+        numbers = sum(math.prod(p.shape) for p in training.parameters)
+        probe_writable(self.directory / BEST, numbers * 8 * 5 * (self.keep + 1))
+        with ExitStack() as held:
+            held.enter_context(lock(self.directory / "checkpoint"))
+            self._begin(training)
+            self._held = held.pop_all()  # until the end, if nothing was wrong
+
+    def on_batch_end(self, training: "Training") -> None:
+        """Save if so many steps or seconds have passed."""
+        if self.unit == "step":
+            due = training.state.step % int(self.every) == 0
+        else:
+            due = self.unit == "second" and time.monotonic() - self._saved_at >= self.every
+        if due:
+            self._save(training)
+
+    def on_epoch_end(self, training: "Training") -> None:
+        """Save if so many epochs have passed or this is the last; keep the best."""
+        state = training.state
+        last = state.epoch >= training.options.epochs or bool(training.stop_reason)
+        if not (last or (self.unit == "epoch" and state.epoch % int(self.every) == 0)):
+            return
+        loss = state.history.monitored[-1]
+        if loss < self._best_loss and own_activation(training.net) is None:
+            summary = {"epoch": state.epoch, "monitored_loss": loss}
+            path = self.directory / BEST
+            save_model(path, training.net, preprocessing=self.preprocessing, training=summary)
+            self._best_loss = loss
+        self._save(training)
+
+    def on_train_end(self, training: "Training") -> None:
+        """Save an interrupted training, and let the directory go."""
+        try:
+            # Otherwise the last epoch is saved, or the weights are not those of the last step.
+            if training.stop_reason == "interrupted" and training.state.step:
+                self._save(training)
+        finally:
+            self._held.close()
+
+    def _save(self, training: "Training") -> None:
+        xp = training.net.device.xp
+        if not all(bool(xp.all(xp.isfinite(p))) for p in training.parameters):
+            return  # diverged; the end of the epoch says so, and the good ones are not pushed out
+        name = f"checkpoint-{training.state.step:010d}.safetensors"
+        write_checkpoint(self.directory / name, training)
+        self._saved_at = time.monotonic()
+        for old in checkpoints(self.directory)[: -self.keep - self._skip]:
+            with suppress(OSError):  # the next save tries again
+                old.unlink()
+
+    def _begin(self, training: "Training") -> None:
+        self._saved_at = time.monotonic()
+        existing = checkpoints(self.directory)
+        if existing and not self.resume:
+            raise SaveError(
+                f"{self.directory}: holds a training already ({existing[-1].name}); resume it,"
+                " or choose an empty directory."
+            )
+        saved = latest(self.directory)
+        if saved is None:
+            return
+        for message in saved.broken:
+            warnings.warn(f"{message} Continuing from {saved.path.name}.", stacklevel=2)
+        # A broken one may have a later step than the next ones saved: it does not count as kept.
+        self._skip = len(saved.broken)
+        restore(saved, training)
+        self.resumed_from = saved.path
+        with suppress(FileError):  # then the next epoch is the best one known
+            summary = load_model(self.directory / BEST).training or {}
+            self._best_loss = float(summary.get("monitored_loss", math.inf))
+
+
+def checkpoints(directory: PathLike) -> list[Path]:
+    """Return the checkpoint files of a directory, the newest last."""
+    return sorted(Path(directory).glob("checkpoint-[0-9]*.safetensors"))
+
+
+def latest(directory: PathLike) -> Saved | None:
+    """Read the newest checkpoint that is whole; None where there are none at all.
+
+    Raises
+    ------
+    FileError
+        Where there are some and none can be read.
+    """
+    broken: list[str] = []
+    for path in reversed(checkpoints(directory)):
+        try:
+            content = read_container(path, "checkpoint", FORMAT_VERSION)
+        except FileError as error:
+            broken.append(str(error))
+        else:
+            return Saved(path, *content, tuple(broken))
+    if broken:
+        raise FileError(
+            f"{os.fspath(directory)}: none of {len(broken)} checkpoints can be read; start again"
+            f" in an empty directory. The newest: {broken[0]}"
+        )
+    return None
+
+
+def write_checkpoint(path: PathLike, training: "Training") -> None:
+    """Write where a training is: counters as JSON, all numbers as tensors, so not a bit is lost."""
+    state, net = training.state, training.net
+    history = state.history
+    content = {
+        "architecture": net.config(),
+        "options": _options(training),
+        "counters": {name: getattr(state, name) for name in _COUNTERS},
+        "metrics": list(history.metrics),
+        "best_epoch": history.best_epoch,
+        "stop_reason": "" if training.stop_reason == "interrupted" else training.stop_reason,
+    }
+    tensors = network_tensors(net)
+    for name, arrays in _arrays(training).items():
+        tensors |= {f"{name}.{i}": np.asarray(net.device.get(a)) for i, a in enumerate(arrays)}
+    for name in _CURVES:
+        tensors[f"history.{name}"] = np.asarray(getattr(history, name), dtype=np.float64)
+    for name, curve in history.metrics.items():
+        tensors[f"history.metrics.{name}"] = np.asarray(curve, dtype=np.float64)
+    numbers = (state.epoch_loss, state.first_loss, state.learning_rate_factor, state.best_loss)
+    tensors["numbers"] = np.asarray([float(n) for n in (*numbers, training.learning_rate)])
+    write_container(path, "checkpoint", FORMAT_VERSION, content, tensors)
+
+
+def restore(saved: Saved, training: "Training") -> None:
+    """Put a training, just made with the same data and options, where the saved one was.
+
+    Raises
+    ------
+    InputError
+        Where it is not the same training.
+    FileError
+        Where the checkpoint is not what `write_checkpoint` writes.
+    """
+    refuse = refusal(saved.path)
+    try:
+        _check_same(saved, training)
+        read_parameters(training.net, saved.tensors, refuse)
+        _restore_state(saved, training)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError | FileError):
+            raise
+        refuse("state", f"is not what xpnet writes ({type(error).__name__}: {str(error)[:80]})")
+
+
+def _restore_state(saved: Saved, training: "Training") -> None:
+    state, device, tensors = training.state, training.net.device, saved.tensors
+    for name in _COUNTERS:
+        setattr(state, name, int(saved.fields["counters"][name]))
+    for name, arrays in _arrays(training).items():
+        count = sum(key.rpartition(".")[0] == name for key in tensors)
+        stored = [_put(device, tensors[f"{name}.{i}"]) for i in range(count)]
+        if name == "optimizer" and [a.shape for a in stored] != [a.shape for a in arrays]:
+            raise ValueError("the optimiser's state has another shape")
+        setattr(state, name, stored)
+    curves: dict[str, Any] = {name: tuple(tensors[f"history.{name}"].tolist()) for name in _CURVES}
+    metrics = {
+        name: tuple(tensors[f"history.metrics.{name}"].tolist()) for name in saved.fields["metrics"]
+    }
+    state.history = History(**curves, metrics=metrics, best_epoch=saved.fields["best_epoch"])
+    epoch_loss, first_loss, factor, best_loss, learning_rate = tensors["numbers"].tolist()
+    dtype = training.net.dtype
+    state.epoch_loss = device.put(np.asarray(epoch_loss), dtype) if state.batch else 0.0
+    state.first_loss = device.put(np.asarray(first_loss), dtype)
+    state.learning_rate_factor, state.best_loss = factor, best_loss
+    training.learning_rate = learning_rate
+    if saved.fields["stop_reason"]:
+        training.stop(saved.fields["stop_reason"])
+
+
+def _arrays(training: "Training") -> dict[str, list[Any]]:
+    state = training.state
+    return {"optimizer": state.optimizer, "best": state.best, "last_good": state.last_good}
+
+
+def _put(device: Device, array: Any) -> Any:
+    return device.put(np.array(array), array.dtype.name)  # a copy, since it will be written to
+
+
+def _check_same(saved: Saved, training: "Training") -> None:
+    now = {"architecture": training.net.config(), "options": _options(training)}
+    for part, values in now.items():
+        for name, value in values.items():
+            before = saved.fields[part].get(name)
+            if before != value:
+                raise InputError(
+                    f"{saved.path}: belongs to another training: {name} was {before!r} and is now"
+                    f" {value!r}; give the same options and data, or another directory"
+                )
+
+
+def _options(training: "Training") -> dict[str, str]:
+    """Describe what must be the same for a training to be the same; epochs may be more."""
+    options = training.options
+    described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
+    del described["epochs"]
+    described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
+    described["loss"] = training.head.loss.name
+    described["data"] = _digest(training.net.device, training.data)
+    described["validation data"] = _digest(training.net.device, training.validation)
+    return described
+
+
+def _described(value: Any) -> str:
+    """Name functions, whose repr has an address in it; show everything else."""
+    return str(getattr(value, "__qualname__", None) or repr(value))
+
+
+def _digest(device: Device, data: Any) -> str:
+    """SHA-256 over the shape, all targets and weights, and up to 1,000 rows of the inputs."""
+    if data is None:
+        return "none"
+    count = data.x.shape[0]
+    rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
+    if isinstance(data.x, np.ndarray) or is_foreign(data.x):
+        x = device.get(device.xp.take(data.x, device.put(rows, "int64"), axis=0))
+    else:
+        x = data.x.take(rows)
+    digest = hashlib.sha256(str(tuple(data.x.shape)).encode())
+    for array in (x, data.y, data.row_weights):
+        if array is not None:
+            digest.update(np.ascontiguousarray(device.get(array), dtype=np.float64).data)
+    return digest.hexdigest()[:16]
