@@ -1,0 +1,367 @@
+r"""Read CSV and TSV strictly: every fault is named with its line and column.
+
+The file goes by in blocks of whole records. NumPy finds delimiters, quotes and line ends in the
+bytes and checks the structure; Polars then takes the checked block apart and parses the numbers.
+Columns in which some cell is no number are read once more, as text.
+"""
+
+import codecs
+import csv
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+import numpy as np
+
+from xpnet.errors import FileError, InputError
+from xpnet.table_checks import (
+    MISSING,
+    better_delimiter,
+    foreign_format,
+    header_fault,
+    shown,
+)
+
+_BLOCK = 1 << 22
+_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
+
+
+@contextmanager
+def open_binary(path: str) -> Iterator[Any]:
+    """Open a file, or what is inside a .gz; all that can go wrong comes out as a FileError."""
+    import zlib
+
+    try:
+        if "\0" in path:
+            raise FileNotFoundError(2, "no such file", path)
+        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+            yield file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise FileError(f"{path}: broken or cut off gzip data ({error}); get it again.") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(f"{path}: cannot be read: {reason}; correct the path.") from error
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some whole records, none of them blank, in UTF-8 and ended by newlines."""
+
+    data: bytes
+    lines: np.ndarray  # int64 (records,): the line of the file on which each begins
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text column: its distinct texts in order, and for each row the index of its own."""
+
+    categories: tuple[str, ...]
+    codes: np.ndarray  # int32 (rows,); -1 where the cell is missing
+
+
+@dataclass(frozen=True)
+class _Csv:
+    """One CSV file and how to read it."""
+
+    path: str
+    encoding: str
+    delimiter: str
+    header: str
+    names: tuple[str, ...]
+
+    def refuse(self, line: int | None, message: str) -> NoReturn:
+        """Raise the FileError for one place of the file."""
+        raise FileError(f"{self.path}: " + (f"line {line}, " if line else "") + message)
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the file in UTF-8, piece by piece, without byte order mark and lone returns."""
+        with open_binary(self.path) as file:
+            first = file.read(_BLOCK)
+            foreign = foreign_format(first[:512])
+            wide = self.encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
+            if foreign and not (wide and "UTF" in foreign[0]):
+                self.refuse(None, f"{foreign[0]}, not a CSV file; {foreign[1]}.")
+            lone = b"\r" in first and b"\n" not in first  # line ends of the classic Macintosh
+            utf8 = codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
+            decoder = codecs.getincrementaldecoder(self.encoding)()
+            chunk = first.removeprefix(codecs.BOM_UTF8) if utf8 else first
+            while chunk:
+                text = chunk if utf8 else self._recode(decoder, chunk)
+                yield text.replace(b"\r", b"\n") if lone else text
+                chunk = file.read(_BLOCK)
+            if not utf8:
+                yield self._recode(decoder, b"", final=True)
+
+    def _recode(self, decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> Any:
+        try:
+            return decoder.decode(chunk, final).encode()
+        except UnicodeError as error:
+            self.refuse(None, f"this is not {self.encoding} text ({error}); correct --encoding.")
+
+    def with_header(self) -> "_Csv":
+        """Read the names of the columns."""
+        data = next(self._chunks(), b"").lstrip(b"\r\n")
+        ends = _outside(data, _NEWLINE)
+        header = data[: ends[0]] if ends.size else data.split(b"\n", 1)[0]
+        text, record = header.decode("utf-8", "replace"), data[len(header) :].lstrip(b"\r\n")
+        if not text.strip(" \t\r,;"):
+            self.refuse(None, "the table is empty; it needs a line of column names, then rows.")
+        row = next(csv.reader([text], delimiter=self.delimiter))
+        if len(row) == 1:
+            second = record.split(b"\n", 1)[0].decode("utf-8", "replace")
+            if hint := better_delimiter(self.delimiter, text, second):
+                self.refuse(1, f"column 1: found one column, {shown(text.strip())}; {hint}.")
+        names = tuple(name.strip() for name in row)
+        if "\0" not in text and (fault := header_fault(names)):
+            self.refuse(1, fault)
+        return replace(self, header=text, names=names)
+
+    def blocks(self) -> Iterator[_Block]:
+        """Yield the records in blocks, the header first; check the structure of each."""
+        tail, line, blank = b"", 1, 0
+        pieces = self._chunks()
+        while True:
+            data = b"".join([tail, *_take(pieces, max(_BLOCK, len(tail)))])
+            last = len(data) == len(tail)
+            if last and data and not data.endswith(b"\n"):
+                data += b"\n"
+            ends = _outside(data, _NEWLINE)
+            cut = int(ends[-1]) + 1 if ends.size else 0
+            if last and cut < len(data):
+                self._unclosed(data[cut:], line + data.count(b"\n", 0, cut))
+            if cut:
+                block, first_blank = self._check(data[:cut], ends, line)
+                if blank and block.lines.size and len(self.names) == 1:
+                    self.refuse(blank, "is blank amid a table of one column; remove it or write ?.")
+                blank = blank or first_blank
+                yield block
+                line += data.count(b"\n", 0, cut)
+            tail = data[cut:]
+            if last:
+                return
+
+    def _unclosed(self, rest: bytes, line: int) -> NoReturn:
+        quotes = np.flatnonzero(np.frombuffer(rest, np.uint8) == _QUOTE)
+        start = int(quotes[-1])
+        line += rest.count(b"\n", 0, start)
+        self.refuse(
+            line,
+            f"{self._column_at(rest, start)}: the quote opened here is never closed"
+            f" ({_around(rest, start)}); close it or remove it.",
+        )
+
+    def _column_at(self, data: bytes, position: int) -> str:
+        """Name the column of a byte, from its record's delimiters before it."""
+        before = data[:position]
+        ends = _outside(before, _NEWLINE)
+        start = int(ends[-1]) + 1 if ends.size else 0
+        place = _outside(before[start:], ord(self.delimiter)).size
+        return self._column(place)
+
+    def _column(self, place: int) -> str:
+        """Name a column for a message."""
+        if place < len(self.names):
+            return f"column {shown(self.names[place])}"
+        return f"column {place + 1}"
+
+    def _check(self, data: bytes, ends: np.ndarray, line: int) -> tuple[_Block, int]:
+        """Check whole records and drop blank ones; give the line of the first blank one."""
+        self._check_bytes(data, line)
+        self._check_quotes(data, line)
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        body = np.frombuffer(data, np.uint8)
+        lengths = ends - starts
+        blank = (lengths == 0) | ((lengths == 1) & (body[starts] == _RETURN))
+        newlines = np.flatnonzero(body == _NEWLINE)
+        lines = line + np.searchsorted(newlines, starts)
+        if self.names:
+            cuts = np.searchsorted(_outside(data, ord(self.delimiter)), ends)
+            fields = np.diff(cuts, prepend=0) + 1
+            wrong = np.flatnonzero((fields != len(self.names)) & ~blank)
+            if wrong.size:
+                at = wrong[0]
+                self._ragged(data[starts[at] : ends[at]], int(lines[at]), int(fields[at]))
+        if not blank.any():
+            return _Block(data, lines), 0
+        kept = np.repeat(~blank, lengths + 1)
+        return _Block(body[kept].tobytes(), lines[~blank]), int(lines[blank][0])
+
+    def _check_bytes(self, data: bytes, line: int) -> None:
+        if (at := data.find(b"\0")) >= 0:
+            line += data.count(b"\n", 0, at)
+            self.refuse(
+                line,
+                f"{self._column_at(data, at)}: a NUL byte ({_around(data, at)}); "
+                "the file is damaged or no text, get it again.",
+            )
+        try:
+            data.decode(self.encoding if self.encoding.lower() == "ascii" else "utf-8")
+        except UnicodeDecodeError as error:
+            at = error.start
+            line += data.count(b"\n", 0, at)
+            self.refuse(
+                line,
+                f"{self._column_at(data, at)}: byte 0x{data[at]:02x} is not "
+                f"{self.encoding} text ({_around(data, at)}); pass --encoding latin-1, or "
+                "the encoding it was saved with.",
+            )
+
+    def _check_quotes(self, data: bytes, line: int) -> None:
+        """Refuse a quote inside an unquoted field, or text after a closing quote."""
+        body = np.frombuffer(data, np.uint8)
+        quotes = np.flatnonzero(body == _QUOTE)
+        if not quotes.size:
+            return
+        opening, closing = quotes[::2], quotes[1::2]
+        edges = [ord(self.delimiter), _NEWLINE, _QUOTE]
+        good_open = (opening == 0) | np.isin(body[opening - 1], edges)
+        good_close = np.isin(body[closing + 1], [*edges, _RETURN])
+        # A quote before an opening one must have closed a field: two in a row are one within it.
+        bad = np.concatenate([opening[~good_open], closing[~good_close]])
+        if bad.size:
+            at = int(bad.min())
+            line += data.count(b"\n", 0, at)
+            self.refuse(
+                line,
+                f"{self._column_at(data, at)}: a stray quote ({_around(data, at)}); "
+                'quote the whole field and write quotes within it twice, "".',
+            )
+
+    def _ragged(self, record: bytes, line: int, fields: int) -> NoReturn:
+        text, header = record.decode(), self.header
+        hint = better_delimiter(self.delimiter, header, text)
+        width = len(self.names)
+        if fields < width:
+            found = f"{self._column(fields)}: the line ends after {fields} of {width} fields"
+            hint = hint or "complete the line (is the file cut off?)"
+        else:
+            surplus = next(csv.reader([text], delimiter=self.delimiter))[width:]
+            found = (
+                f"column {width + 1}: {fields} fields where the header has {width}, "
+                f"the first beyond it {shown((surplus or [''])[0])}"
+            )
+            hint = hint or "quote fields that contain the delimiter, or remove what is too much"
+        self.refuse(line, f"{found}; found {shown(text.strip())}; {hint}.")
+
+
+def _take(pieces: Iterator[bytes], wanted: int) -> Iterator[bytes]:
+    while wanted > 0 and (piece := next(pieces, None)) is not None:
+        wanted -= len(piece)
+        yield piece
+
+
+def _outside(data: bytes, byte: int) -> np.ndarray:
+    """Return the positions of a byte outside quoted fields."""
+    body = np.frombuffer(data, np.uint8)
+    found = np.flatnonzero(body == byte)
+    if b'"' not in data:
+        return found
+    quotes = np.flatnonzero(body == _QUOTE)
+    return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
+
+
+def _around(data: bytes, at: int) -> str:
+    text = data[max(at - 12, 0) : at + 13].decode("utf-8", "replace")
+    return f"found {shown(text)}"
+
+
+def read_csv(
+    path: str, encoding: str, delimiter: str
+) -> tuple[tuple[str, ...], np.ndarray, dict[str, Text], np.ndarray]:
+    """Return column names, numbers (rows, columns), text columns and the line of each row.
+
+    The numbers are float64, NaN where a cell is missing and in the text columns' places.
+    """
+    try:
+        "".encode(encoding)
+    except LookupError as error:
+        message = f"encoding: found {shown(encoding)}; try utf-8, latin-1, cp1252 or utf-16."
+        raise InputError(message) from error
+    source = _Csv(path, encoding, delimiter, "", ()).with_header()
+    texts: set[int] = set()
+    numbers, lines = [], []
+    for frame, places in _frames(source):
+        _refuse_repeated_header(source, frame, places)
+        numbers.append(_numbers(frame, texts))
+        lines.append(places)
+    rows = sum(len(each) for each in lines)
+    if not rows:
+        source.refuse(1, "a header and no rows; add the rows.")
+    matrix = np.empty((rows, len(source.names)))
+    start = 0
+    for index, block in enumerate(numbers):
+        matrix[start : start + len(block)] = block
+        start += len(block)
+        numbers[index] = matrix[:0]  # lets the block go
+    return source.names, matrix, _texts(source, sorted(texts), rows), np.concatenate(lines)
+
+
+def _frames(source: _Csv) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield the rows in Polars frames of strings, and the line of each row."""
+    import polars
+
+    for index, block in enumerate(source.blocks()):
+        if not block.lines.size:
+            continue
+        frame = polars.read_csv(
+            block.data, has_header=False, infer_schema=False, separator=source.delimiter
+        )
+        if frame.shape != (len(block.lines), len(source.names)):
+            source.refuse(int(block.lines[0]), f"{len(block.lines)} lines from here cannot be read")
+        yield (frame, block.lines) if index else (frame[1:], block.lines[1:])
+
+
+def _refuse_repeated_header(source: _Csv, frame: Any, lines: np.ndarray) -> None:
+    first = frame.to_series(0).str.strip_chars(" \t") == source.names[0]
+    for row in first.arg_true():
+        cells = tuple((cell or "").strip() for cell in frame.row(row))
+        if cells == source.names:
+            found = f"column {shown(cells[0])}: the header is repeated, found {shown(cells[0])}"
+            source.refuse(int(lines[row]), f"{found}; remove the line.")
+
+
+def _numbers(frame: Any, texts: set[int]) -> np.ndarray:
+    """Parse a block; add to `texts` the columns with a cell that is no finite number."""
+    import polars
+
+    values = np.asarray(frame.cast(polars.Float64, strict=False).to_numpy())
+    doubtful = np.flatnonzero(~np.isfinite(values).all(axis=0))
+    values = values if values.flags.writeable else values.copy()
+    for column in (int(each) for each in doubtful if each not in texts):
+        cells = trimmed(frame.to_series(column))
+        number: np.ndarray = cells.cast(polars.Float64, strict=False).to_numpy()
+        values[:, column] = number
+        if not np.isfinite(number[cells.is_not_null().to_numpy()]).all():
+            texts.add(column)
+    values[:, sorted(texts)] = np.nan
+    return values
+
+
+def trimmed(cells: Any) -> Any:
+    """Take the spaces off a Polars series of strings, and make null what means missing."""
+    cells = cells.str.strip_chars(" \t")
+    return cells.set(cells.is_in(list(MISSING)), None)
+
+
+def _texts(source: _Csv, columns: list[int], rows: int) -> dict[str, Text]:
+    """Read some columns once more, as text."""
+    import polars
+
+    if not columns:
+        return {}
+    pieces = [[trimmed(frame.to_series(each)) for each in columns] for frame, _ in _frames(source)]
+    if sum(len(piece[0]) for piece in pieces) != rows:
+        source.refuse(None, "the file changed while it was read; try again.")
+    whole = (polars.concat(column) for column in zip(*pieces, strict=True))
+    return {source.names[at]: as_text(cells) for at, cells in zip(columns, whole, strict=True)}
+
+
+def as_text(cells: Any) -> Text:
+    """Make a text column from a Polars series of strings."""
+    import polars
+
+    categories = cells.drop_nulls().unique().sort()
+    codes = cells.cast(polars.Enum(categories)).to_physical().cast(polars.Int32).fill_null(-1)
+    return Text(tuple(categories), codes.to_numpy())

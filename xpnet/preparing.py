@@ -1,0 +1,376 @@
+"""Decide how a table is prepared for training: task, columns, validation rows, scales."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xpnet.csv_tables import Text
+from xpnet.errors import InputError
+from xpnet.preprocessing import (
+    MISSING_POLICIES,
+    TASKS,
+    Column,
+    Labels,
+    Preprocessing,
+    missing_cells,
+    numeric,
+    refuse_missing,
+    refuse_text,
+    target_of,
+)
+from xpnet.randomness import generator
+from xpnet.table_checks import explain_cell, is_number, shown
+from xpnet.tables import Table
+
+_FEW = 20  # distinct integers up to here, each used twice or more, are classes
+_MANY = 100  # distinct texts beyond here are no categories
+_MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table ready for training.
+
+    Attributes
+    ----------
+    x, y : arrays (rows, inputs), (rows,)
+        The training rows; `x_validation` and `y_validation` likewise, with 0 rows if there are
+        none.
+    train_rows, validation_rows : int64 arrays
+        Which rows of the table these are.
+    notes : tuple of str
+        What the user should know: what was encoded, constant, duplicate, left out.
+    """
+
+    preprocessing: Preprocessing
+    x: np.ndarray
+    y: np.ndarray
+    x_validation: np.ndarray
+    y_validation: np.ndarray
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+    notes: tuple[str, ...]
+
+
+def prepare(
+    table: Table,
+    target: str | None = None,
+    *,
+    task: str = "auto",
+    missing: str = "refuse",
+    drop: Iterable[str] = (),
+    keep: Iterable[str] = (),
+    standardize: bool = True,
+    validation: float = 0.0,
+    seed: int = 0,
+    dtype: str = "float32",
+) -> Prepared:
+    """Choose the preprocessing from a table, and apply it.
+
+    Parameters
+    ----------
+    target : str
+        The target's column; not needed where the table has `labels`.
+    task : {"auto", "binary", "multiclass", "regression"}
+        "auto": text or few distinct integers are classes, other numbers a regression.
+    missing : {"refuse", "drop", "impute"}
+        See `Preprocessing`; "drop" leaves out rows with a missing cell in a column that is used.
+    drop : names
+        Columns not to use.
+    keep : names
+        Columns to use though they look like an index or an identifier.
+    validation : float
+        Share of the rows to keep for validation, 0 to below 1; drawn by class where there are
+        classes. Means and standard deviations come from the other rows alone.
+
+    Raises
+    ------
+    InputError
+        Names file, line, column, what was found and the remedy.
+    """
+    _among("task", task, ("auto", *TASKS))
+    _among("missing", missing, MISSING_POLICIES)
+    source, target = target_of(table, target or "")
+    source.index(target, "target column")
+    names = _features(table, target, drop, keep)
+    notes: list[str] = []
+    rows = _rows(table, names, (source, target), missing, notes)
+    columns = tuple(_column(table, name, rows, name in set(keep), notes) for name in names)
+    plan = _with_task(Preprocessing("regression", target, columns), task, source, rows)
+    plan = replace(
+        plan, missing=missing, layout="image" if table.matrix.dtype == np.uint8 else table.layout
+    )
+    y = plan.encode_target(table, rows)
+    train, held = np.arange(len(rows)), np.arange(0)
+    if validation:
+        train, held = split(y, validation, seed, plan.task != "regression")
+    plan = _with_scales(plan, table, source, rows[train], standardize, notes)
+    x, x_held = (plan.transform(table, rows[part], dtype=dtype) for part in (train, held))
+    if plan.task == "regression":
+        y = plan.encode_target(table, rows)
+    _note_rows(plan, x, y[train], notes)
+    return Prepared(plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes))
+
+
+def split(
+    y: np.ndarray, fraction: float, seed: int, stratify: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw validation rows; return (training rows, validation rows), each in ascending order.
+
+    With `stratify`, `y` (rows,) holds class numbers: every class gives its share, to within a row,
+    and keeps one row or more for training.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise InputError(f"validation: found {fraction:g}, expected a share between 0 and 1.")
+    order = generator(seed, "split").permutation(len(y))
+    free = order[1:]
+    if stratify:
+        order = order[np.argsort(y[order], kind="stable")]
+        first = np.diff(y[order], prepend=y[order[:1]] - 1) != 0
+        free = order[~first]
+    wanted = max(round(fraction * len(y)), 1)
+    if wanted > len(free):
+        message = f"validation: found {fraction:g} of {len(y)} rows, which leaves too few to train"
+        raise InputError(f"{message}; give more rows or a smaller share.")
+    # Evenly spaced places in rows ordered by class take the same share of each.
+    held = np.sort(free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted])
+    return np.setdiff1d(order, held), held
+
+
+def _among(name: str, found: str, allowed: Sequence[str]) -> None:
+    if found not in allowed:
+        raise InputError(f"{name}: found {shown(str(found))}, expected {', '.join(allowed)}.")
+
+
+def _features(
+    table: Table, target: str, drop: Iterable[str], keep: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the columns to use; names of columns that are not there are refused."""
+    for name in drop:
+        table.index(name, "column to drop,")
+    for name in keep:
+        table.index(name, "column to keep,")
+    left_out = {*drop, *([] if table.labels else [target])}
+    names = tuple(name for name in table.names if name not in left_out)
+    if not names:
+        raise InputError(f"{table.path}: no columns are left beside the target; add some.")
+    return names
+
+
+def _rows(
+    table: Table,
+    names: tuple[str, ...],
+    target: tuple[Table, str],
+    missing: str,
+    notes: list[str],
+) -> np.ndarray:
+    """Return the rows to use, and refuse or note missing cells."""
+    lacking = missing_cells(table, list(names))
+    no_target = missing_cells(target[0], [target[1]])
+    for name, found in lacking.items():
+        if len(found) == table.rows:
+            place = f"{table.path}: column {shown(name)} has no value at all"
+            raise InputError(f"{place}; pass --drop {name}.")
+    if missing != "drop":
+        refuse_missing(target[0], no_target, "fill it in, or pass --missing drop")
+    if missing == "refuse":
+        refuse_missing(table, lacking, _MISSING_REMEDY)
+    rows = np.arange(table.rows)
+    cells = sum(len(found) for found in lacking.values())
+    if missing == "drop" and (lacking or no_target):
+        rows = np.setdiff1d(rows, np.concatenate([*lacking.values(), *no_target.values()]))
+        notes.append(f"{table.rows - len(rows)} of {table.rows} rows left out for missing cells")
+    elif cells:
+        notes.append(f"{cells} missing cells filled in, in columns {', '.join(lacking)}")
+    if len(rows) < 2:
+        of = f" of {table.rows}" if len(rows) < table.rows else ""
+        raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")
+    return rows
+
+
+def _column(table: Table, name: str, rows: np.ndarray, keep: bool, notes: list[str]) -> Column:
+    text = table.texts.get(name)
+    if text is None:
+        if not keep and table.layout == "table":
+            _refuse_index(table, name, rows)
+        return Column(name)
+    counts = _counts(text, rows)
+    _refuse_spoilt_numbers(table, name, text)
+    used = tuple(each for each, count in zip(text.categories, counts, strict=True) if count)
+    if not keep:
+        _refuse_identifier(table, name, used, int(counts.sum()))
+    notes.append(f"column {name}: {len(used)} categories one-hot encoded")
+    return Column(name, categories=used)
+
+
+def _counts(text: Text, rows: np.ndarray) -> np.ndarray:
+    """Return how often each category occurs in some rows."""
+    codes = text.codes[rows]
+    return np.bincount(codes[codes >= 0], minlength=len(text.categories))
+
+
+def _refuse_spoilt_numbers(table: Table, name: str, text: Text) -> None:
+    """Refuse text that is mostly numbers, or what somebody meant for numbers."""
+    counts = _counts(text, np.arange(table.rows))
+    alike = np.asarray([is_number(t) or explain_cell(t) is not None for t in text.categories])
+    if 2 * int(counts[alike].sum()) >= int(counts.sum()):
+        refuse_text(table, name)
+
+
+def _refuse_index(table: Table, name: str, rows: np.ndarray) -> None:
+    """Refuse 0, 1, 2, ... or 1, 2, 3, ..., in any order: numbers of rows."""
+    column = table.matrix[:, table.index(name)]
+    low = column.min()
+    if low in (0.0, 1.0) and table.rows > 2 and column.max() == low + table.rows - 1:
+        distinct = np.unique(column)
+        if len(distinct) == table.rows and np.array_equal(distinct, np.round(distinct)):
+            raise InputError(
+                f"{table.place(0, name)}: found {column[0]:.17g}; the column only numbers the rows "
+                f"({low:.0f} to {column.max():.0f}); pass --drop {name}, or --keep {name}."
+            )
+
+
+def _refuse_identifier(table: Table, name: str, used: tuple[str, ...], count: int) -> None:
+    """Refuse text too various to be categories: names, numbers of tickets, sentences."""
+    distinct = len(used)
+    various = distinct > 10 and 2 * distinct > count
+    all_differ = distinct == count and count >= 3
+    if distinct <= _MANY and not various and not all_differ:
+        return
+    row = int(np.flatnonzero(table.texts[name].codes >= 0)[0])
+    spaces = sum(text.count(" ") for text in used[:1000]) / min(distinct, 1000)
+    kind = "free text" if spaces >= 3 else "an identifier"
+    raise InputError(
+        f"{table.place(row, name)}: found {shown(table.cell(row, name))}; {distinct} different "
+        f"texts in {count} rows look like {kind}; pass --drop {name}, or --keep {name}."
+    )
+
+
+def _with_task(plan: Preprocessing, task: str, source: Table, rows: np.ndarray) -> Preprocessing:
+    """Find the task and the classes from the target."""
+    name = plan.target
+    classes: Labels
+    if (text := source.texts.get(name)) is not None:
+        _refuse_spoilt_numbers(source, name, text)
+        if task == "regression":
+            refuse_text(source, name)
+        counts = _counts(text, rows)
+        used = [index for index, count in enumerate(counts) if count]
+        words = tuple(text.categories[index] for index in used)
+        if len(words) > 2:
+            _refuse_identifier(source, name, words, len(rows))
+        classes = words
+        kind = "binary" if len(classes) == 2 else "multiclass"
+    else:
+        values = numeric(source, [name], rows)[:, 0]
+        _refuse_infinite(source, [name], values[:, None], rows)
+        classes = tuple(np.unique(values).tolist())
+        kind = _kind(values, len(classes))
+    if len(classes) < 2:
+        found = shown(classes[0]) if isinstance(classes[0], str) else f"{classes[0]:.17g}"
+        message = f"the target is {found} in all {len(rows)} rows, so there is nothing to learn"
+        raise InputError(f"{source.place(rows[0], name)}: {message}; add rows of another class.")
+    kind = kind if task == "auto" else task
+    if kind == "regression":
+        return replace(plan, task=kind)
+    many = kind == "multiclass" and len(classes) > max(_FEW, len(rows) // 2)
+    if (kind == "binary" and len(classes) != 2) or many:
+        message = f"column {shown(name)}, the target, has {len(classes)} distinct values"
+        raise InputError(f"{source.path}: {message}, too many for {kind}; correct --task.")
+    return replace(plan, task=kind, classes=classes)
+
+
+def _kind(values: np.ndarray, distinct: int) -> str:
+    """Infer the task of a numeric target."""
+    if distinct == 2:
+        return "binary"
+    whole = np.array_equal(values, np.round(values))
+    few = distinct <= _FEW and len(values) >= 2 * distinct
+    return "multiclass" if whole and few else "regression"
+
+
+def _refuse_infinite(
+    table: Table, names: Sequence[str], values: np.ndarray, rows: np.ndarray
+) -> None:
+    if np.isinf(values).any():
+        row, column = np.argwhere(np.isinf(values))[0]
+        place = table.place(rows[row], names[column])
+        raise InputError(f"{place}: found {values[row, column]}; give finite numbers.")
+
+
+def _with_scales(
+    plan: Preprocessing,
+    table: Table,
+    source: Table,
+    rows: np.ndarray,
+    standardize: bool,
+    notes: list[str],
+) -> Preprocessing:
+    """Set means and standard deviations from the training rows."""
+    numbers = [column.name for column in plan.columns if column.categories is None]
+    if plan.layout == "image":
+        columns = tuple(replace(column, std=255.0) for column in plan.columns)
+        return replace(plan, columns=columns)
+    if numbers:
+        scales = dict(zip(numbers, _scales(table, numbers, rows), strict=True))
+        constant = [name for name, (_, _, same) in scales.items() if same]
+        if constant:
+            listed = ", ".join(constant[:10]) + (", ..." if len(constant) > 10 else "")
+            notes.append(f"constant in all training rows, so of no use: {listed}")
+        if standardize:
+            columns = tuple(
+                replace(each, mean=scales[each.name][0], std=scales[each.name][1])
+                if each.name in scales
+                else each
+                for each in plan.columns
+            )
+            plan = replace(plan, columns=columns)
+    if plan.task == "regression" and standardize:
+        mean, std, _ = _scales(source, [plan.target], rows)[0]
+        plan = replace(plan, target_mean=mean, target_std=std)
+    return plan
+
+
+def _scales(table: Table, names: list[str], rows: np.ndarray) -> list[tuple[float, float, bool]]:
+    """Return mean, standard deviation (1 if constant) and constancy of each column.
+
+    In two passes over blocks of rows, in float64; missing cells do not count.
+    """
+    step = max((1 << 21) // len(names), 1)
+    parts = [rows[start : start + step] for start in range(0, len(rows), step)]
+    count, total, square = (np.zeros(len(names)) for _ in range(3))
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for part in parts:
+            values = numeric(table, names, part)
+            _refuse_infinite(table, names, values, part)
+            count += np.sum(~np.isnan(values), axis=0)
+            total += np.nansum(values, axis=0)
+            low = np.fmin(low, np.fmin.reduce(values, axis=0))
+            high = np.fmax(high, np.fmax.reduce(values, axis=0))
+        mean = total / np.maximum(count, 1)
+        for part in parts:
+            square += np.nansum((numeric(table, names, part) - mean) ** 2, axis=0)
+        std = np.sqrt(square / np.maximum(count, 1))
+    same = low >= high
+    mean, std = np.where(same, np.where(count > 0, low, 0.0), mean), np.where(same, 1.0, std)
+    if not np.isfinite(std + mean).all():
+        name = names[int(np.flatnonzero(~np.isfinite(std + mean))[0])]
+        row = rows[int(np.nanargmax(np.abs(numeric(table, [name], rows)[:, 0])))]
+        found = f"found {table.cell(row, name)}, too large to standardise"
+        raise InputError(f"{table.place(row, name)}: {found}; use another unit.")
+    std = np.where(std > 0, std, 1.0)
+    return list(zip(mean.tolist(), std.tolist(), same.tolist(), strict=True))
+
+
+def _note_rows(plan: Preprocessing, x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
+    """Note duplicate training rows, and classes with hardly any."""
+    distinct = {hash(row.tobytes() + target.tobytes()) for row, target in zip(x, y, strict=True)}
+    if len(distinct) < len(x):
+        notes.append(f"{len(x) - len(distinct)} of {len(x)} training rows repeat another")
+    if plan.task != "regression":
+        counts = np.bincount(y, minlength=len(plan.classes))
+        rare = [str(plan.classes[index]) for index in np.flatnonzero(counts < 2)]
+        if rare:
+            notes.append(f"classes with a single training row: {', '.join(rare[:10])}")
