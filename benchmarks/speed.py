@@ -11,7 +11,6 @@ time of the step's matrix products alone, in NumPy: the floor for any code on th
 import argparse
 import importlib.util
 import os
-import platform
 import statistics
 import sys
 import time
@@ -30,6 +29,7 @@ if __name__ == "__main__":  # before NumPy is loaded
         os.environ[_name] = _threads
 
 import numpy as np
+from machine import system
 
 import xpnet
 
@@ -324,33 +324,6 @@ def time_prediction(repeats: int) -> dict[str, float]:
             call()
             times[name].append(time.perf_counter() - started)
     return {name: x.shape[0] / statistics.median(each) for name, each in times.items()}
-
-
-def system() -> list[str]:
-    """Name the machine and the versions."""
-    lines = [f"- machine: {_processor()}, {os.cpu_count()} cores, {platform.system()}"]
-    versions = [f"Python {platform.python_version()}", f"xpnet {xpnet.__version__}"]
-    for name in ("numpy", "torch", "sklearn", "jax"):
-        if importlib.util.find_spec(name):
-            versions.append(f"{name} {importlib.import_module(name).__version__}")
-    lines.append("- versions: " + ", ".join(versions))
-    if importlib.util.find_spec("threadpoolctl"):
-        import threadpoolctl
-
-        for each in threadpoolctl.threadpool_info():
-            if each["user_api"] == "blas" and "numpy" in each["filepath"]:
-                lines.append(
-                    f"- NumPy's BLAS: {each['internal_api']} {each['version']}, "
-                    f"{each['architecture']} kernels, {each['num_threads']} thread(s)"
-                )
-    return [*lines, f"- date: {time.strftime('%Y-%m-%d')}"]
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 def report(training: dict[str, dict[str, float]], prediction: dict[str, float]) -> str:

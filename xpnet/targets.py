@@ -9,10 +9,14 @@ from typing import Any
 from xpnet.errors import InputError, InputTypeError
 from xpnet.types import Array, Namespace
 
+CHECK_ROWS = 4096  # looked at together, so that a check of the data needs little memory
+
 
 def check_finite(xp: Namespace, array: Array, name: str) -> None:
     """Refuse NaN and infinity, naming the first bad place."""
-    if bool(xp.all(xp.isfinite(array))):
+    rows = array.shape[0]
+    tiles = (array[i : min(i + CHECK_ROWS, rows), ...] for i in range(0, rows, CHECK_ROWS))
+    if all(bool(xp.all(xp.isfinite(tile))) for tile in tiles):
         return
     flat = xp.reshape(xp.isfinite(array), (-1,))
     first = int(xp.argmin(xp.astype(flat, xp.int32)))
@@ -91,8 +95,8 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
     if len(shape) == 1 and output == "softmax":
         return one_hot(xp, targets, outputs)
     if len(shape) == 1 and outputs == 1:
-        return xp.reshape(targets, (rows, 1))
-    if shape != (rows, outputs):
+        targets = xp.reshape(targets, (rows, 1))
+    elif shape != (rows, outputs):
         raise InputError(
             f"y has shape {shape} and the network's output is ({rows}, {outputs}); "
             f"reshape y to ({rows}, {outputs})"

@@ -1,0 +1,39 @@
+"""What every benchmark writes beside its figures: the machine, the versions, the date."""
+
+import importlib
+import importlib.util
+import os
+import platform
+import time
+from pathlib import Path
+
+import xpnet
+
+
+def system() -> list[str]:
+    """Name the machine and the versions."""
+    lines = [f"- machine: {_processor()}, {os.cpu_count()} cores, {platform.system()}"]
+    versions = [f"Python {platform.python_version()}", f"xpnet {xpnet.__version__}"]
+    versions += [
+        f"{name} {importlib.import_module(name).__version__}"
+        for name in ("numpy", "torch", "sklearn", "jax")
+        if importlib.util.find_spec(name)
+    ]
+    lines.append("- versions: " + ", ".join(versions))
+    if importlib.util.find_spec("threadpoolctl"):
+        import threadpoolctl
+
+        lines += [
+            f"- NumPy's BLAS: {each['internal_api']} {each['version']}, "
+            f"{each['architecture']} kernels, {each['num_threads']} thread(s)"
+            for each in threadpoolctl.threadpool_info()
+            if each["user_api"] == "blas" and "numpy" in each["filepath"]
+        ]
+    return [*lines, f"- date: {time.strftime('%Y-%m-%d')}"]
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
