@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from xpnet.activations import ACTIVATIONS, HIDDEN, OUTPUTS, Activation
 from xpnet.device import DTYPES, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError
-from xpnet.initialisers import Rule, lsuv, rule_for
+from xpnet.initialisers import Rule, biases_for, lsuv, rule_for
 from xpnet.losses import Loss, head
 from xpnet.objective import (
     add_penalty_gradients,
@@ -140,14 +140,17 @@ class MLP:
         activations = [*self.hidden, self.output]
         for layer, (fan_in, fan_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
             last = layer == len(activations) - 1
-            _, rule, _ = rule_for(self.init, activations[layer].name, output=last)
+            fed_by = activations[layer - 1].name if layer else None
+            _, rule, _ = rule_for(self.init, activations[layer].name, output=last, fed_by=fed_by)
             drawn = rule(generator(self.seed, "weights", layer), fan_in, fan_out)
             if tuple(drawn.shape) != (fan_in, fan_out):
                 raise InputError(
                     f"init gave weights of shape {tuple(drawn.shape)} for layer {layer}, "
                     f"which needs ({fan_in}, {fan_out})"
                 )
+            biases = biases_for(self.init, drawn, fed_by)
             self.weights[layer][...] = self.device.put(drawn, self.dtype)
+            self.biases[layer][...] = self.device.put(biases, self.dtype)
         if self.init == "lsuv":
             if init_data is None:
                 raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
