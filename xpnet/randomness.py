@@ -12,7 +12,14 @@ import numpy as np
 
 from xpnet.types import Array, Namespace
 
-_MASK64 = (1 << 64) - 1
+
+def _signed(bits: int) -> int:
+    """Read the low 64 bits of an integer as int64."""
+    return ((bits & ((1 << 64) - 1)) ^ (1 << 63)) - (1 << 63)
+
+
+_INCREMENT = _signed(0x9E3779B97F4A7C15)
+_FACTORS = _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
 
 
 def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
@@ -23,14 +30,17 @@ def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
 
 
 def hash64(xp: Namespace, counter: Array, key: int) -> Array:
-    """Return the splitmix64 hash of a uint64 array; the same integers on every device.
+    """Return the splitmix64 hash of an int64 array; the same 64 bits on every device.
+
+    In int64, which every library has in full (PyTorch's uint64 cannot add): products wrap alike,
+    and a mask clears the sign bits that a shift to the right brings in.
 
     Reference: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
-    z = counter * 0x9E3779B97F4A7C15 + (key & _MASK64)
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB
-    return z ^ (z >> 31)
+    z = counter * _INCREMENT + _signed(key)
+    z = (z ^ ((z >> 30) & ((1 << 34) - 1))) * _FACTORS[0]
+    z = (z ^ ((z >> 27) & ((1 << 37) - 1))) * _FACTORS[1]
+    return z ^ ((z >> 31) & ((1 << 33) - 1))
 
 
 def dropout_key(seed: int, layer: int, step: int) -> int:
@@ -44,11 +54,13 @@ def keep_mask(xp: Namespace, counter: Array, key: int, rate: float) -> Array:
 
     Parameters
     ----------
-    counter : array, uint64
+    counter : array, int64
         One distinct integer for every entry, for example an ``arange``; gives the shape.
     key : int
         From `dropout_key`.
     rate : float
         The share of entries dropped, 0 to 1.
     """
-    return hash64(xp, counter, key) < int((1.0 - rate) * 2.0**64)
+    limit = min(int((1.0 - rate) * 2.0**64), (1 << 64) - 1)
+    # Flipping the top bit of both makes int64 compare as uint64 does.
+    return (hash64(xp, counter, key) ^ _signed(1 << 63)) < _signed(limit ^ (1 << 63))

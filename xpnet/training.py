@@ -6,9 +6,11 @@ are callbacks, objects with any of ``on_train_start``, ``on_epoch_start``, ``on_
 plus `TrainingState`, because all randomness is stateless (`xpnet.randomness`).
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -237,7 +239,8 @@ class Training:
 
     def _blocks(self, flat: Array) -> list[Array]:
         """Cut a vector of all parameters into views: the weights in blocks, the biases in one."""
-        weights, block = sum(w.size for w in self.net.weights), self.net.device.block
+        weights = sum(math.prod(w.shape) for w in self.net.weights)
+        block = self.net.device.block
         starts = range(0, weights, block)
         return [*(flat[i : min(i + block, weights)] for i in starts), flat[weights:]]
 
@@ -259,7 +262,7 @@ class Training:
         net, masks = self.net, []
         for layer, rate in enumerate(net.dropout):
             units = net.sizes[layer + 1]
-            counter = net.device.put(np.arange(rows * units, dtype=np.uint64), "uint64")
+            counter = net.device.put(np.arange(rows * units), "int64")
             key = dropout_key(self.seed, layer, self.state.step)
             keep = keep_mask(net.device.xp, counter, key, rate)
             keep = net.device.xp.reshape(keep, (rows, units))
@@ -323,8 +326,11 @@ class Training:
 
     def _check_divergence(self) -> None:
         """Stop a run whose loss is not finite or stays far above where it began."""
-        state, xp = self.state, self.net.device.xp
-        limit = RUNAWAY_FACTOR * max(float(state.first_loss), 1e-30)
+        state, xp, options = self.state, self.net.device.xp, self.options
+        # Penalties of the last good weights, since each history.loss holds the penalties, too.
+        start = penalty(xp, state.last_good[: len(self.net.weights)], options.l1, options.l2)
+        start += max(float(state.first_loss), self._loss_at_zero, 1e-30)
+        limit = RUNAWAY_FACTOR * start
         recent = state.history.loss[-RUNAWAY_EPOCHS:]
         finite = np.isfinite(recent[-1]) and all(
             bool(xp.all(xp.isfinite(p))) for p in self.parameters
@@ -346,6 +352,16 @@ class Training:
             f"keeps its last good weights. Try learning_rate={rate / 10:.2g}, scale the inputs, "
             "or set clip_norm=1"
         )
+
+    @cached_property
+    def _loss_at_zero(self) -> float:
+        """Mean loss of predicting from pre-activations of 0, with which any run could start.
+
+        The very first batch alone may be small and fitted by chance, or by an earlier training.
+        """
+        xp, y = self.net.device.xp, self.data.y
+        values, _ = self.head.value_and_delta(xp, xp.zeros_like(y), y)
+        return float(xp.mean(values))
 
     def _finish(self) -> None:
         """Restore the best weights if they were kept, and tell the callbacks."""
