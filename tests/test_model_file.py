@@ -20,6 +20,7 @@ from xpnet.container import read_container, write_container
 from xpnet.errors import FileError, InputError, SaveError
 from xpnet.model_file import load_model, save_model
 from xpnet.network import MLP
+from xpnet.preprocessing import Preprocessing
 
 KEPT = Path(__file__).parent / "data" / "model-v1.safetensors"
 
@@ -87,6 +88,13 @@ def test_training_summary_and_version_come_back(path):
     assert model.preprocessing is None
 
 
+def test_preprocessing_comes_back_with_columns_and_classes(path):
+    given = Preprocessing.from_dict(PREPROCESSING)
+    save_model(path, example(), preprocessing=given)
+    assert load_model(path).preprocessing == given
+    assert load_model(path).preprocessing.to_dict() == PREPROCESSING
+
+
 def test_plain_safetensors_reads_the_file(path):
     net = example()
     save_model(path, net)
@@ -139,7 +147,7 @@ def test_an_activation_of_ones_own_is_not_saved(path):
     assert not path.exists()
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}, 1j])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}, 1j, "\ud800"])
 def test_a_summary_that_json_cannot_hold_is_refused(path, value):
     with pytest.raises(InputError, match="cannot be stored as JSON"):
         save_model(path, example(), training={"a": value})
@@ -193,6 +201,35 @@ def every_dtype(dtype):
     return apply
 
 
+PREPROCESSING = {
+    "task": "multiclass",
+    "target": "bought",
+    "columns": [
+        {"name": "age", "mean": 40.5, "std": 12.25},
+        {"name": "colour", "categories": ["blue", "réd"]},
+    ],
+    "classes": ["no", "yes"],
+    "target_mean": 0.0,
+    "target_std": 1.0,
+    "missing": "refuse",
+    "layout": "table",
+}
+
+
+def preprocessing(**values):
+    return field("preprocessing", values or {"task": "multiclass"})
+
+
+def prepared(**changes):
+    return preprocessing(**deepcopy(PREPROCESSING) | changes)
+
+
+def with_columns(index, **changes):
+    columns = deepcopy(PREPROCESSING["columns"])
+    columns[index] |= changes
+    return prepared(columns=columns)
+
+
 MEANING = {
     "newer format": (
         field("format_version", 2),
@@ -213,6 +250,63 @@ MEANING = {
     "no training": (lambda fields, tensors: fields.pop("training"), "fields: are ["),
     "no architecture": (lambda fields, tensors: fields.pop("architecture"), "fields: are ["),
     "no preprocessing": (lambda fields, tensors: fields.pop("preprocessing"), "fields: are ["),
+    "preprocessing empty": (field("preprocessing", {}), "preprocessing: fields: found []"),
+    "preprocessing short": (preprocessing(), "preprocessing: fields: found"),
+    "preprocessing more": (prepared(code="x"), "preprocessing: fields: found"),
+    "task unknown": (prepared(task="rank"), "preprocessing: task: found 'rank', expected one of"),
+    "task list": (prepared(task=["binary"]), "preprocessing: task: found ['binary']"),
+    "target null": (prepared(target=None), "preprocessing: target: found None"),
+    "target is a column": (
+        prepared(target="age"),
+        "preprocessing: columns: found 'age', expected e",
+    ),
+    "no columns": (prepared(columns=[]), "preprocessing: columns: found []"),
+    "columns null": (prepared(columns=None), "preprocessing: columns: found None"),
+    "column text": (prepared(columns=["age"]), "preprocessing: columns[0]: found 'age'"),
+    "column without name": (
+        prepared(columns=[{"mean": 0.0, "std": 1.0}]),
+        "preprocessing: columns[0]: found",
+    ),
+    "column twice": (with_columns(1, name="age"), "preprocessing: columns: found 'age'"),
+    "column missing": (
+        prepared(columns=[{"name": "age", "mean": 0.0, "std": 1.0}]),
+        "preprocessing.columns: give 1 inputs, but the network has 3",
+    ),
+    "column's std 0": (with_columns(0, std=0.0), "preprocessing: columns[0].std: found 0.0"),
+    "column's std negative": (with_columns(0, std=-1.0), "preprocessing: columns[0].std: found -1"),
+    "column's mean text": (with_columns(0, mean="0"), "preprocessing: columns[0].mean: found '0'"),
+    "column's mean null": (with_columns(0, mean=None), "preprocessing: columns[0].mean: found N"),
+    "column's mean true": (with_columns(0, mean=True), "preprocessing: columns[0].mean: found T"),
+    "column's mean huge": (
+        with_columns(0, mean=10**400),
+        "preprocessing: columns[0].mean: found 1",
+    ),
+    "category missing": (
+        with_columns(1, categories=["red"]),
+        "preprocessing.columns: give 2 inputs, but the network has 3",
+    ),
+    "category twice": (with_columns(1, categories=["a", "a"]), "columns[1].categories: found 'a'"),
+    "category number": (with_columns(1, categories=["a", 1]), "columns[1].categories[1]: found 1"),
+    "no classes": (prepared(classes=[]), "preprocessing: classes: found []"),
+    "one class": (prepared(classes=["yes"]), "preprocessing: classes: found ['yes']"),
+    "three classes": (
+        prepared(classes=["a", "b", "c"]),
+        "preprocessing.classes: ask for 3 outputs, but the network has 2",
+    ),
+    "class twice": (prepared(classes=["yes", "yes"]), "preprocessing: classes: found 'yes'"),
+    "class twice as number": (prepared(classes=[1, 1.0]), "preprocessing: classes: found 1.0"),
+    "class true": (prepared(classes=[True, False]), "preprocessing: classes[0]: found True"),
+    "class null": (prepared(classes=["yes", None]), "preprocessing: classes[1]: found None"),
+    "classes text": (prepared(classes="ab"), "preprocessing: classes: found 'ab'"),
+    "classes of a regression": (prepared(task="regression"), "preprocessing: classes: found ["),
+    "regression, two outputs": (
+        prepared(task="regression", classes=[]),
+        "preprocessing.classes: ask for 1 outputs, but the network has 2",
+    ),
+    "binary, two outputs": (prepared(task="binary"), "ask for 1 outputs, but the network has 2"),
+    "target's std 0": (prepared(target_std=0), "preprocessing: target_std: found 0"),
+    "missing unknown": (prepared(missing="guess"), "preprocessing: missing: found 'guess'"),
+    "layout unknown": (prepared(layout="cube"), "preprocessing: layout: found 'cube'"),
     "preprocessing list": (field("preprocessing", [1]), "preprocessing: is [1]"),
     "preprocessing text": (field("preprocessing", "x"), "preprocessing: is 'x'"),
     "architecture null": (field("architecture", None), "architecture: must have"),
@@ -423,6 +517,10 @@ CONTAINER = {
     "fields infinite": (
         in_text(rb"\"epochs\":5", rb"\"epochs\":1e999"),
         "metadata field 'xpnet': is not valid JSON: Out of range",
+    ),
+    "fields half a character": (
+        in_text(rb"\"epochs\":5", rb"\"epochs\":\"\\ud800\""),
+        "metadata field 'xpnet': is not valid JSON",
     ),
     "field twice": (in_text(rb"{\"arch", rb"{\"library\":\"1\",\"arch"), "'library' occurs twice"),
     "no checksum": (in_fields(lambda f: f.pop("sha256") and None), "checksum (SHA-256): does not"),

@@ -59,6 +59,7 @@ def write_container(
     }
     try:
         content = json.loads(_canonical(head | dict(fields)))
+        _require_storable(content)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{os.fspath(path)}: a field cannot be stored as JSON: {error}."
@@ -109,6 +110,11 @@ def shown(value: object) -> str:
 
 def _canonical(fields: Mapping[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_item)
+
+
+def _require_storable(value: Any) -> None:
+    """Raise ValueError for what JSON text can hide: 1e999, half of a surrogate pair."""
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
 
 
 def _item(value: Any) -> Any:
@@ -165,7 +171,7 @@ def _parse(text: bytes | str, field: str, refuse: Refuse) -> dict[str, Any]:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_number)
-        _canonical({"": value})  # also refuses what overflows to infinity, such as 1e999
+        _require_storable(value)
     except RecursionError:
         refuse(field, "is nested too deeply")
     except ValueError as error:

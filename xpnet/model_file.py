@@ -241,6 +241,18 @@ def _preprocessing(given: object, config: dict[str, Any], refuse: Refuse) -> Any
     from xpnet.preprocessing import Preprocessing
 
     try:
-        return Preprocessing.from_dict(given)
+        preprocessing = Preprocessing.from_dict(given)
     except FileError as error:
-        refuse("preprocessing", str(error).rstrip("."))
+        refuse("preprocessing", str(error).removeprefix("preprocessing.").rstrip("."))
+    inputs, outputs = config["sizes"][0], config["sizes"][-1]
+    if preprocessing.inputs != inputs:
+        refuse(
+            "preprocessing.columns",
+            f"give {preprocessing.inputs} inputs, but the network has {inputs}",
+        )
+    if preprocessing.outputs != outputs:
+        refuse(
+            "preprocessing.classes",
+            f"ask for {preprocessing.outputs} outputs, but the network has {outputs}",
+        )
+    return preprocessing
