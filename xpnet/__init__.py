@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from xpnet.fitting import fit
     from xpnet.history import History
+    from xpnet.init_report import InitReport, explain_init
     from xpnet.losses import Loss, huber
     from xpnet.model_file import load
     from xpnet.network import MLP, Gradients, Trace
@@ -36,6 +37,7 @@ _NAMES_OF = {
     "XpnetError",
     "fitting": "fit",
     "history": "History",
+    "init_report": "InitReport explain_init",
     "initialisers": "",  # reached as xpnet.initialisers
     "losses": "Loss huber",
     "model_file": "load",
@@ -58,6 +60,7 @@ __all__ = [
     "FileError",
     "Gradients",
     "History",
+    "InitReport",
     "InputError",
     "InputTypeError",
     "Loss",
@@ -67,6 +70,7 @@ __all__ = [
     "TrainingOptions",
     "TrainingState",
     "XpnetError",
+    "explain_init",
     "fit",
     "huber",
     "load",
