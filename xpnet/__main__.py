@@ -1,0 +1,8 @@
+"""`python -m xpnet`: the same as the command `xpnet`."""
+
+import sys
+
+from xpnet.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

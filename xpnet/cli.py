@@ -1,0 +1,138 @@
+"""The `xpnet` command: parses, runs, and turns every outcome into an exit status.
+
+0 done; 1 a bug, with its traceback; 2 wrong input or usage; 3 training diverged; 4 a result could
+not be saved; 128 + N stopped by signal N. Commands import what they need when they run.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+
+from xpnet import __version__, cli_options
+from xpnet.cli_output import say
+from xpnet.errors import DivergenceError, SaveError, XpnetError
+from xpnet.signals import Interrupted, interrupt_on_signals
+from xpnet.system import choose_kernels
+
+BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
+
+COMMANDS: dict[str, tuple[type, str, str]] = {
+    "train": (cli_options.TrainOptions, "cli_train", "Train a network on a table and save it."),
+    "predict": (cli_options.PredictOptions, "cli_models", "Predict each row of a table, as CSV."),
+    "evaluate": (cli_options.EvaluateOptions, "cli_models", "Measure a model on a table."),
+    "inspect": (cli_options.InspectOptions, "cli_models", "Tell what a model file holds."),
+    "doctor": (cli_options.DoctorOptions, "cli_doctor", "Say why a network does not learn."),
+    "parity": (
+        cli_options.ParityOptions,
+        "cli_doctor",
+        "Compare the same training on NumPy and on another device.",
+    ),
+    "devices": (cli_options.DevicesOptions, "cli_models", "Tell what this machine computes with."),
+}
+"""Of each command: its options, the module that holds the function of its name, its help."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"xpnet {__version__}")
+        raise typer.Exit
+
+
+def _application() -> typer.Typer:
+    app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+
+    @app.callback(help="The neural network you would have written by hand, done right.")
+    def options(
+        version: bool = typer.Option(
+            False, "--version", callback=_version, is_eager=True, help="Show the version."
+        ),
+    ) -> None:
+        pass
+
+    for name, (fields, module, text) in COMMANDS.items():
+        command = cli_options.parser(fields, _deferred(module, name))
+        app.command(name, help=text)(command)
+    return app
+
+
+def _deferred(module: str, name: str) -> Any:
+    """Return a function that imports the command when it is called."""
+
+    def run(options: Any) -> None:
+        getattr(import_module(f"xpnet.{module}"), name)(options)
+
+    return run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name. None, as the program itself calls it, takes those of the
+        process, its signals, and the choice of OpenBLAS' kernels; given ones leave those alone.
+    """
+    try:
+        if arguments is None:
+            interrupt_on_signals()
+            choose_kernels(os.environ)
+            arguments = sys.argv[1:]
+        command = typer.main.get_command(_application())
+        # Typer only parses: it would turn signals and closed pipes into statuses of its own.
+        action = command.main(list(arguments), prog_name="xpnet", standalone_mode=False)
+        if callable(action):
+            action()
+            action = 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return int(action or 0)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # all get a status
+        return _status(error, arguments or ())
+
+
+def _status(error: BaseException, arguments: Sequence[str]) -> int:
+    """Tell the user, in one message, and return the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        say(_interrupted(error, arguments))
+        return error.exit_code if isinstance(error, Interrupted) else 130
+    if isinstance(error, BrokenPipeError):  # the reader, such as head, has what it wanted
+        _drop_output()
+        return 0
+    if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError
+        error.show()  # type: ignore[attr-defined]
+        return WRONG_INPUT
+    if isinstance(error, XpnetError):
+        say(f"xpnet: {error}")
+        codes = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
+        return codes.get(type(error), WRONG_INPUT)
+    if isinstance(error, MemoryError):
+        say(f"xpnet: not enough memory: {error}; use fewer rows or columns, or smaller layers.")
+        return WRONG_INPUT
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
+        _drop_output()
+        say(f"xpnet: cannot write standard output: {error.strerror}.")
+        return NOT_SAVED
+    import traceback
+
+    say("".join(traceback.format_exception(error)) + "xpnet: this is a bug; please report it.")
+    return BUG
+
+
+def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
+    message = f"xpnet: {error or 'stopped'}"
+    if not any(each.partition("=")[0] == "--checkpoint" for each in arguments):
+        return f"{message}; nothing was saved (--checkpoint DIR would have kept the work)."
+    again = [*arguments, *(["--resume"] if "--resume" not in arguments else [])]
+    return f"{message}; continue with: {shlex.join(['xpnet', *again])}"
+
+
+def _drop_output() -> None:
+    """Have nothing more written to standard output: not even at exit, which would fail again."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)

@@ -1,0 +1,187 @@
+"""`xpnet predict`, `evaluate` and `inspect`: what is done with a model file."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from xpnet.cli_options import DevicesOptions, EvaluateOptions, InspectOptions, PredictOptions
+from xpnet.cli_output import say, show, show_json, table
+from xpnet.errors import InputError
+
+if TYPE_CHECKING:
+    from xpnet.model_file import Model
+    from xpnet.preprocessing import Preprocessing
+
+
+def predict(options: PredictOptions) -> None:
+    """Write the predicted class and probabilities, or value, of each row as CSV."""
+    from xpnet.atomic import probe_writable
+    from xpnet.tables import read_table, write_csv
+
+    if options.out:
+        for given in (options.model, options.data):
+            if os.path.exists(options.out) and os.path.samefile(options.out, given):
+                raise InputError(f"{options.out}: is an input of this command; name another --out")
+        probe_writable(options.out)
+    model = _with_plan(options.model, options.device)
+    data = read_table(options.data, encoding=options.encoding, delimiter=options.delimiter)
+    for note in model.preprocessing.check(data):
+        say(note)
+    x = model.preprocessing.transform(data, dtype=model.net.dtype)
+    columns = model.preprocessing.decode(model.net.predict(x))
+    if options.out:
+        write_csv(options.out, columns)
+        say(f"{data.rows:,} predictions written to {options.out}")
+    elif sys.stdout is not None:
+        import polars
+
+        show(polars.DataFrame(columns).write_csv().rstrip("\n"))
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Measure a model on rows whose targets are known."""
+    from xpnet.tables import read_table
+
+    model = _with_plan(options.model, options.device)
+    plan = model.preprocessing
+    data = read_table(
+        options.data,
+        encoding=options.encoding,
+        target=options.target,
+        delimiter=options.delimiter,
+    )
+    notes = plan.check(data)
+    rows = plan.complete_rows(data, target=True) if plan.missing == "drop" else None
+    y = plan.encode_target(data, rows)
+    found = scores(plan, model.net.predict(plan.transform(data, rows, dtype=model.net.dtype)), y)
+    if rows is not None and len(rows) < data.rows:
+        notes.append(f"{data.rows - len(rows)} of {data.rows} rows left out for missing cells")
+    if options.json:
+        show_json({"command": "evaluate", "model": options.model, "data": options.data,
+                   "task": plan.task, "rows": len(y), "scores": found, "notes": notes})  # fmt: skip
+        return
+    lines = [("data", f"{options.data}: {len(y):,} rows"), *(("note", each) for each in notes)]
+    show(table([*lines, *describe_scores(found, "these")]))
+
+
+def inspect(options: InspectOptions) -> None:
+    """Tell what a model file holds."""
+    from xpnet.model_file import FORMAT_VERSION, load_model
+
+    model = load_model(options.model)
+    net, plan, training = model.net, model.preprocessing, model.training
+    parameters = sum(int(p.size) for p in net.parameters)
+    if options.json:
+        show_json({"command": "inspect", "model": options.model, "format_version": FORMAT_VERSION,
+                   "library_version": model.library_version, "architecture": net.config(),
+                   "parameters": parameters, "training": training,
+                   "preprocessing": None if plan is None else plan.to_dict()})  # fmt: skip
+        return
+    lines = [
+        ("file", f"{options.model}, format {FORMAT_VERSION}, by xpnet {model.library_version}"),
+        ("network", f"{net!r}"),
+    ]
+    if plan is not None:
+        lines += [("task", f"{plan.task} of {plan.target}"), *_columns(plan)]
+    if training is not None and isinstance(training.get("scores"), dict):
+        lines.append(("training", f"{training.get('epochs')} epochs; {training.get('stopped')}"))
+        lines += describe_scores(training["scores"], str(training.get("validated_on")))
+    show(table(lines))
+
+
+def devices(options: DevicesOptions) -> None:
+    """Tell what this machine computes with, and what could be better."""
+    from xpnet.system import system_report
+
+    report = system_report()
+    if options.json:
+        show_json({"command": "devices", **report})
+        return
+    used, speeds = report["blas"], report["gflops"]
+    kernels = "not known" if used["kernels"] is None else used["kernels"]
+    measured = ", ".join(f"{each} with {n} thread(s)" for n, each in speeds.items())
+    lines = [
+        ("cpu", f"{report['processor']}, {report['processors']} processor(s)"
+         f"{', AVX-512' if report['avx512'] else ''}"),
+        ("numpy", f"{report['numpy']} with {used['name']} {used['version']}"),
+        ("kernels", f"{kernels}, chosen by {used['kernels_chosen_by']}"),
+        ("gflop/s", measured or "not measured"),
+        ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
+        *(("advice", each) for each in report["advice"]),
+    ]  # fmt: skip
+    show(table(lines))
+
+
+def _columns(plan: "Preprocessing") -> list[tuple[str, str]]:
+    names = [
+        each.name if each.categories is None else f"{each.name} ({len(each.categories)} categories)"
+        for each in plan.columns
+    ]
+    listed = ", ".join(names[:20]) + (f", and {len(names) - 20} more" if len(names) > 20 else "")
+    lines = [("columns", listed)]
+    if plan.classes:
+        lines.append(("classes", ", ".join(f"{each}" for each in plan.classes)))
+    return lines
+
+
+def _with_plan(path: str, device: str) -> "Model":
+    from xpnet.model_file import load_model
+
+    model = load_model(path, device)
+    if model.preprocessing is None:
+        raise InputError(
+            f"{path}: holds a network alone, without what a table must go through before it; "
+            "use it from Python: xpnet.load(...).predict(x)"
+        )
+    return model
+
+
+def scores(plan: "Preprocessing", outputs: Any, y: Any) -> dict[str, Any]:
+    """Measure predictions beside those of the best constant, in the target's own unit.
+
+    Parameters
+    ----------
+    outputs : host array, (n, outputs)
+    y : host array, (n,)
+        Class numbers, or values as the network is trained on them.
+    """
+    import numpy as np
+
+    if plan.task == "regression":
+        error = np.abs(np.asarray(outputs[:, 0], np.float64) - y) * plan.target_std
+        spread = np.abs(y - np.mean(y)) * plan.target_std
+        squares, total = float(np.sum(error**2)), float(np.sum(spread**2))
+        return {
+            "r2": 1.0 - squares / total if total else None,
+            "mean_absolute_error": float(np.mean(error)),
+            "baseline": {"r2": 0.0, "mean_absolute_error": float(np.mean(spread))},
+            "rows": len(y),
+        }
+    if outputs.shape[1] == 1:
+        outputs = np.concatenate([1.0 - outputs, outputs], axis=1)
+    names = [each if isinstance(each, str) else f"{each:g}" for each in plan.classes]
+    right = np.argmax(outputs, axis=1) == y
+    counts = np.bincount(y, minlength=len(names))
+    hits = np.bincount(y[right], minlength=len(names))
+    most = int(np.argmax(counts))
+    return {
+        "accuracy": float(np.mean(right)),
+        "baseline": {"accuracy": float(counts[most] / len(y)), "class": names[most]},
+        "recall": {n: float(h / c) for n, h, c in zip(names, hits, counts, strict=True) if c},
+        "rows": len(y),
+    }
+
+
+def describe_scores(found: dict[str, Any], where: str) -> list[tuple[str, str]]:
+    """Put scores into words."""
+    baseline, rows = found["baseline"], f"on {found['rows']:,} {where} rows"
+    if "accuracy" in found:
+        constant = f"always {baseline['class']}: {100 * baseline['accuracy']:.2f} %"
+        lines = [("accuracy", f"{100 * found['accuracy']:.2f} % {rows} ({constant})")]
+        if 2 < len(found["recall"]) <= 10:
+            each = ", ".join(f"{name} {100 * r:.1f}" for name, r in found["recall"].items())
+            lines.append(("by class", f"{each} %"))
+        return lines
+    r2 = "not defined" if found["r2"] is None else f"{found['r2']:.4f}"
+    errors = f"{found['mean_absolute_error']:.4g} (the mean: {baseline['mean_absolute_error']:.4g})"
+    return [("R2", f"{r2} {rows} (always the mean: 0)"), ("mean error", errors)]

@@ -1,0 +1,204 @@
+"""The options of the command line, as data: one frozen dataclass for each command that shares them.
+
+A field is an option, its annotation says how Typer shows it, its default is the option's. So the
+same object is parsed, used, written into reports, and turned back into a command.
+"""
+
+import inspect
+import shlex
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from functools import partial
+from typing import Annotated, Any, get_type_hints
+
+from typer import Argument, Option
+
+Json = Annotated[bool, Option("--json", help="Print one JSON object on standard output.")]
+Device = Annotated[str, Option(help="cpu, gpu or gpu:N.")]
+Encoding = Annotated[str, Option(help="Of CSV and TSV files.")]
+Delimiter = Annotated[str | None, Option(help="Of CSV files, where it is not a comma.")]
+Model = Annotated[str, Argument(metavar="MODEL", help="A model file that train wrote.")]
+Data = Annotated[
+    str, Argument(metavar="DATA", help="CSV, TSV, Parquet, NPZ, NPY or IDX file (.gz too).")
+]
+Labels = Annotated[
+    str | None, Option("--target", help="File with the targets, for NPY and IDX; array of an NPZ.")
+]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `train` takes, and `doctor` and `parity` too."""
+
+    data: Data
+    target: Annotated[
+        str | None,
+        Option(help="Column to predict; for NPY and IDX the file with the targets."),
+    ] = None
+    out: Annotated[
+        str | None, Option(help="Model file to write; DATA's name with .safetensors by default.")
+    ] = None
+    task: Annotated[str, Option(help="auto, binary, multiclass or regression.")] = "auto"
+    validation: Annotated[
+        str, Option(help="Share of the rows to hold out (0: none), or a file with such rows.")
+    ] = "0.2"
+    hidden: Annotated[
+        str, Option(help="Units of each hidden layer, such as 64,64; none for a linear model.")
+    ] = "64,64"
+    activation: Annotated[str, Option(help="Of the hidden layers: one, or one each.")] = "relu"
+    init: Annotated[str, Option(help="Rule for the initial weights.")] = "auto"
+    optimizer: Annotated[str, Option(help="sgd, adam, adamw or lbfgs.")] = "adam"
+    lr: Annotated[float | None, Option(help="Learning rate; 0.003 by default, 0.03 for sgd.")] = (
+        None
+    )
+    momentum: Annotated[float, Option(help="Of sgd.")] = 0.9
+    nesterov: Annotated[bool, Option("--nesterov", help="Nesterov momentum, for sgd.")] = False
+    schedule: Annotated[
+        str, Option(help="constant, step, linear (to 0), cosine, inverse, plateau or warmup.")
+    ] = "linear"
+    epochs: Annotated[
+        int | None, Option(help="Passes over the data; by default about 1,000 steps, 20 to 200.")
+    ] = None
+    batch_size: Annotated[
+        int | None, Option(help="Rows of a step; by default 32, from 10,000 rows on 128.")
+    ] = None
+    l1: Annotated[float, Option("--l1", help="Penalty l1 * sum(|w|).")] = 0.0
+    l2: Annotated[float, Option("--l2", help="Penalty l2/2 * sum(w**2).")] = 0.001
+    dropout: Annotated[float, Option(help="Share of hidden units dropped in training.")] = 0.0
+    clip_norm: Annotated[float | None, Option(help="Upper limit of the gradient's norm.")] = None
+    loss: Annotated[str, Option(help="By default the usual one for the task.")] = "auto"
+    class_weight: Annotated[
+        str | None, Option(help="balanced: classes count alike, however many rows they have.")
+    ] = None
+    early_stopping: Annotated[
+        bool,
+        Option(
+            "--early-stopping",
+            help="Stop when validation no longer improves; keep the best weights.",
+        ),
+    ] = False
+    patience: Annotated[int, Option(help="Epochs that early stopping waits.")] = 10
+    missing: Annotated[str, Option(help="Missing cells: refuse, drop (the rows) or impute.")] = (
+        "refuse"
+    )
+    drop: Annotated[list[str] | None, Option(help="Column not to use; repeatable.")] = None
+    keep: Annotated[
+        list[str] | None, Option(help="Column to use though it looks like an identifier.")
+    ] = None
+    raw: Annotated[bool, Option("--raw", help="Do not standardise numbers.")] = False
+    encoding: Encoding = "utf-8"
+    delimiter: Delimiter = None
+    device: Device = "cpu"
+    dtype: Annotated[str, Option(help="float32 or float64.")] = "float32"
+    seed: Annotated[int, Option(help="Names every random draw.")] = 0
+    deterministic: Annotated[
+        bool, Option("--deterministic", help="One BLAS thread: the same bits on any number.")
+    ] = False
+    plot: Annotated[
+        str | None, Option(help="Picture of the losses to write: .png, .svg, .pdf.")
+    ] = None
+    checkpoint: Annotated[str | None, Option(help="Directory for checkpoints.")] = None
+    checkpoint_every: Annotated[str, Option(help="'5 epochs', '30 seconds' or '100 steps'.")] = (
+        "1 epoch"
+    )
+    resume: Annotated[
+        bool, Option("--resume", help="Continue from the checkpoints, to the same bits.")
+    ] = False
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class DoctorOptions(TrainOptions):
+    """What `doctor` takes: the options of a training that does not do well."""
+
+    repair: Annotated[
+        bool, Option("--repair", help="Try the remedies, keep those that help, print the command.")
+    ] = False
+
+
+@dataclass(frozen=True)
+class ParityOptions(TrainOptions):
+    """What `parity` takes; without DATA it makes a table of its own."""
+
+    data: Annotated[str, Argument(metavar="[DATA]", help="As for train; made up if left out.")] = ""
+    steps: Annotated[int, Option(help="Training steps to compare.")] = 10
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What `predict` takes."""
+
+    model: Model
+    data: Data
+    out: Annotated[str | None, Option(help="CSV file to write; standard output by default.")] = None
+    device: Device = "cpu"
+    encoding: Encoding = "utf-8"
+    delimiter: Delimiter = None
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What `evaluate` takes."""
+
+    model: Model
+    data: Data
+    target: Labels = None
+    device: Device = "cpu"
+    encoding: Encoding = "utf-8"
+    delimiter: Delimiter = None
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """What `inspect` takes."""
+
+    model: Model
+    json: Json = False
+
+
+@dataclass(frozen=True)
+class DevicesOptions:
+    """What `devices` takes."""
+
+    json: Json = False
+
+
+def parser(options: type, command: Callable[[Any], None]) -> Callable[..., Callable[[], None]]:
+    """Return a function for Typer: its parameters are the fields of a dataclass.
+
+    Called with them, it returns the command, ready to be run: Typer only parses.
+    """
+    hints = get_type_hints(options, include_extras=True)
+    known = [each for each in fields(options) if each.name in hints]
+
+    def parse(**given: Any) -> Callable[[], None]:
+        return partial(command, options(**given))
+
+    parse.__doc__ = command.__doc__
+    parse.__annotations__ = hints
+    parse.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                each.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if each.default is MISSING else each.default,
+                annotation=hints[each.name],
+            )
+            for each in known
+        ]
+    )
+    return parse
+
+
+def as_command(options: TrainOptions) -> str:
+    """Return the `xpnet train` command that these options are, ready for a shell."""
+    words = ["xpnet", "train", options.data]
+    for each in fields(TrainOptions):
+        value, name = getattr(options, each.name), "--" + each.name.replace("_", "-")
+        if value == each.default or each.name in ("data", "json"):
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            words += [name] if item is True else [name, str(item)]
+    return shlex.join(words)

@@ -1,0 +1,54 @@
+"""What the command line prints: results on standard output, everything else on standard error.
+
+Either may be closed, or know fewer characters than Unicode has.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+
+def say(text: str) -> None:
+    """Print a message for people on standard error."""
+    _write(sys.stderr, text + "\n")
+
+
+def show(text: str) -> None:
+    """Print a result on standard output."""
+    _write(sys.stdout, text + "\n")
+
+
+def show_json(report: Mapping[str, Any]) -> None:
+    """Print one JSON object on standard output; what is not finite becomes null."""
+    show(json.dumps(_plain(report), allow_nan=False))
+
+
+def table(rows: Iterable[tuple[str, str]]) -> str:
+    """Return two aligned columns, what is known about each name."""
+    return "\n".join(f"{name:<12} {text}" for name, text in rows)
+
+
+def in_terminal() -> bool:
+    """Tell whether somebody watches standard error."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # closed by whoever started the program
+        return
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if hasattr(value, "tolist"):  # an array or a number of NumPy's
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

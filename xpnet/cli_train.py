@@ -1,0 +1,231 @@
+"""`xpnet train`: read, prepare, fit, save, and say in a few lines how good it is."""
+
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpnet.cli_models import describe_scores, scores
+from xpnet.cli_options import TrainOptions
+from xpnet.cli_output import in_terminal, say, show, show_json, table
+from xpnet.cli_prepare import Task, fit_options, load_task, network
+from xpnet.errors import DivergenceError, InputError, SaveError
+from xpnet.system import blas, one_thread, summary
+
+if TYPE_CHECKING:
+    from xpnet.findings import Finding
+    from xpnet.history import History
+    from xpnet.network import MLP
+
+# What a model file does not say of its training: where it was, and what does not change it.
+NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training."""
+
+    task: Task
+    net: "MLP"
+    history: "History"
+    scores: dict[str, Any]
+    findings: list["Finding"]
+    seconds: float
+    out: Path
+
+
+def train(options: TrainOptions) -> None:
+    """Train a network as the options say, save the model, print the summary."""
+    with ExitStack() as held:
+        if options.deterministic:
+            held.enter_context(one_thread())
+        out = _try_outputs(options, held)
+        task = load_task(options)
+        net = network(task)
+        _try_space(out, net)
+        started = time.perf_counter()
+        history, findings = run(task, net)
+        seconds = time.perf_counter() - started
+        x, y = task.held_out or (task.x, task.y)
+        trained = Trained(
+            task, net, history, scores(task.plan, net.predict(x), y), findings, seconds, out
+        )
+        _save(trained)
+    report(trained)
+
+
+def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
+    """Take the output for this run, and refuse what would fail or do harm at the end."""
+    from xpnet.atomic import lock, probe_writable
+
+    stem = Path(options.data).name.removesuffix(".gz")
+    out = Path(options.out or f"{Path(stem).stem}.safetensors")
+    outputs = [out, *([Path(options.plot)] if options.plot else [])]
+    for path in outputs:
+        for given in (options.data, options.target, options.validation):
+            if given and path.exists() and os.path.exists(given) and path.samefile(given):
+                raise InputError(f"{path}: is an input of this training; name another output")
+        probe_writable(path)
+    if options.plot:
+        from xpnet.plots import plot_history  # noqa: F401  # its absence is said now
+    if options.resume and not options.checkpoint:
+        raise InputError("--resume: name the directory of the checkpoints with --checkpoint DIR")
+    held.enter_context(lock(out))
+    return out
+
+
+def _try_space(out: Path, net: "MLP") -> None:
+    from xpnet.atomic import probe_writable
+
+    probe_writable(out, 8 * sum(int(p.size) for p in net.parameters))
+
+
+def run(task: Task, net: "MLP") -> tuple["History", list["Finding"]]:
+    """Train the network, watched by the doctor; return its curves and the doctor's errors."""
+    from xpnet.doctor import Doctor
+    from xpnet.fitting import fit
+
+    options, plan = task.options, task.plan
+    doctor = Doctor()
+    callbacks: list[Any] = [doctor]
+    if options.checkpoint:
+        from xpnet.checkpoint import Checkpoint
+
+        callbacks.append(
+            Checkpoint(
+                options.checkpoint,
+                every=options.checkpoint_every,
+                resume=options.resume,
+                preprocessing=plan,
+            )
+        )
+    metric = "r2" if plan.task == "regression" else "accuracy"
+    try:
+        history = fit(
+            net, task.x, task.y, callbacks=callbacks, metrics=metric, progress=in_terminal(),
+            **fit_options(task),
+        )  # fmt: skip
+    except DivergenceError:
+        _say_errors(_errors(doctor))
+        raise
+    return history, _errors(doctor)
+
+
+def _errors(doctor: Any) -> list["Finding"]:
+    return [each for each in doctor.report().findings if each.severity == "error"]
+
+
+def _say_errors(errors: list["Finding"]) -> None:
+    """Tell the worst error in two lines, and how many more there are."""
+    if not errors:
+        return
+    worst = errors[0]
+    more = f" (and {len(errors) - 1} more: xpnet doctor)" if len(errors) > 1 else ""
+    say(f"doctor: {worst.code} in {worst.where}: {worst.evidence}{more}")
+    say(f"remedy: {worst.remedy.splitlines()[0]}")
+
+
+def _save(trained: Trained) -> None:
+    from xpnet.model_file import save_model
+
+    options = trained.task.options
+    kept = {name: value for name, value in asdict(options).items() if name not in NOT_KEPT}
+    training = {
+        "options": {name: kept[name] for name in sorted(kept)},
+        "epochs": trained.history.epochs,
+        "stopped": trained.history.stopped,
+        "rows": _rows(trained.task),
+        "validated_on": "validation" if trained.task.held_out else "training",
+        "scores": trained.scores,
+        "blas": summary(blas()),
+    }
+    save_model(trained.out, trained.net, preprocessing=trained.task.plan, training=training)
+    if options.plot:
+        _plot(trained.history, Path(options.plot))
+
+
+def _plot(history: "History", path: Path) -> None:
+    from xpnet.atomic import atomic_write
+
+    figure = history.plot()
+    with atomic_write(path) as file:
+        try:
+            figure.savefig(file, format=path.suffix[1:] or "png", dpi=150)
+        except ValueError as error:
+            raise SaveError(f"{path}: cannot save: {error}; the model is saved.") from error
+
+
+def _rows(task: Task) -> dict[str, int]:
+    held_out = 0 if task.held_out is None else task.held_out[0].shape[0]
+    return {"table": task.rows, "training": task.x.shape[0], "validation": held_out}
+
+
+def report(trained: Trained) -> None:
+    """Print the summary, or the JSON object."""
+    task, net, history = trained.task, trained.net, trained.history
+    if task.options.json:
+        show_json(
+            {
+                "command": "train",
+                "task": task.plan.task,
+                "target": task.plan.target,
+                "classes": list(task.plan.classes),
+                "rows": _rows(task),
+                "columns": len(task.plan.columns),
+                "network": net.config(),
+                "parameters": _parameters(net),
+                "options": asdict(task.options),
+                "scores": trained.scores,
+                "validated_on": "validation" if task.held_out else "training",
+                "history": history.to_dict(),
+                "seconds": trained.seconds,
+                "model": str(trained.out),
+                "notes": list(task.notes),
+                "doctor": [asdict(each) for each in trained.findings],
+                "blas": summary(blas()),
+            }
+        )
+    else:
+        show(_summary(trained))
+    _say_errors(trained.findings)
+
+
+def _parameters(net: "MLP") -> int:
+    return sum(int(p.size) for p in net.parameters)
+
+
+def _summary(trained: Trained) -> str:
+    task, net, history = trained.task, trained.net, trained.history
+    plan, options, rows = task.plan, task.options, _rows(task)
+    kind = plan.task
+    if plan.classes:
+        kind += f": {plan.target} is {_or(plan.classes)}"
+    else:
+        kind += f" of {plan.target}"
+    losses = f"loss {history.loss[-1]:.4g}"
+    if history.validation_loss:
+        losses += f", validation {history.validation_loss[-1]:.4g}"
+    size = os.path.getsize(trained.out)
+    where = "validation" if task.held_out else "training"
+    lines = [
+        ("task", kind),
+        ("data", f"{Path(options.data).name}: {rows['table']:,} rows, {len(plan.columns)} columns; "
+         f"{rows['training']:,} rows to train on, {rows['validation']:,} to validate"),
+        *(("note", each) for each in task.notes),
+        ("network", f"{'-'.join(map(str, net.sizes))}, {options.activation}, {net.output.name}; "
+         f"{_parameters(net):,} parameters, {net.dtype} on {net.device.name}"),
+        ("training", f"{history.epochs} epochs by {options.optimizer} in {trained.seconds:.1f} s "
+         f"({history.stopped}); {losses}"),
+        *describe_scores(trained.scores, where),
+        ("model", f"{trained.out} ({size:,} bytes)"),
+    ]  # fmt: skip
+    return table(lines)
+
+
+def _or(classes: tuple[Any, ...]) -> str:
+    names = [each if isinstance(each, str) else f"{each:g}" for each in classes]
+    if len(names) > 10:
+        return f"one of {len(names)} classes"
+    return ", ".join(names[:-1]) + f" or {names[-1]}"

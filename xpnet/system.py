@@ -1,0 +1,220 @@
+"""What this machine computes with: which BLAS NumPy uses, which kernels of it, and advice.
+
+OpenBLAS chooses its kernels when NumPy is loaded, by a table of processors it knows; on one that
+is newer than the table it takes slower ones than the processor could run. Measured on a Zen 5
+(one thread, 256 x 1024 x 1024, float32): its choice, Haswell, 127 GFLOP/s; SkylakeX, 220.
+Importing this module loads no NumPy.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from xpnet.errors import DeviceError, InputError
+
+CPUINFO = "/proc/cpuinfo"
+CORETYPE = "OPENBLAS_CORETYPE"
+AVX512 = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"})
+AVX512_KERNELS = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
+PRODUCT = (256, 1024, 1024)  # rows, inputs, outputs of the product that is timed
+FEWER_IS_BETTER = 1.1  # all threads must be this much faster than one to be worth having
+
+_chosen = False
+
+
+@dataclass(frozen=True)
+class Blas:
+    """The library behind NumPy's matrix products.
+
+    Attributes
+    ----------
+    name, version : str
+    kernels : str or None
+        OpenBLAS' name of them; None where threadpoolctl is not installed to tell.
+    threads : int or None
+    chosen_by_xpnet : bool
+        Whether the command line set the kernels, see `choose_kernels`.
+    """
+
+    name: str
+    version: str
+    kernels: str | None = None
+    threads: int | None = None
+    chosen_by_xpnet: bool = False
+
+
+def processor(path: str = CPUINFO) -> tuple[str, frozenset[str]]:
+    """Return the processor's name and the flags of its instruction sets; empty where unknown."""
+    name, flags = "", frozenset[str]()
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:  # up to the first processor's flags: the file may list hundreds
+                key, _, value = line.partition(":")
+                if key.strip() == "model name":
+                    name = value.strip()
+                elif key.strip() == "flags":
+                    return name, frozenset(value.split())
+    except OSError:  # no Linux: nothing is known, and nothing is chosen
+        return name, flags
+    return name, flags
+
+
+def choose_kernels(environment: MutableMapping[str, str], path: str = CPUINFO) -> bool:
+    """Have OpenBLAS take its AVX-512 kernels where the processor can run every one of them.
+
+    Only before NumPy is loaded, and only if the user has set nothing. Tells whether it chose.
+    """
+    global _chosen
+    if "numpy" in sys.modules or CORETYPE in environment or not processor(path)[1] >= AVX512:
+        return False
+    environment[CORETYPE] = "SkylakeX"
+    _chosen = True
+    return True
+
+
+def blas() -> Blas:
+    """Return what NumPy's BLAS says of itself, the kernels and threads by threadpoolctl."""
+    import numpy as np
+
+    built: Any = np.show_config(mode="dicts")
+    library = built["Build Dependencies"]["blas"]
+    found = Blas(str(library["name"]), str(library["version"]))
+    for pool in _pools():
+        if pool["user_api"] == "blas":
+            kernels = pool.get("architecture")
+            name, version = pool["internal_api"], str(pool["version"])
+            ours = _chosen and kernels in AVX512_KERNELS
+            return Blas(name, version, kernels, pool["num_threads"], ours)
+    return found
+
+
+def _pools() -> list[dict[str, Any]]:
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return []
+    return list(threadpool_info())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute every product with one BLAS thread: then no number of processors changes a bit.
+
+    Raises
+    ------
+    InputError
+        If threadpoolctl is not installed.
+    """
+    import numpy  # noqa: F401  # only libraries that are loaded are limited
+
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise InputError(
+            "--deterministic needs threadpoolctl: pip install 'xpnet[deterministic]'; "
+            "or set OPENBLAS_NUM_THREADS=1"
+        ) from error
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may run on."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def speeds(threads: int | None) -> dict[int, float]:
+    """Time a matrix product with one thread and with all; GFLOP/s by number of threads."""
+    import numpy as np
+
+    if threads is None:
+        return {}
+    from threadpoolctl import threadpool_limits
+
+    rows, inputs, outputs = PRODUCT
+    a, b = np.ones((rows, inputs), "float32"), np.ones((inputs, outputs), "float32")
+    measured = {}
+    for count in sorted({1, threads}):
+        with threadpool_limits(count, user_api="blas"):
+            best = min(_seconds(a, b) for _ in range(8))
+        measured[count] = 2e-9 * rows * inputs * outputs / best
+    return measured
+
+
+def _seconds(a: Any, b: Any) -> float:
+    started = time.perf_counter()
+    a @ b
+    return time.perf_counter() - started
+
+
+def advice(found: Blas, flags: frozenset[str], measured: dict[int, float]) -> list[str]:
+    """Return what could be better, with the remedy; empty where nothing is known to be."""
+    said = []
+    if found.kernels is None:
+        said.append("install threadpoolctl to see kernels and threads: pip install threadpoolctl")
+    elif found.name == "openblas" and flags >= AVX512 and found.kernels not in AVX512_KERNELS:
+        said.append(
+            f"OpenBLAS uses {found.kernels} kernels and the processor has AVX-512; set "
+            f"{CORETYPE}=SkylakeX before Python starts (the xpnet command does so by itself)"
+        )
+    if found.threads and found.threads > usable_processors():
+        said.append(
+            f"BLAS has {found.threads} threads for {usable_processors()} processors; set "
+            f"OPENBLAS_NUM_THREADS={usable_processors()}"
+        )
+    elif len(measured) == 2 and measured[max(measured)] < FEWER_IS_BETTER * measured[1]:
+        said.append(
+            f"{max(measured)} threads are no faster than 1 on a product of {PRODUCT}; other "
+            "programs use the processors, so set OPENBLAS_NUM_THREADS=1"
+        )
+    return said
+
+
+def gpus() -> tuple[list[str], str]:
+    """Return the names of the GPUs that compute, and why there is no further one."""
+    from xpnet.device import open_device
+
+    found: list[str] = []
+    while True:
+        try:
+            found.append(open_device(f"gpu:{len(found)}").name)
+        except DeviceError as error:
+            return found, str(error)
+
+
+def system_report() -> dict[str, Any]:
+    """Return all that `xpnet devices` tells, ready for JSON."""
+    import numpy as np
+
+    name, flags = processor()
+    found = blas()
+    measured = speeds(found.threads)
+    usable, reason = gpus()
+    return {
+        "processor": name or "unknown",
+        "processors": usable_processors(),
+        "avx512": flags >= AVX512,
+        "numpy": np.__version__,
+        "blas": summary(found),
+        "gflops": {str(threads): round(speed, 1) for threads, speed in measured.items()},
+        "gpus": usable,
+        "gpu_reason": "" if usable else reason,
+        "advice": advice(found, flags, measured),
+    }
+
+
+def summary(found: Blas) -> dict[str, Any]:
+    """Return the BLAS for a JSON report and for a model's training summary."""
+    return {
+        "name": found.name,
+        "version": found.version,
+        "kernels": found.kernels,
+        "threads": found.threads,
+        "kernels_chosen_by": "xpnet" if found.chosen_by_xpnet else "BLAS or user",
+    }
