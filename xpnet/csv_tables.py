@@ -6,11 +6,11 @@ Columns in which some cell is no number are read once more, as text.
 """
 
 import codecs
-import csv
 import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
@@ -108,19 +108,19 @@ class _Csv:
         text, record = header.decode("utf-8", "replace"), data[len(header) :].lstrip(b"\r\n")
         if not text.strip(" \t\r,;"):
             self.refuse(None, "the table is empty; it needs a line of column names, then rows.")
-        row = next(csv.reader([text], delimiter=self.delimiter))
+        row = _fields(header, self.delimiter)
         if len(row) == 1:
             second = record.split(b"\n", 1)[0].decode("utf-8", "replace")
             if hint := better_delimiter(self.delimiter, text, second):
                 self.refuse(1, f"column 1: found one column, {shown(text.strip())}; {hint}.")
-        names = tuple(name.strip() for name in row)
+        names = tuple(row)
         if "\0" not in text and (fault := header_fault(names)):
             self.refuse(1, fault)
         return replace(self, header=text, names=names)
 
     def blocks(self) -> Iterator[_Block]:
         """Yield the records in blocks, the header first; check the structure of each."""
-        tail, line, blank = b"", 1, 0
+        tail, line, blanks = b"", 1, np.arange(0)
         pieces = self._chunks()
         while True:
             data = b"".join([tail, *_take(pieces, max(_BLOCK, len(tail)))])
@@ -130,44 +130,34 @@ class _Csv:
             ends = _outside(data, _NEWLINE)
             cut = int(ends[-1]) + 1 if ends.size else 0
             if last and cut < len(data):
-                self._unclosed(data[cut:], line + data.count(b"\n", 0, cut))
+                self._check_quotes(data[cut:], line + data.count(b"\n", 0, cut))
             if cut:
-                block, first_blank = self._check(data[:cut], ends, line)
-                if blank and block.lines.size and len(self.names) == 1:
-                    self.refuse(blank, "is blank amid a table of one column; remove it or write ?.")
-                blank = blank or first_blank
+                block, blank = self._check(data[:cut], ends, line)
+                blanks = np.concatenate([blanks[:1], blank])
+                if len(self.names) == 1 and blanks.size and max(block.lines, default=0) > blanks[0]:
+                    self.refuse(int(blanks[0]), "column 1: a blank line; remove it, or write ?.")
                 yield block
                 line += data.count(b"\n", 0, cut)
             tail = data[cut:]
             if last:
                 return
 
-    def _unclosed(self, rest: bytes, line: int) -> NoReturn:
-        quotes = np.flatnonzero(np.frombuffer(rest, np.uint8) == _QUOTE)
-        start = int(quotes[-1])
-        line += rest.count(b"\n", 0, start)
-        self.refuse(
-            line,
-            f"{self._column_at(rest, start)}: the quote opened here is never closed"
-            f" ({_around(rest, start)}); close it or remove it.",
-        )
-
-    def _column_at(self, data: bytes, position: int) -> str:
-        """Name the column of a byte, from its record's delimiters before it."""
-        before = data[:position]
-        ends = _outside(before, _NEWLINE)
+    def _refuse_at(self, data: bytes, at: int, line: int, what: str, remedy: str) -> NoReturn:
+        """Refuse one byte of some records, the first of which begins on `line`."""
+        ends = _outside(data[:at], _NEWLINE)
         start = int(ends[-1]) + 1 if ends.size else 0
-        place = _outside(before[start:], ord(self.delimiter)).size
-        return self._column(place)
+        column = self._column(_outside(data[start:at], ord(self.delimiter)).size)
+        around = data[max(at - 12, 0) : at + 13].decode("utf-8", "replace")
+        line += data.count(b"\n", 0, at)
+        self.refuse(line, f"{column}: {what}, found {shown(around)}; {remedy}.")
 
     def _column(self, place: int) -> str:
         """Name a column for a message."""
-        if place < len(self.names):
-            return f"column {shown(self.names[place])}"
-        return f"column {place + 1}"
+        known = place < len(self.names)
+        return f"column {shown(self.names[place])}" if known else f"column {place + 1}"
 
-    def _check(self, data: bytes, ends: np.ndarray, line: int) -> tuple[_Block, int]:
-        """Check whole records and drop blank ones; give the line of the first blank one."""
+    def _check(self, data: bytes, ends: np.ndarray, line: int) -> tuple[_Block, np.ndarray]:
+        """Check whole records and drop blank ones; return the lines of these, too."""
         self._check_bytes(data, line)
         self._check_quotes(data, line)
         starts = np.concatenate([[0], ends[:-1] + 1])
@@ -176,58 +166,47 @@ class _Csv:
         blank = (lengths == 0) | ((lengths == 1) & (body[starts] == _RETURN))
         newlines = np.flatnonzero(body == _NEWLINE)
         lines = line + np.searchsorted(newlines, starts)
-        if self.names:
-            cuts = np.searchsorted(_outside(data, ord(self.delimiter)), ends)
-            fields = np.diff(cuts, prepend=0) + 1
-            wrong = np.flatnonzero((fields != len(self.names)) & ~blank)
-            if wrong.size:
-                at = wrong[0]
-                self._ragged(data[starts[at] : ends[at]], int(lines[at]), int(fields[at]))
+        cuts = np.searchsorted(_outside(data, ord(self.delimiter)), ends)
+        fields = np.diff(cuts, prepend=0) + 1
+        for at in np.flatnonzero((fields != len(self.names)) & ~blank)[:1]:
+            self._ragged(data[starts[at] : ends[at]], int(lines[at]), int(fields[at]))
         if not blank.any():
-            return _Block(data, lines), 0
+            return _Block(data, lines), lines[:0]
         kept = np.repeat(~blank, lengths + 1)
-        return _Block(body[kept].tobytes(), lines[~blank]), int(lines[blank][0])
+        return _Block(body[kept].tobytes(), lines[~blank]), lines[blank]
 
     def _check_bytes(self, data: bytes, line: int) -> None:
         if (at := data.find(b"\0")) >= 0:
-            line += data.count(b"\n", 0, at)
-            self.refuse(
-                line,
-                f"{self._column_at(data, at)}: a NUL byte ({_around(data, at)}); "
-                "the file is damaged or no text, get it again.",
-            )
+            remedy = "the file is damaged or no text, get it again"
+            self._refuse_at(data, at, line, "a NUL byte", remedy)
         try:
-            data.decode(self.encoding if self.encoding.lower() == "ascii" else "utf-8")
+            data.decode("ascii" if self.encoding.lower() == "ascii" else "utf-8")
         except UnicodeDecodeError as error:
-            at = error.start
-            line += data.count(b"\n", 0, at)
-            self.refuse(
-                line,
-                f"{self._column_at(data, at)}: byte 0x{data[at]:02x} is not "
-                f"{self.encoding} text ({_around(data, at)}); pass --encoding latin-1, or "
-                "the encoding it was saved with.",
-            )
+            what = f"byte 0x{data[error.start]:02x} is not {self.encoding} text"
+            remedy = "pass --encoding latin-1, or the encoding it was saved with"
+            self._refuse_at(data, error.start, line, what, remedy)
 
     def _check_quotes(self, data: bytes, line: int) -> None:
-        """Refuse a quote inside an unquoted field, or text after a closing quote."""
+        """Refuse a quote in an unquoted field, text after a closing quote, and a quote left open.
+
+        Quotes open and close by turns; two in a row within a field close and open it again.
+        """
         body = np.frombuffer(data, np.uint8)
         quotes = np.flatnonzero(body == _QUOTE)
-        if not quotes.size:
-            return
         opening, closing = quotes[::2], quotes[1::2]
         edges = [ord(self.delimiter), _NEWLINE, _QUOTE]
         good_open = (opening == 0) | np.isin(body[opening - 1], edges)
         good_close = np.isin(body[closing + 1], [*edges, _RETURN])
-        # A quote before an opening one must have closed a field: two in a row are one within it.
-        bad = np.concatenate([opening[~good_open], closing[~good_close]])
-        if bad.size:
-            at = int(bad.min())
-            line += data.count(b"\n", 0, at)
-            self.refuse(
-                line,
-                f"{self._column_at(data, at)}: a stray quote ({_around(data, at)}); "
-                'quote the whole field and write quotes within it twice, "".',
-            )
+        remedy = 'quote the whole field and write quotes within it twice, ""'
+        for at in np.sort(np.concatenate([opening[~good_open], closing[~good_close]]))[:1]:
+            start = int(quotes[np.searchsorted(quotes, at) // 2 * 2])
+            began = line + data.count(b"\n", 0, start)
+            across = data.count(b"\n", start, at)
+            what = "a stray quote" + (f" (the field was opened on line {began})" if across else "")
+            self._refuse_at(data, int(at), line, what, remedy)
+        if len(opening) > len(closing):
+            what = "the quote opened here is never closed"
+            self._refuse_at(data, int(opening[-1]), line, what, "close it or remove it")
 
     def _ragged(self, record: bytes, line: int, fields: int) -> NoReturn:
         text, header = record.decode(), self.header
@@ -237,10 +216,10 @@ class _Csv:
             found = f"{self._column(fields)}: the line ends after {fields} of {width} fields"
             hint = hint or "complete the line (is the file cut off?)"
         else:
-            surplus = next(csv.reader([text], delimiter=self.delimiter))[width:]
+            beyond = _fields(record, self.delimiter)[width]
             found = (
                 f"column {width + 1}: {fields} fields where the header has {width}, "
-                f"the first beyond it {shown((surplus or [''])[0])}"
+                f"the first beyond it {shown(beyond)}"
             )
             hint = hint or "quote fields that contain the delimiter, or remove what is too much"
         self.refuse(line, f"{found}; found {shown(text.strip())}; {hint}.")
@@ -262,9 +241,11 @@ def _outside(data: bytes, byte: int) -> np.ndarray:
     return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
 
 
-def _around(data: bytes, at: int) -> str:
-    text = data[max(at - 12, 0) : at + 13].decode("utf-8", "replace")
-    return f"found {shown(text)}"
+def _fields(record: bytes, delimiter: str) -> list[str]:
+    """Take one record apart."""
+    cuts = [-1, *_outside(record, ord(delimiter)).tolist(), len(record)]
+    fields = [record[a + 1 : b].decode("utf-8", "replace").strip() for a, b in pairwise(cuts)]
+    return [f[1:-1].replace('""', '"').strip() if f.startswith('"') else f for f in fields]
 
 
 def read_csv(

@@ -172,10 +172,10 @@ def _rows(
         if len(found) == table.rows:
             place = f"{table.path}: column {shown(name)} has no value at all"
             raise InputError(f"{place}; pass --drop {name}.")
-    if missing != "drop":
-        refuse_missing(target[0], no_target, "fill it in, or pass --missing drop")
     if missing == "refuse":
         refuse_missing(table, lacking, _MISSING_REMEDY)
+    if missing != "drop":
+        refuse_missing(target[0], no_target, "fill it in, or pass --missing drop")
     rows = np.arange(table.rows)
     cells = sum(len(found) for found in lacking.values())
     if missing == "drop" and (lacking or no_target):

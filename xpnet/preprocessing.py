@@ -106,7 +106,7 @@ class Preprocessing:
                 f"{table.path}: found {table.matrix.dtype}, but the model was trained on images "
                 "in bytes, 0 to 255; give uint8."
             )
-        lacking = [column.name for column in self.columns if column.name not in set(table.names)]
+        lacking = [column.name for column in self.columns if column.name not in table.places]
         if lacking:
             listed = ", ".join(shown(name) for name in lacking[:10])
             raise InputError(
@@ -290,8 +290,7 @@ def numeric(table: Table, names: list[str], rows: np.ndarray) -> np.ndarray:
     """Return some columns' numbers, float64 (rows, columns)."""
     values = table.matrix[rows]
     if tuple(names) != table.names:
-        place = {name: index for index, name in enumerate(table.names)}
-        values = np.take(values, [place[name] for name in names], axis=1)
+        values = np.take(values, [table.places[name] for name in names], axis=1)
     return np.asarray(values, dtype=np.float64)
 
 

@@ -87,7 +87,7 @@ def _distinct(place: str, given: list[Any]) -> None:
 
 
 def _finite(place: str, given: Any) -> None:
-    if isinstance(given, bool) or not isinstance(given, int | float) or abs(given) > 1.8e308:
+    if isinstance(given, bool) or not isinstance(given, int | float) or abs(given) > 1.7e308:
         _refuse(place, given, "a finite number")
     if not math.isfinite(given):
         _refuse(place, given, "a finite number")

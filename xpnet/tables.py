@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,17 @@ class Table:
         """The number of rows."""
         return int(self.matrix.shape[0])
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each column by its name."""
+        return {name: place for place, name in enumerate(self.names)}
+
     def index(self, name: str, role: str = "column") -> int:
         """Return the place of a column; raise InputError with the closest names if missing."""
-        if name not in self.names:
+        if name not in self.places:
             message = f"{self.path}: there is no {role} {shown(name)}; {closest(name, self.names)}"
             raise InputError(message)
-        return self.names.index(name)
+        return self.places[name]
 
     def place(self, row: int, name: str) -> str:
         """Say where a cell stands: file, line (or row) and column."""
@@ -82,7 +88,7 @@ class Table:
         if (text := self.texts.get(name)) is not None:
             code = text.codes[row]
             return text.categories[code] if code >= 0 else ""
-        value = self.matrix[row, self.names.index(name)]
+        value = self.matrix[row, self.places[name]]
         return "" if np.isnan(value) else f"{value:.17g}"
 
     def missing(self, name: str) -> np.ndarray:
