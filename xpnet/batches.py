@@ -7,6 +7,7 @@ of a small network, and no second copy of the data is ever made.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -52,12 +53,9 @@ class Batch(NamedTuple):
     """(batch,): each row's share in the mean over the batch."""
 
 
-def steps_per_epoch(rows: int, batch_size: int, epoch: int, last_batch: str) -> int:
-    """Return how many steps epoch number `epoch` (from 0) takes."""
-    if last_batch == "keep":
-        return -(-rows // batch_size)
-    carried = (epoch * rows) % batch_size if last_batch == "carry" else 0
-    return (carried + rows) // batch_size
+def steps_per_epoch(rows: int, batch_size: int, last_batch: str) -> int:
+    """Return how many steps an epoch takes; a short last batch counts as one."""
+    return -(-rows // batch_size) if last_batch == "keep" else rows // batch_size
 
 
 def epoch_order(
@@ -66,7 +64,7 @@ def epoch_order(
     """Return the row numbers of one epoch in the order of use, as a host int64 array.
 
     ``last_batch="keep"`` makes a short last batch of what is left over, ``"drop"`` leaves it out,
-    ``"carry"`` puts it first in the next epoch, as the TensorFlow Playground does.
+    ``"carry"`` adds it to the first batch of the next epoch, as the TensorFlow Playground does.
     """
 
     def order_of(number: int) -> Any:
@@ -76,17 +74,30 @@ def epoch_order(
             else np.arange(rows, dtype=np.int64)
         )
 
-    order = order_of(epoch)
-    carried = (epoch * rows) % batch_size if last_batch == "carry" else 0
-    if carried:
-        order = np.concat([order_of(epoch - 1)[-carried:], order])
-    if last_batch != "keep":
-        order = order[: order.shape[0] // batch_size * batch_size]
-    return order
+    order, left = order_of(epoch), rows % batch_size
+    if last_batch == "keep" or not left:
+        return order
+    if last_batch == "carry" and epoch:
+        return np.concat([order_of(epoch - 1)[-left:], order[:-left]])
+    return order[:-left]
+
+
+def _edges(rows: int, batch_size: int, last_batch: str) -> list[int]:
+    """Return where the batches begin and end; what is left over lengthens the first of "carry"."""
+    if last_batch == "carry":
+        return [0, *range(batch_size + rows % batch_size, rows + 1, batch_size)]
+    return [*range(0, rows, batch_size), rows]
 
 
 def batches(
-    data: Data, order: Any, batch_size: int, device: Device, dtype: str, first: int = 0
+    data: Data,
+    order: Any,
+    batch_size: int,
+    device: Device,
+    dtype: str,
+    *,
+    first: int = 0,
+    last_batch: str = "keep",
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch from batch number `first` on.
 
@@ -94,19 +105,22 @@ def batches(
     ----------
     data : Data
     order : host int64 array
-        From `epoch_order`.
+        From `epoch_order`, with the same `last_batch`.
     batch_size : int
     device : Device
     dtype : str
     first : int
         Batches to leave out, when a training resumes within an epoch.
+    last_batch : {"keep", "drop", "carry"}
     """
     xp = device.xp
     in_memory = isinstance(data.x, type(data.y))  # arrays have a method called take, too
     row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
-    block = max(1, BLOCK_BYTES // (row_bytes * batch_size)) * batch_size
-    for start in range(first * batch_size, order.shape[0], block):
-        host_rows = order[start : start + block]
+    block = max(1, BLOCK_BYTES // (row_bytes * batch_size))
+    edges = _edges(order.shape[0], batch_size, last_batch)
+    for number in range(first, len(edges) - 1, block):
+        cuts = edges[number : number + block + 1]
+        host_rows = order[cuts[0] : cuts[-1]]
         rows = device.put(host_rows, "int64")
         x = (
             xp.take(data.x, rows, axis=0)
@@ -115,15 +129,17 @@ def batches(
         )
         y = xp.take(data.y, rows, axis=0)
         weights = None if data.row_weights is None else xp.take(data.row_weights, rows, axis=0)
-        size = host_rows.shape[0]
-        equal = row_shares(xp, y[: min(size, batch_size), :], None)
-        for begin in range(0, size, batch_size):
-            end = min(begin + batch_size, size)
-            if weights is not None or end - begin < batch_size:
-                part = None if weights is None else weights[begin:end, :]
-                yield Batch(x[begin:end, :], y[begin:end, :], row_shares(xp, y[begin:end, :], part))
+        equal = row_shares(xp, y[: cuts[1] - cuts[0], :], None)
+        for left, right in pairwise(cuts):
+            part = slice(left - cuts[0], right - cuts[0])
+            y_part = y[part, :]
+            if weights is not None:
+                shares = row_shares(xp, y_part, weights[part, :])
+            elif right - left == equal.shape[0]:
+                shares = equal
             else:
-                yield Batch(x[begin:end, :], y[begin:end, :], equal)
+                shares = row_shares(xp, y_part, None)
+            yield Batch(x[part, :], y_part, shares)
 
 
 def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:

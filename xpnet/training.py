@@ -154,7 +154,7 @@ class Training:
         self.seed = net.seed if options.seed is None else options.seed
         self.rows = data.x.shape[0]
         self.batch_size = min(options.batch_size, self.rows)
-        self._total_steps = sum(self._steps_in(epoch) for epoch in range(options.epochs))
+        self._epoch_steps = steps_per_epoch(self.rows, self.batch_size, options.last_batch)
         self.parameters = net.parameters
         self._flat_gradients = net.device.xp.zeros_like(net.flat)
         self._gradients_into = net.views(self._flat_gradients)
@@ -255,7 +255,15 @@ class Training:
             last_batch=options.last_batch,
         )
         net = self.net
-        return batches(self.data, order, self.batch_size, net.device, net.dtype, state.batch)
+        return batches(
+            self.data,
+            order,
+            self.batch_size,
+            net.device,
+            net.dtype,
+            first=state.batch,
+            last_batch=options.last_batch,
+        )
 
     def _dropout_masks(self, rows: int) -> list[Array]:
         """Factors 0 or 1 / (1 - rate) for each hidden layer, the same bits on every device."""
@@ -274,7 +282,7 @@ class Training:
     def _learning_rates(self) -> Callable[[], float]:
         """Return a function that gives the next step's learning rate."""
         state, base = self.state, self.options.optimizer.learning_rate
-        steps, total = self._steps_in(state.epoch), self._total_steps
+        steps, total = self._epoch_steps, self._epoch_steps * self.options.epochs
 
         def now() -> float:
             losses = state.history.monitored
@@ -285,9 +293,6 @@ class Training:
             return now
         fixed = now()
         return lambda: fixed
-
-    def _steps_in(self, epoch: int) -> int:
-        return steps_per_epoch(self.rows, self.batch_size, epoch, self.options.last_batch)
 
     def _end_epoch(self, seconds: float) -> None:
         """Read the losses back, once; record, check, keep the best, tell the callbacks."""
