@@ -12,6 +12,7 @@ and from delta[L] = dLoss/dz[L], which the head gives,
 """
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from xpnet.activations import ACTIVATIONS, HIDDEN, OUTPUTS, Activation
@@ -111,9 +112,9 @@ class MLP:
         self.dropout = _checked_rates(_per_layer(dropout, layers))
         if dtype not in DTYPES:
             raise InputError(f"dtype {dtype!r} is not known; use 'float32' or 'float64'")
-        if not isinstance(seed, int) or seed < 0:
+        if not isinstance(seed, Integral) or seed < 0:
             raise InputError(f"seed {seed!r} must be an integer from 0")
-        self.dtype, self.seed, self.init = dtype, seed, init
+        self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = open_device(device) if isinstance(device, str) else device
         self._allocate()
         self._draw_parameters(init_data)
@@ -330,12 +331,13 @@ class MLP:
         given = [*weights, *biases]
         if len(given) != len(self.parameters):
             raise InputError(f"{len(given)} arrays given, the network has {len(self.parameters)}")
-        for own, values in zip(self.parameters, given, strict=True):
-            values = put_numbers(values, self.device, self.dtype, "parameters")
+        ready = [put_numbers(each, self.device, self.dtype, "parameters") for each in given]
+        for own, values in zip(self.parameters, ready, strict=True):
             if tuple(values.shape) != tuple(own.shape):
                 raise InputError(
                     f"parameter of shape {tuple(values.shape)} given where {tuple(own.shape)} is"
                 )
+        for own, values in zip(self.parameters, ready, strict=True):
             own[...] = values
 
     def save(self, path: Any) -> None:
@@ -373,12 +375,12 @@ def _activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
 
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     checked = tuple(sizes)
-    if len(checked) < 2 or any(not isinstance(s, int) or s < 1 for s in checked):
+    if len(checked) < 2 or any(not isinstance(s, Integral) or s < 1 for s in checked):
         raise InputError(
             f"sizes {list(checked)!r} must be two or more integers from 1: inputs, hidden units, "
             "outputs"
         )
-    return checked
+    return tuple(int(size) for size in checked)
 
 
 def _checked_rates(rates: list[Any]) -> tuple[float, ...]:
