@@ -112,7 +112,7 @@ class MLP:
         self.dropout = _checked_rates(_per_layer(dropout, layers))
         if dtype not in DTYPES:
             raise InputError(f"dtype {dtype!r} is not known; use 'float32' or 'float64'")
-        if not isinstance(seed, Integral) or seed < 0:
+        if not isinstance(seed, int | Integral) or seed < 0:
             raise InputError(f"seed {seed!r} must be an integer from 0")
         self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = open_device(device) if isinstance(device, str) else device
@@ -373,9 +373,13 @@ def _activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
     return ACTIVATIONS[given]
 
 
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, Integral)  # NumPy's integers, too
+
+
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     checked = tuple(sizes)
-    if len(checked) < 2 or any(not isinstance(s, Integral) or s < 1 for s in checked):
+    if len(checked) < 2 or any(not _is_integer(s) or s < 1 for s in checked):
         raise InputError(
             f"sizes {list(checked)!r} must be two or more integers from 1: inputs, hidden units, "
             "outputs"
