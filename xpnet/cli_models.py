@@ -61,7 +61,7 @@ def evaluate(options: EvaluateOptions) -> None:
                    "task": plan.task, "rows": len(y), "scores": found, "notes": notes})  # fmt: skip
         return
     lines = [("data", f"{options.data}: {len(y):,} rows"), *(("note", each) for each in notes)]
-    show(table([*lines, *describe_scores(found, "these")]))
+    show(table([*lines, *describe_scores(found)]))
 
 
 def inspect(options: InspectOptions) -> None:
@@ -85,7 +85,7 @@ def inspect(options: InspectOptions) -> None:
         lines += [("task", f"{plan.task} of {plan.target}"), *_columns(plan)]
     if training is not None and isinstance(training.get("scores"), dict):
         lines.append(("training", f"{training.get('epochs')} epochs; {training.get('stopped')}"))
-        lines += describe_scores(training["scores"], str(training.get("validated_on")))
+        lines += describe_scores(training["scores"], f"{training.get('validated_on')} ")
     show(table(lines))
 
 
@@ -120,7 +120,7 @@ def _columns(plan: "Preprocessing") -> list[tuple[str, str]]:
     listed = ", ".join(names[:20]) + (f", and {len(names) - 20} more" if len(names) > 20 else "")
     lines = [("columns", listed)]
     if plan.classes:
-        lines.append(("classes", ", ".join(f"{each}" for each in plan.classes)))
+        lines.append(("classes", ", ".join(class_names(plan.classes))))
     return lines
 
 
@@ -134,6 +134,11 @@ def _with_plan(path: str, device: str) -> "Model":
             "use it from Python: xpnet.load(...).predict(x)"
         )
     return model
+
+
+def class_names(classes: tuple[Any, ...]) -> list[str]:
+    """Return the classes as people write them: 1 and not 1.0."""
+    return [each if isinstance(each, str) else f"{each:.17g}" for each in classes]
 
 
 def scores(plan: "Preprocessing", outputs: Any, y: Any) -> dict[str, Any]:
@@ -159,7 +164,7 @@ def scores(plan: "Preprocessing", outputs: Any, y: Any) -> dict[str, Any]:
         }
     if outputs.shape[1] == 1:
         outputs = np.concatenate([1.0 - outputs, outputs], axis=1)
-    names = [each if isinstance(each, str) else f"{each:g}" for each in plan.classes]
+    names = class_names(plan.classes)
     right = np.argmax(outputs, axis=1) == y
     counts = np.bincount(y, minlength=len(names))
     hits = np.bincount(y[right], minlength=len(names))
@@ -172,9 +177,9 @@ def scores(plan: "Preprocessing", outputs: Any, y: Any) -> dict[str, Any]:
     }
 
 
-def describe_scores(found: dict[str, Any], where: str) -> list[tuple[str, str]]:
+def describe_scores(found: dict[str, Any], where: str = "") -> list[tuple[str, str]]:
     """Put scores into words."""
-    baseline, rows = found["baseline"], f"on {found['rows']:,} {where} rows"
+    baseline, rows = found["baseline"], f"on {found['rows']:,} {where}rows"
     if "accuracy" in found:
         constant = f"always {baseline['class']}: {100 * baseline['accuracy']:.2f} %"
         lines = [("accuracy", f"{100 * found['accuracy']:.2f} % {rows} ({constant})")]
@@ -183,5 +188,12 @@ def describe_scores(found: dict[str, Any], where: str) -> list[tuple[str, str]]:
             lines.append(("by class", f"{each} %"))
         return lines
     r2 = "not defined" if found["r2"] is None else f"{found['r2']:.4f}"
-    errors = f"{found['mean_absolute_error']:.4g} (the mean: {baseline['mean_absolute_error']:.4g})"
-    return [("R2", f"{r2} {rows} (always the mean: 0)"), ("mean error", errors)]
+    off, constant_off = (_short(each["mean_absolute_error"]) for each in (found, baseline))
+    return [
+        ("R2", f"{r2} {rows} (always the mean: 0)"),
+        ("mean error", f"{off} (always the mean: {constant_off})"),
+    ]
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if 1e3 <= number < 1e9 else f"{number:.4g}"

@@ -174,6 +174,12 @@ def _layers(hidden: str) -> list[int]:
         ) from error
 
 
+def largest_product(task: Task, net: "MLP") -> float:
+    """Return the floating-point operations of the largest matrix product of a step."""
+    pairs = zip(net.sizes, net.sizes[1:], strict=False)
+    return 2.0 * (task.options.batch_size or 1) * max(a * b for a, b in pairs)
+
+
 def fit_options(task: Task) -> dict[str, Any]:
     """Return the keyword arguments of `fit` that the options mean."""
     from xpnet.callbacks import EarlyStopping

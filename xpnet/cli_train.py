@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpnet.cli_models import describe_scores, scores
+from xpnet.cli_models import class_names, describe_scores, scores
 from xpnet.cli_options import TrainOptions
 from xpnet.cli_output import in_terminal, say, show, show_json, table
-from xpnet.cli_prepare import Task, fit_options, load_task, network
+from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network
 from xpnet.errors import DivergenceError, InputError, SaveError
-from xpnet.system import blas, one_thread, summary
+from xpnet.system import blas, one_thread, summary, threads_for
 
 if TYPE_CHECKING:
     from xpnet.findings import Finding
@@ -34,6 +34,7 @@ class Trained:
     findings: list["Finding"]
     seconds: float
     out: Path
+    blas: dict[str, Any]
 
 
 def train(options: TrainOptions) -> None:
@@ -44,14 +45,16 @@ def train(options: TrainOptions) -> None:
         out = _try_outputs(options, held)
         task = load_task(options)
         net = network(task)
+        held.enter_context(threads_for(largest_product(task, net)))
         _try_space(out, net)
         started = time.perf_counter()
         history, findings = run(task, net)
         seconds = time.perf_counter() - started
         x, y = task.held_out or (task.x, task.y)
         trained = Trained(
-            task, net, history, scores(task.plan, net.predict(x), y), findings, seconds, out
-        )
+            task, net, history, scores(task.plan, net.predict(x), y), findings, seconds, out,
+            summary(blas()),
+        )  # fmt: skip
         _save(trained)
     report(trained)
 
@@ -139,7 +142,7 @@ def _save(trained: Trained) -> None:
         "rows": _rows(trained.task),
         "validated_on": "validation" if trained.task.held_out else "training",
         "scores": trained.scores,
-        "blas": summary(blas()),
+        "blas": trained.blas,
     }
     save_model(trained.out, trained.net, preprocessing=trained.task.plan, training=training)
     if options.plot:
@@ -184,7 +187,7 @@ def report(trained: Trained) -> None:
                 "model": str(trained.out),
                 "notes": list(task.notes),
                 "doctor": [asdict(each) for each in trained.findings],
-                "blas": summary(blas()),
+                "blas": trained.blas,
             }
         )
     else:
@@ -208,7 +211,7 @@ def _summary(trained: Trained) -> str:
     if history.validation_loss:
         losses += f", validation {history.validation_loss[-1]:.4g}"
     size = os.path.getsize(trained.out)
-    where = "validation" if task.held_out else "training"
+    where = "validation " if task.held_out else "training "
     lines = [
         ("task", kind),
         ("data", f"{Path(options.data).name}: {rows['table']:,} rows, {len(plan.columns)} columns; "
@@ -216,16 +219,21 @@ def _summary(trained: Trained) -> str:
         *(("note", each) for each in task.notes),
         ("network", f"{'-'.join(map(str, net.sizes))}, {options.activation}, {net.output.name}; "
          f"{_parameters(net):,} parameters, {net.dtype} on {net.device.name}"),
-        ("training", f"{history.epochs} epochs by {options.optimizer} in {trained.seconds:.1f} s "
-         f"({history.stopped}); {losses}"),
+        ("training", f"{history.epochs} epochs by {options.optimizer} in {trained.seconds:.1f} s"
+         f"{_early(history)}; {losses}"),
         *describe_scores(trained.scores, where),
         ("model", f"{trained.out} ({size:,} bytes)"),
     ]  # fmt: skip
     return table(lines)
 
 
+def _early(history: "History") -> str:
+    asked_for = history.stopped == f"{history.epochs} epochs done"
+    return "" if asked_for else f" ({history.stopped})"
+
+
 def _or(classes: tuple[Any, ...]) -> str:
-    names = [each if isinstance(each, str) else f"{each:g}" for each in classes]
+    names = class_names(classes)
     if len(names) > 10:
         return f"one of {len(names)} classes"
     return ", ".join(names[:-1]) + f" or {names[-1]}"

@@ -1,16 +1,16 @@
 """What this machine computes with: which BLAS NumPy uses, which kernels of it, and advice.
 
-OpenBLAS chooses its kernels when NumPy is loaded, by a table of processors it knows; on one that
-is newer than the table it takes slower ones than the processor could run. Measured on a Zen 5
-(one thread, 256 x 1024 x 1024, float32): its choice, Haswell, 127 GFLOP/s; SkylakeX, 220.
+OpenBLAS chooses its kernels when NumPy is loaded, by a table of the processors it knows, and takes
+slower ones on a processor that is newer than the table, or where OPENBLAS_CORETYPE says so. On a
+Zen 5 (one thread, 256 x 1024 x 1024, float32) Haswell kernels give 127 GFLOP/s and SkylakeX 220.
 Importing this module loads no NumPy.
 """
 
 import os
 import sys
 import time
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,10 @@ CORETYPE = "OPENBLAS_CORETYPE"
 AVX512 = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"})
 AVX512_KERNELS = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
 PRODUCT = (256, 1024, 1024)  # rows, inputs, outputs of the product that is timed
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+# Two threads on two processors that other programs used, too, took 8 to 50 times as long as one
+# for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
+WORTH_SHARING = 1e8
 FEWER_IS_BETTER = 1.1  # all threads must be this much faster than one to be worth having
 
 _chosen = False
@@ -100,8 +104,7 @@ def _pools() -> list[dict[str, Any]]:
     return list(threadpool_info())
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread() -> AbstractContextManager[Any]:
     """Compute every product with one BLAS thread: then no number of processors changes a bit.
 
     Raises
@@ -118,8 +121,25 @@ def one_thread() -> Iterator[None]:
             "--deterministic needs threadpoolctl: pip install 'xpnet[deterministic]'; "
             "or set OPENBLAS_NUM_THREADS=1"
         ) from error
-    with threadpool_limits(1, user_api="blas"):
-        yield
+    return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
+
+
+def threads_for(operations: float) -> AbstractContextManager[Any]:
+    """Limit BLAS to one thread where a step's largest product is too small to be shared.
+
+    Where the user has set a number, or threadpoolctl is not installed, nothing is limited.
+
+    Parameters
+    ----------
+    operations : float
+        Floating-point operations of that product.
+    """
+    if operations >= WORTH_SHARING or any(name in os.environ for name in THREAD_VARIABLES):
+        return nullcontext()
+    try:
+        return one_thread()
+    except InputError:
+        return nullcontext()
 
 
 def usable_processors() -> int:
@@ -159,9 +179,11 @@ def advice(found: Blas, flags: frozenset[str], measured: dict[int, float]) -> li
     if found.kernels is None:
         said.append("install threadpoolctl to see kernels and threads: pip install threadpoolctl")
     elif found.name == "openblas" and flags >= AVX512 and found.kernels not in AVX512_KERNELS:
+        remedy = f"set {CORETYPE}=SkylakeX before Python starts"
+        if given := os.environ.get(CORETYPE):
+            remedy = f"{CORETYPE}={given} is set; unset it"
         said.append(
-            f"OpenBLAS uses {found.kernels} kernels and the processor has AVX-512; set "
-            f"{CORETYPE}=SkylakeX before Python starts (the xpnet command does so by itself)"
+            f"OpenBLAS uses {found.kernels} kernels and the processor has AVX-512; {remedy}"
         )
     if found.threads and found.threads > usable_processors():
         said.append(
