@@ -299,7 +299,7 @@ def attempt(path):
         table = read_table(path)
         prepare(table, table.names[-1])
     except XpnetError as error:
-        assert str(path) in str(error) or "target" in str(error)  # noqa: PT017 - any may pass
+        assert str(path) in str(error) or "target" in str(error)  # noqa: PT017 - either will do
 
 
 @given(content=st.binary(max_size=300), suffix=st.sampled_from(SUFFIXES))

@@ -257,7 +257,8 @@ def read_csv(
     """
     try:
         "".encode(encoding)
-    except LookupError as error:
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, ValueError) as error:
         message = f"encoding: found {shown(encoding)}; try utf-8, latin-1, cp1252 or utf-16."
         raise InputError(message) from error
     source = _Csv(path, encoding, delimiter, "", ()).with_header()

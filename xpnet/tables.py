@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -24,7 +25,7 @@ _FORMATS = ".csv, .tsv, .parquet, .npy, .npz, -idx3-ubyte or .idx (also .csv.gz 
 # What NumPy and zipfile raise when a file is not what it says.
 _DAMAGE = (
     ValueError, TypeError, KeyError, SyntaxError, EOFError, OverflowError, MemoryError,
-    RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+    RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
 )  # fmt: skip
 
 
@@ -199,16 +200,16 @@ def _read_idx(path: str) -> np.ndarray:
         shape = tuple(int(each) for each in np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4"))
         dtype = np.dtype(_IDX_TYPES[head[2]])
         wanted = math.prod(shape) * dtype.itemsize
-        if not path.endswith(".gz"):
-            found = os.path.getsize(path) - 4 - len(sizes)
-        else:
-            body = file.read(min(wanted, 1 << 40) + 1)
-            found = len(body)
+        body, packed = bytearray(), path.endswith(".gz")
+        # In pieces, since the head may promise more than there is memory.
+        while packed and len(body) <= wanted and (piece := file.read(1 << 20)):
+            body += piece
+        found = len(body) if packed else os.path.getsize(path) - 4 - len(sizes)
         if len(shape) < head[3] or found != wanted:
             message = f"IDX data of shape {shape} needs {wanted} bytes, found {found}"
             raise FileError(f"{path}: {message}; get it again.")
-        if path.endswith(".gz") or not wanted:
-            return np.frombuffer(body if wanted else b"", dtype).reshape(shape)
+    if packed or not wanted:
+        return np.frombuffer(body, dtype).reshape(shape)
     return np.memmap(path, dtype, "r", offset=4 + len(sizes), shape=shape)
 
 
