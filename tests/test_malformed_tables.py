@@ -125,7 +125,10 @@ WITH_PLACE = {
     ),
     "index from 0": (with_column(range(6)), (*C2, "numbers the rows", "--drop c")),
     "index from 1": (with_column(range(1, 7)), (*C2, "numbers the rows")),
-    "index, shuffled": (with_column([3, 1, 0, 5, 4, 2]), (*C2, "numbers the rows")),
+    "index, shuffled": (
+        "a,c,y\n" + "".join(f"{i}.5,{i * 7 % 30},{i % 2}\n" for i in range(30)),
+        (*C2, "numbers the rows"),
+    ),
     "identifiers": (many("id{}"), (*C2, "'id0'", "identifier", "--drop c")),
     "identifiers, few": (with_column(["p", "q", "r", "s", "t", "u"]), (*C2, "identifier")),
     "free text": (many("this is sentence number {}"), (*C2, "free text", "--drop c")),
@@ -245,6 +248,7 @@ ACCEPTED = {
     "numbers as names": GOOD.replace("a,b", "0,1"),
     "large but finite": with_row("3.5e150,1.75,0"),
     "two rows": HEADER + ROWS[0] + "\n" + ROWS[1],
+    "few whole numbers": with_column([3, 1, 6, 5, 4, 2]),
     "leading zeros": with_row("003.5,01.75,0"),
 }
 

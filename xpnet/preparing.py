@@ -1,6 +1,6 @@
 """Decide how a table is prepared for training: task, columns, validation rows, scales."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,10 +20,11 @@ from xpnet.preprocessing import (
     target_of,
 )
 from xpnet.randomness import generator
-from xpnet.table_checks import explain_cell, is_number, shown
+from xpnet.table_checks import explain_cell, is_number, plain, shown
 from xpnet.tables import Table
 
 _FEW = 20  # distinct integers up to here, each used twice or more, are classes
+_SHUFFLED = 20  # from so many rows on, their numbers in any order are an index
 _MANY = 100  # distinct texts beyond here are no categories
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 
@@ -59,8 +60,8 @@ def prepare(
     *,
     task: str = "auto",
     missing: str = "refuse",
-    drop: Iterable[str] = (),
-    keep: Iterable[str] = (),
+    drop: Collection[str] = (),
+    keep: Collection[str] = (),
     standardize: bool = True,
     validation: float = 0.0,
     seed: int = 0,
@@ -96,7 +97,7 @@ def prepare(
     names = _features(table, target, drop, keep)
     notes: list[str] = []
     rows = _rows(table, names, (source, target), missing, notes)
-    columns = tuple(_column(table, name, rows, name in set(keep), notes) for name in names)
+    columns = tuple(_column(table, name, rows, name in keep, notes) for name in names)
     plan = _with_task(Preprocessing("regression", target, columns), task, source, rows)
     plan = replace(
         plan, missing=missing, layout="image" if table.matrix.dtype == np.uint8 else table.layout
@@ -144,7 +145,7 @@ def _among(name: str, found: str, allowed: Sequence[str]) -> None:
 
 
 def _features(
-    table: Table, target: str, drop: Iterable[str], keep: Iterable[str]
+    table: Table, target: str, drop: Collection[str], keep: Collection[str]
 ) -> tuple[str, ...]:
     """Return the columns to use; names of columns that are not there are refused."""
     for name in drop:
@@ -193,7 +194,7 @@ def _column(table: Table, name: str, rows: np.ndarray, keep: bool, notes: list[s
     text = table.texts.get(name)
     if text is None:
         if not keep and table.layout == "table":
-            _refuse_index(table, name, rows)
+            _refuse_index(table, name)
         return Column(name)
     counts = _counts(text, rows)
     _refuse_spoilt_numbers(table, name, text)
@@ -218,17 +219,18 @@ def _refuse_spoilt_numbers(table: Table, name: str, text: Text) -> None:
         refuse_text(table, name)
 
 
-def _refuse_index(table: Table, name: str, rows: np.ndarray) -> None:
-    """Refuse 0, 1, 2, ... or 1, 2, 3, ..., in any order: numbers of rows."""
+def _refuse_index(table: Table, name: str) -> None:
+    """Refuse the numbers of the rows from 0 or 1; shuffled, too, if that can be no chance."""
     column = table.matrix[:, table.index(name)]
-    low = column.min()
-    if low in (0.0, 1.0) and table.rows > 2 and column.max() == low + table.rows - 1:
-        distinct = np.unique(column)
-        if len(distinct) == table.rows and np.array_equal(distinct, np.round(distinct)):
-            raise InputError(
-                f"{table.place(0, name)}: found {column[0]:.17g}; the column only numbers the rows "
-                f"({low:.0f} to {column.max():.0f}); pass --drop {name}, or --keep {name}."
-            )
+    low, high = column.min(), column.max()
+    if low not in (0.0, 1.0) or high != low + table.rows - 1 or table.rows < 3:
+        return
+    ordered = np.sort(column) if table.rows >= _SHUFFLED else column
+    if np.array_equal(ordered, np.arange(low, high + 1)):
+        raise InputError(
+            f"{table.place(0, name)}: found {plain(column[0])}; the column only numbers the rows "
+            f"({low:.0f} to {high:.0f}); pass --drop {name}, or --keep {name}."
+        )
 
 
 def _refuse_identifier(table: Table, name: str, used: tuple[str, ...], count: int) -> None:
@@ -268,8 +270,7 @@ def _with_task(plan: Preprocessing, task: str, source: Table, rows: np.ndarray) 
         classes = tuple(np.unique(values).tolist())
         kind = _kind(values, len(classes))
     if len(classes) < 2:
-        found = shown(classes[0]) if isinstance(classes[0], str) else f"{classes[0]:.17g}"
-        message = f"the target is {found} in all {len(rows)} rows, so there is nothing to learn"
+        message = f"the target is {shown(plain(classes[0]))} in all {len(rows)} rows, so there is nothing to learn"
         raise InputError(f"{source.place(rows[0], name)}: {message}; add rows of another class.")
     kind = kind if task == "auto" else task
     if kind == "regression":
@@ -371,6 +372,6 @@ def _note_rows(plan: Preprocessing, x: np.ndarray, y: np.ndarray, notes: list[st
         notes.append(f"{len(x) - len(distinct)} of {len(x)} training rows repeat another")
     if plan.task != "regression":
         counts = np.bincount(y, minlength=len(plan.classes))
-        rare = [str(plan.classes[index]) for index in np.flatnonzero(counts < 2)]
+        rare = [plain(plan.classes[index]) for index in np.flatnonzero(counts < 2)]
         if rare:
             notes.append(f"classes with a single training row: {', '.join(rare[:10])}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.csv_tables import Text
 from xpnet.errors import InputError
-from xpnet.table_checks import explain_cell, is_number, shown
+from xpnet.table_checks import explain_cell, is_number, plain, shown
 from xpnet.tables import Table
 
 Rows: TypeAlias = np.ndarray | None
@@ -213,7 +213,7 @@ class Preprocessing:
         codes = _codes(source, name, self.classes, rows)
         if (codes < 0).any():
             row = rows[np.flatnonzero(codes < 0)[0]]
-            listed = ", ".join(shown(_label(each)) for each in self.classes[:10])
+            listed = ", ".join(shown(plain(each)) for each in self.classes[:10])
             raise InputError(
                 f"{source.place(row, name)}: found {shown(source.cell(row, name))}, no class that "
                 f"training saw; the classes are {listed}; correct the cell or remove the row."
@@ -239,7 +239,7 @@ class Preprocessing:
             labels = labels.astype(np.int64)
         columns = {self.target: labels[np.argmax(outputs, axis=1)]}
         for index, label in enumerate(self.classes):
-            columns[f"probability of {_label(label)}"] = outputs[:, index]
+            columns[f"probability of {plain(label)}"] = outputs[:, index]
         return columns
 
     def to_dict(self) -> dict[str, Any]:
@@ -341,10 +341,6 @@ def refuse_text(table: Table, name: str) -> None:
     found = f"found {shown(cell)}, which {what}"
     others = f" ({len(places)} such cells)" if len(places) > 1 else ""
     raise InputError(f"{table.place(places[0], name)}: {found}{others}; {remedy}.")
-
-
-def _label(label: str | float) -> str:
-    return label if isinstance(label, str) else f"{label:.17g}"
 
 
 def _codes(table: Table, name: str, known: Labels, rows: np.ndarray) -> np.ndarray:

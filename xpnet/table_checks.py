@@ -75,6 +75,11 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
+def plain(value: object) -> str:
+    """Write a number, or text, as people do: 7 and not 7.0."""
+    return str(value).removesuffix(".0")
+
+
 def closest(name: str, names: Iterable[str]) -> str:
     """Return what to suggest for a name that is not among `names`."""
     names = list(names)

@@ -16,7 +16,7 @@ import numpy as np
 
 from xpnet.csv_tables import Text, as_text, open_binary, read_csv, trimmed
 from xpnet.errors import FileError, InputError
-from xpnet.table_checks import closest, header_fault, shown
+from xpnet.table_checks import closest, header_fault, plain, shown
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -90,7 +90,7 @@ class Table:
             code = text.codes[row]
             return text.categories[code] if code >= 0 else ""
         value = self.matrix[row, self.places[name]]
-        return "" if np.isnan(value) else f"{value:.17g}"
+        return "" if np.isnan(value) else plain(value)
 
     def missing(self, name: str) -> np.ndarray:
         """Return a bool array (rows,): where a column has no value."""
