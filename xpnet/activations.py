@@ -66,23 +66,24 @@ def _leaky_relu(xp: Namespace, z: Array) -> Array:
 
 
 def _leaky_relu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return xp.where(z > 0.0, d_a, LEAKY_SLOPE * d_a)
+    return d_a * (LEAKY_SLOPE + (1.0 - LEAKY_SLOPE) * xp.astype(z > 0.0, d_a.dtype))
 
 
 def _elu(xp: Namespace, z: Array) -> Array:
-    return xp.where(z > 0.0, z, xp.expm1(xp.minimum(z, 0.0)))
+    return xp.maximum(z, 0.0) + xp.expm1(xp.minimum(z, 0.0))
 
 
 def _elu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return xp.where(z > 0.0, d_a, d_a * (a + 1.0))
+    return d_a * (xp.minimum(a, 0.0) + 1.0)
 
 
 def _selu(xp: Namespace, z: Array) -> Array:
-    return SELU_SCALE * xp.where(z > 0.0, z, SELU_ALPHA * xp.expm1(xp.minimum(z, 0.0)))
+    return SELU_SCALE * (xp.maximum(z, 0.0) + SELU_ALPHA * xp.expm1(xp.minimum(z, 0.0)))
 
 
 def _selu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return xp.where(z > 0.0, SELU_SCALE * d_a, d_a * (a + SELU_SCALE * SELU_ALPHA))
+    on = xp.astype(z > 0.0, d_a.dtype)  # no where(): NumPy branches, ten times slower
+    return d_a * (SELU_SCALE * on + (a + SELU_SCALE * SELU_ALPHA) * (1.0 - on))
 
 
 def _gelu(xp: Namespace, z: Array) -> Array:
