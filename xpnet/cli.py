@@ -63,8 +63,9 @@ def _application() -> typer.Typer:
 def _deferred(module: str, name: str) -> Any:
     """Return a function that imports the command when it is called."""
 
-    def run(options: Any) -> None:
-        getattr(import_module(f"xpnet.{module}"), name)(options)
+    def run(options: Any) -> int | None:
+        status: int | None = getattr(import_module(f"xpnet.{module}"), name)(options)
+        return status
 
     return run
 
@@ -87,8 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Typer only parses: it would turn signals and closed pipes into statuses of its own.
         action = command.main(list(arguments), prog_name="xpnet", standalone_mode=False)
         if callable(action):
-            action()
-            action = 0
+            action = action()
         if sys.stdout is not None:
             sys.stdout.flush()
         return int(action or 0)
@@ -108,7 +108,7 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
         error.show()  # type: ignore[attr-defined]
         return WRONG_INPUT
     if isinstance(error, XpnetError):
-        say(f"xpnet: {error}")
+        say(f"xpnet: {_as_options(str(error))}")
         codes = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
         return codes.get(type(error), WRONG_INPUT)
     if isinstance(error, MemoryError):
@@ -122,6 +122,11 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
 
     say("".join(traceback.format_exception(error)) + "xpnet: this is a bug; please report it.")
     return BUG
+
+
+def _as_options(message: str) -> str:
+    """Name settings as the command line does, where a message of the library proposes them."""
+    return message.replace(" learning_rate=", " --lr ").replace(" clip_norm=", " --clip-norm ")
 
 
 def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:

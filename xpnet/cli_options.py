@@ -165,7 +165,7 @@ class DevicesOptions:
     json: Json = False
 
 
-def parser(options: type, command: Callable[[Any], None]) -> Callable[..., Callable[[], None]]:
+def parser(options: type, command: Callable[[Any], Any]) -> Callable[..., Callable[[], Any]]:
     """Return a function for Typer: its parameters are the fields of a dataclass.
 
     Called with them, it returns the command, ready to be run: Typer only parses.
@@ -173,7 +173,7 @@ def parser(options: type, command: Callable[[Any], None]) -> Callable[..., Calla
     hints = get_type_hints(options, include_extras=True)
     known = [each for each in fields(options) if each.name in hints]
 
-    def parse(**given: Any) -> Callable[[], None]:
+    def parse(**given: Any) -> Callable[[], Any]:
         return partial(command, options(**given))
 
     parse.__doc__ = command.__doc__

@@ -11,7 +11,7 @@ from xpnet.cli_models import class_names, describe_scores, scores
 from xpnet.cli_options import TrainOptions
 from xpnet.cli_output import in_terminal, say, show, show_json, table
 from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network
-from xpnet.errors import DivergenceError, InputError, SaveError
+from xpnet.errors import DivergenceError, InputError
 from xpnet.system import blas, one_thread, summary, threads_for
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # What a model file does not say of its training: where it was, and what does not change it.
 NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume")
+PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -72,11 +73,20 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
                 raise InputError(f"{path}: is an input of this training; name another output")
         probe_writable(path)
     if options.plot:
-        from xpnet.plots import plot_history  # noqa: F401  # its absence is said now
+        _try_plot(Path(options.plot))
     if options.resume and not options.checkpoint:
         raise InputError("--resume: name the directory of the checkpoints with --checkpoint DIR")
     held.enter_context(lock(out))
     return out
+
+
+def _try_plot(path: Path) -> None:
+    from importlib.util import find_spec
+
+    if path.suffix.lower() not in PICTURES:
+        raise InputError(f"--plot {path}: the name must end in {', '.join(PICTURES)}")
+    if find_spec("matplotlib") is None:
+        raise InputError("--plot needs matplotlib: pip install 'xpnet[plot]'")
 
 
 def _try_space(out: Path, net: "MLP") -> None:
@@ -154,10 +164,7 @@ def _plot(history: "History", path: Path) -> None:
 
     figure = history.plot()
     with atomic_write(path) as file:
-        try:
-            figure.savefig(file, format=path.suffix[1:] or "png", dpi=150)
-        except ValueError as error:
-            raise SaveError(f"{path}: cannot save: {error}; the model is saved.") from error
+        figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)
 
 
 def _rows(task: Task) -> dict[str, int]:
@@ -217,7 +224,7 @@ def _summary(trained: Trained) -> str:
         ("data", f"{Path(options.data).name}: {rows['table']:,} rows, {len(plan.columns)} columns; "
          f"{rows['training']:,} rows to train on, {rows['validation']:,} to validate"),
         *(("note", each) for each in task.notes),
-        ("network", f"{'-'.join(map(str, net.sizes))}, {options.activation}, {net.output.name}; "
+        ("network", f"{'-'.join(map(str, net.sizes))}, {_activations(net)}; "
          f"{_parameters(net):,} parameters, {net.dtype} on {net.device.name}"),
         ("training", f"{history.epochs} epochs by {options.optimizer} in {trained.seconds:.1f} s"
          f"{_early(history)}; {losses}"),
@@ -225,6 +232,10 @@ def _summary(trained: Trained) -> str:
         ("model", f"{trained.out} ({size:,} bytes)"),
     ]  # fmt: skip
     return table(lines)
+
+
+def _activations(net: "MLP") -> str:
+    return ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
 
 
 def _early(history: "History") -> str:
