@@ -1,0 +1,125 @@
+"""`xpnet doctor`: diagnose a training, and try the remedies."""
+
+import math
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from xpnet.cli_models import scores
+from xpnet.cli_options import DoctorOptions, TrainOptions, as_command
+from xpnet.cli_output import say, show, show_json
+from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network
+from xpnet.errors import DivergenceError, XpnetError
+from xpnet.system import threads_for
+
+if TYPE_CHECKING:
+    from xpnet.findings import Finding, Report
+
+HELPS = 0.98  # a remedy is kept if it brings the error below this share of what it was
+ROUNDS = 3  # of diagnosis and remedies: one that is kept can uncover the next
+
+
+def doctor(options: DoctorOptions) -> None:
+    """Check the table, the gradient and a training, and print what is wrong, worst first."""
+    given = TrainOptions(
+        **{each.name: getattr(options, each.name) for each in fields(TrainOptions)}
+    )
+    task = load_task(given)
+    with threads_for(largest_product(task, network(task))):
+        report = _diagnose(task)
+        tried, mended = _repair(given, task, report) if options.repair else ([], given)
+    if options.json:
+        repairs = {"repairs": tried, "command_line": as_command(mended)} if options.repair else {}
+        show_json({"command": "doctor", "data": options.data, **report.to_dict(),
+                   "notes": list(task.notes), **repairs})  # fmt: skip
+        return
+    for note in task.notes:
+        say(f"note: {note}")
+    show(str(report))
+    if options.repair:
+        show("\n" + _told(tried, mended))
+
+
+def _diagnose(task: Task) -> "Report":
+    from xpnet.doctor import diagnose
+
+    return diagnose(network(task), task.x, task.y, **fit_options(task))
+
+
+def _repair(
+    options: TrainOptions, task: Task, report: "Report"
+) -> tuple[list[dict[str, Any]], TrainOptions]:
+    """Try each remedy by a whole training; keep what lowers the error on validation rows."""
+    error, tried = _error(task), list[dict[str, Any]]()
+    for _ in range(ROUNDS):
+        kept, seen = False, list[dict[str, Any]]()
+        for finding in report.findings:
+            change = changes(finding, task)
+            if not change or change in seen:
+                continue
+            seen.append(change)
+            candidate = replace(options, **change)
+            try:
+                other = load_task(candidate)
+                after = _error(other)
+            except XpnetError as refused:
+                say(f"{finding.code}: {refused}")
+                continue
+            better = after < HELPS * error
+            tried.append({"code": finding.code, "change": change, "before": error, "after": after,
+                          "kept": better})  # fmt: skip
+            if better:
+                options, task, error, kept = candidate, other, after, True
+        if not kept:
+            break
+        report = _diagnose(task)
+    return tried, options
+
+
+def changes(finding: "Finding", task: Task) -> dict[str, Any]:
+    """Translate a finding's repair into options of `train`; empty where there is none."""
+    repair, options, wanted = finding.repair or {}, task.options, dict[str, Any]()
+    for name in ("init", "class_weight", "clip_norm", "l1", "l2", "early_stopping"):
+        if name in repair:
+            wanted[name] = repair[name]
+    if repair.get("standardize") or repair.get("standardize_target"):
+        wanted["raw"] = False
+    if "hidden" in repair:
+        wanted["activation"] = repair["hidden"]
+    if "learning_rate" in repair:
+        wanted["lr"] = repair["learning_rate"]
+    elif "learning_rate_factor" in repair and options.lr:
+        wanted["lr"] = float(f"{options.lr * repair['learning_rate_factor']:.3g}")
+    names = task.plan.input_names()
+    columns = [names[index] for index in repair.get("drop_features", ())]
+    if columns and all(each in {c.name for c in task.plan.columns} for each in columns):
+        wanted["drop"] = [*(options.drop or []), *columns]
+    return {name: value for name, value in wanted.items() if getattr(options, name) != value}
+
+
+def _error(task: Task) -> float:
+    """Train, and return the error on validation rows: 1 - R2, or the mean loss for classes."""
+    from xpnet.fitting import fit
+
+    net = network(task)
+    try:
+        fit(net, task.x, task.y, progress=False, **fit_options(task))
+    except DivergenceError:
+        return math.inf
+    x, y = task.held_out or (task.x, task.y)
+    if task.plan.task == "regression":
+        r2 = scores(task.plan, net.predict(x), y)["r2"]
+        return math.inf if r2 is None else 1.0 - float(r2)
+    return net.loss(x, y, loss=task.options.loss)
+
+
+def _told(tried: list[dict[str, Any]], mended: TrainOptions) -> str:
+    lines = ["Remedies tried, with the error on validation rows before and after:"]
+    for each in tried:
+        what = ", ".join(f"{name} {value}" for name, value in each["change"].items())
+        verdict = "kept" if each["kept"] else "no help"
+        lines.append(
+            f"  {each['code']}: {what}: {each['before']:.4g} -> {each['after']:.4g}, {verdict}"
+        )
+    if not tried:
+        lines = ["No remedy is an option of train; follow the findings by hand."]
+    return "\n".join([*lines, "The settings that work best:", f"  {as_command(mended)}"])
