@@ -113,7 +113,7 @@ def test_rows_can_come_from_a_file_that_is_read_by_row_numbers():
     class File:
         shape = x.shape
 
-        def take(self, rows):
+        def read_rows(self, rows):
             return x[rows]
 
     found = list(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from xpnet.model_file import load
     from xpnet.network import MLP, Gradients, Trace
     from xpnet.optimizers import SGD, Adam, AdamW
+    from xpnet.row_files import RowFile
     from xpnet.training import Training, TrainingOptions, TrainingState
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ _NAMES_OF = {
     "model_file": "load",
     "network": "MLP Gradients Trace",
     "optimizers": "SGD Adam AdamW",
+    "row_files": "RowFile",
     "schedules": "",
     "training": "Training TrainingOptions TrainingState",
 }
@@ -64,6 +66,7 @@ __all__ = [
     "InputError",
     "InputTypeError",
     "Loss",
+    "RowFile",
     "SaveError",
     "Trace",
     "Training",

@@ -29,8 +29,11 @@ class RowSource(Protocol):
     def shape(self) -> tuple[int, ...]:
         """(rows, columns)."""
 
-    def take(self, rows: Any) -> Any:
+    def read_rows(self, rows: Any) -> Any:
         """Return these rows (host integer array) as a host array."""
+
+    def blocks(self) -> Iterator[Any]:
+        """Yield all rows in order as host arrays, some at a time; asked for once, to check them."""
 
 
 class Data(NamedTuple):
@@ -114,7 +117,6 @@ def batches(
     last_batch : {"keep", "drop", "carry"}
     """
     xp = device.xp
-    in_memory = isinstance(data.x, type(data.y))  # arrays have a method called take, too
     row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
     block = max(1, BLOCK_BYTES // (row_bytes * batch_size))
     edges = _edges(order.shape[0], batch_size, last_batch)
@@ -123,9 +125,9 @@ def batches(
         host_rows = order[cuts[0] : cuts[-1]]
         rows = device.put(host_rows, "int64")
         x = (
-            xp.take(data.x, rows, axis=0)
-            if in_memory
-            else device.put(data.x.take(host_rows), dtype)
+            device.put(data.x.read_rows(host_rows), dtype)
+            if hasattr(data.x, "read_rows")
+            else xp.take(data.x, rows, axis=0)
         )
         y = xp.take(data.y, rows, axis=0)
         weights = None if data.row_weights is None else xp.take(data.row_weights, rows, axis=0)

@@ -13,10 +13,13 @@ from xpnet.losses import Loss
 from xpnet.network import MLP
 from xpnet.objective import as_row_weights
 from xpnet.optimizers import SGD, Optimizer
+from xpnet.row_files import RowSubset
 from xpnet.schedules import Schedule
-from xpnet.targets import as_inputs, as_targets
+from xpnet.targets import as_inputs, as_targets, check_finite
 from xpnet.training import Training, TrainingOptions
 from xpnet.types import Array
+
+MOST_HELD_OUT = 10_000  # validation rows kept in memory when the inputs are not
 
 
 def fit(
@@ -48,7 +51,8 @@ def fit(
     Parameters
     ----------
     net : MLP
-    x : array_like, (n, inputs)
+    x : array_like, (n, inputs), or `xpnet.RowFile`
+        A file is read batch by batch, for data larger than memory.
     y : array_like
         (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
     loss : str or Loss
@@ -93,7 +97,10 @@ def fit(
         If training ran away; the network keeps its last good weights.
     """
     device, dtype = net.device, net.dtype
-    x = as_inputs(x, device, dtype, net.sizes[0])
+    if hasattr(x, "read_rows"):
+        x = _checked_source(x, net, metrics, validation)
+    else:
+        x = as_inputs(x, device, dtype, net.sizes[0])
     y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
     weights = combined_weights(net, y, sample_weight, class_weight)
     seed = net.seed if seed is None else seed
@@ -129,12 +136,37 @@ def _with_validation(net: MLP, data: Data, validation: Any, seed: int) -> tuple[
     labels = None
     if net.output.name in ("sigmoid", "softmax"):
         labels = _class_numbers(device.get(data.y))
-    parts = split(data.y.shape[0], validation, seed, labels)
+    rows = data.y.shape[0]
+    if hasattr(data.x, "read_rows"):  # the held-out rows are kept in memory
+        parts = split(rows, min(validation, MOST_HELD_OUT / rows), seed, labels)
+        training, held_out = (_rows_of_source(net, data, part) for part in parts)
+        return training, held_out._replace(x=device.put(_all_rows(held_out.x), net.dtype))
+    parts = split(rows, validation, seed, labels)
     training, held_out = (
         Data(*(None if each is None else _rows(device, each, rows) for each in data))
         for rows in parts
     )
     return training, held_out
+
+
+def _checked_source(source: Any, net: MLP, metrics: Any, validation: Any) -> Any:
+    """Read a file's rows through once, so that nothing unfit is met in the middle of training."""
+    if source.shape[1] != net.sizes[0]:
+        raise InputError(f"x has shape {source.shape} and the network takes (n, {net.sizes[0]})")
+    if metrics and validation is None:
+        raise InputError(f"metrics on {source} need validation rows; pass validation=0.1")
+    for number, block in enumerate(source.blocks()):
+        check_finite(net.device.xp, net.device.put(block, "float64"), f"block {number} of {source}")
+    return source
+
+
+def _rows_of_source(net: MLP, data: Data, rows: Any) -> Data:
+    weights = None if data.row_weights is None else _rows(net.device, data.row_weights, rows)
+    return Data(RowSubset(data.x, rows), _rows(net.device, data.y, rows), weights)
+
+
+def _all_rows(source: Any) -> Any:
+    return source.read_rows(np.arange(source.shape[0]))
 
 
 def _rows(device: Any, array: Array, rows: Any) -> Array:

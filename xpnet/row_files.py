@@ -1,0 +1,146 @@
+"""Rows of a file that is larger than memory, read by number when a batch needs them.
+
+NPY files and uncompressed IDX files hold their rows one after another, so a row is read where it
+stands. Nothing is mapped: neither memory nor address space grows with the file.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.errors import FileError, InputError
+
+READ_ROWS = 4096  # rows per read when all of the file is gone through
+_IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+class RowFile:
+    """A matrix in a file, as `xpnet.fit` takes it for x.
+
+    Parameters
+    ----------
+    path : path
+        An NPY file (C order, numbers) or an uncompressed IDX file; further axes are flattened.
+    center, scale : array, (columns,), optional
+        Rows are given as ``(row - center) / scale``; see `standardized`.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    dtype : numpy.dtype
+        Of the numbers in the file.
+
+    Raises
+    ------
+    FileError
+        If the file is of another kind, or shorter or longer than its head says.
+    """
+
+    def __init__(self, path: Any, *, center: Any = None, scale: Any = None) -> None:
+        self.path = Path(path)
+        try:
+            with self.path.open("rb") as file:
+                shape, self.dtype = _read_head(file, self.path)
+                self._offset = file.tell()
+        except OSError as error:
+            raise FileError(f"{path}: cannot be read ({error.strerror})") from error
+        columns = int(np.prod(shape[1:], dtype=np.int64))
+        self.shape = (shape[0], columns)
+        self._row_bytes = columns * self.dtype.itemsize
+        found = self.path.stat().st_size - self._offset
+        if not shape[0] or not columns or found != shape[0] * self._row_bytes:
+            raise FileError(
+                f"{path}: rows of shape {shape} need {shape[0] * self._row_bytes} bytes, found "
+                f"{found}; get the file again"
+            )
+        self._center, self._scale = center, scale
+
+    def standardized(self) -> "RowFile":
+        """Read all rows once; return the same rows scaled to mean 0 and variance 1 per column.
+
+        Welford's update by blocks (Chan, Golub and LeVeque, 1983); constant columns become 0.
+        """
+        mean, squares, count = np.zeros(self.shape[1]), np.zeros(self.shape[1]), 0
+        for block in self.blocks():
+            rows = block.shape[0]
+            block_mean = block.mean(axis=0, dtype=np.float64)
+            shift = block_mean - mean
+            squares += block.var(axis=0, dtype=np.float64) * rows
+            squares += shift**2 * (count * rows / (count + rows))
+            mean += shift * (rows / (count + rows))
+            count += rows
+        std = np.sqrt(squares / count)
+        return RowFile(self.path, center=mean, scale=np.where(std > 0.0, std, 1.0))
+
+    def blocks(self) -> Iterator[Any]:
+        """Yield all rows in order, a few thousand at a time."""
+        for start in range(0, self.shape[0], READ_ROWS):
+            yield self.read_rows(np.arange(start, min(start + READ_ROWS, self.shape[0])))
+
+    def read_rows(self, rows: Any) -> Any:
+        """Return these rows (host integers, in any order) as a host array (len(rows), columns)."""
+        raw = np.empty((len(rows), self.shape[1]), dtype=self.dtype)
+        order = np.argsort(rows, kind="stable")
+        ascending = np.asarray(rows)[order]
+        breaks = np.flatnonzero(np.diff(ascending) != 1) + 1
+        with self.path.open("rb", buffering=0) as file:
+            for run, places in zip(
+                np.split(ascending, breaks), np.split(order, breaks), strict=True
+            ):
+                raw[places] = self._read_run(file.fileno(), int(run[0]), len(run))
+        if self._center is None:
+            return raw
+        return (raw - self._center) / self._scale
+
+    def _read_run(self, descriptor: int, first: int, count: int) -> Any:
+        start, wanted = self._offset + first * self._row_bytes, count * self._row_bytes
+        data = bytearray()
+        while len(data) < wanted:
+            piece = os.pread(descriptor, wanted - len(data), start + len(data))
+            if not piece:
+                raise FileError(f"{self.path}: became shorter while it was read; row {first}")
+            data += piece
+        return np.frombuffer(data, self.dtype).reshape(count, self.shape[1])
+
+    def __repr__(self) -> str:
+        return f"RowFile({str(self.path)!r}, shape={self.shape}, dtype={self.dtype})"
+
+
+class RowSubset:
+    """Some rows of another source, numbered anew from 0."""
+
+    def __init__(self, source: Any, rows: Any) -> None:
+        self._source, self._rows = source, rows
+        self.shape = (len(rows), source.shape[1])
+
+    def read_rows(self, rows: Any) -> Any:
+        """Return these rows as a host array (len(rows), columns)."""
+        return self._source.read_rows(self._rows[rows])
+
+
+def _read_head(file: Any, path: Path) -> tuple[tuple[int, ...], Any]:
+    """Return shape and dtype, with the file left where the rows begin."""
+    magic = file.read(4)
+    if magic[:2] == b"\0\0" and len(magic) == 4 and magic[2] in _IDX_TYPES and magic[3]:
+        sizes = np.frombuffer(file.read(4 * magic[3]), ">u4")
+        if len(sizes) == magic[3]:
+            return tuple(int(size) for size in sizes), np.dtype(_IDX_TYPES[magic[2]])
+    file.seek(0)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+        shape, fortran, dtype = read[version[0]](file)
+    except (ValueError, KeyError) as error:
+        raise FileError(
+            f"{path}: neither NPY nor uncompressed IDX; convert it with numpy.save"
+        ) from error
+    if dtype.kind not in "biuf" or fortran or not shape:
+        raise InputError(
+            f"{path}: {dtype} in {'Fortran' if fortran else 'C'} order, shape {shape}; save real "
+            "numbers, rows first, in C order: numpy.save(path, numpy.ascontiguousarray(x))"
+        )
+    return shape, dtype
