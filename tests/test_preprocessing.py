@@ -415,6 +415,7 @@ GOOD = Preprocessing(
         (("target",), "a", "columns"),
         (("target_mean",), float("nan"), "target_mean"),
         (("target_mean",), "0", "target_mean"),
+        (("target",), "\ud800", "target"),
         (("target_std",), 0.0, "target_std"),
         (("target_std",), True, "target_std"),
         (("classes",), [], "classes"),

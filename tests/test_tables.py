@@ -1,5 +1,6 @@
 """Reading CSV, TSV, Parquet, NPY, NPZ and IDX files."""
 
+import datetime
 import gzip
 import os
 import struct
@@ -40,6 +41,7 @@ def idx(array, code):
         ("t.tab.gz", "\t", "utf-8", gzip.compress),
         ("T.CSV", ",", "utf-16", bytes),
         ("t.csv", ",", "utf-16-le", bytes),
+        ("t.csv", ",", "utf-16-le", lambda data: b"\xff\xfe" + data),
         ("t.csv", ",", "utf-32", bytes),
         ("t.csv", ",", "latin-1", bytes),
         ("t.csv", ",", "cp1252", bytes),
@@ -167,6 +169,9 @@ def test_parquet_that_cannot_be_used(tmp_path):
     path = tmp_path / "t.parquet"
     polars.DataFrame({"a": [[1], [2]]}).write_parquet(path)
     with pytest.raises(FileError, match="column 'a' holds List"):
+        read_table(path)
+    polars.DataFrame({"a": [datetime.timedelta(1)]}).write_parquet(path)
+    with pytest.raises(FileError, match="column 'a' holds Duration"):
         read_table(path)
     polars.DataFrame({"a": []}).write_parquet(path)
     with pytest.raises(FileError, match="no rows"):

@@ -21,6 +21,7 @@ from xpnet.table_checks import (
     better_delimiter,
     foreign_format,
     header_fault,
+    is_number,
     shown,
 )
 
@@ -86,9 +87,10 @@ class _Csv:
             lone = b"\r" in first and b"\n" not in first  # line ends of the classic Macintosh
             utf8 = codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
             decoder = codecs.getincrementaldecoder(self.encoding)()
-            chunk = first.removeprefix(codecs.BOM_UTF8) if utf8 else first
+            chunk = first
             while chunk:
                 text = chunk if utf8 else self._recode(decoder, chunk)
+                text = text.removeprefix(codecs.BOM_UTF8) if chunk is first else text
                 yield text.replace(b"\r", b"\n") if lone else text
                 chunk = file.read(_BLOCK)
             if not utf8:
@@ -113,10 +115,13 @@ class _Csv:
             second = record.split(b"\n", 1)[0].decode("utf-8", "replace")
             if hint := better_delimiter(self.delimiter, text, second):
                 self.refuse(1, f"column 1: found one column, {shown(text.strip())}; {hint}.")
-        names = tuple(row)
-        if "\0" not in text and (fault := header_fault(names)):
+        numbers = [at for at, name in enumerate(row) if is_number(name) and not name.isdigit()]
+        if numbers:
+            found = f"column {numbers[0] + 1}: found {shown(row[numbers[0]])} as a column's name"
+            self.refuse(1, f"{found}, so this looks like data; put a line of names first.")
+        if "\0" not in text and (fault := header_fault(row)):
             self.refuse(1, fault)
-        return replace(self, header=text, names=names)
+        return replace(self, header=text, names=tuple(row))
 
     def blocks(self) -> Iterator[_Block]:
         """Yield the records in blocks, the header first; check the structure of each."""
@@ -284,7 +289,8 @@ def _frames(source: _Csv) -> Iterator[tuple[Any, np.ndarray]]:
     """Yield the rows in Polars frames of strings, and the line of each row."""
     import polars
 
-    for index, block in enumerate(source.blocks()):
+    header = 1
+    for block in source.blocks():
         if not block.lines.size:
             continue
         frame = polars.read_csv(
@@ -292,7 +298,8 @@ def _frames(source: _Csv) -> Iterator[tuple[Any, np.ndarray]]:
         )
         if frame.shape != (len(block.lines), len(source.names)):
             source.refuse(int(block.lines[0]), f"{len(block.lines)} lines from here cannot be read")
-        yield (frame, block.lines) if index else (frame[1:], block.lines[1:])
+        yield frame[header:], block.lines[header:]
+        header = 0
 
 
 def _refuse_repeated_header(source: _Csv, frame: Any, lines: np.ndarray) -> None:

@@ -212,7 +212,12 @@ def _counts(text: Text, rows: np.ndarray) -> np.ndarray:
 
 
 def _refuse_spoilt_numbers(table: Table, name: str, text: Text) -> None:
-    """Refuse text that is mostly numbers, or what somebody meant for numbers."""
+    """Refuse text that is mostly numbers, or what somebody meant for numbers; and NaN as text."""
+    for index, each in enumerate(text.categories):
+        if each in ("NaN", "nan"):
+            row = int(np.flatnonzero(text.codes == index)[0])
+            found = f"found {shown(each)}, which may be a word or a missing cell"
+            raise InputError(f"{table.place(row, name)}: {found}; leave the cell empty.")
     counts = _counts(text, np.arange(table.rows))
     alike = np.asarray([is_number(t) or explain_cell(t) is not None for t in text.categories])
     if 2 * int(counts[alike].sum()) >= int(counts.sum()):
@@ -222,6 +227,9 @@ def _refuse_spoilt_numbers(table: Table, name: str, text: Text) -> None:
 def _refuse_index(table: Table, name: str) -> None:
     """Refuse the numbers of the rows from 0 or 1; shuffled, too, if that can be no chance."""
     column = table.matrix[:, table.index(name)]
+    head = column[:_SHUFFLED]
+    if len(np.unique(head)) < len(head):  # spares most columns the look at every row
+        return
     low, high = column.min(), column.max()
     if low not in (0.0, 1.0) or high != low + table.rows - 1 or table.rows < 3:
         return
@@ -270,7 +278,8 @@ def _with_task(plan: Preprocessing, task: str, source: Table, rows: np.ndarray) 
         classes = tuple(np.unique(values).tolist())
         kind = _kind(values, len(classes))
     if len(classes) < 2:
-        message = f"the target is {shown(plain(classes[0]))} in all {len(rows)} rows, so there is nothing to learn"
+        found = f"found {shown(plain(classes[0]))} in all {len(rows)} rows"
+        message = f"{found}, so there is nothing to learn"
         raise InputError(f"{source.place(rows[0], name)}: {message}; add rows of another class.")
     kind = kind if task == "auto" else task
     if kind == "regression":

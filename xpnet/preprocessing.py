@@ -288,6 +288,8 @@ def target_of(table: Table, name: str) -> tuple[Table, str]:
 
 def numeric(table: Table, names: list[str], rows: np.ndarray) -> np.ndarray:
     """Return some columns' numbers, float64 (rows, columns)."""
+    if len(names) == 1:
+        return np.asarray(table.matrix[:, table.places[names[0]], None][rows], dtype=np.float64)
     values = table.matrix[rows]
     if tuple(names) != table.names:
         values = np.take(values, [table.places[name] for name in names], axis=1)

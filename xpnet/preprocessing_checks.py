@@ -1,6 +1,7 @@
 """Whether what a model file says about preprocessing can be: it may come from anyone."""
 
-import math
+import re
+import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -27,7 +28,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(fields[name], str) or fields[name] not in allowed:
             _refuse(name, fields[name], f"one of {', '.join(allowed)}")
     _text("target", fields["target"])
-    _scale("target_", fields["target_mean"], fields["target_std"])
+    fields |= _scale("", fields, "target_")
     fields["classes"] = _classes(fields["classes"], fields["task"])
     columns = fields["columns"]
     if not isinstance(columns, list) or not columns:
@@ -45,8 +46,7 @@ def _column(place: str, given: Any) -> dict[str, Any]:
         _refuse(place, given, "name, mean and std, or name and categories")
     _text(f"{place}.name", given["name"])
     if "mean" in given:
-        _scale(f"{place}.", given["mean"], given["std"])
-        return given
+        return {"name": given["name"], **_scale(f"{place}.", given)}
     return {"name": given["name"], "categories": _texts(f"{place}.categories", given["categories"])}
 
 
@@ -57,10 +57,9 @@ def _classes(given: Any, task: str) -> tuple[Any, ...]:
     if not {"regression": not given, "binary": len(given) == 2}.get(task, len(given) >= 2):
         _refuse("classes", given, f"{wanted}, since the task is {task}")
     if given and all(isinstance(each, int | float) for each in given):
-        for index, each in enumerate(given):
-            _finite(f"classes[{index}]", each)
-        _distinct("classes", given)
-        return tuple(float(each) for each in given)
+        numbers = [_finite(f"classes[{i}]", each) for i, each in enumerate(given)]
+        _distinct("classes", numbers)
+        return tuple(numbers)
     return _texts("classes", given) if given else ()
 
 
@@ -74,7 +73,7 @@ def _texts(place: str, given: Any) -> tuple[str, ...]:
 
 
 def _text(place: str, given: Any) -> None:
-    if not isinstance(given, str) or not given:
+    if not isinstance(given, str) or not given or re.search(r"[\ud800-\udfff]", given):
         _refuse(place, given, "a text")
 
 
@@ -86,18 +85,19 @@ def _distinct(place: str, given: list[Any]) -> None:
         seen.add(each)
 
 
-def _finite(place: str, given: Any) -> None:
-    if isinstance(given, bool) or not isinstance(given, int | float) or abs(given) > 1.7e308:
+def _finite(place: str, given: Any) -> float:
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if not number or not abs(given) <= sys.float_info.max:
         _refuse(place, given, "a finite number")
-    if not math.isfinite(given):
-        _refuse(place, given, "a finite number")
+    return float(given)
 
 
-def _scale(place: str, mean: Any, std: Any) -> None:
-    _finite(f"{place}mean", mean)
-    _finite(f"{place}std", std)
+def _scale(place: str, given: dict[str, Any], start: str = "") -> dict[str, float]:
+    """Check a mean and a standard deviation; their names begin with `start`."""
+    mean, std = (_finite(f"{place}{start}{each}", given[start + each]) for each in ("mean", "std"))
     if std <= 0:
-        _refuse(f"{place}std", std, "a number above 0")
+        _refuse(f"{place}{start}std", std, "a number above 0")
+    return {f"{start}mean": mean, f"{start}std": std}
 
 
 def _refuse(field: str, found: Any, wanted: object) -> NoReturn:

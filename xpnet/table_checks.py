@@ -38,7 +38,7 @@ _LOOKS_LIKE = tuple(
             "write the number without them, such as 1234.5",
         ),
         (r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?", "has a decimal comma", "write a decimal point"),
-        (_DATE, "is a date or time", "drop the column or replace it by numbers (year, month, ...)"),
+        (_DATE, "is a date or time", "pass --drop COLUMN, or write numbers (year, month, ...)"),
         (r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!)", "is a spreadsheet's error", "mend it"),
     )
 )
@@ -46,17 +46,21 @@ _LOOKS_LIKE = tuple(
 _MAGIC = (
     (rb"PK\x03\x04", "a ZIP archive or an Excel workbook (.xlsx)", "unpack it or save it as CSV"),
     (rb"\x1f\x8b", "gzip data", "name it .gz"),
-    (rb"PAR1", "a Parquet file", "name it .parquet"),
+    (rb"PAR1[\x00-\x1f]", "a Parquet file", "name it .parquet"),
     (rb"\x93NUMPY", "a NumPy array", "name it .npy"),
-    (rb"ARROW1|\xff\xff\xff\xff", "an Arrow or Feather file", "save it as Parquet"),
+    (rb"ARROW1\x00|\xff\xff\xff\xff", "an Arrow or Feather file", "save it as Parquet"),
     (rb"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", "save it as CSV"),
-    (rb"BZh\d|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!", "a compressed archive", "unpack it"),
+    (rb"BZh\d1AY|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!", "a compressed archive", "unpack it"),
     (rb".{257}ustar", "a tar archive", "unpack it"),
     (rb"\x89HDF", "an HDF5 file", "save it as CSV or Parquet"),
-    (rb"SQLite format 3", "an SQLite database", "export the table as CSV"),
+    (rb"SQLite format 3\x00", "an SQLite database", "export the table as CSV"),
     (rb"\x80[\x02-\x05]", "a Python pickle", "save it as CSV or Parquet"),
     (rb"%PDF|\x89PNG|\xff\xd8\xff|GIF8|%!PS", "a PDF or an image", "give a table"),
-    (rb"\s*<(!doctype|html|\?xml|svg|head|body|table)", "HTML or XML", "export the table as CSV"),
+    (
+        rb"\s*<(?i:!doctype|html|\?xml|svg|head|body|table)",
+        "HTML or XML",
+        "export the table as CSV",
+    ),
     (rb"\s*(\{\s*[\"}]|\[\s*[\[{\"])", "JSON", "export the table as CSV"),
 )
 
@@ -75,9 +79,9 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def plain(value: object) -> str:
-    """Write a number, or text, as people do: 7 and not 7.0."""
-    return str(value).removesuffix(".0")
+def plain(value: str | float) -> str:
+    """Write a number as people do, 7 and not 7.0; a text stays as it is."""
+    return value if isinstance(value, str) else str(value).removesuffix(".0")
 
 
 def closest(name: str, names: Iterable[str]) -> str:
@@ -121,7 +125,7 @@ def explain_cell(text: str) -> tuple[str, str] | None:
 def foreign_format(first: bytes) -> tuple[str, str] | None:
     """Say what a file is that is no text table, from its first bytes, and the remedy."""
     for pattern, what, remedy in _MAGIC:
-        if re.match(pattern, first, re.DOTALL | re.IGNORECASE):
+        if re.match(pattern, first, re.DOTALL):
             return f"this is {what}", remedy
     for pattern, encoding in _WIDE:
         if re.match(pattern, first, re.DOTALL):
@@ -140,11 +144,6 @@ def header_fault(names: Sequence[str]) -> str | None:
             )
         if name in seen:
             return f"columns {seen[name]} and {place} are both called {shown(name)}; rename one."
-        if is_number(name) and not name.isdigit():
-            return (
-                f"column {place} is called {shown(name)}, so this looks like data; "
-                "put a line with the column names first."
-            )
         seen[name] = place
     return None
 
@@ -157,6 +156,7 @@ def better_delimiter(delimiter: str, header: str, record: str) -> str | None:
             escaped = other.replace("\t", "\\t")
             return f"it seems to be separated by {name}; pass --delimiter '{escaped}'"
     words = len(header.split())
-    if delimiter not in header and words > 1 and words == len(record.split()):
+    numbers = any(is_number(word) for word in record.split())
+    if delimiter not in header and words > 1 and words == len(record.split()) and numbers:
         return "it seems to be separated by spaces; save it with commas"
     return None

@@ -143,6 +143,7 @@ def read_table(
 def _read_parquet(path: str) -> Table:
     import polars
 
+    no_cells = (polars.Binary, polars.Object, polars.Duration)
     try:
         with open_binary(path) as file:
             frame = polars.read_parquet(file)
@@ -156,7 +157,7 @@ def _read_parquet(path: str) -> Table:
             cells = frame.to_series(place)
             if cells.dtype.is_numeric():
                 matrix[:, place] = cells.cast(polars.Float64).to_numpy()
-            elif cells.dtype.is_nested() or cells.dtype in (polars.Binary, polars.Object):
+            elif cells.dtype.is_nested() or cells.dtype in no_cells:
                 message = f"column {shown(name)} holds {cells.dtype}; leave it out of the file."
                 raise FileError(f"{path}: {message}")
             else:
