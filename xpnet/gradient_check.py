@@ -99,9 +99,8 @@ def check_network(
 def host_copy(net: MLP, dtype: str = "float64") -> MLP:
     """Return a copy of a network on the host in another dtype."""
     twin = deepcopy(net)
-    twin.device, twin.dtype = CPU, dtype
-    twin.weights = [np.array(net.device.get(each), dtype) for each in net.weights]
-    twin.biases = [np.array(net.device.get(each), dtype) for each in net.biases]
+    flat = np.array(net.device.get(net.flat), dtype)
+    twin.__setstate__({"device": CPU, "dtype": dtype, "flat": flat})
     return twin
 
 
@@ -250,15 +249,19 @@ def _directions(
 
 def _slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[float, float] | None:
     """Return the slope along a direction and its uncertainty; None at a kink or no number."""
-    middle, gaps = loss(values), []
+    middle, gaps, centred, noise = loss(values), [], [], 0.0
     for step in STEPS:
         up, down = loss(values + step * direction), loss(values - step * direction)
         right, left = (up - middle) / step, (middle - down) / step
         noise = 8.0 * np.finfo(float).eps * max(abs(up), abs(middle), abs(down)) / step
+        centred.append((right + left) / 2.0)
         gaps.append(abs(right - left))
         if not np.isfinite(gaps[-1]):
             return None
-        if gaps[-1] <= 1e-3 * max(abs(right), abs(left)) + 4.0 * noise:
-            return (right + left) / 2.0, noise
-    # A smooth but strongly curved loss: the gap shrinks with the step. A kink keeps it.
-    return ((right + left) / 2.0, noise) if gaps[1] < 0.3 * gaps[0] else None
+        if gaps[0] <= 1e-5 * max(abs(right), abs(left)) + 4.0 * noise:
+            return centred[0], noise
+    # Curved: the gap between the slopes to the right and left shrinks with the step. A kink keeps
+    # it. Where the loss is strongly curved, the two centred slopes differ by their own error.
+    if gaps[1] > 0.3 * gaps[0] + 4.0 * noise:
+        return None
+    return centred[0], noise + 2.0 * abs(centred[1] - centred[0])

@@ -1,0 +1,373 @@
+"""The doctor: watches a training, hand-written or xpnet's, and says why it does not learn.
+
+In a hand-written loop, once per step and before the update::
+
+    doctor = xpnet.Doctor()
+    for step in range(steps):
+        ...
+        doctor.watch(loss=loss, parameters={"W1": W1, "b1": b1}, gradients={"W1": dW1, "b1": db1},
+                     activations=[a1], predictions=outputs, targets=y, inputs=x, learning_rate=0.1)
+        W1 -= ...
+    print(doctor.report())
+
+For an xpnet network: ``xpnet.fit(net, x, y, callbacks=[doctor])``, or `diagnose`, which also checks
+data and gradient before it trains, and tries a small batch where the training failed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.doctor_rules import examine
+from xpnet.errors import DivergenceError, InputError
+from xpnet.findings import Finding, Report
+from xpnet.gradient_check import (
+    GradientReport,
+    away_from_saturation,
+    check_gradients,
+    parameter_names,
+)
+from xpnet.network import MLP
+from xpnet.observations import ROWS, Run, Snapshot, as_host, columns, is_bias, relative_change
+
+if TYPE_CHECKING:
+    from xpnet.losses import Loss
+    from xpnet.optimizers import Optimizer
+    from xpnet.training import Training
+
+START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
+ENOUGH_ROWS = 64  # a batch of so many rows is looked at alone, smaller ones are put together
+ROW_NAMES = ("inputs", "targets", "predictions")
+
+
+class Doctor:
+    """Collects small host copies of a run, seldom; `report` applies the rules to them.
+
+    Parameters
+    ----------
+    hidden : sequence of str, optional
+        Names of the hidden activations of hand-written code; guessed from their values otherwise.
+    output : str, optional
+        Name of the output activation; guessed likewise.
+    """
+
+    def __init__(self, *, hidden: Sequence[str] = (), output: str = "") -> None:
+        self._run = Run(hidden=hidden, output=output)
+        self._checked: list[Finding] = []
+        self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
+        self._latest: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
+        self._columns = False
+        self._sample: tuple[Any, Any] | None = None
+
+    def watch(
+        self,
+        *,
+        loss: Any = None,
+        parameters: Mapping[str, Any] | None = None,
+        gradients: Mapping[str, Any] | None = None,
+        activations: Sequence[Any] = (),
+        predictions: Any = None,
+        targets: Any = None,
+        inputs: Any = None,
+        learning_rate: float | None = None,
+        validation_loss: Any = None,
+    ) -> None:
+        """Look at one step; give any subset, of arrays of any Array API library.
+
+        Parameters
+        ----------
+        loss, validation_loss : float
+        parameters, gradients : dict of str to array
+            Under the same names, from the first layer to the last, before the update.
+        activations : sequence of array, (batch, units)
+            Of the hidden layers. Samples may also be columns throughout.
+        predictions, targets : array, (batch, outputs) or (batch,)
+        inputs : array, (batch, inputs)
+            As the network gets them, that is after any scaling.
+        learning_rate : float
+        """
+        run = self._run
+        for value, curve in ((loss, run.losses), (validation_loss, run.validation_losses)):
+            if value is not None:
+                curve.append(float(as_host(value).mean()))
+        run.learning_rate = learning_rate if learning_rate is not None else run.learning_rate
+        self._latest = {
+            "inputs": inputs, "targets": targets, "predictions": predictions,
+            "activations": activations, "parameters": parameters or {},
+            "gradients": gradients or {},
+        }  # fmt: skip
+        if run.steps == 0:
+            self._columns = _samples_are_columns(inputs, parameters or {})
+            if predictions is not None and targets is not None:
+                run.shapes = {"targets": _shape(targets), "predictions": _shape(predictions)}
+            run.first = self._snapshot(parameters=True)
+        self._watch_parameters(parameters or {})
+        self._watch_rows()
+        run.steps += 1
+
+    def watch_prediction(self, inputs: Any) -> None:
+        """Look at the inputs, (rows, inputs), that the finished model is given in use."""
+        x = columns(as_host(inputs.T if self._columns else inputs, ROWS))
+        self._run.served = Snapshot(inputs=x)
+
+    def check_gradients(
+        self,
+        loss: Callable[[Any], Any],
+        gradients: Callable[[Any], Any],
+        parameters: Mapping[str, Any],
+        **options: Any,
+    ) -> GradientReport:
+        """Check hand-written gradients, see `check_gradients`; the findings join the report.
+
+        The check is done at small random parameters of the same shapes: where units are saturated
+        slopes are 0 and hide mistakes.
+        """
+        fresh = away_from_saturation(parameters)
+        report = check_gradients(loss, gradients, fresh, **options)
+        self._checked = list(report.findings)
+        return report
+
+    def report(self) -> Report:
+        """Apply the rules to all that was seen."""
+        run = replace(self._run, found=set())
+        if self._latest:
+            end = self._snapshot(parameters=True)
+            rows = {name: _joined(pieces) for name, pieces in self._pieces.items()}
+            run.data, first, last = rows["data"], rows["first"], rows["last"] or end
+            run.first = replace(
+                first, parameters=run.first.parameters, gradients=run.first.gradients
+            )
+            run.last = replace(last, parameters=end.parameters, gradients=end.gradients)
+            x, z = run.first.inputs, end.inputs
+            run.same_rows = x is not None and z is not None and np.array_equal(x[: len(z)], z)
+        facts = {"steps": run.steps, "skill": run.last.skill, "learning_rate": run.learning_rate}
+        facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]} if run.losses else {}
+        return Report(examine(run, tuple(self._checked)), facts)
+
+    def _watch_parameters(self, parameters: Mapping[str, Any]) -> None:
+        run, known = self._run, self._run.first.parameters
+        for name, array in parameters.items():
+            if name in known and _shape(array) != known[name].shape:
+                run.reshaped.setdefault(name, (known[name].shape, _shape(array)))
+        if self._before:
+            run.movement.append(relative_change(self._before, _weights(parameters)))
+            self._before = {}
+        if _is_sampled(run.steps):
+            self._before = _weights(parameters)
+
+    def _watch_rows(self) -> None:
+        """Keep rows of the first and the latest steps: as many as the rules need, and no more."""
+        first, data, last = self._pieces.values()
+        rows = _row_count(self._latest, self._columns)
+        wanted = [(first, START_ROWS), (data, ROWS if self._run.steps < ROWS else 0)]
+        kept = [pieces for pieces, limit in wanted if sum(map(len, pieces)) < limit]
+        if rows >= ENOUGH_ROWS:
+            last.clear()  # the latest batch is enough; `report` copies it
+        else:
+            kept.append(last)
+        if kept:
+            snapshot = self._snapshot()
+            for pieces in kept:
+                pieces.append(snapshot)
+        while sum(map(len, last[1:])) >= ENOUGH_ROWS:
+            del last[0]
+
+    def _snapshot(self, *, parameters: bool = False) -> Snapshot:
+        """Copy what was last shown, at most ROWS rows, evenly spaced."""
+        seen = self._latest
+
+        def rows(array: Any) -> Any:
+            array = array.T if self._columns and len(_shape(array)) == 2 else array
+            return columns(as_host(array, ROWS))
+
+        inputs, targets, predictions = (
+            None if seen[name] is None else rows(seen[name]) for name in ROW_NAMES
+        )
+        hidden = [a for a in seen["activations"] if a is not seen["predictions"]]
+        activations = tuple(rows(a) for a in hidden if a is not seen["inputs"])
+        found, slopes = (
+            {name: as_host(each) for name, each in seen[kind].items()} if parameters else {}
+            for kind in ("parameters", "gradients")
+        )
+        return Snapshot(inputs, targets, predictions, activations, found, slopes)
+
+    # The callback of `fit`: few looks, so that it costs little.
+
+    def on_train_start(self, training: "Training") -> None:
+        """Look at the network and at a sample of the data before the first step."""
+        net, run, rows = training.net, self._run, slice(None, None, -(-training.rows // ROWS))
+        x: Any = training.data.x
+        if not hasattr(x, "dtype"):  # rows from a file
+            numbers = np.arange(training.rows)[rows]
+            x, rows_of_x = net.device.put(x.take(numbers), net.dtype), slice(None)
+        else:
+            rows_of_x = rows
+        self._sample = (x[rows_of_x, :], training.data.y[rows, :])
+        run.hidden, run.output = [each.name for each in net.hidden], net.output.name
+        run.learning_rate = training.learning_rate
+        run.first = self._look(training)
+        run.data, self._before = run.first, _weights(run.first.parameters)
+
+    def on_batch_end(self, training: "Training") -> None:
+        """Measure the length of a step, at a few steps."""
+        if self._before or _is_sampled(training.state.step):
+            self._watch_parameters(parameter_names(training.net))
+
+    def on_train_end(self, training: "Training") -> None:
+        """Look again, and take the curves."""
+        run, history = self._run, training.state.history
+        run.last, run.steps = self._look(training), training.state.step
+        start = [] if training.state.first_loss is None else [float(training.state.first_loss)]
+        run.losses = [*start, *history.loss]
+        run.validation_losses = list(history.validation_loss)
+
+    def _look(self, training: "Training") -> Snapshot:
+        net, options = training.net, training.options
+        assert self._sample is not None
+        x, y = self._sample
+        with np.errstate(all="ignore"):
+            _, found = net.gradients(x, y, loss=options.loss, l1=options.l1, l2=options.l2)
+            trace = net.forward(x)
+            outputs = net.output.forward(net.device.xp, trace.pre_activations[-1])
+        parameters = parameter_names(net)
+        gradients = zip(parameters, (*found.weights, *found.biases), strict=True)
+        return Snapshot(
+            as_host(x), as_host(y), as_host(outputs), tuple(map(as_host, trace.activations)),
+            {name: as_host(each) for name, each in parameters.items()},
+            {name: as_host(each) for name, each in gradients},
+        )  # fmt: skip
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    return tuple(getattr(array, "shape", ()))
+
+
+def _samples_are_columns(inputs: Any, parameters: Mapping[str, Any]) -> bool:
+    """Tell from the first weights whether x is (inputs, batch)."""
+    weights = next((p for n, p in parameters.items() if not is_bias(n, p)), None)
+    if weights is None or len(_shape(inputs)) != 2 or len(_shape(weights)) != 2:
+        return False
+    return inputs.shape[1] not in weights.shape and inputs.shape[0] in weights.shape
+
+
+def _row_count(seen: Mapping[str, Any], sideways: bool) -> int:
+    shapes = [_shape(seen[name]) for name in ROW_NAMES if _shape(seen[name])]
+    return min((shape[-1] if sideways else shape[0] for shape in shapes), default=0)
+
+
+def _weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: as_host(each) for name, each in parameters.items() if not is_bias(name, each)}
+
+
+def _is_sampled(step: int) -> bool:
+    """Choose steps 0, 1, 2, 4, 8, ...: seldom, and at every stage of a run."""
+    return step & (step - 1) == 0
+
+
+def _joined(pieces: Sequence[Snapshot]) -> Snapshot:
+    """Put the rows of several steps together."""
+
+    def stack(arrays: Sequence[Any]) -> Any:
+        usable = arrays and all(a is not None and a.shape[1] == arrays[0].shape[1] for a in arrays)
+        return np.concatenate(arrays) if usable else None
+
+    named = {name: stack([getattr(each, name) for each in pieces]) for name in ROW_NAMES}
+    hidden = zip(*(each.activations for each in pieces), strict=False)
+    return Snapshot(**named, activations=tuple(map(stack, hidden)))
+
+
+def diagnose(
+    net: MLP,
+    x: Any,
+    y: Any,
+    *,
+    loss: "str | Loss" = "auto",
+    optimizer: "Optimizer | None" = None,
+    epochs: int = 20,
+    batch_size: int = 32,
+    validation: Any = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    x_new: Any = None,
+    rows: int = 2000,
+    **options: Any,
+) -> Report:
+    """Check data and gradient, train a copy for a while, and say what is wrong and what helps.
+
+    Parameters
+    ----------
+    net : MLP
+        With its initial weights; left as it is.
+    x, y : array_like
+        As for `fit`, except that values `fit` refuses become findings.
+    x_new : array_like, (rows, inputs), optional
+        Inputs as they come at prediction, to compare with those of training.
+    rows : int
+        At most so many are trained on, evenly spaced.
+    loss, optimizer, epochs, batch_size, validation, l1, l2, **options
+        As for `fit`.
+
+    Returns
+    -------
+    Report
+        Its findings' `repair` are settings to change, such as ``{"learning_rate": 0.1}``.
+    """
+    from xpnet.fitting import fit
+
+    x, y = as_host(x, rows), as_host(y, rows)
+    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name)
+    run = doctor._run
+    settings: dict[str, Any] = {"loss": loss, "batch_size": batch_size, "l1": l1, "l2": l2}
+    refused = _refused(net, x, y, run, settings)
+    if refused:
+        return Report(refused)
+    twin = deepcopy(net)
+    fresh = list(away_from_saturation(parameter_names(net)).values())
+    twin.set_parameters(fresh[: len(net.weights)], fresh[len(net.weights) :])
+    doctor._checked = list(check_gradients(twin, x, y, loss=loss, l1=l1, l2=l2, samples=4).findings)
+    twin = deepcopy(net)
+    try:
+        fit(twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
+            callbacks=[doctor], progress=False, **options)  # fmt: skip
+    except DivergenceError:
+        run.diverged = True
+    if x_new is not None:
+        doctor.watch_prediction(x_new)
+    if run.failing:
+        run.one_batch_skill = _one_batch(net, x, y, settings)
+    return doctor.report()
+
+
+def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tuple[Finding, ...]:
+    """Return findings for data that `fit` would refuse; none where it would not."""
+    try:
+        net.loss(x, y, loss=settings["loss"])
+    except InputError as error:
+        run.first = run.data = Snapshot(columns(x), columns(y), np.zeros((len(x), net.sizes[-1])))
+        run.shapes = {"targets": y.shape, "predictions": (len(x), net.sizes[-1])}
+        refused = {"non-finite", "target-shape", "target-range"}
+        found = tuple(each for each in examine(run) if each.code in refused)
+        return found or (
+            Finding("target-shape", "error", "data", str(error), "These arrays do not fit this "
+                    "network, or its output not this loss.", "see the evidence"),
+        )  # fmt: skip
+    return ()
+
+
+def _one_batch(net: MLP, x: Any, y: Any, settings: dict[str, Any]) -> float:
+    """Return the skill on 16 rows after training a copy on them alone, with Adam."""
+    from xpnet.fitting import fit
+    from xpnet.optimizers import Adam
+
+    twin, doctor, step = deepcopy(net), Doctor(), max(1, len(x) // 16)
+    x, y = x[::step][:16], y[::step][:16]
+    try:
+        fit(twin, x, y, **settings, optimizer=Adam(0.01), epochs=300, callbacks=[doctor],
+            progress=False)  # fmt: skip
+    except DivergenceError:
+        return float("nan")
+    return doctor._run.last.skill

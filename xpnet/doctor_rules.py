@@ -1,0 +1,263 @@
+"""The doctor's rules: for each sign its limit, its text, its remedy and its source.
+
+To add one: write ``def my_sign(run, limit)`` in `signs_of_data` or `signs_of_training`, and a
+`Rule` here. The order is causes before symptoms. Limits were chosen by measuring healthy and broken
+runs (`benchmarks/doctor.py`); where one differs from its source, the source's value raised false
+alarms or came too late.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xpnet import signs_of_data as data
+from xpnet import signs_of_training as training
+from xpnet.findings import Finding
+from xpnet.observations import Run
+from xpnet.signs_of_data import Sign
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: `look` gives a sign when `limit` is passed; the rest is the finding's text.
+
+    Attributes
+    ----------
+    severity : str
+        ``""``: an error if nothing was learnt, a warning if something was.
+    """
+
+    code: str
+    look: Callable[[Run, float], Sign | None]
+    limit: float
+    severity: str
+    explanation: str
+    remedy: str
+    source: str
+
+    def apply(self, run: Run) -> Finding | None:
+        """Return the finding for a run, if there is one."""
+        sign = self.look(run, self.limit)
+        if sign is None:
+            return None
+        severity = sign.severity or self.severity or run.severity
+        return Finding(
+            self.code, severity, sign.where, sign.evidence, self.explanation, self.remedy,
+            self.source, sign.repair,
+        )  # fmt: skip
+
+
+RECIPE = "Karpathy, A recipe for training neural networks, 2019"
+CHECKER = "Ben Braiek and Khomh, TheDeepChecker, arXiv 2204.00694"
+DIAGNOSIS = "Wardat et al., DeepDiagnosis, arXiv 2112.04036"
+GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep networks, 2010"
+STANDARDISE = "mean, std = x_train.mean(axis=0), x_train.std(axis=0); x = (x - mean) / std"
+RULES = (
+    Rule(
+        "non-finite", data.not_finite, 0, "error",
+        "One NaN or infinity spreads through every sum it enters. After one step all weights are "
+        "NaN.",
+        "keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0), no 0 / 0",
+        DIAGNOSIS,
+    ),
+    Rule(
+        "loss-broadcast", data.loss_broadcast, 0, "error",
+        "Targets (m,) met outputs (m, 1), and NumPy paired every output with every target. Each "
+        "output is pulled towards all targets at once, so their mean is the best it can give.",
+        "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
+        "NumPy manual, Broadcasting",
+    ),
+    Rule(
+        "target-shape", data.target_shape, 0, "",
+        "Shapes (m,) and (m, 1) do not raise an error together: NumPy makes (m, m) of them. The "
+        "loss then compares every output with every target.",
+        "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
+        "NumPy manual, Broadcasting",
+    ),
+    Rule(
+        "parameter-shape-changed", training.shape_changed, 0, "error",
+        "The update has broadcast a parameter to a new shape, so its gradient was not summed over "
+        "the batch. A bias of one's own for each sample stores that sample's label.",
+        "gradient_of_bias = delta.sum(axis=0)   # and update in place: bias -= learning_rate * ...",
+        "CS231n notes, Backpropagation, gradients for vectorized operations",
+    ),
+    Rule(
+        "prediction-drift", data.prediction_drift, 4.0, "error",
+        "The network now gets inputs on another scale than it was trained on. Its units saturate, "
+        "and every sample gets nearly the same output.",
+        "use the mean and std of the training set at prediction too: " + STANDARDISE,
+        "deepchecks, Feature Drift",
+    ),
+    Rule(
+        "target-range", data.target_range, 1e-6, "error",
+        "The output activation cannot reach these targets, whatever the weights. Training pushes "
+        "it to its end, where its slope is 0.",
+        "code classes as 0 and 1 for a sigmoid output, or take output='identity' for numbers",
+        CHECKER,
+    ),
+    Rule(
+        "constant-feature", data.constant_feature, 1e-9, "note",
+        "A feature with one value carries no information. Divided by its deviation it is NaN.",
+        "x = x[:, x.std(axis=0) > 0]",
+        "scikit-learn, VarianceThreshold",
+    ),
+    Rule(
+        "unscaled-inputs", data.unscaled_inputs, 5.0, "",
+        "Large inputs saturate the first layer's units, and one learning rate cannot suit features "
+        "of different size. Tiny ones hardly move the output at all.",
+        STANDARDISE,
+        "LeCun et al., Efficient BackProp, 1998, section 4.3",
+    ),
+    Rule(
+        "class-imbalance", data.class_imbalance, 10.0, "",
+        "One class has most of the rows, so always naming it is nearly right. The rare class "
+        "hardly counts in the loss.",
+        "class_weight='balanced'",
+        "Amazon SageMaker Debugger, ClassImbalance (10)",
+    ),
+    Rule(
+        "shuffled-targets", data.shuffled_targets, 3.0, "",
+        "Nothing in the inputs foretells the targets, so only learning by heart can lower the "
+        "loss. Rows of x and y may have been shuffled or sorted apart.",
+        "order = generator.permutation(len(x)); x, y = x[order], y[order]   # one order for both",
+        RECIPE,
+    ),
+    Rule(
+        "symmetric-units", training.symmetric_units, 1e-12, "error",
+        "Units that start alike get the same gradient and stay alike for ever. The whole layer is "
+        "worth one unit.",
+        "weights = generator.standard_normal((fan_in, fan_out)) / sqrt(fan_in)",
+        "Goodfellow et al., Deep Learning, 8.4",
+    ),
+    Rule(
+        "all-positive-weights", training.all_positive, 9, "",
+        "With weights of one sign all units of a layer rise together, and the sums of the next one "
+        "saturate its units. Weights have to be drawn symmetrically about 0.",
+        "limit = sqrt(6 / (fan_in + fan_out)); weights = generator.uniform(-limit, limit, shape)",
+        GLOROT,
+    ),
+    Rule(
+        "wrong-init-scale", training.init_scale, 8.0, "",
+        "Each layer multiplies the size of its input by about rms(weights) x sqrt(fan_in). Far "
+        "above 1 saturates or explodes through the layers, far below 1 lets the signal die.",
+        "weights = generator.standard_normal((fan_in, fan_out)) * sqrt(2 / (fan_in + fan_out))",
+        GLOROT,
+    ),
+    Rule(
+        "initial-loss", data.unscaled_targets, 3.0, "",
+        "Before any training the loss should be that of a guess: log(K) for K classes, about the "
+        "variance of a number. Far more means weights that are too large, or targets to be scaled.",
+        "for numbers: y = (y - y.mean()) / y.std(); for classes: smaller initial weights",
+        RECIPE,
+    ),
+    Rule(
+        "regularisation-dominates", training.regularisation, 0.2, "",
+        "The penalty pulls the weights to 0 harder than the data pull them anywhere. What is left "
+        "is the bias, a constant prediction.",
+        "l2 = l2 / 100   # and mind whether it is divided by the number of samples",
+        CHECKER,
+    ),
+    Rule(
+        "dead-units", training.dead_units, 0.6, "",
+        "A ReLU that gives 0 for every sample has gradient 0 and never comes back. The layer has "
+        "fewer units than it seems.",
+        "start biases at 0, lower the learning rate, or take hidden='leaky_relu'",
+        DIAGNOSIS,
+    ),
+    Rule(
+        "saturated-units", training.saturated_units, 0.5, "",
+        "At its end a sigmoid's or tanh's slope is almost 0, so no gradient passes. Such a unit "
+        "tells no sample from another.",
+        "smaller weights, symmetric about 0, and standardised inputs: init='auto'",
+        GLOROT,
+    ),
+    Rule(
+        "learning-rate-too-large", training.rate_too_large, 0.3, "",
+        "Each step jumps over the valley it should descend into. The loss swings or climbs.",
+        "divide the learning rate by 10 until the loss falls steadily",
+        "CS231n notes, Babysitting the learning process",
+    ),
+    Rule(
+        "learning-rate-too-small", training.rate_too_small, 0.02, "",
+        "The steps are so short that the weights stay where they began. A falling loss then comes "
+        "from elsewhere, such as the biases.",
+        "multiply the learning rate by 10 until the loss falls quickly, or train longer",
+        "CS231n notes, Ratio of weights:updates",
+    ),
+    Rule(
+        "vanishing-gradient", training.vanishing_gradient, 1e-3, "",
+        "Every saturated or small layer shrinks the gradient on its way back. The first layers "
+        "learn nothing while the last ones fit noise.",
+        "hidden='relu' with init='auto', or fewer layers",
+        "Zhang et al., AUTOTRAINER, ICSE 2021 (ratio of first to last layer 1e-3)",
+    ),
+    Rule(
+        "exploding-gradient", training.exploding_gradient, 100.0, "",
+        "The gradient is far larger than the weights it changes. One step throws them away.",
+        "init='auto', scaled inputs and targets, or clip_norm=1.0",
+        "Pascanu et al., arXiv 1211.5063",
+    ),
+    Rule(
+        "non-finite", training.no_number, 0, "error",
+        "Something computed is no number any more. The steps were too long, or a formula is not "
+        "defined here, such as log(0) or 0 / 0.",
+        "lower the learning rate; compute cross-entropy from the pre-activations",
+        DIAGNOSIS,
+    ),
+    Rule(
+        "diverged", training.diverged, 100.0, "error",
+        "The loss has run away. All later steps start from useless weights.",
+        "lower the learning rate, scale inputs and targets, check the sign of the gradient",
+        CHECKER,
+    ),
+    Rule(
+        "loss-rising", training.loss_rising, 1.1, "error",
+        "Training makes it worse. Either the gradient's sign is wrong or the steps are too long.",
+        "run xpnet.check_gradients, then lower the learning rate",
+        CHECKER,
+    ),
+    Rule(
+        "loss-not-decreasing", training.loss_not_decreasing, 0.97, "error",
+        "The loss stays where it was. Something stops the gradient or makes it point elsewhere.",
+        "run xpnet.check_gradients, then try to learn one small batch by heart",
+        "Amazon SageMaker Debugger, LossNotDecreasing",
+    ),
+    Rule(
+        "cannot-overfit-one-batch", training.one_batch, 0.5, "error",
+        "A network with enough units learns a few rows by heart. If it cannot, the code or the "
+        "settings are wrong, and not the amount of data.",
+        "run xpnet.check_gradients; more units; another learning rate",
+        RECIPE,
+    ),
+    Rule(
+        "no-better-than-constant", training.no_better, 0.05, "error",
+        "The predictions are no better than always giving the mean or the commonest class. The "
+        "loss may have fallen all the same: to that of the constant.",
+        "see the findings above; if there are none, train longer or scale the inputs",
+        RECIPE + " (input-independent baseline)",
+    ),
+    Rule(
+        "constant-output", training.constant_output, 0.05, "error",
+        "Every sample gets nearly the same prediction. The inputs do not reach the output.",
+        "see the findings above; else scale the inputs and draw the weights anew",
+        "scikit-learn issue 31235",
+    ),
+    Rule(
+        "overfitting", training.overfitting, 1.25, "warning",
+        "The network goes on learning the training rows by heart and gets worse on others. The "
+        "best weights were some epochs ago.",
+        "early_stopping=True, or l2, dropout, fewer units, more rows",
+        "Prechelt, Early stopping - but when?, 1998",
+    ),
+)  # fmt: skip
+
+
+def examine(run: Run, given: tuple[Finding, ...] = ()) -> tuple[Finding, ...]:
+    """Apply all rules to a run, after the findings there are; each rule sees the codes so far."""
+    run.found |= {finding.code for finding in given}
+    findings = list(given)
+    for rule in RULES:
+        finding = rule.apply(run)
+        if finding is not None:
+            findings.append(finding)
+            run.found.add(finding.code)
+    return tuple(findings)

@@ -1,0 +1,184 @@
+"""What the doctor has seen of a run: small host copies, and the few numbers all rules share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from xpnet.device import device_of
+
+ROWS = 400  # rows kept of anything; enough for every rule's threshold
+
+
+def as_host(array: Any, rows: int | None = None) -> Any:
+    """Return a float64 copy on the host of an array of any library, of at most `rows` rows."""
+    if not isinstance(array, (list, tuple, int, float)):
+        array = device_of(array).get(array)
+    array = np.asarray(array)
+    if rows is not None and array.ndim and len(array) > rows:
+        array = array[:: -(-len(array) // rows)]
+    return np.array(array, dtype=np.float64)
+
+
+def columns(array: Any) -> Any:
+    """Return (rows,) as (rows, 1)."""
+    return array[:, None] if array.ndim == 1 else array
+
+
+def skill(predictions: Any, targets: Any) -> float:
+    """1 - squared error / that of the best constant: 1 is perfect, 0 is no better than the mean."""
+    with np.errstate(all="ignore"):
+        spread = np.sum((targets - targets.mean(axis=0)) ** 2)
+        error = np.sum((targets - predictions) ** 2)
+    return float(1.0 - error / spread) if spread > 0 and np.isfinite(error) else float("nan")
+
+
+def is_bias(name: str, array: Any) -> bool:
+    """Tell a bias by its shape or name."""
+    return array.ndim < 2 or name.lower().lstrip("_").startswith("b")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at a run. Arrays are host float64, rows first; None or empty where not shown.
+
+    Attributes
+    ----------
+    inputs, targets, predictions : ndarray, (rows, n), or None
+    activations : tuple of ndarray, (rows, units)
+        Of the hidden layers.
+    parameters, gradients : dict of str to ndarray
+    """
+
+    inputs: Any = None
+    targets: Any = None
+    predictions: Any = None
+    activations: tuple[Any, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    gradients: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        shown = [a for a in (self.inputs, self.targets, self.predictions) if a is not None]
+        return min(map(len, shown), default=0)
+
+    @cached_property
+    def weights(self) -> dict[str, Any]:
+        """The weight matrices in order, turned to (fan_in, fan_out) where the code's are not."""
+        found = {n: p for n, p in self.parameters.items() if not is_bias(n, p) and p.ndim == 2}
+        matrices = list(found.values())
+        inputs = None if self.inputs is None else self.inputs.shape[1]
+        chained = all(a.shape[1] == b.shape[0] for a, b in pairwise(matrices))
+        fits = inputs is None or not matrices or matrices[0].shape[0] == inputs
+        return found if chained and fits else {name: each.T for name, each in found.items()}
+
+    @cached_property
+    def goals(self) -> Any:
+        """The targets in the shape of the predictions: class numbers become one-hot rows."""
+        if self.targets is None or self.predictions is None:
+            return None
+        targets, outputs = columns(self.targets), self.predictions.shape[1]
+        whole = np.all(np.isfinite(targets)) and np.all(targets == np.round(targets))
+        if targets.shape[1] == 1 < outputs and whole and targets.max() < outputs:
+            return np.eye(outputs)[targets[:, 0].astype(int)]
+        return targets if targets.shape == self.predictions.shape else None
+
+    @cached_property
+    def classes(self) -> Any:
+        """Class number of each row, or None where the targets are not classes."""
+        goals = self.goals if self.goals is not None else self.targets
+        if goals is None or not np.all((goals == 0) | (goals == 1)):
+            return None
+        goals = columns(goals)
+        if goals.shape[1] == 1:
+            return goals[:, 0].astype(int)
+        return goals.argmax(axis=1) if np.all(goals.sum(axis=1) == 1) else None
+
+    @cached_property
+    def skill(self) -> float:
+        """See `skill`; NaN where it cannot be told."""
+        return float("nan") if self.goals is None else skill(self.predictions, self.goals)
+
+
+@dataclass
+class Run:
+    """All that was seen of one training.
+
+    Attributes
+    ----------
+    first, last : Snapshot
+        Before training (or at its first steps), and at the end.
+    data : Snapshot
+        Inputs and targets of more rows than `first` may have.
+    losses, validation_losses : list of float
+        In order, one per step or per epoch.
+    movement : list of float
+        Relative change of all weights in one step, at a few steps.
+    steps : int
+    shapes : dict
+        ``{"targets": ..., "predictions": ...}`` as the caller's code had them.
+    reshaped : dict
+        Parameters whose shape changed: name to (before, after).
+    served : Snapshot or None
+        Inputs and predictions of the model in use, after training.
+    one_batch_skill : float
+        After training on one small batch alone; NaN if not tried.
+    same_rows : bool
+        Whether the last step saw the same rows as the first.
+    found : set of str
+        Codes of the findings so far.
+    """
+
+    first: Snapshot = field(default_factory=Snapshot)
+    last: Snapshot = field(default_factory=Snapshot)
+    data: Snapshot = field(default_factory=Snapshot)
+    losses: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
+    movement: list[float] = field(default_factory=list)
+    steps: int = 0
+    learning_rate: float | None = None
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    hidden: Sequence[str] = ()
+    output: str = ""
+    served: Snapshot | None = None
+    diverged: bool = False
+    one_batch_skill: float = float("nan")
+    same_rows: bool = False
+    found: set[str] = field(default_factory=set)
+
+    @property
+    def failing(self) -> bool:
+        """Whether training ran away, or its outcome is hardly better than a constant."""
+        predictions = self.last.predictions
+        lost = predictions is not None and not np.all(np.isfinite(predictions))
+        if self.losses:
+            start, end = self.loss_span()
+            lost = lost or not np.isfinite(end) or end > 3.0 * abs(start) > 0.0
+        return bool(self.diverged or lost or self.last.skill < 0.1)
+
+    @property
+    def severity(self) -> str:
+        """Error if nothing was learnt, else warning: for rules that can do harm or not."""
+        return "error" if self.failing else "warning"
+
+    def loss_span(self) -> tuple[float, float]:
+        """Return the mean loss over the first and the last twentieth of the run."""
+        size = max(1, len(self.losses) // 20)
+        return float(np.mean(self.losses[:size])), float(np.mean(self.losses[-size:]))
+
+    def travelled(self) -> float:
+        """Distance of all weights from their start, relative to their size at the start."""
+        return relative_change(self.first.weights, self.last.weights)
+
+
+def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+    """Return the Euclidean change of all arrays together over their size; NaN if not comparable."""
+    if not before or any(before[n].shape != np.shape(after.get(n)) for n in before):
+        return float("nan")
+    with np.errstate(all="ignore"):
+        moved = sum(float(np.sum((after[name] - before[name]) ** 2)) for name in before)
+        size = sum(float(np.sum(each**2)) for each in before.values())
+        return float(np.sqrt(moved / size)) if size > 0 else float("nan")

@@ -1,0 +1,255 @@
+"""Signs of trouble in the data, each read off what was seen of a run.
+
+A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.observations import Run, columns
+
+
+@dataclass(frozen=True)
+class Sign:
+    """What a rule saw: where, the numbers, and the settings that would mend it."""
+
+    where: str
+    evidence: str
+    repair: dict[str, Any] | None = None
+    severity: str = ""
+
+
+def not_finite(run: Run, limit: float) -> Sign | None:
+    """Find NaN or infinity in inputs, targets or initial parameters."""
+    shown = {"inputs": run.data.inputs, "targets": run.data.targets} | dict(run.first.parameters)
+    for name, array in shown.items():
+        bad = np.argwhere(~np.isfinite(array)) if array is not None else ()
+        if len(bad) > limit:
+            data = name in ("inputs", "targets")
+            repair = {"drop_non_finite": True} if data else {"init": "auto"}
+            return Sign(name, f"{len(bad)} values are NaN or infinite, the first in row "
+                        f"{bad[0][0]} of those looked at", repair)  # fmt: skip
+    return None
+
+
+def target_shape(run: Run, limit: float) -> Sign | None:
+    """Targets (m,) beside predictions (m, 1): harmless only if the loss shows it is."""
+    if run.shapes and not _loss_terms(run)[0]:
+        m = run.shapes["targets"][0]
+        if _pairs(run) and _loss_terms(run)[1] is None:
+            return Sign("targets", f"targets {run.shapes['targets']}, predictions "
+                        f"{run.shapes['predictions']}: their difference is ({m}, {m})",
+                        {"reshape_targets": True})  # fmt: skip
+    return None
+
+
+def loss_broadcast(run: Run, limit: float) -> Sign | None:
+    """See whether the loss reported is the one over all (m, m) pairs of output and target."""
+    proper, paired = _loss_terms(run)
+    if proper or paired is None or not _pairs(run):
+        return None
+    m = run.shapes["targets"][0]
+    evidence = f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} pairs, not {m}"
+    return Sign("loss", evidence, {"reshape_targets": True})
+
+
+def _pairs(run: Run) -> bool:
+    targets, outputs = run.shapes.get("targets"), run.shapes.get("predictions")
+    if not targets or not outputs or targets == outputs or targets[0] < 2:
+        return False
+    return {targets, outputs} in ({(targets[0],), (targets[0], 1)},) or (
+        sorted(map(len, (targets, outputs))) == [2, 2] and {targets, outputs} == {(1, targets[-1])}
+    )
+
+
+def _loss_terms(run: Run) -> tuple[bool, str | None]:
+    """Tell whether the first loss is a usual one of matched pairs, and else which of all pairs."""
+    p, t = run.first.predictions, run.first.targets
+    if p is None or t is None or not run.losses or p.size != t.size or not _pairs(run):
+        return False, None
+    p, t, value = p.ravel(), t.ravel(), run.losses[0]
+
+    def forms(p: Any, t: Any) -> dict[str, float]:
+        q = np.minimum(np.maximum(p, 1e-12), 1 - 1e-12)
+        terms = {
+            "squared error": (t - p) ** 2,
+            "cross-entropy": -(t * np.log(q) + (1 - t) * np.log(1 - q)),
+            "absolute error": np.abs(t - p),
+        }
+        kinds = {"the sum of ": np.sum, "the mean of ": np.mean}
+        kinds["the sum by samples of "] = lambda each: np.sum(each) / len(each)
+        found = {kind + n: float(f(each)) for n, each in terms.items() for kind, f in kinds.items()}
+        half = {"half " + name: each / 2 for name, each in found.items() if "squared" in name}
+        return found | half
+
+    def near(each: float) -> bool:
+        return abs(each - value) <= 1e-6 * abs(value)
+
+    if any(map(near, forms(p, t).values())):
+        return True, None
+    pairs = forms(p[:, None], t[None, :])
+    return False, next((name for name, each in pairs.items() if near(each)), None)
+
+
+def _at_an_end(p: Any) -> bool:
+    return bool(np.any(np.minimum(np.abs(p), np.abs(1.0 - np.abs(p))) < 0.02))
+
+
+def target_range(run: Run, limit: float) -> Sign | None:
+    """Targets that the output activation cannot reach."""
+    goals, predictions = run.first.goals, run.first.predictions
+    if goals is None:
+        return None
+    seen = [p for p in (predictions, run.last.predictions) if p is not None]
+    low, high = OUTPUT_RANGES.get(run.output, (-np.inf, np.inf))
+    if not run.output:
+        inside = all(np.all((p >= 0) & (p <= 1)) for p in seen)
+        tanh = all(np.all(np.abs(p) <= 1) for p in seen)
+        enough = any(p.size >= 10 and np.ptp(p) > 0.05 for p in seen) and any(map(_at_an_end, seen))
+        low, high = (0, 1) if inside and enough else (-1, 1) if tanh and enough else (low, high)
+    least, most = float(np.min(goals)), float(np.max(goals))
+    if least >= low - limit and most <= high + limit:
+        return None
+    return Sign("targets", f"targets from {least:g} to {most:g}, outputs only from {low:g} to "
+                f"{high:g}",
+                {"target_range": [low, high]})  # fmt: skip
+
+
+OUTPUT_RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "exp": (0, np.inf),
+}
+OUTPUT_RANGES |= {"softplus": (0.0, np.inf)}
+
+
+def prediction_drift(run: Run, limit: float) -> Sign | None:
+    """Compare inputs at prediction with those of training, in units of their deviation."""
+    if run.served is None or run.served.inputs is None or run.data.inputs is None:
+        return None
+    trained, used = run.data.inputs, run.served.inputs
+    if trained.shape[1] != used.shape[1]:
+        return None
+    deviation = np.maximum(trained.std(axis=0), 1e-3 * (np.abs(trained).max() + 1e-12))
+    shift = np.abs(used.mean(axis=0) - trained.mean(axis=0)) / deviation
+    worst = int(np.argmax(shift))
+    wider = float(np.median(used.std(axis=0) / deviation))
+    if shift[worst] <= limit and wider <= limit:
+        return None
+    return Sign("inputs at prediction",
+                f"feature {worst}: mean {used[:, worst].mean():.4g}, in training "
+                f"{trained[:, worst].mean():.4g} with standard deviation {deviation[worst]:.4g}",
+                {"scale_at_prediction": True})  # fmt: skip
+
+
+def unscaled_inputs(run: Run, limit: float) -> Sign | None:
+    """Find a feature whose root mean square is far from 1, or see that none comes near it."""
+    x = run.data.inputs
+    if x is None or not np.all(np.isfinite(x)):
+        return None
+    rms = np.sqrt(np.mean(x**2, axis=0))
+    worst = int(np.argmax(rms))
+    if 0.02 <= rms[worst] <= limit:
+        return None
+    kind = "largest" if rms[worst] > limit else "largest (all are tiny)"
+    return Sign(f"feature {worst}", f"{kind} root mean square {rms[worst]:.4g}, of the smallest "
+                f"feature {rms.min():.4g}; near 1 is right", {"standardize": True})  # fmt: skip
+
+
+def constant_feature(run: Run, limit: float) -> Sign | None:
+    """Features with one value only; all of them constant is an error."""
+    x = run.data.inputs
+    if x is None or len(x) < 20:
+        return None
+    flat = np.flatnonzero(np.ptp(x, axis=0) <= limit * np.abs(x).max(axis=0))
+    if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and not x[:, flat].any()):
+        return None
+    everything = len(flat) == x.shape[1]
+    named = ", ".join(map(str, flat[:5])) + (", ..." if len(flat) > 5 else "")
+    return Sign(f"features {named}", f"{len(flat)} of {x.shape[1]} features never change",
+                {"drop_features": flat.tolist()}, "error" if everything else "")  # fmt: skip
+
+
+def unscaled_targets(run: Run, limit: float) -> Sign | None:
+    """First error against that of the best constant: log(K) for classes, the variance else."""
+    first, goals = run.first, run.first.goals
+    if goals is None or len(goals) < 10 or not np.all(np.isfinite(first.predictions)):
+        return None
+    if first.classes is not None and np.all((first.predictions >= 0) & (first.predictions <= 1)):
+        k = max(2, goals.shape[1])
+        right = np.where(goals > 0.5, first.predictions, 1.0 - first.predictions)
+        chosen = right if goals.shape[1] == 1 else np.max(np.where(goals > 0.5, right, 0), axis=1)
+        entropy = float(np.mean(-np.log(np.maximum(chosen, 1e-12))))
+        known = run.found & {"wrong-init-scale", "unscaled-inputs"}
+        if entropy <= limit * np.log(k) or known:
+            return None
+        return Sign("loss", f"cross-entropy {entropy:.3g} at the start, chance is log({k}) = "
+                    f"{np.log(k):.3g}", {"init": "auto"})  # fmt: skip
+    spread, error = (
+        float(np.var(goals, axis=0).mean()),
+        float(np.mean((goals - first.predictions) ** 2)),
+    )
+    size = float(np.sqrt(np.mean(goals**2)))
+    if spread <= 0 or (error <= 3 * limit * spread and size <= 10 * limit):
+        return None
+    evidence = f"squared error {error:.3g} at the start, variance of the targets {spread:.3g}"
+    return Sign("targets", evidence, {"standardize_target": True})
+
+
+def class_imbalance(run: Run, limit: float) -> Sign | None:
+    """Compare the commonest class with the rarest; worse if one is never predicted."""
+    classes = run.data.classes
+    if classes is None or len(classes) < 50:
+        return None
+    counts = np.bincount(classes)
+    if np.sum(counts > 0) < 2 or counts.max() < limit * counts[counts > 0].min():
+        return None
+    predicted, truth, recall = run.last.predictions, run.last.classes, float("nan")
+    rarest = int(np.argmin(np.where(counts > 0, counts, len(classes))))
+    if truth is not None and np.all(np.isfinite(predicted)) and np.any(truth == rarest):
+        guess = predicted[:, 0] > 0.5 if predicted.shape[1] == 1 else predicted.argmax(axis=1)
+        recall = float(np.mean(guess[truth == rarest] == rarest))
+    evidence = f"{counts.max()} rows of the commonest class, {counts[rarest]} of the rarest"
+    found = "" if np.isnan(recall) else f", of which {recall:.0%} are recognised"
+    return Sign("targets", evidence + found, {"class_weight": "balanced"},
+                "" if recall < 0.7 else "note")  # fmt: skip
+
+
+def shuffled_targets(run: Run, limit: float) -> Sign | None:
+    """No relation between inputs and targets: neither neighbours nor a line predict them."""
+    x, y = run.data.inputs, run.data.goals
+    if x is None or y is None or len(x) != len(y) or run.found & {"non-finite", "class-imbalance"}:
+        return None
+    x, keep = np.unique(x, axis=0, return_index=True)
+    y = columns(y)[keep]
+    if len(x) < 50 or not np.all(np.isfinite(y)) or np.ptp(y) == 0:
+        return None
+    found = relation(x, y)
+    if found * np.sqrt(len(x)) > limit:
+        return None
+    return Sign("targets", f"correlation of {found:.2f} between targets and what the other "
+                f"{len(x) - 1} rows predict; chance reaches {limit / np.sqrt(len(x)):.2f}",
+                {"check_pairing": True})  # fmt: skip
+
+
+def relation(x: Any, y: Any) -> float:
+    """Correlation of left-out targets with 5 nearest neighbours' mean, or ridge regression's."""
+    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
+    centred = y - y.mean(axis=0)
+    squares = np.sum(x**2, axis=1)
+    distance = squares[:, None] - 2 * x @ x.T + squares[None, :]
+    np.fill_diagonal(distance, np.inf)
+    near = centred[np.argsort(distance, axis=1)[:, :5]].mean(axis=1)
+    gram = x @ x.T + np.eye(len(x))  # also works with more features than rows
+    inverse = np.linalg.inv(gram + 1.0)  # + 1: an intercept
+    line = centred - (inverse @ centred) / np.diag(inverse)[:, None]
+
+    def correlation(guess: Any) -> float:
+        guess = guess - guess.mean(axis=0)
+        size = np.linalg.norm(guess) * np.linalg.norm(centred)
+        return float(np.sum(guess * centred) / size) if size > 0 else 0.0
+
+    return max(correlation(near), correlation(line))
