@@ -29,9 +29,8 @@ def test_auto_keeps_signal_and_gradient_alive_through_depth(hidden, depth):
     assert report.warnings == ()
 
 
-def test_a_sigmoid_network_starts_as_the_tanh_network_that_it_equals(monkeypatch):
-    """With the equivalent gain of 4: sigmoid(z) = 1/2 + tanh(z/2) / 2, so all outputs agree."""
-    monkeypatch.setattr(initialisers, "SIGMOID_GAIN", 4.0)
+def test_a_sigmoid_network_starts_as_the_tanh_network_that_it_equals():
+    """Because sigmoid(z) = 1/2 + tanh(z/2) / 2, all outputs agree."""
     sizes, x = [5, 9, 1, 7, 3], np.random.default_rng(0).normal(size=(20, 5))
     networks = [
         xpnet.MLP(sizes, hidden=hidden, output="softmax", dtype="float64", seed=4)
@@ -106,7 +105,7 @@ def test_the_report_reads_as_a_table_and_as_plain_values():
         lines[1] == "measured on 512 rows of standard normal inputs, with a drawn output gradient"
     )
     assert len({len(line) for line in lines[4:8]}) == 1
-    assert f"glorot_uniform x {initialisers.SIGMOID_GAIN:g} (half of tanh's" in str(report)
+    assert f"layer 2: glorot_uniform x {initialisers.SIGMOID_GAIN:g} (at this gain" in str(report)
     assert max(map(len, lines)) <= 160
     plain = json.loads(json.dumps(report.to_dict()))
     assert plain["layers"][0]["fan_in"] == 30
@@ -188,3 +187,36 @@ def test_it_runs_on_every_backend(other_backend):
             name: pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
             for name, value in one.items()
         }
+
+
+@pytest.mark.parametrize(
+    ("output", "targets", "mean"),
+    [
+        ("identity", [[3.0, -1.0], [5.0, 2.0]], [4.0, 0.5]),
+        ("sigmoid", [[0.0, 1.0], [0.0, 0.0], [1.0, 1.0], [0.0, 1.0]], [0.25, 0.75]),
+        ("softmax", [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]], [0.25, 0.75]),
+        ("tanh", [[-0.5, 0.5], [0.0, 0.5]], [-0.25, 0.5]),
+        ("exp", [[2.0, 3.0], [4.0, 1.0]], [3.0, 2.0]),
+        ("softplus", [[2.0, 3.0], [4.0, 1.0]], [3.0, 2.0]),
+    ],
+)
+def test_outputs_can_start_at_the_mean_target(output, targets, mean, other_backend):
+    device = other_backend.device
+    for hidden in ("tanh", "sigmoid"):
+        net = xpnet.MLP([3, 4, 2], hidden=hidden, output=output, dtype="float64", device=device)
+        initialisers.start_at_prior(net, other_backend.array(np.asarray(targets)))
+        at_rest = other_backend.host(net.predict(other_backend.array(np.zeros((1, 3)))))
+        np.testing.assert_allclose(at_rest, [mean], rtol=1e-12)
+
+
+def test_a_class_that_never_occurs_starts_as_half_a_row_and_not_at_minus_infinity():
+    net = xpnet.MLP([3, 3], output="softmax", init="zeros", dtype="float64")
+    initialisers.start_at_prior(net, np.asarray([0, 0, 1, 1]))
+    np.testing.assert_allclose(np.exp(net.biases[-1]), [0.5, 0.5, 0.125])
+
+
+def test_an_output_of_the_callers_own_has_no_known_inverse():
+    mine = xpnet.Activation("mine", lambda xp, z: z, lambda xp, d_a, z, a: d_a)
+    net = xpnet.MLP([3, 1], output=mine)
+    with pytest.raises(xpnet.InputError, match="output 'mine' has no known inverse; set net"):
+        initialisers.start_at_prior(net, np.zeros(4))

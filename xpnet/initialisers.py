@@ -5,16 +5,17 @@ float64. All are symmetric about zero: weights of one sign saturate the next lay
 (`xpnet.explain_init` shows by how much). Biases start at zero, except behind sigmoid units under
 ``"auto"``.
 
-Sigmoid units under ``"auto"``. From sigmoid(z) = 1/2 + tanh(z/2)/2 it follows that a sigmoid
-network computes at the start just what a tanh network with Glorot's weights does if
+Between tanh layers ``"auto"`` takes Glorot's weights times 1.5, at which the gradient neither fades
+nor grows with depth. Sigmoid layers follow from that: since sigmoid(z) = 1/2 + tanh(z/2)/2, a
+sigmoid network starts by computing just what the tanh network of the same seed computes if
 
-    weights into sigmoid units are twice Glorot's        (the slope is half of tanh(z/2)'s in z),
-    weights out of sigmoid units are twice Glorot's      (the outputs span 1 and not 2),
+    weights into sigmoid units are twice tanh's          (the slope is half of tanh(z/2)'s in z),
+    weights out of sigmoid units are twice tanh's        (the outputs span 1 and not 2),
     biases behind sigmoid units are -1/2 sum of weights  (a unit at rest gives 1/2 and not 0),
 
-hence four times between two sigmoid layers: the "4 Glorot" of old advice, which without the biases
-still fades with depth, because the constant 1/2 fills the next layer's pre-activations with
-offsets that no row changes. A little more than four does better in depth, and was measured.
+hence six times Glorot's between two sigmoid layers. The old advice of four times, without the
+biases, fades with depth: the constant 1/2 fills the next layer's pre-activations with offsets that
+no row changes.
 """
 
 from collections.abc import Callable
@@ -22,16 +23,17 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xpnet.errors import InputError
-from xpnet.types import Array
+from xpnet.targets import as_targets
+from xpnet.types import Array, Namespace
 
 if TYPE_CHECKING:
     from xpnet.network import MLP
 
 Rule: TypeAlias = Callable[[Any, int, int], Any]
 
-# Times Glorot's weights, under "auto". Between sigmoid layers tanh's equivalent is 4, and 5 was the
-# best of 3, 4, 5, 6, 7 over depths 1 to 8: benchmarks/results/initialisers.md.
-SIGMOID_GAIN = 5.0
+# Times Glorot's weights, under "auto"; measured: benchmarks/results/initialisers.md.
+TANH_GAIN = 1.5  # between tanh layers
+SIGMOID_GAIN = 4.0 * TANH_GAIN  # between sigmoid layers
 INTO_SIGMOID = 2.0
 OUT_OF_SIGMOID = 2.0
 SIGMOID_AT_REST = 0.5
@@ -157,17 +159,19 @@ def rule_for(
 
 def _auto_rule(activation: str, output: bool, fed_by: str | None) -> tuple[str, Rule, str]:
     name, reason = AUTO_DEFAULT if output else AUTO.get(activation, AUTO_DEFAULT)
+    if output and fed_by == "selu":
+        name, reason = AUTO["selu"]
     rule, gain = INITIALISERS[name], 1.0
-    into_sigmoid = activation == "sigmoid" and not output
-    if into_sigmoid and fed_by == "sigmoid":
-        gain = SIGMOID_GAIN
-        reason = "half of tanh's slope and range: 4 times, 5 by measurement"
-    elif into_sigmoid:
-        gain, reason = INTO_SIGMOID, "half of tanh's slope: doubled"
+    between = None if output or activation != fed_by else activation
+    if between in ("tanh", "sigmoid"):
+        gain = TANH_GAIN if between == "tanh" else SIGMOID_GAIN
+        reason = "at this gain gradients neither fade nor grow with depth"
+    elif activation == "sigmoid" and not output:
+        gain, reason = INTO_SIGMOID, "as for tanh, doubled: half the slope"
     elif fed_by == "sigmoid":
-        gain, reason = OUT_OF_SIGMOID, f"{reason}; sigmoid units span half of tanh's range: doubled"
+        gain, reason = OUT_OF_SIGMOID, f"{reason}; doubled: sigmoid units span half of tanh's range"
     if fed_by == "sigmoid":
-        reason += "; biases cancel the mean of 1/2"
+        reason += "; biases cancel their mean of 1/2"
     if gain == 1.0:
         return name, rule, reason
 
@@ -209,3 +213,45 @@ def lsuv(net: "MLP", x: Array, *, tolerance: float = 0.01, passes: int = 10) -> 
             if variance <= 0.0 or abs(variance - 1.0) < tolerance:
                 break
             weights *= 1.0 / sqrt(variance)
+
+
+# What each output activation has to be given for a mean output of m: its inverse.
+INVERSES: dict[str, Callable[[Namespace, Array], Array]] = {
+    "identity": lambda xp, m: m,
+    "sigmoid": lambda xp, m: xp.log(m) - xp.log(1.0 - m),
+    "softmax": lambda xp, m: xp.log(m),
+    "tanh": lambda xp, m: xp.atanh(m),
+    "exp": lambda xp, m: xp.log(m),
+    "softplus": lambda xp, m: m + xp.log(-xp.expm1(-m)),
+}
+
+
+def start_at_prior(net: "MLP", y: Array) -> None:
+    """Let the outputs start near the mean target, by adding to the output biases in place.
+
+    With rare classes the first epochs then need not learn the class shares (the log prior): Lin
+    et al., "Focal loss", arXiv 1708.02002, section 3.3.
+
+    Parameters
+    ----------
+    net : MLP
+        New, not trained.
+    y : array_like, (n,) or (n, outputs)
+        Training targets.
+
+    Raises
+    ------
+    InputError
+        If the targets do not fit the network, or for an output activation of the caller's own.
+    """
+    name, xp = net.output.name, net.device.xp
+    if name not in INVERSES:
+        raise InputError(f"output {name!r} has no known inverse; set net.biases[-1] yourself")
+    rows = y.shape[0] if hasattr(y, "shape") else len(y)
+    mean = xp.mean(as_targets(y, net.device, net.dtype, net.sizes[-1], name, rows), axis=0)
+    margin = 0.5 / rows  # a class that never occurs starts as if half a row had it
+    if name != "identity":
+        mean = xp.maximum(mean, margin - 1.0 if name == "tanh" else margin)
+    if name in ("sigmoid", "softmax", "tanh"):
+        mean = xp.minimum(mean, 1.0 - margin)
+    net.biases[-1] += INVERSES[name](xp, mean)
