@@ -1,6 +1,6 @@
 """`fit`: check and prepare what the caller gives, once, and run a training on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -128,8 +128,13 @@ def _with_validation(net: MLP, data: Data, validation: Any, seed: int) -> tuple[
     if validation is None:
         return data, None
     device = net.device
-    if not isinstance(validation, (int, float)):
-        x, y = validation
+    if not isinstance(validation, (int, float, np.number)):
+        try:
+            x, y = validation
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"validation {validation!r:.80} is neither a pair (x, y) nor a share of the rows"
+            ) from error
         x = as_inputs(x, device, net.dtype, net.sizes[0])
         y = as_targets(y, device, net.dtype, net.sizes[-1], net.output.name, x.shape[0])
         return data, Data(x, y, None)
@@ -193,6 +198,8 @@ def combined_weights(net: MLP, y: Array, sample_weight: Any, class_weight: Any) 
     classes, counts = np.unique(numbers, return_counts=True)
     if isinstance(class_weight, str) and class_weight == "balanced":
         factors = dict(zip(classes, numbers.size / (classes.size * counts), strict=True))
+    elif not isinstance(class_weight, Mapping):
+        raise InputError(f"class_weight {class_weight!r} is neither 'balanced' nor a dict")
     else:
         factors = dict(class_weight)
         unknown = set(factors) - set(range(max(2, net.sizes[-1])))
@@ -200,5 +207,5 @@ def combined_weights(net: MLP, y: Array, sample_weight: Any, class_weight: Any) 
             raise InputError(f"class_weight names {sorted(unknown)}, which are not class numbers")
     weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
     if sample_weight is not None:
-        weights = weights * np.asarray(sample_weight, dtype=np.float64)
+        weights = weights * net.device.get(as_row_weights(sample_weight, net, y.shape[0]))[:, 0]
     return as_row_weights(weights, net, y.shape[0])

@@ -1,0 +1,509 @@
+import json
+import math
+import signal
+import sys
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet.history import METRICS, resolve_metrics
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 3))
+Y = np.sin(X @ [1.0, -0.5, 0.3])
+LABELS = (X[:, 0] + X[:, 1] > 0).astype(int)
+
+
+def regressor(**options):
+    return xpnet.MLP([3, 8, 1], hidden="tanh", dtype="float64", **options)
+
+
+def classifier(**options):
+    return xpnet.MLP([3, 8, 1], hidden="tanh", output="sigmoid", dtype="float64", **options)
+
+
+def parameters(net):
+    return np.concat([np.ravel(each) for each in net.parameters])
+
+
+class Calls:
+    """Writes down which methods were called, and what `look` sees after each batch."""
+
+    def __init__(self, look=None):
+        self.names, self.seen, self.look = [], [], look
+
+    def on_train_start(self, training):
+        self.names.append("train_start")
+
+    def on_epoch_start(self, training):
+        self.names.append("epoch_start")
+
+    def on_batch_end(self, training):
+        self.names.append("batch_end")
+        if self.look:
+            self.seen.append(self.look(training))
+
+    def on_epoch_end(self, training):
+        self.names.append("epoch_end")
+
+    def on_train_end(self, training):
+        self.names.append("train_end")
+
+
+# It learns ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [xpnet.SGD(0.1, momentum=0.9), xpnet.SGD(0.1, momentum=0.9, nesterov=True), xpnet.Adam(0.02)],
+    ids=str,
+)
+def test_a_small_network_learns_a_smooth_function(optimizer):
+    net = regressor()
+    history = xpnet.fit(net, X, Y, optimizer=optimizer, epochs=150, metrics="r2")
+    assert history.metrics["r2"][-1] > 0.99
+    assert history.loss[-1] < history.loss[0] / 20
+
+
+def test_exclusive_or_is_learnt_by_two_hidden_units_and_more():
+    x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), [0, 1, 1, 0]
+    net = xpnet.MLP([2, 8, 1], hidden="tanh", output="sigmoid")
+    xpnet.fit(net, x, y, epochs=500, optimizer=xpnet.SGD(0.5))
+    np.testing.assert_array_equal(net.predict(x)[:, 0] > 0.5, [False, True, True, False])
+
+
+# Reproducible -------------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    def train(**options):
+        net = regressor(dropout=0.2)
+        xpnet.fit(net, X, Y, epochs=3, **options)
+        return parameters(net)
+
+    np.testing.assert_array_equal(train(), train())
+    np.testing.assert_array_equal(train(seed=5), train(seed=5))
+    assert np.any(train(seed=5) != train())
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_rows_come_in_the_order_given_or_shuffled_anew_each_epoch(shuffle):
+    calls = Calls(lambda training: training.trace.inputs[0].copy())
+    xpnet.fit(regressor(), X, Y, epochs=2, batch_size=25, shuffle=shuffle, callbacks=[calls])
+    assert [each.shape[0] for each in calls.seen] == [25, 25, 10] * 2
+    first, second = np.concat(calls.seen[:3]), np.concat(calls.seen[3:])
+    np.testing.assert_array_equal(np.sort(first, axis=0), np.sort(X, axis=0))
+    if shuffle:
+        assert np.any(first != second)
+    else:
+        np.testing.assert_array_equal(first, X)
+        np.testing.assert_array_equal(second, X)
+
+
+def test_what_the_caller_gives_is_never_written_to(backend):
+    given = {
+        "x": X, "y": Y.reshape(-1, 1), "sample_weight": np.ones(60),
+    }  # fmt: skip
+    held = {name: backend.array(values) for name, values in given.items()}
+    net = regressor(device=backend.device, dropout=0.1)
+    xpnet.fit(
+        net, **held, validation=(held["x"], held["y"]), epochs=2, l2=0.1, clip_norm=1.0,
+        early_stopping=True,
+    )  # fmt: skip
+    net.gradients(**held)
+    net.predict(held["x"])
+    for name, values in given.items():
+        np.testing.assert_array_equal(backend.host(held[name]), values)
+
+
+# The loss that is recorded ------------------------------------------------------------------------
+
+
+def test_a_short_last_batch_counts_in_proportion():
+    net = regressor()
+    before = net.loss(X, Y)
+    history = xpnet.fit(net, X, Y, epochs=1, batch_size=25, optimizer=xpnet.SGD(1e-12))
+    assert history.loss[0] == pytest.approx(before, rel=1e-9)
+
+
+def test_penalties_are_part_of_the_training_loss_and_not_of_the_validation_loss():
+    net = regressor()
+    weights = np.concat([np.ravel(each) for each in net.weights])
+    penalty = 0.1 * np.sum(np.abs(weights)) + 0.5 * 0.2 * np.sum(weights**2)
+    before = net.loss(X, Y)
+    history = xpnet.fit(
+        net, X, Y, epochs=1, optimizer=xpnet.SGD(1e-12), l1=0.1, l2=0.2, validation=(X, Y)
+    )
+    assert history.loss[0] == pytest.approx(before + penalty, rel=1e-9)
+    assert history.validation_loss[0] == pytest.approx(before, rel=1e-9)
+
+
+def test_penalties_shrink_weights():
+    nets = [regressor(), regressor()]
+    for net, l2 in zip(nets, (0.0, 0.1), strict=True):
+        xpnet.fit(net, X, Y, epochs=30, l2=l2)
+    sizes = [sum(np.sum(w**2) for w in net.weights) for net in nets]
+    assert sizes[1] < sizes[0]
+
+
+# Validation and early stopping --------------------------------------------------------------------
+
+
+def test_validation_loss_and_metrics_are_those_of_the_validation_rows():
+    net = regressor()
+    history = xpnet.fit(net, X[:40], Y[:40], validation=(X[40:], Y[40:]), epochs=3, metrics=["r2"])
+    assert len(history.validation_loss) == len(history.metrics["r2"]) == 3
+    assert history.validation_loss[-1] == pytest.approx(net.loss(X[40:], Y[40:]), rel=1e-12)
+    expected = METRICS["r2"](net.predict(X[40:]), Y[40:, None])
+    assert history.metrics["r2"][-1] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_validation_share_is_held_out_class_by_class_and_not_trained_on(backend):
+    found = {}
+
+    class Look:
+        def on_train_start(self, training):
+            for name, data in (("train", training.data), ("held out", training.validation)):
+                found[name] = [backend.host(data.x), backend.host(data.y)]
+
+    labels = np.array([0] * 48 + [1] * 12)
+    net = classifier(device=backend.device)
+    xpnet.fit(
+        net, backend.array(X), backend.array(labels), validation=0.25, epochs=1, callbacks=[Look()]
+    )
+    assert [len(found[name][0]) for name in found] == [45, 15]
+    assert found["held out"][1].sum() == 3
+    together = np.concat([found["train"][0], found["held out"][0]])
+    np.testing.assert_array_equal(np.sort(together, axis=0), np.sort(X, axis=0))
+
+
+def test_early_stopping_waits_and_restores_the_best_weights():
+    noise = np.random.default_rng(1).normal(size=60)
+    net = xpnet.MLP([3, 50, 1], hidden="relu", dtype="float64")
+    history = xpnet.fit(
+        net, X[:30], noise[:30], validation=(X[30:], noise[30:]), epochs=300,
+        optimizer=xpnet.Adam(0.01), early_stopping=7,
+    )  # fmt: skip
+    best = int(np.argmin(history.validation_loss)) + 1
+    assert history.best_epoch == best
+    assert history.epochs == best + 7
+    assert history.stopped == "no improvement for 7 epochs"
+    assert net.loss(X[30:], noise[30:]) == pytest.approx(min(history.validation_loss), rel=1e-12)
+
+
+def test_early_stopping_without_validation_looks_at_the_training_loss():
+    stopping = xpnet.EarlyStopping(patience=2, min_delta=1e9)
+    history = xpnet.fit(regressor(), X, Y, epochs=50, early_stopping=stopping)
+    assert history.epochs == 3
+    with pytest.raises(xpnet.InputError, match=r"patience=0.* needs patience from 1 and min_delta"):
+        xpnet.fit(regressor(), X, Y, early_stopping=0)
+
+
+# Weights of samples and classes -------------------------------------------------------------------
+
+
+def test_rows_of_weight_zero_are_as_if_they_were_not_there():
+    weights = np.ones(60)
+    weights[40:] = 0.0
+    nets = regressor(), regressor()
+    xpnet.fit(nets[0], X, Y, sample_weight=weights, batch_size=60, epochs=5)
+    xpnet.fit(nets[1], X[:40], Y[:40], batch_size=40, epochs=5)
+    np.testing.assert_allclose(parameters(nets[0]), parameters(nets[1]), rtol=1e-10, atol=1e-12)
+
+
+def test_balanced_class_weights_are_those_of_scikit_learn(backend):
+    labels = np.array([0] * 50 + [1] * 10)
+    balanced = np.where(labels == 1, 60 / (2 * 10), 60 / (2 * 50))
+    own = np.linspace(0.5, 1.5, 60)
+    for class_weight in ("balanced", {0: 60 / (2 * 50), 1: 60 / (2 * 10)}):
+        nets = classifier(device=backend.device), classifier()
+        xpnet.fit(
+            nets[0], backend.array(X), backend.array(labels), class_weight=class_weight,
+            sample_weight=backend.array(own), epochs=3,
+        )  # fmt: skip
+        xpnet.fit(nets[1], X, labels, sample_weight=balanced * own, epochs=3)
+        for ours, theirs in zip(nets[0].parameters, nets[1].parameters, strict=True):
+            np.testing.assert_allclose(backend.host(ours), theirs, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("net", "options", "message"),
+    [
+        (regressor, {"class_weight": "balanced"}, "class_weight needs classes; the output is 'id"),
+        (classifier, {"class_weight": {2: 1.0}}, r"class_weight names \[2\], which are not class"),
+        (classifier, {"class_weight": "equal"}, "class_weight 'equal' is neither 'balanced' nor"),
+        (
+            classifier,
+            {"class_weight": "balanced", "sample_weight": [1.0, 2.0]},
+            r"sample_weight has shape \(2,\); pass \(60,\)",
+        ),
+        (classifier, {"validation": "0.2"}, "validation '0.2' is neither a pair .x, y. nor a sha"),
+        (classifier, {"validation": (X, LABELS, LABELS)}, "is neither a pair .x, y. nor a share"),
+        (classifier, {"validation": 1.5}, "validation fraction 1.5 must be above 0 and below 1"),
+        (classifier, {"validation": (X[:, :2], LABELS)}, r"\(60, 2\) and the network takes \(n, 3"),
+        (classifier, {"epochs": 0}, "epochs 0 must be an integer from 1"),
+        (classifier, {"batch_size": 0.5}, "batch_size 0.5 must be an integer from 1"),
+        (classifier, {"l2": -1.0}, "l2 -1.0 must be finite and from 0"),
+        (classifier, {"clip_norm": 0.0}, "clip_norm 0.0 must be above 0, or None"),
+        (classifier, {"last_batch": "pad"}, "last_batch 'pad' must be one of"),
+        (classifier, {"metrics": "auc"}, "metric 'auc' is not known; use one of accuracy, r2, mea"),
+        (classifier, {"loss": "poisson"}, "'poisson' needs output='exp' or 'softplus', and this"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_trained(net, options, message):
+    net = net()
+    before = parameters(net)
+    with pytest.raises(xpnet.InputError, match=message):
+        xpnet.fit(net, X, LABELS, **options)
+    np.testing.assert_array_equal(parameters(net), before)
+
+
+def test_a_share_can_be_a_number_of_numpy():
+    assert xpnet.fit(classifier(), X, LABELS, validation=np.float32(0.2), epochs=1).epochs == 1
+
+
+# Dropout and clipping -----------------------------------------------------------------------------
+
+
+def test_dropout_drops_its_share_scales_the_rest_and_is_off_in_prediction():
+    net = xpnet.MLP([3, 400, 1], hidden="tanh", dtype="float64", dropout=0.25)
+    plain = xpnet.MLP([3, 400, 1], hidden="tanh", dtype="float64")
+    np.testing.assert_array_equal(net.predict(X), plain.predict(X))
+    calls = Calls(lambda training: training.trace.masks[0].copy())
+    xpnet.fit(net, X, Y, epochs=1, batch_size=30, callbacks=[calls], optimizer=xpnet.SGD(1e-9))
+    one, two = calls.seen
+    assert one.shape == (30, 400)
+    assert set(np.unique(one)) == {0.0, 1.0 / 0.75}
+    assert np.mean(one == 0.0) == pytest.approx(0.25, abs=0.02)
+    assert np.mean(one == two) < 0.75
+
+
+def test_a_rate_of_zero_in_one_layer_drops_nothing_there():
+    net = xpnet.MLP([3, 8, 8, 1], dropout=[0.0, 0.5])
+    calls = Calls(lambda training: [mask.copy() for mask in training.trace.masks])
+    xpnet.fit(net, X, Y, epochs=1, callbacks=[calls])
+    np.testing.assert_array_equal(calls.seen[0][0], 1.0)
+    assert np.any(calls.seen[0][1] == 0.0)
+
+
+def test_clipping_bounds_the_length_of_a_step():
+    def longest_step(clip_norm):
+        net = regressor()
+        points = [parameters(net)]
+        calls = Calls(lambda training: points.append(parameters(training.net)))
+        xpnet.fit(
+            net, X, 100.0 * Y, epochs=1, optimizer=xpnet.SGD(1e-3), clip_norm=clip_norm,
+            callbacks=[calls],
+        )  # fmt: skip
+        return max(np.linalg.norm(step) for step in np.diff(points, axis=0))
+
+    assert longest_step(None) > 1e-2
+    assert longest_step(0.5) == pytest.approx(0.5e-3, rel=1e-9)
+
+
+# Divergence ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [100.0, 1e300], ids=["running away", "not finite"])
+def test_divergence_stops_with_epoch_and_remedy_and_leaves_the_last_good_weights(rate):
+    net, good = xpnet.MLP([3, 1], dtype="float64"), []
+
+    class Explode:
+        """Training goes well for three epochs, and then the learning rate is multiplied."""
+
+        def on_epoch_end(self, training):
+            if training.state.epoch == 3:
+                good.append(parameters(training.net))
+                training.state.learning_rate_factor = rate
+
+    message = (
+        r"training diverged in epoch \d: loss \S+ after \S+ at the start, learning rate \S+; "
+        r"the network keeps its last good weights. Try learning_rate=\S+, scale the inputs, "
+        "or set clip_norm=1"
+    )
+    with pytest.raises(xpnet.DivergenceError, match=message):
+        xpnet.fit(
+            net, X, Y, epochs=9, optimizer=xpnet.SGD(0.05), early_stopping=True,
+            callbacks=[Explode()],
+        )  # fmt: skip
+    np.testing.assert_array_equal(parameters(net), good[0])
+
+
+def test_divergence_in_the_first_epoch_leaves_the_initial_weights():
+    net = xpnet.MLP([3, 8, 1], dtype="float64")
+    before = parameters(net)
+    with pytest.raises(xpnet.DivergenceError, match=r"diverged in epoch 1: loss (nan|inf)"):
+        xpnet.fit(net, X, Y, optimizer=xpnet.SGD(1e200))
+    np.testing.assert_array_equal(parameters(net), before)
+
+
+def test_a_first_batch_that_happens_to_fit_is_no_measure_of_divergence():
+    net = regressor(init="zeros")
+    y = Y.copy()
+    y[0] = 1e-9
+    history = xpnet.fit(net, X, y, shuffle=False, batch_size=1, epochs=4, optimizer=xpnet.SGD(1e-4))
+    assert history.epochs == 4
+
+
+def test_a_network_that_is_already_good_can_be_trained_on():
+    x, y = X, np.zeros(60)
+    y[0] = 1.0
+    net = xpnet.MLP([3, 1], init="zeros", dtype="float64")
+    history = xpnet.fit(
+        net, x[1:], y[1:], optimizer=xpnet.Adam(1e-3), epochs=4, l2=0.0, validation=(x, y)
+    )
+    assert history.loss[-1] == 0.0
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_a_large_penalty_is_no_divergence(penalty):
+    net = xpnet.MLP([3, 300, 300, 1], dtype="float64")
+    history = xpnet.fit(net, X, Y, epochs=2, optimizer=xpnet.SGD(1e-5), **{penalty: 1.0})
+    assert history.loss[0] > 100.0
+    assert history.loss[1] < history.loss[0]
+
+
+# Callbacks and interruption -----------------------------------------------------------------------
+
+
+def test_callbacks_are_called_in_their_order_and_may_have_any_of_the_methods():
+    class OnlyOne:
+        def on_epoch_end(self, training):
+            calls.names.append(f"loss {len(training.state.history.loss)}")
+
+    calls = Calls()
+    xpnet.fit(regressor(), X, Y, epochs=2, batch_size=30, callbacks=[calls, OnlyOne(), object()])
+    epoch = ["epoch_start", "batch_end", "batch_end", "epoch_end"]
+    assert calls.names == ["train_start", *epoch, "loss 1", *epoch, "loss 2", "train_end"]
+
+
+def test_a_callback_sees_loss_gradients_trace_and_can_stop():
+    def look(training):
+        gradients = [np.copy(each) for each in training.gradients.weights]
+        if training.state.step == 3:
+            training.stop("enough")
+        return float(training.loss), gradients, training.trace
+
+    calls = Calls(look)
+    history = xpnet.fit(regressor(), X, Y, batch_size=20, callbacks=[calls])
+    assert len(calls.seen) == 3
+    assert history.stopped == "enough"
+    loss, gradients, trace = calls.seen[0]
+    assert math.isfinite(loss)
+    assert [each.shape for each in gradients] == [(3, 8), (8, 1)]
+    assert [each.shape for each in trace.pre_activations] == [(20, 8), (20, 1)]
+
+
+def test_an_error_in_a_callback_is_not_swallowed_and_training_ends_in_order():
+    class Broken(Calls):
+        def on_epoch_end(self, training):
+            raise RuntimeError("my own mistake")
+
+    calls = Broken()
+    with pytest.raises(RuntimeError, match="my own mistake"):
+        xpnet.fit(regressor(), X, Y, epochs=2, callbacks=[calls])
+    assert calls.names[-1] == "train_end"
+
+
+def test_ctrl_c_finishes_the_step_and_leaves_a_network_that_can_go_on():
+    net, calls = regressor(), Calls(lambda training: training.state.step)
+
+    class CtrlC:
+        def on_batch_end(self, training):
+            if training.state.step == 5:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        xpnet.fit(net, X, Y, batch_size=20, callbacks=[CtrlC(), calls], early_stopping=True)
+    assert calls.seen == [1, 2, 3, 4, 5]
+    assert calls.names[-1] == "train_end"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    steps = regressor()
+    xpnet.fit(
+        steps, X, Y, batch_size=20,
+        callbacks=[Calls(lambda training: training.state.step == 5 and training.stop("5 steps"))],
+    )  # fmt: skip
+    np.testing.assert_array_equal(parameters(net), parameters(steps))
+
+
+# History and progress -----------------------------------------------------------------------------
+
+
+def test_history_holds_one_entry_per_epoch_and_survives_json():
+    history = xpnet.fit(classifier(), X, LABELS, epochs=3, validation=0.2, metrics="accuracy")
+    for curve in (
+        history.loss,
+        history.validation_loss,
+        history.learning_rate,
+        history.seconds,
+        history.metrics["accuracy"],
+    ):
+        assert len(curve) == 3
+    assert history.learning_rate == (0.1, 0.1, 0.1)
+    assert all(each > 0.0 for each in history.seconds)
+    assert history.stopped == "3 epochs done"
+    stored = json.loads(json.dumps(history.to_dict()))
+    assert xpnet.History.from_dict(stored) == history
+    assert repr(history).startswith("History(3 epochs, loss 0.")
+    assert repr(xpnet.History()) == "History(no epochs)"
+
+
+def test_history_becomes_a_data_frame():
+    history = xpnet.fit(classifier(), X, LABELS, epochs=3, validation=0.2, metrics="accuracy")
+    frame = history.to_frame()
+    assert frame.columns == [
+        "epoch", "loss", "validation_loss", "accuracy", "learning_rate", "seconds",
+    ]  # fmt: skip
+    assert frame["epoch"].to_list() == [1, 2, 3]
+    assert "validation_loss" not in xpnet.fit(regressor(), X, Y, epochs=1).to_frame().columns
+
+
+def test_metrics_agree_with_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    values, found = rng.normal(size=(40, 2)), rng.normal(size=(40, 2))
+    assert METRICS["r2"](found, values) == pytest.approx(metrics.r2_score(values, found))
+    expected = 2 * metrics.mean_absolute_error(values, found) / 2
+    assert METRICS["mean_absolute_error"](found, values) == pytest.approx(expected)
+    classes, scores = rng.integers(3, size=40), rng.random((40, 3))
+    expected = metrics.accuracy_score(classes, scores.argmax(axis=1))
+    assert METRICS["accuracy"](scores, np.eye(3)[classes]) == pytest.approx(expected)
+
+
+def test_accuracy_of_binary_outputs_asks_that_all_of_them_are_right():
+    outputs, targets = np.array([[0.9, 0.2], [0.9, 0.8]]), np.array([[1.0, 1.0], [1.0, 1.0]])
+    assert METRICS["accuracy"](outputs, targets) == 0.5
+    assert METRICS["accuracy"](outputs[:, :1], np.array([[1.0], [0.0]])) == 0.5
+
+
+def test_a_function_is_a_metric_under_its_own_name():
+    def bias(outputs, targets):
+        return float(np.mean(outputs - targets))
+
+    history = xpnet.fit(regressor(), X, Y, epochs=2, metrics=["r2", bias])
+    assert set(history.metrics) == {"r2", "bias"}
+    assert list(resolve_metrics(bias)) == ["bias"]
+
+
+def test_progress_is_silent_without_a_terminal_and_on_standard_error_on_request(capsys):
+    xpnet.fit(regressor(), X, Y, epochs=2)
+    silent = capsys.readouterr()
+    assert silent.out == silent.err == ""
+    xpnet.fit(regressor(), X, Y, epochs=2, progress=True, validation=0.2)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "2/2" in shown.err
+    assert "validation" in shown.err
+
+
+def test_progress_is_shown_in_a_terminal_and_in_a_notebook(monkeypatch):
+    from xpnet.callbacks import wants_progress
+
+    assert not wants_progress(None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert wants_progress(None)
+    assert not wants_progress(False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    assert wants_progress(None)
