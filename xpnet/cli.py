@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
         return int(action or 0)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # all get a status
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  # all get a status
         return _status(error, arguments or ())
 
 
@@ -101,7 +101,8 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, KeyboardInterrupt):
         say(_interrupted(error, arguments))
         return error.exit_code if isinstance(error, Interrupted) else 130
-    if isinstance(error, BrokenPipeError):  # the reader, such as head, has what it wanted
+    # The reader, such as head, has what it wanted; Typer turns that into an exit of its own.
+    if isinstance(error, BrokenPipeError | SystemExit):
         _drop_output()
         return 0
     if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError

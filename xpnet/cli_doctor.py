@@ -8,14 +8,14 @@ from xpnet.cli_models import scores
 from xpnet.cli_options import DoctorOptions, TrainOptions, as_command
 from xpnet.cli_output import say, show, show_json
 from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network
-from xpnet.errors import DivergenceError, XpnetError
+from xpnet.errors import DivergenceError
 from xpnet.system import threads_for
 
 if TYPE_CHECKING:
     from xpnet.findings import Finding, Report
 
-HELPS = 0.98  # a remedy is kept if it brings the error below this share of what it was
-ROUNDS = 3  # of diagnosis and remedies: one that is kept can uncover the next
+HELPS = 0.98  # a remedy is kept if the error with it is below this share of the one without
+ROUNDS = 4  # of diagnosis and remedies: one can uncover the next
 
 
 def doctor(options: DoctorOptions) -> None:
@@ -46,33 +46,35 @@ def _diagnose(task: Task) -> "Report":
 
 
 def _repair(
-    options: TrainOptions, task: Task, report: "Report"
+    given: TrainOptions, task: Task, report: "Report"
 ) -> tuple[list[dict[str, Any]], TrainOptions]:
-    """Try each remedy by a whole training; keep what lowers the error on validation rows."""
-    error, tried = _error(task), list[dict[str, Any]]()
+    """Apply the remedies, then take each back and keep those without which the error rises.
+
+    Together first: of two causes that each stop a training, mending one alone shows nothing.
+    """
+    mended, reasons = given, dict[str, list[str]]()
     for _ in range(ROUNDS):
-        kept, seen = False, list[dict[str, Any]]()
+        wanted: dict[str, Any] = {}
         for finding in report.findings:
-            change = changes(finding, task)
-            if not change or change in seen:
-                continue
-            seen.append(change)
-            candidate = replace(options, **change)
-            try:
-                other = load_task(candidate)
-                after = _error(other)
-            except XpnetError as refused:
-                say(f"{finding.code}: {refused}")
-                continue
-            better = after < HELPS * error
-            tried.append({"code": finding.code, "change": change, "before": error, "after": after,
-                          "kept": better})  # fmt: skip
-            if better:
-                options, task, error, kept = candidate, other, after, True
-        if not kept:
+            for name, value in changes(finding, task).items():
+                wanted.setdefault(name, value)
+                reasons.setdefault(name, []).append(finding.code)
+        if not wanted:
             break
+        mended = replace(mended, **wanted)
+        task = load_task(mended)
         report = _diagnose(task)
-    return tried, options
+    tried: list[dict[str, Any]] = []
+    before = _error(given)
+    error = _error(mended) if reasons else before
+    for name, codes in reasons.items():
+        without = replace(mended, **{name: getattr(given, name)})
+        alone = _error(without)
+        kept = error < HELPS * alone
+        tried.append({"option": name, "value": getattr(mended, name), "codes": sorted(set(codes)),
+                      "error": error, "error_without": alone, "kept": kept})  # fmt: skip
+        mended, error = (mended, error) if kept else (without, alone)
+    return tried, mended if error < HELPS * before else given
 
 
 def changes(finding: "Finding", task: Task) -> dict[str, Any]:
@@ -96,10 +98,11 @@ def changes(finding: "Finding", task: Task) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if getattr(options, name) != value}
 
 
-def _error(task: Task) -> float:
+def _error(options: TrainOptions) -> float:
     """Train, and return the error on validation rows: 1 - R2, or the mean loss for classes."""
     from xpnet.fitting import fit
 
+    task = load_task(options)
     net = network(task)
     try:
         fit(net, task.x, task.y, progress=False, **fit_options(task))
@@ -109,16 +112,17 @@ def _error(task: Task) -> float:
     if task.plan.task == "regression":
         r2 = scores(task.plan, net.predict(x), y)["r2"]
         return math.inf if r2 is None else 1.0 - float(r2)
-    return net.loss(x, y, loss=task.options.loss)
+    return net.loss(x, y, loss=options.loss)
 
 
 def _told(tried: list[dict[str, Any]], mended: TrainOptions) -> str:
-    lines = ["Remedies tried, with the error on validation rows before and after:"]
+    lines = ["Remedies, with the error on validation rows:"]
     for each in tried:
-        what = ", ".join(f"{name} {value}" for name, value in each["change"].items())
-        verdict = "kept" if each["kept"] else "no help"
+        name, value = "--" + each["option"].replace("_", "-"), each["value"]
+        setting = f"{'no ' * (not value)}{name}" if isinstance(value, bool) else f"{name} {value}"
         lines.append(
-            f"  {each['code']}: {what}: {each['before']:.4g} -> {each['after']:.4g}, {verdict}"
+            f"  {setting} ({', '.join(each['codes'])}): {each['error']:.4g}, "
+            f"without it {each['error_without']:.4g}; {'kept' if each['kept'] else 'no help'}"
         )
     if not tried:
         lines = ["No remedy is an option of train; follow the findings by hand."]

@@ -56,6 +56,7 @@ def load_task(options: TrainOptions) -> Task:
     from xpnet.preparing import prepare
     from xpnet.tables import read_table
 
+    _network(options, 1, 1, "identity")  # a large table is not read for a misspelt option
     table = read_table(
         options.data,
         encoding=options.encoding,
@@ -144,22 +145,25 @@ def _counts(task: Task) -> Task:
 
 def network(task: Task) -> "MLP":
     """Make the untrained network that the options describe."""
+    output = "exp" if task.options.loss == "poisson" else OUTPUTS[task.plan.task]
+    return _network(task.options, task.plan.inputs, task.plan.outputs, output, task.x)
+
+
+def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: Any = None) -> "MLP":
     from xpnet.network import MLP
 
-    options, plan = task.options, task.plan
-    hidden = _layers(options.hidden)
-    names = options.activation.split(",")
-    output = "exp" if options.loss == "poisson" else OUTPUTS[plan.task]
+    hidden, names = _layers(options.hidden), options.activation.split(",")
+    init = "auto" if options.init == "lsuv" and x is None else options.init
     return MLP(
-        [plan.inputs, *hidden, plan.outputs],
+        [inputs, *hidden, outputs],
         hidden=names[0] if len(names) == 1 else names,
         output=output,
-        init=options.init,
+        init=init,
         dtype=options.dtype,
         device=options.device,
         seed=options.seed,
         dropout=options.dropout if hidden else (),
-        init_data=task.x if options.init == "lsuv" else None,
+        init_data=x if init == "lsuv" else None,
     )
 
 
