@@ -40,7 +40,19 @@ def save_for_ever(path: str) -> None:
             print("saving", flush=True)
 
 
-def train(directory: str, number: str, every: str = "7 steps") -> None:
+def train(*arguments: str) -> None:
+    """Train as a command would: a signal ends it with the shell's exit code."""
+    interrupt_on_signals()
+    print("training", flush=True)
+    try:
+        train_to_the_end(*arguments)
+    except Interrupted as error:
+        sys.exit(error.exit_code)
+
+
+def train_to_the_end(
+    directory: str, number: str, every: str = "7 steps", epochs: str = "30"
+) -> None:
     """Run training number `number` with checkpoints; write its model and history when it ends."""
     chance = random.Random(int(number))
     draw = np.random.default_rng(int(number))
@@ -55,29 +67,24 @@ def train(directory: str, number: str, every: str = "7 steps") -> None:
         dropout=chance.choice([0.0, 0.25]),
         seed=int(number),
     )
-    interrupt_on_signals()
-    print("training", flush=True)
-    try:
-        history = xpnet.fit(
-            net,
-            x,
-            y,
-            optimizer=chance.choice(
-                [xpnet.SGD(0.1, momentum=0.9), xpnet.Adam(0.01), xpnet.AdamW(0.01), xpnet.SGD(0.2)]
-            ),
-            epochs=30,
-            batch_size=chance.choice([8, 13, 16]),
-            last_batch=chance.choice(["keep", "drop", "carry"]),
-            schedule=chance.choice([None, "cosine", "plateau", "warmup"]),
-            validation=0.2,
-            early_stopping=chance.choice([False, 25]),
-            l2=chance.choice([0.0, 1e-3]),
-            metrics=["accuracy"],
-            callbacks=[Checkpoint(directory, every=every, resume=True)],
-            progress=False,
-        )
-    except Interrupted as error:
-        sys.exit(error.exit_code)
+    history = xpnet.fit(
+        net,
+        x,
+        y,
+        optimizer=chance.choice(
+            [xpnet.SGD(0.1, momentum=0.9), xpnet.Adam(0.01), xpnet.AdamW(0.01), xpnet.SGD(0.2)]
+        ),
+        epochs=int(epochs),
+        batch_size=chance.choice([8, 13, 16]),
+        last_batch=chance.choice(["keep", "drop", "carry"]),
+        schedule=chance.choice([None, "cosine", "plateau", "warmup"]),
+        validation=0.2,
+        early_stopping=chance.choice([False, 25]),
+        l2=chance.choice([0.0, 1e-3]),
+        metrics=["accuracy"],
+        callbacks=[Checkpoint(directory, every=every, resume=True)],
+        progress=False,
+    )
     kept = history.to_dict()
     del kept["seconds"]  # wall time differs
     save_model(f"{directory}/model.safetensors", net, training=json.loads(json.dumps(kept)))
@@ -145,8 +152,9 @@ def kill_trainings(
             if process.returncode == 0:
                 counts["completed before the signal"] += left > 0
                 break
-            expected = -number if number == signal.SIGKILL else 128 + number
-            counts["wrong exit codes"] += process.returncode != expected
+            # Python gives the signals back to the system when it shuts down.
+            expected = (-number,) if number == signal.SIGKILL else (128 + number, -number)
+            counts["wrong exit codes"] += process.returncode not in expected
             counts["kills"] += 1
             left -= 1
             counts["temporaries found"] += len(list(broken.glob(".xpnet-*")))
