@@ -2,18 +2,22 @@
 
     python benchmarks/initialisers.py --data FOLDER --fashion FOLDER [--out benchmarks/results]
 
-Three tables. How signal and gradient fare through eight layers (no training, `xpnet.explain_init`);
-sigmoid networks of one to eight hidden layers by rule and gain, trained on 20,000 images; the other
-activations by rule, likewise. Accuracies are on 10,000 of the training images that are held out:
-the test images choose nothing here.
+How signal and gradient fare through eight layers (no training, `xpnet.explain_init`); sigmoid and
+tanh networks of one to eight hidden layers by rule and gain; the other activations by rule; small
+tables. Image networks are trained on 20,000 images, and once on 50,000 at the full budget of
+examples/mnist.py. Accuracies are on 10,000 of the training images that are held out: the test
+images choose nothing here.
 """
 
 import argparse
 import sys
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from machine import system
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 import xpnet
 from xpnet import initialisers
@@ -22,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 from mnist import load
 
 ROWS, HELD_OUT, WIDTH, EPOCHS, SEEDS = 20_000, 10_000, 128, 3, (0, 1)
-SIGMOID_DEPTHS = (1, 2, 3, 5, 8)
+DEPTHS = (1, 2, 3, 5, 8)
 OTHER_DEPTHS = (2, 5)
 glorot = initialisers.glorot_uniform
 
@@ -56,30 +60,39 @@ SIGMOID_RULES = {
     "4 × orthogonal": scaled(initialisers.orthogonal, 4.0),
     "LSUV": "lsuv",
 }
-GAINS = (3.0, 4.0, 5.0, 6.0, 7.0)
+SIGMOID_GAINS = (4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
+TANH_GAINS = (1.0, 1.25, 1.5, 5 / 3, 2.0)
+FULL_RULES = ("Glorot (PyTorch's gain 1)", "4 × Glorot (Theano)")
 OTHERS = ("tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus")
 OTHER_RULES = ("auto", "glorot_uniform", "he_uniform", "lecun_normal", "orthogonal")
 
 
+@contextmanager
+def auto_gain(hidden, gain):
+    """Let "auto" take this gain between sigmoid or tanh layers for a while."""
+    name = f"{hidden.upper()}_GAIN"
+    kept = getattr(initialisers, name, None)
+    if gain is not None:
+        setattr(initialisers, name, gain)
+    yield
+    if gain is not None:
+        setattr(initialisers, name, kept)
+
+
 def network(hidden, depth, init, data, seed=0, gain=None):
-    """Make a network; `gain` is what "auto" shall use between sigmoid layers."""
-    kept = initialisers.SIGMOID_GAIN
-    initialisers.SIGMOID_GAIN = gain or kept
-    try:
-        sizes = [784, *[WIDTH] * depth, 10]
+    sizes = [784, *[WIDTH] * depth, 10]
+    with auto_gain(hidden, gain):
         return xpnet.MLP(
             sizes, hidden=hidden, output="softmax", init=init, seed=seed, init_data=data[:512]
         )
-    finally:
-        initialisers.SIGMOID_GAIN = kept
 
 
-def train(net, data, learning_rate):
+def train(net, data, learning_rate, epochs=EPOCHS):
     """Return the held-out accuracy after the first epoch and after the last one, in percent."""
     x, y, held_out = data
     try:
         history = xpnet.fit(
-            net, x, y, optimizer=xpnet.SGD(learning_rate), schedule="linear", epochs=EPOCHS,
+            net, x, y, optimizer=xpnet.SGD(learning_rate), schedule="linear", epochs=epochs,
             batch_size=64, validation=held_out, metrics=["accuracy"], progress=False,
         )  # fmt: skip
     except xpnet.DivergenceError:
@@ -88,13 +101,13 @@ def train(net, data, learning_rate):
     return 100 * curve[0], 100 * curve[-1]
 
 
-def cell(data, hidden, depth, init, learning_rate, gain=None):
+def cell(data, hidden, depth, init, learning_rate, gain=None, epochs=EPOCHS):
     results = [
-        train(network(hidden, depth, init, data[0], seed, gain), data, learning_rate)
+        train(network(hidden, depth, init, data[0], seed, gain), data, learning_rate, epochs)
         for seed in SEEDS
     ]
     first, last = np.mean(results, axis=0)
-    return f"{first:.1f} / **{last:.1f}**"
+    return f"{first:.1f} / **{last:.1f}**" if min(results)[1] else "diverged"
 
 
 def table(header, rows):
@@ -105,8 +118,9 @@ def table(header, rows):
 def signal_table(x):
     """Show how much of signal and gradient is left at the far end of eight layers."""
     cases = [("sigmoid", name, rule, None) for name, rule in SIGMOID_RULES.items()]
-    cases += [("sigmoid", f"auto, gain {gain:g}", "auto", gain) for gain in GAINS]
-    cases += [(hidden, "auto", "auto", None) for hidden in OTHERS]
+    cases += [("sigmoid", f"auto, gain {gain:g}", "auto", gain) for gain in SIGMOID_GAINS]
+    cases += [("tanh", f"auto, gain {gain:.3g}", "auto", gain) for gain in TANH_GAINS]
+    cases += [(hidden, "auto", "auto", None) for hidden in OTHERS if hidden != "tanh"]
     rows = []
     for hidden, name, rule, gain in cases:
         layers = xpnet.explain_init(network(hidden, 8, rule, x, gain=gain), x).layers[:-1]
@@ -121,11 +135,11 @@ def signal_table(x):
     return table(header, rows)
 
 
-def sigmoid_table(data, depths, learning_rate):
-    cases = [(name, rule, None) for name, rule in SIGMOID_RULES.items()]
-    cases += [(f"**auto**, gain {gain:g}", "auto", gain) for gain in GAINS]
+def gain_table(hidden, published, gains, data, depths, learning_rate, epochs=EPOCHS):
+    cases = [(name, rule, None) for name, rule in published.items()]
+    cases += [(f"**auto**, gain {gain:.3g}", "auto", gain) for gain in gains]
     rows = [
-        [name, *(cell(data, "sigmoid", depth, rule, learning_rate, gain) for depth in depths)]
+        [name, *(cell(data, hidden, depth, rule, learning_rate, gain, epochs) for depth in depths)]
         for name, rule, gain in cases
     ]
     return table(["rule", *(f"depth {depth}" for depth in depths)], rows)
@@ -139,12 +153,43 @@ def others_table(data, depth, learning_rate):
     return table(["activation", *OTHER_RULES], rows)
 
 
-def subset(folder, standardised=False):
+def small_tables():
+    """Train 16-16 on scikit-learn's small data sets: held-out loss over the constant one's."""
+    rows = []
+    for name, reader, output in (
+        ("breast cancer", load_breast_cancer, "sigmoid"),
+        ("digits", load_digits, "softmax"),
+        ("diabetes", load_diabetes, "identity"),
+    ):
+        x, y = reader(return_X_y=True)
+        x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
+        y = (y - y.mean()) / y.std() if output == "identity" else y
+        outputs = 10 if output == "softmax" else 1
+        for hidden, rate in (("sigmoid", 0.3), ("tanh", 0.05)):
+            cells = []
+            for rule in ("auto", "glorot_uniform", scaled(glorot, 4.0), "he_uniform"):
+                found = []
+                for seed in range(10):
+                    sizes = [x.shape[1], 16, 16, outputs]
+                    net = xpnet.MLP(sizes, hidden=hidden, output=output, init=rule, seed=seed)
+                    history = xpnet.fit(
+                        net, x, y, optimizer=xpnet.SGD(rate), epochs=60, validation=0.3,
+                        schedule="linear", progress=False,
+                    )  # fmt: skip
+                    found.append((history.validation_loss[4], history.validation_loss[-1]))
+                early, late = np.mean(found, axis=0)
+                cells.append(f"{early:.3f} / **{late:.3f}**")
+            rows.append([name, hidden, *cells])
+    header = ["data", "hidden", "auto", "glorot_uniform", "4 × Glorot", "he_uniform"]
+    return table(header, rows)
+
+
+def subset(folder, standardised=False, rows=ROWS):
     """Return x, y, (x held out, y held out) from the training images alone."""
     x, y, _, _ = load(folder)
     if standardised:
         x = (x - x.mean()) / x.std()
-    return x[:ROWS], y[:ROWS], (x[-HELD_OUT:], y[-HELD_OUT:])
+    return x[:rows], y[:rows], (x[-HELD_OUT:], y[-HELD_OUT:])
 
 
 READING = """\
@@ -171,21 +216,40 @@ def main():
         f"**after epoch {EPOCHS}**.\n",
         READING,
     ]
-    sections = [
-        ("Signal and gradient through eight layers, before training (standardised MNIST; signal is "
-         "the variance of an activation over the images)", lambda: signal_table(standardised[0])),
-        ("Sigmoid, MNIST / 255, learning rate 0.5",
-         lambda: sigmoid_table(mnist, SIGMOID_DEPTHS, 0.5)),
-        ("Sigmoid, MNIST / 255, learning rate 0.1",
-         lambda: sigmoid_table(mnist, SIGMOID_DEPTHS, 0.1)),
-        ("Sigmoid, MNIST standardised, learning rate 0.5",
-         lambda: sigmoid_table(standardised, (1, 2, 5), 0.5)),
-        ("Sigmoid, Fashion-MNIST / 255, learning rate 0.5",
-         lambda: sigmoid_table(fashion, (2, 5), 0.5)),
-        *((f"Other activations, MNIST / 255, depth {depth}, learning rate 0.1",
-           lambda depth=depth: others_table(mnist, depth, 0.1)) for depth in OTHER_DEPTHS),
-    ]  # fmt: skip
-    for title, section in sections:
+    full = {
+        "MNIST": subset(given.data, rows=50_000),
+        "Fashion-MNIST": subset(given.fashion, rows=50_000),
+    }
+    sigmoid = partial(gain_table, "sigmoid", SIGMOID_RULES, SIGMOID_GAINS)
+    tanh = partial(gain_table, "tanh", {}, TANH_GAINS)
+    few = {name: SIGMOID_RULES[name] for name in FULL_RULES}
+    sections = {
+        "Signal and gradient through eight layers, before training (standardised MNIST; signal is "
+        "the variance of an activation over the images)": partial(signal_table, standardised[0]),
+        "Sigmoid, MNIST / 255, learning rate 0.5": partial(sigmoid, mnist, DEPTHS, 0.5),
+        "Sigmoid, MNIST / 255, learning rate 0.1": partial(sigmoid, mnist, DEPTHS, 0.1),
+        "Sigmoid, MNIST standardised, learning rate 0.5": partial(
+            sigmoid, standardised, (1, 2, 5), 0.5
+        ),
+        "Sigmoid, Fashion-MNIST / 255, learning rate 0.5": partial(sigmoid, fashion, (2, 5), 0.5),
+        "Tanh, MNIST / 255, learning rate 0.1": partial(tanh, mnist, DEPTHS[1:], 0.1),
+        "Tanh, MNIST standardised, learning rate 0.1": partial(tanh, standardised, (2, 5, 8), 0.1),
+        **{
+            f"Other activations, MNIST / 255, depth {depth}, learning rate 0.1": partial(
+                others_table, mnist, depth, 0.1
+            )
+            for depth in OTHER_DEPTHS
+        },
+        "Small tables: 16-16 units, standardised, 10 seeds, 30 % held out; held-out loss after "
+        "epoch 5 / **after epoch 60**": small_tables,
+        **{
+            f"Sigmoid, {name} / 255, 50,000 images, 10 epochs, learning rate 0.5": partial(
+                gain_table, "sigmoid", few, (4.0, 6.0, 8.0), data, (2, 5), 0.5, 10
+            )
+            for name, data in full.items()
+        },
+    }
+    for title, section in sections.items():
         print(title, file=sys.stderr)
         parts.append(f"\n## {title}\n\n{section()}")
         (given.out / "initialisers.md").write_text("\n".join(parts) + "\n", encoding="utf-8")
