@@ -160,6 +160,14 @@ def test_missing_cells_are_imputed(table):
         prepare(table(TRAIN.replace("60,yes", "60,")), "label", missing="impute")
 
 
+def test_all_columns_that_must_be_dropped_are_named_at_once(table):
+    text = "id,name,a,when,y\n" + "".join(
+        f"{i},p{i},{i / 7},2024-01-01,{i % 2}\n" for i in range(9)
+    )
+    with pytest.raises(InputError, match=r"column 'id'.*--drop id.*likewise: name, when\.$"):
+        prepare(table(text), "y")
+
+
 def test_constants_duplicates_and_rare_classes_are_noted(table):
     text = "a,b,y\n" + "1.5,7,u\n2.5,7,v\n" * 3 + "3.5,7,w\n"
     notes = prepare(table(text), "y").notes

@@ -5,12 +5,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xpnet.csv_tables import Text
+from xpnet.column_checks import (
+    category_counts,
+    columns_to_use,
+    refuse_identifier,
+    refuse_spoilt_numbers,
+)
 from xpnet.errors import InputError
 from xpnet.preprocessing import (
     MISSING_POLICIES,
     TASKS,
-    Column,
     Labels,
     Preprocessing,
     missing_cells,
@@ -20,12 +24,10 @@ from xpnet.preprocessing import (
     target_of,
 )
 from xpnet.randomness import generator
-from xpnet.table_checks import explain_cell, is_number, plain, shown
+from xpnet.table_checks import plain, shown
 from xpnet.tables import Table
 
 _FEW = 20  # distinct integers up to here, each used twice or more, are classes
-_SHUFFLED = 20  # from so many rows on, their numbers in any order are an index
-_MANY = 100  # distinct texts beyond here are no categories
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 
 
@@ -96,8 +98,16 @@ def prepare(
     source.index(target, "target column")
     names = _features(table, target, drop, keep)
     notes: list[str] = []
-    rows = _rows(table, names, (source, target), missing, notes)
-    columns = tuple(_column(table, name, rows, name in keep, notes) for name in names)
+    lacking = missing_cells(table, list(names))
+    no_target = missing_cells(source, [target])
+    gaps = [*lacking.values(), *no_target.values()] if missing == "drop" else []
+    rows = np.setdiff1d(np.arange(table.rows), np.concatenate(gaps) if gaps else [])
+    columns = columns_to_use(table, names, rows, keep, notes)
+    if missing == "refuse":
+        refuse_missing(table, lacking, _MISSING_REMEDY)
+    if missing != "drop":
+        refuse_missing(source, no_target, "fill it in, or pass --missing drop")
+    _note_missing(table, lacking, rows, notes)
     plan = _with_task(Preprocessing("regression", target, columns), task, source, rows)
     plan = replace(
         plan, missing=missing, layout="image" if table.matrix.dtype == np.uint8 else table.layout
@@ -159,102 +169,17 @@ def _features(
     return names
 
 
-def _rows(
-    table: Table,
-    names: tuple[str, ...],
-    target: tuple[Table, str],
-    missing: str,
-    notes: list[str],
-) -> np.ndarray:
-    """Return the rows to use, and refuse or note missing cells."""
-    lacking = missing_cells(table, list(names))
-    no_target = missing_cells(target[0], [target[1]])
-    for name, found in lacking.items():
-        if len(found) == table.rows:
-            place = f"{table.path}: column {shown(name)} has no value at all"
-            raise InputError(f"{place}; pass --drop {name}.")
-    if missing == "refuse":
-        refuse_missing(table, lacking, _MISSING_REMEDY)
-    if missing != "drop":
-        refuse_missing(target[0], no_target, "fill it in, or pass --missing drop")
-    rows = np.arange(table.rows)
-    cells = sum(len(found) for found in lacking.values())
-    if missing == "drop" and (lacking or no_target):
-        rows = np.setdiff1d(rows, np.concatenate([*lacking.values(), *no_target.values()]))
+def _note_missing(
+    table: Table, lacking: dict[str, np.ndarray], rows: np.ndarray, notes: list[str]
+) -> None:
+    if len(rows) < table.rows:
         notes.append(f"{table.rows - len(rows)} of {table.rows} rows left out for missing cells")
-    elif cells:
+    elif lacking:
+        cells = sum(len(found) for found in lacking.values())
         notes.append(f"{cells} missing cells filled in, in columns {', '.join(lacking)}")
     if len(rows) < 2:
         of = f" of {table.rows}" if len(rows) < table.rows else ""
         raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")
-    return rows
-
-
-def _column(table: Table, name: str, rows: np.ndarray, keep: bool, notes: list[str]) -> Column:
-    text = table.texts.get(name)
-    if text is None:
-        if not keep and table.layout == "table":
-            _refuse_index(table, name)
-        return Column(name)
-    counts = _counts(text, rows)
-    _refuse_spoilt_numbers(table, name, text)
-    used = tuple(each for each, count in zip(text.categories, counts, strict=True) if count)
-    if not keep:
-        _refuse_identifier(table, name, used, int(counts.sum()))
-    notes.append(f"column {name}: {len(used)} categories one-hot encoded")
-    return Column(name, categories=used)
-
-
-def _counts(text: Text, rows: np.ndarray) -> np.ndarray:
-    """Return how often each category occurs in some rows."""
-    codes = text.codes[rows]
-    return np.bincount(codes[codes >= 0], minlength=len(text.categories))
-
-
-def _refuse_spoilt_numbers(table: Table, name: str, text: Text) -> None:
-    """Refuse text that is mostly numbers, or what somebody meant for numbers; and NaN as text."""
-    for index, each in enumerate(text.categories):
-        if each in ("NaN", "nan"):
-            row = int(np.flatnonzero(text.codes == index)[0])
-            found = f"found {shown(each)}, which may be a word or a missing cell"
-            raise InputError(f"{table.place(row, name)}: {found}; leave the cell empty.")
-    counts = _counts(text, np.arange(table.rows))
-    alike = np.asarray([is_number(t) or explain_cell(t) is not None for t in text.categories])
-    if 2 * int(counts[alike].sum()) >= int(counts.sum()):
-        refuse_text(table, name)
-
-
-def _refuse_index(table: Table, name: str) -> None:
-    """Refuse the numbers of the rows from 0 or 1; shuffled, too, if that can be no chance."""
-    column = table.matrix[:, table.index(name)]
-    head = column[:_SHUFFLED]
-    if len(np.unique(head)) < len(head):  # spares most columns the look at every row
-        return
-    low, high = column.min(), column.max()
-    if low not in (0.0, 1.0) or high != low + table.rows - 1 or table.rows < 3:
-        return
-    ordered = np.sort(column) if table.rows >= _SHUFFLED else column
-    if np.array_equal(ordered, np.arange(low, high + 1)):
-        raise InputError(
-            f"{table.place(0, name)}: found {plain(column[0])}; the column only numbers the rows "
-            f"({low:.0f} to {high:.0f}); pass --drop {name}, or --keep {name}."
-        )
-
-
-def _refuse_identifier(table: Table, name: str, used: tuple[str, ...], count: int) -> None:
-    """Refuse text too various to be categories: names, numbers of tickets, sentences."""
-    distinct = len(used)
-    various = distinct > 10 and 2 * distinct > count
-    all_differ = distinct == count and count >= 3
-    if distinct <= _MANY and not various and not all_differ:
-        return
-    row = int(np.flatnonzero(table.texts[name].codes >= 0)[0])
-    spaces = sum(text.count(" ") for text in used[:1000]) / min(distinct, 1000)
-    kind = "free text" if spaces >= 3 else "an identifier"
-    raise InputError(
-        f"{table.place(row, name)}: found {shown(table.cell(row, name))}; {distinct} different "
-        f"texts in {count} rows look like {kind}; pass --drop {name}, or --keep {name}."
-    )
 
 
 def _with_task(plan: Preprocessing, task: str, source: Table, rows: np.ndarray) -> Preprocessing:
@@ -262,14 +187,14 @@ def _with_task(plan: Preprocessing, task: str, source: Table, rows: np.ndarray) 
     name = plan.target
     classes: Labels
     if (text := source.texts.get(name)) is not None:
-        _refuse_spoilt_numbers(source, name, text)
+        refuse_spoilt_numbers(source, name, text)
         if task == "regression":
             refuse_text(source, name)
-        counts = _counts(text, rows)
+        counts = category_counts(text, rows)
         used = [index for index, count in enumerate(counts) if count]
         words = tuple(text.categories[index] for index in used)
         if len(words) > 2:
-            _refuse_identifier(source, name, words, len(rows))
+            refuse_identifier(source, name, words, len(rows))
         classes = words
         kind = "binary" if len(classes) == 2 else "multiclass"
     else:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from xpnet.container import shown
 from xpnet.errors import FileError
 from xpnet.preprocessing import LAYOUTS, MISSING_POLICIES, TASKS
 
@@ -101,6 +102,4 @@ def _scale(place: str, given: dict[str, Any], start: str = "") -> dict[str, floa
 
 
 def _refuse(field: str, found: Any, wanted: object) -> NoReturn:
-    text = ascii(found) if isinstance(found, str | int | float | None) else ascii(found)[:200]
-    text = text if len(text) <= 80 else text[:77] + "..."
-    raise FileError(f"preprocessing.{field}: found {text}, expected {wanted}.")
+    raise FileError(f"preprocessing.{field}: found {shown(found)}, expected {wanted}.")
