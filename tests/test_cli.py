@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import xpnet
+import xpnet.parity
 from xpnet.cli import main
 from xpnet.cli_options import DoctorOptions, TrainOptions, as_command
 from xpnet.model_file import load_model, save_model
@@ -347,6 +348,33 @@ def test_options_become_a_command_again() -> None:
     expected = "xpnet train 'my data.csv' --target y --lr 0.1 --drop a --drop 'b c' --raw"
     assert as_command(options) == expected
     assert as_command(DoctorOptions("d.csv", repair=True)) == "xpnet train d.csv"
+
+
+# parity
+
+
+def test_numpy_and_the_strict_library_train_alike(run: Run) -> None:
+    pytest.importorskip("array_api_strict")
+    outcome = run("parity")
+    assert outcome.status == 0
+    assert "within tolerance" in outcome.out
+    report = run("parity", BANKNOTE, "--target", "class", "--steps", "3", "--json").json
+    assert report["ok"]
+    assert (report["steps"], report["dtype"]) == (3, "float64")
+
+
+def test_devices_that_differ_too_much_are_a_bug(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("array_api_strict")
+    tolerance = xpnet.parity.Tolerance(-1.0, -1.0, -1.0)
+    monkeypatch.setitem(xpnet.parity.TOLERANCES, "float64", tolerance)
+    outcome = run("parity", "--hidden", "3", "--dropout", "0.1")
+    assert outcome.status == 1
+    assert "OUT OF TOLERANCE" in outcome.out
+
+
+@pytest.mark.parametrize("options", ["--steps 0", "--device gpu:99", "--init warm"])
+def test_parity_refuses_what_cannot_be_compared(run: Run, options: str) -> None:
+    assert run("parity", *options.split()).status == 2
 
 
 # exit statuses

@@ -55,7 +55,8 @@ def _application() -> typer.Typer:
         pass
 
     for name, (fields, module, text) in COMMANDS.items():
-        command = cli_options.parser(fields, _deferred(module, name))
+        names = cli_options.PARITY if name == "parity" else ()
+        command = cli_options.parser(fields, _deferred(module, name), names)
         app.command(name, help=text)(command)
     return app
 

@@ -1,11 +1,11 @@
-"""`xpnet doctor`: diagnose a training, and try the remedies."""
+"""`xpnet doctor` and `xpnet parity`: what is wrong with the settings, and with the machine."""
 
 import math
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from xpnet.cli_models import scores
-from xpnet.cli_options import DoctorOptions, TrainOptions, as_command
+from xpnet.cli_options import DoctorOptions, ParityOptions, TrainOptions, as_command
 from xpnet.cli_output import say, show, show_json
 from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network
 from xpnet.errors import DivergenceError
@@ -127,3 +127,41 @@ def _told(tried: list[dict[str, Any]], mended: TrainOptions) -> str:
     if not tried:
         lines = ["No remedy is an option of train; follow the findings by hand."]
     return "\n".join([*lines, "The settings that work best:", f"  {as_command(mended)}"])
+
+
+def parity(options: ParityOptions) -> int:
+    """Compare the same training on NumPy and on another device; 1 if they differ too much.
+
+    On the CPU the other device is array-api-strict's, which refuses what a GPU would refuse.
+    """
+    from xpnet.parity import compare
+
+    strict = options.device == "cpu"
+    task = load_task(replace(options, device="cpu")) if options.data else _made_up(options)
+    net = network(replace(task, options=replace(task.options, device="cpu")))
+    report = compare(
+        task.x, task.y, sizes=net.sizes, hidden=[each.name for each in net.hidden],
+        output=net.output.name, loss=options.loss, init=options.init, dropout=net.dropout,
+        dtype=options.dtype, steps=options.steps, batch_size=options.batch_size,
+        learning_rate=options.lr, momentum=options.momentum, l1=options.l1, l2=options.l2,
+        seed=options.seed, other="strict" if strict else options.device,
+    )  # fmt: skip
+    if options.json:
+        show_json({"command": "parity", **report.to_dict()})
+    else:
+        show(str(report))
+    return 0 if report.ok else 1
+
+
+def _made_up(options: ParityOptions) -> Task:
+    """Make a table of three classes: which of three sums of the inputs is largest."""
+    import numpy as np
+
+    from xpnet.preprocessing import Column, Preprocessing
+    from xpnet.randomness import generator
+
+    x = generator(options.seed, "parity").standard_normal((500, 8))
+    y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
+    columns = tuple(Column(f"x{index}") for index in range(x.shape[1]))
+    plan = Preprocessing("multiclass", "y", columns, (0.0, 1.0, 2.0))
+    return Task(options, plan, x, y, None, len(y), ())

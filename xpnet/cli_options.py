@@ -118,10 +118,24 @@ class DoctorOptions(TrainOptions):
 
 @dataclass(frozen=True)
 class ParityOptions(TrainOptions):
-    """What `parity` takes; without DATA it makes a table of its own."""
+    """What `parity` takes: some of the options of `train`, with other defaults; see PARITY."""
 
     data: Annotated[str, Argument(metavar="[DATA]", help="As for train; made up if left out.")] = ""
-    steps: Annotated[int, Option(help="Training steps to compare.")] = 10
+    steps: Annotated[int, Option(help="Training steps to compare, 1 to 10.")] = 10
+    lr: Annotated[float, Option(help="Learning rate of SGD.")] = 0.1
+    momentum: Annotated[float, Option(help="Of SGD.")] = 0.0
+    batch_size: Annotated[int, Option(help="Rows of a step.")] = 32
+    l2: Annotated[float, Option("--l2", help="Penalty l2/2 * sum(w**2).")] = 0.0
+    dtype: Annotated[str, Option(help="float32 or float64.")] = "float64"
+    validation: str = "0"
+
+
+PARITY = (
+    "data", "target", "task", "device", "dtype", "steps", "hidden", "activation", "init", "loss",
+    "lr", "momentum", "batch_size", "l1", "l2", "dropout", "missing", "drop", "keep", "raw",
+    "encoding", "delimiter", "seed", "json",
+)  # fmt: skip
+"""What `parity` has in common with `train`: it compares steps of SGD."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +179,16 @@ class DevicesOptions:
     json: Json = False
 
 
-def parser(options: type, command: Callable[[Any], Any]) -> Callable[..., Callable[[], Any]]:
-    """Return a function for Typer: its parameters are the fields of a dataclass.
+def parser(
+    options: type, command: Callable[[Any], Any], names: tuple[str, ...] = ()
+) -> Callable[..., Callable[[], Any]]:
+    """Return a function for Typer: its parameters are the fields of a dataclass, or some of them.
 
     Called with them, it returns the command, ready to be run: Typer only parses.
     """
     hints = get_type_hints(options, include_extras=True)
-    known = [each for each in fields(options) if each.name in hints]
+    known = [each for each in fields(options) if not names or each.name in names]
+    hints = {each.name: hints[each.name] for each in known}
 
     def parse(**given: Any) -> Callable[[], Any]:
         return partial(command, options(**given))
