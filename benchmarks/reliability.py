@@ -1,0 +1,99 @@
+"""What survives: kills while training and while saving, signals, and damaged model files.
+
+    python benchmarks/reliability.py [--kills 520] [--runs 104] [--saves 1000] [--signals 50]
+                                     [--mutations 100000] [--workers 2] [--out FILE.md]
+
+* trainings: SIGKILL at random instants, while loading, resuming, training and saving alike, since
+  every seventh step is saved; each run is resumed until it ends. Its model file, with history, and
+  its best model file must be those of the run that nobody disturbed, byte for byte.
+* saves: SIGKILL in a loop that does nothing but save over the same file.
+* signals: SIGINT, SIGTERM, SIGHUP at random instants of a training, and resuming.
+* mutations: random flips, new bytes, truncations, insertions, deletions, repetitions of a model
+  file; each must be refused, or mean the same to the last bit.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+import crash_runs  # noqa: E402  the runs that the tests make, too
+import machine  # noqa: E402
+
+BAD = {
+    "wrong exit codes",
+    "unreadable files",
+    "temporaries left",
+    "locks left",
+    "lost",
+    "torn",
+    "silent changes",
+    "refused without the file's name",
+}
+
+
+def measured(title: str, run: Callable[[Path], Counter[str]]) -> list[str]:
+    """Run one part in a directory of its own; return its section of the report."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as directory:
+        counts = run(Path(directory))
+    seconds = time.perf_counter() - began
+    for name in BAD & {*EXPECTED[title]}:
+        counts.setdefault(name, 0)
+    rows = [f"| {name} | {counts[name]:,} |" for name in sorted(counts)]
+    lines = ["", f"## {title}", "", "| counted | |", "|---|---:|", *rows, "", f"{seconds:.0f} s."]
+    print("\n".join(lines), flush=True)
+    return lines
+
+
+EXPECTED = {
+    "Trainings killed": ("unreadable files", "temporaries left", "locks left", "wrong exit codes"),
+    "Trainings signalled": ("unreadable files", "temporaries left", "wrong exit codes"),
+    "Saves killed": ("lost", "torn", "temporaries left"),
+    "Model files damaged": ("silent changes", "refused without the file's name"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, usual in (("kills", 520), ("runs", 104), ("saves", 1000), ("signals", 50)):
+        parser.add_argument(f"--{name}", type=int, default=usual)
+    parser.add_argument("--mutations", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=2, help="parts measured at the same time")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "reliability.md")
+    given = parser.parse_args()
+    kept = HERE.parent / "tests" / "data" / "model-v1.safetensors"
+    terms = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def signalled(directory: Path) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for number in terms:
+            place = directory / number.name
+            share = -(-given.signals // len(terms))
+            counts += crash_runs.kill_trainings(share, -(-share // 3), place, number=number)
+        return counts
+
+    parts = {
+        "Model files damaged": lambda at: crash_runs.mutate_model(kept, given.mutations, at),
+        "Saves killed": lambda at: crash_runs.kill_saves(given.saves, at),
+        "Trainings signalled": signalled,
+        "Trainings killed": lambda at: crash_runs.kill_trainings(given.kills, given.runs, at),
+    }
+    report = ["# What survives", "", "Made by `python benchmarks/reliability.py`.", ""]
+    report += machine.system()
+    with ThreadPoolExecutor(given.workers) as pool:
+        for lines in pool.map(measured, parts, parts.values()):
+            report += lines
+    given.out.write_text("\n".join(report) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
