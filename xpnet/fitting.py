@@ -143,10 +143,10 @@ def _with_validation(net: MLP, data: Data, validation: Any, seed: int) -> tuple[
         labels = _class_numbers(device.get(data.y))
     rows = data.y.shape[0]
     if hasattr(data.x, "read_rows"):  # the held-out rows are kept in memory
-        parts = split(rows, min(validation, MOST_HELD_OUT / rows), seed, labels)
+        parts = split(rows, min(float(validation), MOST_HELD_OUT / rows), seed, labels)
         training, held_out = (_rows_of_source(net, data, part) for part in parts)
         return training, held_out._replace(x=device.put(_all_rows(held_out.x), net.dtype))
-    parts = split(rows, validation, seed, labels)
+    parts = split(rows, float(validation), seed, labels)
     training, held_out = (
         Data(*(None if each is None else _rows(device, each, rows) for each in data))
         for rows in parts

@@ -93,7 +93,7 @@ class TrainingState:
     best : list of device array
         The parameters that gave it.
     last_good : list of device array
-        The parameters after the last epoch whose loss was not running away.
+        The parameters before the last epoch whose first batch had no loss that was running away.
     """
 
     epoch: int = 0
@@ -206,6 +206,7 @@ class Training:
         moments = [block for each in state.optimizer for block in self._blocks(each)]
         weights = len(parameters) - 1
         learning_rate_of = self._learning_rates()
+        at_start, first_loss = self._copy_parameters(), None
         for batch in self._batches():
             self.learning_rate = learning_rate_of()
             self.loss, self.gradients, self.trace = self._gradients(batch)
@@ -217,12 +218,14 @@ class Training:
             state.epoch_loss = state.epoch_loss + self.loss * rows
             state.epoch_rows += rows
             state.batch += 1
+            first_loss = self.loss if first_loss is None else first_loss
             if state.first_loss is None:
                 state.first_loss = self.loss
             for hook in on_batch_end:
                 hook(self)
             if self.stop_reason:
                 return
+        self._keep_if_good(at_start, first_loss)
         self._end_epoch(time.perf_counter() - started)
 
     def _gradients(self, batch: Batch) -> tuple[Array, Gradients, Trace]:
@@ -329,13 +332,26 @@ class Training:
         outputs, targets = net.device.get(net.outputs(x)), net.device.get(y)
         return losses, {name: metric(outputs, targets) for name, metric in self.metrics.items()}
 
+    def _keep_if_good(self, parameters: list[Array], loss: Array) -> None:
+        """Keep the parameters that an epoch began with, proven by its first batch.
+
+        Those at its end are not proven: the last step may be the one that ran away. Without a
+        batch, after a resume at the very end of an epoch, there is no proof.
+        """
+        if loss is not None and float(loss) <= self._highest_loss():
+            self.state.last_good = parameters
+
+    def _highest_loss(self) -> float:
+        """Return what no loss exceeds but that of a run that ran away, or is about to."""
+        state, options, weights = self.state, self.options, len(self.net.weights)
+        # With penalties, since the history's losses hold them, too.
+        start = penalty(self.net.device.xp, state.last_good[:weights], options.l1, options.l2)
+        start += max(float(state.first_loss), self._loss_at_zero, 1e-30)
+        return RUNAWAY_FACTOR * start
+
     def _check_divergence(self) -> None:
         """Stop a run whose loss is not finite or stays far above where it began."""
-        state, xp, options = self.state, self.net.device.xp, self.options
-        # Penalties of the last good weights, since each history.loss holds the penalties, too.
-        start = penalty(xp, state.last_good[: len(self.net.weights)], options.l1, options.l2)
-        start += max(float(state.first_loss), self._loss_at_zero, 1e-30)
-        limit = RUNAWAY_FACTOR * start
+        state, xp, limit = self.state, self.net.device.xp, self._highest_loss()
         recent = state.history.loss[-RUNAWAY_EPOCHS:]
         finite = np.isfinite(recent[-1]) and all(
             bool(xp.all(xp.isfinite(p))) for p in self.parameters
@@ -344,8 +360,6 @@ class Training:
         away = recent[-1] > limit and (
             ended or (min(recent) > limit and len(recent) == RUNAWAY_EPOCHS)
         )
-        if finite and recent[-1] <= limit:
-            state.last_good = self._copy_parameters()
         if finite and not away:
             return
         self._write_parameters(state.last_good)
