@@ -248,25 +248,15 @@ class Training:
         return [*(flat[i : min(i + block, weights)] for i in starts), flat[weights:]]
 
     def _batches(self) -> Any:
-        options, state = self.options, self.state
+        options, net, last = self.options, self.net, self.options.last_batch
         order = epoch_order(
-            self.rows,
-            self.batch_size,
-            self.seed,
-            state.epoch,
-            shuffle=options.shuffle,
-            last_batch=options.last_batch,
-        )
-        net = self.net
+            self.rows, self.batch_size, self.seed, self.state.epoch,
+            shuffle=options.shuffle, last_batch=last,
+        )  # fmt: skip
         return batches(
-            self.data,
-            order,
-            self.batch_size,
-            net.device,
-            net.dtype,
-            first=state.batch,
-            last_batch=options.last_batch,
-        )
+            self.data, order, self.batch_size, net.device, net.dtype,
+            first=self.state.batch, last_batch=last,
+        )  # fmt: skip
 
     def _dropout_masks(self, rows: int) -> list[Array]:
         """Factors 0 or 1 / (1 - rate) for each hidden layer, the same bits on every device."""
