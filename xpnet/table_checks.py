@@ -105,10 +105,12 @@ def explain_cell(text: str) -> tuple[str, str] | None:
     """Say what a cell is that looks like a number and is none, and the remedy; None for words."""
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
+    if len(text) > 100:
+        return None
     for pattern, what, remedy in _LOOKS_LIKE:
         if pattern.fullmatch(text):
             return what, remedy
-    if not any(character.isdigit() for character in text[:80]):
+    if not any(character.isdigit() for character in text):
         return None
     plain = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
     if any(unicodedata.category(character) == "Sc" for character in text):
