@@ -128,12 +128,13 @@ def results(directory: Path) -> tuple[bytes, bytes]:
 def kill_trainings(
     kills: int, runs: int, directory: Path, seed: int = 0, number: int = signal.SIGKILL
 ) -> Counter[str]:
-    """Kill each of `runs` trainings several times at random instants, resume it, and compare.
+    """Kill at least `runs` trainings at least `kills` times in all, resume each, and compare.
 
     Kills fall on loading, resuming, training and saving alike, since every seventh step is saved.
     """
     chance, counts = random.Random(seed), Counter()
-    for run in range(runs):
+    run = -1
+    while (run := run + 1) < runs or counts["kills"] < kills:
         whole, broken = directory / f"{run}-whole", directory / f"{run}-broken"
         with start("train", whole, run) as process:
             assert process.stdout is not None
@@ -141,13 +142,13 @@ def kill_trainings(
             began = time.perf_counter()
         length = time.perf_counter() - began
         assert process.returncode == 0
-        left = -(-kills * (run + 1) // runs) - counts["kills"]
+        left = -(-kills // runs)
         while True:
             with start("train", broken, run) as process:
                 assert process.stdout is not None
                 process.stdout.readline()
                 if left:
-                    time.sleep(chance.uniform(0.0, 1.5 * length / left))
+                    time.sleep(chance.uniform(0.0, length / left))
                     process.send_signal(number)
             if process.returncode == 0:
                 counts["completed before the signal"] += left > 0

@@ -97,6 +97,39 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path, case, dtype):
         assert without_seconds(history) == expected
 
 
+def test_every_backend_resumes_to_the_same_bits(tmp_path, other_backend):
+    def made():
+        return network(device=other_backend.device)
+
+    def host_bits(net):
+        return [other_backend.host(each).tobytes() for each in net.parameters]
+
+    whole, net = made(), made()
+    train(whole)
+    with pytest.raises(RuntimeError):
+        train(made(), [Checkpoint(tmp_path, every="4 steps"), StopAt(11)])
+    train(net, [Checkpoint(tmp_path, resume=True)])
+    assert host_bits(net) == host_bits(whole)
+
+
+def test_a_training_from_a_file_of_rows_is_resumed_and_told_from_another(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "other.npy", X + 1.0)
+
+    def run(net, name, callbacks=()):
+        source = xpnet.RowFile(tmp_path / name)
+        xpnet.fit(net, source, Y, epochs=3, callbacks=callbacks, progress=False)
+
+    whole, net = network(), network()
+    run(whole, "x.npy")
+    with pytest.raises(RuntimeError):
+        run(network(), "x.npy", [Checkpoint(tmp_path / "c", every="2 steps"), StopAt(7)])
+    run(net, "x.npy", [Checkpoint(tmp_path / "c", resume=True)])
+    assert bits(net) == bits(whole)
+    with pytest.raises(InputError, match="data was"):
+        run(network(), "other.npy", [Checkpoint(tmp_path / "c", resume=True)])
+
+
 def test_resuming_a_training_that_had_ended_gives_its_result_again(tmp_path):
     whole = network()
     settings = {"early_stopping": 1, "optimizer": xpnet.SGD(5.0), "epochs": 50}

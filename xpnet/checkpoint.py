@@ -20,7 +20,7 @@ import numpy as np
 
 from xpnet.atomic import lock, probe_writable
 from xpnet.container import Arrays, PathLike, read_container, refusal, write_container
-from xpnet.device import Device, is_foreign
+from xpnet.device import Device
 from xpnet.errors import FileError, InputError, SaveError
 from xpnet.history import History
 from xpnet.model_file import (
@@ -343,12 +343,13 @@ def _digest(device: Device, data: Any) -> str:
         return "none"
     count = data.x.shape[0]
     rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
-    if isinstance(data.x, np.ndarray) or is_foreign(data.x):
-        x = device.get(device.xp.take(data.x, device.put(rows, "int64"), axis=0))
+    if hasattr(data.x, "read_rows"):
+        x = data.x.read_rows(rows)
     else:
-        x = data.x.take(rows)
+        x = device.xp.take(data.x, device.put(rows, "int64"), axis=0)
     digest = hashlib.sha256(str(tuple(data.x.shape)).encode())
     for array in (x, data.y, data.row_weights):
         if array is not None:
-            digest.update(np.ascontiguousarray(device.get(array), dtype=np.float64).data)
+            host = array if isinstance(array, np.ndarray) else device.get(array)
+            digest.update(np.ascontiguousarray(host, dtype=np.float64).data)
     return digest.hexdigest()[:16]

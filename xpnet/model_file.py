@@ -187,8 +187,9 @@ def read_parameters(net: MLP, tensors: Arrays, refuse: Refuse) -> None:
 
 def _in_order(config: dict[str, Any], tensors: Arrays) -> tuple[list[Any], list[Any]]:
     layers = range(len(config["sizes"]) - 1)
-    weights = [tensors[f"weights.{layer}"] for layer in layers]
-    return weights, [tensors[f"biases.{layer}"] for layer in layers]
+    # Copies, since PyTorch takes no read-only arrays.
+    weights = [np.array(tensors[f"weights.{layer}"]) for layer in layers]
+    return weights, [np.array(tensors[f"biases.{layer}"]) for layer in layers]
 
 
 def check_tensors(config: dict[str, Any], tensors: Arrays, refuse: Refuse) -> None:
