@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -151,17 +152,17 @@ def weights_of(settings: Settings, sizes: list[int]) -> list[Any]:
     random = np.random.default_rng(settings.seed + 1)
     gain = {"relu": 2.0, "tanh": 1.0, "sigmoid": 6.0}[settings.hidden]
     drawn = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
-        last = fan_out == sizes[-1] and len(drawn) == len(sizes) - 2
-        std = np.sqrt((1.0 if last else gain) * 2 / (fan_in + fan_out))
-        w = {
-            "auto": lambda std=std: random.normal(0, std, (fan_in, fan_out)),
-            "positive": lambda: random.uniform(0, 1, (fan_in, fan_out)),
-            "zeros": lambda: np.zeros((fan_in, fan_out)),
-            "equal": lambda: np.full((fan_in, fan_out), 0.1),
-            "small": lambda: random.normal(0, 0.3 / np.sqrt(fan_in), (fan_in, fan_out)),
-        }[settings.init]()
-        drawn.append(w * settings.init_factor)
+    for shape in pairwise(sizes):
+        last = len(drawn) == len(sizes) - 2
+        std = np.sqrt((1.0 if last else gain) * 2 / sum(shape))
+        draw = {
+            "auto": lambda shape, std: random.normal(0, std, shape),
+            "positive": lambda shape, std: random.uniform(0, 1, shape),
+            "zeros": lambda shape, std: np.zeros(shape),
+            "equal": lambda shape, std: np.full(shape, 0.1),
+            "small": lambda shape, std: random.normal(0, 0.3 / np.sqrt(shape[0]), shape),
+        }[settings.init]
+        drawn.append(draw(shape, std) * settings.init_factor)
     return drawn
 
 
@@ -187,6 +188,7 @@ class HandWritten:
         self.layers = len(weights)
 
     def forward(self, x: Any, p: dict[str, Any]) -> tuple[list[Any], Any]:
+        """Return the hidden activations and the output."""
         function = ACTIVATION[self.settings.hidden][0]
         hidden = []
         for layer in range(1, self.layers):
@@ -199,6 +201,7 @@ class HandWritten:
         return hidden, ACTIVATION["sigmoid"][0](z) if self.output == "sigmoid" else z
 
     def loss(self, x: Any, y: Any, p: dict[str, Any]) -> float:
+        """Return the mean loss and the penalty; with flat targets, over all pairs."""
         _, a = self.forward(x, p)
         with np.errstate(all="ignore"):
             if self.output == "identity":
@@ -215,6 +218,7 @@ class HandWritten:
     def gradients(
         self, x: Any, y: Any, p: dict[str, Any], shares: Any = None, kind: str | None = None
     ) -> dict[str, Any]:
+        """Return the gradients, with the settings' mistake in them unless `kind` is empty."""
         kind = self.settings.gradient if kind is None else kind
         hidden, a = self.forward(x, p)
         m = len(x)

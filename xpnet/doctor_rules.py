@@ -74,6 +74,13 @@ RULES = (
         "NumPy manual, Broadcasting",
     ),
     Rule(
+        "gradient-wrong", training.shared_error, 1e-6, "error",
+        "The errors of all samples were summed to one number before the backward pass. No sample "
+        "can then be pushed up while another is pushed down.",
+        "delta = outputs - targets   # one per sample and output; sum only in gradients",
+        "CS231n notes, Backpropagation, gradients for vectorized operations",
+    ),
+    Rule(
         "parameter-shape-changed", training.shape_changed, 0, "error",
         "The update has broadcast a parameter to a new shape, so its gradient was not summed over "
         "the batch. A bias of one's own for each sample stores that sample's label.",

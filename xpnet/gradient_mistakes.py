@@ -9,7 +9,8 @@ import numpy as np
 
 from xpnet.findings import Finding
 
-CS231N = "CS231n notes, Gradient checks; scikit-learn issue 8349"
+VAGUE = ("gradient-wrong", "gradient-activation-derivative")
+CS231N = "CS231n notes, Gradient checks"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def _finding(
     code: str, where: str, evidence: str, why: str, remedy: str,
     repair: dict[str, Any] | None = None, severity: str = "error",
 ) -> Finding:  # fmt: skip
-    return Finding(code, severity, where, evidence, why, remedy, CS231N, repair)
+    source = CS231N + ("; scikit-learn issue 8349" if code == "gradient-scale" else "")
+    return Finding(code, severity, where, evidence, why, remedy, source, repair)
 
 
 def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:
@@ -146,17 +148,18 @@ def value_mistakes(comparisons: Sequence[Comparison], hints: Mapping[str, Any]) 
     named = {each.name: _kind(each, hints) for each in comparisons if not each.ok}
     for name in _from_one_layer(comparisons, named):
         named[name] = ("gradient-activation-derivative", 0.0)
+    wrong = [each for each in comparisons if named.get(each.name, ("",))[0] in VAGUE]
+    uphill = bool(wrong) and all(each.cosine < -0.3 for each in wrong)
+    if uphill:
+        named |= {each.name: ("gradient-wrong", 0.0) for each in wrong}
     groups: dict[tuple[str, float], list[Comparison]] = {}
     for each in comparisons:
         if each.name in named:
             code, number = named[each.name]
             groups.setdefault((code, round(number, 6)), []).append(each)
     findings = [_describe(code, number, group, hints) for (code, number), group in groups.items()]
-    uphill = [
-        each for (code, _), group in groups.items() if code == "gradient-wrong" for each in group
-    ]
-    if uphill and all(each.cosine < -0.3 for each in uphill):
-        findings.append(_describe("gradient-sign", -1.0, uphill, hints))
+    if uphill:
+        findings.append(_describe("gradient-sign", -1.0, wrong, hints))
     return findings
 
 

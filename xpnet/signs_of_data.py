@@ -36,7 +36,7 @@ def not_finite(run: Run, limit: float) -> Sign | None:
 
 def target_shape(run: Run, limit: float) -> Sign | None:
     """Targets (m,) beside predictions (m, 1): harmless only if the loss shows it is."""
-    if run.shapes and not _loss_terms(run)[0]:
+    if run.shapes and "loss-broadcast" not in run.found and not _loss_terms(run)[0]:
         m = run.shapes["targets"][0]
         if _pairs(run) and _loss_terms(run)[1] is None:
             return Sign("targets", f"targets {run.shapes['targets']}, predictions "
@@ -48,7 +48,7 @@ def target_shape(run: Run, limit: float) -> Sign | None:
 def loss_broadcast(run: Run, limit: float) -> Sign | None:
     """See whether the loss reported is the one over all (m, m) pairs of output and target."""
     proper, paired = _loss_terms(run)
-    if proper or paired is None or not _pairs(run):
+    if proper or paired is None or not _pairs(run) or "loss-broadcast" in run.found:
         return None
     m = run.shapes["targets"][0]
     evidence = f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} pairs, not {m}"

@@ -12,6 +12,7 @@ from xpnet.observations import Run, Snapshot
 from xpnet.signs_of_data import Sign
 
 STEPS_TO_JUDGE = 10  # before so many steps nothing is said about the outcome
+NEAR_THE_END = 0.025  # a sigmoid from |z| = 3.7, where its slope is a tenth of its largest
 LONG_STEP = 0.3  # of the size of the weights
 NOT_THE_RATE = {
     "non-finite", "unscaled-inputs", "target-range", "initial-loss", "wrong-init-scale",
@@ -23,12 +24,31 @@ NOT_THE_RATE = {
 
 def shape_changed(run: Run, limit: float) -> Sign | None:
     """Find a parameter that has grown an axis by broadcasting in its own update."""
-    if not run.reshaped:
+    if not run.reshaped or "bias-per-sample" in run.found:
         return None
     name, (before, after) = next(iter(run.reshaped.items()))
     batch = run.shapes.get("predictions", (0,))[0]
     grown = f": one for each of the {batch} samples" if after and after[0] == batch > 1 else ""
     return Sign(name, f"shape {before} became {after}{grown}", {"sum_over_batch": [*run.reshaped]})
+
+
+def shared_error(run: Run, limit: float) -> Sign | None:
+    """See whether the last layer's gradient is made of one error, the same for every sample."""
+    first, rows = run.first, run.shapes.get("predictions", (0,))[0]
+    name = next(reversed([*first.weights]), "")
+    if name not in first.gradients or not first.activations or len(first) < rows or rows < 4:
+        return None
+    below, outputs = first.activations[-1][:rows], first.predictions[:rows]
+    given = first.gradients[name]
+    if given.shape != (below.shape[1], outputs.shape[1]) or given.size < 3:
+        return None
+    for slope in (np.ones_like(outputs), outputs * (1.0 - outputs), 1.0 - outputs**2):
+        shared = below.T @ slope
+        size = float(np.sum(shared**2))
+        error = float(np.sum(shared * given)) / size if size > 0 else 0.0
+        if error and np.all(np.abs(given - error * shared) <= limit * np.abs(given).max()):
+            return Sign(name, f"it is that of one error, {error:.4g}, for all {rows} samples")
+    return None
 
 
 def symmetric_units(run: Run, limit: float) -> Sign | None:
@@ -73,7 +93,7 @@ def init_scale(run: Run, limit: float) -> Sign | None:
 def _stuck(activations: Any, kind: str) -> Any:
     """Which units sit at one end of a bounded activation for (nearly) all rows."""
     low, high = (0.0, 1.0) if kind == "sigmoid" else (-1.0, 1.0)
-    at = [np.mean(np.abs(activations - end) < 0.01, axis=0) for end in (low, high)]
+    at = [np.mean(np.abs(activations - end) < NEAR_THE_END, axis=0) for end in (low, high)]
     return np.maximum(*at) >= 0.95
 
 
@@ -183,7 +203,10 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
 def rate_too_small(run: Run, limit: float) -> Sign | None:
     """All steps together move the weights by little, although there is a gradient."""
     travelled = run.travelled()
-    if run.steps < STEPS_TO_JUDGE or not travelled < limit or run.diverged or run.last.skill > 0.8:
+    crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
+    if run.steps < STEPS_TO_JUDGE or run.diverged or run.last.skill > 0.8:
+        return None
+    if not travelled < limit and not crawling:
         return None
     sizes = _gradient_sizes(run)
     norms = [np.sqrt(np.mean(w**2)) for w in run.first.weights.values()]
