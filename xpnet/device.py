@@ -141,7 +141,12 @@ def _prove_it_computes(name: str, cupy: Any) -> None:
     try:
         product = cupy.matmul(cupy.ones((2, 2), "f4"), cupy.ones((2, 2), "f4") + 1)
         total = float(product.sum())
-    # ImportError, RuntimeError, CompileException (a plain Exception) and MemoryError occur here.
+    except MemoryError as error:
+        raise DeviceError(
+            f"device {name!r} has no memory left; end what holds it (nvidia-smi shows it), or use "
+            "another GPU with 'gpu:N'"
+        ) from error
+    # ImportError, RuntimeError and CompileException (a plain Exception) occur here.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else "no message"
         raise DeviceError(
