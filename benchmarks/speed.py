@@ -363,6 +363,15 @@ def plot(training: dict[str, dict[str, float]], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
+def _kernels() -> str:
+    if not importlib.util.find_spec("threadpoolctl"):
+        return "default"
+    import threadpoolctl
+
+    blas = [each for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
+    return str(blas[0].get("architecture", "default")) if blas else "default"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
@@ -376,13 +385,13 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     training = time_training(arguments.repeats, arguments.compile)
     prediction = time_prediction(arguments.repeats)
-    kernels = os.environ.get("OPENBLAS_CORETYPE", "default")
-    name = f"speed-{arguments.threads}-thread-{kernels.lower()}-kernels"
+    kernels = _kernels()
+    name = f"speed-{arguments.threads}-thread-{kernels.lower()}"
     text = [
         "# Speed: time per SGD step, microseconds",
         "",
-        f"Written by `{'OPENBLAS_CORETYPE=' + kernels + ' ' if kernels != 'default' else ''}python "
-        f"benchmarks/speed.py --threads {arguments.threads} --repeats {arguments.repeats}`; "
+        f"Written by `python benchmarks/speed.py --threads {arguments.threads} --repeats "
+        f"{arguments.repeats}` with OPENBLAS_CORETYPE={os.environ.get('OPENBLAS_CORETYPE', '')}; "
         "medians of interleaved repetitions. All contenders reached the same loss to 1e-4 first.",
         "scikit-learn's and xpnet's classifiers have one logistic output where there are two "
         "classes, which is less work than the two softmax outputs of the others. JAX's compile "
