@@ -108,7 +108,7 @@ of these tools can look at hand-written code, and none was run on the programs a
 
 | tool | finds a bug | names it | false alarms | programs |
 |---|---|---|---|---|
-| DeepDiagnosis (ICSE 2022) | 46 of 53 | 38 of 53 symptoms, 28 of 53 fixes | 36 % of healthy models | 53 |
+| DeepDiagnosis (ICSE 2022) | 46 of 53 | 38 of 53, fix of 28 | 36 % of healthy models | 53 |
 | DeepLocalize (ICSE 2021) | 45 of 53 | 23 of 53 | 72 % of healthy models | same |
 | AUTOTRAINER (ICSE 2021) | 24 of 53 | 19 of 53 | 0 % by its own labels | same |
 | UMLAUT (CHI 2021) | 26 of 53 | 17 of 53 | 87 % (MNIST models) | same |

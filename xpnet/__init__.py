@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xpnet.activations import Activation
     from xpnet.callbacks import EarlyStopping
+    from xpnet.doctor import Doctor, diagnose
     from xpnet.errors import (
         DeviceError,
         DivergenceError,
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
         SaveError,
         XpnetError,
     )
+    from xpnet.findings import Finding, Report
     from xpnet.fitting import fit
+    from xpnet.gradient_check import GradientReport, check_gradients
     from xpnet.history import History
     from xpnet.init_report import InitReport, explain_init
     from xpnet.losses import Loss, huber
@@ -34,9 +37,12 @@ __version__ = "0.1.0"
 _NAMES_OF = {
     "activations": "Activation",
     "callbacks": "EarlyStopping",
+    "doctor": "Doctor diagnose",
     "errors": "DeviceError DivergenceError FileError InputError InputTypeError SaveError "
     "XpnetError",
+    "findings": "Finding Report",
     "fitting": "fit",
+    "gradient_check": "GradientReport check_gradients",
     "history": "History",
     "init_report": "InitReport explain_init",
     "initialisers": "",  # reached as xpnet.initialisers
@@ -58,14 +64,18 @@ __all__ = [
     "AdamW",
     "DeviceError",
     "DivergenceError",
+    "Doctor",
     "EarlyStopping",
     "FileError",
+    "Finding",
+    "GradientReport",
     "Gradients",
     "History",
     "InitReport",
     "InputError",
     "InputTypeError",
     "Loss",
+    "Report",
     "RowFile",
     "SaveError",
     "Trace",
@@ -73,6 +83,8 @@ __all__ = [
     "TrainingOptions",
     "TrainingState",
     "XpnetError",
+    "check_gradients",
+    "diagnose",
     "explain_init",
     "fit",
     "huber",
