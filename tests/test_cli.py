@@ -471,6 +471,7 @@ def test_an_input_is_never_overwritten(train: Run, run: Run, model: Path) -> Non
     assert train("--out", BANKNOTE).status == 2
     assert run("predict", model, BANKNOTE, "--out", BANKNOTE).status == 2
     assert run("predict", model, BANKNOTE, "--out", model).status == 2
+    assert run("predict", "absent.safetensors", BANKNOTE, "--out", model).status == 2
     assert BANKNOTE.read_bytes() == before
     load_model(model)
 
@@ -572,6 +573,17 @@ def test_a_bare_environment_will_do(locale: str) -> None:
     outcome = program("train", "größe.csv", "--target", "ı", *QUICK, env=environment)
     assert (outcome.returncode, outcome.stderr) == (0, "")
     assert "n\\xf6" in outcome.stdout
+
+
+def test_a_broken_checkpoint_is_passed_over_and_it_is_said() -> None:
+    arguments = ["train", BANKNOTE, "--target", "class", *QUICK, "--checkpoint", "kept"]
+    assert program(*arguments).returncode == 0
+    newest = max(Path("kept").glob("checkpoint-*"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    outcome = program(*arguments, "--resume")
+    assert outcome.returncode == 0
+    assert outcome.stderr.startswith(f"xpnet: {newest}: ")
+    assert "Continuing from" in outcome.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -7,6 +7,7 @@ not be saved; 128 + N stopped by signal N. Commands import what they need when t
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -84,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments is None:
             interrupt_on_signals()
             choose_kernels(os.environ)
+            warnings.showwarning = lambda message, *_: say(f"xpnet: {message}")
             arguments = sys.argv[1:]
         command = typer.main.get_command(_application())
         # Typer only parses: it would turn signals and closed pipes into statuses of its own.

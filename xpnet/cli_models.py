@@ -1,11 +1,10 @@
 """`xpnet predict`, `evaluate` and `inspect`: what is done with a model file."""
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from xpnet.cli_options import DevicesOptions, EvaluateOptions, InspectOptions, PredictOptions
-from xpnet.cli_output import say, show, show_json, table
+from xpnet.cli_output import keep_inputs, say, show, show_json, table
 from xpnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,9 +18,7 @@ def predict(options: PredictOptions) -> None:
     from xpnet.tables import read_table, write_csv
 
     if options.out:
-        for given in (options.model, options.data):
-            if os.path.exists(options.out) and os.path.samefile(options.out, given):
-                raise InputError(f"{options.out}: is an input of this command; name another --out")
+        keep_inputs([options.out], [options.model, options.data])
         probe_writable(options.out)
     model = _with_plan(options.model, options.device)
     data = read_table(options.data, encoding=options.encoding, delimiter=options.delimiter)

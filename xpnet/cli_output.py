@@ -5,9 +5,12 @@ Either may be closed, or know fewer characters than Unicode has.
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
+
+from xpnet.errors import InputError
 
 
 def say(text: str) -> None:
@@ -28,6 +31,15 @@ def show_json(report: Mapping[str, Any]) -> None:
 def table(rows: Iterable[tuple[str, str]]) -> str:
     """Return two aligned columns, what is known about each name."""
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
+
+
+def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
+    """Refuse to write over what the same command reads."""
+    for out in outputs:
+        for given in inputs:
+            both = given and os.path.exists(out) and os.path.exists(given)
+            if both and os.path.samefile(out, given or ""):
+                raise InputError(f"{out}: this command reads it; name another output.")
 
 
 def in_terminal() -> bool:

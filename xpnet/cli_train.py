@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpnet.cli_models import class_names, describe_scores, scores
 from xpnet.cli_options import TrainOptions
-from xpnet.cli_output import in_terminal, say, show, show_json, table
+from xpnet.cli_output import in_terminal, keep_inputs, say, show, show_json, table
 from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network
 from xpnet.errors import DivergenceError, InputError
 from xpnet.system import blas, one_thread, summary, threads_for
@@ -66,11 +66,9 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
 
     stem = Path(options.data).name.removesuffix(".gz")
     out = Path(options.out or f"{Path(stem).stem}.safetensors")
-    outputs = [out, *([Path(options.plot)] if options.plot else [])]
+    outputs = [str(out), *([options.plot] if options.plot else [])]
+    keep_inputs(outputs, [options.data, options.target, options.validation])
     for path in outputs:
-        for given in (options.data, options.target, options.validation):
-            if given and path.exists() and os.path.exists(given) and path.samefile(given):
-                raise InputError(f"{path}: is an input of this training; name another output")
         probe_writable(path)
     if options.plot:
         _try_plot(Path(options.plot))

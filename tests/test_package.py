@@ -1,0 +1,40 @@
+"""The package's front door: every public name is there, and importing it costs nothing."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import xpnet
+
+
+def test_every_public_name_is_found_where_it_is_written() -> None:
+    assert set(xpnet.__all__) == set(xpnet._MODULE_OF)
+    assert set(dir(xpnet)) == set(xpnet.__all__)
+    for name, module in xpnet._MODULE_OF.items():
+        assert getattr(xpnet, name) is getattr(importlib.import_module(f"xpnet.{module}"), name)
+
+
+def test_modules_are_reached_through_the_package() -> None:
+    code = "import xpnet; print(xpnet.schedules.Cosine(), xpnet.losses.LOSSES['huber'].name)"
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (outcome.returncode, outcome.stdout) == (0, b"Cosine(end=0.0) huber\n")
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Perceptron'"):
+        _ = xpnet.Perceptron  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import xpnet", ["numpy"]),
+        ("from xpnet import *", ["polars", "scipy", "sklearn", "rich", "typer", "matplotlib"]),
+    ],
+)
+def test_importing_loads_what_is_needed_and_no_more(statement: str, absent: list[str]) -> None:
+    code = f"import sys\n{statement}\nsys.exit(str(set({absent!r}) & set(sys.modules) or ''))"
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert outcome.stderr.strip() == b""
