@@ -143,7 +143,7 @@ RULES = (
         GLOROT,
     ),
     Rule(
-        "wrong-init-scale", training.init_scale, 8.0, "",
+        "wrong-init-scale", training.init_scale, 9.0, "",
         "Each layer multiplies the size of its input by about rms(weights) x sqrt(fan_in). Far "
         "above 1 saturates or explodes through the layers, far below 1 lets the signal die.",
         "weights = generator.standard_normal((fan_in, fan_out)) * sqrt(2 / (fan_in + fan_out))",

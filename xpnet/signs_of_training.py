@@ -86,7 +86,7 @@ def init_scale(run: Run, limit: float) -> Sign | None:
         return None
     name = (large or small)[0]
     kind = "large" if large else "small"
-    evidence = f"rms(weights) x sqrt(fan_in) = {gains[name]:.3g}, too {kind}; 0.6 to 4 is usual"
+    evidence = f"rms(weights) x sqrt(fan_in) = {gains[name]:.3g}, too {kind}; 0.6 to 8.5 is usual"
     return Sign(", ".join(large or small), evidence, {"init": "auto"})
 
 
