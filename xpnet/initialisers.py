@@ -204,7 +204,8 @@ def lsuv(net: "MLP", x: Array, *, tolerance: float = 0.01, passes: int = 10) -> 
 
     Notes
     -----
-    Mishkin and Matas, "All you need is a good init", arXiv 1511.06422.
+    Mishkin and Matas, "All you need is a good init", arXiv 1511.06422. Deep sigmoid networks need
+    more than unit variance and learn better with ``"auto"``.
     """
     xp = net.device.xp
     for layer, weights in enumerate(net.weights):
