@@ -39,12 +39,18 @@ def test_rows_of_probabilities_are_taken_as_they_are():
         (np.zeros((1, 6)), 1, r"y has shape \(1, 6\) and x has 6 rows; pass one target per row"),
         (np.zeros((6, 1, 1)), 1, r"y has shape \(6, 1, 1\) and the network's output is \(6, 1\)"),
         (np.float64(1.0), 1, r"y has shape \(\) and x has 6 rows"),
-        (np.zeros((6, 1)), 3, r"y has shape \(6, 1\) .* \(6, 3\); reshape y to \(6, 3\)"),
+        (np.zeros((6, 1)), 3, r"y has shape \(6, 1\) .* \(6, 3\); pass one column per output"),
     ],
 )
 def test_a_shape_that_could_broadcast_is_refused_with_both_shapes_named(y, outputs, message):
     with pytest.raises(xpnet.InputError, match=message):
         targets(y, outputs=outputs, rows=6)
+
+
+def test_a_column_of_class_numbers_for_softmax_gets_the_remedy():
+    message = r"y has shape \(6, 1\) .* is \(6, 3\); pass class numbers as y.reshape\(-1\)"
+    with pytest.raises(xpnet.InputError, match=message):
+        targets(np.zeros((6, 1)), outputs=3, output="softmax")
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 1)])
@@ -127,3 +133,12 @@ def test_what_is_no_array_of_real_numbers_is_refused_by_kind(given, message):
 def test_integers_and_booleans_are_numbers():
     for given in (np.array([[True, False]]), np.array([[1, 0]], dtype=np.int8)):
         np.testing.assert_array_equal(as_inputs(given, CPU, "float32", 2), [[1.0, 0.0]])
+
+
+def test_data_frames_are_arrays_of_numbers_if_their_columns_are():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
+    np.testing.assert_array_equal(as_inputs(frame, CPU, "float64", 2), [[1.0, 0.5], [2.0, 1.5]])
+    np.testing.assert_array_equal(targets(frame["b"]), [[0.5], [1.5]])
+    with pytest.raises(xpnet.InputTypeError, match=r"x .DataFrame. is not an array of numbers"):
+        as_inputs(polars.DataFrame({"a": ["x"]}), CPU, "float64", 1)

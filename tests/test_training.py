@@ -212,6 +212,18 @@ def test_rows_of_weight_zero_are_as_if_they_were_not_there():
     np.testing.assert_allclose(parameters(nets[0]), parameters(nets[1]), rtol=1e-10, atol=1e-12)
 
 
+def test_a_batch_in_which_every_row_has_weight_zero_teaches_nothing():
+    weights = np.ones(60)
+    weights[20:40] = 0.0
+    net = regressor()
+    calls = Calls(lambda training: parameters(training.net))
+    history = xpnet.fit(
+        net, X, Y, sample_weight=weights, batch_size=20, shuffle=False, epochs=1, callbacks=[calls]
+    )
+    np.testing.assert_array_equal(calls.seen[1], calls.seen[0])
+    assert np.isfinite(history.loss[0])
+
+
 def test_balanced_class_weights_are_those_of_scikit_learn(backend):
     labels = np.array([0] * 50 + [1] * 10)
     balanced = np.where(labels == 1, 60 / (2 * 10), 60 / (2 * 50))

@@ -97,9 +97,11 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
     if len(shape) == 1 and outputs == 1:
         targets = xp.reshape(targets, (rows, 1))
     elif shape != (rows, outputs):
+        remedy = "pass one column per output"
+        if output == "softmax" and shape == (rows, 1):
+            remedy = "pass class numbers as y.reshape(-1)"
         raise InputError(
-            f"y has shape {shape} and the network's output is ({rows}, {outputs}); "
-            f"reshape y to ({rows}, {outputs})"
+            f"y has shape {shape} and the network's output is ({rows}, {outputs}); {remedy}"
         )
     _check_range(xp, targets, output)
     return targets
