@@ -151,21 +151,23 @@ def test_more_epochs_continue_a_training_that_had_ended(tmp_path):
     assert bits(net) == bits(whole)
 
 
-def test_a_diverging_training_diverges_alike_and_its_good_checkpoints_stay(tmp_path):
-    settings = {"optimizer": xpnet.SGD(1e6), "epochs": 9, "schedule": None}
-    regression = {"output": "identity", "hidden": "relu", "dropout": 0.0}
+@pytest.mark.parametrize("crash", [1, 2, 4, 5, 6, 8, 9])
+@pytest.mark.parametrize("rate", [1e6, 0.011])  # in the first epoch, in the third
+def test_a_diverging_training_diverges_alike_and_its_good_checkpoints_stay(tmp_path, rate, crash):
+    settings = {"optimizer": xpnet.SGD(rate), "epochs": 9, "schedule": None, "metrics": ()}
+    settings |= {"l2": 0.01, "loss": "squared_error"}
+    regression = {"output": "identity", "hidden": "identity", "dropout": 0.0}
+
+    def run(net, *callbacks):
+        xpnet.fit(net, 3.0 * X, 30.0 * Y, callbacks=callbacks, progress=False, **settings)
+
     whole, net = network(**regression), network(**regression)
     with pytest.raises(DivergenceError) as expected:
-        train(whole, metrics=(), **settings)
-    with pytest.raises(RuntimeError):
-        train(
-            network(**regression),
-            [Checkpoint(tmp_path, every="1 step"), StopAt(2)],
-            metrics=(),
-            **settings,
-        )
+        run(whole)
+    with pytest.raises((RuntimeError, DivergenceError)):
+        run(network(**regression), Checkpoint(tmp_path, every="1 step"), StopAt(crash))
     with pytest.raises(DivergenceError) as resumed:
-        train(net, [Checkpoint(tmp_path, every="1 step", resume=True)], metrics=(), **settings)
+        run(net, Checkpoint(tmp_path, every="1 step", resume=True))
     assert str(resumed.value) == str(expected.value)
     assert bits(net) == bits(whole)
     for path in checkpoints(tmp_path):
@@ -405,8 +407,8 @@ def test_a_checkpoint_that_xpnet_would_not_write_is_refused(tmp_path, case):
 
 def test_kills_at_random_instants_and_resumes_give_the_same_bits(tmp_path):
     counts = kill_trainings(12, 3, tmp_path, seed=1)
-    assert counts["bit-identical"] == counts["runs"] == 3
-    assert counts["kills"] >= 6
+    assert counts["bit-identical"] == counts["runs"] >= 3
+    assert counts["kills"] >= 12
     bad = ("unreadable files", "temporaries left", "locks left", "wrong exit codes")
     assert [counts[name] for name in bad] == [0, 0, 0, 0]
 
@@ -414,8 +416,8 @@ def test_kills_at_random_instants_and_resumes_give_the_same_bits(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_finish_the_step_and_resume_to_the_same_bits(tmp_path, number):
     counts = kill_trainings(3, 1, tmp_path, seed=2, number=number)
-    assert counts["bit-identical"] == 1
-    assert counts["kills"] >= 1
+    assert counts["bit-identical"] == counts["runs"] >= 1
+    assert counts["kills"] >= 3
     bad = ("unreadable files", "temporaries left", "locks left", "wrong exit codes")
     assert [counts[name] for name in bad] == [0, 0, 0, 0]
 

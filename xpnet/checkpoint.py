@@ -248,8 +248,9 @@ def write_checkpoint(path: PathLike, training: "Training") -> None:
         tensors[f"history.{name}"] = np.asarray(getattr(history, name), dtype=np.float64)
     for name, curve in history.metrics.items():
         tensors[f"history.metrics.{name}"] = np.asarray(curve, dtype=np.float64)
-    numbers = (state.epoch_loss, state.first_loss, state.learning_rate_factor, state.best_loss)
-    tensors["numbers"] = np.asarray([float(n) for n in (*numbers, training.learning_rate)])
+    losses = (state.first_loss, state.epoch_first_loss, state.epoch_loss, state.best_loss)
+    rates = (state.learning_rate_factor, training.learning_rate)
+    tensors["numbers"] = np.asarray([float(number) for number in (*losses, *rates)])
     write_container(path, "checkpoint", FORMAT_VERSION, content, tensors)
 
 
@@ -289,19 +290,20 @@ def _restore_state(saved: Saved, training: "Training") -> None:
         name: tuple(tensors[f"history.metrics.{name}"].tolist()) for name in saved.fields["metrics"]
     }
     state.history = History(**curves, metrics=metrics, best_epoch=saved.fields["best_epoch"])
-    epoch_loss, first_loss, factor, best_loss, learning_rate = tensors["numbers"].tolist()
-    dtype = training.net.dtype
-    state.epoch_loss = device.put(np.asarray(epoch_loss), dtype) if state.batch else 0.0
-    state.first_loss = device.put(np.asarray(first_loss), dtype)
-    state.learning_rate_factor, state.best_loss = factor, best_loss
-    training.learning_rate = learning_rate
+    *losses, state.best_loss, factor, training.learning_rate = tensors["numbers"].tolist()
+    first, epoch_first, sum_so_far = (
+        device.put(np.asarray(each), training.net.dtype) for each in losses
+    )
+    state.first_loss, state.epoch_first_loss = first, epoch_first
+    state.epoch_loss = sum_so_far if state.batch else 0.0
+    state.learning_rate_factor = factor
     if saved.fields["stop_reason"]:
         training.stop(saved.fields["stop_reason"])
 
 
 def _arrays(training: "Training") -> dict[str, list[Any]]:
-    state = training.state
-    return {"optimizer": state.optimizer, "best": state.best, "last_good": state.last_good}
+    names = ("optimizer", "best", "last_good", "epoch_start")
+    return {name: getattr(training.state, name) for name in names}
 
 
 def _put(device: Device, array: Any) -> Any:

@@ -71,12 +71,8 @@ class TrainingState:
 
     Attributes
     ----------
-    epoch : int
-        Epochs completed.
-    batch : int
-        Steps taken within the current epoch.
-    step : int
-        Steps taken in all.
+    epoch, batch, step : int
+        Epochs completed, steps taken within the current epoch, and steps taken in all.
     optimizer : list of device array
         The optimiser's state.
     epoch_loss : device array, 0-d, or 0.0
@@ -88,12 +84,12 @@ class TrainingState:
     learning_rate_factor : float
         Set by callbacks; multiplies the schedule.
     history : History
-    best_loss : float
-        The lowest monitored loss so far, with `keep_best`.
-    best : list of device array
-        The parameters that gave it.
+    best_loss, best : float, list of device array
+        The lowest monitored loss so far, with `keep_best`, and the parameters that gave it.
     last_good : list of device array
         The parameters before the last epoch whose first batch had no loss that was running away.
+    epoch_start, epoch_first_loss : list of device array, and as `first_loss`
+        The parameters that the current epoch began with, and the loss of its first batch.
     """
 
     epoch: int = 0
@@ -108,6 +104,8 @@ class TrainingState:
     best_loss: float = float("inf")
     best: list[Array] = field(default_factory=list)
     last_good: list[Array] = field(default_factory=list)
+    epoch_start: list[Array] = field(default_factory=list)
+    epoch_first_loss: Array = None
 
 
 class Training:
@@ -206,7 +204,8 @@ class Training:
         moments = [block for each in state.optimizer for block in self._blocks(each)]
         weights = len(parameters) - 1
         learning_rate_of = self._learning_rates()
-        at_start, first_loss = self._copy_parameters(), None
+        if state.batch == 0:
+            state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
         for batch in self._batches():
             self.learning_rate = learning_rate_of()
             self.loss, self.gradients, self.trace = self._gradients(batch)
@@ -218,14 +217,14 @@ class Training:
             state.epoch_loss = state.epoch_loss + self.loss * rows
             state.epoch_rows += rows
             state.batch += 1
-            first_loss = self.loss if first_loss is None else first_loss
-            if state.first_loss is None:
-                state.first_loss = self.loss
+            if state.batch == 1:
+                state.epoch_first_loss = self.loss
+                state.first_loss = self.loss if state.step == 1 else state.first_loss
             for hook in on_batch_end:
                 hook(self)
             if self.stop_reason:
                 return
-        self._keep_if_good(at_start, first_loss)
+        self._keep_if_good()
         self._end_epoch(time.perf_counter() - started)
 
     def _gradients(self, batch: Batch) -> tuple[Array, Gradients, Trace]:
@@ -322,14 +321,14 @@ class Training:
         outputs, targets = net.device.get(net.outputs(x)), net.device.get(y)
         return losses, {name: metric(outputs, targets) for name, metric in self.metrics.items()}
 
-    def _keep_if_good(self, parameters: list[Array], loss: Array) -> None:
-        """Keep the parameters that an epoch began with, proven by its first batch.
+    def _keep_if_good(self) -> None:
+        """Keep the parameters that the epoch began with, if its first batch proves them.
 
-        Those at its end are not proven: the last step may be the one that ran away. Without a
-        batch, after a resume at the very end of an epoch, there is no proof.
+        Those at its end are not proven: the last step may be the one that ran away.
         """
-        if loss is not None and float(loss) <= self._highest_loss():
-            self.state.last_good = parameters
+        state = self.state
+        if state.batch and float(state.epoch_first_loss) <= self._highest_loss():
+            state.last_good = state.epoch_start
 
     def _highest_loss(self) -> float:
         """Return what no loss exceeds but that of a run that ran away, or is about to."""
