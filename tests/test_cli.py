@@ -1,5 +1,6 @@
 """The command line: every command, every exit status, and what it prints where."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 
@@ -518,16 +521,57 @@ def test_other_ends_have_a_status_too(
     assert message in outcome.err
 
 
+TEXTS = st.text(max_size=6) | st.sampled_from(
+    ["nan", "inf", "-inf", "1e300", "-1", "0", "1", "2", "0.5", "1e-300", "auto", "none", "x.csv",
+     "99999999999999999999", "1_0", "a,b", ",", "8,8", "gpu:7", "gpu:-1", "/", ".", "\0", "é"]
+)  # fmt: skip
+NAMES = [
+    "--" + each.name.replace("_", "-")
+    for each in dataclasses.fields(TrainOptions)
+    if each.name not in ("data", "hidden", "epochs", "plot", "out", "checkpoint", "json")
+]
+
+
+@hypothesis.settings(
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture], max_examples=60
+)
+@hypothesis.given(
+    st.lists(st.tuples(st.sampled_from(NAMES), TEXTS), max_size=3), st.sampled_from("xy ")
+)
+def test_no_options_make_a_traceback(
+    capfd: pytest.CaptureFixture[str], pairs: list[tuple[str, str]], target: str
+) -> None:
+    if not Path("x.csv").exists():
+        table(
+            "x.csv", "x,y\n" + "".join(f"{i / 7},{'no' if i % 2 else 'yes'}\n" for i in range(20))
+        )
+    words = [word for pair in pairs for word in pair]
+    fixed = ["--target", target, "--hidden", "2", "--epochs", "1", "--out", "m.safetensors"]
+    status = main(["train", "x.csv", *fixed, *words])
+    said = capfd.readouterr().err
+    assert status in (0, 2, 3, 4), said
+    assert "Traceback" not in said
+
+
 # as a program
 
 
-def test_the_program_starts_fast() -> None:
-    def seconds() -> float:
-        started = time.perf_counter()
-        assert program("--help").returncode == 0
-        return time.perf_counter() - started
-
-    assert min(seconds() for _ in range(5)) < 0.4
+def test_deterministic_gives_the_same_file_on_any_number_of_threads() -> None:
+    pytest.importorskip("threadpoolctl")
+    wide = ["--hidden", "300,300", "--batch-size", "549", "--epochs", "3", "--deterministic"]
+    for threads in ("1", "2"):
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": threads}
+        arguments = [
+            "train",
+            BANKNOTE,
+            "--target",
+            "class",
+            *wide,
+            "--out",
+            f"{threads}.safetensors",
+        ]
+        assert program(*arguments, env=environment).returncode == 0
+    assert Path("1.safetensors").read_bytes() == Path("2.safetensors").read_bytes()
 
 
 def test_a_reader_that_has_enough_causes_no_traceback(model: Path) -> None:

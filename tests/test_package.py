@@ -27,14 +27,6 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = xpnet.Perceptron  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("statement", "absent"),
-    [
-        ("import xpnet", ["numpy"]),
-        ("from xpnet import *", ["polars", "scipy", "sklearn", "rich", "typer", "matplotlib"]),
-    ],
-)
-def test_importing_loads_what_is_needed_and_no_more(statement: str, absent: list[str]) -> None:
-    code = f"import sys\n{statement}\nsys.exit(str(set({absent!r}) & set(sys.modules) or ''))"
-    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    assert outcome.stderr.strip() == b""
+def test_importing_the_package_alone_loads_no_numpy() -> None:
+    code = "import sys, xpnet; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
