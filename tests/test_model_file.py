@@ -122,6 +122,7 @@ def test_the_kept_version_1_file_loads_for_ever():
     assert model.net.hidden[0].name == "tanh"
     assert model.net.output.name == "softmax"
     assert model.training == {"epochs": 5, "loss": 0.25}
+    assert model.preprocessing.to_dict() == PREPROCESSING
     x = [[0.0, 0.0, 0.0], [1.0, -1.0, 0.5]]
     expected = [[0.5472883, 0.4527117], [0.45417109, 0.54582888]]
     assert np.allclose(model.net.predict(x), expected, rtol=1e-6)
