@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import xpnet
 from xpnet.activations import HIDDEN, OUTPUTS
-from xpnet.losses import LOSSES
-from xpnet.objective import penalty
+from xpnet.losses import LOSSES, head
+from xpnet.objective import loss_and_gradients, penalty
 
 HEADS = [
     (output, name)
@@ -206,6 +206,30 @@ def test_one_gradient_is_the_same_on_every_backend(other_backend, hidden, dtype)
     for own, other in zip(actual, expected, strict=True):
         assert own.dtype == other.dtype == dtype
         np.testing.assert_allclose(own, other, rtol=rtol, atol=atol)
+
+
+def test_gradients_with_dropout_are_those_of_the_thinned_network():
+    rng = np.random.default_rng(1)
+    net = xpnet.MLP([3, 6, 5, 2], hidden="tanh", output="softmax", dtype="float64")
+    x, y = rng.normal(size=(7, 3)), np.eye(2)[rng.integers(2, size=7)]
+    masks = [(rng.random((7, units)) < 0.7) / 0.7 for units in (6, 5)]
+    joined, shares = head(net.output), np.full(7, 1.0 / 7.0)
+
+    def objective():
+        z = net.forward(x, masks).pre_activations[-1]
+        return float(np.mean(joined.value_and_delta(np, z, y)[0]))
+
+    loss, gradients, _ = loss_and_gradients(net, joined, x, y, shares, masks)
+    assert float(loss) == pytest.approx(objective(), rel=1e-12)
+    for array, gradient in zip(net.parameters, [*gradients[0], *gradients[1]], strict=True):
+        for place in np.ndindex(array.shape):
+            start, values = array[place], []
+            for step in (-1e-5, 1e-5):
+                array[place] = start + step
+                values.append(objective())
+            array[place] = start
+            numeric = (values[1] - values[0]) / 2e-5
+            assert gradient[place] == pytest.approx(numeric, rel=1e-6, abs=1e-9)
 
 
 def test_penalties_are_those_of_the_documentation_and_leave_biases_alone():

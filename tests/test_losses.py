@@ -129,6 +129,13 @@ def test_values_agree_with_pytorch(name):
     np.testing.assert_allclose(LOSSES[name].value(np, a, y), expected, rtol=1e-12)
 
 
+def test_the_absolute_error_has_no_slope_where_it_is_zero():
+    a = np.array([[1.0, 2.0, 3.0]])
+    np.testing.assert_array_equal(
+        LOSSES["absolute_error"].derivative(np, a, np.array([[1.0, 3.0, 2.0]])), [[0.0, -1.0, 1.0]]
+    )
+
+
 @pytest.mark.parametrize(
     ("output", "name"),
     [
