@@ -22,6 +22,7 @@ import xpnet.parity
 from xpnet.cli import main
 from xpnet.cli_options import DoctorOptions, TrainOptions, as_command
 from xpnet.model_file import load_model, save_model
+from xpnet.signals import Interrupted
 
 BANKNOTE = Path(__file__).resolve().parents[1] / "examples" / "data" / "banknote.csv"
 QUICK = ["--epochs", "3", "--hidden", "8", "--lr", "0.02"]
@@ -338,6 +339,16 @@ def test_remedies_that_help_are_kept_and_given_as_a_command(run: Run) -> None:
     assert report["scores"]["accuracy"] > 0.95
 
 
+def test_remedies_of_a_training_that_diverges_and_of_idle_columns(run: Run) -> None:
+    rows = [f"{i / 7},5,{i * 2.5 + 1}" for i in range(60)]
+    path = table("line.csv", "\n".join(["x,five,y", *rows]) + "\n")
+    options = ["--optimizer", "sgd", "--lr", "1e6", "--raw", "--l2", "0", "--epochs", "30"]
+    outcome = run("doctor", path, "--target", "y", *options, "--repair")
+    assert outcome.status == 0
+    assert "constant-feature in features five" in outcome.out
+    assert "without it inf" in outcome.out
+
+
 def test_without_findings_there_is_nothing_to_repair(run: Run) -> None:
     report = run("doctor", BANKNOTE, "--target", "class", "--repair", "--json").json
     assert report["repairs"] == []
@@ -507,6 +518,9 @@ def test_a_bug_shows_its_traceback_and_gives_status_1(
     [
         (MemoryError("Unable to allocate 9 EiB"), 2, "not enough memory: Unable to allocate"),
         (KeyboardInterrupt(), 130, "nothing was saved"),
+        (Interrupted(signal.SIGTERM), 143, "stopped by SIGTERM; nothing was saved"),
+        (OSError(28, "No space left on device"), 4, "standard output: No space left on device"),
+        (BrokenPipeError(), 0, ""),
     ],
 )
 def test_other_ends_have_a_status_too(
@@ -516,6 +530,7 @@ def test_other_ends_have_a_status_too(
         raise error
 
     monkeypatch.setattr("xpnet.cli_train.load_task", broken)
+    monkeypatch.setattr("xpnet.cli._drop_output", lambda: None)
     outcome = train()
     assert outcome.status == status
     assert message in outcome.err
@@ -551,6 +566,26 @@ def test_no_options_make_a_traceback(
     said = capfd.readouterr().err
     assert status in (0, 2, 3, 4), said
     assert "Traceback" not in said
+
+
+def test_an_interruption_tells_the_command_that_continues(
+    train: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: Any) -> None:
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr("xpnet.cli_train.load_task", stopped)
+    told = train("--checkpoint=my kept").err
+    assert told.endswith("'--checkpoint=my kept' --resume\n")
+    assert train("--checkpoint", "kept", "--resume").err.count("--resume") == 1
+
+
+def test_a_finished_training_may_be_resumed(train: Run) -> None:
+    train("--checkpoint", "kept")
+    before = Path("banknote.safetensors").read_bytes()
+    outcome = train("--checkpoint", "kept", "--resume")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert Path("banknote.safetensors").read_bytes() == before
 
 
 # as a program

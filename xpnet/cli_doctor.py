@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xpnet.cli_models import scores
 from xpnet.cli_options import DoctorOptions, ParityOptions, TrainOptions, as_command
 from xpnet.cli_output import say, show, show_json
-from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network
+from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network, with_names
 from xpnet.errors import DivergenceError
 from xpnet.system import threads_for
 
@@ -42,7 +42,8 @@ def doctor(options: DoctorOptions) -> None:
 def _diagnose(task: Task) -> "Report":
     from xpnet.doctor import diagnose
 
-    return diagnose(network(task), task.x, task.y, **fit_options(task))
+    report = diagnose(network(task), task.x, task.y, **fit_options(task))
+    return replace(report, findings=with_names(report.findings, task.plan))
 
 
 def _repair(

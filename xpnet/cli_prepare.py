@@ -1,6 +1,8 @@
 """From the options of a training to what `fit` takes; `train`, `doctor` and `parity` share it."""
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +10,7 @@ from xpnet.cli_options import TrainOptions
 from xpnet.errors import InputError
 
 if TYPE_CHECKING:
+    from xpnet.findings import Finding
     from xpnet.network import MLP
     from xpnet.preprocessing import Preprocessing
 
@@ -182,6 +185,21 @@ def _layers(hidden: str) -> list[int]:
         raise InputError(
             f"--hidden {hidden!r}: write the units of each layer, such as 64,64, or none"
         ) from error
+
+
+def with_names(findings: "Iterable[Finding]", plan: "Preprocessing") -> "tuple[Finding, ...]":
+    """Call features by the table's names, where the doctor knows only their numbers."""
+    names = plan.input_names()
+
+    def name(number: re.Match[str]) -> str:
+        return names[int(number[0])] if int(number[0]) < len(names) else number[0]
+
+    return tuple(
+        replace(each, where=re.sub(r"\d+", name, each.where))
+        if each.where.startswith("feature")
+        else each
+        for each in findings
+    )
 
 
 def largest_product(task: Task, net: "MLP") -> float:

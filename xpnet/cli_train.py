@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xpnet.cli_models import class_names, describe_scores, scores
 from xpnet.cli_options import TrainOptions
 from xpnet.cli_output import in_terminal, keep_inputs, say, show, show_json, table
-from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network
+from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network, with_names
 from xpnet.errors import DivergenceError, InputError
 from xpnet.system import blas, one_thread, summary, threads_for
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xpnet.findings import Finding
     from xpnet.history import History
     from xpnet.network import MLP
+    from xpnet.preprocessing import Preprocessing
 
 # What a model file does not say of its training: where it was, and what does not change it.
 NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume")
@@ -99,8 +100,7 @@ def run(task: Task, net: "MLP") -> tuple["History", list["Finding"]]:
     from xpnet.fitting import fit
 
     options, plan = task.options, task.plan
-    doctor = Doctor()
-    callbacks: list[Any] = [doctor]
+    doctor, callbacks = Doctor(), list[Any]()
     if options.checkpoint:
         from xpnet.checkpoint import Checkpoint
 
@@ -112,6 +112,8 @@ def run(task: Task, net: "MLP") -> tuple["History", list["Finding"]]:
                 preprocessing=plan,
             )
         )
+    if not options.resume:  # the doctor judges a training from its first step on
+        callbacks.append(doctor)
     metric = "r2" if plan.task == "regression" else "accuracy"
     try:
         history = fit(
@@ -119,13 +121,14 @@ def run(task: Task, net: "MLP") -> tuple["History", list["Finding"]]:
             **fit_options(task),
         )  # fmt: skip
     except DivergenceError:
-        _say_errors(_errors(doctor))
+        _say_errors([] if options.resume else _errors(doctor, plan))
         raise
-    return history, _errors(doctor)
+    return history, [] if options.resume else _errors(doctor, plan)
 
 
-def _errors(doctor: Any) -> list["Finding"]:
-    return [each for each in doctor.report().findings if each.severity == "error"]
+def _errors(doctor: Any, plan: "Preprocessing") -> list["Finding"]:
+    found = with_names(doctor.report().findings, plan)
+    return [each for each in found if each.severity == "error"]
 
 
 def _say_errors(errors: list["Finding"]) -> None:
