@@ -65,6 +65,17 @@ def test_a_signal_that_explodes_is_named():
     assert report.layers[0].reason == "given by the caller"
 
 
+def test_an_overflow_is_an_explosion_and_not_a_warning_of_numpy():
+    def huge(draw, fan_in, fan_out):
+        return draw.standard_normal((fan_in, fan_out))
+
+    report = xpnet.explain_init([64, *[256] * 30, 1], hidden="relu", init=huge, rows=20)
+    assert [text.split(":")[0] for text in report.warnings] == [
+        "the signal explodes",
+        "the gradient explodes",
+    ]
+
+
 def test_weights_of_one_sign_are_named_layer_by_layer():
     def positive(draw, fan_in, fan_out):
         return draw.random((fan_in, fan_out)) / math.sqrt(fan_in)

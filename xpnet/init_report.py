@@ -14,7 +14,7 @@ measured figures exceed the expected ones. The measured ones come from one pass 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from math import pi, sqrt
+from math import inf, isfinite, pi, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,9 +162,10 @@ def explain_init(
     inputs = as_inputs(inputs, net.device, net.dtype, net.sizes[0])
     if inputs.shape[0] < 2:
         raise InputError("x has 1 row, and variances over the rows need two or more")
-    trace = net.forward(inputs)
-    delta = _output_delta(net, trace, None if y is None else y[:rows], draw)
-    layers = _layers(net, trace, delta)
+    with np.errstate(over="ignore", invalid="ignore"):  # an explosion is reported as such below
+        trace = net.forward(inputs)
+        delta = _output_delta(net, trace, None if y is None else y[:rows], draw)
+        layers = _layers(net, trace, delta)
     slope = "a drawn output gradient" if y is None else "its loss's gradient"
     measured_on = f"{inputs.shape[0]} rows of {source}, with {slope}"
     return InitReport(repr(net), measured_on, layers, tuple(_warnings(net, layers)))
@@ -348,12 +349,11 @@ def _fading(what: str, step: str, variances: Sequence[float]) -> Iterator[str]:
     first, last = variances[0], variances[-1]
     if last * ALIVE_RATIO < first:
         verb, remedy = "dies", "larger"
-    elif first * ALIVE_RATIO < last:
+    elif first * ALIVE_RATIO < last or not isfinite(last):
         verb, remedy = "explodes", "smaller"
     else:
         return
-    steps = len(variances) - 1
-    factor = (last / first) ** (1 / steps) if first > 0.0 else float("inf")
+    factor = (last / first) ** (1 / (len(variances) - 1)) if first > 0.0 else inf
     yield (
         f"{what} {verb}: its variance goes from {first:.2g} to {last:.2g}, times {factor:.2g} per "
         f'{step}; use {remedy} weights (init="auto") or fewer layers'
