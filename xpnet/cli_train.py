@@ -216,6 +216,8 @@ def _summary(trained: Trained) -> str:
     else:
         kind += f" of {plan.target}"
     losses = f"loss {history.loss[-1]:.4g}"
+    if options.l1 or options.l2:
+        losses += " (penalty included)"
     if history.validation_loss:
         losses += f", validation {history.validation_loss[-1]:.4g}"
     size = os.path.getsize(trained.out)
