@@ -1,7 +1,8 @@
 """What survives: kills while training and while saving, signals, and damaged model files.
 
     python benchmarks/reliability.py [--kills 520] [--runs 104] [--saves 1000] [--signals 50]
-                                     [--mutations 100000] [--workers 2] [--out FILE.md]
+                                     [--mutations 100000] [--workers 2] [--only PART]
+                                     [--out FILE.md]
 
 * trainings: SIGKILL at random instants, while loading, resuming, training and saving alike, since
   every seventh step is saved; each run is resumed until it ends. Its model file, with history, and
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--mutations", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2, help="parts measured at the same time")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "reliability.md")
+    parser.add_argument("--only", help="measure this part alone, keep the rest of the report")
     given = parser.parse_args()
     kept = HERE.parent / "tests" / "data" / "model-v1.safetensors"
     terms = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -87,12 +89,18 @@ def main() -> None:
         "Trainings signalled": signalled,
         "Trainings killed": lambda at: crash_runs.kill_trainings(given.kills, given.runs, at),
     }
-    report = ["# What survives", "", "Made by `python benchmarks/reliability.py`.", ""]
-    report += machine.system()
+    before = given.out.read_text(encoding="utf-8") if given.only else ""
+    sections = {each.partition("\n")[0]: each for each in before.split("\n## ")[1:]}
+    chosen = [given.only] if given.only else list(parts)
     with ThreadPoolExecutor(given.workers) as pool:
-        for lines in pool.map(measured, parts, parts.values()):
-            report += lines
-    given.out.write_text("\n".join(report) + "\n", encoding="utf-8")
+        for title, lines in zip(
+            chosen, pool.map(measured, chosen, [parts[title] for title in chosen]), strict=True
+        ):
+            sections[title] = "\n".join(lines).removeprefix("\n## ")
+    head = ["# What survives", "", "Made by `python benchmarks/reliability.py`.", ""]
+    texts = ["\n".join([*head, *machine.system(), ""])]
+    texts += [sections[title].rstrip("\n") + "\n" for title in parts if title in sections]
+    given.out.write_text("\n## ".join(texts), encoding="utf-8")
 
 
 if __name__ == "__main__":

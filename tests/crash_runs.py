@@ -42,6 +42,8 @@ def save_for_ever(path: str) -> None:
 
 def train(*arguments: str) -> None:
     """Train as a command would: a signal ends it with the shell's exit code."""
+    for number in (signal.SIGINT, signal.SIGHUP):  # a shell's background job ignores them
+        signal.signal(number, signal.SIG_DFL)
     interrupt_on_signals()
     print("training", flush=True)
     try:
@@ -134,7 +136,7 @@ def kill_trainings(
     """
     chance, counts = random.Random(seed), Counter()
     run = -1
-    while (run := run + 1) < runs or counts["kills"] < kills:
+    while (run := run + 1) < runs or (counts["kills"] < kills and run < 10 * runs):
         whole, broken = directory / f"{run}-whole", directory / f"{run}-broken"
         with start("train", whole, run) as process:
             assert process.stdout is not None
