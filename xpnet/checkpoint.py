@@ -147,7 +147,9 @@ class Checkpoint:
     def on_epoch_end(self, training: "Training") -> None:
         """Save if so many epochs have passed or this is the last; keep the best."""
         state = training.state
-        last = state.epoch >= training.options.epochs or bool(training.stop_reason)
+        # An interruption is saved at the end, and must not add an epoch to those compared as best.
+        stopped = training.stop_reason not in ("", "interrupted")
+        last = stopped or state.epoch >= training.options.epochs
         if not (last or (self.unit == "epoch" and state.epoch % int(self.every) == 0)):
             return
         loss = state.history.monitored[-1]
