@@ -74,6 +74,34 @@ def test_training_follows_the_schedule_step_by_step():
     np.testing.assert_allclose(history.learning_rate, [0.3, 0.1])
 
 
+@pytest.mark.parametrize(
+    "schedule", [Linear(), Cosine(), InverseScaling(), Warmup(3), Warmup(3, then=Cosine())], ids=str
+)
+def test_these_schedules_change_from_step_to_step(schedule):
+    rates = []
+
+    class Watch:
+        def on_batch_end(self, training):
+            rates.append(training.learning_rate)
+
+    x = np.zeros((6, 1))
+    xpnet.fit(
+        xpnet.MLP([1, 1]), x, x, epochs=2, batch_size=2, optimizer=xpnet.SGD(0.4),
+        schedule=schedule, callbacks=[Watch()],
+    )  # fmt: skip
+    np.testing.assert_allclose(rates, [0.4 * schedule(at(step, total=6)) for step in range(6)])
+
+
+@pytest.mark.parametrize("schedule", [StepDecay(1, 0.5), ReduceOnPlateau(0.5, 1, 10.0)], ids=str)
+def test_these_schedules_change_from_epoch_to_epoch(schedule):
+    x = np.zeros((6, 1))
+    history = xpnet.fit(
+        xpnet.MLP([1, 1]), x, x, epochs=4, batch_size=2, optimizer=xpnet.SGD(0.4), schedule=schedule
+    )
+    expected = [0.4, 0.2, 0.1, 0.05] if isinstance(schedule, StepDecay) else [0.4, 0.4, 0.2, 0.1]
+    np.testing.assert_allclose(history.learning_rate, expected)
+
+
 def test_a_plain_function_of_progress_is_a_schedule():
     x = np.zeros((4, 1))
     history = xpnet.fit(
