@@ -117,7 +117,7 @@ def test_every_public_name_exists_and_is_documented(path):
 
 def test_the_public_names_are_those_of_the_contract():
     contract = {
-        "MLP", "SGD", "fit", "load", "XpnetError", "explain_init",
+        "MLP", "SGD", "fit", "load", "check_gradients", "diagnose", "XpnetError", "explain_init",
     }  # fmt: skip
     assert contract <= set(xpnet.__all__)
     assert xpnet.__all__ == [*dict.fromkeys(xpnet.__all__)]

@@ -1,13 +1,17 @@
 import copy
 import pickle
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import xpnet
 from xpnet.device import CPU, device_of, is_foreign, open_device
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 class CUDARuntimeError(RuntimeError):
@@ -178,3 +182,25 @@ def test_copies_share_a_device_and_pickles_carry_its_name():
     assert copy.deepcopy(CPU) is CPU
     assert pickle.loads(pickle.dumps(CPU)) is CPU  # noqa: S301 (own data)
     assert repr(CPU) == "Device(name='cpu')"
+
+
+def cuda_tests(*options):
+    """Run one test of this file on the GPU alone, in a process of its own."""
+    one = f"{__file__}::test_a_way_to_the_device_and_back_changes_no_bit[cupy-float32]"
+    command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", *options, one]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def test_without_a_gpu_its_tests_are_skipped_with_the_reason_and_fail_on_request():
+    try:
+        open_device("gpu")
+    except xpnet.DeviceError as error:
+        reason = str(error)
+    else:
+        pytest.skip("this machine has a GPU")
+    skipped, failed = cuda_tests(), cuda_tests("--require-cuda")
+    assert skipped.returncode == 0
+    assert "1 skipped" in skipped.stdout
+    assert reason in skipped.stdout
+    assert failed.returncode == 1
+    assert reason in failed.stdout

@@ -183,3 +183,16 @@ def test_a_user_can_bring_a_loss_of_their_own():
     assert loss == 16.0
     assert gradients.weights[0][0, 0] == gradients.biases[0][0] == -32.0
     assert repr(quartic) == "Loss('quartic')"
+
+
+def test_an_output_of_ones_own_is_never_taken_for_the_one_of_that_name():
+    steep = xpnet.Activation(
+        "sigmoid",
+        lambda xp, z: 1.0 / (1.0 + xp.exp(-3.0 * z)),
+        lambda xp, d_a, z, a: 3.0 * d_a * a * (1.0 - a),
+    )
+    y = targets_for("sigmoid")
+    value, delta = head(steep).value_and_delta(np, Z, y)
+    expected, expected_delta = head(ACTIVATIONS["sigmoid"]).value_and_delta(np, 3.0 * Z, y)
+    np.testing.assert_allclose(value, expected, rtol=1e-9)
+    np.testing.assert_allclose(delta, 3.0 * expected_delta, rtol=1e-9, atol=1e-12)
