@@ -47,7 +47,7 @@ class TrainOptions:
     ] = "64,64"
     activation: Annotated[str, Option(help="Of the hidden layers: one, or one each.")] = "relu"
     init: Annotated[str, Option(help="Rule for the initial weights.")] = "auto"
-    optimizer: Annotated[str, Option(help="sgd, adam, adamw or lbfgs.")] = "adam"
+    optimizer: Annotated[str, Option(help="sgd, adam or adamw.")] = "adam"
     lr: Annotated[float | None, Option(help="Learning rate; 0.003 by default, 0.03 for sgd.")] = (
         None
     )

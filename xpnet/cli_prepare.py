@@ -234,8 +234,7 @@ def optimizer(options: TrainOptions) -> Any:
 
     if options.optimizer not in OPTIMIZERS:
         raise InputError(
-            f"--optimizer {options.optimizer!r} is not known; use one of "
-            f"{', '.join([*OPTIMIZERS, 'lbfgs'])}"
+            f"--optimizer {options.optimizer!r} is not known; use one of {', '.join(OPTIMIZERS)}"
         )
     rate = options.lr or 0.0
     if options.optimizer == "sgd":
