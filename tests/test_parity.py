@@ -136,6 +136,10 @@ def test_the_report_can_be_read_and_stored():
         "  dropout masks      the same bits",
         "Largest difference after each step, and its layer",
     ]
+    assert [line.split() for line in str(report).splitlines()[6:10]] == [
+        ["step", "forward", "gradients", "weights"],
+        *([str(step), "0", "0", "0"] for step in (1, 2, 3)),
+    ]
     stored = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert stored["ok"] is True
     assert len(stored["differences"]) == 3 * 3 * 3
