@@ -217,8 +217,8 @@ sigmoid. The choice rests on
 
 Where it costs: on tables of a few hundred rows a start that learns faster also overfits sooner.
 After 60 epochs `auto` is behind Glorot's plain weights by up to 7 % of the held-out loss on two of
-three tables and ahead or level on the third; after five epochs it is far ahead with sigmoid units and about
-level with tanh.
+three tables and ahead or level on the third; after five epochs it is far ahead with sigmoid units
+and about level with tanh.
 
 The other activations keep the published rules (He for the ReLU family, LeCun for SELU throughout,
 its output layer included, without which five layers at this learning rate diverge). LSUV, as
