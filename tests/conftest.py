@@ -116,6 +116,12 @@ def _open_cuda(config: pytest.Config) -> Device:
         pytest.skip(str(error))
 
 
+@pytest.fixture
+def cuda(request: pytest.FixtureRequest) -> Device:
+    """Return the GPU, or skip with the reason that there is none to be had."""
+    return _open_cuda(request.config)
+
+
 @contextmanager
 def _open_strict(name: str) -> Iterator[Backend]:
     """array-api-strict, the stand-in for a GPU: on a second device it refuses to mix devices.

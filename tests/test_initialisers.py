@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import xpnet
 from xpnet.activations import HIDDEN
+from xpnet.dropout import dropout_key, keep_mask
 from xpnet.initialisers import AUTO, INIT_NAMES, INITIALISERS, rule_for
-from xpnet.randomness import dropout_key, generator, keep_mask
+from xpnet.randomness import generator
 
 GLOROT = sqrt(2.0 / 500)
 STANDARD_DEVIATIONS = {

@@ -11,7 +11,8 @@ def descend(optimizer, gradient, start, steps, *, xp=np, learning_rate=None, wei
     state = optimizer.start(xp, [point])
     for t in range(1, steps + 1):
         rate = optimizer.learning_rate if learning_rate is None else learning_rate(t)
-        optimizer.step(xp, [point], [gradient(point)], state, rate, t, weights)
+        coefficients = optimizer.coefficients(rate, t)
+        optimizer.step(xp, [point], [gradient(point)], state, coefficients, weights)
     return point
 
 
@@ -103,7 +104,8 @@ def test_weight_decay_shrinks_weights_and_leaves_biases():
     weights, biases = np.full(3, 2.0), np.full(2, 2.0)
     state = optimizer.start(np, [weights, biases])
     no_gradient = [np.zeros(3), np.zeros(2)]
-    optimizer.step(np, [weights, biases], no_gradient, state, 0.1, 1, 1)
+    coefficients = optimizer.coefficients(0.1, 1)
+    optimizer.step(np, [weights, biases], no_gradient, state, coefficients, 1)
     np.testing.assert_allclose(weights, 2.0 * (1.0 - 0.1 * 0.5))
     np.testing.assert_array_equal(biases, 2.0)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xpnet.activations import Activation
     from xpnet.callbacks import EarlyStopping
+    from xpnet.device import Device, open_device
     from xpnet.doctor import Doctor, diagnose
     from xpnet.errors import (
         DeviceError,
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _NAMES_OF = {
     "activations": "Activation",
     "callbacks": "EarlyStopping",
+    "device": "Device open_device",
     "doctor": "Doctor diagnose",
     "errors": "DeviceError DivergenceError FileError InputError InputTypeError SaveError "
     "XpnetError",
@@ -62,6 +64,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Device",
     "DeviceError",
     "DivergenceError",
     "Doctor",
@@ -89,6 +92,7 @@ __all__ = [
     "fit",
     "huber",
     "load",
+    "open_device",
 ]
 
 

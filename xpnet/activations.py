@@ -58,7 +58,7 @@ def _relu(xp: Namespace, z: Array) -> Array:
 
 
 def _relu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a * xp.astype(z > 0.0, d_a.dtype)  # 0 at the kink
+    return d_a * xp.asarray(z > 0.0, dtype=d_a.dtype)  # 0 at the kink
 
 
 def _leaky_relu(xp: Namespace, z: Array) -> Array:
@@ -66,7 +66,7 @@ def _leaky_relu(xp: Namespace, z: Array) -> Array:
 
 
 def _leaky_relu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a * (LEAKY_SLOPE + (1.0 - LEAKY_SLOPE) * xp.astype(z > 0.0, d_a.dtype))
+    return d_a * (LEAKY_SLOPE + (1.0 - LEAKY_SLOPE) * xp.asarray(z > 0.0, dtype=d_a.dtype))
 
 
 def _elu(xp: Namespace, z: Array) -> Array:
@@ -82,7 +82,7 @@ def _selu(xp: Namespace, z: Array) -> Array:
 
 
 def _selu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    on = xp.astype(z > 0.0, d_a.dtype)  # no where(): NumPy branches, ten times slower
+    on = xp.asarray(z > 0.0, dtype=d_a.dtype)  # no where(): NumPy branches, ten times slower
     return d_a * (SELU_SCALE * on + (a + SELU_SCALE * SELU_ALPHA) * (1.0 - on))
 
 

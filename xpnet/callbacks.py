@@ -1,6 +1,7 @@
 """What the training loop does not know by name: early stopping and the progress bar."""
 
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,12 @@ from xpnet.errors import InputError
 
 if TYPE_CHECKING:
     from xpnet.training import Training
+
+
+def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], None]]:
+    """Return the methods of that name, of the callbacks that have one."""
+    found = (getattr(callback, name, None) for callback in callbacks)
+    return [hook for hook in found if hook is not None]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Where the arrays live: which namespace, how they get there and back.
 
-The only file that says cupy. Everything else receives a `Device` (or its ``xp``) and does not
-ask which one it is.
+Everything else receives a `Device` (or its ``xp``) and does not ask which one it is. What needs
+CuPy itself is in `xpnet.device_cuda`.
 """
 
 from collections.abc import Callable
@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.errors import DeviceError, InputError
+from xpnet.errors import InputError
 from xpnet.types import Array, Namespace
 
 DTYPES = ("float32", "float64")
 
-INSTALL_CUPY = (
-    "install one of: pip install 'xpnet[cuda13]' (NVIDIA driver 580 or newer) "
-    "or pip install 'xpnet[cuda12]' (driver 525 or newer)"
-)
+Step = Callable[[], Any]
+Function = Callable[..., Array]
+
+
+def _as_it_is(function: Function) -> Function:
+    return function
 
 
 def _matmul_into(out: Array, a: Array, b: Array) -> None:
@@ -53,6 +55,8 @@ class Device:
     get: Callable[[Array], Any] = field(repr=False)
     matmul_into: Callable[[Array, Array, Array], None] = field(repr=False)
     block: int = field(repr=False, default=1 << 62)
+    fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
+    record: Callable[[Step], Step] | None = field(repr=False, default=None)
 
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
     # carries the name only.
@@ -73,88 +77,33 @@ def _put_on_host(array: Any, dtype: str) -> Array:
 CPU = Device("cpu", np, _put_on_host, np.asarray, _matmul_into, block=1 << 16)
 
 
-def open_device(name: str = "cpu") -> Device:
+def open_device(name: str = "cpu", *, fuse: bool = False, graph: bool = False) -> Device:
     """Return the device called ``"cpu"``, ``"gpu"`` or ``"gpu:N"``; never another one instead.
+
+    Parameters
+    ----------
+    name : str
+    fuse, graph : bool
+        For a GPU: make one kernel of each activation, and replay the training step as a CUDA
+        graph. Where CuPy cannot, one warning says why and the step runs as it is.
 
     Raises
     ------
     InputError
-        For any other name.
+        For any other name, or `fuse` or `graph` for the CPU.
     DeviceError
         If that GPU cannot be used; the message says why and what to install.
     """
     if name == "cpu":
+        if fuse or graph:
+            raise InputError("fuse and graph are for a GPU; use device 'gpu', or leave them out")
         return CPU
     kind, _, number = name.partition(":")
     if kind == "gpu" and (number.isdecimal() or name == "gpu"):
-        return _open_gpu(name, int(number or 0))
+        from xpnet.device_cuda import open_gpu
+
+        return open_gpu(name, int(number or 0), fuse=fuse, graph=graph)
     raise InputError(f"device {name!r} is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0")
-
-
-def _open_gpu(name: str, index: int) -> Device:
-    """Select a CUDA device for this thread and prove with a small product that it computes."""
-    try:
-        import cupy
-    except ImportError as error:
-        detail = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
-        raise DeviceError(
-            f"device {name!r} needs CuPy, which is not installed{detail}; {INSTALL_CUPY}"
-        ) from error
-    runtime = cupy.cuda.runtime
-    try:
-        count = runtime.getDeviceCount()
-    except runtime.CUDARuntimeError as error:
-        raise DeviceError(f"device {name!r}: {_why_no_device(runtime, error)}") from error
-    if index >= count:
-        raise DeviceError(f"device {name!r}: this machine has {count} CUDA device(s), from gpu:0")
-    cupy.cuda.Device(index).use()
-    _prove_it_computes(name, cupy)
-
-    import array_api_compat.cupy as xp
-
-    def put(array: Any, dtype: str) -> Array:
-        return xp.asarray(array, dtype=dtype)
-
-    def matmul_into(out: Array, a: Array, b: Array) -> None:
-        cupy.matmul(a, b, out=out)
-
-    return Device(name, xp, put, cupy.asnumpy, matmul_into)
-
-
-def _why_no_device(runtime: Any, error: Any) -> str:
-    """Read CUDA's status code: 35 no or too old a driver, 100 no visible device."""
-    driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
-    if error.status == 35 and driver == 0:
-        return "no NVIDIA driver found (libcuda is missing); install one, then try nvidia-smi"
-    if error.status == 35:
-        return (
-            f"the NVIDIA driver supports CUDA {driver // 1000}.{driver % 1000 // 10}, this CuPy "
-            f"needs CUDA {needed // 1000}; update the driver or {INSTALL_CUPY}"
-        )
-    if error.status == 100:
-        return "no CUDA device is visible; is CUDA_VISIBLE_DEVICES empty?"
-    return f"{error}; try nvidia-smi"
-
-
-def _prove_it_computes(name: str, cupy: Any) -> None:
-    """Run one kernel and one product: missing CUDA libraries show up only when they are used."""
-    try:
-        product = cupy.matmul(cupy.ones((2, 2), "f4"), cupy.ones((2, 2), "f4") + 1)
-        total = float(product.sum())
-    except MemoryError as error:
-        raise DeviceError(
-            f"device {name!r} has no memory left; end what holds it (nvidia-smi shows it), or use "
-            "another GPU with 'gpu:N'"
-        ) from error
-    # ImportError, RuntimeError and CompileException (a plain Exception) occur here.
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else "no message"
-        raise DeviceError(
-            f"device {name!r}: CUDA is there but CuPy cannot compute ({type(error).__name__}: "
-            f"{reason}); its CUDA libraries are missing or do not fit: {INSTALL_CUPY}"
-        ) from error
-    if total != 16.0:
-        raise DeviceError(f"device {name!r}: the GPU gave {total} for a product that is 16")
 
 
 def device_of(array: Array) -> Device:

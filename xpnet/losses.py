@@ -45,7 +45,7 @@ class Loss:
 
 def _squared_error(xp: Namespace, a: Array, y: Array) -> Array:
     difference = a - y
-    return xp.vecdot(difference, difference)
+    return xp.sum(difference * difference, axis=1)
 
 
 def _squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
@@ -170,9 +170,9 @@ def _sigmoid_binary_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Ar
 def _softmax_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
     """L = log(sum exp(z)) - sum(y z), dL/dz = softmax(z) - y; both since sum(y) is 1."""
     z = xp.maximum(z - xp.max(z, axis=1, keepdims=True), -1e30)  # no 0 * inf below
-    e = xp.exp(z)
-    total = xp.sum(e, axis=1, keepdims=True)
-    return xp.log(total[:, 0]) - xp.vecdot(y, z), e / total - y
+    e, ones = xp.exp(z), xp.ones_like(z[0, :])  # a product with ones sums over the outputs
+    total = xp.matmul(e, ones)
+    return xp.log(total) - xp.matmul(y * z, ones), e / total[:, None] - y
 
 
 def _exp_poisson(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
@@ -184,7 +184,7 @@ def _exp_poisson(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
 def _identity_half_squared_error(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
     """L = (z - y)² / 2, dL/dz = z - y."""
     delta = z - y
-    return 0.5 * xp.vecdot(delta, delta), delta
+    return 0.5 * xp.sum(delta * delta, axis=1), delta
 
 
 CANONICAL = {

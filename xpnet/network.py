@@ -112,11 +112,12 @@ class MLP:
         self.dropout = _checked_rates(_per_layer(dropout, layers))
         if dtype not in DTYPES:
             raise InputError(f"dtype {dtype!r} is not known; use 'float32' or 'float64'")
-        if not isinstance(seed, int | Integral) or seed < 0:
+        if not isinstance(seed, Integral) or seed < 0:  # NumPy's integers, too
             raise InputError(f"seed {seed!r} must be an integer from 0")
         self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = open_device(device) if isinstance(device, str) else device
         self._allocate()
+        self._fuse()
         self._draw_parameters(init_data)
 
     def _allocate(self) -> None:
@@ -125,6 +126,12 @@ class MLP:
         self.flat = self.device.put([0.0] * count, self.dtype)
         self.weights, self.biases = self.views(self.flat)
         self._own = [*self.weights, *self.biases]
+
+    def _fuse(self) -> None:
+        """Take the hidden activations as the device can do them best."""
+        fuse = self.device.fuse
+        self._forward = [fuse(each.forward) for each in self.hidden]
+        self._backward = [fuse(each.backward) for each in self.hidden]
 
     def views(self, flat: Array) -> "Gradients":
         """Return the pieces of a vector as long as all parameters, in their order and shapes."""
@@ -173,13 +180,14 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the views out of copies and pickles; they are made again from the vector."""
-        derived = ("weights", "biases", "_own")
+        derived = ("weights", "biases", "_own", "_forward", "_backward")
         return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.weights, self.biases = self.views(self.flat)
         self._own = [*self.weights, *self.biases]
+        self._fuse()
 
     def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
         """Compute up to the last pre-activations; the head applies the output activation.
@@ -200,7 +208,7 @@ class MLP:
             z += self.biases[layer]
             pre_activations.append(z)
             if layer < len(self.hidden):
-                a = self.hidden[layer].forward(xp, z)
+                a = self._forward[layer](xp, z)
                 activations.append(a)
                 x = a if masks is None else a * masks[layer]
         return Trace(inputs, pre_activations, activations, masks)
@@ -227,7 +235,7 @@ class MLP:
                 if trace.masks is not None:
                     d_a *= trace.masks[layer - 1]
                 z, a = trace.pre_activations[layer - 1], trace.activations[layer - 1]
-                delta = self.hidden[layer - 1].backward(xp, d_a, z, a)
+                delta = self._backward[layer - 1](xp, d_a, z, a)
         return gradients
 
     def gradients(
@@ -373,13 +381,9 @@ def _activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
     return ACTIVATIONS[given]
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, Integral)  # NumPy's integers, too
-
-
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     checked = tuple(sizes)
-    if len(checked) < 2 or any(not _is_integer(s) or s < 1 for s in checked):
+    if len(checked) < 2 or any(not isinstance(s, Integral) or s < 1 for s in checked):
         raise InputError(
             f"sizes {list(checked)!r} must be two or more integers from 1: inputs, hidden units, "
             "outputs"

@@ -88,6 +88,8 @@ def add_penalty_gradients(
     xp: Namespace, weights: list[Array], gradients: list[Array], l1: float, l2: float
 ) -> None:
     """Add l1 sign(w) + l2 w to the gradients in place; the derivative of `penalty`."""
+    if not (l1 or l2):
+        return
     for each, gradient in zip(weights, gradients, strict=True):
         if l2:
             gradient += l2 * each

@@ -2,8 +2,10 @@
 
 Options are frozen dataclasses. ``start(xp, parameters)`` returns the state, a list of arrays that
 belongs to the training. ``step(...)`` writes into the parameters **in place**: the arrays given are
-the network's own storage, cut into blocks that fit the cache, which is how the update reaches it.
-`t` counts steps from 1; the first `weights` of the arrays hold weights, the others biases.
+the network's own storage, cut into blocks that fit the cache, which is how the update reaches it;
+the first `weights` of them hold weights, the others biases. Whatever changes from step to step
+comes in through ``coefficients(learning_rate, t)``, as numbers or, for a device that replays a
+recorded step, as 0-d arrays.
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from xpnet.errors import InputError
-from xpnet.types import Array, Namespace
+from xpnet.types import Array, Namespace, Scalar
 
 
 class Optimizer(Protocol):
@@ -24,14 +26,16 @@ class Optimizer(Protocol):
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
         """Return the state for these parameters."""
 
+    def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
+        """Return the numbers of step `t`, from 1, that change from step to step."""
+
     def step(
         self,
         xp: Namespace,
         parameters: Sequence[Array],
         gradients: Sequence[Array],
         state: list[Array],
-        learning_rate: float,
-        t: int,
+        coefficients: Sequence[Scalar],
         weights: int,
     ) -> None:
         """Update parameters and state in place."""
@@ -67,17 +71,21 @@ class SGD:
         """Return the velocities, zero, one for each parameter; none without momentum."""
         return [xp.zeros_like(p) for p in parameters] if self.momentum else []
 
+    def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
+        """Return the learning rate."""
+        return (learning_rate,)
+
     def step(
         self,
         xp: Namespace,
         parameters: Sequence[Array],
         gradients: Sequence[Array],
         state: list[Array],
-        learning_rate: float,
-        t: int,
+        coefficients: Sequence[Scalar],
         weights: int,
     ) -> None:
         """Update parameters and velocities in place."""
+        (learning_rate,) = coefficients
         if not self.momentum:
             for p, g in zip(parameters, gradients, strict=True):
                 p -= learning_rate * g
@@ -109,19 +117,22 @@ class Adam:
         """Return first and second moments, zero: all m, then all v."""
         return [xp.zeros_like(p) for p in (*parameters, *parameters)]
 
+    def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
+        """Return the learning rate with the corrections for moments that began at zero."""
+        return (learning_rate * (1.0 - self.beta_2**t) ** 0.5 / (1.0 - self.beta_1**t),)
+
     def step(
         self,
         xp: Namespace,
         parameters: Sequence[Array],
         gradients: Sequence[Array],
         state: list[Array],
-        learning_rate: float,
-        t: int,
+        coefficients: Sequence[Scalar],
         weights: int,
     ) -> None:
         """Update parameters and moments in place."""
         count = len(parameters)
-        rate = learning_rate * (1.0 - self.beta_2**t) ** 0.5 / (1.0 - self.beta_1**t)
+        rate = coefficients[0]
         moments = zip(parameters, gradients, state[:count], state[count:], strict=True)
         for p, g, m, v in moments:
             m *= self.beta_1
@@ -146,20 +157,24 @@ class AdamW(Adam):
         if not 0.0 <= self.weight_decay < float("inf"):
             raise InputError(f"AdamW: weight_decay {self.weight_decay!r} must be from 0")
 
+    def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
+        """Return Adam's, and the factor by which the weights shrink."""
+        shrink = 1.0 - learning_rate * self.weight_decay
+        return (*super().coefficients(learning_rate, t), shrink)
+
     def step(
         self,
         xp: Namespace,
         parameters: Sequence[Array],
         gradients: Sequence[Array],
         state: list[Array],
-        learning_rate: float,
-        t: int,
+        coefficients: Sequence[Scalar],
         weights: int,
     ) -> None:
         """Shrink the weights, then take Adam's step, in place."""
         for p in parameters[:weights]:
-            p *= 1.0 - learning_rate * self.weight_decay
-        super().step(xp, parameters, gradients, state, learning_rate, t, weights)
+            p *= coefficients[1]
+        super().step(xp, parameters, gradients, state, coefficients, weights)
 
 
 OPTIMIZERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
@@ -170,7 +185,7 @@ def clip_by_norm(xp: Namespace, gradients: Sequence[Array], limit: float) -> Non
 
     Pascanu, Mikolov and Bengio, arXiv 1211.5063. No value is read back from the device.
     """
-    squares = sum(xp.vecdot(g, g) for g in gradients)
+    squares = sum(xp.sum(g * g) for g in gradients)
     factor = xp.minimum(limit / (xp.sqrt(squares) + 1e-30), xp.ones_like(squares))
     for g in gradients:
         g *= factor

@@ -13,13 +13,13 @@ import numpy as np
 from xpnet.types import Array, Namespace
 
 
-def _signed(bits: int) -> int:
+def signed(bits: int) -> int:
     """Read the low 64 bits of an integer as int64."""
     return ((bits & ((1 << 64) - 1)) ^ (1 << 63)) - (1 << 63)
 
 
-_INCREMENT = _signed(0x9E3779B97F4A7C15)
-_FACTORS = _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
+_INCREMENT = signed(0x9E3779B97F4A7C15)
+_FACTORS = signed(0xBF58476D1CE4E5B9), signed(0x94D049BB133111EB)
 
 
 def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
@@ -37,30 +37,7 @@ def hash64(xp: Namespace, counter: Array, key: int) -> Array:
 
     Reference: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
-    z = counter * _INCREMENT + _signed(key)
+    z = counter * _INCREMENT + signed(key)
     z = (z ^ ((z >> 30) & ((1 << 34) - 1))) * _FACTORS[0]
     z = (z ^ ((z >> 27) & ((1 << 37) - 1))) * _FACTORS[1]
     return z ^ ((z >> 31) & ((1 << 33) - 1))
-
-
-def dropout_key(seed: int, layer: int, step: int) -> int:
-    """Return the key of one layer's mask at one step of a training."""
-    state = np.random.SeedSequence([seed, zlib.crc32(b"dropout"), layer, step])
-    return int(state.generate_state(1, np.uint64)[0])
-
-
-def keep_mask(xp: Namespace, counter: Array, key: int, rate: float) -> Array:
-    """Return a boolean mask that keeps each entry with probability ``1 - rate``.
-
-    Parameters
-    ----------
-    counter : array, int64
-        One distinct integer for every entry, for example an ``arange``; gives the shape.
-    key : int
-        From `dropout_key`.
-    rate : float
-        The share of entries dropped, 0 to 1.
-    """
-    limit = min(int((1.0 - rate) * 2.0**64), (1 << 64) - 1)
-    # Flipping the top bit of both makes int64 compare as uint64 does.
-    return (hash64(xp, counter, key) ^ _signed(1 << 63)) < _signed(limit ^ (1 << 63))

@@ -16,16 +16,18 @@ from typing import Any
 import numpy as np
 
 from xpnet.batches import LAST_BATCH, Batch, Data, batches, epoch_order, steps_per_epoch
+from xpnet.callbacks import hooks
+from xpnet.dropout import dropout_masks
 from xpnet.errors import DivergenceError, InputError
 from xpnet.history import History, resolve_metrics
 from xpnet.losses import Loss, head
 from xpnet.network import MLP, Gradients, Trace
 from xpnet.objective import add_penalty_gradients, loss_and_gradients, mean_loss, penalty
 from xpnet.optimizers import SGD, Optimizer, clip_by_norm
-from xpnet.randomness import dropout_key, keep_mask
+from xpnet.recording import RecordedStep
 from xpnet.schedules import Progress, Schedule, resolve_schedule
 from xpnet.signals import finish_step_first
-from xpnet.types import Array
+from xpnet.types import Array, Scalar
 
 INTERRUPTED = "interrupted"
 RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
@@ -127,7 +129,7 @@ class Training:
     ----------
     loss, gradients, trace
         Of the step just taken, for ``on_batch_end``; the loss is a 0-d device array. The next
-        step writes into the same gradient arrays: copy what you keep.
+        step may write into the same arrays: copy what you keep.
     learning_rate : float
         Of the step just taken.
     stop_reason : str
@@ -155,7 +157,6 @@ class Training:
         self._epoch_steps = steps_per_epoch(self.rows, self.batch_size, options.last_batch)
         self.parameters = net.parameters
         self._flat_gradients = net.device.xp.zeros_like(net.flat)
-        self._gradients_into = net.views(self._flat_gradients)
         self.state = state or TrainingState()
         if not self.state.optimizer:
             self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
@@ -180,7 +181,8 @@ class Training:
         # Overflow on the way to a divergence is reported once, by _end_epoch.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
         with finish_step_first(lambda: self.stop(INTERRUPTED)):
-            self._notify("on_train_start")
+            self._notify("on_train_start")  # a callback may put an earlier state in place
+            self._take_step = self._prepare_step()
             try:
                 with quiet:
                     while self.state.epoch < self.options.epochs and not self.stop_reason:
@@ -199,27 +201,23 @@ class Training:
         state, xp, optimizer = self.state, self.net.device.xp, self.options.optimizer
         started = time.perf_counter()
         self._notify("on_epoch_start")
-        on_batch_end = self._hooks("on_batch_end")
-        parameters, gradients = self._blocks(self.net.flat), self._blocks(self._flat_gradients)
-        moments = [block for each in state.optimizer for block in self._blocks(each)]
-        weights = len(parameters) - 1
-        learning_rate_of = self._learning_rates()
+        on_batch_end = hooks(self.callbacks, "on_batch_end")
+        take_step, learning_rate_of = self._take_step, self._learning_rates()
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
         for batch in self._batches():
-            self.learning_rate = learning_rate_of()
-            self.loss, self.gradients, self.trace = self._gradients(batch)
-            state.step += 1
-            optimizer.step(
-                xp, parameters, gradients, moments, self.learning_rate, state.step, weights
-            )
             rows = batch.x.shape[0]
+            masks = dropout_masks(self.net, rows, self.seed, state.step)
+            self.learning_rate = learning_rate_of()
+            state.step += 1
+            coefficients = optimizer.coefficients(self.learning_rate, state.step)
+            self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
             state.epoch_loss = state.epoch_loss + self.loss * rows
             state.epoch_rows += rows
             state.batch += 1
             if state.batch == 1:
-                state.epoch_first_loss = self.loss
-                state.first_loss = self.loss if state.step == 1 else state.first_loss
+                state.epoch_first_loss = xp.asarray(self.loss, copy=True)
+                state.first_loss = state.epoch_first_loss if state.step == 1 else state.first_loss
             for hook in on_batch_end:
                 hook(self)
             if self.stop_reason:
@@ -227,17 +225,27 @@ class Training:
         self._keep_if_good()
         self._end_epoch(time.perf_counter() - started)
 
-    def _gradients(self, batch: Batch) -> tuple[Array, Gradients, Trace]:
-        options, xp = self.options, self.net.device.xp
-        masks = self._dropout_masks(batch.x.shape[0]) if any(self.net.dropout) else None
-        loss, gradients, trace = loss_and_gradients(
-            self.net, self.head, *batch, masks, self._gradients_into
-        )
-        if options.l1 or options.l2:
-            add_penalty_gradients(xp, self.net.weights, gradients.weights, options.l1, options.l2)
-        if options.clip_norm is not None:
-            clip_by_norm(xp, [self._flat_gradients], options.clip_norm)
-        return loss, gradients, trace
+    def _prepare_step(self) -> Callable[..., tuple[Array, Gradients, Trace]]:
+        """Return the step, ``step(batch, masks, coefficients)``; everything else is fixed here."""
+        net, options, device = self.net, self.options, self.net.device
+        xp, joined, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
+        into = net.views(flat)
+        parameters, gradients = self._blocks(net.flat), self._blocks(flat)
+        moments = [block for each in self.state.optimizer for block in self._blocks(each)]
+        weights = len(parameters) - 1
+
+        def step(
+            batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
+        ) -> tuple[Array, Gradients, Trace]:
+            loss, grads, trace = loss_and_gradients(net, joined, *batch, masks, into)
+            add_penalty_gradients(xp, net.weights, grads.weights, options.l1, options.l2)
+            if options.clip_norm is not None:
+                clip_by_norm(xp, [flat], options.clip_norm)
+            optimizer.step(xp, parameters, gradients, moments, coefficients, weights)
+            return loss, grads, trace
+
+        recorded = device.record is not None
+        return RecordedStep(device, net.dtype, step, self.batch_size) if recorded else step
 
     def _blocks(self, flat: Array) -> list[Array]:
         """Cut a vector of all parameters into views: the weights in blocks, the biases in one."""
@@ -256,20 +264,6 @@ class Training:
             self.data, order, self.batch_size, net.device, net.dtype,
             first=self.state.batch, last_batch=last,
         )  # fmt: skip
-
-    def _dropout_masks(self, rows: int) -> list[Array]:
-        """Factors 0 or 1 / (1 - rate) for each hidden layer, the same bits on every device."""
-        net, masks = self.net, []
-        for layer, rate in enumerate(net.dropout):
-            units = net.sizes[layer + 1]
-            counter = net.device.put(np.arange(rows * units), "int64")
-            key = dropout_key(self.seed, layer, self.state.step)
-            keep = keep_mask(net.device.xp, counter, key, rate)
-            keep = net.device.xp.reshape(keep, (rows, units))
-            masks.append(
-                net.device.xp.astype(keep, getattr(net.device.xp, net.dtype)) * (1 / (1 - rate))
-            )
-        return masks
 
     def _learning_rates(self) -> Callable[[], float]:
         """Return a function that gives the next step's learning rate."""
@@ -389,10 +383,6 @@ class Training:
         for own, value in zip(self.parameters, values, strict=True):
             own[...] = value
 
-    def _hooks(self, name: str) -> list[Callable[["Training"], None]]:
-        found = (getattr(callback, name, None) for callback in self.callbacks)
-        return [hook for hook in found if hook is not None]
-
     def _notify(self, name: str) -> None:
-        for hook in self._hooks(name):
+        for hook in hooks(self.callbacks, name):
             hook(self)

@@ -7,3 +7,6 @@ Array: TypeAlias = Any
 
 Namespace: TypeAlias = Any
 """The module of functions that goes with such arrays (``numpy``, for example)."""
+
+Scalar: TypeAlias = Any
+"""A Python number, or a 0-d array on the device."""
