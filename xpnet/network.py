@@ -112,7 +112,7 @@ class MLP:
         self.dropout = _checked_rates(_per_layer(dropout, layers))
         if dtype not in DTYPES:
             raise InputError(f"dtype {dtype!r} is not known; use 'float32' or 'float64'")
-        if not isinstance(seed, Integral) or seed < 0:  # NumPy's integers, too
+        if not isinstance(seed, int | Integral) or seed < 0:  # NumPy's, too
             raise InputError(f"seed {seed!r} must be an integer from 0")
         self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = open_device(device) if isinstance(device, str) else device
