@@ -110,6 +110,8 @@ def test_a_user_can_bring_a_rule_of_their_own():
         xpnet.InputError, match=r"init gave weights of shape \(3, 2\) for layer 0, .* \(2, 3\)"
     ):
         xpnet.MLP([2, 3, 1], init=lambda draw, fan_in, fan_out: np.zeros((fan_out, fan_in)))
+    with pytest.raises(xpnet.InputError, match="init gave weights of shape list for layer 0"):
+        xpnet.MLP([2, 3], init=lambda generator, fan_in, fan_out: [[0.0] * fan_out] * fan_in)
 
 
 def test_an_unknown_rule_is_refused_with_the_names():

@@ -151,10 +151,11 @@ class MLP:
             fed_by = activations[layer - 1].name if layer else None
             _, rule, _ = rule_for(self.init, activations[layer].name, output=last, fed_by=fed_by)
             drawn = rule(generator(self.seed, "weights", layer), fan_in, fan_out)
-            if tuple(drawn.shape) != (fan_in, fan_out):
+            shape = getattr(drawn, "shape", type(drawn).__name__)
+            if shape != (fan_in, fan_out):
                 raise InputError(
-                    f"init gave weights of shape {tuple(drawn.shape)} for layer {layer}, "
-                    f"which needs ({fan_in}, {fan_out})"
+                    f"init gave weights of shape {shape} for layer {layer}, which needs an array "
+                    f"of shape ({fan_in}, {fan_out})"
                 )
             biases = biases_for(self.init, drawn, fed_by)
             self.weights[layer][...] = self.device.put(drawn, self.dtype)
