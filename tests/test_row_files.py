@@ -69,7 +69,7 @@ def test_standardized_rows_have_mean_0_and_variance_1(tmp_path, numbers):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a,b\n1,2\n", "neither NPY nor uncompressed IDX"),
+        (b"a,b\n1,2\n", "neither NPY nor IDX data"),
         (bytes([0, 0, 8, 2]) + np.array([5, 4], ">u4").tobytes() + b"x", "need 20 bytes, found 1"),
         (b"", "neither NPY"),
     ],

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from xpnet.errors import FileError, InputError, SaveError, XpnetError
 from xpnet.preparing import prepare
+from xpnet.row_files import RowFile
 from xpnet.tables import read_table, write_csv
 
 DATA = Path(os.environ.get("XPNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -25,6 +26,19 @@ def data_file(name):
     if not path.exists():
         pytest.skip(f"{name} is not among the data; set XPNET_DATA")
     return path
+
+
+def codes(table, name):
+    return np.nan_to_num(table.column(name), nan=-1).tolist()
+
+
+def lines(table):
+    """The line on which each row begins; messages name it."""
+    return table.matrix[:, -1].tolist()
+
+
+def cells(table):
+    return table.numbers(table.names, np.arange(table.rows))
 
 
 def idx(array, code):
@@ -55,9 +69,9 @@ def test_text_tables(name, delimiter, encoding, pack, tmp_path):
     assert table.layout == "table"
     np.testing.assert_array_equal(table.matrix[:, 0], [1.5, 2.5, np.nan, 4.5])
     np.testing.assert_array_equal(table.matrix[:, 2], [0, 1, 0, 1])
-    assert table.texts["b"].categories == ("blue", "red")
-    assert table.texts["b"].codes.tolist() == [1, 0, 1, -1]
-    assert table.lines.tolist() == [2, 3, 4, 5]
+    assert table.texts["b"] == ("blue", "red")
+    assert codes(table, "b") == [1, 0, 1, -1]
+    assert lines(table) == [2, 3, 4, 5]
     assert table.cell(1, "b") == "blue"
     assert table.cell(3, "a") == "4.5"
     assert table.cell(2, "a") == ""
@@ -108,8 +122,8 @@ def test_a_text_late_in_a_long_file_makes_the_whole_column_text(tmp_path):
     path.write_text("a,b\n" + "1.5,7\n" * 1_000_000 + "1.5,seven\n")
     table = read_table(path)
     assert table.rows == 1_000_001
-    assert table.texts["b"].categories == ("7", "seven")
-    assert table.texts["b"].codes[[0, -1]].tolist() == [0, 1]
+    assert table.texts["b"] == ("7", "seven")
+    assert table.column("b")[[0, -1]].tolist() == [0, 1]
     np.testing.assert_array_equal(table.matrix[:, 0], 1.5)
 
 
@@ -117,7 +131,7 @@ def test_lines_count_quoted_newlines_and_blank_lines(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text('a,b\n1,"x\ny"\n\n2,z\n3,"p\n\nq"\n4,z\n')
     table = read_table(path)
-    assert table.lines.tolist() == [2, 5, 6, 9]
+    assert lines(table) == [2, 5, 6, 9]
     assert table.place(3, "b") == f"{path}: line 9, column 'b'"
 
 
@@ -159,9 +173,9 @@ def test_parquet(tmp_path):
     table = read_table(tmp_path / "t.parquet")
     np.testing.assert_array_equal(table.matrix[:, 0], [1, 2, np.nan])
     np.testing.assert_array_equal(table.matrix[:, 5], [1, 2, 3])
-    assert table.texts["c"].codes.tolist() == [0, -1, 1]
-    assert table.texts["d"].categories == ("false", "true")
-    assert table.texts["e"].categories == ("p", "q")
+    assert codes(table, "c") == [0, -1, 1]
+    assert table.texts["d"] == ("false", "true")
+    assert table.texts["e"] == ("p", "q")
     assert table.place(1, "c").endswith("row 1 (the first is 0), column 'c'")
 
 
@@ -192,10 +206,9 @@ def test_npy_with_its_targets(suffix, tmp_path):
     assert table.layout == "matrix"
     assert table.names == ("x0", "x1", "x2", "x3", "x4", "x5")
     assert table.matrix.dtype == np.float32
-    np.testing.assert_array_equal(table.matrix, x.reshape(4, 6))
+    np.testing.assert_array_equal(cells(table), x.reshape(4, 6))
     np.testing.assert_array_equal(table.labels.matrix, [[3], [4], [3], [4]])
-    if suffix == ".npy":
-        assert isinstance(table.matrix.base, np.memmap)
+    assert isinstance(table.matrix, RowFile) == (suffix == ".npy")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +234,7 @@ def test_object_arrays_are_never_unpickled(tmp_path):
     np.save(tmp_path / "x.npy", np.array([[object()]]), allow_pickle=True)
     np.savez(tmp_path / "x.npz", x=np.array([[None]]))
     for name in ("x.npy", "x.npz"):
-        with pytest.raises(FileError, match="damaged"):
+        with pytest.raises(FileError, match=r"damaged|an array of object"):
             read_table(tmp_path / name)
 
 
@@ -245,7 +258,7 @@ def test_npz(tmp_path):
     np.savez_compressed(path, x=x, y=y)
     table = read_table(path)
     np.testing.assert_array_equal(table.matrix, x)
-    assert table.labels.texts["y"].categories == ("u", "v")
+    assert table.labels.texts["y"] == ("u", "v")
     np.savez(path, x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
     table = read_table(path, target="y_test")
     assert table.rows == 1
@@ -270,11 +283,11 @@ def test_idx(code, dtype, name, tmp_path):
     data = idx(array, code)
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
     table = read_table(tmp_path / name)
-    np.testing.assert_array_equal(table.matrix, array)
+    np.testing.assert_array_equal(cells(table), array)
     for broken in (data[:-1], data + b"\0", data[:6], b"\0\1" + data[2:], data[:2] + b"\7\2"):
         packed = gzip.compress(broken) if name.endswith("gz") else broken
         (tmp_path / name).write_bytes(packed)
-        with pytest.raises(FileError, match="IDX"):
+        with pytest.raises(FileError, match=r"IDX|bytes, found"):
             read_table(tmp_path / name)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xpnet.activations import Activation
     from xpnet.callbacks import EarlyStopping
+    from xpnet.checkpoint import Checkpoint
     from xpnet.device import Device, open_device
     from xpnet.doctor import Doctor, diagnose
     from xpnet.errors import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from xpnet.network import MLP, Gradients, Trace
     from xpnet.optimizers import SGD, Adam, AdamW
     from xpnet.row_files import RowFile
+    from xpnet.signals import Interrupted
     from xpnet.training import Training, TrainingOptions, TrainingState
 
 __version__ = "0.1.0"
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 _NAMES_OF = {
     "activations": "Activation",
     "callbacks": "EarlyStopping",
+    "checkpoint": "Checkpoint",
     "device": "Device open_device",
     "doctor": "Doctor diagnose",
     "errors": "DeviceError DivergenceError FileError InputError InputTypeError SaveError "
@@ -54,6 +57,7 @@ _NAMES_OF = {
     "optimizers": "SGD Adam AdamW",
     "row_files": "RowFile",
     "schedules": "",
+    "signals": "Interrupted",
     "training": "Training TrainingOptions TrainingState",
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
@@ -64,6 +68,7 @@ __all__ = [
     "Activation",
     "Adam",
     "AdamW",
+    "Checkpoint",
     "Device",
     "DeviceError",
     "DivergenceError",
@@ -77,6 +82,7 @@ __all__ = [
     "InitReport",
     "InputError",
     "InputTypeError",
+    "Interrupted",
     "Loss",
     "Report",
     "RowFile",

@@ -22,12 +22,19 @@ def predict(options: PredictOptions) -> None:
         probe_writable(options.out)
     model = _with_plan(options.model, options.device)
     data = read_table(options.data, encoding=options.encoding, delimiter=options.delimiter)
-    for note in model.preprocessing.check(data):
-        say(note)
+    notes = model.preprocessing.check(data)
     x = model.preprocessing.transform(data, dtype=model.net.dtype)
     columns = model.preprocessing.decode(model.net.predict(x))
     if options.out:
         write_csv(options.out, columns)
+    if options.json:
+        where = {"out": options.out} if options.out else {"predictions": columns}
+        show_json({"command": "predict", "model": options.model, "data": options.data,
+                   "rows": data.rows, "notes": notes, **where})  # fmt: skip
+        return
+    for note in notes:
+        say(note)
+    if options.out:
         say(f"{data.rows:,} predictions written to {options.out}")
     elif sys.stdout is not None:
         import polars

@@ -42,6 +42,9 @@ class TrainOptions:
     validation: Annotated[
         str, Option(help="Share of the rows to hold out (0: none), or a file with such rows.")
     ] = "0.2"
+    validation_target: Annotated[
+        str | None, Option(help="File with the targets of an NPY or IDX file of validation rows.")
+    ] = None
     hidden: Annotated[
         str, Option(help="Units of each hidden layer, such as 64,64; none for a linear model.")
     ] = "64,64"
@@ -78,9 +81,13 @@ class TrainOptions:
         ),
     ] = False
     patience: Annotated[int, Option(help="Epochs that early stopping waits.")] = 10
-    missing: Annotated[str, Option(help="Missing cells: refuse, drop (the rows) or impute.")] = (
-        "refuse"
-    )
+    missing: Annotated[
+        str,
+        Option(
+            help="Missing cells: refuse, drop (the rows) or impute (the mean of the training rows; "
+            "no category). At prediction, the model imputes likewise, and refuses otherwise."
+        ),
+    ] = "refuse"
     drop: Annotated[list[str] | None, Option(help="Column not to use; repeatable.")] = None
     keep: Annotated[
         list[str] | None, Option(help="Column to use though it looks like an identifier.")
@@ -88,6 +95,17 @@ class TrainOptions:
     raw: Annotated[bool, Option("--raw", help="Do not standardise numbers.")] = False
     encoding: Encoding = "utf-8"
     delimiter: Delimiter = None
+    stream: Annotated[
+        bool,
+        Option(
+            "--stream",
+            help="Leave the rows on the disk and read them by batches, CSV and Parquet from a "
+            "cache; done unasked where DATA is larger than an eighth of the free memory.",
+        ),
+    ] = False
+    cache: Annotated[str | None, Option(help="Directory of the cache; beside DATA by default.")] = (
+        None
+    )
     device: Device = "cpu"
     dtype: Annotated[str, Option(help="float32 or float64.")] = "float32"
     seed: Annotated[int, Option(help="Names every random draw.")] = 0

@@ -1,6 +1,7 @@
 """From the options of a training to what `fit` takes; `train`, `doctor` and `parity` share it."""
 
 import math
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpnet.cli_options import TrainOptions
 from xpnet.errors import InputError
+from xpnet.system import free_memory
 
 if TYPE_CHECKING:
     from xpnet.findings import Finding
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 LEARNING_RATES = {"adam": 0.003, "adamw": 0.003, "sgd": 0.03}
 MANY_ROWS = 10_000
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1_000, 20, 200
+LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
 OUTPUTS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 
 
@@ -37,7 +40,7 @@ class Task:
     options : TrainOptions
     plan : Preprocessing
     x, y : host arrays, (rows, inputs) and (rows,)
-        Training rows.
+        Training rows; x may be a `PreparedRows`.
     held_out : (x, y) or None
         Validation rows.
     rows : int
@@ -55,21 +58,24 @@ class Task:
     notes: tuple[str, ...]
 
 
-def load_task(options: TrainOptions) -> Task:
-    """Read and prepare the table that the options name."""
+def load_task(options: TrainOptions, may_stream: bool = False) -> Task:
+    """Read and prepare the table that the options name; large ones may be left on the disk."""
     from xpnet.preparing import prepare
     from xpnet.tables import read_table
 
     _network(options, 1, 1, "identity")  # a large table is not read for a misspelt option
+    share = _share(options.validation)
+    stream = may_stream and _streams(options)
     table = read_table(
         options.data,
         encoding=options.encoding,
         target=options.target,
         delimiter=options.delimiter,
+        stream=stream,
+        cache=options.cache,
     )
     if options.target is None and table.labels is None:
         raise InputError(_no_target(options.data, table.names))
-    share = _share(options.validation)
     prepared = prepare(
         table,
         options.target,
@@ -81,6 +87,7 @@ def load_task(options: TrainOptions) -> Task:
         validation=share or 0.0,
         seed=options.seed,
         dtype=options.dtype,
+        stream=stream,
     )
     held_out = (prepared.x_validation, prepared.y_validation) if share else None
     task = Task(
@@ -90,6 +97,23 @@ def load_task(options: TrainOptions) -> Task:
     if share is None:
         task = replace(task, held_out=_from_file(task))
     return _counts(_with_defaults(task))
+
+
+def _streams(options: TrainOptions) -> bool:
+    """Tell whether to leave rows on the disk: asked to, or the file is large beside the memory."""
+    path = options.data.lower()
+    if not options.stream:
+        packed = path.endswith((".npz", ".npy.gz", "ubyte.gz", ".idx.gz"))
+        if packed or not os.path.isfile(options.data):
+            return False
+        if os.path.getsize(options.data) <= LARGE * free_memory():
+            return False
+    if _share(options.validation) == 0.0:
+        raise InputError(
+            f"--validation 0: the rows of {options.data} are left on the disk, so others are "
+            "needed in memory to be measured on; give a share or a file"
+        )
+    return True
 
 
 def _no_target(path: str, names: tuple[str, ...]) -> str:
@@ -109,13 +133,20 @@ def _from_file(task: Task) -> tuple[Any, Any]:
     """Read validation rows, which go through what the training rows went through."""
     from xpnet.tables import read_table
 
-    options, plan = task.options, task.plan
+    options, plan, target = task.options, task.plan, task.options.validation_target
+    if target is None and options.validation.endswith(".npz"):
+        target = options.target
     table = read_table(
         options.validation,
         encoding=options.encoding,
-        target=options.target if options.validation.endswith(".npz") else None,
+        target=target,
         delimiter=options.delimiter,
     )
+    if (table.layout == "table") == (target is not None):
+        remedy = "name the file with its targets: --validation-target FILE"
+        if target is not None:
+            remedy = "its targets are a column, so leave --validation-target out"
+        raise InputError(f"--validation {options.validation}: {remedy}")
     rows = plan.complete_rows(table, target=True) if plan.missing == "drop" else None
     x = plan.transform(table, rows, dtype=options.dtype)
     return x, plan.encode_target(table, rows)
@@ -155,7 +186,10 @@ def _counts(task: Task) -> Task:
 def network(task: Task) -> "MLP":
     """Make the untrained network that the options describe."""
     output = "exp" if task.options.loss == "poisson" else OUTPUTS[task.plan.task]
-    return _network(task.options, task.plan.inputs, task.plan.outputs, output, task.x)
+    x = task.x
+    if task.options.init == "lsuv" and hasattr(x, "read_rows"):
+        x = x.read_rows(slice(MANY_ROWS))
+    return _network(task.options, task.plan.inputs, task.plan.outputs, output, x)
 
 
 def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: Any = None) -> "MLP":

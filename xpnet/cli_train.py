@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from xpnet.preprocessing import Preprocessing
 
 # What a model file does not say of its training: where it was, and what does not change it.
-NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume")
+NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
+            "cache")  # fmt: skip
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -45,7 +46,7 @@ def train(options: TrainOptions) -> None:
         if options.deterministic:
             held.enter_context(one_thread())
         out = _try_outputs(options, held)
-        task = load_task(options)
+        task = load_task(options, True)
         net = network(task)
         held.enter_context(threads_for(largest_product(task, net)))
         _try_space(out, net)
@@ -68,7 +69,8 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
     stem = Path(options.data).name.removesuffix(".gz")
     out = Path(options.out or f"{Path(stem).stem}.safetensors")
     outputs = [str(out), *([options.plot] if options.plot else [])]
-    keep_inputs(outputs, [options.data, options.target, options.validation])
+    inputs = [options.data, options.target, options.validation, options.validation_target]
+    keep_inputs(outputs, inputs)
     for path in outputs:
         probe_writable(path)
     if options.plot:

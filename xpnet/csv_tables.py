@@ -55,16 +55,8 @@ class _Block:
 
 
 @dataclass(frozen=True)
-class Text:
-    """A text column: its distinct texts in order, and for each row the index of its own."""
-
-    categories: tuple[str, ...]
-    codes: np.ndarray  # int32 (rows,); -1 where the cell is missing
-
-
-@dataclass(frozen=True)
-class _Csv:
-    """One CSV file and how to read it."""
+class Csv:
+    """One CSV file and how to read it; see `open_csv`."""
 
     path: str
     encoding: str
@@ -102,7 +94,7 @@ class _Csv:
         except UnicodeError as error:
             self.refuse(None, f"this is not {self.encoding} text ({error}); correct --encoding.")
 
-    def with_header(self) -> "_Csv":
+    def with_header(self) -> "Csv":
         """Read the names of the columns."""
         data = next(self._chunks(), b"").lstrip(b"\r\n")
         ends = _outside(data, _NEWLINE)
@@ -146,6 +138,41 @@ class _Csv:
             tail = data[cut:]
             if last:
                 return
+
+    def numbers(self, texts: set[int]) -> Iterator[np.ndarray]:
+        """Yield the rows in blocks, float64 (rows, columns + 1): the last is each row's line.
+
+        Missing cells are NaN. Columns that are found to hold texts are added to `texts`; all that
+        is said about these is to be forgotten.
+        """
+        for frame, lines in self._frames():
+            _refuse_repeated_header(self, frame, lines)
+            yield np.column_stack([_numbers(frame, texts), lines])
+
+    def strings(self, columns: list[int]) -> Iterator[list[Any]]:
+        """Yield some columns as Polars series of strings, in blocks of rows."""
+        for frame, _ in self._frames():
+            yield [trimmed(frame.to_series(each)) for each in columns]
+
+    def _frames(self) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yield the rows in Polars frames of strings, and the line of each row."""
+        import polars
+
+        header, rows = 1, 0
+        for block in self.blocks():
+            if not block.lines.size:
+                continue
+            frame = polars.read_csv(
+                block.data, has_header=False, infer_schema=False, separator=self.delimiter
+            )
+            if frame.shape != (len(block.lines), len(self.names)):
+                first = int(block.lines[0])
+                self.refuse(first, f"{len(block.lines)} lines from here cannot be read")
+            rows += len(block.lines) - header
+            yield frame[header:], block.lines[header:]
+            header = 0
+        if not rows:
+            self.refuse(1, "a header and no rows; add the rows.")
 
     def _refuse_at(self, data: bytes, at: int, line: int, what: str, remedy: str) -> NoReturn:
         """Refuse one byte of some records, the first of which begins on `line`."""
@@ -253,56 +280,18 @@ def _fields(record: bytes, delimiter: str) -> list[str]:
     return [f[1:-1].replace('""', '"').strip() if f.startswith('"') else f for f in fields]
 
 
-def read_csv(
-    path: str, encoding: str, delimiter: str
-) -> tuple[tuple[str, ...], np.ndarray, dict[str, Text], np.ndarray]:
-    """Return column names, numbers (rows, columns), text columns and the line of each row.
-
-    The numbers are float64, NaN where a cell is missing and in the text columns' places.
-    """
+def open_csv(path: str, encoding: str, delimiter: str) -> Csv:
+    """Read the header of a CSV file; the rows then come from `numbers` and `strings`."""
     try:
         "".encode(encoding)
         codecs.getincrementaldecoder(encoding)
     except (LookupError, ValueError) as error:
         message = f"encoding: found {shown(encoding)}; try utf-8, latin-1, cp1252 or utf-16."
         raise InputError(message) from error
-    source = _Csv(path, encoding, delimiter, "", ()).with_header()
-    texts: set[int] = set()
-    numbers, lines = [], []
-    for frame, places in _frames(source):
-        _refuse_repeated_header(source, frame, places)
-        numbers.append(_numbers(frame, texts))
-        lines.append(places)
-    rows = sum(len(each) for each in lines)
-    if not rows:
-        source.refuse(1, "a header and no rows; add the rows.")
-    matrix = np.empty((rows, len(source.names)))
-    start = 0
-    for index, block in enumerate(numbers):
-        matrix[start : start + len(block)] = block
-        start += len(block)
-        numbers[index] = matrix[:0]  # lets the block go
-    return source.names, matrix, _texts(source, sorted(texts), rows), np.concatenate(lines)
+    return Csv(path, encoding, delimiter, "", ()).with_header()
 
 
-def _frames(source: _Csv) -> Iterator[tuple[Any, np.ndarray]]:
-    """Yield the rows in Polars frames of strings, and the line of each row."""
-    import polars
-
-    header = 1
-    for block in source.blocks():
-        if not block.lines.size:
-            continue
-        frame = polars.read_csv(
-            block.data, has_header=False, infer_schema=False, separator=source.delimiter
-        )
-        if frame.shape != (len(block.lines), len(source.names)):
-            source.refuse(int(block.lines[0]), f"{len(block.lines)} lines from here cannot be read")
-        yield frame[header:], block.lines[header:]
-        header = 0
-
-
-def _refuse_repeated_header(source: _Csv, frame: Any, lines: np.ndarray) -> None:
+def _refuse_repeated_header(source: Csv, frame: Any, lines: np.ndarray) -> None:
     first = frame.to_series(0).str.strip_chars(" \t") == source.names[0]
     for row in first.arg_true():
         cells = tuple((cell or "").strip() for cell in frame.row(row))
@@ -332,25 +321,3 @@ def trimmed(cells: Any) -> Any:
     """Take the spaces off a Polars series of strings, and make null what means missing."""
     cells = cells.str.strip_chars(" \t")
     return cells.set(cells.is_in(list(MISSING)), None)
-
-
-def _texts(source: _Csv, columns: list[int], rows: int) -> dict[str, Text]:
-    """Read some columns once more, as text."""
-    import polars
-
-    if not columns:
-        return {}
-    pieces = [[trimmed(frame.to_series(each)) for each in columns] for frame, _ in _frames(source)]
-    if sum(len(piece[0]) for piece in pieces) != rows:
-        source.refuse(None, "the file changed while it was read; try again.")
-    whole = (polars.concat(column) for column in zip(*pieces, strict=True))
-    return {source.names[at]: as_text(cells) for at, cells in zip(columns, whole, strict=True)}
-
-
-def as_text(cells: Any) -> Text:
-    """Make a text column from a Polars series of strings."""
-    import polars
-
-    categories = cells.drop_nulls().unique().sort()
-    codes = cells.cast(polars.Enum(categories)).to_physical().cast(polars.Int32).fill_null(-1)
-    return Text(tuple(categories), codes.to_numpy())

@@ -201,9 +201,9 @@ class Doctor:
         """Look at the network and at a sample of the data before the first step."""
         net, run, rows = training.net, self._run, slice(None, None, -(-training.rows // ROWS))
         x: Any = training.data.x
-        if not hasattr(x, "dtype"):  # rows from a file
+        if hasattr(x, "read_rows"):  # rows from a file
             numbers = np.arange(training.rows)[rows]
-            x, rows_of_x = net.device.put(x.take(numbers), net.dtype), slice(None)
+            x, rows_of_x = net.device.put(x.read_rows(numbers), net.dtype), slice(None)
         else:
             rows_of_x = rows
         self._sample = (x[rows_of_x, :], training.data.y[rows, :])

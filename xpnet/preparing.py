@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xpnet.column_checks import (
-    category_counts,
     columns_to_use,
     refuse_identifier,
     refuse_spoilt_numbers,
@@ -16,18 +15,18 @@ from xpnet.preprocessing import (
     MISSING_POLICIES,
     TASKS,
     Labels,
+    PreparedRows,
     Preprocessing,
-    missing_cells,
-    numeric,
-    refuse_missing,
-    refuse_text,
     target_of,
 )
 from xpnet.randomness import generator
+from xpnet.row_files import pieces
+from xpnet.surveys import Survey, category_counts, refuse_missing, refuse_text, survey, texts_of
 from xpnet.table_checks import plain, shown
 from xpnet.tables import Table
 
 _FEW = 20  # distinct integers up to here, each used twice or more, are classes
+MOST_HELD_OUT = 10_000  # validation rows kept in memory when the training rows are not
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 
 
@@ -39,7 +38,7 @@ class Prepared:
     ----------
     x, y : arrays (rows, inputs), (rows,)
         The training rows; `x_validation` and `y_validation` likewise, with 0 rows if there are
-        none.
+        none. With `stream`, x is a `PreparedRows`.
     train_rows, validation_rows : int64 arrays
         Which rows of the table these are.
     notes : tuple of str
@@ -47,7 +46,7 @@ class Prepared:
     """
 
     preprocessing: Preprocessing
-    x: np.ndarray
+    x: np.ndarray | PreparedRows
     y: np.ndarray
     x_validation: np.ndarray
     y_validation: np.ndarray
@@ -68,6 +67,7 @@ def prepare(
     validation: float = 0.0,
     seed: int = 0,
     dtype: str = "float32",
+    stream: bool = False,
 ) -> Prepared:
     """Choose the preprocessing from a table, and apply it.
 
@@ -86,6 +86,8 @@ def prepare(
     validation : float
         Share of the rows to keep for validation, 0 to below 1; drawn by class where there are
         classes. Means and standard deviations come from the other rows alone.
+    stream : bool
+        Prepare training rows when they are read; hold out `MOST_HELD_OUT` rows at the most.
 
     Raises
     ------
@@ -97,30 +99,35 @@ def prepare(
     source, target = target_of(table, target or "")
     source.index(target, "target column")
     names = _features(table, target, drop, keep)
-    notes: list[str] = []
-    lacking = missing_cells(table, list(names))
-    no_target = missing_cells(source, [target])
-    gaps = [*lacking.values(), *no_target.values()] if missing == "drop" else []
-    rows = np.setdiff1d(np.arange(table.rows), np.concatenate(gaps) if gaps else [])
-    columns = columns_to_use(table, names, rows, keep, notes)
+    notes: list[str] = [*table.notes]
+    every = np.arange(table.rows)
+    lacking, no_target = survey(table, names, every), survey(source, [target], every)
+    rows = every
+    if missing == "drop":
+        rows = np.flatnonzero(lacking.complete & no_target.complete)
+    columns = columns_to_use(table, lacking, rows, keep, notes)
     if missing == "refuse":
         refuse_missing(table, lacking, _MISSING_REMEDY)
     if missing != "drop":
         refuse_missing(source, no_target, "fill it in, or pass --missing drop")
     _note_missing(table, lacking, rows, notes)
     plan = _with_task(Preprocessing("regression", target, columns), task, source, rows)
-    plan = replace(
-        plan, missing=missing, layout="image" if table.matrix.dtype == np.uint8 else table.layout
-    )
+    image = table.matrix.dtype == np.uint8
+    plan = replace(plan, missing=missing, layout="image" if image else table.layout)
     y = plan.encode_target(table, rows)
     train, held = np.arange(len(rows)), np.arange(0)
     if validation:
-        train, held = split(y, validation, seed, plan.task != "regression")
+        share = min(validation, MOST_HELD_OUT / len(rows)) if stream else validation
+        train, held = split(y, share, seed, plan.task != "regression")
     plan = _with_scales(plan, table, source, rows[train], standardize, notes)
-    x, x_held = (plan.transform(table, rows[part], dtype=dtype) for part in (train, held))
     if plan.task == "regression":
         y = plan.encode_target(table, rows)
-    _note_rows(plan, x, y[train], notes)
+    x_held = plan.transform(table, rows[held], dtype=dtype)
+    x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
+    if not stream:
+        x = plan.transform(table, rows[train], dtype=dtype)
+        _note_rows(x, y[train], notes)
+    _note_classes(plan, y[train], notes)
     return Prepared(plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes))
 
 
@@ -169,14 +176,12 @@ def _features(
     return names
 
 
-def _note_missing(
-    table: Table, lacking: dict[str, np.ndarray], rows: np.ndarray, notes: list[str]
-) -> None:
+def _note_missing(table: Table, lacking: Survey, rows: np.ndarray, notes: list[str]) -> None:
     if len(rows) < table.rows:
         notes.append(f"{table.rows - len(rows)} of {table.rows} rows left out for missing cells")
-    elif lacking:
-        cells = sum(len(found) for found in lacking.values())
-        notes.append(f"{cells} missing cells filled in, in columns {', '.join(lacking)}")
+    elif lacking.missing:
+        cells = sum(lacking.missing.values())
+        notes.append(f"{cells} missing cells filled in, in columns {', '.join(lacking.missing)}")
     if len(rows) < 2:
         of = f" of {table.rows}" if len(rows) < table.rows else ""
         raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")
@@ -186,19 +191,20 @@ def _with_task(plan: Preprocessing, task: str, source: Table, rows: np.ndarray) 
     """Find the task and the classes from the target."""
     name = plan.target
     classes: Labels
-    if (text := source.texts.get(name)) is not None:
-        refuse_spoilt_numbers(source, name, text)
+    if name in source.texts:
+        counts = category_counts(source, [name], rows)[name]
+        refuse_spoilt_numbers(source, name, counts)
         if task == "regression":
             refuse_text(source, name)
-        counts = category_counts(text, rows)
-        used = [index for index, count in enumerate(counts) if count]
-        words = tuple(text.categories[index] for index in used)
+        words = tuple(
+            each for each, count in zip(texts_of(source, name), counts, strict=True) if count
+        )
         if len(words) > 2:
             refuse_identifier(source, name, words, len(rows))
         classes = words
         kind = "binary" if len(classes) == 2 else "multiclass"
     else:
-        values = numeric(source, [name], rows)[:, 0]
+        values = source.numbers([name], rows)[:, 0]
         _refuse_infinite(source, [name], values[:, None], rows)
         classes = tuple(np.unique(values).tolist())
         kind = _kind(values, len(classes))
@@ -272,13 +278,12 @@ def _scales(table: Table, names: list[str], rows: np.ndarray) -> list[tuple[floa
 
     In two passes over blocks of rows, in float64; missing cells do not count.
     """
-    step = max((1 << 21) // len(names), 1)
-    parts = [rows[start : start + step] for start in range(0, len(rows), step)]
+    parts = [rows[part] for part in pieces(len(rows), len(table.names))]
     count, total, square = (np.zeros(len(names)) for _ in range(3))
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     with np.errstate(over="ignore", invalid="ignore"):
         for part in parts:
-            values = numeric(table, names, part)
+            values = table.numbers(names, part)
             _refuse_infinite(table, names, values, part)
             count += np.sum(~np.isnan(values), axis=0)
             total += np.nansum(values, axis=0)
@@ -286,24 +291,28 @@ def _scales(table: Table, names: list[str], rows: np.ndarray) -> list[tuple[floa
             high = np.fmax(high, np.fmax.reduce(values, axis=0))
         mean = total / np.maximum(count, 1)
         for part in parts:
-            square += np.nansum((numeric(table, names, part) - mean) ** 2, axis=0)
+            square += np.nansum((table.numbers(names, part) - mean) ** 2, axis=0)
         std = np.sqrt(square / np.maximum(count, 1))
     same = low >= high
     mean, std = np.where(same, np.where(count > 0, low, 0.0), mean), np.where(same, 1.0, std)
     if not np.isfinite(std + mean).all():
         name = names[int(np.flatnonzero(~np.isfinite(std + mean))[0])]
-        row = rows[int(np.nanargmax(np.abs(numeric(table, [name], rows)[:, 0])))]
+        row = rows[int(np.nanargmax(np.abs(table.numbers([name], rows)[:, 0])))]
         found = f"found {table.cell(row, name)}, too large to standardise"
         raise InputError(f"{table.place(row, name)}: {found}; use another unit.")
     std = np.where(std > 0, std, 1.0)
     return list(zip(mean.tolist(), std.tolist(), same.tolist(), strict=True))
 
 
-def _note_rows(plan: Preprocessing, x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
-    """Note duplicate training rows, and classes with hardly any."""
+def _note_rows(x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
+    """Note duplicate training rows."""
     distinct = {hash(row.tobytes() + target.tobytes()) for row, target in zip(x, y, strict=True)}
     if len(distinct) < len(x):
         notes.append(f"{len(x) - len(distinct)} of {len(x)} training rows repeat another")
+
+
+def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:
+    """Note classes with hardly any rows."""
     if plan.task != "regression":
         counts = np.bincount(y, minlength=len(plan.classes))
         rare = [plain(plan.classes[index]) for index in np.flatnonzero(counts < 2)]

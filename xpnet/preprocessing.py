@@ -5,15 +5,17 @@ unchanged to every table afterwards.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from xpnet.csv_tables import Text
 from xpnet.errors import InputError
-from xpnet.table_checks import explain_cell, is_number, plain, shown
+from xpnet.row_files import pieces
+from xpnet.surveys import places_of, refuse_missing, refuse_text, survey, texts_of
+from xpnet.table_checks import is_number, plain, shown
 from xpnet.tables import Table
 
 Rows: TypeAlias = np.ndarray | None
@@ -25,8 +27,6 @@ Labels: TypeAlias = tuple[str | float, ...]
 TASKS = ("binary", "multiclass", "regression")
 MISSING_POLICIES = ("refuse", "drop", "impute")
 LAYOUTS = ("table", "matrix", "image")
-
-_BLOCK = 1 << 21  # cells standardised at a time, in float64
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,16 @@ class Preprocessing:
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the rows in which no cell that is used is missing; `target` counts it, too."""
-        good = np.ones(table.rows, dtype=bool)
-        for name in missing_cells(table, [column.name for column in self.columns]):
-            good &= ~table.missing(name)
+        rows = np.arange(table.rows)
+        good = survey(table, self._names, rows).complete
         if target:
             source, name = target_of(table, self.target)
-            good &= ~source.missing(name)
+            good = good & survey(source, [name], rows).complete
         return np.flatnonzero(good)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [column.name for column in self.columns]
 
     def transform(
         self, table: Table, rows: Rows = None, *, dtype: str = "float32"
@@ -145,57 +148,69 @@ class Preprocessing:
         """
         self.check(table)
         rows = np.arange(table.rows) if rows is None else rows
-        if self.missing != "impute":
-            names = [column.name for column in self.columns]
-            refuse_missing(table, missing_cells(table, names, rows), _PREDICT_MISSING[self.missing])
-        x = np.zeros((len(rows), self.inputs), dtype)
-        offset, places, inputs = 0, [], []
         for column in self.columns:
-            if column.categories is not None:
-                self._encode(table, column, rows, x[:, offset : offset + column.inputs])
-            else:
+            if column.categories is None:
                 refuse_text(table, column.name)
-                places.append(column.name)
-                inputs.append(offset)
-            offset += column.inputs
-        if places:
-            self._standardise(table, places, np.asarray(inputs), rows, x)
+        x = np.zeros((len(rows), self.inputs), dtype)
+        for part in pieces(len(rows), len(table.names)):
+            values = table.numbers(self._names, rows[part])
+            if self.missing != "impute" and np.isnan(values).any():
+                remedy = _PREDICT_MISSING[self.missing]
+                refuse_missing(table, survey(table, self._names, rows), remedy)
+            self._standardise(table, values, rows[part], x[part])
+            for place, offset in self._places[1]:
+                inputs = x[part, offset : offset + self.columns[place].inputs]
+                self._encode(table, place, values[:, place], rows[part], inputs)
         return x
 
-    def _standardise(
-        self, table: Table, names: list[str], inputs: np.ndarray, rows: np.ndarray, x: np.ndarray
-    ) -> None:
-        numbers = [column for column in self.columns if column.categories is None]
-        mean = np.asarray([column.mean for column in numbers])
-        std = np.asarray([column.std for column in numbers])
-        step = max(_BLOCK // len(names), 1)
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            values = (numeric(table, names, part) - mean) / std
-            if self.missing == "impute":
-                values = np.where(np.isnan(values), 0.0, values)
-            with np.errstate(over="ignore"):
-                block = values.astype(x.dtype)
-            if not np.isfinite(block).all():
-                row, column = np.argwhere(~np.isfinite(block))[0]
-                found = table.cell(part[row], names[column])
-                raise InputError(
-                    f"{table.place(part[row], names[column])}: found {found}, which is not finite "
-                    "or too far from the numbers of the training; correct it."
-                )
-            x[start : start + step, inputs] = block
+    @cached_property
+    def _places(self) -> tuple[Any, list[tuple[int, int]]]:
+        """Where each column's inputs begin: numbers (places, inputs), and texts likewise."""
+        offsets = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
+        texts = [place for place, each in enumerate(self.columns) if each.categories is not None]
+        numbers = [place for place, each in enumerate(self.columns) if each.categories is None]
+        return (numbers, [offsets[place] for place in numbers]), [(p, offsets[p]) for p in texts]
 
-    def _encode(self, table: Table, column: Column, rows: np.ndarray, x: np.ndarray) -> None:
+    @cached_property
+    def _scales(self) -> tuple[np.ndarray, np.ndarray]:
+        numbers = [self.columns[place] for place in self._places[0][0]]
+        return np.asarray([c.mean for c in numbers]), np.asarray([c.std for c in numbers])
+
+    def _standardise(
+        self, table: Table, values: np.ndarray, rows: np.ndarray, x: np.ndarray
+    ) -> None:
+        places, inputs = self._places[0]
+        mean, std = self._scales
+        if len(places) < values.shape[1]:
+            values = values[:, places]
+        values = (values - mean) / std
+        if self.missing == "impute":
+            values = np.where(np.isnan(values), 0.0, values)
+        with np.errstate(over="ignore"):
+            block = values.astype(x.dtype)
+        if not np.isfinite(block).all():
+            row, column = np.argwhere(~np.isfinite(block))[0]
+            name = self._names[places[column]]
+            raise InputError(
+                f"{table.place(rows[row], name)}: found {table.cell(rows[row], name)}, which is "
+                "not finite or too far from the numbers of the training; correct it."
+            )
+        x[:, inputs] = block
+
+    def _encode(
+        self, table: Table, place: int, values: np.ndarray, rows: np.ndarray, x: np.ndarray
+    ) -> None:
         """Write a text column's one-hot code into its inputs, `x` (rows, categories)."""
-        codes = _codes(table, column.name, column.categories or (), rows)
+        name, known = self.columns[place].name, self.columns[place].categories or ()
+        codes = _codes(table, name, known, values)
         unseen = np.flatnonzero(codes == -2)
         if unseen.size and self.missing != "impute":
             row = rows[unseen[0]]
-            listed = ", ".join(shown(each) for each in (column.categories or ())[:10])
+            listed = ", ".join(shown(each) for each in known[:10])
             raise InputError(
-                f"{table.place(row, column.name)}: found {shown(table.cell(row, column.name))}, "
-                f"a category that training did not see ({len(unseen)} such cells); known are "
-                f"{listed}; correct it, or train with --missing impute."
+                f"{table.place(row, name)}: found {shown(table.cell(row, name))}, a category that "
+                f"training did not see ({len(unseen)} such cells); known are {listed}; correct "
+                "it, or train with --missing impute."
             )
         seen = np.flatnonzero(codes >= 0)
         x[seen, codes[seen]] = 1
@@ -205,12 +220,12 @@ class Preprocessing:
         source, name = target_of(table, self.target)
         source.index(name, "target column")
         rows = np.arange(table.rows) if rows is None else rows
-        refuse_missing(source, missing_cells(source, [name], rows), "fill it in or remove the row")
+        refuse_missing(source, survey(source, [name], rows), "fill it in or remove the row")
+        values = source.numbers([name], rows)[:, 0]
         if self.task == "regression":
             refuse_text(source, name)
-            values = numeric(source, [name], rows)[:, 0]
             return np.asarray((values - self.target_mean) / self.target_std)
-        codes = _codes(source, name, self.classes, rows)
+        codes = _codes(source, name, self.classes, values)
         if (codes < 0).any():
             row = rows[np.flatnonzero(codes < 0)[0]]
             listed = ", ".join(shown(plain(each)) for each in self.classes[:10])
@@ -286,84 +301,42 @@ def target_of(table: Table, name: str) -> tuple[Table, str]:
     return table, name
 
 
-def numeric(table: Table, names: list[str], rows: np.ndarray) -> np.ndarray:
-    """Return some columns' numbers, float64 (rows, columns)."""
-    if len(names) == 1:
-        return np.asarray(table.matrix[:, table.places[names[0]], None][rows], dtype=np.float64)
-    values = table.matrix[rows]
-    if tuple(names) != table.names:
-        values = np.take(values, [table.places[name] for name in names], axis=1)
-    return np.asarray(values, dtype=np.float64)
-
-
-def missing_cells(table: Table, names: list[str], rows: Rows = None) -> dict[str, np.ndarray]:
-    """Return, for each column with missing cells, the rows (among `rows`) that miss one."""
-    if table.matrix.dtype.kind != "f":
-        return {}
-    found = {}
-    numbers = [name for name in names if name not in table.texts]
-    step = max(_BLOCK // max(len(table.names), 1), 1)
-    chosen = np.arange(table.rows) if rows is None else rows
-    doubtful = np.zeros(len(numbers), dtype=bool)
-    for start in range(0, len(chosen), step) if numbers else ():
-        doubtful |= np.isnan(numeric(table, numbers, chosen[start : start + step])).any(axis=0)
-    suspects = {name for name, doubt in zip(numbers, doubtful, strict=True) if doubt}
-    for name in names:
-        if name in table.texts or name in suspects:
-            lacking = chosen[table.missing(name)[chosen]]
-            if lacking.size:
-                found[name] = lacking
-    return found
-
-
-def refuse_missing(table: Table, found: dict[str, np.ndarray], remedy: str) -> None:
-    """Raise the InputError for missing cells, if there are any."""
-    if not found:
-        return
-    total = sum(len(rows) for rows in found.values())
-    name = min(found, key=lambda each: int(found[each][0]))
-    counts = ", ".join(f"{shown(each)} {len(rows)}" for each, rows in list(found.items())[:5])
-    raise InputError(
-        f"{table.place(found[name][0], name)}: a missing cell, the first of {total} ({counts}"
-        f"{', ...' if len(found) > 5 else ''}); {remedy}."
-    )
-
-
-def refuse_text(table: Table, name: str) -> None:
-    """Raise the InputError for the first cell that is no number in a column of numbers."""
-    if (text := table.texts.get(name)) is None:
-        return
-    bad = np.asarray([not is_number(each) for each in text.categories] + [False])[text.codes]
-    places = np.flatnonzero(bad)
-    if not places.size:
-        return
-    cell = table.cell(places[0], name)
-    what, remedy = explain_cell(cell) or ("is not a number", "correct it, or pass --drop COLUMN")
-    remedy = remedy.replace("COLUMN", name)
-    found = f"found {shown(cell)}, which {what}"
-    others = f" ({len(places)} such cells)" if len(places) > 1 else ""
-    raise InputError(f"{table.place(places[0], name)}: {found}{others}; {remedy}.")
-
-
-def _codes(table: Table, name: str, known: Labels, rows: np.ndarray) -> np.ndarray:
+def _codes(table: Table, name: str, known: Labels, values: np.ndarray) -> np.ndarray:
     """Return each cell's place among the known texts or numbers: -1 missing, -2 not known."""
-    text = table.texts.get(name)
-    if text is None:
-        values, back = np.unique(numeric(table, [name], rows)[:, 0], return_inverse=True)
+    if name not in table.texts:
+        found, back = np.unique(values, return_inverse=True)
         wanted = {_value(each): index for index, each in enumerate(known)}
-        codes = [-1 if math.isnan(value) else wanted.get(value, -2) for value in values.tolist()]
-        return np.take(np.asarray(codes, dtype=np.int64), back)
-    return np.asarray(_text_codes(text, known)[text.codes[rows]])
-
-
-def _text_codes(text: Text, known: Labels) -> np.ndarray:
-    """Return the place among `known` of each category, and last of a missing cell: -1."""
+        codes = [-1 if math.isnan(value) else wanted.get(value, -2) for value in found.tolist()]
+        return np.asarray(np.asarray(codes, dtype=np.int64)[back])
     read: Callable[[str], Any] = str if known and isinstance(known[0], str) else _value
-    wanted = {each: index for index, each in enumerate(known)}
-    codes = [*(wanted.get(read(each), -2) for each in text.categories), -1]
-    return np.asarray(codes, dtype=np.int64)
+    places = {each: index for index, each in enumerate(known)}
+    codes = [*(places.get(read(each), -2) for each in texts_of(table, name)), -1]
+    return np.asarray(np.asarray(codes, dtype=np.int64)[places_of(values)])
 
 
 def _value(label: str | float) -> float | None:
     """Return a label's number, None for a word."""
     return float(label) if not isinstance(label, str) or is_number(label) else None
+
+
+@dataclass(frozen=True)
+class PreparedRows:
+    """The inputs of rows that stay on the disk: read and prepared when they are asked for."""
+
+    plan: Preprocessing
+    table: Table
+    rows: np.ndarray
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and inputs."""
+        return len(self.rows), self.plan.inputs
+
+    def read_rows(self, rows: Any) -> np.ndarray:
+        """Return these of the rows, prepared."""
+        return self.plan.transform(self.table, self.rows[rows], dtype=self.dtype)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield all rows in order, some at a time."""
+        return (self.read_rows(part) for part in pieces(*self.shape))

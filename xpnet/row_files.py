@@ -4,7 +4,10 @@ NPY files and uncompressed IDX files hold their rows one after another, so a row
 stands. Nothing is mapped: neither memory nor address space grows with the file.
 """
 
+import math
 import os
+import tokenize
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,14 @@ import numpy as np
 
 from xpnet.errors import FileError, InputError
 
-READ_ROWS = 4096  # rows per read when all of the file is gone through
-_IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+CELLS = 1 << 21  # looked at together when all is gone through: 16 MB of float64
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def pieces(rows: int, columns: int) -> Iterator[slice]:
+    """Yield slices that take so many rows apart, each of about `CELLS` cells."""
+    step = max(CELLS // max(columns, 1), 1)
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
 class RowFile:
@@ -44,11 +53,17 @@ class RowFile:
         self.path = Path(path)
         try:
             with self.path.open("rb") as file:
-                shape, self.dtype = _read_head(file, self.path)
+                shape, fortran, self.dtype = read_head(file, self.path)
                 self._offset = file.tell()
         except OSError as error:
             raise FileError(f"{path}: cannot be read ({error.strerror})") from error
-        columns = int(np.prod(shape[1:], dtype=np.int64))
+        if self.dtype.kind not in "biuf" or fortran or not shape:
+            raise InputError(
+                f"{path}: {self.dtype} in {'Fortran' if fortran else 'C'} order, shape {shape}; "
+                "save real numbers, rows first, in C order: "
+                "numpy.save(path, numpy.ascontiguousarray(x))"
+            )
+        columns = math.prod(shape[1:])
         self.shape = (shape[0], columns)
         self._row_bytes = columns * self.dtype.itemsize
         found = self.path.stat().st_size - self._offset
@@ -77,9 +92,9 @@ class RowFile:
         return RowFile(self.path, center=mean, scale=np.where(std > 0.0, std, 1.0))
 
     def blocks(self) -> Iterator[Any]:
-        """Yield all rows in order, a few thousand at a time."""
-        for start in range(0, self.shape[0], READ_ROWS):
-            yield self.read_rows(np.arange(start, min(start + READ_ROWS, self.shape[0])))
+        """Yield all rows in order, some at a time."""
+        for part in pieces(*self.shape):
+            yield self.read_rows(np.arange(part.start, part.stop))
 
     def read_rows(self, rows: Any) -> Any:
         """Return these rows (host integers, in any order) as a host array (len(rows), columns)."""
@@ -122,25 +137,25 @@ class RowSubset:
         return self._source.read_rows(self._rows[rows])
 
 
-def _read_head(file: Any, path: Path) -> tuple[tuple[int, ...], Any]:
-    """Return shape and dtype, with the file left where the rows begin."""
+def read_head(file: Any, path: Any) -> tuple[tuple[int, ...], bool, Any]:
+    """Return shape, Fortran order and dtype of NPY or IDX data, `file` left where these begin."""
     magic = file.read(4)
-    if magic[:2] == b"\0\0" and len(magic) == 4 and magic[2] in _IDX_TYPES and magic[3]:
-        sizes = np.frombuffer(file.read(4 * magic[3]), ">u4")
-        if len(sizes) == magic[3]:
-            return tuple(int(size) for size in sizes), np.dtype(_IDX_TYPES[magic[2]])
+    if magic[:2] == b"\0\0" and len(magic) == 4 and magic[2] in IDX_TYPES and magic[3]:
+        sizes = file.read(4 * magic[3])
+        if len(sizes) == 4 * magic[3]:
+            shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+            return shape, False, np.dtype(IDX_TYPES[magic[2]])
     file.seek(0)
+    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
     try:
-        version = np.lib.format.read_magic(file)
-        read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-        shape, fortran, dtype = read[version[0]](file)
-    except (ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of heads written by Python 2
+            shape, fortran, dtype = read[np.lib.format.read_magic(file)[0]](file)
+    except (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError) as error:
         raise FileError(
-            f"{path}: neither NPY nor uncompressed IDX; convert it with numpy.save"
+            f"{path}: neither NPY nor IDX data, or damaged ({error}); get it again, or convert "
+            "it with numpy.save."
         ) from error
-    if dtype.kind not in "biuf" or fortran or not shape:
-        raise InputError(
-            f"{path}: {dtype} in {'Fortran' if fortran else 'C'} order, shape {shape}; save real "
-            "numbers, rows first, in C order: numpy.save(path, numpy.ascontiguousarray(x))"
-        )
-    return shape, dtype
+    if min(shape, default=0) < 0:
+        raise FileError(f"{path}: a shape of {shape}, so damaged; get it again.")
+    return shape, fortran, dtype

@@ -149,6 +149,26 @@ def usable_processors() -> int:
     return os.cpu_count() or 1
 
 
+def free_memory() -> int:
+    """Return how many bytes this process may still take, as far as Linux tells; else very many."""
+    found = [sys.maxsize]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found += [int(line.split()[1]) * 1024 for line in file if "MemAvailable" in line]
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            found += [int(word) for word in file.read().split() if word != "max"]
+    except OSError:  # another system, or no limit of a container
+        pass
+    if sys.platform == "linux":
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        with open("/proc/self/statm", encoding="ascii") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        found += [limit - used] if limit != resource.RLIM_INFINITY else []
+    return max(min(found), 0)
+
+
 def speeds(threads: int | None) -> dict[int, float]:
     """Time a matrix product with one thread and with all; GFLOP/s by number of threads."""
     import numpy as np

@@ -4,22 +4,23 @@ import math
 import os
 import re
 import tokenize
-import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from xpnet.csv_tables import Text, as_text, open_binary, read_csv, trimmed
+from xpnet.csv_tables import open_binary, open_csv
 from xpnet.errors import FileError, InputError
-from xpnet.table_checks import closest, header_fault, plain, shown
+from xpnet.parquet_tables import open_parquet
+from xpnet.row_cache import Texts, in_file, in_memory
+from xpnet.row_files import RowFile, pieces, read_head
+from xpnet.table_checks import closest, plain, shown
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-_IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _FORMATS = ".csv, .tsv, .parquet, .npy, .npz, -idx3-ubyte or .idx (also .csv.gz and so on)"
 
 # What NumPy and zipfile raise when a file is not what it says.
@@ -39,28 +40,29 @@ class Table:
         The file, for messages.
     names : tuple of str
         The columns, in the file's order.
-    matrix : array (rows, columns)
-        The numbers. float64 with NaN for missing cells where the file has named columns (text
-        columns have a place, too, that is not used); else of the file's own type, flattened to two
-        axes, and perhaps mapped from the disk.
-    texts : dict of str to Text
-        The text columns. Whether a text is welcome is for the use to say, so a table with a stray
-        word in a column can be read, and the column dropped.
+    matrix : array or RowFile, (rows, columns)
+        The numbers. float64 with NaN for missing cells where the file has named columns, and in a
+        text column the place of each text in `texts`; CSV files give one more column, the line
+        on which each row begins. Else of the file's own type, flattened to two axes.
+    texts : dict of str to tuple of str, or None
+        The text columns: their distinct texts, in order; None for more than 100,000. Whether a
+        text is welcome is for the use to say, so a table with a stray word in a column can be
+        read, and the column dropped.
     layout : {"table", "matrix"}
         Whether the columns have names of their own, or are x0, x1, ...
-    lines : int64 array (rows,), optional
-        The line of the file on which each row begins.
     labels : Table, optional
         The target of a matrix, where it stands in an array of its own; one column.
+    notes : tuple of str
+        What the user should know of how it was read.
     """
 
     path: str
     names: tuple[str, ...]
-    matrix: np.ndarray
-    texts: Mapping[str, Text] = field(default_factory=dict)
+    matrix: np.ndarray | RowFile
+    texts: Texts = field(default_factory=dict)
     layout: str = "table"
-    lines: np.ndarray | None = None
     labels: "Table | None" = None
+    notes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -79,24 +81,40 @@ class Table:
             raise InputError(message)
         return self.places[name]
 
-    def place(self, row: int, name: str) -> str:
+    def numbers(self, names: Sequence[str], rows: np.ndarray) -> np.ndarray:
+        """Return some columns of some rows, float64 (rows, columns); texts as their places."""
+        places = [self.index(name) for name in names]
+        if isinstance(self.matrix, np.ndarray) and len(places) == 1:
+            return np.asarray(self.matrix[:, places[0], None][rows], dtype=np.float64)
+        values = np.empty((len(rows), len(places)))
+        whole = tuple(names) == self.names
+        for part in pieces(len(rows), self.matrix.shape[1]):
+            block = self._read(rows[part])
+            values[part] = block[:, : len(places)] if whole else np.take(block, places, axis=1)
+        return values
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column, float64 (rows,)."""
+        return self.numbers([name], np.arange(self.rows))[:, 0]
+
+    def place(self, row: int | np.integer[Any], name: str) -> str:
         """Say where a cell stands: file, line (or row) and column."""
-        where = f"row {row} (the first is 0)" if self.lines is None else f"line {self.lines[row]}"
+        where = f"row {row} (the first is 0)"
+        if self.matrix.shape[1] > len(self.names):
+            where = f"line {self._read(np.asarray([row]))[0, -1]:.0f}"
         return f"{self.path}: {where}, column {shown(name)}"
 
-    def cell(self, row: int, name: str) -> str:
+    def cell(self, row: int | np.integer[Any], name: str) -> str:
         """Return what stands in a cell, as text."""
-        if (text := self.texts.get(name)) is not None:
-            code = text.codes[row]
-            return text.categories[code] if code >= 0 else ""
-        value = self.matrix[row, self.places[name]]
-        return "" if np.isnan(value) else plain(value)
+        value = float(self.numbers([name], np.asarray([row]))[0, 0])
+        if np.isnan(value):
+            return ""
+        return (self.texts[name] or ())[int(value)] if name in self.texts else plain(value)
 
-    def missing(self, name: str) -> np.ndarray:
-        """Return a bool array (rows,): where a column has no value."""
-        if (text := self.texts.get(name)) is not None:
-            return np.asarray(text.codes < 0)
-        return np.asarray(np.isnan(self.matrix[:, self.index(name)]))
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        if isinstance(self.matrix, RowFile):
+            return np.asarray(self.matrix.read_rows(rows))
+        return np.asarray(self.matrix[rows])
 
 
 def read_table(
@@ -105,6 +123,8 @@ def read_table(
     encoding: str = "utf-8",
     target: str | None = None,
     delimiter: str | None = None,
+    stream: bool = False,
+    cache: str | None = None,
 ) -> Table:
     r"""Read a table from a file.
 
@@ -119,6 +139,10 @@ def read_table(
         needed for training only. Without effect for the other formats: there it is a column.
     delimiter : str, optional
         Of CSV and TSV, if it is not the one that goes with the name; ``\t`` may be escaped.
+    stream : bool
+        Leave the rows on the disk: in the file, or of CSV and Parquet in a cache.
+    cache : str, optional
+        The cache's directory; beside the table by default.
 
     Raises
     ------
@@ -127,91 +151,61 @@ def read_table(
     """
     path = os.fspath(path)
     kind = os.path.splitext(path.removesuffix(".gz").lower())[1]
+    packed = path.endswith(".gz")
     if kind in _DELIMITERS:
         delimiter = (delimiter or _DELIMITERS[kind]).replace("\\t", "\t")
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
             raise InputError(f"delimiter: found {shown(delimiter)}; give one ASCII character.")
-        names, matrix, texts, lines = read_csv(path, encoding, delimiter)
-        return Table(path, names, matrix, texts, lines=lines)
-    if kind in (".parquet", ".pq") and not path.endswith(".gz"):
-        return _read_parquet(path)
-    if kind == ".npz" and not path.endswith(".gz"):
+        how = {"encoding": encoding, "delimiter": delimiter}
+        return _assembled(path, partial(open_csv, path, encoding, delimiter), how, stream, cache)
+    if kind in (".parquet", ".pq") and not packed:
+        return _assembled(path, partial(open_parquet, path, stream), {}, stream, cache)
+    if stream and (packed or kind == ".npz"):
+        raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
+    if kind == ".npz" and not packed:
         return _read_npz(path, target)
     return _with_labels(_matrix(path, _read_array(path, kind)), target)
 
 
-def _read_parquet(path: str) -> Table:
-    import polars
-
-    no_cells = (polars.Binary, polars.Object, polars.Duration)
-    try:
-        with open_binary(path) as file:
-            frame = polars.read_parquet(file)
-        names = tuple(name.strip() for name in frame.columns)
-        if fault := header_fault(names):
-            raise FileError(f"{path}: {fault}")
-        if not frame.height:
-            raise FileError(f"{path}: there are no rows; add some.")
-        texts, matrix = {}, np.full(frame.shape, np.nan)
-        for place, name in enumerate(names):
-            cells = frame.to_series(place)
-            if cells.dtype.is_numeric():
-                matrix[:, place] = cells.cast(polars.Float64).to_numpy()
-            elif cells.dtype.is_nested() or cells.dtype in no_cells:
-                message = f"column {shown(name)} holds {cells.dtype}; leave it out of the file."
-                raise FileError(f"{path}: {message}")
-            else:
-                texts[name] = as_text(trimmed(cells.cast(polars.String)))
-    except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else "unknown reason"
-        raise FileError(f"{path}: no Parquet file, or damaged ({reason}); get it again.") from error
-    return Table(path, names, matrix, texts)
-
-
-def _read_array(path: str, kind: str) -> np.ndarray:
-    """Read an NPY or IDX file; an unpacked one is mapped, not loaded."""
-    if kind == ".npy":
-        return _read_npy(path)
-    if kind == ".idx" or re.search(r"idx\d|ubyte", os.path.basename(path)):
-        return _read_idx(path)
-    raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
-
-
-def _read_npy(path: str) -> np.ndarray:
-    try:
-        with open_binary(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers written by Python 2
-            if path.endswith(".gz"):
-                array = np.lib.format.read_array(file, allow_pickle=False)
-            else:
-                array = np.lib.format.open_memmap(path, mode="r")
-            return array
-    except FileError:
-        raise
-    except _DAMAGE as error:
-        raise FileError(f"{path}: no NPY file, or damaged ({error}); get it again.") from error
-
-
-def _read_idx(path: str) -> np.ndarray:
+def _assembled(
+    path: str, source_of: Any, how: Mapping[str, str], stream: bool, cache: str | None
+) -> Table:
+    if not stream:
+        source = source_of()
+        return Table(path, source.names, *in_memory(source))
     with open_binary(path) as file:
-        head = file.read(4)
-        if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_TYPES or not head[3]:
-            raise FileError(f"{path}: no IDX file, its first bytes are {head!r}; get it again.")
-        sizes = file.read(4 * head[3])
-        shape = tuple(int(each) for each in np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4"))
-        dtype = np.dtype(_IDX_TYPES[head[2]])
-        wanted = math.prod(shape) * dtype.itemsize
-        body, packed = bytearray(), path.endswith(".gz")
+        file.read(1)  # says why, if it cannot be read
+    names, rows, texts, note = in_file(source_of, path, how, cache)
+    return Table(path, names, rows, texts, notes=(note,))
+
+
+def _read_array(path: str, kind: str, whole: bool = False) -> np.ndarray | RowFile:
+    """Read an NPY or IDX file; of one that is not packed, rows are read when they are needed."""
+    if kind not in (".npy", ".idx") and not re.search(r"idx\d|ubyte", os.path.basename(path)):
+        raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
+    with open_binary(path) as file:
+        shape, fortran, dtype = read_head(file, path)
+        _refuse_unfit(path, shape, dtype, labels=whole)
+        if not (path.endswith(".gz") or fortran or whole):
+            return RowFile(path)
+        wanted, body = math.prod(shape) * dtype.itemsize, bytearray()
         # In pieces, since the head may promise more than there is memory.
-        while packed and len(body) <= wanted and (piece := file.read(1 << 20)):
+        while len(body) <= wanted and (piece := file.read(1 << 20)):
             body += piece
-        found = len(body) if packed else os.path.getsize(path) - 4 - len(sizes)
-        if len(shape) < head[3] or found != wanted:
-            message = f"IDX data of shape {shape} needs {wanted} bytes, found {found}"
-            raise FileError(f"{path}: {message}; get it again.")
-    if packed or not wanted:
-        return np.frombuffer(body, dtype).reshape(shape)
-    return np.memmap(path, dtype, "r", offset=4 + len(sizes), shape=shape)
+    if len(body) != wanted:
+        message = f"{dtype} of shape {shape} needs {wanted} bytes, found {len(body)}"
+        raise FileError(f"{path}: {message}{' or more' * (len(body) > wanted)}; get it again.")
+    return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _refuse_unfit(path: str, shape: tuple[int, ...], dtype: np.dtype[Any], labels: bool) -> None:
+    """Refuse an array that is no table of numbers; labels may be one column of texts."""
+    found = f"{path}: an array of {dtype}, shape {shape}"
+    texts = labels and dtype.kind == "U" and len(shape) == 1
+    if not texts and (dtype.kind not in "buif" or dtype.itemsize > 8):
+        raise FileError(f"{found}; convert it to real numbers, such as float32.")
+    if len(shape) < (1 if labels else 2) or not math.prod(shape) * dtype.itemsize:
+        raise FileError(f"{found}; give rows and columns, at least one of each.")
 
 
 def _read_npz(path: str, target: str | None) -> Table:
@@ -252,7 +246,7 @@ def _with_labels(table: Table, target: str | None) -> Table:
         message = f"the target {shown(target)} is no file; {table.path} has no named columns, so"
         raise InputError(f"{message} give the file with the targets, such as labels.npy.")
     kind = os.path.splitext(target.removesuffix(".gz").lower())[1]
-    return _join(table, _matrix(target, _read_array(target, kind), "target"))
+    return _join(table, _matrix(target, _read_array(target, kind, whole=True), "target"))
 
 
 def _join(table: Table, labels: Table) -> Table:
@@ -264,17 +258,15 @@ def _join(table: Table, labels: Table) -> Table:
     return Table(table.path, table.names, table.matrix, layout=table.layout, labels=labels)
 
 
-def _matrix(path: str, array: np.ndarray, label: str | None = None) -> Table:
+def _matrix(path: str, array: np.ndarray | RowFile, label: str | None = None) -> Table:
     """Make a table of an array, its further axes flattened."""
-    found = f"{path}: an array of {array.dtype}, shape {array.shape}"
-    if label is not None and array.dtype.kind == "U" and array.ndim == 1 and array.size:
-        categories, codes = np.unique(array, return_inverse=True)
-        text = Text(tuple(str(each) for each in categories), codes.astype(np.int32))
-        return Table(path, (label,), np.full((len(array), 1), np.nan), {label: text})
-    if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
-        raise FileError(f"{found}; convert it to real numbers, such as float32.")
-    if array.ndim < (1 if label else 2) or not array.size:
-        raise FileError(f"{found}; give rows and columns, at least one of each.")
+    if isinstance(array, RowFile):
+        return Table(path, tuple(f"x{i}" for i in range(array.shape[1])), array, layout="matrix")
+    _refuse_unfit(path, array.shape, array.dtype, label is not None)
+    if array.dtype.kind == "U":
+        words, numbers = np.unique(array, return_inverse=True)
+        texts = {label or "": tuple(str(each) for each in words)}
+        return Table(path, (label or "",), numbers[:, None].astype(np.float64), texts)
     flat = array.reshape(len(array), -1)
     if label is not None:
         return Table(path, (label,) * flat.shape[1], flat.astype(np.float64), layout="matrix")

@@ -1,0 +1,114 @@
+"""What stands in the columns of a table: what is missing, is no number, occurs how often."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from xpnet.errors import InputError
+from xpnet.row_cache import MOST_TEXTS
+from xpnet.row_files import pieces
+from xpnet.table_checks import explain_cell, is_number, shown
+from xpnet.tables import Table
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look at some columns of some rows shows.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The columns.
+    missing, first : dict
+        Of each column with missing cells: how many, and the row of the first.
+    complete : bool array (rows,)
+        Where no cell is missing.
+    low, high : dict
+        The smallest and largest number of each column.
+    """
+
+    names: tuple[str, ...]
+    missing: dict[str, int]
+    first: dict[str, int]
+    complete: np.ndarray
+    low: dict[str, float]
+    high: dict[str, float]
+
+
+def survey(table: Table, names: Sequence[str], rows: np.ndarray) -> Survey:
+    """Look at some columns of some rows, once; numbers that cannot be missing are not looked at."""
+    found = Survey(tuple(names), {}, {}, np.ones(len(rows), dtype=bool), {}, {})
+    if table.matrix.dtype.kind != "f":
+        return found
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    for part in pieces(len(rows), len(table.names)):
+        values = table.numbers(names, rows[part])
+        low = np.fmin(low, np.fmin.reduce(values, axis=0))
+        high = np.fmax(high, np.fmax.reduce(values, axis=0))
+        lacking = np.isnan(values)
+        for place in np.flatnonzero(lacking.any(axis=0)):
+            cells = np.flatnonzero(lacking[:, place])
+            name = names[int(place)]
+            found.missing[name] = found.missing.get(name, 0) + len(cells)
+            found.first.setdefault(name, int(rows[part][cells[0]]))
+        found.complete[part] = ~lacking.any(axis=1)
+    found.low.update(zip(names, low.tolist(), strict=True))
+    found.high.update(zip(names, high.tolist(), strict=True))
+    return found
+
+
+def refuse_missing(table: Table, found: Survey, remedy: str) -> None:
+    """Raise the InputError for missing cells, if there are any."""
+    if not found.missing:
+        return
+    total = sum(found.missing.values())
+    name = min(found.first, key=found.first.__getitem__)
+    counts = ", ".join(f"{shown(each)} {count}" for each, count in [*found.missing.items()][:5])
+    raise InputError(
+        f"{table.place(found.first[name], name)}: a missing cell, the first of {total} ({counts}"
+        f"{', ...' if len(found.missing) > 5 else ''}); {remedy}."
+    )
+
+
+def refuse_text(table: Table, name: str) -> None:
+    """Raise the InputError for the first cell that is no number in a column of numbers."""
+    if name not in table.texts:
+        return
+    words = texts_of(table, name)
+    bad = np.asarray([not is_number(each) for each in words] + [False])
+    places = np.flatnonzero(bad[places_of(table.column(name))])
+    if not places.size:
+        return
+    cell = table.cell(places[0], name)
+    what, remedy = explain_cell(cell) or ("is not a number", "correct it, or pass --drop COLUMN")
+    remedy = remedy.replace("COLUMN", name)
+    found = f"found {shown(cell)}, which {what}"
+    others = f" ({len(places)} such cells)" if len(places) > 1 else ""
+    raise InputError(f"{table.place(places[0], name)}: {found}{others}; {remedy}.")
+
+
+def texts_of(table: Table, name: str) -> tuple[str, ...]:
+    """Return the distinct texts of a column; refuse one that has more than anybody can use."""
+    if (words := table.texts[name]) is None:
+        raise InputError(
+            f"{table.path}: column {shown(name)} has more than {MOST_TEXTS:,} different texts, so "
+            f"it is an identifier or free text; pass --drop {name}."
+        )
+    return words
+
+
+def places_of(values: np.ndarray) -> np.ndarray:
+    """Return places among texts as integers, -1 where a cell is missing."""
+    return np.asarray(np.nan_to_num(values, nan=-1.0), dtype=np.int64)
+
+
+def category_counts(table: Table, names: list[str], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how often each text of some columns occurs in some rows."""
+    counts = {name: np.zeros(len(texts_of(table, name)), np.int64) for name in names}
+    for part in pieces(len(rows), len(table.names)) if names else ():
+        values = table.numbers(names, rows[part])
+        for name, column in zip(names, values.T, strict=True):
+            places = column[~np.isnan(column)].astype(np.int64)
+            counts[name] += np.bincount(places, minlength=len(counts[name]))
+    return counts
