@@ -52,6 +52,14 @@ def train(*arguments: str) -> None:
         sys.exit(error.exit_code)
 
 
+class Told:
+    """Tell the parent process that the training is well under way."""
+
+    def on_batch_end(self, training):
+        if training.state.step == 5:
+            print("fifth step", flush=True)
+
+
 def train_to_the_end(
     directory: str, number: str, every: str = "7 steps", epochs: str = "30"
 ) -> None:
@@ -84,7 +92,7 @@ def train_to_the_end(
         early_stopping=chance.choice([False, 25]),
         l2=chance.choice([0.0, 1e-3]),
         metrics=["accuracy"],
-        callbacks=[Checkpoint(directory, every=every, resume=True)],
+        callbacks=[Checkpoint(directory, every=every, resume=True), Told()],
         progress=False,
     )
     kept = history.to_dict()
@@ -142,6 +150,7 @@ def kill_trainings(
             assert process.stdout is not None
             process.stdout.readline()
             began = time.perf_counter()
+            process.stdout.read()
         length = time.perf_counter() - began
         assert process.returncode == 0
         left = -(-kills // runs)
@@ -152,6 +161,7 @@ def kill_trainings(
                 if left:
                     time.sleep(chance.uniform(0.0, length / left))
                     process.send_signal(number)
+                process.stdout.read()
             if process.returncode == 0:
                 counts["completed before the signal"] += left > 0
                 break

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -424,10 +423,7 @@ def test_signals_finish_the_step_and_resume_to_the_same_bits(tmp_path, number):
 
 def test_an_interrupted_command_saves_the_very_step_and_gives_the_shells_exit_code(tmp_path):
     with start("train", tmp_path, 1, "9999 epochs", 1000) as process:
-        process.stdout.readline()
-        while process.poll() is None and not (tmp_path / "checkpoint.lock").exists():
-            time.sleep(0.01)
-        time.sleep(0.2)
+        assert [process.stdout.readline() for _ in range(2)] == [b"training\n", b"fifth step\n"]
         process.send_signal(signal.SIGTERM)
     assert process.returncode == 143
     assert len(checkpoints(tmp_path)) == 1
