@@ -7,10 +7,8 @@ import re
 import zipfile
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from xpnet.errors import FileError, InputError, XpnetError
+from xpnet.errors import FileError, InputError
 from xpnet.preparing import prepare
 from xpnet.tables import read_table
 
@@ -298,36 +296,3 @@ def test_faults_far_into_a_long_file_keep_their_line(tmp_path):
     path.write_text("a,c,y\n" + "".join(rows))
     with pytest.raises(FileError, match=r"line 599002, column 'y': the line ends after 2 of 3"):
         read_table(path)
-
-
-SUFFIXES = (".csv", ".tsv", ".csv.gz", ".npy", ".npy.gz", ".npz", ".parquet", "-idx3-ubyte", ".idx")
-
-
-def attempt(path):
-    try:
-        table = read_table(path)
-        prepare(table, table.names[-1])
-    except XpnetError as error:
-        assert str(path) in str(error) or "target" in str(error)  # noqa: PT017 - either will do
-
-
-@given(content=st.binary(max_size=300), suffix=st.sampled_from(SUFFIXES))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_arbitrary_bytes_give_a_table_or_an_xpnet_error(content, suffix, tmp_path_factory):
-    path = tmp_path_factory.getbasetemp() / f"fuzz{suffix}"
-    path.write_bytes(content)
-    attempt(path)
-
-
-CELLS = st.sampled_from(
-    ["1", "2.5", "-3e4", "", "?", "NaN", "abc", '"', '"a"', "'", "\r", "\0", "é", "1,5", "5%", " "]
-)
-
-
-@given(cells=st.lists(CELLS, max_size=40), breaks=st.sets(st.integers(0, 40)))
-@settings(max_examples=400, deadline=None)
-def test_arbitrary_cells_give_a_table_or_an_xpnet_error(cells, breaks, tmp_path_factory):
-    text = "".join(cell + ("\n" if i in breaks else ",") for i, cell in enumerate(cells))
-    path = tmp_path_factory.getbasetemp() / "cells.csv"
-    path.write_text("a,b,y\n" + text, newline="")
-    attempt(path)
