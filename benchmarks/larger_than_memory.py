@@ -144,7 +144,8 @@ def main() -> None:
         "",
         f"Written by `python benchmarks/larger_than_memory.py`: `xpnet train`, {COLUMNS} columns "
         f"of random numbers, one epoch, address space limited to the imports plus {LIMIT_MB} MB "
-        "(not for Parquet, which Polars maps). Above the imports:",
+        "(not for Parquet, which Polars maps). Above the imports; what grows are some 25 bytes for "
+        "each row (its target, and its place in the order), and Polars' buffers:",
         "",
         *system(),
         "",
