@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SaveError,
         XpnetError,
     )
+    from xpnet.estimators import MLPClassifier, MLPRegressor
     from xpnet.findings import Finding, Report
     from xpnet.fitting import fit
     from xpnet.gradient_check import GradientReport, check_gradients
@@ -45,6 +46,7 @@ _NAMES_OF = {
     "doctor": "Doctor diagnose",
     "errors": "DeviceError DivergenceError FileError InputError InputTypeError SaveError "
     "XpnetError",
+    "estimators": "MLPClassifier MLPRegressor",
     "findings": "Finding Report",
     "fitting": "fit",
     "gradient_check": "GradientReport check_gradients",

@@ -1,0 +1,125 @@
+"""Class labels to network outputs and back: binary, multiclass, multilabel, several multiclass."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.activations import Activation
+from xpnet.errors import InputError
+from xpnet.losses import Loss
+from xpnet.types import Array, Namespace
+
+BLOCKS = "log_softmax_blocks"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The classes of a target, and how they lie on the network's outputs.
+
+    Attributes
+    ----------
+    kind : {"binary", "multiclass", "multilabel-indicator", "multiclass-multioutput"}
+    classes : tuple of ndarray
+        Sorted classes of each target column; one entry but for ``"multiclass-multioutput"``.
+    """
+
+    kind: str
+    classes: tuple[Any, ...]
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the network needs."""
+        return 1 if self.kind == "binary" else sum(len(each) for each in self.classes)
+
+    @property
+    def output(self) -> str | Activation:
+        """The output activation."""
+        if self.kind == "multiclass-multioutput":
+            return log_softmax_blocks(self.blocks)
+        return "softmax" if self.kind == "multiclass" else "sigmoid"
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """How many outputs belong to each target column."""
+        return tuple(len(each) for each in self.classes)
+
+    def encode(self, y: Any) -> Any:
+        """Return host targets (n, outputs) of 0 and 1; refuse classes that are not known."""
+        if self.kind == "multilabel-indicator":
+            return np.asarray(y, dtype=np.float64)
+        columns = y if y.ndim == 2 else y[:, None]
+        coded = []
+        for column, classes in zip(columns.T, self.classes, strict=True):
+            unknown = np.setdiff1d(column, classes)
+            if len(unknown):
+                raise InputError(
+                    "`y` has classes not in `self.classes_`. `self.classes_` has "
+                    f"{classes}. 'y' has {np.unique(column)}."
+                )
+            coded.append(np.searchsorted(classes, column)[:, None] == np.arange(len(classes)))
+        targets = np.concatenate(coded, axis=1).astype(np.float64)
+        if self.kind == "binary":  # one output, which a single class never turns on
+            return targets[:, 1:] if len(self.classes[0]) == 2 else np.zeros((len(y), 1))
+        return targets
+
+    def numbers(self, xp: Namespace, outputs: Array) -> list[Array]:
+        """Return the class numbers, (n,), of each target column from outputs (n, outputs)."""
+        if self.kind in ("binary", "multilabel-indicator"):
+            on = xp.astype(outputs > 0.5, xp.int64)
+            return [on[:, column] for column in range(on.shape[1])]
+        edges = np.cumsum((0, *self.blocks)).tolist()
+        return [
+            xp.argmax(outputs[:, edges[i] : edges[i + 1]], axis=1) for i in range(len(edges) - 1)
+        ]
+
+
+def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:
+    """Return the labels of a host target, with `classes` for those that `y` need not show."""
+    if kind == "multilabel-indicator":
+        return Labels(kind, (np.arange(y.shape[1]),))
+    if kind == "multiclass-multioutput":
+        return Labels(kind, tuple(np.unique(column) for column in y.T))
+    found = np.unique(y if classes is None else np.asarray(classes))
+    return Labels("multiclass" if len(found) > 2 else "binary", (found,))
+
+
+@dataclass(frozen=True)
+class _LogSoftmaxBlocks:
+    """Log-softmax over each of several blocks of outputs: a = z - log(sum(exp(z)))."""
+
+    blocks: tuple[int, ...]
+
+    def forward(self, xp: Namespace, z: Array) -> Array:
+        parts = []
+        for part in self._cut(z):
+            shifted = part - xp.max(part, axis=1, keepdims=True)
+            parts.append(shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True)))
+        return xp.concat(parts, axis=1)
+
+    def backward(self, xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
+        pairs = zip(self._cut(d_a), self._cut(a), strict=True)
+        return xp.concat([d - xp.exp(p) * xp.sum(d, axis=1, keepdims=True) for d, p in pairs], axis=1)
+
+    def _cut(self, array: Array) -> list[Array]:
+        edges = np.cumsum((0, *self.blocks)).tolist()
+        return [array[:, edges[i] : edges[i + 1]] for i in range(len(self.blocks))]
+
+
+def log_softmax_blocks(blocks: tuple[int, ...]) -> Activation:
+    """Return the output activation for several multiclass targets at once, one block for each."""
+    rule = _LogSoftmaxBlocks(blocks)
+    return Activation(BLOCKS, rule.forward, rule.backward)
+
+
+def _log_likelihood(xp: Namespace, a: Array, y: Array) -> Array:
+    return -xp.sum(y * a, axis=1)
+
+
+def _log_likelihood_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return -y
+
+
+LOG_LIKELIHOOD = Loss(  # categorical cross-entropy from log-probabilities: finite for every z
+    "log_likelihood", _log_likelihood, _log_likelihood_derivative, outputs=(BLOCKS,)
+)
