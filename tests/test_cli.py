@@ -330,6 +330,30 @@ def test_a_streamed_training_is_resumed_to_the_same_bits(run: Run) -> None:
     assert Path("m.safetensors").read_bytes() == whole
 
 
+def test_resuming_without_a_checkpoint_says_that_it_starts_anew(train: Run) -> None:
+    outcome = train("--checkpoint", "kept", "--resume")
+    assert (outcome.status, outcome.err) == (
+        0, "xpnet: kept: there is no checkpoint yet; training from the start.\n"
+    )  # fmt: skip
+
+
+def test_arrays_need_a_file_of_targets(run: Run) -> None:
+    np.save("x.npy", np.eye(4))
+    assert "name the file with the targets with --target" in run("train", "x.npy").err
+
+
+def test_a_parquet_file_damaged_within_gives_one_message(run: Run) -> None:
+    files_of_rows()
+    whole = bytearray(Path("t.parquet").read_bytes())
+    for at in range(4, len(whole) - 200, 150):
+        broken = bytearray(whole)
+        broken[at : at + 40] = bytes(40)
+        Path("broken.parquet").write_bytes(broken)
+        outcome = run("train", "broken.parquet", "--target", "fit", "--missing", "impute", *QUICK)
+        assert outcome.status in (0, 2)
+        assert outcome.status == 0 or outcome.err.count("\n") == 1
+
+
 def test_validation_rows_of_arrays_have_targets_of_their_own(run: Run) -> None:
     files_of_rows()
     command = ["train", "x.npy", "--target", "y.npy", *QUICK, "--validation", "x.npy"]
@@ -519,7 +543,17 @@ def test_parity_refuses_what_cannot_be_compared(run: Run, options: str) -> None:
         ("--epochs 0", "epochs 0 must be"),
         ("--lr 0", "learning_rate 0.0 must be"),
         ("--hidden 8,x", "such as 64,64"),
-        ("--hidden 0,4", "integers from 1"),
+        ("--hidden 0,4", "units of each layer, from 1"),
+        ("--hidden 1000000000000", "3,000,000,000,001 parameters need about"),
+        ("--lr abc", "--lr': Input should be a valid number, unable to parse string as a number"),
+        ("--lr abc", "(found 'abc'); see xpnet train --help"),
+        ("--loss poisson", "it is for counts, and class makes a binary task"),
+        ("--drop class", "--drop class: this is the target"),
+        ("--momentum 0.5", "adam has none; add --optimizer sgd"),
+        ("--patience 3", "only with --early-stopping"),
+        ("--checkpoint-every 3", "only with --checkpoint DIR"),
+        ("--validation nix", "nix: cannot be read: No such file"),
+        ("--validation-target y.npy", "name the file with the rows as --validation FILE"),
         ("--activation wavy", "'wavy' is not known"),
         ("--optimizer magic", "use one of sgd, adam"),
         ("--schedule weekly", "'weekly' is not known"),
@@ -536,7 +570,7 @@ def test_parity_refuses_what_cannot_be_compared(run: Run, options: str) -> None:
         ("--encoding klingon", "klingon"),
         ("--seed -1", "integer from 0"),
         ("--out", "requires an argument"),
-        ("--epochs many", "--epochs"),
+        ("--epochs=many", "(found 'many')"),
         ("--nonsense", "No such option"),
     ],
 )
@@ -545,7 +579,7 @@ def test_wrong_input_gives_one_message_and_status_2(train: Run, options: str, me
     assert outcome.status == 2
     assert message in outcome.err
     assert outcome.out == ""
-    assert "Traceback" not in outcome.err
+    assert (outcome.err.count("\n"), "Traceback" in outcome.err) == (1, False)
     assert not list(Path().iterdir())
 
 

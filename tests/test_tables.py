@@ -141,6 +141,7 @@ def test_missing_and_unreadable_files(tmp_path):
         read_table(tmp_path / "folder.csv")
     with pytest.raises(FileError, match="cannot be read"):
         read_table("nul\0byte.csv")
+    (tmp_path / "table.xlsx").write_bytes(b"PK")
     with pytest.raises(FileError, match=r"unknown kind of file; name it \.csv"):
         read_table(tmp_path / "table.xlsx")
 

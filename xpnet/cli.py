@@ -109,7 +109,7 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
         _drop_output()
         return 0
     if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError
-        error.show()  # type: ignore[attr-defined]
+        say(_usage(error, arguments))
         return WRONG_INPUT
     if isinstance(error, XpnetError):
         say(f"xpnet: {_as_options(str(error))}")
@@ -126,6 +126,17 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
 
     say("".join(traceback.format_exception(error)) + "xpnet: this is a bug; please report it.")
     return BUG
+
+
+def _usage(error: Any, arguments: Sequence[str]) -> str:
+    """Say what is wrong with the command's words, with the value found, which Typer leaves out."""
+    found = ""
+    for word, value in zip(arguments, [*arguments[1:], ""], strict=False):
+        option, _, attached = word.partition("=")
+        if option in getattr(getattr(error, "param", None), "opts", ()):
+            found = f" (found {attached or value!r})"
+    path = error.ctx.command_path if error.ctx else "xpnet"
+    return f"xpnet: {error.format_message().rstrip('.')}{found}; see {path} --help"
 
 
 def _as_options(message: str) -> str:

@@ -1,5 +1,6 @@
 """From the options of a training to what `fit` takes; `train`, `doctor` and `parity` share it."""
 
+import itertools
 import math
 import os
 import re
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from xpnet.findings import Finding
     from xpnet.network import MLP
     from xpnet.preprocessing import Preprocessing
+    from xpnet.tables import Table
 
 # Defaults by measurement: mean validation score of 5 seeds over 0.001, 0.003, 0.01 (learning rate),
 # 32, 128, 256 (batch), 0, 3e-4, 1e-3, 3e-3, 1e-2 (l2), 1,000 and 3,000 steps, one and two layers,
@@ -75,7 +77,7 @@ def load_task(options: TrainOptions, may_stream: bool = False) -> Task:
         cache=options.cache,
     )
     if options.target is None and table.labels is None:
-        raise InputError(_no_target(options.data, table.names))
+        raise InputError(_no_target(table))
     prepared = prepare(
         table,
         options.target,
@@ -89,6 +91,8 @@ def load_task(options: TrainOptions, may_stream: bool = False) -> Task:
         dtype=options.dtype,
         stream=stream,
     )
+    if share is not None and options.validation_target is not None:
+        raise InputError("--validation-target: name the file with the rows as --validation FILE")
     held_out = (prepared.x_validation, prepared.y_validation) if share else None
     task = Task(
         options, prepared.preprocessing, prepared.x, prepared.y, held_out, table.rows,
@@ -116,9 +120,11 @@ def _streams(options: TrainOptions) -> bool:
     return True
 
 
-def _no_target(path: str, names: tuple[str, ...]) -> str:
-    listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    return f"{path}: name the column to predict with --target; the columns are {listed}."
+def _no_target(table: "Table") -> str:
+    if table.layout != "table":
+        return f"{table.path}: name the file with the targets with --target, such as labels.npy."
+    listed = ", ".join(table.names[:10]) + (", ..." if len(table.names) > 10 else "")
+    return f"{table.path}: name the column to predict with --target; the columns are {listed}."
 
 
 def _share(validation: str) -> float | None:
@@ -169,8 +175,12 @@ def _counts(task: Task) -> Task:
     """Leave targets as they are where the loss is for counts: standardised, some are negative."""
     if task.options.loss != "poisson":
         return task
-    plan = task.plan
-    held_out = task.held_out
+    plan, held_out = task.plan, task.held_out
+    if plan.task != "regression":
+        raise InputError(
+            f"--loss poisson: it is for counts, and {plan.target} makes a {plan.task} task; pass "
+            "--task regression, or leave the loss out"
+        )
 
     def back(y: Any) -> Any:
         return y * plan.target_std + plan.target_mean
@@ -196,9 +206,17 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: A
     from xpnet.network import MLP
 
     hidden, names = _layers(options.hidden), options.activation.split(",")
+    sizes = [inputs, *hidden, outputs]
+    parameters = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+    # Parameters, gradients, two moments, the best and the last good ones, in float64 at the start.
+    if (needed := 8 * 6 * parameters) > (free := free_memory()):
+        raise InputError(
+            f"--hidden {options.hidden}: {parameters:,} parameters need about {needed / 1e9:,.1f} "
+            f"GB to be trained, and {free / 1e9:,.1f} GB are free; give fewer or smaller layers"
+        )
     init = "auto" if options.init == "lsuv" and x is None else options.init
     return MLP(
-        [inputs, *hidden, outputs],
+        sizes,
         hidden=names[0] if len(names) == 1 else names,
         output=output,
         init=init,
@@ -214,11 +232,14 @@ def _layers(hidden: str) -> list[int]:
     if hidden in ("none", "0", ""):
         return []
     try:
-        return [int(units) for units in hidden.split(",")]
-    except ValueError as error:
+        sizes = [int(units) for units in hidden.split(",")]
+    except ValueError:
+        sizes = []
+    if min(sizes, default=0) < 1:
         raise InputError(
-            f"--hidden {hidden!r}: write the units of each layer, such as 64,64, or none"
-        ) from error
+            f"--hidden {hidden!r}: write the units of each layer, from 1, such as 64,64, or none"
+        )
+    return sizes
 
 
 def with_names(findings: "Iterable[Finding]", plan: "Preprocessing") -> "tuple[Finding, ...]":

@@ -3,7 +3,7 @@
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # What a model file does not say of its training: where it was, and what does not change it.
 NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
             "cache")  # fmt: skip
+# Options that are nothing without another one.
+NEED = {"resume": "checkpoint", "checkpoint_every": "checkpoint", "patience": "early_stopping"}
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -66,6 +68,7 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
     """Take the output for this run, and refuse what would fail or do harm at the end."""
     from xpnet.atomic import lock, probe_writable
 
+    _check_options(options)
     stem = Path(options.data).name.removesuffix(".gz")
     out = Path(options.out or f"{Path(stem).stem}.safetensors")
     outputs = [str(out), *([options.plot] if options.plot else [])]
@@ -75,10 +78,23 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
         probe_writable(path)
     if options.plot:
         _try_plot(Path(options.plot))
-    if options.resume and not options.checkpoint:
-        raise InputError("--resume: name the directory of the checkpoints with --checkpoint DIR")
+    if options.resume and not list(Path(options.checkpoint or "").glob("checkpoint-*")):
+        say(f"xpnet: {options.checkpoint}: there is no checkpoint yet; training from the start.")
     held.enter_context(lock(out))
     return out
+
+
+def _check_options(options: TrainOptions) -> None:
+    """Refuse options that would have no effect."""
+    usual = {each.name: each.default for each in fields(options)}
+    for name, other in NEED.items():
+        if getattr(options, name) != usual[name] and not getattr(options, other):
+            shown, needed = (f"--{each.replace('_', '-')}" for each in (name, other))
+            directory = " DIR" if other == "checkpoint" else ""
+            raise InputError(f"{shown}: it has an effect only with {needed}{directory}; add that")
+    for name in ("momentum", "nesterov"):
+        if getattr(options, name) != usual[name] and options.optimizer != "sgd":
+            raise InputError(f"--{name}: {options.optimizer} has none; add --optimizer sgd")
 
 
 def _try_plot(path: Path) -> None:

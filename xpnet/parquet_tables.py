@@ -1,5 +1,7 @@
 """Read Parquet files by blocks of rows, with Polars."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,9 +41,10 @@ class Parquet:
             yield [trimmed(cells.cast(str)) for cells in block]
 
     def _blocks(self, frame: Any) -> Iterator[Any]:
-        with _as_file_errors(self.path):
-            for part in pieces(self.rows, len(self.names)):
-                yield frame.slice(part.start, part.stop - part.start).collect()
+        for part in pieces(self.rows, len(self.names)):
+            with _as_file_errors(self.path):
+                block = frame.slice(part.start, part.stop - part.start).collect()
+            yield block
 
 
 def open_parquet(path: str, lazily: bool) -> Parquet:
@@ -67,10 +70,24 @@ def open_parquet(path: str, lazily: bool) -> Parquet:
 
 @contextmanager
 def _as_file_errors(path: str) -> Iterator[None]:
+    """Turn errors of Polars into FileErrors; keep the stack of a panic off standard error."""
     import polars
 
+    sys.stderr.flush() if sys.stderr else None
     try:
+        descriptor = os.dup(2)
+    except OSError:  # closed: nothing can be seen there
+        descriptor = -1
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
         yield
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else "unknown reason"
         raise FileError(f"{path}: no Parquet file, or damaged ({reason}); get it again.") from error
+    finally:
+        if descriptor >= 0:
+            os.dup2(descriptor, 2)
+            os.close(descriptor)
+        else:
+            os.close(2)

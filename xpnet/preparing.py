@@ -169,6 +169,8 @@ def _features(
         table.index(name, "column to drop,")
     for name in keep:
         table.index(name, "column to keep,")
+    if target in drop and not table.labels:
+        raise InputError(f"--drop {target}: this is the target, the column to predict; keep it.")
     left_out = {*drop, *([] if table.labels else [target])}
     names = tuple(name for name in table.names if name not in left_out)
     if not names:

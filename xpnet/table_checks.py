@@ -55,6 +55,7 @@ _MAGIC = (
     (rb"\x89HDF", "an HDF5 file", "save it as CSV or Parquet"),
     (rb"SQLite format 3\x00", "an SQLite database", "export the table as CSV"),
     (rb"\x80[\x02-\x05]", "a Python pickle", "save it as CSV or Parquet"),
+    (rb".{8}\{\"", "a model file (safetensors)", "give a table"),
     (rb"%PDF|\x89PNG|\xff\xd8\xff|GIF8|%!PS", "a PDF or an image", "give a table"),
     (
         rb"\s*<(?i:!doctype|html|\?xml|svg|head|body|table)",

@@ -150,6 +150,8 @@ def read_table(
         Where the file is not what its name says, or damaged: names the place and the remedy.
     """
     path = os.fspath(path)
+    with open_binary(path) as file:
+        file.read(1)  # whether it can be read at all
     kind = os.path.splitext(path.removesuffix(".gz").lower())[1]
     packed = path.endswith(".gz")
     if kind in _DELIMITERS:
@@ -173,8 +175,6 @@ def _assembled(
     if not stream:
         source = source_of()
         return Table(path, source.names, *in_memory(source))
-    with open_binary(path) as file:
-        file.read(1)  # says why, if it cannot be read
     names, rows, texts, note = in_file(source_of, path, how, cache)
     return Table(path, names, rows, texts, notes=(note,))
 
