@@ -159,6 +159,30 @@ def test_every_option_of_training_is_taken(train: Run, options: str) -> None:
     assert np.isfinite(outcome.json["history"]["loss"]).all()
 
 
+def test_lbfgs_trains_on_all_rows_at_once(run: Run) -> None:
+    pytest.importorskip("scipy")
+    command = ["train", BANKNOTE, "--target", "class", "--hidden", "8", "--optimizer", "lbfgs"]
+    outcome = run(*command, "--epochs", "30", "--out", "l.safetensors")
+    assert outcome.status == 0
+    assert " iterations by lbfgs" in outcome.out
+    assert load_model("l.safetensors").training["scores"]["accuracy"] > 0.97
+    before = Path("l.safetensors").read_bytes()
+    run(*command, "--epochs", "30", "--out", "l.safetensors", "--stream", "--cache", ".")
+    assert Path("l.safetensors").read_bytes() == before
+    for option in ("--lr 0.1", "--checkpoint kept", "--early-stopping", "--dropout 0.1"):
+        outcome = run(*command, *option.split())
+        assert (outcome.status, "lbfgs takes no such option" in outcome.err) == (2, True)
+    assert "only train has it" in run("doctor", *command[1:]).err
+
+
+def test_lbfgs_without_scipy_says_what_to_install(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xpnet.cli_train.find_spec", lambda name: None)
+    outcome = run("train", BANKNOTE, "--target", "class", "--optimizer", "lbfgs")
+    assert (outcome.status, "pip install" in outcome.err) == (2, True)
+
+
 def test_validation_rows_may_come_from_a_file(train: Run) -> None:
     report = train("--validation", BANKNOTE, "--json").json
     assert report["rows"] == {"table": 1372, "training": 1372, "validation": 1372}

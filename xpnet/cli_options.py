@@ -50,7 +50,9 @@ class TrainOptions:
     ] = "64,64"
     activation: Annotated[str, Option(help="Of the hidden layers: one, or one each.")] = "relu"
     init: Annotated[str, Option(help="Rule for the initial weights.")] = "auto"
-    optimizer: Annotated[str, Option(help="sgd, adam or adamw.")] = "adam"
+    optimizer: Annotated[
+        str, Option(help="sgd, adam, adamw, or lbfgs (all rows at once; needs SciPy).")
+    ] = "adam"
     lr: Annotated[float | None, Option(help="Learning rate; 0.003 by default, 0.03 for sgd.")] = (
         None
     )
@@ -60,7 +62,11 @@ class TrainOptions:
         str, Option(help="constant, step, linear (to 0), cosine, inverse, plateau or warmup.")
     ] = "linear"
     epochs: Annotated[
-        int | None, Option(help="Passes over the data; by default about 1,000 steps, 20 to 200.")
+        int | None,
+        Option(
+            help="Passes over the data; by default about 1,000 steps, 20 to 200. Of lbfgs the most "
+            "iterations, by default 200."
+        ),
     ] = None
     batch_size: Annotated[
         int | None, Option(help="Rows of a step; by default 32, from 10,000 rows on 128.")

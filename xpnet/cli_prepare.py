@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # lost 5 points on sonar, and it would choose weights on the rows that the summary is measured on.
 # SGD with momentum 0.9 at 0.03 does as well; at 0.1 it failed on both regressions.
 LEARNING_RATES = {"adam": 0.003, "adamw": 0.003, "sgd": 0.03}
+LBFGS = "lbfgs"
 MANY_ROWS = 10_000
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1_000, 20, 200
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
@@ -160,6 +161,8 @@ def _from_file(task: Task) -> tuple[Any, Any]:
 
 def _with_defaults(task: Task) -> Task:
     options, rows = task.options, task.x.shape[0]
+    if options.optimizer == LBFGS:
+        return replace(task, options=replace(options, epochs=options.epochs or MOST_EPOCHS))
     batch_size = options.batch_size
     if batch_size is None:
         batch_size = 128 if rows >= MANY_ROWS else 32
@@ -260,7 +263,7 @@ def with_names(findings: "Iterable[Finding]", plan: "Preprocessing") -> "tuple[F
 def largest_product(task: Task, net: "MLP") -> float:
     """Return the floating-point operations of the largest matrix product of a step."""
     pairs = zip(net.sizes, net.sizes[1:], strict=False)
-    return 2.0 * (task.options.batch_size or 1) * max(a * b for a, b in pairs)
+    return 2.0 * (task.options.batch_size or task.x.shape[0]) * max(a * b for a, b in pairs)
 
 
 def fit_options(task: Task) -> dict[str, Any]:
@@ -287,9 +290,12 @@ def optimizer(options: TrainOptions) -> Any:
     """Make the optimiser."""
     from xpnet.optimizers import OPTIMIZERS, SGD
 
+    if options.optimizer == LBFGS:
+        raise InputError("--optimizer lbfgs: only train has it; watch sgd, adam or adamw instead")
     if options.optimizer not in OPTIMIZERS:
         raise InputError(
-            f"--optimizer {options.optimizer!r} is not known; use one of {', '.join(OPTIMIZERS)}"
+            f"--optimizer {options.optimizer!r} is not known; use one of "
+            f"{', '.join((*OPTIMIZERS, LBFGS))}"
         )
     rate = options.lr or 0.0
     if options.optimizer == "sgd":

@@ -4,13 +4,22 @@ import os
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpnet.cli_models import class_names, describe_scores, scores
 from xpnet.cli_options import TrainOptions
 from xpnet.cli_output import in_terminal, keep_inputs, say, show, show_json, table
-from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network, with_names
+from xpnet.cli_prepare import (
+    LBFGS,
+    Task,
+    fit_options,
+    largest_product,
+    load_task,
+    network,
+    with_names,
+)
 from xpnet.errors import DivergenceError, InputError
 from xpnet.system import blas, one_thread, summary, threads_for
 
@@ -25,6 +34,9 @@ NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "re
             "cache")  # fmt: skip
 # Options that are nothing without another one.
 NEED = {"resume": "checkpoint", "checkpoint_every": "checkpoint", "patience": "early_stopping"}
+# What L-BFGS, which has no steps, cannot do.
+NOT_LBFGS = ("lr", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
+             "checkpoint")  # fmt: skip
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -92,14 +104,18 @@ def _check_options(options: TrainOptions) -> None:
             shown, needed = (f"--{each.replace('_', '-')}" for each in (name, other))
             directory = " DIR" if other == "checkpoint" else ""
             raise InputError(f"{shown}: it has an effect only with {needed}{directory}; add that")
+    for name in NOT_LBFGS if options.optimizer == LBFGS else ():
+        if getattr(options, name) != usual[name]:
+            shown = f"--{name.replace('_', '-')}"
+            raise InputError(f"{shown}: lbfgs takes no such option; leave it out, or use adam")
+    if options.optimizer == LBFGS and find_spec("scipy") is None:
+        raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
     for name in ("momentum", "nesterov"):
         if getattr(options, name) != usual[name] and options.optimizer != "sgd":
             raise InputError(f"--{name}: {options.optimizer} has none; add --optimizer sgd")
 
 
 def _try_plot(path: Path) -> None:
-    from importlib.util import find_spec
-
     if path.suffix.lower() not in PICTURES:
         raise InputError(f"--plot {path}: the name must end in {', '.join(PICTURES)}")
     if find_spec("matplotlib") is None:
@@ -118,6 +134,13 @@ def run(task: Task, net: "MLP") -> tuple["History", list["Finding"]]:
     from xpnet.fitting import fit
 
     options, plan = task.options, task.plan
+    if options.optimizer == LBFGS:
+        from xpnet.lbfgs import fit_lbfgs
+
+        return fit_lbfgs(
+            net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
+            class_weight=options.class_weight, max_iter=options.epochs or 1,
+        ), []  # fmt: skip
     doctor, callbacks = Doctor(), list[Any]()
     if options.checkpoint:
         from xpnet.checkpoint import Checkpoint
@@ -247,8 +270,8 @@ def _summary(trained: Trained) -> str:
         *(("note", each) for each in task.notes),
         ("network", f"{'-'.join(map(str, net.sizes))}, {_activations(net)}; "
          f"{_parameters(net):,} parameters, {net.dtype} on {net.device.name}"),
-        ("training", f"{history.epochs} epochs by {options.optimizer} in {trained.seconds:.1f} s"
-         f"{_early(history)}; {losses}"),
+        ("training", f"{history.epochs} {_rounds(options)} by {options.optimizer} in "
+         f"{trained.seconds:.1f} s{_early(history)}; {losses}"),
         *describe_scores(trained.scores, where),
         ("model", f"{trained.out} ({size:,} bytes)"),
     ]  # fmt: skip
@@ -257,6 +280,10 @@ def _summary(trained: Trained) -> str:
 
 def _activations(net: "MLP") -> str:
     return ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
+
+
+def _rounds(options: TrainOptions) -> str:
+    return "iterations" if options.optimizer == LBFGS else "epochs"
 
 
 def _early(history: "History") -> str:

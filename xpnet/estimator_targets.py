@@ -99,7 +99,9 @@ class _LogSoftmaxBlocks:
 
     def backward(self, xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
         pairs = zip(self._cut(d_a), self._cut(a), strict=True)
-        return xp.concat([d - xp.exp(p) * xp.sum(d, axis=1, keepdims=True) for d, p in pairs], axis=1)
+        return xp.concat(
+            [d - xp.exp(p) * xp.sum(d, axis=1, keepdims=True) for d, p in pairs], axis=1
+        )
 
     def _cut(self, array: Array) -> list[Array]:
         edges = np.cumsum((0, *self.blocks)).tolist()
