@@ -116,7 +116,12 @@ class TrainOptions:
     dtype: Annotated[str, Option(help="float32 or float64.")] = "float32"
     seed: Annotated[int, Option(help="Names every random draw.")] = 0
     deterministic: Annotated[
-        bool, Option("--deterministic", help="One BLAS thread: the same bits on any number.")
+        bool,
+        Option(
+            "--deterministic",
+            help="One BLAS thread: the same bits on any number of them. Layers of 1,000 units take "
+            "1.5 times as long.",
+        ),
     ] = False
     plot: Annotated[
         str | None, Option(help="Picture of the losses to write: .png, .svg, .pdf.")
