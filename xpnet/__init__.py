@@ -86,6 +86,8 @@ __all__ = [
     "InputTypeError",
     "Interrupted",
     "Loss",
+    "MLPClassifier",
+    "MLPRegressor",
     "Report",
     "RowFile",
     "SaveError",

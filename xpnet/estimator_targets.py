@@ -68,10 +68,11 @@ class Labels:
         if self.kind in ("binary", "multilabel-indicator"):
             on = xp.astype(outputs > 0.5, xp.int64)
             return [on[:, column] for column in range(on.shape[1])]
-        edges = np.cumsum((0, *self.blocks)).tolist()
-        return [
-            xp.argmax(outputs[:, edges[i] : edges[i + 1]], axis=1) for i in range(len(edges) - 1)
-        ]
+        return [xp.argmax(each, axis=1) for each in self.cut(outputs)]
+
+    def cut(self, outputs: Array) -> list[Array]:
+        """Return the outputs of each target column."""
+        return _cut(outputs, self.blocks)
 
 
 def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:
@@ -84,6 +85,11 @@ def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:
     return Labels("multiclass" if len(found) > 2 else "binary", (found,))
 
 
+def _cut(array: Array, blocks: tuple[int, ...]) -> list[Array]:
+    ends = np.cumsum(blocks).tolist()
+    return [array[:, end - size : end] for end, size in zip(ends, blocks, strict=True)]
+
+
 @dataclass(frozen=True)
 class _LogSoftmaxBlocks:
     """Log-softmax over each of several blocks of outputs: a = z - log(sum(exp(z)))."""
@@ -92,20 +98,16 @@ class _LogSoftmaxBlocks:
 
     def forward(self, xp: Namespace, z: Array) -> Array:
         parts = []
-        for part in self._cut(z):
+        for part in _cut(z, self.blocks):
             shifted = part - xp.max(part, axis=1, keepdims=True)
             parts.append(shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True)))
         return xp.concat(parts, axis=1)
 
     def backward(self, xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-        pairs = zip(self._cut(d_a), self._cut(a), strict=True)
+        pairs = zip(_cut(d_a, self.blocks), _cut(a, self.blocks), strict=True)
         return xp.concat(
             [d - xp.exp(p) * xp.sum(d, axis=1, keepdims=True) for d, p in pairs], axis=1
         )
-
-    def _cut(self, array: Array) -> list[Array]:
-        edges = np.cumsum((0, *self.blocks)).tolist()
-        return [array[:, edges[i] : edges[i + 1]] for i in range(len(self.blocks))]
 
 
 def log_softmax_blocks(blocks: tuple[int, ...]) -> Activation:

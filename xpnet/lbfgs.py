@@ -68,7 +68,8 @@ class Objective:
         return loss, np.array(device.get(self._sum), dtype=np.float64)
 
     def _inputs(self, tile: slice) -> Any:
-        x, net = self.data.x, self.net
+        x: Any = self.data.x
+        net = self.net
         if hasattr(x, "read_rows"):
             return net.device.put(x.read_rows(np.arange(tile.start, tile.stop)), net.dtype)
         return x[tile, :]

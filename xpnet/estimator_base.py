@@ -1,0 +1,375 @@
+"""What `MLPClassifier` and `MLPRegressor` share: scikit-learn's contract over xpnet's core.
+
+No training loop and no forward pass is written here: data are checked by scikit-learn's
+validators, brought to the network's device, and given to `xpnet.training` or `xpnet.lbfgs`.
+"""
+
+import math
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
+from numbers import Integral, Real
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils._array_api import (
+    check_same_namespace,
+    get_namespace_and_device,
+    supported_float_dtypes,
+)
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from xpnet.activations import HIDDEN, Activation
+from xpnet.batches import Data
+from xpnet.device import CPU, Device, device_of, is_foreign, open_device
+from xpnet.errors import InputError
+from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, some_rows, to_host
+from xpnet.estimator_network import core_name, hidden_sizes, moved, sklearn_draws
+from xpnet.estimator_runs import train, train_lbfgs
+from xpnet.estimator_targets import BLOCKS
+from xpnet.lbfgs import Objective
+from xpnet.losses import Loss, head
+from xpnet.network import MLP
+from xpnet.objective import as_row_weights
+from xpnet.schedules import SCHEDULES
+from xpnet.targets import as_targets
+from xpnet.training import TrainingState
+from xpnet.types import Array
+
+
+def can_train_in_steps(estimator: Any) -> bool:
+    """Tell scikit-learn whether there is a `partial_fit`."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+        )
+    return True
+
+
+class Perceptron(BaseEstimator):  # type: ignore[misc]
+    """The estimators' common part; see `MLPClassifier` for parameters and attributes."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions({"logistic", *HIDDEN}), list, tuple, Activation],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw"}), HasMethods("coefficients")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES}), callable],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "loss": [str, Loss],
+        "device": [str, Device, None],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+        "init": [str, callable],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+        "standardize": ["boolean"],
+        "callbacks": [list, tuple, None],
+        "progress": ["boolean"],
+    }
+
+    def _assign(self, given: Mapping[str, Any]) -> None:
+        """Keep the constructor's arguments as they are."""
+        for name, value in given.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: Any = None) -> Any:
+        """Fit the network to data.
+
+        Parameters
+        ----------
+        X : array or sparse matrix, (n, features)
+        y : array, (n,) or (n, outputs)
+        sample_weight : array, (n,), optional
+        validation : (X, y), optional
+            Rows to watch after every epoch (`validation_loss_curve_`), and, with
+            ``early_stopping=True``, to stop by, in place of a share of the training rows.
+        """
+        return self._fit(X, y, sample_weight, validation)
+
+    @available_if(can_train_in_steps)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train on for one epoch over the given data; see `fit`."""
+        return self._fit(X, y, sample_weight, None, incremental=True)
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, validation: Any, *, incremental: bool = False
+    ) -> Any:
+        if incremental and self.early_stopping:
+            raise InputError("partial_fit does not support early_stopping=True")
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        X, y = self._validated(X, y, reset=first)
+        targets = self._encoded(y, first=first, incremental=incremental)
+        weights = self._weighted(y, _host_weights(sample_weight, y), incremental=incremental)
+        sizes = [X.shape[1], *hidden_sizes(self.hidden_layer_sizes), targets.shape[1]]
+        random = check_random_state(self.random_state)
+        drawn = None
+        if first:
+            if self.init == "sklearn":
+                drawn = sklearn_draws(random, sizes, self.activation)
+            self._seed = int(random.randint(2**31 - 1))
+        parts: Any = (None, None)
+        if self.early_stopping and validation is None and self.solver != "lbfgs":
+            stratify = targets.shape[1] == 1 and hasattr(self, "_labels")
+            parts = hold_out(targets, self.validation_fraction, self._seed, stratify=stratify)
+        X, device, dtype = self._placed(X, first=first)
+        if first:
+            self._scaler = scaler_of(X, parts[0], device, dtype) if self.standardize else None
+        x = as_rows(X, self._scaler, device, dtype)
+        if first:
+            self._start(sizes, drawn, x, device, dtype)
+        self._check_network(sizes, device, dtype)
+        data, held_out = self._data(x, targets, weights, parts)
+        if validation is not None:
+            held_out = self._watched(*validation)
+        if self.solver == "lbfgs":
+            train_lbfgs(self, data, held_out)
+        else:
+            train(self, data, held_out, incremental=incremental)
+        return self
+
+    # Set at the first fit; a class attribute serves estimators whose coefficients were set by hand.
+    _scaler: Scaler | None = None
+    _seed = 0
+
+    # -- data
+
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+        """Return X as scikit-learn's validator leaves it, and y on the host."""
+        xp, _, device = get_namespace_and_device(X)
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=reset,
+            y_numeric=not hasattr(self, "predict_proba"),
+            dtype=supported_float_dtypes(xp, device=device),
+        )  # fmt: skip
+        y = to_host(y)
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _placed(self, X: Any, *, first: bool) -> tuple[Any, Device, str]:
+        """Choose device and dtype, and bring X there."""
+        if not first and "network_" in vars(self):
+            device, dtype = self.network_.device, self.network_.dtype
+        else:
+            device = _device(X) if self.device is None else self.device
+            device = open_device(device) if isinstance(device, str) else device
+            dtype = self.dtype or ("float32" if str(X.dtype).endswith("float32") else "float64")
+        if not issparse(X):
+            same = isinstance(X, np.ndarray) or device_of(X).xp is device.xp
+            X = device.put(X if same else to_host(X), dtype)
+        return X, device, dtype
+
+    def _data(self, x: Any, targets: Any, weights: Any, parts: Any) -> tuple[Data, Data | None]:
+        """Put everything on the device, and set the held-out rows apart."""
+        net, (train, held_out) = self.network_, parts
+        device, rows = net.device, len(targets)
+        y = as_targets(targets, device, net.dtype, net.sizes[-1], net.output.name, rows)
+        data = Data(x, y, None if weights is None else as_row_weights(weights, net, rows))
+        if train is None:
+            return data, None
+        return some_rows(net, data, train, lazy=True), some_rows(net, data, held_out)
+
+    def _watched(self, X: Any, y: Any) -> Data:
+        """Prepare the rows of ``fit(validation=(X, y))``."""
+        net = self.network_
+        X, y = self._validated(X, y, reset=False)
+        X, device, dtype = self._placed(X, first=False)
+        targets = self._encoded(y, first=False, incremental=True)
+        whole = Data(as_rows(X, self._scaler, device, dtype), net.device.put(targets, dtype), None)
+        return some_rows(net, whole, np.arange(len(targets)))
+
+    # -- network
+
+    def _start(self, sizes: list[int], drawn: Any, x: Any, device: Device, dtype: str) -> None:
+        """Make the network and begin all curves anew."""
+        shown = device.put(next(x.blocks()), dtype) if hasattr(x, "blocks") else x
+        net = MLP(
+            sizes, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
+            init="zeros" if drawn else self.init, device=device, seed=self._seed,
+            dropout=self.dropout, init_data=shown if self.init == "lsuv" else None,
+        )  # fmt: skip
+        if drawn:
+            net.set_parameters(*drawn)
+        self.network_, self._state = net, TrainingState()
+        self.n_iter_ = self.t_ = self._no_improvement_count = 0
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] = []
+        self.best_loss_ = None if self.early_stopping else math.inf
+        self.validation_scores_ = [] if self.early_stopping else None
+        self.best_validation_score_ = -math.inf if self.early_stopping else None
+        self._best = device.xp.asarray(net.flat, copy=True) if self.early_stopping else None
+        self._describe(net)
+
+    def _describe(self, net: MLP) -> None:
+        names = {"sigmoid": "logistic", BLOCKS: "softmax"}
+        self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
+        self.out_activation_ = names.get(net.output.name, net.output.name)
+
+    def _check_network(self, sizes: list[int], device: Device, dtype: str) -> None:
+        """Make the network from coefficients that were set by hand; refuse other sizes."""
+        if "network_" not in vars(self):
+            weights, biases = self._given["coefs_"], self._given["intercepts_"]
+            given = [np.shape(weights[0])[0], *(np.shape(each)[1] for each in weights)]
+            net = MLP(
+                given, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
+                init="zeros", device=device, seed=self._seed,
+                dropout=self.dropout,
+            )  # fmt: skip
+            net.set_parameters(weights, biases)
+            self.network_, self._state = net, TrainingState()
+            self._describe(net)
+        if list(self.network_.sizes) != sizes:
+            raise InputError(
+                f"the network has layers of {list(self.network_.sizes)} units and the data and "
+                f"hidden_layer_sizes ask for {sizes}; set warm_start=False to begin anew"
+            )
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Weights of each layer, (fan_in, fan_out): the network's own arrays."""
+        return self._parameters("coefs_")
+
+    @coefs_.setter
+    def coefs_(self, values: list[Array]) -> None:
+        self._set_parameters("coefs_", values)
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Biases of each layer, (fan_out,): the network's own arrays."""
+        return self._parameters("intercepts_")
+
+    @intercepts_.setter
+    def intercepts_(self, values: list[Array]) -> None:
+        self._set_parameters("intercepts_", values)
+
+    def _parameters(self, name: str) -> list[Array]:
+        if "network_" in vars(self):
+            net: MLP = self.network_
+            return net.weights if name == "coefs_" else net.biases
+        if name in vars(self).get("_given", {}):
+            return self._given[name]
+        raise AttributeError(f"{type(self).__name__} has no {name} before it is fitted")
+
+    def _set_parameters(self, name: str, values: list[Array]) -> None:
+        if "network_" in vars(self):
+            net, weights = self.network_, name == "coefs_"
+            net.set_parameters(
+                values if weights else net.weights, net.biases if weights else values
+            )
+        else:
+            self._given = {**vars(self).get("_given", {}), name: values}
+
+    @property
+    def _optimizer(self) -> SimpleNamespace:
+        return SimpleNamespace(learning_rate=self._learning_rate)
+
+    @property
+    def _flat(self) -> Array:
+        return self.network_.flat
+
+    def _rate_mode(self) -> str:
+        """Return the learning rate's mode; only SGD has any but the schedules of the core."""
+        if self.learning_rate in ("invscaling", "adaptive") and self.solver != "sgd":
+            return "constant"
+        return self.learning_rate if isinstance(self.learning_rate, str) else "constant"
+
+    def _loss_grad_lbfgs(
+        self, vector: Any, X: Any, y: Any, sample_weight: Any, *unused: Any
+    ) -> tuple[float, Any]:
+        """Return loss and gradient for prepared data, as scikit-learn's method of this name."""
+        net, rows = self.network_, len(y)
+        data, _ = self._data(net.device.put(X, net.dtype), y, sample_weight, (None, None))
+        objective = Objective(net, data, head(net.output, self._core_loss()), self.alpha / rows)
+        return objective(vector)
+
+    # -- prediction
+
+    def _outputs(self, X: Any, method: str) -> tuple[Array, Any]:
+        """Return the outputs on the network's device, and how to give them to the caller."""
+        check_is_fitted(self, "network_")
+        if self.device is None:
+            check_same_namespace(X, self, attribute="_flat", method=method)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        net: MLP = self.network_
+        device_array = self.device is None and is_foreign(X) and not issparse(X)
+        X, device, dtype = self._placed(X, first=False)
+        x = as_rows(X, self._scaler, device, dtype)
+        if hasattr(x, "blocks"):
+            parts = [net.outputs(device.put(block, dtype)) for block in x.blocks()]
+            outputs = device.xp.concat(parts, axis=0)
+        else:
+            outputs = net.outputs(x)
+        if net.output.name == BLOCKS:
+            outputs = device.xp.exp(outputs)
+        return outputs, (lambda array: array) if device_array else device.get
+
+    # -- copies, tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Bring what lives on another library's device to the CPU: pickles hold NumPy arrays."""
+        state: dict[str, Any] = super().__getstate__()
+        net = state.get("network_")
+        if net is None or net.device.name.partition(":")[0] in ("cpu", "gpu"):
+            return state
+        return {**state, **self._on(CPU, to_host)}
+
+    def __sklearn_array_api_convert__(self, converter: Any) -> Any:
+        """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
+        twin = copy(self)
+        vars(twin).update(self._on(_device(converter(self._flat)), converter))
+        return twin
+
+    def _on(self, device: Device, convert: Any) -> dict[str, Any]:
+        """Return the attributes that hold device arrays, converted for a device."""
+        state, scaler, best = self._state, self._scaler, vars(self).get("_best")
+        return {
+            "network_": moved(self.network_, device, convert(self._flat)),
+            "_state": replace(state, optimizer=[convert(each) for each in state.optimizer]),
+            "_best": None if best is None else convert(best),
+            "_scaler": scaler and Scaler(convert(scaler.mean), convert(scaler.scale)),
+        }
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.array_api_support = True
+        return tags
+
+
+def _device(X: Any) -> Device:
+    """Return where an array lives; sparse matrices and lists live on the host."""
+    return CPU if issparse(X) or not is_foreign(X) else device_of(X)
+
+
+def _host_weights(sample_weight: Any, y: Any) -> Any:
+    if sample_weight is None:
+        return None
+    if is_foreign(sample_weight):
+        sample_weight = to_host(sample_weight)
+    return _check_sample_weight(sample_weight, np.empty((len(y), 1)))

@@ -1,0 +1,134 @@
+"""What the estimators feed to training: rows of sparse matrices, a stored scaler, held-out rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.model_selection import train_test_split
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from xpnet.batches import Data
+from xpnet.device import Device, device_of
+from xpnet.errors import InputError
+from xpnet.network import MLP, PREDICT_ROWS
+from xpnet.row_files import RowSubset
+from xpnet.targets import as_inputs
+from xpnet.types import Array
+
+BLOCK_ROWS = PREDICT_ROWS  # of a sparse matrix, made dense together
+
+
+def to_host(array: Any) -> Any:
+    """Return an array of any library as a NumPy array; sparse ones become dense."""
+    if array is None or isinstance(array, np.ndarray):
+        return array
+    return array.toarray() if issparse(array) else np.asarray(device_of(array).get(array))
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Means and standard deviations of the features, on the network's device."""
+
+    mean: Array
+    scale: Array
+
+    def __call__(self, x: Array) -> Array:
+        """Return x, (n, inputs), with mean 0 and standard deviation 1."""
+        return (x - self.mean) / self.scale
+
+
+def scaler_of(X: Any, rows: Any, device: Device, dtype: str) -> Scaler:
+    """Measure the features of some rows; a constant feature keeps its scale.
+
+    Parameters
+    ----------
+    X : sparse matrix or device array, (n, inputs)
+    rows : host int64 array, or None for all
+    device : Device
+    dtype : {"float32", "float64"}
+    """
+    xp = device.xp
+    if issparse(X):
+        mean, variance = mean_variance_axis(X if rows is None else X[rows], axis=0)
+        mean, scale = device.put(mean, dtype), xp.sqrt(device.put(variance, dtype))
+    else:
+        x = X if rows is None else xp.take(X, device.put(rows, "int64"), axis=0)
+        mean, scale = xp.mean(x, axis=0), xp.std(x, axis=0)
+    smallest = 10.0 * float(xp.finfo(scale.dtype).eps) * xp.abs(mean)
+    return Scaler(mean, xp.where(scale > smallest, scale, xp.ones_like(scale)))
+
+
+class SparseRows:
+    """A sparse matrix as a source of rows (`xpnet.batches.RowSource`), dense block by block."""
+
+    def __init__(self, matrix: Any, scaler: Scaler | None, device: Device) -> None:
+        self._matrix, self.shape = matrix.tocsr(), matrix.shape
+        self._mean_and_scale = (
+            None if scaler is None else (to_host(scaler.mean), to_host(scaler.scale))
+        )
+
+    def read_rows(self, rows: Any) -> Any:
+        """Return these rows, scaled, as a dense host array."""
+        x = self._matrix[rows].toarray()
+        if self._mean_and_scale is None:
+            return x
+        mean, scale = self._mean_and_scale
+        return (x - mean) / scale
+
+    def blocks(self) -> Iterator[Any]:
+        """Yield all rows in order, BLOCK_ROWS at a time."""
+        for start in range(0, self.shape[0], BLOCK_ROWS):
+            yield self.read_rows(np.arange(start, min(start + BLOCK_ROWS, self.shape[0])))
+
+
+def as_rows(X: Any, scaler: Scaler | None, device: Device, dtype: str) -> Any:
+    """Return the inputs as training takes them: a device array, or a source of sparse rows."""
+    if issparse(X):
+        return SparseRows(X, scaler, device)
+    x = as_inputs(X, device, dtype, X.shape[1])
+    return x if scaler is None else scaler(x)
+
+
+def hold_out(targets: Any, fraction: float, seed: int, *, stratify: bool) -> tuple[Any, Any]:
+    """Draw row numbers for training and for early stopping, as scikit-learn does.
+
+    Parameters
+    ----------
+    targets : host array, (n, outputs)
+    fraction : float, from 0 to below 1
+    seed : int
+    stratify : bool
+        Keep the proportions of two classes.
+
+    Raises
+    ------
+    ValueError, InputError
+        If there are too few rows.
+    """
+    train, held_out = train_test_split(
+        np.arange(len(targets)),
+        random_state=seed,
+        test_size=fraction,
+        stratify=targets > 0.5 if stratify else None,
+    )
+    if len(held_out) < 2:
+        raise InputError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            f"dataset: {len(targets)} rows leave {len(held_out)}."
+        )
+    return np.sort(train), np.sort(held_out)
+
+
+def some_rows(net: MLP, data: Data, rows: Any, *, lazy: bool = False) -> Data:
+    """Return rows of prepared data; those of a source stay there if `lazy`, else become dense."""
+    device, xp = net.device, net.device.xp
+    numbers = device.put(rows, "int64")
+    x, y, weights = data
+    if not hasattr(x, "read_rows"):
+        x = xp.take(x, numbers, axis=0)
+    else:
+        x = RowSubset(x, rows) if lazy else device.put(x.read_rows(rows), net.dtype)
+    weights = None if weights is None else xp.take(weights, numbers, axis=0)
+    return Data(x, xp.take(y, numbers, axis=0), weights)

@@ -1,0 +1,223 @@
+"""The estimators' calls of `xpnet.training` and `xpnet.lbfgs`, and the warnings afterwards."""
+
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from xpnet.batches import Data
+from xpnet.callbacks import ProgressBar
+from xpnet.doctor import Doctor
+from xpnet.errors import DivergenceError, InputError
+from xpnet.estimator_course import Course
+from xpnet.estimator_network import trimmed
+from xpnet.estimator_targets import BLOCKS
+from xpnet.estimator_verdict import (
+    JUDGED_ROWS,
+    DivergenceWarning,
+    NoSkillWarning,
+    advice,
+    shortcoming,
+)
+from xpnet.lbfgs import CONVERGED, run_lbfgs
+from xpnet.network import MLP
+from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
+from xpnet.training import Training, TrainingOptions, TrainingState
+from xpnet.types import Array
+
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
+AUTO_BATCH = 200
+
+
+def optimizer_of(estimator: Any) -> Optimizer:
+    """Return the core's optimiser for the solver and its parameters."""
+    rate = float(estimator.learning_rate_init)
+    moments = (rate, estimator.beta_1, estimator.beta_2, estimator.epsilon)
+    if estimator.solver == "sgd":
+        return SGD(rate, estimator.momentum, estimator.nesterovs_momentum)
+    if estimator.solver == "adam":
+        return Adam(*moments)
+    if estimator.solver == "adamw":
+        return AdamW(*moments)
+    given: Optimizer = estimator.solver
+    return given
+
+
+def training_options(estimator: Any, data: Data, epochs: int) -> TrainingOptions:
+    """Translate scikit-learn's parameters into the core's.
+
+    scikit-learn divides alpha by the sum of the weights of a batch's rows. Here that sum is taken
+    once, for a full batch: ``l2 = alpha / (batch size * mean sample weight)``. Without sample
+    weights the two differ only in a short last batch.
+    """
+    rows = data.y.shape[0]
+    batch = min(AUTO_BATCH, rows) if estimator.batch_size == "auto" else estimator.batch_size
+    if batch > rows:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+            stacklevel=2,
+        )
+        batch = rows
+    rate = estimator.learning_rate
+    return TrainingOptions(
+        loss=estimator._core_loss(),
+        optimizer=optimizer_of(estimator),
+        epochs=epochs,
+        batch_size=int(batch),
+        shuffle=estimator.shuffle,
+        l2=float(estimator.alpha) / (batch * _mean_weight(estimator, data)),
+        schedule=None if rate in ("constant", "invscaling", "adaptive") else rate,
+        seed=estimator._seed,
+    )
+
+
+def _mean_weight(estimator: Any, data: Data) -> float:
+    if data.row_weights is None:
+        return 1.0
+    return float(estimator.network_.device.xp.mean(data.row_weights))
+
+
+def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: bool) -> None:
+    """Train by mini-batches, on from where the estimator is; one epoch if `incremental`."""
+    net, state = estimator.network_, _state_to_continue(estimator)
+    epochs = state.epoch + (1 if incremental else estimator.max_iter)
+    options = training_options(estimator, data, epochs)
+    course, doctor = Course(estimator, _score(estimator, held_out)), Doctor()
+    watching = [*([] if incremental else [doctor]), course, *(estimator.callbacks or ())]
+    shown = [ProgressBar()] if estimator.progress else []
+    training = Training(
+        net, data, options, validation=held_out, callbacks=[*watching, *shown], state=state
+    )
+    diverged = False
+    try:
+        training.run()
+    except DivergenceError:
+        diverged = True
+        _after_divergence(estimator, training, course)
+    finally:
+        estimator._state = TrainingState() if diverged else trimmed(training.state)
+    if estimator.early_stopping:
+        net.flat[...] = estimator._best
+    if incremental or diverged:
+        return
+    if not training.stop_reason:
+        warnings.warn(
+            f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
+            "optimization hasn't converged yet.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    _judge(estimator, data, doctor)
+
+
+def _state_to_continue(estimator: Any) -> TrainingState:
+    """Return the state of the last call, or a new one if the optimiser is of another kind."""
+    kind = (type(optimizer_of(estimator)).__name__, bool(estimator.momentum))
+    if vars(estimator).get("_optimizer_kind", kind) != kind:
+        estimator._state = TrainingState()
+    estimator._optimizer_kind = kind
+    state: TrainingState = estimator._state
+    return state
+
+
+def _score(estimator: Any, held_out: Data | None) -> Any:
+    """Return what early stopping watches: ``score(outputs)`` of the held-out rows."""
+    if not estimator.early_stopping or held_out is None:
+        return None
+    get = estimator.network_.device.get
+    targets = get(held_out.y)
+    weights = None if held_out.row_weights is None else get(held_out.row_weights)[:, 0]
+
+    def score(outputs: Array) -> float:
+        return float(estimator._score_of(get(outputs), targets, weights))
+
+    return score
+
+
+def _after_divergence(estimator: Any, training: Training, course: Course) -> None:
+    """Warn, and keep the weights with which the best epoch began."""
+    net, state = training.net, training.state
+    if state.epoch == 1 and not np.isfinite(float(state.first_loss)):
+        raise InputError(NON_FINITE) from None
+    course.record(training)
+    if estimator.early_stopping:
+        estimator.validation_scores_.append(float("nan"))
+    elif course.best:
+        net.set_parameters(course.best[: len(net.weights)], course.best[len(net.weights) :])
+    rate = training.learning_rate
+    warnings.warn(
+        f"{type(estimator).__name__}: training diverged in epoch {estimator.n_iter_} (loss "
+        f"{estimator.loss_:.4g}); the weights of the best epoch are kept. Lower learning_rate_init "
+        f"(it was {rate:g}; try {rate / 10:.2g}), or scale X, for instance by standardize=True.",
+        DivergenceWarning,
+        stacklevel=5,
+    )
+
+
+def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
+    """Train on all rows at once by L-BFGS, from the weights the network has."""
+    given = {"callbacks": estimator.callbacks, "progress": estimator.progress}
+    if any(given.values()):
+        raise InputError(
+            f"{', '.join(n for n, value in given.items() if value)}: L-BFGS has no epochs to show; "
+            "use solver='adam' or 'sgd'"
+        )
+    net, rows = estimator.network_, data.y.shape[0]
+    l2, loss = (
+        float(estimator.alpha) / (rows * _mean_weight(estimator, data)),
+        estimator._core_loss(),
+    )
+    doctor, seen = Doctor(), _as_a_training(net, data, loss, l2)
+    doctor.on_train_start(seen)
+    try:
+        history = run_lbfgs(
+            net, data, held_out, loss=loss, l2=l2, max_iter=estimator.max_iter,
+            max_fun=estimator.max_fun, tol=estimator.tol,
+        )  # fmt: skip
+    except DivergenceError as error:
+        raise InputError(NON_FINITE) from error
+    estimator.n_iter_, estimator.loss_ = history.epochs, history.loss[-1]
+    estimator.best_loss_ = min(history.loss)
+    estimator.loss_curve_.extend(history.loss)
+    estimator.validation_loss_curve_.extend(history.validation_loss)
+    seen.state = SimpleNamespace(first_loss=None, history=history, step=history.epochs)
+    doctor.on_train_end(seen)
+    if not history.stopped.startswith(CONVERGED):
+        warnings.warn(
+            f"lbfgs failed to converge after {history.epochs} iteration(s): {history.stopped}. "
+            f"Increase max_iter (now {estimator.max_iter}) or max_fun (now {estimator.max_fun}), "
+            "or scale the data, for instance by standardize=True.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    _judge(estimator, data, doctor)
+
+
+def _as_a_training(net: MLP, data: Data, loss: Any, l2: float) -> Any:
+    """Return what the doctor looks at, where there is no `Training`."""
+    options = SimpleNamespace(loss=loss, l1=0.0, l2=l2)
+    return SimpleNamespace(net=net, data=data, options=options, rows=data.y.shape[0],
+                           learning_rate=None)  # fmt: skip
+
+
+def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
+    """Warn if the model is no better than a constant, naming the likely cause and the remedy."""
+    net, rows = estimator.network_, data.y.shape[0]
+    step = slice(None, None, -(-rows // JUDGED_ROWS))
+    if hasattr(data.x, "read_rows"):
+        x = net.device.put(data.x.read_rows(np.arange(rows)[step]), net.dtype)
+    else:
+        x = data.x[step, :]
+    outputs, targets = net.device.get(net.outputs(x)), net.device.get(data.y[step, :])
+    found = shortcoming(np.exp(outputs) if net.output.name == BLOCKS else outputs, targets)
+    if found:
+        warnings.warn(
+            f"{type(estimator).__name__}: {found}. {advice(doctor, estimator)}",
+            NoSkillWarning,
+            stacklevel=5,
+        )
