@@ -105,7 +105,7 @@ class Doctor:
             if predictions is not None and targets is not None:
                 run.shapes = {"targets": _shape(targets), "predictions": _shape(predictions)}
             run.first = self._snapshot(parameters=True)
-        self._watch_parameters(parameters or {})
+        self._watch_parameters(parameters or {}, run.steps)
         self._watch_rows()
         run.steps += 1
 
@@ -148,7 +148,7 @@ class Doctor:
         facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]} if run.losses else {}
         return Report(examine(run, tuple(self._checked)), facts)
 
-    def _watch_parameters(self, parameters: Mapping[str, Any]) -> None:
+    def _watch_parameters(self, parameters: Mapping[str, Any], step: int) -> None:
         run, known = self._run, self._run.first.parameters
         for name, array in parameters.items():
             if name in known and _shape(array) != known[name].shape:
@@ -156,7 +156,7 @@ class Doctor:
         if self._before:
             run.movement.append(relative_change(self._before, _weights(parameters)))
             self._before = {}
-        if _is_sampled(run.steps):
+        if _is_sampled(step):
             self._before = _weights(parameters)
 
     def _watch_rows(self) -> None:
@@ -214,8 +214,9 @@ class Doctor:
 
     def on_batch_end(self, training: "Training") -> None:
         """Measure the length of a step, at a few steps."""
-        if self._before or _is_sampled(training.state.step):
-            self._watch_parameters(parameter_names(training.net))
+        step = training.state.step
+        if self._before or _is_sampled(step):
+            self._watch_parameters(parameter_names(training.net), step)
 
     def on_train_end(self, training: "Training") -> None:
         """Look again, and take the curves."""
