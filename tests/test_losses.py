@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 
@@ -196,3 +198,9 @@ def test_an_output_of_ones_own_is_never_taken_for_the_one_of_that_name():
     expected, expected_delta = head(ACTIVATIONS["sigmoid"]).value_and_delta(np, 3.0 * Z, y)
     np.testing.assert_allclose(value, expected, rtol=1e-9)
     np.testing.assert_allclose(delta, 3.0 * expected_delta, rtol=1e-9, atol=1e-12)
+
+
+def test_copies_of_a_network_keep_the_stable_formula_of_its_output():
+    net = copy.deepcopy(xpnet.MLP([1, 2], output="softmax"))
+    assert net.output is not ACTIVATIONS["softmax"]
+    assert head(net.output).value_and_delta is CANONICAL["softmax", "categorical_cross_entropy"]

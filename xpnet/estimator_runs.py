@@ -60,7 +60,7 @@ def training_options(estimator: Any, data: Data, epochs: int) -> TrainingOptions
     if batch > rows:
         warnings.warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=2,
+            stacklevel=6,
         )
         batch = rows
     rate = estimator.learning_rate
@@ -110,7 +110,7 @@ def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: boo
             f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the "
             "optimization hasn't converged yet.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     _judge(estimator, data, doctor)
 
@@ -155,7 +155,7 @@ def _after_divergence(estimator: Any, training: Training, course: Course) -> Non
         f"{estimator.loss_:.4g}); the weights of the best epoch are kept. Lower learning_rate_init "
         f"(it was {rate:g}; try {rate / 10:.2g}), or scale X, for instance by standardize=True.",
         DivergenceWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
 
 
@@ -193,7 +193,7 @@ def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
             f"Increase max_iter (now {estimator.max_iter}) or max_fun (now {estimator.max_fun}), "
             "or scale the data, for instance by standardize=True.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     _judge(estimator, data, doctor)
 
@@ -219,5 +219,5 @@ def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
         warnings.warn(
             f"{type(estimator).__name__}: {found}. {advice(doctor, estimator)}",
             NoSkillWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

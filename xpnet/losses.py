@@ -229,6 +229,7 @@ def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
 def head(output: Activation, loss: str | Loss = "auto") -> Head:
     """Join an output activation and a loss; see `resolve_loss` for what is refused."""
     found = resolve_loss(output, loss)
-    built_in = ACTIVATIONS.get(output.name) is output and LOSSES.get(found.name) is found
+    # By value: copies and unpickled networks hold equal activations, not the same ones.
+    built_in = ACTIVATIONS.get(output.name) == output and LOSSES.get(found.name) == found
     canonical = CANONICAL.get((output.name, found.name)) if built_in else None
     return Head(output, found, canonical or _by_chain_rule(output, found))
