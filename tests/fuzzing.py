@@ -124,29 +124,47 @@ def valid_files(folder):
     return sorted(folder.glob("[xz].*"))
 
 
-def table(data, folder):
-    """A table of arbitrary bytes or cells, or a good one that is damaged; left on the disk or not.
+def good_files(folder):
+    """Return the small tables, written at the first call."""
+    good = folder / "good"
+    if not good.exists():
+        good.mkdir()
+        valid_files(good)
+    return sorted(good.iterdir())
 
-    It is read, and prepared with its last column as target.
-    """
+
+def table(data, folder):
+    """A table of arbitrary bytes or cells, or a good one that is damaged."""
     kind = data.draw(st.integers(0, 2))
     if kind == 0:
         path = folder / f"bytes{data.draw(st.sampled_from(SUFFIXES))}"
         path.write_bytes(data.draw(st.binary(max_size=300)))
     elif kind == 1:
         path = folder / "cells.csv"
-        cells = data.draw(st.lists(CELLS, max_size=40))
-        ends = data.draw(st.lists(st.sampled_from(",,\n"), min_size=len(cells)))
-        path.write_text("a,b,y\n" + "".join(map("".join, zip(cells, ends, strict=False))),
-                        newline="")  # fmt: skip
+        row = st.tuples(st.floats(-9, 9).map(str), st.sampled_from(["u", "v"]), st.integers(0, 1))
+        rows = [[*map(str, each)] for each in data.draw(st.lists(row, min_size=4, max_size=12))]
+        for _ in range(data.draw(st.integers(0, 2))):
+            damaged_row = data.draw(st.sampled_from(rows))
+            damaged_row[data.draw(st.integers(0, 2))] = data.draw(CELLS)
+        path.write_text("\n".join(map(",".join, [["a", "b", "y"], *rows])), newline="")
     else:
-        files = sorted((folder / "good").iterdir()) if (folder / "good").exists() else []
-        if not files:
-            (folder / "good").mkdir()
-            files = valid_files(folder / "good")
-        source = data.draw(st.sampled_from(files))
+        others = [each for each in good_files(folder) if each.suffix != ".parquet"]
+        source = data.draw(st.sampled_from(others))
         path = folder / source.name
         path.write_bytes(damaged(data, source.read_bytes()))
+    return prepared(data, path)
+
+
+def parquet(data, folder):
+    """A damaged Parquet file; apart, since Polars has been seen to end the process over one."""
+    path = folder / "x.parquet"
+    source = next(each for each in good_files(folder) if each.suffix == ".parquet")
+    path.write_bytes(damaged(data, source.read_bytes()))
+    return prepared(data, path)
+
+
+def prepared(data, path):
+    """Read a table, and prepare it with its last column as target; left on the disk or not."""
     try:
         read = read_table(path, stream=data.draw(st.booleans()))
         missing = data.draw(st.sampled_from(["refuse", "drop", "impute"]))

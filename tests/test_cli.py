@@ -326,13 +326,15 @@ def test_the_cache_is_made_again_when_the_table_or_the_cache_has_changed(run: Ru
 
 def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:
     files_of_rows()
+    np.save("columns.npy", np.asfortranarray(np.ones((300, 6))))
     np.savez("both.npz", x=np.eye(4), y=np.arange(4) % 2)
     wide = "".join(f"t{row},{row % 2}\n" for row in range(40))
     table("texts.csv", "name,y\n" + wide)
     for options, status, message in (
         ("both.npz --target y", 2, "packed file; save it as .npy"),
         ("t.csv --target fit --validation 0", 2, "give a share or a file"),
-        ("t.csv --target fit --cache no/such", 4, "create the directory"),
+        ("t.csv --target fit --cache no/such", 4, "--cache DIR keeps the cache elsewhere"),
+        ("columns.npy --target y.npy", 2, "in Fortran order, shape (300, 6); save real numbers"),
         ("t.csv --target fit", 2, "t.csv: line 2, column 'colour': a missing cell"),
         ("none.csv --target fit", 2, "none.csv: cannot be read"),
         ("texts.csv --target y", 2, "pass --drop name, or --keep name"),

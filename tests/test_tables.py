@@ -178,6 +178,12 @@ def test_parquet(tmp_path):
     assert table.place(1, "c").endswith("row 1 (the first is 0), column 'c'")
 
 
+def test_parquet_columns_may_be_called_anything(tmp_path):
+    frame = polars.DataFrame({"*": ["u", "v"], "^.*$": ["p", "q"], "c": [1, 2]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").texts == {"*": ("u", "v"), "^.*$": ("p", "q")}
+
+
 def test_parquet_that_cannot_be_used(tmp_path):
     path = tmp_path / "t.parquet"
     polars.DataFrame({"a": [[1], [2]]}).write_parquet(path)

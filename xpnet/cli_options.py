@@ -168,12 +168,11 @@ PARITY = (
 
 
 @dataclass(frozen=True)
-class PredictOptions:
-    """What `predict` takes."""
+class ModelOptions:
+    """What `predict` and `evaluate` take."""
 
     model: Model
     data: Data
-    out: Annotated[str | None, Option(help="CSV file to write; standard output by default.")] = None
     device: Device = "cpu"
     encoding: Encoding = "utf-8"
     delimiter: Delimiter = None
@@ -181,16 +180,17 @@ class PredictOptions:
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class PredictOptions(ModelOptions):
+    """What `predict` takes."""
+
+    out: Annotated[str | None, Option(help="CSV file to write; standard output by default.")] = None
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(ModelOptions):
     """What `evaluate` takes."""
 
-    model: Model
-    data: Data
     target: Labels = None
-    device: Device = "cpu"
-    encoding: Encoding = "utf-8"
-    delimiter: Delimiter = None
-    json: Json = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from xpnet.cli_prepare import (
     with_names,
 )
 from xpnet.errors import DivergenceError, InputError
-from xpnet.system import blas, one_thread, summary, threads_for
+from xpnet.system import blas, one_thread, threads_for
 
 if TYPE_CHECKING:
     from xpnet.findings import Finding
@@ -70,7 +70,7 @@ def train(options: TrainOptions) -> None:
         x, y = task.held_out or (task.x, task.y)
         trained = Trained(
             task, net, history, scores(task.plan, net.predict(x), y), findings, seconds, out,
-            summary(blas()),
+            asdict(blas()),
         )  # fmt: skip
         _save(trained)
     report(trained)

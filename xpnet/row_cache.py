@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from xpnet.atomic import atomic_write, lock
+from xpnet.atomic import atomic_write, lock, probe_writable
 from xpnet.container import read_container, write_container
-from xpnet.errors import FileError
+from xpnet.errors import FileError, SaveError
 from xpnet.row_files import RowFile, pieces
 
 FORMAT_VERSION = 1
@@ -94,8 +94,12 @@ def in_file(
     made_of = {"bytes": status.st_size, "modified": status.st_mtime_ns, **how}
     size = "converted now"
     if (fields := _known(about, cache, made_of)) is None:
-        with lock(cache):
-            fields = _convert(source_of(), cache, about, made_of)
+        try:
+            with lock(cache):
+                probe_writable(cache, status.st_size)
+                fields = _convert(source_of(), cache, about, made_of)
+        except SaveError as error:
+            raise SaveError(f"{error} --cache DIR keeps the cache elsewhere.") from error
     else:
         size = "converted earlier"
     rows = RowFile(cache)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from xpnet.errors import DeviceError, InputError
@@ -40,15 +40,15 @@ class Blas:
     kernels : str or None
         OpenBLAS' name of them; None where threadpoolctl is not installed to tell.
     threads : int or None
-    chosen_by_xpnet : bool
-        Whether the command line set the kernels, see `choose_kernels`.
+    kernels_chosen_by : str
+        "xpnet" where the command line did, see `choose_kernels`.
     """
 
     name: str
     version: str
     kernels: str | None = None
     threads: int | None = None
-    chosen_by_xpnet: bool = False
+    kernels_chosen_by: str = "BLAS or user"
 
 
 def processor(path: str = CPUINFO) -> tuple[str, frozenset[str]]:
@@ -91,8 +91,8 @@ def blas() -> Blas:
         if pool["user_api"] == "blas":
             kernels = pool.get("architecture")
             name, version = pool["internal_api"], str(pool["version"])
-            ours = _chosen and kernels in AVX512_KERNELS
-            return Blas(name, version, kernels, pool["num_threads"], ours)
+            by = "xpnet" if _chosen and kernels in AVX512_KERNELS else "BLAS or user"
+            return Blas(name, version, kernels, pool["num_threads"], by)
     return found
 
 
@@ -243,20 +243,9 @@ def system_report() -> dict[str, Any]:
         "processors": usable_processors(),
         "avx512": flags >= AVX512,
         "numpy": np.__version__,
-        "blas": summary(found),
+        "blas": asdict(found),
         "gflops": {str(threads): round(speed, 1) for threads, speed in measured.items()},
         "gpus": usable,
         "gpu_reason": "" if usable else reason,
         "advice": advice(found, flags, measured),
-    }
-
-
-def summary(found: Blas) -> dict[str, Any]:
-    """Return the BLAS for a JSON report and for a model's training summary."""
-    return {
-        "name": found.name,
-        "version": found.version,
-        "kernels": found.kernels,
-        "threads": found.threads,
-        "kernels_chosen_by": "xpnet" if found.chosen_by_xpnet else "BLAS or user",
     }

@@ -166,7 +166,7 @@ def read_table(
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     if kind == ".npz" and not packed:
         return _read_npz(path, target)
-    return _with_labels(_matrix(path, _read_array(path, kind)), target)
+    return _with_labels(_matrix(path, _read_array(path, kind, stream=stream)), target)
 
 
 def _assembled(
@@ -179,14 +179,16 @@ def _assembled(
     return Table(path, names, rows, texts, notes=(note,))
 
 
-def _read_array(path: str, kind: str, whole: bool = False) -> np.ndarray | RowFile:
+def _read_array(
+    path: str, kind: str, *, whole: bool = False, stream: bool = False
+) -> np.ndarray | RowFile:
     """Read an NPY or IDX file; of one that is not packed, rows are read when they are needed."""
     if kind not in (".npy", ".idx") and not re.search(r"idx\d|ubyte", os.path.basename(path)):
         raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
     with open_binary(path) as file:
         shape, fortran, dtype = read_head(file, path)
         _refuse_unfit(path, shape, dtype, labels=whole)
-        if not (path.endswith(".gz") or fortran or whole):
+        if stream or not (path.endswith(".gz") or fortran or whole):
             return RowFile(path)
         wanted, body = math.prod(shape) * dtype.itemsize, bytearray()
         # In pieces, since the head may promise more than there is memory.
