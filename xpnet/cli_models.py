@@ -49,10 +49,7 @@ def evaluate(options: EvaluateOptions) -> None:
     model = _with_plan(options.model, options.device)
     plan = model.preprocessing
     data = read_table(
-        options.data,
-        encoding=options.encoding,
-        target=options.target,
-        delimiter=options.delimiter,
+        options.data, encoding=options.encoding, target=options.target, delimiter=options.delimiter
     )
     notes = plan.check(data)
     rows = plan.complete_rows(data, target=True) if plan.missing == "drop" else None

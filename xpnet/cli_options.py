@@ -32,8 +32,7 @@ class TrainOptions:
 
     data: Data
     target: Annotated[
-        str | None,
-        Option(help="Column to predict; for NPY and IDX the file with the targets."),
+        str | None, Option(help="Column to predict; for NPY and IDX the file with the targets.")
     ] = None
     out: Annotated[
         str | None, Option(help="Model file to write; DATA's name with .safetensors by default.")

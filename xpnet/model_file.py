@@ -208,11 +208,7 @@ def check_tensors(config: dict[str, Any], tensors: Arrays, refuse: Refuse) -> No
 
 
 def _check_tensor(
-    name: str,
-    array: NDArray[Any],
-    shape: tuple[int, ...],
-    config: dict[str, Any],
-    refuse: Refuse,
+    name: str, array: NDArray[Any], shape: tuple[int, ...], config: dict[str, Any], refuse: Refuse
 ) -> None:
     if array.shape != shape:
         refuse(

@@ -5,11 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xpnet.column_checks import (
-    columns_to_use,
-    refuse_identifier,
-    refuse_spoilt_numbers,
-)
+from xpnet.column_checks import columns_to_use, refuse_identifier, refuse_spoilt_numbers
 from xpnet.errors import InputError
 from xpnet.preprocessing import (
     MISSING_POLICIES,

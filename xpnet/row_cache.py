@@ -7,8 +7,7 @@ tells what it was made of; a cache made of another version of the table is made 
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -27,6 +26,10 @@ Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 
 class Source(Protocol):
     """A table that is read from its beginning to its end, as often as needed."""
+
+    @property
+    def path(self) -> str:
+        """The file, for messages."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,7 +71,7 @@ def in_memory(source: Source) -> tuple[np.ndarray, Texts]:
 
 
 def in_file(
-    source_of: Any, path: str, how: Mapping[str, Any], folder: str | None
+    source_of: Callable[[], Source], path: str, how: Mapping[str, str], folder: str | None
 ) -> tuple[tuple[str, ...], RowFile, Texts, str]:
     """Return names, rows and texts of a table by way of its cache, and a note that names it.
 
@@ -88,24 +91,22 @@ def in_file(
     SaveError
         Where the cache cannot be written.
     """
-    stem = Path(folder or os.path.dirname(path)) / os.path.basename(path)
+    stem = os.path.join(folder or os.path.dirname(path), os.path.basename(path))
     cache, about = f"{stem}.xpnet.npy", f"{stem}.xpnet.about"
     status = os.stat(path)
     made_of = {"bytes": status.st_size, "modified": status.st_mtime_ns, **how}
-    size = "converted now"
-    if (fields := _known(about, cache, made_of)) is None:
+    fields, when = _known(about, cache, made_of), "earlier"
+    if fields is None:
+        when = "now"
         try:
             with lock(cache):
                 probe_writable(cache, status.st_size)
                 fields = _convert(source_of(), cache, about, made_of)
         except SaveError as error:
             raise SaveError(f"{error} --cache DIR keeps the cache elsewhere.") from error
-    else:
-        size = "converted earlier"
-    rows = RowFile(cache)
     texts = {name: None if each is None else tuple(each) for name, each in fields["texts"].items()}
-    note = f"read from the cache {cache} ({os.path.getsize(cache):,} bytes), {size}"
-    return tuple(fields["names"]), rows, texts, note
+    note = f"read from the cache {cache} ({os.path.getsize(cache):,} bytes), converted {when}"
+    return tuple(fields["names"]), RowFile(cache), texts, note
 
 
 def _known(about: str, cache: str, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -115,7 +116,8 @@ def _known(about: str, cache: str, made_of: Mapping[str, Any]) -> dict[str, Any]
         size = os.path.getsize(cache)
     except (FileError, OSError):
         return None
-    return fields if fields["made_of"] == dict(made_of) and fields["size"] == size else None
+    same = fields.get("made_of") == dict(made_of) and fields.get("size") == size
+    return fields if same else None
 
 
 def _convert(source: Source, cache: str, about: str, made_of: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def _assemble(source: Source, rows: _Rows) -> Texts:
         for column, cells in zip(columns, series, strict=True):
             window[:, column] = _numbered(cells, known[column])
     if columns and start != rows.count:
-        raise FileError("the table changed while it was read; try again.")
+        raise FileError(f"{source.path}: the table changed while it was read; try again.")
     texts = {column: tuple(sorted(each)) for column, each in known.items()}
     ranks = {column: _ranks(each, texts[column]) for column, each in known.items()}
     for part in pieces(rows.count, rows.width) if ranks else ():
