@@ -12,7 +12,7 @@ import argparse
 import numpy as np
 
 import xpnet
-from xpnet.doctor import Doctor, diagnose
+from xpnet import Doctor, diagnose
 
 POINTS = np.array([[3, 4], [2, 6], [1, 6], [1, 1], [2, 1], [3, 1]], dtype=float)
 LABELS = np.array([0, 0, 0, 1, 1, 1], dtype=float)  # mistake: (6,), and the outputs are (6, 1)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 import xpnet
-from xpnet.doctor import Doctor
+from xpnet import Doctor
 from xpnet.plots import plot_history
 
 STEPS = 8000

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import xpnet
-from xpnet.doctor import Doctor
-from xpnet.init_report import explain_init
+from xpnet import Doctor, explain_init
 
 UNITS, STEPS = 128, 3000
 RULES = ["auto", "glorot_uniform", "he_uniform", "orthogonal", "lsuv"]

@@ -354,7 +354,8 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
         found = tuple(each for each in examine(run) if each.code in refused)
         return found or (
             Finding("target-shape", "error", "data", str(error), "These arrays do not fit this "
-                    "network, or its output not this loss.", "see the evidence"),
+                    "network, or its output not this loss. Nothing can be trained on them.",
+                    "see the evidence", "xpnet.fit, section Raises"),
         )  # fmt: skip
     return ()
 

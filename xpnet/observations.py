@@ -176,7 +176,7 @@ class Run:
 
 def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
     """Return the Euclidean change of all arrays together over their size; NaN if not comparable."""
-    if not before or any(before[n].shape != np.shape(after.get(n)) for n in before):
+    if not before or any(n not in after or before[n].shape != np.shape(after[n]) for n in before):
         return float("nan")
     with np.errstate(all="ignore"):
         moved = sum(float(np.sum((after[name] - before[name]) ** 2)) for name in before)

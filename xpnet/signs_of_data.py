@@ -25,7 +25,7 @@ def not_finite(run: Run, limit: float) -> Sign | None:
     """Find NaN or infinity in inputs, targets or initial parameters."""
     shown = {"inputs": run.data.inputs, "targets": run.data.targets} | dict(run.first.parameters)
     for name, array in shown.items():
-        bad = np.argwhere(~np.isfinite(array)) if array is not None else ()
+        bad: Any = np.argwhere(~np.isfinite(array)) if array is not None else ()
         if len(bad) > limit:
             data = name in ("inputs", "targets")
             repair = {"drop_non_finite": True} if data else {"init": "auto"}
@@ -78,7 +78,7 @@ def _loss_terms(run: Run) -> tuple[bool, str | None]:
             "cross-entropy": -(t * np.log(q) + (1 - t) * np.log(1 - q)),
             "absolute error": np.abs(t - p),
         }
-        kinds = {"the sum of ": np.sum, "the mean of ": np.mean}
+        kinds: dict[str, Any] = {"the sum of ": np.sum, "the mean of ": np.mean}
         kinds["the sum by samples of "] = lambda each: np.sum(each) / len(each)
         found = {kind + n: float(f(each)) for n, each in terms.items() for kind, f in kinds.items()}
         half = {"half " + name: each / 2 for name, each in found.items() if "squared" in name}

@@ -39,16 +39,26 @@ def shared_error(run: Run, limit: float) -> Sign | None:
     if name not in first.gradients or not first.activations or len(first) < rows or rows < 4:
         return None
     below, outputs = first.activations[-1][:rows], first.predictions[:rows]
-    given = first.gradients[name]
+    given, goals = first.gradients[name], first.goals
     if given.shape != (below.shape[1], outputs.shape[1]) or given.size < 3:
         return None
+    errors = np.ones_like(outputs) if goals is None else outputs - goals[:rows]
     for slope in (np.ones_like(outputs), outputs * (1.0 - outputs), 1.0 - outputs**2):
-        shared = below.T @ slope
-        size = float(np.sum(shared**2))
-        error = float(np.sum(shared * given)) / size if size > 0 else 0.0
-        if error and np.all(np.abs(given - error * shared) <= limit * np.abs(given).max()):
+        # Where all samples or all units look alike, proper errors give the same direction.
+        if goals is not None and _multiple(given, below.T @ (errors * slope), 1e-3) is not None:
+            return None
+        error = _multiple(given, below.T @ slope, limit)
+        if error is not None:
             return Sign(name, f"it is that of one error, {error:.4g}, for all {rows} samples")
     return None
+
+
+def _multiple(given: Any, of: Any, limit: float) -> float | None:
+    """Return the factor by which one array is a multiple of another, or None if it is not."""
+    size = float(np.sum(of**2))
+    factor = float(np.sum(of * given)) / size if size > 0.0 else 0.0
+    close = np.all(np.abs(given - factor * of) <= limit * np.abs(given).max())
+    return factor if factor and close else None
 
 
 def symmetric_units(run: Run, limit: float) -> Sign | None:
@@ -239,7 +249,7 @@ def no_number(run: Run, limit: float) -> Sign | None:
             bad = 0 if array is None else int(np.sum(~np.isfinite(array)))
             if bad > limit and "non-finite" not in run.found:
                 return Sign(name, f"{bad} of {array.size} values are NaN or infinite {when}")
-    lost = np.flatnonzero(~np.isfinite(run.losses)) if run.losses else ()
+    lost: Any = np.flatnonzero(~np.isfinite(run.losses)) if run.losses else ()
     if not len(lost) or "non-finite" in run.found:
         return None
     return Sign("loss", f"{run.losses[lost[0]]} at entry {lost[0]} of {len(run.losses)}")
@@ -308,7 +318,8 @@ def constant_output(run: Run, limit: float) -> Sign | None:
 def one_batch(run: Run, limit: float) -> Sign | None:
     """One small batch that cannot be learnt by heart."""
     value = run.one_batch_skill
-    rows = len(run.last.goals) if run.last.goals is not None else 0
+    seen = len(run.last.goals) if run.last.goals is not None else 0
+    rows = min(run.shapes.get("predictions", (seen,))[0], seen)  # of one batch, if told batches
     few = 4 <= rows <= 32 and run.steps >= 500 and run.same_rows
     value = run.last.skill if few and np.isnan(value) else value
     if not value < limit:

@@ -1,0 +1,78 @@
+"""What the README shows is what the program does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xpnet
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def command(*arguments, **options):
+    call = [sys.executable, "-m", "xpnet", *arguments]
+    return subprocess.run(call, capture_output=True, text=True, timeout=120, **options)
+
+
+def test_the_demo_prints_what_it_shows(tmp_path):
+    table = ROOT / "examples" / "data" / "banknote.csv"
+    done = command("train", str(table), "--target", "class", "--out", "banknote.safetensors",
+                   cwd=tmp_path)  # fmt: skip
+    shown = next(block for block in blocks("text") if block.startswith("task"))
+
+    def without_machine(text):  # the file names the processor's kernels
+        return re.sub(r"in [\d.]+ s|[\d,]+ bytes", "...", text)
+
+    assert done.returncode == 0
+    # Losses differ in the last digits from one processor to another, the first ones do not.
+    for line, expected in zip(done.stdout.splitlines(), shown.splitlines(), strict=True):
+        found, wanted = without_machine(line), without_machine(expected)
+        number = r"\d+\.\d{4,}"
+        assert re.sub(number, "#", found) == re.sub(number, "#", wanted)
+        for one, other in zip(re.findall(number, found), re.findall(number, wanted), strict=True):
+            assert float(one) == pytest.approx(float(other), rel=0.05)
+
+
+def test_the_hand_written_example_prints_what_it_shows(capsys):
+    source = next(block for block in blocks("python") if "check_gradients(loss" in block)
+    exec(compile(source, "README.md", "exec"), {})
+    shown = next(block for block in blocks("text") if block.startswith("Gradient check"))
+    assert capsys.readouterr().out.strip() == shown.strip()
+
+
+def test_the_library_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 4))
+    names = {"x": x, "y": (x[:, 0] > 0).astype(float), "x_new": x[:3]}
+    source = next(block for block in blocks("python") if "net.save" in block)
+    exec(compile(source, "README.md", "exec"), names)
+    assert names["history"].loss[-1] < names["history"].loss[0]
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_every_command_exists():
+    told = set(re.findall(r"^ {4}xpnet (\w+) ", README, flags=re.MULTILINE))
+    help_text = command("--help").stdout
+    assert told >= {"train", "predict", "evaluate", "inspect", "doctor", "parity"}
+    assert all(re.search(rf"^  {name} ", help_text, flags=re.MULTILINE) for name in told)
+
+
+def test_every_link_leads_somewhere():
+    targets = [t for t in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in t]
+    assert targets
+    assert not [target for target in targets if not (ROOT / target).exists()]
+
+
+def test_every_public_name_that_is_told_exists():
+    told = set(re.findall(r"xpnet\.([A-Za-z_]\w*)", README)) - {"network"}
+    assert not [name for name in told if not hasattr(xpnet, name)]
