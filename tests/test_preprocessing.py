@@ -74,6 +74,15 @@ def test_scales_come_from_the_training_rows_alone(table):
     assert ready.preprocessing.columns[0].mean == pytest.approx(a.mean(), rel=1e-15)
 
 
+def test_rows_on_the_disk_leave_few_to_validate(table, monkeypatch):
+    monkeypatch.setattr("xpnet.preparing.MOST_HELD_OUT", 2)
+    ready = prepare(table(TRAIN), "label", validation=0.5, stream=True)
+    assert len(ready.y_validation) == 2
+    assert "2 rows to validate, the most that are kept in memory" in ready.notes
+    every = np.arange(len(ready.y))
+    np.testing.assert_array_equal(ready.x.read_rows(every), np.concatenate([*ready.x.blocks()]))
+
+
 def test_values_pass_unscaled_where_asked(table):
     ready = prepare(table(NUMBERS), "y", standardize=False, dtype="float64")
     np.testing.assert_array_equal(ready.x[:, 0], np.arange(12.0) ** 2)

@@ -114,6 +114,8 @@ def prepare(
     train, held = np.arange(len(rows)), np.arange(0)
     if validation:
         share = min(validation, MOST_HELD_OUT / len(rows)) if stream else validation
+        if share < validation:
+            notes.append(f"{MOST_HELD_OUT:,} rows to validate, the most that are kept in memory")
         train, held = split(y, share, seed, plan.task != "regression")
     plan = _with_scales(plan, table, source, rows[train], standardize, notes)
     if plan.task == "regression":
