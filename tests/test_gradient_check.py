@@ -235,3 +235,16 @@ def test_scikit_learn_8349_is_a_scale_of_the_number_of_outputs(outputs):
     assert report.codes == ("gradient-scale",)
     assert report.findings[0].repair["number"] == pytest.approx(outputs, rel=1e-4)
     assert "the number of outputs" in report.findings[0].evidence
+
+
+@pytest.mark.parametrize("hidden", ["tanh", "relu", "sigmoid", "gelu", "selu"])
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 100.0, [1.0, 1e4, 1.0, 1.0]], ids=str)
+def test_a_right_gradient_is_never_called_wrong_whatever_the_inputs_scale(hidden, scale):
+    """Kinks and bends can lie closer together than a step."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((32, 4))
+        y = (x[:, 0] > 0).astype(float)
+        net = xpnet.MLP([4, 8, 6, 1], hidden=hidden, output="sigmoid", seed=seed)
+        report = xpnet.check_gradients(net, x * scale, y)
+        assert report.ok, report

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from xpnet.losses import Loss
 
 Parameters = Mapping[str, Any]
-STEPS = (1e-5, 1e-6)  # the second only where the first meets a kink
+STEPS = (1e-5, 1e-6, 1e-7)  # the smaller ones only where the first meets a kink or a bend
 
 
 @dataclass(frozen=True)
@@ -260,8 +260,9 @@ def _slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[f
             return None
         if gaps[0] <= 1e-5 * max(abs(right), abs(left)) + 4.0 * noise:
             return centred[0], noise
-    # Curved: the gap between the slopes to the right and left shrinks with the step. A kink keeps
-    # it. Where the loss is strongly curved, the two centred slopes differ by their own error.
-    if gaps[1] > 0.3 * gaps[0] + 4.0 * noise:
-        return None
-    return centred[0], noise + 2.0 * abs(centred[1] - centred[0])
+        # A bend: the gap between the slopes to the right and left shrinks with the step. A kink
+        # keeps it, and of several kinks the nearest one does.
+        if len(gaps) > 1 and gaps[-1] > 0.3 * gaps[-2] + 4.0 * noise:
+            return None
+    # Where the loss is strongly bent, the centred slopes differ by their own error.
+    return centred[-1], noise + 2.0 * abs(centred[-1] - centred[-2])
