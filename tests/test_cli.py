@@ -695,7 +695,7 @@ def test_a_bug_shows_its_traceback_and_gives_status_1(
     ("error", "status", "message"),
     [
         (MemoryError("Unable to allocate 9 EiB"), 2, "not enough memory: Unable to allocate"),
-        (KeyboardInterrupt(), 130, "nothing was saved"),
+        (KeyboardInterrupt(), 130, "xpnet: stopped; nothing was saved"),
         (Interrupted(signal.SIGTERM), 143, "stopped by SIGTERM; nothing was saved"),
         (OSError(28, "No space left on device"), 4, "standard output: No space left on device"),
         (BrokenPipeError(), 0, ""),

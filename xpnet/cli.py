@@ -145,7 +145,7 @@ def _as_options(message: str) -> str:
 
 
 def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
-    message = f"xpnet: {error or 'stopped'}"
+    message = f"xpnet: {str(error) or 'stopped'}"
     if not any(each.partition("=")[0] == "--checkpoint" for each in arguments):
         return f"{message}; nothing was saved (--checkpoint DIR would have kept the work)."
     again = [*arguments, *(["--resume"] if "--resume" not in arguments else [])]
