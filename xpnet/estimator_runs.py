@@ -217,7 +217,7 @@ def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     found = shortcoming(np.exp(outputs) if net.output.name == BLOCKS else outputs, targets)
     if found:
         warnings.warn(
-            f"{type(estimator).__name__}: {found}. {advice(doctor, estimator)}",
+            f"{type(estimator).__name__}: {found}. {advice(doctor, estimator, net.device.get(x))}",
             NoSkillWarning,
             stacklevel=6,
         )

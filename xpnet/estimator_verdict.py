@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from xpnet.doctor import Doctor
-from xpnet.findings import Finding
 from xpnet.observations import skill
 
 ENOUGH_ROWS = 20  # below, nothing is said
@@ -16,14 +15,18 @@ JUDGED_ROWS = 2000
 LEAST_GAIN = 4.0
 LEAST_SPREAD = 0.05  # of the outputs, in standard deviations of the targets
 
+NOT_CENTRED = 1.0  # mean of a feature, in its standard deviations
+SPREADS = (0.1, 10.0)  # standard deviations that need no scaling
+
+SAID_ANYWAY = {"unscaled-inputs", "learning-rate-too-small"}
 SYMPTOMS = {"no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising"}
 REMEDIES = {
-    "unscaled-inputs": "Scale X: standardize=True, or a Pipeline with StandardScaler.",
-    "saturated-units": "Scale X (standardize=True), or take init='auto'.",
-    "dead-units": "Scale X (standardize=True), take init='auto' or activation='leaky_relu'.",
+    "saturated-units": "Scale X, or take init='auto'.",
+    "dead-units": "Scale X, take init='auto' or activation='leaky_relu'.",
     "regularisation-dominates": "Lower alpha.",
-    "initial-loss": "Scale X and y (standardize=True, TransformedTargetRegressor), or init='auto'.",
+    "initial-loss": "Scale X and y (TransformedTargetRegressor), or take init='auto'.",
     "wrong-init-scale": "Take init='auto'.",
+    "exploding-gradient": "Scale X, lower alpha, or take init='auto'.",
     "vanishing-gradient": "Take init='auto', or activation='relu'.",
 }
 
@@ -62,27 +65,49 @@ def shortcoming(outputs: Any, targets: Any) -> str:
     return ""
 
 
-def advice(doctor: Doctor, estimator: Any) -> str:
-    """Name the likely causes that the doctor saw, and what to change in the estimator."""
-    findings = [each for each in doctor.report().findings if each.code not in SYMPTOMS]
-    serious = [each for each in findings if each.severity != "note"]
-    lines = [_line(each, estimator) for each in serious[:3]]
-    if estimator.n_iter_ < estimator.max_iter and estimator.solver != "lbfgs":
+def advice(doctor: Doctor, estimator: Any, inputs: Any) -> str:
+    """Name the likely causes, and what to change in the estimator.
+
+    Parameters
+    ----------
+    doctor : Doctor
+        That watched the training.
+    estimator : MLPClassifier or MLPRegressor
+    inputs : host array, (n, features)
+        As the network got them.
+    """
+    lines = [_scaling(inputs)]
+    for each in doctor.report().findings:
+        if each.severity != "note" and each.code not in SYMPTOMS | SAID_ANYWAY:
+            remedy = REMEDIES.get(each.code, each.remedy.splitlines()[0])
+            lines.append(f"{each.code} in {each.where}: {each.evidence}. {remedy}")
+    if estimator.solver == "lbfgs":
+        lines.append("Take init='auto', or solver='adam'.")
+    elif estimator.n_iter_ < estimator.max_iter:
+        rate = estimator.learning_rate_init
         lines.append(
-            f"Training stopped after {estimator.n_iter_} of {estimator.max_iter} epochs since the "
-            f"loss fell by less than tol={estimator.tol:g} an epoch, which happens on a plateau. "
-            f"Raise learning_rate_init (now {estimator.learning_rate_init:g}), or lower tol."
+            f"Training stopped after {estimator.n_iter_} of {estimator.max_iter} epochs, since "
+            f"nothing improved by tol={estimator.tol:g} for {estimator.n_iter_no_change} epochs: a "
+            f"plateau, for which the learning rate is too small. Set learning_rate_init="
+            f"{10 * rate:g} (it was {rate:g}), or lower tol."
         )
-    elif not lines:
-        lines.append("Train longer (max_iter), scale X (standardize=True), or take init='auto'.")
-    if not any(each.code in REMEDIES for each in serious) and not estimator.standardize:
-        lines.append("Where features differ in scale, standardize=True helps.")
-    return " ".join(lines)
+    else:
+        lines.append(
+            f"All {estimator.n_iter_} epochs were needed: raise max_iter, or learning_rate_init."
+        )
+    return "Likely cause: " + " ".join(line for line in lines if line)
 
 
-def _line(finding: Finding, estimator: Any) -> str:
-    rate = (finding.repair or {}).get("learning_rate")
-    remedy = REMEDIES.get(finding.code, finding.remedy.splitlines()[0])
-    if rate is not None:
-        remedy = f"Set learning_rate_init={rate:g}."
-    return f"Likely cause ({finding.code}) in {finding.where}: {finding.evidence}. {remedy}"
+def _scaling(inputs: Any) -> str:
+    """Say so if the features are far from mean 0 and standard deviation 1."""
+    mean, deviation = np.abs(np.mean(inputs, axis=0)), np.std(inputs, axis=0)
+    varies = deviation > 1e-12 * (mean + 1e-300)
+    mean, deviation = mean[varies], deviation[varies]
+    low, high = SPREADS
+    if not np.any((mean > NOT_CENTRED * deviation) | (deviation < low) | (deviation > high)):
+        return ""
+    return (
+        f"X is not scaled (means up to {mean.max():.3g}, standard deviations from "
+        f"{deviation.min():.2g} to {deviation.max():.2g}). Pass standardize=True, or a Pipeline "
+        "with StandardScaler."
+    )

@@ -172,7 +172,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         host = give is net.device.get or any(each.dtype.kind in "OUS" for each in labels.classes)
         columns = []
         for number, classes in zip(numbers, labels.classes, strict=True):
-            known = len(classes) > 1  # a single class needs no output
+            known = int(len(classes) > 1)  # a single class needs no output
             if host:
                 columns.append(classes[net.device.get(number) * known])
             else:
@@ -219,8 +219,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         kind = type_of_target(y)
         if not hasattr(self, "_labels") or (first and not incremental):
             self._learn(labels_of(y, kind))
-        elif self.warm_start and not incremental and kind != "multilabel-indicator":
-            found = labels_of(y, kind).classes
+        elif self.warm_start and not incremental and self._labels.kind != "multilabel-indicator":
+            several = self._labels.kind == "multiclass-multioutput"
+            found = labels_of(y, self._labels.kind if several and y.ndim == 2 else kind).classes
             pairs = list(zip(found, self._labels.classes, strict=False))
             if len(found) != len(self._labels.classes) or any(set(a) != set(b) for a, b in pairs):
                 raise InputError(

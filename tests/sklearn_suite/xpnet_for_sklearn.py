@@ -9,3 +9,10 @@ import xpnet
 
 sklearn.neural_network.MLPClassifier = xpnet.MLPClassifier
 sklearn.neural_network.MLPRegressor = xpnet.MLPRegressor
+
+
+def pytest_collection_finish(session):
+    """See that no test meets scikit-learn's own classes."""
+    for item in session.items:
+        assert item.module.MLPClassifier is xpnet.MLPClassifier
+        assert item.module.MLPRegressor is xpnet.MLPRegressor
