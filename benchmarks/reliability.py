@@ -97,7 +97,9 @@ def main() -> None:
             chosen, pool.map(measured, chosen, [parts[title] for title in chosen]), strict=True
         ):
             sections[title] = "\n".join(lines).removeprefix("\n## ")
-    head = ["# What survives", "", "Made by `python benchmarks/reliability.py`.", ""]
+    head = ["# What survives", "",
+            "Made by `python benchmarks/reliability.py`. Beside it: fuzz.md, learning_rates.md, "
+            "larger_than_memory.md, determinism.md.", ""]  # fmt: skip
     texts = ["\n".join([*head, *machine.system(), ""])]
     texts += [sections[title].rstrip("\n") + "\n" for title in parts if title in sections]
     given.out.write_text("\n## ".join(texts), encoding="utf-8")

@@ -306,6 +306,32 @@ def test_a_large_table_is_left_on_the_disk_unasked(
     assert "cache" not in train("--cache", ".").out
 
 
+LIMITED = """
+import resource, sys
+from xpnet.cli import main
+main(["train", "small.npy", "--target", "small_y.npy", "--epochs", "1", "--out", "s.safetensors"])
+pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (pages + 300 * 2**20,) * 2)
+sys.exit(main(["train", "x.npy", "--target", "y.npy", "--hidden", "4", "--epochs", "1"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limit of the address space")
+def test_a_file_larger_than_the_memory_is_trained_on() -> None:
+    np.save("small.npy", np.random.default_rng(0).random((40, 3)))
+    np.save("small_y.npy", np.arange(40) % 2)
+    rows, columns = 100_000, 1_000  # 400 MB, which the file system need not store
+    with open("x.npy", "wb") as file:
+        head = {"descr": "<f4", "fortran_order": False, "shape": (rows, columns)}
+        np.lib.format.write_array_header_1_0(file, head)
+        file.truncate(file.tell() + 4 * rows * columns)
+    np.save("y.npy", np.arange(rows) % 2)
+    command = [sys.executable, "-c", LIMITED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "100,000 rows, 1000 columns; 90,000 rows to train on, 10,000" in done.stdout
+
+
 def test_the_cache_is_made_again_when_the_table_or_the_cache_has_changed(run: Run) -> None:
     options = files_of_rows()["t.csv"]
     command = ["train", "t.csv", *options, *QUICK, "--stream", "--json"]
