@@ -452,3 +452,81 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
     monkeypatch.delitem(xpnet.__dict__, "MLPClassifier", raising=False)
     with pytest.raises(XpnetError, match=r'pip install "xpnet\[sklearn\]"'):
         _ = xpnet.MLPClassifier
+
+
+# The rest of the contract
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it():
+    model = MLPClassifier(batch_size=1000, max_iter=3, **QUICK)
+    with pytest.warns(UserWarning, match="It is going to be clipped"):
+        model.fit(X, Y)
+    assert same(model, MLPClassifier(batch_size=150, max_iter=3, **QUICK).fit(X, Y))
+
+
+def test_there_is_no_partial_fit_with_lbfgs():
+    with pytest.raises(AttributeError, match="partial_fit"):
+        _ = MLPClassifier(solver="lbfgs").partial_fit
+    with pytest.raises(ValueError, match="does not support early_stopping"):
+        MLPClassifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize("sizes", [0, (3, -1)])
+def test_layers_without_units_are_refused(sizes):
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        MLPClassifier(sizes).fit(X, Y)
+
+
+def test_training_goes_on_from_coefficients_set_before_any_fit():
+    draw = np.random.default_rng(0)
+    model = MLPRegressor(hidden_layer_sizes=(3,), learning_rate_init=1e-9)
+    model.coefs_ = given = [draw.normal(size=(4, 3)), draw.normal(size=(3, 1))]
+    model.intercepts_ = [np.zeros(3), np.zeros(1)]
+    assert model.coefs_ is given
+    model.n_features_in_, model.t_, model.best_loss_, model.loss_curve_ = 4, 0, np.inf, []
+    model._no_improvement_count = 0
+    model.partial_fit(X, Y)
+    np.testing.assert_allclose(model.coefs_[0], given[0], atol=1e-6)
+
+
+def test_a_device_that_is_named_computes_and_gives_numpy_arrays_back():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from xpnet.device import device_of
+
+    there = device_of(torch.zeros(1))
+    model = MLPClassifier(device=there, max_iter=5, standardize=True, early_stopping=True, **QUICK)
+    model.fit(X, Y, sample_weight=torch.ones(150))
+    assert isinstance(model.coefs_[0], torch.Tensor)
+    assert isinstance(model.predict(X), np.ndarray)
+    here = MLPClassifier(max_iter=5, standardize=True, early_stopping=True, **QUICK).fit(X, Y)
+    np.testing.assert_allclose(model.predict_proba(X), here.predict_proba(X), rtol=1e-9)
+    loaded = stored_and_loaded(model)  # on the CPU: a file holds NumPy arrays
+    assert isinstance(loaded.coefs_[0], np.ndarray)
+    np.testing.assert_allclose(loaded.predict_proba(X), here.predict_proba(X), rtol=1e-9)
+    back = model.__sklearn_array_api_convert__(lambda array: np.asarray(array))
+    np.testing.assert_array_equal(back.coefs_[0], np.asarray(model.coefs_[0]))
+    assert model.network_.device is there
+
+
+def test_an_interrupted_epoch_is_finished_by_the_next_fit():
+    class Interrupt:
+        def on_batch_end(self, training):
+            if training.state.step == 4:
+                training.stop("interrupted")
+
+    settings = {"batch_size": 50, "warm_start": True, **QUICK}
+    model = MLPClassifier(callbacks=[Interrupt()], max_iter=3, **settings).fit(X, Y)
+    model.set_params(callbacks=None, max_iter=2).fit(X, Y)
+    assert same(model, MLPClassifier(max_iter=3, **settings).fit(X, Y))
+
+
+def test_labels_known_before_may_be_named_again():
+    model = MLPClassifier(**QUICK).partial_fit(X, Y, classes=[0, 1, 2])
+    model.partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="is not the same as on last call"):
+        model.partial_fit(X, Y, classes=[0, 1])
+
+
+def test_a_run_away_score_is_no_number():
+    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
+    assert np.isnan(model._score_of(np.array([[np.inf]]), np.array([[1.0]]), None))

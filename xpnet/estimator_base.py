@@ -337,7 +337,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         net = state.get("network_")
         if net is None or net.device.name.partition(":")[0] in ("cpu", "gpu"):
             return state
-        return {**state, **self._on(CPU, to_host)}
+        return {**state, **self._on(CPU, to_host), "device": None}
 
     def __sklearn_array_api_convert__(self, converter: Any) -> Any:
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
