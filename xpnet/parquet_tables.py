@@ -1,9 +1,9 @@
 """Read Parquet files by blocks of rows, with Polars."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnet.csv_tables import open_binary, trimmed
 from xpnet.errors import FileError
-from xpnet.row_files import pieces
+from xpnet.row_files import CELLS, pieces
 from xpnet.table_checks import header_fault, shown
 
 
@@ -44,19 +44,29 @@ class Parquet:
 
     def _blocks(self, frame: Any) -> Iterator[Any]:
         for part in pieces(self.rows, len(self.names)):
-            with _as_file_errors(self.path):
-                block = frame.slice(part.start, part.stop - part.start).collect()
-            yield block
+            yield frame.slice(part.start, part.stop - part.start).collect()
 
 
 def open_parquet(path: str, lazily: bool) -> Parquet:
-    """Read the names and types of a Parquet file; all of it, unless `lazily`."""
+    """Read the names and types of a Parquet file, and all of it unless `lazily`.
+
+    Before that, all is read in a process of its own: over some damaged files Polars panics, with a
+    stack on standard error, or ends its process.
+    """
     import polars
 
-    with open_binary(path) as file, _as_file_errors(path):
-        frame = polars.scan_parquet(path) if lazily else polars.read_parquet(file).lazy()
-        schema = frame.collect_schema()
-        rows = int(frame.select(polars.len()).collect().item())
+    with open_binary(path) as file:
+        first, last = file.read(4), b""
+        if first == b"PAR1":
+            file.seek(-4, os.SEEK_END)
+            last = file.read(4)
+    if last != b"PAR1":
+        found = f"it begins with {first!r} and ends with {last!r}"
+        raise FileError(f"{path}: no Parquet file, or damaged ({found}); get it again.")
+    _try_reading(path)
+    frame = polars.scan_parquet(path) if lazily else polars.read_parquet(path).lazy()
+    schema = frame.collect_schema()
+    rows = int(frame.select(polars.len()).collect().item())
     names = tuple(name.strip() for name in schema)
     if fault := header_fault(names):
         raise FileError(f"{path}: {fault}")
@@ -70,26 +80,21 @@ def open_parquet(path: str, lazily: bool) -> Parquet:
     return Parquet(path, names, frame, rows)
 
 
-@contextmanager
-def _as_file_errors(path: str) -> Iterator[None]:
-    """Turn errors of Polars into FileErrors; keep the stack of a panic off standard error."""
-    import polars
+_READ = """
+import sys, polars
+frame = polars.scan_parquet(sys.argv[1])
+rows, step = frame.select(polars.len()).collect().item(), int(sys.argv[2])
+step = max(step // max(len(frame.collect_schema()), 1), 1)
+for start in range(0, rows, step):
+    frame.slice(start, step).collect()
+"""
 
-    sys.stderr.flush() if sys.stderr else None
-    try:
-        descriptor = os.dup(2)
-    except OSError:  # closed: nothing can be seen there
-        descriptor = -1
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else "unknown reason"
-        raise FileError(f"{path}: no Parquet file, or damaged ({reason}); get it again.") from error
-    finally:
-        if descriptor >= 0:
-            os.dup2(descriptor, 2)
-            os.close(descriptor)
-        else:
-            os.close(2)
+
+def _try_reading(path: str) -> None:
+    command = [sys.executable, "-P", "-c", _READ, path, str(CELLS)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["unknown reason"])[-1][:200]
+        if done.returncode < 0:
+            reason = f"reading it ends the process with signal {-done.returncode}"
+        raise FileError(f"{path}: no Parquet file, or damaged ({reason}); get it again.")
