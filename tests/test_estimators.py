@@ -10,6 +10,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 import joblib
 import scipy.sparse
+import scipy.special
 import sklearn.neural_network
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
@@ -86,6 +87,19 @@ def test_without_shuffling_a_training_is_the_same_as_scikit_learns(solver, alpha
     # The penalty in the loss is that of the epoch's end, and in scikit-learn's of its steps.
     np.testing.assert_allclose(ours.loss_curve_, peer.loss_curve_, rtol=2e-2)
     assert (ours.n_iter_, ours.t_) == (peer.n_iter_, peer.t_)
+
+
+def test_losses_differ_from_scikit_learns_only_by_what_is_documented():
+    targets = np.stack([Y, 2.0 * Y, 1.0 - Y], axis=1)
+    for loss, y, factor, constant in (
+        ("squared_error", targets, 3, 0.0),  # the sum over the outputs, there the mean
+        ("poisson", Y, 1, np.mean(Y - scipy.special.xlogy(Y, Y))),  # without terms in y alone
+    ):
+        settings = {"loss": loss, "alpha": 0.0, "max_iter": 1, "shuffle": False, **QUICK}
+        ours = MLPRegressor(**settings).fit(X, y)
+        peer = sklearn.neural_network.MLPRegressor(**settings).fit(X, y)
+        assert ours.loss_ == pytest.approx(factor * peer.loss_ + constant)
+        np.testing.assert_allclose(ours.predict(X), peer.predict(X))
 
 
 @BOTH
@@ -292,6 +306,8 @@ def test_rows_of_ones_own_are_watched(kind, settings):
     for watched in (X[::2], scipy.sparse.csr_array(X[::2])):
         model.fit(X, Y, validation=(watched, Y[::2]))
         assert len(model.validation_loss_curve_) == model.n_iter_ == len(model.loss_curve_)
+    if settings.get("early_stopping"):  # it stops by them, and keeps the weights of the best score
+        assert model.score(X[::2], Y[::2]) == pytest.approx(model.best_validation_score_)
     loss = model._core_loss()
     at_end = model.network_.loss(X[::2], Y[::2], loss=loss)
     if not settings.get("early_stopping"):
@@ -530,3 +546,14 @@ def test_labels_known_before_may_be_named_again():
 def test_a_run_away_score_is_no_number():
     model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
     assert np.isnan(model._score_of(np.array([[np.inf]]), np.array([[1.0]]), None))
+
+
+@pytest.mark.cuda
+@BOTH
+def test_a_gpu_gives_what_the_cpu_gives(cuda, kind):
+    settings = {"max_iter": 5, "standardize": True, "dtype": "float64", **QUICK}
+    there = kind(device=cuda.name, **settings).fit(X, Y)
+    here = kind(**settings).fit(X, Y)
+    assert isinstance(there.predict(X), np.ndarray)
+    np.testing.assert_allclose(there.predict(X), here.predict(X), rtol=1e-6)
+    np.testing.assert_array_equal(stored_and_loaded(there).predict(X), there.predict(X))
