@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet
+from xpnet.row_files import moments
 
 SIZES = (6, 5, 3)
 
@@ -64,6 +65,17 @@ def test_standardized_rows_have_mean_0_and_variance_1(tmp_path, numbers):
     scaled = xpnet.RowFile(tmp_path / "x.npy").standardized().read_rows(np.arange(len(x)))
     np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-6)
     np.testing.assert_allclose(scaled.std(axis=0), [1, 1, 0, 1, 1, 1], atol=1e-6)
+
+
+def test_moments_are_those_of_all_rows_and_leave_out_what_is_missing(numbers):
+    x = np.column_stack([numbers[0] + 1e6, np.full(500, 0.1), np.full(500, np.nan)])
+    x[::7, 0] = np.nan
+    mean, std, constant = moments((x[i : i + 60] for i in range(0, 500, 60)), 8)
+    np.testing.assert_allclose(mean[:6], np.nanmean(x[:, :6], axis=0), rtol=1e-14)
+    np.testing.assert_allclose(std[:6], np.nanstd(x[:, :6], axis=0), rtol=1e-9)
+    assert mean[6:].tolist() == [0.1, 0.0]
+    assert std[6:].tolist() == [0.0, 0.0]
+    assert constant.tolist() == [False] * 6 + [True] * 2
 
 
 @pytest.mark.parametrize(

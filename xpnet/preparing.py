@@ -1,6 +1,6 @@
 """Decide how a table is prepared for training: task, columns, validation rows, scales."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from xpnet.preprocessing import (
     target_of,
 )
 from xpnet.randomness import generator
-from xpnet.row_files import pieces
+from xpnet.row_files import moments, pieces
 from xpnet.surveys import Survey, category_counts, refuse_missing, refuse_text, survey, texts_of
 from xpnet.table_checks import plain, shown
 from xpnet.tables import Table
@@ -274,27 +274,16 @@ def _with_scales(
 
 
 def _scales(table: Table, names: list[str], rows: np.ndarray) -> list[tuple[float, float, bool]]:
-    """Return mean, standard deviation (1 if constant) and constancy of each column.
+    """Return mean, standard deviation (1 if constant) and constancy of each column."""
 
-    In two passes over blocks of rows, in float64; missing cells do not count.
-    """
-    parts = [rows[part] for part in pieces(len(rows), len(table.names))]
-    count, total, square = (np.zeros(len(names)) for _ in range(3))
-    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    def blocks() -> Iterator[np.ndarray]:
+        for part in pieces(len(rows), len(table.names)):
+            values = table.numbers(names, rows[part])
+            _refuse_infinite(table, names, values, rows[part])
+            yield values
+
     with np.errstate(over="ignore", invalid="ignore"):
-        for part in parts:
-            values = table.numbers(names, part)
-            _refuse_infinite(table, names, values, part)
-            count += np.sum(~np.isnan(values), axis=0)
-            total += np.nansum(values, axis=0)
-            low = np.fmin(low, np.fmin.reduce(values, axis=0))
-            high = np.fmax(high, np.fmax.reduce(values, axis=0))
-        mean = total / np.maximum(count, 1)
-        for part in parts:
-            square += np.nansum((table.numbers(names, part) - mean) ** 2, axis=0)
-        std = np.sqrt(square / np.maximum(count, 1))
-    same = low >= high
-    mean, std = np.where(same, np.where(count > 0, low, 0.0), mean), np.where(same, 1.0, std)
+        mean, std, same = moments(blocks(), len(names))
     if not np.isfinite(std + mean).all():
         name = names[int(np.flatnonzero(~np.isfinite(std + mean))[0])]
         row = rows[int(np.nanargmax(np.abs(table.numbers([name], rows)[:, 0])))]

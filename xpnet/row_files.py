@@ -8,7 +8,7 @@ import math
 import os
 import tokenize
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,32 @@ def pieces(rows: int, columns: int) -> Iterator[slice]:
     """Yield slices that take so many rows apart, each of about `CELLS` cells."""
     step = max(CELLS // max(columns, 1), 1)
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def moments(blocks: Iterable[Any], columns: int) -> tuple[Any, Any, Any]:
+    """Return mean, standard deviation and constancy of each column; NaN does not count.
+
+    Updated block by block (Chan, Golub and LeVeque, 1983), so that rows are read once. The mean of
+    a constant column is exactly its value, of one without any 0; their deviation is 0.
+    """
+    count, mean, squares = (np.zeros(columns) for _ in range(3))
+    low, high = np.full(columns, np.inf), np.full(columns, -np.inf)
+    for block in blocks:
+        low = np.fmin(low, np.fmin.reduce(block, axis=0))
+        high = np.fmax(high, np.fmax.reduce(block, axis=0))
+        there = ~np.isnan(block)
+        rows = there.sum(axis=0)
+        shift = np.where(
+            there, block - mean, 0.0
+        )  # by the mean so far: small numbers, small errors
+        shift_mean = shift.sum(axis=0) / np.maximum(rows, 1)
+        squares += (np.where(there, shift - shift_mean, 0.0) ** 2).sum(axis=0)
+        squares += shift_mean**2 * (count * rows / np.maximum(count + rows, 1))
+        count += rows
+        mean += shift_mean * (rows / np.maximum(count, 1))
+    same = low >= high
+    mean = np.where(count == 0, 0.0, np.where(same, low, mean))
+    return mean, np.where(same, 0.0, np.sqrt(squares / np.maximum(count, 1))), same
 
 
 class RowFile:
@@ -77,18 +103,9 @@ class RowFile:
     def standardized(self) -> "RowFile":
         """Read all rows once; return the same rows scaled to mean 0 and variance 1 per column.
 
-        Welford's update by blocks (Chan, Golub and LeVeque, 1983); constant columns become 0.
+        Constant columns become 0.
         """
-        mean, squares, count = np.zeros(self.shape[1]), np.zeros(self.shape[1]), 0
-        for block in self.blocks():
-            rows = block.shape[0]
-            block_mean = block.mean(axis=0, dtype=np.float64)
-            shift = block_mean - mean
-            squares += block.var(axis=0, dtype=np.float64) * rows
-            squares += shift**2 * (count * rows / (count + rows))
-            mean += shift * (rows / (count + rows))
-            count += rows
-        std = np.sqrt(squares / count)
+        mean, std, _ = moments(self.blocks(), self.shape[1])
         return RowFile(self.path, center=mean, scale=np.where(std > 0.0, std, 1.0))
 
     def blocks(self) -> Iterator[Any]:
