@@ -371,6 +371,11 @@ def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:
         assert outcome.err.count("\n") == 1
 
 
+def test_the_doctor_leaves_no_rows_on_the_disk(run: Run) -> None:
+    outcome = run("doctor", BANKNOTE, "--target", "class", "--stream")
+    assert (outcome.status, "give a part of the table" in outcome.err) == (2, True)
+
+
 def test_a_streamed_training_is_resumed_to_the_same_bits(run: Run) -> None:
     command = ["train", "x.npy", *files_of_rows()["x.npy"], *QUICK, "--stream"]
     command += ["--checkpoint", "kept", "--checkpoint-every", "7 steps", "--out", "m.safetensors"]
@@ -472,6 +477,12 @@ def test_evaluate_measures_a_model_beside_the_baseline(run: Run, model: Path) ->
     assert report["rows"] == 1372
     assert report["scores"]["accuracy"] > report["scores"]["baseline"]["accuracy"]
     assert "1,372 rows (always 0: 55.54 %)" in run("evaluate", model, BANKNOTE).out
+
+
+def test_evaluate_refuses_another_target(run: Run, model: Path) -> None:
+    outcome = run("evaluate", model, BANKNOTE, "--target", "entropy")
+    assert (outcome.status, "leave --target out" in outcome.err) == (2, True)
+    assert run("evaluate", model, BANKNOTE, "--target", "class").status == 0
 
 
 def test_evaluate_leaves_out_rows_as_training_did(run: Run) -> None:
@@ -619,6 +630,7 @@ def test_parity_refuses_what_cannot_be_compared(run: Run, options: str) -> None:
         ("--drop colour", "column to drop, 'colour'"),
         ("--resume", "--checkpoint DIR"),
         ("--plot loss.txt", ".png, .svg, .pdf"),
+        ("--plot same.png --out same.png", "this is the model file"),
         ("--encoding klingon", "klingon"),
         ("--seed -1", "integer from 0"),
         ("--out", "requires an argument"),

@@ -51,6 +51,11 @@ def evaluate(options: EvaluateOptions) -> None:
     data = read_table(
         options.data, encoding=options.encoding, target=options.target, delimiter=options.delimiter
     )
+    if data.layout == "table" and options.target not in (None, plan.target):
+        raise InputError(
+            f"--target {options.target}: the model was trained to predict {plan.target}, which is "
+            f"a column of {options.data}, too; leave --target out"
+        )
     notes = plan.check(data)
     rows = plan.complete_rows(data, target=True) if plan.missing == "drop" else None
     y = plan.encode_target(data, rows)

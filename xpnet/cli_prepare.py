@@ -68,7 +68,7 @@ def load_task(options: TrainOptions, may_stream: bool = False) -> Task:
 
     _network(options, 1, 1, "identity")  # a large table is not read for a misspelt option
     share = _share(options.validation)
-    stream = may_stream and _streams(options)
+    stream = _streams(options, may_stream)
     table = read_table(
         options.data,
         encoding=options.encoding,
@@ -104,9 +104,13 @@ def load_task(options: TrainOptions, may_stream: bool = False) -> Task:
     return _counts(_with_defaults(task))
 
 
-def _streams(options: TrainOptions) -> bool:
+def _streams(options: TrainOptions, allowed: bool) -> bool:
     """Tell whether to leave rows on the disk: asked to, or the file is large beside the memory."""
     path = options.data.lower()
+    if not allowed:
+        if options.stream:
+            raise InputError("--stream: only train has it; give a part of the table")
+        return False
     if not options.stream:
         packed = path.endswith((".npz", ".npy.gz", "ubyte.gz", ".idx.gz"))
         if packed or not os.path.isfile(options.data):

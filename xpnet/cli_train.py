@@ -89,7 +89,7 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
     for path in outputs:
         probe_writable(path)
     if options.plot:
-        _try_plot(Path(options.plot))
+        _try_plot(Path(options.plot), out)
     if options.resume and not list(Path(options.checkpoint or "").glob("checkpoint-*")):
         say(f"xpnet: {options.checkpoint}: there is no checkpoint yet; training from the start.")
     held.enter_context(lock(out))
@@ -115,7 +115,9 @@ def _check_options(options: TrainOptions) -> None:
             raise InputError(f"--{name}: {options.optimizer} has none; add --optimizer sgd")
 
 
-def _try_plot(path: Path) -> None:
+def _try_plot(path: Path, out: Path) -> None:
+    if path.resolve() == out.resolve():
+        raise InputError(f"--plot {path}: this is the model file; name another picture")
     if path.suffix.lower() not in PICTURES:
         raise InputError(f"--plot {path}: the name must end in {', '.join(PICTURES)}")
     if find_spec("matplotlib") is None:
