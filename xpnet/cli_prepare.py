@@ -212,8 +212,9 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: A
     hidden, names = _layers(options.hidden), options.activation.split(",")
     sizes = [inputs, *hidden, outputs]
     parameters = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
-    # Parameters, gradients, two moments, the best and the last good ones, in float64 at the start.
-    if (needed := 8 * 6 * parameters) > (free := free_memory()):
+    # Parameters, gradients, two moments, those at the start of the epoch and the last good ones.
+    needed, free = 6 * parameters * (8 if options.dtype == "float64" else 4), free_memory()
+    if needed > free and options.device == "cpu":
         raise InputError(
             f"--hidden {options.hidden}: {parameters:,} parameters need about {needed / 1e9:,.1f} "
             f"GB to be trained, and {free / 1e9:,.1f} GB are free; give fewer or smaller layers"
