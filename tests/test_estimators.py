@@ -240,6 +240,15 @@ def test_another_shape_or_optimiser_on_the_way():
         model.set_params(hidden_layer_sizes=5).fit(X, Y)
 
 
+def test_early_stopping_may_be_switched_on_and_off_on_the_way():
+    model = MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
+    model.set_params(early_stopping=True).fit(X, Y)
+    assert len(model.validation_scores_) == 2
+    model.set_params(early_stopping=False).fit(X, Y)
+    assert model.validation_scores_ is None
+    assert model.best_loss_ == min(model.loss_curve_[-2:])
+
+
 def test_coefficients_can_be_set():
     model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
     model.coefs_ = [0 * each for each in model.coefs_]
@@ -433,7 +442,7 @@ def test_the_warning_names_what_the_doctor_saw():
     with pytest.warns(NoSkillWarning, match="X is not scaled"):
         saturated.fit(x * 100, y)
     with pytest.warns(NoSkillWarning, match="Scale X, lower alpha"):
-        MLPClassifier(alpha=1e5, max_iter=50, standardize=True, random_state=0).fit(x, y)
+        MLPClassifier(alpha=1e7, standardize=True, random_state=0).fit(x, y)
     with pytest.warns(NoSkillWarning, match="solver='adam'"):
         MLPClassifier(solver="lbfgs", alpha=1e9, random_state=0).fit(x, y)
 

@@ -55,6 +55,10 @@ def can_train_in_steps(estimator: Any) -> bool:
 class Perceptron(BaseEstimator):  # type: ignore[misc]
     """The estimators' common part; see `MLPClassifier` for parameters and attributes."""
 
+    # Set at the first fit, and here for estimators whose coefficients were set by hand.
+    _scaler: Scaler | None = None
+    _seed = 0
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions({"logistic", *HIDDEN}), list, tuple, Activation],
@@ -129,16 +133,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         targets = self._encoded(y, first=first, incremental=incremental)
         weights = self._weighted(y, _host_weights(sample_weight, y), incremental=incremental)
         sizes = [X.shape[1], *hidden_sizes(self.hidden_layer_sizes), targets.shape[1]]
-        random = check_random_state(self.random_state)
-        drawn = None
-        if first:
-            if self.init == "sklearn":
-                drawn = sklearn_draws(random, sizes, self.activation)
-            self._seed = int(random.randint(2**31 - 1))
-        parts: Any = (None, None)
-        if self.early_stopping and validation is None and self.solver != "lbfgs":
-            stratify = targets.shape[1] == 1 and hasattr(self, "_labels")
-            parts = hold_out(targets, self.validation_fraction, self._seed, stratify=stratify)
+        drawn = self._draw(sizes) if first else None
+        parts = self._split(targets, validation)
         X, device, dtype = self._placed(X, first=first)
         if first:
             self._scaler = scaler_of(X, parts[0], device, dtype) if self.standardize else None
@@ -155,9 +151,20 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             train(self, data, held_out, incremental=incremental)
         return self
 
-    # Set at the first fit; a class attribute serves estimators whose coefficients were set by hand.
-    _scaler: Scaler | None = None
-    _seed = 0
+    def _draw(self, sizes: list[int]) -> Any:
+        """Draw scikit-learn's initial weights, if wanted, and the seed of everything else."""
+        random, drawn = check_random_state(self.random_state), None
+        if self.init == "sklearn":
+            drawn = sklearn_draws(random, sizes, self.activation)
+        self._seed = int(random.randint(2**31 - 1))
+        return drawn
+
+    def _split(self, targets: Any, validation: Any) -> tuple[Any, Any]:
+        """Return the row numbers to train on and those to stop by; None for all, and none."""
+        if not self.early_stopping or validation is not None or self.solver == "lbfgs":
+            return None, None
+        two_classes = targets.shape[1] == 1 and hasattr(self, "_labels")
+        return hold_out(targets, self.validation_fraction, self._seed, stratify=two_classes)
 
     # -- data
 
@@ -217,14 +224,20 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if drawn:
             net.set_parameters(*drawn)
         self.network_, self._state = net, TrainingState()
-        self.n_iter_ = self.t_ = self._no_improvement_count = 0
+        self.n_iter_ = self.t_ = 0
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
-        self.best_loss_ = None if self.early_stopping else math.inf
-        self.validation_scores_ = [] if self.early_stopping else None
-        self.best_validation_score_ = -math.inf if self.early_stopping else None
-        self._best = device.xp.asarray(net.flat, copy=True) if self.early_stopping else None
+        self._begin_to_watch()
         self._describe(net)
+
+    def _begin_to_watch(self) -> None:
+        """Know nothing yet of the loss, or with early stopping of the score."""
+        scores, flat = self.early_stopping, self.network_.flat
+        self._no_improvement_count = 0
+        self.best_loss_ = None if scores else math.inf
+        self.validation_scores_ = [] if scores else None
+        self.best_validation_score_ = -math.inf if scores else None
+        self._best = self.network_.device.xp.asarray(flat, copy=True) if scores else None
 
     def _describe(self, net: MLP) -> None:
         names = {"sigmoid": "logistic", BLOCKS: "softmax"}
@@ -238,8 +251,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             given = [np.shape(weights[0])[0], *(np.shape(each)[1] for each in weights)]
             net = MLP(
                 given, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
-                init="zeros", device=device, seed=self._seed,
-                dropout=self.dropout,
+                init="zeros", device=device, seed=self._seed, dropout=self.dropout,
             )  # fmt: skip
             net.set_parameters(weights, biases)
             self.network_, self._state = net, TrainingState()

@@ -87,6 +87,8 @@ def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: boo
     net, state = estimator.network_, _state_to_continue(estimator)
     epochs = state.epoch + (1 if incremental else estimator.max_iter)
     options = training_options(estimator, data, epochs)
+    if estimator.early_stopping != (vars(estimator).get("validation_scores_") is not None):
+        estimator._begin_to_watch()  # early_stopping was changed since the last call
     course, doctor = Course(estimator, _score(estimator, held_out)), Doctor()
     watching = [*([] if incremental else [doctor]), course, *(estimator.callbacks or ())]
     shown = [ProgressBar()] if estimator.progress else []
@@ -214,7 +216,8 @@ def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     else:
         x = data.x[step, :]
     outputs, targets = net.device.get(net.outputs(x)), net.device.get(data.y[step, :])
-    found = shortcoming(np.exp(outputs) if net.output.name == BLOCKS else outputs, targets)
+    outputs = np.exp(outputs) if net.output.name == BLOCKS else outputs
+    found = shortcoming(outputs, targets, classes=hasattr(estimator, "_labels"))
     if found:
         warnings.warn(
             f"{type(estimator).__name__}: {found}. {advice(doctor, estimator, net.device.get(x))}",

@@ -6,14 +6,16 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from xpnet.doctor import Doctor
-from xpnet.observations import skill
 
 ENOUGH_ROWS = 20  # below, nothing is said
-JUDGED_ROWS = 2000
-# Likelihood ratio: n * skill is about twice the gain in log-likelihood over the best constant,
-# and chance alone gives 4 or more in one case of 20 for each free parameter.
+JUDGED_ROWS = 10_000
+# Twice the gain in log-likelihood over the best constant (likelihood ratio); for squared errors
+# n (1 - error / that of the constant) is about that. A single useless parameter gains 4 or more by
+# chance in one case of 20.
 LEAST_GAIN = 4.0
-LEAST_SPREAD = 0.05  # of the outputs, in standard deviations of the targets
+LEAST_SPREAD = (
+    0.01  # of the outputs, in standard deviations of the targets; rare classes have little
+)
 
 NOT_CENTRED = 1.0  # mean of a feature, in its standard deviations
 SPREADS = (0.1, 10.0)  # standard deviations that need no scaling
@@ -39,30 +41,46 @@ class NoSkillWarning(ConvergenceWarning):
     """The fitted model is no better than the best constant prediction."""
 
 
-def shortcoming(outputs: Any, targets: Any) -> str:
+def shortcoming(outputs: Any, targets: Any, *, classes: bool) -> str:
     """Say in what a model fails: "" if it does not, or there are too few rows to tell.
 
     Parameters
     ----------
     outputs, targets : host array, (n, outputs)
         Probabilities or values, and what they should be.
+    classes : bool
+        Compare log-likelihoods, and not squared errors.
     """
-    rows = len(targets)
+    rows, outputs = len(targets), np.asarray(outputs, dtype=np.float64)
     deviation = float(np.sqrt(np.mean(np.var(targets, axis=0))))
     if rows < ENOUGH_ROWS or not deviation > 0.0:
         return ""
-    gained, spread = skill(outputs, targets), float(np.sqrt(np.mean(np.var(outputs, axis=0))))
+    spread = float(np.sqrt(np.mean(np.var(outputs, axis=0))))
     if spread < LEAST_SPREAD * deviation:
         return (
             f"the outputs are nearly the same for all samples (standard deviation {spread:.2g}, of "
             f"the targets {deviation:.2g})"
         )
-    if not gained * rows >= LEAST_GAIN:
-        return (
-            "the model is no better than the best constant prediction: it explains "
-            f"{max(gained, 0.0):.1%} of the targets' variance on {rows} training rows"
-        )
-    return ""
+    loss = _log_loss if classes else _squared_error
+    own, constant = loss(outputs, targets), loss(np.mean(targets, axis=0), targets)
+    gain = rows * (2.0 * (constant - own) if classes else 1.0 - own / constant)
+    if gain >= LEAST_GAIN:
+        return ""
+    return (
+        f"the model is no better than the best constant prediction ({loss.__name__[1:]} {own:.5g}, "
+        f"and {constant:.5g} of the constant, on {rows} training rows)".replace("_", " ")
+    )
+
+
+def _log_loss(p: Any, targets: Any) -> float:
+    """Mean over the rows, and sum over the outputs, of the loss of each output by itself."""
+    p = np.minimum(np.maximum(p, 1e-12), 1.0 - 1e-12)
+    likelihoods = targets * np.log(p) + (1.0 - targets) * np.log1p(-p)
+    return -float(np.mean(np.sum(likelihoods, axis=1)))
+
+
+def _squared_error(outputs: Any, targets: Any) -> float:
+    return float(np.mean(np.sum((targets - outputs) ** 2, axis=1)))
 
 
 def advice(doctor: Doctor, estimator: Any, inputs: Any) -> str:
