@@ -3,8 +3,10 @@
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -165,3 +167,12 @@ def test_the_command_line_helps_within_four_tenths_of_a_second():
         "    xpnet.cli.main()"
     )
     assert seconds(show) < 0.4
+
+
+def test_the_map_of_the_modules_names_each_of_them():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("| room |") : text.index("One batch, as data")]
+    told = re.findall(r"`([a-z_*]+)`", table)
+    names = {path.stem for path in MODULES} - {"__init__", "__main__"}
+    assert not [name for name in names if not any(fnmatch(name, each) for each in told)]
+    assert not [each for each in told if not any(fnmatch(name, each) for name in names)]
