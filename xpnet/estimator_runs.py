@@ -15,6 +15,8 @@ from xpnet.estimator_course import Course
 from xpnet.estimator_network import trimmed
 from xpnet.estimator_targets import BLOCKS
 from xpnet.estimator_verdict import (
+    ENOUGH_ROWS,
+    JUDGED_NUMBERS,
     JUDGED_ROWS,
     DivergenceWarning,
     NoSkillWarning,
@@ -210,7 +212,8 @@ def _as_a_training(net: MLP, data: Data, loss: Any, l2: float) -> Any:
 def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     """Warn if the model is no better than a constant, naming the likely cause and the remedy."""
     net, rows = estimator.network_, data.y.shape[0]
-    step = slice(None, None, -(-rows // JUDGED_ROWS))
+    most = min(JUDGED_ROWS, max(ENOUGH_ROWS, JUDGED_NUMBERS // net.sizes[0]))
+    step = slice(None, None, -(-rows // most))
     if hasattr(data.x, "read_rows"):
         x = net.device.put(data.x.read_rows(np.arange(rows)[step]), net.dtype)
     else:

@@ -9,6 +9,7 @@ from xpnet.doctor import Doctor
 
 ENOUGH_ROWS = 20  # below, nothing is said
 JUDGED_ROWS = 10_000
+JUDGED_NUMBERS = 1_000_000  # rows times features
 # Twice the gain in log-likelihood over the best constant (likelihood ratio); for squared errors
 # n (1 - error / that of the constant) is about that. A single useless parameter gains 4 or more by
 # chance in one case of 20.
