@@ -235,7 +235,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         scores, flat = self.early_stopping, self.network_.flat
         self._no_improvement_count = 0
         self.best_loss_ = None if scores else math.inf
-        self.validation_scores_ = [] if scores else None
+        self.validation_scores_: list[float] | None = [] if scores else None
         self.best_validation_score_ = -math.inf if scores else None
         self._best = self.network_.device.xp.asarray(flat, copy=True) if scores else None
 
@@ -285,7 +285,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             net: MLP = self.network_
             return net.weights if name == "coefs_" else net.biases
         if name in vars(self).get("_given", {}):
-            return self._given[name]
+            given: list[Array] = self._given[name]
+            return given
         raise AttributeError(f"{type(self).__name__} has no {name} before it is fitted")
 
     def _set_parameters(self, name: str, values: list[Array]) -> None:
@@ -354,7 +355,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def __sklearn_array_api_convert__(self, converter: Any) -> Any:
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
         twin = copy(self)
-        vars(twin).update(self._on(_device(converter(self._flat)), converter))
+        for name, value in self._on(_device(converter(self._flat)), converter).items():
+            setattr(twin, name, value)
         return twin
 
     def _on(self, device: Device, convert: Any) -> dict[str, Any]:

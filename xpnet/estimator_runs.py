@@ -214,10 +214,11 @@ def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     net, rows = estimator.network_, data.y.shape[0]
     most = min(JUDGED_ROWS, max(ENOUGH_ROWS, JUDGED_NUMBERS // net.sizes[0]))
     step = slice(None, None, -(-rows // most))
-    if hasattr(data.x, "read_rows"):
-        x = net.device.put(data.x.read_rows(np.arange(rows)[step]), net.dtype)
+    x: Any = data.x
+    if hasattr(x, "read_rows"):
+        x = net.device.put(x.read_rows(np.arange(rows)[step]), net.dtype)
     else:
-        x = data.x[step, :]
+        x = x[step, :]
     outputs, targets = net.device.get(net.outputs(x)), net.device.get(data.y[step, :])
     outputs = np.exp(outputs) if net.output.name == BLOCKS else outputs
     found = shortcoming(outputs, targets, classes=hasattr(estimator, "_labels"))

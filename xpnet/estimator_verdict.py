@@ -34,11 +34,11 @@ REMEDIES = {
 }
 
 
-class DivergenceWarning(ConvergenceWarning):
+class DivergenceWarning(ConvergenceWarning):  # type: ignore[misc]
     """Training ran away; the estimator keeps its best weights."""
 
 
-class NoSkillWarning(ConvergenceWarning):
+class NoSkillWarning(ConvergenceWarning):  # type: ignore[misc]
     """The fitted model is no better than the best constant prediction."""
 
 
