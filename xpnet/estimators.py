@@ -14,9 +14,11 @@ from xpnet.errors import InputError, XpnetError
 
 try:
     from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
-except ModuleNotFoundError as error:
+
+    from xpnet.estimator_base import Perceptron, can_train_in_steps
+except ImportError as error:
     raise XpnetError(
-        f"MLPClassifier and MLPRegressor need scikit-learn ({error}); install it with "
+        f"MLPClassifier and MLPRegressor need scikit-learn 1.9 or newer ({error}); install it with "
         'pip install "xpnet[sklearn]"'
     ) from error
 from sklearn.metrics import r2_score
@@ -31,7 +33,6 @@ from sklearn.utils.multiclass import (
 
 from xpnet.activations import OUTPUTS, Activation
 from xpnet.device import Device
-from xpnet.estimator_base import Perceptron, can_train_in_steps
 from xpnet.estimator_network import core_name
 from xpnet.estimator_targets import LOG_LIKELIHOOD, Labels, labels_of
 from xpnet.losses import Loss
