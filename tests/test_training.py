@@ -260,6 +260,9 @@ def test_balanced_class_weights_are_those_of_scikit_learn(backend):
         (classifier, {"clip_norm": 0.0}, "clip_norm 0.0 must be above 0, or None"),
         (classifier, {"last_batch": "pad"}, "last_batch 'pad' must be one of"),
         (classifier, {"metrics": "auc"}, "metric 'auc' is not known; use one of accuracy, r2, mea"),
+        (classifier, {"optimizer": "sgd"}, "optimizer 'sgd' is no optimiser; pass xpnet.SGD"),
+        (classifier, {"optimizer": xpnet.SGD}, "SGD'> is no optimiser; pass xpnet.SGD"),
+        (classifier, {"callbacks": [Calls]}, "holds a class; pass an object of it"),
         (classifier, {"loss": "poisson"}, "'poisson' needs output='exp' or 'softplus', and this"),
     ],
 )

@@ -42,7 +42,7 @@ def fit(
     clip_norm: float | None = None,
     schedule: str | Schedule | None = None,
     metrics: Any = (),
-    callbacks: Sequence[Any] = (),
+    callbacks: Sequence[Any] | None = (),
     progress: bool | None = None,
     seed: int | None = None,
 ) -> History:
@@ -96,6 +96,10 @@ def fit(
     DivergenceError
         If training ran away; the network keeps its last good weights.
     """
+    if not hasattr(optimizer or SGD(), "step") or isinstance(optimizer, type):
+        raise InputError(f"optimizer {optimizer!r} is no optimiser; pass xpnet.SGD(0.1) or Adam()")
+    if any(isinstance(each, type) for each in callbacks or ()):
+        raise InputError(f"callbacks {callbacks!r} holds a class; pass an object of it")
     device, dtype = net.device, net.dtype
     if hasattr(x, "read_rows"):
         x = _checked_source(x, net, metrics, validation)
@@ -111,7 +115,7 @@ def fit(
         clip_norm, schedule, metrics, seed, keep_best=bool(stopping),
     )  # fmt: skip
     shown = [ProgressBar()] if wants_progress(progress) else []
-    every = [*stopping, *callbacks, *shown]
+    every = [*stopping, *(callbacks or ()), *shown]
     return Training(net, data, options, validation=held_out, callbacks=every).run()
 
 
