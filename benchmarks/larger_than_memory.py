@@ -145,8 +145,8 @@ def main() -> None:
         f"Written by `python benchmarks/larger_than_memory.py`: `xpnet train`, {COLUMNS} columns "
         f"of random numbers, one epoch, address space limited to the imports plus {LIMIT_MB} MB "
         "(not for Parquet, which Polars maps). Above the imports. What grows is not the data: some "
-        "25 bytes for each row (its target, its place in the order), and of Parquet the file's table "
-        "of contents, some 400 bytes for each column of each row group (here of 8,192 rows).",
+        "25 bytes for each row (its target, its place in the order), and of Parquet the file's "
+        "table of contents, some 400 bytes for each column of each row group (here of 8,192 rows).",
         "",
         *system(),
         "",
