@@ -248,3 +248,45 @@ def test_a_right_gradient_is_never_called_wrong_whatever_the_inputs_scale(hidden
         net = MLP([4, 8, 6, 1], hidden=hidden, output="sigmoid", seed=seed)
         report = check_gradients(net, x * np.array(scale), y)
         assert report.ok, report
+
+
+def scaled(hidden, weights, inputs, seed=0):
+    """A network of a made-up size, its inputs and its targets."""
+    x = np.random.default_rng(seed).standard_normal((32, 4))
+    net = MLP([4, 8, 6, 1], hidden=hidden, output="sigmoid", seed=seed, dtype="float64")
+    for each in net.weights:
+        each[...] = 0.3 if weights == "equal" else weights * each
+    return net, x * np.array(inputs), (x[:, 0] > 0).astype(float)
+
+
+@pytest.mark.parametrize("hidden", ["tanh", "relu", "sigmoid"])
+@pytest.mark.parametrize("weights", ["equal", 0.0, 1e-3, 30.0], ids=str)
+@pytest.mark.parametrize("inputs", [1e-3, 1e4, [1.0, 1e4, 1.0, 1.0], 0.0], ids=str)
+def test_a_right_gradient_is_right_at_any_scale_of_the_weights(hidden, weights, inputs):
+    for seed in range(2):
+        report = check_gradients(*scaled(hidden, weights, inputs, seed))
+        assert report.ok, report
+
+
+@pytest.mark.parametrize("hidden", ["tanh", "relu", "sigmoid"])
+@pytest.mark.parametrize("weights", [1e-3, 1.0])
+@pytest.mark.parametrize("inputs", [0.1, 1.0, 100.0])
+@pytest.mark.parametrize(("factor", "code"), [(-1, "gradient-sign"), (2, "gradient-scale")])
+def test_mistakes_are_found_at_such_scales_too(hidden, weights, inputs, factor, code):
+    net, x, y = scaled(hidden, weights, inputs)
+    names = [f"{kind}{i}" for kind in "wb" for i in range(3)]
+
+    def at(p):
+        for own, given in zip(net.parameters, p.values(), strict=True):
+            own[...] = given
+        return net.gradients(x, y)
+
+    def wrong(p):
+        found = at(p)[1]
+        arrays = [factor * each for each in (*found.weights, *found.biases)]
+        return dict(zip(names, arrays, strict=True))
+
+    start = dict(zip(names, [each.copy() for each in net.parameters], strict=True))
+    report = check_gradients(lambda p: at(p)[0], wrong, start)
+    assert not report.ok
+    assert code in report.codes or weights < 1.0  # its kinks are too near to tell which mistake

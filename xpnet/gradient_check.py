@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from xpnet.losses import Loss
 
 Parameters = Mapping[str, Any]
-STEPS = (1e-5, 1e-6, 1e-7)  # the smaller ones only where the first meets a kink or a bend
+STEPS = (2e-5, 1e-5, 1e-6, 1e-7)  # the last two only where the first meet a kink or a bend
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,11 @@ def _directions(
 
 
 def _slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[float, float] | None:
-    """Return the slope along a direction and its uncertainty; None at a kink or no number."""
+    """Return the slope along a direction and its uncertainty; None at a kink or no number.
+
+    What a shorter step changes in the slope is the error of the longer one; the gap between the
+    slopes to the right and left shows bends that cancel in it.
+    """
     middle, gaps, centred, noise = loss(values), [], [], 0.0
     for step in STEPS:
         up, down = loss(values + step * direction), loss(values - step * direction)
@@ -258,11 +262,12 @@ def _slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[f
         gaps.append(abs(right - left))
         if not np.isfinite(gaps[-1]):
             return None
-        if gaps[0] <= 1e-5 * max(abs(right), abs(left)) + 4.0 * noise:
-            return centred[0], noise
-        # A bend: the gap between the slopes to the right and left shrinks with the step. A kink
-        # keeps it, and of several kinks the nearest one does.
-        if len(gaps) > 1 and gaps[-1] > 0.3 * gaps[-2] + 4.0 * noise:
-            return None
-    # Where the loss is strongly bent, the centred slopes differ by their own error.
-    return centred[-1], noise + 2.0 * abs(centred[-1] - centred[-2])
+        doubt = abs(centred[-1] - centred[-2]) if len(centred) > 1 else np.inf
+        rest, clear = max(gaps[-1], doubt), 1e-5 * max(abs(right), abs(left))
+        if rest <= clear or (len(gaps) == 2 and rest <= clear + 4.0 * noise):
+            return centred[-1], noise + doubt + 0.5 * gaps[-1]
+        if len(gaps) > 2 and gaps[-1] <= 4.0 * noise:
+            return None  # a kink that the longer steps have shown is hidden, and not passed
+    # The gap of a bend shrinks with the step. A kink keeps it; of several, the nearest one does.
+    bent = gaps[-1] <= 0.3 * gaps[-2]
+    return (centred[-1], noise + 2.0 * doubt + gaps[-1]) if bent else None
