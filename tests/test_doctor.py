@@ -88,6 +88,12 @@ def test_a_mistake_is_the_first_finding(code, change):
     json.dumps(report.to_dict(), allow_nan=True)
 
 
+def test_a_loss_that_stays_is_told_beside_its_cause():
+    report = diagnose(network(), X, Y, optimizer=SGD(1e-6), epochs=10)
+    assert report.codes[0] == "learning-rate-too-small"
+    assert "loss-not-decreasing" in report.codes
+
+
 def test_deep_sigmoid_layers_lose_the_gradient():
     def small(random, fan_in, fan_out):
         return random.normal(0, 0.3 / np.sqrt(fan_in), (fan_in, fan_out))

@@ -32,14 +32,14 @@ class Finding:
     evidence: str
     explanation: str
     remedy: str
-    reference: str = ""
+    reference: str
     repair: dict[str, Any] | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.severity.upper()} {self.code} in {self.where}: {self.evidence}"]
         lines.append(f"  why:    {self.explanation}")
         lines += [f"  remedy: {line}" for line in self.remedy.splitlines()]
-        return "\n".join([*lines, *([f"  see:    {self.reference}"] if self.reference else [])])
+        return "\n".join([*lines, f"  see:    {self.reference}"])
 
 
 @dataclass(frozen=True)
