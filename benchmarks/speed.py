@@ -74,7 +74,7 @@ WORKLOADS = (
     Workload("toy", (2, 4, 2, 2), 10, 500, 40),
     Workload("table", (30, 64, 64, 2), 32, 640, 60),
     Workload("MNIST", (784, 128, 128, 10), 64, 6400, 4),
-    Workload("wide", (784, 1024, 1024, 10), 256, 2560, 2),
+    Workload("wide", (784, 1024, 1024, 10), 256, 2560, 6),
 )
 TARGETS = {"toy": 3.5, "table": 2.8, "MNIST": 1.7, "wide": 1.25}  # against PyTorch eager
 

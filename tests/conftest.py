@@ -1,6 +1,7 @@
 """Options, hypothesis profiles, and the backends that every device-independent test runs on."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,12 @@ from xpnet.device import Device, device_of, open_device
 from xpnet.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A program that a shell starts in the background ignores these, and so would all it starts.
+for _name, _default in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    _signal = getattr(signal, _name, None)  # Windows has no SIGHUP
+    if _signal is not None and signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _default)
 
 hypothesis.settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("slow", max_examples=10_000, deadline=None)

@@ -30,7 +30,9 @@ from xpnet.gradient_check import (
     check_gradients,
     parameter_names,
 )
+from xpnet.losses import head
 from xpnet.network import MLP
+from xpnet.objective import add_penalty_gradients, loss_and_gradients, row_shares
 from xpnet.observations import ROWS, Run, Snapshot, as_host, columns, is_bias, relative_change
 
 if TYPE_CHECKING:
@@ -227,13 +229,14 @@ class Doctor:
         run.validation_losses = list(history.validation_loss)
 
     def _look(self, training: "Training") -> Snapshot:
-        net, options = training.net, training.options
+        net, options, xp = training.net, training.options, training.net.device.xp
         assert self._sample is not None
         x, y = self._sample
+        joined, shares = head(net.output, options.loss), row_shares(xp, y, None)
         with np.errstate(all="ignore"):
-            _, found = net.gradients(x, y, loss=options.loss, l1=options.l1, l2=options.l2)
-            trace = net.forward(x)
-            outputs = net.output.forward(net.device.xp, trace.pre_activations[-1])
+            _, found, trace = loss_and_gradients(net, joined, x, y, shares)
+            add_penalty_gradients(xp, net.weights, found.weights, options.l1, options.l2)
+            outputs = net.output.forward(xp, trace.pre_activations[-1])
         parameters = parameter_names(net)
         gradients = zip(parameters, (*found.weights, *found.biases), strict=True)
         return Snapshot(

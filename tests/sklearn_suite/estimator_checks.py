@@ -26,11 +26,16 @@ def results(estimator):
         {
             "estimator": type(estimator).__name__,
             "check": each["check_name"],
-            "status": each["status"],
+            "status": "skipped" if no_gpu(each["exception"]) else each["status"],
             "reason": repr(each["exception"]),
         }
         for each in check_estimator(estimator, on_fail=None, on_skip=None)
     ]
+
+
+def no_gpu(exception):
+    """Tell whether a check tried CUDA because PyTorch was built for it, where there is no GPU."""
+    return isinstance(exception, torch.AcceleratorError) and not torch.cuda.is_available()
 
 
 def same_values(kind):
