@@ -398,7 +398,8 @@ def main() -> None:
         "# Speed: time per SGD step, microseconds",
         "",
         f"Written by `python benchmarks/speed.py --threads {arguments.threads} --repeats "
-        f"{arguments.repeats}` with OPENBLAS_CORETYPE={os.environ.get('OPENBLAS_CORETYPE', '')}; "
+        f"{arguments.repeats}{' --compile' * arguments.compile}`, OPENBLAS_CORETYPE "
+        f"{os.environ.get('OPENBLAS_CORETYPE') or 'not set'}; "
         "medians of interleaved repetitions. All contenders reached the same loss to 1e-4 first.",
         "scikit-learn's and xpnet's classifiers have one logistic output where there are two "
         "classes, which is less work than the two softmax outputs of the others. JAX's compile "
