@@ -36,6 +36,7 @@ class Taped(np.ndarray):
 
     def __array_function__(self, function, types, args, kwargs):
         args = [_plain(each) for each in args]
+        kwargs = {name: _plain(each) for name, each in kwargs.items()}
         result = np.asarray(function(*args, **kwargs))
         for tape in TAPES:
             tape.append(lambda: np.copyto(result, function(*args, **kwargs)))

@@ -6,7 +6,7 @@ blocks of several batches, and a batch is a slice of its block: one gather call 
 of a small network, and no second copy of the data is ever made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -123,14 +123,11 @@ def batches(
     for number in range(first, len(edges) - 1, block):
         cuts = edges[number : number + block + 1]
         host_rows = order[cuts[0] : cuts[-1]]
-        rows = device.put(host_rows, "int64")
-        x = (
-            device.put(data.x.read_rows(host_rows), dtype)
-            if hasattr(data.x, "read_rows")
-            else xp.take(data.x, rows, axis=0)
-        )
-        y = xp.take(data.y, rows, axis=0)
-        weights = None if data.row_weights is None else xp.take(data.row_weights, rows, axis=0)
+        gather = _gatherer(host_rows, device)
+        from_file = hasattr(data.x, "read_rows")
+        x = device.put(data.x.read_rows(host_rows), dtype) if from_file else gather(data.x)
+        y = gather(data.y)
+        weights = None if data.row_weights is None else gather(data.row_weights)
         equal = row_shares(xp, y[: cuts[1] - cuts[0], :], None)
         for left, right in pairwise(cuts):
             part = slice(left - cuts[0], right - cuts[0])
@@ -142,6 +139,15 @@ def batches(
             else:
                 shares = row_shares(xp, y_part, None)
             yield Batch(x[part, :], y_part, shares)
+
+
+def _gatherer(host_rows: Any, device: Device) -> Callable[[Array], Array]:
+    """Return what takes these rows of an array: a view where they follow one another."""
+    first, count = int(host_rows[0]), host_rows.shape[0]
+    if np.array_equal(host_rows, np.arange(first, first + count)):
+        return lambda array: array[first : first + count, :]
+    rows = device.put(host_rows, "int64")
+    return lambda array: device.xp.take(array, rows, axis=0)
 
 
 def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:

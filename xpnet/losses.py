@@ -160,11 +160,10 @@ class Head:
 
 def _sigmoid_binary_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
     """L = max(z, 0) - z y + log(1 + exp(-|z|)), dL/dz = sigmoid(z) - y."""
-    e = xp.exp(-xp.abs(z))
-    positive = xp.maximum(z, 0.0)
-    value = positive - z * y + xp.log1p(e)
-    sigmoid = xp.exp(xp.minimum(z, 0.0)) / (1.0 + e)
-    return xp.sum(value, axis=1), sigmoid - y
+    above, below = xp.maximum(z, 0.0), xp.minimum(z, 0.0)
+    log_sum = xp.log1p(xp.exp(below - above))
+    value = above - z * y + log_sum
+    return xp.sum(value, axis=1), xp.exp(below - log_sum) - y
 
 
 def _softmax_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
