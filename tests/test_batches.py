@@ -125,31 +125,60 @@ def test_rows_can_come_from_a_file_that_is_read_by_row_numbers():
 
 @given(rows=st.integers(2, 60), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 9))
 def test_a_split_holds_every_row_once_and_leaves_neither_side_empty(rows, fraction, seed):
+    wanted = max(1, round(rows * fraction))
+    if wanted == rows:
+        with pytest.raises(xpnet.InputError, match="leaves too few to train"):
+            split(rows, fraction, seed)
+        return
     training, held_out = split(rows, fraction, seed)
     assert sorted([*training, *held_out]) == list(range(rows))
-    assert len(held_out) == min(rows - 1, max(1, round(rows * fraction)))
+    assert len(held_out) == wanted
 
 
-def test_a_stratified_split_keeps_the_share_of_each_class():
-    labels = np.array([0] * 80 + [1] * 20)
-    training, held_out = split(100, 0.25, 0, labels)
-    assert np.bincount(labels[training]).tolist() == [60, 15]
-    assert np.bincount(labels[held_out]).tolist() == [20, 5]
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.2, 0.33, 0.5])
+def test_each_class_gives_its_share(fraction):
+    y = np.repeat([0, 1, 2], [600, 300, 100])
+    training, held_out = split(1000, fraction, 0, y)
+    assert sorted([*training, *held_out]) == list(range(1000))
+    assert len(held_out) == round(fraction * 1000)
+    expected = np.array([600, 300, 100]) * fraction
+    assert abs(np.bincount(y[held_out]) - expected).max() <= 1.01
 
 
-def test_a_stratified_split_of_too_few_rows_becomes_a_plain_one():
-    training, held_out = split(4, 0.25, 0, np.arange(4))
-    assert (len(training), len(held_out)) == (3, 1)
+@pytest.mark.parametrize("fraction", [0.3, 0.6])
+def test_every_class_stays_in_training(fraction):
+    y = np.array([0] * 20 + [1, 2, 2])
+    for seed in range(20):
+        training, held_out = split(23, fraction, seed, y)
+        assert set(y[training]) == {0, 1, 2}
+        assert len(held_out) == round(fraction * 23)
+
+
+def test_the_seed_fixes_the_split():
+    y = np.arange(50) % 2
+    first, again, other = (split(50, 0.2, seed, y)[1] for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist() != other.tolist()
+
+
+def test_rows_within_a_class_are_equally_likely():
+    y = np.zeros(10, int)
+    counts = sum(np.bincount(split(10, 0.3, seed, y)[1], minlength=10) for seed in range(2000))
+    assert abs(counts / 2000 - 0.3).max() < 0.05
 
 
 @pytest.mark.parametrize(
     ("rows", "fraction", "message"),
     [
-        (10, 0.0, "validation fraction 0.0 must be above 0 and below 1"),
-        (10, 1.0, "validation fraction 1.0 must be above 0 and below 1"),
-        (1, 0.5, "1 row.s. cannot be split into training and validation rows"),
+        (10, 0.0, "validation: found 0, expected a share between 0 and 1"),
+        (10, 1.0, "validation: found 1, expected a share between 0 and 1"),
+        (1, 0.5, "validation: found 0.5 of 1 rows, which leaves too few to train"),
     ],
 )
 def test_a_split_that_cannot_be_is_refused(rows, fraction, message):
     with pytest.raises(xpnet.InputError, match=message):
         split(rows, fraction, 0)
+
+
+def test_one_row_of_each_class_cannot_be_split():
+    with pytest.raises(xpnet.InputError, match="leaves too few to train"):
+        split(4, 0.25, 0, np.arange(4))

@@ -561,3 +561,26 @@ def test_what_nohup_ignores_stays_ignored():
         env=os.environ,
     )
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("step", [1, 6])
+def test_a_step_that_a_second_signal_cuts_short_is_not_saved(tmp_path, step):
+    class Pressed(xpnet.SGD):
+        def step(self, xp, parameters, *rest):
+            pressed.append(None)
+            if len(pressed) == step:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
+            super().step(xp, parameters, *rest)
+
+    pressed = []
+    expected = without_seconds(train(network(), optimizer=xpnet.SGD(0.1)))
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), [Checkpoint(tmp_path, every="2 steps")], optimizer=Pressed(0.1))
+    assert len(checkpoints(tmp_path)) == (0 if step == 1 else 2)  # of steps 2 and 4
+    for path in checkpoints(tmp_path):
+        assert latest(tmp_path).fields["counters"]["step"] < step, path
+    pressed.extend([None] * 100)
+    resumed = train(network(), [Checkpoint(tmp_path, resume=True)], optimizer=Pressed(0.1))
+    assert without_seconds(resumed) == expected
+

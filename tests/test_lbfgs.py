@@ -66,7 +66,9 @@ def test_weights_of_rows_and_classes_and_rows_to_watch():
         validation=(X[:20], CLASSES[:20]), max_iter=10,
     )  # fmt: skip
     assert len(history.validation_loss) == history.epochs == 10
-    assert history.validation_loss[-1] == pytest.approx(net.loss(X[:20], CLASSES[:20]))
+    weights = (60 / (3 * np.bincount(CLASSES)))[CLASSES[:20]]
+    expected = net.loss(X[:20], CLASSES[:20], sample_weight=weights)
+    assert history.validation_loss[-1] == pytest.approx(expected)
     assert not history.stopped.startswith("converged")
     doubled = xpnet.MLP([3, 8, 3], **settings)
     fit_lbfgs(doubled, X, CLASSES, l2=0.01, max_iter=10, sample_weight=np.arange(60) % 2 + 0.0)
@@ -103,3 +105,19 @@ def test_what_cannot_be_minimised_is_refused():
     with pytest.raises(DivergenceError, match="keeps the weights it had"):
         fit_lbfgs(net, X, TARGETS * 1e200)
     np.testing.assert_array_equal(net.flat, before)
+
+
+def test_a_file_is_looked_through_before_it_is_trained_on(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[1.0, 2.0], [np.nan, 3.0]]))
+    source = xpnet.RowFile(tmp_path / "x.npy")
+    with pytest.raises(xpnet.InputError, match="holds nan at index"):
+        fit_lbfgs(xpnet.MLP([2, 1]), source, [0.0, 1.0])
+    with pytest.raises(xpnet.InputError, match=r"takes \(n, 3\)"):
+        fit_lbfgs(xpnet.MLP([3, 1]), source, [0.0, 1.0])
+
+
+def test_a_history_without_learning_rates_is_a_frame_too():
+    net, x = xpnet.MLP([1, 1], init="zeros"), np.array([[-1.0], [1.0]])
+    frame = fit_lbfgs(net, x, np.zeros(2)).to_frame()  # has converged where it begins
+    assert frame.columns == ["epoch", "loss", "seconds"]
+    assert frame.height == 1

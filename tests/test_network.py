@@ -190,3 +190,32 @@ def test_sample_weights_that_cannot_be_are_refused(weights, message):
 
 def test_repr_says_what_it_is():
     assert repr(small()) == "MLP(3-5-4-2, relu, tanh, sigmoid; 54 parameters, float64 on cpu)"
+
+
+def test_an_array_put_into_the_lists_is_in_copies_and_pickles():
+    net = xpnet.MLP([2, 3, 1])
+    net.weights[0] = np.full((2, 3), 7.0, dtype="float32")
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.to(net.device)):  # noqa: S301
+        assert np.all(twin.weights[0] == 7.0)
+    net.biases[1] = np.full(1, 5.0, dtype="float32")
+    assert net.flat[-1] == 5.0
+
+
+def test_a_copy_in_another_dtype_shares_nothing():
+    net = xpnet.MLP([2, 3, 1], hidden="tanh", seed=3)
+    twin = net.to(net.device, "float64")
+    assert (twin.dtype, twin.config()["hidden"]) == ("float64", ["tanh"])
+    twin.weights[0][...] = 0.0
+    assert np.any(net.weights[0])
+    np.testing.assert_array_equal(twin.weights[1], net.weights[1])
+
+
+def test_an_activation_of_ones_own_may_compute_in_another_dtype():
+    scale = np.sqrt(2.0)  # a float64, which makes float32 arrays float64
+    own = xpnet.Activation("own", lambda xp, z: z * scale, lambda xp, d_a, z, a: d_a * scale)
+    rng = np.random.default_rng(0)
+    net, x = xpnet.MLP([3, 4, 1], hidden=own), rng.normal(size=(8, 3))
+    before = net.loss(x, x[:, :1])
+    xpnet.fit(net, x, x[:, 0], epochs=20, optimizer=xpnet.SGD(0.05))
+    assert net.weights[0].dtype == "float32"
+    assert net.loss(x, x[:, :1]) < before

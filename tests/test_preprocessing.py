@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xpnet.errors import FileError, InputError
-from xpnet.preparing import prepare, split
+from xpnet.preparing import prepare
 from xpnet.preprocessing import Column, Preprocessing
 from xpnet.tables import read_table
 
@@ -355,44 +355,6 @@ def test_nothing_of_the_callers_is_written_to(table):
     whole = table(TRAIN)
     whole.matrix.flags.writeable = False
     prepare(whole, "label", missing="impute")
-
-
-# The division.
-
-
-@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.2, 0.33, 0.5])
-def test_each_class_gives_its_share(fraction):
-    y = np.repeat([0, 1, 2], [600, 300, 100])
-    train, held = split(y, fraction, 0, stratify=True)
-    assert sorted([*train, *held]) == list(range(1000))
-    assert len(held) == round(fraction * 1000)
-    expected = np.array([600, 300, 100]) * fraction
-    assert abs(np.bincount(y[held]) - expected).max() <= 1.01
-
-
-def test_every_class_stays_in_training():
-    y = np.array([0] * 20 + [1, 2, 2])
-    for seed in range(20):
-        train, held = split(y, 0.3, seed, stratify=True)
-        assert set(y[train]) == {0, 1, 2}
-        assert len(held) == 7
-
-
-def test_the_seed_fixes_the_rows():
-    y = np.arange(50) % 2
-    first, again, other = (split(y, 0.2, seed, stratify=True)[1] for seed in (1, 1, 2))
-    assert first.tolist() == again.tolist() != other.tolist()
-    train, held = split(np.random.default_rng(0).random(50), 0.2, 1, stratify=False)
-    assert len(held) == 10
-    assert sorted([*train, *held]) == list(range(50))
-
-
-def test_rows_within_a_class_are_equally_likely():
-    counts = sum(
-        np.bincount(split(np.zeros(10, int), 0.3, seed, stratify=True)[1], minlength=10)
-        for seed in range(2000)
-    )
-    assert abs(counts / 2000 - 0.3).max() < 0.05
 
 
 # As kept in a model file.

@@ -130,3 +130,10 @@ def test_metrics_on_a_file_need_validation_rows(tmp_path, numbers):
         xpnet.fit(net, source, numbers[1], metrics=["accuracy"])
     history = xpnet.fit(net, source, numbers[1], epochs=1, metrics=["accuracy"], validation=0.2)
     assert len(history.metrics["accuracy"]) == 1
+
+
+def test_rows_that_are_standardized_already_stay_so(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(100.0, 5.0, (50, 3)))
+    once = xpnet.RowFile(tmp_path / "x.npy").standardized()
+    rows = np.arange(50)
+    np.testing.assert_array_equal(once.standardized().read_rows(rows), once.read_rows(rows))

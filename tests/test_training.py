@@ -242,7 +242,7 @@ def test_balanced_class_weights_are_those_of_scikit_learn(backend):
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
-        (regressor, {"class_weight": "balanced"}, "class_weight needs classes; the output is 'id"),
+        (regressor, {"class_weight": "balanced"}, "class_weight needs one class per row"),
         (classifier, {"class_weight": {2: 1.0}}, r"class_weight names \[2\], which are not class"),
         (classifier, {"class_weight": "equal"}, "class_weight 'equal' is neither 'balanced' nor"),
         (
@@ -252,7 +252,7 @@ def test_balanced_class_weights_are_those_of_scikit_learn(backend):
         ),
         (classifier, {"validation": "0.2"}, "validation '0.2' is neither a pair .x, y. nor a sha"),
         (classifier, {"validation": (X, LABELS, LABELS)}, "is neither a pair .x, y. nor a share"),
-        (classifier, {"validation": 1.5}, "validation fraction 1.5 must be above 0 and below 1"),
+        (classifier, {"validation": 1.5}, "validation: found 1.5, expected a share"),
         (classifier, {"validation": (X[:, :2], LABELS)}, r"\(60, 2\) and the network takes \(n, 3"),
         (classifier, {"epochs": 0}, "epochs 0 must be an integer from 1"),
         (classifier, {"batch_size": 0.5}, "batch_size 0.5 must be an integer from 1"),
@@ -262,7 +262,19 @@ def test_balanced_class_weights_are_those_of_scikit_learn(backend):
         (classifier, {"metrics": "auc"}, "metric 'auc' is not known; use one of accuracy, r2, mea"),
         (classifier, {"optimizer": "sgd"}, "optimizer 'sgd' is no optimiser; pass xpnet.SGD"),
         (classifier, {"optimizer": xpnet.SGD}, "SGD'> is no optimiser; pass xpnet.SGD"),
-        (classifier, {"callbacks": [Calls]}, "holds a class; pass an object of it"),
+        (classifier, {"class_weight": {0: -1.0}}, "class_weight {0: -1.0} must hold finite"),
+        (classifier, {"class_weight": {"a": 1, 7: 2}}, r"class_weight names \['a', 7\], which"),
+        (classifier, {"seed": -1}, "seed -1 must be an integer from 0"),
+        (classifier, {"seed": 1.5}, "seed 1.5 must be an integer from 0"),
+        (classifier, {"l2": "a"}, "l2 'a' must be finite and from 0"),
+        (classifier, {"clip_norm": "1"}, "clip_norm '1' must be above 0"),
+        (classifier, {"metrics": 3}, "metric 3 is not known"),
+        (classifier, {"schedule": 3}, "schedule 3 is not known"),
+        (classifier, {"loss": 3}, "loss 3 is not known"),
+        (classifier, {"early_stopping": "yes"}, "early_stopping 'yes' must be"),
+        (classifier, {"callbacks": xpnet.EarlyStopping()}, r"is no list; pass callbacks=\[...\]"),
+        (classifier, {"callbacks": [print]}, "which would never be called; give it a method"),
+        (classifier, {"callbacks": [Calls]}, "holds the class Calls; pass an object"),
         (classifier, {"loss": "poisson"}, "'poisson' needs output='exp' or 'softplus', and this"),
     ],
 )
@@ -388,7 +400,7 @@ def test_callbacks_are_called_in_their_order_and_may_have_any_of_the_methods():
             calls.names.append(f"loss {len(training.state.history.loss)}")
 
     calls = Calls()
-    xpnet.fit(regressor(), X, Y, epochs=2, batch_size=30, callbacks=[calls, OnlyOne(), object()])
+    xpnet.fit(regressor(), X, Y, epochs=2, batch_size=30, callbacks=[calls, OnlyOne()])
     epoch = ["epoch_start", "batch_end", "batch_end", "epoch_end"]
     assert calls.names == ["train_start", *epoch, "loss 1", *epoch, "loss 2", "train_end"]
 
@@ -522,3 +534,34 @@ def test_progress_is_shown_in_a_terminal_and_in_a_notebook(monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
     monkeypatch.setitem(sys.modules, "ipykernel", object())
     assert wants_progress(None)
+
+
+def test_two_metrics_of_one_name_are_refused():
+    with pytest.raises(xpnet.InputError, match="two metrics are called '<lambda>'"):
+        xpnet.fit(classifier(), X, LABELS, metrics=[lambda a, y: 1.0, lambda a, y: 2.0])
+
+
+def test_validation_rows_are_weighted_by_class_like_the_training_rows():
+    labels = (np.arange(60) % 5 == 0).astype(int)
+    net = classifier()
+    options = {"class_weight": {1: 4.0}, "epochs": 1}
+    history = xpnet.fit(net, X, labels, validation=(X, labels), **options)
+    expected = net.loss(X, labels, sample_weight=1.0 + 3.0 * labels)
+    assert history.validation_loss[-1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_one_row_may_have_several_labels_and_then_no_class_weight():
+    several = xpnet.MLP([3, 4, 2], output="sigmoid")
+    with pytest.raises(xpnet.InputError, match="needs one class per row; the output is 'sigmoid'"):
+        xpnet.fit(several, X, np.ones((60, 2)), class_weight={0: 2.0})
+
+
+def test_a_callback_that_cannot_start_ends_those_before_it_and_only_those():
+    class Unwilling:
+        def on_train_start(self, training):
+            raise RuntimeError("not today")
+
+    first, last = Calls(), Calls()
+    with pytest.raises(RuntimeError, match="not today"):
+        xpnet.fit(regressor(), X, Y, callbacks=[first, Unwilling(), last])
+    assert (first.names, last.names) == (["train_start", "train_end"], [])

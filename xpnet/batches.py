@@ -2,8 +2,8 @@
 
 The order is drawn on the host, statelessly from the seed and the epoch, so it is the same on every
 device and a resumed training needs only to know the epoch and the batch. Rows are gathered in
-blocks of several batches, and a batch is a slice of its block: one gather call serves many steps
-of a small network, and no second copy of the data is ever made.
+blocks of several batches, about a megabyte, and a batch is a slice of its block: one gather call
+serves many steps of a small network, and large data are not copied as a whole.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from xpnet.types import Array
 
 BLOCK_BYTES = 1 << 20
 LAST_BATCH = ("keep", "drop", "carry")
+MOST_HELD_OUT = 10_000  # validation rows kept in memory when the training rows are not
 
 
 class RowSource(Protocol):
@@ -160,7 +161,8 @@ def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[An
         Share of rows for validation, above 0 and below 1; at least one row on either side.
     seed : int
     labels : host array, (rows,), optional
-        Classes, each of which is split by itself (stratified).
+        Class numbers: every class gives its share, to within a row, and keeps one row or more for
+        training.
 
     Raises
     ------
@@ -168,18 +170,17 @@ def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[An
         If there are too few rows.
     """
     if not 0.0 < fraction < 1.0:
-        raise InputError(f"validation fraction {fraction!r} must be above 0 and below 1")
-    if rows < 2:
-        raise InputError(f"{rows} row(s) cannot be split into training and validation rows")
-    draw = generator(seed, "split")
-    order = draw.permutation(rows)
-    if labels is None:
-        chosen = order[: min(rows - 1, max(1, round(rows * fraction)))]
-    else:
-        groups = [order[labels[order] == label] for label in np.unique(labels)]
-        chosen = np.concat([group[: round(group.shape[0] * fraction)] for group in groups])
-        if chosen.shape[0] in (0, rows):
-            return split(rows, fraction, seed)
-    held_out = np.zeros(rows, dtype=bool)
-    held_out[chosen] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+        raise InputError(f"validation: found {fraction:g}, expected a share between 0 and 1.")
+    order = generator(seed, "split").permutation(rows)
+    free = order[1:]
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+        first = np.diff(labels[order], prepend=labels[order[:1]] - 1) != 0
+        free = order[~first]
+    wanted = max(round(fraction * rows), 1)
+    if wanted > len(free):
+        message = f"validation: found {fraction:g} of {rows} rows, which leaves too few to train"
+        raise InputError(f"{message}; give more rows or a smaller share.")
+    # Evenly spaced places in rows ordered by class take the same share of each.
+    held_out = np.sort(free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted])
+    return np.setdiff1d(order, held_out), held_out

@@ -10,6 +10,31 @@ from xpnet.errors import InputError
 if TYPE_CHECKING:
     from xpnet.training import Training
 
+HOOKS = ("on_train_start", "on_epoch_start", "on_batch_end", "on_epoch_end", "on_train_end")
+
+
+def checked_callbacks(callbacks: Any) -> list[Any]:
+    """Return callbacks as a list; refuse classes, and objects of which no method would be called.
+
+    Raises
+    ------
+    InputError
+        Naming the object.
+    """
+    if callbacks is None:
+        return []
+    if not isinstance(callbacks, (list, tuple)):
+        raise InputError(f"callbacks {callbacks!r:.80} is no list; pass callbacks=[...]")
+    for each in callbacks:
+        if isinstance(each, type):
+            raise InputError(f"callbacks holds the class {each.__name__}; pass an object of it")
+        if not any(hasattr(each, name) for name in HOOKS):
+            raise InputError(
+                f"callbacks holds {each!r:.80}, which would never be called; give it a method "
+                f"{', '.join(HOOKS[:-1])} or {HOOKS[-1]}"
+            )
+    return list(callbacks)
+
 
 def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], None]]:
     """Return the methods of that name, of the callbacks that have one."""

@@ -65,7 +65,8 @@ class Checkpoint:
 
     The directory receives the newest `keep` files ``checkpoint-STEP.safetensors`` and
     ``best.safetensors``, a model file with the weights of the lowest monitored loss among the
-    epochs that were saved. It is tried before the first step, and held for this run alone.
+    epochs that were saved (not of a network with activations of your own, which no model file can
+    hold). It is tried before the first step, and held for this run alone.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ class Checkpoint:
         """Save an interrupted training, and let the directory go."""
         try:
             # Otherwise the last epoch is saved, or the weights are not those of the last step.
-            if training.stop_reason == "interrupted" and training.state.step:
+            if training.stop_reason == "interrupted" and training.between_steps:
                 self._save(training)
         finally:
             self._held.close()

@@ -24,7 +24,10 @@ def _as_it_is(function: Function) -> Function:
 
 
 def _matmul_into(out: Array, a: Array, b: Array) -> None:
-    np.dot(a, b, out=out)  # the same BLAS calls as matmul's, at half its overhead
+    try:
+        np.dot(a, b, out=out)  # the same BLAS calls as matmul's, at half its overhead
+    except ValueError:  # another dtype, as by an activation of the user's with a float64 in it
+        np.matmul(a, b, out=out)
 
 
 @dataclass(frozen=True)

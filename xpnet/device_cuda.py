@@ -4,7 +4,7 @@ import ctypes
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from xpnet.device import Device, Function, Step
@@ -68,6 +68,7 @@ def _why_no_device(runtime: Any, error: Any) -> str:
     return f"{error}; try nvidia-smi"
 
 
+@cache
 def _prove_it_computes(name: str, cupy: Any) -> None:
     """Run one kernel and one product: missing CUDA libraries show up only when they are used."""
     try:

@@ -30,7 +30,7 @@ from xpnet.batches import Data
 from xpnet.device import CPU, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError
 from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, some_rows, to_host
-from xpnet.estimator_network import core_name, hidden_sizes, moved, sklearn_draws
+from xpnet.estimator_network import core_name, hidden_sizes, sklearn_draws
 from xpnet.estimator_runs import train, train_lbfgs
 from xpnet.estimator_targets import BLOCKS
 from xpnet.lbfgs import Objective
@@ -363,7 +363,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         """Return the attributes that hold device arrays, converted for a device."""
         state, scaler, best = self._state, self._scaler, vars(self).get("_best")
         return {
-            "network_": moved(self.network_, device, convert(self._flat)),
+            "network_": self.network_.to(device),
             "_state": replace(state, optimizer=[convert(each) for each in state.optimizer]),
             "_best": None if best is None else convert(best),
             "_scaler": scaler and Scaler(convert(scaler.mean), convert(scaler.scale)),

@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.device import Device
 from xpnet.errors import InputError
-from xpnet.network import MLP
 from xpnet.training import TrainingState
 
 NAMES = {"logistic": "sigmoid"}  # scikit-learn's, where it differs from the core's
@@ -44,17 +42,6 @@ def sklearn_draws(
         weights.append(random.uniform(-bound, bound, (fan_in, fan_out)))
         biases.append(random.uniform(-bound, bound, fan_out))
     return weights, biases
-
-
-def moved(net: MLP, device: Device, flat: Any) -> MLP:
-    """Return the network with the parameters `flat` on another device."""
-    twin = MLP(
-        net.sizes, hidden=net.hidden, output=net.output, init="zeros", dtype=net.dtype,
-        device=device, seed=net.seed, dropout=net.dropout,
-    )  # fmt: skip
-    twin.init = net.init
-    twin.flat[...] = device.put(flat, net.dtype)
-    return twin
 
 
 def trimmed(state: TrainingState) -> TrainingState:

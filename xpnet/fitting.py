@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.batches import Data, split
-from xpnet.callbacks import EarlyStopping, ProgressBar, wants_progress
+from xpnet.batches import MOST_HELD_OUT, Data, split
+from xpnet.callbacks import EarlyStopping, ProgressBar, checked_callbacks, wants_progress
 from xpnet.errors import InputError
 from xpnet.history import History
 from xpnet.losses import Loss
@@ -18,8 +18,6 @@ from xpnet.schedules import Schedule
 from xpnet.targets import as_inputs, as_targets, check_finite
 from xpnet.training import Training, TrainingOptions
 from xpnet.types import Array
-
-MOST_HELD_OUT = 10_000  # validation rows kept in memory when the inputs are not
 
 
 def fit(
@@ -65,15 +63,17 @@ def fit(
     shuffle : bool
         A new order every epoch, fixed by the seed; False keeps the order given.
     last_batch : {"keep", "drop", "carry"}
-        The rows left over: a short batch that counts in proportion, none, or into the next epoch.
+        The rows left over: a short batch, which is a step like any other and counts in the epoch's
+        loss in proportion; none; or into the next epoch.
     validation : (x, y) or float, optional
-        Rows to watch, or the share of rows to hold out.
+        Rows to watch, or the share of rows to hold out, which keep their sample weights.
     early_stopping : bool, int or EarlyStopping
         True or a patience in epochs; the best weights are restored at the end.
     sample_weight : array_like, (n,), optional
         The mean over the rows of a batch becomes the weighted mean.
     class_weight : "balanced" or dict, optional
-        Weight of each class number, multiplied into the sample weights.
+        Weight of each class number, multiplied into the sample weights; of one softmax or one
+        sigmoid output. Validation rows are weighted by class, too.
     l1, l2 : float, from 0
         Penalties ``l1 sum(|w|)`` and ``l2 / 2 sum(w²)``, on weights only.
     clip_norm : float, optional
@@ -98,24 +98,26 @@ def fit(
     """
     if not hasattr(optimizer or SGD(), "step") or isinstance(optimizer, type):
         raise InputError(f"optimizer {optimizer!r} is no optimiser; pass xpnet.SGD(0.1) or Adam()")
-    if any(isinstance(each, type) for each in callbacks or ()):
-        raise InputError(f"callbacks {callbacks!r} holds a class; pass an object of it")
+    own_callbacks = checked_callbacks(callbacks)
     device, dtype = net.device, net.dtype
     if hasattr(x, "read_rows"):
-        x = _checked_source(x, net, metrics, validation)
+        if metrics and validation is None:
+            raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
+        x = checked_source(x, net)
     else:
         x = as_inputs(x, device, dtype, net.sizes[0])
     y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
-    weights = combined_weights(net, y, sample_weight, class_weight)
+    factors = class_factors(net, y, class_weight)
+    weights = combined_weights(net, y, sample_weight, factors)
     seed = net.seed if seed is None else seed
-    data, held_out = _with_validation(net, Data(x, y, weights), validation, seed)
+    data, held_out = _with_validation(net, Data(x, y, weights), validation, seed, factors)
     stopping = _early_stopping(early_stopping)
     options = TrainingOptions(
         loss, optimizer or SGD(), epochs, batch_size, shuffle, last_batch, l1, l2,
         clip_norm, schedule, metrics, seed, keep_best=bool(stopping),
     )  # fmt: skip
     shown = [ProgressBar()] if wants_progress(progress) else []
-    every = [*stopping, *(callbacks or ()), *shown]
+    every = [*stopping, *own_callbacks, *shown]
     return Training(net, data, options, validation=held_out, callbacks=every).run()
 
 
@@ -124,24 +126,20 @@ def _early_stopping(given: bool | int | EarlyStopping) -> list[EarlyStopping]:
         return []
     if isinstance(given, EarlyStopping):
         return [given]
+    if not isinstance(given, int):
+        raise InputError(f"early_stopping {given!r} must be True, epochs, or EarlyStopping(...)")
     return [EarlyStopping() if given is True else EarlyStopping(patience=given)]
 
 
-def _with_validation(net: MLP, data: Data, validation: Any, seed: int) -> tuple[Data, Data | None]:
+def _with_validation(
+    net: MLP, data: Data, validation: Any, seed: int, factors: Mapping[int, float] | None
+) -> tuple[Data, Data | None]:
     """Prepare given validation rows, or hold out a share of the training rows."""
     if validation is None:
         return data, None
     device = net.device
     if not isinstance(validation, (int, float, np.number)):
-        try:
-            x, y = validation
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"validation {validation!r:.80} is neither a pair (x, y) nor a share of the rows"
-            ) from error
-        x = as_inputs(x, device, net.dtype, net.sizes[0])
-        y = as_targets(y, device, net.dtype, net.sizes[-1], net.output.name, x.shape[0])
-        return data, Data(x, y, None)
+        return data, prepared_pair(net, validation, factors)
     labels = None
     if net.output.name in ("sigmoid", "softmax"):
         labels = _class_numbers(device.get(data.y))
@@ -158,12 +156,24 @@ def _with_validation(net: MLP, data: Data, validation: Any, seed: int) -> tuple[
     return training, held_out
 
 
-def _checked_source(source: Any, net: MLP, metrics: Any, validation: Any) -> Any:
+def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> Data:
+    """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
+    try:
+        x, y = given
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"validation {given!r:.80} is neither a pair (x, y) nor a share of the rows"
+        ) from error
+    device, dtype = net.device, net.dtype
+    x = as_inputs(x, device, dtype, net.sizes[0])
+    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
+    return Data(x, y, combined_weights(net, y, None, factors))
+
+
+def checked_source(source: Any, net: MLP) -> Any:
     """Read a file's rows through once, so that nothing unfit is met in the middle of training."""
     if source.shape[1] != net.sizes[0]:
         raise InputError(f"x has shape {source.shape} and the network takes (n, {net.sizes[0]})")
-    if metrics and validation is None:
-        raise InputError(f"metrics on {source} need validation rows; pass validation=0.1")
     for number, block in enumerate(source.blocks()):
         check_finite(net.device.xp, net.device.put(block, "float64"), f"block {number} of {source}")
     return source
@@ -189,26 +199,39 @@ def _class_numbers(targets: Any) -> Any:
     return np.argmax(targets, axis=1)
 
 
-def combined_weights(net: MLP, y: Array, sample_weight: Any, class_weight: Any) -> Array | None:
-    """Return sample weights times class weights on the device, (n, 1), or None without any.
+def class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | None:
+    """Return the factor of each class number; those that are not named have 1.
 
     ``"balanced"`` weighs class k by n / (classes * rows of k), as in scikit-learn.
     """
     if class_weight is None:
-        return None if sample_weight is None else as_row_weights(sample_weight, net, y.shape[0])
-    if net.output.name not in ("sigmoid", "softmax"):
-        raise InputError(f"class_weight needs classes; the output is {net.output.name!r}")
-    numbers = _class_numbers(net.device.get(y))
-    classes, counts = np.unique(numbers, return_counts=True)
+        return None
+    if net.output.name != "softmax" and (net.output.name != "sigmoid" or net.sizes[-1] > 1):
+        raise InputError(
+            f"class_weight needs one class per row; the output is {net.output.name!r} with "
+            f"{net.sizes[-1]} unit(s)"
+        )
     if isinstance(class_weight, str) and class_weight == "balanced":
-        factors = dict(zip(classes, numbers.size / (classes.size * counts), strict=True))
-    elif not isinstance(class_weight, Mapping):
+        numbers = _class_numbers(net.device.get(y))
+        classes, counts = np.unique(numbers, return_counts=True)
+        return dict(zip(classes.tolist(), numbers.size / (classes.size * counts), strict=True))
+    if not isinstance(class_weight, Mapping):
         raise InputError(f"class_weight {class_weight!r} is neither 'balanced' nor a dict")
-    else:
-        factors = dict(class_weight)
-        unknown = set(factors) - set(range(max(2, net.sizes[-1])))
-        if unknown:
-            raise InputError(f"class_weight names {sorted(unknown)}, which are not class numbers")
+    unknown = [key for key in class_weight if key not in range(max(2, net.sizes[-1]))]
+    if unknown:
+        raise InputError(f"class_weight names {unknown}, which are not class numbers")
+    if not all(0.0 <= weight < float("inf") for weight in class_weight.values()):
+        raise InputError(f"class_weight {class_weight!r} must hold finite numbers from 0")
+    return dict(class_weight)
+
+
+def combined_weights(
+    net: MLP, y: Array, sample_weight: Any, factors: Mapping[int, float] | None
+) -> Array | None:
+    """Return sample weights times class factors on the device, (n, 1), or None without any."""
+    if factors is None:
+        return None if sample_weight is None else as_row_weights(sample_weight, net, y.shape[0])
+    numbers = _class_numbers(net.device.get(y))
     weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
     if sample_weight is not None:
         weights = weights * net.device.get(as_row_weights(sample_weight, net, y.shape[0]))[:, 0]

@@ -9,7 +9,6 @@ parameter); ratios that name the mistake: scikit-learn #8349, where it is the nu
 """
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -77,7 +76,7 @@ def check_network(
 
     Useful above all with activations and losses of your own. Other options as `check_functions`.
     """
-    twin = host_copy(net)
+    twin = net.to(CPU, "float64")
     x, y = _host(x)[:rows], _host(y)[:rows]
 
     def put(parameters: Parameters) -> None:
@@ -94,14 +93,6 @@ def check_network(
         return dict(zip(parameters, [*found.weights, *found.biases], strict=True))
 
     return check_functions(value, gradients, parameter_names(twin), batch_size=len(x), **options)
-
-
-def host_copy(net: MLP, dtype: str = "float64") -> MLP:
-    """Return a copy of a network on the host in another dtype."""
-    twin = deepcopy(net)
-    flat = np.array(net.device.get(net.flat), dtype)
-    twin.__setstate__({"device": CPU, "dtype": dtype, "flat": flat})
-    return twin
 
 
 def parameter_names(net: MLP) -> dict[str, Any]:

@@ -64,16 +64,13 @@ class History:
         return cls(**plain)
 
     def to_frame(self) -> Any:
-        """Return a Polars data frame with one row per epoch."""
+        """Return a Polars data frame with one row per epoch, without curves that are empty."""
         import polars
 
-        columns: dict[str, Any] = {"epoch": range(1, self.epochs + 1), "loss": self.loss}
-        if self.validation_loss:
-            columns["validation_loss"] = self.validation_loss
-        columns |= self.metrics
-        return polars.DataFrame(
-            columns | {"learning_rate": self.learning_rate, "seconds": self.seconds}
-        )
+        curves: dict[str, Any] = {"epoch": range(1, self.epochs + 1), "loss": self.loss}
+        curves |= {"validation_loss": self.validation_loss, **self.metrics}
+        curves |= {"learning_rate": self.learning_rate, "seconds": self.seconds}
+        return polars.DataFrame({name: curve for name, curve in curves.items() if len(curve)})
 
     def plot(self, path: Any = None) -> Any:
         """Draw training and validation loss; see `xpnet.plots.plot_history`."""
@@ -131,11 +128,11 @@ METRICS: dict[str, Metric] = {
 def resolve_metrics(metrics: Any) -> dict[str, Metric]:
     """Return metrics by name from names and callables ``metric(outputs, targets)``."""
     found: dict[str, Metric] = {}
-    for metric in [metrics] if isinstance(metrics, str) or callable(metrics) else metrics:
-        if isinstance(metric, str) and metric not in METRICS:
+    for metric in metrics if isinstance(metrics, (list, tuple, set)) else [metrics]:
+        if not callable(metric) and metric not in METRICS:
             raise InputError(f"metric {metric!r} is not known; use one of {', '.join(METRICS)}")
-        if isinstance(metric, str):
-            found[metric] = METRICS[metric]
-        else:
-            found[getattr(metric, "__name__", "metric")] = metric
+        name = getattr(metric, "__name__", "metric") if callable(metric) else metric
+        if name in found:
+            raise InputError(f"two metrics are called {name!r}; set another __name__ for one")
+        found[name] = metric if callable(metric) else METRICS[metric]
     return found

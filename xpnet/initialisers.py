@@ -18,11 +18,13 @@ biases, fades with depth: the constant 1/2 fills the next layer's pre-activation
 no row changes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import sqrt
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xpnet.errors import InputError
+from xpnet.randomness import generator
 from xpnet.targets import as_targets
 from xpnet.types import Array, Namespace
 
@@ -94,7 +96,7 @@ def orthogonal(generator: Any, fan_in: int, fan_out: int) -> Any:
 
 def zeros(generator: Any, fan_in: int, fan_out: int) -> Any:
     """All zero: every unit of a hidden layer stays equal. For tests and for the doctor."""
-    return 0.0 * generator.standard_normal((fan_in, fan_out))
+    return generator.uniform(0.0, 0.0, (fan_in, fan_out))
 
 
 INITIALISERS: dict[str, Rule] = {
@@ -188,8 +190,48 @@ def biases_for(init: str | Rule, weights: Any, fed_by: str | None) -> Any:
     all of them are at rest. Raiko, Valpola and LeCun ("Deep learning made easier by linear
     transformations in perceptrons", 2012) centre activations to the same end.
     """
-    centred = init == "auto" and fed_by == "sigmoid"
-    return (-SIGMOID_AT_REST if centred else 0.0) * weights.sum(axis=0)
+    if init == "auto" and fed_by == "sigmoid":
+        return -SIGMOID_AT_REST * weights.sum(axis=0)
+    return 0.0 * abs(weights[0, :])
+
+
+def draw(
+    init: str | Rule, sizes: Sequence[int], activations: Sequence[str], seed: int
+) -> list[Any]:
+    """Draw the weights and biases of all layers, as host arrays in float64: first all weights.
+
+    On the host, so that they are the same numbers on every device.
+
+    Parameters
+    ----------
+    init : str or callable
+    sizes : sequence of int
+        Units per layer from the inputs to the outputs.
+    activations : sequence of str
+        Names, one for each layer behind the inputs.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or a callable that gives another shape or no numbers.
+    """
+    weights, biases = [], []
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        fed_by = activations[layer - 1] if layer else None
+        last = layer == len(activations) - 1
+        _, rule, _ = rule_for(init, activations[layer], output=last, fed_by=fed_by)
+        drawn = rule(generator(seed, "weights", layer), fan_in, fan_out)
+        shape = getattr(drawn, "shape", type(drawn).__name__)
+        if shape != (fan_in, fan_out) or not abs(drawn).max() < float("inf"):
+            found = f"weights of shape {shape}" if shape != (fan_in, fan_out) else "NaN or infinity"
+            raise InputError(
+                f"init gave {found} for layer {layer}, which needs an array of finite numbers of "
+                f"shape ({fan_in}, {fan_out})"
+            )
+        weights.append(drawn)
+        biases.append(biases_for(init, drawn, fed_by))
+    return [*weights, *biases]
 
 
 def lsuv(net: "MLP", x: Array, *, tolerance: float = 0.01, passes: int = 10) -> None:

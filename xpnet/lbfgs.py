@@ -12,7 +12,7 @@ import numpy as np
 
 from xpnet.batches import Data
 from xpnet.errors import DivergenceError, InputError
-from xpnet.fitting import combined_weights
+from xpnet.fitting import checked_source, class_factors, combined_weights, prepared_pair
 from xpnet.history import History
 from xpnet.losses import Head, Loss, head
 from xpnet.network import MLP
@@ -44,7 +44,6 @@ class Objective:
     def __init__(self, net: MLP, data: Data, joined: Head, l2: float) -> None:
         xp = net.device.xp
         self.net, self.data, self.joined, self.l2 = net, data, joined, l2
-        self.parameters = net.parameters  # whatever was put into net.weights is in net.flat now
         self._shares = row_shares(xp, data.y, data.row_weights)
         self._sum, self._tile = xp.zeros_like(net.flat), xp.zeros_like(net.flat)
 
@@ -116,15 +115,13 @@ def fit_lbfgs(
     DivergenceError
         If the loss is not finite; the network keeps the weights it had.
     """
-    device, dtype, (inputs, *_, outputs) = net.device, net.dtype, net.sizes
-
-    def prepared(x: Any, y: Any) -> tuple[Any, Any]:
-        x = x if hasattr(x, "read_rows") else as_inputs(x, device, dtype, inputs)
-        return x, as_targets(y, device, dtype, outputs, net.output.name, x.shape[0])
-
-    x, y = prepared(x, y)
-    data = Data(x, y, combined_weights(net, y, sample_weight, class_weight))
-    held_out = None if validation is None else Data(*prepared(*validation), None)
+    device, dtype = net.device, net.dtype
+    source = hasattr(x, "read_rows")
+    x = checked_source(x, net) if source else as_inputs(x, device, dtype, net.sizes[0])
+    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
+    factors = class_factors(net, y, class_weight)
+    data = Data(x, y, combined_weights(net, y, sample_weight, factors))
+    held_out = None if validation is None else prepared_pair(net, validation, factors)
     return run_lbfgs(net, data, held_out, loss=loss, l2=l2, max_iter=max_iter, max_fun=max_fun,
                      tol=tol)  # fmt: skip
 
@@ -159,10 +156,12 @@ def run_lbfgs(
             f"L-BFGS met the loss {result.fun} after {result.nit} iterations; the network keeps "
             "the weights it had. Scale the inputs"
         )
+    if not curves.losses:  # converged where it began
+        curves(result)
     net.flat[...] = net.device.put(result.x, net.dtype)
     message = f"{result.message}".lower()
     return History(
-        loss=tuple(curves.losses) or (float(result.fun),),
+        loss=tuple(curves.losses),
         validation_loss=tuple(curves.validation_losses),
         seconds=tuple(curves.seconds),
         stopped=f"{CONVERGED}: {message}" if result.status == 0 else message,

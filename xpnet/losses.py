@@ -213,9 +213,9 @@ def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
         For an unknown name, or a loss that is not defined on the range of this output.
     """
     name = DEFAULT_LOSS.get(output.name, "squared_error") if loss == "auto" else loss
-    if isinstance(name, str) and name not in LOSSES:
+    if not isinstance(name, Loss) and name not in LOSSES:
         raise InputError(f"loss {name!r} is not known; use one of {', '.join(LOSSES)}")
-    found = LOSSES[name] if isinstance(name, str) else name
+    found = name if isinstance(name, Loss) else LOSSES[name]
     if found.outputs is not None and output.name not in found.outputs:
         allowed = " or ".join(repr(each) for each in found.outputs)
         raise InputError(

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from xpnet.activations import ACTIVATIONS, HIDDEN, OUTPUTS, Activation
 from xpnet.device import DTYPES, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError
-from xpnet.initialisers import Rule, biases_for, lsuv, rule_for
+from xpnet.initialisers import Rule, draw, lsuv
 from xpnet.losses import Loss, head
 from xpnet.objective import (
     add_penalty_gradients,
@@ -28,7 +28,6 @@ from xpnet.objective import (
     penalty,
     row_shares,
 )
-from xpnet.randomness import generator
 from xpnet.targets import as_inputs, as_targets, put_numbers
 from xpnet.types import Array
 
@@ -116,19 +115,19 @@ class MLP:
             raise InputError(f"seed {seed!r} must be an integer from 0")
         self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = open_device(device) if isinstance(device, str) else device
-        self._allocate()
-        self._fuse()
-        self._draw_parameters(init_data)
+        xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
+        drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
+        self._flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
+        self._derive()
+        if init == "lsuv":
+            if init_data is None:
+                raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
+            lsuv(self, as_inputs(init_data, self.device, dtype, self.sizes[0]))
 
-    def _allocate(self) -> None:
-        """Keep all parameters in one vector; `weights` and `biases` are views into it."""
-        count = sum(a * b + b for a, b in zip(self.sizes, self.sizes[1:], strict=False))
-        self.flat = self.device.put([0.0] * count, self.dtype)
-        self.weights, self.biases = self.views(self.flat)
+    def _derive(self) -> None:
+        """Make what copies and pickles leave out: views, and activations as the device likes."""
+        self.weights, self.biases = self.views(self._flat)
         self._own = [*self.weights, *self.biases]
-
-    def _fuse(self) -> None:
-        """Take the hidden activations as the device can do them best."""
         fuse = self.device.fuse
         self._forward = [fuse(each.forward) for each in self.hidden]
         self._backward = [fuse(each.backward) for each in self.hidden]
@@ -143,28 +142,6 @@ class MLP:
             start = end
         return Gradients(pieces[: len(shapes)], pieces[len(shapes) :])
 
-    def _draw_parameters(self, init_data: Any) -> None:
-        """Draw on the host in float64, then cast and put: the same bits on every device."""
-        activations = [*self.hidden, self.output]
-        for layer, (fan_in, fan_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
-            last = layer == len(activations) - 1
-            fed_by = activations[layer - 1].name if layer else None
-            _, rule, _ = rule_for(self.init, activations[layer].name, output=last, fed_by=fed_by)
-            drawn = rule(generator(self.seed, "weights", layer), fan_in, fan_out)
-            shape = getattr(drawn, "shape", type(drawn).__name__)
-            if shape != (fan_in, fan_out):
-                raise InputError(
-                    f"init gave weights of shape {shape} for layer {layer}, which needs an array "
-                    f"of shape ({fan_in}, {fan_out})"
-                )
-            biases = biases_for(self.init, drawn, fed_by)
-            self.weights[layer][...] = self.device.put(drawn, self.dtype)
-            self.biases[layer][...] = self.device.put(biases, self.dtype)
-        if self.init == "lsuv":
-            if init_data is None:
-                raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
-            lsuv(self, as_inputs(init_data, self.device, self.dtype, self.sizes[0]))
-
     @property
     def parameters(self) -> list[Array]:
         """All weights, then all biases: the arrays themselves, updated in place by training.
@@ -172,23 +149,40 @@ class MLP:
         An array that was put into one of the lists (``net.weights[0] = mine``) is copied into the
         network's own storage first, so that training reaches it.
         """
+        self._take_over()
+        return self._own
+
+    def _take_over(self) -> None:
         given = [*self.weights, *self.biases]
         if any(array is not own for array, own in zip(given, self._own, strict=True)):
             layers = len(self.sizes) - 1
             self.weights, self.biases = self._own[:layers], self._own[layers:]
             self.set_parameters(given[:layers], given[layers:])
-        return self._own
+
+    @property
+    def flat(self) -> Array:
+        """All parameters in one vector, of which `weights` and `biases` are views."""
+        self._take_over()
+        return self._flat
+
+    def to(self, device: Device, dtype: str | None = None) -> "MLP":
+        """Return a copy on another device, or in another dtype."""
+        dtype = dtype or self.dtype
+        flat = device.put(self.device.get(self.flat), dtype)
+        twin = object.__new__(MLP)
+        own = {"device": device, "dtype": dtype, "_flat": device.xp.asarray(flat, copy=True)}
+        twin.__setstate__(self.__getstate__() | own)
+        return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the views out of copies and pickles; they are made again from the vector."""
         derived = ("weights", "biases", "_own", "_forward", "_backward")
-        return {name: value for name, value in self.__dict__.items() if name not in derived}
+        state = {**self.__dict__, "_flat": self.flat}
+        return {name: value for name, value in state.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.weights, self.biases = self.views(self.flat)
-        self._own = [*self.weights, *self.biases]
-        self._fuse()
+        self._derive()
 
     def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
         """Compute up to the last pre-activations; the head applies the output activation.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from xpnet.batches import MOST_HELD_OUT, split
 from xpnet.column_checks import columns_to_use, refuse_identifier, refuse_spoilt_numbers
 from xpnet.errors import InputError
 from xpnet.preprocessing import (
@@ -15,14 +16,12 @@ from xpnet.preprocessing import (
     Preprocessing,
     target_of,
 )
-from xpnet.randomness import generator
 from xpnet.row_files import moments, pieces
 from xpnet.surveys import Survey, category_counts, refuse_missing, refuse_text, survey, texts_of
 from xpnet.table_checks import plain, shown
 from xpnet.tables import Table
 
 _FEW = 20  # distinct integers up to here, each used twice or more, are classes
-MOST_HELD_OUT = 10_000  # validation rows kept in memory when the training rows are not
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 
 
@@ -116,7 +115,7 @@ def prepare(
         share = min(validation, MOST_HELD_OUT / len(rows)) if stream else validation
         if share < validation:
             notes.append(f"{MOST_HELD_OUT:,} rows to validate, the most that are kept in memory")
-        train, held = split(y, share, seed, plan.task != "regression")
+        train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
     plan = _with_scales(plan, table, source, rows[train], standardize, notes)
     if plan.task == "regression":
         y = plan.encode_target(table, rows)
@@ -127,31 +126,6 @@ def prepare(
         _note_rows(x, y[train], notes)
     _note_classes(plan, y[train], notes)
     return Prepared(plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes))
-
-
-def split(
-    y: np.ndarray, fraction: float, seed: int, stratify: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw validation rows; return (training rows, validation rows), each in ascending order.
-
-    With `stratify`, `y` (rows,) holds class numbers: every class gives its share, to within a row,
-    and keeps one row or more for training.
-    """
-    if not 0.0 < fraction < 1.0:
-        raise InputError(f"validation: found {fraction:g}, expected a share between 0 and 1.")
-    order = generator(seed, "split").permutation(len(y))
-    free = order[1:]
-    if stratify:
-        order = order[np.argsort(y[order], kind="stable")]
-        first = np.diff(y[order], prepend=y[order[:1]] - 1) != 0
-        free = order[~first]
-    wanted = max(round(fraction * len(y)), 1)
-    if wanted > len(free):
-        message = f"validation: found {fraction:g} of {len(y)} rows, which leaves too few to train"
-        raise InputError(f"{message}; give more rows or a smaller share.")
-    # Evenly spaced places in rows ordered by class take the same share of each.
-    held = np.sort(free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted])
-    return np.setdiff1d(order, held), held
 
 
 def _among(name: str, found: str, allowed: Sequence[str]) -> None:

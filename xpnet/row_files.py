@@ -5,7 +5,6 @@ stands. Nothing is mapped: neither memory nor address space grows with the file.
 """
 
 import math
-import os
 import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
@@ -39,9 +38,8 @@ def moments(blocks: Iterable[Any], columns: int) -> tuple[Any, Any, Any]:
         high = np.fmax(high, np.fmax.reduce(block, axis=0))
         there = ~np.isnan(block)
         rows = there.sum(axis=0)
-        shift = np.where(
-            there, block - mean, 0.0
-        )  # by the mean so far: small numbers, small errors
+        # By the mean so far: small numbers, small errors.
+        shift = np.where(there, block - mean, 0.0)
         shift_mean = shift.sum(axis=0) / np.maximum(rows, 1)
         squares += (np.where(there, shift - shift_mean, 0.0) ** 2).sum(axis=0)
         squares += shift_mean**2 * (count * rows / np.maximum(count + rows, 1))
@@ -105,7 +103,7 @@ class RowFile:
 
         Constant columns become 0.
         """
-        mean, std, _ = moments(self.blocks(), self.shape[1])
+        mean, std, _ = moments(RowFile(self.path).blocks(), self.shape[1])
         return RowFile(self.path, center=mean, scale=np.where(std > 0.0, std, 1.0))
 
     def blocks(self) -> Iterator[Any]:
@@ -123,16 +121,16 @@ class RowFile:
             for run, places in zip(
                 np.split(ascending, breaks), np.split(order, breaks), strict=True
             ):
-                raw[places] = self._read_run(file.fileno(), int(run[0]), len(run))
+                raw[places] = self._read_run(file, int(run[0]), len(run))
         if self._center is None:
             return raw
         return (raw - self._center) / self._scale
 
-    def _read_run(self, descriptor: int, first: int, count: int) -> Any:
-        start, wanted = self._offset + first * self._row_bytes, count * self._row_bytes
-        data = bytearray()
+    def _read_run(self, file: Any, first: int, count: int) -> Any:
+        wanted, data = count * self._row_bytes, bytearray()
+        file.seek(self._offset + first * self._row_bytes)
         while len(data) < wanted:
-            piece = os.pread(descriptor, wanted - len(data), start + len(data))
+            piece = file.read(wanted - len(data))
             if not piece:
                 raise FileError(f"{self.path}: became shorter while it was read; row {first}")
             data += piece

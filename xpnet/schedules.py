@@ -169,10 +169,8 @@ def resolve_schedule(schedule: str | Schedule | None) -> Schedule:
     """
     if schedule is None:
         return Constant()
-    if isinstance(schedule, str):
-        if schedule not in SCHEDULES:
-            raise InputError(
-                f"schedule {schedule!r} is not known; use one of {', '.join(SCHEDULES)}"
-            )
-        return SCHEDULES[schedule]
-    return schedule
+    if callable(schedule):
+        return schedule
+    if schedule not in SCHEDULES:
+        raise InputError(f"schedule {schedule!r} is not known; use one of {', '.join(SCHEDULES)}")
+    return SCHEDULES[schedule]

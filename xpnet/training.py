@@ -30,6 +30,7 @@ from xpnet.signals import finish_step_first
 from xpnet.types import Array, Scalar
 
 INTERRUPTED = "interrupted"
+_NUMBER = (int, float, np.number)
 RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
 RUNAWAY_EPOCHS = 3  # ... for so many epochs, or at the last one, has run away
 
@@ -57,12 +58,15 @@ class TrainingOptions:
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise InputError(f"{name} {value!r} must be an integer from 1")
+        seed, limit = self.seed, self.clip_norm
+        if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+            raise InputError(f"seed {seed!r} must be an integer from 0, or None")
         for name in ("l1", "l2"):
             value = getattr(self, name)
-            if not 0.0 <= value < float("inf"):
+            if not isinstance(value, _NUMBER) or not 0.0 <= value < float("inf"):
                 raise InputError(f"{name} {value!r} must be finite and from 0")
-        if self.clip_norm is not None and not self.clip_norm > 0.0:
-            raise InputError(f"clip_norm {self.clip_norm!r} must be above 0, or None")
+        if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
+            raise InputError(f"clip_norm {limit!r} must be above 0, or None")
         if self.last_batch not in LAST_BATCH:
             raise InputError(f"last_batch {self.last_batch!r} must be one of {LAST_BATCH}")
 
@@ -84,7 +88,7 @@ class TrainingState:
     first_loss : device array, 0-d, or None
         Loss of the very first batch, before any step.
     learning_rate_factor : float
-        Set by callbacks; multiplies the schedule.
+        Set by callbacks; multiplies the schedule when that is asked, each step or each epoch.
     history : History
     best_loss, best : float, list of device array
         The lowest monitored loss so far, with `keep_best`, and the parameters that gave it.
@@ -134,6 +138,9 @@ class Training:
         Of the step just taken.
     stop_reason : str
         Set it, by `stop`, to end after the current step.
+    between_steps : bool
+        Whether state and parameters belong together, so that they can be saved. Not so within a
+        step, which a second Ctrl-C cuts short.
     """
 
     def __init__(
@@ -160,9 +167,10 @@ class Training:
         self.state = state or TrainingState()
         if not self.state.optimizer:
             self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
-        self.stop_reason = ""
+        self.stop_reason, self.between_steps = "", False
+        self._begun: list[Any] = []  # callbacks that have been told of the start
         self.learning_rate = options.optimizer.learning_rate
-        self.loss: Array = None
+        self.loss: Array
         self.gradients: Gradients
         self.trace: Trace
         if not self.state.last_good:
@@ -180,13 +188,14 @@ class Training:
         """
         # Overflow on the way to a divergence is reported once, by _end_epoch.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-        with finish_step_first(lambda: self.stop(INTERRUPTED)):
-            self._notify("on_train_start")  # a callback may put an earlier state in place
-            self._take_step = self._prepare_step()
+        with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet:
             try:
-                with quiet:
-                    while self.state.epoch < self.options.epochs and not self.stop_reason:
-                        self._run_epoch()
+                for callback in self.callbacks:  # one of them may put an earlier state in place
+                    self._notify("on_train_start", [callback])
+                    self._begun.append(callback)
+                self._take_step, self.between_steps = self._prepare_step(), True
+                while self.state.epoch < self.options.epochs and not self.stop_reason:
+                    self._run_epoch()
             finally:
                 self._finish()
         return self.state.history
@@ -209,6 +218,7 @@ class Training:
             rows = batch.x.shape[0]
             masks = dropout_masks(self.net, rows, self.seed, state.step)
             self.learning_rate = learning_rate_of()
+            self.between_steps = False
             state.step += 1
             coefficients = optimizer.coefficients(self.learning_rate, state.step)
             self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
@@ -218,6 +228,7 @@ class Training:
             if state.batch == 1:
                 state.epoch_first_loss = xp.asarray(self.loss, copy=True)
                 state.first_loss = state.epoch_first_loss if state.step == 1 else state.first_loss
+            self.between_steps = True
             for hook in on_batch_end:
                 hook(self)
             if self.stop_reason:
@@ -232,7 +243,6 @@ class Training:
         into = net.views(flat)
         parameters, gradients = self._blocks(net.flat), self._blocks(flat)
         moments = [block for each in self.state.optimizer for block in self._blocks(each)]
-        weights = len(parameters) - 1
 
         def step(
             batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
@@ -241,11 +251,10 @@ class Training:
             add_penalty_gradients(xp, net.weights, grads.weights, options.l1, options.l2)
             if options.clip_norm is not None:
                 clip_by_norm(xp, [flat], options.clip_norm)
-            optimizer.step(xp, parameters, gradients, moments, coefficients, weights)
+            optimizer.step(xp, parameters, gradients, moments, coefficients, len(parameters) - 1)
             return loss, grads, trace
 
-        recorded = device.record is not None
-        return RecordedStep(device, net.dtype, step, self.batch_size) if recorded else step
+        return RecordedStep(device, net.dtype, step, self.batch_size) if device.record else step
 
     def _blocks(self, flat: Array) -> list[Array]:
         """Cut a vector of all parameters into views: the weights in blocks, the biases in one."""
@@ -255,15 +264,14 @@ class Training:
         return [*(flat[i : min(i + block, weights)] for i in starts), flat[weights:]]
 
     def _batches(self) -> Any:
-        options, net, last = self.options, self.net, self.options.last_batch
+        net, state, size = self.net, self.state, self.batch_size
+        shuffle, last = self.options.shuffle, self.options.last_batch
         order = epoch_order(
-            self.rows, self.batch_size, self.seed, self.state.epoch,
-            shuffle=options.shuffle, last_batch=last,
-        )  # fmt: skip
+            self.rows, size, self.seed, state.epoch, shuffle=shuffle, last_batch=last
+        )
         return batches(
-            self.data, order, self.batch_size, net.device, net.dtype,
-            first=self.state.batch, last_batch=last,
-        )  # fmt: skip
+            self.data, order, size, net.device, net.dtype, first=state.batch, last_batch=last
+        )
 
     def _learning_rates(self) -> Callable[[], float]:
         """Return a function that gives the next step's learning rate."""
@@ -286,7 +294,7 @@ class Training:
         loss = float(state.epoch_loss) / max(state.epoch_rows, 1)
         loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
         validation_loss, metrics = self._evaluate()
-        history = state.history
+        self.between_steps, history = False, state.history
         state.history = replace(
             history,
             loss=(*history.loss, loss),
@@ -301,6 +309,7 @@ class Training:
         if options.keep_best and monitored < state.best_loss:
             state.best_loss, state.best = monitored, self._copy_parameters()
             state.history = replace(state.history, best_epoch=state.epoch)
+        self.between_steps = True
         self._notify("on_epoch_end")
 
     def _evaluate(self) -> tuple[tuple[float, ...], dict[str, float]]:
@@ -327,7 +336,7 @@ class Training:
     def _highest_loss(self) -> float:
         """Return what no loss exceeds but that of a run that ran away, or is about to."""
         state, options, weights = self.state, self.options, len(self.net.weights)
-        # With penalties, since the history's losses hold them, too.
+        # Penalties are in the history's losses, too.
         start = penalty(self.net.device.xp, state.last_good[:weights], options.l1, options.l2)
         start += max(float(state.first_loss), self._loss_at_zero, 1e-30)
         return RUNAWAY_FACTOR * start
@@ -340,9 +349,8 @@ class Training:
             bool(xp.all(xp.isfinite(p))) for p in self.parameters
         )
         ended = state.epoch == self.options.epochs
-        away = recent[-1] > limit and (
-            ended or (min(recent) > limit and len(recent) == RUNAWAY_EPOCHS)
-        )
+        stays = len(recent) == RUNAWAY_EPOCHS and min(recent) > limit
+        away = recent[-1] > limit and (ended or stays)
         if finite and not away:
             return
         self._write_parameters(state.last_good)
@@ -366,7 +374,10 @@ class Training:
         return float(xp.mean(values))
 
     def _finish(self) -> None:
-        """Restore the best weights if they were kept, and tell the callbacks."""
+        """Restore the best weights if they were kept, and tell the callbacks that have begun.
+
+        However the run ended: done, stopped, diverged, by an exception, or before its first step.
+        """
         state = self.state
         ended = self.stop_reason or state.epoch >= self.options.epochs
         if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):
@@ -374,7 +385,7 @@ class Training:
         state.history = replace(
             state.history, stopped=self.stop_reason or f"{state.epoch} epochs done"
         )
-        self._notify("on_train_end")
+        self._notify("on_train_end", self._begun)
 
     def _copy_parameters(self) -> list[Array]:
         return [self.net.device.xp.asarray(p, copy=True) for p in self.parameters]
@@ -383,6 +394,6 @@ class Training:
         for own, value in zip(self.parameters, values, strict=True):
             own[...] = value
 
-    def _notify(self, name: str) -> None:
-        for hook in hooks(self.callbacks, name):
+    def _notify(self, name: str, callbacks: Sequence[Any] | None = None) -> None:
+        for hook in hooks(self.callbacks if callbacks is None else callbacks, name):
             hook(self)
