@@ -583,4 +583,3 @@ def test_a_step_that_a_second_signal_cuts_short_is_not_saved(tmp_path, step):
     pressed.extend([None] * 100)
     resumed = train(network(), [Checkpoint(tmp_path, resume=True)], optimizer=Pressed(0.1))
     assert without_seconds(resumed) == expected
-

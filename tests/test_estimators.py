@@ -14,7 +14,7 @@ import scipy.special
 import sklearn.neural_network
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 
 import xpnet
 from xpnet.errors import InputError, XpnetError
@@ -365,7 +365,7 @@ def test_what_lbfgs_cannot_do_is_refused():
     with pytest.raises(InputError, match="dropout changes it"):
         MLPClassifier(solver="lbfgs", dropout=0.1).fit(X, Y)
     with pytest.raises(InputError, match="callbacks: L-BFGS has no epochs"):
-        MLPClassifier(solver="lbfgs", callbacks=[object()]).fit(X, Y)
+        MLPClassifier(solver="lbfgs", callbacks=[xpnet.EarlyStopping()]).fit(X, Y)
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         MLPRegressor(solver="lbfgs").fit(X * 1e307, Y)
 
@@ -566,3 +566,26 @@ def test_a_gpu_gives_what_the_cpu_gives(cuda, kind):
     assert isinstance(there.predict(X), np.ndarray)
     np.testing.assert_allclose(there.predict(X), here.predict(X), rtol=1e-6)
     np.testing.assert_array_equal(stored_and_loaded(there).predict(X), there.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layer_sizes": (2.5,)}, r"must be > 0 and integers, got \[2.5\]"),
+        ({"callbacks": [print]}, "which would never be called"),
+    ],
+)
+def test_parameters_that_would_be_taken_for_others_are_refused(parameters, message):
+    with pytest.raises(xpnet.InputError, match=message):
+        xpnet.MLPClassifier(**parameters).fit(X, Y)
+
+
+@pytest.mark.parametrize("rate", ["linear", "cosine"])
+def test_a_schedule_to_the_last_epoch_is_not_for_partial_fit(rate):
+    with pytest.raises(xpnet.InputError, match=f"{rate}' ends with the last epoch"):
+        xpnet.MLPClassifier(learning_rate=rate).partial_fit(X, Y, classes=np.unique(Y))
+
+
+def test_a_model_that_is_not_fitted_has_no_score():
+    with pytest.raises(NotFittedError):
+        xpnet.MLPClassifier().score(X, Y)

@@ -20,6 +20,7 @@ from xpnet.container import read_container, write_container
 from xpnet.errors import FileError, InputError, SaveError
 from xpnet.model_file import load_model, save_model
 from xpnet.network import MLP
+from xpnet.preparing import prepare
 from xpnet.preprocessing import Preprocessing
 
 KEPT = Path(__file__).parent / "data" / "model-v1.safetensors"
@@ -733,3 +734,22 @@ def test_containers_hold_whole_numbers_and_scalars_too(path):
         assert read[name].dtype == array.dtype
         assert np.array_equal(read[name], array)
         assert read[name].shape == array.shape
+
+
+def test_a_model_of_the_command_predicts_raw_tables_and_its_network_alone_warns(tmp_path):
+    from xpnet.tables import read_table
+
+    table, path = tmp_path / "t.csv", tmp_path / "m.safetensors"
+    rows = "".join(f"{100 + i},{'ab'[i % 2]},{i % 2}\n" for i in range(40))
+    table.write_text("a,b,y\n" + rows)
+    prepared = prepare(read_table(table), "y")
+    net = MLP([3, 4, 1], output="sigmoid", seed=1)
+    save_model(path, net, preprocessing=prepared.preprocessing)
+    columns = load_model(path).predict(table)
+    outputs = net.predict(prepared.x)[:, 0]
+    np.testing.assert_allclose(columns["probability of 1"], outputs, rtol=1e-6)
+    with pytest.warns(UserWarning, match="takes inputs as `xpnet train` prepared them"):
+        xpnet.load(path)
+    net.save(path)
+    with pytest.raises(InputError, match="holds a network alone"):
+        load_model(path).predict(table)

@@ -167,3 +167,9 @@ def test_options_are_frozen_values():
     assert SGD(0.1) == SGD(0.1)
     with pytest.raises(AttributeError, match="cannot assign"):
         SGD(0.1).learning_rate = 1.0
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan")])
+def test_adam_never_divides_by_zero(epsilon):
+    with pytest.raises(xpnet.InputError, match=r"epsilon .* must be finite and above 0"):
+        xpnet.Adam(epsilon=epsilon)

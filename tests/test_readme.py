@@ -57,7 +57,7 @@ def test_the_library_example_runs(tmp_path, monkeypatch):
     source = next(block for block in blocks("python") if "net.save" in block)
     exec(compile(source, "README.md", "exec"), names)
     assert names["history"].loss[-1] < names["history"].loss[0]
-    assert (tmp_path / "model.safetensors").exists()
+    assert (tmp_path / "net.safetensors").exists()
 
 
 def test_every_command_exists():

@@ -126,11 +126,14 @@ def test_a_flat_array_for_a_network_of_one_input_gets_the_remedy():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (np.array([1j]), "x is complex .complex128.; pass its real part, or two columns"),
-        (np.array(["a"]), "x .ndarray, <U1. is not an array of numbers"),
-        ([[1.0], [1.0, 2.0]], "x .list. is not an array of numbers: .*inhomogeneous"),
-        (np.array([object()]), "x .ndarray, object. is not an array of numbers"),
-        ({"a": 1}, "x .dict. is not an array of numbers"),
+        (np.array([1j]), "complex128 values; pass the real part, or two columns"),
+        (np.array(["a"]), "<U1 values; convert it with numpy.asarray"),
+        (["1", "2"], "x .list. is not an array of real numbers: <U1 values; convert it"),
+        (np.array(["2026-01-01"], "M8[D]"), "datetime64.D. values; pass numbers, say days since"),
+        (np.ma.masked_less([[1.0], [-1.0]], 0.0), "1 values are masked; fill them in, or drop"),
+        ([[1.0], [1.0, 2.0]], "x .list. is not an array of real numbers: .*inhomogeneous"),
+        (np.array([object()]), "x .ndarray. is not an array of real numbers: float"),
+        ({"a": 1}, "x .dict. is not an array of real numbers"),
     ],
 )
 def test_what_is_no_array_of_real_numbers_is_refused_by_kind(given, message):
@@ -148,5 +151,7 @@ def test_data_frames_are_arrays_of_numbers_if_their_columns_are():
     frame = polars.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
     np.testing.assert_array_equal(as_inputs(frame, CPU, "float64", 2), [[1.0, 0.5], [2.0, 1.5]])
     np.testing.assert_array_equal(targets(frame["b"]), [[0.5], [1.5]])
-    with pytest.raises(xpnet.InputTypeError, match=r"x .DataFrame. is not an array of numbers"):
+    with pytest.raises(
+        xpnet.InputTypeError, match=r"x .DataFrame. is not an array of real numbers"
+    ):
         as_inputs(polars.DataFrame({"a": ["x"]}), CPU, "float64", 1)

@@ -269,6 +269,7 @@ def test_balanced_class_weights_are_those_of_scikit_learn(backend):
         (classifier, {"l2": "a"}, "l2 'a' must be finite and from 0"),
         (classifier, {"clip_norm": "1"}, "clip_norm '1' must be above 0"),
         (classifier, {"metrics": 3}, "metric 3 is not known"),
+        (classifier, {"schedule": lambda progress: -1.0}, "gave -1.0, not a factor from 0"),
         (classifier, {"schedule": 3}, "schedule 3 is not known"),
         (classifier, {"loss": 3}, "loss 3 is not known"),
         (classifier, {"early_stopping": "yes"}, "early_stopping 'yes' must be"),

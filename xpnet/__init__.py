@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from xpnet.history import History
     from xpnet.init_report import InitReport, explain_init
     from xpnet.losses import Loss, huber
-    from xpnet.model_file import load
+    from xpnet.model_file import Model, load, load_model
     from xpnet.network import MLP, Gradients, Trace
     from xpnet.optimizers import SGD, Adam, AdamW
     from xpnet.row_files import RowFile
@@ -54,7 +54,7 @@ _NAMES_OF = {
     "init_report": "InitReport explain_init",
     "initialisers": "",  # reached as xpnet.initialisers
     "losses": "Loss huber",
-    "model_file": "load",
+    "model_file": "Model load load_model",
     "network": "MLP Gradients Trace",
     "optimizers": "SGD Adam AdamW",
     "row_files": "RowFile",
@@ -88,6 +88,7 @@ __all__ = [
     "Loss",
     "MLPClassifier",
     "MLPRegressor",
+    "Model",
     "Report",
     "RowFile",
     "SaveError",
@@ -102,6 +103,7 @@ __all__ = [
     "fit",
     "huber",
     "load",
+    "load_model",
     "open_device",
 ]
 

@@ -15,6 +15,12 @@ from xpnet.types import Array, Namespace
 
 DTYPES = ("float32", "float64")
 
+_NO_NUMBERS = {
+    "c": "pass the real part, or two columns",
+    "mM": "pass numbers, say days since the first",
+    "US": "convert it with numpy.asarray(..., dtype='float64')",
+}
+
 Step = Callable[[], Any]
 Function = Callable[..., Array]
 
@@ -101,7 +107,7 @@ def open_device(name: str = "cpu", *, fuse: bool = False, graph: bool = False) -
         if fuse or graph:
             raise InputError("fuse and graph are for a GPU; use device 'gpu', or leave them out")
         return CPU
-    kind, _, number = name.partition(":")
+    kind, _, number = str(name).partition(":")
     if kind == "gpu" and (number.isdecimal() or name == "gpu"):
         from xpnet.device_cuda import open_gpu
 
@@ -148,6 +154,28 @@ def device_of(array: Array) -> Device:
 def compat_name(xp: Namespace) -> str:
     """Return the library's own name of a (wrapped) namespace, for messages."""
     return str(xp.__name__).removeprefix("array_api_compat.")
+
+
+def real_numbers(array: Any) -> Array:
+    """Return what a caller gave as an array, of another library as it is, otherwise of NumPy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Saying what it is instead of real numbers.
+    """
+    if is_foreign(array):
+        kind = "c" if "complex" in str(array.dtype) else "f"
+    else:
+        if isinstance(array, np.ma.MaskedArray) and np.any(array.mask):
+            hidden = int(np.sum(array.mask))
+            raise ValueError(f"{hidden} values are masked; fill them in, or drop those rows")
+        array = np.asarray(array)
+        kind = array.dtype.kind
+    for kinds, remedy in _NO_NUMBERS.items():
+        if kind in kinds:
+            raise TypeError(f"{array.dtype} values; {remedy}")
+    return array
 
 
 def is_foreign(array: Any) -> bool:

@@ -27,6 +27,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from xpnet.activations import HIDDEN, Activation
 from xpnet.batches import Data
+from xpnet.callbacks import checked_callbacks
 from xpnet.device import CPU, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError
 from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, some_rows, to_host
@@ -37,7 +38,7 @@ from xpnet.lbfgs import Objective
 from xpnet.losses import Loss, head
 from xpnet.network import MLP
 from xpnet.objective import as_row_weights
-from xpnet.schedules import SCHEDULES
+from xpnet.schedules import SCHEDULES, Cosine, Linear
 from xpnet.targets import as_targets
 from xpnet.training import TrainingState
 from xpnet.types import Array
@@ -128,6 +129,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     ) -> Any:
         if incremental and self.early_stopping:
             raise InputError("partial_fit does not support early_stopping=True")
+        if incremental and self.learning_rate in ("linear", "cosine", Linear(), Cosine()):
+            raise InputError(
+                f"learning_rate={self.learning_rate!r} ends with the last epoch, and partial_fit "
+                "knows of none; use fit, or 'invscaling' or 'adaptive' with solver='sgd'"
+            )
+        checked_callbacks(self.callbacks)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validated(X, y, reset=first)
         targets = self._encoded(y, first=first, incremental=incremental)

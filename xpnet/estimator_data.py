@@ -63,7 +63,7 @@ def scaler_of(X: Any, rows: Any, device: Device, dtype: str) -> Scaler:
 class SparseRows:
     """A sparse matrix as a source of rows (`xpnet.batches.RowSource`), dense block by block."""
 
-    def __init__(self, matrix: Any, scaler: Scaler | None, device: Device) -> None:
+    def __init__(self, matrix: Any, scaler: Scaler | None) -> None:
         self._matrix, self.shape = matrix.tocsr(), matrix.shape
         self._mean_and_scale = (
             None if scaler is None else (to_host(scaler.mean), to_host(scaler.scale))
@@ -86,7 +86,7 @@ class SparseRows:
 def as_rows(X: Any, scaler: Scaler | None, device: Device, dtype: str) -> Any:
     """Return the inputs as training takes them: a device array, or a source of sparse rows."""
     if issparse(X):
-        return SparseRows(X, scaler, device)
+        return SparseRows(X, scaler)
     x = as_inputs(X, device, dtype, X.shape[1])
     return x if scaler is None else scaler(x)
 

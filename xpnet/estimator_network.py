@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ def core_name(activation: Any) -> Any:
 def hidden_sizes(given: Any) -> list[int]:
     """Return the hidden layers' units from scikit-learn's ``hidden_layer_sizes``."""
     sizes = list(given) if hasattr(given, "__iter__") else [given]
-    if any(size <= 0 for size in sizes):
-        raise InputError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    if any(not isinstance(size, Integral) or size <= 0 for size in sizes):
+        raise InputError(f"hidden_layer_sizes must be > 0 and integers, got {sizes}.")
     return [int(size) for size in sizes]
 
 

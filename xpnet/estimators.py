@@ -30,6 +30,7 @@ from sklearn.utils.multiclass import (
     check_classification_targets,
     type_of_target,
 )
+from sklearn.utils.validation import check_is_fitted
 
 from xpnet.activations import OUTPUTS, Activation
 from xpnet.device import Device
@@ -209,6 +210,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows whose class is right; of all columns where there are several."""
+        check_is_fitted(self)
         if self._labels.kind != "multiclass-multioutput":
             return float(super().score(X, y, sample_weight))
         right = np.all(self.predict(X) == np.asarray(y), axis=1)

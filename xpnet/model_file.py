@@ -10,6 +10,7 @@ FORMAT_VERSION; files of every earlier version stay readable.
 """
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -56,6 +57,29 @@ class Model:
     preprocessing: Any
     training: dict[str, Any] | None
     library_version: str
+
+    def predict(self, path: PathLike) -> dict[str, Any]:
+        """Return columns as `xpnet predict` writes them: class and probabilities, or value.
+
+        Parameters
+        ----------
+        path : path
+            A table as it was before `xpnet train` prepared it.
+
+        Raises
+        ------
+        InputError
+            For a table that does not fit, or a network that was saved without preprocessing.
+        """
+        from xpnet.tables import read_table
+
+        if self.preprocessing is None:
+            raise InputError("the model holds a network alone; use model.net.predict(x)")
+        data = read_table(path)
+        self.preprocessing.check(data)
+        x = self.preprocessing.transform(data, dtype=self.net.dtype)
+        columns: dict[str, Any] = self.preprocessing.decode(self.net.predict(x))
+        return columns
 
 
 def save_model(
@@ -131,8 +155,19 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
 
 
 def load(path: PathLike, device: str | Device = "cpu") -> MLP:
-    """Read only the network of a model file; see `load_model`."""
-    return load_model(path, device).net
+    """Read only the network of a model file; see `load_model`.
+
+    Warns if the file also holds what a table goes through before the network, as those of
+    `xpnet train` do: the network alone takes prepared inputs.
+    """
+    model = load_model(path, device)
+    if model.preprocessing is not None:
+        warnings.warn(
+            f"{os.fspath(path)}: this network takes inputs as `xpnet train` prepared them, not the "
+            "raw table; for that use xpnet.load_model(path).predict(table)",
+            stacklevel=2,
+        )
+    return model.net
 
 
 def own_activation(net: MLP) -> str | None:

@@ -11,8 +11,8 @@ and from delta[L] = dLoss/dz[L], which the head gives,
     delta[l-1]  = (delta[l] W[l]ᵀ) through f[l-1]
 """
 
-from collections.abc import Iterator, Sequence
-from numbers import Integral
+from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from xpnet.activations import ACTIVATIONS, HIDDEN, OUTPUTS, Activation
@@ -114,7 +114,7 @@ class MLP:
         if not isinstance(seed, int | Integral) or seed < 0:  # NumPy's, too
             raise InputError(f"seed {seed!r} must be an integer from 0")
         self.dtype, self.seed, self.init = dtype, int(seed), init
-        self.device = open_device(device) if isinstance(device, str) else device
+        self.device = device if isinstance(device, Device) else open_device(device)
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
         drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
         self._flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
@@ -271,11 +271,13 @@ class MLP:
         return float(mean_loss(self, head(self.output, loss), x, y, row_weights))
 
     def predict(self, x: Any) -> Any:
-        """Return the outputs, (n, outputs): probabilities or values, in the caller's namespace.
+        """Return the outputs, (n, outputs): probabilities or values.
 
         Parameters
         ----------
         x : array_like, (n, inputs)
+            Of the library the network computes in, and then the outputs are, too; otherwise they
+            are a NumPy array.
         """
         device = self.device
         foreign = is_foreign(x) and device_of(x).xp is device.xp
@@ -361,7 +363,7 @@ class MLP:
 
 def _per_layer(value: Any, layers: int) -> list[Any]:
     """Spread one option over the hidden layers, or check that there is one for each."""
-    if isinstance(value, (str, Activation, float, int)):
+    if isinstance(value, str) or not hasattr(value, "__len__"):
         return [value] * layers
     if len(value) != layers:
         raise InputError(f"{list(value)!r} has {len(value)} entries for {layers} hidden layers")
@@ -377,7 +379,7 @@ def _activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
 
 
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    checked = tuple(sizes)
+    checked = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
     if len(checked) < 2 or any(not isinstance(s, Integral) or s < 1 for s in checked):
         raise InputError(
             f"sizes {list(checked)!r} must be two or more integers from 1: inputs, hidden units, "
@@ -388,6 +390,6 @@ def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 def _checked_rates(rates: list[Any]) -> tuple[float, ...]:
     for rate in rates:
-        if not 0.0 <= rate < 1.0:
+        if not isinstance(rate, Real) or not 0.0 <= rate < 1.0:
             raise InputError(f"dropout {rate!r} must be from 0 to below 1")
     return tuple(float(rate) for rate in rates)

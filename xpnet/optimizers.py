@@ -112,6 +112,8 @@ class Adam:
 
     def __post_init__(self) -> None:
         _check("Adam", self.learning_rate, beta_1=self.beta_1, beta_2=self.beta_2)
+        if not 0.0 < self.epsilon < float("inf"):
+            raise InputError(f"Adam: epsilon {self.epsilon!r} must be finite and above 0")
 
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
         """Return first and second moments, zero: all m, then all v."""

@@ -6,6 +6,7 @@ gives (n, n) terms, and a training that runs and learns nothing.
 
 from typing import Any
 
+from xpnet.device import real_numbers
 from xpnet.errors import InputError, InputTypeError
 from xpnet.types import Array, Namespace
 
@@ -51,16 +52,12 @@ def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
 
 
 def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
-    """Put real numbers on the device; refuse complex, text and objects by name."""
-    kind = str(getattr(array, "dtype", ""))
-    if "complex" in kind:
-        raise InputTypeError(f"{name} is complex ({kind}); pass its real part, or two columns")
+    """Put real numbers on the device; refuse complex, dates, text, masked, objects by name."""
     try:
-        return device.put(array, dtype)
-    except (TypeError, ValueError) as error:
+        return device.put(real_numbers(array), dtype)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, with gradients
         raise InputTypeError(
-            f"{name} ({type(array).__name__}{', ' + kind if kind else ''}) is not an array of "
-            f"numbers: {error}; convert it with numpy.asarray(..., dtype='float64')"
+            f"{name} ({type(array).__name__}) is not an array of real numbers: {error}"
         ) from error
 
 

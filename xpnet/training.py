@@ -280,8 +280,12 @@ class Training:
 
         def now() -> float:
             losses = state.history.monitored
-            progress = Progress(state.step, state.epoch, steps, total, losses)
-            return base * state.learning_rate_factor * self.schedule(progress)
+            factor = self.schedule(Progress(state.step, state.epoch, steps, total, losses))
+            if not 0.0 <= factor < math.inf:
+                raise InputError(
+                    f"schedule {self.schedule!r} gave {factor!r}, no finite factor from 0"
+                )
+            return base * state.learning_rate_factor * factor
 
         if getattr(self.schedule, "per_step", True):
             return now
@@ -374,10 +378,7 @@ class Training:
         return float(xp.mean(values))
 
     def _finish(self) -> None:
-        """Restore the best weights if they were kept, and tell the callbacks that have begun.
-
-        However the run ended: done, stopped, diverged, by an exception, or before its first step.
-        """
+        """However it ended: restore the best weights if kept, tell the callbacks that began."""
         state = self.state
         ended = self.stop_reason or state.epoch >= self.options.epochs
         if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):
