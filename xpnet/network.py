@@ -390,6 +390,6 @@ def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 def _checked_rates(rates: list[Any]) -> tuple[float, ...]:
     for rate in rates:
-        if not isinstance(rate, Real) or not 0.0 <= rate < 1.0:
+        if not isinstance(rate, Real) or not 0.0 <= float(rate) < 1.0:
             raise InputError(f"dropout {rate!r} must be from 0 to below 1")
     return tuple(float(rate) for rate in rates)

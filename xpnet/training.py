@@ -282,9 +282,7 @@ class Training:
             losses = state.history.monitored
             factor = self.schedule(Progress(state.step, state.epoch, steps, total, losses))
             if not 0.0 <= factor < math.inf:
-                raise InputError(
-                    f"schedule {self.schedule!r} gave {factor!r}, no finite factor from 0"
-                )
+                raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor from 0")
             return base * state.learning_rate_factor * factor
 
         if getattr(self.schedule, "per_step", True):
