@@ -12,7 +12,7 @@ import xpnet
 
 def system() -> list[str]:
     """Name the machine and the versions."""
-    lines = [f"- machine: {_processor()}, {os.cpu_count()} cores, {platform.system()}"]
+    lines = [f"- machine: {processor()}, {os.cpu_count()} cores, {platform.system()}"]
     versions = [f"Python {platform.python_version()}", f"xpnet {xpnet.__version__}"]
     versions += [
         f"{name} {importlib.import_module(name).__version__}"
@@ -32,7 +32,8 @@ def system() -> list[str]:
     return [*lines, f"- date: {time.strftime('%Y-%m-%d')}"]
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()

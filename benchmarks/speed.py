@@ -11,6 +11,7 @@ time of the step's matrix products alone, in NumPy: the floor for any code on th
 import argparse
 import importlib.util
 import os
+import re
 import statistics
 import sys
 import time
@@ -31,7 +32,7 @@ if __name__ == "__main__":  # before NumPy is loaded
         os.environ[_name] = _threads
 
 import numpy as np
-from machine import system
+from machine import processor, system
 
 import xpnet
 
@@ -393,7 +394,8 @@ def main() -> None:
     training = time_training(arguments.repeats, arguments.compile)
     prediction = time_prediction(arguments.repeats)
     kernels = _kernels()
-    name = f"speed-{arguments.threads}-thread-{kernels.lower()}"
+    make = "-".join(re.findall(r"[a-z]{3,}", processor().lower())[:2])  # intel-xeon, amd-epyc
+    name = f"speed-{make}-{arguments.threads}-thread-{kernels.lower()}"
     text = [
         "# Speed: time per SGD step, microseconds",
         "",

@@ -172,10 +172,8 @@ def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
             "use solver='adam' or 'sgd'"
         )
     net, rows = estimator.network_, data.y.shape[0]
-    l2, loss = (
-        float(estimator.alpha) / (rows * _mean_weight(estimator, data)),
-        estimator._core_loss(),
-    )
+    l2 = float(estimator.alpha) / (rows * _mean_weight(estimator, data))
+    loss = estimator._core_loss()
     doctor, seen = Doctor(), _as_a_training(net, data, loss, l2)
     doctor.on_train_start(seen)
     try:

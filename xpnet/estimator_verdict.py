@@ -14,9 +14,7 @@ JUDGED_NUMBERS = 1_000_000  # rows times features
 # n (1 - error / that of the constant) is about that. A single useless parameter gains 4 or more by
 # chance in one case of 20.
 LEAST_GAIN = 4.0
-LEAST_SPREAD = (
-    0.01  # of the outputs, in standard deviations of the targets; rare classes have little
-)
+LEAST_SPREAD = 0.01  # of the outputs, in the targets' standard deviations; rare classes have little
 
 NOT_CENTRED = 1.0  # mean of a feature, in its standard deviations
 SPREADS = (0.1, 10.0)  # standard deviations that need no scaling
