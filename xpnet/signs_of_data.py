@@ -100,7 +100,7 @@ def _at_an_end(p: Any) -> bool:
 def target_range(run: Run, limit: float) -> Sign | None:
     """Targets that the output activation cannot reach."""
     goals, predictions = run.first.goals, run.first.predictions
-    if goals is None:
+    if goals is None or not np.all(np.isfinite(goals)):
         return None
     seen = [p for p in (predictions, run.last.predictions) if p is not None]
     low, high = OUTPUT_RANGES.get(run.output, (-np.inf, np.inf))
