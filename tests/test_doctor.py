@@ -212,6 +212,28 @@ def test_a_constant_table_column_is_a_note_and_no_alarm():
     assert report.ok
 
 
+@pytest.mark.parametrize(
+    ("output", "y", "value"),
+    [
+        ("sigmoid", np.zeros(300), "0"),
+        ("identity", np.full((300, 1), 3.0), "3"),
+        ("softmax", np.ones(300), "0, 1, 0"),
+    ],
+)
+def test_one_target_for_all_rows(output, y, value):
+    net = xpnet.MLP([2, 12, 3 if output == "softmax" else 1], output=output, seed=1)
+    report = diagnose(net, X, y)
+    assert report.codes == ("constant-target",)
+    assert report.findings[0].evidence == f"every target is {value}, in all 300 rows seen"
+
+
+@pytest.mark.parametrize("rare", [0, 150, 299])
+def test_one_row_of_another_class_is_a_target_that_varies(rare):
+    x, y = np.tile(X, (6, 1)), np.zeros(1800)
+    y[rare] = 1.0
+    assert "constant-target" not in diagnose(network(), x, y, epochs=1).codes
+
+
 def test_a_rare_class_that_is_never_recognised():
     # 10 rows of another class inside the cloud of the first
     y = np.zeros(300)
@@ -239,7 +261,7 @@ def test_codes_of_the_rules_are_all_known():
         learning-rate-too-large diverged loss-not-decreasing loss-rising initial-loss
         target-range target-shape parameter-shape-changed class-imbalance overfitting
         regularisation-dominates shuffled-targets cannot-overfit-one-batch loss-broadcast
-        gradient-wrong
+        gradient-wrong gradient-shape constant-target
     """
     assert {rule.code for rule in RULES} == set(codes.split())
     for rule in RULES:
@@ -408,6 +430,59 @@ def test_hand_written_sample_by_sample():
     batch_of_one = train_by_hand(Doctor(), rate=0.2, steps=4000, batch=1)
     assert report.facts == pytest.approx(batch_of_one.facts)
     assert "learning-rate-too-small" in train_sample_by_sample(Doctor(), rate=1e-6).codes
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ([[3] * 30] * 2, ("constant-target",)),
+        ([[3]] * 50, ("constant-target",)),
+        ([[3] * 300], ()),  # one batch
+        ([[3] * 4] * 10, ()),  # few rows
+        ([[3] * 30] * 9 + [[3] * 29 + [4]], ()),
+        ([[3] * 30] * 9 + [[4] * 30], ()),
+    ],
+)
+def test_one_target_in_all_batches_that_were_watched(batches, expected):
+    doctor = Doctor()
+    for targets in batches:
+        doctor.watch(targets=np.array(targets, dtype=float)[:, None])
+    assert doctor.report().codes == expected
+
+
+@pytest.mark.parametrize(
+    ("parameter", "gradient", "expected"),
+    [
+        ((2, 2), (2, 3), ("gradient-shape",)),
+        ((3, 2), (2, 3), ("gradient-shape",)),
+        ((4,), (), ("gradient-shape",)),
+        ((4,), (1, 4), ()),
+        ((1, 4), (4,), ()),
+        ((), (1, 1), ()),
+    ],
+)
+def test_gradients_that_are_not_of_their_parameter(parameter, gradient, expected):
+    doctor = Doctor()
+    doctor.watch(parameters={"b": np.ones(parameter)}, gradients={"b": np.ones(gradient)})
+    assert doctor.report().codes == expected
+
+
+@pytest.mark.parametrize(
+    ("targets", "predictions", "expected"),
+    [
+        ((7,), (5, 1), ("target-shape",)),
+        ((7, 1), (5, 1), ("target-shape",)),
+        ((7,), (5, 3), ("target-shape",)),
+        ((7,), (7, 3), ()),  # class numbers
+        ((7,), (3, 7), ()),  # samples as columns
+        ((1, 7), (3, 7), ()),
+        ((), (3,), ()),  # one sample
+    ],
+)
+def test_targets_of_other_samples(targets, predictions, expected):
+    doctor = Doctor()
+    doctor.watch(targets=np.ones(targets), predictions=np.full(predictions, 0.2))
+    assert doctor.report().codes == expected
 
 
 def test_a_bias_that_becomes_a_row_of_the_same_size_is_well():
