@@ -44,6 +44,70 @@ def test_diagnose_leaves_the_network_and_the_data_alone():
     np.testing.assert_array_equal(net.flat, before)
 
 
+# What the caller may give
+
+
+def as_pandas(array):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(array) if array.ndim == 2 else pandas.Series(array)
+
+
+def as_polars(array):
+    polars = pytest.importorskip("polars")
+    return polars.DataFrame(array) if array.ndim == 2 else polars.Series(array)
+
+
+def as_torch(array):
+    return pytest.importorskip("torch").asarray(array)
+
+
+def as_strict(array):
+    return pytest.importorskip("array_api_strict").asarray(array)
+
+
+FORMS = [np.ndarray.tolist, as_pandas, as_polars, as_torch, as_strict]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lists_frames_and_other_arrays_give_the_same_report(form):
+    weights = np.ones(300)
+    report = diagnose(network(), form(X), form(Y), sample_weight=form(weights), x_new=form(X))
+    assert report.facts == diagnose(network(), X, Y, sample_weight=weights).facts
+    assert report.findings == ()
+
+
+def test_sample_weights_follow_the_rows_that_are_kept():
+    x, y = np.tile(X, (10, 1)), np.tile(Y, 10)
+    assert diagnose(network(), x, y, sample_weight=np.ones(3000), **HEALTHY).findings == ()
+
+
+def test_rows_are_not_every_second_one():
+    """Classes that alternate: of 4000 rows, every second one would leave one class."""
+    x, y = np.repeat(X, 14, axis=0)[:4000], np.arange(4000) % 2
+    assert "constant-target" not in diagnose(network(), x, y, epochs=1).codes
+
+
+REFUSED = [
+    ({"x": X[:, :1]}, r"x has shape \(300, 1\) and the network takes \(n, 2\)"),
+    ({"x": X.reshape(300, 2, 1)}, r"x has shape \(300, 2, 1\)"),
+    ({"x": X[:0], "y": Y[:0]}, "no rows; pass at least one"),
+    ({"x": None}, "x is None; pass numbers"),
+    ({"x": np.full(X.shape, "a")}, r"x \(ndarray\) is not an array of real numbers"),
+    ({"y": Y[1:]}, r"y has shape \(299,\) and x has shape \(300, 2\); pass one row in each"),
+    ({"y": np.where(Y > 0, "in", "out")}, r"y \(ndarray\) is not an array of real numbers"),
+    ({"sample_weight": np.ones(299)}, r"sample_weight has shape \(299,\) and x has"),
+    ({"x_new": X[:, :1]}, r"at prediction have shape \(300, 1\); pass 2 for each sample"),
+    ({"loss": "foo"}, "loss 'foo' is not known; use one of"),
+    ({"rows": 0}, "rows 0 must be an integer from 1"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), REFUSED, ids=lambda v: v if isinstance(v, str) else "")
+def test_what_cannot_be_diagnosed_is_refused_by_name(change, says):
+    with pytest.raises(xpnet.XpnetError, match=says):
+        diagnose(network(), **({"x": X, "y": Y} | change))
+
+
 def with_one(array, value):
     changed = array.copy()
     changed[17, 0] = value
@@ -70,6 +134,20 @@ CASES = [
     ("learning-rate-too-large", {"optimizer": SGD(1000.0)}),
     ("regularisation-dominates", {"l2": 0.5}),
 ]
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("non-finite", {"x": with_one(X, np.nan)}),
+        ("non-finite", {"x": 1e300 * X}),
+        ("non-finite", {"y": with_one(Y[:, None], np.nan)[:, 0]}),
+        ("target-range", {"y": 2.0 * Y}),
+    ],
+)
+def test_values_that_fit_refuses_are_the_only_finding(code, change):
+    """Targets (n,) are what `fit` takes, and no finding of their own."""
+    assert diagnose(network(), **({"x": X, "y": Y} | change)).codes == (code,)
 
 
 @pytest.mark.parametrize(("code", "change"), CASES, ids=lambda v: v if isinstance(v, str) else "")
@@ -134,6 +212,28 @@ def test_a_constant_table_column_is_a_note_and_no_alarm():
     assert report.ok
 
 
+@pytest.mark.parametrize(
+    ("output", "y", "value"),
+    [
+        ("sigmoid", np.zeros(300), "0"),
+        ("identity", np.full((300, 1), 3.0), "3"),
+        ("softmax", np.ones(300), "0, 1, 0"),
+    ],
+)
+def test_one_target_for_all_rows(output, y, value):
+    net = xpnet.MLP([2, 12, 3 if output == "softmax" else 1], output=output, seed=1)
+    report = diagnose(net, X, y)
+    assert report.codes == ("constant-target",)
+    assert report.findings[0].evidence == f"every target is {value}, in all 300 rows seen"
+
+
+@pytest.mark.parametrize("rare", [0, 150, 299])
+def test_one_row_of_another_class_is_a_target_that_varies(rare):
+    x, y = np.tile(X, (6, 1)), np.zeros(1800)
+    y[rare] = 1.0
+    assert "constant-target" not in diagnose(network(), x, y, epochs=1).codes
+
+
 def test_a_rare_class_that_is_never_recognised():
     # 10 rows of another class inside the cloud of the first
     y = np.zeros(300)
@@ -161,7 +261,7 @@ def test_codes_of_the_rules_are_all_known():
         learning-rate-too-large diverged loss-not-decreasing loss-rising initial-loss
         target-range target-shape parameter-shape-changed class-imbalance overfitting
         regularisation-dominates shuffled-targets cannot-overfit-one-batch loss-broadcast
-        gradient-wrong
+        gradient-wrong gradient-shape constant-target
     """
     assert {rule.code for rule in RULES} == set(codes.split())
     for rule in RULES:
@@ -289,6 +389,139 @@ def test_prediction_drift_by_hand():
     train_by_hand(doctor, steps=1500, rate=4.0)
     doctor.watch_prediction(X * 12 + 40)
     assert doctor.report().codes == ("prediction-drift",)
+
+
+def test_inputs_of_another_width_at_prediction_are_refused():
+    doctor = Doctor()
+    train_by_hand(doctor, steps=3)
+    with pytest.raises(xpnet.InputError, match="pass 2 for each sample, as in training"):
+        doctor.watch_prediction([[1.0, 2.0, 3.0]])
+
+
+def train_sample_by_sample(doctor, steps=4000, rate=0.2):
+    """The network of `train_by_hand` in vectors, with a number as last bias and as output."""
+    random = np.random.default_rng(4)
+    weights, biases = random.normal(0, 0.7, (2, 12)), np.zeros(12)
+    weights_out, bias_out = random.normal(0, 0.3, (12, 1)), 0.0
+    for step in range(steps):
+        x, y = X[step % 300], float(Y[step % 300])
+        a = np.tanh(x @ weights + biases)
+        out = 1 / (1 + np.exp(-(float(a @ weights_out[:, 0]) + bias_out)))
+        delta_out = 2 * (out - y) * out * (1 - out)
+        delta = delta_out * weights_out[:, 0] * (1 - a**2)
+        gradients = {
+            "W1": np.outer(x, delta), "b1": delta, "W2": delta_out * a[:, None], "b2": delta_out,
+        }  # fmt: skip
+        doctor.watch(
+            loss=(out - y) ** 2, gradients=gradients, activations=[a], predictions=out, targets=y,
+            parameters={"W1": weights, "b1": biases, "W2": weights_out, "b2": bias_out},
+            inputs=x, learning_rate=rate,
+        )  # fmt: skip
+        weights = weights - rate * gradients["W1"]
+        biases = biases - rate * gradients["b1"]
+        weights_out = weights_out - rate * gradients["W2"]
+        bias_out -= rate * delta_out
+    return doctor.report()
+
+
+def test_hand_written_sample_by_sample():
+    report = train_sample_by_sample(Doctor())
+    assert report.findings == (), report
+    batch_of_one = train_by_hand(Doctor(), rate=0.2, steps=4000, batch=1)
+    assert report.facts == pytest.approx(batch_of_one.facts)
+    assert "learning-rate-too-small" in train_sample_by_sample(Doctor(), rate=1e-6).codes
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ([[3] * 30] * 2, ("constant-target",)),
+        ([[3]] * 50, ("constant-target",)),
+        ([[3] * 300], ()),  # one batch
+        ([[3] * 4] * 10, ()),  # few rows
+        ([[3] * 30] * 9 + [[3] * 29 + [4]], ()),
+        ([[3] * 30] * 9 + [[4] * 30], ()),
+    ],
+)
+def test_one_target_in_all_batches_that_were_watched(batches, expected):
+    doctor = Doctor()
+    for targets in batches:
+        doctor.watch(targets=np.array(targets, dtype=float)[:, None])
+    assert doctor.report().codes == expected
+
+
+@pytest.mark.parametrize(
+    ("parameter", "gradient", "expected"),
+    [
+        ((2, 2), (2, 3), ("gradient-shape",)),
+        ((3, 2), (2, 3), ("gradient-shape",)),
+        ((4,), (), ("gradient-shape",)),
+        ((4,), (1, 4), ()),
+        ((1, 4), (4,), ()),
+        ((), (1, 1), ()),
+    ],
+)
+def test_gradients_that_are_not_of_their_parameter(parameter, gradient, expected):
+    doctor = Doctor()
+    doctor.watch(parameters={"b": np.ones(parameter)}, gradients={"b": np.ones(gradient)})
+    assert doctor.report().codes == expected
+
+
+@pytest.mark.parametrize(
+    ("targets", "predictions", "expected"),
+    [
+        ((7,), (5, 1), ("target-shape",)),
+        ((7, 1), (5, 1), ("target-shape",)),
+        ((7,), (5, 3), ("target-shape",)),
+        ((7,), (7, 3), ()),  # class numbers
+        ((7,), (3, 7), ()),  # samples as columns
+        ((1, 7), (3, 7), ()),
+        ((), (3,), ()),  # one sample
+    ],
+)
+def test_targets_of_other_samples(targets, predictions, expected):
+    doctor = Doctor()
+    doctor.watch(targets=np.ones(targets), predictions=np.full(predictions, 0.2))
+    assert doctor.report().codes == expected
+
+
+def test_a_bias_that_becomes_a_row_of_the_same_size_is_well():
+    """``b - rate * delta.sum(axis=0, keepdims=True)`` is (1, 12) from then on."""
+    doctor = Doctor()
+    for shape in ((12,), (1, 12), (1, 12)):
+        doctor.watch(parameters={"b1": np.zeros(shape)}, gradients={"b1": np.zeros((1, 12))})
+    assert doctor.report().findings == ()
+
+
+def step(**change):
+    weights = np.random.default_rng(4).normal(0, 0.7, (2, 1))
+    return {"parameters": {"W": weights, "b": 0.5}, "gradients": {"W": weights, "b": 0.1},
+            "inputs": X, "targets": Y, "predictions": Y} | change  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_watched_lists_frames_and_other_arrays(form):
+    doctor, data = Doctor(), {"inputs": form(X), "predictions": form(Y), "targets": form(Y)}
+    for _ in range(3):
+        doctor.watch(**step(**data), activations=[form(np.tanh(X))], loss=0.5)
+    assert doctor.report().findings == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"inputs": X.reshape(300, 2, 1)}, r"the shape is \(300, 2, 1\); pass \(batch, n\)"),
+        ({"inputs": X[:0]}, r"inputs: the shape is \(0, 2\); .* at least one row"),
+        ({"targets": ["in"] * 300}, r"targets \(list\) is not an array of real numbers"),
+        ({"targets": np.array(["in"] * 300)}, r"targets \(ndarray\) is not an array"),
+        ({"parameters": [X]}, "parameters is list; pass a dict of names and arrays"),
+        ({"parameters": X}, "parameters is ndarray; pass a dict of names and arrays"),
+        ({"gradients": {"W": None}}, r"gradients\['W'\] is None; pass numbers"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_watched_is_refused_by_name(change, says):
+    with pytest.raises(xpnet.XpnetError, match=says):
+        Doctor().watch(**step(**change))
 
 
 def test_gradient_check_joins_the_report():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xpnet import MLP
-from xpnet.errors import InputError
+from xpnet.errors import InputError, XpnetError
 from xpnet.gradient_check import away_from_saturation, check_gradients
 
 M, FEATURES, UNITS, OUTPUTS = 20, 4, 4, 3
@@ -141,6 +141,66 @@ def test_a_loss_that_changes_by_itself_is_refused():
 def test_names_that_differ_are_refused():
     with pytest.raises(InputError, match=r"returned \['v'\] and the parameters are \['w'\]"):
         check_gradients(lambda p: 1.0, lambda p: {"v": p["w"]}, {"w": np.ones(2)})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_gradients_that_are_no_numbers_are_wrong(value):
+    def spoilt(gradient, parameters):
+        gradient = gradient.copy()
+        gradient[0] = value
+        return gradient
+
+    report = check_gradients(loss, with_change(W2=spoilt, b3=spoilt), PARAMETERS)
+    assert not report.ok
+    assert report.codes == ("non-finite",)
+    assert report.findings[0].where == "W2, b3"
+    assert "4 of 16 entries of W2, 1 of 3 entries of b3" in report.findings[0].evidence
+    assert "W2  wrong: its shape or its values cannot be used" in str(report)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_no_number_is_told(value):
+    report = check_gradients(lambda p: value, gradients, PARAMETERS)
+    assert report.codes == ("non-finite",)
+    assert report.findings[0].evidence == f"loss(parameters) is {value} at these parameters"
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_number_among_the_parameters(shape):
+    report = check_gradients(
+        lambda p: np.sum(p["w"] ** 2) + p["b"] ** 2,
+        lambda p: {"w": 2 * p["w"], "b": np.reshape(2 * p["b"], shape)},
+        {"w": [1.0, 2.0], "b": 0.5},
+    )
+    assert report.ok
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"parameters": [np.ones(2)]}, "parameters is list; pass a dict of names and arrays"),
+        ({"parameters": np.ones(2)}, "parameters is ndarray; pass a dict"),
+        ({"parameters": {}}, "parameters is empty"),
+        ({"parameters": {"w": ["a"]}}, r"parameters\['w'\] \(list\) is not an array of real numbers"),
+        ({"loss": 1.0}, "loss is float; pass a function"),
+        ({"loss": lambda p: None}, r"loss\(parameters\) is None; pass numbers"),
+        ({"gradients": {}}, "gradients is dict; pass a function"),
+        ({"gradients": lambda p: None}, r"returned NoneType; return a dict .* of \['w'\]"),
+        ({"gradients": lambda p: {}}, r"returned \[\] and the parameters are \['w'\]"),
+        ({"gradients": lambda p: {"w": None}}, "the gradient of w is None"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_by_name(change, says):
+    given = {"loss": np.size, "gradients": dict, "parameters": {"w": np.ones(2)}} | change
+    with pytest.raises(XpnetError, match=says):
+        check_gradients(**given)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames_for_a_network(library):
+    frame = pytest.importorskip(library).DataFrame
+    net = MLP([FEATURES, 4, OUTPUTS], seed=0)
+    assert check_gradients(net, frame(X), frame(Y)).ok
 
 
 def test_other_array_libraries(array_library):

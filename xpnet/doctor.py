@@ -14,6 +14,7 @@ For an xpnet network: ``xpnet.fit(net, x, y, callbacks=[doctor])``, or `diagnose
 data and gradient before it trains, and tries a small batch where the training failed.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.device import CPU
 from xpnet.doctor_rules import examine
 from xpnet.errors import DivergenceError, InputError
 from xpnet.findings import Finding, Report
@@ -30,10 +32,26 @@ from xpnet.gradient_check import (
     check_gradients,
     parameter_names,
 )
+from xpnet.layouts import Layout
 from xpnet.losses import head
 from xpnet.network import MLP
 from xpnet.objective import add_penalty_gradients, loss_and_gradients, row_shares
-from xpnet.observations import ROWS, Run, Snapshot, as_host, columns, is_bias, relative_change
+from xpnet.observations import (
+    ROW_NAMES,
+    ROWS,
+    Run,
+    Snapshot,
+    as_array,
+    as_host,
+    columns,
+    is_bias,
+    joined,
+    named_arrays,
+    relative_change,
+    same_rows,
+    shape_of,
+)
+from xpnet.targets import as_inputs
 
 if TYPE_CHECKING:
     from xpnet.losses import Loss
@@ -42,7 +60,6 @@ if TYPE_CHECKING:
 
 START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
 ENOUGH_ROWS = 64  # a batch of so many rows is looked at alone, smaller ones are put together
-ROW_NAMES = ("inputs", "targets", "predictions")
 
 
 class Doctor:
@@ -62,7 +79,7 @@ class Doctor:
         self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
         self._latest: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
-        self._columns = False
+        self._layout = Layout()
         self._sample: tuple[Any, Any] | None = None
 
     def watch(
@@ -78,7 +95,7 @@ class Doctor:
         learning_rate: float | None = None,
         validation_loss: Any = None,
     ) -> None:
-        """Look at one step; give any subset, of arrays of any Array API library.
+        """Look at one step; give any subset, of arrays of any Array API library, lists, numbers.
 
         Parameters
         ----------
@@ -86,7 +103,7 @@ class Doctor:
         parameters, gradients : dict of str to array
             Under the same names, from the first layer to the last, before the update.
         activations : sequence of array, (batch, units)
-            Of the hidden layers. Samples may also be columns throughout.
+            Of the hidden layers. Samples may also be columns throughout, or vectors one by one.
         predictions, targets : array, (batch, outputs) or (batch,)
         inputs : array, (batch, inputs)
             As the network gets them, that is after any scaling.
@@ -95,26 +112,39 @@ class Doctor:
         run = self._run
         for value, curve in ((loss, run.losses), (validation_loss, run.validation_losses)):
             if value is not None:
-                curve.append(float(as_host(value).mean()))
+                curve.append(float(as_host(value, name="the loss").mean()))
         run.learning_rate = learning_rate if learning_rate is not None else run.learning_rate
-        self._latest = {
-            "inputs": inputs, "targets": targets, "predictions": predictions,
-            "activations": activations, "parameters": parameters or {},
-            "gradients": gradients or {},
-        }  # fmt: skip
+        hidden = [each for each in activations if each is not predictions and each is not inputs]
+        rows = {"inputs": inputs, "targets": targets, "predictions": predictions}
+        rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}
+        rows = {name: as_array(each, name) for name, each in rows.items() if each is not None}
+        parameters = named_arrays({} if parameters is None else parameters, "parameters")
+        gradients = named_arrays({} if gradients is None else gradients, "gradients")
         if run.steps == 0:
-            self._columns = _samples_are_columns(inputs, parameters or {})
+            self._layout = Layout.of(rows, parameters)
+        rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
+        self._latest = {"rows": rows, "parameters": parameters, "gradients": gradients}
+        if run.steps == 0:
             if predictions is not None and targets is not None:
-                run.shapes = {"targets": _shape(targets), "predictions": _shape(predictions)}
+                run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
             run.first = self._snapshot(parameters=True)
-        self._watch_parameters(parameters or {}, run.steps)
+            run.width = 0 if run.first.inputs is None else run.first.inputs.shape[1]
+        self._watch_parameters(parameters, run.steps)
+        self._watch_targets()
         self._watch_rows()
         run.steps += 1
 
     def watch_prediction(self, inputs: Any) -> None:
         """Look at the inputs, (rows, inputs), that the finished model is given in use."""
-        x = columns(as_host(inputs.T if self._columns else inputs, ROWS))
-        self._run.served = Snapshot(inputs=x)
+        name, run = "inputs at prediction", self._run
+        inputs = self._layout.as_batch(as_array(inputs, name), name)
+        x = self._layout.host_rows(inputs, name, ROWS)
+        if run.width not in (0, x.shape[1]):
+            raise InputError(
+                f"{name} have shape {shape_of(inputs)}; pass {run.width} for each sample, as in "
+                "training"
+            )
+        run.served = Snapshot(inputs=x)
 
     def check_gradients(
         self,
@@ -138,7 +168,7 @@ class Doctor:
         run = replace(self._run, found=set())
         if self._latest:
             end = self._snapshot(parameters=True)
-            rows = {name: _joined(pieces) for name, pieces in self._pieces.items()}
+            rows = {name: joined(pieces) for name, pieces in self._pieces.items()}
             run.data, first, last = rows["data"], rows["first"], rows["last"] or end
             run.first = replace(
                 first, parameters=run.first.parameters, gradients=run.first.gradients
@@ -153,18 +183,28 @@ class Doctor:
     def _watch_parameters(self, parameters: Mapping[str, Any], step: int) -> None:
         run, known = self._run, self._run.first.parameters
         for name, array in parameters.items():
-            if name in known and _shape(array) != known[name].shape:
-                run.reshaped.setdefault(name, (known[name].shape, _shape(array)))
+            if name in known and math.prod(shape_of(array)) != known[name].size:
+                run.reshaped.setdefault(name, (known[name].shape, shape_of(array)))
         if self._before:
             run.movement.append(relative_change(self._before, _weights(parameters)))
             self._before = {}
         if _is_sampled(step):
             self._before = _weights(parameters)
 
+    def _watch_targets(self) -> None:
+        """Compare targets with the very first one, until one differs."""
+        run, targets = self._run, self._latest["rows"].get("targets")
+        if targets is None or run.targets_differ:
+            return
+        y = self._layout.host_rows(targets, "targets")
+        run.target = y[0] if run.target is None else run.target
+        run.targets_differ = y.shape[1:] != run.target.shape or bool(np.any(y != run.target))
+        run.target_rows += len(y)
+
     def _watch_rows(self) -> None:
         """Keep rows of the first and the latest steps: as many as the rules need, and no more."""
         first, data, last = self._pieces.values()
-        rows = _row_count(self._latest, self._columns)
+        rows = self._layout.row_count(self._latest["rows"])
         wanted = [(first, START_ROWS), (data, ROWS if self._run.steps < ROWS else 0)]
         kept = [pieces for pieces, limit in wanted if sum(map(len, pieces)) < limit]
         if rows >= ENOUGH_ROWS:
@@ -180,22 +220,13 @@ class Doctor:
 
     def _snapshot(self, *, parameters: bool = False) -> Snapshot:
         """Copy what was last shown, at most ROWS rows, evenly spaced."""
-        seen = self._latest
-
-        def rows(array: Any) -> Any:
-            array = array.T if self._columns and len(_shape(array)) == 2 else array
-            return columns(as_host(array, ROWS))
-
-        inputs, targets, predictions = (
-            None if seen[name] is None else rows(seen[name]) for name in ROW_NAMES
-        )
-        hidden = [a for a in seen["activations"] if a is not seen["predictions"]]
-        activations = tuple(rows(a) for a in hidden if a is not seen["inputs"])
-        found, slopes = (
-            {name: as_host(each) for name, each in seen[kind].items()} if parameters else {}
-            for kind in ("parameters", "gradients")
-        )
-        return Snapshot(inputs, targets, predictions, activations, found, slopes)
+        seen, layout = self._latest, self._layout
+        rows = {name: layout.host_rows(each, name, ROWS) for name, each in seen["rows"].items()}
+        named = {name: rows.pop(name, None) for name in ROW_NAMES}
+        if parameters:
+            for kind in ("parameters", "gradients"):
+                named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in seen[kind].items()}
+        return Snapshot(**named, activations=tuple(rows.values()))
 
     # The callback of `fit`: few looks, so that it costs little.
 
@@ -211,6 +242,10 @@ class Doctor:
         self._sample = (x[rows_of_x, :], training.data.y[rows, :])
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.learning_rate = training.learning_rate
+        y = training.data.y
+        run.target = as_host(y[:1, :])[0]
+        run.targets_differ = bool(net.device.xp.any(y != y[:1, :]))
+        run.target_rows, run.all_rows, run.width = training.rows, True, net.sizes[0]
         run.first = self._look(training)
         run.data, self._before = run.first, _weights(run.first.parameters)
 
@@ -246,23 +281,6 @@ class Doctor:
         )  # fmt: skip
 
 
-def _shape(array: Any) -> tuple[int, ...]:
-    return tuple(getattr(array, "shape", ()))
-
-
-def _samples_are_columns(inputs: Any, parameters: Mapping[str, Any]) -> bool:
-    """Tell from the first weights whether x is (inputs, batch)."""
-    weights = next((p for n, p in parameters.items() if not is_bias(n, p)), None)
-    if weights is None or len(_shape(inputs)) != 2 or len(_shape(weights)) != 2:
-        return False
-    return inputs.shape[1] not in weights.shape and inputs.shape[0] in weights.shape
-
-
-def _row_count(seen: Mapping[str, Any], sideways: bool) -> int:
-    shapes = [_shape(seen[name]) for name in ROW_NAMES if _shape(seen[name])]
-    return min((shape[-1] if sideways else shape[0] for shape in shapes), default=0)
-
-
 def _weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: as_host(each) for name, each in parameters.items() if not is_bias(name, each)}
 
@@ -270,18 +288,6 @@ def _weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _is_sampled(step: int) -> bool:
     """Choose steps 0, 1, 2, 4, 8, ...: seldom, and at every stage of a run."""
     return step & (step - 1) == 0
-
-
-def _joined(pieces: Sequence[Snapshot]) -> Snapshot:
-    """Put the rows of several steps together."""
-
-    def stack(arrays: Sequence[Any]) -> Any:
-        usable = arrays and all(a is not None and a.shape[1] == arrays[0].shape[1] for a in arrays)
-        return np.concatenate(arrays) if usable else None
-
-    named = {name: stack([getattr(each, name) for each in pieces]) for name in ROW_NAMES}
-    hidden = zip(*(each.activations for each in pieces), strict=False)
-    return Snapshot(**named, activations=tuple(map(stack, hidden)))
 
 
 def diagnose(
@@ -296,6 +302,7 @@ def diagnose(
     validation: Any = None,
     l1: float = 0.0,
     l2: float = 0.0,
+    sample_weight: Any = None,
     x_new: Any = None,
     rows: int = 2000,
     **options: Any,
@@ -307,24 +314,34 @@ def diagnose(
     net : MLP
         With its initial weights; left as it is.
     x, y : array_like
-        As for `fit`, except that values `fit` refuses become findings.
+        As for `fit`, in memory; targets and values that `fit` refuses become findings.
     x_new : array_like, (rows, inputs), optional
         Inputs as they come at prediction, to compare with those of training.
     rows : int
         At most so many are trained on, evenly spaced.
-    loss, optimizer, epochs, batch_size, validation, l1, l2, **options
+    loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
         As for `fit`.
 
     Returns
     -------
     Report
         Its findings' `repair` are settings to change, such as ``{"learning_rate": 0.1}``.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        For inputs of another width, rows that do not match, and options `fit` refuses.
     """
     from xpnet.fitting import fit
 
-    x, y = as_host(x, rows), as_host(y, rows)
+    x, y, sample_weight = same_rows(rows, x, y, sample_weight)
+    as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
+    head(net.output, loss)  # refuses other losses
     doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name)
     run = doctor._run
+    run.width = net.sizes[0]
+    if x_new is not None:
+        doctor.watch_prediction(x_new)
     settings: dict[str, Any] = {"loss": loss, "batch_size": batch_size, "l1": l1, "l2": l2}
     refused = _refused(net, x, y, run, settings)
     if refused:
@@ -336,28 +353,26 @@ def diagnose(
     twin = deepcopy(net)
     try:
         fit(twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
-            callbacks=[doctor], progress=False, **options)  # fmt: skip
+            sample_weight=sample_weight, callbacks=[doctor], progress=False, **options)  # fmt: skip
     except DivergenceError:
         run.diverged = True
-    if x_new is not None:
-        doctor.watch_prediction(x_new)
     if run.failing:
         run.one_batch_skill = _one_batch(net, x, y, settings)
     return doctor.report()
 
 
 def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tuple[Finding, ...]:
-    """Return findings for data that `fit` would refuse; none where it would not."""
+    """Return findings for targets and values that `fit` would refuse; none where it would not."""
     try:
         net.loss(x, y, loss=settings["loss"])
     except InputError as error:
-        run.first = run.data = Snapshot(columns(x), columns(y), np.zeros((len(x), net.sizes[-1])))
-        run.shapes = {"targets": y.shape, "predictions": (len(x), net.sizes[-1])}
-        refused = {"non-finite", "target-shape", "target-range"}
+        x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
+        run.first = run.data = Snapshot(x, columns(y), np.zeros((len(x), net.sizes[-1])))
+        refused = {"non-finite", "target-range"}
         found = tuple(each for each in examine(run) if each.code in refused)
         return found or (
-            Finding("target-shape", "error", "data", str(error), "These arrays do not fit this "
-                    "network, or its output not this loss. Nothing can be trained on them.",
+            Finding("target-shape", "error", "targets", str(error), "These targets do not fit the "
+                    "network's output. Nothing can be trained on them.",
                     "see the evidence", "xpnet.fit, section Raises"),
         )  # fmt: skip
     return ()

@@ -74,6 +74,13 @@ RULES = (
         "NumPy manual, Broadcasting",
     ),
     Rule(
+        "gradient-shape", training.gradient_shape, 0, "error",
+        "A gradient has one number for each number of its parameter. Another shape is that of "
+        "another array, or moves all entries alike.",
+        "gradient = inputs.T @ delta   # for weights (inputs, units); delta.sum(axis=0) for biases",
+        "CS231n notes, Backpropagation, gradients for vectorized operations",
+    ),
+    Rule(
         "gradient-wrong", training.shared_error, 1e-6, "error",
         "The errors of all samples were summed to one number before the backward pass. No sample "
         "can then be pushed up while another is pushed down.",
@@ -100,6 +107,13 @@ RULES = (
         "it to its end, where its slope is 0.",
         "code classes as 0 and 1 for a sigmoid output, or take output='identity' for numbers",
         CHECKER,
+    ),
+    Rule(
+        "constant-target", data.constant_target, 50, "error",
+        "Where all targets are one and the same, there is nothing to learn. The loss falls to 0 "
+        "all the same: the last bias is enough.",
+        "check which column is the target, and how the rows were selected",
+        RECIPE + " (become one with the data)",
     ),
     Rule(
         "constant-feature", data.constant_feature, 1e-9, "note",

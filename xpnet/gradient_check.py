@@ -18,8 +18,15 @@ import numpy as np
 from xpnet.device import CPU, device_of
 from xpnet.errors import InputError
 from xpnet.findings import Finding, Report
-from xpnet.gradient_mistakes import Comparison, shape_mistake, value_mistakes
+from xpnet.gradient_mistakes import (
+    Comparison,
+    loss_not_finite,
+    not_finite,
+    shape_mistake,
+    value_mistakes,
+)
 from xpnet.network import MLP
+from xpnet.observations import as_array, as_host, named_arrays
 
 if TYPE_CHECKING:
     from xpnet.losses import Loss
@@ -77,7 +84,7 @@ def check_network(
     Useful above all with activations and losses of your own. Other options as `check_functions`.
     """
     twin = net.to(CPU, "float64")
-    x, y = _host(x)[:rows], _host(y)[:rows]
+    x, y = _first_rows(x, rows, "x"), _first_rows(y, rows, "y")
 
     def put(parameters: Parameters) -> None:
         for own, given in zip(twin.parameters, parameters.values(), strict=True):
@@ -134,32 +141,41 @@ def check_functions(
     Raises
     ------
     InputError
-        If the loss differs between two equal calls, or the names differ.
+        If an argument is of another kind, the loss differs between two equal calls, or the names
+        differ.
     """
+    _refuse_others(loss, gradients, parameters)
+    parameters = named_arrays(parameters, "parameters")
     devices = {name: device_of(array) for name, array in parameters.items()}
-    host = {name: np.array(_host(array), dtype=np.float64) for name, array in parameters.items()}
+    host = {name: as_host(array, name=name) for name, array in parameters.items()}
 
     def put(values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: devices[name].put(values[name].copy(), "float64") for name in values}
 
     fixed = put(host)
-    broadcast = _broadcast_finding(loss(fixed))
+
+    def value(at: Parameters) -> float:
+        return float(np.sum(as_host(loss(at), name="loss(parameters)")))
 
     def loss_at(name: str, values: Any) -> float:
-        moved = {**fixed, name: devices[name].put(values, "float64")}
-        return float(np.sum(_host(loss(moved))))
+        return value({**fixed, name: devices[name].put(values, "float64")})
 
+    broadcast = _broadcast_finding(loss(fixed))
     given = _named_gradients(gradients(put(host)), host)
-    repeated = [float(np.sum(_host(loss(fixed)))) for _ in range(2)]
+    repeated = [value(fixed) for _ in range(2)]
+    if not np.isfinite(repeated).any():
+        return GradientReport((loss_not_finite(repeated[0]),), {"loss": repeated[0]})
     if repeated[0] != repeated[1]:
         raise InputError(
             f"loss(parameters) gave {repeated[0]!r} and then {repeated[1]!r} for the same "
             "parameters; switch dropout off, fix the seed, and change no variable inside it"
         )
     hints = {"batch_size": batch_size, "outputs": outputs or _outputs(host)}
-    comparisons, findings = [], list(broadcast)
+    comparisons, findings = [], [*broadcast, *not_finite(given)]
     for name, values in host.items():
         mended, shape_findings = shape_mistake(name, given[name], values.shape)
+        if mended is not None and not np.all(np.isfinite(mended)):
+            mended = None
         points = _directions(mended, values.shape, samples, np.random.default_rng(seed))
         slopes = [_slope(partial(loss_at, name), values, each) for each in points]
         comparisons.append(Comparison.of(name, values, mended, points, slopes, rtol))
@@ -180,31 +196,45 @@ def away_from_saturation(parameters: Parameters, seed: int = 0) -> dict[str, Any
     worth repeating at these.
     """
     random = np.random.default_rng(seed)
-    shapes = {name: np.shape(_host(array)) for name, array in parameters.items()}
+    arrays = named_arrays(parameters, "parameters")
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     scale = {name: 1.0 / np.sqrt(max((*shape, 4))) for name, shape in shapes.items()}
     return {name: scale[name] * random.standard_normal(shapes[name]) for name in shapes}
 
 
-def _host(array: Any) -> Any:
-    return np.asarray(array if np.isscalar(array) else _get(array))
+def _first_rows(array: Any, rows: int, name: str) -> Any:
+    array = as_array(array, name)
+    return as_host(array[:rows, ...] if array.shape else array, name=name)
 
 
-def _get(array: Any) -> Any:
-    return array if isinstance(array, (list, tuple)) else device_of(array).get(array)
+def _refuse_others(loss: Any, gradients: Any, parameters: Any) -> None:
+    for name, given in (("loss", loss), ("gradients", gradients)):
+        if not callable(given):
+            raise InputError(
+                f"{name} is {type(given).__name__}; pass a function of the parameters: "
+                "check_gradients(loss, gradients, parameters)"
+            )
+    if isinstance(parameters, Mapping) and not parameters:
+        raise InputError("parameters is empty; pass a dict of names and arrays, such as {'W1': W1}")
 
 
 def _named_gradients(given: Parameters, parameters: Parameters) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"gradients(parameters) returned {type(given).__name__}; return a dict with one array "
+            f"for each of {sorted(parameters)}"
+        )
     if set(given) != set(parameters):
         raise InputError(
             f"gradients(parameters) returned {sorted(given)} and the parameters are "
             f"{sorted(parameters)}; return one array for each, under the same names"
         )
-    return {name: np.asarray(_host(given[name]), dtype=np.float64) for name in parameters}
+    return {name: as_host(given[name], name=f"the gradient of {name}") for name in parameters}
 
 
 def _broadcast_finding(value: Any) -> list[Finding]:
     """See from a loss that is given as its terms whether (m,) met (m, 1)."""
-    terms = _host(value)
+    terms = as_host(value, name="loss(parameters)")
     if terms.ndim != 2 or terms.shape[0] != terms.shape[1] or terms.shape[0] < 2:
         return []
     m = terms.shape[0]

@@ -95,6 +95,8 @@ class Comparison:
         return float(np.dot(self.given, self.measured) / norms) if norms else 0.0
 
     def __str__(self) -> str:
+        if self.given.size and np.all(np.isnan(self.given)):
+            return "wrong: its shape or its values cannot be used"
         kinks = f", {self.kinks} at kinks left out" if self.kinks else ""
         state = "right" if self.ok else "wrong"
         return f"{state}: relative error {self.error:.1e} over {self.given.size} slopes{kinks}"
@@ -110,8 +112,8 @@ def _finding(
 
 def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:
     """Return the gradient brought to the parameter's shape (None: impossible), and why."""
-    if gradient.shape == shape:
-        return gradient, []
+    if gradient.shape == shape or gradient.size == 1 == np.prod(shape):
+        return gradient.reshape(shape), []
     found = f"gradient {gradient.shape}, parameter {shape}"
     row = tuple(size for size in shape if size != 1)
     summed = tuple(size for size in gradient.shape[1:] if size != 1)
@@ -137,6 +139,31 @@ def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any
         "by NumPy: it changes the parameter's shape, or moves all its entries alike.",
         fix, {"shape": [name]},
     )]  # fmt: skip
+
+
+def not_finite(given: Mapping[str, Any]) -> list[Finding]:
+    """Return one finding for all NaN and infinite entries of gradients, if there are any."""
+    bad = {name: int(np.sum(~np.isfinite(each))) for name, each in given.items()}
+    bad = {name: count for name, count in bad.items() if count}
+    counts = ", ".join(
+        f"{count} of {given[name].size} entries of {name}" for name, count in bad.items()
+    )
+    return [_finding(
+        "non-finite", ", ".join(bad), f"{counts} are NaN or infinite",
+        "One step with such a gradient makes its parameter NaN, and the step after it all others. "
+        "A formula is not defined here, such as log(0), 0 / 0 or exp of a large number.",
+        "compute softmax or sigmoid with cross-entropy from the pre-activations: delta = outputs - "
+        "targets",
+    )] if bad else []  # fmt: skip
+
+
+def loss_not_finite(value: float) -> Finding:
+    """Return the finding for a loss that is no number where the gradient is to be checked."""
+    return _finding(
+        "non-finite", "loss", f"loss(parameters) is {value} at these parameters",
+        "Where the loss is no number it has no slope, and no gradient can be checked against it.",
+        "check for log(0), 0 / 0 and overflow in the loss, and for NaN in data and parameters",
+    )  # fmt: skip
 
 
 def _word(name: str) -> str:

@@ -4,28 +4,80 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from xpnet.device import device_of
+from xpnet.device import CPU, device_of, is_foreign
+from xpnet.errors import InputError, InputTypeError
+from xpnet.targets import put_numbers
 
+ROW_NAMES = ("inputs", "targets", "predictions")
 ROWS = 400  # rows kept of anything; enough for every rule's threshold
 
 
-def as_host(array: Any, rows: int | None = None) -> Any:
-    """Return a float64 copy on the host of an array of any library, of at most `rows` rows."""
-    if not isinstance(array, (list, tuple, int, float)):
+def as_host(array: Any, rows: int | None = None, name: str = "the array") -> Any:
+    """Return a float64 copy on the host of what `as_array` takes, of at most `rows` rows."""
+    if array is None:
+        raise InputTypeError(f"{name} is None; pass numbers")
+    if is_foreign(array):
         array = device_of(array).get(array)
-    array = np.asarray(array)
-    if rows is not None and array.ndim and len(array) > rows:
-        array = array[:: -(-len(array) // rows)]
-    return np.array(array, dtype=np.float64)
+    if hasattr(array, "__array__"):
+        array = _thinned(np.asarray(array), rows)  # first, so that not all rows become float64
+    if not hasattr(array, "dtype") or array.dtype.kind not in "biuf":
+        array = put_numbers(array, CPU, "float64", name)
+    return np.array(_thinned(array, rows), dtype=np.float64)
+
+
+def as_array(value: Any, name: str) -> Any:
+    """Return an array of any library as it is, and lists, numbers and data frames as NumPy's."""
+    known = isinstance(value, np.ndarray) or is_foreign(value)
+    return value if known else as_host(value, name=name)
+
+
+def named_arrays(given: Any, name: str) -> dict[str, Any]:
+    """Return parameters or gradients as a dict of arrays; refuse what has no names."""
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"{name} is {type(given).__name__}; pass a dict of names and arrays, such as "
+            "{'W1': W1, 'b1': b1}"
+        )
+    arrays = dict(given)
+    for key, each in given.items():
+        if not isinstance(each, np.ndarray):
+            arrays[key] = as_array(each, f"{name}[{key!r}]")
+    return arrays
+
+
+def same_rows(rows: int, x: Any, y: Any, sample_weight: Any) -> list[Any]:
+    """Return at most `rows` rows on the host, the same of every array; weights may be None."""
+    if not isinstance(rows, Integral) or rows < 1:
+        raise InputError(f"rows {rows!r} must be an integer from 1")
+    arrays = {"x": as_array(x, "x"), "y": as_array(y, "y")}
+    if sample_weight is not None:
+        arrays["sample_weight"] = as_array(sample_weight, "sample_weight")
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    for name, shape in shapes.items():
+        if shape[:1] != shapes["x"][:1]:
+            raise InputError(
+                f"{name} has shape {shape} and x has shape {shapes['x']}; pass one row in each for "
+                "every sample"
+            )
+    found = [as_host(array, rows, name) for name, array in arrays.items()]
+    return found if sample_weight is not None else [*found, None]
+
+
+def _thinned(array: Any, rows: int | None) -> Any:
+    """Take rows evenly spaced, and not every k-th: classes that alternate all remain."""
+    if rows is None or not array.ndim or len(array) <= rows:
+        return array
+    return array[np.linspace(0, len(array) - 1, rows).astype(np.int64)]
 
 
 def columns(array: Any) -> Any:
     """Return (rows,) as (rows, 1)."""
-    return array[:, None] if array.ndim == 1 else array
+    return array.reshape(-1, 1) if array.ndim < 2 else array
 
 
 def skill(predictions: Any, targets: Any) -> float:
@@ -79,6 +131,8 @@ class Snapshot:
         """The targets in the shape of the predictions: class numbers become one-hot rows."""
         if self.targets is None or self.predictions is None:
             return None
+        if len(self.targets) != len(self.predictions):
+            return None
         targets, outputs = columns(self.targets), self.predictions.shape[1]
         whole = np.all(np.isfinite(targets)) and np.all(targets == np.round(targets))
         if targets.shape[1] == 1 < outputs and whole and targets.max() < outputs:
@@ -121,6 +175,12 @@ class Run:
         ``{"targets": ..., "predictions": ...}`` as the caller's code had them.
     reshaped : dict
         Parameters whose shape changed: name to (before, after).
+    target : ndarray, (outputs,), or None
+        Of the first row; `targets_differ` says whether another row has another one.
+    target_rows : int
+        How many rows were compared with it; `all_rows`: whether those are all there are.
+    width : int
+        Number of inputs; 0 if not known.
     served : Snapshot or None
         Inputs and predictions of the model in use, after training.
     one_batch_skill : float
@@ -143,6 +203,11 @@ class Run:
     reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     hidden: Sequence[str] = ()
     output: str = ""
+    target: Any = None
+    targets_differ: bool = False
+    target_rows: int = 0
+    all_rows: bool = False
+    width: int = 0
     served: Snapshot | None = None
     diverged: bool = False
     one_batch_skill: float = float("nan")
@@ -182,3 +247,20 @@ def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> floa
         moved = sum(float(np.sum((after[name] - before[name]) ** 2)) for name in before)
         size = sum(float(np.sum(each**2)) for each in before.values())
         return float(np.sqrt(moved / size)) if size > 0 else float("nan")
+
+
+def joined(pieces: Sequence[Snapshot]) -> Snapshot:
+    """Put the rows of several steps together."""
+
+    def stack(arrays: Sequence[Any]) -> Any:
+        usable = arrays and all(a is not None and a.shape[1] == arrays[0].shape[1] for a in arrays)
+        return np.concatenate(arrays) if usable else None
+
+    named = {name: stack([getattr(each, name) for each in pieces]) for name in ROW_NAMES}
+    hidden = zip(*(each.activations for each in pieces), strict=False)
+    return Snapshot(**named, activations=tuple(map(stack, hidden)))
+
+
+def shape_of(array: Any) -> tuple[int, ...]:
+    """Return the shape of an array of any library, (1,) for a single number, () for None."""
+    return () if array is None else tuple(array.shape) or (1,)

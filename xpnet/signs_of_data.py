@@ -3,6 +3,7 @@
 A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,10 @@ def not_finite(run: Run, limit: float) -> Sign | None:
 
 
 def target_shape(run: Run, limit: float) -> Sign | None:
-    """Targets (m,) beside predictions (m, 1): harmless only if the loss shows it is."""
+    """Targets (m,) beside predictions (m, 1), harmless if the loss shows it; or of other rows."""
+    if _rows_differ(run):
+        shapes = f"targets {run.shapes['targets']}, predictions {run.shapes['predictions']}"
+        return Sign("targets", f"{shapes}: not the same samples", severity="error")
     if run.shapes and "loss-broadcast" not in run.found and not _loss_terms(run)[0]:
         m = run.shapes["targets"][0]
         if _pairs(run) and _loss_terms(run)[1] is None:
@@ -53,6 +57,14 @@ def loss_broadcast(run: Run, limit: float) -> Sign | None:
     m = run.shapes["targets"][0]
     evidence = f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} pairs, not {m}"
     return Sign("loss", evidence, {"reshape_targets": True})
+
+
+def _rows_differ(run: Run) -> bool:
+    """Tell whether no axis of targets and predictions, first or last, can be that of samples."""
+    targets, outputs = run.shapes.get("targets"), run.shapes.get("predictions")
+    if not targets or not outputs or _pairs(run) or math.prod(targets) == 1:
+        return False
+    return targets[0] != outputs[0] and (targets[-1] != outputs[-1] or targets[-1] == 1)
 
 
 def _pairs(run: Run) -> bool:
@@ -100,7 +112,7 @@ def _at_an_end(p: Any) -> bool:
 def target_range(run: Run, limit: float) -> Sign | None:
     """Targets that the output activation cannot reach."""
     goals, predictions = run.first.goals, run.first.predictions
-    if goals is None:
+    if goals is None or not np.all(np.isfinite(goals)):
         return None
     seen = [p for p in (predictions, run.last.predictions) if p is not None]
     low, high = OUTPUT_RANGES.get(run.output, (-np.inf, np.inf))
@@ -124,6 +136,16 @@ OUTPUT_RANGES = {
     "exp": (0, np.inf),
 }
 OUTPUT_RANGES |= {"softplus": (0.0, np.inf)}
+
+
+def constant_target(run: Run, limit: float) -> Sign | None:
+    """One target for all rows: all there are, or at least `limit` watched in several steps."""
+    if run.target is None or run.targets_differ or run.target_rows < 2:
+        return None
+    if not run.all_rows and (run.steps < 2 or run.target_rows < limit):
+        return None
+    value = ", ".join(f"{each:g}" for each in run.target[:5]) + ", ..." * (len(run.target) > 5)
+    return Sign("targets", f"every target is {value}, in all {run.target_rows} rows seen")
 
 
 def prediction_drift(run: Run, limit: float) -> Sign | None:
@@ -209,7 +231,8 @@ def class_imbalance(run: Run, limit: float) -> Sign | None:
         return None
     predicted, truth, recall = run.last.predictions, run.last.classes, float("nan")
     rarest = int(np.argmin(np.where(counts > 0, counts, len(classes))))
-    if truth is not None and np.all(np.isfinite(predicted)) and np.any(truth == rarest):
+    known = run.last.goals is not None and np.all(np.isfinite(predicted))
+    if known and truth is not None and np.any(truth == rarest):
         guess = predicted[:, 0] > 0.5 if predicted.shape[1] == 1 else predicted.argmax(axis=1)
         recall = float(np.mean(guess[truth == rarest] == rarest))
     evidence = f"{counts.max()} rows of the commonest class, {counts[rarest]} of the rarest"
@@ -225,7 +248,7 @@ def shuffled_targets(run: Run, limit: float) -> Sign | None:
         return None
     x, keep = np.unique(x, axis=0, return_index=True)
     y = columns(y)[keep]
-    if len(x) < 50 or not np.all(np.isfinite(y)) or np.ptp(y) == 0:
+    if len(x) < 50 or not np.all(np.isfinite(y)) or not np.any(np.ptp(y, axis=0)):
         return None
     found = relation(x, y)
     if found * np.sqrt(len(x)) > limit:

@@ -3,6 +3,7 @@
 A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
 """
 
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,23 @@ NOT_THE_RATE = {
     "gradient-transposed", "regularisation-dominates", "loss-broadcast",
     "target-shape", "symmetric-units", "shuffled-targets",
 }  # fmt: skip
+
+
+def gradient_shape(run: Run, limit: float) -> Sign | None:
+    """Find a gradient that cannot be its parameter's; one that grows it is `shape_changed`."""
+    for name, gradient in run.first.gradients.items():
+        given, wanted = gradient.shape, run.first.parameters.get(name, gradient).shape
+        if not _updates(given, wanted):
+            return Sign(name, f"gradient {given}, parameter {wanted}", {"shape": [name]})
+    return None
+
+
+def _updates(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    try:
+        updated = math.prod(np.broadcast_shapes(given, wanted))
+    except ValueError:
+        return False
+    return updated > math.prod(wanted) or math.prod(given) == updated
 
 
 def shape_changed(run: Run, limit: float) -> Sign | None:
@@ -40,7 +58,7 @@ def shared_error(run: Run, limit: float) -> Sign | None:
         return None
     below, outputs = first.activations[-1][:rows], first.predictions[:rows]
     given, goals = first.gradients[name], first.goals
-    if given.shape != (below.shape[1], outputs.shape[1]) or given.size < 3:
+    if given.shape != (below.shape[1], outputs.shape[1]) or given.size < 3 or len(below) < rows:
         return None
     errors = np.ones_like(outputs) if goals is None else outputs - goals[:rows]
     for slope in (np.ones_like(outputs), outputs * (1.0 - outputs), 1.0 - outputs**2):
