@@ -465,6 +465,15 @@ def test_predict_ignores_unknown_columns_and_says_which(run: Run, model: Path) -
     assert "extra" in outcome.err
 
 
+def test_predict_proposes_no_option_that_it_does_not_have(run: Run, model: Path) -> None:
+    header, first = BANKNOTE.read_text().splitlines()[:2]
+    for cell in ("oops", "2024-01-01", "NaN"):
+        path = table("new.csv", f"{header}\n{cell}{first[first.index(',') :]}\n")
+        outcome = run("predict", model, path)
+        assert f"line 2, column 'variance': found '{cell}'" in outcome.err
+        assert "--" not in outcome.err
+
+
 def test_predict_gives_values_of_a_regression(run: Run) -> None:
     run("train", regression(), "--target", "height")
     lines = run("predict", "heights.safetensors", "heights.csv").out.splitlines()
