@@ -3,7 +3,7 @@
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from xpnet.cli_output import in_terminal, keep_inputs, say, show, show_json, tab
 from xpnet.cli_prepare import (
     LBFGS,
     Task,
+    check_options,
     fit_options,
     largest_product,
     load_task,
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
 # What a model file does not say of its training: where it was, and what does not change it.
 NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
             "cache")  # fmt: skip
-# Options that are nothing without another one.
-NEED = {"resume": "checkpoint", "checkpoint_every": "checkpoint", "patience": "early_stopping"}
-# What L-BFGS, which has no steps, cannot do.
-NOT_LBFGS = ("lr", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
-             "checkpoint")  # fmt: skip
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -80,7 +76,7 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
     """Take the output for this run, and refuse what would fail or do harm at the end."""
     from xpnet.atomic import lock, probe_writable
 
-    _check_options(options)
+    check_options(options)
     stem = Path(options.data).name.removesuffix(".gz")
     out = Path(options.out or f"{Path(stem).stem}.safetensors")
     outputs = [str(out), *([options.plot] if options.plot else [])]
@@ -94,25 +90,6 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
         say(f"xpnet: {options.checkpoint}: there is no checkpoint yet; training from the start.")
     held.enter_context(lock(out))
     return out
-
-
-def _check_options(options: TrainOptions) -> None:
-    """Refuse options that would have no effect."""
-    usual = {each.name: each.default for each in fields(options)}
-    for name, other in NEED.items():
-        if getattr(options, name) != usual[name] and not getattr(options, other):
-            shown, needed = (f"--{each.replace('_', '-')}" for each in (name, other))
-            directory = " DIR" if other == "checkpoint" else ""
-            raise InputError(f"{shown}: it has an effect only with {needed}{directory}; add that")
-    for name in NOT_LBFGS if options.optimizer == LBFGS else ():
-        if getattr(options, name) != usual[name]:
-            shown = f"--{name.replace('_', '-')}"
-            raise InputError(f"{shown}: lbfgs takes no such option; leave it out, or use adam")
-    if options.optimizer == LBFGS and find_spec("scipy") is None:
-        raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
-    for name in ("momentum", "nesterov"):
-        if getattr(options, name) != usual[name] and options.optimizer != "sgd":
-            raise InputError(f"--{name}: {options.optimizer} has none; add --optimizer sgd")
 
 
 def _try_plot(path: Path, out: Path) -> None:
