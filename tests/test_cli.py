@@ -826,6 +826,18 @@ def test_an_interrupted_doctor_recommends_no_checkpoint(
     assert (outcome.status, outcome.err) == (130, "xpnet: stopped by SIGINT.\n")
 
 
+def test_more_epochs_than_the_schedule_was_laid_out_for_are_noted(train: Run) -> None:
+    for schedule in ("linear", "constant"):
+        kept = ["--checkpoint", schedule, "--schedule", schedule, "--json"]
+        assert train(*kept).json["notes"] == train(*kept, "--resume").json["notes"]
+        if schedule == "constant":
+            assert len(train(*kept, "--resume", "--epochs", "5").json["notes"]) == 1
+            continue
+        with pytest.warns(UserWarning, match="laid out for 3 epochs and is now for 5"):
+            notes = train(*kept, "--resume", "--epochs", "5").json["notes"]
+        assert "differs from 5 epochs in one go" in notes[-1]
+
+
 def test_a_finished_training_may_be_resumed(train: Run) -> None:
     train("--checkpoint", "kept")
     before = Path("banknote.safetensors").read_bytes()

@@ -3,7 +3,7 @@
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from xpnet.errors import DivergenceError, InputError
 from xpnet.system import blas, one_thread, threads_for
 
 if TYPE_CHECKING:
+    from xpnet.checkpoint import Checkpoint
     from xpnet.findings import Finding
     from xpnet.history import History
     from xpnet.network import MLP
@@ -61,8 +62,11 @@ def train(options: TrainOptions) -> None:
         held.enter_context(threads_for(largest_product(task, net)))
         _try_space(out, net)
         started = time.perf_counter()
-        history, findings = run(task, net)
+        checkpoint = _checkpoint(options, task.plan) if options.checkpoint else None
+        history, findings = run(task, net, checkpoint)
         seconds = time.perf_counter() - started
+        if options.json and checkpoint and checkpoint.note:  # people were told at the start
+            task = replace(task, notes=(*task.notes, checkpoint.note))
         x, y = task.held_out or (task.x, task.y)
         trained = Trained(
             task, net, history, scores(task.plan, net.predict(x), y), findings, seconds, out,
@@ -107,7 +111,18 @@ def _try_space(out: Path, net: "MLP") -> None:
     probe_writable(out, 8 * sum(int(p.size) for p in net.parameters))
 
 
-def run(task: Task, net: "MLP") -> tuple["History", list["Finding"]]:
+def _checkpoint(options: TrainOptions, plan: "Preprocessing") -> "Checkpoint":
+    from xpnet.checkpoint import Checkpoint
+
+    return Checkpoint(
+        options.checkpoint or "", every=options.checkpoint_every, resume=options.resume,
+        preprocessing=plan,
+    )  # fmt: skip
+
+
+def run(
+    task: Task, net: "MLP", checkpoint: "Checkpoint | None"
+) -> tuple["History", list["Finding"]]:
     """Train the network, watched by the doctor; return its curves and the doctor's errors."""
     from xpnet.doctor import Doctor
     from xpnet.fitting import fit
@@ -120,18 +135,7 @@ def run(task: Task, net: "MLP") -> tuple["History", list["Finding"]]:
             net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
             class_weight=options.class_weight, max_iter=options.epochs or 1,
         ), []  # fmt: skip
-    doctor, callbacks = Doctor(), list[Any]()
-    if options.checkpoint:
-        from xpnet.checkpoint import Checkpoint
-
-        callbacks.append(
-            Checkpoint(
-                options.checkpoint,
-                every=options.checkpoint_every,
-                resume=options.resume,
-                preprocessing=plan,
-            )
-        )
+    doctor, callbacks = Doctor(), list[Any]([checkpoint] if checkpoint else [])
     if not options.resume:  # the doctor judges a training from its first step on
         callbacks.append(doctor)
     metric = "r2" if plan.task == "regression" else "accuracy"
