@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from xpnet.checkpoint import Checkpoint, checkpoints, latest
 from xpnet.container import read_container, write_container
 from xpnet.errors import DivergenceError, FileError, InputError, SaveError
 from xpnet.model_file import load_model
+from xpnet.schedules import Linear, Warmup
 from xpnet.signals import Interrupted, finish_step_first
 
 DRAW = np.random.default_rng(0)
@@ -191,9 +193,9 @@ def test_a_resumed_training_does_not_replace_the_best_by_a_worse_one(tmp_path):
             super().on_train_start(training)
             self.known = self._best_loss
 
-    history = train(network(), [Checkpoint(tmp_path)], epochs=3)
+    history = train(network(), [Checkpoint(tmp_path)], epochs=3, schedule="constant")
     again = Checked(tmp_path, resume=True)
-    train(network(), [again], epochs=6)
+    train(network(), [again], epochs=6, schedule="constant")
     assert again.known == min(history.validation_loss)
 
 
@@ -285,6 +287,21 @@ def test_another_training_is_not_resumed(tmp_path, case):
         train(network(), [Checkpoint(tmp_path, resume=True)], **options)
     assert "give the same options and data, or another directory" in str(caught.value)
     assert names(tmp_path)[-1] != "checkpoint.lock"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [("linear", True), ("cosine", True), (Warmup(3, then=Linear()), True),
+     ("constant", False), ("step", False), ("inverse", False), ("plateau", False)],
+)  # fmt: skip
+def test_another_number_of_epochs_is_noted_if_the_schedule_depends_on_it(tmp_path, schedule, told):
+    train(network(), [Checkpoint(tmp_path)], epochs=2, schedule=schedule)
+    checkpoint = Checkpoint(tmp_path, resume=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(network(), [checkpoint], epochs=4, schedule=schedule)
+    assert bool(checkpoint.note) == told
+    assert [str(each.message) for each in caught] == [checkpoint.note] * told
 
 
 def test_other_data_and_other_networks_are_not_resumed(tmp_path):

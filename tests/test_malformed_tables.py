@@ -45,7 +45,7 @@ def zipped():
 
 
 A4, B4 = ("line 4", "column 'a'"), ("line 4", "column 'b'")
-C2 = ("line 2", "column 'c'")
+C2, C3 = ("line 2", "column 'c'"), ("line 3", "column 'c'")
 
 # name: (content, fragments of the message). Place, found text and remedy are all looked for.
 WITH_PLACE = {
@@ -136,7 +136,20 @@ WITH_PLACE = {
     "free text": (many("this is sentence number {}"), (*C2, "free text", "--drop c")),
     "text target, all different": (
         "a,y\n" + "".join(f"{i}.5,k{i}\n" for i in range(9)),
-        ("line 2", "column 'y'", "'k0'", "9 different texts"),
+        ("line 2", "column 'y'", "'k0'", "9 different texts", "as --target"),
+    ),
+    "dates as target": (
+        "a,y\n" + "".join(f"{i}.5,2024-01-0{i}\n" for i in range(1, 9)),
+        ("line 2", "column 'y'", "date", "write numbers"),
+    ),
+    "integers that are one in float64": (
+        with_column([2**60, 2**60 + 1]),
+        ("line 3", "column 'c'", f"{2**60 + 1}", f"cannot tell from {2**60};", "offset", "--drop"),
+    ),
+    "integers of 21 digits": (many("10000000000000000000{}"), (*C3, "float64", "offset")),
+    "target of such integers": (
+        "a,y\n" + "".join(f"{i}.5,{2**62 + i}\n" for i in range(9)),
+        ("line 3", "column 'y'", "cannot tell", "subtract an offset"),
     ),
     "dates": (with_column([f"2024-01-0{i}" for i in range(1, 7)]), (*C2, "date", "drop")),
     "dates, few": (with_column(["2024-01-01", "2024-01-02", "2024-01-01"]), (*C2, "date")),
@@ -200,6 +213,7 @@ def test_refused_with_its_place(name, tmp_path):
     assert [part for part in fragments if part not in message] == [], message
     assert re.search(r"line \d+", message), message
     assert ";" in message, "no remedy"
+    assert "--drop y" not in message, "the target cannot be dropped"
     assert len(message) < 400, message
 
 
@@ -252,6 +266,8 @@ ACCEPTED = {
     "large but finite": with_row("3.5e150,1.75,0"),
     "two rows": HEADER + ROWS[0] + "\n" + ROWS[1],
     "few whole numbers": with_column([3, 1, 6, 5, 4, 2]),
+    "large integers, far apart": with_column([10**20 * i for i in (3, 1, 2, 7, 5, 4)]),
+    "large integers, written in two ways": with_column([2**60, f"+0{2**60}", 3 * 2**60]),
     "leading zeros": with_row("003.5,01.75,0"),
 }
 

@@ -4,6 +4,7 @@ import copy
 import json
 
 import numpy as np
+import polars
 import pytest
 
 from xpnet.errors import FileError, InputError
@@ -142,7 +143,8 @@ def test_options_that_cannot_be(options, found, table):
 
 
 def test_a_text_target_is_no_regression(table):
-    with pytest.raises(InputError, match=r"line 2, column 'label': found 'no'.*not a number"):
+    found = r"line 2, column 'label': found 'no'.*not a number.*leave --task regression out"
+    with pytest.raises(InputError, match=found):
         prepare(table(TRAIN), "label", task="regression")
 
 
@@ -341,6 +343,35 @@ def test_matrices_must_be_finite(value, found, tmp_path):
         prepare(arrays(tmp_path, x[:, ::2], y))
     if np.isnan(value):
         assert prepare(arrays(tmp_path, x, np.arange(6) % 2), missing="drop").x.shape == (5, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_integers_of_arrays_that_float64_cannot_tell_apart(dtype, tmp_path):
+    x = np.arange(12).reshape(6, 2).astype(dtype)
+    x[:, 1] = 2**62 + np.arange(6) % 2
+    found = rf"row 1 .*column 'x1': found {2**62 + 1}.*cannot tell from {2**62}; subtract"
+    with pytest.raises(InputError, match=found):
+        prepare(arrays(tmp_path, x, np.arange(6) % 2))
+    with pytest.raises(InputError, match=r"column 'target'.*cannot tell"):
+        prepare(arrays(tmp_path, x[:, :1], x[:, 1]))
+
+
+def test_columns_of_an_array_cannot_be_dropped(tmp_path):
+    with pytest.raises(InputError, match=r"--drop x1: .*x.npy is an array.*save it without"):
+        prepare(arrays(tmp_path, np.eye(6), np.arange(6) % 2), drop=["x1"])
+
+
+def test_numbers_that_a_parquet_file_calls_texts_are_not_taken_for_their_places(table, tmp_path):
+    plan = prepare(table(NUMBERS), "y").preprocessing
+    new = polars.DataFrame({"a": ["9", "25"], "b": [1.5, 2.5]})
+    new.write_parquet(tmp_path / "new.parquet")
+    with pytest.raises(InputError, match="column 'a' holds texts where numbers are needed"):
+        plan.transform(read_table(tmp_path / "new.parquet"))
+
+
+def test_a_target_may_have_many_classes_of_text(table):
+    text = "a,y\n" + "".join(f"{i / 7},k{i % 150}\n" for i in range(600))
+    assert prepare(table(text), "y").preprocessing.outputs == 150
 
 
 def test_arrays_and_named_columns_are_told_apart(plan, table, tmp_path):

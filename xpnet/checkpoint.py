@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.atomic import lock, probe_writable
+from xpnet.batches import steps_per_epoch
 from xpnet.container import Arrays, PathLike, read_container, refusal, write_container
 from xpnet.device import Device
 from xpnet.errors import FileError, InputError, SaveError
@@ -30,6 +31,7 @@ from xpnet.model_file import (
     read_parameters,
     save_model,
 )
+from xpnet.schedules import Progress
 
 if TYPE_CHECKING:
     from xpnet.training import Training
@@ -84,6 +86,8 @@ class Checkpoint:
     Attributes
     ----------
     resumed_from : Path or None
+    note : str
+        In what a resumed training differs from one in one go; empty where it does not.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class Checkpoint:
         self.every, self.unit = float(found[1]), found[2] or "epoch"
         self.preprocessing = preprocessing
         self.resumed_from: Path | None = None
+        self.note = ""
         self._best_loss, self._saved_at, self._skip = math.inf, 0.0, 0
         self._held = ExitStack()
 
@@ -198,6 +203,9 @@ class Checkpoint:
         self._skip = len(saved.broken)
         restore(saved, training)
         self.resumed_from = saved.path
+        self.note = _other_epochs(saved, training)
+        if self.note:
+            warnings.warn(self.note, stacklevel=2)
         with suppress(FileError):  # then the next epoch is the best one known
             summary = load_model(self.directory / BEST).training or {}
             self._best_loss = float(summary.get("monitored_loss", math.inf))
@@ -239,6 +247,7 @@ def write_checkpoint(path: PathLike, training: "Training") -> None:
     content = {
         "architecture": net.config(),
         "options": _options(training),
+        "epochs": training.options.epochs,
         "counters": {name: getattr(state, name) for name in _COUNTERS},
         "metrics": list(history.metrics),
         "best_epoch": history.best_epoch,
@@ -323,6 +332,27 @@ def _check_same(saved: Saved, training: "Training") -> None:
                     f"{saved.path}: belongs to another training: {name} was {before!r} and is now"
                     f" {value!r}; give the same options and data, or another directory"
                 )
+
+
+def _other_epochs(saved: Saved, training: "Training") -> str:
+    """Say what follows from another number of epochs, if the schedule depends on it."""
+    before, now = saved.fields.get("epochs"), training.options.epochs
+    if not isinstance(before, int) or before < 1 or before == now:
+        return ""
+    state, options = training.state, training.options
+    steps = steps_per_epoch(training.rows, training.batch_size, options.last_batch)
+
+    def factor(epochs: int) -> float:
+        losses = state.history.monitored
+        return training.schedule(Progress(state.step, state.epoch, steps, steps * epochs, losses))
+
+    if factor(before) == factor(now):
+        return ""
+    return (
+        f"{saved.path}: the schedule {_described(options.schedule)} was laid out for {before} "
+        f"epochs and is now for {now}: the result differs from {now} epochs in one go, for which "
+        "train from the start."
+    )
 
 
 def _options(training: "Training") -> dict[str, str]:

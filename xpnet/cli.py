@@ -37,6 +37,9 @@ COMMANDS: dict[str, tuple[type, str, str]] = {
 }
 """Of each command: its options, the module that holds the function of its name, its help."""
 
+NAMES = {"doctor": cli_options.DOCTOR, "parity": cli_options.PARITY}
+"""Of commands that take only some of their options: which."""
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -56,8 +59,7 @@ def _application() -> typer.Typer:
         pass
 
     for name, (fields, module, text) in COMMANDS.items():
-        names = cli_options.PARITY if name == "parity" else ()
-        command = cli_options.parser(fields, _deferred(module, name), names)
+        command = cli_options.parser(fields, _deferred(module, name), NAMES.get(name, ()))
         app.command(name, help=text)(command)
     return app
 
@@ -146,6 +148,8 @@ def _as_options(message: str) -> str:
 
 def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
     message = f"xpnet: {str(error) or 'stopped'}"
+    if "train" not in arguments[:1]:
+        return f"{message}."  # nothing else takes checkpoints
     if not any(each.partition("=")[0] == "--checkpoint" for each in arguments):
         return f"{message}; nothing was saved (--checkpoint DIR would have kept the work)."
     again = [*arguments, *(["--resume"] if "--resume" not in arguments else [])]

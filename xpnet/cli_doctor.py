@@ -1,15 +1,24 @@
 """`xpnet doctor` and `xpnet parity`: what is wrong with the settings, and with the machine."""
 
 import math
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from xpnet.cli_models import scores
-from xpnet.cli_options import DoctorOptions, ParityOptions, TrainOptions, as_command
+from xpnet.cli_options import DoctorOptions, ParityOptions, TrainOptions, as_command, flag
 from xpnet.cli_output import say, show, show_json
-from xpnet.cli_prepare import Task, fit_options, largest_product, load_task, network, with_names
-from xpnet.errors import DivergenceError
-from xpnet.system import threads_for
+from xpnet.cli_prepare import (
+    Task,
+    check_options,
+    fit_options,
+    largest_product,
+    load_task,
+    network,
+    with_names,
+)
+from xpnet.errors import DivergenceError, InputError
+from xpnet.system import one_thread, threads_for
 
 if TYPE_CHECKING:
     from xpnet.findings import Finding, Report
@@ -23,19 +32,23 @@ def doctor(options: DoctorOptions) -> None:
     given = TrainOptions(
         **{each.name: getattr(options, each.name) for each in fields(TrainOptions)}
     )
-    task = load_task(given)
-    with threads_for(largest_product(task, network(task))):
+    check_options(given)
+    with ExitStack() as held:
+        if options.deterministic:
+            held.enter_context(one_thread())
+        task = load_task(given)
+        held.enter_context(threads_for(largest_product(task, network(task))))
         report = _diagnose(task)
+        if not options.json:  # before the repairs, which take long
+            for note in task.notes:
+                say(f"note: {note}")
+            show(str(report))
         tried, mended = _repair(given, task, report) if options.repair else ([], given)
     if options.json:
         repairs = {"repairs": tried, "command_line": as_command(mended)} if options.repair else {}
         show_json({"command": "doctor", "data": options.data, **report.to_dict(),
                    "notes": list(task.notes), **repairs})  # fmt: skip
-        return
-    for note in task.notes:
-        say(f"note: {note}")
-    show(str(report))
-    if options.repair:
+    elif options.repair:
         show("\n" + _told(tried, mended))
 
 
@@ -53,29 +66,38 @@ def _repair(
 
     Together first: of two causes that each stop a training, mending one alone shows nothing.
     """
-    mended, reasons = given, dict[str, list[str]]()
+    mended, reasons, refused = given, dict[str, list[str]](), dict[str, tuple[Any, str]]()
     for _ in range(ROUNDS):
-        wanted: dict[str, Any] = {}
+        before, wanted = mended, dict[str, Any]()
         for finding in report.findings:
             for name, value in changes(finding, task).items():
                 wanted.setdefault(name, value)
                 reasons.setdefault(name, []).append(finding.code)
-        if not wanted:
+        for name, value in wanted.items():
+            changed = replace(mended, **{name: value})
+            try:
+                task, mended = load_task(changed), changed
+            except InputError as unfit:
+                refused[name] = (value, str(unfit))
+        if mended == before:
             break
-        mended = replace(mended, **wanted)
-        task = load_task(mended)
         report = _diagnose(task)
     tried: list[dict[str, Any]] = []
-    before = _error(given)
-    error = _error(mended) if reasons else before
+    at_first = _error(given)
+    error = at_first if mended == given else _error(mended)
     for name, codes in reasons.items():
-        without = replace(mended, **{name: getattr(given, name)})
+        about = {"option": name, "codes": sorted(set(codes))}
+        old, new = getattr(given, name), getattr(mended, name)
+        if old == new:
+            value, reason = refused[name]
+            tried.append({**about, "value": value, "kept": False, "refused": reason})
+            continue
+        without = replace(mended, **{name: old})
         alone = _error(without)
         kept = error < HELPS * alone
-        tried.append({"option": name, "value": getattr(mended, name), "codes": sorted(set(codes)),
-                      "error": error, "error_without": alone, "kept": kept})  # fmt: skip
+        tried.append({**about, "value": new, "kept": kept, "error": error, "error_without": alone})
         mended, error = (mended, error) if kept else (without, alone)
-    return tried, mended if error < HELPS * before else given
+    return tried, mended if error < HELPS * at_first else given
 
 
 def changes(finding: "Finding", task: Task) -> dict[str, Any]:
@@ -119,12 +141,17 @@ def _error(options: TrainOptions) -> float:
 def _told(tried: list[dict[str, Any]], mended: TrainOptions) -> str:
     lines = ["Remedies, with the error on validation rows:"]
     for each in tried:
-        name, value = "--" + each["option"].replace("_", "-"), each["value"]
+        name, value = flag(each["option"]), each["value"]
+        value = ", ".join(value) if isinstance(value, list) else value
         setting = f"{'no ' * (not value)}{name}" if isinstance(value, bool) else f"{name} {value}"
-        lines.append(
-            f"  {setting} ({', '.join(each['codes'])}): {each['error']:.4g}, "
-            f"without it {each['error_without']:.4g}; {'kept' if each['kept'] else 'no help'}"
-        )
+        if "refused" in each:
+            outcome = f"cannot be applied: {each['refused']}"
+        else:
+            outcome = (
+                f"{each['error']:.4g}, without it {each['error_without']:.4g}; "
+                f"{'kept' if each['kept'] else 'no help'}"
+            )
+        lines.append(f"  {setting} ({', '.join(each['codes'])}): {outcome}")
     if not tried:
         lines = ["No remedy is an option of train; follow the findings by hand."]
     return "\n".join([*lines, "The settings that work best:", f"  {as_command(mended)}"])

@@ -1,6 +1,5 @@
 """`xpnet predict`, `evaluate` and `inspect`: what is done with a model file."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from xpnet.cli_options import DevicesOptions, EvaluateOptions, InspectOptions, PredictOptions
@@ -36,7 +35,7 @@ def predict(options: PredictOptions) -> None:
         say(note)
     if options.out:
         say(f"{data.rows:,} predictions written to {options.out}")
-    elif sys.stdout is not None:
+    else:
         import polars
 
         show(polars.DataFrame(columns).write_csv().rstrip("\n"))

@@ -5,6 +5,7 @@ same object is parsed, used, written into reports, and turned back into a comman
 """
 
 import inspect
+import math
 import shlex
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
@@ -12,6 +13,8 @@ from functools import partial
 from typing import Annotated, Any, get_type_hints
 
 from typer import Argument, Option
+
+from xpnet.errors import InputError
 
 Json = Annotated[bool, Option("--json", help="Print one JSON object on standard output.")]
 Device = Annotated[str, Option(help="cpu, gpu or gpu:N.")]
@@ -144,6 +147,12 @@ class DoctorOptions(TrainOptions):
     ] = False
 
 
+_OF_FILES = ("out", "plot", "checkpoint", "checkpoint_every", "resume", "stream", "cache")
+
+DOCTOR = tuple(each.name for each in fields(DoctorOptions) if each.name not in _OF_FILES)
+"""What `doctor` has in common with `train`, and its own: it writes no files and streams no rows."""
+
+
 @dataclass(frozen=True)
 class ParityOptions(TrainOptions):
     """What `parity` takes: some of the options of `train`, with other defaults; see PARITY."""
@@ -212,13 +221,17 @@ def parser(
 ) -> Callable[..., Callable[[], Any]]:
     """Return a function for Typer: its parameters are the fields of a dataclass, or some of them.
 
-    Called with them, it returns the command, ready to be run: Typer only parses.
+    Called with them, it returns the command, ready to be run: Typer only parses. Numbers that are
+    not finite mean nothing in any option, and are refused before anything is read.
     """
     hints = get_type_hints(options, include_extras=True)
     known = [each for each in fields(options) if not names or each.name in names]
     hints = {each.name: hints[each.name] for each in known}
 
     def parse(**given: Any) -> Callable[[], Any]:
+        for name, value in given.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{flag(name)} {value}: give a finite number")
         return partial(command, options(**given))
 
     parse.__doc__ = command.__doc__
@@ -237,11 +250,16 @@ def parser(
     return parse
 
 
+def flag(name: str) -> str:
+    """Write a field's name as the option that it is."""
+    return "--" + name.replace("_", "-")
+
+
 def as_command(options: TrainOptions) -> str:
     """Return the `xpnet train` command that these options are, ready for a shell."""
     words = ["xpnet", "train", options.data]
     for each in fields(TrainOptions):
-        value, name = getattr(options, each.name), "--" + each.name.replace("_", "-")
+        value, name = getattr(options, each.name), flag(each.name)
         if value == each.default or each.name in ("data", "json"):
             continue
         for item in value if isinstance(value, list) else [value]:

@@ -1,6 +1,6 @@
 """What the command line prints: results on standard output, everything else on standard error.
 
-Either may be closed, or know fewer characters than Unicode has.
+Either may know fewer characters than Unicode has, and standard error may be closed.
 """
 
 import json
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from xpnet.errors import InputError
+from xpnet.errors import InputError, SaveError
 
 
 def say(text: str) -> None:
@@ -19,7 +19,14 @@ def say(text: str) -> None:
 
 
 def show(text: str) -> None:
-    """Print a result on standard output."""
+    """Print a result on standard output; where that is closed, the result is lost, and it is said.
+
+    Raises
+    ------
+    SaveError
+    """
+    if sys.stdout is None:
+        raise SaveError("standard output is closed; send it to a file, or to /dev/null")
     _write(sys.stdout, text + "\n")
 
 

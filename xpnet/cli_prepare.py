@@ -5,10 +5,11 @@ import math
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from xpnet.cli_options import TrainOptions
+from xpnet.cli_options import TrainOptions, flag
 from xpnet.errors import InputError
 from xpnet.system import free_memory
 
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 # SGD with momentum 0.9 at 0.03 does as well; at 0.1 it failed on both regressions.
 LEARNING_RATES = {"adam": 0.003, "adamw": 0.003, "sgd": 0.03}
 LBFGS = "lbfgs"
+# What L-BFGS, which has no steps, cannot do.
+NOT_LBFGS = ("lr", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
+             "checkpoint")  # fmt: skip
+# Options that are nothing without another one.
+NEED = {"resume": "checkpoint", "checkpoint_every": "checkpoint", "patience": "early_stopping"}
 MANY_ROWS = 10_000
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1_000, 20, 200
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
@@ -59,6 +65,28 @@ class Task:
     held_out: tuple[Any, Any] | None
     rows: int
     notes: tuple[str, ...]
+
+
+def check_options(options: TrainOptions) -> None:
+    """Refuse options that would have no effect."""
+    usual = {each.name: each.default for each in fields(options)}
+    for name, other in NEED.items():
+        if getattr(options, name) != usual[name] and not getattr(options, other):
+            needed = flag(other) + " DIR" * (other == "checkpoint")
+            raise InputError(f"{flag(name)}: it has an effect only with {needed}; add that")
+    if options.early_stopping and _share(options.validation) == 0.0:
+        raise InputError(
+            "--early-stopping: it watches the validation rows, and --validation 0 holds out none; "
+            "give a share or a file, or leave one of the two out"
+        )
+    for name in NOT_LBFGS if options.optimizer == LBFGS else ():
+        if getattr(options, name) != usual[name]:
+            raise InputError(f"{flag(name)}: lbfgs takes no such option; leave it out, or use adam")
+    if options.optimizer == LBFGS and find_spec("scipy") is None:
+        raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
+    for name in ("momentum", "nesterov"):
+        if getattr(options, name) != usual[name] and options.optimizer != "sgd":
+            raise InputError(f"--{name}: {options.optimizer} has none; add --optimizer sgd")
 
 
 def load_task(options: TrainOptions, may_stream: bool = False) -> Task:
@@ -108,8 +136,6 @@ def _streams(options: TrainOptions, allowed: bool) -> bool:
     """Tell whether to leave rows on the disk: asked to, or the file is large beside the memory."""
     path = options.data.lower()
     if not allowed:
-        if options.stream:
-            raise InputError("--stream: only train has it; give a part of the table")
         return False
     if not options.stream:
         packed = path.endswith((".npz", ".npy.gz", "ubyte.gz", ".idx.gz"))
@@ -135,9 +161,14 @@ def _no_target(table: "Table") -> str:
 def _share(validation: str) -> float | None:
     """Return a share of the rows, or None where a file is named."""
     try:
-        return float(validation)
+        share = float(validation)
     except ValueError:
         return None
+    if not 0.0 <= share < 1.0:
+        raise InputError(
+            f"--validation {validation}: give a share between 0 and 1 (0 holds out none), or a file"
+        )
+    return share
 
 
 def _from_file(task: Task) -> tuple[Any, Any]:
@@ -234,7 +265,7 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: A
 
 
 def _layers(hidden: str) -> list[int]:
-    if hidden in ("none", "0", ""):
+    if hidden == "none":
         return []
     try:
         sizes = [int(units) for units in hidden.split(",")]
@@ -242,7 +273,8 @@ def _layers(hidden: str) -> list[int]:
         sizes = []
     if min(sizes, default=0) < 1:
         raise InputError(
-            f"--hidden {hidden!r}: write the units of each layer, from 1, such as 64,64, or none"
+            f"--hidden {hidden!r}: write the units of each layer, from 1, such as 64,64; or none, "
+            "for a linear model"
         )
     return sizes
 

@@ -3,7 +3,7 @@
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from xpnet.cli_output import in_terminal, keep_inputs, say, show, show_json, tab
 from xpnet.cli_prepare import (
     LBFGS,
     Task,
+    check_options,
     fit_options,
     largest_product,
     load_task,
@@ -24,6 +25,7 @@ from xpnet.errors import DivergenceError, InputError
 from xpnet.system import blas, one_thread, threads_for
 
 if TYPE_CHECKING:
+    from xpnet.checkpoint import Checkpoint
     from xpnet.findings import Finding
     from xpnet.history import History
     from xpnet.network import MLP
@@ -32,11 +34,6 @@ if TYPE_CHECKING:
 # What a model file does not say of its training: where it was, and what does not change it.
 NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
             "cache")  # fmt: skip
-# Options that are nothing without another one.
-NEED = {"resume": "checkpoint", "checkpoint_every": "checkpoint", "patience": "early_stopping"}
-# What L-BFGS, which has no steps, cannot do.
-NOT_LBFGS = ("lr", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
-             "checkpoint")  # fmt: skip
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -65,8 +62,11 @@ def train(options: TrainOptions) -> None:
         held.enter_context(threads_for(largest_product(task, net)))
         _try_space(out, net)
         started = time.perf_counter()
-        history, findings = run(task, net)
+        checkpoint = _checkpoint(options, task.plan) if options.checkpoint else None
+        history, findings = run(task, net, checkpoint)
         seconds = time.perf_counter() - started
+        if options.json and checkpoint and checkpoint.note:  # people were told at the start
+            task = replace(task, notes=(*task.notes, checkpoint.note))
         x, y = task.held_out or (task.x, task.y)
         trained = Trained(
             task, net, history, scores(task.plan, net.predict(x), y), findings, seconds, out,
@@ -80,7 +80,7 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
     """Take the output for this run, and refuse what would fail or do harm at the end."""
     from xpnet.atomic import lock, probe_writable
 
-    _check_options(options)
+    check_options(options)
     stem = Path(options.data).name.removesuffix(".gz")
     out = Path(options.out or f"{Path(stem).stem}.safetensors")
     outputs = [str(out), *([options.plot] if options.plot else [])]
@@ -94,25 +94,6 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
         say(f"xpnet: {options.checkpoint}: there is no checkpoint yet; training from the start.")
     held.enter_context(lock(out))
     return out
-
-
-def _check_options(options: TrainOptions) -> None:
-    """Refuse options that would have no effect."""
-    usual = {each.name: each.default for each in fields(options)}
-    for name, other in NEED.items():
-        if getattr(options, name) != usual[name] and not getattr(options, other):
-            shown, needed = (f"--{each.replace('_', '-')}" for each in (name, other))
-            directory = " DIR" if other == "checkpoint" else ""
-            raise InputError(f"{shown}: it has an effect only with {needed}{directory}; add that")
-    for name in NOT_LBFGS if options.optimizer == LBFGS else ():
-        if getattr(options, name) != usual[name]:
-            shown = f"--{name.replace('_', '-')}"
-            raise InputError(f"{shown}: lbfgs takes no such option; leave it out, or use adam")
-    if options.optimizer == LBFGS and find_spec("scipy") is None:
-        raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
-    for name in ("momentum", "nesterov"):
-        if getattr(options, name) != usual[name] and options.optimizer != "sgd":
-            raise InputError(f"--{name}: {options.optimizer} has none; add --optimizer sgd")
 
 
 def _try_plot(path: Path, out: Path) -> None:
@@ -130,7 +111,18 @@ def _try_space(out: Path, net: "MLP") -> None:
     probe_writable(out, 8 * sum(int(p.size) for p in net.parameters))
 
 
-def run(task: Task, net: "MLP") -> tuple["History", list["Finding"]]:
+def _checkpoint(options: TrainOptions, plan: "Preprocessing") -> "Checkpoint":
+    from xpnet.checkpoint import Checkpoint
+
+    return Checkpoint(
+        options.checkpoint or "", every=options.checkpoint_every, resume=options.resume,
+        preprocessing=plan,
+    )  # fmt: skip
+
+
+def run(
+    task: Task, net: "MLP", checkpoint: "Checkpoint | None"
+) -> tuple["History", list["Finding"]]:
     """Train the network, watched by the doctor; return its curves and the doctor's errors."""
     from xpnet.doctor import Doctor
     from xpnet.fitting import fit
@@ -143,18 +135,7 @@ def run(task: Task, net: "MLP") -> tuple["History", list["Finding"]]:
             net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
             class_weight=options.class_weight, max_iter=options.epochs or 1,
         ), []  # fmt: skip
-    doctor, callbacks = Doctor(), list[Any]()
-    if options.checkpoint:
-        from xpnet.checkpoint import Checkpoint
-
-        callbacks.append(
-            Checkpoint(
-                options.checkpoint,
-                every=options.checkpoint_every,
-                resume=options.resume,
-                preprocessing=plan,
-            )
-        )
+    doctor, callbacks = Doctor(), list[Any]([checkpoint] if checkpoint else [])
     if not options.resume:  # the doctor judges a training from its first step on
         callbacks.append(doctor)
     metric = "r2" if plan.task == "regression" else "accuracy"

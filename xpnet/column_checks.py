@@ -6,7 +6,7 @@ import numpy as np
 
 from xpnet.errors import InputError
 from xpnet.preprocessing import Column
-from xpnet.surveys import Survey, category_counts, refuse_text, texts_of
+from xpnet.surveys import Survey, category_counts, refuse_alike, refuse_text, texts_of
 from xpnet.table_checks import explain_cell, is_number, plain, shown
 from xpnet.tables import Table
 
@@ -27,7 +27,7 @@ def columns_to_use(
                 message = f"{table.path}: column {shown(name)} has no value at all"
                 raise InputError(f"{message}; pass --drop {name}.")
             if name in table.texts:
-                words = texts_of(table, name)
+                words = texts_of(table, name, f", or pass --drop {name}")
                 columns.append(_text_column(table, name, words, counts[name], name in keep, notes))
                 continue
             if name not in keep and table.layout == "table":
@@ -53,7 +53,7 @@ def _text_column(
     keep: bool,
     notes: list[str],
 ) -> Column:
-    refuse_spoilt_numbers(table, name, counts)
+    refuse_spoilt_numbers(table, name, counts, f", or pass --drop {name}")
     used = tuple(each for each, count in zip(words, counts, strict=True) if count)
     if not keep:
         refuse_identifier(table, name, used, int(counts.sum()))
@@ -61,17 +61,24 @@ def _text_column(
     return Column(name, categories=used)
 
 
-def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
-    """Refuse text that is mostly numbers, or what somebody meant for numbers; and NaN as text."""
+def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise: str = "") -> None:
+    """Refuse text that is mostly numbers, or what somebody meant for numbers; and NaN as text.
+
+    Numbers that the file calls texts pass, if they are no integers that float64 cannot tell apart.
+    """
     words = texts_of(table, name)
     for index, each in enumerate(words):
         if each in ("NaN", "nan"):
             row = int(np.flatnonzero(table.column(name) == index)[0])
             found = f"found {shown(each)}, which may be a word or a missing cell"
             raise InputError(f"{table.place(row, name)}: {found}; leave the cell empty.")
-    alike = np.asarray([is_number(t) or explain_cell(t) is not None for t in words])
-    if 0 < counts.sum() <= 2 * counts[alike].sum():
-        refuse_text(table, name)
+    numbers = np.asarray([is_number(each) for each in words])
+    if numbers.all():
+        refuse_alike(table, name, otherwise)
+        return
+    meant = np.asarray([explain_cell(each) is not None for each in words]) | numbers
+    if 0 < counts.sum() <= 2 * counts[meant].sum():
+        refuse_text(table, name, otherwise)
 
 
 def _refuse_index(table: Table, name: str, head: np.ndarray, found: Survey) -> None:
@@ -90,17 +97,25 @@ def _refuse_index(table: Table, name: str, head: np.ndarray, found: Survey) -> N
         )
 
 
-def refuse_identifier(table: Table, name: str, used: tuple[str, ...], count: int) -> None:
-    """Refuse text too various to be categories: names, numbers of tickets, sentences."""
+def refuse_identifier(
+    table: Table, name: str, used: tuple[str, ...], count: int, target: bool = False
+) -> None:
+    """Refuse text too various to be categories: names, numbers of tickets, sentences.
+
+    A target may have many classes, if they have rows enough.
+    """
     distinct = len(used)
     various = distinct > 10 and 2 * distinct > count
     all_differ = distinct == count and count >= 3
-    if distinct <= _MANY and not various and not all_differ:
+    if (distinct <= _MANY or target) and not various and not all_differ:
         return
     row = int(np.flatnonzero(~np.isnan(table.column(name)))[0])
     spaces = sum(text.count(" ") for text in used[:1000]) / min(distinct, 1000)
     kind = "free text" if spaces >= 3 else "an identifier"
+    remedy = f"pass --drop {name}, or --keep {name}"
+    if target:
+        remedy = "pass a column with fewer as --target, or give more rows of each class"
     raise InputError(
         f"{table.place(row, name)}: found {shown(table.cell(row, name))}; {distinct} different "
-        f"texts in {count} rows look like {kind}; pass --drop {name}, or --keep {name}."
+        f"texts in {count} rows look like {kind}; {remedy}."
     )

@@ -17,7 +17,10 @@ import numpy as np
 
 from xpnet.errors import FileError, InputError
 from xpnet.table_checks import (
+    EXACT,
+    LONG_INTEGER,
     MISSING,
+    alike,
     better_delimiter,
     foreign_format,
     header_fault,
@@ -143,11 +146,12 @@ class Csv:
         """Yield the rows in blocks, float64 (rows, columns + 1): the last is each row's line.
 
         Missing cells are NaN. Columns that are found to hold texts are added to `texts`; all that
-        is said about these is to be forgotten.
+        is said about these is to be forgotten. Integers that float64 cannot tell apart are texts.
         """
+        known: dict[int, dict[float, str]] = {}
         for frame, lines in self._frames():
             _refuse_repeated_header(self, frame, lines)
-            yield np.column_stack([_numbers(frame, texts), lines])
+            yield np.column_stack([_numbers(frame, texts, known), lines])
 
     def strings(self, columns: list[int]) -> Iterator[list[Any]]:
         """Yield some columns as Polars series of strings, in blocks of rows."""
@@ -300,8 +304,11 @@ def _refuse_repeated_header(source: Csv, frame: Any, lines: np.ndarray) -> None:
             source.refuse(int(lines[row]), f"{found}; remove the line.")
 
 
-def _numbers(frame: Any, texts: set[int]) -> np.ndarray:
-    """Parse a block; add to `texts` the columns with a cell that is no finite number."""
+def _numbers(frame: Any, texts: set[int], known: dict[int, dict[float, str]]) -> np.ndarray:
+    """Parse a block; add to `texts` the columns with a cell that is no finite number.
+
+    Likewise those with integers that are alike; of each such column, `known` holds some.
+    """
     import polars
 
     values = np.asarray(frame.cast(polars.Float64, strict=False).to_numpy())
@@ -312,6 +319,11 @@ def _numbers(frame: Any, texts: set[int]) -> np.ndarray:
         number: np.ndarray = cells.cast(polars.Float64, strict=False).to_numpy()
         values[:, column] = number
         if not np.isfinite(number[cells.is_not_null().to_numpy()]).all():
+            texts.add(column)
+    for column in np.flatnonzero((np.abs(values) >= EXACT).any(axis=0)).tolist():
+        cells = trimmed(frame.to_series(column))
+        integers = cells.filter(cells.str.contains(LONG_INTEGER)).unique(maintain_order=True)
+        if column not in texts and alike(integers, known.setdefault(column, {})):
             texts.add(column)
     values[:, sorted(texts)] = np.nan
     return values

@@ -12,7 +12,7 @@ import numpy as np
 from xpnet.csv_tables import open_binary, trimmed
 from xpnet.errors import FileError
 from xpnet.row_files import CELLS, pieces
-from xpnet.table_checks import header_fault, shown
+from xpnet.table_checks import EXACT, alike, header_fault, shown
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,24 @@ class Parquet:
     rows: int
 
     def numbers(self, texts: set[int]) -> Iterator[np.ndarray]:
-        """Yield the rows in blocks, NaN for missing cells; add to `texts` the text columns."""
+        """Yield the rows in blocks, NaN for missing cells; add to `texts` the text columns.
+
+        Integers that float64 cannot tell apart are texts, too.
+        """
         dtypes = self.frame.collect_schema().dtypes()
         texts |= {place for place, dtype in enumerate(dtypes) if not dtype.is_numeric()}
+        whole = [dtype.is_integer() or getattr(dtype, "scale", None) == 0 for dtype in dtypes]
+        known: dict[int, dict[float, int]] = {}
         for block in self._blocks(self.frame):
             values = np.full(block.shape, np.nan)
             for place in set(range(len(dtypes))) - texts:
-                values[:, place] = block.to_series(place).cast(float).to_numpy()
+                cells = block.to_series(place)
+                values[:, place] = cells.cast(float).to_numpy()
+                large = np.abs(values[:, place]) >= EXACT
+                if whole[place] and large.any():
+                    integers = cells.filter(large).unique(maintain_order=True)
+                    if alike(integers, known.setdefault(place, {})):
+                        texts.add(place)
             yield values
 
     def strings(self, columns: list[int]) -> Iterator[list[Any]]:

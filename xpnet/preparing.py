@@ -17,7 +17,15 @@ from xpnet.preprocessing import (
     target_of,
 )
 from xpnet.row_files import moments, pieces
-from xpnet.surveys import Survey, category_counts, refuse_missing, refuse_text, survey, texts_of
+from xpnet.surveys import (
+    Survey,
+    category_counts,
+    refuse_alike_cells,
+    refuse_missing,
+    refuse_text,
+    survey,
+    texts_of,
+)
 from xpnet.table_checks import plain, shown
 from xpnet.tables import Table
 
@@ -95,6 +103,8 @@ def prepare(
     source.index(target, "target column")
     names = _features(table, target, drop, keep)
     notes: list[str] = [*table.notes]
+    refuse_alike_cells(table, names)
+    refuse_alike_cells(source, [target])
     every = np.arange(table.rows)
     lacking, no_target = survey(table, names, every), survey(source, [target], every)
     rows = every
@@ -137,6 +147,12 @@ def _features(
     table: Table, target: str, drop: Collection[str], keep: Collection[str]
 ) -> tuple[str, ...]:
     """Return the columns to use; names of columns that are not there are refused."""
+    if drop and table.layout != "table":
+        listed = ", ".join(drop)
+        raise InputError(
+            f"--drop {listed}: {table.path} is an array, all columns of which are used; save it "
+            "without these."
+        )
     for name in drop:
         table.index(name, "column to drop,")
     for name in keep:
@@ -169,12 +185,12 @@ def _with_task(plan: Preprocessing, task: str, source: Table, rows: np.ndarray) 
         counts = category_counts(source, [name], rows)[name]
         refuse_spoilt_numbers(source, name, counts)
         if task == "regression":
-            refuse_text(source, name)
+            refuse_text(source, name, ", or leave --task regression out")
         words = tuple(
             each for each, count in zip(texts_of(source, name), counts, strict=True) if count
         )
         if len(words) > 2:
-            refuse_identifier(source, name, words, len(rows))
+            refuse_identifier(source, name, words, len(rows), target=True)
         classes = words
         kind = "binary" if len(classes) == 2 else "multiclass"
     else:

@@ -17,7 +17,7 @@ from xpnet.container import read_container, write_container
 from xpnet.errors import FileError, SaveError
 from xpnet.row_files import RowFile, pieces
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MOST_TEXTS = 100_000  # different ones in a column; more are no categories, and are not kept
 
 Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]

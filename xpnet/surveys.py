@@ -1,14 +1,16 @@
 """What stands in the columns of a table: what is missing, is no number, occurs how often."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from xpnet.errors import InputError
 from xpnet.row_cache import MOST_TEXTS
 from xpnet.row_files import pieces
-from xpnet.table_checks import explain_cell, is_number, shown
+from xpnet.table_checks import EXACT, LONG_INTEGER, alike, explain_cell, is_number, shown
 from xpnet.tables import Table
 
 
@@ -71,29 +73,72 @@ def refuse_missing(table: Table, found: Survey, remedy: str) -> None:
     )
 
 
-def refuse_text(table: Table, name: str) -> None:
-    """Raise the InputError for the first cell that is no number in a column of numbers."""
+def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
+    """Raise the InputError for the first cell that is no number, if a column is one of texts.
+
+    Parameters
+    ----------
+    otherwise : str
+        What else helps than to correct the cells, such as ", or pass --drop COLUMN".
+    """
     if name not in table.texts:
         return
     words = texts_of(table, name)
     bad = np.asarray([not is_number(each) for each in words] + [False])
     places = np.flatnonzero(bad[places_of(table.column(name))])
     if not places.size:
-        return
+        refuse_alike(table, name, otherwise)
+        message = f"{table.path}: column {shown(name)} holds texts where numbers are needed"
+        raise InputError(f"{message}; save it as numbers{otherwise}.")
     cell = table.cell(places[0], name)
-    what, remedy = explain_cell(cell) or ("is not a number", "correct it, or pass --drop COLUMN")
-    remedy = remedy.replace("COLUMN", name)
+    what, remedy = explain_cell(cell) or ("is not a number", "correct it")
     found = f"found {shown(cell)}, which {what}"
     others = f" ({len(places)} such cells)" if len(places) > 1 else ""
-    raise InputError(f"{table.place(places[0], name)}: {found}{others}; {remedy}.")
+    raise InputError(f"{table.place(places[0], name)}: {found}{others}; {remedy}{otherwise}.")
 
 
-def texts_of(table: Table, name: str) -> tuple[str, ...]:
+def refuse_alike(table: Table, name: str, otherwise: str = "") -> None:
+    """Raise the InputError for integers that float64 cannot tell apart, read as texts therefore."""
+    words = texts_of(table, name)
+    pair = alike(each for each in words if re.match(LONG_INTEGER, each))
+    if pair is None:
+        return
+    row = int(np.flatnonzero(table.column(name) == words.index(pair[1]))[0])
+    raise _alike_error(table, row, name, pair, otherwise)
+
+
+def refuse_alike_cells(table: Table, names: Sequence[str]) -> None:
+    """Do the same for an array of 64-bit integers, in some of its columns."""
+    kind, wanted, known = table.matrix.dtype, set(names), dict[int, dict[float, int]]()
+    if kind.kind not in "iu" or kind.itemsize < 8:
+        return
+    for part in pieces(table.rows, len(table.names)):
+        block = table.read_rows(np.arange(part.start, part.stop))
+        large = ((block >= EXACT) | (block <= -EXACT)).any(axis=0)
+        for place in np.flatnonzero(large).tolist():
+            name, cells = table.names[place], block[:, place]
+            if name not in wanted:
+                continue
+            if pair := alike(np.unique(cells).tolist(), known.setdefault(place, {})):
+                row = part.start + int(np.flatnonzero(cells == pair[1])[0])
+                raise _alike_error(table, row, name, pair)
+
+
+def _alike_error(
+    table: Table, row: int, name: str, pair: tuple[Any, Any], otherwise: str = ""
+) -> InputError:
+    return InputError(
+        f"{table.place(row, name)}: found {pair[1]}, which float64 (exact up to 2^53) cannot tell "
+        f"from {pair[0]}; subtract an offset, such as {pair[0]}, from all cells{otherwise}."
+    )
+
+
+def texts_of(table: Table, name: str, otherwise: str = "") -> tuple[str, ...]:
     """Return the distinct texts of a column; refuse one that has more than anybody can use."""
     if (words := table.texts[name]) is None:
         raise InputError(
             f"{table.path}: column {shown(name)} has more than {MOST_TEXTS:,} different texts, so "
-            f"it is an identifier or free text; pass --drop {name}."
+            f"it is an identifier or free text; make it numbers or categories{otherwise}."
         )
     return words
 

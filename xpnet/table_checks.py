@@ -4,9 +4,18 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "null", "NULL")
 """The cells that mean "no value here", after spaces around them are taken off."""
+
+EXACT = 2**53
+"""Up to here float64 holds every integer."""
+
+LONG_INTEGER = r"^[+-]?[0-9]{16,309}$"
+"""Integers that may be larger, and are no infinity in float64."""
+
+_MOST_COMPARED = 100_000  # integers kept to compare others with
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
 
@@ -24,7 +33,7 @@ _LOOKS_LIKE = tuple(
         (
             r"[+-]?nan",
             "is not a number",
-            "leave the cell empty and pass --missing drop or --missing impute",
+            "leave the cell empty",
         ),
         (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
         (r"[+-]?[\d.,]+ *[%‰]", "has a percent sign", "write plain numbers, such as 0.05 or 5"),
@@ -38,7 +47,7 @@ _LOOKS_LIKE = tuple(
             "write the number without them, such as 1234.5",
         ),
         (r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?", "has a decimal comma", "write a decimal point"),
-        (_DATE, "is a date or time", "pass --drop COLUMN, or write numbers (year, month, ...)"),
+        (_DATE, "is a date or time", "write numbers (year, month, ...)"),
         (r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!)", "is a spreadsheet's error", "mend it"),
     )
 )
@@ -100,6 +109,26 @@ def closest(name: str, names: Iterable[str]) -> str:
 def is_number(text: str) -> bool:
     """Tell whether `text` is a decimal number that fits float64."""
     return bool(_NUMBER.fullmatch(text)) and abs(float(text)) != float("inf")
+
+
+def alike(integers: Iterable[Any], known: dict[float, Any] | None = None) -> tuple[Any, Any] | None:
+    """Return two different integers that are one number in float64; None where there are none.
+
+    Parameters
+    ----------
+    integers : iterable of int, or of str
+    known : dict
+        Those met before, by their float64, with which these are compared, too; added to, up to a
+        number at which a column is sure to hold many different ones.
+    """
+    known = {} if known is None else known
+    for each in integers:
+        if len(known) >= _MOST_COMPARED:
+            return None
+        other = known.setdefault(float(each), each)
+        if int(other) != int(each):
+            return other, each
+    return None
 
 
 def explain_cell(text: str) -> tuple[str, str] | None:

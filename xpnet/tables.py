@@ -89,7 +89,7 @@ class Table:
         values = np.empty((len(rows), len(places)))
         whole = tuple(names) == self.names
         for part in pieces(len(rows), self.matrix.shape[1]):
-            block = self._read(rows[part])
+            block = self.read_rows(rows[part])
             values[part] = block[:, : len(places)] if whole else np.take(block, places, axis=1)
         return values
 
@@ -101,7 +101,7 @@ class Table:
         """Say where a cell stands: file, line (or row) and column."""
         where = f"row {row} (the first is 0)"
         if self.matrix.shape[1] > len(self.names):
-            where = f"line {self._read(np.asarray([row]))[0, -1]:.0f}"
+            where = f"line {self.read_rows(np.asarray([row]))[0, -1]:.0f}"
         return f"{self.path}: {where}, column {shown(name)}"
 
     def cell(self, row: int | np.integer[Any], name: str) -> str:
@@ -111,7 +111,8 @@ class Table:
             return ""
         return (self.texts[name] or ())[int(value)] if name in self.texts else plain(value)
 
-    def _read(self, rows: np.ndarray) -> np.ndarray:
+    def read_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return whole rows of the matrix, of its own type."""
         if isinstance(self.matrix, RowFile):
             return np.asarray(self.matrix.read_rows(rows))
         return np.asarray(self.matrix[rows])
@@ -219,14 +220,23 @@ def _read_npz(path: str, target: str | None) -> Table:
                 raise InputError(f"{path}: {message}")
             label = target or ("y" if "y" in names else None)
             data = _features(path, names, label)
-            table = _matrix(f"{path}[{data}]", arrays[data])
+            table = _matrix(f"{path}[{data}]", _member(arrays, path, data))
             if label is None:
                 return table
-            return _join(table, _matrix(f"{path}[{label}]", arrays[label], label))
+            labels = _member(arrays, path, label, labels=True)
+            return _join(table, _matrix(f"{path}[{label}]", labels, label))
     except (FileError, InputError):
         raise
     except (*_DAMAGE, AttributeError) as error:
         raise FileError(f"{path}: no NPZ file, or damaged ({error}); get it again.") from error
+
+
+def _member(arrays: Any, path: str, name: str, labels: bool = False) -> np.ndarray:
+    """Read one array of an NPZ file, its head first: what is unfit is told from what is damaged."""
+    with arrays.zip.open(f"{name}.npy") as file:
+        shape, _, dtype = read_head(file, f"{path}[{name}]")
+    _refuse_unfit(f"{path}[{name}]", shape, dtype, labels)
+    return np.asarray(arrays[name])
 
 
 def _features(path: str, names: list[str], label: str | None) -> str:
@@ -271,7 +281,7 @@ def _matrix(path: str, array: np.ndarray | RowFile, label: str | None = None) ->
         return Table(path, (label or "",), numbers[:, None].astype(np.float64), texts)
     flat = array.reshape(len(array), -1)
     if label is not None:
-        return Table(path, (label,) * flat.shape[1], flat.astype(np.float64), layout="matrix")
+        return Table(path, (label,) * flat.shape[1], flat, layout="matrix")
     return Table(path, tuple(f"x{i}" for i in range(flat.shape[1])), flat, layout="matrix")
 
 
