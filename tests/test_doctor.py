@@ -1,5 +1,6 @@
 """The doctor: each mistake is called by its name, and a healthy network gets none."""
 
+import itertools
 import json
 import time
 from types import SimpleNamespace
@@ -576,3 +577,40 @@ def test_a_finding_reads_well():
     assert report.findings[0].repair["learning_rate"] > 0.01
     assert not report.ok
     assert report.to_dict()["findings"][0]["code"] == "learning-rate-too-small"
+
+
+def test_a_penalty_that_is_in_the_curves_is_in_the_loss_at_the_start():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 20))
+    net, doctor = xpnet.MLP([20, 256, 256, 1], seed=0), xpnet.Doctor()
+    xpnet.fit(net, x, x[:, 0], l2=0.01, optimizer=xpnet.SGD(0.005), epochs=10, callbacks=[doctor])
+    assert "loss-rising" not in [each.code for each in doctor.report().findings]
+
+
+def test_the_first_batch_alone_is_not_the_loss_at_the_start():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 4))
+    y = (x[:, 0] > 0).astype(float)
+    net, doctor = xpnet.MLP([4, 16, 1], output="sigmoid", seed=2), xpnet.Doctor()
+    xpnet.fit(net, x, y, optimizer=xpnet.SGD(1e-30), batch_size=8, epochs=2, callbacks=[doctor])
+    assert "loss-rising" not in [each.code for each in doctor.report().findings]
+    assert "learning-rate-too-small" in [each.code for each in doctor.report().findings]
+
+
+SEEN = {
+    "loss": 0.7, "validation_loss": 0.7, "targets": np.r_[np.zeros(58), np.ones(2)],
+    "predictions": np.full((60, 1), 0.5), "inputs": np.random.default_rng(0).normal(size=(60, 2)),
+    "activations": [np.full((60, 3), 0.5), np.full((60, 3), 0.1)],
+    "parameters": {"W1": np.ones((2, 3)), "b1": np.zeros(3)},
+    "gradients": {"W1": np.ones((2, 3)), "b1": np.zeros(3)}, "learning_rate": 0.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("hidden", [(), ("tanh",)])
+@pytest.mark.parametrize("size", [1, 2, 3, len(SEEN)])
+def test_any_subset_can_be_watched(size, hidden):
+    for names in itertools.combinations(SEEN, size):
+        doctor = xpnet.Doctor(hidden=hidden)
+        for _ in range(6):
+            doctor.watch(**{name: SEEN[name] for name in names})
+        assert str(doctor.report())

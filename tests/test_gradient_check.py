@@ -181,7 +181,7 @@ def test_a_number_among_the_parameters(shape):
         ({"parameters": [np.ones(2)]}, "parameters is list; pass a dict of names and arrays"),
         ({"parameters": np.ones(2)}, "parameters is ndarray; pass a dict"),
         ({"parameters": {}}, "parameters is empty"),
-        ({"parameters": {"w": ["a"]}}, r"parameters\['w'\] \(list\) is not an array of real numbers"),
+        ({"parameters": {"w": ["a"]}}, r"parameters\['w'\] \(list\) is not an array of real"),
         ({"loss": 1.0}, "loss is float; pass a function"),
         ({"loss": lambda p: None}, r"loss\(parameters\) is None; pass numbers"),
         ({"gradients": {}}, "gradients is dict; pass a function"),

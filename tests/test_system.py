@@ -1,5 +1,6 @@
 """Which BLAS and kernels NumPy uses, when the command line chooses them, and the advice."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -167,3 +168,16 @@ def test_the_report_is_whole() -> None:
     assert report["processors"] <= (os.cpu_count() or 1)
     assert {"processor", "numpy", "blas", "gflops", "gpus", "gpu_reason", "advice"} <= set(report)
     assert report["blas"]["kernels_chosen_by"] in ("xpnet", "BLAS or user")
+
+
+def test_the_blas_reported_is_numpys_own_whatever_else_is_loaded(monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    one = {"user_api": "blas", "internal_api": "openblas", "num_threads": 2, "prefix": ""}
+    pools = [
+        one | {"filepath": "/lib/scipy.libs/libopenblas.so", "version": "0.3.30"},
+        one | {"filepath": "/lib/torch/lib/libmkl.so", "version": "2024"},
+        one | {"filepath": "/lib/numpy.libs/libopenblas.so", "version": "0.3.31"},
+    ]
+    for order in itertools.permutations(pools):
+        monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda order=order: list(order))
+        assert blas().version == "0.3.31"

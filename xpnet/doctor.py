@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.batches import Data
 from xpnet.device import CPU
 from xpnet.doctor_rules import examine
 from xpnet.errors import DivergenceError, InputError
@@ -35,7 +36,7 @@ from xpnet.gradient_check import (
 from xpnet.layouts import Layout
 from xpnet.losses import head
 from xpnet.network import MLP
-from xpnet.objective import add_penalty_gradients, loss_and_gradients, row_shares
+from xpnet.objective import add_penalty_gradients, loss_and_gradients, penalty, row_shares
 from xpnet.observations import (
     ROW_NAMES,
     ROWS,
@@ -80,7 +81,7 @@ class Doctor:
         self._latest: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
         self._layout = Layout()
-        self._sample: tuple[Any, Any] | None = None
+        self._sample: Data | None = None
 
     def watch(
         self,
@@ -239,14 +240,17 @@ class Doctor:
             x, rows_of_x = net.device.put(x.read_rows(numbers), net.dtype), slice(None)
         else:
             rows_of_x = rows
-        self._sample = (x[rows_of_x, :], training.data.y[rows, :])
+        y, weights = training.data.y, training.data.row_weights
+        weights = None if weights is None else weights[rows, :]
+        self._sample = Data(x[rows_of_x, :], y[rows, :], weights)
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.learning_rate = training.learning_rate
-        y = training.data.y
         run.target = as_host(y[:1, :])[0]
         run.targets_differ = bool(net.device.xp.any(y != y[:1, :]))
         run.target_rows, run.all_rows, run.width = training.rows, True, net.sizes[0]
-        run.first = self._look(training)
+        run.first, loss = self._look(training)
+        state = getattr(training, "state", None)
+        run.losses = [] if state is not None and state.step else [loss]  # of a run from its start
         run.data, self._before = run.first, _weights(run.first.parameters)
 
     def on_batch_end(self, training: "Training") -> None:
@@ -258,27 +262,28 @@ class Doctor:
     def on_train_end(self, training: "Training") -> None:
         """Look again, and take the curves."""
         run, history = self._run, training.state.history
-        run.last, run.steps = self._look(training), training.state.step
-        start = [] if training.state.first_loss is None else [float(training.state.first_loss)]
-        run.losses = [*start, *history.loss]
+        run.last, run.steps = self._look(training)[0], training.state.step
+        run.losses = [*run.losses, *history.loss]
         run.validation_losses = list(history.validation_loss)
 
-    def _look(self, training: "Training") -> Snapshot:
+    def _look(self, training: "Training") -> tuple[Snapshot, float]:
+        """Return the state on the sample, and the loss there as histories have it, with penalty."""
         net, options, xp = training.net, training.options, training.net.device.xp
         assert self._sample is not None
-        x, y = self._sample
-        joined, shares = head(net.output, options.loss), row_shares(xp, y, None)
+        x, y, weights = self._sample
+        joined, shares = head(net.output, options.loss), row_shares(xp, y, weights)
         with np.errstate(all="ignore"):
-            _, found, trace = loss_and_gradients(net, joined, x, y, shares)
+            loss, found, trace = loss_and_gradients(net, joined, x, y, shares)
             add_penalty_gradients(xp, net.weights, found.weights, options.l1, options.l2)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
+            objective = float(loss) + penalty(xp, net.weights, options.l1, options.l2)
         parameters = parameter_names(net)
         gradients = zip(parameters, (*found.weights, *found.biases), strict=True)
         return Snapshot(
             as_host(x), as_host(y), as_host(outputs), tuple(map(as_host, trace.activations)),
             {name: as_host(each) for name, each in parameters.items()},
             {name: as_host(each) for name, each in gradients},
-        )  # fmt: skip
+        ), objective  # fmt: skip
 
 
 def _weights(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -231,8 +231,8 @@ def class_imbalance(run: Run, limit: float) -> Sign | None:
         return None
     predicted, truth, recall = run.last.predictions, run.last.classes, float("nan")
     rarest = int(np.argmin(np.where(counts > 0, counts, len(classes))))
-    known = run.last.goals is not None and np.all(np.isfinite(predicted))
-    if known and truth is not None and np.any(truth == rarest):
+    known = run.last.goals is not None and predicted is not None
+    if known and np.all(np.isfinite(predicted)) and truth is not None and np.any(truth == rarest):
         guess = predicted[:, 0] > 0.5 if predicted.shape[1] == 1 else predicted.argmax(axis=1)
         recall = float(np.mean(guess[truth == rarest] == rarest))
     evidence = f"{counts.max()} rows of the commonest class, {counts[rarest]} of the rarest"

@@ -165,7 +165,7 @@ def dead_units(run: Run, limit: float) -> Sign | None:
     """Share of a layer's units whose activation is 0 for every sample."""
     for snapshot, when in ((run.first, "at the start"), (run.last, "at the end")):
         for layer, a in enumerate(snapshot.activations):
-            kind = ([*run.hidden] or [""] * (layer + 1))[layer]
+            kind = run.hidden[layer] if layer < len(run.hidden) else ""
             if kind not in ("relu", "") or len(a) < 5:
                 continue
             share = float(np.mean(np.all(a == 0, axis=0)))
@@ -350,7 +350,7 @@ def one_batch(run: Run, limit: float) -> Sign | None:
 def overfitting(run: Run, limit: float) -> Sign | None:
     """Compare the last validation loss with its best, if the training loss went on falling."""
     held_out = run.validation_losses
-    if len(held_out) < 5 or not np.all(np.isfinite(held_out)):
+    if len(held_out) < 5 or not run.losses or not np.all(np.isfinite(held_out)):
         return None
     best = int(np.argmin(held_out))
     end = float(np.mean(held_out[-max(1, len(held_out) // 10) :]))

@@ -12,6 +12,7 @@ import time
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from xpnet.errors import DeviceError, InputError
@@ -97,11 +98,13 @@ def blas() -> Blas:
 
 
 def _pools() -> list[dict[str, Any]]:
+    """Return the libraries loaded that have threads, NumPy's own before SciPy's or PyTorch's."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
         return []
-    return list(threadpool_info())
+    pools = sorted(threadpool_info(), key=lambda pool: str(pool["filepath"]))
+    return sorted(pools, key=lambda pool: "numpy" not in Path(pool["filepath"]).parent.name)
 
 
 def one_thread() -> AbstractContextManager[Any]:
