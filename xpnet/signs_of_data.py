@@ -22,6 +22,15 @@ class Sign:
     severity: str = ""
 
 
+OUTPUT_RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "exp": (0.0, np.inf),
+    "softplus": (0.0, np.inf),
+}
+
+
 def not_finite(run: Run, limit: float) -> Sign | None:
     """Find NaN or infinity in inputs, targets or initial parameters."""
     shown = {"inputs": run.data.inputs, "targets": run.data.targets} | dict(run.first.parameters)
@@ -127,15 +136,6 @@ def target_range(run: Run, limit: float) -> Sign | None:
     return Sign("targets", f"targets from {least:g} to {most:g}, outputs only from {low:g} to "
                 f"{high:g}",
                 {"target_range": [low, high]})  # fmt: skip
-
-
-OUTPUT_RANGES = {
-    "sigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "exp": (0, np.inf),
-}
-OUTPUT_RANGES |= {"softplus": (0.0, np.inf)}
 
 
 def constant_target(run: Run, limit: float) -> Sign | None:
