@@ -347,8 +347,8 @@ def test_divergence_stops_with_epoch_and_remedy_and_leaves_the_last_good_weights
 
     message = (
         r"training diverged in epoch \d: loss \S+ after \S+ at the start, learning rate \S+; "
-        r"the network keeps its last good weights. Try learning_rate=\S+, scale the inputs, "
-        "or set clip_norm=1"
+        r"the network keeps its last good weights. Try learning_rate=\S+, scale inputs and "
+        "large targets, or set clip_norm=1"
     )
     with pytest.raises(xpnet.DivergenceError, match=message):
         xpnet.fit(

@@ -154,7 +154,7 @@ def run_lbfgs(
         net.flat[...] = net.device.put(start, net.dtype)
         raise DivergenceError(
             f"L-BFGS met the loss {result.fun} after {result.nit} iterations; the network keeps "
-            "the weights it had. Scale the inputs"
+            "the weights it had. Scale inputs and large targets"
         )
     if not curves.losses:  # converged where it began
         curves(result)

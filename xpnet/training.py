@@ -361,8 +361,8 @@ class Training:
         raise DivergenceError(
             f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
             f"{float(state.first_loss):.4g} at the start, learning rate {rate:g}; the network "
-            f"keeps its last good weights. Try learning_rate={rate / 10:.2g}, scale the inputs, "
-            "or set clip_norm=1"
+            f"keeps its last good weights. Try learning_rate={rate / 10:.2g}, scale inputs "
+            "and large targets, or set clip_norm=1"
         )
 
     @cached_property
