@@ -600,3 +600,17 @@ def test_a_step_that_a_second_signal_cuts_short_is_not_saved(tmp_path, step):
     pressed.extend([None] * 100)
     resumed = train(network(), [Checkpoint(tmp_path, resume=True)], optimizer=Pressed(0.1))
     assert without_seconds(resumed) == expected
+
+
+@pytest.mark.parametrize("callback", ["first", "last"])
+def test_a_run_that_is_interrupted_before_its_first_step_saves_nothing(tmp_path, callback):
+    class Early:
+        def on_train_start(self, training):
+            signal.raise_signal(signal.SIGINT)
+
+    every = [Early(), Checkpoint(tmp_path)]
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), every if callback == "first" else every[::-1])
+    assert checkpoints(tmp_path) == []
+    assert train(network(), [Checkpoint(tmp_path, resume=True)]).epochs == 6
+

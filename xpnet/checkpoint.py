@@ -170,7 +170,8 @@ class Checkpoint:
         """Save an interrupted training, and let the directory go."""
         try:
             # Otherwise the last epoch is saved, or the weights are not those of the last step.
-            if training.stop_reason == "interrupted" and training.between_steps:
+            whole = training.state.step and training.between_steps
+            if training.stop_reason == "interrupted" and whole:
                 self._save(training)
         finally:
             self._held.close()
