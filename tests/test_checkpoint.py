@@ -613,4 +613,3 @@ def test_a_run_that_is_interrupted_before_its_first_step_saves_nothing(tmp_path,
         train(network(), every if callback == "first" else every[::-1])
     assert checkpoints(tmp_path) == []
     assert train(network(), [Checkpoint(tmp_path, resume=True)]).epochs == 6
-
