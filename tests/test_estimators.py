@@ -589,3 +589,17 @@ def test_a_schedule_to_the_last_epoch_is_not_for_partial_fit(rate):
 def test_a_model_that_is_not_fitted_has_no_score():
     with pytest.raises(NotFittedError):
         xpnet.MLPClassifier().score(X, Y)
+
+
+def test_what_scikit_learn_takes_and_is_refused_here():
+    theirs, weights = sklearn.neural_network, np.r_[-0.1, np.ones(len(X) - 1)]
+    theirs.MLPClassifier(max_iter=2).fit(X, Y, weights)
+    with pytest.raises(InputError, match=r"sample_weight has minimum -0\.1"):
+        MLPClassifier(max_iter=2).fit(X, Y, weights)
+    counts = np.r_[-1.0, np.ones(len(X) - 1)]
+    theirs.MLPRegressor(loss="poisson", max_iter=2).fit(X, counts)
+    with pytest.raises(InputError, match="a Poisson target cannot be negative"):
+        MLPRegressor(loss="poisson", max_iter=2).fit(X, counts)
+    several = scipy.sparse.csr_array(np.eye(3)[Y])
+    assert scipy.sparse.issparse(theirs.MLPClassifier(max_iter=2).fit(X, several).predict(X))
+    assert isinstance(MLPClassifier(max_iter=2).fit(X, several).predict(X), np.ndarray)

@@ -128,6 +128,7 @@ def test_a_flat_array_for_a_network_of_one_input_gets_the_remedy():
     [
         (np.array([1j]), "complex128 values; pass the real part, or two columns"),
         (np.array(["a"]), "<U1 values; convert it with numpy.asarray"),
+        (np.array(["1"], np.dtypes.StringDType()), "StringDType.* values; convert it with numpy"),
         (["1", "2"], "x .list. is not an array of real numbers: <U1 values; convert it"),
         (np.array(["2026-01-01"], "M8[D]"), "datetime64.D. values; pass numbers, say days since"),
         (np.ma.masked_less([[1.0], [-1.0]], 0.0), "1 values are masked; fill them in, or drop"),

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.atomic import lock, probe_writable
-from xpnet.batches import steps_per_epoch
 from xpnet.container import Arrays, PathLike, read_container, refusal, write_container
 from xpnet.device import Device
 from xpnet.errors import FileError, InputError, SaveError
@@ -31,7 +30,6 @@ from xpnet.model_file import (
     read_parameters,
     save_model,
 )
-from xpnet.schedules import Progress
 
 if TYPE_CHECKING:
     from xpnet.training import Training
@@ -340,19 +338,12 @@ def _other_epochs(saved: Saved, training: "Training") -> str:
     before, now = saved.fields.get("epochs"), training.options.epochs
     if not isinstance(before, int) or before < 1 or before == now:
         return ""
-    state, options = training.state, training.options
-    steps = steps_per_epoch(training.rows, training.batch_size, options.last_batch)
-
-    def factor(epochs: int) -> float:
-        losses = state.history.monitored
-        return training.schedule(Progress(state.step, state.epoch, steps, steps * epochs, losses))
-
-    if factor(before) == factor(now):
+    if training.schedule_factor(before) == training.schedule_factor(now):
         return ""
     return (
-        f"{saved.path}: the schedule {_described(options.schedule)} was laid out for {before} "
-        f"epochs and is now for {now}: the result differs from {now} epochs in one go, for which "
-        "train from the start."
+        f"{saved.path}: the schedule {_described(training.options.schedule)} was laid out for "
+        f"{before} epochs and is now for {now}: the result differs from {now} epochs in one go, "
+        "for which train from the start."
     )
 
 

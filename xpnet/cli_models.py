@@ -21,9 +21,7 @@ def predict(options: PredictOptions) -> None:
         probe_writable(options.out)
     model = _with_plan(options.model, options.device)
     data = read_table(options.data, encoding=options.encoding, delimiter=options.delimiter)
-    notes = model.preprocessing.check(data)
-    x = model.preprocessing.transform(data, dtype=model.net.dtype)
-    columns = model.preprocessing.decode(model.net.predict(x))
+    columns, notes = model.columns(data)
     if options.out:
         write_csv(options.out, columns)
     if options.json:

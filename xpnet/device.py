@@ -18,7 +18,7 @@ DTYPES = ("float32", "float64")
 _NO_NUMBERS = {
     "c": "pass the real part, or two columns",
     "mM": "pass numbers, say days since the first",
-    "US": "convert it with numpy.asarray(..., dtype='float64')",
+    "UST": "convert it with numpy.asarray(..., dtype='float64')",
 }
 
 Step = Callable[[], Any]

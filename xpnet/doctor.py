@@ -249,8 +249,7 @@ class Doctor:
         run.targets_differ = bool(net.device.xp.any(y != y[:1, :]))
         run.target_rows, run.all_rows, run.width = training.rows, True, net.sizes[0]
         run.first, loss = self._look(training)
-        state = getattr(training, "state", None)
-        run.losses = [] if state is not None and state.step else [loss]  # of a run from its start
+        run.losses = [] if training.state.step else [loss]  # of a run from its start
         run.data, self._before = run.first, _weights(run.first.parameters)
 
     def on_batch_end(self, training: "Training") -> None:

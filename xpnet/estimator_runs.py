@@ -187,7 +187,7 @@ def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
     estimator.best_loss_ = min(history.loss)
     estimator.loss_curve_.extend(history.loss)
     estimator.validation_loss_curve_.extend(history.validation_loss)
-    seen.state = SimpleNamespace(first_loss=None, history=history, step=history.epochs)
+    seen.state = TrainingState(history=history, step=history.epochs)
     doctor.on_train_end(seen)
     if not history.stopped.startswith(CONVERGED):
         warnings.warn(
@@ -204,7 +204,7 @@ def _as_a_training(net: MLP, data: Data, loss: Any, l2: float) -> Any:
     """Return what the doctor looks at, where there is no `Training`."""
     options = SimpleNamespace(loss=loss, l1=0.0, l2=l2)
     return SimpleNamespace(net=net, data=data, options=options, rows=data.y.shape[0],
-                           learning_rate=None)  # fmt: skip
+                           learning_rate=None, state=TrainingState())  # fmt: skip
 
 
 def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:

@@ -75,11 +75,13 @@ class Model:
 
         if self.preprocessing is None:
             raise InputError("the model holds a network alone; use model.net.predict(x)")
-        data = read_table(path)
-        self.preprocessing.check(data)
-        x = self.preprocessing.transform(data, dtype=self.net.dtype)
-        columns: dict[str, Any] = self.preprocessing.decode(self.net.predict(x))
-        return columns
+        return self.columns(read_table(path))[0]
+
+    def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
+        """Return the same of a `Table`, and notes on what of it is ignored."""
+        plan = self.preprocessing
+        notes = plan.check(table)
+        return plan.decode(self.net.predict(plan.transform(table, dtype=self.net.dtype))), notes
 
 
 def save_model(

@@ -273,17 +273,20 @@ class Training:
             self.data, order, size, net.device, net.dtype, first=state.batch, last_batch=last
         )
 
+    def schedule_factor(self, epochs: int) -> float:
+        """Return what the schedule makes of the learning rate now, in a run of so many epochs."""
+        state, steps, losses = self.state, self._epoch_steps, self.state.history.monitored
+        factor = self.schedule(Progress(state.step, state.epoch, steps, steps * epochs, losses))
+        if not 0.0 <= factor < math.inf:
+            raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor from 0")
+        return factor
+
     def _learning_rates(self) -> Callable[[], float]:
         """Return a function that gives the next step's learning rate."""
         state, base = self.state, self.options.optimizer.learning_rate
-        steps, total = self._epoch_steps, self._epoch_steps * self.options.epochs
 
         def now() -> float:
-            losses = state.history.monitored
-            factor = self.schedule(Progress(state.step, state.epoch, steps, total, losses))
-            if not 0.0 <= factor < math.inf:
-                raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor from 0")
-            return base * state.learning_rate_factor * factor
+            return base * state.learning_rate_factor * self.schedule_factor(self.options.epochs)
 
         if getattr(self.schedule, "per_step", True):
             return now
@@ -381,9 +384,8 @@ class Training:
         ended = self.stop_reason or state.epoch >= self.options.epochs
         if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):
             self._write_parameters(state.best)
-        state.history = replace(
-            state.history, stopped=self.stop_reason or f"{state.epoch} epochs done"
-        )
+        stopped = self.stop_reason or f"{state.epoch} epochs done"
+        state.history = replace(state.history, stopped=stopped)
         self._notify("on_train_end", self._begun)
 
     def _copy_parameters(self) -> list[Array]:
