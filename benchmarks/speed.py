@@ -3,9 +3,11 @@
     python benchmarks/speed.py [--threads 1] [--repeats 7] [--compile] [--out FOLDER]
 
 Before anything is timed, every contender trains from the same initial weights on the same batches
-in the same order and must reach the same mean loss to 1e-4. Repetitions are interleaved, so that
-drift of the machine meets all alike; medians and ratios of medians are reported. GEMM only is the
-time of the step's matrix products alone, in NumPy: the floor for any code on this BLAS.
+in the same order, shuffled and not, and must reach the same mean loss to 1e-4. What is timed is
+training as people train, with rows shuffled in every epoch by the library itself; and once more
+with the rows in their order. Repetitions are interleaved, so that drift of the machine meets all
+alike; medians and ratios of medians are reported. GEMM only is the time of the step's matrix
+products alone, in NumPy: the floor for any code on this BLAS.
 """
 
 import argparse
@@ -15,9 +17,7 @@ import re
 import statistics
 import sys
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,43 +33,7 @@ if __name__ == "__main__":  # before NumPy is loaded
 
 import numpy as np
 from machine import processor, system
-
-import xpnet
-
-LEARNING_RATE = 0.05
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A network, a batch size, and how many rows and epochs one timed repetition takes."""
-
-    name: str
-    sizes: tuple[int, ...]
-    batch_size: int
-    rows: int
-    epochs: int
-
-    @property
-    def steps(self) -> int:
-        """Steps of one repetition."""
-        return self.epochs * (self.rows // self.batch_size)
-
-    def data(self) -> tuple[Any, Any]:
-        """Draw inputs and class numbers that can be learnt.
-
-        The inputs are as large as MNIST's pixels are, in the mean square. With larger ones rounding
-        alone tells the losses of two libraries apart after some hundred steps.
-        """
-        rng = np.random.default_rng(0)
-        x = 0.3 * rng.standard_normal((self.rows, self.sizes[0])).astype(np.float32)
-        teacher = rng.standard_normal((self.sizes[0], self.sizes[-1]))
-        return x, np.argmax(x @ teacher, axis=1)
-
-    def network(self, *, binary: bool = False) -> xpnet.MLP:
-        """Make the network; with one sigmoid output in place of two softmax ones on request."""
-        sizes = (*self.sizes[:-1], 1) if binary else self.sizes
-        return xpnet.MLP(sizes, output="sigmoid" if binary else "softmax", seed=1)
-
+from speed_contenders import AS_GIVEN, OWN, Contender, Workload, contenders, xpnet_fit
 
 WORKLOADS = (
     Workload("toy", (2, 4, 2, 2), 10, 500, 40),
@@ -77,228 +41,47 @@ WORKLOADS = (
     Workload("MNIST", (784, 128, 128, 10), 64, 6400, 4),
     Workload("wide", (784, 1024, 1024, 10), 256, 2560, 6),
 )
-TARGETS = {"toy": 3.5, "table": 2.8, "MNIST": 1.7, "wide": 1.25}  # against PyTorch eager
+ORDERS = {"shuffled": OWN, "in order": AS_GIVEN}
 
-Run = Any  # a function that trains for one repetition; its `.check` trains and gives the loss
-
-
-def xpnet_fit(work: Workload, *, binary: bool = False) -> Run:
-    x, y = work.data()
-    net = work.network(binary=binary)
-    weights, biases = [[np.array(p) for p in each] for each in (net.weights, net.biases)]
-
-    def run() -> None:
-        net.set_parameters(weights, biases)
-        xpnet.fit(
-            net, x, y, optimizer=xpnet.SGD(LEARNING_RATE), epochs=work.epochs,
-            batch_size=work.batch_size, shuffle=False, progress=False,
-        )  # fmt: skip
-
-    def check() -> float:
-        run()
-        return net.loss(x, y)
-
-    run.check = check
-    return run
+Times = dict[str, dict[str, float]]
+"""Workload -> contender -> microseconds per step."""
 
 
-def xpnet_estimator(work: Workload) -> Run:
-    return _scikit_learn_like(work, xpnet.MLPClassifier)
-
-
-def scikit_learn(work: Workload) -> Run:
-    from sklearn.neural_network import MLPClassifier
-
-    return _scikit_learn_like(work, MLPClassifier)
-
-
-def _scikit_learn_like(work: Workload, cls: Any) -> Run:
-    """Two classes are one logistic output there: less work, and its own loss to compare with."""
-    x, y = work.data()
-    binary = work.sizes[-1] == 2
-    net = work.network(binary=binary)
-    model = cls(
-        work.sizes[1:-1], solver="sgd", alpha=0.0, batch_size=work.batch_size, momentum=0.0,
-        learning_rate_init=LEARNING_RATE, shuffle=False, nesterovs_momentum=False, tol=0.0,
-        n_iter_no_change=10**6, max_iter=1, warm_start=True, random_state=0,
-    )  # fmt: skip
-    weights = [np.array(w) for w in net.weights]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.fit(x, y)
-    model.max_iter = work.epochs
-
-    def run() -> None:
-        model.coefs_ = [w.copy() for w in weights]
-        model.intercepts_ = [np.zeros(w.shape[1], np.float32) for w in weights]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.fit(x, y)
-
-    def check() -> float:
-        run()
-        p = np.clip(model.predict_proba(x)[np.arange(len(y)), y], 1e-12, 1)
-        return float(-np.log(p).mean())
-
-    run.check = check
-    return run
-
-
-def pytorch(work: Workload, *, compiled: bool = False) -> Run:
-    import torch
-
-    x, y = work.data()
-    features, labels = torch.from_numpy(x), torch.from_numpy(y)
-    net = work.network()
-    layers: list[Any] = []
-    for weights in net.weights:
-        layer = torch.nn.Linear(*weights.shape)
-        layers += [layer, torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
-    linear = [layer for layer in model if isinstance(layer, torch.nn.Linear)]
-    criterion = torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-
-    def objective(xb: Any, yb: Any) -> Any:
-        return criterion(model(xb), yb)
-
-    step_loss = torch.compile(objective) if compiled else objective
-
-    def run() -> None:
-        with torch.no_grad():
-            for layer, weights in zip(linear, net.weights, strict=True):
-                layer.weight.copy_(torch.from_numpy(weights.T.copy()))
-                layer.bias.zero_()
-        size = work.batch_size
-        for _ in range(work.epochs):
-            total = torch.zeros(())
-            for i in range(0, work.rows, size):
-                loss = step_loss(features[i : i + size], labels[i : i + size])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                total += loss.detach()
-            total.item()
-
-    def check() -> float:
-        run()
-        with torch.no_grad():
-            return float(criterion(model(features), labels))
-
-    run.check = check
-    return run
-
-
-def jax_scan(work: Workload) -> Run:
-    import jax
-    import jax.numpy as jnp
-
-    x, y = work.data()
-    net = work.network()
-    start = [(jnp.asarray(w), jnp.zeros(w.shape[1])) for w in net.weights]
-    features, labels = jnp.asarray(x), jnp.asarray(y)
-    batches = (features.reshape(-1, work.batch_size, x.shape[1]),
-               labels.reshape(-1, work.batch_size))  # fmt: skip
-
-    def objective(parameters: Any, xb: Any, yb: Any) -> Any:
-        for w, b in parameters[:-1]:
-            xb = jax.nn.relu(xb @ w + b)
-        w, b = parameters[-1]
-        return -jnp.mean(jax.nn.log_softmax(xb @ w + b)[jnp.arange(yb.shape[0]), yb])
-
-    def step(parameters: Any, batch: Any) -> Any:
-        loss, gradients = jax.value_and_grad(objective)(parameters, *batch)
-        moved = jax.tree.map(lambda p, g: p - LEARNING_RATE * g, parameters, gradients)
-        return moved, loss
-
-    @jax.jit
-    def epoch(parameters: Any) -> Any:
-        parameters, losses = jax.lax.scan(step, parameters, batches)
-        return parameters, losses.sum()
-
-    def run() -> None:
-        parameters = start
-        for _ in range(work.epochs):
-            parameters, total = epoch(parameters)
-            total.block_until_ready()
-        run.parameters = parameters
-
-    def check() -> float:
-        run()
-        return float(objective(run.parameters, features, labels))
-
-    run.check = check
-    return run
-
-
-def gemm_only(work: Workload) -> Run:
-    rng = np.random.default_rng(0)
-    pairs = list(zip(work.sizes, work.sizes[1:], strict=False))
-    weights = [rng.standard_normal(pair).astype(np.float32) for pair in pairs]
-    units = [rng.standard_normal((work.batch_size, s)).astype(np.float32) for s in work.sizes]
-    steps = range(work.steps)
-
-    def run() -> None:
-        for _ in steps:
-            for layer, each in enumerate(weights):
-                np.matmul(units[layer], each)
-            for layer in range(len(weights) - 1, -1, -1):
-                np.matmul(units[layer].T, units[layer + 1])
-                if layer:
-                    np.matmul(units[layer + 1], weights[layer].T)
-
-    return run
-
-
-def contenders(compile_torch: bool) -> dict[str, Callable[[Workload], Run]]:
-    """Name what is installed; the others are left out and said so."""
-    found: dict[str, Callable[[Workload], Run]] = {
-        "xpnet fit": xpnet_fit,
-        "xpnet MLPClassifier": xpnet_estimator,
-    }
-    if importlib.util.find_spec("torch"):
-        found["PyTorch eager"] = pytorch
-        if compile_torch:
-            found["PyTorch compiled"] = lambda work: pytorch(work, compiled=True)
-    if importlib.util.find_spec("sklearn"):
-        found["scikit-learn"] = scikit_learn
-    if importlib.util.find_spec("jax"):
-        found["JAX scan"] = jax_scan
-    found["GEMM only"] = gemm_only
-    return found
-
-
-def assert_same_loss(work: Workload, runs: dict[str, Run]) -> dict[str, float]:
+def assert_same_loss(work: Workload, those: dict[str, Contender]) -> None:
     """Refuse to time contenders that do not compute the same training."""
-    expected = runs["xpnet fit"].check()
-    binary = xpnet_fit(work, binary=True).check() if work.sizes[-1] == 2 else expected
-    losses = {}
-    for name, run in runs.items():
-        if not hasattr(run, "check"):
-            continue
-        losses[name] = run.check()
-        logistic = work.sizes[-1] == 2 and name in ("scikit-learn", "xpnet MLPClassifier")
-        reference = binary if logistic else expected
-        if not abs(losses[name] - reference) < 1e-4:
-            raise SystemExit(f"{work.name}: {name} reaches {losses[name]:.6f}, not {reference:.6f}")
-    return losses
+    for orders in (AS_GIVEN, work.orders()):
+        reference = {False: those["xpnet fit"], True: xpnet_fit(work, binary=True)}
+        for name, contender in those.items():
+            if contender.loss is None:
+                continue
+            same = reference[contender.logistic]
+            same.train(orders)
+            contender.train(orders)
+            expected, found = same.loss(), contender.loss()
+            if not abs(found - expected) < 1e-4:
+                raise SystemExit(f"{work.name}: {name} reaches {found:.6f}, not {expected:.6f}")
 
 
-def time_training(repeats: int, compile_torch: bool) -> dict[str, dict[str, float]]:
-    """Return microseconds per step: workload -> contender -> median over repetitions."""
-    table: dict[str, dict[str, float]] = {}
+def time_training(repeats: int, compile_torch: bool) -> dict[str, Times]:
+    """Return the medians over the repetitions, for each of `ORDERS`."""
+    tables: dict[str, Times] = {order: {} for order in ORDERS}
     for work in WORKLOADS:
-        runs = {name: make(work) for name, make in contenders(compile_torch).items()}
-        assert_same_loss(work, runs)
-        times: dict[str, list[float]] = {name: [] for name in runs}
+        those = {name: make(work) for name, make in contenders(compile_torch).items()}
+        assert_same_loss(work, those)
+        for contender in those.values():
+            contender.train(OWN)  # whatever is compiled at the first call is now
+        times: dict[tuple[str, str], list[float]] = {}
         for _ in range(repeats):
-            for name, run in runs.items():
-                started = time.perf_counter()
-                run()
-                times[name].append((time.perf_counter() - started) / work.steps * 1e6)
-        table[work.name] = {name: statistics.median(each) for name, each in times.items()}
-        print(work.name, {k: round(v, 1) for k, v in table[work.name].items()}, file=sys.stderr)
-    return table
+            for order, orders in ORDERS.items():
+                for name, contender in those.items():
+                    started = time.perf_counter()
+                    contender.train(orders)
+                    seconds = time.perf_counter() - started
+                    times.setdefault((order, name), []).append(seconds / work.steps * 1e6)
+        for (order, name), each in times.items():
+            tables[order].setdefault(work.name, {})[name] = statistics.median(each)
+        print(f"{work.name} done", file=sys.stderr)
+    return tables
 
 
 def time_prediction(repeats: int) -> dict[str, float]:
@@ -334,10 +117,11 @@ def time_prediction(repeats: int) -> dict[str, float]:
     return {name: x.shape[0] / statistics.median(each) for name, each in times.items()}
 
 
-def report(training: dict[str, dict[str, float]], prediction: dict[str, float]) -> str:
-    """Return the results as Markdown."""
+def report(order: str, training: Times) -> list[str]:
+    """Return the times of one order of rows, and their ratios, as Markdown."""
     names = list(training["toy"])
-    lines = ["| workload | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = [f"## Rows {order}", ""]
+    lines += ["| workload | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for work in WORKLOADS:
         row = training[work.name]
         label = f"{work.name}: {'-'.join(map(str, work.sizes))}, batch {work.batch_size}"
@@ -348,13 +132,11 @@ def report(training: dict[str, dict[str, float]], prediction: dict[str, float]) 
         row = training[work.name]
         ratios = (f"{row[name] / row['xpnet fit']:.2f}" for name in names[1:])
         lines.append(f"| {work.name} | " + " | ".join(ratios) + " |")
-    lines += ["", "Predictions per second, 784-128-128-10, 10,000 rows at once: "]
-    lines[-1] += ", ".join(f"{name} {rate:,.0f}" for name, rate in prediction.items()) + "."
-    return "\n".join(lines)
+    return [*lines, ""]
 
 
-def plot(training: dict[str, dict[str, float]], path: Path) -> None:
-    """Draw time per step relative to xpnet's."""
+def plot(training: Times, path: Path) -> None:
+    """Draw time per step relative to xpnet's, rows shuffled."""
     from matplotlib.figure import Figure
 
     names = [name for name in training["toy"] if name != "GEMM only"]
@@ -402,19 +184,23 @@ def main() -> None:
         f"Written by `python benchmarks/speed.py --threads {arguments.threads} --repeats "
         f"{arguments.repeats}{' --compile' * arguments.compile}`, OPENBLAS_CORETYPE "
         f"{os.environ.get('OPENBLAS_CORETYPE') or 'not set'}; "
-        "medians of interleaved repetitions. All contenders reached the same loss to 1e-4 first.",
+        "medians of interleaved repetitions. All contenders reached the same loss to 1e-4 first, "
+        "on the same batches. Shuffled: every library shuffles the rows of each epoch by itself.",
         "scikit-learn's and xpnet's classifiers have one logistic output where there are two "
         "classes, which is less work than the two softmax outputs of the others. JAX's compile "
         "time is left out. GEMM only: the step's matrix products in NumPy and nothing else.",
         "",
         *system(),
         "",
-        report(training, prediction),
+        *(line for order, times in training.items() for line in report(order, times)),
+        "Predictions per second, 784-128-128-10, 10,000 rows at once: "
+        + ", ".join(f"{name} {rate:,.0f}" for name, rate in prediction.items())
+        + ".",
         "",
     ]
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / f"{name}.md").write_text("\n".join(text))
-    plot(training, arguments.out / f"{name}.png")
+    plot(training["shuffled"], arguments.out / f"{name}.png")
     print("\n".join(text))
 
 

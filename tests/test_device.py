@@ -204,3 +204,44 @@ def test_without_a_gpu_its_tests_are_skipped_with_the_reason_and_fail_on_request
     assert reason in skipped.stdout
     assert failed.returncode == 1
     assert reason in failed.stdout
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (4, 3), (7,)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "bool"])
+@pytest.mark.parametrize("axis", [None, 0, -1])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_sums_and_maxima_are_those_of_numpy_bit_for_bit(shape, dtype, axis, keepdims):
+    x = np.random.default_rng(0).normal(0, 3, shape).astype(dtype)
+    found = CPU.xp.sum(x, axis=axis, keepdims=keepdims)
+    expected = np.sum(x, axis=axis, keepdims=keepdims)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+    if x.size:
+        found = CPU.xp.max(x, axis=axis, keepdims=keepdims)
+        np.testing.assert_array_equal(found, np.max(x, axis=axis, keepdims=keepdims))
+
+
+def test_a_sum_takes_a_dtype_as_the_standard_says():
+    total = CPU.xp.sum(np.ones(3, np.float32), dtype=np.float64)
+    assert total.dtype == np.float64
+
+
+def test_the_rest_of_the_namespace_is_numpy():
+    assert CPU.xp.exp is np.exp
+    assert CPU.xp.linalg is np.linalg
+    with pytest.raises(AttributeError, match="no_such_function"):
+        _ = CPU.xp.no_such_function
+
+
+def test_ones_are_shared_and_cannot_be_written_to():
+    ones = CPU.ones(3, "float32")
+    assert ones is CPU.ones(3, "float32")
+    assert ones.dtype == np.float32
+    with pytest.raises(ValueError, match="read-only"):
+        ones[0] = 2.0
+
+
+def test_ones_and_products_of_every_backend(backend):
+    ones = backend.device.ones(3, "float64")
+    product = backend.device.matmul(ones, backend.device.put(np.eye(3)[:, :2], "float64"))
+    np.testing.assert_array_equal(backend.host(product), [1.0, 1.0])

@@ -5,14 +5,14 @@ import xpnet
 from xpnet.optimizers import OPTIMIZERS, SGD, Adam, AdamW, clip_by_norm
 
 
-def descend(optimizer, gradient, start, steps, *, xp=np, learning_rate=None, weights=1):
+def descend(optimizer, gradient, start, steps, *, xp=np, learning_rate=None):
     """Take steps on one array, in place, as a training does; return the array."""
     point = start
     state = optimizer.start(xp, [point])
     for t in range(1, steps + 1):
         rate = optimizer.learning_rate if learning_rate is None else learning_rate(t)
         coefficients = optimizer.coefficients(rate, t)
-        optimizer.step(xp, [point], [gradient(point)], state, coefficients, weights)
+        optimizer.step(xp, [point], [gradient(point)], state, coefficients, [point])
     return point
 
 
@@ -105,7 +105,7 @@ def test_weight_decay_shrinks_weights_and_leaves_biases():
     state = optimizer.start(np, [weights, biases])
     no_gradient = [np.zeros(3), np.zeros(2)]
     coefficients = optimizer.coefficients(0.1, 1)
-    optimizer.step(np, [weights, biases], no_gradient, state, coefficients, 1)
+    optimizer.step(np, [weights, biases], no_gradient, state, coefficients, [weights])
     np.testing.assert_allclose(weights, 2.0 * (1.0 - 0.1 * 0.5))
     np.testing.assert_array_equal(biases, 2.0)
 

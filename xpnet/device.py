@@ -6,6 +6,7 @@ CuPy itself is in `xpnet.device_cuda`.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,45 @@ def _as_it_is(function: Function) -> Function:
     return function
 
 
+_add_up: Function = np.add.reduce
+_largest: Function = np.maximum.reduce
+
+
+class _NumPy:
+    """NumPy's functions, the reductions without their Python wrappers.
+
+    NumPy 2 is an Array API namespace by itself; array-api-compat's wrapper around it would cost
+    about 1 µs per matrix product and add nothing that is used here. NumPy's own wrapper around sum
+    and max costs as much, which is more than the work takes in a small network.
+    """
+
+    def __init__(self) -> None:
+        vars(self).update(vars(np), sum=self._sum, max=self._max)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)  # what NumPy itself imports on demand, as linalg
+
+    @staticmethod
+    def _sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+        return _add_up(x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    @staticmethod
+    def _max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+        return _largest(x, axis=axis, keepdims=keepdims)
+
+
 def _matmul_into(out: Array, a: Array, b: Array) -> None:
     try:
-        np.dot(a, b, out=out)  # the same BLAS calls as matmul's, at half its overhead
+        np.dot(a, b, out=out)
     except ValueError:  # another dtype, as by an activation of the user's with a float64 in it
         np.matmul(a, b, out=out)
+
+
+@lru_cache(maxsize=8)
+def _ones_on_host(count: int, dtype: str) -> Array:
+    ones = np.ones(count, dtype=dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 @dataclass(frozen=True)
@@ -51,9 +86,14 @@ class Device:
         device with that dtype; no copy where none is needed.
     get : callable
         ``get(array)`` brings a device array to the host as a NumPy array.
+    matmul : callable
+        ``matmul(a, b)`` gives ``xp.matmul`` of vectors and matrices, in the fastest way.
     matmul_into : callable
         ``matmul_into(out, a, b)`` writes the product of a and b into out. The standard has no
         ``out=``, so this is the one operation that each library says in its own way.
+    ones : callable
+        ``ones(count, dtype_name)`` gives a vector of ones, perhaps the same one each time: it is
+        not to be written to.
     block : int
         Elements that an update in place should take at a time, to stay in the cache.
     """
@@ -62,7 +102,9 @@ class Device:
     xp: Namespace = field(repr=False)
     put: Callable[[Any, str], Array] = field(repr=False)
     get: Callable[[Array], Any] = field(repr=False)
+    matmul: Callable[[Array, Array], Array] = field(repr=False)
     matmul_into: Callable[[Array, Array, Array], None] = field(repr=False)
+    ones: Callable[[int, str], Array] = field(repr=False)
     block: int = field(repr=False, default=1 << 62)
     fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
     record: Callable[[Step], Step] | None = field(repr=False, default=None)
@@ -81,9 +123,16 @@ def _put_on_host(array: Any, dtype: str) -> Array:
         return np.asarray(array, dtype=dtype)
 
 
-# NumPy 2 is an Array API namespace by itself; array-api-compat's wrapper around it would cost
-# about 1 µs per matrix product and add nothing that is used here.
-CPU = Device("cpu", np, _put_on_host, np.asarray, _matmul_into, block=1 << 16)
+CPU = Device(
+    "cpu",
+    _NumPy(),
+    _put_on_host,
+    np.asarray,
+    np.dot,  # the same BLAS calls as matmul's, at two thirds of the overhead
+    _matmul_into,
+    _ones_on_host,
+    block=1 << 16,
+)
 
 
 def open_device(name: str = "cpu", *, fuse: bool = False, graph: bool = False) -> Device:
@@ -148,7 +197,10 @@ def device_of(array: Array) -> Device:
     def matmul_into(out: Array, a: Array, b: Array) -> None:
         out[...] = xp.matmul(a, b)
 
-    return Device(f"{compat_name(xp)}:{place}", xp, put, get, matmul_into)
+    def ones(count: int, dtype: str) -> Array:
+        return xp.ones(count, dtype=getattr(xp, dtype), device=place)
+
+    return Device(f"{compat_name(xp)}:{place}", xp, put, get, xp.matmul, matmul_into, ones)
 
 
 def compat_name(xp: Namespace) -> str:

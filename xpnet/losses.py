@@ -169,9 +169,9 @@ def _sigmoid_binary_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Ar
 def _softmax_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
     """L = log(sum exp(z)) - sum(y z), dL/dz = softmax(z) - y; both since sum(y) is 1."""
     z = xp.maximum(z - xp.max(z, axis=1, keepdims=True), -1e30)  # no 0 * inf below
-    e, ones = xp.exp(z), xp.ones_like(z[0, :])  # a product with ones sums over the outputs
-    total = xp.matmul(e, ones)
-    return xp.log(total) - xp.matmul(y * z, ones), e / total[:, None] - y
+    e = xp.exp(z)
+    total = xp.sum(e, axis=1, keepdims=True)
+    return xp.log(total[:, 0]) - xp.sum(y * z, axis=1), e / total - y
 
 
 def _exp_poisson(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:

@@ -193,13 +193,13 @@ class MLP:
         masks : list of array, (batch, units), optional
             Dropout's factors, one for each hidden layer.
         """
-        xp = self.device.xp
+        xp, matmul = self.device.xp, self.device.matmul
         inputs: list[Array] = []
         pre_activations: list[Array] = []
         activations: list[Array] = []
         for layer, weights in enumerate(self.weights):
             inputs.append(x)
-            z = xp.matmul(x, weights)
+            z = matmul(x, weights)
             z += self.biases[layer]
             pre_activations.append(z)
             if layer < len(self.hidden):
@@ -219,14 +219,15 @@ class MLP:
         into : Gradients, optional
             Where to write; new arrays by default.
         """
-        xp, product = self.device.xp, self.device.matmul_into
+        device, xp = self.device, self.device.xp
+        matmul, matmul_into = device.matmul, device.matmul_into
         gradients = self.views(xp.zeros_like(self.flat)) if into is None else into
-        ones = xp.ones_like(delta[:, 0])  # a product with ones sums over the batch, and fast
+        ones = device.ones(delta.shape[0], self.dtype)  # times delta: its sum over the batch, fast
         for layer in range(len(self.weights) - 1, -1, -1):
-            product(gradients.weights[layer], trace.inputs[layer].T, delta)
-            product(gradients.biases[layer], ones, delta)
+            matmul_into(gradients.weights[layer], trace.inputs[layer].T, delta)
+            matmul_into(gradients.biases[layer], ones, delta)
             if layer > 0:
-                d_a = xp.matmul(delta, self.weights[layer].T)
+                d_a = matmul(delta, self.weights[layer].T)
                 if trace.masks is not None:
                     d_a *= trace.masks[layer - 1]
                 z, a = trace.pre_activations[layer - 1], trace.activations[layer - 1]

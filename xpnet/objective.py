@@ -55,7 +55,7 @@ def loss_and_gradients(
     xp = net.device.xp
     trace = net.forward(x, masks)
     values, delta = joined.value_and_delta(xp, trace.pre_activations[-1], y)
-    loss = xp.matmul(values, shares)
+    loss = net.device.matmul(values, shares)
     return loss, net.backward(trace, delta * shares[:, None], into), trace
 
 

@@ -2,10 +2,11 @@
 
 Options are frozen dataclasses. ``start(xp, parameters)`` returns the state, a list of arrays that
 belongs to the training. ``step(...)`` writes into the parameters **in place**: the arrays given are
-the network's own storage, cut into blocks that fit the cache, which is how the update reaches it;
-the first `weights` of them hold weights, the others biases. Whatever changes from step to step
-comes in through ``coefficients(learning_rate, t)``, as numbers or, for a device that replays a
-recorded step, as 0-d arrays.
+the network's own storage, weights and biases together, cut into blocks that fit the cache, which is
+how the update reaches it. `weights` are the same storage once more, without the biases, for what
+concerns weights only. Whatever changes from step to step comes in through
+``coefficients(learning_rate, t)``, as numbers or, for a device that replays a recorded step, as 0-d
+arrays.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ class Optimizer(Protocol):
         gradients: Sequence[Array],
         state: list[Array],
         coefficients: Sequence[Scalar],
-        weights: int,
+        weights: Sequence[Array],
     ) -> None:
         """Update parameters and state in place."""
 
@@ -82,7 +83,7 @@ class SGD:
         gradients: Sequence[Array],
         state: list[Array],
         coefficients: Sequence[Scalar],
-        weights: int,
+        weights: Sequence[Array],
     ) -> None:
         """Update parameters and velocities in place."""
         (learning_rate,) = coefficients
@@ -130,7 +131,7 @@ class Adam:
         gradients: Sequence[Array],
         state: list[Array],
         coefficients: Sequence[Scalar],
-        weights: int,
+        weights: Sequence[Array],
     ) -> None:
         """Update parameters and moments in place."""
         count = len(parameters)
@@ -171,11 +172,11 @@ class AdamW(Adam):
         gradients: Sequence[Array],
         state: list[Array],
         coefficients: Sequence[Scalar],
-        weights: int,
+        weights: Sequence[Array],
     ) -> None:
         """Shrink the weights, then take Adam's step, in place."""
-        for p in parameters[:weights]:
-            p *= coefficients[1]
+        for w in weights:
+            w *= coefficients[1]
         super().step(xp, parameters, gradients, state, coefficients, weights)
 
 

@@ -251,17 +251,15 @@ class Training:
             add_penalty_gradients(xp, net.weights, grads.weights, options.l1, options.l2)
             if options.clip_norm is not None:
                 clip_by_norm(xp, [flat], options.clip_norm)
-            optimizer.step(xp, parameters, gradients, moments, coefficients, len(parameters) - 1)
+            optimizer.step(xp, parameters, gradients, moments, coefficients, net.weights)
             return loss, grads, trace
 
         return RecordedStep(device, net.dtype, step, self.batch_size) if device.record else step
 
     def _blocks(self, flat: Array) -> list[Array]:
-        """Cut a vector of all parameters into views: the weights in blocks, the biases in one."""
-        weights = sum(math.prod(w.shape) for w in self.net.weights)
-        block = self.net.device.block
-        starts = range(0, weights, block)
-        return [*(flat[i : min(i + block, weights)] for i in starts), flat[weights:]]
+        """Cut a vector of all parameters into views that the update takes one by one."""
+        size, block = flat.shape[0], self.net.device.block
+        return [flat[i : min(i + block, size)] for i in range(0, size, block)]
 
     def _batches(self) -> Any:
         net, state, size = self.net, self.state, self.batch_size

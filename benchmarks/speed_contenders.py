@@ -1,0 +1,269 @@
+"""The same training in xpnet, scikit-learn, PyTorch and JAX, and its matrix products alone.
+
+Each contender is built once for a workload and trains from the same initial weights whenever it is
+asked. `Orders` says in which order it takes the rows.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+import xpnet
+
+LEARNING_RATE = 0.05
+
+OWN = "each epoch in an order of its own, as every one of them shuffles by default"
+AS_GIVEN = "each epoch in the order of the data"
+Orders = str | list[Any]
+"""`OWN`, `AS_GIVEN`, or a permutation for each epoch, the same for all, to compare their losses."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network, a batch size, and how many rows and epochs one timed repetition takes."""
+
+    name: str
+    sizes: tuple[int, ...]
+    batch_size: int
+    rows: int
+    epochs: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of one repetition."""
+        return self.epochs * (self.rows // self.batch_size)
+
+    def data(self) -> tuple[Any, Any]:
+        """Draw inputs and class numbers that can be learnt.
+
+        The inputs are as large as MNIST's pixels are, in the mean square. With larger ones rounding
+        alone tells the losses of two libraries apart after some hundred steps.
+        """
+        rng = np.random.default_rng(0)
+        x = 0.3 * rng.standard_normal((self.rows, self.sizes[0])).astype(np.float32)
+        teacher = rng.standard_normal((self.sizes[0], self.sizes[-1]))
+        return x, np.argmax(x @ teacher, axis=1)
+
+    def network(self, *, binary: bool = False) -> xpnet.MLP:
+        """Make the network; with one sigmoid output in place of two softmax ones on request."""
+        sizes = (*self.sizes[:-1], 1) if binary else self.sizes
+        return xpnet.MLP(sizes, output="sigmoid" if binary else "softmax", seed=1)
+
+    def orders(self) -> list[Any]:
+        """Draw a permutation of the rows for each epoch."""
+        rng = np.random.default_rng(1)
+        return [rng.permutation(self.rows) for _ in range(self.epochs)]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A library's training of one workload."""
+
+    train: Callable[[Orders], None]
+    """Trains from the initial weights."""
+    loss: Callable[[], float] | None
+    """Mean loss over all rows after `train`."""
+    logistic: bool = False
+    """Whether it has one logistic output where the others have two softmax ones."""
+
+
+def _order_from(place: str, orders: Orders) -> AbstractContextManager[Any]:
+    """Let a library that shuffles by itself find the given orders."""
+    return nullcontext() if isinstance(orders, str) else patch(place, side_effect=orders)
+
+
+def xpnet_fit(work: Workload, *, binary: bool = False) -> Contender:
+    x, y = work.data()
+    net = work.network(binary=binary)
+    weights, biases = [[np.array(p) for p in each] for each in (net.weights, net.biases)]
+
+    def train(orders: Orders) -> None:
+        net.set_parameters(weights, biases)
+        with _order_from("xpnet.training.epoch_order", orders):
+            xpnet.fit(
+                net, x, y, optimizer=xpnet.SGD(LEARNING_RATE), epochs=work.epochs,
+                batch_size=work.batch_size, shuffle=orders != AS_GIVEN, progress=False,
+            )  # fmt: skip
+
+    return Contender(train, lambda: net.loss(x, y), binary)
+
+
+def xpnet_estimator(work: Workload) -> Contender:
+    return _scikit_learn_like(work, xpnet.MLPClassifier, "xpnet.training.epoch_order")
+
+
+def scikit_learn(work: Workload) -> Contender:
+    from sklearn.neural_network import MLPClassifier
+
+    place = "sklearn.neural_network._multilayer_perceptron.shuffle"
+    return _scikit_learn_like(work, MLPClassifier, place)
+
+
+def _scikit_learn_like(work: Workload, cls: Any, place: str) -> Contender:
+    """Two classes are one logistic output there: less work, and its own loss to compare with."""
+    x, y = work.data()
+    binary = work.sizes[-1] == 2
+    net = work.network(binary=binary)
+    model = cls(
+        work.sizes[1:-1], solver="sgd", alpha=0.0, batch_size=work.batch_size, momentum=0.0,
+        learning_rate_init=LEARNING_RATE, nesterovs_momentum=False, tol=0.0,
+        n_iter_no_change=10**6, max_iter=1, warm_start=True, random_state=0,
+    )  # fmt: skip
+    weights = [np.array(w) for w in net.weights]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(x, y)
+    model.max_iter = work.epochs
+
+    def train(orders: Orders) -> None:
+        model.shuffle = orders != AS_GIVEN
+        model.coefs_ = [w.copy() for w in weights]
+        model.intercepts_ = [np.zeros(w.shape[1], np.float32) for w in weights]
+        with warnings.catch_warnings(), _order_from(place, orders):
+            warnings.simplefilter("ignore")
+            model.fit(x, y)
+
+    def loss() -> float:
+        p = np.clip(model.predict_proba(x)[np.arange(len(y)), y], 1e-12, 1)
+        return float(-np.log(p).mean())
+
+    return Contender(train, loss, binary)
+
+
+def pytorch(work: Workload, *, compiled: bool = False) -> Contender:
+    import torch
+
+    x, y = work.data()
+    features, labels = torch.from_numpy(x), torch.from_numpy(y)
+    net = work.network()
+    layers: list[Any] = []
+    for weights in net.weights:
+        layer = torch.nn.Linear(*weights.shape)
+        layers += [layer, torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers[:-1])
+    linear = [layer for layer in model if isinstance(layer, torch.nn.Linear)]
+    criterion = torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+
+    def objective(xb: Any, yb: Any) -> Any:
+        return criterion(model(xb), yb)
+
+    step_loss = torch.compile(objective) if compiled else objective
+
+    def train(orders: Orders) -> None:
+        with torch.no_grad():
+            for layer, weights in zip(linear, net.weights, strict=True):
+                layer.weight.copy_(torch.from_numpy(weights.T.copy()))
+                layer.bias.zero_()
+        size, xs, ys = work.batch_size, features, labels
+        for epoch in range(work.epochs):
+            if orders != AS_GIVEN:  # one copy an epoch: faster than a gather for each batch
+                given = None if orders == OWN else torch.from_numpy(orders[epoch])
+                order = torch.randperm(work.rows) if given is None else given
+                xs, ys = features[order], labels[order]
+            total = torch.zeros(())
+            for i in range(0, work.rows, size):
+                loss = step_loss(xs[i : i + size], ys[i : i + size])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += loss.detach()
+            total.item()
+
+    def loss() -> float:
+        with torch.no_grad():
+            return float(criterion(model(features), labels))
+
+    return Contender(train, loss)
+
+
+def jax_scan(work: Workload) -> Contender:
+    import jax
+    import jax.numpy as jnp
+
+    x, y = work.data()
+    net = work.network()
+    start = [(jnp.asarray(w), jnp.zeros(w.shape[1])) for w in net.weights]
+    features, labels = jnp.asarray(x), jnp.asarray(y)
+    trained = [start]
+
+    def objective(parameters: Any, xb: Any, yb: Any) -> Any:
+        for w, b in parameters[:-1]:
+            xb = jax.nn.relu(xb @ w + b)
+        w, b = parameters[-1]
+        return -jnp.mean(jax.nn.log_softmax(xb @ w + b)[jnp.arange(yb.shape[0]), yb])
+
+    def step(parameters: Any, batch: Any) -> Any:
+        loss, gradients = jax.value_and_grad(objective)(parameters, *batch)
+        moved = jax.tree.map(lambda p, g: p - LEARNING_RATE * g, parameters, gradients)
+        return moved, loss
+
+    def in_order(parameters: Any, xs: Any, ys: Any) -> Any:
+        batches = (xs.reshape(-1, work.batch_size, x.shape[1]), ys.reshape(-1, work.batch_size))
+        parameters, losses = jax.lax.scan(step, parameters, batches)
+        return parameters, losses.sum()
+
+    as_given = jax.jit(lambda parameters: in_order(parameters, features, labels))
+    shuffled = jax.jit(
+        lambda parameters, order: in_order(parameters, features[order], labels[order])
+    )
+
+    @jax.jit
+    def draw(key: Any) -> Any:
+        return jax.random.permutation(key, work.rows)
+
+    def train(orders: Orders) -> None:
+        parameters = start
+        for epoch in range(work.epochs):
+            if orders == AS_GIVEN:
+                parameters, total = as_given(parameters)
+            else:
+                order = draw(jax.random.key(epoch)) if orders == OWN else orders[epoch]
+                parameters, total = shuffled(parameters, order)
+            total.block_until_ready()
+        trained[0] = parameters
+
+    return Contender(train, lambda: float(objective(trained[0], features, labels)))
+
+
+def gemm_only(work: Workload) -> Contender:
+    rng = np.random.default_rng(0)
+    pairs = list(zip(work.sizes, work.sizes[1:], strict=False))
+    weights = [rng.standard_normal(pair).astype(np.float32) for pair in pairs]
+    units = [rng.standard_normal((work.batch_size, s)).astype(np.float32) for s in work.sizes]
+    steps = range(work.steps)
+
+    def train(orders: Orders) -> None:
+        for _ in steps:
+            for layer, each in enumerate(weights):
+                np.matmul(units[layer], each)
+            for layer in range(len(weights) - 1, -1, -1):
+                np.matmul(units[layer].T, units[layer + 1])
+                if layer:
+                    np.matmul(units[layer + 1], weights[layer].T)
+
+    return Contender(train, None)
+
+
+def contenders(compile_torch: bool) -> dict[str, Callable[[Workload], Contender]]:
+    """Name what is installed; the others are left out."""
+    found: dict[str, Callable[[Workload], Contender]] = {
+        "xpnet fit": xpnet_fit,
+        "xpnet MLPClassifier": xpnet_estimator,
+    }
+    if importlib.util.find_spec("torch"):
+        found["PyTorch eager"] = pytorch
+        if compile_torch:
+            found["PyTorch compiled"] = lambda work: pytorch(work, compiled=True)
+    if importlib.util.find_spec("sklearn"):
+        found["scikit-learn"] = scikit_learn
+    if importlib.util.find_spec("jax"):
+        found["JAX scan"] = jax_scan
+    found["GEMM only"] = gemm_only
+    return found
