@@ -31,6 +31,7 @@ from xpnet.gradient_check import (
     GradientReport,
     away_from_saturation,
     check_gradients,
+    of_unit_size,
     parameter_names,
 )
 from xpnet.layouts import Layout
@@ -171,9 +172,8 @@ class Doctor:
             end = self._snapshot(parameters=True)
             rows = {name: joined(pieces) for name, pieces in self._pieces.items()}
             run.data, first, last = rows["data"], rows["first"], rows["last"] or end
-            run.first = replace(
-                first, parameters=run.first.parameters, gradients=run.first.gradients
-            )
+            start = run.first
+            run.first = replace(first, parameters=start.parameters, gradients=start.gradients)
             run.last = replace(last, parameters=end.parameters, gradients=end.gradients)
             x, z = run.first.inputs, end.inputs
             run.same_rows = x is not None and z is not None and np.array_equal(x[: len(z)], z)
@@ -353,7 +353,8 @@ def diagnose(
     twin = deepcopy(net)
     fresh = list(away_from_saturation(parameter_names(net)).values())
     twin.set_parameters(fresh[: len(net.weights)], fresh[len(net.weights) :])
-    doctor._checked = list(check_gradients(twin, x, y, loss=loss, l1=l1, l2=l2, samples=4).findings)
+    check = check_gradients(twin, of_unit_size(x), y, loss=loss, l1=l1, l2=l2, samples=4)
+    doctor._checked = list(check.findings)
     twin = deepcopy(net)
     try:
         fit(twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
@@ -368,7 +369,8 @@ def diagnose(
 def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tuple[Finding, ...]:
     """Return findings for targets and values that `fit` would refuse; none where it would not."""
     try:
-        net.loss(x, y, loss=settings["loss"])
+        with np.errstate(over="ignore", invalid="ignore"):  # to be found below, with its cause
+            net.loss(x, y, loss=settings["loss"])
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
         run.first = run.data = Snapshot(x, columns(y), np.zeros((len(x), net.sizes[-1])))

@@ -202,6 +202,12 @@ def away_from_saturation(parameters: Parameters, seed: int = 0) -> dict[str, Any
     return {name: scale[name] * random.standard_normal(shapes[name]) for name in shapes}
 
 
+def of_unit_size(x: Any) -> Any:
+    """Return inputs whose features have root mean squares of at most 1, for the same reason."""
+    x = as_host(x, name="x")
+    return x / np.maximum(np.sqrt(np.mean(x * x, axis=0)), 1.0)
+
+
 def _first_rows(array: Any, rows: int, name: str) -> Any:
     array = as_array(array, name)
     return as_host(array[:rows, ...] if array.shape else array, name=name)

@@ -343,7 +343,7 @@ def one_batch(run: Run, limit: float) -> Sign | None:
     if not value < limit:
         return None
     return Sign(
-        "network", f"explains {value:.1%} of the variance of one batch it was trained on alone"
+        "network", f"explains {max(value, -99):.1%} of the variance of one batch it was trained on alone"
     )
 
 
