@@ -1,4 +1,7 @@
-"""Options, hypothesis profiles, and the backends that every device-independent test runs on."""
+"""Options, hypothesis profiles, and the fixtures of more than one file.
+
+Above all the backends that every device-independent test runs on.
+"""
 
 import os
 import signal
@@ -11,10 +14,13 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
+from command_line import BANKNOTE, QUICK, Outcome, Run
 
 import xpnet.device
+from xpnet.cli import main
 from xpnet.device import Device, device_of, open_device
 from xpnet.errors import DeviceError
+from xpnet.tables import Table, read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -209,3 +215,60 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data at {folder}; set XPNET_DATA to the folder that holds them")
     return folder
+
+
+# Tables and model files
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., Table]:
+    """Write a text to a file, and read it as a table."""
+
+    def make(text: str, name: str = "table.csv") -> Table:
+        path = tmp_path / name
+        path.write_text(text)
+        return read_table(path)
+
+    return make
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where a test puts its model file."""
+    return tmp_path / "model.safetensors"
+
+
+# The command line; see command_line.py
+
+
+@pytest.fixture
+def in_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process."""
+
+    def command(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        status = main([str(each) for each in arguments])
+        return Outcome(status, *capfd.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def train(run: Run) -> Run:
+    """Train quickly on banknote."""
+
+    def command(*arguments: object) -> Outcome:
+        return run("train", BANKNOTE, "--target", "class", *QUICK, *arguments)
+
+    return command
+
+
+@pytest.fixture
+def model(train: Run) -> Path:
+    assert train("--out", "model.safetensors").status == 0
+    return Path("model.safetensors")

@@ -1,55 +1,9 @@
-import json
-import math
-import signal
-import sys
-
 import numpy as np
 import pytest
+from training_examples import LABELS, Calls, X, Y, classifier, parameters, regressor
 
 import xpnet
-from xpnet.history import METRICS, resolve_metrics
-
-RNG = np.random.default_rng(0)
-X = RNG.normal(size=(60, 3))
-Y = np.sin(X @ [1.0, -0.5, 0.3])
-LABELS = (X[:, 0] + X[:, 1] > 0).astype(int)
-
-
-def regressor(**options):
-    return xpnet.MLP([3, 8, 1], hidden="tanh", dtype="float64", **options)
-
-
-def classifier(**options):
-    return xpnet.MLP([3, 8, 1], hidden="tanh", output="sigmoid", dtype="float64", **options)
-
-
-def parameters(net):
-    return np.concat([np.ravel(each) for each in net.parameters])
-
-
-class Calls:
-    """Writes down which methods were called, and what `look` sees after each batch."""
-
-    def __init__(self, look=None):
-        self.names, self.seen, self.look = [], [], look
-
-    def on_train_start(self, training):
-        self.names.append("train_start")
-
-    def on_epoch_start(self, training):
-        self.names.append("epoch_start")
-
-    def on_batch_end(self, training):
-        self.names.append("batch_end")
-        if self.look:
-            self.seen.append(self.look(training))
-
-    def on_epoch_end(self, training):
-        self.names.append("epoch_end")
-
-    def on_train_end(self, training):
-        self.names.append("train_end")
-
+from xpnet.history import METRICS
 
 # It learns ----------------------------------------------------------------------------------------
 
@@ -239,6 +193,21 @@ def test_balanced_class_weights_are_those_of_scikit_learn(backend):
             np.testing.assert_allclose(backend.host(ours), theirs, rtol=1e-10, atol=1e-12)
 
 
+def test_validation_rows_are_weighted_by_class_like_the_training_rows():
+    labels = (np.arange(60) % 5 == 0).astype(int)
+    net = classifier()
+    options = {"class_weight": {1: 4.0}, "epochs": 1}
+    history = xpnet.fit(net, X, labels, validation=(X, labels), **options)
+    expected = net.loss(X, labels, sample_weight=1.0 + 3.0 * labels)
+    assert history.validation_loss[-1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_one_row_may_have_several_labels_and_then_no_class_weight():
+    several = xpnet.MLP([3, 4, 2], output="sigmoid")
+    with pytest.raises(xpnet.InputError, match="needs one class per row; the output is 'sigmoid'"):
+        xpnet.fit(several, X, np.ones((60, 2)), class_weight={0: 2.0})
+
+
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
@@ -328,241 +297,3 @@ def test_clipping_bounds_the_length_of_a_step():
 
     assert longest_step(None) > 1e-2
     assert longest_step(0.5) == pytest.approx(0.5e-3, rel=1e-9)
-
-
-# Divergence ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("rate", [100.0, 1e300], ids=["running away", "not finite"])
-def test_divergence_stops_with_epoch_and_remedy_and_leaves_the_last_good_weights(rate):
-    net, good = xpnet.MLP([3, 1], dtype="float64"), []
-
-    class Explode:
-        """Training goes well for three epochs, and then the learning rate is multiplied."""
-
-        def on_epoch_end(self, training):
-            if training.state.epoch == 3:
-                good.append(parameters(training.net))
-                training.state.learning_rate_factor = rate
-
-    message = (
-        r"training diverged in epoch \d: loss \S+ after \S+ at the start, learning rate \S+; "
-        r"the network keeps its last good weights. Try learning_rate=\S+, scale inputs and "
-        "large targets, or set clip_norm=1"
-    )
-    with pytest.raises(xpnet.DivergenceError, match=message):
-        xpnet.fit(
-            net, X, Y, epochs=9, optimizer=xpnet.SGD(0.05), early_stopping=True,
-            callbacks=[Explode()],
-        )  # fmt: skip
-    np.testing.assert_array_equal(parameters(net), good[0])
-
-
-def test_divergence_in_the_first_epoch_leaves_the_initial_weights():
-    net = xpnet.MLP([3, 8, 1], dtype="float64")
-    before = parameters(net)
-    with pytest.raises(xpnet.DivergenceError, match=r"diverged in epoch 1: loss (nan|inf)"):
-        xpnet.fit(net, X, Y, optimizer=xpnet.SGD(1e200))
-    np.testing.assert_array_equal(parameters(net), before)
-
-
-def test_a_first_batch_that_happens_to_fit_is_no_measure_of_divergence():
-    net = regressor(init="zeros")
-    y = Y.copy()
-    y[0] = 1e-9
-    history = xpnet.fit(net, X, y, shuffle=False, batch_size=1, epochs=4, optimizer=xpnet.SGD(1e-4))
-    assert history.epochs == 4
-
-
-def test_a_network_that_is_already_good_can_be_trained_on():
-    x, y = X, np.zeros(60)
-    y[0] = 1.0
-    net = xpnet.MLP([3, 1], init="zeros", dtype="float64")
-    history = xpnet.fit(
-        net, x[1:], y[1:], optimizer=xpnet.Adam(1e-3), epochs=4, l2=0.0, validation=(x, y)
-    )
-    assert history.loss[-1] == 0.0
-
-
-@pytest.mark.parametrize("penalty", ["l1", "l2"])
-def test_a_large_penalty_is_no_divergence(penalty):
-    net = xpnet.MLP([3, 300, 300, 1], dtype="float64")
-    history = xpnet.fit(net, X, Y, epochs=2, optimizer=xpnet.SGD(1e-5), **{penalty: 1.0})
-    assert history.loss[0] > 100.0
-    assert history.loss[1] < history.loss[0]
-
-
-# Callbacks and interruption -----------------------------------------------------------------------
-
-
-def test_callbacks_are_called_in_their_order_and_may_have_any_of_the_methods():
-    class OnlyOne:
-        def on_epoch_end(self, training):
-            calls.names.append(f"loss {len(training.state.history.loss)}")
-
-    calls = Calls()
-    xpnet.fit(regressor(), X, Y, epochs=2, batch_size=30, callbacks=[calls, OnlyOne()])
-    epoch = ["epoch_start", "batch_end", "batch_end", "epoch_end"]
-    assert calls.names == ["train_start", *epoch, "loss 1", *epoch, "loss 2", "train_end"]
-
-
-def test_a_callback_sees_loss_gradients_trace_and_can_stop():
-    def look(training):
-        gradients = [np.copy(each) for each in training.gradients.weights]
-        if training.state.step == 3:
-            training.stop("enough")
-        return float(training.loss), gradients, training.trace
-
-    calls = Calls(look)
-    history = xpnet.fit(regressor(), X, Y, batch_size=20, callbacks=[calls])
-    assert len(calls.seen) == 3
-    assert history.stopped == "enough"
-    loss, gradients, trace = calls.seen[0]
-    assert math.isfinite(loss)
-    assert [each.shape for each in gradients] == [(3, 8), (8, 1)]
-    assert [each.shape for each in trace.pre_activations] == [(20, 8), (20, 1)]
-
-
-def test_an_error_in_a_callback_is_not_swallowed_and_training_ends_in_order():
-    class Broken(Calls):
-        def on_epoch_end(self, training):
-            raise RuntimeError("my own mistake")
-
-    calls = Broken()
-    with pytest.raises(RuntimeError, match="my own mistake"):
-        xpnet.fit(regressor(), X, Y, epochs=2, callbacks=[calls])
-    assert calls.names[-1] == "train_end"
-
-
-def test_ctrl_c_finishes_the_step_and_leaves_a_network_that_can_go_on():
-    net, calls = regressor(), Calls(lambda training: training.state.step)
-
-    class CtrlC:
-        def on_batch_end(self, training):
-            if training.state.step == 5:
-                signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        xpnet.fit(net, X, Y, batch_size=20, callbacks=[CtrlC(), calls], early_stopping=True)
-    assert calls.seen == [1, 2, 3, 4, 5]
-    assert calls.names[-1] == "train_end"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    steps = regressor()
-    xpnet.fit(
-        steps, X, Y, batch_size=20,
-        callbacks=[Calls(lambda training: training.state.step == 5 and training.stop("5 steps"))],
-    )  # fmt: skip
-    np.testing.assert_array_equal(parameters(net), parameters(steps))
-
-
-# History and progress -----------------------------------------------------------------------------
-
-
-def test_history_holds_one_entry_per_epoch_and_survives_json():
-    history = xpnet.fit(classifier(), X, LABELS, epochs=3, validation=0.2, metrics="accuracy")
-    for curve in (
-        history.loss,
-        history.validation_loss,
-        history.learning_rate,
-        history.seconds,
-        history.metrics["accuracy"],
-    ):
-        assert len(curve) == 3
-    assert history.learning_rate == (0.1, 0.1, 0.1)
-    assert all(each > 0.0 for each in history.seconds)
-    assert history.stopped == "3 epochs done"
-    stored = json.loads(json.dumps(history.to_dict()))
-    assert xpnet.History.from_dict(stored) == history
-    assert repr(history).startswith("History(3 epochs, loss 0.")
-    assert repr(xpnet.History()) == "History(no epochs)"
-
-
-def test_history_becomes_a_data_frame():
-    history = xpnet.fit(classifier(), X, LABELS, epochs=3, validation=0.2, metrics="accuracy")
-    frame = history.to_frame()
-    assert frame.columns == [
-        "epoch", "loss", "validation_loss", "accuracy", "learning_rate", "seconds",
-    ]  # fmt: skip
-    assert frame["epoch"].to_list() == [1, 2, 3]
-    assert "validation_loss" not in xpnet.fit(regressor(), X, Y, epochs=1).to_frame().columns
-
-
-def test_metrics_agree_with_scikit_learn():
-    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
-    rng = np.random.default_rng(0)
-    values, found = rng.normal(size=(40, 2)), rng.normal(size=(40, 2))
-    assert METRICS["r2"](found, values) == pytest.approx(metrics.r2_score(values, found))
-    expected = 2 * metrics.mean_absolute_error(values, found) / 2
-    assert METRICS["mean_absolute_error"](found, values) == pytest.approx(expected)
-    classes, scores = rng.integers(3, size=40), rng.random((40, 3))
-    expected = metrics.accuracy_score(classes, scores.argmax(axis=1))
-    assert METRICS["accuracy"](scores, np.eye(3)[classes]) == pytest.approx(expected)
-
-
-def test_accuracy_of_binary_outputs_asks_that_all_of_them_are_right():
-    outputs, targets = np.array([[0.9, 0.2], [0.9, 0.8]]), np.array([[1.0, 1.0], [1.0, 1.0]])
-    assert METRICS["accuracy"](outputs, targets) == 0.5
-    assert METRICS["accuracy"](outputs[:, :1], np.array([[1.0], [0.0]])) == 0.5
-
-
-def test_a_function_is_a_metric_under_its_own_name():
-    def bias(outputs, targets):
-        return float(np.mean(outputs - targets))
-
-    history = xpnet.fit(regressor(), X, Y, epochs=2, metrics=["r2", bias])
-    assert set(history.metrics) == {"r2", "bias"}
-    assert list(resolve_metrics(bias)) == ["bias"]
-
-
-def test_progress_is_silent_without_a_terminal_and_on_standard_error_on_request(capsys):
-    xpnet.fit(regressor(), X, Y, epochs=2)
-    silent = capsys.readouterr()
-    assert silent.out == silent.err == ""
-    xpnet.fit(regressor(), X, Y, epochs=2, progress=True, validation=0.2)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "2/2" in shown.err
-    assert "validation" in shown.err
-
-
-def test_progress_is_shown_in_a_terminal_and_in_a_notebook(monkeypatch):
-    from xpnet.callbacks import wants_progress
-
-    assert not wants_progress(None)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert wants_progress(None)
-    assert not wants_progress(False)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
-    monkeypatch.setitem(sys.modules, "ipykernel", object())
-    assert wants_progress(None)
-
-
-def test_two_metrics_of_one_name_are_refused():
-    with pytest.raises(xpnet.InputError, match="two metrics are called '<lambda>'"):
-        xpnet.fit(classifier(), X, LABELS, metrics=[lambda a, y: 1.0, lambda a, y: 2.0])
-
-
-def test_validation_rows_are_weighted_by_class_like_the_training_rows():
-    labels = (np.arange(60) % 5 == 0).astype(int)
-    net = classifier()
-    options = {"class_weight": {1: 4.0}, "epochs": 1}
-    history = xpnet.fit(net, X, labels, validation=(X, labels), **options)
-    expected = net.loss(X, labels, sample_weight=1.0 + 3.0 * labels)
-    assert history.validation_loss[-1] == pytest.approx(expected, rel=1e-5)
-
-
-def test_one_row_may_have_several_labels_and_then_no_class_weight():
-    several = xpnet.MLP([3, 4, 2], output="sigmoid")
-    with pytest.raises(xpnet.InputError, match="needs one class per row; the output is 'sigmoid'"):
-        xpnet.fit(several, X, np.ones((60, 2)), class_weight={0: 2.0})
-
-
-def test_a_callback_that_cannot_start_ends_those_before_it_and_only_those():
-    class Unwilling:
-        def on_train_start(self, training):
-            raise RuntimeError("not today")
-
-    first, last = Calls(), Calls()
-    with pytest.raises(RuntimeError, match="not today"):
-        xpnet.fit(regressor(), X, Y, callbacks=[first, Unwilling(), last])
-    assert (first.names, last.names) == (["train_start", "train_end"], [])

@@ -1,0 +1,15 @@
+"""A network and points in which the doctor finds nothing; the tests add the mistakes."""
+
+import numpy as np
+
+import xpnet
+from xpnet import SGD
+
+RANDOM = np.random.default_rng(2)
+X = RANDOM.uniform(-1.7, 1.7, (300, 2))
+Y = (np.sum(X**2, axis=1) < 1.8).astype(float)
+HEALTHY = {"optimizer": SGD(0.3), "epochs": 40}
+
+
+def network(**options):
+    return xpnet.MLP([2, 12, 1], **({"hidden": "tanh", "output": "sigmoid", "seed": 1} | options))

@@ -1,0 +1,38 @@
+"""``xpnet devices`` and ``xpnet parity``."""
+
+import pytest
+from command_line import BANKNOTE, Run
+
+import xpnet.parity
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+
+def test_devices_tells_blas_and_gpus(run: Run) -> None:
+    told = run("devices").out
+    assert all(name in told for name in ("cpu", "numpy", "kernels", "gpu"))
+    assert run("devices", "--json").json["blas"]["name"]
+
+
+def test_numpy_and_the_strict_library_train_alike(run: Run) -> None:
+    pytest.importorskip("array_api_strict")
+    outcome = run("parity")
+    assert outcome.status == 0
+    assert "within tolerance" in outcome.out
+    report = run("parity", BANKNOTE, "--target", "class", "--steps", "3", "--json").json
+    assert report["ok"]
+    assert (report["steps"], report["dtype"]) == (3, "float64")
+
+
+def test_devices_that_differ_too_much_are_a_bug(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("array_api_strict")
+    tolerance = xpnet.parity.Tolerance(-1.0, -1.0, -1.0)
+    monkeypatch.setitem(xpnet.parity.TOLERANCES, "float64", tolerance)
+    outcome = run("parity", "--hidden", "3", "--dropout", "0.1")
+    assert outcome.status == 1
+    assert "OUT OF TOLERANCE" in outcome.out
+
+
+@pytest.mark.parametrize("options", ["--steps 0", "--device gpu:99", "--init warm"])
+def test_parity_refuses_what_cannot_be_compared(run: Run, options: str) -> None:
+    assert run("parity", *options.split()).status == 2

@@ -1,0 +1,82 @@
+"""``xpnet doctor``: what it names, and the command it recommends."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from command_line import BANKNOTE, Run, table
+
+from xpnet.cli_options import DoctorOptions, TrainOptions, as_command
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+
+def test_the_doctor_finds_nothing_in_a_healthy_training(run: Run) -> None:
+    outcome = run("doctor", BANKNOTE, "--target", "class")
+    assert outcome.status == 0
+    assert "No findings" in outcome.out
+    assert not list(Path().iterdir())  # it writes nothing
+
+
+SICK = ["--raw", "--init", "zeros", "--optimizer", "sgd", "--lr", "1e-6", "--activation", "sigmoid"]
+
+
+def test_the_doctor_names_causes_and_exits_0(run: Run) -> None:
+    outcome = run("doctor", BANKNOTE, "--target", "class", *SICK, "--json")
+    assert outcome.status == 0
+    assert not outcome.json["ok"]
+    assert "symmetric-units" in {each["code"] for each in outcome.json["findings"]}
+
+
+def test_remedies_that_help_are_kept_and_given_as_a_command(run: Run) -> None:
+    outcome = run("doctor", BANKNOTE, "--target", "class", *SICK, "--repair")
+    command = shlex.split(outcome.out.splitlines()[-1])
+    assert command[:2] == ["xpnet", "train"]
+    assert "kept" in outcome.out
+    report = run(*command[1:], "--json").json
+    assert report["scores"]["accuracy"] > 0.95
+
+
+def test_remedies_of_a_training_that_diverges_and_of_idle_columns(run: Run) -> None:
+    rows = [f"{i / 7},5,{i * 2.5 + 1}" for i in range(60)]
+    path = table("line.csv", "\n".join(["x,five,y", *rows]) + "\n")
+    options = ["--optimizer", "sgd", "--lr", "1e6", "--raw", "--l2", "0", "--epochs", "30"]
+    outcome = run("doctor", path, "--target", "y", *options, "--repair")
+    assert outcome.status == 0
+    assert "constant-feature in features five" in outcome.out
+    assert "without it inf" in outcome.out
+
+
+def test_a_remedy_that_cannot_be_applied_does_not_cost_the_diagnosis(run: Run) -> None:
+    path = table("same.csv", "a,b,y\n" + "".join(f"1,2,{i % 2}\n" for i in range(60)))
+    outcome = run("doctor", path, "--target", "y", "--repair")
+    assert outcome.status == 0
+    assert "constant-feature in features a, b" in outcome.out
+    assert "--drop a, b (constant-feature): cannot be applied: same.csv: no columns" in outcome.out
+    repairs = run("doctor", path, "--target", "y", "--repair", "--json").json["repairs"]
+    assert [each["kept"] for each in repairs if "refused" in each] == [False]
+
+
+@pytest.mark.parametrize(
+    "option", ["--out=m", "--plot=p.png", "--checkpoint=k", "--resume", "--stream", "--cache=."]
+)
+def test_the_doctor_takes_no_option_that_it_would_ignore(run: Run, option: str) -> None:
+    outcome = run("doctor", BANKNOTE, "--target", "class", option)
+    assert (outcome.status, "No such option" in outcome.err) == (2, True)
+    assert f" {option.partition('=')[0]} " not in run("doctor", "--help").out
+    assert "only with --early-stopping" in run("doctor", BANKNOTE, "--patience", "3").err
+
+
+def test_without_findings_there_is_nothing_to_repair(run: Run) -> None:
+    report = run("doctor", BANKNOTE, "--target", "class", "--repair", "--json").json
+    assert report["repairs"] == []
+    assert report["command_line"] == f"xpnet train {BANKNOTE} --target class"
+
+
+def test_options_become_a_command_again() -> None:
+    options = TrainOptions(
+        "my data.csv", target="y", drop=["a", "b c"], raw=True, lr=0.1, json=True
+    )
+    expected = "xpnet train 'my data.csv' --target y --lr 0.1 --drop a --drop 'b c' --raw"
+    assert as_command(options) == expected
+    assert as_command(DoctorOptions("d.csv", repair=True)) == "xpnet train d.csv"

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from training_examples import X, Y, parameters, regressor
+
+import xpnet
+
+
+@pytest.mark.parametrize("rate", [100.0, 1e300], ids=["running away", "not finite"])
+def test_divergence_stops_with_epoch_and_remedy_and_leaves_the_last_good_weights(rate):
+    net, good = xpnet.MLP([3, 1], dtype="float64"), []
+
+    class Explode:
+        """Training goes well for three epochs, and then the learning rate is multiplied."""
+
+        def on_epoch_end(self, training):
+            if training.state.epoch == 3:
+                good.append(parameters(training.net))
+                training.state.learning_rate_factor = rate
+
+    message = (
+        r"training diverged in epoch \d: loss \S+ after \S+ at the start, learning rate \S+; "
+        r"the network keeps its last good weights. Try learning_rate=\S+, scale inputs and "
+        "large targets, or set clip_norm=1"
+    )
+    with pytest.raises(xpnet.DivergenceError, match=message):
+        xpnet.fit(
+            net, X, Y, epochs=9, optimizer=xpnet.SGD(0.05), early_stopping=True,
+            callbacks=[Explode()],
+        )  # fmt: skip
+    np.testing.assert_array_equal(parameters(net), good[0])
+
+
+def test_divergence_in_the_first_epoch_leaves_the_initial_weights():
+    net = xpnet.MLP([3, 8, 1], dtype="float64")
+    before = parameters(net)
+    with pytest.raises(xpnet.DivergenceError, match=r"diverged in epoch 1: loss (nan|inf)"):
+        xpnet.fit(net, X, Y, optimizer=xpnet.SGD(1e200))
+    np.testing.assert_array_equal(parameters(net), before)
+
+
+def test_a_first_batch_that_happens_to_fit_is_no_measure_of_divergence():
+    net = regressor(init="zeros")
+    y = Y.copy()
+    y[0] = 1e-9
+    history = xpnet.fit(net, X, y, shuffle=False, batch_size=1, epochs=4, optimizer=xpnet.SGD(1e-4))
+    assert history.epochs == 4
+
+
+def test_a_network_that_is_already_good_can_be_trained_on():
+    x, y = X, np.zeros(60)
+    y[0] = 1.0
+    net = xpnet.MLP([3, 1], init="zeros", dtype="float64")
+    history = xpnet.fit(
+        net, x[1:], y[1:], optimizer=xpnet.Adam(1e-3), epochs=4, l2=0.0, validation=(x, y)
+    )
+    assert history.loss[-1] == 0.0
+
+
+@pytest.mark.parametrize("penalty", ["l1", "l2"])
+def test_a_large_penalty_is_no_divergence(penalty):
+    net = xpnet.MLP([3, 300, 300, 1], dtype="float64")
+    history = xpnet.fit(net, X, Y, epochs=2, optimizer=xpnet.SGD(1e-5), **{penalty: 1.0})
+    assert history.loss[0] > 100.0
+    assert history.loss[1] < history.loss[0]

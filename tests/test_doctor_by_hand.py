@@ -1,0 +1,232 @@
+"""The doctor in hand-written training loops."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from doctor_example import RANDOM, X, Y
+
+import xpnet
+from xpnet import Doctor
+
+
+def train_by_hand(doctor, *, rate=0.5, steps=300, batch=300, columns=False, start=None, **mistakes):
+    """A 2-12-1 tanh, sigmoid network in NumPy, watched at every step."""
+    wrong = SimpleNamespace(**({"sign": 1.0, "flat": False, "per_sample": False} | mistakes))
+    random = np.random.default_rng(4)
+    p = {
+        "W1": random.normal(0, 0.7, (2, 12)), "b1": np.zeros(12),
+        "W2": random.normal(0, 0.3, (12, 1)), "b2": np.zeros(1),
+    }  # fmt: skip
+    p |= start or {}
+    for step in range(steps):
+        rows = np.arange(step * batch, (step + 1) * batch) % len(X)
+        x, y = X[rows], Y[rows] if wrong.flat else Y[rows, None]
+        a = np.tanh(x @ p["W1"] + p["b1"])
+        out = 1 / (1 + np.exp(-(a @ p["W2"] + p["b2"])))
+        loss = np.mean((out - y) ** 2)
+        delta2 = wrong.sign * 2 * np.mean(out - y, axis=1, keepdims=True) * out * (1 - out) / batch
+        delta1 = delta2 @ p["W2"].T * (1 - a**2)
+        g = {
+            "W1": x.T @ delta1, "b1": delta1.sum(axis=0), "W2": a.T @ delta2,
+            "b2": delta2 * batch if wrong.per_sample else delta2.sum(axis=0),
+        }  # fmt: skip
+        turn = np.transpose if columns else np.asarray
+        doctor.watch(
+            loss=loss, parameters={n: turn(v) for n, v in p.items()},
+            gradients={n: turn(v) for n, v in g.items()}, activations=[turn(a)],
+            predictions=turn(out), targets=turn(y), inputs=turn(x), learning_rate=rate,
+        )  # fmt: skip
+        p = {name: p[name] - rate * g[name] for name in p}
+    return doctor.report()
+
+
+@pytest.mark.parametrize("batch", [1, 10, 300])
+@pytest.mark.parametrize("columns", [False, True], ids=["rows", "columns"])
+def test_hand_written_and_right(batch, columns):
+    rate, steps = {1: (0.2, 4000), 10: (1.0, 1500), 300: (4.0, 1500)}[batch]
+    report = train_by_hand(Doctor(), rate=rate, steps=steps, batch=batch, columns=columns)
+    assert report.findings == (), report
+    assert report.facts["skill"] > 0.4
+
+
+def test_hand_written_flat_targets_broadcast():
+    report = train_by_hand(Doctor(), flat=True)
+    assert report.codes[0] == "loss-broadcast"
+    assert "the mean of squared error over 300 x 300 = 90000 pairs" in report.findings[0].evidence
+
+
+def test_hand_written_bias_for_each_sample():
+    report = train_by_hand(Doctor(), per_sample=True)
+    assert report.codes[0] == "parameter-shape-changed"
+    assert "shape (1,) became (300, 1): one for each of the 300" in report.findings[0].evidence
+
+
+def test_one_error_for_all_samples_is_told_from_samples_that_look_alike():
+    """Equal weights and saturated units: proper errors give the same direction, too."""
+    equal = {"W1": np.full((2, 12), 0.3), "W2": np.full((12, 1), 0.3)}
+    assert "gradient-wrong" not in train_by_hand(Doctor(), start=equal).codes
+    large = {"W1": RANDOM.standard_normal((2, 12)) * 1e3, "W2": RANDOM.standard_normal((12, 1))}
+    assert "gradient-wrong" not in train_by_hand(Doctor(), start=large).codes
+
+
+def test_hand_written_wrong_sign_lets_the_loss_rise():
+    report = train_by_hand(Doctor(), sign=-1.0, rate=2.0)
+    assert "loss-rising" in report.codes
+
+
+def test_hand_written_all_positive():
+    start = {"W1": RANDOM.random((2, 12)), "W2": RANDOM.random((12, 1))}
+    assert train_by_hand(Doctor(), start=start, rate=0.01).codes[0] == "all-positive-weights"
+
+
+def test_a_loop_that_shows_only_its_loss():
+    doctor = Doctor()
+    for step in range(50):
+        doctor.watch(loss=1.0 + 2.0**step)
+    assert "diverged" in doctor.report().codes
+    assert Doctor().report().findings == ()
+
+
+def test_prediction_drift_by_hand():
+    doctor = Doctor()
+    train_by_hand(doctor, steps=1500, rate=4.0)
+    doctor.watch_prediction(X * 12 + 40)
+    assert doctor.report().codes == ("prediction-drift",)
+
+
+def test_inputs_of_another_width_at_prediction_are_refused():
+    doctor = Doctor()
+    train_by_hand(doctor, steps=3)
+    with pytest.raises(xpnet.InputError, match="pass 2 for each sample, as in training"):
+        doctor.watch_prediction([[1.0, 2.0, 3.0]])
+
+
+def train_sample_by_sample(doctor, steps=4000, rate=0.2):
+    """The network of `train_by_hand` in vectors, with a number as last bias and as output."""
+    random = np.random.default_rng(4)
+    weights, biases = random.normal(0, 0.7, (2, 12)), np.zeros(12)
+    weights_out, bias_out = random.normal(0, 0.3, (12, 1)), 0.0
+    for step in range(steps):
+        x, y = X[step % 300], float(Y[step % 300])
+        a = np.tanh(x @ weights + biases)
+        out = 1 / (1 + np.exp(-(float(a @ weights_out[:, 0]) + bias_out)))
+        delta_out = 2 * (out - y) * out * (1 - out)
+        delta = delta_out * weights_out[:, 0] * (1 - a**2)
+        gradients = {
+            "W1": np.outer(x, delta), "b1": delta, "W2": delta_out * a[:, None], "b2": delta_out,
+        }  # fmt: skip
+        doctor.watch(
+            loss=(out - y) ** 2, gradients=gradients, activations=[a], predictions=out, targets=y,
+            parameters={"W1": weights, "b1": biases, "W2": weights_out, "b2": bias_out},
+            inputs=x, learning_rate=rate,
+        )  # fmt: skip
+        weights = weights - rate * gradients["W1"]
+        biases = biases - rate * gradients["b1"]
+        weights_out = weights_out - rate * gradients["W2"]
+        bias_out -= rate * delta_out
+    return doctor.report()
+
+
+def test_hand_written_sample_by_sample():
+    report = train_sample_by_sample(Doctor())
+    assert report.findings == (), report
+    batch_of_one = train_by_hand(Doctor(), rate=0.2, steps=4000, batch=1)
+    assert report.facts == pytest.approx(batch_of_one.facts)
+    assert "learning-rate-too-small" in train_sample_by_sample(Doctor(), rate=1e-6).codes
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ([[3] * 30] * 2, ("constant-target",)),
+        ([[3]] * 50, ("constant-target",)),
+        ([[3] * 300], ()),  # one batch
+        ([[3] * 4] * 10, ()),  # few rows
+        ([[3] * 30] * 9 + [[3] * 29 + [4]], ()),
+        ([[3] * 30] * 9 + [[4] * 30], ()),
+    ],
+)
+def test_one_target_in_all_batches_that_were_watched(batches, expected):
+    doctor = Doctor()
+    for targets in batches:
+        doctor.watch(targets=np.array(targets, dtype=float)[:, None])
+    assert doctor.report().codes == expected
+
+
+@pytest.mark.parametrize(
+    ("parameter", "gradient", "expected"),
+    [
+        ((2, 2), (2, 3), ("gradient-shape",)),
+        ((3, 2), (2, 3), ("gradient-shape",)),
+        ((4,), (), ("gradient-shape",)),
+        ((4,), (1, 4), ()),
+        ((1, 4), (4,), ()),
+        ((), (1, 1), ()),
+    ],
+)
+def test_gradients_that_are_not_of_their_parameter(parameter, gradient, expected):
+    doctor = Doctor()
+    doctor.watch(parameters={"b": np.ones(parameter)}, gradients={"b": np.ones(gradient)})
+    assert doctor.report().codes == expected
+
+
+@pytest.mark.parametrize(
+    ("targets", "predictions", "expected"),
+    [
+        ((7,), (5, 1), ("target-shape",)),
+        ((7, 1), (5, 1), ("target-shape",)),
+        ((7,), (5, 3), ("target-shape",)),
+        ((7,), (7, 3), ()),  # class numbers
+        ((7,), (3, 7), ()),  # samples as columns
+        ((1, 7), (3, 7), ()),
+        ((), (3,), ()),  # one sample
+    ],
+)
+def test_targets_of_other_samples(targets, predictions, expected):
+    doctor = Doctor()
+    doctor.watch(targets=np.ones(targets), predictions=np.full(predictions, 0.2))
+    assert doctor.report().codes == expected
+
+
+def test_a_bias_that_becomes_a_row_of_the_same_size_is_well():
+    """``b - rate * delta.sum(axis=0, keepdims=True)`` is (1, 12) from then on."""
+    doctor = Doctor()
+    for shape in ((12,), (1, 12), (1, 12)):
+        doctor.watch(parameters={"b1": np.zeros(shape)}, gradients={"b1": np.zeros((1, 12))})
+    assert doctor.report().findings == ()
+
+
+def test_gradient_check_joins_the_report():
+    doctor = Doctor()
+    doctor.check_gradients(lambda p: np.sum(p["w"] ** 2), lambda p: {"w": -2 * p["w"]},
+                           {"w": np.ones(3)})  # fmt: skip
+    assert doctor.report().codes == ("gradient-sign",)
+
+
+def test_six_points_that_cannot_be_learnt_by_heart():
+    doctor, x = Doctor(), np.array([[3, 4], [2, 6], [1, 6], [1, 1], [2, 1], [3, 1]]) / 3.0
+    y = np.array([[0], [0], [0], [1], [1], [1.0]])
+    for _ in range(600):
+        doctor.watch(loss=0.25, predictions=np.full((6, 1), 0.5), targets=y, inputs=x)
+    assert "cannot-overfit-one-batch" in doctor.report().codes
+
+
+SEEN = {
+    "loss": 0.7, "validation_loss": 0.7, "targets": np.r_[np.zeros(58), np.ones(2)],
+    "predictions": np.full((60, 1), 0.5), "inputs": np.random.default_rng(0).normal(size=(60, 2)),
+    "activations": [np.full((60, 3), 0.5), np.full((60, 3), 0.1)],
+    "parameters": {"W1": np.ones((2, 3)), "b1": np.zeros(3)},
+    "gradients": {"W1": np.ones((2, 3)), "b1": np.zeros(3)}, "learning_rate": 0.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("hidden", [(), ("tanh",)])
+@pytest.mark.parametrize("size", [1, 2, 3, len(SEEN)])
+def test_any_subset_can_be_watched(size, hidden):
+    for names in itertools.combinations(SEEN, size):
+        doctor = xpnet.Doctor(hidden=hidden)
+        for _ in range(6):
+            doctor.watch(**{name: SEEN[name] for name in names})
+        assert str(doctor.report())

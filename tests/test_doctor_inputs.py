@@ -1,0 +1,100 @@
+"""What the caller may give to the doctor, and what is refused by name."""
+
+import numpy as np
+import pytest
+from doctor_example import HEALTHY, X, Y, network
+
+import xpnet
+from xpnet import Doctor, diagnose
+
+
+def as_pandas(array):
+    pandas = pytest.importorskip("pandas")
+    return pandas.DataFrame(array) if array.ndim == 2 else pandas.Series(array)
+
+
+def as_polars(array):
+    polars = pytest.importorskip("polars")
+    return polars.DataFrame(array) if array.ndim == 2 else polars.Series(array)
+
+
+def as_torch(array):
+    return pytest.importorskip("torch").asarray(array)
+
+
+def as_strict(array):
+    return pytest.importorskip("array_api_strict").asarray(array)
+
+
+FORMS = [np.ndarray.tolist, as_pandas, as_polars, as_torch, as_strict]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_lists_frames_and_other_arrays_give_the_same_report(form):
+    weights = np.ones(300)
+    report = diagnose(network(), form(X), form(Y), sample_weight=form(weights), x_new=form(X))
+    assert report.facts == diagnose(network(), X, Y, sample_weight=weights).facts
+    assert report.findings == ()
+
+
+def test_sample_weights_follow_the_rows_that_are_kept():
+    x, y = np.tile(X, (10, 1)), np.tile(Y, 10)
+    assert diagnose(network(), x, y, sample_weight=np.ones(3000), **HEALTHY).findings == ()
+
+
+def test_rows_are_not_every_second_one():
+    """Classes that alternate: of 4000 rows, every second one would leave one class."""
+    x, y = np.repeat(X, 14, axis=0)[:4000], np.arange(4000) % 2
+    assert "constant-target" not in diagnose(network(), x, y, epochs=1).codes
+
+
+REFUSED = [
+    ({"x": X[:, :1]}, r"x has shape \(300, 1\) and the network takes \(n, 2\)"),
+    ({"x": X.reshape(300, 2, 1)}, r"x has shape \(300, 2, 1\)"),
+    ({"x": X[:0], "y": Y[:0]}, "no rows; pass at least one"),
+    ({"x": None}, "x is None; pass numbers"),
+    ({"x": np.full(X.shape, "a")}, r"x \(ndarray\) is not an array of real numbers"),
+    ({"y": Y[1:]}, r"y has shape \(299,\) and x has shape \(300, 2\); pass one row in each"),
+    ({"y": np.where(Y > 0, "in", "out")}, r"y \(ndarray\) is not an array of real numbers"),
+    ({"sample_weight": np.ones(299)}, r"sample_weight has shape \(299,\) and x has"),
+    ({"x_new": X[:, :1]}, r"at prediction have shape \(300, 1\); pass 2 for each sample"),
+    ({"loss": "foo"}, "loss 'foo' is not known; use one of"),
+    ({"rows": 0}, "rows 0 must be an integer from 1"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), REFUSED, ids=lambda v: v if isinstance(v, str) else "")
+def test_what_cannot_be_diagnosed_is_refused_by_name(change, says):
+    with pytest.raises(xpnet.XpnetError, match=says):
+        diagnose(network(), **({"x": X, "y": Y} | change))
+
+
+def step(**change):
+    weights = np.random.default_rng(4).normal(0, 0.7, (2, 1))
+    return {"parameters": {"W": weights, "b": 0.5}, "gradients": {"W": weights, "b": 0.1},
+            "inputs": X, "targets": Y, "predictions": Y} | change  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_watched_lists_frames_and_other_arrays(form):
+    doctor, data = Doctor(), {"inputs": form(X), "predictions": form(Y), "targets": form(Y)}
+    for _ in range(3):
+        doctor.watch(**step(**data), activations=[form(np.tanh(X))], loss=0.5)
+    assert doctor.report().findings == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"inputs": X.reshape(300, 2, 1)}, r"the shape is \(300, 2, 1\); pass \(batch, n\)"),
+        ({"inputs": X[:0]}, r"inputs: the shape is \(0, 2\); .* at least one row"),
+        ({"targets": ["in"] * 300}, r"targets \(list\) is not an array of real numbers"),
+        ({"targets": np.array(["in"] * 300)}, r"targets \(ndarray\) is not an array"),
+        ({"parameters": [X]}, "parameters is list; pass a dict of names and arrays"),
+        ({"parameters": X}, "parameters is ndarray; pass a dict of names and arrays"),
+        ({"gradients": {"W": None}}, r"gradients\['W'\] is None; pass numbers"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_watched_is_refused_by_name(change, says):
+    with pytest.raises(xpnet.XpnetError, match=says):
+        Doctor().watch(**step(**change))

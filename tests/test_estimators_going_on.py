@@ -1,0 +1,111 @@
+"""The estimators trained on: `warm_start`, `partial_fit`, files, interruptions."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+from estimator_examples import BOTH, QUICK, X, Y, same, stored_and_loaded
+
+import xpnet
+from xpnet.errors import InputError
+from xpnet.estimators import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@BOTH
+@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw"])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"batch_size": 16, "dropout": 0.2}, {"learning_rate": "invscaling", "standardize": True}],
+)
+def test_five_epochs_and_five_after_a_file_are_ten_in_one_go(kind, solver, settings):
+    settings = {"solver": solver, "learning_rate_init": 0.003, **settings, **QUICK}
+    whole = kind(max_iter=10, **settings).fit(X, Y)
+    half = stored_and_loaded(kind(max_iter=5, warm_start=True, **settings).fit(X, Y))
+    assert same(half.fit(X, Y), whole)
+    assert half.loss_curve_ == whole.loss_curve_
+
+
+@BOTH
+def test_as_many_calls_of_partial_fit_are_a_fit(kind):
+    whole, steps = kind(max_iter=4, **QUICK).fit(X, Y), kind(**QUICK)
+    known = {"classes": [0, 1, 2]} if kind is MLPClassifier else {}
+    for _ in range(4):
+        steps.partial_fit(X, Y, **known)
+    assert same(whole, steps)
+
+
+def test_the_network_is_a_model_file_for_xpnet(tmp_path):
+    model = MLPRegressor(max_iter=3, **QUICK).fit(X, Y)
+    model.network_.save(tmp_path / "net.safetensors")
+    loaded = xpnet.load(tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X)[:, 0], model.predict(X))
+
+
+def test_another_shape_or_optimiser_on_the_way():
+    model = MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
+    model.set_params(solver="sgd").fit(X, Y)
+    with pytest.raises(InputError, match=r"layers of \[4, 8, 3\].*ask for \[4, 5, 3\]"):
+        model.set_params(hidden_layer_sizes=5).fit(X, Y)
+
+
+def test_early_stopping_may_be_switched_on_and_off_on_the_way():
+    model = MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
+    model.set_params(early_stopping=True).fit(X, Y)
+    assert len(model.validation_scores_) == 2
+    model.set_params(early_stopping=False).fit(X, Y)
+    assert model.validation_scores_ is None
+    assert model.best_loss_ == min(model.loss_curve_[-2:])
+
+
+def test_coefficients_can_be_set():
+    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
+    model.coefs_ = [0 * each for each in model.coefs_]
+    assert not np.any(model.network_.weights[0])
+    with pytest.raises(AttributeError, match="no coefs_ before it is fitted"):
+        _ = MLPRegressor().coefs_
+
+
+def test_training_goes_on_from_coefficients_set_before_any_fit():
+    draw = np.random.default_rng(0)
+    model = MLPRegressor(hidden_layer_sizes=(3,), learning_rate_init=1e-9)
+    model.coefs_ = given = [draw.normal(size=(4, 3)), draw.normal(size=(3, 1))]
+    model.intercepts_ = [np.zeros(3), np.zeros(1)]
+    assert model.coefs_ is given
+    model.n_features_in_, model.t_, model.best_loss_, model.loss_curve_ = 4, 0, np.inf, []
+    model._no_improvement_count = 0
+    model.partial_fit(X, Y)
+    np.testing.assert_allclose(model.coefs_[0], given[0], atol=1e-6)
+
+
+def test_an_interrupted_epoch_is_finished_by_the_next_fit():
+    class Interrupt:
+        def on_batch_end(self, training):
+            if training.state.step == 4:
+                training.stop("interrupted")
+
+    settings = {"batch_size": 50, "warm_start": True, **QUICK}
+    model = MLPClassifier(callbacks=[Interrupt()], max_iter=3, **settings).fit(X, Y)
+    model.set_params(callbacks=None, max_iter=2).fit(X, Y)
+    assert same(model, MLPClassifier(max_iter=3, **settings).fit(X, Y))
+
+
+def test_ctrl_c_is_passed_on_and_leaves_a_fitted_model():
+    class Interrupt:
+        def on_epoch_end(self, training):
+            if training.state.epoch == 2:
+                raise KeyboardInterrupt
+
+    model = MLPClassifier(callbacks=[Interrupt()], **QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert model.n_iter_ == 2
+    assert model.predict(X).shape == (150,)
+
+
+@pytest.mark.parametrize("rate", ["linear", "cosine"])
+def test_a_schedule_to_the_last_epoch_is_not_for_partial_fit(rate):
+    with pytest.raises(xpnet.InputError, match=f"{rate}' ends with the last epoch"):
+        xpnet.MLPClassifier(learning_rate=rate).partial_fit(X, Y, classes=np.unique(Y))

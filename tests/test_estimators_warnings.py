@@ -1,0 +1,89 @@
+"""Estimators are never silently useless."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+import sklearn.neural_network
+from estimator_examples import BOTH, X, Y, parameters
+from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import ConvergenceWarning
+
+from xpnet.estimator_verdict import DivergenceWarning, NoSkillWarning
+from xpnet.estimators import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def quadratic():
+    """The data of scikit-learn's issue 31235."""
+    draw = np.random.RandomState(1)
+    x = draw.random_sample((500, 2))
+    return x, (x[:, 0] + (2 * (x[:, 1] - 0.5)) ** 2 - 0.75 >= 0).astype(int)
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+def test_a_model_that_predicts_a_constant_says_so_and_its_advice_helps():
+    x, y = quadratic()
+    majority, stuck = max(y.mean(), 1 - y.mean()), 0
+    for seed in range(6):
+        settings = {"activation": "logistic", "random_state": seed}
+        peer = sklearn.neural_network.MLPClassifier((20, 20), **settings)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = MLPClassifier((20, 20), **settings).fit(x, y)
+        told = [each for each in caught if each.category is NoSkillWarning]
+        assert bool(told) == (model.score(x, y) == majority)
+        stuck += bool(told)
+    assert stuck >= 3
+    with pytest.warns(NoSkillWarning) as caught:
+        MLPClassifier((20, 20), activation="logistic", random_state=0).fit(x, y)
+    text = str(caught[0].message)
+    for part in (
+        "the outputs are nearly the same for all samples",
+        "X is not scaled (means up to 0.501",
+        "Pass standardize=True",
+        "Set learning_rate_init=0.01 (it was 0.001)",
+    ):
+        assert part in text
+    assert caught[0].filename == __file__
+    assert peer.fit(x, y).score(x, y) == majority  # scikit-learn: not a word
+    helped = MLPClassifier(
+        (20, 20), activation="logistic", random_state=0, standardize=True, learning_rate_init=0.01,
+        max_iter=400,
+    ).fit(x, y)  # fmt: skip
+    assert helped.score(x, y) > 0.97
+
+
+def test_the_warning_names_what_the_doctor_saw():
+    x, y = load_breast_cancer(return_X_y=True)
+    saturated = MLPClassifier((20,), activation="logistic", solver="sgd", random_state=0)
+    with pytest.warns(NoSkillWarning, match="X is not scaled"):
+        saturated.fit(x * 100, y)
+    with pytest.warns(NoSkillWarning, match="Scale X, lower alpha"):
+        MLPClassifier(alpha=1e7, max_iter=80, standardize=True, random_state=0).fit(x, y)
+    with pytest.warns(NoSkillWarning, match="solver='adam'"):
+        MLPClassifier(solver="lbfgs", alpha=1e9, random_state=0).fit(x, y)
+
+
+@pytest.mark.filterwarnings("error::xpnet.estimator_verdict.NoSkillWarning")
+def test_healthy_and_tiny_fits_are_not_warned_of():
+    MLPClassifier(random_state=0).fit(X, Y)
+    MLPRegressor(random_state=0, max_iter=400).fit(X, Y)
+    MLPClassifier(random_state=0, max_iter=1).fit(X[:4], Y[:4])
+    MLPClassifier(random_state=0, max_iter=2).fit(X, np.zeros(150))
+
+
+@BOTH
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}])
+def test_a_training_that_runs_away_warns_and_keeps_the_best_weights(kind, settings):
+    model = kind(hidden_layer_sizes=(8,), solver="sgd", learning_rate_init=3.0, momentum=0.99,
+                 activation="identity", random_state=0, **settings)  # fmt: skip
+    with pytest.warns(DivergenceWarning, match=r"diverged in epoch \d+.*it was 3; try 0.3"):
+        model.fit(X, Y)
+    assert issubclass(DivergenceWarning, ConvergenceWarning)
+    assert all(np.all(np.isfinite(each)) for each in parameters(model))
+    assert model.loss_curve_[-1] > model.loss_curve_[0] or not np.isfinite(model.loss_)

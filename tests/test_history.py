@@ -1,0 +1,93 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+from training_examples import LABELS, X, Y, classifier, regressor
+
+import xpnet
+from xpnet.history import METRICS, resolve_metrics
+
+
+def test_history_holds_one_entry_per_epoch_and_survives_json():
+    history = xpnet.fit(classifier(), X, LABELS, epochs=3, validation=0.2, metrics="accuracy")
+    for curve in (
+        history.loss,
+        history.validation_loss,
+        history.learning_rate,
+        history.seconds,
+        history.metrics["accuracy"],
+    ):
+        assert len(curve) == 3
+    assert history.learning_rate == (0.1, 0.1, 0.1)
+    assert all(each > 0.0 for each in history.seconds)
+    assert history.stopped == "3 epochs done"
+    stored = json.loads(json.dumps(history.to_dict()))
+    assert xpnet.History.from_dict(stored) == history
+    assert repr(history).startswith("History(3 epochs, loss 0.")
+    assert repr(xpnet.History()) == "History(no epochs)"
+
+
+def test_history_becomes_a_data_frame():
+    history = xpnet.fit(classifier(), X, LABELS, epochs=3, validation=0.2, metrics="accuracy")
+    frame = history.to_frame()
+    assert frame.columns == [
+        "epoch", "loss", "validation_loss", "accuracy", "learning_rate", "seconds",
+    ]  # fmt: skip
+    assert frame["epoch"].to_list() == [1, 2, 3]
+    assert "validation_loss" not in xpnet.fit(regressor(), X, Y, epochs=1).to_frame().columns
+
+
+def test_metrics_agree_with_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    values, found = rng.normal(size=(40, 2)), rng.normal(size=(40, 2))
+    assert METRICS["r2"](found, values) == pytest.approx(metrics.r2_score(values, found))
+    expected = 2 * metrics.mean_absolute_error(values, found) / 2
+    assert METRICS["mean_absolute_error"](found, values) == pytest.approx(expected)
+    classes, scores = rng.integers(3, size=40), rng.random((40, 3))
+    expected = metrics.accuracy_score(classes, scores.argmax(axis=1))
+    assert METRICS["accuracy"](scores, np.eye(3)[classes]) == pytest.approx(expected)
+
+
+def test_accuracy_of_binary_outputs_asks_that_all_of_them_are_right():
+    outputs, targets = np.array([[0.9, 0.2], [0.9, 0.8]]), np.array([[1.0, 1.0], [1.0, 1.0]])
+    assert METRICS["accuracy"](outputs, targets) == 0.5
+    assert METRICS["accuracy"](outputs[:, :1], np.array([[1.0], [0.0]])) == 0.5
+
+
+def test_a_function_is_a_metric_under_its_own_name():
+    def bias(outputs, targets):
+        return float(np.mean(outputs - targets))
+
+    history = xpnet.fit(regressor(), X, Y, epochs=2, metrics=["r2", bias])
+    assert set(history.metrics) == {"r2", "bias"}
+    assert list(resolve_metrics(bias)) == ["bias"]
+
+
+def test_progress_is_silent_without_a_terminal_and_on_standard_error_on_request(capsys):
+    xpnet.fit(regressor(), X, Y, epochs=2)
+    silent = capsys.readouterr()
+    assert silent.out == silent.err == ""
+    xpnet.fit(regressor(), X, Y, epochs=2, progress=True, validation=0.2)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "2/2" in shown.err
+    assert "validation" in shown.err
+
+
+def test_progress_is_shown_in_a_terminal_and_in_a_notebook(monkeypatch):
+    from xpnet.callbacks import wants_progress
+
+    assert not wants_progress(None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert wants_progress(None)
+    assert not wants_progress(False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    assert wants_progress(None)
+
+
+def test_two_metrics_of_one_name_are_refused():
+    with pytest.raises(xpnet.InputError, match="two metrics are called '<lambda>'"):
+        xpnet.fit(classifier(), X, LABELS, metrics=[lambda a, y: 1.0, lambda a, y: 2.0])
