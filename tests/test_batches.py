@@ -88,13 +88,15 @@ def test_batches_are_the_rows_of_the_order_on_every_backend(backend):
         np.testing.assert_array_equal(backend.host(batch.y), y[rows])
 
 
-def test_batches_that_fill_several_blocks_are_cut_alike():
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_that_fill_several_blocks_are_cut_alike(shuffle):
     rows = 3 * BLOCK_BYTES // (8 * 9) + 5
     x = np.arange(rows * 8.0).reshape(rows, 8)
-    data = Data(x, x[:, :1], None)
-    found = list(batches(data, np.arange(rows), 1000, xpnet.device.CPU, "float64"))
+    data, wanted = Data(x, x[:, :1], None), order(rows, 1000, shuffle=shuffle)
+    found = list(batches(data, wanted, 1000, xpnet.device.CPU, "float64"))
     assert [each.x.shape[0] for each in found[:-1]] == [1000] * (rows // 1000)
-    np.testing.assert_array_equal(np.concat([each.x for each in found]), x)
+    np.testing.assert_array_equal(np.concat([each.x for each in found]), x[wanted])
+    assert all(np.shares_memory(each.x, x) is not shuffle for each in found)
 
 
 def test_a_resumed_epoch_leaves_out_the_batches_done():

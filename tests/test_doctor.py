@@ -120,6 +120,17 @@ def test_unscaled_regression_targets_are_the_initial_loss():
     assert report.findings[0].repair == {"standardize_target": True}
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(4))
+def test_large_inputs_of_an_exponential_output_are_the_cause_and_no_formula_is(seed):
+    random = np.random.default_rng(0)
+    x = 100.0 * random.normal(size=(300, 4))
+    y = random.poisson(np.exp(x[:, 0] / 200)).astype(float)
+    report = diagnose(xpnet.MLP([4, 16, 1], output="exp", seed=seed), x, y)
+    assert report.findings[0].code == "unscaled-inputs"
+    assert all(len(each.evidence) < 100 for each in report.findings)
+
+
 def test_exploding_gradient():
     net = xpnet.MLP([2, 12, 1], hidden="relu", seed=1)
     report = diagnose(net, X, 1e4 * X[:, 0], **HEALTHY)

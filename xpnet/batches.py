@@ -3,7 +3,8 @@
 The order is drawn on the host, statelessly from the seed and the epoch, so it is the same on every
 device and a resumed training needs only to know the epoch and the batch. Rows are gathered in
 blocks of several batches, about a megabyte, and a batch is a slice of its block: one gather call
-serves many steps of a small network, and large data are not copied as a whole.
+serves many steps of a small network, and large data are not copied as a whole. Rows that are not
+shuffled are not copied at all.
 """
 
 from collections.abc import Callable, Iterator
@@ -117,36 +118,37 @@ def batches(
         Batches to leave out, when a training resumes within an epoch.
     last_batch : {"keep", "drop", "carry"}
     """
-    xp = device.xp
-    row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
-    block = max(1, BLOCK_BYTES // (row_bytes * batch_size))
+    xp, from_file = device.xp, hasattr(data.x, "read_rows")
+    equal = row_shares(xp, data.y[:batch_size, :], None)
     edges = _edges(order.shape[0], batch_size, last_batch)
+    as_they_are = not from_file and np.array_equal(order, np.arange(order.shape[0]))
+    row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
+    block = len(edges) if as_they_are else max(1, BLOCK_BYTES // (row_bytes * batch_size))
+
     for number in range(first, len(edges) - 1, block):
         cuts = edges[number : number + block + 1]
-        host_rows = order[cuts[0] : cuts[-1]]
-        gather = _gatherer(host_rows, device)
-        from_file = hasattr(data.x, "read_rows")
-        x = device.put(data.x.read_rows(host_rows), dtype) if from_file else gather(data.x)
+        start, end = cuts[0], cuts[-1]
+        gather = _slicer(start, end) if as_they_are else _taker(order[start:end], device)
+        x = device.put(data.x.read_rows(order[start:end]), dtype) if from_file else gather(data.x)
         y = gather(data.y)
         weights = None if data.row_weights is None else gather(data.row_weights)
-        equal = row_shares(xp, y[: cuts[1] - cuts[0], :], None)
         for left, right in pairwise(cuts):
-            part = slice(left - cuts[0], right - cuts[0])
+            part = slice(left - start, right - start)
             y_part = y[part, :]
             if weights is not None:
                 shares = row_shares(xp, y_part, weights[part, :])
-            elif right - left == equal.shape[0]:
+            elif right - left == batch_size:
                 shares = equal
             else:
                 shares = row_shares(xp, y_part, None)
             yield Batch(x[part, :], y_part, shares)
 
 
-def _gatherer(host_rows: Any, device: Device) -> Callable[[Array], Array]:
-    """Return what takes these rows of an array: a view where they follow one another."""
-    first, count = int(host_rows[0]), host_rows.shape[0]
-    if np.array_equal(host_rows, np.arange(first, first + count)):
-        return lambda array: array[first : first + count, :]
+def _slicer(start: int, end: int) -> Callable[[Array], Array]:
+    return lambda array: array[start:end, :]
+
+
+def _taker(host_rows: Any, device: Device) -> Callable[[Array], Array]:
     rows = device.put(host_rows, "int64")
     return lambda array: device.xp.take(array, rows, axis=0)
 

@@ -342,9 +342,8 @@ def one_batch(run: Run, limit: float) -> Sign | None:
     value = run.last.skill if few and np.isnan(value) else value
     if not value < limit:
         return None
-    return Sign(
-        "network", f"explains {max(value, -99):.1%} of the variance of one batch it was trained on alone"
-    )
+    return Sign("network", f"explains {max(value, -99):.1%} of the variance of one batch it was "
+                "trained on alone")  # fmt: skip
 
 
 def overfitting(run: Run, limit: float) -> Sign | None:
