@@ -104,6 +104,9 @@ class Adam:
 
     Epsilon is added to sqrt(v) before the bias correction ("epsilon hat"), as in scikit-learn and
     Keras; PyTorch adds it after. With 1e-8 the two can hardly be told apart.
+
+    The state holds the moments as plain sums, m / (1 - beta_1) and v / (1 - beta_2), and what they
+    lack is in the coefficients: two passes over all parameters fewer in every step.
     """
 
     learning_rate: float = 0.001
@@ -122,7 +125,9 @@ class Adam:
 
     def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
         """Return the learning rate with the corrections for moments that began at zero."""
-        return (learning_rate * (1.0 - self.beta_2**t) ** 0.5 / (1.0 - self.beta_1**t),)
+        first = (1.0 - self.beta_1) / (1.0 - self.beta_1**t)
+        second = (1.0 - self.beta_2) / (1.0 - self.beta_2**t)
+        return (learning_rate * first / second**0.5,)
 
     def step(
         self,
@@ -135,14 +140,14 @@ class Adam:
     ) -> None:
         """Update parameters and moments in place."""
         count = len(parameters)
-        rate = coefficients[0]
+        rate, epsilon = coefficients[0], self.epsilon / (1.0 - self.beta_2) ** 0.5
         moments = zip(parameters, gradients, state[:count], state[count:], strict=True)
         for p, g, m, v in moments:
             m *= self.beta_1
-            m += (1.0 - self.beta_1) * g
+            m += g
             v *= self.beta_2
-            v += (1.0 - self.beta_2) * (g * g)
-            p -= rate * m / (xp.sqrt(v) + self.epsilon)
+            v += g * g
+            p -= rate * m / (xp.sqrt(v) + epsilon)
 
 
 @dataclass(frozen=True)
