@@ -216,9 +216,9 @@ sigmoid. The choice rests on
   with 6 within 0.3 points, and 1.5 tanh's best or within 0.1.
 
 Where it costs: on tables of a few hundred rows a start that learns faster also overfits sooner.
-After 60 epochs `auto` is behind Glorot's plain weights by 2 to 3 % of the held-out loss on diabetes,
-level on breast cancer and ahead on digits; after five epochs it is well ahead with sigmoid units
-and about level with tanh.
+After 60 epochs `auto` is behind Glorot's plain weights by 2 to 3 % of the held-out loss on
+diabetes, level on breast cancer and ahead on digits; after five epochs it is well ahead with
+sigmoid units and about level with tanh.
 
 The other activations keep the published rules (He for the ReLU family, LeCun for SELU throughout,
 its output layer included, without which five layers at this learning rate diverge). LSUV, as

@@ -73,6 +73,11 @@ def test_without_findings_there_is_nothing_to_repair(run: Run) -> None:
     assert report["command_line"] == f"xpnet train {BANKNOTE} --target class"
 
 
+def test_it_is_said_that_nothing_is_to_be_repaired(run: Run) -> None:
+    out = run("doctor", BANKNOTE, "--target", "class", "--repair").out
+    assert out == "No findings: nothing wrong was measured.\nNothing to repair.\n"
+
+
 def test_options_become_a_command_again() -> None:
     options = TrainOptions(
         "my data.csv", target="y", drop=["a", "b c"], raw=True, lr=0.1, json=True

@@ -107,7 +107,7 @@ def test_a_training_that_runs_away_gives_status_3(train: Run, model: Path) -> No
     outcome = train("--optimizer", "sgd", "--lr", "1e9", "--out", model)
     assert outcome.status == 3
     assert "diverged in epoch 1" in outcome.err
-    assert "Try --lr" in outcome.err
+    assert "no model was written. Try --lr" in outcome.err
     assert model.read_bytes() == before
 
 
@@ -169,7 +169,7 @@ def test_other_ends_have_a_status_too(
         raise error
 
     monkeypatch.setattr("xpnet.cli_train.load_task", broken)
-    monkeypatch.setattr("xpnet.cli._drop_output", lambda: None)
+    monkeypatch.setattr("xpnet.cli.discard", lambda descriptor: None)
     outcome = train()
     assert outcome.status == status
     assert message in outcome.err

@@ -43,6 +43,27 @@ def test_a_reader_that_has_enough_causes_no_traceback(model: Path) -> None:
             assert process.wait(30) == 0
 
 
+TRAIN = ["train", BANKNOTE, "--target", "class", *QUICK, "--out", "m.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ([*TRAIN, "--checkpoint", "kept", "--resume"], 0),  # with a note that there is none yet
+        ([*TRAIN, "--optimizer", "sgd", "--lr", "1e10"], 3),
+        (["train", "no.csv", "--target", "class"], 2),
+    ],
+    ids=["done", "diverged", "wrong input"],
+)
+def test_messages_that_nobody_reads_change_nothing(arguments: list[str], status: int) -> None:
+    command = [sys.executable, "-m", "xpnet", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        assert process.wait(60) == status
+    assert Path("m.safetensors").exists() is (status == 0)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close a stream")
 @pytest.mark.parametrize("closed", ["2>&-", "<&-"])
 def test_closed_streams_cause_no_harm(model: Path, closed: str) -> None:

@@ -241,6 +241,10 @@ def test_ones_are_shared_and_cannot_be_written_to():
         ones[0] = 2.0
 
 
+def test_long_vectors_of_ones_are_not_kept():
+    assert CPU.ones(10**6, "float32") is not CPU.ones(10**6, "float32")
+
+
 def test_ones_and_products_of_every_backend(backend):
     ones = backend.device.ones(3, "float64")
     product = backend.device.matmul(ones, backend.device.put(np.eye(3)[:, :2], "float64"))

@@ -204,3 +204,36 @@ def test_copies_of_a_network_keep_the_stable_formula_of_its_output():
     net = copy.deepcopy(xpnet.MLP([1, 2], output="softmax"))
     assert net.output is not ACTIVATIONS["softmax"]
     assert head(net.output).value_and_delta is CANONICAL["softmax", "categorical_cross_entropy"]
+
+
+@pytest.mark.parametrize(
+    ("value", "derivative", "says"),
+    [
+        (lambda xp, a, y: xp.mean((a - y) ** 2), None, r"value has shape \(\) where .* \(6,\)"),
+        (lambda xp, a, y: (a - y) ** 2, None, r"value has shape \(6, 1\) where .* \(6,\)"),
+        (lambda xp, a, y: 1.0, None, r"value has shape \(\) where"),
+        (None, lambda xp, a, y: xp.sum(a - y, axis=1), r"derivative has shape \(6,\) where"),
+    ],
+    ids=["mean", "column", "number", "derivative"],
+)
+def test_a_loss_of_another_shape_is_refused_by_name(value, derivative, says):
+    right = LOSSES["squared_error"]
+    mine = xpnet.Loss("mine", value or right.value, derivative or right.derivative)
+    net, x, y = xpnet.MLP([3, 4, 1]), RNG.normal(size=(6, 3)), RNG.normal(size=6)
+    for use in (net.gradients, net.loss, lambda *data, loss: xpnet.fit(net, *data, loss=loss)):
+        with pytest.raises(xpnet.InputError, match=f"loss 'mine': its {says}"):
+            use(x, y, loss=mine)
+
+
+def test_functions_of_the_users_may_call_sum_and_max_as_numpy_has_them():
+    peak = xpnet.Activation(
+        "shifted",
+        lambda xp, z: z - xp.max(z, 1, keepdims=True, initial=0.0),
+        lambda xp, d_a, z, a: d_a,
+    )
+    mine = xpnet.Loss(
+        "mine", lambda xp, a, y: xp.sum((a - y) ** 2, 1), lambda xp, a, y: 2.0 * (a - y)
+    )
+    net = xpnet.MLP([3, 4, 2], hidden=peak)
+    value, _ = net.gradients(RNG.normal(size=(6, 3)), RNG.normal(size=(6, 2)), loss=mine)
+    assert value > 0.0

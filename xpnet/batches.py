@@ -3,8 +3,8 @@
 The order is drawn on the host, statelessly from the seed and the epoch, so it is the same on every
 device and a resumed training needs only to know the epoch and the batch. Rows are gathered in
 blocks of several batches, about a megabyte, and a batch is a slice of its block: one gather call
-serves many steps of a small network, and large data are not copied as a whole. Rows that are not
-shuffled are not copied at all.
+serves many steps of a small network, and large data are not copied as a whole. Rows of arrays that
+are used in their order are not copied at all.
 """
 
 from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from xpnet import __version__, cli_options
-from xpnet.cli_output import say
+from xpnet.cli_output import discard, say
 from xpnet.errors import DivergenceError, SaveError, XpnetError
 from xpnet.signals import Interrupted, interrupt_on_signals
 from xpnet.system import choose_kernels
@@ -108,7 +108,7 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
         return error.exit_code if isinstance(error, Interrupted) else 130
     # The reader, such as head, has what it wanted; Typer turns that into an exit of its own.
     if isinstance(error, BrokenPipeError | SystemExit):
-        _drop_output()
+        discard(1)
         return 0
     if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError
         say(_usage(error, arguments))
@@ -121,7 +121,7 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
         say(f"xpnet: not enough memory: {error}; use fewer rows or columns, or smaller layers.")
         return WRONG_INPUT
     if isinstance(error, OSError) and error.filename is None and error.strerror:
-        _drop_output()
+        discard(1)
         say(f"xpnet: cannot write standard output: {error.strerror}.")
         return NOT_SAVED
     import traceback
@@ -142,8 +142,14 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
 
 
 def _as_options(message: str) -> str:
-    """Name settings as the command line does, where a message of the library proposes them."""
-    return message.replace(" learning_rate=", " --lr ").replace(" clip_norm=", " --clip-norm ")
+    """Say what the library says about its own arguments and network as it is for the command."""
+    for library, command in (
+        (" learning_rate=", " --lr "),
+        (" clip_norm=", " --clip-norm "),
+        ("the network keeps its last good weights", "no model was written"),
+    ):
+        message = message.replace(library, command)
+    return message
 
 
 def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
@@ -154,9 +160,3 @@ def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
         return f"{message}; nothing was saved (--checkpoint DIR would have kept the work)."
     again = [*arguments, *(["--resume"] if "--resume" not in arguments else [])]
     return f"{message}; continue with: {shlex.join(['xpnet', *again])}"
-
-
-def _drop_output() -> None:
-    """Have nothing more written to standard output: not even at exit, which would fail again."""
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)

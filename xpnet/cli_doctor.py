@@ -49,7 +49,7 @@ def doctor(options: DoctorOptions) -> None:
         show_json({"command": "doctor", "data": options.data, **report.to_dict(),
                    "notes": list(task.notes), **repairs})  # fmt: skip
     elif options.repair:
-        show("\n" + _told(tried, mended))
+        show("\n" + _told(tried, mended) if report.findings else "Nothing to repair.")
 
 
 def _diagnose(task: Task) -> "Report":

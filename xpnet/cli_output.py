@@ -1,6 +1,6 @@
 """What the command line prints: results on standard output, everything else on standard error.
 
-Either may know fewer characters than Unicode has, and standard error may be closed.
+Either may know fewer characters than Unicode has, and standard error may be closed or unread.
 """
 
 import json
@@ -14,8 +14,17 @@ from xpnet.errors import InputError, SaveError
 
 
 def say(text: str) -> None:
-    """Print a message for people on standard error."""
-    _write(sys.stderr, text + "\n")
+    """Print a message for people on standard error; the work counts, not whether it is read."""
+    try:
+        _write(sys.stderr, text + "\n")
+    except OSError:
+        discard(2)
+
+
+def discard(descriptor: int) -> None:
+    """Have nothing more written to a stream: not even at exit, which would fail again."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), descriptor)
 
 
 def show(text: str) -> None:

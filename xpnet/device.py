@@ -48,13 +48,17 @@ class _NumPy:
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)  # what NumPy itself imports on demand, as linalg
 
+    # With the parameters of numpy.sum and numpy.max, in their order: functions of the user's, too,
+    # are given this namespace.
     @staticmethod
-    def _sum(x: Any, /, *, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
-        return _add_up(x, axis=axis, dtype=dtype, keepdims=keepdims)
+    def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
+             keepdims: bool = False, **others: Any) -> Any:  # fmt: skip
+        return _add_up(a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, **others)
 
     @staticmethod
-    def _max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-        return _largest(x, axis=axis, keepdims=keepdims)
+    def _max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False,
+             **others: Any) -> Any:  # fmt: skip
+        return _largest(a, axis=axis, out=out, keepdims=keepdims, **others)
 
 
 def _matmul_into(out: Array, a: Array, b: Array) -> None:
@@ -65,10 +69,15 @@ def _matmul_into(out: Array, a: Array, b: Array) -> None:
 
 
 @lru_cache(maxsize=8)
-def _ones_on_host(count: int, dtype: str) -> Array:
+def _kept_ones(count: int, dtype: str) -> Array:
     ones = np.ones(count, dtype=dtype)
     ones.flags.writeable = False
     return ones
+
+
+def _ones_on_host(count: int, dtype: str) -> Array:
+    # Long ones take no time beside the product that they are for, and memory if they are kept.
+    return _kept_ones(count, dtype) if count <= 4096 else np.ones(count, dtype=dtype)
 
 
 @dataclass(frozen=True)

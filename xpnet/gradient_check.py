@@ -205,7 +205,8 @@ def away_from_saturation(parameters: Parameters, seed: int = 0) -> dict[str, Any
 def of_unit_size(x: Any) -> Any:
     """Return inputs whose features have root mean squares of at most 1, for the same reason."""
     x = as_host(x, name="x")
-    return x / np.maximum(np.sqrt(np.mean(x * x, axis=0)), 1.0)
+    largest = np.maximum(np.max(np.abs(x), axis=0), 1.0)  # whose square may not be finite
+    return x / np.maximum(largest * np.sqrt(np.mean((x / largest) ** 2, axis=0)), 1.0)
 
 
 def _first_rows(array: Any, rows: int, name: str) -> Any:

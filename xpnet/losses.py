@@ -10,7 +10,7 @@ their own stable formulas, finite for every finite z; all other pairs follow the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.errors import InputError
@@ -204,6 +204,27 @@ def _by_chain_rule(
     return value_and_delta
 
 
+def _with_checked_shapes(loss: Loss) -> Loss:
+    """Return a loss of the user's that refuses to give what would broadcast, or fail far away."""
+
+    def value(xp: Namespace, a: Array, y: Array) -> Array:
+        return checked("value", loss.value(xp, a, y), a.shape[:1], "one for each row")
+
+    def derivative(xp: Namespace, a: Array, y: Array) -> Array:
+        return checked("derivative", loss.derivative(xp, a, y), a.shape, "one for each output")
+
+    def checked(name: str, found: Array, wanted: tuple[int, ...], rule: str) -> Array:
+        shape = getattr(found, "shape", ())
+        if tuple(shape) != tuple(wanted):
+            raise InputError(
+                f"loss {loss.name!r}: its {name} has shape {tuple(shape)} where the batch needs "
+                f"{tuple(wanted)}, {rule}"
+            )
+        return found
+
+    return replace(loss, value=value, derivative=derivative)
+
+
 def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
     """Return the loss by name, or the usual one for an output activation.
 
@@ -231,4 +252,6 @@ def head(output: Activation, loss: str | Loss = "auto") -> Head:
     # By value: copies and unpickled networks hold equal activations, not the same ones.
     built_in = ACTIVATIONS.get(output.name) == output and LOSSES.get(found.name) == found
     canonical = CANONICAL.get((output.name, found.name)) if built_in else None
-    return Head(output, found, canonical or _by_chain_rule(output, found))
+    own = LOSSES.get(found.name) != found
+    chained = _by_chain_rule(output, _with_checked_shapes(found) if own else found)
+    return Head(output, found, canonical or chained)

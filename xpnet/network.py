@@ -149,10 +149,11 @@ class MLP:
         An array that was put into one of the lists (``net.weights[0] = mine``) is copied into the
         network's own storage first, so that training reaches it.
         """
-        self._take_over()
+        self.take_over()
         return self._own
 
-    def _take_over(self) -> None:
+    def take_over(self) -> None:
+        """Copy arrays that were put into `weights` or `biases` into the network's own storage."""
         given = [*self.weights, *self.biases]
         if any(array is not own for array, own in zip(given, self._own, strict=True)):
             layers = len(self.sizes) - 1
@@ -162,7 +163,7 @@ class MLP:
     @property
     def flat(self) -> Array:
         """All parameters in one vector, of which `weights` and `biases` are views."""
-        self._take_over()
+        self.take_over()
         return self._flat
 
     def to(self, device: Device, dtype: str | None = None) -> "MLP":

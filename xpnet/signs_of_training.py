@@ -308,13 +308,15 @@ def _judged(run: Run) -> bool:
     return run.steps >= STEPS_TO_JUDGE and run.last.goals is not None and len(run.last.goals) >= 6
 
 
+def _share(skill: float) -> str:
+    return f"{skill:.1%}" if skill > -10 else "less than -1,000 %"
+
+
 def no_better(run: Run, limit: float) -> Sign | None:
     """1 - squared error / that of the best constant prediction, near or below 0."""
     if not _judged(run) or not run.last.skill < limit:
         return None
-    return Sign(
-        "predictions", f"they explain {max(run.last.skill, -99):.1%} of the targets' variance"
-    )
+    return Sign("predictions", f"they explain {_share(run.last.skill)} of the targets' variance")
 
 
 def constant_output(run: Run, limit: float) -> Sign | None:
@@ -342,7 +344,7 @@ def one_batch(run: Run, limit: float) -> Sign | None:
     value = run.last.skill if few and np.isnan(value) else value
     if not value < limit:
         return None
-    return Sign("network", f"explains {max(value, -99):.1%} of the variance of one batch it was "
+    return Sign("network", f"explains {_share(value)} of the variance of one batch it was "
                 "trained on alone")  # fmt: skip
 
 

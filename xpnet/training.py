@@ -173,8 +173,7 @@ class Training:
         self.loss: Array
         self.gradients: Gradients
         self.trace: Trace
-        if not self.state.last_good:
-            self.state.last_good = self._copy_parameters()
+        self.state.last_good = self.state.last_good or self._copy_parameters()
 
     def run(self) -> History:
         """Train to the end, or to a stop; return the history.
@@ -229,19 +228,16 @@ class Training:
                 state.epoch_first_loss = xp.asarray(self.loss, copy=True)
                 state.first_loss = state.epoch_first_loss if state.step == 1 else state.first_loss
             self.between_steps = True
-            for hook in on_batch_end:
-                hook(self)
+            self._call(on_batch_end)
             if self.stop_reason:
                 return
-        self._keep_if_good()
         self._end_epoch(time.perf_counter() - started)
 
     def _prepare_step(self) -> Callable[..., tuple[Array, Gradients, Trace]]:
         """Return the step, ``step(batch, masks, coefficients)``; everything else is fixed here."""
         net, options, device = self.net, self.options, self.net.device
         xp, joined, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
-        into = net.views(flat)
-        parameters, gradients = self._blocks(net.flat), self._blocks(flat)
+        into, parameters, gradients = net.views(flat), self._blocks(net.flat), self._blocks(flat)
         moments = [block for each in self.state.optimizer for block in self._blocks(each)]
 
         def step(
@@ -294,6 +290,7 @@ class Training:
     def _end_epoch(self, seconds: float) -> None:
         """Read the losses back, once; record, check, keep the best, tell the callbacks."""
         state, net, options = self.state, self.net, self.options
+        self._keep_if_good()
         loss = float(state.epoch_loss) / max(state.epoch_rows, 1)
         loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
         validation_loss, metrics = self._evaluate()
@@ -351,9 +348,8 @@ class Training:
         finite = np.isfinite(recent[-1]) and all(
             bool(xp.all(xp.isfinite(p))) for p in self.parameters
         )
-        ended = state.epoch == self.options.epochs
         stays = len(recent) == RUNAWAY_EPOCHS and min(recent) > limit
-        away = recent[-1] > limit and (ended or stays)
+        away = recent[-1] > limit and (stays or state.epoch == self.options.epochs)
         if finite and not away:
             return
         self._write_parameters(state.last_good)
@@ -394,5 +390,10 @@ class Training:
             own[...] = value
 
     def _notify(self, name: str, callbacks: Sequence[Any] | None = None) -> None:
-        for hook in hooks(self.callbacks if callbacks is None else callbacks, name):
+        self._call(hooks(self.callbacks if callbacks is None else callbacks, name))
+
+    def _call(self, those: Sequence[Callable[["Training"], None]]) -> None:
+        for hook in those:
             hook(self)
+        if those:
+            self.net.take_over()  # what a callback has put into the network is trained on
