@@ -18,7 +18,7 @@ import xpnet
 
 LEARNING_RATE = 0.05
 
-OWN = "each epoch in an order of its own, as every one of them shuffles by default"
+OWN = "each epoch in an order of its own"
 AS_GIVEN = "each epoch in the order of the data"
 Orders = str | list[Any]
 """`OWN`, `AS_GIVEN`, or a permutation for each epoch, the same for all, to compare their losses."""
