@@ -9,6 +9,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
@@ -58,8 +59,8 @@ def _application() -> typer.Typer:
     ) -> None:
         pass
 
-    for name, (fields, module, text) in COMMANDS.items():
-        command = cli_options.parser(fields, _deferred(module, name), NAMES.get(name, ()))
+    for name, (options, module, text) in COMMANDS.items():
+        command = cli_options.parser(options, _deferred(module, name), NAMES.get(name, ()))
         app.command(name, help=text)(command)
     return app
 
@@ -143,8 +144,12 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
 
 def _as_options(message: str) -> str:
     """Say what the library says about its own arguments and network as it is for the command."""
+    name, _, rest = message.partition(" ")
+    if name in {each.name for each in fields(cli_options.TrainOptions)}:
+        message = f"{cli_options.flag(name)} {rest}"
     for library, command in (
         (" learning_rate=", " --lr "),
+        (": learning_rate ", ": --lr "),
         (" clip_norm=", " --clip-norm "),
         ("the network keeps its last good weights", "no model was written"),
     ):

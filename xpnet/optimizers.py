@@ -11,6 +11,7 @@ arrays.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Protocol
 
 from xpnet.errors import InputError
@@ -43,10 +44,10 @@ class Optimizer(Protocol):
 
 
 def _check(name: str, learning_rate: float, **from_0_below_1: float) -> None:
-    if not 0.0 < learning_rate < float("inf"):
+    if not isinstance(learning_rate, Real) or not 0.0 < learning_rate < float("inf"):
         raise InputError(f"{name}: learning_rate {learning_rate!r} must be finite and above 0")
     for option, value in from_0_below_1.items():
-        if not 0.0 <= value < 1.0:
+        if not isinstance(value, Real) or not 0.0 <= value < 1.0:
             raise InputError(f"{name}: {option} {value!r} must be from 0 to below 1")
 
 
@@ -65,7 +66,7 @@ class SGD:
 
     def __post_init__(self) -> None:
         _check("SGD", self.learning_rate)
-        if not 0.0 <= self.momentum <= 1.0:
+        if not isinstance(self.momentum, Real) or not 0.0 <= self.momentum <= 1.0:
             raise InputError(f"SGD: momentum {self.momentum!r} must be from 0 to 1")
 
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
@@ -116,7 +117,7 @@ class Adam:
 
     def __post_init__(self) -> None:
         _check("Adam", self.learning_rate, beta_1=self.beta_1, beta_2=self.beta_2)
-        if not 0.0 < self.epsilon < float("inf"):
+        if not isinstance(self.epsilon, Real) or not 0.0 < self.epsilon < float("inf"):
             raise InputError(f"Adam: epsilon {self.epsilon!r} must be finite and above 0")
 
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
@@ -162,7 +163,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.weight_decay < float("inf"):
+        if not isinstance(self.weight_decay, Real) or not 0.0 <= self.weight_decay < float("inf"):
             raise InputError(f"AdamW: weight_decay {self.weight_decay!r} must be from 0")
 
     def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
