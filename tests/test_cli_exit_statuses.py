@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
     [
         ("--target klass", "did you mean 'class'?"),
         ("--epochs 0", "epochs 0 must be"),
-        ("--lr 0", "learning_rate 0.0 must be"),
+        ("--lr 0", "--lr 0.0 must be"),
         ("--hidden 8,x", "such as 64,64"),
         ("--hidden 0,4", "units of each layer, from 1"),
         ("--hidden 1000000000000", "3,000,000,000,001 parameters need about"),
