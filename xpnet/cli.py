@@ -145,13 +145,15 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
 def _as_options(message: str) -> str:
     """Say what the library says about its own arguments and network as it is for the command."""
     name, _, rest = message.partition(" ")
-    if name in {each.name for each in fields(cli_options.TrainOptions)}:
+    known = {each.name for each in fields(cli_options.TrainOptions)}
+    if name in known and rest.startswith(tuple("'-0123456789")):  # with the value found
         message = f"{cli_options.flag(name)} {rest}"
     for library, command in (
         (" learning_rate=", " --lr "),
         (": learning_rate ", ": --lr "),
         (" clip_norm=", " --clip-norm "),
         ("the network keeps its last good weights", "no model was written"),
+        ("the network keeps the weights it had", "no model was written"),
     ):
         message = message.replace(library, command)
     return message
