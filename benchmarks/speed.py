@@ -55,8 +55,8 @@ Times = dict[str, dict[str, float]]
 
 def assert_same_loss(work: Workload, those: dict[str, Contender]) -> None:
     """Refuse to time contenders that do not compute the same training."""
+    reference = {False: those["xpnet fit"], True: xpnet_fit(work, binary=True)}
     for orders in (AS_GIVEN, work.orders()):
-        reference = {False: those["xpnet fit"], True: xpnet_fit(work, binary=True)}
         for name, contender in those.items():
             if contender.loss is None:
                 continue

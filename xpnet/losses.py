@@ -250,8 +250,10 @@ def head(output: Activation, loss: str | Loss = "auto") -> Head:
     """Join an output activation and a loss; see `resolve_loss` for what is refused."""
     found = resolve_loss(output, loss)
     # By value: copies and unpickled networks hold equal activations, not the same ones.
-    built_in = ACTIVATIONS.get(output.name) == output and LOSSES.get(found.name) == found
-    canonical = CANONICAL.get((output.name, found.name)) if built_in else None
-    own = LOSSES.get(found.name) != found
-    chained = _by_chain_rule(output, _with_checked_shapes(found) if own else found)
-    return Head(output, found, canonical or chained)
+    known_output = ACTIVATIONS.get(output.name) == output
+    known_loss = LOSSES.get(found.name) == found
+    pair = (output.name, found.name)
+    if known_output and known_loss and pair in CANONICAL:
+        return Head(output, found, CANONICAL[pair])
+    safe = found if known_loss else _with_checked_shapes(found)
+    return Head(output, found, _by_chain_rule(output, safe))
