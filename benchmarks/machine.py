@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import xpnet
+from xpnet.system import blas
 
 
 def system() -> list[str]:
@@ -20,15 +21,10 @@ def system() -> list[str]:
         if importlib.util.find_spec(name)
     ]
     lines.append("- versions: " + ", ".join(versions))
-    if importlib.util.find_spec("threadpoolctl"):
-        import threadpoolctl
-
-        lines += [
-            f"- NumPy's BLAS: {each['internal_api']} {each['version']}, "
-            f"{each['architecture']} kernels, {each['num_threads']} thread(s)"
-            for each in threadpoolctl.threadpool_info()
-            if each["user_api"] == "blas" and "numpy" in each["filepath"]
-        ]
+    used = blas()
+    threads = "threads not known" if used.threads is None else f"{used.threads} thread(s)"
+    kernels = used.kernels or "its own"
+    lines.append(f"- NumPy's BLAS: {used.name} {used.version}, {kernels} kernels, {threads}")
     return [*lines, f"- date: {time.strftime('%Y-%m-%d')}"]
 
 

@@ -41,6 +41,8 @@ import numpy as np
 from machine import processor, system
 from speed_contenders import AS_GIVEN, OWN, Contender, Workload, contenders, xpnet_fit
 
+from xpnet.system import blas
+
 WORKLOADS = (
     Workload("toy", (2, 4, 2, 2), 10, 500, 40),
     Workload("table", (30, 64, 64, 2), 32, 640, 60),
@@ -159,15 +161,6 @@ def plot(training: Times, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _kernels() -> str:
-    if not importlib.util.find_spec("threadpoolctl"):
-        return "default"
-    import threadpoolctl
-
-    blas = [each for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"]
-    return str(blas[0].get("architecture", "default")) if blas else "default"
-
-
 def main(arguments: argparse.Namespace) -> None:
     if importlib.util.find_spec("torch"):
         import torch
@@ -175,7 +168,8 @@ def main(arguments: argparse.Namespace) -> None:
         torch.set_num_threads(arguments.threads)
     training = time_training(arguments.repeats, arguments.compile)
     prediction = time_prediction(arguments.repeats)
-    kernels = _kernels()
+    used = blas()
+    kernels = used.kernels or used.name.split("-")[0]
     make = "-".join(re.findall(r"[a-z]{3,}", processor().lower())[:2])  # intel-xeon, amd-epyc
     name = f"speed-{make}-{arguments.threads}-thread-{kernels.lower()}"
     text = [

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import xpnet.system
@@ -181,3 +182,19 @@ def test_the_blas_reported_is_numpys_own_whatever_else_is_loaded(monkeypatch):
     for order in itertools.permutations(pools):
         monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda order=order: list(order))
         assert blas().version == "0.3.31"
+
+
+def test_a_library_that_is_not_numpys_is_not_reported_for_it(monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    built = {"Build Dependencies": {"blas": {"name": "mkl-dynamic-lp64-seq", "version": "2026.2"}}}
+    scipys = {"user_api": "blas", "internal_api": "openblas", "num_threads": 2}
+    scipys |= {"filepath": "/lib/scipy.libs/libopenblas.so", "version": "0.3.30"}
+    monkeypatch.setattr(np, "show_config", lambda mode: built)
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [scipys])
+    found = blas()
+    assert (found.name, found.version, found.kernels) == ("mkl-dynamic-lp64-seq", "2026.2", None)
+    assert advice(found, AVX512, {}) == []  # nothing to install: MKL does not name its kernels
+    mine = scipys | {"internal_api": "mkl", "filepath": "/lib/libmkl_rt.so", "version": "2026.2"}
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [scipys, mine])
+    assert blas() == Blas("mkl", "2026.2", None, 2)
+    assert advice(blas(), AVX512, {}) == []

@@ -12,6 +12,7 @@ import time
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ CORETYPE = "OPENBLAS_CORETYPE"
 AVX512 = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"})
 AVX512_KERNELS = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
 PRODUCT = (256, 1024, 1024)  # rows, inputs, outputs of the product that is timed
+LIBRARIES = ("openblas", "mkl", "blis", "flexiblas", "accelerate")  # as threadpoolctl calls them
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # Two threads on two processors that other programs used, too, took 8 to 50 times as long as one
 # for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
@@ -39,7 +41,7 @@ class Blas:
     ----------
     name, version : str
     kernels : str or None
-        OpenBLAS' name of them; None where threadpoolctl is not installed to tell.
+        OpenBLAS' or BLIS' name of them; None where the library, or threadpoolctl, does not tell.
     threads : int or None
     kernels_chosen_by : str
         "xpnet" where the command line did, see `choose_kernels`.
@@ -88,8 +90,10 @@ def blas() -> Blas:
     built: Any = np.show_config(mode="dicts")
     library = built["Build Dependencies"]["blas"]
     found = Blas(str(library["name"]), str(library["version"]))
+    # A NumPy built on "blas" takes whichever the system has; any other, the one it was built on.
+    linked = next((each for each in LIBRARIES if each in found.name), "")
     for pool in _pools():
-        if pool["user_api"] == "blas":
+        if pool["user_api"] == "blas" and linked in pool["internal_api"]:
             kernels = pool.get("architecture")
             name, version = pool["internal_api"], str(pool["version"])
             by = "xpnet" if _chosen and kernels in AVX512_KERNELS else "BLAS or user"
@@ -199,9 +203,14 @@ def _seconds(a: Any, b: Any) -> float:
 def advice(found: Blas, flags: frozenset[str], measured: dict[int, float]) -> list[str]:
     """Return what could be better, with the remedy; empty where nothing is known to be."""
     said = []
-    if found.kernels is None:
+    if found.threads is None and find_spec("threadpoolctl") is None:
         said.append("install threadpoolctl to see kernels and threads: pip install threadpoolctl")
-    elif found.name == "openblas" and flags >= AVX512 and found.kernels not in AVX512_KERNELS:
+    if (
+        found.name == "openblas"
+        and found.kernels is not None
+        and flags >= AVX512
+        and found.kernels not in AVX512_KERNELS
+    ):
         remedy = f"set {CORETYPE}=SkylakeX before Python starts"
         if given := os.environ.get(CORETYPE):
             remedy = f"{CORETYPE}={given} is set; unset it"
