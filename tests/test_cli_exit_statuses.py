@@ -37,6 +37,8 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--drop class", "--drop class: this is the target"),
         ("--momentum 0.5", "adam has none; add --optimizer sgd"),
         ("--patience 3", "only with --early-stopping"),
+        ("--hidden none --dropout 0.5", "--dropout: --hidden none has no hidden layers"),
+        ("--hidden none --activation tanh", "--activation: --hidden none has no hidden layers"),
         ("--checkpoint-every 3", "only with --checkpoint DIR"),
         ("--validation nix", "nix: cannot be read: No such file"),
         ("--validation-target y.npy", "name the file with the rows as --validation FILE"),

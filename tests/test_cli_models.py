@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import polars
 import pytest
 from command_line import BANKNOTE, QUICK, Run, regression, table
 
@@ -27,6 +28,15 @@ def test_predict_writes_a_file_and_says_so(run: Run, model: Path) -> None:
     assert outcome.out == ""
     assert "1,372 predictions" in outcome.err
     assert Path("p.csv").read_text() == printed
+
+
+def test_predict_writes_the_kind_of_file_that_its_name_says(run: Run, model: Path) -> None:
+    run("predict", model, BANKNOTE, "--out", "p.parquet")
+    assert polars.read_parquet("p.parquet").shape == (1372, 3)
+    refused = run("predict", model, BANKNOTE, "--out", "p.npz")
+    assert "p.npz: tables are written as .csv, .tsv or .parquet" in refused.err
+    assert refused.status == 2
+    assert not Path("p.npz").exists()
 
 
 def test_predictions_are_one_json_object(run: Run, model: Path) -> None:

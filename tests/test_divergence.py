@@ -62,3 +62,11 @@ def test_a_large_penalty_is_no_divergence(penalty):
     history = xpnet.fit(net, X, Y, epochs=2, optimizer=xpnet.SGD(1e-5), **{penalty: 1.0})
     assert history.loss[0] > 100.0
     assert history.loss[1] < history.loss[0]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_not_called_divergence(value):
+    net = regressor()
+    net.biases[0][1] = value
+    with pytest.raises(xpnet.InputError, match="weights or biases hold NaN or infinity"):
+        xpnet.fit(net, X, Y)

@@ -204,6 +204,9 @@ def test_an_array_put_into_the_lists_is_in_copies_and_pickles():
         assert np.all(twin.weights[0] == 7.0)
     net.biases[1] = np.full(1, 5.0, dtype="float32")
     assert net.flat[-1] == 5.0
+    net.weights[0] = np.ones((3, 2))
+    with pytest.raises(xpnet.InputError, match=r"shape \(3, 2\) given where \(2, 3\) is"):
+        net.predict(np.ones((1, 2)))
 
 
 def test_a_copy_in_another_dtype_shares_nothing():

@@ -12,18 +12,19 @@ if TYPE_CHECKING:
 
 
 def predict(options: PredictOptions) -> None:
-    """Write the predicted class and probabilities, or value, of each row as CSV."""
+    """Write the predicted class and probabilities, or value, of each row."""
     from xpnet.atomic import probe_writable
-    from xpnet.tables import read_table, write_csv
+    from xpnet.tables import check_writable_kind, read_table, write_table
 
     if options.out:
+        check_writable_kind(options.out)
         keep_inputs([options.out], [options.model, options.data])
         probe_writable(options.out)
     model = _with_plan(options.model, options.device)
     data = read_table(options.data, encoding=options.encoding, delimiter=options.delimiter)
     columns, notes = model.columns(data)
     if options.out:
-        write_csv(options.out, columns)
+        write_table(options.out, columns)
     if options.json:
         where = {"out": options.out} if options.out else {"predictions": columns}
         show_json({"command": "predict", "model": options.model, "data": options.data,

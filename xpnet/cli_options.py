@@ -191,7 +191,9 @@ class ModelOptions:
 class PredictOptions(ModelOptions):
     """What `predict` takes."""
 
-    out: Annotated[str | None, Option(help="CSV file to write; standard output by default.")] = None
+    out: Annotated[
+        str | None, Option(help=".csv, .tsv or .parquet to write; standard output by default.")
+    ] = None
 
 
 @dataclass(frozen=True)

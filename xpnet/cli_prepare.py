@@ -241,6 +241,9 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: A
     from xpnet.network import MLP
 
     hidden, names = _layers(options.hidden), options.activation.split(",")
+    for name in ("activation", "dropout") if not hidden else ():
+        if getattr(options, name) != getattr(TrainOptions, name):
+            raise InputError(f"{flag(name)}: --hidden none has no hidden layers; leave one out")
     sizes = [inputs, *hidden, outputs]
     parameters = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
     # Parameters, gradients, two moments, those at the start of the epoch and the last good ones.
@@ -259,7 +262,7 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: A
         dtype=options.dtype,
         device=options.device,
         seed=options.seed,
-        dropout=options.dropout if hidden else (),
+        dropout=options.dropout,
         init_data=x if init == "lsuv" else None,
     )
 

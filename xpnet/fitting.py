@@ -100,6 +100,8 @@ def fit(
         raise InputError(f"optimizer {optimizer!r} is no optimiser; pass xpnet.SGD(0.1) or Adam()")
     own_callbacks = checked_callbacks(callbacks)
     device, dtype = net.device, net.dtype
+    if not bool(device.xp.all(device.xp.isfinite(net.flat))):
+        raise InputError("the network's weights or biases hold NaN or infinity; make it anew")
     if hasattr(x, "read_rows"):
         if metrics and validation is None:
             raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")

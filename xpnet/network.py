@@ -281,6 +281,7 @@ class MLP:
             Of the library the network computes in, and then the outputs are, too; otherwise they
             are a NumPy array.
         """
+        self.take_over()
         device = self.device
         foreign = is_foreign(x) and device_of(x).xp is device.xp
         outputs = self.outputs(as_inputs(x, device, self.dtype, self.sizes[0]))
@@ -299,6 +300,7 @@ class MLP:
             yield self.forward(x[rows, :]).pre_activations[-1], rows
 
     def _prepare(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
+        self.take_over()
         x = as_inputs(x, self.device, self.dtype, self.sizes[0])
         rows = x.shape[0]
         y = as_targets(y, self.device, self.dtype, self.sizes[-1], self.output.name, rows)

@@ -21,6 +21,7 @@ from xpnet.row_files import RowFile, pieces, read_head
 from xpnet.table_checks import closest, plain, shown
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_PARQUET = (".parquet", ".pq")
 _FORMATS = ".csv, .tsv, .parquet, .npy, .npz, -idx3-ubyte or .idx (also .csv.gz and so on)"
 
 # What NumPy and zipfile raise when a file is not what it says.
@@ -161,7 +162,7 @@ def read_table(
             raise InputError(f"delimiter: found {shown(delimiter)}; give one ASCII character.")
         how = {"encoding": encoding, "delimiter": delimiter}
         return _assembled(path, partial(open_csv, path, encoding, delimiter), how, stream, cache)
-    if kind in (".parquet", ".pq") and not packed:
+    if kind in _PARQUET and not packed:
         return _assembled(path, partial(open_parquet, path, stream), {}, stream, cache)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
@@ -285,11 +286,21 @@ def _matrix(path: str, array: np.ndarray | RowFile, label: str | None = None) ->
     return Table(path, tuple(f"x{i}" for i in range(flat.shape[1])), flat, layout="matrix")
 
 
-def write_csv(path: str | os.PathLike[str], columns: Mapping[str, Iterable[Any]]) -> None:
-    """Write columns of equal length to a CSV file, whole or not at all.
+def check_writable_kind(path: str | os.PathLike[str]) -> str:
+    """Return the kind of table that `write_table` makes of a name; refuse names of others."""
+    kind = os.path.splitext(os.fspath(path).lower())[1]
+    if kind in (*_DELIMITERS, *_PARQUET, "", ".txt"):
+        return kind
+    raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name it so.")
+
+
+def write_table(path: str | os.PathLike[str], columns: Mapping[str, Iterable[Any]]) -> None:
+    """Write columns of equal length to a CSV, TSV or Parquet file, whole or not at all.
 
     Raises
     ------
+    InputError
+        Where the name is that of another kind of file.
     SaveError
         Where it cannot be written; a file that was there stays as it was.
     """
@@ -297,6 +308,10 @@ def write_csv(path: str | os.PathLike[str], columns: Mapping[str, Iterable[Any]]
 
     from xpnet.atomic import atomic_write
 
+    kind = check_writable_kind(path)
     frame = polars.DataFrame({name: polars.Series(values) for name, values in columns.items()})
     with atomic_write(path) as file:
-        frame.write_csv(file)
+        if kind in _PARQUET:
+            frame.write_parquet(file)
+        else:
+            frame.write_csv(file, separator=_DELIMITERS.get(kind, ","))
