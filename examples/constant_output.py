@@ -111,7 +111,8 @@ def main() -> None:
     losses = net.train(x, y, doctor)
     predictions = net.forward(raw)[1]  # mistake: raw here, standardised in training
     print(f"    loss {losses[0]:.4f} -> {losses[-1]:.4f}: it falls")
-    print(f"    predictions from {predictions.min():.6f} to {predictions.max():.6f}: all the same")
+    low, high, classes = predictions.min(), predictions.max(), np.unique(predictions > 0.5).size
+    print(f"    predictions from {low:.2f} to {high:.2f}: of {classes} class")
     print(f"    the bias b2, once (1, 1), is now {net.b2.shape}\n")
 
     print("(b) the doctor\n")

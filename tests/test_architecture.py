@@ -169,10 +169,39 @@ def test_the_command_line_helps_within_four_tenths_of_a_second():
     assert seconds(show) < 0.4
 
 
-def test_the_map_of_the_modules_names_each_of_them():
+def rooms():
+    """The map's rows, each as the modules that it names."""
     text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    table = text[text.index("| room |") : text.index("One batch, as data")]
-    told = re.findall(r"`([a-z_*]+)`", table)
+    table = text[text.index("| room |") : text.index("To read the mathematics")]
     names = {path.stem for path in MODULES} - {"__init__", "__main__"}
-    assert not [name for name in names if not any(fnmatch(name, each) for each in told)]
-    assert not [each for each in told if not any(fnmatch(name, each) for name in names)]
+    for line in table.splitlines()[2:]:
+        if line.startswith("|"):
+            told = re.findall(r"`([a-z_*]+)`", line.split("|")[2])
+            assert not [each for each in told if not any(fnmatch(name, each) for name in names)]
+            yield {name for name in names if any(fnmatch(name, each) for each in told)}
+
+
+def imported_on_loading(path):
+    """Modules of the package that a file imports outside functions and type checking."""
+    blocks = [tree(path).body]
+    while blocks:
+        for node in blocks.pop():
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("xpnet"):
+                _, _, module = (node.module or "").partition(".")
+                yield from [module] if module else [alias.name for alias in node.names]
+            elif isinstance(node, (ast.Try, ast.With)):
+                blocks.append(node.body)
+
+
+def test_the_map_of_the_modules_names_each_of_them_once():
+    told = [name for room in rooms() for name in room]
+    assert sorted(told) == sorted({path.stem for path in MODULES} - {"__init__", "__main__"})
+
+
+def test_a_module_imports_only_its_own_room_and_those_above():
+    known = set()
+    for room in rooms():
+        known |= room
+        for name in room:
+            found = set(imported_on_loading(PACKAGE / f"{name}.py")) - {"__version__"}
+            assert not found - known, name

@@ -86,7 +86,11 @@ def test_right_gradient_passes_with_small_errors():
         ("gradient-regularisation", with_change(W2=lambda g, p: g + 0.3 * p["W2"]), "0.3 x"),
         ("gradient-shape", with_change(b2=lambda g, p: np.sum(g)), "gradient (), parameter (4,)"),
         ("gradient-shape", with_change(b2=lambda g, p: g[:, None]), "(4, 1)"),
-        ("gradient-wrong", with_change(W3=lambda g, p: g + 0.1 * X[:4, :3]), "no usual mistake"),
+        (
+            "gradient-wrong",
+            with_change(W3=lambda g, p: g + 0.1 * X[:4, :3]),
+            "no usual mistake",
+        ),
         (
             "bias-per-sample",
             with_change(b3=lambda g, p: (forward(p)[-1] - Y) / M),

@@ -111,7 +111,7 @@ def test_saturation_by_unscaled_inputs_is_named():
 def test_the_report_reads_as_a_table_and_as_plain_values():
     report = xpnet.explain_init([30, 16, 16, 3], hidden="sigmoid", output="softmax")
     lines = str(report).splitlines()
-    assert lines[0].startswith("Initial weights of MLP(30-16-16-3, sigmoid, sigmoid, softmax;")
+    assert lines[0].startswith("Weights of MLP(30-16-16-3, sigmoid, sigmoid, softmax;")
     assert (
         lines[1] == "measured on 512 rows of standard normal inputs, with a drawn output gradient"
     )

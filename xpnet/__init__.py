@@ -1,8 +1,20 @@
 """The neural network you would have written by hand, done right.
 
-Every public name is imported when it is first used: the command line starts before NumPy is
-loaded (and may choose its kernels, see `xpnet.system`), and nothing loads what it does not need.
+    MLP, fit, SGD, Adam, AdamW, EarlyStopping    a network, its training, its optimisers
+    Activation, Loss, huber                      functions of your own
+    check_gradients, Doctor, diagnose            why a network does not learn, yours included
+    explain_init                                 what initial weights do to signal and gradient
+    load, load_model, Checkpoint, RowFile        files: networks, models, checkpoints, large data
+    MLPClassifier, MLPRegressor                  in place of scikit-learn's
+    open_device, Device                          where arrays live: "cpu", "gpu", "gpu:N"
+    XpnetError                                   base of all errors that the caller can mend
+
+The names that options take: `xpnet.activations.HIDDEN` and ``OUTPUTS``, `xpnet.losses.LOSSES`,
+`xpnet.initialisers.INIT_NAMES`, `xpnet.schedules.SCHEDULES`, `xpnet.history.METRICS`.
 """
+
+# Every public name is imported when it is first used: the command line starts before NumPy is
+# loaded (and may choose its kernels, see xpnet.system), and nothing loads what it does not need.
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

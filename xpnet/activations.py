@@ -19,7 +19,20 @@ _EXP_LIMIT = 88.0  # exp(88) is finite in float32; sigmoid(-88) is 6e-39
 
 @dataclass(frozen=True)
 class Activation:
-    """A function and its derivative; make one of your own and pass it in place of a name."""
+    """A function and its derivative; make one of your own and pass it in place of a name.
+
+    Attributes
+    ----------
+    name : str
+    forward : callable
+        ``forward(xp, z)`` gives a = f(z), (batch, units) like z.
+    backward : callable
+        ``backward(xp, d_a, z, a)`` gives dL/dz, (batch, units), from d_a = dL/da of that shape.
+
+    Examples
+    --------
+    >>> sine = Activation("sine", lambda xp, z: xp.sin(z), lambda xp, d_a, z, a: d_a * xp.cos(z))
+    """
 
     name: str
     forward: Callable[[Namespace, Array], Array]

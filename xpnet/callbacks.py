@@ -54,7 +54,7 @@ class EarlyStopping:
     patience : int, from 1
         Epochs without improvement that are waited for.
     min_delta : float, from 0
-        What counts as an improvement.
+        The least decrease of the loss that counts as an improvement.
     """
 
     patience: int = 10

@@ -122,7 +122,7 @@ class TrainOptions:
         Option(
             "--deterministic",
             help="One BLAS thread: the same bits on any number of them. Layers of 1,000 units take "
-            "1.5 times as long.",
+            "1.7 times as long.",
         ),
     ] = False
     plot: Annotated[

@@ -46,7 +46,7 @@ from xpnet.observations import (
     as_array,
     as_host,
     columns,
-    is_bias,
+    host_weights,
     joined,
     named_arrays,
     relative_change,
@@ -65,7 +65,7 @@ ENOUGH_ROWS = 64  # a batch of so many rows is looked at alone, smaller ones are
 
 
 class Doctor:
-    """Collects small host copies of a run, seldom; `report` applies the rules to them.
+    """Looks at a training at a few steps; `report` says what is wrong with it.
 
     Parameters
     ----------
@@ -187,10 +187,10 @@ class Doctor:
             if name in known and math.prod(shape_of(array)) != known[name].size:
                 run.reshaped.setdefault(name, (known[name].shape, shape_of(array)))
         if self._before:
-            run.movement.append(relative_change(self._before, _weights(parameters)))
+            run.movement.append(relative_change(self._before, host_weights(parameters)))
             self._before = {}
         if _is_sampled(step):
-            self._before = _weights(parameters)
+            self._before = host_weights(parameters)
 
     def _watch_targets(self) -> None:
         """Compare targets with the very first one, until one differs."""
@@ -250,7 +250,7 @@ class Doctor:
         run.target_rows, run.all_rows, run.width = training.rows, True, net.sizes[0]
         run.first, loss = self._look(training)
         run.losses = [] if training.state.step else [loss]  # of a run from its start
-        run.data, self._before = run.first, _weights(run.first.parameters)
+        run.data, self._before = run.first, host_weights(run.first.parameters)
 
     def on_batch_end(self, training: "Training") -> None:
         """Measure the length of a step, at a few steps."""
@@ -283,10 +283,6 @@ class Doctor:
             {name: as_host(each) for name, each in parameters.items()},
             {name: as_host(each) for name, each in gradients},
         ), objective  # fmt: skip
-
-
-def _weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: as_host(each) for name, each in parameters.items() if not is_bias(name, each)}
 
 
 def _is_sampled(step: int) -> bool:
@@ -368,12 +364,16 @@ def diagnose(
 
 def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tuple[Finding, ...]:
     """Return findings for targets and values that `fit` would refuse; none where it would not."""
+    from xpnet.fitting import check_parameters
+
     try:
+        check_parameters(net)
         with np.errstate(over="ignore", invalid="ignore"):  # to be found below, with its cause
             net.loss(x, y, loss=settings["loss"])
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
-        run.first = run.data = Snapshot(x, columns(y), np.zeros((len(x), net.sizes[-1])))
+        outputs, parameters = np.zeros((len(x), net.sizes[-1])), parameter_names(net)
+        run.first = run.data = Snapshot(x, columns(y), outputs, parameters=parameters)
         refused = {"non-finite", "target-range"}
         found = tuple(each for each in examine(run) if each.code in refused)
         return found or (

@@ -68,7 +68,8 @@ def fit(
     validation : (x, y) or float, optional
         Rows to watch, or the share of rows to hold out, which keep their sample weights.
     early_stopping : bool, int or EarlyStopping
-        True or a patience in epochs; the best weights are restored at the end.
+        True (a patience of 10 epochs) or another patience; the best weights are restored at the
+        end.
     sample_weight : array_like, (n,), optional
         The mean over the rows of a batch becomes the weighted mean.
     class_weight : "balanced" or dict, optional
@@ -89,6 +90,10 @@ def fit(
     seed : int, optional
         Of the orders and masks; the network's by default.
 
+    Returns
+    -------
+    History
+
     Raises
     ------
     InputError
@@ -100,8 +105,7 @@ def fit(
         raise InputError(f"optimizer {optimizer!r} is no optimiser; pass xpnet.SGD(0.1) or Adam()")
     own_callbacks = checked_callbacks(callbacks)
     device, dtype = net.device, net.dtype
-    if not bool(device.xp.all(device.xp.isfinite(net.flat))):
-        raise InputError("the network's weights or biases hold NaN or infinity; make it anew")
+    check_parameters(net)
     if hasattr(x, "read_rows"):
         if metrics and validation is None:
             raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
@@ -121,6 +125,13 @@ def fit(
     shown = [ProgressBar()] if wants_progress(progress) else []
     every = [*stopping, *own_callbacks, *shown]
     return Training(net, data, options, validation=held_out, callbacks=every).run()
+
+
+def check_parameters(net: MLP) -> None:
+    """Refuse a network of which no training can make anything."""
+    xp = net.device.xp
+    if not bool(xp.all(xp.isfinite(net.flat))):
+        raise InputError("the network's weights or biases hold NaN or infinity; make it anew")
 
 
 def _early_stopping(given: bool | int | EarlyStopping) -> list[EarlyStopping]:

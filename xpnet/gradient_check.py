@@ -23,6 +23,7 @@ from xpnet.gradient_mistakes import (
     loss_not_finite,
     not_finite,
     shape_mistake,
+    told_together,
     value_mistakes,
 )
 from xpnet.network import MLP
@@ -56,12 +57,48 @@ class GradientReport(Report):
 def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
     """Compare a gradient with the slopes of the loss, and say how it is wrong.
 
-    Two forms::
+    Two forms: ``check_gradients(loss, gradients, parameters, ...)`` for hand-written code, and
+    ``check_gradients(net, x, y, ...)`` for an xpnet network, above all with activations and losses
+    of your own; that is checked on a float64 copy on the host.
 
-        check_gradients(loss, gradients, parameters)   # hand-written code
-        check_gradients(net, x, y, loss="auto")        # an xpnet network
+    Parameters
+    ----------
+    loss : callable
+        ``loss(parameters)`` gives a number; the same one whenever it is called.
+    gradients : callable
+        ``gradients(parameters)`` gives a dict of arrays with the names of `parameters`.
+    parameters : dict of str to array
+        Arrays of any Array API library; handed to both functions as float64. List them from the
+        first layer to the last, or number them (``W1``, ``b1``, ``W2``, ...).
+    net : MLP
+    x, y : array_like
+        As for `fit`; the first `rows` of them, 32 by default, are used.
+    loss, l1, l2
+        In the second form, as for `fit`.
+    rtol : float
+        Relative error that is still right, 1e-5 by default. Right code stays below 1e-6.
+    samples : int
+        Entries looked at in each parameter, 8 by default, beside one direction through all.
+    batch_size, outputs : int, optional
+        Rows and outputs, to name a factor; outputs are read off the last parameter otherwise.
+    seed : int
+        Of the entries and directions.
 
-    See `check_functions` and `check_network` for their arguments.
+    Returns
+    -------
+    GradientReport
+        ``str()`` tells; ``ok`` and ``findings`` are for programs.
+
+    Raises
+    ------
+    InputError
+        If an argument is of another kind, the loss differs between two equal calls, or the names
+        differ.
+
+    Examples
+    --------
+    >>> parameters = {"W": numpy.array([1.0, 2.0])}
+    >>> print(check_gradients(lambda p: (p["W"] ** 2).sum(), lambda p: {"W": p["W"]}, parameters))
     """
     if isinstance(options.get("net", arguments[0] if arguments else None), MLP):
         return check_network(*arguments, **options)
@@ -79,10 +116,7 @@ def check_network(
     rows: int = 32,
     **options: Any,
 ) -> GradientReport:
-    """Check an xpnet network on its first `rows` rows, on a float64 copy on the host.
-
-    Useful above all with activations and losses of your own. Other options as `check_functions`.
-    """
+    """Check an xpnet network on its first `rows` rows, on a float64 copy on the host."""
     twin = net.to(CPU, "float64")
     x, y = _first_rows(x, rows, "x"), _first_rows(y, rows, "y")
 
@@ -120,30 +154,7 @@ def check_functions(
     outputs: int | None = None,
     seed: int = 0,
 ) -> GradientReport:
-    """Check hand-written code.
-
-    Parameters
-    ----------
-    loss : callable
-        ``loss(parameters)`` gives a number; the same one whenever it is called.
-    gradients : callable
-        ``gradients(parameters)`` gives a dict of arrays with the names of `parameters`.
-    parameters : dict of str to array
-        Arrays of any Array API library; handed to both functions as float64. List them from the
-        first layer to the last, or number them (``W1``, ``b1``, ``W2``, ...).
-    rtol : float
-        Relative error that is still right. Right code stays below 1e-6.
-    samples : int
-        Entries looked at in each parameter, beside one direction through all of them.
-    batch_size, outputs : int, optional
-        Rows and outputs, to name a factor; outputs are read off the last parameter otherwise.
-
-    Raises
-    ------
-    InputError
-        If an argument is of another kind, the loss differs between two equal calls, or the names
-        differ.
-    """
+    """Check hand-written code; see `check_gradients`."""
     _refuse_others(loss, gradients, parameters)
     parameters = named_arrays(parameters, "parameters")
     devices = {name: device_of(array) for name, array in parameters.items()}
@@ -171,7 +182,7 @@ def check_functions(
             "parameters; switch dropout off, fix the seed, and change no variable inside it"
         )
     hints = {"batch_size": batch_size, "outputs": outputs or _outputs(host)}
-    comparisons, findings = [], [*broadcast, *not_finite(given)]
+    comparisons, of_shapes = [], list[Finding]()
     for name, values in host.items():
         mended, shape_findings = shape_mistake(name, given[name], values.shape)
         if mended is not None and not np.all(np.isfinite(mended)):
@@ -179,9 +190,10 @@ def check_functions(
         points = _directions(mended, values.shape, samples, np.random.default_rng(seed))
         slopes = [_slope(partial(loss_at, name), values, each) for each in points]
         comparisons.append(Comparison.of(name, values, mended, points, slopes, rtol))
-        findings += shape_findings
-    findings += value_mistakes(comparisons, hints)
-    return GradientReport(tuple(findings), {"loss": repeated[0]}, tuple(comparisons))
+        of_shapes += shape_findings
+    findings = (*broadcast, *not_finite(given), *told_together(of_shapes),
+                *value_mistakes(comparisons, hints))  # fmt: skip
+    return GradientReport(findings, {"loss": repeated[0]}, tuple(comparisons))
 
 
 def _outputs(parameters: Mapping[str, Any]) -> int:

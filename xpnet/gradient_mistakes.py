@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,8 @@ class Comparison:
             return "wrong: its shape or its values cannot be used"
         kinks = f", {self.kinks} at kinks left out" if self.kinks else ""
         state = "right" if self.ok else "wrong"
-        return f"{state}: relative error {self.error:.1e} over {self.given.size} slopes{kinks}"
+        slopes = f"{self.given.size} slope" + "s" * (self.given.size != 1)
+        return f"{state}: relative error {self.error:.1e} over {slopes}{kinks}"
 
 
 def _finding(
@@ -121,8 +122,8 @@ def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any
         return gradient.sum(axis=0).reshape(shape), [_finding(
             "bias-per-sample" if len(row) <= 1 else "gradient-shape", name,
             f"{found}: one gradient for each of {gradient.shape[0]} samples",
-            "Every sample gets a bias of its own, in which its label can be stored: the loss "
-            "falls, and nothing is learnt that holds for another sample. The gradient of a shared "
+            "Every sample gets a bias of its own, in which its label can be stored: the loss can "
+            "fall while nothing is learnt that applies to other samples. The gradient of a shared "
             "parameter is the sum over the batch.",
             f"gradient_of_{_word(name)} = delta.sum(axis=0)", {"sum_over_batch": [name]},
         )]  # fmt: skip
@@ -139,6 +140,28 @@ def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any
         "by NumPy: it changes the parameter's shape, or moves all its entries alike.",
         fix, {"shape": [name]},
     )]  # fmt: skip
+
+
+def told_together(findings: Sequence[Finding]) -> list[Finding]:
+    """Make one finding of those that differ only in where they are and what was seen there."""
+    alike: dict[tuple[str, str, str], list[Finding]] = {}
+    for each in findings:
+        alike.setdefault((each.code, each.severity, each.explanation), []).append(each)
+    return [_joined(group) for group in alike.values()]
+
+
+def _joined(group: Sequence[Finding]) -> Finding:
+    repair: dict[str, Any] = {}
+    for each in group:
+        for setting, names in (each.repair or {}).items():
+            repair[setting] = [*repair.get(setting, ()), *names]
+    return replace(
+        group[0],
+        where=", ".join(each.where for each in group),
+        evidence="; ".join(each.evidence for each in group),
+        remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
+        repair=repair,
+    )
 
 
 def not_finite(given: Mapping[str, Any]) -> list[Finding]:
@@ -185,9 +208,7 @@ def value_mistakes(comparisons: Sequence[Comparison], hints: Mapping[str, Any]) 
             code, number = named[each.name]
             groups.setdefault((code, round(number, 6)), []).append(each)
     findings = [_describe(code, number, group, hints) for (code, number), group in groups.items()]
-    if uphill:
-        findings.append(_describe("gradient-sign", -1.0, wrong, hints))
-    return findings
+    return [_describe("gradient-sign", -1.0, wrong, hints), *findings] if uphill else findings
 
 
 def _kind(each: Comparison, hints: Mapping[str, Any]) -> tuple[str, float]:
@@ -313,8 +334,8 @@ TEXTS = {
         "compute the gradient of {where}",
     ),
     "gradient-wrong": (
-        "relative error {error:.2g}, cosine {cosine:.2f}; no usual mistake fits",
-        "This is not the gradient of this loss. Each entry is wrong in its own way.",
+        "relative error {error:.2g}, cosine {cosine:.2f}; no usual mistake explains it all",
+        "This is not the gradient of this loss, and no change of sign, scale or shape makes it so.",
         "derive the gradient of {where} again from the loss, and check layer by layer",
     ),
 }

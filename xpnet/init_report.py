@@ -96,7 +96,7 @@ class InitReport:
 
     def __str__(self) -> str:
         head_lines = [
-            f"Initial weights of {self.network}",
+            f"Weights of {self.network}",
             f"measured on {self.measured_on}",
             "",
             f"{'':45}{'activation variance':>24}{'gradient variance':>24}",
@@ -140,6 +140,11 @@ def explain_init(
         respect to the last pre-activations is drawn from a standard normal distribution.
     rows : int, from 2
         Rows to draw, or to use of those given.
+
+    Returns
+    -------
+    InitReport
+        ``str()`` gives the table.
 
     Raises
     ------

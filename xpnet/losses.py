@@ -69,7 +69,13 @@ def _absolute_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
 
 
 def huber(threshold: float = 1.0) -> Loss:
-    """Squared error (with the factor 1/2) up to a threshold, then linear. Huber, 1964."""
+    """Squared error (with the factor 1/2) up to a threshold, then linear. Huber, 1964.
+
+    Parameters
+    ----------
+    threshold : float, above 0
+        In the targets' unit.
+    """
     if not threshold > 0.0:
         raise InputError(f"huber: threshold {threshold} must be above 0")
 

@@ -48,7 +48,7 @@ class Model:
     preprocessing : Preprocessing or None
         What brings a raw table to the network's inputs, and its outputs to classes.
     training : dict or None
-        The summary given to `save_model`, as JSON values.
+        A summary of the training, as JSON values; None if the network was saved by `MLP.save`.
     library_version : str
         Of the xpnet that wrote the file.
     """
@@ -66,6 +66,10 @@ class Model:
         path : path
             A table as it was before `xpnet train` prepared it.
 
+        Returns
+        -------
+        dict of str to array or list, of one entry for each row
+
         Raises
         ------
         InputError
@@ -78,7 +82,7 @@ class Model:
         return self.columns(read_table(path))[0]
 
     def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
-        """Return the same of a `Table`, and notes on what of it is ignored."""
+        """Return what `predict` does, of a table already read, and notes on ignored columns."""
         plan = self.preprocessing
         notes = plan.check(table)
         return plan.decode(self.net.predict(plan.transform(table, dtype=self.net.dtype))), notes
@@ -132,6 +136,16 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
 
     Runs no code from the file, opens no other file, and needs memory in proportion to the file.
 
+    Parameters
+    ----------
+    path : path
+    device : str or Device
+        ``"cpu"``, ``"gpu"``, ``"gpu:N"``.
+
+    Returns
+    -------
+    Model
+
     Raises
     ------
     FileError
@@ -161,6 +175,15 @@ def load(path: PathLike, device: str | Device = "cpu") -> MLP:
 
     Warns if the file also holds what a table goes through before the network, as those of
     `xpnet train` do: the network alone takes prepared inputs.
+
+    Parameters
+    ----------
+    path, device
+        As for `load_model`.
+
+    Returns
+    -------
+    MLP
     """
     model = load_model(path, device)
     if model.preprocessing is not None:

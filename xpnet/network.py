@@ -11,11 +11,12 @@ and from delta[L] = dLoss/dz[L], which the head gives,
     delta[l-1]  = (delta[l] W[l]ᵀ) through f[l-1]
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from numbers import Integral, Real
+from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
-from xpnet.activations import ACTIVATIONS, HIDDEN, OUTPUTS, Activation
+from xpnet.activations import HIDDEN, OUTPUTS, Activation
+from xpnet.architecture import activation_named, checked_rates, checked_sizes, per_layer
 from xpnet.device import DTYPES, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError
 from xpnet.initialisers import Rule, draw, lsuv
@@ -36,20 +37,34 @@ PREDICT_ROWS = 1024  # rows per forward pass in prediction: fixed, so that resul
 
 
 class Trace(NamedTuple):
-    """What one forward pass computed; backward pass, doctor and tests look at the same thing."""
+    """What one forward pass computed; backward pass, doctor and tests look at the same thing.
+
+    Attributes
+    ----------
+    inputs : list of array, (batch, fan_in)
+        What each layer received: x, then the activations, after dropout.
+    pre_activations : list of array, (batch, fan_out)
+        z of each layer, the last one included.
+    activations : list of array, (batch, units)
+        a of each hidden layer, before dropout.
+    masks : list of array, (batch, units), or None
+        Dropout's factors for each hidden layer: 0 or 1 / (1 - rate); None without dropout.
+    """
 
     inputs: list[Array]
-    """What each layer received: x, then the activations, after dropout."""
     pre_activations: list[Array]
-    """z of each layer, the last one included."""
     activations: list[Array]
-    """a of each hidden layer, before dropout."""
     masks: list[Array] | None
-    """Dropout's factors for each hidden layer: 0 or 1 / (1 - rate); None without dropout."""
 
 
 class Gradients(NamedTuple):
-    """Derivatives of the loss, in the order and shapes of the network's parameters."""
+    """Derivatives of the loss, in the order and shapes of the network's parameters.
+
+    Attributes
+    ----------
+    weights : list of array, (fan_in, fan_out)
+    biases : list of array, (fan_out,)
+    """
 
     weights: list[Array]
     biases: list[Array]
@@ -63,6 +78,7 @@ class MLP:
     sizes : sequence of int
         Units per layer from the inputs to the outputs, for example ``[4, 16, 16, 1]``.
     hidden : str, Activation, or a sequence of one per hidden layer
+        ``"relu"``, ``"tanh"``, ``"sigmoid"`` or another of `xpnet.activations.HIDDEN`.
     output : str or Activation
         ``"identity"``, ``"sigmoid"``, ``"softmax"``, ``"tanh"``, ``"exp"`` or ``"softplus"``.
     init : str or callable
@@ -72,7 +88,7 @@ class MLP:
     device : str or Device
         ``"cpu"``, ``"gpu"``, ``"gpu:N"``.
     seed : int
-        Names every random draw of this network and of its training.
+        Of every random draw of this network and of its training.
     dropout : float or sequence of float
         Share of hidden units dropped in training, in [0, 1); one for all or one per hidden layer.
     init_data : array, (n, inputs), optional
@@ -104,11 +120,11 @@ class MLP:
         dropout: float | Sequence[float] = 0.0,
         init_data: Any = None,
     ) -> None:
-        self.sizes = _checked_sizes(sizes)
+        self.sizes = checked_sizes(sizes)
         layers = len(self.sizes) - 2
-        self.hidden = tuple(_activation(each, HIDDEN) for each in _per_layer(hidden, layers))
-        self.output = _activation(output, OUTPUTS)
-        self.dropout = _checked_rates(_per_layer(dropout, layers))
+        self.hidden = tuple(activation_named(each, HIDDEN) for each in per_layer(hidden, layers))
+        self.output = activation_named(output, OUTPUTS)
+        self.dropout = checked_rates(per_layer(dropout, layers))
         if dtype not in DTYPES:
             raise InputError(f"dtype {dtype!r} is not known; use 'float32' or 'float64'")
         if not isinstance(seed, int | Integral) or seed < 0:  # NumPy's, too
@@ -124,67 +140,6 @@ class MLP:
                 raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
             lsuv(self, as_inputs(init_data, self.device, dtype, self.sizes[0]))
 
-    def _derive(self) -> None:
-        """Make what copies and pickles leave out: views, and activations as the device likes."""
-        self.weights, self.biases = self.views(self._flat)
-        self._own = [*self.weights, *self.biases]
-        fuse = self.device.fuse
-        self._forward = [fuse(each.forward) for each in self.hidden]
-        self._backward = [fuse(each.backward) for each in self.hidden]
-
-    def views(self, flat: Array) -> "Gradients":
-        """Return the pieces of a vector as long as all parameters, in their order and shapes."""
-        xp, shapes = self.device.xp, list(zip(self.sizes, self.sizes[1:], strict=False))
-        pieces, start = [], 0
-        for shape in [*shapes, *((fan_out,) for _, fan_out in shapes)]:
-            end = start + (shape[0] * shape[1] if len(shape) == 2 else shape[0])
-            pieces.append(xp.reshape(flat[start:end], shape, copy=False))
-            start = end
-        return Gradients(pieces[: len(shapes)], pieces[len(shapes) :])
-
-    @property
-    def parameters(self) -> list[Array]:
-        """All weights, then all biases: the arrays themselves, updated in place by training.
-
-        An array that was put into one of the lists (``net.weights[0] = mine``) is copied into the
-        network's own storage first, so that training reaches it.
-        """
-        self.take_over()
-        return self._own
-
-    def take_over(self) -> None:
-        """Copy arrays that were put into `weights` or `biases` into the network's own storage."""
-        given = [*self.weights, *self.biases]
-        if any(array is not own for array, own in zip(given, self._own, strict=True)):
-            layers = len(self.sizes) - 1
-            self.weights, self.biases = self._own[:layers], self._own[layers:]
-            self.set_parameters(given[:layers], given[layers:])
-
-    @property
-    def flat(self) -> Array:
-        """All parameters in one vector, of which `weights` and `biases` are views."""
-        self.take_over()
-        return self._flat
-
-    def to(self, device: Device, dtype: str | None = None) -> "MLP":
-        """Return a copy on another device, or in another dtype."""
-        dtype = dtype or self.dtype
-        flat = device.put(self.device.get(self.flat), dtype)
-        twin = object.__new__(MLP)
-        own = {"device": device, "dtype": dtype, "_flat": device.xp.asarray(flat, copy=True)}
-        twin.__setstate__(self.__getstate__() | own)
-        return twin
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the views out of copies and pickles; they are made again from the vector."""
-        derived = ("weights", "biases", "_own", "_forward", "_backward")
-        state = {**self.__dict__, "_flat": self.flat}
-        return {name: value for name, value in state.items() if name not in derived}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._derive()
-
     def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
         """Compute up to the last pre-activations; the head applies the output activation.
 
@@ -193,6 +148,10 @@ class MLP:
         x : device array, (batch, inputs)
         masks : list of array, (batch, units), optional
             Dropout's factors, one for each hidden layer.
+
+        Returns
+        -------
+        Trace
         """
         xp, matmul = self.device.xp, self.device.matmul
         inputs: list[Array] = []
@@ -219,6 +178,11 @@ class MLP:
         delta : device array, (batch, outputs)
         into : Gradients, optional
             Where to write; new arrays by default.
+
+        Returns
+        -------
+        Gradients
+            `into`, if it was given.
         """
         device, xp = self.device, self.device.xp
         matmul, matmul_into = device.matmul, device.matmul_into
@@ -308,6 +272,81 @@ class MLP:
             return x, y, None
         return x, y, as_row_weights(sample_weight, self, rows)
 
+    def _derive(self) -> None:
+        """Make what copies and pickles leave out: views, and activations as the device likes."""
+        self.weights, self.biases = self.views(self._flat)
+        self._own = [*self.weights, *self.biases]
+        fuse = self.device.fuse
+        self._forward = [fuse(each.forward) for each in self.hidden]
+        self._backward = [fuse(each.backward) for each in self.hidden]
+
+    def views(self, flat: Array) -> "Gradients":
+        """Return the pieces of a vector as long as all parameters, in their order and shapes."""
+        xp, shapes = self.device.xp, list(zip(self.sizes, self.sizes[1:], strict=False))
+        pieces, start = [], 0
+        for shape in [*shapes, *((fan_out,) for _, fan_out in shapes)]:
+            end = start + (shape[0] * shape[1] if len(shape) == 2 else shape[0])
+            pieces.append(xp.reshape(flat[start:end], shape, copy=False))
+            start = end
+        return Gradients(pieces[: len(shapes)], pieces[len(shapes) :])
+
+    @property
+    def parameters(self) -> list[Array]:
+        """All weights, then all biases: the arrays themselves, updated in place by training.
+
+        An array that was put into one of the lists (``net.weights[0] = mine``) is copied into the
+        network's own storage first, so that training reaches it.
+        """
+        self.take_over()
+        return self._own
+
+    def take_over(self) -> None:
+        """Copy arrays that were put into `weights` or `biases` into the network's own storage."""
+        given = [*self.weights, *self.biases]
+        if any(array is not own for array, own in zip(given, self._own, strict=True)):
+            layers = len(self.sizes) - 1
+            self.weights, self.biases = self._own[:layers], self._own[layers:]
+            self.set_parameters(given[:layers], given[layers:])
+
+    @property
+    def flat(self) -> Array:
+        """All parameters in one vector, of which `weights` and `biases` are views."""
+        self.take_over()
+        return self._flat
+
+    def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
+        """Write given weights and biases into the network's own arrays."""
+        given = [*weights, *biases]
+        if len(given) != len(self.parameters):
+            raise InputError(f"{len(given)} arrays given, the network has {len(self.parameters)}")
+        ready = [put_numbers(each, self.device, self.dtype, "parameters") for each in given]
+        for own, values in zip(self.parameters, ready, strict=True):
+            if tuple(values.shape) != tuple(own.shape):
+                raise InputError(
+                    f"parameter of shape {tuple(values.shape)} given where {tuple(own.shape)} is"
+                )
+        for own, values in zip(self.parameters, ready, strict=True):
+            own[...] = values
+
+    def to(self, device: Device, dtype: str | None = None) -> "MLP":
+        """Return a copy on another device, or in another dtype."""
+        dtype = dtype or self.dtype
+        flat = device.put(self.device.get(self.flat), dtype)
+        twin = object.__new__(MLP)
+        own = {"device": device, "dtype": dtype, "_flat": device.xp.asarray(flat, copy=True)}
+        twin.__setstate__(self.__getstate__() | own)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the views out of copies and pickles; they are made again from the vector."""
+        derived = ("weights", "biases", "_own", "_forward", "_backward")
+        state = {**self.__dict__, "_flat": self.flat}
+        return {name: value for name, value in state.items() if name not in derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._derive()
+
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values, for files and messages."""
         return {
@@ -335,20 +374,6 @@ class MLP:
         net.set_parameters(weights, biases)
         return net
 
-    def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
-        """Write given weights and biases into the network's own arrays."""
-        given = [*weights, *biases]
-        if len(given) != len(self.parameters):
-            raise InputError(f"{len(given)} arrays given, the network has {len(self.parameters)}")
-        ready = [put_numbers(each, self.device, self.dtype, "parameters") for each in given]
-        for own, values in zip(self.parameters, ready, strict=True):
-            if tuple(values.shape) != tuple(own.shape):
-                raise InputError(
-                    f"parameter of shape {tuple(values.shape)} given where {tuple(own.shape)} is"
-                )
-        for own, values in zip(self.parameters, ready, strict=True):
-            own[...] = values
-
     def save(self, path: Any) -> None:
         """Write a safetensors model file; see `xpnet.load`."""
         from xpnet.model_file import save_model
@@ -363,37 +388,3 @@ class MLP:
             f"MLP({shape}, {', '.join(names)}; {count:,} parameters, {self.dtype} on "
             f"{self.device.name})"
         )
-
-
-def _per_layer(value: Any, layers: int) -> list[Any]:
-    """Spread one option over the hidden layers, or check that there is one for each."""
-    if isinstance(value, str) or not hasattr(value, "__len__"):
-        return [value] * layers
-    if len(value) != layers:
-        raise InputError(f"{list(value)!r} has {len(value)} entries for {layers} hidden layers")
-    return list(value)
-
-
-def _activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
-    if isinstance(given, Activation):
-        return given
-    if given not in allowed:
-        raise InputError(f"activation {given!r} is not known here; use one of {', '.join(allowed)}")
-    return ACTIVATIONS[given]
-
-
-def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    checked = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
-    if len(checked) < 2 or any(not isinstance(s, Integral) or s < 1 for s in checked):
-        raise InputError(
-            f"sizes {list(checked)!r} must be two or more integers from 1: inputs, hidden units, "
-            "outputs"
-        )
-    return tuple(int(size) for size in checked)
-
-
-def _checked_rates(rates: list[Any]) -> tuple[float, ...]:
-    for rate in rates:
-        if not isinstance(rate, Real) or not 0.0 <= float(rate) < 1.0:
-            raise InputError(f"dropout {rate!r} must be from 0 to below 1")
-    return tuple(float(rate) for rate in rates)

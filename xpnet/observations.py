@@ -93,6 +93,11 @@ def is_bias(name: str, array: Any) -> bool:
     return array.ndim < 2 or name.lower().lstrip("_").startswith("b")
 
 
+def host_weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return float64 copies of the parameters that are not biases."""
+    return {name: as_host(each) for name, each in parameters.items() if not is_bias(name, each)}
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """One look at a run. Arrays are host float64, rows first; None or empty where not shown.

@@ -58,6 +58,18 @@ class SGD:
     Convention: v = momentum v - learning_rate g; p += v. With Nesterov p += momentum v -
     learning_rate g, evaluated at the look-ahead point (Sutskever et al., 2013). The learning rate
     enters v (as in scikit-learn), not p (as in PyTorch); they differ when it changes on the way.
+    (p: parameter, g: its gradient, v: its velocity, 0 at first.)
+
+    Parameters
+    ----------
+    learning_rate : float, above 0
+    momentum : float, from 0 to 1
+    nesterov : bool
+
+    Raises
+    ------
+    InputError
+        For numbers out of range, as in all optimisers.
     """
 
     learning_rate: float = 0.1
@@ -108,6 +120,13 @@ class Adam:
 
     The state holds the moments as plain sums, m / (1 - beta_1) and v / (1 - beta_2), and what they
     lack is in the coefficients: two passes over all parameters fewer in every step.
+
+    Parameters
+    ----------
+    learning_rate : float, above 0
+    beta_1, beta_2 : float, from 0 to below 1
+        How much of the moments is kept from step to step.
+    epsilon : float, above 0
     """
 
     learning_rate: float = 0.001
@@ -157,6 +176,12 @@ class AdamW(Adam):
 
     Before each step, weights (not biases) shrink by the factor
     ``1 - learning_rate * weight_decay``.
+
+    Parameters
+    ----------
+    learning_rate, beta_1, beta_2, epsilon : float
+        As in `Adam`.
+    weight_decay : float, from 0
     """
 
     weight_decay: float = 0.01

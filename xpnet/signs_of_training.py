@@ -309,7 +309,7 @@ def _judged(run: Run) -> bool:
 
 
 def _share(skill: float) -> str:
-    return f"{skill:.1%}" if skill > -10 else "less than -1,000 %"
+    return f"{skill:.1%}" if skill > 0 else f"none (R2 = {skill:.3g})"
 
 
 def no_better(run: Run, limit: float) -> Sign | None:
