@@ -49,6 +49,10 @@ WORKLOADS = (
     Workload("MNIST", (784, 128, 128, 10), 64, 6400, 4),
     Workload("wide", (784, 1024, 1024, 10), 256, 2560, 6),
 )
+COLOURS = {
+    "xpnet fit": "tab:blue", "xpnet MLPClassifier": "tab:cyan", "PyTorch eager": "tab:orange",
+    "PyTorch compiled": "tab:brown", "scikit-learn": "tab:green", "JAX scan": "tab:purple",
+}  # fmt: skip
 ORDERS = {"shuffled": OWN, "in order": AS_GIVEN}
 
 Times = dict[str, dict[str, float]]
@@ -143,8 +147,8 @@ def report(order: str, training: Times) -> list[str]:
     return [*lines, ""]
 
 
-def plot(training: Times, path: Path) -> None:
-    """Draw time per step relative to xpnet's, rows shuffled."""
+def plot(training: Times, title: str, path: Path) -> None:
+    """Draw time per step relative to xpnet's; a contender has its colour in every picture."""
     from matplotlib.figure import Figure
 
     names = [name for name in training["toy"] if name != "GEMM only"]
@@ -153,10 +157,10 @@ def plot(training: Times, path: Path) -> None:
     for position, name in enumerate(names):
         ratios = [training[w.name][name] / training[w.name]["xpnet fit"] for w in WORKLOADS]
         places = [i + 0.8 * (position / len(names) - 0.4) for i in range(len(WORKLOADS))]
-        axes.bar(places, ratios, width=0.8 / len(names), label=name)
+        axes.bar(places, ratios, width=0.8 / len(names), label=name, color=COLOURS.get(name))
     axes.axhline(1.0, color="black", linewidth=0.8)
     axes.set_xticks(range(len(WORKLOADS)), [work.name for work in WORKLOADS])
-    axes.set_ylabel("time per step / xpnet fit")
+    axes.set(title=title, ylabel="time per step / that of xpnet fit\n(lower is faster)")
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=150)
 
@@ -196,7 +200,8 @@ def main(arguments: argparse.Namespace) -> None:
     ]
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / f"{name}.md").write_text("\n".join(text))
-    plot(training["shuffled"], arguments.out / f"{name}.png")
+    title = f"{processor()}, {arguments.threads} thread(s), {kernels} kernels, rows shuffled"
+    plot(training["shuffled"], title, arguments.out / f"{name}.png")
     print("\n".join(text))
 
 

@@ -17,7 +17,6 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
 
 def test_deterministic_gives_the_same_file_in_any_environment() -> None:
-    pytest.importorskip("threadpoolctl")
     wide = ["--hidden", "300,300", "--batch-size", "549", "--epochs", "3", "--deterministic"]
     files = set()
     for number, environment in enumerate((

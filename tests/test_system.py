@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 import xpnet.system
-from xpnet.errors import InputError
 from xpnet.system import (
     AVX512,
     CORETYPE,
@@ -85,7 +85,6 @@ def test_the_module_and_the_command_load_no_numpy() -> None:
 
 
 def test_blas_is_named_with_kernels_and_threads() -> None:
-    pytest.importorskip("threadpoolctl")
     found = blas()
     assert found.name
     assert found.version
@@ -93,23 +92,7 @@ def test_blas_is_named_with_kernels_and_threads() -> None:
     assert found.threads >= 1
 
 
-def test_without_threadpoolctl_the_build_names_the_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    found = blas()
-    assert found.name
-    assert (found.kernels, found.threads) == (None, None)
-    assert speeds(found.threads) == {}
-    assert advice(found, AVX512, {}) == [
-        "install threadpoolctl to see kernels and threads: pip install threadpoolctl"
-    ]
-    with pytest.raises(InputError, match=r"xpnet\[deterministic\]"):
-        one_thread()
-    with threads_for(1.0):
-        pass
-
-
 def test_one_thread_limits_blas_and_lets_go() -> None:
-    pytest.importorskip("threadpoolctl")
     before = blas().threads
     with one_thread():
         assert blas().threads == 1
@@ -119,7 +102,6 @@ def test_one_thread_limits_blas_and_lets_go() -> None:
 def test_small_products_get_one_thread_unless_the_user_chose(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("threadpoolctl")
     for name in THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     before = blas().threads
@@ -152,7 +134,6 @@ def test_advice_names_threads_that_are_of_no_use(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_speed_of_one_and_of_all_threads_is_measured() -> None:
-    pytest.importorskip("threadpoolctl")
     measured = speeds(2)
     assert set(measured) == {1, 2}
     assert min(measured.values()) > 0.0
@@ -172,7 +153,6 @@ def test_the_report_is_whole() -> None:
 
 
 def test_the_blas_reported_is_numpys_own_whatever_else_is_loaded(monkeypatch):
-    threadpoolctl = pytest.importorskip("threadpoolctl")
     one = {"user_api": "blas", "internal_api": "openblas", "num_threads": 2, "prefix": ""}
     pools = [
         one | {"filepath": "/lib/scipy.libs/libopenblas.so", "version": "0.3.30"},
@@ -185,7 +165,6 @@ def test_the_blas_reported_is_numpys_own_whatever_else_is_loaded(monkeypatch):
 
 
 def test_a_library_that_is_not_numpys_is_not_reported_for_it(monkeypatch):
-    threadpoolctl = pytest.importorskip("threadpoolctl")
     built = {"Build Dependencies": {"blas": {"name": "mkl-dynamic-lp64-seq", "version": "2026.2"}}}
     scipys = {"user_api": "blas", "internal_api": "openblas", "num_threads": 2}
     scipys |= {"filepath": "/lib/scipy.libs/libopenblas.so", "version": "0.3.30"}

@@ -12,11 +12,10 @@ import time
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from xpnet.errors import DeviceError, InputError
+from xpnet.errors import DeviceError
 
 CPUINFO = "/proc/cpuinfo"
 CORETYPE = "OPENBLAS_CORETYPE"
@@ -41,7 +40,7 @@ class Blas:
     ----------
     name, version : str
     kernels : str or None
-        OpenBLAS' or BLIS' name of them; None where the library, or threadpoolctl, does not tell.
+        OpenBLAS' or BLIS' name of them; None where the library does not tell.
     threads : int or None
     kernels_chosen_by : str
         "xpnet" where the command line did, see `choose_kernels`.
@@ -103,38 +102,24 @@ def blas() -> Blas:
 
 def _pools() -> list[dict[str, Any]]:
     """Return the libraries loaded that have threads, NumPy's own before SciPy's or PyTorch's."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        return []
+    from threadpoolctl import threadpool_info
+
     pools = sorted(threadpool_info(), key=lambda pool: str(pool["filepath"]))
     return sorted(pools, key=lambda pool: "numpy" not in Path(pool["filepath"]).parent.name)
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """Compute every product with one BLAS thread: then no number of processors changes a bit.
-
-    Raises
-    ------
-    InputError
-        If threadpoolctl is not installed.
-    """
+    """Compute every product with one BLAS thread: then no number of processors changes a bit."""
     import numpy  # noqa: F401  # only libraries that are loaded are limited
+    from threadpoolctl import threadpool_limits
 
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError as error:
-        raise InputError(
-            "--deterministic needs threadpoolctl: pip install 'xpnet[deterministic]'; "
-            "or set OPENBLAS_NUM_THREADS=1"
-        ) from error
     return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def threads_for(operations: float) -> AbstractContextManager[Any]:
     """Limit BLAS to one thread where a step's largest product is too small to be shared.
 
-    Where the user has set a number, or threadpoolctl is not installed, nothing is limited.
+    Where the user has set a number, nothing is limited.
 
     Parameters
     ----------
@@ -143,10 +128,7 @@ def threads_for(operations: float) -> AbstractContextManager[Any]:
     """
     if operations >= WORTH_SHARING or any(name in os.environ for name in THREAD_VARIABLES):
         return nullcontext()
-    try:
-        return one_thread()
-    except InputError:
-        return nullcontext()
+    return one_thread()
 
 
 def usable_processors() -> int:
@@ -203,14 +185,8 @@ def _seconds(a: Any, b: Any) -> float:
 def advice(found: Blas, flags: frozenset[str], measured: dict[int, float]) -> list[str]:
     """Return what could be better, with the remedy; empty where nothing is known to be."""
     said = []
-    if found.threads is None and find_spec("threadpoolctl") is None:
-        said.append("install threadpoolctl to see kernels and threads: pip install threadpoolctl")
-    if (
-        found.name == "openblas"
-        and found.kernels is not None
-        and flags >= AVX512
-        and found.kernels not in AVX512_KERNELS
-    ):
+    known = found.name == "openblas" and found.kernels is not None
+    if known and flags >= AVX512 and found.kernels not in AVX512_KERNELS:
         remedy = f"set {CORETYPE}=SkylakeX before Python starts"
         if given := os.environ.get(CORETYPE):
             remedy = f"{CORETYPE}={given} is set; unset it"
