@@ -7,6 +7,7 @@ the targets of a regression. Rows with a missing cell are left out.
 """
 
 import argparse
+import os
 import time
 import warnings
 from pathlib import Path
@@ -23,6 +24,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import xpnet
 
+DATA = Path(os.environ.get("XPNET_DATA", "../shared/data"))
 SPLITS = 5
 MOST_ROWS = 10_000
 TABLES = {  # file: target, columns left out
@@ -108,7 +110,7 @@ def row(name, x, y):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="../shared/data/tabular")
+    parser.add_argument("--data", default=DATA / "tabular")
     parser.add_argument("--out", default="benchmarks/results")
     given = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)

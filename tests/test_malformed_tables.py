@@ -225,7 +225,7 @@ def test_refused_as_a_whole(name, tmp_path):
 
 
 def test_the_corpus_is_large_and_nearly_all_refusals_name_line_and_column(tmp_path):
-    assert len(WITH_PLACE) + len(WITHOUT_PLACE) >= 60
+    assert len(WITH_PLACE) + len(WITHOUT_PLACE) >= 100
     messages = [refusal(tmp_path, content) for content, _ in WITH_PLACE.values()]
     named = [each for each in messages if re.search(r"line \d+.*columns? ['\d]", each)]
     assert len(named) >= 0.95 * len(messages)

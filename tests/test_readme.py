@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import xpnet
@@ -49,15 +48,40 @@ def test_the_hand_written_example_prints_what_it_shows(capsys):
     assert capsys.readouterr().out.strip() == shown.strip()
 
 
-def test_the_library_example_runs(tmp_path, monkeypatch):
+def test_the_first_screen_shows_what_the_whole_example_prints():
+    printed = next(block for block in blocks("text") if block.startswith("Gradient check"))
+    first = README[: README.index("```text")]
+    shown = [line[4:] for line in first.splitlines() if line.startswith(("    ERROR", "      rem"))]
+    assert len(shown) == 4
+    for line in shown:
+        assert line.removesuffix("; ...") in printed
+
+
+def test_the_library_examples_run(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("sklearn")
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((200, 4))
-    names = {"x": x, "y": (x[:, 0] > 0).astype(float), "x_new": x[:3]}
-    source = next(block for block in blocks("python") if "net.save" in block)
-    exec(compile(source, "README.md", "exec"), names)
+    names = {}
+    for told in ("net.save", "xpnet.Loss(", "model.fit(x"):
+        source = next(block for block in blocks("python") if told in block)
+        exec(compile(source, "README.md", "exec"), names)
     assert names["history"].loss[-1] < names["history"].loss[0]
     assert (tmp_path / "net.safetensors").exists()
+    assert "Gradient check: right" in capsys.readouterr().out
+    assert names["model"].validation_loss_curve_
+
+
+def test_the_names_that_options_take_are_those_that_are_told():
+    def told(option):
+        row = re.search(rf"^\| `{option}` \| (.*) \|$", README, flags=re.MULTILINE)
+        return set(re.findall(r"`([^`]+)`", row[1]))
+
+    assert told("hidden") == set(xpnet.activations.HIDDEN)
+    assert told("output") == set(xpnet.activations.OUTPUTS)
+    assert told("loss") == {"auto", *xpnet.losses.LOSSES}
+    assert told("init") == set(xpnet.initialisers.INIT_NAMES)
+    assert {name.lower() for name in told("optimizer")} == set(xpnet.optimizers.OPTIMIZERS)
+    assert told("schedule") == set(xpnet.schedules.SCHEDULES)
+    assert told("metrics") == set(xpnet.history.METRICS)
 
 
 def test_every_command_exists():
@@ -68,11 +92,14 @@ def test_every_command_exists():
 
 
 def test_every_link_leads_somewhere():
-    targets = [t for t in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in t]
+    targets = [t for t in re.findall(r"\]\(([^)]+)\)", README) if "://" not in t]
     assert targets
-    assert not [target for target in targets if not (ROOT / target).exists()]
+    assert not [t for t in targets if t[0] != "#" and not (ROOT / t.partition("#")[0]).exists()]
+    headings = re.findall(r"^## (.*)$", README, flags=re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in headings}
+    assert not [t for t in targets if t[0] == "#" and t[1:] not in anchors]
 
 
 def test_every_public_name_that_is_told_exists():
-    told = set(re.findall(r"xpnet\.([A-Za-z_]\w*)", README)) - {"network"}
+    told = set(re.findall(r"xpnet\.([A-Za-z_]\w*)", README))
     assert not [name for name in told if not hasattr(xpnet, name)]
