@@ -80,6 +80,7 @@ def test_wrong_usage_gives_status_2(run: Run) -> None:
         outcome = run(*arguments)
         assert outcome.status == 2
         assert "Traceback" not in outcome.out + outcome.err
+    assert run().out == run("--help").out
 
 
 def test_help_and_version_give_status_0(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars
 import pytest
 from command_line import BANKNOTE, QUICK, Run, regression, table
@@ -105,3 +106,57 @@ def test_a_network_without_preprocessing_is_shown_and_not_applied(run: Run) -> N
     outcome = run("predict", "bare.safetensors", BANKNOTE)
     assert outcome.status == 2
     assert "xpnet.load" in outcome.err
+
+
+def numbers_among_words(rows: int = 300) -> tuple[Path, Path]:
+    """A table with a column of words and numbers, and of its rows those with numbers only."""
+    rng = np.random.default_rng(0)
+    codes = rng.choice(["A", "B", "1", "01"], rows, p=[0.35, 0.35, 0.15, 0.15])
+    shift = {"A": 0.0, "B": 3.0, "1": 10.0, "01": -10.0}
+    lines = [
+        f"{a:.3f},{c},{a + shift[c]:.3f}" for a, c in zip(rng.random(rows), codes, strict=True)
+    ]
+    some = [line for line in lines if "1," in line.split(".", 1)[1][3:]]
+    head = "a,code,y"
+    return table("all.csv", "\n".join([head, *lines])), table("some.csv", "\n".join([head, *some]))
+
+
+def test_a_column_of_words_is_read_as_words_where_a_table_has_only_its_numbers(run: Run) -> None:
+    whole, numbers = numbers_among_words()
+    run("train", whole, "--target", "y", "--out", "m.safetensors", "--validation", numbers)
+    path = table("two.csv", "a,code\n0.5,1\n0.5,01\n")
+    values = [float(each) for each in run("predict", "m.safetensors", path).out.splitlines()[1:]]
+    assert values == pytest.approx([10.5, -9.5], abs=1.0)
+    loaded = xpnet.load_model("m.safetensors").predict(path)
+    assert loaded["y"] == pytest.approx(values)
+    assert run("evaluate", "m.safetensors", numbers, "--json").json["scores"]["r2"] > 0.9
+
+
+def test_classes_that_are_words_and_numbers_are_told_apart_in_any_table(run: Run) -> None:
+    whole, numbers = numbers_among_words()
+    run("train", whole, "--target", "code", "--out", "m.safetensors")
+    scores = run("evaluate", "m.safetensors", numbers, "--json").json["scores"]
+    assert set(scores["recall"]) == {"1", "01"}
+    assert scores["accuracy"] > 0.95
+
+
+def test_a_target_called_like_a_probability_is_predicted_all_the_same(run: Run) -> None:
+    path = table("t.csv", BANKNOTE.read_text().replace("class", "probability of 1", 1))
+    run("train", path, "--target", "probability of 1", *QUICK)
+    head = run("predict", "t.safetensors", path).out.splitlines()[0]
+    assert head == "probability of 1,probability of 0,probability of 1 (predicted)"
+
+
+def test_fractions_as_classes_have_the_same_names_everywhere(run: Run) -> None:
+    text = BANKNOTE.read_text().replace(",0\n", ",0.1\n").replace(",1\n", ",0.2\n")
+    path = table("t.csv", text)
+    run("train", path, "--target", "class", "--task", "binary", *QUICK)
+    scores = run("evaluate", "t.safetensors", path, "--json").json["scores"]
+    assert set(scores["recall"]) == {"0.1", "0.2"}
+    assert run("predict", "t.safetensors", path).out.startswith("class,probability of 0.1,")
+
+
+def test_the_library_predicts_from_a_table_with_semicolons(run: Run, model: Path) -> None:
+    path = table("semicolons.csv", BANKNOTE.read_text().replace(",", ";"))
+    found = xpnet.load_model(model).predict(path, delimiter=";")
+    assert len(found["class"]) == 1372

@@ -230,3 +230,74 @@ def test_any_subset_can_be_watched(size, hidden):
         for _ in range(6):
             doctor.watch(**{name: SEEN[name] for name in names})
         assert str(doctor.report())
+
+
+def three_classes(*, first=0, update=True, logits=False):
+    """Return the doctor's report on a softmax network by hand; the keywords are its mistakes."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((300, 4))
+    labels = np.argmax(x[:, :3], axis=1) + first
+    p = {"W1": 0.5 * random.standard_normal((4, 16)), "b1": np.zeros(16),
+         "W2": 0.25 * random.standard_normal((16, 3)), "b2": np.zeros(3)}  # fmt: skip
+    doctor = Doctor()
+    for _ in range(300):
+        rows = random.permutation(300)[:50]
+        hidden = np.maximum(x[rows] @ p["W1"] + p["b1"], 0.0)
+        z = hidden @ p["W2"] + p["b2"]
+        outputs = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+        y = np.eye(4)[labels[rows]][:, :3]
+        delta2 = (outputs * y.sum(axis=1, keepdims=True) - y) / 50
+        delta1 = delta2 @ p["W2"].T * (hidden > 0)
+        slopes = {"W1": x[rows].T @ delta1, "b1": delta1.sum(axis=0),
+                  "W2": hidden.T @ delta2, "b2": delta2.sum(axis=0)}  # fmt: skip
+        doctor.watch(
+            loss=-np.sum(y * np.log(outputs)) / 50, parameters=p, gradients=slopes,
+            activations=[hidden], predictions=z if logits else outputs, targets=labels[rows],
+            inputs=x[rows], learning_rate=0.5,
+        )  # fmt: skip
+        if update:
+            p = {name: p[name] - 0.5 * slopes[name] for name in p}
+    return doctor.report()
+
+
+@pytest.mark.parametrize("logits", [False, True])
+def test_logits_are_as_good_as_probabilities(logits):
+    report = three_classes(logits=logits)
+    assert report.ok, report
+    assert report.facts["skill"] > 0.8
+
+
+def test_logits_of_one_output_are_known_by_their_loss():
+    random = np.random.default_rng(0)
+    x, w, doctor = random.standard_normal((500, 2)), np.zeros((2, 1)), Doctor()
+    y = (x.sum(axis=1, keepdims=True) > 0).astype(float)
+    for _ in range(100):
+        z = x @ w
+        slope = x.T @ (1 / (1 + np.exp(-z)) - y) / len(x)
+        doctor.watch(loss=np.mean(np.logaddexp(0, z) - z * y), parameters={"w": w.copy()},
+                     gradients={"w": slope}, predictions=z, targets=y, inputs=x)  # fmt: skip
+        w -= 2.0 * slope
+    assert doctor.report().ok, doctor.report()
+
+
+def test_classes_that_are_counted_from_one_are_found():
+    report = three_classes(first=1)
+    assert report.codes[0] == "class-numbers"
+    assert "class numbers from 1 to 3 for 3 outputs" in report.findings[0].evidence
+
+
+def test_an_update_that_is_not_applied_is_no_small_learning_rate():
+    report = three_classes(update=False)
+    assert report.codes[0] == "no-update"
+    assert "learning-rate-too-small" not in report.codes
+
+
+def test_a_layer_that_gives_nothing_is_dead_and_no_saturated_sigmoid():
+    doctor, random = Doctor(), np.random.default_rng(0)
+    for _ in range(20):
+        x = random.standard_normal((50, 3))
+        doctor.watch(predictions=np.full((50, 1), 0.5), targets=(x[:, :1] > 0) * 1.0, inputs=x,
+                     activations=[np.zeros((50, 8))], loss=0.7)  # fmt: skip
+    codes = doctor.report().codes
+    assert "dead-units" in codes
+    assert "saturated-units" not in codes

@@ -166,3 +166,19 @@ def test_a_gpu_gives_what_the_cpu_gives(cuda, kind):
     assert isinstance(there.predict(X), np.ndarray)
     np.testing.assert_allclose(there.predict(X), here.predict(X), rtol=1e-6)
     np.testing.assert_array_equal(stored_and_loaded(there).predict(X), there.predict(X))
+
+
+@pytest.mark.parametrize("mean", [0.0, 1000.0])
+def test_a_million_rows_of_float32_are_scaled_as_exactly_as_ten(mean):
+    x = (mean + np.random.default_rng(0).standard_normal((1_000_000, 2))).astype("float32")
+    model = MLPRegressor(hidden_layer_sizes=(2,), standardize=True, max_iter=1, batch_size=100_000)
+    scaled = model.fit(x, x[:, 0])._scaler(x).astype("float64")
+    np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(scaled.std(axis=0), 1.0, atol=1e-3)
+
+
+def test_what_is_no_pair_and_no_solver_is_refused_by_name():
+    with pytest.raises(InputError, match=r"validation 0.2 is no pair of rows, \(x, y\)"):
+        MLPClassifier(max_iter=1).fit(X, Y, validation=0.2)
+    with pytest.raises(InputError, match=r"solver SGD is a class; pass SGD\(...\)"):
+        MLPClassifier(max_iter=1, solver=xpnet.SGD).fit(X, Y)

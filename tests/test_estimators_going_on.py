@@ -109,3 +109,23 @@ def test_ctrl_c_is_passed_on_and_leaves_a_fitted_model():
 def test_a_schedule_to_the_last_epoch_is_not_for_partial_fit(rate):
     with pytest.raises(xpnet.InputError, match=f"{rate}' ends with the last epoch"):
         xpnet.MLPClassifier(learning_rate=rate).partial_fit(X, Y, classes=np.unique(Y))
+
+
+def test_class_weights_may_name_a_class_that_a_batch_lacks():
+    y = (Y[0] == Y).astype(int)
+    weighted, plain = (MLPClassifier(class_weight=each, **QUICK) for each in ({1: 10.0}, None))
+    for model, weights in ((weighted, None), (plain, np.where(y == 1, 10.0, 1.0))):
+        for rows in (y == 0, y == 1):
+            some = None if weights is None else weights[rows]
+            model.partial_fit(X[rows], y[rows], sample_weight=some, classes=[0, 1])
+    assert same(weighted, plain)
+
+
+def test_several_columns_of_classes_can_be_learnt_by_parts():
+    columns = np.stack([np.arange(len(X)) % 3, np.arange(len(X)) % 2], axis=1)
+    model = MLPClassifier(**QUICK)
+    with pytest.raises(InputError, match="y has 2 columns of classes; pass a list for each"):
+        model.partial_fit(X, columns, classes=[0, 1, 2])
+    model.partial_fit(X, columns, classes=[[0, 1, 2, 3], [0, 1]])
+    assert [len(each) for each in model.classes_] == [4, 2]
+    assert model.partial_fit(X, columns).predict(X).shape == columns.shape

@@ -354,3 +354,15 @@ def test_mistakes_are_found_at_such_scales_too(hidden, weights, inputs, factor, 
     report = check_gradients(lambda p: at(p)[0], wrong, start)
     assert not report.ok
     assert code in report.codes or weights < 1.0  # its kinks are too near to tell which mistake
+
+
+def test_a_gradient_of_rounding_errors_only_is_one_of_zeros():
+    x, w = np.random.default_rng(0).standard_normal((6, 2)), {"w": np.ones(2), "b": np.zeros(1)}
+
+    def gradients(p):
+        error = x @ p["w"] + p["b"]
+        return {"w": 2 * x.T @ error, "b": np.array([1e-17])}
+
+    report = check_gradients(lambda p: np.sum((x @ p["w"] + p["b"]) ** 2), gradients, w)
+    assert report.codes == ("gradient-zero",)
+    assert report.findings[0].where == "b"

@@ -50,6 +50,15 @@ def test_metrics_agree_with_scikit_learn():
     assert METRICS["accuracy"](scores, np.eye(3)[classes]) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("smoothing", [0.1, 0.2, 0.3])
+def test_accuracy_of_smoothed_labels_is_that_of_the_classes(dtype, smoothing):
+    classes = np.array([0, 1, 2, 3])
+    targets = (np.eye(4)[classes] * (1 - smoothing) + smoothing / 4).astype(dtype)
+    outputs = np.eye(4)[[0, 1, 2, 0]] * 0.2 + 0.2  # no probability above 1/2
+    assert METRICS["accuracy"](outputs, targets) == 0.75
+
+
 def test_accuracy_of_binary_outputs_asks_that_all_of_them_are_right():
     outputs, targets = np.array([[0.9, 0.2], [0.9, 0.8]]), np.array([[1.0, 1.0], [1.0, 1.0]])
     assert METRICS["accuracy"](outputs, targets) == 0.5

@@ -27,6 +27,8 @@ def at(step, *, epoch=0, total=100, losses=()):
         (Linear(), 0, 1.0),
         (Linear(), 50, 0.5),
         (Linear(end=0.2), 100, 0.2),
+        (Linear(end=0.2), 400, 0.2),  # resumed beyond its last step
+        (Cosine(), 200, 0.0),
         (Cosine(), 0, 1.0),
         (Cosine(), 50, 0.5),
         (Cosine(), 100, 0.0),
@@ -134,3 +136,11 @@ def test_schedules_go_by_name():
 def test_options_out_of_range_are_refused(make):
     with pytest.raises(xpnet.InputError, match="is out of range"):
         make()
+
+
+def test_a_class_and_what_gives_no_number_are_refused():
+    with pytest.raises(xpnet.InputError, match=r"schedule Cosine is a class; pass Cosine\(\)"):
+        resolve_schedule(Cosine)
+    net = xpnet.MLP([2, 1])
+    with pytest.raises(xpnet.InputError, match="gave None, not a factor from 0"):
+        xpnet.fit(net, np.ones((4, 2)), np.ones(4), schedule=lambda progress: None)

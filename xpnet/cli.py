@@ -25,7 +25,7 @@ BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
 
 COMMANDS: dict[str, tuple[type, str, str]] = {
     "train": (cli_options.TrainOptions, "cli_train", "Train a network on a table and save it."),
-    "predict": (cli_options.PredictOptions, "cli_models", "Predict each row of a table, as CSV."),
+    "predict": (cli_options.PredictOptions, "cli_models", "Predict each row of a table."),
     "evaluate": (cli_options.EvaluateOptions, "cli_models", "Measure a model on a table."),
     "inspect": (cli_options.InspectOptions, "cli_models", "Tell what a model file holds."),
     "doctor": (cli_options.DoctorOptions, "cli_doctor", "Say why a network does not learn."),
@@ -49,7 +49,7 @@ def _version(wanted: bool) -> None:
 
 
 def _application() -> typer.Typer:
-    app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
     @app.callback(help="The neural network you would have written by hand, done right.")
     def options(
@@ -92,12 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             arguments = sys.argv[1:]
         command = typer.main.get_command(_application())
         # Typer only parses: it would turn signals and closed pipes into statuses of its own.
-        action = command.main(list(arguments), prog_name="xpnet", standalone_mode=False)
+        action = command.main(
+            list(arguments) or ["--help"], prog_name="xpnet", standalone_mode=False
+        )
         if callable(action):
             action = action()
         if sys.stdout is not None:
             sys.stdout.flush()
-        return int(action or 0)
+        return int(action or 0) if arguments else WRONG_INPUT
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  # all get a status
         return _status(error, arguments or ())
 

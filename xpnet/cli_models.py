@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from xpnet.cli_options import DevicesOptions, EvaluateOptions, InspectOptions, PredictOptions
 from xpnet.cli_output import keep_inputs, say, show, show_json, table
 from xpnet.errors import InputError
+from xpnet.table_checks import plain
 
 if TYPE_CHECKING:
     from xpnet.model_file import Model
@@ -21,7 +22,10 @@ def predict(options: PredictOptions) -> None:
         keep_inputs([options.out], [options.model, options.data])
         probe_writable(options.out)
     model = _with_plan(options.model, options.device)
-    data = read_table(options.data, encoding=options.encoding, delimiter=options.delimiter)
+    data = read_table(
+        options.data, encoding=options.encoding, delimiter=options.delimiter,
+        as_texts=model.preprocessing.text_columns,
+    )  # fmt: skip
     columns, notes = model.columns(data)
     if options.out:
         write_table(options.out, columns)
@@ -47,8 +51,9 @@ def evaluate(options: EvaluateOptions) -> None:
     model = _with_plan(options.model, options.device)
     plan = model.preprocessing
     data = read_table(
-        options.data, encoding=options.encoding, target=options.target, delimiter=options.delimiter
-    )
+        options.data, encoding=options.encoding, target=options.target,
+        delimiter=options.delimiter, as_texts=plan.text_columns,
+    )  # fmt: skip
     if data.layout == "table" and options.target not in (None, plan.target):
         raise InputError(
             f"--target {options.target}: the model was trained to predict {plan.target}, which is "
@@ -142,7 +147,7 @@ def _with_plan(path: str, device: str) -> "Model":
 
 def class_names(classes: tuple[Any, ...]) -> list[str]:
     """Return the classes as people write them: 1 and not 1.0."""
-    return [each if isinstance(each, str) else f"{each:.17g}" for each in classes]
+    return [plain(each) for each in classes]
 
 
 def scores(plan: "Preprocessing", outputs: Any, y: Any) -> dict[str, Any]:

@@ -179,8 +179,9 @@ def _from_file(task: Task) -> tuple[Any, Any]:
     if target is None and options.validation.endswith(".npz"):
         target = options.target
     table = read_table(
-        options.validation, encoding=options.encoding, target=target, delimiter=options.delimiter
-    )
+        options.validation, encoding=options.encoding, target=target,
+        delimiter=options.delimiter, as_texts=plan.text_columns,
+    )  # fmt: skip
     if (table.layout == "table") == (target is not None):
         remedy = "name the file with its targets: --validation-target FILE"
         if target is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from xpnet.errors import InputError
 from xpnet.preprocessing import Column
 from xpnet.surveys import Survey, category_counts, refuse_alike, refuse_text, texts_of
-from xpnet.table_checks import explain_cell, is_number, plain, shown
+from xpnet.table_checks import explain_cell, is_number, option, plain, shown
 from xpnet.tables import Table
 
 _SHUFFLED = 20  # from so many rows on, their numbers in any order are an index
@@ -25,9 +25,9 @@ def columns_to_use(
         try:
             if table.layout == "table" and found.missing.get(name) == table.rows:
                 message = f"{table.path}: column {shown(name)} has no value at all"
-                raise InputError(f"{message}; pass --drop {name}.")
+                raise InputError(f"{message}; pass {option('--drop', name)}.")
             if name in table.texts:
-                words = texts_of(table, name, f", or pass --drop {name}")
+                words = texts_of(table, name, f", or pass {option('--drop', name)}")
                 columns.append(_text_column(table, name, words, counts[name], name in keep, notes))
                 continue
             if name not in keep and table.layout == "table":
@@ -53,7 +53,7 @@ def _text_column(
     keep: bool,
     notes: list[str],
 ) -> Column:
-    refuse_spoilt_numbers(table, name, counts, f", or pass --drop {name}")
+    refuse_spoilt_numbers(table, name, counts, f", or pass {option('--drop', name)}")
     used = tuple(each for each, count in zip(words, counts, strict=True) if count)
     if not keep:
         refuse_identifier(table, name, used, int(counts.sum()))
@@ -91,9 +91,10 @@ def _refuse_index(table: Table, name: str, head: np.ndarray, found: Survey) -> N
     column = table.column(name)
     ordered = np.sort(column) if table.rows >= _SHUFFLED else column
     if np.array_equal(ordered, np.arange(low, high + 1)):
+        remedy = f"pass {option('--drop', name)}, or {option('--keep', name)}"
         raise InputError(
             f"{table.place(0, name)}: found {plain(column[0])}; the column only numbers the rows "
-            f"({low:.0f} to {high:.0f}); pass --drop {name}, or --keep {name}."
+            f"({low:.0f} to {high:.0f}); {remedy}."
         )
 
 
@@ -112,7 +113,7 @@ def refuse_identifier(
     row = int(np.flatnonzero(~np.isnan(table.column(name)))[0])
     spaces = sum(text.count(" ") for text in used[:1000]) / min(distinct, 1000)
     kind = "free text" if spaces >= 3 else "an identifier"
-    remedy = f"pass --drop {name}, or --keep {name}"
+    remedy = f"pass {option('--drop', name)}, or {option('--keep', name)}"
     if target:
         remedy = "pass a column with fewer as --target, or give more rows of each class"
     raise InputError(

@@ -107,6 +107,7 @@ class Doctor:
         activations : sequence of array, (batch, units)
             Of the hidden layers. Samples may also be columns throughout, or vectors one by one.
         predictions, targets : array, (batch, outputs) or (batch,)
+            Values, or probabilities; logits are known by a loss that is their cross-entropy.
         inputs : array, (batch, inputs)
             As the network gets them, that is after any scaling.
         learning_rate : float
@@ -129,6 +130,7 @@ class Doctor:
         if run.steps == 0:
             if predictions is not None and targets is not None:
                 run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
+            run.logits = self._snapshot(rows=None).are_logits(run.losses)
             run.first = self._snapshot(parameters=True)
             run.width = 0 if run.first.inputs is None else run.first.inputs.shape[1]
         self._watch_parameters(parameters, run.steps)
@@ -219,17 +221,16 @@ class Doctor:
         while sum(map(len, last[1:])) >= ENOUGH_ROWS:
             del last[0]
 
-    def _snapshot(self, *, parameters: bool = False) -> Snapshot:
-        """Copy what was last shown, at most ROWS rows, evenly spaced."""
+    def _snapshot(self, *, parameters: bool = False, rows: int | None = ROWS) -> Snapshot:
+        """Copy what was last shown, at most so many rows, evenly spaced."""
         seen, layout = self._latest, self._layout
-        rows = {name: layout.host_rows(each, name, ROWS) for name, each in seen["rows"].items()}
-        named = {name: rows.pop(name, None) for name in ROW_NAMES}
+        shown = {name: layout.host_rows(each, name, rows) for name, each in seen["rows"].items()}
+        named = {name: shown.pop(name, None) for name in ROW_NAMES}
         if parameters:
             for kind in ("parameters", "gradients"):
                 named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in seen[kind].items()}
-        return Snapshot(**named, activations=tuple(rows.values()))
-
-    # The callback of `fit`: few looks, so that it costs little.
+        found = Snapshot(**named, activations=tuple(shown.values()))
+        return found.squashed() if self._run.logits and found.predictions is not None else found
 
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""

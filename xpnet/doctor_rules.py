@@ -74,6 +74,13 @@ RULES = (
         "NumPy manual, Broadcasting",
     ),
     Rule(
+        "class-numbers", data.class_numbers, 0, "error",
+        "Class k belongs to output k, counted from 0. A class beyond the last output can never be "
+        "predicted, and its rows train nothing or another class.",
+        "labels = labels - labels.min()   # classes 0 to outputs - 1",
+        "PyTorch, CrossEntropyLoss (class indices in [0, C))",
+    ),
+    Rule(
         "gradient-shape", training.gradient_shape, 0, "error",
         "A gradient has one number for each number of its parameter. Another shape is that of "
         "another array, or moves all entries alike.",
@@ -196,6 +203,13 @@ RULES = (
         "Each step jumps over the valley it should descend into. The loss swings or climbs.",
         "divide the learning rate by 10 until the loss falls steadily",
         "CS231n notes, Babysitting the learning process",
+    ),
+    Rule(
+        "no-update", training.no_update, 1e-6, "error",
+        "There is a gradient, and the weights are those of the start to the last bit. The update "
+        "is missing, changes a copy, or makes new arrays that the forward pass does not use.",
+        "weights -= learning_rate * gradient   # in place, on the arrays that forward uses",
+        "CS231n notes, Ratio of weights:updates",
     ),
     Rule(
         "learning-rate-too-small", training.rate_too_small, 0.02, "",

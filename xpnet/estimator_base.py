@@ -34,6 +34,7 @@ from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, some_rows
 from xpnet.estimator_network import core_name, hidden_sizes, sklearn_draws
 from xpnet.estimator_runs import train, train_lbfgs
 from xpnet.estimator_targets import BLOCKS
+from xpnet.fitting import as_pair
 from xpnet.lbfgs import Objective
 from xpnet.losses import Loss, head
 from xpnet.network import MLP
@@ -151,7 +152,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self._check_network(sizes, device, dtype)
         data, held_out = self._data(x, targets, weights, parts)
         if validation is not None:
-            held_out = self._watched(*validation)
+            held_out = self._watched(*as_pair(validation))
         if self.solver == "lbfgs":
             train_lbfgs(self, data, held_out)
         else:

@@ -15,7 +15,7 @@ from xpnet.errors import InputError
 from xpnet.network import MLP, PREDICT_ROWS
 from xpnet.row_files import RowSubset
 from xpnet.targets import as_inputs
-from xpnet.types import Array
+from xpnet.types import Array, Namespace
 
 BLOCK_ROWS = PREDICT_ROWS  # of a sparse matrix, made dense together
 
@@ -40,7 +40,7 @@ class Scaler:
 
 
 def scaler_of(X: Any, rows: Any, device: Device, dtype: str) -> Scaler:
-    """Measure the features of some rows; a constant feature keeps its scale.
+    """Measure the features of some rows, in float64; a constant feature keeps its scale.
 
     Parameters
     ----------
@@ -55,9 +55,20 @@ def scaler_of(X: Any, rows: Any, device: Device, dtype: str) -> Scaler:
         mean, scale = device.put(mean, dtype), xp.sqrt(device.put(variance, dtype))
     else:
         x = X if rows is None else xp.take(X, device.put(rows, "int64"), axis=0)
-        mean, scale = xp.mean(x, axis=0), xp.std(x, axis=0)
+        mean, scale = (xp.astype(each, getattr(xp, dtype)) for each in _moments(xp, x))
     smallest = 10.0 * float(xp.finfo(scale.dtype).eps) * xp.abs(mean)
     return Scaler(mean, xp.where(scale > smallest, scale, xp.ones_like(scale)))
+
+
+def _moments(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each column; sums in float32 lose digits by rows."""
+    count = x.shape[0]
+    mean = xp.sum(x, axis=0, dtype=xp.float64) / count
+    squares = xp.zeros_like(mean)
+    for start in range(0, count, BLOCK_ROWS):
+        block = xp.astype(x[start : min(start + BLOCK_ROWS, count), :], xp.float64) - mean
+        squares = squares + xp.sum(block * block, axis=0)
+    return mean, xp.sqrt(squares / count)
 
 
 class SparseRows:

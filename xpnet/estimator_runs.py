@@ -46,6 +46,9 @@ def optimizer_of(estimator: Any) -> Optimizer:
         return Adam(*moments)
     if estimator.solver == "adamw":
         return AdamW(*moments)
+    if isinstance(estimator.solver, type):
+        name = estimator.solver.__name__
+        raise InputError(f"solver {name} is a class; pass {name}(...), an object of it")
     given: Optimizer = estimator.solver
     return given
 

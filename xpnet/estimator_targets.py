@@ -80,7 +80,13 @@ def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:
     if kind == "multilabel-indicator":
         return Labels(kind, (np.arange(y.shape[1]),))
     if kind == "multiclass-multioutput":
-        return Labels(kind, tuple(np.unique(column) for column in y.T))
+        by_column = y.T if classes is None else classes
+        if len(by_column) != y.shape[1] or any(np.ndim(each) != 1 for each in by_column):
+            raise InputError(
+                f"classes {classes!r:.80}: y has {y.shape[1]} columns of classes; pass a list for "
+                "each, such as classes=[[0, 1, 2], [0, 1]]"
+            )
+        return Labels(kind, tuple(np.unique(each) for each in by_column))
     found = np.unique(y if classes is None else np.asarray(classes))
     return Labels("multiclass" if len(found) > 2 else "binary", (found,))
 

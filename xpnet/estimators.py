@@ -22,7 +22,7 @@ except ImportError as error:
         'pip install "xpnet[sklearn]"'
     ) from error
 from sklearn.metrics import r2_score
-from sklearn.utils import compute_sample_weight
+from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -153,10 +153,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         X, y, sample_weight
             As for `fit`.
         classes : array, (classes,), optional
-            All classes there are; needed at the first call, unless `y` is multilabel.
+            All classes there are, needed at the first call; of several columns a list for each.
         """
         if not hasattr(self, "_labels"):
-            if _check_partial_fit_first_call(self, classes):
+            if np.ndim(y) == 2 and type_of_target(y) == "multiclass-multioutput":
+                self._learn(labels_of(np.asarray(y), "multiclass-multioutput", classes))
+            elif _check_partial_fit_first_call(self, classes):
                 kind = type_of_target(y)
                 multilabel = kind == "multilabel-indicator"
                 self._learn(labels_of(np.asarray(y), kind if multilabel else "", self.classes_))
@@ -247,7 +249,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
                 "class_weight='balanced' needs all rows at once, and partial_fit sees some; pass "
                 "the weights as a dict"
             )
-        by_class = compute_sample_weight(self.class_weight, y)
+        if isinstance(self.class_weight, dict) and y.ndim == 1:  # a batch may lack a class
+            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            by_class = of_class[np.searchsorted(self.classes_, y)]
+        else:
+            by_class = compute_sample_weight(self.class_weight, y)
         return by_class if weights is None else by_class * weights
 
     def _output(self) -> str | Activation:

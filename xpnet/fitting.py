@@ -1,6 +1,7 @@
 """`fit`: check and prepare what the caller gives, once, and run a training on it."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -135,13 +136,13 @@ def check_parameters(net: MLP) -> None:
 
 
 def _early_stopping(given: bool | int | EarlyStopping) -> list[EarlyStopping]:
-    if given is False or given is None:
+    if given is None or given is False:
         return []
     if isinstance(given, EarlyStopping):
         return [given]
-    if not isinstance(given, int):
+    if not isinstance(given, Integral):
         raise InputError(f"early_stopping {given!r} must be True, epochs, or EarlyStopping(...)")
-    return [EarlyStopping() if given is True else EarlyStopping(patience=given)]
+    return [EarlyStopping() if given is True else EarlyStopping(patience=int(given))]
 
 
 def _with_validation(
@@ -169,14 +170,18 @@ def _with_validation(
     return training, held_out
 
 
-def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> Data:
-    """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
+def as_pair(given: Any) -> tuple[Any, Any]:
+    """Return validation rows as inputs and targets; refuse what is no pair."""
     try:
         x, y = given
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"validation {given!r:.80} is neither a pair (x, y) nor a share of the rows"
-        ) from error
+        raise InputError(f"validation {given!r:.80} is no pair of rows, (x, y)") from error
+    return x, y
+
+
+def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> Data:
+    """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
+    x, y = as_pair(given)
     device, dtype = net.device, net.dtype
     x = as_inputs(x, device, dtype, net.sizes[0])
     y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])

@@ -213,8 +213,8 @@ def value_mistakes(comparisons: Sequence[Comparison], hints: Mapping[str, Any]) 
 
 def _kind(each: Comparison, hints: Mapping[str, Any]) -> tuple[str, float]:
     """Return the code of one wrong gradient, and the factor or multiple where there is one."""
-    clear = each.informative
-    if not np.any(each.given) and np.any(clear):
+    clear, largest = each.informative, np.max(np.abs(each.measured), initial=0.0)
+    if np.all(np.abs(each.given) <= 1e-12 * largest) and np.any(clear):  # 0, or what rounding left
         return "gradient-zero", 0.0
     power = float(np.dot(each.measured, each.measured))
     factor = float(np.dot(each.given, each.measured)) / power if power else 0.0

@@ -58,13 +58,17 @@ class Model:
     training: dict[str, Any] | None
     library_version: str
 
-    def predict(self, path: PathLike) -> dict[str, Any]:
+    def predict(
+        self, path: PathLike, *, encoding: str = "utf-8", delimiter: str | None = None
+    ) -> dict[str, Any]:
         """Return columns as `xpnet predict` writes them: class and probabilities, or value.
 
         Parameters
         ----------
         path : path
             A table as it was before `xpnet train` prepared it.
+        encoding, delimiter : str, optional
+            Of CSV and TSV, as for the command.
 
         Returns
         -------
@@ -79,7 +83,9 @@ class Model:
 
         if self.preprocessing is None:
             raise InputError("the model holds a network alone; use model.net.predict(x)")
-        return self.columns(read_table(path))[0]
+        columns = self.preprocessing.text_columns
+        how = {"encoding": encoding, "delimiter": delimiter, "as_texts": columns}
+        return self.columns(read_table(path, **how))[0]
 
     def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
         """Return what `predict` does, of a table already read, and notes on ignored columns."""

@@ -1,7 +1,7 @@
 """What the doctor has seen of a run: small host copies, and the few numbers all rules share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from numbers import Integral
@@ -140,7 +140,11 @@ class Snapshot:
             return None
         targets, outputs = columns(self.targets), self.predictions.shape[1]
         whole = np.all(np.isfinite(targets)) and np.all(targets == np.round(targets))
-        if targets.shape[1] == 1 < outputs and whole and targets.max() < outputs:
+        if (
+            targets.shape[1] == 1 < outputs
+            and whole
+            and 0 <= targets.min() <= targets.max() < outputs
+        ):
             return np.eye(outputs)[targets[:, 0].astype(int)]
         return targets if targets.shape == self.predictions.shape else None
 
@@ -154,6 +158,31 @@ class Snapshot:
         if goals.shape[1] == 1:
             return goals[:, 0].astype(int)
         return goals.argmax(axis=1) if np.all(goals.sum(axis=1) == 1) else None
+
+    def are_logits(self, losses: Sequence[float]) -> bool:
+        """Tell whether the first loss is the cross-entropy of the predictions taken as logits."""
+        z, classes = self.predictions, self.classes
+        if z is None or classes is None or self.goals is None or not losses:
+            return False
+        with np.errstate(all="ignore"):
+            if z.shape[1] == 1:
+                terms = np.logaddexp(0.0, z[:, 0]) - z[:, 0] * classes
+            else:
+                terms = np.logaddexp.reduce(z, axis=1) - z[np.arange(len(z)), classes]
+            return any(
+                abs(each(terms) - losses[0]) < 1e-4 * losses[0] for each in (np.mean, np.sum)
+            )
+
+    def squashed(self) -> "Snapshot":
+        """Return the same with probabilities, where the predictions are logits."""
+        z = self.predictions
+        with np.errstate(all="ignore"):
+            total = (
+                np.logaddexp(0.0, -z)
+                if z.shape[1] == 1
+                else np.logaddexp.reduce(z, axis=1, keepdims=True)
+            )
+            return replace(self, predictions=np.exp(-total if z.shape[1] == 1 else z - total))
 
     @cached_property
     def skill(self) -> float:
@@ -192,6 +221,8 @@ class Run:
         After training on one small batch alone; NaN if not tried.
     same_rows : bool
         Whether the last step saw the same rows as the first.
+    logits : bool
+        Whether the predictions shown are logits, which are kept as probabilities.
     found : set of str
         Codes of the findings so far.
     """
@@ -217,6 +248,7 @@ class Run:
     diverged: bool = False
     one_batch_skill: float = float("nan")
     same_rows: bool = False
+    logits: bool = False
     found: set[str] = field(default_factory=set)
 
     @property

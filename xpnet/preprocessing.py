@@ -85,6 +85,12 @@ class Preprocessing:
         """The number of the network's outputs."""
         return len(self.classes) if self.task == "multiclass" else 1
 
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns that are texts, whatever a table's cells look like; the target among them."""
+        words = tuple(each.name for each in self.columns if each.categories is not None)
+        return (*words, self.target) if self.classes and isinstance(self.classes[0], str) else words
+
     def input_names(self) -> list[str]:
         """Name each input: the column, or column=category."""
         names = []
@@ -254,7 +260,8 @@ class Preprocessing:
             labels = labels.astype(np.int64)
         columns = {self.target: labels[np.argmax(outputs, axis=1)]}
         for index, label in enumerate(self.classes):
-            columns[f"probability of {plain(label)}"] = outputs[:, index]
+            name = f"probability of {plain(label)}"
+            columns[name if name != self.target else f"{name} (predicted)"] = outputs[:, index]
         return columns
 
     def to_dict(self) -> dict[str, Any]:
@@ -305,7 +312,9 @@ def _codes(table: Table, name: str, known: Labels, values: np.ndarray) -> np.nda
     """Return each cell's place among the known texts or numbers: -1 missing, -2 not known."""
     if name not in table.texts:
         found, back = np.unique(values, return_inverse=True)
-        wanted = {_value(each): index for index, each in enumerate(known)}
+        # Of texts that are one number, such as 1 and 01, the plainest.
+        by_plainness = sorted(enumerate(known), key=lambda each: each[1] == plain(_value(each[1])))
+        wanted = {_value(each): index for index, each in by_plainness}
         codes = [-1 if math.isnan(value) else wanted.get(value, -2) for value in found.tolist()]
         return np.asarray(np.asarray(codes, dtype=np.int64)[back])
     read: Callable[[str], Any] = str if known and isinstance(known[0], str) else _value

@@ -7,7 +7,7 @@ tells what it was made of; a cache made of another version of the table is made 
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -63,10 +63,10 @@ class _Rows:
         return np.memmap(self._file, np.float64, "r+", self._offset + start, shape)
 
 
-def in_memory(source: Source) -> tuple[np.ndarray, Texts]:
-    """Return all rows of a table, and the text columns; see `Table`."""
+def in_memory(source: Source, as_texts: Collection[str]) -> tuple[np.ndarray, Texts]:
+    """Return all rows of a table, and the text columns, `as_texts` among them; see `Table`."""
     rows = _Rows(io.BytesIO())
-    texts = _assemble(source, rows)
+    texts = _assemble(source, rows, as_texts)
     return rows.window(slice(0, rows.count)), texts
 
 
@@ -144,9 +144,9 @@ def _write_head(file: Any, rows: int, width: int) -> None:
     file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
 
 
-def _assemble(source: Source, rows: _Rows) -> Texts:
+def _assemble(source: Source, rows: _Rows, as_texts: Collection[str] = ()) -> Texts:
     """Write all rows; in text columns the number of each text among the sorted ones."""
-    found: set[int] = set()
+    found = {place for place, name in enumerate(source.names) if name in as_texts}
     for block in source.numbers(found):
         rows.append(block)
     columns = sorted(found)

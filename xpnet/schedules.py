@@ -13,16 +13,29 @@ from xpnet.errors import InputError
 
 
 class Progress(NamedTuple):
-    """How far a training is: all that a schedule may depend on."""
+    """How far a training is: all that a schedule may depend on.
+
+    Attributes
+    ----------
+    step : int
+        Steps taken before this one, from 0.
+    epoch : int
+        Epochs completed, from 0.
+    steps_per_epoch, total_steps : int
+    losses : sequence of float
+        Monitored loss of each epoch completed: validation if there is one, else training.
+    """
 
     step: int
-    """Steps taken before this one, from 0."""
     epoch: int
-    """Epochs completed, from 0."""
     steps_per_epoch: int
     total_steps: int
     losses: Sequence[float]
-    """Monitored loss of each epoch completed: validation if there is one, else training."""
+
+    @property
+    def done(self) -> float:
+        """Share of the steps taken, from 0 to 1; a run may be resumed beyond its last one."""
+        return min(self.step / self.total_steps, 1.0)
 
 
 Schedule: TypeAlias = Callable[[Progress], float]
@@ -72,7 +85,7 @@ class Linear:
 
     def __call__(self, progress: Progress) -> float:
         """Return the factor."""
-        return 1.0 + (self.end - 1.0) * progress.step / progress.total_steps
+        return 1.0 + (self.end - 1.0) * progress.done
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,7 @@ class Cosine:
 
     def __call__(self, progress: Progress) -> float:
         """Return the factor."""
-        done = progress.step / progress.total_steps
-        return self.end + (1.0 - self.end) * 0.5 * (1.0 + cos(pi * done))
+        return self.end + (1.0 - self.end) * 0.5 * (1.0 + cos(pi * progress.done))
 
 
 @dataclass(frozen=True)
@@ -169,6 +181,8 @@ def resolve_schedule(schedule: str | Schedule | None) -> Schedule:
     """
     if schedule is None:
         return Constant()
+    if isinstance(schedule, type):
+        raise InputError(f"schedule {schedule.__name__} is a class; pass {schedule.__name__}()")
     if callable(schedule):
         return schedule
     if schedule not in SCHEDULES:

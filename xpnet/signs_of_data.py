@@ -138,6 +138,24 @@ def target_range(run: Run, limit: float) -> Sign | None:
                 {"target_range": [low, high]})  # fmt: skip
 
 
+def class_numbers(run: Run, limit: float) -> Sign | None:
+    """Class numbers without an output: from 1 to K for K outputs, as a rule."""
+    outputs = run.shapes.get("predictions", (0,))[-1] if run.first.predictions is not None else 0
+    for shown in (run.first.targets, run.data.targets):
+        if (
+            shown is None
+            or columns(shown).shape[1] > 1
+            or outputs < 2
+            or not np.isfinite(shown).all()
+        ):
+            continue
+        low, high = float(np.min(shown)), float(np.max(shown))
+        if (low < limit or high >= outputs) and np.all(shown == np.round(shown)):
+            return Sign("targets", f"class numbers from {low:g} to {high:g} for {outputs} outputs, "
+                        f"which are those of 0 to {outputs - 1}")  # fmt: skip
+    return None
+
+
 def constant_target(run: Run, limit: float) -> Sign | None:
     """One target for all rows: all there are, or at least `limit` watched in several steps."""
     if run.target is None or run.targets_differ or run.target_rows < 2:
@@ -210,10 +228,10 @@ def unscaled_targets(run: Run, limit: float) -> Sign | None:
             return None
         return Sign("loss", f"cross-entropy {entropy:.3g} at the start, chance is log({k}) = "
                     f"{np.log(k):.3g}", {"init": "auto"})  # fmt: skip
-    spread, error = (
-        float(np.var(goals, axis=0).mean()),
-        float(np.mean((goals - first.predictions) ** 2)),
-    )
+    # Of sorted rows the first ones hardly differ.
+    shown = [each for each in (goals, run.data.goals) if each is not None and len(each)]
+    spread = max(float(np.var(each, axis=0).mean()) for each in shown)
+    error = float(np.mean((goals - first.predictions) ** 2))
     size = float(np.sqrt(np.mean(goals**2)))
     if spread <= 0 or (error <= 3 * limit * spread and size <= 10 * limit):
         return None

@@ -133,8 +133,7 @@ def _kinds(run: Run, snapshot: Snapshot) -> list[str]:
     def guess(a: Any) -> str:
         if np.any(a < 0):
             return "tanh" if np.all(np.abs(a) <= 1) else ""
-        zeros = np.mean(a == 0)
-        if zeros > 0.02 and (a.max() > 1 or zeros < 1):
+        if np.mean(a == 0) > 0.02:
             return "relu"
         return "sigmoid" if np.all(a <= 1) else ""
 
@@ -228,18 +227,35 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
                 f"loss {start:.4g} became {end:.4g}", _rate(run, factor))  # fmt: skip
 
 
+def _slope(run: Run) -> float:
+    """Return the largest gradient of a layer's weights at the start, relative to their size."""
+    norms = [np.sqrt(np.mean(w**2)) for w in run.first.weights.values()]
+    pairs = zip(_gradient_sizes(run), norms, strict=False)
+    return max((float(g / w) for g, w in pairs if w > 0), default=math.inf)
+
+
+def no_update(run: Run, limit: float) -> Sign | None:
+    """See weights that are the same to the last bit, where every step should have changed them."""
+    rate = 1.0 if run.learning_rate is None else run.learning_rate
+    if run.steps < STEPS_TO_JUDGE or not run.movement or any(run.movement) or run.travelled():
+        return None
+    if not limit < rate * _slope(run) < math.inf:
+        return None
+    return Sign("weights", f"{run.steps} steps have changed none of the weights, which have a "
+                "gradient")  # fmt: skip
+
+
 def rate_too_small(run: Run, limit: float) -> Sign | None:
     """All steps together move the weights by little, although there is a gradient."""
     travelled = run.travelled()
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
     if run.steps < STEPS_TO_JUDGE or run.diverged or run.last.skill > 0.8:
         return None
+    if "no-update" in run.found:
+        return None
     if not travelled < limit and not crawling:
         return None
-    sizes = _gradient_sizes(run)
-    norms = [np.sqrt(np.mean(w**2)) for w in run.first.weights.values()]
-    slope = max((g / w for g, w in zip(sizes, norms, strict=False) if w > 0), default=np.inf)
-    if slope < 1e-5:
+    if _slope(run) < 1e-5:
         return None  # there is no gradient to follow: not the learning rate's fault
     factor = 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9))))
     rate = "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -89,9 +90,16 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def plain(value: str | float) -> str:
+def plain(value: str | float | None) -> str:
     """Write a number as people do, 7 and not 7.0; a text stays as it is."""
-    return value if isinstance(value, str) else str(value).removesuffix(".0")
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return str(int(value))
+    return value if isinstance(value, str) else str(value)
+
+
+def option(flag: str, column: str) -> str:
+    """Return an option of the command for one column, such as --drop, ready for a shell."""
+    return f"{flag} {shlex.quote(column)}"
 
 
 def closest(name: str, names: Iterable[str]) -> str:

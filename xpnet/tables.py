@@ -6,7 +6,7 @@ import re
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -127,6 +127,7 @@ def read_table(
     delimiter: str | None = None,
     stream: bool = False,
     cache: str | None = None,
+    as_texts: Collection[str] = (),
 ) -> Table:
     r"""Read a table from a file.
 
@@ -145,6 +146,9 @@ def read_table(
         Leave the rows on the disk: in the file, or of CSV and Parquet in a cache.
     cache : str, optional
         The cache's directory; beside the table by default.
+    as_texts : collection of str
+        Columns of CSV and TSV that are texts also where all their cells are numbers: 1 is not 01.
+        Not with `stream`.
 
     Raises
     ------
@@ -161,7 +165,8 @@ def read_table(
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
             raise InputError(f"delimiter: found {shown(delimiter)}; give one ASCII character.")
         how = {"encoding": encoding, "delimiter": delimiter}
-        return _assembled(path, partial(open_csv, path, encoding, delimiter), how, stream, cache)
+        source_of = partial(open_csv, path, encoding, delimiter)
+        return _assembled(path, source_of, how, stream, cache, as_texts)
     if kind in _PARQUET and not packed:
         return _assembled(path, partial(open_parquet, path, stream), {}, stream, cache)
     if stream and (packed or kind == ".npz"):
@@ -172,11 +177,12 @@ def read_table(
 
 
 def _assembled(
-    path: str, source_of: Any, how: Mapping[str, str], stream: bool, cache: str | None
-) -> Table:
+    path: str, source_of: Any, how: Mapping[str, str], stream: bool, cache: str | None,
+    as_texts: Collection[str] = (),
+) -> Table:  # fmt: skip
     if not stream:
         source = source_of()
-        return Table(path, source.names, *in_memory(source))
+        return Table(path, source.names, *in_memory(source, as_texts))
     names, rows, texts, note = in_file(source_of, path, how, cache)
     return Table(path, names, rows, texts, notes=(note,))
 

@@ -25,10 +25,12 @@ def check_finite(xp: Namespace, array: Array, name: str) -> None:
     for size in reversed(array.shape[1:]):
         place[:1] = [place[0] // size, place[0] % size]
     value = float(xp.reshape(array, (-1,))[first])
-    raise InputError(
-        f"{name} holds {value} at index {tuple(place)}, counted from 0, and must be finite; "
-        "drop or impute such rows"
-    )
+    largest = f"{float(xp.finfo(array.dtype).max):.2g}"
+    remedy = "drop or impute such rows"
+    if value in (float("inf"), -float("inf")):
+        remedy += f", or scale numbers beyond {largest}, the largest that this dtype holds"
+    at = f"at index {tuple(place)}, counted from 0"
+    raise InputError(f"{name} holds {value} {at}, and must be finite; {remedy}")
 
 
 def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
