@@ -236,7 +236,6 @@ def parser(
                 raise InputError(f"{flag(name)} {value}: give a finite number")
         return partial(command, options(**given))
 
-    parse.__doc__ = command.__doc__
     parse.__annotations__ = hints
     parse.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [

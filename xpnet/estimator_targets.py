@@ -28,11 +28,6 @@ class Labels:
     classes: tuple[Any, ...]
 
     @property
-    def outputs(self) -> int:
-        """How many outputs the network needs."""
-        return 1 if self.kind == "binary" else sum(len(each) for each in self.classes)
-
-    @property
     def output(self) -> str | Activation:
         """The output activation."""
         if self.kind == "multiclass-multioutput":

@@ -105,10 +105,10 @@ class Comparison:
 
 def _finding(
     code: str, where: str, evidence: str, why: str, remedy: str,
-    repair: dict[str, Any] | None = None, severity: str = "error",
+    repair: dict[str, Any] | None = None,
 ) -> Finding:  # fmt: skip
     source = CS231N + ("; scikit-learn issue 8349" if code == "gradient-scale" else "")
-    return Finding(code, severity, where, evidence, why, remedy, source, repair)
+    return Finding(code, "error", where, evidence, why, remedy, source, repair)
 
 
 def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:

@@ -152,14 +152,12 @@ class Head:
 
     Attributes
     ----------
-    output : Activation
     loss : Loss
     value_and_delta : callable
         ``value_and_delta(xp, z, y)`` gives the loss of each row, (batch,), and its derivative
         with respect to z, (batch, outputs). One function, since both share their exponentials.
     """
 
-    output: Activation
     loss: Loss
     value_and_delta: Callable[[Namespace, Array, Array], tuple[Array, Array]]
 
@@ -260,6 +258,6 @@ def head(output: Activation, loss: str | Loss = "auto") -> Head:
     known_loss = LOSSES.get(found.name) == found
     pair = (output.name, found.name)
     if known_output and known_loss and pair in CANONICAL:
-        return Head(output, found, CANONICAL[pair])
+        return Head(found, CANONICAL[pair])
     safe = found if known_loss else _with_checked_shapes(found)
-    return Head(output, found, _by_chain_rule(output, safe))
+    return Head(found, _by_chain_rule(output, safe))
