@@ -132,7 +132,7 @@ class Checkpoint:
                 f"{self.directory}: cannot make the directory for checkpoints: {error.strerror};"
                 " choose another one."
             ) from error
-        numbers = sum(math.prod(p.shape) for p in training.parameters)
+        numbers = training.net.flat.shape[0]
         probe_writable(self.directory / BEST, numbers * 8 * 5 * (self.keep + 1))
         with ExitStack() as held:
             held.enter_context(lock(self.directory / "checkpoint"))

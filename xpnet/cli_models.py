@@ -79,11 +79,10 @@ def inspect(options: InspectOptions) -> None:
 
     model = load_model(options.model)
     net, plan, training = model.net, model.preprocessing, model.training
-    parameters = sum(int(p.size) for p in net.parameters)
     if options.json:
         show_json({"command": "inspect", "model": options.model, "format_version": FORMAT_VERSION,
                    "library_version": model.library_version, "architecture": net.config(),
-                   "parameters": parameters, "training": training,
+                   "parameters": net.flat.shape[0], "training": training,
                    "preprocessing": None if plan is None else plan.to_dict()})  # fmt: skip
         return
     lines = [

@@ -53,6 +53,8 @@ class Trained:
 
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
+    from xpnet.atomic import probe_writable
+
     with ExitStack() as held:
         if options.deterministic:
             held.enter_context(one_thread())
@@ -60,7 +62,7 @@ def train(options: TrainOptions) -> None:
         task = load_task(options, True)
         net = network(task)
         held.enter_context(threads_for(largest_product(task, net)))
-        _try_space(out, net)
+        probe_writable(out, 8 * net.flat.shape[0])
         started = time.perf_counter()
         checkpoint = _checkpoint(options, task.plan) if options.checkpoint else None
         history, findings = run(task, net, checkpoint)
@@ -103,12 +105,6 @@ def _try_plot(path: Path, out: Path) -> None:
         raise InputError(f"--plot {path}: the name must end in {', '.join(PICTURES)}")
     if find_spec("matplotlib") is None:
         raise InputError("--plot needs matplotlib: pip install 'xpnet[plot]'")
-
-
-def _try_space(out: Path, net: "MLP") -> None:
-    from xpnet.atomic import probe_writable
-
-    probe_writable(out, 8 * sum(int(p.size) for p in net.parameters))
 
 
 def _checkpoint(options: TrainOptions, plan: "Preprocessing") -> "Checkpoint":
@@ -210,7 +206,7 @@ def report(trained: Trained) -> None:
                 "rows": _rows(task),
                 "columns": len(task.plan.columns),
                 "network": net.config(),
-                "parameters": _parameters(net),
+                "parameters": net.flat.shape[0],
                 "options": asdict(task.options),
                 "scores": trained.scores,
                 "validated_on": "validation" if task.held_out else "training",
@@ -225,10 +221,6 @@ def report(trained: Trained) -> None:
     else:
         show(_summary(trained))
     _say_errors(trained.findings)
-
-
-def _parameters(net: "MLP") -> int:
-    return sum(int(p.size) for p in net.parameters)
 
 
 def _summary(trained: Trained) -> str:
@@ -252,7 +244,7 @@ def _summary(trained: Trained) -> str:
          f"{rows['training']:,} rows to train on, {rows['validation']:,} to validate"),
         *(("note", each) for each in task.notes),
         ("network", f"{'-'.join(map(str, net.sizes))}, {_activations(net)}; "
-         f"{_parameters(net):,} parameters, {net.dtype} on {net.device.name}"),
+         f"{net.flat.shape[0]:,} parameters, {net.dtype} on {net.device.name}"),
         ("training", f"{history.epochs} {_rounds(options)} by {options.optimizer} in "
          f"{trained.seconds:.1f} s{_early(history)}; {losses}"),
         *describe_scores(trained.scores, where),

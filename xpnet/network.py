@@ -383,8 +383,7 @@ class MLP:
     def __repr__(self) -> str:
         names = [each.name for each in (*self.hidden, self.output)]
         shape = "-".join(map(str, self.sizes))
-        count = sum(a * b + b for a, b in zip(self.sizes, self.sizes[1:], strict=False))
         return (
-            f"MLP({shape}, {', '.join(names)}; {count:,} parameters, {self.dtype} on "
+            f"MLP({shape}, {', '.join(names)}; {self._flat.shape[0]:,} parameters, {self.dtype} on "
             f"{self.device.name})"
         )
