@@ -144,6 +144,13 @@ def batches(
             yield Batch(x[part, :], y_part, shares)
 
 
+def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:
+    """Return some rows of an array on the device, or of a source, which are put there."""
+    if hasattr(x, "read_rows"):
+        return device.put(x.read_rows(np.arange(*part.indices(x.shape[0]))), dtype)
+    return x[part, :]
+
+
 def _slicer(start: int, end: int) -> Callable[[Array], Array]:
     return lambda array: array[start:end, :]
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.batches import Data
+from xpnet.batches import Data, rows_of
 from xpnet.device import CPU
 from xpnet.doctor_rules import examine
 from xpnet.errors import DivergenceError, InputError
@@ -235,15 +235,10 @@ class Doctor:
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""
         net, run, rows = training.net, self._run, slice(None, None, -(-training.rows // ROWS))
-        x: Any = training.data.x
-        if hasattr(x, "read_rows"):  # rows from a file
-            numbers = np.arange(training.rows)[rows]
-            x, rows_of_x = net.device.put(x.read_rows(numbers), net.dtype), slice(None)
-        else:
-            rows_of_x = rows
+        x = rows_of(training.data.x, rows, net.device, net.dtype)
         y, weights = training.data.y, training.data.row_weights
         weights = None if weights is None else weights[rows, :]
-        self._sample = Data(x[rows_of_x, :], y[rows, :], weights)
+        self._sample = Data(x, y[rows, :], weights)
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.learning_rate = training.learning_rate
         run.target = as_host(y[:1, :])[0]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from xpnet.batches import Data
+from xpnet.batches import Data, rows_of
 from xpnet.callbacks import ProgressBar
 from xpnet.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
@@ -215,11 +215,7 @@ def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     net, rows = estimator.network_, data.y.shape[0]
     most = min(JUDGED_ROWS, max(ENOUGH_ROWS, JUDGED_NUMBERS // net.sizes[0]))
     step = slice(None, None, -(-rows // most))
-    x: Any = data.x
-    if hasattr(x, "read_rows"):
-        x = net.device.put(x.read_rows(np.arange(rows)[step]), net.dtype)
-    else:
-        x = x[step, :]
+    x = rows_of(data.x, step, net.device, net.dtype)
     outputs, targets = net.device.get(net.outputs(x)), net.device.get(data.y[step, :])
     outputs = np.exp(outputs) if net.output.name == BLOCKS else outputs
     found = shortcoming(outputs, targets, classes=hasattr(estimator, "_labels"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.batches import Data
+from xpnet.batches import Data, rows_of
 from xpnet.errors import DivergenceError, InputError
 from xpnet.fitting import checked_source, class_factors, combined_weights, prepared_pair
 from xpnet.history import History
@@ -56,22 +56,14 @@ class Objective:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for start in range(0, rows, TILE_ROWS):
                 tile = slice(start, min(start + TILE_ROWS, rows))
+                x = rows_of(self.data.x, tile, device, net.dtype)
                 y, shares = self.data.y[tile, :], self._shares[tile]
-                value, _, _ = loss_and_gradients(
-                    net, self.joined, self._inputs(tile), y, shares, into=into
-                )
+                value, _, _ = loss_and_gradients(net, self.joined, x, y, shares, into=into)
                 loss += float(value)
                 self._sum += self._tile
             add_penalty_gradients(xp, net.weights, net.views(self._sum).weights, 0.0, self.l2)
             loss += penalty(xp, net.weights, 0.0, self.l2)
         return loss, np.array(device.get(self._sum), dtype=np.float64)
-
-    def _inputs(self, tile: slice) -> Any:
-        x: Any = self.data.x
-        net = self.net
-        if hasattr(x, "read_rows"):
-            return net.device.put(x.read_rows(np.arange(tile.start, tile.stop)), net.dtype)
-        return x[tile, :]
 
 
 def fit_lbfgs(
