@@ -105,19 +105,12 @@ def fit(
     if not hasattr(optimizer or SGD(), "step") or isinstance(optimizer, type):
         raise InputError(f"optimizer {optimizer!r} is no optimiser; pass xpnet.SGD(0.1) or Adam()")
     own_callbacks = checked_callbacks(callbacks)
-    device, dtype = net.device, net.dtype
     check_parameters(net)
-    if hasattr(x, "read_rows"):
-        if metrics and validation is None:
-            raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
-        x = checked_source(x, net)
-    else:
-        x = as_inputs(x, device, dtype, net.sizes[0])
-    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
-    factors = class_factors(net, y, class_weight)
-    weights = combined_weights(net, y, sample_weight, factors)
+    if hasattr(x, "read_rows") and metrics and validation is None:
+        raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
+    data, factors = prepared(net, x, y, sample_weight, class_weight)
     seed = net.seed if seed is None else seed
-    data, held_out = _with_validation(net, Data(x, y, weights), validation, seed, factors)
+    data, held_out = _with_validation(net, data, validation, seed, factors)
     stopping = _early_stopping(early_stopping)
     options = TrainingOptions(
         loss, optimizer or SGD(), epochs, batch_size, shuffle, last_batch, l1, l2,
@@ -133,6 +126,18 @@ def check_parameters(net: MLP) -> None:
     xp = net.device.xp
     if not bool(xp.all(xp.isfinite(net.flat))):
         raise InputError("the network's weights or biases hold NaN or infinity; make it anew")
+
+
+def prepared(
+    net: MLP, x: Any, y: Any, sample_weight: Any, class_weight: Any
+) -> tuple[Data, dict[int, float] | None]:
+    """Check training rows and put them on the device; return the factors of the classes, too."""
+    device, dtype = net.device, net.dtype
+    source = hasattr(x, "read_rows")
+    x = _checked_source(x, net) if source else as_inputs(x, device, dtype, net.sizes[0])
+    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
+    factors = _class_factors(net, y, class_weight)
+    return Data(x, y, _combined_weights(net, y, sample_weight, factors)), factors
 
 
 def _early_stopping(given: bool | int | EarlyStopping) -> list[EarlyStopping]:
@@ -185,10 +190,10 @@ def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> 
     device, dtype = net.device, net.dtype
     x = as_inputs(x, device, dtype, net.sizes[0])
     y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
-    return Data(x, y, combined_weights(net, y, None, factors))
+    return Data(x, y, _combined_weights(net, y, None, factors))
 
 
-def checked_source(source: Any, net: MLP) -> Any:
+def _checked_source(source: Any, net: MLP) -> Any:
     """Read a file's rows through once, so that nothing unfit is met in the middle of training."""
     if source.shape[1] != net.sizes[0]:
         raise InputError(f"x has shape {source.shape} and the network takes (n, {net.sizes[0]})")
@@ -217,7 +222,7 @@ def _class_numbers(targets: Any) -> Any:
     return np.argmax(targets, axis=1)
 
 
-def class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | None:
+def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | None:
     """Return the factor of each class number; those that are not named have 1.
 
     ``"balanced"`` weighs class k by n / (classes * rows of k), as in scikit-learn.
@@ -243,7 +248,7 @@ def class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | N
     return dict(class_weight)
 
 
-def combined_weights(
+def _combined_weights(
     net: MLP, y: Array, sample_weight: Any, factors: Mapping[int, float] | None
 ) -> Array | None:
     """Return sample weights times class factors on the device, (n, 1), or None without any."""

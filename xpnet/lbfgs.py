@@ -12,7 +12,7 @@ import numpy as np
 
 from xpnet.batches import Data, rows_of
 from xpnet.errors import DivergenceError, InputError
-from xpnet.fitting import checked_source, class_factors, combined_weights, prepared_pair
+from xpnet.fitting import prepared, prepared_pair
 from xpnet.history import History
 from xpnet.losses import Head, Loss, head
 from xpnet.network import MLP
@@ -23,7 +23,6 @@ from xpnet.objective import (
     penalty,
     row_shares,
 )
-from xpnet.targets import as_inputs, as_targets
 
 TILE_ROWS = 8192
 CONVERGED = "converged"
@@ -107,12 +106,7 @@ def fit_lbfgs(
     DivergenceError
         If the loss is not finite; the network keeps the weights it had.
     """
-    device, dtype = net.device, net.dtype
-    source = hasattr(x, "read_rows")
-    x = checked_source(x, net) if source else as_inputs(x, device, dtype, net.sizes[0])
-    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
-    factors = class_factors(net, y, class_weight)
-    data = Data(x, y, combined_weights(net, y, sample_weight, factors))
+    data, factors = prepared(net, x, y, sample_weight, class_weight)
     held_out = None if validation is None else prepared_pair(net, validation, factors)
     return run_lbfgs(net, data, held_out, loss=loss, l2=l2, max_iter=max_iter, max_fun=max_fun,
                      tol=tol)  # fmt: skip
