@@ -16,9 +16,12 @@ X = RNG.normal(size=(50, 4))
 CLASSES = RNG.integers(3, size=50)
 
 
-def compare_classes(**options):
-    options = {"sizes": [4, 8, 6, 3], "output": "softmax", "batch_size": 16} | options
-    return compare(X, CLASSES, **options)
+def compare_classes(
+    steps=10, batch_size=16, momentum=0.0, l1=0.0, l2=0.0, other="strict", **network
+):
+    net = xpnet.MLP([4, 8, 6, 3], output="softmax", **{"dtype": "float64"} | network)
+    fitting = {"batch_size": batch_size, "l1": l1, "l2": l2}
+    return compare(net, X, CLASSES, steps=steps, momentum=momentum, other=other, **fitting)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -45,10 +48,8 @@ def test_ten_steps_on_every_backend_stay_within_tolerance(other_backend, hidden,
 def test_every_loss_on_every_backend_stays_within_tolerance(other_backend, output, loss):
     assert loss in LOSSES
     y = RNG.random((50, 2))
-    report = compare(
-        X, y, sizes=[4, 8, 2], output=output, loss=loss, learning_rate=0.02,
-        other=other_backend.device,
-    )  # fmt: skip
+    net = xpnet.MLP([4, 8, 2], output=output, dtype="float64")
+    report = compare(net, X, y, loss=loss, learning_rate=0.02, other=other_backend.device)
     assert report.ok, str(report)
 
 

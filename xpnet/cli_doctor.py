@@ -168,11 +168,9 @@ def parity(options: ParityOptions) -> int:
     task = load_task(replace(options, device="cpu")) if options.data else _made_up(options)
     net = network(replace(task, options=replace(task.options, device="cpu")))
     report = compare(
-        task.x, task.y, sizes=net.sizes, hidden=[each.name for each in net.hidden],
-        output=net.output.name, loss=options.loss, init=options.init, dropout=net.dropout,
-        dtype=options.dtype, steps=options.steps, batch_size=options.batch_size,
-        learning_rate=options.lr, momentum=options.momentum, l1=options.l1, l2=options.l2,
-        seed=options.seed, other="strict" if strict else options.device,
+        net, task.x, task.y, steps=options.steps, learning_rate=options.lr,
+        momentum=options.momentum, other="strict" if strict else options.device,
+        loss=options.loss, batch_size=options.batch_size, l1=options.l1, l2=options.l2,
     )  # fmt: skip
     if options.json:
         show_json({"command": "parity", **report.to_dict()})

@@ -14,7 +14,6 @@ import numpy as np
 from xpnet.device import Device, device_of, open_device
 from xpnet.errors import InputError
 from xpnet.fitting import fit
-from xpnet.losses import Loss
 from xpnet.network import MLP
 from xpnet.optimizers import SGD
 from xpnet.training import Training
@@ -184,34 +183,23 @@ def _by_layer(weights: list[Any], biases: list[Any]) -> list[Any]:
 
 
 def compare(
+    net: MLP,
     x: Any,
     y: Any,
     *,
-    sizes: Sequence[int],
-    hidden: Any = "relu",
-    output: Any = "identity",
-    loss: str | Loss = "auto",
-    init: Any = "auto",
-    dropout: Any = 0.0,
-    dtype: str = "float64",
     steps: int = MOST_STEPS,
-    batch_size: int = 32,
     learning_rate: float = 0.1,
     momentum: float = 0.0,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    seed: int = 0,
     other: str | Device = "strict",
+    **options: Any,
 ) -> ParityReport:
     """Train the same network on NumPy and on another device, and compare every step.
 
     Parameters
     ----------
-    x, y : array_like
-        As for `xpnet.fit`.
-    sizes, hidden, output, init, dropout, dtype, seed
-        As for `xpnet.MLP`.
-    loss, batch_size, l1, l2
+    net : MLP
+        Left as it is; networks like it are made anew on both devices.
+    x, y, **options
         As for `xpnet.fit`.
     steps : int, 1 to 10
     learning_rate, momentum : float
@@ -232,15 +220,13 @@ def compare(
     devices = [open_device("cpu"), _open_other(other)]
     recorders = [_Recorder(steps), _Recorder(steps)]
     for device, recorder in zip(devices, recorders, strict=True):
-        net = MLP(
-            sizes, hidden=hidden, output=output, init=init, dropout=dropout, dtype=dtype,
-            seed=seed, device=device,
-        )  # fmt: skip
+        own = {"hidden": net.hidden, "output": net.output, "init": net.init}
+        twin = MLP(**{**net.config(), **own}, device=device)
         fit(
-            net, x, y, loss=loss, optimizer=SGD(learning_rate, momentum), epochs=steps,
-            batch_size=batch_size, l1=l1, l2=l2, callbacks=[recorder], progress=False,
+            twin, x, y, optimizer=SGD(learning_rate, momentum), epochs=steps,
+            callbacks=[recorder], progress=False, **options,
         )  # fmt: skip
-    return _report(net, [device.name for device in devices], batch_size, recorders)
+    return _report(net, [device.name for device in devices], recorders)
 
 
 def _open_other(other: str | Device) -> Device:
@@ -259,7 +245,7 @@ def _open_other(other: str | Device) -> Device:
     return replace(device, name="array-api-strict")
 
 
-def _report(net: MLP, names: list[str], batch_size: int, runs: list[_Recorder]) -> ParityReport:
+def _report(net: MLP, names: list[str], runs: list[_Recorder]) -> ParityReport:
     reference, other = runs
     pairs = list(zip(reference.taken, other.taken, strict=True))
     differences = (
@@ -276,7 +262,7 @@ def _report(net: MLP, names: list[str], batch_size: int, runs: list[_Recorder]) 
         network=repr(net).partition(";")[0].removeprefix("MLP("),
         dtype=net.dtype,
         steps=len(pairs),
-        batch_size=min(batch_size, pairs[0][0].rows.shape[0]),
+        batch_size=pairs[0][0].rows.shape[0],
         same_start=_same_bits(reference.start, other.start),
         same_rows=all(_same_bits([one.rows], [two.rows]) for one, two in pairs),
         same_masks=all(_same_bits(one.masks, two.masks) for one, two in pairs),
