@@ -34,13 +34,13 @@ from xpnet.gradient_check import (
     of_unit_size,
     parameter_names,
 )
-from xpnet.layouts import Layout
 from xpnet.losses import head
 from xpnet.network import MLP
 from xpnet.objective import add_penalty_gradients, loss_and_gradients, penalty, row_shares
 from xpnet.observations import (
     ROW_NAMES,
     ROWS,
+    Layout,
     Run,
     Snapshot,
     as_array,
