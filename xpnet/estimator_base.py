@@ -30,11 +30,11 @@ from xpnet.batches import Data
 from xpnet.callbacks import checked_callbacks
 from xpnet.device import CPU, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError
-from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, some_rows, to_host
+from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, to_host
 from xpnet.estimator_network import core_name, hidden_sizes, sklearn_draws
 from xpnet.estimator_runs import train, train_lbfgs
 from xpnet.estimator_targets import BLOCKS
-from xpnet.fitting import as_pair
+from xpnet.fitting import as_pair, some_rows
 from xpnet.lbfgs import Objective
 from xpnet.losses import Loss, head
 from xpnet.network import MLP

@@ -9,11 +9,9 @@ from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from xpnet.batches import Data
 from xpnet.device import Device, device_of
 from xpnet.errors import InputError
-from xpnet.network import MLP, PREDICT_ROWS
-from xpnet.row_files import RowSubset
+from xpnet.network import PREDICT_ROWS
 from xpnet.targets import as_inputs
 from xpnet.types import Array, Namespace
 
@@ -130,16 +128,3 @@ def hold_out(targets: Any, fraction: float, seed: int, *, stratify: bool) -> tup
             f"dataset: {len(targets)} rows leave {len(held_out)}."
         )
     return np.sort(train), np.sort(held_out)
-
-
-def some_rows(net: MLP, data: Data, rows: Any, *, lazy: bool = False) -> Data:
-    """Return rows of prepared data; those of a source stay there if `lazy`, else become dense."""
-    device, xp = net.device, net.device.xp
-    numbers = device.put(rows, "int64")
-    x, y, weights = data
-    if not hasattr(x, "read_rows"):
-        x = xp.take(x, numbers, axis=0)
-    else:
-        x = RowSubset(x, rows) if lazy else device.put(x.read_rows(rows), net.dtype)
-    weights = None if weights is None else xp.take(weights, numbers, axis=0)
-    return Data(x, xp.take(y, numbers, axis=0), weights)

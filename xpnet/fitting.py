@@ -156,23 +156,16 @@ def _with_validation(
     """Prepare given validation rows, or hold out a share of the training rows."""
     if validation is None:
         return data, None
-    device = net.device
     if not isinstance(validation, (int, float, np.number)):
         return data, prepared_pair(net, validation, factors)
     labels = None
     if net.output.name in ("sigmoid", "softmax"):
-        labels = _class_numbers(device.get(data.y))
-    rows = data.y.shape[0]
+        labels = _class_numbers(net.device.get(data.y))
+    rows, share = data.y.shape[0], float(validation)
     if hasattr(data.x, "read_rows"):  # the held-out rows are kept in memory
-        parts = split(rows, min(float(validation), MOST_HELD_OUT / rows), seed, labels)
-        training, held_out = (_rows_of_source(net, data, part) for part in parts)
-        return training, held_out._replace(x=device.put(_all_rows(held_out.x), net.dtype))
-    parts = split(rows, float(validation), seed, labels)
-    training, held_out = (
-        Data(*(None if each is None else _rows(device, each, rows) for each in data))
-        for rows in parts
-    )
-    return training, held_out
+        share = min(share, MOST_HELD_OUT / rows)
+    train, held_out = split(rows, share, seed, labels)
+    return some_rows(net, data, train, lazy=True), some_rows(net, data, held_out)
 
 
 def as_pair(given: Any) -> tuple[Any, Any]:
@@ -202,17 +195,17 @@ def _checked_source(source: Any, net: MLP) -> Any:
     return source
 
 
-def _rows_of_source(net: MLP, data: Data, rows: Any) -> Data:
-    weights = None if data.row_weights is None else _rows(net.device, data.row_weights, rows)
-    return Data(RowSubset(data.x, rows), _rows(net.device, data.y, rows), weights)
-
-
-def _all_rows(source: Any) -> Any:
-    return source.read_rows(np.arange(source.shape[0]))
-
-
-def _rows(device: Any, array: Array, rows: Any) -> Array:
-    return device.xp.take(array, device.put(rows, "int64"), axis=0)
+def some_rows(net: MLP, data: Data, rows: Any, *, lazy: bool = False) -> Data:
+    """Return rows of prepared data; those of a source stay there if `lazy`, else become dense."""
+    device, xp = net.device, net.device.xp
+    numbers = device.put(rows, "int64")
+    x, y, weights = data
+    if not hasattr(x, "read_rows"):
+        x = xp.take(x, numbers, axis=0)
+    else:
+        x = RowSubset(x, rows) if lazy else device.put(x.read_rows(rows), net.dtype)
+    weights = None if weights is None else xp.take(weights, numbers, axis=0)
+    return Data(x, xp.take(y, numbers, axis=0), weights)
 
 
 def _class_numbers(targets: Any) -> Any:
