@@ -3,7 +3,9 @@
 import math
 from contextlib import ExitStack
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from xpnet.cli_models import scores
 from xpnet.cli_options import DoctorOptions, ParityOptions, TrainOptions, as_command, flag
@@ -17,11 +19,14 @@ from xpnet.cli_prepare import (
     network,
     with_names,
 )
+from xpnet.doctor import diagnose
 from xpnet.errors import DivergenceError, InputError
+from xpnet.findings import Finding, Report
+from xpnet.fitting import fit
+from xpnet.parity import compare
+from xpnet.preprocessing import Column, Preprocessing
+from xpnet.randomness import generator
 from xpnet.system import one_thread, threads_for
-
-if TYPE_CHECKING:
-    from xpnet.findings import Finding, Report
 
 HELPS = 0.98  # a remedy is kept if the error with it is below this share of the one without
 ROUNDS = 4  # of diagnosis and remedies: one can uncover the next
@@ -52,15 +57,13 @@ def doctor(options: DoctorOptions) -> None:
         show("\n" + _told(tried, mended) if report.findings else "Nothing to repair.")
 
 
-def _diagnose(task: Task) -> "Report":
-    from xpnet.doctor import diagnose
-
+def _diagnose(task: Task) -> Report:
     report = diagnose(network(task), task.x, task.y, **fit_options(task))
     return replace(report, findings=with_names(report.findings, task.plan))
 
 
 def _repair(
-    given: TrainOptions, task: Task, report: "Report"
+    given: TrainOptions, task: Task, report: Report
 ) -> tuple[list[dict[str, Any]], TrainOptions]:
     """Apply the remedies, then take each back and keep those without which the error rises.
 
@@ -100,7 +103,7 @@ def _repair(
     return tried, mended if error < HELPS * at_first else given
 
 
-def changes(finding: "Finding", task: Task) -> dict[str, Any]:
+def changes(finding: Finding, task: Task) -> dict[str, Any]:
     """Translate a finding's repair into options of `train`; empty where there is none."""
     repair, options, wanted = finding.repair or {}, task.options, dict[str, Any]()
     for name in ("init", "class_weight", "clip_norm", "l1", "l2", "early_stopping"):
@@ -123,8 +126,6 @@ def changes(finding: "Finding", task: Task) -> dict[str, Any]:
 
 def _error(options: TrainOptions) -> float:
     """Train, and return the error on validation rows: 1 - R2, or the mean loss for classes."""
-    from xpnet.fitting import fit
-
     task = load_task(options)
     net = network(task)
     try:
@@ -162,8 +163,6 @@ def parity(options: ParityOptions) -> int:
 
     On the CPU the other device is array-api-strict's, which refuses what a GPU would refuse.
     """
-    from xpnet.parity import compare
-
     strict = options.device == "cpu"
     task = load_task(replace(options, device="cpu")) if options.data else _made_up(options)
     net = network(replace(task, options=replace(task.options, device="cpu")))
@@ -181,11 +180,6 @@ def parity(options: ParityOptions) -> int:
 
 def _made_up(options: ParityOptions) -> Task:
     """Make a table of three classes: which of three sums of the inputs is largest."""
-    import numpy as np
-
-    from xpnet.preprocessing import Column, Preprocessing
-    from xpnet.randomness import generator
-
     x = generator(options.seed, "parity").standard_normal((500, 8))
     y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
     columns = tuple(Column(f"x{index}") for index in range(x.shape[1]))

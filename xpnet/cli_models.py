@@ -1,22 +1,22 @@
 """`xpnet predict`, `evaluate` and `inspect`: what is done with a model file."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from xpnet.atomic import probe_writable
 from xpnet.cli_options import DevicesOptions, EvaluateOptions, InspectOptions, PredictOptions
 from xpnet.cli_output import keep_inputs, say, show, show_json, table
 from xpnet.errors import InputError
+from xpnet.model_file import FORMAT_VERSION, Model, load_model
+from xpnet.preprocessing import Preprocessing
+from xpnet.system import system_report
 from xpnet.table_checks import plain
-
-if TYPE_CHECKING:
-    from xpnet.model_file import Model
-    from xpnet.preprocessing import Preprocessing
+from xpnet.tables import check_writable_kind, read_table, write_table
 
 
 def predict(options: PredictOptions) -> None:
     """Write the predicted class and probabilities, or value, of each row."""
-    from xpnet.atomic import probe_writable
-    from xpnet.tables import check_writable_kind, read_table, write_table
-
     if options.out:
         check_writable_kind(options.out)
         keep_inputs([options.out], [options.model, options.data])
@@ -46,8 +46,6 @@ def predict(options: PredictOptions) -> None:
 
 def evaluate(options: EvaluateOptions) -> None:
     """Measure a model on rows whose targets are known."""
-    from xpnet.tables import read_table
-
     model = _with_plan(options.model, options.device)
     plan = model.preprocessing
     data = read_table(
@@ -75,8 +73,6 @@ def evaluate(options: EvaluateOptions) -> None:
 
 def inspect(options: InspectOptions) -> None:
     """Tell what a model file holds."""
-    from xpnet.model_file import FORMAT_VERSION, load_model
-
     model = load_model(options.model)
     net, plan, training = model.net, model.preprocessing, model.training
     if options.json:
@@ -99,8 +95,6 @@ def inspect(options: InspectOptions) -> None:
 
 def devices(options: DevicesOptions) -> None:
     """Tell what this machine computes with, and what could be better."""
-    from xpnet.system import system_report
-
     report = system_report()
     if options.json:
         show_json({"command": "devices", **report})
@@ -120,7 +114,7 @@ def devices(options: DevicesOptions) -> None:
     show(table(lines))
 
 
-def _columns(plan: "Preprocessing") -> list[tuple[str, str]]:
+def _columns(plan: Preprocessing) -> list[tuple[str, str]]:
     names = [
         each.name if each.categories is None else f"{each.name} ({len(each.categories)} categories)"
         for each in plan.columns
@@ -132,9 +126,7 @@ def _columns(plan: "Preprocessing") -> list[tuple[str, str]]:
     return lines
 
 
-def _with_plan(path: str, device: str) -> "Model":
-    from xpnet.model_file import load_model
-
+def _with_plan(path: str, device: str) -> Model:
     model = load_model(path, device)
     if model.preprocessing is None:
         raise InputError(
@@ -149,7 +141,7 @@ def class_names(classes: tuple[Any, ...]) -> list[str]:
     return [plain(each) for each in classes]
 
 
-def scores(plan: "Preprocessing", outputs: Any, y: Any) -> dict[str, Any]:
+def scores(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
     """Measure predictions beside those of the best constant, in the target's own unit.
 
     Parameters
@@ -158,8 +150,6 @@ def scores(plan: "Preprocessing", outputs: Any, y: Any) -> dict[str, Any]:
     y : host array, (n,)
         Class numbers, or values as the network is trained on them.
     """
-    import numpy as np
-
     if plan.task == "regression":
         error = np.abs(np.asarray(outputs[:, 0], np.float64) - y) * plan.target_std
         spread = np.abs(y - np.mean(y)) * plan.target_std

@@ -7,17 +7,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from xpnet.callbacks import EarlyStopping
 from xpnet.cli_options import TrainOptions, flag
 from xpnet.errors import InputError
+from xpnet.findings import Finding
+from xpnet.network import MLP
+from xpnet.optimizers import OPTIMIZERS, SGD
+from xpnet.preparing import prepare
+from xpnet.preprocessing import Preprocessing
 from xpnet.system import free_memory
-
-if TYPE_CHECKING:
-    from xpnet.findings import Finding
-    from xpnet.network import MLP
-    from xpnet.preprocessing import Preprocessing
-    from xpnet.tables import Table
+from xpnet.tables import Table, read_table
 
 # Defaults by measurement: mean validation score of 5 seeds over 0.001, 0.003, 0.01 (learning rate),
 # 32, 128, 256 (batch), 0, 3e-4, 1e-3, 3e-3, 1e-2 (l2), 1,000 and 3,000 steps, one and two layers,
@@ -59,7 +60,7 @@ class Task:
     """
 
     options: TrainOptions
-    plan: "Preprocessing"
+    plan: Preprocessing
     x: Any
     y: Any
     held_out: tuple[Any, Any] | None
@@ -91,9 +92,6 @@ def check_options(options: TrainOptions) -> None:
 
 def load_task(options: TrainOptions, may_stream: bool = False) -> Task:
     """Read and prepare the table that the options name; large ones may be left on the disk."""
-    from xpnet.preparing import prepare
-    from xpnet.tables import read_table
-
     _network(options, 1, 1, "identity")  # a large table is not read for a misspelt option
     share = _share(options.validation)
     stream = _streams(options, may_stream)
@@ -151,7 +149,7 @@ def _streams(options: TrainOptions, allowed: bool) -> bool:
     return True
 
 
-def _no_target(table: "Table") -> str:
+def _no_target(table: Table) -> str:
     if table.layout != "table":
         return f"{table.path}: name the file with the targets with --target, such as labels.npy."
     listed = ", ".join(table.names[:10]) + (", ..." if len(table.names) > 10 else "")
@@ -173,8 +171,6 @@ def _share(validation: str) -> float | None:
 
 def _from_file(task: Task) -> tuple[Any, Any]:
     """Read validation rows, which go through what the training rows went through."""
-    from xpnet.tables import read_table
-
     options, plan, target = task.options, task.plan, task.options.validation_target
     if target is None and options.validation.endswith(".npz"):
         target = options.target
@@ -229,7 +225,7 @@ def _counts(task: Task) -> Task:
     )
 
 
-def network(task: Task) -> "MLP":
+def network(task: Task) -> MLP:
     """Make the untrained network that the options describe."""
     output = "exp" if task.options.loss == "poisson" else OUTPUTS[task.plan.task]
     x = task.x
@@ -238,9 +234,7 @@ def network(task: Task) -> "MLP":
     return _network(task.options, task.plan.inputs, task.plan.outputs, output, x)
 
 
-def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: Any = None) -> "MLP":
-    from xpnet.network import MLP
-
+def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: Any = None) -> MLP:
     hidden, names = _layers(options.hidden), options.activation.split(",")
     for name in ("activation", "dropout") if not hidden else ():
         if getattr(options, name) != getattr(TrainOptions, name):
@@ -283,7 +277,7 @@ def _layers(hidden: str) -> list[int]:
     return sizes
 
 
-def with_names(findings: "Iterable[Finding]", plan: "Preprocessing") -> "tuple[Finding, ...]":
+def with_names(findings: Iterable[Finding], plan: Preprocessing) -> tuple[Finding, ...]:
     """Call features by the table's names, where the doctor knows only their numbers."""
     names = plan.input_names()
 
@@ -298,7 +292,7 @@ def with_names(findings: "Iterable[Finding]", plan: "Preprocessing") -> "tuple[F
     )
 
 
-def largest_product(task: Task, net: "MLP") -> float:
+def largest_product(task: Task, net: MLP) -> float:
     """Return the floating-point operations of the largest matrix product of a step."""
     pairs = zip(net.sizes, net.sizes[1:], strict=False)
     return 2.0 * (task.options.batch_size or task.x.shape[0]) * max(a * b for a, b in pairs)
@@ -306,8 +300,6 @@ def largest_product(task: Task, net: "MLP") -> float:
 
 def fit_options(task: Task) -> dict[str, Any]:
     """Return the keyword arguments of `fit` that the options mean."""
-    from xpnet.callbacks import EarlyStopping
-
     options = task.options
     return {
         "loss": options.loss,
@@ -326,8 +318,6 @@ def fit_options(task: Task) -> dict[str, Any]:
 
 def optimizer(options: TrainOptions) -> Any:
     """Make the optimiser."""
-    from xpnet.optimizers import OPTIMIZERS, SGD
-
     if options.optimizer == LBFGS:
         raise InputError("--optimizer lbfgs: only train has it; watch sgd, adam or adamw instead")
     if options.optimizer not in OPTIMIZERS:

@@ -6,8 +6,10 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from xpnet.atomic import atomic_write, lock, probe_writable
+from xpnet.checkpoint import Checkpoint
 from xpnet.cli_models import class_names, describe_scores, scores
 from xpnet.cli_options import TrainOptions
 from xpnet.cli_output import in_terminal, keep_inputs, say, show, show_json, table
@@ -21,15 +23,16 @@ from xpnet.cli_prepare import (
     network,
     with_names,
 )
+from xpnet.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
+from xpnet.findings import Finding
+from xpnet.fitting import fit
+from xpnet.history import History
+from xpnet.lbfgs import fit_lbfgs
+from xpnet.model_file import save_model
+from xpnet.network import MLP
+from xpnet.preprocessing import Preprocessing
 from xpnet.system import blas, one_thread, threads_for
-
-if TYPE_CHECKING:
-    from xpnet.checkpoint import Checkpoint
-    from xpnet.findings import Finding
-    from xpnet.history import History
-    from xpnet.network import MLP
-    from xpnet.preprocessing import Preprocessing
 
 # What a model file does not say of its training: where it was, and what does not change it.
 NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
@@ -42,10 +45,10 @@ class Trained:
     """A finished training."""
 
     task: Task
-    net: "MLP"
-    history: "History"
+    net: MLP
+    history: History
     scores: dict[str, Any]
-    findings: list["Finding"]
+    findings: list[Finding]
     seconds: float
     out: Path
     blas: dict[str, Any]
@@ -53,8 +56,6 @@ class Trained:
 
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
-    from xpnet.atomic import probe_writable
-
     with ExitStack() as held:
         if options.deterministic:
             held.enter_context(one_thread())
@@ -80,8 +81,6 @@ def train(options: TrainOptions) -> None:
 
 def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
     """Take the output for this run, and refuse what would fail or do harm at the end."""
-    from xpnet.atomic import lock, probe_writable
-
     check_options(options)
     stem = Path(options.data).name.removesuffix(".gz")
     out = Path(options.out or f"{Path(stem).stem}.safetensors")
@@ -107,26 +106,17 @@ def _try_plot(path: Path, out: Path) -> None:
         raise InputError("--plot needs matplotlib: pip install 'xpnet[plot]'")
 
 
-def _checkpoint(options: TrainOptions, plan: "Preprocessing") -> "Checkpoint":
-    from xpnet.checkpoint import Checkpoint
-
+def _checkpoint(options: TrainOptions, plan: Preprocessing) -> Checkpoint:
     return Checkpoint(
         options.checkpoint or "", every=options.checkpoint_every, resume=options.resume,
         preprocessing=plan,
     )  # fmt: skip
 
 
-def run(
-    task: Task, net: "MLP", checkpoint: "Checkpoint | None"
-) -> tuple["History", list["Finding"]]:
+def run(task: Task, net: MLP, checkpoint: Checkpoint | None) -> tuple[History, list[Finding]]:
     """Train the network, watched by the doctor; return its curves and the doctor's errors."""
-    from xpnet.doctor import Doctor
-    from xpnet.fitting import fit
-
     options, plan = task.options, task.plan
     if options.optimizer == LBFGS:
-        from xpnet.lbfgs import fit_lbfgs
-
         return fit_lbfgs(
             net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
             class_weight=options.class_weight, max_iter=options.epochs or 1,
@@ -146,12 +136,12 @@ def run(
     return history, [] if options.resume else _errors(doctor, plan)
 
 
-def _errors(doctor: Any, plan: "Preprocessing") -> list["Finding"]:
+def _errors(doctor: Any, plan: Preprocessing) -> list[Finding]:
     found = with_names(doctor.report().findings, plan)
     return [each for each in found if each.severity == "error"]
 
 
-def _say_errors(errors: list["Finding"]) -> None:
+def _say_errors(errors: list[Finding]) -> None:
     """Tell the worst error in two lines, and how many more there are."""
     if not errors:
         return
@@ -162,8 +152,6 @@ def _say_errors(errors: list["Finding"]) -> None:
 
 
 def _save(trained: Trained) -> None:
-    from xpnet.model_file import save_model
-
     options = trained.task.options
     kept = {name: value for name, value in asdict(options).items() if name not in NOT_KEPT}
     training = {
@@ -180,9 +168,7 @@ def _save(trained: Trained) -> None:
         _plot(trained.history, Path(options.plot))
 
 
-def _plot(history: "History", path: Path) -> None:
-    from xpnet.atomic import atomic_write
-
+def _plot(history: History, path: Path) -> None:
     figure = history.plot()
     with atomic_write(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)
@@ -253,7 +239,7 @@ def _summary(trained: Trained) -> str:
     return table(lines)
 
 
-def _activations(net: "MLP") -> str:
+def _activations(net: MLP) -> str:
     return ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
 
 
@@ -261,7 +247,7 @@ def _rounds(options: TrainOptions) -> str:
     return "iterations" if options.optimizer == LBFGS else "epochs"
 
 
-def _early(history: "History") -> str:
+def _early(history: History) -> str:
     asked_for = history.stopped == f"{history.epochs} epochs done"
     return "" if asked_for else f" ({history.stopped})"
 
