@@ -78,7 +78,8 @@ def wants_progress(progress: bool | None) -> bool:
     """Decide whether to show a bar: as told, or only in a terminal or notebook."""
     if progress is not None:
         return progress
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    return watched or "ipykernel" in sys.modules
 
 
 class ProgressBar:

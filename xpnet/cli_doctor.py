@@ -2,7 +2,7 @@
 
 import math
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,21 +34,18 @@ ROUNDS = 4  # of diagnosis and remedies: one can uncover the next
 
 def doctor(options: DoctorOptions) -> None:
     """Check the table, the gradient and a training, and print what is wrong, worst first."""
-    given = TrainOptions(
-        **{each.name: getattr(options, each.name) for each in fields(TrainOptions)}
-    )
-    check_options(given)
+    check_options(options)
     with ExitStack() as held:
         if options.deterministic:
             held.enter_context(one_thread())
-        task = load_task(given)
+        task = load_task(options)
         held.enter_context(threads_for(largest_product(task, network(task))))
         report = _diagnose(task)
         if not options.json:  # before the repairs, which take long
             for note in task.notes:
                 say(f"note: {note}")
             show(str(report))
-        tried, mended = _repair(given, task, report) if options.repair else ([], given)
+        tried, mended = _repair(options, task, report) if options.repair else ([], options)
     if options.json:
         repairs = {"repairs": tried, "command_line": as_command(mended)} if options.repair else {}
         show_json({"command": "doctor", "data": options.data, **report.to_dict(),

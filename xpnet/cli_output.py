@@ -58,11 +58,6 @@ def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
                 raise InputError(f"{out}: this command reads it; name another output.")
 
 
-def in_terminal() -> bool:
-    """Tell whether somebody watches standard error."""
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
 def _write(stream: TextIO | None, text: str) -> None:
     if stream is None:  # closed by whoever started the program
         return

@@ -12,7 +12,7 @@ from xpnet.atomic import atomic_write, lock, probe_writable
 from xpnet.checkpoint import Checkpoint
 from xpnet.cli_models import class_names, describe_scores, scores
 from xpnet.cli_options import TrainOptions
-from xpnet.cli_output import in_terminal, keep_inputs, say, show, show_json, table
+from xpnet.cli_output import keep_inputs, say, show, show_json, table
 from xpnet.cli_prepare import (
     LBFGS,
     Task,
@@ -126,10 +126,7 @@ def run(task: Task, net: MLP, checkpoint: Checkpoint | None) -> tuple[History, l
         callbacks.append(doctor)
     metric = "r2" if plan.task == "regression" else "accuracy"
     try:
-        history = fit(
-            net, task.x, task.y, callbacks=callbacks, metrics=metric, progress=in_terminal(),
-            **fit_options(task),
-        )  # fmt: skip
+        history = fit(net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task))
     except DivergenceError:
         _say_errors([] if options.resume else _errors(doctor, plan))
         raise
