@@ -294,8 +294,8 @@ def with_names(findings: Iterable[Finding], plan: Preprocessing) -> tuple[Findin
 
 def largest_product(task: Task, net: MLP) -> float:
     """Return the floating-point operations of the largest matrix product of a step."""
-    pairs = zip(net.sizes, net.sizes[1:], strict=False)
-    return 2.0 * (task.options.batch_size or task.x.shape[0]) * max(a * b for a, b in pairs)
+    largest = max(a * b for a, b in itertools.pairwise(net.sizes))
+    return 2.0 * (task.options.batch_size or task.x.shape[0]) * largest
 
 
 def fit_options(task: Task) -> dict[str, Any]:

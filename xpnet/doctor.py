@@ -77,7 +77,7 @@ class Doctor:
 
     def __init__(self, *, hidden: Sequence[str] = (), output: str = "") -> None:
         self._run = Run(hidden=hidden, output=output)
-        self._checked: list[Finding] = []
+        self._checked: tuple[Finding, ...] = ()
         self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
         self._latest: dict[str, Any] = {}
         self._before: dict[str, Any] = {}
@@ -164,7 +164,7 @@ class Doctor:
         """
         fresh = away_from_saturation(parameters)
         report = check_gradients(loss, gradients, fresh, **options)
-        self._checked = list(report.findings)
+        self._checked = report.findings
         return report
 
     def report(self) -> Report:
@@ -181,7 +181,7 @@ class Doctor:
             run.same_rows = x is not None and z is not None and np.array_equal(x[: len(z)], z)
         facts = {"steps": run.steps, "skill": run.last.skill, "learning_rate": run.learning_rate}
         facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]} if run.losses else {}
-        return Report(examine(run, tuple(self._checked)), facts)
+        return Report(examine(run, self._checked), facts)
 
     def _watch_parameters(self, parameters: Mapping[str, Any], step: int) -> None:
         run, known = self._run, self._run.first.parameters
@@ -266,9 +266,9 @@ class Doctor:
         net, options, xp = training.net, training.options, training.net.device.xp
         assert self._sample is not None
         x, y, weights = self._sample
-        joined, shares = head(net.output, options.loss), row_shares(xp, y, weights)
+        pair, shares = head(net.output, options.loss), row_shares(xp, y, weights)
         with np.errstate(all="ignore"):
-            loss, found, trace = loss_and_gradients(net, joined, x, y, shares)
+            loss, found, trace = loss_and_gradients(net, pair, x, y, shares)
             add_penalty_gradients(xp, net.weights, found.weights, options.l1, options.l2)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
             objective = float(loss) + penalty(xp, net.weights, options.l1, options.l2)
@@ -346,7 +346,7 @@ def diagnose(
     fresh = list(away_from_saturation(parameter_names(net)).values())
     twin.set_parameters(fresh[: len(net.weights)], fresh[len(net.weights) :])
     check = check_gradients(twin, of_unit_size(x), y, loss=loss, l1=l1, l2=l2, samples=4)
-    doctor._checked = list(check.findings)
+    doctor._checked = check.findings
     twin = deepcopy(net)
     try:
         fit(twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,

@@ -74,17 +74,12 @@ class SparseRows:
 
     def __init__(self, matrix: Any, scaler: Scaler | None) -> None:
         self._matrix, self.shape = matrix.tocsr(), matrix.shape
-        self._mean_and_scale = (
-            None if scaler is None else (to_host(scaler.mean), to_host(scaler.scale))
-        )
+        self._scaler = scaler and Scaler(to_host(scaler.mean), to_host(scaler.scale))
 
     def read_rows(self, rows: Any) -> Any:
         """Return these rows, scaled, as a dense host array."""
         x = self._matrix[rows].toarray()
-        if self._mean_and_scale is None:
-            return x
-        mean, scale = self._mean_and_scale
-        return (x - mean) / scale
+        return x if self._scaler is None else self._scaler(x)
 
     def blocks(self) -> Iterator[Any]:
         """Yield all rows in order, BLOCK_ROWS at a time."""

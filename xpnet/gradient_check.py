@@ -257,19 +257,15 @@ def _broadcast_finding(value: Any) -> list[Finding]:
     if terms.ndim != 2 or terms.shape[0] != terms.shape[1] or terms.shape[0] < 2:
         return []
     m = terms.shape[0]
-    return [broadcast_finding(m, f"the loss has {m} x {m} = {m * m} terms for {m} samples")]
-
-
-def broadcast_finding(m: int, evidence: str) -> Finding:
-    """Return the finding for a loss of (m, m) terms."""
-    return Finding(
-        "loss-broadcast", "error", "loss", evidence,
+    return [Finding(
+        "loss-broadcast", "error", "loss",
+        f"the loss has {m} x {m} = {m * m} terms for {m} samples",
         f"Targets of shape ({m},) met outputs of shape ({m}, 1), and NumPy paired every output "
         "with every target. Each output is pulled towards all targets at once, so the best the "
         "network can do is to predict their mean.",
         "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
         "NumPy manual, Broadcasting", {"reshape_targets": True},
-    )  # fmt: skip
+    )]  # fmt: skip
 
 
 def _directions(

@@ -14,6 +14,7 @@ measured figures exceed the expected ones. The measured ones come from one pass 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from math import inf, isfinite, pi, sqrt
 from typing import Any, NamedTuple
 
@@ -198,7 +199,7 @@ def _layers(net: MLP, trace: Trace, delta: Array) -> tuple[LayerInit, ...]:
         gradient *= fan_out * squared * expected[layer].squared_slope
         expected_gradients.insert(0, gradient)
     described = []
-    for layer, (fan_in, fan_out) in enumerate(zip(net.sizes, net.sizes[1:], strict=False)):
+    for layer, (fan_in, fan_out) in enumerate(pairwise(net.sizes)):
         activation, rule, reason = _rule(net, layer)
         described.append(
             LayerInit(

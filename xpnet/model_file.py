@@ -161,7 +161,7 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     """
     refuse = refusal(path, _MEANING)
     fields, tensors = read_container(path, "model", FORMAT_VERSION)
-    if set(fields) != {"architecture", "preprocessing", "training"} | {"library"}:
+    if set(fields) != {"architecture", "preprocessing", "training", "library"}:
         refuse("fields", f"are {shown(sorted(fields))}")
     config = _checked_config(fields["architecture"], refuse)
     check_tensors(config, tensors, refuse)

@@ -12,6 +12,7 @@ and from delta[L] = dLoss/dz[L], which the head gives,
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -282,7 +283,7 @@ class MLP:
 
     def views(self, flat: Array) -> "Gradients":
         """Return the pieces of a vector as long as all parameters, in their order and shapes."""
-        xp, shapes = self.device.xp, list(zip(self.sizes, self.sizes[1:], strict=False))
+        xp, shapes = self.device.xp, list(pairwise(self.sizes))
         pieces, start = [], 0
         for shape in [*shapes, *((fan_out,) for _, fan_out in shapes)]:
             end = start + (shape[0] * shape[1] if len(shape) == 2 else shape[0])

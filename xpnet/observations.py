@@ -80,14 +80,6 @@ def columns(array: Any) -> Any:
     return array.reshape(-1, 1) if array.ndim < 2 else array
 
 
-def skill(predictions: Any, targets: Any) -> float:
-    """1 - squared error / that of the best constant: 1 is perfect, 0 is no better than the mean."""
-    with np.errstate(all="ignore"):
-        spread = np.sum((targets - targets.mean(axis=0)) ** 2)
-        error = np.sum((targets - predictions) ** 2)
-    return float(1.0 - error / spread) if spread > 0 and np.isfinite(error) else float("nan")
-
-
 def is_bias(name: str, array: Any) -> bool:
     """Tell a bias by its shape or name."""
     return array.ndim < 2 or name.lower().lstrip("_").startswith("b")
@@ -242,8 +234,13 @@ class Snapshot:
 
     @cached_property
     def skill(self) -> float:
-        """See `skill`; NaN where it cannot be told."""
-        return float("nan") if self.goals is None else skill(self.predictions, self.goals)
+        """1 - squared error / that of the best constant; NaN where it cannot be told."""
+        if self.goals is None:
+            return float("nan")
+        with np.errstate(all="ignore"):
+            spread = np.sum((self.goals - self.goals.mean(axis=0)) ** 2)
+            error = np.sum((self.goals - self.predictions) ** 2)
+        return float(1.0 - error / spread) if spread > 0 and np.isfinite(error) else float("nan")
 
 
 @dataclass

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import MutableMapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,18 +55,16 @@ class Blas:
 
 def processor(path: str = CPUINFO) -> tuple[str, frozenset[str]]:
     """Return the processor's name and the flags of its instruction sets; empty where unknown."""
-    name, flags = "", frozenset[str]()
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            for line in file:  # up to the first processor's flags: the file may list hundreds
-                key, _, value = line.partition(":")
-                if key.strip() == "model name":
-                    name = value.strip()
-                elif key.strip() == "flags":
-                    return name, frozenset(value.split())
-    except OSError:  # no Linux: nothing is known, and nothing is chosen
-        return name, flags
-    return name, flags
+    name = ""
+    # Where there is no such file (no Linux), nothing is known, and nothing is chosen.
+    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:  # up to the first processor's flags: the file may list hundreds
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            elif key.strip() == "flags":
+                return name, frozenset(value.split())
+    return name, frozenset()
 
 
 def choose_kernels(environment: MutableMapping[str, str], path: str = CPUINFO) -> bool:
