@@ -153,8 +153,9 @@ def test_importing_xpnet_loads_little_else():
 
 
 def test_importing_xpnet_takes_less_than_a_tenth_of_a_second_above_numpy():
+    """Or, where the machine is slow, less than NumPy takes."""
     everything = "import xpnet; xpnet.MLP, xpnet.fit, xpnet.SGD, xpnet.Adam"
-    assert seconds(everything, before="import numpy") < 0.1
+    assert seconds(everything, before="import numpy") < max(0.1, seconds("import numpy"))
 
 
 def test_the_command_line_helps_within_four_tenths_of_a_second():
@@ -166,7 +167,7 @@ def test_the_command_line_helps_within_four_tenths_of_a_second():
         "    import xpnet.cli\n"
         "    xpnet.cli.main()"
     )
-    assert seconds(show) < 0.4
+    assert seconds(show) < max(0.4, 4.0 * seconds("import numpy"))
 
 
 def rooms():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from doctor_example import HEALTHY, RANDOM, X, Y, network
+from doctor_example import HEALTHY, X, Y, draw, network
 
 import xpnet
 from xpnet import SGD, Adam, diagnose
@@ -44,7 +44,7 @@ CASES = [
     ("constant-feature", {"x": np.ones_like(X)}),
     ("target-range", {"y": 2.0 * Y[:, None] - 1.0}),
     ("target-shape", {"y": Y[None, :].repeat(300, axis=0)}),
-    ("shuffled-targets", {"y": RANDOM.permutation(Y)}),
+    ("shuffled-targets", {"y": draw().permutation(Y)}),
     ("prediction-drift", {"x_new": 40.0 + 15.0 * X}),
     ("all-positive-weights", {"init": lambda g, i, o: g.random((i, o))}),
     ("symmetric-units", {"init": "zeros"}),
@@ -178,7 +178,7 @@ def test_a_rare_class_that_is_never_recognised():
 
 
 def test_overfitting_by_the_validation_loss():
-    y = np.where(RANDOM.random(300) < 0.25, 1 - Y, Y)
+    y = np.where(draw().random(300) < 0.25, 1 - Y, Y)
     net = xpnet.MLP([2, 64, 64, 1], hidden="relu", output="sigmoid", seed=1)
     report = diagnose(net, X[:60], y[:60], validation=(X[60:], y[60:]), optimizer=Adam(0.01),
                       epochs=200)  # fmt: skip
@@ -225,7 +225,7 @@ def test_constant_predictors_with_healthy_tensors_are_caught(shape):
     else:
         centres = np.array([[1.5, 0], [-0.8, 1.3], [-0.8, -1.3]])
         y = np.arange(300) % 3
-        x, outputs, output = centres[y] + 0.3 * RANDOM.standard_normal((300, 2)), 3, "softmax"
+        x, outputs, output = centres[y] + 0.3 * draw().standard_normal((300, 2)), 3, "softmax"
     net = xpnet.MLP([2, 16, 16, outputs], hidden="sigmoid", output=output, init="glorot_uniform")
     report = diagnose(net, x, y, optimizer=SGD(0.003), epochs=20)
     assert {"no-better-than-constant", "constant-output"} <= set(report.codes)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from doctor_example import RANDOM, X, Y
+from doctor_example import X, Y, draw
 
 import xpnet
 from xpnet import Doctor
@@ -67,7 +67,7 @@ def test_one_error_for_all_samples_is_told_from_samples_that_look_alike():
     """Equal weights and saturated units: proper errors give the same direction, too."""
     equal = {"W1": np.full((2, 12), 0.3), "W2": np.full((12, 1), 0.3)}
     assert "gradient-wrong" not in train_by_hand(Doctor(), start=equal).codes
-    large = {"W1": RANDOM.standard_normal((2, 12)) * 1e3, "W2": RANDOM.standard_normal((12, 1))}
+    large = {"W1": draw().standard_normal((2, 12)) * 1e3, "W2": draw().standard_normal((12, 1))}
     assert "gradient-wrong" not in train_by_hand(Doctor(), start=large).codes
 
 
@@ -77,7 +77,7 @@ def test_hand_written_wrong_sign_lets_the_loss_rise():
 
 
 def test_hand_written_all_positive():
-    start = {"W1": RANDOM.random((2, 12)), "W2": RANDOM.random((12, 1))}
+    start = {"W1": draw().random((2, 12)), "W2": draw().random((12, 1))}
     assert train_by_hand(Doctor(), start=start, rate=0.01).codes[0] == "all-positive-weights"
 
 

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from doctor_example import HEALTHY, RANDOM, X, Y, network
+from doctor_example import HEALTHY, X, Y, draw, network
 
 import xpnet
 from xpnet import SGD, Doctor
@@ -21,7 +21,7 @@ def test_as_a_callback_of_fit():
 
 @pytest.mark.slow
 def test_the_callback_costs_less_than_a_tenth():
-    x, y = RANDOM.standard_normal((5000, 64)), np.arange(5000) % 10
+    x, y = draw().standard_normal((5000, 64)), np.arange(5000) % 10
 
     def seconds(callbacks):
         net = xpnet.MLP([64, 64, 64, 10], output="softmax", seed=0)

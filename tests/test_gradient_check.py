@@ -260,7 +260,7 @@ def test_xpnet_networks_are_right_and_left_alone(output):
 def test_scikit_learn_8349_is_a_scale_of_the_number_of_outputs(outputs):
     """L-BFGS of MLPRegressor: the loss is a mean over outputs, its gradient a sum."""
     network = pytest.importorskip("sklearn.neural_network")
-    y = RANDOM.standard_normal((M, outputs))
+    y = np.random.default_rng(6).standard_normal((M, outputs))
     model = network.MLPRegressor(
         hidden_layer_sizes=[5], activation="tanh", solver="lbfgs", max_iter=1, alpha=0.0
     )

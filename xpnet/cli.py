@@ -113,7 +113,7 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError | SystemExit):
         discard(1)
         return 0
-    if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError
+    if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError, which Typer does not export
         say(_usage(error, arguments))
         return WRONG_INPUT
     if isinstance(error, XpnetError):

@@ -1,4 +1,4 @@
-"""`xpnet predict`, `evaluate` and `inspect`: what is done with a model file."""
+"""`xpnet predict`, `evaluate`, `inspect`: what is done with a model file; and `devices`."""
 
 from typing import Any
 

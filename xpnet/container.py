@@ -41,7 +41,7 @@ def write_container(
 ) -> None:
     """Write `fields` (JSON values) and `tensors` (float32, float64, int64) in one atomic step.
 
-    `kind` is "model" or "checkpoint". Equal contents give equal bytes.
+    `kind` is "model", "checkpoint" or "cache". Equal contents give equal bytes.
 
     Raises
     ------

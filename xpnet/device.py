@@ -105,6 +105,10 @@ class Device:
         not to be written to.
     block : int
         Elements that an update in place should take at a time, to stay in the cache.
+    fuse : callable
+        ``fuse(function)`` gives the same elementwise function, perhaps as one kernel.
+    record : callable or None
+        ``record(step)`` gives a step that replays what the first one did; None where steps run.
     """
 
     name: str

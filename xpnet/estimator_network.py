@@ -1,4 +1,4 @@
-"""The estimators' network: scikit-learn's initial weights, and a network moved between devices."""
+"""The estimators' network: its sizes, scikit-learn's initial weights, its state trimmed."""
 
 from collections.abc import Sequence
 from dataclasses import replace

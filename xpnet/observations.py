@@ -269,7 +269,7 @@ class Run:
     width : int
         Number of inputs; 0 if not known.
     served : Snapshot or None
-        Inputs and predictions of the model in use, after training.
+        Inputs that the model is given in use, after training.
     one_batch_skill : float
         After training on one small batch alone; NaN if not tried.
     same_rows : bool
