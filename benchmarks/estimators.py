@@ -1,13 +1,12 @@
 """The estimators beside scikit-learn's: same data, seeds and settings; score and time.
 
-    python benchmarks/estimators.py [--data FOLDER] [--out FOLDER]
+    python benchmarks/estimators.py --data FOLDER [--out FOLDER]
 
 Inputs are standardised and one-hot encoded on the training rows, by scikit-learn, for both; so are
 the targets of a regression. Rows with a missing cell are left out.
 """
 
 import argparse
-import os
 import time
 import warnings
 from pathlib import Path
@@ -24,7 +23,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import xpnet
 
-DATA = Path(os.environ.get("XPNET_DATA", "../shared/data"))
 SPLITS = 5
 MOST_ROWS = 10_000
 TABLES = {  # file: target, columns left out
@@ -110,7 +108,7 @@ def row(name, x, y):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default=DATA / "tabular")
+    parser.add_argument("--data", required=True, help="folder with the tables, see README.md")
     parser.add_argument("--out", default="benchmarks/results")
     given = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)

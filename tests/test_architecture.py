@@ -190,8 +190,13 @@ def imported_on_loading(path):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("xpnet"):
                 _, _, module = (node.module or "").partition(".")
                 yield from [module] if module else [alias.name for alias in node.names]
-            elif isinstance(node, (ast.Try, ast.With)):
-                blocks.append(node.body)
+            elif isinstance(node, ast.Import):
+                names = [alias.name.partition(".") for alias in node.names]
+                yield from [name for package, _, name in names if package == "xpnet" and name]
+            elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+                blocks += [getattr(node, part, []) for part in ("orelse", "finalbody")]
+                blocks += [each.body for each in getattr(node, "handlers", [])]
+                blocks += [node.body] if isinstance(node, (ast.If, ast.Try, ast.With)) else []
 
 
 def test_the_map_of_the_modules_names_each_of_them_once():

@@ -70,3 +70,13 @@ def test_weights_that_are_no_numbers_are_not_called_divergence(value):
     net.biases[0][1] = value
     with pytest.raises(xpnet.InputError, match="weights or biases hold NaN or infinity"):
         xpnet.fit(net, X, Y)
+
+
+def test_lbfgs_refuses_weights_that_are_no_numbers():
+    pytest.importorskip("scipy")
+    from xpnet.lbfgs import fit_lbfgs
+
+    net = regressor()
+    net.weights[0][0, 0] = np.nan
+    with pytest.raises(xpnet.InputError, match="weights or biases hold NaN or infinity"):
+        fit_lbfgs(net, X, Y)

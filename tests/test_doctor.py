@@ -246,3 +246,9 @@ def test_scikit_learn_31235_is_no_better_than_a_constant():
     report = diagnose(net, x, y, optimizer=Adam(0.001), epochs=15, batch_size=200)
     assert "unscaled-inputs" in report.codes
     assert "no-better-than-constant" in report.codes
+
+
+def test_class_numbers_from_one_are_named_before_training():
+    x = np.random.default_rng(0).standard_normal((60, 3))
+    report = diagnose(xpnet.MLP([3, 8, 3], output="softmax"), x, np.arange(60) % 3 + 1)
+    assert report.codes == ("class-numbers",)

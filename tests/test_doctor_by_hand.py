@@ -301,3 +301,93 @@ def test_a_layer_that_gives_nothing_is_dead_and_no_saturated_sigmoid():
     codes = doctor.report().codes
     assert "dead-units" in codes
     assert "saturated-units" not in codes
+
+
+def linear_model(targets, outputs=1, flat=False, steps=200, rate=0.1):
+    """Return the doctor's report on a linear model by hand, trained by squared error."""
+    random, doctor = np.random.default_rng(0), Doctor()
+    x = random.standard_normal((200, 3))
+    y = targets(x)
+    p = {"W": 0.1 * random.standard_normal((3, outputs)), "b": np.zeros(outputs)}
+    for _ in range(steps):
+        rows = random.permutation(200)[:32]
+        found = x[rows] @ p["W"] + p["b"]
+        error = found[:, :1] - y[rows, None]
+        slopes = {"W": 2 * x[rows].T @ error / 32 * np.ones(outputs),
+                  "b": 2 * error.mean() * np.ones(outputs)}  # fmt: skip
+        doctor.watch(
+            loss=np.mean(error**2), parameters=p, gradients=slopes, inputs=x[rows],
+            targets=y[rows], predictions=found[:, 0] if flat else found, learning_rate=rate,
+        )  # fmt: skip
+        p = {name: p[name] - rate * slopes[name] for name in p}
+    return doctor.report()
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(
+    "targets",
+    [lambda x: np.round(3 * x[:, 0]), lambda x: np.sign(x[:, 0]), lambda x: 1.0 + (x[:, 0] > 0)],
+    ids=["whole numbers", "-1 and 1", "1 and 2"],
+)
+def test_whole_numbers_are_no_class_numbers(targets, flat, outputs):
+    if targets(np.ones((1, 1)))[0] == 2.0 and outputs == 2 and not flat:
+        pytest.skip("1 and 2 for two outputs are class numbers for all that can be seen")
+    assert "class-numbers" not in linear_model(targets, outputs, flat).codes
+
+
+@pytest.mark.parametrize("classes", [3, 10])
+@pytest.mark.parametrize("size", [0.0, 0.01, 0.3])
+def test_probabilities_that_start_alike_are_no_logits(classes, size):
+    random, doctor = np.random.default_rng(0), Doctor()
+    x = random.standard_normal((500, classes))
+    labels, w = np.argmax(x, axis=1), size * random.standard_normal((classes, classes))
+    for _ in range(300):
+        p = np.exp(x @ w) / np.exp(x @ w).sum(axis=1, keepdims=True)
+        slope = x.T @ (p - np.eye(classes)[labels]) / 500
+        loss = -np.mean(np.log(p[np.arange(500), labels]))
+        doctor.watch(loss=loss, parameters={"w": w}, gradients={"w": slope}, predictions=p,
+                     targets=labels, inputs=x)  # fmt: skip
+        w = w - 2.0 * slope
+    assert doctor._run.logits == ""
+    assert doctor.report().facts["skill"] > 0.7
+    assert not [each for each in doctor.report().findings if each.severity == "error"]
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.1])
+def test_logits_of_several_labels_with_or_without_a_penalty_are_judged_as_probabilities(penalty):
+    random, doctor = np.random.default_rng(0), Doctor()
+    x = random.standard_normal((300, 4))
+    y, w = (x[:, :3] > 0).astype(float), 0.5 * random.standard_normal((4, 3))
+    for _ in range(300):
+        z = x @ w
+        slope = x.T @ (1 / (1 + np.exp(-z)) - y) / 300
+        loss = np.mean(np.sum(np.logaddexp(0, z) - z * y, axis=1)) + penalty * np.sum(w**2)
+        doctor.watch(loss=loss, parameters={"w": w}, gradients={"w": slope}, predictions=z,
+                     targets=y, inputs=x)  # fmt: skip
+        w = w - slope
+    assert doctor._run.logits == ("" if penalty else "sigmoid")
+    assert penalty or doctor.report().ok
+
+
+def test_weights_that_stay_at_zero_are_not_updated():
+    random, doctor = np.random.default_rng(0), Doctor()
+    for _ in range(50):
+        x = random.standard_normal((32, 3))
+        y = x.sum(axis=1, keepdims=True)
+        doctor.watch(loss=np.mean(y**2), parameters={"W": np.zeros((3, 1))}, targets=y, inputs=x,
+                     gradients={"W": -2 * x.T @ y / 32}, predictions=0 * y)  # fmt: skip
+    assert doctor.report().codes[0] == "no-update"
+
+
+def test_frozen_weights_are_no_missing_update():
+    random, doctor, b = np.random.default_rng(0), Doctor(), np.zeros(1)
+    for _ in range(50):
+        x = random.standard_normal((32, 3))
+        y = x.sum(axis=1, keepdims=True) + 5.0
+        error = x @ np.ones((3, 1)) + b - y
+        doctor.watch(loss=np.mean(error**2), parameters={"W": np.ones((3, 1)), "b": b}, inputs=x,
+                     gradients={"W": 2 * x.T @ error / 32, "b": 2 * error.mean(axis=0)},
+                     predictions=error + y, targets=y)  # fmt: skip
+        b = b - 0.2 * error.mean(axis=0)
+    assert "no-update" not in doctor.report().codes

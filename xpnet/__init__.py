@@ -1,7 +1,7 @@
 """The neural network you would have written by hand, done right.
 
     MLP, fit, SGD, Adam, AdamW, EarlyStopping    a network, its training, its optimisers
-    Activation, Loss, huber                      functions of your own
+    Activation, Loss                             functions of your own; huber(threshold)
     check_gradients, Doctor, diagnose            why a network does not learn, yours included
     explain_init                                 what initial weights do to signal and gradient
     load, load_model, Checkpoint, RowFile        files: networks, models, checkpoints, large data

@@ -107,7 +107,8 @@ class Doctor:
         activations : sequence of array, (batch, units)
             Of the hidden layers. Samples may also be columns throughout, or vectors one by one.
         predictions, targets : array, (batch, outputs) or (batch,)
-            Values, or probabilities; logits are known by a loss that is their cross-entropy.
+            Values, or probabilities. Logits are known by a first loss that is their bare
+            cross-entropy, mean or sum; with penalties or weights in it, show probabilities.
         inputs : array, (batch, inputs)
             As the network gets them, that is after any scaling.
         learning_rate : float
@@ -130,7 +131,8 @@ class Doctor:
         if run.steps == 0:
             if predictions is not None and targets is not None:
                 run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
-            run.logits = self._snapshot(rows=None).are_logits(run.losses)
+                both = {name: self._layout.host_rows(rows[name], name) for name in run.shapes}
+                run.logits = Snapshot(**both).logits_of(run.losses)
             run.first = self._snapshot(parameters=True)
             run.width = 0 if run.first.inputs is None else run.first.inputs.shape[1]
         self._watch_parameters(parameters, run.steps)
@@ -221,16 +223,17 @@ class Doctor:
         while sum(map(len, last[1:])) >= ENOUGH_ROWS:
             del last[0]
 
-    def _snapshot(self, *, parameters: bool = False, rows: int | None = ROWS) -> Snapshot:
-        """Copy what was last shown, at most so many rows, evenly spaced."""
+    def _snapshot(self, *, parameters: bool = False) -> Snapshot:
+        """Copy what was last shown, at most ROWS rows, evenly spaced."""
         seen, layout = self._latest, self._layout
-        shown = {name: layout.host_rows(each, name, rows) for name, each in seen["rows"].items()}
+        shown = {name: layout.host_rows(each, name, ROWS) for name, each in seen["rows"].items()}
         named = {name: shown.pop(name, None) for name in ROW_NAMES}
         if parameters:
             for kind in ("parameters", "gradients"):
                 named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in seen[kind].items()}
         found = Snapshot(**named, activations=tuple(shown.values()))
-        return found.squashed() if self._run.logits and found.predictions is not None else found
+        shown_logits = self._run.logits and found.predictions is not None
+        return found.squashed(self._run.logits) if shown_logits else found
 
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""
@@ -370,7 +373,7 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
         outputs, parameters = np.zeros((len(x), net.sizes[-1])), parameter_names(net)
         run.first = run.data = Snapshot(x, columns(y), outputs, parameters=parameters)
-        refused = {"non-finite", "target-range"}
+        refused = {"non-finite", "target-range", "class-numbers"}
         found = tuple(each for each in examine(run) if each.code in refused)
         return found or (
             Finding("target-shape", "error", "targets", str(error), "These targets do not fit the "

@@ -206,8 +206,8 @@ RULES = (
     ),
     Rule(
         "no-update", training.no_update, 1e-6, "error",
-        "There is a gradient, and the weights are those of the start to the last bit. The update "
-        "is missing, changes a copy, or makes new arrays that the forward pass does not use.",
+        "All parameters are those of the start to the last bit. The update is missing, changes a "
+        "copy, makes new arrays that the forward pass does not use, or waits for more steps.",
         "weights -= learning_rate * gradient   # in place, on the arrays that forward uses",
         "CS231n notes, Ratio of weights:updates",
     ),

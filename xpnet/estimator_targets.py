@@ -76,7 +76,7 @@ def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:
         return Labels(kind, (np.arange(y.shape[1]),))
     if kind == "multiclass-multioutput":
         by_column = y.T if classes is None else classes
-        if len(by_column) != y.shape[1] or any(np.ndim(each) != 1 for each in by_column):
+        if len(by_column) != y.shape[1]:
             raise InputError(
                 f"classes {classes!r:.80}: y has {y.shape[1]} columns of classes; pass a list for "
                 "each, such as classes=[[0, 1, 2], [0, 1]]"

@@ -155,10 +155,21 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         classes : array, (classes,), optional
             All classes there are, needed at the first call; of several columns a list for each.
         """
-        if not hasattr(self, "_labels"):
+        if np.ndim(y) == 2 and _is_list_of_lists(classes):
+            given = labels_of(np.asarray(y), "multiclass-multioutput", classes)
+            if hasattr(self, "_labels") and not _same_classes(given, self._labels):
+                raise InputError(
+                    f"classes={classes!r:.80} is not the same as in the last call of partial_fit, "
+                    f"{self.classes_}"
+                )
+            self._learn(given)
+        elif not hasattr(self, "_labels"):
             if np.ndim(y) == 2 and type_of_target(y) == "multiclass-multioutput":
-                self._learn(labels_of(np.asarray(y), "multiclass-multioutput", classes))
-            elif _check_partial_fit_first_call(self, classes):
+                raise InputError(
+                    f"classes {classes!r:.80}: y has {np.shape(y)[1]} columns of classes; pass a "
+                    "list for each at the first call, such as classes=[[0, 1, 2], [0, 1]]"
+                )
+            if _check_partial_fit_first_call(self, classes):
                 kind = type_of_target(y)
                 multilabel = kind == "multilabel-indicator"
                 self._learn(labels_of(np.asarray(y), kind if multilabel else "", self.classes_))
@@ -276,6 +287,16 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _is_list_of_lists(classes: Any) -> bool:
+    return isinstance(classes, (list, tuple)) and all(np.ndim(each) == 1 for each in classes)
+
+
+def _same_classes(one: Labels, other: Labels) -> bool:
+    pairs = zip(one.classes, other.classes, strict=False)
+    same = len(one.classes) == len(other.classes) and one.kind == other.kind
+    return same and all(np.array_equal(a, b) for a, b in pairs)
 
 
 class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]

@@ -105,7 +105,6 @@ def fit(
     if not hasattr(optimizer or SGD(), "step") or isinstance(optimizer, type):
         raise InputError(f"optimizer {optimizer!r} is no optimiser; pass xpnet.SGD(0.1) or Adam()")
     own_callbacks = checked_callbacks(callbacks)
-    check_parameters(net)
     if hasattr(x, "read_rows") and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
     data, factors = prepared(net, x, y, sample_weight, class_weight)
@@ -132,6 +131,7 @@ def prepared(
     net: MLP, x: Any, y: Any, sample_weight: Any, class_weight: Any
 ) -> tuple[Data, dict[int, float] | None]:
     """Check training rows and put them on the device; return the factors of the classes, too."""
+    check_parameters(net)
     device, dtype = net.device, net.dtype
     source = hasattr(x, "read_rows")
     x = _checked_source(x, net) if source else as_inputs(x, device, dtype, net.sizes[0])
@@ -168,18 +168,19 @@ def _with_validation(
     return some_rows(net, data, train, lazy=True), some_rows(net, data, held_out)
 
 
-def as_pair(given: Any) -> tuple[Any, Any]:
+def as_pair(given: Any, otherwise: str = "") -> tuple[Any, Any]:
     """Return validation rows as inputs and targets; refuse what is no pair."""
     try:
         x, y = given
     except (TypeError, ValueError) as error:
-        raise InputError(f"validation {given!r:.80} is no pair of rows, (x, y)") from error
+        message = f"validation {given!r:.80} is no pair of rows, (x, y){otherwise}"
+        raise InputError(message) from error
     return x, y
 
 
 def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> Data:
     """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
-    x, y = as_pair(given)
+    x, y = as_pair(given, ", and no share of the rows")
     device, dtype = net.device, net.dtype
     x = as_inputs(x, device, dtype, net.sizes[0])
     y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])

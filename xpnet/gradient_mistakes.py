@@ -122,9 +122,9 @@ def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any
         return gradient.sum(axis=0).reshape(shape), [_finding(
             "bias-per-sample" if len(row) <= 1 else "gradient-shape", name,
             f"{found}: one gradient for each of {gradient.shape[0]} samples",
-            "Every sample gets a bias of its own, in which its label can be stored: the loss can "
-            "fall while nothing is learnt that applies to other samples. The gradient of a shared "
-            "parameter is the sum over the batch.",
+            "Every sample gets a parameter of its own, in which its label can be stored: the loss "
+            "can fall while nothing is learnt that applies to other samples. The gradient of a "
+            "shared parameter is the sum over the batch.",
             f"gradient_of_{_word(name)} = delta.sum(axis=0)", {"sum_over_batch": [name]},
         )]  # fmt: skip
     mended = None

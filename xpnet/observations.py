@@ -207,40 +207,66 @@ class Snapshot:
             return goals[:, 0].astype(int)
         return goals.argmax(axis=1) if np.all(goals.sum(axis=1) == 1) else None
 
-    def are_logits(self, losses: Sequence[float]) -> bool:
-        """Tell whether the first loss is the cross-entropy of the predictions taken as logits."""
-        z, classes = self.predictions, self.classes
-        if z is None or classes is None or self.goals is None or not losses:
-            return False
-        with np.errstate(all="ignore"):
-            if z.shape[1] == 1:
-                terms = np.logaddexp(0.0, z[:, 0]) - z[:, 0] * classes
-            else:
-                terms = np.logaddexp.reduce(z, axis=1) - z[np.arange(len(z)), classes]
-            return any(
-                abs(each(terms) - losses[0]) < 1e-4 * losses[0] for each in (np.mean, np.sum)
-            )
+    @property
+    def are_distributions(self) -> bool:
+        """Whether each row of the predictions holds the probabilities of several classes."""
+        p = self.predictions
+        several = p is not None and p.shape[1] > 1
+        return bool(several and np.all(p >= 0) and np.allclose(p.sum(axis=1), 1, rtol=0, atol=1e-3))
 
-    def squashed(self) -> "Snapshot":
+    def logits_of(self, losses: Sequence[float]) -> str:
+        """Name the activation of which the first loss is the cross-entropy of these predictions.
+
+        Empty where it is not one of logits, or not the bare mean or sum of it.
+        """
+        z, goals = self.predictions, self.goals
+        if goals is None or not losses or self.are_distributions:
+            return ""
+        within = np.any(z) and np.all((z >= 0) & (z <= 1))  # zeros may be logits at the start
+        if within or not np.all((goals == 0) | (goals == 1)):
+            return ""
+        with np.errstate(all="ignore"):
+            terms = {"sigmoid": np.logaddexp(0.0, z) - z * goals}
+            if z.shape[1] > 1 and self.classes is not None:
+                terms["softmax"] = np.logaddexp.reduce(z, axis=1) - np.sum(z * goals, axis=1)
+            for name, each in terms.items():
+                for value in (np.sum(each), np.mean(each), np.sum(each) / len(each)):
+                    if abs(value - losses[0]) < 1e-4 * losses[0]:
+                        return name
+        return ""
+
+    def squashed(self, activation: str) -> "Snapshot":
         """Return the same with probabilities, where the predictions are logits."""
         z = self.predictions
         with np.errstate(all="ignore"):
             total = (
-                np.logaddexp(0.0, -z)
-                if z.shape[1] == 1
-                else np.logaddexp.reduce(z, axis=1, keepdims=True)
+                np.logaddexp.reduce(z, axis=1, keepdims=True)
+                if activation == "softmax"
+                else (np.logaddexp(0.0, z))
             )
-            return replace(self, predictions=np.exp(-total if z.shape[1] == 1 else z - total))
+            return replace(self, predictions=np.exp(z - total))
 
     @cached_property
     def skill(self) -> float:
-        """1 - squared error / that of the best constant; NaN where it cannot be told."""
+        """1 - squared error / that of the best constant; NaN where it cannot be told.
+
+        Of classes, that of the probabilities, too, if the predictions may be logits.
+        """
         if self.goals is None:
             return float("nan")
+        p = self.predictions
+        several = self.classes is not None and p.shape[1] > 1
+        shown = [p]
+        if self.classes is not None and np.any((p < 0) | (p > 1)):
+            shown.append(self.squashed("softmax" if several else "sigmoid").predictions)
         with np.errstate(all="ignore"):
             spread = np.sum((self.goals - self.goals.mean(axis=0)) ** 2)
-            error = np.sum((self.goals - self.predictions) ** 2)
+            error = min((float(np.sum((self.goals - each) ** 2)) for each in shown), key=_finite)
         return float(1.0 - error / spread) if spread > 0 and np.isfinite(error) else float("nan")
+
+
+def _finite(number: float) -> float:
+    return number if np.isfinite(number) else np.inf
 
 
 @dataclass
@@ -274,8 +300,8 @@ class Run:
         After training on one small batch alone; NaN if not tried.
     same_rows : bool
         Whether the last step saw the same rows as the first.
-    logits : bool
-        Whether the predictions shown are logits, which are kept as probabilities.
+    logits : {"", "sigmoid", "softmax"}
+        Of which the predictions shown are the logits; they are kept as probabilities.
     found : set of str
         Codes of the findings so far.
     """
@@ -301,7 +327,7 @@ class Run:
     diverged: bool = False
     one_batch_skill: float = float("nan")
     same_rows: bool = False
-    logits: bool = False
+    logits: str = ""
     found: set[str] = field(default_factory=set)
 
     @property
@@ -336,6 +362,8 @@ def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> floa
     with np.errstate(all="ignore"):
         moved = sum(float(np.sum((after[name] - before[name]) ** 2)) for name in before)
         size = sum(float(np.sum(each**2)) for each in before.values())
+        if moved == 0.0:
+            return 0.0
         return float(np.sqrt(moved / size)) if size > 0 else float("nan")
 
 

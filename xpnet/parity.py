@@ -199,8 +199,8 @@ def compare(
     ----------
     net : MLP
         Left as it is; networks like it are made anew on both devices.
-    x, y, **options
-        As for `xpnet.fit`.
+    x, y, batch_size, loss, l1, l2, **options
+        As for `xpnet.fit`, but for the optimiser, epochs, callbacks and progress.
     steps : int, 1 to 10
     learning_rate, momentum : float
         Of SGD.

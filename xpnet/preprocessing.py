@@ -5,6 +5,7 @@ unchanged to every table afterwards.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -319,6 +320,12 @@ def _codes(table: Table, name: str, known: Labels, values: np.ndarray) -> np.nda
         return np.asarray(np.asarray(codes, dtype=np.int64)[back])
     read: Callable[[str], Any] = str if known and isinstance(known[0], str) else _value
     places = {each: index for index, each in enumerate(known)}
+    if read is str:  # 1.0 is 1, where it cannot be 01
+        numbers = Counter(map(_value, known))
+        alone = {_value(each): i for i, each in enumerate(known) if numbers[_value(each)] == 1}
+        for each in texts_of(table, name):
+            if each not in places and (value := _value(each)) is not None:
+                places[each] = alone.get(value, -2)
     codes = [*(places.get(read(each), -2) for each in texts_of(table, name)), -1]
     return np.asarray(np.asarray(codes, dtype=np.int64)[places_of(values)])
 

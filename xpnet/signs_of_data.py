@@ -139,20 +139,21 @@ def target_range(run: Run, limit: float) -> Sign | None:
 
 
 def class_numbers(run: Run, limit: float) -> Sign | None:
-    """Class numbers without an output: from 1 to K for K outputs, as a rule."""
-    outputs = run.shapes.get("predictions", (0,))[-1] if run.first.predictions is not None else 0
-    for shown in (run.first.targets, run.data.targets):
-        if (
-            shown is None
-            or columns(shown).shape[1] > 1
-            or outputs < 2
-            or not np.isfinite(shown).all()
-        ):
+    """Class numbers without an output: from 1 to K for K outputs, as a rule.
+
+    Whole numbers alone are no classes: the outputs are probabilities, or the numbers are 1 to K.
+    """
+    for shown in (run.first, run.data):
+        targets, outputs = shown.targets, shown.predictions
+        if targets is None or outputs is None or len(targets) != len(outputs):
             continue
-        low, high = float(np.min(shown)), float(np.max(shown))
-        if (low < limit or high >= outputs) and np.all(shown == np.round(shown)):
-            return Sign("targets", f"class numbers from {low:g} to {high:g} for {outputs} outputs, "
-                        f"which are those of 0 to {outputs - 1}")  # fmt: skip
+        k, found = outputs.shape[1], np.unique(targets)
+        if columns(targets).shape[1] > 1 or k < 2 or not np.all(found == np.round(found)):
+            continue
+        from_one = np.array_equal(found, np.arange(1, k + 1))
+        if found[-1] >= k and (from_one or (shown.are_distributions and found[0] >= limit)):
+            return Sign("targets", f"class numbers from {found[0]:g} to {found[-1]:g} for {k} "
+                        f"outputs, which are those of 0 to {k - 1}")  # fmt: skip
     return None
 
 

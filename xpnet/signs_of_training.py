@@ -228,20 +228,24 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
 
 
 def _slope(run: Run) -> float:
-    """Return the largest gradient of a layer's weights at the start, relative to their size."""
+    """Return the largest gradient of a layer's weights, relative to their size; NaN if unknown."""
     norms = [np.sqrt(np.mean(w**2)) for w in run.first.weights.values()]
     pairs = zip(_gradient_sizes(run), norms, strict=False)
-    return max((float(g / w) for g, w in pairs if w > 0), default=math.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return max((float(np.float64(g) / w) for g, w in pairs if g > 0 or w > 0), default=math.nan)
 
 
 def no_update(run: Run, limit: float) -> Sign | None:
     """See weights that are the same to the last bit, where every step should have changed them."""
     rate = 1.0 if run.learning_rate is None else run.learning_rate
-    if run.steps < STEPS_TO_JUDGE or not run.movement or any(run.movement) or run.travelled():
+    start, end = run.first.parameters, run.last.parameters
+    if run.steps < STEPS_TO_JUDGE or not run.movement or any(run.movement):
         return None
-    if not limit < rate * _slope(run) < math.inf:
+    if start.keys() != end.keys() or not all(np.array_equal(start[n], end[n]) for n in start):
         return None
-    return Sign("weights", f"{run.steps} steps have changed none of the weights, which have a "
+    if not rate * _slope(run) > limit:
+        return None
+    return Sign("parameters", f"{run.steps} steps have changed none of them, and there is a "
                 "gradient")  # fmt: skip
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -272,7 +271,7 @@ class Training:
         """Return what the schedule makes of the learning rate now, in a run of so many epochs."""
         state, steps, losses = self.state, self._epoch_steps, self.state.history.monitored
         factor = self.schedule(Progress(state.step, state.epoch, steps, steps * epochs, losses))
-        if not isinstance(factor, Real) or not 0.0 <= factor < math.inf:
+        if factor is None or not 0.0 <= factor < math.inf:
             raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor from 0")
         return factor
 
