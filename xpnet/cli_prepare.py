@@ -90,7 +90,7 @@ def check_options(options: TrainOptions) -> None:
             raise InputError(f"--{name}: {options.optimizer} has none; add --optimizer sgd")
 
 
-def load_task(options: TrainOptions, may_stream: bool = False) -> Task:
+def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
     """Read and prepare the table that the options name; large ones may be left on the disk."""
     _network(options, 1, 1, "identity")  # a large table is not read for a misspelt option
     share = _share(options.validation)

@@ -60,7 +60,7 @@ def train(options: TrainOptions) -> None:
         if options.deterministic:
             held.enter_context(one_thread())
         out = _try_outputs(options, held)
-        task = load_task(options, True)
+        task = load_task(options, may_stream=True)
         net = network(task)
         held.enter_context(threads_for(largest_product(task, net)))
         probe_writable(out, 8 * net.flat.shape[0])

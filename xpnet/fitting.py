@@ -102,7 +102,8 @@ def fit(
     DivergenceError
         If training ran away; the network keeps its last good weights.
     """
-    if not hasattr(optimizer or SGD(), "step") or isinstance(optimizer, type):
+    optimizer = SGD() if optimizer is None else optimizer
+    if not hasattr(optimizer, "step") or isinstance(optimizer, type):
         raise InputError(f"optimizer {optimizer!r} is no optimiser; pass xpnet.SGD(0.1) or Adam()")
     own_callbacks = checked_callbacks(callbacks)
     if hasattr(x, "read_rows") and metrics and validation is None:
@@ -112,7 +113,7 @@ def fit(
     data, held_out = _with_validation(net, data, validation, seed, factors)
     stopping = _early_stopping(early_stopping)
     options = TrainingOptions(
-        loss, optimizer or SGD(), epochs, batch_size, shuffle, last_batch, l1, l2,
+        loss, optimizer, epochs, batch_size, shuffle, last_batch, l1, l2,
         clip_norm, schedule, metrics, seed, keep_best=bool(stopping),
     )  # fmt: skip
     shown = [ProgressBar()] if wants_progress(progress) else []
