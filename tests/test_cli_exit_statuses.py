@@ -147,7 +147,7 @@ def test_two_runs_on_one_output_are_one_too_many(train: Run) -> None:
 def test_a_bug_shows_its_traceback_and_gives_status_1(
     train: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*arguments: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("seven")
 
     monkeypatch.setattr("xpnet.cli_train.load_task", broken)
@@ -171,7 +171,7 @@ def test_a_bug_shows_its_traceback_and_gives_status_1(
 def test_other_ends_have_a_status_too(
     train: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, message: str
 ) -> None:
-    def broken(*arguments: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr("xpnet.cli_train.load_task", broken)
@@ -184,7 +184,7 @@ def test_other_ends_have_a_status_too(
 def test_an_interruption_tells_the_command_that_continues(
     train: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*arguments: Any) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
         raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr("xpnet.cli_train.load_task", stopped)
@@ -196,7 +196,7 @@ def test_an_interruption_tells_the_command_that_continues(
 def test_an_interrupted_doctor_recommends_no_checkpoint(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*arguments: Any) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
         raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr("xpnet.cli_doctor.load_task", stopped)
