@@ -72,11 +72,11 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise
             row = int(np.flatnonzero(table.column(name) == index)[0])
             found = f"found {shown(each)}, which may be a word or a missing cell"
             raise InputError(f"{table.place(row, name)}: {found}; leave the cell empty.")
-    numbers = np.asarray([is_number(each) for each in words])
+    numbers = np.asarray([is_number(each) for each in words], dtype=bool)
     if numbers.all():
         refuse_alike(table, name, otherwise)
         return
-    meant = np.asarray([explain_cell(each) is not None for each in words]) | numbers
+    meant = np.asarray([explain_cell(each) is not None for each in words], dtype=bool) | numbers
     if 0 < counts.sum() <= 2 * counts[meant].sum():
         refuse_text(table, name, otherwise)
 
