@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--hidden 0", "or none, for a linear model"),
         ("--hidden=", "or none, for a linear model"),
         ("--early-stopping --validation 0", "--validation 0 holds out none"),
-        ("--lr abc", "--lr': Input should be a valid number, unable to parse string as a number"),
+        ("--lr abc", "Invalid value for '--lr': "),  # the rest is Typer's
         ("--lr abc", "(found 'abc'); see xpnet train --help"),
         ("--loss poisson", "it is for counts, and class makes a binary task"),
         ("--drop class", "--drop class: this is the target"),
