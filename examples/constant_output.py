@@ -13,6 +13,7 @@ import pandas as pd
 
 import xpnet
 from xpnet import Doctor
+from xpnet.plots import plot_history
 
 STEPS = 8000
 
@@ -129,7 +130,7 @@ def main() -> None:
     print(f"    {history}, accuracy {history.metrics['accuracy'][-1]:.3f}")
     print(f"    predictions from {spread.min():.4f} to {spread.max():.4f}")
     print(f"    the doctor: {xpnet_report(x, y)}")
-    history.plot(options.plot)
+    plot_history(history, options.plot)
     print(f"    curves in {options.plot}")
 
 

@@ -1,0 +1,45 @@
+"""Plots, by matplotlib, which is an extra."""
+
+from typing import TYPE_CHECKING, Any
+
+from xpnet.errors import InputError
+
+if TYPE_CHECKING:
+    from xpnet.history import History
+
+
+def plot_history(history: "History", path: Any = None) -> Any:
+    """Draw training and validation loss over the epochs.
+
+    Parameters
+    ----------
+    history : History
+    path : path, optional
+        Where to save the picture; its ending gives the format.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError("plots need matplotlib: pip install 'xpnet[plot]'") from error
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    epochs = range(1, history.epochs + 1)
+    axes.plot(epochs, history.loss, label="training")
+    if history.validation_loss:
+        axes.plot(epochs, history.validation_loss, label="validation")
+    if history.best_epoch is not None:
+        axes.axvline(history.best_epoch, color="grey", linestyle=":", label="best weights")
+    axes.set(xlabel="epoch", ylabel="loss")
+    axes.legend()
+    if path is not None:
+        figure.savefig(path, dpi=150)
+    return figure
