@@ -7,14 +7,10 @@ step, come from a counter hash in integer array operations that any device can c
 """
 
 import zlib
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xpnet.types import Array
-
-if TYPE_CHECKING:
-    from xpnet.network import MLP
 
 
 def _signed(bits: int) -> int:
@@ -69,28 +65,3 @@ def keep_mask(counter: Array, key: int, rate: float) -> Array:
     limit = min(int((1.0 - rate) * 2.0**64), (1 << 64) - 1)
     # Flipping the top bit of both makes int64 compare as uint64 does.
     return (hash64(counter, key) ^ _signed(1 << 63)) < _signed(limit ^ (1 << 63))
-
-
-def dropout_masks(net: "MLP", rows: int, seed: int, step: int) -> list[Array] | None:
-    """Return factors 0 or 1 / (1 - rate), (rows, units), for each hidden layer; None without.
-
-    Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014; in
-    the inverted form, so that nothing is scaled at prediction.
-
-    Parameters
-    ----------
-    net : MLP
-    rows : int
-    seed, step : int
-        Of the training, and how many steps it has taken.
-    """
-    if not any(net.dropout):
-        return None
-    xp, masks = net.device.xp, []
-    for layer, rate in enumerate(net.dropout):
-        units = net.sizes[layer + 1]
-        counter = net.device.put(np.arange(rows * units), "int64")
-        keep = keep_mask(counter, dropout_key(seed, layer, step), rate)
-        keep = xp.astype(xp.reshape(keep, (rows, units)), getattr(xp, net.dtype))
-        masks.append(keep * (1.0 / (1.0 - rate)))
-    return masks

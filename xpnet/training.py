@@ -17,13 +17,13 @@ import numpy as np
 
 from xpnet.batches import LAST_BATCH, Batch, Data, batches, epoch_order, steps_per_epoch
 from xpnet.callbacks import hooks
+from xpnet.dropout import dropout_masks
 from xpnet.errors import DivergenceError, InputError
 from xpnet.history import History, resolve_metrics
 from xpnet.losses import Loss, head
 from xpnet.network import MLP, Gradients, Trace
 from xpnet.objective import add_penalty_gradients, loss_and_gradients, mean_loss, penalty
 from xpnet.optimizers import SGD, Optimizer, clip_by_norm
-from xpnet.randomness import dropout_masks
 from xpnet.recording import RecordedStep
 from xpnet.schedules import Progress, Schedule, resolve_schedule
 from xpnet.signals import finish_step_first
