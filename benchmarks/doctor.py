@@ -103,7 +103,7 @@ KINDS = [
          data=("circle", "breast cancer")),
 ]  # fmt: skip
 
-DEFINITIONS = (__doc__ or "")[(__doc__ or "").index("* detected") :].strip()
+DEFINITIONS = "".join(str(__doc__).partition("* detected")[1:]).strip()
 
 PUBLISHED = """
 Published figures of other tools, **on other programs** and so not comparable number by number; none

@@ -39,6 +39,12 @@ class Labels:
         """How many outputs belong to each target column."""
         return tuple(len(each) for each in self.classes)
 
+    def same_classes(self, other: "Labels") -> bool:
+        """Tell whether the targets of both have the same columns, of the same classes."""
+        pairs = zip(self.classes, other.classes, strict=False)
+        alike = len(self.classes) == len(other.classes)
+        return alike and all(np.array_equal(a, b) for a, b in pairs)
+
     def encode(self, y: Any) -> Any:
         """Return host targets (n, outputs) of 0 and 1; refuse classes that are not known."""
         if self.kind == "multilabel-indicator":

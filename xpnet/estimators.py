@@ -157,7 +157,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         """
         if np.ndim(y) == 2 and _is_list_of_lists(classes):
             given = labels_of(np.asarray(y), "multiclass-multioutput", classes)
-            if hasattr(self, "_labels") and not _same_classes(given, self._labels):
+            if hasattr(self, "_labels") and not self._labels.same_classes(given):
                 raise InputError(
                     f"classes={classes!r:.80} is not the same as in the last call of partial_fit, "
                     f"{self.classes_}"
@@ -237,13 +237,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             self._learn(labels_of(y, kind))
         elif self.warm_start and not incremental and self._labels.kind != "multilabel-indicator":
             several = self._labels.kind == "multiclass-multioutput"
-            found = labels_of(y, self._labels.kind if several and y.ndim == 2 else kind).classes
-            pairs = list(zip(found, self._labels.classes, strict=False))
-            if len(found) != len(self._labels.classes) or any(set(a) != set(b) for a, b in pairs):
+            found = labels_of(y, self._labels.kind if several and y.ndim == 2 else kind)
+            if not self._labels.same_classes(found):
+                shown = found.classes[0] if len(found.classes) == 1 else list(found.classes)
                 raise InputError(
                     "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {self.classes_}, `y` has "
-                    f"{found[0] if len(found) == 1 else list(found)}"
+                    f"previous call to fit. Previously got {self.classes_}, `y` has {shown}"
                 )
         return self._labels.encode(y)
 
@@ -291,12 +290,6 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
 def _is_list_of_lists(classes: Any) -> bool:
     return isinstance(classes, (list, tuple)) and all(np.ndim(each) == 1 for each in classes)
-
-
-def _same_classes(one: Labels, other: Labels) -> bool:
-    pairs = zip(one.classes, other.classes, strict=False)
-    same = len(one.classes) == len(other.classes) and one.kind == other.kind
-    return same and all(np.array_equal(a, b) for a, b in pairs)
 
 
 class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]

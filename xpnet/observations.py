@@ -242,7 +242,7 @@ class Snapshot:
             total = (
                 np.logaddexp.reduce(z, axis=1, keepdims=True)
                 if activation == "softmax"
-                else (np.logaddexp(0.0, z))
+                else np.logaddexp(0.0, z)
             )
             return replace(self, predictions=np.exp(z - total))
 
@@ -261,12 +261,8 @@ class Snapshot:
             shown.append(self.squashed("softmax" if several else "sigmoid").predictions)
         with np.errstate(all="ignore"):
             spread = np.sum((self.goals - self.goals.mean(axis=0)) ** 2)
-            error = min((float(np.sum((self.goals - each) ** 2)) for each in shown), key=_finite)
+            error = np.fmin.reduce([np.sum((self.goals - each) ** 2) for each in shown])
         return float(1.0 - error / spread) if spread > 0 and np.isfinite(error) else float("nan")
-
-
-def _finite(number: float) -> float:
-    return number if np.isfinite(number) else np.inf
 
 
 @dataclass
