@@ -86,6 +86,8 @@ KINDS = [
     Kind("infinite input cell", {"nan": "inf"}, {"non-finite"}),
     Kind("constant inputs", {"x_constant": True}, {"constant-feature"}),
     Kind("rows of x and y shuffled apart", {"shuffled": True}, {"shuffled-targets"}),
+    Kind("rows sorted by target, not shuffled", {"in_order": True}, {"unshuffled-rows"},
+         also={"batch_size": 16}),
     Kind("targets out of the output's range", {"target_shift": True}, {"target-range"}),
     Kind("targets not scaled", {"target_scale": 300.0}, {"initial-loss"}, data=("friedman",)),
     Kind("not scaled at prediction", {"drift": True}, {"prediction-drift"}),

@@ -35,6 +35,7 @@ class Settings:
     x_constant: bool = False
     nan: str = ""
     shuffled: bool = False
+    in_order: bool = False
     target_shift: bool = False
     target_scale: float = 1.0
     drift: bool = False
@@ -61,6 +62,7 @@ class Settings:
             "target_range": {"target_shift": False},
             "scale_at_prediction": {"drift": False},
             "check_pairing": {"shuffled": False},
+            "shuffle": {"in_order": False},
             "class_weight": {"balanced": True},
             "early_stopping": {"early_stopping": True},
             "clip_norm": {"clip_norm": repair.get("clip_norm")},
@@ -112,6 +114,9 @@ def prepared(settings: Settings) -> tuple[Any, ...]:
     order = random.permutation(len(x))
     rows = min(settings.rows, len(x) * 2 // 3)
     x, y, x_test, y_test = x[order[:rows]], y[order[:rows]], x[order[rows:]], y[order[rows:]]
+    if settings.in_order:
+        by_target = np.argsort(y @ np.arange(1, y.shape[1] + 1), kind="stable")
+        x, y = x[by_target], y[by_target]
     x, y, x_test = x.copy(), y.copy(), x_test.copy()
     if settings.imbalance:
         keep = np.flatnonzero(y[:, 0] == 1)
@@ -308,7 +313,7 @@ def train_by_hand(settings: Settings, doctor: Doctor | None = None) -> HandWritt
         ) if np.all(np.isfinite(x)) and not settings.flat_targets else None  # fmt: skip
     for step in range(settings.steps):
         if step % max(1, len(x) // size) == 0:
-            order = random.permutation(len(x))
+            order = np.arange(len(x)) if settings.in_order else random.permutation(len(x))
         start = (step % max(1, len(x) // size)) * size
         batch = order[start : start + size]
         gradients = net.mended(x[batch], seen_y[batch], p, row_shares(settings, y[batch]))
@@ -359,6 +364,7 @@ def our_options(settings: Settings, x: Any, y: Any, x_held: Any, y_held: Any) ->
     options: dict[str, Any] = {
         "optimizer": xpnet.SGD(settings.rate), "batch_size": size, "l2": settings.l2,
         "epochs": max(1, settings.steps * size // len(x)), "clip_norm": settings.clip_norm,
+        "shuffle": not settings.in_order,
     }  # fmt: skip
     if settings.data == "friedman":
         options["loss"] = "half_squared_error"

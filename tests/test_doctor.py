@@ -194,7 +194,7 @@ def test_codes_of_the_rules_are_all_known():
         learning-rate-too-large diverged loss-not-decreasing loss-rising initial-loss
         target-range target-shape parameter-shape-changed class-imbalance overfitting
         regularisation-dominates shuffled-targets cannot-overfit-one-batch loss-broadcast
-        gradient-wrong gradient-shape constant-target class-numbers no-update
+        gradient-wrong gradient-shape constant-target class-numbers no-update unshuffled-rows
     """
     assert {rule.code for rule in RULES} == set(codes.split())
     for rule in RULES:

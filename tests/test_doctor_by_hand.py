@@ -145,7 +145,7 @@ def test_hand_written_sample_by_sample():
         ([[3] * 300], ()),  # one batch
         ([[3] * 4] * 10, ()),  # few rows
         ([[3] * 30] * 9 + [[3] * 29 + [4]], ()),
-        ([[3] * 30] * 9 + [[4] * 30], ()),
+        ([[3] * 30] * 9 + [[4] * 30], ("unshuffled-rows",)),
     ],
 )
 def test_one_target_in_all_batches_that_were_watched(batches, expected):

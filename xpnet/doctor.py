@@ -53,6 +53,7 @@ from xpnet.observations import (
     same_rows,
     shape_of,
 )
+from xpnet.seen_targets import SeenTargets
 from xpnet.targets import as_inputs
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ class Doctor:
             run.first = self._snapshot(parameters=True)
             run.width = 0 if run.first.inputs is None else run.first.inputs.shape[1]
         self._watch_parameters(parameters, run.steps)
-        self._watch_targets()
+        if targets is not None:
+            run.targets.add(self._layout.host_rows(rows["targets"], "targets"))
         self._watch_rows()
         run.steps += 1
 
@@ -196,16 +198,6 @@ class Doctor:
         if _is_sampled(step):
             self._before = host_weights(parameters)
 
-    def _watch_targets(self) -> None:
-        """Compare targets with the very first one, until one differs."""
-        run, targets = self._run, self._latest["rows"].get("targets")
-        if targets is None or run.targets_differ:
-            return
-        y = self._layout.host_rows(targets, "targets")
-        run.target = y[0] if run.target is None else run.target
-        run.targets_differ = y.shape[1:] != run.target.shape or bool(np.any(y != run.target))
-        run.target_rows += len(y)
-
     def _watch_rows(self) -> None:
         """Keep rows of the first and the latest steps: as many as the rules need, and no more."""
         first, data, last = self._pieces.values()
@@ -244,9 +236,7 @@ class Doctor:
         self._sample = Data(x, y[rows, :], weights)
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.learning_rate = training.learning_rate
-        run.target = as_host(y[:1, :])[0]
-        run.targets_differ = bool(net.device.xp.any(y != y[:1, :]))
-        run.target_rows, run.all_rows, run.width = training.rows, True, net.sizes[0]
+        run.targets, run.width = _targets_of(training), net.sizes[0]
         run.first, loss = self._look(training)
         run.losses = [] if training.state.step else [loss]  # of a run from its start
         run.data, self._before = run.first, host_weights(run.first.parameters)
@@ -282,6 +272,18 @@ class Doctor:
             {name: as_host(each) for name, each in parameters.items()},
             {name: as_host(each) for name, each in gradients},
         ), objective  # fmt: skip
+
+
+def _targets_of(training: "Training") -> SeenTargets:
+    """Look at all targets, batch by batch where the training takes them in their order."""
+    y, xp, size = training.data.y, training.net.device.xp, training.batch_size
+    if training.options.shuffle:
+        first, differ = as_host(y[:1, :])[0], bool(xp.any(y != y[:1, :]))
+        return SeenTargets(first, differ, training.rows, complete=True)
+    seen = SeenTargets(complete=True)
+    for start in range(0, training.rows, size):
+        seen.add(as_host(y[start : start + size, :]))
+    return seen
 
 
 def _is_sampled(step: int) -> bool:

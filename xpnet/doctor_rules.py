@@ -123,6 +123,13 @@ RULES = (
         RECIPE + " (become one with the data)",
     ),
     Rule(
+        "unshuffled-rows", data.unshuffled_rows, 0.3, "",
+        "Each batch has rows of one kind and pulls the whole network towards it, and the next ones "
+        "pull it away again. What it saw last is what it says.",
+        "order = generator.permutation(len(x)); x, y = x[order], y[order]   # anew in each epoch",
+        "LeCun et al., Efficient BackProp, 1998, section 4.2",
+    ),
+    Rule(
         "constant-feature", data.constant_feature, 1e-9, "note",
         "A feature with one value carries no information. Divided by its deviation it is NaN.",
         "x = x[:, x.std(axis=0) > 0]",

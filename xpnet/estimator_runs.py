@@ -205,8 +205,8 @@ def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
 
 def _as_a_training(net: MLP, data: Data, loss: Any, l2: float) -> Any:
     """Return what the doctor looks at, where there is no `Training`."""
-    options = SimpleNamespace(loss=loss, l1=0.0, l2=l2)
-    return SimpleNamespace(net=net, data=data, options=options, rows=data.y.shape[0],
+    options, rows = SimpleNamespace(loss=loss, l1=0.0, l2=l2, shuffle=False), data.y.shape[0]
+    return SimpleNamespace(net=net, data=data, options=options, rows=rows, batch_size=rows,
                            learning_rate=None, state=TrainingState())  # fmt: skip
 
 

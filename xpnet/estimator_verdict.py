@@ -28,6 +28,7 @@ REMEDIES = {
     "initial-loss": "Scale X and y (TransformedTargetRegressor), or take init='auto'.",
     "wrong-init-scale": "Take init='auto'.",
     "exploding-gradient": "Scale X, lower alpha, or take init='auto'.",
+    "unshuffled-rows": "Set shuffle=True.",
     "vanishing-gradient": "Take init='auto', or activation='relu'.",
 }
 

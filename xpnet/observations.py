@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnet.device import CPU, device_of, is_foreign
 from xpnet.errors import InputError, InputTypeError
+from xpnet.seen_targets import SeenTargets
 from xpnet.targets import put_numbers
 
 ROW_NAMES = ("inputs", "targets", "predictions")
@@ -284,10 +285,8 @@ class Run:
         ``{"targets": ..., "predictions": ...}`` as the caller's code had them.
     reshaped : dict
         Parameters whose shape changed: name to (before, after).
-    target : ndarray, (outputs,), or None
-        Of the first row; `targets_differ` says whether another row has another one.
-    target_rows : int
-        How many rows were compared with it; `all_rows`: whether those are all there are.
+    targets : SeenTargets
+        Of all steps.
     width : int
         Number of inputs; 0 if not known.
     served : Snapshot or None
@@ -314,10 +313,7 @@ class Run:
     reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     hidden: Sequence[str] = ()
     output: str = ""
-    target: Any = None
-    targets_differ: bool = False
-    target_rows: int = 0
-    all_rows: bool = False
+    targets: SeenTargets = field(default_factory=SeenTargets)
     width: int = 0
     served: Snapshot | None = None
     diverged: bool = False

@@ -159,12 +159,24 @@ def class_numbers(run: Run, limit: float) -> Sign | None:
 
 def constant_target(run: Run, limit: float) -> Sign | None:
     """One target for all rows: all there are, or at least `limit` watched in several steps."""
-    if run.target is None or run.targets_differ or run.target_rows < 2:
+    seen = run.targets
+    if seen.first is None or seen.differ or seen.rows < 2:
         return None
-    if not run.all_rows and (run.steps < 2 or run.target_rows < limit):
+    if not seen.complete and (run.steps < 2 or seen.rows < limit):
         return None
-    value = ", ".join(f"{each:g}" for each in run.target[:5]) + ", ..." * (len(run.target) > 5)
-    return Sign("targets", f"every target is {value}, in all {run.target_rows} rows seen")
+    value = ", ".join(f"{each:g}" for each in seen.first[:5]) + ", ..." * (len(seen.first) > 5)
+    return Sign("targets", f"every target is {value}, in all {seen.rows} rows seen")
+
+
+def unshuffled_rows(run: Run, limit: float) -> Sign | None:
+    """Share of the targets' variance between batches, about 1/m where m rows are shuffled."""
+    seen = run.targets
+    if not seen.share_between > limit:
+        return None
+    rows = seen.rows_per_batch
+    return Sign("batches", f"{seen.share_between:.0%} of the targets' variance lies between each "
+                f"{rows:.0f} successive rows and the next; {1.0 / rows:.0%} would, were they "
+                "shuffled", {"shuffle": True})  # fmt: skip
 
 
 def prediction_drift(run: Run, limit: float) -> Sign | None:
@@ -214,10 +226,17 @@ def constant_feature(run: Run, limit: float) -> Sign | None:
                 {"drop_features": flat.tolist()}, "error" if everything else "")  # fmt: skip
 
 
+def _first_of_sorted(run: Run) -> bool:
+    """Tell whether the rows kept are the first ones of sorted rows, unlike the others."""
+    return "unshuffled-rows" in run.found and not run.targets.complete
+
+
 def unscaled_targets(run: Run, limit: float) -> Sign | None:
     """First error against that of the best constant: log(K) for classes, the variance else."""
     first, goals = run.first, run.first.goals
     if goals is None or len(goals) < 10 or not np.all(np.isfinite(first.predictions)):
+        return None
+    if _first_of_sorted(run):
         return None
     if first.classes is not None and np.all((first.predictions >= 0) & (first.predictions <= 1)):
         k = max(2, goals.shape[1])
@@ -243,7 +262,7 @@ def unscaled_targets(run: Run, limit: float) -> Sign | None:
 def class_imbalance(run: Run, limit: float) -> Sign | None:
     """Compare the commonest class with the rarest; worse if one is never predicted."""
     classes = run.data.classes
-    if classes is None or len(classes) < 50:
+    if classes is None or len(classes) < 50 or _first_of_sorted(run):
         return None
     counts = np.bincount(classes)
     if np.sum(counts > 0) < 2 or counts.max() < limit * counts[counts > 0].min():
