@@ -36,6 +36,16 @@ def with_one(array, value):
     return changed
 
 
+def test_weights_that_are_no_numbers_are_not_laid_to_the_data():
+    net = network()
+    net.weights[0][1, 2] = np.nan
+    finding = diagnose(net, X, Y).findings[0]
+    assert (finding.code, finding.where) == ("non-finite", "weights[0]")
+    assert finding.evidence == "1 of 24 values NaN or infinite before the first step"
+    assert finding.remedy.startswith("draw new weights")
+    assert finding.repair == {"init": "auto"}
+
+
 CASES = [
     ("non-finite", {"x": with_one(X, np.nan)}),
     ("non-finite", {"x": with_one(X, np.inf)}),

@@ -81,7 +81,7 @@ def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, An
         Naming the file, the field and what was found, for anything that is not exactly right.
     """
     refuse = refusal(path)
-    data = _read_bytes(path, refuse)
+    data = _read_bytes(path)
     header, body = _split(data, refuse)
     fields = _fields(header.pop("__metadata__", None), refuse)
     _check_kind_and_version(fields, kind, newest, refuse)
@@ -134,20 +134,23 @@ def _digest(fields: Mapping[str, Any], tensors: Arrays) -> str:
     return digest.hexdigest()
 
 
-def _read_bytes(path: PathLike, refuse: Refuse) -> bytes:
+def _read_bytes(path: PathLike) -> bytes:
+    name = os.fspath(path)
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            refuse("file", "this is a directory", "name the file inside it")
+            raise FileError(f"{name}: this is a directory; name the file inside it.")
         if not stat.S_ISREG(mode):  # a pipe would wait for ever
-            refuse("file", "this is a device or pipe", "name an ordinary file")
+            raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
         with open(path, "rb") as file:
             return file.read()
     except FileError:
         raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        refuse("file", f"cannot be read: {reason}", "correct the path or its permissions")
+        raise FileError(
+            f"{name}: cannot be read: {reason}; correct the path or its permissions."
+        ) from error
 
 
 def _split(data: bytes, refuse: Refuse) -> tuple[dict[str, Any], memoryview]:

@@ -41,8 +41,8 @@ class Rule:
             return None
         severity = sign.severity or self.severity or run.severity
         return Finding(
-            self.code, severity, sign.where, sign.evidence, self.explanation, self.remedy,
-            self.source, sign.repair,
+            self.code, severity, sign.where, sign.evidence, self.explanation,
+            sign.remedy or self.remedy, self.source, sign.repair,
         )  # fmt: skip
 
 

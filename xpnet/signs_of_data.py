@@ -14,12 +14,16 @@ from xpnet.observations import Run, columns
 
 @dataclass(frozen=True)
 class Sign:
-    """What a rule saw: where, the numbers, and the settings that would mend it."""
+    """What a rule saw: where, the numbers, and the settings that would mend it.
+
+    `severity` and `remedy` are given where the rule's own do not fit what was seen.
+    """
 
     where: str
     evidence: str
     repair: dict[str, Any] | None = None
     severity: str = ""
+    remedy: str = ""
 
 
 OUTPUT_RANGES = {
@@ -37,10 +41,12 @@ def not_finite(run: Run, limit: float) -> Sign | None:
     for name, array in shown.items():
         bad: Any = np.argwhere(~np.isfinite(array)) if array is not None else ()
         if len(bad) > limit:
-            data = name in ("inputs", "targets")
-            repair = {"drop_non_finite": True} if data else {"init": "auto"}
-            return Sign(name, f"{len(bad)} values are NaN or infinite, the first in row "
-                        f"{bad[0][0]} of those looked at", repair)  # fmt: skip
+            found = f"{len(bad)} of {array.size} values NaN or infinite"
+            if name in run.first.parameters:
+                return Sign(name, f"{found} before the first step", {"init": "auto"},
+                            remedy="draw new weights, and check where these came from")  # fmt: skip
+            return Sign(name, f"{found}, the first in row {bad[0][0]} of those looked at",
+                        {"drop_non_finite": True})  # fmt: skip
     return None
 
 
