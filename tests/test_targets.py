@@ -3,7 +3,7 @@ import pytest
 
 import xpnet
 from xpnet.device import CPU
-from xpnet.targets import CHECK_ROWS, as_inputs, as_targets, one_hot, put_numbers
+from xpnet.targets import CHECKED, as_inputs, as_targets, one_hot, put_numbers
 
 
 def targets(y, *, outputs=1, output="identity", rows=None, device=CPU, dtype="float64"):
@@ -90,9 +90,9 @@ def test_a_value_that_is_not_finite_is_refused_with_its_place(backend, bad):
 
 
 def test_a_value_that_is_not_finite_is_found_far_down_too(backend):
-    x = np.zeros((2 * CHECK_ROWS + 3, 2))
+    x = np.zeros((CHECKED + 3, 2))
     x[-1, 1] = np.nan
-    message = rf"x holds nan at index \({2 * CHECK_ROWS + 2}, 1\)"
+    message = rf"x holds nan at index \({CHECKED + 2}, 1\)"
     with pytest.raises(xpnet.InputError, match=message):
         as_inputs(backend.array(x), backend.device, "float64", 2)
 

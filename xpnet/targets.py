@@ -4,19 +4,21 @@ A target whose shape could broadcast against the network's output is refused: (n
 gives (n, n) terms, and a training that runs and learns nothing.
 """
 
+import math
 from typing import Any
 
 from xpnet.device import real_numbers
 from xpnet.errors import InputError, InputTypeError
 from xpnet.types import Array, Namespace
 
-CHECK_ROWS = 4096  # looked at together, so that a check of the data needs little memory
+CHECKED = 1 << 18  # numbers looked at together: what a check writes stays in the cache
 
 
 def check_finite(xp: Namespace, array: Array, name: str) -> None:
     """Refuse NaN and infinity, naming the first bad place."""
     rows = array.shape[0]
-    tiles = (array[i : min(i + CHECK_ROWS, rows), ...] for i in range(0, rows, CHECK_ROWS))
+    step = max(1, CHECKED // max(1, math.prod(array.shape[1:])))
+    tiles = (array[i : min(i + step, rows), ...] for i in range(0, rows, step))
     if all(bool(xp.all(xp.isfinite(tile))) for tile in tiles):
         return
     flat = xp.reshape(xp.isfinite(array), (-1,))
