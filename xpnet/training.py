@@ -238,13 +238,15 @@ class Training:
         net, options, device = self.net, self.options, self.net.device
         xp, joined, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
         into, parameters, gradients = net.views(flat), self._blocks(net.flat), self._blocks(flat)
+        end = flat.shape[0] - sum(net.sizes[1:])  # of the weights; the biases follow
+        penalised = self._blocks(net.flat[:end]), self._blocks(flat[:end])
         moments = [block for each in self.state.optimizer for block in self._blocks(each)]
 
         def step(
             batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
         ) -> tuple[Array, Gradients, Trace]:
             loss, grads, trace = loss_and_gradients(net, joined, *batch, masks, into)
-            add_penalty_gradients(xp, net.weights, grads.weights, options.l1, options.l2)
+            add_penalty_gradients(xp, *penalised, options.l1, options.l2)
             if options.clip_norm is not None:
                 clip_by_norm(xp, [flat], options.clip_norm)
             optimizer.step(xp, parameters, gradients, moments, coefficients, net.weights)
@@ -345,9 +347,7 @@ class Training:
         """Stop a run whose loss is not finite or stays far above where it began."""
         state, xp, limit = self.state, self.net.device.xp, self._highest_loss()
         recent = state.history.loss[-RUNAWAY_EPOCHS:]
-        finite = np.isfinite(recent[-1]) and all(
-            bool(xp.all(xp.isfinite(p))) for p in self.parameters
-        )
+        finite = np.isfinite(recent[-1]) and bool(xp.all(xp.isfinite(self.net.flat)))
         stays = len(recent) == RUNAWAY_EPOCHS and min(recent) > limit
         away = recent[-1] > limit and (stays or state.epoch == self.options.epochs)
         if finite and not away:
