@@ -59,7 +59,7 @@ IMPOSSIBLE = {
     "too long": ("n" * 256, "File name too long", "shorter name"),
     "link loop": ("loop", "symbolic links", "points at itself"),
     "pipe": ("pipe", "device or pipe", "name an ordinary file"),
-    "null byte": ("a\0b", "no file name", "correct the path"),
+    "null byte": ("a\0b", "not a file name", "correct the path"),
 }
 
 

@@ -54,14 +54,14 @@ def test_an_interval_that_is_not_understood_is_refused(tmp_path, every):
 
 
 def test_keeping_none_is_refused(tmp_path):
-    with pytest.raises(InputError, match="keep 0 must be an integer from 1"):
+    with pytest.raises(InputError, match="keep 0 must be an integer >= 1"):
         Checkpoint(tmp_path, keep=0)
 
 
 def test_an_earlier_training_is_not_overwritten(tmp_path):
     train(network(), [Checkpoint(tmp_path)])
     before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
-    with pytest.raises(SaveError, match=r"holds a training already \(checkpoint-\d+.*resume it"):
+    with pytest.raises(SaveError, match=r"holds a training run \(checkpoint-\d+.*resume it"):
         train(network(), [Checkpoint(tmp_path)])
     assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
 

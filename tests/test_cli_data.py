@@ -29,7 +29,7 @@ def test_arrays_and_images_are_trained_on_too(run: Run) -> None:
 
 def test_arrays_need_a_file_of_targets(run: Run) -> None:
     np.save("x.npy", np.eye(4))
-    assert "name the file with the targets with --target" in run("train", "x.npy").err
+    assert "use --target to name the file with the targets" in run("train", "x.npy").err
 
 
 def mixed(rows: int = 300) -> tuple[list[str], list[str]]:

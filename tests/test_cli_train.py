@@ -78,7 +78,7 @@ def test_lbfgs_trains_on_all_rows_at_once(run: Run) -> None:
     command = ["train", BANKNOTE, "--target", "class", "--hidden", "8", "--optimizer", "lbfgs"]
     outcome = run(*command, "--epochs", "30", "--out", "l.safetensors")
     assert outcome.status == 0
-    assert " iterations by lbfgs" in outcome.out
+    assert " iterations with lbfgs" in outcome.out
     assert load_model("l.safetensors").training["scores"]["accuracy"] > 0.97
     before = Path("l.safetensors").read_bytes()
     run(*command, "--epochs", "30", "--out", "l.safetensors", "--stream", "--cache", ".")
@@ -86,7 +86,7 @@ def test_lbfgs_trains_on_all_rows_at_once(run: Run) -> None:
     for option in ("--lr 0.1", "--checkpoint kept", "--early-stopping", "--dropout 0.1"):
         outcome = run(*command, *option.split())
         assert (outcome.status, "lbfgs takes no such option" in outcome.err) == (2, True)
-    assert "only train has it" in run("doctor", *command[1:]).err
+    assert "only train takes it" in run("doctor", *command[1:]).err
 
 
 def test_lbfgs_without_scipy_says_what_to_install(

@@ -73,11 +73,11 @@ STATES = {
         "no CUDA device is visible; is CUDA_VISIBLE_DEVICES empty",
     ),
     "device busy": ({"status": 46}, "cudaErrorNumber46: something is the matter; try nvidia-smi"),
-    "no device": ({"devices": 0}, r"this machine has 0 CUDA device\(s\), from gpu:0"),
+    "no device": ({"devices": 0}, r"this machine has 0 CUDA device\(s\), numbered from gpu:0"),
     "libraries missing": (
         {"matmul": missing_library},
-        r"CUDA is there but CuPy cannot compute \(RuntimeError: Failure finding libnvrtc.so.13\); "
-        r"its CUDA libraries are missing or do not fit: install one of: pip install 'xpnet\[cuda",
+        r"CUDA is present but CuPy cannot compute \(RuntimeError: Failure finding libnvrtc.so.13"
+        r"\); its CUDA libraries are missing or do not match: install one of: pip install 'xpnet",
     ),
     "wrong result": (
         {"matmul": lambda a, b: 0.0 * a},
@@ -97,7 +97,7 @@ def test_a_gpu_that_cannot_be_used_says_why_and_is_never_replaced_by_the_cpu(mon
 
 def test_a_gpu_without_free_memory_is_told_from_one_without_libraries(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy(matmul=no_memory))
-    message = r"^device 'gpu' has no memory left; end what holds it \(nvidia-smi shows it\)"
+    message = r"^device 'gpu' has no memory left; stop what is using it \(nvidia-smi shows it\)"
     with pytest.raises(xpnet.DeviceError, match=message):
         open_device("gpu")
 

@@ -283,7 +283,7 @@ def test_logits_of_one_output_are_known_by_their_loss():
 def test_classes_that_are_counted_from_one_are_found():
     report = three_classes(first=1)
     assert report.codes[0] == "class-numbers"
-    assert "class numbers from 1 to 3 for 3 outputs" in report.findings[0].evidence
+    assert "class numbers from 1 to 3, but the 3 outputs" in report.findings[0].evidence
 
 
 def test_an_update_that_is_not_applied_is_no_small_learning_rate():

@@ -49,17 +49,17 @@ def test_rows_are_not_every_second_one():
 
 
 REFUSED = [
-    ({"x": X[:, :1]}, r"x has shape \(300, 1\) and the network takes \(n, 2\)"),
+    ({"x": X[:, :1]}, r"x has shape \(300, 1\) but the network takes \(n, 2\)"),
     ({"x": X.reshape(300, 2, 1)}, r"x has shape \(300, 2, 1\)"),
     ({"x": X[:0], "y": Y[:0]}, "no rows; pass at least one"),
     ({"x": None}, "x is None; pass numbers"),
     ({"x": np.full(X.shape, "a")}, r"x \(ndarray\) is not an array of real numbers"),
-    ({"y": Y[1:]}, r"y has shape \(299,\) and x has shape \(300, 2\); pass one row in each"),
+    ({"y": Y[1:]}, r"y has shape \(299,\) but x has shape \(300, 2\); pass one row per sample"),
     ({"y": np.where(Y > 0, "in", "out")}, r"y \(ndarray\) is not an array of real numbers"),
-    ({"sample_weight": np.ones(299)}, r"sample_weight has shape \(299,\) and x has"),
+    ({"sample_weight": np.ones(299)}, r"sample_weight has shape \(299,\) but x has"),
     ({"x_new": X[:, :1]}, r"at prediction have shape \(300, 1\); pass 2 for each sample"),
     ({"loss": "foo"}, "loss 'foo' is not known; use one of"),
-    ({"rows": 0}, "rows 0 must be an integer from 1"),
+    ({"rows": 0}, "rows 0 must be an integer >= 1"),
 ]
 
 

@@ -178,7 +178,7 @@ def test_a_million_rows_of_float32_are_scaled_as_exactly_as_ten(mean):
 
 
 def test_what_is_no_pair_and_no_solver_is_refused_by_name():
-    with pytest.raises(InputError, match=r"validation 0.2 is no pair of rows, \(x, y\)"):
+    with pytest.raises(InputError, match=r"validation 0.2 is not a pair of rows, \(x, y\)"):
         MLPClassifier(max_iter=1).fit(X, Y, validation=0.2)
     with pytest.raises(InputError, match=r"solver SGD is a class; pass SGD\(...\)"):
         MLPClassifier(max_iter=1, solver=xpnet.SGD).fit(X, Y)

@@ -56,4 +56,4 @@ def test_broadcast_targets_climbs_to_18_and_is_then_learnt(tmp_path):
     shown = run("broadcast_targets.py", tmp_path)
     assert "-> 18.00 after" in shown
     assert "accuracy 1.000" in shown
-    assert "that of one error" in shown
+    assert "comes from one error" in shown

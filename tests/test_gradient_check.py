@@ -143,7 +143,7 @@ def test_a_loss_that_changes_by_itself_is_refused():
 
 
 def test_names_that_differ_are_refused():
-    with pytest.raises(InputError, match=r"returned \['v'\] and the parameters are \['w'\]"):
+    with pytest.raises(InputError, match=r"returned \['v'\] but the parameters are \['w'\]"):
         check_gradients(lambda p: 1.0, lambda p: {"v": p["w"]}, {"w": np.ones(2)})
 
 
@@ -190,7 +190,7 @@ def test_a_number_among_the_parameters(shape):
         ({"loss": lambda p: None}, r"loss\(parameters\) is None; pass numbers"),
         ({"gradients": {}}, "gradients is dict; pass a function"),
         ({"gradients": lambda p: None}, r"returned NoneType; return a dict .* of \['w'\]"),
-        ({"gradients": lambda p: {}}, r"returned \[\] and the parameters are \['w'\]"),
+        ({"gradients": lambda p: {}}, r"returned \[\] but the parameters are \['w'\]"),
         ({"gradients": lambda p: {"w": None}}, "the gradient of w is None"),
     ],
 )

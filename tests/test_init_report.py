@@ -113,7 +113,7 @@ def test_the_report_reads_as_a_table_and_as_plain_values():
     lines = str(report).splitlines()
     assert lines[0].startswith("Weights of MLP(30-16-16-3, sigmoid, sigmoid, softmax;")
     assert (
-        lines[1] == "measured on 512 rows of standard normal inputs, with a drawn output gradient"
+        lines[1] == "measured on 512 rows of standard normal inputs, with a random output gradient"
     )
     assert len({len(line) for line in lines[4:8]}) == 1
     assert f"layer 2: glorot_uniform x {initialisers.SIGMOID_GAIN:g} (at this gain" in str(report)
@@ -135,7 +135,7 @@ def test_given_inputs_and_targets_are_measured():
     x, y = rng.normal(size=(40, 6)), rng.integers(0, 3, 40)
     net = xpnet.MLP([6, 12, 3], hidden="tanh", output="softmax", dtype="float64")
     report = xpnet.explain_init(net, x, y)
-    assert report.measured_on == "40 rows of the inputs given, with its loss's gradient"
+    assert report.measured_on == "40 rows of the inputs given, with the gradient of the loss"
     probabilities = net.predict(x)
     delta = probabilities - np.eye(3)[y]
     slope = 1 - np.tanh(x @ net.weights[0]) ** 2
@@ -160,11 +160,11 @@ def test_the_expectation_of_relu_is_the_known_one():
 def test_rows_are_used_and_checked():
     x = np.zeros((50, 2))
     assert xpnet.explain_init([2, 3, 1], x, rows=20).measured_on.startswith("20 rows")
-    with pytest.raises(xpnet.InputError, match="rows 1 must be an integer from 2"):
+    with pytest.raises(xpnet.InputError, match="rows 1 must be an integer >= 2"):
         xpnet.explain_init([2, 3, 1], rows=1)
-    with pytest.raises(xpnet.InputError, match="x has 1 row, and variances over the rows need two"):
+    with pytest.raises(xpnet.InputError, match="x has 1 row, but variances over the rows need two"):
         xpnet.explain_init([2, 3, 1], x[:1])
-    with pytest.raises(xpnet.InputError, match=r"x has shape \(20, 2\) and the network takes"):
+    with pytest.raises(xpnet.InputError, match=r"x has shape \(20, 2\) but the network takes"):
         xpnet.explain_init([3, 3, 1], x, rows=20)
 
 

@@ -166,7 +166,7 @@ def test_huber_is_half_squared_up_to_its_threshold_and_linear_beyond():
 def test_a_loss_that_does_not_fit_the_output_is_refused_with_the_remedy():
     with pytest.raises(
         xpnet.InputError,
-        match="'binary_cross_entropy' needs output='sigmoid', and this network's output is "
+        match="'binary_cross_entropy' needs output='sigmoid', but this network's output is "
         "'identity'; change the output or use loss='squared_error'",
     ):
         xpnet.MLP([2, 1]).loss([[0.0, 0.0]], [1.0], loss="binary_cross_entropy")

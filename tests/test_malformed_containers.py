@@ -158,7 +158,7 @@ CONTAINER = {
     ),
     "dtype unknown": (entry("biases.0", dtype="F33"), "tensor 'biases.0': dtype is 'F33'"),
     "dtype list": (entry("biases.0", dtype=["F32"]), "tensor 'biases.0': dtype is ['F32']"),
-    "dtype wider": (entry("biases.0", dtype="F64"), "shape [4] of F64 needs 32 bytes, data_off"),
+    "dtype wider": (entry("biases.0", dtype="F64"), "shape [4] of F64 needs 32 bytes, but"),
     "dtype same size": (
         in_header(
             lambda h: (
@@ -175,7 +175,7 @@ CONTAINER = {
     "shape true": (entry("biases.0", shape=[True]), "tensor 'biases.0': shape is [True]"),
     "shape number": (entry("biases.0", shape=4), "tensor 'biases.0': shape is 4"),
     "shape text": (entry("biases.0", shape="4"), "tensor 'biases.0': shape is '4'"),
-    "shape other": (entry("biases.0", shape=[5]), "shape [5] of F32 needs 20 bytes, data_offsets"),
+    "shape other": (entry("biases.0", shape=[5]), "shape [5] of F32 needs 20 bytes, but data_"),
     "shape overflows": (entry("biases.0", shape=[2**62, 2**62]), "needs 850705917302346158658436"),
     "shape beyond": (entry("biases.0", shape=[2**64]), "tensor 'biases.0': shape is [1844674407"),
     "shape deep": (entry("biases.0", shape=[1] * 100 + [4]), "not a list of at most 8 sizes"),

@@ -199,5 +199,5 @@ def test_a_model_of_the_command_predicts_raw_tables_and_its_network_alone_warns(
     with pytest.warns(UserWarning, match="takes inputs as `xpnet train` prepared them"):
         xpnet.load(path)
     net.save(path)
-    with pytest.raises(InputError, match="holds a network alone"):
+    with pytest.raises(InputError, match="holds only a network"):
         load_model(path).predict(table)

@@ -138,9 +138,9 @@ def test_parameters_can_be_written_in_place_replaced_or_set():
 def test_parameters_that_do_not_fit_are_refused_and_nothing_is_changed():
     net, other = small(seed=1), small(seed=2)
     before = net.predict(X)
-    with pytest.raises(xpnet.InputError, match="4 arrays given, the network has 6"):
+    with pytest.raises(xpnet.InputError, match="4 arrays given; the network has 6"):
         net.set_parameters(other.weights[:2], other.biases[:2])
-    shape = r"parameter of shape \(2, 4\) given where \(4, 2\) is"
+    shape = r"parameter of shape \(2, 4\) given, \(4, 2\) needed"
     with pytest.raises(xpnet.InputError, match=shape):
         net.set_parameters([*other.weights[:2], other.weights[2].T], other.biases)
     np.testing.assert_array_equal(net.predict(X), before)
@@ -149,22 +149,22 @@ def test_parameters_that_do_not_fit_are_refused_and_nothing_is_changed():
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ([[3]], {}, r"sizes \[3\] must be two or more integers from 1: inputs, hidden units, outp"),
-        ([[3, 0, 1]], {}, r"sizes \[3, 0, 1\] must be two or more integers from 1"),
-        ([[3, 2.5, 1]], {}, r"sizes \[3, 2.5, 1\] must be two or more integers from 1"),
+        ([[3]], {}, r"sizes \[3\] must be two or more integers >= 1: inputs, hidden units, outp"),
+        ([[3, 0, 1]], {}, r"sizes \[3, 0, 1\] must be two or more integers >= 1"),
+        ([[3, 2.5, 1]], {}, r"sizes \[3, 2.5, 1\] must be two or more integers >= 1"),
         ([[3, 4, 1]], {"hidden": "swish"}, "activation 'swish' is not known here; use one of ide"),
         ([[3, 4, 1]], {"hidden": "softmax"}, "activation 'softmax' is not known here"),
         ([[3, 4, 1]], {"output": "relu"}, "activation 'relu' is not known here; .* sigmoid, sof"),
         ([[3, 4, 1]], {"hidden": ["relu", "relu"]}, "has 2 entries for 1 hidden layers"),
         ([[3, 4, 1]], {"dtype": "float16"}, "dtype 'float16' is not known; use 'float32' or 'flo"),
-        ([3], {}, r"sizes \[3\] must be two or more integers from 1"),
+        ([3], {}, r"sizes \[3\] must be two or more integers >= 1"),
         ([[3, 4, 1]], {"hidden": np.tanh}, "activation <ufunc 'tanh'> is not known here"),
-        ([[3, 4, 1]], {"dropout": "a"}, "dropout 'a' must be from 0 to below 1"),
+        ([[3, 4, 1]], {"dropout": "a"}, "dropout 'a' must be >= 0 and below 1"),
         ([[3, 4, 1]], {"device": 3}, "device 3 is not known; use 'cpu'"),
         ([[3, 4, 1]], {"init": lambda g, i, o: np.full((i, o), np.nan)}, "init gave NaN or infini"),
-        ([[3, 4, 1]], {"seed": -1}, "seed -1 must be an integer from 0"),
-        ([[3, 4, 1]], {"seed": 0.5}, "seed 0.5 must be an integer from 0"),
-        ([[3, 4, 1]], {"dropout": 1.0}, "dropout 1.0 must be from 0 to below 1"),
+        ([[3, 4, 1]], {"seed": -1}, "seed -1 must be an integer >= 0"),
+        ([[3, 4, 1]], {"seed": 0.5}, "seed 0.5 must be an integer >= 0"),
+        ([[3, 4, 1]], {"dropout": 1.0}, "dropout 1.0 must be >= 0 and below 1"),
         ([[3, 4, 1]], {"device": "tpu"}, "device 'tpu' is not known; use 'cpu', 'gpu' or 'gpu:N'"),
     ],
 )
@@ -183,7 +183,7 @@ def test_numpy_integers_are_sizes_and_seeds():
     ("weights", "message"),
     [
         ([1.0, 2.0], r"sample_weight has shape \(2,\); pass \(7,\)"),
-        ([-1.0] + [1.0] * 6, "sample_weight has minimum -1 and sum 5; weights are finite, from 0"),
+        ([-1.0] + [1.0] * 6, "sample_weight has minimum -1 and sum 5; weights must be finite"),
         ([0.0] * 7, "sample_weight has minimum 0 and sum 0; .* not all 0"),
         ([np.nan] * 7, "sample_weight has minimum nan"),
     ],
@@ -205,7 +205,7 @@ def test_an_array_put_into_the_lists_is_in_copies_and_pickles():
     net.biases[1] = np.full(1, 5.0, dtype="float32")
     assert net.flat[-1] == 5.0
     net.weights[0] = np.ones((3, 2))
-    with pytest.raises(xpnet.InputError, match=r"shape \(3, 2\) given where \(2, 3\) is"):
+    with pytest.raises(xpnet.InputError, match=r"shape \(3, 2\) given, \(2, 3\) needed"):
         net.predict(np.ones((1, 2)))
 
 

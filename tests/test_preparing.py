@@ -46,7 +46,7 @@ def test_rows_on_the_disk_leave_few_to_validate(table, monkeypatch):
     monkeypatch.setattr("xpnet.preparing.MOST_HELD_OUT", 2)
     ready = prepare(table(TRAIN), "label", validation=0.5, stream=True)
     assert len(ready.y_validation) == 2
-    assert "2 rows to validate, the most that are kept in memory" in ready.notes
+    assert "2 validation rows, the most that are kept in memory" in ready.notes
     every = np.arange(len(ready.y))
     np.testing.assert_array_equal(ready.x.read_rows(every), np.concatenate([*ready.x.blocks()]))
 
@@ -142,7 +142,7 @@ def test_all_columns_that_must_be_dropped_are_named_at_once(table):
     text = "id,name,a,when,y\n" + "".join(
         f"{i},p{i},{i / 7},2024-01-01,{i % 2}\n" for i in range(9)
     )
-    with pytest.raises(InputError, match=r"column 'id'.*--drop id.*likewise: name, when\.$"):
+    with pytest.raises(InputError, match=r"column 'id'.*--drop id.*refused: columns name, when\.$"):
         prepare(table(text), "y")
 
 
@@ -187,7 +187,7 @@ def test_images_in_bytes_are_divided_by_255(tmp_path):
     assert ready.preprocessing.task == "multiclass"
     with pytest.raises(InputError, match="found float64, but the model was trained on images"):
         ready.preprocessing.transform(arrays(tmp_path, x / 255))
-    with pytest.raises(InputError, match="found 5 columns, the model knows 4"):
+    with pytest.raises(InputError, match="found 5 columns, but the model knows 4"):
         ready.preprocessing.transform(arrays(tmp_path, np.zeros((2, 5), np.uint8)))
     with pytest.raises(InputError, match=r"1 of the 4 columns.*missing: 'x3'"):
         ready.preprocessing.transform(arrays(tmp_path, np.zeros((2, 3), np.uint8)))

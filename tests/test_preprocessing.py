@@ -82,8 +82,8 @@ def test_categories_that_are_numbers_are_found_in_a_column_of_numbers(table):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("size,colour,weight,label\n1,red,1,maybe\n", "column 'label': found 'maybe', no class"),
-        ("size,colour,weight,label\n1,red,1,1\n", "column 'label': found '1', no class"),
+        ("size,colour,weight,label\n1,red,1,maybe\n", "column 'label': found 'maybe', not a class"),
+        ("size,colour,weight,label\n1,red,1,1\n", "column 'label': found '1', not a class"),
         ("size,colour,weight,label\n1,red,1,\n", "column 'label': a missing cell"),
     ],
 )
@@ -118,7 +118,7 @@ def test_numbers_that_a_parquet_file_calls_texts_are_not_taken_for_their_places(
     plan = prepare(table(NUMBERS), "y").preprocessing
     new = polars.DataFrame({"a": ["9", "25"], "b": [1.5, 2.5]})
     new.write_parquet(tmp_path / "new.parquet")
-    with pytest.raises(InputError, match="column 'a' holds texts where numbers are needed"):
+    with pytest.raises(InputError, match="column 'a' holds text where numbers are needed"):
         plan.transform(read_table(tmp_path / "new.parquet"))
 
 

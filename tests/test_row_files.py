@@ -81,9 +81,9 @@ def test_moments_are_those_of_all_rows_and_leave_out_what_is_missing(numbers):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a,b\n1,2\n", "neither NPY nor IDX data"),
+        (b"a,b\n1,2\n", "not NPY or IDX data"),
         (bytes([0, 0, 8, 2]) + np.array([5, 4], ">u4").tobytes() + b"x", "need 20 bytes, found 1"),
-        (b"", "neither NPY"),
+        (b"", "not NPY"),
     ],
 )
 def test_other_files_are_refused_by_name(tmp_path, content, message):

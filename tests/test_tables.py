@@ -209,7 +209,7 @@ def test_parquet_that_cannot_be_used(tmp_path):
     with pytest.raises(FileError, match="no rows"):
         read_table(path)
     path.write_bytes(b"PAR1 and nothing")
-    with pytest.raises(FileError, match="no Parquet file, or damaged"):
+    with pytest.raises(FileError, match="not a Parquet file, or damaged"):
         read_table(path)
 
 
@@ -265,7 +265,7 @@ def test_targets_must_fit(tmp_path):
     np.save(tmp_path / "y.npy", np.zeros((4, 2)))
     with pytest.raises(FileError, match="one target per row"):
         read_table(tmp_path / "x.npy", target=str(tmp_path / "y.npy"))
-    with pytest.raises(InputError, match="'y' is no file"):
+    with pytest.raises(InputError, match="'y' is not a file"):
         read_table(tmp_path / "x.npy", target="y")
     with pytest.raises(InputError, match="the target is not in this array"):
         prepare(read_table(tmp_path / "x.npy"), "x1")
@@ -289,7 +289,7 @@ def test_npz(tmp_path):
     np.savez(path, p=x)
     assert read_table(path).labels is None
     path.write_bytes(b"PK\x03\x04 and nothing")
-    with pytest.raises(FileError, match="no NPZ file, or damaged"):
+    with pytest.raises(FileError, match="not an NPZ file, or damaged"):
         read_table(path)
 
 

@@ -34,11 +34,11 @@ def test_rows_of_probabilities_are_taken_as_they_are():
 @pytest.mark.parametrize(
     ("y", "outputs", "message"),
     [
-        (np.zeros(6), 2, r"y has shape \(6,\) and the network's output is \(6, 2\)"),
-        (np.zeros((6, 6)), 1, r"y has shape \(6, 6\) and the network's output is \(6, 1\)"),
-        (np.zeros((1, 6)), 1, r"y has shape \(1, 6\) and x has 6 rows; pass one target per row"),
-        (np.zeros((6, 1, 1)), 1, r"y has shape \(6, 1, 1\) and the network's output is \(6, 1\)"),
-        (np.float64(1.0), 1, r"y has shape \(\) and x has 6 rows"),
+        (np.zeros(6), 2, r"y has shape \(6,\) but the network's output is \(6, 2\)"),
+        (np.zeros((6, 6)), 1, r"y has shape \(6, 6\) but the network's output is \(6, 1\)"),
+        (np.zeros((1, 6)), 1, r"y has shape \(1, 6\) but x has 6 rows; pass one target per row"),
+        (np.zeros((6, 1, 1)), 1, r"y has shape \(6, 1, 1\) but the network's output is \(6, 1\)"),
+        (np.float64(1.0), 1, r"y has shape \(\) but x has 6 rows"),
         (np.zeros((6, 1)), 3, r"y has shape \(6, 1\) .* \(6, 3\); pass one column per output"),
     ],
 )
@@ -57,12 +57,12 @@ def test_a_column_of_class_numbers_for_softmax_gets_the_remedy():
 def test_targets_outside_the_range_of_the_output_are_refused_in_either_shape(shape):
     y = np.array([-1.0, 1.0, 1.0, -1.0]).reshape(shape)
     message = (
-        "y holds values from -1 to 1, and a sigmoid output lies between 0 and 1; "
-        "code the classes as 0 and 1, or use output='identity'"
+        "y holds values from -1 to 1, but a sigmoid output lies between 0 and 1; "
+        "encode the classes as 0 and 1, or use output='identity'"
     )
     with pytest.raises(xpnet.InputError, match=message):
         targets(y, output="sigmoid")
-    with pytest.raises(xpnet.InputError, match="y holds -1, and a Poisson target cannot be neg"):
+    with pytest.raises(xpnet.InputError, match="y holds -1, but a Poisson target cannot be neg"):
         targets(y, output="exp")
 
 
@@ -82,7 +82,7 @@ def test_labels_that_are_no_class_numbers_are_refused(labels):
 def test_a_value_that_is_not_finite_is_refused_with_its_place(backend, bad):
     x = np.zeros((4, 3))
     x[2, 1] = bad
-    message = rf"x holds {bad} at index \(2, 1\), counted from 0, and must be finite; drop or imp"
+    message = rf"x holds {bad} at index \(2, 1\), counted from 0, but must be finite; drop or imp"
     with pytest.raises(xpnet.InputError, match=message):
         as_inputs(backend.array(x), backend.device, "float64", 3)
     with pytest.raises(xpnet.InputError, match=r"y holds .* at index \(2,\)"):
@@ -107,9 +107,9 @@ def test_a_value_too_large_for_the_dtype_is_refused_rather_than_made_infinite():
     [
         (
             np.zeros((4, 2)),
-            r"x has shape \(4, 2\) and the network takes \(n, 3\); pass one row per",
+            r"x has shape \(4, 2\) but the network takes \(n, 3\); pass one row per",
         ),
-        (np.zeros(3), r"x has shape \(3,\) and the network takes \(n, 3\)"),
+        (np.zeros(3), r"x has shape \(3,\) but the network takes \(n, 3\)"),
         (np.zeros((0, 3)), r"x has shape \(0, 3\): no rows; pass at least one"),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_flat_array_for_a_network_of_one_input_gets_the_remedy():
         (np.array(["a"]), "<U1 values; convert it with numpy.asarray"),
         (np.array(["1"], np.dtypes.StringDType()), "StringDType.* values; convert it with numpy"),
         (["1", "2"], "x .list. is not an array of real numbers: <U1 values; convert it"),
-        (np.array(["2026-01-01"], "M8[D]"), "datetime64.D. values; pass numbers, say days since"),
+        (np.array(["2026-01-01"], "M8[D]"), "datetime64.D. values; pass numbers, such as days"),
         (np.ma.masked_less([[1.0], [-1.0]], 0.0), "1 values are masked; fill them in, or drop"),
         ([[1.0], [1.0, 2.0]], "x .list. is not an array of real numbers: .*inhomogeneous"),
         (np.array([object()]), "x .ndarray. is not an array of real numbers: float"),

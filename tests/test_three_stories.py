@@ -43,7 +43,7 @@ def test_flat_targets_mean_a_column_and_never_a_matrix_of_errors():
     assert flat[0] == column[0] < 1.0
     for own, other in zip(flat[1].weights, column[1].weights, strict=True):
         np.testing.assert_array_equal(own, other)
-    with pytest.raises(xpnet.InputError, match=r"y has shape \(6, 6\) and .* is \(6, 1\)"):
+    with pytest.raises(xpnet.InputError, match=r"y has shape \(6, 6\) but .* is \(6, 1\)"):
         net.gradients(POINTS, np.zeros((6, 6)), loss="squared_error")
 
 

@@ -150,7 +150,7 @@ def test_early_stopping_without_validation_looks_at_the_training_loss():
     stopping = xpnet.EarlyStopping(patience=2, min_delta=1e9)
     history = xpnet.fit(regressor(), X, Y, epochs=50, early_stopping=stopping)
     assert history.epochs == 3
-    with pytest.raises(xpnet.InputError, match=r"patience=0.* needs patience from 1 and min_delta"):
+    with pytest.raises(xpnet.InputError, match=r"patience=0.* needs patience >= 1 and min_delta"):
         xpnet.fit(regressor(), X, Y, early_stopping=0)
 
 
@@ -219,33 +219,33 @@ def test_one_row_may_have_several_labels_and_then_no_class_weight():
             {"class_weight": "balanced", "sample_weight": [1.0, 2.0]},
             r"sample_weight has shape \(2,\); pass \(60,\)",
         ),
-        (classifier, {"validation": "0.2"}, "validation '0.2' is no pair"),
-        (classifier, {"validation": (X, LABELS, LABELS)}, "is no pair"),
+        (classifier, {"validation": "0.2"}, "validation '0.2' is not a pair"),
+        (classifier, {"validation": (X, LABELS, LABELS)}, "is not a pair"),
         (classifier, {"validation": 1.5}, "validation: found 1.5, expected a share"),
-        (classifier, {"validation": (X[:, :2], LABELS)}, r"\(60, 2\) and the network takes \(n, 3"),
-        (classifier, {"epochs": 0}, "epochs 0 must be an integer from 1"),
-        (classifier, {"batch_size": 0.5}, "batch_size 0.5 must be an integer from 1"),
-        (classifier, {"l2": -1.0}, "l2 -1.0 must be finite and from 0"),
+        (classifier, {"validation": (X[:, :2], LABELS)}, r"\(60, 2\) but the network takes \(n, 3"),
+        (classifier, {"epochs": 0}, "epochs 0 must be an integer >= 1"),
+        (classifier, {"batch_size": 0.5}, "batch_size 0.5 must be an integer >= 1"),
+        (classifier, {"l2": -1.0}, "l2 -1.0 must be finite and >= 0"),
         (classifier, {"clip_norm": 0.0}, "clip_norm 0.0 must be above 0, or None"),
         (classifier, {"last_batch": "pad"}, "last_batch 'pad' must be one of"),
         (classifier, {"metrics": "auc"}, "metric 'auc' is not known; use one of accuracy, r2, mea"),
-        (classifier, {"optimizer": "sgd"}, "optimizer 'sgd' is no optimiser; pass xpnet.SGD"),
-        (classifier, {"optimizer": xpnet.SGD}, "SGD'> is no optimiser; pass xpnet.SGD"),
+        (classifier, {"optimizer": "sgd"}, "optimizer 'sgd' is not an optimiser; pass xpnet"),
+        (classifier, {"optimizer": xpnet.SGD}, "SGD'> is not an optimiser; pass xpnet"),
         (classifier, {"class_weight": {0: -1.0}}, "class_weight {0: -1.0} must hold finite"),
         (classifier, {"class_weight": {"a": 1, 7: 2}}, r"class_weight names \['a', 7\], which"),
-        (classifier, {"seed": -1}, "seed -1 must be an integer from 0"),
-        (classifier, {"seed": 1.5}, "seed 1.5 must be an integer from 0"),
-        (classifier, {"l2": "a"}, "l2 'a' must be finite and from 0"),
+        (classifier, {"seed": -1}, "seed -1 must be an integer >= 0"),
+        (classifier, {"seed": 1.5}, "seed 1.5 must be an integer >= 0"),
+        (classifier, {"l2": "a"}, "l2 'a' must be finite and >= 0"),
         (classifier, {"clip_norm": "1"}, "clip_norm '1' must be above 0"),
         (classifier, {"metrics": 3}, "metric 3 is not known"),
-        (classifier, {"schedule": lambda progress: -1.0}, "gave -1.0, not a factor from 0"),
+        (classifier, {"schedule": lambda progress: -1.0}, "gave -1.0, not a factor >= 0"),
         (classifier, {"schedule": 3}, "schedule 3 is not known"),
         (classifier, {"loss": 3}, "loss 3 is not known"),
         (classifier, {"early_stopping": "yes"}, "early_stopping 'yes' must be"),
-        (classifier, {"callbacks": xpnet.EarlyStopping()}, r"is no list; pass callbacks=\[...\]"),
+        (classifier, {"callbacks": xpnet.EarlyStopping()}, r"not a list; pass callbacks=\["),
         (classifier, {"callbacks": [print]}, "which would never be called; give it a method"),
-        (classifier, {"callbacks": [Calls]}, "holds the class Calls; pass an object"),
-        (classifier, {"loss": "poisson"}, "'poisson' needs output='exp' or 'softplus', and this"),
+        (classifier, {"callbacks": [Calls]}, "holds the class Calls; pass an instance"),
+        (classifier, {"loss": "poisson"}, "'poisson' needs output='exp' or 'softplus', but this"),
     ],
 )
 def test_options_that_cannot_be_are_refused_before_anything_is_trained(net, options, message):

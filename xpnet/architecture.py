@@ -31,7 +31,7 @@ def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     checked = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
     if len(checked) < 2 or any(not isinstance(s, Integral) or s < 1 for s in checked):
         raise InputError(
-            f"sizes {list(checked)!r} must be two or more integers from 1: inputs, hidden units, "
+            f"sizes {list(checked)!r} must be two or more integers >= 1: inputs, hidden units, "
             "outputs"
         )
     return tuple(int(size) for size in checked)
@@ -41,5 +41,5 @@ def checked_rates(rates: list[Any]) -> tuple[float, ...]:
     """Return dropout rates as floats."""
     for rate in rates:
         if not isinstance(rate, Real) or not 0.0 <= float(rate) < 1.0:
-            raise InputError(f"dropout {rate!r} must be from 0 to below 1")
+            raise InputError(f"dropout {rate!r} must be >= 0 and below 1")
     return tuple(float(rate) for rate in rates)

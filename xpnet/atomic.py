@@ -147,7 +147,7 @@ def _resolve(path: str | os.PathLike[str]) -> Path:
     """Return the file that `path` means, symbolic links followed; raise OSError if unusable."""
     if "\0" in os.fspath(path) or not os.fspath(path):
         raise SaveError(
-            f"{os.fspath(path)!r}: cannot save: this is no file name; correct the path."
+            f"{os.fspath(path)!r}: cannot save: this is not a file name; correct the path."
         )
     target = Path(os.path.realpath(path))
     try:

@@ -188,7 +188,7 @@ def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[An
         free = order[~first]
     wanted = max(round(fraction * rows), 1)
     if wanted > len(free):
-        message = f"validation: found {fraction:g} of {rows} rows, which leaves too few to train"
+        message = f"validation: found {fraction:g} of {rows} rows, which leaves too few to train on"
         raise InputError(f"{message}; give more rows or a smaller share.")
     # Evenly spaced places in rows ordered by class take the same share of each.
     held_out = np.sort(free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted])

@@ -24,10 +24,10 @@ def checked_callbacks(callbacks: Any) -> list[Any]:
     if callbacks is None:
         return []
     if not isinstance(callbacks, (list, tuple)):
-        raise InputError(f"callbacks {callbacks!r:.80} is no list; pass callbacks=[...]")
+        raise InputError(f"callbacks {callbacks!r:.80} is not a list; pass callbacks=[...]")
     for each in callbacks:
         if isinstance(each, type):
-            raise InputError(f"callbacks holds the class {each.__name__}; pass an object of it")
+            raise InputError(f"callbacks holds the class {each.__name__}; pass an instance of it")
         if not any(hasattr(each, name) for name in HOOKS):
             raise InputError(
                 f"callbacks holds {each!r:.80}, which would never be called; give it a method "
@@ -62,7 +62,7 @@ class EarlyStopping:
 
     def __post_init__(self) -> None:
         if self.patience < 1 or self.min_delta < 0.0:
-            raise InputError(f"{self} needs patience from 1 and min_delta from 0")
+            raise InputError(f"{self} needs patience >= 1 and min_delta >= 0")
 
     def on_epoch_end(self, training: "Training") -> None:
         """Count from the history, which survives a resume, and not from a state of its own."""

@@ -104,7 +104,7 @@ class Checkpoint:
                 " '30 seconds' or '100 steps'"
             )
         if keep < 1:
-            raise InputError(f"keep {keep!r} must be an integer from 1: checkpoints to keep")
+            raise InputError(f"keep {keep!r} must be an integer >= 1: checkpoints to keep")
         self.directory, self.keep, self.resume = Path(directory), keep, resume
         self.every, self.unit = float(found[1]), found[2] or "epoch"
         self.preprocessing = preprocessing
@@ -190,7 +190,7 @@ class Checkpoint:
         existing = checkpoints(self.directory)
         if existing and not self.resume:
             raise SaveError(
-                f"{self.directory}: holds a training already ({existing[-1].name}); resume it,"
+                f"{self.directory}: already holds a training run ({existing[-1].name}); resume it,"
                 " or choose an empty directory."
             )
         saved = latest(self.directory)
@@ -233,8 +233,8 @@ def latest(directory: PathLike) -> Saved | None:
             return Saved(path, *content, tuple(broken))
     if broken:
         raise FileError(
-            f"{os.fspath(directory)}: none of {len(broken)} checkpoints can be read; start again"
-            f" in an empty directory. The newest: {broken[0]}"
+            f"{os.fspath(directory)}: none of {len(broken)} checkpoints can be read; start"
+            f" again in an empty directory. The newest: {broken[0]}"
         )
     return None
 
@@ -328,8 +328,8 @@ def _check_same(saved: Saved, training: "Training") -> None:
             before = saved.fields[part].get(name)
             if before != value:
                 raise InputError(
-                    f"{saved.path}: belongs to another training: {name} was {before!r} and is now"
-                    f" {value!r}; give the same options and data, or another directory"
+                    f"{saved.path}: belongs to another training run: {name} was {before!r} and is"
+                    f" now {value!r}; give the same options and data, or another directory"
                 )
 
 
@@ -342,8 +342,8 @@ def _other_epochs(saved: Saved, training: "Training") -> str:
         return ""
     return (
         f"{saved.path}: the schedule {_described(training.options.schedule)} was laid out for "
-        f"{before} epochs and is now for {now}: the result differs from {now} epochs in one go, "
-        "for which train from the start."
+        f"{before} epochs and is now for {now}: the result differs from {now} epochs in one go; "
+        "for that, train from the start."
     )
 
 

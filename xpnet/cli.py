@@ -26,20 +26,20 @@ BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
 COMMANDS: dict[str, tuple[type, str, str]] = {
     "train": (cli_options.TrainOptions, "cli_train", "Train a network on a table and save it."),
     "predict": (cli_options.PredictOptions, "cli_models", "Predict each row of a table."),
-    "evaluate": (cli_options.EvaluateOptions, "cli_models", "Measure a model on a table."),
-    "inspect": (cli_options.InspectOptions, "cli_models", "Tell what a model file holds."),
-    "doctor": (cli_options.DoctorOptions, "cli_doctor", "Say why a network does not learn."),
+    "evaluate": (cli_options.EvaluateOptions, "cli_models", "Evaluate a model on a table."),
+    "inspect": (cli_options.InspectOptions, "cli_models", "Show what a model file holds."),
+    "doctor": (cli_options.DoctorOptions, "cli_doctor", "Explain why a network does not learn."),
     "parity": (
         cli_options.ParityOptions,
         "cli_doctor",
         "Compare the same training on NumPy and on another device.",
     ),
-    "devices": (cli_options.DevicesOptions, "cli_models", "Tell what this machine computes with."),
+    "devices": (cli_options.DevicesOptions, "cli_models", "Show what this machine computes with."),
 }
-"""Of each command: its options, the module that holds the function of its name, its help."""
+"""For each command: its options, the module with the function of its name, and its help."""
 
 NAMES = {"doctor": cli_options.DOCTOR, "parity": cli_options.PARITY}
-"""Of commands that take only some of their options: which."""
+"""For commands that take only some of their options: which."""
 
 
 def _version(wanted: bool) -> None:
@@ -81,8 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Without the program's name. None, as the program itself calls it, takes those of the
-        process, its signals, and the choice of OpenBLAS' kernels; given ones leave those alone.
+        Without the program's name. None, as in the program itself, takes the process's own, and
+        also takes over its signals and the choice of OpenBLAS' kernels; otherwise these are left
+        alone.
     """
     try:
         if arguments is None:
@@ -134,7 +135,7 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _usage(error: Any, arguments: Sequence[str]) -> str:
-    """Say what is wrong with the command's words, with the value found, which Typer leaves out."""
+    """Say what is wrong with the command line, with the value found, which Typer leaves out."""
     found = ""
     for word, value in zip(arguments, [*arguments[1:], ""], strict=False):
         option, _, attached = word.partition("=")
@@ -145,7 +146,7 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
 
 
 def _as_options(message: str) -> str:
-    """Say what the library says about its own arguments and network as it is for the command."""
+    """Put what the library says about its own arguments and network in the command's terms."""
     name, _, rest = message.partition(" ")
     known = {each.name for each in fields(cli_options.TrainOptions)}
     if name in known and rest.startswith(tuple("'-0123456789")):  # with the value found

@@ -1,4 +1,4 @@
-"""`xpnet doctor` and `xpnet parity`: what is wrong with the settings, and with the machine."""
+"""`xpnet doctor` and `xpnet parity`: what is wrong with the settings, or with the machine."""
 
 import math
 from contextlib import ExitStack
@@ -62,9 +62,9 @@ def _diagnose(task: Task) -> Report:
 def _repair(
     given: TrainOptions, task: Task, report: Report
 ) -> tuple[list[dict[str, Any]], TrainOptions]:
-    """Apply the remedies, then take each back and keep those without which the error rises.
+    """Apply all remedies, then undo each in turn and keep those without which the error rises.
 
-    Together first: of two causes that each stop a training, mending one alone shows nothing.
+    Together first: if two causes each stop the training, fixing only one shows nothing.
     """
     mended, reasons, refused = given, dict[str, list[str]](), dict[str, tuple[Any, str]]()
     for _ in range(ROUNDS):
@@ -151,7 +151,7 @@ def _told(tried: list[dict[str, Any]], mended: TrainOptions) -> str:
             )
         lines.append(f"  {setting} ({', '.join(each['codes'])}): {outcome}")
     if not tried:
-        lines = ["No remedy is an option of train; follow the findings by hand."]
+        lines = ["None of the remedies is an option of train; apply them by hand."]
     return "\n".join([*lines, "The settings that work best:", f"  {as_command(mended)}"])
 
 
@@ -176,7 +176,7 @@ def parity(options: ParityOptions) -> int:
 
 
 def _made_up(options: ParityOptions) -> Task:
-    """Make a table of three classes: which of three sums of the inputs is largest."""
+    """Make a table of three classes: the class is the largest of three sums of the inputs."""
     x = generator(options.seed, "parity").standard_normal((500, 8))
     y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
     columns = tuple(Column(f"x{index}") for index in range(x.shape[1]))

@@ -55,7 +55,7 @@ def evaluate(options: EvaluateOptions) -> None:
     if data.layout == "table" and options.target not in (None, plan.target):
         raise InputError(
             f"--target {options.target}: the model was trained to predict {plan.target}, which is "
-            f"a column of {options.data}, too; leave --target out"
+            f"also a column of {options.data}; leave --target out"
         )
     notes = plan.check(data)
     rows = plan.complete_rows(data, target=True) if plan.missing == "drop" else None
@@ -72,7 +72,7 @@ def evaluate(options: EvaluateOptions) -> None:
 
 
 def inspect(options: InspectOptions) -> None:
-    """Tell what a model file holds."""
+    """Show what a model file holds."""
     model = load_model(options.model)
     net, plan, training = model.net, model.preprocessing, model.training
     if options.json:
@@ -94,7 +94,7 @@ def inspect(options: InspectOptions) -> None:
 
 
 def devices(options: DevicesOptions) -> None:
-    """Tell what this machine computes with, and what could be better."""
+    """Show what this machine computes with, and what could be better."""
     report = system_report()
     if options.json:
         show_json({"command": "devices", **report})
@@ -130,8 +130,8 @@ def _with_plan(path: str, device: str) -> Model:
     model = load_model(path, device)
     if model.preprocessing is None:
         raise InputError(
-            f"{path}: holds a network alone, without what a table must go through before it; "
-            "use it from Python: xpnet.load(...).predict(x)"
+            f"{path}: holds only a network, without the preprocessing that a table needs; use it "
+            "from Python: xpnet.load(...).predict(x)"
         )
     return model
 
@@ -142,7 +142,7 @@ def class_names(classes: tuple[Any, ...]) -> list[str]:
 
 
 def scores(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
-    """Measure predictions beside those of the best constant, in the target's own unit.
+    """Measure predictions against those of the best constant, in the target's own unit.
 
     Parameters
     ----------

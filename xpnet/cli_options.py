@@ -1,4 +1,4 @@
-"""The options of the command line, as data: one frozen dataclass for each command that shares them.
+"""The options of the command line, as data: a frozen dataclass for the commands that share them.
 
 A field is an option, its annotation says how Typer shows it, its default is the option's. So the
 same object is parsed, used, written into reports, and turned back into a command.
@@ -18,14 +18,14 @@ from xpnet.errors import InputError
 
 Json = Annotated[bool, Option("--json", help="Print one JSON object on standard output.")]
 Device = Annotated[str, Option(help="cpu, gpu or gpu:N.")]
-Encoding = Annotated[str, Option(help="Of CSV and TSV files.")]
-Delimiter = Annotated[str | None, Option(help="Of CSV files, where it is not a comma.")]
-Model = Annotated[str, Argument(metavar="MODEL", help="A model file that train wrote.")]
+Encoding = Annotated[str, Option(help="Encoding of CSV and TSV files.")]
+Delimiter = Annotated[str | None, Option(help="Delimiter of CSV files, if it is not a comma.")]
+Model = Annotated[str, Argument(metavar="MODEL", help="A model file written by train.")]
 Data = Annotated[
     str, Argument(metavar="DATA", help="CSV, TSV, Parquet, NPZ, NPY or IDX file (.gz too).")
 ]
 Labels = Annotated[
-    str | None, Option("--target", help="File with the targets, for NPY and IDX; array of an NPZ.")
+    str | None, Option("--target", help="File with the targets (NPY, IDX), or their array (NPZ).")
 ]
 
 
@@ -35,14 +35,14 @@ class TrainOptions:
 
     data: Data
     target: Annotated[
-        str | None, Option(help="Column to predict; for NPY and IDX the file with the targets.")
+        str | None, Option(help="Column to predict; for NPY and IDX, the file with the targets.")
     ] = None
     out: Annotated[
-        str | None, Option(help="Model file to write; DATA's name with .safetensors by default.")
+        str | None, Option(help="Model file to write; by default DATA's name with .safetensors.")
     ] = None
     task: Annotated[str, Option(help="auto, binary, multiclass or regression.")] = "auto"
     validation: Annotated[
-        str, Option(help="Share of the rows to hold out (0: none), or a file with such rows.")
+        str, Option(help="Share of the rows to hold out (0: none), or a file of validation rows.")
     ] = "0.2"
     validation_target: Annotated[
         str | None, Option(help="File with the targets of an NPY or IDX file of validation rows.")
@@ -50,7 +50,9 @@ class TrainOptions:
     hidden: Annotated[
         str, Option(help="Units of each hidden layer, such as 64,64; none for a linear model.")
     ] = "64,64"
-    activation: Annotated[str, Option(help="Of the hidden layers: one, or one each.")] = "relu"
+    activation: Annotated[
+        str, Option(help="Activation of the hidden layers: one for all, or one for each.")
+    ] = "relu"
     init: Annotated[str, Option(help="Rule for the initial weights.")] = "auto"
     optimizer: Annotated[
         str, Option(help="sgd, adam, adamw, or lbfgs (all rows at once; needs SciPy).")
@@ -58,7 +60,7 @@ class TrainOptions:
     lr: Annotated[float | None, Option(help="Learning rate; 0.003 by default, 0.03 for sgd.")] = (
         None
     )
-    momentum: Annotated[float, Option(help="Of sgd.")] = 0.9
+    momentum: Annotated[float, Option(help="Momentum, for sgd.")] = 0.9
     nesterov: Annotated[bool, Option("--nesterov", help="Nesterov momentum, for sgd.")] = False
     schedule: Annotated[
         str, Option(help="constant, step, linear (to 0), cosine, inverse, plateau or warmup.")
@@ -66,12 +68,12 @@ class TrainOptions:
     epochs: Annotated[
         int | None,
         Option(
-            help="Passes over the data; by default about 1,000 steps, 20 to 200. Of lbfgs the most "
-            "iterations, by default 200."
+            help="Passes over the data; by default enough for about 1,000 steps (20 to 200). For "
+            "lbfgs, the most iterations, by default 200."
         ),
     ] = None
     batch_size: Annotated[
-        int | None, Option(help="Rows of a step; by default 32, from 10,000 rows on 128.")
+        int | None, Option(help="Rows per step; by default 32, or 128 from 10,000 rows on.")
     ] = None
     l1: Annotated[float, Option("--l1", help="Penalty l1 * sum(|w|).")] = 0.0
     l2: Annotated[float, Option("--l2", help="Penalty l2/2 * sum(w**2).")] = 0.001
@@ -79,26 +81,26 @@ class TrainOptions:
     clip_norm: Annotated[float | None, Option(help="Upper limit of the gradient's norm.")] = None
     loss: Annotated[str, Option(help="By default the usual one for the task.")] = "auto"
     class_weight: Annotated[
-        str | None, Option(help="balanced: classes count alike, however many rows they have.")
+        str | None, Option(help="balanced: classes count equally, however many rows they have.")
     ] = None
     early_stopping: Annotated[
         bool,
         Option(
             "--early-stopping",
-            help="Stop when validation no longer improves; keep the best weights.",
+            help="Stop when the validation loss no longer improves; keep the best weights.",
         ),
     ] = False
-    patience: Annotated[int, Option(help="Epochs that early stopping waits.")] = 10
+    patience: Annotated[int, Option(help="Epochs without improvement before stopping.")] = 10
     missing: Annotated[
         str,
         Option(
-            help="Missing cells: refuse, drop (the rows) or impute (the mean of the training rows; "
-            "no category). At prediction, the model imputes likewise, and refuses otherwise."
+            help="Missing cells: refuse, drop (the rows) or impute (the training mean, or no "
+            "category). At prediction, a model trained with impute imputes; any other refuses."
         ),
     ] = "refuse"
-    drop: Annotated[list[str] | None, Option(help="Column not to use; repeatable.")] = None
+    drop: Annotated[list[str] | None, Option(help="Column to leave out; repeatable.")] = None
     keep: Annotated[
-        list[str] | None, Option(help="Column to use though it looks like an identifier.")
+        list[str] | None, Option(help="Column to use even if it looks like an identifier.")
     ] = None
     raw: Annotated[bool, Option("--raw", help="Do not standardise numbers.")] = False
     encoding: Encoding = "utf-8"
@@ -107,43 +109,44 @@ class TrainOptions:
         bool,
         Option(
             "--stream",
-            help="Leave the rows on the disk and read them by batches, CSV and Parquet from a "
-            "cache; done unasked where DATA is larger than an eighth of the free memory.",
+            help="Leave the rows on disk and read them in batches, CSV and Parquet from a cache; "
+            "automatic if DATA is larger than an eighth of the free memory.",
         ),
     ] = False
-    cache: Annotated[str | None, Option(help="Directory of the cache; beside DATA by default.")] = (
-        None
-    )
+    cache: Annotated[
+        str | None, Option(help="Directory for the cache; beside DATA by default.")
+    ] = None
     device: Device = "cpu"
     dtype: Annotated[str, Option(help="float32 or float64.")] = "float32"
-    seed: Annotated[int, Option(help="Names every random draw.")] = 0
+    seed: Annotated[int, Option(help="Seed of every random draw.")] = 0
     deterministic: Annotated[
         bool,
         Option(
             "--deterministic",
-            help="One BLAS thread: the same bits on any number of them. Layers of 1,000 units take "
-            "1.7 times as long.",
+            help="Use one BLAS thread, so that the bits do not depend on their number. Layers of "
+            "1,000 units take 1.7 times as long.",
         ),
     ] = False
-    plot: Annotated[
-        str | None, Option(help="Picture of the losses to write: .png, .svg, .pdf.")
-    ] = None
+    plot: Annotated[str | None, Option(help="Plot of the losses to write: .png, .svg or .pdf.")] = (
+        None
+    )
     checkpoint: Annotated[str | None, Option(help="Directory for checkpoints.")] = None
     checkpoint_every: Annotated[str, Option(help="'5 epochs', '30 seconds' or '100 steps'.")] = (
         "1 epoch"
     )
     resume: Annotated[
-        bool, Option("--resume", help="Continue from the checkpoints, to the same bits.")
+        bool, Option("--resume", help="Continue from the newest checkpoint, to the same bits.")
     ] = False
     json: Json = False
 
 
 @dataclass(frozen=True)
 class DoctorOptions(TrainOptions):
-    """What `doctor` takes: the options of a training that does not do well."""
+    """What `doctor` takes: the options of a training run that goes badly."""
 
     repair: Annotated[
-        bool, Option("--repair", help="Try the remedies, keep those that help, print the command.")
+        bool,
+        Option("--repair", help="Try the remedies, keep those that help, and print the command."),
     ] = False
 
 
@@ -157,11 +160,13 @@ DOCTOR = tuple(each.name for each in fields(DoctorOptions) if each.name not in _
 class ParityOptions(TrainOptions):
     """What `parity` takes: some of the options of `train`, with other defaults; see PARITY."""
 
-    data: Annotated[str, Argument(metavar="[DATA]", help="As for train; made up if left out.")] = ""
+    data: Annotated[
+        str, Argument(metavar="[DATA]", help="As for train; generated if left out.")
+    ] = ""
     steps: Annotated[int, Option(help="Training steps to compare, 1 to 10.")] = 10
     lr: Annotated[float, Option(help="Learning rate of SGD.")] = 0.1
-    momentum: Annotated[float, Option(help="Of SGD.")] = 0.0
-    batch_size: Annotated[int, Option(help="Rows of a step.")] = 32
+    momentum: Annotated[float, Option(help="Momentum of SGD.")] = 0.0
+    batch_size: Annotated[int, Option(help="Rows per step.")] = 32
     l2: Annotated[float, Option("--l2", help="Penalty l2/2 * sum(w**2).")] = 0.0
     dtype: Annotated[str, Option(help="float32 or float64.")] = "float64"
     validation: str = "0"
@@ -223,8 +228,8 @@ def parser(
 ) -> Callable[..., Callable[[], Any]]:
     """Return a function for Typer: its parameters are the fields of a dataclass, or some of them.
 
-    Called with them, it returns the command, ready to be run: Typer only parses. Numbers that are
-    not finite mean nothing in any option, and are refused before anything is read.
+    Called with them, it returns the command, ready to be run: Typer only parses. Non-finite
+    numbers make no sense in any option, and are refused before anything is read.
     """
     hints = get_type_hints(options, include_extras=True)
     known = [each for each in fields(options) if not names or each.name in names]
@@ -252,12 +257,12 @@ def parser(
 
 
 def flag(name: str) -> str:
-    """Write a field's name as the option that it is."""
+    """Write a field's name as its option."""
     return "--" + name.replace("_", "-")
 
 
 def as_command(options: TrainOptions) -> str:
-    """Return the `xpnet train` command that these options are, ready for a shell."""
+    """Return the `xpnet train` command with these options, ready for a shell."""
     words = ["xpnet", "train", options.data]
     for each in fields(TrainOptions):
         value, name = getattr(options, each.name), flag(each.name)

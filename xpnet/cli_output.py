@@ -14,7 +14,7 @@ from xpnet.errors import InputError, SaveError
 
 
 def say(text: str) -> None:
-    """Print a message for people on standard error; the work counts, not whether it is read."""
+    """Print a message for people on standard error; that nobody reads it must not stop the work."""
     try:
         _write(sys.stderr, text + "\n")
     except OSError:
@@ -22,17 +22,18 @@ def say(text: str) -> None:
 
 
 def discard(descriptor: int) -> None:
-    """Have nothing more written to a stream: not even at exit, which would fail again."""
+    """Write nothing more to a stream: not even at exit, which would fail again."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), descriptor)
 
 
 def show(text: str) -> None:
-    """Print a result on standard output; where that is closed, the result is lost, and it is said.
+    """Print a result on standard output.
 
     Raises
     ------
     SaveError
+        Where standard output is closed, so that the result is lost.
     """
     if sys.stdout is None:
         raise SaveError("standard output is closed; send it to a file, or to /dev/null")
@@ -45,7 +46,7 @@ def show_json(report: Mapping[str, Any]) -> None:
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:
-    """Return two aligned columns, what is known about each name."""
+    """Return two aligned columns: names, and what is known about each."""
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
 
 

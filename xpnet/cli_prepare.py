@@ -1,4 +1,4 @@
-"""From the options of a training to what `fit` takes; `train`, `doctor` and `parity` share it."""
+"""Turn the options of a training run into what `fit` takes, for `train`, `doctor` and `parity`."""
 
 import itertools
 import math
@@ -77,7 +77,7 @@ def check_options(options: TrainOptions) -> None:
             raise InputError(f"{flag(name)}: it has an effect only with {needed}; add that")
     if options.early_stopping and _share(options.validation) == 0.0:
         raise InputError(
-            "--early-stopping: it watches the validation rows, and --validation 0 holds out none; "
+            "--early-stopping: it watches the validation rows, but --validation 0 holds out none; "
             "give a share or a file, or leave one of the two out"
         )
     for name in NOT_LBFGS if options.optimizer == LBFGS else ():
@@ -91,7 +91,7 @@ def check_options(options: TrainOptions) -> None:
 
 
 def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
-    """Read and prepare the table that the options name; large ones may be left on the disk."""
+    """Read and prepare the table that the options name; large ones may be left on disk."""
     _network(options, 1, 1, "identity")  # a large table is not read for a misspelt option
     share = _share(options.validation)
     stream = _streams(options, may_stream)
@@ -131,7 +131,7 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
 
 
 def _streams(options: TrainOptions, allowed: bool) -> bool:
-    """Tell whether to leave rows on the disk: asked to, or the file is large beside the memory."""
+    """Tell whether to leave rows on disk: if asked to, or if the file is large for the memory."""
     path = options.data.lower()
     if not allowed:
         return False
@@ -143,17 +143,17 @@ def _streams(options: TrainOptions, allowed: bool) -> bool:
             return False
     if _share(options.validation) == 0.0:
         raise InputError(
-            f"--validation 0: the rows of {options.data} are left on the disk, so others are "
-            "needed in memory to be measured on; give a share or a file"
+            f"--validation 0: the rows of {options.data} are left on disk, so the model must be "
+            "measured on other rows, held in memory; give a share or a file"
         )
     return True
 
 
 def _no_target(table: Table) -> str:
     if table.layout != "table":
-        return f"{table.path}: name the file with the targets with --target, such as labels.npy."
+        return f"{table.path}: use --target to name the file with the targets, such as labels.npy."
     listed = ", ".join(table.names[:10]) + (", ..." if len(table.names) > 10 else "")
-    return f"{table.path}: name the column to predict with --target; the columns are {listed}."
+    return f"{table.path}: use --target to name the column to predict; the columns are {listed}."
 
 
 def _share(validation: str) -> float | None:
@@ -170,7 +170,7 @@ def _share(validation: str) -> float | None:
 
 
 def _from_file(task: Task) -> tuple[Any, Any]:
-    """Read validation rows, which go through what the training rows went through."""
+    """Read validation rows, and prepare them as the training rows were."""
     options, plan, target = task.options, task.plan, task.options.validation_target
     if target is None and options.validation.endswith(".npz"):
         target = options.target
@@ -204,13 +204,13 @@ def _with_defaults(task: Task) -> Task:
 
 
 def _counts(task: Task) -> Task:
-    """Leave targets as they are where the loss is for counts: standardised, some are negative."""
+    """Leave targets as they are if the loss is for counts: standardised, some would be negative."""
     if task.options.loss != "poisson":
         return task
     plan, held_out = task.plan, task.held_out
     if plan.task != "regression":
         raise InputError(
-            f"--loss poisson: it is for counts, and {plan.target} makes a {plan.task} task; pass "
+            f"--loss poisson: it is for counts, but {plan.target} makes a {plan.task} task; pass "
             "--task regression, or leave the loss out"
         )
 
@@ -246,7 +246,7 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: A
     if needed > free and options.device == "cpu":
         raise InputError(
             f"--hidden {options.hidden}: {parameters:,} parameters need about {needed / 1e9:,.1f} "
-            f"GB to be trained, and {free / 1e9:,.1f} GB are free; give fewer or smaller layers"
+            f"GB to be trained, but {free / 1e9:,.1f} GB are free; give fewer or smaller layers"
         )
     init = "auto" if options.init == "lsuv" and x is None else options.init
     return MLP(
@@ -278,7 +278,7 @@ def _layers(hidden: str) -> list[int]:
 
 
 def with_names(findings: Iterable[Finding], plan: Preprocessing) -> tuple[Finding, ...]:
-    """Call features by the table's names, where the doctor knows only their numbers."""
+    """Replace feature numbers, which are all the doctor knows, by the table's names."""
     names = plan.input_names()
 
     def name(number: re.Match[str]) -> str:
@@ -299,7 +299,7 @@ def largest_product(task: Task, net: MLP) -> float:
 
 
 def fit_options(task: Task) -> dict[str, Any]:
-    """Return the keyword arguments of `fit` that the options mean."""
+    """Return the keyword arguments of `fit` that correspond to the options."""
     options = task.options
     return {
         "loss": options.loss,
@@ -319,7 +319,7 @@ def fit_options(task: Task) -> dict[str, Any]:
 def optimizer(options: TrainOptions) -> Any:
     """Make the optimiser."""
     if options.optimizer == LBFGS:
-        raise InputError("--optimizer lbfgs: only train has it; watch sgd, adam or adamw instead")
+        raise InputError("--optimizer lbfgs: only train takes it; use sgd, adam or adamw here")
     if options.optimizer not in OPTIMIZERS:
         raise InputError(
             f"--optimizer {options.optimizer!r} is not known; use one of "

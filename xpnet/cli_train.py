@@ -99,9 +99,9 @@ def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
 
 def _try_plot(path: Path, out: Path) -> None:
     if path.resolve() == out.resolve():
-        raise InputError(f"--plot {path}: this is the model file; name another picture")
+        raise InputError(f"--plot {path}: this is the model file; give the plot another name")
     if path.suffix.lower() not in PICTURES:
-        raise InputError(f"--plot {path}: the name must end in {', '.join(PICTURES)}")
+        raise InputError(f"--plot {path}: the name must end in one of {', '.join(PICTURES)}")
     if find_spec("matplotlib") is None:
         raise InputError("--plot needs matplotlib: pip install 'xpnet[plot]'")
 
@@ -139,7 +139,7 @@ def _errors(doctor: Any, plan: Preprocessing) -> list[Finding]:
 
 
 def _say_errors(errors: list[Finding]) -> None:
-    """Tell the worst error in two lines, and how many more there are."""
+    """Show the worst error in two lines, and say how many more there are."""
     if not errors:
         return
     worst = errors[0]
@@ -228,7 +228,7 @@ def _summary(trained: Trained) -> str:
         *(("note", each) for each in task.notes),
         ("network", f"{'-'.join(map(str, net.sizes))}, {_activations(net)}; "
          f"{net.flat.shape[0]:,} parameters, {net.dtype} on {net.device.name}"),
-        ("training", f"{history.epochs} {_rounds(options)} by {options.optimizer} in "
+        ("training", f"{history.epochs} {_rounds(options)} with {options.optimizer} in "
          f"{trained.seconds:.1f} s{_early(history)}; {losses}"),
         *describe_scores(trained.scores, where),
         ("model", f"{trained.out} ({size:,} bytes)"),

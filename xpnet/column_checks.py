@@ -40,7 +40,7 @@ def columns_to_use(
         message = str(refusals[first])
         if others:
             listed = ", ".join(others[:10]) + (", ..." if len(others) > 10 else "")
-            message = f"{message[:-1]}. Columns refused likewise: {listed}."
+            message = f"{message[:-1]}. Also refused: columns {listed}."
         raise InputError(message)
     return tuple(columns)
 

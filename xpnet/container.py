@@ -29,7 +29,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "I64": np.dtype("<i8"),
 }
-_DAMAGED = "the file is damaged: take a copy of it, or save it again"
+_DAMAGED = "the file is damaged: restore it from a copy, or save it again"
 
 Arrays = dict[str, NDArray[Any]]
 PathLike = str | os.PathLike[str]
@@ -161,8 +161,8 @@ def _split(data: bytes, refuse: Refuse) -> tuple[dict[str, Any], memoryview]:
     if not 2 <= size <= min(len(data) - 8, LARGEST_HEADER):
         refuse(
             "header length",
-            f"{size:,} bytes, in a file of {len(data):,}, of which {LARGEST_HEADER:,} are allowed",
-            "this is no xpnet file, or it is damaged",
+            f"{size:,} bytes, in a file of {len(data):,}, and at most {LARGEST_HEADER:,} allowed",
+            "this is not an xpnet file, or it is damaged",
         )
     header = _parse(data[8 : 8 + size], "header", refuse)
     return header, memoryview(data)[8 + size :]
@@ -222,7 +222,7 @@ def _check_kind_and_version(fields: dict[str, Any], kind: str, newest: int, refu
     if version > newest:
         refuse(
             "format_version",
-            f"made by xpnet {shown(library)[1:-1]} with format {version}, this xpnet"
+            f"made by xpnet {shown(library)[1:-1]} with format {version}, but this xpnet"
             f" {xpnet.__version__} reads up to {newest}",
             "update xpnet (pip install --upgrade xpnet)",
         )
@@ -250,7 +250,7 @@ def _entry(
     """Return begin, end, type and shape of one tensor, which agree with one another."""
     field = f"tensor {shown(name)}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        refuse(field, f"must have exactly dtype, shape and data_offsets, and has {shown(entry)}")
+        refuse(field, f"must have exactly dtype, shape and data_offsets, but has {shown(entry)}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         refuse(field, f"dtype is {shown(dtype)}, not one of {', '.join(_DTYPES)}")
@@ -263,7 +263,7 @@ def _entry(
         refuse(
             field,
             f"shape {shown(shape)} of {dtype} needs {shown(needed)} bytes,"
-            f" data_offsets give {shown(offsets[1] - offsets[0])}",
+            f" but data_offsets give {shown(offsets[1] - offsets[0])}",
         )
     return offsets[0], offsets[1], _DTYPES[dtype], tuple(shape)
 

@@ -43,7 +43,9 @@ def open_binary(path: str) -> Iterator[Any]:
         with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
             yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise FileError(f"{path}: broken or cut off gzip data ({error}); get it again.") from error
+        raise FileError(
+            f"{path}: broken or truncated gzip data ({error}); get it again."
+        ) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileError(f"{path}: cannot be read: {reason}; correct the path.") from error
@@ -176,7 +178,7 @@ class Csv:
             yield frame[header:], block.lines[header:]
             header = 0
         if not rows:
-            self.refuse(1, "a header and no rows; add the rows.")
+            self.refuse(1, "a header but no rows; add the rows.")
 
     def _refuse_at(self, data: bytes, at: int, line: int, what: str, remedy: str) -> NoReturn:
         """Refuse one byte of some records, the first of which begins on `line`."""
@@ -213,7 +215,7 @@ class Csv:
 
     def _check_bytes(self, data: bytes, line: int) -> None:
         if (at := data.find(b"\0")) >= 0:
-            remedy = "the file is damaged or no text, get it again"
+            remedy = "the file is damaged or not text, so get it again"
             self._refuse_at(data, at, line, "a NUL byte", remedy)
         try:
             data.decode("ascii" if self.encoding.lower() == "ascii" else "utf-8")
@@ -255,9 +257,9 @@ class Csv:
             beyond = _fields(record, self.delimiter)[width]
             found = (
                 f"column {width + 1}: {fields} fields where the header has {width}, "
-                f"the first beyond it {shown(beyond)}"
+                f"the first extra one {shown(beyond)}"
             )
-            hint = hint or "quote fields that contain the delimiter, or remove what is too much"
+            hint = hint or "quote fields that contain the delimiter, or remove the extra ones"
         self.refuse(line, f"{found}; found {shown(text.strip())}; {hint}.")
 
 

@@ -18,7 +18,7 @@ DTYPES = ("float32", "float64")
 
 _NO_NUMBERS = {
     "c": "pass the real part, or two columns",
-    "mM": "pass numbers, say days since the first",
+    "mM": "pass numbers, such as days since the first",
     "UST": "convert it with numpy.asarray(..., dtype='float64')",
 }
 

@@ -33,7 +33,9 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
     except runtime.CUDARuntimeError as error:
         raise DeviceError(f"device {name!r}: {_why_no_device(runtime, error)}") from error
     if index >= count:
-        raise DeviceError(f"device {name!r}: this machine has {count} CUDA device(s), from gpu:0")
+        raise DeviceError(
+            f"device {name!r}: this machine has {count} CUDA device(s), numbered from gpu:0"
+        )
     cupy.cuda.Device(index).use()
     _prove_it_computes(name, cupy)
 
@@ -79,15 +81,15 @@ def _prove_it_computes(name: str, cupy: Any) -> None:
         total = float(product.sum())
     except MemoryError as error:
         raise DeviceError(
-            f"device {name!r} has no memory left; end what holds it (nvidia-smi shows it), or use "
-            "another GPU with 'gpu:N'"
+            f"device {name!r} has no memory left; stop what is using it (nvidia-smi shows it), or "
+            "use another GPU with 'gpu:N'"
         ) from error
     # ImportError, RuntimeError and CompileException (a plain Exception) occur here.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else "no message"
         raise DeviceError(
-            f"device {name!r}: CUDA is there but CuPy cannot compute ({type(error).__name__}: "
-            f"{reason}); its CUDA libraries are missing or do not fit: {INSTALL_CUPY}"
+            f"device {name!r}: CUDA is present but CuPy cannot compute ({type(error).__name__}: "
+            f"{reason}); its CUDA libraries are missing or do not match: {INSTALL_CUPY}"
         ) from error
     if total != 16.0:
         raise DeviceError(f"device {name!r}: the GPU gave {total} for a product that is 16")
@@ -196,4 +198,4 @@ def _recordable_products(stream: Any) -> Iterator[Any]:
 
 def _warn(what: str, error: Exception) -> None:
     reason = str(error).splitlines()[0] if str(error) else "no message"
-    warnings.warn(f"{what} ({type(error).__name__}: {reason}); running it as it is", stacklevel=2)
+    warnings.warn(f"{what} ({type(error).__name__}: {reason}); running it unchanged", stacklevel=2)

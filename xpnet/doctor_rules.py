@@ -1,9 +1,9 @@
-"""The doctor's rules: for each sign its limit, its text, its remedy and its source.
+"""The doctor's rules: the limit, text, remedy and source of each sign.
 
 To add one: write ``def my_sign(run, limit)`` in `signs_of_data` or `signs_of_training`, and a
-`Rule` here. The order is causes before symptoms. Limits were chosen by measuring healthy and broken
-runs (`benchmarks/doctor.py`); where one differs from its source, the source's value raised false
-alarms or came too late.
+`Rule` here. Causes come before symptoms. Limits were chosen by measuring healthy and broken runs
+(`benchmarks/doctor.py`); where one differs from its source, the source's value raised false alarms
+or came too late.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from xpnet.signs_of_data import Sign
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: `look` gives a sign when `limit` is passed; the rest is the finding's text.
+    """One rule: `look` gives a sign when `limit` is exceeded; the rest is the finding's text.
 
     Attributes
     ----------
@@ -56,19 +56,19 @@ RULES = (
         "non-finite", data.not_finite, 0, "error",
         "One NaN or infinity spreads through every sum it enters. After one step all weights are "
         "NaN.",
-        "keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0), no 0 / 0",
+        "keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0) or 0 / 0",
         DIAGNOSIS,
     ),
     Rule(
         "loss-broadcast", data.loss_broadcast, 0, "error",
         "Targets (m,) met outputs (m, 1), and NumPy paired every output with every target. Each "
-        "output is pulled towards all targets at once, so their mean is the best it can give.",
+        "output is pulled towards all targets at once, so it can at best predict their mean.",
         "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
         "NumPy manual, Broadcasting",
     ),
     Rule(
         "target-shape", data.target_shape, 0, "",
-        "Shapes (m,) and (m, 1) do not raise an error together: NumPy makes (m, m) of them. The "
+        "Combining shapes (m,) and (m, 1) raises no error: NumPy broadcasts them to (m, m). The "
         "loss then compares every output with every target.",
         "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
         "NumPy manual, Broadcasting",
@@ -76,20 +76,20 @@ RULES = (
     Rule(
         "class-numbers", data.class_numbers, 0, "error",
         "Class k belongs to output k, counted from 0. A class beyond the last output can never be "
-        "predicted, and its rows train nothing or another class.",
+        "predicted, and its rows train nothing, or the wrong class.",
         "labels = labels - labels.min()   # classes 0 to outputs - 1",
         "PyTorch, CrossEntropyLoss (class indices in [0, C))",
     ),
     Rule(
         "gradient-shape", training.gradient_shape, 0, "error",
-        "A gradient has one number for each number of its parameter. Another shape is that of "
-        "another array, or moves all entries alike.",
+        "A gradient has one number for each number of its parameter. One of another shape belongs "
+        "to another array, or moves all entries alike.",
         "gradient = inputs.T @ delta   # for weights (inputs, units); delta.sum(axis=0) for biases",
         "CS231n notes, Backpropagation, gradients for vectorized operations",
     ),
     Rule(
         "gradient-wrong", training.shared_error, 1e-6, "error",
-        "The errors of all samples were summed to one number before the backward pass. No sample "
+        "The errors of all samples were summed into one number before the backward pass. No sample "
         "can then be pushed up while another is pushed down.",
         "delta = outputs - targets   # one per sample and output; sum only in gradients",
         "CS231n notes, Backpropagation, gradients for vectorized operations",
@@ -97,28 +97,28 @@ RULES = (
     Rule(
         "parameter-shape-changed", training.shape_changed, 0, "error",
         "The update has broadcast a parameter to a new shape, so its gradient was not summed over "
-        "the batch. A bias of one's own for each sample stores that sample's label.",
+        "the batch. A separate bias for each sample stores that sample's label.",
         "gradient_of_bias = delta.sum(axis=0)   # and update in place: bias -= learning_rate * ...",
         "CS231n notes, Backpropagation, gradients for vectorized operations",
     ),
     Rule(
         "prediction-drift", data.prediction_drift, 4.0, "error",
-        "The network now gets inputs on another scale than it was trained on. Its units saturate, "
-        "and every sample gets nearly the same output.",
+        "The network now gets inputs on a different scale from those it was trained on. Its units "
+        "saturate, and every sample gets nearly the same output.",
         "use the mean and std of the training set at prediction too: " + STANDARDISE,
         "deepchecks, Feature Drift",
     ),
     Rule(
         "target-range", data.target_range, 1e-6, "error",
         "The output activation cannot reach these targets, whatever the weights. Training pushes "
-        "it to its end, where its slope is 0.",
-        "code classes as 0 and 1 for a sigmoid output, or take output='identity' for numbers",
+        "it to the end of its range, where its slope is 0.",
+        "encode classes as 0 and 1 for a sigmoid output, or use output='identity' for numbers",
         CHECKER,
     ),
     Rule(
         "constant-target", data.constant_target, 50, "error",
-        "Where all targets are one and the same, there is nothing to learn. The loss falls to 0 "
-        "all the same: the last bias is enough.",
+        "If all targets are the same, there is nothing to learn. The loss still falls to 0: the "
+        "last bias is enough.",
         "check which column is the target, and how the rows were selected",
         RECIPE + " (become one with the data)",
     ),
@@ -131,28 +131,29 @@ RULES = (
     ),
     Rule(
         "constant-feature", data.constant_feature, 1e-9, "note",
-        "A feature with one value carries no information. Divided by its deviation it is NaN.",
+        "A feature with a single value carries no information. Dividing it by its standard "
+        "deviation gives NaN.",
         "x = x[:, x.std(axis=0) > 0]",
         "scikit-learn, VarianceThreshold",
     ),
     Rule(
         "unscaled-inputs", data.unscaled_inputs, 5.0, "",
         "Large inputs saturate the first layer's units, and one learning rate cannot suit features "
-        "of different size. Tiny ones hardly move the output at all.",
+        "of different sizes. Tiny inputs hardly move the output at all.",
         STANDARDISE,
         "LeCun et al., Efficient BackProp, 1998, section 4.3",
     ),
     Rule(
         "class-imbalance", data.class_imbalance, 10.0, "",
-        "One class has most of the rows, so always naming it is nearly right. The rare class "
+        "One class has most of the rows, so always predicting it is nearly right. The rare class "
         "hardly counts in the loss.",
         "class_weight='balanced'",
         "Amazon SageMaker Debugger, ClassImbalance (10)",
     ),
     Rule(
         "shuffled-targets", data.shuffled_targets, 3.0, "",
-        "Nothing in the inputs foretells the targets, so only learning by heart can lower the "
-        "loss. Rows of x and y may have been shuffled or sorted apart.",
+        "Nothing in the inputs predicts the targets, so only memorising can lower the loss. The "
+        "rows of x and y may have been shuffled or sorted separately.",
         "order = generator.permutation(len(x)); x, y = x[order], y[order]   # one order for both",
         RECIPE,
     ),
@@ -165,22 +166,22 @@ RULES = (
     ),
     Rule(
         "all-positive-weights", training.all_positive, 9, "",
-        "With weights of one sign all units of a layer rise together, and the sums of the next one "
-        "saturate its units. Weights have to be drawn symmetrically about 0.",
+        "With weights of one sign, all units of a layer rise together, and the sums in the next "
+        "layer saturate its units. Weights have to be drawn symmetrically about 0.",
         "limit = sqrt(6 / (fan_in + fan_out)); weights = generator.uniform(-limit, limit, shape)",
         GLOROT,
     ),
     Rule(
         "wrong-init-scale", training.init_scale, 9.0, "",
         "Each layer multiplies the size of its input by about rms(weights) x sqrt(fan_in). Far "
-        "above 1 saturates or explodes through the layers, far below 1 lets the signal die.",
+        "above 1, the signal saturates units or explodes; far below 1, it dies out.",
         "weights = generator.standard_normal((fan_in, fan_out)) * sqrt(2 / (fan_in + fan_out))",
         GLOROT,
     ),
     Rule(
         "initial-loss", data.unscaled_targets, 3.0, "",
         "Before any training the loss should be that of a guess: log(K) for K classes, about the "
-        "variance of a number. Far more means weights that are too large, or targets to be scaled.",
+        "variance for numbers. Far more means that weights are too large or targets need scaling.",
         "for numbers: y = (y - y.mean()) / y.std(); for classes: smaller initial weights",
         RECIPE,
     ),
@@ -188,20 +189,20 @@ RULES = (
         "regularisation-dominates", training.regularisation, 0.2, "",
         "The penalty pulls the weights to 0 harder than the data pull them anywhere. What is left "
         "is the bias, a constant prediction.",
-        "l2 = l2 / 100   # and mind whether it is divided by the number of samples",
+        "l2 = l2 / 100   # and check whether it is divided by the number of samples",
         CHECKER,
     ),
     Rule(
         "dead-units", training.dead_units, 0.6, "",
-        "A ReLU that gives 0 for every sample has gradient 0 and never comes back. The layer has "
+        "A ReLU that gives 0 for every sample has gradient 0 and never recovers. The layer has "
         "fewer units than it seems.",
-        "start biases at 0, lower the learning rate, or take hidden='leaky_relu'",
+        "start biases at 0, lower the learning rate, or use hidden='leaky_relu'",
         DIAGNOSIS,
     ),
     Rule(
         "saturated-units", training.saturated_units, 0.5, "",
-        "At its end a sigmoid's or tanh's slope is almost 0, so no gradient passes. Such a unit "
-        "tells no sample from another.",
+        "At the ends of its range a sigmoid or tanh has a slope of almost 0, so no gradient "
+        "passes. Such a unit cannot tell samples apart.",
         "smaller weights, symmetric about 0, and standardised inputs: init='auto'",
         GLOROT,
     ),
@@ -213,8 +214,9 @@ RULES = (
     ),
     Rule(
         "no-update", training.no_update, 1e-6, "error",
-        "All parameters are those of the start to the last bit. The update is missing, changes a "
-        "copy, makes new arrays that the forward pass does not use, or waits for more steps.",
+        "All parameters are the same as at the start, to the last bit. The update is missing, "
+        "changes a copy, makes new arrays that the forward pass does not use, or waits for more "
+        "steps.",
         "weights -= learning_rate * gradient   # in place, on the arrays that forward uses",
         "CS231n notes, Ratio of weights:updates",
     ),
@@ -234,14 +236,14 @@ RULES = (
     ),
     Rule(
         "exploding-gradient", training.exploding_gradient, 100.0, "",
-        "The gradient is far larger than the weights it changes. One step throws them away.",
+        "The gradient is far larger than the weights it changes. One step wipes them out.",
         "init='auto', scaled inputs and targets, or clip_norm=1.0",
         "Pascanu et al., arXiv 1211.5063",
     ),
     Rule(
         "non-finite", training.no_number, 0, "error",
-        "Something computed is no number any more. The steps were too long, or a formula is not "
-        "defined here, such as log(0) or 0 / 0.",
+        "A computed value is no longer a number. The steps were too long, or a formula is "
+        "undefined here, such as log(0) or 0 / 0.",
         "lower the learning rate; compute cross-entropy from the pre-activations",
         DIAGNOSIS,
     ),
@@ -253,40 +255,41 @@ RULES = (
     ),
     Rule(
         "loss-rising", training.loss_rising, 1.1, "error",
-        "Training makes it worse. Either the gradient's sign is wrong or the steps are too long.",
+        "Training makes the loss worse. Either the gradient's sign is wrong or the steps are too "
+        "long.",
         "run xpnet.check_gradients, then lower the learning rate",
         CHECKER,
     ),
     Rule(
         "loss-not-decreasing", training.loss_not_decreasing, 0.97, "error",
         "The loss stays where it was. Something stops the gradient or makes it point elsewhere.",
-        "run xpnet.check_gradients, then try to learn one small batch by heart",
+        "run xpnet.check_gradients, then try to overfit one small batch",
         "Amazon SageMaker Debugger, LossNotDecreasing",
     ),
     Rule(
         "cannot-overfit-one-batch", training.one_batch, 0.5, "error",
-        "A network with enough units learns a few rows by heart. If it cannot, the code or the "
-        "settings are wrong, and not the amount of data.",
+        "A network with enough units can memorise a few rows. If it does not, the fault lies in "
+        "the code or the settings, not in the amount of data.",
         "run xpnet.check_gradients; more units; another learning rate",
         RECIPE,
     ),
     Rule(
         "no-better-than-constant", training.no_better, 0.05, "error",
         "The predictions are no better than always giving the mean or the commonest class. The "
-        "loss may have fallen all the same: to that of the constant.",
+        "loss may still have fallen, to that of the constant.",
         "see the findings above; if there are none, train longer or scale the inputs",
         RECIPE + " (input-independent baseline)",
     ),
     Rule(
         "constant-output", training.constant_output, 0.05, "error",
         "Every sample gets nearly the same prediction. The inputs do not reach the output.",
-        "see the findings above; else scale the inputs and draw the weights anew",
+        "see the findings above; if there are none, scale the inputs and redraw the weights",
         "scikit-learn issue 31235",
     ),
     Rule(
         "overfitting", training.overfitting, 1.25, "warning",
-        "The network goes on learning the training rows by heart and gets worse on others. The "
-        "best weights were some epochs ago.",
+        "The network keeps memorising the training rows and gets worse on others. The best "
+        "weights were some epochs ago.",
         "early_stopping=True, or l2, dropout, fewer units, more rows",
         "Prechelt, Early stopping - but when?, 1998",
     ),
@@ -294,7 +297,7 @@ RULES = (
 
 
 def examine(run: Run, given: tuple[Finding, ...] = ()) -> tuple[Finding, ...]:
-    """Apply all rules to a run, after the findings there are; each rule sees the codes so far."""
+    """Apply all rules to a run, after the given findings; each rule sees the codes so far."""
     run.found |= {finding.code for finding in given}
     findings = list(given)
     for rule in RULES:

@@ -132,8 +132,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             raise InputError("partial_fit does not support early_stopping=True")
         if incremental and self.learning_rate in ("linear", "cosine", Linear(), Cosine()):
             raise InputError(
-                f"learning_rate={self.learning_rate!r} ends with the last epoch, and partial_fit "
-                "knows of none; use fit, or 'invscaling' or 'adaptive' with solver='sgd'"
+                f"learning_rate={self.learning_rate!r} ends with the last epoch, but partial_fit "
+                "has no last one; use fit, or 'invscaling' or 'adaptive' with solver='sgd'"
             )
         checked_callbacks(self.callbacks)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -266,8 +266,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             self._describe(net)
         if list(self.network_.sizes) != sizes:
             raise InputError(
-                f"the network has layers of {list(self.network_.sizes)} units and the data and "
-                f"hidden_layer_sizes ask for {sizes}; set warm_start=False to begin anew"
+                f"the network has layers of {list(self.network_.sizes)} units, but the data and "
+                f"hidden_layer_sizes ask for {sizes}; set warm_start=False to start afresh"
             )
 
     @property

@@ -48,7 +48,7 @@ def optimizer_of(estimator: Any) -> Optimizer:
         return AdamW(*moments)
     if isinstance(estimator.solver, type):
         name = estimator.solver.__name__
-        raise InputError(f"solver {name} is a class; pass {name}(...), an object of it")
+        raise InputError(f"solver {name} is a class; pass {name}(...), an instance of it")
     given: Optimizer = estimator.solver
     return given
 
@@ -160,7 +160,7 @@ def _after_divergence(estimator: Any, training: Training, course: Course) -> Non
     warnings.warn(
         f"{type(estimator).__name__}: training diverged in epoch {estimator.n_iter_} (loss "
         f"{estimator.loss_:.4g}); the weights of the best epoch are kept. Lower learning_rate_init "
-        f"(it was {rate:g}; try {rate / 10:.2g}), or scale X, for instance by standardize=True.",
+        f"(it was {rate:g}; try {rate / 10:.2g}), or scale X, for instance with standardize=True.",
         DivergenceWarning,
         stacklevel=6,
     )
@@ -196,7 +196,7 @@ def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
         warnings.warn(
             f"lbfgs failed to converge after {history.epochs} iteration(s): {history.stopped}. "
             f"Increase max_iter (now {estimator.max_iter}) or max_fun (now {estimator.max_fun}), "
-            "or scale the data, for instance by standardize=True.",
+            "or scale the data, for instance with standardize=True.",
             ConvergenceWarning,
             stacklevel=5,
         )

@@ -22,14 +22,14 @@ SPREADS = (0.1, 10.0)  # standard deviations that need no scaling
 SAID_ANYWAY = {"unscaled-inputs", "learning-rate-too-small"}
 SYMPTOMS = {"no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising"}
 REMEDIES = {
-    "saturated-units": "Scale X, or take init='auto'.",
-    "dead-units": "Scale X, take init='auto' or activation='leaky_relu'.",
+    "saturated-units": "Scale X, or set init='auto'.",
+    "dead-units": "Scale X, or set init='auto' or activation='leaky_relu'.",
     "regularisation-dominates": "Lower alpha.",
-    "initial-loss": "Scale X and y (TransformedTargetRegressor), or take init='auto'.",
-    "wrong-init-scale": "Take init='auto'.",
-    "exploding-gradient": "Scale X, lower alpha, or take init='auto'.",
+    "initial-loss": "Scale X and y (TransformedTargetRegressor), or set init='auto'.",
+    "wrong-init-scale": "Set init='auto'.",
+    "exploding-gradient": "Scale X, lower alpha, or set init='auto'.",
     "unshuffled-rows": "Set shuffle=True.",
-    "vanishing-gradient": "Take init='auto', or activation='relu'.",
+    "vanishing-gradient": "Set init='auto', or activation='relu'.",
 }
 
 
@@ -42,14 +42,14 @@ class NoSkillWarning(ConvergenceWarning):  # type: ignore[misc]
 
 
 def shortcoming(outputs: Any, targets: Any, *, classes: bool) -> str:
-    """Say in what a model fails: "" if it does not, or there are too few rows to tell.
+    """Say how a model fails: "" if it does not, or if there are too few rows to tell.
 
     Parameters
     ----------
     outputs, targets : host array, (n, outputs)
         Probabilities or values, and what they should be.
     classes : bool
-        Compare log-likelihoods, and not squared errors.
+        Compare log-likelihoods, not squared errors.
     """
     rows, outputs = len(targets), np.asarray(outputs, dtype=np.float64)
     deviation = float(np.sqrt(np.mean(np.var(targets, axis=0))))
@@ -58,8 +58,8 @@ def shortcoming(outputs: Any, targets: Any, *, classes: bool) -> str:
     spread = float(np.sqrt(np.mean(np.var(outputs, axis=0))))
     if spread < LEAST_SPREAD * deviation:
         return (
-            f"the outputs are nearly the same for all samples (standard deviation {spread:.2g}, of "
-            f"the targets {deviation:.2g})"
+            f"the outputs are nearly the same for all samples (standard deviation {spread:.2g}, "
+            f"against {deviation:.2g} for the targets)"
         )
     loss = _log_loss if classes else _squared_error
     own, constant = loss(outputs, targets), loss(np.mean(targets, axis=0), targets)
@@ -68,7 +68,7 @@ def shortcoming(outputs: Any, targets: Any, *, classes: bool) -> str:
         return ""
     return (
         f"the model is no better than the best constant prediction ({loss.__name__[1:]} {own:.5g}, "
-        f"and {constant:.5g} of the constant, on {rows} training rows)".replace("_", " ")
+        f"against {constant:.5g} for the constant, on {rows} training rows)".replace("_", " ")
     )
 
 
@@ -89,7 +89,7 @@ def advice(doctor: Doctor, estimator: Any, inputs: Any) -> str:
     Parameters
     ----------
     doctor : Doctor
-        That watched the training.
+        The one that watched the training.
     estimator : MLPClassifier or MLPRegressor
     inputs : host array, (n, features)
         As the network got them.
@@ -100,13 +100,13 @@ def advice(doctor: Doctor, estimator: Any, inputs: Any) -> str:
             remedy = REMEDIES.get(each.code, each.remedy.splitlines()[0])
             lines.append(f"{each.code} in {each.where}: {each.evidence}. {remedy}")
     if estimator.solver == "lbfgs":
-        lines.append("Take init='auto', or solver='adam'.")
+        lines.append("Set init='auto', or solver='adam'.")
     elif estimator.n_iter_ < estimator.max_iter:
         rate = estimator.learning_rate_init
         lines.append(
-            f"Training stopped after {estimator.n_iter_} of {estimator.max_iter} epochs, since "
+            f"Training stopped after {estimator.n_iter_} of {estimator.max_iter} epochs, because "
             f"nothing improved by tol={estimator.tol:g} for {estimator.n_iter_no_change} epochs: a "
-            f"plateau, for which the learning rate is too small. Set learning_rate_init="
+            f"plateau that the learning rate is too small to leave. Set learning_rate_init="
             f"{10 * rate:g} (it was {rate:g}), or lower tol."
         )
     else:
@@ -126,6 +126,6 @@ def _scaling(inputs: Any) -> str:
         return ""
     return (
         f"X is not scaled (means up to {mean.max():.3g}, standard deviations from "
-        f"{deviation.min():.2g} to {deviation.max():.2g}). Pass standardize=True, or a Pipeline "
-        "with StandardScaler."
+        f"{deviation.min():.2g} to {deviation.max():.2g}). Pass standardize=True, or use a "
+        "Pipeline with StandardScaler."
     )

@@ -159,7 +159,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             given = labels_of(np.asarray(y), "multiclass-multioutput", classes)
             if hasattr(self, "_labels") and not self._labels.same_classes(given):
                 raise InputError(
-                    f"classes={classes!r:.80} is not the same as in the last call of partial_fit, "
+                    f"classes={classes!r:.80} is not the same as in the last call to partial_fit, "
                     f"{self.classes_}"
                 )
             self._learn(given)
@@ -256,8 +256,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             return weights
         if incremental and isinstance(self.class_weight, str):
             raise InputError(
-                "class_weight='balanced' needs all rows at once, and partial_fit sees some; pass "
-                "the weights as a dict"
+                "class_weight='balanced' needs all rows at once, but partial_fit sees only some; "
+                "pass the weights as a dict"
             )
         if isinstance(self.class_weight, dict) and y.ndim == 1:  # a batch may lack a class
             of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)

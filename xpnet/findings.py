@@ -1,4 +1,4 @@
-"""What the doctor and the gradient check say: findings, and a report of them, worst first."""
+"""What the doctor and the gradient check report: findings, worst first."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found, with its measured evidence and the change that mends it.
+    """One thing found, with its measured evidence and the change that fixes it.
 
     Attributes
     ----------
@@ -17,7 +17,7 @@ class Finding:
     severity : str
         ``"error"`` (it cannot learn this way), ``"warning"`` or ``"note"``.
     where : str
-        The parameter, layer, feature or quantity meant.
+        The parameter, layer, feature or quantity concerned.
     evidence : str
         The measured numbers.
     explanation, remedy, reference : str

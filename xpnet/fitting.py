@@ -104,7 +104,9 @@ def fit(
     """
     optimizer = SGD() if optimizer is None else optimizer
     if not hasattr(optimizer, "step") or isinstance(optimizer, type):
-        raise InputError(f"optimizer {optimizer!r} is no optimiser; pass xpnet.SGD(0.1) or Adam()")
+        raise InputError(
+            f"optimizer {optimizer!r} is not an optimiser; pass xpnet.SGD(0.1) or Adam()"
+        )
     own_callbacks = checked_callbacks(callbacks)
     if hasattr(x, "read_rows") and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
@@ -125,7 +127,7 @@ def check_parameters(net: MLP) -> None:
     """Refuse a network of which no training can make anything."""
     xp = net.device.xp
     if not bool(xp.all(xp.isfinite(net.flat))):
-        raise InputError("the network's weights or biases hold NaN or infinity; make it anew")
+        raise InputError("the network's weights or biases hold NaN or infinity; create it anew")
 
 
 def prepared(
@@ -174,14 +176,14 @@ def as_pair(given: Any, otherwise: str = "") -> tuple[Any, Any]:
     try:
         x, y = given
     except (TypeError, ValueError) as error:
-        message = f"validation {given!r:.80} is no pair of rows, (x, y){otherwise}"
+        message = f"validation {given!r:.80} is not a pair of rows, (x, y){otherwise}"
         raise InputError(message) from error
     return x, y
 
 
 def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> Data:
     """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
-    x, y = as_pair(given, ", and no share of the rows")
+    x, y = as_pair(given, ", nor a share of the rows")
     device, dtype = net.device, net.dtype
     x = as_inputs(x, device, dtype, net.sizes[0])
     y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
@@ -191,7 +193,7 @@ def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> 
 def _checked_source(source: Any, net: MLP) -> Any:
     """Read a file's rows through once, so that nothing unfit is met in the middle of training."""
     if source.shape[1] != net.sizes[0]:
-        raise InputError(f"x has shape {source.shape} and the network takes (n, {net.sizes[0]})")
+        raise InputError(f"x has shape {source.shape} but the network takes (n, {net.sizes[0]})")
     for number, block in enumerate(source.blocks()):
         check_finite(net.device.xp, net.device.put(block, "float64"), f"block {number} of {source}")
     return source
@@ -239,7 +241,7 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
     if unknown:
         raise InputError(f"class_weight names {unknown}, which are not class numbers")
     if not all(0.0 <= weight < float("inf") for weight in class_weight.values()):
-        raise InputError(f"class_weight {class_weight!r} must hold finite numbers from 0")
+        raise InputError(f"class_weight {class_weight!r} must hold finite numbers >= 0")
     return dict(class_weight)
 
 

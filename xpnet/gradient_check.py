@@ -245,7 +245,7 @@ def _named_gradients(given: Parameters, parameters: Parameters) -> dict[str, Any
         )
     if set(given) != set(parameters):
         raise InputError(
-            f"gradients(parameters) returned {sorted(given)} and the parameters are "
+            f"gradients(parameters) returned {sorted(given)} but the parameters are "
             f"{sorted(parameters)}; return one array for each, under the same names"
         )
     return {name: as_host(given[name], name=f"the gradient of {name}") for name in parameters}

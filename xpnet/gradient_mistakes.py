@@ -1,4 +1,4 @@
-"""The ways in which gradients are wrong, each tried against the measured slopes."""
+"""The ways in which gradients go wrong, each tried against the measured slopes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -122,9 +122,9 @@ def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any
         return gradient.sum(axis=0).reshape(shape), [_finding(
             "bias-per-sample" if len(row) <= 1 else "gradient-shape", name,
             f"{found}: one gradient for each of {gradient.shape[0]} samples",
-            "Every sample gets a parameter of its own, in which its label can be stored: the loss "
-            "can fall while nothing is learnt that applies to other samples. The gradient of a "
-            "shared parameter is the sum over the batch.",
+            "Every sample gets its own parameter, which can store its label: the loss can fall "
+            "while nothing is learnt that applies to other samples. The gradient of a shared "
+            "parameter is the sum over the batch.",
             f"gradient_of_{_word(name)} = delta.sum(axis=0)", {"sum_over_batch": [name]},
         )]  # fmt: skip
     mended = None
@@ -136,14 +136,14 @@ def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any
         code, fix = "gradient-shape", f"return an array of shape {shape}; do not sum the errors"
     return mended, [_finding(
         code, name, found,
-        "A gradient has one number for each number of its parameter. Another shape is broadcast "
-        "by NumPy: it changes the parameter's shape, or moves all its entries alike.",
+        "A gradient has one number for each number of its parameter. NumPy broadcasts any other "
+        "shape, which changes the parameter's shape or moves all its entries alike.",
         fix, {"shape": [name]},
     )]  # fmt: skip
 
 
 def told_together(findings: Sequence[Finding]) -> list[Finding]:
-    """Make one finding of those that differ only in where they are and what was seen there."""
+    """Merge findings that differ only in where they are and what was seen there."""
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for each in findings:
         alike.setdefault((each.code, each.severity, each.explanation), []).append(each)
@@ -173,18 +173,18 @@ def not_finite(given: Mapping[str, Any]) -> list[Finding]:
     )
     return [_finding(
         "non-finite", ", ".join(bad), f"{counts} are NaN or infinite",
-        "One step with such a gradient makes its parameter NaN, and the step after it all others. "
-        "A formula is not defined here, such as log(0), 0 / 0 or exp of a large number.",
+        "One step with such a gradient makes its parameter NaN, and the next step all the others. "
+        "A formula is undefined here, such as log(0), 0 / 0 or exp of a large number.",
         "compute softmax or sigmoid with cross-entropy from the pre-activations: delta = outputs - "
         "targets",
     )] if bad else []  # fmt: skip
 
 
 def loss_not_finite(value: float) -> Finding:
-    """Return the finding for a loss that is no number where the gradient is to be checked."""
+    """Return the finding for a loss that is not a number where the gradient is to be checked."""
     return _finding(
         "non-finite", "loss", f"loss(parameters) is {value} at these parameters",
-        "Where the loss is no number it has no slope, and no gradient can be checked against it.",
+        "Where the loss is not a number, it has no slope to check a gradient against.",
         "check for log(0), 0 / 0 and overflow in the loss, and for NaN in data and parameters",
     )  # fmt: skip
 
@@ -194,7 +194,7 @@ def _word(name: str) -> str:
 
 
 def value_mistakes(comparisons: Sequence[Comparison], hints: Mapping[str, Any]) -> list[Finding]:
-    """Name what is wrong with every gradient that is not right; like ones are told together."""
+    """Name what is wrong with every wrong gradient; those with the same mistake are merged."""
     named = {each.name: _kind(each, hints) for each in comparisons if not each.ok}
     for name in _from_one_layer(comparisons, named):
         named[name] = ("gradient-activation-derivative", 0.0)
@@ -239,7 +239,7 @@ def _kind(each: Comparison, hints: Mapping[str, Any]) -> tuple[str, float]:
 
 
 def layer_of(name: str, position: int) -> int:
-    """Read the layer off a name's number (``W2``, ``weights[1]``), or off its place in pairs."""
+    """Read the layer from a name's number (``W2``, ``weights[1]``), or from its place in pairs."""
     numbers = re.findall(r"\d+", name)
     return int(numbers[-1]) if numbers else position // 2
 
@@ -247,7 +247,7 @@ def layer_of(name: str, position: int) -> int:
 def _from_one_layer(
     comparisons: Sequence[Comparison], named: Mapping[str, tuple[str, float]]
 ) -> list[str]:
-    """Return all wrong names if one layer and those before it are wrong, and none after it."""
+    """Return all wrong names if one layer and all before it are wrong, and none after it is."""
     if not any(code == "gradient-wrong" for code, _ in named.values()):
         return []
     layers: dict[int, list[str]] = {}
@@ -261,7 +261,7 @@ def _from_one_layer(
 
 
 def _reading(factor: float, hints: Mapping[str, Any]) -> str:
-    """Return what a factor says, or nothing."""
+    """Return what a factor suggests, or nothing."""
     m, k = hints.get("batch_size"), hints.get("outputs")
     size = abs(factor)
     meanings = [
@@ -299,38 +299,39 @@ def _describe(
 TEXTS = {
     "gradient-sign": (
         "it points against the slope of the loss (cosine {cosine:.2f}, factor {factor:.4g})",
-        "Gradient descent subtracts the gradient; with the sign turned, every step climbs. The "
+        "Gradient descent subtracts the gradient; with the sign flipped, every step climbs. The "
         "usual cause is (targets - outputs) where (outputs - targets) is meant.",
         "delta = outputs - targets   # or change += to -= in the update, not both",
     ),
     "gradient-scale": (
         "gradient = {factor:.6g} x slope of the loss; {reading}",
-        "The direction is right and the length is not, so the learning rate does not mean what it "
-        "says and the balance between layers and penalties is off. Take sum or mean in both.",
+        "The direction is right but the length is not, so the learning rate does not mean what it "
+        "says and the balance between layers and penalties is off. Use the sum in both loss and "
+        "gradient, or the mean in both.",
         "divide the gradient of {where} by {factor:.6g}",
     ),
     "gradient-transposed": (
-        "the transposed gradient agrees with the slopes of the loss, this one does not",
+        "the transposed gradient agrees with the slopes of the loss, but this one does not",
         "The matrix is square, so the wrong order raises no error. Each weight gets the change "
         "meant for its mirror image.",
         "gradient = inputs.T @ delta   # for weights of shape (inputs, units)",
     ),
     "gradient-activation-derivative": (
         "relative error {error:.2g} in this layer and all before it; the layers after it are right",
-        "The error enters where this layer's delta is made, and spreads to every layer before. The "
-        "derivative of its activation (or of the loss, if it is the last) is missing or wrong.",
+        "The error enters where this layer's delta is made, and spreads to every layer before it. "
+        "The derivative of its activation (or of the loss, if it is the last) is missing or wrong.",
         "delta = (delta_next @ weights_next.T) * derivative(pre_activations)"
         "   # sigmoid: a * (1 - a); tanh: 1 - a**2; relu: z > 0",
     ),
     "gradient-regularisation": (
         "gradient - slope = {factor:.4g} x the parameter itself",
-        "Loss and gradient disagree about a penalty on the weights. It is in one and not in the "
-        "other, or with another strength.",
+        "Loss and gradient disagree about a penalty on the weights. It is in one but not in the "
+        "other, or its strength differs.",
         "add l2 * weights to the gradient and l2 / 2 * sum(weights**2) to the loss, or neither",
     ),
     "gradient-zero": (
-        "the gradient is 0 everywhere looked at, the slope of the loss is not",
-        "This parameter is never updated. Its gradient is not computed, or cut off.",
+        "the gradient is 0 everywhere it was checked, but the slope of the loss is not",
+        "This parameter is never updated. Its gradient is not computed, or is cut off.",
         "compute the gradient of {where}",
     ),
     "gradient-wrong": (

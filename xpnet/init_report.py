@@ -157,9 +157,9 @@ def explain_init(
     >>> print(xpnet.explain_init([784, 200, 80, 10], hidden="sigmoid", output="softmax"))
     """
     if isinstance(net, MLP) and options:
-        raise InputError(f"{sorted(options)} are for a new network; pass sizes in place of one")
+        raise InputError(f"{sorted(options)} are for a new network; pass sizes, not a network")
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 2:
-        raise InputError(f"rows {rows!r} must be an integer from 2: variances are over the rows")
+        raise InputError(f"rows {rows!r} must be an integer >= 2: variances are over the rows")
     if not isinstance(net, MLP):
         net = MLP(net, **{"init_data": x, **options})
     draw = generator(net.seed, "explain_init")
@@ -167,12 +167,12 @@ def explain_init(
     inputs = draw.standard_normal((rows, net.sizes[0])) if x is None else x[:rows]
     inputs = as_inputs(inputs, net.device, net.dtype, net.sizes[0])
     if inputs.shape[0] < 2:
-        raise InputError("x has 1 row, and variances over the rows need two or more")
+        raise InputError("x has 1 row, but variances over the rows need two or more")
     with np.errstate(over="ignore", invalid="ignore"):  # an explosion is reported as such below
         trace = net.forward(inputs)
         delta = _output_delta(net, trace, None if y is None else y[:rows], draw)
         layers = _layers(net, trace, delta)
-    slope = "a drawn output gradient" if y is None else "its loss's gradient"
+    slope = "a random output gradient" if y is None else "the gradient of the loss"
     measured_on = f"{inputs.shape[0]} rows of {source}, with {slope}"
     return InitReport(repr(net), measured_on, layers, tuple(_warnings(net, layers)))
 
@@ -332,8 +332,8 @@ def _warnings(net: MLP, layers: Sequence[LayerInit]) -> Iterator[str]:
             yield f"{place} are {weights[0, 0]:g}, so its units stay alike; draw them at random"
         elif weights.size >= FEW and (np.all(weights >= 0.0) or np.all(weights <= 0.0)):
             yield (
-                f"{place} have one sign, which drives the units into one direction (mean "
-                f"activation {layer.mean_activation:.3g}); draw them symmetric about zero"
+                f"{place} have one sign, which drives the units in one direction (mean "
+                f"activation {layer.mean_activation:.3g}); draw them symmetrically about zero"
             )
     hidden = layers[:-1]
     for layer in hidden:

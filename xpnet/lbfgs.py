@@ -127,7 +127,7 @@ def run_lbfgs(
     from scipy.optimize import minimize
 
     if any(net.dropout):
-        raise InputError("L-BFGS needs one fixed loss, and dropout changes it; use sgd or adam")
+        raise InputError("L-BFGS needs one fixed loss, but dropout changes it; use sgd or adam")
     objective = Objective(net, data, head(net.output, loss), l2)
     start = np.array(net.device.get(net.flat), dtype=np.float64)
     curves = _Curves(objective, held_out)

@@ -244,7 +244,7 @@ def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
     if found.outputs is not None and output.name not in found.outputs:
         allowed = " or ".join(repr(each) for each in found.outputs)
         raise InputError(
-            f"loss {found.name!r} needs output={allowed}, and this network's output is "
+            f"loss {found.name!r} needs output={allowed}, but this network's output is "
             f"{output.name!r}; change the output or use loss='squared_error'"
         )
     return found

@@ -35,7 +35,7 @@ from xpnet.network import MLP
 
 FORMAT_VERSION = 1
 _CONFIG_FIELDS = {"sizes", "hidden", "output", "init", "dtype", "seed", "dropout"}
-_MEANING = "the file was not written by xpnet's save, or was changed after it"
+_MEANING = "the file was not written by xpnet's save, or has been changed since"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Model:
         from xpnet.tables import read_table
 
         if self.preprocessing is None:
-            raise InputError("the model holds a network alone; use model.net.predict(x)")
+            raise InputError("the model holds only a network; use model.net.predict(x)")
         columns = self.preprocessing.text_columns
         how = {"encoding": encoding, "delimiter": delimiter, "as_texts": columns}
         return self.columns(read_table(path, **how))[0]

@@ -129,7 +129,7 @@ class MLP:
         if dtype not in DTYPES:
             raise InputError(f"dtype {dtype!r} is not known; use 'float32' or 'float64'")
         if not isinstance(seed, int | Integral) or seed < 0:  # NumPy's, too
-            raise InputError(f"seed {seed!r} must be an integer from 0")
+            raise InputError(f"seed {seed!r} must be an integer >= 0")
         self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = device if isinstance(device, Device) else open_device(device)
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
@@ -319,12 +319,12 @@ class MLP:
         """Write given weights and biases into the network's own arrays."""
         given = [*weights, *biases]
         if len(given) != len(self.parameters):
-            raise InputError(f"{len(given)} arrays given, the network has {len(self.parameters)}")
+            raise InputError(f"{len(given)} arrays given; the network has {len(self.parameters)}")
         ready = [put_numbers(each, self.device, self.dtype, "parameters") for each in given]
         for own, values in zip(self.parameters, ready, strict=True):
             if tuple(values.shape) != tuple(own.shape):
                 raise InputError(
-                    f"parameter of shape {tuple(values.shape)} given where {tuple(own.shape)} is"
+                    f"parameter of shape {tuple(values.shape)} given, {tuple(own.shape)} needed"
                 )
         for own, values in zip(self.parameters, ready, strict=True):
             own[...] = values

@@ -106,7 +106,7 @@ def as_row_weights(sample_weight: Any, net: "MLP", rows: int) -> Array:
     low, total = float(xp.min(weights)), float(xp.sum(weights))
     if not (low >= 0.0 and 0.0 < total < float("inf")):
         raise InputError(
-            f"sample_weight has minimum {low:g} and sum {total:g}; weights are finite, from 0, "
+            f"sample_weight has minimum {low:g} and sum {total:g}; weights must be finite, >= 0 "
             "and not all 0"
         )
     return xp.reshape(weights, (rows, 1))

@@ -54,7 +54,7 @@ def named_arrays(given: Any, name: str) -> dict[str, Any]:
 def same_rows(rows: int, x: Any, y: Any, sample_weight: Any) -> list[Any]:
     """Return at most `rows` rows on the host, the same of every array; weights may be None."""
     if not isinstance(rows, Integral) or rows < 1:
-        raise InputError(f"rows {rows!r} must be an integer from 1")
+        raise InputError(f"rows {rows!r} must be an integer >= 1")
     arrays = {"x": as_array(x, "x"), "y": as_array(y, "y")}
     if sample_weight is not None:
         arrays["sample_weight"] = as_array(sample_weight, "sample_weight")
@@ -62,8 +62,8 @@ def same_rows(rows: int, x: Any, y: Any, sample_weight: Any) -> list[Any]:
     for name, shape in shapes.items():
         if shape[:1] != shapes["x"][:1]:
             raise InputError(
-                f"{name} has shape {shape} and x has shape {shapes['x']}; pass one row in each for "
-                "every sample"
+                f"{name} has shape {shape} but x has shape {shapes['x']}; pass one row per sample "
+                "in each"
             )
     found = [as_host(array, rows, name) for name, array in arrays.items()]
     return found if sample_weight is not None else [*found, None]
@@ -127,7 +127,7 @@ class Layout:
         host = columns(as_host(batch.T if sideways else batch, limit, name))
         if host.ndim != 2 or not len(host):
             raise InputError(
-                f"{name}: the shape is {tuple(batch.shape)}; pass (batch, n), at least one row"
+                f"{name}: the shape is {tuple(batch.shape)}; pass (batch, n) with at least one row"
             )
         return host
 

@@ -48,7 +48,7 @@ def _check(name: str, learning_rate: float, **from_0_below_1: float) -> None:
         raise InputError(f"{name}: learning_rate {learning_rate!r} must be finite and above 0")
     for option, value in from_0_below_1.items():
         if not isinstance(value, Real) or not 0.0 <= value < 1.0:
-            raise InputError(f"{name}: {option} {value!r} must be from 0 to below 1")
+            raise InputError(f"{name}: {option} {value!r} must be >= 0 and below 1")
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class AdamW(Adam):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.weight_decay, Real) or not 0.0 <= self.weight_decay < float("inf"):
-            raise InputError(f"AdamW: weight_decay {self.weight_decay!r} must be from 0")
+            raise InputError(f"AdamW: weight_decay {self.weight_decay!r} must be finite and >= 0")
 
     def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
         """Return Adam's, and the factor by which the weights shrink."""

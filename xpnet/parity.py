@@ -117,7 +117,7 @@ class ParityReport:
         rows = ("".join(self._cell(step, each) for each in QUANTITIES) for step in steps)
         worst = self.worst
         verdict = "within tolerance" if self.ok else "OUT OF TOLERANCE"
-        share = f"{worst.largest / worst.allowed:.2g} of what rounding may do"
+        share = f"{worst.largest / worst.allowed:.2g} of what rounding may cause"
         return "\n".join(
             [
                 f"The same training on {self.reference} and on {self.other}",

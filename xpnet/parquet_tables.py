@@ -73,7 +73,7 @@ def open_parquet(path: str, lazily: bool) -> Parquet:
             last = file.read(4)
     if last != b"PAR1":
         found = f"it begins with {first!r} and ends with {last!r}"
-        raise FileError(f"{path}: no Parquet file, or damaged ({found}); get it again.")
+        raise FileError(f"{path}: not a Parquet file, or damaged ({found}); get it again.")
     _try_reading(path)
     frame = polars.scan_parquet(path) if lazily else polars.read_parquet(path).lazy()
     schema = frame.collect_schema()
@@ -108,4 +108,4 @@ def _try_reading(path: str) -> None:
         reason = (done.stderr.strip().splitlines() or ["unknown reason"])[-1][:200]
         if done.returncode < 0:
             reason = f"reading it ends the process with signal {-done.returncode}"
-        raise FileError(f"{path}: no Parquet file, or damaged ({reason}); get it again.")
+        raise FileError(f"{path}: not a Parquet file, or damaged ({reason}); get it again.")

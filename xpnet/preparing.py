@@ -124,7 +124,7 @@ def prepare(
     if validation:
         share = min(validation, MOST_HELD_OUT / len(rows)) if stream else validation
         if share < validation:
-            notes.append(f"{MOST_HELD_OUT:,} rows to validate, the most that are kept in memory")
+            notes.append(f"{MOST_HELD_OUT:,} validation rows, the most that are kept in memory")
         train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
     plan = _with_scales(plan, table, source, rows[train], standardize, notes)
     if plan.task == "regression":
@@ -150,7 +150,7 @@ def _features(
     if drop and table.layout != "table":
         listed = ", ".join(drop)
         raise InputError(
-            f"--drop {listed}: {table.path} is an array, all columns of which are used; save it "
+            f"--drop {listed}: {table.path} is an array, and all its columns are used; save it "
             "without these."
         )
     for name in drop:
@@ -162,7 +162,7 @@ def _features(
     left_out = {*drop, *([] if table.labels else [target])}
     names = tuple(name for name in table.names if name not in left_out)
     if not names:
-        raise InputError(f"{table.path}: no columns are left beside the target; add some.")
+        raise InputError(f"{table.path}: no columns are left besides the target; add some.")
     return names
 
 

@@ -124,7 +124,7 @@ class Preprocessing:
         known = {self.target, *(column.name for column in self.columns)}
         extra = [name for name in table.names if name not in known]
         if extra and self.layout != "table":
-            message = f"found {len(table.names)} columns, the model knows {len(self.columns)}"
+            message = f"found {len(table.names)} columns, but the model knows {len(self.columns)}"
             raise InputError(f"{table.path}: {message}; give the same columns as in training.")
         listed = ", ".join(extra[:10]) + (", ..." if len(extra) > 10 else "")
         return [f"columns the model does not know are ignored: {listed}"] if extra else []
@@ -200,7 +200,7 @@ class Preprocessing:
             name = self._names[places[column]]
             raise InputError(
                 f"{table.place(rows[row], name)}: found {table.cell(rows[row], name)}, which is "
-                "not finite or too far from the numbers of the training; correct it."
+                "not finite or too far from the numbers in training; correct it."
             )
         x[:, inputs] = block
 
@@ -216,8 +216,8 @@ class Preprocessing:
             listed = ", ".join(shown(each) for each in known[:10])
             raise InputError(
                 f"{table.place(row, name)}: found {shown(table.cell(row, name))}, a category that "
-                f"training did not see ({len(unseen)} such cells); known are {listed}; correct "
-                "it, or train with --missing impute."
+                f"training did not see ({len(unseen)} such cells); the known ones are {listed}; "
+                "correct it, or train with --missing impute."
             )
         seen = np.flatnonzero(codes >= 0)
         x[seen, codes[seen]] = 1
@@ -237,8 +237,8 @@ class Preprocessing:
             row = rows[np.flatnonzero(codes < 0)[0]]
             listed = ", ".join(shown(plain(each)) for each in self.classes[:10])
             raise InputError(
-                f"{source.place(row, name)}: found {shown(source.cell(row, name))}, no class that "
-                f"training saw; the classes are {listed}; correct the cell or remove the row."
+                f"{source.place(row, name)}: found {shown(source.cell(row, name))}, not a class "
+                f"seen in training; the classes are {listed}; correct the cell or remove the row."
             )
         return codes
 
@@ -303,7 +303,7 @@ def target_of(table: Table, name: str) -> tuple[Table, str]:
         return table.labels, table.labels.names[0]
     if table.layout != "table":
         raise InputError(
-            f"{table.path}: the target is not in this array; give the file with it (or, of an "
+            f"{table.path}: the target is not in this array; give the file with it (or, for an "
             "NPZ file, the array's name) as --target."
         )
     return table, name

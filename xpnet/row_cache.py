@@ -160,7 +160,7 @@ def _assemble(source: Source, rows: _Rows, as_texts: Collection[str] = ()) -> Te
         for column, cells in zip(columns, series, strict=True):
             window[:, column] = _numbered(cells, known[column])
     if columns and start != rows.count:
-        raise FileError(f"{source.path}: the table changed while it was read; try again.")
+        raise FileError(f"{source.path}: the table changed while it was being read; try again.")
     texts = {column: tuple(sorted(each)) for column, each in known.items()}
     ranks = {column: _ranks(each, texts[column]) for column, each in known.items()}
     for part in pieces(rows.count, rows.width) if ranks else ():

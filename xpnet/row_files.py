@@ -132,7 +132,7 @@ class RowFile:
         while len(data) < wanted:
             piece = file.read(wanted - len(data))
             if not piece:
-                raise FileError(f"{self.path}: became shorter while it was read; row {first}")
+                raise FileError(f"{self.path}: became shorter while being read, at row {first}")
             data += piece
         return np.frombuffer(data, self.dtype).reshape(count, self.shape[1])
 
@@ -168,9 +168,9 @@ def read_head(file: Any, path: Any) -> tuple[tuple[int, ...], bool, Any]:
             shape, fortran, dtype = read[np.lib.format.read_magic(file)[0]](file)
     except (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError) as error:
         raise FileError(
-            f"{path}: neither NPY nor IDX data, or damaged ({error}); get it again, or convert "
-            "it with numpy.save."
+            f"{path}: not NPY or IDX data, or damaged ({error}); get it again, or convert it "
+            "with numpy.save."
         ) from error
     if min(shape, default=0) < 0:
-        raise FileError(f"{path}: a shape of {shape}, so damaged; get it again.")
+        raise FileError(f"{path}: has shape {shape}, so it is damaged; get it again.")
     return shape, fortran, dtype

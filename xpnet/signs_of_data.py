@@ -1,4 +1,4 @@
-"""Signs of trouble in the data, each read off what was seen of a run.
+"""Signs of trouble in the data, each read from what was seen of a run.
 
 A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
 """
@@ -14,7 +14,7 @@ from xpnet.observations import Run, columns
 
 @dataclass(frozen=True)
 class Sign:
-    """What a rule saw: where, the numbers, and the settings that would mend it.
+    """What a rule saw: where, the numbers, and the settings that would fix it.
 
     `severity` and `remedy` are given where the rule's own do not fit what was seen.
     """
@@ -45,13 +45,13 @@ def not_finite(run: Run, limit: float) -> Sign | None:
             if name in run.first.parameters:
                 return Sign(name, f"{found} before the first step", {"init": "auto"},
                             remedy="draw new weights, and check where these came from")  # fmt: skip
-            return Sign(name, f"{found}, the first in row {bad[0][0]} of those looked at",
+            return Sign(name, f"{found}, the first in row {bad[0][0]} of those checked",
                         {"drop_non_finite": True})  # fmt: skip
     return None
 
 
 def target_shape(run: Run, limit: float) -> Sign | None:
-    """Targets (m,) beside predictions (m, 1), harmless if the loss shows it; or of other rows."""
+    """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
     if _rows_differ(run):
         shapes = f"targets {run.shapes['targets']}, predictions {run.shapes['predictions']}"
         return Sign("targets", f"{shapes}: not the same samples", severity="error")
@@ -75,7 +75,7 @@ def loss_broadcast(run: Run, limit: float) -> Sign | None:
 
 
 def _rows_differ(run: Run) -> bool:
-    """Tell whether no axis of targets and predictions, first or last, can be that of samples."""
+    """Tell whether neither the first nor the last axis of both can be that of the samples."""
     targets, outputs = run.shapes.get("targets"), run.shapes.get("predictions")
     if not targets or not outputs or _pairs(run) or math.prod(targets) == 1:
         return False
@@ -92,7 +92,7 @@ def _pairs(run: Run) -> bool:
 
 
 def _loss_terms(run: Run) -> tuple[bool, str | None]:
-    """Tell whether the first loss is a usual one of matched pairs, and else which of all pairs."""
+    """Tell whether the first loss is a usual one of matched pairs; if not, which of all pairs."""
     p, t = run.first.predictions, run.first.targets
     if p is None or t is None or not run.losses or p.size != t.size or not _pairs(run):
         return False, None
@@ -106,7 +106,7 @@ def _loss_terms(run: Run) -> tuple[bool, str | None]:
             "absolute error": np.abs(t - p),
         }
         kinds: dict[str, Any] = {"the sum of ": np.sum, "the mean of ": np.mean}
-        kinds["the sum by samples of "] = lambda each: np.sum(each) / len(each)
+        kinds["the sum per sample of "] = lambda each: np.sum(each) / len(each)
         found = {kind + n: float(f(each)) for n, each in terms.items() for kind, f in kinds.items()}
         half = {"half " + name: each / 2 for name, each in found.items() if "squared" in name}
         return found | half
@@ -145,9 +145,9 @@ def target_range(run: Run, limit: float) -> Sign | None:
 
 
 def class_numbers(run: Run, limit: float) -> Sign | None:
-    """Class numbers without an output: from 1 to K for K outputs, as a rule.
+    """Class numbers without an output: usually from 1 to K for K outputs.
 
-    Whole numbers alone are no classes: the outputs are probabilities, or the numbers are 1 to K.
+    Whole numbers are classes only if the outputs are probabilities, or the numbers are 1 to K.
     """
     for shown in (run.first, run.data):
         targets, outputs = shown.targets, shown.predictions
@@ -158,13 +158,13 @@ def class_numbers(run: Run, limit: float) -> Sign | None:
             continue
         from_one = np.array_equal(found, np.arange(1, k + 1))
         if found[-1] >= k and (from_one or (shown.are_distributions and found[0] >= limit)):
-            return Sign("targets", f"class numbers from {found[0]:g} to {found[-1]:g} for {k} "
-                        f"outputs, which are those of 0 to {k - 1}")  # fmt: skip
+            return Sign("targets", f"class numbers from {found[0]:g} to {found[-1]:g}, but the {k} "
+                        f"outputs stand for 0 to {k - 1}")  # fmt: skip
     return None
 
 
 def constant_target(run: Run, limit: float) -> Sign | None:
-    """One target for all rows: all there are, or at least `limit` watched in several steps."""
+    """One target in all rows: in all there are, or in `limit` or more over several steps."""
     seen = run.targets
     if seen.first is None or seen.differ or seen.rows < 2:
         return None
@@ -199,7 +199,7 @@ def prediction_drift(run: Run, limit: float) -> Sign | None:
     if shift[worst] <= limit and wider <= limit:
         return None
     return Sign("inputs at prediction",
-                f"feature {worst}: mean {used[:, worst].mean():.4g}, in training "
+                f"feature {worst}: mean {used[:, worst].mean():.4g}, but in training "
                 f"{trained[:, worst].mean():.4g} with standard deviation {deviation[worst]:.4g}",
                 {"scale_at_prediction": True})  # fmt: skip
 
@@ -214,8 +214,8 @@ def unscaled_inputs(run: Run, limit: float) -> Sign | None:
     if 0.02 <= rms[worst] <= limit:
         return None
     kind = "largest" if rms[worst] > limit else "largest (all are tiny)"
-    return Sign(f"feature {worst}", f"{kind} root mean square {rms[worst]:.4g}, of the smallest "
-                f"feature {rms.min():.4g}; near 1 is right", {"standardize": True})  # fmt: skip
+    return Sign(f"feature {worst}", f"{kind} root mean square {rms[worst]:.4g}, smallest "
+                f"{rms.min():.4g}; it should be near 1", {"standardize": True})  # fmt: skip
 
 
 def constant_feature(run: Run, limit: float) -> Sign | None:
@@ -238,7 +238,7 @@ def _first_of_sorted(run: Run) -> bool:
 
 
 def unscaled_targets(run: Run, limit: float) -> Sign | None:
-    """First error against that of the best constant: log(K) for classes, the variance else."""
+    """First error against the best constant's: log(K) for classes, otherwise the variance."""
     first, goals = run.first, run.first.goals
     if goals is None or len(goals) < 10 or not np.all(np.isfinite(first.predictions)):
         return None
@@ -266,7 +266,7 @@ def unscaled_targets(run: Run, limit: float) -> Sign | None:
 
 
 def class_imbalance(run: Run, limit: float) -> Sign | None:
-    """Compare the commonest class with the rarest; worse if one is never predicted."""
+    """Compare the commonest class with the rarest; a note only if the rarest is recognised."""
     classes = run.data.classes
     if classes is None or len(classes) < 50 or _first_of_sorted(run):
         return None
@@ -298,7 +298,7 @@ def shuffled_targets(run: Run, limit: float) -> Sign | None:
     if found * np.sqrt(len(x)) > limit:
         return None
     return Sign("targets", f"correlation of {found:.2f} between targets and what the other "
-                f"{len(x) - 1} rows predict; chance reaches {limit / np.sqrt(len(x)):.2f}",
+                f"{len(x) - 1} rows predict; chance alone reaches {limit / np.sqrt(len(x)):.2f}",
                 {"check_pairing": True})  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Signs of trouble in the weights, the activations, the gradients and the course of training.
+"""Signs of trouble in the weights, the activations, the gradients and the progress of training.
 
 A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from xpnet.observations import Run, Snapshot
 from xpnet.signs_of_data import Sign
 
-STEPS_TO_JUDGE = 10  # before so many steps nothing is said about the outcome
+STEPS_TO_JUDGE = 10  # fewer steps than this say nothing about the outcome
 NEAR_THE_END = 0.025  # a sigmoid from |z| = 3.7, where its slope is a tenth of its largest
 LONG_STEP = 0.3  # of the size of the weights
 NOT_THE_RATE = {
@@ -24,7 +24,7 @@ NOT_THE_RATE = {
 
 
 def gradient_shape(run: Run, limit: float) -> Sign | None:
-    """Find a gradient that cannot be its parameter's; one that grows it is `shape_changed`."""
+    """Find a gradient that cannot be its parameter's; `shape_changed` finds those that grow it."""
     for name, gradient in run.first.gradients.items():
         given, wanted = gradient.shape, run.first.parameters.get(name, gradient).shape
         if not _updates(given, wanted):
@@ -41,7 +41,7 @@ def _updates(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 
 def shape_changed(run: Run, limit: float) -> Sign | None:
-    """Find a parameter that has grown an axis by broadcasting in its own update."""
+    """Find a parameter that has grown an axis because its own update broadcast it."""
     if not run.reshaped or "bias-per-sample" in run.found:
         return None
     name, (before, after) = next(iter(run.reshaped.items()))
@@ -51,7 +51,7 @@ def shape_changed(run: Run, limit: float) -> Sign | None:
 
 
 def shared_error(run: Run, limit: float) -> Sign | None:
-    """See whether the last layer's gradient is made of one error, the same for every sample."""
+    """See whether the last layer's gradient comes from one error, the same for every sample."""
     first, rows = run.first, run.shapes.get("predictions", (0,))[0]
     name = next(reversed([*first.weights]), "")
     if name not in first.gradients or not first.activations or len(first) < rows or rows < 4:
@@ -67,7 +67,7 @@ def shared_error(run: Run, limit: float) -> Sign | None:
             return None
         error = _multiple(given, below.T @ slope, limit)
         if error is not None:
-            return Sign(name, f"it is that of one error, {error:.4g}, for all {rows} samples")
+            return Sign(name, f"it comes from one error, {error:.4g}, for all {rows} samples")
     return None
 
 
@@ -141,7 +141,7 @@ def _kinds(run: Run, snapshot: Snapshot) -> list[str]:
 
 
 def _for_long(run: Run) -> bool:
-    """Tell whether a bad state at the end does harm, and is not the work of one long step."""
+    """Tell whether a bad state at the end does harm, and was not caused by one long step."""
     return not run.last.skill > 0.5 and not max(run.movement, default=0.0) > LONG_STEP
 
 
@@ -154,8 +154,9 @@ def saturated_units(run: Run, limit: float) -> Sign | None:
                 continue
             share = float(np.mean(_stuck(a, kind)))
             if share > limit and (snapshot is run.first or _for_long(run)):
-                return Sign(f"hidden layer {layer + 1}", f"{share:.0%} of the {kind} units are at "
-                            f"one end for all samples {when}, mean activation {a.mean():.3g}",
+                return Sign(f"hidden layer {layer + 1}", f"{share:.0%} of the {kind} units are "
+                            f"stuck at one end for all samples {when}, mean activation "
+                            f"{a.mean():.3g}",
                             {"init": "auto", "standardize": True})  # fmt: skip
     return None
 
@@ -183,7 +184,7 @@ def _gradient_sizes(run: Run) -> list[float]:
 
 
 def vanishing_gradient(run: Run, limit: float) -> Sign | None:
-    """Gradient of the first weights beside that of the last."""
+    """Gradient of the first weights compared with that of the last."""
     sizes = _gradient_sizes(run)
     if len(sizes) < 2 or sizes[-1] == 0 or sizes[0] >= limit * sizes[-1]:
         return None
@@ -192,7 +193,7 @@ def vanishing_gradient(run: Run, limit: float) -> Sign | None:
 
 
 def exploding_gradient(run: Run, limit: float) -> Sign | None:
-    """Gradient norm beside the norm of the weights."""
+    """Gradient norm compared with the norm of the weights."""
     gradients = run.first.gradients
     pairs = [(np.linalg.norm(gradients[n]), np.linalg.norm(w), n)
              for n, w in run.first.weights.items() if n in gradients]  # fmt: skip
@@ -213,7 +214,7 @@ def _rate(run: Run, factor: float) -> dict[str, Any]:
 
 
 def rate_too_large(run: Run, limit: float) -> Sign | None:
-    """See steps that are large beside the weights, and a loss that does not come down."""
+    """See steps that are large compared with the weights, and a loss that does not come down."""
     if run.found & NOT_THE_RATE or not run.losses or not run.movement:
         return None
     start, end = run.loss_span()
@@ -223,8 +224,8 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
         return None
     factor = 10.0 ** np.floor(np.log10(min(0.3, max(1e-6, 0.03 / max(step, 0.1)))))
     rate = "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"
-    return Sign("learning_rate", f"one step changed the weights by {step:.2g} of their size{rate}; "
-                f"loss {start:.4g} became {end:.4g}", _rate(run, factor))  # fmt: skip
+    return Sign("learning_rate", f"one step changed the weights by {step:.2g} times their size"
+                f"{rate}; loss {start:.4g} became {end:.4g}", _rate(run, factor))  # fmt: skip
 
 
 def _slope(run: Run) -> float:
@@ -245,12 +246,12 @@ def no_update(run: Run, limit: float) -> Sign | None:
         return None
     if not rate * _slope(run) > limit:
         return None
-    return Sign("parameters", f"{run.steps} steps have changed none of them, and there is a "
+    return Sign("parameters", f"{run.steps} steps changed none of them, although there is a "
                 "gradient")  # fmt: skip
 
 
 def rate_too_small(run: Run, limit: float) -> Sign | None:
-    """All steps together move the weights by little, although there is a gradient."""
+    """All steps together hardly move the weights, although there is a gradient."""
     travelled = run.travelled()
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
     if run.steps < STEPS_TO_JUDGE or run.diverged or run.last.skill > 0.8:
@@ -263,8 +264,8 @@ def rate_too_small(run: Run, limit: float) -> Sign | None:
         return None  # there is no gradient to follow: not the learning rate's fault
     factor = 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9))))
     rate = "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"
-    return Sign("learning_rate", f"{run.steps} steps moved the weights by {travelled:.2g} of their "
-                f"size{rate}", _rate(run, factor))  # fmt: skip
+    return Sign("learning_rate", f"{run.steps} steps moved the weights by {travelled:.2g} times "
+                f"their size{rate}", _rate(run, factor))  # fmt: skip
 
 
 def regularisation(run: Run, limit: float) -> Sign | None:
@@ -294,7 +295,7 @@ def no_number(run: Run, limit: float) -> Sign | None:
 
 
 def diverged(run: Run, limit: float) -> Sign | None:
-    """See a loss that is no number any more, or many times the one at the start."""
+    """See a loss that is no longer a number, or is many times what it was at the start."""
     if not run.losses:
         return None
     start, end = run.loss_span()
@@ -356,7 +357,7 @@ def constant_output(run: Run, limit: float) -> Sign | None:
 
 
 def one_batch(run: Run, limit: float) -> Sign | None:
-    """One small batch that cannot be learnt by heart."""
+    """One small batch that cannot be memorised."""
     value = run.one_batch_skill
     seen = len(run.last.goals) if run.last.goals is not None else 0
     rows = min(run.shapes.get("predictions", (seen,))[0], seen)  # of one batch, if told batches
@@ -364,12 +365,12 @@ def one_batch(run: Run, limit: float) -> Sign | None:
     value = run.last.skill if few and np.isnan(value) else value
     if not value < limit:
         return None
-    return Sign("network", f"explains {_share(value)} of the variance of one batch it was "
-                "trained on alone")  # fmt: skip
+    return Sign("network", f"trained on one batch alone, it explains {_share(value)} of that "
+                "batch's variance")  # fmt: skip
 
 
 def overfitting(run: Run, limit: float) -> Sign | None:
-    """Compare the last validation loss with its best, if the training loss went on falling."""
+    """Compare the last validation loss with the best, if the training loss kept falling."""
     held_out = run.validation_losses
     if len(held_out) < 5 or not run.losses or not np.all(np.isfinite(held_out)):
         return None

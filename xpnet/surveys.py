@@ -88,7 +88,7 @@ def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
     places = np.flatnonzero(bad[places_of(table.column(name))])
     if not places.size:
         refuse_alike(table, name, otherwise)
-        message = f"{table.path}: column {shown(name)} holds texts where numbers are needed"
+        message = f"{table.path}: column {shown(name)} holds text where numbers are needed"
         raise InputError(f"{message}; save it as numbers{otherwise}.")
     cell = table.cell(places[0], name)
     what, remedy = explain_cell(cell) or ("is not a number", "correct it")

@@ -189,7 +189,7 @@ def advice(found: Blas, flags: frozenset[str], measured: dict[int, float]) -> li
         if given := os.environ.get(CORETYPE):
             remedy = f"{CORETYPE}={given} is set; unset it"
         said.append(
-            f"OpenBLAS uses {found.kernels} kernels and the processor has AVX-512; {remedy}"
+            f"OpenBLAS uses {found.kernels} kernels although the processor has AVX-512; {remedy}"
         )
     if found.threads and found.threads > usable_processors():
         said.append(
@@ -199,7 +199,7 @@ def advice(found: Blas, flags: frozenset[str], measured: dict[int, float]) -> li
     elif len(measured) == 2 and measured[max(measured)] < FEWER_IS_BETTER * measured[1]:
         said.append(
             f"{max(measured)} threads are no faster than 1 on a product of {PRODUCT}; other "
-            "programs use the processors, so set OPENBLAS_NUM_THREADS=1"
+            "programs are using the processors, so set OPENBLAS_NUM_THREADS=1"
         )
     return said
 

@@ -49,7 +49,7 @@ _LOOKS_LIKE = tuple(
         ),
         (r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?", "has a decimal comma", "write a decimal point"),
         (_DATE, "is a date or time", "write numbers (year, month, ...)"),
-        (r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!)", "is a spreadsheet's error", "mend it"),
+        (r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!)", "is a spreadsheet error", "correct it"),
     )
 )
 

@@ -235,7 +235,7 @@ def _read_npz(path: str, target: str | None) -> Table:
     except (FileError, InputError):
         raise
     except (*_DAMAGE, AttributeError) as error:
-        raise FileError(f"{path}: no NPZ file, or damaged ({error}); get it again.") from error
+        raise FileError(f"{path}: not an NPZ file, or damaged ({error}); get it again.") from error
 
 
 def _member(arrays: Any, path: str, name: str, labels: bool = False) -> np.ndarray:
@@ -262,7 +262,7 @@ def _with_labels(table: Table, target: str | None) -> Table:
     if target is None:
         return table
     if not os.path.exists(target):
-        message = f"the target {shown(target)} is no file; {table.path} has no named columns, so"
+        message = f"the target {shown(target)} is not a file; {table.path} has no named columns, so"
         raise InputError(f"{message} give the file with the targets, such as labels.npy.")
     kind = os.path.splitext(target.removesuffix(".gz").lower())[1]
     return _join(table, _matrix(target, _read_array(target, kind, whole=True), "target"))
@@ -297,7 +297,7 @@ def check_writable_kind(path: str | os.PathLike[str]) -> str:
     kind = os.path.splitext(os.fspath(path).lower())[1]
     if kind in (*_DELIMITERS, *_PARQUET, "", ".txt"):
         return kind
-    raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name it so.")
+    raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name one of these.")
 
 
 def write_table(path: str | os.PathLike[str], columns: Mapping[str, Iterable[Any]]) -> None:

@@ -32,7 +32,7 @@ def check_finite(xp: Namespace, array: Array, name: str) -> None:
     if value in (float("inf"), -float("inf")):
         remedy += f", or scale numbers beyond {largest}, the largest that this dtype holds"
     at = f"at index {tuple(place)}, counted from 0"
-    raise InputError(f"{name} holds {value} {at}, and must be finite; {remedy}")
+    raise InputError(f"{name} holds {value} {at}, but must be finite; {remedy}")
 
 
 def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
@@ -47,7 +47,7 @@ def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
     if len(x.shape) != 2 or x.shape[1] != inputs:
         remedy = "x.reshape(-1, 1)" if inputs == 1 else "one row per sample, one column per input"
         raise InputError(
-            f"x has shape {tuple(x.shape)} and the network takes (n, {inputs}); pass {remedy}"
+            f"x has shape {tuple(x.shape)} but the network takes (n, {inputs}); pass {remedy}"
         )
     if x.shape[0] == 0:
         raise InputError(f"x has shape {tuple(x.shape)}: no rows; pass at least one")
@@ -91,7 +91,7 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
     targets = put_numbers(y, device, dtype, "y")
     shape = tuple(targets.shape)
     if not shape or shape[0] != rows:
-        raise InputError(f"y has shape {shape} and x has {rows} rows; pass one target per row")
+        raise InputError(f"y has shape {shape} but x has {rows} rows; pass one target per row")
     check_finite(xp, targets, "y")
     if len(shape) == 1 and output == "softmax":
         return one_hot(xp, targets, outputs)
@@ -102,7 +102,7 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
         if output == "softmax" and shape == (rows, 1):
             remedy = "pass class numbers as y.reshape(-1)"
         raise InputError(
-            f"y has shape {shape} and the network's output is ({rows}, {outputs}); {remedy}"
+            f"y has shape {shape} but the network's output is ({rows}, {outputs}); {remedy}"
         )
     _check_range(xp, targets, output)
     return targets
@@ -128,13 +128,13 @@ def _check_range(xp: Namespace, targets: Array, output: str) -> None:
     low, high = float(xp.min(targets)), float(xp.max(targets))
     if output in ("sigmoid", "softmax") and (low < 0.0 or high > 1.0):
         raise InputError(
-            f"y holds values from {low:g} to {high:g}, and a {output} output lies between 0 and 1; "
-            "code the classes as 0 and 1, or use output='identity'"
+            f"y holds values from {low:g} to {high:g}, but a {output} output lies between 0 and 1; "
+            "encode the classes as 0 and 1, or use output='identity'"
         )
     if output == "softmax" and not bool(xp.all(xp.abs(xp.sum(targets, axis=1) - 1.0) < 1e-3)):
         raise InputError(
-            "y has rows that do not sum to 1, and a softmax output gives one class per row; for "
+            "y has rows that do not sum to 1, but a softmax output gives one class per row; for "
             "several labels per row use output='sigmoid'"
         )
     if output == "exp" and low < 0.0:
-        raise InputError(f"y holds {low:g}, and a Poisson target cannot be negative")
+        raise InputError(f"y holds {low:g}, but a Poisson target cannot be negative")

@@ -57,14 +57,14 @@ class TrainingOptions:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or value < 1:
-                raise InputError(f"{name} {value!r} must be an integer from 1")
+                raise InputError(f"{name} {value!r} must be an integer >= 1")
         seed, limit = self.seed, self.clip_norm
         if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise InputError(f"seed {seed!r} must be an integer from 0, or None")
+            raise InputError(f"seed {seed!r} must be an integer >= 0, or None")
         for name in ("l1", "l2"):
             value = getattr(self, name)
             if not isinstance(value, _NUMBER) or not 0.0 <= value < float("inf"):
-                raise InputError(f"{name} {value!r} must be finite and from 0")
+                raise InputError(f"{name} {value!r} must be finite and >= 0")
         if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
             raise InputError(f"clip_norm {limit!r} must be above 0, or None")
         if self.last_batch not in LAST_BATCH:
@@ -274,7 +274,7 @@ class Training:
         state, steps, losses = self.state, self._epoch_steps, self.state.history.monitored
         factor = self.schedule(Progress(state.step, state.epoch, steps, steps * epochs, losses))
         if factor is None or not 0.0 <= factor < math.inf:
-            raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor from 0")
+            raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
         return factor
 
     def _learning_rates(self) -> Callable[[], float]:
