@@ -1,13 +1,13 @@
 """The neural network you would have written by hand, done right.
 
     MLP, fit, SGD, Adam, AdamW, EarlyStopping    a network, its training, its optimisers
-    Activation, Loss                             functions of your own; huber(threshold)
+    Activation, Loss                             your own functions; huber(threshold)
     check_gradients, Doctor, diagnose            why a network does not learn, yours included
     explain_init                                 what initial weights do to signal and gradient
     load, load_model, Checkpoint, RowFile        files: networks, models, checkpoints, large data
     MLPClassifier, MLPRegressor                  in place of scikit-learn's
     open_device, Device                          where arrays live: "cpu", "gpu", "gpu:N"
-    XpnetError                                   base of all errors that the caller can mend
+    XpnetError                                   base of all errors that the caller can fix
 
 The names that options take: `xpnet.activations.HIDDEN` and ``OUTPUTS``, `xpnet.losses.LOSSES`,
 `xpnet.initialisers.INIT_NAMES`, `xpnet.schedules.SCHEDULES`, `xpnet.history.METRICS`.

@@ -19,7 +19,7 @@ _EXP_LIMIT = 88.0  # exp(88) is finite in float32; sigmoid(-88) is 6e-39
 
 @dataclass(frozen=True)
 class Activation:
-    """A function and its derivative; make one of your own and pass it in place of a name.
+    """A function and its derivative; make your own and pass it in place of a name.
 
     Attributes
     ----------

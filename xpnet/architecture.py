@@ -1,4 +1,4 @@
-"""What a network is made of, checked: layer sizes, activations, dropout rates."""
+"""Check what a network is made of: layer sizes, activations, dropout rates."""
 
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
@@ -27,7 +27,7 @@ def activation_named(given: str | Activation, allowed: Sequence[str]) -> Activat
 
 
 def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the layer sizes as integers, inputs and outputs among them."""
+    """Return the layer sizes as integers, including inputs and outputs."""
     checked = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
     if len(checked) < 2 or any(not isinstance(s, Integral) or s < 1 for s in checked):
         raise InputError(

@@ -1,8 +1,8 @@
-"""The one way xpnet writes a file: after any crash the old version or the new one is there, whole.
+"""The one way xpnet writes a file: after any crash, either the old or the new version is intact.
 
 The order is write, fsync, rename, fsync of the directory (Pillai et al., "All File Systems Are Not
 Created Equal", OSDI 2014). A temporary file is locked while its writer lives, and the kernel drops
-the lock of a dead process, so strays are told from live ones even across containers.
+the lock of a dead process, so strays can be told from live ones even across containers.
 Where a file system or platform has no ``flock``, strays stay and `lock` cannot refuse.
 """
 
@@ -51,8 +51,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     SaveError
-        On any `OSError`, also one raised inside the block. The previous file is then intact
-        (except where only the last flush of the directory failed, which the message says).
+        On any `OSError`, including one raised inside the block. The previous file is then intact
+        (unless only the last flush of the directory failed, in which case the message says so).
     """
     with _as_save_error(path):
         target = _resolve(path)
@@ -72,14 +72,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
-    """Try whether `path` could be written now, before hours are spent on what goes there.
+    """Check that `path` could be written now, before hours are spent on what goes there.
 
-    Nothing stays behind; the space is asked of the file system itself, which knows quotas.
+    Nothing is left behind; the space is requested from the file system itself, which knows quotas.
 
     Raises
     ------
     SaveError
-        Where the directory is missing, not writable or too full, or `path` is no ordinary file.
+        If the directory is missing, not writable or too full, or `path` is not an ordinary file.
     """
     with _as_save_error(path, bytes_needed=bytes_needed):
         target = _resolve(path)
@@ -98,7 +98,7 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises
     ------
     SaveError
-        Where another run holds it (the message says which), or the lock cannot be written.
+        If another run holds it (the message says which), or the lock cannot be written.
     """
     with _as_save_error(path):
         target = Path(os.path.realpath(path))
@@ -144,7 +144,7 @@ def _space(path: str | os.PathLike[str], bytes_needed: int) -> str:
 
 
 def _resolve(path: str | os.PathLike[str]) -> Path:
-    """Return the file that `path` means, symbolic links followed; raise OSError if unusable."""
+    """Return the file that `path` means, following symbolic links; raise OSError if unusable."""
     if "\0" in os.fspath(path) or not os.fspath(path):
         raise SaveError(
             f"{os.fspath(path)!r}: cannot save: this is not a file name; correct the path."
@@ -243,7 +243,7 @@ def _copy_mode(target: Path, file: BinaryIO) -> None:
 
 
 def _reserve(directory: Path, file: BinaryIO, bytes_needed: int) -> None:
-    """Raise OSError where `bytes_needed` do not fit, by free space, quota or file size limit."""
+    """Raise OSError if `bytes_needed` do not fit: free space, quota or file size limit."""
     if shutil.disk_usage(directory).free < bytes_needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if sys.platform == "linux" and bytes_needed > 0:

@@ -1,10 +1,10 @@
 """Batches: the order of an epoch, and the rows of each batch.
 
 The order is drawn on the host, statelessly from the seed and the epoch, so it is the same on every
-device and a resumed training needs only to know the epoch and the batch. Rows are gathered in
-blocks of several batches, about a megabyte, and a batch is a slice of its block: one gather call
-serves many steps of a small network, and large data are not copied as a whole. Rows of arrays that
-are used in their order are not copied at all.
+device and a resumed run needs to know only the epoch and the batch. Rows are gathered in blocks of
+several batches, about a megabyte, and a batch is a slice of its block: one gather call serves many
+steps of a small network, and large data are not copied as a whole. Rows used in the order in which
+they are stored are not copied at all.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ MOST_HELD_OUT = 10_000  # validation rows kept in memory when the training rows 
 
 
 class RowSource(Protocol):
-    """Rows that do not live in memory: a file read by row numbers."""
+    """Rows that are not in memory: a file read by row number."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -35,11 +35,11 @@ class RowSource(Protocol):
         """Return these rows (host integer array) as a host array."""
 
     def blocks(self) -> Iterator[Any]:
-        """Yield all rows in order as host arrays, some at a time; asked for once, to check them."""
+        """Yield all rows in order as host arrays, some at a time; used once, to check them."""
 
 
 class Data(NamedTuple):
-    """Inputs, targets and row weights of one training, aligned by row."""
+    """Inputs, targets and row weights of one training run, aligned by row."""
 
     x: Array | RowSource
     """Device array or source, (n, inputs)."""
@@ -69,7 +69,7 @@ def epoch_order(
     """Return the row numbers of one epoch in the order of use, as a host int64 array.
 
     ``last_batch="keep"`` makes a short last batch of what is left over, ``"drop"`` leaves it out,
-    ``"carry"`` adds it to the first batch of the next epoch, as the TensorFlow Playground does.
+    ``"carry"`` adds that to the first batch of the next epoch, as the TensorFlow Playground does.
     """
 
     def order_of(number: int) -> Any:
@@ -115,7 +115,7 @@ def batches(
     device : Device
     dtype : str
     first : int
-        Batches to leave out, when a training resumes within an epoch.
+        Batches to skip when training resumes within an epoch.
     last_batch : {"keep", "drop", "carry"}
     """
     xp, from_file = device.xp, hasattr(data.x, "read_rows")
@@ -145,7 +145,7 @@ def batches(
 
 
 def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:
-    """Return some rows of an array on the device, or of a source, which are put there."""
+    """Return some rows on the device, from an array that is there or from a source."""
     if hasattr(x, "read_rows"):
         return device.put(x.read_rows(np.arange(*part.indices(x.shape[0]))), dtype)
     return x[part, :]
@@ -170,8 +170,8 @@ def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[An
         Share of rows for validation, above 0 and below 1; at least one row on either side.
     seed : int
     labels : host array, (rows,), optional
-        Class numbers: every class gives its share, to within a row, and keeps one row or more for
-        training.
+        Class numbers: every class gives its share, to within a row, and keeps at least one row
+        for training.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the training loop does not know by name: early stopping and the progress bar."""
+"""What the training loop itself does not know about: early stopping and the progress bar."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ HOOKS = ("on_train_start", "on_epoch_start", "on_batch_end", "on_epoch_end", "on
 
 
 def checked_callbacks(callbacks: Any) -> list[Any]:
-    """Return callbacks as a list; refuse classes, and objects of which no method would be called.
+    """Return callbacks as a list; refuse classes, and objects whose methods would not be called.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def checked_callbacks(callbacks: Any) -> list[Any]:
 
 
 def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], None]]:
-    """Return the methods of that name, of the callbacks that have one."""
+    """Return the methods of that name from the callbacks that have one."""
     found = (getattr(callback, name, None) for callback in callbacks)
     return [hook for hook in found if hook is not None]
 
@@ -46,13 +46,13 @@ def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], No
 class EarlyStopping:
     """Stop when the monitored loss has not improved for some epochs.
 
-    The loss is the validation loss if there is one. With it, `fit` keeps the best weights and
-    restores them at the end.
+    The loss is the validation loss if there is one, else the training loss. With early stopping,
+    `fit` keeps the best weights and restores them at the end.
 
     Parameters
     ----------
     patience : int, from 1
-        Epochs without improvement that are waited for.
+        Epochs without improvement to wait for.
     min_delta : float, from 0
         The least decrease of the loss that counts as an improvement.
     """
@@ -65,7 +65,7 @@ class EarlyStopping:
             raise InputError(f"{self} needs patience >= 1 and min_delta >= 0")
 
     def on_epoch_end(self, training: "Training") -> None:
-        """Count from the history, which survives a resume, and not from a state of its own."""
+        """Count from the history, which survives a resume, rather than from its own state."""
         best, waited = float("inf"), 0
         for loss in training.state.history.monitored:
             waited = 0 if loss < best - self.min_delta else waited + 1
@@ -75,7 +75,7 @@ class EarlyStopping:
 
 
 def wants_progress(progress: bool | None) -> bool:
-    """Decide whether to show a bar: as told, or only in a terminal or notebook."""
+    """Decide whether to show a bar: as requested, or by default in a terminal or notebook."""
     if progress is not None:
         return progress
     watched = sys.stderr is not None and sys.stderr.isatty()

@@ -1,8 +1,8 @@
-"""Checkpoints: the whole state of a training in a file, and exactly that training again from it.
+"""Checkpoints: the whole state of a training run in a file, from which it continues exactly.
 
-All randomness is named by the seed and counters, so the state is the parameters and the
-`TrainingState`. A resumed training ends with the same bits as one that was never interrupted
-(except `History.seconds`, which is wall time). The state of other callbacks is not saved.
+All randomness is determined by the seed and counters, so the state is the parameters and the
+`TrainingState`. A resumed run ends with the same bits as one that was never interrupted (except
+for `History.seconds`, which is wall time). The state of other callbacks is not saved.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ _COUNTERS = ("epoch", "batch", "step", "epoch_rows")
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint that was read and is whole.
+    """A checkpoint that was read and found intact.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Saved:
     fields, tensors : dict
         See `write_checkpoint`.
     broken : tuple of str
-        Messages of the newer ones that could not be read.
+        Messages about newer ones that could not be read.
     """
 
     path: Path
@@ -61,23 +61,23 @@ class Saved:
 
 
 class Checkpoint:
-    """Callback that saves the whole training every so often, and continues an earlier one.
+    """Callback that saves the whole training run at intervals, and continues an earlier one.
 
-    The directory receives the newest `keep` files ``checkpoint-STEP.safetensors`` and
+    The directory holds the newest `keep` files ``checkpoint-STEP.safetensors`` and
     ``best.safetensors``, a model file with the weights of the lowest monitored loss among the
-    epochs that were saved (not of a network with activations of your own, which no model file can
-    hold). It is tried before the first step, and held for this run alone.
+    epochs that were saved (except for networks with your own activations, which no model file can
+    hold). The directory is tested before the first step, and locked for this run.
 
     Parameters
     ----------
     directory : path
-        Made if it is missing.
+        Created if it is missing.
     every : str
         ``"5 epochs"``, ``"30 seconds"`` or ``"100 steps"``; a bare number means epochs. The last
         epoch and an interruption are always saved.
     keep : int, from 1
     resume : bool
-        Continue from the newest checkpoint; begin anew where there is none.
+        Continue from the newest checkpoint; start from the beginning if there is none.
     preprocessing : Preprocessing, optional
         Stored with the best model.
 
@@ -85,7 +85,7 @@ class Checkpoint:
     ----------
     resumed_from : Path or None
     note : str
-        In what a resumed training differs from one in one go; empty where it does not.
+        How a resumed run differs from an uninterrupted one; empty if it does not.
     """
 
     def __init__(
@@ -114,16 +114,16 @@ class Checkpoint:
         self._held = ExitStack()
 
     def on_train_start(self, training: "Training") -> None:
-        """Try the directory, take it, and put the training where it was.
+        """Test the directory, lock it, and put the run back where it was.
 
         Raises
         ------
         SaveError
-            Where it cannot be written, is in use, or holds a training not to be resumed.
+            If it cannot be written, is in use, or holds a run that is not to be resumed.
         InputError
-            Where the checkpoint belongs to another training: the option that differs.
+            If the checkpoint belongs to another run: names the option that differs.
         FileError
-            Where checkpoints are there and none can be read.
+            If there are checkpoints but none can be read.
         """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ class Checkpoint:
             self._held = held.pop_all()  # until the end, if nothing was wrong
 
     def on_batch_end(self, training: "Training") -> None:
-        """Save if so many steps or seconds have passed."""
+        """Save if the given number of steps or seconds has passed."""
         if self.unit == "step":
             due = training.state.step % int(self.every) == 0
         else:
@@ -149,7 +149,7 @@ class Checkpoint:
             self._save(training)
 
     def on_epoch_end(self, training: "Training") -> None:
-        """Save if so many epochs have passed or this is the last; keep the best."""
+        """Save if the given number of epochs has passed or this is the last; keep the best."""
         state = training.state
         # An interruption is saved at the end, and must not add an epoch to those compared as best.
         stopped = training.stop_reason not in ("", "interrupted")
@@ -165,7 +165,7 @@ class Checkpoint:
         self._save(training)
 
     def on_train_end(self, training: "Training") -> None:
-        """Save an interrupted training, and let the directory go."""
+        """Save an interrupted run, and release the directory."""
         try:
             # Otherwise the last epoch is saved, or the weights are not those of the last step.
             whole = training.state.step and training.between_steps
@@ -216,12 +216,12 @@ def checkpoints(directory: PathLike) -> list[Path]:
 
 
 def latest(directory: PathLike) -> Saved | None:
-    """Read the newest checkpoint that is whole; None where there are none at all.
+    """Read the newest checkpoint that is intact; None if there are no checkpoints.
 
     Raises
     ------
     FileError
-        Where there are some and none can be read.
+        If there are some but none can be read.
     """
     broken: list[str] = []
     for path in reversed(checkpoints(directory)):
@@ -240,7 +240,7 @@ def latest(directory: PathLike) -> Saved | None:
 
 
 def write_checkpoint(path: PathLike, training: "Training") -> None:
-    """Write where a training is: counters as JSON, all numbers as tensors, so not a bit is lost."""
+    """Write the state of a run: counters as JSON, all numbers as tensors, so no bit is lost."""
     state, net = training.state, training.net
     history = state.history
     content = {
@@ -266,14 +266,14 @@ def write_checkpoint(path: PathLike, training: "Training") -> None:
 
 
 def restore(saved: Saved, training: "Training") -> None:
-    """Put a training, just made with the same data and options, where the saved one was.
+    """Put a run, just created with the same data and options, where the saved one was.
 
     Raises
     ------
     InputError
-        Where it is not the same training.
+        If it is not the same run.
     FileError
-        Where the checkpoint is not what `write_checkpoint` writes.
+        If the checkpoint is not what `write_checkpoint` writes.
     """
     refuse = refusal(saved.path)
     try:
@@ -334,7 +334,7 @@ def _check_same(saved: Saved, training: "Training") -> None:
 
 
 def _other_epochs(saved: Saved, training: "Training") -> str:
-    """Say what follows from another number of epochs, if the schedule depends on it."""
+    """Say what a different number of epochs means, if the schedule depends on it."""
     before, now = saved.fields.get("epochs"), training.options.epochs
     if not isinstance(before, int) or before < 1 or before == now:
         return ""
@@ -348,7 +348,7 @@ def _other_epochs(saved: Saved, training: "Training") -> str:
 
 
 def _options(training: "Training") -> dict[str, str]:
-    """Describe what must be the same for a training to be the same; epochs may be more."""
+    """Describe what must be the same for a run to be the same; it may have more epochs."""
     options = training.options
     described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
     del described["epochs"]
@@ -360,7 +360,7 @@ def _options(training: "Training") -> dict[str, str]:
 
 
 def _described(value: Any) -> str:
-    """Name functions, whose repr has an address in it; show everything else."""
+    """Give functions, whose repr has an address in it, by name; show everything else."""
     return str(getattr(value, "__qualname__", None) or repr(value))
 
 

@@ -33,7 +33,7 @@ ROUNDS = 4  # of diagnosis and remedies: one can uncover the next
 
 
 def doctor(options: DoctorOptions) -> None:
-    """Check the table, the gradient and a training, and print what is wrong, worst first."""
+    """Check the table, the gradient and a training run; print what is wrong, worst first."""
     check_options(options)
     with ExitStack() as held:
         if options.deterministic:

@@ -33,7 +33,7 @@ def show(text: str) -> None:
     Raises
     ------
     SaveError
-        Where standard output is closed, so that the result is lost.
+        If standard output is closed, so that the result is lost.
     """
     if sys.stdout is None:
         raise SaveError("standard output is closed; send it to a file, or to /dev/null")

@@ -42,7 +42,7 @@ PICTURES = (".png", ".svg", ".pdf")
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training."""
+    """A finished training run."""
 
     task: Task
     net: MLP
@@ -80,7 +80,7 @@ def train(options: TrainOptions) -> None:
 
 
 def _try_outputs(options: TrainOptions, held: ExitStack) -> Path:
-    """Take the output for this run, and refuse what would fail or do harm at the end."""
+    """Lock the output for this run, and refuse what would fail or do harm at the end."""
     check_options(options)
     stem = Path(options.data).name.removesuffix(".gz")
     out = Path(options.out or f"{Path(stem).stem}.safetensors")

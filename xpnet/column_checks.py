@@ -1,4 +1,4 @@
-"""Which columns can be inputs: no numbers of rows, names, sentences, dates or spoilt numbers."""
+"""Which columns can be inputs: not row numbers, names, sentences, dates or spoilt numbers."""
 
 from collections.abc import Collection
 
@@ -10,8 +10,8 @@ from xpnet.surveys import Survey, category_counts, refuse_alike, refuse_text, te
 from xpnet.table_checks import explain_cell, is_number, option, plain, shown
 from xpnet.tables import Table
 
-_SHUFFLED = 20  # from so many rows on, their numbers in any order are an index
-_MANY = 100  # distinct texts beyond here are no categories
+_SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
+_MANY = 100  # more distinct texts than this are not categories
 
 
 def columns_to_use(
@@ -62,9 +62,9 @@ def _text_column(
 
 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise: str = "") -> None:
-    """Refuse text that is mostly numbers, or what somebody meant for numbers; and NaN as text.
+    """Refuse text that is mostly numbers, or was meant to be; and NaN as text.
 
-    Numbers that the file calls texts pass, if they are no integers that float64 cannot tell apart.
+    Numbers that the file calls text pass, unless they are integers that float64 cannot tell apart.
     """
     words = texts_of(table, name)
     for index, each in enumerate(words):
@@ -82,7 +82,7 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise
 
 
 def _refuse_index(table: Table, name: str, head: np.ndarray, found: Survey) -> None:
-    """Refuse the numbers of the rows from 0 or 1; shuffled, too, if that can be no chance."""
+    """Refuse row numbers counted from 0 or 1; shuffled ones too, if it cannot be chance."""
     if len(np.unique(head)) < len(head):  # spares most columns the look at every row
         return
     low, high = found.low[name], found.high[name]
@@ -101,9 +101,9 @@ def _refuse_index(table: Table, name: str, head: np.ndarray, found: Survey) -> N
 def refuse_identifier(
     table: Table, name: str, used: tuple[str, ...], count: int, target: bool = False
 ) -> None:
-    """Refuse text too various to be categories: names, numbers of tickets, sentences.
+    """Refuse text too varied to be categories: names, ticket numbers, sentences.
 
-    A target may have many classes, if they have rows enough.
+    A target may have many classes, if they have enough rows.
     """
     distinct = len(used)
     various = distinct > 10 and 2 * distinct > count

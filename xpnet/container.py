@@ -4,8 +4,8 @@ Any safetensors reader opens them. Reading here trusts nothing: every length, na
 is checked before it is used, and the checksum covers the fields and every tensor. Only NumPy
 arrays and JSON values come out; no code runs and no other file is opened.
 
-The fields lie in a single string, checksum included, because safetensors (a Rust ``HashMap``)
-writes several metadata strings in any order, and equal contents should be equal bytes.
+The fields are in a single string, checksum included, because safetensors (a Rust ``HashMap``)
+writes several metadata strings in arbitrary order, and equal contents should give equal bytes.
 """
 
 import hashlib
@@ -46,9 +46,9 @@ def write_container(
     Raises
     ------
     InputError
-        Where a field is not a JSON value (NaN is none).
+        If a field is not a JSON value (NaN is not).
     SaveError
-        Where the file cannot be written.
+        If the file cannot be written.
     """
     from safetensors.numpy import save
 
@@ -70,10 +70,10 @@ def write_container(
 
 
 def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, Any], Arrays]:
-    """Read a file of `kind`, of a format version up to `newest`: its fields and its tensors.
+    """Read the fields and tensors of a file of `kind`, in a format version up to `newest`.
 
-    The fields are those given to `write_container` and "library", the version that wrote them. The
-    tensors are read-only and share the memory of the file's bytes.
+    The fields are those given to `write_container` plus "library", the version that wrote them.
+    The tensors are read-only and share the memory of the file's bytes.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def _canonical(fields: Mapping[str, Any]) -> str:
 
 
 def _require_storable(value: Any) -> None:
-    """Raise ValueError for what JSON text can hide: 1e999, half of a surrogate pair."""
+    """Raise ValueError for what JSON text can hide: 1e999, half a surrogate pair."""
     json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
 
 
@@ -154,7 +154,7 @@ def _read_bytes(path: PathLike) -> bytes:
 
 
 def _split(data: bytes, refuse: Refuse) -> tuple[dict[str, Any], memoryview]:
-    """Part the file into header and tensor bytes, both within its length."""
+    """Split the file into header and tensor bytes, both within its length."""
     if len(data) < 8:
         refuse("length", f"{len(data)} bytes are too few for a safetensors file")
     size = int.from_bytes(data[:8], "little")

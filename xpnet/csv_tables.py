@@ -1,8 +1,8 @@
 r"""Read CSV and TSV strictly: every fault is named with its line and column.
 
-The file goes by in blocks of whole records. NumPy finds delimiters, quotes and line ends in the
-bytes and checks the structure; Polars then takes the checked block apart and parses the numbers.
-Columns in which some cell is no number are read once more, as text.
+The file is read in blocks of whole records. NumPy finds delimiters, quotes and line ends in the
+bytes and checks the structure; Polars then splits the checked block and parses the numbers.
+Columns in which some cell is not a number are read again, as text.
 """
 
 import codecs
@@ -34,7 +34,7 @@ _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 
 @contextmanager
 def open_binary(path: str) -> Iterator[Any]:
-    """Open a file, or what is inside a .gz; all that can go wrong comes out as a FileError."""
+    """Open a file, or what is inside a .gz; anything that goes wrong becomes a FileError."""
     import zlib
 
     try:
@@ -74,7 +74,7 @@ class Csv:
         raise FileError(f"{self.path}: " + (f"line {line}, " if line else "") + message)
 
     def _chunks(self) -> Iterator[bytes]:
-        """Yield the file in UTF-8, piece by piece, without byte order mark and lone returns."""
+        """Yield the file in UTF-8, piece by piece, without byte order mark or lone returns."""
         with open_binary(self.path) as file:
             first = file.read(_BLOCK)
             foreign = foreign_format(first[:512])
@@ -147,8 +147,8 @@ class Csv:
     def numbers(self, texts: set[int]) -> Iterator[np.ndarray]:
         """Yield the rows in blocks, float64 (rows, columns + 1): the last is each row's line.
 
-        Missing cells are NaN. Columns that are found to hold texts are added to `texts`; all that
-        is said about these is to be forgotten. Integers that float64 cannot tell apart are texts.
+        Missing cells are NaN. Columns found to hold text are added to `texts`; discard whatever was
+        yielded for them. Integers that float64 cannot tell apart are text.
         """
         known: dict[int, dict[float, str]] = {}
         for frame, lines in self._frames():
@@ -195,7 +195,7 @@ class Csv:
         return f"column {shown(self.names[place])}" if known else f"column {place + 1}"
 
     def _check(self, data: bytes, ends: np.ndarray, line: int) -> tuple[_Block, np.ndarray]:
-        """Check whole records and drop blank ones; return the lines of these, too."""
+        """Check whole records and drop blank ones; also return the lines of the blank ones."""
         self._check_bytes(data, line)
         self._check_quotes(data, line)
         starts = np.concatenate([[0], ends[:-1] + 1])
@@ -227,7 +227,7 @@ class Csv:
     def _check_quotes(self, data: bytes, line: int) -> None:
         """Refuse a quote in an unquoted field, text after a closing quote, and a quote left open.
 
-        Quotes open and close by turns; two in a row within a field close and open it again.
+        Quotes open and close in turn; two in a row within a field close and reopen it.
         """
         body = np.frombuffer(data, np.uint8)
         quotes = np.flatnonzero(body == _QUOTE)
@@ -280,7 +280,7 @@ def _outside(data: bytes, byte: int) -> np.ndarray:
 
 
 def _fields(record: bytes, delimiter: str) -> list[str]:
-    """Take one record apart."""
+    """Split one record into fields."""
     cuts = [-1, *_outside(record, ord(delimiter)).tolist(), len(record)]
     fields = [record[a + 1 : b].decode("utf-8", "replace").strip() for a, b in pairwise(cuts)]
     return [f[1:-1].replace('""', '"').strip() if f.startswith('"') else f for f in fields]
@@ -307,9 +307,9 @@ def _refuse_repeated_header(source: Csv, frame: Any, lines: np.ndarray) -> None:
 
 
 def _numbers(frame: Any, texts: set[int], known: dict[int, dict[float, str]]) -> np.ndarray:
-    """Parse a block; add to `texts` the columns with a cell that is no finite number.
+    """Parse a block; add to `texts` the columns with a cell that is not a finite number.
 
-    Likewise those with integers that are alike; of each such column, `known` holds some.
+    Likewise columns with integers that float64 cannot tell apart; `known` keeps some of each.
     """
     import polars
 
@@ -332,6 +332,6 @@ def _numbers(frame: Any, texts: set[int], known: dict[int, dict[float, str]]) ->
 
 
 def trimmed(cells: Any) -> Any:
-    """Take the spaces off a Polars series of strings, and make null what means missing."""
+    """Strip the spaces from a Polars series of strings, and make missing values null."""
     cells = cells.str.strip_chars(" \t")
     return cells.set(cells.is_in(list(MISSING)), None)

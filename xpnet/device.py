@@ -1,6 +1,6 @@
-"""Where the arrays live: which namespace, how they get there and back.
+"""Where the arrays live: which namespace, and how they get there and back.
 
-Everything else receives a `Device` (or its ``xp``) and does not ask which one it is. What needs
+Everything else receives a `Device` (or its ``xp``) and does not ask which one it is. Whatever needs
 CuPy itself is in `xpnet.device_cuda`.
 """
 
@@ -48,8 +48,8 @@ class _NumPy:
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)  # what NumPy itself imports on demand, as linalg
 
-    # With the parameters of numpy.sum and numpy.max, in their order: functions of the user's, too,
-    # are given this namespace.
+    # With the parameters of numpy.sum and numpy.max, in their order: users' own functions are given
+    # this namespace too.
     @staticmethod
     def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
              keepdims: bool = False, **others: Any) -> Any:  # fmt: skip
@@ -64,7 +64,7 @@ class _NumPy:
 def _matmul_into(out: Array, a: Array, b: Array) -> None:
     try:
         np.dot(a, b, out=out)
-    except ValueError:  # another dtype, as by an activation of the user's with a float64 in it
+    except ValueError:  # another dtype, as from a user's activation with a float64 in it
         np.matmul(a, b, out=out)
 
 
@@ -92,23 +92,23 @@ class Device:
         The Array API functions for arrays that live there.
     put : callable
         ``put(array, dtype_name)`` brings a host array (or one that is already there) to the
-        device with that dtype; no copy where none is needed.
+        device with that dtype, without a copy if none is needed.
     get : callable
         ``get(array)`` brings a device array to the host as a NumPy array.
     matmul : callable
         ``matmul(a, b)`` gives ``xp.matmul`` of vectors and matrices, in the fastest way.
     matmul_into : callable
         ``matmul_into(out, a, b)`` writes the product of a and b into out. The standard has no
-        ``out=``, so this is the one operation that each library says in its own way.
+        ``out=``, so this is the one operation that each library does in its own way.
     ones : callable
-        ``ones(count, dtype_name)`` gives a vector of ones, perhaps the same one each time: it is
-        not to be written to.
+        ``ones(count, dtype_name)`` gives a vector of ones, perhaps the same one each time: do not
+        write to it.
     block : int
-        Elements that an update in place should take at a time, to stay in the cache.
+        Elements that an in-place update should process at a time, to stay in the cache.
     fuse : callable
         ``fuse(function)`` gives the same elementwise function, perhaps as one kernel.
     record : callable or None
-        ``record(step)`` gives a step that replays what the first one did; None where steps run.
+        ``record(step)`` gives a step that replays what the first call did; None: steps just run.
     """
 
     name: str
@@ -149,14 +149,14 @@ CPU = Device(
 
 
 def open_device(name: str = "cpu", *, fuse: bool = False, graph: bool = False) -> Device:
-    """Return the device called ``"cpu"``, ``"gpu"`` or ``"gpu:N"``; never another one instead.
+    """Return the device called ``"cpu"``, ``"gpu"`` or ``"gpu:N"``; never a substitute.
 
     Parameters
     ----------
     name : str
     fuse, graph : bool
         For a GPU: make one kernel of each activation, and replay the training step as a CUDA
-        graph. Where CuPy cannot, one warning says why and the step runs as it is.
+        graph. If CuPy cannot, a warning says why and the step runs unchanged.
 
     Raises
     ------
@@ -222,12 +222,12 @@ def compat_name(xp: Namespace) -> str:
 
 
 def real_numbers(array: Any) -> Array:
-    """Return what a caller gave as an array, of another library as it is, otherwise of NumPy.
+    """Return what a caller gave as an array: another library's as it is, anything else as NumPy's.
 
     Raises
     ------
     TypeError, ValueError
-        Saying what it is instead of real numbers.
+        If it is not real numbers; says what it is instead.
     """
     if is_foreign(array):
         kind = "c" if "complex" in str(array.dtype) else "f"
@@ -244,7 +244,7 @@ def real_numbers(array: Any) -> Array:
 
 
 def is_foreign(array: Any) -> bool:
-    """Tell whether this is an array of a library other than NumPy that knows its own device."""
+    """Tell whether this is an array of a library other than NumPy, which knows its own device."""
     if isinstance(array, (np.ndarray, np.generic, list, tuple)) or np.isscalar(array):
         return False
     import array_api_compat as compat

@@ -1,4 +1,4 @@
-"""The GPU: opening it, fused kernels, CUDA graphs. The only file that says cupy."""
+"""The GPU: opening it, fused kernels, CUDA graphs. The only file that imports cupy."""
 
 import ctypes
 import warnings
@@ -96,7 +96,7 @@ def _prove_it_computes(name: str, cupy: Any) -> None:
 
 
 def _fused(cupy: Any, function: Function) -> Function:
-    """Make one kernel of an elementwise function; run it as it is where CuPy cannot."""
+    """Make one kernel of an elementwise function; run it unchanged if CuPy cannot."""
     kernel = cupy.fuse(kernel_name=function.__name__.strip("_"))(partial(function, cupy))
     refused = False
 
@@ -114,11 +114,11 @@ def _fused(cupy: Any, function: Function) -> Function:
 
 
 class GraphedStep:
-    """A step that is recorded as a CUDA graph at its second call and replayed ever after.
+    """A step that is recorded as a CUDA graph at its second call and replayed from then on.
 
-    The first call runs as it is, which compiles the kernels. Recording executes nothing, so a step
-    that cannot be recorded can still be run. The arrays of a recording come from a pool of its own:
-    what CuPy's common pool gave out again could otherwise be overwritten by a replay.
+    The first call runs unchanged, which compiles the kernels. Recording executes nothing, so a step
+    that cannot be recorded can still be run. A recording takes its arrays from its own pool:
+    otherwise a replay could overwrite memory that CuPy's common pool has since reused.
     """
 
     def __init__(self, cupy: Any, step: Step) -> None:
@@ -129,7 +129,7 @@ class GraphedStep:
         self._result: Any = None
 
     def __call__(self) -> Any:
-        """Take the step, one way or another; return what it returns."""
+        """Take the step, recorded or not; return what it returns."""
         if self._warm and not self._refused and self._graph is None:
             try:
                 self._record()
@@ -159,8 +159,8 @@ class GraphedStep:
 def _recordable_products(stream: Any) -> Iterator[Any]:
     """Let matrix products be recorded, which CuPy 14 refuses for its own cuBLAS handle.
 
-    CuPy looks ``cublas.gemmEx`` up at every product, so for the time of the recording it finds one
-    with a handle and a workspace of its own, bound to the stream before recording begins.
+    CuPy looks up ``cublas.gemmEx`` at every product, so during the recording it finds one with its
+    own handle and workspace, bound to the stream before recording begins.
     """
     import cupy
     from cuda.pathfinder import load_nvidia_dynamic_lib

@@ -1,4 +1,4 @@
-"""The doctor: watches a training, hand-written or xpnet's, and says why it does not learn.
+"""The doctor: watches training, hand-written or xpnet's, and says why a network does not learn.
 
 In a hand-written loop, once per step and before the update::
 
@@ -11,7 +11,7 @@ In a hand-written loop, once per step and before the update::
     print(doctor.report())
 
 For an xpnet network: ``xpnet.fit(net, x, y, callbacks=[doctor])``, or `diagnose`, which also checks
-data and gradient before it trains, and tries a small batch where the training failed.
+data and gradient before it trains, and tries a small batch if training fails.
 """
 
 import math
@@ -62,16 +62,16 @@ if TYPE_CHECKING:
     from xpnet.training import Training
 
 START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
-ENOUGH_ROWS = 64  # a batch of so many rows is looked at alone, smaller ones are put together
+ENOUGH_ROWS = 64  # a batch of this many rows is looked at alone, smaller ones are put together
 
 
 class Doctor:
-    """Looks at a training at a few steps; `report` says what is wrong with it.
+    """Looks at training at a few steps; `report` says what is wrong with it.
 
     Parameters
     ----------
     hidden : sequence of str, optional
-        Names of the hidden activations of hand-written code; guessed from their values otherwise.
+        Names of the hidden activations of hand-written code; by default guessed from their values.
     output : str, optional
         Name of the output activation; guessed likewise.
     """
@@ -98,7 +98,7 @@ class Doctor:
         learning_rate: float | None = None,
         validation_loss: Any = None,
     ) -> None:
-        """Look at one step; give any subset, of arrays of any Array API library, lists, numbers.
+        """Look at one step; give any of these, as arrays of any Array API library, lists, numbers.
 
         Parameters
         ----------
@@ -106,12 +106,12 @@ class Doctor:
         parameters, gradients : dict of str to array
             Under the same names, from the first layer to the last, before the update.
         activations : sequence of array, (batch, units)
-            Of the hidden layers. Samples may also be columns throughout, or vectors one by one.
+            Of the hidden layers. Samples may also be columns throughout, or one vector at a time.
         predictions, targets : array, (batch, outputs) or (batch,)
-            Values, or probabilities. Logits are known by a first loss that is their bare
-            cross-entropy, mean or sum; with penalties or weights in it, show probabilities.
+            Values, or probabilities. Logits are recognised if the first loss is their bare
+            cross-entropy, mean or sum; if it has penalties or weights, pass probabilities.
         inputs : array, (batch, inputs)
-            As the network gets them, that is after any scaling.
+            As the network gets them, that is, after any scaling.
         learning_rate : float
         """
         run = self._run
@@ -143,7 +143,7 @@ class Doctor:
         run.steps += 1
 
     def watch_prediction(self, inputs: Any) -> None:
-        """Look at the inputs, (rows, inputs), that the finished model is given in use."""
+        """Look at the inputs, (rows, inputs), that the finished model gets in use."""
         name, run = "inputs at prediction", self._run
         inputs = self._layout.as_batch(as_array(inputs, name), name)
         x = self._layout.host_rows(inputs, name, ROWS)
@@ -163,7 +163,7 @@ class Doctor:
     ) -> GradientReport:
         """Check hand-written gradients, see `check_gradients`; the findings join the report.
 
-        The check is done at small random parameters of the same shapes: where units are saturated
+        The check uses small random parameters of the same shapes: where units are saturated,
         slopes are 0 and hide mistakes.
         """
         fresh = away_from_saturation(parameters)
@@ -172,7 +172,7 @@ class Doctor:
         return report
 
     def report(self) -> Report:
-        """Apply the rules to all that was seen."""
+        """Apply the rules to everything that was seen."""
         run = replace(self._run, found=set())
         if self._latest:
             end = self._snapshot(parameters=True)
@@ -216,7 +216,7 @@ class Doctor:
             del last[0]
 
     def _snapshot(self, *, parameters: bool = False) -> Snapshot:
-        """Copy what was last shown, at most ROWS rows, evenly spaced."""
+        """Copy what was shown last: at most ROWS rows, evenly spaced."""
         seen, layout = self._latest, self._layout
         shown = {name: layout.host_rows(each, name, ROWS) for name, each in seen["rows"].items()}
         named = {name: shown.pop(name, None) for name in ROW_NAMES}
@@ -255,7 +255,7 @@ class Doctor:
         run.validation_losses = list(history.validation_loss)
 
     def _look(self, training: "Training") -> tuple[Snapshot, float]:
-        """Return the state on the sample, and the loss there as histories have it, with penalty."""
+        """Return the state on the sample, and the loss there, with penalty as in histories."""
         net, options, xp = training.net, training.options, training.net.device.xp
         assert self._sample is not None
         x, y, weights = self._sample
@@ -287,7 +287,7 @@ def _targets_of(training: "Training") -> SeenTargets:
 
 
 def _is_sampled(step: int) -> bool:
-    """Choose steps 0, 1, 2, 4, 8, ...: seldom, and at every stage of a run."""
+    """Choose steps 0, 1, 2, 4, 8, ...: rarely, but at every stage of a run."""
     return step & (step - 1) == 0
 
 
@@ -313,25 +313,25 @@ def diagnose(
     Parameters
     ----------
     net : MLP
-        With its initial weights; left as it is.
+        With its initial weights; not changed.
     x, y : array_like
         As for `fit`, in memory; targets and values that `fit` refuses become findings.
     x_new : array_like, (rows, inputs), optional
-        Inputs as they come at prediction, to compare with those of training.
+        Inputs as they are at prediction, to compare with those in training.
     rows : int
-        At most so many are trained on, evenly spaced.
+        The most rows to train on, evenly spaced.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
         As for `fit`.
 
     Returns
     -------
     Report
-        Its findings' `repair` are settings to change, such as ``{"learning_rate": 0.1}``.
+        The `repair` of each finding gives settings to change, such as ``{"learning_rate": 0.1}``.
 
     Raises
     ------
     InputError, InputTypeError
-        For inputs of another width, rows that do not match, and options `fit` refuses.
+        For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
     """
     from xpnet.fitting import fit
 
@@ -379,7 +379,7 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
         found = tuple(each for each in examine(run) if each.code in refused)
         return found or (
             Finding("target-shape", "error", "targets", str(error), "These targets do not fit the "
-                    "network's output. Nothing can be trained on them.",
+                    "network's output, so nothing can be trained on them.",
                     "see the evidence", "xpnet.fit, section Raises"),
         )  # fmt: skip
     return ()

@@ -19,7 +19,7 @@ def dropout_masks(net: MLP, rows: int, seed: int, step: int) -> list[Array] | No
     net : MLP
     rows : int
     seed, step : int
-        Of the training, and how many steps it has taken.
+        The training run's seed, and how many steps it has taken.
     """
     if not any(net.dropout):
         return None

@@ -1,8 +1,8 @@
-"""Errors that the caller can mend: every one says where, what was found, and the remedy."""
+"""Errors that the caller can fix: each says where, what was found, and the remedy."""
 
 
 class XpnetError(Exception):
-    """Base of every error that is the caller's to mend; one message, no traceback needed."""
+    """Base of every error that the caller can fix; one message, no traceback needed."""
 
 
 class InputError(XpnetError, ValueError):
@@ -10,7 +10,7 @@ class InputError(XpnetError, ValueError):
 
 
 class InputTypeError(XpnetError, TypeError):
-    """An argument of a kind that cannot be used (object or complex arrays, wrong types)."""
+    """An argument of an unusable kind (object or complex arrays, wrong types)."""
 
 
 class DeviceError(XpnetError, RuntimeError):

@@ -1,7 +1,7 @@
 """What `MLPClassifier` and `MLPRegressor` share: scikit-learn's contract over xpnet's core.
 
-No training loop and no forward pass is written here: data are checked by scikit-learn's
-validators, brought to the network's device, and given to `xpnet.training` or `xpnet.lbfgs`.
+There is no training loop or forward pass here: data are checked by scikit-learn's validators,
+brought to the network's device, and given to `xpnet.training` or `xpnet.lbfgs`.
 """
 
 import math
@@ -114,15 +114,15 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         y : array, (n,) or (n, outputs)
         sample_weight : array, (n,), optional
         validation : (X, y), optional
-            Rows to watch after every epoch (`validation_loss_curve_`), and, with
-            ``early_stopping=True``, to stop by, in place of a share of the training rows.
+            Rows to watch after every epoch (`validation_loss_curve_`) and, with
+            ``early_stopping=True``, for early stopping, in place of a share of the training rows.
         """
         return self._fit(X, y, sample_weight, validation)
 
     @available_if(can_train_in_steps)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Train on for one epoch over the given data; see `fit`."""
+        """Continue training for one epoch over the given data; see `fit`."""
         return self._fit(X, y, sample_weight, None, incremental=True)
 
     def _fit(
@@ -168,7 +168,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         return drawn
 
     def _split(self, targets: Any, validation: Any) -> tuple[Any, Any]:
-        """Return the row numbers to train on and those to stop by; None for all, and none."""
+        """Return the row numbers for training and for early stopping; None for all, and none."""
         if not self.early_stopping or validation is not None or self.solver == "lbfgs":
             return None, None
         two_classes = targets.shape[1] == 1 and hasattr(self, "_labels")
@@ -222,7 +222,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     # -- network
 
     def _start(self, sizes: list[int], drawn: Any, x: Any, device: Device, dtype: str) -> None:
-        """Make the network and begin all curves anew."""
+        """Make the network and start all curves afresh."""
         shown = device.put(next(x.blocks()), dtype) if hasattr(x, "blocks") else x
         net = MLP(
             sizes, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
@@ -239,7 +239,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self._describe(net)
 
     def _begin_to_watch(self) -> None:
-        """Know nothing yet of the loss, or with early stopping of the score."""
+        """Start with no loss seen yet, or with early stopping no score."""
         scores, flat = self.early_stopping, self.network_.flat
         self._no_improvement_count = 0
         self.best_loss_ = None if scores else math.inf
@@ -315,7 +315,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         return self.network_.flat
 
     def _rate_mode(self) -> str:
-        """Return the learning rate's mode; only SGD has any but the schedules of the core."""
+        """Return the learning rate's mode; only SGD has modes beyond the core's schedules."""
         if self.learning_rate in ("invscaling", "adaptive") and self.solver != "sgd":
             return "constant"
         return self.learning_rate if isinstance(self.learning_rate, str) else "constant"
@@ -323,7 +323,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def _loss_grad_lbfgs(
         self, vector: Any, X: Any, y: Any, sample_weight: Any, *unused: Any
     ) -> tuple[float, Any]:
-        """Return loss and gradient for prepared data, as scikit-learn's method of this name."""
+        """Return loss and gradient for prepared data, like scikit-learn's method of this name."""
         net, rows = self.network_, len(y)
         data, _ = self._data(net.device.put(X, net.dtype), y, sample_weight, (None, None))
         objective = Objective(net, data, head(net.output, self._core_loss()), self.alpha / rows)
@@ -332,7 +332,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     # -- prediction
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Any]:
-        """Return the outputs on the network's device, and how to give them to the caller."""
+        """Return the outputs on the network's device, and how to return them to the caller."""
         check_is_fitted(self, "network_")
         if self.device is None:
             check_same_namespace(X, self, attribute="_flat", method=method)
@@ -353,7 +353,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     # -- copies, tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Bring what lives on another library's device to the CPU: pickles hold NumPy arrays."""
+        """Bring what is on another library's device to the CPU: pickles hold NumPy arrays."""
         state: dict[str, Any] = super().__getstate__()
         net = state.get("network_")
         if net is None or net.device.name.partition(":")[0] in ("cpu", "gpu"):

@@ -1,4 +1,4 @@
-"""scikit-learn's rules for the course of a training, as a callback of `xpnet.training`."""
+"""scikit-learn's rules for when to stop or slow down, as a callback of `xpnet.training`."""
 
 import math
 from collections.abc import Callable
@@ -14,14 +14,14 @@ ADAPTIVE_FACTOR = 5.0
 
 
 class Course:
-    """Keeps the estimator's curves; stops, or lowers the learning rate, when nothing improves.
+    """Keeps the estimator's curves; stops or lowers the learning rate when nothing improves.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
         Its fitted attributes are kept up to date after every epoch.
     score : callable or None
-        ``score(outputs)`` of the held-out rows, for early stopping.
+        ``score(outputs)`` for the held-out rows, for early stopping.
     """
 
     def __init__(self, estimator: Any, score: Callable[[Array], float] | None) -> None:
@@ -52,7 +52,7 @@ class Course:
             self._when_stuck(training)
 
     def record(self, training: "Training") -> None:
-        """Write the epoch just ended into the estimator's curves."""
+        """Add the epoch just finished to the estimator's curves."""
         estimator, history = self.estimator, training.state.history
         estimator.n_iter_ += 1
         estimator.t_ += training.rows
@@ -82,7 +82,7 @@ class Course:
         return improved
 
     def _when_stuck(self, training: "Training") -> None:
-        """Stop, or with learning_rate="adaptive" go on with a fifth of the learning rate."""
+        """Stop, or with learning_rate="adaptive" continue with a fifth of the learning rate."""
         estimator, verbose = self.estimator, self.estimator.verbose
         watched = "Training loss" if self._score is None else "Validation score"
         message = (

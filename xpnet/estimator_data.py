@@ -15,7 +15,7 @@ from xpnet.network import PREDICT_ROWS
 from xpnet.targets import as_inputs
 from xpnet.types import Array, Namespace
 
-BLOCK_ROWS = PREDICT_ROWS  # of a sparse matrix, made dense together
+BLOCK_ROWS = PREDICT_ROWS  # rows of a sparse matrix that are made dense together
 
 
 def to_host(array: Any) -> Any:
@@ -59,7 +59,7 @@ def scaler_of(X: Any, rows: Any, device: Device, dtype: str) -> Scaler:
 
 
 def _moments(xp: Namespace, x: Array) -> tuple[Array, Array]:
-    """Return mean and standard deviation of each column; sums in float32 lose digits by rows."""
+    """Return mean and standard deviation of each column; float32 sums over rows lose digits."""
     count = x.shape[0]
     mean = xp.sum(x, axis=0, dtype=xp.float64) / count
     squares = xp.zeros_like(mean)
@@ -88,7 +88,7 @@ class SparseRows:
 
 
 def as_rows(X: Any, scaler: Scaler | None, device: Device, dtype: str) -> Any:
-    """Return the inputs as training takes them: a device array, or a source of sparse rows."""
+    """Return the inputs in the form training takes: a device array, or a source of sparse rows."""
     if issparse(X):
         return SparseRows(X, scaler)
     x = as_inputs(X, device, dtype, X.shape[1])

@@ -46,7 +46,7 @@ def sklearn_draws(
 
 
 def trimmed(state: TrainingState) -> TrainingState:
-    """Leave out what a run that has ended does not need to be continued exactly."""
+    """Drop what is not needed to continue a finished run exactly."""
     first = None if state.first_loss is None else float(state.first_loss)
     if state.batch:  # interrupted within an epoch
         return replace(state, first_loss=first)

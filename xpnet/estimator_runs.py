@@ -88,7 +88,7 @@ def _mean_weight(estimator: Any, data: Data) -> float:
 
 
 def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: bool) -> None:
-    """Train by mini-batches, on from where the estimator is; one epoch if `incremental`."""
+    """Train by mini-batches from where the estimator is; one epoch if `incremental`."""
     net, state = estimator.network_, _state_to_continue(estimator)
     epochs = state.epoch + (1 if incremental else estimator.max_iter)
     options = training_options(estimator, data, epochs)
@@ -147,7 +147,7 @@ def _score(estimator: Any, held_out: Data | None) -> Any:
 
 
 def _after_divergence(estimator: Any, training: Training, course: Course) -> None:
-    """Warn, and keep the weights with which the best epoch began."""
+    """Warn, and keep the weights from the start of the best epoch."""
     net, state = training.net, training.state
     if state.epoch == 1 and not np.isfinite(float(state.first_loss)):
         raise InputError(NON_FINITE) from None
@@ -204,7 +204,7 @@ def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
 
 
 def _as_a_training(net: MLP, data: Data, loss: Any, l2: float) -> Any:
-    """Return what the doctor looks at, where there is no `Training`."""
+    """Return what the doctor looks at, when there is no `Training`."""
     options, rows = SimpleNamespace(loss=loss, l1=0.0, l2=l2, shuffle=False), data.y.shape[0]
     return SimpleNamespace(net=net, data=data, options=options, rows=rows, batch_size=rows,
                            learning_rate=None, state=TrainingState())  # fmt: skip

@@ -15,13 +15,13 @@ BLOCKS = "log_softmax_blocks"
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes of a target, and how they lie on the network's outputs.
+    """The classes of a target, and how they map to the network's outputs.
 
     Attributes
     ----------
     kind : {"binary", "multiclass", "multilabel-indicator", "multiclass-multioutput"}
     classes : tuple of ndarray
-        Sorted classes of each target column; one entry but for ``"multiclass-multioutput"``.
+        Sorted classes of each target column; one entry except for ``"multiclass-multioutput"``.
     """
 
     kind: str
@@ -77,7 +77,7 @@ class Labels:
 
 
 def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:
-    """Return the labels of a host target, with `classes` for those that `y` need not show."""
+    """Return the labels of a host target; `classes` gives those that `y` may not contain."""
     if kind == "multilabel-indicator":
         return Labels(kind, (np.arange(y.shape[1]),))
     if kind == "multiclass-multioutput":

@@ -1,8 +1,8 @@
 """`MLPClassifier` and `MLPRegressor`: scikit-learn's estimators of these names over xpnet's core.
 
-The parameters, attributes and methods of scikit-learn 1.9's, and those that its users ask for:
+They have the parameters, attributes and methods of scikit-learn 1.9, and those its users ask for:
 device, dtype, initial weights, any activation for each layer, dropout, schedules, class weights,
-a validation set of one's own, callbacks, and a warning where nothing was learnt.
+your own validation set, callbacks, and a warning if nothing was learnt.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,21 +47,21 @@ REGRESSION_LOSSES = {"squared_error": "half_squared_error"}  # scikit-learn's ha
 class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     """Multilayer perceptron for classes: scikit-learn's `MLPClassifier`, and more.
 
-    The parameters up to `max_fun` are scikit-learn's, with its names, defaults and meaning, and
-    its documentation holds. Wider than there:
+    The parameters up to `max_fun` are scikit-learn's, with the same names, defaults and meanings,
+    so its documentation applies. In addition:
 
-    - `activation` is any of the core's hidden activations, an `xpnet.Activation`, or a list of one
-      for each hidden layer;
-    - `solver` is ``"adamw"``, too, or an optimiser such as ``xpnet.SGD(0.1)``, whose own learning
-      rate then counts;
-    - `learning_rate` is any schedule of `xpnet.schedules`, too, with every solver but ``"lbfgs"``;
+    - `activation` may be any of the core's hidden activations, an `xpnet.Activation`, or a list of
+      one for each hidden layer;
+    - `solver` may also be ``"adamw"``, or an optimiser such as ``xpnet.SGD(0.1)``, whose own
+      learning rate then counts;
+    - `learning_rate` may also be any schedule of `xpnet.schedules`, except with ``"lbfgs"``;
     - ``fit(X, y, validation=(X, y))`` watches other rows;
-    - targets are binary, multiclass, multilabel, or several multiclass columns.
+    - targets may be binary, multiclass, multilabel, or several multiclass columns.
 
     Parameters
     ----------
     loss : str or Loss
-        ``"log_loss"``, or one of the core's that suits the output.
+        ``"log_loss"``, or one of the core's losses that suits the output.
     class_weight : "balanced", dict, or list of dict, optional
         As in scikit-learn's other classifiers.
     device : str or Device, optional
@@ -69,12 +69,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     dtype : {"float32", "float64"}, optional
         By default that of X, and float64 where X is neither.
     init : str or callable
-        ``"sklearn"`` draws the very numbers that scikit-learn draws; else a rule of
-        `xpnet.initialisers`, of which ``"auto"`` chooses by activation.
+        ``"sklearn"`` draws exactly the numbers that scikit-learn draws; otherwise a rule of
+        `xpnet.initialisers`, where ``"auto"`` chooses by activation.
     dropout : float or list of float
         Share of hidden units dropped in training.
     standardize : bool
-        Measure the features at the first fit, keep that in the model, and scale every X by it.
+        Measure the features at the first fit, store that in the model, and scale every X with it.
     callbacks : list of object, optional
         See `xpnet.training`.
     progress : bool
@@ -146,14 +146,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     @available_if(can_train_in_steps)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """Train on for one epoch over the given data.
+        """Continue training for one epoch over the given data.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`.
         classes : array, (classes,), optional
-            All classes there are, needed at the first call; of several columns a list for each.
+            All classes there are, needed at the first call; for several columns, a list for each.
         """
         if np.ndim(y) == 2 and _is_list_of_lists(classes):
             given = labels_of(np.asarray(y), "multiclass-multioutput", classes)
@@ -222,7 +222,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return give(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows whose class is right; of all columns where there are several."""
+        """Return the share of rows whose class is right, in all columns if there are several."""
         check_is_fitted(self)
         if self._labels.kind != "multiclass-multioutput":
             return float(super().score(X, y, sample_weight))
@@ -230,7 +230,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return float(np.average(right, weights=sample_weight))
 
     def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:
-        """Return host targets (n, outputs), and learn the classes where they are new."""
+        """Return host targets (n, outputs), and learn the classes if they are new."""
         check_classification_targets(y)
         kind = type_of_target(y)
         if not hasattr(self, "_labels") or (first and not incremental):
@@ -295,16 +295,16 @@ def _is_list_of_lists(classes: Any) -> bool:
 class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     """Multilayer perceptron for numbers: scikit-learn's `MLPRegressor`, and more.
 
-    See `MLPClassifier` for what is wider than in scikit-learn, and for the other parameters and
+    See `MLPClassifier` for what goes beyond scikit-learn, and for the other parameters and
     attributes; `validation_scores_` are coefficients of determination.
 
     Parameters
     ----------
     loss : str or Loss
         ``"squared_error"`` (with the factor 1/2, as in scikit-learn), ``"poisson"``, or any of the
-        core's. A row's loss is the sum over its outputs, so that loss and gradient belong together.
+        core's. A row's loss is the sum over its outputs, so that loss and gradient agree.
     out_activation : str or Activation, optional
-        By default ``"exp"`` for the Poisson loss and ``"identity"`` else.
+        By default ``"exp"`` for the Poisson loss, otherwise ``"identity"``.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -374,7 +374,7 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         return found
 
     def _score_of(self, outputs: Array, targets: Array, weights: Any) -> float:
-        """Return the coefficient of determination on host rows; NaN for outputs that are none."""
+        """Return the coefficient of determination on host rows; NaN if outputs are not finite."""
         if not np.all(np.isfinite(outputs)):
             return float("nan")
         return float(r2_score(targets, outputs, sample_weight=weights))

@@ -1,4 +1,4 @@
-"""`fit`: check and prepare what the caller gives, once, and run a training on it."""
+"""`fit`: check and prepare what the caller gives, once, and train on it."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Integral
@@ -55,27 +55,27 @@ def fit(
     y : array_like
         (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
     loss : str or Loss
-        See `xpnet.losses`; ``"auto"`` takes the usual one for the output activation.
+        See `xpnet.losses`; ``"auto"`` chooses the usual one for the output activation.
     optimizer : SGD, Adam or AdamW, optional
         ``SGD(0.1)`` by default.
     epochs : int, from 1
     batch_size : int, from 1
-        More than n means n.
+        If larger than n, n is used.
     shuffle : bool
         A new order every epoch, fixed by the seed; False keeps the order given.
     last_batch : {"keep", "drop", "carry"}
-        The rows left over: a short batch, which is a step like any other and counts in the epoch's
-        loss in proportion; none; or into the next epoch.
+        What happens to left-over rows: they make a short batch, a step like any other that counts
+        in the epoch's loss in proportion; are left out; or go into the next epoch.
     validation : (x, y) or float, optional
-        Rows to watch, or the share of rows to hold out, which keep their sample weights.
+        Rows to watch, or the share of rows to hold out; those keep their sample weights.
     early_stopping : bool, int or EarlyStopping
         True (a patience of 10 epochs) or another patience; the best weights are restored at the
         end.
     sample_weight : array_like, (n,), optional
         The mean over the rows of a batch becomes the weighted mean.
     class_weight : "balanced" or dict, optional
-        Weight of each class number, multiplied into the sample weights; of one softmax or one
-        sigmoid output. Validation rows are weighted by class, too.
+        Weight of each class number, multiplied into the sample weights; for one softmax or one
+        sigmoid output. Validation rows are weighted by class too.
     l1, l2 : float, from 0
         Penalties ``l1 sum(|w|)`` and ``l2 / 2 sum(w²)``, on weights only.
     clip_norm : float, optional
@@ -89,7 +89,7 @@ def fit(
     progress : bool, optional
         Show a progress bar; by default only in a terminal or notebook.
     seed : int, optional
-        Of the orders and masks; the network's by default.
+        Seed of row orders and dropout masks; the network's by default.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def fit(
     InputError
         For shapes, values and options that cannot be used.
     DivergenceError
-        If training ran away; the network keeps its last good weights.
+        If training diverges; the network keeps its last good weights.
     """
     optimizer = SGD() if optimizer is None else optimizer
     if not hasattr(optimizer, "step") or isinstance(optimizer, type):
@@ -124,16 +124,16 @@ def fit(
 
 
 def check_parameters(net: MLP) -> None:
-    """Refuse a network of which no training can make anything."""
+    """Refuse a network that no training could rescue."""
     xp = net.device.xp
     if not bool(xp.all(xp.isfinite(net.flat))):
-        raise InputError("the network's weights or biases hold NaN or infinity; create it anew")
+        raise InputError("the network's weights or biases hold NaN or infinity; create a new one")
 
 
 def prepared(
     net: MLP, x: Any, y: Any, sample_weight: Any, class_weight: Any
 ) -> tuple[Data, dict[int, float] | None]:
-    """Check training rows and put them on the device; return the factors of the classes, too."""
+    """Check training rows and put them on the device; also return the factors of the classes."""
     check_parameters(net)
     device, dtype = net.device, net.dtype
     source = hasattr(x, "read_rows")
@@ -172,7 +172,7 @@ def _with_validation(
 
 
 def as_pair(given: Any, otherwise: str = "") -> tuple[Any, Any]:
-    """Return validation rows as inputs and targets; refuse what is no pair."""
+    """Return validation rows as inputs and targets; refuse what is not a pair."""
     try:
         x, y = given
     except (TypeError, ValueError) as error:
@@ -191,7 +191,7 @@ def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> 
 
 
 def _checked_source(source: Any, net: MLP) -> Any:
-    """Read a file's rows through once, so that nothing unfit is met in the middle of training."""
+    """Read all of a file's rows once, so that no unusable one turns up during training."""
     if source.shape[1] != net.sizes[0]:
         raise InputError(f"x has shape {source.shape} but the network takes (n, {net.sizes[0]})")
     for number, block in enumerate(source.blocks()):
@@ -200,7 +200,7 @@ def _checked_source(source: Any, net: MLP) -> Any:
 
 
 def some_rows(net: MLP, data: Data, rows: Any, *, lazy: bool = False) -> Data:
-    """Return rows of prepared data; those of a source stay there if `lazy`, else become dense."""
+    """Return rows of prepared data; those of a source are read only when used, if `lazy`."""
     device, xp = net.device, net.device.xp
     numbers = device.put(rows, "int64")
     x, y, weights = data
@@ -220,7 +220,7 @@ def _class_numbers(targets: Any) -> Any:
 
 
 def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | None:
-    """Return the factor of each class number; those that are not named have 1.
+    """Return the factor of each class number; classes not named have 1.
 
     ``"balanced"`` weighs class k by n / (classes * rows of k), as in scikit-learn.
     """

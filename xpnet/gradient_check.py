@@ -1,4 +1,4 @@
-"""Gradient check: whether a gradient is that of the loss, and if not, in which way it is wrong.
+"""Gradient check: whether a gradient is that of the loss and, if not, how it is wrong.
 
 Slopes of the loss by central differences, in float64, along single entries and along one random
 direction of every parameter, are compared with the gradient given. A wrong gradient is then tried
@@ -58,13 +58,13 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
     """Compare a gradient with the slopes of the loss, and say how it is wrong.
 
     Two forms: ``check_gradients(loss, gradients, parameters, ...)`` for hand-written code, and
-    ``check_gradients(net, x, y, ...)`` for an xpnet network, above all with activations and losses
-    of your own; that is checked on a float64 copy on the host.
+    ``check_gradients(net, x, y, ...)`` for an xpnet network, above all with your own activations
+    and losses; the network is checked on a float64 copy on the host.
 
     Parameters
     ----------
     loss : callable
-        ``loss(parameters)`` gives a number; the same one whenever it is called.
+        ``loss(parameters)`` gives a number, the same one at every call.
     gradients : callable
         ``gradients(parameters)`` gives a dict of arrays with the names of `parameters`.
     parameters : dict of str to array
@@ -76,23 +76,23 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
     loss, l1, l2
         In the second form, as for `fit`.
     rtol : float
-        Relative error that is still right, 1e-5 by default. Right code stays below 1e-6.
+        Relative error that still counts as right, 1e-5 by default. Right code stays below 1e-6.
     samples : int
-        Entries looked at in each parameter, 8 by default, beside one direction through all.
+        Entries checked in each parameter, 8 by default, besides one direction through all.
     batch_size, outputs : int, optional
-        Rows and outputs, to name a factor; outputs are read off the last parameter otherwise.
+        Rows and outputs, to name a factor; by default outputs are read from the last parameter.
     seed : int
-        Of the entries and directions.
+        Seed of the choice of entries and directions.
 
     Returns
     -------
     GradientReport
-        ``str()`` tells; ``ok`` and ``findings`` are for programs.
+        ``str()`` is for people; ``ok`` and ``findings`` are for programs.
 
     Raises
     ------
     InputError
-        If an argument is of another kind, the loss differs between two equal calls, or the names
+        If an argument is of the wrong kind, the loss differs between two equal calls, or the names
         differ.
 
     Examples
@@ -204,8 +204,8 @@ def _outputs(parameters: Mapping[str, Any]) -> int:
 def away_from_saturation(parameters: Parameters) -> dict[str, Any]:
     """Return small random parameters of the same shapes, on the host.
 
-    Where units are saturated every slope is 0, and a wrong gradient looks right; the check is then
-    worth repeating at these.
+    Where units are saturated, every slope is 0 and a wrong gradient looks right; the check is then
+    worth repeating with these.
     """
     random = np.random.default_rng(0)
     arrays = named_arrays(parameters, "parameters")
@@ -215,7 +215,7 @@ def away_from_saturation(parameters: Parameters) -> dict[str, Any]:
 
 
 def of_unit_size(x: Any) -> Any:
-    """Return inputs whose features have root mean squares of at most 1, for the same reason."""
+    """Return inputs scaled so that no feature's root mean square exceeds 1, for the same reason."""
     x = as_host(x, name="x")
     largest = np.maximum(np.max(np.abs(x), axis=0), 1.0)  # whose square may not be finite
     return x / np.maximum(largest * np.sqrt(np.mean((x / largest) ** 2, axis=0)), 1.0)
@@ -252,7 +252,7 @@ def _named_gradients(given: Parameters, parameters: Parameters) -> dict[str, Any
 
 
 def _broadcast_finding(value: Any) -> list[Finding]:
-    """See from a loss that is given as its terms whether (m,) met (m, 1)."""
+    """See whether (m,) met (m, 1), from a loss that is given as separate terms."""
     terms = as_host(value, name="loss(parameters)")
     if terms.ndim != 2 or terms.shape[0] != terms.shape[1] or terms.shape[0] < 2:
         return []
@@ -284,10 +284,10 @@ def _directions(
 
 
 def _slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[float, float] | None:
-    """Return the slope along a direction and its uncertainty; None at a kink or no number.
+    """Return the slope along a direction and its uncertainty; None at a kink or if not a number.
 
-    What a shorter step changes in the slope is the error of the longer one; the gap between the
-    slopes to the right and left shows bends that cancel in it.
+    How much a shorter step changes the slope is the error of the longer one; the gap between the
+    slopes to the right and left shows bends that cancel in their mean.
     """
     middle, gaps, centred, noise = loss(values), [], [], 0.0
     for step in STEPS:

@@ -1,4 +1,4 @@
-"""What a training leaves behind: its curves, and the metrics they are made of."""
+"""What training leaves behind: its curves, and the metrics they are made of."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +11,7 @@ from xpnet.errors import InputError
 
 @dataclass(frozen=True)
 class History:
-    """The curves of a training, one entry per epoch.
+    """The curves of a training run, one entry per epoch.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class History:
     validation_loss : tuple of float
         Mean loss on the validation rows after the epoch, without penalties; empty without them.
     metrics : dict of str to tuple of float
-        On the validation rows, or on the training rows where there are none.
+        On the validation rows, or on the training rows if there are none.
     learning_rate : tuple of float
         At the epoch's last step.
     seconds : tuple of float
@@ -28,7 +28,7 @@ class History:
     best_epoch : int or None
         The epoch (from 1) whose weights were kept by early stopping.
     stopped : str
-        Why the training ended.
+        Why training ended.
     """
 
     loss: tuple[float, ...] = ()
@@ -55,7 +55,7 @@ class History:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "History":
-        """Undo `to_dict`, also after a way through JSON."""
+        """Undo `to_dict`, even after a round trip through JSON."""
         plain: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()

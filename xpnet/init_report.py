@@ -33,7 +33,7 @@ NODES = 64  # of the quadrature in each direction: errors below 1 % even for ReL
 # Measured in benchmarks/results/initialisers.md: sigmoid networks whose gradient falls by more
 # than this from the last to the first hidden layer learn late or not at all.
 ALIVE_RATIO = 100.0
-FEW = 15  # so many weights have one sign by chance once in 16,000 draws
+FEW = 15  # this many weights have one sign by chance once in 16,000 draws
 SATURATED_SLOPE = 0.01  # mean derivative of a layer's units; sigmoid's own maximum is 0.25
 
 
@@ -44,16 +44,16 @@ class LayerInit:
     Attributes
     ----------
     layer : int
-        From 1, the one that reads the inputs.
+        From 1, the layer that reads the inputs.
     activation, rule, reason : str
     fan_in, fan_out : int
     standard_deviation : float
         Of the weights.
     expected_activation_variance, activation_variance : float
-        Of an activation over the rows, averaged over the units; by theory, and measured. For the
+        Of an activation over the rows, averaged over the units; in theory, and measured. For the
         output layer, of its pre-activations.
     expected_gradient_variance, gradient_variance : float
-        Mean square of dL/dz over rows and units; by theory from the output layer's, and measured.
+        Mean square of dL/dz over rows and units; in theory from the output layer's, and measured.
     mean_activation, mean_slope : float
         Measured means of a and of da/dz; of z and 1 for the output layer.
     """
@@ -133,14 +133,14 @@ def explain_init(
     Parameters
     ----------
     net : MLP or sequence of int
-        A network, or the sizes of one to be made with `options`, those of `xpnet.MLP`.
+        A network, or the sizes of one to be made with `options`, which are those of `xpnet.MLP`.
     x : array_like, (n, inputs), optional
         Prepared inputs; standard normal ones by default.
     y : array_like, (n,) or (n, outputs), optional
         Targets, for the gradient of the network's usual loss; without them the gradient with
         respect to the last pre-activations is drawn from a standard normal distribution.
     rows : int, from 2
-        Rows to draw, or to use of those given.
+        Rows to draw, or to use from those given.
 
     Returns
     -------

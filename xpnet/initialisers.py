@@ -1,13 +1,13 @@
-"""Initial weights: rules by name, and the rule that ``init="auto"`` takes for each activation.
+"""Initial weights: rules by name, and the rule that ``init="auto"`` chooses for each activation.
 
 A rule is ``rule(generator, fan_in, fan_out)`` and returns host weights (fan_in, fan_out) in
 float64. All are symmetric about zero: weights of one sign saturate the next layer of sigmoid units
 (`xpnet.explain_init` shows by how much). Biases start at zero, except behind sigmoid units under
 ``"auto"``.
 
-Between tanh layers ``"auto"`` takes Glorot's weights times 1.5, at which the gradient neither fades
+Between tanh layers ``"auto"`` uses Glorot's weights times 1.5, at which the gradient neither fades
 nor grows with depth. Sigmoid layers follow from that: since sigmoid(z) = 1/2 + tanh(z/2)/2, a
-sigmoid network starts by computing just what the tanh network of the same seed computes if
+sigmoid network starts by computing exactly what the tanh network of the same seed computes if
 
     weights into sigmoid units are twice tanh's          (the slope is half of tanh(z/2)'s in z),
     weights out of sigmoid units are twice tanh's        (the outputs span 1 and not 2),
@@ -186,9 +186,9 @@ def _auto_rule(activation: str, output: bool, fed_by: str | None) -> tuple[str, 
 def biases_for(init: str | Rule, weights: Any, fed_by: str | None) -> Any:
     """Return the biases (fan_out,) that go with drawn host weights (fan_in, fan_out).
 
-    Zero, but behind sigmoid units under ``"auto"`` what makes the next layer start from z = 0 when
-    all of them are at rest. Raiko, Valpola and LeCun ("Deep learning made easier by linear
-    transformations in perceptrons", 2012) centre activations to the same end.
+    Zero, except behind sigmoid units under ``"auto"``: there they let the next layer start from
+    z = 0 when all those units are at rest. Raiko, Valpola and LeCun ("Deep learning made easier by
+    linear transformations in perceptrons", 2012) centre activations to the same end.
     """
     if init == "auto" and fed_by == "sigmoid":
         return -SIGMOID_AT_REST * weights.sum(axis=0)
@@ -214,7 +214,7 @@ def draw(
     Raises
     ------
     InputError
-        For an unknown name, or a callable that gives another shape or no numbers.
+        For an unknown name, or a callable that gives the wrong shape or non-finite numbers.
     """
     weights, biases = [], []
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
@@ -242,7 +242,7 @@ def lsuv(net: "MLP", x: Array, *, tolerance: float = 0.01, passes: int = 10) -> 
     net : MLP
         With orthogonal weights; changed in place.
     x : array, (batch, inputs)
-        Device array of prepared inputs; a few hundred rows do.
+        Device array of prepared inputs; a few hundred rows are enough.
 
     Notes
     -----
@@ -270,9 +270,9 @@ INVERSES: dict[str, Callable[[Namespace, Array], Array]] = {
 
 
 def start_at_prior(net: "MLP", y: Array) -> None:
-    """Let the outputs start near the mean target, by adding to the output biases in place.
+    """Make the outputs start near the mean target, by adding to the output biases in place.
 
-    With rare classes the first epochs then need not learn the class shares (the log prior): Lin
+    With rare classes, the first epochs then need not learn the class shares (the log prior): Lin
     et al., "Focal loss", arXiv 1708.02002, section 3.3.
 
     Parameters
@@ -285,7 +285,7 @@ def start_at_prior(net: "MLP", y: Array) -> None:
     Raises
     ------
     InputError
-        If the targets do not fit the network, or for an output activation of the caller's own.
+        If the targets do not fit the network, or for the caller's own output activation.
     """
     name, xp = net.output.name, net.device.xp
     if name not in INVERSES:

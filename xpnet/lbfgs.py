@@ -84,20 +84,20 @@ def fit_lbfgs(
     Parameters
     ----------
     net : MLP
-        Without dropout, which would make the loss another function at every evaluation.
+        Without dropout, which would make the loss a different function at every evaluation.
     x, y, loss, l2, sample_weight, class_weight
         As for `xpnet.fit`.
     validation : (x, y), optional
         Rows to watch.
     max_iter, max_fun : int, from 1
-        At most so many iterations, and evaluations of the loss.
+        The most iterations, and evaluations of the loss.
     tol : float, from 0
-        Ends when no component of the gradient exceeds it.
+        Stop when no component of the gradient exceeds it.
 
     Returns
     -------
     History
-        Its `stopped` begins with "converged", or says which limit was met.
+        Its `stopped` begins with "converged", or says which limit was reached.
 
     Raises
     ------

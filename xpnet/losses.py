@@ -21,7 +21,7 @@ _SMALLEST = 1e-37  # keeps log() finite in float32 without touching any usual pr
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss and its derivative; make one of your own and pass it in place of a name.
+    """A loss and its derivative; make your own and pass it in place of a name.
 
     Attributes
     ----------
@@ -209,7 +209,7 @@ def _by_chain_rule(
 
 
 def _with_checked_shapes(loss: Loss) -> Loss:
-    """Return a loss of the user's that refuses to give what would broadcast, or fail far away."""
+    """Return a user's loss that refuses to give what would broadcast, or fail far away."""
 
     def value(xp: Namespace, a: Array, y: Array) -> Array:
         return checked("value", loss.value(xp, a, y), a.shape[:1], "one for each row")
@@ -251,7 +251,7 @@ def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
 
 
 def head(output: Activation, loss: str | Loss = "auto") -> Head:
-    """Join an output activation and a loss; see `resolve_loss` for what is refused."""
+    """Combine an output activation and a loss; see `resolve_loss` for what is refused."""
     found = resolve_loss(output, loss)
     # By value: copies and unpickled networks hold equal activations, not the same ones.
     known_output = ACTIVATIONS.get(output.name) == output

@@ -1,12 +1,12 @@
-"""Model files, version 1: what a network is, what its inputs went through, how it was trained.
+"""Model files, version 1: a network, how its inputs are prepared, how it was trained.
 
     fields   architecture   MLP.config()
              preprocessing  Preprocessing.to_dict(): columns with their types, classes; or null
              training       a summary of the training; or null
     tensors  weights.0, biases.0, weights.1, ...
 
-See `xpnet.container` for what surrounds them. A change that an older xpnet would misread raises
-FORMAT_VERSION; files of every earlier version stay readable.
+See `xpnet.container` for what surrounds them. Any change that an older xpnet would misread must
+raise FORMAT_VERSION; files of every earlier version stay readable.
 """
 
 import os
@@ -46,11 +46,11 @@ class Model:
     ----------
     net : MLP
     preprocessing : Preprocessing or None
-        What brings a raw table to the network's inputs, and its outputs to classes.
+        Turns a raw table into the network's inputs, and its outputs into classes.
     training : dict or None
         A summary of the training, as JSON values; None if the network was saved by `MLP.save`.
     library_version : str
-        Of the xpnet that wrote the file.
+        The version of xpnet that wrote the file.
     """
 
     net: MLP
@@ -61,7 +61,7 @@ class Model:
     def predict(
         self, path: PathLike, *, encoding: str = "utf-8", delimiter: str | None = None
     ) -> dict[str, Any]:
-        """Return columns as `xpnet predict` writes them: class and probabilities, or value.
+        """Return the columns that `xpnet predict` writes: class and probabilities, or value.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class Model:
         Raises
         ------
         InputError
-            For a table that does not fit, or a network that was saved without preprocessing.
+            If the table does not fit, or the network was saved without preprocessing.
         """
         from xpnet.tables import read_table
 
@@ -88,7 +88,7 @@ class Model:
         return self.columns(read_table(path, **how))[0]
 
     def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
-        """Return what `predict` does, of a table already read, and notes on ignored columns."""
+        """Return what `predict` does for a table already read, and notes on ignored columns."""
         plan = self.preprocessing
         notes = plan.check(table)
         return plan.decode(self.net.predict(plan.transform(table, dtype=self.net.dtype))), notes
@@ -112,10 +112,10 @@ def save_model(
     Raises
     ------
     SaveError
-        If the file cannot be written, or the network could not be loaded again: its own
-        activation functions, weights that are not finite. A previous file stays as it was.
+        If the file cannot be written, or the network could not be loaded again because of your
+        own activation functions or weights that are not finite. A previous file is kept.
     InputError
-        If `training` holds what JSON cannot.
+        If `training` holds what JSON cannot represent.
     """
     tensors = network_tensors(net)
     for name, array in tensors.items():
@@ -155,7 +155,7 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     Raises
     ------
     FileError
-        Naming the file, the field and what was found, for anything that is not consistent.
+        For anything inconsistent; names the file, the field and what was found.
     DeviceError
         If the device cannot be used.
     """
@@ -179,8 +179,8 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
 def load(path: PathLike, device: str | Device = "cpu") -> MLP:
     """Read only the network of a model file; see `load_model`.
 
-    Warns if the file also holds what a table goes through before the network, as those of
-    `xpnet train` do: the network alone takes prepared inputs.
+    Warns if the file also holds the preprocessing of a table, as those of `xpnet train` do: the
+    network alone takes prepared inputs.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def _checked_config(config: object, refuse: Refuse) -> dict[str, Any]:
 
 
 def read_parameters(net: MLP, tensors: Arrays, refuse: Refuse) -> None:
-    """Write the parameters of a checkpoint of this very network into it."""
+    """Write a checkpoint's parameters into the network that it belongs to."""
     config = net.config()
     own = {name: array for name, array in tensors.items() if name.startswith(("weig", "bias"))}
     check_tensors(config, own, refuse)
@@ -259,7 +259,7 @@ def _in_order(config: dict[str, Any], tensors: Arrays) -> tuple[list[Any], list[
 
 
 def check_tensors(config: dict[str, Any], tensors: Arrays, refuse: Refuse) -> None:
-    """Refuse tensors that are not the architecture's: names, shapes, types, finite values."""
+    """Refuse tensors that do not fit the architecture: names, shapes, types, finite values."""
     sizes = config["sizes"]
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):

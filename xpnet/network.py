@@ -38,7 +38,7 @@ PREDICT_ROWS = 1024  # rows per forward pass in prediction: fixed, so that resul
 
 
 class Trace(NamedTuple):
-    """What one forward pass computed; backward pass, doctor and tests look at the same thing.
+    """What one forward pass computed; the backward pass, the doctor and tests all use it.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class MLP:
     device : str or Device
         ``"cpu"``, ``"gpu"``, ``"gpu:N"``.
     seed : int
-        Of every random draw of this network and of its training.
+        Seed of every random draw of this network and its training.
     dropout : float or sequence of float
         Share of hidden units dropped in training, in [0, 1); one for all or one per hidden layer.
     init_data : array, (n, inputs), optional
@@ -103,7 +103,7 @@ class MLP:
     Raises
     ------
     InputError
-        For an option that is not known or out of range.
+        For an option that is unknown or out of range.
     DeviceError
         If the device cannot be used.
     """
@@ -175,7 +175,7 @@ class MLP:
         Parameters
         ----------
         trace : Trace
-            Of the forward pass on the same parameters.
+            From the forward pass with the same parameters.
         delta : device array, (batch, outputs)
         into : Gradients, optional
             Where to write; new arrays by default.
@@ -218,7 +218,7 @@ class MLP:
         y : array_like
             (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
         loss : str or Loss
-            ``"auto"`` takes the usual one for the output activation.
+            ``"auto"`` chooses the usual one for the output activation.
         l1, l2 : float
             The penalties ``l1 * sum(|w|)`` and ``l2 / 2 * sum(w²)``, on weights only.
         sample_weight : array_like, (n,), optional
@@ -243,8 +243,8 @@ class MLP:
         Parameters
         ----------
         x : array_like, (n, inputs)
-            Of the library the network computes in, and then the outputs are, too; otherwise they
-            are a NumPy array.
+            If it is of the library that the network computes in, so are the outputs; otherwise
+            they are a NumPy array.
         """
         self.take_over()
         device = self.device
@@ -274,7 +274,7 @@ class MLP:
         return x, y, as_row_weights(sample_weight, self, rows)
 
     def _derive(self) -> None:
-        """Make what copies and pickles leave out: views, and activations as the device likes."""
+        """Make what copies and pickles leave out: views, and activations fused for the device."""
         self.weights, self.biases = self.views(self._flat)
         self._own = [*self.weights, *self.biases]
         fuse = self.device.fuse
@@ -282,7 +282,7 @@ class MLP:
         self._backward = [fuse(each.backward) for each in self.hidden]
 
     def views(self, flat: Array) -> "Gradients":
-        """Return the pieces of a vector as long as all parameters, in their order and shapes."""
+        """Cut a vector as long as all parameters into pieces, in their order and shapes."""
         xp, shapes = self.device.xp, list(pairwise(self.sizes))
         pieces, start = [], 0
         for shape in [*shapes, *((fan_out,) for _, fan_out in shapes)]:
@@ -295,8 +295,8 @@ class MLP:
     def parameters(self) -> list[Array]:
         """All weights, then all biases: the arrays themselves, updated in place by training.
 
-        An array that was put into one of the lists (``net.weights[0] = mine``) is copied into the
-        network's own storage first, so that training reaches it.
+        An array that you put into `weights` or `biases` (``net.weights[0] = mine``) is first copied
+        into the network's own storage, so that training reaches it.
         """
         self.take_over()
         return self._own
@@ -311,7 +311,7 @@ class MLP:
 
     @property
     def flat(self) -> Array:
-        """All parameters in one vector, of which `weights` and `biases` are views."""
+        """All parameters in one vector; `weights` and `biases` are views of it."""
         self.take_over()
         return self._flat
 
@@ -339,7 +339,7 @@ class MLP:
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the views out of copies and pickles; they are made again from the vector."""
+        """Leave the views out of copies and pickles; they are rebuilt from the vector."""
         derived = ("weights", "biases", "_own", "_forward", "_backward")
         state = {**self.__dict__, "_flat": self.flat}
         return {name: value for name, value in state.items() if name not in derived}

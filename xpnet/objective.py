@@ -1,6 +1,6 @@
 """The objective of a batch: mean loss over its rows, and the penalties on the weights.
 
-Whatever is minimised is put together here, value and gradient side by side.
+What is minimised is put together here, value and gradient side by side.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ def loss_and_gradients(
     masks: list[Array] | None = None,
     into: "Gradients | None" = None,
 ) -> tuple[Array, "Gradients", "Trace"]:
-    """Forward, loss, backward: one batch, all on the device, the loss as a 0-d array.
+    """Forward, loss, backward for one batch, all on the device; the loss is a 0-d array.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def mean_loss(net: "MLP", joined: Head, x: Array, y: Array, row_weights: Array |
 
 
 def penalty(xp: Namespace, weights: list[Array], l1: float, l2: float) -> float:
-    """l1 sum(|w|) + l2/2 sum(w²), over the weights and not the biases."""
+    """l1 sum(|w|) + l2/2 sum(w²), over the weights but not the biases."""
     total = 0.0
     for each in weights:
         if l1:

@@ -1,4 +1,4 @@
-"""What the doctor has seen of a run: small host copies, and the few numbers all rules share."""
+"""What the doctor has seen of a run: small host copies, and the few numbers that rules share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,11 +15,11 @@ from xpnet.seen_targets import SeenTargets
 from xpnet.targets import put_numbers
 
 ROW_NAMES = ("inputs", "targets", "predictions")
-ROWS = 400  # rows kept of anything; enough for every rule's threshold
+ROWS = 400  # the most rows kept of anything; enough for every rule's threshold
 
 
 def as_host(array: Any, rows: int | None = None, name: str = "the array") -> Any:
-    """Return a float64 copy on the host of what `as_array` takes, of at most `rows` rows."""
+    """Return a float64 copy on the host of what `as_array` takes, with at most `rows` rows."""
     if array is None:
         raise InputTypeError(f"{name} is None; pass numbers")
     if is_foreign(array):
@@ -32,7 +32,7 @@ def as_host(array: Any, rows: int | None = None, name: str = "the array") -> Any
 
 
 def as_array(value: Any, name: str) -> Any:
-    """Return an array of any library as it is, and lists, numbers and data frames as NumPy's."""
+    """Return an array of any library unchanged; lists, numbers and data frames as NumPy arrays."""
     known = isinstance(value, np.ndarray) or is_foreign(value)
     return value if known else as_host(value, name=name)
 
@@ -52,7 +52,7 @@ def named_arrays(given: Any, name: str) -> dict[str, Any]:
 
 
 def same_rows(rows: int, x: Any, y: Any, sample_weight: Any) -> list[Any]:
-    """Return at most `rows` rows on the host, the same of every array; weights may be None."""
+    """Return at most `rows` rows on the host, the same for every array; weights may be None."""
     if not isinstance(rows, Integral) or rows < 1:
         raise InputError(f"rows {rows!r} must be an integer >= 1")
     arrays = {"x": as_array(x, "x"), "y": as_array(y, "y")}
@@ -70,7 +70,7 @@ def same_rows(rows: int, x: Any, y: Any, sample_weight: Any) -> list[Any]:
 
 
 def _thinned(array: Any, rows: int | None) -> Any:
-    """Take rows evenly spaced, and not every k-th: classes that alternate all remain."""
+    """Take evenly spaced rows, not every k-th, so that alternating classes all remain."""
     if rows is None or not array.ndim or len(array) <= rows:
         return array
     return array[np.linspace(0, len(array) - 1, rows).astype(np.int64)]
@@ -100,7 +100,7 @@ class Layout:
     columns : bool
         Samples are columns: inputs are (inputs, batch).
     one_sample : bool
-        A vector or a number is that of one sample, and not (batch,).
+        A vector or a number belongs to one sample, and is not (batch,).
     """
 
     columns: bool = False
@@ -117,7 +117,7 @@ class Layout:
         return cls(sideways, () in shapes or _is_one_sample(inputs, shapes, weights))
 
     def as_batch(self, array: Any, name: str) -> Any:
-        """Return one sample's vector or number as (1, n), and a batch as it is."""
+        """Return one sample's vector or number as (1, n), and a batch unchanged."""
         alone = self.one_sample and len(array.shape) < 2
         return as_host(array, name=name).reshape(1, -1) if alone else array
 
@@ -149,7 +149,7 @@ def _is_one_sample(
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One look at a run. Arrays are host float64, rows first; None or empty where not shown.
+    """One look at a run. Arrays are host float64, rows first; None or empty if not shown.
 
     Attributes
     ----------
@@ -172,7 +172,7 @@ class Snapshot:
 
     @cached_property
     def weights(self) -> dict[str, Any]:
-        """The weight matrices in order, turned to (fan_in, fan_out) where the code's are not."""
+        """The weight matrices in order, transposed to (fan_in, fan_out) if necessary."""
         found = {n: p for n, p in self.parameters.items() if not is_bias(n, p) and p.ndim == 2}
         matrices = list(found.values())
         inputs = None if self.inputs is None else self.inputs.shape[1]
@@ -216,9 +216,9 @@ class Snapshot:
         return bool(several and np.all(p >= 0) and np.allclose(p.sum(axis=1), 1, rtol=0, atol=1e-3))
 
     def logits_of(self, losses: Sequence[float]) -> str:
-        """Name the activation of which the first loss is the cross-entropy of these predictions.
+        """Name the activation for which the first loss is these logits' cross-entropy.
 
-        Empty where it is not one of logits, or not the bare mean or sum of it.
+        Empty if they are not logits, or the loss is not the bare mean or sum.
         """
         z, goals = self.predictions, self.goals
         if goals is None or not losses or self.are_distributions:
@@ -237,7 +237,7 @@ class Snapshot:
         return ""
 
     def squashed(self, activation: str) -> "Snapshot":
-        """Return the same with probabilities, where the predictions are logits."""
+        """Return the same snapshot with probabilities in place of logits."""
         z = self.predictions
         with np.errstate(all="ignore"):
             total = (
@@ -249,9 +249,9 @@ class Snapshot:
 
     @cached_property
     def skill(self) -> float:
-        """1 - squared error / that of the best constant; NaN where it cannot be told.
+        """1 - squared error / that of the best constant; NaN if it cannot be told.
 
-        Of classes, that of the probabilities, too, if the predictions may be logits.
+        For classes, if the predictions may be logits, the better of them and their probabilities.
         """
         if self.goals is None:
             return float("nan")
@@ -268,14 +268,14 @@ class Snapshot:
 
 @dataclass
 class Run:
-    """All that was seen of one training.
+    """All that was seen of one training run.
 
     Attributes
     ----------
     first, last : Snapshot
         Before training (or at its first steps), and at the end.
     data : Snapshot
-        Inputs and targets of more rows than `first` may have.
+        Inputs and targets, perhaps of more rows than `first` has.
     losses, validation_losses : list of float
         In order, one per step or per epoch.
     movement : list of float
@@ -290,13 +290,13 @@ class Run:
     width : int
         Number of inputs; 0 if not known.
     served : Snapshot or None
-        Inputs that the model is given in use, after training.
+        Inputs that the model gets in use, after training.
     one_batch_skill : float
-        After training on one small batch alone; NaN if not tried.
+        Skill after training on one small batch alone; NaN if not tried.
     same_rows : bool
         Whether the last step saw the same rows as the first.
     logits : {"", "sigmoid", "softmax"}
-        Of which the predictions shown are the logits; they are kept as probabilities.
+        The activation whose logits the predictions shown are; they are kept as probabilities.
     found : set of str
         Codes of the findings so far.
     """
@@ -324,7 +324,7 @@ class Run:
 
     @property
     def failing(self) -> bool:
-        """Whether training ran away, or its outcome is hardly better than a constant."""
+        """Whether training diverged, or its outcome is hardly better than a constant."""
         predictions = self.last.predictions
         lost = predictions is not None and not np.all(np.isfinite(predictions))
         if self.losses:
@@ -334,7 +334,7 @@ class Run:
 
     @property
     def severity(self) -> str:
-        """Error if nothing was learnt, else warning: for rules that can do harm or not."""
+        """Error if nothing was learnt, else warning: for signs that may or may not do harm."""
         return "error" if self.failing else "warning"
 
     def loss_span(self) -> tuple[float, float]:

@@ -1,12 +1,11 @@
-"""Optimisers: SGD, Adam, AdamW. Options, state and parameters are three things.
+"""Optimisers: SGD, Adam, AdamW. Options, state and parameters are kept apart.
 
 Options are frozen dataclasses. ``start(xp, parameters)`` returns the state, a list of arrays that
-belongs to the training. ``step(...)`` writes into the parameters **in place**: the arrays given are
-the network's own storage, weights and biases together, cut into blocks that fit the cache, which is
-how the update reaches it. `weights` are the same storage once more, without the biases, for what
-concerns weights only. Whatever changes from step to step comes in through
-``coefficients(learning_rate, t)``, as numbers or, for a device that replays a recorded step, as 0-d
-arrays.
+belongs to the training run. ``step(...)`` writes into the parameters **in place**: the arrays given
+are the network's own storage, weights and biases together, cut into blocks that fit the cache.
+`weights` are the same storage again, without the biases, for what concerns weights only. Whatever
+changes from step to step comes in through ``coefficients(learning_rate, t)``, as numbers or, for a
+device that replays a recorded step, as 0-d arrays.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from xpnet.types import Array, Namespace, Scalar
 
 
 class Optimizer(Protocol):
-    """What training asks of an optimiser."""
+    """What training requires of an optimiser."""
 
     @property
     def learning_rate(self) -> float:
@@ -57,7 +56,7 @@ class SGD:
 
     Convention: v = momentum v - learning_rate g; p += v. With Nesterov p += momentum v -
     learning_rate g, evaluated at the look-ahead point (Sutskever et al., 2013). The learning rate
-    enters v (as in scikit-learn), not p (as in PyTorch); they differ when it changes on the way.
+    enters v (as in scikit-learn), not p (as in PyTorch); they differ if it changes during training.
     (p: parameter, g: its gradient, v: its velocity, 0 at first.)
 
     Parameters
@@ -118,8 +117,8 @@ class Adam:
     Epsilon is added to sqrt(v) before the bias correction ("epsilon hat"), as in scikit-learn and
     Keras; PyTorch adds it after. With 1e-8 the two can hardly be told apart.
 
-    The state holds the moments as plain sums, m / (1 - beta_1) and v / (1 - beta_2), and what they
-    lack is in the coefficients: two passes over all parameters fewer in every step.
+    The state holds the moments as plain sums, m / (1 - beta_1) and v / (1 - beta_2); the missing
+    factors are in the coefficients, which saves two passes over all parameters in every step.
 
     Parameters
     ----------
@@ -144,7 +143,7 @@ class Adam:
         return [xp.zeros_like(p) for p in (*parameters, *parameters)]
 
     def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
-        """Return the learning rate with the corrections for moments that began at zero."""
+        """Return the learning rate, corrected for moments that began at zero."""
         first = (1.0 - self.beta_1) / (1.0 - self.beta_1**t)
         second = (1.0 - self.beta_2) / (1.0 - self.beta_2**t)
         return (learning_rate * first / second**0.5,)

@@ -1,8 +1,8 @@
 """The same training on NumPy and on another device, compared layer by layer and step by step.
 
 Initial weights, the order of the rows and dropout masks must be the same bits. What is computed
-may differ by rounding, since sums run in another order there: the allowed difference is relative
-to the largest entry of the array, for a single small entry can be the rest of a cancellation.
+may differ by rounding, since sums run in a different order: the allowed difference is relative to
+the largest entry of the array, because a small entry can be the remainder of a cancellation.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from xpnet.optimizers import SGD
 from xpnet.training import Training
 
 QUANTITIES = ("forward", "gradients", "weights")
-MOST_STEPS = 10  # float32 trainings may part for good after some more: a ReLU decides otherwise
+MOST_STEPS = 10  # float32 runs may part for good after some more: a ReLU decides differently
 
 
 class Tolerance(NamedTuple):
-    """What rounding may do, relative to the largest entry, plus an absolute part."""
+    """What rounding may cause, relative to the largest entry, plus an absolute part."""
 
     first: float
     """One forward and backward pass, on the same weights."""
@@ -60,7 +60,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """How far two devices came apart; ``str()`` gives a table.
+    """How far two devices differ; ``str()`` gives a table.
 
     Attributes
     ----------
@@ -88,13 +88,13 @@ class ParityReport:
 
     @property
     def ok(self) -> bool:
-        """Whether the same bits are the same and all differences are within tolerance."""
+        """Whether all bits that must agree do, and all differences are within tolerance."""
         same = self.same_start and self.same_rows and self.same_masks
         return same and all(each.ok for each in self.differences)
 
     @property
     def worst(self) -> Difference:
-        """The difference that takes the largest share of what is allowed."""
+        """The difference that uses the largest share of what is allowed."""
         return max(self.differences, key=lambda each: each.largest / each.allowed)
 
     def largest(self, step: int, quantity: str) -> Difference:
@@ -198,9 +198,9 @@ def compare(
     Parameters
     ----------
     net : MLP
-        Left as it is; networks like it are made anew on both devices.
+        Not changed; networks like it are created on both devices.
     x, y, batch_size, loss, l1, l2, **options
-        As for `xpnet.fit`, but for the optimiser, epochs, callbacks and progress.
+        As for `xpnet.fit`, except for the optimiser, epochs, callbacks and progress.
     steps : int, 1 to 10
     learning_rate, momentum : float
         Of SGD.
@@ -211,7 +211,7 @@ def compare(
     Raises
     ------
     InputError
-        For what cannot be trained, and where array-api-strict is not installed.
+        For what cannot be trained, and if array-api-strict is not installed.
     DeviceError
         If the GPU cannot be used.
     """

@@ -27,7 +27,7 @@ class Parquet:
     def numbers(self, texts: set[int]) -> Iterator[np.ndarray]:
         """Yield the rows in blocks, NaN for missing cells; add to `texts` the text columns.
 
-        Integers that float64 cannot tell apart are texts, too.
+        Integers that float64 cannot tell apart count as text too.
         """
         dtypes = self.frame.collect_schema().dtypes()
         texts |= {place for place, dtype in enumerate(dtypes) if not dtype.is_numeric()}
@@ -61,8 +61,8 @@ class Parquet:
 def open_parquet(path: str, lazily: bool) -> Parquet:
     """Read the names and types of a Parquet file, and all of it unless `lazily`.
 
-    Before that, all is read in a process of its own: over some damaged files Polars panics, with a
-    stack on standard error, or ends its process.
+    Before that, everything is read in a separate process: on some damaged files Polars panics,
+    with a stack trace on standard error, or ends its process.
     """
     import polars
 

@@ -1,4 +1,4 @@
-"""Plots, by matplotlib, which is an extra."""
+"""Plots, drawn with matplotlib, which is an extra."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ def plot_history(history: "History", path: Any = None) -> Any:
     ----------
     history : History
     path : path, optional
-        Where to save the picture; its ending gives the format.
+        Where to save the plot; the suffix gives the format.
 
     Returns
     -------

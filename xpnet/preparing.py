@@ -29,7 +29,7 @@ from xpnet.surveys import (
 from xpnet.table_checks import plain, shown
 from xpnet.tables import Table
 
-_FEW = 20  # distinct integers up to here, each used twice or more, are classes
+_FEW = 20  # up to this many distinct integers, used twice or more on average, are classes
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 
 
@@ -79,18 +79,18 @@ def prepare(
     target : str
         The target's column; not needed where the table has `labels`.
     task : {"auto", "binary", "multiclass", "regression"}
-        "auto": text or few distinct integers are classes, other numbers a regression.
+        "auto": text or a few distinct integers are classes, other numbers a regression.
     missing : {"refuse", "drop", "impute"}
         See `Preprocessing`; "drop" leaves out rows with a missing cell in a column that is used.
     drop : names
         Columns not to use.
     keep : names
-        Columns to use though they look like an index or an identifier.
+        Columns to use even if they look like an index or an identifier.
     validation : float
         Share of the rows to keep for validation, 0 to below 1; drawn by class where there are
         classes. Means and standard deviations come from the other rows alone.
     stream : bool
-        Prepare training rows when they are read; hold out `MOST_HELD_OUT` rows at the most.
+        Prepare training rows as they are read; hold out at most `MOST_HELD_OUT` rows.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _among(name: str, found: str, allowed: Sequence[str]) -> None:
 def _features(
     table: Table, target: str, drop: Collection[str], keep: Collection[str]
 ) -> tuple[str, ...]:
-    """Return the columns to use; names of columns that are not there are refused."""
+    """Return the columns to use; refuse names of columns that do not exist."""
     if drop and table.layout != "table":
         listed = ", ".join(drop)
         raise InputError(

@@ -57,12 +57,12 @@ class Preprocessing:
     columns : tuple of Column
         In the order of the inputs.
     classes : tuple of str, or of float
-        In the order of the class numbers; empty in a regression.
+        In the order of the class numbers; empty for a regression.
     target_mean, target_std : float
-        Of a regression's target, which is standardised, too.
+        Of a regression's target, which is standardised too.
     missing : {"refuse", "drop", "impute"}
-        What is done about missing cells: "impute" takes the training mean of a number, and no
-        category of a text (as for a text never seen in training).
+        What is done about missing cells: "impute" uses the training mean for a number, and no
+        category for text (as for text never seen in training).
     layout : {"table", "matrix", "image"}
         "image": the matrix holds bytes, which are divided by 255.
     """
@@ -88,7 +88,7 @@ class Preprocessing:
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The columns that are texts, whatever a table's cells look like; the target among them."""
+        """The columns that are text whatever a table's cells look like, including the target."""
         words = tuple(each.name for each in self.columns if each.categories is not None)
         return (*words, self.target) if self.classes and isinstance(self.classes[0], str) else words
 
@@ -101,7 +101,7 @@ class Preprocessing:
         return names
 
     def check(self, table: Table) -> list[str]:
-        """Refuse a table without the columns that are needed; return notes on what is ignored."""
+        """Refuse a table that lacks needed columns; return notes on what is ignored."""
         if (table.layout == "table") != (self.layout == "table"):
             kinds = {True: "named columns", False: "a plain array"}
             raise InputError(
@@ -130,7 +130,7 @@ class Preprocessing:
         return [f"columns the model does not know are ignored: {listed}"] if extra else []
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
-        """Return the rows in which no cell that is used is missing; `target` counts it, too."""
+        """Return the rows in which no used cell is missing; with `target`, its cell counts too."""
         rows = np.arange(table.rows)
         good = survey(table, self._names, rows).complete
         if target:
@@ -150,8 +150,8 @@ class Preprocessing:
         Raises
         ------
         InputError
-            Names file, line, column, the text found and the remedy, where a cell is missing (unless
-            imputed), no number, not finite, or a category that training did not see.
+            Names file, line, column, the text found and the remedy, if a cell is missing (unless
+            imputed), not a number, not finite, or a category that training did not see.
         """
         self.check(table)
         rows = np.arange(table.rows) if rows is None else rows
@@ -248,7 +248,7 @@ class Preprocessing:
         Returns
         -------
         dict
-            Of the target's name to the predicted classes or values; for classes also
+            Maps the target's name to the predicted classes or values; for classes, also
             ``probability of CLASS`` for each.
         """
         outputs = np.asarray(predictions, dtype=np.float64)
@@ -277,12 +277,12 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "Preprocessing":
-        """Make it from `to_dict`'s result, believing nothing.
+        """Make it from the result of `to_dict`, which is not trusted.
 
         Raises
         ------
         FileError
-            Names the first field that cannot be.
+            Names the first field that is invalid.
         """
         from xpnet.preprocessing_checks import checked
 
@@ -298,7 +298,7 @@ _PREDICT_MISSING = {
 
 
 def target_of(table: Table, name: str) -> tuple[Table, str]:
-    """Return the table and column where the target stands."""
+    """Return the table and column that hold the target."""
     if table.labels is not None:
         return table.labels, table.labels.names[0]
     if table.layout != "table":
@@ -337,7 +337,7 @@ def _value(label: str | float) -> float | None:
 
 @dataclass(frozen=True)
 class PreparedRows:
-    """The inputs of rows that stay on the disk: read and prepared when they are asked for."""
+    """The inputs of rows that stay on disk, read and prepared on request."""
 
     plan: Preprocessing
     table: Table

@@ -1,4 +1,4 @@
-"""Whether what a model file says about preprocessing can be: it may come from anyone."""
+"""Check what a model file says about preprocessing: the file may come from anyone."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     FileError
-        Names the first field that cannot be, and what was found.
+        Names the first field that is invalid, and what was found.
     """
     if not isinstance(given, Mapping) or set(given) != set(_FIELDS):
         _refuse("fields", sorted(map(str, given)) if isinstance(given, Mapping) else given, _FIELDS)

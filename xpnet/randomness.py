@@ -1,7 +1,7 @@
 """Where every random number comes from.
 
-Nothing here has state: a draw is named by the seed, its purpose and counters (epoch, layer, step),
-so an interrupted training continues exactly by knowing where it was, and every device sees the
+Nothing here has state: a draw is determined by the seed, its purpose and counters (epoch, layer,
+step), so an interrupted run continues exactly if it knows where it was, and every device sees the
 same draws bit for bit. Host draws are float64 from NumPy's PCG64; dropout masks, needed at every
 step, come from a counter hash in integer array operations that any device can compute.
 """
@@ -34,8 +34,8 @@ def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
 def hash64(counter: Array, key: int) -> Array:
     """Return the splitmix64 hash of an int64 array; the same 64 bits on every device.
 
-    In int64, which every library has in full (PyTorch's uint64 cannot add): products wrap alike,
-    and a mask clears the sign bits that a shift to the right brings in.
+    It uses int64, which every library fully supports (PyTorch's uint64 cannot add): products wrap
+    alike, and a mask clears the sign bits that a right shift brings in.
 
     Reference: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
@@ -46,7 +46,7 @@ def hash64(counter: Array, key: int) -> Array:
 
 
 def dropout_key(seed: int, layer: int, step: int) -> int:
-    """Return the key of one layer's mask at one step of a training."""
+    """Return the key of one layer's mask at one training step."""
     return int(_seeds(seed, "dropout", layer, step).generate_state(1, np.uint64)[0])
 
 

@@ -1,8 +1,8 @@
 """A training step that a device can record once and replay: its inputs in fixed arrays.
 
-A recording repeats the same operations on the same memory with the same Python numbers. So all
-that changes from step to step comes in through arrays: the batch, dropout's masks, and the
-optimiser's coefficients as 0-d arrays. `xpnet.device.Device.record` says what a device makes of it.
+A recording repeats the same operations on the same memory with the same Python numbers. So whatever
+changes from step to step comes in through arrays: the batch, dropout's masks, and the optimiser's
+coefficients as 0-d arrays. `xpnet.device.Device.record` says what a device makes of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ TrainingStep = Callable[[Batch, "list[Array] | None", Sequence[Scalar]], Any]
 
 
 class RecordedStep:
-    """Calls a step through one recording for batches of one size; other sizes run as they are.
+    """Calls a step through one recording for batches of one size; other sizes run directly.
 
     Parameters
     ----------

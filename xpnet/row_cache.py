@@ -1,8 +1,8 @@
-"""A table's rows put together: in memory, or once and for all in a file beside the table.
+"""A table's rows assembled: in memory, or once and for all in a file beside the table.
 
-CSV and Parquet files hold no rows that could be read one by one, so one that is larger than memory
-goes by in blocks into an NPY file (the cache), from which `xpnet.row_files` reads. A second file
-tells what it was made of; a cache made of another version of the table is made again.
+CSV and Parquet files do not allow rows to be read singly, so one that is larger than memory is
+converted in blocks to an NPY file (the cache), from which `xpnet.row_files` reads. A second file
+records what it was made from; a cache made from another version of the table is made again.
 """
 
 import io
@@ -18,14 +18,14 @@ from xpnet.errors import FileError, SaveError
 from xpnet.row_files import RowFile, pieces
 
 FORMAT_VERSION = 2
-MOST_TEXTS = 100_000  # different ones in a column; more are no categories, and are not kept
+MOST_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
 
 Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
-"""Of each text column its distinct texts, in order; None where they are too many."""
+"""The distinct texts of each text column, in order; None if there are too many."""
 
 
 class Source(Protocol):
-    """A table that is read from its beginning to its end, as often as needed."""
+    """A table that is read from beginning to end, as often as needed."""
 
     @property
     def path(self) -> str:
@@ -64,7 +64,7 @@ class _Rows:
 
 
 def in_memory(source: Source, as_texts: Collection[str]) -> tuple[np.ndarray, Texts]:
-    """Return all rows of a table, and the text columns, `as_texts` among them; see `Table`."""
+    """Return all rows of a table, and the text columns, including `as_texts`; see `Table`."""
     rows = _Rows(io.BytesIO())
     texts = _assemble(source, rows, as_texts)
     return rows.window(slice(0, rows.count)), texts
@@ -73,7 +73,7 @@ def in_memory(source: Source, as_texts: Collection[str]) -> tuple[np.ndarray, Te
 def in_file(
     source_of: Callable[[], Source], path: str, how: Mapping[str, str], folder: str | None
 ) -> tuple[tuple[str, ...], RowFile, Texts, str]:
-    """Return names, rows and texts of a table by way of its cache, and a note that names it.
+    """Return names, rows and texts of a table through its cache, and a note that names it.
 
     Parameters
     ----------
@@ -82,14 +82,14 @@ def in_file(
     path : str
         The table.
     how : mapping
-        What else decides about the result, such as the encoding.
+        What else determines the result, such as the encoding.
     folder : str or None
         Where to keep the cache; beside the table by default.
 
     Raises
     ------
     SaveError
-        Where the cache cannot be written.
+        If the cache cannot be written.
     """
     stem = os.path.join(folder or os.path.dirname(path), os.path.basename(path))
     cache, about = f"{stem}.xpnet.npy", f"{stem}.xpnet.about"
@@ -110,7 +110,7 @@ def in_file(
 
 
 def _known(about: str, cache: str, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what is known of a cache, if it is there and made of this very table."""
+    """Return what is known of a cache, if it exists and was made from this very table."""
     try:
         fields, _ = read_container(about, "cache", FORMAT_VERSION)
         size = os.path.getsize(cache)

@@ -15,12 +15,12 @@ import numpy as np
 
 from xpnet.errors import FileError, InputError
 
-CELLS = 1 << 21  # looked at together when all is gone through: 16 MB of float64
+CELLS = 1 << 21  # cells processed at a time when going through everything: 16 MB of float64
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def pieces(rows: int, columns: int) -> Iterator[slice]:
-    """Yield slices that take so many rows apart, each of about `CELLS` cells."""
+    """Yield slices that divide the rows, each of about `CELLS` cells."""
     step = max(CELLS // max(columns, 1), 1)
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
@@ -29,7 +29,7 @@ def moments(blocks: Iterable[Any], columns: int) -> tuple[Any, Any, Any]:
     """Return mean, standard deviation and constancy of each column; NaN does not count.
 
     Updated block by block (Chan, Golub and LeVeque, 1983), so that rows are read once. The mean of
-    a constant column is exactly its value, of one without any 0; their deviation is 0.
+    a constant column is exactly its value, that of an empty one 0; their deviation is 0.
     """
     count, mean, squares = (np.zeros(columns) for _ in range(3))
     low, high = np.full(columns, np.inf), np.full(columns, -np.inf)
@@ -51,14 +51,14 @@ def moments(blocks: Iterable[Any], columns: int) -> tuple[Any, Any, Any]:
 
 
 class RowFile:
-    """A matrix in a file, as `xpnet.fit` takes it for x.
+    """A matrix in a file, which `xpnet.fit` accepts as x.
 
     Parameters
     ----------
     path : path
         An NPY file (C order, numbers) or an uncompressed IDX file; further axes are flattened.
     center, scale : array, (columns,), optional
-        Rows are given as ``(row - center) / scale``; see `standardized`.
+        Rows are returned as ``(row - center) / scale``; see `standardized`.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class RowFile:
     Raises
     ------
     FileError
-        If the file is of another kind, or shorter or longer than its head says.
+        If the file is of another kind, or shorter or longer than its header says.
     """
 
     def __init__(self, path: Any, *, center: Any = None, scale: Any = None) -> None:
@@ -141,7 +141,7 @@ class RowFile:
 
 
 class RowSubset:
-    """Some rows of another source, numbered anew from 0."""
+    """Some rows of another source, renumbered from 0."""
 
     def __init__(self, source: Any, rows: Any) -> None:
         self._source, self._rows = source, rows
@@ -153,7 +153,7 @@ class RowSubset:
 
 
 def read_head(file: Any, path: Any) -> tuple[tuple[int, ...], bool, Any]:
-    """Return shape, Fortran order and dtype of NPY or IDX data, `file` left where these begin."""
+    """Return shape, Fortran order and dtype of NPY or IDX data; leaves `file` at the data."""
     magic = file.read(4)
     if magic[:2] == b"\0\0" and len(magic) == 4 and magic[2] in IDX_TYPES and magic[3]:
         sizes = file.read(4 * magic[3])

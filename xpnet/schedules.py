@@ -1,7 +1,7 @@
 """Learning-rate schedules: factors on the optimiser's learning rate, as functions of progress.
 
 A schedule is any callable ``schedule(progress) -> float``. Those with ``per_step = False`` are
-asked once an epoch.
+called once per epoch.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from xpnet.errors import InputError
 
 
 class Progress(NamedTuple):
-    """How far a training is: all that a schedule may depend on.
+    """How far a training run has got: all that a schedule may depend on.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class InverseScaling:
 class ReduceOnPlateau:
     """Times `factor` whenever the loss has not improved by `min_delta` for `patience` epochs.
 
-    Has no state: the history of losses says it all, so a resumed training goes on alike.
+    Has no state: the history of losses says it all, so a resumed run continues alike.
     """
 
     factor: float = 0.5

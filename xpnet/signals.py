@@ -1,8 +1,8 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the step under way is finished first, a second signal stops at once.
+"""Ctrl-C, SIGTERM and SIGHUP: the current step is finished first; a second signal stops at once.
 
-In a library only Ctrl-C is taken over, only while training, and ends as the `KeyboardInterrupt` it
-is. A command calls `interrupt_on_signals` at its start: all three then raise `Interrupted`, at
-once outside of training and after the step within it.
+The library handles only Ctrl-C, only while training, and it still ends in `KeyboardInterrupt`. A
+command calls `interrupt_on_signals` at its start: all three then raise `Interrupted`, at once
+outside training and after the current step within it.
 """
 
 import signal
@@ -38,10 +38,10 @@ def interrupt_on_signals() -> None:
 
 @contextmanager
 def finish_step_first(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block the first signal calls `stop`, and `Interrupted` comes at the end.
+    """Within the block, the first signal calls `stop`, and `Interrupted` is raised at the end.
 
-    A second signal raises it at once. Signals that the program handles in its own way stay its
-    own, and so does everything outside of the main thread, where Python delivers no signals.
+    A second signal raises it at once. Signals that the program handles itself are left to it, and
+    nothing changes outside the main thread, where Python delivers no signals.
     """
     received: list[int] = []
 

@@ -266,7 +266,7 @@ def unscaled_targets(run: Run, limit: float) -> Sign | None:
 
 
 def class_imbalance(run: Run, limit: float) -> Sign | None:
-    """Compare the commonest class with the rarest; a note only if the rarest is recognised."""
+    """Compare the commonest class with the rarest; only a note if the rarest is recognised."""
     classes = run.data.classes
     if classes is None or len(classes) < 50 or _first_of_sorted(run):
         return None

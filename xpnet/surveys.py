@@ -1,4 +1,4 @@
-"""What stands in the columns of a table: what is missing, is no number, occurs how often."""
+"""What is in the columns of a table: what is missing, is not a number, occurs how often."""
 
 import re
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Survey:
     names : tuple of str
         The columns.
     missing, first : dict
-        Of each column with missing cells: how many, and the row of the first.
+        For each column with missing cells: how many, and the row of the first.
     complete : bool array (rows,)
         Where no cell is missing.
     low, high : dict
@@ -74,12 +74,12 @@ def refuse_missing(table: Table, found: Survey, remedy: str) -> None:
 
 
 def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
-    """Raise the InputError for the first cell that is no number, if a column is one of texts.
+    """Raise the InputError for the first cell that is not a number, if a column is text.
 
     Parameters
     ----------
     otherwise : str
-        What else helps than to correct the cells, such as ", or pass --drop COLUMN".
+        What helps besides correcting the cells, such as ", or pass --drop COLUMN".
     """
     if name not in table.texts:
         return
@@ -98,7 +98,7 @@ def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
 
 
 def refuse_alike(table: Table, name: str, otherwise: str = "") -> None:
-    """Raise the InputError for integers that float64 cannot tell apart, read as texts therefore."""
+    """Raise the InputError for integers that float64 cannot tell apart, hence read as text."""
     words = texts_of(table, name)
     pair = alike(each for each in words if re.match(LONG_INTEGER, each))
     if pair is None:
@@ -134,7 +134,7 @@ def _alike_error(
 
 
 def texts_of(table: Table, name: str, otherwise: str = "") -> tuple[str, ...]:
-    """Return the distinct texts of a column; refuse one that has more than anybody can use."""
+    """Return the distinct texts of a column; refuse a column with too many to be of use."""
     if (words := table.texts[name]) is None:
         raise InputError(
             f"{table.path}: column {shown(name)} has more than {MOST_TEXTS:,} different texts, so "

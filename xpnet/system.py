@@ -1,9 +1,9 @@
-"""What this machine computes with: which BLAS NumPy uses, which kernels of it, and advice.
+"""What this machine computes with: which BLAS NumPy uses, with which kernels, and advice.
 
-OpenBLAS chooses its kernels when NumPy is loaded, by a table of the processors it knows, and takes
-slower ones on a processor that is newer than the table, or where OPENBLAS_CORETYPE says so. On a
+OpenBLAS chooses its kernels when NumPy is loaded, from a table of the processors it knows, and uses
+slower ones on a processor that is newer than the table, or if OPENBLAS_CORETYPE says so. On a
 Zen 5 (one thread, 256 x 1024 x 1024, float32) Haswell kernels give 127 GFLOP/s and SkylakeX 220.
-Importing this module loads no NumPy.
+Importing this module does not load NumPy.
 """
 
 import os
@@ -24,7 +24,7 @@ AVX512_KERNELS = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
 PRODUCT = (256, 1024, 1024)  # rows, inputs, outputs of the product that is timed
 LIBRARIES = ("openblas", "mkl", "blis", "flexiblas", "accelerate")  # NumPy may be built on
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-# Two threads on two processors that other programs used, too, took 8 to 50 times as long as one
+# Two threads on two processors that other programs also used took 8 to 50 times as long as one
 # for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
 WORTH_SHARING = 1e8
 FEWER_IS_BETTER = 1.1  # all threads must be this much faster than one to be worth having
@@ -40,10 +40,10 @@ class Blas:
     ----------
     name, version : str
     kernels : str or None
-        OpenBLAS' or BLIS' name of them; None where the library does not tell.
+        OpenBLAS' or BLIS' name for them; None if the library does not tell.
     threads : int or None
     kernels_chosen_by : str
-        "xpnet" where the command line did, see `choose_kernels`.
+        "xpnet" if the command line did, see `choose_kernels`.
     """
 
     name: str
@@ -68,9 +68,9 @@ def processor(path: str = CPUINFO) -> tuple[str, frozenset[str]]:
 
 
 def choose_kernels(environment: MutableMapping[str, str], path: str = CPUINFO) -> bool:
-    """Have OpenBLAS take its AVX-512 kernels where the processor can run every one of them.
+    """Make OpenBLAS use its AVX-512 kernels if the processor can run all of them.
 
-    Only before NumPy is loaded, and only if the user has set nothing. Tells whether it chose.
+    Only before NumPy is loaded, and only if the user has set nothing. Returns whether it chose.
     """
     global _chosen
     if "numpy" in sys.modules or CORETYPE in environment or not processor(path)[1] >= AVX512:
@@ -81,7 +81,7 @@ def choose_kernels(environment: MutableMapping[str, str], path: str = CPUINFO) -
 
 
 def blas() -> Blas:
-    """Return what NumPy's BLAS says of itself, the kernels and threads by threadpoolctl."""
+    """Return what NumPy's BLAS says of itself, with kernels and threads from threadpoolctl."""
     import numpy as np
 
     built: Any = np.show_config(mode="dicts")
@@ -99,7 +99,7 @@ def blas() -> Blas:
 
 
 def _pools() -> list[dict[str, Any]]:
-    """Return the libraries loaded that have threads, NumPy's own before SciPy's or PyTorch's."""
+    """Return the loaded libraries that have threads, NumPy's own before SciPy's or PyTorch's."""
     from threadpoolctl import threadpool_info
 
     pools = sorted(threadpool_info(), key=lambda pool: str(pool["filepath"]))
@@ -107,7 +107,7 @@ def _pools() -> list[dict[str, Any]]:
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """Compute every product with one BLAS thread: then no number of processors changes a bit."""
+    """Compute every product with one BLAS thread: the number of processors then changes no bit."""
     import numpy  # noqa: F401  # only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits
 
@@ -115,9 +115,9 @@ def one_thread() -> AbstractContextManager[Any]:
 
 
 def threads_for(operations: float) -> AbstractContextManager[Any]:
-    """Limit BLAS to one thread where a step's largest product is too small to be shared.
+    """Limit BLAS to one thread if a step's largest product is too small to be shared.
 
-    Where the user has set a number, nothing is limited.
+    If the user has set a number of threads, nothing is limited.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def usable_processors() -> int:
 
 
 def free_memory() -> int:
-    """Return how many bytes this process may still take, as far as Linux tells; else very many."""
+    """Return how many bytes this process may still use, if Linux says; otherwise very many."""
     found = [sys.maxsize]
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
@@ -181,7 +181,7 @@ def _seconds(a: Any, b: Any) -> float:
 
 
 def advice(found: Blas, flags: frozenset[str], measured: dict[int, float]) -> list[str]:
-    """Return what could be better, with the remedy; empty where nothing is known to be."""
+    """Return what could be better, with the remedy; empty if nothing is known."""
     said = []
     known = found.name == "openblas" and found.kernels is not None
     if known and flags >= AVX512 and found.kernels not in AVX512_KERNELS:
@@ -205,7 +205,7 @@ def advice(found: Blas, flags: frozenset[str], measured: dict[int, float]) -> li
 
 
 def gpus() -> tuple[list[str], str]:
-    """Return the names of the GPUs that compute, and why there is no further one."""
+    """Return the names of the GPUs that compute, and why there are no more."""
     from xpnet.device import open_device
 
     found: list[str] = []
@@ -217,7 +217,7 @@ def gpus() -> tuple[list[str], str]:
 
 
 def system_report() -> dict[str, Any]:
-    """Return all that `xpnet devices` tells, ready for JSON."""
+    """Return all that `xpnet devices` shows, ready for JSON."""
     import numpy as np
 
     name, flags = processor()

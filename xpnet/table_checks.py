@@ -1,4 +1,4 @@
-"""What is wrong with a table's text: names, cells, delimiters, and files that are no text."""
+"""What is wrong with a table's text: names, cells, delimiters, and files that are not text."""
 
 import difflib
 import re
@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "null", "NULL")
-"""The cells that mean "no value here", after spaces around them are taken off."""
+"""The cells that mean "no value here", once stripped of spaces."""
 
 EXACT = 2**53
 """Up to here float64 holds every integer."""
 
 LONG_INTEGER = r"^[+-]?[0-9]{16,309}$"
-"""Integers that may be larger, and are no infinity in float64."""
+"""Integers that may be larger, but are not infinite in float64."""
 
 _MOST_COMPARED = 100_000  # integers kept to compare others with
 
@@ -27,7 +27,7 @@ _DATE = (
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
 )
 
-# What a cell that is no number looks like, with the remedy; the first that matches names it.
+# What a cell that is not a number looks like, with the remedy; the first match names it.
 _LOOKS_LIKE = tuple(
     (re.compile(pattern, re.ASCII | re.IGNORECASE), what, remedy)
     for pattern, what, remedy in (
@@ -103,7 +103,7 @@ def option(flag: str, column: str) -> str:
 
 
 def closest(name: str, names: Iterable[str]) -> str:
-    """Return what to suggest for a name that is not among `names`."""
+    """Return a suggestion for a name that is not among `names`."""
     names = list(names)
     folded = {each.casefold().strip(): each for each in reversed(names)}
     near = difflib.get_close_matches(name.casefold().strip(), folded, n=3, cutoff=0.6)
@@ -120,14 +120,14 @@ def is_number(text: str) -> bool:
 
 
 def alike(integers: Iterable[Any], known: dict[float, Any] | None = None) -> tuple[Any, Any] | None:
-    """Return two different integers that are one number in float64; None where there are none.
+    """Return two different integers that are the same number in float64; None if there are none.
 
     Parameters
     ----------
     integers : iterable of int, or of str
     known : dict
-        Those met before, by their float64, with which these are compared, too; added to, up to a
-        number at which a column is sure to hold many different ones.
+        Those met before, by their float64; the integers are compared with these too, and added,
+        until there are so many that the column is sure to hold many different ones.
     """
     known = {} if known is None else known
     for each in integers:
@@ -140,7 +140,7 @@ def alike(integers: Iterable[Any], known: dict[float, Any] | None = None) -> tup
 
 
 def explain_cell(text: str) -> tuple[str, str] | None:
-    """Say what a cell is that looks like a number and is none, and the remedy; None for words."""
+    """Say what is wrong with a cell that looks like a number, and the remedy; None for words."""
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
     if len(text) > 100:
@@ -163,7 +163,7 @@ def explain_cell(text: str) -> tuple[str, str] | None:
 
 
 def foreign_format(first: bytes) -> tuple[str, str] | None:
-    """Say what a file is that is no text table, from its first bytes, and the remedy."""
+    """Say from its first bytes what a file is if not a text table, and the remedy."""
     for pattern, what, remedy in _MAGIC:
         if re.match(pattern, first, re.DOTALL):
             return f"this is {what}", remedy
@@ -174,7 +174,7 @@ def foreign_format(first: bytes) -> tuple[str, str] | None:
 
 
 def header_fault(names: Sequence[str]) -> str | None:
-    """Say what is wrong with a table's column names, and the remedy; None where all is well."""
+    """Say what is wrong with a table's column names, and the remedy; None if all is well."""
     seen: dict[str, int] = {}
     for place, name in enumerate(names, 1):
         if not name:
@@ -189,7 +189,7 @@ def header_fault(names: Sequence[str]) -> str | None:
 
 
 def better_delimiter(delimiter: str, header: str, record: str) -> str | None:
-    """Say by what a table seems to be separated, and the remedy; None where that is unclear."""
+    """Say what a table seems to be separated by, and the remedy; None if that is unclear."""
     for other, name in DELIMITERS.items():
         count = header.count(other)
         if other != delimiter and count and count == record.count(other):

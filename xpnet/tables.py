@@ -42,19 +42,19 @@ class Table:
     names : tuple of str
         The columns, in the file's order.
     matrix : array or RowFile, (rows, columns)
-        The numbers. float64 with NaN for missing cells where the file has named columns, and in a
+        The numbers. If the file has named columns: float64 with NaN for missing cells, and in a
         text column the place of each text in `texts`; CSV files give one more column, the line
-        on which each row begins. Else of the file's own type, flattened to two axes.
+        on which each row begins. Otherwise of the file's own type, flattened to two axes.
     texts : dict of str to tuple of str, or None
-        The text columns: their distinct texts, in order; None for more than 100,000. Whether a
-        text is welcome is for the use to say, so a table with a stray word in a column can be
+        The text columns: their distinct texts, in order; None for more than 100,000. Whether
+        text is welcome depends on the use, so a table with a stray word in a column can be
         read, and the column dropped.
     layout : {"table", "matrix"}
         Whether the columns have names of their own, or are x0, x1, ...
     labels : Table, optional
-        The target of a matrix, where it stands in an array of its own; one column.
+        The target of a matrix, if it is in a separate array; one column.
     notes : tuple of str
-        What the user should know of how it was read.
+        What the user should know about how it was read.
     """
 
     path: str
@@ -99,14 +99,14 @@ class Table:
         return self.numbers([name], np.arange(self.rows))[:, 0]
 
     def place(self, row: int | np.integer[Any], name: str) -> str:
-        """Say where a cell stands: file, line (or row) and column."""
+        """Say where a cell is: file, line (or row) and column."""
         where = f"row {row} (the first is 0)"
         if self.matrix.shape[1] > len(self.names):
             where = f"line {self.read_rows(np.asarray([row]))[0, -1]:.0f}"
         return f"{self.path}: {where}, column {shown(name)}"
 
     def cell(self, row: int | np.integer[Any], name: str) -> str:
-        """Return what stands in a cell, as text."""
+        """Return what is in a cell, as text."""
         value = float(self.numbers([name], np.asarray([row]))[0, 0])
         if np.isnan(value):
             return ""
@@ -138,22 +138,22 @@ def read_table(
     encoding : str
         Of CSV and TSV.
     target : str, optional
-        For NPY and IDX the file with the targets, for NPZ the array (default ``y``, if there);
-        needed for training only. Without effect for the other formats: there it is a column.
+        For NPY and IDX the file with the targets, for NPZ the array (default ``y``, if present);
+        needed only for training. Has no effect for the other formats, where it is a column.
     delimiter : str, optional
         Of CSV and TSV, if it is not the one that goes with the name; ``\t`` may be escaped.
     stream : bool
-        Leave the rows on the disk: in the file, or of CSV and Parquet in a cache.
+        Leave the rows on disk: in the file, or for CSV and Parquet in a cache.
     cache : str, optional
         The cache's directory; beside the table by default.
     as_texts : collection of str
-        Columns of CSV and TSV that are texts also where all their cells are numbers: 1 is not 01.
+        Columns of CSV and TSV that are text even if all their cells are numbers: 1 is not 01.
         Not with `stream`.
 
     Raises
     ------
     FileError
-        Where the file is not what its name says, or damaged: names the place and the remedy.
+        If the file is not what its name says, or is damaged: names the place and the remedy.
     """
     path = os.fspath(path)
     with open_binary(path) as file:
@@ -190,7 +190,7 @@ def _assembled(
 def _read_array(
     path: str, kind: str, *, whole: bool = False, stream: bool = False
 ) -> np.ndarray | RowFile:
-    """Read an NPY or IDX file; of one that is not packed, rows are read when they are needed."""
+    """Read an NPY or IDX file; if it is not packed, rows are read when they are needed."""
     if kind not in (".npy", ".idx") and not re.search(r"idx\d|ubyte", os.path.basename(path)):
         raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
     with open_binary(path) as file:
@@ -209,7 +209,7 @@ def _read_array(
 
 
 def _refuse_unfit(path: str, shape: tuple[int, ...], dtype: np.dtype[Any], labels: bool) -> None:
-    """Refuse an array that is no table of numbers; labels may be one column of texts."""
+    """Refuse an array that is not a table of numbers; labels may be one column of text."""
     found = f"{path}: an array of {dtype}, shape {shape}"
     texts = labels and dtype.kind == "U" and len(shape) == 1
     if not texts and (dtype.kind not in "buif" or dtype.itemsize > 8):
@@ -239,7 +239,7 @@ def _read_npz(path: str, target: str | None) -> Table:
 
 
 def _member(arrays: Any, path: str, name: str, labels: bool = False) -> np.ndarray:
-    """Read one array of an NPZ file, its head first: what is unfit is told from what is damaged."""
+    """Read one array of an NPZ file, header first, to tell unsuitable arrays from damaged ones."""
     with arrays.zip.open(f"{name}.npy") as file:
         shape, _, dtype = read_head(file, f"{path}[{name}]")
     _refuse_unfit(f"{path}[{name}]", shape, dtype, labels)
@@ -293,7 +293,7 @@ def _matrix(path: str, array: np.ndarray | RowFile, label: str | None = None) ->
 
 
 def check_writable_kind(path: str | os.PathLike[str]) -> str:
-    """Return the kind of table that `write_table` makes of a name; refuse names of others."""
+    """Return the kind of table that `write_table` writes under a name; refuse other names."""
     kind = os.path.splitext(os.fspath(path).lower())[1]
     if kind in (*_DELIMITERS, *_PARQUET, "", ".txt"):
         return kind
@@ -306,9 +306,9 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, Iterable[Any
     Raises
     ------
     InputError
-        Where the name is that of another kind of file.
+        If the name is that of another kind of file.
     SaveError
-        Where it cannot be written; a file that was there stays as it was.
+        If it cannot be written; an existing file stays as it was.
     """
     import polars
 

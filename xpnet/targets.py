@@ -1,7 +1,7 @@
 """The one place where targets are brought to shape (n, outputs).
 
 A target whose shape could broadcast against the network's output is refused: (n,) against (n, 1)
-gives (n, n) terms, and a training that runs and learns nothing.
+gives (n, n) terms, and training that runs but learns nothing.
 """
 
 import math
@@ -11,7 +11,7 @@ from xpnet.device import real_numbers
 from xpnet.errors import InputError, InputTypeError
 from xpnet.types import Array, Namespace
 
-CHECKED = 1 << 18  # numbers looked at together: what a check writes stays in the cache
+CHECKED = 1 << 18  # numbers checked at a time, so that what a check writes stays in the cache
 
 
 def check_finite(xp: Namespace, array: Array, name: str) -> None:
@@ -36,7 +36,7 @@ def check_finite(xp: Namespace, array: Array, name: str) -> None:
 
 
 def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
-    """Return x on the device as (n, inputs), checked at the door.
+    """Return x on the device as (n, inputs), checked.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
 
 
 def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
-    """Put real numbers on the device; refuse complex, dates, text, masked, objects by name."""
+    """Put real numbers on the device; refuse complex, dates, text, masked, objects, naming them."""
     try:
         return device.put(real_numbers(array), dtype)
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, with gradients
@@ -68,7 +68,7 @@ def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
 def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows: int) -> Array:
     """Return the targets on the device as (rows, outputs).
 
-    Accepted are (rows, outputs); (rows,) for one output; and (rows,) class numbers 0 to
+    Accepts (rows, outputs); (rows,) for one output; and (rows,) class numbers 0 to
     outputs - 1 for a softmax output, which become one-hot rows.
 
     Parameters
@@ -85,7 +85,7 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
     Raises
     ------
     InputError
-        For any other shape (both shapes named), and for values the loss cannot take.
+        For any other shape (names both shapes), and for values that the loss cannot take.
     """
     xp = device.xp
     targets = put_numbers(y, device, dtype, "y")
@@ -109,7 +109,7 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
 
 
 def one_hot(xp: Namespace, labels: Array, classes: int) -> Array:
-    """Return (n, classes) of 0 and 1 from class numbers (n,) in a real dtype; by comparison."""
+    """Return (n, classes) of 0 and 1 from class numbers (n,) in a real dtype, by comparison."""
     low, high = float(xp.min(labels)), float(xp.max(labels))
     if low < 0 or high > classes - 1 or not bool(xp.all(labels == xp.round(labels))):
         raise InputError(

@@ -1,7 +1,7 @@
 """Training: for each epoch, for each batch: forward, backward, step.
 
-`Training` is one run. It knows the algorithm and nothing of files, progress bars or doctors: those
-are callbacks, objects with any of ``on_train_start``, ``on_epoch_start``, ``on_batch_end``,
+`Training` is one run. It knows the algorithm but nothing about files, progress bars or doctors:
+those are callbacks, objects with any of ``on_train_start``, ``on_epoch_start``, ``on_batch_end``,
 ``on_epoch_end``, ``on_train_end``, each called with the run. Its whole state is the parameters
 plus `TrainingState`, because all randomness is stateless (`xpnet.randomness`).
 """
@@ -32,7 +32,7 @@ from xpnet.types import Array, Scalar
 INTERRUPTED = "interrupted"
 _NUMBER = (int, float, np.number)
 RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
-RUNAWAY_EPOCHS = 3  # ... for so many epochs, or at the last one, has run away
+RUNAWAY_EPOCHS = 3  # ... for this many epochs, or at the last one, has run away
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ class TrainingState:
     first_loss : device array, 0-d, or None
         Loss of the very first batch, before any step.
     learning_rate_factor : float
-        Set by callbacks; multiplies the schedule when that is asked, each step or each epoch.
+        Set by callbacks; multiplies the schedule's factor, at each step or each epoch.
     history : History
     best_loss, best : float, list of device array
         The lowest monitored loss so far, with `keep_best`, and the parameters that gave it.
     last_good : list of device array
-        The parameters before the last epoch whose first batch had no loss that was running away.
+        The parameters before the last epoch whose first batch had a loss that was not running away.
     epoch_start, epoch_first_loss : list of device array, and as `first_loss`
-        The parameters that the current epoch began with, and the loss of its first batch.
+        The parameters at the start of the current epoch, and the loss of its first batch.
     """
 
     epoch: int = 0
@@ -127,7 +127,7 @@ class Training:
     validation : Data, optional
     callbacks : sequence of object
     state : TrainingState, optional
-        To continue an earlier run; `options.epochs` counts from its very start.
+        To continue an earlier run; `options.epochs` counts from the start of that run.
 
     Attributes
     ----------
@@ -139,8 +139,8 @@ class Training:
     stop_reason : str
         Set it, by `stop`, to end after the current step.
     between_steps : bool
-        Whether state and parameters belong together, so that they can be saved. Not so within a
-        step, which a second Ctrl-C cuts short.
+        Whether state and parameters match, so that they can be saved. They do not within a step,
+        which a second Ctrl-C cuts short.
     """
 
     def __init__(
@@ -176,14 +176,14 @@ class Training:
         self.state.last_good = self.state.last_good or self._copy_parameters()
 
     def run(self) -> History:
-        """Train to the end, or to a stop; return the history.
+        """Train to the end, or until stopped; return the history.
 
         Raises
         ------
         DivergenceError
-            If the loss is not finite or runs away; the network has its last good weights.
+            If the loss is not finite or runs away; the network keeps its last good weights.
         KeyboardInterrupt
-            On Ctrl-C, after the step under way; a second one does not wait for it.
+            On Ctrl-C, after the current step; a second one does not wait for it.
         """
         # Overflow on the way to a divergence is reported once, by _end_epoch.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -200,7 +200,7 @@ class Training:
         return self.state.history
 
     def stop(self, reason: str) -> None:
-        """End the run after the step or epoch that is under way."""
+        """End the run after the current step or epoch."""
         if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
             self.stop_reason = reason
 
@@ -234,7 +234,7 @@ class Training:
         self._end_epoch(time.perf_counter() - started)
 
     def _prepare_step(self) -> Callable[..., tuple[Array, Gradients, Trace]]:
-        """Return the step, ``step(batch, masks, coefficients)``; everything else is fixed here."""
+        """Return the step, ``step(batch, masks, coefficients)``; all else is fixed here."""
         net, options, device = self.net, self.options, self.net.device
         xp, joined, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
         into, parameters, gradients = net.views(flat), self._blocks(net.flat), self._blocks(flat)
@@ -255,7 +255,7 @@ class Training:
         return RecordedStep(device, net.dtype, step, self.batch_size) if device.record else step
 
     def _blocks(self, flat: Array) -> list[Array]:
-        """Cut a vector of all parameters into views that the update takes one by one."""
+        """Cut a vector of all parameters into views that are updated one by one."""
         size, block = flat.shape[0], self.net.device.block
         return [flat[i : min(i + block, size)] for i in range(0, size, block)]
 
@@ -270,7 +270,7 @@ class Training:
         )
 
     def schedule_factor(self, epochs: int) -> float:
-        """Return what the schedule makes of the learning rate now, in a run of so many epochs."""
+        """Return the schedule's factor for the learning rate now, in a run of `epochs` epochs."""
         state, steps, losses = self.state, self._epoch_steps, self.state.history.monitored
         factor = self.schedule(Progress(state.step, state.epoch, steps, steps * epochs, losses))
         if factor is None or not 0.0 <= factor < math.inf:
@@ -315,7 +315,7 @@ class Training:
         self._notify("on_epoch_end")
 
     def _evaluate(self) -> tuple[tuple[float, ...], dict[str, float]]:
-        """Loss on the validation rows, and metrics there or else on the training rows."""
+        """Loss on the validation rows, and metrics there or, without them, on the training rows."""
         net, held_out = self.net, self.validation
         losses: tuple[float, ...] = ()
         if held_out is not None:
@@ -327,18 +327,18 @@ class Training:
         return losses, {name: metric(outputs, targets) for name, metric in self.metrics.items()}
 
     def _keep_if_good(self) -> None:
-        """Keep the parameters that the epoch began with, if its first batch proves them.
+        """Keep the parameters from the start of the epoch, if its first batch proves them good.
 
-        Those at its end are not proven: the last step may be the one that ran away.
+        Those at its end are unproven: the last step may be the one that ran away.
         """
         state = self.state
         if state.batch and float(state.epoch_first_loss) <= self._highest_loss():
             state.last_good = state.epoch_start
 
     def _highest_loss(self) -> float:
-        """Return what no loss exceeds but that of a run that ran away, or is about to."""
+        """Return a limit that a loss exceeds only if the run has run away, or is about to."""
         state, options, weights = self.state, self.options, len(self.net.weights)
-        # Penalties are in the history's losses, too.
+        # The history's losses include penalties too.
         start = penalty(self.net.device.xp, state.last_good[:weights], options.l1, options.l2)
         start += max(float(state.first_loss), self._loss_at_zero, 1e-30)
         return RUNAWAY_FACTOR * start
@@ -364,16 +364,16 @@ class Training:
 
     @cached_property
     def _loss_at_zero(self) -> float:
-        """Mean loss of predicting from pre-activations of 0, with which any run could start.
+        """Mean loss of predicting from pre-activations of 0, from which any run could start.
 
-        The very first batch alone may be small and fitted by chance, or by an earlier training.
+        The very first batch alone may be small and fitted by chance, or by an earlier run.
         """
         xp, y = self.net.device.xp, self.data.y
         values, _ = self.head.value_and_delta(xp, xp.zeros_like(y), y)
         return float(xp.mean(values))
 
     def _finish(self) -> None:
-        """However it ended: restore the best weights if kept, tell the callbacks that began."""
+        """Restore the best weights if kept, and tell the callbacks that began, however it ended."""
         state = self.state
         ended = self.stop_reason or state.epoch >= self.options.epochs
         if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):

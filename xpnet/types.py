@@ -1,4 +1,4 @@
-"""Names for what the Array API leaves open: any conforming array, any conforming namespace."""
+"""Names for types that the Array API leaves open: any conforming array or namespace."""
 
 from typing import Any, TypeAlias
 
