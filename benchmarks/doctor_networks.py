@@ -9,7 +9,8 @@ import numpy as np
 from sklearn import datasets
 
 import xpnet
-from xpnet.doctor import Doctor, diagnose
+from xpnet.diagnosis import diagnose
+from xpnet.doctor import Doctor
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Settings:
     nan: str = ""
     shuffled: bool = False
     in_order: bool = False
+    update: str = ""
     target_shift: bool = False
     target_scale: float = 1.0
     drift: bool = False
@@ -63,6 +65,8 @@ class Settings:
             "scale_at_prediction": {"drift": False},
             "check_pairing": {"shuffled": False},
             "shuffle": {"in_order": False},
+            "update": {"update": ""},
+            "zero_gradients": {"update": ""},
             "class_weight": {"balanced": True},
             "early_stopping": {"early_stopping": True},
             "clip_norm": {"clip_norm": repair.get("clip_norm")},
@@ -155,7 +159,7 @@ def prepared(settings: Settings) -> tuple[Any, ...]:
 
 def weights_of(settings: Settings, sizes: list[int]) -> list[Any]:
     random = np.random.default_rng(settings.seed + 1)
-    gain = {"relu": 2.0, "tanh": 1.0, "sigmoid": 6.0}[settings.hidden]
+    gain = {"relu": 2.0, "tanh": 1.0, "sigmoid": 6.0, "identity": 1.0}[settings.hidden]
     drawn = []
     for shape in pairwise(sizes):
         last = len(drawn) == len(sizes) - 2
@@ -175,6 +179,7 @@ ACTIVATION = {
     "relu": (lambda z: np.maximum(z, 0), lambda a: (a > 0).astype(float)),
     "tanh": (np.tanh, lambda a: 1 - a**2),
     "sigmoid": (lambda z: 1 / (1 + np.exp(-np.clip(z, -500, 500))), lambda a: a * (1 - a)),
+    "identity": (lambda z: z, np.ones_like),
 }
 
 
@@ -311,12 +316,16 @@ def train_by_hand(settings: Settings, doctor: Doctor | None = None) -> HandWritt
             lambda q: net.loss(x[rows], y[rows], q), lambda q: net.mended(x[rows], y[rows], q), p,
             batch_size=len(x[rows]), samples=5,
         ) if np.all(np.isfinite(x)) and not settings.flat_targets else None  # fmt: skip
+    before: dict[str, Any] = {}
     for step in range(settings.steps):
         if step % max(1, len(x) // size) == 0:
             order = np.arange(len(x)) if settings.in_order else random.permutation(len(x))
         start = (step % max(1, len(x) // size)) * size
         batch = order[start : start + size]
         gradients = net.mended(x[batch], seen_y[batch], p, row_shares(settings, y[batch]))
+        if settings.update == "accumulates" and step:
+            gradients = {name: gradients[name] + before[name] for name in p}
+        before = gradients
         if doctor is not None:
             hidden, a = net.forward(x[batch], p)
             held_loss = (
@@ -331,7 +340,8 @@ def train_by_hand(settings: Settings, doctor: Doctor | None = None) -> HandWritt
             norm = np.sqrt(sum(np.sum(g**2) for g in gradients.values()))
             gradients = {n: g * min(1.0, settings.clip_norm / norm) for n, g in gradients.items()}
         for name in p:
-            p[name] = p[name] - settings.rate * gradients[name]
+            sign = -1.0 if settings.update == "adds" else 1.0
+            p[name] = p[name] - sign * settings.rate * gradients[name]
             if settings.gradient == "per sample" and p[name].ndim == 2 and name[0] == "b":
                 p[name] = np.resize(p[name], (size, p[name].shape[1]))
         if settings.early_stopping and step % 50 == 0:

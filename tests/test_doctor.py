@@ -36,12 +36,28 @@ def with_one(array, value):
     return changed
 
 
+def test_class_weights_are_the_remedy_and_no_fault():
+    """Weighted, the rare class counts as much as the other, and so it does in the judgement."""
+    random = draw()
+    y = (random.random(2000) < 0.04).astype(float)
+    x = random.standard_normal((2000, 2)) + 1.2 * y[:, None]
+    net, options = network(), {"optimizer": SGD(0.3), "epochs": 40}
+    assert "class-imbalance" in diagnose(net, x, y, **options).codes
+    assert diagnose(net, x, y, class_weight="balanced", **options).ok
+
+
+def test_a_network_of_linear_layers_is_named_where_it_fails():
+    assert diagnose(network(hidden="identity"), X, Y, **HEALTHY).codes[0] == "linear-hidden-layer"
+    line = (X[:, 0] > 0).astype(float)
+    assert diagnose(network(hidden="identity"), X, line, **HEALTHY).ok
+
+
 def test_weights_that_are_no_numbers_are_not_laid_to_the_data():
     net = network()
     net.weights[0][1, 2] = np.nan
     finding = diagnose(net, X, Y).findings[0]
     assert (finding.code, finding.where) == ("non-finite", "weights[0]")
-    assert finding.evidence == "1 of 24 values NaN or infinite before the first step"
+    assert finding.evidence == "1 of 24 values are NaN or infinite before the first step"
     assert finding.remedy.startswith("draw new weights")
     assert finding.repair == {"init": "auto"}
 
@@ -205,6 +221,8 @@ def test_codes_of_the_rules_are_all_known():
         target-range target-shape parameter-shape-changed class-imbalance overfitting
         regularisation-dominates shuffled-targets cannot-overfit-one-batch loss-broadcast
         gradient-wrong gradient-shape constant-target class-numbers no-update unshuffled-rows
+        gradient-sign gradient-accumulated gradient-activation-derivative update-not-finite
+        softmax-axis linear-hidden-layer
     """
     assert {rule.code for rule in RULES} == set(codes.split())
     for rule in RULES:

@@ -86,7 +86,9 @@ def test_watched_lists_frames_and_other_arrays(form):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"inputs": X.reshape(300, 2, 1)}, r"the shape is \(300, 2, 1\); pass \(batch, n\)"),
+        ({"targets": X.reshape(300, 2, 1)}, r"the shape is \(300, 2, 1\); pass \(batch, n\)"),
+        ({"gradients": {"v": X}}, r"gradients are called \['v'\] and parameters \['W', 'b'\]"),
+        ({"learning_rate": "1e-3"}, r"learning_rate \(str\) is not an array of real numbers"),
         ({"inputs": X[:0]}, r"inputs: the shape is \(0, 2\); .* at least one row"),
         ({"targets": ["in"] * 300}, r"targets \(list\) is not an array of real numbers"),
         ({"targets": np.array(["in"] * 300)}, r"targets \(ndarray\) is not an array"),

@@ -51,7 +51,10 @@ def test_a_network_trained_on_sorted_rows(targets):
     report = diagnose(net, X[order], targets[order], shuffle=False, **options)
     assert report.codes[0] == "unshuffled-rows"
     assert report.findings[0].repair == {"shuffle": True}
-    assert "between each 33 successive rows and the next; 3% would" in report.findings[0].evidence
+    assert (
+        "between blocks of 33 successive rows; shuffled, it would be 3%"
+        in report.findings[0].evidence
+    )
     assert "unshuffled-rows" not in diagnose(net, X[order], targets[order], **options).codes
     mixed = diagnose(net, X, targets, shuffle=False, **options)
     assert "unshuffled-rows" not in mixed.codes

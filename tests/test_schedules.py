@@ -142,5 +142,5 @@ def test_a_class_and_what_gives_no_number_are_refused():
     with pytest.raises(xpnet.InputError, match=r"schedule Cosine is a class; pass Cosine\(\)"):
         resolve_schedule(Cosine)
     net = xpnet.MLP([2, 1])
-    with pytest.raises(xpnet.InputError, match="gave None, not a factor from 0"):
+    with pytest.raises(xpnet.InputError, match="gave None, not a factor >= 0"):
         xpnet.fit(net, np.ones((4, 2)), np.ones(4), schedule=lambda progress: None)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from xpnet.callbacks import EarlyStopping
     from xpnet.checkpoint import Checkpoint
     from xpnet.device import Device, open_device
-    from xpnet.doctor import Doctor, diagnose
+    from xpnet.diagnosis import diagnose
+    from xpnet.doctor import Doctor
     from xpnet.errors import (
         DeviceError,
         DivergenceError,
@@ -55,7 +56,8 @@ _NAMES_OF = {
     "callbacks": "EarlyStopping",
     "checkpoint": "Checkpoint",
     "device": "Device open_device",
-    "doctor": "Doctor diagnose",
+    "diagnosis": "diagnose",
+    "doctor": "Doctor",
     "errors": "DeviceError DivergenceError FileError InputError InputTypeError SaveError "
     "XpnetError",
     "estimators": "MLPClassifier MLPRegressor",

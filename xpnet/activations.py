@@ -135,7 +135,7 @@ def _exp_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 
 def _transposed(xp: Namespace, a: Array) -> Array:
-    """Return aᵀ as an array of its own, row after row in memory, and not as a view."""
+    """Return aᵀ as a new array, contiguous by rows, and not as a view."""
     return xp.reshape(xp.reshape(a.T, (-1,)), (a.shape[1], a.shape[0]))
 
 

@@ -19,7 +19,7 @@ from xpnet.cli_prepare import (
     network,
     with_names,
 )
-from xpnet.doctor import diagnose
+from xpnet.diagnosis import diagnose
 from xpnet.errors import DivergenceError, InputError
 from xpnet.findings import Finding, Report
 from xpnet.fitting import fit
@@ -122,7 +122,10 @@ def changes(finding: Finding, task: Task) -> dict[str, Any]:
 
 
 def _error(options: TrainOptions) -> float:
-    """Train, and return the error on validation rows: 1 - R2, or the mean loss for classes."""
+    """Train, and return the error on validation rows: 1 - R2, or the mean loss of the classes.
+
+    Each class counts the same: a rare one that is never recognised shows.
+    """
     task = load_task(options)
     net = network(task)
     try:
@@ -133,7 +136,8 @@ def _error(options: TrainOptions) -> float:
     if task.plan.task == "regression":
         r2 = scores(task.plan, net.predict(x), y)["r2"]
         return math.inf if r2 is None else 1.0 - float(r2)
-    return net.loss(x, y, loss=options.loss)
+    _, places, counts = np.unique(y, axis=0, return_inverse=True, return_counts=True)
+    return net.loss(x, y, loss=options.loss, sample_weight=1.0 / counts[places.reshape(-1)])
 
 
 def _told(tried: list[dict[str, Any]], mended: TrainOptions) -> str:

@@ -16,52 +16,47 @@ data and gradient before it trains, and tries a small batch if training fails.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.batches import Data, rows_of
-from xpnet.device import CPU
 from xpnet.doctor_rules import examine
-from xpnet.errors import DivergenceError, InputError
+from xpnet.errors import InputError
 from xpnet.findings import Finding, Report
 from xpnet.gradient_check import (
     GradientReport,
     away_from_saturation,
     check_gradients,
-    of_unit_size,
     parameter_names,
 )
 from xpnet.losses import head
-from xpnet.network import MLP
 from xpnet.objective import add_penalty_gradients, loss_and_gradients, penalty, row_shares
 from xpnet.observations import (
     ROW_NAMES,
     ROWS,
     Layout,
-    Run,
     Snapshot,
     as_array,
     as_host,
-    columns,
-    host_weights,
+    host_arrays,
+    is_bias,
     joined,
     named_arrays,
     relative_change,
-    same_rows,
+    same_names,
     shape_of,
 )
+from xpnet.seen_steps import Replay, Update
 from xpnet.seen_targets import SeenTargets
-from xpnet.targets import as_inputs
+from xpnet.watched_run import Run
 
 if TYPE_CHECKING:
-    from xpnet.losses import Loss
-    from xpnet.optimizers import Optimizer
     from xpnet.training import Training
 
 START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
+WHOLE = 1 << 21  # numbers in a step that is kept with all its rows
 ENOUGH_ROWS = 64  # a batch of this many rows is looked at alone, smaller ones are put together
 
 
@@ -81,9 +76,10 @@ class Doctor:
         self._checked: tuple[Finding, ...] = ()
         self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
         self._latest: dict[str, Any] = {}
-        self._before: dict[str, Any] = {}
+        self._before: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._layout = Layout()
         self._sample: Data | None = None
+        self._not_shown = ["loss", "parameters", "gradients", "activations", *ROW_NAMES]
 
     def watch(
         self,
@@ -118,17 +114,29 @@ class Doctor:
         for value, curve in ((loss, run.losses), (validation_loss, run.validation_losses)):
             if value is not None:
                 curve.append(float(as_host(value, name="the loss").mean()))
-        run.learning_rate = learning_rate if learning_rate is not None else run.learning_rate
-        hidden = [each for each in activations if each is not predictions and each is not inputs]
+        if learning_rate is not None:
+            run.learning_rate = float(as_host(learning_rate, name="learning_rate").mean())
+        hidden = [each for each in activations or ()
+                  if each is not predictions and each is not inputs]  # fmt: skip
         rows = {"inputs": inputs, "targets": targets, "predictions": predictions}
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}
         rows = {name: as_array(each, name) for name, each in rows.items() if each is not None}
         parameters = named_arrays({} if parameters is None else parameters, "parameters")
         gradients = named_arrays({} if gradients is None else gradients, "gradients")
+        gradients = same_names(gradients, parameters)
+        if gradients and parameters and not gradients.keys() & parameters.keys():
+            raise InputError(
+                f"gradients are called {sorted(gradients)} and parameters {sorted(parameters)}; "
+                "give each gradient the name of its parameter"
+            )
         if run.steps == 0:
             self._layout = Layout.of(rows, parameters)
         rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
         self._latest = {"rows": rows, "parameters": parameters, "gradients": gradients}
+        shown = {*rows, *(n for n in ("parameters", "gradients") if self._latest[n])}
+        shown |= {"loss"} if loss is not None else set()
+        shown |= {"activations"} if hidden else set()
+        self._not_shown = [name for name in self._not_shown if name not in shown]
         if run.steps == 0:
             if predictions is not None and targets is not None:
                 run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
@@ -136,7 +144,9 @@ class Doctor:
                 run.logits = Snapshot(**both).logits_of(run.losses)
             run.first = self._snapshot(parameters=True)
             run.width = 0 if run.first.inputs is None else run.first.inputs.shape[1]
-        self._watch_parameters(parameters, run.steps)
+        if run.steps < 2:
+            self._watch_whole()
+        self._watch_parameters(parameters, gradients, run.steps)
         if targets is not None:
             run.targets.add(self._layout.host_rows(rows["targets"], "targets"))
         self._watch_rows()
@@ -174,6 +184,7 @@ class Doctor:
     def report(self) -> Report:
         """Apply the rules to everything that was seen."""
         run = replace(self._run, found=set())
+        run.replay = Replay.of(run.whole[0]) if run.whole else Replay()
         if self._latest:
             end = self._snapshot(parameters=True)
             rows = {name: joined(pieces) for name, pieces in self._pieces.items()}
@@ -183,20 +194,36 @@ class Doctor:
             run.last = replace(last, parameters=end.parameters, gradients=end.gradients)
             x, z = run.first.inputs, end.inputs
             run.same_rows = x is not None and z is not None and np.array_equal(x[: len(z)], z)
-        facts = {"steps": run.steps, "skill": run.last.skill, "learning_rate": run.learning_rate}
+        facts: dict[str, Any] = {
+            "steps": run.steps,
+            "skill": run.last.skill,
+            "learning_rate": run.learning_rate,
+        }
+        if self._sample is None and self._not_shown:
+            facts["not_shown"] = [*self._not_shown]
         facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]} if run.losses else {}
         return Report(examine(run, self._checked), facts)
 
-    def _watch_parameters(self, parameters: Mapping[str, Any], step: int) -> None:
+    def _watch_whole(self) -> None:
+        """Keep the first two steps whole, as long as that takes little memory."""
+        shown = self._latest["rows"].values()
+        if sum(math.prod(shape_of(each)) for each in shown) <= WHOLE:
+            self._run.whole.append(self._snapshot(parameters=True, rows=None))
+
+    def _watch_parameters(
+        self, parameters: Mapping[str, Any], gradients: Mapping[str, Any], step: int
+    ) -> None:
         run, known = self._run, self._run.first.parameters
         for name, array in parameters.items():
             if name in known and math.prod(shape_of(array)) != known[name].size:
                 run.reshaped.setdefault(name, (known[name].shape, shape_of(array)))
-        if self._before:
-            run.movement.append(relative_change(self._before, host_weights(parameters)))
-            self._before = {}
-        if _is_sampled(step):
-            self._before = host_weights(parameters)
+        if self._before is not None:
+            (before, slopes), after = self._before, host_arrays(parameters)
+            run.movement.append(relative_change(_weights(before), _weights(after)))
+            run.updates.append(Update.of(step - 1, before, slopes, after))
+            self._before = None
+        if parameters and _is_sampled(step):
+            self._before = host_arrays(parameters), host_arrays(gradients)
 
     def _watch_rows(self) -> None:
         """Keep rows of the first and the latest steps: as many as the rules need, and no more."""
@@ -215,14 +242,14 @@ class Doctor:
         while sum(map(len, last[1:])) >= ENOUGH_ROWS:
             del last[0]
 
-    def _snapshot(self, *, parameters: bool = False) -> Snapshot:
-        """Copy what was shown last: at most ROWS rows, evenly spaced."""
+    def _snapshot(self, *, parameters: bool = False, rows: int | None = ROWS) -> Snapshot:
+        """Copy what was shown last: at most `rows` rows, evenly spaced."""
         seen, layout = self._latest, self._layout
-        shown = {name: layout.host_rows(each, name, ROWS) for name, each in seen["rows"].items()}
+        shown = {name: layout.host_rows(each, name, rows) for name, each in seen["rows"].items()}
         named = {name: shown.pop(name, None) for name in ROW_NAMES}
         if parameters:
             for kind in ("parameters", "gradients"):
-                named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in seen[kind].items()}
+                named[kind] = host_arrays(seen[kind])
         found = Snapshot(**named, activations=tuple(shown.values()))
         shown_logits = self._run.logits and found.predictions is not None
         return found.squashed(self._run.logits) if shown_logits else found
@@ -239,13 +266,13 @@ class Doctor:
         run.targets, run.width = _targets_of(training), net.sizes[0]
         run.first, loss = self._look(training)
         run.losses = [] if training.state.step else [loss]  # of a run from its start
-        run.data, self._before = run.first, host_weights(run.first.parameters)
+        run.data, self._before = run.first, (dict(run.first.parameters), {})
 
     def on_batch_end(self, training: "Training") -> None:
         """Measure the length of a step, at a few steps."""
         step = training.state.step
-        if self._before or _is_sampled(step):
-            self._watch_parameters(parameter_names(training.net), step)
+        if self._before is not None or _is_sampled(step):
+            self._watch_parameters(parameter_names(training.net), {}, step)
 
     def on_train_end(self, training: "Training") -> None:
         """Look again, and take the curves."""
@@ -271,11 +298,12 @@ class Doctor:
             as_host(x), as_host(y), as_host(outputs), tuple(map(as_host, trace.activations)),
             {name: as_host(each) for name, each in parameters.items()},
             {name: as_host(each) for name, each in gradients},
+            None if weights is None else as_host(weights),
         ), objective  # fmt: skip
 
 
 def _targets_of(training: "Training") -> SeenTargets:
-    """Look at all targets, batch by batch where the training takes them in their order."""
+    """Look at all targets, batch by batch if training takes them in their order."""
     y, xp, size = training.data.y, training.net.device.xp, training.batch_size
     if training.options.shuffle:
         first, differ = as_host(y[:1, :])[0], bool(xp.any(y != y[:1, :]))
@@ -286,115 +314,10 @@ def _targets_of(training: "Training") -> SeenTargets:
     return seen
 
 
+def _weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in parameters.items() if not is_bias(name, each)}
+
+
 def _is_sampled(step: int) -> bool:
     """Choose steps 0, 1, 2, 4, 8, ...: rarely, but at every stage of a run."""
     return step & (step - 1) == 0
-
-
-def diagnose(
-    net: MLP,
-    x: Any,
-    y: Any,
-    *,
-    loss: "str | Loss" = "auto",
-    optimizer: "Optimizer | None" = None,
-    epochs: int = 20,
-    batch_size: int = 32,
-    validation: Any = None,
-    l1: float = 0.0,
-    l2: float = 0.0,
-    sample_weight: Any = None,
-    x_new: Any = None,
-    rows: int = 2000,
-    **options: Any,
-) -> Report:
-    """Check data and gradient, train a copy for a while, and say what is wrong and what helps.
-
-    Parameters
-    ----------
-    net : MLP
-        With its initial weights; not changed.
-    x, y : array_like
-        As for `fit`, in memory; targets and values that `fit` refuses become findings.
-    x_new : array_like, (rows, inputs), optional
-        Inputs as they are at prediction, to compare with those in training.
-    rows : int
-        The most rows to train on, evenly spaced.
-    loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
-        As for `fit`.
-
-    Returns
-    -------
-    Report
-        The `repair` of each finding gives settings to change, such as ``{"learning_rate": 0.1}``.
-
-    Raises
-    ------
-    InputError, InputTypeError
-        For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
-    """
-    from xpnet.fitting import fit
-
-    x, y, sample_weight = same_rows(rows, x, y, sample_weight)
-    as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
-    head(net.output, loss)  # refuses other losses
-    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name)
-    run = doctor._run
-    run.width = net.sizes[0]
-    if x_new is not None:
-        doctor.watch_prediction(x_new)
-    settings: dict[str, Any] = {"loss": loss, "batch_size": batch_size, "l1": l1, "l2": l2}
-    refused = _refused(net, x, y, run, settings)
-    if refused:
-        return Report(refused)
-    twin = deepcopy(net)
-    fresh = list(away_from_saturation(parameter_names(net)).values())
-    twin.set_parameters(fresh[: len(net.weights)], fresh[len(net.weights) :])
-    check = check_gradients(twin, of_unit_size(x), y, loss=loss, l1=l1, l2=l2, samples=4)
-    doctor._checked = check.findings
-    twin = deepcopy(net)
-    try:
-        fit(twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
-            sample_weight=sample_weight, callbacks=[doctor], progress=False, **options)  # fmt: skip
-    except DivergenceError:
-        run.diverged = True
-    if run.failing:
-        run.one_batch_skill = _one_batch(net, x, y, settings)
-    return doctor.report()
-
-
-def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tuple[Finding, ...]:
-    """Return findings for targets and values that `fit` would refuse; none where it would not."""
-    from xpnet.fitting import check_parameters
-
-    try:
-        check_parameters(net)
-        with np.errstate(over="ignore", invalid="ignore"):  # to be found below, with its cause
-            net.loss(x, y, loss=settings["loss"])
-    except InputError as error:
-        x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
-        outputs, parameters = np.zeros((len(x), net.sizes[-1])), parameter_names(net)
-        run.first = run.data = Snapshot(x, columns(y), outputs, parameters=parameters)
-        refused = {"non-finite", "target-range", "class-numbers"}
-        found = tuple(each for each in examine(run) if each.code in refused)
-        return found or (
-            Finding("target-shape", "error", "targets", str(error), "These targets do not fit the "
-                    "network's output, so nothing can be trained on them.",
-                    "see the evidence", "xpnet.fit, section Raises"),
-        )  # fmt: skip
-    return ()
-
-
-def _one_batch(net: MLP, x: Any, y: Any, settings: dict[str, Any]) -> float:
-    """Return the skill on 16 rows after training a copy on them alone, with Adam."""
-    from xpnet.fitting import fit
-    from xpnet.optimizers import Adam
-
-    twin, doctor, step = deepcopy(net), Doctor(), max(1, len(x) // 16)
-    x, y = x[::step][:16], y[::step][:16]
-    try:
-        fit(twin, x, y, **settings, optimizer=Adam(0.01), epochs=300, callbacks=[doctor],
-            progress=False)  # fmt: skip
-    except DivergenceError:
-        return float("nan")
-    return doctor._run.last.skill

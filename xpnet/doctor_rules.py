@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from xpnet import signs_of_data as data
+from xpnet import signs_of_steps as steps
 from xpnet import signs_of_training as training
 from xpnet.findings import Finding
-from xpnet.observations import Run
+from xpnet.seen_targets import SORTED
 from xpnet.signs_of_data import Sign
+from xpnet.watched_run import Run
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,20 @@ RULES = (
         "NumPy manual, Broadcasting",
     ),
     Rule(
+        "loss-broadcast", steps.class_number_loss, 1e-6, "error",
+        "Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of the "
+        "class. All outputs of a sample are pulled towards that number.",
+        "targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, the same shape as the outputs",
+        "NumPy manual, Broadcasting",
+    ),
+    Rule(
+        "softmax-axis", steps.softmax_axis, 1e-5, "error",
+        "Softmax shares 1 among the outputs of each sample. Over another axis, the samples of a "
+        "batch compete with each other.",
+        "probabilities = e / e.sum(axis=1, keepdims=True)   # samples are rows; else axis=0",
+        "SciPy, scipy.special.softmax (axis)",
+    ),
+    Rule(
         "class-numbers", data.class_numbers, 0, "error",
         "Class k belongs to output k, counted from 0. A class beyond the last output can never be "
         "predicted, and its rows train nothing, or the wrong class.",
@@ -88,11 +104,40 @@ RULES = (
         "CS231n notes, Backpropagation, gradients for vectorized operations",
     ),
     Rule(
-        "gradient-wrong", training.shared_error, 1e-6, "error",
+        "gradient-wrong", steps.shared_error, 1e-6, "error",
         "The errors of all samples were summed into one number before the backward pass. No sample "
         "can then be pushed up while another is pushed down.",
         "delta = outputs - targets   # one per sample and output; sum only in gradients",
         "CS231n notes, Backpropagation, gradients for vectorized operations",
+    ),
+    Rule(
+        "gradient-activation-derivative", steps.wrong_derivative, 0, "error",
+        "The error enters where this layer's delta is made, and spreads to every layer before it. "
+        "Take the derivative of the activation, written in terms of what it takes.",
+        "delta = (delta_next @ weights_next.T) * derivative   # of z, or rewritten for a = f(z): "
+        "sigmoid: a * (1 - a); tanh: 1 - a**2; relu: a > 0",
+        "Nielsen, Neural networks and deep learning, 2015, chapter 2",
+    ),
+    Rule(
+        "gradient-accumulated", steps.accumulated, 0, "",
+        "Gradients of earlier steps are still in it. The steps grow, and point where the loss fell "
+        "long ago.",
+        "set all gradients to 0 before each step   # PyTorch: optimizer.zero_grad()",
+        "PyTorch, torch.optim.Optimizer.zero_grad",
+    ),
+    Rule(
+        "gradient-sign", steps.uphill, 0, "error",
+        "Gradient descent subtracts the gradient of the loss. With one sign flipped, every step "
+        "climbs.",
+        "weights -= learning_rate * gradient   # with delta = outputs - targets",
+        "Nielsen, Neural networks and deep learning, 2015, chapter 1",
+    ),
+    Rule(
+        "update-not-finite", steps.broken_update, 0, "error",
+        "The update itself gives NaN: 0 / 0, or the root of a negative number. In Adam the bias "
+        "corrections are 0 if steps are counted from 0.",
+        "count steps from 1 in m / (1 - beta_1**t); add epsilon to what you divide by",
+        "Kingma and Ba, arXiv 1412.6980, algorithm 1",
     ),
     Rule(
         "parameter-shape-changed", training.shape_changed, 0, "error",
@@ -123,13 +168,6 @@ RULES = (
         RECIPE + " (become one with the data)",
     ),
     Rule(
-        "unshuffled-rows", data.unshuffled_rows, 0.3, "",
-        "Each batch has rows of one kind and pulls the whole network towards it, and the next ones "
-        "pull it away again. What it saw last is what it says.",
-        "order = generator.permutation(len(x)); x, y = x[order], y[order]   # anew in each epoch",
-        "LeCun et al., Efficient BackProp, 1998, section 4.2",
-    ),
-    Rule(
         "constant-feature", data.constant_feature, 1e-9, "note",
         "A feature with a single value carries no information. Dividing it by its standard "
         "deviation gives NaN.",
@@ -158,6 +196,13 @@ RULES = (
         RECIPE,
     ),
     Rule(
+        "unshuffled-rows", data.unshuffled_rows, SORTED, "",
+        "Each batch has rows of one kind and pulls the whole network towards it, and the next ones "
+        "pull it away again. It predicts what it saw last.",
+        "order = generator.permutation(len(x)); x, y = x[order], y[order]   # in every epoch",
+        "LeCun et al., Efficient BackProp, 1998, section 4.2",
+    ),
+    Rule(
         "symmetric-units", training.symmetric_units, 1e-12, "error",
         "Units that start alike get the same gradient and stay alike for ever. The whole layer is "
         "worth one unit.",
@@ -177,6 +222,13 @@ RULES = (
         "above 1, the signal saturates units or explodes; far below 1, it dies out.",
         "weights = generator.standard_normal((fan_in, fan_out)) * sqrt(2 / (fan_in + fan_out))",
         GLOROT,
+    ),
+    Rule(
+        "linear-hidden-layer", steps.linear_hidden, 0, "",
+        "Layers with no activation function between them are together one linear layer. It cannot "
+        "learn XOR, a circle, or any other curved boundary.",
+        "hidden = numpy.tanh(inputs @ weights + biases)   # or, if it is applied: show its result",
+        "Goodfellow et al., Deep Learning, 6.1",
     ),
     Rule(
         "initial-loss", data.unscaled_targets, 3.0, "",
@@ -214,7 +266,7 @@ RULES = (
     ),
     Rule(
         "no-update", training.no_update, 1e-6, "error",
-        "All parameters are the same as at the start, to the last bit. The update is missing, "
+        "These parameters are the same as at the start, to the last bit. The update is missing, "
         "changes a copy, makes new arrays that the forward pass does not use, or waits for more "
         "steps.",
         "weights -= learning_rate * gradient   # in place, on the arrays that forward uses",

@@ -50,7 +50,8 @@ class Report:
     ----------
     findings : tuple of Finding
     facts : dict
-        Numbers measured whether or not anything was found (skill, losses, steps).
+        Numbers measured whether or not anything was found (skill, losses, steps); ``not_shown``
+        lists what a hand-written loop did not show, so that it could not be checked.
     """
 
     findings: tuple[Finding, ...]
@@ -72,7 +73,10 @@ class Report:
 
     def __str__(self) -> str:
         if not self.findings:
-            return "No findings: nothing wrong was measured."
+            missing = ", ".join(self.facts.get("not_shown", ()))
+            return "No findings: nothing wrong was measured." + (
+                f"\nNot shown, and so not checked: {missing}." if missing else ""
+            )
         return "\n\n".join(str(finding) for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:

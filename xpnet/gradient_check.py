@@ -8,7 +8,7 @@ Sources: CS231n notes on gradient checks (centred differences, kinks, a few entr
 parameter); ratios that name the mistake: scikit-learn #8349, where it is the number of outputs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from xpnet.gradient_mistakes import (
     value_mistakes,
 )
 from xpnet.network import MLP
-from xpnet.observations import as_array, as_host, named_arrays
+from xpnet.observations import as_array, as_host, named_arrays, same_names
 
 if TYPE_CHECKING:
     from xpnet.losses import Loss
@@ -172,7 +172,14 @@ def check_functions(
         return value({**fixed, name: devices[name].put(values, "float64")})
 
     broadcast = _broadcast_finding(loss(fixed))
-    given = _named_gradients(gradients(put(host)), host)
+    handed = put(host)
+    given = _named_gradients(gradients(handed), host)
+    changed = [n for n, own in host.items() if not np.array_equal(as_host(handed[n]), own, True)]
+    if changed:
+        raise InputError(
+            f"gradients(parameters) changed {', '.join(changed)}; let it return gradients, "
+            "and update the parameters afterwards"
+        )
     repeated = [value(fixed) for _ in range(2)]
     if not np.isfinite(repeated).any():
         return GradientReport((loss_not_finite(repeated[0]),), {"loss": repeated[0]})
@@ -191,6 +198,12 @@ def check_functions(
         slopes = [_slope(partial(loss_at, name), values, each) for each in points]
         comparisons.append(Comparison.of(name, values, mended, points, slopes, rtol))
         of_shapes += shape_findings
+    elsewhere = {name: -2.0 * each for name, each in away_from_saturation(host).items()}
+    if _is_flat(comparisons) and value(put(elsewhere)) == repeated[0]:
+        raise InputError(
+            f"loss(parameters) gives {repeated[0]:.6g} whatever the parameters are; let it use the "
+            "given ones (in a class, store them first: vars(network).update(parameters))"
+        )
     findings = (*broadcast, *not_finite(given), *told_together(of_shapes),
                 *value_mistakes(comparisons, hints))  # fmt: skip
     return GradientReport(findings, {"loss": repeated[0]}, tuple(comparisons))
@@ -237,12 +250,19 @@ def _refuse_others(loss: Any, gradients: Any, parameters: Any) -> None:
         raise InputError("parameters is empty; pass a dict of names and arrays, such as {'W1': W1}")
 
 
+def _is_flat(comparisons: Sequence[Comparison]) -> bool:
+    """Tell whether every slope is exactly 0, and not every gradient."""
+    given = any(np.any(np.nan_to_num(each.given)) for each in comparisons)
+    return given and not any(np.any(each.measured) for each in comparisons)
+
+
 def _named_gradients(given: Parameters, parameters: Parameters) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise InputError(
             f"gradients(parameters) returned {type(given).__name__}; return a dict with one array "
             f"for each of {sorted(parameters)}"
         )
+    given = same_names(given, parameters)
     if set(given) != set(parameters):
         raise InputError(
             f"gradients(parameters) returned {sorted(given)} but the parameters are "

@@ -1,5 +1,6 @@
-"""What the doctor has seen of a run: small host copies, and the few numbers that rules share."""
+"""What the doctor sees of a run: arrays of any layout and library, as small host copies."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,7 +12,6 @@ import numpy as np
 
 from xpnet.device import CPU, device_of, is_foreign
 from xpnet.errors import InputError, InputTypeError
-from xpnet.seen_targets import SeenTargets
 from xpnet.targets import put_numbers
 
 ROW_NAMES = ("inputs", "targets", "predictions")
@@ -51,6 +51,15 @@ def named_arrays(given: Any, name: str) -> dict[str, Any]:
     return arrays
 
 
+def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return gradients under the names of their parameters, also those called dW1 or grad_W1."""
+    found = {}
+    for name, each in gradients.items():
+        bare = re.sub(r"^(d|grad|g)_?(?=.)", "", name)
+        found[bare if name not in parameters and bare in parameters else name] = each
+    return found
+
+
 def same_rows(rows: int, x: Any, y: Any, sample_weight: Any) -> list[Any]:
     """Return at most `rows` rows on the host, the same for every array; weights may be None."""
     if not isinstance(rows, Integral) or rows < 1:
@@ -86,9 +95,9 @@ def is_bias(name: str, array: Any) -> bool:
     return array.ndim < 2 or name.lower().lstrip("_").startswith("b")
 
 
-def host_weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return float64 copies of the parameters that are not biases."""
-    return {name: as_host(each) for name, each in parameters.items() if not is_bias(name, each)}
+def host_arrays(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return float64 copies of parameters or gradients."""
+    return {name: np.atleast_1d(as_host(each, name=name)) for name, each in named.items()}
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,9 @@ class Layout:
         square = len(inputs) == len(weights) == 2
         sideways = square and inputs[1] not in weights and inputs[0] in weights
         shapes = [tuple(rows[name].shape) for name in ROW_NAMES if name in rows]
+        if all(len(shape) == 2 for shape in shapes):  # samples are what all of them have in common
+            common = [len({shape[axis] for shape in shapes}) == 1 for axis in (0, 1)]
+            sideways = sideways or common == [False, True]
         return cls(sideways, () in shapes or _is_one_sample(inputs, shapes, weights))
 
     def as_batch(self, array: Any, name: str) -> Any:
@@ -125,6 +137,9 @@ class Layout:
         """Return a host copy of a batch, (rows, n), of at most `limit` rows."""
         sideways = self.columns and len(batch.shape) == 2
         host = columns(as_host(batch.T if sideways else batch, limit, name))
+        flat = host.ndim == 2 or self.columns or name in ("targets", "predictions")
+        if not flat:  # images, which the network flattens itself
+            host = host.reshape(len(host), -1)
         if host.ndim != 2 or not len(host):
             raise InputError(
                 f"{name}: the shape is {tuple(batch.shape)}; pass (batch, n) with at least one row"
@@ -157,6 +172,8 @@ class Snapshot:
     activations : tuple of ndarray, (rows, units)
         Of the hidden layers.
     parameters, gradients : dict of str to ndarray
+    row_weights : ndarray, (rows, 1), or None
+        How much each row counts in the loss; None for all alike.
     """
 
     inputs: Any = None
@@ -165,6 +182,7 @@ class Snapshot:
     activations: tuple[Any, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     gradients: Mapping[str, Any] = field(default_factory=dict)
+    row_weights: Any = None
 
     def __len__(self) -> int:
         shown = [a for a in (self.inputs, self.targets, self.predictions) if a is not None]
@@ -260,91 +278,13 @@ class Snapshot:
         shown = [p]
         if self.classes is not None and np.any((p < 0) | (p > 1)):
             shown.append(self.squashed("softmax" if several else "sigmoid").predictions)
+        if np.all(np.abs(self.goals) == 1):  # a hinge loss takes the values far beyond
+            shown.append(np.minimum(np.maximum(p, -1.0), 1.0))
+        w = np.ones((len(p), 1)) if self.row_weights is None else self.row_weights
         with np.errstate(all="ignore"):
-            spread = np.sum((self.goals - self.goals.mean(axis=0)) ** 2)
-            error = np.fmin.reduce([np.sum((self.goals - each) ** 2) for each in shown])
+            spread = np.sum(w * (self.goals - np.sum(w * self.goals, axis=0) / np.sum(w)) ** 2)
+            error = np.fmin.reduce([np.sum(w * (self.goals - each) ** 2) for each in shown])
         return float(1.0 - error / spread) if spread > 0 and np.isfinite(error) else float("nan")
-
-
-@dataclass
-class Run:
-    """All that was seen of one training run.
-
-    Attributes
-    ----------
-    first, last : Snapshot
-        Before training (or at its first steps), and at the end.
-    data : Snapshot
-        Inputs and targets, perhaps of more rows than `first` has.
-    losses, validation_losses : list of float
-        In order, one per step or per epoch.
-    movement : list of float
-        Relative change of all weights in one step, at a few steps.
-    steps : int
-    shapes : dict
-        ``{"targets": ..., "predictions": ...}`` as the caller's code had them.
-    reshaped : dict
-        Parameters whose shape changed: name to (before, after).
-    targets : SeenTargets
-        Of all steps.
-    width : int
-        Number of inputs; 0 if not known.
-    served : Snapshot or None
-        Inputs that the model gets in use, after training.
-    one_batch_skill : float
-        Skill after training on one small batch alone; NaN if not tried.
-    same_rows : bool
-        Whether the last step saw the same rows as the first.
-    logits : {"", "sigmoid", "softmax"}
-        The activation whose logits the predictions shown are; they are kept as probabilities.
-    found : set of str
-        Codes of the findings so far.
-    """
-
-    first: Snapshot = field(default_factory=Snapshot)
-    last: Snapshot = field(default_factory=Snapshot)
-    data: Snapshot = field(default_factory=Snapshot)
-    losses: list[float] = field(default_factory=list)
-    validation_losses: list[float] = field(default_factory=list)
-    movement: list[float] = field(default_factory=list)
-    steps: int = 0
-    learning_rate: float | None = None
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
-    hidden: Sequence[str] = ()
-    output: str = ""
-    targets: SeenTargets = field(default_factory=SeenTargets)
-    width: int = 0
-    served: Snapshot | None = None
-    diverged: bool = False
-    one_batch_skill: float = float("nan")
-    same_rows: bool = False
-    logits: str = ""
-    found: set[str] = field(default_factory=set)
-
-    @property
-    def failing(self) -> bool:
-        """Whether training diverged, or its outcome is hardly better than a constant."""
-        predictions = self.last.predictions
-        lost = predictions is not None and not np.all(np.isfinite(predictions))
-        if self.losses:
-            start, end = self.loss_span()
-            lost = lost or not np.isfinite(end) or end > 3.0 * abs(start) > 0.0
-        return bool(self.diverged or lost or self.last.skill < 0.1)
-
-    @property
-    def severity(self) -> str:
-        """Error if nothing was learnt, else warning: for signs that may or may not do harm."""
-        return "error" if self.failing else "warning"
-
-    def loss_span(self) -> tuple[float, float]:
-        """Return the mean loss over the first and the last twentieth of the run."""
-        size = max(1, len(self.losses) // 20)
-        return float(np.mean(self.losses[:size])), float(np.mean(self.losses[-size:]))
-
-    def travelled(self) -> float:
-        """Distance of all weights from their start, relative to their size at the start."""
-        return relative_change(self.first.weights, self.last.weights)
 
 
 def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.observations import Run, columns
+from xpnet.observations import columns
+from xpnet.seen_targets import SORTED
+from xpnet.watched_run import Run
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def not_finite(run: Run, limit: float) -> Sign | None:
     for name, array in shown.items():
         bad: Any = np.argwhere(~np.isfinite(array)) if array is not None else ()
         if len(bad) > limit:
-            found = f"{len(bad)} of {array.size} values NaN or infinite"
+            found = f"{len(bad)} of {array.size} values are NaN or infinite"
             if name in run.first.parameters:
                 return Sign(name, f"{found} before the first step", {"init": "auto"},
                             remedy="draw new weights, and check where these came from")  # fmt: skip
@@ -56,11 +58,11 @@ def target_shape(run: Run, limit: float) -> Sign | None:
         shapes = f"targets {run.shapes['targets']}, predictions {run.shapes['predictions']}"
         return Sign("targets", f"{shapes}: not the same samples", severity="error")
     if run.shapes and "loss-broadcast" not in run.found and not _loss_terms(run)[0]:
-        m = run.shapes["targets"][0]
+        m = max(run.shapes["targets"])
         if _pairs(run) and _loss_terms(run)[1] is None:
             return Sign("targets", f"targets {run.shapes['targets']}, predictions "
                         f"{run.shapes['predictions']}: their difference is ({m}, {m})",
-                        {"reshape_targets": True})  # fmt: skip
+                        {"reshape_targets": True}, remedy=_as_outputs(run))  # fmt: skip
     return None
 
 
@@ -69,9 +71,15 @@ def loss_broadcast(run: Run, limit: float) -> Sign | None:
     proper, paired = _loss_terms(run)
     if proper or paired is None or not _pairs(run) or "loss-broadcast" in run.found:
         return None
-    m = run.shapes["targets"][0]
+    m = max(run.shapes["targets"])
     evidence = f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} pairs, not {m}"
-    return Sign("loss", evidence, {"reshape_targets": True})
+    return Sign("loss", evidence, {"reshape_targets": True}, remedy=_as_outputs(run))
+
+
+def _as_outputs(run: Run) -> str:
+    """Return the remedy for (1, m) against (m, 1); the rules' own is for (m,)."""
+    both = len(run.shapes["targets"]) == len(run.shapes["predictions"]) == 2
+    return "targets = targets.T   # the same shape as the outputs" if both else ""
 
 
 def _rows_differ(run: Run) -> bool:
@@ -84,11 +92,10 @@ def _rows_differ(run: Run) -> bool:
 
 def _pairs(run: Run) -> bool:
     targets, outputs = run.shapes.get("targets"), run.shapes.get("predictions")
-    if not targets or not outputs or targets == outputs or targets[0] < 2:
+    if not targets or not outputs or targets == outputs or max(targets) < 2:
         return False
-    return {targets, outputs} in ({(targets[0],), (targets[0], 1)},) or (
-        sorted(map(len, (targets, outputs))) == [2, 2] and {targets, outputs} == {(1, targets[-1])}
-    )
+    m = max(targets)
+    return {targets, outputs} in ({(m,), (m, 1)}, {(1, m), (m, 1)})
 
 
 def _loss_terms(run: Run) -> tuple[bool, str | None]:
@@ -136,10 +143,12 @@ def target_range(run: Run, limit: float) -> Sign | None:
         tanh = all(np.all(np.abs(p) <= 1) for p in seen)
         enough = any(p.size >= 10 and np.ptp(p) > 0.05 for p in seen) and any(map(_at_an_end, seen))
         low, high = (0, 1) if inside and enough else (-1, 1) if tanh and enough else (low, high)
+        cut = all(np.all(p >= 0) for p in seen) and 0.02 < np.mean(seen[-1] == 0) < 1
+        low = 0.0 if cut else low  # a ReLU
     least, most = float(np.min(goals)), float(np.max(goals))
     if least >= low - limit and most <= high + limit:
         return None
-    return Sign("targets", f"targets from {least:g} to {most:g}, outputs only from {low:g} to "
+    return Sign("targets", f"targets from {least:g} to {most:g}, but outputs only from {low:g} to "
                 f"{high:g}",
                 {"target_range": [low, high]})  # fmt: skip
 
@@ -166,7 +175,7 @@ def class_numbers(run: Run, limit: float) -> Sign | None:
 def constant_target(run: Run, limit: float) -> Sign | None:
     """One target in all rows: in all there are, or in `limit` or more over several steps."""
     seen = run.targets
-    if seen.first is None or seen.differ or seen.rows < 2:
+    if seen.first is None or seen.differ or seen.rows < 2 or "target-shape" in run.found:
         return None
     if not seen.complete and (run.steps < 2 or seen.rows < limit):
         return None
@@ -180,9 +189,9 @@ def unshuffled_rows(run: Run, limit: float) -> Sign | None:
     if not seen.share_between > limit:
         return None
     rows = seen.rows_per_batch
-    return Sign("batches", f"{seen.share_between:.0%} of the targets' variance lies between each "
-                f"{rows:.0f} successive rows and the next; {1.0 / rows:.0%} would, were they "
-                "shuffled", {"shuffle": True})  # fmt: skip
+    return Sign("batches", f"{seen.share_between:.0%} of the targets' variance lies between blocks "
+                f"of {rows:.0f} successive rows; shuffled, it would be {1.0 / rows:.0%}",
+                {"shuffle": True})  # fmt: skip
 
 
 def prediction_drift(run: Run, limit: float) -> Sign | None:
@@ -232,9 +241,19 @@ def constant_feature(run: Run, limit: float) -> Sign | None:
                 {"drop_features": flat.tolist()}, "error" if everything else "")  # fmt: skip
 
 
+def _is_squared_error(run: Run) -> bool:
+    """Tell whether the first loss is a squared error, where a cross-entropy could have been."""
+    shown = run.whole[0] if run.whole and run.losses else None
+    if shown is None or shown.goals is None:
+        return False
+    total, p = float(np.sum((shown.goals - shown.predictions) ** 2)), shown.predictions
+    forms = (total / part for count in (1, len(p), p.size) for part in (count, 2 * count))
+    return any(abs(each - run.losses[0]) <= 1e-6 * abs(run.losses[0]) for each in forms)
+
+
 def _first_of_sorted(run: Run) -> bool:
     """Tell whether the rows kept are the first ones of sorted rows, unlike the others."""
-    return "unshuffled-rows" in run.found and not run.targets.complete
+    return run.targets.share_between > SORTED and not run.targets.complete
 
 
 def unscaled_targets(run: Run, limit: float) -> Sign | None:
@@ -249,10 +268,10 @@ def unscaled_targets(run: Run, limit: float) -> Sign | None:
         right = np.where(goals > 0.5, first.predictions, 1.0 - first.predictions)
         chosen = right if goals.shape[1] == 1 else np.max(np.where(goals > 0.5, right, 0), axis=1)
         entropy = float(np.mean(-np.log(np.maximum(chosen, 1e-12))))
-        known = run.found & {"wrong-init-scale", "unscaled-inputs"}
-        if entropy <= limit * np.log(k) or known:
+        known = run.found & {"wrong-init-scale", "unscaled-inputs", "softmax-axis"}
+        if entropy <= limit * np.log(k) or known or _is_squared_error(run):
             return None
-        return Sign("loss", f"cross-entropy {entropy:.3g} at the start, chance is log({k}) = "
+        return Sign("loss", f"cross-entropy {entropy:.3g} at the start, but chance is log({k}) = "
                     f"{np.log(k):.3g}", {"init": "auto"})  # fmt: skip
     # Of sorted rows the first ones hardly differ.
     shown = [each for each in (goals, run.data.goals) if each is not None and len(each)]
@@ -261,7 +280,7 @@ def unscaled_targets(run: Run, limit: float) -> Sign | None:
     size = float(np.sqrt(np.mean(goals**2)))
     if spread <= 0 or (error <= 3 * limit * spread and size <= 10 * limit):
         return None
-    evidence = f"squared error {error:.3g} at the start, variance of the targets {spread:.3g}"
+    evidence = f"squared error {error:.3g} at the start, against a target variance of {spread:.3g}"
     return Sign("targets", evidence, {"standardize_target": True})
 
 
@@ -270,8 +289,10 @@ def class_imbalance(run: Run, limit: float) -> Sign | None:
     classes = run.data.classes
     if classes is None or len(classes) < 50 or _first_of_sorted(run):
         return None
+    weights = run.data.row_weights
     counts = np.bincount(classes)
-    if np.sum(counts > 0) < 2 or counts.max() < limit * counts[counts > 0].min():
+    heard = counts if weights is None else np.bincount(classes, weights[:, 0])
+    if np.sum(heard > 0) < 2 or heard.max() < limit * heard[heard > 0].min():
         return None
     predicted, truth, recall = run.last.predictions, run.last.classes, float("nan")
     rarest = int(np.argmin(np.where(counts > 0, counts, len(classes))))

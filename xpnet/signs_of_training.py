@@ -9,17 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.observations import Run, Snapshot
+from xpnet.observations import Snapshot
 from xpnet.signs_of_data import Sign
+from xpnet.watched_run import Run
 
+STEPS_OF_A_LOSS_ALONE = 100  # if only the loss is shown
 STEPS_TO_JUDGE = 10  # fewer steps than this say nothing about the outcome
 NEAR_THE_END = 0.025  # a sigmoid from |z| = 3.7, where its slope is a tenth of its largest
+NOT_FAR = 0.3  # of their size, that the weights have moved in all
+SYMPTOMS = {
+    "loss-not-decreasing", "loss-rising", "cannot-overfit-one-batch", "no-better-than-constant",
+    "constant-feature",
+}  # fmt: skip
 LONG_STEP = 0.3  # of the size of the weights
 NOT_THE_RATE = {
     "non-finite", "unscaled-inputs", "target-range", "initial-loss", "wrong-init-scale",
     "gradient-sign", "gradient-scale", "gradient-wrong", "gradient-activation-derivative",
     "gradient-transposed", "regularisation-dominates", "loss-broadcast",
-    "target-shape", "symmetric-units", "shuffled-targets",
+    "target-shape", "symmetric-units", "shuffled-targets", "softmax-axis", "update-not-finite",
 }  # fmt: skip
 
 
@@ -48,35 +55,6 @@ def shape_changed(run: Run, limit: float) -> Sign | None:
     batch = run.shapes.get("predictions", (0,))[0]
     grown = f": one for each of the {batch} samples" if after and after[0] == batch > 1 else ""
     return Sign(name, f"shape {before} became {after}{grown}", {"sum_over_batch": [*run.reshaped]})
-
-
-def shared_error(run: Run, limit: float) -> Sign | None:
-    """See whether the last layer's gradient comes from one error, the same for every sample."""
-    first, rows = run.first, run.shapes.get("predictions", (0,))[0]
-    name = next(reversed([*first.weights]), "")
-    if name not in first.gradients or not first.activations or len(first) < rows or rows < 4:
-        return None
-    below, outputs = first.activations[-1][:rows], first.predictions[:rows]
-    given, goals = first.gradients[name], first.goals
-    if given.shape != (below.shape[1], outputs.shape[1]) or given.size < 3 or len(below) < rows:
-        return None
-    errors = np.ones_like(outputs) if goals is None else outputs - goals[:rows]
-    for slope in (np.ones_like(outputs), outputs * (1.0 - outputs), 1.0 - outputs**2):
-        # Where all samples or all units look alike, proper errors give the same direction.
-        if goals is not None and _multiple(given, below.T @ (errors * slope), 1e-3) is not None:
-            return None
-        error = _multiple(given, below.T @ slope, limit)
-        if error is not None:
-            return Sign(name, f"it comes from one error, {error:.4g}, for all {rows} samples")
-    return None
-
-
-def _multiple(given: Any, of: Any, limit: float) -> float | None:
-    """Return the factor by which one array is a multiple of another, or None if it is not."""
-    size = float(np.sum(of**2))
-    factor = float(np.sum(of * given)) / size if size > 0.0 else 0.0
-    close = np.all(np.abs(given - factor * of) <= limit * np.abs(given).max())
-    return factor if factor and close else None
 
 
 def symmetric_units(run: Run, limit: float) -> Sign | None:
@@ -228,6 +206,12 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
                 f"{rate}; loss {start:.4g} became {end:.4g}", _rate(run, factor))  # fmt: skip
 
 
+def _relative(slope: Any, values: Any) -> float:
+    """Return the largest entry of a gradient over that of its parameter; 0 without a gradient."""
+    largest = float(np.max(np.abs(slope)))
+    return largest / max(float(np.max(np.abs(values))), 1e-30) if largest else 0.0
+
+
 def _slope(run: Run) -> float:
     """Return the largest gradient of a layer's weights, relative to their size; NaN if unknown."""
     norms = [np.sqrt(np.mean(w**2)) for w in run.first.weights.values()]
@@ -237,17 +221,20 @@ def _slope(run: Run) -> float:
 
 
 def no_update(run: Run, limit: float) -> Sign | None:
-    """See weights that are the same to the last bit, where every step should have changed them."""
+    """See parameters that are the same to the last bit, where every step should change them."""
     rate = 1.0 if run.learning_rate is None else run.learning_rate
-    start, end = run.first.parameters, run.last.parameters
-    if run.steps < STEPS_TO_JUDGE or not run.movement or any(run.movement):
+    start, end, slopes = run.first.parameters, run.last.parameters, run.first.gradients
+    if run.steps < STEPS_TO_JUDGE or not run.movement or start.keys() != end.keys():
         return None
-    if start.keys() != end.keys() or not all(np.array_equal(start[n], end[n]) for n in start):
-        return None
-    if not rate * _slope(run) > limit:
-        return None
-    return Sign("parameters", f"{run.steps} steps changed none of them, although there is a "
-                "gradient")  # fmt: skip
+    same = [name for name in start if np.array_equal(start[name], end[name])]
+    if len(same) == len(start):
+        there = not any(run.movement) and rate * _slope(run) > limit
+        return Sign("parameters", f"{run.steps} steps changed none of them, although there is a "
+                    "gradient") if there else None  # fmt: skip
+    same = [n for n in same if n in slopes and rate * _relative(slopes[n], start[n]) > limit]
+    severity = "" if run.failing else "note"  # some are frozen on purpose
+    return Sign(", ".join(same), f"{run.steps} steps changed other parameters, but not these, "
+                "although they have a gradient", severity=severity) if same else None  # fmt: skip
 
 
 def rate_too_small(run: Run, limit: float) -> Sign | None:
@@ -256,7 +243,7 @@ def rate_too_small(run: Run, limit: float) -> Sign | None:
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
     if run.steps < STEPS_TO_JUDGE or run.diverged or run.last.skill > 0.8:
         return None
-    if "no-update" in run.found:
+    if run.found & {"no-update", "learning-rate-too-large"}:
         return None
     if not travelled < limit and not crawling:
         return None
@@ -312,7 +299,12 @@ def loss_rising(run: Run, limit: float) -> Sign | None:
     start, end = run.loss_span()
     if not end > limit * start or not run.failing:
         return None
-    return Sign("loss", f"loss {start:.4g} at the start, {end:.4g} at the end")
+    evidence = f"loss {start:.4g} at the start, {end:.4g} at the end"
+    if run.last.skill > 0.8:  # then it is not the loss of these predictions
+        return Sign("loss", f"{evidence}, although the predictions explain "
+                    f"{_share(run.last.skill)} of the targets' variance", severity="warning",
+                    remedy="show the loss of each step; set a running sum back to 0")  # fmt: skip
+    return Sign("loss", evidence)
 
 
 def loss_not_decreasing(run: Run, limit: float) -> Sign | None:
@@ -320,7 +312,8 @@ def loss_not_decreasing(run: Run, limit: float) -> Sign | None:
     if run.steps < STEPS_TO_JUDGE or run.found & {"diverged", "loss-rising"} or not run.losses:
         return None
     start, end = run.loss_span()
-    if end < limit * start or not run.failing:
+    alone = run.last.predictions is None and run.steps >= STEPS_OF_A_LOSS_ALONE
+    if end < limit * start or not (run.failing or alone):
         return None
     return Sign("loss", f"loss {start:.4g} at the start, {end:.4g} after {run.steps} steps")
 
@@ -337,7 +330,8 @@ def no_better(run: Run, limit: float) -> Sign | None:
     """1 - squared error / that of the best constant prediction, near or below 0."""
     if not _judged(run) or not run.last.skill < limit:
         return None
-    return Sign("predictions", f"they explain {_share(run.last.skill)} of the targets' variance")
+    evidence = f"they explain {_share(run.last.skill)} of the targets' variance"
+    return Sign("predictions", evidence, **_too_short(run))
 
 
 def constant_output(run: Run, limit: float) -> Sign | None:
@@ -352,8 +346,18 @@ def constant_output(run: Run, limit: float) -> Sign | None:
     if wanted == 0 or (spread >= limit * wanted and not one_class):
         return None
     same = "; every sample gets the same class" if one_class else ""
-    return Sign("predictions", f"standard deviation {spread:.2g} over {len(p)} samples, of the "
-                f"targets {wanted:.2g}{same}")  # fmt: skip
+    return Sign("predictions", f"standard deviation {spread:.2g} over {len(p)} samples, against "
+                f"{wanted:.2g} for the targets{same}", **_too_short(run))  # fmt: skip
+
+
+def _too_short(run: Run) -> dict[str, Any]:
+    """Return the remedy if all that can be said is that the weights have not come far."""
+    if run.found - SYMPTOMS or not run.travelled() < NOT_FAR:
+        return {}
+    return {
+        "remedy": "train longer, or multiply the learning rate by 10",
+        "repair": _rate(run, 10.0),
+    }
 
 
 def one_batch(run: Run, limit: float) -> Sign | None:

@@ -297,7 +297,7 @@ def check_writable_kind(path: str | os.PathLike[str]) -> str:
     kind = os.path.splitext(os.fspath(path).lower())[1]
     if kind in (*_DELIMITERS, *_PARQUET, "", ".txt"):
         return kind
-    raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name one of these.")
+    raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name such a file.")
 
 
 def write_table(path: str | os.PathLike[str], columns: Mapping[str, Iterable[Any]]) -> None:

@@ -1,0 +1,125 @@
+"""Signs in single steps: formulas and updates that a loop's own arrays show to be wrong.
+
+A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
+"""
+
+import numpy as np
+
+from xpnet.seen_steps import MOVED, accumulates, multiple
+from xpnet.signs_of_data import Sign
+from xpnet.watched_run import Run
+
+
+def shared_error(run: Run, limit: float) -> Sign | None:
+    """See whether the last layer's gradient comes from one error, the same for every sample."""
+    first, rows = run.first, run.shapes.get("predictions", (0,))[0]
+    name = next(reversed([*first.weights]), "")
+    if name not in first.gradients or not first.activations or len(first) < rows or rows < 4:
+        return None
+    below, outputs = first.activations[-1][:rows], first.predictions[:rows]
+    given, goals = first.gradients[name], first.goals
+    if given.shape != (below.shape[1], outputs.shape[1]) or given.size < 3 or len(below) < rows:
+        return None
+    errors = np.ones_like(outputs) if goals is None else outputs - goals[:rows]
+    for slope in (np.ones_like(outputs), outputs * (1.0 - outputs), 1.0 - outputs**2):
+        # Where all samples or all units look alike, proper errors give the same direction.
+        if goals is not None and multiple(given, below.T @ (errors * slope), 1e-3) is not None:
+            return None
+        error = multiple(given, below.T @ slope, limit)
+        if error is not None:
+            return Sign(name, f"it comes from one error, {error:.4g}, for all {rows} samples")
+    return None
+
+
+def class_number_loss(run: Run, limit: float) -> Sign | None:
+    """See whether the loss compares every output with the number of the class."""
+    shown = run.whole[0] if run.whole else run.first
+    p, t = shown.predictions, shown.targets
+    if p is None or t is None or not run.losses or t.shape != (len(p), 1) or p.shape[1] < 2:
+        return None
+    total, value = float(np.sum((p - t) ** 2)), run.losses[0]
+    for name, each in (
+        ("mean", total / p.size),
+        ("sum", total),
+        ("mean over samples", total / len(p)),
+    ):
+        if any(abs(part - value) <= limit * abs(value) for part in (each, each / 2.0)):
+            return Sign("loss", f"the loss {value:.6g} is the {name} of (outputs - targets)**2 for "
+                        f"outputs {p.shape} and targets {t.shape}")  # fmt: skip
+    return None
+
+
+def softmax_axis(run: Run, limit: float) -> Sign | None:
+    """See whether probabilities add up to 1 over the samples and not over the outputs."""
+    p = run.whole[0].predictions if run.whole else None
+    if p is None or min(p.shape) < 2 or not np.all(p >= 0.0) or not np.ptp(p):
+        return None
+    if np.allclose(p.sum(axis=1), 1.0, rtol=0.0, atol=1e-3):
+        return None
+    over = "all samples and outputs together" if abs(p.sum() - 1.0) < limit else ""
+    over = "the samples" if np.allclose(p.sum(axis=0), 1.0, rtol=0.0, atol=limit) else over
+    sums = f"from {p.sum(axis=1).min():.3g} to {p.sum(axis=1).max():.3g}"
+    return Sign("predictions", f"they add up to 1 over {over}; over one sample's outputs they add "
+                f"up to anything {sums}") if over else None  # fmt: skip
+
+
+def wrong_derivative(run: Run, limit: float) -> Sign | None:
+    """See a slope in a gradient that is not the derivative of the layer's activation."""
+    if run.replay.wrong is None or any(each.startswith("gradient-") for each in run.found):
+        return None
+    name, form, right = run.replay.wrong
+    names = [*run.first.weights]
+    return Sign(
+        name, f"computed again from the arrays shown, it has the derivative {form}, where a is the "
+        f"activation; {right} would be right",
+        {"gradient": "activation-derivative", "where": names[: names.index(name) + 1],
+         "number": 0.0},
+    )  # fmt: skip
+
+
+def accumulated(run: Run, limit: float) -> Sign | None:
+    """See the first step's gradient in that of the second."""
+    if len(run.whole) < 2 or not accumulates(run.replay, *run.whole):
+        return None
+    return Sign("gradients", "the second step's are its own plus those of the first step",
+                {"zero_gradients": True})  # fmt: skip
+
+
+def uphill(run: Run, limit: float) -> Sign | None:
+    """See whether the first step goes up the loss: wrong sign of the gradient, or of the update."""
+    cosines = run.updates[0].cosines if run.updates else {}
+    factor = next(iter(run.replay.deltas.values()), None)
+    if not cosines or "gradient-sign" in run.found or (factor is None and not run.failing):
+        return None
+    if not all(each * (factor or 1.0) > 0.0 and abs(each) > MOVED for each in cosines.values()):
+        return None
+    cosine = float(np.mean([*cosines.values()]))
+    what = (
+        f"the update adds the gradient (cosine {cosine:.2f} between the two)"
+        if cosine > 0.0
+        else "the gradient comes from targets - outputs, and the update subtracts it"
+    )
+    return Sign(", ".join(cosines), what, {"update": "subtract"})
+
+
+def broken_update(run: Run, limit: float) -> Sign | None:
+    """See parameters that become NaN in an update of finite numbers by finite gradients."""
+    for update in run.updates:
+        if update.broken:
+            return Sign(", ".join(update.broken), f"finite at step {update.step}, as the gradients "
+                        "were; NaN after the update")  # fmt: skip
+    return None
+
+
+def linear_hidden(run: Run, limit: float) -> Sign | None:
+    """See a hidden layer whose values are its sums, with no activation applied to them."""
+    linear = [i + 1 for i, each in enumerate(run.replay.kinds) if each == ("identity",)]
+    evidence = "the values shown are inputs @ weights + biases and nothing else"
+    if run.hidden:  # named, and so on purpose: said only if nothing is learnt
+        linear = [i + 1 for i, each in enumerate(run.hidden) if each == "identity"]
+        evidence = "the activation is 'identity'"
+    if not linear or (run.hidden and not run.failing):
+        return None
+    severity = "note" if run.last.skill > 0.8 else ""
+    return Sign(f"hidden layer {', '.join(map(str, linear))}", evidence, {"hidden": "relu"},
+                severity)  # fmt: skip

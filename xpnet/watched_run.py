@@ -1,0 +1,101 @@
+"""All that the doctor has seen of one training, and the few numbers that many rules share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from xpnet.observations import Snapshot, relative_change
+from xpnet.seen_steps import Replay, Update
+from xpnet.seen_targets import SeenTargets
+
+
+@dataclass
+class Run:
+    """All that was seen of one training run.
+
+    Attributes
+    ----------
+    first, last : Snapshot
+        Before training (or at its first steps), and at the end.
+    data : Snapshot
+        Inputs and targets, perhaps of more rows than `first` has.
+    losses, validation_losses : list of float
+        In order, one per step or per epoch.
+    whole : list of Snapshot
+        The first two steps of a loop with all their rows, unless those are very many.
+    replay : Replay
+        The backward pass of the first step, computed again.
+    updates : list of Update
+        What a few steps did to the parameters.
+    movement : list of float
+        Relative change of all weights in one step, at a few steps.
+    steps : int
+    shapes : dict
+        ``{"targets": ..., "predictions": ...}`` as the caller's code had them.
+    reshaped : dict
+        Parameters whose shape changed: name to (before, after).
+    targets : SeenTargets
+        Of all steps.
+    width : int
+        Number of inputs; 0 if not known.
+    served : Snapshot or None
+        Inputs that the model gets in use, after training.
+    one_batch_skill : float
+        Skill after training on one small batch alone; NaN if not tried.
+    same_rows : bool
+        Whether the last step saw the same rows as the first.
+    logits : {"", "sigmoid", "softmax"}
+        The activation whose logits the predictions shown are; they are kept as probabilities.
+    found : set of str
+        Codes of the findings so far.
+    """
+
+    first: Snapshot = field(default_factory=Snapshot)
+    last: Snapshot = field(default_factory=Snapshot)
+    data: Snapshot = field(default_factory=Snapshot)
+    losses: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
+    whole: list[Snapshot] = field(default_factory=list)
+    replay: Replay = field(default_factory=Replay)
+    updates: list[Update] = field(default_factory=list)
+    movement: list[float] = field(default_factory=list)
+    steps: int = 0
+    learning_rate: float | None = None
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    hidden: Sequence[str] = ()
+    output: str = ""
+    targets: SeenTargets = field(default_factory=SeenTargets)
+    width: int = 0
+    served: Snapshot | None = None
+    diverged: bool = False
+    one_batch_skill: float = float("nan")
+    same_rows: bool = False
+    logits: str = ""
+    found: set[str] = field(default_factory=set)
+
+    @property
+    def failing(self) -> bool:
+        """Whether training diverged, or its outcome is hardly better than a constant."""
+        predictions = self.last.predictions
+        lost = predictions is not None and not np.all(np.isfinite(predictions))
+        if self.losses:
+            start, end = self.loss_span()
+            lost = lost or not np.isfinite(end) or end > 3.0 * abs(start) > 0.0
+        return bool(self.diverged or lost or self.last.skill < 0.1)
+
+    @property
+    def severity(self) -> str:
+        """Error if nothing was learnt, else warning: for signs that may or may not do harm."""
+        return "error" if self.failing else "warning"
+
+    def loss_span(self) -> tuple[float, float]:
+        """Return the mean loss over the first and the last twentieth of the run."""
+        size = max(1, len(self.losses) // 20)
+        return float(np.mean(self.losses[:size])), float(np.mean(self.losses[-size:]))
+
+    def travelled(self) -> float:
+        """Distance of all weights from their start, relative to their size at the start."""
+        return relative_change(self.first.weights, self.last.weights)
