@@ -40,12 +40,12 @@ from xpnet.observations import (
     Snapshot,
     as_array,
     as_host,
+    gradients_of,
     host_arrays,
     is_bias,
     joined,
     named_arrays,
     relative_change,
-    same_names,
     shape_of,
 )
 from xpnet.seen_steps import Replay, Update
@@ -56,12 +56,15 @@ if TYPE_CHECKING:
     from xpnet.training import Training
 
 START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
+CAN_BE_SHOWN = ("loss", "parameters", "gradients", "activations", *ROW_NAMES)
 WHOLE = 1 << 21  # numbers in a step that is kept with all its rows
 ENOUGH_ROWS = 64  # a batch of this many rows is looked at alone, smaller ones are put together
 
 
 class Doctor:
-    """Looks at training at a few steps; `report` says what is wrong with it.
+    """Looks at one training run at a few steps; `report` says what is wrong with it.
+
+    Make a new one for the next run.
 
     Parameters
     ----------
@@ -79,7 +82,7 @@ class Doctor:
         self._before: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._layout = Layout()
         self._sample: Data | None = None
-        self._not_shown = ["loss", "parameters", "gradients", "activations", *ROW_NAMES]
+        self._shown: set[str] = set()
 
     def watch(
         self,
@@ -122,28 +125,16 @@ class Doctor:
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}
         rows = {name: as_array(each, name) for name, each in rows.items() if each is not None}
         parameters = named_arrays({} if parameters is None else parameters, "parameters")
-        gradients = named_arrays({} if gradients is None else gradients, "gradients")
-        gradients = same_names(gradients, parameters)
-        if gradients and parameters and not gradients.keys() & parameters.keys():
-            raise InputError(
-                f"gradients are called {sorted(gradients)} and parameters {sorted(parameters)}; "
-                "give each gradient the name of its parameter"
-            )
+        gradients = gradients_of(parameters, {} if gradients is None else gradients)
         if run.steps == 0:
             self._layout = Layout.of(rows, parameters)
         rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
         self._latest = {"rows": rows, "parameters": parameters, "gradients": gradients}
-        shown = {*rows, *(n for n in ("parameters", "gradients") if self._latest[n])}
-        shown |= {"loss"} if loss is not None else set()
-        shown |= {"activations"} if hidden else set()
-        self._not_shown = [name for name in self._not_shown if name not in shown]
+        self._shown |= {"loss"} if loss is not None else set()
+        self._shown |= {name.partition("[")[0] for name in rows}  # activations[0], ...
+        self._shown |= {name for name in ("parameters", "gradients") if self._latest[name]}
         if run.steps == 0:
-            if predictions is not None and targets is not None:
-                run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
-                both = {name: self._layout.host_rows(rows[name], name) for name in run.shapes}
-                run.logits = Snapshot(**both).logits_of(run.losses)
-            run.first = self._snapshot(parameters=True)
-            run.width = 0 if run.first.inputs is None else run.first.inputs.shape[1]
+            self._watch_first()
         if run.steps < 2:
             self._watch_whole()
         self._watch_parameters(parameters, gradients, run.steps)
@@ -199,10 +190,20 @@ class Doctor:
             "skill": run.last.skill,
             "learning_rate": run.learning_rate,
         }
-        if self._sample is None and self._not_shown:
-            facts["not_shown"] = [*self._not_shown]
+        if self._sample is None:
+            facts["not_shown"] = [name for name in CAN_BE_SHOWN if name not in self._shown]
         facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]} if run.losses else {}
         return Report(examine(run, self._checked), facts)
+
+    def _watch_first(self) -> None:
+        """Take the shapes, the width and the state at the start; tell whether logits are shown."""
+        run, rows = self._run, self._latest["rows"]
+        if "predictions" in rows and "targets" in rows:
+            run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
+            both = {name: self._layout.host_rows(rows[name], name) for name in run.shapes}
+            run.logits = Snapshot(**both).logits_of(run.losses)
+        run.first = self._snapshot(parameters=True)
+        run.width = 0 if run.first.inputs is None else run.first.inputs.shape[1]
 
     def _watch_whole(self) -> None:
         """Keep the first two steps whole, as long as that takes little memory."""

@@ -174,20 +174,11 @@ def check_functions(
     broadcast = _broadcast_finding(loss(fixed))
     handed = put(host)
     given = _named_gradients(gradients(handed), host)
-    changed = [n for n, own in host.items() if not np.array_equal(as_host(handed[n]), own, True)]
-    if changed:
-        raise InputError(
-            f"gradients(parameters) changed {', '.join(changed)}; let it return gradients, "
-            "and update the parameters afterwards"
-        )
+    _refuse_changes(host, handed)
     repeated = [value(fixed) for _ in range(2)]
     if not np.isfinite(repeated).any():
         return GradientReport((loss_not_finite(repeated[0]),), {"loss": repeated[0]})
-    if repeated[0] != repeated[1]:
-        raise InputError(
-            f"loss(parameters) gave {repeated[0]!r} and then {repeated[1]!r} for the same "
-            "parameters; switch dropout off, fix the seed, and change no variable inside it"
-        )
+    _refuse_another_value(*repeated)
     hints = {"batch_size": batch_size, "outputs": outputs or _outputs(host)}
     comparisons, of_shapes = [], list[Finding]()
     for name, values in host.items():
@@ -198,12 +189,8 @@ def check_functions(
         slopes = [_slope(partial(loss_at, name), values, each) for each in points]
         comparisons.append(Comparison.of(name, values, mended, points, slopes, rtol))
         of_shapes += shape_findings
-    elsewhere = {name: -2.0 * each for name, each in away_from_saturation(host).items()}
-    if _is_flat(comparisons) and value(put(elsewhere)) == repeated[0]:
-        raise InputError(
-            f"loss(parameters) gives {repeated[0]:.6g} whatever the parameters are; let it use the "
-            "given ones (in a class, store them first: vars(network).update(parameters))"
-        )
+    if _is_flat(comparisons):
+        _refuse_the_same_loss(repeated[0], value(put(_elsewhere(host))))
     findings = (*broadcast, *not_finite(given), *told_together(of_shapes),
                 *value_mistakes(comparisons, hints))  # fmt: skip
     return GradientReport(findings, {"loss": repeated[0]}, tuple(comparisons))
@@ -250,10 +237,41 @@ def _refuse_others(loss: Any, gradients: Any, parameters: Any) -> None:
         raise InputError("parameters is empty; pass a dict of names and arrays, such as {'W1': W1}")
 
 
+def _refuse_changes(parameters: Mapping[str, Any], handed: Mapping[str, Any]) -> None:
+    changed = [name for name, own in parameters.items()
+               if not np.array_equal(as_host(handed[name]), own, equal_nan=True)]  # fmt: skip
+    if changed:
+        raise InputError(
+            f"gradients(parameters) changed {', '.join(changed)}; let it only return gradients, "
+            "and update the parameters afterwards"
+        )
+
+
+def _refuse_another_value(first: float, second: float) -> None:
+    if first != second:
+        raise InputError(
+            f"loss(parameters) gave {first!r} and then {second!r} for the same parameters; switch "
+            "dropout off, fix the seed, and change no variable inside it"
+        )
+
+
 def _is_flat(comparisons: Sequence[Comparison]) -> bool:
-    """Tell whether every slope is exactly 0, and not every gradient."""
+    """Tell whether every slope is exactly 0, but not every gradient."""
     given = any(np.any(np.nan_to_num(each.given)) for each in comparisons)
     return given and not any(np.any(each.measured) for each in comparisons)
+
+
+def _elsewhere(parameters: Parameters) -> dict[str, Any]:
+    """Return parameters that are far from those given, even if the doctor made these."""
+    return {name: -2.0 * each for name, each in away_from_saturation(parameters).items()}
+
+
+def _refuse_the_same_loss(here: float, elsewhere: float) -> None:
+    if here == elsewhere:
+        raise InputError(
+            f"loss(parameters) gives {here:.6g} whatever the parameters are; let it use the given "
+            "ones (in a class, store them first: vars(network).update(parameters))"
+        )
 
 
 def _named_gradients(given: Parameters, parameters: Parameters) -> dict[str, Any]:

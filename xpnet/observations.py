@@ -60,6 +60,17 @@ def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> d
     return found
 
 
+def gradients_of(parameters: Mapping[str, Any], given: Any) -> dict[str, Any]:
+    """Return gradients as a dict of arrays named as the parameters; refuse names of their own."""
+    gradients = same_names(named_arrays(given, "gradients"), parameters)
+    if gradients and parameters and not gradients.keys() & parameters.keys():
+        raise InputError(
+            f"gradients are called {sorted(gradients)} and parameters {sorted(parameters)}; give "
+            "each gradient the name of its parameter"
+        )
+    return gradients
+
+
 def same_rows(rows: int, x: Any, y: Any, sample_weight: Any) -> list[Any]:
     """Return at most `rows` rows on the host, the same for every array; weights may be None."""
     if not isinstance(rows, Integral) or rows < 1:
