@@ -12,6 +12,7 @@ from estimator_examples import BOTH, X, Y, parameters
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 
+import xpnet
 from xpnet.estimator_verdict import DivergenceWarning, NoSkillWarning
 from xpnet.estimators import MLPClassifier, MLPRegressor
 
@@ -75,6 +76,62 @@ def test_healthy_and_tiny_fits_are_not_warned_of():
     MLPRegressor(random_state=0, max_iter=400).fit(X, Y)
     MLPClassifier(random_state=0, max_iter=1).fit(X[:4], Y[:4])
     MLPClassifier(random_state=0, max_iter=2).fit(X, np.zeros(150))
+
+
+def told_of_no_skill(model, x, y, weights=None):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(x, y, weights)
+    return [str(each.message) for each in caught if each.category is NoSkillWarning]
+
+
+def test_a_model_is_judged_with_the_weights_of_its_training():
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(1000, 3)), (draw.random(1000) < 0.04).astype(int)
+    x[y == 1, 0] += 1.5
+    columns = np.stack([y, y + 5], axis=1)
+    settings = {"max_iter": 60, "learning_rate_init": 0.01, "random_state": 0}
+    balanced = MLPClassifier((16,), class_weight="balanced", **settings)
+    assert not told_of_no_skill(balanced, x, y)
+    assert balanced.score(x[y == 1], y[y == 1]) > 0.6  # worse than the constant without weights
+    assert not told_of_no_skill(balanced, x, columns)
+    assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.where(y, 24.0, 1.0))
+    useless = {"max_iter": 5, "learning_rate_init": 1e-9, "random_state": 3}
+    for target in (y, columns):
+        told = told_of_no_skill(MLPClassifier((16,), class_weight="balanced", **useless), x, target)
+        assert "no better than the best constant" in told[0]
+    outliers = np.where(np.arange(1000) < 20, 1e6, x[:, 0])
+    weights = (outliers < 1e6).astype(float)
+    assert not told_of_no_skill(MLPRegressor("squared_error", **settings), x, outliers, weights)
+    assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.arange(1000) < 10)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber"])
+def test_a_model_is_judged_by_the_loss_it_was_trained_by(loss):
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=(1000, 3))
+    y = np.where(np.arange(1000) < 20, 1e6, x[:, 0])  # outliers that the loss is chosen for
+    settings = {"max_iter": 60, "random_state": 0}
+    model = MLPRegressor(loss, (16,), learning_rate_init=0.01, **settings)
+    assert not told_of_no_skill(model, x, y)
+    assert np.corrcoef(model.predict(x), x[:, 0])[0, 1] > 0.99
+    useless = MLPRegressor(loss, (16,), learning_rate_init=1e-9, max_iter=5, random_state=1)
+    told = told_of_no_skill(useless, x, y)
+    assert f"the best constant prediction ({loss.replace('_', ' ')} 2" in told[0]
+
+
+def test_a_loss_of_ones_own_is_compared_with_the_models_own_mean_too():
+    upper_decile = xpnet.Loss(  # neither mean nor median is the best constant
+        "upper_decile",
+        lambda xp, a, y: xp.sum(xp.maximum(0.9 * (y - a), 0.1 * (a - y)), axis=1),
+        lambda xp, a, y: xp.where(a > y, 0.1, -0.9),
+    )
+    draw = np.random.default_rng(1)
+    x, noise = draw.normal(size=(1000, 3)), draw.normal(size=1000)
+    model = MLPRegressor(upper_decile, (8,), "tanh", alpha=3.0, max_iter=60, random_state=0,
+                         learning_rate_init=0.01)  # fmt: skip
+    assert "best constant prediction (upper decile 0.18" in told_of_no_skill(model, x, noise)[0]
+    assert not told_of_no_skill(model, x, x[:, 0] + noise)
 
 
 @BOTH

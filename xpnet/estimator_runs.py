@@ -13,7 +13,6 @@ from xpnet.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
 from xpnet.estimator_course import Course
 from xpnet.estimator_network import trimmed
-from xpnet.estimator_targets import BLOCKS
 from xpnet.estimator_verdict import (
     ENOUGH_ROWS,
     JUDGED_NUMBERS,
@@ -216,9 +215,8 @@ def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     most = min(JUDGED_ROWS, max(ENOUGH_ROWS, JUDGED_NUMBERS // net.sizes[0]))
     step = slice(None, None, -(-rows // most))
     x = rows_of(data.x, step, net.device, net.dtype)
-    outputs, targets = net.device.get(net.outputs(x)), net.device.get(data.y[step, :])
-    outputs = np.exp(outputs) if net.output.name == BLOCKS else outputs
-    found = shortcoming(outputs, targets, classes=hasattr(estimator, "_labels"))
+    weights = None if data.row_weights is None else data.row_weights[step, :]
+    found = shortcoming(net, estimator._core_loss(), Data(x, data.y[step, :], weights))
     if found:
         warnings.warn(
             f"{type(estimator).__name__}: {found}. {advice(doctor, estimator, net.device.get(x))}",
