@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
+import sklearn.neural_network
 from estimator_examples import BOTH, QUICK, X, Y, same, stored_and_loaded
 
 import xpnet
@@ -49,6 +50,59 @@ def test_another_shape_or_optimiser_on_the_way():
     model.set_params(solver="sgd").fit(X, Y)
     with pytest.raises(InputError, match=r"layers of \[4, 8, 3\].*ask for \[4, 5, 3\]"):
         model.set_params(hidden_layer_sizes=5).fit(X, Y)
+
+
+@BOTH
+def test_another_activation_on_the_way_is_taken_as_scikit_learn_takes_it(kind):
+    peer = getattr(sklearn.neural_network, kind.__name__)
+    known = {"classes": [0, 1, 2]} if kind is MLPClassifier else {}
+    models = [each(shuffle=False, batch_size=50, **QUICK) for each in (kind, peer)]
+    for model in models:
+        model.partial_fit(X, Y, **known)
+        model.set_params(activation="tanh").partial_fit(X, Y).partial_fit(X, Y)
+    np.testing.assert_allclose(models[0].coefs_[0], models[1].coefs_[0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(models[0].predict(X), models[1].predict(X))
+    before = models[0].predict(X)
+    np.testing.assert_array_equal(models[0].set_params(activation="relu").predict(X), before)
+
+
+def test_what_the_network_computes_may_change_on_the_way_and_its_weights_stay():
+    model = MLPRegressor(warm_start=True, max_iter=2, learning_rate_init=1e-9, **QUICK).fit(X, Y)
+    net, weights = model.network_, model.coefs_[0].copy()
+    assert model.fit(X, Y).network_ is net
+    model.set_params(activation=["gelu"], out_activation="softplus", dropout=0.3).fit(X, Y)
+    net = model.network_
+    assert (net.hidden[0].name, net.output.name, net.dropout) == ("gelu", "softplus", (0.3,))
+    assert model.out_activation_ == "softplus"
+    np.testing.assert_allclose(model.coefs_[0], weights, atol=1e-6)
+    model.set_params(loss="poisson", out_activation=None).fit(X, Y)
+    assert model.out_activation_ == "exp"
+    with pytest.raises(InputError, match="dropout changes it; use sgd or adam"):
+        model.set_params(solver="lbfgs").fit(X, Y)
+    columns = np.stack([Y, Y], axis=1)
+    several = MLPClassifier(**QUICK).partial_fit(X, columns, classes=[[0, 1, 2]] * 2)
+    net = several.network_
+    assert several.partial_fit(X, columns).network_ is net
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "found"),
+    [("dtype", "float32", "float64"), ("device", "gpu", "cpu"), ("standardize", True, False)],
+)
+def test_what_cannot_change_on_the_way_is_refused(name, given, found):
+    model = MLPClassifier(max_iter=2, **QUICK).fit(X, Y)
+    with pytest.raises(InputError, match=f"{name}={given!r}, but .* has {name}={found!r}; call"):
+        model.set_params(**{name: given}).partial_fit(X, Y)
+    before = model.coefs_
+    with pytest.raises(InputError, match=name):
+        model.set_params(warm_start=True).fit(X, Y)
+    assert model.coefs_ is before
+
+
+def test_initial_weights_and_seed_count_only_at_the_start():
+    models = [MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y) for _ in range(2)]
+    models[1].set_params(init="he_normal", random_state=7)
+    assert same(models[0].fit(X, Y), models[1].fit(X, Y))
 
 
 def test_early_stopping_may_be_switched_on_and_off_on_the_way():

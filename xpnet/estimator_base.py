@@ -31,7 +31,13 @@ from xpnet.callbacks import checked_callbacks
 from xpnet.device import CPU, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError
 from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, to_host
-from xpnet.estimator_network import core_name, hidden_sizes, sklearn_draws
+from xpnet.estimator_network import (
+    check_unchanged,
+    core_name,
+    hidden_sizes,
+    sklearn_draws,
+    with_functions,
+)
 from xpnet.estimator_runs import train, train_lbfgs
 from xpnet.estimator_targets import BLOCKS
 from xpnet.fitting import as_pair, some_rows
@@ -149,7 +155,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         x = as_rows(X, self._scaler, device, dtype)
         if first:
             self._start(sizes, drawn, x, device, dtype)
-        self._check_network(sizes, device, dtype)
+        else:
+            self._continue(sizes, device, dtype)
         data, held_out = self._data(x, targets, weights, parts)
         if validation is not None:
             held_out = self._watched(*as_pair(validation))
@@ -252,23 +259,18 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
         self.out_activation_ = names.get(net.output.name, net.output.name)
 
-    def _check_network(self, sizes: list[int], device: Device, dtype: str) -> None:
-        """Make the network from coefficients that were set by hand; refuse other sizes."""
+    def _continue(self, sizes: list[int], device: Device, dtype: str) -> None:
+        """Take the network there is, or make it from coefficients that were set by hand."""
         if "network_" not in vars(self):
             weights, biases = self._given["coefs_"], self._given["intercepts_"]
             given = [np.shape(weights[0])[0], *(np.shape(each)[1] for each in weights)]
-            net = MLP(
-                given, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
-                init="zeros", device=device, seed=self._seed, dropout=self.dropout,
-            )  # fmt: skip
-            net.set_parameters(weights, biases)
-            self.network_, self._state = net, TrainingState()
-            self._describe(net)
-        if list(self.network_.sizes) != sizes:
-            raise InputError(
-                f"the network has layers of {list(self.network_.sizes)} units, but the data and "
-                f"hidden_layer_sizes ask for {sizes}; set warm_start=False to start afresh"
-            )
+            self.network_ = MLP(given, dtype=dtype, init="zeros", device=device, seed=self._seed)
+            self.network_.set_parameters(weights, biases)
+            self._state = TrainingState()
+        check_unchanged(self, sizes)
+        hidden, output = core_name(self.activation), self._output()
+        self.network_ = with_functions(self.network_, hidden, output, self.dropout)
+        self._describe(self.network_)
 
     @property
     def coefs_(self) -> list[Array]:

@@ -1,4 +1,4 @@
-"""The estimators' network: its sizes, scikit-learn's initial weights, its state trimmed."""
+"""The estimators' network: its sizes, scikit-learn's initial weights, what may change later."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.activations import HIDDEN, OUTPUTS
+from xpnet.architecture import activation_named, checked_rates, per_layer
 from xpnet.errors import InputError
+from xpnet.network import MLP
 from xpnet.training import TrainingState
 
 NAMES = {"logistic": "sigmoid"}  # scikit-learn's, where it differs from the core's
@@ -43,6 +46,46 @@ def sklearn_draws(
         weights.append(random.uniform(-bound, bound, (fan_in, fan_out)))
         biases.append(random.uniform(-bound, bound, fan_out))
     return weights, biases
+
+
+def check_unchanged(estimator: Any, sizes: list[int]) -> None:
+    """Refuse what cannot change while training goes on with the same network."""
+    net, device = estimator.network_, getattr(estimator.device, "name", estimator.device)
+    if list(net.sizes) != sizes:
+        raise InputError(
+            f"the network has layers of {list(net.sizes)} units, but the data and "
+            f"hidden_layer_sizes ask for {sizes}; set warm_start=False to start afresh"
+        )
+    for name, asked, found in (
+        ("device", device, net.device.name),
+        ("dtype", estimator.dtype, net.dtype),
+        ("standardize", estimator.standardize, estimator._scaler is not None),
+    ):
+        if asked is not None and asked != found:
+            raise InputError(
+                f"{name}={asked!r}, but training goes on with a network that has {name}={found!r}; "
+                "call fit with warm_start=False to start afresh"
+            )
+
+
+def with_functions(net: MLP, hidden: Any, output: Any, dropout: Any) -> MLP:
+    """Return the network if it has these activations and rates, or one with them and its weights.
+
+    Parameters
+    ----------
+    net : MLP
+    hidden, output, dropout
+        As for `MLP`.
+    """
+    layers = len(net.sizes) - 2
+    wanted = {
+        "hidden": tuple(activation_named(each, HIDDEN) for each in per_layer(hidden, layers)),
+        "output": activation_named(output, OUTPUTS),
+        "dropout": checked_rates(per_layer(dropout, layers)),
+    }
+    if all(getattr(net, name) == value for name, value in wanted.items()):
+        return net
+    return MLP.from_config({**net.config(), **wanted}, net.weights, net.biases, device=net.device)
 
 
 def trimmed(state: TrainingState) -> TrainingState:

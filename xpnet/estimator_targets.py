@@ -1,6 +1,7 @@
 """Class labels to network outputs and back: binary, multiclass, multilabel, several multiclass."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,7 @@ class _LogSoftmaxBlocks:
         )
 
 
+@cache  # the same object, so that it is seen to be the same activation
 def log_softmax_blocks(blocks: tuple[int, ...]) -> Activation:
     """Return the output activation for several multiclass targets at once, one block for each."""
     rule = _LogSoftmaxBlocks(blocks)
