@@ -66,6 +66,14 @@ def test_another_activation_on_the_way_is_taken_as_scikit_learn_takes_it(kind):
     np.testing.assert_array_equal(models[0].set_params(activation="relu").predict(X), before)
 
 
+def test_the_learning_rate_may_change_between_calls_of_partial_fit():
+    for kind, stays in ((MLPRegressor, False), (sklearn.neural_network.MLPRegressor, True)):
+        model = kind(learning_rate_init=0.01, **QUICK).partial_fit(X, Y)
+        before = model.coefs_[0].copy()
+        model.set_params(learning_rate_init=1e-9).partial_fit(X, Y)
+        assert (np.max(np.abs(model.coefs_[0] - before)) > 1e-4) == stays
+
+
 def test_what_the_network_computes_may_change_on_the_way_and_its_weights_stay():
     model = MLPRegressor(warm_start=True, max_iter=2, learning_rate_init=1e-9, **QUICK).fit(X, Y)
     net, weights = model.network_, model.coefs_[0].copy()
