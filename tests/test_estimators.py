@@ -63,6 +63,17 @@ def test_without_shuffling_a_training_is_the_same_as_scikit_learns(solver, alpha
     assert (ours.n_iter_, ours.t_) == (peer.n_iter_, peer.t_)
 
 
+def test_alpha_is_divided_by_the_weight_of_a_full_batch_and_there_by_that_of_each():
+    """Batches whose rows are light: only there are scikit-learn's steps penalised more."""
+    settings = {"solver": "sgd", "alpha": 5.0, "shuffle": False, "batch_size": 50, **QUICK}
+    weights = np.random.default_rng(0).uniform(0.1, 2.0, len(X)) * np.repeat([1, 5, 0.2], 50)
+    of_batch = np.repeat(weights.reshape(3, 50).sum(axis=1), 50)
+    ours = MLPClassifier(max_iter=9, **settings).fit(X, Y, weights)
+    for as_heavy, alike in ((weights / of_batch * 50 * weights.mean(), True), (weights, False)):
+        peer = sklearn.neural_network.MLPClassifier(max_iter=9, **settings).fit(X, Y, as_heavy)
+        assert np.allclose(ours.coefs_[0], peer.coefs_[0], rtol=1e-9, atol=1e-12) == alike
+
+
 def test_losses_differ_from_scikit_learns_only_by_what_is_documented():
     targets = np.stack([Y, 2.0 * Y, 1.0 - Y], axis=1)
     for loss, y, factor, constant in (

@@ -56,8 +56,8 @@ def training_options(estimator: Any, data: Data, epochs: int) -> TrainingOptions
     """Translate scikit-learn's parameters into the core's.
 
     scikit-learn divides alpha by the sum of the weights of a batch's rows. Here that sum is taken
-    once, for a full batch: ``l2 = alpha / (batch size * mean sample weight)``. Without sample
-    weights the two differ only in a short last batch.
+    once, for a full batch: ``l2 = alpha / (batch size * mean sample weight)``, so that what is
+    minimised is the same in every step. The two differ in batches that are short or weigh less.
     """
     rows = data.y.shape[0]
     batch = min(AUTO_BATCH, rows) if estimator.batch_size == "auto" else estimator.batch_size
