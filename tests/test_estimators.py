@@ -141,6 +141,13 @@ def test_the_dtype_of_the_inputs_is_kept_or_chosen(kind, dtype):
         assert {each.dtype.name for each in parameters(model)} == {expected}
 
 
+def test_a_single_class_is_always_right_for_early_stopping_too():
+    for module in (sklearn.neural_network, xpnet):
+        model = module.MLPClassifier(early_stopping=True, max_iter=3, **QUICK).fit(X, np.ones(150))
+        assert model.validation_scores_ == [1.0] * 3
+        assert model.best_validation_score_ == model.score(X, np.ones(150)) == 1.0
+
+
 def test_text_labels_and_columns_of_labels_are_given_back_as_they_came():
     names = np.array(["setosa", "versicolor", "virginica"])[Y]
     model = MLPClassifier(solver="lbfgs", **QUICK).fit(X, names)

@@ -69,6 +69,8 @@ class Labels:
         """Return the class numbers, (n,), of each target column from outputs (n, outputs)."""
         if self.kind in ("binary", "multilabel-indicator"):
             on = xp.astype(outputs > 0.5, xp.int64)
+            if len(self.classes[0]) == 1:  # a single class needs no output
+                on = xp.zeros_like(on)
             return [on[:, column] for column in range(on.shape[1])]
         return [xp.argmax(each, axis=1) for each in self.cut(outputs)]
 

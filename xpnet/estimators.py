@@ -187,13 +187,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         host = give is net.device.get or any(each.dtype.kind in "OUS" for each in labels.classes)
         columns = []
         for number, classes in zip(numbers, labels.classes, strict=True):
-            known = int(len(classes) > 1)  # a single class needs no output
             if host:
-                columns.append(classes[net.device.get(number) * known])
+                columns.append(classes[net.device.get(number)])
             else:
-                columns.append(
-                    xp.take(net.device.put(classes, str(classes.dtype)), number * known, axis=0)
-                )
+                known = net.device.put(classes, str(classes.dtype))
+                columns.append(xp.take(known, number, axis=0))
         if labels.kind != "multiclass-multioutput":
             return columns[0]
         return np.stack(columns, axis=1) if host else xp.stack(columns, axis=1)
