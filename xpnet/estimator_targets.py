@@ -46,6 +46,16 @@ class Labels:
         alike = len(self.classes) == len(other.classes)
         return alike and all(np.array_equal(a, b) for a, b in pairs)
 
+    def check_columns(self, y: Any) -> None:
+        """Refuse host targets with more or fewer columns than those that were learnt."""
+        learnt = self.blocks[0] if self.kind == "multilabel-indicator" else len(self.classes)
+        given = y.shape[1] if y.ndim == 2 else 1
+        if given != learnt:
+            raise InputError(
+                f"y has {_columns(given)}, but the model was fitted to {_columns(learnt)} "
+                f"({self.kind}); call fit with warm_start=False to start afresh"
+            )
+
     def encode(self, y: Any) -> Any:
         """Return host targets (n, outputs) of 0 and 1; refuse classes that are not known."""
         if self.kind == "multilabel-indicator":
@@ -93,6 +103,10 @@ def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:
         return Labels(kind, tuple(np.unique(each) for each in by_column))
     found = np.unique(y if classes is None else np.asarray(classes))
     return Labels("multiclass" if len(found) > 2 else "binary", (found,))
+
+
+def _columns(number: int) -> str:
+    return "1 column" if number == 1 else f"{number} columns"
 
 
 def _cut(array: Array, blocks: tuple[int, ...]) -> list[Array]:

@@ -233,7 +233,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         kind = type_of_target(y)
         if not hasattr(self, "_labels") or (first and not incremental):
             self._learn(labels_of(y, kind))
-        elif self.warm_start and not incremental and self._labels.kind != "multilabel-indicator":
+            return self._labels.encode(y)
+        self._labels.check_columns(y)
+        if self.warm_start and not incremental and self._labels.kind != "multilabel-indicator":
             several = self._labels.kind == "multiclass-multioutput"
             found = labels_of(y, self._labels.kind if several and y.ndim == 2 else kind)
             if not self._labels.same_classes(found):
