@@ -157,6 +157,15 @@ def test_text_labels_and_columns_of_labels_are_given_back_as_they_came():
         model.fit(X, names[:, None])
 
 
+def test_text_labels_as_objects_become_text_as_in_scikit_learn():
+    names = np.array(["setosa", "b", "virginica"], dtype=object)[Y]
+    models = [each.MLPClassifier(max_iter=1, **QUICK) for each in (xpnet, sklearn.neural_network)]
+    ours, peer = (each.fit(X, names) for each in models)
+    assert ours.classes_.dtype == peer.classes_.dtype == ours.predict(X).dtype == "<U9"
+    np.testing.assert_array_equal(ours.classes_, peer.classes_)
+    assert MLPClassifier().partial_fit(X, names, classes=np.unique(names)).classes_.dtype == "<U9"
+
+
 def test_multilabel_targets_get_one_sigmoid_each():
     labels = np.stack([Y == 0, Y > 0], axis=1).astype(int)
     model = MLPClassifier(solver="lbfgs", **QUICK).fit(X, labels)
@@ -204,6 +213,23 @@ def test_what_scikit_learn_takes_and_is_refused_here():
     several = scipy.sparse.csr_array(np.eye(3)[Y])
     assert scipy.sparse.issparse(theirs.MLPClassifier(max_iter=2).fit(X, several).predict(X))
     assert isinstance(MLPClassifier(max_iter=2).fit(X, several).predict(X), np.ndarray)
+
+
+def test_smaller_differences_from_scikit_learn():
+    ours, theirs = xpnet.MLPClassifier, sklearn.neural_network.MLPClassifier
+    low = X.astype("float32")
+    for settings, inputs in (({}, X), ({"solver": "lbfgs"}, low)):
+        models = [kind(max_iter=2, **settings, **QUICK).fit(low, Y) for kind in (ours, theirs)]
+        assert [each.predict_proba(inputs).dtype for each in models] == ["float32", "float64"]
+    models = [kind(solver="lbfgs", tol=10.0, **QUICK).fit(X, Y) for kind in (ours, theirs)]
+    assert [each.n_iter_ for each in models] == [1, 0]
+    peer = sklearn.neural_network.MLPRegressor(solver="lbfgs")
+    assert [hasattr(each, "partial_fit") for each in (MLPRegressor(solver="lbfgs"), peer)] == [0, 1]
+    shared = [np.random.RandomState(0) for _ in range(2)]
+    for kind, random in zip((ours, theirs), shared, strict=True):
+        kind((8,), solver="lbfgs", max_iter=2, random_state=random).fit(X, Y)
+    shared[1].randint(2**31 - 1)  # one number more
+    assert shared[0].random_sample() == shared[1].random_sample()
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it():

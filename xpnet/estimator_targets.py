@@ -102,6 +102,8 @@ def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:
             )
         return Labels(kind, tuple(np.unique(each) for each in by_column))
     found = np.unique(y if classes is None else np.asarray(classes))
+    if found.dtype == object:  # text: as scikit-learn's label binariser keeps it
+        found = np.array(found.tolist())
     return Labels("multiclass" if len(found) > 2 else "binary", (found,))
 
 
