@@ -9,17 +9,19 @@ import codecs
 import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
 
 from xpnet.errors import FileError, InputError
+from xpnet.row_cache import MOST_TEXTS
 from xpnet.table_checks import (
     EXACT,
     LONG_INTEGER,
     MISSING,
+    WHOLE,
     alike,
     better_delimiter,
     foreign_format,
@@ -68,6 +70,13 @@ class Csv:
     delimiter: str
     header: str
     names: tuple[str, ...]
+    target: str = ""
+    spellings: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What `Table` should know besides, as JSON values; complete once all rows are read."""
+        return {"spellings": list(self.spellings)}
 
     def refuse(self, line: int | None, message: str) -> NoReturn:
         """Raise the FileError for one place of the file."""
@@ -153,6 +162,9 @@ class Csv:
         known: dict[int, dict[float, str]] = {}
         for frame, lines in self._frames():
             _refuse_repeated_header(self, frame, lines)
+            if self.target in self.names:
+                cells = trimmed(frame.to_series(self.names.index(self.target)))
+                add_spellings(self.spellings, cells.filter(cells.str.contains(WHOLE)))
             yield np.column_stack([_numbers(frame, texts, known), lines])
 
     def strings(self, columns: list[int]) -> Iterator[list[Any]]:
@@ -286,7 +298,7 @@ def _fields(record: bytes, delimiter: str) -> list[str]:
     return [f[1:-1].replace('""', '"').strip() if f.startswith('"') else f for f in fields]
 
 
-def open_csv(path: str, encoding: str, delimiter: str) -> Csv:
+def open_csv(path: str, encoding: str, delimiter: str, target: str = "") -> Csv:
     """Read the header of a CSV file; the rows then come from `numbers` and `strings`."""
     try:
         "".encode(encoding)
@@ -294,7 +306,7 @@ def open_csv(path: str, encoding: str, delimiter: str) -> Csv:
     except (LookupError, ValueError) as error:
         message = f"encoding: found {shown(encoding)}; try utf-8, latin-1, cp1252 or utf-16."
         raise InputError(message) from error
-    return Csv(path, encoding, delimiter, "", ()).with_header()
+    return Csv(path, encoding, delimiter, "", (), target).with_header()
 
 
 def _refuse_repeated_header(source: Csv, frame: Any, lines: np.ndarray) -> None:
@@ -335,3 +347,9 @@ def trimmed(cells: Any) -> Any:
     """Strip the spaces from a Polars series of strings, and make missing values null."""
     cells = cells.str.strip_chars(" \t")
     return cells.set(cells.is_in(list(MISSING)), None)
+
+
+def add_spellings(known: dict[str, None], cells: Any) -> None:
+    """Add the distinct texts of a Polars series, unless there are too many to be classes."""
+    if len(known) <= MOST_TEXTS:
+        known.update(dict.fromkeys(cells.cast(str).unique(maintain_order=True).drop_nulls()))

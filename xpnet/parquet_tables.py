@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from xpnet.csv_tables import open_binary, trimmed
+from xpnet.csv_tables import add_spellings, open_binary, trimmed
 from xpnet.errors import FileError
 from xpnet.row_files import CELLS, pieces
 from xpnet.table_checks import EXACT, alike, header_fault, shown
@@ -23,6 +23,13 @@ class Parquet:
     names: tuple[str, ...]
     frame: Any  # polars.LazyFrame
     rows: int
+    target: str = ""
+    spellings: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What `Table` should know besides, as JSON values; complete once all rows are read."""
+        return {"spellings": list(self.spellings)}
 
     def numbers(self, texts: set[int]) -> Iterator[np.ndarray]:
         """Yield the rows in blocks, NaN for missing cells; add to `texts` the text columns.
@@ -41,6 +48,8 @@ class Parquet:
                 large = np.abs(values[:, place]) >= EXACT
                 if whole[place] and large.any():
                     integers = cells.filter(large).unique(maintain_order=True)
+                    if self.names[place] == self.target:
+                        add_spellings(self.spellings, integers)
                     if alike(integers, known.setdefault(place, {})):
                         texts.add(place)
             yield values
@@ -58,7 +67,7 @@ class Parquet:
             yield frame.slice(part.start, part.stop - part.start).collect()
 
 
-def open_parquet(path: str, lazily: bool) -> Parquet:
+def open_parquet(path: str, lazily: bool, target: str = "") -> Parquet:
     """Read the names and types of a Parquet file, and all of it unless `lazily`.
 
     Before that, everything is read in a separate process: on some damaged files Polars panics,
@@ -88,7 +97,7 @@ def open_parquet(path: str, lazily: bool) -> Parquet:
         if dtype.is_nested() or dtype in no_cells:
             message = f"column {shown(name)} holds {dtype}; leave it out of the file."
             raise FileError(f"{path}: {message}")
-    return Parquet(path, names, frame, rows)
+    return Parquet(path, names, frame, rows, target)
 
 
 _READ = """

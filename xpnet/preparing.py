@@ -26,7 +26,7 @@ from xpnet.surveys import (
     survey,
     texts_of,
 )
-from xpnet.table_checks import plain, shown
+from xpnet.table_checks import EXACT, plain, shown
 from xpnet.tables import Table
 
 _FEW = 20  # up to this many distinct integers, used twice or more on average, are classes
@@ -196,8 +196,10 @@ def _with_task(plan: Preprocessing, task: str, source: Table, rows: np.ndarray) 
     else:
         values = source.numbers([name], rows)[:, 0]
         _refuse_infinite(source, [name], values[:, None], rows)
-        classes = tuple(np.unique(values).tolist())
-        kind = _kind(values, len(classes))
+        numbers = tuple(np.unique(values).tolist())
+        kind = _kind(values, len(numbers))
+        regression = (kind if task == "auto" else task) == "regression"
+        classes = numbers if regression else _as_written(source, name, numbers)
     if len(classes) < 2:
         found = f"found {shown(plain(classes[0]))} in all {len(rows)} rows"
         message = f"{found}, so there is nothing to learn"
@@ -210,6 +212,22 @@ def _with_task(plan: Preprocessing, task: str, source: Table, rows: np.ndarray) 
         message = f"column {shown(name)}, the target, has {len(classes)} distinct values"
         raise InputError(f"{source.path}: {message}, too many for {kind}; correct --task.")
     return replace(plan, task=kind, classes=classes)
+
+
+def _as_written(source: Table, name: str, classes: tuple[float, ...]) -> Labels:
+    """Return classes as the file writes them, if numbers would not: 007, or 20 digits."""
+    written = dict[float, str]()
+    for text in source.spellings:
+        other = written.setdefault(float(text), text)
+        if other != text and float(text) in classes:
+            found = f"column {shown(name)}, the target, has {shown(other)} and {shown(text)}"
+            remedy = "write it in one way, or write words if these are two classes"
+            raise InputError(f"{source.path}: {found}, which are one number; {remedy}.")
+    texts = tuple(written.get(each, plain(each)) for each in classes)
+    as_numbers = all(
+        abs(each) < EXACT and plain(each) == text for each, text in zip(classes, texts, strict=True)
+    )
+    return classes if as_numbers else texts
 
 
 def _kind(values: np.ndarray, distinct: int) -> str:

@@ -17,7 +17,7 @@ from xpnet.container import read_container, write_container
 from xpnet.errors import FileError, SaveError
 from xpnet.row_files import RowFile, pieces
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MOST_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
 
 Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
@@ -34,6 +34,10 @@ class Source(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """The columns."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What `Table` should know besides, as JSON values; complete once all rows are read."""
 
     def numbers(self, texts: set[int]) -> Iterator[np.ndarray]:
         """Yield the rows in blocks, float64; add the text columns found on the way."""
@@ -72,8 +76,8 @@ def in_memory(source: Source, as_texts: Collection[str]) -> tuple[np.ndarray, Te
 
 def in_file(
     source_of: Callable[[], Source], path: str, how: Mapping[str, str], folder: str | None
-) -> tuple[tuple[str, ...], RowFile, Texts, str]:
-    """Return names, rows and texts of a table through its cache, and a note that names it.
+) -> tuple[tuple[str, ...], RowFile, Texts, dict[str, Any], str]:
+    """Return names, rows, texts and `about` of a table through its cache, and a note on that.
 
     Parameters
     ----------
@@ -94,7 +98,8 @@ def in_file(
     stem = os.path.join(folder or os.path.dirname(path), os.path.basename(path))
     cache, about = f"{stem}.xpnet.npy", f"{stem}.xpnet.about"
     status = os.stat(path)
-    made_of = {"bytes": status.st_size, "modified": status.st_mtime_ns, **how}
+    made_of: dict[str, Any] = {"bytes": status.st_size, "modified": status.st_mtime_ns, **how}
+    made_of["format"] = FORMAT_VERSION
     fields, when = _known(about, cache, made_of), "earlier"
     if fields is None:
         when = "now"
@@ -106,7 +111,7 @@ def in_file(
             raise SaveError(f"{error} --cache DIR keeps the cache elsewhere.") from error
     texts = {name: None if each is None else tuple(each) for name, each in fields["texts"].items()}
     note = f"read from the cache {cache} ({os.path.getsize(cache):,} bytes), converted {when}"
-    return tuple(fields["names"]), RowFile(cache), texts, note
+    return tuple(fields["names"]), RowFile(cache), texts, fields["about"], note
 
 
 def _known(about: str, cache: str, made_of: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -131,6 +136,7 @@ def _convert(source: Source, cache: str, about: str, made_of: Mapping[str, Any])
         "made_of": dict(made_of),
         "size": os.path.getsize(cache),
         "names": list(source.names),
+        "about": source.about,
         "texts": {name: None if each is None else list(each) for name, each in texts.items()},
     }
     write_container(about, "cache", FORMAT_VERSION, fields, {})

@@ -16,6 +16,9 @@ EXACT = 2**53
 LONG_INTEGER = r"^[+-]?[0-9]{16,309}$"
 """Integers that may be larger, but are not infinite in float64."""
 
+WHOLE = r"^[+-]?[0-9]+$"
+"""Whole numbers, however they are written."""
+
 _MOST_COMPARED = 100_000  # integers kept to compare others with
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}

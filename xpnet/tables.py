@@ -51,6 +51,9 @@ class Table:
         read, and the column dropped.
     layout : {"table", "matrix"}
         Whether the columns have names of their own, or are x0, x1, ...
+    spellings : sequence of str
+        The distinct whole numbers of the target's column as the file writes them, such as 007; of
+        Parquet those that float64 may not hold. Classes keep them.
     labels : Table, optional
         The target of a matrix, if it is in a separate array; one column.
     notes : tuple of str
@@ -62,6 +65,7 @@ class Table:
     matrix: np.ndarray | RowFile
     texts: Texts = field(default_factory=dict)
     layout: str = "table"
+    spellings: Sequence[str] = ()
     labels: "Table | None" = None
     notes: tuple[str, ...] = ()
 
@@ -139,7 +143,7 @@ def read_table(
         Of CSV and TSV.
     target : str, optional
         For NPY and IDX the file with the targets, for NPZ the array (default ``y``, if present);
-        needed only for training. Has no effect for the other formats, where it is a column.
+        needed only for training. For the other formats the column whose `spellings` to keep.
     delimiter : str, optional
         Of CSV and TSV, if it is not the one that goes with the name; ``\t`` may be escaped.
     stream : bool
@@ -164,11 +168,12 @@ def read_table(
         delimiter = (delimiter or _DELIMITERS[kind]).replace("\\t", "\t")
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
             raise InputError(f"delimiter: found {shown(delimiter)}; give one ASCII character.")
-        how = {"encoding": encoding, "delimiter": delimiter}
-        source_of = partial(open_csv, path, encoding, delimiter)
+        how = {"encoding": encoding, "delimiter": delimiter, "target": target or ""}
+        source_of = partial(open_csv, path, **how)
         return _assembled(path, source_of, how, stream, cache, as_texts)
     if kind in _PARQUET and not packed:
-        return _assembled(path, partial(open_parquet, path, stream), {}, stream, cache)
+        how = {"target": target or ""}
+        return _assembled(path, partial(open_parquet, path, stream, **how), how, stream, cache)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     if kind == ".npz" and not packed:
@@ -182,9 +187,9 @@ def _assembled(
 ) -> Table:  # fmt: skip
     if not stream:
         source = source_of()
-        return Table(path, source.names, *in_memory(source, as_texts))
-    names, rows, texts, note = in_file(source_of, path, how, cache)
-    return Table(path, names, rows, texts, notes=(note,))
+        return Table(path, source.names, *in_memory(source, as_texts), **source.about)
+    names, rows, texts, about, note = in_file(source_of, path, how, cache)
+    return Table(path, names, rows, texts, notes=(note,), **about)
 
 
 def _read_array(
