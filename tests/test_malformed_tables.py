@@ -87,6 +87,14 @@ WITH_PLACE = {
     "minus Infinity": (with_row("-Infinity,1.75,0"), (*A4, "infinite")),
     "overflow": (with_row("3.5,1e400,0"), (*B4, "'1e400'", "largest")),
     "too large to standardise": (with_row("3.5,1e308,0"), (*B4, "too large", "unit")),
+    "too small to standardise": (
+        with_column(["1e-165", "2e-165"]),
+        (*C3, "2e-165", "too small", "unit"),
+    ),
+    "target too small to standardise": (
+        "a,y\n" + "".join(f"{i}.5,{i * i}.5e-163\n" for i in range(9)),
+        ("line 10", "column 'y'", "6.45e-162", "too small", "unit"),
+    ),
     "spreadsheet error": (with_row("3.5,#DIV/0!,0"), (*B4, "spreadsheet")),
     "missing": (with_row("3.5,,0"), (*B4, "missing", "first of 1", "--missing drop", "impute")),
     "missing, question mark": (with_row("?,1.75,0"), (*A4, "missing", "--missing")),

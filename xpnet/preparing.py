@@ -30,6 +30,7 @@ from xpnet.table_checks import EXACT, plain, shown
 from xpnet.tables import Table
 
 _FEW = 20  # up to this many distinct integers, used twice or more on average, are classes
+_LEAST_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 
 
@@ -292,10 +293,12 @@ def _scales(table: Table, names: list[str], rows: np.ndarray) -> list[tuple[floa
 
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std, same = moments(blocks(), len(names))
-    if not np.isfinite(std + mean).all():
-        name = names[int(np.flatnonzero(~np.isfinite(std + mean))[0])]
+    large = ~np.isfinite(std + mean)
+    small = ~same & (std < _LEAST_STD)
+    for place in np.flatnonzero(large | small)[:1]:
+        name, size = names[place], "large" if large[place] else "small"
         row = rows[int(np.nanargmax(np.abs(table.numbers([name], rows)[:, 0])))]
-        found = f"found {table.cell(row, name)}, too large to standardise"
+        found = f"found {table.cell(row, name)}, too {size} to standardise"
         raise InputError(f"{table.place(row, name)}: {found}; use another unit.")
     std = np.where(std > 0, std, 1.0)
     return list(zip(mean.tolist(), std.tolist(), same.tolist(), strict=True))
