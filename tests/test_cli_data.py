@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import polars
 import pytest
 from command_line import BANKNOTE, QUICK, Run, table
 
@@ -45,8 +46,6 @@ def mixed(rows: int = 300) -> tuple[list[str], list[str]]:
 
 def files_of_rows() -> dict[str, list[str]]:
     """The same kinds of rows in every format that can be streamed, with the options for each."""
-    import polars
-
     header, lines = mixed()
     path = table("t.csv", "\n".join([",".join(header), *lines]) + "\n")
     polars.read_csv(path).write_parquet("t.parquet", row_group_size=100)
@@ -81,6 +80,25 @@ def test_a_parquet_file_damaged_within_gives_one_message(run: Run) -> None:
         outcome = run("train", "broken.parquet", "--target", "fit", "--missing", "impute", *QUICK)
         assert outcome.status in (0, 2)
         assert outcome.status == 0 or outcome.err.count("\n") == 1
+
+
+def test_columns_of_lists_are_no_hindrance_if_they_are_not_used(run: Run) -> None:
+    files_of_rows()
+    frame = polars.read_parquet("t.parquet")
+    lists = polars.Series([[1]] * 300)
+    frame.with_columns(e=lists, f=polars.lit(b"u")).write_parquet("lists.parquet")
+    command = ["train", "lists.parquet", "--target", "fit", "--missing", "impute", *QUICK]
+    outcome = run(*command)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "lists.parquet: column 'e' holds List(Int64), 'f' holds Binary; " in outcome.err
+    assert "or pass --drop e --drop f." in outcome.err
+    for options in ([], ["--stream"]):
+        outcome = run(*command, "--drop", "e", "--drop", "f", *options, "--out", "m.safetensors")
+        assert outcome.status == 0, outcome.err
+    assert "ignored: e, f" in run("predict", "m.safetensors", "lists.parquet").err
+    frame.with_columns(size=lists).write_parquet("lists.parquet")
+    told = run("predict", "m.safetensors", "lists.parquet").err
+    assert "column 'size' holds List(Int64); give numbers or text.\n" in told
 
 
 # Rows left on the disk

@@ -12,7 +12,7 @@ import numpy as np
 from xpnet.csv_tables import add_spellings, open_binary, trimmed
 from xpnet.errors import FileError
 from xpnet.row_files import CELLS, pieces
-from xpnet.table_checks import EXACT, alike, header_fault, shown
+from xpnet.table_checks import EXACT, alike, header_fault
 
 
 @dataclass(frozen=True)
@@ -25,24 +25,26 @@ class Parquet:
     rows: int
     target: str = ""
     spellings: dict[str, None] = field(default_factory=dict)
+    unfit: dict[str, str] = field(default_factory=dict)
 
     @property
     def about(self) -> dict[str, Any]:
         """What `Table` should know besides, as JSON values; complete once all rows are read."""
-        return {"spellings": list(self.spellings)}
+        return {"spellings": list(self.spellings), "unfit": self.unfit}
 
     def numbers(self, texts: set[int]) -> Iterator[np.ndarray]:
         """Yield the rows in blocks, NaN for missing cells; add to `texts` the text columns.
 
-        Integers that float64 cannot tell apart count as text too.
+        Integers that float64 cannot tell apart count as text too; `unfit` columns stay NaN.
         """
         dtypes = self.frame.collect_schema().dtypes()
-        texts |= {place for place, dtype in enumerate(dtypes) if not dtype.is_numeric()}
+        unfit = {place for place, name in enumerate(self.names) if name in self.unfit}
+        texts |= {place for place, dtype in enumerate(dtypes) if not dtype.is_numeric()} - unfit
         whole = [dtype.is_integer() or getattr(dtype, "scale", None) == 0 for dtype in dtypes]
         known: dict[int, dict[float, int]] = {}
         for block in self._blocks(self.frame):
             values = np.full(block.shape, np.nan)
-            for place in set(range(len(dtypes))) - texts:
+            for place in set(range(len(dtypes))) - texts - unfit:
                 cells = block.to_series(place)
                 values[:, place] = cells.cast(float).to_numpy()
                 large = np.abs(values[:, place]) >= EXACT
@@ -93,11 +95,12 @@ def open_parquet(path: str, lazily: bool, target: str = "") -> Parquet:
     if not rows:
         raise FileError(f"{path}: there are no rows; add some.")
     no_cells = (polars.Binary, polars.Object, polars.Duration)
-    for name, dtype in zip(names, schema.values(), strict=True):
-        if dtype.is_nested() or dtype in no_cells:
-            message = f"column {shown(name)} holds {dtype}; leave it out of the file."
-            raise FileError(f"{path}: {message}")
-    return Parquet(path, names, frame, rows, target)
+    unfit = {
+        name: str(dtype)
+        for name, dtype in zip(names, schema.values(), strict=True)
+        if dtype.is_nested() or dtype in no_cells
+    }
+    return Parquet(path, names, frame, rows, target, unfit=unfit)
 
 
 _READ = """

@@ -104,6 +104,7 @@ def prepare(
     source.index(target, "target column")
     names = _features(table, target, drop, keep)
     notes: list[str] = [*table.notes]
+    table.refuse_unfit(names, or_drop=True)
     refuse_alike_cells(table, names)
     refuse_alike_cells(source, [target])
     every = np.arange(table.rows)

@@ -18,7 +18,7 @@ from xpnet.errors import FileError, InputError
 from xpnet.parquet_tables import open_parquet
 from xpnet.row_cache import Texts, in_file, in_memory
 from xpnet.row_files import RowFile, pieces, read_head
-from xpnet.table_checks import closest, plain, shown
+from xpnet.table_checks import closest, option, plain, shown
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _PARQUET = (".parquet", ".pq")
@@ -54,6 +54,9 @@ class Table:
     spellings : sequence of str
         The distinct whole numbers of the target's column as the file writes them, such as 007; of
         Parquet those that float64 may not hold. Classes keep them.
+    unfit : dict of str to str
+        Columns of which no inputs can be made, such as lists, and their types; NaN in `matrix`.
+        They may be in the file, but not be used.
     labels : Table, optional
         The target of a matrix, if it is in a separate array; one column.
     notes : tuple of str
@@ -66,6 +69,7 @@ class Table:
     texts: Texts = field(default_factory=dict)
     layout: str = "table"
     spellings: Sequence[str] = ()
+    unfit: Mapping[str, str] = field(default_factory=dict)
     labels: "Table | None" = None
     notes: tuple[str, ...] = ()
 
@@ -86,9 +90,19 @@ class Table:
             raise InputError(message)
         return self.places[name]
 
+    def refuse_unfit(self, names: Collection[str], or_drop: bool = False) -> None:
+        """Raise InputError for `unfit` columns among those to be used; all in one message."""
+        found = [name for name in self.unfit if name in names]
+        if found:
+            held = ", ".join(f"{shown(name)} holds {self.unfit[name]:.60}" for name in found[:5])
+            drop = " ".join(option("--drop", name) for name in found)
+            remedy = "give numbers or text" + f", or pass {drop}" * or_drop
+            raise InputError(f"{self.path}: column {held}{', ...' * (len(found) > 5)}; {remedy}.")
+
     def numbers(self, names: Sequence[str], rows: np.ndarray) -> np.ndarray:
         """Return some columns of some rows, float64 (rows, columns); texts as their places."""
         places = [self.index(name) for name in names]
+        self.refuse_unfit(names)
         if isinstance(self.matrix, np.ndarray) and len(places) == 1:
             return np.asarray(self.matrix[:, places[0], None][rows], dtype=np.float64)
         values = np.empty((len(rows), len(places)))
