@@ -9,6 +9,8 @@ import polars
 import pytest
 from command_line import BANKNOTE, QUICK, Run, table
 
+import xpnet
+
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
 
@@ -31,6 +33,35 @@ def test_arrays_and_images_are_trained_on_too(run: Run) -> None:
 def test_arrays_need_a_file_of_targets(run: Run) -> None:
     np.save("x.npy", np.eye(4))
     assert "use --target to name the file with the targets" in run("train", "x.npy").err
+
+
+def test_arrays_of_an_npz_file_are_chosen_by_name(run: Run) -> None:
+    x = np.random.default_rng(0).standard_normal((40, 2))
+    np.savez("k.npz", x_train=x, y_train=x[:, 0] > 0, x_test=x[:9], y_test=x[:9, 0] > 0)
+    command = ["train", "k.npz", *QUICK, "--out", "m.safetensors"]
+    found = "Found 'x_train', 'y_train', 'x_test', 'y_test'; name it x, or choose by --target"
+    assert found in run(*command).err
+    assert run(*command, "--target", "y_train").status == 0
+    assert run("evaluate", "m.safetensors", "k.npz", "--target", "y_test").status == 0
+    outcome = run("predict", "m.safetensors", "k.npz")
+    assert (outcome.status, "or --features (predict)" in outcome.err) == (2, True)
+    outcome = run("predict", "m.safetensors", "k.npz", "--features", "x_test")
+    assert outcome.out.count("\n") == 10
+    loaded = xpnet.load_model("m.safetensors").predict("k.npz", features="x_test")
+    assert len(loaded["y_train"]) == 9
+    outcome = run("predict", "m.safetensors", "k.npz", "--features", "x_tset")
+    assert "k.npz: there is no array 'x_tset'; did you mean 'x_test'" in outcome.err
+    np.save("x.npy", x)
+    told = run("predict", "m.safetensors", "x.npy", "--features", "x").err
+    assert told.startswith("xpnet: --features 'x': only an NPZ file has arrays to choose from")
+
+
+def test_the_arrays_of_an_npz_file_are_listed_if_the_target_is_not_named(run: Run) -> None:
+    np.savez("K.npz", X=np.eye(4), Y=np.arange(4) % 2)
+    for command in (["train", "K.npz"], ["doctor", "K.npz"]):
+        outcome = run(*command)
+        assert "use --target to name the array with the targets; there are: 'X', 'Y'" in outcome.err
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1)
 
 
 def mixed(rows: int = 300) -> tuple[list[str], list[str]]:

@@ -148,7 +148,8 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
 def _as_options(message: str) -> str:
     """Put what the library says about its own arguments and network in the command's terms."""
     name, _, rest = message.partition(" ")
-    known = {each.name for each in fields(cli_options.TrainOptions)}
+    options = (*fields(cli_options.TrainOptions), *fields(cli_options.PredictOptions))
+    known = {each.name for each in options}
     if name in known and rest.startswith(tuple("'-0123456789")):  # with the value found
         message = f"{cli_options.flag(name)} {rest}"
     for library, command in (

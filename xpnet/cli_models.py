@@ -24,7 +24,7 @@ def predict(options: PredictOptions) -> None:
     model = _with_plan(options.model, options.device)
     data = read_table(
         options.data, encoding=options.encoding, delimiter=options.delimiter,
-        as_texts=model.preprocessing.text_columns,
+        features=options.features, as_texts=model.preprocessing.text_columns,
     )  # fmt: skip
     columns, notes = model.columns(data)
     if options.out:

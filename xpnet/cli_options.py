@@ -199,6 +199,9 @@ class PredictOptions(ModelOptions):
     out: Annotated[
         str | None, Option(help=".csv, .tsv or .parquet to write; standard output by default.")
     ] = None
+    features: Annotated[
+        str | None, Option(help="Array with the rows to predict, of an NPZ file; by default x.")
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
         stream=stream,
         cache=options.cache,
     )
-    if options.target is None and table.labels is None:
+    if options.target is None and table.layout == "table":
         raise InputError(_no_target(table))
     prepared = prepare(
         table,
@@ -150,8 +150,6 @@ def _streams(options: TrainOptions, allowed: bool) -> bool:
 
 
 def _no_target(table: Table) -> str:
-    if table.layout != "table":
-        return f"{table.path}: use --target to name the file with the targets, such as labels.npy."
     listed = ", ".join(table.names[:10]) + (", ..." if len(table.names) > 10 else "")
     return f"{table.path}: use --target to name the column to predict; the columns are {listed}."
 

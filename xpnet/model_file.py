@@ -59,7 +59,12 @@ class Model:
     library_version: str
 
     def predict(
-        self, path: PathLike, *, encoding: str = "utf-8", delimiter: str | None = None
+        self,
+        path: PathLike,
+        *,
+        encoding: str = "utf-8",
+        delimiter: str | None = None,
+        features: str | None = None,
     ) -> dict[str, Any]:
         """Return the columns that `xpnet predict` writes: class and probabilities, or value.
 
@@ -69,6 +74,8 @@ class Model:
             A table as it was before `xpnet train` prepared it.
         encoding, delimiter : str, optional
             Of CSV and TSV, as for the command.
+        features : str, optional
+            Of an NPZ file, the array with the rows to predict; by default x.
 
         Returns
         -------
@@ -84,8 +91,8 @@ class Model:
         if self.preprocessing is None:
             raise InputError("the model holds only a network; use model.net.predict(x)")
         columns = self.preprocessing.text_columns
-        how = {"encoding": encoding, "delimiter": delimiter, "as_texts": columns}
-        return self.columns(read_table(path, **how))[0]
+        how: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "features": features}
+        return self.columns(read_table(path, **how, as_texts=columns))[0]
 
     def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
         """Return what `predict` does for a table already read, and notes on ignored columns."""

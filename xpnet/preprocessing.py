@@ -302,10 +302,12 @@ def target_of(table: Table, name: str) -> tuple[Table, str]:
     if table.labels is not None:
         return table.labels, table.labels.names[0]
     if table.layout != "table":
-        raise InputError(
-            f"{table.path}: the target is not in this array; give the file with it (or, for an "
-            "NPZ file, the array's name) as --target."
-        )
+        where = "file with the targets, such as labels.npy"
+        if table.arrays:
+            listed = ", ".join(shown(each) for each in table.arrays)
+            where = f"array with the targets; there are: {listed}"
+        message = f"{table.path}: the target is not in this array"
+        raise InputError(f"{message}; use --target to name the {where}.")
     return table, name
 
 

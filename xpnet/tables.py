@@ -7,7 +7,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -59,6 +59,8 @@ class Table:
         They may be in the file, but not be used.
     labels : Table, optional
         The target of a matrix, if it is in a separate array; one column.
+    arrays : sequence of str
+        The names of the arrays in an NPZ file.
     notes : tuple of str
         What the user should know about how it was read.
     """
@@ -71,6 +73,7 @@ class Table:
     spellings: Sequence[str] = ()
     unfit: Mapping[str, str] = field(default_factory=dict)
     labels: "Table | None" = None
+    arrays: Sequence[str] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -142,6 +145,7 @@ def read_table(
     *,
     encoding: str = "utf-8",
     target: str | None = None,
+    features: str | None = None,
     delimiter: str | None = None,
     stream: bool = False,
     cache: str | None = None,
@@ -158,6 +162,8 @@ def read_table(
     target : str, optional
         For NPY and IDX the file with the targets, for NPZ the array (default ``y``, if present);
         needed only for training. For the other formats the column whose `spellings` to keep.
+    features : str, optional
+        For NPZ the array with the features, by default x, or the one that goes with the target.
     delimiter : str, optional
         Of CSV and TSV, if it is not the one that goes with the name; ``\t`` may be escaped.
     stream : bool
@@ -178,6 +184,9 @@ def read_table(
         file.read(1)  # whether it can be read at all
     kind = os.path.splitext(path.removesuffix(".gz").lower())[1]
     packed = path.endswith(".gz")
+    if features is not None and (packed or kind != ".npz"):
+        message = f"features {shown(features)}: only an NPZ file has arrays to choose from"
+        raise InputError(f"{message}, but {path} is not one; leave it out.")
     if kind in _DELIMITERS:
         delimiter = (delimiter or _DELIMITERS[kind]).replace("\\t", "\t")
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
@@ -191,7 +200,7 @@ def read_table(
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     if kind == ".npz" and not packed:
-        return _read_npz(path, target)
+        return _read_npz(path, target, features)
     return _with_labels(_matrix(path, _read_array(path, kind, stream=stream)), target)
 
 
@@ -237,16 +246,18 @@ def _refuse_unfit(path: str, shape: tuple[int, ...], dtype: np.dtype[Any], label
         raise FileError(f"{found}; give rows and columns, at least one of each.")
 
 
-def _read_npz(path: str, target: str | None) -> Table:
+def _read_npz(path: str, target: str | None, features: str | None) -> Table:
     try:
         with open_binary(path) as file, np.load(file, allow_pickle=False) as arrays:
             names = list(arrays.files)
-            if target is not None and target not in names:
-                message = f"there is no array {shown(target)}; {closest(target, names)}"
-                raise InputError(f"{path}: {message}")
-            label = target or ("y" if "y" in names else None)
-            data = _features(path, names, label)
+            for wanted in (target, features):
+                if wanted is not None and wanted not in names:
+                    message = f"there is no array {shown(wanted)}; {closest(wanted, names)}"
+                    raise InputError(f"{path}: {message}")
+            label = target or ("y" if "y" in names and not features else None)
+            data = features or _features(path, names, label)
             table = _matrix(f"{path}[{data}]", _member(arrays, path, data))
+            table = replace(table, arrays=names)
             if label is None:
                 return table
             labels = _member(arrays, path, label, labels=True)
@@ -274,7 +285,8 @@ def _features(path: str, names: list[str], label: str | None) -> str:
     if len(left) == 1:
         return left[0]
     listed = ", ".join(shown(name) for name in names)
-    raise FileError(f"{path}: which array holds the features? Found {listed}; name it x.")
+    remedy = "name it x, or choose by --target (train, evaluate) or --features (predict)"
+    raise FileError(f"{path}: which array holds the features? Found {listed}; {remedy}.")
 
 
 def _with_labels(table: Table, target: str | None) -> Table:
@@ -293,7 +305,7 @@ def _join(table: Table, labels: Table) -> Table:
             f"{labels.path}: found targets of shape {labels.matrix.shape} for {table.rows} rows of "
             f"{table.path}; give one target per row."
         )
-    return Table(table.path, table.names, table.matrix, layout=table.layout, labels=labels)
+    return replace(table, labels=labels)
 
 
 def _matrix(path: str, array: np.ndarray | RowFile, label: str | None = None) -> Table:
