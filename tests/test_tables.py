@@ -150,13 +150,24 @@ def test_missing_and_unreadable_files(tmp_path):
     with pytest.raises(FileError, match="cannot be read: No such file"):
         read_table(tmp_path / "none.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(FileError, match="cannot be read: Is a directory"):
+    with pytest.raises(FileError, match="this is a directory; name the file inside it"):
         read_table(tmp_path / "folder.csv")
     with pytest.raises(FileError, match="cannot be read"):
         read_table("nul\0byte.csv")
     (tmp_path / "table.xlsx").write_bytes(b"PK")
     with pytest.raises(FileError, match=r"unknown kind of file; name it \.csv"):
         read_table(tmp_path / "table.xlsx")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.npz", "t.npy", "t.idx"])
+def test_pipes_are_refused_before_they_are_opened(name, tmp_path):
+    os.mkfifo(tmp_path / name)  # opening it would wait for a writer
+    for options in ({}, {"stream": True}):
+        with pytest.raises(FileError, match=f"{name}: this is a device or pipe; name an ordinary"):
+            read_table(tmp_path / name, **options)
+    with pytest.raises(FileError, match="device or pipe"):
+        RowFile(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.npy.gz", "t-idx3-ubyte.gz"])

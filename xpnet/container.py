@@ -137,11 +137,7 @@ def _digest(fields: Mapping[str, Any], tensors: Arrays) -> str:
 def _read_bytes(path: PathLike) -> bytes:
     name = os.fspath(path)
     try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise FileError(f"{name}: this is a directory; name the file inside it.")
-        if not stat.S_ISREG(mode):  # a pipe would wait for ever
-            raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
+        require_ordinary(path)
         with open(path, "rb") as file:
             return file.read()
     except FileError:
@@ -151,6 +147,23 @@ def _read_bytes(path: PathLike) -> bytes:
         raise FileError(
             f"{name}: cannot be read: {reason}; correct the path or its permissions."
         ) from error
+
+
+def require_ordinary(path: PathLike) -> None:
+    """Refuse what is not a file, before it is opened: a pipe would wait for ever.
+
+    Raises
+    ------
+    FileError
+        If it is a directory, a device or a pipe.
+    OSError
+        If there is nothing of this name.
+    """
+    name, mode = os.fspath(path), os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise FileError(f"{name}: this is a directory; name the file inside it.")
+    if not stat.S_ISREG(mode):
+        raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
 
 
 def _split(data: bytes, refuse: Refuse) -> tuple[dict[str, Any], memoryview]:

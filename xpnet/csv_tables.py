@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from xpnet.container import require_ordinary
 from xpnet.errors import FileError, InputError
 from xpnet.row_cache import MOST_TEXTS
 from xpnet.table_checks import (
@@ -42,6 +43,7 @@ def open_binary(path: str) -> Iterator[Any]:
     try:
         if "\0" in path:
             raise FileNotFoundError(2, "no such file", path)
+        require_ordinary(path)
         with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
             yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.container import require_ordinary
 from xpnet.errors import FileError, InputError
 
 CELLS = 1 << 21  # cells processed at a time when going through everything: 16 MB of float64
@@ -76,6 +77,7 @@ class RowFile:
     def __init__(self, path: Any, *, center: Any = None, scale: Any = None) -> None:
         self.path = Path(path)
         try:
+            require_ordinary(self.path)
             with self.path.open("rb") as file:
                 shape, fortran, self.dtype = read_head(file, self.path)
                 self._offset = file.tell()
