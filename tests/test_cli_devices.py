@@ -36,3 +36,10 @@ def test_devices_that_differ_too_much_are_a_bug(run: Run, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("options", ["--steps 0", "--device gpu:99", "--init warm"])
 def test_parity_refuses_what_cannot_be_compared(run: Run, options: str) -> None:
     assert run("parity", *options.split()).status == 2
+
+
+@pytest.mark.parametrize("option", ["--target y", "--task binary", "--raw", "--drop a"])
+def test_parity_without_a_table_takes_no_options_of_tables(run: Run, option: str) -> None:
+    outcome = run("parity", *option.split())
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert f"{option.split()[0]}: it has an effect only with a table; name one" in outcome.err

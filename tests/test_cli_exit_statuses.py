@@ -29,7 +29,12 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--l1=-inf", "--l1 -inf: give a finite number"),
         ("--validation nan", "--validation nan: give a share"),
         ("--hidden 0", "or none, for a linear model"),
-        ("--hidden=", "or none, for a linear model"),
+        ("--hidden=", "--hidden '': it is empty; give a value, or leave it out"),
+        ("--checkpoint=", "--checkpoint '': it is empty; give a value"),
+        ("--out=", "--out '': it is empty"),
+        ("--drop=", "--drop '': it is empty"),
+        ("--cache .", "--cache: it has an effect only with --stream"),
+        ("--drop entropy --keep entropy", "--drop entropy: there is --keep entropy too; leave one"),
         ("--early-stopping --validation 0", "--validation 0 holds out none"),
         ("--lr abc", "Invalid value for '--lr': "),  # the rest is Typer's
         ("--lr abc", "(found 'abc'); see xpnet train --help"),

@@ -2,7 +2,7 @@
 
 import math
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from xpnet.randomness import generator
 from xpnet.system import one_thread, threads_for
 
 HELPS = 0.98  # a remedy is kept if the error with it is below this share of the one without
+OF_TABLES = ("target", "task", "missing", "drop", "keep", "raw", "encoding", "delimiter")
 ROUNDS = 4  # of diagnosis and remedies: one can uncover the next
 
 
@@ -181,6 +182,9 @@ def parity(options: ParityOptions) -> int:
 
 def _made_up(options: ParityOptions) -> Task:
     """Make a table of three classes: the class is the largest of three sums of the inputs."""
+    for each in fields(options):
+        if each.name in OF_TABLES and getattr(options, each.name) != each.default:
+            raise InputError(f"{flag(each.name)}: it has an effect only with a table; name one")
     x = generator(options.seed, "parity").standard_normal((500, 8))
     y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
     columns = tuple(Column(f"x{index}") for index in range(x.shape[1]))

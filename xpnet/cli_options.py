@@ -232,16 +232,20 @@ def parser(
     """Return a function for Typer: its parameters are the fields of a dataclass, or some of them.
 
     Called with them, it returns the command, ready to be run: Typer only parses. Non-finite
-    numbers make no sense in any option, and are refused before anything is read.
+    numbers and empty texts, such as an unset variable of the shell, make no sense in any option,
+    and are refused before anything is read.
     """
     hints = get_type_hints(options, include_extras=True)
     known = [each for each in fields(options) if not names or each.name in names]
     hints = {each.name: hints[each.name] for each in known}
+    optional = {each.name: each.default not in (MISSING, "") for each in known}
 
     def parse(**given: Any) -> Callable[[], Any]:
         for name, value in given.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise InputError(f"{flag(name)} {value}: give a finite number")
+            if optional[name] and (value == "" or (isinstance(value, list) and "" in value)):
+                raise InputError(f"{flag(name)} '': it is empty; give a value, or leave it out")
         return partial(command, options(**given))
 
     parse.__annotations__ = hints

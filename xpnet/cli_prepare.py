@@ -34,7 +34,8 @@ LBFGS = "lbfgs"
 NOT_LBFGS = ("lr", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
              "checkpoint")  # fmt: skip
 # Options that are nothing without another one.
-NEED = {"resume": "checkpoint", "checkpoint_every": "checkpoint", "patience": "early_stopping"}
+NEED = {"resume": "checkpoint", "checkpoint_every": "checkpoint", "patience": "early_stopping",
+        "cache": "stream"}  # fmt: skip
 MANY_ROWS = 10_000
 STEPS, FEWEST_EPOCHS, MOST_EPOCHS = 1_000, 20, 200
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file

@@ -108,7 +108,7 @@ def in_file(
                 probe_writable(cache, status.st_size)
                 fields = _convert(source_of(), cache, about, made_of)
         except SaveError as error:
-            raise SaveError(f"{error} --cache DIR keeps the cache elsewhere.") from error
+            raise SaveError(f"{error} --stream --cache DIR keeps it elsewhere.") from error
     texts = {name: None if each is None else tuple(each) for name, each in fields["texts"].items()}
     note = f"read from the cache {cache} ({os.path.getsize(cache):,} bytes), converted {when}"
     return tuple(fields["names"]), RowFile(cache), texts, fields["about"], note
