@@ -43,3 +43,9 @@ def test_parity_without_a_table_takes_no_options_of_tables(run: Run, option: str
     outcome = run("parity", *option.split())
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
     assert f"{option.split()[0]}: it has an effect only with a table; name one" in outcome.err
+
+
+def test_parity_without_a_table_has_no_counts(run: Run) -> None:
+    outcome = run("parity", "--loss", "poisson")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "--loss poisson: it is for counts, but the generated table has classes" in outcome.err

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from command_line import BANKNOTE, Run, table
+from command_line import BANKNOTE, Run, regression, table
 
 from xpnet.cli_options import DoctorOptions, TrainOptions, as_command
 
@@ -65,6 +65,14 @@ def test_the_doctor_takes_no_option_that_it_would_ignore(run: Run, option: str) 
     assert (outcome.status, "No such option" in outcome.err) == (2, True)
     assert f" {option.partition('=')[0]} " not in run("doctor", "--help").out
     assert "only with --early-stopping" in run("doctor", BANKNOTE, "--patience", "3").err
+
+
+@pytest.mark.parametrize("command", ["doctor", "train"])
+def test_class_weights_need_classes(run: Run, command: str) -> None:
+    outcome = run(command, regression(), "--target", "height", "--class-weight", "balanced")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    found = "--class-weight balanced: it is for classes, but height makes a regression task"
+    assert found in outcome.err
 
 
 def test_without_findings_there_is_nothing_to_repair(run: Run) -> None:

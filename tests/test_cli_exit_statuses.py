@@ -39,6 +39,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--lr abc", "Invalid value for '--lr': "),  # the rest is Typer's
         ("--lr abc", "(found 'abc'); see xpnet train --help"),
         ("--loss poisson", "it is for counts, but class makes a binary task"),
+        ("--class-weight x", "--class-weight 'x' is not known; use balanced, or leave it out"),
         ("--drop class", "--drop class: this is the target"),
         ("--momentum 0.5", "adam has none; add --optimizer sgd"),
         ("--patience 3", "only with --early-stopping"),

@@ -202,6 +202,17 @@ def test_validation_rows_are_weighted_by_class_like_the_training_rows():
     assert history.validation_loss[-1] == pytest.approx(expected, rel=1e-5)
 
 
+def test_rows_that_all_have_a_class_of_weight_0_are_named():
+    ones = np.ones(7, dtype=int)
+    message = "^class_weight: all 7 validation rows have the weight 0, those of class 1; give"
+    with pytest.raises(xpnet.InputError, match=message):
+        xpnet.fit(classifier(), X, LABELS, validation=(X[:7], ones), class_weight={1: 0.0})
+    with pytest.raises(xpnet.InputError, match=r"all 60 training rows .* class 0, 1; give"):
+        xpnet.fit(classifier(), X, LABELS, class_weight={0: 0.0, 1: 0.0})
+    with pytest.raises(xpnet.InputError, match=r"^sample_weight and class_weight: all 60"):
+        xpnet.fit(classifier(), X, LABELS, class_weight={1: 0.0}, sample_weight=LABELS)
+
+
 def test_one_row_may_have_several_labels_and_then_no_class_weight():
     several = xpnet.MLP([3, 4, 2], output="sigmoid")
     with pytest.raises(xpnet.InputError, match="needs one class per row; the output is 'sigmoid'"):

@@ -185,6 +185,11 @@ def _made_up(options: ParityOptions) -> Task:
     for each in fields(options):
         if each.name in OF_TABLES and getattr(options, each.name) != each.default:
             raise InputError(f"{flag(each.name)}: it has an effect only with a table; name one")
+    if options.loss == "poisson":
+        raise InputError(
+            "--loss poisson: it is for counts, but the generated table has classes; name a table "
+            "with counts, or leave it out"
+        )
     x = generator(options.seed, "parity").standard_normal((500, 8))
     y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
     columns = tuple(Column(f"x{index}") for index in range(x.shape[1]))

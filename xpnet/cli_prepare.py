@@ -81,6 +81,10 @@ def check_options(options: TrainOptions) -> None:
             "--early-stopping: it watches the validation rows, but --validation 0 holds out none; "
             "give a share or a file, or leave one of the two out"
         )
+    if options.class_weight not in (None, "balanced"):
+        raise InputError(
+            f"--class-weight {options.class_weight!r} is not known; use balanced, or leave it out"
+        )
     for name in NOT_LBFGS if options.optimizer == LBFGS else ():
         if getattr(options, name) != usual[name]:
             raise InputError(f"{flag(name)}: lbfgs takes no such option; leave it out, or use adam")
@@ -128,6 +132,7 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
     )  # fmt: skip
     if share is None:
         task = replace(task, held_out=_from_file(task))
+    _check_for_task(options, task.plan)
     return _counts(_with_defaults(task))
 
 
@@ -202,16 +207,25 @@ def _with_defaults(task: Task) -> Task:
     return replace(task, options=replace(options, epochs=epochs, batch_size=batch_size, lr=rate))
 
 
+def _check_for_task(options: TrainOptions, plan: Preprocessing) -> None:
+    """Refuse options that do not go with what the target turned out to be."""
+    if options.loss == "poisson" and plan.task != "regression":
+        raise InputError(
+            f"--loss poisson: it is for counts, but {plan.target} makes a {plan.task} task; pass "
+            "--task regression, or leave the loss out"
+        )
+    if options.class_weight and plan.task == "regression":
+        raise InputError(
+            f"--class-weight {options.class_weight}: it is for classes, but {plan.target} makes a "
+            "regression task; pass --task binary or multiclass, or leave the weights out"
+        )
+
+
 def _counts(task: Task) -> Task:
     """Leave targets as they are if the loss is for counts: standardised, some would be negative."""
     if task.options.loss != "poisson":
         return task
     plan, held_out = task.plan, task.held_out
-    if plan.task != "regression":
-        raise InputError(
-            f"--loss poisson: it is for counts, but {plan.target} makes a {plan.task} task; pass "
-            "--task regression, or leave the loss out"
-        )
 
     def back(y: Any) -> Any:
         return y * plan.target_std + plan.target_mean

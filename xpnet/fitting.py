@@ -187,7 +187,7 @@ def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> 
     device, dtype = net.device, net.dtype
     x = as_inputs(x, device, dtype, net.sizes[0])
     y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
-    return Data(x, y, _combined_weights(net, y, None, factors))
+    return Data(x, y, _combined_weights(net, y, None, factors, "validation"))
 
 
 def _checked_source(source: Any, net: MLP) -> Any:
@@ -246,7 +246,11 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
 
 
 def _combined_weights(
-    net: MLP, y: Array, sample_weight: Any, factors: Mapping[int, float] | None
+    net: MLP,
+    y: Array,
+    sample_weight: Any,
+    factors: Mapping[int, float] | None,
+    rows: str = "training",
 ) -> Array | None:
     """Return sample weights times class factors on the device, (n, 1), or None without any."""
     if factors is None:
@@ -255,4 +259,10 @@ def _combined_weights(
     weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
     if sample_weight is not None:
         weights = weights * net.device.get(as_row_weights(sample_weight, net, y.shape[0]))[:, 0]
+    if not weights.any():
+        given = "class_weight" if sample_weight is None else "sample_weight and class_weight"
+        raise InputError(
+            f"{given}: all {len(weights)} {rows} rows have the weight 0, those of class "
+            f"{', '.join(map(str, np.unique(numbers)[:10]))}; give some of them a weight above 0"
+        )
     return as_row_weights(weights, net, y.shape[0])
