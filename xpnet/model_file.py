@@ -122,7 +122,8 @@ def save_model(
         If the file cannot be written, or the network could not be loaded again because of your
         own activation functions or weights that are not finite. A previous file is kept.
     InputError
-        If `training` holds what JSON cannot represent.
+        If `training` holds what JSON cannot represent, or an array that you put into the network
+        does not fit. A previous file is kept.
     """
     tensors = network_tensors(net)
     for name, array in tensors.items():
@@ -216,6 +217,7 @@ def own_activation(net: MLP) -> str | None:
 
 def network_tensors(net: MLP) -> Arrays:
     """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
+    net.take_over()
     tensors = {}
     for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
         tensors[f"weights.{layer}"] = np.asarray(net.device.get(weights))
