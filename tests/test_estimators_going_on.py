@@ -130,6 +130,15 @@ def test_coefficients_can_be_set():
         _ = MLPRegressor().coefs_
 
 
+def test_coefficients_can_be_swapped():
+    settings = QUICK | {"hidden_layer_sizes": (8, 8, 8)}
+    model = MLPRegressor(max_iter=2, **settings).fit(X, Y)
+    before = [each.copy() for each in model.coefs_]
+    model.coefs_ = [model.coefs_[layer] for layer in (0, 2, 1, 3)]
+    for layer, was in enumerate((0, 2, 1, 3)):
+        np.testing.assert_array_equal(model.coefs_[layer], before[was])
+
+
 def test_training_goes_on_from_coefficients_set_before_any_fit():
     draw = np.random.default_rng(0)
     model = MLPRegressor(hidden_layer_sizes=(3,), learning_rate_init=1e-9)

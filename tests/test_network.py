@@ -135,6 +135,19 @@ def test_parameters_can_be_written_in_place_replaced_or_set():
     np.testing.assert_array_equal(net.predict(X), other.predict(X))
 
 
+def test_arrays_of_the_network_can_be_swapped(backend):
+    for swap in (
+        lambda net, one, two: net.weights.__setitem__(slice(2), [two, one]),
+        lambda net, one, two: net.set_parameters([two, one, net.weights[2]], net.biases),
+    ):
+        net = xpnet.MLP([4, 4, 4, 1], device=backend.device)
+        before = [backend.host(each).copy() for each in net.weights[:2]]
+        swap(net, *net.weights[:2])
+        net.predict(np.ones((1, 4)))
+        after = [backend.host(each) for each in net.weights[:2]]
+        np.testing.assert_array_equal(after, before[::-1])
+
+
 def test_parameters_that_do_not_fit_are_refused_and_nothing_is_changed():
     net, other = small(seed=1), small(seed=2)
     before = net.predict(X)

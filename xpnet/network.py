@@ -316,7 +316,10 @@ class MLP:
         return self._flat
 
     def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
-        """Write given weights and biases into the network's own arrays."""
+        """Write given weights and biases into the network's own arrays.
+
+        Those given may be the network's own too, in another order.
+        """
         given = [*weights, *biases]
         if len(given) != len(self.parameters):
             raise InputError(f"{len(given)} arrays given; the network has {len(self.parameters)}")
@@ -326,8 +329,8 @@ class MLP:
                 raise InputError(
                     f"parameter of shape {tuple(values.shape)} given, {tuple(own.shape)} needed"
                 )
-        for own, values in zip(self.parameters, ready, strict=True):
-            own[...] = values
+        xp = self.device.xp
+        self._flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
 
     def to(self, device: Device, dtype: str | None = None) -> "MLP":
         """Return a copy on another device, or in another dtype."""
