@@ -96,3 +96,16 @@ def test_an_array_that_a_callback_puts_into_the_network_is_trained_on(when, opti
     np.testing.assert_array_equal(mine, 0.1)
     np.testing.assert_allclose(net.weights[0], 0.1, atol=1e-6)
     assert not np.array_equal(net.weights[0], mine)  # trained, by however little
+
+
+def test_an_array_of_a_callback_that_does_not_fit_ends_the_run_in_order():
+    class Wrong(Calls):
+        def on_batch_end(self, training):
+            if training.state.step == 3:
+                training.net.weights[0] = np.ones((9, 9))
+
+    net, wrong = regressor(), Wrong()
+    with pytest.raises(xpnet.InputError, match=r"weights\[0\] has shape \(9, 9\)"):
+        xpnet.fit(net, X, Y, batch_size=20, callbacks=[wrong, xpnet.Doctor()])
+    assert wrong.names[-1] == "train_end"
+    assert net.predict(X).shape == (60, 1)

@@ -231,3 +231,11 @@ def test_an_output_of_the_callers_own_has_no_known_inverse():
     net = xpnet.MLP([3, 1], output=mine)
     with pytest.raises(xpnet.InputError, match="output 'mine' has no known inverse; set net"):
         initialisers.start_at_prior(net, np.zeros(4))
+
+
+def test_the_prior_is_not_added_to_the_callers_own_array():
+    net, mine = xpnet.MLP([1, 1], output="sigmoid"), np.zeros(1, "float32")
+    net.biases[0] = mine
+    initialisers.start_at_prior(net, np.asarray([0, 0, 0, 1]))
+    np.testing.assert_allclose(net.biases[0], np.log(1 / 3), rtol=1e-6)
+    assert mine == 0.0

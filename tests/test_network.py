@@ -153,7 +153,7 @@ def test_parameters_that_do_not_fit_are_refused_and_nothing_is_changed():
     before = net.predict(X)
     with pytest.raises(xpnet.InputError, match="4 arrays given; the network has 6"):
         net.set_parameters(other.weights[:2], other.biases[:2])
-    shape = r"parameter of shape \(2, 4\) given, \(4, 2\) needed"
+    shape = r"weights\[2\] has shape \(2, 4\), but the network needs \(4, 2\)"
     with pytest.raises(xpnet.InputError, match=shape):
         net.set_parameters([*other.weights[:2], other.weights[2].T], other.biases)
     np.testing.assert_array_equal(net.predict(X), before)
@@ -217,9 +217,42 @@ def test_an_array_put_into_the_lists_is_in_copies_and_pickles():
         assert np.all(twin.weights[0] == 7.0)
     net.biases[1] = np.full(1, 5.0, dtype="float32")
     assert net.flat[-1] == 5.0
-    net.weights[0] = np.ones((3, 2))
-    with pytest.raises(xpnet.InputError, match=r"shape \(3, 2\) given, \(2, 3\) needed"):
-        net.predict(np.ones((1, 2)))
+
+
+def test_an_array_that_does_not_fit_is_refused_until_it_is_replaced(path):
+    net, x = xpnet.MLP([2, 3, 1]), np.ones((4, 2))
+    wrong = net.weights[0] = np.ones((3, 2))
+    for use in (
+        lambda: net.predict(x),
+        lambda: net.outputs(x),
+        lambda: net.loss(x, x[:, 0]),
+        lambda: net.save(path),
+        lambda: copy.copy(net),
+        lambda: xpnet.explain_init(net),
+        lambda: xpnet.fit(net, x, x[:, 0]),
+    ):
+        with pytest.raises(xpnet.InputError, match=r"weights\[0\] has shape \(3, 2\), .* \(2, 3\)"):
+            use()
+        assert net.weights[0] is wrong
+    net.weights[0] = np.ones((2, 3))
+    net.predict(x)
+    net.weights.append(wrong)
+    with pytest.raises(xpnet.InputError, match="5 arrays given; the network has 4"):
+        net.predict(x)
+    other = xpnet.MLP([2, 3, 1], seed=1)
+    net.set_parameters(other.weights, other.biases)
+    np.testing.assert_array_equal(net.predict(x), other.predict(x))
+
+
+def test_the_list_of_arrays_stays_the_networks_own():
+    net = xpnet.MLP([2, 3, 1])
+    weights, x = net.weights, np.ones((1, 2))
+    weights[0] = np.zeros((2, 3))
+    assert net.predict(x) == 0.0
+    net.weights = [np.ones((2, 3)), np.ones((3, 1))]
+    assert net.predict(x) == 6.0
+    weights[0] = np.zeros((2, 3))
+    assert net.predict(x) == 0.0
 
 
 def test_a_copy_in_another_dtype_shares_nothing():

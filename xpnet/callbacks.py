@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xpnet.errors import InputError
+from xpnet.errors import InputError, XpnetError
 
 if TYPE_CHECKING:
     from xpnet.training import Training
@@ -40,6 +40,19 @@ def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], No
     """Return the methods of that name from the callbacks that have one."""
     found = (getattr(callback, name, None) for callback in callbacks)
     return [hook for hook in found if hook is not None]
+
+
+def call(those: Sequence[Callable[["Training"], None]], training: "Training") -> None:
+    """Call methods from `hooks`; the run continues with what they put into the network."""
+    for hook in those:
+        hook(training)
+    if not those:
+        return
+    try:
+        training.net.take_over()
+    except XpnetError:  # the end of the run needs a network that works
+        training.net.put_back()
+        raise
 
 
 @dataclass(frozen=True)

@@ -297,4 +297,5 @@ def start_at_prior(net: "MLP", y: Array) -> None:
         mean = xp.maximum(mean, margin - 1.0 if name == "tanh" else margin)
     if name in ("sigmoid", "softmax", "tanh"):
         mean = xp.minimum(mean, 1.0 - margin)
-    net.biases[-1] += INVERSES[name](xp, mean)
+    last = net.parameters[-1]
+    last += INVERSES[name](xp, mean)

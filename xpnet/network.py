@@ -12,7 +12,7 @@ and from delta[L] = dLoss/dz[L], which the head gives,
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -246,7 +246,6 @@ class MLP:
             If it is of the library that the network computes in, so are the outputs; otherwise
             they are a NumPy array.
         """
-        self.take_over()
         device = self.device
         foreign = is_foreign(x) and device_of(x).xp is device.xp
         outputs = self.outputs(as_inputs(x, device, self.dtype, self.sizes[0]))
@@ -254,6 +253,7 @@ class MLP:
 
     def outputs(self, x: Array) -> Array:
         """Return the outputs for prepared inputs, both on the device: `predict` without checks."""
+        self.take_over()
         xp = self.device.xp
         tiles = [self.output.forward(xp, z) for z, _ in self.tiles(x)]
         return tiles[0] if len(tiles) == 1 else xp.concat(tiles, axis=0)
@@ -275,7 +275,7 @@ class MLP:
 
     def _derive(self) -> None:
         """Make what copies and pickles leave out: views, and activations fused for the device."""
-        self.weights, self.biases = self.views(self._flat)
+        self.weights, self.biases = self._lists = self.views(self._flat)
         self._own = [*self.weights, *self.biases]
         fuse = self.device.fuse
         self._forward = [fuse(each.forward) for each in self.hidden]
@@ -304,10 +304,8 @@ class MLP:
     def take_over(self) -> None:
         """Copy arrays that were put into `weights` or `biases` into the network's own storage."""
         given = [*self.weights, *self.biases]
-        if any(array is not own for array, own in zip(given, self._own, strict=True)):
-            layers = len(self.sizes) - 1
-            self.weights, self.biases = self._own[:layers], self._own[layers:]
-            self.set_parameters(given[:layers], given[layers:])
+        if any(array is not own for array, own in zip_longest(given, self._own)):
+            self.set_parameters(self.weights, self.biases)  # those refused stay, for every use
 
     @property
     def flat(self) -> Array:
@@ -320,17 +318,25 @@ class MLP:
 
         Those given may be the network's own too, in another order.
         """
-        given = [*weights, *biases]
-        if len(given) != len(self.parameters):
-            raise InputError(f"{len(given)} arrays given; the network has {len(self.parameters)}")
-        ready = [put_numbers(each, self.device, self.dtype, "parameters") for each in given]
-        for own, values in zip(self.parameters, ready, strict=True):
-            if tuple(values.shape) != tuple(own.shape):
-                raise InputError(
-                    f"parameter of shape {tuple(values.shape)} given, {tuple(own.shape)} needed"
-                )
+        given, layers = [*weights, *biases], len(self.sizes) - 1
+        if len(given) != len(self._own):
+            raise InputError(f"{len(given)} arrays given; the network has {len(self._own)}")
+        ready = []
+        for i, (own, each) in enumerate(zip(self._own, given, strict=True)):
+            name = f"weights[{i}]" if i < layers else f"biases[{i - layers}]"
+            ready.append(put_numbers(each, self.device, self.dtype, name))
+            found, shape = tuple(ready[-1].shape), tuple(own.shape)
+            if found != shape:
+                raise InputError(f"{name} has shape {found}, but the network needs {shape}")
         xp = self.device.xp
         self._flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
+        self.put_back()
+
+    def put_back(self) -> None:
+        """Have the network's own arrays in `weights` and `biases` again, and no others."""
+        layers = len(self.sizes) - 1
+        self.weights, self.biases = self._lists
+        self.weights[:], self.biases[:] = self._own[:layers], self._own[layers:]
 
     def to(self, device: Device, dtype: str | None = None) -> "MLP":
         """Return a copy on another device, or in another dtype."""
@@ -343,7 +349,7 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the views out of copies and pickles; they are rebuilt from the vector."""
-        derived = ("weights", "biases", "_own", "_forward", "_backward")
+        derived = ("weights", "biases", "_lists", "_own", "_forward", "_backward")
         state = {**self.__dict__, "_flat": self.flat}
         return {name: value for name, value in state.items() if name not in derived}
 

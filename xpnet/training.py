@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.batches import LAST_BATCH, Batch, Data, batches, epoch_order, steps_per_epoch
-from xpnet.callbacks import hooks
+from xpnet.callbacks import call, hooks
 from xpnet.dropout import dropout_masks
 from xpnet.errors import DivergenceError, InputError
 from xpnet.history import History, resolve_metrics
@@ -228,7 +228,7 @@ class Training:
                 state.epoch_first_loss = xp.asarray(self.loss, copy=True)
                 state.first_loss = state.epoch_first_loss if state.step == 1 else state.first_loss
             self.between_steps = True
-            self._call(on_batch_end)
+            call(on_batch_end, self)
             if self.stop_reason:
                 return
         self._end_epoch(time.perf_counter() - started)
@@ -390,10 +390,4 @@ class Training:
             own[...] = value
 
     def _notify(self, name: str, callbacks: Sequence[Any] | None = None) -> None:
-        self._call(hooks(self.callbacks if callbacks is None else callbacks, name))
-
-    def _call(self, those: Sequence[Callable[["Training"], None]]) -> None:
-        for hook in those:
-            hook(self)
-        if those:
-            self.net.take_over()  # what a callback has put into the network is trained on
+        call(hooks(self.callbacks if callbacks is None else callbacks, name), self)
