@@ -1,5 +1,7 @@
 """The estimators trained on: `warm_start`, `partial_fit`, files, interruptions."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -161,6 +163,42 @@ def test_an_interrupted_epoch_is_finished_by_the_next_fit():
     model = MLPClassifier(callbacks=[Interrupt()], max_iter=3, **settings).fit(X, Y)
     model.set_params(callbacks=None, max_iter=2).fit(X, Y)
     assert same(model, MLPClassifier(max_iter=3, **settings).fit(X, Y))
+
+
+@pytest.mark.parametrize("kind_of_end", ["stop", "ctrl-c", "error"])
+@pytest.mark.parametrize(
+    ("method", "rows", "settings", "steps"),
+    [
+        ("fit", slice(None), {}, 12),  # 3 of 15 were taken
+        ("fit", slice(None, None, -1), {}, 15),
+        ("fit", slice(40), {}, 4),
+        ("fit", slice(None), {"batch_size": 15}, 10),
+        ("fit", slice(None), {"shuffle": False}, 15),
+        ("partial_fit", slice(None), {}, 15),
+        ("partial_fit", slice(20), {}, 2),
+    ],
+)
+def test_an_interrupted_epoch_is_finished_only_by_a_fit_to_the_same_rows(
+    kind_of_end, method, rows, settings, steps
+):
+    class Interrupt:
+        taken = 0
+
+        def on_batch_end(self, training):
+            self.taken += 1
+            if self.taken == 3 and kind_of_end == "stop":
+                training.stop("enough")
+            elif self.taken == 3:
+                raise KeyboardInterrupt if kind_of_end == "ctrl-c" else RuntimeError
+
+    interrupt = Interrupt()
+    model = MLPRegressor(batch_size=10, warm_start=True, max_iter=1, callbacks=[interrupt], **QUICK)
+    with suppress(KeyboardInterrupt, RuntimeError):
+        model.fit(X, Y)
+    model.set_params(**settings)
+    getattr(model, method)(X[rows], Y[rows])
+    assert interrupt.taken == 3 + steps
+    assert len(model.loss_curve_) == 1
 
 
 def test_ctrl_c_is_passed_on_and_leaves_a_fitted_model():

@@ -7,6 +7,7 @@ steps of a small network, and large data are not copied as a whole. Rows used in
 they are stored are not copied at all.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
@@ -193,3 +194,21 @@ def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[An
     # Evenly spaced places in rows ordered by class take the same share of each.
     held_out = np.sort(free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted])
     return np.setdiff1d(order, held_out), held_out
+
+
+def digest(data: Data | None, device: Device) -> str:
+    """SHA-256 over the shape, all targets and weights, and up to 1,000 rows of the inputs."""
+    if data is None:
+        return "none"
+    count = data.x.shape[0]
+    rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
+    if hasattr(data.x, "read_rows"):
+        x = data.x.read_rows(rows)
+    else:
+        x = device.xp.take(data.x, device.put(rows, "int64"), axis=0)
+    found = hashlib.sha256(str(tuple(data.x.shape)).encode())
+    for array in (x, data.y, data.row_weights):
+        if array is not None:
+            host = array if isinstance(array, np.ndarray) else device.get(array)
+            found.update(np.ascontiguousarray(host, dtype=np.float64).data)
+    return found.hexdigest()[:16]

@@ -5,7 +5,6 @@ All randomness is determined by the seed and counters, so the state is the param
 for `History.seconds`, which is wall time). The state of other callbacks is not saved.
 """
 
-import hashlib
 import math
 import os
 import re
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.atomic import lock, probe_writable
+from xpnet.batches import digest
 from xpnet.container import Arrays, PathLike, read_container, refusal, write_container
 from xpnet.device import Device
 from xpnet.errors import FileError, InputError, SaveError
@@ -354,29 +354,11 @@ def _options(training: "Training") -> dict[str, str]:
     del described["epochs"]
     described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
     described["loss"] = training.head.loss.name
-    described["data"] = _digest(training.net.device, training.data)
-    described["validation data"] = _digest(training.net.device, training.validation)
+    described["data"] = digest(training.data, training.net.device)
+    described["validation data"] = digest(training.validation, training.net.device)
     return described
 
 
 def _described(value: Any) -> str:
     """Give functions, whose repr has an address in it, by name; show everything else."""
     return str(getattr(value, "__qualname__", None) or repr(value))
-
-
-def _digest(device: Device, data: Any) -> str:
-    """SHA-256 over the shape, all targets and weights, and up to 1,000 rows of the inputs."""
-    if data is None:
-        return "none"
-    count = data.x.shape[0]
-    rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
-    if hasattr(data.x, "read_rows"):
-        x = data.x.read_rows(rows)
-    else:
-        x = device.xp.take(data.x, device.put(rows, "int64"), axis=0)
-    digest = hashlib.sha256(str(tuple(data.x.shape)).encode())
-    for array in (x, data.y, data.row_weights):
-        if array is not None:
-            host = array if isinstance(array, np.ndarray) else device.get(array)
-            digest.update(np.ascontiguousarray(host, dtype=np.float64).data)
-    return digest.hexdigest()[:16]

@@ -96,3 +96,8 @@ def trimmed(state: TrainingState) -> TrainingState:
     return replace(
         state, first_loss=first, last_good=[], epoch_start=[], epoch_first_loss=None, best=[]
     )
+
+
+def at_epoch_start(state: TrainingState) -> TrainingState:
+    """Leave an interrupted epoch as it is: the next step begins one."""
+    return trimmed(replace(state, batch=0, epoch_loss=0.0, epoch_rows=0))

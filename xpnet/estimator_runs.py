@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from xpnet.batches import Data, rows_of
+from xpnet.batches import Data, digest, rows_of
 from xpnet.callbacks import ProgressBar
 from xpnet.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
 from xpnet.estimator_course import Course
-from xpnet.estimator_network import trimmed
+from xpnet.estimator_network import at_epoch_start, trimmed
 from xpnet.estimator_verdict import (
     ENOUGH_ROWS,
     JUDGED_NUMBERS,
@@ -91,6 +91,9 @@ def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: boo
     net, state = estimator.network_, _state_to_continue(estimator)
     epochs = state.epoch + (1 if incremental else estimator.max_iter)
     options = training_options(estimator, data, epochs)
+    unfinished = vars(estimator).get("_unfinished")
+    if state.batch and (incremental or unfinished != _epoch_of(net, data, options)):
+        state = at_epoch_start(state)
     if estimator.early_stopping != (vars(estimator).get("validation_scores_") is not None):
         estimator._begin_to_watch()  # early_stopping was changed since the last call
     course, doctor = Course(estimator, _score(estimator, held_out)), Doctor()
@@ -107,6 +110,8 @@ def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: boo
         _after_divergence(estimator, training, course)
     finally:
         estimator._state = TrainingState() if diverged else trimmed(training.state)
+        if estimator._state.batch:
+            estimator._unfinished = _epoch_of(net, data, options)
     if estimator.early_stopping:
         net.flat[...] = estimator._best
     if incremental or diverged:
@@ -129,6 +134,11 @@ def _state_to_continue(estimator: Any) -> TrainingState:
     estimator._optimizer_kind = kind
     state: TrainingState = estimator._state
     return state
+
+
+def _epoch_of(net: MLP, data: Data, options: TrainingOptions) -> tuple[Any, ...]:
+    """Return what an epoch goes over; `fit` finishes an interrupted one only if it is the same."""
+    return digest(data, net.device), options.batch_size, options.shuffle
 
 
 def _score(estimator: Any, held_out: Data | None) -> Any:
