@@ -201,6 +201,20 @@ def test_an_interrupted_epoch_is_finished_only_by_a_fit_to_the_same_rows(
     assert len(model.loss_curve_) == 1
 
 
+@BOTH
+def test_a_fit_stopped_within_the_first_epoch_has_no_loss_of_an_epoch(kind):
+    class Stop:
+        def on_batch_end(self, training):
+            training.stop("time is up")
+
+    model = kind(max_iter=2, batch_size=50, **QUICK).fit(X, Y)
+    for each in (model.set_params(callbacks=[Stop()]), kind(callbacks=[Stop()], **QUICK)):
+        each.fit(X, Y)
+        assert np.isnan(each.loss_)
+        assert each.loss_curve_ == []
+        assert each.n_iter_ == 0
+
+
 def test_ctrl_c_is_passed_on_and_leaves_a_fitted_model():
     class Interrupt:
         def on_epoch_end(self, training):

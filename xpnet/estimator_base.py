@@ -239,7 +239,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if drawn:
             net.set_parameters(*drawn)
         self.network_, self._state = net, TrainingState()
-        self.n_iter_ = self.t_ = 0
+        self.n_iter_, self.t_, self.loss_ = 0, 0, math.nan
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
         self._begin_to_watch()

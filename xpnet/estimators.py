@@ -86,6 +86,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     coefs_, intercepts_ : list of array
         On the device: (fan_in, fan_out) and (fan_out,) for each layer.
     loss_, best_loss_ : float
+        Of the last epoch (NaN if training was stopped before the first one ended), and the lowest.
     loss_curve_, validation_loss_curve_ : list of float
         One entry an epoch (with lbfgs an iteration).
     validation_scores_, best_validation_score_
