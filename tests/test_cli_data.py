@@ -1,7 +1,9 @@
 """``xpnet train`` on every kind of file: tables, arrays, images, and files larger than memory."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from command_line import BANKNOTE, QUICK, Run, table
 
 import xpnet
+from xpnet.tables import read_table
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
@@ -205,6 +208,32 @@ def test_the_cache_is_made_again_when_the_table_or_the_cache_has_changed(run: Ru
         assert "converted now" in report["notes"][0]
     assert "converted earlier" in run(*command).json["notes"][0]
     assert not list(Path().glob(".xpnet-*"))
+
+
+def test_tables_of_the_same_name_size_and_time_have_a_cache_each(run: Run) -> None:
+    rows = [f"{row % 7},{row % 5},{row % 2}\n" for row in range(60)]
+    for folder, order in (("a", 1), ("b", -1)):
+        Path(folder).mkdir()
+        table(f"{folder}/t.csv", "u,v,y\n" + "".join(rows[::order]))
+        os.utime(f"{folder}/t.csv", (1e9, 1e9))  # as from an archive that keeps no times
+    for when in ("now", "earlier"):
+        for folder, first in (("a", [0, 0, 0]), ("b", [3, 4, 1])):
+            read = read_table(f"{folder}/t.csv", stream=True, cache=".")
+            assert f"converted {when}" in read.notes[0]
+            assert read.matrix.read_rows([0])[0, :3].tolist() == first
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="keeps no time of change")
+def test_a_table_replaced_by_one_of_the_same_size_and_time_is_noticed() -> None:
+    table("t.csv", "u,y\n1,0\n2,1\n")
+    os.utime("t.csv", (1e9, 1e9))
+    read_table("t.csv", stream=True)
+    table("new.csv", "u,y\n3,0\n4,1\n")
+    os.utime("new.csv", (1e9, 1e9))
+    time.sleep(0.05)  # more than a tick of the file system's clock
+    Path("new.csv").replace("t.csv")
+    read = read_table("t.csv", stream=True)
+    assert read.matrix.read_rows([0])[0, :2].tolist() == [3, 0]
 
 
 def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:

@@ -2,9 +2,14 @@
 
 CSV and Parquet files do not allow rows to be read singly, so one that is larger than memory is
 converted in blocks to an NPY file (the cache), from which `xpnet.row_files` reads. A second file
-records what it was made from; a cache made from another version of the table is made again.
+records what it was made from: the table's resolved path, its size, and its times of modification
+and of change. If any of these differs, the cache is made again, even if the table was only moved.
+
+A change of the table that keeps its size is not noticed if it falls within one tick of the file
+system's clock, or, on systems that keep no time of change (Windows), sets the old time again.
 """
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -88,17 +93,20 @@ def in_file(
     how : mapping
         What else determines the result, such as the encoding.
     folder : str or None
-        Where to keep the cache; beside the table by default.
+        Where to keep the cache; beside the table by default. Tables of the same name from
+        different directories have different caches there.
 
     Raises
     ------
     SaveError
         If the cache cannot be written.
     """
-    stem = os.path.join(folder or os.path.dirname(path), os.path.basename(path))
+    table = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()
+    stem = os.path.join(folder, f"{os.path.basename(path)}-{table[:8]}") if folder else path
     cache, about = f"{stem}.xpnet.npy", f"{stem}.xpnet.about"
     status = os.stat(path)
-    made_of: dict[str, Any] = {"bytes": status.st_size, "modified": status.st_mtime_ns, **how}
+    times = {"modified": status.st_mtime_ns, "changed": status.st_ctime_ns}
+    made_of: dict[str, Any] = {"table": table, "bytes": status.st_size, **times, **how}
     made_of["format"] = FORMAT_VERSION
     fields, when = _known(about, cache, made_of), "earlier"
     if fields is None:
