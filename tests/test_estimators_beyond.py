@@ -65,6 +65,14 @@ def test_several_columns_of_classes(solver):
 
 
 @BOTH
+def test_early_stopping_needs_weights_in_both_parts(kind):
+    weights = np.zeros(len(X))
+    weights[7] = 1.0  # which is in one of them
+    with pytest.raises(InputError, match=r"all 1\d+ rows .* have weight 0, so they have no mean"):
+        kind(early_stopping=True, **QUICK).fit(X, Y, sample_weight=weights)
+
+
+@BOTH
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
 def test_rows_of_ones_own_are_watched(kind, settings):
     model = kind(max_iter=6, **QUICK, **settings)

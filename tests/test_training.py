@@ -3,6 +3,7 @@ import pytest
 from training_examples import LABELS, Calls, X, Y, classifier, parameters, regressor
 
 import xpnet
+from xpnet.batches import split
 from xpnet.history import METRICS
 
 # It learns ----------------------------------------------------------------------------------------
@@ -176,6 +177,16 @@ def test_a_batch_in_which_every_row_has_weight_zero_teaches_nothing():
     )
     np.testing.assert_array_equal(calls.seen[1], calls.seen[0])
     assert np.isfinite(history.loss[0])
+
+
+def test_a_part_in_which_every_row_has_weight_zero_is_refused(backend):
+    train, held_out = split(60, 0.2, 0)
+    for rows, message in ((held_out, "all 12 rows held out have"), (train, "all 48 rows to train")):
+        weights = np.ones(60)
+        weights[rows] = 0.0
+        net = regressor(device=backend.device)
+        with pytest.raises(xpnet.InputError, match=f"{message}.* pass validation"):
+            xpnet.fit(net, X, Y, validation=0.2, sample_weight=weights)
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn(backend):

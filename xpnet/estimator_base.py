@@ -40,7 +40,7 @@ from xpnet.estimator_network import (
 )
 from xpnet.estimator_runs import train, train_lbfgs
 from xpnet.estimator_targets import BLOCKS
-from xpnet.fitting import as_pair, some_rows
+from xpnet.fitting import as_pair, divided, some_rows
 from xpnet.lbfgs import Objective
 from xpnet.losses import Loss, head
 from xpnet.network import MLP
@@ -215,7 +215,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         data = Data(x, y, None if weights is None else as_row_weights(weights, net, rows))
         if train is None:
             return data, None
-        return some_rows(net, data, train, lazy=True), some_rows(net, data, held_out)
+        return divided(net, data, train, held_out)
 
     def _watched(self, X: Any, y: Any) -> Data:
         """Prepare the rows of ``fit(validation=(X, y))``."""

@@ -168,7 +168,19 @@ def _with_validation(
     if hasattr(data.x, "read_rows"):  # the held-out rows are kept in memory
         share = min(share, MOST_HELD_OUT / rows)
     train, held_out = split(rows, share, seed, labels)
-    return some_rows(net, data, train, lazy=True), some_rows(net, data, held_out)
+    return divided(net, data, train, held_out)
+
+
+def divided(net: MLP, data: Data, train: Any, held_out: Any) -> tuple[Data, Data]:
+    """Return the rows to train on and those held out; refuse either if all its weights are 0."""
+    parts = some_rows(net, data, train, lazy=True), some_rows(net, data, held_out)
+    for part, name in zip(parts, ("to train on", "held out"), strict=True):
+        if part.row_weights is not None and not float(net.device.xp.max(part.row_weights)):
+            raise InputError(
+                f"all {part.y.shape[0]} rows {name} have weight 0, so they have no mean loss; hold "
+                "out another share of the rows, or pass validation=(x, y)"
+            )
+    return parts
 
 
 def as_pair(given: Any, otherwise: str = "") -> tuple[Any, Any]:
