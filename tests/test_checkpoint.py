@@ -53,9 +53,10 @@ def test_an_interval_that_is_not_understood_is_refused(tmp_path, every):
         Checkpoint(tmp_path, every=every)
 
 
-def test_keeping_none_is_refused(tmp_path):
-    with pytest.raises(InputError, match="keep 0 must be an integer >= 1"):
-        Checkpoint(tmp_path, keep=0)
+@pytest.mark.parametrize("keep", [0, -1, 2.5, "3", None])
+def test_anything_but_a_number_of_files_to_keep_is_refused(tmp_path, keep):
+    with pytest.raises(InputError, match=f"keep {keep!r} must be an integer >= 1"):
+        Checkpoint(tmp_path, keep=keep)
 
 
 def test_an_earlier_training_is_not_overwritten(tmp_path):

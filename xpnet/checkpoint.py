@@ -103,7 +103,7 @@ class Checkpoint:
                 f"checkpoint every {every!r} is not understood; write for example '5 epochs',"
                 " '30 seconds' or '100 steps'"
             )
-        if keep < 1:
+        if not isinstance(keep, int | np.integer) or keep < 1:
             raise InputError(f"keep {keep!r} must be an integer >= 1: checkpoints to keep")
         self.directory, self.keep, self.resume = Path(directory), keep, resume
         self.every, self.unit = float(found[1]), found[2] or "epoch"
