@@ -36,6 +36,13 @@ def test_a_callback_sees_loss_gradients_trace_and_can_stop():
     assert [each.shape for each in trace.pre_activations] == [(20, 8), (20, 1)]
 
 
+def test_stop_stops_even_without_a_reason():
+    calls = Calls(lambda training: training.stop(""))
+    history = xpnet.fit(regressor(), X, Y, batch_size=20, callbacks=[calls])
+    assert len(calls.seen) == 1
+    assert history.stopped == "stopped without a reason"
+
+
 def test_an_error_in_a_callback_is_not_swallowed_and_training_ends_in_order():
     class Broken(Calls):
         def on_epoch_end(self, training):

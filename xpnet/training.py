@@ -202,7 +202,7 @@ class Training:
     def stop(self, reason: str) -> None:
         """End the run after the current step or epoch."""
         if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
-            self.stop_reason = reason
+            self.stop_reason = reason or "stopped without a reason"
 
     def _run_epoch(self) -> None:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
