@@ -189,6 +189,16 @@ def test_a_part_in_which_every_row_has_weight_zero_is_refused(backend):
             xpnet.fit(net, X, Y, validation=0.2, sample_weight=weights)
 
 
+@pytest.mark.parametrize("scale", [2.0**-120, 2.0**120])
+def test_only_the_ratios_of_weights_count_however_small_or_large(backend, scale):
+    nets, weights = [], np.linspace(0.5, 1.5, 60)
+    for factor in (1.0, scale):
+        nets.append(regressor(device=backend.device))
+        xpnet.fit(nets[-1], X, Y, epochs=2, sample_weight=factor * weights)
+    for one, other in zip(nets[0].parameters, nets[1].parameters, strict=True):
+        np.testing.assert_array_equal(backend.host(one), backend.host(other))
+
+
 def test_balanced_class_weights_are_those_of_scikit_learn(backend):
     labels = np.array([0] * 50 + [1] * 10)
     balanced = np.where(labels == 1, 60 / (2 * 10), 60 / (2 * 50))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
-    """Return each row's share in the mean over a batch, (batch,); the shares sum to 1.
+    """Return each row's share in the mean over a batch, (batch,); they sum to 1, or are all 0.
 
     Parameters
     ----------
@@ -25,7 +25,8 @@ def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
     if row_weights is None:
         return xp.full_like(y[:, 0], 1.0 / y.shape[0])
     weights = row_weights[:, 0]
-    return weights / xp.maximum(xp.sum(weights), 1e-30)  # all weights 0: nothing to learn
+    total = xp.sum(weights)
+    return weights / xp.where(total > 0.0, total, xp.ones_like(total))  # all 0: nothing to learn
 
 
 def loss_and_gradients(
