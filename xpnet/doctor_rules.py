@@ -113,15 +113,16 @@ RULES = (
     Rule(
         "gradient-activation-derivative", steps.wrong_derivative, 0, "error",
         "The error enters where this layer's delta is made, and spreads to every layer before it. "
-        "Take the derivative of the activation, written in terms of what it takes.",
-        "delta = (delta_next @ weights_next.T) * derivative   # of z, or rewritten for a = f(z): "
-        "sigmoid: a * (1 - a); tanh: 1 - a**2; relu: a > 0",
+        "The derivative must be that of its activation, and written for what it is given: z, or "
+        "a = f(z).",
+        "delta = (delta_next @ weights_next.T) * derivative   # for a: a * (1 - a) for a sigmoid, "
+        "1 - a**2 for tanh, a > 0 for a ReLU",
         "Nielsen, Neural networks and deep learning, 2015, chapter 2",
     ),
     Rule(
         "gradient-accumulated", steps.accumulated, 0, "",
-        "Gradients of earlier steps are still in it. The steps grow, and point where the loss fell "
-        "long ago.",
+        "They still contain the gradients of earlier steps. The steps grow, and point where the "
+        "loss fell long ago.",
         "set all gradients to 0 before each step   # PyTorch: optimizer.zero_grad()",
         "PyTorch, torch.optim.Optimizer.zero_grad",
     ),
@@ -227,7 +228,7 @@ RULES = (
         "linear-hidden-layer", steps.linear_hidden, 0, "",
         "Layers with no activation function between them are together one linear layer. It cannot "
         "learn XOR, a circle, or any other curved boundary.",
-        "hidden = numpy.tanh(inputs @ weights + biases)   # or, if it is applied: show its result",
+        "hidden = numpy.tanh(inputs @ weights + biases)   # if one is applied, show its result",
         "Goodfellow et al., Deep Learning, 6.1",
     ),
     Rule(

@@ -1,10 +1,10 @@
-"""What single steps of a loop show: which formulas its arrays fit, and what its updates did.
+"""What single steps of a loop show: the formulas its arrays fit, and what its updates did.
 
 With a the activations below the last weights W, outputs o and targets y, the gradient of W is
-c aᵀ delta with delta = (o - y) s: s is one of few slopes and c a factor such as 1 / batch. One
-layer down delta becomes (delta Wᵀ) f'(z), written in terms of the activations f(z). Each form is
-computed from the arrays shown and compared: the wrong ones, too, fit to the last digits where the
-code computes them. What fits no form is left alone.
+c aᵀ delta with delta = (o - y) s, where s is one of a few slopes and c a factor such as 1 / batch.
+One layer down, delta becomes (delta Wᵀ) f'(z), written in terms of the activations f(z). Each form
+is computed from the arrays shown and compared with the gradient shown: code that has a wrong form
+fits that form to the last digits. What fits none is left alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ import numpy as np
 
 from xpnet.observations import Snapshot, is_bias
 
-FIT = 1e-4  # of the largest entry: float32 is exact enough for it
+FIT = 1e-4  # of the largest entry: float32 is accurate enough for it
 FORWARD_FIT = 1e-5
-FEW = 3  # entries of a gradient: fewer fit too much
+FEW = 3  # entries of a gradient: fewer fit too many forms
 USUAL = 1e10  # larger numbers overflow in some updates
 MOVED = 0.9  # cosine between step and gradient from which it is along, or against, it
 
@@ -37,27 +37,27 @@ SLOPES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "tanh": ("1 - a**2", lambda a: 1.0 - a**2),
     "identity": ("1", np.ones_like),
 }
-# The derivative of z, but taken of activations, to which the function was applied already.
+# Derivatives meant for z, but taken at activations, to which the function was already applied.
 TWICE: dict[str, Callable[[Any], Any]] = {
     "sigmoid(a) * (1 - sigmoid(a))": lambda a: _sigmoid(a) * (1.0 - _sigmoid(a)),
     "1 - tanh(a)**2": lambda a: 1.0 - np.tanh(a) ** 2,
 }
-# Slopes by which o - y is multiplied in a right loss: cross-entropy or a squared error.
+# Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
 OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The backward pass of one step, computed again from the arrays that were shown.
+    """The backward pass of one step, recomputed from the arrays that were shown.
 
     Attributes
     ----------
     kinds : tuple of tuple of str
-        For each hidden layer, the activations that give its values from those below; perhaps none.
+        For each hidden layer, the activations that give its values from those below, if any do.
     deltas : dict of str to float
         Slopes of the outputs that explain the gradient of the last weights, each with its factor c.
     wrong : (str, str, str) or None
-        Weights whose gradient has a wrong slope in it, that slope, and the right one.
+        Weights whose gradient contains a wrong slope, that slope, and the right one.
     """
 
     kinds: tuple[tuple[str, ...], ...] = ()
@@ -66,7 +66,7 @@ class Replay:
 
     @classmethod
     def of(cls, shown: Snapshot) -> "Replay":
-        """Compute it from all rows of a step, with parameters and gradients."""
+        """Recompute it from all rows of a step, with parameters and gradients."""
         weights, below = list(shown.weights.values()), [shown.inputs, *shown.activations]
         rows = {len(each) for each in below if each is not None}
         if len(weights) != len(below) or shown.inputs is None or len(rows) != 1:
@@ -136,7 +136,7 @@ def accumulates(replay: Replay, first: Snapshot, second: Snapshot) -> bool:
 
 
 def _biases(shown: Snapshot, layers: int) -> list[Any]:
-    """Return the biases in order, zeros where there are none, NaN where they cannot be told."""
+    """Return the biases in order: zeros if there are none, NaN if they cannot be matched."""
     found = [p.ravel() for name, p in shown.parameters.items() if is_bias(name, p)]
     return found if len(found) == layers else [0.0 if not found else np.nan] * layers
 
@@ -149,7 +149,7 @@ def _kinds(below: Any, weights: Any, bias: Any, a: Any) -> tuple[str, ...]:
 
 
 def _gradient(shown: Snapshot, name: str) -> Any:
-    """Return a gradient turned as `Snapshot.weights` are; None where it has another shape."""
+    """Return a gradient turned as `Snapshot.weights` are; None if its shape differs."""
     gradient, weights = shown.gradients.get(name), shown.weights[name]
     if gradient is not None and weights is not shown.parameters[name]:
         gradient = gradient.T
@@ -168,15 +168,15 @@ def multiple(given: Any, of: Any, limit: float) -> float | None:
 
 @dataclass(frozen=True)
 class Update:
-    """What one step did to the parameters, beside the gradients that were shown before it.
+    """What one step did to the parameters, compared with the gradients shown before it.
 
     Attributes
     ----------
     step : int
     cosines : dict of str to float
-        Between the change of each parameter and its gradient: -1 straight downhill.
+        Between the change of each parameter and its gradient: -1 is straight downhill.
     broken : tuple of str
-        Parameters with NaN after the step, if all numbers before it were of usual size.
+        Parameters with NaN after the step, if all numbers before it were of ordinary size.
     """
 
     step: int

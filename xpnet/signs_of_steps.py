@@ -50,7 +50,7 @@ def class_number_loss(run: Run, limit: float) -> Sign | None:
 
 
 def softmax_axis(run: Run, limit: float) -> Sign | None:
-    """See whether probabilities add up to 1 over the samples and not over the outputs."""
+    """See whether probabilities add up to 1 over the samples, not over the outputs."""
     p = run.whole[0].predictions if run.whole else None
     if p is None or min(p.shape) < 2 or not np.all(p >= 0.0) or not np.ptp(p):
         return None
@@ -59,8 +59,8 @@ def softmax_axis(run: Run, limit: float) -> Sign | None:
     over = "all samples and outputs together" if abs(p.sum() - 1.0) < limit else ""
     over = "the samples" if np.allclose(p.sum(axis=0), 1.0, rtol=0.0, atol=limit) else over
     sums = f"from {p.sum(axis=1).min():.3g} to {p.sum(axis=1).max():.3g}"
-    return Sign("predictions", f"they add up to 1 over {over}; over one sample's outputs they add "
-                f"up to anything {sums}") if over else None  # fmt: skip
+    return Sign("predictions", f"they add up to 1 over {over}; over the outputs of one sample they "
+                f"add up to anything {sums}") if over else None  # fmt: skip
 
 
 def wrong_derivative(run: Run, limit: float) -> Sign | None:
@@ -70,8 +70,8 @@ def wrong_derivative(run: Run, limit: float) -> Sign | None:
     name, form, right = run.replay.wrong
     names = [*run.first.weights]
     return Sign(
-        name, f"computed again from the arrays shown, it has the derivative {form}, where a is the "
-        f"activation; {right} would be right",
+        name, f"recomputed from the arrays shown, its gradient has the derivative {form}, with a "
+        f"the activations; {right} would be right",
         {"gradient": "activation-derivative", "where": names[: names.index(name) + 1],
          "number": 0.0},
     )  # fmt: skip
@@ -81,12 +81,12 @@ def accumulated(run: Run, limit: float) -> Sign | None:
     """See the first step's gradient in that of the second."""
     if len(run.whole) < 2 or not accumulates(run.replay, *run.whole):
         return None
-    return Sign("gradients", "the second step's are its own plus those of the first step",
+    return Sign("gradients", "those of the second step are its own plus those of the first",
                 {"zero_gradients": True})  # fmt: skip
 
 
 def uphill(run: Run, limit: float) -> Sign | None:
-    """See whether the first step goes up the loss: wrong sign of the gradient, or of the update."""
+    """See whether the first step climbs: the sign of the gradient or of the update is wrong."""
     cosines = run.updates[0].cosines if run.updates else {}
     factor = next(iter(run.replay.deltas.values()), None)
     if not cosines or "gradient-sign" in run.found or (factor is None and not run.failing):
@@ -103,19 +103,19 @@ def uphill(run: Run, limit: float) -> Sign | None:
 
 
 def broken_update(run: Run, limit: float) -> Sign | None:
-    """See parameters that become NaN in an update of finite numbers by finite gradients."""
+    """See parameters that an update makes NaN, although they and the gradients were finite."""
     for update in run.updates:
         if update.broken:
-            return Sign(", ".join(update.broken), f"finite at step {update.step}, as the gradients "
-                        "were; NaN after the update")  # fmt: skip
+            return Sign(", ".join(update.broken), f"finite at step {update.step}, as were the "
+                        "gradients; NaN after the update")  # fmt: skip
     return None
 
 
 def linear_hidden(run: Run, limit: float) -> Sign | None:
-    """See a hidden layer whose values are its sums, with no activation applied to them."""
+    """See a hidden layer whose values are its weighted sums, with no activation applied."""
     linear = [i + 1 for i, each in enumerate(run.replay.kinds) if each == ("identity",)]
-    evidence = "the values shown are inputs @ weights + biases and nothing else"
-    if run.hidden:  # named, and so on purpose: said only if nothing is learnt
+    evidence = "the values shown are inputs @ weights + biases, with nothing applied"
+    if run.hidden:  # named, so on purpose: reported only if nothing is learnt
         linear = [i + 1 for i, each in enumerate(run.hidden) if each == "identity"]
         evidence = "the activation is 'identity'"
     if not linear or (run.hidden and not run.failing):

@@ -26,7 +26,7 @@ class Run:
     whole : list of Snapshot
         The first two steps of a loop with all their rows, unless those are very many.
     replay : Replay
-        The backward pass of the first step, computed again.
+        The backward pass of the first step, recomputed.
     updates : list of Update
         What a few steps did to the parameters.
     movement : list of float
