@@ -44,6 +44,7 @@ from xpnet.observations import (
     host_arrays,
     is_bias,
     joined,
+    layers_of,
     named_arrays,
     relative_change,
     shape_of,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
 START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
 CAN_BE_SHOWN = ("loss", "parameters", "gradients", "activations", *ROW_NAMES)
-WHOLE = 1 << 21  # numbers in a step that is kept with all its rows
+MOST_NUMBERS = 1 << 21  # in a step that is kept whole
 ENOUGH_ROWS = 64  # a batch of this many rows is looked at alone, smaller ones are put together
 
 
@@ -79,7 +80,7 @@ class Doctor:
         self._checked: tuple[Finding, ...] = ()
         self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
         self._latest: dict[str, Any] = {}
-        self._before: tuple[dict[str, Any], dict[str, Any]] | None = None
+        self._before: tuple[int, dict[str, Any], dict[str, Any]] | None = None
         self._layout = Layout()
         self._sample: Data | None = None
         self._shown: set[str] = set()
@@ -103,7 +104,8 @@ class Doctor:
         ----------
         loss, validation_loss : float
         parameters, gradients : dict of str to array
-            Under the same names, from the first layer to the last, before the update.
+            Under the same names, from the first layer to the last, before the update. Gradients
+            may also be called dW1, grad_W1 or W1_grad.
         activations : sequence of array, (batch, units)
             Of the hidden layers. Samples may also be columns throughout, or one vector at a time.
         predictions, targets : array, (batch, outputs) or (batch,)
@@ -119,7 +121,7 @@ class Doctor:
                 curve.append(float(as_host(value, name="the loss").mean()))
         if learning_rate is not None:
             run.learning_rate = float(as_host(learning_rate, name="learning_rate").mean())
-        hidden = [each for each in activations or ()
+        hidden = [each for each in layers_of(activations)
                   if each is not predictions and each is not inputs]  # fmt: skip
         rows = {"inputs": inputs, "targets": targets, "predictions": predictions}
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}
@@ -138,7 +140,7 @@ class Doctor:
         if run.steps < 2:
             self._watch_whole()
         self._watch_parameters(parameters, gradients, run.steps)
-        if targets is not None:
+        if targets is not None and run.targets.wants(run.steps):
             run.targets.add(self._layout.host_rows(rows["targets"], "targets"))
         self._watch_rows()
         run.steps += 1
@@ -174,6 +176,10 @@ class Doctor:
 
     def report(self) -> Report:
         """Apply the rules to everything that was seen."""
+        with np.errstate(all="ignore"):
+            return self._report()
+
+    def _report(self) -> Report:
         run = replace(self._run, found=set())
         run.replay = Replay.of(run.whole[0]) if run.whole else Replay()
         if self._latest:
@@ -206,9 +212,9 @@ class Doctor:
         run.width = 0 if run.first.inputs is None else run.first.inputs.shape[1]
 
     def _watch_whole(self) -> None:
-        """Keep the first two steps whole, as long as that takes little memory."""
-        shown = self._latest["rows"].values()
-        if sum(math.prod(shape_of(each)) for each in shown) <= WHOLE:
+        """Keep the first two steps whole, if that takes little memory."""
+        shown = [each for arrays in self._latest.values() for each in arrays.values()]
+        if sum(math.prod(shape_of(each)) for each in shown) <= MOST_NUMBERS:
             self._run.whole.append(self._snapshot(parameters=True, rows=None))
 
     def _watch_parameters(
@@ -218,13 +224,13 @@ class Doctor:
         for name, array in parameters.items():
             if name in known and math.prod(shape_of(array)) != known[name].size:
                 run.reshaped.setdefault(name, (known[name].shape, shape_of(array)))
-        if self._before is not None:
-            (before, slopes), after = self._before, host_arrays(parameters)
+        if self._before is not None and parameters:
+            (sampled, before, slopes), after = self._before, host_arrays(parameters)
             run.movement.append(relative_change(_weights(before), _weights(after)))
-            run.updates.append(Update.of(step - 1, before, slopes, after))
+            run.updates.append(Update.of(sampled, before, slopes, after))
             self._before = None
         if parameters and _is_sampled(step):
-            self._before = host_arrays(parameters), host_arrays(gradients)
+            self._before = step, host_arrays(parameters), host_arrays(gradients)
 
     def _watch_rows(self) -> None:
         """Keep rows of the first and the latest steps: as many as the rules need, and no more."""
@@ -267,7 +273,7 @@ class Doctor:
         run.targets, run.width = _targets_of(training), net.sizes[0]
         run.first, loss = self._look(training)
         run.losses = [] if training.state.step else [loss]  # of a run from its start
-        run.data, self._before = run.first, (dict(run.first.parameters), {})
+        run.data, self._before = run.first, (0, dict(run.first.parameters), {})
 
     def on_batch_end(self, training: "Training") -> None:
         """Measure the length of a step, at a few steps."""

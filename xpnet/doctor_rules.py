@@ -1,7 +1,7 @@
 """The doctor's rules: the limit, text, remedy and source of each sign.
 
-To add one: write ``def my_sign(run, limit)`` in `signs_of_data` or `signs_of_training`, and a
-`Rule` here. Causes come before symptoms. Limits were chosen by measuring healthy and broken runs
+To add one: write ``def my_sign(run, limit)`` in a module ``signs_of_*``, and a `Rule` here. Causes
+come before symptoms. Limits were chosen by measuring healthy and broken runs
 (`benchmarks/doctor.py`); where one differs from its source, the source's value raised false alarms
 or came too late.
 """
@@ -200,7 +200,8 @@ RULES = (
         "unshuffled-rows", data.unshuffled_rows, SORTED, "",
         "Each batch has rows of one kind and pulls the whole network towards it, and the next ones "
         "pull it away again. It predicts what it saw last.",
-        "order = generator.permutation(len(x)); x, y = x[order], y[order]   # in every epoch",
+        "order = generator.permutation(len(x)); x, y = x[order], y[order]   # in every epoch; "
+        "of a time series, whole windows",
         "LeCun et al., Efficient BackProp, 1998, section 4.2",
     ),
     Rule(
@@ -228,7 +229,8 @@ RULES = (
         "linear-hidden-layer", steps.linear_hidden, 0, "",
         "Layers with no activation function between them are together one linear layer. It cannot "
         "learn XOR, a circle, or any other curved boundary.",
-        "hidden = numpy.tanh(inputs @ weights + biases)   # if one is applied, show its result",
+        "hidden = numpy.tanh(inputs @ weights + biases)   # if one is applied, show its result; "
+        "if none is meant, xpnet.Doctor(hidden=['identity'])",
         "Goodfellow et al., Deep Learning, 6.1",
     ),
     Rule(

@@ -52,12 +52,24 @@ def named_arrays(given: Any, name: str) -> dict[str, Any]:
 
 
 def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return gradients under the names of their parameters, also those called dW1 or grad_W1."""
+    """Return gradients under their parameters' names, also those called dW1 or W1_grad."""
     found = {}
     for name, each in gradients.items():
-        bare = re.sub(r"^(d|grad|g)_?(?=.)", "", name)
-        found[bare if name not in parameters and bare in parameters else name] = each
+        bare = [re.sub(r"^(d|grad|g)_?(?=.)", "", name), re.sub(r"[._]?grad$", "", name)]
+        known = [other for other in bare if other in parameters and name not in parameters]
+        found[known[0] if known else name] = each
     return found
+
+
+def layers_of(activations: Any) -> Sequence[Any]:
+    """Return the activations of the hidden layers, one array each; refuse one array alone."""
+    shape = getattr(activations, "shape", None)
+    if shape is not None and len(shape) < 3:
+        raise InputError(
+            f"activations is one array of shape {tuple(shape)}; pass a list, one for each hidden "
+            "layer"
+        )
+    return () if activations is None else list(activations)
 
 
 def gradients_of(parameters: Mapping[str, Any], given: Any) -> dict[str, Any]:
@@ -129,14 +141,18 @@ class Layout:
     @classmethod
     def of(cls, rows: Mapping[str, Any], parameters: Mapping[str, Any]) -> "Layout":
         """Tell the layout from the arrays of the first step, named as in `ROW_NAMES`."""
-        first = (shape_of(p) for name, p in parameters.items() if not is_bias(name, p))
-        weights, inputs = next(first, ()), shape_of(rows.get("inputs"))
+        matrices = [shape_of(p) for name, p in parameters.items() if not is_bias(name, p)]
+        weights, inputs = matrices[0] if matrices else (), shape_of(rows.get("inputs"))
         square = len(inputs) == len(weights) == 2
         sideways = square and inputs[1] not in weights and inputs[0] in weights
         shapes = [tuple(rows[name].shape) for name in ROW_NAMES if name in rows]
         if all(len(shape) == 2 for shape in shapes):  # samples are what all of them have in common
             common = [len({shape[axis] for shape in shapes}) == 1 for axis in (0, 1)]
             sideways = sideways or common == [False, True]
+        outputs = shape_of(rows.get("predictions"))
+        if not inputs and len(outputs) == 2 and matrices and len(matrices[-1]) == 2:
+            ends = matrices[-1]  # (outputs, units) if samples are columns, else (units, outputs)
+            sideways = outputs[0] == ends[0] and outputs[1] != ends[1]
         return cls(sideways, () in shapes or _is_one_sample(inputs, shapes, weights))
 
     def as_batch(self, array: Any, name: str) -> Any:
@@ -159,7 +175,7 @@ class Layout:
 
     def row_count(self, batch: Mapping[str, Any]) -> int:
         """Return the number of samples in a step's arrays; 0 if there are none."""
-        shapes = [shape_of(batch[name]) for name in ROW_NAMES if name in batch]
+        shapes = [shape_of(each) for each in batch.values()]
         return min((shape[-1 if self.columns else 0] for shape in shapes), default=0)
 
 
@@ -196,7 +212,8 @@ class Snapshot:
     row_weights: Any = None
 
     def __len__(self) -> int:
-        shown = [a for a in (self.inputs, self.targets, self.predictions) if a is not None]
+        named = (self.inputs, self.targets, self.predictions)
+        shown = [a for a in (*named, *self.activations) if a is not None]
         return min(map(len, shown), default=0)
 
     @cached_property

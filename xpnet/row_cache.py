@@ -3,7 +3,8 @@
 CSV and Parquet files do not allow rows to be read singly, so one that is larger than memory is
 converted in blocks to an NPY file (the cache), from which `xpnet.row_files` reads. A second file
 records what it was made from: the table's resolved path, its size, and its times of modification
-and of change. If any of these differs, the cache is made again, even if the table was only moved.
+and of change, and the options that it was read with, the target among them. If any of these
+differs, the cache is made again, even if the table was only moved.
 
 A change of the table that keeps its size is not noticed if it falls within one tick of the file
 system's clock, or, on systems that keep no time of change (Windows), sets the old time again.

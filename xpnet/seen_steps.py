@@ -196,11 +196,12 @@ class Update:
         usual = bool(gradients) and all(np.all(np.abs(each) < USUAL) for each in shown)
         broken = tuple(n for n, each in after.items() if usual and np.any(np.isnan(each)))
         cosines = {}
-        for name, gradient in gradients.items():
-            if name in before and before[name].shape == gradient.shape == after[name].shape:
-                with np.errstate(all="ignore"):
-                    change = after[name] - before[name]
-                    norms = float(np.linalg.norm(change) * np.linalg.norm(gradient))
-                    if 0.0 < norms < np.inf:
-                        cosines[name] = float(np.sum(change * gradient)) / norms
-        return cls(step, cosines, broken)
+        for name in gradients.keys() & before.keys() & after.keys():
+            old, new, gradient = before[name], after[name], gradients[name]
+            if old.shape != new.shape or old.shape != gradient.shape:
+                continue
+            with np.errstate(all="ignore"):
+                norms = float(np.linalg.norm(new - old) * np.linalg.norm(gradient))
+                if 0.0 < norms < np.inf:
+                    cosines[name] = float(np.sum((new - old) * gradient)) / norms
+        return cls(step, dict(sorted(cosines.items())), broken)

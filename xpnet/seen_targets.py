@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 SORTED = 0.3  # share of the variance between batches from which rows are not shuffled
+EVERY_STEP = 500  # later steps are looked at less and less often
 PIECE = 24  # rows; smaller batches are put together, since means of few rows differ by chance
 
 
@@ -35,6 +36,10 @@ class SeenTargets:
     batches: int = 0
     _sums: Any = 0.0  # over the batches: mean, squared mean, mean square; each (outputs,)
     _waiting: list[Any] = field(default_factory=list)
+
+    def wants(self, step: int) -> bool:
+        """Tell whether to add this step: all until targets differ and for long, then ever fewer."""
+        return not self.differ or step < EVERY_STEP or step % (step // EVERY_STEP) == 0
 
     def add(self, targets: Any) -> None:
         """Take the targets of one step, host (batch, outputs)."""

@@ -188,10 +188,10 @@ def unshuffled_rows(run: Run, limit: float) -> Sign | None:
     seen = run.targets
     if not seen.share_between > limit:
         return None
-    rows = seen.rows_per_batch
+    rows, severity = seen.rows_per_batch, "note" if run.last.skill > 0.8 else ""
     return Sign("batches", f"{seen.share_between:.0%} of the targets' variance lies between blocks "
                 f"of {rows:.0f} successive rows; shuffled, it would be {1.0 / rows:.0%}",
-                {"shuffle": True})  # fmt: skip
+                {"shuffle": True}, severity)  # fmt: skip
 
 
 def prediction_drift(run: Run, limit: float) -> Sign | None:

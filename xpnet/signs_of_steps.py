@@ -3,6 +3,8 @@
 A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
 """
 
+from typing import Any
+
 import numpy as np
 
 from xpnet.seen_steps import MOVED, accumulates, multiple
@@ -26,9 +28,14 @@ def shared_error(run: Run, limit: float) -> Sign | None:
         if goals is not None and multiple(given, below.T @ (errors * slope), 1e-3) is not None:
             return None
         error = multiple(given, below.T @ slope, limit)
-        if error is not None:
+        if error is not None and not _one_sided(outputs, goals, rows):
             return Sign(name, f"it comes from one error, {error:.4g}, for all {rows} samples")
     return None
+
+
+def _one_sided(outputs: Any, goals: Any, rows: int) -> bool:
+    """Tell whether every error of an output has one sign: then MAE and Huber give one error."""
+    return goals is not None and not np.any(np.ptp(np.sign(outputs - goals[:rows]), axis=0))
 
 
 def class_number_loss(run: Run, limit: float) -> Sign | None:
@@ -36,6 +43,8 @@ def class_number_loss(run: Run, limit: float) -> Sign | None:
     shown = run.whole[0] if run.whole else run.first
     p, t = shown.predictions, shown.targets
     if p is None or t is None or not run.losses or t.shape != (len(p), 1) or p.shape[1] < 2:
+        return None
+    if not np.all(t == np.round(t)):
         return None
     total, value = float(np.sum((p - t) ** 2)), run.losses[0]
     for name, each in (
@@ -51,8 +60,9 @@ def class_number_loss(run: Run, limit: float) -> Sign | None:
 
 def softmax_axis(run: Run, limit: float) -> Sign | None:
     """See whether probabilities add up to 1 over the samples, not over the outputs."""
-    p = run.whole[0].predictions if run.whole else None
-    if p is None or min(p.shape) < 2 or not np.all(p >= 0.0) or not np.ptp(p):
+    shown = run.whole[0] if run.whole else run.first
+    p = shown.predictions if shown.inputs is not None or shown.weights else None
+    if not run.whole or p is None or min(p.shape) < 2 or not np.all(p >= 0.0) or not np.ptp(p):
         return None
     if np.allclose(p.sum(axis=1), 1.0, rtol=0.0, atol=1e-3):
         return None
@@ -79,7 +89,9 @@ def wrong_derivative(run: Run, limit: float) -> Sign | None:
 
 def accumulated(run: Run, limit: float) -> Sign | None:
     """See the first step's gradient in that of the second."""
-    if len(run.whole) < 2 or not accumulates(run.replay, *run.whole):
+    if len(run.whole) < 2 or run.movement[:1] == [0.0]:  # several batches for one update
+        return None
+    if not accumulates(run.replay, *run.whole):
         return None
     return Sign("gradients", "those of the second step are its own plus those of the first",
                 {"zero_gradients": True})  # fmt: skip
@@ -89,7 +101,9 @@ def uphill(run: Run, limit: float) -> Sign | None:
     """See whether the first step climbs: the sign of the gradient or of the update is wrong."""
     cosines = run.updates[0].cosines if run.updates else {}
     factor = next(iter(run.replay.deltas.values()), None)
-    if not cosines or "gradient-sign" in run.found or (factor is None and not run.failing):
+    if not cosines or "gradient-sign" in run.found:
+        return None
+    if factor is None and not (run.failing and run.losses and np.diff(run.loss_span())[0] > 0.0):
         return None
     if not all(each * (factor or 1.0) > 0.0 and abs(each) > MOVED for each in cosines.values()):
         return None
@@ -120,6 +134,6 @@ def linear_hidden(run: Run, limit: float) -> Sign | None:
         evidence = "the activation is 'identity'"
     if not linear or (run.hidden and not run.failing):
         return None
-    severity = "note" if run.last.skill > 0.8 else ""
+    severity = "" if run.failing else "note"  # it may be meant
     return Sign(f"hidden layer {', '.join(map(str, linear))}", evidence, {"hidden": "relu"},
                 severity)  # fmt: skip

@@ -13,7 +13,7 @@ from xpnet.observations import Snapshot
 from xpnet.signs_of_data import Sign
 from xpnet.watched_run import Run
 
-STEPS_OF_A_LOSS_ALONE = 100  # if only the loss is shown
+STEPS_OF_A_LOSS_ALONE = 100  # if no predictions are shown
 STEPS_TO_JUDGE = 10  # fewer steps than this say nothing about the outcome
 NEAR_THE_END = 0.025  # a sigmoid from |z| = 3.7, where its slope is a tenth of its largest
 NOT_FAR = 0.3  # of their size, that the weights have moved in all
@@ -315,7 +315,8 @@ def loss_not_decreasing(run: Run, limit: float) -> Sign | None:
     alone = run.last.predictions is None and run.steps >= STEPS_OF_A_LOSS_ALONE
     if end < limit * start or not (run.failing or alone):
         return None
-    return Sign("loss", f"loss {start:.4g} at the start, {end:.4g} after {run.steps} steps")
+    return Sign("loss", f"loss {start:.4g} at the start, {end:.4g} after {run.steps} steps",
+                severity="warning" if alone else "")  # fmt: skip
 
 
 def _judged(run: Run) -> bool:
