@@ -33,8 +33,9 @@ from xpnet.objective import (
 from xpnet.targets import as_inputs, as_targets, put_numbers
 from xpnet.types import Array
 
-PREDICT_ROWS = 1024  # rows per forward pass in prediction: fixed, so that results do not depend
-# on how the caller cuts the data into calls of whole tiles
+# Rows per forward pass in prediction: fixed, so that results do not depend on how the caller cuts
+# the data into calls of whole tiles. Larger arrays go back to the system, to be fetched anew.
+PREDICT_ROWS = 512
 
 
 class Trace(NamedTuple):
