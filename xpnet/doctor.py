@@ -214,7 +214,8 @@ class Doctor:
     def _watch_whole(self) -> None:
         """Keep the first two steps whole, if that takes little memory."""
         shown = [each for arrays in self._latest.values() for each in arrays.values()]
-        if sum(math.prod(shape_of(each)) for each in shown) <= MOST_NUMBERS:
+        little = sum(math.prod(shape_of(each)) for each in shown) <= MOST_NUMBERS
+        if little and len(self._run.whole) == self._run.steps:  # never the second without the first
             self._run.whole.append(self._snapshot(parameters=True, rows=None))
 
     def _watch_parameters(

@@ -76,7 +76,7 @@ RULES = (
         "NumPy manual, Broadcasting",
     ),
     Rule(
-        "loss-broadcast", steps.class_number_loss, 1e-6, "error",
+        "loss-broadcast", steps.class_number_loss, 0, "error",
         "Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of the "
         "class. All outputs of a sample are pulled towards that number.",
         "targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, the same shape as the outputs",

@@ -7,12 +7,13 @@ is computed from the arrays shown and compared with the gradient shown: code tha
 fits that form to the last digits. What fits none is left alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from xpnet.activations import ACTIVATIONS
 from xpnet.observations import Snapshot, is_bias
 
 FIT = 1e-4  # of the largest entry: float32 is accurate enough for it
@@ -22,26 +23,10 @@ USUAL = 1e10  # larger numbers overflow in some updates
 MOVED = 0.9  # cosine between step and gradient from which it is along, or against, it
 
 
-def _sigmoid(z: Any) -> Any:
-    return 0.5 * (1.0 + np.tanh(0.5 * z))
-
-
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "relu": lambda z: np.maximum(z, 0.0), "sigmoid": _sigmoid, "tanh": np.tanh,
-    "identity": lambda z: z,
-}  # fmt: skip
-# The derivative of each, as code writes it in terms of the activations a.
-SLOPES: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "relu": ("a > 0", lambda a: (a > 0.0) * 1.0),
-    "sigmoid": ("a * (1 - a)", lambda a: a * (1.0 - a)),
-    "tanh": ("1 - a**2", lambda a: 1.0 - a**2),
-    "identity": ("1", np.ones_like),
-}
-# Derivatives meant for z, but taken at activations, to which the function was already applied.
-TWICE: dict[str, Callable[[Any], Any]] = {
-    "sigmoid(a) * (1 - sigmoid(a))": lambda a: _sigmoid(a) * (1.0 - _sigmoid(a)),
-    "1 - tanh(a)**2": lambda a: 1.0 - np.tanh(a) ** 2,
-}
+# The derivatives f'(z) as code writes them in terms of a = f(z).
+FORMS = {"relu": "a > 0", "sigmoid": "a * (1 - a)", "tanh": "1 - a**2", "identity": "1"}
+# The same, but taken at activations, to which the function was already applied.
+TWICE = {"sigmoid": "sigmoid(a) * (1 - sigmoid(a))", "tanh": "1 - tanh(a)**2"}
 # Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
 OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
 
@@ -92,16 +77,16 @@ class Replay:
         errors, gradient = o - shown.goals, _gradient(shown, names[-1])
         deltas = {}
         for kind in OUTPUT_SLOPES:
-            factor = multiple(gradient, below[-1].T @ (errors * SLOPES[kind][1](o)), FIT)
+            factor = multiple(gradient, below[-1].T @ (errors * _slope(kind, o)), FIT)
             if factor is not None:
                 deltas[kind] = factor
         if not deltas:
-            for form, slope in TWICE.items():
-                if multiple(gradient, below[-1].T @ (errors * slope(o)), FIT) is not None:
+            for form, slope in _twice(o).items():
+                if multiple(gradient, below[-1].T @ (errors * slope), FIT) is not None:
                     return cls(wrong=(names[-1], form, "a * (1 - a) or 1 - a**2"))
             return cls()
         kind, factor = next(iter(deltas.items()))
-        delta = factor * errors * SLOPES[kind][1](o)
+        delta = factor * errors * _slope(kind, o)
         for layer in range(len(names) - 2, -1, -1):
             delta = delta @ shown.weights[names[layer + 1]].T
             a, gradient = below[layer + 1], _gradient(shown, names[layer])
@@ -109,14 +94,14 @@ class Replay:
             def fits(slope: Any, delta: Any = delta, layer: int = layer, g: Any = gradient) -> bool:
                 return multiple(g, below[layer].T @ (delta * slope), FIT) is not None
 
-            right = next((k for k in kinds[layer] if fits(SLOPES[k][1](a))), None)
+            right = next((kind for kind in kinds[layer] if fits(_slope(kind, a))), None)
             if right is None:
-                forms = dict(SLOPES.values()) | TWICE
-                wrong = next((form for form, slope in forms.items() if fits(slope(a))), None)
+                forms = {form: _slope(kind, a) for kind, form in FORMS.items()} | _twice(a)
+                wrong = next((form for form, slope in forms.items() if fits(slope)), None)
                 if wrong is None or not kinds[layer]:
                     return cls(deltas=deltas)
-                return cls(deltas=deltas, wrong=(names[layer], wrong, SLOPES[kinds[layer][0]][0]))
-            delta = delta * SLOPES[right][1](a)
+                return cls(deltas=deltas, wrong=(names[layer], wrong, FORMS[kinds[layer][0]]))
+            delta = delta * _slope(right, a)
         return cls(deltas=deltas)
 
 
@@ -145,7 +130,18 @@ def _kinds(below: Any, weights: Any, bias: Any, a: Any) -> tuple[str, ...]:
     if weights.shape != (below.shape[1], a.shape[1]) or np.size(bias) not in (1, a.shape[1]):
         return ()
     z, limit = below @ weights + bias, FORWARD_FIT * max(float(np.max(np.abs(a))), 1e-12)
-    return tuple(n for n, f in ACTIVATIONS.items() if np.max(np.abs(f(z) - a)) <= limit)
+    found = {kind: ACTIVATIONS[kind].forward(np, z) for kind in FORMS}
+    return tuple(kind for kind, each in found.items() if np.max(np.abs(each - a)) <= limit)
+
+
+def _slope(kind: str, a: Any) -> Any:
+    """Return f'(z) from a = f(z), which is positive where z is if f is a ReLU."""
+    return ACTIVATIONS[kind].backward(np, np.ones_like(a), a, a)
+
+
+def _twice(a: Any) -> dict[str, Any]:
+    """Return the derivatives of `TWICE`, by their text."""
+    return {TWICE[kind]: _slope(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
 
 
 def _gradient(shown: Snapshot, name: str) -> Any:
@@ -196,12 +192,12 @@ class Update:
         usual = bool(gradients) and all(np.all(np.abs(each) < USUAL) for each in shown)
         broken = tuple(n for n, each in after.items() if usual and np.any(np.isnan(each)))
         cosines = {}
-        for name in gradients.keys() & before.keys() & after.keys():
-            old, new, gradient = before[name], after[name], gradients[name]
-            if old.shape != new.shape or old.shape != gradient.shape:
+        for name, gradient in gradients.items():
+            old, new = before.get(name), after.get(name)
+            if old is None or new is None or not old.shape == new.shape == gradient.shape:
                 continue
             with np.errstate(all="ignore"):
                 norms = float(np.linalg.norm(new - old) * np.linalg.norm(gradient))
                 if 0.0 < norms < np.inf:
                     cosines[name] = float(np.sum((new - old) * gradient)) / norms
-        return cls(step, dict(sorted(cosines.items())), broken)
+        return cls(step, cosines, broken)

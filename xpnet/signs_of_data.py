@@ -241,14 +241,17 @@ def constant_feature(run: Run, limit: float) -> Sign | None:
                 {"drop_features": flat.tolist()}, "error" if everything else "")  # fmt: skip
 
 
-def _is_squared_error(run: Run) -> bool:
-    """Tell whether the first loss is a squared error, where a cross-entropy could have been."""
-    shown = run.whole[0] if run.whole and run.losses else None
-    if shown is None or shown.goals is None:
-        return False
-    total, p = float(np.sum((shown.goals - shown.predictions) ** 2)), shown.predictions
-    forms = (total / part for count in (1, len(p), p.size) for part in (count, 2 * count))
-    return any(abs(each - run.losses[0]) <= 1e-6 * abs(run.losses[0]) for each in forms)
+def squared_error_form(run: Run, predictions: Any, targets: Any) -> str:
+    """Name the sum or mean of the squared errors, or of half of them, that the first loss is."""
+    if not run.losses or predictions is None or targets is None:
+        return ""
+    value, squares = run.losses[0], (predictions - targets) ** 2
+    counts = {"sum": 1, "mean over samples": len(squares), "mean": squares.size}
+    for name, count in counts.items():
+        each = float(np.sum(squares)) / count
+        if min(abs(each - value), abs(each / 2.0 - value)) <= 1e-6 * abs(value):
+            return name
+    return ""
 
 
 def _first_of_sorted(run: Run) -> bool:
@@ -269,7 +272,10 @@ def unscaled_targets(run: Run, limit: float) -> Sign | None:
         chosen = right if goals.shape[1] == 1 else np.max(np.where(goals > 0.5, right, 0), axis=1)
         entropy = float(np.mean(-np.log(np.maximum(chosen, 1e-12))))
         known = run.found & {"wrong-init-scale", "unscaled-inputs", "softmax-axis"}
-        if entropy <= limit * np.log(k) or known or _is_squared_error(run):
+        whole = run.whole[0] if run.whole else first
+        if entropy <= limit * np.log(k) or known:
+            return None
+        if squared_error_form(run, whole.predictions, whole.goals):
             return None
         return Sign("loss", f"cross-entropy {entropy:.3g} at the start, but chance is log({k}) = "
                     f"{np.log(k):.3g}", {"init": "auto"})  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.seen_steps import MOVED, accumulates, multiple
-from xpnet.signs_of_data import Sign
+from xpnet.signs_of_data import Sign, squared_error_form
 from xpnet.watched_run import Run
 
 
@@ -40,29 +40,23 @@ def _one_sided(outputs: Any, goals: Any, rows: int) -> bool:
 
 def class_number_loss(run: Run, limit: float) -> Sign | None:
     """See whether the loss compares every output with the number of the class."""
-    shown = run.whole[0] if run.whole else run.first
-    p, t = shown.predictions, shown.targets
-    if p is None or t is None or not run.losses or t.shape != (len(p), 1) or p.shape[1] < 2:
+    if not run.whole:
         return None
-    if not np.all(t == np.round(t)):
+    p, t = run.whole[0].predictions, run.whole[0].targets
+    if p is None or t is None or t.shape != (len(p), 1) or p.shape[1] < 2:
         return None
-    total, value = float(np.sum((p - t) ** 2)), run.losses[0]
-    for name, each in (
-        ("mean", total / p.size),
-        ("sum", total),
-        ("mean over samples", total / len(p)),
-    ):
-        if any(abs(part - value) <= limit * abs(value) for part in (each, each / 2.0)):
-            return Sign("loss", f"the loss {value:.6g} is the {name} of (outputs - targets)**2 for "
-                        f"outputs {p.shape} and targets {t.shape}")  # fmt: skip
-    return None
+    name = squared_error_form(run, p, t) if np.all(t == np.round(t)) else ""
+    return Sign("loss", f"the loss {run.losses[0]:.6g} is the {name} of (outputs - targets)**2 for "
+                f"outputs {p.shape} and targets {t.shape}") if name else None  # fmt: skip
 
 
 def softmax_axis(run: Run, limit: float) -> Sign | None:
     """See whether probabilities add up to 1 over the samples, not over the outputs."""
-    shown = run.whole[0] if run.whole else run.first
-    p = shown.predictions if shown.inputs is not None or shown.weights else None
-    if not run.whole or p is None or min(p.shape) < 2 or not np.all(p >= 0.0) or not np.ptp(p):
+    shown = run.whole[0] if run.whole else None
+    if shown is None or (shown.inputs is None and not shown.weights):
+        return None  # nothing tells samples from outputs
+    p = shown.predictions
+    if p is None or min(p.shape) < 2 or not np.all(p >= 0.0) or not np.ptp(p):
         return None
     if np.allclose(p.sum(axis=1), 1.0, rtol=0.0, atol=1e-3):
         return None
