@@ -3,16 +3,14 @@
 python benchmarks/doctor_cost.py [--repeats 15] [--out FOLDER]
 """
 
-import argparse
 import os
 import statistics
 import time
-from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from machine import system
+from machine import options, system
 
 import xpnet
 
@@ -35,10 +33,7 @@ def seconds(sizes: tuple[int, ...], batch: int, rows: int, epochs: int, watched:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    given = parser.parse_args()
+    given = options(__doc__.partition("\n")[0], repeats=15)
     lines = [
         "# What the doctor costs as a callback", "",
         "Written by `python benchmarks/doctor_cost.py`; medians of runs by turns.", "",

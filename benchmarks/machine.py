@@ -1,5 +1,6 @@
-"""What every benchmark writes beside its figures: the machine, the versions, the date."""
+"""What benchmarks share: their options, and the machine, the versions, the date to write down."""
 
+import argparse
 import importlib
 import importlib.util
 import os
@@ -9,6 +10,14 @@ from pathlib import Path
 
 import xpnet
 from xpnet.system import blas
+
+
+def options(description: str, repeats: int) -> argparse.Namespace:
+    """Read ``--repeats`` and ``--out`` from the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    return parser.parse_args()
 
 
 def system() -> list[str]:

@@ -11,20 +11,18 @@ at. The saving is that of SciPy's BLAS on arrays of the same shapes: product and
 `numpy.dot` and `xpnet.SGD`, less one call of ``gemm`` with ``beta=1``.
 """
 
-import argparse
 import os
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from machine import system
+from machine import options, system
 from scipy.linalg.blas import sgemm
 from speed import WORKLOADS
 from speed_contenders import LEARNING_RATE, Workload
@@ -100,10 +98,7 @@ def saving(work: Workload, repeats: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    given = parser.parse_args()
+    given = options(__doc__.partition("\n")[0], repeats=15)
     lines = [
         "# Where the time of a training step goes", "",
         "Written by `python benchmarks/step_profile.py`; microseconds, medians of interleaved "

@@ -384,18 +384,3 @@ def test_weights_that_stay_at_zero_are_not_updated():
         doctor.watch(loss=np.mean(y**2), parameters={"W": np.zeros((3, 1))}, targets=y, inputs=x,
                      gradients={"W": -2 * x.T @ y / 32}, predictions=0 * y)  # fmt: skip
     assert doctor.report().codes[0] == "no-update"
-
-
-def test_frozen_weights_are_a_note():
-    random, doctor, b = np.random.default_rng(0), Doctor(), np.zeros(1)
-    for _ in range(50):
-        x = random.standard_normal((32, 3))
-        y = x.sum(axis=1, keepdims=True) + 5.0
-        error = x @ np.ones((3, 1)) + b - y
-        doctor.watch(loss=np.mean(error**2), parameters={"W": np.ones((3, 1)), "b": b}, inputs=x,
-                     gradients={"W": 2 * x.T @ error / 32, "b": 2 * error.mean(axis=0)},
-                     predictions=error + y, targets=y)  # fmt: skip
-        b = b - 0.2 * error.mean(axis=0)
-    report = doctor.report()
-    assert report.ok
-    assert [(each.code, each.where) for each in report.findings] == [("no-update", "W")]

@@ -1,76 +1,15 @@
 """Formulas and updates that single steps of a hand-written loop show to be wrong."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
-from doctor_example import X, Y, draw
+from doctor_example import X, Y
+from hand_written_loop import FORWARD, RIGHT, THREE, network, sigmoid, softmax, train
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import xpnet
 from xpnet import Doctor
 from xpnet.observations import Snapshot, same_names
 from xpnet.seen_steps import Replay, Update
-from xpnet.seen_targets import SeenTargets
-
-THREE = np.eye(3)[(X[:, 0] > 0.4).astype(int) + (X[:, 1] > 0.4)]
-
-
-def sigmoid(z):
-    return 1.0 / (1.0 + np.exp(-z))
-
-
-FORWARD = {"tanh": np.tanh, "sigmoid": sigmoid, "relu": lambda z: np.maximum(z, 0.0),
-           "linear": lambda z: z}  # fmt: skip
-RIGHT = {"tanh": lambda a: 1.0 - a**2, "sigmoid": lambda a: a * (1.0 - a),
-         "relu": lambda a: 1.0 * (a > 0), "linear": np.ones_like}  # fmt: skip
-
-
-def softmax(z, axis=1):
-    e = np.exp(z - z.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
-
-
-def network(layers=(2, 8, 3), seed=3):
-    random, p = np.random.default_rng(seed), {}
-    for i, shape in enumerate(pairwise(layers), 1):
-        p[f"W{i}"], p[f"b{i}"] = random.normal(0, 0.7, shape), 0.1 * random.normal(size=shape[1])
-    return p
-
-
-def train(
-    doctor=None, *, hidden="tanh", slope=None, output=softmax, update=None, carry=0.0, steps=60,
-    batch=50, rate=0.2, layers=(2, 8, 3), names="{}", turned=False, x=X, y=THREE,
-):  # fmt: skip
-    """Train by hand with cross-entropy, perhaps wrong ones of these; return the report."""
-    doctor, p, random = doctor or Doctor(), network(layers), draw()
-    slope, before, last = slope or RIGHT[hidden], {}, len(layers) - 1
-    for _ in range(steps):
-        rows = random.permutation(len(x))[:batch]
-        a, t = [x[rows]], y[rows]
-        for i in range(1, last):
-            a.append(FORWARD[hidden](a[-1] @ p[f"W{i}"] + p[f"b{i}"]))
-        o = output(a[-1] @ p[f"W{last}"] + p[f"b{last}"])
-        delta, g = (o - t) / len(rows), {}
-        for i in range(last, 0, -1):
-            g[f"W{i}"], g[f"b{i}"] = a[i - 1].T @ delta, delta.sum(axis=0)
-            delta = (delta @ p[f"W{i}"].T) * slope(a[i - 1])
-        g = {name: g[name] + carry * before.get(name, 0.0) for name in p}
-        before = g
-        shown = {"inputs": a[0], "targets": t, "predictions": o}
-        if turned:  # samples as columns, weights (units, inputs)
-            shown = {name: each.T for name, each in shown.items()}
-        doctor.watch(
-            **shown, loss=-np.mean(np.log(np.sum(o * t, axis=1) + 1e-300)), learning_rate=rate,
-            parameters={n: q.T if turned else q.copy() for n, q in p.items()},
-            gradients={names.format(n): q.T if turned else q for n, q in g.items()},
-            activations=[each.T if turned else each for each in a[1:]],
-        )  # fmt: skip
-        for name in p:
-            step = -rate * g[name] if update is None else update(name, g[name])
-            p[name] = p[name] + step
-    return doctor.report()
 
 
 def codes(report):
@@ -289,88 +228,6 @@ def test_images_are_flattened():
     assert doctor.report().facts["steps"] == 1
 
 
-def test_evaluation_batches_may_be_shown_in_between():
-    """They have no parameters, which are compared with those of the next step that has."""
-    doctor, w = Doctor(), np.ones((2, 1))
-    for step in range(12):
-        doctor.watch(parameters={"W": w - 0.01 * step}, gradients={"W": w}, loss=1.0 / (1 + step))
-        doctor.watch(predictions=np.zeros((5, 1)), targets=np.arange(5.0)[:, None])
-    assert doctor.report().facts["steps"] == 24
-
-
-def test_ascent_of_what_should_grow_is_no_mistake():
-    """The gradient of -loss, added; with weights on the rows no form of it is known."""
-    random, doctor = draw(), Doctor()
-    x, w = random.normal(size=(64, 3)), np.zeros((3, 1))
-    y, rows = np.sign(x[:, :1]), random.uniform(0.1, 3.0, size=(64, 1))
-    for _ in range(8):
-        o = x @ w
-        g = x.T @ (rows * (y - o)) / 64
-        doctor.watch(loss=np.mean(rows * (y - o) ** 2), parameters={"W": w}, gradients={"W": g},
-                     predictions=o, targets=y, inputs=x)  # fmt: skip
-        w = w + 0.001 * g
-    assert "gradient-sign" not in doctor.report().codes
-
-
-def test_errors_of_one_sign_are_no_shared_error():
-    """The derivative of the mean absolute error is then the same number for all samples."""
-    p, doctor, targets = network((2, 8, 1)), Doctor(), 50.0 + X[:, :1]
-    a = np.tanh(X @ p["W1"] + p["b1"])
-    o = a @ p["W2"] + p["b2"]
-    delta = np.sign(o - targets) / len(X)
-    doctor.watch(inputs=X, targets=targets, predictions=o, activations=[a], parameters=p,
-                 gradients={"W2": a.T @ delta, "b2": delta.sum(axis=0)})  # fmt: skip
-    assert "gradient-wrong" not in doctor.report().codes
-
-
-@pytest.mark.parametrize("shown", ["parameters", "nothing"])
-def test_softmax_of_columns_is_known_without_the_inputs(shown):
-    """Probabilities (outputs, batch), with weights (outputs, units), or with nothing to tell."""
-    o, doctor = softmax(draw().normal(size=(3, 20)), axis=0), Doctor()
-    parameters = {"W": draw().normal(size=(3, 8))} if shown == "parameters" else {}
-    doctor.watch(predictions=o, targets=np.eye(3)[:, draw().integers(3, size=20)],
-                 parameters=parameters)  # fmt: skip
-    assert "softmax-axis" not in doctor.report().codes
-
-
-def test_batches_that_are_gathered_for_one_update():
-    doctor, p, total, random = Doctor(), network(), {}, draw()
-    for step in range(8):
-        rows = random.permutation(len(X))[:40]
-        a = np.tanh(X[rows] @ p["W1"] + p["b1"])
-        o = softmax(a @ p["W2"] + p["b2"])
-        g = {"W2": a.T @ (o - THREE[rows]) / 40}
-        total = g if step % 4 == 0 else {"W2": total["W2"] + g["W2"]}
-        doctor.watch(inputs=X[rows], targets=THREE[rows], predictions=o, activations=[a],
-                     parameters={n: q.copy() for n, q in p.items()}, gradients=total)  # fmt: skip
-        p["W2"] -= (step % 4 == 3) * 0.1 * total["W2"]
-    assert "gradient-accumulated" not in doctor.report().codes
-
-
-def test_several_outputs_for_one_number_are_no_class_numbers():
-    values, heads = draw().normal(size=(30, 1)), draw().normal(size=(30, 3))
-    doctor = Doctor()
-    doctor.watch(loss=np.mean((heads - values) ** 2), predictions=heads, targets=values)
-    assert "loss-broadcast" not in doctor.report().codes
-
-
-def test_activations_alone_take_no_more_memory_than_other_rows():
-    doctor = Doctor()
-    for _ in range(300):
-        doctor.watch(activations=[np.ones((50, 2))])
-    assert sum(map(len, doctor._pieces["last"])) < 200
-    assert sum(map(len, doctor._pieces["first"])) <= 50
-    with pytest.raises(xpnet.InputError, match=r"activations is one array of shape \(50, 2\)"):
-        doctor.watch(activations=np.ones((50, 2)))
-
-
-def test_the_targets_of_a_long_run_are_looked_at_less_and_less_often():
-    seen = SeenTargets(differ=True)
-    assert sum(map(seen.wants, range(100_000))) < 5_000
-    assert all(map(seen.wants, range(500)))
-    assert all(map(SeenTargets(differ=False).wants, range(5_000)))  # until two targets differ
-
-
 @pytest.mark.parametrize(
     "broken",
     [
@@ -399,24 +256,3 @@ def test_updates_of_other_shapes_or_of_none_have_no_direction():
     assert Update.of(0, {"w": w}, {"w": w}, {"w": 2 * w}).cosines == {"w": pytest.approx(1.0)}
     assert Update.of(3, {"w": w}, {"w": 1e300 * w}, {"w": np.nan * w}).broken == ()
     assert Update.of(3, {"w": w}, {"w": w}, {"w": np.nan * w}).broken == ("w",)
-
-
-def test_a_loss_of_other_parameters_is_refused():
-    def loss(parameters):
-        return 1.5
-
-    with pytest.raises(xpnet.InputError, match=r"gives 1\.5 whatever the parameters are"):
-        xpnet.check_gradients(loss, lambda p: {"w": p["w"]}, {"w": np.ones(3)})
-    flat = xpnet.check_gradients(lambda p: 0.0 * p["w"].sum(), lambda p: {"w": 0 * p["w"]},
-                                 {"w": np.ones(3)})  # fmt: skip
-    assert flat.ok
-
-
-def test_gradients_that_change_the_parameters_are_refused():
-    def gradients(p):
-        found = {"w": 2 * p["w"]}
-        p["w"] -= 0.1 * found["w"]
-        return found
-
-    with pytest.raises(xpnet.InputError, match=r"gradients\(parameters\) changed w; "):
-        xpnet.check_gradients(lambda p: np.sum(p["w"] ** 2), gradients, {"w": np.ones(3)})

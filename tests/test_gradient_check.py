@@ -366,3 +366,24 @@ def test_a_gradient_of_rounding_errors_only_is_one_of_zeros():
     report = check_gradients(lambda p: np.sum((x @ p["w"] + p["b"]) ** 2), gradients, w)
     assert report.codes == ("gradient-zero",)
     assert report.findings[0].where == "b"
+
+
+def test_a_loss_of_other_parameters_is_refused():
+    def loss(parameters):
+        return 1.5
+
+    with pytest.raises(InputError, match=r"gives 1\.5 whatever the parameters are"):
+        check_gradients(loss, lambda p: {"w": p["w"]}, {"w": np.ones(3)})
+    flat = check_gradients(lambda p: 0.0 * p["w"].sum(), lambda p: {"w": 0 * p["w"]},
+                                 {"w": np.ones(3)})  # fmt: skip
+    assert flat.ok
+
+
+def test_gradients_that_change_the_parameters_are_refused():
+    def gradients(p):
+        found = {"w": 2 * p["w"]}
+        p["w"] -= 0.1 * found["w"]
+        return found
+
+    with pytest.raises(InputError, match=r"gradients\(parameters\) changed w; "):
+        check_gradients(lambda p: np.sum(p["w"] ** 2), gradients, {"w": np.ones(3)})

@@ -92,8 +92,9 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
     Raises
     ------
     InputError
-        If an argument is of the wrong kind, the loss differs between two equal calls, or the names
-        differ.
+        If an argument is of the wrong kind, the names differ (gradients may also be called dW1 or
+        W1_grad), the loss differs between two equal calls or is the same for all parameters, or
+        `gradients` changes the parameters.
 
     Examples
     --------

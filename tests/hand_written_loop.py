@@ -1,0 +1,66 @@
+"""A network trained by hand, as people write it, with mistakes that a test switches on."""
+
+from itertools import pairwise
+
+import numpy as np
+from doctor_example import X, draw
+
+from xpnet import Doctor
+
+THREE = np.eye(3)[(X[:, 0] > 0.4).astype(int) + (X[:, 1] > 0.4)]
+
+
+def sigmoid(z):
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+FORWARD = {"tanh": np.tanh, "sigmoid": sigmoid, "relu": lambda z: np.maximum(z, 0.0),
+           "linear": lambda z: z}  # fmt: skip
+RIGHT = {"tanh": lambda a: 1.0 - a**2, "sigmoid": lambda a: a * (1.0 - a),
+         "relu": lambda a: 1.0 * (a > 0), "linear": np.ones_like}  # fmt: skip
+
+
+def softmax(z, axis=1):
+    e = np.exp(z - z.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def network(layers=(2, 8, 3), seed=3):
+    random, p = np.random.default_rng(seed), {}
+    for i, shape in enumerate(pairwise(layers), 1):
+        p[f"W{i}"], p[f"b{i}"] = random.normal(0, 0.7, shape), 0.1 * random.normal(size=shape[1])
+    return p
+
+
+def train(
+    doctor=None, *, hidden="tanh", slope=None, output=softmax, update=None, carry=0.0, steps=60,
+    batch=50, rate=0.2, layers=(2, 8, 3), names="{}", turned=False, x=X, y=THREE,
+):  # fmt: skip
+    """Train by hand with cross-entropy, perhaps wrong ones of these; return the report."""
+    doctor, p, random = doctor or Doctor(), network(layers), draw()
+    slope, before, last = slope or RIGHT[hidden], {}, len(layers) - 1
+    for _ in range(steps):
+        rows = random.permutation(len(x))[:batch]
+        a, t = [x[rows]], y[rows]
+        for i in range(1, last):
+            a.append(FORWARD[hidden](a[-1] @ p[f"W{i}"] + p[f"b{i}"]))
+        o = output(a[-1] @ p[f"W{last}"] + p[f"b{last}"])
+        delta, g = (o - t) / len(rows), {}
+        for i in range(last, 0, -1):
+            g[f"W{i}"], g[f"b{i}"] = a[i - 1].T @ delta, delta.sum(axis=0)
+            delta = (delta @ p[f"W{i}"].T) * slope(a[i - 1])
+        g = {name: g[name] + carry * before.get(name, 0.0) for name in p}
+        before = g
+        shown = {"inputs": a[0], "targets": t, "predictions": o}
+        if turned:  # samples as columns, weights (units, inputs)
+            shown = {name: each.T for name, each in shown.items()}
+        doctor.watch(
+            **shown, loss=-np.mean(np.log(np.sum(o * t, axis=1) + 1e-300)), learning_rate=rate,
+            parameters={n: q.T if turned else q.copy() for n, q in p.items()},
+            gradients={names.format(n): q.T if turned else q for n, q in g.items()},
+            activations=[each.T if turned else each for each in a[1:]],
+        )  # fmt: skip
+        for name in p:
+            step = -rate * g[name] if update is None else update(name, g[name])
+            p[name] = p[name] + step
+    return doctor.report()
