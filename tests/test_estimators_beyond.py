@@ -31,6 +31,15 @@ def test_activations_by_layer_schedules_losses_and_optimisers_of_the_core():
     assert positive.predict(X).min() > 0
 
 
+def test_one_activation_in_a_list_starts_from_the_same_weights():
+    drawn = [
+        MLPRegressor((3,), activation=each, max_iter=1, **QUICK).fit(X, Y).coefs_[0]
+        for each in ("logistic", ["logistic"], ["sigmoid"])
+    ]
+    assert np.array_equal(drawn[0], drawn[1])
+    assert np.array_equal(drawn[0], drawn[2])
+
+
 def test_lsuv_and_a_rule_of_ones_own():
     for settings in ({"init": "lsuv"}, {"init": lambda draw, a, b: 0.1 * draw.normal(size=(a, b))}):
         for inputs in (X, scipy.sparse.csr_array(X)):

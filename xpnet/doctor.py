@@ -116,11 +116,14 @@ class Doctor:
         learning_rate : float
         """
         run = self._run
-        for value, curve in ((loss, run.losses), (validation_loss, run.validation_losses)):
+        numbers = (
+            ("the loss", loss, run.losses),
+            ("the validation loss", validation_loss, run.validation_losses),
+            ("learning_rate", learning_rate, run.rates),
+        )
+        for name, value, curve in numbers:
             if value is not None:
-                curve.append(float(as_host(value, name="the loss").mean()))
-        if learning_rate is not None:
-            run.learning_rate = float(as_host(learning_rate, name="learning_rate").mean())
+                curve.append(float(as_host(value, name=name).mean()))
         hidden = [each for each in layers_of(activations)
                   if each is not predictions and each is not inputs]  # fmt: skip
         rows = {"inputs": inputs, "targets": targets, "predictions": predictions}
@@ -270,7 +273,7 @@ class Doctor:
         weights = None if weights is None else weights[rows, :]
         self._sample = Data(x, y[rows, :], weights)
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
-        run.learning_rate = training.learning_rate
+        run.rates = [training.learning_rate]
         run.targets, run.width = _targets_of(training), net.sizes[0]
         run.first, loss = self._look(training)
         run.losses = [] if training.state.step else [loss]  # of a run from its start
@@ -287,6 +290,7 @@ class Doctor:
         run, history = self._run, training.state.history
         run.last, run.steps = self._look(training)[0], training.state.step
         run.losses = [*run.losses, *history.loss]
+        run.rates = [*run.rates, *history.learning_rate]
         run.validation_losses = list(history.validation_loss)
 
     def _look(self, training: "Training") -> tuple[Snapshot, float]:

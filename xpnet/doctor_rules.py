@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from xpnet import signs_of_data as data
 from xpnet import signs_of_steps as steps
 from xpnet import signs_of_training as training
+from xpnet import signs_of_updates as updates
 from xpnet.findings import Finding
 from xpnet.seen_targets import SORTED
 from xpnet.signs_of_data import Sign
@@ -90,6 +91,13 @@ RULES = (
         "SciPy, scipy.special.softmax (axis)",
     ),
     Rule(
+        "output-activated-twice", steps.activated_twice, 0, "",
+        "A sigmoid or softmax has to get sums of any size. What another activation has squeezed "
+        "or cut off keeps the outputs away from 0 or 1, and the loss above a floor.",
+        "outputs = sigmoid(z)   # or softmax(z): once, on z = inputs @ weights + biases",
+        "PyTorch, CrossEntropyLoss (expects unnormalized logits)",
+    ),
+    Rule(
         "class-numbers", data.class_numbers, 0, "error",
         "Class k belongs to output k, counted from 0. A class beyond the last output can never be "
         "predicted, and its rows train nothing, or the wrong class.",
@@ -139,6 +147,13 @@ RULES = (
         "corrections are 0 if steps are counted from 0.",
         "count steps from 1 in m / (1 - beta_1**t); add epsilon to what you divide by",
         "Kingma and Ba, arXiv 1412.6980, algorithm 1",
+    ),
+    Rule(
+        "weights-redrawn", steps.redrawn, 0.3, "error",
+        "The weights were drawn anew during training, and with them all that was learnt is gone. "
+        "Usually the initialisation stands inside the loop.",
+        "draw the initial weights once, before the first step",
+        "Nielsen, Neural networks and deep learning, 2015, chapter 1",
     ),
     Rule(
         "parameter-shape-changed", training.shape_changed, 0, "error",
@@ -241,7 +256,7 @@ RULES = (
         RECIPE,
     ),
     Rule(
-        "regularisation-dominates", training.regularisation, 0.2, "",
+        "regularisation-dominates", updates.regularisation, 0.2, "",
         "The penalty pulls the weights to 0 harder than the data pull them anywhere. What is left "
         "is the bias, a constant prediction.",
         "l2 = l2 / 100   # and check whether it is divided by the number of samples",
@@ -262,13 +277,13 @@ RULES = (
         GLOROT,
     ),
     Rule(
-        "learning-rate-too-large", training.rate_too_large, 0.3, "",
+        "learning-rate-too-large", updates.rate_too_large, 0.3, "",
         "Each step jumps over the valley it should descend into. The loss swings or climbs.",
         "divide the learning rate by 10 until the loss falls steadily",
         "CS231n notes, Babysitting the learning process",
     ),
     Rule(
-        "no-update", training.no_update, 1e-6, "error",
+        "no-update", updates.no_update, 1e-6, "error",
         "These parameters are the same as at the start, to the last bit. The update is missing, "
         "changes a copy, makes new arrays that the forward pass does not use, or waits for more "
         "steps.",
@@ -276,21 +291,28 @@ RULES = (
         "CS231n notes, Ratio of weights:updates",
     ),
     Rule(
-        "learning-rate-too-small", training.rate_too_small, 0.02, "",
+        "learning-rate-vanishes", updates.rate_vanished, 1e-4, "",
+        "Whatever the gradient, such steps change nothing, so training ended there. A decay meant "
+        "for each epoch may have been applied in every step.",
+        "lower the learning rate once per epoch and more slowly; first train with a constant one",
+        "Bengio, Practical recommendations for gradient-based training, 2012, section 3.1.1",
+    ),
+    Rule(
+        "learning-rate-too-small", updates.rate_too_small, 0.02, "",
         "The steps are so short that the weights stay where they began. A falling loss then comes "
         "from elsewhere, such as the biases.",
         "multiply the learning rate by 10 until the loss falls quickly, or train longer",
         "CS231n notes, Ratio of weights:updates",
     ),
     Rule(
-        "vanishing-gradient", training.vanishing_gradient, 1e-3, "",
+        "vanishing-gradient", updates.vanishing_gradient, 1e-3, "",
         "Every saturated or small layer shrinks the gradient on its way back. The first layers "
         "learn nothing while the last ones fit noise.",
         "hidden='relu' with init='auto', or fewer layers",
         "Zhang et al., AUTOTRAINER, ICSE 2021 (ratio of first to last layer 1e-3)",
     ),
     Rule(
-        "exploding-gradient", training.exploding_gradient, 100.0, "",
+        "exploding-gradient", updates.exploding_gradient, 100.0, "",
         "The gradient is far larger than the weights it changes. One step wipes them out.",
         "init='auto', scaled inputs and targets, or clip_norm=1.0",
         "Pascanu et al., arXiv 1211.5063",

@@ -39,7 +39,9 @@ def sklearn_draws(
 
     Uniform within sqrt(6 / (fan_in + fan_out)), with 2 in place of 6 for logistic units.
     """
-    factor = 2.0 if core_name(activation) == "sigmoid" else 6.0
+    kinds = core_name(activation)
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    factor = 2.0 if all(kind == "sigmoid" for kind in kinds) else 6.0
     weights, biases = [], []
     for fan_in, fan_out in pairwise(sizes):
         bound = np.sqrt(factor / (fan_in + fan_out))

@@ -19,6 +19,7 @@ from xpnet.observations import Snapshot, is_bias
 FIT = 1e-4  # of the largest entry: float32 is accurate enough for it
 FORWARD_FIT = 1e-5
 FEW = 3  # entries of a gradient: fewer fit too many forms
+MANY = 40  # weights: two draws of so many have a cosine of 0 +- 0.16
 USUAL = 1e10  # larger numbers overflow in some updates
 MOVED = 0.9  # cosine between step and gradient from which it is along, or against, it
 
@@ -29,6 +30,9 @@ FORMS = {"relu": "a > 0", "sigmoid": "a * (1 - a)", "tanh": "1 - a**2", "identit
 TWICE = {"sigmoid": "sigmoid(a) * (1 - sigmoid(a))", "tanh": "1 - tanh(a)**2"}
 # Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
 OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
+# What gives outputs from the last sums z: one of the first, or one of the second after one of them.
+ONCE = ("identity", "sigmoid", "softmax", "tanh", "relu")
+AGAIN = ("sigmoid", "softmax")
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,15 @@ class Replay:
         Slopes of the outputs that explain the gradient of the last weights, each with its factor c.
     wrong : (str, str, str) or None
         Weights whose gradient contains a wrong slope, that slope, and the right one.
+    twice : str
+        Two activations in a row that give the outputs, where no single one does, such as
+        ``"sigmoid(sigmoid(z))"``.
     """
 
     kinds: tuple[tuple[str, ...], ...] = ()
     deltas: Mapping[str, float] = field(default_factory=dict)
     wrong: tuple[str, str, str] | None = None
+    twice: str = ""
 
     @classmethod
     def of(cls, shown: Snapshot) -> "Replay":
@@ -63,11 +71,12 @@ class Replay:
             _kinds(a, w, b, after)
             for a, w, b, after in zip(below[:-1], weights, biases, shown.activations, strict=False)
         )
-        goals = shown.goals
-        if goals is None or goals.shape != (*rows, weights[-1].shape[1]):
-            return cls(kinds)
         with np.errstate(all="ignore"):
-            return replace(cls._backward(shown, below, kinds), kinds=kinds)
+            twice = _activated_twice(below[-1], weights[-1], biases[-1], shown.predictions)
+            goals = shown.goals
+            if goals is None or goals.shape != (*rows, weights[-1].shape[1]):
+                return cls(kinds, twice=twice)
+            return replace(cls._backward(shown, below, kinds), kinds=kinds, twice=twice)
 
     @classmethod
     def _backward(
@@ -127,11 +136,35 @@ def _biases(shown: Snapshot, layers: int) -> list[Any]:
 
 
 def _kinds(below: Any, weights: Any, bias: Any, a: Any) -> tuple[str, ...]:
-    if weights.shape != (below.shape[1], a.shape[1]) or np.size(bias) not in (1, a.shape[1]):
+    """Return the activations that give a layer's values from those below, if any do."""
+    z = _sums(below, weights, bias, a)
+    if z is None:
         return ()
-    z, limit = below @ weights + bias, FORWARD_FIT * max(float(np.max(np.abs(a))), 1e-12)
-    found = {kind: ACTIVATIONS[kind].forward(np, z) for kind in FORMS}
-    return tuple(kind for kind, each in found.items() if np.max(np.abs(each - a)) <= limit)
+    return tuple(kind for kind in FORMS if _same(ACTIVATIONS[kind].forward(np, z), a))
+
+
+def _activated_twice(below: Any, weights: Any, bias: Any, outputs: Any) -> str:
+    """Return the two activations in a row that give the outputs, if no single one does."""
+    z = None if outputs is None else _sums(below, weights, bias, outputs)
+    if z is None or outputs.size < FEW:
+        return ""
+    once = {kind: ACTIVATIONS[kind].forward(np, z) for kind in ONCE}
+    if any(_same(each, outputs) for each in once.values()):
+        return ""
+    pairs = {f"{outer}({inner}(z))": ACTIVATIONS[outer].forward(np, a)
+             for inner, a in once.items() for outer in AGAIN}  # fmt: skip
+    return next((form for form, each in pairs.items() if _same(each, outputs)), "")
+
+
+def _sums(below: Any, weights: Any, bias: Any, a: Any) -> Any:
+    """Return a layer's weighted sums z; None if the shapes do not fit the values a."""
+    fits = weights.shape == (below.shape[1], a.shape[1]) and np.size(bias) in (1, a.shape[1])
+    return below @ weights + bias if fits and len(below) == len(a) else None
+
+
+def _same(computed: Any, shown: Any) -> bool:
+    limit = FORWARD_FIT * max(float(np.max(np.abs(shown))), 1e-12)
+    return bool(np.max(np.abs(computed - shown)) <= limit)
 
 
 def _slope(kind: str, a: Any) -> Any:
@@ -173,11 +206,15 @@ class Update:
         Between the change of each parameter and its gradient: -1 is straight downhill.
     broken : tuple of str
         Parameters with NaN after the step, if all numbers before it were of ordinary size.
+    kept : float
+        Cosine between all weights before and after; NaN for few weights, or if they have grown or
+        shrunk, or moved along their gradient.
     """
 
     step: int
     cosines: Mapping[str, float] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
+    kept: float = float("nan")
 
     @classmethod
     def of(
@@ -194,10 +231,31 @@ class Update:
         cosines = {}
         for name, gradient in gradients.items():
             old, new = before.get(name), after.get(name)
-            if old is None or new is None or not old.shape == new.shape == gradient.shape:
-                continue
-            with np.errstate(all="ignore"):
-                norms = float(np.linalg.norm(new - old) * np.linalg.norm(gradient))
-                if 0.0 < norms < np.inf:
-                    cosines[name] = float(np.sum((new - old) * gradient)) / norms
-        return cls(step, cosines, broken)
+            if old is not None and new is not None and old.shape == new.shape == gradient.shape:
+                cosines[name] = _cosine(new - old, gradient)
+        cosines = {name: cosine for name, cosine in cosines.items() if not np.isnan(cosine)}
+        return cls(step, cosines, broken, _kept(before, after, cosines))
+
+
+def _kept(
+    before: Mapping[str, Any], after: Mapping[str, Any], cosines: Mapping[str, float]
+) -> float:
+    names = [name for name, old in before.items() if not is_bias(name, old)]
+    if any(name not in after or after[name].shape != before[name].shape for name in names):
+        return float("nan")
+    old, new = (np.concatenate([np.zeros(0), *(each[name].ravel() for name in names)])
+                for each in (before, after))  # fmt: skip
+    along = any(abs(cosines.get(name, 0.0)) > 0.5 for name in names)
+    as_large = 0.7 * _norm(old) < _norm(new) < 1.4 * _norm(old)
+    return _cosine(old, new) if as_large and not along and old.size >= MANY else float("nan")
+
+
+def _norm(array: Any) -> float:
+    return float(np.linalg.norm(array))
+
+
+def _cosine(a: Any, b: Any) -> float:
+    """Return the cosine between two arrays of one shape; NaN if one is 0 or not finite."""
+    with np.errstate(all="ignore"):
+        norms = _norm(a) * _norm(b)
+        return float(np.sum(a * b)) / norms if 0.0 < norms < np.inf else float("nan")

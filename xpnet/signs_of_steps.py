@@ -67,6 +67,13 @@ def softmax_axis(run: Run, limit: float) -> Sign | None:
                 f"add up to anything {sums}") if over else None  # fmt: skip
 
 
+def activated_twice(run: Run, limit: float) -> Sign | None:
+    """See outputs to which two activations were applied, one after the other."""
+    form = run.replay.twice
+    evidence = f"they are {form}, with z the last layer's inputs @ weights + biases"
+    return Sign("predictions", evidence, {"output": form.partition("(")[0]}) if form else None
+
+
 def wrong_derivative(run: Run, limit: float) -> Sign | None:
     """See a slope in a gradient that is not the derivative of the layer's activation."""
     if run.replay.wrong is None or any(each.startswith("gradient-") for each in run.found):
@@ -116,6 +123,16 @@ def broken_update(run: Run, limit: float) -> Sign | None:
         if update.broken:
             return Sign(", ".join(update.broken), f"finite at step {update.step}, as were the "
                         "gradients; NaN after the update")  # fmt: skip
+    return None
+
+
+def redrawn(run: Run, limit: float) -> Sign | None:
+    """See weights that one step replaced by others of the same size and any direction."""
+    for update in run.updates:
+        if abs(update.kept) < limit:
+            return Sign("weights", f"after step {update.step} they are as large as before and have "
+                        "nothing in common with what they were (cosine "
+                        f"{update.kept:.2g})", {"draw": "once"})  # fmt: skip
     return None
 
 

@@ -1,4 +1,4 @@
-"""Signs of trouble in the weights, the activations, the gradients and the progress of training.
+"""Signs of trouble in the weights, the activations and the progress of training.
 
 A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
 """
@@ -11,10 +11,10 @@ import numpy as np
 
 from xpnet.observations import Snapshot
 from xpnet.signs_of_data import Sign
-from xpnet.watched_run import Run
+from xpnet.signs_of_updates import scaled_rate
+from xpnet.watched_run import STEPS_TO_JUDGE, Run
 
 STEPS_OF_A_LOSS_ALONE = 100  # if no predictions are shown
-STEPS_TO_JUDGE = 10  # fewer steps than this say nothing about the outcome
 NEAR_THE_END = 0.025  # a sigmoid from |z| = 3.7, where its slope is a tenth of its largest
 NOT_FAR = 0.3  # of their size, that the weights have moved in all
 SYMPTOMS = {
@@ -22,12 +22,6 @@ SYMPTOMS = {
     "constant-feature",
 }  # fmt: skip
 LONG_STEP = 0.3  # of the size of the weights
-NOT_THE_RATE = {
-    "non-finite", "unscaled-inputs", "target-range", "initial-loss", "wrong-init-scale",
-    "gradient-sign", "gradient-scale", "gradient-wrong", "gradient-activation-derivative",
-    "gradient-transposed", "regularisation-dominates", "loss-broadcast",
-    "target-shape", "symmetric-units", "shuffled-targets", "softmax-axis", "update-not-finite",
-}  # fmt: skip
 
 
 def gradient_shape(run: Run, limit: float) -> Sign | None:
@@ -154,118 +148,6 @@ def dead_units(run: Run, limit: float) -> Sign | None:
     return None
 
 
-def _gradient_sizes(run: Run) -> list[float]:
-    """Root mean square of the gradient of each weight matrix at the start."""
-    names = [name for name in run.first.weights if name in run.first.gradients]
-    found = [float(np.sqrt(np.mean(run.first.gradients[name] ** 2))) for name in names]
-    return found if np.all(np.isfinite(found)) else []
-
-
-def vanishing_gradient(run: Run, limit: float) -> Sign | None:
-    """Gradient of the first weights compared with that of the last."""
-    sizes = _gradient_sizes(run)
-    if len(sizes) < 2 or sizes[-1] == 0 or sizes[0] >= limit * sizes[-1]:
-        return None
-    return Sign(next(iter(run.first.weights)), f"rms gradient {sizes[0]:.2g} in the first layer, "
-                f"{sizes[-1]:.2g} in the last", {"init": "auto", "hidden": "relu"})  # fmt: skip
-
-
-def exploding_gradient(run: Run, limit: float) -> Sign | None:
-    """Gradient norm compared with the norm of the weights."""
-    gradients = run.first.gradients
-    pairs = [(np.linalg.norm(gradients[n]), np.linalg.norm(w), n)
-             for n, w in run.first.weights.items() if n in gradients]  # fmt: skip
-    worst = max(((g / w, n) for g, w, n in pairs if w > 0 and np.isfinite(g)), default=(0.0, ""))
-    if worst[0] <= limit:
-        return None
-    return Sign(worst[1], f"norm of the gradient is {worst[0]:.3g} times that of the weights",
-                {"init": "auto", "clip_norm": 1.0})  # fmt: skip
-
-
-def _rate(run: Run, factor: float) -> dict[str, Any]:
-    rate = run.learning_rate
-    return (
-        {"learning_rate": float(f"{rate * factor:.1g}")}
-        if rate
-        else {"learning_rate_factor": factor}
-    )
-
-
-def rate_too_large(run: Run, limit: float) -> Sign | None:
-    """See steps that are large compared with the weights, and a loss that does not come down."""
-    if run.found & NOT_THE_RATE or not run.losses or not run.movement:
-        return None
-    start, end = run.loss_span()
-    step = float(np.nanmax(run.movement)) if np.any(np.isfinite(run.movement)) else np.inf
-    bad = run.diverged or not np.isfinite(end) or end > 1.1 * start or run.failing
-    if not bad or (step <= limit and not run.diverged):
-        return None
-    factor = 10.0 ** np.floor(np.log10(min(0.3, max(1e-6, 0.03 / max(step, 0.1)))))
-    rate = "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"
-    return Sign("learning_rate", f"one step changed the weights by {step:.2g} times their size"
-                f"{rate}; loss {start:.4g} became {end:.4g}", _rate(run, factor))  # fmt: skip
-
-
-def _relative(slope: Any, values: Any) -> float:
-    """Return the largest entry of a gradient over that of its parameter; 0 without a gradient."""
-    largest = float(np.max(np.abs(slope)))
-    return largest / max(float(np.max(np.abs(values))), 1e-30) if largest else 0.0
-
-
-def _slope(run: Run) -> float:
-    """Return the largest gradient of a layer's weights, relative to their size; NaN if unknown."""
-    norms = [np.sqrt(np.mean(w**2)) for w in run.first.weights.values()]
-    pairs = zip(_gradient_sizes(run), norms, strict=False)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return max((float(np.float64(g) / w) for g, w in pairs if g > 0 or w > 0), default=math.nan)
-
-
-def no_update(run: Run, limit: float) -> Sign | None:
-    """See parameters that are the same to the last bit, where every step should change them."""
-    rate = 1.0 if run.learning_rate is None else run.learning_rate
-    start, end, slopes = run.first.parameters, run.last.parameters, run.first.gradients
-    if run.steps < STEPS_TO_JUDGE or not run.movement or start.keys() != end.keys():
-        return None
-    same = [name for name in start if np.array_equal(start[name], end[name])]
-    if len(same) == len(start):
-        there = not any(run.movement) and rate * _slope(run) > limit
-        return Sign("parameters", f"{run.steps} steps changed none of them, although there is a "
-                    "gradient") if there else None  # fmt: skip
-    same = [n for n in same if n in slopes and rate * _relative(slopes[n], start[n]) > limit]
-    severity = "" if run.failing else "note"  # some are frozen on purpose
-    return Sign(", ".join(same), f"{run.steps} steps changed other parameters, but not these, "
-                "although they have a gradient", severity=severity) if same else None  # fmt: skip
-
-
-def rate_too_small(run: Run, limit: float) -> Sign | None:
-    """All steps together hardly move the weights, although there is a gradient."""
-    travelled = run.travelled()
-    crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
-    if run.steps < STEPS_TO_JUDGE or run.diverged or run.last.skill > 0.8:
-        return None
-    if run.found & {"no-update", "learning-rate-too-large"}:
-        return None
-    if not travelled < limit and not crawling:
-        return None
-    if _slope(run) < 1e-5:
-        return None  # there is no gradient to follow: not the learning rate's fault
-    factor = 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9))))
-    rate = "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"
-    return Sign("learning_rate", f"{run.steps} steps moved the weights by {travelled:.2g} times "
-                f"their size{rate}", _rate(run, factor))  # fmt: skip
-
-
-def regularisation(run: Run, limit: float) -> Sign | None:
-    """Weights that have shrunk to a small part of what they were."""
-    sizes = [
-        sum(float(np.sum(w**2)) for w in s.weights.values()) ** 0.5 for s in (run.first, run.last)
-    ]
-    if sizes[0] == 0 or not sizes[1] < limit * sizes[0] or run.steps < STEPS_TO_JUDGE:
-        return None
-    return Sign("weights", f"their norm fell from {sizes[0]:.3g} to {sizes[1]:.3g}",
-                {"l2": 0.0, "l1": 0.0})  # fmt: skip
-
-
 def no_number(run: Run, limit: float) -> Sign | None:
     """Find NaN or infinity in what was computed."""
     for snapshot, when in ((run.first, "at the start"), (run.last, "at the end")):
@@ -357,7 +239,7 @@ def _too_short(run: Run) -> dict[str, Any]:
         return {}
     return {
         "remedy": "train longer, or multiply the learning rate by 10",
-        "repair": _rate(run, 10.0),
+        "repair": scaled_rate(run, 10.0),
     }
 
 

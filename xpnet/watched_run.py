@@ -10,6 +10,8 @@ from xpnet.observations import Snapshot, relative_change
 from xpnet.seen_steps import Replay, Update
 from xpnet.seen_targets import SeenTargets
 
+STEPS_TO_JUDGE = 10  # fewer steps than this say nothing about the outcome
+
 
 @dataclass
 class Run:
@@ -27,6 +29,8 @@ class Run:
         The first two steps of a loop with all their rows, unless those are very many.
     replay : Replay
         The backward pass of the first step, recomputed.
+    rates : list of float
+        Learning rates shown, in order, one per step or per epoch.
     updates : list of Update
         What a few steps did to the parameters.
     movement : list of float
@@ -62,7 +66,7 @@ class Run:
     updates: list[Update] = field(default_factory=list)
     movement: list[float] = field(default_factory=list)
     steps: int = 0
-    learning_rate: float | None = None
+    rates: list[float] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     hidden: Sequence[str] = ()
@@ -85,6 +89,11 @@ class Run:
             start, end = self.loss_span()
             lost = lost or not np.isfinite(end) or end > 3.0 * abs(start) > 0.0
         return bool(self.diverged or lost or self.last.skill < 0.1)
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The largest learning rate shown, the one a remedy starts from."""
+        return max(self.rates, default=None)
 
     @property
     def severity(self) -> str:
