@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from xpnet import signs_of_data as data
+from xpnet import signs_of_loss as loss
 from xpnet import signs_of_steps as steps
 from xpnet import signs_of_training as training
 from xpnet import signs_of_updates as updates
@@ -63,21 +64,21 @@ RULES = (
         DIAGNOSIS,
     ),
     Rule(
-        "loss-broadcast", data.loss_broadcast, 0, "error",
+        "loss-broadcast", loss.loss_broadcast, 0, "error",
         "Targets (m,) met outputs (m, 1), and NumPy paired every output with every target. Each "
         "output is pulled towards all targets at once, so it can at best predict their mean.",
         "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
         "NumPy manual, Broadcasting",
     ),
     Rule(
-        "target-shape", data.target_shape, 0, "",
+        "target-shape", loss.target_shape, 0, "",
         "Combining shapes (m,) and (m, 1) raises no error: NumPy broadcasts them to (m, m). The "
         "loss then compares every output with every target.",
         "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
         "NumPy manual, Broadcasting",
     ),
     Rule(
-        "loss-broadcast", steps.class_number_loss, 0, "error",
+        "loss-broadcast", loss.class_number_loss, 0, "error",
         "Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of the "
         "class. All outputs of a sample are pulled towards that number.",
         "targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, the same shape as the outputs",
@@ -249,7 +250,7 @@ RULES = (
         "Goodfellow et al., Deep Learning, 6.1",
     ),
     Rule(
-        "initial-loss", data.unscaled_targets, 3.0, "",
+        "initial-loss", loss.unscaled_targets, 3.0, "",
         "Before any training the loss should be that of a guess: log(K) for K classes, about the "
         "variance for numbers. Far more means that weights are too large or targets need scaling.",
         "for numbers: y = (y - y.mean()) / y.std(); for classes: smaller initial weights",

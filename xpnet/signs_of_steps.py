@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.seen_steps import MOVED, accumulates, multiple
-from xpnet.signs_of_data import Sign, squared_error_form
+from xpnet.signs_of_data import Sign
 from xpnet.watched_run import Run
 
 
@@ -36,18 +36,6 @@ def shared_error(run: Run, limit: float) -> Sign | None:
 def _one_sided(outputs: Any, goals: Any, rows: int) -> bool:
     """Tell whether every error of an output has one sign: then MAE and Huber give one error."""
     return goals is not None and not np.any(np.ptp(np.sign(outputs - goals[:rows]), axis=0))
-
-
-def class_number_loss(run: Run, limit: float) -> Sign | None:
-    """See whether the loss compares every output with the number of the class."""
-    if not run.whole:
-        return None
-    p, t = run.whole[0].predictions, run.whole[0].targets
-    if p is None or t is None or t.shape != (len(p), 1) or p.shape[1] < 2:
-        return None
-    name = squared_error_form(run, p, t) if np.all(t == np.round(t)) else ""
-    return Sign("loss", f"the loss {run.losses[0]:.6g} is the {name} of (outputs - targets)**2 for "
-                f"outputs {p.shape} and targets {t.shape}") if name else None  # fmt: skip
 
 
 def softmax_axis(run: Run, limit: float) -> Sign | None:
