@@ -327,7 +327,8 @@ def _targets_of(training: "Training") -> SeenTargets:
 
 
 def _weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: each for name, each in parameters.items() if not is_bias(name, each)}
+    found = {name: each for name, each in parameters.items() if not is_bias(name, each)}
+    return found or dict(parameters)
 
 
 def _is_sampled(step: int) -> bool:

@@ -114,8 +114,8 @@ def columns(array: Any) -> Any:
 
 
 def is_bias(name: str, array: Any) -> bool:
-    """Tell a bias by its shape or name."""
-    return array.ndim < 2 or name.lower().lstrip("_").startswith("b")
+    """Tell a bias by its shape or its name: b1, bias, hidden_bias, fc1.bias, w1b, layer1_b."""
+    return array.ndim < 2 or bool(re.search(r"^_*b|bias|[_.\d]b\d*$", name.lower()))
 
 
 def host_arrays(named: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,6 +220,10 @@ class Snapshot:
     def weights(self) -> dict[str, Any]:
         """The weight matrices in order, transposed to (fan_in, fan_out) if necessary."""
         found = {n: p for n, p in self.parameters.items() if not is_bias(n, p) and p.ndim == 2}
+        if not found and self.inputs is not None:  # a single unit, with weights (inputs,)
+            width = self.inputs.shape[1]
+            found = {n: p[:, None] for n, p in self.parameters.items() if p.shape == (width,)}
+            found = {} if len(found) > 1 else found
         matrices = list(found.values())
         inputs = None if self.inputs is None else self.inputs.shape[1]
         chained = all(a.shape[1] == b.shape[0] for a, b in pairwise(matrices))

@@ -204,6 +204,8 @@ class Update:
     step : int
     cosines : dict of str to float
         Between the change of each parameter and its gradient: -1 is straight downhill.
+    sizes : dict of str to float
+        Root mean square of each gradient.
     broken : tuple of str
         Parameters with NaN after the step, if all numbers before it were of ordinary size.
     kept : float
@@ -213,6 +215,7 @@ class Update:
 
     step: int
     cosines: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, float] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
     kept: float = float("nan")
 
@@ -234,7 +237,13 @@ class Update:
             if old is not None and new is not None and old.shape == new.shape == gradient.shape:
                 cosines[name] = _cosine(new - old, gradient)
         cosines = {name: cosine for name, cosine in cosines.items() if not np.isnan(cosine)}
-        return cls(step, cosines, broken, _kept(before, after, cosines))
+        return cls(step, cosines, sizes_of(gradients), broken, _kept(before, after, cosines))
+
+
+def sizes_of(gradients: Mapping[str, Any]) -> dict[str, float]:
+    """Return the root mean square of each gradient."""
+    with np.errstate(all="ignore"):
+        return {name: float(np.sqrt(np.mean(each**2))) for name, each in gradients.items()}
 
 
 def _kept(

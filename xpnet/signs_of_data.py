@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.observations import columns
+from xpnet.observations import columns, is_bias
 from xpnet.seen_targets import SORTED
 from xpnet.watched_run import Run
 
@@ -157,11 +157,14 @@ def constant_feature(run: Run, limit: float) -> Sign | None:
     if x is None or len(x) < 20:
         return None
     flat = np.flatnonzero(np.ptp(x, axis=0) <= limit * np.abs(x).max(axis=0))
+    if run.first.parameters and not any(is_bias(n, p) for n, p in run.first.parameters.items()):
+        flat = np.setdiff1d(flat, np.flatnonzero(np.all(x == 1.0, axis=0))[:1])  # the bias
     if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and not x[:, flat].any()):
         return None
     everything = len(flat) == x.shape[1]
     named = ", ".join(map(str, flat[:5])) + (", ..." if len(flat) > 5 else "")
-    return Sign(f"features {named}", f"{len(flat)} of {x.shape[1]} features never change",
+    return Sign(f"features {named}", f"{len(flat)} of {x.shape[1]} features never "
+                f"change in the {len(x)} rows looked at",
                 {"drop_features": flat.tolist()}, "error" if everything else "")  # fmt: skip
 
 
@@ -210,7 +213,10 @@ def shuffled_targets(run: Run, limit: float) -> Sign | None:
 
 
 def relation(x: Any, y: Any) -> float:
-    """Correlation of left-out targets with 5 nearest neighbours' mean, or ridge regression's."""
+    """Correlation of left-out targets with 5 nearest neighbours' mean, or ridge regression's.
+
+    Neighbours that are unlike are a relation too, as in samples of a quick oscillation.
+    """
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
     centred = y - y.mean(axis=0)
     squares = np.sum(x**2, axis=1)
@@ -226,4 +232,4 @@ def relation(x: Any, y: Any) -> float:
         size = np.linalg.norm(guess) * np.linalg.norm(centred)
         return float(np.sum(guess * centred) / size) if size > 0 else 0.0
 
-    return max(correlation(near), correlation(line))
+    return max(abs(correlation(near)), correlation(line))

@@ -136,6 +136,8 @@ def unscaled_targets(run: Run, limit: float) -> Sign | None:
     shown = [each for each in (goals, run.data.goals) if each is not None and len(each)]
     spread = max(float(np.var(each, axis=0).mean()) for each in shown)
     error = float(np.mean((goals - first.predictions) ** 2))
+    if run.whole and run.whole[0].goals is not None:  # the rows looked at may be of several steps
+        error = min(error, float(np.mean((run.whole[0].goals - run.whole[0].predictions) ** 2)))
     size = float(np.sqrt(np.mean(goals**2)))
     if spread <= 0 or (error <= 3 * limit * spread and size <= 10 * limit):
         return None

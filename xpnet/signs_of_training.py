@@ -11,12 +11,11 @@ import numpy as np
 
 from xpnet.observations import Snapshot
 from xpnet.signs_of_data import Sign
-from xpnet.signs_of_updates import scaled_rate
+from xpnet.signs_of_updates import NOT_FAR, scaled_rate
 from xpnet.watched_run import STEPS_TO_JUDGE, Run
 
 STEPS_OF_A_LOSS_ALONE = 100  # if no predictions are shown
 NEAR_THE_END = 0.025  # a sigmoid from |z| = 3.7, where its slope is a tenth of its largest
-NOT_FAR = 0.3  # of their size, that the weights have moved in all
 SYMPTOMS = {
     "loss-not-decreasing", "loss-rising", "cannot-overfit-one-batch", "no-better-than-constant",
     "constant-feature",
@@ -160,7 +159,12 @@ def no_number(run: Run, limit: float) -> Sign | None:
     lost: Any = np.flatnonzero(~np.isfinite(run.losses)) if run.losses else ()
     if not len(lost) or "non-finite" in run.found:
         return None
-    return Sign("loss", f"{run.losses[lost[0]]} at entry {lost[0]} of {len(run.losses)}")
+    found = f"{run.losses[lost[0]]} at entry {lost[0]} of {len(run.losses)}"
+    if run.last.skill > 0.5:
+        return Sign("loss", f"{found}, although the predictions explain {_share(run.last.skill)} "
+                    "of the targets' variance", severity="warning", remedy="only the loss told is "
+                    "undefined: numpy.log(numpy.clip(p, 1e-12, 1))")  # fmt: skip
+    return Sign("loss", found)
 
 
 def diverged(run: Run, limit: float) -> Sign | None:
@@ -179,10 +183,11 @@ def loss_rising(run: Run, limit: float) -> Sign | None:
     if len(run.losses) < 3 or "diverged" in run.found:
         return None
     start, end = run.loss_span()
-    if not end > limit * start or not run.failing:
+    odd = run.last.skill > 0.8 and end > 3.0 * start
+    if not end > limit * start or not (run.failing or odd):
         return None
     evidence = f"loss {start:.4g} at the start, {end:.4g} at the end"
-    if run.last.skill > 0.8:  # then it is not the loss of these predictions
+    if odd:  # then it is not the loss of these predictions
         return Sign("loss", f"{evidence}, although the predictions explain "
                     f"{_share(run.last.skill)} of the targets' variance", severity="warning",
                     remedy="show the loss of each step; set a running sum back to 0")  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.seen_steps import sizes_of
 from xpnet.signs_of_data import Sign
 from xpnet.watched_run import STEPS_TO_JUDGE, Run
 
@@ -16,14 +17,26 @@ NOT_THE_RATE = {
     "gradient-sign", "gradient-scale", "gradient-wrong", "gradient-activation-derivative",
     "gradient-transposed", "regularisation-dominates", "loss-broadcast",
     "target-shape", "symmetric-units", "shuffled-targets", "softmax-axis", "update-not-finite",
-    "weights-redrawn",
+    "weights-redrawn", "gradient-product",
 }  # fmt: skip
+OTHER_REASONS = {  # for weights that hardly move
+    "no-update", "learning-rate-too-large", "learning-rate-vanishes", "gradient-zero", "dead-units",
+    "gradient-activation-derivative", "gradient-product", "integer-parameters",
+}  # fmt: skip
+NOT_FAR = 0.3  # of their size, that the weights have moved in all
+FEW_ROWS = 8  # a batch of fewer rows may have no gradient by chance, such as for inputs (0, 0)
 
 
 def _gradient_sizes(run: Run) -> list[float]:
-    """Root mean square of the gradient of each weight matrix at the start."""
-    names = [name for name in run.first.weights if name in run.first.gradients]
-    found = [float(np.sqrt(np.mean(run.first.gradients[name] ** 2))) for name in names]
+    """Root mean square of the gradient of each weight matrix at the start.
+
+    Of small batches, over the first few steps that were looked at.
+    """
+    small = bool(run.whole) and len(run.whole[0]) < FEW_ROWS
+    seen = [each.sizes for each in run.updates[:4] if each.sizes] if small else []
+    seen = seen or [sizes_of(run.first.gradients)]
+    names = [name for name in run.first.weights if all(name in each for each in seen)]
+    found = [float(np.sqrt(np.mean([each[name] ** 2 for each in seen]))) for name in names]
     return found if np.all(np.isfinite(found)) else []
 
 
@@ -42,7 +55,8 @@ def exploding_gradient(run: Run, limit: float) -> Sign | None:
     pairs = [(np.linalg.norm(gradients[n]), np.linalg.norm(w), n)
              for n, w in run.first.weights.items() if n in gradients]  # fmt: skip
     worst = max(((g / w, n) for g, w, n in pairs if w > 0 and np.isfinite(g)), default=(0.0, ""))
-    if worst[0] <= limit:
+    rate = run.learning_rate
+    if worst[0] <= limit or (rate is not None and rate * worst[0] < 1.0):
         return None
     return Sign(worst[1], f"norm of the gradient is {worst[0]:.3g} times that of the weights",
                 {"init": "auto", "clip_norm": 1.0})  # fmt: skip
@@ -63,8 +77,14 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
     if run.found & NOT_THE_RATE or not run.losses or not run.movement:
         return None
     start, end = run.loss_span()
-    step = float(np.nanmax(run.movement)) if np.any(np.isfinite(run.movement)) else np.inf
-    bad = run.diverged or not np.isfinite(end) or end > 1.1 * start or run.failing
+    broken = any(not np.all(np.isfinite(each)) for each in run.last.parameters.values())
+    known = np.asarray(run.movement)[np.isfinite(run.movement)]
+    if not known.size and not broken:
+        return None
+    step = float(np.max(known)) if known.size else np.inf
+    bad = run.diverged or not np.isfinite(end) or end > 1.1 * start
+    from_zero = not any(np.any(each) for each in run.first.weights.values())
+    bad = bad or (run.failing and not from_zero)  # any step is long compared with no weights
     if not bad or (step <= limit and not run.diverged):
         return None
     factor = 10.0 ** np.floor(np.log10(min(0.3, max(1e-6, 0.03 / max(step, 0.1)))))
@@ -122,9 +142,10 @@ def rate_too_small(run: Run, limit: float) -> Sign | None:
     """All steps together hardly move the weights, although there is a gradient."""
     travelled = run.travelled()
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
+    crawling = crawling and not travelled > NOT_FAR
     if run.steps < STEPS_TO_JUDGE or run.diverged or run.last.skill > 0.8:
         return None
-    if run.found & {"no-update", "learning-rate-too-large"}:
+    if run.found & OTHER_REASONS:
         return None
     if not travelled < limit and not crawling:
         return None

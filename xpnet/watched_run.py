@@ -85,7 +85,7 @@ class Run:
         """Whether training diverged, or its outcome is hardly better than a constant."""
         predictions = self.last.predictions
         lost = predictions is not None and not np.all(np.isfinite(predictions))
-        if self.losses:
+        if self.losses and not self.last.skill > 0.5:  # or else only the loss told is wrong
             start, end = self.loss_span()
             lost = lost or not np.isfinite(end) or end > 3.0 * abs(start) > 0.0
         return bool(self.diverged or lost or self.last.skill < 0.1)
