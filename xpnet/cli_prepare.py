@@ -182,9 +182,10 @@ def _from_file(task: Task) -> tuple[Any, Any]:
         options.validation, encoding=options.encoding, target=target,
         delimiter=options.delimiter, as_texts=plan.text_columns,
     )  # fmt: skip
-    if (table.layout == "table") == (target is not None):
+    named = table.layout == "table"
+    if (named and target is not None) or not (named or table.labels):
         remedy = "name the file with its targets: --validation-target FILE"
-        if target is not None:
+        if named:
             remedy = "its targets are a column, so leave --validation-target out"
         raise InputError(f"--validation {options.validation}: {remedy}")
     rows = plan.complete_rows(table, target=True) if plan.missing == "drop" else None
