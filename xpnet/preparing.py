@@ -264,8 +264,8 @@ def _with_scales(
     numbers = [column.name for column in plan.columns if column.categories is None]
     if plan.layout == "image":
         columns = tuple(replace(column, std=255.0) for column in plan.columns)
-        return replace(plan, columns=columns)
-    if numbers:
+        plan = replace(plan, columns=columns)
+    elif numbers:
         scales = dict(zip(numbers, _scales(table, numbers, rows), strict=True))
         constant = [name for name, (_, _, same) in scales.items() if same]
         if constant:
