@@ -196,7 +196,8 @@ def _from_file(task: Task) -> tuple[Any, Any]:
 def _with_defaults(task: Task) -> Task:
     options, rows = task.options, task.x.shape[0]
     if options.optimizer == LBFGS:
-        return replace(task, options=replace(options, epochs=options.epochs or MOST_EPOCHS))
+        most = MOST_EPOCHS if options.epochs is None else options.epochs
+        return replace(task, options=replace(options, epochs=most))
     batch_size = options.batch_size
     if batch_size is None:
         batch_size = 128 if rows >= MANY_ROWS else 32
