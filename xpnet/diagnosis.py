@@ -57,7 +57,7 @@ def diagnose(
     rows : int
         The most rows to train on, evenly spaced.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
-        As for `fit`.
+        As for `fit`, except for callbacks and progress, which are the doctor's own.
 
     Returns
     -------
