@@ -18,6 +18,7 @@ from xpnet.optimizers import OPTIMIZERS, SGD
 from xpnet.preparing import prepare
 from xpnet.preprocessing import Preprocessing
 from xpnet.system import free_memory
+from xpnet.table_checks import up_to_ten
 from xpnet.tables import Table, read_table
 
 # Defaults by measurement: mean validation score of 5 seeds over 0.001, 0.003, 0.01 (learning rate),
@@ -156,7 +157,7 @@ def _streams(options: TrainOptions, allowed: bool) -> bool:
 
 
 def _no_target(table: Table) -> str:
-    listed = ", ".join(table.names[:10]) + (", ..." if len(table.names) > 10 else "")
+    listed = up_to_ten(table.names)
     return f"{table.path}: use --target to name the column to predict; the columns are {listed}."
 
 

@@ -26,7 +26,7 @@ from xpnet.surveys import (
     survey,
     texts_of,
 )
-from xpnet.table_checks import EXACT, plain, shown
+from xpnet.table_checks import EXACT, plain, shown, up_to_ten
 from xpnet.tables import Table
 
 _FEW = 20  # up to this many distinct integers, used twice or more on average, are classes
@@ -269,8 +269,7 @@ def _with_scales(
         scales = dict(zip(numbers, _scales(table, numbers, rows), strict=True))
         constant = [name for name, (_, _, same) in scales.items() if same]
         if constant:
-            listed = ", ".join(constant[:10]) + (", ..." if len(constant) > 10 else "")
-            notes.append(f"constant in all training rows, so of no use: {listed}")
+            notes.append(f"constant in all training rows, so of no use: {up_to_ten(constant)}")
         if standardize:
             columns = tuple(
                 replace(each, mean=scales[each.name][0], std=scales[each.name][1])
@@ -320,4 +319,4 @@ def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:
         counts = np.bincount(y, minlength=len(plan.classes))
         rare = [plain(plan.classes[index]) for index in np.flatnonzero(counts < 2)]
         if rare:
-            notes.append(f"classes with a single training row: {', '.join(rare[:10])}")
+            notes.append(f"classes with a single training row: {up_to_ten(rare)}")
