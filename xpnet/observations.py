@@ -44,11 +44,7 @@ def named_arrays(given: Any, name: str) -> dict[str, Any]:
             f"{name} is {type(given).__name__}; pass a dict of names and arrays, such as "
             "{'W1': W1, 'b1': b1}"
         )
-    arrays = dict(given)
-    for key, each in given.items():
-        if not isinstance(each, np.ndarray):
-            arrays[key] = as_array(each, f"{name}[{key!r}]")
-    return arrays
+    return {key: as_array(each, f"{name}[{key!r}]") for key, each in given.items()}
 
 
 def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:

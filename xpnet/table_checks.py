@@ -35,11 +35,7 @@ _DATE = (
 _LOOKS_LIKE = tuple(
     (re.compile(pattern, re.ASCII | re.IGNORECASE), what, remedy)
     for pattern, what, remedy in (
-        (
-            r"[+-]?nan",
-            "is not a number",
-            "leave the cell empty",
-        ),
+        (r"[+-]?nan", "is not a number", "leave the cell empty"),
         (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
         (r"[+-]?[\d.,]+ *[%‰]", "has a percent sign", "write plain numbers, such as 0.05 or 5"),
         (r"[+-]?0x[\da-f]+", "is a hexadecimal number", "write decimal numbers"),
