@@ -76,6 +76,8 @@ class Doctor:
     """
 
     def __init__(self, *, hidden: Sequence[str] = (), output: str = "") -> None:
+        if isinstance(hidden, str):
+            raise InputError(f"hidden {hidden!r} is one name; pass a list, one for each layer")
         self._run = Run(hidden=hidden, output=output)
         self._checked: tuple[Finding, ...] = ()
         self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
