@@ -29,7 +29,7 @@ from xpnet.gradient_check import (
     GradientReport,
     away_from_saturation,
     check_gradients,
-    parameter_names,
+    named_parameters,
 )
 from xpnet.losses import head
 from xpnet.objective import add_penalty_gradients, loss_and_gradients, penalty, row_shares
@@ -285,7 +285,7 @@ class Doctor:
         """Measure the length of a step, at a few steps."""
         step = training.state.step
         if self._before is not None or _is_sampled(step):
-            self._watch_parameters(parameter_names(training.net), {}, step)
+            self._watch_parameters(named_parameters(training.net), {}, step)
 
     def on_train_end(self, training: "Training") -> None:
         """Look again, and take the curves."""
@@ -306,7 +306,7 @@ class Doctor:
             add_penalty_gradients(xp, net.weights, found.weights, options.l1, options.l2)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
             objective = float(loss) + penalty(xp, net.weights, options.l1, options.l2)
-        parameters = parameter_names(net)
+        parameters = named_parameters(net)
         gradients = zip(parameters, (*found.weights, *found.biases), strict=True)
         return Snapshot(
             as_host(x), as_host(y), as_host(outputs), tuple(map(as_host, trace.activations)),
