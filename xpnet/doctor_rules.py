@@ -129,6 +129,13 @@ RULES = (
         "Nielsen, Neural networks and deep learning, 2015, chapter 2",
     ),
     Rule(
+        "gradient-product", steps.wrong_product, 0, "error",
+        "The error goes back through the transposed weights of the next layer, and meets the "
+        "activations that entered this one. Square matrices hide a mistake here: the shapes fit.",
+        "delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta",
+        "Nielsen, Neural networks and deep learning, 2015, chapter 2 (BP2 and BP4)",
+    ),
+    Rule(
         "gradient-accumulated", steps.accumulated, 0, "",
         "They still contain the gradients of earlier steps. The steps grow, and point where the "
         "loss fell long ago.",

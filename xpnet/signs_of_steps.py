@@ -57,9 +57,11 @@ def softmax_axis(run: Run, limit: float) -> Sign | None:
 
 def activated_twice(run: Run, limit: float) -> Sign | None:
     """See outputs to which two activations were applied, one after the other."""
-    form = run.replay.twice
+    form = run.replay.outputs
+    if form.count("(") < 2:
+        return None
     evidence = f"they are {form}, with z the last layer's inputs @ weights + biases"
-    return Sign("predictions", evidence, {"output": form.partition("(")[0]}) if form else None
+    return Sign("predictions", evidence, {"output": form.partition("(")[0]})
 
 
 def wrong_derivative(run: Run, limit: float) -> Sign | None:
@@ -74,6 +76,15 @@ def wrong_derivative(run: Run, limit: float) -> Sign | None:
         {"gradient": "activation-derivative", "where": names[: names.index(name) + 1],
          "number": 0.0},
     )  # fmt: skip
+
+
+def wrong_product(run: Run, limit: float) -> Sign | None:
+    """See a gradient that is a product of the wrong arrays."""
+    if run.replay.product is None or any(each.startswith("gradient-") for each in run.found):
+        return None
+    name, product = run.replay.product
+    return Sign(name, f"recomputed from the arrays shown, its gradient is {product}",
+                {"gradient": "product", "where": [name]})  # fmt: skip
 
 
 def accumulated(run: Run, limit: float) -> Sign | None:
