@@ -284,7 +284,7 @@ def by_hand(*, back=None, own=None, last=None, square=False, z_slope=False):
             delta = error * given * (1 - given)
         doctor.watch(loss=-np.mean(np.log(np.sum(o * y, axis=1))), parameters=p, gradients=g,
                      activations=a[1:], predictions=o, targets=y, inputs=x)  # fmt: skip
-        p = {name: p[name] - 0.1 * g[name] for name in p}
+        p = {name: p[name] - 0.001 * g[name] for name in p}
     return doctor.report()
 
 
