@@ -1,10 +1,11 @@
 """What the doctor sees of a run: arrays of any layout and library, as small host copies."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import combinations, pairwise
 from numbers import Integral
 from typing import Any
 
@@ -112,6 +113,23 @@ def columns(array: Any) -> Any:
 def is_bias(name: str, array: Any) -> bool:
     """Tell a bias by its shape or its name: b1, bias, hidden_bias, fc1.bias, w1b, layer1_b."""
     return array.ndim < 2 or bool(re.search(r"^_*b|bias|[_.\d]b\d*$", name.lower()))
+
+
+def is_integer(array: Any) -> bool:
+    """Tell an array of integers, of any library."""
+    return "int" in str(getattr(array, "dtype", ""))
+
+
+def same_arrays(named: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the pairs of names under which one and the same memory is given."""
+
+    def place(array: Any) -> Any:
+        if not isinstance(array, np.ndarray):
+            return id(array)
+        return array.__array_interface__["data"][0], array.shape, array.strides
+
+    pairs = combinations(named.items(), 2)
+    return [(n, m) for (n, a), (m, b) in pairs if math.prod(shape_of(a)) and place(a) == place(b)]
 
 
 def host_arrays(named: Mapping[str, Any]) -> dict[str, Any]:

@@ -227,7 +227,9 @@ def _of_sums(a: Any) -> dict[str, Any]:
 def _gradient(shown: Snapshot, name: str) -> Any:
     """Return a gradient turned as `Snapshot.weights` are; None if its shape differs."""
     gradient, weights = shown.gradients.get(name), shown.weights[name]
-    if gradient is not None and weights is not shown.parameters[name]:
+    if gradient is not None and gradient.shape == shown.parameters[name].shape == (weights.size,):
+        gradient = gradient.reshape(weights.shape)  # the weights of a single unit
+    elif gradient is not None and weights is not shown.parameters[name]:
         gradient = gradient.T
     return gradient if gradient is not None and gradient.shape == weights.shape else None
 

@@ -3,29 +3,14 @@
 A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xpnet.observations import columns, is_bias
+from xpnet.rules import Sign
 from xpnet.seen_targets import SORTED
 from xpnet.watched_run import Run
-
-
-@dataclass(frozen=True)
-class Sign:
-    """What a rule saw: where, the numbers, and the settings that would fix it.
-
-    `severity` and `remedy` are given where the rule's own do not fit what was seen.
-    """
-
-    where: str
-    evidence: str
-    repair: dict[str, Any] | None = None
-    severity: str = ""
-    remedy: str = ""
-
 
 OUTPUT_RANGES = {
     "sigmoid": (0.0, 1.0),
@@ -94,6 +79,16 @@ def class_numbers(run: Run, limit: float) -> Sign | None:
             return Sign("targets", f"class numbers from {found[0]:g} to {found[-1]:g}, but the {k} "
                         f"outputs stand for 0 to {k - 1}")  # fmt: skip
     return None
+
+
+def empty_batches(run: Run, limit: float) -> Sign | None:
+    """Find steps without rows; a warning if it is one here and there, such as after the last."""
+    if not run.empty:
+        return None
+    several = len(run.empty) > run.steps / 2
+    return Sign("batches", f"{len(run.empty)} of {len(run.empty) + run.steps} have no rows, the "
+                f"first after {run.empty[0]} steps with rows",
+                severity="error" if several else "warning")  # fmt: skip
 
 
 def constant_target(run: Run, limit: float) -> Sign | None:

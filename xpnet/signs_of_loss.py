@@ -8,12 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.signs_of_data import Sign, first_of_sorted
-from xpnet.watched_run import Run
+from xpnet.rules import Sign
+from xpnet.signs_of_data import first_of_sorted
+from xpnet.watched_run import STEPS_TO_JUDGE, Run
 
 
 def target_shape(run: Run, limit: float) -> Sign | None:
     """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
+    targets, outputs = (run.shapes.get(name, ()) for name in ("targets", "predictions"))
+    if run.columns:
+        targets, outputs = targets[::-1], outputs[::-1]
+    both = len(targets) == len(outputs) == 2 and targets[0] == outputs[0]
+    if both and outputs[1] == 1 < targets[1]:
+        return Sign("targets", f"{targets[1]} columns of targets, but one output: it is compared "
+                    "with all of them", severity="error",
+                    remedy=f"give the last layer {targets[1]} outputs")  # fmt: skip
     if _rows_differ(run):
         shapes = f"targets {run.shapes['targets']}, predictions {run.shapes['predictions']}"
         return Sign("targets", f"{shapes}: not the same samples", severity="error")
@@ -97,6 +106,48 @@ def class_number_loss(run: Run, limit: float) -> Sign | None:
     name = squared_error_form(run, p, t) if np.all(t == np.round(t)) else ""
     return Sign("loss", f"the loss {run.losses[0]:.6g} is the {name} of (outputs - targets)**2 for "
                 f"outputs {p.shape} and targets {t.shape}") if name else None  # fmt: skip
+
+
+def wrong_cross_entropy(run: Run, limit: float) -> Sign | None:
+    """See whether the first loss is a cross-entropy without its minus, or half of its terms."""
+    shown = run.whole[0] if run.whole else None
+    if shown is None or shown.goals is None or shown.classes is None or not run.losses:
+        return None
+    p, t = shown.predictions, shown.goals
+    if not run.losses[0] or not np.all((p > 0.0) & (p < 1.0)):
+        return None
+    for_one, for_zero = -t * np.log(p), -(1.0 - t) * np.log(1.0 - p)
+    proper = [for_one + for_zero] + ([for_one] if p.shape[1] > 1 else [])
+
+    def is_loss(terms: Any, sign: float) -> bool:
+        values = (np.sum(terms), np.mean(terms), np.sum(terms) / len(terms))
+        return any(abs(sign * each - run.losses[0]) <= 1e-6 * abs(each) for each in values)
+
+    if any(is_loss(each, 1.0) for each in proper):
+        return None
+    if any(is_loss(each, -1.0) for each in proper):
+        return Sign("loss", f"the first, {run.losses[0]:.6g}, is the cross-entropy with its sign "
+                    "turned: it falls as the predictions get worse",
+                    remedy="loss = -numpy.mean(...)")  # fmt: skip
+    half = "0" if is_loss(for_one, 1.0) else "1" if is_loss(for_zero, 1.0) else ""
+    return Sign("loss", f"the first, {run.losses[0]:.6g}, is the cross-entropy without its term "
+                f"for class {half}, which may get any prediction") if half else None  # fmt: skip
+
+
+def loss_apart(run: Run, limit: float) -> Sign | None:
+    """See a loss next to 0 with predictions that no loss of theirs could make so small."""
+    goals, p = run.last.goals, run.last.predictions
+    if not run.failing or run.steps < STEPS_TO_JUDGE or goals is None or not run.losses:
+        return None
+    if "loss-wrong" in run.found:
+        return None
+    start, end = run.loss_span()
+    errors = np.abs(goals - p)
+    least = float(np.mean(np.minimum(errors, errors**2)))  # the Huber loss is linear far out
+    if min(run.losses) < 0.0 or not end < 0.2 * start or not end < limit * least:
+        return None
+    return Sign("loss", f"{start:.4g} became {end:.4g}, but the predictions are as bad as a "
+                f"constant, with a mean squared error of {np.mean(errors**2):.4g}")  # fmt: skip
 
 
 def squared_error_form(run: Run, predictions: Any, targets: Any) -> str:

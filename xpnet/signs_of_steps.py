@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.rules import Sign
 from xpnet.seen_steps import MOVED, accumulates, multiple
-from xpnet.signs_of_data import Sign
 from xpnet.watched_run import Run
+
+CLIMB = 10  # steps
 
 
 def shared_error(run: Run, limit: float) -> Sign | None:
@@ -103,6 +105,11 @@ def uphill(run: Run, limit: float) -> Sign | None:
     factor = next(iter(run.replay.deltas.values()), None)
     if not cosines or "gradient-sign" in run.found:
         return None
+    if factor is None and _climbs(run) and all(each < -MOVED for each in cosines.values()):
+        evidence = f"each of the first {CLIMB} steps is short, subtracts the gradient, and climbs"
+        return Sign(", ".join(cosines), evidence, {"update": "subtract"},
+                    remedy="delta = outputs - targets   # and run xpnet.check_gradients"
+                    )  # fmt: skip
     if factor is None and not (run.failing and run.losses and np.diff(run.loss_span())[0] > 0.0):
         return None
     if not all(each * (factor or 1.0) > 0.0 and abs(each) > MOVED for each in cosines.values()):
@@ -114,6 +121,15 @@ def uphill(run: Run, limit: float) -> Sign | None:
         else "the gradient comes from targets - outputs, and the update subtracts it"
     )
     return Sign(", ".join(cosines), what, {"update": "subtract"})
+
+
+def _climbs(run: Run) -> bool:
+    """Tell whether a failing run's loss rises in each of the first steps on the same rows."""
+    first = run.losses[: CLIMB + 1]
+    short = max(run.movement[:4], default=1.0) < 0.05
+    same = len(run.whole) == 2 and np.array_equal(run.whole[0].inputs, run.whole[1].inputs)
+    rising = len(first) > CLIMB and bool(np.all(np.diff(first) > 0.0))
+    return run.failing and short and same and rising
 
 
 def broken_update(run: Run, limit: float) -> Sign | None:

@@ -4,13 +4,14 @@ A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpne
 """
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from xpnet.observations import Snapshot
-from xpnet.signs_of_data import Sign
+from xpnet.observations import Snapshot, is_bias
+from xpnet.rules import Sign
 from xpnet.signs_of_updates import NOT_FAR, scaled_rate
 from xpnet.watched_run import STEPS_TO_JUDGE, Run
 
@@ -24,11 +25,37 @@ LONG_STEP = 0.3  # of the size of the weights
 
 
 def gradient_shape(run: Run, limit: float) -> Sign | None:
-    """Find a gradient that cannot be its parameter's; `shape_changed` finds those that grow it."""
-    for name, gradient in run.first.gradients.items():
-        given, wanted = gradient.shape, run.first.parameters.get(name, gradient).shape
-        if not _updates(given, wanted):
-            return Sign(name, f"gradient {given}, parameter {wanted}", {"shape": [name]})
+    """Find gradients that cannot be their parameters'; `shape_changed` finds those that grow it."""
+    shown = {name: (each.shape, run.first.parameters.get(name, each).shape)
+             for name, each in run.first.gradients.items()}  # fmt: skip
+    wrong = {name: shapes for name, shapes in shown.items() if not _updates(*shapes)}
+    if not wrong:
+        return None
+    evidence = "; ".join(
+        f"gradient {given}, parameter {wanted}" for given, wanted in wrong.values()
+    )
+    biases = [name for name, (_, wanted) in wrong.items() if is_bias(name, np.empty(wanted))]
+    return Sign(", ".join(wrong), evidence, {"shape": [*wrong]},
+                remedy=_summed(run, biases) if len(biases) == len(wrong) else "")  # fmt: skip
+
+
+def _summed(run: Run, biases: Iterable[str]) -> str:
+    """Return the remedy for gradients of biases that are not summed over the batch."""
+    right = "axis=1, keepdims=True)   # samples are columns" if run.columns else "axis=0)"
+    return "\n".join(f"gradient_of_{name} = delta.sum({right}" for name in biases)
+
+
+def bias_per_sample(run: Run, limit: float) -> Sign | None:
+    """Find a bias that has had a row for each sample from the start."""
+    batch, axis = run.shapes.get("predictions", (0,)), -1 if run.columns else 0
+    rows = batch[axis] if len(batch) == 2 else 0
+    for name, bias in run.first.parameters.items():
+        if is_bias(name, bias) and bias.ndim == 2 and bias.shape[axis] == rows > 1:
+            units = bias.shape[0 if run.columns else 1]
+            shape = (units, 1) if run.columns else (1, units)
+            return Sign(name, f"shape {bias.shape}: one for each of the {rows} samples of a batch",
+                        {"sum_over_batch": [name]}, remedy=f"{name} = numpy.zeros({shape})\n"
+                        f"{_summed(run, [name])}")  # fmt: skip
     return None
 
 
@@ -44,10 +71,12 @@ def shape_changed(run: Run, limit: float) -> Sign | None:
     """Find a parameter that has grown an axis because its own update broadcast it."""
     if not run.reshaped or "bias-per-sample" in run.found:
         return None
-    name, (before, after) = next(iter(run.reshaped.items()))
-    batch = run.shapes.get("predictions", (0,))[0]
-    grown = f": one for each of the {batch} samples" if after and after[0] == batch > 1 else ""
-    return Sign(name, f"shape {before} became {after}{grown}", {"sum_over_batch": [*run.reshaped]})
+    before, after = next(iter(run.reshaped.values()))
+    batch = run.shapes.get("predictions", (0,))[-1 if run.columns else 0]
+    grown = f": one for each of the {batch} samples" if batch > 1 and batch in after else ""
+    remedy = _summed(run, run.reshaped) if run.columns else ""
+    return Sign(", ".join(run.reshaped), f"shape {before} became {after}{grown}",
+                {"sum_over_batch": [*run.reshaped]}, remedy=remedy)  # fmt: skip
 
 
 def symmetric_units(run: Run, limit: float) -> Sign | None:

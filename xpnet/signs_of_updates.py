@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.observations import relative_change
+from xpnet.rules import Sign
 from xpnet.seen_steps import sizes_of
-from xpnet.signs_of_data import Sign
 from xpnet.watched_run import STEPS_TO_JUDGE, Run
 
 NOT_THE_RATE = {
@@ -59,7 +60,8 @@ def exploding_gradient(run: Run, limit: float) -> Sign | None:
     if worst[0] <= limit or (rate is not None and rate * worst[0] < 1.0):
         return None
     return Sign(worst[1], f"norm of the gradient is {worst[0]:.3g} times that of the weights",
-                {"init": "auto", "clip_norm": 1.0})  # fmt: skip
+                {"init": "auto", "clip_norm": 1.0},
+                "note" if run.last.skill > 0.8 else "")  # fmt: skip
 
 
 def scaled_rate(run: Run, factor: float) -> dict[str, Any]:
@@ -82,7 +84,8 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
     if not known.size and not broken:
         return None
     step = float(np.max(known)) if known.size else np.inf
-    bad = run.diverged or not np.isfinite(end) or end > 1.1 * start
+    lost = not np.isfinite(end) and not run.last.skill > 0.5  # or only the loss is undefined
+    bad = run.diverged or lost or end > 1.1 * start
     from_zero = not any(np.any(each) for each in run.first.weights.values())
     bad = bad or (run.failing and not from_zero)  # any step is long compared with no weights
     if not bad or (step <= limit and not run.diverged):
@@ -124,6 +127,39 @@ def no_update(run: Run, limit: float) -> Sign | None:
                 "although they have a gradient", severity=severity) if same else None  # fmt: skip
 
 
+def integer_parameters(run: Run, limit: float) -> Sign | None:
+    """Find arrays of integers, which cannot take a small step."""
+    if not run.integers or run.steps < STEPS_TO_JUDGE:
+        return None
+    return Sign(", ".join(run.integers), f"still arrays of integers after {run.steps} steps",
+                {"dtype": "float64"})  # fmt: skip
+
+
+def shared_parameters(run: Run, limit: float) -> Sign | None:
+    """Find one array under two names; a note if the network learns, since it may be meant."""
+    if not run.shared:
+        return None
+    severity = "" if run.failing else "note"
+    return Sign(" and ".join(run.shared[0]), "the same memory, so that each step changes both",
+                {"copy": True}, severity)  # fmt: skip
+
+
+def zero_gradient(run: Run, limit: float) -> Sign | None:
+    """See gradients of exactly 0 in the first two steps, although the predictions are wrong."""
+    if len(run.whole) < 2 or run.found & {"symmetric-units", "dead-units", "saturated-units"}:
+        return None
+    if any(each.goals is None or len(each) < limit for each in run.whole):
+        return None
+    if any(np.allclose(each.goals, each.predictions) for each in run.whole):
+        return None
+    names = [n for n in run.first.gradients if not any(np.any(each.gradients.get(n, 1.0))
+             for each in run.whole)]  # fmt: skip
+    severity = "" if run.failing else "note"  # some are frozen on purpose
+    return Sign(", ".join(names), "the gradient is exactly 0 in the first two steps, although the "
+                "predictions differ from the targets", {"gradient": "zero"},
+                severity) if names else None  # fmt: skip
+
+
 def rate_vanished(run: Run, limit: float) -> Sign | None:
     """See a learning rate that was next to nothing for most of a run that did not learn all."""
     if len(run.rates) < STEPS_TO_JUDGE or run.last.skill > 0.9:
@@ -140,7 +176,10 @@ def rate_vanished(run: Run, limit: float) -> Sign | None:
 
 def rate_too_small(run: Run, limit: float) -> Sign | None:
     """All steps together hardly move the weights, although there is a gradient."""
-    travelled = run.travelled()
+    travelled, what = run.travelled(), "moved the weights by"
+    if np.isnan(travelled) and run.same_rows and not any(map(np.any, run.first.weights.values())):
+        travelled = relative_change(run.first.gradients, run.last.gradients)
+        what = "changed the gradient by"  # weights that start at 0 have no size to compare with
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
     crawling = crawling and not travelled > NOT_FAR
     if run.steps < STEPS_TO_JUDGE or run.diverged or run.last.skill > 0.8:
@@ -153,8 +192,9 @@ def rate_too_small(run: Run, limit: float) -> Sign | None:
         return None  # there is no gradient to follow: not the learning rate's fault
     factor = 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9))))
     rate = "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"
-    return Sign("learning_rate", f"{run.steps} steps moved the weights by {travelled:.2g} times "
-                f"their size{rate}", scaled_rate(run, factor))  # fmt: skip
+    size = "their size" if "weights" in what else "its size"
+    return Sign("learning_rate", f"{run.steps} steps {what} {travelled:.2g} times {size}{rate}",
+                scaled_rate(run, factor))  # fmt: skip
 
 
 def regularisation(run: Run, limit: float) -> Sign | None:

@@ -40,6 +40,14 @@ class Run:
         ``{"targets": ..., "predictions": ...}`` as the caller's code had them.
     reshaped : dict
         Parameters whose shape changed: name to (before, after).
+    columns : bool
+        Whether the caller's code has samples as columns.
+    empty : list of int
+        Steps whose batch had no rows.
+    integers : list of str
+        Parameters that are arrays of integers at the end.
+    shared : list of tuple of str
+        Parameters that are one array under two names.
     targets : SeenTargets
         Of all steps.
     width : int
@@ -69,6 +77,10 @@ class Run:
     rates: list[float] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    columns: bool = False
+    empty: list[int] = field(default_factory=list)
+    integers: list[str] = field(default_factory=list)
+    shared: list[tuple[str, str]] = field(default_factory=list)
     hidden: Sequence[str] = ()
     output: str = ""
     targets: SeenTargets = field(default_factory=SeenTargets)
