@@ -86,7 +86,7 @@ def wrong_product(run: Run, limit: float) -> Sign | None:
         return None
     name, product = run.replay.product
     return Sign(name, f"recomputed from the arrays shown, its gradient is {product}",
-                {"gradient": "product", "where": [name]})  # fmt: skip
+                {"gradient": "product", "where": [name], "number": 0.0})  # fmt: skip
 
 
 def accumulated(run: Run, limit: float) -> Sign | None:

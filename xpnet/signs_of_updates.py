@@ -156,7 +156,8 @@ def zero_gradient(run: Run, limit: float) -> Sign | None:
              for each in run.whole)]  # fmt: skip
     severity = "" if run.failing else "note"  # some are frozen on purpose
     return Sign(", ".join(names), "the gradient is exactly 0 in the first two steps, although the "
-                "predictions differ from the targets", {"gradient": "zero"},
+                "predictions differ from the targets",
+                {"gradient": "zero", "where": names, "number": 0.0},
                 severity) if names else None  # fmt: skip
 
 
