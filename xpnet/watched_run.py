@@ -42,6 +42,8 @@ class Run:
         Parameters whose shape changed: name to (before, after).
     targets : SeenTargets
         Of all steps.
+    class_counts : int array, (classes,), or None
+        Rows of each class in all of the data, where `data` holds only some of them.
     width : int
         Number of inputs; 0 if not known.
     served : Snapshot or None
@@ -72,6 +74,7 @@ class Run:
     hidden: Sequence[str] = ()
     output: str = ""
     targets: SeenTargets = field(default_factory=SeenTargets)
+    class_counts: Any = None
     width: int = 0
     served: Snapshot | None = None
     diverged: bool = False
