@@ -29,7 +29,8 @@ from xpnet.randomness import generator
 from xpnet.system import one_thread, threads_for
 
 HELPS = 0.98  # a remedy is kept if the error with it is below this share of the one without
-OF_TABLES = ("target", "task", "missing", "drop", "keep", "raw", "encoding", "delimiter")
+OF_TABLES = ("target", "task", "missing", "drop", "keep", "raw", "encoding", "delimiter",
+             "decimal")  # fmt: skip
 ROUNDS = 4  # of diagnosis and remedies: one can uncover the next
 
 

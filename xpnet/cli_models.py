@@ -24,7 +24,8 @@ def predict(options: PredictOptions) -> None:
     model = _with_plan(options.model, options.device)
     data = read_table(
         options.data, encoding=options.encoding, delimiter=options.delimiter,
-        features=options.features, as_texts=model.preprocessing.text_columns,
+        decimal=options.decimal or model.decimal, features=options.features,
+        as_texts=model.preprocessing.text_columns,
     )  # fmt: skip
     columns, notes = model.columns(data)
     if options.out:
@@ -50,7 +51,8 @@ def evaluate(options: EvaluateOptions) -> None:
     plan = model.preprocessing
     data = read_table(
         options.data, encoding=options.encoding, target=options.target,
-        delimiter=options.delimiter, as_texts=plan.text_columns,
+        delimiter=options.delimiter, decimal=options.decimal or model.decimal,
+        as_texts=plan.text_columns,
     )  # fmt: skip
     if data.layout == "table" and options.target not in (None, plan.target):
         raise InputError(

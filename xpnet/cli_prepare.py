@@ -105,6 +105,7 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
         encoding=options.encoding,
         target=options.target,
         delimiter=options.delimiter,
+        decimal=options.decimal,
         stream=stream,
         cache=options.cache,
     )
@@ -180,7 +181,7 @@ def _from_file(task: Task) -> tuple[Any, Any]:
         target = options.target
     table = read_table(
         options.validation, encoding=options.encoding, target=target,
-        delimiter=options.delimiter, as_texts=plan.text_columns,
+        delimiter=options.delimiter, decimal=options.decimal, as_texts=plan.text_columns,
     )  # fmt: skip
     if (table.layout == "table") == (target is not None):
         remedy = "name the file with its targets: --validation-target FILE"

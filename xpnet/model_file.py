@@ -58,12 +58,19 @@ class Model:
     training: dict[str, Any] | None
     library_version: str
 
+    @property
+    def decimal(self) -> str:
+        """The decimal sign of the table it was trained on, if that was a CSV or TSV file."""
+        options = (self.training or {}).get("options")
+        return "," if isinstance(options, dict) and options.get("decimal") == "," else "."
+
     def predict(
         self,
         path: PathLike,
         *,
         encoding: str = "utf-8",
         delimiter: str | None = None,
+        decimal: str | None = None,
         features: str | None = None,
     ) -> dict[str, Any]:
         """Return the columns that `xpnet predict` writes: class and probabilities, or value.
@@ -72,7 +79,7 @@ class Model:
         ----------
         path : path
             A table as it was before `xpnet train` prepared it.
-        encoding, delimiter : str, optional
+        encoding, delimiter, decimal : str, optional
             Of CSV and TSV, as for the command.
         features : str, optional
             Of an NPZ file, the array with the rows to predict; by default x.
@@ -92,6 +99,7 @@ class Model:
             raise InputError("the model holds only a network; use model.net.predict(x)")
         columns = self.preprocessing.text_columns
         how: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "features": features}
+        how["decimal"] = decimal or self.decimal
         return self.columns(read_table(path, **how, as_texts=columns))[0]
 
     def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.csv_tables import open_binary, open_csv
+from xpnet.csv_tables import DECIMALS, open_binary, open_csv
 from xpnet.errors import FileError, InputError
 from xpnet.parquet_tables import open_parquet
 from xpnet.row_cache import Texts, in_file, in_memory
@@ -59,6 +59,9 @@ class Table:
         They may be in the file, but not be used.
     labels : Table, optional
         The target of a matrix, if it is in a separate array; one column.
+    delimiter, decimal : str
+        Of a CSV or TSV file. With a decimal comma, cells are here as a decimal point would have
+        them: 1.5 for 1,5, and 1,234 for 1.234.
     arrays : sequence of str
         The names of the arrays in an NPZ file.
     notes : tuple of str
@@ -73,6 +76,8 @@ class Table:
     spellings: Sequence[str] = ()
     unfit: Mapping[str, str] = field(default_factory=dict)
     labels: "Table | None" = None
+    delimiter: str = ""
+    decimal: str = "."
     arrays: Sequence[str] = ()
     notes: tuple[str, ...] = ()
 
@@ -147,6 +152,7 @@ def read_table(
     target: str | None = None,
     features: str | None = None,
     delimiter: str | None = None,
+    decimal: str = ".",
     stream: bool = False,
     cache: str | None = None,
     as_texts: Collection[str] = (),
@@ -166,6 +172,8 @@ def read_table(
         For NPZ the array with the features, by default x, or the one that goes with the target.
     delimiter : str, optional
         Of CSV and TSV, if it is not the one that goes with the name; ``\t`` may be escaped.
+    decimal : {".", ","}
+        The decimal sign of CSV and TSV.
     stream : bool
         Leave the rows on disk: in the file, or for CSV and Parquet in a cache.
     cache : str, optional
@@ -191,7 +199,10 @@ def read_table(
         delimiter = (delimiter or _DELIMITERS[kind]).replace("\\t", "\t")
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
             raise InputError(f"delimiter: found {shown(delimiter)}; give one ASCII character.")
+        if decimal not in DECIMALS:
+            raise InputError(f"decimal: found {shown(decimal)}; give . or , (a point or a comma).")
         how = {"encoding": encoding, "delimiter": delimiter, "target": target or ""}
+        how["decimal"] = decimal
         source_of = partial(open_csv, path, **how)
         return _assembled(path, source_of, how, stream, cache, as_texts)
     if kind in _PARQUET and not packed:
