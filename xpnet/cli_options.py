@@ -23,7 +23,7 @@ Delimiter = Annotated[str | None, Option(help="Delimiter of CSV files, if it is 
 DECIMAL = "Decimal sign of CSV and TSV files, if it is a comma."
 Model = Annotated[str, Argument(metavar="MODEL", help="A model file written by train.")]
 Data = Annotated[
-    str, Argument(metavar="DATA", help="CSV, TSV, Parquet, NPZ, NPY or IDX file (.gz too).")
+    str, Argument(metavar="DATA", help="CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ.")
 ]
 Labels = Annotated[
     str | None, Option("--target", help="File with the targets (NPY, IDX), or their array (NPZ).")

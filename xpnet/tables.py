@@ -22,7 +22,7 @@ from xpnet.table_checks import closest, option, plain, shown
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _PARQUET = (".parquet", ".pq")
-_FORMATS = ".csv, .tsv, .parquet, .npy, .npz, -idx3-ubyte or .idx (also .csv.gz and so on)"
+_FORMATS = ".csv, .tsv, .npy, -idx3-ubyte or .idx (these also .gz), .parquet or .npz"
 
 # What NumPy and zipfile raise when a file is not what it says.
 _DAMAGE = (
@@ -208,9 +208,12 @@ def read_table(
     if kind in _PARQUET and not packed:
         how = {"target": target or ""}
         return _assembled(path, partial(open_parquet, path, stream, **how), how, stream, cache)
+    if packed and kind in (*_PARQUET, ".npz"):
+        message = f"a {kind} file is compressed by itself, and is not read from a .gz"
+        raise FileError(f"{path}: {message}; unpack it with gunzip.")
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
-    if kind == ".npz" and not packed:
+    if kind == ".npz":
         return _read_npz(path, target, features)
     return _with_labels(_matrix(path, _read_array(path, kind, stream=stream)), target)
 
