@@ -105,7 +105,7 @@ class Model:
     def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
         """Return what `predict` does for a table already read, and notes on ignored columns."""
         plan = self.preprocessing
-        notes = plan.check(table)
+        notes = plan.notes(table)
         return plan.decode(self.net.predict(plan.transform(table, dtype=self.net.dtype))), notes
 
 

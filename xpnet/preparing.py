@@ -28,6 +28,7 @@ from xpnet.surveys import (
 )
 from xpnet.table_checks import EXACT, plain, shown
 from xpnet.tables import Table
+from xpnet.target_notes import note_classes
 
 _FEW = 20  # up to this many distinct integers, used twice or more on average, are classes
 _LEAST_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
@@ -136,7 +137,7 @@ def prepare(
     if not stream:
         x = plan.transform(table, rows[train], dtype=dtype)
         _note_rows(x, y[train], notes)
-    _note_classes(plan, y[train], notes)
+    note_classes(plan, y[train], task == "auto", notes)
     return Prepared(plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes))
 
 
@@ -312,12 +313,3 @@ def _note_rows(x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
     distinct = {hash(row.tobytes() + target.tobytes()) for row, target in zip(x, y, strict=True)}
     if len(distinct) < len(x):
         notes.append(f"{len(x) - len(distinct)} of {len(x)} training rows repeat another")
-
-
-def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:
-    """Note classes with hardly any rows."""
-    if plan.task != "regression":
-        counts = np.bincount(y, minlength=len(plan.classes))
-        rare = [plain(plan.classes[index]) for index in np.flatnonzero(counts < 2)]
-        if rare:
-            notes.append(f"classes with a single training row: {', '.join(rare[:10])}")
