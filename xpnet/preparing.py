@@ -6,7 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xpnet.batches import MOST_HELD_OUT, split
-from xpnet.column_checks import columns_to_use, refuse_identifier, refuse_spoilt_numbers
+from xpnet.column_checks import (
+    columns_to_use,
+    note_far_cells,
+    refuse_identifier,
+    refuse_spoilt_numbers,
+)
 from xpnet.errors import InputError
 from xpnet.preprocessing import (
     MISSING_POLICIES,
@@ -108,9 +113,8 @@ def prepare(
     table.refuse_unfit(names, or_drop=True)
     refuse_alike_cells(table, names)
     refuse_alike_cells(source, [target])
-    every = np.arange(table.rows)
-    lacking, no_target = survey(table, names, every), survey(source, [target], every)
-    rows = every
+    rows = np.arange(table.rows)
+    lacking, no_target = survey(table, names, rows), survey(source, [target], rows)
     if missing == "drop":
         rows = np.flatnonzero(lacking.complete & no_target.complete)
     columns = columns_to_use(table, lacking, rows, keep, notes)
@@ -119,6 +123,7 @@ def prepare(
     if missing != "drop":
         refuse_missing(source, no_target, "fill it in, or pass --missing drop")
     _note_missing(table, lacking, rows, notes)
+    note_far_cells(((table, lacking), (source, no_target)), notes)
     plan = _with_task(Preprocessing("regression", target, columns), task, source, rows)
     image = table.matrix.dtype == np.uint8
     plan = replace(plan, missing=missing, layout="image" if image else table.layout)
