@@ -3,8 +3,6 @@
 import itertools
 import math
 import os
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 from xpnet.callbacks import EarlyStopping
 from xpnet.cli_options import TrainOptions, flag
 from xpnet.errors import InputError
-from xpnet.findings import Finding
 from xpnet.network import MLP
 from xpnet.optimizers import OPTIMIZERS, SGD
 from xpnet.preparing import prepare
@@ -289,21 +286,6 @@ def _layers(hidden: str) -> list[int]:
             "for a linear model"
         )
     return sizes
-
-
-def with_names(findings: Iterable[Finding], plan: Preprocessing) -> tuple[Finding, ...]:
-    """Replace feature numbers, which are all the doctor knows, by the table's names."""
-    names = plan.input_names()
-
-    def name(number: re.Match[str]) -> str:
-        return names[int(number[0])] if int(number[0]) < len(names) else number[0]
-
-    return tuple(
-        replace(each, where=re.sub(r"\d+", name, each.where))
-        if each.where.startswith("feature")
-        else each
-        for each in findings
-    )
 
 
 def largest_product(task: Task, net: MLP) -> float:

@@ -23,8 +23,8 @@ from xpnet.cli_prepare import (
     largest_product,
     load_task,
     network,
-    with_names,
 )
+from xpnet.cli_remedies import as_told
 from xpnet.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
 from xpnet.findings import Finding
@@ -131,13 +131,13 @@ def run(task: Task, net: MLP, checkpoint: Checkpoint | None) -> tuple[History, l
     try:
         history = fit(net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task))
     except DivergenceError:
-        _say_errors([] if options.resume else _errors(doctor, plan))
+        _say_errors([] if options.resume else _errors(doctor, task))
         raise
-    return history, [] if options.resume else _errors(doctor, plan)
+    return history, [] if options.resume else _errors(doctor, task)
 
 
-def _errors(doctor: Any, plan: Preprocessing) -> list[Finding]:
-    found = with_names(doctor.report().findings, plan)
+def _errors(doctor: Any, task: Task) -> list[Finding]:
+    found = as_told(doctor.report().findings, task)
     return [each for each in found if each.severity == "error"]
 
 
