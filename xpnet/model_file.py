@@ -66,7 +66,7 @@ class Model:
 
     def predict(
         self,
-        path: PathLike,
+        table: Any,
         *,
         encoding: str = "utf-8",
         delimiter: str | None = None,
@@ -77,8 +77,9 @@ class Model:
 
         Parameters
         ----------
-        path : path
-            A table as it was before `xpnet train` prepared it.
+        table : path, data frame, dict of columns, or array (rows, columns)
+            As it was before `xpnet train` prepared it; an array has the columns in their order,
+            without the target.
         encoding, delimiter, decimal : str, optional
             Of CSV and TSV, as for the command.
         features : str, optional
@@ -92,15 +93,20 @@ class Model:
         ------
         InputError
             If the table does not fit, or the network was saved without preprocessing.
+        InputTypeError
+            If it is of another kind.
         """
+        from xpnet.given_tables import given_table
         from xpnet.tables import read_table
 
         if self.preprocessing is None:
             raise InputError("the model holds only a network; use model.net.predict(x)")
+        if not isinstance(table, str | os.PathLike):
+            return self.columns(given_table(table, self.preprocessing))[0]
         columns = self.preprocessing.text_columns
         how: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "features": features}
         how["decimal"] = decimal or self.decimal
-        return self.columns(read_table(path, **how, as_texts=columns))[0]
+        return self.columns(read_table(table, **how, as_texts=columns))[0]
 
     def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
         """Return what `predict` does for a table already read, and notes on ignored columns."""

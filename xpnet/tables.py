@@ -215,7 +215,7 @@ def read_table(
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     if kind == ".npz":
         return _read_npz(path, target, features)
-    return _with_labels(_matrix(path, _read_array(path, kind, stream=stream)), target)
+    return _with_labels(matrix_table(path, _read_array(path, kind, stream=stream)), target)
 
 
 def _assembled(
@@ -270,12 +270,12 @@ def _read_npz(path: str, target: str | None, features: str | None) -> Table:
                     raise InputError(f"{path}: {message}")
             label = target or ("y" if "y" in names and not features else None)
             data = features or _features(path, names, label)
-            table = _matrix(f"{path}[{data}]", _member(arrays, path, data))
+            table = matrix_table(f"{path}[{data}]", _member(arrays, path, data))
             table = replace(table, arrays=names)
             if label is None:
                 return table
             labels = _member(arrays, path, label, labels=True)
-            return _join(table, _matrix(f"{path}[{label}]", labels, label))
+            return _join(table, matrix_table(f"{path}[{label}]", labels, label))
     except (FileError, InputError):
         raise
     except (*_DAMAGE, AttributeError) as error:
@@ -310,7 +310,7 @@ def _with_labels(table: Table, target: str | None) -> Table:
         message = f"the target {shown(target)} is not a file; {table.path} has no named columns, so"
         raise InputError(f"{message} give the file with the targets, such as labels.npy.")
     kind = os.path.splitext(target.removesuffix(".gz").lower())[1]
-    return _join(table, _matrix(target, _read_array(target, kind, whole=True), "target"))
+    return _join(table, matrix_table(target, _read_array(target, kind, whole=True), "target"))
 
 
 def _join(table: Table, labels: Table) -> Table:
@@ -322,7 +322,7 @@ def _join(table: Table, labels: Table) -> Table:
     return replace(table, labels=labels)
 
 
-def _matrix(path: str, array: np.ndarray | RowFile, label: str | None = None) -> Table:
+def matrix_table(path: str, array: np.ndarray | RowFile, label: str | None = None) -> Table:
     """Make a table of an array, its further axes flattened."""
     if isinstance(array, RowFile):
         return Table(path, tuple(f"x{i}" for i in range(array.shape[1])), array, layout="matrix")
