@@ -129,7 +129,8 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
         prepared.notes,
     )  # fmt: skip
     if share is None:
-        task = replace(task, held_out=_from_file(task))
+        held_out = _from_file(task)
+        task = replace(task, held_out=held_out, notes=(*task.notes, *_met(task, *held_out)))
     _check_for_task(options, task.plan)
     return _counts(_with_defaults(task))
 
@@ -188,6 +189,17 @@ def _from_file(task: Task) -> tuple[Any, Any]:
     rows = plan.complete_rows(table, target=True) if plan.missing == "drop" else None
     x = plan.transform(table, rows, dtype=options.dtype)
     return x, plan.encode_target(table, rows)
+
+
+def _met(task: Task, x: Any, y: Any) -> list[str]:
+    """Note validation rows that are training rows too, if they are most of them."""
+    if hasattr(task.x, "read_rows"):
+        return []
+    known = {a.tobytes() + b.tobytes() for a, b in zip(task.x, task.y, strict=True)}
+    met = sum(a.tobytes() + b.tobytes() in known for a, b in zip(x, y, strict=True))
+    if 2 * met <= len(x):
+        return []
+    return [f"{met:,} of {len(x):,} validation rows are training rows, too; give other rows"]
 
 
 def _with_defaults(task: Task) -> Task:
