@@ -13,7 +13,6 @@ import pandas as pd
 
 import xpnet
 from xpnet import Doctor
-from xpnet.plots import plot_history
 
 STEPS = 8000
 
@@ -130,7 +129,7 @@ def main() -> None:
     print(f"    {history}, accuracy {history.metrics['accuracy'][-1]:.3f}")
     print(f"    predictions from {spread.min():.4f} to {spread.max():.4f}")
     print(f"    the doctor: {xpnet_report(x, y)}")
-    plot_history(history, options.plot)
+    history.plot(options.plot)
     print(f"    curves in {options.plot}")
 
 

@@ -104,6 +104,14 @@ def test_validation_rows_of_arrays_have_targets_of_their_own(run: Run) -> None:
     assert (outcome.status, "leave --validation-target out" in outcome.err) == (2, True)
 
 
+def test_validation_rows_of_an_npz_file_have_theirs_in_y_as_the_training_rows_do(run: Run) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    for name, rows in (("train.npz", x[:40]), ("held.npz", x[40:])):
+        np.savez(name, x=rows, y=rows[:, 0] > 0)
+    outcome = run("train", "train.npz", "--validation", "held.npz", *QUICK, "--json")
+    assert (outcome.status, outcome.json["rows"]["validation"]) == (0, 20)
+
+
 def test_a_parquet_file_damaged_within_gives_one_message(run: Run) -> None:
     files_of_rows()
     whole = bytearray(Path("t.parquet").read_bytes())

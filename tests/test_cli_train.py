@@ -86,6 +86,9 @@ def test_lbfgs_trains_on_all_rows_at_once(run: Run) -> None:
     for option in ("--lr 0.1", "--checkpoint kept", "--early-stopping", "--dropout 0.1"):
         outcome = run(*command, *option.split())
         assert (outcome.status, "lbfgs takes no such option" in outcome.err) == (2, True)
+    for option in ("--epochs 0", "--epochs -3", "--l2 -1.0"):
+        outcome = run(*command, *option.split())
+        assert (outcome.status, f"{option} must be" in outcome.err) == (2, True)
     assert "only train takes it" in run("doctor", *command[1:]).err
 
 

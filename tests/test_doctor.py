@@ -222,8 +222,9 @@ def test_codes_of_the_rules_are_all_known():
         regularisation-dominates shuffled-targets cannot-overfit-one-batch loss-broadcast
         gradient-wrong gradient-shape constant-target class-numbers no-update unshuffled-rows
         gradient-sign gradient-accumulated gradient-activation-derivative update-not-finite
-        softmax-axis linear-hidden-layer output-activated-twice learning-rate-vanishes
-        weights-redrawn
+        softmax-axis linear-hidden-layer gradient-product output-activated-twice
+        learning-rate-vanishes weights-redrawn loss-wrong empty-batch bias-per-sample
+        integer-parameters shared-parameters gradient-zero
     """
     assert {rule.code for rule in RULES} == set(codes.split())
     for rule in RULES:

@@ -100,3 +100,9 @@ def test_watched_lists_frames_and_other_arrays(form):
 def test_what_cannot_be_watched_is_refused_by_name(change, says):
     with pytest.raises(xpnet.XpnetError, match=says):
         Doctor().watch(**step(**change))
+
+
+def test_one_name_for_the_hidden_layers_is_refused():
+    """Its letters would be the layers' names, and every rule about activations silent."""
+    with pytest.raises(xpnet.InputError, match="hidden 'relu' is one name; pass a list"):
+        Doctor(hidden="relu")

@@ -33,7 +33,7 @@ def test_activations_by_layer_schedules_losses_and_optimisers_of_the_core():
 
 def test_one_activation_in_a_list_starts_from_the_same_weights():
     drawn = [
-        MLPRegressor((3,), activation=each, max_iter=1, **QUICK).fit(X, Y).coefs_[0]
+        MLPRegressor(activation=each, max_iter=1, **QUICK).fit(X, Y).coefs_[0]
         for each in ("logistic", ["logistic"], ["sigmoid"])
     ]
     assert np.array_equal(drawn[0], drawn[1])

@@ -1,5 +1,6 @@
 """The estimators trained on: `warm_start`, `partial_fit`, files, interruptions."""
 
+import re
 from contextlib import suppress
 
 import numpy as np
@@ -13,6 +14,7 @@ from estimator_examples import BOTH, QUICK, X, Y, same, stored_and_loaded
 import xpnet
 from xpnet.errors import InputError
 from xpnet.estimators import MLPClassifier, MLPRegressor
+from xpnet.schedules import Cosine, Linear, Warmup
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -228,9 +230,9 @@ def test_ctrl_c_is_passed_on_and_leaves_a_fitted_model():
     assert model.predict(X).shape == (150,)
 
 
-@pytest.mark.parametrize("rate", ["linear", "cosine"])
+@pytest.mark.parametrize("rate", ["linear", "cosine", Linear(0.1), Warmup(9, Cosine())])
 def test_a_schedule_to_the_last_epoch_is_not_for_partial_fit(rate):
-    with pytest.raises(xpnet.InputError, match=f"{rate}' ends with the last epoch"):
+    with pytest.raises(xpnet.InputError, match=f"{re.escape(repr(rate))} ends with the last epoch"):
         xpnet.MLPClassifier(learning_rate=rate).partial_fit(X, Y, classes=np.unique(Y))
 
 

@@ -144,3 +144,17 @@ def test_a_training_that_runs_away_warns_and_keeps_the_best_weights(kind, settin
     assert issubclass(DivergenceWarning, ConvergenceWarning)
     assert all(np.all(np.isfinite(each)) for each in parameters(model))
     assert model.loss_curve_[-1] > model.loss_curve_[0] or not np.isfinite(model.loss_)
+
+
+@pytest.mark.parametrize(
+    ("rate", "category", "advice"),
+    [
+        (1e-6, NoSkillWarning, r"Set the solver's learning_rate=1e-05 \(it was 1e-06\)"),
+        (50.0, DivergenceWarning, r"Lower the solver's learning_rate \(it was 50; try 5\)"),
+    ],
+)
+def test_advice_names_the_learning_rate_that_counts(rate, category, advice):
+    rows = np.random.default_rng(0).normal(size=(200, 3))
+    model = MLPRegressor(solver=xpnet.SGD(rate), max_iter=30, random_state=0)
+    with pytest.warns(category, match=advice):
+        model.fit(rows, rows @ [2.0, 1.0, 0.0])

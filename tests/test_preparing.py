@@ -193,6 +193,16 @@ def test_images_in_bytes_are_divided_by_255(tmp_path):
         ready.preprocessing.transform(arrays(tmp_path, np.zeros((2, 3), np.uint8)))
 
 
+def test_numbers_to_predict_from_images_are_standardised_like_any_others(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (50, 4), dtype=np.uint8)
+    y = 3000.0 + 10.0 * x[:, 0] + np.arange(50) / 7
+    ready = prepare(arrays(tmp_path, x, y), dtype="float64")
+    assert (ready.preprocessing.layout, ready.preprocessing.task) == ("image", "regression")
+    np.testing.assert_allclose(ready.y, (y - y.mean()) / y.std(), rtol=1e-12)
+    raw = prepare(arrays(tmp_path, x, y), standardize=False)
+    np.testing.assert_array_equal(raw.y, y)
+
+
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<i4", "f2", "?"])
 def test_other_matrices_are_standardised(dtype, tmp_path):
     x = np.random.default_rng(0).standard_normal((50, 3)) * 5

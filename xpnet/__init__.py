@@ -19,35 +19,47 @@ The names that options take: `xpnet.activations.HIDDEN` and ``OUTPUTS``, `xpnet.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from xpnet.activations import Activation
-    from xpnet.callbacks import EarlyStopping
-    from xpnet.checkpoint import Checkpoint
-    from xpnet.device import Device, open_device
-    from xpnet.diagnosis import diagnose
-    from xpnet.doctor import Doctor
-    from xpnet.errors import (
-        DeviceError,
-        DivergenceError,
-        FileError,
-        InputError,
-        InputTypeError,
-        SaveError,
-        XpnetError,
-    )
-    from xpnet.estimators import MLPClassifier, MLPRegressor
-    from xpnet.findings import Finding, Report
-    from xpnet.fitting import fit
-    from xpnet.gradient_check import GradientReport, check_gradients
-    from xpnet.history import History
-    from xpnet.init_report import InitReport, explain_init
-    from xpnet.losses import Loss, huber
-    from xpnet.model_file import Model, load, load_model
-    from xpnet.network import MLP, Gradients, Trace
-    from xpnet.optimizers import SGD, Adam, AdamW
-    from xpnet.row_files import RowFile
-    from xpnet.signals import Interrupted
-    from xpnet.training import Training, TrainingOptions, TrainingState
+if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
+    from xpnet.activations import Activation as Activation
+    from xpnet.callbacks import EarlyStopping as EarlyStopping
+    from xpnet.checkpoint import Checkpoint as Checkpoint
+    from xpnet.device import Device as Device
+    from xpnet.device import open_device as open_device
+    from xpnet.diagnosis import diagnose as diagnose
+    from xpnet.doctor import Doctor as Doctor
+    from xpnet.errors import DeviceError as DeviceError
+    from xpnet.errors import DivergenceError as DivergenceError
+    from xpnet.errors import FileError as FileError
+    from xpnet.errors import InputError as InputError
+    from xpnet.errors import InputTypeError as InputTypeError
+    from xpnet.errors import SaveError as SaveError
+    from xpnet.errors import XpnetError as XpnetError
+    from xpnet.estimators import MLPClassifier as MLPClassifier
+    from xpnet.estimators import MLPRegressor as MLPRegressor
+    from xpnet.findings import Finding as Finding
+    from xpnet.findings import Report as Report
+    from xpnet.fitting import fit as fit
+    from xpnet.gradient_check import GradientReport as GradientReport
+    from xpnet.gradient_check import check_gradients as check_gradients
+    from xpnet.history import History as History
+    from xpnet.init_report import InitReport as InitReport
+    from xpnet.init_report import explain_init as explain_init
+    from xpnet.losses import Loss as Loss
+    from xpnet.losses import huber as huber
+    from xpnet.model_file import Model as Model
+    from xpnet.model_file import load as load
+    from xpnet.model_file import load_model as load_model
+    from xpnet.network import MLP as MLP
+    from xpnet.network import Gradients as Gradients
+    from xpnet.network import Trace as Trace
+    from xpnet.optimizers import SGD as SGD
+    from xpnet.optimizers import Adam as Adam
+    from xpnet.optimizers import AdamW as AdamW
+    from xpnet.row_files import RowFile as RowFile
+    from xpnet.signals import Interrupted as Interrupted
+    from xpnet.training import Training as Training
+    from xpnet.training import TrainingOptions as TrainingOptions
+    from xpnet.training import TrainingState as TrainingState
 
 __version__ = "0.1.0"
 
@@ -78,48 +90,7 @@ _NAMES_OF = {
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 
-__all__ = [
-    "MLP",
-    "SGD",
-    "Activation",
-    "Adam",
-    "AdamW",
-    "Checkpoint",
-    "Device",
-    "DeviceError",
-    "DivergenceError",
-    "Doctor",
-    "EarlyStopping",
-    "FileError",
-    "Finding",
-    "GradientReport",
-    "Gradients",
-    "History",
-    "InitReport",
-    "InputError",
-    "InputTypeError",
-    "Interrupted",
-    "Loss",
-    "MLPClassifier",
-    "MLPRegressor",
-    "Model",
-    "Report",
-    "RowFile",
-    "SaveError",
-    "Trace",
-    "Training",
-    "TrainingOptions",
-    "TrainingState",
-    "XpnetError",
-    "check_gradients",
-    "diagnose",
-    "explain_init",
-    "fit",
-    "huber",
-    "load",
-    "load_model",
-    "open_device",
-]
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -156,6 +156,7 @@ def _as_options(message: str) -> str:
         (" learning_rate=", " --lr "),
         (": learning_rate ", ": --lr "),
         (" clip_norm=", " --clip-norm "),
+        ("max_iter ", "--epochs "),
         ("the network keeps its last good weights", "no model was written"),
         ("the network keeps the weights it had", "no model was written"),
     ):

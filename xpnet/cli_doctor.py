@@ -91,7 +91,8 @@ def _repair(
         about = {"option": name, "codes": sorted(set(codes))}
         old, new = getattr(given, name), getattr(mended, name)
         if old == new:
-            value, reason = refused[name]
+            back = (old, "once changed, another finding asked for this again")
+            value, reason = refused.get(name, back)
             tried.append({**about, "value": value, "kept": False, "refused": reason})
             continue
         without = replace(mended, **{name: old})

@@ -15,6 +15,7 @@ from xpnet.optimizers import OPTIMIZERS, SGD
 from xpnet.preparing import prepare
 from xpnet.preprocessing import Preprocessing
 from xpnet.system import free_memory
+from xpnet.table_checks import up_to_ten
 from xpnet.tables import Table, read_table
 
 # Defaults by measurement: mean validation score of 5 seeds over 0.001, 0.003, 0.01 (learning rate),
@@ -155,7 +156,7 @@ def _streams(options: TrainOptions, allowed: bool) -> bool:
 
 
 def _no_target(table: Table) -> str:
-    listed = ", ".join(table.names[:10]) + (", ..." if len(table.names) > 10 else "")
+    listed = up_to_ten(table.names)
     return f"{table.path}: use --target to name the column to predict; the columns are {listed}."
 
 
@@ -181,9 +182,10 @@ def _from_file(task: Task) -> tuple[Any, Any]:
         options.validation, encoding=options.encoding, target=target,
         delimiter=options.delimiter, decimal=options.decimal, as_texts=plan.text_columns,
     )  # fmt: skip
-    if (table.layout == "table") == (target is not None):
+    named = table.layout == "table"
+    if (named and target is not None) or not (named or table.labels):
         remedy = "name the file with its targets: --validation-target FILE"
-        if target is not None:
+        if named:
             remedy = "its targets are a column, so leave --validation-target out"
         raise InputError(f"--validation {options.validation}: {remedy}")
     rows = plan.complete_rows(table, target=True) if plan.missing == "drop" else None
@@ -205,7 +207,8 @@ def _met(task: Task, x: Any, y: Any) -> list[str]:
 def _with_defaults(task: Task) -> Task:
     options, rows = task.options, task.x.shape[0]
     if options.optimizer == LBFGS:
-        return replace(task, options=replace(options, epochs=options.epochs or MOST_EPOCHS))
+        most = MOST_EPOCHS if options.epochs is None else options.epochs
+        return replace(task, options=replace(options, epochs=most))
     batch_size = options.batch_size
     if batch_size is None:
         batch_size = 128 if rows >= MANY_ROWS else 32

@@ -120,9 +120,10 @@ def run(task: Task, net: MLP, checkpoint: Checkpoint | None) -> tuple[History, l
     """Train the network, watched by the doctor; return its curves and the doctor's errors."""
     options, plan = task.options, task.plan
     if options.optimizer == LBFGS:
+        most: Any = options.epochs  # with its default filled in
         return fit_lbfgs(
             net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
-            class_weight=options.class_weight, max_iter=options.epochs or 1,
+            class_weight=options.class_weight, max_iter=most,
         ), []  # fmt: skip
     doctor, callbacks = Doctor(), list[Any]([checkpoint] if checkpoint else [])
     if not options.resume:  # the doctor judges a training from its first step on

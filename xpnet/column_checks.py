@@ -7,7 +7,7 @@ import numpy as np
 from xpnet.errors import InputError
 from xpnet.preprocessing import Column
 from xpnet.surveys import Survey, category_counts, refuse_alike, refuse_text, texts_of
-from xpnet.table_checks import explain_cell, is_number, option, plain, shown
+from xpnet.table_checks import explain_cell, is_number, option, plain, shown, up_to_ten
 from xpnet.tables import Table
 
 _SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
@@ -43,8 +43,7 @@ def columns_to_use(
         first, *others = refusals
         message = str(refusals[first])
         if others:
-            listed = ", ".join(others[:10]) + (", ..." if len(others) > 10 else "")
-            message = f"{message[:-1]}. Also refused: columns {listed}."
+            message = f"{message[:-1]}. Also refused: columns {up_to_ten(others)}."
         raise InputError(message)
     return tuple(columns)
 

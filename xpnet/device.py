@@ -213,12 +213,8 @@ def device_of(array: Array) -> Device:
     def ones(count: int, dtype: str) -> Array:
         return xp.ones(count, dtype=getattr(xp, dtype), device=place)
 
-    return Device(f"{compat_name(xp)}:{place}", xp, put, get, xp.matmul, matmul_into, ones)
-
-
-def compat_name(xp: Namespace) -> str:
-    """Return the library's own name of a (wrapped) namespace, for messages."""
-    return str(xp.__name__).removeprefix("array_api_compat.")
+    library = xp.__name__.removeprefix("array_api_compat.")  # that name is of a wrapper
+    return Device(f"{library}:{place}", xp, put, get, xp.matmul, matmul_into, ones)
 
 
 def real_numbers(array: Any) -> Array:

@@ -14,8 +14,8 @@ from xpnet.findings import Finding, Report
 from xpnet.gradient_check import (
     away_from_saturation,
     check_gradients,
+    named_parameters,
     of_unit_size,
-    parameter_names,
 )
 from xpnet.losses import head
 from xpnet.network import MLP
@@ -58,7 +58,7 @@ def diagnose(
     rows : int
         The most rows to train on: evenly spaced, but of every class some.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
-        As for `fit`.
+        As for `fit`, except for callbacks and progress, which are the doctor's own.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def diagnose(
     if refused:
         return Report(refused)
     twin = deepcopy(net)
-    fresh = list(away_from_saturation(parameter_names(net)).values())
+    fresh = list(away_from_saturation(named_parameters(net)).values())
     twin.set_parameters(fresh[: len(net.weights)], fresh[len(net.weights) :])
     check = check_gradients(twin, of_unit_size(x), y, loss=loss, l1=l1, l2=l2, samples=4)
     doctor._checked = check.findings
@@ -111,7 +111,7 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
             net.loss(x, y, loss=settings["loss"])
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
-        outputs, parameters = np.zeros((len(x), net.sizes[-1])), parameter_names(net)
+        outputs, parameters = np.zeros((len(x), net.sizes[-1])), named_parameters(net)
         run.first = run.data = Snapshot(x, columns(y), outputs, parameters=parameters)
         refused = {"non-finite", "target-range", "class-numbers"}
         found = tuple(each for each in examine(run) if each.code in refused)

@@ -30,7 +30,7 @@ from xpnet.gradient_check import (
     GradientReport,
     away_from_saturation,
     check_gradients,
-    parameter_names,
+    named_parameters,
 )
 from xpnet.losses import head
 from xpnet.objective import add_penalty_gradients, loss_and_gradients, penalty, row_shares
@@ -44,10 +44,12 @@ from xpnet.observations import (
     gradients_of,
     host_arrays,
     is_bias,
+    is_integer,
     joined,
     layers_of,
     named_arrays,
     relative_change,
+    same_arrays,
     shape_of,
 )
 from xpnet.seen_steps import Replay, Update
@@ -77,6 +79,8 @@ class Doctor:
     """
 
     def __init__(self, *, hidden: Sequence[str] = (), output: str = "") -> None:
+        if isinstance(hidden, str):
+            raise InputError(f"hidden {hidden!r} is one name; pass a list, one for each layer")
         self._run = Run(hidden=hidden, output=output)
         self._checked: tuple[Finding, ...] = ()
         self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
@@ -117,23 +121,20 @@ class Doctor:
         learning_rate : float
         """
         run = self._run
-        numbers = (
-            ("the loss", loss, run.losses),
-            ("the validation loss", validation_loss, run.validation_losses),
-            ("learning_rate", learning_rate, run.rates),
-        )
-        for name, value, curve in numbers:
-            if value is not None:
-                curve.append(float(as_host(value, name=name).mean()))
         hidden = [each for each in layers_of(activations)
                   if each is not predictions and each is not inputs]  # fmt: skip
         rows = {"inputs": inputs, "targets": targets, "predictions": predictions}
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}
         rows = {name: as_array(each, name) for name, each in rows.items() if each is not None}
+        if rows and all(0 in shape_of(each) for each in rows.values()):
+            run.empty.append(run.steps)
+            return
+        self._watch_numbers(loss, validation_loss, learning_rate)
         parameters = named_arrays({} if parameters is None else parameters, "parameters")
         gradients = gradients_of(parameters, {} if gradients is None else gradients)
         if run.steps == 0:
             self._layout = Layout.of(rows, parameters)
+            run.columns, run.shared = self._layout.columns, same_arrays(parameters)
         rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
         self._latest = {"rows": rows, "parameters": parameters, "gradients": gradients}
         self._shown |= {"loss"} if loss is not None else set()
@@ -187,6 +188,7 @@ class Doctor:
         run = replace(self._run, found=set())
         run.replay = Replay.of(run.whole[0]) if run.whole else Replay()
         if self._latest:
+            run.integers = [n for n, p in self._latest["parameters"].items() if is_integer(p)]
             end = self._snapshot(parameters=True)
             rows = {name: joined(pieces) for name, pieces in self._pieces.items()}
             run.data, first, last = rows["data"], rows["first"], rows["last"] or end
@@ -204,6 +206,16 @@ class Doctor:
             facts["not_shown"] = [name for name in CAN_BE_SHOWN if name not in self._shown]
         facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]} if run.losses else {}
         return Report(examine(run, self._checked), facts)
+
+    def _watch_numbers(self, loss: Any, validation_loss: Any, learning_rate: Any) -> None:
+        run = self._run
+        for name, value, curve in (
+            ("the loss", loss, run.losses),
+            ("the validation loss", validation_loss, run.validation_losses),
+            ("learning_rate", learning_rate, run.rates),
+        ):
+            if value is not None:
+                curve.append(float(as_host(value, name=name).mean()))
 
     def _watch_first(self) -> None:
         """Take the shapes, the width and the state at the start; tell whether logits are shown."""
@@ -282,7 +294,7 @@ class Doctor:
         """Measure the length of a step, at a few steps."""
         step = training.state.step
         if self._before is not None or _is_sampled(step):
-            self._watch_parameters(parameter_names(training.net), {}, step)
+            self._watch_parameters(named_parameters(training.net), {}, step)
 
     def on_train_end(self, training: "Training") -> None:
         """Look again, and take the curves."""
@@ -303,7 +315,7 @@ class Doctor:
             add_penalty_gradients(xp, net.weights, found.weights, options.l1, options.l2)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
             objective = float(loss) + penalty(xp, net.weights, options.l1, options.l2)
-        parameters = parameter_names(net)
+        parameters = named_parameters(net)
         gradients = zip(parameters, (*found.weights, *found.biases), strict=True)
         return Snapshot(
             as_host(x), as_host(y), as_host(outputs), tuple(map(as_host, trace.activations)),
@@ -326,7 +338,8 @@ def _targets_of(training: "Training") -> SeenTargets:
 
 
 def _weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: each for name, each in parameters.items() if not is_bias(name, each)}
+    found = {name: each for name, each in parameters.items() if not is_bias(name, each)}
+    return found or dict(parameters)
 
 
 def _is_sampled(step: int) -> bool:

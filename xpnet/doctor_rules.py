@@ -6,162 +6,19 @@ come before symptoms. Limits were chosen by measuring healthy and broken runs
 or came too late.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from xpnet import signs_of_data as data
+from xpnet import signs_of_loss as loss
 from xpnet import signs_of_steps as steps
 from xpnet import signs_of_training as training
 from xpnet import signs_of_updates as updates
 from xpnet.findings import Finding
+from xpnet.rules import CHECKER, DIAGNOSIS, GLOROT, RECIPE, STANDARDISE, Rule
+from xpnet.rules_of_code import RULES_OF_CODE
 from xpnet.seen_targets import SORTED
-from xpnet.signs_of_data import Sign
 from xpnet.watched_run import Run
 
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule: `look` gives a sign when `limit` is exceeded; the rest is the finding's text.
-
-    Attributes
-    ----------
-    severity : str
-        ``""``: an error if nothing was learnt, a warning if something was.
-    """
-
-    code: str
-    look: Callable[[Run, float], Sign | None]
-    limit: float
-    severity: str
-    explanation: str
-    remedy: str
-    source: str
-
-    def apply(self, run: Run) -> Finding | None:
-        """Return the finding for a run, if there is one."""
-        sign = self.look(run, self.limit)
-        if sign is None:
-            return None
-        severity = sign.severity or self.severity or run.severity
-        return Finding(
-            self.code, severity, sign.where, sign.evidence, self.explanation,
-            sign.remedy or self.remedy, self.source, sign.repair,
-        )  # fmt: skip
-
-
-RECIPE = "Karpathy, A recipe for training neural networks, 2019"
-CHECKER = "Ben Braiek and Khomh, TheDeepChecker, arXiv 2204.00694"
-DIAGNOSIS = "Wardat et al., DeepDiagnosis, arXiv 2112.04036"
-GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep networks, 2010"
-STANDARDISE = "mean, std = x_train.mean(axis=0), x_train.std(axis=0); x = (x - mean) / std"
 RULES = (
-    Rule(
-        "non-finite", data.not_finite, 0, "error",
-        "One NaN or infinity spreads through every sum it enters. After one step all weights are "
-        "NaN.",
-        "keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0) or 0 / 0",
-        DIAGNOSIS,
-    ),
-    Rule(
-        "loss-broadcast", data.loss_broadcast, 0, "error",
-        "Targets (m,) met outputs (m, 1), and NumPy paired every output with every target. Each "
-        "output is pulled towards all targets at once, so it can at best predict their mean.",
-        "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
-        "NumPy manual, Broadcasting",
-    ),
-    Rule(
-        "target-shape", data.target_shape, 0, "",
-        "Combining shapes (m,) and (m, 1) raises no error: NumPy broadcasts them to (m, m). The "
-        "loss then compares every output with every target.",
-        "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
-        "NumPy manual, Broadcasting",
-    ),
-    Rule(
-        "loss-broadcast", steps.class_number_loss, 0, "error",
-        "Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of the "
-        "class. All outputs of a sample are pulled towards that number.",
-        "targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, the same shape as the outputs",
-        "NumPy manual, Broadcasting",
-    ),
-    Rule(
-        "softmax-axis", steps.softmax_axis, 1e-5, "error",
-        "Softmax shares 1 among the outputs of each sample. Over another axis, the samples of a "
-        "batch compete with each other.",
-        "probabilities = e / e.sum(axis=1, keepdims=True)   # samples are rows; else axis=0",
-        "SciPy, scipy.special.softmax (axis)",
-    ),
-    Rule(
-        "output-activated-twice", steps.activated_twice, 0, "",
-        "A sigmoid or softmax has to get sums of any size. What another activation has squeezed "
-        "or cut off keeps the outputs away from 0 or 1, and the loss above a floor.",
-        "outputs = sigmoid(z)   # or softmax(z): once, on z = inputs @ weights + biases",
-        "PyTorch, CrossEntropyLoss (expects unnormalized logits)",
-    ),
-    Rule(
-        "class-numbers", data.class_numbers, 0, "error",
-        "Class k belongs to output k, counted from 0. A class beyond the last output can never be "
-        "predicted, and its rows train nothing, or the wrong class.",
-        "labels = labels - labels.min()   # classes 0 to outputs - 1",
-        "PyTorch, CrossEntropyLoss (class indices in [0, C))",
-    ),
-    Rule(
-        "gradient-shape", training.gradient_shape, 0, "error",
-        "A gradient has one number for each number of its parameter. One of another shape belongs "
-        "to another array, or moves all entries alike.",
-        "gradient = inputs.T @ delta   # for weights (inputs, units); delta.sum(axis=0) for biases",
-        "CS231n notes, Backpropagation, gradients for vectorized operations",
-    ),
-    Rule(
-        "gradient-wrong", steps.shared_error, 1e-6, "error",
-        "The errors of all samples were summed into one number before the backward pass. No sample "
-        "can then be pushed up while another is pushed down.",
-        "delta = outputs - targets   # one per sample and output; sum only in gradients",
-        "CS231n notes, Backpropagation, gradients for vectorized operations",
-    ),
-    Rule(
-        "gradient-activation-derivative", steps.wrong_derivative, 0, "error",
-        "The error enters where this layer's delta is made, and spreads to every layer before it. "
-        "The derivative must be that of its activation, and written for what it is given: z, or "
-        "a = f(z).",
-        "delta = (delta_next @ weights_next.T) * derivative   # for a: a * (1 - a) for a sigmoid, "
-        "1 - a**2 for tanh, a > 0 for a ReLU",
-        "Nielsen, Neural networks and deep learning, 2015, chapter 2",
-    ),
-    Rule(
-        "gradient-accumulated", steps.accumulated, 0, "",
-        "They still contain the gradients of earlier steps. The steps grow, and point where the "
-        "loss fell long ago.",
-        "set all gradients to 0 before each step   # PyTorch: optimizer.zero_grad()",
-        "PyTorch, torch.optim.Optimizer.zero_grad",
-    ),
-    Rule(
-        "gradient-sign", steps.uphill, 0, "error",
-        "Gradient descent subtracts the gradient of the loss. With one sign flipped, every step "
-        "climbs.",
-        "weights -= learning_rate * gradient   # with delta = outputs - targets",
-        "Nielsen, Neural networks and deep learning, 2015, chapter 1",
-    ),
-    Rule(
-        "update-not-finite", steps.broken_update, 0, "error",
-        "The update itself gives NaN: 0 / 0, or the root of a negative number. In Adam the bias "
-        "corrections are 0 if steps are counted from 0.",
-        "count steps from 1 in m / (1 - beta_1**t); add epsilon to what you divide by",
-        "Kingma and Ba, arXiv 1412.6980, algorithm 1",
-    ),
-    Rule(
-        "weights-redrawn", steps.redrawn, 0.3, "error",
-        "The weights were drawn anew during training, and with them all that was learnt is gone. "
-        "Usually the initialisation stands inside the loop.",
-        "draw the initial weights once, before the first step",
-        "Nielsen, Neural networks and deep learning, 2015, chapter 1",
-    ),
-    Rule(
-        "parameter-shape-changed", training.shape_changed, 0, "error",
-        "The update has broadcast a parameter to a new shape, so its gradient was not summed over "
-        "the batch. A separate bias for each sample stores that sample's label.",
-        "gradient_of_bias = delta.sum(axis=0)   # and update in place: bias -= learning_rate * ...",
-        "CS231n notes, Backpropagation, gradients for vectorized operations",
-    ),
+    *RULES_OF_CODE,
     Rule(
         "prediction-drift", data.prediction_drift, 4.0, "error",
         "The network now gets inputs on a different scale from those it was trained on. Its units "
@@ -234,6 +91,20 @@ RULES = (
         GLOROT,
     ),
     Rule(
+        "integer-parameters", updates.integer_parameters, 0, "error",
+        "An array of integers cuts off what comes after the decimal point. A step shorter than 1 "
+        "changes nothing.",
+        "weights = weights.astype(float)",
+        "NumPy manual, Assigning values to indexed arrays",
+    ),
+    Rule(
+        "shared-parameters", updates.shared_parameters, 0, "",
+        "What is one array cannot learn two things. A list such as [W] * 3 holds the same array "
+        "three times.",
+        "W = [draw() for _ in range(3)]   # or W.copy()",
+        "Python FAQ, How do I create a multidimensional list?",
+    ),
+    Rule(
         "wrong-init-scale", training.init_scale, 9.0, "",
         "Each layer multiplies the size of its input by about rms(weights) x sqrt(fan_in). Far "
         "above 1, the signal saturates units or explodes; far below 1, it dies out.",
@@ -249,7 +120,7 @@ RULES = (
         "Goodfellow et al., Deep Learning, 6.1",
     ),
     Rule(
-        "initial-loss", data.unscaled_targets, 3.0, "",
+        "initial-loss", loss.unscaled_targets, 3.0, "",
         "Before any training the loss should be that of a guess: log(K) for K classes, about the "
         "variance for numbers. Far more means that weights are too large or targets need scaling.",
         "for numbers: y = (y - y.mean()) / y.std(); for classes: smaller initial weights",
@@ -275,6 +146,13 @@ RULES = (
         "passes. Such a unit cannot tell samples apart.",
         "smaller weights, symmetric about 0, and standardised inputs: init='auto'",
         GLOROT,
+    ),
+    Rule(
+        "gradient-zero", updates.zero_gradient, 2, "",
+        "Wrong predictions have a gradient in all that they depend on. Zeros that were never "
+        "filled, and an integer division such as 1 // m, leave none.",
+        "compute the gradient of every parameter; 1 / m, not 1 // m",
+        "CS231n notes, Gradient checks",
     ),
     Rule(
         "learning-rate-too-large", updates.rate_too_large, 0.3, "",
@@ -329,6 +207,13 @@ RULES = (
         "The loss has run away. All later steps start from useless weights.",
         "lower the learning rate, scale inputs and targets, check the sign of the gradient",
         CHECKER,
+    ),
+    Rule(
+        "loss-wrong", loss.loss_apart, 0.05, "error",
+        "The loss has been driven to 0 without the predictions. It is computed from something "
+        "else, or a term is missing.",
+        "compute the loss from the same predictions and targets that you judge by",
+        RECIPE,
     ),
     Rule(
         "loss-rising", training.loss_rising, 1.1, "error",

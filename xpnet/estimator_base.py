@@ -45,7 +45,7 @@ from xpnet.lbfgs import Objective
 from xpnet.losses import Loss, head
 from xpnet.network import MLP
 from xpnet.objective import as_row_weights
-from xpnet.schedules import SCHEDULES, Cosine, Linear
+from xpnet.schedules import SCHEDULES, ends_with_the_run
 from xpnet.targets import as_targets
 from xpnet.training import TrainingState
 from xpnet.types import Array
@@ -89,10 +89,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
         "loss": [str, Loss],
         "device": [str, Device, None],
@@ -136,7 +133,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     ) -> Any:
         if incremental and self.early_stopping:
             raise InputError("partial_fit does not support early_stopping=True")
-        if incremental and self.learning_rate in ("linear", "cosine", Linear(), Cosine()):
+        if incremental and ends_with_the_run(self.learning_rate):
             raise InputError(
                 f"learning_rate={self.learning_rate!r} ends with the last epoch, but partial_fit "
                 "has no last one; use fit, or 'invscaling' or 'adaptive' with solver='sgd'"

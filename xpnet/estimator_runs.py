@@ -20,6 +20,7 @@ from xpnet.estimator_verdict import (
     DivergenceWarning,
     NoSkillWarning,
     advice,
+    rate_of,
     shortcoming,
 )
 from xpnet.lbfgs import CONVERGED, run_lbfgs
@@ -168,8 +169,9 @@ def _after_divergence(estimator: Any, training: Training, course: Course) -> Non
     rate = training.learning_rate
     warnings.warn(
         f"{type(estimator).__name__}: training diverged in epoch {estimator.n_iter_} (loss "
-        f"{estimator.loss_:.4g}); the weights of the best epoch are kept. Lower learning_rate_init "
-        f"(it was {rate:g}; try {rate / 10:.2g}), or scale X, for instance with standardize=True.",
+        f"{estimator.loss_:.4g}); the weights of the best epoch are kept. Lower "
+        f"{rate_of(estimator)[0]} (it was {rate:g}; try {rate / 10:.2g}), or scale X, for instance "
+        "with standardize=True.",
         DivergenceWarning,
         stacklevel=6,
     )

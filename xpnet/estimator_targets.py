@@ -82,11 +82,7 @@ class Labels:
             if len(self.classes[0]) == 1:  # a single class needs no output
                 on = xp.zeros_like(on)
             return [on[:, column] for column in range(on.shape[1])]
-        return [xp.argmax(each, axis=1) for each in self.cut(outputs)]
-
-    def cut(self, outputs: Array) -> list[Array]:
-        """Return the outputs of each target column."""
-        return _cut(outputs, self.blocks)
+        return [xp.argmax(each, axis=1) for each in cut(outputs, self.blocks)]
 
 
 def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:
@@ -111,7 +107,8 @@ def _columns(number: int) -> str:
     return "1 column" if number == 1 else f"{number} columns"
 
 
-def _cut(array: Array, blocks: tuple[int, ...]) -> list[Array]:
+def cut(array: Array, blocks: tuple[int, ...]) -> list[Array]:
+    """Return the outputs of each target column."""
     ends = np.cumsum(blocks).tolist()
     return [array[:, end - size : end] for end, size in zip(ends, blocks, strict=True)]
 
@@ -124,13 +121,13 @@ class _LogSoftmaxBlocks:
 
     def forward(self, xp: Namespace, z: Array) -> Array:
         parts = []
-        for part in _cut(z, self.blocks):
+        for part in cut(z, self.blocks):
             shifted = part - xp.max(part, axis=1, keepdims=True)
             parts.append(shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True)))
         return xp.concat(parts, axis=1)
 
     def backward(self, xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-        pairs = zip(_cut(d_a, self.blocks), _cut(a, self.blocks), strict=True)
+        pairs = zip(cut(d_a, self.blocks), cut(a, self.blocks), strict=True)
         return xp.concat(
             [d - xp.exp(p) * xp.sum(d, axis=1, keepdims=True) for d, p in pairs], axis=1
         )

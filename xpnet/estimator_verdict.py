@@ -168,18 +168,26 @@ def advice(doctor: Doctor, estimator: Any, inputs: Any) -> str:
     if estimator.solver == "lbfgs":
         lines.append("Set init='auto', or solver='adam'.")
     elif estimator.n_iter_ < estimator.max_iter:
-        rate = estimator.learning_rate_init
+        name, rate = rate_of(estimator)
         lines.append(
             f"Training stopped after {estimator.n_iter_} of {estimator.max_iter} epochs, because "
             f"nothing improved by tol={estimator.tol:g} for {estimator.n_iter_no_change} epochs: a "
-            f"plateau that the learning rate is too small to leave. Set learning_rate_init="
-            f"{10 * rate:g} (it was {rate:g}), or lower tol."
+            f"plateau that the learning rate is too small to leave. Set {name}={10 * rate:g} (it "
+            f"was {rate:g}), or lower tol."
         )
     else:
         lines.append(
-            f"All {estimator.n_iter_} epochs were needed: raise max_iter, or learning_rate_init."
+            f"All {estimator.n_iter_} epochs were needed: raise max_iter, or "
+            f"{rate_of(estimator)[0]}."
         )
     return "Likely cause: " + " ".join(line for line in lines if line)
+
+
+def rate_of(estimator: Any) -> tuple[str, float]:
+    """Return the name of the learning rate that counts, and its value."""
+    if isinstance(estimator.solver, str):
+        return "learning_rate_init", float(estimator.learning_rate_init)
+    return "the solver's learning_rate", float(estimator.solver.learning_rate)
 
 
 def _scaling(inputs: Any) -> str:

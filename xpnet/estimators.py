@@ -35,7 +35,7 @@ from sklearn.utils.validation import check_is_fitted
 from xpnet.activations import OUTPUTS, Activation
 from xpnet.device import Device
 from xpnet.estimator_network import core_name
-from xpnet.estimator_targets import LOG_LIKELIHOOD, Labels, labels_of
+from xpnet.estimator_targets import LOG_LIKELIHOOD, Labels, cut, labels_of
 from xpnet.losses import Loss
 from xpnet.optimizers import Optimizer
 from xpnet.schedules import Schedule
@@ -217,7 +217,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
             with np.errstate(divide="ignore"):
                 outputs = xp.log(outputs)
         if labels.kind == "multiclass-multioutput":
-            return [give(each) for each in labels.cut(outputs)]
+            return [give(each) for each in cut(outputs, labels.blocks)]
         return give(outputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

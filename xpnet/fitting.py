@@ -1,7 +1,8 @@
 """`fit`: check and prepare what the caller gives, once, and train on it."""
 
+import math
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,8 @@ def _with_validation(
     if validation is None:
         return data, None
     if not isinstance(validation, (int, float, np.number)):
-        return data, prepared_pair(net, validation, factors)
+        pair = as_pair(validation, ", nor a share of the rows")
+        return data, prepared_pair(net, pair, factors)
     labels = None
     if net.output.name in ("sigmoid", "softmax"):
         labels = _class_numbers(net.device.get(data.y))
@@ -195,7 +197,7 @@ def as_pair(given: Any, otherwise: str = "") -> tuple[Any, Any]:
 
 def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> Data:
     """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
-    x, y = as_pair(given, ", nor a share of the rows")
+    x, y = as_pair(given)
     device, dtype = net.device, net.dtype
     x = as_inputs(x, device, dtype, net.sizes[0])
     y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
@@ -252,7 +254,8 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
     unknown = [key for key in class_weight if key not in range(max(2, net.sizes[-1]))]
     if unknown:
         raise InputError(f"class_weight names {unknown}, which are not class numbers")
-    if not all(0.0 <= weight < float("inf") for weight in class_weight.values()):
+    values = class_weight.values()
+    if not all(isinstance(each, Real) and 0.0 <= float(each) < math.inf for each in values):
         raise InputError(f"class_weight {class_weight!r} must hold finite numbers >= 0")
     return dict(class_weight)
 

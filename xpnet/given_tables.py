@@ -9,6 +9,7 @@ from xpnet.errors import InputError, InputTypeError
 from xpnet.parquet_tables import open_frame
 from xpnet.preprocessing import Preprocessing
 from xpnet.row_cache import in_memory
+from xpnet.table_checks import up_to_ten
 from xpnet.tables import Table, matrix_table
 
 _PATH = "the table"  # in messages, where files have their path
@@ -37,9 +38,8 @@ def given_table(data: Any, plan: Preprocessing) -> Table:
         found = f"column {texts[0]!r} holds text" if texts else f"it holds {array.dtype}"
         raise InputTypeError(f"predict: found an array, but {found}; give a data frame or a dict.")
     if array.ndim != 2 or array.shape[1] != len(names) or not len(array):
-        listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         message = f"predict: found an array of shape {array.shape}; give (rows, {len(names)})"
-        raise InputError(f"{message}, with the columns {listed}.")
+        raise InputError(f"{message}, with the columns {up_to_ten(names)}.")
     return Table(_PATH, names, array.astype(np.float64))
 
 

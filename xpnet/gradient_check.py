@@ -134,10 +134,10 @@ def check_network(
         found = twin.gradients(x, y, loss=loss, l1=l1, l2=l2)[1]
         return dict(zip(parameters, [*found.weights, *found.biases], strict=True))
 
-    return check_functions(value, gradients, parameter_names(twin), batch_size=len(x), **options)
+    return check_functions(value, gradients, named_parameters(twin), batch_size=len(x), **options)
 
 
-def parameter_names(net: MLP) -> dict[str, Any]:
+def named_parameters(net: MLP) -> dict[str, Any]:
     """Return host copies of the parameters by name: ``weights[0]``, ``biases[0]``, ..."""
     named = {f"weights[{i}]": net.device.get(each).copy() for i, each in enumerate(net.weights)}
     biases = {f"biases[{i}]": net.device.get(each).copy() for i, each in enumerate(net.biases)}

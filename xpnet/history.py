@@ -73,10 +73,39 @@ class History:
         return polars.DataFrame({name: curve for name, curve in curves.items() if len(curve)})
 
     def plot(self, path: Any = None) -> Any:
-        """Draw training and validation loss; see `xpnet.plots.plot_history`."""
-        from xpnet.plots import plot_history
+        """Draw training and validation loss over the epochs, with matplotlib, which is an extra.
 
-        return plot_history(self, path)
+        Parameters
+        ----------
+        path : path, optional
+            Where to save the plot; the suffix gives the format.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        InputError
+            If matplotlib is not installed.
+        """
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise InputError("plots need matplotlib: pip install 'xpnet[plot]'") from error
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        epochs = range(1, self.epochs + 1)
+        axes.plot(epochs, self.loss, label="training")
+        if self.validation_loss:
+            axes.plot(epochs, self.validation_loss, label="validation")
+        if self.best_epoch is not None:
+            axes.axvline(self.best_epoch, color="grey", linestyle=":", label="best weights")
+        axes.set(xlabel="epoch", ylabel="loss")
+        axes.legend()
+        if path is not None:
+            figure.savefig(path, dpi=150)
+        return figure
 
     def __repr__(self) -> str:
         if not self.loss:

@@ -6,6 +6,7 @@ activations need little memory and inputs may come from a file.
 """
 
 import time
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,12 @@ def fit_lbfgs(
     DivergenceError
         If the loss is not finite; the network keeps the weights it had.
     """
+    for name, most in {"max_iter": max_iter, "max_fun": max_fun}.items():
+        if not isinstance(most, Integral) or most < 1:
+            raise InputError(f"{name} {most!r} must be an integer >= 1")
+    for name, number in {"l2": l2, "tol": tol}.items():
+        if not isinstance(number, Real) or not 0.0 <= number < float("inf"):
+            raise InputError(f"{name} {number!r} must be finite and >= 0")
     data, factors = prepared(net, x, y, sample_weight, class_weight)
     held_out = None if validation is None else prepared_pair(net, validation, factors)
     return run_lbfgs(net, data, held_out, loss=loss, l2=l2, max_iter=max_iter, max_fun=max_fun,

@@ -198,16 +198,6 @@ CANONICAL = {
 }
 
 
-def _by_chain_rule(
-    output: Activation, loss: Loss
-) -> Callable[[Namespace, Array, Array], tuple[Array, Array]]:
-    def value_and_delta(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
-        a = output.forward(xp, z)
-        return loss.value(xp, a, y), output.backward(xp, loss.derivative(xp, a, y), z, a)
-
-    return value_and_delta
-
-
 def _with_checked_shapes(loss: Loss) -> Loss:
     """Return a user's loss that refuses to give what would broadcast, or fail far away."""
 
@@ -260,4 +250,9 @@ def head(output: Activation, loss: str | Loss = "auto") -> Head:
     if known_output and known_loss and pair in CANONICAL:
         return Head(found, CANONICAL[pair])
     safe = found if known_loss else _with_checked_shapes(found)
-    return Head(found, _by_chain_rule(output, safe))
+
+    def by_chain_rule(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+        a = output.forward(xp, z)
+        return safe.value(xp, a, y), output.backward(xp, safe.derivative(xp, a, y), z, a)
+
+    return Head(found, by_chain_rule)

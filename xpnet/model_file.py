@@ -225,8 +225,8 @@ def load(path: PathLike, device: str | Device = "cpu") -> MLP:
 
 def own_activation(net: MLP) -> str | None:
     """Return the name of an activation that is the user's own function, or None."""
-    each = (each.name for each in (*net.hidden, net.output) if ACTIVATIONS.get(each.name) != each)
-    return next(each, None)
+    used = (*net.hidden, net.output)
+    return next((each.name for each in used if ACTIVATIONS.get(each.name) != each), None)
 
 
 def network_tensors(net: MLP) -> Arrays:

@@ -1,10 +1,11 @@
 """What the doctor sees of a run: arrays of any layout and library, as small host copies."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import combinations, pairwise
 from numbers import Integral
 from typing import Any
 
@@ -44,11 +45,7 @@ def named_arrays(given: Any, name: str) -> dict[str, Any]:
             f"{name} is {type(given).__name__}; pass a dict of names and arrays, such as "
             "{'W1': W1, 'b1': b1}"
         )
-    arrays = dict(given)
-    for key, each in given.items():
-        if not isinstance(each, np.ndarray):
-            arrays[key] = as_array(each, f"{name}[{key!r}]")
-    return arrays
+    return {key: as_array(each, f"{name}[{key!r}]") for key, each in given.items()}
 
 
 def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,8 +111,25 @@ def columns(array: Any) -> Any:
 
 
 def is_bias(name: str, array: Any) -> bool:
-    """Tell a bias by its shape or name."""
-    return array.ndim < 2 or name.lower().lstrip("_").startswith("b")
+    """Tell a bias by its shape or its name: b1, bias, hidden_bias, fc1.bias, w1b, layer1_b."""
+    return array.ndim < 2 or bool(re.search(r"^_*b|bias|[_.\d]b\d*$", name.lower()))
+
+
+def is_integer(array: Any) -> bool:
+    """Tell an array of integers, of any library."""
+    return "int" in str(getattr(array, "dtype", ""))
+
+
+def same_arrays(named: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the pairs of names under which one and the same memory is given."""
+
+    def place(array: Any) -> Any:
+        if not isinstance(array, np.ndarray):
+            return id(array)
+        return array.__array_interface__["data"][0], array.shape, array.strides
+
+    pairs = combinations(named.items(), 2)
+    return [(n, m) for (n, a), (m, b) in pairs if math.prod(shape_of(a)) and place(a) == place(b)]
 
 
 def host_arrays(named: Mapping[str, Any]) -> dict[str, Any]:
@@ -220,6 +234,10 @@ class Snapshot:
     def weights(self) -> dict[str, Any]:
         """The weight matrices in order, transposed to (fan_in, fan_out) if necessary."""
         found = {n: p for n, p in self.parameters.items() if not is_bias(n, p) and p.ndim == 2}
+        if not found and self.inputs is not None:  # a single unit, with weights (inputs,)
+            width = self.inputs.shape[1]
+            found = {n: p[:, None] for n, p in self.parameters.items() if p.shape == (width,)}
+            found = {} if len(found) > 1 else found
         matrices = list(found.values())
         inputs = None if self.inputs is None else self.inputs.shape[1]
         chained = all(a.shape[1] == b.shape[0] for a, b in pairwise(matrices))

@@ -31,7 +31,7 @@ from xpnet.surveys import (
     survey,
     texts_of,
 )
-from xpnet.table_checks import EXACT, plain, shown
+from xpnet.table_checks import EXACT, plain, shown, up_to_ten
 from xpnet.tables import Table
 from xpnet.target_notes import note_classes
 
@@ -270,13 +270,12 @@ def _with_scales(
     numbers = [column.name for column in plan.columns if column.categories is None]
     if plan.layout == "image":
         columns = tuple(replace(column, std=255.0) for column in plan.columns)
-        return replace(plan, columns=columns)
-    if numbers:
+        plan = replace(plan, columns=columns)
+    elif numbers:
         scales = dict(zip(numbers, _scales(table, numbers, rows), strict=True))
         constant = [name for name, (_, _, same) in scales.items() if same]
         if constant:
-            listed = ", ".join(constant[:10]) + (", ..." if len(constant) > 10 else "")
-            notes.append(f"constant in all training rows, so of no use: {listed}")
+            notes.append(f"constant in all training rows, so of no use: {up_to_ten(constant)}")
         if standardize:
             columns = tuple(
                 replace(each, mean=scales[each.name][0], std=scales[each.name][1])

@@ -16,7 +16,7 @@ import numpy as np
 from xpnet.errors import InputError
 from xpnet.row_files import pieces
 from xpnet.surveys import places_of, refuse_missing, refuse_text, survey, texts_of
-from xpnet.table_checks import is_number, plain, shown
+from xpnet.table_checks import is_number, plain, shown, up_to_ten
 from xpnet.tables import Table
 
 Rows: TypeAlias = np.ndarray | None
@@ -115,19 +115,17 @@ class Preprocessing:
             )
         lacking = [column.name for column in self.columns if column.name not in table.places]
         if lacking:
-            listed = ", ".join(shown(name) for name in lacking[:10])
             raise InputError(
                 f"{table.path}: {len(lacking)} of the {len(self.columns)} columns that the model "
-                f"was trained on are missing: {listed}{', ...' if len(lacking) > 10 else ''}; "
-                "add or rename them."
+                f"was trained on are missing: {up_to_ten(map(shown, lacking))}; add or rename them."
             )
         known = {self.target, *(column.name for column in self.columns)}
         extra = [name for name in table.names if name not in known]
         if extra and self.layout != "table":
             message = f"found {len(table.names)} columns, but the model knows {len(self.columns)}"
             raise InputError(f"{table.path}: {message}; give the same columns as in training.")
-        listed = ", ".join(extra[:10]) + (", ..." if len(extra) > 10 else "")
-        return [f"columns the model does not know are ignored: {listed}"] if extra else []
+        ignored = f"columns the model does not know are ignored: {up_to_ten(extra)}"
+        return [ignored] if extra else []
 
     def notes(self, table: Table) -> list[str]:
         """Refuse what `check` refuses; also note the categories that no input stands for."""
@@ -230,11 +228,10 @@ class Preprocessing:
         unseen = np.flatnonzero(codes == -2)
         if unseen.size and self.missing != "impute":
             row = rows[unseen[0]]
-            listed = ", ".join(shown(each) for each in known[:10])
             raise InputError(
                 f"{table.place(row, name)}: found {shown(table.cell(row, name))}, a category that "
-                f"training did not see ({len(unseen)} such cells); the known ones are {listed}; "
-                "correct it, or train with --missing impute."
+                f"training did not see ({len(unseen)} such cells); the known ones are "
+                f"{up_to_ten(map(shown, known))}; correct it, or train with --missing impute."
             )
         seen = np.flatnonzero(codes >= 0)
         x[seen, codes[seen]] = 1
@@ -252,7 +249,7 @@ class Preprocessing:
         codes = _codes(source, name, self.classes, values)
         if (codes < 0).any():
             row = rows[np.flatnonzero(codes < 0)[0]]
-            listed = ", ".join(shown(plain(each)) for each in self.classes[:10])
+            listed = up_to_ten(shown(plain(each)) for each in self.classes)
             raise InputError(
                 f"{source.place(row, name)}: found {shown(source.cell(row, name))}, not a class "
                 f"seen in training; the classes are {listed}; correct the cell or remove the row."

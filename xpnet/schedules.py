@@ -171,6 +171,13 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
+def ends_with_the_run(schedule: str | Schedule) -> bool:
+    """Tell whether a schedule, by name or as given, depends on when the last step will be."""
+    if isinstance(schedule, Warmup):
+        return ends_with_the_run(schedule.then)
+    return isinstance(schedule, Linear | Cosine) or schedule in ("linear", "cosine")
+
+
 def resolve_schedule(schedule: str | Schedule | None) -> Schedule:
     """Return a schedule by name or as given.
 

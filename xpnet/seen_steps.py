@@ -25,9 +25,10 @@ MOVED = 0.9  # cosine between step and gradient from which it is along, or again
 
 
 # The derivatives f'(z) as code writes them in terms of a = f(z).
-FORMS = {"relu": "a > 0", "sigmoid": "a * (1 - a)", "tanh": "1 - a**2", "identity": "1"}
+FORMS = {"identity": "1", "relu": "a > 0", "sigmoid": "a * (1 - a)", "tanh": "1 - a**2"}
 # The same, but taken at activations, to which the function was already applied.
 TWICE = {"sigmoid": "sigmoid(a) * (1 - sigmoid(a))", "tanh": "1 - tanh(a)**2"}
+EITHER = "a * (1 - a) or 1 - a**2"
 # Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
 OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
 # What gives outputs from the last sums z: one of the first, or one of the second after one of them.
@@ -47,15 +48,17 @@ class Replay:
         Slopes of the outputs that explain the gradient of the last weights, each with its factor c.
     wrong : (str, str, str) or None
         Weights whose gradient contains a wrong slope, that slope, and the right one.
-    twice : str
-        Two activations in a row that give the outputs, where no single one does, such as
-        ``"sigmoid(sigmoid(z))"``.
+    product : (str, str) or None
+        Weights whose gradient is another product than it should be, and which.
+    outputs : str
+        What gives the outputs from the last sums, such as ``"sigmoid(z)"``; empty if unknown.
     """
 
     kinds: tuple[tuple[str, ...], ...] = ()
     deltas: Mapping[str, float] = field(default_factory=dict)
     wrong: tuple[str, str, str] | None = None
-    twice: str = ""
+    product: tuple[str, str] | None = None
+    outputs: str = ""
 
     @classmethod
     def of(cls, shown: Snapshot) -> "Replay":
@@ -72,15 +75,16 @@ class Replay:
             for a, w, b, after in zip(below[:-1], weights, biases, shown.activations, strict=False)
         )
         with np.errstate(all="ignore"):
-            twice = _activated_twice(below[-1], weights[-1], biases[-1], shown.predictions)
+            form = _output_form(below[-1], weights[-1], biases[-1], shown.predictions)
             goals = shown.goals
             if goals is None or goals.shape != (*rows, weights[-1].shape[1]):
-                return cls(kinds, twice=twice)
-            return replace(cls._backward(shown, below, kinds), kinds=kinds, twice=twice)
+                return cls(kinds, outputs=form)
+            found = cls._backward(shown, below, kinds, forward=bool(form))
+            return replace(found, kinds=kinds, outputs=form)
 
     @classmethod
     def _backward(
-        cls, shown: Snapshot, below: list[Any], kinds: tuple[tuple[str, ...], ...]
+        cls, shown: Snapshot, below: list[Any], kinds: tuple[tuple[str, ...], ...], *, forward: bool
     ) -> "Replay":
         names, o = list(shown.weights), shown.predictions
         errors, gradient = o - shown.goals, _gradient(shown, names[-1])
@@ -90,28 +94,64 @@ class Replay:
             if factor is not None:
                 deltas[kind] = factor
         if not deltas:
-            for form, slope in _twice(o).items():
-                if multiple(gradient, below[-1].T @ (errors * slope), FIT) is not None:
-                    return cls(wrong=(names[-1], form, "a * (1 - a) or 1 - a**2"))
-            return cls()
+            return cls._explained(
+                names[-1], gradient, below[-1], o, errors, EITHER, forward=forward
+            )
         kind, factor = next(iter(deltas.items()))
         delta = factor * errors * _slope(kind, o)
         for layer in range(len(names) - 2, -1, -1):
-            delta = delta @ shown.weights[names[layer + 1]].T
-            a, gradient = below[layer + 1], _gradient(shown, names[layer])
-
-            def fits(slope: Any, delta: Any = delta, layer: int = layer, g: Any = gradient) -> bool:
-                return multiple(g, below[layer].T @ (delta * slope), FIT) is not None
-
-            right = next((kind for kind in kinds[layer] if fits(_slope(kind, a))), None)
-            if right is None:
-                forms = {form: _slope(kind, a) for kind, form in FORMS.items()} | _twice(a)
-                wrong = next((form for form, slope in forms.items() if fits(slope)), None)
-                if wrong is None or not kinds[layer]:
-                    return cls(deltas=deltas)
-                return cls(deltas=deltas, wrong=(names[layer], wrong, FORMS[kinds[layer][0]]))
-            delta = delta * _slope(right, a)
+            weights = shown.weights[names[layer + 1]]
+            x, a, gradient = below[layer], below[layer + 1], _gradient(shown, names[layer])
+            slopes = [_slope(kind, a) for kind in kinds[layer]]
+            right = [each for each in (delta @ weights.T * slope for slope in slopes)
+                     if multiple(gradient, x.T @ each, FIT) is not None]  # fmt: skip
+            if not right and not slopes:
+                return cls(deltas=deltas)
+            if not right:
+                wanted, error = FORMS[kinds[layer][0]], delta @ weights.T
+                found = cls._explained(names[layer], gradient, x, a, error, wanted, forward=True)
+                if not found.wrong and not found.product:
+                    found = _wrong_way_back(names[layer], gradient, x, slopes[0], delta, weights)
+                return replace(found, deltas=deltas)
+            delta = right[0]
         return cls(deltas=deltas)
+
+    @classmethod
+    def _explained(
+        cls, name: str, gradient: Any, x: Any, a: Any, error: Any, wanted: str, *, forward: bool
+    ) -> "Replay":
+        """Find the wrong slope, or the wrong product, in the gradient of a layer's weights.
+
+        x enters the layer, a leaves it, and `error` is what its slope should be multiplied by.
+        Products are compared only if `forward` is known to give a from x: or else the weights may
+        only be turned, which nothing tells where all are square.
+        """
+        slopes = {form: _slope(kind, a) for kind, form in FORMS.items()}
+        for form, slope in (slopes | _twice(a) | _of_sums(a)).items():
+            if multiple(gradient, x.T @ (error * slope), FIT) is not None:
+                return cls(wrong=(name, form, wanted))
+        for slope in slopes.values() if forward else ():
+            delta = error * slope
+            if gradient is not None and multiple(gradient.T, x.T @ delta, FIT) is not None:
+                return cls(product=(name, "the transpose of inputs.T @ delta"))
+            if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
+                return cls(product=(name, "activations.T @ delta with those that leave the layer"))
+        return cls()
+
+
+def _wrong_way_back(
+    name: str, gradient: Any, x: Any, slope: Any, delta: Any, weights: Any
+) -> Replay:
+    """See the error of the next layer taken back through its weights in another way."""
+    ways = {}
+    if delta.shape[1] in (1, slope.shape[1]):
+        ways["delta_next with no weights"] = delta
+    if weights.shape[0] == weights.shape[1]:
+        ways["delta_next @ weights_next with no transpose"] = delta @ weights
+    for way, error in ways.items():
+        if multiple(gradient, x.T @ (error * slope), FIT) is not None:
+            return Replay(product=(name, f"inputs.T @ delta, and delta from {way}"))
+    return Replay()
 
 
 def accumulates(replay: Replay, first: Snapshot, second: Snapshot) -> bool:
@@ -120,7 +160,7 @@ def accumulates(replay: Replay, first: Snapshot, second: Snapshot) -> bool:
     `replay` is that of the first step. Only the last weights are checked.
     """
     own = Replay.of(second)
-    if not replay.deltas or own.deltas or own.wrong:
+    if not replay.deltas or own.deltas or own.wrong or own.product:
         return False
     names = first.gradients.keys() & second.gradients.keys()
     same = {n for n in names if first.gradients[n].shape == second.gradients[n].shape}
@@ -143,17 +183,16 @@ def _kinds(below: Any, weights: Any, bias: Any, a: Any) -> tuple[str, ...]:
     return tuple(kind for kind in FORMS if _same(ACTIVATIONS[kind].forward(np, z), a))
 
 
-def _activated_twice(below: Any, weights: Any, bias: Any, outputs: Any) -> str:
-    """Return the two activations in a row that give the outputs, if no single one does."""
+def _output_form(below: Any, weights: Any, bias: Any, outputs: Any) -> str:
+    """Return one activation, or else two in a row, that give the outputs from the last sums z."""
     z = None if outputs is None else _sums(below, weights, bias, outputs)
     if z is None or outputs.size < FEW:
         return ""
     once = {kind: ACTIVATIONS[kind].forward(np, z) for kind in ONCE}
-    if any(_same(each, outputs) for each in once.values()):
-        return ""
-    pairs = {f"{outer}({inner}(z))": ACTIVATIONS[outer].forward(np, a)
+    twice = {f"{outer}({inner}(z))": ACTIVATIONS[outer].forward(np, a)
              for inner, a in once.items() for outer in AGAIN}  # fmt: skip
-    return next((form for form, each in pairs.items() if _same(each, outputs)), "")
+    forms = {f"{kind}(z)": a for kind, a in once.items()} | twice
+    return next((form for form, each in forms.items() if _same(each, outputs)), "")
 
 
 def _sums(below: Any, weights: Any, bias: Any, a: Any) -> Any:
@@ -177,10 +216,20 @@ def _twice(a: Any) -> dict[str, Any]:
     return {TWICE[kind]: _slope(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
 
 
+def _of_sums(a: Any) -> dict[str, Any]:
+    """Return the formulas for activations as they are if given sums z, and a itself, by text."""
+    z = {"sigmoid": np.log(a / (1.0 - a)), "tanh": np.arctanh(a)}
+    return {FORMS[kind].replace("a", "z"): _slope(kind, each) for kind, each in z.items()} | {
+        "a": a
+    }
+
+
 def _gradient(shown: Snapshot, name: str) -> Any:
     """Return a gradient turned as `Snapshot.weights` are; None if its shape differs."""
     gradient, weights = shown.gradients.get(name), shown.weights[name]
-    if gradient is not None and weights is not shown.parameters[name]:
+    if gradient is not None and gradient.shape == shown.parameters[name].shape == (weights.size,):
+        gradient = gradient.reshape(weights.shape)  # the weights of a single unit
+    elif gradient is not None and weights is not shown.parameters[name]:
         gradient = gradient.T
     return gradient if gradient is not None and gradient.shape == weights.shape else None
 
@@ -204,6 +253,8 @@ class Update:
     step : int
     cosines : dict of str to float
         Between the change of each parameter and its gradient: -1 is straight downhill.
+    sizes : dict of str to float
+        Root mean square of each gradient.
     broken : tuple of str
         Parameters with NaN after the step, if all numbers before it were of ordinary size.
     kept : float
@@ -213,6 +264,7 @@ class Update:
 
     step: int
     cosines: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, float] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
     kept: float = float("nan")
 
@@ -234,7 +286,13 @@ class Update:
             if old is not None and new is not None and old.shape == new.shape == gradient.shape:
                 cosines[name] = _cosine(new - old, gradient)
         cosines = {name: cosine for name, cosine in cosines.items() if not np.isnan(cosine)}
-        return cls(step, cosines, broken, _kept(before, after, cosines))
+        return cls(step, cosines, sizes_of(gradients), broken, _kept(before, after, cosines))
+
+
+def sizes_of(gradients: Mapping[str, Any]) -> dict[str, float]:
+    """Return the root mean square of each gradient."""
+    with np.errstate(all="ignore"):
+        return {name: float(np.sqrt(np.mean(each**2))) for name, each in gradients.items()}
 
 
 def _kept(

@@ -3,30 +3,14 @@
 A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
 """
 
-import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xpnet.observations import columns
+from xpnet.observations import columns, is_bias
+from xpnet.rules import Sign
 from xpnet.seen_targets import SORTED
 from xpnet.watched_run import Run
-
-
-@dataclass(frozen=True)
-class Sign:
-    """What a rule saw: where, the numbers, and the settings that would fix it.
-
-    `severity` and `remedy` are given where the rule's own do not fit what was seen.
-    """
-
-    where: str
-    evidence: str
-    repair: dict[str, Any] | None = None
-    severity: str = ""
-    remedy: str = ""
-
 
 OUTPUT_RANGES = {
     "sigmoid": (0.0, 1.0),
@@ -50,81 +34,6 @@ def not_finite(run: Run, limit: float) -> Sign | None:
             return Sign(name, f"{found}, the first in row {bad[0][0]} of those checked",
                         {"drop_non_finite": True})  # fmt: skip
     return None
-
-
-def target_shape(run: Run, limit: float) -> Sign | None:
-    """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
-    if _rows_differ(run):
-        shapes = f"targets {run.shapes['targets']}, predictions {run.shapes['predictions']}"
-        return Sign("targets", f"{shapes}: not the same samples", severity="error")
-    if run.shapes and "loss-broadcast" not in run.found and not _loss_terms(run)[0]:
-        m = max(run.shapes["targets"])
-        if _pairs(run) and _loss_terms(run)[1] is None:
-            return Sign("targets", f"targets {run.shapes['targets']}, predictions "
-                        f"{run.shapes['predictions']}: their difference is ({m}, {m})",
-                        {"reshape_targets": True}, remedy=_as_outputs(run))  # fmt: skip
-    return None
-
-
-def loss_broadcast(run: Run, limit: float) -> Sign | None:
-    """See whether the loss reported is the one over all (m, m) pairs of output and target."""
-    proper, paired = _loss_terms(run)
-    if proper or paired is None or not _pairs(run) or "loss-broadcast" in run.found:
-        return None
-    m = max(run.shapes["targets"])
-    evidence = f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} pairs, not {m}"
-    return Sign("loss", evidence, {"reshape_targets": True}, remedy=_as_outputs(run))
-
-
-def _as_outputs(run: Run) -> str:
-    """Return the remedy for (1, m) against (m, 1); the rules' own is for (m,)."""
-    both = len(run.shapes["targets"]) == len(run.shapes["predictions"]) == 2
-    return "targets = targets.T   # the same shape as the outputs" if both else ""
-
-
-def _rows_differ(run: Run) -> bool:
-    """Tell whether neither the first nor the last axis of both can be that of the samples."""
-    targets, outputs = run.shapes.get("targets"), run.shapes.get("predictions")
-    if not targets or not outputs or _pairs(run) or math.prod(targets) == 1:
-        return False
-    return targets[0] != outputs[0] and (targets[-1] != outputs[-1] or targets[-1] == 1)
-
-
-def _pairs(run: Run) -> bool:
-    targets, outputs = run.shapes.get("targets"), run.shapes.get("predictions")
-    if not targets or not outputs or targets == outputs or max(targets) < 2:
-        return False
-    m = max(targets)
-    return {targets, outputs} in ({(m,), (m, 1)}, {(1, m), (m, 1)})
-
-
-def _loss_terms(run: Run) -> tuple[bool, str | None]:
-    """Tell whether the first loss is a usual one of matched pairs; if not, which of all pairs."""
-    p, t = run.first.predictions, run.first.targets
-    if p is None or t is None or not run.losses or p.size != t.size or not _pairs(run):
-        return False, None
-    p, t, value = p.ravel(), t.ravel(), run.losses[0]
-
-    def forms(p: Any, t: Any) -> dict[str, float]:
-        q = np.minimum(np.maximum(p, 1e-12), 1 - 1e-12)
-        terms = {
-            "squared error": (t - p) ** 2,
-            "cross-entropy": -(t * np.log(q) + (1 - t) * np.log(1 - q)),
-            "absolute error": np.abs(t - p),
-        }
-        kinds: dict[str, Any] = {"the sum of ": np.sum, "the mean of ": np.mean}
-        kinds["the sum per sample of "] = lambda each: np.sum(each) / len(each)
-        found = {kind + n: float(f(each)) for n, each in terms.items() for kind, f in kinds.items()}
-        half = {"half " + name: each / 2 for name, each in found.items() if "squared" in name}
-        return found | half
-
-    def near(each: float) -> bool:
-        return abs(each - value) <= 1e-6 * abs(value)
-
-    if any(map(near, forms(p, t).values())):
-        return True, None
-    pairs = forms(p[:, None], t[None, :])
-    return False, next((name for name, each in pairs.items() if near(each)), None)
 
 
 def _at_an_end(p: Any) -> bool:
@@ -170,6 +79,16 @@ def class_numbers(run: Run, limit: float) -> Sign | None:
             return Sign("targets", f"class numbers from {found[0]:g} to {found[-1]:g}, but the {k} "
                         f"outputs stand for 0 to {k - 1}")  # fmt: skip
     return None
+
+
+def empty_batches(run: Run, limit: float) -> Sign | None:
+    """Find steps without rows; a warning if it is one here and there, such as after the last."""
+    if not run.empty:
+        return None
+    several = len(run.empty) > run.steps / 2
+    return Sign("batches", f"{len(run.empty)} of {len(run.empty) + run.steps} have no rows, the "
+                f"first after {run.empty[0]} steps with rows",
+                severity="error" if several else "warning")  # fmt: skip
 
 
 def constant_target(run: Run, limit: float) -> Sign | None:
@@ -233,67 +152,26 @@ def constant_feature(run: Run, limit: float) -> Sign | None:
     if x is None or len(x) < 20:
         return None
     flat = np.flatnonzero(np.ptp(x, axis=0) <= limit * np.abs(x).max(axis=0))
+    if run.first.parameters and not any(is_bias(n, p) for n, p in run.first.parameters.items()):
+        flat = np.setdiff1d(flat, np.flatnonzero(np.all(x == 1.0, axis=0))[:1])  # the bias
     if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and not x[:, flat].any()):
         return None
     everything = len(flat) == x.shape[1]
     named = ", ".join(map(str, flat[:5])) + (", ..." if len(flat) > 5 else "")
-    return Sign(f"features {named}", f"{len(flat)} of {x.shape[1]} features never change",
+    return Sign(f"features {named}", f"{len(flat)} of {x.shape[1]} features never "
+                f"change in the {len(x)} rows looked at",
                 {"drop_features": flat.tolist()}, "error" if everything else "")  # fmt: skip
 
 
-def squared_error_form(run: Run, predictions: Any, targets: Any) -> str:
-    """Name the sum or mean of the squared errors, or of half of them, that the first loss is."""
-    if not run.losses or predictions is None or targets is None:
-        return ""
-    value, squares = run.losses[0], (predictions - targets) ** 2
-    counts = {"sum": 1, "mean over samples": len(squares), "mean": squares.size}
-    for name, count in counts.items():
-        each = float(np.sum(squares)) / count
-        if min(abs(each - value), abs(each / 2.0 - value)) <= 1e-6 * abs(value):
-            return name
-    return ""
-
-
-def _first_of_sorted(run: Run) -> bool:
+def first_of_sorted(run: Run) -> bool:
     """Tell whether the rows kept are the first ones of sorted rows, unlike the others."""
     return run.targets.share_between > SORTED and not run.targets.complete
-
-
-def unscaled_targets(run: Run, limit: float) -> Sign | None:
-    """First error against the best constant's: log(K) for classes, otherwise the variance."""
-    first, goals = run.first, run.first.goals
-    if goals is None or len(goals) < 10 or not np.all(np.isfinite(first.predictions)):
-        return None
-    if _first_of_sorted(run):
-        return None
-    if first.classes is not None and np.all((first.predictions >= 0) & (first.predictions <= 1)):
-        k = max(2, goals.shape[1])
-        right = np.where(goals > 0.5, first.predictions, 1.0 - first.predictions)
-        chosen = right if goals.shape[1] == 1 else np.max(np.where(goals > 0.5, right, 0), axis=1)
-        entropy = float(np.mean(-np.log(np.maximum(chosen, 1e-12))))
-        known = run.found & {"wrong-init-scale", "unscaled-inputs", "softmax-axis"}
-        whole = run.whole[0] if run.whole else first
-        if entropy <= limit * np.log(k) or known:
-            return None
-        if squared_error_form(run, whole.predictions, whole.goals):
-            return None
-        return Sign("loss", f"cross-entropy {entropy:.3g} at the start, but chance is log({k}) = "
-                    f"{np.log(k):.3g}", {"init": "auto"})  # fmt: skip
-    # Of sorted rows the first ones hardly differ.
-    shown = [each for each in (goals, run.data.goals) if each is not None and len(each)]
-    spread = max(float(np.var(each, axis=0).mean()) for each in shown)
-    error = float(np.mean((goals - first.predictions) ** 2))
-    size = float(np.sqrt(np.mean(goals**2)))
-    if spread <= 0 or (error <= 3 * limit * spread and size <= 10 * limit):
-        return None
-    evidence = f"squared error {error:.3g} at the start, against a target variance of {spread:.3g}"
-    return Sign("targets", evidence, {"standardize_target": True})
 
 
 def class_imbalance(run: Run, limit: float) -> Sign | None:
     """Compare the commonest class with the rarest; only a note if the rarest is recognised."""
     classes = run.data.classes
-    if classes is None or len(classes) < 50 or _first_of_sorted(run):
+    if classes is None or len(classes) < 50 or first_of_sorted(run):
         return None
     weights = run.data.row_weights
     shown = np.bincount(classes)
@@ -331,7 +209,10 @@ def shuffled_targets(run: Run, limit: float) -> Sign | None:
 
 
 def relation(x: Any, y: Any) -> float:
-    """Correlation of left-out targets with 5 nearest neighbours' mean, or ridge regression's."""
+    """Correlation of left-out targets with 5 nearest neighbours' mean, or ridge regression's.
+
+    Neighbours that are unlike are a relation too, as in samples of a quick oscillation.
+    """
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-12)
     centred = y - y.mean(axis=0)
     squares = np.sum(x**2, axis=1)
@@ -347,4 +228,4 @@ def relation(x: Any, y: Any) -> float:
         size = np.linalg.norm(guess) * np.linalg.norm(centred)
         return float(np.sum(guess * centred) / size) if size > 0 else 0.0
 
-    return max(correlation(near), correlation(line))
+    return max(abs(correlation(near)), correlation(line))

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.rules import Sign
 from xpnet.seen_steps import MOVED, accumulates, multiple
-from xpnet.signs_of_data import Sign, squared_error_form
 from xpnet.watched_run import Run
+
+CLIMB = 10  # steps
 
 
 def shared_error(run: Run, limit: float) -> Sign | None:
@@ -38,18 +40,6 @@ def _one_sided(outputs: Any, goals: Any, rows: int) -> bool:
     return goals is not None and not np.any(np.ptp(np.sign(outputs - goals[:rows]), axis=0))
 
 
-def class_number_loss(run: Run, limit: float) -> Sign | None:
-    """See whether the loss compares every output with the number of the class."""
-    if not run.whole:
-        return None
-    p, t = run.whole[0].predictions, run.whole[0].targets
-    if p is None or t is None or t.shape != (len(p), 1) or p.shape[1] < 2:
-        return None
-    name = squared_error_form(run, p, t) if np.all(t == np.round(t)) else ""
-    return Sign("loss", f"the loss {run.losses[0]:.6g} is the {name} of (outputs - targets)**2 for "
-                f"outputs {p.shape} and targets {t.shape}") if name else None  # fmt: skip
-
-
 def softmax_axis(run: Run, limit: float) -> Sign | None:
     """See whether probabilities add up to 1 over the samples, not over the outputs."""
     shown = run.whole[0] if run.whole else None
@@ -69,9 +59,11 @@ def softmax_axis(run: Run, limit: float) -> Sign | None:
 
 def activated_twice(run: Run, limit: float) -> Sign | None:
     """See outputs to which two activations were applied, one after the other."""
-    form = run.replay.twice
+    form = run.replay.outputs
+    if form.count("(") < 2:
+        return None
     evidence = f"they are {form}, with z the last layer's inputs @ weights + biases"
-    return Sign("predictions", evidence, {"output": form.partition("(")[0]}) if form else None
+    return Sign("predictions", evidence, {"output": form.partition("(")[0]})
 
 
 def wrong_derivative(run: Run, limit: float) -> Sign | None:
@@ -86,6 +78,15 @@ def wrong_derivative(run: Run, limit: float) -> Sign | None:
         {"gradient": "activation-derivative", "where": names[: names.index(name) + 1],
          "number": 0.0},
     )  # fmt: skip
+
+
+def wrong_product(run: Run, limit: float) -> Sign | None:
+    """See a gradient that is a product of the wrong arrays."""
+    if run.replay.product is None or any(each.startswith("gradient-") for each in run.found):
+        return None
+    name, product = run.replay.product
+    return Sign(name, f"recomputed from the arrays shown, its gradient is {product}",
+                {"gradient": "product", "where": [name]})  # fmt: skip
 
 
 def accumulated(run: Run, limit: float) -> Sign | None:
@@ -104,6 +105,11 @@ def uphill(run: Run, limit: float) -> Sign | None:
     factor = next(iter(run.replay.deltas.values()), None)
     if not cosines or "gradient-sign" in run.found:
         return None
+    if factor is None and _climbs(run) and all(each < -MOVED for each in cosines.values()):
+        evidence = f"each of the first {CLIMB} steps is short, subtracts the gradient, and climbs"
+        return Sign(", ".join(cosines), evidence, {"update": "subtract"},
+                    remedy="delta = outputs - targets   # and run xpnet.check_gradients"
+                    )  # fmt: skip
     if factor is None and not (run.failing and run.losses and np.diff(run.loss_span())[0] > 0.0):
         return None
     if not all(each * (factor or 1.0) > 0.0 and abs(each) > MOVED for each in cosines.values()):
@@ -115,6 +121,15 @@ def uphill(run: Run, limit: float) -> Sign | None:
         else "the gradient comes from targets - outputs, and the update subtracts it"
     )
     return Sign(", ".join(cosines), what, {"update": "subtract"})
+
+
+def _climbs(run: Run) -> bool:
+    """Tell whether a failing run's loss rises in each of the first steps on the same rows."""
+    first = run.losses[: CLIMB + 1]
+    short = max(run.movement[:4], default=1.0) < 0.05
+    same = len(run.whole) == 2 and np.array_equal(run.whole[0].inputs, run.whole[1].inputs)
+    rising = len(first) > CLIMB and bool(np.all(np.diff(first) > 0.0))
+    return run.failing and short and same and rising
 
 
 def broken_update(run: Run, limit: float) -> Sign | None:

@@ -4,19 +4,19 @@ A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpne
 """
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from xpnet.observations import Snapshot
-from xpnet.signs_of_data import Sign
-from xpnet.signs_of_updates import scaled_rate
+from xpnet.observations import Snapshot, is_bias
+from xpnet.rules import Sign
+from xpnet.signs_of_updates import NOT_FAR, scaled_rate
 from xpnet.watched_run import STEPS_TO_JUDGE, Run
 
 STEPS_OF_A_LOSS_ALONE = 100  # if no predictions are shown
 NEAR_THE_END = 0.025  # a sigmoid from |z| = 3.7, where its slope is a tenth of its largest
-NOT_FAR = 0.3  # of their size, that the weights have moved in all
 SYMPTOMS = {
     "loss-not-decreasing", "loss-rising", "cannot-overfit-one-batch", "no-better-than-constant",
     "constant-feature",
@@ -25,11 +25,37 @@ LONG_STEP = 0.3  # of the size of the weights
 
 
 def gradient_shape(run: Run, limit: float) -> Sign | None:
-    """Find a gradient that cannot be its parameter's; `shape_changed` finds those that grow it."""
-    for name, gradient in run.first.gradients.items():
-        given, wanted = gradient.shape, run.first.parameters.get(name, gradient).shape
-        if not _updates(given, wanted):
-            return Sign(name, f"gradient {given}, parameter {wanted}", {"shape": [name]})
+    """Find gradients that cannot be their parameters'; `shape_changed` finds those that grow it."""
+    shown = {name: (each.shape, run.first.parameters.get(name, each).shape)
+             for name, each in run.first.gradients.items()}  # fmt: skip
+    wrong = {name: shapes for name, shapes in shown.items() if not _updates(*shapes)}
+    if not wrong:
+        return None
+    evidence = "; ".join(
+        f"gradient {given}, parameter {wanted}" for given, wanted in wrong.values()
+    )
+    biases = [name for name, (_, wanted) in wrong.items() if is_bias(name, np.empty(wanted))]
+    return Sign(", ".join(wrong), evidence, {"shape": [*wrong]},
+                remedy=_summed(run, biases) if len(biases) == len(wrong) else "")  # fmt: skip
+
+
+def _summed(run: Run, biases: Iterable[str]) -> str:
+    """Return the remedy for gradients of biases that are not summed over the batch."""
+    right = "axis=1, keepdims=True)   # samples are columns" if run.columns else "axis=0)"
+    return "\n".join(f"gradient_of_{name} = delta.sum({right}" for name in biases)
+
+
+def bias_per_sample(run: Run, limit: float) -> Sign | None:
+    """Find a bias that has had a row for each sample from the start."""
+    batch, axis = run.shapes.get("predictions", (0,)), -1 if run.columns else 0
+    rows = batch[axis] if len(batch) == 2 else 0
+    for name, bias in run.first.parameters.items():
+        if is_bias(name, bias) and bias.ndim == 2 and bias.shape[axis] == rows > 1:
+            units = bias.shape[0 if run.columns else 1]
+            shape = (units, 1) if run.columns else (1, units)
+            return Sign(name, f"shape {bias.shape}: one for each of the {rows} samples of a batch",
+                        {"sum_over_batch": [name]}, remedy=f"{name} = numpy.zeros({shape})\n"
+                        f"{_summed(run, [name])}")  # fmt: skip
     return None
 
 
@@ -45,10 +71,12 @@ def shape_changed(run: Run, limit: float) -> Sign | None:
     """Find a parameter that has grown an axis because its own update broadcast it."""
     if not run.reshaped or "bias-per-sample" in run.found:
         return None
-    name, (before, after) = next(iter(run.reshaped.items()))
-    batch = run.shapes.get("predictions", (0,))[0]
-    grown = f": one for each of the {batch} samples" if after and after[0] == batch > 1 else ""
-    return Sign(name, f"shape {before} became {after}{grown}", {"sum_over_batch": [*run.reshaped]})
+    before, after = next(iter(run.reshaped.values()))
+    batch = run.shapes.get("predictions", (0,))[-1 if run.columns else 0]
+    grown = f": one for each of the {batch} samples" if batch > 1 and batch in after else ""
+    remedy = _summed(run, run.reshaped) if run.columns else ""
+    return Sign(", ".join(run.reshaped), f"shape {before} became {after}{grown}",
+                {"sum_over_batch": [*run.reshaped]}, remedy=remedy)  # fmt: skip
 
 
 def symmetric_units(run: Run, limit: float) -> Sign | None:
@@ -160,7 +188,12 @@ def no_number(run: Run, limit: float) -> Sign | None:
     lost: Any = np.flatnonzero(~np.isfinite(run.losses)) if run.losses else ()
     if not len(lost) or "non-finite" in run.found:
         return None
-    return Sign("loss", f"{run.losses[lost[0]]} at entry {lost[0]} of {len(run.losses)}")
+    found = f"{run.losses[lost[0]]} at entry {lost[0]} of {len(run.losses)}"
+    if run.last.skill > 0.5:
+        return Sign("loss", f"{found}, although the predictions explain {_share(run.last.skill)} "
+                    "of the targets' variance", severity="warning", remedy="only the loss told is "
+                    "undefined: numpy.log(numpy.clip(p, 1e-12, 1))")  # fmt: skip
+    return Sign("loss", found)
 
 
 def diverged(run: Run, limit: float) -> Sign | None:
@@ -179,10 +212,11 @@ def loss_rising(run: Run, limit: float) -> Sign | None:
     if len(run.losses) < 3 or "diverged" in run.found:
         return None
     start, end = run.loss_span()
-    if not end > limit * start or not run.failing:
+    odd = run.last.skill > 0.8 and end > 3.0 * start
+    if not end > limit * start or not (run.failing or odd):
         return None
     evidence = f"loss {start:.4g} at the start, {end:.4g} at the end"
-    if run.last.skill > 0.8:  # then it is not the loss of these predictions
+    if odd:  # then it is not the loss of these predictions
         return Sign("loss", f"{evidence}, although the predictions explain "
                     f"{_share(run.last.skill)} of the targets' variance", severity="warning",
                     remedy="show the loss of each step; set a running sum back to 0")  # fmt: skip

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.signs_of_data import Sign
+from xpnet.observations import relative_change
+from xpnet.rules import Sign
+from xpnet.seen_steps import sizes_of
 from xpnet.watched_run import STEPS_TO_JUDGE, Run
 
 NOT_THE_RATE = {
@@ -16,14 +18,26 @@ NOT_THE_RATE = {
     "gradient-sign", "gradient-scale", "gradient-wrong", "gradient-activation-derivative",
     "gradient-transposed", "regularisation-dominates", "loss-broadcast",
     "target-shape", "symmetric-units", "shuffled-targets", "softmax-axis", "update-not-finite",
-    "weights-redrawn",
+    "weights-redrawn", "gradient-product", "integer-parameters", "gradient-zero", "bias-per-sample",
 }  # fmt: skip
+OTHER_REASONS = {  # for weights that hardly move
+    "no-update", "learning-rate-too-large", "learning-rate-vanishes", "gradient-zero", "dead-units",
+    "gradient-activation-derivative", "gradient-product", "integer-parameters",
+}  # fmt: skip
+NOT_FAR = 0.3  # of their size, that the weights have moved in all
+FEW_ROWS = 8  # a batch of fewer rows may have no gradient by chance, such as for inputs (0, 0)
 
 
 def _gradient_sizes(run: Run) -> list[float]:
-    """Root mean square of the gradient of each weight matrix at the start."""
-    names = [name for name in run.first.weights if name in run.first.gradients]
-    found = [float(np.sqrt(np.mean(run.first.gradients[name] ** 2))) for name in names]
+    """Root mean square of the gradient of each weight matrix at the start.
+
+    Of small batches, over the first few steps that were looked at.
+    """
+    small = bool(run.whole) and len(run.whole[0]) < FEW_ROWS
+    seen = [each.sizes for each in run.updates[:4] if each.sizes] if small else []
+    seen = seen or [sizes_of(run.first.gradients)]
+    names = [name for name in run.first.weights if all(name in each for each in seen)]
+    found = [float(np.sqrt(np.mean([each[name] ** 2 for each in seen]))) for name in names]
     return found if np.all(np.isfinite(found)) else []
 
 
@@ -42,10 +56,12 @@ def exploding_gradient(run: Run, limit: float) -> Sign | None:
     pairs = [(np.linalg.norm(gradients[n]), np.linalg.norm(w), n)
              for n, w in run.first.weights.items() if n in gradients]  # fmt: skip
     worst = max(((g / w, n) for g, w, n in pairs if w > 0 and np.isfinite(g)), default=(0.0, ""))
-    if worst[0] <= limit:
+    rate = run.learning_rate
+    if worst[0] <= limit or (rate is not None and rate * worst[0] < 1.0):
         return None
     return Sign(worst[1], f"norm of the gradient is {worst[0]:.3g} times that of the weights",
-                {"init": "auto", "clip_norm": 1.0})  # fmt: skip
+                {"init": "auto", "clip_norm": 1.0},
+                "note" if run.last.skill > 0.8 else "")  # fmt: skip
 
 
 def scaled_rate(run: Run, factor: float) -> dict[str, Any]:
@@ -63,8 +79,15 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
     if run.found & NOT_THE_RATE or not run.losses or not run.movement:
         return None
     start, end = run.loss_span()
-    step = float(np.nanmax(run.movement)) if np.any(np.isfinite(run.movement)) else np.inf
-    bad = run.diverged or not np.isfinite(end) or end > 1.1 * start or run.failing
+    broken = any(not np.all(np.isfinite(each)) for each in run.last.parameters.values())
+    known = np.asarray(run.movement)[np.isfinite(run.movement)]
+    if not known.size and not broken:
+        return None
+    step = float(np.max(known)) if known.size else np.inf
+    lost = not np.isfinite(end) and not run.last.skill > 0.5  # or only the loss is undefined
+    bad = run.diverged or lost or end > 1.1 * start
+    from_zero = not any(np.any(each) for each in run.first.weights.values())
+    bad = bad or (run.failing and not from_zero)  # any step is long compared with no weights
     if not bad or (step <= limit and not run.diverged):
         return None
     factor = 10.0 ** np.floor(np.log10(min(0.3, max(1e-6, 0.03 / max(step, 0.1)))))
@@ -104,6 +127,39 @@ def no_update(run: Run, limit: float) -> Sign | None:
                 "although they have a gradient", severity=severity) if same else None  # fmt: skip
 
 
+def integer_parameters(run: Run, limit: float) -> Sign | None:
+    """Find arrays of integers, which cannot take a small step."""
+    if not run.integers or run.steps < STEPS_TO_JUDGE:
+        return None
+    return Sign(", ".join(run.integers), f"still arrays of integers after {run.steps} steps",
+                {"dtype": "float64"})  # fmt: skip
+
+
+def shared_parameters(run: Run, limit: float) -> Sign | None:
+    """Find one array under two names; a note if the network learns, since it may be meant."""
+    if not run.shared:
+        return None
+    severity = "" if run.failing else "note"
+    return Sign(" and ".join(run.shared[0]), "the same memory, so that each step changes both",
+                {"copy": True}, severity)  # fmt: skip
+
+
+def zero_gradient(run: Run, limit: float) -> Sign | None:
+    """See gradients of exactly 0 in the first two steps, although the predictions are wrong."""
+    if len(run.whole) < 2 or run.found & {"symmetric-units", "dead-units", "saturated-units"}:
+        return None
+    if any(each.goals is None or len(each) < limit for each in run.whole):
+        return None
+    if any(np.allclose(each.goals, each.predictions) for each in run.whole):
+        return None
+    names = [n for n in run.first.gradients if not any(np.any(each.gradients.get(n, 1.0))
+             for each in run.whole)]  # fmt: skip
+    severity = "" if run.failing else "note"  # some are frozen on purpose
+    return Sign(", ".join(names), "the gradient is exactly 0 in the first two steps, although the "
+                "predictions differ from the targets", {"gradient": "zero"},
+                severity) if names else None  # fmt: skip
+
+
 def rate_vanished(run: Run, limit: float) -> Sign | None:
     """See a learning rate that was next to nothing for most of a run that did not learn all."""
     if len(run.rates) < STEPS_TO_JUDGE or run.last.skill > 0.9:
@@ -120,11 +176,15 @@ def rate_vanished(run: Run, limit: float) -> Sign | None:
 
 def rate_too_small(run: Run, limit: float) -> Sign | None:
     """All steps together hardly move the weights, although there is a gradient."""
-    travelled = run.travelled()
+    travelled, what = run.travelled(), "moved the weights by"
+    if np.isnan(travelled) and run.same_rows and not any(map(np.any, run.first.weights.values())):
+        travelled = relative_change(run.first.gradients, run.last.gradients)
+        what = "changed the gradient by"  # weights that start at 0 have no size to compare with
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
+    crawling = crawling and not travelled > NOT_FAR
     if run.steps < STEPS_TO_JUDGE or run.diverged or run.last.skill > 0.8:
         return None
-    if run.found & {"no-update", "learning-rate-too-large"}:
+    if run.found & OTHER_REASONS:
         return None
     if not travelled < limit and not crawling:
         return None
@@ -132,8 +192,9 @@ def rate_too_small(run: Run, limit: float) -> Sign | None:
         return None  # there is no gradient to follow: not the learning rate's fault
     factor = 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9))))
     rate = "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"
-    return Sign("learning_rate", f"{run.steps} steps moved the weights by {travelled:.2g} times "
-                f"their size{rate}", scaled_rate(run, factor))  # fmt: skip
+    size = "their size" if "weights" in what else "its size"
+    return Sign("learning_rate", f"{run.steps} steps {what} {travelled:.2g} times {size}{rate}",
+                scaled_rate(run, factor))  # fmt: skip
 
 
 def regularisation(run: Run, limit: float) -> Sign | None:

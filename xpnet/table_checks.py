@@ -5,6 +5,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "null", "NULL")
@@ -36,11 +37,7 @@ DECIMAL_COMMA = "write a decimal point, or pass --decimal ','"
 _LOOKS_LIKE = tuple(
     (re.compile(pattern, re.ASCII | re.IGNORECASE), what, remedy)
     for pattern, what, remedy in (
-        (
-            r"[+-]?nan",
-            "is not a number",
-            "leave the cell empty",
-        ),
+        (r"[+-]?nan", "is not a number", "leave the cell empty"),
         (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
         (r"[+-]?[\d.,]+ *[%‰]", "has a percent sign", "write plain numbers, such as 0.05 or 5"),
         (r"[+-]?0x[\da-f]+", "is a hexadecimal number", "write decimal numbers"),
@@ -107,6 +104,12 @@ def option(flag: str, column: str) -> str:
     return f"{flag} {shlex.quote(column)}"
 
 
+def up_to_ten(names: Iterable[str]) -> str:
+    """List some names for a message; dots say that there are more."""
+    first = list(islice(names, 11))
+    return ", ".join(first[:10]) + (", ..." if len(first) > 10 else "")
+
+
 def closest(name: str, names: Iterable[str]) -> str:
     """Return a suggestion for a name that is not among `names`."""
     names = list(names)
@@ -115,8 +118,7 @@ def closest(name: str, names: Iterable[str]) -> str:
     found = [shown(folded[each]) for each in near]
     if found:
         return "did you mean " + " or ".join(found) + "?"
-    listed = ", ".join(shown(each) for each in names[:10])
-    return f"there are: {listed}{', ...' if len(names) > 10 else ''}."
+    return f"there are: {up_to_ten(map(shown, names))}."
 
 
 def is_number(text: str) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xpnet.preprocessing import Preprocessing
-from xpnet.table_checks import plain
+from xpnet.table_checks import plain, up_to_ten
 
 _GRADES = 4  # from this many whole numbers on, they may be counts or grades
 _UNEVEN = 3.0  # and if one has so many times the rows of another: codes of classes are more even
@@ -39,7 +39,7 @@ def note_classes(plan: Preprocessing, y: np.ndarray, inferred: bool, notes: list
         return
     rare = [plain(plan.classes[index]) for index in np.flatnonzero(counts < 2)]
     if rare:
-        notes.append(f"classes with a single training row: {', '.join(rare[:10])}")
+        notes.append(f"classes with a single training row: {up_to_ten(rare)}")
 
 
 def _note_case(plan: Preprocessing, notes: list[str]) -> None:

@@ -116,12 +116,8 @@ def one_hot(xp: Namespace, labels: Array, classes: int) -> Array:
             f"y holds values from {low:g} to {high:g}; with {classes} softmax outputs the classes "
             f"are the integers 0 to {classes - 1}"
         )
-    numbers = xp.arange(classes, dtype=labels.dtype, device=_device_keyword(labels))
+    numbers = xp.arange(classes, dtype=labels.dtype, device=getattr(labels, "device", None))
     return xp.astype(labels[:, None] == numbers[None, :], labels.dtype)
-
-
-def _device_keyword(array: Array) -> Any:
-    return getattr(array, "device", None)
 
 
 def _check_range(xp: Namespace, targets: Array, output: str) -> None:

@@ -9,6 +9,7 @@ plus `TrainingState`, because all randomness is stateless (`xpnet.randomness`).
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -380,7 +381,9 @@ class Training:
             self._write_parameters(state.best)
         stopped = self.stop_reason or f"{state.epoch} epochs done"
         state.history = replace(state.history, stopped=stopped)
-        self._notify("on_train_end", self._begun)
+        with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
+            for callback in reversed(self._begun):
+                told.callback(self._notify, "on_train_end", [callback])
 
     def _copy_parameters(self) -> list[Array]:
         return [self.net.device.xp.asarray(p, copy=True) for p in self.parameters]

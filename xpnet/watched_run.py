@@ -40,6 +40,14 @@ class Run:
         ``{"targets": ..., "predictions": ...}`` as the caller's code had them.
     reshaped : dict
         Parameters whose shape changed: name to (before, after).
+    columns : bool
+        Whether the caller's code has samples as columns.
+    empty : list of int
+        Steps whose batch had no rows.
+    integers : list of str
+        Parameters that are arrays of integers at the end.
+    shared : list of tuple of str
+        Parameters that are one array under two names.
     targets : SeenTargets
         Of all steps.
     class_counts : int array, (classes,), or None
@@ -71,6 +79,10 @@ class Run:
     rates: list[float] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    columns: bool = False
+    empty: list[int] = field(default_factory=list)
+    integers: list[str] = field(default_factory=list)
+    shared: list[tuple[str, str]] = field(default_factory=list)
     hidden: Sequence[str] = ()
     output: str = ""
     targets: SeenTargets = field(default_factory=SeenTargets)
@@ -88,7 +100,7 @@ class Run:
         """Whether training diverged, or its outcome is hardly better than a constant."""
         predictions = self.last.predictions
         lost = predictions is not None and not np.all(np.isfinite(predictions))
-        if self.losses:
+        if self.losses and not self.last.skill > 0.5:  # or else only the loss told is wrong
             start, end = self.loss_span()
             lost = lost or not np.isfinite(end) or end > 3.0 * abs(start) > 0.0
         return bool(self.diverged or lost or self.last.skill < 0.1)
