@@ -8,6 +8,8 @@ import pytest
 from command_line import BANKNOTE, Run, regression, table
 
 from xpnet.cli_options import DoctorOptions, TrainOptions, as_command
+from xpnet.cli_remedies import REMEDIES
+from xpnet.doctor_rules import RULES
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
@@ -27,6 +29,26 @@ def test_the_doctor_names_causes_and_exits_0(run: Run) -> None:
     assert outcome.status == 0
     assert not outcome.json["ok"]
     assert "symmetric-units" in {each["code"] for each in outcome.json["findings"]}
+
+
+def test_train_and_doctor_judge_a_rare_class_alike_and_name_the_option(run: Run) -> None:
+    rows = [f"{i % 97 / 10},{i % 89 / 10},{int(i % 1500 == 77)}" for i in range(6000)]
+    path = table("rare.csv", "\n".join(["a,b,fraud", *rows]) + "\n")
+    told = [run(each, path, "--target", "fraud", "--epochs", "3") for each in ("train", "doctor")]
+    evidence = "4797 rows of the commonest class, 3 of the rarest, of which 0% are recognised"
+    assert [evidence in each for each in (told[0].err, told[1].out)] == [True, True]
+    assert "\nremedy: --class-weight balanced\n" in told[0].err
+    assert "\n  remedy: --class-weight balanced\n" in told[1].out
+
+
+def test_remedies_are_options_where_there_are_any(run: Run) -> None:
+    outcome = run("doctor", BANKNOTE, "--target", "class", *SICK)
+    assert "remedy: --init auto\n" in outcome.out
+    assert "remedy: --init auto, --activation relu\n" in outcome.out
+    assert "numpy" not in outcome.out
+    path = table("t.csv", "a,b c,y\n" + "".join(f"{i / 2},2,{i % 7}\n" for i in range(60)))
+    assert "remedy: --drop 'b c'\n" in run("doctor", path, "--target", "y").out
+    assert REMEDIES.keys() <= {rule.code for rule in RULES}
 
 
 def test_remedies_that_help_are_kept_and_given_as_a_command(run: Run) -> None:

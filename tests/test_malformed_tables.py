@@ -320,3 +320,10 @@ def test_faults_far_into_a_long_file_keep_their_line(tmp_path):
     path.write_text("a,c,y\n" + "".join(rows))
     with pytest.raises(FileError, match=r"line 599002, column 'y': the line ends after 2 of 3"):
         read_table(path)
+
+
+@pytest.mark.parametrize("name", ["t.npz.gz", "t.parquet.gz"])
+def test_what_is_compressed_by_itself_is_not_read_from_a_gz(name, tmp_path):
+    message = refusal(tmp_path, gzip.compress(b"PK"), name)
+    assert "is compressed by itself" in message
+    assert message.endswith("unpack it with gunzip.")

@@ -17,11 +17,11 @@ from xpnet.cli_prepare import (
     largest_product,
     load_task,
     network,
-    with_names,
 )
+from xpnet.cli_remedies import as_told, changes
 from xpnet.diagnosis import diagnose
 from xpnet.errors import DivergenceError, InputError
-from xpnet.findings import Finding, Report
+from xpnet.findings import Report
 from xpnet.fitting import fit
 from xpnet.parity import compare
 from xpnet.preprocessing import Column, Preprocessing
@@ -29,7 +29,8 @@ from xpnet.randomness import generator
 from xpnet.system import one_thread, threads_for
 
 HELPS = 0.98  # a remedy is kept if the error with it is below this share of the one without
-OF_TABLES = ("target", "task", "missing", "drop", "keep", "raw", "encoding", "delimiter")
+OF_TABLES = ("target", "task", "missing", "drop", "keep", "raw", "encoding", "delimiter",
+             "decimal")  # fmt: skip
 ROUNDS = 4  # of diagnosis and remedies: one can uncover the next
 
 
@@ -57,7 +58,7 @@ def doctor(options: DoctorOptions) -> None:
 
 def _diagnose(task: Task) -> Report:
     report = diagnose(network(task), task.x, task.y, **fit_options(task))
-    return replace(report, findings=with_names(report.findings, task.plan))
+    return replace(report, findings=as_told(report.findings, task))
 
 
 def _repair(
@@ -100,27 +101,6 @@ def _repair(
         tried.append({**about, "value": new, "kept": kept, "error": error, "error_without": alone})
         mended, error = (mended, error) if kept else (without, alone)
     return tried, mended if error < HELPS * at_first else given
-
-
-def changes(finding: Finding, task: Task) -> dict[str, Any]:
-    """Translate a finding's repair into options of `train`; empty where there is none."""
-    repair, options, wanted = finding.repair or {}, task.options, dict[str, Any]()
-    for name in ("init", "class_weight", "clip_norm", "l1", "l2", "early_stopping"):
-        if name in repair:
-            wanted[name] = repair[name]
-    if repair.get("standardize") or repair.get("standardize_target"):
-        wanted["raw"] = False
-    if "hidden" in repair:
-        wanted["activation"] = repair["hidden"]
-    if "learning_rate" in repair:
-        wanted["lr"] = repair["learning_rate"]
-    elif "learning_rate_factor" in repair and options.lr:
-        wanted["lr"] = float(f"{options.lr * repair['learning_rate_factor']:.3g}")
-    names = task.plan.input_names()
-    columns = [names[index] for index in repair.get("drop_features", ())]
-    if columns and all(each in {c.name for c in task.plan.columns} for each in columns):
-        wanted["drop"] = [*(options.drop or []), *columns]
-    return {name: value for name, value in wanted.items() if getattr(options, name) != value}
 
 
 def _error(options: TrainOptions) -> float:

@@ -14,6 +14,8 @@ from xpnet.system import system_report
 from xpnet.table_checks import plain
 from xpnet.tables import check_writable_kind, read_table, write_table
 
+HARDLY = 0.1  # of the way from the mean recall of a constant, 1 / classes, to 1
+
 
 def predict(options: PredictOptions) -> None:
     """Write the predicted class and probabilities, or value, of each row."""
@@ -24,7 +26,8 @@ def predict(options: PredictOptions) -> None:
     model = _with_plan(options.model, options.device)
     data = read_table(
         options.data, encoding=options.encoding, delimiter=options.delimiter,
-        features=options.features, as_texts=model.preprocessing.text_columns,
+        decimal=options.decimal or model.decimal, features=options.features,
+        as_texts=model.preprocessing.text_columns,
     )  # fmt: skip
     columns, notes = model.columns(data)
     if options.out:
@@ -50,14 +53,15 @@ def evaluate(options: EvaluateOptions) -> None:
     plan = model.preprocessing
     data = read_table(
         options.data, encoding=options.encoding, target=options.target,
-        delimiter=options.delimiter, as_texts=plan.text_columns,
+        delimiter=options.delimiter, decimal=options.decimal or model.decimal,
+        as_texts=plan.text_columns,
     )  # fmt: skip
     if data.layout == "table" and options.target not in (None, plan.target):
         raise InputError(
             f"--target {options.target}: the model was trained to predict {plan.target}, which is "
             f"also a column of {options.data}; leave --target out"
         )
-    notes = plan.check(data)
+    notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing == "drop" else None
     y = plan.encode_target(data, rows)
     found = scores(plan, model.net.predict(plan.transform(data, rows, dtype=model.net.dtype)), y)
@@ -181,16 +185,35 @@ def describe_scores(found: dict[str, Any], where: str = "") -> list[tuple[str, s
     if "accuracy" in found:
         constant = f"always {baseline['class']}: {100 * baseline['accuracy']:.2f} %"
         lines = [("accuracy", f"{100 * found['accuracy']:.2f} % {rows} ({constant})")]
-        if 2 < len(found["recall"]) <= 10:
+        if 2 <= len(found["recall"]) <= 10:
             each = ", ".join(f"{name} {100 * r:.1f}" for name, r in found["recall"].items())
             lines.append(("by class", f"{each} %"))
-        return lines
+        return [*lines, *_verdict(found, f"always {baseline['class']}")]
     r2 = "not defined" if found["r2"] is None else f"{found['r2']:.4f}"
     off, constant_off = (_short(each["mean_absolute_error"]) for each in (found, baseline))
     return [
         ("R2", f"{r2} {rows} (always the mean: 0)"),
         ("mean error", f"{off} (always the mean: {constant_off})"),
+        *_verdict(found, "always the mean"),
     ]
+
+
+def useless(found: dict[str, Any]) -> bool:
+    """Tell whether the predictions are no better than the best constant.
+
+    Of classes, neither in accuracy nor in the mean recall, which counts rare ones as much.
+    """
+    if "accuracy" not in found:
+        return found["r2"] is not None and found["r2"] <= 0.0
+    recall, constant = list(found["recall"].values()), found["baseline"]["accuracy"]
+    chance = 1.0 / len(recall)
+    skill = (float(np.mean(recall)) - chance) / (1.0 - chance) if len(recall) > 1 else 1.0
+    return bool(found["accuracy"] <= constant and skill < HARDLY)
+
+
+def _verdict(found: dict[str, Any], constant: str) -> list[tuple[str, str]]:
+    remedy = "xpnet doctor looks for the cause"
+    return [("note", f"no better than {constant}; {remedy}")] if useless(found) else []
 
 
 def _short(number: float) -> str:

@@ -20,9 +20,10 @@ Json = Annotated[bool, Option("--json", help="Print one JSON object on standard 
 Device = Annotated[str, Option(help="cpu, gpu or gpu:N.")]
 Encoding = Annotated[str, Option(help="Encoding of CSV and TSV files.")]
 Delimiter = Annotated[str | None, Option(help="Delimiter of CSV files, if it is not a comma.")]
+DECIMAL = "Decimal sign of CSV and TSV files, if it is a comma."
 Model = Annotated[str, Argument(metavar="MODEL", help="A model file written by train.")]
 Data = Annotated[
-    str, Argument(metavar="DATA", help="CSV, TSV, Parquet, NPZ, NPY or IDX file (.gz too).")
+    str, Argument(metavar="DATA", help="CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ.")
 ]
 Labels = Annotated[
     str | None, Option("--target", help="File with the targets (NPY, IDX), or their array (NPZ).")
@@ -105,6 +106,7 @@ class TrainOptions:
     raw: Annotated[bool, Option("--raw", help="Do not standardise numbers.")] = False
     encoding: Encoding = "utf-8"
     delimiter: Delimiter = None
+    decimal: Annotated[str, Option(help=DECIMAL)] = "."
     stream: Annotated[
         bool,
         Option(
@@ -175,7 +177,7 @@ class ParityOptions(TrainOptions):
 PARITY = (
     "data", "target", "task", "device", "dtype", "steps", "hidden", "activation", "init", "loss",
     "lr", "momentum", "batch_size", "l1", "l2", "dropout", "missing", "drop", "keep", "raw",
-    "encoding", "delimiter", "seed", "json",
+    "encoding", "delimiter", "decimal", "seed", "json",
 )  # fmt: skip
 """What `parity` has in common with `train`: it compares steps of SGD."""
 
@@ -189,6 +191,9 @@ class ModelOptions:
     device: Device = "cpu"
     encoding: Encoding = "utf-8"
     delimiter: Delimiter = None
+    decimal: Annotated[
+        str | None, Option(help="Decimal sign of CSV and TSV files; by default as in training.")
+    ] = None
     json: Json = False
 
 

@@ -3,8 +3,6 @@
 import itertools
 import math
 import os
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from typing import Any
@@ -12,7 +10,6 @@ from typing import Any
 from xpnet.callbacks import EarlyStopping
 from xpnet.cli_options import TrainOptions, flag
 from xpnet.errors import InputError
-from xpnet.findings import Finding
 from xpnet.network import MLP
 from xpnet.optimizers import OPTIMIZERS, SGD
 from xpnet.preparing import prepare
@@ -106,6 +103,7 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
         encoding=options.encoding,
         target=options.target,
         delimiter=options.delimiter,
+        decimal=options.decimal,
         stream=stream,
         cache=options.cache,
     )
@@ -132,7 +130,8 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
         prepared.notes,
     )  # fmt: skip
     if share is None:
-        task = replace(task, held_out=_from_file(task))
+        held_out = _from_file(task)
+        task = replace(task, held_out=held_out, notes=(*task.notes, *_met(task, *held_out)))
     _check_for_task(options, task.plan)
     return _counts(_with_defaults(task))
 
@@ -181,7 +180,7 @@ def _from_file(task: Task) -> tuple[Any, Any]:
         target = options.target
     table = read_table(
         options.validation, encoding=options.encoding, target=target,
-        delimiter=options.delimiter, as_texts=plan.text_columns,
+        delimiter=options.delimiter, decimal=options.decimal, as_texts=plan.text_columns,
     )  # fmt: skip
     named = table.layout == "table"
     if (named and target is not None) or not (named or table.labels):
@@ -192,6 +191,17 @@ def _from_file(task: Task) -> tuple[Any, Any]:
     rows = plan.complete_rows(table, target=True) if plan.missing == "drop" else None
     x = plan.transform(table, rows, dtype=options.dtype)
     return x, plan.encode_target(table, rows)
+
+
+def _met(task: Task, x: Any, y: Any) -> list[str]:
+    """Note validation rows that are training rows too, if they are most of them."""
+    if hasattr(task.x, "read_rows"):
+        return []
+    known = {a.tobytes() + b.tobytes() for a, b in zip(task.x, task.y, strict=True)}
+    met = sum(a.tobytes() + b.tobytes() in known for a, b in zip(x, y, strict=True))
+    if 2 * met <= len(x):
+        return []
+    return [f"{met:,} of {len(x):,} validation rows are training rows, too; give other rows"]
 
 
 def _with_defaults(task: Task) -> Task:
@@ -291,21 +301,6 @@ def _layers(hidden: str) -> list[int]:
             "for a linear model"
         )
     return sizes
-
-
-def with_names(findings: Iterable[Finding], plan: Preprocessing) -> tuple[Finding, ...]:
-    """Replace feature numbers, which are all the doctor knows, by the table's names."""
-    names = plan.input_names()
-
-    def name(number: re.Match[str]) -> str:
-        return names[int(number[0])] if int(number[0]) < len(names) else number[0]
-
-    return tuple(
-        replace(each, where=re.sub(r"\d+", name, each.where))
-        if each.where.startswith("feature")
-        else each
-        for each in findings
-    )
 
 
 def largest_product(task: Task, net: MLP) -> float:

@@ -8,9 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xpnet.atomic import atomic_write, lock, probe_writable
 from xpnet.checkpoint import Checkpoint
-from xpnet.cli_models import class_names, describe_scores, scores
+from xpnet.cli_models import class_names, describe_scores, scores, useless
 from xpnet.cli_options import TrainOptions
 from xpnet.cli_output import keep_inputs, say, show, show_json, table
 from xpnet.cli_prepare import (
@@ -21,8 +23,8 @@ from xpnet.cli_prepare import (
     largest_product,
     load_task,
     network,
-    with_names,
 )
+from xpnet.cli_remedies import as_told
 from xpnet.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
 from xpnet.findings import Finding
@@ -37,6 +39,7 @@ from xpnet.system import blas, one_thread, threads_for
 # What a model file does not say of its training: where it was, and what does not change it.
 NOT_KEPT = ("data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
             "cache")  # fmt: skip
+SKEWED = 2.0  # mean over median of a target from which its logarithm may be easier to learn
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -129,13 +132,13 @@ def run(task: Task, net: MLP, checkpoint: Checkpoint | None) -> tuple[History, l
     try:
         history = fit(net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task))
     except DivergenceError:
-        _say_errors([] if options.resume else _errors(doctor, plan))
+        _say_errors([] if options.resume else _errors(doctor, task))
         raise
-    return history, [] if options.resume else _errors(doctor, plan)
+    return history, [] if options.resume else _errors(doctor, task)
 
 
-def _errors(doctor: Any, plan: Preprocessing) -> list[Finding]:
-    found = with_names(doctor.report().findings, plan)
+def _errors(doctor: Any, task: Task) -> list[Finding]:
+    found = as_told(doctor.report().findings, task)
     return [each for each in found if each.severity == "error"]
 
 
@@ -232,9 +235,25 @@ def _summary(trained: Trained) -> str:
         ("training", f"{history.epochs} {_rounds(options)} with {options.optimizer} in "
          f"{trained.seconds:.1f} s{_early(history)}; {losses}"),
         *describe_scores(trained.scores, where),
+        *(("note", each) for each in _advice(trained)),
         ("model", f"{trained.out} ({size:,} bytes)"),
     ]  # fmt: skip
     return table(lines)
+
+
+def _advice(trained: Trained) -> list[str]:
+    """Say what may help where nothing was learnt: of prices and incomes, to learn the logarithm."""
+    plan, y = trained.task.plan, np.asarray(trained.task.y, np.float64)
+    if plan.task != "regression" or not useless(trained.scores):
+        return []
+    y = y * plan.target_std + plan.target_mean
+    mean, median = float(np.mean(y)), float(np.median(y))
+    if np.min(y) < -1e-6 * mean or mean < SKEWED * median:  # 0 may have been rounded
+        return []
+    return [
+        f"{plan.target} is never negative, and skewed (mean {mean:.4g}, median {median:.4g}); "
+        "a column with its logarithm may be learnt better"
+    ]
 
 
 def _activations(net: MLP) -> str:

@@ -1,6 +1,6 @@
 """Which columns can be inputs: not row numbers, names, sentences, dates or spoilt numbers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from xpnet.table_checks import explain_cell, is_number, option, plain, shown, up
 from xpnet.tables import Table
 
 _SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
+_SCREENED = 2_000  # rows that show whether a column is worth a look at every row
+_FAR, _FARTHER = 10, 100  # times the range of all other cells: of a repeated value, of one cell
+_REPEATED = 3  # cells
+_FEW = 10  # with fewer distinct numbers besides, only a row of nines is sure to be no number
 _MANY = 100  # more distinct texts than this are not categories
 
 
@@ -118,4 +122,50 @@ def refuse_identifier(
     raise InputError(
         f"{table.place(row, name)}: found {shown(table.cell(row, name))}; {distinct} different "
         f"texts in {count} rows look like {kind}; {remedy}."
+    )
+
+
+def note_far_cells(looked_at: Iterable[tuple[Table, Survey]], notes: list[str]) -> None:
+    """Note a number beyond all others of its column: a code for "missing", such as -999, or a slip.
+
+    One such cell leaves the others of a standardised column nearly alike. The largest of numbers
+    that spread over many orders of magnitude is not far from the second largest.
+    """
+    for table, found in looked_at:
+        if table.layout == "table":
+            notes.extend(filter(None, _far_cells(table, found)))
+
+
+def _far_cells(table: Table, found: Survey) -> Iterator[str | None]:
+    names = [name for name in found.low if name not in table.texts]
+    some = np.unique(np.linspace(0, table.rows - 1, min(table.rows, _SCREENED)).astype(np.int64))
+    for name, cells in zip(names, table.numbers(names, some).T, strict=True):
+        for value in (found.low[name], found.high[name]):
+            # Among some of the rows, the others lie at most as far apart, and at least as far away.
+            if _is_far(value, cells, _FAR):
+                yield _far(table, name, value)
+
+
+def _is_far(value: float, cells: np.ndarray, times: int) -> bool:
+    others = cells[(cells != value) & np.isfinite(cells)]
+    if len(others) < 2 or not np.isfinite(value):
+        return False
+    low, high = float(np.min(others)), float(np.max(others))
+    return max(low - value, value - high) > times * (high - low) > 0.0
+
+
+def _far(table: Table, name: str, value: float) -> str | None:
+    cells = table.column(name)
+    rows = np.flatnonzero(cells == value)
+    others = np.unique(cells[(cells != value) & ~np.isnan(cells)])
+    nines = abs(value) >= 99 and set(plain(abs(value))) == {"9"}
+    if len(others) < _FEW and not nines:
+        return None
+    if not _is_far(value, others, _FAR if len(rows) >= _REPEATED else _FARTHER):
+        return None
+    more = f" (and in {len(rows) - 1} more rows)" if len(rows) > 1 else ""
+    return (
+        f"{table.place(rows[0], name)}: found {plain(value)}{more}, far from all other cells "
+        f"({others[0]:.4g} to {others[-1]:.4g}); if it stands for a missing value, leave the cell "
+        "empty and pass --missing impute"
     )

@@ -33,6 +33,9 @@ from xpnet.table_checks import (
 
 _BLOCK = 1 << 22
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
+DECIMALS = (".", ",")
+_DECIMAL_COMMA = r"^([ \t]*[+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?[ \t]*)$"
+_POINTS_BETWEEN_THOUSANDS = r"^[ \t]*[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]*)?[ \t]*$"
 
 
 @contextmanager
@@ -73,12 +76,14 @@ class Csv:
     header: str
     names: tuple[str, ...]
     target: str = ""
+    decimal: str = "."
     spellings: dict[str, None] = field(default_factory=dict)
 
     @property
     def about(self) -> dict[str, Any]:
         """What `Table` should know besides, as JSON values; complete once all rows are read."""
-        return {"spellings": list(self.spellings)}
+        signs = {"delimiter": self.delimiter, "decimal": self.decimal}
+        return {"spellings": list(self.spellings), **signs}
 
     def refuse(self, line: int | None, message: str) -> NoReturn:
         """Raise the FileError for one place of the file."""
@@ -189,7 +194,8 @@ class Csv:
                 first = int(block.lines[0])
                 self.refuse(first, f"{len(block.lines)} lines from here cannot be read")
             rows += len(block.lines) - header
-            yield frame[header:], block.lines[header:]
+            frame = frame[header:]
+            yield _with_points(frame) if self.decimal == "," else frame, block.lines[header:]
             header = 0
         if not rows:
             self.refuse(1, "a header but no rows; add the rows.")
@@ -300,7 +306,7 @@ def _fields(record: bytes, delimiter: str) -> list[str]:
     return [f[1:-1].replace('""', '"').strip() if f.startswith('"') else f for f in fields]
 
 
-def open_csv(path: str, encoding: str, delimiter: str, target: str = "") -> Csv:
+def open_csv(path: str, encoding: str, delimiter: str, target: str = "", decimal: str = ".") -> Csv:
     """Read the header of a CSV file; the rows then come from `numbers` and `strings`."""
     try:
         "".encode(encoding)
@@ -308,7 +314,19 @@ def open_csv(path: str, encoding: str, delimiter: str, target: str = "") -> Csv:
     except (LookupError, ValueError) as error:
         message = f"encoding: found {shown(encoding)}; try utf-8, latin-1, cp1252 or utf-16."
         raise InputError(message) from error
-    return Csv(path, encoding, delimiter, "", (), target).with_header()
+    return Csv(path, encoding, delimiter, "", (), target, decimal).with_header()
+
+
+def _with_points(frame: Any) -> Any:
+    """Write 1,5 as 1.5, and 1.234 as 1,234: it means 1234, and is refused as such numbers are."""
+    import polars
+
+    cells = polars.all()
+    swapped = cells.str.replace_all(",", ";", literal=True).str.replace_all(".", ",", literal=True)
+    swapped = swapped.str.replace_all(";", ".", literal=True)
+    grouped = cells.str.contains(_POINTS_BETWEEN_THOUSANDS)
+    points = cells.str.replace(_DECIMAL_COMMA, "${1}.${2}")
+    return frame.with_columns(polars.when(grouped).then(swapped).otherwise(points).name.keep())
 
 
 def _refuse_repeated_header(source: Csv, frame: Any, lines: np.ndarray) -> None:

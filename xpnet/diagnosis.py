@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.class_sample import thinned
 from xpnet.device import CPU
 from xpnet.doctor import Doctor
 from xpnet.doctor_rules import examine
@@ -18,7 +19,7 @@ from xpnet.gradient_check import (
 )
 from xpnet.losses import head
 from xpnet.network import MLP
-from xpnet.observations import Snapshot, columns, same_rows
+from xpnet.observations import Snapshot, columns
 from xpnet.targets import as_inputs
 from xpnet.watched_run import Run
 
@@ -55,7 +56,7 @@ def diagnose(
     x_new : array_like, (rows, inputs), optional
         Inputs as they are at prediction, to compare with those in training.
     rows : int
-        The most rows to train on, evenly spaced.
+        The most rows to train on: evenly spaced, but of every class some.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
         As for `fit`, except for callbacks and progress, which are the doctor's own.
 
@@ -71,12 +72,13 @@ def diagnose(
     """
     from xpnet.fitting import fit
 
-    x, y, sample_weight = same_rows(rows, x, y, sample_weight)
+    weigh = options.get("class_weight") is None  # which counts rows itself
+    (x, y, sample_weight), counts = thinned(rows, x, y, sample_weight, net.output.name, weigh)
     as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
     head(net.output, loss)  # refuses other losses
     doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name)
     run = doctor._run
-    run.width = net.sizes[0]
+    run.width, run.class_counts = net.sizes[0], counts
     if x_new is not None:
         doctor.watch_prediction(x_new)
     settings: dict[str, Any] = {"loss": loss, "batch_size": batch_size, "l1": l1, "l2": l2}

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.batches import Data, rows_of
+from xpnet.batches import Data
+from xpnet.class_sample import sample_of
 from xpnet.doctor_rules import examine
 from xpnet.errors import InputError
 from xpnet.findings import Finding, Report
@@ -279,11 +280,9 @@ class Doctor:
 
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""
-        net, run, rows = training.net, self._run, slice(None, None, -(-training.rows // ROWS))
-        x = rows_of(training.data.x, rows, net.device, net.dtype)
-        y, weights = training.data.y, training.data.row_weights
-        weights = None if weights is None else weights[rows, :]
-        self._sample = Data(x, y[rows, :], weights)
+        net, run = training.net, self._run
+        self._sample, counts = sample_of(training, ROWS)
+        run.class_counts = counts if run.class_counts is None else run.class_counts
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.rates = [training.learning_rate]
         run.targets, run.width = _targets_of(training), net.sizes[0]

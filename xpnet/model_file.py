@@ -58,21 +58,29 @@ class Model:
     training: dict[str, Any] | None
     library_version: str
 
+    @property
+    def decimal(self) -> str:
+        """The decimal sign of the table it was trained on, if that was a CSV or TSV file."""
+        options = (self.training or {}).get("options")
+        return "," if isinstance(options, dict) and options.get("decimal") == "," else "."
+
     def predict(
         self,
-        path: PathLike,
+        table: Any,
         *,
         encoding: str = "utf-8",
         delimiter: str | None = None,
+        decimal: str | None = None,
         features: str | None = None,
     ) -> dict[str, Any]:
         """Return the columns that `xpnet predict` writes: class and probabilities, or value.
 
         Parameters
         ----------
-        path : path
-            A table as it was before `xpnet train` prepared it.
-        encoding, delimiter : str, optional
+        table : path, data frame, dict of columns, or array (rows, columns)
+            As it was before `xpnet train` prepared it; an array has the columns in their order,
+            without the target.
+        encoding, delimiter, decimal : str, optional
             Of CSV and TSV, as for the command.
         features : str, optional
             Of an NPZ file, the array with the rows to predict; by default x.
@@ -85,19 +93,25 @@ class Model:
         ------
         InputError
             If the table does not fit, or the network was saved without preprocessing.
+        InputTypeError
+            If it is of another kind.
         """
+        from xpnet.given_tables import given_table
         from xpnet.tables import read_table
 
         if self.preprocessing is None:
             raise InputError("the model holds only a network; use model.net.predict(x)")
+        if not isinstance(table, str | os.PathLike):
+            return self.columns(given_table(table, self.preprocessing))[0]
         columns = self.preprocessing.text_columns
         how: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "features": features}
-        return self.columns(read_table(path, **how, as_texts=columns))[0]
+        how["decimal"] = decimal or self.decimal
+        return self.columns(read_table(table, **how, as_texts=columns))[0]
 
     def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
         """Return what `predict` does for a table already read, and notes on ignored columns."""
         plan = self.preprocessing
-        notes = plan.check(table)
+        notes = plan.notes(table)
         return plan.decode(self.net.predict(plan.transform(table, dtype=self.net.dtype))), notes
 
 

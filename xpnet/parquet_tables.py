@@ -1,4 +1,4 @@
-"""Read Parquet files by blocks of rows, with Polars."""
+"""Read Parquet files, and frames in memory, by blocks of rows, with Polars."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ from xpnet.table_checks import EXACT, alike, header_fault
 
 @dataclass(frozen=True)
 class Parquet:
-    """One Parquet file; a `xpnet.row_cache.Source`."""
+    """One Parquet file, or frame; a `xpnet.row_cache.Source`."""
 
     path: str
     names: tuple[str, ...]
@@ -87,6 +87,13 @@ def open_parquet(path: str, lazily: bool, target: str = "") -> Parquet:
         raise FileError(f"{path}: not a Parquet file, or damaged ({found}); get it again.")
     _try_reading(path)
     frame = polars.scan_parquet(path) if lazily else polars.read_parquet(path).lazy()
+    return open_frame(path, frame, target)
+
+
+def open_frame(path: str, frame: Any, target: str = "") -> Parquet:
+    """Look at a Polars LazyFrame; `path` is for messages."""
+    import polars
+
     schema = frame.collect_schema()
     rows = int(frame.select(polars.len()).collect().item())
     names = tuple(name.strip() for name in schema)

@@ -6,7 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xpnet.batches import MOST_HELD_OUT, split
-from xpnet.column_checks import columns_to_use, refuse_identifier, refuse_spoilt_numbers
+from xpnet.column_checks import (
+    columns_to_use,
+    note_far_cells,
+    refuse_identifier,
+    refuse_spoilt_numbers,
+)
 from xpnet.errors import InputError
 from xpnet.preprocessing import (
     MISSING_POLICIES,
@@ -28,6 +33,7 @@ from xpnet.surveys import (
 )
 from xpnet.table_checks import EXACT, plain, shown, up_to_ten
 from xpnet.tables import Table
+from xpnet.target_notes import note_classes
 
 _FEW = 20  # up to this many distinct integers, used twice or more on average, are classes
 _LEAST_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
@@ -107,9 +113,8 @@ def prepare(
     table.refuse_unfit(names, or_drop=True)
     refuse_alike_cells(table, names)
     refuse_alike_cells(source, [target])
-    every = np.arange(table.rows)
-    lacking, no_target = survey(table, names, every), survey(source, [target], every)
-    rows = every
+    rows = np.arange(table.rows)
+    lacking, no_target = survey(table, names, rows), survey(source, [target], rows)
     if missing == "drop":
         rows = np.flatnonzero(lacking.complete & no_target.complete)
     columns = columns_to_use(table, lacking, rows, keep, notes)
@@ -118,6 +123,7 @@ def prepare(
     if missing != "drop":
         refuse_missing(source, no_target, "fill it in, or pass --missing drop")
     _note_missing(table, lacking, rows, notes)
+    note_far_cells(((table, lacking), (source, no_target)), notes)
     plan = _with_task(Preprocessing("regression", target, columns), task, source, rows)
     image = table.matrix.dtype == np.uint8
     plan = replace(plan, missing=missing, layout="image" if image else table.layout)
@@ -136,7 +142,7 @@ def prepare(
     if not stream:
         x = plan.transform(table, rows[train], dtype=dtype)
         _note_rows(x, y[train], notes)
-    _note_classes(plan, y[train], notes)
+    note_classes(plan, y[train], task == "auto", notes)
     return Prepared(plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes))
 
 
@@ -311,12 +317,3 @@ def _note_rows(x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
     distinct = {hash(row.tobytes() + target.tobytes()) for row, target in zip(x, y, strict=True)}
     if len(distinct) < len(x):
         notes.append(f"{len(x) - len(distinct)} of {len(x)} training rows repeat another")
-
-
-def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:
-    """Note classes with hardly any rows."""
-    if plan.task != "regression":
-        counts = np.bincount(y, minlength=len(plan.classes))
-        rare = [plain(plan.classes[index]) for index in np.flatnonzero(counts < 2)]
-        if rare:
-            notes.append(f"classes with a single training row: {up_to_ten(rare)}")

@@ -127,6 +127,23 @@ class Preprocessing:
         ignored = f"columns the model does not know are ignored: {up_to_ten(extra)}"
         return [ignored] if extra else []
 
+    def notes(self, table: Table) -> list[str]:
+        """Refuse what `check` refuses; also note the categories that no input stands for."""
+        found = self.check(table)
+        for column in self.columns if self.missing == "impute" else ():
+            known = column.categories
+            if known is None or column.name not in table.texts:
+                continue
+            codes = _codes(table, column.name, known, table.column(column.name))
+            rows = np.flatnonzero(codes == -2)
+            if rows.size:
+                example = shown(table.cell(rows[0], column.name))
+                found.append(
+                    f"column {column.name}: {len(rows)} cells hold categories that training did "
+                    f"not see, such as {example}; they count as missing"
+                )
+        return found
+
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the rows in which no used cell is missing; with `target`, its cell counts too."""
         rows = np.arange(table.rows)

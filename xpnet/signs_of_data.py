@@ -174,12 +174,13 @@ def class_imbalance(run: Run, limit: float) -> Sign | None:
     if classes is None or len(classes) < 50 or first_of_sorted(run):
         return None
     weights = run.data.row_weights
-    counts = np.bincount(classes)
-    heard = counts if weights is None else np.bincount(classes, weights[:, 0])
+    shown = np.bincount(classes)
+    heard = shown if weights is None else np.bincount(classes, weights[:, 0])
+    counts = shown if run.class_counts is None else run.class_counts
     if np.sum(heard > 0) < 2 or heard.max() < limit * heard[heard > 0].min():
         return None
     predicted, truth, recall = run.last.predictions, run.last.classes, float("nan")
-    rarest = int(np.argmin(np.where(counts > 0, counts, len(classes))))
+    rarest = int(np.argmin(np.where(counts > 0, counts, counts.sum())))
     known = run.last.goals is not None and predicted is not None
     if known and np.all(np.isfinite(predicted)) and truth is not None and np.any(truth == rarest):
         guess = predicted[:, 0] > 0.5 if predicted.shape[1] == 1 else predicted.argmax(axis=1)

@@ -1,7 +1,7 @@
 """What is in the columns of a table: what is missing, is not a number, occurs how often."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,10 +91,23 @@ def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
         message = f"{table.path}: column {shown(name)} holds text where numbers are needed"
         raise InputError(f"{message}; save it as numbers{otherwise}.")
     cell = table.cell(places[0], name)
-    what, remedy = explain_cell(cell) or ("is not a number", "correct it")
+    what, remedy = explain_cell(cell, _decimal_comma(table, words)) or (
+        "is not a number",
+        "correct it",
+    )
+    if table.decimal == ",":  # as the file has it
+        cell = cell.translate(str.maketrans(",.", ".,"))
     found = f"found {shown(cell)}, which {what}"
     others = f" ({len(places)} such cells)" if len(places) > 1 else ""
     raise InputError(f"{table.place(places[0], name)}: {found}{others}; {remedy}{otherwise}.")
+
+
+def _decimal_comma(table: Table, words: Iterable[str]) -> bool:
+    """Tell whether 1,185 in a column is less than 2: the comma is no delimiter, or is in 0,5."""
+    if table.decimal == ",":
+        return False
+    found = filter(None, map(explain_cell, words))
+    return table.delimiter == ";" or any("decimal comma" in what for what, _ in found)
 
 
 def refuse_alike(table: Table, name: str, otherwise: str = "") -> None:

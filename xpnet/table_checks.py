@@ -31,6 +31,8 @@ _DATE = (
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
 )
 
+DECIMAL_COMMA = "write a decimal point, or pass --decimal ','"
+
 # What a cell that is not a number looks like, with the remedy; the first match names it.
 _LOOKS_LIKE = tuple(
     (re.compile(pattern, re.ASCII | re.IGNORECASE), what, remedy)
@@ -42,12 +44,12 @@ _LOOKS_LIKE = tuple(
         (r"[+-]?0[bo]\d+", "is a binary or octal number", "write decimal numbers"),
         (r"[+-]?\d[\d.]*(_\d+)+[\d.]*", "has underscores", "write the number without them"),
         (
-            r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?|[+-]?\d{1,3}([.]\d{3}){2,}(,\d*)?"
+            r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?|[+-]?\d{1,3}([.]\d{3}){2,}(,\d*)?"
             r"|[+-]?\d{1,3}([' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?",
             "has thousands separators",
             "write the number without them, such as 1234.5",
         ),
-        (r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?", "has a decimal comma", "write a decimal point"),
+        (r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?", "has a decimal comma", DECIMAL_COMMA),
         (_DATE, "is a date or time", "write numbers (year, month, ...)"),
         (r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!)", "is a spreadsheet error", "correct it"),
     )
@@ -144,8 +146,16 @@ def alike(integers: Iterable[Any], known: dict[float, Any] | None = None) -> tup
     return None
 
 
-def explain_cell(text: str) -> tuple[str, str] | None:
-    """Say what is wrong with a cell that looks like a number, and the remedy; None for words."""
+def explain_cell(text: str, decimal_comma: bool = False) -> tuple[str, str] | None:
+    """Say what is wrong with a cell that looks like a number, and the remedy; None for words.
+
+    Parameters
+    ----------
+    decimal_comma : bool
+        Whether the table is likely to have decimal commas, so that 1,185 is not 1185.
+    """
+    if decimal_comma and re.fullmatch(r"[+-]?\d{1,3},\d{3}", text, re.ASCII):
+        return "has a decimal comma", DECIMAL_COMMA
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
     if len(text) > 100:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.csv_tables import open_binary, open_csv
+from xpnet.csv_tables import DECIMALS, open_binary, open_csv
 from xpnet.errors import FileError, InputError
 from xpnet.parquet_tables import open_parquet
 from xpnet.row_cache import Texts, in_file, in_memory
@@ -22,7 +22,7 @@ from xpnet.table_checks import closest, option, plain, shown
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _PARQUET = (".parquet", ".pq")
-_FORMATS = ".csv, .tsv, .parquet, .npy, .npz, -idx3-ubyte or .idx (also .csv.gz and so on)"
+_FORMATS = ".csv, .tsv, .npy, -idx3-ubyte or .idx (these also .gz), .parquet or .npz"
 
 # What NumPy and zipfile raise when a file is not what it says.
 _DAMAGE = (
@@ -59,6 +59,9 @@ class Table:
         They may be in the file, but not be used.
     labels : Table, optional
         The target of a matrix, if it is in a separate array; one column.
+    delimiter, decimal : str
+        Of a CSV or TSV file. With a decimal comma, cells are here as a decimal point would have
+        them: 1.5 for 1,5, and 1,234 for 1.234.
     arrays : sequence of str
         The names of the arrays in an NPZ file.
     notes : tuple of str
@@ -73,6 +76,8 @@ class Table:
     spellings: Sequence[str] = ()
     unfit: Mapping[str, str] = field(default_factory=dict)
     labels: "Table | None" = None
+    delimiter: str = ""
+    decimal: str = "."
     arrays: Sequence[str] = ()
     notes: tuple[str, ...] = ()
 
@@ -147,6 +152,7 @@ def read_table(
     target: str | None = None,
     features: str | None = None,
     delimiter: str | None = None,
+    decimal: str = ".",
     stream: bool = False,
     cache: str | None = None,
     as_texts: Collection[str] = (),
@@ -166,6 +172,8 @@ def read_table(
         For NPZ the array with the features, by default x, or the one that goes with the target.
     delimiter : str, optional
         Of CSV and TSV, if it is not the one that goes with the name; ``\t`` may be escaped.
+    decimal : {".", ","}
+        The decimal sign of CSV and TSV.
     stream : bool
         Leave the rows on disk: in the file, or for CSV and Parquet in a cache.
     cache : str, optional
@@ -191,17 +199,23 @@ def read_table(
         delimiter = (delimiter or _DELIMITERS[kind]).replace("\\t", "\t")
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
             raise InputError(f"delimiter: found {shown(delimiter)}; give one ASCII character.")
+        if decimal not in DECIMALS:
+            raise InputError(f"decimal: found {shown(decimal)}; give . or , (a point or a comma).")
         how = {"encoding": encoding, "delimiter": delimiter, "target": target or ""}
+        how["decimal"] = decimal
         source_of = partial(open_csv, path, **how)
         return _assembled(path, source_of, how, stream, cache, as_texts)
     if kind in _PARQUET and not packed:
         how = {"target": target or ""}
         return _assembled(path, partial(open_parquet, path, stream, **how), how, stream, cache)
+    if packed and kind in (*_PARQUET, ".npz"):
+        message = f"a {kind} file is compressed by itself, and is not read from a .gz"
+        raise FileError(f"{path}: {message}; unpack it with gunzip.")
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
-    if kind == ".npz" and not packed:
+    if kind == ".npz":
         return _read_npz(path, target, features)
-    return _with_labels(_matrix(path, _read_array(path, kind, stream=stream)), target)
+    return _with_labels(matrix_table(path, _read_array(path, kind, stream=stream)), target)
 
 
 def _assembled(
@@ -256,12 +270,12 @@ def _read_npz(path: str, target: str | None, features: str | None) -> Table:
                     raise InputError(f"{path}: {message}")
             label = target or ("y" if "y" in names and not features else None)
             data = features or _features(path, names, label)
-            table = _matrix(f"{path}[{data}]", _member(arrays, path, data))
+            table = matrix_table(f"{path}[{data}]", _member(arrays, path, data))
             table = replace(table, arrays=names)
             if label is None:
                 return table
             labels = _member(arrays, path, label, labels=True)
-            return _join(table, _matrix(f"{path}[{label}]", labels, label))
+            return _join(table, matrix_table(f"{path}[{label}]", labels, label))
     except (FileError, InputError):
         raise
     except (*_DAMAGE, AttributeError) as error:
@@ -296,7 +310,7 @@ def _with_labels(table: Table, target: str | None) -> Table:
         message = f"the target {shown(target)} is not a file; {table.path} has no named columns, so"
         raise InputError(f"{message} give the file with the targets, such as labels.npy.")
     kind = os.path.splitext(target.removesuffix(".gz").lower())[1]
-    return _join(table, _matrix(target, _read_array(target, kind, whole=True), "target"))
+    return _join(table, matrix_table(target, _read_array(target, kind, whole=True), "target"))
 
 
 def _join(table: Table, labels: Table) -> Table:
@@ -308,7 +322,7 @@ def _join(table: Table, labels: Table) -> Table:
     return replace(table, labels=labels)
 
 
-def _matrix(path: str, array: np.ndarray | RowFile, label: str | None = None) -> Table:
+def matrix_table(path: str, array: np.ndarray | RowFile, label: str | None = None) -> Table:
     """Make a table of an array, its further axes flattened."""
     if isinstance(array, RowFile):
         return Table(path, tuple(f"x{i}" for i in range(array.shape[1])), array, layout="matrix")

@@ -50,6 +50,8 @@ class Run:
         Parameters that are one array under two names.
     targets : SeenTargets
         Of all steps.
+    class_counts : int array, (classes,), or None
+        Rows of each class in all of the data, where `data` holds only some of them.
     width : int
         Number of inputs; 0 if not known.
     served : Snapshot or None
@@ -84,6 +86,7 @@ class Run:
     hidden: Sequence[str] = ()
     output: str = ""
     targets: SeenTargets = field(default_factory=SeenTargets)
+    class_counts: Any = None
     width: int = 0
     served: Snapshot | None = None
     diverged: bool = False
