@@ -2,200 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from xpnet.findings import Finding
+from xpnet.gradient_shapes import error_finding
+from xpnet.gradient_slopes import Comparison
 
 VAGUE = ("gradient-wrong", "gradient-activation-derivative")
-CS231N = "CS231n notes, Gradient checks"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Given and measured slopes of one parameter, along the same directions.
-
-    Attributes
-    ----------
-    given, measured, noise : ndarray, (k,)
-        Slopes by the gradient, slopes of the loss, and their uncertainty.
-    transposed, penalty : ndarray, (k,)
-        Slopes of the transposed gradient, and of half the squared norm (the parameter itself).
-    """
-
-    name: str
-    given: Any
-    measured: Any
-    noise: Any
-    transposed: Any
-    penalty: Any
-    rtol: float
-    kinks: int
-
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        values: Any,
-        gradient: Any,
-        directions: Sequence[Any],
-        slopes: Sequence[tuple[float, float] | None],
-        rtol: float,
-    ) -> "Comparison":
-        """Project a gradient of the parameter's shape (None: unusable) on the directions."""
-        kept = [(d, s) for d, s in zip(directions, slopes, strict=True) if s is not None]
-        square = gradient is not None and gradient.ndim == 2 and len(set(gradient.shape)) == 1
-
-        def project(array: Any) -> Any:
-            if array is None:
-                return np.full(len(kept), np.nan)
-            return np.array([np.sum(array * d) for d, _ in kept])
-
-        measured, noise = (np.array([s[i] for _, s in kept]) for i in (0, 1))
-        turned = project(gradient.T if square else None)
-        kinks = len(slopes) - len(kept)
-        return cls(
-            name, project(gradient), measured, noise, turned, project(values), rtol, kinks
-        )  # fmt: skip
-
-    def matches(self, slopes: Any, target: Any = None, rtol: float | None = None) -> bool:
-        """Tell whether slopes agree with the measured ones within tolerance and noise."""
-        target = self.measured if target is None else target
-        scale = np.maximum(np.abs(slopes), np.abs(target))
-        # An entry that is tiny beside the largest has lost digits to cancellation.
-        limit = (rtol or self.rtol) * (scale + 0.01 * np.max(scale, initial=0.0))
-        return bool(np.all(np.abs(slopes - target) <= limit + 2.0 * self.noise))
-
-    @property
-    def ok(self) -> bool:
-        """Whether the gradient is right (or could not be used, which is a finding of its own)."""
-        return bool(np.all(np.isnan(self.given))) or self.matches(self.given)
-
-    @property
-    def informative(self) -> Any:
-        """Which slopes stand clear of rounding: only these can show a factor."""
-        clear = np.abs(self.measured) > 100.0 * self.noise
-        return clear & (np.abs(self.measured) > 1e-6 * np.max(np.abs(self.measured), initial=0.0))
-
-    @property
-    def error(self) -> float:
-        """Largest difference, relative to the largest slope."""
-        largest = max(
-            np.max(np.abs(self.given), initial=0.0), np.max(np.abs(self.measured), initial=0.0)
-        )
-        gap = np.max(np.abs(self.given - self.measured), initial=0.0)
-        return float(gap / largest) if largest else 0.0
-
-    @property
-    def cosine(self) -> float:
-        """Direction of the gradient against that of the slopes, from -1 to 1."""
-        norms = np.linalg.norm(self.given) * np.linalg.norm(self.measured)
-        return float(np.dot(self.given, self.measured) / norms) if norms else 0.0
-
-    def __str__(self) -> str:
-        if self.given.size and np.all(np.isnan(self.given)):
-            return "wrong: its shape or its values cannot be used"
-        kinks = f", {self.kinks} at kinks left out" if self.kinks else ""
-        state = "right" if self.ok else "wrong"
-        slopes = f"{self.given.size} slope" + "s" * (self.given.size != 1)
-        return f"{state}: relative error {self.error:.1e} over {slopes}{kinks}"
-
-
-def _finding(
-    code: str, where: str, evidence: str, why: str, remedy: str,
-    repair: dict[str, Any] | None = None,
-) -> Finding:  # fmt: skip
-    source = CS231N + ("; scikit-learn issue 8349" if code == "gradient-scale" else "")
-    return Finding(code, "error", where, evidence, why, remedy, source, repair)
-
-
-def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:
-    """Return the gradient brought to the parameter's shape (None: impossible), and why."""
-    if gradient.shape == shape or gradient.size == 1 == np.prod(shape):
-        return gradient.reshape(shape), []
-    found = f"gradient {gradient.shape}, parameter {shape}"
-    row = tuple(size for size in shape if size != 1)
-    summed = tuple(size for size in gradient.shape[1:] if size != 1)
-    if gradient.ndim and gradient.shape[0] > 1 and summed == row and gradient.size > np.prod(shape):
-        return gradient.sum(axis=0).reshape(shape), [_finding(
-            "bias-per-sample" if len(row) <= 1 else "gradient-shape", name,
-            f"{found}: one gradient for each of {gradient.shape[0]} samples",
-            "Every sample gets its own parameter, which can store its label: the loss can fall "
-            "while nothing is learnt that applies to other samples. The gradient of a shared "
-            "parameter is the sum over the batch.",
-            f"gradient_of_{_word(name)} = delta.sum(axis=0)", {"sum_over_batch": [name]},
-        )]  # fmt: skip
-    mended = None
-    if gradient.T.shape == shape:
-        mended, code, fix = gradient.T, "gradient-transposed", "inputs.T @ delta, not its transpose"
-    elif gradient.size == np.prod(shape):
-        mended, code, fix = gradient.reshape(shape), "gradient-shape", f"reshape it to {shape}"
-    else:
-        code, fix = "gradient-shape", f"return an array of shape {shape}; do not sum the errors"
-    return mended, [_finding(
-        code, name, found,
-        "A gradient has one number for each number of its parameter. NumPy broadcasts any other "
-        "shape, which changes the parameter's shape or moves all its entries alike.",
-        fix, {"shape": [name]},
-    )]  # fmt: skip
-
-
-def told_together(findings: Sequence[Finding]) -> list[Finding]:
-    """Merge findings that differ only in where they are and what was seen there."""
-    alike: dict[tuple[str, str, str], list[Finding]] = {}
-    for each in findings:
-        alike.setdefault((each.code, each.severity, each.explanation), []).append(each)
-    return [_joined(group) for group in alike.values()]
-
-
-def _joined(group: Sequence[Finding]) -> Finding:
-    repair: dict[str, Any] = {}
-    for each in group:
-        for setting, names in (each.repair or {}).items():
-            repair[setting] = [*repair.get(setting, ()), *names]
-    return replace(
-        group[0],
-        where=", ".join(each.where for each in group),
-        evidence="; ".join(each.evidence for each in group),
-        remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
-        repair=repair,
-    )
-
-
-def not_finite(given: Mapping[str, Any]) -> list[Finding]:
-    """Return one finding for all NaN and infinite entries of gradients, if there are any."""
-    bad = {name: int(np.sum(~np.isfinite(each))) for name, each in given.items()}
-    bad = {name: count for name, count in bad.items() if count}
-    counts = ", ".join(
-        f"{count} of {given[name].size} entries of {name}" for name, count in bad.items()
-    )
-    return [_finding(
-        "non-finite", ", ".join(bad), f"{counts} are NaN or infinite",
-        "One step with such a gradient makes its parameter NaN, and the next step all the others. "
-        "A formula is undefined here, such as log(0), 0 / 0 or exp of a large number.",
-        "compute softmax or sigmoid with cross-entropy from the pre-activations: delta = outputs - "
-        "targets",
-    )] if bad else []  # fmt: skip
-
-
-def loss_not_finite(value: float) -> Finding:
-    """Return the finding for a loss that is not a number where the gradient is to be checked."""
-    return _finding(
-        "non-finite", "loss", f"loss(parameters) is {value} at these parameters",
-        "Where the loss is not a number, it has no slope to check a gradient against.",
-        "check for log(0), 0 / 0 and overflow in the loss, and for NaN in data and parameters",
-    )  # fmt: skip
-
-
-def _word(name: str) -> str:
-    return re.sub(r"\W+", "_", name).strip("_")
 
 
 def value_mistakes(comparisons: Sequence[Comparison], hints: Mapping[str, Any]) -> list[Finding]:
     """Name what is wrong with every wrong gradient; those with the same mistake are merged."""
-    named = {each.name: _kind(each, hints) for each in comparisons if not each.ok}
+    named = {each.name: _kind(each, hints) for each in comparisons if each.wrong}
     for name in _from_one_layer(comparisons, named):
         named[name] = ("gradient-activation-derivative", 0.0)
     wrong = [each for each in comparisons if named.get(each.name, ("",))[0] in VAGUE]
@@ -292,7 +112,7 @@ def _describe(
     fill = {"factor": number, "reading": reading, "error": error, "where": where}
     fill |= {"cosine": min(each.cosine for each in group)}
     repair = {"gradient": code.removeprefix("gradient-"), "where": names, "number": number}
-    return _finding(code, where, evidence.format(**fill), why, remedy.format(**fill), repair)
+    return error_finding(code, where, evidence.format(**fill), why, remedy.format(**fill), repair)
 
 
 # code: (evidence, explanation, remedy)
