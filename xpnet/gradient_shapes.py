@@ -11,6 +11,7 @@ from xpnet.findings import Finding
 from xpnet.gradient_slopes import Comparison
 
 CS231N = "CS231n notes, Gradient checks"
+WEIGHTS = re.compile(r"^(w|syn|theta|coef|kernel)|weight", re.IGNORECASE)
 
 
 def error_finding(
@@ -27,30 +28,57 @@ def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any
     if gradient.shape == shape or gradient.size == 1 == np.prod(shape):
         return gradient.reshape(shape), []
     found = f"gradient {gradient.shape}, parameter {shape}"
-    row = tuple(size for size in shape if size != 1)
-    summed = tuple(size for size in gradient.shape[1:] if size != 1)
-    if gradient.ndim and gradient.shape[0] > 1 and summed == row and gradient.size > np.prod(shape):
-        return gradient.sum(axis=0).reshape(shape), [error_finding(
-            "bias-per-sample" if len(row) <= 1 else "gradient-shape", name,
-            f"{found}: one gradient for each of {gradient.shape[0]} samples",
+    axis, size = _sample_axis(gradient.shape, shape), int(np.prod(shape))
+    few = sum(each != 1 for each in shape) <= 1
+    # A column of weights gets such a gradient, too, where targets (m,) met outputs (m, 1).
+    if axis is not None and not (axis and few and size > 1 and WEIGHTS.search(name)):
+        return gradient.sum(axis=axis).reshape(shape), [error_finding(
+            "bias-per-sample" if few else "gradient-shape", name,
+            f"{found}: one gradient for each of {gradient.shape[axis]} samples",
             "Every sample gets its own parameter, which can store its label: the loss can fall "
             "while nothing is learnt that applies to other samples. The gradient of a shared "
             "parameter is the sum over the batch.",
-            f"gradient_of_{_word(name)} = delta.sum(axis=0)", {"sum_over_batch": [name]},
+            f"gradient_of_{_word(name)} = delta.sum({_sum_arguments(axis, gradient.ndim, shape)})",
+            {"sum_over_batch": [name]},
         )]  # fmt: skip
-    mended = None
+    mended, code, fix = None, "gradient-shape", f"return an array of shape {shape}"
     if gradient.T.shape == shape:
         mended, code, fix = gradient.T, "gradient-transposed", "inputs.T @ delta, not its transpose"
-    elif gradient.size == np.prod(shape):
-        mended, code, fix = gradient.reshape(shape), "gradient-shape", f"reshape it to {shape}"
-    else:
-        code, fix = "gradient-shape", f"return an array of shape {shape}; do not sum the errors"
+    elif gradient.size == size:
+        mended, fix = gradient.reshape(shape), f"reshape it to {shape}"
+    elif gradient.size < size:
+        fix += "; do not sum the errors"
+    elif axis is not None:
+        fix += ": sum over the samples, and give the targets the outputs' shape"
     return mended, [error_finding(
         code, name, found,
         "A gradient has one number for each number of its parameter. NumPy broadcasts any other "
         "shape, which changes the parameter's shape or moves all its entries alike.",
         fix, {"shape": [name]},
     )]  # fmt: skip
+
+
+def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
+    """Return the axis along which a gradient has one entry for each sample; None if there is none.
+
+    Samples are rows, or columns as in Andrew Ng's courses, where biases are (units, 1).
+    """
+    wanted, last = [size for size in shape if size != 1], len(given) - 1
+    axes = [
+        axis
+        for axis in sorted({0, last})
+        if last >= 0
+        and given[axis] > 1
+        and [size for size in given[:axis] + given[axis + 1 :] if size != 1] == wanted
+    ]
+    if len(axes) > 1:  # as many samples as units: the parameter's own shape tells the layout
+        return last if shape[-1] == 1 else 0
+    return axes[0] if axes else None
+
+
+def _sum_arguments(axis: int, dimensions: int, shape: tuple[int, ...]) -> str:
+    keep = dimensions == len(shape) > 1 and shape[axis] == 1
+    return f"axis={axis}" + ", keepdims=True" * keep
 
 
 def told_together(findings: Sequence[Finding]) -> list[Finding]:
