@@ -88,7 +88,7 @@ def test_right_gradient_passes_with_small_errors():
         ("gradient-shape", with_change(b2=lambda g, p: g[:, None]), "(4, 1)"),
         (
             "gradient-wrong",
-            with_change(W3=lambda g, p: g + 0.1 * X[:4, :3]),
+            with_change(W3=lambda g, p: g + 0.1 * X[:4, :3], b3=lambda g, p: g + X[0, :3]),
             "no usual mistake",
         ),
         (

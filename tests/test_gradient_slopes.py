@@ -32,8 +32,9 @@ def test_a_slope_of_0_by_symmetry_is_measured_and_not_taken_for_a_kink(w):
     assert right.ok
     assert [each.kinks for each in right.comparisons] == [0, 0]
     wrong = check_gradients(cross_entropy, lambda p: gradients(p) | {"b": [[5.0]]}, start)
-    assert not wrong.ok
+    assert wrong.codes == ("gradient-wrong",)
     assert wrong.findings[0].where == "b"
+    assert "up to 5 in size, where the slope of the loss is 0" in wrong.findings[0].evidence
 
 
 @pytest.mark.parametrize("curvature", [0.0, 1e-3, 1.0, 1e3])
