@@ -239,17 +239,24 @@ def _beside_kinks(
     comparisons: Sequence[Comparison],
     compare: Callable[[str, Any, Parameters], Comparison],
 ) -> list[Comparison]:
-    """Check beside the given values what has only kinks there, as ReLUs do with biases of 0."""
-    if all(each.checked for each in comparisons):
+    """Check beside the given values what has only kinks there, as ReLUs do with biases of 0.
+
+    What is wrong among kinks is checked there again: two of them can cancel in the loss (a ReLU of
+    minus a ReLU), and leave the gradient at that one point to convention.
+    """
+    kinks = any(each.kinks for each in comparisons)
+    doubtful = {each.name for each in comparisons if not each.checked or (kinks and each.wrong)}
+    if not doubtful:
         return list(comparisons)
     small = away_from_saturation(host)
     beside = {name: each + 0.1 * small[name] for name, each in host.items()}
     given = _named_gradients(code.gradients(code.put(beside)), host)
-    again = [each if each.checked else compare(each.name, given[each.name], beside)
-             for each in comparisons]  # fmt: skip
+    again = {name: compare(name, given[name], beside) for name in doubtful}
     return [
-        replace(new, place=", a little beside the kinks") if new is not old and new.checked else old
-        for old, new in zip(comparisons, again, strict=True)
+        replace(again[each.name], place=", a little beside the kinks")
+        if each.name in doubtful and again[each.name].checked
+        else each
+        for each in comparisons
     ]
 
 
