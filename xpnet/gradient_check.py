@@ -9,7 +9,7 @@ parameter); ratios that name the mistake: scikit-learn #8349, where it is the nu
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,15 @@ import numpy as np
 from xpnet.device import CPU, device_of
 from xpnet.errors import InputError
 from xpnet.findings import Finding, Report
-from xpnet.gradient_mistakes import (
-    Comparison,
+from xpnet.gradient_mistakes import value_mistakes
+from xpnet.gradient_shapes import (
     loss_not_finite,
+    not_checked,
     not_finite,
     shape_mistake,
     told_together,
-    value_mistakes,
 )
+from xpnet.gradient_slopes import Comparison, directions, slope
 from xpnet.network import MLP
 from xpnet.observations import as_array, as_host, named_arrays, same_names
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from xpnet.losses import Loss
 
 Parameters = Mapping[str, Any]
-STEPS = (2e-5, 1e-5, 1e-6, 1e-7)  # the last two only where the first meet a kink or a bend
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class GradientReport(Report):
     def __str__(self) -> str:
         width = max((len(each.name) for each in self.comparisons), default=0)
         rows = "\n".join(f"  {each.name:{width}}  {each}" for each in self.comparisons)
-        head = "Gradient check: " + ("right" if self.ok else "WRONG")
+        errors = any(each.severity == "error" for each in self.findings)
+        head = "Gradient check: " + ("WRONG" if errors else "right" if self.ok else "incomplete")
         return f"{head}\n{rows}" + (f"\n\n{super().__str__()}" if self.findings else "")
 
 
@@ -66,7 +67,9 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
     loss : callable
         ``loss(parameters)`` gives a number, the same one at every call.
     gradients : callable
-        ``gradients(parameters)`` gives a dict of arrays with the names of `parameters`.
+        ``gradients(parameters)`` gives a dict of arrays with the names of `parameters`: the
+        gradients of the loss, which the update subtracts (``W -= rate * gradient``). Code that
+        adds them (``W += rate * gradient``) is checked by handing over ``-gradient``.
     parameters : dict of str to array
         Arrays of any Array API library; handed to both functions as float64. List them from the
         first layer to the last, or number them (``W1``, ``b1``, ``W2``, ...).
@@ -87,7 +90,8 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
     Returns
     -------
     GradientReport
-        ``str()`` is for people; ``ok`` and ``findings`` are for programs.
+        ``str()`` is for people; ``ok`` and ``findings`` are for programs. Where all slopes of a
+        parameter are at kinks, it is checked beside them; what cannot be checked is not ``ok``.
 
     Raises
     ------
@@ -134,7 +138,9 @@ def check_network(
         found = twin.gradients(x, y, loss=loss, l1=l1, l2=l2)[1]
         return dict(zip(parameters, [*found.weights, *found.biases], strict=True))
 
-    return check_functions(value, gradients, named_parameters(twin), batch_size=len(x), **options)
+    return check_functions(
+        value, gradients, named_parameters(twin), batch_size=len(x), may_be_flat=True, **options
+    )
 
 
 def named_parameters(net: MLP) -> dict[str, Any]:
@@ -154,47 +160,114 @@ def check_functions(
     batch_size: int | None = None,
     outputs: int | None = None,
     seed: int = 0,
+    may_be_flat: bool = False,
 ) -> GradientReport:
-    """Check hand-written code; see `check_gradients`."""
+    """Check hand-written code; see `check_gradients`.
+
+    A loss that is the same whatever the parameters is refused unless it `may_be_flat`: that of an
+    xpnet network always uses them, and softmax of one output is a constant all the same.
+    """
     _refuse_others(loss, gradients, parameters)
-    parameters = named_arrays(parameters, "parameters")
-    devices = {name: device_of(array) for name, array in parameters.items()}
-    host = {name: as_host(array, name=name) for name, array in parameters.items()}
-
-    def put(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: devices[name].put(values[name].copy(), "float64") for name in values}
-
-    fixed = put(host)
-
-    def value(at: Parameters) -> float:
-        return float(np.sum(as_host(loss(at), name="loss(parameters)")))
-
-    def loss_at(name: str, values: Any) -> float:
-        return value({**fixed, name: devices[name].put(values, "float64")})
-
-    broadcast = _broadcast_finding(loss(fixed))
-    handed = put(host)
-    given = _named_gradients(gradients(handed), host)
-    _refuse_changes(host, handed)
-    repeated = [value(fixed) for _ in range(2)]
-    if not np.isfinite(repeated).any():
-        return GradientReport((loss_not_finite(repeated[0]),), {"loss": repeated[0]})
-    _refuse_another_value(*repeated)
-    hints = {"batch_size": batch_size, "outputs": outputs or _outputs(host)}
-    comparisons, of_shapes = [], list[Finding]()
-    for name, values in host.items():
-        mended, shape_findings = shape_mistake(name, given[name], values.shape)
-        if mended is not None and not np.all(np.isfinite(mended)):
-            mended = None
-        points = _directions(mended, values.shape, samples, np.random.default_rng(seed))
-        slopes = [_slope(partial(loss_at, name), values, each) for each in points]
-        comparisons.append(Comparison.of(name, values, mended, points, slopes, rtol))
-        of_shapes += shape_findings
-    if _is_flat(comparisons):
-        _refuse_the_same_loss(repeated[0], value(put(_elsewhere(host))))
+    code = _Code(loss, gradients, named_arrays(parameters, "parameters"))
+    host = {name: as_host(array, name=name) for name, array in code.parameters.items()}
+    given, value, broadcast = _first_look(code, host)
+    if not np.isfinite(value):
+        return GradientReport((loss_not_finite(value),), {"loss": value})
+    compare = partial(code.compare, samples=samples, seed=seed, rtol=rtol)
+    of_shapes = [f for n in host for f in shape_mistake(n, given[n], host[n].shape)[1]]
+    comparisons = [compare(name, given[name], host) for name in host]
+    comparisons = _beside_kinks(code, host, comparisons, compare)
+    if not np.any(_slopes(comparisons)) and _slopes(comparisons).size:
+        if not may_be_flat:
+            _refuse_the_same_loss(value, code.value(code.put(_elsewhere(host))))
+        comparisons = _told_flat(comparisons)
+    hints = {"batch_size": batch_size, "outputs": outputs or _outputs(host), "loss": value}
     findings = (*broadcast, *not_finite(given), *told_together(of_shapes),
-                *value_mistakes(comparisons, hints))  # fmt: skip
-    return GradientReport(findings, {"loss": repeated[0]}, tuple(comparisons))
+                *value_mistakes(comparisons, hints), *not_checked(comparisons))  # fmt: skip
+    return GradientReport(findings, {"loss": value}, tuple(comparisons))
+
+
+@dataclass(frozen=True)
+class _Code:
+    """The code to check, as functions of host arrays."""
+
+    loss: Callable[[Parameters], Any]
+    gradients: Callable[[Parameters], Parameters]
+    parameters: Mapping[str, Any]
+
+    def put(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: device_of(self.parameters[name]).put(each.copy(), "float64")
+            for name, each in values.items()
+        }
+
+    def value(self, at: Parameters) -> float:
+        return float(np.sum(as_host(self.loss(at), name="loss(parameters)")))
+
+    def compare(
+        self, name: str, gradient: Any, host: Parameters, samples: int, seed: int, rtol: float
+    ) -> Comparison:
+        """Compare the gradient of one parameter with the slopes of the loss."""
+        fixed, values = self.put(host), host[name]
+        gradient = shape_mistake(name, gradient, values.shape)[0]
+        if gradient is not None and not np.all(np.isfinite(gradient)):
+            gradient = None
+
+        def loss_at(moved: Any) -> float:
+            return self.value({**fixed, **self.put({name: moved})})
+
+        points = directions(gradient, values.shape, samples, np.random.default_rng(seed))
+        slopes = [slope(loss_at, values, each) for each in points]
+        return Comparison.of(name, values, gradient, points, slopes, rtol)
+
+
+def _first_look(code: _Code, host: Parameters) -> tuple[dict[str, Any], float, list[Finding]]:
+    """Return gradients, loss and what its shape shows; refuse code that cannot be checked."""
+    fixed, handed = code.put(host), code.put(host)
+    broadcast = _broadcast_finding(code.loss(fixed))
+    given = _named_gradients(code.gradients(handed), host)
+    _refuse_changes(host, handed)
+    repeated = [code.value(fixed) for _ in range(2)]
+    if np.isfinite(repeated).any():
+        _refuse_another_value(*repeated)
+    return given, repeated[0], broadcast
+
+
+def _beside_kinks(
+    code: _Code,
+    host: Parameters,
+    comparisons: Sequence[Comparison],
+    compare: Callable[[str, Any, Parameters], Comparison],
+) -> list[Comparison]:
+    """Check beside the given values what has only kinks there, as ReLUs do with biases of 0.
+
+    What is wrong among kinks is checked there again: two of them can cancel in the loss (a ReLU of
+    minus a ReLU), and leave the gradient at that one point to convention.
+    """
+    kinks = any(each.kinks for each in comparisons)
+    doubtful = {each.name for each in comparisons if not each.checked or (kinks and each.wrong)}
+    if not doubtful:
+        return list(comparisons)
+    small = away_from_saturation(host)
+    beside = {name: each + 0.1 * small[name] for name, each in host.items()}
+    given = _named_gradients(code.gradients(code.put(beside)), host)
+    again = {name: compare(name, given[name], beside) for name in doubtful}
+    return [
+        replace(again[each.name], place=", a little beside the kinks")
+        if each.name in doubtful and again[each.name].checked
+        else each
+        for each in comparisons
+    ]
+
+
+def _slopes(comparisons: Sequence[Comparison]) -> Any:
+    return np.concatenate([each.measured for each in comparisons])
+
+
+def _told_flat(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Mark a check of slopes that are all 0, if all gradients are, too."""
+    flat = not any(np.any(each.given) for each in comparisons)
+    return [replace(each, flat=flat) for each in comparisons]
 
 
 def _outputs(parameters: Mapping[str, Any]) -> int:
@@ -256,12 +329,6 @@ def _refuse_another_value(first: float, second: float) -> None:
         )
 
 
-def _is_flat(comparisons: Sequence[Comparison]) -> bool:
-    """Tell whether every slope is exactly 0, but not every gradient."""
-    given = any(np.any(np.nan_to_num(each.given)) for each in comparisons)
-    return given and not any(np.any(each.measured) for each in comparisons)
-
-
 def _elsewhere(parameters: Parameters) -> dict[str, Any]:
     """Return parameters that are far from those given, even if the doctor made these."""
     return {name: -2.0 * each for name, each in away_from_saturation(parameters).items()}
@@ -272,6 +339,8 @@ def _refuse_the_same_loss(here: float, elsewhere: float) -> None:
         raise InputError(
             f"loss(parameters) gives {here:.6g} whatever the parameters are; let it use the given "
             "ones (in a class, store them first: vars(network).update(parameters))"
+            + ", and look for a factor that is 0, such as 1 // m"
+            * (here == 0.0)
         )
 
 
@@ -305,44 +374,3 @@ def _broadcast_finding(value: Any) -> list[Finding]:
         "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
         "NumPy manual, Broadcasting", {"reshape_targets": True},
     )]  # fmt: skip
-
-
-def _directions(
-    gradient: Any, shape: tuple[int, ...], samples: int, random: np.random.Generator
-) -> list[Any]:
-    """Single entries, half of them where the gradient is largest, and one through them all."""
-    size = int(np.prod(shape))
-    order = np.argsort(-np.abs(np.zeros(size) if gradient is None else gradient.ravel()))
-    entries = {*map(int, order[: samples // 2]), *map(int, random.permutation(size)[:samples])}
-    points = [np.zeros(size) for _ in sorted(entries)[: 2 * samples]]
-    for point, entry in zip(points, sorted(entries), strict=True):
-        point[entry] = 1.0
-    if size > len(points):
-        points.append(random.choice([-1.0, 1.0], size) / np.sqrt(size))
-    return [point.reshape(shape) for point in points]
-
-
-def _slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[float, float] | None:
-    """Return the slope along a direction and its uncertainty; None at a kink or if not a number.
-
-    How much a shorter step changes the slope is the error of the longer one; the gap between the
-    slopes to the right and left shows bends that cancel in their mean.
-    """
-    middle, gaps, centred, noise = loss(values), [], [], 0.0
-    for step in STEPS:
-        up, down = loss(values + step * direction), loss(values - step * direction)
-        right, left = (up - middle) / step, (middle - down) / step
-        noise = 8.0 * np.finfo(float).eps * max(abs(up), abs(middle), abs(down)) / step
-        centred.append((right + left) / 2.0)
-        gaps.append(abs(right - left))
-        if not np.isfinite(gaps[-1]):
-            return None
-        doubt = abs(centred[-1] - centred[-2]) if len(centred) > 1 else np.inf
-        rest, clear = max(gaps[-1], doubt), 1e-5 * max(abs(right), abs(left))
-        if rest <= clear or (len(gaps) == 2 and rest <= clear + 4.0 * noise):
-            return centred[-1], noise + doubt + 0.5 * gaps[-1]
-        if len(gaps) > 2 and gaps[-1] <= 4.0 * noise:
-            return None  # a kink that the longer steps have shown is hidden, and not passed
-    # The gap of a bend shrinks with the step. A kink keeps it; of several, the nearest one does.
-    bent = gaps[-1] <= 0.3 * gaps[-2]
-    return (centred[-1], noise + 2.0 * doubt + gaps[-1]) if bent else None

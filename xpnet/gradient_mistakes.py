@@ -2,204 +2,36 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from xpnet.findings import Finding
+from xpnet.gradient_shapes import error_finding
+from xpnet.gradient_slopes import Comparison
 
 VAGUE = ("gradient-wrong", "gradient-activation-derivative")
-CS231N = "CS231n notes, Gradient checks"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Given and measured slopes of one parameter, along the same directions.
-
-    Attributes
-    ----------
-    given, measured, noise : ndarray, (k,)
-        Slopes by the gradient, slopes of the loss, and their uncertainty.
-    transposed, penalty : ndarray, (k,)
-        Slopes of the transposed gradient, and of half the squared norm (the parameter itself).
-    """
-
-    name: str
-    given: Any
-    measured: Any
-    noise: Any
-    transposed: Any
-    penalty: Any
-    rtol: float
-    kinks: int
-
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        values: Any,
-        gradient: Any,
-        directions: Sequence[Any],
-        slopes: Sequence[tuple[float, float] | None],
-        rtol: float,
-    ) -> "Comparison":
-        """Project a gradient of the parameter's shape (None: unusable) on the directions."""
-        kept = [(d, s) for d, s in zip(directions, slopes, strict=True) if s is not None]
-        square = gradient is not None and gradient.ndim == 2 and len(set(gradient.shape)) == 1
-
-        def project(array: Any) -> Any:
-            if array is None:
-                return np.full(len(kept), np.nan)
-            return np.array([np.sum(array * d) for d, _ in kept])
-
-        measured, noise = (np.array([s[i] for _, s in kept]) for i in (0, 1))
-        turned = project(gradient.T if square else None)
-        kinks = len(slopes) - len(kept)
-        return cls(
-            name, project(gradient), measured, noise, turned, project(values), rtol, kinks
-        )  # fmt: skip
-
-    def matches(self, slopes: Any, target: Any = None, rtol: float | None = None) -> bool:
-        """Tell whether slopes agree with the measured ones within tolerance and noise."""
-        target = self.measured if target is None else target
-        scale = np.maximum(np.abs(slopes), np.abs(target))
-        # An entry that is tiny beside the largest has lost digits to cancellation.
-        limit = (rtol or self.rtol) * (scale + 0.01 * np.max(scale, initial=0.0))
-        return bool(np.all(np.abs(slopes - target) <= limit + 2.0 * self.noise))
-
-    @property
-    def ok(self) -> bool:
-        """Whether the gradient is right (or could not be used, which is a finding of its own)."""
-        return bool(np.all(np.isnan(self.given))) or self.matches(self.given)
-
-    @property
-    def informative(self) -> Any:
-        """Which slopes stand clear of rounding: only these can show a factor."""
-        clear = np.abs(self.measured) > 100.0 * self.noise
-        return clear & (np.abs(self.measured) > 1e-6 * np.max(np.abs(self.measured), initial=0.0))
-
-    @property
-    def error(self) -> float:
-        """Largest difference, relative to the largest slope."""
-        largest = max(
-            np.max(np.abs(self.given), initial=0.0), np.max(np.abs(self.measured), initial=0.0)
-        )
-        gap = np.max(np.abs(self.given - self.measured), initial=0.0)
-        return float(gap / largest) if largest else 0.0
-
-    @property
-    def cosine(self) -> float:
-        """Direction of the gradient against that of the slopes, from -1 to 1."""
-        norms = np.linalg.norm(self.given) * np.linalg.norm(self.measured)
-        return float(np.dot(self.given, self.measured) / norms) if norms else 0.0
-
-    def __str__(self) -> str:
-        if self.given.size and np.all(np.isnan(self.given)):
-            return "wrong: its shape or its values cannot be used"
-        kinks = f", {self.kinks} at kinks left out" if self.kinks else ""
-        state = "right" if self.ok else "wrong"
-        slopes = f"{self.given.size} slope" + "s" * (self.given.size != 1)
-        return f"{state}: relative error {self.error:.1e} over {slopes}{kinks}"
-
-
-def _finding(
-    code: str, where: str, evidence: str, why: str, remedy: str,
-    repair: dict[str, Any] | None = None,
-) -> Finding:  # fmt: skip
-    source = CS231N + ("; scikit-learn issue 8349" if code == "gradient-scale" else "")
-    return Finding(code, "error", where, evidence, why, remedy, source, repair)
-
-
-def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:
-    """Return the gradient brought to the parameter's shape (None: impossible), and why."""
-    if gradient.shape == shape or gradient.size == 1 == np.prod(shape):
-        return gradient.reshape(shape), []
-    found = f"gradient {gradient.shape}, parameter {shape}"
-    row = tuple(size for size in shape if size != 1)
-    summed = tuple(size for size in gradient.shape[1:] if size != 1)
-    if gradient.ndim and gradient.shape[0] > 1 and summed == row and gradient.size > np.prod(shape):
-        return gradient.sum(axis=0).reshape(shape), [_finding(
-            "bias-per-sample" if len(row) <= 1 else "gradient-shape", name,
-            f"{found}: one gradient for each of {gradient.shape[0]} samples",
-            "Every sample gets its own parameter, which can store its label: the loss can fall "
-            "while nothing is learnt that applies to other samples. The gradient of a shared "
-            "parameter is the sum over the batch.",
-            f"gradient_of_{_word(name)} = delta.sum(axis=0)", {"sum_over_batch": [name]},
-        )]  # fmt: skip
-    mended = None
-    if gradient.T.shape == shape:
-        mended, code, fix = gradient.T, "gradient-transposed", "inputs.T @ delta, not its transpose"
-    elif gradient.size == np.prod(shape):
-        mended, code, fix = gradient.reshape(shape), "gradient-shape", f"reshape it to {shape}"
-    else:
-        code, fix = "gradient-shape", f"return an array of shape {shape}; do not sum the errors"
-    return mended, [_finding(
-        code, name, found,
-        "A gradient has one number for each number of its parameter. NumPy broadcasts any other "
-        "shape, which changes the parameter's shape or moves all its entries alike.",
-        fix, {"shape": [name]},
-    )]  # fmt: skip
-
-
-def told_together(findings: Sequence[Finding]) -> list[Finding]:
-    """Merge findings that differ only in where they are and what was seen there."""
-    alike: dict[tuple[str, str, str], list[Finding]] = {}
-    for each in findings:
-        alike.setdefault((each.code, each.severity, each.explanation), []).append(each)
-    return [_joined(group) for group in alike.values()]
-
-
-def _joined(group: Sequence[Finding]) -> Finding:
-    repair: dict[str, Any] = {}
-    for each in group:
-        for setting, names in (each.repair or {}).items():
-            repair[setting] = [*repair.get(setting, ()), *names]
-    return replace(
-        group[0],
-        where=", ".join(each.where for each in group),
-        evidence="; ".join(each.evidence for each in group),
-        remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
-        repair=repair,
-    )
-
-
-def not_finite(given: Mapping[str, Any]) -> list[Finding]:
-    """Return one finding for all NaN and infinite entries of gradients, if there are any."""
-    bad = {name: int(np.sum(~np.isfinite(each))) for name, each in given.items()}
-    bad = {name: count for name, count in bad.items() if count}
-    counts = ", ".join(
-        f"{count} of {given[name].size} entries of {name}" for name, count in bad.items()
-    )
-    return [_finding(
-        "non-finite", ", ".join(bad), f"{counts} are NaN or infinite",
-        "One step with such a gradient makes its parameter NaN, and the next step all the others. "
-        "A formula is undefined here, such as log(0), 0 / 0 or exp of a large number.",
-        "compute softmax or sigmoid with cross-entropy from the pre-activations: delta = outputs - "
-        "targets",
-    )] if bad else []  # fmt: skip
-
-
-def loss_not_finite(value: float) -> Finding:
-    """Return the finding for a loss that is not a number where the gradient is to be checked."""
-    return _finding(
-        "non-finite", "loss", f"loss(parameters) is {value} at these parameters",
-        "Where the loss is not a number, it has no slope to check a gradient against.",
-        "check for log(0), 0 / 0 and overflow in the loss, and for NaN in data and parameters",
-    )  # fmt: skip
-
-
-def _word(name: str) -> str:
-    return re.sub(r"\W+", "_", name).strip("_")
+MULTIPLE = ("gradient-scale", "gradient-sign")
+BIAS = re.compile(r"bias|intercept|(?<![a-z])b[a-z]?(?![a-z])", re.IGNORECASE)
+Layers = Mapping[int, Sequence[Comparison]]
 
 
 def value_mistakes(comparisons: Sequence[Comparison], hints: Mapping[str, Any]) -> list[Finding]:
-    """Name what is wrong with every wrong gradient; those with the same mistake are merged."""
-    named = {each.name: _kind(each, hints) for each in comparisons if not each.ok}
-    for name in _from_one_layer(comparisons, named):
-        named[name] = ("gradient-activation-derivative", 0.0)
-    wrong = [each for each in comparisons if named.get(each.name, ("",))[0] in VAGUE]
-    uphill = bool(wrong) and all(each.cosine < -0.3 for each in wrong)
+    """Name what is wrong with every wrong gradient; those with the same mistake are merged.
+
+    Codes may carry a variant of their text (``"gradient-wrong/bias"``), which is not shown.
+    """
+    named = {each.name: _kind(each, hints) for each in comparisons if each.wrong}
+    layers = layers_of(comparisons)
+    for layer in layers.values():
+        named |= _beside_a_right_one(layer, named, hints)
+    named |= _from_one_layer(layers, named)
+    alone = not any(each.shown_right for each in comparisons)  # so that the loss may be wrong
+    wrong = [each for each in comparisons if _code(named, each) in VAGUE]
+    along = any(_code(named, each) == "gradient-scale" for each in comparisons)
+    against = alone and not along
+    uphill = against and _point_against(wrong)
     if uphill:
         named |= {each.name: ("gradient-wrong", 0.0) for each in wrong}
     groups: dict[tuple[str, float], list[Comparison]] = {}
@@ -207,8 +39,21 @@ def value_mistakes(comparisons: Sequence[Comparison], hints: Mapping[str, Any]) 
         if each.name in named:
             code, number = named[each.name]
             groups.setdefault((code, round(number, 6)), []).append(each)
-    findings = [_describe(code, number, group, hints) for (code, number), group in groups.items()]
-    return [_describe("gradient-sign", -1.0, wrong, hints), *findings] if uphill else findings
+    if uphill:
+        groups = {("gradient-sign/roughly", -1.0): wrong, **groups}
+    fits = any(_code(named, each) in MULTIPLE for each in comparisons)
+    hints = {**hints, "against": against, "no_fit": alone and not fits and not uphill}
+    return [_describe(code, number, group, hints) for (code, number), group in groups.items()]
+
+
+def _code(named: Mapping[str, tuple[str, float]], each: Comparison) -> str:
+    return named.get(each.name, ("", 0.0))[0].partition("/")[0]
+
+
+def _point_against(wrong: Sequence[Comparison]) -> bool:
+    """Tell whether gradients point uphill; one or two slopes may do so by chance."""
+    slopes = sum(int(each.informative.sum()) for each in wrong)
+    return slopes > 2 and all(each.cosine < -0.3 for each in wrong)
 
 
 def _kind(each: Comparison, hints: Mapping[str, Any]) -> tuple[str, float]:
@@ -238,26 +83,86 @@ def _kind(each: Comparison, hints: Mapping[str, Any]) -> tuple[str, float]:
     return "gradient-wrong", 0.0
 
 
-def layer_of(name: str, position: int) -> int:
-    """Read the layer from a name's number (``W2``, ``weights[1]``), or from its place in pairs."""
-    numbers = re.findall(r"\d+", name)
-    return int(numbers[-1]) if numbers else position // 2
+def layers_of(comparisons: Sequence[Comparison]) -> dict[int, list[Comparison]]:
+    """Sort parameters into layers by their names' numbers (``W2``, ``weights[1]``) or their order.
+
+    Without numbers, the first bias belongs to the first weights and so on; where no name tells a
+    bias, parameters are taken in pairs.
+    """
+    numbers = [re.findall(r"\d+", each.name) for each in comparisons]
+    biases = [bool(BIAS.search(each.name)) for each in comparisons]
+    layers: dict[int, list[Comparison]] = {}
+    for i, each in enumerate(comparisons):
+        order = biases[:i].count(biases[i]) if any(biases) else i // 2
+        layers.setdefault(int(numbers[i][-1]) if all(numbers) else order, []).append(each)
+    return layers
+
+
+def _weights_and_bias(layer: Sequence[Comparison]) -> tuple[Comparison, Comparison] | None:
+    """Return the two if the layer has nothing else; both of their gradients come from one delta."""
+    pair = sorted(layer, key=lambda each: bool(BIAS.search(each.name)))
+    if len(pair) != 2 or [bool(BIAS.search(each.name)) for each in pair] != [False, True]:
+        return None
+    units = int(np.prod(pair[1].shape))
+    fits = max(pair[1].shape, default=1) == units and units in (*pair[0].shape, 1)
+    return (pair[0], pair[1]) if fits else None
+
+
+def _clean(each: Comparison, named: Mapping[str, tuple[str, float]]) -> bool:
+    """Tell whether a gradient is right but for a factor; one slope may have it by chance.
+
+    To within `rtol`: where sigmoids are almost linear, a wrong delta is almost a multiple, too.
+    """
+    code, factor = named.get(each.name, ("", 0.0))
+    alike = [abs(number - factor) < 1e-5 * abs(factor) for c, number in named.values() if c == code]
+    several = each.informative.sum() > 1 or sum(alike) > 1
+    return code in MULTIPLE and several and each.matches(each.given, factor * each.measured)
+
+
+def _beside_a_right_one(
+    layer: Sequence[Comparison], named: Mapping[str, tuple[str, float]], hints: Mapping[str, Any]
+) -> dict[str, tuple[str, float]]:
+    """Say more of a wrong gradient if the other one of its layer shows that delta is right."""
+    pair = _weights_and_bias(layer)
+    for wrong, other in (pair, pair[::-1]) if pair else ():
+        multiple = _clean(other, named)
+        if _code(named, wrong) != "gradient-wrong" or not (multiple or other.shown_right):
+            continue
+        factor = named[other.name][1] if multiple else 1.0
+        scaled = replace(wrong, given=wrong.given / factor, transposed=wrong.transposed / factor)
+        code, number = _kind(scaled, hints)
+        if pair and wrong is pair[0] and code in ("gradient-transposed", "gradient-regularisation"):
+            return {wrong.name: (code, factor * number)}
+        if scaled.error < 0.01:  # too near to right to be made of other arrays
+            return {}
+        if pair and wrong is pair[1]:
+            return {wrong.name: ("gradient-wrong/bias", 0.0)}
+        return {wrong.name: ("gradient-activations", 0.0)}
+    return {}
+
+
+def _spoilt(each: Comparison, named: Mapping[str, tuple[str, float]]) -> bool:
+    """Tell whether a wrong delta explains a gradient."""
+    code = named.get(each.name, ("", 0.0))[0]
+    return code == "gradient-wrong" or (code in MULTIPLE and not _clean(each, named))
 
 
 def _from_one_layer(
-    comparisons: Sequence[Comparison], named: Mapping[str, tuple[str, float]]
-) -> list[str]:
-    """Return all wrong names if one layer and all before it are wrong, and none after it is."""
-    if not any(code == "gradient-wrong" for code, _ in named.values()):
-        return []
-    layers: dict[int, list[str]] = {}
-    for position, each in enumerate(comparisons):
-        layers.setdefault(layer_of(each.name, position), []).append(each.name)
-    top = max(layer for layer, names in layers.items() if any(n in named for n in names))
-    below = [name for layer, names in layers.items() if layer <= top for name in names]
-    codes = [named[name][0] for name in below if name in named]
-    plausible = {"gradient-wrong", "gradient-scale", "gradient-sign"}
-    return below if len(codes) == len(below) > 1 and set(codes) <= plausible else []
+    layers: Layers, named: Mapping[str, tuple[str, float]]
+) -> dict[str, tuple[str, float]]:
+    """Blame the delta of one layer if it and all before it are wrong, and none after it is.
+
+    A gradient that is right but for a factor acquits the deltas of its layer and of all after it.
+    """
+    if not named or len(layers) < 2:
+        return {}
+    top = max(layer for layer, group in layers.items() if any(e.name in named for e in group))
+    below = [each for layer, group in layers.items() if layer <= top for each in group]
+    judged = [each for each in below if each.name in named or each.shown_right]
+    if len(judged) < 2 or not all(_spoilt(each, named) for each in judged):
+        return {}
+    code = "gradient-activation-derivative" + "/last" * (top == max(layers))
+    return {each.name: (code, 0.0) for each in judged}
 
 
 def _reading(factor: float, hints: Mapping[str, Any]) -> str:
@@ -281,27 +186,72 @@ def _describe(
 ) -> Finding:
     where = ", ".join(each.name for each in group)
     names = [each.name for each in group]
-    reading = _reading(number, hints) if code in ("gradient-scale", "gradient-sign") else ""
+    evidence, why, remedy = TEXTS[code]
+    code, _, variant = code.partition("/")
+    roughly = variant == "roughly"
+    reading = _reading(number, hints) if code in MULTIPLE else ""
     reading = reading or (
         "a whole number: the batch size or the number of outputs?"
         if abs(number) > 2.5 and abs(number - round(number)) < 1e-3
         else "no usual factor"
     )
-    error = max(each.error for each in group)
-    evidence, why, remedy = TEXTS[code]
-    fill = {"factor": number, "reading": reading, "error": error, "where": where}
-    fill |= {"cosine": min(each.cosine for each in group)}
+    error, cosine = _size_of_error(group)
+    fill = {"factor": number, "reading": reading, "error": error, "where": where, "cosine": cosine,
+            "direction": f", {cosine}" if cosine else ""}  # fmt: skip
+    lines = [remedy.format(**fill)]
+    if hints["against"] and code == "gradient-sign":
+        lines = _remedies_of_sign(number, roughly) + _remedies_of_loss(roughly, hints["loss"])
+    if hints["no_fit"] and code in VAGUE:
+        lines += _remedies_of_loss(True, hints["loss"])
     repair = {"gradient": code.removeprefix("gradient-"), "where": names, "number": number}
-    return _finding(code, where, evidence.format(**fill), why, remedy.format(**fill), repair)
+    return error_finding(code, where, evidence.format(**fill), why, "\n".join(lines), repair)
 
 
-# code: (evidence, explanation, remedy)
+def _size_of_error(group: Sequence[Comparison]) -> tuple[str, str]:
+    """Say how wrong gradients are, and their direction; beside slopes of 0, no ratio says much."""
+    clear = [each for each in group if np.any(each.informative)]
+    if not clear:
+        largest = max(float(np.max(np.abs(each.given))) for each in group)
+        return f"up to {largest:.3g} in size, where the slope of the loss is 0", ""
+    cosines = [each.cosine for each in clear if each.informative.sum() > 1]
+    cosines = cosines or [each.cosine for each in clear]
+    cosine = max(cosines) if max(cosines) < 0.0 else min(cosines)
+    return f"relative error {max(each.error for each in clear):.2g}", f"cosine {cosine:.2f}"
+
+
+def _remedies_of_sign(factor: float, roughly: bool) -> list[str]:
+    """Say both of what all gradients against the slope can mean: only the update shows which."""
+    exact = not roughly and abs(factor + 1.0) < 1e-3
+    right = "the code is right" if exact else "its sign is right"
+    return [
+        "if the update subtracts it (W -= rate * gradient): delta = outputs - targets",
+        f"if the update adds it (W += rate * gradient): {right}; hand -gradient to this check",
+    ]
+
+
+def _remedies_of_loss(no_fit: bool, loss: float) -> list[str]:
+    """Say what may be wrong with the loss where no gradient agrees with it."""
+    if loss < 0.0:
+        return [f"or the loss, {loss:.3g} here, lacks a minus: cross-entropy cannot be negative"]
+    return ["or mend the loss, such as a sign in it: no gradient fits it"] * no_fit
+
+
+SIGN = (
+    "Gradient descent subtracts the gradient; subtracting this one, every step climbs. The usual "
+    "cause is (targets - outputs) where (outputs - targets) is meant."
+)
+
+# code, with the variant of its text: (evidence, explanation, remedy)
 TEXTS = {
     "gradient-sign": (
-        "it points against the slope of the loss (cosine {cosine:.2f}, factor {factor:.4g})",
-        "Gradient descent subtracts the gradient; with the sign flipped, every step climbs. The "
-        "usual cause is (targets - outputs) where (outputs - targets) is meant.",
-        "delta = outputs - targets   # or change += to -= in the update, not both",
+        "it points against the slope of the loss ({cosine}, factor {factor:.4g})",
+        SIGN,
+        "flip the sign of the gradient of {where} alone",
+    ),
+    "gradient-sign/roughly": (
+        "it points against the slope of the loss ({cosine}), but is no multiple of it",
+        SIGN,
+        "",
     ),
     "gradient-scale": (
         "gradient = {factor:.6g} x slope of the loss; {reading}",
@@ -317,11 +267,27 @@ TEXTS = {
         "gradient = inputs.T @ delta   # for weights of shape (inputs, units)",
     ),
     "gradient-activation-derivative": (
-        "relative error {error:.2g} in this layer and all before it; the layers after it are right",
+        "{error} in this layer and all before it; the layers after it are right",
         "The error enters where this layer's delta is made, and spreads to every layer before it. "
-        "The derivative of its activation (or of the loss, if it is the last) is missing or wrong.",
+        "The derivative of its activation is missing or wrong, or weights_next is left out or not "
+        "transposed.",
         "delta = (delta_next @ weights_next.T) * derivative(pre_activations)"
         "   # sigmoid: a * (1 - a); tanh: 1 - a**2; relu: z > 0",
+    ),
+    "gradient-activation-derivative/last": (
+        "{error} in the last layer and all before it",
+        "The error enters where the output's delta is made, and spreads to every layer before it. "
+        "The derivative of the loss or of the output's activation is missing, wrong or there "
+        "twice.",
+        "delta = outputs - targets   # sigmoid or softmax with cross-entropy; with squared error, "
+        "times the derivative",
+    ),
+    "gradient-activations": (
+        "{error}; the bias of the same layer shows that delta is right",
+        "Weights and bias take the same delta, so what is wrong is what the weights' product "
+        "multiplies it with: activations of another layer, or ones changed since the forward pass, "
+        "such as by a derivative that writes into its argument.",
+        "gradient = inputs.T @ delta   # what the layer was given; columns: delta @ inputs.T",
     ),
     "gradient-regularisation": (
         "gradient - slope = {factor:.4g} x the parameter itself",
@@ -335,8 +301,14 @@ TEXTS = {
         "compute the gradient of {where}",
     ),
     "gradient-wrong": (
-        "relative error {error:.2g}, cosine {cosine:.2f}; no usual mistake explains it all",
+        "{error}{direction}; no usual mistake explains it all",
         "This is not the gradient of this loss, and no change of sign, scale or shape makes it so.",
         "derive the gradient of {where} again from the loss, and check layer by layer",
+    ),
+    "gradient-wrong/bias": (
+        "{error}; the weights of the same layer show that delta is right",
+        "Weights and bias take the same delta: the bias's gradient is its sum over the samples, "
+        "and nothing else.",
+        "gradient_of_bias = delta.sum(axis=0)   # axis=1 if samples are columns",
     ),
 }

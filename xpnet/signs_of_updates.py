@@ -18,7 +18,8 @@ NOT_THE_RATE = {
     "gradient-sign", "gradient-scale", "gradient-wrong", "gradient-activation-derivative",
     "gradient-transposed", "regularisation-dominates", "loss-broadcast",
     "target-shape", "symmetric-units", "shuffled-targets", "softmax-axis", "update-not-finite",
-    "weights-redrawn", "gradient-product", "integer-parameters", "gradient-zero", "bias-per-sample",
+    "weights-redrawn", "gradient-product", "gradient-activations", "integer-parameters",
+    "gradient-zero", "bias-per-sample",
 }  # fmt: skip
 OTHER_REASONS = {  # for weights that hardly move
     "no-update", "learning-rate-too-large", "learning-rate-vanishes", "gradient-zero", "dead-units",
