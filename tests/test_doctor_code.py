@@ -56,17 +56,23 @@ def test_integers_cannot_take_small_steps():
 
 
 @pytest.mark.parametrize(
-    ("loss", "evidence"),
+    ("loss", "severity", "evidence"),
     [
-        (lambda ones, zeros: np.mean(ones + zeros), "with its sign turned"),
-        (lambda ones, zeros: -np.mean(ones), "without its term for class 0"),
-        (lambda ones, zeros: -np.sum(zeros), "without its term for class 1"),
+        (lambda ones, zeros: np.mean(ones + zeros), "note", "a cross-entropy is above 0"),
+        (lambda ones, zeros: -np.mean(ones), "warning", "without its term for class 0"),
+        (lambda ones, zeros: -np.sum(zeros), "warning", "without its term for class 1"),
     ],
 )
-def test_a_cross_entropy_that_lacks_something(loss, evidence):
+def test_a_cross_entropy_that_lacks_something(loss, severity, evidence):
     finding = logistic(SIMPLE, rate=1.0, loss=loss).findings[0]
-    assert (finding.code, finding.severity) == ("loss-wrong", "warning")  # it learns all the same
+    assert (finding.code, finding.severity) == ("loss-wrong", severity)  # it learns all the same
     assert evidence in finding.evidence
+
+
+def test_a_negative_loss_of_classes_if_nothing_is_learnt():
+    report = logistic(SIMPLE, rate=1e-6, loss=lambda ones, zeros: 0.1 * np.mean(ones + zeros))
+    finding = next(each for each in report.findings if each.code == "loss-wrong")
+    assert finding.severity == "error"
 
 
 def test_a_loss_near_zero_without_any_skill():

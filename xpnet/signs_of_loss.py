@@ -125,9 +125,10 @@ def wrong_cross_entropy(run: Run, limit: float) -> Sign | None:
 
     if any(is_loss(each, 1.0) for each in proper):
         return None
-    if any(is_loss(each, -1.0) for each in proper):
-        return Sign("loss", f"the first, {run.losses[0]:.6g}, is the cross-entropy with its sign "
-                    "turned: it falls as the predictions get worse",
+    if any(is_loss(each, -1.0) for each in proper) or (run.failing and run.losses[0] < 0.0):
+        return Sign("loss", f"the first is {run.losses[0]:.6g}; a cross-entropy is above 0, and "
+                    "with its sign turned it falls as the predictions get worse",
+                    severity="" if run.failing else "note",  # which may be meant to rise
                     remedy="loss = -numpy.mean(...)")  # fmt: skip
     half = "0" if is_loss(for_one, 1.0) else "1" if is_loss(for_zero, 1.0) else ""
     return Sign("loss", f"the first, {run.losses[0]:.6g}, is the cross-entropy without its term "

@@ -105,7 +105,9 @@ def uphill(run: Run, limit: float) -> Sign | None:
     factor = next(iter(run.replay.deltas.values()), None)
     if not cosines or "gradient-sign" in run.found:
         return None
-    if factor is None and _climbs(run) and all(each < -MOVED for each in cosines.values()):
+    known = any(each.startswith("gradient-") for each in run.found)
+    follows = all(each < -MOVED for each in cosines.values())
+    if factor is None and not known and follows and _climbs(run):
         evidence = f"each of the first {CLIMB} steps is short, subtracts the gradient, and climbs"
         return Sign(", ".join(cosines), evidence, {"update": "subtract"},
                     remedy="delta = outputs - targets   # and run xpnet.check_gradients"
