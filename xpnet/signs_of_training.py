@@ -212,8 +212,8 @@ def loss_rising(run: Run, limit: float) -> Sign | None:
     if len(run.losses) < 3 or "diverged" in run.found:
         return None
     start, end = run.loss_span()
-    odd = run.last.skill > 0.8 and end > 3.0 * start
-    if not end > limit * start or not (run.failing or odd):
+    odd = run.last.skill > 0.8 and end > start + 2.0 * abs(start)
+    if not end > start + (limit - 1.0) * abs(start) or not (run.failing or odd):
         return None
     evidence = f"loss {start:.4g} at the start, {end:.4g} at the end"
     if odd:  # then it is not the loss of these predictions
@@ -229,7 +229,7 @@ def loss_not_decreasing(run: Run, limit: float) -> Sign | None:
         return None
     start, end = run.loss_span()
     alone = run.last.predictions is None and run.steps >= STEPS_OF_A_LOSS_ALONE
-    if end < limit * start or not (run.failing or alone):
+    if end < start - (1.0 - limit) * abs(start) or not (run.failing or alone):
         return None
     return Sign("loss", f"loss {start:.4g} at the start, {end:.4g} after {run.steps} steps",
                 severity="warning" if alone else "")  # fmt: skip

@@ -85,8 +85,8 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
     if not known.size and not broken:
         return None
     step = float(np.max(known)) if known.size else np.inf
-    lost = not np.isfinite(end) and not run.last.skill > 0.5  # or only the loss is undefined
-    bad = run.diverged or lost or end > 1.1 * start
+    worse = not np.isfinite(end) or end > start + 0.1 * abs(start)
+    bad = run.diverged or (worse and not run.last.skill > 0.8)  # or only the loss told is odd
     from_zero = not any(np.any(each) for each in run.first.weights.values())
     bad = bad or (run.failing and not from_zero)  # any step is long compared with no weights
     if not bad or (step <= limit and not run.diverged):
