@@ -297,15 +297,11 @@ class Training:
         loss = float(state.epoch_loss) / max(state.epoch_rows, 1)
         loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
         validation_loss, metrics = self._evaluate()
-        self.between_steps, history = False, state.history
-        state.history = replace(
-            history,
-            loss=(*history.loss, loss),
-            validation_loss=(*history.validation_loss, *validation_loss),
-            metrics={name: (*history.metrics.get(name, ()), metrics[name]) for name in metrics},
-            learning_rate=(*history.learning_rate, self.learning_rate),
-            seconds=(*history.seconds, seconds),
-        )
+        self.between_steps = False
+        state.history = state.history.extended(
+            metrics, loss=[loss], validation_loss=validation_loss,
+            learning_rate=[self.learning_rate], seconds=[seconds],
+        )  # fmt: skip
         state.epoch, state.batch, state.epoch_loss, state.epoch_rows = state.epoch + 1, 0, 0.0, 0
         self._check_divergence()
         monitored = state.history.monitored[-1]
@@ -379,8 +375,7 @@ class Training:
         ended = self.stop_reason or state.epoch >= self.options.epochs
         if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):
             self._write_parameters(state.best)
-        stopped = self.stop_reason or f"{state.epoch} epochs done"
-        state.history = replace(state.history, stopped=stopped)
+        state.history = state.history.ended(self.stop_reason or f"{state.epoch} epochs done")
         with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
             for callback in reversed(self._begun):
                 told.callback(self._notify, "on_train_end", [callback])
