@@ -1,6 +1,7 @@
 """The estimators' calls of `xpnet.training` and `xpnet.lbfgs`, and the warnings afterwards."""
 
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,7 @@ from xpnet.estimator_verdict import (
     rate_of,
     shortcoming,
 )
+from xpnet.history import History
 from xpnet.lbfgs import CONVERGED, run_lbfgs
 from xpnet.network import MLP
 from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
@@ -34,6 +36,7 @@ NON_FINITE = (
     "need to be preprocessed."
 )
 AUTO_BATCH = 200
+OWN_RATES = ("constant", "invscaling", "adaptive")  # learning rates that `Course` sets
 
 
 def optimizer_of(estimator: Any) -> Optimizer:
@@ -76,7 +79,7 @@ def training_options(estimator: Any, data: Data, epochs: int) -> TrainingOptions
         batch_size=int(batch),
         shuffle=estimator.shuffle,
         l2=float(estimator.alpha) / (batch * _mean_weight(estimator, data)),
-        schedule=None if rate in ("constant", "invscaling", "adaptive") else rate,
+        schedule=None if rate in OWN_RATES else rate,
         seed=estimator._seed,
     )
 
@@ -89,7 +92,7 @@ def _mean_weight(estimator: Any, data: Data) -> float:
 
 def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: bool) -> None:
     """Train by mini-batches from where the estimator is; one epoch if `incremental`."""
-    net, state = estimator.network_, _state_to_continue(estimator)
+    net, state = estimator.network_, _state_to_continue(estimator, incremental=incremental)
     epochs = state.epoch + (1 if incremental else estimator.max_iter)
     options = training_options(estimator, data, epochs)
     unfinished = vars(estimator).get("_unfinished")
@@ -101,8 +104,9 @@ def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: boo
     watching = [*([] if incremental else [doctor]), course, *(estimator.callbacks or ())]
     shown = [ProgressBar()] if estimator.progress else []
     training = Training(
-        net, data, options, validation=held_out, callbacks=[*watching, *shown], state=state
-    )
+        net, data, options, validation=held_out, callbacks=[*watching, *shown], state=state,
+        stream=incremental,
+    )  # fmt: skip
     diverged = False
     try:
         training.run()
@@ -127,13 +131,18 @@ def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: boo
     _judge(estimator, data, doctor)
 
 
-def _state_to_continue(estimator: Any) -> TrainingState:
-    """Return the state of the last call, or a new one if the optimiser is of another kind."""
+def _state_to_continue(estimator: Any, *, incremental: bool) -> TrainingState:
+    """Return the state of the last call, or a new one if the optimiser is of another kind.
+
+    A stream of batches may be endless: its history is kept only for those who may look at it.
+    """
     kind = (type(optimizer_of(estimator)).__name__, bool(estimator.momentum))
     if vars(estimator).get("_optimizer_kind", kind) != kind:
         estimator._state = TrainingState()
     estimator._optimizer_kind = kind
     state: TrainingState = estimator._state
+    if incremental and not estimator.callbacks and estimator.learning_rate in OWN_RATES:
+        state = replace(state, history=History())
     return state
 
 
@@ -167,9 +176,10 @@ def _after_divergence(estimator: Any, training: Training, course: Course) -> Non
     elif course.best:
         net.set_parameters(course.best[: len(net.weights)], course.best[len(net.weights) :])
     rate = training.learning_rate
+    kept = "from before the batch" if training.stream else "of the best epoch"
     warnings.warn(
         f"{type(estimator).__name__}: training diverged in epoch {estimator.n_iter_} (loss "
-        f"{estimator.loss_:.4g}); the weights of the best epoch are kept. Lower "
+        f"{estimator.loss_:.4g}); the weights {kept} are kept. Lower "
         f"{rate_of(estimator)[0]} (it was {rate:g}; try {rate / 10:.2g}), or scale X, for instance "
         "with standardize=True.",
         DivergenceWarning,
