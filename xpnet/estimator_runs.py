@@ -14,10 +14,12 @@ from xpnet.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
 from xpnet.estimator_course import Course
 from xpnet.estimator_network import at_epoch_start, trimmed
+from xpnet.estimator_targets import BLOCKS
 from xpnet.estimator_verdict import (
     ENOUGH_ROWS,
     JUDGED_NUMBERS,
     JUDGED_ROWS,
+    LIKELIHOODS,
     DivergenceWarning,
     NoSkillWarning,
     advice,
@@ -26,7 +28,9 @@ from xpnet.estimator_verdict import (
 )
 from xpnet.history import History
 from xpnet.lbfgs import CONVERGED, run_lbfgs
+from xpnet.losses import head
 from xpnet.network import MLP
+from xpnet.objective import mean_loss, row_shares
 from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
 from xpnet.training import Training, TrainingOptions, TrainingState
 from xpnet.types import Array
@@ -36,6 +40,8 @@ NON_FINITE = (
     "need to be preprocessed."
 )
 AUTO_BATCH = 200
+CLEAR_GAIN = 0.01  # over a constant, as a share of its loss: far above chance on JUDGED_ROWS
+SORTING = 4  # how much longer a number takes among the outputs, which are sorted, than in X
 OWN_RATES = ("constant", "invscaling", "adaptive")  # learning rates that `Course` sets
 
 
@@ -233,15 +239,42 @@ def _as_a_training(net: MLP, data: Data, loss: Any, l2: float) -> Any:
 
 def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     """Warn if the model is no better than a constant, naming the likely cause and the remedy."""
-    net, rows = estimator.network_, data.y.shape[0]
-    most = min(JUDGED_ROWS, max(ENOUGH_ROWS, JUDGED_NUMBERS // net.sizes[0]))
-    step = slice(None, None, -(-rows // most))
-    x = rows_of(data.x, step, net.device, net.dtype)
-    weights = None if data.row_weights is None else data.row_weights[step, :]
-    found = shortcoming(net, estimator._core_loss(), Data(x, data.y[step, :], weights))
+    net, loss = estimator.network_, estimator._core_loss()
+    judged, width = _some_of(data, net, net.sizes[0]), SORTING * net.sizes[-1]
+    if width > net.sizes[0]:
+        if _is_clearly_skilled(net, loss, judged):
+            return
+        judged = _some_of(data, net, width)
+    found = shortcoming(net, loss, judged)
     if found:
+        inputs = net.device.get(judged.x)
         warnings.warn(
-            f"{type(estimator).__name__}: {found}. {advice(doctor, estimator, net.device.get(x))}",
+            f"{type(estimator).__name__}: {found}. {advice(doctor, estimator, inputs)}",
             NoSkillWarning,
             stacklevel=6,
         )
+
+
+def _some_of(data: Data, net: MLP, width: int) -> Data:
+    """Return evenly spaced rows, fewer of them the more numbers each of them costs."""
+    rows = data.y.shape[0]
+    most = min(JUDGED_ROWS, max(ENOUGH_ROWS, JUDGED_NUMBERS // width))
+    step = slice(None, None, -(-rows // most))
+    weights = None if data.row_weights is None else data.row_weights[step, :]
+    return Data(rows_of(data.x, step, net.device, net.dtype), data.y[step, :], weights)
+
+
+def _is_clearly_skilled(net: MLP, loss: Any, judged: Data) -> bool:
+    """Tell whether a likelihood is clearly better than that of the targets' mean.
+
+    On few rows a constant for each of many classes would fit the classes that happen to be there,
+    so this takes many. It is quick, because these losses are linear in the targets: the mean over
+    the rows of the loss of a constant is its loss for the targets' mean.
+    """
+    pair, xp, y = head(net.output, loss), net.device.xp, judged.y
+    if pair.loss.name not in LIKELIHOODS:
+        return False
+    mean = net.device.matmul(row_shares(xp, y, judged.row_weights), y)[None, :]
+    constant = xp.log(xp.maximum(mean, 1e-12)) if net.output.name == BLOCKS else mean
+    best = float(pair.loss.value(xp, constant, mean)[0])
+    return best - float(mean_loss(net, pair, *judged)) > CLEAR_GAIN * abs(best)
