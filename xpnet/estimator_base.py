@@ -30,7 +30,7 @@ from xpnet.batches import Data
 from xpnet.callbacks import checked_callbacks
 from xpnet.device import CPU, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError
-from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, to_host
+from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, shown_rows, to_host
 from xpnet.estimator_network import (
     check_unchanged,
     core_name,
@@ -227,11 +227,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _start(self, sizes: list[int], drawn: Any, x: Any, device: Device, dtype: str) -> None:
         """Make the network and start all curves afresh."""
-        shown = device.put(next(x.blocks()), dtype) if hasattr(x, "blocks") else x
+        shown = shown_rows(x, device, dtype) if self.init == "lsuv" else None
         net = MLP(
             sizes, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
             init="zeros" if drawn else self.init, device=device, seed=self._seed,
-            dropout=self.dropout, init_data=shown if self.init == "lsuv" else None,
+            dropout=self.dropout, init_data=shown,
         )  # fmt: skip
         if drawn:
             net.set_parameters(*drawn)
