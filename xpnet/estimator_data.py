@@ -8,8 +8,9 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.sparsefuncs import mean_variance_axis
+from sklearn.utils.validation import _check_sample_weight
 
-from xpnet.device import CPU, Device, device_of
+from xpnet.device import CPU, Device, device_of, is_foreign
 from xpnet.errors import InputError
 from xpnet.network import PREDICT_ROWS
 from xpnet.targets import as_inputs
@@ -25,6 +26,20 @@ def to_host(array: Any) -> Any:
     if array is None or isinstance(array, np.ndarray):
         return array
     return array.toarray() if issparse(array) else np.asarray(device_of(array).get(array))
+
+
+def place_of(X: Any) -> Device:
+    """Return where an array lives; sparse matrices and lists live on the host."""
+    return CPU if issparse(X) or not is_foreign(X) else device_of(X)
+
+
+def host_weights(sample_weight: Any, y: Any) -> Any:
+    """Return row weights, checked by scikit-learn, on the host."""
+    if sample_weight is None:
+        return None
+    if is_foreign(sample_weight):
+        sample_weight = to_host(sample_weight)
+    return _check_sample_weight(sample_weight, np.empty((len(y), 1)))
 
 
 @dataclass(frozen=True)

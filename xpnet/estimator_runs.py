@@ -27,7 +27,7 @@ from xpnet.estimator_verdict import (
     shortcoming,
 )
 from xpnet.history import History
-from xpnet.lbfgs import CONVERGED, run_lbfgs
+from xpnet.lbfgs import CONVERGED, check_no_dropout, run_lbfgs
 from xpnet.losses import head
 from xpnet.network import MLP
 from xpnet.objective import mean_loss, row_shares
@@ -60,6 +60,21 @@ def optimizer_of(estimator: Any) -> Optimizer:
         raise InputError(f"solver {name} is a class; pass {name}(...), an instance of it")
     given: Optimizer = estimator.solver
     return given
+
+
+def check_options(estimator: Any) -> None:
+    """Refuse here what training would refuse, when the model from before is no more."""
+    head(estimator.network_.output, estimator._core_loss())
+    if estimator.solver != "lbfgs":
+        optimizer_of(estimator)
+        return
+    given = {"callbacks": estimator.callbacks, "progress": estimator.progress}
+    if any(given.values()):
+        raise InputError(
+            f"{', '.join(n for n, value in given.items() if value)}: L-BFGS has no epochs to show; "
+            "use solver='adam' or 'sgd'"
+        )
+    check_no_dropout(estimator.network_)
 
 
 def training_options(estimator: Any, data: Data, epochs: int) -> TrainingOptions:
@@ -195,12 +210,6 @@ def _after_divergence(estimator: Any, training: Training, course: Course) -> Non
 
 def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
     """Train on all rows at once by L-BFGS, from the weights the network has."""
-    given = {"callbacks": estimator.callbacks, "progress": estimator.progress}
-    if any(given.values()):
-        raise InputError(
-            f"{', '.join(n for n, value in given.items() if value)}: L-BFGS has no epochs to show; "
-            "use solver='adam' or 'sgd'"
-        )
     net, rows = estimator.network_, data.y.shape[0]
     l2 = float(estimator.alpha) / (rows * _mean_weight(estimator, data))
     loss = estimator._core_loss()
