@@ -103,3 +103,24 @@ def test_partial_fit_takes_sparse_labels():
     dense = MLPClassifier(**QUICK).partial_fit(X, labels, classes=[0, 1, 2])
     np.testing.assert_array_equal(sparse.predict(X), dense.predict(X))
     sparse.partial_fit(X, scipy.sparse.csr_matrix(labels))
+
+
+@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}])
+def test_losses_can_be_rounded(settings):
+    model = MLPRegressor(max_iter=2, **QUICK, **settings).fit(X, Y)
+    assert model.loss_.round(3) == pytest.approx(model.loss_curve_[-1], abs=1e-3)
+    assert model.best_loss_.round(3) == pytest.approx(min(model.loss_curve_), abs=1e-3)
+
+
+def test_dates_are_no_inputs():
+    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
+    with pytest.raises(TypeError, match="pass numbers, such as days since the first"):
+        model.predict(np.zeros((3, 4), dtype="datetime64[D]"))
+
+
+def test_labels_are_zeros_and_ones():
+    with pytest.raises(
+        InputError,
+        match="values from -1 to 1 in columns of labels; pass 1 for each label a row has",
+    ):
+        MLPClassifier(**QUICK).fit(X, np.where(X[:, :2] > 3, 1, -1))

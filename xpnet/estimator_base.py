@@ -28,7 +28,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from xpnet.activations import HIDDEN, Activation
 from xpnet.batches import Data
 from xpnet.callbacks import checked_callbacks
-from xpnet.device import CPU, Device, device_of, is_foreign, open_device
+from xpnet.device import CPU, Device, device_of, is_foreign, open_device, real_numbers
 from xpnet.errors import InputError
 from xpnet.estimator_by_hand import (
     adopt,
@@ -231,7 +231,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             dtype = self.dtype or ("float32" if str(X.dtype).endswith("float32") else "float64")
         if not issparse(X):
             same = isinstance(X, np.ndarray) or device_of(X).xp is device.xp
-            X = device.put(X if same else to_host(X), dtype)
+            X = device.put(real_numbers(X if same else to_host(X)), dtype)
         return X, device, dtype
 
     def _data(self, x: Any, targets: Any, weights: Any, parts: Any) -> tuple[Data, Data | None]:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xpnet.types import Array
 
 if TYPE_CHECKING:
@@ -56,8 +58,8 @@ class Course:
         estimator, history = self.estimator, training.state.history
         estimator.n_iter_ += 1
         estimator.t_ += training.rows
-        estimator.loss_ = history.loss[-1]
-        estimator.loss_curve_.append(estimator.loss_)
+        estimator.loss_ = np.float64(history.loss[-1])  # as scikit-learn's, which can be rounded
+        estimator.loss_curve_.append(history.loss[-1])
         if history.validation_loss:
             estimator.validation_loss_curve_.append(history.validation_loss[-1])
 

@@ -222,8 +222,8 @@ def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
         )  # fmt: skip
     except DivergenceError as error:
         raise InputError(NON_FINITE) from error
-    estimator.n_iter_, estimator.loss_ = history.epochs, history.loss[-1]
-    estimator.best_loss_ = min(history.loss)
+    estimator.n_iter_, estimator.loss_ = history.epochs, np.float64(history.loss[-1])
+    estimator.best_loss_ = np.float64(min(history.loss))
     estimator.loss_curve_.extend(history.loss)
     estimator.validation_loss_curve_.extend(history.validation_loss)
     seen.state = TrainingState(history=history, step=history.epochs)
