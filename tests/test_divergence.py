@@ -3,6 +3,10 @@ import pytest
 from training_examples import X, Y, parameters, regressor
 
 import xpnet
+from xpnet.batches import Data
+from xpnet.losses import LOSSES, Loss
+from xpnet.network import PREDICT_ROWS
+from xpnet.training import Training, TrainingOptions
 
 
 @pytest.mark.parametrize("rate", [100.0, 1e300], ids=["running away", "not finite"])
@@ -80,3 +84,23 @@ def test_lbfgs_refuses_weights_that_are_no_numbers():
     net.weights[0][0, 0] = np.nan
     with pytest.raises(xpnet.InputError, match="weights or biases hold NaN or infinity"):
         fit_lbfgs(net, X, Y)
+
+
+def test_the_loss_at_zero_is_measured_only_if_needed_and_some_rows_at_a_time():
+    most = []
+
+    def value(xp, a, y):
+        most.append(y.shape[0])
+        return LOSSES["squared_error"].value(xp, a, y)
+
+    watched = Loss("watched", value, LOSSES["squared_error"].derivative)
+    x = np.random.default_rng(0).normal(size=(2000, 3))
+    for scale, needed in ((1.0, False), (1e4, True)):
+        net = xpnet.MLP([3, 1], seed=1)
+        y = np.where(np.arange(2000) < 32, 1.0, scale)[:, None]  # the first batch says little
+        options = TrainingOptions(watched, epochs=3, shuffle=False, optimizer=xpnet.SGD(1e-5))
+        run = Training(net, Data(x.astype("float32"), y.astype("float32"), None), options)
+        run.run()
+        assert ("_loss_at_zero" in vars(run)) == needed
+    assert max(most) <= PREDICT_ROWS
+    assert run._loss_at_zero == pytest.approx(np.mean(y**2), rel=1e-5)

@@ -200,15 +200,21 @@ def digest(data: Data | None, device: Device) -> str:
     """SHA-256 over the shape, all targets and weights, and up to 1,000 rows of the inputs."""
     if data is None:
         return "none"
-    count = data.x.shape[0]
+    count, columns = data.x.shape
     rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
-    if hasattr(data.x, "read_rows"):
-        x = data.x.read_rows(rows)
-    else:
-        x = device.xp.take(data.x, device.put(rows, "int64"), axis=0)
     found = hashlib.sha256(str(tuple(data.x.shape)).encode())
-    for array in (x, data.y, data.row_weights):
+
+    def add(array: Any) -> None:
+        host = array if isinstance(array, np.ndarray) else device.get(array)
+        found.update(np.ascontiguousarray(host, dtype=np.float64).data)
+
+    size = max(1, 4 * BLOCK_BYTES // columns)  # wide rows from a source would take much memory
+    for some in (rows[start : start + size] for start in range(0, len(rows), size)):
+        if hasattr(data.x, "read_rows"):
+            add(data.x.read_rows(some))
+        else:
+            add(device.xp.take(data.x, device.put(some, "int64"), axis=0))
+    for array in (data.y, data.row_weights):
         if array is not None:
-            host = array if isinstance(array, np.ndarray) else device.get(array)
-            found.update(np.ascontiguousarray(host, dtype=np.float64).data)
+            add(array)
     return found.hexdigest()[:16]

@@ -256,9 +256,9 @@ def write_checkpoint(path: PathLike, training: "Training") -> None:
     for name, arrays in _arrays(training).items():
         tensors |= {f"{name}.{i}": np.asarray(net.device.get(a)) for i, a in enumerate(arrays)}
     for name in _CURVES:
-        tensors[f"history.{name}"] = np.asarray(getattr(history, name), dtype=np.float64)
+        tensors[f"history.{name}"] = np.asarray(tuple(getattr(history, name)), dtype=np.float64)
     for name, curve in history.metrics.items():
-        tensors[f"history.metrics.{name}"] = np.asarray(curve, dtype=np.float64)
+        tensors[f"history.metrics.{name}"] = np.asarray(tuple(curve), dtype=np.float64)
     losses = (state.first_loss, state.epoch_first_loss, state.epoch_loss, state.best_loss)
     rates = (state.learning_rate_factor, training.learning_rate)
     tensors["numbers"] = np.asarray([float(number) for number in (*losses, *rates)])

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
 CAN_BE_SHOWN = ("loss", "parameters", "gradients", "activations", *ROW_NAMES)
 MOST_NUMBERS = 1 << 21  # in a step that is kept whole
+WIDE_NUMBERS = 1 << 20  # of inputs in the sample of an xpnet training, above START_ROWS
 ENOUGH_ROWS = 64  # a batch of this many rows is looked at alone, smaller ones are put together
 
 
@@ -281,7 +282,8 @@ class Doctor:
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""
         net, run = training.net, self._run
-        self._sample, counts = sample_of(training, ROWS)
+        most = max(START_ROWS, min(ROWS, WIDE_NUMBERS // net.sizes[0]))
+        self._sample, counts = sample_of(training, most)
         run.class_counts = counts if run.class_counts is None else run.class_counts
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.rates = [training.learning_rate]

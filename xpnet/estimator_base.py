@@ -23,14 +23,31 @@ from sklearn.utils._array_api import (
 )
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xpnet.activations import HIDDEN, Activation
 from xpnet.batches import Data
 from xpnet.callbacks import checked_callbacks
-from xpnet.device import CPU, Device, device_of, is_foreign, open_device
+from xpnet.device import CPU, Device, device_of, is_foreign, open_device, real_numbers
 from xpnet.errors import InputError
-from xpnet.estimator_data import Scaler, as_rows, hold_out, scaler_of, to_host
+from xpnet.estimator_by_hand import (
+    adopt,
+    coefficients,
+    out_activation,
+    set_coefficients,
+    set_out_activation,
+    take_copies,
+)
+from xpnet.estimator_data import (
+    Scaler,
+    as_rows,
+    hold_out,
+    host_weights,
+    place_of,
+    scaler_of,
+    shown_rows,
+    to_host,
+)
 from xpnet.estimator_network import (
     check_unchanged,
     core_name,
@@ -38,7 +55,7 @@ from xpnet.estimator_network import (
     sklearn_draws,
     with_functions,
 )
-from xpnet.estimator_runs import train, train_lbfgs
+from xpnet.estimator_runs import check_options, train, train_lbfgs
 from xpnet.estimator_targets import BLOCKS
 from xpnet.fitting import as_pair, divided, some_rows
 from xpnet.lbfgs import Objective
@@ -138,11 +155,27 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 f"learning_rate={self.learning_rate!r} ends with the last epoch, but partial_fit "
                 "has no last one; use fit, or 'invscaling' or 'adaptive' with solver='sgd'"
             )
+        before = dict(vars(self))
+        try:
+            rows = self._prepared(X, y, sample_weight, validation, incremental=incremental)
+        except BaseException:  # a call that is refused leaves the model that was there
+            self.__dict__ = before
+            raise
+        if self.solver == "lbfgs":
+            train_lbfgs(self, *rows)
+        else:
+            train(self, *rows, incremental=incremental)
+        return self
+
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any, validation: Any, *, incremental: bool
+    ) -> tuple[Data, Data | None]:
+        """Return the rows for training and those held out; make the network, or take it."""
         checked_callbacks(self.callbacks)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validated(X, y, reset=first)
         targets = self._encoded(y, first=first, incremental=incremental)
-        weights = self._weighted(y, _host_weights(sample_weight, y), incremental=incremental)
+        weights = self._weighted(y, host_weights(sample_weight, y), incremental=incremental)
         sizes = [X.shape[1], *hidden_sizes(self.hidden_layer_sizes), targets.shape[1]]
         drawn = self._draw(sizes) if first else None
         parts = self._split(targets, validation)
@@ -157,11 +190,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         data, held_out = self._data(x, targets, weights, parts)
         if validation is not None:
             held_out = self._watched(*as_pair(validation))
-        if self.solver == "lbfgs":
-            train_lbfgs(self, data, held_out)
-        else:
-            train(self, data, held_out, incremental=incremental)
-        return self
+        check_options(self)
+        return data, held_out
 
     def _draw(self, sizes: list[int]) -> Any:
         """Draw scikit-learn's initial weights, if wanted, and the seed of everything else."""
@@ -196,12 +226,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if not first and "network_" in vars(self):
             device, dtype = self.network_.device, self.network_.dtype
         else:
-            device = _device(X) if self.device is None else self.device
+            device = place_of(X) if self.device is None else self.device
             device = open_device(device) if isinstance(device, str) else device
             dtype = self.dtype or ("float32" if str(X.dtype).endswith("float32") else "float64")
         if not issparse(X):
             same = isinstance(X, np.ndarray) or device_of(X).xp is device.xp
-            X = device.put(X if same else to_host(X), dtype)
+            X = device.put(real_numbers(X if same else to_host(X)), dtype)
         return X, device, dtype
 
     def _data(self, x: Any, targets: Any, weights: Any, parts: Any) -> tuple[Data, Data | None]:
@@ -227,11 +257,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _start(self, sizes: list[int], drawn: Any, x: Any, device: Device, dtype: str) -> None:
         """Make the network and start all curves afresh."""
-        shown = device.put(next(x.blocks()), dtype) if hasattr(x, "blocks") else x
+        shown = shown_rows(x, device, dtype) if self.init == "lsuv" else None
         net = MLP(
             sizes, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
             init="zeros" if drawn else self.init, device=device, seed=self._seed,
-            dropout=self.dropout, init_data=shown if self.init == "lsuv" else None,
+            dropout=self.dropout, init_data=shown,
         )  # fmt: skip
         if drawn:
             net.set_parameters(*drawn)
@@ -252,18 +282,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self._best = self.network_.device.xp.asarray(flat, copy=True) if scores else None
 
     def _describe(self, net: MLP) -> None:
-        names = {"sigmoid": "logistic", BLOCKS: "softmax"}
         self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
-        self.out_activation_ = names.get(net.output.name, net.output.name)
 
     def _continue(self, sizes: list[int], device: Device, dtype: str) -> None:
         """Take the network there is, or make it from coefficients that were set by hand."""
-        if "network_" not in vars(self):
-            weights, biases = self._given["coefs_"], self._given["intercepts_"]
-            given = [np.shape(weights[0])[0], *(np.shape(each)[1] for each in weights)]
-            self.network_ = MLP(given, dtype=dtype, init="zeros", device=device, seed=self._seed)
-            self.network_.set_parameters(weights, biases)
-            self._state = TrainingState()
+        adopt(self, device, dtype)
+        take_copies(self, always=self.solver == "lbfgs")  # as scikit-learn, which makes new ones
         check_unchanged(self, sizes)
         hidden, output = core_name(self.activation), self._output()
         self.network_ = with_functions(self.network_, hidden, output, self.dropout)
@@ -272,38 +296,29 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     @property
     def coefs_(self) -> list[Array]:
         """Weights of each layer, (fan_in, fan_out): the network's own arrays."""
-        return self._parameters("coefs_")
+        return coefficients(self, "coefs_")
 
     @coefs_.setter
     def coefs_(self, values: list[Array]) -> None:
-        self._set_parameters("coefs_", values)
+        set_coefficients(self, "coefs_", values)
 
     @property
     def intercepts_(self) -> list[Array]:
         """Biases of each layer, (fan_out,): the network's own arrays."""
-        return self._parameters("intercepts_")
+        return coefficients(self, "intercepts_")
 
     @intercepts_.setter
     def intercepts_(self, values: list[Array]) -> None:
-        self._set_parameters("intercepts_", values)
+        set_coefficients(self, "intercepts_", values)
 
-    def _parameters(self, name: str) -> list[Array]:
-        if "network_" in vars(self):
-            net: MLP = self.network_
-            return net.weights if name == "coefs_" else net.biases
-        if name in vars(self).get("_given", {}):
-            given: list[Array] = self._given[name]
-            return given
-        raise AttributeError(f"{type(self).__name__} has no {name} before it is fitted")
+    @property
+    def out_activation_(self) -> str:
+        """Name of the output activation, as scikit-learn has it."""
+        return out_activation(self)
 
-    def _set_parameters(self, name: str, values: list[Array]) -> None:
-        if "network_" in vars(self):
-            net, weights = self.network_, name == "coefs_"
-            net.set_parameters(
-                values if weights else net.weights, net.biases if weights else values
-            )
-        else:
-            self._given = {**vars(self).get("_given", {}), name: values}
+    @out_activation_.setter
+    def out_activation_(self, value: str) -> None:
+        set_out_activation(self, value)
 
     @property
     def _optimizer(self) -> SimpleNamespace:
@@ -312,12 +327,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     @property
     def _flat(self) -> Array:
         return self.network_.flat
-
-    def _rate_mode(self) -> str:
-        """Return the learning rate's mode; only SGD has modes beyond the core's schedules."""
-        if self.learning_rate in ("invscaling", "adaptive") and self.solver != "sgd":
-            return "constant"
-        return self.learning_rate if isinstance(self.learning_rate, str) else "constant"
 
     def _loss_grad_lbfgs(
         self, vector: Any, X: Any, y: Any, sample_weight: Any, *unused: Any
@@ -332,6 +341,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Any]:
         """Return the outputs on the network's device, and how to return them to the caller."""
+        if (
+            "network_" not in vars(self)
+            and hasattr(self, "coefs_")
+            and hasattr(self, "intercepts_")
+        ):
+            adopt(self, self.device or CPU)  # as in scikit-learn, they make a fitted model
         check_is_fitted(self, "network_")
         if self.device is None:
             check_same_namespace(X, self, attribute="_flat", method=method)
@@ -362,7 +377,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def __sklearn_array_api_convert__(self, converter: Any) -> Any:
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
         twin = copy(self)
-        for name, value in self._on(_device(converter(self._flat)), converter).items():
+        for name, value in self._on(place_of(converter(self._flat)), converter).items():
             setattr(twin, name, value)
         return twin
 
@@ -381,16 +396,3 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         tags.array_api_support = True
         return tags
-
-
-def _device(X: Any) -> Device:
-    """Return where an array lives; sparse matrices and lists live on the host."""
-    return CPU if issparse(X) or not is_foreign(X) else device_of(X)
-
-
-def _host_weights(sample_weight: Any, y: Any) -> Any:
-    if sample_weight is None:
-        return None
-    if is_foreign(sample_weight):
-        sample_weight = to_host(sample_weight)
-    return _check_sample_weight(sample_weight, np.empty((len(y), 1)))

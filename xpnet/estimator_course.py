@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xpnet.types import Array
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class Course:
             print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
         improved = self._improved_loss() if self._score is None else self._improved_score(training)
         estimator._no_improvement_count = 0 if improved else estimator._no_improvement_count + 1
-        if estimator._rate_mode() == "invscaling":
+        if _rate_mode(estimator) == "invscaling":
             base = float(training.options.optimizer.learning_rate)
             self._set_rate(training, base / (estimator.t_ + 1) ** estimator.power_t)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
@@ -56,8 +58,8 @@ class Course:
         estimator, history = self.estimator, training.state.history
         estimator.n_iter_ += 1
         estimator.t_ += training.rows
-        estimator.loss_ = history.loss[-1]
-        estimator.loss_curve_.append(estimator.loss_)
+        estimator.loss_ = np.float64(history.loss[-1])  # as scikit-learn's, which can be rounded
+        estimator.loss_curve_.append(history.loss[-1])
         if history.validation_loss:
             estimator.validation_loss_curve_.append(history.validation_loss[-1])
 
@@ -89,7 +91,7 @@ class Course:
             f"{watched} did not improve more than tol={estimator.tol:f} for "
             f"{estimator.n_iter_no_change} consecutive epochs."
         )
-        adaptive = estimator._rate_mode() == "adaptive"
+        adaptive = _rate_mode(estimator) == "adaptive"
         if adaptive and estimator._learning_rate > SMALLEST_RATE:
             self._set_rate(training, estimator._learning_rate / ADAPTIVE_FACTOR)
             estimator._no_improvement_count = 0
@@ -103,3 +105,11 @@ class Course:
     def _set_rate(self, training: "Training", rate: float) -> None:
         self.estimator._learning_rate = rate
         training.state.learning_rate_factor = rate / training.options.optimizer.learning_rate
+
+
+def _rate_mode(estimator: Any) -> str:
+    """Return the learning rate's mode; only SGD has modes beyond the core's schedules."""
+    rate = estimator.learning_rate
+    if rate in ("invscaling", "adaptive") and estimator.solver != "sgd":
+        return "constant"
+    return rate if isinstance(rate, str) else "constant"

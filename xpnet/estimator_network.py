@@ -11,6 +11,7 @@ import numpy as np
 from xpnet.activations import HIDDEN, OUTPUTS
 from xpnet.architecture import activation_named, checked_rates, per_layer
 from xpnet.errors import InputError
+from xpnet.estimator_targets import BLOCKS
 from xpnet.network import MLP
 from xpnet.training import TrainingState
 
@@ -22,6 +23,12 @@ def core_name(activation: Any) -> Any:
     if isinstance(activation, (list, tuple)):
         return [core_name(each) for each in activation]
     return NAMES.get(activation, activation) if isinstance(activation, str) else activation
+
+
+def shown_name(output: Any) -> str:
+    """Return scikit-learn's name for an output activation, given by the core's name or itself."""
+    name: str = getattr(output, "name", output)
+    return {"sigmoid": "logistic", BLOCKS: "softmax"}.get(name, name)
 
 
 def hidden_sizes(given: Any) -> list[int]:

@@ -1,6 +1,7 @@
 """The estimators' calls of `xpnet.training` and `xpnet.lbfgs`, and the warnings afterwards."""
 
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,18 +14,23 @@ from xpnet.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
 from xpnet.estimator_course import Course
 from xpnet.estimator_network import at_epoch_start, trimmed
+from xpnet.estimator_targets import BLOCKS
 from xpnet.estimator_verdict import (
     ENOUGH_ROWS,
     JUDGED_NUMBERS,
     JUDGED_ROWS,
+    LIKELIHOODS,
     DivergenceWarning,
     NoSkillWarning,
     advice,
     rate_of,
     shortcoming,
 )
-from xpnet.lbfgs import CONVERGED, run_lbfgs
+from xpnet.history import History
+from xpnet.lbfgs import CONVERGED, check_no_dropout, run_lbfgs
+from xpnet.losses import head
 from xpnet.network import MLP
+from xpnet.objective import mean_loss, row_shares
 from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
 from xpnet.training import Training, TrainingOptions, TrainingState
 from xpnet.types import Array
@@ -34,6 +40,9 @@ NON_FINITE = (
     "need to be preprocessed."
 )
 AUTO_BATCH = 200
+CLEAR_GAIN = 0.01  # over a constant, as a share of its loss: far above chance on JUDGED_ROWS
+SORTING = 4  # how much longer a number takes among the outputs, which are sorted, than in X
+OWN_RATES = ("constant", "invscaling", "adaptive")  # learning rates that `Course` sets
 
 
 def optimizer_of(estimator: Any) -> Optimizer:
@@ -51,6 +60,21 @@ def optimizer_of(estimator: Any) -> Optimizer:
         raise InputError(f"solver {name} is a class; pass {name}(...), an instance of it")
     given: Optimizer = estimator.solver
     return given
+
+
+def check_options(estimator: Any) -> None:
+    """Refuse here what training would refuse, when the model from before is no more."""
+    head(estimator.network_.output, estimator._core_loss())
+    if estimator.solver != "lbfgs":
+        optimizer_of(estimator)
+        return
+    given = {"callbacks": estimator.callbacks, "progress": estimator.progress}
+    if any(given.values()):
+        raise InputError(
+            f"{', '.join(n for n, value in given.items() if value)}: L-BFGS has no epochs to show; "
+            "use solver='adam' or 'sgd'"
+        )
+    check_no_dropout(estimator.network_)
 
 
 def training_options(estimator: Any, data: Data, epochs: int) -> TrainingOptions:
@@ -76,7 +100,7 @@ def training_options(estimator: Any, data: Data, epochs: int) -> TrainingOptions
         batch_size=int(batch),
         shuffle=estimator.shuffle,
         l2=float(estimator.alpha) / (batch * _mean_weight(estimator, data)),
-        schedule=None if rate in ("constant", "invscaling", "adaptive") else rate,
+        schedule=None if rate in OWN_RATES else rate,
         seed=estimator._seed,
     )
 
@@ -89,7 +113,7 @@ def _mean_weight(estimator: Any, data: Data) -> float:
 
 def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: bool) -> None:
     """Train by mini-batches from where the estimator is; one epoch if `incremental`."""
-    net, state = estimator.network_, _state_to_continue(estimator)
+    net, state = estimator.network_, _state_to_continue(estimator, incremental=incremental)
     epochs = state.epoch + (1 if incremental else estimator.max_iter)
     options = training_options(estimator, data, epochs)
     unfinished = vars(estimator).get("_unfinished")
@@ -101,8 +125,9 @@ def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: boo
     watching = [*([] if incremental else [doctor]), course, *(estimator.callbacks or ())]
     shown = [ProgressBar()] if estimator.progress else []
     training = Training(
-        net, data, options, validation=held_out, callbacks=[*watching, *shown], state=state
-    )
+        net, data, options, validation=held_out, callbacks=[*watching, *shown], state=state,
+        stream=incremental,
+    )  # fmt: skip
     diverged = False
     try:
         training.run()
@@ -127,13 +152,18 @@ def train(estimator: Any, data: Data, held_out: Data | None, *, incremental: boo
     _judge(estimator, data, doctor)
 
 
-def _state_to_continue(estimator: Any) -> TrainingState:
-    """Return the state of the last call, or a new one if the optimiser is of another kind."""
+def _state_to_continue(estimator: Any, *, incremental: bool) -> TrainingState:
+    """Return the state of the last call, or a new one if the optimiser is of another kind.
+
+    A stream of batches may be endless: its history is kept only for those who may look at it.
+    """
     kind = (type(optimizer_of(estimator)).__name__, bool(estimator.momentum))
     if vars(estimator).get("_optimizer_kind", kind) != kind:
         estimator._state = TrainingState()
     estimator._optimizer_kind = kind
     state: TrainingState = estimator._state
+    if incremental and not estimator.callbacks and estimator.learning_rate in OWN_RATES:
+        state = replace(state, history=History())
     return state
 
 
@@ -167,9 +197,10 @@ def _after_divergence(estimator: Any, training: Training, course: Course) -> Non
     elif course.best:
         net.set_parameters(course.best[: len(net.weights)], course.best[len(net.weights) :])
     rate = training.learning_rate
+    kept = "from before the batch" if training.stream else "of the best epoch"
     warnings.warn(
         f"{type(estimator).__name__}: training diverged in epoch {estimator.n_iter_} (loss "
-        f"{estimator.loss_:.4g}); the weights of the best epoch are kept. Lower "
+        f"{estimator.loss_:.4g}); the weights {kept} are kept. Lower "
         f"{rate_of(estimator)[0]} (it was {rate:g}; try {rate / 10:.2g}), or scale X, for instance "
         "with standardize=True.",
         DivergenceWarning,
@@ -179,12 +210,6 @@ def _after_divergence(estimator: Any, training: Training, course: Course) -> Non
 
 def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
     """Train on all rows at once by L-BFGS, from the weights the network has."""
-    given = {"callbacks": estimator.callbacks, "progress": estimator.progress}
-    if any(given.values()):
-        raise InputError(
-            f"{', '.join(n for n, value in given.items() if value)}: L-BFGS has no epochs to show; "
-            "use solver='adam' or 'sgd'"
-        )
     net, rows = estimator.network_, data.y.shape[0]
     l2 = float(estimator.alpha) / (rows * _mean_weight(estimator, data))
     loss = estimator._core_loss()
@@ -197,8 +222,8 @@ def train_lbfgs(estimator: Any, data: Data, held_out: Data | None) -> None:
         )  # fmt: skip
     except DivergenceError as error:
         raise InputError(NON_FINITE) from error
-    estimator.n_iter_, estimator.loss_ = history.epochs, history.loss[-1]
-    estimator.best_loss_ = min(history.loss)
+    estimator.n_iter_, estimator.loss_ = history.epochs, np.float64(history.loss[-1])
+    estimator.best_loss_ = np.float64(min(history.loss))
     estimator.loss_curve_.extend(history.loss)
     estimator.validation_loss_curve_.extend(history.validation_loss)
     seen.state = TrainingState(history=history, step=history.epochs)
@@ -223,15 +248,42 @@ def _as_a_training(net: MLP, data: Data, loss: Any, l2: float) -> Any:
 
 def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     """Warn if the model is no better than a constant, naming the likely cause and the remedy."""
-    net, rows = estimator.network_, data.y.shape[0]
-    most = min(JUDGED_ROWS, max(ENOUGH_ROWS, JUDGED_NUMBERS // net.sizes[0]))
-    step = slice(None, None, -(-rows // most))
-    x = rows_of(data.x, step, net.device, net.dtype)
-    weights = None if data.row_weights is None else data.row_weights[step, :]
-    found = shortcoming(net, estimator._core_loss(), Data(x, data.y[step, :], weights))
+    net, loss = estimator.network_, estimator._core_loss()
+    judged, width = _some_of(data, net, net.sizes[0]), SORTING * net.sizes[-1]
+    if width > net.sizes[0]:
+        if _is_clearly_skilled(net, loss, judged):
+            return
+        judged = _some_of(data, net, width)
+    found = shortcoming(net, loss, judged)
     if found:
+        inputs = net.device.get(judged.x)
         warnings.warn(
-            f"{type(estimator).__name__}: {found}. {advice(doctor, estimator, net.device.get(x))}",
+            f"{type(estimator).__name__}: {found}. {advice(doctor, estimator, inputs)}",
             NoSkillWarning,
             stacklevel=6,
         )
+
+
+def _some_of(data: Data, net: MLP, width: int) -> Data:
+    """Return evenly spaced rows, fewer of them the more numbers each of them costs."""
+    rows = data.y.shape[0]
+    most = min(JUDGED_ROWS, max(ENOUGH_ROWS, JUDGED_NUMBERS // width))
+    step = slice(None, None, -(-rows // most))
+    weights = None if data.row_weights is None else data.row_weights[step, :]
+    return Data(rows_of(data.x, step, net.device, net.dtype), data.y[step, :], weights)
+
+
+def _is_clearly_skilled(net: MLP, loss: Any, judged: Data) -> bool:
+    """Tell whether a likelihood is clearly better than that of the targets' mean.
+
+    On few rows a constant for each of many classes would fit the classes that happen to be there,
+    so this takes many. It is quick, because these losses are linear in the targets: the mean over
+    the rows of the loss of a constant is its loss for the targets' mean.
+    """
+    pair, xp, y = head(net.output, loss), net.device.xp, judged.y
+    if pair.loss.name not in LIKELIHOODS:
+        return False
+    mean = net.device.matmul(row_shares(xp, y, judged.row_weights), y)[None, :]
+    constant = xp.log(xp.maximum(mean, 1e-12)) if net.output.name == BLOCKS else mean
+    best = float(pair.loss.value(xp, constant, mean)[0])
+    return best - float(mean_loss(net, pair, *judged)) > CLEAR_GAIN * abs(best)

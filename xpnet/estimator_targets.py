@@ -59,6 +59,9 @@ class Labels:
     def encode(self, y: Any) -> Any:
         """Return host targets (n, outputs) of 0 and 1; refuse classes that are not known."""
         if self.kind == "multilabel-indicator":
+            if not np.all((y == 0) | (y == 1)):
+                found = f"y holds values from {np.min(y):g} to {np.max(y):g} in columns of labels"
+                raise InputError(f"{found}; pass 1 for each label a row has, and 0 for the others")
             return np.asarray(y, dtype=np.float64)
         columns = y if y.ndim == 2 else y[:, None]
         coded = []

@@ -21,6 +21,7 @@ except ImportError as error:
         f"MLPClassifier and MLPRegressor need scikit-learn 1.9 or newer ({error}); install it with "
         'pip install "xpnet[sklearn]"'
     ) from error
+from scipy.sparse import issparse
 from sklearn.metrics import r2_score
 from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
@@ -156,6 +157,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         classes : array, (classes,), optional
             All classes there are, needed at the first call; for several columns, a list for each.
         """
+        y = y.toarray() if issparse(y) else y
         if np.ndim(y) == 2 and _is_list_of_lists(classes):
             given = labels_of(np.asarray(y), "multiclass-multioutput", classes)
             if hasattr(self, "_labels") and not self._labels.same_classes(given):

@@ -1,17 +1,75 @@
 """What training leaves behind: its curves, and the metrics they are made of."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
 from xpnet.errors import InputError
 
 
+class Curve(Sequence[float]):
+    """A tuple of numbers that a longer one can be made of without a copy of them.
+
+    All lengths of a curve share one list, to which only the longest appends.
+
+    Parameters
+    ----------
+    values : iterable of float
+    """
+
+    def __init__(self, values: Iterable[float] = ()) -> None:
+        self._shared = list(values)
+        self._length = len(self._shared)
+
+    def extended(self, values: Iterable[float]) -> "Curve":
+        """Return this curve with more values at its end; this one stays as it is."""
+        longest = self._length == len(self._shared)
+        longer = Curve() if longest else Curve(self)
+        if longest:
+            longer._shared = self._shared
+        longer._shared.extend(values)
+        longer._length = len(longer._shared)
+        return longer
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[float, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> float | tuple[float, ...]:
+        places = range(self._length)[index]
+        if isinstance(places, int):
+            return self._shared[places]
+        return tuple(self._shared[place] for place in places)
+
+    def __iter__(self) -> Iterator[float]:
+        return islice(self._shared, self._length)
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, (Curve, tuple)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __reduce__(self) -> tuple[type["Curve"], tuple[tuple[float, ...]]]:
+        return Curve, (tuple(self),)
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
 @dataclass(frozen=True)
 class History:
     """The curves of a training run, one entry per epoch.
+
+    While the run goes on they are sequences that compare as tuples do; at its end they are tuples.
 
     Attributes
     ----------
@@ -31,11 +89,11 @@ class History:
         Why training ended.
     """
 
-    loss: tuple[float, ...] = ()
-    validation_loss: tuple[float, ...] = ()
-    metrics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    learning_rate: tuple[float, ...] = ()
-    seconds: tuple[float, ...] = ()
+    loss: Sequence[float] = ()
+    validation_loss: Sequence[float] = ()
+    metrics: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    learning_rate: Sequence[float] = ()
+    seconds: Sequence[float] = ()
     best_epoch: int | None = None
     stopped: str = ""
 
@@ -45,19 +103,42 @@ class History:
         return len(self.loss)
 
     @property
-    def monitored(self) -> tuple[float, ...]:
+    def monitored(self) -> Sequence[float]:
         """The loss that schedules and early stopping look at: validation if there is one."""
         return self.validation_loss or self.loss
 
+    def extended(self, metrics: Mapping[str, float], **values: Sequence[float]) -> "History":
+        """Return the history with one more epoch, in a time that does not grow with the epochs.
+
+        Parameters
+        ----------
+        metrics : dict of str to float
+        **values : sequence of float
+            For each curve by name, what to put at its end.
+        """
+
+        def longer(before: Sequence[float], new: Sequence[float]) -> Curve:
+            return (before if isinstance(before, Curve) else Curve(before)).extended(new)
+
+        curves: dict[str, Any] = {
+            name: longer(getattr(self, name), values[name]) for name in values
+        }
+        of_metrics = {name: longer(self.metrics.get(name, ()), [metrics[name]]) for name in metrics}
+        return replace(self, metrics=of_metrics, **curves)
+
+    def ended(self, stopped: str) -> "History":
+        """Return the history of a run that has ended, with tuples for curves."""
+        return History.from_dict({**vars(self), "stopped": stopped})
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON."""
-        return asdict(self)
+        return asdict(self.ended(self.stopped))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "History":
         """Undo `to_dict`, even after a round trip through JSON."""
         plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
+            name: tuple(value) if isinstance(value, (list, Curve)) else value
             for name, value in values.items()
         }
         plain["metrics"] = {name: tuple(curve) for name, curve in values["metrics"].items()}

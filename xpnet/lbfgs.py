@@ -133,8 +133,7 @@ def run_lbfgs(
     """Do the work of `fit_lbfgs` on prepared device arrays."""
     from scipy.optimize import minimize
 
-    if any(net.dropout):
-        raise InputError("L-BFGS needs one fixed loss, but dropout changes it; use sgd or adam")
+    check_no_dropout(net)
     objective = Objective(net, data, head(net.output, loss), l2)
     start = np.array(net.device.get(net.flat), dtype=np.float64)
     curves = _Curves(objective, held_out)
@@ -159,6 +158,12 @@ def run_lbfgs(
         seconds=tuple(curves.seconds),
         stopped=f"{CONVERGED}: {message}" if result.status == 0 else message,
     )
+
+
+def check_no_dropout(net: MLP) -> None:
+    """Refuse a network whose loss would be another one at every evaluation."""
+    if any(net.dropout):
+        raise InputError("L-BFGS needs one fixed loss, but dropout changes it; use sgd or adam")
 
 
 class _Curves:

@@ -22,7 +22,7 @@ from xpnet.dropout import dropout_masks
 from xpnet.errors import DivergenceError, InputError
 from xpnet.history import History, resolve_metrics
 from xpnet.losses import Loss, head
-from xpnet.network import MLP, Gradients, Trace
+from xpnet.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.objective import add_penalty_gradients, loss_and_gradients, mean_loss, penalty
 from xpnet.optimizers import SGD, Optimizer, clip_by_norm
 from xpnet.recording import RecordedStep
@@ -129,6 +129,8 @@ class Training:
     callbacks : sequence of object
     state : TrainingState, optional
         To continue an earlier run; `options.epochs` counts from the start of that run.
+    stream : bool
+        The data are one batch of many, so that its loss, if finite, says nothing about the run.
 
     Attributes
     ----------
@@ -153,6 +155,7 @@ class Training:
         validation: Data | None = None,
         callbacks: Sequence[Any] = (),
         state: TrainingState | None = None,
+        stream: bool = False,
     ) -> None:
         self.net, self.data, self.options, self.validation = net, data, options, validation
         self.callbacks = list(callbacks)
@@ -168,7 +171,7 @@ class Training:
         self.state = state or TrainingState()
         if not self.state.optimizer:
             self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
-        self.stop_reason, self.between_steps = "", False
+        self.stop_reason, self.between_steps, self.stream = "", False, stream
         self._begun: list[Any] = []  # callbacks that have been told of the start
         self.learning_rate = options.optimizer.learning_rate
         self.loss: Array
@@ -297,15 +300,11 @@ class Training:
         loss = float(state.epoch_loss) / max(state.epoch_rows, 1)
         loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
         validation_loss, metrics = self._evaluate()
-        self.between_steps, history = False, state.history
-        state.history = replace(
-            history,
-            loss=(*history.loss, loss),
-            validation_loss=(*history.validation_loss, *validation_loss),
-            metrics={name: (*history.metrics.get(name, ()), metrics[name]) for name in metrics},
-            learning_rate=(*history.learning_rate, self.learning_rate),
-            seconds=(*history.seconds, seconds),
-        )
+        self.between_steps = False
+        state.history = state.history.extended(
+            metrics, loss=[loss], validation_loss=validation_loss,
+            learning_rate=[self.learning_rate], seconds=[seconds],
+        )  # fmt: skip
         state.epoch, state.batch, state.epoch_loss, state.epoch_rows = state.epoch + 1, 0, 0.0, 0
         self._check_divergence()
         monitored = state.history.monitored[-1]
@@ -333,25 +332,29 @@ class Training:
         Those at its end are unproven: the last step may be the one that ran away.
         """
         state = self.state
-        if state.batch and float(state.epoch_first_loss) <= self._highest_loss():
+        if state.batch and not self._is_far_above_start(float(state.epoch_first_loss)):
             state.last_good = state.epoch_start
 
-    def _highest_loss(self) -> float:
-        """Return a limit that a loss exceeds only if the run has run away, or is about to."""
+    def _is_far_above_start(self, loss: float) -> bool:
+        """Tell whether a loss is one that only a run has which ran away, or is about to."""
         state, options, weights = self.state, self.options, len(self.net.weights)
+        if self.stream:
+            return not math.isfinite(loss)
         # The history's losses include penalties too.
-        start = penalty(self.net.device.xp, state.last_good[:weights], options.l1, options.l2)
-        start += max(float(state.first_loss), self._loss_at_zero, 1e-30)
-        return RUNAWAY_FACTOR * start
+        extra = penalty(self.net.device.xp, state.last_good[:weights], options.l1, options.l2)
+        start = max(float(state.first_loss), 1e-30)
+        if loss <= RUNAWAY_FACTOR * (extra + start):
+            return False  # and the loss at zero, which takes time with many outputs, is not needed
+        return not loss <= RUNAWAY_FACTOR * (extra + max(start, self._loss_at_zero))
 
     def _check_divergence(self) -> None:
         """Stop a run whose loss is not finite or stays far above where it began."""
-        state, xp, limit = self.state, self.net.device.xp, self._highest_loss()
+        state, xp = self.state, self.net.device.xp
         recent = state.history.loss[-RUNAWAY_EPOCHS:]
         finite = np.isfinite(recent[-1]) and bool(xp.all(xp.isfinite(self.net.flat)))
-        stays = len(recent) == RUNAWAY_EPOCHS and min(recent) > limit
-        away = recent[-1] > limit and (stays or state.epoch == self.options.epochs)
-        if finite and not away:
+        judged = recent[-1:] if state.epoch == self.options.epochs else recent
+        early = len(recent) < RUNAWAY_EPOCHS and state.epoch < self.options.epochs
+        if finite and (early or not self._is_far_above_start(min(judged))):
             return
         self._write_parameters(state.last_good)
         self.stop("diverged")
@@ -369,9 +372,11 @@ class Training:
 
         The very first batch alone may be small and fitted by chance, or by an earlier run.
         """
-        xp, y = self.net.device.xp, self.data.y
-        values, _ = self.head.value_and_delta(xp, xp.zeros_like(y), y)
-        return float(xp.mean(values))
+        xp, total = self.net.device.xp, 0.0
+        for start in range(0, self.rows, PREDICT_ROWS):
+            y = self.data.y[start : min(start + PREDICT_ROWS, self.rows), :]
+            total += float(xp.sum(self.head.value_and_delta(xp, xp.zeros_like(y), y)[0]))
+        return total / self.rows
 
     def _finish(self) -> None:
         """Restore the best weights if kept, and tell the callbacks that began, however it ended."""
@@ -379,8 +384,7 @@ class Training:
         ended = self.stop_reason or state.epoch >= self.options.epochs
         if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):
             self._write_parameters(state.best)
-        stopped = self.stop_reason or f"{state.epoch} epochs done"
-        state.history = replace(state.history, stopped=stopped)
+        state.history = state.history.ended(self.stop_reason or f"{state.epoch} epochs done")
         with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
             for callback in reversed(self._begun):
                 told.callback(self._notify, "on_train_end", [callback])

@@ -1,0 +1,126 @@
+"""What people do with an estimator's attributes, and calls that are refused."""
+
+import joblib
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+import scipy.sparse
+from estimator_examples import BOTH, QUICK, X, Y, parameters
+from sklearn.exceptions import NotFittedError
+
+from xpnet.errors import InputError
+from xpnet.estimators import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def test_lbfgs_goes_on_in_new_arrays():
+    model = MLPRegressor(solver="lbfgs", max_iter=2, warm_start=True, **QUICK).fit(X, Y)
+    taken, before = model.coefs_[0], model.coefs_[0].copy()
+    model.fit(X, Y)
+    np.testing.assert_array_equal(taken, before)
+    assert np.any(model.coefs_[0] != before)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_a_memory_mapped_model_goes_on(tmp_path, solver):
+    model = MLPRegressor(solver=solver, max_iter=2, warm_start=True, **QUICK).fit(X, Y)
+    joblib.dump(model, tmp_path / "model")
+    mapped = [joblib.load(tmp_path / "model", mmap_mode="r") for _ in range(2)]
+    np.testing.assert_array_equal(mapped[0].fit(X, Y).predict(X), model.fit(X, Y).predict(X))
+    mapped[1].coefs_ = [0 * each for each in mapped[1].coefs_]
+    assert not np.any(mapped[1].coefs_[0])
+
+
+def test_a_regressor_made_from_coefficients_predicts():
+    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
+    twin = MLPRegressor(**QUICK)
+    twin.coefs_ = [each.copy() for each in model.coefs_]
+    with pytest.raises(NotFittedError):
+        twin.predict(X)
+    twin.intercepts_, twin.n_layers_, twin.n_outputs_ = list(model.intercepts_), 3, 1
+    twin.out_activation_, twin.n_features_in_ = model.out_activation_, 4
+    np.testing.assert_array_equal(twin.predict(X), model.predict(X))
+    assert twin.out_activation_ == "identity"
+
+
+def test_classes_are_needed_too():
+    model = MLPClassifier(max_iter=2, **QUICK).fit(X, Y)
+    twin = MLPClassifier(**QUICK)
+    twin.coefs_, twin.intercepts_ = model.coefs_, model.intercepts_
+    with pytest.raises(NotFittedError):
+        twin.predict(X)
+
+
+def test_an_output_activation_that_would_be_ignored_is_refused():
+    model = MLPRegressor(max_iter=2, **QUICK)
+    with pytest.raises(InputError, match=r"set_params\(out_activation='logistic'\), and fit"):
+        model.out_activation_ = "logistic"
+    with pytest.raises(InputError, match="out_activation_ is 'identity' and cannot be set"):
+        model.fit(X, Y).out_activation_ = "logistic"
+    with pytest.raises(InputError, match="follows from its classes"):
+        MLPClassifier(max_iter=2, **QUICK).fit(X, Y).out_activation_ = "logistic"
+    model.set_params(out_activation="logistic").fit(X, Y / 2)
+    model.out_activation_ = "logistic"
+    assert not hasattr(MLPRegressor(), "out_activation_")
+
+
+def test_units_cannot_be_cut_out_by_assignment():
+    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
+    with pytest.raises(InputError, match=r"shape \(4, 3\), but the network needs \(4, 8\)"):
+        model.coefs_ = [model.coefs_[0][:, :3], model.coefs_[1][:3]]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("parameters_now", "call"),
+    [
+        ({"hidden_layer_sizes": (0,)}, {}),
+        ({"activation": ["relu", "relu"]}, {}),
+        ({"solver": "lbfgs", "progress": True}, {}),
+        ({"solver": "lbfgs", "dropout": 0.5}, {}),
+        ({}, {"validation": 3}),
+        ({}, {"validation": (X[:3, :2], Y[:3])}),
+    ],
+)
+def test_a_call_that_is_refused_leaves_the_model_that_was_there(kind, parameters_now, call):
+    model = kind(max_iter=20, **QUICK).fit(X, Y)
+    before, weights = model.predict(X), [each.copy() for each in parameters(model)]
+    with pytest.raises(ValueError):  # noqa: PT011, scikit-learn's own or an InputError
+        model.set_params(**parameters_now).fit(X[:, :3], Y + 1, **call)
+    assert model.n_iter_ == 20
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert all(np.array_equal(a, b) for a, b in zip(parameters(model), weights, strict=True))
+
+
+def test_partial_fit_takes_sparse_labels():
+    labels = (X[:, :3] > 3).astype(int)
+    sparse = MLPClassifier(**QUICK).partial_fit(
+        X, scipy.sparse.csr_array(labels), classes=[0, 1, 2]
+    )
+    dense = MLPClassifier(**QUICK).partial_fit(X, labels, classes=[0, 1, 2])
+    np.testing.assert_array_equal(sparse.predict(X), dense.predict(X))
+    sparse.partial_fit(X, scipy.sparse.csr_matrix(labels))
+
+
+@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}])
+def test_losses_can_be_rounded(settings):
+    model = MLPRegressor(max_iter=2, **QUICK, **settings).fit(X, Y)
+    assert model.loss_.round(3) == pytest.approx(model.loss_curve_[-1], abs=1e-3)
+    assert model.best_loss_.round(3) == pytest.approx(min(model.loss_curve_), abs=1e-3)
+
+
+def test_dates_are_no_inputs():
+    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
+    with pytest.raises(TypeError, match="pass numbers, such as days since the first"):
+        model.predict(np.zeros((3, 4), dtype="datetime64[D]"))
+
+
+def test_labels_are_zeros_and_ones():
+    with pytest.raises(
+        InputError,
+        match="values from -1 to 1 in columns of labels; pass 1 for each label a row has",
+    ):
+        MLPClassifier(**QUICK).fit(X, np.where(X[:, :2] > 3, 1, -1))
