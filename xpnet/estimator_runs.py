@@ -13,21 +13,21 @@ from xpnet.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
 from xpnet.estimator_course import Course
 from xpnet.estimator_network import at_epoch_start, trimmed
+from xpnet.estimator_targets import BLOCKS
 from xpnet.estimator_verdict import (
-    ENOUGH_ROWS,
     JUDGED_NUMBERS,
     JUDGED_ROWS,
     DivergenceWarning,
     NoSkillWarning,
     advice,
     rate_of,
-    shortcoming,
 )
 from xpnet.lbfgs import CONVERGED, run_lbfgs
 from xpnet.network import MLP
 from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
 from xpnet.training import Training, TrainingOptions, TrainingState
 from xpnet.types import Array
+from xpnet.verdict import ENOUGH_ROWS, shortcoming
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -228,7 +228,8 @@ def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     step = slice(None, None, -(-rows // most))
     x = rows_of(data.x, step, net.device, net.dtype)
     weights = None if data.row_weights is None else data.row_weights[step, :]
-    found = shortcoming(net, estimator._core_loss(), Data(x, data.y[step, :], weights))
+    judged, logarithms = Data(x, data.y[step, :], weights), net.output.name == BLOCKS
+    found = shortcoming(net, estimator._core_loss(), judged, logarithms=logarithms)
     if found:
         warnings.warn(
             f"{type(estimator).__name__}: {found}. {advice(doctor, estimator, net.device.get(x))}",

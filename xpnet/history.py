@@ -26,7 +26,7 @@ class History:
     seconds : tuple of float
         Wall time of the epoch.
     best_epoch : int or None
-        The epoch (from 1) whose weights were kept by early stopping.
+        The epoch (from 1) whose weights were kept by early stopping, for their `monitored` loss.
     stopped : str
         Why training ended.
     """
