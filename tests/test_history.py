@@ -100,3 +100,18 @@ def test_progress_is_shown_in_a_terminal_and_in_a_notebook(monkeypatch):
 def test_two_metrics_of_one_name_are_refused():
     with pytest.raises(xpnet.InputError, match="two metrics are called '<lambda>'"):
         xpnet.fit(classifier(), X, LABELS, metrics=[lambda a, y: 1.0, lambda a, y: 2.0])
+
+
+def test_a_picture_that_cannot_be_written_is_refused_with_the_remedy(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    history = xpnet.fit(regressor(), X, Y, epochs=2)
+    nowhere = tmp_path / "none" / "losses.png"
+    with pytest.raises(
+        xpnet.SaveError, match=r"none/losses.png: cannot save: No such file .*; name"
+    ):
+        history.plot(nowhere)
+    with pytest.raises(
+        xpnet.InputError, match=r"losses.xyz: .* end the name in .png, .svg or .pdf"
+    ):
+        history.plot(tmp_path / "losses.xyz")
+    assert not list(tmp_path.iterdir())

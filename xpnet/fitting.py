@@ -111,11 +111,7 @@ def fit(
         From `xpnet.fit`, once it has trained for 5 epochs and 100 steps, or for 1,000 steps: if the
         network is no better than the best constant prediction on the training rows.
     """
-    optimizer = SGD() if optimizer is None else optimizer
-    if not hasattr(optimizer, "step") or isinstance(optimizer, type):
-        raise InputError(
-            f"optimizer {optimizer!r} is not an optimiser; pass xpnet.SGD(0.1) or Adam()"
-        )
+    optimizer = _checked_optimizer(optimizer)
     own_callbacks = checked_callbacks(callbacks)
     if hasattr(x, "read_rows") and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
@@ -130,6 +126,17 @@ def fit(
     shown = [ProgressBar()] if wants_progress(progress) else []
     every = [*stopping, *own_callbacks, *shown]
     return Training(net, data, options, validation=held_out, callbacks=every).run()
+
+
+def _checked_optimizer(given: Any) -> Optimizer:
+    """Return the optimiser, by default SGD; refuse a class, and what is none."""
+    if isinstance(given, type):
+        name = given.__name__
+        raise InputError(f"optimizer {name} is a class; pass {name}(), an instance of it")
+    optimizer: Optimizer = SGD() if given is None else given
+    if not hasattr(optimizer, "step"):
+        raise InputError(f"optimizer {given!r} is not an optimiser; pass xpnet.SGD(0.1) or Adam()")
+    return optimizer
 
 
 def check_parameters(net: MLP) -> None:

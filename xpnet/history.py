@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from xpnet.errors import InputError
+from xpnet.errors import InputError, SaveError
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,9 @@ class History:
         Raises
         ------
         InputError
-            If matplotlib is not installed.
+            If matplotlib is not installed, or cannot draw a picture of this suffix.
+        SaveError
+            If the picture cannot be written.
         """
         try:
             from matplotlib.figure import Figure
@@ -104,7 +106,7 @@ class History:
         axes.set(xlabel="epoch", ylabel="loss")
         axes.legend()
         if path is not None:
-            figure.savefig(path, dpi=150)
+            _save(figure, path)
         return figure
 
     def __repr__(self) -> str:
@@ -112,6 +114,17 @@ class History:
             return "History(no epochs)"
         held_out = f", validation {self.validation_loss[-1]:.4g}" if self.validation_loss else ""
         return f"History({self.epochs} epochs, loss {self.loss[-1]:.4g}{held_out})"
+
+
+def _save(figure: Any, path: Any) -> None:
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SaveError(f"{path}: cannot save: {reason}; name a file in a folder that exists and "
+                        "that you may write to") from error  # fmt: skip
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; end the name in .png, .svg or .pdf") from error
 
 
 Metric: TypeAlias = Callable[[Any, Any], float]
