@@ -19,13 +19,11 @@ The score is balanced accuracy, scaled so that chance is 0, or R², on clean hel
 
 import argparse
 import os
-import platform
 import time
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from doctor_networks import Settings, diagnose_run, score, train_run
+from machine import system
 
 GRADIENT = {"gradient-wrong", "gradient-activation-derivative"}
 BOTH, HAND, OURS = ("hand-written", "xpnet"), ("hand-written",), ("xpnet",)
@@ -204,10 +203,9 @@ def table(mistakes: list[dict[str, Any]], healthy: list[dict[str, Any]], seeds: 
     times = [each["seconds"] for each in (*mistakes, *healthy)]
     lines = [
         "# The doctor, measured", "",
-        f"{date.today()}; {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, NumPy {np.__version__}; `python benchmarks/doctor.py "
-        f"--seeds {seeds}`. The rules' limits were set on other seeds (below {FIRST_SEED}) of the "
-        "same data sets.", "", DEFINITIONS, "",
+        *system(), "",
+        f"`python benchmarks/doctor.py --seeds {seeds}`. The rules' limits were "
+        f"set on other seeds (below {FIRST_SEED}) of the same data sets.", "", DEFINITIONS, "",
         f"{len(names)} kinds of mistake, {len(mistakes)} broken, {len(healthy)} healthy runs.", "",
         "| | all | hand-written | xpnet | wanted |", "|---|---|---|---|---|",
     ]  # fmt: skip

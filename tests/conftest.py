@@ -213,7 +213,9 @@ def shared_data() -> Path:
     """Real data that is not part of the repository: $XPNET_DATA, or shared/data beside it."""
     folder = Path(os.environ.get("XPNET_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"no data at {folder}; set XPNET_DATA to the folder that holds them")
+        pytest.skip(
+            "no data; set XPNET_DATA to a folder with playground/ (see benchmarks/README.md)"
+        )
     return folder
 
 

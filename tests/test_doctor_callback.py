@@ -15,7 +15,8 @@ def test_as_a_callback_of_fit():
     xpnet.fit(network(), X, Y, callbacks=[doctor], **HEALTHY)
     assert doctor.report().findings == ()
     doctor = Doctor()
-    xpnet.fit(network(), X, Y, callbacks=[doctor], optimizer=SGD(1e-6), epochs=10)
+    with pytest.warns(xpnet.NoSkillWarning, match="no better than the best constant"):
+        xpnet.fit(network(), X, Y, callbacks=[doctor], optimizer=SGD(1e-6), epochs=10)
     assert "learning-rate-too-small" in doctor.report().codes
 
 

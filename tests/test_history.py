@@ -144,3 +144,18 @@ def test_curves_are_tuples_at_the_end_of_a_run():
     assert isinstance(history.loss, tuple)
     assert isinstance(history.seconds, tuple)
     assert [each.loss for each in seen] == [history.loss[:n] for n in (1, 2, 3)]
+
+
+def test_a_picture_that_cannot_be_written_is_refused_with_the_remedy(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    history = xpnet.fit(regressor(), X, Y, epochs=2)
+    nowhere = tmp_path / "none" / "losses.png"
+    with pytest.raises(
+        xpnet.SaveError, match=r"none/losses.png: cannot save: No such file .*; name"
+    ):
+        history.plot(nowhere)
+    with pytest.raises(
+        xpnet.InputError, match=r"losses.xyz: .* end the name in .png, .svg or .pdf"
+    ):
+        history.plot(tmp_path / "losses.xyz")
+    assert not list(tmp_path.iterdir())

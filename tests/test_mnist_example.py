@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "mnist.py"
 DATA = Path(os.environ.get("XPNET_DATA", ROOT.parent / "shared" / "data"))
+SET = "set XPNET_DATA to a folder with mnist/ and fashion-mnist/ (see benchmarks/README.md)"
 
 example = runpy.run_path(str(EXAMPLE))
 
@@ -63,7 +64,7 @@ def test_the_example_prints_each_seed_and_the_mean(folder, monkeypatch, capsys):
 def test_downloads_are_checked_by_the_checksums_of_the_real_files():
     for folder, column in (("mnist", 0), ("fashion-mnist", 1)):
         if not (DATA / folder).exists():
-            pytest.skip(f"{DATA / folder} is not there; set XPNET_DATA")
+            pytest.skip(f"no data; {SET}")
         pooch = pytest.importorskip("pooch")
         for name, sums in example["FILES"].items():
             assert pooch.file_hash(str(DATA / folder / name)) == sums[column]
@@ -107,7 +108,7 @@ def test_downloads_are_kept_and_a_wrong_file_is_refused(site, folder, tmp_path, 
 
 def test_three_thousand_real_digits_are_learned():
     if not (DATA / "mnist").exists():
-        pytest.skip(f"{DATA / 'mnist'} is not there; set XPNET_DATA")
+        pytest.skip(f"no data; {SET}")
     x_train, y_train, x_test, y_test = example["load"](DATA / "mnist")
     data = x_train[:3000], y_train[:3000], x_test[:2000], y_test[:2000]
     assert example["train"](data, "relu", epochs=8) > 0.85

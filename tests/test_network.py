@@ -171,7 +171,11 @@ def test_parameters_that_do_not_fit_are_refused_and_nothing_is_changed():
         ([[3, 4, 1]], {"hidden": ["relu", "relu"]}, "has 2 entries for 1 hidden layers"),
         ([[3, 4, 1]], {"dtype": "float16"}, "dtype 'float16' is not known; use 'float32' or 'flo"),
         ([3], {}, r"sizes \[3\] must be two or more integers >= 1"),
-        ([[3, 4, 1]], {"hidden": np.tanh}, "activation <ufunc 'tanh'> is not known here"),
+        (
+            [[3, 4, 1]],
+            {"hidden": np.tanh},
+            "<ufunc 'tanh'> is not known here; .* as xpnet.Activation",
+        ),
         ([[3, 4, 1]], {"dropout": "a"}, "dropout 'a' must be >= 0 and below 1"),
         ([[3, 4, 1]], {"device": 3}, "device 3 is not known; use 'cpu'"),
         ([[3, 4, 1]], {"init": lambda g, i, o: np.full((i, o), np.nan)}, "init gave NaN or infini"),

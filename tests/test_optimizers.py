@@ -69,6 +69,7 @@ def test_every_optimiser_follows_the_valley_of_rosenbrock(optimizer, steps):
         ),
         (Adam(0.01), ("Adam", {"lr": 0.01})),
         (Adam(0.01, beta_1=0.5, beta_2=0.9), ("Adam", {"lr": 0.01, "betas": (0.5, 0.9)})),
+        (Adam(0.01, epsilon=1e-30), ("Adam", {"lr": 0.01, "eps": 1e-30})),
         (AdamW(0.01, weight_decay=0.1), ("AdamW", {"lr": 0.01, "weight_decay": 0.1})),
     ],
     ids=str,
@@ -84,8 +85,21 @@ def test_one_hundred_steps_agree_with_pytorch(ours, theirs):
         their_optimizer.step()
     found = descend(ours, parabola, start.copy(), 100)
     # Adam's epsilon is added before the bias correction here, and after it there.
-    tolerance = 1e-14 if name == "SGD" else 1e-7
+    tolerance = 1e-14 if name == "SGD" or "eps" in options else 1e-7
     np.testing.assert_allclose(found, point.detach().numpy(), rtol=0, atol=tolerance)
+
+
+def test_adam_is_algorithm_1_of_the_paper_with_an_epsilon_that_shrinks():
+    draw = np.random.default_rng(0)
+    point, adam, moments = np.zeros(200), Adam(0.01), np.zeros((2, 200))
+    expected, state = point.copy(), adam.start(np, [point])
+    for t in range(1, 101):
+        g = draw.normal(size=200) * 10.0 ** draw.uniform(-10.0, 0.0, 200)
+        adam.step(np, [point], [g], state, adam.coefficients(0.01, t), [point])
+        moments = np.stack([0.9 * moments[0] + 0.1 * g, 0.999 * moments[1] + 0.001 * g * g])
+        m, v = moments[0] / (1.0 - 0.9**t), moments[1] / (1.0 - 0.999**t)
+        expected -= 0.01 * m / (np.sqrt(v) + 1e-8 / np.sqrt(1.0 - 0.999**t))
+    np.testing.assert_allclose(point, expected, rtol=0, atol=1e-13)
 
 
 def test_a_falling_learning_rate_enters_the_velocity():

@@ -32,6 +32,30 @@ def test_idx_files_and_further_axes_are_flattened(tmp_path):
     np.testing.assert_array_equal(source.read_rows([1, 0]), images.reshape(2, 12)[::-1])
 
 
+def test_a_file_is_predicted_block_by_block_and_refused_where_it_cannot_be_read(
+    tmp_path, numbers, monkeypatch
+):
+    x, y = numbers
+    np.save(tmp_path / "x.npy", x)
+    file, net = xpnet.RowFile(tmp_path / "x.npy"), xpnet.MLP(SIZES, output="softmax")
+    monkeypatch.setattr("xpnet.row_files.CELLS", 600)  # a fifth of the numbers
+    np.testing.assert_allclose(net.predict(file), net.predict(x), rtol=1e-6)
+    with pytest.raises(
+        xpnet.InputTypeError, match=r"x is RowFile\(.*the x of fit or predict. Pass"
+    ):
+        net.loss(file, y)
+    with pytest.raises(
+        xpnet.InputTypeError, match=r"y is RowFile\(.*the x of fit or predict. Pass"
+    ):
+        xpnet.fit(net, x, file)
+
+
+def test_a_generator_is_refused_with_what_to_pass(numbers):
+    x, y = numbers
+    with pytest.raises(xpnet.InputTypeError, match=r"x is a generator, .*pass xpnet.RowFile"):
+        xpnet.fit(xpnet.MLP(SIZES, output="softmax"), (row for row in x), y)
+
+
 def test_a_file_trains_to_the_same_bits_as_the_array(tmp_path, numbers):
     x, y = numbers
     np.save(tmp_path / "x.npy", x)

@@ -262,7 +262,7 @@ def test_one_row_may_have_several_labels_and_then_no_class_weight():
         (classifier, {"last_batch": "pad"}, "last_batch 'pad' must be one of"),
         (classifier, {"metrics": "auc"}, "metric 'auc' is not known; use one of accuracy, r2, mea"),
         (classifier, {"optimizer": "sgd"}, "optimizer 'sgd' is not an optimiser; pass xpnet"),
-        (classifier, {"optimizer": xpnet.SGD}, "SGD'> is not an optimiser; pass xpnet"),
+        (classifier, {"optimizer": xpnet.SGD}, r"optimizer SGD is a class; pass SGD\(\), an insta"),
         (classifier, {"class_weight": {0: -1.0}}, "class_weight {0: -1.0} must hold finite"),
         (classifier, {"class_weight": {0: "1"}}, "class_weight {0: '1'} must hold finite"),
         (classifier, {"class_weight": {"a": 1, 7: 2}}, r"class_weight names \['a', 7\], which"),

@@ -8,6 +8,7 @@
     MLPClassifier, MLPRegressor                  in place of scikit-learn's
     open_device, Device                          where arrays live: "cpu", "gpu", "gpu:N"
     XpnetError                                   base of all errors that the caller can fix
+    NoSkillWarning                               the trained network is no better than a constant
 
 The names that options take: `xpnet.activations.HIDDEN` and ``OUTPUTS``, `xpnet.losses.LOSSES`,
 `xpnet.initialisers.INIT_NAMES`, `xpnet.schedules.SCHEDULES`, `xpnet.history.METRICS`.
@@ -38,7 +39,7 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
     from xpnet.estimators import MLPRegressor as MLPRegressor
     from xpnet.findings import Finding as Finding
     from xpnet.findings import Report as Report
-    from xpnet.fitting import fit as fit
+    from xpnet.fitting import fit as fit  # whose signature that of judged_fit has
     from xpnet.gradient_check import GradientReport as GradientReport
     from xpnet.gradient_check import check_gradients as check_gradients
     from xpnet.history import History as History
@@ -60,6 +61,7 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
     from xpnet.training import Training as Training
     from xpnet.training import TrainingOptions as TrainingOptions
     from xpnet.training import TrainingState as TrainingState
+    from xpnet.verdict import NoSkillWarning as NoSkillWarning
 
 __version__ = "0.1.0"
 
@@ -74,11 +76,12 @@ _NAMES_OF = {
     "XpnetError",
     "estimators": "MLPClassifier MLPRegressor",
     "findings": "Finding Report",
-    "fitting": "fit",
+    "fitting": "",
     "gradient_check": "GradientReport check_gradients",
     "history": "History",
     "init_report": "InitReport explain_init",
     "initialisers": "",  # reached as xpnet.initialisers
+    "judged_fit": "fit",
     "losses": "Loss huber",
     "model_file": "Model load load_model",
     "network": "MLP Gradients Trace",
@@ -87,6 +90,7 @@ _NAMES_OF = {
     "schedules": "",
     "signals": "Interrupted",
     "training": "Training TrainingOptions TrainingState",
+    "verdict": "NoSkillWarning",
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 

@@ -22,7 +22,10 @@ def activation_named(given: str | Activation, allowed: Sequence[str]) -> Activat
     if isinstance(given, Activation):
         return given
     if given not in allowed:
-        raise InputError(f"activation {given!r} is not known here; use one of {', '.join(allowed)}")
+        remedy = f"use one of {', '.join(allowed)}"
+        if callable(given):
+            remedy += ", or give its derivative too, as xpnet.Activation('mine', forward, backward)"
+        raise InputError(f"activation {given!r} is not known here; {remedy}")
     return ACTIVATIONS[given]
 
 

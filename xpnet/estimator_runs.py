@@ -16,15 +16,12 @@ from xpnet.estimator_course import Course
 from xpnet.estimator_network import at_epoch_start, trimmed
 from xpnet.estimator_targets import BLOCKS
 from xpnet.estimator_verdict import (
-    ENOUGH_ROWS,
     JUDGED_NUMBERS,
     JUDGED_ROWS,
-    LIKELIHOODS,
     DivergenceWarning,
     NoSkillWarning,
     advice,
     rate_of,
-    shortcoming,
 )
 from xpnet.history import History
 from xpnet.lbfgs import CONVERGED, check_no_dropout, run_lbfgs
@@ -34,6 +31,7 @@ from xpnet.objective import mean_loss, row_shares
 from xpnet.optimizers import SGD, Adam, AdamW, Optimizer
 from xpnet.training import Training, TrainingOptions, TrainingState
 from xpnet.types import Array
+from xpnet.verdict import ENOUGH_ROWS, LIKELIHOODS, shortcoming
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
@@ -254,7 +252,7 @@ def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
         if _is_clearly_skilled(net, loss, judged):
             return
         judged = _some_of(data, net, width)
-    found = shortcoming(net, loss, judged)
+    found = shortcoming(net, loss, judged, logarithms=net.output.name == BLOCKS)
     if found:
         inputs = net.device.get(judged.x)
         warnings.warn(

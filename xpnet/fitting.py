@@ -68,10 +68,12 @@ def fit(
         What happens to left-over rows: they make a short batch, a step like any other that counts
         in the epoch's loss in proportion; are left out; or go into the next epoch.
     validation : (x, y) or float, optional
-        Rows to watch, or the share of rows to hold out; those keep their sample weights.
+        Rows to watch, or the share of rows to hold out; those keep their sample weights. Of a file,
+        at most 10,000 rows are held out, since they are kept in memory.
     early_stopping : bool, int or EarlyStopping
         True (a patience of 10 epochs) or another patience; the best weights are restored at the
-        end.
+        end. It watches the validation loss, or without validation rows the training loss, which
+        does not show overfitting.
     sample_weight : array_like, (n,), optional
         The mean over the rows of a batch becomes the weighted mean.
     class_weight : "balanced" or dict, optional
@@ -102,12 +104,14 @@ def fit(
         For shapes, values and options that cannot be used.
     DivergenceError
         If training diverges; the network keeps its last good weights.
+
+    Warns
+    -----
+    NoSkillWarning
+        From `xpnet.fit`, once it has trained for 5 epochs and 100 steps, or for 1,000 steps: if the
+        network is no better than the best constant prediction on the training rows.
     """
-    optimizer = SGD() if optimizer is None else optimizer
-    if not hasattr(optimizer, "step") or isinstance(optimizer, type):
-        raise InputError(
-            f"optimizer {optimizer!r} is not an optimiser; pass xpnet.SGD(0.1) or Adam()"
-        )
+    optimizer = _checked_optimizer(optimizer)
     own_callbacks = checked_callbacks(callbacks)
     if hasattr(x, "read_rows") and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
@@ -122,6 +126,17 @@ def fit(
     shown = [ProgressBar()] if wants_progress(progress) else []
     every = [*stopping, *own_callbacks, *shown]
     return Training(net, data, options, validation=held_out, callbacks=every).run()
+
+
+def _checked_optimizer(given: Any) -> Optimizer:
+    """Return the optimiser, by default SGD; refuse a class, and what is none."""
+    if isinstance(given, type):
+        name = given.__name__
+        raise InputError(f"optimizer {name} is a class; pass {name}(), an instance of it")
+    optimizer: Optimizer = SGD() if given is None else given
+    if not hasattr(optimizer, "step"):
+        raise InputError(f"optimizer {given!r} is not an optimiser; pass xpnet.SGD(0.1) or Adam()")
+    return optimizer
 
 
 def check_parameters(net: MLP) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, overload
 
 import numpy as np
 
-from xpnet.errors import InputError
+from xpnet.errors import InputError, SaveError
 
 
 class Curve(Sequence[float]):
@@ -84,7 +84,7 @@ class History:
     seconds : tuple of float
         Wall time of the epoch.
     best_epoch : int or None
-        The epoch (from 1) whose weights were kept by early stopping.
+        The epoch (from 1) whose weights were kept by early stopping, for their `monitored` loss.
     stopped : str
         Why training ended.
     """
@@ -168,7 +168,9 @@ class History:
         Raises
         ------
         InputError
-            If matplotlib is not installed.
+            If matplotlib is not installed, or cannot draw a picture of this suffix.
+        SaveError
+            If the picture cannot be written.
         """
         try:
             from matplotlib.figure import Figure
@@ -185,7 +187,7 @@ class History:
         axes.set(xlabel="epoch", ylabel="loss")
         axes.legend()
         if path is not None:
-            figure.savefig(path, dpi=150)
+            _save(figure, path)
         return figure
 
     def __repr__(self) -> str:
@@ -193,6 +195,17 @@ class History:
             return "History(no epochs)"
         held_out = f", validation {self.validation_loss[-1]:.4g}" if self.validation_loss else ""
         return f"History({self.epochs} epochs, loss {self.loss[-1]:.4g}{held_out})"
+
+
+def _save(figure: Any, path: Any) -> None:
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        reason = error.strerror or error
+        raise SaveError(f"{path}: cannot save: {reason}; name a file in a folder that exists and "
+                        "that you may write to") from error  # fmt: skip
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; end the name in .png, .svg or .pdf") from error
 
 
 Metric: TypeAlias = Callable[[Any, Any], float]

@@ -11,6 +11,7 @@ their own stable formulas, finite for every finite z; all other pairs follow the
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from inspect import signature
 
 from xpnet.activations import ACTIVATIONS, Activation
 from xpnet.errors import InputError
@@ -38,6 +39,23 @@ class Loss:
     value: Callable[[Namespace, Array, Array], Array]
     derivative: Callable[[Namespace, Array, Array], Array]
     outputs: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("value", "derivative"):
+            given = getattr(self, name)
+            if not callable(given):
+                raise InputError(f"loss {self.name!r}: its {name} {given!r:.80} is not a function")
+            try:
+                taken = signature(given)
+            except ValueError:
+                continue  # a compiled function, which does not tell
+            try:
+                taken.bind(None, None, None)
+            except TypeError as error:
+                raise InputError(
+                    f"loss {self.name!r}: its {name} takes {taken}, but is called as {name}(xp, a, "
+                    "y), with the array functions to use, outputs and targets"
+                ) from error
 
     def __repr__(self) -> str:
         return f"Loss({self.name!r})"
@@ -228,6 +246,11 @@ def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
         For an unknown name, or a loss that is not defined on the range of this output.
     """
     name = DEFAULT_LOSS.get(output.name, "squared_error") if loss == "auto" else loss
+    if callable(name):
+        raise InputError(
+            f"loss {name!r:.80} is a function; give its derivative too, as "
+            "xpnet.Loss('mine', value, derivative)"
+        )
     if not isinstance(name, Loss) and name not in LOSSES:
         raise InputError(f"loss {name!r} is not known; use one of {', '.join(LOSSES)}")
     found = name if isinstance(name, Loss) else LOSSES[name]

@@ -243,13 +243,14 @@ class MLP:
 
         Parameters
         ----------
-        x : array_like, (n, inputs)
+        x : array_like, (n, inputs), or `xpnet.RowFile`
             If it is of the library that the network computes in, so are the outputs; otherwise
-            they are a NumPy array.
+            they are a NumPy array. A file is read block by block.
         """
-        device = self.device
-        foreign = is_foreign(x) and device_of(x).xp is device.xp
-        outputs = self.outputs(as_inputs(x, device, self.dtype, self.sizes[0]))
+        device, foreign = self.device, is_foreign(x) and device_of(x).xp is self.device.xp
+        blocks = x.blocks() if hasattr(x, "read_rows") else [x]
+        ready = (as_inputs(each, device, self.dtype, self.sizes[0]) for each in blocks)
+        outputs = device.xp.concat([self.outputs(each) for each in ready], axis=0)
         return outputs if foreign else device.get(outputs)
 
     def outputs(self, x: Array) -> Array:
@@ -270,9 +271,7 @@ class MLP:
         x = as_inputs(x, self.device, self.dtype, self.sizes[0])
         rows = x.shape[0]
         y = as_targets(y, self.device, self.dtype, self.sizes[-1], self.output.name, rows)
-        if sample_weight is None:
-            return x, y, None
-        return x, y, as_row_weights(sample_weight, self, rows)
+        return x, y, None if sample_weight is None else as_row_weights(sample_weight, self, rows)
 
     def _derive(self) -> None:
         """Make what copies and pickles leave out: views, and activations fused for the device."""

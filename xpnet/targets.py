@@ -57,6 +57,15 @@ def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
 
 def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
     """Put real numbers on the device; refuse complex, dates, text, masked, objects, naming them."""
+    if hasattr(array, "__next__"):
+        raise InputTypeError(
+            f"{name} is a {type(array).__name__}, which gives its rows only once; pass an array of "
+            "them all or, if they do not fit into memory, save them as NPY and pass xpnet.RowFile"
+        )
+    if hasattr(array, "read_rows"):
+        raise InputTypeError(
+            f"{name} is {array}; a file of rows can only be the x of fit or predict. Pass an array"
+        )
     try:
         return device.put(real_numbers(array), dtype)
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, with gradients

@@ -24,7 +24,7 @@ from xpnet.history import History, resolve_metrics
 from xpnet.losses import Loss, head
 from xpnet.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.objective import add_penalty_gradients, loss_and_gradients, mean_loss, penalty
-from xpnet.optimizers import SGD, Optimizer, clip_by_norm
+from xpnet.optimizers import SGD, Adam, Optimizer, clip_by_norm
 from xpnet.recording import RecordedStep
 from xpnet.schedules import Progress, Schedule, resolve_schedule
 from xpnet.signals import finish_step_first
@@ -337,15 +337,14 @@ class Training:
 
     def _is_far_above_start(self, loss: float) -> bool:
         """Tell whether a loss is one that only a run has which ran away, or is about to."""
-        state, options, weights = self.state, self.options, len(self.net.weights)
         if self.stream:
             return not math.isfinite(loss)
-        # The history's losses include penalties too.
-        extra = penalty(self.net.device.xp, state.last_good[:weights], options.l1, options.l2)
-        start = max(float(state.first_loss), 1e-30)
+        options, weights = self.options, self.state.last_good[: len(self.net.weights)]
+        extra = penalty(self.net.device.xp, weights, options.l1, options.l2)  # as in the history
+        start = max(float(self.state.first_loss), 1e-30)
         if loss <= RUNAWAY_FACTOR * (extra + start):
             return False  # and the loss at zero, which takes time with many outputs, is not needed
-        return not loss <= RUNAWAY_FACTOR * (extra + max(start, self._loss_at_zero))
+        return not loss <= RUNAWAY_FACTOR * (extra + max(start, self.loss_at_zero))
 
     def _check_divergence(self) -> None:
         """Stop a run whose loss is not finite or stays far above where it began."""
@@ -359,15 +358,16 @@ class Training:
         self._write_parameters(state.last_good)
         self.stop("diverged")
         rate = self.learning_rate
+        other = "" if isinstance(self.options.optimizer, Adam) else " or the optimiser Adam"
         raise DivergenceError(
             f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
             f"{float(state.first_loss):.4g} at the start, learning rate {rate:g}; the network "
-            f"keeps its last good weights. Try learning_rate={rate / 10:.2g}, scale inputs "
-            "and large targets, or set clip_norm=1"
+            f"keeps its last good weights. Try learning_rate={rate / 10:.2g}{other}, scale inputs "
+            "and large targets to mean 0 and standard deviation 1, or set clip_norm=1"
         )
 
     @cached_property
-    def _loss_at_zero(self) -> float:
+    def loss_at_zero(self) -> float:
         """Mean loss of predicting from pre-activations of 0, from which any run could start.
 
         The very first batch alone may be small and fitted by chance, or by an earlier run.
