@@ -105,7 +105,7 @@ def test_lbfgs_refuses_weights_that_are_no_numbers():
         fit_lbfgs(net, X, Y)
 
 
-def test_the_loss_at_zero_is_measured_only_if_needed_and_some_rows_at_a_time():
+def test_theloss_at_zero_is_measured_only_if_needed_and_some_rows_at_a_time():
     most = []
 
     def value(xp, a, y):
@@ -120,6 +120,6 @@ def test_the_loss_at_zero_is_measured_only_if_needed_and_some_rows_at_a_time():
         options = TrainingOptions(watched, epochs=3, shuffle=False, optimizer=xpnet.SGD(1e-5))
         run = Training(net, Data(x.astype("float32"), y.astype("float32"), None), options)
         run.run()
-        assert ("_loss_at_zero" in vars(run)) == needed
+        assert ("loss_at_zero" in vars(run)) == needed
     assert max(most) <= PREDICT_ROWS
-    assert run._loss_at_zero == pytest.approx(np.mean(y**2), rel=1e-5)
+    assert run.loss_at_zero == pytest.approx(np.mean(y**2), rel=1e-5)
