@@ -245,7 +245,8 @@ class Doctor:
         if self._before is not None and parameters:
             (sampled, before, slopes), after = self._before, host_arrays(parameters)
             run.movement.append(relative_change(_weights(before), _weights(after)))
-            run.updates.append(Update.of(sampled, before, slopes, after))
+            if slopes:
+                run.updates.append(Update.of(sampled, before, slopes, after))
             self._before = None
         if parameters and _is_sampled(step):
             self._before = step, host_arrays(parameters), host_arrays(gradients)
