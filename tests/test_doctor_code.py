@@ -102,13 +102,19 @@ def test_batches_without_rows_are_told_and_do_not_stop_the_loop():
     assert finding.severity == "error"
 
 
-def test_one_output_for_several_columns_of_targets():
-    for turn in (lambda a: a, np.transpose):
-        doctor = Doctor()
-        doctor.watch(inputs=turn(X), predictions=turn(Y), targets=turn(np.eye(4)[:, :3][[0] * 60]))
-        finding = doctor.report().findings[0]
-        assert (finding.code, finding.severity) == ("target-shape", "error")
-        assert finding.remedy == "give the last layer 3 outputs"
+@pytest.mark.parametrize("turned", [False, True])
+def test_one_output_for_several_columns_of_targets(turned):
+    t = np.eye(4)[:, :3][[0, 1, 2] * 20]
+    shown = {"inputs": X, "predictions": 0.9 * Y, "targets": t}
+    shown = {name: each.T if turned else each for name, each in shown.items()}
+    doctor = Doctor()
+    doctor.watch(**shown, loss=np.mean((0.9 * Y - t) ** 2))
+    finding = doctor.report().findings[0]
+    assert (finding.code, finding.severity) == ("target-shape", "error")
+    assert finding.remedy == "give the last layer 3 outputs"
+    doctor = Doctor()
+    doctor.watch(**shown, loss=0.1)  # of times and events, perhaps: a loss of another kind
+    assert "target-shape" not in doctor.report().codes
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -220,3 +226,59 @@ def test_every_remedy_for_a_learning_rate_points_the_way_of_its_repair():
                 assert new < rate
             if new is not None and "multiply" in finding.remedy:
                 assert new > rate
+
+
+def unit(output, slope, steps=100):
+    """Train one unit whose targets are above 0 by squared error; return the report."""
+    random, doctor = np.random.default_rng(2), Doctor()
+    x = random.uniform(0.2, 1.0, (80, 3))
+    t = x.sum(axis=1, keepdims=True)
+    p = {"W": np.full((3, 1), 0.3), "b": np.zeros((1, 1))}
+    for _ in range(steps):
+        o = output(x @ p["W"] + p["b"])
+        delta = (o - t) * slope(o) / len(x)
+        g = {"W": x.T @ delta, "b": delta.sum(axis=0, keepdims=True)}
+        doctor.watch(loss=float(np.mean((o - t) ** 2)), parameters=p, gradients=g, inputs=x,
+                     predictions=o, targets=t, learning_rate=0.05)  # fmt: skip
+        p = {name: p[name] - 0.05 * g[name] for name in p}
+    return doctor.report()
+
+
+@pytest.mark.parametrize(
+    ("output", "slope"),
+    [(lambda z: np.maximum(z, 0.0), lambda o: o > 0.0), (np.exp, lambda o: o)],
+)
+def test_outputs_above_zero_have_their_own_derivative(output, slope):
+    assert not [code for code in unit(output, slope).codes if code.startswith("gradient-")]
+
+
+def test_counters_of_a_state_dict_are_no_parameters():
+    start = {"w": np.zeros(3), "b": np.zeros(1)}
+    doctor = Doctor()
+    for step in range(20):
+        doctor.watch(parameters=start | {"seen": np.array([step])}, gradients=start, loss=1.0)
+    assert "integer-parameters" not in doctor.report().codes
+
+
+@pytest.mark.parametrize("rates", [[-0.1] * 40, [*np.geomspace(1e-9, 0.1, 38), 0.1, 0.1]])
+def test_rates_below_zero_or_that_rise_have_not_vanished(rates):
+    doctor = Doctor()
+    for rate in rates:
+        doctor.watch(loss=1.0, predictions=np.ones((8, 1)), targets=np.arange(8.0)[:, None],
+                     learning_rate=rate)  # fmt: skip
+    assert "learning-rate-vanishes" not in doctor.report().codes
+
+
+def test_a_column_of_biases_used_as_a_row_is_no_bias_per_sample():
+    p = {"W": RANDOM.normal(size=(3, 5)), "b": np.zeros((5, 1)), "V": np.ones((5, 1))}
+    doctor = Doctor()
+    doctor.watch(parameters=p, inputs=X[:5], predictions=Y[:5], targets=Y[:5])
+    assert "bias-per-sample" not in doctor.report().codes
+
+
+def test_huge_parameters_raise_no_warning_in_the_loop():
+    doctor = Doctor()
+    for size in (1.0, 1e200, 1e300):
+        p = {"W": np.full((10, 10), size)}
+        doctor.watch(parameters=p, gradients=p, loss=size)
+    assert doctor.report().findings

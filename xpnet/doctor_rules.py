@@ -1,9 +1,9 @@
 """The doctor's rules: the limit, text, remedy and source of each sign.
 
-To add one: write ``def my_sign(run, limit)`` in a module ``signs_of_*``, and a `Rule` here. Causes
-come before symptoms. Limits were chosen by measuring healthy and broken runs
-(`benchmarks/doctor.py`); where one differs from its source, the source's value raised false alarms
-or came too late.
+To add one: write ``def my_sign(run, limit)`` in a module ``signs_of_*``, and a `Rule` here or in
+`xpnet.rules_of_code`. Causes come before symptoms. Limits were chosen by measuring healthy and
+broken runs (`benchmarks/doctor.py`); where one differs from its source, the source's value raised
+false alarms or came too late.
 """
 
 from xpnet import signs_of_data as data

@@ -112,7 +112,7 @@ def columns(array: Any) -> Any:
 
 def is_bias(name: str, array: Any) -> bool:
     """Tell a bias by its shape or its name: b1, bias, hidden_bias, fc1.bias, w1b, layer1_b."""
-    return array.ndim < 2 or bool(re.search(r"^_*b|bias|[_.\d]b\d*$", name.lower()))
+    return array.ndim < 2 or bool(re.search(r"bias|(^|[_.\d])b(eta|[a-z])?_?\d*$", name.lower()))
 
 
 def is_integer(array: Any) -> bool:

@@ -32,7 +32,7 @@ EITHER = "a * (1 - a) or 1 - a**2"
 # Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
 OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
 # What gives outputs from the last sums z: one of the first, or one of the second after one of them.
-ONCE = ("identity", "sigmoid", "softmax", "tanh", "relu")
+ONCE = ("identity", "sigmoid", "softmax", "tanh", "relu", "exp")
 AGAIN = ("sigmoid", "softmax")
 
 
@@ -79,23 +79,24 @@ class Replay:
             goals = shown.goals
             if goals is None or goals.shape != (*rows, weights[-1].shape[1]):
                 return cls(kinds, outputs=form)
-            found = cls._backward(shown, below, kinds, forward=bool(form))
+            found = cls._backward(shown, below, kinds, form)
             return replace(found, kinds=kinds, outputs=form)
 
     @classmethod
     def _backward(
-        cls, shown: Snapshot, below: list[Any], kinds: tuple[tuple[str, ...], ...], *, forward: bool
+        cls, shown: Snapshot, below: list[Any], kinds: tuple[tuple[str, ...], ...], form: str
     ) -> "Replay":
         names, o = list(shown.weights), shown.predictions
         errors, gradient = o - shown.goals, _gradient(shown, names[-1])
         deltas = {}
-        for kind in OUTPUT_SLOPES:
+        known = form.partition("(")[0]  # the output's activation
+        for kind in (*OUTPUT_SLOPES, *({known} & {"relu", "exp"})):
             factor = multiple(gradient, below[-1].T @ (errors * _slope(kind, o)), FIT)
             if factor is not None:
                 deltas[kind] = factor
         if not deltas:
             return cls._explained(
-                names[-1], gradient, below[-1], o, errors, EITHER, forward=forward
+                names[-1], gradient, below[-1], o, errors, EITHER, forward=bool(form)
             )
         kind, factor = next(iter(deltas.items()))
         delta = factor * errors * _slope(kind, o)
@@ -304,7 +305,8 @@ def _kept(
     old, new = (np.concatenate([np.zeros(0), *(each[name].ravel() for name in names)])
                 for each in (before, after))  # fmt: skip
     along = any(abs(cosines.get(name, 0.0)) > 0.5 for name in names)
-    as_large = 0.7 * _norm(old) < _norm(new) < 1.4 * _norm(old)
+    with np.errstate(all="ignore"):
+        as_large = 0.7 * _norm(old) < _norm(new) < 1.4 * _norm(old)
     return _cosine(old, new) if as_large and not along and old.size >= MANY else float("nan")
 
 

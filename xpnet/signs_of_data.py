@@ -1,6 +1,6 @@
 """Signs of trouble in the data, each read from what was seen of a run.
 
-A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
+A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in the rules.
 """
 
 from typing import Any

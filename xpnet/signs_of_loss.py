@@ -1,6 +1,6 @@
 """Signs in the loss: computed from outputs and targets that do not match, or by another formula.
 
-A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
+A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in the rules.
 """
 
 import math
@@ -19,7 +19,7 @@ def target_shape(run: Run, limit: float) -> Sign | None:
     if run.columns:
         targets, outputs = targets[::-1], outputs[::-1]
     both = len(targets) == len(outputs) == 2 and targets[0] == outputs[0]
-    if both and outputs[1] == 1 < targets[1]:
+    if both and outputs[1] == 1 < targets[1] and _is_of_all_columns(run):
         return Sign("targets", f"{targets[1]} columns of targets, but one output: it is compared "
                     "with all of them", severity="error",
                     remedy=f"give the last layer {targets[1]} outputs")  # fmt: skip
@@ -33,6 +33,19 @@ def target_shape(run: Run, limit: float) -> Sign | None:
                         f"{run.shapes['predictions']}: their difference is ({m}, {m})",
                         {"reshape_targets": True}, remedy=_as_outputs(run))  # fmt: skip
     return None
+
+
+def _is_of_all_columns(run: Run) -> bool:
+    """Tell whether the first loss is a usual one of one output against several targets."""
+    shown = run.whole[0] if run.whole else run.first
+    p, t = shown.predictions, shown.targets
+    if p is None or t is None or not run.losses:
+        return False
+    with np.errstate(all="ignore"):
+        entropy = -(t * np.log(p) + (1.0 - t) * np.log(1.0 - p))
+        values = [f(each) for each in (entropy, np.abs(p - t)) for f in (np.mean, np.sum)]
+    near = any(abs(each - run.losses[0]) <= 1e-6 * abs(each) for each in values)
+    return near or bool(squared_error_form(run, p, t))
 
 
 def loss_broadcast(run: Run, limit: float) -> Sign | None:

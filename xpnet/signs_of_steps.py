@@ -1,6 +1,6 @@
 """Signs in single steps: formulas and updates that a loop's own arrays show to be wrong.
 
-A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
+A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in the rules.
 """
 
 from typing import Any
@@ -145,7 +145,9 @@ def broken_update(run: Run, limit: float) -> Sign | None:
 
 def redrawn(run: Run, limit: float) -> Sign | None:
     """See weights that one step replaced by others of the same size and any direction."""
-    for update in run.updates if not run.last.skill > 0.5 else ():  # one long step looks alike
+    if run.last.skill > 0.5 or not run.failing:  # one long step looks alike
+        return None
+    for update in run.updates:
         if abs(update.kept) < limit:
             return Sign("weights", f"after step {update.step} they are as large as before and have "
                         "nothing in common with what they were (cosine "

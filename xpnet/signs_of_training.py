@@ -1,6 +1,6 @@
 """Signs of trouble in the weights, the activations and the progress of training.
 
-A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
+A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in the rules.
 """
 
 import math
@@ -49,9 +49,12 @@ def bias_per_sample(run: Run, limit: float) -> Sign | None:
     """Find a bias that has had a row for each sample from the start."""
     batch, axis = run.shapes.get("predictions", (0,)), -1 if run.columns else 0
     rows = batch[axis] if len(batch) == 2 else 0
+    widths = {each.shape[1] for each in run.first.weights.values()}
     for name, bias in run.first.parameters.items():
-        if is_bias(name, bias) and bias.ndim == 2 and bias.shape[axis] == rows > 1:
-            units = bias.shape[0 if run.columns else 1]
+        if not is_bias(name, bias) or bias.ndim != 2 or bias.size in widths:
+            continue
+        units = bias.shape[0 if run.columns else 1]
+        if bias.shape[axis] == rows > 1 and units in widths:
             shape = (units, 1) if run.columns else (1, units)
             return Sign(name, f"shape {bias.shape}: one for each of the {rows} samples of a batch",
                         {"sum_over_batch": [name]}, remedy=f"{name} = numpy.zeros({shape})\n"
@@ -189,7 +192,7 @@ def no_number(run: Run, limit: float) -> Sign | None:
     if not len(lost) or "non-finite" in run.found:
         return None
     found = f"{run.losses[lost[0]]} at entry {lost[0]} of {len(run.losses)}"
-    if run.last.skill > 0.5:
+    if run.only_the_loss:
         return Sign("loss", f"{found}, although the predictions explain {_share(run.last.skill)} "
                     "of the targets' variance", severity="warning", remedy="only the loss told is "
                     "undefined: numpy.log(numpy.clip(p, 1e-12, 1))")  # fmt: skip
@@ -201,6 +204,8 @@ def diverged(run: Run, limit: float) -> Sign | None:
     if not run.losses:
         return None
     start, end = run.loss_span()
+    if run.only_the_loss:
+        return None
     away = np.isfinite(start) and not end <= limit * max(abs(start), 1e-12)
     if not (away or run.diverged):
         return None

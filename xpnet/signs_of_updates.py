@@ -1,6 +1,6 @@
 """Signs of trouble in the gradients and in the steps: how large they are, and where they lead.
 
-A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in `xpnet.doctor_rules`.
+A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in the rules.
 """
 
 import math
@@ -45,8 +45,12 @@ def _gradient_sizes(run: Run) -> list[float]:
 def vanishing_gradient(run: Run, limit: float) -> Sign | None:
     """Gradient of the first weights compared with that of the last."""
     sizes = _gradient_sizes(run)
-    if len(sizes) < 2 or sizes[-1] == 0 or sizes[0] >= limit * sizes[-1]:
+    if len(sizes) < 2 or not 0.0 < sizes[0] < limit * sizes[-1]:
         return None
+    first, *_, last = run.first.weights
+    later = [each.sizes for each in run.updates[1:4] if {first, last} <= each.sizes.keys()]
+    if any(not each[first] < limit * each[last] for each in later):
+        return None  # the last weights may start at 0, or the learning rate
     return Sign(next(iter(run.first.weights)), f"rms gradient {sizes[0]:.2g} in the first layer, "
                 f"{sizes[-1]:.2g} in the last", {"init": "auto", "hidden": "relu"})  # fmt: skip
 
@@ -99,7 +103,7 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
 
 def _relative(slope: Any, values: Any) -> float:
     """Return the largest entry of a gradient over that of its parameter; 0 without a gradient."""
-    largest = float(np.max(np.abs(slope)))
+    largest = float(np.max(np.abs(slope), initial=0.0))
     return largest / max(float(np.max(np.abs(values))), 1e-30) if largest else 0.0
 
 
@@ -130,9 +134,11 @@ def no_update(run: Run, limit: float) -> Sign | None:
 
 def integer_parameters(run: Run, limit: float) -> Sign | None:
     """Find arrays of integers, which cannot take a small step."""
-    if not run.integers or run.steps < STEPS_TO_JUDGE:
+    slopes = run.first.gradients  # counters and indices have none
+    names = [name for name in run.integers if name in slopes or not slopes]
+    if not names or run.steps < STEPS_TO_JUDGE or not run.failing:
         return None
-    return Sign(", ".join(run.integers), f"still arrays of integers after {run.steps} steps",
+    return Sign(", ".join(names), f"still arrays of integers after {run.steps} steps",
                 {"dtype": "float64"})  # fmt: skip
 
 
@@ -153,8 +159,8 @@ def zero_gradient(run: Run, limit: float) -> Sign | None:
         return None
     if any(np.allclose(each.goals, each.predictions) for each in run.whole):
         return None
-    names = [n for n in run.first.gradients if not any(np.any(each.gradients.get(n, 1.0))
-             for each in run.whole)]  # fmt: skip
+    names = [n for n, slope in run.first.gradients.items() if slope.size
+             and not any(np.any(each.gradients.get(n, 1.0)) for each in run.whole)]  # fmt: skip
     severity = "" if run.failing else "note"  # some are frozen on purpose
     return Sign(", ".join(names), "the gradient is exactly 0 in the first two steps, although the "
                 "predictions differ from the targets",
@@ -166,8 +172,9 @@ def rate_vanished(run: Run, limit: float) -> Sign | None:
     """See a learning rate that was next to nothing for most of a run that did not learn all."""
     if len(run.rates) < STEPS_TO_JUDGE or run.last.skill > 0.9:
         return None
-    top = int(np.argmax(run.rates))
-    gone = np.asarray(run.rates) < limit * run.rates[top]
+    rates = np.abs(run.rates)
+    top = int(np.argmax(rates))
+    gone = (rates < limit * rates[top]) & (np.arange(len(rates)) > top)
     if not np.mean(gone) > (0.5 if run.failing else 0.9):
         return None
     at = top + int(np.argmax(gone[top:]))
@@ -205,6 +212,8 @@ def regularisation(run: Run, limit: float) -> Sign | None:
         sum(float(np.sum(w**2)) for w in s.weights.values()) ** 0.5 for s in (run.first, run.last)
     ]
     if sizes[0] == 0 or not sizes[1] < limit * sizes[0] or run.steps < STEPS_TO_JUDGE:
+        return None
+    if run.first.weights.keys() != run.last.weights.keys():
         return None
     return Sign("weights", f"their norm fell from {sizes[0]:.3g} to {sizes[1]:.3g}",
                 {"l2": 0.0, "l1": 0.0})  # fmt: skip

@@ -96,6 +96,12 @@ class Run:
     found: set[str] = field(default_factory=set)
 
     @property
+    def only_the_loss(self) -> bool:
+        """Whether the loss told is no number at the end, beside predictions that are good."""
+        end = self.loss_span()[1] if self.losses else 0.0
+        return bool(not np.isfinite(end) and self.last.skill > 0.5)
+
+    @property
     def failing(self) -> bool:
         """Whether training diverged, or its outcome is hardly better than a constant."""
         predictions = self.last.predictions
