@@ -282,3 +282,12 @@ def test_huge_parameters_raise_no_warning_in_the_loop():
         p = {"W": np.full((10, 10), size)}
         doctor.watch(parameters=p, gradients=p, loss=size)
     assert doctor.report().findings
+
+
+def test_as_many_samples_as_classes_are_no_columns():
+    p = {"W1": RANDOM.normal(size=(8, 3)), "W2": RANDOM.normal(size=(4, 8))}  # (out, in)
+    z = RANDOM.normal(size=(4, 4))
+    o = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    doctor = Doctor()
+    doctor.watch(parameters=p, predictions=o, targets=np.eye(4), loss=1.5)
+    assert "softmax-axis" not in doctor.report().codes

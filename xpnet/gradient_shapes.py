@@ -134,8 +134,8 @@ def not_checked(comparisons: Sequence[Comparison]) -> list[Finding]:
         return [Finding(
             "not-checked", "warning", ", ".join(each.name for each in comparisons),
             "every slope of the loss and every gradient is exactly 0",
-            "Zeros agree with anything. Dead or saturated units, and a factor that is 0 (such as "
-            "1 // m), hide every mistake.",
+            "Zeros agree with anything. Dead or saturated units, a minimum, and a factor that is 0 "
+            "(such as 1 // m), hide every mistake.",
             "check at small random parameters, and look for a factor that is 0", CS231N,
         )]  # fmt: skip
     left = [each for each in comparisons if not each.checked]

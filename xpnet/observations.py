@@ -166,7 +166,7 @@ class Layout:
         outputs = shape_of(rows.get("predictions"))
         if not inputs and len(outputs) == 2 and matrices and len(matrices[-1]) == 2:
             ends = matrices[-1]  # (outputs, units) if samples are columns, else (units, outputs)
-            sideways = outputs[0] == ends[0] and outputs[1] != ends[1]
+            sideways = outputs[0] == ends[0] and outputs[1] not in ends
         return cls(sideways, () in shapes or _is_one_sample(inputs, shapes, weights))
 
     def as_batch(self, array: Any, name: str) -> Any:
