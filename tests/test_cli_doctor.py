@@ -76,8 +76,20 @@ def test_a_remedy_that_cannot_be_applied_does_not_cost_the_diagnosis(run: Run) -
     assert outcome.status == 0
     assert "constant-feature in features a, b" in outcome.out
     assert "--drop a, b (constant-feature): cannot be applied: same.csv: no columns" in outcome.out
+    assert ("work best" in outcome.out) == ("without it" in outcome.out)
     repairs = run("doctor", path, "--target", "y", "--repair", "--json").json["repairs"]
     assert [each["kept"] for each in repairs if "refused" in each] == [False]
+
+
+def test_settings_are_recommended_only_if_any_were_tried(run: Run) -> None:
+    """A lower --lr is an option of train, but which rate to try is not known."""
+    draw = np.random.default_rng(0)
+    rows = [f"{a},{np.exp(3 * b)}" for a, b in draw.normal(size=(120, 2))]
+    path = table("skew.csv", "\n".join(["a,y", *rows]) + "\n")
+    options = ["--lr", "1000", "--epochs", "20", "--repair"]
+    out = run("doctor", path, "--target", "y", *options).out
+    assert "remedy: a lower --lr\n" in out
+    assert out.endswith("\n\nNo remedy could be tried automatically; see the remedies above.\n")
 
 
 @pytest.mark.parametrize(

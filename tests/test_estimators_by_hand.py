@@ -46,6 +46,73 @@ def test_a_regressor_made_from_coefficients_predicts():
     assert twin.out_activation_ == "identity"
 
 
+LAYERS = {
+    "coefs_": [np.full((4, 8), 0.1), np.full((8, 1), 0.1)],
+    "intercepts_": [np.zeros(8), np.zeros(1)],
+}
+
+
+def by_hand(kind=MLPRegressor, layers=LAYERS, **settings):
+    model = kind(max_iter=2, **QUICK, **settings)
+    for name, values in layers.items():
+        setattr(model, name, values)
+    return model
+
+
+def test_coefficients_may_be_lists_and_describe_the_model():
+    lists = {name: [each.tolist() for each in arrays] for name, arrays in LAYERS.items()}
+    model = by_hand(layers=lists)
+    np.testing.assert_array_equal(model.predict(X), by_hand().predict(X))
+    assert (model.n_features_in_, model.n_layers_, model.n_outputs_) == (4, 3, 1)
+    assert (model.n_iter_, model.t_, model.loss_curve_) == (0, 0, [])
+    with pytest.raises(ValueError, match="expecting 4 features"):
+        model.predict(X[:, :3])
+
+
+@BOTH
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_training_goes_on_from_coefficients(kind, early_stopping, solver):
+    settings = {"warm_start": True, "early_stopping": early_stopping, "solver": solver}
+    y = (X[:, 0] > np.median(X[:, 0])).astype(int)
+    model = by_hand(kind, learning_rate_init=1e-9, **settings).fit(X, y)
+    assert len(model.loss_curve_) == model.n_iter_ <= 2
+    if solver != "lbfgs":
+        np.testing.assert_allclose(model.coefs_[0], 0.1, atol=1e-6)
+    model.fit(X, y)
+    if solver != "lbfgs" and not early_stopping:
+        classes = {"classes": [0, 1]} if kind is MLPClassifier else {}
+        model = by_hand(kind, solver=solver).partial_fit(X, y, **classes)
+        assert (model.n_iter_, model.t_) == (1, len(X))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("coefs_", None, "coefs_ is None: set coefs_ and intercepts_, each to a list of one array"),
+        ("coefs_", [], "coefs_ is set to an empty list: set"),
+        ("intercepts_", [], r"intercepts_ is set to an empty list: .* of shape \(fan_out,\)"),
+        ("coefs_", [[1.0, 2.0], [1.0]], r"coefs_\[0\] has shape \(2,\): .* \(fan_in, fan_out\)"),
+        ("coefs_", [[[1.0, 2.0], [1.0]]], r"coefs_\[0\] is not an array"),
+        ("coefs_", [np.ones((4, 0)), np.ones((0, 1))], r"coefs_\[0\] has shape \(4, 0\)"),
+        ("intercepts_", [np.zeros(8)], "3 arrays given; the network has 4"),
+        ("intercepts_", None, "intercepts_ is None"),
+    ],
+)
+def test_coefficients_that_make_no_network_are_refused(name, values, message):
+    layers = {**LAYERS, name: values}
+    with pytest.raises(InputError, match=message):
+        by_hand(layers=layers).predict(X)
+    with pytest.raises(InputError, match=message):
+        by_hand(layers=layers).partial_fit(X, Y)
+
+
+def test_coefficients_without_intercepts_cannot_be_trained():
+    model = by_hand(layers={"coefs_": LAYERS["coefs_"]})
+    with pytest.raises(InputError, match="intercepts_ is None: set coefs_ and intercepts_"):
+        model.partial_fit(X, Y)
+
+
 def test_classes_are_needed_too():
     model = MLPClassifier(max_iter=2, **QUICK).fit(X, Y)
     twin = MLPClassifier(**QUICK)

@@ -73,6 +73,76 @@ def test_other_things_are_refused_by_name(words: Model) -> None:
         words.predict({"a": [1.0]})
 
 
+def test_a_lazy_frame_is_collected(words: Model) -> None:
+    lazy = polars.scan_csv("t.csv")
+    assert same(words.predict(lazy), words.predict("t.csv"))
+    with pytest.raises(InputError, match=r"^the table: the LazyFrame cannot be .*correct"):
+        words.predict(lazy.with_columns(polars.col("none")))
+
+
+def test_what_a_mask_hides_is_missing(words: Model, numbers: Model) -> None:
+    seen, mask = [1.0, 2.0], [False, True]
+    expected = words.predict({"a": [1.0, None], "b": ["r", None]})
+    masked = {"a": np.ma.array(seen, mask=mask), "b": np.ma.array(["r", "g"], mask=mask)}
+    assert same(words.predict(masked), expected)
+    assert same(words.predict({"a": [1.0, np.ma.masked], "b": ["r", np.nan]}), expected)
+    x = np.ones((3, 4))
+    assert same(numbers.predict(np.ma.array(x)), numbers.predict(x))
+    for kind in (float, int):
+        hidden = np.ma.array(x.astype(kind), mask=x > 1)
+        hidden[1, 2] = np.ma.masked
+        with pytest.raises(InputError, match=r"^the table: row 1 .* column 'curtosis': a missing"):
+            numbers.predict(hidden)
+
+
+def test_columns_without_a_value_are_missing_and_not_text(words: Model, numbers: Model) -> None:
+    expected = words.predict({"a": [1.0, 2.0], "b": ["", ""]})
+    assert same(words.predict({"a": [1.0, 2.0], "b": [np.nan, None]}), expected)
+    names = polars.read_csv(BANKNOTE, n_rows=0).drop("class").columns
+    for gone in ({"variance": [np.nan]}, {"variance": [None]}):
+        rows = {name: [1.0] for name in names} | gone
+        for given in (rows, polars.DataFrame(rows, strict=False)):
+            with pytest.raises(InputError, match=r"row 0 .* column 'variance': a missing cell"):
+                numbers.predict(given)
+
+
+DAYS = np.array(["2020-01-01", "2020-01-02"], "M8[D]")
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (1.0, "is one float; give a list or an array with a cell per row"),
+        (np.float32(1.0), "is one float32; give"),
+        (np.array(1.0), "is of type ndarray; give"),
+        ("ab", "is one str; give"),
+        (None, "is None; give"),
+        (iter([1.0, 2.0]), "is of type list_iterator; give"),
+        (np.ones(2, complex), "holds complex numbers; give real ones"),
+        ([1.0, 2.0j], "holds complex numbers; give real ones"),
+        (DAYS, "found '2020-01-01', which is a date or time .*; write numbers"),
+        (DAYS.astype("M8[h]"), r"\(ndarray\) cannot be read \(.*\); give numbers or text"),
+        (list(DAYS), r"\(list\) cannot be read \(.*\); give numbers or text"),
+        (np.ones((2, 2), object), r"\(ndarray\) cannot be read \(.*\); give numbers or text"),
+    ],
+)
+def test_columns_that_are_none_are_refused_by_name(words: Model, cells, message: str) -> None:
+    with pytest.raises((InputError, InputTypeError), match=f"^the table: .*column 'a'.* {message}"):
+        words.predict({"a": cells, "b": ["r", "g"]})
+
+
+def test_names_that_occur_twice_and_lengths_that_differ_are_told_apart(words: Model) -> None:
+    with pytest.raises(InputError, match="columns 1 and 2 are both called '1'; rename one"):
+        words.predict({1: [1.0], "1": [2.0], "a": [1.0], "b": ["r"]})
+    with pytest.raises(InputError, match=r"lengths 1 \('a'\) and 2 \('b'\); give columns of the"):
+        words.predict({"a": [1.0], "b": ["r", "g"]})
+
+
+def test_an_array_of_complex_numbers_is_refused(numbers: Model) -> None:
+    with pytest.raises(InputTypeError, match="it holds complex128; give real numbers"):
+        numbers.predict(np.ones((2, 4), complex))
+
+
 def test_images_are_given_as_they_were_trained_on(run: Run) -> None:
     x = np.random.default_rng(0).integers(0, 256, (40, 3, 3)).astype(np.uint8)
     np.save("x.npy", x)

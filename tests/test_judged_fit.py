@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -59,6 +60,28 @@ def test_numbers_that_are_not_scaled_are_named(tmp_path):
     file = xpnet.RowFile(tmp_path / "x.npy")
     (text,) = told(xpnet.MLP([3, 8, 1], output="sigmoid"), file, CLASS, **NOTHING)
     assert "pass x.standardized(), and scale new rows alike" in text
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1000.0])
+def test_inputs_that_never_change_are_the_cause(value):
+    same = np.full((500, 3), value)
+    (text,) = told(xpnet.MLP([3, 8, 1], output="sigmoid"), same, CLASS, **NOTHING)
+    cause = "Likely cause: x is constant: all 500 rows that were judged are the same, so nothing"
+    assert cause in text
+    assert text.endswith("; pass inputs that vary")
+
+
+def test_a_gain_within_chance_is_not_called_none():
+    noise = (np.random.default_rng(4).random(500) < 0.5).astype(float)
+    fitted = {"optimizer": xpnet.SGD(0.1), "epochs": 40}
+    (text,) = told(xpnet.MLP([3, 1], output="sigmoid"), NORMAL, noise, **fitted)
+    own, constant = re.findall(r"0\.\d+", text)[:2]
+    assert own < constant
+    assert "fit: the model is not clearly better than the best constant prediction (" in text
+    (text,) = told(xpnet.MLP([3, 8, 1], output="sigmoid", seed=1), NORMAL, noise, **NOTHING)
+    own, constant = re.findall(r"0\.\d+", text)[:2]
+    assert own > constant
+    assert "fit: the model is no better than the best constant prediction (" in text
 
 
 def test_without_a_cause_at_hand_the_doctor_is_named():

@@ -137,8 +137,10 @@ def _told(tried: list[dict[str, Any]], mended: TrainOptions) -> str:
             )
         lines.append(f"  {setting} ({', '.join(each['codes'])}): {outcome}")
     if not tried:
-        lines = ["None of the remedies is an option of train; apply them by hand."]
-    return "\n".join([*lines, "The settings that work best:", f"  {as_command(mended)}"])
+        return "No remedy could be tried automatically; see the remedies above."
+    if any("error" in each for each in tried):
+        lines += ["The settings that work best:", f"  {as_command(mended)}"]
+    return "\n".join(lines)
 
 
 def parity(options: ParityOptions) -> int:

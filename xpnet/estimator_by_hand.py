@@ -1,5 +1,6 @@
 """Fitted attributes that people set by hand: coefficients, and the output activation."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -57,15 +58,15 @@ def set_out_activation(estimator: Any, value: Any) -> None:
 def adopt(estimator: Any, device: Any, dtype: str | None = None) -> None:
     """Make the network from coefficients that were set by hand, if there is none.
 
-    As in scikit-learn, they make a fitted model, but a classifier's classes must be known too.
+    As in scikit-learn, they make a fitted regressor. A classifier cannot be made this way before a
+    fit, since they do not say which its classes are; but `partial_fit`, or `fit` with
+    ``warm_start=True``, learns the classes and goes on from the coefficients.
     """
-    given = vars(estimator).get("_given", {})
     known = hasattr(estimator, "out_activation") or hasattr(estimator, "_labels")
-    complete = known and {"coefs_", "intercepts_"} <= set(given)
-    if "network_" in vars(estimator) or not complete:
+    if "network_" in vars(estimator) or not known:
         return
-    weights, biases = given["coefs_"], given["intercepts_"]
-    sizes = [np.shape(weights[0])[0], *(np.shape(each)[1] for each in weights)]
+    weights, biases = _layers(estimator, "coefs_", 2), _layers(estimator, "intercepts_", 1)
+    sizes = [weights[0].shape[0], *(each.shape[1] for each in weights)]
     single = all(str(each.dtype).endswith("float32") for each in weights)
     dtype = dtype or estimator.dtype or ("float32" if single else "float64")
     net = MLP(
@@ -73,7 +74,31 @@ def adopt(estimator: Any, device: Any, dtype: str | None = None) -> None:
         init="zeros", device=device, seed=estimator._seed, dropout=estimator.dropout,
     )  # fmt: skip
     net.set_parameters(weights, biases)
-    estimator.network_, estimator._state = net, TrainingState()
+    estimator.network_, estimator._state, estimator.n_features_in_ = net, TrainingState(), sizes[0]
+    estimator.n_iter_, estimator.t_, estimator.loss_ = 0, 0, math.nan
+    estimator.loss_curve_, estimator.validation_loss_curve_ = [], []
+    estimator._begin_to_watch()
+    estimator._describe(net)
+
+
+def _layers(estimator: Any, name: str, axes: int) -> list[Any]:
+    """Return ``coefs_`` or ``intercepts_`` that were set before a fit, one array per layer."""
+    given = vars(estimator).get("_given", {}).get(name)
+    remedy = f"set coefs_ and intercepts_, each to a list of one array per layer; {name} is of "
+    remedy += "shape (fan_in, fan_out)" if axes == 2 else "shape (fan_out,)"
+    if given is None or not hasattr(given, "__len__") or not len(given):
+        found = "set to an empty list" if hasattr(given, "__len__") else f"{given!r:.60}"
+        raise InputError(f"{name} is {found}: {remedy}")
+    layers = []
+    for index, each in enumerate(given):
+        try:  # an array of any library stays as it is, with its mask if it has one
+            array = each if hasattr(each, "dtype") else np.asarray(each)
+        except ValueError as error:  # rows of different lengths
+            raise InputError(f"{name}[{index}] is not an array ({error}): {remedy}") from error
+        if len(array.shape) != axes or 0 in array.shape:
+            raise InputError(f"{name}[{index}] has shape {tuple(array.shape)}: {remedy}")
+        layers.append(array)
+    return layers
 
 
 def take_copies(estimator: Any, *, always: bool) -> None:

@@ -115,6 +115,9 @@ def _causes(seen: _Seen, judged: Data) -> list[str]:
     """Name what is likely to have kept the network from learning, and what to do."""
     run, causes, get = seen.training, [], seen.training.net.device.get
     x, y = get(judged.x), get(judged.y)
+    if np.all(np.ptp(x, axis=0) == 0.0):
+        same = f"x is constant: all {len(x)} rows that were judged are the same"
+        return [f"{same}, so nothing can be learnt from them; pass inputs that vary"]
     if found := unscaled(x):
         scaled = "(x - x.mean(axis=0)) / x.std(axis=0)"
         if hasattr(run.data.x, "read_rows"):

@@ -24,7 +24,7 @@ SPREADS = (0.1, 10.0)  # standard deviations that need no scaling
 
 
 class NoSkillWarning(UserWarning):
-    """The trained network is no better than the best constant prediction."""
+    """The trained network is not clearly better than the best constant prediction."""
 
 
 def shortcoming(net: MLP, loss: str | Loss, judged: Data, *, logarithms: bool = False) -> str:
@@ -62,8 +62,9 @@ def shortcoming(net: MLP, loss: str | Loss, judged: Data, *, logarithms: bool = 
     error = np.sqrt(np.sum((share * (gains - share @ gains)) ** 2))
     if constant - own > min(least, error):
         return ""
+    than = "not clearly better than" if own < constant else "no better than"
     return (
-        f"the model is no better than the best constant prediction ({kind.name.replace('_', ' ')} "
+        f"the model is {than} the best constant prediction ({kind.name.replace('_', ' ')} "
         f"{own:.5g}, against {constant:.5g} for the constant, on {rows} training rows)"
     )
 
