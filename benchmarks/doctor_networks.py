@@ -1,5 +1,6 @@
 """The runs of `benchmarks/doctor.py`: hand-written and xpnet networks with switchable mistakes."""
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -11,6 +12,8 @@ from sklearn import datasets
 import xpnet
 from xpnet.diagnosis import diagnose
 from xpnet.doctor import Doctor
+
+warnings.simplefilter("ignore", xpnet.NoSkillWarning)  # most of these networks are to learn nothing
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ it runs on scikit-learn's digits, 8 x 8 pixels.
 
 import argparse
 import gzip
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def compare(data: tuple[np.ndarray, ...], epochs: int) -> dict[str, tuple[float,
     def positive(random: np.random.Generator, fan_in: int, fan_out: int) -> np.ndarray:
         return random.random((fan_in, fan_out)) * np.sqrt(1 / fan_out)
 
+    warnings.simplefilter("ignore", xpnet.NoSkillWarning)  # the first rule learns nothing
     curves = {}
     for rule in [positive, *RULES]:
         name = getattr(rule, "__name__", rule)
