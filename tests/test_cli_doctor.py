@@ -2,14 +2,16 @@
 
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from command_line import BANKNOTE, Run, regression, table
 
 from xpnet.cli_options import DoctorOptions, TrainOptions, as_command
-from xpnet.cli_remedies import REMEDIES
+from xpnet.cli_remedies import REMEDIES, as_told
 from xpnet.doctor_rules import RULES
+from xpnet.findings import Finding
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
@@ -44,11 +46,18 @@ def test_train_and_doctor_judge_a_rare_class_alike_and_name_the_option(run: Run)
 def test_remedies_are_options_where_there_are_any(run: Run) -> None:
     outcome = run("doctor", BANKNOTE, "--target", "class", *SICK)
     assert "remedy: --init auto\n" in outcome.out
-    assert "remedy: --init auto, --activation relu\n" in outcome.out
     assert "numpy" not in outcome.out
     path = table("t.csv", "a,b c,y\n" + "".join(f"{i / 2},2,{i % 7}\n" for i in range(60)))
     assert "remedy: --drop 'b c'\n" in run("doctor", path, "--target", "y").out
     assert REMEDIES.keys() <= {rule.code for rule in RULES}
+
+
+def test_a_repair_of_several_settings_becomes_several_options() -> None:
+    plan = SimpleNamespace(input_names=lambda: ["a"], columns=())
+    options = SimpleNamespace(init="zeros", activation="sigmoid", lr=0.1, drop=None)
+    finding = Finding("x", "error", "W1", "", "", "W = ...", "", {"init": "auto", "hidden": "relu"})
+    (told,) = as_told([finding], SimpleNamespace(plan=plan, options=options))
+    assert told.remedy == "--init auto, --activation relu"
 
 
 def test_remedies_that_help_are_kept_and_given_as_a_command(run: Run) -> None:
