@@ -52,6 +52,13 @@ def test_remedies_are_options_where_there_are_any(run: Run) -> None:
     assert REMEDIES.keys() <= {rule.code for rule in RULES}
 
 
+def test_a_gradient_that_vanishes_is_not_hidden_by_that_of_the_penalty(run: Run) -> None:
+    deep = ["--hidden", ",".join(["8"] * 10), "--activation", "sigmoid", "--epochs", "2"]
+    outcome = run("doctor", BANKNOTE, "--target", "class", *deep, "--init", "glorot_uniform")
+    assert "vanishing-gradient in weights[0]" in outcome.out
+    assert "--activation relu\n" in outcome.out
+
+
 def test_a_repair_of_several_settings_becomes_several_options() -> None:
     plan = SimpleNamespace(input_names=lambda: ["a"], columns=())
     options = SimpleNamespace(init="zeros", activation="sigmoid", lr=0.1, drop=None)

@@ -64,7 +64,7 @@ def test_the_warning_names_what_the_doctor_saw():
     saturated = MLPClassifier((20,), activation="logistic", solver="sgd", random_state=0)
     with pytest.warns(NoSkillWarning, match="X is not scaled"):
         saturated.fit(x * 100, y)
-    with pytest.warns(NoSkillWarning, match="Scale X, lower alpha"):
+    with pytest.warns(NoSkillWarning, match="regularisation-dominates .* Lower alpha"):
         MLPClassifier(alpha=1e7, max_iter=80, standardize=True, random_state=0).fit(x, y)
     with pytest.warns(NoSkillWarning, match="solver='adam'"):
         MLPClassifier(solver="lbfgs", alpha=1e9, random_state=0).fit(x, y)

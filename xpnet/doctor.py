@@ -33,7 +33,7 @@ from xpnet.gradient_check import (
     named_parameters,
 )
 from xpnet.losses import head
-from xpnet.objective import add_penalty_gradients, loss_and_gradients, penalty, row_shares
+from xpnet.objective import loss_and_gradients, penalty, row_shares
 from xpnet.observations import (
     ROW_NAMES,
     ROWS,
@@ -308,14 +308,16 @@ class Doctor:
         run.validation_losses = list(history.validation_loss)
 
     def _look(self, training: "Training") -> tuple[Snapshot, float]:
-        """Return the state on the sample, and the loss there, with penalty as in histories."""
+        """Return the state on the sample, and the loss there, with penalty as in histories.
+
+        The gradients are those of the data alone: the penalty's would hide that they vanish.
+        """
         net, options, xp = training.net, training.options, training.net.device.xp
         assert self._sample is not None
         x, y, weights = self._sample
         pair, shares = head(net.output, options.loss), row_shares(xp, y, weights)
         with np.errstate(all="ignore"):
             loss, found, trace = loss_and_gradients(net, pair, x, y, shares)
-            add_penalty_gradients(xp, net.weights, found.weights, options.l1, options.l2)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
             objective = float(loss) + penalty(xp, net.weights, options.l1, options.l2)
         parameters = named_parameters(net)
