@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, overload
 
 import numpy as np
 
-from xpnet.errors import InputError, SaveError
+from xpnet.errors import InputError
 
 
 class Curve(Sequence[float]):
@@ -172,40 +172,15 @@ class History:
         SaveError
             If the picture cannot be written.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise InputError("plots need matplotlib: pip install 'xpnet[plot]'") from error
-        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-        axes = figure.add_subplot()
-        epochs = range(1, self.epochs + 1)
-        axes.plot(epochs, self.loss, label="training")
-        if self.validation_loss:
-            axes.plot(epochs, self.validation_loss, label="validation")
-        if self.best_epoch is not None:
-            axes.axvline(self.best_epoch, color="grey", linestyle=":", label="best weights")
-        axes.set(xlabel="epoch", ylabel="loss")
-        axes.legend()
-        if path is not None:
-            _save(figure, path)
-        return figure
+        from xpnet.plots import plot_history
+
+        return plot_history(self, path)
 
     def __repr__(self) -> str:
         if not self.loss:
             return "History(no epochs)"
         held_out = f", validation {self.validation_loss[-1]:.4g}" if self.validation_loss else ""
         return f"History({self.epochs} epochs, loss {self.loss[-1]:.4g}{held_out})"
-
-
-def _save(figure: Any, path: Any) -> None:
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        reason = error.strerror or error
-        raise SaveError(f"{path}: cannot save: {reason}; name a file in a folder that exists and "
-                        "that you may write to") from error  # fmt: skip
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; end the name in .png, .svg or .pdf") from error
 
 
 Metric: TypeAlias = Callable[[Any, Any], float]
