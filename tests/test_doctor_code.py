@@ -219,13 +219,17 @@ def test_gradients_summed_over_many_rows_are_no_fault_with_a_small_rate():
 
 
 def test_every_remedy_for_a_learning_rate_points_the_way_of_its_repair():
+    told = []
     for rate in (1e-9, 1e-4, 3.0, 300.0):
         for finding in train(rate=rate, steps=40).findings:
             new = (finding.repair or {}).get("learning_rate")
             if new is not None and "divide" in finding.remedy:
                 assert new < rate
+                told.append("divide")
             if new is not None and "multiply" in finding.remedy:
                 assert new > rate
+                told.append("multiply")
+    assert set(told) == {"divide", "multiply"}
 
 
 def unit(output, slope, steps=100):

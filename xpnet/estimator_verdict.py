@@ -19,7 +19,7 @@ REMEDIES = {
     "regularisation-dominates": "Lower alpha.",
     "initial-loss": "Scale X and y (TransformedTargetRegressor), or set init='auto'.",
     "wrong-init-scale": "Set init='auto'.",
-    "exploding-gradient": "Scale X, lower alpha, or set init='auto'.",
+    "exploding-gradient": "Scale X, or set init='auto'.",
     "unshuffled-rows": "Set shuffle=True.",
     "vanishing-gradient": "Set init='auto', or activation='relu'.",
 }

@@ -38,7 +38,7 @@ def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any
             "Every sample gets its own parameter, which can store its label: the loss can fall "
             "while nothing is learnt that applies to other samples. The gradient of a shared "
             "parameter is the sum over the batch.",
-            f"gradient_of_{_word(name)} = delta.sum({_sum_arguments(axis, gradient.ndim, shape)})",
+            summed(name, axis, keep=gradient.ndim == len(shape) > 1 and shape[axis] == 1),
             {"sum_over_batch": [name]},
         )]  # fmt: skip
     mended, code, fix = None, "gradient-shape", f"return an array of shape {shape}"
@@ -76,9 +76,9 @@ def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
     return axes[0] if axes else None
 
 
-def _sum_arguments(axis: int, dimensions: int, shape: tuple[int, ...]) -> str:
-    keep = dimensions == len(shape) > 1 and shape[axis] == 1
-    return f"axis={axis}" + ", keepdims=True" * keep
+def summed(name: str, axis: int, *, keep: bool) -> str:
+    """Return the remedy for a gradient that is not summed over the samples along an axis."""
+    return f"gradient_of_{_word(name)} = delta.sum(axis={axis}{', keepdims=True' * keep})"
 
 
 def told_together(findings: Sequence[Finding]) -> list[Finding]:

@@ -28,6 +28,7 @@ MOVED = 0.9  # cosine between step and gradient from which it is along, or again
 FORMS = {"identity": "1", "relu": "a > 0", "sigmoid": "a * (1 - a)", "tanh": "1 - a**2"}
 # The same, but taken at activations, to which the function was already applied.
 TWICE = {"sigmoid": "sigmoid(a) * (1 - sigmoid(a))", "tanh": "1 - tanh(a)**2"}
+OF_SUMS = {"sigmoid": "z * (1 - z)", "tanh": "1 - z**2"}  # the same, but taken at sums z
 EITHER = "a * (1 - a) or 1 - a**2"
 # Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
 OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
@@ -218,11 +219,9 @@ def _twice(a: Any) -> dict[str, Any]:
 
 
 def _of_sums(a: Any) -> dict[str, Any]:
-    """Return the formulas for activations as they are if given sums z, and a itself, by text."""
+    """Return the derivatives of `OF_SUMS`, and the activation in place of one, by their text."""
     z = {"sigmoid": np.log(a / (1.0 - a)), "tanh": np.arctanh(a)}
-    return {FORMS[kind].replace("a", "z"): _slope(kind, each) for kind, each in z.items()} | {
-        "a": a
-    }
+    return {"a": a} | {OF_SUMS[kind]: _slope(kind, z[kind]) for kind in z}
 
 
 def _gradient(shown: Snapshot, name: str) -> Any:
@@ -299,6 +298,7 @@ def sizes_of(gradients: Mapping[str, Any]) -> dict[str, float]:
 def _kept(
     before: Mapping[str, Any], after: Mapping[str, Any], cosines: Mapping[str, float]
 ) -> float:
+    """Return `Update.kept`."""
     names = [name for name, old in before.items() if not is_bias(name, old)]
     if any(name not in after or after[name].shape != before[name].shape for name in names):
         return float("nan")

@@ -41,11 +41,7 @@ def _is_of_all_columns(run: Run) -> bool:
     p, t = shown.predictions, shown.targets
     if p is None or t is None or not run.losses:
         return False
-    with np.errstate(all="ignore"):
-        entropy = -(t * np.log(p) + (1.0 - t) * np.log(1.0 - p))
-        values = [f(each) for each in (entropy, np.abs(p - t)) for f in (np.mean, np.sum)]
-    near = any(abs(each - run.losses[0]) <= 1e-6 * abs(each) for each in values)
-    return near or bool(squared_error_form(run, p, t))
+    return any(_is_first_loss(run, each) for each in _usual_losses(p, t).values())
 
 
 def loss_broadcast(run: Run, limit: float) -> Sign | None:
@@ -85,28 +81,35 @@ def _loss_terms(run: Run) -> tuple[bool, str | None]:
     p, t = run.first.predictions, run.first.targets
     if p is None or t is None or not run.losses or p.size != t.size or not _pairs(run):
         return False, None
-    p, t, value = p.ravel(), t.ravel(), run.losses[0]
-
-    def forms(p: Any, t: Any) -> dict[str, float]:
-        q = np.minimum(np.maximum(p, 1e-12), 1 - 1e-12)
-        terms = {
-            "squared error": (t - p) ** 2,
-            "cross-entropy": -(t * np.log(q) + (1 - t) * np.log(1 - q)),
-            "absolute error": np.abs(t - p),
-        }
-        kinds: dict[str, Any] = {"the sum of ": np.sum, "the mean of ": np.mean}
-        kinds["the sum per sample of "] = lambda each: np.sum(each) / len(each)
-        found = {kind + n: float(f(each)) for n, each in terms.items() for kind, f in kinds.items()}
-        half = {"half " + name: each / 2 for name, each in found.items() if "squared" in name}
-        return found | half
-
-    def near(each: float) -> bool:
-        return abs(each - value) <= 1e-6 * abs(value)
-
-    if any(map(near, forms(p, t).values())):
+    p, t = p.ravel(), t.ravel()
+    if any(_is_first_loss(run, each) for each in _usual_losses(p, t).values()):
         return True, None
-    pairs = forms(p[:, None], t[None, :])
-    return False, next((name for name, each in pairs.items() if near(each)), None)
+    pairs = _usual_losses(p[:, None], t[None, :])
+    return False, next((name for name, each in pairs.items() if _is_first_loss(run, each)), None)
+
+
+def _usual_losses(p: Any, t: Any) -> dict[str, float]:
+    """Return what losses of predictions and targets, broadcast, are usually called and come to."""
+    q = np.minimum(np.maximum(p, 1e-12), 1 - 1e-12)
+    terms = {
+        "squared error": (t - p) ** 2,
+        "cross-entropy": -(t * np.log(q) + (1 - t) * np.log(1 - q)),
+        "absolute error": np.abs(t - p),
+    }
+    found = {how + name: value for name, each in terms.items() for how, value in _totals(each)}
+    half = {"half " + name: each / 2 for name, each in found.items() if "squared" in name}
+    return found | half
+
+
+def _totals(terms: Any) -> list[tuple[str, float]]:
+    """Return the ways in which a loss is made of one term for each prediction."""
+    total = float(np.sum(terms))
+    counts = {"the sum of ": 1, "the mean of ": terms.size, "the sum per sample of ": len(terms)}
+    return [(how, total / count) for how, count in counts.items()]
+
+
+def _is_first_loss(run: Run, value: float) -> bool:
+    return abs(value - run.losses[0]) <= 1e-6 * abs(run.losses[0])
 
 
 def class_number_loss(run: Run, limit: float) -> Sign | None:
@@ -117,7 +120,7 @@ def class_number_loss(run: Run, limit: float) -> Sign | None:
     if p is None or t is None or t.shape != (len(p), 1) or p.shape[1] < 2:
         return None
     name = squared_error_form(run, p, t) if np.all(t == np.round(t)) else ""
-    return Sign("loss", f"the loss {run.losses[0]:.6g} is the {name} of (outputs - targets)**2 for "
+    return Sign("loss", f"the loss {run.losses[0]:.6g} is {name}(outputs - targets)**2 for "
                 f"outputs {p.shape} and targets {t.shape}") if name else None  # fmt: skip
 
 
@@ -133,8 +136,7 @@ def wrong_cross_entropy(run: Run, limit: float) -> Sign | None:
     proper = [for_one + for_zero] + ([for_one] if p.shape[1] > 1 else [])
 
     def is_loss(terms: Any, sign: float) -> bool:
-        values = (np.sum(terms), np.mean(terms), np.sum(terms) / len(terms))
-        return any(abs(sign * each - run.losses[0]) <= 1e-6 * abs(each) for each in values)
+        return any(_is_first_loss(run, sign * each) for _, each in _totals(terms))
 
     if any(is_loss(each, 1.0) for each in proper):
         return None
@@ -168,12 +170,9 @@ def squared_error_form(run: Run, predictions: Any, targets: Any) -> str:
     """Name the sum or mean of the squared errors, or of half of them, that the first loss is."""
     if not run.losses or predictions is None or targets is None:
         return ""
-    value, squares = run.losses[0], (predictions - targets) ** 2
-    counts = {"sum": 1, "mean over samples": len(squares), "mean": squares.size}
-    for name, count in counts.items():
-        each = float(np.sum(squares)) / count
-        if min(abs(each - value), abs(each / 2.0 - value)) <= 1e-6 * abs(value):
-            return name
+    for how, each in _totals((predictions - targets) ** 2):
+        if _is_first_loss(run, each) or _is_first_loss(run, each / 2.0):
+            return how
     return ""
 
 

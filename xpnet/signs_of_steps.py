@@ -145,7 +145,7 @@ def broken_update(run: Run, limit: float) -> Sign | None:
 
 def redrawn(run: Run, limit: float) -> Sign | None:
     """See weights that one step replaced by others of the same size and any direction."""
-    if run.last.skill > 0.5 or not run.failing:  # one long step looks alike
+    if not run.failing:  # one long step looks alike
         return None
     for update in run.updates:
         if abs(update.kept) < limit:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.gradient_shapes import summed
 from xpnet.observations import Snapshot, is_bias
 from xpnet.rules import Sign
 from xpnet.signs_of_updates import NOT_FAR, scaled_rate
@@ -41,8 +42,7 @@ def gradient_shape(run: Run, limit: float) -> Sign | None:
 
 def _summed(run: Run, biases: Iterable[str]) -> str:
     """Return the remedy for gradients of biases that are not summed over the batch."""
-    right = "axis=1, keepdims=True)   # samples are columns" if run.columns else "axis=0)"
-    return "\n".join(f"gradient_of_{name} = delta.sum({right}" for name in biases)
+    return "\n".join(summed(name, int(run.columns), keep=run.columns) for name in biases)
 
 
 def bias_per_sample(run: Run, limit: float) -> Sign | None:

@@ -51,7 +51,7 @@ def vanishing_gradient(run: Run, limit: float) -> Sign | None:
     later = [each.sizes for each in run.updates[1:4] if {first, last} <= each.sizes.keys()]
     if any(not each[first] < limit * each[last] for each in later):
         return None  # the last weights may start at 0, or the learning rate
-    return Sign(next(iter(run.first.weights)), f"rms gradient {sizes[0]:.2g} in the first layer, "
+    return Sign(first, f"rms gradient {sizes[0]:.2g} in the first layer, "
                 f"{sizes[-1]:.2g} in the last", {"init": "auto", "hidden": "relu"})  # fmt: skip
 
 
@@ -79,6 +79,10 @@ def scaled_rate(run: Run, factor: float) -> dict[str, Any]:
     )
 
 
+def _with_rate(run: Run) -> str:
+    return "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"
+
+
 def rate_too_large(run: Run, limit: float) -> Sign | None:
     """See steps that are large compared with the weights, and a loss that does not come down."""
     if run.found & NOT_THE_RATE or not run.losses or not run.movement:
@@ -91,14 +95,13 @@ def rate_too_large(run: Run, limit: float) -> Sign | None:
     step = float(np.max(known)) if known.size else np.inf
     worse = not np.isfinite(end) or end > start + 0.1 * abs(start)
     bad = run.diverged or (worse and not run.last.skill > 0.8)  # or only the loss told is odd
-    from_zero = not any(np.any(each) for each in run.first.weights.values())
-    bad = bad or (run.failing and not from_zero)  # any step is long compared with no weights
+    bad = bad or (run.failing and not run.from_zero)
     if not bad or (step <= limit and not run.diverged):
         return None
     factor = 10.0 ** np.floor(np.log10(min(0.3, max(1e-6, 0.03 / max(step, 0.1)))))
-    rate = "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"
     return Sign("learning_rate", f"one step changed the weights by {step:.2g} times their size"
-                f"{rate}; loss {start:.4g} became {end:.4g}", scaled_rate(run, factor))  # fmt: skip
+                f"{_with_rate(run)}; loss {start:.4g} became {end:.4g}",
+                scaled_rate(run, factor))  # fmt: skip
 
 
 def _relative(slope: Any, values: Any) -> float:
@@ -185,10 +188,10 @@ def rate_vanished(run: Run, limit: float) -> Sign | None:
 
 def rate_too_small(run: Run, limit: float) -> Sign | None:
     """All steps together hardly move the weights, although there is a gradient."""
-    travelled, what = run.travelled(), "moved the weights by"
-    if np.isnan(travelled) and run.same_rows and not any(map(np.any, run.first.weights.values())):
+    travelled, what = run.travelled(), "moved the weights by {:.2g} times their size"
+    if run.from_zero and run.same_rows:
         travelled = relative_change(run.first.gradients, run.last.gradients)
-        what = "changed the gradient by"  # weights that start at 0 have no size to compare with
+        what = "changed the gradient by {:.2g} times its size"
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
     crawling = crawling and not travelled > NOT_FAR
     if run.steps < STEPS_TO_JUDGE or run.diverged or run.last.skill > 0.8:
@@ -200,10 +203,8 @@ def rate_too_small(run: Run, limit: float) -> Sign | None:
     if _slope(run) < 1e-5:
         return None  # there is no gradient to follow: not the learning rate's fault
     factor = 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9))))
-    rate = "" if run.learning_rate is None else f" with learning rate {run.learning_rate:g}"
-    size = "their size" if "weights" in what else "its size"
-    return Sign("learning_rate", f"{run.steps} steps {what} {travelled:.2g} times {size}{rate}",
-                scaled_rate(run, factor))  # fmt: skip
+    evidence = f"{run.steps} steps {what.format(travelled)}{_with_rate(run)}"
+    return Sign("learning_rate", evidence, scaled_rate(run, factor))
 
 
 def regularisation(run: Run, limit: float) -> Sign | None:

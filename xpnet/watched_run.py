@@ -117,6 +117,11 @@ class Run:
         return max(self.rates, default=None)
 
     @property
+    def from_zero(self) -> bool:
+        """Whether all weights started at 0, so that no step can be compared with their size."""
+        return not any(np.any(each) for each in self.first.weights.values())
+
+    @property
     def severity(self) -> str:
         """Error if nothing was learnt, else warning: for signs that may or may not do harm."""
         return "error" if self.failing else "warning"
