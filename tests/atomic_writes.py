@@ -5,7 +5,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from xpnet.atomic import atomic_write
+from xpnet.backend.files import atomic_write
 
 OLD, NEW = b"the old version" * 1000, b"the new version" * 2000
 

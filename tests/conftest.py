@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from command_line import BANKNOTE, QUICK, Outcome, Run
 
-import xpnet.device
-from xpnet.cli import main
-from xpnet.device import Device, device_of, open_device
+import xpnet.backend.device
+from xpnet.backend.device import Device, device_of, open_device
+from xpnet.cli.main import main
 from xpnet.errors import DeviceError
-from xpnet.tables import Table, read_table
+from xpnet.tables.table import Table, read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -100,9 +100,9 @@ def other_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 @contextmanager
 def open_backend(name: str, config: pytest.Config) -> Iterator[Backend]:
     if name == "numpy":
-        yield Backend(name, xpnet.device.CPU, np.asarray)
+        yield Backend(name, xpnet.backend.device.CPU, np.asarray)
     elif name == "numpy-readonly":
-        yield Backend(name, xpnet.device.CPU, _readonly)
+        yield Backend(name, xpnet.backend.device.CPU, _readonly)
     elif name == "torch":
         torch = pytest.importorskip("torch", reason="PyTorch is not installed")
         yield Backend(name, device_of(torch.zeros(1)), lambda values: torch.tensor(values))

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 import xpnet
-from xpnet.checkpoint import Checkpoint
-from xpnet.container import read_container
+from xpnet.backend.signals import Interrupted, interrupt_on_signals
 from xpnet.errors import FileError
-from xpnet.model_file import Model, load_model, save_model
-from xpnet.network import MLP
-from xpnet.signals import Interrupted, interrupt_on_signals
+from xpnet.nn.network import MLP
+from xpnet.saving.checkpoint import Checkpoint
+from xpnet.saving.container import read_container
+from xpnet.saving.model import Model, load_model, save_model
 
 
 def numbered_network(number: int) -> MLP:

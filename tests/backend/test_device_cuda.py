@@ -1,0 +1,184 @@
+"""CUDA graphs and fused kernels, as far as a stand-in for CuPy can show.
+
+Shown here: the order of calls, the fallback, and that CuPy is left as it was found. Not shown: that
+a GPU computes the right numbers; see the tests marked ``cuda`` in test_recording.py.
+"""
+
+import ctypes
+import sys
+import types
+import warnings
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+from xpnet.backend.cuda import GraphedStep, _fused
+from xpnet.backend.device import open_device
+from xpnet.errors import InputError
+
+
+class FakeStream:
+    ptr = 0xBEEF
+
+    def __init__(self, log, fail=None):
+        self.log, self.fail = log, fail
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        return None
+
+    def begin_capture(self):
+        self.log.append("begin")
+        if self.fail == "begin":
+            raise RuntimeError("capture is not supported\nsecond line")
+
+    def end_capture(self):
+        self.log.append("end")
+        return types.SimpleNamespace(launch=lambda stream: self.log.append(f"launch on {stream}"))
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """A CuPy whose captures record nothing but that they happened; `.log` has what happened."""
+    module = types.ModuleType("cupy")
+    module.log, module.fail, module.status = [], None, 0
+    module.uint8 = np.uint8
+    module.empty = lambda size, dtype: types.SimpleNamespace(data=types.SimpleNamespace(ptr=1))
+    module.cuda = types.SimpleNamespace(
+        Stream=lambda non_blocking: FakeStream(module.log, module.fail),
+        MemoryPool=lambda: types.SimpleNamespace(malloc=None),
+        using_allocator=lambda malloc: nullcontext(),
+        get_current_stream=lambda: "the current stream",
+    )
+
+    class Library:
+        def __getattr__(self, name):
+            def call(*arguments):
+                module.log.append((name, len(arguments)))
+                return module.status
+
+            return call
+
+    cublas = types.SimpleNamespace(create=lambda: 7, gemmEx="CuPy's own")
+    backends = types.ModuleType("cupy_backends.cuda.libs")
+    backends.cublas = cublas
+    module.cublas = cublas
+    pathfinder = types.ModuleType("cuda.pathfinder")
+    pathfinder.load_nvidia_dynamic_lib = lambda name: types.SimpleNamespace(abs_path=name)
+    for name, value in {
+        "cupy": module,
+        "cupy_backends": types.ModuleType("cupy_backends"),
+        "cupy_backends.cuda": types.ModuleType("cupy_backends.cuda"),
+        "cupy_backends.cuda.libs": backends,
+        "cuda": types.ModuleType("cuda"),
+        "cuda.pathfinder": pathfinder,
+    }.items():
+        monkeypatch.setitem(sys.modules, name, value)
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: Library())
+    return module
+
+
+def test_a_step_runs_once_is_recorded_once_and_launched_ever_after(cupy):
+    calls = []
+    step = GraphedStep(cupy, lambda: calls.append(1) or len(calls))
+    assert [step() for _ in range(5)] == [1, 2, 2, 2, 2]
+    setup = [("cublasSetStream_v2", 2), ("cublasSetWorkspace_v2", 3)]
+    assert cupy.log == [*setup, "begin", "end", *["launch on the current stream"] * 4]
+    assert cupy.cublas.gemmEx == "CuPy's own"
+
+
+def test_products_within_a_recording_go_to_a_handle_of_their_own(cupy):
+    def step():
+        if cupy.cublas.gemmEx != "CuPy's own":
+            cupy.cublas.gemmEx(1, *range(18))
+
+    graphed = GraphedStep(cupy, step)
+    graphed(), graphed()
+    assert ("cublasGemmEx", 19) in cupy.log
+
+
+@pytest.mark.parametrize(
+    ("break_it", "reason"),
+    [
+        (lambda cupy: setattr(cupy, "fail", "begin"), "RuntimeError: capture is not supported)"),
+        (lambda cupy: setattr(cupy, "status", 15), "cublasSetStream_v2 returned status 15"),
+        (lambda cupy: delattr(cupy, "empty"), "AttributeError"),
+        (lambda cupy: sys.modules.update({"cuda.pathfinder": None}), "cuda.pathfinder"),
+    ],
+)
+def test_what_cannot_be_recorded_runs_as_it_is_with_one_line(cupy, break_it, reason):
+    break_it(cupy)
+    calls = []
+    step = GraphedStep(cupy, lambda: calls.append(1) or len(calls))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [step() for _ in range(4)] == [1, 2, 3, 4]
+    (warning,) = caught
+    assert str(warning.message).startswith("CUDA graph not available (")
+    assert reason in str(warning.message)
+    assert "\n" not in str(warning.message)
+    assert cupy.cublas.gemmEx == "CuPy's own"
+
+
+def test_a_step_that_cannot_be_recorded_half_way_ends_the_capture(cupy):
+    calls = []
+
+    def step():
+        calls.append(1)
+        if "begin" in cupy.log and "end" not in cupy.log:
+            cupy.cublas.gemmEx(1, 2)  # not the arguments of a product
+        return len(calls)
+
+    graphed = GraphedStep(cupy, step)
+    graphed()
+    with pytest.warns(UserWarning, match="cublasGemmEx got 1 arguments, not 18"):
+        assert graphed() == 3
+    assert cupy.log[-2:] == ["begin", "end"]
+    assert cupy.cublas.gemmEx == "CuPy's own"
+
+
+def double(xp, z):
+    return xp.add(z, z)
+
+
+def test_an_elementwise_function_becomes_one_kernel(monkeypatch):
+    made = []
+
+    def fuse(kernel_name):
+        made.append(kernel_name)
+        return lambda function: function
+
+    fused = _fused(types.SimpleNamespace(fuse=fuse, add=np.add), double)
+    assert fused(np, np.asarray(2.0)) == 4.0
+    assert made == ["double"]
+
+
+def test_a_function_that_cannot_be_fused_runs_as_it_is():
+    def refuse(*arrays):
+        raise TypeError("no such operation in a fused kernel")
+
+    fused = _fused(types.SimpleNamespace(fuse=lambda kernel_name: lambda function: refuse), double)
+    with pytest.warns(UserWarning, match=r"double could not be fused \(TypeError: no such"):
+        assert fused(np, np.asarray(2.0)) == 4.0
+    assert fused(np, np.asarray(3.0)) == 6.0  # and does not try, or warn, again
+
+
+def test_the_cpu_has_neither():
+    for option in ("fuse", "graph"):
+        with pytest.raises(InputError, match="for a GPU"):
+            open_device("cpu", **{option: True})
+
+
+def test_an_opened_gpu_carries_what_was_asked_for(monkeypatch):
+    from test_device import fake_cupy
+
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(devices=1))
+    monkeypatch.setitem(sys.modules, "array_api_compat.cupy", np)
+    plain = open_device("gpu")
+    assert plain.record is None
+    assert plain.fuse(double) is double
+    fast = open_device("gpu", fuse=True, graph=True)
+    assert isinstance(fast.record(double), GraphedStep)

@@ -1,0 +1,210 @@
+"""Every exit status, with what is said on standard error."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import BANKNOTE, Run
+
+import xpnet
+from xpnet.backend.signals import Interrupted
+from xpnet.saving.model import load_model
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--target klass", "did you mean 'class'?"),
+        ("--epochs 0", "epochs 0 must be"),
+        ("--lr 0", "--lr 0.0 must be"),
+        ("--hidden 8,x", "such as 64,64"),
+        ("--hidden 0,4", "units of each layer, from 1"),
+        ("--hidden 1000000000000", "3,000,000,000,001 parameters need about"),
+        ("--lr nan", "--lr nan: give a finite number"),
+        ("--clip-norm inf", "--clip-norm inf: give a finite number"),
+        ("--l1=-inf", "--l1 -inf: give a finite number"),
+        ("--validation nan", "--validation nan: give a share"),
+        ("--hidden 0", "or none, for a linear model"),
+        ("--hidden=", "--hidden '': it is empty; give a value, or leave it out"),
+        ("--checkpoint=", "--checkpoint '': it is empty; give a value"),
+        ("--out=", "--out '': it is empty"),
+        ("--drop=", "--drop '': it is empty"),
+        ("--cache .", "--cache: it has an effect only with --stream"),
+        ("--drop entropy --keep entropy", "--drop entropy: there is --keep entropy too; leave one"),
+        ("--early-stopping --validation 0", "--validation 0 holds out none"),
+        ("--lr abc", "Invalid value for '--lr': "),  # the rest is Typer's
+        ("--lr abc", "(found 'abc'); see xpnet train --help"),
+        ("--loss poisson", "it is for counts, but class makes a binary task"),
+        ("--class-weight x", "--class-weight 'x' is not known; use balanced, or leave it out"),
+        ("--drop class", "--drop class: this is the target"),
+        ("--momentum 0.5", "adam has none; add --optimizer sgd"),
+        ("--patience 3", "only with --early-stopping"),
+        ("--hidden none --dropout 0.5", "--dropout: --hidden none has no hidden layers"),
+        ("--hidden none --activation tanh", "--activation: --hidden none has no hidden layers"),
+        ("--checkpoint-every 3", "only with --checkpoint DIR"),
+        ("--validation nix", "nix: cannot be read: No such file"),
+        ("--validation-target y.npy", "name the file with the rows as --validation FILE"),
+        ("--activation wavy", "--activation 'wavy' is not known"),
+        ("--batch-size 0", "--batch-size 0 must be an integer >= 1"),
+        ("--lr -1", "Adam: --lr -1.0 must be finite and above 0"),
+        ("--checkpoint c --checkpoint-every 0", "xpnet: checkpoint every '0' is not understood"),
+        ("--optimizer magic", "use one of sgd, adam"),
+        ("--schedule weekly", "'weekly' is not known"),
+        ("--loss sad", "'sad'"),
+        ("--init warm", "'warm'"),
+        ("--task guess", "expected auto, binary"),
+        ("--dtype float8", "'float8'"),
+        ("--device abacus", "'cpu', 'gpu' or 'gpu:N'"),
+        ("--validation 1.5", "between 0 and 1"),
+        ("--validation absent.csv", "absent.csv: cannot be read"),
+        ("--drop colour", "column to drop, 'colour'"),
+        ("--resume", "--checkpoint DIR"),
+        ("--plot loss.txt", "one of .png, .svg, .pdf"),
+        ("--plot same.png --out same.png", "this is the model file"),
+        ("--encoding klingon", "klingon"),
+        ("--seed -1", "integer >= 0"),
+        ("--out", "requires an argument"),
+        ("--epochs=many", "(found 'many')"),
+        ("--nonsense", "No such option"),
+    ],
+)
+def test_wrong_input_gives_one_message_and_status_2(train: Run, options: str, message: str) -> None:
+    outcome = train(*options.split())
+    assert outcome.status == 2
+    assert message in outcome.err
+    assert outcome.out == ""
+    assert (outcome.err.count("\n"), "Traceback" in outcome.err) == (1, False)
+    assert not list(Path().iterdir())
+
+
+def test_wrong_usage_gives_status_2(run: Run) -> None:
+    for arguments in ([], ["fly"], ["train"], ["predict", "a"]):
+        outcome = run(*arguments)
+        assert outcome.status == 2
+        assert "Traceback" not in outcome.out + outcome.err
+    assert run().out == run("--help").out
+
+
+def test_help_and_version_give_status_0(run: Run) -> None:
+    assert run("--version").out == f"xpnet {xpnet.__version__}\n"
+    commands = ("train", "predict", "evaluate", "inspect", "doctor", "parity", "devices")
+    told = run("--help").out
+    for name in commands:
+        assert name in told
+        assert run(name, "--help").status == 0
+
+
+def test_a_target_must_be_named_and_the_columns_are_listed(run: Run) -> None:
+    outcome = run("train", BANKNOTE)
+    assert outcome.status == 2
+    assert "the columns are variance, skewness, curtosis, entropy, class" in outcome.err
+
+
+def test_a_gpu_that_cannot_be_used_says_why(
+    train: Run, model: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    outcome = train("--device", "gpu", "--out", "g.safetensors")
+    assert (outcome.status, Path("g.safetensors").exists()) == (2, False)
+    assert "pip install 'xpnet[cuda13]'" in outcome.err
+    assert run("predict", model, BANKNOTE, "--device", "gpu").status == 2
+
+
+def test_a_training_that_runs_away_gives_status_3(train: Run, model: Path) -> None:
+    before = model.read_bytes()
+    outcome = train("--optimizer", "sgd", "--lr", "1e9", "--out", model)
+    assert outcome.status == 3
+    assert "diverged in epoch 1" in outcome.err
+    assert "no model was written. Try --lr" in outcome.err
+    assert model.read_bytes() == before
+
+
+def test_what_cannot_be_saved_gives_status_4(train: Run, run: Run, model: Path) -> None:
+    for arguments in (["--out", "no/such/m.safetensors"], ["--plot", "no/such/p.png"]):
+        outcome = train(*arguments)
+        assert outcome.status == 4
+        assert "create the directory" in outcome.err
+    assert run("predict", model, BANKNOTE, "--out", "no/such.csv").status == 4
+
+
+def test_an_input_is_never_overwritten(train: Run, run: Run, model: Path) -> None:
+    before = BANKNOTE.read_bytes()
+    assert train("--out", BANKNOTE).status == 2
+    assert run("predict", model, BANKNOTE, "--out", BANKNOTE).status == 2
+    assert run("predict", model, BANKNOTE, "--out", model).status == 2
+    assert run("predict", "absent.safetensors", BANKNOTE, "--out", model).status == 2
+    assert BANKNOTE.read_bytes() == before
+    load_model(model)
+
+
+def test_two_runs_on_one_output_are_one_too_many(train: Run) -> None:
+    from xpnet.backend.files import lock
+
+    with lock("m.safetensors"):
+        outcome = train("--out", "m.safetensors")
+    assert outcome.status == 4
+    assert "another run is writing here" in outcome.err
+
+
+def test_a_bug_shows_its_traceback_and_gives_status_1(
+    train: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("seven")
+
+    monkeypatch.setattr("xpnet.cli.train.load_task", broken)
+    outcome = train()
+    assert outcome.status == 1
+    assert "ZeroDivisionError: seven" in outcome.err
+    assert "this is a bug" in outcome.err
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (MemoryError("Unable to allocate 9 EiB"), 2, "not enough memory: Unable to allocate"),
+        (KeyboardInterrupt(), 130, "xpnet: stopped; nothing was saved"),
+        (Interrupted(signal.SIGTERM), 143, "stopped by SIGTERM; nothing was saved"),
+        (OSError(28, "No space left on device"), 4, "standard output: No space left on device"),
+        (BrokenPipeError(), 0, ""),
+    ],
+)
+def test_other_ends_have_a_status_too(
+    train: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, message: str
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("xpnet.cli.train.load_task", broken)
+    monkeypatch.setattr("xpnet.cli.main.discard", lambda descriptor: None)
+    outcome = train()
+    assert outcome.status == status
+    assert message in outcome.err
+
+
+def test_an_interruption_tells_the_command_that_continues(
+    train: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr("xpnet.cli.train.load_task", stopped)
+    told = train("--checkpoint=my kept").err
+    assert told.endswith("'--checkpoint=my kept' --resume\n")
+    assert train("--checkpoint", "kept", "--resume").err.count("--resume") == 1
+
+
+def test_an_interrupted_doctor_recommends_no_checkpoint(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr("xpnet.cli.doctor.load_task", stopped)
+    outcome = run("doctor", BANKNOTE, "--target", "class")
+    assert (outcome.status, outcome.err) == (130, "xpnet: stopped by SIGINT.\n")

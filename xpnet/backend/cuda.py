@@ -1,0 +1,201 @@
+"""The GPU: opening it, fused kernels, CUDA graphs. The only file that imports cupy."""
+
+import ctypes
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+from xpnet.backend.device import Device, Function, Step
+from xpnet.backend.types import Array
+from xpnet.errors import DeviceError
+
+INSTALL_CUPY = (
+    "install one of: pip install 'xpnet[cuda13]' (NVIDIA driver 580 or newer) "
+    "or pip install 'xpnet[cuda12]' (driver 525 or newer)"
+)
+WORKSPACE_BYTES = 32 << 20  # what NVIDIA recommends for cuBLAS on Hopper
+
+
+def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
+    """Select a CUDA device for this thread and prove with a small product that it computes."""
+    try:
+        import cupy
+    except ImportError as error:
+        detail = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
+        raise DeviceError(
+            f"device {name!r} needs CuPy, which is not installed{detail}; {INSTALL_CUPY}"
+        ) from error
+    runtime = cupy.cuda.runtime
+    try:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise DeviceError(f"device {name!r}: {_why_no_device(runtime, error)}") from error
+    if index >= count:
+        raise DeviceError(
+            f"device {name!r}: this machine has {count} CUDA device(s), numbered from gpu:0"
+        )
+    cupy.cuda.Device(index).use()
+    _prove_it_computes(name, cupy)
+
+    import array_api_compat.cupy as xp
+
+    def put(array: Any, dtype: str) -> Array:
+        return xp.asarray(array, dtype=dtype)
+
+    def matmul_into(out: Array, a: Array, b: Array) -> None:
+        cupy.matmul(a, b, out=out)
+
+    def ones(count: int, dtype: str) -> Array:
+        return cupy.ones(count, dtype)
+
+    optional: dict[str, Any] = {}
+    if fuse:
+        optional["fuse"] = partial(_fused, cupy)
+    if graph:
+        optional["record"] = partial(GraphedStep, cupy)
+    return Device(name, xp, put, cupy.asnumpy, xp.matmul, matmul_into, ones, **optional)
+
+
+def _why_no_device(runtime: Any, error: Any) -> str:
+    """Read CUDA's status code: 35 no or too old a driver, 100 no visible device."""
+    driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    if error.status == 35 and driver == 0:
+        return "no NVIDIA driver found (libcuda is missing); install one, then try nvidia-smi"
+    if error.status == 35:
+        return (
+            f"the NVIDIA driver supports CUDA {driver // 1000}.{driver % 1000 // 10}, this CuPy "
+            f"needs CUDA {needed // 1000}; update the driver or {INSTALL_CUPY}"
+        )
+    if error.status == 100:
+        return "no CUDA device is visible; is CUDA_VISIBLE_DEVICES empty?"
+    return f"{error}; try nvidia-smi"
+
+
+@cache
+def _prove_it_computes(name: str, cupy: Any) -> None:
+    """Run one kernel and one product: missing CUDA libraries show up only when they are used."""
+    try:
+        product = cupy.matmul(cupy.ones((2, 2), "f4"), cupy.ones((2, 2), "f4") + 1)
+        total = float(product.sum())
+    except MemoryError as error:
+        raise DeviceError(
+            f"device {name!r} has no memory left; stop what is using it (nvidia-smi shows it), or "
+            "use another GPU with 'gpu:N'"
+        ) from error
+    # ImportError, RuntimeError and CompileException (a plain Exception) occur here.
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else "no message"
+        raise DeviceError(
+            f"device {name!r}: CUDA is present but CuPy cannot compute ({type(error).__name__}: "
+            f"{reason}); its CUDA libraries are missing or do not match: {INSTALL_CUPY}"
+        ) from error
+    if total != 16.0:
+        raise DeviceError(f"device {name!r}: the GPU gave {total} for a product that is 16")
+
+
+def _fused(cupy: Any, function: Function) -> Function:
+    """Make one kernel of an elementwise function; run it unchanged if CuPy cannot."""
+    kernel = cupy.fuse(kernel_name=function.__name__.strip("_"))(partial(function, cupy))
+    refused = False
+
+    def call(xp: Any, *arrays: Array) -> Array:
+        nonlocal refused
+        if not refused:
+            try:
+                return kernel(*arrays)
+            except Exception as error:  # noqa: BLE001  tracing may fail in any way
+                refused = True
+                _warn(f"{function.__name__} could not be fused", error)
+        return function(xp, *arrays)
+
+    return call
+
+
+class GraphedStep:
+    """A step that is recorded as a CUDA graph at its second call and replayed from then on.
+
+    The first call runs unchanged, which compiles the kernels. Recording executes nothing, so a step
+    that cannot be recorded can still be run. A recording takes its arrays from its own pool:
+    otherwise a replay could overwrite memory that CuPy's common pool has since reused.
+    """
+
+    def __init__(self, cupy: Any, step: Step) -> None:
+        self._cupy, self._step = cupy, step
+        self._warm = self._refused = False
+        self._graph: Any = None
+        self._kept: list[Any] = []
+        self._result: Any = None
+
+    def __call__(self) -> Any:
+        """Take the step, recorded or not; return what it returns."""
+        if self._warm and not self._refused and self._graph is None:
+            try:
+                self._record()
+            except Exception as error:  # noqa: BLE001  CuPy's, the driver's, or ctypes'
+                self._refused = True
+                _warn("CUDA graph not available", error)
+        self._warm = True
+        if self._graph is None:
+            return self._step()
+        self._graph.launch(self._cupy.cuda.get_current_stream())
+        return self._result
+
+    def _record(self) -> None:
+        cuda = self._cupy.cuda
+        stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
+        with stream, cuda.using_allocator(pool.malloc), _recordable_products(stream) as products:
+            stream.begin_capture()
+            try:
+                self._result = self._step()
+            finally:
+                graph = stream.end_capture()
+        self._kept = [stream, pool, products]  # all must live as long as the graph
+        self._graph = graph
+
+
+@contextmanager
+def _recordable_products(stream: Any) -> Iterator[Any]:
+    """Let matrix products be recorded, which CuPy 14 refuses for its own cuBLAS handle.
+
+    CuPy looks up ``cublas.gemmEx`` at every product, so during the recording it finds one with its
+    own handle and workspace, bound to the stream before recording begins.
+    """
+    import cupy
+    from cuda.pathfinder import load_nvidia_dynamic_lib
+    from cupy_backends.cuda.libs import cublas
+
+    pointer, integer = ctypes.c_void_p, ctypes.c_int
+    library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
+    handle, workspace = cublas.create(), cupy.empty(WORKSPACE_BYTES, cupy.uint8)
+
+    def checked(name: str, *arguments: Any) -> None:
+        status = getattr(library, name)(pointer(handle), *arguments)
+        if status:
+            raise RuntimeError(f"{name} returned status {status}")
+
+    size = ctypes.c_size_t(WORKSPACE_BYTES)
+    checked("cublasSetStream_v2", pointer(stream.ptr))
+    checked("cublasSetWorkspace_v2", pointer(workspace.data.ptr), size)
+    # transa transb m n k | alpha A | typeA lda | B | typeB ldb | beta C | typeC ldc compute algo
+    kinds: list[Callable[[int], Any]] = [integer] * 5
+    kinds += [pointer, pointer, integer, integer, pointer, integer, integer]
+    kinds += [pointer, pointer, integer, integer, integer, integer]
+
+    def gemm_ex(_: int, *arguments: int) -> None:
+        if len(arguments) != len(kinds):
+            raise RuntimeError(f"cublasGemmEx got {len(arguments)} arguments, not {len(kinds)}")
+        values = (kind(int(each)) for kind, each in zip(kinds, arguments, strict=True))
+        checked("cublasGemmEx", *values)
+
+    original, cublas.gemmEx = cublas.gemmEx, gemm_ex
+    try:
+        yield handle, workspace
+    finally:
+        cublas.gemmEx = original
+
+
+def _warn(what: str, error: Exception) -> None:
+    reason = str(error).splitlines()[0] if str(error) else "no message"
+    warnings.warn(f"{what} ({type(error).__name__}: {reason}); running it unchanged", stacklevel=2)

@@ -1,0 +1,175 @@
+"""The `xpnet` command: parses, runs, and turns every outcome into an exit status.
+
+0 done; 1 a bug, with its traceback; 2 wrong input or usage; 3 training diverged; 4 a result could
+not be saved; 128 + N stopped by signal N. Commands import what they need when they run.
+"""
+
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib import import_module
+from typing import Any
+
+import typer
+
+from xpnet import __version__
+from xpnet.backend.signals import Interrupted, interrupt_on_signals
+from xpnet.backend.threads import choose_kernels
+from xpnet.cli import options as cli_options
+from xpnet.cli.output import discard, say
+from xpnet.errors import DivergenceError, SaveError, XpnetError
+
+BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
+
+COMMANDS: dict[str, tuple[type, str, str]] = {
+    "train": (cli_options.TrainOptions, "train", "Train a network on a table and save it."),
+    "predict": (cli_options.PredictOptions, "models", "Predict each row of a table."),
+    "evaluate": (cli_options.EvaluateOptions, "models", "Evaluate a model on a table."),
+    "inspect": (cli_options.InspectOptions, "models", "Show what a model file holds."),
+    "doctor": (cli_options.DoctorOptions, "doctor", "Explain why a network does not learn."),
+    "parity": (
+        cli_options.ParityOptions,
+        "doctor",
+        "Compare the same training on NumPy and on another device.",
+    ),
+    "devices": (cli_options.DevicesOptions, "models", "Show what this machine computes with."),
+}
+"""For each command: its options, the module with the function of its name, and its help."""
+
+NAMES = {"doctor": cli_options.DOCTOR, "parity": cli_options.PARITY}
+"""For commands that take only some of their options: which."""
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"xpnet {__version__}")
+        raise typer.Exit
+
+
+def _application() -> typer.Typer:
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.callback(help="The neural network you would have written by hand, done right.")
+    def options(
+        version: bool = typer.Option(
+            False, "--version", callback=_version, is_eager=True, help="Show the version."
+        ),
+    ) -> None:
+        pass
+
+    for name, (options, module, text) in COMMANDS.items():
+        command = cli_options.parser(options, _deferred(module, name), NAMES.get(name, ()))
+        app.command(name, help=text)(command)
+    return app
+
+
+def _deferred(module: str, name: str) -> Any:
+    """Return a function that imports the command when it is called."""
+
+    def run(options: Any) -> int | None:
+        status: int | None = getattr(import_module(f"xpnet.cli.{module}"), name)(options)
+        return status
+
+    return run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name. None, as in the program itself, takes the process's own, and
+        also takes over its signals and the choice of OpenBLAS' kernels; otherwise these are left
+        alone.
+    """
+    try:
+        if arguments is None:
+            interrupt_on_signals()
+            choose_kernels(os.environ)
+            warnings.showwarning = lambda message, *_: say(f"xpnet: {message}")
+            arguments = sys.argv[1:]
+        command = typer.main.get_command(_application())
+        # Typer only parses: it would turn signals and closed pipes into statuses of its own.
+        action = command.main(
+            list(arguments) or ["--help"], prog_name="xpnet", standalone_mode=False
+        )
+        if callable(action):
+            action = action()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return int(action or 0) if arguments else WRONG_INPUT
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  # all get a status
+        return _status(error, arguments or ())
+
+
+def _status(error: BaseException, arguments: Sequence[str]) -> int:
+    """Tell the user, in one message, and return the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        say(_interrupted(error, arguments))
+        return error.exit_code if isinstance(error, Interrupted) else 130
+    # The reader, such as head, has what it wanted; Typer turns that into an exit of its own.
+    if isinstance(error, BrokenPipeError | SystemExit):
+        discard(1)
+        return 0
+    if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError, which Typer does not export
+        say(_usage(error, arguments))
+        return WRONG_INPUT
+    if isinstance(error, XpnetError):
+        say(f"xpnet: {_as_options(str(error))}")
+        codes = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
+        return codes.get(type(error), WRONG_INPUT)
+    if isinstance(error, MemoryError):
+        say(f"xpnet: not enough memory: {error}; use fewer rows or columns, or smaller layers.")
+        return WRONG_INPUT
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
+        discard(1)
+        say(f"xpnet: cannot write standard output: {error.strerror}.")
+        return NOT_SAVED
+    import traceback
+
+    say("".join(traceback.format_exception(error)) + "xpnet: this is a bug; please report it.")
+    return BUG
+
+
+def _usage(error: Any, arguments: Sequence[str]) -> str:
+    """Say what is wrong with the command line, with the value found, which Typer leaves out."""
+    found = ""
+    for word, value in zip(arguments, [*arguments[1:], ""], strict=False):
+        option, _, attached = word.partition("=")
+        if option in getattr(getattr(error, "param", None), "opts", ()):
+            found = f" (found {attached or value!r})"
+    path = error.ctx.command_path if error.ctx else "xpnet"
+    return f"xpnet: {error.format_message().rstrip('.')}{found}; see {path} --help"
+
+
+def _as_options(message: str) -> str:
+    """Put what the library says about its own arguments and network in the command's terms."""
+    name, _, rest = message.partition(" ")
+    options = (*fields(cli_options.TrainOptions), *fields(cli_options.PredictOptions))
+    known = {each.name for each in options}
+    if name in known and rest.startswith(tuple("'-0123456789")):  # with the value found
+        message = f"{cli_options.flag(name)} {rest}"
+    for library, command in (
+        (" learning_rate=", " --lr "),
+        (": learning_rate ", ": --lr "),
+        (" clip_norm=", " --clip-norm "),
+        ("max_iter ", "--epochs "),
+        ("the network keeps its last good weights", "no model was written"),
+        ("the network keeps the weights it had", "no model was written"),
+    ):
+        message = message.replace(library, command)
+    return message
+
+
+def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
+    message = f"xpnet: {str(error) or 'stopped'}"
+    if "train" not in arguments[:1]:
+        return f"{message}."  # nothing else takes checkpoints
+    if not any(each.partition("=")[0] == "--checkpoint" for each in arguments):
+        return f"{message}; nothing was saved (--checkpoint DIR would have kept the work)."
+    again = [*arguments, *(["--resume"] if "--resume" not in arguments else [])]
+    return f"{message}; continue with: {shlex.join(['xpnet', *again])}"
