@@ -217,6 +217,11 @@ def device_of(array: Array) -> Device:
     return Device(f"{library}:{place}", xp, put, get, xp.matmul, matmul_into, ones)
 
 
+def to_host(array: Any) -> Any:
+    """Return an array of any Array API library as a NumPy array; without a copy if it is one."""
+    return np.asarray(device_of(array).get(array)) if is_foreign(array) else np.asarray(array)
+
+
 def real_numbers(array: Any) -> Array:
     """Return what a caller gave as an array: another library's as it is, anything else as NumPy's.
 
