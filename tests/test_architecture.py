@@ -25,7 +25,6 @@ NOT_YET = {
     ("tables/preprocessing_checks.py", "saving"),
     ("tables/row_cache.py", "saving"),
     ("tables/row_files.py", "saving"),
-    ("training/fit.py", "tables"),
 }
 FORMATS = {"polars", "safetensors", "rich", "typer", "json", "matplotlib", "sklearn", "scipy"}
 HEAVY = ("polars", "scipy", "sklearn", "rich", "typer", "matplotlib", "safetensors")
