@@ -22,7 +22,6 @@ CLIMBS = {("nn/network.py", "saving"), ("training/history.py", "report")}
 NOT_YET = {
     ("backend/recording.py", "training"),
     ("tables/row_cache.py", "saving"),
-    ("training/fit.py", "tables"),
 }
 FORMATS = {"polars", "safetensors", "rich", "typer", "json", "matplotlib", "sklearn", "scipy"}
 HEAVY = ("polars", "scipy", "sklearn", "rich", "typer", "matplotlib", "safetensors")

@@ -98,22 +98,19 @@ def inspect(options: InspectOptions) -> None:
 
 
 def devices(options: DevicesOptions) -> None:
-    """Show what this machine computes with, and what could be better."""
+    """Show what this machine computes with."""
     report = system_report()
     if options.json:
         show_json({"command": "devices", **report})
         return
-    used, speeds = report["blas"], report["gflops"]
+    used = report["blas"]
     kernels = "not known" if used["kernels"] is None else used["kernels"]
-    measured = ", ".join(f"{each} with {n} thread(s)" for n, each in speeds.items())
     lines = [
         ("cpu", f"{report['processor']}, {report['processors']} processor(s)"
          f"{', AVX-512' if report['avx512'] else ''}"),
         ("numpy", f"{report['numpy']} with {used['name']} {used['version']}"),
         ("kernels", f"{kernels}, chosen by {used['kernels_chosen_by']}"),
-        ("gflop/s", measured or "not measured"),
         ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
-        *(("advice", each) for each in report["advice"]),
     ]  # fmt: skip
     show(table(lines))
 

@@ -142,18 +142,6 @@ class RowFile:
         return f"RowFile({str(self.path)!r}, shape={self.shape}, dtype={self.dtype})"
 
 
-class RowSubset:
-    """Some rows of another source, renumbered from 0."""
-
-    def __init__(self, source: Any, rows: Any) -> None:
-        self._source, self._rows = source, rows
-        self.shape = (len(rows), source.shape[1])
-
-    def read_rows(self, rows: Any) -> Any:
-        """Return these rows as a host array (len(rows), columns)."""
-        return self._source.read_rows(self._rows[rows])
-
-
 def read_head(file: Any, path: Any) -> tuple[tuple[int, ...], bool, Any]:
     """Return shape, Fortran order and dtype of NPY or IDX data; leaves `file` at the data."""
     magic = file.read(4)

@@ -15,9 +15,8 @@ from xpnet.nn.network import MLP
 from xpnet.nn.objective import as_row_weights
 from xpnet.nn.optimizers import SGD, Optimizer
 from xpnet.nn.schedules import Schedule
-from xpnet.tables.row_files import RowSubset
 from xpnet.training.callbacks import EarlyStopping, ProgressBar, checked_callbacks, wants_progress
-from xpnet.training.data import MOST_HELD_OUT, Data, split
+from xpnet.training.data import MAX_VALIDATION_ROWS, Data, RowSubset, split
 from xpnet.training.history import History
 from xpnet.training.loop import Training, TrainingOptions
 
@@ -183,7 +182,7 @@ def _with_validation(
         labels = _class_numbers(net.device.get(data.y))
     rows, share = data.y.shape[0], float(validation)
     if hasattr(data.x, "read_rows"):  # the held-out rows are kept in memory
-        share = min(share, MOST_HELD_OUT / rows)
+        share = min(share, MAX_VALIDATION_ROWS / rows)
     train, held_out = split(rows, share, seed, labels)
     return divided(net, data, train, held_out)
 
