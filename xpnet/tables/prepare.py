@@ -132,9 +132,7 @@ def prepare(
     if validation:
         share = min(validation, MAX_VALIDATION_ROWS / len(rows)) if stream else validation
         if share < validation:
-            notes.append(
-                f"{MAX_VALIDATION_ROWS:,} validation rows, the most that are kept in memory"
-            )
+            notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
         train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
     plan = _with_scales(plan, table, source, rows[train], standardize, notes)
     if plan.task == "regression":
