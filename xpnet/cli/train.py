@@ -32,7 +32,7 @@ from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import save_model
 from xpnet.tables.preprocessing import Preprocessing
-from xpnet.training.fit import fit
+from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.lbfgs import fit_lbfgs
 
@@ -130,7 +130,10 @@ def run(task: Task, net: MLP, checkpoint: Checkpoint | None) -> tuple[History, l
         callbacks.append(doctor)
     metric = "r2" if plan.task == "regression" else "accuracy"
     try:
-        history = fit(net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task))
+        training = prepare_training(
+            net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task)
+        )
+        history = training.run()
     except DivergenceError:
         _say_errors([] if options.resume else _errors(doctor, task))
         raise
