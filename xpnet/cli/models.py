@@ -7,12 +7,20 @@ import numpy as np
 from xpnet.backend.files import probe_writable
 from xpnet.backend.threads import system_report
 from xpnet.cli.options import DevicesOptions, EvaluateOptions, InspectOptions, PredictOptions
-from xpnet.cli.output import keep_inputs, say, show, show_json, table
+from xpnet.cli.output import (
+    check_table_name,
+    keep_inputs,
+    say,
+    show,
+    show_json,
+    table,
+    write_table,
+)
 from xpnet.errors import InputError
 from xpnet.saving.model import FORMAT_VERSION, Model, load_model
 from xpnet.tables.checks import plain
 from xpnet.tables.preprocessing import Preprocessing
-from xpnet.tables.table import check_writable_kind, read_table, write_table
+from xpnet.tables.table import read_table
 from xpnet.training.skill import Skill
 
 HARDLY = 0.1  # of the way from the mean recall of a constant, 1 / classes, to 1
@@ -21,7 +29,7 @@ HARDLY = 0.1  # of the way from the mean recall of a constant, 1 / classes, to 1
 def predict(options: PredictOptions) -> None:
     """Write the predicted class and probabilities, or value, of each row."""
     if options.out:
-        check_writable_kind(options.out)
+        check_table_name(options.out)
         keep_inputs([options.out], [options.model, options.data])
         probe_writable(options.out)
     model = _with_plan(options.model, options.device)

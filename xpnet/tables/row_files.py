@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.files import require_ordinary
 from xpnet.errors import FileError, InputError
-from xpnet.saving.container import require_ordinary
 
 CELLS = 1 << 21  # cells processed at a time when going through everything: 16 MB of float64
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
