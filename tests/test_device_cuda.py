@@ -5,14 +5,17 @@ a GPU computes the right numbers; see the tests marked ``cuda`` in test_recordin
 """
 
 import ctypes
+import re
 import sys
 import types
 import warnings
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
 
+import xpnet
 from xpnet.device import open_device
 from xpnet.device_cuda import GraphedStep, _fused
 from xpnet.errors import InputError
@@ -153,7 +156,79 @@ def test_an_elementwise_function_becomes_one_kernel(monkeypatch):
 
     fused = _fused(types.SimpleNamespace(fuse=fuse, add=np.add), double)
     assert fused(np, np.asarray(2.0)) == 4.0
-    assert made == ["double"]
+    assert made == ["xpnet_double"]
+
+
+def sin(xp, z):
+    return xp.sin(z)
+
+
+class Double:
+    def __call__(self, xp, z):
+        return double(xp, z)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (sin, "xpnet_sin"),  # not that of C
+        (lambda xp, z: xp.sin(z), "xpnet__lambda_"),
+        (Double(), "xpnet_Double"),
+        (partial(sin), "xpnet_partial"),
+    ],
+)
+def test_a_kernel_has_a_name_that_c_takes_whatever_the_function_is(function, name):
+    made = []
+
+    def fuse(kernel_name):
+        made.append(kernel_name)
+        return lambda traced: traced
+
+    _fused(types.SimpleNamespace(fuse=fuse, add=np.add, sin=np.sin), function)
+    assert made == [name]
+    assert re.fullmatch(r"[A-Za-z_]\w*", made[0], re.ASCII)
+
+
+@pytest.mark.parametrize("name", xpnet.activations.HIDDEN)
+def test_no_activation_makes_an_array_within_a_fused_kernel(name):
+    """What is traced stands for an array: it can be converted, but nothing can be made of it."""
+
+    class Space:
+        fuse = staticmethod(lambda kernel_name: lambda traced: traced)
+
+        def __getattr__(self, name):
+            if name in ("asarray", "astype"):
+                raise TypeError("cannot be traced")
+            return getattr(np, name)
+
+    z = np.linspace(-2.0, 2.0, 5)
+    activation = xpnet.activations.ACTIVATIONS[name]
+    a = _fused(Space(), activation.forward)(np, z)
+    found = _fused(Space(), activation.backward)(np, np.ones(5), z, a)
+    np.testing.assert_array_equal(a, activation.forward(np, z))
+    np.testing.assert_array_equal(found, activation.backward(np, np.ones(5), z, a))
+
+
+@pytest.mark.parametrize("part", ["forward", "backward"])
+def test_a_function_that_computes_nothing_is_left_as_it_is(part):
+    function = getattr(xpnet.activations.ACTIVATIONS["identity"], part)
+    launched = []
+
+    def fuse(kernel_name):
+        def kernel(traced):
+            def launch(*arrays):
+                result = traced(*arrays)
+                launched.append(kernel_name)
+                return result.copy()
+
+            return launch
+
+        return kernel
+
+    z = np.ones(3)
+    arrays = [z] if part == "forward" else [z, np.zeros(3), np.zeros(3)]
+    assert _fused(types.SimpleNamespace(fuse=fuse), function)(np, *arrays) is z
+    assert not launched
 
 
 def test_a_function_that_cannot_be_fused_runs_as_it_is():

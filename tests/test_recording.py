@@ -7,6 +7,7 @@ and tested by the tests marked ``cuda``.
 """
 
 import dataclasses
+import functools
 import warnings
 
 import numpy as np
@@ -218,6 +219,46 @@ def test_fused_activations_agree_on_a_gpu(hidden, request):
         found = learn(open_device("gpu", fuse=True), **options)
     for one, other in zip(found[0], learn("gpu", **options)[0], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
+
+
+def sin(xp, z):  # C has a function of this name
+    return xp.sin(z)
+
+
+def double(xp, z):  # and a type
+    return z + z
+
+
+class Shifted:
+    """A callable object, which has no name."""
+
+    def __call__(self, xp, z, by=1.0):
+        return z + by
+
+
+OWN = {
+    "sin": sin,
+    "double": double,
+    "lambda": lambda xp, z: xp.exp(-z * z),
+    "object": Shifted(),
+    "partial": functools.partial(Shifted(), by=2.0),
+    "comparison": lambda xp, z: xp.asarray(z > 0.0, dtype=z.dtype) * z,
+    "astype": lambda xp, z: xp.astype(z > 0.0, z.dtype) * z,
+    "argument": lambda xp, z: z,
+}
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("kind", OWN)
+def test_functions_of_the_users_own_are_fused_too(kind, cuda):
+    fused = open_device("gpu", fuse=True).fuse(OWN[kind])
+    z = cuda.put(np.linspace(-2.0, 2.0, 7), "float64")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what cannot be fused would only warn
+        found = [fused(cuda.xp, z) for _ in range(2)]
+    for each in found:
+        np.testing.assert_allclose(cuda.get(each), cuda.get(OWN[kind](cuda.xp, z)), rtol=1e-14)
+        assert (each is z) == (kind == "argument")  # a kernel would only have copied it
 
 
 def _needs(name, request):

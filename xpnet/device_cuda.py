@@ -1,6 +1,7 @@
 """The GPU: opening it, fused kernels, CUDA graphs. The only file that imports cupy."""
 
 import ctypes
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -95,10 +96,41 @@ def _prove_it_computes(name: str, cupy: Any) -> None:
         raise DeviceError(f"device {name!r}: the GPU gave {total} for a product that is 16")
 
 
+class _Traceable:
+    """CuPy's functions, with those conversions of arrays in a form that `cupy.fuse` can trace."""
+
+    def __init__(self, cupy: Any) -> None:
+        self._cupy = cupy
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cupy, name)
+
+    @staticmethod
+    def astype(array: Array, dtype: Any, **others: Any) -> Array:
+        return array.astype(dtype)
+
+    @staticmethod
+    def asarray(array: Array, dtype: Any = None, **others: Any) -> Array:
+        return array if dtype is None else array.astype(dtype)
+
+
+class _NothingToFuseError(Exception):
+    """A function returns an argument as it is, so a kernel would only copy it."""
+
+
 def _fused(cupy: Any, function: Function) -> Function:
     """Make one kernel of an elementwise function; run it unchanged if CuPy cannot."""
-    kernel = cupy.fuse(kernel_name=function.__name__.strip("_"))(partial(function, cupy))
-    refused = False
+    name = getattr(function, "__name__", type(function).__name__)
+    # C has functions such as tanh, and words such as double: hence the prefix.
+    kernel_name = "xpnet_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+    space, refused = _Traceable(cupy), False
+
+    @cupy.fuse(kernel_name=kernel_name)  # type: ignore[untyped-decorator]
+    def kernel(*arrays: Array) -> Array:
+        result = function(space, *arrays)
+        if any(result is each for each in arrays):
+            raise _NothingToFuseError
+        return result
 
     def call(xp: Any, *arrays: Array) -> Array:
         nonlocal refused
@@ -107,7 +139,8 @@ def _fused(cupy: Any, function: Function) -> Function:
                 return kernel(*arrays)
             except Exception as error:  # noqa: BLE001  tracing may fail in any way
                 refused = True
-                _warn(f"{function.__name__} could not be fused", error)
+                if not isinstance(error, _NothingToFuseError):
+                    _warn(f"{name} could not be fused", error)
         return function(xp, *arrays)
 
     return call
