@@ -3,9 +3,11 @@
 import ctypes
 import re
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from threading import RLock
 from typing import Any
 
 from xpnet.device import Device, Function, Step
@@ -17,6 +19,12 @@ INSTALL_CUPY = (
     "or pip install 'xpnet[cuda12]' (driver 525 or newer)"
 )
 WORKSPACE_BYTES = 32 << 20  # what NVIDIA recommends for cuBLAS on Hopper
+_POINTER, _INTEGER = ctypes.c_void_p, ctypes.c_int
+# transa transb m n k | alpha A | typeA lda | B | typeB ldb | beta C | typeC ldc compute algo
+_GEMM_EX: list[Callable[[int], Any]] = [
+    *[_INTEGER] * 5, _POINTER, _POINTER, _INTEGER, _INTEGER, _POINTER, _INTEGER, _INTEGER,
+    _POINTER, _POINTER, *[_INTEGER] * 4,
+]  # fmt: skip
 
 
 def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
@@ -178,55 +186,75 @@ class GraphedStep:
     def _record(self) -> None:
         cuda = self._cupy.cuda
         stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
-        with stream, cuda.using_allocator(pool.malloc), _recordable_products(stream) as products:
-            stream.begin_capture()
-            try:
-                self._result = self._step()
-            finally:
-                graph = stream.end_capture()
+        with stream, cuda.using_allocator(pool.malloc):
+            products = _Products(self._cupy, stream)
+            with products.recordable():
+                stream.begin_capture()
+                try:
+                    self._result = self._step()
+                finally:
+                    graph = stream.end_capture()
         self._kept = [stream, pool, products]  # all must live as long as the graph
         self._graph = graph
 
 
-@contextmanager
-def _recordable_products(stream: Any) -> Iterator[Any]:
-    """Let matrix products be recorded, which CuPy 14 refuses for its own cuBLAS handle.
+_RECORDING = RLock()  # one recording at a time stands in for cublas.gemmEx
 
-    CuPy looks up ``cublas.gemmEx`` at every product, so during the recording it finds one with its
-    own handle and workspace, bound to the stream before recording begins.
+
+class _Products:
+    """A cuBLAS handle of a recording's own: CuPy 14 refuses to record the products of its own.
+
+    The handle and its workspace live as long as this object.
     """
-    import cupy
-    from cuda.pathfinder import load_nvidia_dynamic_lib
-    from cupy_backends.cuda.libs import cublas
 
-    pointer, integer = ctypes.c_void_p, ctypes.c_int
-    library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
-    handle, workspace = cublas.create(), cupy.empty(WORKSPACE_BYTES, cupy.uint8)
+    def __init__(self, cupy: Any, stream: Any) -> None:
+        from cuda.pathfinder import load_nvidia_dynamic_lib
+        from cupy_backends.cuda.libs import cublas
 
-    def checked(name: str, *arguments: Any) -> None:
-        status = getattr(library, name)(pointer(handle), *arguments)
+        self._cupy, self._stream, self._cublas = cupy, stream, cublas
+        self._library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
+        self._workspace = cupy.empty(WORKSPACE_BYTES, cupy.uint8)
+        self._handle = cublas.create()
+        destroy = weakref.finalize(self, _destroy, cupy.cuda.Device(), cublas, self._handle)
+        destroy.atexit = False  # the driver frees everything then
+        size = ctypes.c_size_t(WORKSPACE_BYTES)
+        self._checked("cublasSetStream_v2", _POINTER(stream.ptr))
+        self._checked("cublasSetWorkspace_v2", _POINTER(self._workspace.data.ptr), size)
+
+    @contextmanager
+    def recordable(self) -> Iterator[None]:
+        """Let this stream's products go to this handle: CuPy looks up ``cublas.gemmEx`` each time.
+
+        All threads find the same function there, so it leaves the others' products to CuPy's own.
+        """
+        with _RECORDING:
+            original = self._cublas.gemmEx
+
+            def gemm_ex(handle: int, *arguments: int) -> None:
+                if self._cupy.cuda.get_current_stream().ptr != self._stream.ptr:
+                    original(handle, *arguments)
+                    return
+                if len(arguments) != len(_GEMM_EX):
+                    count = len(arguments)
+                    raise RuntimeError(f"cublasGemmEx got {count} arguments, not {len(_GEMM_EX)}")
+                given = zip(_GEMM_EX, arguments, strict=True)
+                self._checked("cublasGemmEx", *(kind(int(each)) for kind, each in given))
+
+            self._cublas.gemmEx = gemm_ex
+            try:
+                yield
+            finally:
+                self._cublas.gemmEx = original
+
+    def _checked(self, name: str, *arguments: Any) -> None:
+        status = getattr(self._library, name)(_POINTER(self._handle), *arguments)
         if status:
             raise RuntimeError(f"{name} returned status {status}")
 
-    size = ctypes.c_size_t(WORKSPACE_BYTES)
-    checked("cublasSetStream_v2", pointer(stream.ptr))
-    checked("cublasSetWorkspace_v2", pointer(workspace.data.ptr), size)
-    # transa transb m n k | alpha A | typeA lda | B | typeB ldb | beta C | typeC ldc compute algo
-    kinds: list[Callable[[int], Any]] = [integer] * 5
-    kinds += [pointer, pointer, integer, integer, pointer, integer, integer]
-    kinds += [pointer, pointer, integer, integer, integer, integer]
 
-    def gemm_ex(_: int, *arguments: int) -> None:
-        if len(arguments) != len(kinds):
-            raise RuntimeError(f"cublasGemmEx got {len(arguments)} arguments, not {len(kinds)}")
-        values = (kind(int(each)) for kind, each in zip(kinds, arguments, strict=True))
-        checked("cublasGemmEx", *values)
-
-    original, cublas.gemmEx = cublas.gemmEx, gemm_ex
-    try:
-        yield handle, workspace
-    finally:
-        cublas.gemmEx = original
+def _destroy(place: Any, cublas: Any, handle: int) -> None:
+    with place:  # whoever lets go of the recording may be on another GPU
+        cublas.destroy(handle)
 
 
 def _warn(what: str, error: Exception) -> None:

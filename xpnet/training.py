@@ -196,9 +196,9 @@ class Training:
                 for callback in self.callbacks:  # one of them may put an earlier state in place
                     self._notify("on_train_start", [callback])
                     self._begun.append(callback)
-                self._take_step, self.between_steps = self._prepare_step(), True
+                take_step, self.between_steps = self._prepare_step(), True
                 while self.state.epoch < self.options.epochs and not self.stop_reason:
-                    self._run_epoch()
+                    self._run_epoch(take_step)
             finally:
                 self._finish()
         return self.state.history
@@ -208,13 +208,13 @@ class Training:
         if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
             self.stop_reason = reason or "stopped without a reason"
 
-    def _run_epoch(self) -> None:
+    def _run_epoch(self, take_step: Callable[..., tuple[Array, Gradients, Trace]]) -> None:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
         state, xp, optimizer = self.state, self.net.device.xp, self.options.optimizer
         started = time.perf_counter()
         self._notify("on_epoch_start")
         on_batch_end = hooks(self.callbacks, "on_batch_end")
-        take_step, learning_rate_of = self._take_step, self._learning_rates()
+        learning_rate_of = self._learning_rates()
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
         for batch in self._batches():
