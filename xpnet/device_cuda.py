@@ -28,7 +28,7 @@ _GEMM_EX: list[Callable[[int], Any]] = [
 
 
 def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
-    """Select a CUDA device for this thread and prove with a small product that it computes."""
+    """Open a CUDA device, and prove with a small product that it computes."""
     try:
         import cupy
     except ImportError as error:
@@ -45,13 +45,15 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
         raise DeviceError(
             f"device {name!r}: this machine has {count} CUDA device(s), numbered from gpu:0"
         )
-    cupy.cuda.Device(index).use()
-    _prove_it_computes(name, cupy)
+    place = cupy.cuda.Device(index)  # a context manager, for any thread and within itself
+    with place:
+        _prove_it_computes(name, cupy)
 
     import array_api_compat.cupy as xp
 
     def put(array: Any, dtype: str) -> Array:
-        return xp.asarray(array, dtype=dtype)
+        with place:
+            return xp.asarray(array, dtype=dtype)
 
     def matmul_into(out: Array, a: Array, b: Array) -> None:
         cupy.matmul(a, b, out=out)
@@ -59,7 +61,7 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
     def ones(count: int, dtype: str) -> Array:
         return cupy.ones(count, dtype)
 
-    optional: dict[str, Any] = {}
+    optional: dict[str, Any] = {"active": place}
     if fuse:
         optional["fuse"] = partial(_fused, cupy)
     if graph:

@@ -158,26 +158,26 @@ class Training:
         stream: bool = False,
     ) -> None:
         self.net, self.data, self.options, self.validation = net, data, options, validation
-        self.callbacks = list(callbacks)
         self.head = head(net.output, options.loss)
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
-        self.rows = data.x.shape[0]
+        self.rows, self.callbacks = data.x.shape[0], list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
         self._epoch_steps = steps_per_epoch(self.rows, self.batch_size, options.last_batch)
         self.parameters = net.parameters
-        self._flat_gradients = net.device.xp.zeros_like(net.flat)
         self.state = state or TrainingState()
-        if not self.state.optimizer:
-            self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
         self.stop_reason, self.between_steps, self.stream = "", False, stream
         self._begun: list[Any] = []  # callbacks that have been told of the start
         self.learning_rate = options.optimizer.learning_rate
         self.loss: Array
         self.gradients: Gradients
         self.trace: Trace
-        self.state.last_good = self.state.last_good or self._copy_parameters()
+        with net.device.active:
+            self._flat_gradients = net.device.xp.zeros_like(net.flat)
+            if not self.state.optimizer:
+                self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
+            self.state.last_good = self.state.last_good or self._copy_parameters()
 
     def run(self) -> History:
         """Train to the end, or until stopped; return the history.
@@ -191,7 +191,7 @@ class Training:
         """
         # Overflow on the way to a divergence is reported once, by _end_epoch.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-        with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet:
+        with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet, self.net.device.active:
             try:
                 for callback in self.callbacks:  # one of them may put an earlier state in place
                     self._notify("on_train_start", [callback])
