@@ -26,7 +26,7 @@ from xpnet.doctor.findings import Report
 from xpnet.doctor.parity import compare
 from xpnet.errors import DivergenceError, InputError
 from xpnet.tables.preprocessing import Column, Preprocessing
-from xpnet.training.fit import fit
+from xpnet.training.fit import prepare_training
 
 HELPS = 0.98  # a remedy is kept if the error with it is below this share of the one without
 OF_TABLES = ("target", "task", "missing", "drop", "keep", "raw", "encoding", "delimiter",
@@ -112,7 +112,7 @@ def _error(options: TrainOptions) -> float:
     task = load_task(options)
     net = network(task)
     try:
-        fit(net, task.x, task.y, progress=False, **fit_options(task))
+        prepare_training(net, task.x, task.y, progress=False, **fit_options(task)).run()
     except DivergenceError:
         return math.inf
     x, y = task.held_out or (task.x, task.y)

@@ -32,7 +32,7 @@ from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import save_model
 from xpnet.tables.preprocessing import Preprocessing
-from xpnet.training.fit import fit
+from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.lbfgs import fit_lbfgs
 
@@ -141,7 +141,10 @@ def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:
             class_weight=options.class_weight, max_iter=most,
         )  # fmt: skip
     metric = "r2" if task.plan.task == "regression" else "accuracy"
-    return fit(net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task))
+    training = prepare_training(
+        net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task)
+    )
+    return training.run()
 
 
 def _errors(doctor: Any, task: Task) -> list[Finding]:

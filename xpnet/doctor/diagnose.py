@@ -74,7 +74,7 @@ def diagnose(
     InputError, InputTypeError
         For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
     """
-    from xpnet.training.fit import fit
+    from xpnet.training.fit import prepare_training
 
     weigh = options.get("class_weight") is None  # which counts rows itself
     (x, y, sample_weight), counts = thinned(rows, x, y, sample_weight, net.output.name, weigh)
@@ -96,8 +96,10 @@ def diagnose(
     doctor._checked = check.findings
     twin = deepcopy(net)
     try:
-        fit(twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
-            sample_weight=sample_weight, callbacks=[doctor], progress=False, **options)  # fmt: skip
+        prepare_training(
+            twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
+            sample_weight=sample_weight, callbacks=[doctor], progress=False, **options,
+        ).run()  # fmt: skip
     except DivergenceError:
         run.diverged = True
     if run.failing:
@@ -130,13 +132,15 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
 def _one_batch(net: MLP, x: Any, y: Any, settings: dict[str, Any]) -> float:
     """Return the skill on 16 rows after training a copy on them alone, with Adam."""
     from xpnet.nn.optimizers import Adam
-    from xpnet.training.fit import fit
+    from xpnet.training.fit import prepare_training
 
     twin, doctor, step = deepcopy(net), Doctor(), max(1, len(x) // 16)
     x, y = x[::step][:16], y[::step][:16]
     try:
-        fit(twin, x, y, **settings, optimizer=Adam(0.01), epochs=300, callbacks=[doctor],
-            progress=False)  # fmt: skip
+        prepare_training(
+            twin, x, y, **settings, optimizer=Adam(0.01), epochs=300, callbacks=[doctor],
+            progress=False,
+        ).run()  # fmt: skip
     except DivergenceError:
         return float("nan")
     return doctor._run.last.skill
