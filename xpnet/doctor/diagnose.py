@@ -1,5 +1,6 @@
 """`diagnose`: check an xpnet network's data and gradient, train a copy, say what is wrong."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def diagnose(
     l2: float = 0.0,
     sample_weight: Any = None,
     x_new: Any = None,
+    names: Sequence[str] = (),
     rows: int = 2000,
     **options: Any,
 ) -> Report:
@@ -55,6 +57,8 @@ def diagnose(
         As for `fit`, in memory; targets and values that `fit` refuses become findings.
     x_new : array_like, (rows, inputs), optional
         Inputs as they are at prediction, to compare with those in training.
+    names : sequence of str, optional
+        Of the inputs, for the findings; by default their numbers.
     rows : int
         The most rows to train on: evenly spaced, but of every class some.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
@@ -77,7 +81,7 @@ def diagnose(
     with net.device.active:
         as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
     head(net.output, loss)  # refuses other losses
-    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name)
+    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
     run = doctor._run
     run.width, run.class_counts = net.sizes[0], counts
     if x_new is not None:
