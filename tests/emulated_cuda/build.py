@@ -8,7 +8,6 @@ installs the emulation when CuPy is imported; remove it and CuPy looks for a GPU
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import platform
 import shutil
 import subprocess
@@ -17,12 +16,20 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-from emulated_cuda import BUILT, CUBLAS, EMULATION, FACADES, FLAGS, SOURCES, runtime_module
+from emulated_cuda import (
+    BUILT,
+    CUBLAS,
+    EMULATION,
+    FACADES,
+    FLAGS,
+    SOURCES,
+    folder_of,
+    runtime_module,
+)
 from emulated_cuda.elf import DYNAMIC_SYMBOLS, symbols
 from emulated_cuda.redirect import runtime_functions
 
 TESTED = "14.2.0"  # of cupy-cuda13x
-LIBRARY = ("memory.cpp", "streams.cpp", "devices.cpp", "modules.cpp", "blocks.cpp", "compiler.cpp")
 NOT_SUPPORTED = 15  # CUBLAS_STATUS_NOT_SUPPORTED
 STAMP = BUILT / "built-from"
 
@@ -59,11 +66,7 @@ def check() -> None:
             f"it is tested with cupy-cuda13x {TESTED}, and this environment has {version}; "
             "install xpnet[emulated-cuda]"
         )
-    if (
-        importlib.util.find_spec("nvidia") is None
-        or importlib.util.find_spec("nvidia.cu13") is None
-    ):
-        raise ImportError("CUDA's headers are missing; install xpnet[emulated-cuda]")
+    folder_of("nvidia.cu13")  # the headers
     runtime_functions(runtime_module())
 
 
@@ -79,35 +82,28 @@ def build() -> None:
     """Compile the library, its facades, and the header that goes before each kernel."""
     shutil.rmtree(BUILT, ignore_errors=True)  # kernels compiled with other sources too
     BUILT.mkdir(parents=True)
-    headers = Path(next(iter(importlib.util.find_spec("nvidia.cu13").submodule_search_locations)))
+    headers = folder_of("nvidia.cu13")
     options = ("-std=c++17", "-O2", "-Wall", "-fPIC", f"-I{headers / 'include'}")
-    for name in (*LIBRARY, "products.cpp"):
-        fast = ("-O3",) if name == "products.cpp" else ()
-        run("g++", *options, *fast, "-c", SOURCES / name, "-o", BUILT / f"{name}.o")
-    objects = [BUILT / f"{name}.o" for name in (*LIBRARY, "products.cpp")]
+    objects = []
+    for source in sorted(SOURCES.glob("*.cpp")):
+        fast = ("-O3",) if source.name == "products.cpp" else ()
+        objects.append(BUILT / f"{source.name}.o")
+        run("g++", *options, *fast, "-c", source, "-o", objects[-1])
     shared_library(EMULATION, *objects, "-ldl")
     for name in FACADES:
         facade(name, "")
     refusals = (f'extern "C" int {name}() {{ return {NOT_SUPPORTED}; }}\n' for name in unwritten())
     facade(CUBLAS, "".join(refusals))
     shutil.copy(SOURCES / "prelude.h", BUILT)
-    package = Path(next(iter(importlib.util.find_spec("cupy").submodule_search_locations)))
-    include = package / "_core" / "include"
-    parts = [
-        include,
-        *(include / "cupy" / "_cccl" / each for each in ("cub", "thrust", "libcudacxx")),
-    ]
-    header = BUILT / "prelude.h"
-    run(
-        "g++",
-        *FLAGS.split(),
-        *(f"-I{each}" for each in parts),
-        "-x",
-        "c++-header",
-        header,
-        "-o",
-        f"{header}.gch",
-    )
+    precompile(BUILT / "prelude.h")
+
+
+def precompile(header: Path) -> None:
+    """Compile the header that goes before each kernel, with CuPy's headers that it includes."""
+    include = folder_of("cupy") / "_core" / "include"
+    parts = (include / "cupy" / "_cccl" / each for each in ("cub", "thrust", "libcudacxx"))
+    options = [*FLAGS.split(), f"-I{include}", *(f"-I{each}" for each in parts)]
+    run("g++", *options, "-x", "c++-header", header, "-o", f"{header}.gch")
 
 
 def facade(name: str, source: str) -> None:
