@@ -3,6 +3,7 @@
 #   make test   set up .venv, run lint, types and tests
 # With g++ on x86-64 Linux also, and without a GPU:
 #   make test-cuda    set up .venv-cuda, run the tests that need a GPU on an emulated one
+#   make test-nvrtc   after it, compile the kernels of those tests with NVIDIA's compiler
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 CUDA_VENV := .venv-cuda
 CUDA_BIN := $(CUDA_VENV)/bin
 
-.PHONY: demo test emulated-cuda test-cuda lint types format clean
+.PHONY: demo test emulated-cuda test-cuda test-nvrtc lint types format clean
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xpnet needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
@@ -47,6 +48,9 @@ emulated-cuda: $(CUDA_VENV)/.ready
 
 test-cuda: emulated-cuda
 	$(CUDA_BIN)/python -m pytest -n 2 -m cuda --require-cuda
+
+test-nvrtc: emulated-cuda
+	cd tests && ../$(CUDA_BIN)/python -m emulated_cuda.real_nvrtc
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

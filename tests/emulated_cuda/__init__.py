@@ -17,6 +17,7 @@ from emulated_cuda.redirect import redirect
 
 SOURCES = Path(__file__).resolve().parent
 BUILT = SOURCES.parents[1] / "build" / "emulated_cuda"
+KERNEL_SOURCES = BUILT / "kernel_sources"  # of all kernels that were compiled, for real_nvrtc.py
 EMULATION = "libemulated_cuda.so"
 # The names under which CuPy looks for CUDA; each is an empty library that brings in the emulation.
 FACADES = ("libcuda.so.1", "libcudart.so.13", "libnvrtc.so.13", "libcublasLt.so.13")
@@ -46,6 +47,7 @@ def install() -> None:
     os.environ["CUDA_PATH"] = str(folder_of("nvidia.cu13"))  # the headers
     os.environ["CUPY_ACCELERATORS"] = ""  # CUB's kernels come compiled for a GPU
     os.environ.setdefault("CUPY_CACHE_DIR", str(BUILT / "kernels"))
+    os.environ["EMULATED_CUDA_SOURCES"] = str(KERNEL_SOURCES)
     os.environ["EMULATED_CUDA_PRELUDE"] = str(BUILT / "prelude.h")
     os.environ["EMULATED_CUDA_FLAGS"] = FLAGS
     names = (EMULATION, *FACADES, CUBLAS)

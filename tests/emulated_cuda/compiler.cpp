@@ -119,12 +119,16 @@ int run(const std::vector<std::string>& arguments, const fs::path& log) {
   return status;
 }
 
-// Keeps a source for real_nvrtc.py, under a name that depends on nothing but the source.
-void dump(const std::string& source) {
-  const char* folder = getenv("EMULATED_CUDA_DUMP");
-  if (!folder) return;
+// Keeps what was to be compiled for real_nvrtc.py: the options and expressions as comments, and the
+// source, under a name made from them.
+void keep(const Program& program, int count, const char** options) {
+  const fs::path folder = getenv("EMULATED_CUDA_SOURCES");
+  std::string text;
+  for (int each = 0; each < count; each++) text += std::string("// option: ") + options[each] + "\n";
+  for (const std::string& each : program.expressions) text += "// expression: " + each + "\n";
+  text += program.source;
   fs::create_directories(folder);
-  std::ofstream(fs::path(folder) / (std::to_string(std::hash<std::string>()(source)) + ".cu")) << source;
+  std::ofstream(folder / (std::to_string(std::hash<std::string>()(text)) + ".cu")) << text;
 }
 
 }  // namespace
@@ -184,7 +188,7 @@ EXPORT int nvrtcCompileProgram(void* handle, int count, const char** options) {
     program.binary = "// emulated NVRTC\n";
     return SUCCESS;
   }
-  dump(program.source);
+  keep(program, count, options);
   std::string pattern = (fs::temp_directory_path() / "emulated-nvrtc-XXXXXX").string();
   if (!mkdtemp(pattern.data())) return INTERNAL_ERROR;
   const fs::path folder = pattern;

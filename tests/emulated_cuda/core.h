@@ -56,6 +56,7 @@ struct Stream {
   bool at_once = false;            // the default streams; others wait until something needs them
   std::deque<Command> waiting;
   uint64_t submitted = 0, done = 0;
+  bool idle = true;                // as far as the host knows: nothing was given since it waited
   Recording* recording = nullptr;  // while capturing
   bool began = false;              // the capture began here, and did not join from another stream
   bool invalidated = false;

@@ -91,6 +91,7 @@ int emulated::submit(void* handle, Kind kind, std::string name, Work work) {
     return 0;
   }
   counters.given[kind]++;
+  stream->idle = false;
   if (!stream->at_once) {
     stream->waiting.push_back(std::move(command));
     stream->submitted++;
@@ -119,6 +120,8 @@ int emulated::host_waits_for(void* handle) {
     for (Stream* each : streams)
       if (blocks(each)) run_until(*each, each->submitted);
   run_until(*stream, stream->submitted);
+  if (stream->idle) return 0;  // to ask a second time is no second wait
+  stream->idle = true;
   return host_waits();
 }
 
