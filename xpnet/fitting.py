@@ -115,17 +115,18 @@ def fit(
     own_callbacks = checked_callbacks(callbacks)
     if hasattr(x, "read_rows") and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
-    data, factors = prepared(net, x, y, sample_weight, class_weight)
-    seed = net.seed if seed is None else seed
-    data, held_out = _with_validation(net, data, validation, seed, factors)
-    stopping = _early_stopping(early_stopping)
-    options = TrainingOptions(
-        loss, optimizer, epochs, batch_size, shuffle, last_batch, l1, l2,
-        clip_norm, schedule, metrics, seed, keep_best=bool(stopping),
-    )  # fmt: skip
-    shown = [ProgressBar()] if wants_progress(progress) else []
-    every = [*stopping, *own_callbacks, *shown]
-    return Training(net, data, options, validation=held_out, callbacks=every).run()
+    with net.device.active:
+        data, factors = prepared(net, x, y, sample_weight, class_weight)
+        seed = net.seed if seed is None else seed
+        data, held_out = _with_validation(net, data, validation, seed, factors)
+        stopping = _early_stopping(early_stopping)
+        options = TrainingOptions(
+            loss, optimizer, epochs, batch_size, shuffle, last_batch, l1, l2,
+            clip_norm, schedule, metrics, seed, keep_best=bool(stopping),
+        )  # fmt: skip
+        shown = [ProgressBar()] if wants_progress(progress) else []
+        every = [*stopping, *own_callbacks, *shown]
+        return Training(net, data, options, validation=held_out, callbacks=every).run()
 
 
 def _checked_optimizer(given: Any) -> Optimizer:

@@ -58,7 +58,8 @@ class _Seen:
 def fit(net: MLP, x: Any, y: Any, *, callbacks: Any = (), **options: Any) -> History:  # noqa: D103
     seen = _Seen()
     history = fitting.fit(net, x, y, callbacks=[*checked_callbacks(callbacks), seen], **options)
-    with np.errstate(all="ignore"):  # of a network that overflows, the verdict is what counts
+    # Of a network that overflows, the verdict is what counts.
+    with np.errstate(all="ignore"), net.device.active:
         message = _verdict(seen)
     if message:
         warnings.warn(message, NoSkillWarning, stacklevel=2)
