@@ -31,9 +31,8 @@ def test_kills_and_signals_at_random_instants_and_resumes_give_the_same_bits(tmp
     counts = kill_trainings(4, 1, tmp_path, seed=1, signals=numbers)
     assert counts["bit-identical"] == counts["runs"] >= 1
     assert counts["kills"] >= 4
-    assert [counts[each] for each in ("unreadable files", "locks left", "wrong exit codes")] == [
-        0
-    ] * 3
+    bad = ("unreadable files", "locks left", "wrong exit codes")
+    assert [counts[name] for name in bad] == [0, 0, 0]
 
 
 class Press:
