@@ -150,7 +150,7 @@ def test_columns_of_lists_are_no_hindrance_if_they_are_not_used(run: Run) -> Non
 def test_rows_left_on_the_disk_give_the_same_model_bit_for_bit(
     run: Run, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xpnet.tables.row_files.CELLS", 101)  # several blocks
+    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 101)  # several blocks
     monkeypatch.setattr("xpnet.tables.csv._BLOCK", 1 << 10)
     options = [data, *files_of_rows()[data], *QUICK]
     assert run("train", *options, "--out", "whole.safetensors").status == 0

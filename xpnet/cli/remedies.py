@@ -8,7 +8,7 @@ from typing import Any
 from xpnet.cli.options import flag
 from xpnet.cli.task import Task
 from xpnet.doctor.findings import Finding
-from xpnet.tables.checks import option
+from xpnet.tables.messages import option
 from xpnet.tables.preprocessing import Preprocessing
 
 REMEDIES = {
