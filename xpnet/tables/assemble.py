@@ -5,10 +5,10 @@ file. A text column holds the number of each cell's text, in the order in which 
 """
 
 import io
-import os
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -67,13 +67,13 @@ def in_temporary_file(source: Source, folder: str) -> tuple[RowFile, Texts]:
         rows = RowFile(path)
     except BaseException as error:
         if path:
-            os.unlink(path)
+            Path(path).unlink()
         if isinstance(error, OSError):
             reason = error.strerror or str(error)
             message = f"{folder}: the table's rows cannot be kept here ({reason})"
             raise SaveError(f"{message}; --stream --cache DIR keeps them elsewhere.") from error
         raise
-    weakref.finalize(rows, os.unlink, path)
+    weakref.finalize(rows, Path(path).unlink, missing_ok=True)
     return rows, texts
 
 

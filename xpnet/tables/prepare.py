@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.arrays import moments, pieces
+from xpnet.tables.arrays import RowFile, moments, pieces
 from xpnet.tables.columns import Column, Labels, Number, choose_columns, refuse_identifier
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.preprocessing import (
@@ -187,6 +187,9 @@ def _column_notes(
         for each in columns
         if not isinstance(each, Number)
     ]
+    if isinstance(table.matrix, RowFile) and table.layout == "table":
+        size, path = table.matrix.path.stat().st_size, table.matrix.path
+        notes.append(f"rows read from a temporary file of {size:,} bytes, {path}")
     missing = {name: count for name, count in found.missing.items() if name in names}
     if len(rows) < table.rows:
         notes.append(f"{table.rows - len(rows)} of {table.rows} rows left out for missing cells")
