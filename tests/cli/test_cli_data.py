@@ -54,7 +54,7 @@ def test_arrays_of_an_npz_file_are_chosen_by_name(run: Run) -> None:
     assert "k.npz: there is no array 'x_tset'; did you mean 'x_test'" in outcome.err
     np.save("x.npy", x)
     told = run("predict", "m.safetensors", "x.npy", "--features", "x").err
-    assert told.startswith("xpnet: --features 'x': only an NPZ file has arrays to choose from")
+    assert told.startswith("xpnet: --features 'x' names an array, but x.npy is no NPZ file")
 
 
 def test_the_arrays_of_an_npz_file_are_listed_if_the_target_is_not_named(run: Run) -> None:

@@ -87,7 +87,7 @@ def test_a_delimiter_is_one_ascii_character(delimiter, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(CSV)
     if delimiter:
-        with pytest.raises(InputError, match="delimiter: found"):
+        with pytest.raises(InputError, match=r"delimiter .* must be one ASCII"):
             read_table(path, delimiter=delimiter)
 
 
@@ -95,7 +95,7 @@ def test_a_delimiter_is_one_ascii_character(delimiter, tmp_path):
 def test_an_unknown_encoding_is_an_input_error(encoding, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(CSV)
-    with pytest.raises(InputError, match="encoding: found"):
+    with pytest.raises(InputError, match=r"encoding .* is not known"):
         read_table(path, encoding=encoding)
 
 

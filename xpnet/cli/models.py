@@ -22,6 +22,7 @@ from xpnet.tables.columns import Category
 from xpnet.tables.messages import format_number
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import read_table
+from xpnet.training.skill import Skill
 
 HARDLY = 0.1  # of the way from the mean recall of a constant, 1 / classes, to 1
 
@@ -210,11 +211,12 @@ def useless(found: dict[str, Any]) -> bool:
     Of classes, neither in accuracy nor in the mean recall, which counts rare ones as much.
     """
     if "accuracy" not in found:
-        return found["r2"] is not None and found["r2"] <= 0.0
-    recall, constant = list(found["recall"].values()), found["baseline"]["accuracy"]
+        return found["r2"] is not None and not Skill(1.0 - found["r2"], 1.0).is_clear
+    recall = list(found["recall"].values())
+    wrong = Skill(1.0 - found["accuracy"], 1.0 - found["baseline"]["accuracy"])
     chance = 1.0 / len(recall)
-    skill = (float(np.mean(recall)) - chance) / (1.0 - chance) if len(recall) > 1 else 1.0
-    return bool(found["accuracy"] <= constant and skill < HARDLY)
+    missed = Skill(1.0 - float(np.mean(recall)), 1.0 - chance, HARDLY * (1.0 - chance))
+    return not wrong.is_clear and len(recall) > 1 and not missed.is_clear
 
 
 def _verdict(found: dict[str, Any], constant: str) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from xpnet.errors import FileError, InputError
+from xpnet.errors import FileError, bad_argument
 from xpnet.tables.arrays import open_binary
 from xpnet.tables.assemble import header_fault
 from xpnet.tables.cells import is_number
@@ -60,13 +60,13 @@ def open_csv(
         "".encode(encoding)
         codecs.getincrementaldecoder(encoding)
     except (LookupError, ValueError) as error:
-        message = f"encoding: found {quoted(encoding)}; try utf-8, latin-1, cp1252 or utf-16."
-        raise InputError(message) from error
+        remedy = "is not known; try utf-8, latin-1, cp1252 or utf-16"
+        raise bad_argument("encoding", encoding, remedy) from error
     delimiter = delimiter.replace("\\t", "\t")
     if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
-        raise InputError(f"delimiter: found {quoted(delimiter)}; give one ASCII character.")
+        raise bad_argument("delimiter", delimiter, "must be one ASCII character, no quote")
     if decimal not in (".", ","):
-        raise InputError(f"decimal: found {quoted(decimal)}; give . or , (a point or a comma).")
+        raise bad_argument("decimal", decimal, "must be . or , (a point or a comma)")
     file = Csv(path, encoding, delimiter, decimal).with_header()
     texts = frozenset(at for at, name in enumerate(file.names) if name in as_texts)
     return replace(file, texts=texts)

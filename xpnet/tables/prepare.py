@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 from xpnet.tables.arrays import RowFile, moments, pieces
 from xpnet.tables.columns import Column, Labels, Number, choose_columns, refuse_identifier
 from xpnet.tables.messages import format_number, quoted, up_to_ten
@@ -101,8 +101,12 @@ def prepare(
     InputError
         Names file, line, column, what was found and the remedy.
     """
-    _check_among("task", task, ("auto", *TASKS))
-    _check_among("missing", missing, MISSING_POLICIES)
+    for argument, value, known in (
+        ("task", task, ("auto", *TASKS)),
+        ("missing", missing, MISSING_POLICIES),
+    ):
+        if value not in known:
+            raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
     source, target = target_of(table, target or "")
     source.index(target, "target column")
     names = _features(table, target, drop, keep)
@@ -134,11 +138,6 @@ def prepare(
     _note_classes(plan, y[train], notes)
     x_held = plan.transform(table, rows[held], dtype=dtype)
     return Prepared(plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes))
-
-
-def _check_among(name: str, found: str, allowed: Sequence[str]) -> None:
-    if found not in allowed:
-        raise InputError(f"{name}: found {quoted(str(found))}, expected {', '.join(allowed)}.")
 
 
 def _features(

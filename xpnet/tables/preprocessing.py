@@ -186,7 +186,7 @@ class Preprocessing:
         firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
         every = [*zip(range(len(self.columns)), self.columns, firsts[:-1], strict=True)]
         numbers = [(place, first) for place, each, first in every if isinstance(each, Number)]
-        others = [each for each in every if not isinstance(each[1], Number)]
+        others = [(at, each, first) for at, each, first in every if isinstance(each, Category)]
         return [place for place, _ in numbers], [first for _, first in numbers], others
 
     @cached_property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.errors import FileError, InputError, InputTypeError
+from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.arrays import RowFile, check_array, open_binary, pieces, read_array, read_npz
 from xpnet.tables.assemble import Texts, in_memory, in_temporary_file
 from xpnet.tables.csv import open_csv
@@ -179,8 +179,8 @@ def read_table(
         file.read(1)  # whether it can be read at all
     kind, packed = _kind(path), path.endswith(".gz")
     if features is not None and (packed or kind != ".npz"):
-        message = f"features {quoted(features)}: only an NPZ file has arrays to choose from"
-        raise InputError(f"{message}, but {path} is not one; leave it out.")
+        remedy = f"names an array, but {path} is no NPZ file; leave it out"
+        raise bad_argument("features", features, remedy)
     folder = (cache or os.path.dirname(path) or ".") if stream else None
     if kind in _DELIMITERS:
         csv = open_csv(path, encoding, delimiter or _DELIMITERS[kind], decimal, as_texts)

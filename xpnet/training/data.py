@@ -164,6 +164,20 @@ def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:
     return x[part, :]
 
 
+def take_rows(data: Data, rows: Any, device: Device, dtype: str, *, lazy: bool = False) -> Data:
+    """Return rows, given by number; those of a source are read only when used, if `lazy`."""
+    numbers = device.put(rows, "int64")
+
+    def take(array: Any) -> Any:
+        return None if array is None else device.xp.take(array, numbers, axis=0)
+
+    if not hasattr(data.x, "read_rows"):
+        x = take(data.x)
+    else:
+        x = RowSubset(data.x, rows) if lazy else device.put(data.x.read_rows(rows), dtype)
+    return Data(x, take(data.y), take(data.row_weights))
+
+
 def _slicer(start: int, end: int) -> Callable[[Array], Array]:
     return lambda array: array[start:end, :]
 
