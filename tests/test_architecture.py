@@ -21,11 +21,7 @@ ROOMS = (
 CLIMBS = {("nn/network.py", "saving"), ("training/history.py", "report")}
 NOT_YET = {
     ("backend/recording.py", "training"),
-    ("tables/csv.py", "saving"),
-    ("tables/preprocessing_checks.py", "saving"),
     ("tables/row_cache.py", "saving"),
-    ("tables/row_files.py", "saving"),
-    ("training/fit.py", "tables"),
 }
 FORMATS = {"polars", "safetensors", "rich", "typer", "json", "matplotlib", "sklearn", "scipy"}
 HEAVY = ("polars", "scipy", "sklearn", "rich", "typer", "matplotlib", "safetensors")

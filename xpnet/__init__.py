@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
     from xpnet.saving.model import load_model as load_model
     from xpnet.tables.row_files import RowFile as RowFile
     from xpnet.training.callbacks import EarlyStopping as EarlyStopping
-    from xpnet.training.fit import fit as fit  # whose signature that of judged_fit has
+    from xpnet.training.fit import fit as fit
     from xpnet.training.history import History as History
     from xpnet.training.skill import NoSkillWarning as NoSkillWarning
 
@@ -77,7 +77,7 @@ _NAMES_OF = {
     "tables.row_files": "RowFile",
     "training.callbacks": "EarlyStopping",
     "training.history": "History",
-    "training.judged_fit": "fit",
+    "training.fit": "fit",
     "training.skill": "NoSkillWarning",
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}

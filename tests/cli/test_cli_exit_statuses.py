@@ -50,7 +50,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--validation-target y.npy", "name the file with the rows as --validation FILE"),
         ("--activation wavy", "--activation 'wavy' is not known"),
         ("--batch-size 0", "--batch-size 0 must be an integer >= 1"),
-        ("--lr -1", "Adam: --lr -1.0 must be finite and above 0"),
+        ("--lr -1", "--lr -1.0 must be finite and above 0"),
         ("--checkpoint c --checkpoint-every 0", "xpnet: checkpoint every '0' is not understood"),
         ("--optimizer magic", "use one of sgd, adam"),
         ("--schedule weekly", "'weekly' is not known"),

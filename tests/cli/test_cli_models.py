@@ -32,12 +32,16 @@ def test_predict_writes_a_file_and_says_so(run: Run, model: Path) -> None:
 
 
 def test_predict_writes_the_kind_of_file_that_its_name_says(run: Run, model: Path) -> None:
+    printed = run("predict", model, BANKNOTE).out
+    for name, separator in (("p", ","), ("p.csv", ","), ("p.TSV", "\t")):
+        assert run("predict", model, BANKNOTE, "--out", name).status == 0
+        assert Path(name).read_text() == printed.replace(",", separator)
     run("predict", model, BANKNOTE, "--out", "p.parquet")
-    assert polars.read_parquet("p.parquet").shape == (1372, 3)
-    refused = run("predict", model, BANKNOTE, "--out", "p.npz")
-    assert "p.npz: tables are written as .csv, .tsv or .parquet" in refused.err
-    assert refused.status == 2
-    assert not Path("p.npz").exists()
+    assert polars.read_parquet("p.parquet").write_csv() == printed
+    for name in ("p.npz", "p.csv.gz", "p.xlsx"):
+        refused = run("predict", model, BANKNOTE, "--out", name)
+        assert f"{name}: tables are written as .csv, .tsv or .parquet" in refused.err
+        assert (refused.status, Path(name).exists()) == (2, False)
 
 
 def test_predictions_are_one_json_object(run: Run, model: Path) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import polars
 import pytest
 
-from xpnet.errors import FileError, InputError, SaveError
+from xpnet.errors import FileError, InputError
 from xpnet.tables.prepare import prepare
 from xpnet.tables.row_files import RowFile
-from xpnet.tables.table import read_table, write_table
+from xpnet.tables.table import read_table
 
 DATA = Path(os.environ.get("XPNET_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CSV = "a,b,y\n1.5,red,0\n2.5,blue,1\n,red,0\n4.5,?,1\n"
@@ -333,28 +333,6 @@ def test_idx_that_claims_more_than_memory(tmp_path):
         name.write_bytes(data)
         with pytest.raises(FileError, match="found 0"):
             read_table(name)
-
-
-@pytest.mark.parametrize("name", ["p.csv", "p", "p.TSV", "p.parquet"])
-def test_a_table_is_written_as_its_name_says_whole_or_not_at_all(tmp_path, name):
-    path = tmp_path / name
-    columns = {"class": np.array(["u", 'v, "w"\t']), "p": np.array([0.1, 1 / 3])}
-    write_table(path, columns)
-    if name == "p.parquet":
-        frame = polars.read_parquet(path)
-    else:
-        frame = polars.read_csv(path, separator="\t" if name == "p.TSV" else ",")
-    assert frame["class"].to_list() == ["u", 'v, "w"\t']
-    assert frame["p"].to_list() == [0.1, 1 / 3]
-    with pytest.raises(SaveError):
-        write_table(tmp_path / "none" / name, columns)
-
-
-@pytest.mark.parametrize("name", ["p.npz", "p.csv.gz", "p.xlsx"])
-def test_a_table_is_not_written_under_the_name_of_another_kind(tmp_path, name):
-    with pytest.raises(InputError, match=r"\.csv, \.tsv or \.parquet"):
-        write_table(tmp_path / name, {"p": [1.0]})
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.types import Array, Namespace
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 
 DTYPES = ("float32", "float64")
 
@@ -174,7 +174,7 @@ def open_device(name: str = "cpu", *, fuse: bool = False, graph: bool = False) -
         from xpnet.backend.cuda import open_gpu
 
         return open_gpu(name, int(number or 0), fuse=fuse, graph=graph)
-    raise InputError(f"device {name!r} is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0")
+    raise bad_argument("device", name, "is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0")
 
 
 def device_of(array: Array) -> Device:

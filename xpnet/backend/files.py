@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from xpnet.errors import SaveError
+from xpnet.errors import FileError, SaveError
 
 if sys.platform != "win32":
     import fcntl
@@ -115,6 +115,29 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
         with suppress(OSError):  # the work is done; a lock that stays is taken over anyway
             os.unlink(name)
         os.close(descriptor)
+
+
+def require_ordinary(path: str | os.PathLike[str]) -> None:
+    """Refuse what is not a file, before it is opened: a pipe would wait for ever.
+
+    Raises
+    ------
+    FileError
+        If it is a directory, a device or a pipe.
+    OSError
+        If there is nothing of this name.
+    """
+    name, mode = os.fspath(path), os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise FileError(f"{name}: this is a directory; name the file inside it.")
+    if not stat.S_ISREG(mode):
+        raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
+
+
+def quoted(value: object) -> str:
+    """Show a value found in a file, in at most 80 printable ASCII characters."""
+    text = ascii(value) if not isinstance(value, list | dict) else ascii(value)[:200]
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 @contextmanager

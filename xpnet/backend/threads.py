@@ -1,4 +1,4 @@
-"""What this machine computes with: which BLAS NumPy uses, with which kernels, and advice.
+"""What this machine computes with: processors, memory, the BLAS that NumPy uses and its kernels.
 
 OpenBLAS chooses its kernels when NumPy is loaded, from a table of the processors it knows, and uses
 slower ones on a processor that is newer than the table, or if OPENBLAS_CORETYPE says so. On a
@@ -8,7 +8,6 @@ Importing this module does not load NumPy.
 
 import os
 import sys
-import time
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
@@ -21,13 +20,11 @@ CPUINFO = "/proc/cpuinfo"
 CORETYPE = "OPENBLAS_CORETYPE"
 AVX512 = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"})
 AVX512_KERNELS = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
-PRODUCT = (256, 1024, 1024)  # rows, inputs, outputs of the product that is timed
 LIBRARIES = ("openblas", "mkl", "blis", "flexiblas", "accelerate")  # NumPy may be built on
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # Two threads on two processors that other programs also used took 8 to 50 times as long as one
 # for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
 WORTH_SHARING = 1e8
-FEWER_IS_BETTER = 1.1  # all threads must be this much faster than one to be worth having
 
 _chosen = False
 
@@ -156,54 +153,6 @@ def free_memory() -> int:
     return max(min(found), 0)
 
 
-def speeds(threads: int | None) -> dict[int, float]:
-    """Time a matrix product with one thread and with all; GFLOP/s by number of threads."""
-    import numpy as np
-
-    if threads is None:
-        return {}
-    from threadpoolctl import threadpool_limits
-
-    rows, inputs, outputs = PRODUCT
-    a, b = np.ones((rows, inputs), "float32"), np.ones((inputs, outputs), "float32")
-    measured = {}
-    for count in sorted({1, threads}):
-        with threadpool_limits(count, user_api="blas"):
-            best = min(_seconds(a, b) for _ in range(8))
-        measured[count] = 2e-9 * rows * inputs * outputs / best
-    return measured
-
-
-def _seconds(a: Any, b: Any) -> float:
-    started = time.perf_counter()
-    a @ b
-    return time.perf_counter() - started
-
-
-def advice(found: Blas, flags: frozenset[str], measured: dict[int, float]) -> list[str]:
-    """Return what could be better, with the remedy; empty if nothing is known."""
-    said = []
-    known = found.name == "openblas" and found.kernels is not None
-    if known and flags >= AVX512 and found.kernels not in AVX512_KERNELS:
-        remedy = f"set {CORETYPE}=SkylakeX before Python starts"
-        if given := os.environ.get(CORETYPE):
-            remedy = f"{CORETYPE}={given} is set; unset it"
-        said.append(
-            f"OpenBLAS uses {found.kernels} kernels although the processor has AVX-512; {remedy}"
-        )
-    if found.threads and found.threads > usable_processors():
-        said.append(
-            f"BLAS has {found.threads} threads for {usable_processors()} processors; set "
-            f"OPENBLAS_NUM_THREADS={usable_processors()}"
-        )
-    elif len(measured) == 2 and measured[max(measured)] < FEWER_IS_BETTER * measured[1]:
-        said.append(
-            f"{max(measured)} threads are no faster than 1 on a product of {PRODUCT}; other "
-            "programs are using the processors, so set OPENBLAS_NUM_THREADS=1"
-        )
-    return said
-
-
 def gpus() -> tuple[list[str], str]:
     """Return the names of the GPUs that compute, and why there are no more."""
     from xpnet.backend.device import open_device
@@ -221,17 +170,13 @@ def system_report() -> dict[str, Any]:
     import numpy as np
 
     name, flags = processor()
-    found = blas()
-    measured = speeds(found.threads)
     usable, reason = gpus()
     return {
         "processor": name or "unknown",
         "processors": usable_processors(),
         "avx512": flags >= AVX512,
         "numpy": np.__version__,
-        "blas": asdict(found),
-        "gflops": {str(threads): round(speed, 1) for threads, speed in measured.items()},
+        "blas": asdict(blas()),
         "gpus": usable,
         "gpu_reason": "" if usable else reason,
-        "advice": advice(found, flags, measured),
     }

@@ -12,7 +12,7 @@ from xpnet.backend.threads import one_thread, threads_for
 from xpnet.cli.models import scores
 from xpnet.cli.options import DoctorOptions, ParityOptions, TrainOptions, as_command, flag
 from xpnet.cli.output import say, show, show_json
-from xpnet.cli.remedies import as_told, changes
+from xpnet.cli.remedies import changes, in_cli_terms
 from xpnet.cli.task import (
     Task,
     check_options,
@@ -26,7 +26,7 @@ from xpnet.doctor.findings import Report
 from xpnet.doctor.parity import compare
 from xpnet.errors import DivergenceError, InputError
 from xpnet.tables.preprocessing import Column, Preprocessing
-from xpnet.training.fit import fit
+from xpnet.training.fit import prepare_training
 
 HELPS = 0.98  # a remedy is kept if the error with it is below this share of the one without
 OF_TABLES = ("target", "task", "missing", "drop", "keep", "raw", "encoding", "delimiter",
@@ -57,8 +57,9 @@ def doctor(options: DoctorOptions) -> None:
 
 
 def _diagnose(task: Task) -> Report:
-    report = diagnose(network(task), task.x, task.y, **fit_options(task))
-    return replace(report, findings=as_told(report.findings, task))
+    names = task.plan.input_names()
+    report = diagnose(network(task), task.x, task.y, names=names, **fit_options(task))
+    return replace(report, findings=in_cli_terms(report.findings, task))
 
 
 def _repair(
@@ -72,7 +73,7 @@ def _repair(
     for _ in range(ROUNDS):
         before, wanted = mended, dict[str, Any]()
         for finding in report.findings:
-            for name, value in changes(finding, task).items():
+            for name, value in changes(finding.repair, task).items():
                 wanted.setdefault(name, value)
                 reasons.setdefault(name, []).append(finding.code)
         for name, value in wanted.items():
@@ -111,7 +112,7 @@ def _error(options: TrainOptions) -> float:
     task = load_task(options)
     net = network(task)
     try:
-        fit(net, task.x, task.y, progress=False, **fit_options(task))
+        prepare_training(net, task.x, task.y, progress=False, **fit_options(task)).run()
     except DivergenceError:
         return math.inf
     x, y = task.held_out or (task.x, task.y)

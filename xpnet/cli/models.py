@@ -7,12 +7,21 @@ import numpy as np
 from xpnet.backend.files import probe_writable
 from xpnet.backend.threads import system_report
 from xpnet.cli.options import DevicesOptions, EvaluateOptions, InspectOptions, PredictOptions
-from xpnet.cli.output import keep_inputs, say, show, show_json, table
+from xpnet.cli.output import (
+    check_table_name,
+    keep_inputs,
+    say,
+    show,
+    show_json,
+    table,
+    write_table,
+)
 from xpnet.errors import InputError
 from xpnet.saving.model import FORMAT_VERSION, Model, load_model
 from xpnet.tables.checks import plain
 from xpnet.tables.preprocessing import Preprocessing
-from xpnet.tables.table import check_writable_kind, read_table, write_table
+from xpnet.tables.table import read_table
+from xpnet.training.skill import Skill
 
 HARDLY = 0.1  # of the way from the mean recall of a constant, 1 / classes, to 1
 
@@ -20,7 +29,7 @@ HARDLY = 0.1  # of the way from the mean recall of a constant, 1 / classes, to 1
 def predict(options: PredictOptions) -> None:
     """Write the predicted class and probabilities, or value, of each row."""
     if options.out:
-        check_writable_kind(options.out)
+        check_table_name(options.out)
         keep_inputs([options.out], [options.model, options.data])
         probe_writable(options.out)
     model = _with_plan(options.model, options.device)
@@ -98,22 +107,19 @@ def inspect(options: InspectOptions) -> None:
 
 
 def devices(options: DevicesOptions) -> None:
-    """Show what this machine computes with, and what could be better."""
+    """Show what this machine computes with."""
     report = system_report()
     if options.json:
         show_json({"command": "devices", **report})
         return
-    used, speeds = report["blas"], report["gflops"]
+    used = report["blas"]
     kernels = "not known" if used["kernels"] is None else used["kernels"]
-    measured = ", ".join(f"{each} with {n} thread(s)" for n, each in speeds.items())
     lines = [
         ("cpu", f"{report['processor']}, {report['processors']} processor(s)"
          f"{', AVX-512' if report['avx512'] else ''}"),
         ("numpy", f"{report['numpy']} with {used['name']} {used['version']}"),
         ("kernels", f"{kernels}, chosen by {used['kernels_chosen_by']}"),
-        ("gflop/s", measured or "not measured"),
         ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
-        *(("advice", each) for each in report["advice"]),
     ]  # fmt: skip
     show(table(lines))
 
@@ -204,11 +210,12 @@ def useless(found: dict[str, Any]) -> bool:
     Of classes, neither in accuracy nor in the mean recall, which counts rare ones as much.
     """
     if "accuracy" not in found:
-        return found["r2"] is not None and found["r2"] <= 0.0
-    recall, constant = list(found["recall"].values()), found["baseline"]["accuracy"]
+        return found["r2"] is not None and not Skill(1.0 - found["r2"], 1.0).is_clear
+    recall = list(found["recall"].values())
+    wrong = Skill(1.0 - found["accuracy"], 1.0 - found["baseline"]["accuracy"])
     chance = 1.0 / len(recall)
-    skill = (float(np.mean(recall)) - chance) / (1.0 - chance) if len(recall) > 1 else 1.0
-    return bool(found["accuracy"] <= constant and skill < HARDLY)
+    missed = Skill(1.0 - float(np.mean(recall)), 1.0 - chance, HARDLY * (1.0 - chance))
+    return not wrong.is_clear and len(recall) > 1 and not missed.is_clear
 
 
 def _verdict(found: dict[str, Any], constant: str) -> list[tuple[str, str]]:

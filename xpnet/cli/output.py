@@ -12,6 +12,9 @@ from typing import Any, TextIO
 
 from xpnet.errors import InputError, SaveError
 
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", "": ","}
+PARQUET = (".parquet", ".pq")
+
 
 def say(text: str) -> None:
     """Print a message for people on standard error; that nobody reads it must not stop the work."""
@@ -57,6 +60,36 @@ def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
             both = given and os.path.exists(out) and os.path.exists(given)
             if both and os.path.samefile(out, given or ""):
                 raise InputError(f"{out}: this command reads it; name another output.")
+
+
+def check_table_name(path: str) -> str:
+    """Return the suffix of a table's name; refuse one that `write_table` does not write."""
+    kind = os.path.splitext(path.lower())[1]
+    if kind in (*DELIMITERS, *PARQUET):
+        return kind
+    raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name such a file.")
+
+
+def write_table(path: str, columns: Mapping[str, Any]) -> None:
+    """Write columns of equal length to a CSV, TSV or Parquet file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the name is that of another kind of file.
+    SaveError
+        If it cannot be written; an existing file stays as it was.
+    """
+    import polars
+
+    from xpnet.backend.files import atomic_write
+
+    kind, frame = check_table_name(path), polars.DataFrame(columns)
+    with atomic_write(path) as file:
+        if kind in PARQUET:
+            frame.write_parquet(file)
+        else:
+            frame.write_csv(file, separator=DELIMITERS[kind])
 
 
 def _write(stream: TextIO | None, text: str) -> None:

@@ -1,5 +1,6 @@
 """`diagnose`: check an xpnet network's data and gradient, train a copy, say what is wrong."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def diagnose(
     l2: float = 0.0,
     sample_weight: Any = None,
     x_new: Any = None,
+    names: Sequence[str] = (),
     rows: int = 2000,
     **options: Any,
 ) -> Report:
@@ -55,6 +57,8 @@ def diagnose(
         As for `fit`, in memory; targets and values that `fit` refuses become findings.
     x_new : array_like, (rows, inputs), optional
         Inputs as they are at prediction, to compare with those in training.
+    names : sequence of str, optional
+        Of the inputs, for the findings; by default their numbers.
     rows : int
         The most rows to train on: evenly spaced, but of every class some.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
@@ -70,13 +74,13 @@ def diagnose(
     InputError, InputTypeError
         For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
     """
-    from xpnet.training.fit import fit
+    from xpnet.training.fit import prepare_training
 
     weigh = options.get("class_weight") is None  # which counts rows itself
     (x, y, sample_weight), counts = thinned(rows, x, y, sample_weight, net.output.name, weigh)
     as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
     head(net.output, loss)  # refuses other losses
-    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name)
+    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
     run = doctor._run
     run.width, run.class_counts = net.sizes[0], counts
     if x_new is not None:
@@ -92,8 +96,10 @@ def diagnose(
     doctor._checked = check.findings
     twin = deepcopy(net)
     try:
-        fit(twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
-            sample_weight=sample_weight, callbacks=[doctor], progress=False, **options)  # fmt: skip
+        prepare_training(
+            twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
+            sample_weight=sample_weight, callbacks=[doctor], progress=False, **options,
+        ).run()  # fmt: skip
     except DivergenceError:
         run.diverged = True
     if run.failing:
@@ -126,13 +132,15 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
 def _one_batch(net: MLP, x: Any, y: Any, settings: dict[str, Any]) -> float:
     """Return the skill on 16 rows after training a copy on them alone, with Adam."""
     from xpnet.nn.optimizers import Adam
-    from xpnet.training.fit import fit
+    from xpnet.training.fit import prepare_training
 
     twin, doctor, step = deepcopy(net), Doctor(), max(1, len(x) // 16)
     x, y = x[::step][:16], y[::step][:16]
     try:
-        fit(twin, x, y, **settings, optimizer=Adam(0.01), epochs=300, callbacks=[doctor],
-            progress=False)  # fmt: skip
+        prepare_training(
+            twin, x, y, **settings, optimizer=Adam(0.01), epochs=300, callbacks=[doctor],
+            progress=False,
+        ).run()  # fmt: skip
     except DivergenceError:
         return float("nan")
     return doctor._run.last.skill

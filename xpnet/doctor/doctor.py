@@ -77,12 +77,16 @@ class Doctor:
         Names of the hidden activations of hand-written code; by default guessed from their values.
     output : str, optional
         Name of the output activation; guessed likewise.
+    names : sequence of str, optional
+        Of the inputs, for the findings; by default their numbers.
     """
 
-    def __init__(self, *, hidden: Sequence[str] = (), output: str = "") -> None:
+    def __init__(
+        self, *, hidden: Sequence[str] = (), output: str = "", names: Sequence[str] = ()
+    ) -> None:
         if isinstance(hidden, str):
             raise InputError(f"hidden {hidden!r} is one name; pass a list, one for each layer")
-        self._run = Run(hidden=hidden, output=output)
+        self._run = Run(hidden=hidden, output=output, names=names)
         self._checked: tuple[Finding, ...] = ()
         self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
         self._latest: dict[str, Any] = {}

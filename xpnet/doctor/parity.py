@@ -15,7 +15,7 @@ from xpnet.backend.device import Device, device_of, open_device, to_host
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import SGD
-from xpnet.training.fit import fit
+from xpnet.training.fit import prepare_training
 from xpnet.training.loop import Training
 
 QUANTITIES = ("forward", "gradients", "weights")
@@ -219,10 +219,10 @@ def compare(
     for device, recorder in zip(devices, recorders, strict=True):
         own = {"hidden": net.hidden, "output": net.output, "init": net.init}
         twin = MLP(**{**net.config(), **own}, device=device)
-        fit(
+        prepare_training(
             twin, x, y, optimizer=SGD(learning_rate, momentum), epochs=steps,
             callbacks=[recorder], progress=False, **options,
-        )  # fmt: skip
+        ).run()  # fmt: skip
     return _report(net, [device.name for device in devices], recorders)
 
 

@@ -62,8 +62,8 @@ from xpnet.nn.network import MLP
 from xpnet.nn.objective import as_row_weights
 from xpnet.nn.schedules import SCHEDULES, ends_with_the_run
 from xpnet.training.callbacks import checked_callbacks
-from xpnet.training.data import Data
-from xpnet.training.fit import as_pair, divided, some_rows
+from xpnet.training.data import Data, take_rows
+from xpnet.training.fit import as_pair, divided
 from xpnet.training.lbfgs import Objective
 from xpnet.training.loop import TrainingState
 
@@ -251,7 +251,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         X, device, dtype = self._placed(X, first=False)
         targets = self._encoded(y, first=False, incremental=True)
         whole = Data(as_rows(X, self._scaler, device, dtype), net.device.put(targets, dtype), None)
-        return some_rows(net, whole, np.arange(len(targets)))
+        return take_rows(whole, np.arange(len(targets)), device, dtype)
 
     # -- network
 

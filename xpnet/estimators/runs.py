@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from xpnet.backend.device import to_host
 from xpnet.backend.types import Array
 from xpnet.doctor.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
@@ -15,8 +16,6 @@ from xpnet.estimators.course import Course
 from xpnet.estimators.labels import BLOCKS
 from xpnet.estimators.network import at_epoch_start, trimmed
 from xpnet.estimators.verdict import (
-    JUDGED_NUMBERS,
-    JUDGED_ROWS,
     DivergenceWarning,
     NoSkillWarning,
     advice,
@@ -24,22 +23,19 @@ from xpnet.estimators.verdict import (
 )
 from xpnet.nn.losses import head
 from xpnet.nn.network import MLP
-from xpnet.nn.objective import mean_loss, row_shares
 from xpnet.nn.optimizers import SGD, Adam, AdamW, Optimizer
 from xpnet.training.callbacks import ProgressBar
-from xpnet.training.data import Data, digest, rows_of
+from xpnet.training.data import Data, digest
 from xpnet.training.history import History
 from xpnet.training.lbfgs import CONVERGED, check_no_dropout, run_lbfgs
 from xpnet.training.loop import Training, TrainingOptions, TrainingState
-from xpnet.training.skill import ENOUGH_ROWS, LIKELIHOODS, shortcoming
+from xpnet.training.skill import find_no_skill
 
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
 AUTO_BATCH = 200
-CLEAR_GAIN = 0.01  # over a constant, as a share of its loss: far above chance on JUDGED_ROWS
-SORTING = 4  # how much longer a number takes among the outputs, which are sorted, than in X
 OWN_RATES = ("constant", "invscaling", "adaptive")  # learning rates that `Course` sets
 
 
@@ -247,41 +243,12 @@ def _as_a_training(net: MLP, data: Data, loss: Any, l2: float) -> Any:
 def _judge(estimator: Any, data: Data, doctor: Doctor) -> None:
     """Warn if the model is no better than a constant, naming the likely cause and the remedy."""
     net, loss = estimator.network_, estimator._core_loss()
-    judged, width = _some_of(data, net, net.sizes[0]), SORTING * net.sizes[-1]
-    if width > net.sizes[0]:
-        if _is_clearly_skilled(net, loss, judged):
-            return
-        judged = _some_of(data, net, width)
-    found = shortcoming(net, loss, judged, logarithms=net.output.name == BLOCKS)
-    if found:
-        inputs = net.device.get(judged.x)
+    logarithms = net.output.name == BLOCKS
+    found = find_no_skill(net, loss, data, estimator._seed, logarithms=logarithms)
+    if found is not None:
+        skill, judged = found
         warnings.warn(
-            f"{type(estimator).__name__}: {found}. {advice(doctor, estimator, inputs)}",
+            f"{type(estimator).__name__}: {skill}. {advice(doctor, estimator, to_host(judged.x))}",
             NoSkillWarning,
             stacklevel=6,
         )
-
-
-def _some_of(data: Data, net: MLP, width: int) -> Data:
-    """Return evenly spaced rows, fewer of them the more numbers each of them costs."""
-    rows = data.y.shape[0]
-    most = min(JUDGED_ROWS, max(ENOUGH_ROWS, JUDGED_NUMBERS // width))
-    step = slice(None, None, -(-rows // most))
-    weights = None if data.row_weights is None else data.row_weights[step, :]
-    return Data(rows_of(data.x, step, net.device, net.dtype), data.y[step, :], weights)
-
-
-def _is_clearly_skilled(net: MLP, loss: Any, judged: Data) -> bool:
-    """Tell whether a likelihood is clearly better than that of the targets' mean.
-
-    On few rows a constant for each of many classes would fit the classes that happen to be there,
-    so this takes many. It is quick, because these losses are linear in the targets: the mean over
-    the rows of the loss of a constant is its loss for the targets' mean.
-    """
-    pair, xp, y = head(net.output, loss), net.device.xp, judged.y
-    if pair.loss.name not in LIKELIHOODS:
-        return False
-    mean = net.device.matmul(row_shares(xp, y, judged.row_weights), y)[None, :]
-    constant = xp.log(xp.maximum(mean, 1e-12)) if net.output.name == BLOCKS else mean
-    best = float(pair.loss.value(xp, constant, mean)[0])
-    return best - float(mean_loss(net, pair, *judged)) > CLEAR_GAIN * abs(best)

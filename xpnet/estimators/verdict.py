@@ -5,11 +5,8 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 
 from xpnet.doctor.doctor import Doctor
-from xpnet.training import skill as verdict
+from xpnet.training import skill
 from xpnet.training.skill import unscaled
-
-JUDGED_ROWS = 10_000
-JUDGED_NUMBERS = 1_000_000  # rows times features
 
 SAID_ANYWAY = {"unscaled-inputs", "learning-rate-too-small"}
 SYMPTOMS = {"no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising"}
@@ -29,7 +26,7 @@ class DivergenceWarning(ConvergenceWarning):  # type: ignore[misc]
     """Training ran away; the estimator keeps its best weights."""
 
 
-class NoSkillWarning(verdict.NoSkillWarning, ConvergenceWarning):  # type: ignore[misc]
+class NoSkillWarning(skill.NoSkillWarning, ConvergenceWarning):  # type: ignore[misc]
     """The same of an estimator, and one of the warnings that scikit-learn's users know."""
 
 

@@ -129,6 +129,13 @@ def one_hot(xp: Namespace, labels: Array, classes: int) -> Array:
     return xp.astype(labels[:, None] == numbers[None, :], labels.dtype)
 
 
+def class_numbers(xp: Namespace, values: Array) -> Array:
+    """Return the class of each row, (n,), from targets or probabilities, (n, outputs)."""
+    if values.shape[1] == 1:
+        return xp.astype(values[:, 0] > 0.5, xp.int64)
+    return xp.argmax(values, axis=1)
+
+
 def _check_range(xp: Namespace, targets: Array, output: str) -> None:
     low, high = float(xp.min(targets)), float(xp.max(targets))
     if output in ("sigmoid", "softmax") and (low < 0.0 or high > 1.0):

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xpnet.backend.random import generator
 from xpnet.backend.types import Array, Namespace
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 from xpnet.nn.arrays import as_targets
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def rule_for(
     if init == "auto":
         return _auto_rule(activation, output, fed_by)
     if init not in INITIALISERS:
-        raise InputError(f"init {init!r} is not known; use one of {', '.join(INIT_NAMES)}")
+        raise bad_argument("init", init, f"is not known; use one of {', '.join(INIT_NAMES)}")
     return init, INITIALISERS[init], "given by name"
 
 

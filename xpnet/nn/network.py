@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from xpnet.backend.device import DTYPES, Device, device_of, is_foreign, open_device
 from xpnet.backend.types import Array
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation
 from xpnet.nn.architecture import activation_named, checked_rates, checked_sizes, per_layer
 from xpnet.nn.arrays import as_inputs, as_targets, put_numbers
@@ -128,9 +128,9 @@ class MLP:
         self.output = activation_named(output, OUTPUTS)
         self.dropout = checked_rates(per_layer(dropout, layers))
         if dtype not in DTYPES:
-            raise InputError(f"dtype {dtype!r} is not known; use 'float32' or 'float64'")
+            raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
         if not isinstance(seed, int | Integral) or seed < 0:  # NumPy's, too
-            raise InputError(f"seed {seed!r} must be an integer >= 0")
+            raise bad_argument("seed", seed, "must be an integer >= 0")
         self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = device if isinstance(device, Device) else open_device(device)
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]

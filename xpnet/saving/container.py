@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import os
-import stat
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import xpnet
-from xpnet.backend.files import atomic_write
+from xpnet.backend.files import atomic_write, quoted, require_ordinary
 from xpnet.errors import FileError, InputError
 
 LARGEST_HEADER = 32 * 2**20  # bytes; safetensors allows 100 MB, 20,000 columns need about 2 MB
@@ -102,12 +101,6 @@ def refusal(path: PathLike, usual_remedy: str = _DAMAGED) -> Refuse:
     return refuse
 
 
-def shown(value: object) -> str:
-    """Show a value found in a file, in at most 80 printable ASCII characters."""
-    text = ascii(value) if not isinstance(value, list | dict) else ascii(value)[:200]
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def _canonical(fields: Mapping[str, Any]) -> str:
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_item)
 
@@ -121,7 +114,7 @@ def _item(value: Any) -> Any:
     """NumPy's scalars and arrays as JSON values."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} {shown(value)}")
+    raise TypeError(f"{type(value).__name__} {quoted(value)}")
 
 
 def _digest(fields: Mapping[str, Any], tensors: Arrays) -> str:
@@ -147,23 +140,6 @@ def _read_bytes(path: PathLike) -> bytes:
         raise FileError(
             f"{name}: cannot be read: {reason}; correct the path or its permissions."
         ) from error
-
-
-def require_ordinary(path: PathLike) -> None:
-    """Refuse what is not a file, before it is opened: a pipe would wait for ever.
-
-    Raises
-    ------
-    FileError
-        If it is a directory, a device or a pipe.
-    OSError
-        If there is nothing of this name.
-    """
-    name, mode = os.fspath(path), os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
-        raise FileError(f"{name}: this is a directory; name the file inside it.")
-    if not stat.S_ISREG(mode):
-        raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
 
 
 def _split(data: bytes, refuse: Refuse) -> tuple[dict[str, Any], memoryview]:
@@ -193,7 +169,7 @@ def _parse(text: bytes | str, field: str, refuse: Refuse) -> dict[str, Any]:
     except ValueError as error:
         refuse(field, f"is not valid JSON: {str(error)[:120]}")
     if not isinstance(value, dict):
-        refuse(field, f"is {shown(value)}, not a JSON object")
+        refuse(field, f"is {quoted(value)}, not a JSON object")
     return value
 
 
@@ -201,7 +177,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, value in pairs:
         if name in result:
-            raise ValueError(f"key {shown(name)} occurs twice")
+            raise ValueError(f"key {quoted(name)} occurs twice")
         result[name] = value
     return result
 
@@ -219,7 +195,7 @@ def _fields(metadata: object, refuse: Refuse) -> dict[str, Any]:
         )
     if len(metadata) > 1:
         other = next(key for key in metadata if key != "xpnet")
-        refuse(f"metadata field {shown(other)}", "is unknown", "it was added by another program")
+        refuse(f"metadata field {quoted(other)}", "is unknown", "it was added by another program")
     return _parse(metadata["xpnet"], "metadata field 'xpnet'", refuse)
 
 
@@ -227,15 +203,15 @@ def _check_kind_and_version(fields: dict[str, Any], kind: str, newest: int, refu
     found, version = fields.get("format"), fields.get("format_version")
     library = fields.get("library")
     if found != f"xpnet {kind}":
-        refuse("format", f"is {shown(found)}, not 'xpnet {kind}'", f"name a {kind} file")
+        refuse("format", f"is {quoted(found)}, not 'xpnet {kind}'", f"name a {kind} file")
     if type(version) is not int or version < 1:
-        refuse("format_version", f"is {shown(version)}, not a whole number from 1")
+        refuse("format_version", f"is {quoted(version)}, not a whole number from 1")
     if not isinstance(library, str):
-        refuse("library", f"is {shown(library)}, not the version of xpnet that wrote it")
+        refuse("library", f"is {quoted(library)}, not the version of xpnet that wrote it")
     if version > newest:
         refuse(
             "format_version",
-            f"made by xpnet {shown(library)[1:-1]} with format {version}, but this xpnet"
+            f"made by xpnet {quoted(library)[1:-1]} with format {version}, but this xpnet"
             f" {xpnet.__version__} reads up to {newest}",
             "update xpnet (pip install --upgrade xpnet)",
         )
@@ -247,9 +223,9 @@ def _tensors(header: dict[str, Any], body: memoryview, refuse: Refuse) -> Arrays
     position, tensors = 0, {}
     for (begin, end, dtype, shape), name in sorted(entries, key=lambda e: e[0][:2]):
         if begin != position:
-            refuse(f"tensor {shown(name)}", f"begins at byte {begin:,}, not {position:,}")
+            refuse(f"tensor {quoted(name)}", f"begins at byte {begin:,}, not {position:,}")
         if end > len(body):
-            refuse(f"tensor {shown(name)}", f"ends at byte {end:,} of {len(body):,}: truncated")
+            refuse(f"tensor {quoted(name)}", f"ends at byte {end:,} of {len(body):,}: truncated")
         tensors[name] = np.frombuffer(body[begin:end], dtype).reshape(shape)
         position = end
     if position != len(body):
@@ -261,22 +237,22 @@ def _entry(
     name: str, entry: object, refuse: Refuse
 ) -> tuple[int, int, np.dtype[Any], tuple[int, ...]]:
     """Return begin, end, type and shape of one tensor, which agree with one another."""
-    field = f"tensor {shown(name)}"
+    field = f"tensor {quoted(name)}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        refuse(field, f"must have exactly dtype, shape and data_offsets, but has {shown(entry)}")
+        refuse(field, f"must have exactly dtype, shape and data_offsets, but has {quoted(entry)}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _DTYPES:
-        refuse(field, f"dtype is {shown(dtype)}, not one of {', '.join(_DTYPES)}")
+        refuse(field, f"dtype is {quoted(dtype)}, not one of {', '.join(_DTYPES)}")
     if not _are_sizes(shape) or len(shape) > 8:
-        refuse(field, f"shape is {shown(shape)}, not a list of at most 8 sizes")
+        refuse(field, f"shape is {quoted(shape)}, not a list of at most 8 sizes")
     if not _are_sizes(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        refuse(field, f"data_offsets is {shown(offsets)}, not a begin and an end")
+        refuse(field, f"data_offsets is {quoted(offsets)}, not a begin and an end")
     needed = math.prod(shape) * _DTYPES[dtype].itemsize
     if needed != offsets[1] - offsets[0]:
         refuse(
             field,
-            f"shape {shown(shape)} of {dtype} needs {shown(needed)} bytes,"
-            f" but data_offsets give {shown(offsets[1] - offsets[0])}",
+            f"shape {quoted(shape)} of {dtype} needs {quoted(needed)} bytes,"
+            f" but data_offsets give {quoted(offsets[1] - offsets[0])}",
         )
     return offsets[0], offsets[1], _DTYPES[dtype], tuple(shape)
 

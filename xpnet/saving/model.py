@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnet.backend.device import DTYPES, Device
+from xpnet.backend.files import quoted
 from xpnet.errors import FileError, InputError, SaveError
 from xpnet.nn.activations import ACTIVATIONS, HIDDEN, OUTPUTS
 from xpnet.nn.network import MLP
@@ -29,7 +30,6 @@ from xpnet.saving.container import (
     Refuse,
     read_container,
     refusal,
-    shown,
     write_container,
 )
 
@@ -184,7 +184,7 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     refuse = refusal(path, _MEANING)
     fields, tensors = read_container(path, "model", FORMAT_VERSION)
     if set(fields) != {"architecture", "preprocessing", "training", "library"}:
-        refuse("fields", f"are {shown(sorted(fields))}")
+        refuse("fields", f"are {quoted(sorted(fields))}")
     config = _checked_config(fields["architecture"], refuse)
     check_tensors(config, tensors, refuse)
     try:
@@ -193,7 +193,7 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
         refuse("architecture", str(error))
     training = fields["training"]
     if not isinstance(training, dict | None):
-        refuse("training", f"is {shown(training)}, neither an object nor null")
+        refuse("training", f"is {quoted(training)}, neither an object nor null")
     preprocessing = _preprocessing(fields["preprocessing"], config, refuse)
     return Model(net, preprocessing, training, fields["library"])
 
@@ -242,10 +242,10 @@ def network_tensors(net: MLP) -> Arrays:
 def _checked_config(config: object, refuse: Refuse) -> dict[str, Any]:
     """Refuse an architecture that `MLP.config` could not have written."""
     if not isinstance(config, dict) or set(config) != _CONFIG_FIELDS:
-        refuse("architecture", f"must have {shown(sorted(_CONFIG_FIELDS))}, is {shown(config)}")
+        refuse("architecture", f"must have {quoted(sorted(_CONFIG_FIELDS))}, is {quoted(config)}")
     sizes, hidden, dropout = config["sizes"], config["hidden"], config["dropout"]
     if not _is_list(sizes, lambda n: type(n) is int and 1 <= n < 2**31) or len(sizes) < 2:
-        refuse("architecture.sizes", f"is {shown(sizes)}, not two or more layer sizes from 1")
+        refuse("architecture.sizes", f"is {quoted(sizes)}, not two or more layer sizes from 1")
     checks = {
         "hidden": _is_list(hidden, HIDDEN.__contains__, len(sizes) - 2),
         "output": config["output"] in OUTPUTS if isinstance(config["output"], str) else False,
@@ -260,8 +260,8 @@ def _checked_config(config: object, refuse: Refuse) -> dict[str, Any]:
         if not good:
             refuse(
                 f"architecture.{name}",
-                f"{shown(config[name])} is unknown, out of range, or not one for each hidden"
-                f" layer of sizes {shown(sizes)}",
+                f"{quoted(config[name])} is unknown, out of range, or not one for each hidden"
+                f" layer of sizes {quoted(sizes)}",
             )
     return config
 
@@ -289,9 +289,9 @@ def check_tensors(config: dict[str, Any], tensors: Arrays, refuse: Refuse) -> No
         shapes[f"weights.{layer}"] = (fan_in, fan_out)
         shapes[f"biases.{layer}"] = (fan_out,)
     if missing := sorted(shapes.keys() - tensors.keys()):
-        refuse(f"tensor {shown(missing[0])}", f"is missing for layer sizes {shown(sizes)}")
+        refuse(f"tensor {quoted(missing[0])}", f"is missing for layer sizes {quoted(sizes)}")
     if unknown := sorted(tensors.keys() - shapes.keys()):
-        refuse(f"tensor {shown(unknown[0])}", f"does not belong to layer sizes {shown(sizes)}")
+        refuse(f"tensor {quoted(unknown[0])}", f"does not belong to layer sizes {quoted(sizes)}")
     for name, shape in shapes.items():
         _check_tensor(name, tensors[name], shape, config, refuse)
 
@@ -302,7 +302,7 @@ def _check_tensor(
     if array.shape != shape:
         refuse(
             f"tensor {name!r}",
-            f"has shape {array.shape}, but layer sizes {shown(config['sizes'])} need {shape}",
+            f"has shape {array.shape}, but layer sizes {quoted(config['sizes'])} need {shape}",
         )
     if array.dtype != config["dtype"]:
         refuse(f"tensor {name!r}", f"is {array.dtype}, but the network is {config['dtype']}")
@@ -323,7 +323,7 @@ def _preprocessing(given: object, config: dict[str, Any], refuse: Refuse) -> Any
     if given is None:
         return None
     if not isinstance(given, dict):
-        refuse("preprocessing", f"is {shown(given)}, neither an object nor null")
+        refuse("preprocessing", f"is {quoted(given)}, neither an object nor null")
     from xpnet.tables.preprocessing import Preprocessing
 
     try:

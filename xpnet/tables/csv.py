@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from xpnet.backend.files import require_ordinary
 from xpnet.errors import FileError, InputError
-from xpnet.saving.container import require_ordinary
 from xpnet.tables.checks import (
     EXACT,
     LONG_INTEGER,

@@ -33,7 +33,7 @@ from xpnet.tables.surveys import (
 )
 from xpnet.tables.table import Table
 from xpnet.tables.target_notes import note_classes
-from xpnet.training.data import MOST_HELD_OUT, split
+from xpnet.training.data import MAX_VALIDATION_ROWS, split
 
 _FEW = 20  # up to this many distinct integers, used twice or more on average, are classes
 _LEAST_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
@@ -97,7 +97,7 @@ def prepare(
         Share of the rows to keep for validation, 0 to below 1; drawn by class where there are
         classes. Means and standard deviations come from the other rows alone.
     stream : bool
-        Prepare training rows as they are read; hold out at most `MOST_HELD_OUT` rows.
+        Prepare training rows as they are read; hold out at most `MAX_VALIDATION_ROWS` rows.
 
     Raises
     ------
@@ -130,9 +130,9 @@ def prepare(
     y = plan.encode_target(table, rows)
     train, held = np.arange(len(rows)), np.arange(0)
     if validation:
-        share = min(validation, MOST_HELD_OUT / len(rows)) if stream else validation
+        share = min(validation, MAX_VALIDATION_ROWS / len(rows)) if stream else validation
         if share < validation:
-            notes.append(f"{MOST_HELD_OUT:,} validation rows, the most that are kept in memory")
+            notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
         train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
     plan = _with_scales(plan, table, source, rows[train], standardize, notes)
     if plan.task == "regression":

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from xpnet.backend.files import quoted
 from xpnet.errors import FileError
-from xpnet.saving.container import shown
 from xpnet.tables.preprocessing import LAYOUTS, MISSING_POLICIES, TASKS
 
 _NUMBER = {"name", "mean", "std"}
@@ -102,4 +102,4 @@ def _scale(place: str, given: dict[str, Any], start: str = "") -> dict[str, floa
 
 
 def _refuse(field: str, found: Any, wanted: object) -> NoReturn:
-    raise FileError(f"preprocessing.{field}: found {shown(found)}, expected {wanted}.")
+    raise FileError(f"preprocessing.{field}: found {quoted(found)}, expected {wanted}.")

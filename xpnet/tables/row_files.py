@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.files import require_ordinary
 from xpnet.errors import FileError, InputError
-from xpnet.saving.container import require_ordinary
 
 CELLS = 1 << 21  # cells processed at a time when going through everything: 16 MB of float64
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -140,18 +140,6 @@ class RowFile:
 
     def __repr__(self) -> str:
         return f"RowFile({str(self.path)!r}, shape={self.shape}, dtype={self.dtype})"
-
-
-class RowSubset:
-    """Some rows of another source, renumbered from 0."""
-
-    def __init__(self, source: Any, rows: Any) -> None:
-        self._source, self._rows = source, rows
-        self.shape = (len(rows), source.shape[1])
-
-    def read_rows(self, rows: Any) -> Any:
-        """Return these rows as a host array (len(rows), columns)."""
-        return self._source.read_rows(self._rows[rows])
 
 
 def read_head(file: Any, path: Any) -> tuple[tuple[int, ...], bool, Any]:

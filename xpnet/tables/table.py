@@ -6,7 +6,7 @@ import re
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -335,34 +335,3 @@ def matrix_table(path: str, array: np.ndarray | RowFile, label: str | None = Non
     if label is not None:
         return Table(path, (label,) * flat.shape[1], flat, layout="matrix")
     return Table(path, tuple(f"x{i}" for i in range(flat.shape[1])), flat, layout="matrix")
-
-
-def check_writable_kind(path: str | os.PathLike[str]) -> str:
-    """Return the kind of table that `write_table` writes under a name; refuse other names."""
-    kind = os.path.splitext(os.fspath(path).lower())[1]
-    if kind in (*_DELIMITERS, *_PARQUET, "", ".txt"):
-        return kind
-    raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name such a file.")
-
-
-def write_table(path: str | os.PathLike[str], columns: Mapping[str, Iterable[Any]]) -> None:
-    """Write columns of equal length to a CSV, TSV or Parquet file, whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If the name is that of another kind of file.
-    SaveError
-        If it cannot be written; an existing file stays as it was.
-    """
-    import polars
-
-    from xpnet.backend.files import atomic_write
-
-    kind = check_writable_kind(path)
-    frame = polars.DataFrame({name: polars.Series(values) for name, values in columns.items()})
-    with atomic_write(path) as file:
-        if kind in _PARQUET:
-            frame.write_parquet(file)
-        else:
-            frame.write_csv(file, separator=_DELIMITERS.get(kind, ","))

@@ -22,7 +22,7 @@ from xpnet.nn.objective import row_shares
 
 BLOCK_BYTES = 1 << 20
 LAST_BATCH = ("keep", "drop", "carry")
-MOST_HELD_OUT = 10_000  # validation rows kept in memory when the training rows are not
+MAX_VALIDATION_ROWS = 10_000  # validation rows kept in memory when the training rows are not
 
 
 class RowSource(Protocol):
@@ -37,6 +37,18 @@ class RowSource(Protocol):
 
     def blocks(self) -> Iterator[Any]:
         """Yield all rows in order as host arrays, some at a time; used once, to check them."""
+
+
+class RowSubset:
+    """Some rows of another source, renumbered from 0."""
+
+    def __init__(self, source: RowSource, rows: Any) -> None:
+        self._source, self._rows = source, rows
+        self.shape = (len(rows), source.shape[1])
+
+    def read_rows(self, rows: Any) -> Any:
+        """Return these rows as a host array (len(rows), columns)."""
+        return self._source.read_rows(self._rows[rows])
 
 
 class Data(NamedTuple):
@@ -150,6 +162,20 @@ def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:
     if hasattr(x, "read_rows"):
         return device.put(x.read_rows(np.arange(*part.indices(x.shape[0]))), dtype)
     return x[part, :]
+
+
+def take_rows(data: Data, rows: Any, device: Device, dtype: str, *, lazy: bool = False) -> Data:
+    """Return rows, given by number; those of a source are read only when used, if `lazy`."""
+    numbers = device.put(rows, "int64")
+
+    def take(array: Any) -> Any:
+        return None if array is None else device.xp.take(array, numbers, axis=0)
+
+    if not hasattr(data.x, "read_rows"):
+        x = take(data.x)
+    else:
+        x = RowSubset(data.x, rows) if lazy else device.put(data.x.read_rows(rows), dtype)
+    return Data(x, take(data.y), take(data.row_weights))
 
 
 def _slicer(start: int, end: int) -> Callable[[Array], Array]:

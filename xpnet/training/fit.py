@@ -1,25 +1,27 @@
 """`fit`: check and prepare what the caller gives, once, and train on it."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
+from xpnet.backend.device import to_host
 from xpnet.backend.types import Array
 from xpnet.errors import InputError
-from xpnet.nn.arrays import as_inputs, as_targets, check_finite
+from xpnet.nn.arrays import as_inputs, as_targets, check_finite, class_numbers
 from xpnet.nn.losses import Loss
 from xpnet.nn.network import MLP
-from xpnet.nn.objective import as_row_weights
+from xpnet.nn.objective import as_row_weights, penalty
 from xpnet.nn.optimizers import SGD, Optimizer
 from xpnet.nn.schedules import Schedule
-from xpnet.tables.row_files import RowSubset
 from xpnet.training.callbacks import EarlyStopping, ProgressBar, checked_callbacks, wants_progress
-from xpnet.training.data import MOST_HELD_OUT, Data, split
+from xpnet.training.data import MAX_VALIDATION_ROWS, Data, split, take_rows
 from xpnet.training.history import History
 from xpnet.training.loop import Training, TrainingOptions
+from xpnet.training.skill import NoSkillWarning, verdict
 
 
 def fit(
@@ -108,8 +110,42 @@ def fit(
     Warns
     -----
     NoSkillWarning
-        From `xpnet.fit`, once it has trained for 5 epochs and 100 steps, or for 1,000 steps: if the
+        Once it has trained for 5 epochs and 100 steps, or for 1,000 steps: if the
         network is no better than the best constant prediction on the training rows.
+    """
+    training = prepare_training(
+        net, x, y, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size,
+        shuffle=shuffle, last_batch=last_batch, validation=validation,
+        early_stopping=early_stopping, sample_weight=sample_weight, class_weight=class_weight,
+        l1=l1, l2=l2, clip_norm=clip_norm, schedule=schedule, metrics=metrics,
+        callbacks=callbacks, progress=progress, seed=seed,
+    )  # fmt: skip
+    penalty_at_start = penalty(net.device.xp, net.weights, l1, l2)
+    history = training.run()
+    if message := verdict(training, penalty_at_start):
+        warnings.warn(message, NoSkillWarning, stacklevel=2)
+    return history
+
+
+def prepare_training(
+    net: MLP,
+    x: Any,
+    y: Any,
+    *,
+    optimizer: Optimizer | None = None,
+    metrics: Any = (),
+    validation: Any = None,
+    early_stopping: bool | int | EarlyStopping = False,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    callbacks: Sequence[Any] | None = (),
+    progress: bool | None = None,
+    seed: int | None = None,
+    **options: Any,
+) -> Training:
+    """Check and prepare what `fit` takes; return the training, to be run.
+
+    For what has words of its own at the end: the command, `diagnose`, and comparisons.
     """
     optimizer = _checked_optimizer(optimizer)
     own_callbacks = checked_callbacks(callbacks)
@@ -119,13 +155,12 @@ def fit(
     seed = net.seed if seed is None else seed
     data, held_out = _with_validation(net, data, validation, seed, factors)
     stopping = _early_stopping(early_stopping)
-    options = TrainingOptions(
-        loss, optimizer, epochs, batch_size, shuffle, last_batch, l1, l2,
-        clip_norm, schedule, metrics, seed, keep_best=bool(stopping),
-    )  # fmt: skip
+    settings = TrainingOptions(
+        optimizer=optimizer, metrics=metrics, seed=seed, keep_best=bool(stopping), **options
+    )
     shown = [ProgressBar()] if wants_progress(progress) else []
     every = [*stopping, *own_callbacks, *shown]
-    return Training(net, data, options, validation=held_out, callbacks=every).run()
+    return Training(net, data, settings, validation=held_out, callbacks=every)
 
 
 def _checked_optimizer(given: Any) -> Optimizer:
@@ -180,17 +215,21 @@ def _with_validation(
         return data, prepared_pair(net, pair, factors)
     labels = None
     if net.output.name in ("sigmoid", "softmax"):
-        labels = _class_numbers(net.device.get(data.y))
+        labels = to_host(class_numbers(net.device.xp, data.y))
     rows, share = data.y.shape[0], float(validation)
     if hasattr(data.x, "read_rows"):  # the held-out rows are kept in memory
-        share = min(share, MOST_HELD_OUT / rows)
+        share = min(share, MAX_VALIDATION_ROWS / rows)
     train, held_out = split(rows, share, seed, labels)
     return divided(net, data, train, held_out)
 
 
 def divided(net: MLP, data: Data, train: Any, held_out: Any) -> tuple[Data, Data]:
     """Return the rows to train on and those held out; refuse either if all its weights are 0."""
-    parts = some_rows(net, data, train, lazy=True), some_rows(net, data, held_out)
+    device, dtype = net.device, net.dtype
+    parts = (
+        take_rows(data, train, device, dtype, lazy=True),
+        take_rows(data, held_out, device, dtype),
+    )
     for part, name in zip(parts, ("to train on", "held out"), strict=True):
         if part.row_weights is not None and not float(net.device.xp.max(part.row_weights)):
             raise InputError(
@@ -228,26 +267,6 @@ def _checked_source(source: Any, net: MLP) -> Any:
     return source
 
 
-def some_rows(net: MLP, data: Data, rows: Any, *, lazy: bool = False) -> Data:
-    """Return rows of prepared data; those of a source are read only when used, if `lazy`."""
-    device, xp = net.device, net.device.xp
-    numbers = device.put(rows, "int64")
-    x, y, weights = data
-    if not hasattr(x, "read_rows"):
-        x = xp.take(x, numbers, axis=0)
-    else:
-        x = RowSubset(x, rows) if lazy else device.put(x.read_rows(rows), net.dtype)
-    weights = None if weights is None else xp.take(weights, numbers, axis=0)
-    return Data(x, xp.take(y, numbers, axis=0), weights)
-
-
-def _class_numbers(targets: Any) -> Any:
-    """Return (n,) class numbers from (n, outputs) host targets; one output is thresholded."""
-    if targets.shape[1] == 1:
-        return (targets[:, 0] > 0.5).astype(np.int64)
-    return np.argmax(targets, axis=1)
-
-
 def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | None:
     """Return the factor of each class number; classes not named have 1.
 
@@ -261,7 +280,7 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
             f"{net.sizes[-1]} unit(s)"
         )
     if isinstance(class_weight, str) and class_weight == "balanced":
-        numbers = _class_numbers(net.device.get(y))
+        numbers = to_host(class_numbers(net.device.xp, y))
         classes, counts = np.unique(numbers, return_counts=True)
         return dict(zip(classes.tolist(), numbers.size / (classes.size * counts), strict=True))
     if not isinstance(class_weight, Mapping):
@@ -285,7 +304,7 @@ def _combined_weights(
     """Return sample weights times class factors on the device, (n, 1), or None without any."""
     if factors is None:
         return None if sample_weight is None else as_row_weights(sample_weight, net, y.shape[0])
-    numbers = _class_numbers(net.device.get(y))
+    numbers = to_host(class_numbers(net.device.xp, y))
     weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
     if sample_weight is not None:
         weights = weights * net.device.get(as_row_weights(sample_weight, net, y.shape[0]))[:, 0]

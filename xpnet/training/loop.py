@@ -19,7 +19,7 @@ import numpy as np
 from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
 from xpnet.backend.types import Array, Scalar
-from xpnet.errors import DivergenceError, InputError
+from xpnet.errors import DivergenceError, InputError, bad_argument
 from xpnet.nn.losses import Loss, head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.objective import add_penalty_gradients, loss_and_gradients, mean_loss, penalty
@@ -58,18 +58,18 @@ class TrainingOptions:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or value < 1:
-                raise InputError(f"{name} {value!r} must be an integer >= 1")
+                raise bad_argument(name, value, "must be an integer >= 1")
         seed, limit = self.seed, self.clip_norm
         if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise InputError(f"seed {seed!r} must be an integer >= 0, or None")
+            raise bad_argument("seed", seed, "must be an integer >= 0, or None")
         for name in ("l1", "l2"):
             value = getattr(self, name)
             if not isinstance(value, _NUMBER) or not 0.0 <= value < float("inf"):
-                raise InputError(f"{name} {value!r} must be finite and >= 0")
+                raise bad_argument(name, value, "must be finite and >= 0")
         if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
-            raise InputError(f"clip_norm {limit!r} must be above 0, or None")
+            raise bad_argument("clip_norm", limit, "must be above 0, or None")
         if self.last_batch not in LAST_BATCH:
-            raise InputError(f"last_batch {self.last_batch!r} must be one of {LAST_BATCH}")
+            raise bad_argument("last_batch", self.last_batch, f"must be one of {LAST_BATCH}")
 
 
 @dataclass
@@ -357,13 +357,20 @@ class Training:
             return
         self._write_parameters(state.last_good)
         self.stop("diverged")
-        rate = self.learning_rate
-        other = "" if isinstance(self.options.optimizer, Adam) else " or the optimiser Adam"
-        raise DivergenceError(
+        rate = float(f"{self.learning_rate / 10:.2g}")
+        repair: dict[str, Any] = {"learning_rate": rate, "standardize": True, "clip_norm": 1.0}
+        adam = isinstance(self.options.optimizer, Adam)
+        repair |= {} if adam else {"optimizer": "adam"}
+        measured = (
             f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
-            f"{float(state.first_loss):.4g} at the start, learning rate {rate:g}; the network "
-            f"keeps its last good weights. Try learning_rate={rate / 10:.2g}{other}, scale inputs "
-            "and large targets to mean 0 and standard deviation 1, or set clip_norm=1"
+            f"{float(state.first_loss):.4g} at the start, learning rate {self.learning_rate:g}"
+        )
+        raise DivergenceError(
+            f"{measured}; the network keeps its last good weights. Try learning_rate={rate:.2g}"
+            f"{'' if adam else ' or the optimiser Adam'}, scale inputs and large targets to mean 0 "
+            "and standard deviation 1, or set clip_norm=1",
+            measured,
+            repair,
         )
 
     @cached_property

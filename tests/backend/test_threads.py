@@ -1,4 +1,4 @@
-"""Which BLAS and kernels NumPy uses, when the command line chooses them, and the advice."""
+"""Which BLAS and kernels NumPy uses, and when the command line chooses them."""
 
 import itertools
 import os
@@ -17,13 +17,11 @@ from xpnet.backend.threads import (
     THREAD_VARIABLES,
     WORTH_SHARING,
     Blas,
-    advice,
     blas,
     choose_kernels,
     gpus,
     one_thread,
     processor,
-    speeds,
     system_report,
     threads_for,
 )
@@ -114,31 +112,6 @@ def test_small_products_get_one_thread_unless_the_user_chose(
         assert blas().threads == before
 
 
-def test_advice_names_slow_kernels_and_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(CORETYPE, raising=False)
-    found = Blas("openblas", "0.3.31", "Haswell", 1)
-    assert "set OPENBLAS_CORETYPE=SkylakeX" in advice(found, AVX512, {})[0]
-    monkeypatch.setenv(CORETYPE, "Haswell")
-    assert "OPENBLAS_CORETYPE=Haswell is set; unset it" in advice(found, AVX512, {})[0]
-    assert advice(found, AVX512 - {"avx512f"}, {}) == []
-    assert advice(Blas("openblas", "0.3.31", "SkylakeX", 1), AVX512, {}) == []
-
-
-def test_advice_names_threads_that_are_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xpnet.backend.threads, "usable_processors", lambda: 2)
-    many = Blas("openblas", "0.3.31", "SkylakeX", 8)
-    assert "8 threads for 2 processors" in advice(many, frozenset(), {})[0]
-    two = Blas("openblas", "0.3.31", "SkylakeX", 2)
-    assert "no faster than 1" in advice(two, frozenset(), {1: 100.0, 2: 90.0})[0]
-    assert advice(two, frozenset(), {1: 100.0, 2: 190.0}) == []
-
-
-def test_the_speed_of_one_and_of_all_threads_is_measured() -> None:
-    measured = speeds(2)
-    assert set(measured) == {1, 2}
-    assert min(measured.values()) > 0.0
-
-
 def test_gpus_are_listed_or_the_reason_given() -> None:
     usable, reason = gpus()
     assert reason  # why there is no further one
@@ -148,7 +121,7 @@ def test_gpus_are_listed_or_the_reason_given() -> None:
 def test_the_report_is_whole() -> None:
     report = system_report()
     assert report["processors"] <= (os.cpu_count() or 1)
-    assert {"processor", "numpy", "blas", "gflops", "gpus", "gpu_reason", "advice"} <= set(report)
+    assert {"processor", "numpy", "blas", "gpus", "gpu_reason"} <= set(report)
     assert report["blas"]["kernels_chosen_by"] in ("xpnet", "BLAS or user")
 
 
@@ -172,8 +145,6 @@ def test_a_library_that_is_not_numpys_is_not_reported_for_it(monkeypatch):
     monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [scipys])
     found = blas()
     assert (found.name, found.version, found.kernels) == ("mkl-dynamic-lp64-seq", "2026.2", None)
-    assert advice(found, AVX512, {}) == []  # nothing to install: MKL does not name its kernels
     mine = scipys | {"internal_api": "mkl", "filepath": "/lib/libmkl_rt.so", "version": "2026.2"}
     monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [scipys, mine])
     assert blas() == Blas("mkl", "2026.2", None, 2)
-    assert advice(blas(), AVX512, {}) == []

@@ -1,7 +1,5 @@
 """`xpnet.fit` never learns nothing without a word."""
 
-import inspect
-import pickle
 import re
 import warnings
 
@@ -9,9 +7,8 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.training import fit as fitting
-from xpnet.training import judged_fit
-from xpnet.training import skill as verdict
+from xpnet.training import skill
+from xpnet.training.fit import prepare_training
 
 DRAW = np.random.default_rng(0)
 ANGLE = DRAW.uniform(0.0, 2.0 * np.pi, (500, 1))
@@ -45,7 +42,9 @@ def test_a_network_that_exploded_and_died_is_told_with_the_cause_and_the_advice_
     scaled = (ANGLE - ANGLE.mean(axis=0)) / ANGLE.std(axis=0)
     shorter = {"optimizer": xpnet.SGD(0.01), "epochs": 100}
     for x, options in ((scaled, {}), (ANGLE, shorter), (ANGLE, {"optimizer": xpnet.Adam()})):
-        history = fitting.fit(xpnet.MLP([1, 32, 32, 1]), x, SINE, metrics="r2", **options)
+        history = prepare_training(
+            xpnet.MLP([1, 32, 32, 1]), x, SINE, metrics="r2", **options
+        ).run()
         assert history.metrics["r2"][-1] > 0.3
         assert not told(xpnet.MLP([1, 32, 32, 1]), x, SINE, **options)
 
@@ -116,8 +115,11 @@ def test_one_long_epoch_is_enough():
 
 
 def test_what_has_words_of_its_own_trains_without_the_warning():
-    for train in (fitting.fit, xpnet.diagnose):
-        assert not told(xpnet.MLP([1, 32, 32, 1]), ANGLE, SINE, train)
+    def train(*given):
+        prepare_training(*given).run()
+
+    for each in (train, xpnet.diagnose):
+        assert not told(xpnet.MLP([1, 32, 32, 1]), ANGLE, SINE, each)
 
 
 def test_an_interrupted_training_is_not_judged():
@@ -132,8 +134,8 @@ def test_an_interrupted_training_is_not_judged():
             xpnet.fit(xpnet.MLP([3, 8, 1]), NORMAL, SINE, callbacks=[Interrupt()], **NOTHING)
 
 
-def test_networks_that_learn_are_judged_by_the_loss_that_is_known(monkeypatch):
-    monkeypatch.delattr(judged_fit, "shortcoming")  # which takes a forward pass
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_networks_that_learn_are_not_warned_of():
     labels = np.stack([CLASS, 1.0 - CLASS], axis=1)
     xpnet.fit(xpnet.MLP([3, 8, 1]), NORMAL, NORMAL[:, 0])
     xpnet.fit(xpnet.MLP([3, 8, 1], output="sigmoid"), NORMAL, CLASS, early_stopping=3)
@@ -163,14 +165,13 @@ def test_faint_signals_in_many_rows_are_seen(monkeypatch):
     draw, seen = np.random.default_rng(1), []
     x = draw.normal(size=(60_000, 2))
     y = 0.04 * x[:, 0] + draw.normal(size=60_000)  # R² 0.0016
-    monkeypatch.setattr(judged_fit, "_plainly_skilled", lambda run: False)
-    monkeypatch.setattr(
-        judged_fit,
-        "shortcoming",
-        lambda net, loss, judged: (
-            seen.append(judged.y.shape[0]) or verdict.shortcoming(net, loss, judged)
-        ),
-    )
+    measure = skill.measure
+
+    def counted(net, loss, judged, **options):
+        seen.append(judged.y.shape[0])
+        return measure(net, loss, judged, **options)
+
+    monkeypatch.setattr(skill, "measure", counted)
     for seed in range(5):
         net = xpnet.MLP([2, 1], seed=seed)
         xpnet.fit(net, x, y, optimizer=xpnet.SGD(0.001), epochs=5, batch_size=128)
@@ -204,14 +205,6 @@ def test_a_loss_of_ones_own_that_leads_to_a_constant_is_told():
     )
     (text,) = told(xpnet.MLP([3, 8, 1], seed=3), NORMAL, SINE, loss=quartic, **NOTHING)
     assert "no better than the best constant prediction (quartic" in text
-
-
-def test_the_public_fit_has_the_signature_and_the_text_of_the_inner_one():
-    assert inspect.signature(xpnet.fit) == inspect.signature(fitting.fit)
-    assert xpnet.fit.__doc__ == fitting.fit.__doc__
-    assert pickle.dumps(xpnet.fit)  # other processes may be sent it
-    with pytest.raises(TypeError, match="unexpected keyword argument 'lr'"):
-        xpnet.fit(xpnet.MLP([3, 1]), NORMAL, SINE, lr=0.1)
 
 
 def test_the_estimators_warning_is_of_both_kinds():
