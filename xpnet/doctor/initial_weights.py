@@ -205,7 +205,7 @@ def _layers(net: MLP, trace: Trace, delta: Array) -> tuple[LayerInit, ...]:
             expected_gradient *= float(weights[layer + 1].shape[1] * squared)
         activation, rule, reason = _rule(net, layer)
         layers.append(LayerInit(
-            layer + 1, activation.name, rule, reason, *weights[layer].shape,
+            layer + 1, activation.name, rule, reason, net.sizes[layer], net.sizes[layer + 1],
             standard_deviation=float(np.std(weights[layer])),
             expected_activation_variance=expected[layer].own,
             activation_variance=float(xp.mean(xp.var(a, axis=0))),

@@ -258,9 +258,14 @@ def _report(net: MLP, names: list[str], runs: list[_Recorder]) -> ParityReport:
         "rows of batches": all(_same_bits(one.rows, two.rows) for one, two in pairs),
         "dropout masks": all(_same_bits(one.masks, two.masks) for one, two in pairs),
     }
-    network = repr(net).partition(";")[0].removeprefix("MLP(")
     return ParityReport(
-        *names, network, net.dtype, len(pairs[0][0].rows[0]), same_bits, differences
+        reference=names[0],
+        other=names[1],
+        network=repr(net).partition(";")[0].removeprefix("MLP("),
+        dtype=net.dtype,
+        batch_size=len(reference.taken[0].rows[0]),
+        same_bits=same_bits,
+        differences=differences,
     )
 
 
