@@ -168,6 +168,8 @@ def test_a_bug_shows_its_traceback_and_gives_status_1(
     ("error", "status", "message"),
     [
         (MemoryError("Unable to allocate 9 EiB"), 2, "not enough memory: Unable to allocate"),
+        (MemoryError("Out of memory allocating 512 bytes (so far: 0 bytes)."), 2, "0 bytes); use"),
+        (MemoryError(), 2, "not enough memory; use fewer rows"),
         (KeyboardInterrupt(), 130, "xpnet: stopped; nothing was saved"),
         (Interrupted(signal.SIGTERM), 143, "stopped by SIGTERM; nothing was saved"),
         (OSError(28, "No space left on device"), 4, "standard output: No space left on device"),
