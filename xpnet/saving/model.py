@@ -94,13 +94,12 @@ class Model:
         InputTypeError
             If it is of another kind.
         """
-        from xpnet.tables.given import given_table
-        from xpnet.tables.table import read_table
+        from xpnet.tables.table import read_table, table_of
 
         if self.preprocessing is None:
             raise InputError("the model holds only a network; use model.net.predict(x)")
         if not isinstance(table, str | os.PathLike):
-            return self.columns(given_table(table, self.preprocessing))[0]
+            return self.columns(table_of(table, self.preprocessing))[0]
         columns = self.preprocessing.text_columns
         how: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "features": features}
         how["decimal"] = decimal or self.decimal
