@@ -20,7 +20,6 @@ ROOMS = (
 # Two methods that a user expects where they are; both import what they need when they are called.
 CLIMBS = {("nn/network.py", "saving"), ("training/history.py", "report")}
 NOT_YET = {
-    ("backend/recording.py", "training"),
     ("tables/row_cache.py", "saving"),
 }
 FORMATS = {"polars", "safetensors", "rich", "typer", "json", "matplotlib", "sklearn", "scipy"}
