@@ -6,6 +6,7 @@ a GPU computes the right numbers; see the tests marked ``cuda`` in test_recordin
 
 import ctypes
 import gc
+import pickle
 import re
 import sys
 import types
@@ -289,15 +290,22 @@ def test_the_cpu_has_neither():
     for option in ("fuse", "graph"):
         with pytest.raises(InputError, match="for a GPU"):
             open_device("cpu", **{option: True})
+        assert open_device("cpu", **{option: False}) is open_device("cpu")
 
 
-def test_an_opened_gpu_carries_what_was_asked_for(monkeypatch):
+def test_a_gpu_fuses_and_records_unless_that_is_switched_off(monkeypatch):
     from test_device import fake_cupy
 
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(devices=1))
+    module = fake_cupy(devices=1)
+    module.fuse = lambda kernel_name: lambda traced: traced
+    monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setitem(sys.modules, "array_api_compat.cupy", np)
-    plain = open_device("gpu")
-    assert plain.record is None
-    assert plain.fuse(double) is double
-    fast = open_device("gpu", fuse=True, graph=True)
-    assert isinstance(fast.record(double), GraphedStep)
+    for options in ({}, {"fuse": True, "graph": True}):
+        fast = open_device("gpu", **options)
+        assert isinstance(fast.record(double), GraphedStep)
+        assert fast.fuse(double) is not double
+    plain = open_device("gpu", fuse=False, graph=False)
+    for each in (plain, pickle.loads(pickle.dumps(plain))):  # noqa: S301 (own data)
+        assert each.record is None
+        assert each.fuse(double) is double
+    assert pickle.loads(pickle.dumps(fast)).record is not None  # noqa: S301 (own data)
