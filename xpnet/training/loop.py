@@ -276,9 +276,7 @@ class Training:
         order = epoch_order(
             self.rows, size, self.seed, state.epoch, shuffle=shuffle, last_batch=last
         )
-        return batches(
-            self.data, order, size, net.device, net.dtype, first=state.batch, last_batch=last
-        )
+        return batches(self.data, order, size, net.device, net.dtype, first=state.batch)
 
     def schedule_factor(self, epochs: int) -> float:
         """Return the schedule's factor for the learning rate now, in a run of `epochs` epochs."""
