@@ -144,14 +144,3 @@ def test_options_become_a_command_again() -> None:
     expected = "xpnet train 'my data.csv' --target y --lr 0.1 --drop a --drop 'b c' --raw"
     assert as_command(options) == expected
     assert as_command(DoctorOptions("d.csv", repair=True)) == "xpnet train d.csv"
-
-
-def test_a_remedy_that_a_later_round_takes_back_is_said_to_be_none(run: Run) -> None:
-    """Too small, then ten times that is too large: the rate is again the one that was given."""
-    numbers = np.random.default_rng(0).normal(size=(200, 4))
-    rows = [",".join(f"{each:.17g}" for each in (*row, 2 * row[0] + row[1])) for row in numbers]
-    path = table("plane.csv", "\n".join(["a,b,c,d,y", *rows]) + "\n")
-    options = ["--optimizer", "sgd", "--lr", "0.001", "--momentum", "0", "--epochs", "3"]
-    outcome = run("doctor", path, "--target", "y", *options, "--repair")
-    assert (outcome.status, outcome.err) == (0, "")
-    assert "cannot be applied: once changed, another finding asked for this again" in outcome.out

@@ -10,7 +10,7 @@ import numpy as np
 
 from xpnet.backend.device import to_host
 from xpnet.backend.types import Array
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 from xpnet.nn.arrays import as_inputs, as_targets, check_finite, class_numbers
 from xpnet.nn.losses import Loss
 from xpnet.nn.network import MLP
@@ -284,7 +284,7 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
         classes, counts = np.unique(numbers, return_counts=True)
         return dict(zip(classes.tolist(), numbers.size / (classes.size * counts), strict=True))
     if not isinstance(class_weight, Mapping):
-        raise InputError(f"class_weight {class_weight!r} is neither 'balanced' nor a dict")
+        raise bad_argument("class_weight", class_weight, "is neither 'balanced' nor a dict")
     unknown = [key for key in class_weight if key not in range(max(2, net.sizes[-1]))]
     if unknown:
         raise InputError(f"class_weight names {unknown}, which are not class numbers")
