@@ -275,9 +275,9 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
     if class_weight is None:
         return None
     if net.output.name != "softmax" and (net.output.name != "sigmoid" or net.sizes[-1] > 1):
-        raise InputError(
-            f"class_weight needs one class per row; the output is {net.output.name!r} with "
-            f"{net.sizes[-1]} unit(s)"
+        what = f"{net.output.name!r} with {net.sizes[-1]} unit(s)"
+        raise bad_argument(
+            "class_weight", class_weight, f"needs one class per row; the output is {what}"
         )
     if isinstance(class_weight, str) and class_weight == "balanced":
         numbers = to_host(class_numbers(net.device.xp, y))
