@@ -21,7 +21,6 @@ ROOMS = (
 CLIMBS = {("nn/network.py", "saving"), ("training/history.py", "report")}
 NOT_YET = {
     ("backend/recording.py", "training"),
-    ("tables/row_cache.py", "saving"),
 }
 FORMATS = {"polars", "safetensors", "rich", "typer", "json", "matplotlib", "sklearn", "scipy"}
 HEAVY = ("polars", "scipy", "sklearn", "rich", "typer", "matplotlib", "safetensors")

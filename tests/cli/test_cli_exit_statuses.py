@@ -40,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--drop colour", "column to drop, 'colour'"),
         ("--drop class", "--drop class: this is the target"),
         ("--drop entropy --keep entropy", "--drop entropy: there is --keep entropy too; leave one"),
-        ("--task guess", "auto, binary"),
+        ("--task guess", "is not one of auto, binary"),
         ("--encoding klingon", "klingon"),
         ("--validation 1.5", "--validation 1.5: give a share between 0 and 1"),
         ("--validation absent.csv", "absent.csv: cannot be read: No such file"),
@@ -164,6 +164,8 @@ def test_a_bug_shows_its_traceback_and_gives_status_1(
     ("error", "status", "message"),
     [
         (MemoryError("Unable to allocate 9 EiB"), 2, "not enough memory: Unable to allocate"),
+        (MemoryError("Out of memory allocating 512 bytes (so far: 0 bytes)."), 2, "0 bytes); use"),
+        (MemoryError(), 2, "not enough memory; use fewer rows"),
         (KeyboardInterrupt(), 130, "xpnet: stopped; nothing was saved"),
         (Interrupted(signal.SIGTERM), 143, "stopped by SIGTERM; nothing was saved"),
         (OSError(28, "No space left on device"), 4, "standard output: No space left on device"),

@@ -11,7 +11,8 @@ from xpnet.cli.output import format_lines, show, show_json
 from xpnet.cli.task import Task, load_task, make_network, with_defaults
 from xpnet.doctor.parity import compare
 from xpnet.errors import InputError
-from xpnet.tables.preprocessing import Column, Preprocessing
+from xpnet.tables.columns import Number
+from xpnet.tables.preprocessing import Preprocessing
 
 
 def devices(options: DevicesOptions) -> None:
@@ -58,6 +59,6 @@ def _generated(options: ParityOptions) -> Task:
         raise InputError("--target: it has an effect only with a table; name one")
     x = generator(options.seed, "parity").standard_normal((500, 8))
     y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
-    columns = tuple(Column(f"x{index}") for index in range(x.shape[1]))
+    columns = tuple(Number(f"x{index}") for index in range(x.shape[1]))
     plan = Preprocessing("multiclass", "y", columns, (0.0, 1.0, 2.0))
     return with_defaults(Task(options, plan, x, y, None, len(y), ()))

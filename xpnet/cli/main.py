@@ -132,7 +132,8 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
         say(f"xpnet: {message}")
         return STATUS_OF.get(type(error), WRONG_INPUT)
     if isinstance(error, MemoryError):
-        say(f"xpnet: not enough memory: {error}; use fewer rows or columns, or smaller layers.")
+        reason = f": {error}".rstrip(":. ")  # CuPy's is a sentence, Python's is empty
+        say(f"xpnet: not enough memory{reason}; use fewer rows or columns, or smaller layers.")
         return WRONG_INPUT
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         discard(1)

@@ -48,8 +48,8 @@ MISSING_CELLS = (
     "prediction, a model trained with impute imputes; any other refuses."
 )
 STREAM = (
-    "Leave the rows on disk and read them in batches, CSV and Parquet from a cache; automatic if "
-    "DATA is larger than an eighth of the free memory."
+    "Leave the rows on disk and read them in batches, CSV and Parquet from a temporary file; "
+    "automatic if DATA is larger than an eighth of the free memory."
 )
 EPOCHS = (
     "Passes over the data; by default enough for about 1,000 steps (20 to 200). For lbfgs, the "
@@ -97,7 +97,7 @@ class TrainOptions:
     delimiter: str | None = option(None, DELIMITER)
     decimal: str = option(".", f"{DECIMAL}, if it is a comma.")
     stream: bool = option(False, STREAM)
-    cache: str | None = option(None, "Directory for the cache, if not DATA's.", needs="stream")
+    cache: str | None = option(None, "Directory for that file; DATA's by default.", needs="stream")
     device: str = option("cpu", DEVICE)
     dtype: str = option("float32", DTYPE)
     seed: int = option(0, "Seed of every random draw.")

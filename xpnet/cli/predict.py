@@ -14,6 +14,7 @@ from xpnet.cli.output import (
 from xpnet.cli.scores import class_names, describe, score
 from xpnet.errors import InputError
 from xpnet.saving.model import FORMAT_VERSION, Model, load_model
+from xpnet.tables.columns import Category
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import Table, read_table
 
@@ -109,7 +110,7 @@ def _read(
 
 def _describe_plan(plan: Preprocessing) -> list[tuple[str, str]]:
     names = [
-        each.name if each.categories is None else f"{each.name} ({len(each.categories)} categories)"
+        f"{each.name} ({each.inputs} categories)" if isinstance(each, Category) else each.name
         for each in plan.columns
     ]
     more = f", and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.tables.checks import plain
+from xpnet.tables.messages import format_number
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.training.skill import Skill
 
@@ -14,7 +14,7 @@ MAX_LISTED = 10  # classes whose recall is shown
 
 def class_names(classes: tuple[Any, ...]) -> list[str]:
     """Return the classes as people write them: 1 and not 1.0."""
-    return [plain(each) for each in classes]
+    return [format_number(each) for each in classes]
 
 
 def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:

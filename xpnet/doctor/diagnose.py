@@ -78,7 +78,8 @@ def diagnose(
 
     weigh = options.get("class_weight") is None  # which counts rows itself
     (x, y, sample_weight), counts = thinned(rows, x, y, sample_weight, net.output.name, weigh)
-    as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
+    with net.device.active:
+        as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
     head(net.output, loss)  # refuses other losses
     doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
     run = doctor._run
@@ -112,8 +113,9 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
     from xpnet.training.fit import check_parameters
 
     try:
-        check_parameters(net)
-        with np.errstate(over="ignore", invalid="ignore"):  # to be found below, with its cause
+        # What overflows is found below, with its cause.
+        with net.device.active, np.errstate(over="ignore", invalid="ignore"):
+            check_parameters(net)
             net.loss(x, y, loss=settings["loss"])
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too

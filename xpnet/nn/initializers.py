@@ -291,11 +291,12 @@ def start_at_prior(net: "MLP", y: Array) -> None:
     if name not in INVERSES:
         raise InputError(f"output {name!r} has no known inverse; set net.biases[-1] yourself")
     rows = y.shape[0] if hasattr(y, "shape") else len(y)
-    mean = xp.mean(as_targets(y, net.device, net.dtype, net.sizes[-1], name, rows), axis=0)
     margin = 0.5 / rows  # a class that never occurs starts as if half a row had it
-    if name != "identity":
-        mean = xp.maximum(mean, margin - 1.0 if name == "tanh" else margin)
-    if name in ("sigmoid", "softmax", "tanh"):
-        mean = xp.minimum(mean, 1.0 - margin)
-    last = net.parameters[-1]
-    last += INVERSES[name](xp, mean)
+    with net.device.active:
+        mean = xp.mean(as_targets(y, net.device, net.dtype, net.sizes[-1], name, rows), axis=0)
+        if name != "identity":
+            mean = xp.maximum(mean, margin - 1.0 if name == "tanh" else margin)
+        if name in ("sigmoid", "softmax", "tanh"):
+            mean = xp.minimum(mean, 1.0 - margin)
+        last = net.parameters[-1]
+        last += INVERSES[name](xp, mean)

@@ -113,10 +113,11 @@ def fit_lbfgs(
     for name, number in {"l2": l2, "tol": tol}.items():
         if not isinstance(number, Real) or not 0.0 <= number < float("inf"):
             raise bad_argument(name, number, "must be finite and >= 0")
-    data, factors = prepared(net, x, y, sample_weight, class_weight)
-    held_out = None if validation is None else prepared_pair(net, validation, factors)
-    return run_lbfgs(net, data, held_out, loss=loss, l2=l2, max_iter=max_iter, max_fun=max_fun,
-                     tol=tol)  # fmt: skip
+    with net.device.active:
+        data, factors = prepared(net, x, y, sample_weight, class_weight)
+        held_out = None if validation is None else prepared_pair(net, validation, factors)
+        return run_lbfgs(net, data, held_out, loss=loss, l2=l2, max_iter=max_iter, max_fun=max_fun,
+                         tol=tol)  # fmt: skip
 
 
 def run_lbfgs(

@@ -158,26 +158,26 @@ class Training:
         stream: bool = False,
     ) -> None:
         self.net, self.data, self.options, self.validation = net, data, options, validation
-        self.callbacks = list(callbacks)
         self.head = head(net.output, options.loss)
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
-        self.rows = data.x.shape[0]
+        self.rows, self.callbacks = data.x.shape[0], list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
         self._epoch_steps = steps_per_epoch(self.rows, self.batch_size, options.last_batch)
         self.parameters = net.parameters
-        self._flat_gradients = net.device.xp.zeros_like(net.flat)
         self.state = state or TrainingState()
-        if not self.state.optimizer:
-            self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
         self.stop_reason, self.between_steps, self.stream = "", False, stream
         self._begun: list[Any] = []  # callbacks that have been told of the start
         self.learning_rate = options.optimizer.learning_rate
         self.loss: Array
         self.gradients: Gradients
         self.trace: Trace
-        self.state.last_good = self.state.last_good or self._copy_parameters()
+        with net.device.active:
+            self._flat_gradients = net.device.xp.zeros_like(net.flat)
+            if not self.state.optimizer:
+                self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
+            self.state.last_good = self.state.last_good or self._copy_parameters()
 
     def run(self) -> History:
         """Train to the end, or until stopped; return the history.
@@ -191,14 +191,14 @@ class Training:
         """
         # Overflow on the way to a divergence is reported once, by _end_epoch.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-        with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet:
+        with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet, self.net.device.active:
             try:
                 for callback in self.callbacks:  # one of them may put an earlier state in place
                     self._notify("on_train_start", [callback])
                     self._begun.append(callback)
-                self._take_step, self.between_steps = self._prepare_step(), True
+                take_step, self.between_steps = self._prepare_step(), True
                 while self.state.epoch < self.options.epochs and not self.stop_reason:
-                    self._run_epoch()
+                    self._run_epoch(take_step)
             finally:
                 self._finish()
         return self.state.history
@@ -208,13 +208,13 @@ class Training:
         if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
             self.stop_reason = reason or "stopped without a reason"
 
-    def _run_epoch(self) -> None:
+    def _run_epoch(self, take_step: Callable[..., tuple[Array, Gradients, Trace]]) -> None:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
         state, xp, optimizer = self.state, self.net.device.xp, self.options.optimizer
         started = time.perf_counter()
         self._notify("on_epoch_start")
         on_batch_end = hooks(self.callbacks, "on_batch_end")
-        take_step, learning_rate_of = self._take_step, self._learning_rates()
+        learning_rate_of = self._learning_rates()
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
         for batch in self._batches():
