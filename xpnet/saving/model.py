@@ -191,19 +191,10 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
 
 
 def load(path: PathLike, device: str | Device = "cpu") -> MLP:
-    """Read only the network of a model file; see `load_model`.
+    """Read only the network of a model file; parameters and errors are those of `load_model`.
 
     Warns if the file also holds the preprocessing of a table, as those of `xpnet train` do: the
     network alone takes prepared inputs.
-
-    Parameters
-    ----------
-    path, device
-        As for `load_model`.
-
-    Returns
-    -------
-    MLP
     """
     model = load_model(path, device)
     if model.preprocessing is not None:
@@ -223,7 +214,6 @@ def own_activation(net: MLP) -> str | None:
 
 def network_tensors(net: MLP) -> Arrays:
     """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
-    net.take_over()
     tensors = {}
     for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
         tensors[f"weights.{layer}"] = to_host(weights)
