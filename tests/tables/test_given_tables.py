@@ -118,12 +118,12 @@ DAYS = np.array(["2020-01-01", "2020-01-02"], "M8[D]")
         ("ab", "is of type str; give"),
         (None, "is of type NoneType; give"),
         (iter([1.0, 2.0]), "is of type list_iterator; give"),
-        (np.ones(2, complex), "holds complex numbers; give real ones"),
-        ([1.0, 2.0j], "holds complex numbers; give real ones"),
+        (np.ones(2, complex), "holds Object; give numbers or text"),
+        ([1.0, 2.0j], "holds Object; give numbers or text"),
         (DAYS, "found '2020-01-01', which is a date or time .*; write numbers"),
-        (DAYS.astype("M8[h]"), r"\(ndarray\) cannot be read \(.*\); give numbers or text"),
+        (DAYS.astype("M8[h]"), "found '2020-01-01 .*', which is a date or time .*; write numbers"),
         (list(DAYS), r"\(list\) cannot be read \(.*\); give numbers or text"),
-        (np.ones((2, 2), object), r"\(ndarray\) cannot be read \(.*\); give numbers or text"),
+        (np.ones((2, 2), object), r"holds List\(.*\); give numbers or text"),
     ],
 )
 def test_columns_that_are_none_are_refused_by_name(words: Model, cells, message: str) -> None:

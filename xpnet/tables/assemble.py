@@ -7,9 +7,9 @@ file. A text column holds the number of each cell's text, in the order in which 
 import io
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,35 +18,26 @@ from xpnet.tables.arrays import RowFile
 from xpnet.tables.cells import LONG_INTEGER, MAX_EXACT, MISSING, float64_collision
 from xpnet.tables.messages import quoted
 
+if TYPE_CHECKING:
+    from xpnet.tables.csv import Csv
+    from xpnet.tables.frames import Frame
+
+    Source: TypeAlias = Csv | Frame
+
 MAX_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
 
 Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 """The distinct texts of each text column, as they occur; None if there are too many."""
 
 
-class Source(Protocol):
-    """A table that is read from beginning to end, as often as needed."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns."""
-
-    @property
-    def texts(self) -> frozenset[int]:
-        """The columns that are text whatever their cells look like."""
-
-    def blocks(self) -> Iterator[tuple[Any, np.ndarray | None]]:
-        """Yield some rows as a Polars frame, and the line of the file on which each begins."""
-
-
-def in_memory(source: Source) -> tuple[np.ndarray, Texts]:
+def in_memory(source: "Source") -> tuple[np.ndarray, Texts]:
     """Return all rows, and the texts of text columns; see `Table`."""
     file = io.BytesIO()
     shape, texts = _assemble(source, file)
     return np.frombuffer(file.getbuffer(), np.float64).reshape(shape), texts
 
 
-def in_temporary_file(source: Source, folder: str) -> tuple[RowFile, Texts]:
+def in_temporary_file(source: "Source", folder: str) -> tuple[RowFile, Texts]:
     """Do the same in a file of its own in `folder`, which is removed with the rows.
 
     Raises
@@ -83,7 +74,7 @@ def _write_head(file: Any, shape: tuple[int, int]) -> None:
     file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
 
 
-def _assemble(source: Source, file: Any) -> tuple[tuple[int, int], Texts]:
+def _assemble(source: "Source", file: Any) -> tuple[tuple[int, int], Texts]:
     """Write all rows to a file; return the matrix's shape and the texts.
 
     If a column turns out to be text after the first block, everything is read again, since its
