@@ -21,7 +21,7 @@ from xpnet.doctor.rules.catalogue import examine
 from xpnet.doctor.run import Run
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
-from xpnet.nn.losses import head
+from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def diagnose(
     (x, y, sample_weight), counts = thinned(rows, x, y, sample_weight, net.output.name, weigh)
     with net.device.active:
         as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
-    head(net.output, loss)  # refuses other losses
+    resolve_head(net.output, loss)  # refuses other losses
     doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
     run = doctor._run
     run.width, run.class_counts = net.sizes[0], counts

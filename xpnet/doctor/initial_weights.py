@@ -26,7 +26,7 @@ from xpnet.errors import InputError
 from xpnet.nn.activations import Activation
 from xpnet.nn.arrays import as_inputs, as_targets
 from xpnet.nn.initializers import rule_for
-from xpnet.nn.losses import head
+from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP, Trace
 from xpnet.training.skill import unscaled
 
@@ -157,7 +157,6 @@ def explain_init(
         raise InputError(f"rows {rows!r} must be an integer >= 2: variances are over the rows")
     if not isinstance(net, MLP):
         net = MLP(net, **{"init_data": x, **options})
-    net.take_over()
     draw = generator(net.seed, "explain_init")
     source = "standard normal inputs" if x is None else "the inputs given"
     inputs = draw.standard_normal((rows, net.sizes[0])) if x is None else x[:rows]
@@ -186,7 +185,7 @@ def _output_delta(net: MLP, trace: Trace, y: Any, draw: Any) -> Array:
         return net.device.put(draw.standard_normal(tuple(last.shape)), net.dtype)
     rows, outputs = last.shape
     targets = as_targets(y, net.device, net.dtype, outputs, net.output.name, rows)
-    return head(net.output).value_and_delta(net.device.xp, last, targets)[1]
+    return resolve_head(net.output).value_and_delta(net.device.xp, last, targets)[1]
 
 
 def _layers(net: MLP, trace: Trace, delta: Array) -> tuple[LayerInit, ...]:

@@ -223,7 +223,6 @@ def own_activation(net: MLP) -> str | None:
 
 def network_tensors(net: MLP) -> Arrays:
     """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
-    net.take_over()
     tensors = {}
     for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
         tensors[f"weights.{layer}"] = to_host(weights)
