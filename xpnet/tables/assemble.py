@@ -85,18 +85,18 @@ def _assemble(source: "Source", file: Any) -> tuple[tuple[int, int], Texts]:
         known: dict[int, dict[str, int]] = {column: {} for column in texts}
         late, integers, shape = set[int](), dict[int, dict[float, str]](), (0, 0)
         for frame, lines in source.blocks():
-            values = _numbers(frame, texts | late)
-            found = _texts_among(frame, values, texts | late, integers)
+            block = _numbers(frame, lines, texts | late)
+            found = _texts_among(frame, block, texts | late, integers)
             if shape[0]:
                 late |= found
             else:
                 texts |= found
                 known |= {column: {} for column in found}
             for column, numbers in known.items():
-                values[:, column] = _numbered(as_text(frame.to_series(column)), numbers)
-            block = values if lines is None else np.column_stack([values, lines])
-            file.write(np.ascontiguousarray(block).data)
+                block[:, column] = _numbered(as_text(frame.to_series(column)), numbers)
+            file.write(block.data)
             shape = (shape[0] + block.shape[0], block.shape[1])
+            del frame, block  # before the next ones are read
         if not late:
             return shape, {
                 source.names[column]: tuple(words) if len(words) <= MAX_TEXTS else None
@@ -107,41 +107,41 @@ def _assemble(source: "Source", file: Any) -> tuple[tuple[int, int], Texts]:
         file.truncate()
 
 
-def _numbers(frame: Any, texts: set[int]) -> np.ndarray:
-    """Return a frame's cells as numbers, (rows, columns), NaN where they are none."""
+def _numbers(frame: Any, lines: np.ndarray | None, texts: set[int]) -> np.ndarray:
+    """Return a frame's cells as numbers, NaN where they are none, and the lines, if any, last."""
     import polars
 
-    if texts:
-        columns = [column for column in range(frame.width) if column not in texts]
-        values = np.full(frame.shape, np.nan)
-        if columns:
-            some = frame[:, columns].cast(polars.Float64, strict=False)
-            values[:, columns] = some.to_numpy()
-        return values
-    values = np.asarray(frame.cast(polars.Float64, strict=False).to_numpy())
-    return values if values.flags.writeable else values.copy()
+    block = np.full((frame.height, frame.width + (lines is not None)), np.nan)
+    if lines is not None:
+        block[:, -1] = lines
+    columns = [column for column in range(frame.width) if column not in texts]
+    numbers = frame[:, columns].cast(polars.Float64, strict=False)
+    for column, cells in zip(columns, numbers, strict=True):
+        block[:, column] = cells.to_numpy()
+    return block
 
 
 def _texts_among(
-    frame: Any, values: np.ndarray, texts: set[int], integers: dict[int, dict[float, str]]
+    frame: Any, block: np.ndarray, texts: set[int], integers: dict[int, dict[float, str]]
 ) -> set[int]:
     """Return the columns, besides `texts`, in which some cell is not a finite number.
 
     Likewise columns with integers that float64 cannot tell apart; `integers` keeps some of each.
-    Numbers with spaces around them are added to `values`.
+    Numbers with spaces around them are added to `block`.
     """
     import polars
 
     found = set()
-    doubtful = np.flatnonzero(~np.isfinite(values).all(axis=0)).tolist()
+    doubtful = np.flatnonzero(~np.isfinite(block).all(axis=0)).tolist()
     for column in doubtful:
         if column in texts or frame.dtypes[column] != polars.String:
             continue
         cells = as_text(frame.to_series(column))
-        values[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
-        if not np.isfinite(values[cells.is_not_null().to_numpy(), column]).all():
+        block[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
+        if not np.isfinite(block[cells.is_not_null().to_numpy(), column]).all():
             found.add(column)
-    for column in np.flatnonzero((np.abs(values) >= MAX_EXACT).any(axis=0)).tolist():
+    large = ((block >= MAX_EXACT) | (block <= -MAX_EXACT)).any(axis=0)
+    for column in np.flatnonzero(large).tolist():
         cells = as_text(frame.to_series(column))
         long = cells.filter(cells.str.contains(LONG_INTEGER)).unique(maintain_order=True)
         if float64_collision(long, integers.setdefault(column, {})):
