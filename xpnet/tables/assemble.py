@@ -114,10 +114,9 @@ def _numbers(frame: Any, lines: np.ndarray | None, texts: set[int]) -> np.ndarra
     block = np.full((frame.height, frame.width + (lines is not None)), np.nan)
     if lines is not None:
         block[:, -1] = lines
-    columns = [column for column in range(frame.width) if column not in texts]
-    numbers = frame[:, columns].cast(polars.Float64, strict=False)
-    for column, cells in zip(columns, numbers, strict=True):
-        block[:, column] = cells.to_numpy()
+    for column, cells in enumerate(frame):
+        if column not in texts:
+            block[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
     return block
 
 
