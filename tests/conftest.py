@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import emulated_cuda
 import hypothesis
 import numpy as np
 import pytest
@@ -108,7 +109,9 @@ def open_backend(name: str, config: pytest.Config) -> Iterator[Backend]:
         yield Backend(name, device_of(torch.zeros(1)), lambda values: torch.tensor(values))
     elif name == "cupy":
         device = _open_cuda(config)
-        yield Backend(name, device, device.xp.asarray)
+        # A real GPU does not tell that the host waited: there the guard sees nothing.
+        guard = emulated_cuda.no_host_waits if emulated_cuda.installed() else nullcontext
+        yield Backend(name, device, device.xp.asarray, guard)
     else:
         with _open_strict(name) as opened:
             yield opened
@@ -133,6 +136,14 @@ def _open_cuda(config: pytest.Config) -> Device:
 def cuda(request: pytest.FixtureRequest) -> Device:
     """Return the GPU, or skip with the reason that there is none to be had."""
     return _open_cuda(request.config)
+
+
+@pytest.fixture
+def emulator(cuda: Device) -> Any:
+    """Return the module `emulated_cuda`, or skip: for what only the emulated GPU can show."""
+    if not emulated_cuda.installed():
+        pytest.skip("only the emulated GPU can show this; run: make test-cuda")
+    return emulated_cuda
 
 
 @contextmanager
@@ -270,7 +281,17 @@ def train(run: Run) -> Run:
     return command
 
 
+@pytest.fixture(scope="session")
+def trained_model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A model file that `train` wrote, trained once for all tests."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    assert main(["train", str(BANKNOTE), "--target", "class", *QUICK, "--out", str(path)]) == 0
+    return path.read_bytes()
+
+
 @pytest.fixture
-def model(train: Run) -> Path:
-    assert train("--out", "model.safetensors").status == 0
-    return Path("model.safetensors")
+def model(trained_model: bytes, in_empty_directory: None) -> Path:
+    """Return the path of a model file in the directory of the test."""
+    path = Path("model.safetensors")
+    path.write_bytes(trained_model)
+    return path

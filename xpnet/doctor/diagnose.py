@@ -1,5 +1,6 @@
 """`diagnose`: check an xpnet network's data and gradient, train a copy, say what is wrong."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from xpnet.doctor.rules.catalogue import examine
 from xpnet.doctor.run import Run
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
-from xpnet.nn.losses import head
+from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def diagnose(
     l2: float = 0.0,
     sample_weight: Any = None,
     x_new: Any = None,
+    names: Sequence[str] = (),
     rows: int = 2000,
     **options: Any,
 ) -> Report:
@@ -55,6 +57,8 @@ def diagnose(
         As for `fit`, in memory; targets and values that `fit` refuses become findings.
     x_new : array_like, (rows, inputs), optional
         Inputs as they are at prediction, to compare with those in training.
+    names : sequence of str, optional
+        Of the inputs, for the findings; by default their numbers.
     rows : int
         The most rows to train on: evenly spaced, but of every class some.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
@@ -74,9 +78,10 @@ def diagnose(
 
     weigh = options.get("class_weight") is None  # which counts rows itself
     (x, y, sample_weight), counts = thinned(rows, x, y, sample_weight, net.output.name, weigh)
-    as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
-    head(net.output, loss)  # refuses other losses
-    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name)
+    with net.device.active:
+        as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
+    resolve_head(net.output, loss)  # refuses other losses
+    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
     run = doctor._run
     run.width, run.class_counts = net.sizes[0], counts
     if x_new is not None:
@@ -108,8 +113,9 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
     from xpnet.training.fit import check_parameters
 
     try:
-        check_parameters(net)
-        with np.errstate(over="ignore", invalid="ignore"):  # to be found below, with its cause
+        # What overflows is found below, with its cause.
+        with net.device.active, np.errstate(over="ignore", invalid="ignore"):
+            check_parameters(net)
             net.loss(x, y, loss=settings["loss"])
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too

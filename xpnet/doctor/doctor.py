@@ -52,8 +52,8 @@ from xpnet.doctor.rules.catalogue import examine
 from xpnet.doctor.run import Run
 from xpnet.doctor.seen_targets import SeenTargets
 from xpnet.errors import InputError
-from xpnet.nn.losses import head
-from xpnet.nn.objective import loss_and_gradients, penalty, row_shares
+from xpnet.nn.arrays import Batch, row_shares
+from xpnet.nn.losses import penalty, resolve_head
 from xpnet.training.data import Data
 
 if TYPE_CHECKING:
@@ -77,12 +77,16 @@ class Doctor:
         Names of the hidden activations of hand-written code; by default guessed from their values.
     output : str, optional
         Name of the output activation; guessed likewise.
+    names : sequence of str, optional
+        Of the inputs, for the findings; by default their numbers.
     """
 
-    def __init__(self, *, hidden: Sequence[str] = (), output: str = "") -> None:
+    def __init__(
+        self, *, hidden: Sequence[str] = (), output: str = "", names: Sequence[str] = ()
+    ) -> None:
         if isinstance(hidden, str):
             raise InputError(f"hidden {hidden!r} is one name; pass a list, one for each layer")
-        self._run = Run(hidden=hidden, output=output)
+        self._run = Run(hidden=hidden, output=output, names=names)
         self._checked: tuple[Finding, ...] = ()
         self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
         self._latest: dict[str, Any] = {}
@@ -315,9 +319,9 @@ class Doctor:
         net, options, xp = training.net, training.options, training.net.device.xp
         assert self._sample is not None
         x, y, weights = self._sample
-        pair, shares = head(net.output, options.loss), row_shares(xp, y, weights)
+        pair, shares = resolve_head(net.output, options.loss), row_shares(xp, y, weights)
         with np.errstate(all="ignore"):
-            loss, found, trace = loss_and_gradients(net, pair, x, y, shares)
+            loss, found, trace = net.loss_and_gradients(Batch(x, y, shares), pair)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
             objective = float(loss) + penalty(xp, net.weights, options.l1, options.l2)
         parameters = named_parameters(net)

@@ -54,6 +54,8 @@ class Run:
         Rows of each class in all of the data, where `data` holds only some of them.
     width : int
         Number of inputs; 0 if not known.
+    names : sequence of str
+        Of the inputs; empty if not known.
     served : Snapshot or None
         Inputs that the model gets in use, after training.
     one_batch_skill : float
@@ -88,6 +90,7 @@ class Run:
     targets: SeenTargets = field(default_factory=SeenTargets)
     class_counts: Any = None
     width: int = 0
+    names: Sequence[str] = ()
     served: Snapshot | None = None
     diverged: bool = False
     one_batch_skill: float = float("nan")
@@ -115,6 +118,10 @@ class Run:
     def learning_rate(self) -> float | None:
         """The largest learning rate shown, the one a remedy starts from."""
         return max(self.rates, default=None)
+
+    def feature(self, place: int) -> str:
+        """Return an input's name, or its number if names are not known."""
+        return self.names[place] if len(self.names) > place else str(place)
 
     @property
     def from_zero(self) -> bool:

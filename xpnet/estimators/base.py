@@ -5,9 +5,10 @@ brought to the network's device, and given to `xpnet.training.loop` or `xpnet.tr
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -67,12 +68,10 @@ from xpnet.estimators.training import (
     optimizer_of,
     to_continue,
 )
-from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation
-from xpnet.nn.architecture import activation_named, checked_rates, per_layer
-from xpnet.nn.arrays import as_targets
+from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
+from xpnet.nn.arrays import as_row_weights, as_targets
 from xpnet.nn.losses import Loss
-from xpnet.nn.network import MLP
-from xpnet.nn.objective import as_row_weights
+from xpnet.nn.network import MLP, checked_rates, per_layer
 from xpnet.nn.schedules import SCHEDULES, ends_with_the_run
 from xpnet.training.callbacks import ProgressBar, checked_callbacks
 from xpnet.training.data import Data, take_rows
@@ -157,15 +156,17 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         before = dict(vars(self))
         try:
             rows = self._prepared(X, y, sample_weight, validation, incremental)
-            if self.solver == "lbfgs":
-                told = self._run_lbfgs(*self._lbfgs(*rows))
-            else:
-                told = self._run_steps(*self._steps(*rows, incremental))
+            with self.network_.device.active:
+                if self.solver == "lbfgs":
+                    told = self._run_lbfgs(*self._lbfgs(*rows))
+                else:
+                    told = self._run_steps(*self._steps(*rows, incremental))
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
-        for message, category in told:  # trains
-            warnings.warn(message, category, stacklevel=4)
+        with self.network_.device.active:
+            for message, category in told:  # trains
+                warnings.warn(message, category, stacklevel=4)
         return self
 
     def _prepared(
@@ -180,16 +181,17 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         drawn = self._drawn(sizes, given=self.warm_start or incremental) if first else None
         parts = self._split(targets, validation)
         X, device, dtype = self._placed(X, first=first)
-        if first:
-            self._scaler = scaler_of(X, parts[0], device, dtype) if self.standardize else None
-        x = as_rows(X, self._scaler, device, dtype)
-        if first:
-            self._start(sizes, drawn, x, device, dtype)
-        else:
-            self._continue(sizes)
-        data, held_out = self._data(x, targets, weights, parts)
-        if validation is not None:
-            held_out = self._watched(*as_pair(validation))
+        with device.active:
+            if first:
+                self._scaler = scaler_of(X, parts[0], device, dtype) if self.standardize else None
+            x = as_rows(X, self._scaler, device, dtype)
+            if first:
+                self._start(sizes, drawn, x, device, dtype)
+            else:
+                self._continue(sizes)
+            data, held_out = self._data(x, targets, weights, parts)
+            if validation is not None:
+                held_out = self._watched(*as_pair(validation))
         return data, held_out
 
     # -- data
@@ -197,11 +199,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         """Return X as scikit-learn's validator leaves it, and y on the host."""
         xp, _, device = get_namespace_and_device(X)
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=reset,
-            y_numeric=not hasattr(self, "predict_proba"),
-            dtype=supported_float_dtypes(xp, device=device),
-        )  # fmt: skip
+        with place_of(X).active:
+            X, y = validate_data(
+                self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=reset,
+                y_numeric=not hasattr(self, "predict_proba"),
+                dtype=supported_float_dtypes(xp, device=device),
+            )  # fmt: skip
         y = dense(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
@@ -230,10 +233,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         net, (train, held_out) = self.network_, parts
         device, rows = net.device, len(targets)
         y = as_targets(targets, device, net.dtype, net.sizes[-1], net.output.name, rows)
-        data = Data(x, y, None if weights is None else as_row_weights(weights, net, rows))
-        if train is None:
-            return data, None
-        return divided(net, data, train, held_out)
+        weights = None if weights is None else as_row_weights(weights, device, net.dtype, rows)
+        data = Data(x, y, weights)
+        return (data, None) if train is None else divided(net, data, train, held_out)
 
     def _watched(self, X: Any, y: Any) -> Data:
         """Prepare the rows of ``fit(validation=(X, y))``."""
@@ -285,7 +287,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         device = getattr(self.device, "name", self.device)
         for name, asked, found in (
             ("activation", hidden_activations(self.activation, layers), net.hidden),
-            ("output activation", activation_named(self._output(), OUTPUTS), net.output),
+            ("output activation", resolve_activation(self._output(), OUTPUTS), net.output),
             ("dropout", checked_rates(per_layer(self.dropout, layers)), net.dropout),
             ("device", device or net.device.name, net.device.name),
             ("dtype", self.dtype or net.dtype, net.dtype),
@@ -299,13 +301,15 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 )
         self._take_copies()
 
-    def _take_copies(self) -> None:
+    def _take_copies(self, *, always: bool = False) -> None:
         """Replace arrays that are read-only: joblib maps those of a large model from a file."""
-        if not getattr(getattr(self._flat, "flags", None), "writeable", True):
-            self.__dict__.update(self._on(self.network_.device, np.array))
+        device = self.network_.device
+        if always or not getattr(getattr(self._flat, "flags", None), "writeable", True):
+            with device.active:
+                self.__dict__.update(self._on(device, partial(device.xp.asarray, copy=True)))
 
     @property
-    def coefs_(self) -> list[Array]:
+    def coefs_(self) -> Sequence[Array]:
         """Weights of each layer, (fan_in, fan_out): the network's own arrays."""
         return self._parameters("coefs_")
 
@@ -314,7 +318,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self._set_parameters("coefs_", values)
 
     @property
-    def intercepts_(self) -> list[Array]:
+    def intercepts_(self) -> Sequence[Array]:
         """Biases of each layer, (fan_out,): the network's own arrays."""
         return self._parameters("intercepts_")
 
@@ -322,7 +326,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def intercepts_(self, values: list[Array]) -> None:
         self._set_parameters("intercepts_", values)
 
-    def _parameters(self, name: str) -> list[Array]:
+    def _parameters(self, name: str) -> Sequence[Array]:
         """Return the network's parameters, or those set by hand before any fit."""
         if "network_" in vars(self):
             net: MLP = self.network_
@@ -538,20 +542,22 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any, method: str) -> tuple[Array, Any]:
         """Return the outputs on the network's device, and how to return them to the caller."""
         check_is_fitted(self, "network_")
-        if self.device is None:
-            check_same_namespace(X, self, attribute="_flat", method=method)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        with place_of(X).active:
+            if self.device is None:
+                check_same_namespace(X, self, attribute="_flat", method=method)
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         net: MLP = self.network_
         device_array = self.device is None and is_foreign(X) and not issparse(X)
         X, device, dtype = self._placed(X, first=False)
-        x = as_rows(X, self._scaler, device, dtype)
-        if hasattr(x, "blocks"):
-            parts = [net.outputs(device.put(block, dtype)) for block in x.blocks()]
-            outputs = device.xp.concat(parts, axis=0)
-        else:
-            outputs = net.outputs(x)
-        if net.output.name == BLOCKS:
-            outputs = device.xp.exp(outputs)
+        with device.active:
+            x = as_rows(X, self._scaler, device, dtype)
+            if hasattr(x, "blocks"):
+                parts = [net.outputs(device.put(block, dtype)) for block in x.blocks()]
+                outputs = device.xp.concat(parts, axis=0)
+            else:
+                outputs = net.outputs(x)
+            if net.output.name == BLOCKS:
+                outputs = device.xp.exp(outputs)
         return outputs, (lambda array: array) if device_array else device.get
 
     # -- copies, tags
@@ -563,6 +569,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if net is None or net.device.name.partition(":")[0] in ("cpu", "gpu"):
             return state
         return {**state, **self._on(CPU, to_host), "device": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "network_" in state and state["network_"].device.name.startswith("gpu"):
+            self._take_copies(always=True)  # what was pickled is on whichever GPU is current
 
     def __sklearn_array_api_convert__(self, converter: Any) -> Any:
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from xpnet.errors import InputError
 from xpnet.estimators.labels import BLOCKS
-from xpnet.nn.activations import HIDDEN, Activation
-from xpnet.nn.architecture import activation_named, per_layer
+from xpnet.nn.activations import HIDDEN, Activation, resolve_activation
+from xpnet.nn.network import per_layer
 
 CORE_NAMES = {"logistic": "sigmoid"}  # where they differ
 SKLEARN_NAMES = {"sigmoid": "logistic", BLOCKS: "softmax"}
@@ -29,7 +29,7 @@ def sklearn_name(output: Activation) -> str:
 
 def hidden_activations(given: Any, layers: int) -> tuple[Activation, ...]:
     """Return the activation of each hidden layer from the parameter ``activation``."""
-    return tuple(activation_named(each, HIDDEN) for each in per_layer(core_name(given), layers))
+    return tuple(resolve_activation(each, HIDDEN) for each in per_layer(core_name(given), layers))
 
 
 def hidden_sizes(given: Any) -> list[int]:

@@ -10,11 +10,16 @@ import numpy as np
 
 from xpnet.backend.device import to_host
 from xpnet.backend.types import Array
-from xpnet.errors import InputError
-from xpnet.nn.arrays import as_inputs, as_targets, check_finite, class_numbers
-from xpnet.nn.losses import Loss
+from xpnet.errors import InputError, bad_argument
+from xpnet.nn.arrays import (
+    as_inputs,
+    as_row_weights,
+    as_targets,
+    check_finite,
+    class_numbers,
+)
+from xpnet.nn.losses import Loss, penalty
 from xpnet.nn.network import MLP
-from xpnet.nn.objective import as_row_weights, penalty
 from xpnet.nn.optimizers import SGD, Optimizer
 from xpnet.nn.schedules import Schedule
 from xpnet.training.callbacks import EarlyStopping, ProgressBar, checked_callbacks, wants_progress
@@ -120,9 +125,11 @@ def fit(
         l1=l1, l2=l2, clip_norm=clip_norm, schedule=schedule, metrics=metrics,
         callbacks=callbacks, progress=progress, seed=seed,
     )  # fmt: skip
-    penalty_at_start = penalty(net.device.xp, net.weights, l1, l2)
-    history = training.run()
-    if message := verdict(training, penalty_at_start):
+    with net.device.active:
+        penalty_at_start = penalty(net.device.xp, net.weights, l1, l2)
+        history = training.run()
+        message = verdict(training, penalty_at_start)
+    if message:
         warnings.warn(message, NoSkillWarning, stacklevel=2)
     return history
 
@@ -151,16 +158,17 @@ def prepare_training(
     own_callbacks = checked_callbacks(callbacks)
     if hasattr(x, "read_rows") and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
-    data, factors = prepared(net, x, y, sample_weight, class_weight)
-    seed = net.seed if seed is None else seed
-    data, held_out = _with_validation(net, data, validation, seed, factors)
-    stopping = _early_stopping(early_stopping)
-    settings = TrainingOptions(
-        optimizer=optimizer, metrics=metrics, seed=seed, keep_best=bool(stopping), **options
-    )
-    shown = [ProgressBar()] if wants_progress(progress) else []
-    every = [*stopping, *own_callbacks, *shown]
-    return Training(net, data, settings, validation=held_out, callbacks=every)
+    with net.device.active:
+        data, factors = prepared(net, x, y, sample_weight, class_weight)
+        seed = net.seed if seed is None else seed
+        data, held_out = _with_validation(net, data, validation, seed, factors)
+        stopping = _early_stopping(early_stopping)
+        settings = TrainingOptions(
+            optimizer=optimizer, metrics=metrics, seed=seed, keep_best=bool(stopping), **options
+        )
+        shown = [ProgressBar()] if wants_progress(progress) else []
+        every = [*stopping, *own_callbacks, *shown]
+        return Training(net, data, settings, validation=held_out, callbacks=every)
 
 
 def _checked_optimizer(given: Any) -> Optimizer:
@@ -275,16 +283,16 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
     if class_weight is None:
         return None
     if net.output.name != "softmax" and (net.output.name != "sigmoid" or net.sizes[-1] > 1):
-        raise InputError(
-            f"class_weight needs one class per row; the output is {net.output.name!r} with "
-            f"{net.sizes[-1]} unit(s)"
+        what = f"{net.output.name!r} with {net.sizes[-1]} unit(s)"
+        raise bad_argument(
+            "class_weight", class_weight, f"needs one class per row; the output is {what}"
         )
     if isinstance(class_weight, str) and class_weight == "balanced":
         numbers = to_host(class_numbers(net.device.xp, y))
         classes, counts = np.unique(numbers, return_counts=True)
         return dict(zip(classes.tolist(), numbers.size / (classes.size * counts), strict=True))
     if not isinstance(class_weight, Mapping):
-        raise InputError(f"class_weight {class_weight!r} is neither 'balanced' nor a dict")
+        raise bad_argument("class_weight", class_weight, "is neither 'balanced' nor a dict")
     unknown = [key for key in class_weight if key not in range(max(2, net.sizes[-1]))]
     if unknown:
         raise InputError(f"class_weight names {unknown}, which are not class numbers")
@@ -302,16 +310,20 @@ def _combined_weights(
     rows: str = "training",
 ) -> Array | None:
     """Return sample weights times class factors on the device, (n, 1), or None without any."""
-    if factors is None:
-        return None if sample_weight is None else as_row_weights(sample_weight, net, y.shape[0])
-    numbers = to_host(class_numbers(net.device.xp, y))
-    weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
+    device, dtype, count = net.device, net.dtype, y.shape[0]
+    given = None
     if sample_weight is not None:
-        weights = weights * net.device.get(as_row_weights(sample_weight, net, y.shape[0]))[:, 0]
+        given = as_row_weights(sample_weight, device, dtype, count)
+    if factors is None:
+        return given
+    numbers = to_host(class_numbers(device.xp, y))
+    weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
+    if given is not None:
+        weights = weights * device.get(given)[:, 0]
     if not weights.any():
-        given = "class_weight" if sample_weight is None else "sample_weight and class_weight"
+        named = "class_weight" if sample_weight is None else "sample_weight and class_weight"
         raise InputError(
-            f"{given}: all {len(weights)} {rows} rows have the weight 0, those of class "
+            f"{named}: all {len(weights)} {rows} rows have the weight 0, those of class "
             f"{', '.join(map(str, np.unique(numbers)[:10]))}; give some of them a weight above 0"
         )
-    return as_row_weights(weights, net, y.shape[0])
+    return as_row_weights(weights, device, dtype, count)

@@ -12,15 +12,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import DivergenceError, InputError
-from xpnet.nn.losses import Loss, head
+from xpnet.nn.arrays import row_shares
+from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP
-from xpnet.nn.objective import (
-    add_penalty_gradients,
-    loss_and_gradients,
-    mean_loss,
-    penalty,
-    row_shares,
-)
 from xpnet.training.callbacks import hooks
 from xpnet.training.data import Data, rows_of
 from xpnet.training.fit import prepared, prepared_pair
@@ -74,7 +68,7 @@ class LBFGS:
         )
         self.state = TrainingState()
         self._limits = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
-        self._head = head(net.output, loss)
+        self._head = resolve_head(net.output, loss)
         self._shares = row_shares(net.device.xp, data.y, data.row_weights)
 
     def run(self) -> History:
@@ -100,9 +94,12 @@ class LBFGS:
             )  # fmt: skip
         if not (np.isfinite(result.fun) and np.all(np.isfinite(result.x))):
             net.flat[...] = device.put(start, net.dtype)
+            measured = f"L-BFGS met the loss {result.fun} after {result.nit} iterations"
             raise DivergenceError(
-                f"L-BFGS met the loss {result.fun} after {result.nit} iterations; the network "
-                "keeps the weights it had. Scale inputs and large targets"
+                f"{measured}; the network keeps the weights it had. Scale inputs and large "
+                "targets, or use Adam",
+                measured,
+                {"standardize": True, "optimizer": "adam"},
             )
         if not state.step:  # converged where it began
             self._end_iteration(result)
@@ -126,10 +123,8 @@ class LBFGS:
             for start in range(0, self.rows, TILE_ROWS):
                 rows = slice(start, min(start + TILE_ROWS, self.rows))
                 x = rows_of(self.data.x, rows, device, net.dtype)
-                y, shares = self.data.y[rows, :], self._shares[rows]
-                value, _, _ = loss_and_gradients(
-                    net, self._head, x, y, shares, into=net.views(tile)
-                )
+                batch = Batch(x, self.data.y[rows, :], self._shares[rows])
+                value, _, _ = net.loss_and_gradients(batch, self._head, into=net.views(tile))
                 loss += float(value)
                 total += tile
             l2 = self.options.l2
@@ -142,7 +137,7 @@ class LBFGS:
         net, state, now, held_out = self.net, self.state, time.perf_counter(), list[float]()
         if self.validation is not None:
             net.flat[...] = net.device.put(intermediate_result.x, net.dtype)
-            held_out = [float(mean_loss(net, self._head, *self.validation))]
+            held_out = [float(net.mean_loss(self._head, *self.validation))]
         state.history = state.history.extended(
             {}, loss=[float(intermediate_result.fun)], validation_loss=held_out,
             seconds=[now - self._then],
@@ -166,9 +161,10 @@ def fit_lbfgs(
     **options: Any,
 ) -> History:
     """Train a network in place by L-BFGS; as `xpnet.fit`, with the options of `LBFGS`."""
-    data, factors = prepared(net, x, y, sample_weight, class_weight)
-    held_out = None if validation is None else prepared_pair(net, validation, factors)
-    return LBFGS(net, data, validation=held_out, **options).run()
+    with net.device.active:
+        data, factors = prepared(net, x, y, sample_weight, class_weight)
+        held_out = None if validation is None else prepared_pair(net, validation, factors)
+        return LBFGS(net, data, validation=held_out, **options).run()
 
 
 def check_no_dropout(net: MLP) -> None:

@@ -127,7 +127,7 @@ def prediction_drift(run: Run, limit: float) -> Sign | None:
     if shift[worst] <= limit and wider <= limit:
         return None
     return Sign("inputs at prediction",
-                f"feature {worst}: mean {used[:, worst].mean():.4g}, but in training "
+                f"feature {run.feature(worst)}: mean {used[:, worst].mean():.4g}, but in training "
                 f"{trained[:, worst].mean():.4g} with standard deviation {deviation[worst]:.4g}",
                 {"scale_at_prediction": True})  # fmt: skip
 
@@ -142,8 +142,9 @@ def unscaled_inputs(run: Run, limit: float) -> Sign | None:
     if 0.02 <= rms[worst] <= limit:
         return None
     kind = "largest" if rms[worst] > limit else "largest (all are tiny)"
-    return Sign(f"feature {worst}", f"{kind} root mean square {rms[worst]:.4g}, smallest "
-                f"{rms.min():.4g}; it should be near 1", {"standardize": True})  # fmt: skip
+    return Sign(f"feature {run.feature(worst)}",
+                f"{kind} root mean square {rms[worst]:.4g}, smallest {rms.min():.4g}; it should "
+                "be near 1", {"standardize": True})  # fmt: skip
 
 
 def constant_feature(run: Run, limit: float) -> Sign | None:
@@ -157,7 +158,7 @@ def constant_feature(run: Run, limit: float) -> Sign | None:
     if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and not x[:, flat].any()):
         return None
     everything = len(flat) == x.shape[1]
-    named = ", ".join(map(str, flat[:5])) + (", ..." if len(flat) > 5 else "")
+    named = ", ".join(map(run.feature, flat[:5])) + (", ..." if len(flat) > 5 else "")
     return Sign(f"features {named}", f"{len(flat)} of {x.shape[1]} features never "
                 f"change in the {len(x)} rows looked at",
                 {"drop_features": flat.tolist()}, "error" if everything else "")  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.gradcheck.shapes import summed
+from xpnet.doctor.gradcheck.mistakes import summed
 from xpnet.doctor.observations import Snapshot, is_bias
 from xpnet.doctor.rules.rule import Sign
 from xpnet.doctor.rules.updates import NOT_FAR, scaled_rate
