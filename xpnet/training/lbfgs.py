@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import DivergenceError, InputError
-from xpnet.nn.arrays import row_shares
+from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP
 from xpnet.training.callbacks import hooks
