@@ -26,7 +26,7 @@ from xpnet.doctor.gradcheck.shapes import (
     told_together,
 )
 from xpnet.doctor.gradcheck.slopes import Comparison, directions, slope
-from xpnet.doctor.observations import as_array, as_host, named_arrays, same_names
+from xpnet.doctor.step import as_array, as_host, named_arrays, same_names
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 
