@@ -1,15 +1,21 @@
 # Two commands need nothing but Python 3.11+ and make:
 #   make demo   set up .venv, train on the shipped table, print the result
 #   make test   set up .venv, run lint, types and tests
+# With g++ on x86-64 Linux also, and without a GPU:
+#   make test-cuda    set up .venv-cuda, run the tests that need a GPU on an emulated one
+#   make test-nvrtc   after it, compile the kernels of those tests with NVIDIA's compiler
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types format clean
+CUDA_VENV := .venv-cuda
+CUDA_BIN := $(CUDA_VENV)/bin
 
-$(BIN)/python:
+.PHONY: demo test emulated-cuda test-cuda test-nvrtc lint types format clean
+
+%/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xpnet needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $*
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -32,10 +38,24 @@ types: $(VENV)/.dev
 test: lint types
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
 
+# An environment of its own, because where CuPy is installed `make test` would look for a GPU.
+$(CUDA_VENV)/.ready: $(CUDA_BIN)/python pyproject.toml
+	$(CUDA_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[emulated-cuda]'
+	@touch $@
+
+emulated-cuda: $(CUDA_VENV)/.ready
+	cd tests && ../$(CUDA_BIN)/python -m emulated_cuda.build
+
+test-cuda: emulated-cuda
+	$(CUDA_BIN)/python -m pytest -n 2 -m cuda --require-cuda
+
+test-nvrtc: emulated-cuda
+	cd tests && ../$(CUDA_BIN)/python -m emulated_cuda.real_nvrtc
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache banknote.safetensors
+	rm -rf $(VENV) $(CUDA_VENV) build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache banknote.safetensors
 	find . -name __pycache__ -prune -exec rm -rf {} +

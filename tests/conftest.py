@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import emulated_cuda
 import hypothesis
 import numpy as np
 import pytest
@@ -108,7 +109,9 @@ def open_backend(name: str, config: pytest.Config) -> Iterator[Backend]:
         yield Backend(name, device_of(torch.zeros(1)), lambda values: torch.tensor(values))
     elif name == "cupy":
         device = _open_cuda(config)
-        yield Backend(name, device, device.xp.asarray)
+        # A real GPU does not tell that the host waited: there the guard sees nothing.
+        guard = emulated_cuda.no_host_waits if emulated_cuda.installed() else nullcontext
+        yield Backend(name, device, device.xp.asarray, guard)
     else:
         with _open_strict(name) as opened:
             yield opened
@@ -133,6 +136,14 @@ def _open_cuda(config: pytest.Config) -> Device:
 def cuda(request: pytest.FixtureRequest) -> Device:
     """Return the GPU, or skip with the reason that there is none to be had."""
     return _open_cuda(request.config)
+
+
+@pytest.fixture
+def emulator(cuda: Device) -> Any:
+    """Return the module `emulated_cuda`, or skip: for what only the emulated GPU can show."""
+    if not emulated_cuda.installed():
+        pytest.skip("only the emulated GPU can show this; run: make test-cuda")
+    return emulated_cuda
 
 
 @contextmanager

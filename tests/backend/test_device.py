@@ -5,6 +5,7 @@ import sys
 import types
 from pathlib import Path
 
+import array_api_compat
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ class CUDARuntimeError(RuntimeError):
 
 def fake_cupy(*, devices=1, status=0, driver=13020, matmul=np.matmul):
     """A module like CuPy on a machine in a given state; it computes with NumPy."""
-    used = []
+    selected = [0]  # the last one is the current GPU
 
     def count():
         if status:
@@ -33,8 +34,11 @@ def fake_cupy(*, devices=1, status=0, driver=13020, matmul=np.matmul):
         def __init__(self, index):
             self.index = index
 
-        def use(self):
-            used.append(self.index)
+        def __enter__(self):
+            selected.append(self.index)
+
+        def __exit__(self, *exc):
+            selected.pop()
 
     runtime = types.SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError,
@@ -45,7 +49,7 @@ def fake_cupy(*, devices=1, status=0, driver=13020, matmul=np.matmul):
     module = types.ModuleType("cupy")
     module.cuda = types.SimpleNamespace(runtime=runtime, Device=Device)
     module.matmul, module.ones, module.asnumpy = matmul, np.ones, np.asarray
-    module.used = used
+    module.selected = selected
     return module
 
 
@@ -129,15 +133,23 @@ def test_a_gpu_number_beyond_the_last_is_refused(monkeypatch):
         open_device("gpu:2")
 
 
-def test_the_gpu_asked_for_is_selected_and_trains(monkeypatch):
-    module = fake_cupy(devices=2)
+def test_a_network_computes_on_its_gpu_and_leaves_the_caller_on_his_own(monkeypatch):
+    found = set()
+
+    def matmul(*operands, **options):
+        found.add(module.selected[-1])
+        return np.matmul(*operands, **options)
+
+    module = fake_cupy(devices=2, matmul=matmul)
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setitem(sys.modules, "array_api_compat.cupy", np)
-    net = xpnet.MLP([2, 3, 1], device="gpu:1")
+    monkeypatch.setattr(array_api_compat, "cupy", np, raising=False)  # where it was imported before
+    net = xpnet.MLP([2, 3, 1], device=open_device("gpu:1"))
     xpnet.fit(net, np.eye(2), [0.0, 1.0], epochs=2)
     other = xpnet.MLP([2, 3, 1])
     xpnet.fit(other, np.eye(2), [0.0, 1.0], epochs=2)
-    assert module.used == [1]
+    assert found == {1}
+    assert module.selected == [0]
     assert net.device.name == "gpu:1"
     np.testing.assert_array_equal(net.predict(np.eye(2)), other.predict(np.eye(2)))
 

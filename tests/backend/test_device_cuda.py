@@ -5,30 +5,37 @@ a GPU computes the right numbers; see the tests marked ``cuda`` in test_recordin
 """
 
 import ctypes
+import gc
+import re
 import sys
 import types
 import warnings
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
 
+import xpnet
 from xpnet.backend.cuda import GraphedStep, _fused
 from xpnet.backend.device import open_device
 from xpnet.errors import InputError
+
+CALLERS = types.SimpleNamespace(ptr=1)  # the stream that was current before
 
 
 class FakeStream:
     ptr = 0xBEEF
 
-    def __init__(self, log, fail=None):
-        self.log, self.fail = log, fail
+    def __init__(self, module):
+        self.module, self.log, self.fail = module, module.log, module.fail
 
     def __enter__(self):
+        self.before, self.module.stream = self.module.stream, self
         return self
 
     def __exit__(self, *exc):
-        return None
+        self.module.stream = self.before
 
     def begin_capture(self):
         self.log.append("begin")
@@ -37,7 +44,7 @@ class FakeStream:
 
     def end_capture(self):
         self.log.append("end")
-        return types.SimpleNamespace(launch=lambda stream: self.log.append(f"launch on {stream}"))
+        return types.SimpleNamespace(launch=lambda stream: self.log.append(("launch", stream)))
 
 
 @pytest.fixture
@@ -46,12 +53,14 @@ def cupy(monkeypatch):
     module = types.ModuleType("cupy")
     module.log, module.fail, module.status = [], None, 0
     module.uint8 = np.uint8
+    module.stream = CALLERS
     module.empty = lambda size, dtype: types.SimpleNamespace(data=types.SimpleNamespace(ptr=1))
     module.cuda = types.SimpleNamespace(
-        Stream=lambda non_blocking: FakeStream(module.log, module.fail),
+        Device=lambda: nullcontext(),
+        Stream=lambda non_blocking: FakeStream(module),
         MemoryPool=lambda: types.SimpleNamespace(malloc=None),
         using_allocator=lambda malloc: nullcontext(),
-        get_current_stream=lambda: "the current stream",
+        get_current_stream=lambda: module.stream,
     )
 
     class Library:
@@ -62,7 +71,13 @@ def cupy(monkeypatch):
 
             return call
 
-    cublas = types.SimpleNamespace(create=lambda: 7, gemmEx="CuPy's own")
+    own = partial(module.log.append, "CuPy's own product")
+    cublas = types.SimpleNamespace(
+        create=lambda: module.log.append("create") or 7,
+        destroy=lambda handle: module.log.append(f"destroy {handle}"),
+        gemmEx=lambda *arguments: own(),
+    )
+    module.own_product = cublas.gemmEx
     backends = types.ModuleType("cupy_backends.cuda.libs")
     backends.cublas = cublas
     module.cublas = cublas
@@ -85,19 +100,51 @@ def test_a_step_runs_once_is_recorded_once_and_launched_ever_after(cupy):
     calls = []
     step = GraphedStep(cupy, lambda: calls.append(1) or len(calls))
     assert [step() for _ in range(5)] == [1, 2, 2, 2, 2]
-    setup = [("cublasSetStream_v2", 2), ("cublasSetWorkspace_v2", 3)]
-    assert cupy.log == [*setup, "begin", "end", *["launch on the current stream"] * 4]
-    assert cupy.cublas.gemmEx == "CuPy's own"
+    setup = ["create", ("cublasSetStream_v2", 2), ("cublasSetWorkspace_v2", 3)]
+    assert cupy.log == [*setup, "begin", "end", *[("launch", CALLERS)] * 4]
+    assert cupy.cublas.gemmEx is cupy.own_product
 
 
 def test_products_within_a_recording_go_to_a_handle_of_their_own(cupy):
     def step():
-        if cupy.cublas.gemmEx != "CuPy's own":
-            cupy.cublas.gemmEx(1, *range(18))
+        cupy.cublas.gemmEx(1, *range(18))
 
     graphed = GraphedStep(cupy, step)
     graphed(), graphed()
-    assert ("cublasGemmEx", 19) in cupy.log
+    products = [each for each in cupy.log if "roduct" in each or "cublasGemmEx" in each]
+    assert products == ["CuPy's own product", ("cublasGemmEx", 19)]
+
+
+def test_a_product_of_another_thread_is_not_recorded(cupy):
+    def step():
+        recording, cupy.stream = cupy.stream, CALLERS  # as another thread finds it
+        cupy.cublas.gemmEx(1, *range(18))
+        cupy.stream = recording
+
+    graphed = GraphedStep(cupy, step)
+    graphed(), graphed()
+    assert cupy.log.count("CuPy's own product") == 2
+    assert ("cublasGemmEx", 19) not in cupy.log
+
+
+def test_the_handle_of_a_recording_goes_with_it(cupy):
+    graphed = GraphedStep(cupy, lambda: None)
+    graphed(), graphed(), graphed()
+    assert "destroy 7" not in cupy.log
+    del graphed
+    gc.collect()
+    assert cupy.log.count("create") == cupy.log.count("destroy 7") == 1
+
+
+@pytest.mark.parametrize("fail", ["begin", "status"])
+def test_a_recording_that_fails_leaves_no_handle(cupy, fail):
+    cupy.fail, cupy.status = fail, 15 * (fail == "status")
+    graphed = GraphedStep(cupy, lambda: None)
+    graphed()
+    with pytest.warns(UserWarning, match="CUDA graph not available"):
+        graphed()
+    gc.collect()
+    assert cupy.log.count("create") == cupy.log.count("destroy 7") == 1
 
 
 @pytest.mark.parametrize(
@@ -120,7 +167,7 @@ def test_what_cannot_be_recorded_runs_as_it_is_with_one_line(cupy, break_it, rea
     assert str(warning.message).startswith("CUDA graph not available (")
     assert reason in str(warning.message)
     assert "\n" not in str(warning.message)
-    assert cupy.cublas.gemmEx == "CuPy's own"
+    assert cupy.cublas.gemmEx is cupy.own_product
 
 
 def test_a_step_that_cannot_be_recorded_half_way_ends_the_capture(cupy):
@@ -136,8 +183,8 @@ def test_a_step_that_cannot_be_recorded_half_way_ends_the_capture(cupy):
     graphed()
     with pytest.warns(UserWarning, match="cublasGemmEx got 1 arguments, not 18"):
         assert graphed() == 3
-    assert cupy.log[-2:] == ["begin", "end"]
-    assert cupy.cublas.gemmEx == "CuPy's own"
+    assert cupy.log[-3:] == ["begin", "end", "destroy 7"]
+    assert cupy.cublas.gemmEx is cupy.own_product
 
 
 def double(xp, z):
@@ -153,7 +200,79 @@ def test_an_elementwise_function_becomes_one_kernel(monkeypatch):
 
     fused = _fused(types.SimpleNamespace(fuse=fuse, add=np.add), double)
     assert fused(np, np.asarray(2.0)) == 4.0
-    assert made == ["double"]
+    assert made == ["xpnet_double"]
+
+
+def sin(xp, z):
+    return xp.sin(z)
+
+
+class Double:
+    def __call__(self, xp, z):
+        return double(xp, z)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (sin, "xpnet_sin"),  # not that of C
+        (lambda xp, z: xp.sin(z), "xpnet__lambda_"),
+        (Double(), "xpnet_Double"),
+        (partial(sin), "xpnet_partial"),
+    ],
+)
+def test_a_kernel_has_a_name_that_c_takes_whatever_the_function_is(function, name):
+    made = []
+
+    def fuse(kernel_name):
+        made.append(kernel_name)
+        return lambda traced: traced
+
+    _fused(types.SimpleNamespace(fuse=fuse, add=np.add, sin=np.sin), function)
+    assert made == [name]
+    assert re.fullmatch(r"[A-Za-z_]\w*", made[0], re.ASCII)
+
+
+@pytest.mark.parametrize("name", xpnet.nn.activations.HIDDEN)
+def test_no_activation_makes_an_array_within_a_fused_kernel(name):
+    """What is traced stands for an array: it can be converted, but nothing can be made of it."""
+
+    class Space:
+        fuse = staticmethod(lambda kernel_name: lambda traced: traced)
+
+        def __getattr__(self, name):
+            if name in ("asarray", "astype"):
+                raise TypeError("cannot be traced")
+            return getattr(np, name)
+
+    z = np.linspace(-2.0, 2.0, 5)
+    activation = xpnet.nn.activations.ACTIVATIONS[name]
+    a = _fused(Space(), activation.forward)(np, z)
+    found = _fused(Space(), activation.backward)(np, np.ones(5), z, a)
+    np.testing.assert_array_equal(a, activation.forward(np, z))
+    np.testing.assert_array_equal(found, activation.backward(np, np.ones(5), z, a))
+
+
+@pytest.mark.parametrize("part", ["forward", "backward"])
+def test_a_function_that_computes_nothing_is_left_as_it_is(part):
+    function = getattr(xpnet.nn.activations.ACTIVATIONS["identity"], part)
+    launched = []
+
+    def fuse(kernel_name):
+        def kernel(traced):
+            def launch(*arrays):
+                result = traced(*arrays)
+                launched.append(kernel_name)
+                return result.copy()
+
+            return launch
+
+        return kernel
+
+    z = np.ones(3)
+    arrays = [z] if part == "forward" else [z, np.zeros(3), np.zeros(3)]
+    assert _fused(types.SimpleNamespace(fuse=fuse), function)(np, *arrays) is z
+    assert not launched
 
 
 def test_a_function_that_cannot_be_fused_runs_as_it_is():

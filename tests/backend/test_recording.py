@@ -7,7 +7,12 @@ and tested by the tests marked ``cuda``.
 """
 
 import dataclasses
+import functools
+import gc
+import threading
 import warnings
+import weakref
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import pytest
@@ -218,6 +223,112 @@ def test_fused_activations_agree_on_a_gpu(hidden, request):
         found = learn(open_device("gpu", fuse=True), **options)
     for one, other in zip(found[0], learn("gpu", **options)[0], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
+
+
+def sin(xp, z):  # C has a function of this name
+    return xp.sin(z)
+
+
+def double(xp, z):  # and a type
+    return z + z
+
+
+class Shifted:
+    """A callable object, which has no name."""
+
+    def __call__(self, xp, z, by=1.0):
+        return z + by
+
+
+OWN = {
+    "sin": sin,
+    "double": double,
+    "lambda": lambda xp, z: xp.exp(-z * z),
+    "object": Shifted(),
+    "partial": functools.partial(Shifted(), by=2.0),
+    "comparison": lambda xp, z: xp.asarray(z > 0.0, dtype=z.dtype) * z,
+    "astype": lambda xp, z: xp.astype(z > 0.0, z.dtype) * z,
+    "argument": lambda xp, z: z,
+}
+
+
+def test_what_is_recorded_goes_when_training_ends_and_does_not_wait_for_the_collector():
+    kept = []
+
+    def record(step):
+        kept.append(weakref.ref(replayed := TapedStep(step)))
+        return replayed
+
+    gc.disable()
+    try:
+        learn(dataclasses.replace(TAPED, record=record))
+        assert [each() for each in kept] == [None]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("kind", OWN)
+def test_functions_of_the_users_own_are_fused_too(kind, cuda):
+    fused = open_device("gpu", fuse=True).fuse(OWN[kind])
+    z = cuda.put(np.linspace(-2.0, 2.0, 7), "float64")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what cannot be fused would only warn
+        found = [fused(cuda.xp, z) for _ in range(2)]
+    for each in found:
+        np.testing.assert_allclose(cuda.get(each), cuda.get(OWN[kind](cuda.xp, z)), rtol=1e-14)
+        assert (each is z) == (kind == "argument")  # a kernel would only have copied it
+
+
+@pytest.mark.cuda
+def test_products_of_other_threads_are_right_while_a_step_is_recorded(cuda):
+    a, b = (cuda.put(np.full((3, 3), each), "float64") for each in (2.0, 3.0))
+    found, steps = [], []
+
+    def multiply():
+        found.append(cuda.get(cuda.xp.matmul(a, a)))
+
+    def step():
+        steps.append(1)
+        if len(steps) == 2:  # which is recorded
+            other = threading.Thread(target=multiply)
+            other.start()
+            other.join()
+        return cuda.xp.matmul(a, b)
+
+    recorded = open_device("gpu", graph=True).record(step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = [cuda.get(recorded()) for _ in range(4)]
+    assert len(steps) == 2
+    np.testing.assert_array_equal(found, np.full((1, 3, 3), 12.0))
+    np.testing.assert_array_equal(results, np.full((4, 3, 3), 18.0))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_recording_leaves_no_handle_behind(cuda, fails, monkeypatch):
+    from cupy_backends.cuda.libs import cublas
+
+    gc.collect()  # the recordings of other tests
+    made, freed = [], []
+    create, destroy = cublas.create, cublas.destroy
+    monkeypatch.setattr(cublas, "create", lambda: made.append(create()) or made[-1])
+    monkeypatch.setattr(cublas, "destroy", lambda handle: freed.append(handle) or destroy(handle))
+
+    def step():
+        if fails and made:
+            raise ValueError("cannot be recorded")
+
+    recorded = open_device("gpu", graph=True).record(step)
+    recorded()
+    warned = pytest.warns(UserWarning, match="cannot be recorded") if fails else nullcontext()
+    with warned, suppress(ValueError):
+        recorded()
+    assert len(made) == 1
+    assert freed == made * fails
+    del recorded
+    assert freed == made
 
 
 def _needs(name, request):

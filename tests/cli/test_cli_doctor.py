@@ -9,7 +9,7 @@ import pytest
 from command_line import BANKNOTE, Run, regression, table
 
 from xpnet.cli.options import DoctorOptions, TrainOptions, as_command
-from xpnet.cli.remedies import REMEDIES, as_told
+from xpnet.cli.remedies import REMEDIES, in_cli_terms
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.catalogue import RULES
 
@@ -63,7 +63,7 @@ def test_a_repair_of_several_settings_becomes_several_options() -> None:
     plan = SimpleNamespace(input_names=lambda: ["a"], columns=())
     options = SimpleNamespace(init="zeros", activation="sigmoid", lr=0.1, drop=None)
     finding = Finding("x", "error", "W1", "", "", "W = ...", "", {"init": "auto", "hidden": "relu"})
-    (told,) = as_told([finding], SimpleNamespace(plan=plan, options=options))
+    (told,) = in_cli_terms([finding], SimpleNamespace(plan=plan, options=options))
     assert told.remedy == "--init auto, --activation relu"
 
 

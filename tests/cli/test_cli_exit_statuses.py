@@ -50,7 +50,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--validation-target y.npy", "name the file with the rows as --validation FILE"),
         ("--activation wavy", "--activation 'wavy' is not known"),
         ("--batch-size 0", "--batch-size 0 must be an integer >= 1"),
-        ("--lr -1", "Adam: --lr -1.0 must be finite and above 0"),
+        ("--lr -1", "--lr -1.0 must be finite and above 0"),
         ("--checkpoint c --checkpoint-every 0", "xpnet: checkpoint every '0' is not understood"),
         ("--optimizer magic", "use one of sgd, adam"),
         ("--schedule weekly", "'weekly' is not known"),
@@ -168,6 +168,8 @@ def test_a_bug_shows_its_traceback_and_gives_status_1(
     ("error", "status", "message"),
     [
         (MemoryError("Unable to allocate 9 EiB"), 2, "not enough memory: Unable to allocate"),
+        (MemoryError("Out of memory allocating 512 bytes (so far: 0 bytes)."), 2, "0 bytes); use"),
+        (MemoryError(), 2, "not enough memory; use fewer rows"),
         (KeyboardInterrupt(), 130, "xpnet: stopped; nothing was saved"),
         (Interrupted(signal.SIGTERM), 143, "stopped by SIGTERM; nothing was saved"),
         (OSError(28, "No space left on device"), 4, "standard output: No space left on device"),

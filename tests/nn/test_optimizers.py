@@ -164,16 +164,16 @@ def test_clipping_leaves_small_and_zero_gradients_alone():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SGD(0.0), "SGD: learning_rate 0.0 must be finite and above 0"),
-        (lambda: SGD(float("nan")), "SGD: learning_rate nan must be finite"),
-        (lambda: SGD(0.1, momentum=1.5), "SGD: momentum 1.5 must be from 0 to 1"),
-        (lambda: Adam(beta_2=1.0), "Adam: beta_2 1.0 must be >= 0 and below 1"),
-        (lambda: AdamW(weight_decay=-1.0), "AdamW: weight_decay -1.0 must be finite and >= 0"),
-        (lambda: SGD("0.1"), "SGD: learning_rate '0.1' must be finite"),
-        (lambda: SGD(0.1, momentum=None), "SGD: momentum None must be from 0 to 1"),
-        (lambda: Adam(beta_1="a"), "Adam: beta_1 'a' must be >= 0 and below 1"),
-        (lambda: Adam(epsilon=None), "Adam: epsilon None must be finite"),
-        (lambda: AdamW(weight_decay="a"), "AdamW: weight_decay 'a' must be finite and >= 0"),
+        (lambda: SGD(0.0), "learning_rate 0.0 must be finite and above 0"),
+        (lambda: SGD(float("nan")), "learning_rate nan must be finite"),
+        (lambda: SGD(0.1, momentum=1.5), "momentum 1.5 must be from 0 to 1"),
+        (lambda: Adam(beta_2=1.0), "beta_2 1.0 must be >= 0 and below 1"),
+        (lambda: AdamW(weight_decay=-1.0), "weight_decay -1.0 must be finite and >= 0"),
+        (lambda: SGD("0.1"), "learning_rate '0.1' must be finite"),
+        (lambda: SGD(0.1, momentum=None), "momentum None must be from 0 to 1"),
+        (lambda: Adam(beta_1="a"), "beta_1 'a' must be >= 0 and below 1"),
+        (lambda: Adam(epsilon=None), "epsilon None must be finite"),
+        (lambda: AdamW(weight_decay="a"), "weight_decay 'a' must be finite and >= 0"),
     ],
 )
 def test_options_out_of_range_are_refused(make, message):

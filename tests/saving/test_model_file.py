@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 from copy import deepcopy
 from pathlib import Path
 
@@ -47,23 +46,41 @@ def test_equal_models_give_equal_bytes(path):
     assert len(contents) == 1
 
 
-def test_a_model_file_is_the_same_in_another_process(path):
-    save_model(path, example(), training={"a": 1, "b": 2})
-    script = """
-        import sys
-        sys.path.insert(0, "tests")
-        from model_examples import example
-        from xpnet.saving.model import save_model
-        save_model(sys.argv[1], example(), training={"b": 2, "a": 1})
-    """
+SAVE_AND_LOAD = """
+import sys
+sys.path.insert(0, "tests")
+from model_examples import example
+from xpnet.saving.model import load_model, save_model
+save_model(sys.argv[1], example(), training={"b": 2, "a": 1})
+load_model(sys.argv[1])  # imports what it needs
+recording, seen = False, []
+sys.addaudithook(lambda event, arguments: recording and seen.append((event, arguments)))
+recording = True
+load_model(sys.argv[1])
+recording = False
+for event, arguments in seen:
+    print(event, arguments[0] if arguments else "")
+"""
+
+
+@pytest.mark.process
+def test_another_process_saves_the_same_bytes_and_loading_runs_no_code(path):
+    """An audit hook sees every open, import, exec and process; it cannot be removed again."""
     other = path.with_name("other")
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), other],
+    done = subprocess.run(
+        [sys.executable, "-c", SAVE_AND_LOAD, other],
         check=True,
         cwd=Path(__file__).parents[2],
         env=os.environ | {"PYTHONHASHSEED": "7", "LC_ALL": "C"},
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    save_model(path, example(), training={"a": 1, "b": 2})
     assert other.read_bytes() == path.read_bytes()
+    events = done.stdout.splitlines()
+    assert [line for line in events if line.startswith("open ")] == [f"open {other}"]
+    forbidden = ("exec", "compile", "import", "marshal", "pickle", "subprocess", "os.", "ctypes")
+    assert not [line for line in events if line.startswith(forbidden)]
 
 
 def test_training_summary_and_version_come_back(path):
@@ -156,38 +173,6 @@ def test_a_summary_that_json_cannot_hold_is_refused(path, value):
     with pytest.raises(InputError, match="cannot be stored as JSON"):
         save_model(path, example(), training={"a": value})
     assert not path.exists()
-
-
-def test_loading_runs_no_code_and_opens_no_other_file(path):
-    """An audit hook sees every open, import, exec and process; it cannot be removed again."""
-    save_model(path, example())
-    script = """
-        import sys
-        from xpnet.saving.model import load_model
-        load_model(sys.argv[1])  # imports what it needs
-        seen = []
-        def hook(event, arguments):
-            if recording:
-                seen.append((event, arguments))
-        recording = False
-        sys.addaudithook(hook)
-        recording = True
-        model = load_model(sys.argv[1])
-        recording = False
-        for event, arguments in seen:
-            print(event, arguments[0] if arguments else "")
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), path],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr
-    opened = [line for line in done.stdout.splitlines() if line.startswith("open ")]
-    assert opened == [f"open {path}"]
-    forbidden = ("exec", "compile", "import", "marshal", "pickle", "subprocess", "os.", "ctypes")
-    assert not [line for line in done.stdout.splitlines() if line.startswith(forbidden)]
 
 
 def test_containers_hold_whole_numbers_and_scalars_too(path):

@@ -1,10 +1,13 @@
 """The GPU: opening it, fused kernels, CUDA graphs. The only file that imports cupy."""
 
 import ctypes
+import re
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from threading import RLock
 from typing import Any
 
 from xpnet.backend.device import Device, Function, Step
@@ -16,10 +19,16 @@ INSTALL_CUPY = (
     "or pip install 'xpnet[cuda12]' (driver 525 or newer)"
 )
 WORKSPACE_BYTES = 32 << 20  # what NVIDIA recommends for cuBLAS on Hopper
+_POINTER, _INTEGER = ctypes.c_void_p, ctypes.c_int
+# transa transb m n k | alpha A | typeA lda | B | typeB ldb | beta C | typeC ldc compute algo
+_GEMM_EX: list[Callable[[int], Any]] = [
+    *[_INTEGER] * 5, _POINTER, _POINTER, _INTEGER, _INTEGER, _POINTER, _INTEGER, _INTEGER,
+    _POINTER, _POINTER, *[_INTEGER] * 4,
+]  # fmt: skip
 
 
 def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
-    """Select a CUDA device for this thread and prove with a small product that it computes."""
+    """Open a CUDA device, and prove with a small product that it computes."""
     try:
         import cupy
     except ImportError as error:
@@ -36,13 +45,15 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
         raise DeviceError(
             f"device {name!r}: this machine has {count} CUDA device(s), numbered from gpu:0"
         )
-    cupy.cuda.Device(index).use()
-    _prove_it_computes(name, cupy)
+    place = cupy.cuda.Device(index)  # a context manager, for any thread and within itself
+    with place:
+        _prove_it_computes(name, cupy)
 
     import array_api_compat.cupy as xp
 
     def put(array: Any, dtype: str) -> Array:
-        return xp.asarray(array, dtype=dtype)
+        with place:
+            return xp.asarray(array, dtype=dtype)
 
     def matmul_into(out: Array, a: Array, b: Array) -> None:
         cupy.matmul(a, b, out=out)
@@ -50,7 +61,7 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
     def ones(count: int, dtype: str) -> Array:
         return cupy.ones(count, dtype)
 
-    optional: dict[str, Any] = {}
+    optional: dict[str, Any] = {"active": place}
     if fuse:
         optional["fuse"] = partial(_fused, cupy)
     if graph:
@@ -95,10 +106,41 @@ def _prove_it_computes(name: str, cupy: Any) -> None:
         raise DeviceError(f"device {name!r}: the GPU gave {total} for a product that is 16")
 
 
+class _Traceable:
+    """CuPy's functions, with those conversions of arrays in a form that `cupy.fuse` can trace."""
+
+    def __init__(self, cupy: Any) -> None:
+        self._cupy = cupy
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cupy, name)
+
+    @staticmethod
+    def astype(array: Array, dtype: Any, **others: Any) -> Array:
+        return array.astype(dtype)
+
+    @staticmethod
+    def asarray(array: Array, dtype: Any = None, **others: Any) -> Array:
+        return array if dtype is None else array.astype(dtype)
+
+
+class _NothingToFuseError(Exception):
+    """A function returns an argument as it is, so a kernel would only copy it."""
+
+
 def _fused(cupy: Any, function: Function) -> Function:
     """Make one kernel of an elementwise function; run it unchanged if CuPy cannot."""
-    kernel = cupy.fuse(kernel_name=function.__name__.strip("_"))(partial(function, cupy))
-    refused = False
+    name = getattr(function, "__name__", type(function).__name__)
+    # C has functions such as tanh, and words such as double: hence the prefix.
+    kernel_name = "xpnet_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+    space, refused = _Traceable(cupy), False
+
+    @cupy.fuse(kernel_name=kernel_name)  # type: ignore[untyped-decorator]
+    def kernel(*arrays: Array) -> Array:
+        result = function(space, *arrays)
+        if any(result is each for each in arrays):
+            raise _NothingToFuseError
+        return result
 
     def call(xp: Any, *arrays: Array) -> Array:
         nonlocal refused
@@ -107,7 +149,8 @@ def _fused(cupy: Any, function: Function) -> Function:
                 return kernel(*arrays)
             except Exception as error:  # noqa: BLE001  tracing may fail in any way
                 refused = True
-                _warn(f"{function.__name__} could not be fused", error)
+                if not isinstance(error, _NothingToFuseError):
+                    _warn(f"{name} could not be fused", error)
         return function(xp, *arrays)
 
     return call
@@ -145,55 +188,75 @@ class GraphedStep:
     def _record(self) -> None:
         cuda = self._cupy.cuda
         stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
-        with stream, cuda.using_allocator(pool.malloc), _recordable_products(stream) as products:
-            stream.begin_capture()
-            try:
-                self._result = self._step()
-            finally:
-                graph = stream.end_capture()
+        with stream, cuda.using_allocator(pool.malloc):
+            products = _Products(self._cupy, stream)
+            with products.recordable():
+                stream.begin_capture()
+                try:
+                    self._result = self._step()
+                finally:
+                    graph = stream.end_capture()
         self._kept = [stream, pool, products]  # all must live as long as the graph
         self._graph = graph
 
 
-@contextmanager
-def _recordable_products(stream: Any) -> Iterator[Any]:
-    """Let matrix products be recorded, which CuPy 14 refuses for its own cuBLAS handle.
+_RECORDING = RLock()  # one recording at a time stands in for cublas.gemmEx
 
-    CuPy looks up ``cublas.gemmEx`` at every product, so during the recording it finds one with its
-    own handle and workspace, bound to the stream before recording begins.
+
+class _Products:
+    """A cuBLAS handle of a recording's own: CuPy 14 refuses to record the products of its own.
+
+    The handle and its workspace live as long as this object.
     """
-    import cupy
-    from cuda.pathfinder import load_nvidia_dynamic_lib
-    from cupy_backends.cuda.libs import cublas
 
-    pointer, integer = ctypes.c_void_p, ctypes.c_int
-    library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
-    handle, workspace = cublas.create(), cupy.empty(WORKSPACE_BYTES, cupy.uint8)
+    def __init__(self, cupy: Any, stream: Any) -> None:
+        from cuda.pathfinder import load_nvidia_dynamic_lib
+        from cupy_backends.cuda.libs import cublas
 
-    def checked(name: str, *arguments: Any) -> None:
-        status = getattr(library, name)(pointer(handle), *arguments)
+        self._cupy, self._stream, self._cublas = cupy, stream, cublas
+        self._library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
+        self._workspace = cupy.empty(WORKSPACE_BYTES, cupy.uint8)
+        self._handle = cublas.create()
+        destroy = weakref.finalize(self, _destroy, cupy.cuda.Device(), cublas, self._handle)
+        destroy.atexit = False  # the driver frees everything then
+        size = ctypes.c_size_t(WORKSPACE_BYTES)
+        self._checked("cublasSetStream_v2", _POINTER(stream.ptr))
+        self._checked("cublasSetWorkspace_v2", _POINTER(self._workspace.data.ptr), size)
+
+    @contextmanager
+    def recordable(self) -> Iterator[None]:
+        """Let this stream's products go to this handle: CuPy looks up ``cublas.gemmEx`` each time.
+
+        All threads find the same function there, so it leaves the others' products to CuPy's own.
+        """
+        with _RECORDING:
+            original = self._cublas.gemmEx
+
+            def gemm_ex(handle: int, *arguments: int) -> None:
+                if self._cupy.cuda.get_current_stream().ptr != self._stream.ptr:
+                    original(handle, *arguments)
+                    return
+                if len(arguments) != len(_GEMM_EX):
+                    count = len(arguments)
+                    raise RuntimeError(f"cublasGemmEx got {count} arguments, not {len(_GEMM_EX)}")
+                given = zip(_GEMM_EX, arguments, strict=True)
+                self._checked("cublasGemmEx", *(kind(int(each)) for kind, each in given))
+
+            self._cublas.gemmEx = gemm_ex
+            try:
+                yield
+            finally:
+                self._cublas.gemmEx = original
+
+    def _checked(self, name: str, *arguments: Any) -> None:
+        status = getattr(self._library, name)(_POINTER(self._handle), *arguments)
         if status:
             raise RuntimeError(f"{name} returned status {status}")
 
-    size = ctypes.c_size_t(WORKSPACE_BYTES)
-    checked("cublasSetStream_v2", pointer(stream.ptr))
-    checked("cublasSetWorkspace_v2", pointer(workspace.data.ptr), size)
-    # transa transb m n k | alpha A | typeA lda | B | typeB ldb | beta C | typeC ldc compute algo
-    kinds: list[Callable[[int], Any]] = [integer] * 5
-    kinds += [pointer, pointer, integer, integer, pointer, integer, integer]
-    kinds += [pointer, pointer, integer, integer, integer, integer]
 
-    def gemm_ex(_: int, *arguments: int) -> None:
-        if len(arguments) != len(kinds):
-            raise RuntimeError(f"cublasGemmEx got {len(arguments)} arguments, not {len(kinds)}")
-        values = (kind(int(each)) for kind, each in zip(kinds, arguments, strict=True))
-        checked("cublasGemmEx", *values)
-
-    original, cublas.gemmEx = cublas.gemmEx, gemm_ex
-    try:
-        yield handle, workspace
-    finally:
-        cublas.gemmEx = original
+def _destroy(place: Any, cublas: Any, handle: int) -> None:
+    with place:  # whoever lets go of the recording may be on another GPU
+        cublas.destroy(handle)
 
 
 def _warn(what: str, error: Exception) -> None:

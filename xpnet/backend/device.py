@@ -5,6 +5,7 @@ CuPy itself is in `xpnet.backend.cuda`.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.types import Array, Namespace
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 
 DTYPES = ("float32", "float64")
 
@@ -109,6 +110,11 @@ class Device:
         ``fuse(function)`` gives the same elementwise function, perhaps as one kernel.
     record : callable or None
         ``record(step)`` gives a step that replays what the first call did; None: steps just run.
+    active : context manager
+        ``with device.active:`` makes it the device on which this thread computes, and then the one
+        from before again. `fit`, `predict` and all others that check what they are given do this
+        themselves. Around functions of device arrays, such as `MLP.forward`, and arithmetic of your
+        own, do it yourself if there are several GPUs.
     """
 
     name: str
@@ -121,6 +127,7 @@ class Device:
     block: int = field(repr=False, default=1 << 62)
     fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
     record: Callable[[Step], Step] | None = field(repr=False, default=None)
+    active: AbstractContextManager[Any] = field(repr=False, default=nullcontext())
 
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
     # carries the name only.
@@ -174,7 +181,7 @@ def open_device(name: str = "cpu", *, fuse: bool = False, graph: bool = False) -
         from xpnet.backend.cuda import open_gpu
 
         return open_gpu(name, int(number or 0), fuse=fuse, graph=graph)
-    raise InputError(f"device {name!r} is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0")
+    raise bad_argument("device", name, "is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0")
 
 
 def device_of(array: Array) -> Device:

@@ -1,9 +1,7 @@
-"""The one way xpnet writes a file: after any crash, either the old or the new version is intact.
+"""Files: written in one atomic step, locked against a second run, checked before they are read.
 
-The order is write, fsync, rename, fsync of the directory (Pillai et al., "All File Systems Are Not
-Created Equal", OSDI 2014). A temporary file is locked while its writer lives, and the kernel drops
-the lock of a dead process, so strays can be told from live ones even across containers.
-Where a file system or platform has no ``flock``, strays stay and `lock` cannot refuse.
+After any crash either the old or the new version is intact: write, fsync, rename, fsync of the
+directory (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
 """
 
 import errno
@@ -12,6 +10,7 @@ import platform
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,12 +18,7 @@ from typing import BinaryIO
 
 from xpnet.errors import FileError, SaveError
 
-if sys.platform != "win32":
-    import fcntl
-
-# What Windows lacks is 0 there; O_BINARY is what only Windows has.
-_OPEN = os.O_RDWR | sum(getattr(os, f, 0) for f in ("O_CLOEXEC", "O_NOFOLLOW", "O_BINARY"))
-
+STRAY_SECONDS = 3600.0  # no save takes so long: a temporary file of this age has lost its writer
 _REMEDIES = {
     errno.ENOSPC: "free some space or choose another directory",
     errno.EDQUOT: "free some of your quota or choose another directory",
@@ -34,10 +28,8 @@ _REMEDIES = {
     errno.EROFS: "choose a place that is not mounted read-only",
     errno.ENOENT: "create the directory first or correct the path",
     errno.ENOTDIR: "correct the path: one of its parts is a file",
-    errno.EISDIR: "name a file inside that directory",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "correct the symbolic link: it points at itself",
-    errno.EMFILE: "close other files or raise the limit on open files (ulimit -n)",
 }
 
 
@@ -46,7 +38,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that replaces `path` when the block ends well, and vanishes otherwise.
 
     A symbolic link is followed; an existing file keeps its mode, a new one gets what the umask
-    leaves of 0666.
+    leaves of 0666. A process killed while it writes leaves ``.xpnet-*.tmp``, which a later save in
+    that directory removes after an hour.
 
     Raises
     ------
@@ -56,19 +49,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     with _as_save_error(path):
         target = _resolve(path)
-        directory = target.parent
-        _remove_strays(directory)
-        with _temporary(directory) as (file, name):
-            _copy_mode(target, file)
+        with _temporary(target.parent) as file:
+            _keep_owner_and_mode(target, file.name)
             yield file
             file.flush()
             os.fsync(file.fileno())
-            if sys.platform == "win32":
-                file.close()  # Windows renames no open file
-            # Still open, hence still locked: nobody takes it for a stray before it has its name.
-            os.replace(name, target)
+            file.close()  # Windows renames no open file
+            os.replace(file.name, target)
     with _as_save_error(path, "it is written, but might not survive a power failure"):
-        _sync_directory(directory)
+        _sync_directory(target.parent)
 
 
 def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
@@ -81,11 +70,19 @@ def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
     SaveError
         If the directory is missing, not writable or too full, or `path` is not an ordinary file.
     """
-    with _as_save_error(path, bytes_needed=bytes_needed):
+    with _as_save_error(path):
         target = _resolve(path)
-        _remove_strays(target.parent)
-        with _temporary(target.parent) as (file, _name):
-            _reserve(target.parent, file, bytes_needed)
+        free = shutil.disk_usage(target.parent).free
+        with _temporary(target.parent) as file:
+            if free < bytes_needed:
+                found = f"{bytes_needed:,} bytes needed, {free:,} bytes free"
+                raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({found})")
+            if sys.platform == "linux" and bytes_needed > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, bytes_needed)
+                except OSError as error:
+                    if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # it cannot tell
+                        raise
 
 
 @contextmanager
@@ -93,28 +90,44 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
     """Hold `path` for this run: a second run on the same output is refused at once.
 
     The lock is the file `path` + ".lock", removed at the end; one left by a dead process is
-    taken over.
+    taken over. File systems without locks let a second run begin.
 
     Raises
     ------
     SaveError
         If another run holds it (the message says which), or the lock cannot be written.
     """
+    from filelock import FileLock, Timeout
+
+    target = Path(os.path.realpath(path))
+    name = target.with_name(target.name + ".lock")
     with _as_save_error(path):
-        target = Path(os.path.realpath(path))
-        name = target.with_name(target.name + ".lock")
-        descriptor = _open_locked(name, os.O_CREAT)
-        if descriptor is None:
-            raise SaveError(_held_message(path, name))
+        os.stat(target.parent)  # which the library would make
+        held = FileLock(name, timeout=0, fallback_to_soft=False)
+        try:
+            held.acquire()
+        except Timeout as error:
+            raise SaveError(
+                f"{os.fspath(path)}: another run is writing here ({_text_of(name)}); wait for it,"
+                " stop it, or choose another output."
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+        with suppress(OSError):  # Windows lets nobody write here
+            name.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
     try:
-        with _as_save_error(path):
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
     finally:
-        with suppress(OSError):  # the work is done; a lock that stays is taken over anyway
-            os.unlink(name)
-        os.close(descriptor)
+        with suppress(OSError):  # while it is held: whoever opened it meanwhile notices
+            name.unlink()
+        held.release()
+
+
+def _text_of(lock_file: Path) -> str:
+    with suppress(OSError):
+        return lock_file.read_text("utf-8", "replace").strip()[:100] or "unknown process"
+    return "unknown process"
 
 
 def require_ordinary(path: str | os.PathLike[str]) -> None:
@@ -136,13 +149,13 @@ def require_ordinary(path: str | os.PathLike[str]) -> None:
 
 def quoted(value: object) -> str:
     """Show a value found in a file, in at most 80 printable ASCII characters."""
-    text = ascii(value) if not isinstance(value, list | dict) else ascii(value)[:200]
+    text = ascii(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 @contextmanager
 def _as_save_error(
-    path: str | os.PathLike[str], state: str = "", bytes_needed: int = 0
+    path: str | os.PathLike[str], state: str = "what was there before is unchanged"
 ) -> Iterator[None]:
     try:
         yield
@@ -150,131 +163,50 @@ def _as_save_error(
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            reason += _space(path, bytes_needed)
         remedy = _REMEDIES.get(error.errno or 0, "check the disk, or choose another place")
-        state = state or "what was there before is unchanged"
         raise SaveError(f"{os.fspath(path)}: cannot save: {reason}; {state}; {remedy}.") from error
-
-
-def _space(path: str | os.PathLike[str], bytes_needed: int) -> str:
-    needed = f"{bytes_needed:,} bytes needed, " if bytes_needed else ""
-    try:
-        free = shutil.disk_usage(os.path.dirname(os.path.realpath(path))).free
-    except OSError:
-        return ""
-    return f" ({needed}{free:,} bytes free)"
 
 
 def _resolve(path: str | os.PathLike[str]) -> Path:
     """Return the file that `path` means, following symbolic links; raise OSError if unusable."""
-    if "\0" in os.fspath(path) or not os.fspath(path):
-        raise SaveError(
-            f"{os.fspath(path)!r}: cannot save: this is not a file name; correct the path."
-        )
+    if "\0" in os.fspath(path):
+        raise SaveError(f"{os.fspath(path)!r}: cannot save: not a file name; correct the path.")
     target = Path(os.path.realpath(path))
     try:
-        status = target.stat()
+        require_ordinary(target)  # renaming over /dev/null would, for root, remove the device
     except FileNotFoundError:
         return target
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(status.st_mode):
-        # Renaming over /dev/null would, for root, remove the device.
-        raise SaveError(
-            f"{os.fspath(path)}: cannot save: this is a device or pipe, which cannot be replaced"
-            " in one step; name an ordinary file."
-        )
+    except FileError as error:
+        raise SaveError(str(error)) from error
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "the file is write-protected")
     return target
 
 
 @contextmanager
-def _temporary(directory: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """Create a locked temporary file in `directory`; remove it unless it was renamed."""
-    descriptor = None
-    while descriptor is None:  # again only where a cleaner was faster than the lock
-        # Short, and without the target's name, which may already have the greatest length.
-        name = directory / f".xpnet-{os.getpid()}-{os.urandom(4).hex()}.tmp"
-        descriptor = _open_locked(name, os.O_CREAT | os.O_EXCL)
-    file = os.fdopen(descriptor, "wb")
-    try:
-        yield file, name
-    finally:
-        with suppress(OSError):  # a failed flush was reported already
-            file.close()
-        with suppress(OSError):  # the rename took it; or else the next write removes it
-            os.unlink(name)
-
-
-def _open_locked(name: Path, flags: int) -> int | None:
-    """Open and lock `name`; None where another process holds it."""
-    while True:
-        descriptor = os.open(name, _OPEN | flags, 0o666)
-        try:
-            if _try_lock(descriptor) is False:
-                os.close(descriptor)
-                return None
-            if _is_at(descriptor, name):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # it was removed between opening and locking
-
-
-def _try_lock(descriptor: int) -> bool | None:
-    """Lock an open file: True if done, False if another holds it, None if there are no locks."""
-    if sys.platform == "win32":
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def _is_at(descriptor: int, name: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(name))
-    except FileNotFoundError:
-        return False
-
-
-def _remove_strays(directory: Path) -> None:
-    """Remove temporary files whose writer is dead: those whose lock can be had."""
-    for name in directory.glob(".xpnet-*.tmp"):
+def _temporary(directory: Path) -> Iterator[BinaryIO]:
+    """Create a temporary file in `directory`; remove it unless it was renamed."""
+    for stray in directory.glob(".xpnet-*.tmp"):
         with suppress(OSError):  # another's file, or gone meanwhile: the write itself decides
-            descriptor = os.open(name, _OPEN)
-            try:
-                if _try_lock(descriptor):
-                    os.unlink(name)
-            finally:
-                os.close(descriptor)
+            if time.time() - stray.stat().st_mtime > STRAY_SECONDS:
+                stray.unlink()
+    # Short, and without the target's name, which may already have the greatest length.
+    name = directory / f".xpnet-{os.urandom(8).hex()}.tmp"
+    try:
+        with open(name, "xb") as file:
+            yield file
+    finally:
+        with suppress(OSError):
+            name.unlink()
 
 
-def _copy_mode(target: Path, file: BinaryIO) -> None:
+def _keep_owner_and_mode(target: Path, name: str) -> None:
     if sys.platform == "win32" or not target.exists():
         return
     status = target.stat()
     with suppress(PermissionError):  # only root may give files away
-        os.fchown(file.fileno(), status.st_uid, status.st_gid)
-    os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode))
-
-
-def _reserve(directory: Path, file: BinaryIO, bytes_needed: int) -> None:
-    """Raise OSError if `bytes_needed` do not fit: free space, quota or file size limit."""
-    if shutil.disk_usage(directory).free < bytes_needed:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if sys.platform == "linux" and bytes_needed > 0:
-        try:
-            os.posix_fallocate(file.fileno(), 0, bytes_needed)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # it cannot tell
-                raise
+        os.chown(name, status.st_uid, status.st_gid)
+    os.chmod(name, stat.S_IMODE(status.st_mode))
 
 
 def _sync_directory(directory: Path) -> None:
@@ -288,14 +220,3 @@ def _sync_directory(directory: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _held_message(path: str | os.PathLike[str], name: Path) -> str:
-    try:
-        holder = name.read_text(encoding="utf-8", errors="replace").strip()[:100]
-    except OSError:
-        holder = ""
-    return (
-        f"{os.fspath(path)}: another run is writing here ({holder or 'unknown process'});"
-        " wait for it, stop it, or choose another output."
-    )

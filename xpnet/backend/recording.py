@@ -51,11 +51,12 @@ class RecordedStep:
 
     def _fix(self, given: list[Array], masks: int) -> None:
         """Make the arrays that every replay reads."""
-        record, xp = self._device.record, self._device.xp
+        record, xp, step = self._device.record, self._device.xp, self._step
         assert record is not None
         self._inputs = [xp.zeros_like(each) for each in given]
         first = len(Batch._fields)
         fixed_batch = Batch(*self._inputs[:first])
         fixed_masks = self._inputs[first : first + masks] or None
         coefficients = self._inputs[first + masks :]
-        self._replay = record(lambda: self._step(fixed_batch, fixed_masks, coefficients))
+        # Without self: a cycle would keep a GPU's memory until the garbage collector comes by.
+        self._replay = record(lambda: step(fixed_batch, fixed_masks, coefficients))

@@ -12,7 +12,7 @@ from xpnet.backend.threads import one_thread, threads_for
 from xpnet.cli.models import scores
 from xpnet.cli.options import DoctorOptions, ParityOptions, TrainOptions, as_command, flag
 from xpnet.cli.output import say, show, show_json
-from xpnet.cli.remedies import as_told, changes
+from xpnet.cli.remedies import changes, in_cli_terms
 from xpnet.cli.task import (
     Task,
     check_options,
@@ -57,8 +57,9 @@ def doctor(options: DoctorOptions) -> None:
 
 
 def _diagnose(task: Task) -> Report:
-    report = diagnose(network(task), task.x, task.y, **fit_options(task))
-    return replace(report, findings=as_told(report.findings, task))
+    names = task.plan.input_names()
+    report = diagnose(network(task), task.x, task.y, names=names, **fit_options(task))
+    return replace(report, findings=in_cli_terms(report.findings, task))
 
 
 def _repair(
@@ -72,7 +73,7 @@ def _repair(
     for _ in range(ROUNDS):
         before, wanted = mended, dict[str, Any]()
         for finding in report.findings:
-            for name, value in changes(finding, task).items():
+            for name, value in changes(finding.repair, task).items():
                 wanted.setdefault(name, value)
                 reasons.setdefault(name, []).append(finding.code)
         for name, value in wanted.items():

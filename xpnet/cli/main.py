@@ -9,7 +9,6 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +18,7 @@ from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
 from xpnet.backend.threads import choose_kernels
 from xpnet.cli import options as cli_options
+from xpnet.cli.options import flag, option_of
 from xpnet.cli.output import discard, say
 from xpnet.errors import DivergenceError, SaveError, XpnetError
 
@@ -119,11 +119,13 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
         say(_usage(error, arguments))
         return WRONG_INPUT
     if isinstance(error, XpnetError):
-        say(f"xpnet: {_as_options(str(error))}")
+        message, name = str(error), error.argument
+        say(f"xpnet: {flag(option_of(name)) + message.removeprefix(name) if name else message}")
         codes = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
         return codes.get(type(error), WRONG_INPUT)
     if isinstance(error, MemoryError):
-        say(f"xpnet: not enough memory: {error}; use fewer rows or columns, or smaller layers.")
+        reason = f": {error}".rstrip(":. ")  # CuPy's is a sentence, Python's is empty
+        say(f"xpnet: not enough memory{reason}; use fewer rows or columns, or smaller layers.")
         return WRONG_INPUT
     if isinstance(error, OSError) and error.filename is None and error.strerror:
         discard(1)
@@ -144,25 +146,6 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
             found = f" (found {attached or value!r})"
     path = error.ctx.command_path if error.ctx else "xpnet"
     return f"xpnet: {error.format_message().rstrip('.')}{found}; see {path} --help"
-
-
-def _as_options(message: str) -> str:
-    """Put what the library says about its own arguments and network in the command's terms."""
-    name, _, rest = message.partition(" ")
-    options = (*fields(cli_options.TrainOptions), *fields(cli_options.PredictOptions))
-    known = {each.name for each in options}
-    if name in known and rest.startswith(tuple("'-0123456789")):  # with the value found
-        message = f"{cli_options.flag(name)} {rest}"
-    for library, command in (
-        (" learning_rate=", " --lr "),
-        (": learning_rate ", ": --lr "),
-        (" clip_norm=", " --clip-norm "),
-        ("max_iter ", "--epochs "),
-        ("the network keeps its last good weights", "no model was written"),
-        ("the network keeps the weights it had", "no model was written"),
-    ):
-        message = message.replace(library, command)
-    return message
 
 
 def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:

@@ -268,6 +268,13 @@ def parser(
     return parse
 
 
+def option_of(argument: str) -> str:
+    """Return the name of the option that stands for an argument of the library."""
+    return {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"}.get(
+        argument, argument
+    )
+
+
 def flag(name: str) -> str:
     """Write a field's name as its option."""
     return "--" + name.replace("_", "-")

@@ -1,15 +1,13 @@
-"""The doctor's findings as the commands tell them: columns by name, remedies as options."""
+"""The doctor's findings as the commands tell them: remedies as options."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from xpnet.cli.options import flag
+from xpnet.cli.options import flag, option_of
 from xpnet.cli.task import Task
 from xpnet.doctor.findings import Finding
 from xpnet.tables.checks import option
-from xpnet.tables.preprocessing import Preprocessing
 
 REMEDIES = {
     "class-imbalance": "give more rows of the rare class",
@@ -36,17 +34,18 @@ REMEDIES = {
 """By a finding's code: what to try where no option follows from its repair."""
 
 
-def as_told(findings: Iterable[Finding], task: Task) -> tuple[Finding, ...]:
-    """Put what the library says about arrays and arguments in the command's terms."""
+def in_cli_terms(findings: Iterable[Finding], task: Task) -> tuple[Finding, ...]:
+    """Return the findings with remedies that are options, or words about them."""
     return tuple(
-        replace(each, remedy=_as_flags(each, task) or REMEDIES.get(each.code, each.remedy))
-        for each in _with_names(findings, task.plan)
+        replace(each, remedy=as_flags(each.repair, task) or REMEDIES.get(each.code, each.remedy))
+        for each in findings
     )
 
 
-def _as_flags(finding: Finding, task: Task) -> str:
+def as_flags(repair: Mapping[str, Any] | None, task: Task) -> str:
+    """Write a repair as options for a shell; "" where none follows from it."""
     words = []
-    for name, value in changes(finding, task).items():
+    for name, value in changes(repair, task).items():
         if isinstance(value, list):
             known = getattr(task.options, name) or ()
             words += [option(flag(name), each) for each in value if each not in known]
@@ -57,37 +56,25 @@ def _as_flags(finding: Finding, task: Task) -> str:
     return ", ".join(words)
 
 
-def changes(finding: Finding, task: Task) -> dict[str, Any]:
-    """Translate a finding's repair into options of `train`; empty where there is none."""
-    repair, options, wanted = finding.repair or {}, task.options, dict[str, Any]()
-    for name in ("init", "class_weight", "clip_norm", "l1", "l2", "early_stopping"):
-        if name in repair:
-            wanted[name] = repair[name]
-    if repair.get("standardize") or repair.get("standardize_target"):
-        wanted["raw"] = False
-    if "hidden" in repair:
-        wanted["activation"] = repair["hidden"]
-    if "learning_rate" in repair:
-        wanted["lr"] = repair["learning_rate"]
-    elif "learning_rate_factor" in repair and options.lr:
-        wanted["lr"] = float(f"{options.lr * repair['learning_rate_factor']:.3g}")
-    names = task.plan.input_names()
-    columns = [names[index] for index in repair.get("drop_features", ())]
-    if columns and all(each in {c.name for c in task.plan.columns} for each in columns):
-        wanted["drop"] = [*(options.drop or []), *columns]
-    return {name: value for name, value in wanted.items() if getattr(options, name) != value}
+def changes(repair: Mapping[str, Any] | None, task: Task) -> dict[str, Any]:
+    """Translate the repair of a finding or an error into options of `train` and their values."""
+    options, wanted = task.options, dict[str, Any]()
+    for setting, value in (repair or {}).items():
+        name = option_of(setting)
+        if setting in ("standardize", "standardize_target"):
+            name, value = "raw", not value
+        elif setting == "learning_rate_factor" and options.lr:
+            name, value = "lr", float(f"{options.lr * value:.3g}")
+        elif setting == "drop_features":
+            name, value = "drop", _with_columns(value, task)
+        if getattr(options, name, value) != value:
+            wanted.setdefault(name, value)
+    return wanted
 
 
-def _with_names(findings: Iterable[Finding], plan: Preprocessing) -> tuple[Finding, ...]:
-    """Replace feature numbers, which are all the doctor knows, by the table's names."""
-    names = plan.input_names()
-
-    def name(number: re.Match[str]) -> str:
-        return names[int(number[0])] if int(number[0]) < len(names) else number[0]
-
-    return tuple(
-        replace(each, where=re.sub(r"\d+", name, each.where))
-        if each.where.startswith("feature")
-        else each
-        for each in findings
-    )
+def _with_columns(features: Iterable[int], task: Task) -> list[str] | None:
+    """Return the columns to drop, with those of these features, if they are whole columns."""
+    names, dropped = task.plan.input_names(), task.options.drop
+    columns = [names[index] for index in features]
+    whole = {each.name for each in task.plan.columns}.issuperset(columns)
+    return [*(dropped or ()), *columns] if whole else dropped

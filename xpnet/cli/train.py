@@ -15,7 +15,7 @@ from xpnet.backend.threads import blas, one_thread, threads_for
 from xpnet.cli.models import class_names, describe_scores, scores, useless
 from xpnet.cli.options import TrainOptions
 from xpnet.cli.output import keep_inputs, say, show, show_json, table
-from xpnet.cli.remedies import as_told
+from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.task import (
     LBFGS,
     Task,
@@ -117,31 +117,38 @@ def _checkpoint(options: TrainOptions, plan: Preprocessing) -> Checkpoint:
 
 
 def run(task: Task, net: MLP, checkpoint: Checkpoint | None) -> tuple[History, list[Finding]]:
-    """Train the network, watched by the doctor; return its curves and the doctor's errors."""
-    options, plan = task.options, task.plan
+    """Train the network, watched by the doctor; return its curves and the doctor's errors.
+
+    A run that is resumed is not judged: the doctor must see it from its first step on.
+    """
+    doctor = Doctor(names=task.plan.input_names())
+    callbacks = [*([checkpoint] if checkpoint else []), *([] if task.options.resume else [doctor])]
+    try:
+        history = _fit(task, net, callbacks)
+    except DivergenceError as error:
+        _say_errors(_errors(doctor, task))
+        remedy = as_flags(error.repair, task)
+        raise DivergenceError(f"{error.measured}; no model was written. Try {remedy}") from error
+    return history, _errors(doctor, task)
+
+
+def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:
+    options = task.options
     if options.optimizer == LBFGS:
         most: Any = options.epochs  # with its default filled in
         return fit_lbfgs(
             net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
             class_weight=options.class_weight, max_iter=most,
-        ), []  # fmt: skip
-    doctor, callbacks = Doctor(), list[Any]([checkpoint] if checkpoint else [])
-    if not options.resume:  # the doctor judges a training from its first step on
-        callbacks.append(doctor)
-    metric = "r2" if plan.task == "regression" else "accuracy"
-    try:
-        training = prepare_training(
-            net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task)
-        )
-        history = training.run()
-    except DivergenceError:
-        _say_errors([] if options.resume else _errors(doctor, task))
-        raise
-    return history, [] if options.resume else _errors(doctor, task)
+        )  # fmt: skip
+    metric = "r2" if task.plan.task == "regression" else "accuracy"
+    training = prepare_training(
+        net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task)
+    )
+    return training.run()
 
 
 def _errors(doctor: Any, task: Task) -> list[Finding]:
-    found = as_told(doctor.report().findings, task)
+    found = in_cli_terms(doctor.report().findings, task)
     return [each for each in found if each.severity == "error"]
 
 

@@ -80,7 +80,8 @@ def diagnose(
     (x, y, sample_weight), counts = sample_arrays(
         rows, x, y, sample_weight, net.output.name, weigh=weigh
     )
-    as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
+    with net.device.active:
+        as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
     head(net.output, loss)  # refuses other losses
     doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
     doctor.note(width=net.sizes[0], class_counts=counts)
@@ -120,8 +121,9 @@ def _refused(
 ) -> tuple[Finding, ...]:
     """Return findings for targets and values that `fit` would refuse; none where it would not."""
     try:
-        check_parameters(net)
-        with np.errstate(over="ignore", invalid="ignore"):  # to be found below, with its cause
+        # What overflows is found below, with its cause.
+        with net.device.active, np.errstate(over="ignore", invalid="ignore"):
+            check_parameters(net)
             net.loss(x, y, loss=settings["loss"])
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too

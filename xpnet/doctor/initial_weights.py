@@ -166,10 +166,11 @@ def explain_init(
     draw = generator(net.seed, "explain_init")
     source = "standard normal inputs" if x is None else "the inputs given"
     inputs = draw.standard_normal((rows, net.sizes[0])) if x is None else x[:rows]
-    inputs = as_inputs(inputs, net.device, net.dtype, net.sizes[0])
-    if inputs.shape[0] < 2:
-        raise InputError("x has 1 row, but variances over the rows need two or more")
-    with np.errstate(over="ignore", invalid="ignore"):  # an explosion is reported as such below
+    # An explosion is reported as such below.
+    with net.device.active, np.errstate(over="ignore", invalid="ignore"):
+        inputs = as_inputs(inputs, net.device, net.dtype, net.sizes[0])
+        if inputs.shape[0] < 2:
+            raise InputError("x has 1 row, but variances over the rows need two or more")
         trace = net.forward(inputs)
         delta = _output_delta(net, trace, None if y is None else y[:rows], draw)
         layers = _layers(net, trace, delta)

@@ -161,10 +161,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
-        if self.solver == "lbfgs":
-            train_lbfgs(self, *rows)
-        else:
-            train(self, *rows, incremental=incremental)
+        with self.network_.device.active:
+            if self.solver == "lbfgs":
+                train_lbfgs(self, *rows)
+            else:
+                train(self, *rows, incremental=incremental)
         return self
 
     def _prepared(
@@ -180,24 +181,24 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         drawn = self._draw(sizes) if first else None
         parts = self._split(targets, validation)
         X, device, dtype = self._placed(X, first=first)
-        if first:
-            self._scaler = scaler_of(X, parts[0], device, dtype) if self.standardize else None
-        x = as_rows(X, self._scaler, device, dtype)
-        if first:
-            self._start(sizes, drawn, x, device, dtype)
-        else:
-            self._continue(sizes, device, dtype)
-        data, held_out = self._data(x, targets, weights, parts)
-        if validation is not None:
-            held_out = self._watched(*as_pair(validation))
+        with device.active:
+            if first:
+                self._scaler = scaler_of(X, parts[0], device, dtype) if self.standardize else None
+            x = as_rows(X, self._scaler, device, dtype)
+            if first:
+                self._start(sizes, drawn, x, device, dtype)
+            else:
+                self._continue(sizes, device, dtype)
+            data, held_out = self._data(x, targets, weights, parts)
+            if validation is not None:
+                held_out = self._watched(*as_pair(validation))
         check_options(self)
         return data, held_out
 
     def _draw(self, sizes: list[int]) -> Any:
         """Draw scikit-learn's initial weights, if wanted, and the seed of everything else."""
-        random, drawn = check_random_state(self.random_state), None
-        if self.init == "sklearn":
-            drawn = sklearn_draws(random, sizes, self.activation)
+        random, theirs = check_random_state(self.random_state), self.init == "sklearn"
+        drawn = sklearn_draws(random, sizes, self.activation) if theirs else None
         self._seed = int(random.randint(2**31 - 1))
         return drawn
 
@@ -213,11 +214,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
         """Return X as scikit-learn's validator leaves it, and y on the host."""
         xp, _, device = get_namespace_and_device(X)
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=reset,
-            y_numeric=not hasattr(self, "predict_proba"),
-            dtype=supported_float_dtypes(xp, device=device),
-        )  # fmt: skip
+        with place_of(X).active:
+            X, y = validate_data(
+                self, X, y, accept_sparse=["csr", "csc"], multi_output=True, reset=reset,
+                y_numeric=not hasattr(self, "predict_proba"),
+                dtype=supported_float_dtypes(xp, device=device),
+            )  # fmt: skip
         y = to_host(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
@@ -240,9 +242,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         device, rows = net.device, len(targets)
         y = as_targets(targets, device, net.dtype, net.sizes[-1], net.output.name, rows)
         data = Data(x, y, None if weights is None else as_row_weights(weights, net, rows))
-        if train is None:
-            return data, None
-        return divided(net, data, train, held_out)
+        return (data, None) if train is None else divided(net, data, train, held_out)
 
     def _watched(self, X: Any, y: Any) -> Data:
         """Prepare the rows of ``fit(validation=(X, y))``."""
@@ -267,8 +267,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             net.set_parameters(*drawn)
         self.network_, self._state = net, TrainingState()
         self.n_iter_, self.t_, self.loss_ = 0, 0, math.nan
-        self.loss_curve_: list[float] = []
-        self.validation_loss_curve_: list[float] = []
+        self.loss_curve_, self.validation_loss_curve_ = list[float](), list[float]()
         self._begin_to_watch()
         self._describe(net)
 
@@ -341,27 +340,26 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Any]:
         """Return the outputs on the network's device, and how to return them to the caller."""
-        if (
-            "network_" not in vars(self)
-            and hasattr(self, "coefs_")
-            and hasattr(self, "intercepts_")
-        ):
+        by_hand = hasattr(self, "coefs_") and hasattr(self, "intercepts_")
+        if by_hand and "network_" not in vars(self):
             adopt(self, self.device or CPU)  # as in scikit-learn, they make a fitted model
         check_is_fitted(self, "network_")
-        if self.device is None:
-            check_same_namespace(X, self, attribute="_flat", method=method)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        with place_of(X).active:
+            if self.device is None:
+                check_same_namespace(X, self, attribute="_flat", method=method)
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         net: MLP = self.network_
         device_array = self.device is None and is_foreign(X) and not issparse(X)
         X, device, dtype = self._placed(X, first=False)
-        x = as_rows(X, self._scaler, device, dtype)
-        if hasattr(x, "blocks"):
-            parts = [net.outputs(device.put(block, dtype)) for block in x.blocks()]
-            outputs = device.xp.concat(parts, axis=0)
-        else:
-            outputs = net.outputs(x)
-        if net.output.name == BLOCKS:
-            outputs = device.xp.exp(outputs)
+        with device.active:
+            x = as_rows(X, self._scaler, device, dtype)
+            if hasattr(x, "blocks"):
+                parts = [net.outputs(device.put(block, dtype)) for block in x.blocks()]
+                outputs = device.xp.concat(parts, axis=0)
+            else:
+                outputs = net.outputs(x)
+            if net.output.name == BLOCKS:
+                outputs = device.xp.exp(outputs)
         return outputs, (lambda array: array) if device_array else device.get
 
     # -- copies, tags
@@ -374,11 +372,15 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             return state
         return {**state, **self._on(CPU, to_host), "device": None}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "network_" in state and state["network_"].device.name.startswith("gpu"):
+            take_copies(self, always=True)  # what was pickled is on whichever GPU is current
+
     def __sklearn_array_api_convert__(self, converter: Any) -> Any:
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
         twin = copy(self)
-        for name, value in self._on(place_of(converter(self._flat)), converter).items():
-            setattr(twin, name, value)
+        twin.__dict__.update(self._on(place_of(converter(self._flat)), converter))
         return twin
 
     def _on(self, device: Device, convert: Any) -> dict[str, Any]:

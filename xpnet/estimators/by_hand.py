@@ -109,8 +109,9 @@ def take_copies(estimator: Any, *, always: bool) -> None:
     net = estimator.network_
     flags = getattr(net.flat, "flags", None)
     if always or not getattr(flags, "writeable", True):
-        copies = estimator._on(net.device, partial(net.device.xp.asarray, copy=True))
-        vars(estimator).update(copies)
+        with net.device.active:
+            copies = estimator._on(net.device, partial(net.device.xp.asarray, copy=True))
+            vars(estimator).update(copies)
 
 
 def _given(estimator: Any, name: str) -> Any:

@@ -184,20 +184,23 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         """Return the class of each row, (n,); (n, outputs) for multilabel and several columns."""
         outputs, give = self._outputs(X, "predict")
         net, labels = self.network_, self._labels
-        xp, numbers = net.device.xp, labels.numbers(net.device.xp, outputs)
-        if labels.kind == "multilabel-indicator":
-            return give(xp.stack(numbers, axis=1))
-        host = give is net.device.get or any(each.dtype.kind in "OUS" for each in labels.classes)
-        columns = []
-        for number, classes in zip(numbers, labels.classes, strict=True):
-            if host:
-                columns.append(classes[net.device.get(number)])
-            else:
-                known = net.device.put(classes, str(classes.dtype))
-                columns.append(xp.take(known, number, axis=0))
-        if labels.kind != "multiclass-multioutput":
-            return columns[0]
-        return np.stack(columns, axis=1) if host else xp.stack(columns, axis=1)
+        with net.device.active:
+            xp, numbers = net.device.xp, labels.numbers(net.device.xp, outputs)
+            if labels.kind == "multilabel-indicator":
+                return give(xp.stack(numbers, axis=1))
+            host = give is net.device.get or any(
+                each.dtype.kind in "OUS" for each in labels.classes
+            )
+            columns = []
+            for number, classes in zip(numbers, labels.classes, strict=True):
+                if host:
+                    columns.append(classes[net.device.get(number)])
+                else:
+                    known = net.device.put(classes, str(classes.dtype))
+                    columns.append(xp.take(known, number, axis=0))
+            if labels.kind != "multiclass-multioutput":
+                return columns[0]
+            return np.stack(columns, axis=1) if host else xp.stack(columns, axis=1)
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, (n, classes); a list of them for several columns.
@@ -213,10 +216,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     def _probabilities(self, X: Any, method: str, *, log: bool = False) -> Any:
         outputs, give = self._outputs(X, method)
         xp, labels = self.network_.device.xp, self._labels
-        if labels.kind == "binary":
-            outputs = xp.concat([1.0 - outputs, outputs], axis=1)
-        if log:
-            with np.errstate(divide="ignore"):
+        with self.network_.device.active, np.errstate(divide="ignore"):
+            if labels.kind == "binary":
+                outputs = xp.concat([1.0 - outputs, outputs], axis=1)
+            if log:
                 outputs = xp.log(outputs)
         if labels.kind == "multiclass-multioutput":
             return [give(each) for each in cut(outputs, labels.blocks)]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 from xpnet.nn.activations import ACTIVATIONS, Activation
 
 
@@ -25,7 +25,7 @@ def activation_named(given: str | Activation, allowed: Sequence[str]) -> Activat
         remedy = f"use one of {', '.join(allowed)}"
         if callable(given):
             remedy += ", or give its derivative too, as xpnet.Activation('mine', forward, backward)"
-        raise InputError(f"activation {given!r} is not known here; {remedy}")
+        raise bad_argument("activation", given, f"is not known here; {remedy}")
     return ACTIVATIONS[given]
 
 
@@ -44,5 +44,5 @@ def checked_rates(rates: list[Any]) -> tuple[float, ...]:
     """Return dropout rates as floats."""
     for rate in rates:
         if not isinstance(rate, Real) or not 0.0 <= float(rate) < 1.0:
-            raise InputError(f"dropout {rate!r} must be >= 0 and below 1")
+            raise bad_argument("dropout", rate, "must be >= 0 and below 1")
     return tuple(float(rate) for rate in rates)

@@ -7,7 +7,7 @@ gives (n, n) terms, and training that runs but learns nothing.
 import math
 from typing import Any
 
-from xpnet.backend.device import real_numbers
+from xpnet.backend.device import CPU, device_of, is_foreign, real_numbers
 from xpnet.backend.types import Array, Namespace
 from xpnet.errors import InputError, InputTypeError
 
@@ -66,12 +66,26 @@ def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
         raise InputTypeError(
             f"{name} is {array}; a file of rows can only be the x of fit or predict. Pass an array"
         )
+    numbers = None
     try:
-        return device.put(real_numbers(array), dtype)
+        numbers = real_numbers(array)
+        return device.put(numbers, dtype)
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, with gradients
+        place = device_of(array).name if is_foreign(numbers) else CPU.name
+        if CPU.name not in place.lower():
+            raise InputTypeError(_elsewhere(name, place, device.name)) from error
         raise InputTypeError(
             f"{name} ({type(array).__name__}) is not an array of real numbers: {error}"
         ) from error
+
+
+def _elsewhere(name: str, place: str, wanted: str) -> str:
+    """Say that an array is on another device, and what to do."""
+    host, device = f"{name} as a NumPy array", f"xpnet.backend.device.device_of({name})"
+    if place.startswith("gpu"):
+        host, device = f"{name}.get()", repr(place)
+    remedy = f"pass {host}, or make the network with device={device}"
+    return f"{name} is on the device {place}, but the network is on {wanted}; {remedy}"
 
 
 def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows: int) -> Array:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xpnet.backend.random import generator
 from xpnet.backend.types import Array, Namespace
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 from xpnet.nn.arrays import as_targets
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def rule_for(
     if init == "auto":
         return _auto_rule(activation, output, fed_by)
     if init not in INITIALISERS:
-        raise InputError(f"init {init!r} is not known; use one of {', '.join(INIT_NAMES)}")
+        raise bad_argument("init", init, f"is not known; use one of {', '.join(INIT_NAMES)}")
     return init, INITIALISERS[init], "given by name"
 
 
@@ -291,11 +291,12 @@ def start_at_prior(net: "MLP", y: Array) -> None:
     if name not in INVERSES:
         raise InputError(f"output {name!r} has no known inverse; set net.biases[-1] yourself")
     rows = y.shape[0] if hasattr(y, "shape") else len(y)
-    mean = xp.mean(as_targets(y, net.device, net.dtype, net.sizes[-1], name, rows), axis=0)
     margin = 0.5 / rows  # a class that never occurs starts as if half a row had it
-    if name != "identity":
-        mean = xp.maximum(mean, margin - 1.0 if name == "tanh" else margin)
-    if name in ("sigmoid", "softmax", "tanh"):
-        mean = xp.minimum(mean, 1.0 - margin)
-    last = net.parameters[-1]
-    last += INVERSES[name](xp, mean)
+    with net.device.active:
+        mean = xp.mean(as_targets(y, net.device, net.dtype, net.sizes[-1], name, rows), axis=0)
+        if name != "identity":
+            mean = xp.maximum(mean, margin - 1.0 if name == "tanh" else margin)
+        if name in ("sigmoid", "softmax", "tanh"):
+            mean = xp.minimum(mean, 1.0 - margin)
+        last = net.parameters[-1]
+        last += INVERSES[name](xp, mean)

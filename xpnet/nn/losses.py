@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from inspect import signature
 
 from xpnet.backend.types import Array, Namespace
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 from xpnet.nn.activations import ACTIVATIONS, Activation
 
 _SMALLEST = 1e-37  # keeps log() finite in float32 without touching any usual probability
@@ -252,7 +252,7 @@ def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
             "xpnet.Loss('mine', value, derivative)"
         )
     if not isinstance(name, Loss) and name not in LOSSES:
-        raise InputError(f"loss {name!r} is not known; use one of {', '.join(LOSSES)}")
+        raise bad_argument("loss", name, f"is not known; use one of {', '.join(LOSSES)}")
     found = name if isinstance(name, Loss) else LOSSES[name]
     if found.outputs is not None and output.name not in found.outputs:
         allowed = " or ".join(repr(each) for each in found.outputs)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from xpnet.backend.device import DTYPES, Device, device_of, is_foreign, open_device
 from xpnet.backend.types import Array
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation
 from xpnet.nn.architecture import activation_named, checked_rates, checked_sizes, per_layer
 from xpnet.nn.arrays import as_inputs, as_targets, put_numbers
@@ -128,19 +128,20 @@ class MLP:
         self.output = activation_named(output, OUTPUTS)
         self.dropout = checked_rates(per_layer(dropout, layers))
         if dtype not in DTYPES:
-            raise InputError(f"dtype {dtype!r} is not known; use 'float32' or 'float64'")
+            raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
         if not isinstance(seed, int | Integral) or seed < 0:  # NumPy's, too
-            raise InputError(f"seed {seed!r} must be an integer >= 0")
+            raise bad_argument("seed", seed, "must be an integer >= 0")
         self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = device if isinstance(device, Device) else open_device(device)
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
-        drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
-        self._flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
-        self._derive()
-        if init == "lsuv":
-            if init_data is None:
-                raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
-            lsuv(self, as_inputs(init_data, self.device, dtype, self.sizes[0]))
+        with self.device.active:
+            drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
+            self._flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
+            self._derive()
+            if init == "lsuv":
+                if init_data is None:
+                    raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
+                lsuv(self, as_inputs(init_data, self.device, dtype, self.sizes[0]))
 
     def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
         """Compute up to the last pre-activations; the head applies the output activation.
@@ -225,18 +226,20 @@ class MLP:
         sample_weight : array_like, (n,), optional
         """
         xp = self.device.xp
-        x, y, row_weights = self._prepare(x, y, sample_weight)
-        shares = row_shares(xp, y, row_weights)
-        value, gradients, _ = loss_and_gradients(self, head(self.output, loss), x, y, shares)
-        add_penalty_gradients(xp, self.weights, gradients.weights, l1, l2)
-        return float(value) + penalty(xp, self.weights, l1, l2), gradients
+        with self.device.active:
+            x, y, row_weights = self._prepare(x, y, sample_weight)
+            shares = row_shares(xp, y, row_weights)
+            value, gradients, _ = loss_and_gradients(self, head(self.output, loss), x, y, shares)
+            add_penalty_gradients(xp, self.weights, gradients.weights, l1, l2)
+            return float(value) + penalty(xp, self.weights, l1, l2), gradients
 
     def loss(
         self, x: Any, y: Any, *, loss: str | Loss = "auto", sample_weight: Any = None
     ) -> float:
         """Return the mean loss over the rows, without penalties and without dropout."""
-        x, y, row_weights = self._prepare(x, y, sample_weight)
-        return float(mean_loss(self, head(self.output, loss), x, y, row_weights))
+        with self.device.active:
+            x, y, row_weights = self._prepare(x, y, sample_weight)
+            return float(mean_loss(self, head(self.output, loss), x, y, row_weights))
 
     def predict(self, x: Any) -> Any:
         """Return the outputs, (n, outputs): probabilities or values.
@@ -250,8 +253,9 @@ class MLP:
         device, foreign = self.device, is_foreign(x) and device_of(x).xp is self.device.xp
         blocks = x.blocks() if hasattr(x, "read_rows") else [x]
         ready = (as_inputs(each, device, self.dtype, self.sizes[0]) for each in blocks)
-        outputs = device.xp.concat([self.outputs(each) for each in ready], axis=0)
-        return outputs if foreign else device.get(outputs)
+        with device.active:
+            outputs = device.xp.concat([self.outputs(each) for each in ready], axis=0)
+            return outputs if foreign else device.get(outputs)
 
     def outputs(self, x: Array) -> Array:
         """Return the outputs for prepared inputs, both on the device: `predict` without checks."""
@@ -269,17 +273,16 @@ class MLP:
     def _prepare(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         self.take_over()
         x = as_inputs(x, self.device, self.dtype, self.sizes[0])
-        rows = x.shape[0]
-        y = as_targets(y, self.device, self.dtype, self.sizes[-1], self.output.name, rows)
-        return x, y, None if sample_weight is None else as_row_weights(sample_weight, self, rows)
+        y = as_targets(y, self.device, self.dtype, self.sizes[-1], self.output.name, x.shape[0])
+        w = None if sample_weight is None else as_row_weights(sample_weight, self, x.shape[0])
+        return x, y, w
 
     def _derive(self) -> None:
         """Make what copies and pickles leave out: views, and activations fused for the device."""
         self.weights, self.biases = self._lists = self.views(self._flat)
         self._own = [*self.weights, *self.biases]
-        fuse = self.device.fuse
-        self._forward = [fuse(each.forward) for each in self.hidden]
-        self._backward = [fuse(each.backward) for each in self.hidden]
+        self._forward = [self.device.fuse(each.forward) for each in self.hidden]
+        self._backward = [self.device.fuse(each.backward) for each in self.hidden]
 
     def views(self, flat: Array) -> "Gradients":
         """Cut a vector as long as all parameters into pieces, in their order and shapes."""
@@ -321,15 +324,15 @@ class MLP:
         given, layers = [*weights, *biases], len(self.sizes) - 1
         if len(given) != len(self._own):
             raise InputError(f"{len(given)} arrays given; the network has {len(self._own)}")
-        ready = []
+        xp, ready = self.device.xp, list[Array]()
         for i, (own, each) in enumerate(zip(self._own, given, strict=True)):
             name = f"weights[{i}]" if i < layers else f"biases[{i - layers}]"
             ready.append(put_numbers(each, self.device, self.dtype, name))
             found, shape = tuple(ready[-1].shape), tuple(own.shape)
             if found != shape:
                 raise InputError(f"{name} has shape {found}, but the network needs {shape}")
-        xp = self.device.xp
-        self._flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
+        with self.device.active:
+            self._flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
         self.put_back()
 
     def put_back(self) -> None:
@@ -340,11 +343,9 @@ class MLP:
 
     def to(self, device: Device, dtype: str | None = None) -> "MLP":
         """Return a copy on another device, or in another dtype."""
-        dtype = dtype or self.dtype
-        flat = device.put(self.device.get(self.flat), dtype)
-        twin = object.__new__(MLP)
-        own = {"device": device, "dtype": dtype, "_flat": device.xp.asarray(flat, copy=True)}
-        twin.__setstate__(self.__getstate__() | own)
+        twin, own = object.__new__(MLP), self.device.get(self.flat).copy()
+        changes = {"device": device, "dtype": dtype or self.dtype, "_flat": own}
+        twin.__setstate__(self.__getstate__() | changes)
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
@@ -355,6 +356,7 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._flat = self.device.put(self._flat, self.dtype)  # a pickle's is on the current GPU
         self._derive()
 
     def config(self) -> dict[str, Any]:
@@ -391,8 +393,7 @@ class MLP:
         save_model(path, self)
 
     def __repr__(self) -> str:
-        names = [each.name for each in (*self.hidden, self.output)]
-        shape = "-".join(map(str, self.sizes))
+        shape, names = "-".join(map(str, self.sizes)), [a.name for a in (*self.hidden, self.output)]
         return (
             f"MLP({shape}, {', '.join(names)}; {self._flat.shape[0]:,} parameters, {self.dtype} on "
             f"{self.device.name})"

@@ -14,7 +14,7 @@ from numbers import Real
 from typing import Protocol
 
 from xpnet.backend.types import Array, Namespace, Scalar
-from xpnet.errors import InputError
+from xpnet.errors import bad_argument
 
 
 class Optimizer(Protocol):
@@ -42,12 +42,12 @@ class Optimizer(Protocol):
         """Update parameters and state in place."""
 
 
-def _check(name: str, learning_rate: float, **from_0_below_1: float) -> None:
+def _check(learning_rate: float, **from_0_below_1: float) -> None:
     if not isinstance(learning_rate, Real) or not 0.0 < learning_rate < float("inf"):
-        raise InputError(f"{name}: learning_rate {learning_rate!r} must be finite and above 0")
+        raise bad_argument("learning_rate", learning_rate, "must be finite and above 0")
     for option, value in from_0_below_1.items():
         if not isinstance(value, Real) or not 0.0 <= value < 1.0:
-            raise InputError(f"{name}: {option} {value!r} must be >= 0 and below 1")
+            raise bad_argument(option, value, "must be >= 0 and below 1")
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        _check("SGD", self.learning_rate)
+        _check(self.learning_rate)
         if not isinstance(self.momentum, Real) or not 0.0 <= self.momentum <= 1.0:
-            raise InputError(f"SGD: momentum {self.momentum!r} must be from 0 to 1")
+            raise bad_argument("momentum", self.momentum, "must be from 0 to 1")
 
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
         """Return the velocities, zero, one for each parameter; none without momentum."""
@@ -138,9 +138,9 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check("Adam", self.learning_rate, beta_1=self.beta_1, beta_2=self.beta_2)
+        _check(self.learning_rate, beta_1=self.beta_1, beta_2=self.beta_2)
         if not isinstance(self.epsilon, Real) or not 0.0 < self.epsilon < float("inf"):
-            raise InputError(f"Adam: epsilon {self.epsilon!r} must be finite and above 0")
+            raise bad_argument("epsilon", self.epsilon, "must be finite and above 0")
 
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
         """Return first and second moments, zero: all m, then all v."""
@@ -192,7 +192,7 @@ class AdamW(Adam):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.weight_decay, Real) or not 0.0 <= self.weight_decay < float("inf"):
-            raise InputError(f"AdamW: weight_decay {self.weight_decay!r} must be finite and >= 0")
+            raise bad_argument("weight_decay", self.weight_decay, "must be finite and >= 0")
 
     def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
         """Return Adam's, and the factor by which the weights shrink."""

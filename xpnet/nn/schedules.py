@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import cos, pi
 from typing import ClassVar, NamedTuple, TypeAlias
 
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 
 
 class Progress(NamedTuple):
@@ -193,5 +193,5 @@ def resolve_schedule(schedule: str | Schedule | None) -> Schedule:
     if callable(schedule):
         return schedule
     if schedule not in SCHEDULES:
-        raise InputError(f"schedule {schedule!r} is not known; use one of {', '.join(SCHEDULES)}")
+        raise bad_argument("schedule", schedule, f"is not known; use one of {', '.join(SCHEDULES)}")
     return SCHEDULES[schedule]

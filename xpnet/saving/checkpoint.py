@@ -11,13 +11,13 @@ import re
 import time
 import warnings
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backend.device import Device
+from xpnet.backend.device import to_host
 from xpnet.backend.files import lock, probe_writable
 from xpnet.errors import FileError, InputError, SaveError
 from xpnet.saving.container import Arrays, PathLike, read_container, refusal, write_container
@@ -25,7 +25,7 @@ from xpnet.saving.model import (
     load_model,
     network_tensors,
     own_activation,
-    read_parameters,
+    parameters_in,
     save_model,
 )
 from xpnet.training.data import digest
@@ -39,20 +39,12 @@ BEST = "best.safetensors"
 _EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
 _CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
 _COUNTERS = ("epoch", "batch", "step", "epoch_rows")
+_ARRAYS = ("optimizer", "best", "last_good", "epoch_start")
+_NUMBERS = ("first_loss", "epoch_first_loss", "epoch_loss", "best_loss", "learning_rate_factor")
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A checkpoint that was read and found intact.
-
-    Attributes
-    ----------
-    path : Path
-    fields, tensors : dict
-        See `write_checkpoint`.
-    broken : tuple of str
-        Messages about newer ones that could not be read.
-    """
+class Saved(NamedTuple):
+    """A checkpoint that was read and found intact, and messages about newer ones that were not."""
 
     path: Path
     fields: dict[str, Any]
@@ -241,10 +233,9 @@ def latest(directory: PathLike) -> Saved | None:
 
 def write_checkpoint(path: PathLike, training: "Training") -> None:
     """Write the state of a run: counters as JSON, all numbers as tensors, so no bit is lost."""
-    state, net = training.state, training.net
-    history = state.history
+    state, history = training.state, training.state.history
     content = {
-        "architecture": net.config(),
+        "architecture": training.net.config(),
         "options": _options(training),
         "epochs": training.options.epochs,
         "counters": {name: getattr(state, name) for name in _COUNTERS},
@@ -252,16 +243,14 @@ def write_checkpoint(path: PathLike, training: "Training") -> None:
         "best_epoch": history.best_epoch,
         "stop_reason": "" if training.stop_reason == "interrupted" else training.stop_reason,
     }
-    tensors = network_tensors(net)
-    for name, arrays in _arrays(training).items():
-        tensors |= {f"{name}.{i}": np.asarray(net.device.get(a)) for i, a in enumerate(arrays)}
-    for name in _CURVES:
-        tensors[f"history.{name}"] = np.asarray(tuple(getattr(history, name)), dtype=np.float64)
-    for name, curve in history.metrics.items():
-        tensors[f"history.metrics.{name}"] = np.asarray(tuple(curve), dtype=np.float64)
-    losses = (state.first_loss, state.epoch_first_loss, state.epoch_loss, state.best_loss)
-    rates = (state.learning_rate_factor, training.learning_rate)
-    tensors["numbers"] = np.asarray([float(number) for number in (*losses, *rates)])
+    tensors = network_tensors(training.net)
+    for name in _ARRAYS:
+        tensors |= {f"{name}.{i}": to_host(a) for i, a in enumerate(getattr(state, name))}
+    curves = {name: getattr(history, name) for name in _CURVES}
+    curves |= {f"metrics.{name}": curve for name, curve in history.metrics.items()}
+    tensors |= {f"history.{name}": np.asarray(tuple(curves[name]), float) for name in curves}
+    numbers = [*(getattr(state, name) for name in _NUMBERS), training.learning_rate]
+    tensors["numbers"] = np.asarray([float(number) for number in numbers])
     write_container(path, "checkpoint", FORMAT_VERSION, content, tensors)
 
 
@@ -275,14 +264,15 @@ def restore(saved: Saved, training: "Training") -> None:
     FileError
         If the checkpoint is not what `write_checkpoint` writes.
     """
-    refuse = refusal(saved.path)
+    refuse, net = refusal(saved.path), training.net
     try:
         _check_same(saved, training)
-        read_parameters(training.net, saved.tensors, refuse)
+        own = {name: a for name, a in saved.tensors.items() if name.startswith(("weig", "bias"))}
+        net.set_parameters(*parameters_in(own, net.sizes, net.dtype, refuse))
         _restore_state(saved, training)
+    except (InputError, FileError):
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, InputError | FileError):
-            raise
         refuse("state", f"is not what xpnet writes ({type(error).__name__}: {str(error)[:80]})")
 
 
@@ -290,35 +280,25 @@ def _restore_state(saved: Saved, training: "Training") -> None:
     state, device, tensors = training.state, training.net.device, saved.tensors
     for name in _COUNTERS:
         setattr(state, name, int(saved.fields["counters"][name]))
-    for name, arrays in _arrays(training).items():
+    for name in _ARRAYS:
         count = sum(key.rpartition(".")[0] == name for key in tensors)
-        stored = [_put(device, tensors[f"{name}.{i}"]) for i in range(count)]
-        if name == "optimizer" and [a.shape for a in stored] != [a.shape for a in arrays]:
+        arrays = [tensors[f"{name}.{i}"] for i in range(count)]
+        shapes = [each.shape for each in state.optimizer]
+        if name == "optimizer" and [each.shape for each in arrays] != shapes:
             raise ValueError("the optimiser's state has another shape")
-        setattr(state, name, stored)
+        setattr(state, name, [device.put(each, each.dtype.name) for each in arrays])
     curves: dict[str, Any] = {name: tuple(tensors[f"history.{name}"].tolist()) for name in _CURVES}
     metrics = {
         name: tuple(tensors[f"history.metrics.{name}"].tolist()) for name in saved.fields["metrics"]
     }
     state.history = History(**curves, metrics=metrics, best_epoch=saved.fields["best_epoch"])
-    *losses, state.best_loss, factor, training.learning_rate = tensors["numbers"].tolist()
-    first, epoch_first, sum_so_far = (
-        device.put(np.asarray(each), training.net.dtype) for each in losses
-    )
-    state.first_loss, state.epoch_first_loss = first, epoch_first
-    state.epoch_loss = sum_so_far if state.batch else 0.0
-    state.learning_rate_factor = factor
+    *numbers, training.learning_rate = tensors["numbers"].tolist()
+    for name, number in zip(_NUMBERS, numbers, strict=True):
+        on_device = name.endswith("first_loss") or (name == "epoch_loss" and state.batch)
+        value = device.put(np.asarray(number), training.net.dtype) if on_device else number
+        setattr(state, name, value)
     if saved.fields["stop_reason"]:
         training.stop(saved.fields["stop_reason"])
-
-
-def _arrays(training: "Training") -> dict[str, list[Any]]:
-    names = ("optimizer", "best", "last_good", "epoch_start")
-    return {name: getattr(training.state, name) for name in names}
-
-
-def _put(device: Device, array: Any) -> Any:
-    return device.put(np.array(array), array.dtype.name)  # a copy, since it will be written to
 
 
 def _check_same(saved: Saved, training: "Training") -> None:

@@ -11,7 +11,7 @@ must raise FORMAT_VERSION; files of every earlier version stay readable.
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.backend.device import DTYPES, Device
+from xpnet.backend.device import Device, to_host
 from xpnet.backend.files import quoted
 from xpnet.errors import FileError, InputError, SaveError
-from xpnet.nn.activations import ACTIVATIONS, HIDDEN, OUTPUTS
+from xpnet.nn.activations import ACTIVATIONS
 from xpnet.nn.network import MLP
 from xpnet.saving.container import (
     Arrays,
@@ -34,8 +34,6 @@ from xpnet.saving.container import (
 )
 
 FORMAT_VERSION = 1
-_CONFIG_FIELDS = {"sizes", "hidden", "output", "init", "dtype", "seed", "dropout"}
-_MEANING = "the file was not written by xpnet's save, or has been changed since"
 
 
 @dataclass(frozen=True)
@@ -181,20 +179,15 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     DeviceError
         If the device cannot be used.
     """
-    refuse = refusal(path, _MEANING)
+    refuse = refusal(path, "the file was not written by xpnet's save, or has been changed since")
     fields, tensors = read_container(path, "model", FORMAT_VERSION)
     if set(fields) != {"architecture", "preprocessing", "training", "library"}:
         refuse("fields", f"are {quoted(sorted(fields))}")
-    config = _checked_config(fields["architecture"], refuse)
-    check_tensors(config, tensors, refuse)
-    try:
-        net = MLP.from_config(config, *_in_order(config, tensors), device=device)
-    except InputError as error:
-        refuse("architecture", str(error))
+    net = _network(fields["architecture"], tensors, device, refuse)
     training = fields["training"]
     if not isinstance(training, dict | None):
         refuse("training", f"is {quoted(training)}, neither an object nor null")
-    preprocessing = _preprocessing(fields["preprocessing"], config, refuse)
+    preprocessing = _preprocessing(fields["preprocessing"], net, refuse)
     return Model(net, preprocessing, training, fields["library"])
 
 
@@ -234,111 +227,61 @@ def network_tensors(net: MLP) -> Arrays:
     net.take_over()
     tensors = {}
     for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
-        tensors[f"weights.{layer}"] = np.asarray(net.device.get(weights))
-        tensors[f"biases.{layer}"] = np.asarray(net.device.get(biases))
+        tensors[f"weights.{layer}"] = to_host(weights)
+        tensors[f"biases.{layer}"] = to_host(biases)
     return tensors
 
 
-def _checked_config(config: object, refuse: Refuse) -> dict[str, Any]:
-    """Refuse an architecture that `MLP.config` could not have written."""
-    if not isinstance(config, dict) or set(config) != _CONFIG_FIELDS:
-        refuse("architecture", f"must have {quoted(sorted(_CONFIG_FIELDS))}, is {quoted(config)}")
-    sizes, hidden, dropout = config["sizes"], config["hidden"], config["dropout"]
-    if not _is_list(sizes, lambda n: type(n) is int and 1 <= n < 2**31) or len(sizes) < 2:
-        refuse("architecture.sizes", f"is {quoted(sizes)}, not two or more layer sizes from 1")
-    checks = {
-        "hidden": _is_list(hidden, HIDDEN.__contains__, len(sizes) - 2),
-        "output": config["output"] in OUTPUTS if isinstance(config["output"], str) else False,
-        "init": isinstance(config["init"], str),
-        "dtype": isinstance(config["dtype"], str) and config["dtype"] in DTYPES,
-        "seed": type(config["seed"]) is int and config["seed"] >= 0,
-        "dropout": _is_list(
-            dropout, lambda rate: type(rate) is float and 0.0 <= rate < 1.0, len(sizes) - 2
-        ),
-    }
-    for name, good in checks.items():
-        if not good:
-            refuse(
-                f"architecture.{name}",
-                f"{quoted(config[name])} is unknown, out of range, or not one for each hidden"
-                f" layer of sizes {quoted(sizes)}",
-            )
-    return config
-
-
-def read_parameters(net: MLP, tensors: Arrays, refuse: Refuse) -> None:
-    """Write a checkpoint's parameters into the network that it belongs to."""
-    config = net.config()
-    own = {name: array for name, array in tensors.items() if name.startswith(("weig", "bias"))}
-    check_tensors(config, own, refuse)
-    net.set_parameters(*_in_order(config, own))
-
-
-def _in_order(config: dict[str, Any], tensors: Arrays) -> tuple[list[Any], list[Any]]:
-    layers = range(len(config["sizes"]) - 1)
-    # Copies, since PyTorch takes no read-only arrays.
-    weights = [np.array(tensors[f"weights.{layer}"]) for layer in layers]
-    return weights, [np.array(tensors[f"biases.{layer}"]) for layer in layers]
-
-
-def check_tensors(config: dict[str, Any], tensors: Arrays, refuse: Refuse) -> None:
-    """Refuse tensors that do not fit the architecture: names, shapes, types, finite values."""
-    sizes = config["sizes"]
-    shapes: dict[str, tuple[int, ...]] = {}
-    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-        shapes[f"weights.{layer}"] = (fan_in, fan_out)
-        shapes[f"biases.{layer}"] = (fan_out,)
-    if missing := sorted(shapes.keys() - tensors.keys()):
-        refuse(f"tensor {quoted(missing[0])}", f"is missing for layer sizes {quoted(sizes)}")
-    if unknown := sorted(tensors.keys() - shapes.keys()):
-        refuse(f"tensor {quoted(unknown[0])}", f"does not belong to layer sizes {quoted(sizes)}")
+def parameters_in(
+    tensors: Arrays, sizes: Sequence[int], dtype: str, refuse: Refuse
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Return weights and biases by layer; refuse tensors that do not fit the layer sizes."""
+    layers = list(pairwise(sizes))
+    shapes: dict[str, tuple[int, ...]] = {f"weights.{i}": each for i, each in enumerate(layers)}
+    shapes |= {f"biases.{i}": each[1:] for i, each in enumerate(layers)}
+    for name in sorted(shapes.keys() ^ tensors.keys()):
+        problem = "is missing" if name in shapes else "is one too many"
+        refuse(f"tensor {quoted(name)}", f"{problem} for layer sizes {quoted(sizes)}")
     for name, shape in shapes.items():
-        _check_tensor(name, tensors[name], shape, config, refuse)
+        array = tensors[name]
+        if array.shape != shape:
+            needed = f"layer sizes {quoted(sizes)} need {quoted(shape)}"
+            refuse(f"tensor {name!r}", f"has shape {array.shape}, but {needed}")
+        if array.dtype.name != dtype:
+            refuse(f"tensor {name!r}", f"is {array.dtype}, but the network is {quoted(dtype)}")
+        if not np.isfinite(array).all():
+            refuse(f"tensor {name!r}", "holds NaN or infinity")
+    count = range(len(layers))
+    return [tensors[f"weights.{i}"] for i in count], [tensors[f"biases.{i}"] for i in count]
 
 
-def _check_tensor(
-    name: str, array: NDArray[Any], shape: tuple[int, ...], config: dict[str, Any], refuse: Refuse
-) -> None:
-    if array.shape != shape:
-        refuse(
-            f"tensor {name!r}",
-            f"has shape {array.shape}, but layer sizes {quoted(config['sizes'])} need {shape}",
-        )
-    if array.dtype != config["dtype"]:
-        refuse(f"tensor {name!r}", f"is {array.dtype}, but the network is {config['dtype']}")
-    finite = np.isfinite(array)
-    if not finite.all():
-        place = tuple(int(i[0]) for i in np.nonzero(~finite))
-        refuse(f"tensor {name!r}", f"holds {array[place]} at {list(place)}")
+def _network(config: Any, tensors: Arrays, device: str | Device, refuse: Refuse) -> MLP:
+    """Make the network, which must describe itself as the file does."""
+    if not isinstance(config, dict) or not isinstance(config.get("sizes"), list):
+        refuse("architecture", f"is {quoted(config)}, without layer sizes")
+    # Before the network is made, which takes as much memory as the sizes say.
+    parameters = parameters_in(tensors, config["sizes"], config.get("dtype", ""), refuse)
+    try:
+        net = MLP.from_config(config, *parameters, device=device)
+    except (InputError, TypeError, KeyError) as error:
+        refuse("architecture", f"{error!s:.200}")
+    for name, value in net.config().items():
+        if config.get(name) != value:
+            refuse(f"architecture.{name}", f"is {quoted(config.get(name))}, not {quoted(value)}")
+    return net
 
 
-def _is_list(value: object, good: Any, length: int | None = None) -> bool:
-    if not isinstance(value, list) or (length is not None and len(value) != length):
-        return False
-    return all(isinstance(each, str | int | float) and good(each) for each in value)
-
-
-def _preprocessing(given: object, config: dict[str, Any], refuse: Refuse) -> Any:
+def _preprocessing(given: Any, net: MLP, refuse: Refuse) -> Any:
     """Make the Preprocessing, which must fit the network's inputs and outputs."""
     if given is None:
         return None
-    if not isinstance(given, dict):
-        refuse("preprocessing", f"is {quoted(given)}, neither an object nor null")
     from xpnet.tables.preprocessing import Preprocessing
 
     try:
         preprocessing = Preprocessing.from_dict(given)
     except FileError as error:
         refuse("preprocessing", str(error).removeprefix("preprocessing.").rstrip("."))
-    inputs, outputs = config["sizes"][0], config["sizes"][-1]
-    if preprocessing.inputs != inputs:
-        refuse(
-            "preprocessing.columns",
-            f"give {preprocessing.inputs} inputs, but the network has {inputs}",
-        )
-    if preprocessing.outputs != outputs:
-        refuse(
-            "preprocessing.classes",
-            f"ask for {preprocessing.outputs} outputs, but the network has {outputs}",
-        )
+    found, needed = (preprocessing.inputs, preprocessing.outputs), (net.sizes[0], net.sizes[-1])
+    if found != needed:
+        refuse("preprocessing", f"has inputs and outputs {found}, but the network {needed}")
     return preprocessing

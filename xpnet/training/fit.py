@@ -120,9 +120,11 @@ def fit(
         l1=l1, l2=l2, clip_norm=clip_norm, schedule=schedule, metrics=metrics,
         callbacks=callbacks, progress=progress, seed=seed,
     )  # fmt: skip
-    penalty_at_start = penalty(net.device.xp, net.weights, l1, l2)
-    history = training.run()
-    if message := verdict(training, penalty_at_start):
+    with net.device.active:
+        penalty_at_start = penalty(net.device.xp, net.weights, l1, l2)
+        history = training.run()
+        message = verdict(training, penalty_at_start)
+    if message:
         warnings.warn(message, NoSkillWarning, stacklevel=2)
     return history
 
@@ -151,16 +153,17 @@ def prepare_training(
     own_callbacks = checked_callbacks(callbacks)
     if hasattr(x, "read_rows") and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
-    data, factors = prepared(net, x, y, sample_weight, class_weight)
-    seed = net.seed if seed is None else seed
-    data, held_out = _with_validation(net, data, validation, seed, factors)
-    stopping = _early_stopping(early_stopping)
-    settings = TrainingOptions(
-        optimizer=optimizer, metrics=metrics, seed=seed, keep_best=bool(stopping), **options
-    )
-    shown = [ProgressBar()] if wants_progress(progress) else []
-    every = [*stopping, *own_callbacks, *shown]
-    return Training(net, data, settings, validation=held_out, callbacks=every)
+    with net.device.active:
+        data, factors = prepared(net, x, y, sample_weight, class_weight)
+        seed = net.seed if seed is None else seed
+        data, held_out = _with_validation(net, data, validation, seed, factors)
+        stopping = _early_stopping(early_stopping)
+        settings = TrainingOptions(
+            optimizer=optimizer, metrics=metrics, seed=seed, keep_best=bool(stopping), **options
+        )
+        shown = [ProgressBar()] if wants_progress(progress) else []
+        every = [*stopping, *own_callbacks, *shown]
+        return Training(net, data, settings, validation=held_out, callbacks=every)
 
 
 def _checked_optimizer(given: Any) -> Optimizer:

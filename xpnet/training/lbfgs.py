@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.errors import DivergenceError, InputError
+from xpnet.errors import DivergenceError, InputError, bad_argument
 from xpnet.nn.losses import Head, Loss, head
 from xpnet.nn.network import MLP
 from xpnet.nn.objective import (
@@ -109,14 +109,15 @@ def fit_lbfgs(
     """
     for name, most in {"max_iter": max_iter, "max_fun": max_fun}.items():
         if not isinstance(most, Integral) or most < 1:
-            raise InputError(f"{name} {most!r} must be an integer >= 1")
+            raise bad_argument(name, most, "must be an integer >= 1")
     for name, number in {"l2": l2, "tol": tol}.items():
         if not isinstance(number, Real) or not 0.0 <= number < float("inf"):
-            raise InputError(f"{name} {number!r} must be finite and >= 0")
-    data, factors = prepared(net, x, y, sample_weight, class_weight)
-    held_out = None if validation is None else prepared_pair(net, validation, factors)
-    return run_lbfgs(net, data, held_out, loss=loss, l2=l2, max_iter=max_iter, max_fun=max_fun,
-                     tol=tol)  # fmt: skip
+            raise bad_argument(name, number, "must be finite and >= 0")
+    with net.device.active:
+        data, factors = prepared(net, x, y, sample_weight, class_weight)
+        held_out = None if validation is None else prepared_pair(net, validation, factors)
+        return run_lbfgs(net, data, held_out, loss=loss, l2=l2, max_iter=max_iter, max_fun=max_fun,
+                         tol=tol)  # fmt: skip
 
 
 def run_lbfgs(
@@ -144,9 +145,12 @@ def run_lbfgs(
         )
     if not (np.isfinite(result.fun) and np.all(np.isfinite(result.x))):
         net.flat[...] = net.device.put(start, net.dtype)
+        measured = f"L-BFGS met the loss {result.fun} after {result.nit} iterations"
         raise DivergenceError(
-            f"L-BFGS met the loss {result.fun} after {result.nit} iterations; the network keeps "
-            "the weights it had. Scale inputs and large targets"
+            f"{measured}; the network keeps the weights it had. Scale inputs and large targets, "
+            "or use Adam",
+            measured,
+            {"standardize": True, "optimizer": "adam"},
         )
     if not curves.losses:  # converged where it began
         curves(result)

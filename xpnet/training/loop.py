@@ -19,7 +19,7 @@ import numpy as np
 from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
 from xpnet.backend.types import Array, Scalar
-from xpnet.errors import DivergenceError, InputError
+from xpnet.errors import DivergenceError, InputError, bad_argument
 from xpnet.nn.losses import Loss, head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.objective import add_penalty_gradients, loss_and_gradients, mean_loss, penalty
@@ -58,18 +58,18 @@ class TrainingOptions:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
             if not isinstance(value, (int, np.integer)) or value < 1:
-                raise InputError(f"{name} {value!r} must be an integer >= 1")
+                raise bad_argument(name, value, "must be an integer >= 1")
         seed, limit = self.seed, self.clip_norm
         if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise InputError(f"seed {seed!r} must be an integer >= 0, or None")
+            raise bad_argument("seed", seed, "must be an integer >= 0, or None")
         for name in ("l1", "l2"):
             value = getattr(self, name)
             if not isinstance(value, _NUMBER) or not 0.0 <= value < float("inf"):
-                raise InputError(f"{name} {value!r} must be finite and >= 0")
+                raise bad_argument(name, value, "must be finite and >= 0")
         if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
-            raise InputError(f"clip_norm {limit!r} must be above 0, or None")
+            raise bad_argument("clip_norm", limit, "must be above 0, or None")
         if self.last_batch not in LAST_BATCH:
-            raise InputError(f"last_batch {self.last_batch!r} must be one of {LAST_BATCH}")
+            raise bad_argument("last_batch", self.last_batch, f"must be one of {LAST_BATCH}")
 
 
 @dataclass
@@ -158,26 +158,26 @@ class Training:
         stream: bool = False,
     ) -> None:
         self.net, self.data, self.options, self.validation = net, data, options, validation
-        self.callbacks = list(callbacks)
         self.head = head(net.output, options.loss)
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
-        self.rows = data.x.shape[0]
+        self.rows, self.callbacks = data.x.shape[0], list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
         self._epoch_steps = steps_per_epoch(self.rows, self.batch_size, options.last_batch)
         self.parameters = net.parameters
-        self._flat_gradients = net.device.xp.zeros_like(net.flat)
         self.state = state or TrainingState()
-        if not self.state.optimizer:
-            self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
         self.stop_reason, self.between_steps, self.stream = "", False, stream
         self._begun: list[Any] = []  # callbacks that have been told of the start
         self.learning_rate = options.optimizer.learning_rate
         self.loss: Array
         self.gradients: Gradients
         self.trace: Trace
-        self.state.last_good = self.state.last_good or self._copy_parameters()
+        with net.device.active:
+            self._flat_gradients = net.device.xp.zeros_like(net.flat)
+            if not self.state.optimizer:
+                self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
+            self.state.last_good = self.state.last_good or self._copy_parameters()
 
     def run(self) -> History:
         """Train to the end, or until stopped; return the history.
@@ -191,14 +191,14 @@ class Training:
         """
         # Overflow on the way to a divergence is reported once, by _end_epoch.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-        with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet:
+        with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet, self.net.device.active:
             try:
                 for callback in self.callbacks:  # one of them may put an earlier state in place
                     self._notify("on_train_start", [callback])
                     self._begun.append(callback)
-                self._take_step, self.between_steps = self._prepare_step(), True
+                take_step, self.between_steps = self._prepare_step(), True
                 while self.state.epoch < self.options.epochs and not self.stop_reason:
-                    self._run_epoch()
+                    self._run_epoch(take_step)
             finally:
                 self._finish()
         return self.state.history
@@ -208,13 +208,13 @@ class Training:
         if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
             self.stop_reason = reason or "stopped without a reason"
 
-    def _run_epoch(self) -> None:
+    def _run_epoch(self, take_step: Callable[..., tuple[Array, Gradients, Trace]]) -> None:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
         state, xp, optimizer = self.state, self.net.device.xp, self.options.optimizer
         started = time.perf_counter()
         self._notify("on_epoch_start")
         on_batch_end = hooks(self.callbacks, "on_batch_end")
-        take_step, learning_rate_of = self._take_step, self._learning_rates()
+        learning_rate_of = self._learning_rates()
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
         for batch in self._batches():
@@ -357,13 +357,20 @@ class Training:
             return
         self._write_parameters(state.last_good)
         self.stop("diverged")
-        rate = self.learning_rate
-        other = "" if isinstance(self.options.optimizer, Adam) else " or the optimiser Adam"
-        raise DivergenceError(
+        rate = float(f"{self.learning_rate / 10:.2g}")
+        repair: dict[str, Any] = {"learning_rate": rate, "standardize": True, "clip_norm": 1.0}
+        adam = isinstance(self.options.optimizer, Adam)
+        repair |= {} if adam else {"optimizer": "adam"}
+        measured = (
             f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
-            f"{float(state.first_loss):.4g} at the start, learning rate {rate:g}; the network "
-            f"keeps its last good weights. Try learning_rate={rate / 10:.2g}{other}, scale inputs "
-            "and large targets to mean 0 and standard deviation 1, or set clip_norm=1"
+            f"{float(state.first_loss):.4g} at the start, learning rate {self.learning_rate:g}"
+        )
+        raise DivergenceError(
+            f"{measured}; the network keeps its last good weights. Try learning_rate={rate:.2g}"
+            f"{'' if adam else ' or the optimiser Adam'}, scale inputs and large targets to mean 0 "
+            "and standard deviation 1, or set clip_norm=1",
+            measured,
+            repair,
         )
 
     @cached_property

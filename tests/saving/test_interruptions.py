@@ -1,78 +1,97 @@
-import os
+"""What becomes of a training that is killed, or told to stop by Ctrl-C, SIGTERM or SIGHUP."""
+
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
-from pathlib import Path
 
 import pytest
-from checkpoint_runs import bits, names, network, steps_of, train, without_seconds
-from crash_runs import kill_trainings, results, start
+from checkpoint_runs import StopAt, bits, names, network, steps_of, train, without_seconds
+from crash_runs import kill_trainings
 
 import xpnet
-from xpnet.backend.signals import Interrupted, finish_step_first
+from xpnet.backend.signals import Interrupted, finish_step_first, interrupt_on_signals
 from xpnet.saving.checkpoint import Checkpoint, checkpoints
 from xpnet.saving.container import read_container
 
-
-def test_kills_at_random_instants_and_resumes_give_the_same_bits(tmp_path):
-    counts = kill_trainings(12, 3, tmp_path, seed=1)
-    assert counts["bit-identical"] == counts["runs"] >= 3
-    assert counts["kills"] >= 12
-    bad = ("unreadable files", "temporaries left", "locks left", "wrong exit codes")
-    assert [counts[name] for name in bad] == [0, 0, 0, 0]
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_finish_the_step_and_resume_to_the_same_bits(tmp_path, number):
-    counts = kill_trainings(3, 1, tmp_path, seed=2, number=number)
+@pytest.fixture
+def as_a_command():
+    """Handle signals as a command does, within the test."""
+    before = {number: signal.getsignal(number) for number in EXIT_CODES}
+    interrupt_on_signals()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.process
+def test_kills_and_signals_at_random_instants_and_resumes_give_the_same_bits(tmp_path):
+    numbers = (signal.SIGKILL, *EXIT_CODES)
+    counts = kill_trainings(4, 1, tmp_path, seed=1, signals=numbers)
     assert counts["bit-identical"] == counts["runs"] >= 1
-    assert counts["kills"] >= 3
-    bad = ("unreadable files", "temporaries left", "locks left", "wrong exit codes")
-    assert [counts[name] for name in bad] == [0, 0, 0, 0]
-
-
-def test_an_interrupted_command_saves_the_very_step_and_gives_the_shells_exit_code(tmp_path):
-    with start("train", tmp_path, 1, "9999 epochs", 1000) as process:
-        assert [process.stdout.readline() for _ in range(2)] == [b"training\n", b"fifth step\n"]
-        process.send_signal(signal.SIGTERM)
-    assert process.returncode == 143
-    assert len(checkpoints(tmp_path)) == 1
-    for directory in (tmp_path, tmp_path / "whole"):
-        with start("train", directory, 1, "9999 epochs", 1000) as process:
-            process.communicate()
-        assert process.returncode == 0
-    assert results(tmp_path) == results(tmp_path / "whole")
+    assert counts["kills"] >= 4
+    bad = ("unreadable files", "locks left", "wrong exit codes")
+    assert [counts[name] for name in bad] == [0, 0, 0]
 
 
 class Press:
-    """Press Ctrl-C, once or twice, in the middle of a step."""
+    """Press Ctrl-C or send another signal, once or twice, in the middle of a step."""
 
-    def __init__(self, times=1):
-        self.times = times
+    def __init__(self, times=1, number=signal.SIGINT):
+        self.times, self.number = times, number
 
     def on_batch_end(self, training):
         if training.state.step == 7:
             for _ in range(self.times):
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(self.number)
 
 
-def test_ctrl_c_in_a_library_is_a_keyboard_interrupt_after_the_step(tmp_path):
+@pytest.mark.parametrize("number", EXIT_CODES)
+def test_a_command_saves_the_very_step_and_gives_the_shells_exit_code(
+    tmp_path, number, as_a_command
+):
     whole, net, stopped = network(), network(), network()
     train(whole)
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt) as caught:
-        train(stopped, [Press(), Checkpoint(tmp_path)])
-    assert isinstance(caught.value, Interrupted)
-    assert caught.value.exit_code == 130
-    assert str(caught.value) == "stopped by SIGINT"
-    assert signal.getsignal(signal.SIGINT) is handler
+    handler = signal.getsignal(number)
+    with pytest.raises(Interrupted) as caught:
+        train(stopped, [Press(number=number), Checkpoint(tmp_path)])
+    assert caught.value.exit_code == EXIT_CODES[number]
+    assert str(caught.value) == f"stopped by {number.name}"
+    assert signal.getsignal(number) is handler
     assert checkpoints(tmp_path)[-1].name == "checkpoint-0000000007.safetensors"
     _, tensors = read_container(checkpoints(tmp_path)[-1], "checkpoint", 1)
     assert tensors["weights.0"].tobytes() == stopped.weights[0].tobytes()
     train(net, [Checkpoint(tmp_path, resume=True)])
     assert bits(net) == bits(whole)
+
+
+@pytest.mark.parametrize("number", EXIT_CODES)
+def test_outside_of_training_a_command_stops_at_once(number, as_a_command):
+    with pytest.raises(Interrupted) as caught:
+        signal.raise_signal(number)
+    assert caught.value.exit_code == EXIT_CODES[number]
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    others = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        interrupt_on_signals()
+        signal.raise_signal(signal.SIGHUP)
+    finally:
+        for number, handler in {signal.SIGHUP: before, **others}.items():
+            signal.signal(number, handler)
+
+
+def test_ctrl_c_in_a_library_is_a_keyboard_interrupt_after_the_step():
+    net, last = network(), network()
+    with pytest.raises(KeyboardInterrupt, match="stopped by SIGINT"):
+        train(net, [Press()])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(RuntimeError):
+        train(last, [StopAt(7)])
+    assert bits(net) == bits(last)
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):
@@ -140,39 +159,6 @@ def test_training_in_a_thread_leaves_signals_alone():
     thread.start()
     thread.join()
     assert not failures
-
-
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_outside_of_training_a_command_stops_at_once(name):
-    script = """
-        import signal, sys
-        from xpnet.backend.signals import Interrupted, interrupt_on_signals
-        interrupt_on_signals()
-        try:
-            signal.raise_signal(getattr(signal, sys.argv[1]))
-        except Interrupted as error:
-            sys.exit(error.exit_code)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), name], cwd=Path(__file__).parents[2]
-    )
-    assert done.returncode == {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}[name]
-
-
-def test_what_nohup_ignores_stays_ignored():
-    script = """
-        import signal
-        from xpnet.backend.signals import interrupt_on_signals
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        interrupt_on_signals()
-        signal.raise_signal(signal.SIGHUP)
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        cwd=Path(__file__).parents[2],
-        env=os.environ,
-    )
-    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("step", [1, 6])
