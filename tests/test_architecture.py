@@ -19,10 +19,6 @@ ROOMS = (
 )  # fmt: skip
 # Two methods that a user expects where they are; both import what they need when they are called.
 CLIMBS = {("nn/network.py", "saving"), ("training/history.py", "report")}
-NOT_YET = {
-    ("backend/recording.py", "training"),
-    ("tables/row_cache.py", "saving"),
-}
 FORMATS = {"polars", "safetensors", "rich", "typer", "json", "matplotlib", "sklearn", "scipy"}
 HEAVY = ("polars", "scipy", "sklearn", "rich", "typer", "matplotlib", "safetensors")
 
@@ -209,7 +205,7 @@ def test_a_file_imports_only_from_its_own_room_and_those_before_it():
             for other in map(room_of, imports_of(path, on_loading=False))
             if other in ROOMS and ROOMS.index(other) > ROOMS.index(room)
         }
-    assert climbs == CLIMBS | NOT_YET
+    assert climbs == CLIMBS
 
 
 def test_no_files_of_a_room_import_in_a_circle():

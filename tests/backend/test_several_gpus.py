@@ -17,7 +17,6 @@ from sklearn import config_context
 import xpnet
 from xpnet.backend.device import device_of, open_device
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
-from xpnet.nn.initializers import start_at_prior
 from xpnet.training.lbfgs import fit_lbfgs
 
 pytestmark = pytest.mark.cuda
@@ -57,14 +56,9 @@ def _gradients(net):
     return [loss, *(net.device.get(each) for part in gradients for each in part)]
 
 
-def _restart(net):
-    start_at_prior(net, Y)
-    return net.predict(X)
-
-
 def _given(net):
     net.set_parameters([2.0 * net.device.get(w) for w in net.weights], net.biases)
-    net.weights[0] = net.device.get(net.weights[0]) + 1.0
+    net.weights[0][...] = net.weights[0] + 1.0
     return net.predict(X)
 
 
@@ -103,7 +97,6 @@ CALLS = {
     "explain_init": lambda net: xpnet.explain_init(net, X, Y).to_dict()["layers"],
     "diagnose": lambda net: str(xpnet.diagnose(net, X, Y, epochs=3)),
     "check_gradients": lambda net: str(xpnet.check_gradients(net, X, Y)),
-    "start_at_prior": _restart,
     "parameters": _given,
     "copies": _replaced,
 }
@@ -224,7 +217,7 @@ def test_two_threads_train_at_once_as_one_after_the_other(names):
         loss = xpnet.fit(net, X, Y, progress=False, batch_size=16, epochs=6).loss
         return [loss, net.predict(X)]
 
-    devices = [open_device(name, fuse=True, graph=True) for name in names]
+    devices = [open_device(name) for name in names]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with ThreadPoolExecutor(2) as pool:

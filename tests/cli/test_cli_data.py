@@ -1,9 +1,8 @@
 """``xpnet train`` on every kind of file: tables, arrays, images, and files larger than memory."""
 
-import os
+import gc
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from command_line import BANKNOTE, QUICK, Run, table
 
 import xpnet
-from xpnet.tables.table import read_table
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
@@ -56,7 +54,7 @@ def test_arrays_of_an_npz_file_are_chosen_by_name(run: Run) -> None:
     assert "k.npz: there is no array 'x_tset'; did you mean 'x_test'" in outcome.err
     np.save("x.npy", x)
     told = run("predict", "m.safetensors", "x.npy", "--features", "x").err
-    assert told.startswith("xpnet: --features 'x': only an NPZ file has arrays to choose from")
+    assert told.startswith("xpnet: --features 'x' names an array, but x.npy is no NPZ file")
 
 
 def test_the_arrays_of_an_npz_file_are_listed_if_the_target_is_not_named(run: Run) -> None:
@@ -150,17 +148,15 @@ def test_columns_of_lists_are_no_hindrance_if_they_are_not_used(run: Run) -> Non
 def test_rows_left_on_the_disk_give_the_same_model_bit_for_bit(
     run: Run, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xpnet.tables.row_files.CELLS", 101)  # several blocks
+    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 101)  # several blocks
     monkeypatch.setattr("xpnet.tables.csv._BLOCK", 1 << 10)
     options = [data, *files_of_rows()[data], *QUICK]
     assert run("train", *options, "--out", "whole.safetensors").status == 0
-    for times in ("now", "earlier"):
-        outcome = run("train", *options, "--stream", "--out", "streamed.safetensors")
-        assert outcome.status == 0, outcome.err
-        if data.startswith("t"):
-            assert f"read from the cache {data}.xpnet.npy" in outcome.out
-            assert f"converted {times}" in outcome.out
-        assert Path("streamed.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    outcome = run("train", *options, "--stream", "--out", "streamed.safetensors")
+    assert outcome.status == 0, outcome.err
+    assert Path("streamed.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    gc.collect()
+    assert not list(Path().glob(".xpnet-*"))
 
 
 def test_a_large_table_is_left_on_the_disk_unasked(
@@ -168,10 +164,10 @@ def test_a_large_table_is_left_on_the_disk_unasked(
 ) -> None:
     command = ["train", table("t.csv", BANKNOTE.read_text()), "--target", "class", *QUICK]
     monkeypatch.setattr("xpnet.cli.task.free_memory", lambda: 8 * BANKNOTE.stat().st_size - 8)
-    assert "cache" in run(*command).out
+    assert "rows read from a temporary file" in run(*command).out
     monkeypatch.setattr("xpnet.cli.task.free_memory", lambda: 8 * BANKNOTE.stat().st_size)
     outcome = run(*command)
-    assert (outcome.status, "cache" in outcome.out) == (0, False)
+    assert (outcome.status, "temporary" in outcome.out) == (0, False)
 
 
 LIMITED = """
@@ -200,50 +196,6 @@ def test_a_file_larger_than_the_memory_is_trained_on() -> None:
     assert "100,000 rows, 1000 columns; 90,000 rows to train on, 10,000" in done.stdout
 
 
-def test_the_cache_is_made_again_when_the_table_or_the_cache_has_changed(run: Run) -> None:
-    options = files_of_rows()["t.csv"]
-    command = ["train", "t.csv", *options, *QUICK, "--stream", "--json"]
-    run(*command)
-    for change in (
-        lambda: table("t.csv", Path("t.csv").read_text() + "1,red,2,no\n"),
-        lambda: Path("t.csv.xpnet.npy").write_bytes(b"short"),
-        lambda: Path("t.csv.xpnet.about").unlink(),
-        lambda: Path("t.csv.xpnet.about").write_bytes(b"damaged"),
-    ):
-        change()
-        report = run(*command).json
-        assert report["rows"]["table"] == 301
-        assert "converted now" in report["notes"][0]
-    assert "converted earlier" in run(*command).json["notes"][0]
-    assert not list(Path().glob(".xpnet-*"))
-
-
-def test_tables_of_the_same_name_size_and_time_have_a_cache_each(run: Run) -> None:
-    rows = [f"{row % 7},{row % 5},{row % 2}\n" for row in range(60)]
-    for folder, order in (("a", 1), ("b", -1)):
-        Path(folder).mkdir()
-        table(f"{folder}/t.csv", "u,v,y\n" + "".join(rows[::order]))
-        os.utime(f"{folder}/t.csv", (1e9, 1e9))  # as from an archive that keeps no times
-    for when in ("now", "earlier"):
-        for folder, first in (("a", [0, 0, 0]), ("b", [3, 4, 1])):
-            read = read_table(f"{folder}/t.csv", stream=True, cache=".")
-            assert f"converted {when}" in read.notes[0]
-            assert read.matrix.read_rows([0])[0, :3].tolist() == first
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="keeps no time of change")
-def test_a_table_replaced_by_one_of_the_same_size_and_time_is_noticed() -> None:
-    table("t.csv", "u,y\n1,0\n2,1\n")
-    os.utime("t.csv", (1e9, 1e9))
-    read_table("t.csv", stream=True)
-    table("new.csv", "u,y\n3,0\n4,1\n")
-    os.utime("new.csv", (1e9, 1e9))
-    time.sleep(0.05)  # more than a tick of the file system's clock
-    Path("new.csv").replace("t.csv")
-    read = read_table("t.csv", stream=True)
-    assert read.matrix.read_rows([0])[0, :2].tolist() == [3, 0]
-
-
 def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:
     files_of_rows()
     np.save("columns.npy", np.asfortranarray(np.ones((300, 6))))
@@ -253,7 +205,7 @@ def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:
     for options, status, message in (
         ("both.npz --target y", 2, "packed file; save it as .npy"),
         ("t.csv --target fit --validation 0", 2, "give a share or a file"),
-        ("t.csv --target fit --cache no/such", 4, "--stream --cache DIR keeps it elsewhere"),
+        ("t.csv --target fit --cache no/such", 4, "--stream --cache DIR keeps them elsewhere"),
         ("columns.npy --target y.npy", 2, "in Fortran order, shape (300, 6); save real numbers"),
         ("t.csv --target fit", 2, "t.csv: line 2, column 'colour': a missing cell"),
         ("none.csv --target fit", 2, "none.csv: cannot be read"),

@@ -56,7 +56,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--schedule weekly", "'weekly' is not known"),
         ("--loss sad", "'sad'"),
         ("--init warm", "'warm'"),
-        ("--task guess", "expected auto, binary"),
+        ("--task guess", "is not one of auto, binary"),
         ("--dtype float8", "'float8'"),
         ("--device abacus", "'cpu', 'gpu' or 'gpu:N'"),
         ("--validation 1.5", "between 0 and 1"),

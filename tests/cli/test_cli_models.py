@@ -157,53 +157,6 @@ def test_classes_that_are_words_and_numbers_are_told_apart_in_any_table(run: Run
     assert scores["accuracy"] > 0.95
 
 
-def classes_of(path: Path) -> set[str]:
-    return {line.split(",")[0] for line in path.read_text().splitlines()[1:]}
-
-
-LONG = ("100000000000000000000", "100000000000001000000")
-
-
-@pytest.mark.parametrize(
-    ("name", "labels"),
-    [
-        ("t.csv", ("007", "008", "009")),
-        ("t.csv", ("+1", "-1")),
-        ("t.csv", ("0", "01", "2")),
-        ("t.csv", LONG),
-        ("t.csv", ("100000000000000000", "100000000000000016")),
-        ("t.parquet", LONG),
-    ],
-)
-def test_classes_are_predicted_as_the_table_writes_them(
-    run: Run, name: str, labels: tuple[str, ...]
-) -> None:
-    rows = [f"{i / 7},{labels[i % len(labels)]}" for i in range(60)]
-    path = table("t.csv", "\n".join(["a,y", *rows]) + "\n")
-    if name == "t.parquet":
-        polars.read_csv(path).write_parquet(name)
-    for options in ([], ["--stream"], ["--stream"]):
-        outcome = run("train", name, "--target", "y", *QUICK, *options, "--out", "m.safetensors")
-        assert outcome.status == 0, outcome.err
-        classes = run("inspect", "m.safetensors", "--json").json["preprocessing"]["classes"]
-        assert set(classes) == set(labels)
-        run("predict", "m.safetensors", name, "--out", "p.csv")
-        assert classes_of(Path("p.csv")) <= set(labels)
-        for each in (name, "t.csv"):
-            scores = run("evaluate", "m.safetensors", each, "--json").json["scores"]
-            assert set(scores["recall"]) == set(labels)
-
-
-def test_one_number_written_in_two_ways_is_no_two_classes(run: Run) -> None:
-    path = table(
-        "t.csv", "a,y\n" + "".join(f"{i / 7},{'01' if i % 2 else '1'}\n" for i in range(60))
-    )
-    outcome = run("train", path, "--target", "y", *QUICK)
-    assert "t.csv: column 'y', the target, has '1' and '01', which are one number" in outcome.err
-    path = table("t.csv", path.read_text() + "3,02\n5,03\n")
-    assert run("train", path, "--target", "y", "--task", "regression", *QUICK).status == 0
-
-
 def test_a_target_called_like_a_probability_is_predicted_all_the_same(run: Run) -> None:
     path = table("t.csv", BANKNOTE.read_text().replace("class", "probability of 1", 1))
     run("train", path, "--target", "probability of 1", *QUICK)

@@ -25,14 +25,6 @@ def test_classes_that_differ_only_in_case_are_noted(run: Run) -> None:
     assert "differ only in case" not in trained(run, ["No", "Yes"] * 200)
 
 
-def test_counts_taken_as_classes_are_noted(run: Run) -> None:
-    counts = np.random.default_rng(1).poisson(np.exp(0.5 + 0.5 * X[:, 0])).tolist()
-    note = f"the {len(set(counts))} whole numbers of y, 0 to {max(counts)}, are taken as classes"
-    assert f"{note}; if they are counts or grades, pass --task regression" in trained(run, counts)
-    assert note not in trained(run, counts, "--task", "multiclass", *QUICK)
-    assert "whole numbers" not in trained(run, [i % 10 for i in range(400)])  # digits
-
-
 def test_classes_with_hardly_any_rows_are_noted(run: Run) -> None:
     out = trained(run, [f"city {i % 200}" for i in range(400)])
     assert "note         200 classes in 320 training rows, so hardly any of each" in out

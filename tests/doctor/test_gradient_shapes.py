@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xpnet.doctor.gradcheck.shapes import shape_mistake
+from xpnet.doctor.gradcheck.mistakes import shape_mistake
 
 
 @pytest.mark.parametrize(

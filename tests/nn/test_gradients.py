@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import xpnet
 from xpnet.nn.activations import HIDDEN, OUTPUTS
-from xpnet.nn.losses import LOSSES, head
-from xpnet.nn.objective import loss_and_gradients, penalty
+from xpnet.nn.arrays import Batch
+from xpnet.nn.losses import LOSSES, penalty, resolve_head
 
 HEADS = [
     (output, name)
@@ -213,13 +213,13 @@ def test_gradients_with_dropout_are_those_of_the_thinned_network():
     net = xpnet.MLP([3, 6, 5, 2], hidden="tanh", output="softmax", dtype="float64")
     x, y = rng.normal(size=(7, 3)), np.eye(2)[rng.integers(2, size=7)]
     masks = [(rng.random((7, units)) < 0.7) / 0.7 for units in (6, 5)]
-    joined, shares = head(net.output), np.full(7, 1.0 / 7.0)
+    joined, shares = resolve_head(net.output), np.full(7, 1.0 / 7.0)
 
     def objective():
         z = net.forward(x, masks).pre_activations[-1]
         return float(np.mean(joined.value_and_delta(np, z, y)[0]))
 
-    loss, gradients, _ = loss_and_gradients(net, joined, x, y, shares, masks)
+    loss, gradients, _ = net.loss_and_gradients(Batch(x, y, shares), joined, masks)
     assert float(loss) == pytest.approx(objective(), rel=1e-12)
     for array, gradient in zip(net.parameters, [*gradients[0], *gradients[1]], strict=True):
         for place in np.ndindex(array.shape):

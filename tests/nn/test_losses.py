@@ -5,7 +5,7 @@ import pytest
 
 import xpnet
 from xpnet.nn.activations import ACTIVATIONS, OUTPUTS
-from xpnet.nn.losses import CANONICAL, DEFAULT_LOSS, LOSSES, head, huber
+from xpnet.nn.losses import CANONICAL, DEFAULT_LOSS, LOSSES, huber, resolve_head
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(6, 3)) * 2.0
@@ -48,7 +48,7 @@ def test_a_batch_counts_the_mean_over_its_rows():
 
 @pytest.mark.parametrize(("output", "name"), PAIRS)
 def test_delta_is_the_derivative_of_the_value(output, name):
-    joined = head(ACTIVATIONS[output], name)
+    joined = resolve_head(ACTIVATIONS[output], name)
     y = targets_for(output)
     _, delta = joined.value_and_delta(np, Z, y)
     h = 1e-3
@@ -66,7 +66,7 @@ def test_delta_is_the_derivative_of_the_value(output, name):
 @pytest.mark.parametrize(("output", "name"), list(CANONICAL))
 def test_the_canonical_pairs_agree_with_the_chain_rule(output, name):
     y = targets_for(output)
-    value, delta = head(ACTIVATIONS[output], name).value_and_delta(np, Z, y)
+    value, delta = resolve_head(ACTIVATIONS[output], name).value_and_delta(np, Z, y)
     a, loss = ACTIVATIONS[output].forward(np, Z), LOSSES[name]
     chained = ACTIVATIONS[output].backward(np, loss.derivative(np, a, y), Z, a)
     np.testing.assert_allclose(value, loss.value(np, a, y), rtol=1e-12)
@@ -77,7 +77,7 @@ def test_the_canonical_pairs_agree_with_the_chain_rule(output, name):
 @pytest.mark.parametrize(("output", "name"), PAIRS)
 def test_every_backend_gives_the_same_value_and_delta(backend, output, name, dtype):
     z, y = Z.astype(dtype), targets_for(output).astype(dtype)
-    joined = head(ACTIVATIONS[output], name)
+    joined = resolve_head(ACTIVATIONS[output], name)
     expected = joined.value_and_delta(np, z, y)
     z, y = backend.array(z), backend.array(y)
     with backend.no_sync():
@@ -91,7 +91,7 @@ def test_every_backend_gives_the_same_value_and_delta(backend, output, name, dty
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("output", ["sigmoid", "softmax"])
 def test_cross_entropies_are_finite_for_every_finite_pre_activation(output, dtype):
-    joined = head(ACTIVATIONS[output])
+    joined = resolve_head(ACTIVATIONS[output])
     values = np.array([-BIG[dtype], -800.0, -90.0, -1e-40, 0.0, 1e-40, 90.0, 800.0, BIG[dtype]])
     pairs = np.array([(left, right) for left in values for right in values])
     z = pairs if output == "softmax" else values[:, None]
@@ -105,7 +105,7 @@ def test_cross_entropies_are_finite_for_every_finite_pre_activation(output, dtyp
 
 
 def test_cross_entropy_of_a_confident_and_right_output_keeps_its_digits():
-    sigmoid, softmax = head(ACTIVATIONS["sigmoid"]), head(ACTIVATIONS["softmax"])
+    sigmoid, softmax = resolve_head(ACTIVATIONS["sigmoid"]), resolve_head(ACTIVATIONS["softmax"])
     value, _ = sigmoid.value_and_delta(np, np.array([[40.0]]), np.array([[1.0]]))
     np.testing.assert_allclose(value, np.exp(-40.0), rtol=1e-12)  # log(sigmoid(40)) would give 0
     value, _ = sigmoid.value_and_delta(np, np.array([[-700.0]]), np.array([[1.0]]))
@@ -151,7 +151,7 @@ def test_the_absolute_error_has_no_slope_where_it_is_zero():
 )
 def test_auto_takes_the_usual_loss_of_the_output(output, name):
     assert DEFAULT_LOSS.get(output, "squared_error") == name
-    assert head(ACTIVATIONS[output]).loss is LOSSES[name]
+    assert resolve_head(ACTIVATIONS[output]).loss is LOSSES[name]
 
 
 def test_huber_is_half_squared_up_to_its_threshold_and_linear_beyond():
@@ -171,7 +171,7 @@ def test_a_loss_that_does_not_fit_the_output_is_refused_with_the_remedy():
     ):
         xpnet.MLP([2, 1]).loss([[0.0, 0.0]], [1.0], loss="binary_cross_entropy")
     with pytest.raises(xpnet.InputError, match="loss 'mse' is not known; use one of squared_error"):
-        head(ACTIVATIONS["identity"], "mse")
+        resolve_head(ACTIVATIONS["identity"], "mse")
 
 
 def test_a_user_can_bring_a_loss_of_their_own():
@@ -194,8 +194,8 @@ def test_an_output_of_ones_own_is_never_taken_for_the_one_of_that_name():
         lambda xp, d_a, z, a: 3.0 * d_a * a * (1.0 - a),
     )
     y = targets_for("sigmoid")
-    value, delta = head(steep).value_and_delta(np, Z, y)
-    expected, expected_delta = head(ACTIVATIONS["sigmoid"]).value_and_delta(np, 3.0 * Z, y)
+    value, delta = resolve_head(steep).value_and_delta(np, Z, y)
+    expected, expected_delta = resolve_head(ACTIVATIONS["sigmoid"]).value_and_delta(np, 3.0 * Z, y)
     np.testing.assert_allclose(value, expected, rtol=1e-9)
     np.testing.assert_allclose(delta, 3.0 * expected_delta, rtol=1e-9, atol=1e-12)
 
@@ -203,7 +203,10 @@ def test_an_output_of_ones_own_is_never_taken_for_the_one_of_that_name():
 def test_copies_of_a_network_keep_the_stable_formula_of_its_output():
     net = copy.deepcopy(xpnet.MLP([1, 2], output="softmax"))
     assert net.output is not ACTIVATIONS["softmax"]
-    assert head(net.output).value_and_delta is CANONICAL["softmax", "categorical_cross_entropy"]
+    assert (
+        resolve_head(net.output).value_and_delta
+        is CANONICAL["softmax", "categorical_cross_entropy"]
+    )
 
 
 @pytest.mark.parametrize(

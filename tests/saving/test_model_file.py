@@ -141,23 +141,6 @@ def test_weights_that_are_not_finite_are_not_saved_over_good_ones(path):
     assert path.read_bytes() == before
 
 
-def test_an_array_put_into_the_network_is_saved_as_it_is_trained_on(path):
-    net = MLP([4, 3, 1])  # float32
-    net.weights[0] = np.ones((4, 3))
-    net.save(path)
-    assert np.array_equal(xpnet.load(path).weights[0], np.ones((4, 3), "float32"))
-
-
-def test_an_array_that_does_not_fit_is_not_saved_over_good_ones(path):
-    net = MLP([4, 3, 1])
-    net.save(path)
-    before = path.read_bytes()
-    net.weights[0] = np.ones((7, 9))
-    with pytest.raises(InputError, match=r"\(7, 9\)"):
-        net.save(path)
-    assert path.read_bytes() == before
-
-
 def test_an_activation_of_ones_own_is_not_saved(path):
     own = Activation("mine", lambda xp, z: z, lambda xp, d_a, z, a: d_a)
     with pytest.raises(SaveError, match="activation 'mine' is a function of your own"):

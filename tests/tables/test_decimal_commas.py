@@ -57,7 +57,7 @@ def test_points_are_not_taken_for_decimal_points_where_commas_are(cell: str) -> 
 
 def test_another_decimal_sign_is_refused() -> None:
     path = table("t.csv", GERMAN)
-    with pytest.raises(InputError, match=r"decimal: found ';'; give . or ,"):
+    with pytest.raises(InputError, match=r"decimal ';' must be . or ,"):
         read_table(path, delimiter=";", decimal=";")
 
 

@@ -112,11 +112,11 @@ DAYS = np.array(["2020-01-01", "2020-01-02"], "M8[D]")
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (1.0, "is one float; give a list or an array with a cell per row"),
-        (np.float32(1.0), "is one float32; give"),
+        (1.0, "is of type float; give a list or an array, a cell per row"),
+        (np.float32(1.0), "is of type float32; give"),
         (np.array(1.0), "is of type ndarray; give"),
-        ("ab", "is one str; give"),
-        (None, "is None; give"),
+        ("ab", "is of type str; give"),
+        (None, "is of type NoneType; give"),
         (iter([1.0, 2.0]), "is of type list_iterator; give"),
         (np.ones(2, complex), "holds complex numbers; give real ones"),
         ([1.0, 2.0j], "holds complex numbers; give real ones"),

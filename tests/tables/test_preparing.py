@@ -89,8 +89,8 @@ def test_the_task_can_be_set(table):
     [
         ({"task": "binary"}, "12 distinct values, too many for binary; correct --task"),
         ({"task": "multiclass"}, None),
-        ({"task": "ranking"}, "task: found 'ranking', expected auto, binary"),
-        ({"missing": "ignore"}, "missing: found 'ignore', expected refuse"),
+        ({"task": "ranking"}, "task 'ranking' is not one of auto, binary"),
+        ({"missing": "ignore"}, "missing 'ignore' is not one of refuse"),
         ({"validation": 1.0}, "validation: found 1"),
         ({"validation": -0.1}, "validation: found -0.1"),
         ({"validation": float("nan")}, "validation: found nan"),

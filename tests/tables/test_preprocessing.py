@@ -9,8 +9,9 @@ import pytest
 from table_examples import NUMBERS, TRAIN, arrays
 
 from xpnet.errors import FileError, InputError
+from xpnet.tables.columns import Category, Number
 from xpnet.tables.prepare import prepare
-from xpnet.tables.preprocessing import Column, Preprocessing
+from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import read_table
 
 # At prediction.
@@ -146,7 +147,7 @@ def test_it_survives_json_exactly(text, missing, table):
 GOOD = Preprocessing(
     task="multiclass",
     target="y",
-    columns=(Column("a", 0.1, 0.3), Column("b", categories=("u", "v"))),
+    columns=(Number("a", 0.1, 0.3), Category("b", ("u", "v"))),
     classes=(0.0, 1.0, 5.0),
 ).to_dict()
 

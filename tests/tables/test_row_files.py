@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.tables.row_files import moments
+from xpnet.tables.arrays import moments
 
 SIZES = (6, 5, 3)
 
@@ -38,7 +38,7 @@ def test_a_file_is_predicted_block_by_block_and_refused_where_it_cannot_be_read(
     x, y = numbers
     np.save(tmp_path / "x.npy", x)
     file, net = xpnet.RowFile(tmp_path / "x.npy"), xpnet.MLP(SIZES, output="softmax")
-    monkeypatch.setattr("xpnet.tables.row_files.CELLS", 600)  # a fifth of the numbers
+    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 600)  # a fifth of the numbers
     np.testing.assert_allclose(net.predict(file), net.predict(x), rtol=1e-6)
     with pytest.raises(
         xpnet.InputTypeError, match=r"x is RowFile\(.*the x of fit or predict. Pass"

@@ -11,8 +11,8 @@ import polars
 import pytest
 
 from xpnet.errors import FileError, InputError
+from xpnet.tables.arrays import RowFile
 from xpnet.tables.prepare import prepare
-from xpnet.tables.row_files import RowFile
 from xpnet.tables.table import read_table
 
 DATA = Path(os.environ.get("XPNET_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -67,8 +67,8 @@ def test_text_tables(name, delimiter, encoding, pack, tmp_path):
     assert table.layout == "table"
     np.testing.assert_array_equal(table.matrix[:, 0], [1.5, 2.5, np.nan, 4.5])
     np.testing.assert_array_equal(table.matrix[:, 2], [0, 1, 0, 1])
-    assert table.texts["b"] == ("blue", "red")
-    assert codes(table, "b") == [1, 0, 1, -1]
+    assert table.texts["b"] == ("red", "blue")
+    assert codes(table, "b") == [0, 1, 0, -1]
     assert lines(table) == [2, 3, 4, 5]
     assert table.cell(1, "b") == "blue"
     assert table.cell(3, "a") == "4.5"
@@ -87,7 +87,7 @@ def test_a_delimiter_is_one_ascii_character(delimiter, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(CSV)
     if delimiter:
-        with pytest.raises(InputError, match="delimiter: found"):
+        with pytest.raises(InputError, match=r"delimiter .* must be one ASCII"):
             read_table(path, delimiter=delimiter)
 
 
@@ -95,7 +95,7 @@ def test_a_delimiter_is_one_ascii_character(delimiter, tmp_path):
 def test_an_unknown_encoding_is_an_input_error(encoding, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(CSV)
-    with pytest.raises(InputError, match="encoding: found"):
+    with pytest.raises(InputError, match=r"encoding .* is not known"):
         read_table(path, encoding=encoding)
 
 
@@ -117,7 +117,7 @@ def test_numbers_are_read_to_the_last_bit(tmp_path):
 
 def test_integers_that_float64_cannot_tell_apart_are_read_as_texts(tmp_path, monkeypatch):
     monkeypatch.setattr("xpnet.tables.csv._BLOCK", 1 << 8)  # each in a block of its own
-    monkeypatch.setattr("xpnet.tables.row_files.CELLS", 100)
+    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 100)
     near, far = [2**60] * 50 + [2**60 + 1] * 50, [2**60 + 256 * i for i in range(100)]
     frame = polars.DataFrame({"near": near, "far": far})
     frame.write_csv(tmp_path / "t.csv")
@@ -197,7 +197,7 @@ def test_parquet(tmp_path):
     np.testing.assert_array_equal(table.matrix[:, 0], [1, 2, np.nan])
     np.testing.assert_array_equal(table.matrix[:, 5], [1, 2, 3])
     assert codes(table, "c") == [0, -1, 1]
-    assert table.texts["d"] == ("false", "true")
+    assert table.texts["d"] == ("true", "false")
     assert table.texts["e"] == ("p", "q")
     assert table.place(1, "c").endswith("row 1 (the first is 0), column 'c'")
 

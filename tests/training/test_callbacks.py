@@ -97,35 +97,3 @@ def test_ctrl_c_finishes_the_step_and_leaves_a_network_that_can_go_on():
         callbacks=[Calls(lambda training: training.state.step == 5 and training.stop("5 steps"))],
     )  # fmt: skip
     np.testing.assert_array_equal(parameters(net), parameters(steps))
-
-
-@pytest.mark.parametrize("when", ["on_epoch_start", "on_batch_end", "on_epoch_end"])
-@pytest.mark.parametrize(
-    "optimizer", [xpnet.SGD(1e-9), xpnet.AdamW(1e-9, weight_decay=1.0)], ids=str
-)
-def test_an_array_that_a_callback_puts_into_the_network_is_trained_on(when, optimizer):
-    mine = np.full((3, 8), 0.1)
-
-    def put(training):
-        if training.state.step == 2:
-            training.net.weights[0] = mine
-
-    callback, net = type("Callback", (), {when: staticmethod(put)})(), regressor()
-    xpnet.fit(net, X, Y, optimizer=optimizer, epochs=3, batch_size=30, callbacks=[callback])
-    assert net.weights[0] is not mine
-    np.testing.assert_array_equal(mine, 0.1)
-    np.testing.assert_allclose(net.weights[0], 0.1, atol=1e-6)
-    assert not np.array_equal(net.weights[0], mine)  # trained, by however little
-
-
-def test_an_array_of_a_callback_that_does_not_fit_ends_the_run_in_order():
-    class Wrong(Calls):
-        def on_batch_end(self, training):
-            if training.state.step == 3:
-                training.net.weights[0] = np.ones((9, 9))
-
-    net, wrong = regressor(), Wrong()
-    with pytest.raises(xpnet.InputError, match=r"weights\[0\] has shape \(9, 9\)"):
-        xpnet.fit(net, X, Y, batch_size=20, callbacks=[wrong, xpnet.Doctor()])
-    assert wrong.names[-1] == "train_end"
-    assert net.predict(X).shape == (60, 1)

@@ -10,9 +10,9 @@ from typing import Any
 
 from xpnet.backend.device import Device, Step
 from xpnet.backend.types import Array, Scalar
-from xpnet.training.data import Batch
 
-TrainingStep = Callable[[Batch, "list[Array] | None", Sequence[Scalar]], Any]
+TrainingStep = Callable[[Any, "list[Array] | None", Sequence[Scalar]], Any]
+"""Takes a batch (a named tuple of arrays), dropout's masks, and the optimiser's coefficients."""
 
 
 class RecordedStep:
@@ -35,27 +35,25 @@ class RecordedStep:
         self._inputs: list[Array] = []
         self._replay: Step
 
-    def __call__(
-        self, batch: Batch, masks: list[Array] | None, coefficients: Sequence[float]
-    ) -> Any:
+    def __call__(self, batch: Any, masks: list[Array] | None, coefficients: Sequence[float]) -> Any:
         """Take the step with these inputs; return what it returns."""
-        if batch.x.shape[0] != self._rows:
+        if batch[0].shape[0] != self._rows:
             return self._step(batch, masks, coefficients)
         put, dtype = self._device.put, self._dtype
         given = [*batch, *(masks or ()), *(put(each, dtype) for each in coefficients)]
         if not self._inputs:
-            self._fix(given, len(masks or ()))
+            self._fix(type(batch), given, len(masks or ()))
         for own, values in zip(self._inputs, given, strict=True):
             own[...] = values
         return self._replay()
 
-    def _fix(self, given: list[Array], masks: int) -> None:
+    def _fix(self, kind: Any, given: list[Array], masks: int) -> None:
         """Make the arrays that every replay reads."""
         record, xp, step = self._device.record, self._device.xp, self._step
         assert record is not None
         self._inputs = [xp.zeros_like(each) for each in given]
-        first = len(Batch._fields)
-        fixed_batch = Batch(*self._inputs[:first])
+        first = len(kind._fields)
+        fixed_batch = kind(*self._inputs[:first])
         fixed_masks = self._inputs[first : first + masks] or None
         coefficients = self._inputs[first + masks :]
         # Without self: a cycle would keep a GPU's memory until the garbage collector comes by.

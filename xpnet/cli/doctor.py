@@ -25,7 +25,8 @@ from xpnet.doctor.diagnose import diagnose
 from xpnet.doctor.findings import Report
 from xpnet.doctor.parity import compare
 from xpnet.errors import DivergenceError, InputError
-from xpnet.tables.preprocessing import Column, Preprocessing
+from xpnet.tables.columns import Number
+from xpnet.tables.preprocessing import Preprocessing
 from xpnet.training.fit import prepare_training
 
 HELPS = 0.98  # a remedy is kept if the error with it is below this share of the one without
@@ -176,6 +177,6 @@ def _made_up(options: ParityOptions) -> Task:
         )
     x = generator(options.seed, "parity").standard_normal((500, 8))
     y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
-    columns = tuple(Column(f"x{index}") for index in range(x.shape[1]))
+    columns = tuple(Number(f"x{index}") for index in range(x.shape[1]))
     plan = Preprocessing("multiclass", "y", columns, (0.0, 1.0, 2.0))
     return Task(options, plan, x, y, None, len(y), ())

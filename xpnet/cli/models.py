@@ -18,7 +18,8 @@ from xpnet.cli.output import (
 )
 from xpnet.errors import InputError
 from xpnet.saving.model import FORMAT_VERSION, Model, load_model
-from xpnet.tables.checks import plain
+from xpnet.tables.columns import Category
+from xpnet.tables.messages import format_number
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import read_table
 from xpnet.training.skill import Skill
@@ -126,7 +127,7 @@ def devices(options: DevicesOptions) -> None:
 
 def _columns(plan: Preprocessing) -> list[tuple[str, str]]:
     names = [
-        each.name if each.categories is None else f"{each.name} ({len(each.categories)} categories)"
+        f"{each.name} ({each.inputs} categories)" if isinstance(each, Category) else each.name
         for each in plan.columns
     ]
     listed = ", ".join(names[:20]) + (f", and {len(names) - 20} more" if len(names) > 20 else "")
@@ -148,7 +149,7 @@ def _with_plan(path: str, device: str) -> Model:
 
 def class_names(classes: tuple[Any, ...]) -> list[str]:
     """Return the classes as people write them: 1 and not 1.0."""
-    return [plain(each) for each in classes]
+    return [format_number(each) for each in classes]
 
 
 def scores(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:

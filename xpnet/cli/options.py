@@ -111,12 +111,12 @@ class TrainOptions:
         bool,
         Option(
             "--stream",
-            help="Leave the rows on disk and read them in batches, CSV and Parquet from a cache; "
-            "automatic if DATA is larger than an eighth of the free memory.",
+            help="Leave the rows on disk and read them in batches, CSV and Parquet from a "
+            "temporary file; automatic if DATA is larger than an eighth of the free memory.",
         ),
     ] = False
     cache: Annotated[
-        str | None, Option(help="Directory for the cache; beside DATA by default.")
+        str | None, Option(help="Directory for that temporary file; beside DATA by default.")
     ] = None
     device: Device = "cpu"
     dtype: Annotated[str, Option(help="float32 or float64.")] = "float32"

@@ -7,7 +7,7 @@ from typing import Any
 from xpnet.cli.options import flag, option_of
 from xpnet.cli.task import Task
 from xpnet.doctor.findings import Finding
-from xpnet.tables.checks import option
+from xpnet.tables.messages import option
 
 REMEDIES = {
     "class-imbalance": "give more rows of the rare class",

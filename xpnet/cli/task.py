@@ -12,7 +12,7 @@ from xpnet.cli.options import TrainOptions, flag
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
-from xpnet.tables.checks import up_to_ten
+from xpnet.tables.messages import up_to_ten
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import Table, read_table

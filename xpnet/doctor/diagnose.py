@@ -21,7 +21,7 @@ from xpnet.doctor.sample import sample_arrays
 from xpnet.doctor.step import Step, columns
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
-from xpnet.nn.losses import head
+from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Adam
 from xpnet.training.fit import check_parameters, prepare_training
@@ -82,7 +82,7 @@ def diagnose(
     )
     with net.device.active:
         as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
-    head(net.output, loss)  # refuses other losses
+    resolve_head(net.output, loss)  # refuses other losses
     doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
     doctor.note(width=net.sizes[0], class_counts=counts)
     if x_new is not None:

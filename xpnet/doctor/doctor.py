@@ -54,8 +54,8 @@ from xpnet.doctor.step import (
     weights_of,
 )
 from xpnet.errors import InputError
-from xpnet.nn.losses import Head, head
-from xpnet.nn.objective import loss_and_gradients, penalty, row_shares
+from xpnet.nn.arrays import Batch, row_shares
+from xpnet.nn.losses import Head, penalty, resolve_head
 from xpnet.training.data import Data
 
 if TYPE_CHECKING:
@@ -359,7 +359,7 @@ class Doctor:
         """
         run, numbers = self._run, max(START_ROWS, min(MAX_ROWS, MAX_INPUTS // net.sizes[0]))
         sample, counts = sample_data(data, net, numbers)
-        self._trained = sample, head(net.output, loss), l1, l2
+        self._trained = sample, resolve_head(net.output, loss), l1, l2
         run.class_counts = counts if run.class_counts is None else run.class_counts
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.rates = [] if learning_rate is None else [learning_rate]
@@ -405,7 +405,8 @@ class Doctor:
         assert self._trained is not None
         ((x, y, weights), pair, l1, l2), xp = self._trained, net.device.xp
         with np.errstate(all="ignore"):
-            loss, found, trace = loss_and_gradients(net, pair, x, y, row_shares(xp, y, weights))
+            batch = Batch(x, y, row_shares(xp, y, weights))
+            loss, found, trace = net.loss_and_gradients(batch, pair)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
             objective = float(loss) + penalty(xp, net.weights, l1, l2)
         parameters = named_parameters(net)

@@ -14,26 +14,27 @@ measured figures exceed the expected ones. The measured ones come from one pass 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from math import inf, isfinite, pi, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpnet.backend.device import to_host
 from xpnet.backend.random import generator
 from xpnet.backend.types import Array
 from xpnet.errors import InputError
 from xpnet.nn.activations import Activation
 from xpnet.nn.arrays import as_inputs, as_targets
 from xpnet.nn.initializers import rule_for
-from xpnet.nn.losses import head
+from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP, Trace
+from xpnet.training.skill import unscaled
 
 NODES = 64  # of the quadrature in each direction: errors below 1 % even for ReLU's kink
 # Measured in benchmarks/results/initialisers.md: sigmoid networks whose gradient falls by more
 # than this from the last to the first hidden layer learn late or not at all.
 ALIVE_RATIO = 100.0
-FEW = 15  # this many weights have one sign by chance once in 16,000 draws
+MIN_WEIGHTS = 15  # so many weights have one sign by chance once in 16,000 draws
 SATURATED_SLOPE = 0.01  # mean derivative of a layer's units; sigmoid's own maximum is 0.25
 
 
@@ -111,18 +112,12 @@ class InitReport:
             f"{each.gradient_variance:>11.3g}"
             for each in self.layers
         ]
-        why = [
-            f"layer {', '.join(map(str, numbers))}: {rule} ({reason})"
-            for (rule, reason), numbers in self._layers_by_rule().items()
-        ]
+        numbers: dict[str, list[str]] = {}
+        for each in self.layers:
+            numbers.setdefault(f"{each.rule} ({each.reason})", []).append(str(each.layer))
+        why = [f"layer {', '.join(layers)}: {rule}" for rule, layers in numbers.items()]
         warned = [f"warning: {text}" for text in self.warnings]
         return "\n".join([*head_lines, *rows, "", *why, *([""] if warned else []), *warned])
-
-    def _layers_by_rule(self) -> dict[tuple[str, str], list[int]]:
-        found: dict[tuple[str, str], list[int]] = {}
-        for each in self.layers:
-            found.setdefault((each.rule, each.reason), []).append(each.layer)
-        return found
 
 
 def explain_init(
@@ -162,7 +157,6 @@ def explain_init(
         raise InputError(f"rows {rows!r} must be an integer >= 2: variances are over the rows")
     if not isinstance(net, MLP):
         net = MLP(net, **{"init_data": x, **options})
-    net.take_over()
     draw = generator(net.seed, "explain_init")
     source = "standard normal inputs" if x is None else "the inputs given"
     inputs = draw.standard_normal((rows, net.sizes[0])) if x is None else x[:rows]
@@ -174,9 +168,14 @@ def explain_init(
         trace = net.forward(inputs)
         delta = _output_delta(net, trace, None if y is None else y[:rows], draw)
         layers = _layers(net, trace, delta)
+        warnings = tuple(_warnings(net, layers, scaled=not unscaled(_float64(inputs))))
     slope = "a random output gradient" if y is None else "the gradient of the loss"
     measured_on = f"{inputs.shape[0]} rows of {source}, with {slope}"
-    return InitReport(repr(net), measured_on, layers, tuple(_warnings(net, layers)))
+    return InitReport(repr(net), measured_on, layers, warnings)
+
+
+def _float64(array: Array) -> Any:
+    return np.asarray(to_host(array), dtype=np.float64)
 
 
 def _output_delta(net: MLP, trace: Trace, y: Any, draw: Any) -> Array:
@@ -186,41 +185,36 @@ def _output_delta(net: MLP, trace: Trace, y: Any, draw: Any) -> Array:
         return net.device.put(draw.standard_normal(tuple(last.shape)), net.dtype)
     rows, outputs = last.shape
     targets = as_targets(y, net.device, net.dtype, outputs, net.output.name, rows)
-    return head(net.output).value_and_delta(net.device.xp, last, targets)[1]
+    return resolve_head(net.output).value_and_delta(net.device.xp, last, targets)[1]
 
 
 def _layers(net: MLP, trace: Trace, delta: Array) -> tuple[LayerInit, ...]:
-    weights = [np.asarray(net.device.get(each), dtype=np.float64) for each in net.weights]
-    biases = [np.asarray(net.device.get(each), dtype=np.float64) for each in net.biases]
-    measured = _measured(net, trace, delta)
-    expected = _expected_signal(net, weights, biases, trace)
-    gradient = measured[-1].gradient
-    expected_gradients = [gradient]
-    for layer in range(len(net.hidden) - 1, -1, -1):
-        fan_out, squared = weights[layer + 1].shape[1], float(np.mean(weights[layer + 1] ** 2))
-        gradient *= fan_out * squared * expected[layer].squared_slope
-        expected_gradients.insert(0, gradient)
-    described = []
-    for layer, (fan_in, fan_out) in enumerate(pairwise(net.sizes)):
+    """Measure every layer, from the last one down, beside what the theory expects."""
+    xp, weights = net.device.xp, [_float64(each) for each in net.weights]
+    expected = _expected_signals(net, weights, _float64(trace.inputs[0]))
+    a, slope, layers = trace.pre_activations[-1], 1.0, list[LayerInit]()
+    expected_gradient = float(xp.mean(delta * delta))
+    for layer in range(len(weights) - 1, -1, -1):
+        if layer < len(net.hidden):
+            z, a, backward = (
+                trace.pre_activations[layer], trace.activations[layer], net.hidden[layer].backward
+            )  # fmt: skip
+            slope = float(xp.mean(backward(xp, xp.ones_like(z), z, a)))
+            delta = backward(xp, xp.matmul(delta, net.weights[layer + 1].T), z, a)
+            squared = np.mean(weights[layer + 1] ** 2) * expected[layer].squared_slope
+            expected_gradient *= float(weights[layer + 1].shape[1] * squared)
         activation, rule, reason = _rule(net, layer)
-        described.append(
-            LayerInit(
-                layer=layer + 1,
-                activation=activation.name,
-                rule=rule,
-                reason=reason,
-                fan_in=fan_in,
-                fan_out=fan_out,
-                standard_deviation=float(np.std(weights[layer])),
-                expected_activation_variance=expected[layer].own,
-                activation_variance=measured[layer].own,
-                expected_gradient_variance=expected_gradients[layer],
-                gradient_variance=measured[layer].gradient,
-                mean_activation=measured[layer].mean,
-                mean_slope=measured[layer].slope,
-            )
-        )
-    return tuple(described)
+        layers.append(LayerInit(
+            layer + 1, activation.name, rule, reason, net.sizes[layer], net.sizes[layer + 1],
+            standard_deviation=float(np.std(weights[layer])),
+            expected_activation_variance=expected[layer].own,
+            activation_variance=float(xp.mean(xp.var(a, axis=0))),
+            expected_gradient_variance=expected_gradient,
+            gradient_variance=float(xp.mean(delta * delta)),
+            mean_activation=float(xp.mean(a)),
+            mean_slope=slope,
+        ))  # fmt: skip
+    return tuple(layers[::-1])
 
 
 def _rule(net: MLP, layer: int) -> tuple[Activation, str, str]:
@@ -235,36 +229,6 @@ def _rule(net: MLP, layer: int) -> tuple[Activation, str, str]:
     return activation, name, reason
 
 
-class _Measured(NamedTuple):
-    """What one pass showed of a layer; see `LayerInit` for the definitions."""
-
-    mean: float
-    own: float
-    slope: float
-    gradient: float
-
-
-def _measured(net: MLP, trace: Trace, delta: Array) -> list[_Measured]:
-    """Measure every layer, from the last one down: its signal, slope and gradient."""
-    xp = net.device.xp
-
-    def mean(array: Array) -> float:
-        return float(xp.mean(array))
-
-    def own(array: Array) -> float:
-        return mean(xp.var(array, axis=0))
-
-    last = trace.pre_activations[-1]
-    found = [_Measured(mean(last), own(last), 1.0, mean(delta * delta))]
-    for layer in range(len(net.hidden) - 1, -1, -1):
-        z, a = trace.pre_activations[layer], trace.activations[layer]
-        backward = net.hidden[layer].backward
-        slope = mean(backward(xp, xp.ones_like(z), z, a))
-        delta = backward(xp, xp.matmul(delta, net.weights[layer + 1].T), z, a)
-        found.append(_Measured(mean(a), own(a), slope, mean(delta * delta)))
-    return found[::-1]
-
-
 class _Signal(NamedTuple):
     """Moments of what a layer sends on, over its units and over the rows."""
 
@@ -273,40 +237,29 @@ class _Signal(NamedTuple):
     """Mean over the units of (mean over the rows)²."""
     own: float
     """Variance over the rows, averaged over the units."""
-    squared_slope: float
+    squared_slope: float = 1.0
 
 
-def _expected_signal(
-    net: MLP, weights: list[Any], biases: list[Any], trace: Trace
-) -> list[_Signal]:
+def _expected_signals(net: MLP, weights: list[Any], inputs: Any) -> list[_Signal]:
     """Carry the moments of the inputs through the layers; the last entry is of pre-activations.
 
     Of the drawn weights only their moments are used: what a unit's weights add up to (for the
     shared part, where weights of one sign and biases show) and their mean square.
     """
-    inputs = np.asarray(net.device.get(trace.inputs[0]), dtype=np.float64)
-    of_features = np.mean(inputs, axis=0)
-    signal = _Signal(
-        float(np.mean(of_features)),
-        float(np.mean(of_features**2)),
-        float(np.mean(np.var(inputs, axis=0))),
-        1.0,
-    )
-    signals = []
-    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        fan_in = weight.shape[0]
-        offsets = np.sum(weight, axis=0) * signal.mean + bias
-        within = float(np.mean(np.var(weight, axis=0)))
-        spread = max(signal.shared - signal.mean**2, 0.0)
-        shared = fan_in * within * spread + float(np.var(offsets))
-        own = fan_in * float(np.mean(weight**2)) * signal.own
-        offset = float(np.mean(offsets))
-        if layer < len(net.hidden):
-            signal = _through(net.hidden[layer], offset, shared, own)
-        else:
-            signal = _Signal(offset, shared + offset**2, own, 1.0)
-        signals.append(signal)
-    return signals
+    means, own = np.mean(inputs, axis=0), float(np.mean(np.var(inputs, axis=0)))
+    signals = [_Signal(float(np.mean(means)), float(np.mean(means**2)), own)]
+    for layer, (weight, bias) in enumerate(zip(weights, map(_float64, net.biases), strict=True)):
+        mean, shared, own, _ = signals[-1]
+        fan_in, offsets = len(weight), np.sum(weight, axis=0) * mean + bias
+        spread = fan_in * float(np.mean(np.var(weight, axis=0))) * max(shared - mean**2, 0.0)
+        shared, own = spread + float(np.var(offsets)), fan_in * float(np.mean(weight**2)) * own
+        mean = float(np.mean(offsets))
+        signals.append(
+            _through(net.hidden[layer], mean, shared, own)
+            if layer < len(net.hidden)
+            else _Signal(mean, shared + mean**2, own)
+        )
+    return signals[1:]
 
 
 def _through(activation: Activation, mean: float, shared: float, own: float) -> _Signal:
@@ -325,14 +278,14 @@ def _through(activation: Activation, mean: float, shared: float, own: float) -> 
     )
 
 
-def _warnings(net: MLP, layers: Sequence[LayerInit]) -> Iterator[str]:
+def _warnings(net: MLP, layers: Sequence[LayerInit], *, scaled: bool) -> Iterator[str]:
     """Say what is wrong with a start, worst first."""
     for layer, array in zip(layers, net.weights, strict=True):
-        weights = net.device.get(array)
+        weights = to_host(array)
         place = f"layer {layer.layer}: all {layer.fan_in} x {layer.fan_out} weights"
         if weights.size > 1 and np.all(weights == weights[0, 0]):
             yield f"{place} are {weights[0, 0]:g}, so its units stay alike; draw them at random"
-        elif weights.size >= FEW and (np.all(weights >= 0.0) or np.all(weights <= 0.0)):
+        elif weights.size >= MIN_WEIGHTS and (np.all(weights >= 0.0) or np.all(weights <= 0.0)):
             yield (
                 f"{place} have one sign, which drives the units in one direction (mean "
                 f"activation {layer.mean_activation:.3g}); draw them symmetrically about zero"
@@ -340,10 +293,10 @@ def _warnings(net: MLP, layers: Sequence[LayerInit]) -> Iterator[str]:
     hidden = layers[:-1]
     for layer in hidden:
         if layer.activation in ("sigmoid", "tanh") and layer.mean_slope < SATURATED_SLOPE:
+            remedy = "use smaller weights" if scaled else "scale the inputs to unit variance"
             yield (
                 f"layer {layer.layer}: its {layer.activation} units are saturated (mean slope "
-                f"{layer.mean_slope:.1e}), so hardly any gradient passes; scale the inputs to unit "
-                "variance, or use smaller weights"
+                f"{layer.mean_slope:.1e}), so hardly any gradient passes; {remedy}"
             )
     if len(hidden) < 2:
         return

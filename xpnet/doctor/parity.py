@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backend.device import Device, device_of, open_device
+from xpnet.backend.device import Device, device_of, open_device, to_host
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import SGD
@@ -19,7 +19,7 @@ from xpnet.training.fit import prepare_training
 from xpnet.training.loop import Training
 
 QUANTITIES = ("forward", "gradients", "weights")
-MOST_STEPS = 10  # float32 runs may part for good after some more: a ReLU decides differently
+MAX_STEPS = 10  # float32 runs may part for good after some more: a ReLU decides differently
 
 
 class Tolerance(NamedTuple):
@@ -40,16 +40,23 @@ TOLERANCES = {
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest difference of one quantity, in one layer, at one step."""
+    """The largest difference of one quantity, in one layer, at one step.
+
+    Attributes
+    ----------
+    step, layer : int
+        From 1; biases belong to their layer.
+    quantity : str
+        ``"forward"`` (pre-activations), ``"gradients"``, or ``"weights"`` after the step.
+    largest : float
+        Largest absolute difference; infinite where only one side is finite.
+    allowed : float
+    """
 
     step: int
-    """From 1."""
     quantity: str
-    """``"forward"`` (pre-activations), ``"gradients"``, or ``"weights"`` after the step."""
     layer: int
-    """From 1; biases belong to their layer."""
     largest: float
-    """Largest absolute difference; infinite where only one side is finite."""
     allowed: float
 
     @property
@@ -66,11 +73,10 @@ class ParityReport:
     ----------
     reference, other : str
         The devices.
-    network : str
-    dtype : str
-    steps, batch_size : int
-    same_start, same_rows, same_masks : bool
-        Whether initial parameters, the rows of every batch and dropout masks were the same bits.
+    network, dtype : str
+    batch_size : int
+    same_bits : dict of str to bool
+        Whether initial weights, rows of batches and dropout masks were the same bits.
     differences : tuple of Difference
         For every step, quantity and layer.
     """
@@ -79,23 +85,19 @@ class ParityReport:
     other: str
     network: str
     dtype: str
-    steps: int
     batch_size: int
-    same_start: bool
-    same_rows: bool
-    same_masks: bool
+    same_bits: dict[str, bool]
     differences: tuple[Difference, ...]
 
     @property
     def ok(self) -> bool:
         """Whether all bits that must agree do, and all differences are within tolerance."""
-        same = self.same_start and self.same_rows and self.same_masks
-        return same and all(each.ok for each in self.differences)
+        return all(self.same_bits.values()) and all(each.ok for each in self.differences)
 
     @property
-    def worst(self) -> Difference:
-        """The difference that uses the largest share of what is allowed."""
-        return max(self.differences, key=lambda each: each.largest / each.allowed)
+    def steps(self) -> int:
+        """How many steps were compared."""
+        return self.differences[-1].step
 
     def largest(self, step: int, quantity: str) -> Difference:
         """Return the largest difference over the layers."""
@@ -104,45 +106,38 @@ class ParityReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON; an infinite difference becomes None."""
-        plain = asdict(self) | {"ok": self.ok}
-        for values, each in zip(plain["differences"], self.differences, strict=True):
-            values["ok"] = each.ok
-            values["largest"] = each.largest if np.isfinite(each.largest) else None
+        plain = asdict(self) | {"ok": self.ok, "steps": self.steps}
+        for values in plain["differences"]:
+            values["largest"] = values["largest"] if np.isfinite(values["largest"]) else None
         return plain
 
     def __str__(self) -> str:
-        bits = {True: "the same bits", False: "DIFFERENT"}
         head = f"{self.network}, {self.dtype}, {self.steps} steps of {self.batch_size} rows"
-        steps = range(1, self.steps + 1)
-        rows = ("".join(self._cell(step, each) for each in QUANTITIES) for step in steps)
-        worst = self.worst
-        verdict = "within tolerance" if self.ok else "OUT OF TOLERANCE"
-        share = f"{worst.largest / worst.allowed:.2g} of what rounding may cause"
-        return "\n".join(
-            [
-                f"The same training on {self.reference} and on {self.other}",
-                f"  network            {head}",
-                f"  initial weights    {bits[self.same_start]}",
-                f"  rows of batches    {bits[self.same_rows]}",
-                f"  dropout masks      {bits[self.same_masks]}",
-                "Largest difference after each step, and its layer",
-                "  step" + "".join(f"  {quantity:<17}" for quantity in QUANTITIES).rstrip(),
-                *(f"  {step:4}{row.rstrip()}" for step, row in zip(steps, rows, strict=True)),
-                f"{verdict}; at most {share} "
-                f"(step {worst.step}, {worst.quantity}, layer {worst.layer})",
-            ]
-        )
+        worst = max(self.differences, key=lambda each: each.largest / each.allowed)
+        lines = [
+            f"The same training on {self.reference} and on {self.other}",
+            f"  network            {head}",
+            *(f"  {what:17}  {'the same bits' if same else 'DIFFERENT'}"
+              for what, same in self.same_bits.items()),
+            "Largest difference after each step, and its layer",
+            "  step" + "".join(f"  {quantity:<17}" for quantity in QUANTITIES),
+            *(f"  {step:4}" + "".join(f"  {self._cell(step, each):<17}" for each in QUANTITIES)
+              for step in range(1, self.steps + 1)),
+            f"{'within tolerance' if self.ok else 'OUT OF TOLERANCE'}; at most "
+            f"{worst.largest / worst.allowed:.2g} of what rounding may cause "
+            f"(step {worst.step}, {worst.quantity}, layer {worst.layer})",
+        ]  # fmt: skip
+        return "\n".join(line.rstrip() for line in lines)
 
     def _cell(self, step: int, quantity: str) -> str:
         found = self.largest(step, quantity)
-        text = f"{found.largest:<8.2g}layer {found.layer}" if found.largest else "0"
-        return f"  {text:<17}"
+        return f"{found.largest:<8.2g}layer {found.layer}" if found.largest else "0"
 
 
 class _Step(NamedTuple):
     """Host copies of what one step computed, per layer; weights and biases as one vector."""
 
-    rows: Any
+    rows: list[Any]
     masks: list[Any]
     forward: list[Any]
     gradients: list[Any]
@@ -157,29 +152,31 @@ class _Recorder:
         self.start: list[Any] = []
 
     def on_train_start(self, training: Training) -> None:
-        self.start = _on_host(training.net, training.net.parameters)
+        self.start = _host_copies(training.net.parameters)
 
     def on_batch_end(self, training: Training) -> None:
-        net, trace, gradients = training.net, training.trace, training.gradients
+        trace, (rows, *_) = training.trace, training.trace.inputs
         self.taken.append(
             _Step(
-                _on_host(net, trace.inputs[:1])[0],
-                _on_host(net, trace.masks or []),
-                _on_host(net, trace.pre_activations),
-                _by_layer(_on_host(net, gradients.weights), _on_host(net, gradients.biases)),
-                _by_layer(_on_host(net, net.weights), _on_host(net, net.biases)),
+                _host_copies([rows]),
+                _host_copies(trace.masks or []),
+                _host_copies(trace.pre_activations),
+                _by_layer(training.gradients),
+                _by_layer(training.net),
             )
         )
         if len(self.taken) == self.steps:
             training.stop("steps compared")
 
 
-def _on_host(net: MLP, arrays: Sequence[Any]) -> list[Any]:
-    return [np.array(net.device.get(each)) for each in arrays]  # copies: the next step overwrites
+def _host_copies(arrays: Sequence[Any]) -> list[Any]:
+    return [to_host(each).copy() for each in arrays]  # the next step overwrites some of them
 
 
-def _by_layer(weights: list[Any], biases: list[Any]) -> list[Any]:
-    return [np.concat([w.ravel(), b]) for w, b in zip(weights, biases, strict=True)]
+def _by_layer(owner: Any) -> list[Any]:
+    """Return weights and biases of a network, or their gradients, as one vector per layer."""
+    pairs = zip(map(to_host, owner.weights), map(to_host, owner.biases), strict=True)
+    return [np.concat([weights.ravel(), biases]) for weights, biases in pairs]
 
 
 def compare(
@@ -187,7 +184,7 @@ def compare(
     x: Any,
     y: Any,
     *,
-    steps: int = MOST_STEPS,
+    steps: int = MAX_STEPS,
     learning_rate: float = 0.1,
     momentum: float = 0.0,
     other: str | Device = "strict",
@@ -215,8 +212,8 @@ def compare(
     DeviceError
         If the GPU cannot be used.
     """
-    if not 1 <= steps <= MOST_STEPS:
-        raise InputError(f"steps {steps!r} must be from 1 to {MOST_STEPS}, where tolerances hold")
+    if not 1 <= steps <= MAX_STEPS:
+        raise InputError(f"steps {steps!r} must be from 1 to {MAX_STEPS}, where tolerances hold")
     devices = [open_device("cpu"), _open_other(other)]
     recorders = [_Recorder(steps), _Recorder(steps)]
     for device, recorder in zip(devices, recorders, strict=True):
@@ -248,7 +245,7 @@ def _open_other(other: str | Device) -> Device:
 def _report(net: MLP, names: list[str], runs: list[_Recorder]) -> ParityReport:
     reference, other = runs
     pairs = list(zip(reference.taken, other.taken, strict=True))
-    differences = (
+    differences = tuple(
         _difference(step, quantity, layer, expected, found, net.dtype)
         for step, (one, two) in enumerate(pairs, start=1)
         for quantity in QUANTITIES
@@ -256,17 +253,19 @@ def _report(net: MLP, names: list[str], runs: list[_Recorder]) -> ParityReport:
             zip(getattr(one, quantity), getattr(two, quantity), strict=True), start=1
         )
     )
+    same_bits = {
+        "initial weights": _same_bits(reference.start, other.start),
+        "rows of batches": all(_same_bits(one.rows, two.rows) for one, two in pairs),
+        "dropout masks": all(_same_bits(one.masks, two.masks) for one, two in pairs),
+    }
     return ParityReport(
         reference=names[0],
         other=names[1],
         network=repr(net).partition(";")[0].removeprefix("MLP("),
         dtype=net.dtype,
-        steps=len(pairs),
-        batch_size=pairs[0][0].rows.shape[0],
-        same_start=_same_bits(reference.start, other.start),
-        same_rows=all(_same_bits([one.rows], [two.rows]) for one, two in pairs),
-        same_masks=all(_same_bits(one.masks, two.masks) for one, two in pairs),
-        differences=tuple(differences),
+        batch_size=len(reference.taken[0].rows[0]),
+        same_bits=same_bits,
+        differences=differences,
     )
 
 
@@ -277,13 +276,11 @@ def _same_bits(arrays: list[Any], others: list[Any]) -> bool:
 def _difference(
     step: int, quantity: str, layer: int, expected: Any, found: Any, dtype: str
 ) -> Difference:
-    tolerance = TOLERANCES[dtype]
-    first = step == 1 and quantity != "weights"
+    first, later, absolute = TOLERANCES[dtype]
     finite = np.isfinite(expected) & np.isfinite(found)
+    largest = float(np.max(np.abs(found[finite] - expected[finite]), initial=0.0))
     if not np.array_equal(expected[~finite], found[~finite], equal_nan=True):
         largest = float("inf")
-    else:
-        largest = float(np.max(np.abs(found[finite] - expected[finite]), initial=0.0))
     size = float(np.max(np.abs(expected[finite]), initial=0.0))
-    allowed = tolerance.absolute + (tolerance.first if first else tolerance.later) * size
-    return Difference(step, quantity, layer, largest, allowed)
+    relative = first if step == 1 and quantity != "weights" else later
+    return Difference(step, quantity, layer, largest, absolute + relative * size)

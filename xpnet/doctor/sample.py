@@ -84,14 +84,14 @@ def sample_data(data: Data, net: MLP, limit: int) -> tuple[Data, Any]:
 
 
 def sample_arrays(
-    limit: int, x: Any, y: Any, sample_weight: Any, output: str, *, weigh: bool
+    limit: int, x: Any, y: Any, sample_weight: Any = None, output: str = "", *, weigh: bool = True
 ) -> tuple[list[Any], Any]:
     """Return about `limit` rows of what a caller gave, on the host, and counts as `sample_data`.
 
     Parameters
     ----------
     output : str
-        The output activation: whether the targets are classes.
+        The output activation, if it matters whether the targets are classes.
     weigh : bool
         Multiply the sample weights by how many rows each stands for, if they differ.
 

@@ -5,7 +5,7 @@ brought to the network's device, and given to `xpnet.training.loop` or `xpnet.tr
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from numbers import Integral, Real
@@ -56,10 +56,9 @@ from xpnet.estimators.network import (
 )
 from xpnet.estimators.runs import check_options, train, train_lbfgs
 from xpnet.nn.activations import HIDDEN, Activation
-from xpnet.nn.arrays import as_targets
-from xpnet.nn.losses import Loss, head
+from xpnet.nn.arrays import as_row_weights, as_targets
+from xpnet.nn.losses import Loss, resolve_head
 from xpnet.nn.network import MLP
-from xpnet.nn.objective import as_row_weights
 from xpnet.nn.schedules import SCHEDULES, ends_with_the_run
 from xpnet.training.callbacks import checked_callbacks
 from xpnet.training.data import Data, take_rows
@@ -241,7 +240,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         net, (train, held_out) = self.network_, parts
         device, rows = net.device, len(targets)
         y = as_targets(targets, device, net.dtype, net.sizes[-1], net.output.name, rows)
-        data = Data(x, y, None if weights is None else as_row_weights(weights, net, rows))
+        data = Data(
+            x, y, None if weights is None else as_row_weights(weights, device, net.dtype, rows)
+        )
         return (data, None) if train is None else divided(net, data, train, held_out)
 
     def _watched(self, X: Any, y: Any) -> Data:
@@ -293,7 +294,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self._describe(self.network_)
 
     @property
-    def coefs_(self) -> list[Array]:
+    def coefs_(self) -> Sequence[Array]:
         """Weights of each layer, (fan_in, fan_out): the network's own arrays."""
         return coefficients(self, "coefs_")
 
@@ -302,7 +303,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         set_coefficients(self, "coefs_", values)
 
     @property
-    def intercepts_(self) -> list[Array]:
+    def intercepts_(self) -> Sequence[Array]:
         """Biases of each layer, (fan_out,): the network's own arrays."""
         return coefficients(self, "intercepts_")
 
@@ -333,7 +334,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         """Return loss and gradient for prepared data, like scikit-learn's method of this name."""
         net, rows = self.network_, len(y)
         data, _ = self._data(net.device.put(X, net.dtype), y, sample_weight, (None, None))
-        objective = Objective(net, data, head(net.output, self._core_loss()), self.alpha / rows)
+        objective = Objective(
+            net, data, resolve_head(net.output, self._core_loss()), self.alpha / rows
+        )
         return objective(vector)
 
     # -- prediction

@@ -1,6 +1,7 @@
 """Fitted attributes that people set by hand: coefficients, and the output activation."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from xpnet.nn.network import MLP
 from xpnet.training.loop import TrainingState
 
 
-def coefficients(estimator: Any, name: str) -> list[Array]:
+def coefficients(estimator: Any, name: str) -> Sequence[Array]:
     """Return ``coefs_`` or ``intercepts_``: the network's own, or those given before any fit."""
     if "network_" in vars(estimator):
         net: MLP = estimator.network_

@@ -10,9 +10,8 @@ import numpy as np
 
 from xpnet.errors import InputError
 from xpnet.estimators.labels import BLOCKS
-from xpnet.nn.activations import HIDDEN, OUTPUTS
-from xpnet.nn.architecture import activation_named, checked_rates, per_layer
-from xpnet.nn.network import MLP
+from xpnet.nn.activations import HIDDEN, OUTPUTS, resolve_activation
+from xpnet.nn.network import MLP, checked_rates, per_layer
 from xpnet.training.loop import TrainingState
 
 NAMES = {"logistic": "sigmoid"}  # scikit-learn's, where it differs from the core's
@@ -88,8 +87,8 @@ def with_functions(net: MLP, hidden: Any, output: Any, dropout: Any) -> MLP:
     """
     layers = len(net.sizes) - 2
     wanted = {
-        "hidden": tuple(activation_named(each, HIDDEN) for each in per_layer(hidden, layers)),
-        "output": activation_named(output, OUTPUTS),
+        "hidden": tuple(resolve_activation(each, HIDDEN) for each in per_layer(hidden, layers)),
+        "output": resolve_activation(output, OUTPUTS),
         "dropout": checked_rates(per_layer(dropout, layers)),
     }
     if all(getattr(net, name) == value for name, value in wanted.items()):

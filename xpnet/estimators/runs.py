@@ -21,7 +21,7 @@ from xpnet.estimators.verdict import (
     advice,
     rate_of,
 )
-from xpnet.nn.losses import head
+from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import SGD, Adam, AdamW, Optimizer
 from xpnet.training.callbacks import ProgressBar
@@ -58,7 +58,7 @@ def optimizer_of(estimator: Any) -> Optimizer:
 
 def check_options(estimator: Any) -> None:
     """Refuse here what training would refuse, when the model from before is no more."""
-    head(estimator.network_.output, estimator._core_loss())
+    resolve_head(estimator.network_.output, estimator._core_loss())
     if estimator.solver != "lbfgs":
         optimizer_of(estimator)
         return

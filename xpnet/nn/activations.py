@@ -5,11 +5,12 @@ dL/da it returns dL/dz, and may use z, a, or both. Shapes of all: (batch, units)
 therefore an ordinary activation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
 
 from xpnet.backend.types import Array, Namespace
+from xpnet.errors import bad_argument
 
 LEAKY_SLOPE = 0.01
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -176,3 +177,21 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 HIDDEN = tuple(name for name in ACTIVATIONS if name not in ("exp", "softmax"))
 OUTPUTS = ("identity", "sigmoid", "softmax", "tanh", "exp", "softplus")
+
+
+def resolve_activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
+    """Return an activation by name, or as given.
+
+    Raises
+    ------
+    InputError
+        For a name that is not among those allowed.
+    """
+    if isinstance(given, Activation):
+        return given
+    if given not in allowed:
+        remedy = f"use one of {', '.join(allowed)}"
+        if callable(given):
+            remedy += ", or give its derivative too, as xpnet.Activation('mine', forward, backward)"
+        raise bad_argument("activation", given, f"is not known here; {remedy}")
+    return ACTIVATIONS[given]

@@ -1,17 +1,49 @@
-"""The one place where targets are brought to shape (n, outputs).
+"""The one door through which inputs, targets and row weights come to a network.
 
-A target whose shape could broadcast against the network's output is refused: (n,) against (n, 1)
-gives (n, n) terms, and training that runs but learns nothing.
+Targets are brought to shape (n, outputs) here and nowhere else. One whose shape could broadcast
+against the network's output is refused: (n,) against (n, 1) gives (n, n) terms, and training that
+runs but learns nothing.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from xpnet.backend.device import CPU, device_of, is_foreign, real_numbers
 from xpnet.backend.types import Array, Namespace
 from xpnet.errors import InputError, InputTypeError
 
 CHECKED = 1 << 18  # numbers checked at a time, so that what a check writes stays in the cache
+
+
+class Batch(NamedTuple):
+    """The rows of one step.
+
+    Attributes
+    ----------
+    x : array, (batch, inputs)
+    y : array, (batch, outputs)
+    shares : array, (batch,)
+        Each row's share in the mean over the batch; see `row_shares`.
+    """
+
+    x: Array
+    y: Array
+    shares: Array
+
+
+def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
+    """Return each row's share in the mean over a batch, (batch,); they sum to 1, or are all 0.
+
+    Parameters
+    ----------
+    y : array, (batch, outputs)
+    row_weights : array, (batch, 1), or None for equal weights
+    """
+    if row_weights is None:
+        return xp.full_like(y[:, 0], 1.0 / y.shape[0])
+    weights = row_weights[:, 0]
+    total = xp.sum(weights)
+    return weights / xp.where(total > 0.0, total, xp.ones_like(total))  # all 0: nothing to learn
 
 
 def check_finite(xp: Namespace, array: Array, name: str) -> None:
@@ -164,3 +196,18 @@ def _check_range(xp: Namespace, targets: Array, output: str) -> None:
         )
     if output == "exp" and low < 0.0:
         raise InputError(f"y holds {low:g}, but a Poisson target cannot be negative")
+
+
+def as_row_weights(sample_weight: Any, device: Any, dtype: str, rows: int) -> Array:
+    """Return sample weights on the device as (rows, 1); refuse negative ones and all zero."""
+    xp = device.xp
+    weights = put_numbers(sample_weight, device, dtype, "sample_weight")
+    if tuple(weights.shape) != (rows,):
+        raise InputError(f"sample_weight has shape {tuple(weights.shape)}; pass ({rows},)")
+    low, total = float(xp.min(weights)), float(xp.sum(weights))
+    if not (low >= 0.0 and 0.0 < total < float("inf")):
+        raise InputError(
+            f"sample_weight has minimum {low:g} and sum {total:g}; weights must be finite, >= 0 "
+            "and not all 0"
+        )
+    return xp.reshape(weights, (rows, 1))

@@ -24,9 +24,8 @@ from math import sqrt
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xpnet.backend.random import generator
-from xpnet.backend.types import Array, Namespace
+from xpnet.backend.types import Array
 from xpnet.errors import InputError, bad_argument
-from xpnet.nn.arrays import as_targets
 
 if TYPE_CHECKING:
     from xpnet.nn.network import MLP
@@ -256,47 +255,3 @@ def lsuv(net: "MLP", x: Array, *, tolerance: float = 0.01, passes: int = 10) -> 
             if variance <= 0.0 or abs(variance - 1.0) < tolerance:
                 break
             weights *= 1.0 / sqrt(variance)
-
-
-# What each output activation has to be given for a mean output of m: its inverse.
-INVERSES: dict[str, Callable[[Namespace, Array], Array]] = {
-    "identity": lambda xp, m: m,
-    "sigmoid": lambda xp, m: xp.log(m) - xp.log(1.0 - m),
-    "softmax": lambda xp, m: xp.log(m),
-    "tanh": lambda xp, m: xp.atanh(m),
-    "exp": lambda xp, m: xp.log(m),
-    "softplus": lambda xp, m: m + xp.log(-xp.expm1(-m)),
-}
-
-
-def start_at_prior(net: "MLP", y: Array) -> None:
-    """Make the outputs start near the mean target, by adding to the output biases in place.
-
-    With rare classes, the first epochs then need not learn the class shares (the log prior): Lin
-    et al., "Focal loss", arXiv 1708.02002, section 3.3.
-
-    Parameters
-    ----------
-    net : MLP
-        New, not trained.
-    y : array_like, (n,) or (n, outputs)
-        Training targets.
-
-    Raises
-    ------
-    InputError
-        If the targets do not fit the network, or for the caller's own output activation.
-    """
-    name, xp = net.output.name, net.device.xp
-    if name not in INVERSES:
-        raise InputError(f"output {name!r} has no known inverse; set net.biases[-1] yourself")
-    rows = y.shape[0] if hasattr(y, "shape") else len(y)
-    margin = 0.5 / rows  # a class that never occurs starts as if half a row had it
-    with net.device.active:
-        mean = xp.mean(as_targets(y, net.device, net.dtype, net.sizes[-1], name, rows), axis=0)
-        if name != "identity":
-            mean = xp.maximum(mean, margin - 1.0 if name == "tanh" else margin)
-        if name in ("sigmoid", "softmax", "tanh"):
-            mean = xp.minimum(mean, 1.0 - margin)
-        last = net.parameters[-1]
-        last += INVERSES[name](xp, mean)

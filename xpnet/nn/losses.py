@@ -1,4 +1,4 @@
-"""Losses: each value with its derivative beside it, and the head that joins one to an output.
+"""Losses and penalties: each value with its derivative beside it; heads, for output and loss.
 
 Convention, the same for all: the loss of a row is the **sum** over its outputs, the loss of a
 batch the **mean** over its rows. (PyTorch's ``MSELoss`` takes the mean over the outputs too, so
@@ -9,7 +9,7 @@ the loss of every row and delta = dL/dz from the last pre-activations. The canon
 their own stable formulas, finite for every finite z; all other pairs follow the chain rule.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from inspect import signature
 
@@ -263,7 +263,7 @@ def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
     return found
 
 
-def head(output: Activation, loss: str | Loss = "auto") -> Head:
+def resolve_head(output: Activation, loss: str | Loss = "auto") -> Head:
     """Combine an output activation and a loss; see `resolve_loss` for what is refused."""
     found = resolve_loss(output, loss)
     # By value: copies and unpickled networks hold equal activations, not the same ones.
@@ -279,3 +279,27 @@ def head(output: Activation, loss: str | Loss = "auto") -> Head:
         return safe.value(xp, a, y), output.backward(xp, safe.derivative(xp, a, y), z, a)
 
     return Head(found, by_chain_rule)
+
+
+def penalty(xp: Namespace, weights: Sequence[Array], l1: float, l2: float) -> float:
+    """l1 sum(|w|) + l2/2 sum(w²), over the weights but not the biases."""
+    total = 0.0
+    for each in weights:
+        if l1:
+            total += l1 * float(xp.sum(xp.abs(each)))
+        if l2:
+            total += 0.5 * l2 * float(xp.sum(each * each))
+    return total
+
+
+def add_penalty_gradients(
+    xp: Namespace, weights: Sequence[Array], gradients: Sequence[Array], l1: float, l2: float
+) -> None:
+    """Add l1 sign(w) + l2 w to the gradients in place; the derivative of `penalty`."""
+    if not (l1 or l2):
+        return
+    for each, gradient in zip(weights, gradients, strict=True):
+        if l2:
+            gradient += l2 * each
+        if l1:
+            gradient += l1 * (xp.astype(each > 0.0, each.dtype) - xp.astype(each < 0.0, each.dtype))

@@ -11,27 +11,25 @@ and from delta[L] = dLoss/dz[L], which the head gives,
     delta[l-1]  = (delta[l] W[l]ᵀ) through f[l-1]
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise, zip_longest
-from numbers import Integral
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from xpnet.backend.device import DTYPES, Device, device_of, is_foreign, open_device
 from xpnet.backend.types import Array
 from xpnet.errors import InputError, bad_argument
-from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation
-from xpnet.nn.architecture import activation_named, checked_rates, checked_sizes, per_layer
-from xpnet.nn.arrays import as_inputs, as_targets, put_numbers
-from xpnet.nn.initializers import Rule, draw, lsuv
-from xpnet.nn.losses import Loss, head
-from xpnet.nn.objective import (
-    add_penalty_gradients,
+from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
+from xpnet.nn.arrays import (
+    Batch,
+    as_inputs,
     as_row_weights,
-    loss_and_gradients,
-    mean_loss,
-    penalty,
+    as_targets,
+    put_numbers,
     row_shares,
 )
+from xpnet.nn.initializers import Rule, draw, lsuv
+from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
 
 # Rows per forward pass in prediction: fixed, so that results do not depend on how the caller cuts
 # the data into calls of whole tiles. Larger arrays go back to the system, to be fetched anew.
@@ -64,12 +62,12 @@ class Gradients(NamedTuple):
 
     Attributes
     ----------
-    weights : list of array, (fan_in, fan_out)
-    biases : list of array, (fan_out,)
+    weights : tuple of array, (fan_in, fan_out)
+    biases : tuple of array, (fan_out,)
     """
 
-    weights: list[Array]
-    biases: list[Array]
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
 
 
 class MLP:
@@ -98,8 +96,12 @@ class MLP:
 
     Attributes
     ----------
-    weights : list of array, (fan_in, fan_out)
-    biases : list of array, (fan_out,)
+    weights : tuple of array, (fan_in, fan_out)
+    biases : tuple of array, (fan_out,)
+        Views of `flat`. Write into them, as in ``net.weights[0][...] = mine``, or use
+        `set_parameters`.
+    flat : array, (parameters,)
+        All parameters in one vector: first all weights, then all biases.
 
     Raises
     ------
@@ -124,8 +126,8 @@ class MLP:
     ) -> None:
         self.sizes = checked_sizes(sizes)
         layers = len(self.sizes) - 2
-        self.hidden = tuple(activation_named(each, HIDDEN) for each in per_layer(hidden, layers))
-        self.output = activation_named(output, OUTPUTS)
+        self.hidden = tuple(resolve_activation(each, HIDDEN) for each in per_layer(hidden, layers))
+        self.output = resolve_activation(output, OUTPUTS)
         self.dropout = checked_rates(per_layer(dropout, layers))
         if dtype not in DTYPES:
             raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
@@ -136,7 +138,7 @@ class MLP:
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
         with self.device.active:
             drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
-            self._flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
+            self.flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
             self._derive()
             if init == "lsuv":
                 if init_data is None:
@@ -202,6 +204,35 @@ class MLP:
                 delta = self._backward[layer - 1](xp, d_a, z, a)
         return gradients
 
+    def loss_and_gradients(
+        self,
+        batch: Batch,
+        head: Head,
+        masks: list[Array] | None = None,
+        into: Gradients | None = None,
+    ) -> tuple[Array, Gradients, Trace]:
+        """Forward, loss, backward for one batch; nothing is read back from the device.
+
+        Parameters
+        ----------
+        batch : Batch
+        head : Head
+            From `xpnet.nn.losses.resolve_head`, for the network's output activation.
+        masks, into
+            As in `forward` and `backward`.
+
+        Returns
+        -------
+        loss : array, 0-d
+            The mean over the batch, without penalties.
+        gradients : Gradients
+        trace : Trace
+        """
+        trace = self.forward(batch.x, masks)
+        losses, delta = head.value_and_delta(self.device.xp, trace.pre_activations[-1], batch.y)
+        loss = self.device.matmul(losses, batch.shares)
+        return loss, self.backward(trace, delta * batch.shares[:, None], into), trace
+
     def gradients(
         self,
         x: Any,
@@ -225,11 +256,11 @@ class MLP:
             The penalties ``l1 * sum(|w|)`` and ``l2 / 2 * sum(w²)``, on weights only.
         sample_weight : array_like, (n,), optional
         """
-        xp = self.device.xp
+        xp, head = self.device.xp, resolve_head(self.output, loss)
         with self.device.active:
             x, y, row_weights = self._prepare(x, y, sample_weight)
-            shares = row_shares(xp, y, row_weights)
-            value, gradients, _ = loss_and_gradients(self, head(self.output, loss), x, y, shares)
+            batch = Batch(x, y, row_shares(xp, y, row_weights))
+            value, gradients, _ = self.loss_and_gradients(batch, head)
             add_penalty_gradients(xp, self.weights, gradients.weights, l1, l2)
             return float(value) + penalty(xp, self.weights, l1, l2), gradients
 
@@ -237,9 +268,22 @@ class MLP:
         self, x: Any, y: Any, *, loss: str | Loss = "auto", sample_weight: Any = None
     ) -> float:
         """Return the mean loss over the rows, without penalties and without dropout."""
+        head = resolve_head(self.output, loss)
         with self.device.active:
-            x, y, row_weights = self._prepare(x, y, sample_weight)
-            return float(mean_loss(self, head(self.output, loss), x, y, row_weights))
+            return float(self.mean_loss(head, *self._prepare(x, y, sample_weight)))
+
+    def mean_loss(self, head: Head, x: Array, y: Array, row_weights: Array | None) -> Array:
+        """Return the (weighted) mean loss of prepared rows, tile by tile, as a 0-d array."""
+        xp = self.device.xp
+        total = weight = 0.0
+        for z, rows in self.tiles(x):
+            losses, _ = head.value_and_delta(xp, z, y[rows, :])
+            if row_weights is None:
+                total, weight = total + xp.sum(losses), weight + losses.shape[0]
+            else:
+                tile = row_weights[rows, 0]
+                total, weight = total + xp.sum(losses * tile), weight + xp.sum(tile)
+        return total / weight
 
     def predict(self, x: Any) -> Any:
         """Return the outputs, (n, outputs): probabilities or values.
@@ -259,7 +303,6 @@ class MLP:
 
     def outputs(self, x: Array) -> Array:
         """Return the outputs for prepared inputs, both on the device: `predict` without checks."""
-        self.take_over()
         xp = self.device.xp
         tiles = [self.output.forward(xp, z) for z, _ in self.tiles(x)]
         return tiles[0] if len(tiles) == 1 else xp.concat(tiles, axis=0)
@@ -271,20 +314,36 @@ class MLP:
             yield self.forward(x[rows, :]).pre_activations[-1], rows
 
     def _prepare(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
-        self.take_over()
-        x = as_inputs(x, self.device, self.dtype, self.sizes[0])
-        y = as_targets(y, self.device, self.dtype, self.sizes[-1], self.output.name, x.shape[0])
-        w = None if sample_weight is None else as_row_weights(sample_weight, self, x.shape[0])
-        return x, y, w
+        device, dtype = self.device, self.dtype
+        x = as_inputs(x, device, dtype, self.sizes[0])
+        rows = x.shape[0]
+        y = as_targets(y, device, dtype, self.sizes[-1], self.output.name, rows)
+        if sample_weight is None:
+            return x, y, None
+        return x, y, as_row_weights(sample_weight, device, dtype, rows)
 
     def _derive(self) -> None:
         """Make what copies and pickles leave out: views, and activations fused for the device."""
-        self.weights, self.biases = self._lists = self.views(self._flat)
-        self._own = [*self.weights, *self.biases]
+        self._views = self.views(self.flat)
         self._forward = [self.device.fuse(each.forward) for each in self.hidden]
         self._backward = [self.device.fuse(each.backward) for each in self.hidden]
 
-    def views(self, flat: Array) -> "Gradients":
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """The weights of each layer, (fan_in, fan_out): views of `flat`, to be written in place."""
+        return self._views.weights
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """The biases of each layer, (fan_out,): views of `flat`, to be written in place."""
+        return self._views.biases
+
+    @property
+    def parameters(self) -> tuple[Array, ...]:
+        """All weights, then all biases: the arrays themselves, updated in place by training."""
+        return (*self.weights, *self.biases)
+
+    def views(self, flat: Array) -> Gradients:
         """Cut a vector as long as all parameters into pieces, in their order and shapes."""
         xp, shapes = self.device.xp, list(pairwise(self.sizes))
         pieces, start = [], 0
@@ -292,71 +351,41 @@ class MLP:
             end = start + (shape[0] * shape[1] if len(shape) == 2 else shape[0])
             pieces.append(xp.reshape(flat[start:end], shape, copy=False))
             start = end
-        return Gradients(pieces[: len(shapes)], pieces[len(shapes) :])
-
-    @property
-    def parameters(self) -> list[Array]:
-        """All weights, then all biases: the arrays themselves, updated in place by training.
-
-        An array that you put into `weights` or `biases` (``net.weights[0] = mine``) is first copied
-        into the network's own storage, so that training reaches it.
-        """
-        self.take_over()
-        return self._own
-
-    def take_over(self) -> None:
-        """Copy arrays that were put into `weights` or `biases` into the network's own storage."""
-        given = [*self.weights, *self.biases]
-        if any(array is not own for array, own in zip_longest(given, self._own)):
-            self.set_parameters(self.weights, self.biases)  # those refused stay, for every use
-
-    @property
-    def flat(self) -> Array:
-        """All parameters in one vector; `weights` and `biases` are views of it."""
-        self.take_over()
-        return self._flat
+        return Gradients(tuple(pieces[: len(shapes)]), tuple(pieces[len(shapes) :]))
 
     def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
         """Write given weights and biases into the network's own arrays.
 
         Those given may be the network's own too, in another order.
         """
-        given, layers = [*weights, *biases], len(self.sizes) - 1
-        if len(given) != len(self._own):
-            raise InputError(f"{len(given)} arrays given; the network has {len(self._own)}")
+        given, layers = [*weights, *biases], len(self.weights)
+        if len(given) != 2 * layers:
+            raise InputError(f"{len(given)} arrays given; the network has {2 * layers}")
         xp, ready = self.device.xp, list[Array]()
-        for i, (own, each) in enumerate(zip(self._own, given, strict=True)):
+        for i, (own, each) in enumerate(zip(self.parameters, given, strict=True)):
             name = f"weights[{i}]" if i < layers else f"biases[{i - layers}]"
             ready.append(put_numbers(each, self.device, self.dtype, name))
             found, shape = tuple(ready[-1].shape), tuple(own.shape)
             if found != shape:
                 raise InputError(f"{name} has shape {found}, but the network needs {shape}")
         with self.device.active:
-            self._flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
-        self.put_back()
-
-    def put_back(self) -> None:
-        """Have the network's own arrays in `weights` and `biases` again, and no others."""
-        layers = len(self.sizes) - 1
-        self.weights, self.biases = self._lists
-        self.weights[:], self.biases[:] = self._own[:layers], self._own[layers:]
+            self.flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
 
     def to(self, device: Device, dtype: str | None = None) -> "MLP":
         """Return a copy on another device, or in another dtype."""
         twin, own = object.__new__(MLP), self.device.get(self.flat).copy()
-        changes = {"device": device, "dtype": dtype or self.dtype, "_flat": own}
+        changes = {"device": device, "dtype": dtype or self.dtype, "flat": own}
         twin.__setstate__(self.__getstate__() | changes)
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the views out of copies and pickles; they are rebuilt from the vector."""
-        derived = ("weights", "biases", "_lists", "_own", "_forward", "_backward")
-        state = {**self.__dict__, "_flat": self.flat}
-        return {name: value for name, value in state.items() if name not in derived}
+        derived = ("_views", "_forward", "_backward")
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._flat = self.device.put(self._flat, self.dtype)  # a pickle's is on the current GPU
+        self.flat = self.device.put(self.flat, self.dtype)  # a pickle's is on the current GPU
         self._derive()
 
     def config(self) -> dict[str, Any]:
@@ -395,6 +424,34 @@ class MLP:
     def __repr__(self) -> str:
         shape, names = "-".join(map(str, self.sizes)), [a.name for a in (*self.hidden, self.output)]
         return (
-            f"MLP({shape}, {', '.join(names)}; {self._flat.shape[0]:,} parameters, {self.dtype} on "
+            f"MLP({shape}, {', '.join(names)}; {self.flat.shape[0]:,} parameters, {self.dtype} on "
             f"{self.device.name})"
         )
+
+
+def per_layer(value: Any, layers: int) -> list[Any]:
+    """Spread one option over the hidden layers, or check that there is one for each."""
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        return [value] * layers
+    if len(value) != layers:
+        raise InputError(f"{list(value)!r} has {len(value)} entries for {layers} hidden layers")
+    return list(value)
+
+
+def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the layer sizes as integers, including inputs and outputs."""
+    checked = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+    if len(checked) < 2 or any(not isinstance(s, Integral) or s < 1 for s in checked):
+        raise InputError(
+            f"sizes {list(checked)!r} must be two or more integers >= 1: inputs, hidden units, "
+            "outputs"
+        )
+    return tuple(int(size) for size in checked)
+
+
+def checked_rates(rates: list[Any]) -> tuple[float, ...]:
+    """Return dropout rates as floats."""
+    for rate in rates:
+        if not isinstance(rate, Real) or not 0.0 <= float(rate) < 1.0:
+            raise bad_argument("dropout", rate, "must be >= 0 and below 1")
+    return tuple(float(rate) for rate in rates)

@@ -94,13 +94,12 @@ class Model:
         InputTypeError
             If it is of another kind.
         """
-        from xpnet.tables.given import given_table
-        from xpnet.tables.table import read_table
+        from xpnet.tables.table import read_table, table_of
 
         if self.preprocessing is None:
             raise InputError("the model holds only a network; use model.net.predict(x)")
         if not isinstance(table, str | os.PathLike):
-            return self.columns(given_table(table, self.preprocessing))[0]
+            return self.columns(table_of(table, self.preprocessing))[0]
         columns = self.preprocessing.text_columns
         how: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "features": features}
         how["decimal"] = decimal or self.decimal
@@ -224,7 +223,6 @@ def own_activation(net: MLP) -> str | None:
 
 def network_tensors(net: MLP) -> Arrays:
     """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
-    net.take_over()
     tensors = {}
     for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
         tensors[f"weights.{layer}"] = to_host(weights)

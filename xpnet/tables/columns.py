@@ -1,42 +1,218 @@
-"""Which columns can be inputs: not row numbers, names, sentences, dates or spoilt numbers."""
+"""The kinds of columns, and which kind a column of a table is.
 
-from collections.abc import Collection, Iterable, Iterator
+A kind is a frozen dataclass that says how many inputs of the network a column fills and what they
+are called, fills them, and goes into the model file and back. To add one: write it, add it to
+`KINDS`, and let `choose_columns` choose it from the column's summary.
+"""
+
+import re
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from xpnet.errors import InputError
-from xpnet.tables.checks import explain_cell, is_number, option, plain, shown, up_to_ten
-from xpnet.tables.preprocessing import Column
-from xpnet.tables.surveys import Survey, category_counts, refuse_alike, refuse_text, texts_of
+from xpnet.backend.files import quoted as quoted_value
+from xpnet.errors import FileError, InputError
+from xpnet.tables.cells import is_number
+from xpnet.tables.messages import format_number, option, quoted, up_to_ten
+from xpnet.tables.summary import Summary, refuse_spoilt_numbers, text_numbers, texts_of
 from xpnet.tables.table import Table
 
-_SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
-_SCREENED = 2_000  # rows that show whether a column is worth a look at every row
-_FAR, _FARTHER = 10, 100  # times the range of all other cells: of a repeated value, of one cell
-_REPEATED = 3  # cells
-_FEW = 10  # with fewer distinct numbers besides, only a row of nines is sure to be no number
-_MANY = 100  # more distinct texts than this are not categories
+Labels: TypeAlias = tuple[str | float, ...]
+"""The classes of a target, or categories of a column: all texts or all numbers."""
+
+MAX_CATEGORIES = 100
+MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
 
 
-def columns_to_use(
-    table: Table, found: Survey, rows: np.ndarray, keep: Collection[str], notes: list[str]
+@dataclass(frozen=True)
+class Number:
+    """A column of numbers; its input is ``(cell - mean) / std``, and 0 for an imputed cell.
+
+    All number columns are filled at once, by `Preprocessing`.
+    """
+
+    name: str
+    mean: float = 0.0
+    std: float = 1.0
+
+    inputs = 1
+
+    def input_names(self) -> list[str]:
+        """Name the input."""
+        return [self.name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in JSON's types."""
+        return {"name": self.name, "mean": self.mean, "std": self.std}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any], place: str) -> "Number":
+        """Make it from the result of `to_dict`, which is not trusted."""
+        return cls(
+            checked_text(f"{place}.name", given["name"]),
+            checked_number(f"{place}.mean", given["mean"]),
+            checked_number(f"{place}.std", given["std"], above_zero=True),
+        )
+
+
+@dataclass(frozen=True)
+class Category:
+    """A column of texts, with one input for each category: 1 where the cell holds it, else 0."""
+
+    name: str
+    categories: tuple[str, ...]
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs of the network it fills."""
+        return len(self.categories)
+
+    def input_names(self) -> list[str]:
+        """Name each input: column=category."""
+        return [f"{self.name}={each}" for each in self.categories]
+
+    def fill(
+        self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
+    ) -> None:
+        """Write the inputs, 0 so far, of some rows.
+
+        Parameters
+        ----------
+        x : array (rows, inputs)
+        cells : float64 array (rows,)
+        rows : int64 array
+            The cells' rows in the table, for messages.
+        impute : bool
+            Whether unseen categories count as missing; they are refused otherwise.
+        """
+        codes = encode_labels(table, self.name, self.categories, cells)
+        unseen = np.flatnonzero(codes == UNSEEN)
+        if unseen.size and not impute:
+            row = rows[unseen[0]]
+            known = up_to_ten(map(quoted, self.categories))
+            raise InputError(
+                f"{table.place(row, self.name)}: found {quoted(table.cell(row, self.name))}, a "
+                f"category that training did not see ({len(unseen)} such cells); the known ones "
+                f"are {known}; correct it, or train with --missing impute."
+            )
+        seen = np.flatnonzero(codes >= 0)
+        x[seen, codes[seen]] = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in JSON's types."""
+        return {"name": self.name, "categories": list(self.categories)}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any], place: str) -> "Category":
+        """Make it from the result of `to_dict`, which is not trusted."""
+        name = checked_text(f"{place}.name", given["name"])
+        return cls(name, checked_texts(f"{place}.categories", given["categories"]))
+
+
+Column: TypeAlias = Number | Category
+KINDS = (Number, Category)
+_FIELDS = {frozenset(kind.__dataclass_fields__): kind for kind in KINDS}
+
+
+def column_from_dict(given: Any, place: str) -> Column:
+    """Make a column of the kind whose fields are given, which is not trusted.
+
+    Raises
+    ------
+    FileError
+        Names the first field that is invalid, and what was found.
+    """
+    kind = _FIELDS.get(frozenset(given)) if isinstance(given, dict) else None
+    if kind is None:
+        refuse_field(place, given, "name, mean and std, or name and categories")
+    return kind.from_dict(given, place)
+
+
+def refuse_field(field: str, found: Any, wanted: object) -> NoReturn:
+    """Raise the FileError for a field of a model file."""
+    raise FileError(f"preprocessing.{field}: found {quoted_value(found)}, expected {wanted}.")
+
+
+def checked_text(field: str, found: Any) -> str:
+    """Return a text, not empty; refuse anything else."""
+    if not isinstance(found, str) or not found or re.search(r"[\ud800-\udfff]", found):
+        refuse_field(field, found, "a text")
+    return found
+
+
+def checked_number(field: str, found: Any, *, above_zero: bool = False) -> float:
+    """Return a finite number; refuse anything else."""
+    number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not number or not abs(found) <= sys.float_info.max:
+        refuse_field(field, found, "a finite number")
+    if above_zero and found <= 0:
+        refuse_field(field, found, "a number above 0")
+    return float(found)
+
+
+def checked_texts(field: str, found: Any) -> tuple[str, ...]:
+    """Return some texts, at least one and each once; refuse anything else."""
+    if not isinstance(found, list) or not found:
+        refuse_field(field, found, "a list of texts")
+    texts = tuple(checked_text(f"{field}[{at}]", each) for at, each in enumerate(found))
+    refuse_repeated(field, texts)
+    return texts
+
+
+def refuse_repeated(field: str, found: Collection[Any]) -> None:
+    """Refuse names or labels that occur twice."""
+    seen = set()
+    for each in found:
+        if each in seen:
+            refuse_field(field, each, "each name once")
+        seen.add(each)
+
+
+GONE, UNSEEN = -1, -2
+"""What `encode_labels` returns for a missing cell, and for one that is not among the labels."""
+
+
+def encode_labels(table: Table, name: str, known: Labels, cells: np.ndarray) -> np.ndarray:
+    """Return each cell's place among the known texts or numbers, int64 (rows,).
+
+    A cell that is not written as one of them is the only one that has its number: 1.0 is 1, where
+    it cannot be 01.
+    """
+    places = {format_number(each): place for place, each in enumerate(known)}
+    numbers = dict[float, int]()
+    for text, place in places.items():
+        if is_number(text):
+            numbers[float(text)] = UNSEEN if float(text) in numbers else place
+
+    def place_of(text: str) -> int:
+        other = numbers.get(float(text), UNSEEN) if is_number(text) else UNSEEN
+        return places.get(text, other)
+
+    if name in table.texts:
+        codes = [*map(place_of, texts_of(table, name)), GONE]
+        return np.asarray(np.asarray(codes, dtype=np.int64)[text_numbers(cells)])
+    found, back = np.unique(cells, return_inverse=True)
+    codes = [GONE if np.isnan(each) else place_of(format_number(each)) for each in found.tolist()]
+    return np.asarray(np.asarray(codes, dtype=np.int64)[back])
+
+
+def choose_columns(
+    table: Table, found: Summary, names: Collection[str], keep: Collection[str]
 ) -> tuple[Column, ...]:
-    """Decide on each column; refuse the first that cannot be used, and name the others."""
-    columns, refusals = [], {}
-    head = table.numbers(list(found.names), np.arange(min(table.rows, _SHUFFLED)))
-    counts = category_counts(table, [each for each in found.names if table.texts.get(each)], rows)
-    for place, name in enumerate(found.names):
+    """Decide on the kind of each column; refuse the first that cannot be used, and name the others.
+
+    Parameters
+    ----------
+    keep : names
+        Columns to use even if they look like an index or an identifier.
+    """
+    columns, refusals = list[Column](), {}
+    for name in names:
         try:
-            if table.layout == "table" and found.missing.get(name) == table.rows:
-                message = f"{table.path}: column {shown(name)} has no value at all"
-                raise InputError(f"{message}; pass {option('--drop', name)}.")
-            if name in table.texts:
-                words = texts_of(table, name, f", or pass {option('--drop', name)}")
-                columns.append(_text_column(table, name, words, counts[name], name in keep, notes))
-                continue
-            if name not in keep and table.layout == "table":
-                _refuse_index(table, name, head[:, place], found)
-            columns.append(Column(name))
+            columns.append(_choose(table, found, name, name in keep))
         except InputError as error:
             refusals[name] = error
     if refusals:
@@ -48,124 +224,60 @@ def columns_to_use(
     return tuple(columns)
 
 
-def _text_column(
-    table: Table,
-    name: str,
-    words: tuple[str, ...],
-    counts: np.ndarray,
-    keep: bool,
-    notes: list[str],
-) -> Column:
-    refuse_spoilt_numbers(table, name, counts, f", or pass {option('--drop', name)}")
-    used = tuple(each for each, count in zip(words, counts, strict=True) if count)
-    if not keep:
-        refuse_identifier(table, name, used, int(counts.sum()))
-    notes.append(f"column {name}: {len(used)} categories one-hot encoded")
-    return Column(name, categories=used)
+def _choose(table: Table, found: Summary, name: str, keep: bool) -> Column:
+    drop = f"pass {option('--drop', name)}"
+    if table.layout == "table" and found.missing.get(name) == table.rows:
+        raise InputError(f"{table.path}: column {quoted(name)} has no value at all; {drop}.")
+    if name in table.texts:
+        words = texts_of(table, name, f", or {drop}")
+        counts = found.counts[name]
+        refuse_spoilt_numbers(table, name, counts, f", or {drop}")
+        used = tuple(sorted(each for each, count in zip(words, counts, strict=True) if count))
+        if not keep:
+            remedy = f"{drop}, or {option('--keep', name)}"
+            refuse_identifier(table, name, used, int(counts.sum()), MAX_CATEGORIES, remedy)
+        return Category(name, used)
+    if table.layout == "table" and not keep:
+        _refuse_index(table, found, name)
+    return Number(name)
 
 
-def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise: str = "") -> None:
-    """Refuse text that is mostly numbers, or was meant to be; and NaN as text.
-
-    Numbers that the file calls text pass, unless they are integers that float64 cannot tell apart.
-    """
-    words = texts_of(table, name)
-    for index, each in enumerate(words):
-        if each in ("NaN", "nan"):
-            row = int(np.flatnonzero(table.column(name) == index)[0])
-            found = f"found {shown(each)}, which may be a word or a missing cell"
-            raise InputError(f"{table.place(row, name)}: {found}; leave the cell empty.")
-    numbers = np.asarray([is_number(each) for each in words], dtype=bool)
-    if numbers.all():
-        refuse_alike(table, name, otherwise)
-        return
-    meant = np.asarray([explain_cell(each) is not None for each in words], dtype=bool) | numbers
-    if 0 < counts.sum() <= 2 * counts[meant].sum():
-        refuse_text(table, name, otherwise)
-
-
-def _refuse_index(table: Table, name: str, head: np.ndarray, found: Survey) -> None:
+def _refuse_index(table: Table, found: Summary, name: str) -> None:
     """Refuse row numbers counted from 0 or 1; shuffled ones too, if it cannot be chance."""
-    if len(np.unique(head)) < len(head):  # spares most columns the look at every row
-        return
     low, high = found.low[name], found.high[name]
     if low not in (0.0, 1.0) or high != low + table.rows - 1 or table.rows < 3:
         return
     column = table.column(name)
-    ordered = np.sort(column) if table.rows >= _SHUFFLED else column
+    ordered = np.sort(column) if table.rows >= MIN_SHUFFLED else column
     if np.array_equal(ordered, np.arange(low, high + 1)):
         remedy = f"pass {option('--drop', name)}, or {option('--keep', name)}"
         raise InputError(
-            f"{table.place(0, name)}: found {plain(column[0])}; the column only numbers the rows "
-            f"({low:.0f} to {high:.0f}); {remedy}."
+            f"{table.place(0, name)}: found {format_number(column[0])}; the column only numbers "
+            f"the rows ({low:.0f} to {high:.0f}); {remedy}."
         )
 
 
 def refuse_identifier(
-    table: Table, name: str, used: tuple[str, ...], count: int, target: bool = False
+    table: Table, name: str, used: tuple[str, ...], count: int, most: float, remedy: str
 ) -> None:
-    """Refuse text too varied to be categories: names, ticket numbers, sentences.
+    """Refuse text too varied to be `most` categories or classes: names, numbers, sentences.
 
-    A target may have many classes, if they have enough rows.
+    Parameters
+    ----------
+    used : tuple of str
+        The different texts.
+    count : int
+        Cells that hold them.
     """
     distinct = len(used)
     various = distinct > 10 and 2 * distinct > count
     all_differ = distinct == count and count >= 3
-    if (distinct <= _MANY or target) and not various and not all_differ:
+    if distinct <= most and not various and not all_differ:
         return
     row = int(np.flatnonzero(~np.isnan(table.column(name)))[0])
     spaces = sum(text.count(" ") for text in used[:1000]) / min(distinct, 1000)
     kind = "free text" if spaces >= 3 else "an identifier"
-    remedy = f"pass {option('--drop', name)}, or {option('--keep', name)}"
-    if target:
-        remedy = "pass a column with fewer as --target, or give more rows of each class"
     raise InputError(
-        f"{table.place(row, name)}: found {shown(table.cell(row, name))}; {distinct} different "
+        f"{table.place(row, name)}: found {quoted(table.cell(row, name))}; {distinct} different "
         f"texts in {count} rows look like {kind}; {remedy}."
-    )
-
-
-def note_far_cells(looked_at: Iterable[tuple[Table, Survey]], notes: list[str]) -> None:
-    """Note a number beyond all others of its column: a code for "missing", such as -999, or a slip.
-
-    One such cell leaves the others of a standardised column nearly alike. The largest of numbers
-    that spread over many orders of magnitude is not far from the second largest.
-    """
-    for table, found in looked_at:
-        if table.layout == "table":
-            notes.extend(filter(None, _far_cells(table, found)))
-
-
-def _far_cells(table: Table, found: Survey) -> Iterator[str | None]:
-    names = [name for name in found.low if name not in table.texts]
-    some = np.unique(np.linspace(0, table.rows - 1, min(table.rows, _SCREENED)).astype(np.int64))
-    for name, cells in zip(names, table.numbers(names, some).T, strict=True):
-        for value in (found.low[name], found.high[name]):
-            # Among some of the rows, the others lie at most as far apart, and at least as far away.
-            if _is_far(value, cells, _FAR):
-                yield _far(table, name, value)
-
-
-def _is_far(value: float, cells: np.ndarray, times: int) -> bool:
-    others = cells[(cells != value) & np.isfinite(cells)]
-    if len(others) < 2 or not np.isfinite(value):
-        return False
-    low, high = float(np.min(others)), float(np.max(others))
-    return max(low - value, value - high) > times * (high - low) > 0.0
-
-
-def _far(table: Table, name: str, value: float) -> str | None:
-    cells = table.column(name)
-    rows = np.flatnonzero(cells == value)
-    others = np.unique(cells[(cells != value) & ~np.isnan(cells)])
-    nines = abs(value) >= 99 and set(plain(abs(value))) == {"9"}
-    if len(others) < _FEW and not nines:
-        return None
-    if not _is_far(value, others, _FAR if len(rows) >= _REPEATED else _FARTHER):
-        return None
-    more = f" (and in {len(rows) - 1} more rows)" if len(rows) > 1 else ""
-    return (
-        f"{table.place(rows[0], name)}: found {plain(value)}{more}, far from all other cells "
-        f"({others[0]:.4g} to {others[-1]:.4g}); if it stands for a missing value, leave the cell "
-        "empty and pass --missing impute"
     )

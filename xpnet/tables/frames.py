@@ -1,96 +1,72 @@
-"""Read Parquet files, and frames in memory, by blocks of rows, with Polars."""
+"""Parquet files, and tables in memory: data frames and dicts of columns; read with Polars."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xpnet.errors import FileError
-from xpnet.tables.checks import EXACT, alike, header_fault
-from xpnet.tables.csv import add_spellings, open_binary, trimmed
-from xpnet.tables.row_files import CELLS, pieces
+from xpnet.errors import FileError, InputError, InputTypeError
+from xpnet.tables.arrays import open_binary, pieces
+from xpnet.tables.assemble import header_fault
+from xpnet.tables.messages import quoted
+
+IN_MEMORY = "the table"  # in messages, where files have their path
 
 
 @dataclass(frozen=True)
-class Parquet:
-    """One Parquet file, or frame; a `xpnet.tables.row_cache.Source`."""
+class Frame:
+    """A Polars LazyFrame; a `xpnet.tables.assemble.Source`.
+
+    Attributes
+    ----------
+    unfit : dict of str to str
+        Columns of which no inputs can be made, such as lists, and their types; they are read as
+        missing.
+    """
 
     path: str
     names: tuple[str, ...]
-    frame: Any  # polars.LazyFrame
+    frame: Any
     rows: int
-    target: str = ""
-    spellings: dict[str, None] = field(default_factory=dict)
-    unfit: dict[str, str] = field(default_factory=dict)
+    texts: frozenset[int]
+    unfit: Mapping[str, str]
 
-    @property
-    def about(self) -> dict[str, Any]:
-        """What `Table` should know besides, as JSON values; complete once all rows are read."""
-        return {"spellings": list(self.spellings), "unfit": self.unfit}
-
-    def numbers(self, texts: set[int]) -> Iterator[np.ndarray]:
-        """Yield the rows in blocks, NaN for missing cells; add to `texts` the text columns.
-
-        Integers that float64 cannot tell apart count as text too; `unfit` columns stay NaN.
-        """
-        dtypes = self.frame.collect_schema().dtypes()
-        unfit = {place for place, name in enumerate(self.names) if name in self.unfit}
-        texts |= {place for place, dtype in enumerate(dtypes) if not dtype.is_numeric()} - unfit
-        whole = [dtype.is_integer() or getattr(dtype, "scale", None) == 0 for dtype in dtypes]
-        known: dict[int, dict[float, int]] = {}
-        for block in self._blocks(self.frame):
-            values = np.full(block.shape, np.nan)
-            for place in set(range(len(dtypes))) - texts - unfit:
-                cells = block.to_series(place)
-                values[:, place] = cells.cast(float).to_numpy()
-                large = np.abs(values[:, place]) >= EXACT
-                if whole[place] and large.any():
-                    integers = cells.filter(large).unique(maintain_order=True)
-                    if self.names[place] == self.target:
-                        add_spellings(self.spellings, integers)
-                    if alike(integers, known.setdefault(place, {})):
-                        texts.add(place)
-            yield values
-
-    def strings(self, columns: list[int]) -> Iterator[list[Any]]:
-        """Yield some columns as Polars series of strings, in blocks of rows."""
+    def blocks(self) -> Iterator[tuple[Any, None]]:
+        """Yield rows as Polars frames of numbers and texts."""
         import polars
 
-        # By number: the names "*" and "^...$" would mean others.
-        for block in self._blocks(self.frame.select(polars.nth(columns))):
-            yield [trimmed(cells.cast(str)) for cells in block]
-
-    def _blocks(self, frame: Any) -> Iterator[Any]:
         for part in pieces(self.rows, len(self.names)):
-            yield frame.slice(part.start, part.stop - part.start).collect()
+            try:
+                yield self.frame.slice(part.start, part.stop - part.start).collect(), None
+            except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
+                raise _damaged(self.path, error) from error
 
 
-def open_parquet(path: str, lazily: bool, target: str = "") -> Parquet:
-    """Read the names and types of a Parquet file, and all of it unless `lazily`.
-
-    Before that, everything is read in a separate process: on some damaged files Polars panics,
-    with a stack trace on standard error, or ends its process.
-    """
+def open_parquet(path: str, *, lazily: bool) -> Frame:
+    """Read a Parquet file, or only names and types; the rows then come from `blocks`."""
     import polars
 
     with open_binary(path) as file:
-        first, last = file.read(4), b""
-        if first == b"PAR1":
-            file.seek(-4, os.SEEK_END)
-            last = file.read(4)
-    if last != b"PAR1":
-        found = f"it begins with {first!r} and ends with {last!r}"
-        raise FileError(f"{path}: not a Parquet file, or damaged ({found}); get it again.")
-    _try_reading(path)
-    frame = polars.scan_parquet(path) if lazily else polars.read_parquet(path).lazy()
-    return open_frame(path, frame, target)
+        first = file.read(4)
+    if first != b"PAR1":
+        raise _damaged(path, f"it begins with {first!r}")
+    try:
+        frame = polars.scan_parquet(path) if lazily else polars.read_parquet(path).lazy()
+        return open_frame(path, frame)
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
+        raise _damaged(path, error) from error
 
 
-def open_frame(path: str, frame: Any, target: str = "") -> Parquet:
+def _damaged(path: str, reason: object) -> FileError:
+    return FileError(f"{path}: not a Parquet file, or damaged ({_reason(reason)}); get it again.")
+
+
+def _reason(error: object) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def open_frame(path: str, frame: Any) -> Frame:
     """Look at a Polars LazyFrame; `path` is for messages."""
     import polars
 
@@ -103,28 +79,69 @@ def open_frame(path: str, frame: Any, target: str = "") -> Parquet:
         raise FileError(f"{path}: there are no rows; add some.")
     no_cells = (polars.Binary, polars.Object, polars.Duration)
     unfit = {
-        name: str(dtype)
-        for name, dtype in zip(names, schema.values(), strict=True)
-        if dtype.is_nested() or dtype in no_cells
+        name: str(dtype) for name, dtype in schema.items() if dtype.is_nested() or dtype in no_cells
     }
-    return Parquet(path, names, frame, rows, target, unfit=unfit)
+    frame = frame.with_columns(polars.lit(None, polars.Float64).alias(name) for name in unfit)
+    texts = frozenset(
+        at
+        for at, (name, dtype) in enumerate(schema.items())
+        if not dtype.is_numeric() and name not in unfit
+    )
+    return Frame(path, names, frame, rows, texts, {k.strip(): each for k, each in unfit.items()})
 
 
-_READ = """
-import sys, polars
-frame = polars.scan_parquet(sys.argv[1])
-rows, step = frame.select(polars.len()).collect().item(), int(sys.argv[2])
-step = max(step // max(len(frame.collect_schema()), 1), 1)
-for start in range(0, rows, step):
-    frame.slice(start, step).collect()
-"""
+def frame_of(data: Any) -> Frame:
+    """Return what a data frame (pandas or Polars) or a dict of columns holds.
+
+    Columns may be of any kind; NaN among objects means missing.
+    """
+    import polars
+
+    if isinstance(data, polars.LazyFrame):
+        try:
+            data = data.collect()
+        except polars.exceptions.PolarsError as error:
+            message = f"the LazyFrame cannot be collected ({_reason(error)}); correct its query"
+            raise InputError(f"{IN_MEMORY}: {message}.") from error
+    if not isinstance(data, polars.DataFrame):
+        names = [str(name) for name in data]
+        if fault := header_fault(names):
+            raise InputError(f"{IN_MEMORY}: {fault}")
+        columns = [_column(name, data[key]) for name, key in zip(names, data, strict=True)]
+        if len(lengths := {len(each): each.name for each in columns}) > 1:
+            found = " and ".join(f"{rows} ({quoted(name)})" for rows, name in lengths.items())
+            raise InputError(
+                f"{IN_MEMORY}: columns of lengths {found:.200}; give columns of the same length."
+            )
+        data = polars.DataFrame(columns)
+    # A column of nothing but missing cells is one of numbers.
+    return open_frame(IN_MEMORY, data.cast({polars.Null: polars.Float64}).lazy())
 
 
-def _try_reading(path: str) -> None:
-    command = [sys.executable, "-P", "-c", _READ, path, str(CELLS)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["unknown reason"])[-1][:200]
-        if done.returncode < 0:
-            reason = f"reading it ends the process with signal {-done.returncode}"
-        raise FileError(f"{path}: not a Parquet file, or damaged ({reason}); get it again.")
+def _column(name: str, cells: Any) -> Any:
+    """Return one column as a Polars series; refuse what has no cells, or some of unusable kinds."""
+    import polars
+
+    where, kind = f"{IN_MEMORY}: column {quoted(name)}", type(cells).__name__
+    single = isinstance(cells, str | bytes | Mapping) or not hasattr(cells, "__len__")
+    if single or getattr(cells, "shape", None) == ():
+        raise InputTypeError(f"{where} is of type {kind}; give a list or an array, a cell per row.")
+    try:
+        if isinstance(cells, np.ma.MaskedArray):
+            cells = cells.tolist()  # None for what is masked
+        dtype = cells.dtype if isinstance(cells, np.ndarray) else None
+        numbers = hasattr(cells, "__array__") and np.asarray(cells).dtype.kind in "buif"
+        if numbers or (dtype is not None and dtype.kind in "mM"):
+            return polars.Series(name, np.asarray(cells))
+        gone = cells.isna() if hasattr(cells, "isna") else [_is_missing(each) for each in cells]
+        cells = [None if none else each for each, none in zip(cells, gone, strict=True)]
+        if not any(isinstance(each, complex | np.complexfloating) for each in cells):
+            return polars.Series(name, cells, strict=False)
+    except (TypeError, ValueError, OverflowError, polars.exceptions.PolarsError) as error:
+        message = f"{where} ({kind}) cannot be read ({_reason(error)}); give numbers or text"
+        raise InputTypeError(f"{message}.") from error
+    raise InputTypeError(f"{where} holds complex numbers; give real ones.")
+
+
+def _is_missing(cell: Any) -> bool:
+    return cell is np.ma.masked or bool(cell != cell)

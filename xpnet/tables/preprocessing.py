@@ -4,45 +4,43 @@ It is fixed when a network is trained (`xpnet.tables.prepare`), kept in the mode
 unchanged to every table afterwards.
 """
 
-import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.checks import is_number, plain, shown, up_to_ten
-from xpnet.tables.row_files import pieces
-from xpnet.tables.surveys import places_of, refuse_missing, refuse_text, survey, texts_of
+from xpnet.tables.arrays import pieces
+from xpnet.tables.columns import (
+    UNSEEN,
+    Category,
+    Column,
+    Labels,
+    Number,
+    checked_number,
+    checked_text,
+    checked_texts,
+    column_from_dict,
+    encode_labels,
+    refuse_field,
+    refuse_repeated,
+)
+from xpnet.tables.messages import format_number, quoted, up_to_ten
+from xpnet.tables.summary import refuse_missing, refuse_text, summarize
 from xpnet.tables.table import Table
 
 Rows: TypeAlias = np.ndarray | None
 """Row numbers (int64), or None for all rows."""
 
-Labels: TypeAlias = tuple[str | float, ...]
-"""The classes of a target, or categories of a column: all texts or all numbers."""
-
 TASKS = ("binary", "multiclass", "regression")
 MISSING_POLICIES = ("refuse", "drop", "impute")
 LAYOUTS = ("table", "matrix", "image")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: standardised by `mean` and `std`, or one-hot over its `categories`."""
-
-    name: str
-    mean: float = 0.0
-    std: float = 1.0
-    categories: tuple[str, ...] | None = None
-
-    @property
-    def inputs(self) -> int:
-        """How many inputs of the network it fills."""
-        return 1 if self.categories is None else len(self.categories)
+_NOT_FILLED_IN = {
+    "refuse": "fill them in, or train with --missing impute",
+    "drop": "fill them in, remove the rows, or train with --missing impute",
+}
 
 
 @dataclass(frozen=True)
@@ -89,16 +87,12 @@ class Preprocessing:
     @property
     def text_columns(self) -> tuple[str, ...]:
         """The columns that are text whatever a table's cells look like, including the target."""
-        words = tuple(each.name for each in self.columns if each.categories is not None)
+        words = tuple(each.name for each in self.columns if isinstance(each, Category))
         return (*words, self.target) if self.classes and isinstance(self.classes[0], str) else words
 
     def input_names(self) -> list[str]:
         """Name each input: the column, or column=category."""
-        names = []
-        for column in self.columns:
-            given = column.categories
-            names += [column.name] if given is None else [f"{column.name}={each}" for each in given]
-        return names
+        return [name for column in self.columns for name in column.input_names()]
 
     def check(self, table: Table) -> list[str]:
         """Refuse a table that lacks needed columns; return notes on what is ignored."""
@@ -117,7 +111,8 @@ class Preprocessing:
         if lacking:
             raise InputError(
                 f"{table.path}: {len(lacking)} of the {len(self.columns)} columns that the model "
-                f"was trained on are missing: {up_to_ten(map(shown, lacking))}; add or rename them."
+                f"was trained on are missing: {up_to_ten(map(quoted, lacking))}; add or rename "
+                "them."
             )
         known = {self.target, *(column.name for column in self.columns)}
         extra = [name for name in table.names if name not in known]
@@ -131,13 +126,13 @@ class Preprocessing:
         """Refuse what `check` refuses; also note the categories that no input stands for."""
         found = self.check(table)
         for column in self.columns if self.missing == "impute" else ():
-            known = column.categories
-            if known is None or column.name not in table.texts:
+            if not isinstance(column, Category) or column.name not in table.texts:
                 continue
-            codes = _codes(table, column.name, known, table.column(column.name))
-            rows = np.flatnonzero(codes == -2)
+            cells = table.column(column.name)
+            codes = encode_labels(table, column.name, column.categories, cells)
+            rows = np.flatnonzero(codes == UNSEEN)
             if rows.size:
-                example = shown(table.cell(rows[0], column.name))
+                example = quoted(table.cell(rows[0], column.name))
                 found.append(
                     f"column {column.name}: {len(rows)} cells hold categories that training did "
                     f"not see, such as {example}; they count as missing"
@@ -146,11 +141,10 @@ class Preprocessing:
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the rows in which no used cell is missing; with `target`, its cell counts too."""
-        rows = np.arange(table.rows)
-        good = survey(table, self._names, rows).complete
+        good = summarize(table, self._names).complete
         if target:
             source, name = target_of(table, self.target)
-            good = good & survey(source, [name], rows).complete
+            good = good & summarize(source, [name]).complete
         return np.flatnonzero(good)
 
     @cached_property
@@ -171,45 +165,46 @@ class Preprocessing:
         self.check(table)
         rows = np.arange(table.rows) if rows is None else rows
         for column in self.columns:
-            if column.categories is None:
+            if isinstance(column, Number):
                 refuse_text(table, column.name)
         x = np.zeros((len(rows), self.inputs), dtype)
+        impute = self.missing == "impute"
         for part in pieces(len(rows), len(table.names)):
-            values = table.numbers(self._names, rows[part])
-            if self.missing != "impute" and np.isnan(values).any():
-                remedy = _PREDICT_MISSING[self.missing]
-                refuse_missing(table, survey(table, self._names, rows), remedy)
-            self._standardise(table, values, rows[part], x[part])
-            for place, offset in self._places[1]:
-                inputs = x[part, offset : offset + self.columns[place].inputs]
-                self._encode(table, place, values[:, place], rows[part], inputs)
+            cells = table.numbers(self._names, rows[part])
+            if not impute and np.isnan(cells).any():
+                remedy = _NOT_FILLED_IN[self.missing]
+                refuse_missing(table, summarize(table, self._names), self._names, remedy)
+            self._fill_numbers(x[part], table, cells, rows[part])
+            for place, column, first in self._places[2]:
+                inputs = x[part, first : first + column.inputs]
+                column.fill(inputs, table, cells[:, place], rows[part], impute=impute)
         return x
 
     @cached_property
-    def _places(self) -> tuple[Any, list[tuple[int, int]]]:
-        """Where each column's inputs begin: numbers (places, inputs), and texts likewise."""
-        offsets = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
-        texts = [place for place, each in enumerate(self.columns) if each.categories is not None]
-        numbers = [place for place, each in enumerate(self.columns) if each.categories is None]
-        return (numbers, [offsets[place] for place in numbers]), [(p, offsets[p]) for p in texts]
+    def _places(self) -> tuple[list[int], list[int], list[tuple[int, Category, int]]]:
+        """Of number columns the places and inputs; of others, each one's place and first input."""
+        firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
+        every = [*zip(range(len(self.columns)), self.columns, firsts[:-1], strict=True)]
+        numbers = [(place, first) for place, each, first in every if isinstance(each, Number)]
+        others = [(at, each, first) for at, each, first in every if isinstance(each, Category)]
+        return [place for place, _ in numbers], [first for _, first in numbers], others
 
     @cached_property
     def _scales(self) -> tuple[np.ndarray, np.ndarray]:
-        numbers = [self.columns[place] for place in self._places[0][0]]
-        return np.asarray([c.mean for c in numbers]), np.asarray([c.std for c in numbers])
+        numbers = [each for each in self.columns if isinstance(each, Number)]
+        return np.asarray([each.mean for each in numbers]), np.asarray([c.std for c in numbers])
 
-    def _standardise(
-        self, table: Table, values: np.ndarray, rows: np.ndarray, x: np.ndarray
+    def _fill_numbers(
+        self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray
     ) -> None:
-        places, inputs = self._places[0]
+        """Write the inputs of all number columns at once: there may be thousands."""
+        places, inputs, _ = self._places
         mean, std = self._scales
-        if len(places) < values.shape[1]:
-            values = values[:, places]
-        values = (values - mean) / std
+        cells = ((cells[:, places] if len(places) < cells.shape[1] else cells) - mean) / std
         if self.missing == "impute":
-            values = np.where(np.isnan(values), 0.0, values)
+            cells = np.where(np.isnan(cells), 0.0, cells)
         with np.errstate(over="ignore"):
-            block = values.astype(x.dtype)
+            block = cells.astype(x.dtype)
         if not np.isfinite(block).all():
             row, column = np.argwhere(~np.isfinite(block))[0]
             name = self._names[places[column]]
@@ -219,39 +214,24 @@ class Preprocessing:
             )
         x[:, inputs] = block
 
-    def _encode(
-        self, table: Table, place: int, values: np.ndarray, rows: np.ndarray, x: np.ndarray
-    ) -> None:
-        """Write a text column's one-hot code into its inputs, `x` (rows, categories)."""
-        name, known = self.columns[place].name, self.columns[place].categories or ()
-        codes = _codes(table, name, known, values)
-        unseen = np.flatnonzero(codes == -2)
-        if unseen.size and self.missing != "impute":
-            row = rows[unseen[0]]
-            raise InputError(
-                f"{table.place(row, name)}: found {shown(table.cell(row, name))}, a category that "
-                f"training did not see ({len(unseen)} such cells); the known ones are "
-                f"{up_to_ten(map(shown, known))}; correct it, or train with --missing impute."
-            )
-        seen = np.flatnonzero(codes >= 0)
-        x[seen, codes[seen]] = 1
-
     def encode_target(self, table: Table, rows: Rows = None) -> np.ndarray:
         """Return the targets (rows,): class numbers as int64, or standardised values as float64."""
         source, name = target_of(table, self.target)
         source.index(name, "target column")
         rows = np.arange(table.rows) if rows is None else rows
-        refuse_missing(source, survey(source, [name], rows), "fill it in or remove the row")
-        values = source.numbers([name], rows)[:, 0]
+        cells = source.numbers([name], rows)[:, 0]
+        if np.isnan(cells).any():
+            remedy = "fill it in or remove the row"
+            refuse_missing(source, summarize(source, [name]), [name], remedy)
         if self.task == "regression":
             refuse_text(source, name)
-            return np.asarray((values - self.target_mean) / self.target_std)
-        codes = _codes(source, name, self.classes, values)
+            return np.asarray((cells - self.target_mean) / self.target_std)
+        codes = encode_labels(source, name, self.classes, cells)
         if (codes < 0).any():
             row = rows[np.flatnonzero(codes < 0)[0]]
-            listed = up_to_ten(shown(plain(each)) for each in self.classes)
+            listed = up_to_ten(quoted(format_number(each)) for each in self.classes)
             raise InputError(
-                f"{source.place(row, name)}: found {shown(source.cell(row, name))}, not a class "
+                f"{source.place(row, name)}: found {quoted(source.cell(row, name))}, not a class "
                 f"seen in training; the classes are {listed}; correct the cell or remove the row."
             )
         return codes
@@ -275,18 +255,13 @@ class Preprocessing:
             labels = labels.astype(np.int64)
         columns = {self.target: labels[np.argmax(outputs, axis=1)]}
         for index, label in enumerate(self.classes):
-            name = f"probability of {plain(label)}"
+            name = f"probability of {format_number(label)}"
             columns[name if name != self.target else f"{name} (predicted)"] = outputs[:, index]
         return columns
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in JSON's types; floats survive exactly."""
-        columns = [
-            {"name": column.name, "mean": column.mean, "std": column.std}
-            if column.categories is None
-            else {"name": column.name, "categories": list(column.categories)}
-            for column in self.columns
-        ]
+        columns = [column.to_dict() for column in self.columns]
         return {**asdict(self), "classes": list(self.classes), "columns": columns}
 
     @classmethod
@@ -296,19 +271,48 @@ class Preprocessing:
         Raises
         ------
         FileError
-            Names the first field that is invalid.
+            Names the first field that is invalid, and what was found.
         """
-        from xpnet.tables.preprocessing_checks import checked
+        wanted = tuple(each.name for each in fields(cls))
+        if not isinstance(given, Mapping) or set(given) != set(wanted):
+            found = sorted(map(str, given)) if isinstance(given, Mapping) else given
+            refuse_field("fields", found, wanted)
+        for name, allowed in (("task", TASKS), ("missing", MISSING_POLICIES), ("layout", LAYOUTS)):
+            if not isinstance(given[name], str) or given[name] not in allowed:
+                refuse_field(name, given[name], f"one of {', '.join(allowed)}")
+        plan = cls(
+            given["task"],
+            checked_text("target", given["target"]),
+            _columns_from(given["columns"]),
+            _classes_from(given["classes"], given["task"]),
+            checked_number("target_mean", given["target_mean"]),
+            checked_number("target_std", given["target_std"], above_zero=True),
+            given["missing"],
+            given["layout"],
+        )
+        refuse_repeated("columns", [plan.target] * (plan.layout == "table") + plan._names)
+        if plan.layout != "table" and not all(isinstance(each, Number) for each in plan.columns):
+            refuse_field("columns", "categories", f"only numbers, as the layout is {plan.layout}")
+        return plan
 
-        fields = checked(given)
-        fields["columns"] = tuple(Column(**column) for column in fields["columns"])
-        return cls(**fields)
+
+def _columns_from(given: Any) -> tuple[Column, ...]:
+    if not isinstance(given, list) or not given:
+        refuse_field("columns", given, "a list of columns")
+    return tuple(column_from_dict(each, f"columns[{at}]") for at, each in enumerate(given))
 
 
-_PREDICT_MISSING = {
-    "refuse": "fill them in, or train with --missing impute",
-    "drop": "fill them in, remove the rows, or train with --missing impute",
-}
+def _classes_from(given: Any, task: str) -> Labels:
+    if not isinstance(given, list):
+        refuse_field("classes", given, "a list")
+    wanted = {"regression": "none", "binary": "two", "multiclass": "two or more"}[task]
+    if not {"regression": not given, "binary": len(given) == 2}.get(task, len(given) >= 2):
+        refuse_field("classes", given, f"{wanted}, since the task is {task}")
+    if given and all(isinstance(each, int | float) for each in given):
+        numbers = [checked_number(f"classes[{at}]", each) for at, each in enumerate(given)]
+        refuse_repeated("classes", numbers)
+        return tuple(numbers)
+    return checked_texts("classes", given) if given else ()
 
 
 def target_of(table: Table, name: str) -> tuple[Table, str]:
@@ -318,37 +322,11 @@ def target_of(table: Table, name: str) -> tuple[Table, str]:
     if table.layout != "table":
         where = "file with the targets, such as labels.npy"
         if table.arrays:
-            listed = ", ".join(shown(each) for each in table.arrays)
+            listed = ", ".join(quoted(each) for each in table.arrays)
             where = f"array with the targets; there are: {listed}"
         message = f"{table.path}: the target is not in this array"
         raise InputError(f"{message}; use --target to name the {where}.")
     return table, name
-
-
-def _codes(table: Table, name: str, known: Labels, values: np.ndarray) -> np.ndarray:
-    """Return each cell's place among the known texts or numbers: -1 missing, -2 not known."""
-    if name not in table.texts:
-        found, back = np.unique(values, return_inverse=True)
-        # Of texts that are one number, such as 1 and 01, the plainest.
-        by_plainness = sorted(enumerate(known), key=lambda each: each[1] == plain(_value(each[1])))
-        wanted = {_value(each): index for index, each in by_plainness}
-        codes = [-1 if math.isnan(value) else wanted.get(value, -2) for value in found.tolist()]
-        return np.asarray(np.asarray(codes, dtype=np.int64)[back])
-    read: Callable[[str], Any] = str if known and isinstance(known[0], str) else _value
-    places = {each: index for index, each in enumerate(known)}
-    if read is str:  # 1.0 is 1, where it cannot be 01
-        numbers = Counter(map(_value, known))
-        alone = {_value(each): i for i, each in enumerate(known) if numbers[_value(each)] == 1}
-        for each in texts_of(table, name):
-            if each not in places and (value := _value(each)) is not None:
-                places[each] = alone.get(value, -2)
-    codes = [*(places.get(read(each), -2) for each in texts_of(table, name)), -1]
-    return np.asarray(np.asarray(codes, dtype=np.int64)[places_of(values)])
-
-
-def _value(label: str | float) -> float | None:
-    """Return a label's number, None for a word."""
-    return float(label) if not isinstance(label, str) or is_number(label) else None
 
 
 @dataclass(frozen=True)

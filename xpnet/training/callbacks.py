@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xpnet.errors import InputError, XpnetError
+from xpnet.errors import InputError
 
 if TYPE_CHECKING:
     from xpnet.training.loop import Training
@@ -43,16 +43,9 @@ def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], No
 
 
 def call(those: Sequence[Callable[["Training"], None]], training: "Training") -> None:
-    """Call methods from `hooks`; the run continues with what they put into the network."""
+    """Call methods from `hooks`."""
     for hook in those:
         hook(training)
-    if not those:
-        return
-    try:
-        training.net.take_over()
-    except XpnetError:  # the end of the run needs a network that works
-        training.net.put_back()
-        raise
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from xpnet.backend.device import Device
 from xpnet.backend.random import generator
 from xpnet.backend.types import Array
 from xpnet.errors import InputError
-from xpnet.nn.objective import row_shares
+from xpnet.nn.arrays import Batch, row_shares
 
 BLOCK_BYTES = 1 << 20
 LAST_BATCH = ("keep", "drop", "carry")
@@ -60,15 +60,6 @@ class Data(NamedTuple):
     """Device array, (n, outputs)."""
     row_weights: Array | None
     """Device array, (n, 1), or None for equal weights."""
-
-
-class Batch(NamedTuple):
-    """The rows of one step."""
-
-    x: Array
-    y: Array
-    shares: Array
-    """(batch,): each row's share in the mean over the batch."""
 
 
 def steps_per_epoch(rows: int, batch_size: int, last_batch: str) -> int:

@@ -11,10 +11,15 @@ import numpy as np
 from xpnet.backend.device import to_host
 from xpnet.backend.types import Array
 from xpnet.errors import InputError
-from xpnet.nn.arrays import as_inputs, as_targets, check_finite, class_numbers
-from xpnet.nn.losses import Loss
+from xpnet.nn.arrays import (
+    as_inputs,
+    as_row_weights,
+    as_targets,
+    check_finite,
+    class_numbers,
+)
+from xpnet.nn.losses import Loss, penalty
 from xpnet.nn.network import MLP
-from xpnet.nn.objective import as_row_weights, penalty
 from xpnet.nn.optimizers import SGD, Optimizer
 from xpnet.nn.schedules import Schedule
 from xpnet.training.callbacks import EarlyStopping, ProgressBar, checked_callbacks, wants_progress
@@ -305,16 +310,20 @@ def _combined_weights(
     rows: str = "training",
 ) -> Array | None:
     """Return sample weights times class factors on the device, (n, 1), or None without any."""
-    if factors is None:
-        return None if sample_weight is None else as_row_weights(sample_weight, net, y.shape[0])
-    numbers = to_host(class_numbers(net.device.xp, y))
-    weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
+    device, dtype, count = net.device, net.dtype, y.shape[0]
+    given = None
     if sample_weight is not None:
-        weights = weights * net.device.get(as_row_weights(sample_weight, net, y.shape[0]))[:, 0]
+        given = as_row_weights(sample_weight, device, dtype, count)
+    if factors is None:
+        return given
+    numbers = to_host(class_numbers(device.xp, y))
+    weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
+    if given is not None:
+        weights = weights * device.get(given)[:, 0]
     if not weights.any():
-        given = "class_weight" if sample_weight is None else "sample_weight and class_weight"
+        named = "class_weight" if sample_weight is None else "sample_weight and class_weight"
         raise InputError(
-            f"{given}: all {len(weights)} {rows} rows have the weight 0, those of class "
+            f"{named}: all {len(weights)} {rows} rows have the weight 0, those of class "
             f"{', '.join(map(str, np.unique(numbers)[:10]))}; give some of them a weight above 0"
         )
-    return as_row_weights(weights, net, y.shape[0])
+    return as_row_weights(weights, device, dtype, count)

@@ -1,6 +1,6 @@
 """L-BFGS: SciPy's quasi-Newton method on the vector of all parameters, all rows at once.
 
-Loss and gradient come from `xpnet.nn.objective`, so they belong together for any number of outputs.
+Loss and gradient come from `MLP.loss_and_gradients`, so they belong together.
 The vector goes to the host and back at every evaluation; rows are taken in tiles, so that
 activations need little memory and inputs may come from a file.
 """
@@ -12,15 +12,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import DivergenceError, InputError, bad_argument
-from xpnet.nn.losses import Head, Loss, head
+from xpnet.nn.arrays import Batch, row_shares
+from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP
-from xpnet.nn.objective import (
-    add_penalty_gradients,
-    loss_and_gradients,
-    mean_loss,
-    penalty,
-    row_shares,
-)
 from xpnet.training.data import Data, rows_of
 from xpnet.training.fit import prepared, prepared_pair
 from xpnet.training.history import History
@@ -57,8 +51,8 @@ class Objective:
             for start in range(0, rows, TILE_ROWS):
                 tile = slice(start, min(start + TILE_ROWS, rows))
                 x = rows_of(self.data.x, tile, device, net.dtype)
-                y, shares = self.data.y[tile, :], self._shares[tile]
-                value, _, _ = loss_and_gradients(net, self.joined, x, y, shares, into=into)
+                batch = Batch(x, self.data.y[tile, :], self._shares[tile])
+                value, _, _ = net.loss_and_gradients(batch, self.joined, into=into)
                 loss += float(value)
                 self._sum += self._tile
             add_penalty_gradients(xp, net.weights, net.views(self._sum).weights, 0.0, self.l2)
@@ -135,7 +129,7 @@ def run_lbfgs(
     from scipy.optimize import minimize
 
     check_no_dropout(net)
-    objective = Objective(net, data, head(net.output, loss), l2)
+    objective = Objective(net, data, resolve_head(net.output, loss), l2)
     start = np.array(net.device.get(net.flat), dtype=np.float64)
     curves = _Curves(objective, held_out)
     options = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
@@ -189,4 +183,4 @@ class _Curves:
         if self._held_out is not None:
             net.flat[...] = net.device.put(intermediate_result.x, net.dtype)
             joined = self._objective.joined
-            self.validation_losses.append(float(mean_loss(net, joined, *self._held_out)))
+            self.validation_losses.append(float(net.mean_loss(joined, *self._held_out)))

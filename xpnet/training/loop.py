@@ -20,13 +20,13 @@ from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
 from xpnet.backend.types import Array, Scalar
 from xpnet.errors import DivergenceError, InputError, bad_argument
-from xpnet.nn.losses import Loss, head
+from xpnet.nn.arrays import Batch
+from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
-from xpnet.nn.objective import add_penalty_gradients, loss_and_gradients, mean_loss, penalty
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, clip_by_norm
 from xpnet.nn.schedules import Progress, Schedule, resolve_schedule
 from xpnet.training.callbacks import call, hooks
-from xpnet.training.data import LAST_BATCH, Batch, Data, batches, epoch_order, steps_per_epoch
+from xpnet.training.data import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
 from xpnet.training.dropout import dropout_masks
 from xpnet.training.history import History, resolve_metrics
 
@@ -158,7 +158,7 @@ class Training:
         stream: bool = False,
     ) -> None:
         self.net, self.data, self.options, self.validation = net, data, options, validation
-        self.head = head(net.output, options.loss)
+        self.head = resolve_head(net.output, options.loss)
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
@@ -240,7 +240,7 @@ class Training:
     def _prepare_step(self) -> Callable[..., tuple[Array, Gradients, Trace]]:
         """Return the step, ``step(batch, masks, coefficients)``; all else is fixed here."""
         net, options, device = self.net, self.options, self.net.device
-        xp, joined, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
+        xp, head, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
         into, parameters, gradients = net.views(flat), self._blocks(net.flat), self._blocks(flat)
         end = flat.shape[0] - sum(net.sizes[1:])  # of the weights; the biases follow
         penalised = self._blocks(net.flat[:end]), self._blocks(flat[:end])
@@ -249,7 +249,7 @@ class Training:
         def step(
             batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
         ) -> tuple[Array, Gradients, Trace]:
-            loss, grads, trace = loss_and_gradients(net, joined, *batch, masks, into)
+            loss, grads, trace = net.loss_and_gradients(batch, head, masks, into)
             add_penalty_gradients(xp, *penalised, options.l1, options.l2)
             if options.clip_norm is not None:
                 clip_by_norm(xp, [flat], options.clip_norm)
@@ -319,7 +319,7 @@ class Training:
         net, held_out = self.net, self.validation
         losses: tuple[float, ...] = ()
         if held_out is not None:
-            losses = (float(mean_loss(net, self.head, *held_out)),)
+            losses = (float(net.mean_loss(self.head, *held_out)),)
         if not self.metrics:
             return losses, {}
         x, y, _ = held_out if held_out is not None else self.data

@@ -13,7 +13,7 @@ import numpy as np
 from xpnet.backend.device import to_host
 from xpnet.backend.random import generator
 from xpnet.backend.types import Array
-from xpnet.nn.losses import LOSSES, Loss, head
+from xpnet.nn.losses import LOSSES, Loss, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS
 from xpnet.nn.optimizers import Adam
 from xpnet.training.data import Data, take_rows
@@ -113,7 +113,7 @@ def find_no_skill(
     logarithms : bool
         Whether the outputs are the logarithms of what the targets are.
     """
-    name, skill = head(net.output, loss).loss.name, None
+    name, skill = resolve_head(net.output, loss).loss.name, None
     outputs = net.sizes[-1] // (10 if name in CLASS_LOSSES else 1)  # others are sorted
     most = max(MIN_ROWS, MAX_NUMBERS // max(net.sizes[0], outputs))
     rows = data.y.shape[0]
@@ -143,7 +143,7 @@ def measure(net: MLP, loss: str | Loss, judged: Data, *, logarithms: bool = Fals
     weights = np.ones(rows) if judged.row_weights is None else _float64(judged.row_weights)[:, 0]
     if np.count_nonzero(weights) < MIN_ROWS:
         return None
-    kind, share = head(net.output, loss).loss, weights / np.sum(weights)
+    kind, share = resolve_head(net.output, loss).loss, weights / np.sum(weights)
     mean, deviations = _moments(((_float64(y[at, :]), at) for at in _tiles(rows)), share)
     constants = [mean]
     if kind.name not in CLASS_LOSSES:
@@ -185,7 +185,7 @@ def _losses_and_outputs(
     net: MLP, loss: str | Loss, judged: Data, share: Any, logarithms: bool
 ) -> tuple[Any, Any, float]:
     """Return each row's loss, (n,), the outputs' mean, (outputs,), and their spread over rows."""
-    xp, joined, losses = net.device.xp, head(net.output, loss), []
+    xp, joined, losses = net.device.xp, resolve_head(net.output, loss), []
 
     def outputs() -> Iterator[tuple[Any, slice]]:
         for z, rows in net.tiles(judged.x):

@@ -15,18 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend.device import CPU, device_of
+from xpnet.backend.device import CPU, device_of, to_host
 from xpnet.doctor.findings import Finding, Report
-from xpnet.doctor.gradcheck.mistakes import value_mistakes
-from xpnet.doctor.gradcheck.shapes import (
-    loss_not_finite,
-    not_checked,
-    not_finite,
-    shape_mistake,
-    told_together,
-)
-from xpnet.doctor.gradcheck.slopes import Comparison, directions, slope
-from xpnet.doctor.step import as_array, as_host, named_arrays, same_names
+from xpnet.doctor.gradcheck.mistakes import Sizes, merge_findings, shape_mistake, value_mistakes
+from xpnet.doctor.gradcheck.slopes import Comparison, compare
+from xpnet.doctor.sample import sample_arrays
+from xpnet.doctor.step import as_host, named_arrays, same_names
+from xpnet.doctor.texts import BROADCASTING, CS231N, RESHAPE_TARGETS, WHY
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 
@@ -75,7 +70,7 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
         first layer to the last, or number them (``W1``, ``b1``, ``W2``, ...).
     net : MLP
     x, y : array_like
-        As for `fit`; the first `rows` of them, 32 by default, are used.
+        As for `fit`; at most `rows` of them, evenly spaced, 32 by default, are used.
     loss, l1, l2
         In the second form, as for `fit`.
     rtol : float
@@ -121,33 +116,27 @@ def check_network(
     rows: int = 32,
     **options: Any,
 ) -> GradientReport:
-    """Check an xpnet network on its first `rows` rows, on a float64 copy on the host."""
+    """Check an xpnet network on `rows` rows, on a float64 copy on the host."""
     twin = net.to(CPU, "float64")
-    x, y = _first_rows(x, rows, "x"), _first_rows(y, rows, "y")
+    (x, y, _), _ = sample_arrays(rows, x, y)
 
-    def put(parameters: Parameters) -> None:
+    def value_and_gradients(parameters: Parameters) -> tuple[float, dict[str, Any]]:
         for own, given in zip(twin.parameters, parameters.values(), strict=True):
             own[...] = given
-
-    def value(parameters: Parameters) -> float:
-        put(parameters)
-        return twin.gradients(x, y, loss=loss, l1=l1, l2=l2)[0]
-
-    def gradients(parameters: Parameters) -> dict[str, Any]:
-        put(parameters)
-        found = twin.gradients(x, y, loss=loss, l1=l1, l2=l2)[1]
-        return dict(zip(parameters, [*found.weights, *found.biases], strict=True))
+        value, found = twin.gradients(x, y, loss=loss, l1=l1, l2=l2)
+        return value, dict(zip(parameters, [*found.weights, *found.biases], strict=True))
 
     return check_functions(
-        value, gradients, named_parameters(twin), batch_size=len(x), may_be_flat=True, **options
-    )
+        lambda parameters: value_and_gradients(parameters)[0],
+        lambda parameters: value_and_gradients(parameters)[1],
+        named_parameters(twin), batch_size=len(x), may_be_flat=True, **options,
+    )  # fmt: skip
 
 
 def named_parameters(net: MLP) -> dict[str, Any]:
-    """Return host copies of the parameters by name: ``weights[0]``, ``biases[0]``, ..."""
-    named = {f"weights[{i}]": net.device.get(each).copy() for i, each in enumerate(net.weights)}
-    biases = {f"biases[{i}]": net.device.get(each).copy() for i, each in enumerate(net.biases)}
-    return named | biases
+    """Return host copies of the parameters by name: ``weights[0]``, ..., ``biases[0]``, ..."""
+    names = [f"{kind}[{i}]" for kind in ("weights", "biases") for i in range(len(net.weights))]
+    return {n: to_host(each).copy() for n, each in zip(names, net.parameters, strict=True)}
 
 
 def check_functions(
@@ -168,76 +157,102 @@ def check_functions(
     xpnet network always uses them, and softmax of one output is a constant all the same.
     """
     _refuse_others(loss, gradients, parameters)
-    code = _Code(loss, gradients, named_arrays(parameters, "parameters"))
+    code = _Code(loss, gradients, named_arrays(parameters, "parameters"),
+                 partial(compare, samples=samples, seed=seed, rtol=rtol))  # fmt: skip
     host = {name: as_host(array, name=name) for name, array in code.parameters.items()}
-    given, value, broadcast = _first_look(code, host)
+    broadcast = _broadcast(code.terms(code.put(host)))
+    given, value = code.gradients_at(host), code.only_value(host)
     if not np.isfinite(value):
-        return GradientReport((loss_not_finite(value),), {"loss": value})
-    compare = partial(code.compare, samples=samples, seed=seed, rtol=rtol)
-    of_shapes = [f for n in host for f in shape_mistake(n, given[n], host[n].shape)[1]]
-    comparisons = [compare(name, given[name], host) for name in host]
-    comparisons = _beside_kinks(code, host, comparisons, compare)
-    if not np.any(_slopes(comparisons)) and _slopes(comparisons).size:
+        return GradientReport((_loss_not_finite(value),), {"loss": value})
+    comparisons = _beside_kinks(code, host, code.compare(host, given))
+    measured = np.concatenate([each.measured for each in comparisons])
+    if measured.size and not np.any(measured):
         if not may_be_flat:
-            _refuse_the_same_loss(value, code.value(code.put(_elsewhere(host))))
-        comparisons = _told_flat(comparisons)
-    hints = {"batch_size": batch_size, "outputs": outputs or _outputs(host), "loss": value}
-    findings = (*broadcast, *not_finite(given), *told_together(of_shapes),
-                *value_mistakes(comparisons, hints), *not_checked(comparisons))  # fmt: skip
+            _refuse_the_same_loss(code, host, value)
+        flat = not any(np.any(each.given) for each in comparisons)
+        comparisons = [replace(each, flat=flat) for each in comparisons]
+    sizes = Sizes(batch_size, outputs or (1, *list(host.values())[-1].shape)[-1])
+    shapes = [each for n in host for each in shape_mistake(n, given[n], host[n].shape)[1]]
+    findings = (*broadcast, *_not_finite(given), *merge_findings(shapes),
+                *value_mistakes(comparisons, value, sizes), *_not_checked(comparisons))  # fmt: skip
     return GradientReport(findings, {"loss": value}, tuple(comparisons))
 
 
 @dataclass(frozen=True)
 class _Code:
-    """The code to check, as functions of host arrays."""
+    """The code to check, which computes in the caller's library, as functions of host arrays."""
 
     loss: Callable[[Parameters], Any]
     gradients: Callable[[Parameters], Parameters]
-    parameters: Mapping[str, Any]
+    parameters: Parameters
+    compare_one: Callable[..., Comparison]
 
-    def put(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def put(self, values: Parameters) -> dict[str, Any]:
+        """Return float64 copies of host arrays where the caller's parameters live."""
         return {
             name: device_of(self.parameters[name]).put(each.copy(), "float64")
             for name, each in values.items()
         }
 
+    def terms(self, at: Parameters) -> Any:
+        """Return the loss on the host: a number, or the separate terms of a sum."""
+        return as_host(self.loss(at), name="loss(parameters)")
+
     def value(self, at: Parameters) -> float:
-        return float(np.sum(as_host(self.loss(at), name="loss(parameters)")))
+        """Return the loss as a number."""
+        return float(np.sum(self.terms(at)))
 
-    def compare(
-        self, name: str, gradient: Any, host: Parameters, samples: int, seed: int, rtol: float
-    ) -> Comparison:
-        """Compare the gradient of one parameter with the slopes of the loss."""
-        fixed, values = self.put(host), host[name]
-        gradient = shape_mistake(name, gradient, values.shape)[0]
-        if gradient is not None and not np.all(np.isfinite(gradient)):
-            gradient = None
+    def only_value(self, values: Parameters) -> float:
+        """Return the loss; refuse one that differs between two equal calls."""
+        fixed = self.put(values)
+        first, second = self.value(fixed), self.value(fixed)
+        if not np.array_equal(first, second, equal_nan=True):
+            raise InputError(
+                f"loss(parameters) gave {first!r} and then {second!r} for the same parameters; "
+                "switch dropout off, fix the seed, and change no variable inside it"
+            )
+        return first
 
-        def loss_at(moved: Any) -> float:
-            return self.value({**fixed, **self.put({name: moved})})
+    def gradients_at(self, values: Parameters) -> dict[str, Any]:
+        """Return the gradients as host arrays; refuse other names and changed parameters."""
+        handed = self.put(values)
+        given = self.gradients(handed)
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"gradients(parameters) returned {type(given).__name__}; return a dict with one "
+                f"array for each of {sorted(values)}"
+            )
+        given = same_names(given, values)
+        if set(given) != set(values):
+            raise InputError(
+                f"gradients(parameters) returned {sorted(given)} but the parameters are "
+                f"{sorted(values)}; return one array for each, under the same names"
+            )
+        changed = [name for name, own in values.items()
+                   if not np.array_equal(as_host(handed[name]), own, equal_nan=True)]  # fmt: skip
+        if changed:
+            raise InputError(
+                f"gradients(parameters) changed {', '.join(changed)}; let it only return "
+                "gradients, and update the parameters afterwards"
+            )
+        return {name: as_host(given[name], name=f"the gradient of {name}") for name in values}
 
-        points = directions(gradient, values.shape, samples, np.random.default_rng(seed))
-        slopes = [slope(loss_at, values, each) for each in points]
-        return Comparison.of(name, values, gradient, points, slopes, rtol)
+    def compare(self, values: Parameters, given: Parameters) -> list[Comparison]:
+        """Compare given gradients with the slopes of the loss at some values of all parameters."""
+        fixed = self.put(values)
 
+        def compared(name: str) -> Comparison:
+            def loss_at(moved: Any) -> float:
+                return self.value({**fixed, **self.put({name: moved})})
 
-def _first_look(code: _Code, host: Parameters) -> tuple[dict[str, Any], float, list[Finding]]:
-    """Return gradients, loss and what its shape shows; refuse code that cannot be checked."""
-    fixed, handed = code.put(host), code.put(host)
-    broadcast = _broadcast_finding(code.loss(fixed))
-    given = _named_gradients(code.gradients(handed), host)
-    _refuse_changes(host, handed)
-    repeated = [code.value(fixed) for _ in range(2)]
-    if np.isfinite(repeated).any():
-        _refuse_another_value(*repeated)
-    return given, repeated[0], broadcast
+            gradient, _ = shape_mistake(name, given[name], values[name].shape)
+            return self.compare_one(name, loss_at, values[name], gradient)
+
+        return [compared(name) for name in given]
 
 
 def _beside_kinks(
-    code: _Code,
-    host: Parameters,
-    comparisons: Sequence[Comparison],
-    compare: Callable[[str, Any, Parameters], Comparison],
+    code: _Code, host: Parameters, comparisons: Sequence[Comparison]
 ) -> list[Comparison]:
     """Check beside the given values what has only kinks there, as ReLUs do with biases of 0.
 
@@ -245,34 +260,16 @@ def _beside_kinks(
     minus a ReLU), and leave the gradient at that one point to convention.
     """
     kinks = any(each.kinks for each in comparisons)
-    doubtful = {each.name for each in comparisons if not each.checked or (kinks and each.wrong)}
+    doubtful = [each.name for each in comparisons if not each.checked or (kinks and each.wrong)]
     if not doubtful:
         return list(comparisons)
     small = away_from_saturation(host)
     beside = {name: each + 0.1 * small[name] for name, each in host.items()}
-    given = _named_gradients(code.gradients(code.put(beside)), host)
-    again = {name: compare(name, given[name], beside) for name in doubtful}
-    return [
-        replace(again[each.name], place=", a little beside the kinks")
-        if each.name in doubtful and again[each.name].checked
-        else each
-        for each in comparisons
-    ]
-
-
-def _slopes(comparisons: Sequence[Comparison]) -> Any:
-    return np.concatenate([each.measured for each in comparisons])
-
-
-def _told_flat(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Mark a check of slopes that are all 0, if all gradients are, too."""
-    flat = not any(np.any(each.given) for each in comparisons)
-    return [replace(each, flat=flat) for each in comparisons]
-
-
-def _outputs(parameters: Mapping[str, Any]) -> int:
-    shape = next(reversed(list(parameters.values()))).shape
-    return int(shape[-1]) if shape else 1
+    given = code.gradients_at(beside)
+    again = code.compare(beside, {name: given[name] for name in doubtful})
+    better = {each.name: replace(each, place=", a little beside the kinks")
+              for each in again if each.checked}  # fmt: skip
+    return [better.get(each.name, each) for each in comparisons]
 
 
 def away_from_saturation(parameters: Parameters) -> dict[str, Any]:
@@ -282,10 +279,11 @@ def away_from_saturation(parameters: Parameters) -> dict[str, Any]:
     worth repeating with these.
     """
     random = np.random.default_rng(0)
-    arrays = named_arrays(parameters, "parameters")
-    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
-    scale = {name: 1.0 / np.sqrt(max((*shape, 4))) for name, shape in shapes.items()}
-    return {name: scale[name] * random.standard_normal(shapes[name]) for name in shapes}
+    shapes = {n: tuple(each.shape) for n, each in named_arrays(parameters, "parameters").items()}
+    return {
+        name: 1.0 / np.sqrt(max((*shape, 4))) * random.standard_normal(shape)
+        for name, shape in shapes.items()
+    }
 
 
 def of_unit_size(x: Any) -> Any:
@@ -293,11 +291,6 @@ def of_unit_size(x: Any) -> Any:
     x = as_host(x, name="x")
     largest = np.maximum(np.max(np.abs(x), axis=0), 1.0)  # whose square may not be finite
     return x / np.maximum(largest * np.sqrt(np.mean((x / largest) ** 2, axis=0)), 1.0)
-
-
-def _first_rows(array: Any, rows: int, name: str) -> Any:
-    array = as_array(array, name)
-    return as_host(array[:rows, ...] if array.shape else array, name=name)
 
 
 def _refuse_others(loss: Any, gradients: Any, parameters: Any) -> None:
@@ -311,31 +304,10 @@ def _refuse_others(loss: Any, gradients: Any, parameters: Any) -> None:
         raise InputError("parameters is empty; pass a dict of names and arrays, such as {'W1': W1}")
 
 
-def _refuse_changes(parameters: Mapping[str, Any], handed: Mapping[str, Any]) -> None:
-    changed = [name for name, own in parameters.items()
-               if not np.array_equal(as_host(handed[name]), own, equal_nan=True)]  # fmt: skip
-    if changed:
-        raise InputError(
-            f"gradients(parameters) changed {', '.join(changed)}; let it only return gradients, "
-            "and update the parameters afterwards"
-        )
-
-
-def _refuse_another_value(first: float, second: float) -> None:
-    if first != second:
-        raise InputError(
-            f"loss(parameters) gave {first!r} and then {second!r} for the same parameters; switch "
-            "dropout off, fix the seed, and change no variable inside it"
-        )
-
-
-def _elsewhere(parameters: Parameters) -> dict[str, Any]:
-    """Return parameters that are far from those given, even if the doctor made these."""
-    return {name: -2.0 * each for name, each in away_from_saturation(parameters).items()}
-
-
-def _refuse_the_same_loss(here: float, elsewhere: float) -> None:
-    if here == elsewhere:
+def _refuse_the_same_loss(code: _Code, host: Parameters, here: float) -> None:
+    """Refuse a loss that does not change even far from what is given, if the doctor made this."""
+    far = {name: -2.0 * each for name, each in away_from_saturation(host).items()}
+    if here == code.value(code.put(far)):
         raise InputError(
             f"loss(parameters) gives {here:.6g} whatever the parameters are; let it use the given "
             "ones (in a class, store them first: vars(network).update(parameters))"
@@ -344,33 +316,57 @@ def _refuse_the_same_loss(here: float, elsewhere: float) -> None:
         )
 
 
-def _named_gradients(given: Parameters, parameters: Parameters) -> dict[str, Any]:
-    if not isinstance(given, Mapping):
-        raise InputError(
-            f"gradients(parameters) returned {type(given).__name__}; return a dict with one array "
-            f"for each of {sorted(parameters)}"
-        )
-    given = same_names(given, parameters)
-    if set(given) != set(parameters):
-        raise InputError(
-            f"gradients(parameters) returned {sorted(given)} but the parameters are "
-            f"{sorted(parameters)}; return one array for each, under the same names"
-        )
-    return {name: as_host(given[name], name=f"the gradient of {name}") for name in parameters}
-
-
-def _broadcast_finding(value: Any) -> list[Finding]:
+def _broadcast(terms: Any) -> list[Finding]:
     """See whether (m,) met (m, 1), from a loss that is given as separate terms."""
-    terms = as_host(value, name="loss(parameters)")
     if terms.ndim != 2 or terms.shape[0] != terms.shape[1] or terms.shape[0] < 2:
         return []
     m = terms.shape[0]
     return [Finding(
         "loss-broadcast", "error", "loss",
         f"the loss has {m} x {m} = {m * m} terms for {m} samples",
-        f"Targets of shape ({m},) met outputs of shape ({m}, 1), and NumPy paired every output "
-        "with every target. Each output is pulled towards all targets at once, so the best the "
-        "network can do is to predict their mean.",
-        "targets = targets.reshape(-1, 1)   # the same shape as the outputs",
-        "NumPy manual, Broadcasting", {"reshape_targets": True},
+        WHY["loss-broadcast"], RESHAPE_TARGETS, BROADCASTING, {"reshape_targets": True},
     )]  # fmt: skip
+
+
+def _not_finite(given: Parameters) -> list[Finding]:
+    """Return one finding for all NaN and infinite entries of gradients, if there are any."""
+    counts = {name: int(np.sum(~np.isfinite(each))) for name, each in given.items()}
+    bad = {name: f"{count} of {given[name].size} entries of {name}"
+           for name, count in counts.items() if count}  # fmt: skip
+    return [Finding(
+        "non-finite", "error", ", ".join(bad), f"{', '.join(bad.values())} are NaN or infinite",
+        WHY["non-finite"],
+        "compute softmax or sigmoid with cross-entropy from the pre-activations: delta = outputs - "
+        "targets   # and no log(0), 0 / 0 or exp of a large number", CS231N,
+    )] if bad else []  # fmt: skip
+
+
+def _loss_not_finite(value: float) -> Finding:
+    """Return the finding for a loss that is not a number where the gradient is to be checked."""
+    return Finding(
+        "non-finite", "error", "loss", f"loss(parameters) is {value} at these parameters",
+        "Where the loss is not a number, it has no slope to check a gradient against.",
+        "check for log(0), 0 / 0 and overflow in the loss, and for NaN in data and parameters",
+        CS231N,
+    )  # fmt: skip
+
+
+def _not_checked(comparisons: Sequence[Comparison]) -> list[Finding]:
+    """Return one warning for what the check cannot speak of, if there is anything."""
+    left = [each for each in comparisons if not each.checked]
+    evidence, why, remedy = (
+        f"all {sum(each.kinks for each in left)} slopes tried are left out, at these parameters "
+        "and beside them",
+        "The loss has no slope to compare with where it jumps, has a kink (a ReLU at exactly 0) or "
+        "is not a number.",
+        "check at other parameters, such as small random ones",
+    )
+    if any(each.flat for each in left):
+        evidence, why, remedy = (
+            "every slope of the loss and every gradient is exactly 0",
+            "Zeros agree with anything. Dead or saturated units, a minimum, and a factor that is 0 "
+            "(such as 1 // m), hide every mistake.",
+            "check at small random parameters, and look for a factor that is 0",
+        )
+    where = ", ".join(each.name for each in left)
+    return [Finding("not-checked", "warning", where, evidence, why, remedy, CS231N)] if left else []

@@ -15,14 +15,16 @@ class Comparison:
 
     Attributes
     ----------
+    name : str
+    shape : tuple of int
+        That of the parameter.
     given, measured, noise : ndarray, (k,)
         Slopes by the gradient, slopes of the loss, and their uncertainty.
     transposed, penalty : ndarray, (k,)
         Slopes of the transposed gradient, and of half the squared norm (the parameter itself).
+    rtol : float
     kinks : int
         Directions left out, since the loss has no slope there: a kink, or not a number.
-    shape : tuple of int
-        That of the parameter.
     place : str
         Where the slopes were measured, if not at the parameters given.
     flat : bool
@@ -30,6 +32,7 @@ class Comparison:
     """
 
     name: str
+    shape: tuple[int, ...]
     given: Any
     measured: Any
     noise: Any
@@ -37,39 +40,11 @@ class Comparison:
     penalty: Any
     rtol: float
     kinks: int
-    shape: tuple[int, ...] = ()
     place: str = ""
     flat: bool = False
 
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        values: Any,
-        gradient: Any,
-        directions: Sequence[Any],
-        slopes: Sequence[tuple[float, float] | None],
-        rtol: float,
-    ) -> "Comparison":
-        """Project a gradient of the parameter's shape (None: unusable) on the directions."""
-        kept = [(d, s) for d, s in zip(directions, slopes, strict=True) if s is not None]
-        square = gradient is not None and gradient.ndim == 2 and len(set(gradient.shape)) == 1
-
-        def project(array: Any) -> Any:
-            if array is None:
-                return np.full(len(kept), np.nan)
-            return np.array([np.sum(array * d) for d, _ in kept])
-
-        measured, noise = (np.array([s[i] for _, s in kept]) for i in (0, 1))
-        turned = project(gradient.T if square else None)
-        kinks = len(slopes) - len(kept)
-        return cls(
-            name, project(gradient), measured, noise, turned, project(values), rtol, kinks,
-            values.shape,
-        )  # fmt: skip
-
     def matches(self, slopes: Any, target: Any = None, rtol: float | None = None) -> bool:
-        """Tell whether slopes agree with the measured ones within tolerance and noise."""
+        """Return whether slopes agree with the measured ones within tolerance and noise."""
         target = self.measured if target is None else target
         scale = np.maximum(np.abs(slopes), np.abs(target))
         # An entry that is tiny beside the largest has lost digits to cancellation.
@@ -87,39 +62,32 @@ class Comparison:
         return not self.flat and (self.given.size > 0 or self.kinks == 0)
 
     @property
-    def ok(self) -> bool:
-        """Whether the gradient is right (or could not be used, which is a finding of its own)."""
-        return self.checked and (not self.usable or self.matches(self.given))
-
-    @property
     def wrong(self) -> bool:
         """Whether the slopes show the gradient to be wrong."""
-        return self.checked and not self.ok
+        return self.checked and self.usable and not self.matches(self.given)
 
     @property
-    def informative(self) -> Any:
-        """Which slopes stand clear of rounding: only these can show a factor."""
+    def clear(self) -> Any:
+        """Which slopes stand clear of rounding, (k,): only these can show a factor."""
         clear = np.abs(self.measured) > 100.0 * self.noise
         return clear & (np.abs(self.measured) > 1e-6 * np.max(np.abs(self.measured), initial=0.0))
 
     @property
     def shown_right(self) -> bool:
         """Whether slopes clear of rounding confirm the gradient; zeros agree with anything."""
-        return self.ok and self.usable and bool(np.any(self.informative))
+        return self.checked and self.usable and not self.wrong and bool(np.any(self.clear))
 
     @property
     def error(self) -> float:
         """Largest difference, relative to the largest slope."""
-        largest = max(
-            np.max(np.abs(self.given), initial=0.0), np.max(np.abs(self.measured), initial=0.0)
-        )
+        largest = np.max(np.abs([self.given, self.measured]), initial=0.0)
         gap = np.max(np.abs(self.given - self.measured), initial=0.0)
         return float(gap / largest) if largest else 0.0
 
     @property
     def cosine(self) -> float:
         """Direction of the gradient against that of the slopes clear of rounding, -1 to 1."""
-        given, measured = self.given[self.informative], self.measured[self.informative]
+        given, measured = self.given[self.clear], self.measured[self.clear]
         norms = np.linalg.norm(given) * np.linalg.norm(measured)
         return float(np.dot(given, measured) / norms) if norms else 0.0
 
@@ -131,19 +99,56 @@ class Comparison:
         if not self.checked:
             return f"not checked: 0 slopes, {self.kinks} at kinks left out"
         kinks = f", {self.kinks} at kinks left out" if self.kinks and not self.place else ""
-        state = "right" if self.ok else "wrong"
+        state = "wrong" if self.wrong else "right"
         slopes = f"{self.given.size} slope" + "s" * (self.given.size != 1)
         return f"{state}: relative error {self.error:.1e} over {slopes}{self.place}{kinks}"
 
 
-def directions(
+def compare(
+    name: str,
+    loss: Callable[[Any], float],
+    values: Any,
+    gradient: Any,
+    *,
+    samples: int,
+    seed: int,
+    rtol: float,
+) -> Comparison:
+    """Compare the gradient of one parameter with the slopes of the loss.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(values)``, with all other parameters fixed.
+    gradient : ndarray or None
+        Of the shape of `values`; None if it cannot be used.
+    """
+    if gradient is not None and not np.all(np.isfinite(gradient)):
+        gradient = None
+    tried = _directions(gradient, values.shape, samples, np.random.default_rng(seed))
+    slopes = [(each, slope(loss, values, each)) for each in tried]
+    kept = [(direction, found) for direction, found in slopes if found is not None]
+    square = gradient is not None and gradient.ndim == 2 and len(set(gradient.shape)) == 1
+
+    def along(array: Any) -> Any:
+        return np.array([np.nan if array is None else np.sum(array * d) for d, _ in kept])
+
+    measured, noise = np.array([found for _, found in kept]).reshape(-1, 2).T
+    turned = along(gradient.T if square else None)
+    return Comparison(
+        name, values.shape, along(gradient), measured, noise, turned, along(values), rtol,
+        kinks=len(tried) - len(kept),
+    )  # fmt: skip
+
+
+def _directions(
     gradient: Any, shape: tuple[int, ...], samples: int, random: np.random.Generator
 ) -> list[Any]:
     """Single entries, half of them where the gradient is largest, and one through them all."""
     size = int(np.prod(shape))
     order = np.argsort(-np.abs(np.zeros(size) if gradient is None else gradient.ravel()))
     entries = {*map(int, order[: samples // 2]), *map(int, random.permutation(size)[:samples])}
-    points = [np.zeros(size) for _ in sorted(entries)[: 2 * samples]]
+    points = [np.zeros(size) for _ in entries]
     for point, entry in zip(points, sorted(entries), strict=True):
         point[entry] = 1.0
     if size > len(points):
@@ -168,9 +173,11 @@ def slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[fl
             return None
         doubt = abs(centred[-1] - centred[-2]) if len(centred) > 1 else np.inf
         rest, clear = max(gaps[-1], doubt), 1e-5 * max(abs(right), abs(left))
-        if rest <= clear or (len(gaps) == 2 and rest <= clear + 4.0 * noise):
-            return centred[-1], noise + doubt + 0.5 * gaps[-1]
-        if len(gaps) == 3 and _smooth(gaps, noise):
+        if (
+            rest <= clear
+            or (len(gaps) == 2 and rest <= clear + 4.0 * noise)
+            or (len(gaps) == 3 and _smooth(gaps, noise))
+        ):
             return centred[-1], noise + doubt + 0.5 * gaps[-1]
         if len(gaps) > 2 and gaps[-1] <= 4.0 * noise:
             return None  # a kink that the longer steps have shown is hidden, and not passed
@@ -180,7 +187,7 @@ def slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[fl
 
 
 def _smooth(gaps: Sequence[float], noise: float) -> bool:
-    """Tell whether the gap is in proportion to the step, as the curvature of a smooth loss has it.
+    """Return whether the gap is in proportion to the step, as by the curvature of a smooth loss.
 
     Where the slope is 0 by symmetry, such a gap is all that is left of it. A kink within the last
     step would keep the gap, and one farther off would not fit both ratios. `noise` is that of the

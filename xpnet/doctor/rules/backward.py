@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.gradcheck.shapes import summed
+from xpnet.doctor.gradcheck.mistakes import summed
 from xpnet.doctor.replay import MOVED, accumulates, multiple
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, Evidence, explained, rule
 from xpnet.doctor.run import Run
 from xpnet.doctor.step import is_bias
+from xpnet.doctor.texts import WHY
 
 CLIMB = 10  # steps
 
 
 @rule(
     "gradient-shape", severity="error", needs=("first.gradients",), source=BACKPROPAGATION,
-    why="A gradient has one number for each number of its parameter. One of another shape belongs "
-    "to another array, or moves all entries alike.",
+    why=WHY["gradient-shape"],
     remedy="gradient = inputs.T @ delta   # for weights (inputs, units); delta.sum(axis=0) for "
     "biases",
 )  # fmt: skip
@@ -52,8 +52,7 @@ def _updates(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 
 @rule(
     "bias-per-sample", needs=("first.parameters", "first.predictions"), source=BACKPROPAGATION,
-    why="Every sample of a batch has its own bias, which can store its label. The network has "
-    "nothing to give to samples in other places.",
+    why=WHY["bias-per-sample"],
     remedy="biases = numpy.zeros((1, units))   # and its gradient summed over the batch",
 )  # fmt: skip
 def bias_per_sample(run: Run) -> Evidence | None:

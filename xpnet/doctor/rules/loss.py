@@ -9,12 +9,12 @@ import numpy as np
 from xpnet.doctor.rules.rule import DIAGNOSIS, RECIPE, Evidence, rule
 from xpnet.doctor.run import Run
 from xpnet.doctor.step import columns
+from xpnet.doctor.texts import BROADCASTING, RESHAPE_TARGETS, WHY
 
 
 @rule(
     "non-finite", severity="error", source=DIAGNOSIS,
-    why="One NaN or infinity spreads through every sum it enters. After one step all weights are "
-    "NaN.",
+    why=WHY["non-finite"],
     remedy="keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0) or "
     "0 / 0",
 )  # fmt: skip
@@ -35,11 +35,9 @@ def not_finite(run: Run) -> Evidence | None:
 
 
 @rule(
-    "loss-broadcast", severity="error", source="NumPy manual, Broadcasting",
+    "loss-broadcast", severity="error", source=BROADCASTING,
     needs=("first.predictions", "first.targets", "losses"), explained_by=("loss-broadcast",),
-    why="Targets (m,) met outputs (m, 1), and NumPy paired every output with every target. Each "
-    "output is pulled towards all targets at once, so it can at best predict their mean.",
-    remedy="targets = targets.reshape(-1, 1)   # the same shape as the outputs",
+    why=WHY["loss-broadcast"], remedy=RESHAPE_TARGETS,
     change={"reshape_targets": True},
 )  # fmt: skip
 def loss_broadcast(run: Run) -> Evidence | None:
@@ -53,11 +51,11 @@ def loss_broadcast(run: Run) -> Evidence | None:
 
 
 @rule(
-    "target-shape", source="NumPy manual, Broadcasting", explained_by=("loss-broadcast",),
+    "target-shape", source=BROADCASTING, explained_by=("loss-broadcast",),
     needs=("first.predictions", "first.targets"),
     why="Combining shapes such as (m,) and (m, 1), or (m, 1) and (m, K), raises no error: NumPy "
     "broadcasts them. The loss then compares outputs with targets that are not theirs.",
-    remedy="targets = targets.reshape(-1, 1)   # the same shape as the outputs",
+    remedy=RESHAPE_TARGETS,
 )  # fmt: skip
 def target_shape(run: Run) -> Evidence | None:
     """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
@@ -152,7 +150,7 @@ def squared_error_form(run: Run, predictions: Any, targets: Any) -> str:
 
 
 @rule(
-    "loss-broadcast", severity="error", source="NumPy manual, Broadcasting",
+    "loss-broadcast", severity="error", source=BROADCASTING,
     needs=("whole", "first.predictions", "first.targets", "losses"),
     why="Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of the "
     "class. All outputs of a sample are pulled towards that number.",

@@ -9,6 +9,7 @@ from xpnet.doctor.replay import sizes_of
 from xpnet.doctor.rules.rule import ENOUGH_STEPS, Evidence, rule
 from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.step import relative_change
+from xpnet.doctor.texts import CS231N
 
 SMALL_BATCH = 8  # fewer rows may have no gradient by chance, such as for inputs (0, 0)
 
@@ -16,7 +17,7 @@ SMALL_BATCH = 8  # fewer rows may have no gradient by chance, such as for inputs
 @rule(
     "gradient-zero", limit=2, needs=("whole", "first.gradients"),
     explained_by=("symmetric-units", "dead-units", "saturated-units"),
-    source="CS231n notes, Gradient checks",
+    source=CS231N,
     why="Wrong predictions have a gradient in all that they depend on. Zeros that were never "
     "filled, and an integer division such as 1 // m, leave none.",
     remedy="compute the gradient of every parameter; 1 / m, not 1 // m",

@@ -1,13 +1,17 @@
-"""Rows of a file that is larger than memory, read by number when a batch needs them.
+"""Arrays in NPY, NPZ and IDX files; rows of one larger than memory are read when needed.
 
 NPY files and uncompressed IDX files hold their rows one after another, so a row is read where it
 stands. Nothing is mapped: neither memory nor address space grows with the file.
 """
 
+import gzip
 import math
 import tokenize
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +19,35 @@ import numpy as np
 
 from xpnet.backend.files import require_ordinary
 from xpnet.errors import FileError, InputError
+from xpnet.tables.messages import closest, quoted
 
 CELLS = 1 << 21  # cells processed at a time when going through everything: 16 MB of float64
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+# What NumPy and zipfile raise when a file is not what it says.
+_DAMAGE = (
+    ValueError, TypeError, KeyError, SyntaxError, EOFError, OverflowError, MemoryError,
+    AttributeError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+    tokenize.TokenError,
+)  # fmt: skip
+
+
+@contextmanager
+def open_binary(path: str, *, unpack: bool = True) -> Iterator[Any]:
+    """Open a file, or what is inside a .gz; anything that goes wrong becomes a FileError."""
+    try:
+        if "\0" in path:
+            raise FileNotFoundError(2, "no such file", path)
+        require_ordinary(path)
+        packed = unpack and path.endswith(".gz")
+        with gzip.open(path) if packed else open(path, "rb") as file:
+            yield file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise FileError(
+            f"{path}: broken or truncated gzip data ({error}); get it again."
+        ) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(f"{path}: cannot be read: {reason}; correct the path.") from error
 
 
 def pieces(rows: int, columns: int) -> Iterator[slice]:
@@ -76,13 +106,9 @@ class RowFile:
 
     def __init__(self, path: Any, *, center: Any = None, scale: Any = None) -> None:
         self.path = Path(path)
-        try:
-            require_ordinary(self.path)
-            with self.path.open("rb") as file:
-                shape, fortran, self.dtype = read_head(file, self.path)
-                self._offset = file.tell()
-        except OSError as error:
-            raise FileError(f"{path}: cannot be read ({error.strerror})") from error
+        with open_binary(str(self.path), unpack=False) as file:
+            shape, fortran, self.dtype = read_head(file, self.path)
+            self._offset = file.tell()
         if self.dtype.kind not in "biuf" or fortran or not shape:
             raise InputError(
                 f"{path}: {self.dtype} in {'Fortran' if fortran else 'C'} order, shape {shape}; "
@@ -164,3 +190,78 @@ def read_head(file: Any, path: Any) -> tuple[tuple[int, ...], bool, Any]:
     if min(shape, default=0) < 0:
         raise FileError(f"{path}: has shape {shape}, so it is damaged; get it again.")
     return shape, fortran, dtype
+
+
+def check_array(path: str, shape: tuple[int, ...], dtype: Any, labels: bool = False) -> None:
+    """Refuse an array that is not a table of numbers; labels may be one column of text."""
+    found = f"{path}: an array of {dtype}, shape {shape}"
+    texts = labels and dtype.kind == "U" and len(shape) == 1
+    if not texts and (dtype.kind not in "buif" or dtype.itemsize > 8):
+        raise FileError(f"{found}; convert it to real numbers, such as float32.")
+    if len(shape) < (1 if labels else 2) or not math.prod(shape) * dtype.itemsize:
+        raise FileError(f"{found}; give rows and columns, at least one of each.")
+
+
+def read_array(path: str, *, labels: bool = False, stream: bool = False) -> np.ndarray | RowFile:
+    """Read an NPY or IDX file; unless it is packed, its rows are read when they are needed."""
+    with open_binary(path) as file:
+        shape, fortran, dtype = read_head(file, path)
+        check_array(path, shape, dtype, labels)
+        if stream or not (path.endswith(".gz") or fortran or labels):
+            return RowFile(path)
+        wanted, body = math.prod(shape) * dtype.itemsize, bytearray()
+        # In pieces, since the head may promise more than there is memory.
+        while len(body) <= wanted and (piece := file.read(1 << 20)):
+            body += piece
+    if len(body) != wanted:
+        message = f"{dtype} of shape {shape} needs {wanted} bytes, found {len(body)}"
+        raise FileError(f"{path}: {message}{' or more' * (len(body) > wanted)}; get it again.")
+    return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def read_npz(
+    path: str, target: str | None, features: str | None
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Return the array with the features and, if there is one, that with the target, by name.
+
+    Also the names of all arrays in the file. The target is by default ``y``, the features ``x``,
+    those that go with the target, or the only other array.
+    """
+    try:
+        with open_binary(path) as file, np.load(file, allow_pickle=False) as arrays:
+            names = tuple(arrays.files)
+            for wanted in (target, features):
+                if wanted is not None and wanted not in names:
+                    message = f"there is no array {quoted(wanted)}; {closest(wanted, names)}"
+                    raise InputError(f"{path}: {message}")
+            label = target or ("y" if "y" in names and not features else None)
+            data = features or _features(path, names, label)
+            found = {data: _member(arrays, path, data)}
+            return found if label is None else found | {
+                label: _member(arrays, path, label, labels=True)
+            }, names
+    except (FileError, InputError):
+        raise
+    except _DAMAGE as error:
+        raise FileError(f"{path}: not an NPZ file, or damaged ({error}); get it again.") from error
+
+
+def _member(arrays: Any, path: str, name: str, labels: bool = False) -> np.ndarray:
+    """Read one array of an NPZ file, header first, to tell unsuitable arrays from damaged ones."""
+    with arrays.zip.open(f"{name}.npy") as file:
+        shape, _, dtype = read_head(file, f"{path}[{name}]")
+    check_array(f"{path}[{name}]", shape, dtype, labels)
+    return np.asarray(arrays[name])
+
+
+def _features(path: str, names: Iterable[str], label: str | None) -> str:
+    """Choose the array with the features: x, or y_train's x_train, or the only one left."""
+    left = [name for name in names if name != label]
+    for name in ("x" + label[1:] if label and label[0] in "yt" else "x", "x", "X"):
+        if name in left:
+            return name
+    if len(left) == 1:
+        return left[0]
+    remedy = "name it x, or choose by --target (train, evaluate) or --features (predict)"
+    listed = ", ".join(map(quoted, names))
+    raise FileError(f"{path}: which array holds the features? Found {listed}; {remedy}.")
