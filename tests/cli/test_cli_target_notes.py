@@ -31,7 +31,7 @@ def test_classes_with_hardly_any_rows_are_noted(run: Run) -> None:
     assert "single training row" not in out
 
 
-def test_two_classes_are_told_apart_too(run: Run) -> None:
+def test_the_recall_of_each_of_two_classes_is_shown(run: Run) -> None:
     path = table("t.csv", "a,y\n" + "".join(f"{i / 2},{int(i > 50)}\n" for i in range(100)))
     assert "by class     0 100.0, 1 100.0 %" in run("train", path, "--target", "y").out
     assert "by class     0 100.0, 1 100.0 %" in run("evaluate", "t.safetensors", path).out

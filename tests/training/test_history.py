@@ -151,11 +151,9 @@ def test_a_picture_that_cannot_be_written_is_refused_with_the_remedy(tmp_path):
     history = xpnet.fit(regressor(), X, Y, epochs=2)
     nowhere = tmp_path / "none" / "losses.png"
     with pytest.raises(
-        xpnet.SaveError, match=r"none/losses.png: cannot save: No such file .*; name"
+        xpnet.SaveError, match=r"none/losses.png: cannot save: No such file .*; create the dir"
     ):
         history.plot(nowhere)
-    with pytest.raises(
-        xpnet.InputError, match=r"losses.xyz: .* end the name in .png, .svg or .pdf"
-    ):
+    with pytest.raises(xpnet.InputError, match=r"losses.xyz: end the name in .png, .svg or .pdf"):
         history.plot(tmp_path / "losses.xyz")
     assert not list(tmp_path.iterdir())
