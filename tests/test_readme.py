@@ -73,7 +73,7 @@ def test_the_names_that_options_take_are_those_that_are_told():
     assert told("init") == set(xpnet.nn.initializers.INIT_NAMES)
     assert {name.lower() for name in told("optimizer")} == set(xpnet.nn.optimizers.OPTIMIZERS)
     assert told("schedule") == set(xpnet.nn.schedules.SCHEDULES)
-    assert told("metrics") == set(xpnet.training.history.METRICS)
+    assert told("metrics") == set(xpnet.training.metrics.METRICS)
 
 
 def test_every_command_exists(run):
