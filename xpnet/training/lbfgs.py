@@ -85,6 +85,7 @@ class LBFGS:
 
         net, device, state = self.net, self.net.device, self.state
         self._notify("on_train_start")
+        state.history = state.history.started()
         start = np.array(device.get(net.flat), dtype=np.float64)
         self._then = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # in SciPy, on the way to a divergence
@@ -138,7 +139,7 @@ class LBFGS:
         if self.validation is not None:
             net.flat[...] = net.device.put(intermediate_result.x, net.dtype)
             held_out = [float(net.mean_loss(self._head, *self.validation))]
-        state.history = state.history.extended(
+        state.history.append(
             {}, loss=[float(intermediate_result.fun)], validation_loss=held_out,
             seconds=[now - self._then],
         )  # fmt: skip
