@@ -7,6 +7,7 @@ from doctor_example import HEALTHY, X, Y, draw, network
 import xpnet
 from xpnet import SGD, Adam, diagnose
 from xpnet.doctor.rules.catalogue import RULES
+from xpnet.doctor.run import Run
 
 
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid", "elu", "gelu"])
@@ -157,9 +158,10 @@ def test_codes_of_the_rules_are_all_known():
     """
     assert {rule.code for rule in RULES} == set(codes.split())
     for rule in RULES:
-        assert rule.explanation.count(".") >= 2, f"{rule.code}: two sentences"
+        assert rule.why.count(".") >= 2, f"{rule.code}: two sentences"
         assert rule.source
         assert rule.remedy
+        assert rule.missing(Run()) or not rule.needs
 
 
 def test_a_finding_reads_well():
