@@ -281,7 +281,17 @@ def train(run: Run) -> Run:
     return command
 
 
+@pytest.fixture(scope="session")
+def trained_model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A model file that `train` wrote, trained once for all tests."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    assert main(["train", str(BANKNOTE), "--target", "class", *QUICK, "--out", str(path)]) == 0
+    return path.read_bytes()
+
+
 @pytest.fixture
-def model(train: Run) -> Path:
-    assert train("--out", "model.safetensors").status == 0
-    return Path("model.safetensors")
+def model(trained_model: bytes, in_empty_directory: None) -> Path:
+    """Return the path of a model file in the directory of the test."""
+    path = Path("model.safetensors")
+    path.write_bytes(trained_model)
+    return path

@@ -7,7 +7,7 @@ from hand_written_loop import THREE, network, softmax
 
 import xpnet
 from xpnet import Doctor
-from xpnet.doctor.seen_targets import SeenTargets
+from xpnet.doctor.run import SeenTargets
 
 
 def test_evaluation_batches_may_be_shown_in_between():
@@ -79,8 +79,9 @@ def test_activations_alone_take_no_more_memory_than_other_rows():
     doctor = Doctor()
     for _ in range(300):
         doctor.watch(activations=[np.ones((50, 2))])
-    assert sum(map(len, doctor._pieces["last"])) < 200
-    assert sum(map(len, doctor._pieces["first"])) <= 50
+    assert len(doctor.run.first) <= 50
+    assert len(doctor.run.data) <= 400
+    assert len(doctor.run.last) < 200
     with pytest.raises(xpnet.InputError, match=r"activations is one array of shape \(50, 2\)"):
         doctor.watch(activations=np.ones((50, 2)))
 

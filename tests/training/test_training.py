@@ -4,7 +4,7 @@ from training_examples import LABELS, Calls, X, Y, classifier, parameters, regre
 
 import xpnet
 from xpnet.training.data import split
-from xpnet.training.history import METRICS
+from xpnet.training.metrics import METRICS
 
 # It learns ----------------------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ def test_one_row_may_have_several_labels_and_then_no_class_weight():
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
-        (regressor, {"class_weight": "balanced"}, "class_weight needs one class per row"),
+        (regressor, {"class_weight": "balanced"}, "needs one class per row"),
         (classifier, {"class_weight": {2: 1.0}}, r"class_weight names \[2\], which are not class"),
         (classifier, {"class_weight": "equal"}, "class_weight 'equal' is neither 'balanced' nor"),
         (

@@ -8,39 +8,51 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
 from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
 from xpnet.backend.threads import choose_kernels
-from xpnet.cli import options as cli_options
-from xpnet.cli.options import flag, option_of
+from xpnet.cli import options as take
 from xpnet.cli.output import discard, say
 from xpnet.errors import DivergenceError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
+STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
 
-COMMANDS: dict[str, tuple[type, str, str]] = {
-    "train": (cli_options.TrainOptions, "train", "Train a network on a table and save it."),
-    "predict": (cli_options.PredictOptions, "models", "Predict each row of a table."),
-    "evaluate": (cli_options.EvaluateOptions, "models", "Evaluate a model on a table."),
-    "inspect": (cli_options.InspectOptions, "models", "Show what a model file holds."),
-    "doctor": (cli_options.DoctorOptions, "doctor", "Explain why a network does not learn."),
-    "parity": (
-        cli_options.ParityOptions,
-        "doctor",
-        "Compare the same training on NumPy and on another device.",
+
+class Command(NamedTuple):
+    """What a command is made of; the function of its name runs it."""
+
+    options: type
+    module: str
+    """Of `xpnet.cli`, imported when the command runs."""
+    help: str
+    left_out: Collection[str] = ()
+    """Fields of the options that it does not take."""
+
+
+COMMANDS = {
+    "train": Command(take.TrainOptions, "train", "Train a network on a table and save it."),
+    "predict": Command(take.PredictOptions, "predict", "Predict each row of a table."),
+    "evaluate": Command(take.EvaluateOptions, "predict", "Evaluate a model on a table."),
+    "inspect": Command(take.InspectOptions, "predict", "Show what a model file holds."),
+    "doctor": Command(
+        take.DoctorOptions, "doctor", "Explain why a network does not learn.", take.NOT_FOR_DOCTOR
     ),
-    "devices": (cli_options.DevicesOptions, "models", "Show what this machine computes with."),
+    "parity": Command(
+        take.ParityOptions,
+        "devices",
+        "Compare the same training on NumPy and on another device.",
+        take.NOT_FOR_PARITY,
+    ),
+    "devices": Command(take.DevicesOptions, "devices", "Show what this machine computes with."),
 }
-"""For each command: its options, the module with the function of its name, and its help."""
-
-NAMES = {"doctor": cli_options.DOCTOR, "parity": cli_options.PARITY}
-"""For commands that take only some of their options: which."""
 
 
 def _version(wanted: bool) -> None:
@@ -60,20 +72,15 @@ def _application() -> typer.Typer:
     ) -> None:
         pass
 
-    for name, (options, module, text) in COMMANDS.items():
-        command = cli_options.parser(options, _deferred(module, name), NAMES.get(name, ()))
-        app.command(name, help=text)(command)
+    for name, command in COMMANDS.items():
+        run = partial(_run, command.module, name)
+        app.command(name, help=command.help)(take.parser(command.options, run, command.left_out))
     return app
 
 
-def _deferred(module: str, name: str) -> Any:
-    """Return a function that imports the command when it is called."""
-
-    def run(options: Any) -> int | None:
-        status: int | None = getattr(import_module(f"xpnet.cli.{module}"), name)(options)
-        return status
-
-    return run
+def _run(module: str, name: str, options: Any) -> int | None:
+    status: int | None = getattr(import_module(f"xpnet.cli.{module}"), name)(options)
+    return status
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _status(error: BaseException, arguments: Sequence[str]) -> int:
-    """Tell the user, in one message, and return the exit status."""
+    """Say what went wrong, in one message, and return the exit status."""
     if isinstance(error, KeyboardInterrupt):
         say(_interrupted(error, arguments))
         return error.exit_code if isinstance(error, Interrupted) else 130
@@ -120,9 +127,10 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
         return WRONG_INPUT
     if isinstance(error, XpnetError):
         message, name = str(error), error.argument
-        say(f"xpnet: {flag(option_of(name)) + message.removeprefix(name) if name else message}")
-        codes = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
-        return codes.get(type(error), WRONG_INPUT)
+        if name:
+            message = take.flag(take.OPTION_OF.get(name, name)) + message.removeprefix(name)
+        say(f"xpnet: {message}")
+        return STATUS_OF.get(type(error), WRONG_INPUT)
     if isinstance(error, MemoryError):
         reason = f": {error}".rstrip(":. ")  # CuPy's is a sentence, Python's is empty
         say(f"xpnet: not enough memory{reason}; use fewer rows or columns, or smaller layers.")

@@ -1,278 +1,232 @@
-"""The options of the command line, as data: a frozen dataclass for the commands that share them.
+"""The options of the command line, as data: for each command a frozen dataclass.
 
-A field is an option, its annotation says how Typer shows it, its default is the option's. So the
-same object is parsed, used, written into reports, and turned back into a command.
+A field is an option: its default, its help, and what it has no effect without. The same object is
+parsed, used, written into reports, and turned back into a command.
 """
 
 import inspect
 import math
 import shlex
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable, Collection
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
-from typing import Annotated, Any, get_type_hints
+from typing import Any, get_type_hints
 
-from typer import Argument, Option
+import typer
 
 from xpnet.errors import InputError
 
-Json = Annotated[bool, Option("--json", help="Print one JSON object on standard output.")]
-Device = Annotated[str, Option(help="cpu, gpu or gpu:N.")]
-Encoding = Annotated[str, Option(help="Encoding of CSV and TSV files.")]
-Delimiter = Annotated[str | None, Option(help="Delimiter of CSV files, if it is not a comma.")]
-DECIMAL = "Decimal sign of CSV and TSV files, if it is a comma."
-Model = Annotated[str, Argument(metavar="MODEL", help="A model file written by train.")]
-Data = Annotated[
-    str, Argument(metavar="DATA", help="CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ.")
-]
-Labels = Annotated[
-    str | None, Option("--target", help="File with the targets (NPY, IDX), or their array (NPZ).")
-]
+
+def option(default: Any, help: str, *, needs: str = "") -> Any:
+    """Return the field of an option.
+
+    Parameters
+    ----------
+    default : object
+    help : str
+    needs : str
+        The option without which this one has no effect, perhaps with its value: "optimizer sgd".
+    """
+    return field(default=default, metadata={"help": help, "needs": needs})
+
+
+def argument(name: str, help: str, default: Any = MISSING) -> Any:
+    """Return the field of an argument, which is given by its place."""
+    return field(default=default, metadata={"help": help, "needs": "", "argument": name})
+
+
+DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ."
+MODEL = "A model file written by train."
+JSON = "Print one JSON object on standard output."
+DEVICE = "cpu, gpu or gpu:N."
+DTYPE = "float32 or float64."
+ENCODING = "Encoding of CSV and TSV files."
+DELIMITER = "Delimiter of CSV files, if it is not a comma."
+DECIMAL = "Decimal sign of CSV and TSV files"
+POLICIES = "Missing cells: refuse, drop (the rows) or impute (the mean; at prediction, too)."
+EPOCHS = "Passes over the data; by default 20 to 200, for about 1,000 steps."
+STREAM = "Read the rows from disk, CSV and Parquet through a temporary file."
+ONE_THREAD = "Use one BLAS thread: the same bits on any number of processors, but slower."
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """What `train` takes, and `doctor` and `parity` too."""
 
-    data: Data
-    target: Annotated[
-        str | None, Option(help="Column to predict; for NPY and IDX, the file with the targets.")
-    ] = None
-    out: Annotated[
-        str | None, Option(help="Model file to write; by default DATA's name with .safetensors.")
-    ] = None
-    task: Annotated[str, Option(help="auto, binary, multiclass or regression.")] = "auto"
-    validation: Annotated[
-        str, Option(help="Share of the rows to hold out (0: none), or a file of validation rows.")
-    ] = "0.2"
-    validation_target: Annotated[
-        str | None, Option(help="File with the targets of an NPY or IDX file of validation rows.")
-    ] = None
-    hidden: Annotated[
-        str, Option(help="Units of each hidden layer, such as 64,64; none for a linear model.")
-    ] = "64,64"
-    activation: Annotated[
-        str, Option(help="Activation of the hidden layers: one for all, or one for each.")
-    ] = "relu"
-    init: Annotated[str, Option(help="Rule for the initial weights.")] = "auto"
-    optimizer: Annotated[
-        str, Option(help="sgd, adam, adamw, or lbfgs (all rows at once; needs SciPy).")
-    ] = "adam"
-    lr: Annotated[float | None, Option(help="Learning rate; 0.003 by default, 0.03 for sgd.")] = (
-        None
-    )
-    momentum: Annotated[float, Option(help="Momentum, for sgd.")] = 0.9
-    nesterov: Annotated[bool, Option("--nesterov", help="Nesterov momentum, for sgd.")] = False
-    schedule: Annotated[
-        str, Option(help="constant, step, linear (to 0), cosine, inverse, plateau or warmup.")
-    ] = "linear"
-    epochs: Annotated[
-        int | None,
-        Option(
-            help="Passes over the data; by default enough for about 1,000 steps (20 to 200). For "
-            "lbfgs, the most iterations, by default 200."
-        ),
-    ] = None
-    batch_size: Annotated[
-        int | None, Option(help="Rows per step; by default 32, or 128 from 10,000 rows on.")
-    ] = None
-    l1: Annotated[float, Option("--l1", help="Penalty l1 * sum(|w|).")] = 0.0
-    l2: Annotated[float, Option("--l2", help="Penalty l2/2 * sum(w**2).")] = 0.001
-    dropout: Annotated[float, Option(help="Share of hidden units dropped in training.")] = 0.0
-    clip_norm: Annotated[float | None, Option(help="Upper limit of the gradient's norm.")] = None
-    loss: Annotated[str, Option(help="By default the usual one for the task.")] = "auto"
-    class_weight: Annotated[
-        str | None, Option(help="balanced: classes count equally, however many rows they have.")
-    ] = None
-    early_stopping: Annotated[
-        bool,
-        Option(
-            "--early-stopping",
-            help="Stop when the validation loss no longer improves; keep the best weights.",
-        ),
-    ] = False
-    patience: Annotated[int, Option(help="Epochs without improvement before stopping.")] = 10
-    missing: Annotated[
-        str,
-        Option(
-            help="Missing cells: refuse, drop (the rows) or impute (the training mean, or no "
-            "category). At prediction, a model trained with impute imputes; any other refuses."
-        ),
-    ] = "refuse"
-    drop: Annotated[list[str] | None, Option(help="Column to leave out; repeatable.")] = None
-    keep: Annotated[
-        list[str] | None, Option(help="Column to use even if it looks like an identifier.")
-    ] = None
-    raw: Annotated[bool, Option("--raw", help="Do not standardise numbers.")] = False
-    encoding: Encoding = "utf-8"
-    delimiter: Delimiter = None
-    decimal: Annotated[str, Option(help=DECIMAL)] = "."
-    stream: Annotated[
-        bool,
-        Option(
-            "--stream",
-            help="Leave the rows on disk and read them in batches, CSV and Parquet from a "
-            "temporary file; automatic if DATA is larger than an eighth of the free memory.",
-        ),
-    ] = False
-    cache: Annotated[
-        str | None, Option(help="Directory for that temporary file; beside DATA by default.")
-    ] = None
-    device: Device = "cpu"
-    dtype: Annotated[str, Option(help="float32 or float64.")] = "float32"
-    seed: Annotated[int, Option(help="Seed of every random draw.")] = 0
-    deterministic: Annotated[
-        bool,
-        Option(
-            "--deterministic",
-            help="Use one BLAS thread, so that the bits do not depend on their number. Layers of "
-            "1,000 units take 1.7 times as long.",
-        ),
-    ] = False
-    plot: Annotated[str | None, Option(help="Plot of the losses to write: .png, .svg or .pdf.")] = (
-        None
-    )
-    checkpoint: Annotated[str | None, Option(help="Directory for checkpoints.")] = None
-    checkpoint_every: Annotated[str, Option(help="'5 epochs', '30 seconds' or '100 steps'.")] = (
-        "1 epoch"
-    )
-    resume: Annotated[
-        bool, Option("--resume", help="Continue from the newest checkpoint, to the same bits.")
-    ] = False
-    json: Json = False
+    data: str = argument("DATA", DATA)
+    target: str | None = option(None, "Column to predict; of NPY and IDX, the file of targets.")
+    out: str | None = option(None, "Model file; by default DATA's name with .safetensors.")
+    task: str = option("auto", "auto, binary, multiclass or regression.")
+    validation: str = option("0.2", "Share of rows to hold out (0: none), or a file of rows.")
+    validation_target: str | None = option(None, "File of targets for validation rows in NPY, IDX.")
+    hidden: str = option("64,64", "Units of each hidden layer; none for a linear model.")
+    activation: str = option("relu", "Of the hidden layers: one for all, or one for each.")
+    init: str = option("auto", "Rule for the initial weights.")
+    optimizer: str = option("adam", "sgd, adam, adamw, or lbfgs (all rows at once; needs SciPy).")
+    lr: float | None = option(None, "Learning rate; 0.003 by default, 0.03 for sgd.")
+    momentum: float = option(0.9, "Momentum, for sgd.", needs="optimizer sgd")
+    nesterov: bool = option(False, "Nesterov momentum, for sgd.", needs="optimizer sgd")
+    schedule: str = option("linear", "constant, step, linear, cosine, inverse, plateau or warmup.")
+    epochs: int | None = option(None, EPOCHS)
+    batch_size: int | None = option(None, "Rows per step; 32, or 128 from 10,000 rows on.")
+    l1: float = option(0.0, "Penalty l1 * sum(|w|).")
+    l2: float = option(0.001, "Penalty l2/2 * sum(w**2).")
+    dropout: float = option(0.0, "Share of hidden units dropped in training.")
+    clip_norm: float | None = option(None, "Upper limit of the gradient's norm.")
+    loss: str = option("auto", "By default the usual one for the task.")
+    class_weight: str | None = option(None, "balanced: classes count equally, rare ones too.")
+    early_stopping: bool = option(False, "Stop at the best validation loss; keep its weights.")
+    patience: int = option(10, "Epochs without improvement to wait for.", needs="early_stopping")
+    missing: str = option("refuse", POLICIES)
+    drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
+    keep: list[str] | None = option(None, "Column to use even if it looks like an ID.")  # noqa: RUF009
+    raw: bool = option(False, "Do not standardise numbers.")
+    encoding: str = option("utf-8", ENCODING)
+    delimiter: str | None = option(None, DELIMITER)
+    decimal: str = option(".", f"{DECIMAL}, if it is a comma.")
+    stream: bool = option(False, STREAM)
+    cache: str | None = option(None, "Directory for that file; DATA's by default.", needs="stream")
+    device: str = option("cpu", DEVICE)
+    dtype: str = option("float32", DTYPE)
+    seed: int = option(0, "Seed of every random draw.")
+    deterministic: bool = option(False, ONE_THREAD)
+    plot: str | None = option(None, "Plot of the losses to write: .png, .svg or .pdf.")
+    checkpoint: str | None = option(None, "Directory for checkpoints.")
+    checkpoint_every: str = option("1 epoch", "Or '30 seconds', '100 steps'.", needs="checkpoint")
+    resume: bool = option(False, "Continue from the newest checkpoint.", needs="checkpoint")
+    json: bool = option(False, JSON)
 
 
 @dataclass(frozen=True)
 class DoctorOptions(TrainOptions):
     """What `doctor` takes: the options of a training run that goes badly."""
 
-    repair: Annotated[
-        bool,
-        Option("--repair", help="Try the remedies, keep those that help, and print the command."),
-    ] = False
-
-
-_OF_FILES = ("out", "plot", "checkpoint", "checkpoint_every", "resume", "stream", "cache")
-
-DOCTOR = tuple(each.name for each in fields(DoctorOptions) if each.name not in _OF_FILES)
-"""What `doctor` has in common with `train`, and its own: it writes no files and streams no rows."""
+    repair: bool = option(False, "Try the remedies, keep those that help, and print the command.")
 
 
 @dataclass(frozen=True)
 class ParityOptions(TrainOptions):
-    """What `parity` takes: some of the options of `train`, with other defaults; see PARITY."""
+    """What `parity` takes: the options of some steps of SGD."""
 
-    data: Annotated[
-        str, Argument(metavar="[DATA]", help="As for train; generated if left out.")
-    ] = ""
-    steps: Annotated[int, Option(help="Training steps to compare, 1 to 10.")] = 10
-    lr: Annotated[float, Option(help="Learning rate of SGD.")] = 0.1
-    momentum: Annotated[float, Option(help="Momentum of SGD.")] = 0.0
-    batch_size: Annotated[int, Option(help="Rows per step.")] = 32
-    l2: Annotated[float, Option("--l2", help="Penalty l2/2 * sum(w**2).")] = 0.0
-    dtype: Annotated[str, Option(help="float32 or float64.")] = "float64"
+    data: str = argument("[DATA]", "As for train; generated if left out.", "")
+    steps: int = option(10, "Training steps to compare, 1 to 10.")
+    lr: float = option(0.1, "Learning rate of SGD.")
+    momentum: float = option(0.0, "Momentum of SGD.")
+    dtype: str = option("float64", DTYPE)
     validation: str = "0"
 
 
-PARITY = (
-    "data", "target", "task", "device", "dtype", "steps", "hidden", "activation", "init", "loss",
-    "lr", "momentum", "batch_size", "l1", "l2", "dropout", "missing", "drop", "keep", "raw",
-    "encoding", "delimiter", "decimal", "seed", "json",
+NOT_FOR_DOCTOR = (
+    "out", "plot", "checkpoint", "checkpoint_every", "resume", "stream", "cache",
 )  # fmt: skip
-"""What `parity` has in common with `train`: it compares steps of SGD."""
+"""What `doctor` does not take of `train`: it writes no files and streams no rows."""
+
+NOT_FOR_PARITY = (
+    *NOT_FOR_DOCTOR, "validation", "validation_target", "optimizer", "nesterov", "schedule",
+    "epochs", "clip_norm", "class_weight", "early_stopping", "patience", "deterministic",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ModelOptions:
     """What `predict` and `evaluate` take."""
 
-    model: Model
-    data: Data
-    device: Device = "cpu"
-    encoding: Encoding = "utf-8"
-    delimiter: Delimiter = None
-    decimal: Annotated[
-        str | None, Option(help="Decimal sign of CSV and TSV files; by default as in training.")
-    ] = None
-    json: Json = False
+    model: str = argument("MODEL", MODEL)
+    data: str = argument("DATA", DATA)
+    device: str = option("cpu", DEVICE)
+    encoding: str = option("utf-8", ENCODING)
+    delimiter: str | None = option(None, DELIMITER)
+    decimal: str | None = option(None, f"{DECIMAL}; by default as in training.")
+    json: bool = option(False, JSON)
 
 
 @dataclass(frozen=True)
 class PredictOptions(ModelOptions):
     """What `predict` takes."""
 
-    out: Annotated[
-        str | None, Option(help=".csv, .tsv or .parquet to write; standard output by default.")
-    ] = None
-    features: Annotated[
-        str | None, Option(help="Array with the rows to predict, of an NPZ file; by default x.")
-    ] = None
+    out: str | None = option(None, ".csv, .tsv or .parquet; standard output by default.")
+    features: str | None = option(None, "Array of an NPZ file with the rows; by default x.")
 
 
 @dataclass(frozen=True)
 class EvaluateOptions(ModelOptions):
     """What `evaluate` takes."""
 
-    target: Labels = None
+    target: str | None = option(None, "File with the targets (NPY, IDX), or their array (NPZ).")
 
 
 @dataclass(frozen=True)
 class InspectOptions:
     """What `inspect` takes."""
 
-    model: Model
-    json: Json = False
+    model: str = argument("MODEL", MODEL)
+    json: bool = option(False, JSON)
 
 
 @dataclass(frozen=True)
 class DevicesOptions:
     """What `devices` takes."""
 
-    json: Json = False
+    json: bool = option(False, JSON)
 
 
 def parser(
-    options: type, command: Callable[[Any], Any], names: tuple[str, ...] = ()
+    options: type, command: Callable[[Any], Any], left_out: Collection[str] = ()
 ) -> Callable[..., Callable[[], Any]]:
-    """Return a function for Typer: its parameters are the fields of a dataclass, or some of them.
+    """Return a function for Typer: its parameters are the fields of a dataclass, but some.
 
-    Called with them, it returns the command, ready to be run: Typer only parses. Non-finite
-    numbers and empty texts, such as an unset variable of the shell, make no sense in any option,
-    and are refused before anything is read.
+    Called with them, it returns the command, ready to be run: Typer only parses. Values that make
+    no sense in any option are refused before anything is read.
     """
-    hints = get_type_hints(options, include_extras=True)
-    known = [each for each in fields(options) if not names or each.name in names]
-    hints = {each.name: hints[each.name] for each in known}
-    optional = {each.name: each.default not in (MISSING, "") for each in known}
+    known = [each for each in fields(options) if each.name not in left_out]
+    hints = {each.name: get_type_hints(options)[each.name] for each in known}
 
     def parse(**given: Any) -> Callable[[], Any]:
-        for name, value in given.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise InputError(f"{flag(name)} {value}: give a finite number")
-            if optional[name] and (value == "" or (isinstance(value, list) and "" in value)):
-                raise InputError(f"{flag(name)} '': it is empty; give a value, or leave it out")
+        for each in known:
+            _check_value(each, given[each.name])
+            _check_need(each, given)
         return partial(command, options(**given))
 
     parse.__annotations__ = hints
     parse.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
-            inspect.Parameter(
-                each.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if each.default is MISSING else each.default,
-                annotation=hints[each.name],
-            )
+            inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=_described(each))
             for each in known
         ]
     )
     return parse
 
 
-def option_of(argument: str) -> str:
-    """Return the name of the option that stands for an argument of the library."""
-    return {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"}.get(
-        argument, argument
-    )
+def _described(each: "Field[Any]") -> Any:
+    """Return what Typer calls an `Argument` or `Option`."""
+    name, text = each.metadata.get("argument"), each.metadata["help"]
+    if name:
+        default = ... if each.default is MISSING else each.default
+        return typer.Argument(default, metavar=name, help=text)
+    return typer.Option(each.default, flag(each.name), help=text)
+
+
+def _check_value(each: "Field[Any]", value: Any) -> None:
+    """Refuse numbers that are not finite, and empty texts, as of an unset variable of the shell."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{flag(each.name)} {value}: give a finite number")
+    empty = value == "" or (isinstance(value, list) and "" in value)
+    if empty and "argument" not in each.metadata:
+        raise InputError(f"{flag(each.name)} '': it is empty; give a value, or leave it out")
+
+
+def _check_need(each: "Field[Any]", given: dict[str, Any]) -> None:
+    """Refuse an option that has no effect without another one."""
+    needed, _, value = each.metadata["needs"].partition(" ")
+    if not needed or given[each.name] == each.default:
+        return
+    if not given[needed] or value not in ("", given[needed]):
+        with_it = f"{flag(needed)} {value}".rstrip()
+        raise InputError(f"{flag(each.name)}: it has an effect only with {with_it}; add that")
+
+
+OPTION_OF = {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"}
+"""The options that are called otherwise than the library's arguments and settings."""
 
 
 def flag(name: str) -> str:

@@ -48,7 +48,7 @@ def show_json(report: Mapping[str, Any]) -> None:
     show(json.dumps(_plain(report), allow_nan=False))
 
 
-def table(rows: Iterable[tuple[str, str]]) -> str:
+def format_lines(rows: Iterable[tuple[str, str]]) -> str:
     """Return two aligned columns: names, and what is known about each."""
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
 

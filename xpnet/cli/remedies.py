@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from xpnet.cli.options import flag, option_of
+from xpnet.cli.options import OPTION_OF, flag
 from xpnet.cli.task import Task
 from xpnet.doctor.findings import Finding
 from xpnet.tables.messages import option
@@ -44,23 +44,23 @@ def in_cli_terms(findings: Iterable[Finding], task: Task) -> tuple[Finding, ...]
 
 def as_flags(repair: Mapping[str, Any] | None, task: Task) -> str:
     """Write a repair as options for a shell; "" where none follows from it."""
-    words = []
-    for name, value in changes(repair, task).items():
-        if isinstance(value, list):
-            known = getattr(task.options, name) or ()
-            words += [option(flag(name), each) for each in value if each not in known]
-        elif isinstance(value, bool):
-            words.append(flag(name) if value else f"without {flag(name)}")
-        else:
-            words.append(f"{flag(name)} {value if isinstance(value, str) else f'{value:g}'}")
-    return ", ".join(words)
+    return ", ".join(in_words(*each) for each in changes(repair, task).items())
+
+
+def in_words(name: str, value: Any) -> str:
+    """Write the setting of an option for people, ready for a shell where it can be."""
+    if isinstance(value, list):
+        return " ".join(option(flag(name), each) for each in value)
+    if isinstance(value, bool):
+        return flag(name) if value else f"without {flag(name)}"
+    return f"{flag(name)} {value if isinstance(value, str) else f'{value:g}'}"
 
 
 def changes(repair: Mapping[str, Any] | None, task: Task) -> dict[str, Any]:
     """Translate the repair of a finding or an error into options of `train` and their values."""
     options, wanted = task.options, dict[str, Any]()
     for setting, value in (repair or {}).items():
-        name = option_of(setting)
+        name = OPTION_OF.get(setting, setting)
         if setting in ("standardize", "standardize_target"):
             name, value = "raw", not value
         elif setting == "learning_rate_factor" and options.lr:

@@ -1,8 +1,10 @@
 """Plots, drawn with matplotlib, which is an extra."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
-from xpnet.errors import InputError, SaveError
+from xpnet.backend.files import atomic_write
+from xpnet.errors import InputError
 
 if TYPE_CHECKING:
     from xpnet.training.history import History
@@ -10,11 +12,7 @@ if TYPE_CHECKING:
 
 def plot_history(history: "History", path: Any = None) -> Any:
     """Draw training and validation loss over the epochs; see `History.plot`."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError("plots need matplotlib: pip install 'xpnet[plot]'") from error
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = new_figure(path)
     axes = figure.add_subplot()
     epochs = range(1, history.epochs + 1)
     axes.plot(epochs, history.loss, label="training")
@@ -25,16 +23,22 @@ def plot_history(history: "History", path: Any = None) -> Any:
     axes.set(xlabel="epoch", ylabel="loss")
     axes.legend()
     if path is not None:
-        _save(figure, path)
+        with atomic_write(path) as file:
+            figure.savefig(file, format=_kind(path), dpi=150)
     return figure
 
 
-def _save(figure: Any, path: Any) -> None:
+def new_figure(path: Any = None) -> Any:
+    """Return an empty figure; refuse a path whose suffix is not that of a picture."""
     try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        reason = error.strerror or error
-        raise SaveError(f"{path}: cannot save: {reason}; name a file in a folder that exists and "
-                        "that you may write to") from error  # fmt: skip
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; end the name in .png, .svg or .pdf") from error
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise InputError("plots need matplotlib: pip install 'xpnet[plot]'") from error
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    if path is not None and _kind(path) not in figure.canvas.get_supported_filetypes():
+        raise InputError(f"{path}: end the name in .png, .svg or .pdf")
+    return figure
+
+
+def _kind(path: str | os.PathLike[str]) -> str:
+    return os.path.splitext(os.fspath(path))[1].lower().removeprefix(".")

@@ -150,9 +150,12 @@ class Checkpoint:
             return
         loss = state.history.monitored[-1]
         if loss < self._best_loss and own_activation(training.net) is None:
-            summary = {"epoch": state.epoch, "monitored_loss": loss}
-            path = self.directory / BEST
-            save_model(path, training.net, preprocessing=self.preprocessing, training=summary)
+            save_model(
+                self.directory / BEST,
+                training.net,
+                preprocessing=self.preprocessing,
+                training={"epoch": state.epoch, "monitored_loss": loss},
+            )
             self._best_loss = loss
         self._save(training)
 
@@ -167,11 +170,10 @@ class Checkpoint:
             self._held.close()
 
     def _save(self, training: "Training") -> None:
-        xp = training.net.device.xp
-        if not all(bool(xp.all(xp.isfinite(p))) for p in training.parameters):
+        xp, step = training.net.device.xp, training.state.step
+        if not bool(xp.all(xp.isfinite(training.net.flat))):
             return  # diverged; the end of the epoch says so, and the good ones are not pushed out
-        name = f"checkpoint-{training.state.step:010d}.safetensors"
-        write_checkpoint(self.directory / name, training)
+        write_checkpoint(self.directory / f"checkpoint-{step:010d}.safetensors", training)
         self._saved_at = time.monotonic()
         for old in checkpoints(self.directory)[: -self.keep - self._skip]:
             with suppress(OSError):  # the next save tries again
@@ -283,8 +285,7 @@ def _restore_state(saved: Saved, training: "Training") -> None:
     for name in _ARRAYS:
         count = sum(key.rpartition(".")[0] == name for key in tensors)
         arrays = [tensors[f"{name}.{i}"] for i in range(count)]
-        shapes = [each.shape for each in state.optimizer]
-        if name == "optimizer" and [each.shape for each in arrays] != shapes:
+        if name == "optimizer" and [a.shape for a in arrays] != [a.shape for a in state.optimizer]:
             raise ValueError("the optimiser's state has another shape")
         setattr(state, name, [device.put(each, each.dtype.name) for each in arrays])
     curves: dict[str, Any] = {name: tuple(tensors[f"history.{name}"].tolist()) for name in _CURVES}

@@ -191,19 +191,10 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
 
 
 def load(path: PathLike, device: str | Device = "cpu") -> MLP:
-    """Read only the network of a model file; see `load_model`.
+    """Read only the network of a model file; parameters and errors are those of `load_model`.
 
     Warns if the file also holds the preprocessing of a table, as those of `xpnet train` do: the
     network alone takes prepared inputs.
-
-    Parameters
-    ----------
-    path, device
-        As for `load_model`.
-
-    Returns
-    -------
-    MLP
     """
     model = load_model(path, device)
     if model.preprocessing is not None:

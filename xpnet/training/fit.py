@@ -10,7 +10,7 @@ import numpy as np
 
 from xpnet.backend.device import to_host
 from xpnet.backend.types import Array
-from xpnet.errors import InputError
+from xpnet.errors import InputError, bad_argument
 from xpnet.nn.arrays import (
     as_inputs,
     as_row_weights,
@@ -71,9 +71,9 @@ def fit(
         If larger than n, n is used.
     shuffle : bool
         A new order every epoch, fixed by the seed; False keeps the order given.
-    last_batch : {"keep", "drop", "carry"}
-        What happens to left-over rows: they make a short batch, a step like any other that counts
-        in the epoch's loss in proportion; are left out; or go into the next epoch.
+    last_batch : {"keep", "drop"}
+        Whether left-over rows make a short batch, a step like any other that counts in the epoch's
+        loss in proportion, or are left out.
     validation : (x, y) or float, optional
         Rows to watch, or the share of rows to hold out; those keep their sample weights. Of a file,
         at most 10,000 rows are held out, since they are kept in memory.
@@ -283,16 +283,16 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
     if class_weight is None:
         return None
     if net.output.name != "softmax" and (net.output.name != "sigmoid" or net.sizes[-1] > 1):
-        raise InputError(
-            f"class_weight needs one class per row; the output is {net.output.name!r} with "
-            f"{net.sizes[-1]} unit(s)"
+        what = f"{net.output.name!r} with {net.sizes[-1]} unit(s)"
+        raise bad_argument(
+            "class_weight", class_weight, f"needs one class per row; the output is {what}"
         )
     if isinstance(class_weight, str) and class_weight == "balanced":
         numbers = to_host(class_numbers(net.device.xp, y))
         classes, counts = np.unique(numbers, return_counts=True)
         return dict(zip(classes.tolist(), numbers.size / (classes.size * counts), strict=True))
     if not isinstance(class_weight, Mapping):
-        raise InputError(f"class_weight {class_weight!r} is neither 'balanced' nor a dict")
+        raise bad_argument("class_weight", class_weight, "is neither 'balanced' nor a dict")
     unknown = [key for key in class_weight if key not in range(max(2, net.sizes[-1]))]
     if unknown:
         raise InputError(f"class_weight names {unknown}, which are not class numbers")
