@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from doctor_example import X, Y, draw
+from hand_written_loop import train
 
 import xpnet
 from xpnet import Doctor
@@ -236,37 +237,19 @@ def test_any_subset_can_be_watched(size, hidden):
         assert str(doctor.report())
 
 
-def three_classes(*, first=0, update=True, logits=False):
-    """Return the doctor's report on a softmax network by hand; the keywords are its mistakes."""
-    random = np.random.default_rng(0)
-    x = random.standard_normal((300, 4))
-    labels = np.argmax(x[:, :3], axis=1) + first
-    p = {"W1": 0.5 * random.standard_normal((4, 16)), "b1": np.zeros(16),
-         "W2": 0.25 * random.standard_normal((16, 3)), "b2": np.zeros(3)}  # fmt: skip
-    doctor = Doctor()
-    for _ in range(300):
-        rows = random.permutation(300)[:50]
-        hidden = np.maximum(x[rows] @ p["W1"] + p["b1"], 0.0)
-        z = hidden @ p["W2"] + p["b2"]
-        outputs = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-        y = np.eye(4)[labels[rows]][:, :3]
-        delta2 = (outputs * y.sum(axis=1, keepdims=True) - y) / 50
-        delta1 = delta2 @ p["W2"].T * (hidden > 0)
-        slopes = {"W1": x[rows].T @ delta1, "b1": delta1.sum(axis=0),
-                  "W2": hidden.T @ delta2, "b2": delta2.sum(axis=0)}  # fmt: skip
-        doctor.watch(
-            loss=-np.sum(y * np.log(outputs)) / 50, parameters=p, gradients=slopes,
-            activations=[hidden], predictions=z if logits else outputs, targets=labels[rows],
-            inputs=x[rows], learning_rate=0.5,
-        )  # fmt: skip
-        if update:
-            p = {name: p[name] - 0.5 * slopes[name] for name in p}
-    return doctor.report()
+def as_classes(first=0, logits=False):
+    """Return what shows class numbers from `first` on, perhaps with logits."""
+
+    def shown(given):
+        labels, outputs = first + np.argmax(given["targets"], axis=1), given["predictions"]
+        return given | {"targets": labels, "predictions": np.log(outputs) if logits else outputs}
+
+    return shown
 
 
 @pytest.mark.parametrize("logits", [False, True])
 def test_logits_are_as_good_as_probabilities(logits):
-    report = three_classes(logits=logits)
+    report = train(show=as_classes(logits=logits), steps=300, rate=0.5)
     assert report.ok, report
     assert report.facts["skill"] > 0.8
 
@@ -285,13 +268,13 @@ def test_logits_of_one_output_are_known_by_their_loss():
 
 
 def test_classes_that_are_counted_from_one_are_found():
-    report = three_classes(first=1)
+    report = train(show=as_classes(first=1))
     assert report.codes[0] == "class-numbers"
     assert "class numbers from 1 to 3, but the 3 outputs" in report.findings[0].evidence
 
 
 def test_an_update_that_is_not_applied_is_no_small_learning_rate():
-    report = three_classes(update=False)
+    report = train(update=lambda name, g: 0.0)
     assert report.codes[0] == "no-update"
     assert "learning-rate-too-small" not in report.codes
 
@@ -307,42 +290,27 @@ def test_a_layer_that_gives_nothing_is_dead_and_no_saturated_sigmoid():
     assert "saturated-units" not in codes
 
 
-def linear_model(targets, outputs=1, flat=False, steps=200, rate=0.1):
-    """Return the doctor's report on a linear model by hand, trained by squared error."""
-    random, doctor = np.random.default_rng(0), Doctor()
-    x = random.standard_normal((200, 3))
-    y = targets(x)
-    p = {"W": 0.1 * random.standard_normal((3, outputs)), "b": np.zeros(outputs)}
-    for _ in range(steps):
-        rows = random.permutation(200)[:32]
-        found = x[rows] @ p["W"] + p["b"]
-        error = found[:, :1] - y[rows, None]
-        slopes = {"W": 2 * x[rows].T @ error / 32 * np.ones(outputs),
-                  "b": 2 * error.mean() * np.ones(outputs)}  # fmt: skip
-        doctor.watch(
-            loss=np.mean(error**2), parameters=p, gradients=slopes, inputs=x[rows],
-            targets=y[rows], predictions=found[:, 0] if flat else found, learning_rate=rate,
-        )  # fmt: skip
-        p = {name: p[name] - rate * slopes[name] for name in p}
-    return doctor.report()
+def codes_of_values(targets, outputs, flat):
+    """Return the codes for targets, (200,), and linear outputs."""
+    values, doctor = draw().standard_normal((200, outputs)), Doctor()
+    doctor.watch(targets=targets, predictions=values[:, 0] if flat else values)
+    return doctor.report().codes
 
 
-@pytest.mark.parametrize("outputs", [1, 2, 3])
-@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(("outputs", "flat"), [(1, False), (2, False), (3, False), (1, True)])
 @pytest.mark.parametrize(
-    "targets", [lambda x: np.round(3 * x[:, 0]), lambda x: np.sign(x[:, 0])], ids=["many", "-1, 1"]
-)
+    "targets", [np.round(3 * draw().normal(size=200)), np.tile([-1.0, 1.0], 100)],
+    ids=["many", "-1, 1"],
+)  # fmt: skip
 def test_whole_numbers_are_no_class_numbers(targets, flat, outputs):
-    assert "class-numbers" not in linear_model(targets, outputs, flat).codes
+    assert "class-numbers" not in codes_of_values(targets, outputs, flat)
 
 
-@pytest.mark.parametrize(("outputs", "flat"), [(1, False), (3, False), (1, True), (2, True)])
-def test_one_and_two_are_class_numbers_of_two_outputs_only(outputs, flat):
-    def targets(x):
-        return 1.0 + (x[:, 0] > 0)
-
-    assert "class-numbers" not in linear_model(targets, outputs, flat).codes
-    assert "class-numbers" in linear_model(targets, 2).codes
+def test_one_and_two_are_class_numbers_of_two_outputs_only():
+    targets = np.tile([1.0, 2.0], 100)
+    for outputs, flat in [(1, False), (3, False), (1, True)]:
+        assert "class-numbers" not in codes_of_values(targets, outputs, flat)
+    assert "class-numbers" in codes_of_values(targets, 2, flat=False)
 
 
 @pytest.mark.parametrize("classes", [3, 10])
