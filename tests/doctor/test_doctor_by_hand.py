@@ -6,13 +6,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from doctor_example import X, Y, draw
-from hand_written_loop import train
+from hand_written_loop import sigmoid, softmax, train
 
 import xpnet
 from xpnet import Doctor
 
 
-def train_by_hand(doctor, *, rate=0.5, steps=300, batch=300, columns=False, start=None, **mistakes):
+def as_number(array):
+    return array if array.size > 1 else float(array.reshape(-1)[0])
+
+
+FORMS = {  # of samples and of parameters
+    "rows": (np.asarray, np.asarray), "columns": (np.transpose, np.transpose),
+    "vectors": (np.squeeze, as_number),
+}  # fmt: skip
+
+
+def train_by_hand(doctor, *, rate=0.5, steps=300, batch=300, form="rows", start=None, **mistakes):
     """A 2-12-1 tanh, sigmoid network in NumPy, watched at every step."""
     wrong = SimpleNamespace(**({"sign": 1.0, "flat": False, "per_sample": False} | mistakes))
     random = np.random.default_rng(4)
@@ -33,21 +43,23 @@ def train_by_hand(doctor, *, rate=0.5, steps=300, batch=300, columns=False, star
             "W1": x.T @ delta1, "b1": delta1.sum(axis=0), "W2": a.T @ delta2,
             "b2": delta2 * batch if wrong.per_sample else delta2.sum(axis=0),
         }  # fmt: skip
-        turn = np.transpose if columns else np.asarray
+        turn, of_parameters = FORMS[form]
         doctor.watch(
-            loss=loss, parameters={n: turn(v) for n, v in p.items()},
-            gradients={n: turn(v) for n, v in g.items()}, activations=[turn(a)],
+            loss=loss, parameters={n: of_parameters(v) for n, v in p.items()},
+            gradients={n: of_parameters(v) for n, v in g.items()}, activations=[turn(a)],
             predictions=turn(out), targets=turn(y), inputs=turn(x), learning_rate=rate,
         )  # fmt: skip
         p = {name: p[name] - rate * g[name] for name in p}
     return doctor.report()
 
 
-@pytest.mark.parametrize("batch", [1, 10, 300])
-@pytest.mark.parametrize("columns", [False, True], ids=["rows", "columns"])
-def test_hand_written_and_right(batch, columns):
+@pytest.mark.parametrize(
+    ("batch", "form"),
+    [(1, "rows"), (1, "columns"), (10, "rows"), (10, "columns"), (300, "rows"), (300, "columns")],
+)
+def test_hand_written_and_right(batch, form):
     rate, steps = {1: (0.5, 1200), 10: (2.0, 600), 300: (6.0, 500)}[batch]
-    report = train_by_hand(Doctor(), rate=rate, steps=steps, batch=batch, columns=columns)
+    report = train_by_hand(Doctor(), rate=rate, steps=steps, batch=batch, form=form)
     assert report.findings == (), report
     assert report.facts["skill"] > 0.4
 
@@ -104,41 +116,19 @@ def test_inputs_of_another_width_at_prediction_are_refused():
         doctor.watch_prediction([[1.0, 2.0, 3.0]])
 
 
-def train_sample_by_sample(doctor, steps=1200, rate=0.5):
-    """The network of `train_by_hand` in vectors, with a number as last bias and as output."""
-    random = np.random.default_rng(4)
-    weights, biases = random.normal(0, 0.7, (2, 12)), np.zeros(12)
-    weights_out, bias_out = random.normal(0, 0.3, (12, 1)), 0.0
-    for step in range(steps):
-        x, y = X[step % 300], float(Y[step % 300])
-        a = np.tanh(x @ weights + biases)
-        out = 1 / (1 + np.exp(-(float(a @ weights_out[:, 0]) + bias_out)))
-        delta_out = 2 * (out - y) * out * (1 - out)
-        delta = delta_out * weights_out[:, 0] * (1 - a**2)
-        gradients = {
-            "W1": np.outer(x, delta), "b1": delta, "W2": delta_out * a[:, None], "b2": delta_out,
-        }  # fmt: skip
-        doctor.watch(
-            loss=(out - y) ** 2, gradients=gradients, activations=[a], predictions=out, targets=y,
-            parameters={"W1": weights, "b1": biases, "W2": weights_out, "b2": bias_out},
-            inputs=x, learning_rate=rate,
-        )  # fmt: skip
-        weights = weights - rate * gradients["W1"]
-        biases = biases - rate * gradients["b1"]
-        weights_out = weights_out - rate * gradients["W2"]
-        bias_out -= rate * delta_out
-    return doctor.report()
-
-
 def test_hand_written_sample_by_sample():
-    report = train_sample_by_sample(Doctor())
-    assert report.findings == (), report
-    facts = train_by_hand(Doctor(), rate=0.5, steps=1200, batch=1).facts
+    """Vectors, with a number as last bias and as output, are the same as batches of one."""
+    report, one = (
+        train_by_hand(Doctor(), rate=0.5, steps=1200, batch=1, form=form)
+        for form in ("vectors", "rows")
+    )
+    assert report.findings == one.findings == ()
+    facts = one.facts
     assert report.facts.pop("not_shown") == facts.pop("not_shown") == []
     unchecked = {"overfitting": "validation_loss"}
     assert report.facts.pop("not_checked") == facts.pop("not_checked") == unchecked
     assert report.facts == pytest.approx(facts)
-    short = train_sample_by_sample(Doctor(), steps=100, rate=1e-6)
+    short = train_by_hand(Doctor(), steps=100, rate=1e-6, batch=1, form="vectors")
     assert "learning-rate-too-small" in short.codes
 
 
@@ -254,19 +244,6 @@ def test_logits_are_as_good_as_probabilities(logits):
     assert report.facts["skill"] > 0.8
 
 
-def test_logits_of_one_output_are_known_by_their_loss():
-    random = np.random.default_rng(0)
-    x, w, doctor = random.standard_normal((500, 2)), np.zeros((2, 1)), Doctor()
-    y = (x.sum(axis=1, keepdims=True) > 0).astype(float)
-    for _ in range(100):
-        z = x @ w
-        slope = x.T @ (1 / (1 + np.exp(-z)) - y) / len(x)
-        doctor.watch(loss=np.mean(np.logaddexp(0, z) - z * y), parameters={"w": w.copy()},
-                     gradients={"w": slope}, predictions=z, targets=y, inputs=x)  # fmt: skip
-        w -= 2.0 * slope
-    assert doctor.report().ok, doctor.report()
-
-
 def test_classes_that_are_counted_from_one_are_found():
     report = train(show=as_classes(first=1))
     assert report.codes[0] == "class-numbers"
@@ -313,36 +290,36 @@ def test_one_and_two_are_class_numbers_of_two_outputs_only():
     assert "class-numbers" in codes_of_values(targets, 2, flat=False)
 
 
+def linear(x, y, w, outputs, loss, *, rate=2.0, logits=True):
+    """Train sums z = x @ w by hand to give outputs(z); return the doctor."""
+    doctor = Doctor()
+    for _ in range(200):
+        z = x @ w
+        slope = x.T @ (outputs(z) - y) / len(x)
+        doctor.watch(loss=loss(z, w), parameters={"w": w}, gradients={"w": slope}, targets=y,
+                     inputs=x, predictions=z if logits else outputs(z))  # fmt: skip
+        w = w - rate * slope
+    return doctor
+
+
 @pytest.mark.parametrize("classes", [3, 10])
 @pytest.mark.parametrize("size", [0.0, 0.01, 0.3])
 def test_probabilities_that_start_alike_are_no_logits(classes, size):
-    random, doctor = np.random.default_rng(0), Doctor()
-    x = random.standard_normal((500, classes))
-    labels, w = np.argmax(x, axis=1), size * random.standard_normal((classes, classes))
-    for _ in range(300):
-        p = np.exp(x @ w) / np.exp(x @ w).sum(axis=1, keepdims=True)
-        slope = x.T @ (p - np.eye(classes)[labels]) / 500
-        loss = -np.mean(np.log(p[np.arange(500), labels]))
-        doctor.watch(loss=loss, parameters={"w": w}, gradients={"w": slope}, predictions=p,
-                     targets=labels, inputs=x)  # fmt: skip
-        w = w - 2.0 * slope
+    x = draw().standard_normal((500, classes))
+    y, w = np.eye(classes)[np.argmax(x, axis=1)], size * draw().standard_normal((classes, classes))
+    doctor = linear(x, y, w, softmax, logits=False, loss=lambda z, w: -np.mean(
+        np.log(np.sum(softmax(z) * y, axis=1))))  # fmt: skip
     assert doctor.run.logits == ""
     assert doctor.report().facts["skill"] > 0.7
     assert not [each for each in doctor.report().findings if each.severity == "error"]
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.1])
-def test_logits_of_several_labels_with_or_without_a_penalty_are_judged_as_probabilities(penalty):
-    random, doctor = np.random.default_rng(0), Doctor()
-    x = random.standard_normal((300, 4))
-    y, w = (x[:, :3] > 0).astype(float), 0.5 * random.standard_normal((4, 3))
-    for _ in range(300):
-        z = x @ w
-        slope = x.T @ (1 / (1 + np.exp(-z)) - y) / 300
-        loss = np.mean(np.sum(np.logaddexp(0, z) - z * y, axis=1)) + penalty * np.sum(w**2)
-        doctor.watch(loss=loss, parameters={"w": w}, gradients={"w": slope}, predictions=z,
-                     targets=y, inputs=x)  # fmt: skip
-        w = w - slope
+@pytest.mark.parametrize(("labels", "penalty"), [(1, 0.0), (3, 0.0), (3, 0.1)])
+def test_logits_with_or_without_a_penalty_are_judged_as_probabilities(labels, penalty):
+    x = draw().standard_normal((300, 4))
+    y, w = (x[:, :labels] > 0).astype(float), 0.3 * draw().standard_normal((4, labels))
+    doctor = linear(x, y, w, sigmoid, rate=1.0, loss=lambda z, w: penalty * np.sum(w**2) + np.mean(
+        np.sum(np.logaddexp(0, z) - z * y, axis=1)))  # fmt: skip
     assert doctor.run.logits == ("" if penalty else "sigmoid")
     assert penalty or doctor.report().ok
 
