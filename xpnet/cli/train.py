@@ -8,14 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xpnet.backend.files import lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli.options import TrainOptions
 from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
 from xpnet.cli.remedies import as_flags, in_cli_terms
-from xpnet.cli.scores import class_names, describe, is_useless, score
+from xpnet.cli.scores import class_names, describe, score
 from xpnet.cli.task import LBFGS, Task, fit_options, limit_threads, load_task, make_network
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
@@ -31,7 +29,6 @@ from xpnet.training.lbfgs import fit_lbfgs
 KEPT = ("epochs", "stopped", "rows", "validated_on", "scores", "blas")
 NOT_KEPT = {"data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
             "cache"}  # fmt: skip
-SKEWED = 2.0  # mean over median of a target from which its logarithm may be easier to learn
 MAX_LISTED = 10  # classes that are named
 
 
@@ -180,25 +177,9 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
         ("training", f"{epochs} {rounds} with {options.optimizer} in {report['seconds']:.1f} s"
          f"{early}; {losses}"),
         *describe(report["scores"], f"{report['validated_on']} "),
-        *(("note", each) for each in _advice(task, report["scores"])),
         ("model", f"{out} ({os.path.getsize(out):,} bytes)"),
     ]  # fmt: skip
     return format_lines(lines)
-
-
-def _advice(task: Task, scores: dict[str, Any]) -> list[str]:
-    """Say what may help where nothing was learnt: of prices and incomes, to learn the logarithm."""
-    plan, y = task.plan, np.asarray(task.y, np.float64)
-    if plan.task != "regression" or not is_useless(scores):
-        return []
-    y = y * plan.target_std + plan.target_mean
-    mean, median = float(np.mean(y)), float(np.median(y))
-    if np.min(y) < -1e-6 * mean or mean < SKEWED * median:  # 0 may have been rounded
-        return []
-    return [
-        f"{plan.target} is never negative, and skewed (mean {mean:.4g}, median {median:.4g}); "
-        "a column with its logarithm may be learnt better"
-    ]
 
 
 def _or(names: list[str]) -> str:
