@@ -179,7 +179,7 @@ class Doctor:
         """
         fresh = away_from_saturation(parameters)
         report = check_gradients(loss, gradients, fresh, **options)
-        self.note(report.findings)
+        self._checked = report.findings
         return report
 
     def note(self, findings: Sequence[Finding] = (), **measured: Any) -> None:
