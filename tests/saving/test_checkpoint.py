@@ -245,7 +245,9 @@ def test_a_broken_newest_checkpoint_falls_back_and_says_so(tmp_path, broken):
     for path in files[-broken:]:
         path.write_bytes(path.read_bytes()[:-7])
     checkpoint = Checkpoint(tmp_path, every="4 steps", resume=True)
-    with pytest.warns(UserWarning, match=rf"not fully.*Continuing from {files[-1 - broken].name}"):
+    with pytest.warns(
+        UserWarning, match=rf"not in safetensors format.*Continuing from {files[-1 - broken].name}"
+    ):
         train(net, [checkpoint])
     assert checkpoint.resumed_from == files[-1 - broken]
     assert bits(net) == bits(whole)

@@ -19,7 +19,8 @@ from xpnet.backend.device import CPU, device_of, to_host
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.gradcheck.mistakes import Sizes, merge_findings, shape_mistake, value_mistakes
 from xpnet.doctor.gradcheck.slopes import Comparison, compare
-from xpnet.doctor.observations import as_host, named_arrays, same_names, same_rows
+from xpnet.doctor.sample import sample_arrays
+from xpnet.doctor.step import as_host, named_arrays, same_names
 from xpnet.doctor.texts import BROADCASTING, CS231N, RESHAPE_TARGETS, WHY
 from xpnet.errors import InputError
 from xpnet.nn.losses import penalty
@@ -118,7 +119,7 @@ def check_network(
 ) -> GradientReport:
     """Check an xpnet network on `rows` rows, on a float64 copy on the host."""
     twin = net.to(CPU, "float64")
-    x, y, _ = same_rows(rows, x, y, None)
+    (x, y, _), _ = sample_arrays(rows, x, y)
 
     def put(parameters: Parameters) -> None:
         for own, given in zip(twin.parameters, parameters.values(), strict=True):
