@@ -322,6 +322,63 @@ def test_callbacks_see_the_last_loss_whichever_way_the_step_ran():
     assert len(set(losses)) == len(losses) == EPOCHS * 8
 
 
+def test_a_callback_that_says_which_steps_it_wants_sees_them_and_the_others_go_in_launches(
+    three_steps_a_launch,
+):
+    class SeeAll:
+        def __init__(self):
+            self.seen = {}
+
+        def on_batch_end(self, training):
+            self.seen[training.state.step] = float(training.loss)
+
+    class SeeSome(SeeAll):
+        def wants_step(self, step):
+            return step in (10, 30)
+
+    some, every = SeeSome(), SeeAll()
+    assert_same_bits(learn(TAPED, callbacks=[some]), learn(TAPED, callbacks=[every]))
+    assert {10, 30} <= some.seen.keys()
+    assert not {1, 17, 25} & some.seen.keys()  # in launches with which an epoch began
+    assert some.seen.items() <= every.seen.items()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_an_epoch_of_launches_reads_back_once_and_a_launch_is_two_commands(
+    emulator, cuda, dropout, three_steps_a_launch, monkeypatch
+):
+    launch, launched, epochs = launches.Launches.__call__, [], []
+
+    def counted(self, batch):
+        with emulator.counting() as found:
+            result = launch(self, batch)
+        launched.append(found)
+        return result
+
+    class CountEpochs:
+        def on_epoch_start(self, training):
+            self.counting = emulator.counting()
+            self.found = self.counting.__enter__()
+
+        def on_epoch_end(self, training):
+            self.counting.__exit__(None, None, None)
+            epochs.append(self.found)
+
+    monkeypatch.setattr(launches.Launches, "__call__", counted)
+    learn(
+        cuda, net_options={"dropout": dropout}, callbacks=[CountEpochs()], schedule="cosine",
+        optimizer=xpnet.AdamW(0.01), clip_norm=1.0, sample_weight=np.linspace(0.1, 2.0, ROWS),
+    )  # fmt: skip
+    assert len(launched) == EPOCHS * 2
+    assert all(each["waits"] == each["copy_out"] == 0 for each in launched)
+    for each in launched[2:]:  # less the eager, the recorded one
+        assert each["graph"] == each["kernel"] + each["fill"] == 1  # with which step to begin
+        assert each["product"] == each["copy_in"] == each["copy_within"] == 0
+        assert each["executed_product"] == launched[0]["product"] > 0
+    assert [each["waits"] for each in epochs] == [1] * EPOCHS
+
+
 def test_batches_of_another_size_are_not_recorded():
     recorded = []
 

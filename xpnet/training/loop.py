@@ -3,7 +3,8 @@
 `Training` is one run. It knows the algorithm but nothing about files, progress bars or doctors:
 those are callbacks, objects with any of ``on_train_start``, ``on_epoch_start``, ``on_batch_end``,
 ``on_epoch_end``, ``on_train_end``, each called with the run. Its whole state is the parameters
-plus `TrainingState`, because all randomness is stateless (`xpnet.backend.random`).
+plus `TrainingState`, because all randomness is stateless (`xpnet.backend.random`). A GPU takes the
+steps that no callback wants to see in launches of many (`xpnet.training.launches`).
 """
 
 import math
@@ -25,7 +26,7 @@ from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, clip_by_norm
 from xpnet.nn.schedules import Progress, Schedule, resolve_schedule
-from xpnet.training.callbacks import call, hooks
+from xpnet.training.callbacks import call, hooks, wants_any
 from xpnet.training.data import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
@@ -223,7 +224,7 @@ class Training:
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
         order = self._order()
-        if self._launches is not None and not on_batch_end:
+        if self._launches is not None:
             self._launch_steps(self._launches, order, learning_rate_of)
             if self.stop_reason:
                 return
@@ -258,8 +259,15 @@ class Training:
     def _launch_steps(
         self, launches: Launches, order: Any, learning_rate_of: Callable[[int], float]
     ) -> None:
-        """Take steps of the epoch, many at a time, until fewer are left than one launch takes."""
+        """Take steps, many at a time, until a callback wants to see one, or too few are left."""
         state, optimizer, count = self.state, self.options.optimizer, launches.count
+
+        def possible() -> bool:
+            steps = range(state.step + 1, state.step + count + 1)
+            return state.batch + count <= launches.whole and not wants_any(self.callbacks, steps)
+
+        if not possible():
+            return
         steps = range(state.step - state.batch, state.step - state.batch + launches.whole)
         rates = [learning_rate_of(step) for step in steps]
         coefficients = [
@@ -267,7 +275,7 @@ class Training:
         ]
         keys = [self._dropout.keys(step) for step in steps]
         launches.begin(order, coefficients, keys, state.epoch_loss)
-        while state.batch + count <= launches.whole and not self.stop_reason:
+        while possible():
             self.between_steps = False
             first_loss, self.loss, self.gradients, self.trace = launches(state.batch)
             if state.batch == 0:
@@ -276,6 +284,8 @@ class Training:
             state.epoch_loss, self.learning_rate = launches.total, rates[state.batch - 1]
             state.epoch_rows += count * launches.rows
             self.between_steps = True
+            if self.stop_reason:
+                return
 
     def _prepare(self) -> Step:
         """Return the step; on a device that records, also prepare launches of many of them."""
