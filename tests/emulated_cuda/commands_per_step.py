@@ -8,9 +8,9 @@ momentum, long after everything is compiled and recorded.
 
 from typing import Any
 
-import emulated_cuda
 import numpy as np
 
+import emulated_cuda
 import xpnet
 from xpnet.device import open_device
 
