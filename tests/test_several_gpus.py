@@ -224,7 +224,7 @@ def test_two_threads_train_at_once_as_one_after_the_other(names):
         loss = xpnet.fit(net, X, Y, progress=False, batch_size=16, epochs=6).loss
         return [loss, net.predict(X)]
 
-    devices = [open_device(name, fuse=True, graph=True) for name in names]
+    devices = [open_device(name) for name in names]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with ThreadPoolExecutor(2) as pool:

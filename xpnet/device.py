@@ -7,7 +7,7 @@ CuPy itself is in `xpnet.device_cuda`.
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -130,9 +130,11 @@ class Device:
     active: AbstractContextManager[Any] = field(repr=False, default=nullcontext())
 
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
-    # carries the name only.
-    def __reduce__(self) -> tuple[Callable[[str], "Device"], tuple[str]]:
-        return open_device, (self.name,)
+    # carries the name only, and what was switched off.
+    def __reduce__(self) -> tuple[Callable[[], "Device"], tuple[()]]:
+        options = {"fuse": self.fuse is not _as_it_is, "graph": self.record is not None}
+        options = {name: on for name, on in options.items() if not on}
+        return partial(open_device, self.name, **options), ()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Device":
         return self
@@ -155,15 +157,18 @@ CPU = Device(
 )
 
 
-def open_device(name: str = "cpu", *, fuse: bool = False, graph: bool = False) -> Device:
+def open_device(
+    name: str = "cpu", *, fuse: bool | None = None, graph: bool | None = None
+) -> Device:
     """Return the device called ``"cpu"``, ``"gpu"`` or ``"gpu:N"``; never a substitute.
 
     Parameters
     ----------
     name : str
-    fuse, graph : bool
+    fuse, graph : bool, optional
         For a GPU: make one kernel of each activation, and replay the training step as a CUDA
-        graph. If CuPy cannot, a warning says why and the step runs unchanged.
+        graph. Both are on unless they are False. If CuPy cannot, a warning says why and the step
+        runs unchanged.
 
     Raises
     ------
@@ -180,7 +185,7 @@ def open_device(name: str = "cpu", *, fuse: bool = False, graph: bool = False) -
     if kind == "gpu" and (number.isdecimal() or name == "gpu"):
         from xpnet.device_cuda import open_gpu
 
-        return open_gpu(name, int(number or 0), fuse=fuse, graph=graph)
+        return open_gpu(name, int(number or 0), fuse=fuse is not False, graph=graph is not False)
     raise InputError(f"device {name!r} is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0")
 
 

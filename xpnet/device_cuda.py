@@ -4,6 +4,7 @@ import ctypes
 import re
 import warnings
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -188,7 +189,7 @@ class GraphedStep:
     def _record(self) -> None:
         cuda = self._cupy.cuda
         stream, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
-        with stream, cuda.using_allocator(pool.malloc):
+        with _RECORDING, stream, cuda.using_allocator(pool.malloc):
             products = _Products(self._cupy, stream)
             with products.recordable():
                 stream.begin_capture()
@@ -201,12 +202,14 @@ class GraphedStep:
 
 
 _RECORDING = RLock()  # one recording at a time stands in for cublas.gemmEx
+_IDLE: dict[int, list[int]] = defaultdict(list)  # by GPU: cuBLAS handles of past recordings
 
 
 class _Products:
     """A cuBLAS handle of a recording's own: CuPy 14 refuses to record the products of its own.
 
-    The handle and its workspace live as long as this object.
+    The next recording takes over the handle when this object is no more: to destroy it would wait
+    for the whole GPU, which is not allowed while another thread records.
     """
 
     def __init__(self, cupy: Any, stream: Any) -> None:
@@ -216,9 +219,9 @@ class _Products:
         self._cupy, self._stream, self._cublas = cupy, stream, cublas
         self._library = ctypes.CDLL(load_nvidia_dynamic_lib("cublas").abs_path)
         self._workspace = cupy.empty(WORKSPACE_BYTES, cupy.uint8)
-        self._handle = cublas.create()
-        destroy = weakref.finalize(self, _destroy, cupy.cuda.Device(), cublas, self._handle)
-        destroy.atexit = False  # the driver frees everything then
+        idle = _IDLE[cupy.cuda.Device().id]
+        self._handle = idle.pop() if idle else cublas.create()
+        weakref.finalize(self, idle.append, self._handle)
         size = ctypes.c_size_t(WORKSPACE_BYTES)
         self._checked("cublasSetStream_v2", _POINTER(stream.ptr))
         self._checked("cublasSetWorkspace_v2", _POINTER(self._workspace.data.ptr), size)
@@ -229,34 +232,28 @@ class _Products:
 
         All threads find the same function there, so it leaves the others' products to CuPy's own.
         """
-        with _RECORDING:
-            original = self._cublas.gemmEx
+        original = self._cublas.gemmEx
 
-            def gemm_ex(handle: int, *arguments: int) -> None:
-                if self._cupy.cuda.get_current_stream().ptr != self._stream.ptr:
-                    original(handle, *arguments)
-                    return
-                if len(arguments) != len(_GEMM_EX):
-                    count = len(arguments)
-                    raise RuntimeError(f"cublasGemmEx got {count} arguments, not {len(_GEMM_EX)}")
-                given = zip(_GEMM_EX, arguments, strict=True)
-                self._checked("cublasGemmEx", *(kind(int(each)) for kind, each in given))
+        def gemm_ex(handle: int, *arguments: int) -> None:
+            if self._cupy.cuda.get_current_stream().ptr != self._stream.ptr:
+                original(handle, *arguments)
+                return
+            if len(arguments) != len(_GEMM_EX):
+                count = len(arguments)
+                raise RuntimeError(f"cublasGemmEx got {count} arguments, not {len(_GEMM_EX)}")
+            given = zip(_GEMM_EX, arguments, strict=True)
+            self._checked("cublasGemmEx", *(kind(int(each)) for kind, each in given))
 
-            self._cublas.gemmEx = gemm_ex
-            try:
-                yield
-            finally:
-                self._cublas.gemmEx = original
+        self._cublas.gemmEx = gemm_ex
+        try:
+            yield
+        finally:
+            self._cublas.gemmEx = original
 
     def _checked(self, name: str, *arguments: Any) -> None:
         status = getattr(self._library, name)(_POINTER(self._handle), *arguments)
         if status:
             raise RuntimeError(f"{name} returned status {status}")
-
-
-def _destroy(place: Any, cublas: Any, handle: int) -> None:
-    with place:  # whoever lets go of the recording may be on another GPU
-        cublas.destroy(handle)
 
 
 def _warn(what: str, error: Exception) -> None:
