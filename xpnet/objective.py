@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 from xpnet.errors import InputError
 from xpnet.losses import Head
 from xpnet.targets import put_numbers
-from xpnet.types import Array, Namespace
+from xpnet.types import Array, Namespace, Scalar
 
 if TYPE_CHECKING:
     from xpnet.network import MLP, Gradients, Trace
+
+
+def read_back(net: "MLP", *numbers: Scalar) -> list[float]:
+    """Bring 0-d arrays to the host, and whether all parameters are finite, in one transfer."""
+    device, xp = net.device, net.device.xp
+    every = [*numbers, xp.all(xp.isfinite(net.flat))]
+    return [float(each) for each in device.get(xp.stack([device.put(n, net.dtype) for n in every]))]
 
 
 def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:

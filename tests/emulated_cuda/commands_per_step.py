@@ -14,7 +14,11 @@ import emulated_cuda
 import xpnet
 from xpnet.device import open_device
 
-WAYS = {"eager": {}, "fused": {"fuse": True}, "graph": {"fuse": True, "graph": True}}
+WAYS = {
+    "eager": {"fuse": False, "graph": False},
+    "fused": {"fuse": True, "graph": False},
+    "graph": {"fuse": True, "graph": True},
+}
 GIVEN = ("kernel", "product", "copy_in", "copy_out", "copy_within", "fill", "graph", "waits")
 STEPS = 8
 
