@@ -78,12 +78,3 @@ def test_a_training_in_float32_computes_nothing_in_float64(emulator, way):
     names = emulator.kernels()
     assert any("CArray<float" in name for name in names)
     assert not [name for name in names if "CArray<double" in name]
-
-
-@pytest.mark.parametrize("way", ["graph", "fused graph"])
-def test_the_handles_of_recordings_do_not_pile_up(emulator, way):
-    watched(emulator, way)
-    before = emulator.cublas_handles()
-    for _ in range(3):
-        watched(emulator, way)
-    assert emulator.cublas_handles() <= before
