@@ -18,8 +18,8 @@ from typing import NamedTuple
 from emulated_cuda import SOURCES
 
 ROOT = SOURCES.parents[1]
-REPLAY = "tests/test_recording.py::test_a_replayed_training_has_the_bits_of_an_eager_one"
-WAITS = "tests/emulated_cuda/test_host_waits.py::"
+REPLAY = "test_recording.py::test_a_replayed_training_has_the_bits_of_an_eager_one"
+WAITS = "test_host_waits.py::"
 
 
 class Mistake(NamedTuple):
@@ -59,7 +59,7 @@ MISTAKES = (
         "dropout",
         "keep = keep_mask(counter, dropout_key(seed, layer, step), rate)",
         "keep = xp.random.default_rng(seed + step).random(rows * units) >= rate",
-        "tests/test_parity.py::test_dropout_momentum_and_penalties_stay_within_tolerance[cupy]",
+        "test_parity.py::test_dropout_momentum_and_penalties_stay_within_tolerance[cupy]",
     ),
     Mistake(
         "a coefficient from the step that was recorded",
@@ -73,14 +73,14 @@ MISTAKES = (
         "device_cuda",
         "cuda.using_allocator(pool.malloc):",
         "cuda.using_allocator(None and pool.malloc):",
-        "tests/test_recorded_memory.py",
+        "test_recorded_memory.py",
     ),
     Mistake(
         "a cuBLAS handle of another GPU",
         "device_cuda",
         "idle = _IDLE[cupy.cuda.Device().id]",
         "idle = _IDLE[0]",
-        "tests/test_several_gpus.py::test_a_network_on_either_gpu_does_the_same_whichever_is_current",
+        "test_several_gpus.py::test_a_network_on_either_gpu_does_the_same_whichever_is_current",
     ),
     Mistake(
         "float64 within a training in float32",
@@ -94,25 +94,30 @@ MISTAKES = (
         "device_cuda",
         'optional: dict[str, Any] = {"active": place}',
         "optional: dict[str, Any] = {}",
-        "tests/test_several_gpus.py::test_a_network_goes_on_after_another_gpu_was_opened",
+        "test_several_gpus.py::test_a_network_goes_on_after_another_gpu_was_opened",
     ),
     Mistake(
         "a gather beyond the last row, which CuPy answers with the first",
         "batches",
         "device.xp.take(array, rows, axis=0)",
         "device.xp.take(array, rows + (device.name != 'cpu'), axis=0)",
-        "tests/test_parity.py::test_a_short_training_ends_with_the_same_weights[cupy]",
+        "test_parity.py::test_a_short_training_ends_with_the_same_weights[cupy]",
     ),
 )
 
 
 def run_tests(package: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    """Run tests on a copy of the package."""
+    """Run tests, given by the names of their files, on a copy of the package."""
+    found = []
+    for each in tests:
+        name, separator, test = each.partition("::")
+        (path,) = (ROOT / "tests").rglob(name)
+        found.append(f"{path}{separator}{test}")
     # -P: or the package beside the tests would come first.
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     environment = os.environ | {"PYTHONPATH": str(package.parent)}
     return subprocess.run(
-        [*command, "--require-cuda", *tests],
+        [*command, "--require-cuda", *found],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
