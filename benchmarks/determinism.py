@@ -48,7 +48,7 @@ def environments() -> list[dict[str, str]]:
 
 TIMED = """
 import sys, time, numpy as np, contextlib, xpnet
-from xpnet.system import one_thread
+from xpnet.backend.threads import one_thread
 units, batch, inputs, rows, alone = sys.argv[1], *map(int, sys.argv[2:])
 draw = np.random.default_rng(0)
 x, y = draw.random((rows, inputs), dtype="float32"), draw.integers(0, 10, rows)

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn import datasets
 
 import xpnet
-from xpnet.diagnosis import diagnose
-from xpnet.doctor import Doctor
+from xpnet.doctor.diagnose import diagnose
+from xpnet.doctor.doctor import Doctor
 
 warnings.simplefilter("ignore", xpnet.NoSkillWarning)  # most of these networks are to learn nothing
 

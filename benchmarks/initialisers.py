@@ -20,7 +20,7 @@ from machine import system
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 import xpnet
-from xpnet import initialisers
+from xpnet.nn import initializers as initialisers
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
 from mnist import load

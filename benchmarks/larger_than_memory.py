@@ -26,7 +26,7 @@ TRAIN = """
 import re, resource, sys, threading, time
 def held(what):  # of this program; ru_maxrss would begin with its parent's
     return int(re.search(what + r":\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
-from xpnet.cli import main
+from xpnet.cli.main import main
 sys.stdout = open("/dev/null", "w")
 rows = "".join(f"{i / 7},{i % 3}a,{i % 2}\\n" for i in range(99))
 open("small.csv", "w").write("x,t,y\\n" + rows)

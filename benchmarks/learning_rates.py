@@ -25,8 +25,8 @@ import machine
 import numpy as np
 
 import xpnet
-from xpnet.cli import main as xpnet_command
-from xpnet.model_file import load_model
+from xpnet.cli.main import main as xpnet_command
+from xpnet.saving.model import load_model
 
 RATES = [1.0, 3.0, 10.0, 100.0, 1e3, 1e6, 1e10, 1e20, 1e30, 1e38, 1e100, 1e200, 1e300]
 HIDDEN = [("none", "relu"), *itertools.product(["8", "16,16"], ["relu", "tanh", "sigmoid", "selu"])]
@@ -82,7 +82,7 @@ def late(rate: float, optimizer: type, folder: Path) -> str:
     best, seen = folder / "best.safetensors", {}
 
     class Watch:
-        def on_epoch_end(self, training: xpnet.Training) -> None:
+        def on_epoch_end(self, training: xpnet.training.Training) -> None:
             if training.state.epoch <= 3:
                 seen["best"] = best.read_bytes()
 

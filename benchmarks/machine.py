@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import xpnet
-from xpnet.system import blas
+from xpnet.backend.threads import blas
 
 
 def options(description: str, repeats: int) -> argparse.Namespace:

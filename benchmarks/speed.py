@@ -41,7 +41,7 @@ import numpy as np
 from machine import processor, system
 from speed_contenders import AS_GIVEN, OWN, Contender, Workload, contenders, xpnet_fit
 
-from xpnet.system import blas
+from xpnet.backend.threads import blas
 
 WORKLOADS = (
     Workload("toy", (2, 4, 2, 2), 10, 500, 40),

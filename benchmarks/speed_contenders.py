@@ -85,7 +85,7 @@ def xpnet_fit(work: Workload, *, binary: bool = False) -> Contender:
 
     def train(orders: Orders) -> None:
         net.set_parameters(weights, biases)
-        with _order_from("xpnet.training.epoch_order", orders):
+        with _order_from("xpnet.training.loop.epoch_order", orders):
             xpnet.fit(
                 net, x, y, optimizer=xpnet.SGD(LEARNING_RATE), epochs=work.epochs,
                 batch_size=work.batch_size, shuffle=orders != AS_GIVEN, progress=False,
@@ -95,7 +95,7 @@ def xpnet_fit(work: Workload, *, binary: bool = False) -> Contender:
 
 
 def xpnet_estimator(work: Workload) -> Contender:
-    return _scikit_learn_like(work, xpnet.MLPClassifier, "xpnet.training.epoch_order")
+    return _scikit_learn_like(work, xpnet.MLPClassifier, "xpnet.training.loop.epoch_order")
 
 
 def scikit_learn(work: Workload) -> Contender:

@@ -28,7 +28,7 @@ from speed import WORKLOADS
 from speed_contenders import LEARNING_RATE, Workload
 
 import xpnet
-from xpnet.device import CPU
+from xpnet.backend.device import CPU
 
 
 @dataclass

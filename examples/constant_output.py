@@ -134,7 +134,7 @@ def main() -> None:
 
 
 def xpnet_report(x: np.ndarray, y: np.ndarray) -> str:
-    from xpnet.diagnosis import diagnose
+    from xpnet.doctor.diagnose import diagnose
 
     net = xpnet.MLP([3, 3, 1], hidden="sigmoid", output="sigmoid", seed=0)
     return str(diagnose(net, x, y, optimizer=xpnet.SGD(0.5), epochs=100))

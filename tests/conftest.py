@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 from command_line import BANKNOTE, QUICK, Outcome, Run
 
-import xpnet.device
-from xpnet.cli import main
-from xpnet.device import Device, device_of, open_device
+import xpnet.backend.device
+from xpnet.backend.device import Device, device_of, open_device
+from xpnet.cli.main import main
 from xpnet.errors import DeviceError
-from xpnet.tables import Table, read_table
+from xpnet.tables.table import Table, read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -101,9 +101,9 @@ def other_backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 @contextmanager
 def open_backend(name: str, config: pytest.Config) -> Iterator[Backend]:
     if name == "numpy":
-        yield Backend(name, xpnet.device.CPU, np.asarray)
+        yield Backend(name, xpnet.backend.device.CPU, np.asarray)
     elif name == "numpy-readonly":
-        yield Backend(name, xpnet.device.CPU, _readonly)
+        yield Backend(name, xpnet.backend.device.CPU, _readonly)
     elif name == "torch":
         torch = pytest.importorskip("torch", reason="PyTorch is not installed")
         yield Backend(name, device_of(torch.zeros(1)), lambda values: torch.tensor(values))
@@ -281,7 +281,17 @@ def train(run: Run) -> Run:
     return command
 
 
+@pytest.fixture(scope="session")
+def trained_model(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A model file that `train` wrote, trained once for all tests."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    assert main(["train", str(BANKNOTE), "--target", "class", *QUICK, "--out", str(path)]) == 0
+    return path.read_bytes()
+
+
 @pytest.fixture
-def model(train: Run) -> Path:
-    assert train("--out", "model.safetensors").status == 0
-    return Path("model.safetensors")
+def model(trained_model: bytes, in_empty_directory: None) -> Path:
+    """Return the path of a model file in the directory of the test."""
+    path = Path("model.safetensors")
+    path.write_bytes(trained_model)
+    return path

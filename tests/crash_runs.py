@@ -12,17 +12,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 import xpnet
-from xpnet.checkpoint import Checkpoint
-from xpnet.container import read_container
+from xpnet.backend.signals import Interrupted, interrupt_on_signals
 from xpnet.errors import FileError
-from xpnet.model_file import Model, load_model, save_model
-from xpnet.network import MLP
-from xpnet.signals import Interrupted, interrupt_on_signals
+from xpnet.nn.network import MLP
+from xpnet.saving.checkpoint import Checkpoint
+from xpnet.saving.container import read_container
+from xpnet.saving.model import Model, load_model, save_model
 
 
 def numbered_network(number: int) -> MLP:
@@ -115,7 +116,6 @@ def kill_saves(kills: int, directory: Path, seed: int = 0) -> Counter[str]:
             time.sleep(chance.uniform(0.0, 0.03))
             process.send_signal(signal.SIGKILL)
         counts["kills"] += 1
-        counts["temporaries found"] += len(list(directory.glob(".xpnet-*.tmp")))
         try:
             model = load_model(path)
         except FileError:
@@ -123,8 +123,7 @@ def kill_saves(kills: int, directory: Path, seed: int = 0) -> Counter[str]:
             continue
         values = {float(v) for each in model.net.parameters for v in np.unique(each)}
         counts["torn"] += values != {float((model.training or {})["number"])}
-        save_model(path, model.net, training=model.training)
-        counts["temporaries left"] += len(list(directory.iterdir())) - 1
+    counts["temporary files left"] = len(list(directory.iterdir())) - 1
     return counts
 
 
@@ -136,13 +135,18 @@ def results(directory: Path) -> tuple[bytes, bytes]:
 
 
 def kill_trainings(
-    kills: int, runs: int, directory: Path, seed: int = 0, number: int = signal.SIGKILL
+    kills: int,
+    runs: int,
+    directory: Path,
+    seed: int = 0,
+    signals: Sequence[int] = (signal.SIGKILL,),
 ) -> Counter[str]:
     """Kill at least `runs` trainings at least `kills` times in all, resume each, and compare.
 
-    Kills fall on loading, resuming, training and saving alike, since every seventh step is saved.
+    Kills, by each of the signals in turn, fall on loading, resuming, training and saving alike,
+    since every seventh step is saved.
     """
-    chance, counts = random.Random(seed), Counter()
+    chance, counts, turns = random.Random(seed), Counter(), itertools.cycle(signals)
     run = -1
     while (run := run + 1) < runs or (counts["kills"] < kills and run < 10 * runs):
         whole, broken = directory / f"{run}-whole", directory / f"{run}-broken"
@@ -155,6 +159,7 @@ def kill_trainings(
         assert process.returncode == 0
         left = -(-kills // runs)
         while True:
+            number = next(turns)
             with start("train", broken, run) as process:
                 assert process.stdout is not None
                 process.stdout.readline()
@@ -170,20 +175,21 @@ def kill_trainings(
             counts["wrong exit codes"] += process.returncode not in expected
             counts["kills"] += 1
             left -= 1
-            counts["temporaries found"] += len(list(broken.glob(".xpnet-*")))
         counts["runs"] += 1
         counts["bit-identical"] += results(whole) == results(broken)
-        counts["temporaries left"] += len(list(broken.glob(".xpnet-*")))
         counts["locks left"] += len(list(broken.glob("*.lock")))
-        for path in broken.iterdir():
-            counts["files checked"] += 1
-            try:
-                (read_container if "checkpoint" in path.name else load_model)(
-                    path, *(("checkpoint", 1) if "checkpoint" in path.name else ())
-                )
-            except FileError:
-                counts["unreadable files"] += 1
+        counts["temporary files left"] += len(list(broken.glob(".xpnet-*")))
+        counts["unreadable files"] += sum(not is_readable(each) for each in broken.iterdir())
     return counts
+
+
+def is_readable(path: Path) -> bool:
+    """Whether a model file or checkpoint is intact; a temporary file need not be."""
+    kind = "checkpoint" if "checkpoint" in path.name else "model"
+    try:
+        return path.suffix == ".tmp" or bool(read_container(path, kind, 1))
+    except FileError:
+        return False
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from xpnet.estimators import MLPClassifier, MLPRegressor
+from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
 
 X, Y = load_iris(return_X_y=True)
 BOTH = pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])

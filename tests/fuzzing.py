@@ -16,12 +16,12 @@ import numpy as np
 import polars
 from hypothesis import strategies as st
 
-from xpnet.cli import COMMANDS, main
-from xpnet.container import _digest, read_container
+from xpnet.cli.main import COMMANDS, main
 from xpnet.errors import XpnetError
-from xpnet.model_file import load_model
-from xpnet.preparing import prepare
-from xpnet.tables import read_table
+from xpnet.saving.container import digest, read_container
+from xpnet.saving.model import load_model
+from xpnet.tables.prepare import prepare
+from xpnet.tables.table import read_table
 
 KEPT = Path(__file__).parent / "data" / "model-v1.safetensors"
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".npy", ".npy.gz", ".npz", ".parquet", "-idx3-ubyte", ".idx")
@@ -95,7 +95,7 @@ def model_file(data, folder):
         content = replaced(data, content)
         if isinstance(content, dict):
             with contextlib.suppress(ValueError):  # NaN has no checksum
-                content["sha256"] = _digest(content, read_container(KEPT, "model", 1)[1])
+                content["sha256"] = digest(content, read_container(KEPT, "model", 1)[1])
         header["__metadata__"]["xpnet"] = json.dumps(content)
         text = json.dumps(header).encode()
         path.write_bytes(len(text).to_bytes(8, "little") + text + body)

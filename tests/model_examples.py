@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from xpnet.container import write_container
-from xpnet.network import MLP
+from xpnet.nn.network import MLP
+from xpnet.saving.container import write_container
 
 KEPT = Path(__file__).parent / "data" / "model-v1.safetensors"
 PREPROCESSING = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xpnet.tables import read_table
+from xpnet.tables.table import read_table
 
 TRAIN = """size,colour,weight,label
 1.0,red,10,no

@@ -17,7 +17,7 @@ def test_every_public_name_is_found_where_it_is_written() -> None:
 
 
 def test_modules_are_reached_through_the_package() -> None:
-    code = "import xpnet; print(xpnet.schedules.Cosine(), xpnet.losses.LOSSES['huber'].name)"
+    code = "import xpnet; print(xpnet.nn.schedules.Cosine(), xpnet.nn.losses.LOSSES['huber'].name)"
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (outcome.returncode, outcome.stdout) == (0, b"Cosine(end=0.0) huber\n")
 

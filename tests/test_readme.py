@@ -75,13 +75,13 @@ def test_the_names_that_options_take_are_those_that_are_told():
         row = re.search(rf"^\| `{option}` \| (.*) \|$", README, flags=re.MULTILINE)
         return set(re.findall(r"`([^`]+)`", row[1]))
 
-    assert told("hidden") == set(xpnet.activations.HIDDEN)
-    assert told("output") == set(xpnet.activations.OUTPUTS)
-    assert told("loss") == {"auto", *xpnet.losses.LOSSES}
-    assert told("init") == set(xpnet.initialisers.INIT_NAMES)
-    assert {name.lower() for name in told("optimizer")} == set(xpnet.optimizers.OPTIMIZERS)
-    assert told("schedule") == set(xpnet.schedules.SCHEDULES)
-    assert told("metrics") == set(xpnet.history.METRICS)
+    assert told("hidden") == set(xpnet.nn.activations.HIDDEN)
+    assert told("output") == set(xpnet.nn.activations.OUTPUTS)
+    assert told("loss") == {"auto", *xpnet.nn.losses.LOSSES}
+    assert told("init") == set(xpnet.nn.initializers.INIT_NAMES)
+    assert {name.lower() for name in told("optimizer")} == set(xpnet.nn.optimizers.OPTIMIZERS)
+    assert told("schedule") == set(xpnet.nn.schedules.SCHEDULES)
+    assert told("metrics") == set(xpnet.training.history.METRICS)
 
 
 def test_every_command_exists():

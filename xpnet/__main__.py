@@ -2,7 +2,7 @@
 
 import sys
 
-from xpnet.cli import main
+from xpnet.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

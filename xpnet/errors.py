@@ -1,8 +1,18 @@
 """Errors that the caller can fix: each says where, what was found, and the remedy."""
 
+from typing import Any
+
 
 class XpnetError(Exception):
-    """Base of every error that the caller can fix; one message, no traceback needed."""
+    """Base of every error that the caller can fix; one message, no traceback needed.
+
+    Attributes
+    ----------
+    argument : str
+        The argument at fault, if the message begins with its name: a command calls it otherwise.
+    """
+
+    argument = ""
 
 
 class InputError(XpnetError, ValueError):
@@ -26,4 +36,25 @@ class SaveError(XpnetError, OSError):
 
 
 class DivergenceError(XpnetError, ArithmeticError):
-    """Training ran away; the network holds its last good weights."""
+    """Training ran away; the network holds its last good weights.
+
+    Attributes
+    ----------
+    measured : str
+        What happened, without the remedy.
+    repair : dict
+        Settings that may help, such as ``{"learning_rate": 0.01}``; as in a `Finding`.
+    """
+
+    def __init__(
+        self, message: str, measured: str = "", repair: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.measured, self.repair = measured or message, repair or {}
+
+
+def bad_argument(name: str, value: object, remedy: str) -> InputError:
+    """Return the error for an argument that cannot be used: its name, the value, the remedy."""
+    error = InputError(f"{name} {value!r} {remedy}")
+    error.argument = name
+    return error

@@ -12,7 +12,7 @@ import numpy as np
 
 import emulated_cuda
 import xpnet
-from xpnet.device import open_device
+from xpnet.backend.device import open_device
 
 WAYS = {
     "eager": {"fuse": False, "graph": False},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.device import open_device
+from xpnet.backend.device import open_device
 
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("emulator")]
 RNG = np.random.default_rng(0)

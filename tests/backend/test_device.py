@@ -1,0 +1,263 @@
+import copy
+import pickle
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import array_api_compat
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet.backend.device import CPU, device_of, is_foreign, open_device
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class CUDARuntimeError(RuntimeError):
+    def __init__(self, status, text):
+        super().__init__(text)
+        self.status = status
+
+
+def fake_cupy(*, devices=1, status=0, driver=13020, matmul=np.matmul):
+    """A module like CuPy on a machine in a given state; it computes with NumPy."""
+    selected = [0]  # the last one is the current GPU
+
+    def count():
+        if status:
+            raise CUDARuntimeError(status, f"cudaErrorNumber{status}: something is the matter")
+        return devices
+
+    class Device:
+        def __init__(self, index):
+            self.index = index
+
+        def __enter__(self):
+            selected.append(self.index)
+
+        def __exit__(self, *exc):
+            selected.pop()
+
+    runtime = types.SimpleNamespace(
+        CUDARuntimeError=CUDARuntimeError,
+        getDeviceCount=count,
+        driverGetVersion=lambda: driver,
+        runtimeGetVersion=lambda: 13020,
+    )
+    module = types.ModuleType("cupy")
+    module.cuda = types.SimpleNamespace(runtime=runtime, Device=Device)
+    module.matmul, module.ones, module.asnumpy = matmul, np.ones, np.asarray
+    module.selected = selected
+    return module
+
+
+def missing_library(*operands, **options):
+    raise RuntimeError("Failure finding libnvrtc.so.13\nand a long traceback")
+
+
+def no_memory(*operands, **options):
+    raise MemoryError
+
+
+STATES = {
+    "no driver": (
+        {"status": 35, "driver": 0},
+        "no NVIDIA driver found .libcuda is missing.; install one, then try nvidia-smi",
+    ),
+    "driver too old": (
+        {"status": 35, "driver": 12040},
+        r"the NVIDIA driver supports CUDA 12\.4, this CuPy needs CUDA 13; update the driver or "
+        r"install one of: pip install 'xpnet\[cuda13\]' \(NVIDIA driver 580 or newer\) or "
+        r"pip install 'xpnet\[cuda12\]'",
+    ),
+    "no device visible": (
+        {"status": 100},
+        "no CUDA device is visible; is CUDA_VISIBLE_DEVICES empty",
+    ),
+    "device busy": ({"status": 46}, "cudaErrorNumber46: something is the matter; try nvidia-smi"),
+    "no device": ({"devices": 0}, r"this machine has 0 CUDA device\(s\), numbered from gpu:0"),
+    "libraries missing": (
+        {"matmul": missing_library},
+        r"CUDA is present but CuPy cannot compute \(RuntimeError: Failure finding libnvrtc.so.13"
+        r"\); its CUDA libraries are missing or do not match: install one of: pip install 'xpnet",
+    ),
+    "wrong result": (
+        {"matmul": lambda a, b: 0.0 * a},
+        r"the GPU gave 0\.0 for a product that is 16",
+    ),
+}
+
+
+@pytest.mark.parametrize("state", list(STATES))
+def test_a_gpu_that_cannot_be_used_says_why_and_is_never_replaced_by_the_cpu(monkeypatch, state):
+    options, message = STATES[state]
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(**options))
+    for use in (lambda: open_device("gpu"), lambda: xpnet.MLP([2, 1], device="gpu")):
+        with pytest.raises(xpnet.DeviceError, match=rf"^device 'gpu': {message}"):
+            use()
+
+
+def test_a_gpu_without_free_memory_is_told_from_one_without_libraries(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(matmul=no_memory))
+    message = r"^device 'gpu' has no memory left; stop what is using it \(nvidia-smi shows it\)"
+    with pytest.raises(xpnet.DeviceError, match=message):
+        open_device("gpu")
+
+
+def test_without_cupy_the_two_ways_to_install_it_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    message = (
+        r"^device 'gpu:1' needs CuPy, which is not installed; install one of: "
+        r"pip install 'xpnet\[cuda13\]' \(NVIDIA driver 580 or newer\) or "
+        r"pip install 'xpnet\[cuda12\]' \(driver 525 or newer\)$"
+    )
+    with pytest.raises(xpnet.DeviceError, match=message):
+        open_device("gpu:1")
+
+
+def test_a_broken_installation_of_cupy_shows_its_own_reason(monkeypatch, tmp_path):
+    (tmp_path / "cupy.py").write_text("raise ImportError('libcublas.so.13 has another version')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    with pytest.raises(
+        xpnet.DeviceError, match=r"\(libcublas.so.13 has another version\); install"
+    ):
+        open_device("gpu")
+
+
+def test_a_gpu_number_beyond_the_last_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(devices=2))
+    with pytest.raises(xpnet.DeviceError, match=r"device 'gpu:2': this machine has 2 CUDA device"):
+        open_device("gpu:2")
+
+
+def test_a_network_computes_on_its_gpu_and_leaves_the_caller_on_his_own(monkeypatch):
+    found = set()
+
+    def matmul(*operands, **options):
+        found.add(module.selected[-1])
+        return np.matmul(*operands, **options)
+
+    module = fake_cupy(devices=2, matmul=matmul)
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    monkeypatch.setitem(sys.modules, "array_api_compat.cupy", np)
+    monkeypatch.setattr(array_api_compat, "cupy", np, raising=False)  # where it was imported before
+    net = xpnet.MLP([2, 3, 1], device=open_device("gpu:1", fuse=False, graph=False))
+    xpnet.fit(net, np.eye(2), [0.0, 1.0], epochs=2)
+    other = xpnet.MLP([2, 3, 1])
+    xpnet.fit(other, np.eye(2), [0.0, 1.0], epochs=2)
+    assert found == {1}
+    assert module.selected == [0]
+    assert net.device.name == "gpu:1"
+    np.testing.assert_array_equal(net.predict(np.eye(2)), other.predict(np.eye(2)))
+
+
+@pytest.mark.parametrize("name", ["", "cuda", "gpu:", "gpu:-1", "gpu:x", "gpu0", "CPU"])
+def test_a_name_that_is_no_device_is_refused_with_the_names(name):
+    message = rf"device '{name}' is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0"
+    with pytest.raises(xpnet.InputError, match=message):
+        open_device(name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_a_way_to_the_device_and_back_changes_no_bit(backend, dtype):
+    values = np.array([[1.5, -2.25], [3e30, 0.0]] if dtype != "int64" else [[1, -2], [3, 2**62]])
+    values = values.astype(dtype)
+    there = backend.device.put(values, dtype)
+    again = backend.device.put(there, dtype)
+    back = backend.device.get(again)
+    assert isinstance(back, np.ndarray)
+    assert back.dtype == dtype
+    np.testing.assert_array_equal(back, values)
+
+
+def test_the_device_of_an_array_is_the_one_it_lives_on(backend):
+    array = backend.array([[1.0, 2.0]])
+    device = device_of(array)
+    assert device.xp is backend.xp
+    assert is_foreign(array) == (not isinstance(array, np.ndarray))
+    moved = device.put(np.eye(2), "float32")
+    assert backend.host(device.xp.matmul(device.put(array, "float32"), moved)).tolist() == [[1, 2]]
+    assert getattr(moved, "device", None) == getattr(array, "device", None)
+
+
+def test_what_is_no_array_has_no_device():
+    with pytest.raises(xpnet.InputError, match="object is not an Array API array"):
+        device_of(object())
+    for plain in ([1.0], (1.0,), 1.0, np.float32(1.0), "text"):
+        assert not is_foreign(plain)
+
+
+def test_copies_share_a_device_and_pickles_carry_its_name():
+    assert copy.deepcopy(CPU) is CPU
+    assert pickle.loads(pickle.dumps(CPU)) is CPU  # noqa: S301 (own data)
+    assert repr(CPU) == "Device(name='cpu')"
+
+
+def cuda_tests(*options):
+    """Run one test of this file on the GPU alone, in a process of its own."""
+    one = f"{__file__}::test_a_way_to_the_device_and_back_changes_no_bit[cupy-float32]"
+    command = [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", *options, one]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def test_without_a_gpu_its_tests_are_skipped_with_the_reason_and_fail_on_request():
+    try:
+        open_device("gpu")
+    except xpnet.DeviceError as error:
+        reason = str(error)
+    else:
+        pytest.skip("this machine has a GPU")
+    skipped, failed = cuda_tests(), cuda_tests("--require-cuda")
+    assert skipped.returncode == 0
+    assert "1 skipped" in skipped.stdout
+    assert reason in skipped.stdout
+    assert failed.returncode == 1
+    assert reason in failed.stdout
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (4, 3), (7,)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "bool"])
+@pytest.mark.parametrize("axis", [None, 0, -1])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_sums_and_maxima_are_those_of_numpy_bit_for_bit(shape, dtype, axis, keepdims):
+    x = np.random.default_rng(0).normal(0, 3, shape).astype(dtype)
+    found = CPU.xp.sum(x, axis=axis, keepdims=keepdims)
+    expected = np.sum(x, axis=axis, keepdims=keepdims)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+    if x.size:
+        found = CPU.xp.max(x, axis=axis, keepdims=keepdims)
+        np.testing.assert_array_equal(found, np.max(x, axis=axis, keepdims=keepdims))
+
+
+def test_a_sum_takes_a_dtype_as_the_standard_says():
+    total = CPU.xp.sum(np.ones(3, np.float32), dtype=np.float64)
+    assert total.dtype == np.float64
+
+
+def test_the_rest_of_the_namespace_is_numpy():
+    assert CPU.xp.exp is np.exp
+    assert CPU.xp.linalg is np.linalg
+    with pytest.raises(AttributeError, match="no_such_function"):
+        _ = CPU.xp.no_such_function
+
+
+def test_ones_are_shared_and_cannot_be_written_to():
+    ones = CPU.ones(3, "float32")
+    assert ones is CPU.ones(3, "float32")
+    assert ones.dtype == np.float32
+    with pytest.raises(ValueError, match="read-only"):
+        ones[0] = 2.0
+
+
+def test_long_vectors_of_ones_are_not_kept():
+    assert CPU.ones(10**6, "float32") is not CPU.ones(10**6, "float32")
+
+
+def test_ones_and_products_of_every_backend(backend):
+    ones = backend.device.ones(3, "float64")
+    product = backend.device.matmul(ones, backend.device.put(np.eye(3)[:, :2], "float64"))
+    np.testing.assert_array_equal(backend.host(product), [1.0, 1.0])

@@ -1,0 +1,352 @@
+import errno
+import io
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from crash_runs import kill_saves
+
+from xpnet.backend import files
+from xpnet.backend.files import atomic_write, lock, probe_writable
+from xpnet.errors import SaveError
+
+OLD, NEW = b"the old version" * 1000, b"the new version" * 2000
+
+
+def write(path, data=NEW):
+    with atomic_write(path) as file:
+        for start in range(0, len(data), 10_000):
+            file.write(data[start : start + 10_000])
+
+
+def error_of(function, *arguments):
+    """Return the text of the SaveError, or None."""
+    try:
+        function(*arguments)
+    except SaveError as error:
+        return str(error)
+    return None
+
+
+def names(directory):
+    return sorted(each.name for each in directory.iterdir())
+
+
+class FaultyRaw(io.RawIOBase):
+    def __init__(self, system, name):
+        self.system, self.name = system, name
+        self.descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        system.paths[self.descriptor] = Path(name)
+
+    def writable(self):
+        return True
+
+    def fileno(self):
+        return self.descriptor
+
+    def write(self, data):
+        self.system.call("write", bytes(data))
+        return os.write(self.descriptor, data)
+
+    def close(self):
+        if not self.closed:
+            os.close(self.descriptor)
+        super().close()
+
+
+class FaultySystem:
+    """The `os` module and `open`, except that the Nth call that matters fails; all are recorded."""
+
+    FAILING = ("open", "chown", "chmod", "fsync", "replace")
+
+    def __init__(self, monkeypatch, fail_at=None, code=errno.EIO):
+        self.fail_at, self.code, self.calls, self.paths = fail_at, code, [], {}
+        monkeypatch.setattr(files, "os", self)
+        monkeypatch.setattr(files, "open", self.open_new, raising=False)
+
+    def __getattr__(self, name):
+        function = getattr(os, name)
+        if name not in self.FAILING:
+            return function
+
+        def called(*arguments):
+            seen = [self.paths[arguments[0]]] if name == "fsync" else arguments
+            self.call(name, *seen)
+            result = function(*arguments)
+            if name == "open":
+                self.paths[result] = Path(arguments[0])
+            return result
+
+        return called
+
+    def open_new(self, name, mode):
+        assert mode == "xb"
+        self.call("open", name)
+        return io.BufferedWriter(FaultyRaw(self, name))
+
+    def call(self, *event):
+        self.calls.append(event)
+        if len(self.calls) == self.fail_at:
+            raise OSError(self.code, os.strerror(self.code))
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINTR])
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_error_at_any_call_leaves_the_old_file_and_nothing_else(
+    tmp_path, monkeypatch, code, exists
+):
+    path, failures, fail_at = tmp_path / "a", 0, 0
+    open_files = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else None
+    while True:
+        fail_at += 1
+        path.unlink(missing_ok=True)
+        if exists:
+            path.write_bytes(OLD)
+        with monkeypatch.context() as patch:
+            system = FaultySystem(patch, fail_at, code)
+            message = error_of(write, path)
+        renamed = any(name == "replace" for name, *_ in system.calls[:-1])
+        if message:
+            failures += 1
+            assert os.strerror(code) in message
+            assert str(path) in message
+            assert ("might not survive a power failure" in message) == renamed
+        kept = NEW if renamed else OLD if exists else None
+        assert (path.read_bytes() if path.exists() else None) == kept
+        assert names(tmp_path) in ([], ["a"])
+        if len(system.calls) < fail_at:
+            break
+    # open, fsync, replace, open and fsync of the directory; chown and chmod; 3 writes, which
+    # Python itself repeats after EINTR
+    refused_chown = exists and code == errno.EACCES
+    assert failures == 5 + 2 * exists - refused_chown + 3 * (code != errno.EINTR)
+    if open_files is not None:
+        assert len(os.listdir("/proc/self/fd")) == open_files
+
+
+def test_the_order_is_write_fsync_rename_fsync_of_the_directory(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        system = FaultySystem(patch)
+        write(tmp_path / "a")
+    order = []
+    for name, *arguments in system.calls:
+        if name == "fsync":
+            order.append(f"fsync {arguments[0].suffix or 'directory'}")
+        elif not order or order[-1] != name:
+            order.append(name)
+    assert order == ["open", "write", "fsync .tmp", "replace", "open", "fsync directory"]
+    assert system.calls[-1][1] == tmp_path
+    last = len(system.calls)
+    with monkeypatch.context() as patch:  # a network file system that cannot flush directories
+        FaultySystem(patch, last, errno.EINVAL)
+        write(tmp_path / "b")
+    assert names(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("limit", [0, 4096, len(NEW) - 1])
+def test_a_full_disk_keeps_the_old_file(tmp_path, limit):
+    path = tmp_path / "a"
+    path.write_bytes(OLD)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for attempt in (write, lambda path: probe_writable(path, len(NEW))):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            with pytest.raises(SaveError, match=r"File too large.*ulimit -f"):
+                attempt(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == OLD
+    assert names(tmp_path) == ["a"]
+
+
+def test_an_exception_in_the_block_is_passed_on_and_nothing_is_written(tmp_path):
+    (tmp_path / "a").write_bytes(OLD)
+
+    def interrupted():
+        with atomic_write(tmp_path / "a") as file:
+            file.write(NEW)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (tmp_path / "a").read_bytes() == OLD
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.process
+def test_kill_9_in_a_tight_save_loop_loses_nothing(tmp_path):
+    counts = kill_saves(5, tmp_path)
+    assert counts["kills"] == 5
+    assert counts["lost"] == counts["torn"] == 0
+
+
+def test_what_a_killed_save_left_is_removed_an_hour_later(tmp_path):
+    for name in (".xpnet-old.tmp", ".another.tmp"):
+        (tmp_path / name).write_bytes(b"its writer is dead")
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".xpnet-new.tmp").write_bytes(b"its writer may be alive")
+    write(tmp_path / "a")
+    assert names(tmp_path) == [".another.tmp", ".xpnet-new.tmp", "a"]
+
+
+HOLD = """
+import sys, time
+from xpnet.backend.files import lock
+with lock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.process
+def test_a_second_run_is_refused_until_the_first_is_dead(tmp_path):
+    path = tmp_path / "a"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as other:
+        assert other.stdout.readline() == b"held\n"
+        for _ in range(2):
+            with pytest.raises(SaveError) as caught, lock(path):
+                pass
+            assert f"another run is writing here (process {other.pid} on " in str(caught.value)
+            assert "choose another output" in str(caught.value)
+        with lock(tmp_path / "b"):
+            pass
+        other.send_signal(signal.SIGKILL)
+    assert names(tmp_path) == ["a.lock"]
+    with lock(path):
+        assert f"process {os.getpid()} on " in (tmp_path / "a.lock").read_text()
+        with pytest.raises(SaveError, match="another run"), lock(path):
+            pass
+    assert names(tmp_path) == []
+
+
+def test_errors_of_the_run_pass_through_the_lock_unchanged(tmp_path):
+    with pytest.raises(OSError, match="own trouble") as caught, lock(tmp_path / "a"):
+        raise OSError("own trouble")
+    assert not isinstance(caught.value, SaveError)
+    assert names(tmp_path) == []
+
+
+def test_a_lock_that_cannot_be_written_says_so(tmp_path):
+    with pytest.raises(SaveError, match="create the directory first"), lock(tmp_path / "no" / "a"):
+        pass
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_file_systems_without_locks_still_save(tmp_path, monkeypatch, code):
+    import fcntl
+
+    def flock(descriptor, operation):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with lock(tmp_path / "a"):
+        write(tmp_path / "a")
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_a_new_file_gets_what_the_umask_leaves(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write(tmp_path / "a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o7777 == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o755])
+def test_an_existing_file_keeps_its_mode_and_where_root_writes_its_owner(tmp_path, mode):
+    path, owner = tmp_path / "a", 65534 if os.getuid() == 0 else os.getuid()
+    path.write_bytes(OLD)
+    os.chown(path, owner, -1)
+    path.chmod(mode)
+    write(path)
+    assert path.stat().st_mode & 0o7777 == mode
+    assert path.stat().st_uid == owner
+    assert path.read_bytes() == NEW
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_symbolic_link_is_followed(tmp_path, exists):
+    (tmp_path / "there").mkdir()
+    if exists:
+        (tmp_path / "there" / "a").write_bytes(OLD)
+    (tmp_path / "link").symlink_to("there/a")
+    write(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there" / "a").read_bytes() == NEW
+    assert names(tmp_path / "there") == ["a"]
+
+
+def test_a_name_of_the_greatest_length_can_be_written(tmp_path):
+    write(tmp_path / ("n" * 255))
+    assert names(tmp_path) == ["n" * 255]
+
+
+IMPOSSIBLE = {
+    "missing directory": ("no/a", "No such file or directory", "create the directory first"),
+    "directory": (".", "is a directory", "name the file inside it"),
+    "through a file": ("file/a", "Not a directory", "one of its parts is a file"),
+    "too long": ("n" * 256, "File name too long", "shorter name"),
+    "link loop": ("loop", "symbolic links", "points at itself"),
+    "pipe": ("pipe", "device or pipe", "name an ordinary file"),
+    "device": ("/dev/null", "device or pipe", "name an ordinary file"),
+    "null byte": ("a\0b", "not a file name", "correct the path"),
+}
+
+
+@pytest.mark.parametrize("attempt", [write, probe_writable])
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_an_impossible_path_is_refused_with_its_remedy(tmp_path, case, attempt):
+    (tmp_path / "file").write_bytes(OLD)
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    before = names(tmp_path)
+    name, reason, remedy = IMPOSSIBLE[case]
+    with pytest.raises(SaveError) as caught:
+        attempt(os.path.join(tmp_path, name))
+    assert reason in str(caught.value)
+    assert remedy in str(caught.value)
+    assert names(tmp_path) == before
+
+
+def test_the_probe_refuses_what_does_not_fit_and_leaves_nothing(tmp_path):
+    (tmp_path / "a").write_bytes(OLD)
+    with pytest.raises(SaveError, match=r"1,\d{3},.* bytes needed, [\d,]+ bytes free"):
+        probe_writable(tmp_path / "a", 2**60)
+    probe_writable(tmp_path / "a", 100_000)
+    probe_writable(tmp_path / "new")
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == OLD
+
+
+@pytest.mark.parametrize("attempt", [write, probe_writable])
+@pytest.mark.parametrize("name", ["a", "new", "open/protected"])
+def test_without_permission_nothing_is_touched(name, attempt):
+    """Root may write anywhere, so root becomes somebody else for a moment."""
+    place = Path(tempfile.mkdtemp())  # not tmp_path, whose parents only its owner may enter
+    (place / "open").mkdir(mode=0o777)
+    for each in ("a", "open/protected"):
+        (place / each).write_bytes(OLD)
+        (place / each).chmod(0o444)
+    (place / "open").chmod(0o777)
+    place.chmod(0o555)
+    ids = os.getresuid()
+    try:
+        if os.geteuid() == 0:
+            os.setresuid(65534, 65534, 0)
+        with pytest.raises(SaveError, match=r"(denied|protected).*place that you may write to"):
+            attempt(place / name)
+    finally:
+        os.setresuid(*ids)
+    place.chmod(0o755)
+    assert (place / "a").read_bytes() == (place / "open/protected").read_bytes() == OLD
+    assert names(place) == ["a", "open"]
+    assert names(place / "open") == ["protected"]

@@ -1,0 +1,335 @@
+"""Recorded steps, on a stand-in for CUDA graphs: the same operations, memory and numbers, replayed.
+
+The stand-in is a NumPy array that writes down every operation on it. A replay repeats them into the
+very same result arrays, as a CUDA graph does; whatever the step keeps in Python is frozen. So a
+step that replays rightly here has no hidden state. What a real GPU makes of it is unproven here,
+and tested by the tests marked ``cuda``.
+"""
+
+import collections
+import dataclasses
+import functools
+import gc
+import threading
+import warnings
+import weakref
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet.backend.device import CPU, open_device
+from xpnet.backend.recording import RecordedStep
+
+TAPES = []  # the recording under way, if any
+DEVICE_NAMES = ("cpu", pytest.param("gpu", marks=pytest.mark.cuda))
+
+
+class Taped(np.ndarray):
+    """An array that writes each operation on it into the open tape."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
+        plain = [_plain(each) for each in inputs]
+        result = getattr(ufunc, method)(
+            *plain, **options, **({} if out is None else {"out": tuple(_plain(o) for o in out)})
+        )
+        target = np.asarray(result)  # a 0-d result gets memory of its own, too
+        again = {**options, "out": target}
+        for tape in TAPES:
+            tape.append(lambda: getattr(ufunc, method)(*plain, **again))
+        return out[0] if out is not None else target.view(Taped)
+
+    def __array_function__(self, function, types, args, kwargs):
+        args = [_plain(each) for each in args]
+        kwargs = {name: _plain(each) for name, each in kwargs.items()}
+        result = np.asarray(function(*args, **kwargs))
+        for tape in TAPES:
+            tape.append(lambda: np.copyto(result, function(*args, **kwargs)))
+        return result.view(Taped)
+
+
+def _plain(array):
+    if isinstance(array, (list, tuple)):
+        return [_plain(each) for each in array]
+    return array.view(np.ndarray) if isinstance(array, Taped) else array
+
+
+class TapedStep:
+    """What `xpnet.backend.cuda.GraphedStep` does: run, then record, then replay."""
+
+    replays = 0
+
+    def __init__(self, step):
+        self.step, self.calls, self.tape = step, 0, []
+
+    def __call__(self):
+        self.calls += 1
+        if self.calls == 1:
+            return self.step()
+        if self.calls == 2:
+            TAPES.append(self.tape)
+            try:
+                self.result = self.step()
+            finally:
+                TAPES.pop()
+            return self.result
+        TapedStep.replays += 1
+        for operation in self.tape:
+            operation()
+        return self.result
+
+
+def _put_taped(array, dtype):
+    return np.array(_plain(array), dtype=dtype).view(Taped)
+
+
+class TapedNumPy:
+    """NumPy, but for ``asarray``, which is the one function used that arrays cannot intercept."""
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def asarray(self, array, dtype=None, copy=None):
+        plain = _plain(array)
+        result = np.array(plain, dtype=dtype)
+        for tape in TAPES:
+            tape.append(lambda: np.copyto(result, plain, casting="unsafe"))
+        return result.view(Taped)
+
+
+TAPED = dataclasses.replace(
+    CPU, xp=TapedNumPy(), put=_put_taped, get=lambda a: np.array(_plain(a)), record=TapedStep
+)
+
+CASES = {
+    "sgd": {"optimizer": xpnet.SGD(0.1)},
+    "momentum": {"optimizer": xpnet.SGD(0.1, momentum=0.9)},
+    "nesterov": {"optimizer": xpnet.SGD(0.1, momentum=0.9, nesterov=True)},
+    "adam": {"optimizer": xpnet.Adam(0.01)},
+    "adamw": {"optimizer": xpnet.AdamW(0.01, weight_decay=0.1)},
+    "a rate that changes at every step": {"schedule": "cosine"},
+    "penalties": {"l1": 1e-3, "l2": 1e-2},
+    "clipped": {"clip_norm": 0.1},
+    "weighted rows": {"sample_weight": np.linspace(0.1, 2.0, 50)},
+    "in order": {"shuffle": False},
+}
+
+
+def learn(device, *, net_options=None, **options):
+    """Train on 50 rows in batches of 8, the last one short; return parameters and losses."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((50, 3)).astype(np.float32)
+    y = np.argmax(x, axis=1)
+    net = xpnet.MLP([3, 6, 5, 3], output="softmax", device=device, seed=1, **(net_options or {}))
+    history = xpnet.fit(net, x, y, batch_size=8, epochs=4, progress=False, **options)
+    return [net.device.get(p) for p in net.parameters], history.loss
+
+
+def assert_same_bits(found, expected):
+    for one, other in zip(found[0], expected[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found[1] == expected[1]
+
+
+def devices(name, *, replayed):
+    if name == "cpu":
+        return TAPED if replayed else dataclasses.replace(TAPED, record=None)
+    return open_device("gpu", fuse=False, graph=replayed)
+
+
+@pytest.mark.parametrize("name", DEVICE_NAMES)
+@pytest.mark.parametrize("case", CASES)
+def test_a_replayed_training_has_the_bits_of_an_eager_one(name, case, request):
+    _needs(name, request)
+    TapedStep.replays = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a graph that is not to be had would only warn
+        found = learn(devices(name, replayed=True), **CASES[case])
+    assert_same_bits(found, learn(devices(name, replayed=False), **CASES[case]))
+    if name == "cpu":
+        assert TapedStep.replays == 4 * 6 - 2  # whole batches, less the eager and the recorded one
+
+
+@pytest.mark.parametrize("name", DEVICE_NAMES)
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "selu", "gelu", "softplus"])
+def test_masks_and_activations_replay(name, hidden, request):
+    _needs(name, request)
+    options = {"net_options": {"dropout": 0.5, "hidden": hidden, "dtype": "float64"}}
+    found = learn(devices(name, replayed=True), **options)
+    assert_same_bits(found, learn(devices(name, replayed=False), **options))
+
+
+def test_the_stand_in_computes_what_numpy_computes():
+    for case, options in CASES.items():
+        found, expected = learn(TAPED, **options), learn("cpu", **options)
+        for one, other in zip(found[0], expected[0], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6, err_msg=case)
+
+
+def test_the_stand_in_sees_a_number_that_python_keeps():
+    """A step that hides its state in Python does not survive a replay: the stand-in can fail."""
+    total, count = np.zeros(()).view(Taped), [0]
+
+    def step():
+        nonlocal total
+        count[0] += 1
+        total += np.asarray(float(count[0])).view(Taped)
+
+    replayed = TapedStep(step)
+    for _ in range(4):
+        replayed()
+    assert float(total) == 1 + 2 + 2 + 2
+
+
+def test_callbacks_see_the_last_loss_whichever_way_the_step_ran():
+    losses = []
+
+    class Watch:
+        def on_batch_end(self, training):
+            losses.append(float(training.loss))
+
+    learn(TAPED, callbacks=[Watch()])
+    replayed, losses = losses, []
+    learn(dataclasses.replace(TAPED, record=None), callbacks=[Watch()])
+    assert replayed == losses
+    assert len(set(losses)) == len(losses) == 4 * 7
+
+
+def test_batches_of_another_size_are_not_recorded():
+    recorded = []
+
+    def record(step):
+        recorded.append(step)
+        return step
+
+    def step(batch, masks, coefficients):
+        return batch.x.shape[0]
+
+    device = dataclasses.replace(CPU, record=record)
+    call = RecordedStep(device, "float32", step, rows=4)
+    for rows in (4, 3, 4, 1):
+        batch = xpnet.training.data.Batch(np.ones((rows, 2)), np.ones((rows, 1)), np.ones(rows))
+        assert call(batch, None, (0.1,)) == rows
+    assert len(recorded) == 1
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("hidden", xpnet.nn.activations.HIDDEN)
+def test_fused_activations_agree_on_a_gpu(hidden, request):
+    _needs("gpu", request)
+    options = {"net_options": {"hidden": hidden, "dtype": "float64"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = learn(open_device("gpu", graph=False), **options)
+        expected = learn(open_device("gpu", fuse=False, graph=False), **options)
+    for one, other in zip(found[0], expected[0], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
+
+
+def sin(xp, z):  # C has a function of this name
+    return xp.sin(z)
+
+
+def double(xp, z):  # and a type
+    return z + z
+
+
+class Shifted:
+    """A callable object, which has no name."""
+
+    def __call__(self, xp, z, by=1.0):
+        return z + by
+
+
+OWN = {
+    "sin": sin,
+    "double": double,
+    "lambda": lambda xp, z: xp.exp(-z * z),
+    "object": Shifted(),
+    "partial": functools.partial(Shifted(), by=2.0),
+    "comparison": lambda xp, z: xp.asarray(z > 0.0, dtype=z.dtype) * z,
+    "astype": lambda xp, z: xp.astype(z > 0.0, z.dtype) * z,
+    "argument": lambda xp, z: z,
+}
+
+
+def test_what_is_recorded_goes_when_training_ends_and_does_not_wait_for_the_collector():
+    kept = []
+
+    def record(step):
+        kept.append(weakref.ref(replayed := TapedStep(step)))
+        return replayed
+
+    gc.disable()
+    try:
+        learn(dataclasses.replace(TAPED, record=record))
+        assert [each() for each in kept] == [None]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("kind", OWN)
+def test_functions_of_the_users_own_are_fused_too(kind, cuda):
+    fused = open_device("gpu").fuse(OWN[kind])
+    z = cuda.put(np.linspace(-2.0, 2.0, 7), "float64")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what cannot be fused would only warn
+        found = [fused(cuda.xp, z) for _ in range(2)]
+    for each in found:
+        np.testing.assert_allclose(cuda.get(each), cuda.get(OWN[kind](cuda.xp, z)), rtol=1e-14)
+        assert (each is z) == (kind == "argument")  # a kernel would only have copied it
+
+
+@pytest.mark.cuda
+def test_products_of_other_threads_are_right_while_a_step_is_recorded(cuda):
+    a, b = (cuda.put(np.full((3, 3), each), "float64") for each in (2.0, 3.0))
+    found, steps = [], []
+
+    def multiply():
+        found.append(cuda.get(cuda.xp.matmul(a, a)))
+
+    def step():
+        steps.append(1)
+        if len(steps) == 2:  # which is recorded
+            other = threading.Thread(target=multiply)
+            other.start()
+            other.join()
+        return cuda.xp.matmul(a, b)
+
+    recorded = open_device("gpu").record(step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        results = [cuda.get(recorded()) for _ in range(4)]
+    assert len(steps) == 2
+    np.testing.assert_array_equal(found, np.full((1, 3, 3), 12.0))
+    np.testing.assert_array_equal(results, np.full((4, 3, 3), 18.0))
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("fails", [False, True])
+def test_many_recordings_leave_no_more_handles_than_one(cuda, fails, monkeypatch):
+    from cupy_backends.cuda.libs import cublas
+
+    made, create = [], cublas.create
+    monkeypatch.setattr(cublas, "create", lambda: made.append(create()) or made[-1])
+    monkeypatch.setattr("xpnet.backend.cuda._IDLE", collections.defaultdict(list))
+
+    def step():
+        steps.append(1)
+        if fails and len(steps) == 2:
+            raise ValueError("cannot be recorded")
+
+    for _ in range(5):
+        recorded, steps = open_device("gpu").record(step), []
+        recorded()
+        with pytest.warns(UserWarning, match="cannot be recorded") if fails else nullcontext():
+            recorded()
+        del recorded
+    assert len(made) == 1
+
+
+def _needs(name, request):
+    if name == "gpu":
+        request.getfixturevalue("cuda")

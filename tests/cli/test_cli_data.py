@@ -1,0 +1,226 @@
+"""``xpnet train`` on every kind of file: tables, arrays, images, and files larger than memory."""
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+from command_line import BANKNOTE, QUICK, Run, table
+
+import xpnet
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+
+def test_arrays_and_images_are_trained_on_too(run: Run) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (40, 3, 3), dtype=np.uint8)
+    y = (x[:, 0, 0] > 127).astype(np.uint8)
+    for name, array in (("x-idx3-ubyte", x), ("y-idx1-ubyte", y)):
+        sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+        Path(name).write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes())
+    np.savez("both.npz", x=x, y=y)
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    for data, target in (("x-idx3-ubyte", "y-idx1-ubyte"), ("x.npy", "y.npy"), ("both.npz", "y")):
+        outcome = run("train", data, "--target", target, *QUICK, "--out", "m.safetensors", "--json")
+        assert outcome.json["network"]["sizes"] == [9, 8, 1]
+        assert run("evaluate", "m.safetensors", data, "--target", target).status == 0
+    assert run("predict", "m.safetensors", "x.npy").out.count("\n") == 41
+
+
+def test_arrays_need_a_file_of_targets(run: Run) -> None:
+    np.save("x.npy", np.eye(4))
+    assert "use --target to name the file with the targets" in run("train", "x.npy").err
+
+
+def test_arrays_of_an_npz_file_are_chosen_by_name(run: Run) -> None:
+    x = np.random.default_rng(0).standard_normal((40, 2))
+    np.savez("k.npz", x_train=x, y_train=x[:, 0] > 0, x_test=x[:9], y_test=x[:9, 0] > 0)
+    command = ["train", "k.npz", *QUICK, "--out", "m.safetensors"]
+    found = "Found 'x_train', 'y_train', 'x_test', 'y_test'; name it x, or choose by --target"
+    assert found in run(*command).err
+    assert run(*command, "--target", "y_train").status == 0
+    assert run("evaluate", "m.safetensors", "k.npz", "--target", "y_test").status == 0
+    outcome = run("predict", "m.safetensors", "k.npz")
+    assert (outcome.status, "or --features (predict)" in outcome.err) == (2, True)
+    outcome = run("predict", "m.safetensors", "k.npz", "--features", "x_test")
+    assert outcome.out.count("\n") == 10
+    loaded = xpnet.load_model("m.safetensors").predict("k.npz", features="x_test")
+    assert len(loaded["y_train"]) == 9
+    outcome = run("predict", "m.safetensors", "k.npz", "--features", "x_tset")
+    assert "k.npz: there is no array 'x_tset'; did you mean 'x_test'" in outcome.err
+    np.save("x.npy", x)
+    told = run("predict", "m.safetensors", "x.npy", "--features", "x").err
+    assert told.startswith("xpnet: --features 'x' names an array, but x.npy is no NPZ file")
+
+
+def test_the_arrays_of_an_npz_file_are_listed_if_the_target_is_not_named(run: Run) -> None:
+    np.savez("K.npz", X=np.eye(4), Y=np.arange(4) % 2)
+    for command in (["train", "K.npz"], ["doctor", "K.npz"]):
+        outcome = run(*command)
+        assert "use --target to name the array with the targets; there are: 'X', 'Y'" in outcome.err
+        assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+
+
+def mixed(rows: int = 300) -> tuple[list[str], list[str]]:
+    """A header and lines with numbers, texts, missing cells of either, and a class."""
+    draw = np.random.default_rng(1)
+    lines = []
+    for row in range(rows):
+        number = "" if row % 17 == 5 else f"{draw.normal():.5f}"
+        colour = ["red", "green", "blue", ""][int(draw.integers(0, 4))]
+        lines.append(f"{number},{colour},{draw.normal():.3f},{'no' if row % 3 else 'yes'}")
+    return ["size", "colour", "weight", "fit"], lines
+
+
+def files_of_rows() -> dict[str, list[str]]:
+    """The same kinds of rows in every format that can be streamed, with the options for each."""
+    header, lines = mixed()
+    path = table("t.csv", "\n".join([",".join(header), *lines]) + "\n")
+    polars.read_csv(path).write_parquet("t.parquet", row_group_size=100)
+    x = np.random.default_rng(0).integers(0, 256, (300, 3, 2), dtype=np.uint8)
+    np.save("x.npy", x.astype(np.float32))
+    np.save("y.npy", x[:, 0, 0] > 127)
+    Path("x-idx3-ubyte").write_bytes(
+        bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in x.shape) + x.tobytes()
+    )
+    of_table = ["--target", "fit", "--missing", "impute"]
+    of_array = ["--target", "y.npy"]
+    return {"t.csv": of_table, "t.parquet": of_table, "x.npy": of_array, "x-idx3-ubyte": of_array}
+
+
+def test_validation_rows_of_arrays_have_targets_of_their_own(run: Run) -> None:
+    files_of_rows()
+    command = ["train", "x.npy", "--target", "y.npy", *QUICK, "--validation", "x.npy"]
+    assert "--validation-target FILE" in run(*command).err
+    assert run(*command, "--validation-target", "y.npy").status == 0
+
+
+def test_validation_rows_of_an_npz_file_have_theirs_in_y_as_the_training_rows_do(run: Run) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    for name, rows in (("train.npz", x[:40]), ("held.npz", x[40:])):
+        np.savez(name, x=rows, y=rows[:, 0] > 0)
+    outcome = run("train", "train.npz", "--validation", "held.npz", *QUICK, "--json")
+    assert (outcome.status, outcome.json["rows"]["validation"]) == (0, 20)
+
+
+def test_a_parquet_file_damaged_within_gives_one_message(run: Run) -> None:
+    files_of_rows()
+    whole = bytearray(Path("t.parquet").read_bytes())
+    for at in range(4, len(whole) - 200, len(whole) // 6):
+        broken = bytearray(whole)
+        broken[at : at + 40] = bytes(40)
+        Path("broken.parquet").write_bytes(broken)
+        outcome = run("train", "broken.parquet", "--target", "fit", "--missing", "impute", *QUICK)
+        assert outcome.status in (0, 2)
+        assert outcome.status == 0 or outcome.err.count("\n") == 1
+
+
+def test_columns_of_lists_are_no_hindrance_if_they_are_not_used(run: Run) -> None:
+    files_of_rows()
+    frame = polars.read_parquet("t.parquet")
+    lists = polars.Series([[1]] * 300)
+    frame.with_columns(e=lists, f=polars.lit(b"u")).write_parquet("lists.parquet")
+    command = ["train", "lists.parquet", "--target", "fit", "--missing", "impute", *QUICK]
+    outcome = run(*command)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert "lists.parquet: column 'e' holds List(Int64), 'f' holds Binary; " in outcome.err
+    assert "or pass --drop e --drop f." in outcome.err
+    for options in ([], ["--stream"]):
+        outcome = run(*command, "--drop", "e", "--drop", "f", *options, "--out", "m.safetensors")
+        assert outcome.status == 0, outcome.err
+    assert "ignored: e, f" in run("predict", "m.safetensors", "lists.parquet").err
+    frame.with_columns(size=lists).write_parquet("lists.parquet")
+    told = run("predict", "m.safetensors", "lists.parquet").err
+    assert "column 'size' holds List(Int64); give numbers or text.\n" in told
+
+
+# Rows left on the disk
+
+
+@pytest.mark.parametrize("data", ["t.csv", "t.parquet", "x.npy", "x-idx3-ubyte"])
+def test_rows_left_on_the_disk_give_the_same_model_bit_for_bit(
+    run: Run, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 101)  # several blocks
+    monkeypatch.setattr("xpnet.tables.csv._BLOCK", 1 << 10)
+    options = [data, *files_of_rows()[data], *QUICK]
+    assert run("train", *options, "--out", "whole.safetensors").status == 0
+    outcome = run("train", *options, "--stream", "--out", "streamed.safetensors")
+    assert outcome.status == 0, outcome.err
+    assert Path("streamed.safetensors").read_bytes() == Path("whole.safetensors").read_bytes()
+    gc.collect()
+    assert not list(Path().glob(".xpnet-*"))
+
+
+def test_a_large_table_is_left_on_the_disk_unasked(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["train", table("t.csv", BANKNOTE.read_text()), "--target", "class", *QUICK]
+    monkeypatch.setattr("xpnet.cli.task.free_memory", lambda: 8 * BANKNOTE.stat().st_size - 8)
+    assert "rows read from a temporary file" in run(*command).out
+    monkeypatch.setattr("xpnet.cli.task.free_memory", lambda: 8 * BANKNOTE.stat().st_size)
+    outcome = run(*command)
+    assert (outcome.status, "temporary" in outcome.out) == (0, False)
+
+
+LIMITED = """
+import resource, sys
+from xpnet.cli.main import main
+main(["train", "small.npy", "--target", "small_y.npy", "--epochs", "1", "--out", "s.safetensors"])
+pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (pages + 300 * 2**20,) * 2)
+sys.exit(main(["train", "x.npy", "--target", "y.npy", "--hidden", "4", "--epochs", "1"]))
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's limit of the address space")
+def test_a_file_larger_than_the_memory_is_trained_on() -> None:
+    np.save("small.npy", np.random.default_rng(0).random((40, 3)))
+    np.save("small_y.npy", np.arange(40) % 2)
+    rows, columns = 100_000, 1_000  # 400 MB, which the file system need not store
+    with open("x.npy", "wb") as file:
+        head = {"descr": "<f4", "fortran_order": False, "shape": (rows, columns)}
+        np.lib.format.write_array_header_1_0(file, head)
+        file.truncate(file.tell() + 4 * rows * columns)
+    np.save("y.npy", np.arange(rows) % 2)
+    command = [sys.executable, "-c", LIMITED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "100,000 rows, 1000 columns; 90,000 rows to train on, 10,000" in done.stdout
+
+
+def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:
+    files_of_rows()
+    np.save("columns.npy", np.asfortranarray(np.ones((300, 6))))
+    np.savez("both.npz", x=np.eye(4), y=np.arange(4) % 2)
+    wide = "".join(f"t{row},{row % 2}\n" for row in range(40))
+    table("texts.csv", "name,y\n" + wide)
+    for options, status, message in (
+        ("both.npz --target y", 2, "packed file; save it as .npy"),
+        ("t.csv --target fit --validation 0", 2, "give a share or a file"),
+        ("t.csv --target fit --cache no/such", 4, "--stream --cache DIR keeps them elsewhere"),
+        ("columns.npy --target y.npy", 2, "in Fortran order, shape (300, 6); save real numbers"),
+        ("t.csv --target fit", 2, "t.csv: line 2, column 'colour': a missing cell"),
+        ("none.csv --target fit", 2, "none.csv: cannot be read"),
+        ("texts.csv --target y", 2, "pass --drop name, or --keep name"),
+    ):
+        outcome = run("train", *options.split(), "--stream", "--out", "m.safetensors")
+        assert outcome.status == status
+        assert message in outcome.err
+        assert outcome.err.count("\n") == 1
+
+
+def test_a_streamed_training_is_resumed_to_the_same_bits(run: Run) -> None:
+    command = ["train", "x.npy", *files_of_rows()["x.npy"], *QUICK, "--stream"]
+    command += ["--checkpoint", "kept", "--checkpoint-every", "7 steps", "--out", "m.safetensors"]
+    assert run(*command).status == 0
+    whole = Path("m.safetensors").read_bytes()
+    for newest in sorted(Path("kept").glob("checkpoint-*"))[1:]:
+        newest.unlink()
+    assert run(*command, "--resume").status == 0
+    assert Path("m.safetensors").read_bytes() == whole

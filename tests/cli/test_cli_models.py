@@ -1,0 +1,163 @@
+"""``xpnet predict``, ``evaluate`` and ``inspect``: what is done with a trained model."""
+
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+from command_line import BANKNOTE, QUICK, Run, table
+
+import xpnet
+from xpnet.saving.model import save_model
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+
+def test_predict_takes_the_raw_table_and_writes_class_and_probabilities(
+    run: Run, model: Path
+) -> None:
+    lines = run("predict", model, BANKNOTE).out.splitlines()
+    assert lines[0] == "class,probability of 0,probability of 1"
+    assert len(lines) == 1373
+    label, no, yes = lines[1].split(",")
+    assert (label, float(no) + float(yes)) == ("0", pytest.approx(1.0))
+
+
+def test_predict_writes_the_kind_of_file_that_its_name_says(run: Run, model: Path) -> None:
+    printed = run("predict", model, BANKNOTE).out
+    outcome = run("predict", model, BANKNOTE, "--out", "p.csv")
+    assert (outcome.out, outcome.err) == ("", "1,372 predictions written to p.csv\n")
+    for name, separator in (("p", ","), ("p.csv", ","), ("p.TSV", "\t")):
+        assert run("predict", model, BANKNOTE, "--out", name).status == 0
+        assert Path(name).read_text() == printed.replace(",", separator)
+    run("predict", model, BANKNOTE, "--out", "p.parquet")
+    assert polars.read_parquet("p.parquet").write_csv() == printed
+    for name in ("p.npz", "p.csv.gz", "p.xlsx"):
+        refused = run("predict", model, BANKNOTE, "--out", name)
+        assert f"{name}: tables are written as .csv, .tsv or .parquet" in refused.err
+        assert (refused.status, Path(name).exists()) == (2, False)
+
+
+def test_predictions_are_one_json_object(run: Run, model: Path) -> None:
+    report = run("predict", model, BANKNOTE, "--json").json
+    assert report["rows"] == len(report["predictions"]["class"]) == 1372
+    assert report["predictions"]["probability of 1"][0] < 0.5
+    assert run("predict", model, BANKNOTE, "--json", "--out", "p.csv").json["out"] == "p.csv"
+
+
+def test_predict_ignores_unknown_columns_and_says_which(run: Run, model: Path) -> None:
+    lines = BANKNOTE.read_text().splitlines()[:4]
+    path = table("more.csv", "\n".join(["extra," + lines[0], *(f"7,{each}" for each in lines[1:])]))
+    outcome = run("predict", model, path)
+    assert outcome.out.count("\n") == 4
+    assert "extra" in outcome.err
+
+
+def test_predict_proposes_no_option_that_it_does_not_have(run: Run, model: Path) -> None:
+    header, first = BANKNOTE.read_text().splitlines()[:2]
+    for cell in ("oops", "2024-01-01", "NaN"):
+        path = table("new.csv", f"{header}\n{cell}{first[first.index(',') :]}\n")
+        outcome = run("predict", model, path)
+        assert f"line 2, column 'variance': found '{cell}'" in outcome.err
+        assert "--" not in outcome.err
+
+
+def test_evaluate_measures_a_model_beside_the_baseline(run: Run, model: Path) -> None:
+    report = run("evaluate", model, BANKNOTE, "--json").json
+    assert report["rows"] == 1372
+    assert report["scores"]["accuracy"] > report["scores"]["baseline"]["accuracy"]
+    assert "1,372 rows (always 0: 55.54 %)" in run("evaluate", model, BANKNOTE).out
+
+
+def test_evaluate_refuses_another_target(run: Run, model: Path) -> None:
+    outcome = run("evaluate", model, BANKNOTE, "--target", "entropy")
+    assert (outcome.status, "leave --target out" in outcome.err) == (2, True)
+    assert run("evaluate", model, BANKNOTE, "--target", "class").status == 0
+
+
+def test_inspect_tells_what_a_model_file_holds(run: Run, model: Path) -> None:
+    told = run("inspect", model).out
+    words = ("format 1", "4-8-1", "binary of class", "variance, skewness", "0, 1", "3 epochs")
+    assert all(each in told for each in words)
+    report = run("inspect", model, "--json").json
+    assert report["architecture"]["sizes"] == [4, 8, 1]
+    assert report["preprocessing"]["classes"] == [0.0, 1.0]
+
+
+def test_a_network_without_preprocessing_is_shown_and_not_applied(run: Run) -> None:
+    save_model("bare.safetensors", xpnet.MLP([2, 1]))
+    assert "2-1" in run("inspect", "bare.safetensors").out
+    outcome = run("predict", "bare.safetensors", BANKNOTE)
+    assert outcome.status == 2
+    assert "xpnet.load" in outcome.err
+
+
+def numbers_among_words(rows: int = 300) -> tuple[Path, Path]:
+    """A table with a column of words and numbers, and of its rows those with numbers only."""
+    rng = np.random.default_rng(0)
+    codes = rng.choice(["A", "B", "1", "01"], rows, p=[0.35, 0.35, 0.15, 0.15])
+    shift = {"A": 0.0, "B": 3.0, "1": 10.0, "01": -10.0}
+    lines = [
+        f"{a:.3f},{c},{a + shift[c]:.3f}" for a, c in zip(rng.random(rows), codes, strict=True)
+    ]
+    numbers = [line for line in lines if line.split(",")[1].isdigit()]
+    return (
+        table("all.csv", "\n".join(["a,code,y", *lines])),
+        table("some.csv", "\n".join(["a,code,y", *numbers])),
+    )
+
+
+def test_a_column_of_words_is_read_as_words_where_a_table_has_only_its_numbers(run: Run) -> None:
+    whole, numbers = numbers_among_words()
+    run("train", whole, "--target", "y", "--out", "m.safetensors", "--validation", numbers)
+    path = table("two.csv", "a,code\n0.5,1\n0.5,01\n")
+    values = [float(each) for each in run("predict", "m.safetensors", path).out.splitlines()[1:]]
+    assert values == pytest.approx([10.5, -9.5], abs=1.0)
+    loaded = xpnet.load_model("m.safetensors").predict(path)
+    assert loaded["y"] == pytest.approx(values)
+    assert run("evaluate", "m.safetensors", numbers, "--json").json["scores"]["r2"] > 0.9
+
+
+def test_a_number_written_otherwise_is_the_word_that_it_can_only_be(run: Run) -> None:
+    rng = np.random.default_rng(0)
+    words = rng.choice(["1", "2", "north", "south"], 200)
+    value = {"1": 1.0, "2": 5.0, "north": 0.0, "south": -4.0}
+    table("t.csv", "g,y\n" + "".join(f"{each},{value[each]}\n" for each in words))
+    run("train", "t.csv", "--target", "y", "--task", "regression")
+    table("floats.csv", "g\n1.0\n2.0\n")  # as pandas writes it beside an empty cell
+    values = [float(each) for each in run("predict", "t.safetensors", "floats.csv").out.split()[1:]]
+    assert values == pytest.approx([1.0, 5.0], abs=0.5)
+
+
+def test_classes_that_are_words_and_numbers_are_told_apart_in_any_table(run: Run) -> None:
+    whole, numbers = numbers_among_words()
+    run("train", whole, "--target", "code", "--out", "m.safetensors")
+    scores = run("evaluate", "m.safetensors", numbers, "--json").json["scores"]
+    assert set(scores["recall"]) == {"1", "01"}
+    assert scores["accuracy"] > 0.95
+
+
+def classes_of(path: Path) -> set[str]:
+    return {line.split(",")[0] for line in path.read_text().splitlines()[1:]}
+
+
+def test_a_target_called_like_a_probability_is_predicted_all_the_same(run: Run) -> None:
+    path = table("t.csv", BANKNOTE.read_text().replace("class", "probability of 1", 1))
+    run("train", path, "--target", "probability of 1", *QUICK)
+    head = run("predict", "t.safetensors", path).out.splitlines()[0]
+    assert head == "probability of 1,probability of 0,probability of 1 (predicted)"
+
+
+def test_fractions_as_classes_have_the_same_names_everywhere(run: Run) -> None:
+    text = BANKNOTE.read_text().replace(",0\n", ",0.1\n").replace(",1\n", ",0.2\n")
+    path = table("t.csv", text)
+    run("train", path, "--target", "class", "--task", "binary", *QUICK)
+    scores = run("evaluate", "t.safetensors", path, "--json").json["scores"]
+    assert set(scores["recall"]) == {"0.1", "0.2"}
+    assert run("predict", "t.safetensors", path).out.startswith("class,probability of 0.1,")
+
+
+def test_the_library_predicts_from_a_table_with_semicolons(run: Run, model: Path) -> None:
+    path = table("semicolons.csv", BANKNOTE.read_text().replace(",", ";"))
+    found = xpnet.load_model(model).predict(path, delimiter=";")
+    assert len(found["class"]) == 1372

@@ -1,0 +1,79 @@
+"""What `train` and `evaluate` say about a target, and about a network that has learnt nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import QUICK, Run, table
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+X = np.random.default_rng(0).standard_normal((400, 2)).round(3)
+
+
+def trained(run: Run, target: list, *options: str) -> str:
+    rows = [f"{a},{b},{y}" for (a, b), y in zip(X, target, strict=True)]
+    path = table("t.csv", "\n".join(["a,b,y", *rows]) + "\n")
+    outcome = run("train", path, "--target", "y", *(options or QUICK))
+    assert outcome.status == 0, outcome.err
+    return outcome.out
+
+
+def test_classes_that_differ_only_in_case_are_noted(run: Run) -> None:
+    out = trained(run, [["No", "no", "NO", "Yes", "yes"][i % 5] for i in range(400)])
+    assert "note         classes differ only in case: NO, No, no; Yes, yes; if they are" in out
+    assert "differ only in case" not in trained(run, ["No", "Yes"] * 200)
+
+
+def test_classes_with_hardly_any_rows_are_noted(run: Run) -> None:
+    out = trained(run, [f"city {i % 200}" for i in range(400)])
+    assert "note         200 classes in 320 training rows, so hardly any of each" in out
+    assert "single training row" not in out
+
+
+def test_the_recall_of_each_of_two_classes_is_shown(run: Run) -> None:
+    path = table("t.csv", "a,y\n" + "".join(f"{i / 2},{int(i > 50)}\n" for i in range(100)))
+    assert "by class     0 100.0, 1 100.0 %" in run("train", path, "--target", "y").out
+    assert "by class     0 100.0, 1 100.0 %" in run("evaluate", "t.safetensors", path).out
+
+
+def test_a_network_no_better_than_one_class_says_so(run: Run) -> None:
+    rare = [int(i % 50 == 0) for i in range(400)]
+    note = "note         no better than always 0; xpnet doctor looks for the cause"
+    assert note in trained(run, rare)
+    assert note in run("evaluate", "t.safetensors", "t.csv").out
+    far = ["far" if a > 1.6 else "near" for a, _ in X]  # found, if at the cost of others
+    out = trained(run, far, "--class-weight", "balanced", "--lr", "0.01", "--epochs", "5")
+    assert "no better" not in out
+
+
+def test_a_network_no_better_than_the_mean_says_so(run: Run) -> None:
+    noise = np.random.default_rng(2).normal(size=400).round(3).tolist()
+    out = trained(run, noise, "--epochs", "200", "--l2", "0")
+    assert "note         no better than always the mean; xpnet doctor looks for the cause" in out
+    assert "logarithm" not in out
+    out = trained(run, np.exp(3 * np.asarray(noise)).round(3).tolist())
+    assert "note         y is never negative, and skewed (mean " in out
+    assert "a column with its logarithm may be learnt better" in out
+
+
+def test_categories_that_training_did_not_see_are_noted_where_they_count_as_missing(
+    run: Run,
+) -> None:
+    text = "a,b,y\n" + "".join(f"{i / 2},{'rgb'[i % 3]},{int(i > 30)}\n" for i in range(60))
+    run("train", table("t.csv", text), "--target", "y", "--missing", "impute", *QUICK)
+    note = "column b: 20 cells hold categories that training did not see, such as 'z'; they count"
+    path = table("new.csv", text.replace(",g,", ",z,"))
+    assert note in run("predict", "t.safetensors", path, "--out", "p.csv").err
+    assert note in run("evaluate", "t.safetensors", path).out
+    assert run("predict", "t.safetensors", "t.csv", "--out", "p.csv").err.count("\n") == 1
+
+
+def test_validation_rows_that_were_trained_on_are_noted(run: Run) -> None:
+    trained(run, ["No", "Yes"] * 200)
+    command = ["train", "t.csv", "--target", "y", *QUICK, "--validation"]
+    note = "400 of 400 validation rows are training rows, too; give other rows"
+    assert note in run(*command, "t.csv").out
+    head, *rows = Path("t.csv").read_text().splitlines()
+    table("other.csv", "\n".join([head, *(f"1{row}" for row in rows)]) + "\n")
+    assert "training rows, too" not in run(*command, "other.csv").out

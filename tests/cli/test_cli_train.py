@@ -1,0 +1,193 @@
+"""``xpnet train``: its options, what it prints, and what it leaves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import BANKNOTE, Run, regression, table
+
+from xpnet.saving.model import load_model
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+
+def test_the_defaults_reach_the_accuracy_promised_on_banknote(run: Run) -> None:
+    outcome = run("train", BANKNOTE, "--target", "class")
+    assert (outcome.status, outcome.err) == (0, "")  # no progress bar where nobody watches
+    assert outcome.out.startswith("task ")
+    for words in ("binary: class is 0 or 1", "1,372 rows, 4 columns", "4-64-64-1",
+                  "4,545 parameters", "always 0: 55.47 %", "banknote.safetensors"):  # fmt: skip
+        assert words in outcome.out
+    report = run("inspect", "banknote.safetensors", "--json").json
+    assert report["training"]["scores"]["accuracy"] >= 0.995
+
+
+def test_json_is_one_object_with_all_that_was_done(train: Run) -> None:
+    report = train("--json").json
+    assert report["command"] == "train"
+    assert report["rows"] == {"table": 1372, "training": 1098, "validation": 274}
+    assert report["network"]["sizes"] == [4, 8, 1]
+    assert report["options"]["batch_size"] == 32
+    assert len(report["history"]["validation_loss"]) == 3
+    assert report["scores"]["baseline"]["accuracy"] == pytest.approx(152 / 274)
+    assert report["blas"]["kernels_chosen_by"] in ("xpnet", "BLAS or user")
+    assert Path(report["model"]).exists()
+
+
+def test_the_model_file_says_how_it_was_trained(model: Path) -> None:
+    training = load_model(model).training
+    assert training is not None
+    assert training["options"]["epochs"] == 3
+    assert training["blas"]["name"]
+    assert "data" not in training["options"]
+
+
+def test_the_same_command_writes_the_same_bytes(train: Run, model: Path) -> None:
+    train("--out", "b.safetensors", "--plot", "loss.svg")
+    assert Path("b.safetensors").read_bytes() == model.read_bytes()
+    assert b"<svg" in Path("loss.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--optimizer sgd --momentum 0.5 --nesterov --schedule cosine --lr 0.05",
+        "--optimizer adamw --dropout 0.2 --l1 0.0001 --l2 0 --clip-norm 1",
+        "--class-weight balanced --early-stopping --patience 2 --deterministic",
+        "--hidden none --loss squared_error --init zeros --dtype float64",
+        "--hidden 6,5 --activation tanh,relu --init lsuv --batch-size 100 --raw",
+        "--validation 0 --seed 3 --task binary --encoding ascii --delimiter ,",
+        "--drop entropy --drop curtosis --keep skewness --missing drop",
+    ],
+)
+def test_every_option_of_training_is_taken(train: Run, options: str) -> None:
+    outcome = train(*options.split(), "--json")
+    assert outcome.status == 0, outcome.err
+    assert np.isfinite(outcome.json["history"]["loss"]).all()
+
+
+def test_lbfgs_trains_on_all_rows_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("scipy")
+    command = ["train", BANKNOTE, "--target", "class", "--hidden", "8", "--optimizer", "lbfgs"]
+    outcome = run(*command, "--epochs", "20", "--out", "l.safetensors")
+    assert outcome.status == 0
+    assert " iterations with lbfgs" in outcome.out
+    assert load_model("l.safetensors").training["scores"]["accuracy"] > 0.97
+    before = Path("l.safetensors").read_bytes()
+    run(*command, "--epochs", "20", "--out", "l.safetensors", "--stream", "--cache", ".")
+    assert Path("l.safetensors").read_bytes() == before
+    for option, message in (("--lr 0.1", "--lr: lbfgs takes no such option"),
+                            ("--checkpoint kept", "--checkpoint: lbfgs takes no such option"),
+                            ("--epochs 0", "--epochs 0 must be"),
+                            ("--l2 -1.0", "--l2 -1.0 must be")):  # fmt: skip
+        outcome = run(*command, *option.split())
+        assert (outcome.status, message in outcome.err) == (2, True)
+    assert "only train takes it" in run("doctor", *command[1:]).err
+    monkeypatch.setattr("xpnet.cli.task.find_spec", lambda name: None)
+    outcome = run(*command)
+    assert (outcome.status, "pip install" in outcome.err) == (2, True)
+
+
+def test_validation_rows_may_come_from_a_file_or_be_those_of_training(train: Run) -> None:
+    report = train("--validation", BANKNOTE, "--json").json
+    assert report["rows"] == {"table": 1372, "training": 1372, "validation": 1372}
+    assert "1,372 training rows" in train("--validation", "0").out
+
+
+def test_several_classes_are_measured_one_by_one(run: Run) -> None:
+    rows = [f"{i % 3 + 0.1 * (i % 7)},{'abc'[i % 3]}" for i in range(60)]
+    path = table("letters.csv", "\n".join(["x,letter", *rows]) + "\n")
+    outcome = run("train", path, "--target", "letter")
+    assert "letter is a, b or c" in outcome.out
+    assert "by class     a 100.0, b 100.0, c 100.0 %" in outcome.out
+
+
+def test_a_regression_is_told_in_the_targets_unit(run: Run) -> None:
+    outcome = run("train", regression(), "--target", "height")
+    assert "regression of height" in outcome.out
+    assert "always the mean: 0" in outcome.out
+    assert run("inspect", "heights.safetensors").out.count("R2") == 1
+    lines = run("predict", "heights.safetensors", "heights.csv").out.splitlines()
+    assert lines[0] == "height"
+    assert 50 < float(lines[1]) < 150
+
+
+def test_counts_are_learnt_with_the_poisson_loss(run: Run) -> None:
+    rows = [f"{i / 40},{i // 4}.5" for i in range(80)]
+    path = table("counts.csv", "\n".join(["x,count", *rows]) + "\n")
+    report = run("train", path, "--target", "count", "--loss", "poisson", "--json").json
+    assert report["network"]["output"] == "exp"
+    assert report["scores"]["r2"] > 0.5
+
+
+def test_missing_cells_are_refused_dropped_or_filled_in(run: Run) -> None:
+    rows = [f"{i / 7},{i % 2}" for i in range(30)]
+    path = table("gaps.csv", "\n".join(["a,y", *rows, ",1"]) + "\n")
+    command = ["train", path, "--target", "y", "--epochs", "1", "--json"]
+    refused = run(*command)
+    assert refused.status == 2
+    assert "gaps.csv: line 32, column 'a': a missing cell" in refused.err
+    assert "--missing drop" in refused.err
+    for policy, rows_used in (("impute", 31), ("drop", 30)):
+        used = run(*command, "--missing", policy).json["rows"]
+        assert used["training"] + used["validation"] == rows_used
+    assert "1 of 31 rows left out" in run("evaluate", "gaps.safetensors", path).out
+    assert run(*command, "--missing", "drop", "--validation", path).status == 0
+
+
+def test_resuming_without_a_checkpoint_says_that_it_starts_anew(train: Run) -> None:
+    outcome = train("--checkpoint", "kept", "--resume")
+    said = "xpnet: kept: there is no checkpoint yet; training from the start.\n"
+    assert (outcome.status, outcome.err) == (0, said)
+
+
+def test_a_finished_training_may_be_resumed(train: Run) -> None:
+    train("--checkpoint", "kept")
+    before = Path("banknote.safetensors").read_bytes()
+    outcome = train("--checkpoint", "kept", "--resume")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert Path("banknote.safetensors").read_bytes() == before
+
+
+def test_more_epochs_than_the_schedule_was_laid_out_for_are_noted(train: Run) -> None:
+    kept = ["--checkpoint", "kept", "--json"]
+    assert train(*kept).json["notes"] == train(*kept, "--resume").json["notes"]
+    with pytest.warns(UserWarning, match="laid out for 3 epochs and is now for 5"):
+        notes = train(*kept, "--resume", "--epochs", "5").json["notes"]
+    assert "differs from 5 epochs in one go" in notes[-1]
+
+
+def test_a_broken_checkpoint_is_passed_over_and_it_is_said(train: Run) -> None:
+    assert train("--checkpoint", "kept").status == 0
+    newest = max(Path("kept").glob("checkpoint-*"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=rf"^{newest}: .* Continuing from"):
+        assert train("--checkpoint", "kept", "--resume").status == 0
+
+
+@pytest.mark.parametrize(
+    "options", ["100", "1e6", "1e300", "1 --optimizer sgd", "1e38 --optimizer sgd"]
+)
+def test_too_large_a_learning_rate_is_never_passed_over(
+    train: Run, model: Path, options: str
+) -> None:
+    before = model.read_bytes()
+    outcome = train("--lr", *options.split(), "--checkpoint", "kept", "--out", model, "--json")
+    if outcome.status == 3:
+        assert "diverged in epoch" in outcome.err
+        assert model.read_bytes() == before
+    else:
+        scores = outcome.json["scores"]
+        learnt = scores["accuracy"] > scores["baseline"]["accuracy"]
+        assert (outcome.status, learnt or "doctor: " in outcome.err) == (0, True)
+        assert not options.startswith("1e")
+    if (best := Path("kept/best.safetensors")).exists():
+        assert np.isfinite(load_model(best).training["monitored_loss"])
+
+
+def test_the_doctors_worst_error_ends_a_training_in_two_lines(run: Run) -> None:
+    outcome = run("train", BANKNOTE, "--target", "class", "--init", "zeros", "--epochs", "20")
+    assert outcome.status == 0
+    first, second = outcome.err.splitlines()
+    assert first.startswith("doctor: ")
+    assert second.startswith("remedy: ")

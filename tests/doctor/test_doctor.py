@@ -1,0 +1,284 @@
+"""The doctor: each mistake is called by its name, and a healthy network gets none."""
+
+import json
+
+import numpy as np
+import pytest
+from doctor_example import HEALTHY, X, Y, draw, network
+
+import xpnet
+from xpnet import SGD, Adam, diagnose
+from xpnet.doctor.rules.catalogue import RULES
+
+
+@pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid", "elu", "gelu"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_healthy_network_gets_no_finding(hidden, seed):
+    optimizer = SGD(1.0) if hidden == "sigmoid" else SGD(0.3)
+    report = diagnose(network(hidden=hidden, seed=seed), X, Y, optimizer=optimizer, epochs=60)
+    assert report.findings == ()
+    assert report.ok
+    assert str(report) == "No findings: nothing wrong was measured."
+    assert report.facts["skill"] > 0.5
+
+
+def test_diagnose_leaves_the_network_and_the_data_alone():
+    net, x, y = network(), X.copy(), Y.copy()
+    before = net.flat.copy()
+    x.flags.writeable = y.flags.writeable = False
+    diagnose(net, x, y, **HEALTHY)
+    np.testing.assert_array_equal(net.flat, before)
+
+
+def with_one(array, value):
+    changed = array.copy()
+    changed[17, 0] = value
+    return changed
+
+
+def test_class_weights_are_the_remedy_and_no_fault():
+    """Weighted, the rare class counts as much as the other, and so it does in the judgement."""
+    random = draw()
+    y = (random.random(2000) < 0.04).astype(float)
+    x = random.standard_normal((2000, 2)) + 1.2 * y[:, None]
+    net, options = network(), {"optimizer": SGD(0.3), "epochs": 40}
+    assert "class-imbalance" in diagnose(net, x, y, **options).codes
+    assert diagnose(net, x, y, class_weight="balanced", **options).ok
+
+
+def test_a_network_of_linear_layers_is_named_where_it_fails():
+    assert diagnose(network(hidden="identity"), X, Y, **HEALTHY).codes[0] == "linear-hidden-layer"
+    line = (X[:, 0] > 0).astype(float)
+    assert diagnose(network(hidden="identity"), X, line, **HEALTHY).ok
+
+
+def test_weights_that_are_no_numbers_are_not_laid_to_the_data():
+    net = network()
+    net.weights[0][1, 2] = np.nan
+    finding = diagnose(net, X, Y).findings[0]
+    assert (finding.code, finding.where) == ("non-finite", "weights[0]")
+    assert finding.evidence == "1 of 24 values are NaN or infinite before the first step"
+    assert finding.remedy.startswith("draw new weights")
+    assert finding.repair == {"init": "auto"}
+
+
+CASES = [
+    ("non-finite", {"x": with_one(X, np.nan)}),
+    ("non-finite", {"x": with_one(X, np.inf)}),
+    ("unscaled-inputs", {"x": 200.0 * X}),
+    ("unscaled-inputs", {"x": X / 1000.0}),
+    ("constant-feature", {"x": np.ones_like(X)}),
+    ("target-range", {"y": 2.0 * Y[:, None] - 1.0}),
+    ("target-shape", {"y": Y[None, :].repeat(300, axis=0)}),
+    ("shuffled-targets", {"y": draw().permutation(Y)}),
+    ("prediction-drift", {"x_new": 40.0 + 15.0 * X}),
+    ("all-positive-weights", {"init": lambda g, i, o: g.random((i, o))}),
+    ("symmetric-units", {"init": "zeros"}),
+    ("wrong-init-scale", {"init": lambda g, i, o: 50.0 * g.standard_normal((i, o))}),
+    ("wrong-init-scale", {"init": lambda g, i, o: 1e-4 * g.standard_normal((i, o))}),
+    ("learning-rate-too-small", {"optimizer": SGD(1e-6)}),
+    ("learning-rate-too-small", {"optimizer": Adam(1e-8)}),
+    ("learning-rate-too-large", {"optimizer": SGD(1000.0), "output": "identity"}),
+    ("learning-rate-too-large", {"optimizer": SGD(1000.0)}),
+    ("regularisation-dominates", {"l2": 0.5}),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "change"),
+    [
+        ("non-finite", {"x": with_one(X, np.nan)}),
+        ("non-finite", {"x": 1e300 * X}),
+        ("non-finite", {"y": with_one(Y[:, None], np.nan)[:, 0]}),
+        ("target-range", {"y": 2.0 * Y}),
+    ],
+)
+def test_values_that_fit_refuses_are_the_only_finding(code, change):
+    """Targets (n,) are what `fit` takes, and no finding of their own."""
+    assert diagnose(network(), **({"x": X, "y": Y} | change)).codes == (code,)
+
+
+@pytest.mark.parametrize(("code", "change"), CASES, ids=lambda v: v if isinstance(v, str) else "")
+def test_a_mistake_is_the_first_finding(code, change):
+    change = dict(change)
+    x, y = change.pop("x", X), change.pop("y", Y)
+    options = {key: change.pop(key) for key in ("init", "output") if key in change}
+    report = diagnose(network(**options), x, y, **(HEALTHY | change))
+    assert report.codes[0] == code, report
+    finding = report.findings[0]
+    assert finding.severity in ("error", "warning")
+    assert finding.evidence
+    assert finding.remedy
+    assert finding.reference
+    assert finding.repair or code == "target-shape"
+    json.dumps(report.to_dict(), allow_nan=True)
+
+
+def test_a_loss_that_stays_is_told_beside_its_cause():
+    report = diagnose(network(), X, Y, optimizer=SGD(1e-6), epochs=10)
+    assert report.codes[0] == "learning-rate-too-small"
+    assert "loss-not-decreasing" in report.codes
+
+
+def test_deep_sigmoid_layers_lose_the_gradient():
+    def small(random, fan_in, fan_out):
+        return random.normal(0, 0.3 / np.sqrt(fan_in), (fan_in, fan_out))
+
+    net = xpnet.MLP([2, *[10] * 8, 1], hidden="sigmoid", output="sigmoid", init=small, seed=1)
+    assert diagnose(net, X, Y, **HEALTHY).codes[0] == "vanishing-gradient"
+
+
+@pytest.mark.parametrize(
+    ("code", "hidden", "bias"), [("dead-units", "relu", -30), ("saturated-units", "sigmoid", 30)]
+)
+def test_biases_that_switch_units_off(code, hidden, bias):
+    net = network(hidden=hidden)
+    net.biases[0][...] = bias
+    report = diagnose(net, X, Y, **HEALTHY)
+    assert report.codes[0] == code
+    assert {"cannot-overfit-one-batch", "no-better-than-constant"} <= set(report.codes)
+
+
+def test_unscaled_regression_targets_are_the_initial_loss():
+    net = xpnet.MLP([2, 12, 1], hidden="tanh", seed=1)
+    report = diagnose(net, X, 5000.0 + 300.0 * X[:, 0], **HEALTHY)
+    assert report.codes[0] == "initial-loss"
+    assert report.findings[0].repair == {"standardize_target": True}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(4))
+def test_large_inputs_of_an_exponential_output_are_the_cause_and_no_formula_is(seed):
+    random = np.random.default_rng(0)
+    x = 100.0 * random.normal(size=(300, 4))
+    y = random.poisson(np.exp(x[:, 0] / 200)).astype(float)
+    report = diagnose(xpnet.MLP([4, 16, 1], output="exp", seed=seed), x, y)
+    assert report.findings[0].code == "unscaled-inputs"
+    assert all(len(each.evidence) < 100 for each in report.findings)
+
+
+def test_exploding_gradient():
+    net = xpnet.MLP([2, 12, 1], hidden="relu", seed=1)
+    report = diagnose(net, X, 1e4 * X[:, 0], **HEALTHY)
+    assert {"exploding-gradient", "initial-loss"} <= set(report.codes)
+
+
+def test_a_constant_table_column_is_a_note_and_no_alarm():
+    x = np.column_stack([X, np.full(300, 2.5)])
+    net = xpnet.MLP([3, 12, 1], hidden="tanh", output="sigmoid", seed=1)
+    report = diagnose(net, x, Y, **HEALTHY)
+    assert report.codes == ("constant-feature",)
+    assert report.ok
+
+
+@pytest.mark.parametrize(
+    ("output", "y", "value"),
+    [
+        ("sigmoid", np.zeros(300), "0"),
+        ("identity", np.full((300, 1), 3.0), "3"),
+        ("softmax", np.ones(300), "0, 1, 0"),
+    ],
+)
+def test_one_target_for_all_rows(output, y, value):
+    net = xpnet.MLP([2, 12, 3 if output == "softmax" else 1], output=output, seed=1)
+    report = diagnose(net, X, y)
+    assert report.codes == ("constant-target",)
+    assert report.findings[0].evidence == f"every target is {value}, in all 300 rows seen"
+
+
+@pytest.mark.parametrize("rare", [0, 150, 299])
+def test_one_row_of_another_class_is_a_target_that_varies(rare):
+    x, y = np.tile(X, (6, 1)), np.zeros(1800)
+    y[rare] = 1.0
+    assert "constant-target" not in diagnose(network(), x, y, epochs=1).codes
+
+
+def test_a_rare_class_that_is_never_recognised():
+    # 10 rows of another class inside the cloud of the first
+    y = np.zeros(300)
+    y[np.argsort(np.sum((X - 0.5) ** 2, axis=1))[:10]] = 1.0
+    report = diagnose(network(), X, y, optimizer=SGD(0.05), epochs=10)
+    finding = next(each for each in report.findings if each.code == "class-imbalance")
+    assert "290 rows of the commonest class, 10 of the rarest" in finding.evidence
+    assert finding.repair == {"class_weight": "balanced"}
+
+
+def test_overfitting_by_the_validation_loss():
+    y = np.where(draw().random(300) < 0.25, 1 - Y, Y)
+    net = xpnet.MLP([2, 64, 64, 1], hidden="relu", output="sigmoid", seed=1)
+    report = diagnose(net, X[:60], y[:60], validation=(X[60:], y[60:]), optimizer=Adam(0.01),
+                      epochs=200)  # fmt: skip
+    assert report.codes == ("overfitting",)
+    assert report.findings[0].repair == {"early_stopping": True}
+
+
+def test_codes_of_the_rules_are_all_known():
+    codes = """
+        constant-output no-better-than-constant unscaled-inputs constant-feature non-finite
+        prediction-drift all-positive-weights wrong-init-scale symmetric-units saturated-units
+        dead-units vanishing-gradient exploding-gradient learning-rate-too-small
+        learning-rate-too-large diverged loss-not-decreasing loss-rising initial-loss
+        target-range target-shape parameter-shape-changed class-imbalance overfitting
+        regularisation-dominates shuffled-targets cannot-overfit-one-batch loss-broadcast
+        gradient-wrong gradient-shape constant-target class-numbers no-update unshuffled-rows
+        gradient-sign gradient-accumulated gradient-activation-derivative update-not-finite
+        softmax-axis linear-hidden-layer gradient-product output-activated-twice
+        learning-rate-vanishes weights-redrawn loss-wrong empty-batch bias-per-sample
+        integer-parameters shared-parameters gradient-zero
+    """
+    assert {rule.code for rule in RULES} == set(codes.split())
+    for rule in RULES:
+        assert rule.explanation.count(".") >= 2, f"{rule.code}: two sentences"
+        assert rule.source
+        assert rule.remedy
+
+
+def test_a_finding_reads_well():
+    report = diagnose(network(), X, Y, optimizer=SGD(1e-6), epochs=5)
+    first = str(report).split("\n")
+    assert first[0].startswith("ERROR learning-rate-too-small in learning_rate: 50 steps moved")
+    assert first[1].startswith("  why:    The steps are so short that the weights stay")
+    assert first[2].startswith("  remedy: multiply the learning rate by 10")
+    assert first[3].startswith("  see:    CS231n notes")
+    assert report.findings[0].repair["learning_rate"] > 0.01
+    assert not report.ok
+    assert report.to_dict()["findings"][0]["code"] == "learning-rate-too-small"
+
+
+# AUTOTRAINER calls constant predictors "normal" where all tensors look healthy.
+
+
+@pytest.mark.parametrize("shape", ["circle", "blob"])
+def test_constant_predictors_with_healthy_tensors_are_caught(shape):
+    if shape == "circle":  # two rings; units of a sane size, and a learning rate that never bites
+        x, y, outputs, output = X, Y, 1, "sigmoid"
+    else:
+        centres = np.array([[1.5, 0], [-0.8, 1.3], [-0.8, -1.3]])
+        y = np.arange(300) % 3
+        x, outputs, output = centres[y] + 0.3 * draw().standard_normal((300, 2)), 3, "softmax"
+    net = xpnet.MLP([2, 16, 16, outputs], hidden="sigmoid", output=output, init="glorot_uniform")
+    report = diagnose(net, x, y, optimizer=SGD(0.003), epochs=20)
+    assert {"no-better-than-constant", "constant-output"} <= set(report.codes)
+    assert not {"vanishing-gradient", "saturated-units", "exploding-gradient"} & set(report.codes)
+
+
+def test_scikit_learn_31235_is_no_better_than_a_constant():
+    """500 points, (20, 20) logistic units, raw inputs: stops "converged" on the majority class."""
+    random = np.random.default_rng(0)
+    x = random.uniform(0, 100, (500, 2))
+    y = (x[:, 0] + x[:, 1] > 105).astype(float)
+
+    def of_scikit_learn(draw, fan_in, fan_out):
+        bound = (2.0 / (fan_in + fan_out)) ** 0.5
+        return draw.uniform(-bound, bound, (fan_in, fan_out))
+
+    net = xpnet.MLP([2, 20, 20, 1], hidden="sigmoid", output="sigmoid", init=of_scikit_learn)
+    report = diagnose(net, x, y, optimizer=Adam(0.001), epochs=15, batch_size=200)
+    assert "unscaled-inputs" in report.codes
+    assert "no-better-than-constant" in report.codes
+
+
+def test_class_numbers_from_one_are_named_before_training():
+    x = np.random.default_rng(0).standard_normal((60, 3))
+    report = diagnose(xpnet.MLP([3, 8, 3], output="softmax"), x, np.arange(60) % 3 + 1)
+    assert report.codes == ("class-numbers",)

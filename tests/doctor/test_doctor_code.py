@@ -1,0 +1,297 @@
+"""Mistakes of hand-written loops that the arrays show: shapes, types, losses, batches, names."""
+
+import numpy as np
+import pytest
+from hand_written_loop import sigmoid, train
+
+from xpnet import Doctor
+from xpnet.doctor.observations import is_bias
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(60, 3))
+Y = 1.0 * (X[:, :1] + X[:, 1:2] > 0)
+SIMPLE = {"w": np.zeros(3), "b": np.zeros(1)}
+
+
+def logistic(
+    p, *, steps=60, rate=0.1, sign=1.0, loss=None, x=X, y=Y, show=(), batch=60, integer=False
+):  # fmt: skip
+    """Train one sigmoid unit by hand; `show` changes what the doctor is shown."""
+    doctor, p = Doctor(), {name: each.copy() for name, each in p.items()}
+    for step in range(steps):
+        rows = slice(step * batch % len(x), step * batch % len(x) + batch)
+        o = sigmoid(x[rows] @ p["w"] + p["b"]).reshape(len(x[rows]), -1)
+        delta = sign * (o - y[rows]) / len(o)
+        g = {"w": (x[rows].T @ delta).reshape(p["w"].shape), "b": delta.sum(axis=0)}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = y[rows] * np.log(o), (1 - y[rows]) * np.log(1 - o)
+            value = -np.mean(terms[0] + terms[1]) if loss is None else loss(*terms)
+        shown = {"loss": value, "parameters": p, "gradients": g, "predictions": o,
+                 "targets": y[rows], "inputs": x[rows], "learning_rate": rate}  # fmt: skip
+        doctor.watch(**shown | dict(show))
+        p = {n: (p[n] - rate * g[n]).astype(int if integer else float) for n in p}
+    return doctor.report()
+
+
+def test_the_weights_of_a_single_unit_may_be_a_vector():
+    assert logistic(SIMPLE, rate=1.0).findings == ()
+    finding = logistic(SIMPLE, sign=-1.0).findings[0]
+    assert (finding.code, finding.where) == ("gradient-sign", "w, b")
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_short_steps_from_zero_are_short_and_not_long(shape):
+    report = logistic({"w": np.zeros(shape), "b": np.zeros(1)}, rate=1e-9)
+    assert report.findings[0].code == "learning-rate-too-small"
+    assert "60 steps changed the gradient by" in report.findings[0].evidence
+    assert report.findings[0].repair["learning_rate"] > 1e-9
+    assert "learning-rate-too-large" not in report.codes
+
+
+def test_integers_cannot_take_small_steps():
+    start = {"w": np.zeros(3, dtype=int), "b": np.zeros(1, dtype=int)}
+    finding = logistic(start, integer=True).findings[0]
+    assert (finding.code, finding.where) == ("integer-parameters", "w, b")
+    assert logistic(start, rate=1.0).ok  # integers at the start alone do no harm
+
+
+@pytest.mark.parametrize(
+    ("loss", "severity", "evidence"),
+    [
+        (lambda ones, zeros: np.mean(ones + zeros), "note", "a cross-entropy is above 0"),
+        (lambda ones, zeros: -np.mean(ones), "warning", "without its term for class 0"),
+        (lambda ones, zeros: -np.sum(zeros), "warning", "without its term for class 1"),
+    ],
+)
+def test_a_cross_entropy_that_lacks_something(loss, severity, evidence):
+    finding = logistic(SIMPLE, rate=1.0, loss=loss).findings[0]
+    assert (finding.code, finding.severity) == ("loss-wrong", severity)  # it learns all the same
+    assert evidence in finding.evidence
+
+
+def test_a_negative_loss_of_classes_if_nothing_is_learnt():
+    report = logistic(SIMPLE, rate=1e-6, loss=lambda ones, zeros: 0.1 * np.mean(ones + zeros))
+    finding = next(each for each in report.findings if each.code == "loss-wrong")
+    assert finding.severity == "error"
+
+
+def test_a_loss_near_zero_without_any_skill():
+    losses = iter(np.geomspace(0.7, 1e-6, 60))
+    report = logistic(SIMPLE, rate=1e-6, loss=lambda *terms: next(losses))
+    assert "loss-wrong" in report.codes
+    assert "loss-wrong" not in logistic(SIMPLE, rate=1e-6).codes
+
+
+def test_a_loss_that_is_no_number_beside_good_predictions_is_a_fault_of_the_loss():
+    report = logistic(SIMPLE, rate=1.0, loss=lambda *terms: np.nan)
+    assert report.codes == ("non-finite",)
+    assert report.findings[0].severity == "warning"
+    assert "numpy.clip" in report.findings[0].remedy
+
+
+def test_batches_without_rows_are_told_and_do_not_stop_the_loop():
+    report = logistic(SIMPLE, batch=40)  # 40 rows, then 20, then 40 ...
+    assert "empty-batch" not in report.codes
+    wrong = Doctor()
+    for start in range(0, 60, 20):
+        rows = slice(start, 20)
+        wrong.watch(inputs=X[rows], predictions=Y[rows], targets=Y[rows])
+    finding = wrong.report().findings[0]
+    assert finding.code == "empty-batch"
+    assert finding.evidence == "2 of 3 have no rows, the first after 1 steps with rows"
+    assert finding.severity == "error"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_one_output_for_several_columns_of_targets(turned):
+    t = np.eye(4)[:, :3][[0, 1, 2] * 20]
+    shown = {"inputs": X, "predictions": 0.9 * Y, "targets": t}
+    shown = {name: each.T if turned else each for name, each in shown.items()}
+    doctor = Doctor()
+    doctor.watch(**shown, loss=np.mean((0.9 * Y - t) ** 2))
+    finding = doctor.report().findings[0]
+    assert (finding.code, finding.severity) == ("target-shape", "error")
+    assert finding.remedy == "give the last layer 3 outputs"
+    doctor = Doctor()
+    doctor.watch(**shown, loss=0.1)  # of times and events, perhaps: a loss of another kind
+    assert "target-shape" not in doctor.report().codes
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_bias_with_a_row_for_each_sample(turned):
+    def form(a):
+        return a.T if turned else a
+
+    p = {"W": RANDOM.normal(size=(3, 2)), "hidden_bias": np.zeros((60, 2))}
+    doctor = Doctor()
+    doctor.watch(parameters={n: form(a) for n, a in p.items()}, inputs=form(X),
+                 predictions=form(X[:, :2]), targets=form(X[:, 1:]))  # fmt: skip
+    finding = next(each for each in doctor.report().findings if each.code == "bias-per-sample")
+    assert finding.where == "hidden_bias"
+    wanted = "zeros((2, 1))" if turned else "zeros((1, 2))"
+    summed = "axis=1, keepdims=True" if turned else "axis=0)"
+    assert wanted in finding.remedy
+    assert summed in finding.remedy
+
+
+def test_remedies_for_samples_as_columns_keep_the_column():
+    p = {"W1": RANDOM.normal(size=(4, 3)), "b1": np.zeros((4, 1)), "b2": np.zeros((2, 1))}
+    doctor = Doctor()
+    doctor.watch(parameters=p, gradients=p | {"b1": 0.1, "b2": 0.2}, inputs=X.T,
+                 predictions=Y.T, targets=Y.T)  # fmt: skip
+    finding = next(each for each in doctor.report().findings if each.code == "gradient-shape")
+    assert finding.where == "b1, b2"
+    assert finding.remedy.splitlines()[1].startswith("gradient_of_b2 = delta.sum(axis=1, keepdims")
+
+
+def test_one_array_under_two_names():
+    shared = RANDOM.normal(size=(3, 3))
+    doctor = Doctor()
+    doctor.watch(parameters={"W1": shared, "W2": shared, "W3": shared.T}, loss=1.0)
+    finding = doctor.report().findings[0]
+    assert (finding.code, finding.where) == ("shared-parameters", "W1 and W2")
+
+
+def test_gradients_of_exactly_zero():
+    zero = {"gradients": {"w": np.zeros(3), "b": np.zeros(1)}}
+    finding = logistic(SIMPLE, rate=0.0, show=zero).findings[0]
+    assert (finding.code, finding.where) == ("gradient-zero", "w, b")
+
+
+@pytest.mark.parametrize(
+    "name", ["b", "b1", "_b2", "bias", "hidden_bias", "fc1.bias", "w1b", "l_b"]
+)
+def test_names_of_biases(name):
+    assert is_bias(name, np.zeros((1, 4)))
+
+
+@pytest.mark.parametrize("name", ["W1", "embedding", "weights", "hidden", "theta_ab"])
+def test_names_of_weights(name):
+    assert not is_bias(name, np.zeros((3, 4)))
+
+
+def test_the_column_of_ones_is_the_bias_where_there_is_no_other():
+    x = np.concatenate([X, np.ones((60, 1))], axis=1)
+    doctor = Doctor()
+    doctor.watch(inputs=x, parameters={"W": np.ones((4, 1))})
+    assert "constant-feature" not in doctor.report().codes
+    doctor = Doctor()
+    doctor.watch(inputs=x, parameters={"W": np.ones((4, 1)), "b": np.ones(1)})
+    finding = next(each for each in doctor.report().findings if each.code == "constant-feature")
+    assert finding.evidence == "1 of 4 features never change in the 60 rows looked at"
+
+
+def xor_row_by_row(hidden=sigmoid, epochs=4000, rate=1.0):
+    """Train on one row at a time, the first of which is (0, 0) and gives W1 no gradient."""
+    x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0.0], [1], [1], [0]])
+    random, doctor = np.random.default_rng(1), Doctor()
+    p = {"W1": random.normal(size=(2, 6)), "b1": np.zeros((1, 6)),
+         "W2": random.normal(size=(6, 1)), "b2": np.zeros((1, 1))}  # fmt: skip
+    for step in range(epochs):
+        i = step % 4
+        a = hidden(x[i : i + 1] @ p["W1"] + p["b1"])
+        o = sigmoid(a @ p["W2"] + p["b2"])
+        delta = (o - y[i]) * o * (1 - o)
+        below = delta @ p["W2"].T * a * (1 - a)
+        g = {"W1": x[i : i + 1].T @ below, "b1": below, "W2": a.T @ delta, "b2": delta}
+        doctor.watch(loss=float((o - y[i])[0, 0] ** 2), parameters=p, gradients=g, activations=[a],
+                     predictions=o, targets=y[i : i + 1], inputs=x[i : i + 1],
+                     learning_rate=rate)  # fmt: skip
+        p = {name: p[name] - rate * g[name] for name in p}
+    return doctor.report()
+
+
+def test_a_first_row_of_zeros_is_no_vanishing_gradient():
+    assert xor_row_by_row(epochs=12_000).findings == ()
+
+
+def test_gradients_summed_over_many_rows_are_no_fault_with_a_small_rate():
+    x = np.tile(X, (20, 1))
+    y = np.tile(Y, (20, 1))
+    doctor, p, rate = Doctor(), {"w": np.ones((3, 1)), "b": np.zeros(1)}, 1e-3
+    for _ in range(200):
+        o = sigmoid(x @ p["w"] + p["b"])
+        g = {"w": x.T @ (o - y), "b": (o - y).sum(axis=0)}
+        doctor.watch(loss=float(np.mean((o - y) ** 2)), parameters=p, gradients=g, predictions=o,
+                     targets=y, inputs=x, learning_rate=rate)  # fmt: skip
+        p = {name: p[name] - rate * g[name] for name in p}
+    assert doctor.report().findings == ()
+
+
+def test_every_remedy_for_a_learning_rate_points_the_way_of_its_repair():
+    told = []
+    for rate in (1e-9, 1e-4, 3.0, 300.0):
+        for finding in train(rate=rate, steps=40).findings:
+            new = (finding.repair or {}).get("learning_rate")
+            if new is not None and "divide" in finding.remedy:
+                assert new < rate
+                told.append("divide")
+            if new is not None and "multiply" in finding.remedy:
+                assert new > rate
+                told.append("multiply")
+    assert set(told) == {"divide", "multiply"}
+
+
+def unit(output, slope, steps=100):
+    """Train one unit whose targets are above 0 by squared error; return the report."""
+    random, doctor = np.random.default_rng(2), Doctor()
+    x = random.uniform(0.2, 1.0, (80, 3))
+    t = x.sum(axis=1, keepdims=True)
+    p = {"W": np.full((3, 1), 0.3), "b": np.zeros((1, 1))}
+    for _ in range(steps):
+        o = output(x @ p["W"] + p["b"])
+        delta = (o - t) * slope(o) / len(x)
+        g = {"W": x.T @ delta, "b": delta.sum(axis=0, keepdims=True)}
+        doctor.watch(loss=float(np.mean((o - t) ** 2)), parameters=p, gradients=g, inputs=x,
+                     predictions=o, targets=t, learning_rate=0.05)  # fmt: skip
+        p = {name: p[name] - 0.05 * g[name] for name in p}
+    return doctor.report()
+
+
+@pytest.mark.parametrize(
+    ("output", "slope"),
+    [(lambda z: np.maximum(z, 0.0), lambda o: o > 0.0), (np.exp, lambda o: o)],
+)
+def test_outputs_above_zero_have_their_own_derivative(output, slope):
+    assert not [code for code in unit(output, slope).codes if code.startswith("gradient-")]
+
+
+def test_counters_of_a_state_dict_are_no_parameters():
+    start = {"w": np.zeros(3), "b": np.zeros(1)}
+    doctor = Doctor()
+    for step in range(20):
+        doctor.watch(parameters=start | {"seen": np.array([step])}, gradients=start, loss=1.0)
+    assert "integer-parameters" not in doctor.report().codes
+
+
+@pytest.mark.parametrize("rates", [[-0.1] * 40, [*np.geomspace(1e-9, 0.1, 38), 0.1, 0.1]])
+def test_rates_below_zero_or_that_rise_have_not_vanished(rates):
+    doctor = Doctor()
+    for rate in rates:
+        doctor.watch(loss=1.0, predictions=np.ones((8, 1)), targets=np.arange(8.0)[:, None],
+                     learning_rate=rate)  # fmt: skip
+    assert "learning-rate-vanishes" not in doctor.report().codes
+
+
+def test_a_column_of_biases_used_as_a_row_is_no_bias_per_sample():
+    p = {"W": RANDOM.normal(size=(3, 5)), "b": np.zeros((5, 1)), "V": np.ones((5, 1))}
+    doctor = Doctor()
+    doctor.watch(parameters=p, inputs=X[:5], predictions=Y[:5], targets=Y[:5])
+    assert "bias-per-sample" not in doctor.report().codes
+
+
+def test_huge_parameters_raise_no_warning_in_the_loop():
+    doctor = Doctor()
+    for size in (1.0, 1e200, 1e300):
+        p = {"W": np.full((10, 10), size)}
+        doctor.watch(parameters=p, gradients=p, loss=size)
+    assert doctor.report().findings
+
+
+def test_as_many_samples_as_classes_are_no_columns():
+    p = {"W1": RANDOM.normal(size=(8, 3)), "W2": RANDOM.normal(size=(4, 8))}  # (out, in)
+    z = RANDOM.normal(size=(4, 4))
+    o = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    doctor = Doctor()
+    doctor.watch(parameters=p, predictions=o, targets=np.eye(4), loss=1.5)
+    assert "softmax-axis" not in doctor.report().codes

@@ -1,0 +1,105 @@
+"""The doctor on rows that come sorted by their target."""
+
+import numpy as np
+import pytest
+from doctor_example import HEALTHY, X, Y, draw, network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import xpnet
+from xpnet import Doctor, diagnose
+from xpnet.doctor.seen_targets import PIECE, SeenTargets
+
+SORTED = np.argsort(Y, kind="stable")
+
+
+def logistic(x, y, order, batch, epochs=10):
+    """A hand-written loop; `order` gives the rows of each epoch. Return the doctor's report."""
+    doctor, w, b = Doctor(), np.zeros((2, 1)), np.zeros(1)
+    for _ in range(epochs):
+        rows = order()
+        for start in range(0, len(rows), batch):
+            xb, yb = x[rows[start : start + batch]], y[rows[start : start + batch], None]
+            p = 1.0 / (1.0 + np.exp(-(xb @ w + b)))
+            found = {"w": xb.T @ (p - yb) / len(xb), "b": np.mean(p - yb, axis=0)}
+            doctor.watch(
+                parameters={"w": w, "b": b}, gradients=found, predictions=p, targets=yb, inputs=xb
+            )
+            w, b = w - 0.1 * found["w"], b - 0.1 * found["b"]
+    return doctor.report()
+
+
+@pytest.mark.parametrize("batch", [1, 10, 32, 100])
+def test_rows_sorted_by_target_are_found_and_shuffled_ones_are_not(batch):
+    x, y, random = X, (X[:, 0] > 0).astype(float), draw()
+    by_class, once = np.argsort(y), random.permutation(len(y))
+    assert logistic(x, y, lambda: by_class, batch).codes[0] == "unshuffled-rows"
+    for order in (lambda: once, lambda: random.permutation(len(y))):
+        assert "unshuffled-rows" not in logistic(x, y, order, batch).codes
+
+
+def test_the_whole_data_in_each_step_need_no_shuffling():
+    y = (X[:, 0] > 0).astype(float)
+    assert "unshuffled-rows" not in logistic(X, y, lambda: np.argsort(y), len(y)).codes
+
+
+@pytest.mark.parametrize("targets", [Y, 3.0 * X[:, 0] + X[:, 1]], ids=["classes", "numbers"])
+def test_a_network_trained_on_sorted_rows(targets):
+    order, output = np.argsort(targets), "sigmoid" if targets is Y else "identity"
+    options = HEALTHY | {"optimizer": xpnet.SGD(0.05), "batch_size": 16}
+    net = network(output=output)
+    report = diagnose(net, X[order], targets[order], shuffle=False, **options)
+    assert report.codes[0] == "unshuffled-rows"
+    assert report.findings[0].repair == {"shuffle": True}
+    assert (
+        "between blocks of 33 successive rows; shuffled, it would be 3%"
+        in report.findings[0].evidence
+    )
+    assert "unshuffled-rows" not in diagnose(net, X[order], targets[order], **options).codes
+    mixed = diagnose(net, X, targets, shuffle=False, **options)
+    assert "unshuffled-rows" not in mixed.codes
+
+
+def test_the_first_of_sorted_rows_are_not_called_unbalanced():
+    """All that is kept of a loop's first steps is of one class, but for a few."""
+    x = draw().normal(size=(2000, 2))
+    y = (np.arange(2000) >= 390).astype(float)
+    codes = logistic(x, y, lambda: np.arange(2000), 20, epochs=2).codes
+    assert "unshuffled-rows" in codes
+    assert "class-imbalance" not in codes
+
+
+def test_an_estimator_says_so_in_its_own_words():
+    pytest.importorskip("sklearn")
+    y = Y[SORTED].astype(int)
+    model = xpnet.MLPClassifier(
+        (12,), solver="sgd", learning_rate_init=0.2, shuffle=False, batch_size=10, max_iter=20,
+        random_state=0,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match=r"unshuffled-rows in batches: .*Set shuffle=True\."):
+        model.fit(X[SORTED], y)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1000), st.integers(PIECE, 60), st.integers(2, 9), st.integers(1, 3))
+def test_the_share_is_that_of_the_analysis_of_variance(seed, batch, count, outputs):
+    random = np.random.default_rng(seed)
+    y = random.normal(size=(count, batch, outputs)) + random.normal(size=(count, 1, outputs))
+    seen = SeenTargets()
+    for each in y:
+        seen.add(each)
+    between = np.var(y.mean(axis=1), axis=0).sum()
+    assert seen.share_between == pytest.approx(between / np.var(y, axis=(0, 1)).sum())
+    assert seen.rows_per_batch == batch
+
+
+def test_small_batches_count_together_and_too_few_say_nothing():
+    seen = SeenTargets()
+    for target in range(2 * PIECE - 1):
+        seen.add(np.array([[float(target)]]))
+    assert seen.batches == 1
+    assert np.isnan(seen.share_between)
+    seen.add(np.array([[0.0]]))
+    assert seen.batches == 2
+    assert seen.share_between > 0.5
+    assert np.isnan(SeenTargets().rows_per_batch)

@@ -1,0 +1,319 @@
+"""Formulas and updates that single steps of a hand-written loop show to be wrong."""
+
+import numpy as np
+import pytest
+from doctor_example import X, Y
+from hand_written_loop import FORWARD, RIGHT, THREE, network, sigmoid, softmax, train
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xpnet import Doctor
+from xpnet.doctor.observations import Snapshot, same_names
+from xpnet.doctor.replay import Replay, Update
+
+
+def codes(report):
+    return [each.code for each in report.findings if each.severity != "note"]
+
+
+@pytest.mark.parametrize("hidden", ["tanh", "sigmoid", "relu"])
+@pytest.mark.parametrize("layers", [(2, 8, 3), (2, 6, 5, 3)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_right_formulas_raise_no_alarm(hidden, layers, turned):
+    report = train(hidden=hidden, layers=layers, turned=turned, steps=300, rate=0.5)
+    assert report.findings == ()
+    assert str(report) == "No findings: nothing wrong was measured."
+
+
+@pytest.mark.parametrize(
+    ("hidden", "slope", "form"),
+    [
+        ("sigmoid", lambda a: sigmoid(a) * (1 - sigmoid(a)), "sigmoid(a) * (1 - sigmoid(a))"),
+        ("tanh", lambda a: 1 - np.tanh(a) ** 2, "1 - tanh(a)**2"),
+        ("tanh", np.ones_like, "the derivative 1,"),
+        ("relu", RIGHT["sigmoid"], "a * (1 - a)"),
+        ("sigmoid", RIGHT["tanh"], "1 - a**2"),
+    ],
+)
+@pytest.mark.parametrize("layers", [(2, 8, 3), (2, 6, 5, 3)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_derivative_of_another_form_is_named(hidden, slope, form, layers, turned):
+    report = train(hidden=hidden, slope=slope, layers=layers, turned=turned)
+    finding = report.findings[0]
+    assert finding.code == "gradient-activation-derivative"
+    assert finding.where == f"W{len(layers) - 2}"
+    assert form in finding.evidence
+
+
+def test_the_derivative_of_an_output_that_was_already_squashed():
+    p, doctor = network((2, 8, 1)), Doctor()
+    a = sigmoid(X @ p["W1"] + p["b1"])
+    o = sigmoid(a @ p["W2"] + p["b2"])
+    delta = (o - Y[:, None]) * sigmoid(o) * (1 - sigmoid(o)) / len(X)
+    g = {"W2": a.T @ delta, "b2": delta.sum(axis=0)}
+    doctor.watch(inputs=X, targets=Y[:, None], predictions=o, activations=[a], parameters=p,
+                 gradients=g)  # fmt: skip
+    finding = doctor.report().findings[0]
+    assert (finding.code, finding.where) == ("gradient-activation-derivative", "W2")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["relu", "tanh", "sigmoid"]), st.floats(0.01, 3.0))
+def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
+    random = np.random.default_rng(seed)
+    x, y = random.normal(size=(20, 4)), np.eye(3)[random.integers(3, size=20)]
+    p = {"W1": size * random.normal(size=(4, 6)), "b1": random.normal(size=6),
+         "W2": size * random.normal(size=(6, 3)), "b2": random.normal(size=3)}  # fmt: skip
+    a = FORWARD[hidden](x @ p["W1"] + p["b1"])
+    o = softmax(a @ p["W2"] + p["b2"])
+    delta = o - y
+    below = (delta @ p["W2"].T) * RIGHT[hidden](a)
+    g = {"W1": x.T @ below, "b1": below.sum(axis=0), "W2": a.T @ delta, "b2": delta.sum(axis=0)}
+    replay = Replay.of(Snapshot(x, y, o, (a,), p, g))
+    assert replay.wrong is None
+    assert replay.deltas["identity"] == pytest.approx(1.0)
+    assert hidden in replay.kinds[0]
+
+
+@pytest.mark.parametrize(
+    ("update", "sign", "evidence"),
+    [
+        (lambda name, g: 0.2 * g, 1.0, "the update adds the gradient (cosine 1.00"),
+        (lambda name, g: -0.2 * g, -1.0, "the gradient comes from targets - outputs"),
+    ],
+)
+def test_steps_up_the_loss_are_told_from_the_first_one(update, sign, evidence):
+    doctor = Doctor()
+    watch = doctor.watch
+
+    def shown(**given):
+        given["gradients"] = {name: sign * each for name, each in given["gradients"].items()}
+        watch(**given)
+
+    doctor.watch = shown
+    report = train(doctor, update=lambda name, g: sign * update(name, g))
+    assert report.codes[0] == "gradient-sign"
+    assert evidence in report.findings[0].evidence
+
+
+def test_adding_a_negative_gradient_is_right():
+    doctor = Doctor()
+    watch = doctor.watch
+
+    def shown(**given):
+        given["gradients"] = {name: -each for name, each in given["gradients"].items()}
+        watch(**given)
+
+    doctor.watch = shown
+    assert codes(train(doctor, steps=300, rate=0.5)) == []
+
+
+def test_gradients_that_are_not_cleared():
+    assert "gradient-accumulated" in train(carry=1.0).codes
+    assert "gradient-accumulated" not in train(carry=0.5).codes
+    assert codes(train(carry=0.0, steps=300, rate=0.5)) == []
+
+
+def test_an_update_that_divides_zero_by_zero():
+    def adam_from_zero(name, g):
+        with np.errstate(all="ignore"):
+            return -0.01 * (0.1 * g / (1 - 0.9**0)) / np.sqrt(0.001 * g**2 / (1 - 0.999**0))
+
+    report = train(update=adam_from_zero, steps=20)
+    assert report.codes[0] == "update-not-finite"
+    assert "finite at step 0" in report.findings[0].evidence
+
+
+def test_a_parameter_that_the_update_leaves_out():
+    report = train(update=lambda name, g: -0.5 * g * (name != "W2"), steps=300)
+    finding = next(each for each in report.findings if each.code == "no-update")
+    assert finding.where == "W2"
+    assert finding.severity == "note"  # it learns all the same
+
+
+def test_softmax_over_the_samples():
+    report = train(output=lambda z: softmax(z, axis=0))
+    assert report.codes[0] == "softmax-axis"
+    assert "over the samples" in report.findings[0].evidence
+    report = train(output=lambda z: np.exp(z) / np.sum(np.exp(z)))
+    assert "over all samples and outputs together" in report.findings[0].evidence
+
+
+def test_class_numbers_against_as_many_outputs():
+    doctor, p = Doctor(), network()
+    labels = THREE.argmax(axis=1)[:, None].astype(float)
+    o = sigmoid(np.tanh(X @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
+    doctor.watch(loss=np.mean((o - labels) ** 2), predictions=o, targets=labels)
+    assert doctor.report().codes[0] == "loss-broadcast"
+    assert "outputs (300, 3) and targets (300, 1)" in doctor.report().findings[0].evidence
+
+
+def test_hidden_layers_without_an_activation():
+    report = train(hidden="linear", steps=300, rate=0.5)
+    finding = next(each for each in report.findings if each.code == "linear-hidden-layer")
+    assert finding.where == "hidden layer 1"
+
+
+def test_gradients_may_be_called_by_their_own_names():
+    assert train(names="d{}", slope=np.ones_like).codes == train(slope=np.ones_like).codes
+    assert same_names({"grad_W1": 1, "db": 2, "dx": 3}, {"W1": 0, "b": 0}) == {
+        "W1": 1, "b": 2, "dx": 3,
+    }  # fmt: skip
+    assert same_names({"dW": 1}, {"dW": 0}) == {"dW": 1}
+    assert same_names({"W_grad": 1, "b.grad": 2}, {"W": 0, "b": 0}) == {"W": 1, "b": 2}
+
+
+def test_a_few_columns_are_not_read_as_rows():
+    """XOR with samples as columns and as many hidden units as samples."""
+    x, y = np.array([[0.0, 0, 1, 1], [0, 1, 0, 1]]), np.array([[0.0, 1, 1, 0]])
+    doctor, random = Doctor(), np.random.default_rng(0)
+    w1, w2 = random.normal(size=(4, 2)), random.normal(size=(1, 4))
+    for _ in range(2):
+        h = np.tanh(w1 @ x)
+        doctor.watch(inputs=x, targets=y, predictions=sigmoid(w2 @ h), activations=[h],
+                     parameters={"W1": w1, "W2": w2})  # fmt: skip
+    assert "constant-target" not in doctor.report().codes
+
+
+def test_a_row_of_targets_against_a_column():
+    doctor = Doctor()
+    doctor.watch(targets=np.ones((5, 1)), predictions=np.full((1, 5), 0.2))
+    finding = doctor.report().findings[0]
+    assert (finding.code, finding.remedy.split("   ")[0]) == ("target-shape", "targets = targets.T")
+
+
+def test_what_was_not_shown_is_told():
+    doctor = Doctor()
+    doctor.watch(loss=1.0)
+    assert str(doctor.report()).endswith(
+        "checked: parameters, gradients, activations, inputs, targets, predictions."
+    )
+    for _ in range(100):
+        doctor.watch(loss=1.0)
+    assert [(each.code, each.severity) for each in doctor.report().findings] == [
+        ("loss-not-decreasing", "warning")
+    ]
+
+
+def test_a_running_sum_of_losses_is_no_rising_loss():
+    doctor, total = Doctor(), [0.0]
+    watch = doctor.watch
+
+    def summed(**given):
+        total[0] += given.pop("loss")
+        watch(loss=total[0], **given)
+
+    doctor.watch = summed
+    finding = train(doctor, steps=400, rate=0.8).findings[0]
+    assert (finding.code, finding.severity) == ("loss-rising", "warning")
+    assert finding.remedy.startswith("show the loss of each step")
+
+
+def test_a_training_that_was_too_short_is_told_so():
+    report = train(steps=12, rate=0.02)
+    finding = next(each for each in report.findings if each.code == "no-better-than-constant")
+    assert finding.remedy == "train longer, or multiply the learning rate by 10"
+    assert finding.repair == {"learning_rate": 0.2}
+
+
+def test_a_hinge_loss_may_take_the_values_far():
+    values, y = np.linspace(-9, 9, 50)[:, None], np.sign(np.linspace(-9, 9, 50))[:, None]
+    assert Snapshot(targets=y, predictions=values).skill > 0.8
+    assert Snapshot(targets=y, predictions=-values).skill < 0.0
+
+
+def test_images_are_flattened():
+    doctor = Doctor()
+    doctor.watch(inputs=np.zeros((5, 8, 8)), targets=np.ones(5), predictions=np.ones(5))
+    assert doctor.report().facts["steps"] == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"activations": ()},
+        {"activations": (np.zeros((7, 8)),)},
+        {"inputs": np.zeros((50, 5))},
+        {"gradients": {}},
+        {"parameters": {"W1": np.zeros((2, 8)), "W2": np.zeros((8, 3)), "b": np.zeros(8)}},
+    ],
+)
+def test_what_does_not_fit_together_is_left_alone(broken):
+    p, x, y = network(), X[:50], THREE[:50]
+    a = np.tanh(x @ p["W1"] + p["b1"])
+    o = softmax(a @ p["W2"] + p["b2"])
+    below = (o - y) @ p["W2"].T  # without the derivative
+    whole = {"inputs": x, "targets": y, "predictions": o, "activations": (a,), "parameters": p,
+             "gradients": {"W1": x.T @ below, "W2": a.T @ (o - y)}}  # fmt: skip
+    assert Replay.of(Snapshot(**whole)).wrong == ("W1", "1", "1 - a**2")
+    assert Replay.of(Snapshot(**(whole | broken))).wrong is None
+
+
+def test_updates_of_other_shapes_or_of_none_have_no_direction():
+    w = np.ones((2, 2))
+    assert Update.of(0, {"w": w}, {"w": w}, {"w": w}).cosines == {}
+    assert Update.of(0, {"w": w}, {"w": w[0]}, {"w": 2 * w}).cosines == {}
+    assert Update.of(0, {"w": w}, {"w": w}, {"w": 2 * w}).cosines == {"w": pytest.approx(1.0)}
+    assert Update.of(3, {"w": w}, {"w": 1e300 * w}, {"w": np.nan * w}).broken == ()
+    assert Update.of(3, {"w": w}, {"w": w}, {"w": np.nan * w}).broken == ("w",)
+
+
+def by_hand(*, back=None, own=None, last=None, square=False, z_slope=False):
+    """Train 4-4-4-4 or 4-6-4 by hand with wrong products or slopes; return the report."""
+    random = np.random.default_rng(5)
+    sizes = (4, 4, 4, 4) if square else (4, 6, 4)
+    x, y = random.normal(size=(40, 4)), np.eye(sizes[-1])[random.integers(sizes[-1], size=40)]
+    p = network(sizes, seed=6)
+    doctor, layers = Doctor(), len(sizes) - 1
+    for _ in range(12):
+        a, z = [x], [x]
+        for i in range(1, layers):
+            z.append(a[-1] @ p[f"W{i}"] + p[f"b{i}"])
+            a.append(sigmoid(z[-1]))
+        o = softmax(a[-1] @ p[f"W{layers}"] + p[f"b{layers}"])
+        g, delta = {}, (o - y) / len(x)
+        for i in range(layers, 0, -1):
+            g[f"W{i}"], g[f"b{i}"] = a[i - 1].T @ delta, delta.sum(axis=0)
+            if i == layers and last:
+                g[f"W{i}"] = last(a[i - 1], o, delta)
+            if i == 1 and own:
+                g["W1"] = a[1].T @ delta
+            weights = p[f"W{i}"]
+            error = delta @ weights.T if back is None or i == 1 else back(delta, weights)
+            given = z[i - 1] if z_slope else a[i - 1]
+            delta = error * given * (1 - given)
+        doctor.watch(loss=-np.mean(np.log(np.sum(o * y, axis=1))), parameters=p, gradients=g,
+                     activations=a[1:], predictions=o, targets=y, inputs=x)  # fmt: skip
+        p = {name: p[name] - 0.001 * g[name] for name in p}
+    return doctor.report()
+
+
+@pytest.mark.parametrize(
+    ("mistake", "where", "product"),
+    [
+        (
+            {"back": lambda d, w: d @ w, "square": True},
+            "W2",
+            "delta_next @ weights_next with no tr",
+        ),
+        ({"back": lambda d, w: d, "square": True}, "W2", "delta_next with no weights"),
+        ({"own": True, "square": True}, "W1", "activations.T @ delta with those that leave"),
+        ({"last": lambda a, o, d: d.T @ a, "square": True}, "W3", "the transpose of inputs.T"),
+    ],
+)
+def test_a_product_of_the_wrong_arrays_is_named(mistake, where, product):
+    finding = by_hand(**mistake).findings[0]
+    assert (finding.code, finding.where) == ("gradient-product", where)
+    assert product in finding.evidence
+
+
+def test_a_formula_for_activations_that_was_given_sums_is_named():
+    finding = by_hand(z_slope=True).findings[0]
+    assert finding.code == "gradient-activation-derivative"
+    assert "the derivative z * (1 - z)" in finding.evidence
+
+
+@pytest.mark.parametrize("square", [False, True])
+def test_the_right_products_raise_no_alarm(square):
+    report = by_hand(square=square)
+    assert not [code for code in report.codes if code.startswith("gradient-")]

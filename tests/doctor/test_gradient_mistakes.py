@@ -1,0 +1,180 @@
+"""Which part of hand-written backpropagation the check blames, and which it leaves alone."""
+
+import numpy as np
+import pytest
+
+from xpnet.doctor.gradcheck.check import check_gradients
+
+RANDOM = np.random.default_rng(3)
+M, UNITS = 30, 5
+X = RANDOM.standard_normal((M, UNITS))
+Y = np.eye(UNITS)[RANDOM.integers(0, UNITS, M)]
+SHAPES = {"W1": (UNITS, UNITS), "b1": (UNITS,), "W2": (UNITS, UNITS), "b2": (UNITS,)}
+START = {name: RANDOM.standard_normal(shape) for name, shape in SHAPES.items()}
+
+
+def sigmoid(z):
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+def forward(p):
+    hidden = np.tanh(X @ p["W1"] + p["b1"])
+    return hidden, sigmoid(hidden @ p["W2"] + p["b2"])
+
+
+def loss(p):
+    out = forward(p)[1]
+    return -np.sum(Y * np.log(out) + (1 - Y) * np.log(1 - out)) / M
+
+
+def gradients(p, factor=1.0, **change):
+    """Right gradients but for a factor and what `change` replaces by a function of the rest."""
+    hidden, out = forward(p)
+    parts = {"p": p, "hidden": hidden, "out": out, "slope": 1 - hidden**2}
+    delta2 = factor * (out - Y) / M
+    delta1 = change.pop("delta1", lambda d, p, slope, **_: d @ p["W2"].T * slope)(delta2, **parts)
+    parts |= {"delta1": delta1, "delta2": delta2}
+    right = {"W1": X.T @ delta1, "b1": delta1.sum(axis=0), "W2": hidden.T @ delta2,
+             "b2": delta2.sum(axis=0)}  # fmt: skip
+    return right | {name: replaced(**parts) for name, replaced in change.items()}
+
+
+def check(of=loss, start=None, **change):
+    return check_gradients(of, lambda p: gradients(p, **change), start or START, batch_size=M)
+
+
+def test_gradients_against_the_slope_may_belong_to_an_update_that_adds_them():
+    (finding,) = check(factor=-1.0).findings
+    assert finding.code == "gradient-sign"
+    assert finding.where == "W1, b1, W2, b2"
+    assert "factor -1" in finding.evidence
+    assert finding.remedy == (
+        "if the update subtracts it (W -= rate * gradient): delta = outputs - targets\n"
+        "if the update adds it (W += rate * gradient): the code is right; hand -gradient to this "
+        "check"
+    )
+    assert "its sign is right; hand -gradient" in check(factor=-2.0).findings[0].remedy
+
+
+def test_one_gradient_against_the_slope_has_its_sign_flipped_alone():
+    (finding,) = check(b1=lambda delta1, **_: -delta1.sum(axis=0)).findings
+    assert finding.code == "gradient-sign"
+    assert finding.remedy == "flip the sign of the gradient of b1 alone"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("W2", lambda out, delta2, **_: out.T @ delta2),  # its own activations, not the layer's
+        ("W2", lambda hidden, delta2, **_: (hidden > 0).T @ delta2),  # written over since
+        ("W1", lambda hidden, delta1, **_: hidden.T @ delta1),
+    ],
+)
+@pytest.mark.parametrize("factor", [1.0, -1.0, M])
+def test_a_right_bias_acquits_delta_so_the_activations_are_wrong(name, wrong, factor):
+    report = check(factor=factor, **{name: wrong})
+    finding = next(each for each in report.findings if each.code == "gradient-activations")
+    assert finding.where == name
+    assert "the bias of the same layer shows that delta is right" in finding.evidence
+    assert set(report.codes) <= {"gradient-activations", "gradient-sign", "gradient-scale"}
+
+
+def test_a_factor_beside_another_mistake_does_not_hide_it():
+    report = check(factor=M, W2=lambda hidden, delta2, **_: (hidden.T @ delta2).T)
+    assert set(report.codes) == {"gradient-transposed", "gradient-scale"}
+    report = check(factor=M, W2=lambda hidden, delta2, p, **_: hidden.T @ delta2 + 0.3 * p["W2"])
+    assert set(report.codes) == {"gradient-regularisation", "gradient-scale"}
+
+
+@pytest.mark.parametrize("factor", [1.0, -1.0])
+def test_right_weights_acquit_delta_so_only_the_bias_is_wrong(factor):
+    wrong = {
+        "b1": lambda delta2, p, **_: (delta2 @ p["W2"].T).sum(axis=0) * (1 - p["b1"] ** 2),
+        "b2": lambda delta2, p, **_: delta2.sum(axis=0) * p["b2"] * (1 - p["b2"]),
+    }
+    report = check(factor=factor, **wrong)
+    finding = next(each for each in report.findings if each.code == "gradient-wrong")
+    assert finding.where == "b1, b2"
+    assert finding.remedy.startswith("gradient_of_bias = delta.sum(axis=0)")
+    assert set(report.codes) <= {"gradient-wrong", "gradient-sign"}
+
+
+@pytest.mark.parametrize(
+    "delta1",
+    [
+        lambda d, p, slope, **_: d @ p["W2"] * slope,
+        lambda d, p, slope, **_: d * slope,
+        lambda d, p, **_: d @ p["W2"].T,
+    ],
+    ids=["weights not transposed", "weights left out", "no derivative"],
+)
+def test_a_wrong_delta_is_placed_in_its_layer_with_both_of_its_causes(delta1):
+    (finding,) = check(delta1=delta1).findings
+    assert finding.code == "gradient-activation-derivative"
+    assert finding.where == "W1, b1"
+    assert "or weights_next is left out or not transposed" in finding.explanation
+
+
+@pytest.mark.parametrize("names", [("weights_hidden", "bias_hidden", "wo", "bo"),
+                                   ("weights_hidden", "wo", "bias_hidden", "bo")])  # fmt: skip
+def test_layers_are_told_from_names_without_numbers(names):
+    own = dict(zip(("weights_hidden", "bias_hidden", "wo", "bo"), SHAPES, strict=True))
+
+    def renamed(p):
+        return {own[name]: each for name, each in p.items()}
+
+    def wrong(p):
+        found = gradients(renamed(p), delta1=lambda d, p, **_: d @ p["W2"].T)
+        return {name: found[own[name]] for name in names}
+
+    start = {name: START[own[name]] for name in names}
+    report = check_gradients(lambda p: loss(renamed(p)), wrong, start)
+    assert report.codes == ("gradient-activation-derivative",)
+    assert set(report.findings[0].where.split(", ")) == {"weights_hidden", "bias_hidden"}
+
+
+def one_layer(of):
+    start = {"W": START["W1"], "b": START["b1"]}
+
+    def output(p):
+        return sigmoid(X @ p["W"] + p["b"])
+
+    def right(p):
+        delta = (output(p) - Y) / M
+        return {"W": X.T @ delta, "b": delta.sum(axis=0)}
+
+    return check_gradients(lambda p: of(output(p)), right, start)
+
+
+def test_a_network_of_one_layer_has_no_hidden_derivative_to_blame():
+    report = one_layer(lambda out: np.mean((out - Y) ** 4))
+    assert report.codes == ("gradient-wrong",)
+    assert "or mend the loss" in report.findings[0].remedy
+
+
+def test_a_loss_that_lacks_a_minus_is_told_and_no_factor_is_made_up():
+    report = one_layer(lambda out: np.mean(Y * np.log(out) - (1 - Y) * np.log(1 - out)) - 5.0)
+    finding = next(each for each in report.findings if each.code != "gradient-scale")
+    assert "factor" not in finding.evidence
+    assert "lacks a minus: cross-entropy cannot be negative" in finding.remedy
+    minus = one_layer(lambda out: np.mean(Y * np.log(out) + (1 - Y) * np.log(1 - out)))
+    assert minus.codes == ("gradient-sign",)
+    assert "or the loss, -" in minus.findings[0].remedy
+
+
+def test_gradients_that_roughly_point_uphill_are_no_multiple():
+    report = check(of=lambda p: loss(p) + 0.01 * np.sum(p["W1"] ** 3 + p["W2"] ** 3), factor=-1.0,
+                   b1=lambda delta1, **_: 1.5 * delta1.sum(axis=0) + 1e-3,
+                   b2=lambda delta2, **_: 1.5 * delta2.sum(axis=0) + 1e-3)  # fmt: skip
+    first = report.findings[0]
+    assert first.code == "gradient-sign"
+    assert "but is no multiple of it" in first.evidence
+    assert "its sign is right; hand -gradient to this check" in first.remedy
+
+
+def test_a_gradient_where_the_slope_is_0_has_no_sign():
+    start = {"w": np.ones(3), "v": np.array([1.0, 2.0])}
+    report = check_gradients(lambda p: np.sum(p["w"] ** 2), lambda p: {
+        "w": 2 * p["w"], "v": -5 * np.ones(2)}, start)  # fmt: skip
+    assert "gradient-sign" not in report.codes
+    assert "up to 5 in size, where the slope of the loss is 0" in str(report)

@@ -1,0 +1,200 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet.nn import initializers as initialisers
+from xpnet.nn.activations import HIDDEN
+
+DEEP = [64, *[128] * 8, 10]
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu", "selu", "gelu", "softplus"])
+def test_theory_and_measurement_agree(hidden):
+    """In 256 units, where chance moves the measured figures by some ten percent."""
+    report = xpnet.explain_init([64, 256, 256, 256, 10], hidden=hidden, output="softmax")
+    for layer in report.layers:
+        assert layer.activation_variance == pytest.approx(
+            layer.expected_activation_variance, rel=0.4
+        )
+        assert layer.gradient_variance == pytest.approx(layer.expected_gradient_variance, rel=0.4)
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("depth", [1, 2, 5, 8])
+def test_auto_keeps_signal_and_gradient_alive_through_depth(hidden, depth):
+    report = xpnet.explain_init([64, *[128] * depth, 10], hidden=hidden, output="softmax")
+    assert report.warnings == ()
+
+
+def test_a_sigmoid_network_starts_as_the_tanh_network_that_it_equals():
+    """Because sigmoid(z) = 1/2 + tanh(z/2) / 2, all outputs agree."""
+    sizes, x = [5, 9, 1, 7, 3], np.random.default_rng(0).normal(size=(20, 5))
+    networks = [
+        xpnet.MLP(sizes, hidden=hidden, output="softmax", dtype="float64", seed=4)
+        for hidden in ("sigmoid", "tanh")
+    ]
+    outputs = [net.predict(x) for net in networks]
+    np.testing.assert_allclose(*outputs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("init", ["glorot_uniform", "lsuv"])
+def test_a_signal_that_dies_is_named_with_its_rate(init):
+    report = xpnet.explain_init(
+        DEEP, np.random.default_rng(0).normal(size=(300, 64)), hidden="sigmoid", init=init
+    )
+    signal, gradient = report.warnings
+    assert signal.startswith("the signal dies: its variance goes from 0.0")
+    assert "per hidden layer; use larger weights" in signal
+    assert gradient.startswith("the gradient dies: its variance goes from ")
+    assert 'init="auto"' in gradient
+
+
+def test_a_signal_that_explodes_is_named():
+    def too_large(draw, fan_in, fan_out):
+        return 6.0 * initialisers.he_uniform(draw, fan_in, fan_out)
+
+    report = xpnet.explain_init(DEEP, hidden="relu", init=too_large)
+    assert [text.split(":")[0] for text in report.warnings] == [
+        "the signal explodes",
+        "the gradient explodes",
+    ]
+    assert report.layers[0].rule == "too_large"
+    assert report.layers[0].reason == "given by the caller"
+
+
+def test_an_overflow_is_an_explosion_and_not_a_warning_of_numpy():
+    def huge(draw, fan_in, fan_out):
+        return draw.standard_normal((fan_in, fan_out))
+
+    report = xpnet.explain_init([64, *[256] * 30, 1], hidden="relu", init=huge, rows=20)
+    assert [text.split(":")[0] for text in report.warnings] == [
+        "the signal explodes",
+        "the gradient explodes",
+    ]
+
+
+def test_weights_of_one_sign_are_named_layer_by_layer():
+    def positive(draw, fan_in, fan_out):
+        return draw.random((fan_in, fan_out)) / math.sqrt(fan_in)
+
+    images = np.abs(np.random.default_rng(0).normal(0.0, 0.3, size=(100, 784)))
+    report = xpnet.explain_init([784, 200, 80, 10], images, hidden="sigmoid", init=positive)
+    ones = [text for text in report.warnings if "one sign" in text]
+    assert ones[0].startswith("layer 1: all 784 x 200 weights have one sign")
+    assert [text[:7] for text in ones] == ["layer 1", "layer 2", "layer 3"]
+    assert any("layer 2: its sigmoid units are saturated" in text for text in report.warnings)
+
+
+def test_a_few_weights_may_have_one_sign_by_chance():
+    net = xpnet.MLP([2, 2, 1], hidden="tanh")
+    net.set_parameters([np.ones((2, 2)) * [1, 2], np.ones((2, 1)) * [[1], [2]]], [[0, 0], [0]])
+    assert xpnet.explain_init(net).warnings == ()
+
+
+def test_equal_weights_are_named():
+    report = xpnet.explain_init([4, 8, 8, 2], hidden="tanh", init="zeros")
+    assert report.warnings[0] == (
+        "layer 1: all 4 x 8 weights are 0, so its units stay alike; draw them at random"
+    )
+
+
+def test_saturation_by_unscaled_inputs_is_named():
+    x = np.random.default_rng(0).normal(200.0, 100.0, size=(100, 30))
+    report = xpnet.explain_init([30, 16, 1], x, hidden="tanh", output="sigmoid")
+    assert report.warnings[0].startswith("layer 1: its tanh units are saturated (mean slope ")
+    assert "scale the inputs to unit variance" in report.warnings[0]
+
+
+def test_the_report_reads_as_a_table_and_as_plain_values():
+    report = xpnet.explain_init([30, 16, 16, 3], hidden="sigmoid", output="softmax")
+    lines = str(report).splitlines()
+    assert lines[0].startswith("Weights of MLP(30-16-16-3, sigmoid, sigmoid, softmax;")
+    assert (
+        lines[1] == "measured on 512 rows of standard normal inputs, with a random output gradient"
+    )
+    assert len({len(line) for line in lines[4:8]}) == 1
+    assert f"layer 2: glorot_uniform x {initialisers.SIGMOID_GAIN:g} (at this gain" in str(report)
+    assert max(map(len, lines)) <= 160
+    plain = json.loads(json.dumps(report.to_dict()))
+    assert plain["layers"][0]["fan_in"] == 30
+    assert plain["layers"][2]["activation"] == "softmax"
+    assert plain["warnings"] == []
+
+
+def test_the_standard_deviation_is_that_of_the_weights():
+    layer = xpnet.explain_init([300, 200, 1], hidden="relu").layers[0]
+    assert layer.standard_deviation == pytest.approx(math.sqrt(2 / 300), rel=0.02)
+    assert (layer.fan_in, layer.fan_out, layer.rule) == (300, 200, "he_uniform")
+
+
+def test_given_inputs_and_targets_are_measured():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(40, 6)), rng.integers(0, 3, 40)
+    net = xpnet.MLP([6, 12, 3], hidden="tanh", output="softmax", dtype="float64")
+    report = xpnet.explain_init(net, x, y)
+    assert report.measured_on == "40 rows of the inputs given, with the gradient of the loss"
+    probabilities = net.predict(x)
+    delta = probabilities - np.eye(3)[y]
+    slope = 1 - np.tanh(x @ net.weights[0]) ** 2
+    hidden, last = report.layers
+    assert last.gradient_variance == pytest.approx(np.mean(delta**2))
+    expected = np.mean((delta @ net.weights[1].T * slope) ** 2)
+    assert hidden.gradient_variance == pytest.approx(expected)
+    of_rows = np.var(np.tanh(x @ net.weights[0]), axis=0)
+    assert hidden.activation_variance == pytest.approx(np.mean(of_rows))
+    assert hidden.mean_slope == pytest.approx(np.mean(slope))
+
+
+def test_the_expectation_of_relu_is_the_known_one():
+    """Of a centred Gaussian z: E relu² = q/2, half of the slopes are 1."""
+    net = xpnet.MLP([400, 4000, 1], hidden="relu", dtype="float64")
+    x = np.random.default_rng(0).choice([-1.0, 1.0], size=(200, 400))
+    layer = xpnet.explain_init(net, x).layers[0]
+    half_minus_mean_squared = 2 * (1 / 2 - 1 / (2 * math.pi))  # He's rule makes q = 2
+    assert layer.expected_activation_variance == pytest.approx(half_minus_mean_squared, rel=0.02)
+
+
+def test_rows_are_used_and_checked():
+    x = np.zeros((50, 2))
+    assert xpnet.explain_init([2, 3, 1], x, rows=20).measured_on.startswith("20 rows")
+    with pytest.raises(xpnet.InputError, match="rows 1 must be an integer >= 2"):
+        xpnet.explain_init([2, 3, 1], rows=1)
+    with pytest.raises(xpnet.InputError, match="x has 1 row, but variances over the rows need two"):
+        xpnet.explain_init([2, 3, 1], x[:1])
+    with pytest.raises(xpnet.InputError, match=r"x has shape \(20, 2\) but the network takes"):
+        xpnet.explain_init([3, 3, 1], x, rows=20)
+
+
+def test_options_go_with_sizes_and_not_with_a_network():
+    with pytest.raises(xpnet.InputError, match=r"\['hidden'\] are for a new network"):
+        xpnet.explain_init(xpnet.MLP([2, 3, 1]), hidden="tanh")
+
+
+def test_a_network_of_a_model_file_can_be_explained():
+    def given(draw, fan_in, fan_out):
+        return draw.standard_normal((fan_in, fan_out))
+
+    net = xpnet.MLP([2, 3, 1], init=given)
+    again = xpnet.MLP.from_config(net.config(), net.weights, net.biases)
+    assert xpnet.explain_init(again).layers[0].rule == "callable"
+
+
+def test_the_network_is_left_as_it_is():
+    net = xpnet.MLP([4, 5, 1], seed=3)
+    before = net.flat.copy()
+    xpnet.explain_init(net)
+    np.testing.assert_array_equal(net.flat, before)
+
+
+def test_it_runs_on_every_backend(other_backend):
+    sizes, options = [6, 12, 12, 3], {"hidden": "sigmoid", "output": "softmax", "dtype": "float64"}
+    ours = xpnet.explain_init(sizes, **options).to_dict()["layers"]
+    theirs = xpnet.explain_init(sizes, device=other_backend.device, **options).to_dict()["layers"]
+    for one, other in zip(ours, theirs, strict=True):
+        assert other == {
+            name: pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+            for name, value in one.items()
+        }

@@ -1,0 +1,291 @@
+"""What the estimators have in common with scikit-learn's."""
+
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+import scipy.sparse
+import scipy.special
+import sklearn.neural_network
+from estimator_examples import BOTH, QUICK, X, Y, parameters, same
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import DataConversionWarning, NotFittedError
+
+import xpnet
+from xpnet.errors import InputError, XpnetError
+from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
+
+X_SUGAR, Y_SUGAR = load_diabetes(return_X_y=True)
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@BOTH
+def test_every_parameter_of_scikit_learn_is_there_with_its_default(kind):
+    peer = getattr(sklearn.neural_network, kind.__name__)().get_params()
+    ours = kind().get_params()
+    assert {name: ours[name] for name in peer} == peer
+    assert list(kind._get_param_names()) == sorted(ours)
+
+
+def test_parameters_may_be_passed_by_position_as_in_scikit_learn():
+    assert MLPClassifier((7,), "tanh").get_params()["activation"] == "tanh"
+    model = MLPRegressor("poisson", (7,), "tanh")
+    assert (model.loss, model.hidden_layer_sizes, model.activation) == ("poisson", (7,), "tanh")
+
+
+@BOTH
+@pytest.mark.parametrize("activation", ["relu", "logistic"])
+def test_the_same_seed_draws_the_same_initial_weights_as_scikit_learn(kind, activation):
+    """With lbfgs, which draws nothing else, whole trainings are then alike."""
+    settings = {"solver": "lbfgs", "activation": activation, "max_iter": 15, **QUICK}
+    ours = kind(**settings).fit(X, Y)
+    peer = getattr(sklearn.neural_network, kind.__name__)(**settings).fit(X, Y)
+    for a, b in zip(parameters(ours), [*peer.coefs_, *peer.intercepts_], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
+    assert ours.loss_ == pytest.approx(peer.loss_)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("alpha", [0.0, 5.0])
+def test_without_shuffling_a_training_is_the_same_as_scikit_learns(solver, alpha):
+    """The penalty, the optimisers, the loss curve; 150 rows make 3 full batches."""
+    settings = {"solver": solver, "alpha": alpha, "shuffle": False, "batch_size": 50, **QUICK}
+    ours = MLPClassifier(max_iter=20, **settings).fit(X, Y)
+    peer = sklearn.neural_network.MLPClassifier(max_iter=20, **settings).fit(X, Y)
+    for a, b in zip(ours.coefs_, peer.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    # The penalty in the loss is that of the epoch's end, and in scikit-learn's of its steps.
+    np.testing.assert_allclose(ours.loss_curve_, peer.loss_curve_, rtol=2e-2)
+    assert (ours.n_iter_, ours.t_) == (peer.n_iter_, peer.t_)
+
+
+def test_alpha_is_divided_by_the_weight_of_a_full_batch_and_there_by_that_of_each():
+    """Batches whose rows are light: only there are scikit-learn's steps penalised more."""
+    settings = {"solver": "sgd", "alpha": 5.0, "shuffle": False, "batch_size": 50, **QUICK}
+    weights = np.random.default_rng(0).uniform(0.1, 2.0, len(X)) * np.repeat([1, 5, 0.2], 50)
+    of_batch = np.repeat(weights.reshape(3, 50).sum(axis=1), 50)
+    ours = MLPClassifier(max_iter=9, **settings).fit(X, Y, weights)
+    for as_heavy, alike in ((weights / of_batch * 50 * weights.mean(), True), (weights, False)):
+        peer = sklearn.neural_network.MLPClassifier(max_iter=9, **settings).fit(X, Y, as_heavy)
+        assert np.allclose(ours.coefs_[0], peer.coefs_[0], rtol=1e-9, atol=1e-12) == alike
+
+
+def test_losses_differ_from_scikit_learns_only_by_what_is_documented():
+    targets = np.stack([Y, 2.0 * Y, 1.0 - Y], axis=1)
+    for loss, y, factor, constant in (
+        ("squared_error", targets, 3, 0.0),  # the sum over the outputs, there the mean
+        ("poisson", Y, 1, np.mean(Y - scipy.special.xlogy(Y, Y))),  # without terms in y alone
+    ):
+        settings = {"loss": loss, "alpha": 0.0, "max_iter": 1, "shuffle": False, **QUICK}
+        ours = MLPRegressor(**settings).fit(X, y)
+        peer = sklearn.neural_network.MLPRegressor(**settings).fit(X, y)
+        assert ours.loss_ == pytest.approx(factor * peer.loss_ + constant)
+        np.testing.assert_allclose(ours.predict(X), peer.predict(X))
+
+
+@BOTH
+def test_all_fitted_attributes_of_scikit_learn_are_there(kind):
+    for settings in ({}, {"early_stopping": True}):
+        ours = kind(max_iter=5, **settings).fit(X, Y)
+        peer = getattr(sklearn.neural_network, kind.__name__)(max_iter=5, **settings).fit(X, Y)
+        public = {name for name in vars(peer) if name.endswith("_") and name[0] != "_"}
+        assert public - {"coefs_", "intercepts_", "out_activation_"} <= set(vars(ours))
+        for name in ("n_layers_", "n_outputs_", "out_activation_", "n_features_in_", "n_iter_"):
+            assert getattr(ours, name) == getattr(peer, name)
+        assert type(ours.validation_scores_) is type(peer.validation_scores_)
+
+
+@pytest.mark.parametrize("container", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])
+@pytest.mark.parametrize("settings", [{}, {"standardize": True}, {"solver": "lbfgs"}])
+def test_sparse_inputs_give_what_dense_ones_give(container, settings):
+    dense = MLPClassifier(max_iter=10, **QUICK, **settings).fit(X, Y)
+    sparse = MLPClassifier(max_iter=10, **QUICK, **settings).fit(container(X), Y)
+    for a, b in zip(parameters(dense), parameters(sparse), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    proba = sparse.predict_proba(container(X))
+    np.testing.assert_allclose(proba, dense.predict_proba(X), rtol=1e-9)
+
+
+def test_sparse_inputs_are_made_dense_in_blocks_and_never_whole():
+    rows, features = 30_000, 500
+    random = scipy.sparse.random_array((rows, features), density=0.002, rng=0, format="csr")
+    y = np.asarray(random.sum(axis=1)).ravel() > 0.5
+
+    tracemalloc.start()
+    MLPClassifier((4,), max_iter=1).fit(random, y).predict(random)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < rows * features * 8 / 4
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_feature_names_are_kept_and_checked(library):
+    frames = pytest.importorskip(library, reason=f"{library} is not installed")
+    frame = frames.DataFrame({name: X[:, i] for i, name in enumerate("abcd")})
+    model = MLPClassifier(max_iter=3, **QUICK).fit(frame, Y)
+    assert model.feature_names_in_.tolist() == list("abcd")
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame[["b", "a", "c", "d"]])
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_dtype_of_the_inputs_is_kept_or_chosen(kind, dtype):
+    other = {"float32": "float64", "float64": "float32"}[dtype]
+    for chosen, expected in ((None, dtype), (other, other)):
+        model = kind(max_iter=2, dtype=chosen, **QUICK).fit(X.astype(dtype), Y)
+        assert {each.dtype.name for each in parameters(model)} == {expected}
+
+
+def test_a_single_class_is_always_right_for_early_stopping_too():
+    for module in (sklearn.neural_network, xpnet):
+        model = module.MLPClassifier(early_stopping=True, max_iter=3, **QUICK).fit(X, np.ones(150))
+        assert model.validation_scores_ == [1.0] * 3
+        assert model.best_validation_score_ == model.score(X, np.ones(150)) == 1.0
+
+
+def test_text_labels_and_columns_of_labels_are_given_back_as_they_came():
+    names = np.array(["setosa", "versicolor", "virginica"])[Y]
+    model = MLPClassifier(solver="lbfgs", **QUICK).fit(X, names)
+    assert model.score(X, names) > 0.9
+    assert model.predict(X).dtype.kind == "U"
+    with pytest.warns(DataConversionWarning):
+        model.fit(X, names[:, None])
+
+
+def test_text_labels_as_objects_become_text_as_in_scikit_learn():
+    names = np.array(["setosa", "b", "virginica"], dtype=object)[Y]
+    models = [each.MLPClassifier(max_iter=1, **QUICK) for each in (xpnet, sklearn.neural_network)]
+    ours, peer = (each.fit(X, names) for each in models)
+    assert ours.classes_.dtype == peer.classes_.dtype == ours.predict(X).dtype == "<U9"
+    np.testing.assert_array_equal(ours.classes_, peer.classes_)
+    assert MLPClassifier().partial_fit(X, names, classes=np.unique(names)).classes_.dtype == "<U9"
+
+
+def test_multilabel_targets_get_one_sigmoid_each():
+    labels = np.stack([Y == 0, Y > 0], axis=1).astype(int)
+    model = MLPClassifier(solver="lbfgs", **QUICK).fit(X, labels)
+    assert model.out_activation_ == "logistic"
+    assert model.score(X, labels) == 1.0
+    assert model.predict(X).shape == model.predict_proba(X).shape == labels.shape
+
+
+def test_sample_weights_count_as_rows_do():
+    weights = np.where(Y == 1, 3.0, 1.0)
+    rows = np.repeat(np.arange(len(Y)), weights.astype(int))
+    settings = {"solver": "lbfgs", "alpha": 1.0, "max_iter": 30, **QUICK}
+    weighted = MLPClassifier(**settings).fit(X, Y, sample_weight=weights)
+    repeated = MLPClassifier(**settings).fit(X[rows], Y[rows])
+    np.testing.assert_allclose(
+        weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_lbfgs_is_right_for_several_outputs():
+    """scikit-learn's gradient is as many times too long as there are outputs (its #8349)."""
+    targets = np.stack([Y_SUGAR, -2 * Y_SUGAR, Y_SUGAR**2 / 100], axis=1) / 100
+    model = MLPRegressor(solver="lbfgs", alpha=0.1, max_iter=3, **QUICK).fit(X_SUGAR, targets)
+    start = np.concatenate([np.ravel(each) for each in parameters(model)])
+
+    def loss(vector):
+        return model._loss_grad_lbfgs(vector, X_SUGAR, targets, None)
+
+    _, gradient = loss(start)
+    for index in range(0, len(start), 5):
+        step = 1e-5 * (np.arange(len(start)) == index)
+        slope = (loss(start + step)[0] - loss(start - step)[0]) / 2e-5
+        assert slope == pytest.approx(gradient[index], rel=1e-5, abs=1e-7)
+
+
+def test_what_scikit_learn_takes_and_is_refused_here():
+    theirs, weights = sklearn.neural_network, np.r_[-0.1, np.ones(len(X) - 1)]
+    theirs.MLPClassifier(max_iter=2).fit(X, Y, weights)
+    with pytest.raises(InputError, match=r"sample_weight has minimum -0\.1"):
+        MLPClassifier(max_iter=2).fit(X, Y, weights)
+    counts = np.r_[-1.0, np.ones(len(X) - 1)]
+    theirs.MLPRegressor(loss="poisson", max_iter=2).fit(X, counts)
+    with pytest.raises(InputError, match="a Poisson target cannot be negative"):
+        MLPRegressor(loss="poisson", max_iter=2).fit(X, counts)
+    several = scipy.sparse.csr_array(np.eye(3)[Y])
+    assert scipy.sparse.issparse(theirs.MLPClassifier(max_iter=2).fit(X, several).predict(X))
+    assert isinstance(MLPClassifier(max_iter=2).fit(X, several).predict(X), np.ndarray)
+
+
+def test_smaller_differences_from_scikit_learn():
+    ours, theirs = xpnet.MLPClassifier, sklearn.neural_network.MLPClassifier
+    low = X.astype("float32")
+    for settings, inputs in (({}, X), ({"solver": "lbfgs"}, low)):
+        models = [kind(max_iter=2, **settings, **QUICK).fit(low, Y) for kind in (ours, theirs)]
+        assert [each.predict_proba(inputs).dtype for each in models] == ["float32", "float64"]
+    models = [kind(solver="lbfgs", tol=10.0, **QUICK).fit(X, Y) for kind in (ours, theirs)]
+    assert [each.n_iter_ for each in models] == [1, 0]
+    peer = sklearn.neural_network.MLPRegressor(solver="lbfgs")
+    assert [hasattr(each, "partial_fit") for each in (MLPRegressor(solver="lbfgs"), peer)] == [0, 1]
+    shared = [np.random.RandomState(0) for _ in range(2)]
+    for kind, random in zip((ours, theirs), shared, strict=True):
+        kind((8,), solver="lbfgs", max_iter=2, random_state=random).fit(X, Y)
+    shared[1].randint(2**31 - 1)  # one number more
+    assert shared[0].random_sample() == shared[1].random_sample()
+
+
+def test_a_batch_larger_than_the_data_is_all_of_it():
+    model = MLPClassifier(batch_size=1000, max_iter=3, **QUICK)
+    with pytest.warns(UserWarning, match="It is going to be clipped"):
+        model.fit(X, Y)
+    assert same(model, MLPClassifier(batch_size=150, max_iter=3, **QUICK).fit(X, Y))
+
+
+@pytest.mark.parametrize("sizes", [0, (3, -1)])
+def test_layers_without_units_are_refused(sizes):
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        MLPClassifier(sizes).fit(X, Y)
+
+
+def test_there_is_no_partial_fit_with_lbfgs():
+    with pytest.raises(AttributeError, match="partial_fit"):
+        _ = MLPClassifier(solver="lbfgs").partial_fit
+    with pytest.raises(ValueError, match="does not support early_stopping"):
+        MLPClassifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])
+
+
+def test_unseen_classes_are_refused():
+    model = MLPClassifier(**QUICK).partial_fit(X[:9], Y[:9], classes=[0, 1])
+    with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`"):
+        model.partial_fit(X, Y)
+    several = np.stack([Y, Y], axis=1)
+    model = MLPClassifier(warm_start=True, max_iter=1, **QUICK).fit(X, several)
+    with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same"):
+        model.fit(X, several + 1)
+
+
+def test_labels_known_before_may_be_named_again():
+    model = MLPClassifier(**QUICK).partial_fit(X, Y, classes=[0, 1, 2])
+    model.partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="is not the same as on last call"):
+        model.partial_fit(X, Y, classes=[0, 1])
+
+
+def test_a_model_that_is_not_fitted_has_no_score():
+    with pytest.raises(NotFittedError):
+        xpnet.MLPClassifier().score(X, Y)
+
+
+def test_a_run_away_score_is_no_number():
+    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
+    assert np.isnan(model._score_of(np.array([[np.inf]]), np.array([[1.0]]), None))
+
+
+# Where scikit-learn is not
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("xpnet.estimators")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    monkeypatch.delitem(xpnet.__dict__, "MLPClassifier", raising=False)
+    with pytest.raises(XpnetError, match=r'pip install "xpnet\[sklearn\]"'):
+        _ = xpnet.MLPClassifier

@@ -1,0 +1,201 @@
+"""What the estimators can do and scikit-learn's cannot."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+import scipy.sparse
+from estimator_examples import BOTH, QUICK, X, Y, stored_and_loaded
+from sklearn.base import clone
+
+import xpnet
+from xpnet.errors import InputError
+from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def test_activations_by_layer_schedules_losses_and_optimisers_of_the_core():
+    model = MLPRegressor(
+        hidden_layer_sizes=(8, 6), activation=["gelu", "tanh"], loss="huber",
+        solver=xpnet.SGD(0.05, momentum=0.9), learning_rate="cosine", init="auto", max_iter=30,
+        standardize=True, random_state=0,
+    ).fit(X, Y)  # fmt: skip
+    assert [each.name for each in model.network_.hidden] == ["gelu", "tanh"]
+    assert model.score(X, Y) > 0.85
+    loss = xpnet.huber(0.5)
+    assert clone(MLPRegressor(loss=loss)).loss.name == "huber"
+    positive = MLPRegressor(out_activation="softplus", max_iter=2, **QUICK).fit(X, Y)
+    assert positive.out_activation_ == "softplus"
+    assert positive.predict(X).min() > 0
+
+
+def test_one_activation_in_a_list_starts_from_the_same_weights():
+    drawn = [
+        MLPRegressor(activation=each, max_iter=1, **QUICK).fit(X, Y).coefs_[0]
+        for each in ("logistic", ["logistic"], ["sigmoid"])
+    ]
+    assert np.array_equal(drawn[0], drawn[1])
+    assert np.array_equal(drawn[0], drawn[2])
+
+
+def test_lsuv_and_a_rule_of_ones_own():
+    for settings in ({"init": "lsuv"}, {"init": lambda draw, a, b: 0.1 * draw.normal(size=(a, b))}):
+        for inputs in (X, scipy.sparse.csr_array(X)):
+            model = MLPClassifier(max_iter=30, learning_rate_init=0.01, **settings, **QUICK)
+            assert model.fit(inputs, Y).score(inputs, Y) > 0.5
+
+
+def test_class_weights_lift_the_rare_class():
+    rare = np.concatenate([np.flatnonzero(Y == 1), np.flatnonzero(Y == 2)[:8]])
+    x, y = X[rare], Y[rare]
+    plain = MLPClassifier(max_iter=60, **QUICK).fit(x, y)
+    for weight in ("balanced", {1: 1.0, 2: 6.0}):
+        model = MLPClassifier(max_iter=60, class_weight=weight, **QUICK)
+        model.fit(x, y, sample_weight=np.ones(len(y)))
+        assert model.predict_proba(x)[:, 1].mean() > plain.predict_proba(x)[:, 1].mean()
+    with pytest.raises(InputError, match="balanced"):
+        MLPClassifier(class_weight="balanced").partial_fit(x, y, classes=[1, 2])
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_several_columns_of_classes(solver):
+    targets = np.stack([Y, Y % 2 + 5], axis=1)
+    model = MLPClassifier(solver=solver, learning_rate_init=0.01, **QUICK).fit(X, targets)
+    assert model.score(X, targets) > 0.9
+    first, second = model.predict_proba(X)
+    assert (first.shape, second.shape) == ((150, 3), (150, 2))
+    np.testing.assert_allclose(first.sum(axis=1), 1.0)
+    np.testing.assert_allclose(model.predict_log_proba(X)[1], np.log(second))
+    assert [each.tolist() for each in model.classes_] == [[0, 1, 2], [5, 6]]
+    with pytest.raises(InputError, match="log_loss"):
+        MLPClassifier(loss="squared_error", max_iter=2).fit(X, targets)
+
+
+@BOTH
+def test_early_stopping_needs_weights_in_both_parts(kind):
+    weights = np.zeros(len(X))
+    weights[7] = 1.0  # which is in one of them
+    with pytest.raises(InputError, match=r"all 1\d+ rows .* have weight 0, so they have no mean"):
+        kind(early_stopping=True, **QUICK).fit(X, Y, sample_weight=weights)
+
+
+@BOTH
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
+def test_rows_of_ones_own_are_watched(kind, settings):
+    model = kind(max_iter=6, **QUICK, **settings)
+    for watched in (X[::2], scipy.sparse.csr_array(X[::2])):
+        model.fit(X, Y, validation=(watched, Y[::2]))
+        assert len(model.validation_loss_curve_) == model.n_iter_ == len(model.loss_curve_)
+    if settings.get("early_stopping"):  # it stops by them, and keeps the weights of the best score
+        assert model.score(X[::2], Y[::2]) == pytest.approx(model.best_validation_score_)
+    loss = model._core_loss()
+    at_end = model.network_.loss(X[::2], Y[::2], loss=loss)
+    if not settings.get("early_stopping"):
+        assert model.validation_loss_curve_[-1] == pytest.approx(at_end)
+
+
+def test_the_scaler_is_measured_once_and_stored_in_the_model():
+    scaled = X * [1, 1000, 1e-3, 1] + 5
+    model = MLPClassifier(standardize=True, solver="lbfgs", **QUICK).fit(scaled, Y)
+    assert model.score(scaled, Y) > 0.97
+    loaded = stored_and_loaded(model)
+    np.testing.assert_array_equal(loaded.predict_proba(scaled), model.predict_proba(scaled))
+    constant = np.concatenate([X, np.full((150, 1), 3.1)], axis=1)
+    assert np.all(
+        np.isfinite(MLPClassifier(standardize=True, max_iter=2).fit(constant, Y).coefs_[0])
+    )
+
+
+def test_callbacks_see_the_training_and_may_stop_it(capfd):
+    seen = []
+
+    class Stop:
+        def on_epoch_end(self, training):
+            seen.append(training.state.history.loss[-1])
+            if len(seen) == 3:
+                training.stop("enough")
+
+    model = MLPClassifier(callbacks=[Stop()], progress=True, **QUICK).fit(X, Y)
+    assert model.loss_curve_ == seen
+    assert model.n_iter_ == 3
+    assert "loss" in capfd.readouterr().err
+
+
+def test_verbose_tells_of_every_epoch_and_of_the_learning_rate(capsys):
+    MLPClassifier(verbose=True, max_iter=2, early_stopping=True, **QUICK).fit(X, Y)
+    assert "Iteration 2, loss =" in (text := capsys.readouterr().out)
+    assert "Validation score:" in text
+    settings = {"solver": "sgd", "learning_rate": "adaptive", "tol": 10.0, "n_iter_no_change": 1}
+    model = MLPClassifier(verbose=True, **settings, **QUICK).fit(X, Y)
+    assert "Setting learning rate to 0.000200" in (text := capsys.readouterr().out)
+    assert "Learning rate too small. Stopping." in text
+    assert model._optimizer.learning_rate <= 1e-6
+
+
+def test_what_lbfgs_cannot_do_is_refused():
+    with pytest.raises(InputError, match="dropout changes it"):
+        MLPClassifier(solver="lbfgs", dropout=0.1).fit(X, Y)
+    with pytest.raises(InputError, match="callbacks: L-BFGS has no epochs"):
+        MLPClassifier(solver="lbfgs", callbacks=[xpnet.EarlyStopping()]).fit(X, Y)
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        MLPRegressor(solver="lbfgs").fit(X * 1e307, Y)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layer_sizes": (2.5,)}, r"must be > 0 and integers, got \[2.5\]"),
+        ({"callbacks": [print]}, "which would never be called"),
+    ],
+)
+def test_parameters_that_would_be_taken_for_others_are_refused(parameters, message):
+    with pytest.raises(xpnet.InputError, match=message):
+        xpnet.MLPClassifier(**parameters).fit(X, Y)
+
+
+def test_a_device_that_is_named_computes_and_gives_numpy_arrays_back():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    from xpnet.backend.device import device_of
+
+    there = device_of(torch.zeros(1))
+    model = MLPClassifier(device=there, max_iter=5, standardize=True, early_stopping=True, **QUICK)
+    model.fit(X, Y, sample_weight=torch.ones(150))
+    assert isinstance(model.coefs_[0], torch.Tensor)
+    assert isinstance(model.predict(X), np.ndarray)
+    here = MLPClassifier(max_iter=5, standardize=True, early_stopping=True, **QUICK).fit(X, Y)
+    np.testing.assert_allclose(model.predict_proba(X), here.predict_proba(X), rtol=1e-9)
+    loaded = stored_and_loaded(model)  # on the CPU: a file holds NumPy arrays
+    assert isinstance(loaded.coefs_[0], np.ndarray)
+    np.testing.assert_allclose(loaded.predict_proba(X), here.predict_proba(X), rtol=1e-9)
+    back = model.__sklearn_array_api_convert__(lambda array: np.asarray(array))
+    np.testing.assert_array_equal(back.coefs_[0], np.asarray(model.coefs_[0]))
+    assert model.network_.device is there
+
+
+@pytest.mark.cuda
+@BOTH
+def test_a_gpu_gives_what_the_cpu_gives(cuda, kind):
+    settings = {"max_iter": 5, "standardize": True, "dtype": "float64", **QUICK}
+    there = kind(device=cuda.name, **settings).fit(X, Y)
+    here = kind(**settings).fit(X, Y)
+    assert isinstance(there.predict(X), np.ndarray)
+    np.testing.assert_allclose(there.predict(X), here.predict(X), rtol=1e-6)
+    np.testing.assert_array_equal(stored_and_loaded(there).predict(X), there.predict(X))
+
+
+@pytest.mark.parametrize("mean", [0.0, 1000.0])
+def test_a_million_rows_of_float32_are_scaled_as_exactly_as_ten(mean):
+    x = (mean + np.random.default_rng(0).standard_normal((1_000_000, 2))).astype("float32")
+    model = MLPRegressor(hidden_layer_sizes=(2,), standardize=True, max_iter=1, batch_size=100_000)
+    scaled = model.fit(x, x[:, 0])._scaler(x).astype("float64")
+    np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(scaled.std(axis=0), 1.0, atol=1e-3)
+
+
+def test_what_is_no_pair_and_no_solver_is_refused_by_name():
+    with pytest.raises(InputError, match=r"validation 0.2 is not a pair of rows, \(x, y\)"):
+        MLPClassifier(max_iter=1).fit(X, Y, validation=0.2)
+    with pytest.raises(InputError, match=r"solver SGD is a class; pass SGD\(...\)"):
+        MLPClassifier(max_iter=1, solver=xpnet.SGD).fit(X, Y)

@@ -1,0 +1,281 @@
+"""The estimators trained on: `warm_start`, `partial_fit`, files, interruptions."""
+
+import re
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+import sklearn.neural_network
+from estimator_examples import BOTH, QUICK, X, Y, same, stored_and_loaded
+
+import xpnet
+from xpnet.errors import InputError
+from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
+from xpnet.nn.schedules import Cosine, Linear, Warmup
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@BOTH
+@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw"])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"batch_size": 16, "dropout": 0.2}, {"learning_rate": "invscaling", "standardize": True}],
+)
+def test_five_epochs_and_five_after_a_file_are_ten_in_one_go(kind, solver, settings):
+    settings = {"solver": solver, "learning_rate_init": 0.003, **settings, **QUICK}
+    whole = kind(max_iter=10, **settings).fit(X, Y)
+    half = stored_and_loaded(kind(max_iter=5, warm_start=True, **settings).fit(X, Y))
+    assert same(half.fit(X, Y), whole)
+    assert half.loss_curve_ == whole.loss_curve_
+
+
+@BOTH
+def test_as_many_calls_of_partial_fit_are_a_fit(kind):
+    whole, steps = kind(max_iter=4, **QUICK).fit(X, Y), kind(**QUICK)
+    known = {"classes": [0, 1, 2]} if kind is MLPClassifier else {}
+    for _ in range(4):
+        steps.partial_fit(X, Y, **known)
+    assert same(whole, steps)
+
+
+def test_the_network_is_a_model_file_for_xpnet(tmp_path):
+    model = MLPRegressor(max_iter=3, **QUICK).fit(X, Y)
+    model.network_.save(tmp_path / "net.safetensors")
+    loaded = xpnet.load(tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(loaded.predict(X)[:, 0], model.predict(X))
+
+
+def test_another_shape_or_optimiser_on_the_way():
+    model = MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
+    model.set_params(solver="sgd").fit(X, Y)
+    with pytest.raises(InputError, match=r"layers of \[4, 8, 3\].*ask for \[4, 5, 3\]"):
+        model.set_params(hidden_layer_sizes=5).fit(X, Y)
+
+
+@BOTH
+def test_another_activation_on_the_way_is_taken_as_scikit_learn_takes_it(kind):
+    peer = getattr(sklearn.neural_network, kind.__name__)
+    known = {"classes": [0, 1, 2]} if kind is MLPClassifier else {}
+    models = [each(shuffle=False, batch_size=50, **QUICK) for each in (kind, peer)]
+    for model in models:
+        model.partial_fit(X, Y, **known)
+        model.set_params(activation="tanh").partial_fit(X, Y).partial_fit(X, Y)
+    np.testing.assert_allclose(models[0].coefs_[0], models[1].coefs_[0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(models[0].predict(X), models[1].predict(X))
+    before = models[0].predict(X)
+    np.testing.assert_array_equal(models[0].set_params(activation="relu").predict(X), before)
+
+
+def test_the_learning_rate_may_change_between_calls_of_partial_fit():
+    for kind, stays in ((MLPRegressor, False), (sklearn.neural_network.MLPRegressor, True)):
+        model = kind(learning_rate_init=0.01, **QUICK).partial_fit(X, Y)
+        before = model.coefs_[0].copy()
+        model.set_params(learning_rate_init=1e-9).partial_fit(X, Y)
+        assert (np.max(np.abs(model.coefs_[0] - before)) > 1e-4) == stays
+
+
+def test_what_the_network_computes_may_change_on_the_way_and_its_weights_stay():
+    model = MLPRegressor(warm_start=True, max_iter=2, learning_rate_init=1e-9, **QUICK).fit(X, Y)
+    net, weights = model.network_, model.coefs_[0].copy()
+    assert model.fit(X, Y).network_ is net
+    model.set_params(activation=["gelu"], out_activation="softplus", dropout=0.3).fit(X, Y)
+    net = model.network_
+    assert (net.hidden[0].name, net.output.name, net.dropout) == ("gelu", "softplus", (0.3,))
+    assert model.out_activation_ == "softplus"
+    np.testing.assert_allclose(model.coefs_[0], weights, atol=1e-6)
+    model.set_params(loss="poisson", out_activation=None).fit(X, Y)
+    assert model.out_activation_ == "exp"
+    with pytest.raises(InputError, match="dropout changes it; use sgd or adam"):
+        model.set_params(solver="lbfgs").fit(X, Y)
+    columns = np.stack([Y, Y], axis=1)
+    several = MLPClassifier(**QUICK).partial_fit(X, columns, classes=[[0, 1, 2]] * 2)
+    net = several.network_
+    assert several.partial_fit(X, columns).network_ is net
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "found"),
+    [("dtype", "float32", "float64"), ("device", "gpu", "cpu"), ("standardize", True, False)],
+)
+def test_what_cannot_change_on_the_way_is_refused(name, given, found):
+    model = MLPClassifier(max_iter=2, **QUICK).fit(X, Y)
+    with pytest.raises(InputError, match=f"{name}={given!r}, but .* has {name}={found!r}; call"):
+        model.set_params(**{name: given}).partial_fit(X, Y)
+    before = model.coefs_
+    with pytest.raises(InputError, match=name):
+        model.set_params(warm_start=True).fit(X, Y)
+    assert model.coefs_ is before
+
+
+def test_initial_weights_and_seed_count_only_at_the_start():
+    models = [MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y) for _ in range(2)]
+    models[1].set_params(init="he_normal", random_state=7)
+    assert same(models[0].fit(X, Y), models[1].fit(X, Y))
+
+
+def test_early_stopping_may_be_switched_on_and_off_on_the_way():
+    model = MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
+    model.set_params(early_stopping=True).fit(X, Y)
+    assert len(model.validation_scores_) == 2
+    model.set_params(early_stopping=False).fit(X, Y)
+    assert model.validation_scores_ is None
+    assert model.best_loss_ == min(model.loss_curve_[-2:])
+
+
+def test_coefficients_can_be_set():
+    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
+    model.coefs_ = [0 * each for each in model.coefs_]
+    assert not np.any(model.network_.weights[0])
+    with pytest.raises(AttributeError, match="no coefs_ before it is fitted"):
+        _ = MLPRegressor().coefs_
+
+
+def test_coefficients_can_be_swapped():
+    settings = QUICK | {"hidden_layer_sizes": (8, 8, 8)}
+    model = MLPRegressor(max_iter=2, **settings).fit(X, Y)
+    before = [each.copy() for each in model.coefs_]
+    model.coefs_ = [model.coefs_[layer] for layer in (0, 2, 1, 3)]
+    for layer, was in enumerate((0, 2, 1, 3)):
+        np.testing.assert_array_equal(model.coefs_[layer], before[was])
+
+
+def test_training_goes_on_from_coefficients_set_before_any_fit():
+    draw = np.random.default_rng(0)
+    model = MLPRegressor(hidden_layer_sizes=(3,), learning_rate_init=1e-9)
+    model.coefs_ = given = [draw.normal(size=(4, 3)), draw.normal(size=(3, 1))]
+    model.intercepts_ = [np.zeros(3), np.zeros(1)]
+    assert model.coefs_ is given
+    model.n_features_in_, model.t_, model.best_loss_, model.loss_curve_ = 4, 0, np.inf, []
+    model._no_improvement_count = 0
+    model.partial_fit(X, Y)
+    np.testing.assert_allclose(model.coefs_[0], given[0], atol=1e-6)
+
+
+def test_an_interrupted_epoch_is_finished_by_the_next_fit():
+    class Interrupt:
+        def on_batch_end(self, training):
+            if training.state.step == 4:
+                training.stop("interrupted")
+
+    settings = {"batch_size": 50, "warm_start": True, **QUICK}
+    model = MLPClassifier(callbacks=[Interrupt()], max_iter=3, **settings).fit(X, Y)
+    model.set_params(callbacks=None, max_iter=2).fit(X, Y)
+    assert same(model, MLPClassifier(max_iter=3, **settings).fit(X, Y))
+
+
+@pytest.mark.parametrize("kind_of_end", ["stop", "ctrl-c", "error"])
+@pytest.mark.parametrize(
+    ("method", "rows", "settings", "steps"),
+    [
+        ("fit", slice(None), {}, 12),  # 3 of 15 were taken
+        ("fit", slice(None, None, -1), {}, 15),
+        ("fit", slice(40), {}, 4),
+        ("fit", slice(None), {"batch_size": 15}, 10),
+        ("fit", slice(None), {"shuffle": False}, 15),
+        ("partial_fit", slice(None), {}, 15),
+        ("partial_fit", slice(20), {}, 2),
+    ],
+)
+def test_an_interrupted_epoch_is_finished_only_by_a_fit_to_the_same_rows(
+    kind_of_end, method, rows, settings, steps
+):
+    class Interrupt:
+        taken = 0
+
+        def on_batch_end(self, training):
+            self.taken += 1
+            if self.taken == 3 and kind_of_end == "stop":
+                training.stop("enough")
+            elif self.taken == 3:
+                raise KeyboardInterrupt if kind_of_end == "ctrl-c" else RuntimeError
+
+    interrupt = Interrupt()
+    model = MLPRegressor(batch_size=10, warm_start=True, max_iter=1, callbacks=[interrupt], **QUICK)
+    with suppress(KeyboardInterrupt, RuntimeError):
+        model.fit(X, Y)
+    model.set_params(**settings)
+    getattr(model, method)(X[rows], Y[rows])
+    assert interrupt.taken == 3 + steps
+    assert len(model.loss_curve_) == 1
+
+
+@BOTH
+def test_a_fit_stopped_within_the_first_epoch_has_no_loss_of_an_epoch(kind):
+    class Stop:
+        def on_batch_end(self, training):
+            training.stop("time is up")
+
+    model = kind(max_iter=2, batch_size=50, **QUICK).fit(X, Y)
+    for each in (model.set_params(callbacks=[Stop()]), kind(callbacks=[Stop()], **QUICK)):
+        each.fit(X, Y)
+        assert np.isnan(each.loss_)
+        assert each.loss_curve_ == []
+        assert each.n_iter_ == 0
+
+
+def test_ctrl_c_is_passed_on_and_leaves_a_fitted_model():
+    class Interrupt:
+        def on_epoch_end(self, training):
+            if training.state.epoch == 2:
+                raise KeyboardInterrupt
+
+    model = MLPClassifier(callbacks=[Interrupt()], **QUICK)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert model.n_iter_ == 2
+    assert model.predict(X).shape == (150,)
+
+
+@pytest.mark.parametrize("rate", ["linear", "cosine", Linear(0.1), Warmup(9, Cosine())])
+def test_a_schedule_to_the_last_epoch_is_not_for_partial_fit(rate):
+    with pytest.raises(xpnet.InputError, match=f"{re.escape(repr(rate))} ends with the last epoch"):
+        xpnet.MLPClassifier(learning_rate=rate).partial_fit(X, Y, classes=np.unique(Y))
+
+
+def test_class_weights_may_name_a_class_that_a_batch_lacks():
+    y = (Y[0] == Y).astype(int)
+    weighted, plain = (MLPClassifier(class_weight=each, **QUICK) for each in ({1: 10.0}, None))
+    for model, weights in ((weighted, None), (plain, np.where(y == 1, 10.0, 1.0))):
+        for rows in (y == 0, y == 1):
+            some = None if weights is None else weights[rows]
+            model.partial_fit(X[rows], y[rows], sample_weight=some, classes=[0, 1])
+    assert same(weighted, plain)
+
+
+def test_several_columns_of_classes_can_be_learnt_by_parts():
+    columns = np.stack([np.arange(len(X)) % 3, np.arange(len(X)) % 2], axis=1)
+    model = MLPClassifier(**QUICK)
+    with pytest.raises(InputError, match="y has 2 columns of classes; pass a list for each"):
+        model.partial_fit(X, columns, classes=[0, 1, 2])
+    classes = [[0, 1, 2, 3], [0, 1]]
+    with pytest.raises(InputError, match="pass a list for each"):
+        model.partial_fit(X, columns)
+    few = np.all(columns < 2, axis=1)  # of which nothing tells that they are several columns
+    model.partial_fit(X[few], columns[few], classes=classes)
+    assert [len(each) for each in model.classes_] == [4, 2]
+    assert model.partial_fit(X, columns, classes=classes).predict(X).shape == columns.shape
+    with pytest.raises(InputError, match="not the same as in the last call"):
+        model.partial_fit(X, columns, classes=[[0, 1, 2], [0, 1]])
+
+
+def test_targets_of_another_kind_are_refused_on_the_way():
+    binary = (Y > 0).astype(int)
+    labels, columns = np.stack([binary, 1 - binary], axis=1), np.stack([Y, Y], axis=1)
+    for first, then, told in (
+        (binary, labels, r"y has 2 columns, but the model was fitted to 1 column \(binary\)"),
+        (Y, labels, r"y has 2 columns, but the model was fitted to 1 column \(multiclass\)"),
+        (labels, binary, "y has 1 column, but the model was fitted to 2 columns .multilabel"),
+        (labels, labels[:, [0, 0, 1]], "y has 3 columns, but the model was fitted to 2 columns"),
+        (labels, columns, "y holds values from 0 to 2"),
+        (columns, Y, "y has 1 column, but .* 2 columns .multiclass-multioutput.; call fit with"),
+        (columns, columns[:, [0, 0, 1]], "y has 3 columns, but the model was fitted to 2 columns"),
+    ):
+        model = MLPClassifier(max_iter=1, warm_start=True, **QUICK).fit(X, first)
+        for train_on in (model.fit, model.partial_fit):
+            with pytest.raises(InputError, match=told):
+                train_on(X, then)
+        assert model.fit(X, first).predict(X).shape == first.shape

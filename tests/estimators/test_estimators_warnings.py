@@ -1,0 +1,160 @@
+"""Estimators are never silently useless."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+import sklearn.neural_network
+from estimator_examples import BOTH, X, Y, parameters
+from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import ConvergenceWarning
+
+import xpnet
+from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
+from xpnet.estimators.verdict import DivergenceWarning, NoSkillWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def quadratic():
+    """The data of scikit-learn's issue 31235."""
+    draw = np.random.RandomState(1)
+    x = draw.random_sample((500, 2))
+    return x, (x[:, 0] + (2 * (x[:, 1] - 0.5)) ** 2 - 0.75 >= 0).astype(int)
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+def test_a_model_that_predicts_a_constant_says_so_and_its_advice_helps():
+    x, y = quadratic()
+    majority, stuck = max(y.mean(), 1 - y.mean()), 0
+    for seed in range(6):
+        settings = {"activation": "logistic", "random_state": seed}
+        peer = sklearn.neural_network.MLPClassifier((20, 20), **settings)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = MLPClassifier((20, 20), **settings).fit(x, y)
+        told = [each for each in caught if each.category is NoSkillWarning]
+        assert bool(told) == (model.score(x, y) == majority)
+        stuck += bool(told)
+    assert stuck >= 3
+    with pytest.warns(NoSkillWarning) as caught:
+        MLPClassifier((20, 20), activation="logistic", random_state=0).fit(x, y)
+    text = str(caught[0].message)
+    for part in (
+        "the outputs are nearly the same for all samples",
+        "X is not scaled (means up to 0.501",
+        "Pass standardize=True",
+        "Set learning_rate_init=0.01 (it was 0.001)",
+    ):
+        assert part in text
+    assert caught[0].filename == __file__
+    assert peer.fit(x, y).score(x, y) == majority  # scikit-learn: not a word
+    helped = MLPClassifier(
+        (20, 20), activation="logistic", random_state=0, standardize=True, learning_rate_init=0.01,
+        max_iter=400,
+    ).fit(x, y)  # fmt: skip
+    assert helped.score(x, y) > 0.97
+
+
+def test_the_warning_names_what_the_doctor_saw():
+    x, y = load_breast_cancer(return_X_y=True)
+    saturated = MLPClassifier((20,), activation="logistic", solver="sgd", random_state=0)
+    with pytest.warns(NoSkillWarning, match="X is not scaled"):
+        saturated.fit(x * 100, y)
+    with pytest.warns(NoSkillWarning, match="regularisation-dominates .* Lower alpha"):
+        MLPClassifier(alpha=1e7, max_iter=80, standardize=True, random_state=0).fit(x, y)
+    with pytest.warns(NoSkillWarning, match="solver='adam'"):
+        MLPClassifier(solver="lbfgs", alpha=1e9, random_state=0).fit(x, y)
+
+
+@pytest.mark.filterwarnings("error::xpnet.estimators.verdict.NoSkillWarning")
+def test_healthy_and_tiny_fits_are_not_warned_of():
+    MLPClassifier(random_state=0).fit(X, Y)
+    MLPRegressor(random_state=0, max_iter=400).fit(X, Y)
+    MLPClassifier(random_state=0, max_iter=1).fit(X[:4], Y[:4])
+    MLPClassifier(random_state=0, max_iter=2).fit(X, np.zeros(150))
+
+
+def told_of_no_skill(model, x, y, weights=None):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(x, y, weights)
+    return [str(each.message) for each in caught if each.category is NoSkillWarning]
+
+
+def test_a_model_is_judged_with_the_weights_of_its_training():
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(1000, 3)), (draw.random(1000) < 0.04).astype(int)
+    x[y == 1, 0] += 1.5
+    columns = np.stack([y, y + 5], axis=1)
+    settings = {"max_iter": 60, "learning_rate_init": 0.01, "random_state": 0}
+    balanced = MLPClassifier((16,), class_weight="balanced", **settings)
+    assert not told_of_no_skill(balanced, x, y)
+    assert balanced.score(x[y == 1], y[y == 1]) > 0.6  # worse than the constant without weights
+    assert not told_of_no_skill(balanced, x, columns)
+    assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.where(y, 24.0, 1.0))
+    useless = {"max_iter": 5, "learning_rate_init": 1e-9, "random_state": 3}
+    for target in (y, columns):
+        told = told_of_no_skill(MLPClassifier((16,), class_weight="balanced", **useless), x, target)
+        assert "no better than the best constant" in told[0]
+    outliers = np.where(np.arange(1000) < 20, 1e6, x[:, 0])
+    weights = (outliers < 1e6).astype(float)
+    assert not told_of_no_skill(MLPRegressor("squared_error", **settings), x, outliers, weights)
+    assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.arange(1000) < 10)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber"])
+def test_a_model_is_judged_by_the_loss_it_was_trained_by(loss):
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=(1000, 3))
+    y = np.where(np.arange(1000) < 20, 1e6, x[:, 0])  # outliers that the loss is chosen for
+    settings = {"max_iter": 60, "random_state": 0}
+    model = MLPRegressor(loss, (16,), learning_rate_init=0.01, **settings)
+    assert not told_of_no_skill(model, x, y)
+    assert np.corrcoef(model.predict(x), x[:, 0])[0, 1] > 0.99
+    useless = MLPRegressor(loss, (16,), learning_rate_init=1e-9, max_iter=5, random_state=1)
+    told = told_of_no_skill(useless, x, y)
+    assert f"the best constant prediction ({loss.replace('_', ' ')} 2" in told[0]
+
+
+def test_a_loss_of_ones_own_is_compared_with_the_models_own_mean_too():
+    upper_decile = xpnet.Loss(  # neither mean nor median is the best constant
+        "upper_decile",
+        lambda xp, a, y: xp.sum(xp.maximum(0.9 * (y - a), 0.1 * (a - y)), axis=1),
+        lambda xp, a, y: xp.where(a > y, 0.1, -0.9),
+    )
+    draw = np.random.default_rng(1)
+    x, noise = draw.normal(size=(1000, 3)), draw.normal(size=1000)
+    model = MLPRegressor(upper_decile, (8,), "tanh", alpha=3.0, max_iter=60, random_state=0,
+                         learning_rate_init=0.01)  # fmt: skip
+    assert "best constant prediction (upper decile 0.18" in told_of_no_skill(model, x, noise)[0]
+    assert not told_of_no_skill(model, x, x[:, 0] + noise)
+
+
+@BOTH
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}])
+def test_a_training_that_runs_away_warns_and_keeps_the_best_weights(kind, settings):
+    model = kind(hidden_layer_sizes=(8,), solver="sgd", learning_rate_init=3.0, momentum=0.99,
+                 activation="identity", random_state=0, **settings)  # fmt: skip
+    with pytest.warns(DivergenceWarning, match=r"diverged in epoch \d+.*it was 3; try 0.3"):
+        model.fit(X, Y)
+    assert issubclass(DivergenceWarning, ConvergenceWarning)
+    assert all(np.all(np.isfinite(each)) for each in parameters(model))
+    assert model.loss_curve_[-1] > model.loss_curve_[0] or not np.isfinite(model.loss_)
+
+
+@pytest.mark.parametrize(
+    ("rate", "category", "advice"),
+    [
+        (1e-6, NoSkillWarning, r"Set the solver's learning_rate=1e-05 \(it was 1e-06\)"),
+        (50.0, DivergenceWarning, r"Lower the solver's learning_rate \(it was 50; try 5\)"),
+    ],
+)
+def test_advice_names_the_learning_rate_that_counts(rate, category, advice):
+    rows = np.random.default_rng(0).normal(size=(200, 3))
+    model = MLPRegressor(solver=xpnet.SGD(rate), max_iter=30, random_state=0)
+    with pytest.warns(category, match=advice):
+        model.fit(rows, rows @ [2.0, 1.0, 0.0])

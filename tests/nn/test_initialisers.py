@@ -1,0 +1,157 @@
+from math import sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xpnet
+from xpnet.backend.random import dropout_key, generator, hash64, keep_mask
+from xpnet.nn.activations import HIDDEN
+from xpnet.nn.initializers import AUTO, INIT_NAMES, INITIALISERS, rule_for
+
+GLOROT = sqrt(2.0 / 500)
+STANDARD_DEVIATIONS = {
+    "glorot_uniform": GLOROT,
+    "glorot_normal": GLOROT,
+    "he_uniform": sqrt(2.0 / 300),
+    "he_normal": sqrt(2.0 / 300),
+    "lecun_normal": sqrt(1.0 / 300),
+    "zeros": 0.0,
+}
+
+
+@pytest.mark.parametrize("name", list(STANDARD_DEVIATIONS))
+def test_each_rule_draws_with_its_published_spread_about_zero(name):
+    drawn = INITIALISERS[name](np.random.default_rng(0), 300, 200)
+    expected = STANDARD_DEVIATIONS[name]
+    assert drawn.shape == (300, 200)
+    assert drawn.std() == pytest.approx(expected, rel=0.02)
+    assert abs(drawn.mean()) <= 4 * expected / sqrt(drawn.size)
+
+
+def test_uniform_rules_stay_within_their_limits():
+    drawn = INITIALISERS["glorot_uniform"](np.random.default_rng(0), 300, 200)
+    assert np.max(np.abs(drawn)) <= sqrt(6.0 / 500)
+    assert np.max(np.abs(drawn)) > 0.99 * sqrt(6.0 / 500)
+
+
+@given(fan_in=st.integers(1, 40), fan_out=st.integers(1, 40), seed=st.integers(0, 99))
+def test_orthogonal_weights_have_orthonormal_rows_or_columns(fan_in, fan_out, seed):
+    drawn = INITIALISERS["orthogonal"](np.random.default_rng(seed), fan_in, fan_out)
+    assert drawn.shape == (fan_in, fan_out)
+    small = drawn @ drawn.T if fan_in <= fan_out else drawn.T @ drawn
+    np.testing.assert_allclose(small, np.eye(min(fan_in, fan_out)), atol=1e-13)
+
+
+def test_lsuv_gives_every_layer_unit_variance_on_the_data(backend):
+    x = 5.0 * np.random.default_rng(0).normal(size=(300, 8)) + 1.0
+    net = xpnet.MLP(
+        [8, 30, 30, 2], hidden="tanh", init="lsuv", init_data=backend.array(x), dtype="float64",
+        device=backend.device,
+    )  # fmt: skip
+    trace = net.forward(backend.array(x))
+    for z in trace.pre_activations:
+        assert np.var(backend.host(z)) == pytest.approx(1.0, abs=0.02)
+
+
+def test_lsuv_without_data_is_refused():
+    with pytest.raises(xpnet.InputError, match="init='lsuv' scales the weights on data; pass init"):
+        xpnet.MLP([2, 3, 1], init="lsuv")
+
+
+def test_auto_has_a_rule_and_a_reason_for_every_hidden_activation():
+    assert set(AUTO) == set(HIDDEN) - {"identity"}
+    assert rule_for("auto", "relu", output=False)[0] == "he_uniform"
+    assert rule_for("auto", "selu", output=False)[0] == "lecun_normal"
+    assert rule_for("auto", "tanh", output=False)[0] == "glorot_uniform"
+    for activation in HIDDEN:
+        _, _, reason = rule_for("auto", activation, output=False)
+        assert reason
+
+
+def test_weights_of_either_sign_and_biases_of_zero_by_default():
+    net = xpnet.MLP([20, 30, 30, 2], hidden="relu")
+    for weights, biases in zip(net.weights, net.biases, strict=True):
+        assert 0.3 < np.mean(weights > 0.0) < 0.7
+        np.testing.assert_array_equal(biases, 0.0)
+
+
+def test_a_sigmoid_network_starts_as_the_tanh_network_that_it_equals():
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    sigmoid, tanh = (
+        xpnet.MLP([3, 8, 2], hidden=name, dtype="float64") for name in ("sigmoid", "tanh")
+    )
+    np.testing.assert_allclose(sigmoid.predict(x), tanh.predict(x), rtol=1e-12, atol=1e-14)
+
+
+def test_initial_weights_are_the_same_bits_on_every_backend_and_rounded_for_float32(other_backend):
+    for init in sorted(set(INIT_NAMES) - {"lsuv"}):
+        exact = xpnet.MLP([5, 9, 4], init=init, seed=7, dtype="float64")
+        for dtype in ("float32", "float64"):
+            net = xpnet.MLP([5, 9, 4], init=init, seed=7, dtype=dtype, device=other_backend.device)
+            for ours, theirs in zip(net.weights, exact.weights, strict=True):
+                ours = other_backend.host(ours)
+                np.testing.assert_array_equal(ours, theirs.astype(dtype))
+                assert ours.dtype == dtype
+
+
+def test_a_seed_names_the_weights():
+    first, again, other = (xpnet.MLP([3, 4, 1], seed=seed).weights for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first[0], again[0])
+    assert np.all(first[0] != other[0])
+
+
+def test_a_user_can_bring_a_rule_of_their_own():
+    net = xpnet.MLP([2, 3, 1], init=lambda draw, fan_in, fan_out: np.full((fan_in, fan_out), 0.5))
+    np.testing.assert_array_equal(net.weights[0], np.full((2, 3), 0.5))
+    with pytest.raises(
+        xpnet.InputError, match=r"init gave weights of shape \(3, 2\) for layer 0, .* \(2, 3\)"
+    ):
+        xpnet.MLP([2, 3, 1], init=lambda draw, fan_in, fan_out: np.zeros((fan_out, fan_in)))
+    with pytest.raises(xpnet.InputError, match="init gave weights of shape list for layer 0"):
+        xpnet.MLP([2, 3], init=lambda generator, fan_in, fan_out: [[0.0] * fan_out] * fan_in)
+
+
+def test_an_unknown_rule_is_refused_with_the_names():
+    with pytest.raises(xpnet.InputError, match="init 'xavier' is not known; use one of auto, glor"):
+        xpnet.MLP([2, 3, 1], init="xavier")
+
+
+def test_dropout_masks_are_the_same_bits_on_every_backend(other_backend):
+    counter = np.arange(5000)
+    key = dropout_key(3, 1, 20)
+    with other_backend.no_sync():
+        device_counter = other_backend.device.put(counter, "int64")
+        mask = keep_mask(device_counter, key, 0.3)
+    expected = keep_mask(counter, key, 0.3)
+    np.testing.assert_array_equal(other_backend.host(mask), expected)
+    assert expected.mean() == pytest.approx(0.7, abs=0.02)
+
+
+def test_the_hash_is_splitmix64_as_published():
+    """Against integers of any size, and the first outputs of the reference from seed 0."""
+
+    def reference(counter):
+        z = counter * 0x9E3779B97F4A7C15 % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        return z ^ z >> 31
+
+    found = hash64(np.arange(100), 0).astype(np.uint64)
+    assert [int(each) for each in found] == [reference(counter) for counter in range(100)]
+    assert int(found[1]) == 0xE220A8397B1DCDAF
+
+
+@pytest.mark.parametrize(("rate", "share"), [(0.0, 1.0), (0.5, 0.5), (0.99, 0.01)])
+def test_masks_keep_the_share_that_they_should(rate, share):
+    kept = keep_mask(np.arange(100_000), dropout_key(0, 0, 0), rate)
+    assert kept.mean() == pytest.approx(share, abs=0.01)
+
+
+def test_draws_depend_on_purpose_and_counters_and_not_on_what_was_drawn_before():
+    one = generator(0, "order", 3).random()
+    generator(0, "order", 2).random()
+    assert generator(0, "order", 3).random() == one
+    others = [generator(1, "order", 3), generator(0, "split", 3), generator(0, "order", 3, 1)]
+    assert one not in [each.random() for each in others]

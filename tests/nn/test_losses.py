@@ -1,0 +1,258 @@
+import copy
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet.nn.activations import ACTIVATIONS, OUTPUTS
+from xpnet.nn.losses import CANONICAL, DEFAULT_LOSS, LOSSES, huber, resolve_head
+
+RNG = np.random.default_rng(0)
+Z = RNG.normal(size=(6, 3)) * 2.0
+PAIRS = [
+    (output, name)
+    for output in OUTPUTS
+    for name, loss in LOSSES.items()
+    if loss.outputs is None or output in loss.outputs
+]
+BIG = {"float32": 3e38, "float64": 1e308}
+
+
+def targets_for(output, shape=Z.shape, seed=1):
+    """Targets in the range that the output can reach; for softmax, soft rows with sum 1."""
+    rng = np.random.default_rng(seed)
+    if output == "softmax":
+        raw = rng.random(shape) + 0.1
+        return raw / raw.sum(axis=1, keepdims=True)
+    if output in ("sigmoid", "exp", "softplus"):
+        return rng.random(shape)
+    return rng.normal(size=shape)
+
+
+@pytest.mark.parametrize("name", ["squared_error", "half_squared_error", "absolute_error", "huber"])
+def test_a_row_counts_the_sum_over_its_outputs(name):
+    a, y = np.array([[1.0, 4.0], [0.5, 0.0]]), np.array([[0.0, 1.0], [0.0, 0.0]])
+    expected = {
+        "squared_error": [10.0, 0.25],
+        "half_squared_error": [5.0, 0.125],
+        "absolute_error": [4.0, 0.5],
+        "huber": [0.5 + 2.5, 0.125],
+    }[name]
+    np.testing.assert_allclose(LOSSES[name].value(np, a, y), expected)
+
+
+def test_a_batch_counts_the_mean_over_its_rows():
+    net = xpnet.MLP([1, 1], init="zeros", dtype="float64")
+    assert net.loss([[0.0], [0.0]], [[1.0], [3.0]], loss="squared_error") == 5.0
+
+
+@pytest.mark.parametrize(("output", "name"), PAIRS)
+def test_delta_is_the_derivative_of_the_value(output, name):
+    joined = resolve_head(ACTIVATIONS[output], name)
+    y = targets_for(output)
+    _, delta = joined.value_and_delta(np, Z, y)
+    h = 1e-3
+    for column in range(Z.shape[1]):
+        step = np.zeros_like(Z)
+        step[:, column] = h
+
+        def at(times, step=step):
+            return joined.value_and_delta(np, Z + times * step, y)[0]
+
+        numeric = (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * h)
+        np.testing.assert_allclose(delta[:, column], numeric, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize(("output", "name"), list(CANONICAL))
+def test_the_canonical_pairs_agree_with_the_chain_rule(output, name):
+    y = targets_for(output)
+    value, delta = resolve_head(ACTIVATIONS[output], name).value_and_delta(np, Z, y)
+    a, loss = ACTIVATIONS[output].forward(np, Z), LOSSES[name]
+    chained = ACTIVATIONS[output].backward(np, loss.derivative(np, a, y), Z, a)
+    np.testing.assert_allclose(value, loss.value(np, a, y), rtol=1e-12)
+    np.testing.assert_allclose(delta, chained, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("output", "name"), PAIRS)
+def test_every_backend_gives_the_same_value_and_delta(backend, output, name, dtype):
+    z, y = Z.astype(dtype), targets_for(output).astype(dtype)
+    joined = resolve_head(ACTIVATIONS[output], name)
+    expected = joined.value_and_delta(np, z, y)
+    z, y = backend.array(z), backend.array(y)
+    with backend.no_sync():
+        actual = joined.value_and_delta(backend.xp, z, y)
+    rtol, atol = (1e-12, 1e-14) if dtype == "float64" else (1e-5, 1e-6)
+    for ours, theirs in zip(actual, expected, strict=True):
+        assert backend.host(ours).dtype == theirs.dtype == dtype
+        np.testing.assert_allclose(backend.host(ours), theirs, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("output", ["sigmoid", "softmax"])
+def test_cross_entropies_are_finite_for_every_finite_pre_activation(output, dtype):
+    joined = resolve_head(ACTIVATIONS[output])
+    values = np.array([-BIG[dtype], -800.0, -90.0, -1e-40, 0.0, 1e-40, 90.0, 800.0, BIG[dtype]])
+    pairs = np.array([(left, right) for left in values for right in values])
+    z = pairs if output == "softmax" else values[:, None]
+    for label in ([1.0, 0.0], [0.0, 1.0]):
+        y = np.zeros_like(z) + label[: z.shape[1]]
+        with np.errstate(over="ignore", under="ignore"):
+            value, delta = joined.value_and_delta(np, z.astype(dtype), y.astype(dtype))
+        assert np.all(np.isfinite(value))
+        assert np.all(value >= 0.0)
+        assert np.all(np.abs(delta) <= 1.0)
+
+
+def test_cross_entropy_of_a_confident_and_right_output_keeps_its_digits():
+    sigmoid, softmax = resolve_head(ACTIVATIONS["sigmoid"]), resolve_head(ACTIVATIONS["softmax"])
+    value, _ = sigmoid.value_and_delta(np, np.array([[40.0]]), np.array([[1.0]]))
+    np.testing.assert_allclose(value, np.exp(-40.0), rtol=1e-12)  # log(sigmoid(40)) would give 0
+    value, _ = sigmoid.value_and_delta(np, np.array([[-700.0]]), np.array([[1.0]]))
+    np.testing.assert_allclose(value, 700.0)
+    z, y = np.array([[0.0, 700.0]]), np.array([[1.0, 0.0]])
+    np.testing.assert_allclose(softmax.value_and_delta(np, z, y)[0], 700.0)
+
+
+@pytest.mark.parametrize("name", ["squared_error", "absolute_error", "huber", "poisson"])
+def test_values_agree_with_pytorch(name):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    functional = torch.nn.functional
+    a, y = np.exp(Z), targets_for("exp")
+    theirs = {
+        "squared_error": functional.mse_loss,
+        "absolute_error": functional.l1_loss,
+        "huber": functional.huber_loss,
+        "poisson": lambda a, y, reduction: functional.poisson_nll_loss(
+            a, y, log_input=False, eps=0.0, reduction=reduction
+        ),
+    }[name]
+    expected = theirs(torch.tensor(a), torch.tensor(y), reduction="none").numpy().sum(axis=1)
+    np.testing.assert_allclose(LOSSES[name].value(np, a, y), expected, rtol=1e-12)
+
+
+def test_the_absolute_error_has_no_slope_where_it_is_zero():
+    a = np.array([[1.0, 2.0, 3.0]])
+    np.testing.assert_array_equal(
+        LOSSES["absolute_error"].derivative(np, a, np.array([[1.0, 3.0, 2.0]])), [[0.0, -1.0, 1.0]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [
+        ("sigmoid", "binary_cross_entropy"),
+        ("softmax", "categorical_cross_entropy"),
+        ("exp", "poisson"),
+        ("identity", "squared_error"),
+        ("tanh", "squared_error"),
+        ("softplus", "squared_error"),
+    ],
+)
+def test_auto_takes_the_usual_loss_of_the_output(output, name):
+    assert DEFAULT_LOSS.get(output, "squared_error") == name
+    assert resolve_head(ACTIVATIONS[output]).loss is LOSSES[name]
+
+
+def test_huber_is_half_squared_up_to_its_threshold_and_linear_beyond():
+    loss = huber(2.0)
+    a, y = np.array([[1.0], [2.0], [5.0], [-5.0]]), np.zeros((4, 1))
+    np.testing.assert_allclose(loss.value(np, a, y), [0.5, 2.0, 8.0, 8.0])
+    np.testing.assert_allclose(loss.derivative(np, a, y)[:, 0], [1.0, 2.0, 2.0, -2.0])
+    with pytest.raises(xpnet.InputError, match="huber: threshold 0 must be above 0"):
+        huber(0)
+
+
+def test_a_loss_that_does_not_fit_the_output_is_refused_with_the_remedy():
+    with pytest.raises(
+        xpnet.InputError,
+        match="'binary_cross_entropy' needs output='sigmoid', but this network's output is "
+        "'identity'; change the output or use loss='squared_error'",
+    ):
+        xpnet.MLP([2, 1]).loss([[0.0, 0.0]], [1.0], loss="binary_cross_entropy")
+    with pytest.raises(xpnet.InputError, match="loss 'mse' is not known; use one of squared_error"):
+        resolve_head(ACTIVATIONS["identity"], "mse")
+
+
+def test_a_user_can_bring_a_loss_of_their_own():
+    quartic = xpnet.Loss(
+        "quartic",
+        lambda xp, a, y: xp.sum((a - y) ** 4, axis=1),
+        lambda xp, a, y: 4.0 * (a - y) ** 3,
+    )
+    net = xpnet.MLP([1, 1], init="zeros", dtype="float64")
+    loss, gradients = net.gradients([[1.0]], [2.0], loss=quartic)
+    assert loss == 16.0
+    assert gradients.weights[0][0, 0] == gradients.biases[0][0] == -32.0
+    assert repr(quartic) == "Loss('quartic')"
+
+
+def test_an_output_of_ones_own_is_never_taken_for_the_one_of_that_name():
+    steep = xpnet.Activation(
+        "sigmoid",
+        lambda xp, z: 1.0 / (1.0 + xp.exp(-3.0 * z)),
+        lambda xp, d_a, z, a: 3.0 * d_a * a * (1.0 - a),
+    )
+    y = targets_for("sigmoid")
+    value, delta = resolve_head(steep).value_and_delta(np, Z, y)
+    expected, expected_delta = resolve_head(ACTIVATIONS["sigmoid"]).value_and_delta(np, 3.0 * Z, y)
+    np.testing.assert_allclose(value, expected, rtol=1e-9)
+    np.testing.assert_allclose(delta, 3.0 * expected_delta, rtol=1e-9, atol=1e-12)
+
+
+def test_copies_of_a_network_keep_the_stable_formula_of_its_output():
+    net = copy.deepcopy(xpnet.MLP([1, 2], output="softmax"))
+    assert net.output is not ACTIVATIONS["softmax"]
+    assert (
+        resolve_head(net.output).value_and_delta
+        is CANONICAL["softmax", "categorical_cross_entropy"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "derivative", "says"),
+    [
+        (lambda xp, a, y: xp.mean((a - y) ** 2), None, r"value has shape \(\) where .* \(6,\)"),
+        (lambda xp, a, y: (a - y) ** 2, None, r"value has shape \(6, 1\) where .* \(6,\)"),
+        (lambda xp, a, y: 1.0, None, r"value has shape \(\) where"),
+        (None, lambda xp, a, y: xp.sum(a - y, axis=1), r"derivative has shape \(6,\) where"),
+    ],
+    ids=["mean", "column", "number", "derivative"],
+)
+def test_a_loss_of_another_shape_is_refused_by_name(value, derivative, says):
+    right = LOSSES["squared_error"]
+    mine = xpnet.Loss("mine", value or right.value, derivative or right.derivative)
+    net, x, y = xpnet.MLP([3, 4, 1]), RNG.normal(size=(6, 3)), RNG.normal(size=6)
+    for use in (net.gradients, net.loss, lambda *data, loss: xpnet.fit(net, *data, loss=loss)):
+        with pytest.raises(xpnet.InputError, match=f"loss 'mine': its {says}"):
+            use(x, y, loss=mine)
+
+
+def test_functions_of_the_users_may_call_sum_and_max_as_numpy_has_them():
+    peak = xpnet.Activation(
+        "shifted",
+        lambda xp, z: z - xp.max(z, 1, keepdims=True, initial=0.0),
+        lambda xp, d_a, z, a: d_a,
+    )
+    mine = xpnet.Loss(
+        "mine", lambda xp, a, y: xp.sum((a - y) ** 2, 1), lambda xp, a, y: 2.0 * (a - y)
+    )
+    net = xpnet.MLP([3, 4, 2], hidden=peak)
+    value, _ = net.gradients(RNG.normal(size=(6, 3)), RNG.normal(size=(6, 2)), loss=mine)
+    assert value > 0.0
+
+
+@pytest.mark.parametrize("name", ["value", "derivative"])
+def test_a_loss_without_the_namespace_is_refused_with_what_it_takes(name):
+    right = LOSSES["squared_error"]
+    functions = {"value": right.value, "derivative": right.derivative}
+    functions[name] = lambda a, y: (a - y) ** 2
+    says = rf"its {name} takes \(a, y\), but is called as {name}\(xp, a, y\), with the array"
+    with pytest.raises(xpnet.InputError, match=says):
+        xpnet.Loss("mine", **functions)
+    assert xpnet.Loss("compiled", max, min).name == "compiled"  # they do not tell what they take
+
+
+def test_a_function_is_no_loss_without_its_derivative():
+    with pytest.raises(xpnet.InputError, match=r"is a function; .* as xpnet.Loss\('mine', value"):
+        xpnet.MLP([1, 1]).loss([[1.0]], [1.0], loss=lambda xp, a, y: xp.sum((a - y) ** 2, axis=1))

@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet.nn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, clip_by_norm
+
+
+def descend(optimizer, gradient, start, steps, *, xp=np, learning_rate=None):
+    """Take steps on one array, in place, as a training does; return the array."""
+    point = start
+    state = optimizer.start(xp, [point])
+    for t in range(1, steps + 1):
+        rate = optimizer.learning_rate if learning_rate is None else learning_rate(t)
+        coefficients = optimizer.coefficients(rate, t)
+        optimizer.step(xp, [point], [gradient(point)], state, coefficients, [point])
+    return point
+
+
+def parabola(point):
+    """Gradient of (x - 3)² + 10 (y + 1)²."""
+    return np.stack([2.0 * (point[0] - 3.0), 20.0 * (point[1] + 1.0)])
+
+
+def rosenbrock(point):
+    """Gradient of (1 - x)² + 100 (y - x²)², a bent and narrow valley."""
+    x, y = point
+    return np.stack([-2.0 * (1.0 - x) - 400.0 * x * (y - x * x), 200.0 * (y - x * x)])
+
+
+EVERY = [
+    SGD(0.02),
+    SGD(0.02, momentum=0.9),
+    SGD(0.02, momentum=0.9, nesterov=True),
+    Adam(0.05),
+    AdamW(0.05, weight_decay=0.0),
+]
+
+
+@pytest.mark.parametrize("optimizer", EVERY, ids=str)
+def test_every_optimiser_finds_the_minimum_of_a_parabola(optimizer):
+    found = descend(optimizer, parabola, np.array([0.0, 0.0]), 1500)
+    np.testing.assert_allclose(found, [3.0, -1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "steps"),
+    [
+        (SGD(1e-3), 30_000),
+        (SGD(2e-4, momentum=0.95), 10_000),
+        (SGD(2e-4, momentum=0.95, nesterov=True), 10_000),
+        (Adam(0.01), 10_000),
+        (AdamW(0.01, weight_decay=0.0), 10_000),
+    ],
+    ids=str,
+)
+def test_every_optimiser_follows_the_valley_of_rosenbrock(optimizer, steps):
+    found = descend(optimizer, rosenbrock, np.array([-1.0, 1.0]), steps)
+    np.testing.assert_allclose(found, [1.0, 1.0], atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (SGD(0.01), ("SGD", {"lr": 0.01})),
+        (SGD(0.01, momentum=0.9), ("SGD", {"lr": 0.01, "momentum": 0.9})),
+        (
+            SGD(0.01, momentum=0.9, nesterov=True),
+            ("SGD", {"lr": 0.01, "momentum": 0.9, "nesterov": True}),
+        ),
+        (Adam(0.01), ("Adam", {"lr": 0.01})),
+        (Adam(0.01, beta_1=0.5, beta_2=0.9), ("Adam", {"lr": 0.01, "betas": (0.5, 0.9)})),
+        (Adam(0.01, epsilon=1e-30), ("Adam", {"lr": 0.01, "eps": 1e-30})),
+        (AdamW(0.01, weight_decay=0.1), ("AdamW", {"lr": 0.01, "weight_decay": 0.1})),
+    ],
+    ids=str,
+)
+def test_one_hundred_steps_agree_with_pytorch(ours, theirs):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    name, options = theirs
+    start = np.array([-1.0, 2.0])
+    point = torch.tensor(start, requires_grad=True)
+    their_optimizer = getattr(torch.optim, name)([point], **options)
+    for _ in range(100):
+        point.grad = torch.tensor(parabola(point.detach().numpy()))
+        their_optimizer.step()
+    found = descend(ours, parabola, start.copy(), 100)
+    # Adam's epsilon is added before the bias correction here, and after it there.
+    tolerance = 1e-14 if name == "SGD" or "eps" in options else 1e-7
+    np.testing.assert_allclose(found, point.detach().numpy(), rtol=0, atol=tolerance)
+
+
+def test_adam_is_algorithm_1_of_the_paper_with_an_epsilon_that_shrinks():
+    draw = np.random.default_rng(0)
+    point, adam, moments = np.zeros(200), Adam(0.01), np.zeros((2, 200))
+    expected, state = point.copy(), adam.start(np, [point])
+    for t in range(1, 101):
+        g = draw.normal(size=200) * 10.0 ** draw.uniform(-10.0, 0.0, 200)
+        adam.step(np, [point], [g], state, adam.coefficients(0.01, t), [point])
+        moments = np.stack([0.9 * moments[0] + 0.1 * g, 0.999 * moments[1] + 0.001 * g * g])
+        m, v = moments[0] / (1.0 - 0.9**t), moments[1] / (1.0 - 0.999**t)
+        expected -= 0.01 * m / (np.sqrt(v) + 1e-8 / np.sqrt(1.0 - 0.999**t))
+    np.testing.assert_allclose(point, expected, rtol=0, atol=1e-13)
+
+
+def test_a_falling_learning_rate_enters_the_velocity():
+    found = descend(
+        SGD(0.1, momentum=0.5),
+        lambda p: np.ones(1),
+        np.zeros(1),
+        2,
+        learning_rate=lambda t: 0.1 / t,
+    )
+    np.testing.assert_allclose(found, [-0.1 - (0.05 + 0.05)], rtol=1e-12)
+
+
+def test_weight_decay_shrinks_weights_and_leaves_biases():
+    optimizer = AdamW(0.1, weight_decay=0.5)
+    weights, biases = np.full(3, 2.0), np.full(2, 2.0)
+    state = optimizer.start(np, [weights, biases])
+    no_gradient = [np.zeros(3), np.zeros(2)]
+    coefficients = optimizer.coefficients(0.1, 1)
+    optimizer.step(np, [weights, biases], no_gradient, state, coefficients, [weights])
+    np.testing.assert_allclose(weights, 2.0 * (1.0 - 0.1 * 0.5))
+    np.testing.assert_array_equal(biases, 2.0)
+
+
+@pytest.mark.parametrize("optimizer", EVERY, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ten_steps_are_the_same_on_every_backend(backend, optimizer, dtype):
+    start = np.array([0.3, -0.7, 0.0], dtype=dtype)
+    gradients = np.random.default_rng(0).normal(size=(10, 3)).astype(dtype)
+
+    def steps(xp, to_array):
+        point = to_array(start.copy())
+        rows = iter([to_array(row) for row in gradients])
+        return descend(optimizer, lambda _: next(rows), point, 10, xp=xp)
+
+    expected = steps(np, np.array)
+    with backend.no_sync():
+        found = steps(backend.xp, lambda row: backend.device.put(row, dtype))
+    found = backend.host(found)
+    assert found.dtype == dtype
+    rtol, atol = (1e-11, 1e-13) if dtype == "float64" else (1e-5, 1e-6)
+    np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
+
+
+def test_clipping_scales_all_gradients_together_to_the_limit(backend):
+    gradients = [backend.device.put([3.0, 0.0], "float64"), backend.device.put([4.0], "float64")]
+    with backend.no_sync():
+        clip_by_norm(backend.xp, gradients, 10.0)
+        clip_by_norm(backend.xp, gradients, 1.0)
+    np.testing.assert_allclose(backend.host(gradients[0]), [0.6, 0.0])
+    np.testing.assert_allclose(backend.host(gradients[1]), [0.8])
+
+
+def test_clipping_leaves_small_and_zero_gradients_alone():
+    small, zero = np.array([0.3, 0.4]), np.zeros(2)
+    clip_by_norm(np, [small], 1.0)
+    clip_by_norm(np, [zero], 1.0)
+    np.testing.assert_array_equal(small, [0.3, 0.4])
+    np.testing.assert_array_equal(zero, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SGD(0.0), "learning_rate 0.0 must be finite and above 0"),
+        (lambda: SGD(float("nan")), "learning_rate nan must be finite"),
+        (lambda: SGD(0.1, momentum=1.5), "momentum 1.5 must be from 0 to 1"),
+        (lambda: Adam(beta_2=1.0), "beta_2 1.0 must be >= 0 and below 1"),
+        (lambda: AdamW(weight_decay=-1.0), "weight_decay -1.0 must be finite and >= 0"),
+        (lambda: SGD("0.1"), "learning_rate '0.1' must be finite"),
+        (lambda: SGD(0.1, momentum=None), "momentum None must be from 0 to 1"),
+        (lambda: Adam(beta_1="a"), "beta_1 'a' must be >= 0 and below 1"),
+        (lambda: Adam(epsilon=None), "epsilon None must be finite"),
+        (lambda: AdamW(weight_decay="a"), "weight_decay 'a' must be finite and >= 0"),
+    ],
+)
+def test_options_out_of_range_are_refused(make, message):
+    with pytest.raises(xpnet.InputError, match=message):
+        make()
+
+
+def test_options_are_frozen_values():
+    assert OPTIMIZERS["adamw"]() == AdamW()
+    assert SGD(0.1) == SGD(0.1)
+    with pytest.raises(AttributeError, match="cannot assign"):
+        SGD(0.1).learning_rate = 1.0
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan")])
+def test_adam_never_divides_by_zero(epsilon):
+    with pytest.raises(xpnet.InputError, match=r"epsilon .* must be finite and above 0"):
+        xpnet.Adam(epsilon=epsilon)

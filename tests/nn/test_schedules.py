@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet.nn.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    InverseScaling,
+    Linear,
+    Progress,
+    ReduceOnPlateau,
+    StepDecay,
+    Warmup,
+    resolve_schedule,
+)
+
+
+def at(step, *, epoch=0, total=100, losses=()):
+    return Progress(step, epoch, 10, total, losses)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "factor"),
+    [
+        (Constant(), 99, 1.0),
+        (Linear(), 0, 1.0),
+        (Linear(), 50, 0.5),
+        (Linear(end=0.2), 100, 0.2),
+        (Linear(end=0.2), 400, 0.2),  # resumed beyond its last step
+        (Cosine(), 200, 0.0),
+        (Cosine(), 0, 1.0),
+        (Cosine(), 50, 0.5),
+        (Cosine(), 100, 0.0),
+        (Cosine(end=0.1), 100, 0.1),
+        (InverseScaling(), 0, 1.0),
+        (InverseScaling(), 3, 0.5),
+        (InverseScaling(power=1.0), 3, 0.25),
+        (Warmup(10), 0, 0.1),
+        (Warmup(10), 9, 1.0),
+        (Warmup(10), 50, 1.0),
+        (Warmup(10, then=Linear()), 50, 0.5),
+    ],
+    ids=str,
+)
+def test_factor_at_a_step(schedule, step, factor):
+    assert schedule(at(step)) == pytest.approx(factor, abs=1e-15)
+
+
+@pytest.mark.parametrize(("epoch", "factor"), [(0, 1.0), (4, 1.0), (5, 0.1), (10, 0.01)])
+def test_step_decay_multiplies_after_every_so_many_epochs(epoch, factor):
+    assert StepDecay(5, 0.1)(at(0, epoch=epoch)) == pytest.approx(factor)
+
+
+def test_plateau_reduces_after_each_patience_without_improvement():
+    schedule = ReduceOnPlateau(factor=0.5, patience=2, min_delta=0.01)
+    losses = [1.0, 0.5, 0.499, 0.498, 0.497, 0.2, 0.3, 0.3, 0.3, 0.3]
+    factors = [schedule(at(0, losses=losses[:seen])) for seen in range(len(losses) + 1)]
+    assert factors == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
+
+
+def test_training_follows_the_schedule_step_by_step():
+    rates = []
+
+    class Watch:
+        def on_batch_end(self, training):
+            rates.append(training.learning_rate)
+
+    net = xpnet.MLP([1, 1])
+    x = np.zeros((4, 1))
+    history = xpnet.fit(
+        net, x, x, epochs=2, batch_size=2, optimizer=xpnet.SGD(0.4), schedule="linear",
+        callbacks=[Watch()],
+    )  # fmt: skip
+    np.testing.assert_allclose(rates, [0.4, 0.3, 0.2, 0.1])
+    np.testing.assert_allclose(history.learning_rate, [0.3, 0.1])
+
+
+@pytest.mark.parametrize(
+    "schedule", [Linear(), Cosine(), InverseScaling(), Warmup(3), Warmup(3, then=Cosine())], ids=str
+)
+def test_these_schedules_change_from_step_to_step(schedule):
+    rates = []
+
+    class Watch:
+        def on_batch_end(self, training):
+            rates.append(training.learning_rate)
+
+    x = np.zeros((6, 1))
+    xpnet.fit(
+        xpnet.MLP([1, 1]), x, x, epochs=2, batch_size=2, optimizer=xpnet.SGD(0.4),
+        schedule=schedule, callbacks=[Watch()],
+    )  # fmt: skip
+    np.testing.assert_allclose(rates, [0.4 * schedule(at(step, total=6)) for step in range(6)])
+
+
+@pytest.mark.parametrize("schedule", [StepDecay(1, 0.5), ReduceOnPlateau(0.5, 1, 10.0)], ids=str)
+def test_these_schedules_change_from_epoch_to_epoch(schedule):
+    x = np.zeros((6, 1))
+    history = xpnet.fit(
+        xpnet.MLP([1, 1]), x, x, epochs=4, batch_size=2, optimizer=xpnet.SGD(0.4), schedule=schedule
+    )
+    expected = [0.4, 0.2, 0.1, 0.05] if isinstance(schedule, StepDecay) else [0.4, 0.4, 0.2, 0.1]
+    np.testing.assert_allclose(history.learning_rate, expected)
+
+
+def test_a_plain_function_of_progress_is_a_schedule():
+    x = np.zeros((4, 1))
+    history = xpnet.fit(
+        xpnet.MLP([1, 1]), x, x, epochs=3, optimizer=xpnet.SGD(0.1),
+        schedule=lambda progress: 1.0 / (1 + progress.epoch),
+    )  # fmt: skip
+    np.testing.assert_allclose(history.learning_rate, [0.1, 0.05, 0.1 / 3])
+
+
+def test_schedules_go_by_name():
+    assert set(SCHEDULES) == {
+        "constant", "step", "linear", "cosine", "inverse", "plateau", "warmup",
+    }  # fmt: skip
+    assert resolve_schedule(None) == Constant()
+    with pytest.raises(xpnet.InputError, match="schedule 'poly' is not known; use one of constant"):
+        resolve_schedule("poly")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: StepDecay(0),
+        lambda: Linear(end=2.0),
+        lambda: Cosine(end=-1.0),
+        lambda: InverseScaling(-1.0),
+        lambda: ReduceOnPlateau(factor=1.0),
+        lambda: Warmup(0),
+    ],
+)
+def test_options_out_of_range_are_refused(make):
+    with pytest.raises(xpnet.InputError, match="is out of range"):
+        make()
+
+
+def test_a_class_and_what_gives_no_number_are_refused():
+    with pytest.raises(xpnet.InputError, match=r"schedule Cosine is a class; pass Cosine\(\)"):
+        resolve_schedule(Cosine)
+    net = xpnet.MLP([2, 1])
+    with pytest.raises(xpnet.InputError, match="gave None, not a factor >= 0"):
+        xpnet.fit(net, np.ones((4, 2)), np.ones(4), schedule=lambda progress: None)

@@ -1,0 +1,353 @@
+import os
+import warnings
+
+import numpy as np
+import pytest
+from checkpoint_runs import StopAt, X, Y, bits, names, network, steps_of, train, without_seconds
+
+import xpnet
+from xpnet.errors import DivergenceError, FileError, InputError, SaveError
+from xpnet.nn.activations import Activation
+from xpnet.nn.schedules import Linear, Warmup
+from xpnet.saving.checkpoint import Checkpoint, checkpoints, latest
+from xpnet.saving.container import read_container, write_container
+from xpnet.saving.model import load_model
+
+
+def test_the_newest_k_and_the_best_are_kept(tmp_path):
+    history = train(network(), [Checkpoint(tmp_path, keep=2)], epochs=12)
+    steps = [-(-81 // 16) * epoch for epoch in (11, 12)]
+    kept = [f"checkpoint-{step:010d}.safetensors" for step in steps]
+    assert names(tmp_path) == ["best.safetensors", *kept]
+    best = load_model(tmp_path / "best.safetensors")
+    lowest = min(history.validation_loss)
+    assert best.training["monitored_loss"] == lowest
+    assert history.validation_loss[best.training["epoch"] - 1] == lowest
+
+
+def test_saving_after_a_fallback_does_not_count_the_broken_ones_as_kept(tmp_path):
+    with pytest.raises(RuntimeError):
+        train(network(), [Checkpoint(tmp_path, every="3 steps", keep=2), StopAt(10)])
+    newest = checkpoints(tmp_path)[-1]
+    newest.write_bytes(b"broken")
+    with pytest.warns(UserWarning, match="Continuing from"), pytest.raises(RuntimeError):
+        train(network(), [Checkpoint(tmp_path, every="1 step", keep=2, resume=True), StopAt(8)])
+    assert [steps_of(each) for each in checkpoints(tmp_path)] == [7, 8, 9]
+    with pytest.warns(UserWarning, match="Continuing from checkpoint-0000000008"):
+        train(network(), [Checkpoint(tmp_path, resume=True)])
+
+
+@pytest.mark.parametrize(
+    ("every", "saves"),
+    [("2", 3), ("2 epochs", 3), ("4 steps", 9), ("1000 seconds", 1), ("0.000001 seconds", 36)],
+)
+def test_the_interval_is_in_epochs_steps_or_seconds(tmp_path, every, saves):
+    train(network(), [Checkpoint(tmp_path, every=every, keep=99)], epochs=6)
+    assert len(checkpoints(tmp_path)) == saves
+
+
+@pytest.mark.parametrize("every", ["", "often", "0", "0 steps", "-1", "1.5 epochs", "5 days"])
+def test_an_interval_that_is_not_understood_is_refused(tmp_path, every):
+    with pytest.raises(InputError, match="write for example '5 epochs', '30 seconds'"):
+        Checkpoint(tmp_path, every=every)
+
+
+@pytest.mark.parametrize("keep", [0, -1, 2.5, "3", None])
+def test_anything_but_a_number_of_files_to_keep_is_refused(tmp_path, keep):
+    with pytest.raises(InputError, match=f"keep {keep!r} must be an integer >= 1"):
+        Checkpoint(tmp_path, keep=keep)
+
+
+def test_an_earlier_training_is_not_overwritten(tmp_path):
+    train(network(), [Checkpoint(tmp_path)])
+    before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
+    with pytest.raises(SaveError, match=r"holds a training run \(checkpoint-\d+.*resume it"):
+        train(network(), [Checkpoint(tmp_path)])
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
+
+
+def test_a_second_training_in_one_directory_is_refused(tmp_path):
+    class Second:
+        def on_epoch_end(self, training):
+            with pytest.raises(SaveError, match="another run is writing here"):
+                train(network(), [Checkpoint(tmp_path, resume=True)])
+
+    train(network(), [Checkpoint(tmp_path), Second()], epochs=1)
+    assert "checkpoint.lock" not in names(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("x")
+    net = network()
+    before = bits(net)
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(SaveError, match="cannot make the directory for checkpoints"):
+            train(net, [Checkpoint(place)])
+    assert bits(net) == before
+
+
+def test_a_disk_that_fails_on_the_way_keeps_what_was_saved(tmp_path, monkeypatch):
+    with pytest.raises(RuntimeError):
+        train(network(), [Checkpoint(tmp_path, every="3 steps"), StopAt(7)])
+    before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
+
+    class Failing(StopAt):
+        def on_batch_end(self, training):
+            if training.state.step == 8:
+                monkeypatch.setattr(os, "fsync", fail)
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(SaveError, match="No space left on device"):
+        train(network(), [Failing(8), Checkpoint(tmp_path, every="3 steps", resume=True)])
+    monkeypatch.undo()
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
+
+
+CASES = {
+    "Adam": {},
+    "AdamW": {"optimizer": xpnet.AdamW(0.01)},
+    "momentum": {"optimizer": xpnet.SGD(0.1, momentum=0.9, nesterov=True)},
+    "plain": {"optimizer": xpnet.SGD(0.1), "schedule": "plateau"},
+    "carry": {"last_batch": "carry"},
+    "drop": {"last_batch": "drop", "shuffle": False},
+    "best": {"early_stopping": 2, "optimizer": xpnet.SGD(2.0)},
+    "no validation": {"validation": None, "l2": 0.01, "l1": 0.001, "clip_norm": 1.0},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_resumed_training_ends_with_the_same_bits(tmp_path, case):
+    dtype = "float32" if len(case) % 2 else "float64"
+    whole = network(dtype=dtype)
+    expected = without_seconds(train(whole, **CASES[case]))
+    for crash in (1, 6, 13):
+        directory = tmp_path / str(crash)
+        crashing = [Checkpoint(directory, every="1 step"), StopAt(crash)]
+        with pytest.raises(RuntimeError):
+            train(network(dtype=dtype), crashing, **CASES[case])
+        net, checkpoint = network(dtype=dtype), Checkpoint(directory, resume=True)
+        history = train(net, [checkpoint], **CASES[case])
+        assert checkpoint.resumed_from == directory / f"checkpoint-{crash:010d}.safetensors"
+        assert bits(net) == bits(whole)
+        assert without_seconds(history) == expected
+
+
+def test_every_backend_resumes_to_the_same_bits(tmp_path, other_backend):
+    def made():
+        return network(device=other_backend.device)
+
+    def host_bits(net):
+        return [other_backend.host(each).tobytes() for each in net.parameters]
+
+    whole, net = made(), made()
+    train(whole)
+    with pytest.raises(RuntimeError):
+        train(made(), [Checkpoint(tmp_path, every="4 steps"), StopAt(11)])
+    train(net, [Checkpoint(tmp_path, resume=True)])
+    assert host_bits(net) == host_bits(whole)
+
+
+def test_a_training_from_a_file_of_rows_is_resumed_and_told_from_another(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "other.npy", X + 1.0)
+
+    def run(net, name, callbacks=()):
+        source = xpnet.RowFile(tmp_path / name)
+        xpnet.fit(net, source, Y, epochs=3, callbacks=callbacks, progress=False)
+
+    whole, net = network(), network()
+    run(whole, "x.npy")
+    with pytest.raises(RuntimeError):
+        run(network(), "x.npy", [Checkpoint(tmp_path / "c", every="2 steps"), StopAt(7)])
+    run(net, "x.npy", [Checkpoint(tmp_path / "c", resume=True)])
+    assert bits(net) == bits(whole)
+    with pytest.raises(InputError, match="data was"):
+        run(network(), "other.npy", [Checkpoint(tmp_path / "c", resume=True)])
+
+
+def test_resuming_a_training_that_had_ended_gives_its_result_again(tmp_path):
+    whole = network()
+    settings = {"early_stopping": 1, "optimizer": xpnet.SGD(5.0), "epochs": 50}
+    expected = without_seconds(train(whole, [Checkpoint(tmp_path)], **settings))
+    assert "no improvement" in expected
+    before = names(tmp_path)
+    net = network()
+    assert without_seconds(train(net, [Checkpoint(tmp_path, resume=True)], **settings)) == expected
+    assert bits(net) == bits(whole)
+    assert names(tmp_path) == before
+
+
+def test_more_epochs_continue_a_training_that_had_ended(tmp_path):
+    whole, net = network(), network()
+    expected = without_seconds(train(whole, epochs=9, schedule=None))
+    train(network(), [Checkpoint(tmp_path)], epochs=4, schedule=None)
+    resumed = train(net, [Checkpoint(tmp_path, resume=True)], epochs=9, schedule=None)
+    assert without_seconds(resumed) == expected
+    assert bits(net) == bits(whole)
+
+
+@pytest.mark.parametrize("crash", [1, 5, 9])
+@pytest.mark.parametrize("rate", [1e6, 0.011])  # in the first epoch, in the third
+def test_a_diverging_training_diverges_alike_and_its_good_checkpoints_stay(tmp_path, rate, crash):
+    settings = {"optimizer": xpnet.SGD(rate), "epochs": 9, "schedule": None, "metrics": ()}
+    settings |= {"l2": 0.01, "loss": "squared_error"}
+    regression = {"output": "identity", "hidden": "identity", "dropout": 0.0}
+
+    def run(net, *callbacks):
+        xpnet.fit(net, 3.0 * X, 30.0 * Y, callbacks=callbacks, progress=False, **settings)
+
+    whole, net = network(**regression), network(**regression)
+    with pytest.raises(DivergenceError) as expected:
+        run(whole)
+    with pytest.raises((RuntimeError, DivergenceError)):
+        run(network(**regression), Checkpoint(tmp_path, every="1 step"), StopAt(crash))
+    with pytest.raises(DivergenceError) as resumed:
+        run(net, Checkpoint(tmp_path, every="1 step", resume=True))
+    assert str(resumed.value) == str(expected.value)
+    assert bits(net) == bits(whole)
+    for path in checkpoints(tmp_path):
+        _, tensors = read_container(path, "checkpoint", 1)
+        assert np.isfinite(tensors["weights.0"]).all()
+
+
+def test_a_resumed_training_does_not_replace_the_best_by_a_worse_one(tmp_path):
+    class Checked(Checkpoint):
+        def on_train_start(self, training):
+            super().on_train_start(training)
+            self.known = self._best_loss
+
+    history = train(network(), [Checkpoint(tmp_path)], epochs=3, schedule="constant")
+    again = Checked(tmp_path, resume=True)
+    train(network(), [again], epochs=6, schedule="constant")
+    assert again.known == min(history.validation_loss)
+
+
+def test_an_activation_of_ones_own_can_be_resumed_but_has_no_best_model_file(tmp_path):
+    own = Activation("mine", lambda xp, z: z * 0.5, lambda xp, d_a, z, a: d_a * 0.5)
+    whole, net = network(hidden=own), network(hidden=own)
+    train(whole, [Checkpoint(tmp_path / "whole")])
+    assert "best.safetensors" not in names(tmp_path / "whole")
+    with pytest.raises(RuntimeError):
+        train(network(hidden=own), [Checkpoint(tmp_path / "a", every="2 steps"), StopAt(9)])
+    train(net, [Checkpoint(tmp_path / "a", resume=True)])
+    assert bits(net) == bits(whole)
+
+
+@pytest.mark.parametrize("broken", [1, 2])
+def test_a_broken_newest_checkpoint_falls_back_and_says_so(tmp_path, broken):
+    whole, net = network(), network()
+    train(whole)
+    with pytest.raises(RuntimeError):
+        train(network(), [Checkpoint(tmp_path, every="3 steps"), StopAt(10)])
+    files = checkpoints(tmp_path)
+    assert [steps_of(each) for each in files] == [3, 6, 9]
+    for path in files[-broken:]:
+        path.write_bytes(path.read_bytes()[:-7])
+    checkpoint = Checkpoint(tmp_path, every="4 steps", resume=True)
+    with pytest.warns(UserWarning, match=rf"not fully.*Continuing from {files[-1 - broken].name}"):
+        train(net, [checkpoint])
+    assert checkpoint.resumed_from == files[-1 - broken]
+    assert bits(net) == bits(whole)
+
+
+def test_only_broken_checkpoints_are_an_error(tmp_path):
+    for step in (3, 6):
+        (tmp_path / f"checkpoint-{step:010d}.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(FileError, match=r"none of 2 checkpoints can be read.*The newest: .*006"):
+        train(network(), [Checkpoint(tmp_path, resume=True)])
+
+
+def test_nothing_to_resume_begins_anew(tmp_path):
+    whole, net = network(), network()
+    train(whole)
+    checkpoint = Checkpoint(tmp_path / "new" / "directory", resume=True)
+    train(net, [checkpoint])
+    assert checkpoint.resumed_from is None
+    assert bits(net) == bits(whole)
+    assert latest(tmp_path) is None
+
+
+OTHER = {
+    "batch_size": ({"batch_size": 17}, r"batch_size was '16' and is now '17'"),
+    "optimizer": ({"optimizer": xpnet.SGD(0.1)}, r"optimizer was 'Adam\(.*is now 'SGD\("),
+    "learning rate": ({"optimizer": xpnet.Adam(0.02)}, "optimizer was"),
+    "schedule": ({"schedule": None}, "schedule was"),
+    "loss": ({"loss": "squared_error"}, "loss was 'binary_cross_entropy' and is now 'squared_err"),
+    "seed": ({"seed": 6}, "seed was '5' and is now '6'"),
+    "l2": ({"l2": 0.5}, "l2 was '0.0' and is now '0.5'"),
+    "metrics": ({"metrics": []}, "metrics was 'accuracy' and is now ''"),
+    "validation": ({"validation": 0.3}, "data was"),
+    "no validation": ({"validation": None}, "data was"),
+    "sample_weight": ({"sample_weight": np.arange(1, 102)}, "data was"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER)
+def test_another_training_is_not_resumed(tmp_path, case):
+    train(network(), [Checkpoint(tmp_path)], epochs=2)
+    options, message = OTHER[case]
+    with pytest.raises(InputError, match=message) as caught:
+        train(network(), [Checkpoint(tmp_path, resume=True)], **options)
+    assert "give the same options and data, or another directory" in str(caught.value)
+    assert names(tmp_path)[-1] != "checkpoint.lock"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [("linear", True), ("cosine", True), (Warmup(3, then=Linear()), True),
+     ("constant", False), ("step", False), ("inverse", False), ("plateau", False)],
+)  # fmt: skip
+def test_another_number_of_epochs_is_noted_if_the_schedule_depends_on_it(tmp_path, schedule, told):
+    train(network(), [Checkpoint(tmp_path)], epochs=2, schedule=schedule)
+    checkpoint = Checkpoint(tmp_path, resume=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(network(), [checkpoint], epochs=4, schedule=schedule)
+    assert bool(checkpoint.note) == told
+    assert [str(each.message) for each in caught] == [checkpoint.note] * told
+
+
+def test_other_data_and_other_networks_are_not_resumed(tmp_path):
+    train(network(), [Checkpoint(tmp_path)], epochs=2)
+    other = xpnet.MLP([4, 9, 1], hidden="tanh", output="sigmoid", dropout=0.2, seed=5)
+    with pytest.raises(InputError, match=r"sizes was \[4, 9, 7, 1\] and is now \[4, 9, 1\]"):
+        train(other, [Checkpoint(tmp_path, resume=True)])
+    with pytest.raises(InputError, match="data was"):
+        xpnet.fit(
+            network(), X + 1e-3, Y, optimizer=xpnet.Adam(0.01), batch_size=16, validation=0.2,
+            schedule="cosine", metrics=["accuracy"], callbacks=[Checkpoint(tmp_path, resume=True)],
+        )  # fmt: skip
+
+
+DAMAGED = {
+    "no counters": lambda fields, tensors: fields.pop("counters"),
+    "counter text": lambda fields, tensors: fields["counters"].update(epoch="x"),
+    "no options": lambda fields, tensors: fields.pop("options"),
+    "options list": lambda fields, tensors: fields.update(options=[]),
+    "metrics unknown": lambda fields, tensors: fields.update(metrics=["r2"]),
+    "no weights": lambda fields, tensors: tensors.pop("weights.1"),
+    "weights NaN": lambda fields, tensors: tensors.update({"biases.0": np.full(9, np.nan, "f4")}),
+    "no numbers": lambda fields, tensors: tensors.pop("numbers"),
+    "numbers short": lambda fields, tensors: tensors.update(numbers=np.zeros(2)),
+    "no curve": lambda fields, tensors: tensors.pop("history.loss"),
+    "moments missing": lambda fields, tensors: tensors.pop("optimizer.1"),
+    "moments short": lambda fields, tensors: tensors.update({"optimizer.0": np.zeros(2, "f4")}),
+    "moments gap": lambda fields, tensors: tensors.update(
+        {"optimizer.7": tensors.pop("optimizer.0")}
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_checkpoint_that_xpnet_would_not_write_is_refused(tmp_path, case):
+    train(network(), [Checkpoint(tmp_path)], epochs=2)
+    path = checkpoints(tmp_path)[-1]
+    fields, tensors = read_container(path, "checkpoint", 1)
+    del fields["library"]
+    DAMAGED[case](fields, tensors)
+    write_container(path, "checkpoint", 1, fields, tensors)
+    with pytest.raises(FileError) as caught:
+        train(network(), [Checkpoint(tmp_path, resume=True)])
+    assert str(caught.value).startswith(str(path))

@@ -1,0 +1,195 @@
+"""What becomes of a training that is killed, or told to stop by Ctrl-C, SIGTERM or SIGHUP."""
+
+import signal
+import threading
+
+import pytest
+from checkpoint_runs import StopAt, bits, names, network, steps_of, train, without_seconds
+from crash_runs import kill_trainings
+
+import xpnet
+from xpnet.backend.signals import Interrupted, finish_step_first, interrupt_on_signals
+from xpnet.saving.checkpoint import Checkpoint, checkpoints
+from xpnet.saving.container import read_container
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@pytest.fixture
+def as_a_command():
+    """Handle signals as a command does, within the test."""
+    before = {number: signal.getsignal(number) for number in EXIT_CODES}
+    interrupt_on_signals()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.process
+def test_kills_and_signals_at_random_instants_and_resumes_give_the_same_bits(tmp_path):
+    numbers = (signal.SIGKILL, *EXIT_CODES)
+    counts = kill_trainings(4, 1, tmp_path, seed=1, signals=numbers)
+    assert counts["bit-identical"] == counts["runs"] >= 1
+    assert counts["kills"] >= 4
+    bad = ("unreadable files", "locks left", "wrong exit codes")
+    assert [counts[name] for name in bad] == [0, 0, 0]
+
+
+class Press:
+    """Press Ctrl-C or send another signal, once or twice, in the middle of a step."""
+
+    def __init__(self, times=1, number=signal.SIGINT):
+        self.times, self.number = times, number
+
+    def on_batch_end(self, training):
+        if training.state.step == 7:
+            for _ in range(self.times):
+                signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", EXIT_CODES)
+def test_a_command_saves_the_very_step_and_gives_the_shells_exit_code(
+    tmp_path, number, as_a_command
+):
+    whole, net, stopped = network(), network(), network()
+    train(whole)
+    handler = signal.getsignal(number)
+    with pytest.raises(Interrupted) as caught:
+        train(stopped, [Press(number=number), Checkpoint(tmp_path)])
+    assert caught.value.exit_code == EXIT_CODES[number]
+    assert str(caught.value) == f"stopped by {number.name}"
+    assert signal.getsignal(number) is handler
+    assert checkpoints(tmp_path)[-1].name == "checkpoint-0000000007.safetensors"
+    _, tensors = read_container(checkpoints(tmp_path)[-1], "checkpoint", 1)
+    assert tensors["weights.0"].tobytes() == stopped.weights[0].tobytes()
+    train(net, [Checkpoint(tmp_path, resume=True)])
+    assert bits(net) == bits(whole)
+
+
+@pytest.mark.parametrize("number", EXIT_CODES)
+def test_outside_of_training_a_command_stops_at_once(number, as_a_command):
+    with pytest.raises(Interrupted) as caught:
+        signal.raise_signal(number)
+    assert caught.value.exit_code == EXIT_CODES[number]
+
+
+def test_what_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    others = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        interrupt_on_signals()
+        signal.raise_signal(signal.SIGHUP)
+    finally:
+        for number, handler in {signal.SIGHUP: before, **others}.items():
+            signal.signal(number, handler)
+
+
+def test_ctrl_c_in_a_library_is_a_keyboard_interrupt_after_the_step():
+    net, last = network(), network()
+    with pytest.raises(KeyboardInterrupt, match="stopped by SIGINT"):
+        train(net, [Press()])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(RuntimeError):
+        train(last, [StopAt(7)])
+    assert bits(net) == bits(last)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):
+    class Later:
+        called = False
+
+        def on_batch_end(self, training):
+            Later.called = training.state.step >= 7
+
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), [Press(2), Later()])
+    assert not Later.called
+
+
+def test_ctrl_c_when_the_training_has_just_ended_is_not_lost(tmp_path):
+    class AtTheEnd:
+        def on_epoch_end(self, training):
+            if training.state.epoch == 2:
+                training.stop("enough")
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), [AtTheEnd(), Checkpoint(tmp_path)])
+    net = network()
+    assert train(net, [Checkpoint(tmp_path, resume=True)]).stopped == "enough"
+
+
+def test_an_interruption_at_the_end_of_an_epoch_does_not_change_what_is_best(tmp_path):
+    class AtTheEnd:
+        def on_epoch_end(self, training):
+            if training.state.epoch == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    options = {"every": "7 steps", "resume": True}
+    train(network(), [Checkpoint(tmp_path / "whole", **options)])
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), [AtTheEnd(), Checkpoint(tmp_path / "a", **options)])
+    assert "best.safetensors" not in names(tmp_path / "a")
+    train(network(), [Checkpoint(tmp_path / "a", **options)])
+    best = [(tmp_path / name / "best.safetensors").read_bytes() for name in ("whole", "a")]
+    assert best[0] == best[1]
+
+
+def test_a_handler_of_the_programs_own_stays_its_own():
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        train(network(), [Press()])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert pressed == [signal.SIGINT]
+
+
+def test_training_in_a_thread_leaves_signals_alone():
+    failures = []
+
+    def run():
+        try:
+            with finish_step_first(lambda: None):
+                train(network(), epochs=1)
+        except ValueError as error:  # "signal only works in main thread"
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert not failures
+
+
+@pytest.mark.parametrize("step", [1, 6])
+def test_a_step_that_a_second_signal_cuts_short_is_not_saved(tmp_path, step):
+    class Pressed(xpnet.SGD):
+        def step(self, xp, parameters, *rest):
+            pressed.append(None)
+            if len(pressed) == step:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
+            super().step(xp, parameters, *rest)
+
+    pressed = []
+    expected = without_seconds(train(network(), optimizer=xpnet.SGD(0.1)))
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), [Checkpoint(tmp_path, every="2 steps")], optimizer=Pressed(0.1))
+    assert len(checkpoints(tmp_path)) == (0 if step == 1 else 2)  # of steps 2 and 4
+    assert all(steps_of(path) < step for path in checkpoints(tmp_path))
+    pressed.extend([None] * 100)
+    resumed = train(network(), [Checkpoint(tmp_path, resume=True)], optimizer=Pressed(0.1))
+    assert without_seconds(resumed) == expected
+
+
+@pytest.mark.parametrize("callback", ["first", "last"])
+def test_a_run_that_is_interrupted_before_its_first_step_saves_nothing(tmp_path, callback):
+    class Early:
+        def on_train_start(self, training):
+            signal.raise_signal(signal.SIGINT)
+
+    every = [Early(), Checkpoint(tmp_path)]
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), every if callback == "first" else every[::-1])
+    assert checkpoints(tmp_path) == []
+    assert train(network(), [Checkpoint(tmp_path, resume=True)]).epochs == 6

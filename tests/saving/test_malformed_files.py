@@ -1,0 +1,304 @@
+"""A corpus of model files whose bytes or whose meaning is wrong, and mutations.
+
+Each case of the corpus: the change to a good file, and what the message says.
+"""
+
+import json
+import os
+import random
+import tracemalloc
+from copy import deepcopy
+
+import numpy as np
+import pytest
+from crash_runs import mutate_model, same_content
+from model_examples import KEPT, PREPROCESSING, good_bytes, parts
+
+import xpnet
+from xpnet.errors import FileError
+from xpnet.saving.container import MAX_TENSORS, write_container
+from xpnet.saving.model import load_model
+
+
+def with_header(text, body=b""):
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def in_header(change):
+    """Change the parsed header; the file is packed again around it."""
+
+    def apply(data):
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size])
+        change(header)
+        return with_header(json.dumps(header).encode(), data[8 + size :])
+
+    return apply
+
+
+def fields_text(change):
+    """Change the text of the fields."""
+
+    def apply(header):
+        text = header["__metadata__"]["xpnet"]
+        header["__metadata__"]["xpnet"] = change(text)
+        assert header["__metadata__"]["xpnet"] != text
+
+    return in_header(apply)
+
+
+def entry(**changes):
+    return in_header(lambda header: header["biases.0"].update(changes))
+
+
+FORMAT, CHECKSUM = "contents: are not in safetensors format (", "checksum (SHA-256): does not match"
+CONTAINER = {
+    "empty": (lambda data: b"", f"{FORMAT}'header too small')"),
+    "text": (
+        lambda data: b"weights,biases\n1,2\n3,4\n" * 10,
+        "header length: 3,203,031,",
+    ),
+    "pickle": (lambda data: b"\x80\x04\x95" + bytes(100), FORMAT),
+    "zip": (lambda data: b"PK\x03\x04" + bytes(range(200)), "header length: "),
+    "zeros": (lambda data: bytes(1000), FORMAT),
+    "length absurd": (lambda data: b"\xff" * 8 + data[8:], "header length: 18,446,744,073,709,551"),
+    "length short": (lambda data: b"\x14" + data[1:], f"{FORMAT}'invalid JSON"),
+    "truncated header": (lambda data: data[:100], f"{FORMAT}'invalid header length"),
+    "truncated tensors": (lambda data: data[:-1], f"{FORMAT}'incomplete metadata, file not fully"),
+    "trailing byte": (lambda data: data + b"\0", f"{FORMAT}'incomplete metadata, file not fully"),
+    "not UTF-8": (lambda data: with_header(b'{"\xff\xfe": 1}'), FORMAT),
+    "deep": (lambda data: with_header(b"[" * 100_000), FORMAT),
+    "deep and closed": (lambda data: with_header(b'{"a":' * 50_000 + b"1" + b"}" * 50_000), FORMAT),
+    "dtype of no NumPy array": (entry(dtype="BF16", shape=[8]), FORMAT),
+    "dtype of the same size": (entry(dtype="I64", shape=[2]), CHECKSUM),
+    "shape deep": (entry(shape=[1] * 100 + [4]), FORMAT),
+    "shape overflows": (entry(shape=[2**62, 2**62]), FORMAT),
+    "overlap": (in_header(lambda h: h["weights.1"].update(data_offsets=[0, 32])), FORMAT),
+    "gap": (in_header(lambda h: h.pop("biases.1")), FORMAT),
+    "other program": (in_header(lambda h: h.pop("__metadata__")), "not written by xpnet"),
+    "fields not JSON": (fields_text(lambda text: "{format: 1}"), "'xpnet': is not valid JSON"),
+    "fields a list": (fields_text(lambda text: "[1]"), "field 'xpnet': is [1], not a JSON object"),
+    "fields deep": (fields_text(lambda text: "[" * 100_000), "'xpnet': is not valid JSON"),
+    "field NaN": (
+        fields_text(lambda text: text.replace('"epochs":5', '"epochs":NaN')),
+        "field 'xpnet': is not valid JSON",
+    ),
+    "field infinite": (
+        fields_text(lambda text: text.replace('"epochs":5', '"epochs":1e999')),
+        "field 'xpnet': is not valid JSON",
+    ),
+    "field half a character": (
+        fields_text(lambda text: text.replace('"epochs":5', '"epochs":"\\ud800"')),
+        "field 'xpnet': is not valid JSON",
+    ),
+    "field changed": (fields_text(lambda text: text.replace('"seed":3', '"seed":4')), CHECKSUM),
+    "field's type changed": (
+        fields_text(lambda text: text.replace('"epochs":5', '"epochs":5.0')),
+        CHECKSUM,
+    ),
+    "no checksum": (fields_text(lambda text: text.replace("sha256", "sha255")), CHECKSUM),
+    "weight changed": (lambda data: data[:-1] + bytes([data[-1] ^ 1]), CHECKSUM),
+    "tensors swapped": (
+        in_header(lambda h: h.update({"biases.0": h["biases.1"], "biases.1": h["biases.0"]})),
+        CHECKSUM,
+    ),
+}
+
+
+def refused(path):
+    with pytest.raises(FileError) as caught:
+        load_model(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert message.isascii()
+    assert "\n" not in message
+    assert len(message) < 500
+    return message
+
+
+@pytest.mark.parametrize("case", CONTAINER)
+def test_a_file_that_is_malformed_is_refused_by_name(path, case):
+    change, expected = CONTAINER[case]
+    path.write_bytes(change(good_bytes(path)))
+    assert expected in refused(path)
+
+
+def field(name, value):
+    return lambda fields, tensors: fields.update({name: value})
+
+
+def architecture(**changes):
+    return lambda fields, tensors: fields["architecture"].update(changes)
+
+
+def prepared(**changes):
+    return field("preprocessing", deepcopy(PREPROCESSING) | changes)
+
+
+def with_columns(index, **changes):
+    columns = deepcopy(PREPROCESSING["columns"])
+    columns[index] |= changes
+    return prepared(columns=columns)
+
+
+def tensor(name, change):
+    return lambda fields, tensors: tensors.update({name: change(tensors[name])})
+
+
+NO_CHECKPOINT = "format: is 'xpnet checkpoint', not 'xpnet model'; name a model file"
+MEANING = {
+    "newer format": (
+        field("format_version", 2),
+        f"made by xpnet 0.1.0 with format 2, but this xpnet {xpnet.__version__} reads up to 1; up",
+    ),
+    "format 0": (field("format_version", 0), "format_version: is 0, not a whole number from 1"),
+    "format true": (field("format_version", True), "format_version: is True"),
+    "format text": (field("format_version", "1"), "format_version: is '1'"),
+    "a checkpoint": (field("format", "xpnet checkpoint"), NO_CHECKPOINT),
+    "library null": (field("library", None), "library: is None"),
+    "training list": (field("training", [1]), "training: is [1], neither an object nor null"),
+    "extra field": (field("pickle", "x"), "fields: are ['architecture', 'library', 'pickle'"),
+    "no training": (lambda fields, tensors: fields.pop("training"), "fields: are ["),
+    "preprocessing list": (field("preprocessing", [1]), "preprocessing: fields: found [1]"),
+    "preprocessing empty": (field("preprocessing", {}), "preprocessing: fields: found []"),
+    "preprocessing more": (prepared(code="x"), "preprocessing: fields: found"),
+    "task unknown": (prepared(task="rank"), "preprocessing: task: found 'rank', expected one of"),
+    "task list": (prepared(task=["binary"]), "preprocessing: task: found ['binary']"),
+    "target null": (prepared(target=None), "preprocessing: target: found None"),
+    "target is a column": (prepared(target="age"), "preprocessing: columns: found 'age', expected"),
+    "no columns": (prepared(columns=[]), "preprocessing: columns: found []"),
+    "column text": (prepared(columns=["age"]), "preprocessing: columns[0]: found 'age'"),
+    "column without name": (prepared(columns=[{"mean": 0.0, "std": 1.0}]), "columns[0]: found"),
+    "column twice": (with_columns(1, name="age"), "preprocessing: columns: found 'age'"),
+    "std 0": (with_columns(0, std=0.0), "preprocessing: columns[0].std: found 0.0"),
+    "mean text": (with_columns(0, mean="0"), "preprocessing: columns[0].mean: found '0'"),
+    "mean true": (with_columns(0, mean=True), "preprocessing: columns[0].mean: found True"),
+    "mean huge": (with_columns(0, mean=10**400), "preprocessing: columns[0].mean: found 1"),
+    "category missing": (
+        with_columns(1, categories=["red"]),
+        "preprocessing: has inputs and outputs (2, 2), but the network (3, 2)",
+    ),
+    "category twice": (with_columns(1, categories=["a", "a"]), "columns[1].categories: found 'a'"),
+    "category number": (with_columns(1, categories=["a", 1]), "columns[1].categories[1]: found 1"),
+    "one class": (prepared(classes=["yes"]), "preprocessing: classes: found ['yes']"),
+    "three classes": (prepared(classes=["a", "b", "c"]), "outputs (3, 3), but the network (3, 2)"),
+    "class twice as number": (prepared(classes=[1, 1.0]), "preprocessing: classes: found 1.0"),
+    "class true": (prepared(classes=[True, False]), "preprocessing: classes[0]: found True"),
+    "class null": (prepared(classes=["yes", None]), "preprocessing: classes[1]: found None"),
+    "classes text": (prepared(classes="ab"), "preprocessing: classes: found 'ab'"),
+    "classes of a regression": (prepared(task="regression"), "preprocessing: classes: found ["),
+    "binary, two outputs": (prepared(task="binary"), "outputs (3, 1), but the network (3, 2)"),
+    "target's std 0": (prepared(target_std=0), "preprocessing: target_std: found 0"),
+    "missing unknown": (prepared(missing="guess"), "preprocessing: missing: found 'guess'"),
+    "layout unknown": (prepared(layout="cube"), "preprocessing: layout: found 'cube'"),
+    "architecture list": (field("architecture", []), "architecture: is [], without layer sizes"),
+    "architecture extra": (architecture(layers=3), "architecture: MLP.__init__() got an unexp"),
+    "no seed": (lambda fields, _: fields["architecture"].pop("seed"), "architecture.seed: is None"),
+    "no init": (lambda fields, _: fields["architecture"].pop("init"), "architecture: 'init'"),
+    "no sizes": (architecture(sizes=[]), "'biases.0': is one too many for layer sizes []"),
+    "sizes text": (architecture(sizes="342"), "architecture: is {"),
+    "size huge": (architecture(sizes=[3, 2**40, 2]), "layer sizes [3, 1099511627776, 2] need"),
+    "size real": (architecture(sizes=[3, 4.0, 2]), "architecture: sizes [3, 4.0, 2] must be two"),
+    "size list": (architecture(sizes=[3, [4], 2]), "layer sizes [3, [4], 2] need (3, [4])"),
+    "one layer more": (architecture(sizes=[3, 4, 4, 2]), "'biases.2': is missing for layer sizes"),
+    "wrong inputs": (architecture(sizes=[2, 4, 2]), "'weights.0': has shape (3, 4), but layer siz"),
+    "unknown activation": (architecture(hidden=["swoosh"]), "architecture: activation 'swoosh' is"),
+    "output as hidden": (architecture(hidden=["softmax"]), "architecture: activation 'softmax' is"),
+    "hidden text": (architecture(hidden="tanh"), "architecture.hidden: is 'tanh', not ['tanh']"),
+    "hidden object": (architecture(hidden=[{}]), "architecture: activation {} is not known"),
+    "hidden two": (architecture(hidden=["tanh", "tanh"]), "has 2 entries for 1 hidden layers"),
+    "unknown output": (architecture(output="exec"), "architecture: activation 'exec' is not"),
+    "dtype object": (architecture(dtype={}), "'weights.0': is float32, but the network is {}"),
+    "init number": (architecture(init=3), "architecture.init: is 3, not 'callable'"),
+    "seed negative": (architecture(seed=-1), "architecture: seed -1 must be an integer >= 0"),
+    "dropout 1": (architecture(dropout=[1.0]), "architecture: dropout 1.0 must be >= 0 and below"),
+    "dropout text": (architecture(dropout=["0"]), "architecture: dropout '0' must be"),
+    "tensor missing": (lambda _, tensors: tensors.pop("weights.1"), "'weights.1': is missing for"),
+    "tensor extra": (
+        lambda fields, tensors: tensors.update({"weights.2": np.zeros((2, 2), "f4")}),
+        "tensor 'weights.2': is one too many for layer sizes [3, 4, 2]",
+    ),
+    "tensor transposed": (tensor("weights.1", np.transpose), "tensor 'weights.1': has shape (2, 4"),
+    "tensor empty": (tensor("biases.1", lambda b: b[:0]), "tensor 'biases.1': has shape (0,)"),
+    "tensor NaN": (tensor("weights.0", lambda w: w * np.nan), "'weights.0': holds NaN or infinity"),
+    "tensor infinite": (tensor("biases.1", lambda b: b / 0), "'biases.1': holds NaN or infinity"),
+    "tensor wider": (
+        tensor("biases.1", lambda b: b.astype("f8")),
+        "tensor 'biases.1': is float64, but the network is 'float32'",
+    ),
+    "tensor of bool": (tensor("biases.0", lambda b: b > 0), "tensor 'biases.0': is bool, but"),
+}
+
+
+@pytest.mark.parametrize("case", MEANING)
+def test_a_file_whose_meaning_is_wrong_is_refused_by_name(path, case):
+    change, expected = MEANING[case]
+    fields, tensors = parts()
+    with np.errstate(divide="ignore"):
+        change(fields, tensors)
+    write_container(path, "model", 1, fields, tensors)
+    assert expected in refused(path)
+
+
+NO_FILES = {
+    "missing": ("no", "cannot be read: No such file or directory; correct the path"),
+    "directory": ("", "this is a directory; name the file inside it"),
+    "pipe": ("pipe", "this is a device or pipe; name an ordinary file"),
+    "device": ("/dev/zero", "this is a device or pipe; name an ordinary file"),
+    "null byte": ("a\0b", "cannot be read: embedded null byte"),
+}
+
+
+@pytest.mark.parametrize("case", NO_FILES)
+def test_what_is_no_file_is_refused(tmp_path, case):
+    os.mkfifo(tmp_path / "pipe")
+    name, expected = NO_FILES[case]
+    assert expected in refused(os.path.join(tmp_path, name))
+
+
+def test_random_mutations_are_refused_or_change_nothing(tmp_path):
+    counts = mutate_model(KEPT, 2000, tmp_path)
+    allowed = {"mutations", "refused", "same content", "refused without the file's name"}
+    assert set(counts) <= allowed, counts
+    assert counts["refused without the file's name"] == 0
+    assert counts["refused"] >= 1900
+
+
+def test_every_changed_byte_is_refused_or_changes_nothing(tmp_path):
+    data, victim = KEPT.read_bytes(), tmp_path / "flipped"
+    original, accepted = load_model(KEPT), 0
+    for at in range(len(data)):
+        changed = bytearray(data)
+        changed[at] ^= 1 << random.Random(at).randrange(8)
+        victim.write_bytes(changed)
+        try:
+            model = load_model(victim)
+        except FileError:
+            continue
+        accepted += 1
+        assert same_content(model, original)
+    assert accepted <= 5
+
+
+def test_memory_is_bounded_by_the_size_of_the_file(path):
+    """A small file that claims to be huge costs nothing; a hostile header a fixed multiple."""
+    hostile = [
+        b"\0" * 7 + b"\x80" + good_bytes(path)[8:],
+        entry(shape=[2**31, 2**31])(good_bytes(path)),
+        with_header(b"[" + b"{}," * 100_000 + b"{}]"),
+    ]
+    for data in hostile:
+        path.write_bytes(data)
+        tracemalloc.start()
+        refused(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 100_000 + 60 * len(data)
+
+
+def test_more_tensors_than_any_network_has_are_refused(path):
+    fields, _ = parts()
+    write_container(
+        path, "model", 1, fields, {f"t{i}": np.zeros(0) for i in range(MAX_TENSORS + 1)}
+    )
+    assert "tensors: are 10,001, and at most 10,000 allowed" in refused(path)

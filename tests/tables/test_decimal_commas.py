@@ -1,0 +1,80 @@
+"""Tables with decimal commas, as German Excel exports them: read when asked to, else named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import QUICK, Run, table
+
+import xpnet
+from xpnet.errors import InputError
+from xpnet.tables.prepare import prepare
+from xpnet.tables.table import read_table
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+GERMAN = "a;b;y\n" + "".join(f"-0,{i:03};{i},5;{i % 2}\n" for i in range(100, 160))
+
+
+def refusal(text: str, **how: str) -> str:
+    path = table("t.csv", text)
+    with pytest.raises(InputError) as refused:
+        prepare(read_table(path, **how), "y")
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("a;y\n1,185;0\n-1,414;1\n", {"delimiter": ";"}),
+        ('a,y\n"0,414",0\n"1,185",1\n', {}),
+        ('a,y\n"1,414",0\n"1,18",1\n', {}),
+    ],
+)
+def test_three_digits_behind_a_comma_are_not_always_thousands(text: str, how: dict) -> None:
+    found = refusal(text, **how)
+    assert "which has a decimal comma (2 such cells); write a decimal point, or pass" in found
+    assert "--decimal ','" in found
+
+
+def test_three_digits_that_may_be_thousands_are_called_so() -> None:
+    assert "'1,414', which has thousands separators" in refusal('a,y\n"1,414",0\n"2,500",1\n')
+
+
+def test_decimal_commas_are_read_when_asked_for() -> None:
+    path = table("t.csv", "a;b;y\n 0,414 ;x, y;-1\n-1,5e2;Z;,5\n3;1.2.2020;1.5\n")
+    found = read_table(path, delimiter=";", decimal=",")
+    np.testing.assert_array_equal(found.column("a"), [0.414, -150.0, 3.0])
+    np.testing.assert_array_equal(found.column("y"), [-1.0, 0.5, 1.5])
+    assert set(found.texts["b"]) == {"x, y", "Z", "1.2.2020"}
+
+
+@pytest.mark.parametrize("cell", ["1.234", "-12.345.678", "1.234,56"])
+def test_points_are_not_taken_for_decimal_points_where_commas_are(cell: str) -> None:
+    found = refusal(f"a;y\n{cell};0\n2,5;1\n", delimiter=";", decimal=",")
+    assert f"line 2, column 'a': found '{cell}', which has thousands separators; write" in found
+
+
+def test_another_decimal_sign_is_refused() -> None:
+    path = table("t.csv", GERMAN)
+    with pytest.raises(InputError, match=r"decimal ';' must be . or ,"):
+        read_table(path, delimiter=";", decimal=";")
+
+
+def test_the_command_remembers_the_decimal_sign(run: Run) -> None:
+    path = table("t.csv", GERMAN)
+    how = ["--delimiter", ";"]
+    assert run("train", path, "--target", "y", *how, "--decimal", ",", *QUICK).status == 0
+    assert run("evaluate", "t.safetensors", path, *how).status == 0
+    rows = run("predict", "t.safetensors", path, *how, "--json").json["predictions"]
+    assert rows == {
+        name: list(each)
+        for name, each in xpnet.load_model("t.safetensors").predict(path, delimiter=";").items()
+    }
+    points = Path("points.csv")
+    points.write_text(GERMAN.replace(",", "."))
+    again = run("predict", "t.safetensors", points, *how, "--decimal", ".", "--json")
+    assert again.json["predictions"] == rows
+    options = ["--target", "y", *how, "--decimal", ",", "--epochs", "3"]
+    assert run("doctor", path, *options).status == 0
+    assert run("train", path, *options, "--stream", "--validation", path).status == 0

@@ -1,0 +1,329 @@
+"""A corpus of tables: what is wrong is refused by place, text and remedy; what is odd is read."""
+
+import codecs
+import gzip
+import io
+import re
+import zipfile
+
+import pytest
+
+from xpnet.errors import FileError, InputError
+from xpnet.tables.prepare import prepare
+from xpnet.tables.table import read_table
+
+HEADER = "a,b,y\n"
+ROWS = ["1.5,2.25,0", "2.5,0.5,1", "3.5,1.75,0", "0.25,4.5,1", "5.75,3.5,0", "4.5,2.5,1"]
+GOOD = HEADER + "\n".join(ROWS) + "\n"
+
+
+def with_row(row, line=4):
+    """The good table with one line replaced (line 2 is the first row)."""
+    rows = list(ROWS)
+    rows[line - 2] = row
+    return HEADER + "\n".join(rows) + "\n"
+
+
+def with_column(cells, name="c"):
+    """The good table with another column before the target; the last cell repeats."""
+    cells = list(cells) + [cells[-1]] * (len(ROWS) - len(cells))
+    lines = [row.rsplit(",", 1) for row in ROWS]
+    body = [f"{first},{cell},{last}" for (first, last), cell in zip(lines, cells, strict=True)]
+    return f"a,b,{name},y\n" + "\n".join(body) + "\n"
+
+
+def many(template, n=30):
+    """A table of one column beside a and y, by a format of the row number."""
+    return "a,c,y\n" + "".join(f"{i}.5,{template.format(i)},{i % 2}\n" for i in range(n))
+
+
+def zipped():
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("table.csv", GOOD)
+    return data.getvalue()
+
+
+A4, B4 = ("line 4", "column 'a'"), ("line 4", "column 'b'")
+C2, C3 = ("line 2", "column 'c'"), ("line 3", "column 'c'")
+
+# name: (content, fragments of the message). Place, found text and remedy are all looked for.
+WITH_PLACE = {
+    "word among numbers": (with_row("3.5,abc,0"), (*B4, "'abc'", "--drop b")),
+    "decimal comma, quoted": (with_row('3.5,"1,75",0'), (*B4, "'1,75'", "decimal comma", "point")),
+    "decimal comma, semicolons": (
+        "a;b;y\n1,5;2,5;0\n",
+        ("line 1", "column 1", "semicolons", "--delimiter ';'"),
+    ),
+    "decimal comma, not quoted": (with_row("3,5,1,75,0"), ("line 4", "column 4", "5 fields")),
+    "every number with a comma": (
+        with_column(['"1,5"', '"2,25"', '"0,5"']),
+        (*C2, "'1,5'", "decimal comma"),
+    ),
+    "thousands": (with_row('3.5,"1,750.5",0'), (*B4, "'1,750.5'", "thousands")),
+    "thousands, apostrophe": (with_row("3.5,1'750,0"), (*B4, "thousands")),
+    "thousands, points": (with_row("3.5,1.750.000,0"), (*B4, "thousands")),
+    "thousands, no-break space": (with_row("3.5,1\u00a0750,0"), (*B4, "thousands")),
+    "percent": (with_row("3.5,5%,0"), (*B4, "'5%'", "percent", "0.05")),
+    "all percent": (with_column(["5%", "6 %", "7%", "5%"]), (*C2, "'5%'", "percent")),
+    "currency": (with_row("3.5,$5.20,0"), (*B4, "'$5.20'", "currency")),
+    "currency behind": (with_row("3.5,5.20 €,0"), (*B4, "currency")),
+    "all currency": (with_column(["£1", "£2", "£1", "£3"]), (*C2, "'£1'", "currency")),
+    "hexadecimal": (with_row("3.5,0x1F,0"), (*B4, "'0x1F'", "hexadecimal")),
+    "binary digits": (with_row("3.5,0b101,0"), (*B4, "binary")),
+    "underscore": (with_row("3.5,1_000,0"), (*B4, "'1_000'", "underscores")),
+    "all underscores": (with_column(["1_000", "2_000", "1_000"]), (*C2, "underscores")),
+    "Arabic digits": (with_row("3.5,١٢,0"), (*B4, "not ASCII", "write 12")),
+    "all Arabic digits": (with_column(["١", "٢", "١"]), (*C2, "not ASCII")),
+    "full-width digits": (with_row("3.5,１２,0"), (*B4, "not ASCII")),
+    "Unicode minus": (with_row("3.5,\u22121.5,0"), (*B4, "not ASCII", "write -1.5")),
+    "NaN": (with_row("3.5,NaN,0"), (*B4, "'NaN'", "leave the cell empty")),
+    "nan everywhere": (with_column(["nan"]), (*C2, "'nan'")),
+    "NaN among texts": (
+        with_column(["u", "v", "u", "NaN", "u", "v"]),
+        ("line 5", "column 'c'", "'NaN'", "leave the cell empty"),
+    ),
+    "inf": (with_row("3.5,inf,0"), (*B4, "'inf'", "infinite")),
+    "minus Infinity": (with_row("-Infinity,1.75,0"), (*A4, "infinite")),
+    "overflow": (with_row("3.5,1e400,0"), (*B4, "'1e400'", "largest")),
+    "too large to standardise": (with_row("3.5,1e308,0"), (*B4, "too large", "unit")),
+    "too small to standardise": (
+        with_column(["1e-165", "2e-165"]),
+        (*C3, "2e-165", "too small", "unit"),
+    ),
+    "target too small to standardise": (
+        "a,y\n" + "".join(f"{i}.5,{i * i}.5e-163\n" for i in range(9)),
+        ("line 10", "column 'y'", "6.45e-162", "too small", "unit"),
+    ),
+    "spreadsheet error": (with_row("3.5,#DIV/0!,0"), (*B4, "spreadsheet")),
+    "missing": (with_row("3.5,,0"), (*B4, "missing", "first of 1", "--missing drop", "impute")),
+    "missing, question mark": (with_row("?,1.75,0"), (*A4, "missing", "--missing")),
+    "missing, NA": (with_row("3.5,NA,0"), (*B4, "missing")),
+    "missing, N/A": (with_row("3.5,N/A,0"), (*B4, "missing")),
+    "missing, null": (with_row("3.5,null,0"), (*B4, "missing")),
+    "missing, quoted": (with_row('3.5,"",0'), (*B4, "missing")),
+    "missing text": (with_column(["u", "v", "", "u", "v"]), ("line 4", "column 'c'", "missing")),
+    "missing target": (with_row("3.5,1.75,"), ("line 4", "column 'y'", "missing")),
+    "only delimiters": (with_row(",,"), (*A4, "first of 2")),
+    "short row": (with_row("3.5,1.75"), ("line 4", "column 'y'", "2 of 3 fields", "'3.5,1.75'")),
+    "long row": (with_row("3.5,1.75,0,9"), ("line 4", "column 4", "4 fields", "'9'")),
+    "cut off": (GOOD[:-5], ("line 7", "column 'y'", "complete the line", "cut off")),
+    "stray quote": (with_row('3.5,1"75,0'), (*B4, "stray quote", 'twice, ""')),
+    "text after quotes": (with_row('3.5,"1"75,0'), (*B4, "stray quote")),
+    "space before quotes": (with_row('3.5, "1.75",0'), (*B4, "stray quote")),
+    "never closed": (with_row('3.5,"1.75,0'), (*B4, "never closed")),
+    "never closed, at the end": (GOOD + '1,"', ("line 8", "column 'b'", "never closed")),
+    "never closed, more quotes": (
+        with_row('3.5,"1.75,0') + '5.5,"2.5",0\n',
+        ("line 8", "column 'b'", "stray quote", "opened on line 4"),
+    ),
+    "tabs": (GOOD.replace(",", "\t"), ("line 1", "column 1", "tabs", "--delimiter '\\t'")),
+    "bars": (GOOD.replace(",", "|"), ("line 1", "column 1", "bars", "--delimiter '|'")),
+    "spaces": (GOOD.replace(",", "  "), ("line 1", "column 1", "spaces")),
+    "semicolons, commas in names": (
+        "a (x,y);b;c\n" + "1;2;3\n" * 6,
+        ("line 2", "column", "semicolons"),
+    ),
+    "duplicate names": (GOOD.replace("a,b", "a,a"), ("line 1", "columns 1 and 2", "'a'", "rename")),
+    "names alike but for spaces": (GOOD.replace("a,b", "a, a"), ("line 1", "columns 1 and 2")),
+    "name lacking": (GOOD.replace("a,b", ",b"), ("line 1", "column 1", "no name", "index=False")),
+    "no header": (GOOD.removeprefix(HEADER), ("line 1", "column 1", "'1.5'", "names")),
+    "header twice": (with_row("a,b,y"), (*A4, "header is repeated", "remove")),
+    "header twice, all text": (
+        "c,y\n" + "u,p\nv,q\nu,p\n" + "c,y\n" + "v,q\n" * 5,
+        ("line 5", "column 'c'", "header is repeated"),
+    ),
+    "index from 0": (with_column(range(6)), (*C2, "numbers the rows", "--drop c")),
+    "index from 1": (with_column(range(1, 7)), (*C2, "numbers the rows")),
+    "index, shuffled": (
+        "a,c,y\n" + "".join(f"{i}.5,{i * 7 % 30},{i % 2}\n" for i in range(30)),
+        (*C2, "numbers the rows"),
+    ),
+    "identifiers": (many("id{}"), (*C2, "'id0'", "identifier", "--drop c")),
+    "identifiers, few": (with_column(["p", "q", "r", "s", "t", "u"]), (*C2, "identifier")),
+    "free text": (many("this is sentence number {}"), (*C2, "free text", "--drop c")),
+    "text target, all different": (
+        "a,y\n" + "".join(f"{i}.5,k{i}\n" for i in range(9)),
+        ("line 2", "column 'y'", "'k0'", "9 different texts", "as --target"),
+    ),
+    "dates as target": (
+        "a,y\n" + "".join(f"{i}.5,2024-01-0{i}\n" for i in range(1, 9)),
+        ("line 2", "column 'y'", "date", "write numbers"),
+    ),
+    "integers that are one in float64": (
+        with_column([2**60, 2**60 + 1]),
+        ("line 3", "column 'c'", f"{2**60 + 1}", f"cannot tell from {2**60};", "offset", "--drop"),
+    ),
+    "integers of 21 digits": (many("10000000000000000000{}"), (*C3, "float64", "offset")),
+    "target of such integers": (
+        "a,y\n" + "".join(f"{i}.5,{2**62 + i}\n" for i in range(9)),
+        ("line 3", "column 'y'", "cannot tell", "subtract an offset"),
+    ),
+    "dates": (with_column([f"2024-01-0{i}" for i in range(1, 7)]), (*C2, "date", "drop")),
+    "dates, few": (with_column(["2024-01-01", "2024-01-02", "2024-01-01"]), (*C2, "date")),
+    "dates, German": (with_column(["1.2.2024", "3.2.2024", "1.2.2024"]), (*C2, "date")),
+    "dates, slashes": (with_column(["1/31/2024", "2/1/2024", "2/1/2024"]), (*C2, "date")),
+    "dates, words": (with_column(["5 Mar 2021", "6 Mar 2021", "5 Mar 2021"]), (*C2, "date")),
+    "times": (with_column(["12:30", "12:45", "12:30"]), (*C2, "time")),
+    "NUL byte": (with_row("3.5,1\x0075,0"), (*B4, "NUL", "damaged")),
+    "Latin-1": (with_column(["caf\u00e9", "u"]).encode("latin-1"), (*C2, "0xe9", "--encoding")),
+    "one class": (HEADER + "1,2.5,7\n3,4.5,7\n5,2,7\n", ("line 2", "column 'y'", "7", "another")),
+    "after a quoted newline": (
+        'a,c,y\n1.5,"u\nv",0\n2.5,"u\nv",1\n3.5,x,0\nabc,x,1\n',
+        ("line 7", "column 'a'", "'abc'"),
+    ),
+    "after blank lines": (HEADER + "\n".join(ROWS) + "\n\n\n1,x,0\n", ("line 10", "column 'b'")),
+    "word in a class column": (with_row("3.5,1.75,oops"), ("line 4", "column 'y'", "'oops'")),
+    "blank amid one column": ("y\n1\n\n2\n", ("line 3", "column 1", "blank")),
+}
+
+WITHOUT_PLACE = {
+    "empty": ("", ("empty",)),
+    "only blank lines": ("\n\n\n", ("empty",)),
+    "header only": (HEADER, ("no rows",)),
+    "one row": (HEADER + "1,2.5,0\n", ("found 1 rows", "2 or more")),
+    "unknown target": (GOOD.replace(",y", ",yes"), ("no target column 'y'", "'yes'")),
+    "only the target": ("y\n0\n1\n", ("no columns are left",)),
+    "nothing in a column": (with_column(["", ""]), ("column 'c'", "no value", "--drop c")),
+    "UTF-16": (GOOD.encode("utf-16"), ("UTF-16", "--encoding utf-16")),
+    "UTF-16 without mark": (GOOD.encode("utf-16-le"), ("UTF-16", "--encoding utf-16-le")),
+    "UTF-32": (GOOD.encode("utf-32"), ("UTF-32", "--encoding utf-32")),
+    "ZIP": (zipped(), ("ZIP", "Excel", "unpack")),
+    "gzip": (gzip.compress(GOOD.encode()), ("gzip", ".gz")),
+    "Parquet": (b"PAR1" + b"\0" * 40 + b"PAR1", ("Parquet", ".parquet")),
+    "NumPy": (b"\x93NUMPY\1\0" + b"\0" * 40, ("NumPy", ".npy")),
+    "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ("Excel",)),
+    "HTML": ("<!DOCTYPE html><html><table></table></html>", ("HTML",)),
+    "XML": ("<?xml version='1.0'?><a/>", ("XML",)),
+    "JSON": ('[{"a": 1, "y": 0}]', ("JSON",)),
+    "JSON lines": ('{"a": 1, "y": 0}\n{"a": 2, "y": 1}\n', ("JSON",)),
+    "SQLite": (b"SQLite format 3\0" + b"\0" * 80, ("SQLite",)),
+    "pickle": (b"\x80\x04\x95\x10\0\0", ("pickle",)),
+    "image": (b"\x89PNG\r\n\x1a\n", ("image",)),
+    "xz": (b"\xfd7zXZ\0", ("archive",)),
+}
+
+
+def refusal(folder, content, name="table.csv"):
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises((FileError, InputError)) as caught:
+        prepare(read_table(path), "y")
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    return message.removeprefix(str(path))
+
+
+@pytest.mark.parametrize("name", WITH_PLACE)
+def test_refused_with_its_place(name, tmp_path):
+    content, fragments = WITH_PLACE[name]
+    message = refusal(tmp_path, content)
+    assert [part for part in fragments if part not in message] == [], message
+    assert re.search(r"line \d+", message), message
+    assert ";" in message, "no remedy"
+    assert "--drop y" not in message, "the target cannot be dropped"
+    assert len(message) < 400, message
+
+
+@pytest.mark.parametrize("name", WITHOUT_PLACE)
+def test_refused_as_a_whole(name, tmp_path):
+    content, fragments = WITHOUT_PLACE[name]
+    message = refusal(tmp_path, content)
+    assert [part for part in fragments if part not in message] == [], message
+
+
+def test_the_corpus_is_large_and_nearly_all_refusals_name_line_and_column(tmp_path):
+    assert len(WITH_PLACE) + len(WITHOUT_PLACE) >= 100
+    messages = [refusal(tmp_path, content) for content, _ in WITH_PLACE.values()]
+    named = [each for each in messages if re.search(r"line \d+.*columns? ['\d]", each)]
+    assert len(named) >= 0.95 * len(messages)
+
+
+ACCEPTED = {
+    "plain": GOOD,
+    "byte order mark": codecs.BOM_UTF8 + GOOD.encode(),
+    "CRLF": GOOD.replace("\n", "\r\n"),
+    "classic Macintosh": GOOD.replace("\n", "\r"),
+    "no newline at the end": GOOD.rstrip("\n"),
+    "blank lines at the end": GOOD + "\n\r\n\n",
+    "blank line in the middle": GOOD.replace("2.5,0.5", "\n2.5,0.5"),
+    "blank line at the start": "\n" + GOOD,
+    "quoted": "\n".join(",".join(f'"{c}"' for c in x.split(",")) for x in GOOD.split()) + "\n",
+    "quoted comma": with_column(['"u,v"', "w", '"u,v"', "w"]),
+    "quoted newline": with_column(['"u\nv"', "w", '"u\nv"', "w"]),
+    "quoted quote": with_column(['"u ""v"""', "w", '"u ""v"""', "w"]),
+    "spaces": GOOD.replace(",", ", ").replace("\n", " \n"),
+    "spaces in the header": GOOD.replace("a,b,y", "a, b, y"),
+    "scientific": with_row("3.5e-2,1.75E+1,0"),
+    "signs": with_row("+3.5,-1.75,0"),
+    "bare points": with_row("3.,.75,0"),
+    "tiny": with_row("1e-320,1e-400,0"),
+    "long digits": with_row("3.14159265358979323846264338327950288,2,0"),
+    "columns in another order": "\n".join(",".join(x.split(",")[::-1]) for x in GOOD.split()),
+    "constant": with_column(["1"]),
+    "duplicate rows": GOOD + "\n".join(ROWS),
+    "text categories": with_column(["red", "blue", "red", "blue"]),
+    "ages in groups": with_column(["18-25", "26-40", "18-25", "41+"]),
+    "accents": with_column(["caf\u00e9", "th\u00e9", "caf\u00e9", "th\u00e9"]),
+    "emoji": with_column(["\U0001f600", "\U0001f622", "\U0001f600", "\U0001f622"]),
+    "text target": GOOD.replace(",0\n", ",no\n").replace(",1\n", ",yes\n"),
+    "booleans": with_column(["true", "false", "true", "false"]),
+    "dollars in words": with_column(["<=$50K", ">$50K", "<=$50K", ">$50K"]),
+    "a name like a Parquet file's first bytes": GOOD.replace("a,b", "PAR1,PAR2"),
+    "numbers as names": GOOD.replace("a,b", "0,1"),
+    "large but finite": with_row("3.5e150,1.75,0"),
+    "two rows": HEADER + ROWS[0] + "\n" + ROWS[1],
+    "few whole numbers": with_column([3, 1, 6, 5, 4, 2]),
+    "large integers, far apart": with_column([10**20 * i for i in (3, 1, 2, 7, 5, 4)]),
+    "large integers, written in two ways": with_column([2**60, f"+0{2**60}", 3 * 2**60]),
+    "leading zeros": with_row("003.5,01.75,0"),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepted(name, tmp_path):
+    content = ACCEPTED[name]
+    path = tmp_path / "table.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    ready = prepare(read_table(path), "y")
+    assert ready.x.shape[0] >= 2
+    assert ready.preprocessing.task == "binary"
+
+
+def test_there_are_25_good_tables():
+    assert len(ACCEPTED) >= 25
+
+
+def test_a_dropped_column_may_hold_anything(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(with_column(["x", "2024-01-01", "", "$5", "NaN", "7"]))
+    assert prepare(read_table(path), "y", drop=["c"]).x.shape == (6, 2)
+
+
+def test_20_000_columns(tmp_path):
+    path = tmp_path / "wide.csv"
+    names = ",".join(f"c{i}" for i in range(20_000))
+    rows = "".join(",".join([str(r % 3 + 0.5)] * 20_000) + f",{r % 2}\n" for r in range(12))
+    path.write_text(f"{names},y\n{rows}")
+    ready = prepare(read_table(path), "y")
+    assert ready.x.shape == (12, 20_000)
+
+
+def test_faults_far_into_a_long_file_keep_their_line(tmp_path):
+    path = tmp_path / "long.csv"
+    rows = [f'{i % 7}.5,"u{i % 3}",{i % 2}\n' for i in range(600_000)]
+    rows[599_000] = "oops,u1,1\n"
+    path.write_text("a,c,y\n" + "".join(rows))
+    with pytest.raises(InputError, match=r"line 599002, column 'a': found 'oops'"):
+        prepare(read_table(path), "y")
+    rows[599_000] = "1.5,u1\n"
+    path.write_text("a,c,y\n" + "".join(rows))
+    with pytest.raises(FileError, match=r"line 599002, column 'y': the line ends after 2 of 3"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("name", ["t.npz.gz", "t.parquet.gz"])
+def test_what_is_compressed_by_itself_is_not_read_from_a_gz(name, tmp_path):
+    message = refusal(tmp_path, gzip.compress(b"PK"), name)
+    assert "is compressed by itself" in message
+    assert message.endswith("unpack it with gunzip.")

@@ -1,0 +1,248 @@
+"""From columns to inputs and targets, and what is decided and measured on the way."""
+
+import numpy as np
+import pytest
+from table_examples import NUMBERS, TRAIN, arrays
+
+from xpnet.errors import InputError
+from xpnet.tables.prepare import prepare
+
+
+def test_numbers_are_standardised_and_texts_one_hot_encoded(table):
+    ready = prepare(table(TRAIN), "label", dtype="float64")
+    plan = ready.preprocessing
+    assert plan.input_names() == [
+        "size", "colour=blue", "colour=green", "colour=red", "weight",
+    ]  # fmt: skip
+    assert (plan.inputs, plan.outputs, plan.task, plan.classes) == (5, 1, "binary", ("no", "yes"))
+    size = np.array([1, 2, 3, 4, 6, 5.0])
+    np.testing.assert_allclose(ready.x[:, 0], (size - 3.5) / size.std(), rtol=1e-15)
+    np.testing.assert_array_equal(
+        ready.x[:, 1:4],
+        [[0, 0, 1], [1, 0, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0], [0, 1, 0]],
+    )
+    assert ready.y.dtype == np.int64
+    assert ready.y.tolist() == [0, 1, 0, 1, 0, 1]
+    assert ready.notes == ("column colour: 3 categories one-hot encoded",)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_inputs_have_the_dtype_asked_for(dtype, table):
+    assert prepare(table(TRAIN), "label", dtype=dtype).x.dtype == dtype
+
+
+def test_scales_come_from_the_training_rows_alone(table):
+    ready = prepare(table(NUMBERS), "y", validation=0.25, seed=3, dtype="float64")
+    np.testing.assert_allclose(ready.x.mean(axis=0), 0, atol=1e-15)
+    np.testing.assert_allclose(ready.x.std(axis=0), 1)
+    assert abs(ready.x_validation.mean(axis=0)).max() > 0.01
+    assert len(ready.y_validation) == len(ready.validation_rows) == 3
+    np.testing.assert_allclose(ready.y.mean(), 0, atol=1e-15)
+    a = np.arange(12.0)[ready.train_rows] ** 2
+    assert ready.preprocessing.columns[0].mean == pytest.approx(a.mean(), rel=1e-15)
+
+
+def test_rows_on_the_disk_leave_few_to_validate(table, monkeypatch):
+    monkeypatch.setattr("xpnet.tables.prepare.MAX_VALIDATION_ROWS", 2)
+    ready = prepare(table(TRAIN), "label", validation=0.5, stream=True)
+    assert len(ready.y_validation) == 2
+    assert "2 validation rows, the most kept in memory" in ready.notes
+    every = np.arange(len(ready.y))
+    np.testing.assert_array_equal(ready.x.read_rows(every), np.concatenate([*ready.x.blocks()]))
+
+
+def test_values_pass_unscaled_where_asked(table):
+    ready = prepare(table(NUMBERS), "y", standardize=False, dtype="float64")
+    np.testing.assert_array_equal(ready.x[:, 0], np.arange(12.0) ** 2)
+    np.testing.assert_array_equal(ready.y, 3 * np.arange(12) + 0.25)
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        ([0, 1, 0, 1, 1, 0], "binary", (0, 1)),
+        ([-1, 1, 1, 1, -1, 1], "binary", (-1, 1)),
+        ([0.5, 1.5, 0.5, 1.5, 1.5, 1.5], "binary", (0.5, 1.5)),
+        (["u", "v", "u", "v", "u", "u"], "binary", ("u", "v")),
+        ([1, 2, 3, 1, 2, 3], "multiclass", (1, 2, 3)),
+        (["u", "v", "w", "v", "u", "u"], "multiclass", ("u", "v", "w")),
+        ([1, 2, 3, 4, 5, 6], "regression", ()),
+        ([0.1, 0.2, 0.3, 0.1, 0.2, 0.3], "regression", ()),
+    ],
+)
+def test_the_task_follows_from_the_target(values, task, classes, table):
+    rows = "".join(f"{i / 7},{value}\n" for i, value in enumerate(values))
+    plan = prepare(table("a,y\n" + rows), "y").preprocessing
+    assert (plan.task, plan.classes) == (task, classes)
+    assert plan.outputs == (len(classes) if task == "multiclass" else 1)
+
+
+def test_the_task_can_be_set(table):
+    rows = table("a,y\n" + "".join(f"{i / 7},{i % 3}\n" for i in range(9)))
+    assert prepare(rows, "y", task="regression").preprocessing.classes == ()
+    rows = table("a,y\n" + "".join(f"{i / 7},{i % 2}\n" for i in range(9)))
+    assert prepare(rows, "y", task="multiclass").preprocessing.outputs == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"task": "binary"}, "12 distinct values, too many for binary; correct --task"),
+        ({"task": "multiclass"}, None),
+        ({"task": "ranking"}, "task 'ranking' is not one of auto, binary"),
+        ({"missing": "ignore"}, "missing 'ignore' is not one of refuse"),
+        ({"validation": 1.0}, "validation: found 1"),
+        ({"validation": -0.1}, "validation: found -0.1"),
+        ({"validation": float("nan")}, "validation: found nan"),
+        ({"validation": 0.97}, "leaves too few"),
+        ({"drop": ["c"]}, "no column to drop, 'c'"),
+        ({"keep": ["c"]}, "no column to keep, 'c'"),
+        ({"drop": ["a", "b"]}, "no columns are left"),
+    ],
+)
+def test_options_that_cannot_be(options, found, table):
+    if found is None:
+        assert prepare(table(NUMBERS), "y", **options).preprocessing.outputs == 12
+        return
+    with pytest.raises(InputError) as caught:
+        prepare(table(NUMBERS), "y", **options)
+    assert found in str(caught.value)
+
+
+def test_a_text_target_is_no_regression(table):
+    found = r"line 2, column 'label': found 'no'.*not a number.*leave --task regression out"
+    with pytest.raises(InputError, match=found):
+        prepare(table(TRAIN), "label", task="regression")
+
+
+def test_missing_rows_are_dropped_and_counted(table):
+    text = TRAIN.replace("2.0,blue", ",blue").replace("60,yes", "60,?")
+    ready = prepare(table(text), "label", missing="drop")
+    assert ready.train_rows.tolist() == [0, 2, 3, 4]
+    assert "2 of 6 rows left out for missing cells" in ready.notes
+    plan = ready.preprocessing
+    assert plan.complete_rows(table(text)).tolist() == [0, 2, 3, 4, 5]
+    assert plan.complete_rows(table(text), target=True).tolist() == [0, 2, 3, 4]
+    with pytest.raises(InputError, match=r"line 3, column 'size': a missing cell.*impute"):
+        plan.transform(table(text))
+
+
+def test_missing_cells_are_imputed(table):
+    text = TRAIN.replace("2.0,blue", ",blue").replace("3.0,red", "3.0,")
+    ready = prepare(table(text), "label", missing="impute", dtype="float64")
+    assert ready.x[1, 0] == 0.0
+    assert ready.x[2, 1:4].tolist() == [0, 0, 0]
+    assert ready.preprocessing.columns[0].mean == pytest.approx((1 + 3 + 4 + 6 + 5) / 5)
+    assert "2 missing cells filled in, in columns size, colour" in ready.notes
+    with pytest.raises(InputError, match="column 'label': a missing cell"):
+        prepare(table(TRAIN.replace("60,yes", "60,")), "label", missing="impute")
+
+
+def test_all_columns_that_must_be_dropped_are_named_at_once(table):
+    text = "id,name,a,when,y\n" + "".join(
+        f"{i},p{i},{i / 7},2024-01-01,{i % 2}\n" for i in range(9)
+    )
+    with pytest.raises(InputError, match=r"column 'id'.*--drop id.*refused: columns name, when\.$"):
+        prepare(table(text), "y")
+
+
+def test_constants_duplicates_and_rare_classes_are_noted(table):
+    text = "a,b,y\n" + "1.5,7,u\n2.5,7,v\n" * 3 + "3.5,7,w\n"
+    notes = prepare(table(text), "y").notes
+    assert "constant in all training rows, so of no use: b" in notes
+    assert "4 of 7 training rows repeat another" in notes
+    assert "classes with a single training row: w" in notes
+
+
+def test_kept_columns_may_look_like_numbers_of_rows(table):
+    text = "n,name,y\n" + "".join(f"{i},p{i},{i % 2}\n" for i in range(5))
+    ready = prepare(table(text), "y", keep=["n", "name"])
+    assert ready.x.shape == (5, 6)
+
+
+def test_the_target_may_number_the_rows(table):
+    text = "a,y\n" + "".join(f"{i * i / 7},{i}\n" for i in range(30))
+    assert prepare(table(text), "y").preprocessing.task == "regression"
+
+
+def test_a_target_may_have_many_classes_of_text(table):
+    text = "a,y\n" + "".join(f"{i / 7},k{i % 150}\n" for i in range(600))
+    assert prepare(table(text), "y").preprocessing.outputs == 150
+
+
+def test_nothing_of_the_callers_is_written_to(table):
+    whole = table(TRAIN)
+    whole.matrix.flags.writeable = False
+    prepare(whole, "label", missing="impute")
+
+
+# Arrays.
+
+
+def test_images_in_bytes_are_divided_by_255(tmp_path):
+    x = np.arange(24, dtype=np.uint8).reshape(6, 2, 2) * 10
+    ready = prepare(arrays(tmp_path, x, np.arange(6) % 3), dtype="float64")
+    np.testing.assert_allclose(ready.x, x.reshape(6, 4) / 255, rtol=1e-15)
+    assert ready.preprocessing.layout == "image"
+    assert ready.preprocessing.task == "multiclass"
+    with pytest.raises(InputError, match="found float64, but the model was trained on images"):
+        ready.preprocessing.transform(arrays(tmp_path, x / 255))
+    with pytest.raises(InputError, match="found 5 columns, but the model knows 4"):
+        ready.preprocessing.transform(arrays(tmp_path, np.zeros((2, 5), np.uint8)))
+    with pytest.raises(InputError, match=r"1 of the 4 columns.*missing: 'x3'"):
+        ready.preprocessing.transform(arrays(tmp_path, np.zeros((2, 3), np.uint8)))
+
+
+def test_numbers_to_predict_from_images_are_standardised_like_any_others(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (50, 4), dtype=np.uint8)
+    y = 3000.0 + 10.0 * x[:, 0] + np.arange(50) / 7
+    ready = prepare(arrays(tmp_path, x, y), dtype="float64")
+    assert (ready.preprocessing.layout, ready.preprocessing.task) == ("image", "regression")
+    np.testing.assert_allclose(ready.y, (y - y.mean()) / y.std(), rtol=1e-12)
+    raw = prepare(arrays(tmp_path, x, y), standardize=False)
+    np.testing.assert_array_equal(raw.y, y)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<i4", "f2", "?"])
+def test_other_matrices_are_standardised(dtype, tmp_path):
+    x = np.random.default_rng(0).standard_normal((50, 3)) * 5
+    x = (x > 0 if dtype == "?" else x).astype(dtype)
+    ready = prepare(arrays(tmp_path, x, np.arange(50) % 2), dtype="float64")
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(ready.x, (wide - wide.mean(0)) / wide.std(0), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (np.inf, "row 2 \\(the first is 0\\), column 'x1': found inf"),
+        (np.nan, "row 2.*column 'x1': a missing cell.*--missing"),
+    ],
+)
+def test_matrices_must_be_finite(value, found, tmp_path):
+    x = np.random.default_rng(0).standard_normal((6, 3))
+    x[2, 1] = value
+    with pytest.raises(InputError, match=found):
+        prepare(arrays(tmp_path, x, np.arange(6) % 2))
+    y = np.arange(6.0) / 7
+    y[2] = value
+    with pytest.raises(InputError, match=found.replace("x1", "target")):
+        prepare(arrays(tmp_path, x[:, ::2], y))
+    if np.isnan(value):
+        assert prepare(arrays(tmp_path, x, np.arange(6) % 2), missing="drop").x.shape == (5, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_integers_of_arrays_that_float64_cannot_tell_apart(dtype, tmp_path):
+    x = np.arange(12).reshape(6, 2).astype(dtype)
+    x[:, 1] = 2**62 + np.arange(6) % 2
+    found = rf"row 1 .*column 'x1': found {2**62 + 1}.*cannot tell from {2**62}; subtract"
+    with pytest.raises(InputError, match=found):
+        prepare(arrays(tmp_path, x, np.arange(6) % 2))
+    with pytest.raises(InputError, match=r"column 'target'.*cannot tell"):
+        prepare(arrays(tmp_path, x[:, :1], x[:, 1]))
+
+
+def test_columns_of_an_array_cannot_be_dropped(tmp_path):
+    with pytest.raises(InputError, match=r"--drop x1: .*x.npy is an array.*save it without"):
+        prepare(arrays(tmp_path, np.eye(6), np.arange(6) % 2), drop=["x1"])

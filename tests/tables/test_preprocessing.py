@@ -1,0 +1,225 @@
+"""What was prepared once, applied again and back, as it is stored in a model file."""
+
+import copy
+import json
+
+import numpy as np
+import polars
+import pytest
+from table_examples import NUMBERS, TRAIN, arrays
+
+from xpnet.errors import FileError, InputError
+from xpnet.tables.columns import Category, Number
+from xpnet.tables.prepare import prepare
+from xpnet.tables.preprocessing import Preprocessing
+from xpnet.tables.table import read_table
+
+# At prediction.
+
+
+@pytest.fixture
+def plan(table):
+    return prepare(table(TRAIN), "label").preprocessing
+
+
+def test_columns_may_come_in_any_order_and_the_target_be_absent(plan, table):
+    whole = plan.transform(table(TRAIN))
+    moved = table("weight,colour,size\n10,red,1.0\n20,blue,2.0\n")
+    assert plan.check(moved) == []
+    np.testing.assert_array_equal(plan.transform(moved), whole[:2])
+    with pytest.raises(InputError, match="no target column 'label'"):
+        plan.encode_target(moved)
+
+
+def test_one_row_is_enough(plan, table):
+    assert plan.transform(table("weight,colour,size\n10,red,1.0\n")).shape == (1, 5)
+
+
+def test_rows_can_be_chosen(plan, table):
+    whole = plan.transform(table(TRAIN))
+    np.testing.assert_array_equal(plan.transform(table(TRAIN), np.array([4, 1])), whole[[4, 1]])
+    assert plan.encode_target(table(TRAIN), np.array([4, 1])).tolist() == [0, 1]
+
+
+def test_columns_not_known_are_ignored_with_a_note(plan, table):
+    more = table("weight,id,colour,size,when\n10,a1,red,1.0,2024-01-01\n")
+    assert plan.check(more) == ["columns the model does not know are ignored: id, when"]
+    assert plan.transform(more).shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("colour,size\nred,1\n", "1 of the 3 columns.*missing: 'weight'"),
+        ("Weight,colour,size\n1,red,1\n", "missing: 'weight'"),
+        ("weight,colour,size\n1,red,1\n1,pink,2\n", "line 3, column 'colour': found 'pink'.*'red'"),
+        ("weight,colour,size\n1,red,1\n1,3,2\n", "line 3, column 'colour': found '3'"),
+        ("weight,colour,size\n1,7,1\n", "line 2, column 'colour': found '7', a category"),
+        ("weight,colour,size\nheavy,red,1\n", "line 2, column 'weight': found 'heavy'.*number"),
+        ("weight,colour,size\n1,red,1\n,red,1\n", "line 3, column 'weight': a missing cell"),
+        ("weight,colour,size\n1,red,1\n1,,1\n", "line 3, column 'colour': a missing cell"),
+        ("weight,colour,size\n1e300,red,1\n", "line 2, column 'weight': found 1e\\+300"),
+    ],
+)
+def test_tables_that_do_not_fit_the_model(text, found, plan, table):
+    with pytest.raises(InputError, match=found):
+        plan.transform(table(text, "new.csv"))
+
+
+def test_unseen_categories_count_as_missing_where_those_are_imputed(table):
+    plan = prepare(table(TRAIN), "label", missing="impute").preprocessing
+    x = plan.transform(table("weight,colour,size\n35,pink,3.5\n,,\n"))
+    np.testing.assert_allclose(x, 0, atol=1e-7)
+
+
+def test_categories_that_are_numbers_are_found_in_a_column_of_numbers(table):
+    text = "a,c,y\n" + "".join(f"{i / 3},{'5' if i % 5 == 0 else 'uvw'[i % 3]},{i % 2}\n"
+                                for i in range(20))  # fmt: skip
+    plan = prepare(table(text), "y").preprocessing
+    assert plan.columns[1].categories == ("5", "u", "v", "w")
+    assert plan.transform(table("a,c\n1,5\n2,5.0\n"))[:, 1:].tolist() == [[1, 0, 0, 0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("size,colour,weight,label\n1,red,1,maybe\n", "column 'label': found 'maybe', not a class"),
+        ("size,colour,weight,label\n1,red,1,1\n", "column 'label': found '1', not a class"),
+        ("size,colour,weight,label\n1,red,1,\n", "column 'label': a missing cell"),
+    ],
+)
+def test_targets_that_do_not_fit_the_model(text, found, plan, table):
+    with pytest.raises(InputError, match=found):
+        plan.encode_target(table(text))
+
+
+def test_predictions_become_classes_and_probabilities(plan):
+    columns = plan.decode(np.array([[0.25], [0.75]], dtype=np.float32))
+    assert list(columns) == ["label", "probability of no", "probability of yes"]
+    assert columns["label"].tolist() == ["no", "yes"]
+    assert columns["probability of no"].tolist() == [0.75, 0.25]
+
+
+def test_numeric_classes_come_back_as_integers(table):
+    rows = "".join(f"{i / 7},{i % 3}\n" for i in range(9))
+    plan = prepare(table("a,y\n" + rows), "y").preprocessing
+    columns = plan.decode(np.array([[0.2, 0.7, 0.1]]))
+    assert columns["y"].dtype == np.int64
+    assert columns["y"].tolist() == [1]
+    assert columns["probability of 1"].tolist() == [0.7]
+
+
+def test_regressions_come_back_in_the_targets_unit(table):
+    ready = prepare(table(NUMBERS), "y")
+    back = ready.preprocessing.decode(ready.y[:, None])
+    np.testing.assert_allclose(back["y"], 3 * np.arange(12) + 0.25, rtol=1e-12)
+
+
+def test_numbers_that_a_parquet_file_calls_texts_are_not_taken_for_their_places(table, tmp_path):
+    plan = prepare(table(NUMBERS), "y").preprocessing
+    new = polars.DataFrame({"a": ["9", "25"], "b": [1.5, 2.5]})
+    new.write_parquet(tmp_path / "new.parquet")
+    with pytest.raises(InputError, match="column 'a' holds text where numbers are needed"):
+        plan.transform(read_table(tmp_path / "new.parquet"))
+
+
+def test_arrays_and_named_columns_are_told_apart(plan, table, tmp_path):
+    with pytest.raises(InputError, match=r"found a plain array.*trained on named columns"):
+        plan.transform(arrays(tmp_path, np.zeros((3, 3))))
+    trained = prepare(arrays(tmp_path, np.eye(6), np.arange(6) % 2)).preprocessing
+    with pytest.raises(InputError, match=r"found named columns.*trained on a plain array"):
+        trained.transform(table(TRAIN))
+
+
+# As kept in a model file.
+
+
+@pytest.mark.parametrize("missing", ["refuse", "impute"])
+@pytest.mark.parametrize("text", [TRAIN, NUMBERS])
+def test_it_survives_json_exactly(text, missing, table):
+    whole = table(text)
+    plan = prepare(whole, whole.names[-1], missing=missing).preprocessing
+    back = Preprocessing.from_dict(json.loads(json.dumps(plan.to_dict())))
+    assert back == plan
+    np.testing.assert_array_equal(back.transform(whole), plan.transform(whole))
+
+
+GOOD = Preprocessing(
+    task="multiclass",
+    target="y",
+    columns=(Number("a", 0.1, 0.3), Category("b", ("u", "v"))),
+    classes=(0.0, 1.0, 5.0),
+).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        (("task",), "ranking", "task"),
+        (("task",), None, "task"),
+        (("task",), ["binary"], "task"),
+        (("task",), "binary", "classes"),
+        (("task",), "regression", "classes"),
+        (("missing",), "ignore", "missing"),
+        (("layout",), "image", "columns"),
+        (("layout",), 1, "layout"),
+        (("target",), "", "target"),
+        (("target",), 3, "target"),
+        (("target",), "a", "columns"),
+        (("target_mean",), float("nan"), "target_mean"),
+        (("target_mean",), "0", "target_mean"),
+        (("target",), "\ud800", "target"),
+        (("target_std",), 0.0, "target_std"),
+        (("target_std",), True, "target_std"),
+        (("classes",), [], "classes"),
+        (("classes",), [1.0], "classes"),
+        (("classes",), [1.0, 1.0], "classes"),
+        (("classes",), [1.0, "1"], "classes[0]"),
+        (("classes",), [1.0, float("inf")], "classes[1]"),
+        (("classes",), [True, False], "classes[0]"),
+        (("classes",), ["u", ""], "classes[1]"),
+        (("classes",), ["u", ["v"]], "classes[1]"),
+        (("classes",), {"u": 1, "v": 2}, "classes"),
+        (("columns",), [], "columns"),
+        (("columns",), {"a": 1}, "columns"),
+        (("columns",), None, "columns"),
+        (("columns", 0), None, "columns[0]"),
+        (("columns", 0), {"name": "a"}, "columns[0]"),
+        (("columns", 0), {"name": "a", "mean": 0, "std": 1, "categories": ["u"]}, "columns[0]"),
+        (("columns", 0, "name"), "b", "columns"),
+        (("columns", 0, "name"), ["a"], "columns[0].name"),
+        (("columns", 0, "std"), 0.0, "columns[0].std"),
+        (("columns", 0, "std"), -1.0, "columns[0].std"),
+        (("columns", 0, "std"), 10**400, "columns[0].std"),
+        (("columns", 0, "mean"), float("inf"), "columns[0].mean"),
+        (("columns", 0, "mean"), [0.0], "columns[0].mean"),
+        (("columns", 0, "extra"), 1, "columns[0]"),
+        (("columns", 1, "categories"), [], "columns[1].categories"),
+        (("columns", 1, "categories"), ["u", "u"], "columns[1].categories"),
+        (("columns", 1, "categories"), ["u", 1], "columns[1].categories[1]"),
+        (("columns", 1, "categories"), "uv", "columns[1].categories"),
+        (("extra",), 1, "fields"),
+    ],
+)
+def test_what_a_hostile_model_file_may_say_is_refused_by_field(path, value, field):
+    given = copy.deepcopy(GOOD)
+    place = given
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(FileError) as caught:
+        Preprocessing.from_dict(given)
+    assert f"preprocessing.{field}: found" in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("field", GOOD)
+def test_a_field_that_lacks_is_refused(field):
+    with pytest.raises(FileError, match=r"preprocessing\.fields: found"):
+        Preprocessing.from_dict({name: each for name, each in GOOD.items() if name != field})
+
+
+@pytest.mark.parametrize("given", [None, [], "text", 3])
+def test_what_is_no_object_is_refused(given):
+    with pytest.raises(FileError, match=r"preprocessing\.fields: found"):
+        Preprocessing.from_dict(given)

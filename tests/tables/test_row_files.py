@@ -1,0 +1,163 @@
+"""Training from files that are read row by row."""
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet.tables.arrays import moments
+
+SIZES = (6, 5, 3)
+
+
+@pytest.fixture
+def numbers():
+    rng = np.random.default_rng(0)
+    return rng.normal(3.0, 2.0, (500, 6)).astype("float32"), rng.integers(0, 3, 500)
+
+
+def test_rows_come_in_the_order_asked_for(tmp_path, numbers):
+    x, _ = numbers
+    np.save(tmp_path / "x.npy", x)
+    source = xpnet.RowFile(tmp_path / "x.npy")
+    rows = np.array([7, 3, 4, 5, 499, 0, 3])
+    np.testing.assert_array_equal(source.read_rows(rows), x[rows])
+    assert source.shape == (500, 6)
+
+
+def test_idx_files_and_further_axes_are_flattened(tmp_path):
+    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    head = bytes([0, 0, 8, 3]) + np.array([2, 3, 4], ">u4").tobytes()
+    (tmp_path / "x.idx").write_bytes(head + images.tobytes())
+    source = xpnet.RowFile(tmp_path / "x.idx")
+    np.testing.assert_array_equal(source.read_rows([1, 0]), images.reshape(2, 12)[::-1])
+
+
+def test_a_file_is_predicted_block_by_block_and_refused_where_it_cannot_be_read(
+    tmp_path, numbers, monkeypatch
+):
+    x, y = numbers
+    np.save(tmp_path / "x.npy", x)
+    file, net = xpnet.RowFile(tmp_path / "x.npy"), xpnet.MLP(SIZES, output="softmax")
+    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 600)  # a fifth of the numbers
+    np.testing.assert_allclose(net.predict(file), net.predict(x), rtol=1e-6)
+    with pytest.raises(
+        xpnet.InputTypeError, match=r"x is RowFile\(.*the x of fit or predict. Pass"
+    ):
+        net.loss(file, y)
+    with pytest.raises(
+        xpnet.InputTypeError, match=r"y is RowFile\(.*the x of fit or predict. Pass"
+    ):
+        xpnet.fit(net, x, file)
+
+
+def test_a_generator_is_refused_with_what_to_pass(numbers):
+    x, y = numbers
+    with pytest.raises(xpnet.InputTypeError, match=r"x is a generator, .*pass xpnet.RowFile"):
+        xpnet.fit(xpnet.MLP(SIZES, output="softmax"), (row for row in x), y)
+
+
+def test_a_file_trains_to_the_same_bits_as_the_array(tmp_path, numbers):
+    x, y = numbers
+    np.save(tmp_path / "x.npy", x)
+    nets = [xpnet.MLP(SIZES, output="softmax") for _ in range(2)]
+    histories = [
+        xpnet.fit(net, inputs, y, epochs=3, batch_size=7)
+        for net, inputs in zip(nets, (x, xpnet.RowFile(tmp_path / "x.npy")), strict=True)
+    ]
+    assert histories[0].loss == histories[1].loss
+    for in_memory, from_file in zip(nets[0].parameters, nets[1].parameters, strict=True):
+        np.testing.assert_array_equal(in_memory, from_file)
+
+
+def test_held_out_rows_are_the_same_as_of_the_array(tmp_path, numbers):
+    x, y = numbers
+    np.save(tmp_path / "x.npy", x)
+    losses = [
+        xpnet.fit(
+            xpnet.MLP(SIZES, output="softmax"), inputs, y, epochs=2, validation=0.2,
+            sample_weight=np.arange(1.0, 501.0),
+        ).validation_loss
+        for inputs in (x, xpnet.RowFile(tmp_path / "x.npy"))
+    ]  # fmt: skip
+    assert losses[0] == losses[1]
+
+
+def test_standardized_rows_have_mean_0_and_variance_1(tmp_path, numbers):
+    x = np.repeat(numbers[0], 20, axis=0)
+    x[:, 2] = 4.0
+    np.save(tmp_path / "x.npy", x)
+    scaled = xpnet.RowFile(tmp_path / "x.npy").standardized().read_rows(np.arange(len(x)))
+    np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(scaled.std(axis=0), [1, 1, 0, 1, 1, 1], atol=1e-6)
+
+
+def test_moments_are_those_of_all_rows_and_leave_out_what_is_missing(numbers):
+    x = np.column_stack([numbers[0] + 1e6, np.full(500, 0.1), np.full(500, np.nan)])
+    x[::7, 0] = np.nan
+    mean, std, constant = moments((x[i : i + 60] for i in range(0, 500, 60)), 8)
+    np.testing.assert_allclose(mean[:6], np.nanmean(x[:, :6], axis=0), rtol=1e-14)
+    np.testing.assert_allclose(std[:6], np.nanstd(x[:, :6], axis=0), rtol=1e-9)
+    assert mean[6:].tolist() == [0.1, 0.0]
+    assert std[6:].tolist() == [0.0, 0.0]
+    assert constant.tolist() == [False] * 6 + [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,b\n1,2\n", "not NPY or IDX data"),
+        (bytes([0, 0, 8, 2]) + np.array([5, 4], ">u4").tobytes() + b"x", "need 20 bytes, found 1"),
+        (b"", "not NPY"),
+    ],
+)
+def test_other_files_are_refused_by_name(tmp_path, content, message):
+    path = tmp_path / "x.bin"
+    path.write_bytes(content)
+    with pytest.raises(xpnet.FileError, match=message):
+        xpnet.RowFile(path)
+    with pytest.raises(xpnet.FileError, match="No such file"):
+        xpnet.RowFile(tmp_path / "missing.npy")
+
+
+@pytest.mark.parametrize(
+    "array", [np.asfortranarray(np.ones((3, 2))), np.array(["a", "b"]), np.array(1.0)]
+)
+def test_arrays_that_have_no_rows_of_numbers_are_refused(tmp_path, array):
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(xpnet.InputError, match="C order"):
+        xpnet.RowFile(tmp_path / "x.npy")
+
+
+def test_nan_and_wrong_width_are_found_before_training(tmp_path, numbers):
+    x, y = numbers
+    x[417, 3] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(xpnet.InputError, match=r"block 0 of RowFile.*nan at index \(417, 3\)"):
+        xpnet.fit(xpnet.MLP(SIZES, output="softmax"), xpnet.RowFile(tmp_path / "x.npy"), y)
+    with pytest.raises(xpnet.InputError, match=r"takes \(n, 9\)"):
+        xpnet.fit(xpnet.MLP([9, 3], output="softmax"), xpnet.RowFile(tmp_path / "x.npy"), y)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_reported(tmp_path, numbers):
+    path = tmp_path / "x.npy"
+    np.save(path, numbers[0])
+    source = xpnet.RowFile(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(xpnet.FileError, match="became shorter"):
+        source.read_rows([499])
+
+
+def test_metrics_on_a_file_need_validation_rows(tmp_path, numbers):
+    np.save(tmp_path / "x.npy", numbers[0])
+    source, net = xpnet.RowFile(tmp_path / "x.npy"), xpnet.MLP(SIZES, output="softmax")
+    with pytest.raises(xpnet.InputError, match="pass validation"):
+        xpnet.fit(net, source, numbers[1], metrics=["accuracy"])
+    history = xpnet.fit(net, source, numbers[1], epochs=1, metrics=["accuracy"], validation=0.2)
+    assert len(history.metrics["accuracy"]) == 1
+
+
+def test_rows_that_are_standardized_already_stay_so(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(100.0, 5.0, (50, 3)))
+    once = xpnet.RowFile(tmp_path / "x.npy").standardized()
+    rows = np.arange(50)
+    np.testing.assert_array_equal(once.standardized().read_rows(rows), once.read_rows(rows))

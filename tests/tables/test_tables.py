@@ -1,0 +1,371 @@
+"""Reading CSV, TSV, Parquet, NPY, NPZ and IDX files."""
+
+import datetime
+import gzip
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+
+from xpnet.errors import FileError, InputError
+from xpnet.tables.arrays import RowFile
+from xpnet.tables.prepare import prepare
+from xpnet.tables.table import read_table
+
+DATA = Path(os.environ.get("XPNET_DATA", Path(__file__).parents[3] / "shared" / "data"))
+CSV = "a,b,y\n1.5,red,0\n2.5,blue,1\n,red,0\n4.5,?,1\n"
+
+
+def data_file(name):
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"{name} is not among the data; set XPNET_DATA")
+    return path
+
+
+def codes(table, name):
+    return np.nan_to_num(table.column(name), nan=-1).tolist()
+
+
+def lines(table):
+    """The line on which each row begins; messages name it."""
+    return table.matrix[:, -1].tolist()
+
+
+def cells(table):
+    return table.numbers(table.names, np.arange(table.rows))
+
+
+def idx(array, code):
+    head = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+    return head + array.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "encoding", "pack"),
+    [
+        ("t.csv", ",", "utf-8", bytes),
+        ("t.csv.gz", ",", "utf-8", gzip.compress),
+        ("t.tsv", "\t", "utf-8", bytes),
+        ("t.tab.gz", "\t", "utf-8", gzip.compress),
+        ("T.CSV", ",", "utf-16", bytes),
+        ("t.csv", ",", "utf-16-le", bytes),
+        ("t.csv", ",", "utf-16-le", lambda data: b"\xff\xfe" + data),
+        ("t.csv", ",", "utf-32", bytes),
+        ("t.csv", ",", "latin-1", bytes),
+        ("t.csv", ",", "cp1252", bytes),
+        ("t.csv", ",", "utf-8-sig", bytes),
+    ],
+)
+def test_text_tables(name, delimiter, encoding, pack, tmp_path):
+    (tmp_path / name).write_bytes(pack(CSV.replace(",", delimiter).encode(encoding)))
+    table = read_table(tmp_path / name, encoding=encoding)
+    assert table.names == ("a", "b", "y")
+    assert table.layout == "table"
+    np.testing.assert_array_equal(table.matrix[:, 0], [1.5, 2.5, np.nan, 4.5])
+    np.testing.assert_array_equal(table.matrix[:, 2], [0, 1, 0, 1])
+    assert table.texts["b"] == ("red", "blue")
+    assert codes(table, "b") == [0, 1, 0, -1]
+    assert lines(table) == [2, 3, 4, 5]
+    assert table.cell(1, "b") == "blue"
+    assert table.cell(3, "a") == "4.5"
+    assert table.cell(2, "a") == ""
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", "\\t", "\t"])
+def test_another_delimiter(delimiter, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(CSV.replace(",", delimiter.replace("\\t", "\t")))
+    assert read_table(path, delimiter=delimiter).names == ("a", "b", "y")
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", "\n", '"', "é"])
+def test_a_delimiter_is_one_ascii_character(delimiter, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(CSV)
+    if delimiter:
+        with pytest.raises(InputError, match=r"delimiter .* must be one ASCII"):
+            read_table(path, delimiter=delimiter)
+
+
+@pytest.mark.parametrize("encoding", ["utf-99", "hex", "zlib", "a\0b"])
+def test_an_unknown_encoding_is_an_input_error(encoding, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(CSV)
+    with pytest.raises(InputError, match=r"encoding .* is not known"):
+        read_table(path, encoding=encoding)
+
+
+def test_the_wrong_encoding_is_a_file_error(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(CSV.replace("red", "r\u00f6t"))
+    with pytest.raises(FileError, match="not ascii"):
+        read_table(path, encoding="ascii")
+    with pytest.raises(FileError, match=r"t.csv.*correct --encoding"):
+        read_table(path, encoding="utf-16")
+
+
+def test_numbers_are_read_to_the_last_bit(tmp_path):
+    path = tmp_path / "t.csv"
+    values = np.random.default_rng(0).standard_normal(1000) * 10.0 ** np.arange(-150, 100, 0.25)
+    path.write_text("a\n" + "\n".join(repr(float(v)) for v in values))
+    np.testing.assert_array_equal(read_table(path).matrix[:, 0], values)
+
+
+def test_integers_that_float64_cannot_tell_apart_are_read_as_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr("xpnet.tables.csv._BLOCK", 1 << 8)  # each in a block of its own
+    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 100)
+    near, far = [2**60] * 50 + [2**60 + 1] * 50, [2**60 + 256 * i for i in range(100)]
+    frame = polars.DataFrame({"near": near, "far": far})
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    for name in ("t.csv", "t.parquet"):
+        table = read_table(tmp_path / name)
+        assert table.texts == {"near": (str(2**60), str(2**60 + 1))}
+        assert table.column("far").tolist() == far
+
+
+def test_a_text_late_in_a_long_file_makes_the_whole_column_text(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1.5,7\n" * 1_000_000 + "1.5,seven\n")
+    table = read_table(path)
+    assert table.rows == 1_000_001
+    assert table.texts["b"] == ("7", "seven")
+    assert table.column("b")[[0, -1]].tolist() == [0, 1]
+    np.testing.assert_array_equal(table.matrix[:, 0], 1.5)
+
+
+def test_lines_count_quoted_newlines_and_blank_lines(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n1,"x\ny"\n\n2,z\n3,"p\n\nq"\n4,z\n')
+    table = read_table(path)
+    assert lines(table) == [2, 5, 6, 9]
+    assert table.place(3, "b") == f"{path}: line 9, column 'b'"
+
+
+def test_missing_and_unreadable_files(tmp_path):
+    with pytest.raises(FileError, match="cannot be read: No such file"):
+        read_table(tmp_path / "none.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(FileError, match="this is a directory; name the file inside it"):
+        read_table(tmp_path / "folder.csv")
+    with pytest.raises(FileError, match="cannot be read"):
+        read_table("nul\0byte.csv")
+    (tmp_path / "table.xlsx").write_bytes(b"PK")
+    with pytest.raises(FileError, match=r"unknown kind of file; name it \.csv"):
+        read_table(tmp_path / "table.xlsx")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet", "t.npz", "t.npy", "t.idx"])
+def test_pipes_are_refused_before_they_are_opened(name, tmp_path):
+    os.mkfifo(tmp_path / name)  # opening it would wait for a writer
+    for options in ({}, {"stream": True}):
+        with pytest.raises(FileError, match=f"{name}: this is a device or pipe; name an ordinary"):
+            read_table(tmp_path / name, **options)
+    with pytest.raises(FileError, match="device or pipe"):
+        RowFile(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.npy.gz", "t-idx3-ubyte.gz"])
+def test_broken_gzip_data(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"no gzip at all")
+    with pytest.raises(FileError, match="gzip data"):
+        read_table(path)
+    path.write_bytes(gzip.compress(b"\0\0\x08\x03" + os.urandom(4000))[:-1000])
+    with pytest.raises(FileError):
+        read_table(path)
+
+
+def test_parquet(tmp_path):
+    frame = polars.DataFrame(
+        {
+            "a": [1, 2, None],
+            "b": [1.5, None, 2.5],
+            "c": ["u", None, "v"],
+            "d": [True, False, True],
+            "e": polars.Series(["p", "q", "p"], dtype=polars.Categorical),
+            "f": polars.Series([1, 2, 3], dtype=polars.UInt8),
+        }
+    )
+    frame.write_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(table.matrix[:, 0], [1, 2, np.nan])
+    np.testing.assert_array_equal(table.matrix[:, 5], [1, 2, 3])
+    assert codes(table, "c") == [0, -1, 1]
+    assert table.texts["d"] == ("true", "false")
+    assert table.texts["e"] == ("p", "q")
+    assert table.place(1, "c").endswith("row 1 (the first is 0), column 'c'")
+
+
+def test_parquet_columns_may_be_called_anything(tmp_path):
+    frame = polars.DataFrame({"*": ["u", "v"], "^.*$": ["p", "q"], "c": [1, 2]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").texts == {"*": ("u", "v"), "^.*$": ("p", "q")}
+
+
+def test_parquet_columns_that_are_not_used_may_hold_anything(tmp_path):
+    path, days = tmp_path / "t.parquet", datetime.timedelta(1)
+    columns = {"a": [1.0, 2.0], "e": [[1], [2]], "f": [days, days], "g": [b"u", b"v"]}
+    polars.DataFrame(columns).write_parquet(path)
+    for table in (read_table(path), read_table(path, stream=True)):
+        assert table.column("a").tolist() == [1.0, 2.0]
+        for name, held in (("e", "List"), ("f", "Duration"), ("g", "Binary")):
+            with pytest.raises(InputError, match=f"column '{name}' holds {held}.*; give numbers"):
+                table.column(name)
+
+
+def test_parquet_that_cannot_be_used(tmp_path):
+    path = tmp_path / "t.parquet"
+    polars.DataFrame({"a": []}).write_parquet(path)
+    with pytest.raises(FileError, match="no rows"):
+        read_table(path)
+    path.write_bytes(b"PAR1 and nothing")
+    with pytest.raises(FileError, match="not a Parquet file, or damaged"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npy.gz"])
+def test_npy_with_its_targets(suffix, tmp_path):
+    x = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    path = tmp_path / f"x{suffix}"
+    with gzip.open(path, "wb") if suffix.endswith("gz") else open(path, "wb") as file:
+        np.save(file, x)
+    np.save(tmp_path / "y.npy", [[3], [4], [3], [4]])
+    table = read_table(path, target=str(tmp_path / "y.npy"))
+    assert table.layout == "matrix"
+    assert table.names == ("x0", "x1", "x2", "x3", "x4", "x5")
+    assert table.matrix.dtype == np.float32
+    np.testing.assert_array_equal(cells(table), x.reshape(4, 6))
+    np.testing.assert_array_equal(table.labels.matrix, [[3], [4], [3], [4]])
+    assert isinstance(table.matrix, RowFile) == (suffix == ".npy")
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (np.arange(4), "give rows and columns"),
+        (np.zeros((0, 3)), "shape (0, 3)"),
+        (np.zeros((3, 0)), "shape (3, 0)"),
+        (np.float64(3), "shape ()"),
+        (np.zeros((2, 2), complex), "complex128"),
+        (np.array([["a", "b"]]), "<U1"),
+        (np.zeros((2, 2), "M8[s]"), "datetime64"),
+    ],
+)
+def test_arrays_that_are_no_table(array, found, tmp_path):
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(FileError) as caught:
+        read_table(tmp_path / "x.npy")
+    assert found in str(caught.value)
+
+
+def test_object_arrays_are_never_unpickled(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[object()]]), allow_pickle=True)
+    np.savez(tmp_path / "x.npz", x=np.array([[None]]))
+    np.savez(tmp_path / "y.npz", x=np.eye(2), y=np.array([None, 1]))
+    for name in ("x.npy", "x.npz", "y.npz"):
+        with pytest.raises(FileError, match=r"an array of object.*convert it to real numbers"):
+            read_table(tmp_path / name)
+
+
+def test_targets_must_fit(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((4, 2)))
+    np.save(tmp_path / "y.npy", np.zeros(3))
+    with pytest.raises(FileError, match=r"targets of shape \(3, 1\) for 4 rows"):
+        read_table(tmp_path / "x.npy", target=str(tmp_path / "y.npy"))
+    np.save(tmp_path / "y.npy", np.zeros((4, 2)))
+    with pytest.raises(FileError, match="one target per row"):
+        read_table(tmp_path / "x.npy", target=str(tmp_path / "y.npy"))
+    with pytest.raises(InputError, match="'y' is not a file"):
+        read_table(tmp_path / "x.npy", target="y")
+    with pytest.raises(InputError, match="the target is not in this array"):
+        prepare(read_table(tmp_path / "x.npy"), "x1")
+
+
+def test_npz(tmp_path):
+    x, y = np.arange(8.0).reshape(4, 2), np.array(["u", "v", "u", "v"])
+    path = tmp_path / "t.npz"
+    np.savez_compressed(path, x=x, y=y)
+    table = read_table(path)
+    np.testing.assert_array_equal(table.matrix, x)
+    assert table.labels.texts["y"] == ("u", "v")
+    np.savez(path, x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
+    table = read_table(path, target="y_test")
+    assert table.rows == 1
+    with pytest.raises(InputError, match="no array 'y_tran'; did you mean 'y_train'"):
+        read_table(path, target="y_tran")
+    np.savez(path, p=x, q=x)
+    with pytest.raises(FileError, match="which array holds the features"):
+        read_table(path)
+    np.savez(path, p=x)
+    assert read_table(path).labels is None
+    path.write_bytes(b"PK\x03\x04 and nothing")
+    with pytest.raises(FileError, match="not an NPZ file, or damaged"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("code", "dtype"), [(8, ">u1"), (9, ">i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")]
+)
+@pytest.mark.parametrize("name", ["t-idx2-ubyte", "t.idx", "t.idx2-ubyte.gz"])
+def test_idx(code, dtype, name, tmp_path):
+    array = np.arange(12).reshape(4, 3).astype(dtype)
+    data = idx(array, code)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    table = read_table(tmp_path / name)
+    np.testing.assert_array_equal(cells(table), array)
+    for broken in (data[:-1], data + b"\0", data[:6], b"\0\1" + data[2:], data[:2] + b"\7\2"):
+        packed = gzip.compress(broken) if name.endswith("gz") else broken
+        (tmp_path / name).write_bytes(packed)
+        with pytest.raises(FileError, match=r"IDX|bytes, found"):
+            read_table(tmp_path / name)
+
+
+def test_idx_that_claims_more_than_memory(tmp_path):
+    path = tmp_path / "t-idx3-ubyte"
+    head = b"\0\0\x08\x03" + b"\xff" * 12
+    for name, data in ((path, head), (path.with_suffix(".gz"), gzip.compress(head))):
+        name.write_bytes(data)
+        with pytest.raises(FileError, match="found 0"):
+            read_table(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "shape", "options"),
+    [
+        ("banknote", "class", (1372, 4), {}),
+        ("iris", "species", (150, 4), {}),
+        ("sonar", "label", (208, 60), {}),
+        ("ionosphere", "label", (351, 34), {}),
+        ("winequality_red", "quality", (1599, 11), {}),
+        ("adult_train", "income", (30162, 104), {"missing": "drop"}),
+        ("adult_train", "income", (32561, 105), {"missing": "impute"}),
+        ("california_housing", "median_house_value", (20433, 13), {"missing": "drop"}),
+        (
+            "titanic",
+            "Survived",
+            (891, 10),
+            {"missing": "impute", "drop": ["PassengerId", "Name", "Ticket", "Cabin"]},
+        ),
+    ],
+)
+def test_classic_tables(name, target, shape, options):
+    table = read_table(data_file(f"tabular/{name}.csv"))
+    ready = prepare(table, target, **options)
+    assert ready.x.shape == shape
+
+
+def test_mnist_stays_bytes():
+    table = read_table(
+        data_file("mnist/train-images-idx3-ubyte.gz"),
+        target=str(data_file("mnist/train-labels-idx1-ubyte.gz")),
+    )
+    assert table.matrix.shape == (60000, 784)
+    assert table.matrix.dtype == np.uint8
+    counts = np.bincount(table.labels.matrix[:, 0].astype(int))
+    assert counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]

@@ -1,0 +1,181 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import xpnet
+from xpnet.backend.device import CPU
+from xpnet.training.data import BLOCK_BYTES, Data, batches, epoch_order, split, steps_per_epoch
+
+SIZES = {"rows": st.integers(1, 40), "batch_size": st.integers(1, 40), "seed": st.integers(0, 9)}
+
+
+def order(rows, batch_size=4, seed=0, epoch=0, *, shuffle=True, last_batch="keep"):
+    return epoch_order(rows, batch_size, seed, epoch, shuffle=shuffle, last_batch=last_batch)
+
+
+@given(**SIZES, epoch=st.integers(0, 5))
+def test_an_epoch_holds_every_row_once(rows, batch_size, seed, epoch):
+    assert sorted(order(rows, batch_size, seed, epoch)) == list(range(rows))
+
+
+def test_the_order_is_fixed_by_seed_and_epoch():
+    np.testing.assert_array_equal(order(50, seed=3, epoch=2), order(50, seed=3, epoch=2))
+    assert list(order(50, seed=3, epoch=2)) != list(order(50, seed=3, epoch=1))
+    assert list(order(50, seed=3, epoch=2)) != list(order(50, seed=4, epoch=2))
+
+
+def test_rows_change_their_company_from_epoch_to_epoch():
+    first = {frozenset(rows) for rows in order(60, 6, epoch=0).reshape(10, 6)}
+    second = {frozenset(rows) for rows in order(60, 6, epoch=1).reshape(10, 6)}
+    assert not first & second
+
+
+def test_without_shuffling_rows_come_as_given():
+    np.testing.assert_array_equal(order(7, shuffle=False, epoch=3), np.arange(7))
+
+
+@given(**SIZES)
+def test_dropping_the_last_batch_leaves_whole_batches(rows, batch_size, seed):
+    size = min(rows, batch_size)
+    assert order(rows, size, seed, last_batch="drop").shape[0] == rows // size * size
+
+
+@given(**SIZES, shuffle=st.booleans())
+def test_carried_rows_open_the_next_epoch_and_none_is_lost(rows, batch_size, seed, shuffle):
+    size = min(rows, batch_size)
+    stream = [
+        row
+        for epoch in range(4)
+        for row in order(rows, size, seed, epoch, shuffle=shuffle, last_batch="carry")
+    ]
+    whole = [row for epoch in range(4) for row in order(rows, size, seed, epoch, shuffle=shuffle)]
+    assert stream == whole[: len(whole) - rows % size]
+
+
+@given(**SIZES, epoch=st.integers(0, 5), last_batch=st.sampled_from(["keep", "drop", "carry"]))
+def test_steps_per_epoch_counts_the_batches(rows, batch_size, seed, epoch, last_batch):
+    size, x = min(rows, batch_size), np.zeros((rows, 1))
+    used = order(rows, size, seed, epoch, last_batch=last_batch)
+    found = list(batches(Data(x, x, None), used, size, CPU, "float64", last_batch=last_batch))
+    assert len(found) == steps_per_epoch(rows, size, last_batch)
+    assert sum(each.x.shape[0] for each in found) == used.shape[0]
+    for batch in found:
+        assert batch.shares.sum() == pytest.approx(1.0)
+
+
+def test_carried_rows_make_the_first_batch_of_the_next_epoch_longer():
+    x = np.arange(8.0).reshape(8, 1)
+    rows = order(8, 3, epoch=1, shuffle=False, last_batch="carry")
+    found = list(batches(Data(x, x, None), rows, 3, CPU, "float64", last_batch="carry"))
+    assert [each.x[:, 0].tolist() for each in found] == [[6, 7, 0, 1, 2], [3, 4, 5]]
+
+
+def test_batches_are_the_rows_of_the_order_on_every_backend(backend):
+    x, y = np.arange(14.0).reshape(7, 2), np.arange(7.0).reshape(7, 1)
+    put = backend.device.put
+    data = Data(put(x, "float64"), put(y, "float64"), None)
+    wanted = order(7, 3)
+    with backend.no_sync():
+        found = list(batches(data, wanted, 3, backend.device, "float64"))
+    assert [each.x.shape[0] for each in found] == [3, 3, 1]
+    for start, batch in zip((0, 3, 6), found, strict=True):
+        rows = wanted[start : start + 3]
+        np.testing.assert_array_equal(backend.host(batch.x), x[rows])
+        np.testing.assert_array_equal(backend.host(batch.y), y[rows])
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_that_fill_several_blocks_are_cut_alike(shuffle):
+    rows = 3 * BLOCK_BYTES // (8 * 9) + 5
+    x = np.arange(rows * 8.0).reshape(rows, 8)
+    data, wanted = Data(x, x[:, :1], None), order(rows, 1000, shuffle=shuffle)
+    found = list(batches(data, wanted, 1000, CPU, "float64"))
+    assert [each.x.shape[0] for each in found[:-1]] == [1000] * (rows // 1000)
+    np.testing.assert_array_equal(np.concat([each.x for each in found]), x[wanted])
+    assert all(np.shares_memory(each.x, x) is not shuffle for each in found)
+
+
+def test_a_resumed_epoch_leaves_out_the_batches_done():
+    x = np.arange(10.0).reshape(10, 1)
+    data = Data(x, x, None)
+    whole = list(batches(data, order(10, 3), 3, CPU, "float64"))
+    rest = list(batches(data, order(10, 3), 3, CPU, "float64", first=2))
+    assert len(rest) == 2
+    for one, other in zip(whole[2:], rest, strict=True):
+        np.testing.assert_array_equal(one.x, other.x)
+
+
+def test_rows_can_come_from_a_file_that_is_read_by_row_numbers():
+    x = np.arange(20.0).reshape(10, 2)
+
+    class File:
+        shape = x.shape
+
+        def read_rows(self, rows):
+            return x[rows]
+
+    found = list(batches(Data(File(), x[:, :1], None), order(10, 4), 4, CPU, "float32"))
+    np.testing.assert_array_equal(np.concat([each.x for each in found]), x[order(10, 4)])
+    assert found[0].x.dtype == "float32"
+
+
+@given(rows=st.integers(2, 60), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 9))
+def test_a_split_holds_every_row_once_and_leaves_neither_side_empty(rows, fraction, seed):
+    wanted = max(1, round(rows * fraction))
+    if wanted == rows:
+        with pytest.raises(xpnet.InputError, match="leaves too few to train"):
+            split(rows, fraction, seed)
+        return
+    training, held_out = split(rows, fraction, seed)
+    assert sorted([*training, *held_out]) == list(range(rows))
+    assert len(held_out) == wanted
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.2, 0.33, 0.5])
+def test_each_class_gives_its_share(fraction):
+    y = np.repeat([0, 1, 2], [600, 300, 100])
+    training, held_out = split(1000, fraction, 0, y)
+    assert sorted([*training, *held_out]) == list(range(1000))
+    assert len(held_out) == round(fraction * 1000)
+    expected = np.array([600, 300, 100]) * fraction
+    assert abs(np.bincount(y[held_out]) - expected).max() <= 1.01
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.6])
+def test_every_class_stays_in_training(fraction):
+    y = np.array([0] * 20 + [1, 2, 2])
+    for seed in range(20):
+        training, held_out = split(23, fraction, seed, y)
+        assert set(y[training]) == {0, 1, 2}
+        assert len(held_out) == round(fraction * 23)
+
+
+def test_the_seed_fixes_the_split():
+    y = np.arange(50) % 2
+    first, again, other = (split(50, 0.2, seed, y)[1] for seed in (1, 1, 2))
+    assert first.tolist() == again.tolist() != other.tolist()
+
+
+def test_rows_within_a_class_are_equally_likely():
+    y = np.zeros(10, int)
+    counts = sum(np.bincount(split(10, 0.3, seed, y)[1], minlength=10) for seed in range(2000))
+    assert abs(counts / 2000 - 0.3).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("rows", "fraction", "message"),
+    [
+        (10, 0.0, "validation: found 0, expected a share between 0 and 1"),
+        (10, 1.0, "validation: found 1, expected a share between 0 and 1"),
+        (1, 0.5, "validation: found 0.5 of 1 rows, which leaves too few to train"),
+    ],
+)
+def test_a_split_that_cannot_be_is_refused(rows, fraction, message):
+    with pytest.raises(xpnet.InputError, match=message):
+        split(rows, fraction, 0)
+
+
+def test_one_row_of_each_class_cannot_be_split():
+    with pytest.raises(xpnet.InputError, match="leaves too few to train"):
+        split(4, 0.25, 0, np.arange(4))

@@ -1,0 +1,99 @@
+import math
+import signal
+
+import numpy as np
+import pytest
+from training_examples import Calls, X, Y, parameters, regressor
+
+import xpnet
+
+
+def test_callbacks_are_called_in_their_order_and_may_have_any_of_the_methods():
+    class OnlyOne:
+        def on_epoch_end(self, training):
+            calls.names.append(f"loss {len(training.state.history.loss)}")
+
+    calls = Calls()
+    xpnet.fit(regressor(), X, Y, epochs=2, batch_size=30, callbacks=[calls, OnlyOne()])
+    epoch = ["epoch_start", "batch_end", "batch_end", "epoch_end"]
+    assert calls.names == ["train_start", *epoch, "loss 1", *epoch, "loss 2", "train_end"]
+
+
+def test_a_callback_sees_loss_gradients_trace_and_can_stop():
+    def look(training):
+        gradients = [np.copy(each) for each in training.gradients.weights]
+        if training.state.step == 3:
+            training.stop("enough")
+        return float(training.loss), gradients, training.trace
+
+    calls = Calls(look)
+    history = xpnet.fit(regressor(), X, Y, batch_size=20, callbacks=[calls])
+    assert len(calls.seen) == 3
+    assert history.stopped == "enough"
+    loss, gradients, trace = calls.seen[0]
+    assert math.isfinite(loss)
+    assert [each.shape for each in gradients] == [(3, 8), (8, 1)]
+    assert [each.shape for each in trace.pre_activations] == [(20, 8), (20, 1)]
+
+
+def test_stop_stops_even_without_a_reason():
+    calls = Calls(lambda training: training.stop(""))
+    history = xpnet.fit(regressor(), X, Y, batch_size=20, callbacks=[calls])
+    assert len(calls.seen) == 1
+    assert history.stopped == "stopped without a reason"
+
+
+def test_an_error_in_a_callback_is_not_swallowed_and_training_ends_in_order():
+    class Broken(Calls):
+        def on_epoch_end(self, training):
+            raise RuntimeError("my own mistake")
+
+    calls = Broken()
+    with pytest.raises(RuntimeError, match="my own mistake"):
+        xpnet.fit(regressor(), X, Y, epochs=2, callbacks=[calls])
+    assert calls.names[-1] == "train_end"
+
+
+def test_a_callback_that_cannot_start_ends_those_before_it_and_only_those():
+    class Unwilling:
+        def on_train_start(self, training):
+            raise RuntimeError("not today")
+
+    first, last = Calls(), Calls()
+    with pytest.raises(RuntimeError, match="not today"):
+        xpnet.fit(regressor(), X, Y, callbacks=[first, Unwilling(), last])
+    assert (first.names, last.names) == (["train_start", "train_end"], [])
+
+
+def test_a_callback_that_fails_at_the_end_does_not_keep_the_others_from_ending(tmp_path):
+    class Fails:
+        def on_train_end(self, training):
+            raise ValueError("at the end")
+
+    calls = Calls()
+    callbacks = [Fails(), xpnet.Checkpoint(tmp_path), calls]
+    with pytest.raises(ValueError, match="at the end"):
+        xpnet.fit(regressor(), X, Y, epochs=1, callbacks=callbacks)
+    assert calls.names[-1] == "train_end"
+    assert not (tmp_path / "checkpoint.lock").exists()
+
+
+def test_ctrl_c_finishes_the_step_and_leaves_a_network_that_can_go_on():
+    net, calls = regressor(), Calls(lambda training: training.state.step)
+
+    class CtrlC:
+        def on_batch_end(self, training):
+            if training.state.step == 5:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        xpnet.fit(net, X, Y, batch_size=20, callbacks=[CtrlC(), calls], early_stopping=True)
+    assert calls.seen == [1, 2, 3, 4, 5]
+    assert calls.names[-1] == "train_end"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    steps = regressor()
+    xpnet.fit(
+        steps, X, Y, batch_size=20,
+        callbacks=[Calls(lambda training: training.state.step == 5 and training.stop("5 steps"))],
+    )  # fmt: skip
+    np.testing.assert_array_equal(parameters(net), parameters(steps))

@@ -1,0 +1,159 @@
+import copy
+import json
+import sys
+import time
+
+import numpy as np
+import pytest
+from training_examples import LABELS, X, Y, classifier, regressor
+
+import xpnet
+from xpnet.training.history import METRICS, History, resolve_metrics
+
+
+def test_history_holds_one_entry_per_epoch_and_survives_json():
+    history = xpnet.fit(classifier(), X, LABELS, epochs=3, validation=0.2, metrics="accuracy")
+    for curve in (
+        history.loss,
+        history.validation_loss,
+        history.learning_rate,
+        history.seconds,
+        history.metrics["accuracy"],
+    ):
+        assert len(curve) == 3
+    assert history.learning_rate == (0.1, 0.1, 0.1)
+    assert all(each > 0.0 for each in history.seconds)
+    assert history.stopped == "3 epochs done"
+    stored = json.loads(json.dumps(history.to_dict()))
+    assert xpnet.History.from_dict(stored) == history
+    assert repr(history).startswith("History(3 epochs, loss 0.")
+    assert repr(xpnet.History()) == "History(no epochs)"
+
+
+def test_history_becomes_a_data_frame():
+    history = xpnet.fit(classifier(), X, LABELS, epochs=3, validation=0.2, metrics="accuracy")
+    frame = history.to_frame()
+    assert frame.columns == [
+        "epoch", "loss", "validation_loss", "accuracy", "learning_rate", "seconds",
+    ]  # fmt: skip
+    assert frame["epoch"].to_list() == [1, 2, 3]
+    assert "validation_loss" not in xpnet.fit(regressor(), X, Y, epochs=1).to_frame().columns
+
+
+def test_metrics_agree_with_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    values, found = rng.normal(size=(40, 2)), rng.normal(size=(40, 2))
+    assert METRICS["r2"](found, values) == pytest.approx(metrics.r2_score(values, found))
+    expected = 2 * metrics.mean_absolute_error(values, found) / 2
+    assert METRICS["mean_absolute_error"](found, values) == pytest.approx(expected)
+    classes, scores = rng.integers(3, size=40), rng.random((40, 3))
+    expected = metrics.accuracy_score(classes, scores.argmax(axis=1))
+    assert METRICS["accuracy"](scores, np.eye(3)[classes]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("smoothing", [0.1, 0.2, 0.3])
+def test_accuracy_of_smoothed_labels_is_that_of_the_classes(dtype, smoothing):
+    classes = np.array([0, 1, 2, 3])
+    targets = (np.eye(4)[classes] * (1 - smoothing) + smoothing / 4).astype(dtype)
+    outputs = np.eye(4)[[0, 1, 2, 0]] * 0.2 + 0.2  # no probability above 1/2
+    assert METRICS["accuracy"](outputs, targets) == 0.75
+
+
+def test_accuracy_of_binary_outputs_asks_that_all_of_them_are_right():
+    outputs, targets = np.array([[0.9, 0.2], [0.9, 0.8]]), np.array([[1.0, 1.0], [1.0, 1.0]])
+    assert METRICS["accuracy"](outputs, targets) == 0.5
+    assert METRICS["accuracy"](outputs[:, :1], np.array([[1.0], [0.0]])) == 0.5
+
+
+def test_a_function_is_a_metric_under_its_own_name():
+    def bias(outputs, targets):
+        return float(np.mean(outputs - targets))
+
+    history = xpnet.fit(regressor(), X, Y, epochs=2, metrics=["r2", bias])
+    assert set(history.metrics) == {"r2", "bias"}
+    assert list(resolve_metrics(bias)) == ["bias"]
+
+
+def test_progress_is_silent_without_a_terminal_and_on_standard_error_on_request(capsys):
+    xpnet.fit(regressor(), X, Y, epochs=2)
+    silent = capsys.readouterr()
+    assert silent.out == silent.err == ""
+    xpnet.fit(regressor(), X, Y, epochs=2, progress=True, validation=0.2)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "2/2" in shown.err
+    assert "validation" in shown.err
+
+
+def test_progress_is_shown_in_a_terminal_and_in_a_notebook(monkeypatch):
+    from xpnet.training.callbacks import wants_progress
+
+    assert not wants_progress(None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert wants_progress(None)
+    assert not wants_progress(False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    assert wants_progress(None)
+
+
+def test_two_metrics_of_one_name_are_refused():
+    with pytest.raises(xpnet.InputError, match="two metrics are called '<lambda>'"):
+        xpnet.fit(classifier(), X, LABELS, metrics=[lambda a, y: 1.0, lambda a, y: 2.0])
+
+
+def test_a_history_goes_on_in_a_time_that_does_not_grow_with_its_epochs():
+    def seconds(epochs):
+        history = History(loss=(1.0,) * epochs, learning_rate=(0.1,) * epochs)
+        history = history.extended({}, loss=[0.5], learning_rate=[0.1])  # copies
+        start = time.perf_counter()
+        for _ in range(500):
+            history = history.extended({"r2": 0.5}, loss=[0.5], learning_rate=[0.1])
+        return time.perf_counter() - start
+
+    assert min(seconds(300_000) for _ in range(3)) < 20 * min(seconds(10) for _ in range(3))
+
+
+def test_a_history_that_goes_on_leaves_the_earlier_one_as_it_was():
+    start = History(loss=(1.0,))
+    two = start.extended({"r2": 0.1}, loss=[0.5])
+    ways = [two.extended({"r2": 0.2}, loss=[loss]) for loss in (0.4, 0.3)]
+    assert start == History(loss=(1.0,))
+    assert two == History(loss=(1.0, 0.5), metrics={"r2": (0.1,)})
+    assert [way.loss for way in ways] == [(1.0, 0.5, 0.4), (1.0, 0.5, 0.3)]
+    assert two.loss[-1:] == (0.5,)
+    assert two.loss[-1] == 0.5
+    assert repr(two.loss) == "(1.0, 0.5)"
+    assert hash(two.loss) == hash((1.0, 0.5))
+    assert two.loss != [1.0, 0.5]  # nor is a tuple
+    assert copy.deepcopy(two) == two
+    assert json.loads(json.dumps(two.to_dict()))["loss"] == [1.0, 0.5]
+
+
+def test_curves_are_tuples_at_the_end_of_a_run():
+    seen = []
+
+    class Look:
+        def on_epoch_end(self, training):
+            seen.append(training.state.history)
+
+    net = xpnet.MLP([2, 1])
+    history = xpnet.fit(net, np.eye(2), np.ones((2, 1)), epochs=3, callbacks=[Look()])
+    assert isinstance(history.loss, tuple)
+    assert isinstance(history.seconds, tuple)
+    assert [each.loss for each in seen] == [history.loss[:n] for n in (1, 2, 3)]
+
+
+def test_a_picture_that_cannot_be_written_is_refused_with_the_remedy(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    history = xpnet.fit(regressor(), X, Y, epochs=2)
+    nowhere = tmp_path / "none" / "losses.png"
+    with pytest.raises(
+        xpnet.SaveError, match=r"none/losses.png: cannot save: No such file .*; create the dir"
+    ):
+        history.plot(nowhere)
+    with pytest.raises(xpnet.InputError, match=r"losses.xyz: end the name in .png, .svg or .pdf"):
+        history.plot(tmp_path / "losses.xyz")
+    assert not list(tmp_path.iterdir())

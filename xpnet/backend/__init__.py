@@ -1,0 +1,1 @@
+"""Where arrays live: devices, the GPU, recorded steps, random numbers, files, threads."""

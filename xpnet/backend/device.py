@@ -1,0 +1,270 @@
+"""Where the arrays live: which namespace, and how they get there and back.
+
+Everything else receives a `Device` (or its ``xp``) and does not ask which one it is. Whatever needs
+CuPy itself is in `xpnet.backend.cuda`.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.types import Array, Namespace, Scalar
+from xpnet.errors import InputError, bad_argument
+
+DTYPES = ("float32", "float64")
+
+_NO_NUMBERS = {
+    "c": "pass the real part, or two columns",
+    "mM": "pass numbers, such as days since the first",
+    "UST": "convert it with numpy.asarray(..., dtype='float64')",
+}
+
+Step = Callable[[], Any]
+Function = Callable[..., Array]
+
+
+def _as_it_is(function: Function) -> Function:
+    return function
+
+
+_add_up: Function = np.add.reduce
+_largest: Function = np.maximum.reduce
+
+
+class _NumPy:
+    """NumPy's functions, the reductions without their Python wrappers.
+
+    NumPy 2 is an Array API namespace by itself; array-api-compat's wrapper around it would cost
+    about 1 µs per matrix product and add nothing that is used here. NumPy's own wrapper around sum
+    and max costs as much, which is more than the work takes in a small network.
+    """
+
+    def __init__(self) -> None:
+        vars(self).update(vars(np), sum=self._sum, max=self._max)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)  # what NumPy itself imports on demand, as linalg
+
+    # With the parameters of numpy.sum and numpy.max, in their order: users' own functions are given
+    # this namespace too.
+    @staticmethod
+    def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
+             keepdims: bool = False, **others: Any) -> Any:  # fmt: skip
+        return _add_up(a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, **others)
+
+    @staticmethod
+    def _max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False,
+             **others: Any) -> Any:  # fmt: skip
+        return _largest(a, axis=axis, out=out, keepdims=keepdims, **others)
+
+
+def _matmul_into(out: Array, a: Array, b: Array) -> None:
+    try:
+        np.dot(a, b, out=out)
+    except ValueError:  # another dtype, as from a user's activation with a float64 in it
+        np.matmul(a, b, out=out)
+
+
+@lru_cache(maxsize=8)
+def _kept_ones(count: int, dtype: str) -> Array:
+    ones = np.ones(count, dtype=dtype)
+    ones.flags.writeable = False
+    return ones
+
+
+def _ones_on_host(count: int, dtype: str) -> Array:
+    # Long ones take no time beside the product that they are for, and memory if they are kept.
+    return _kept_ones(count, dtype) if count <= 4096 else np.ones(count, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Device:
+    """One place where arrays are computed.
+
+    Attributes
+    ----------
+    name : str
+        ``"cpu"``, ``"gpu"``, ``"gpu:1"``, or the name of a foreign library's device.
+    xp : namespace
+        The Array API functions for arrays that live there.
+    put : callable
+        ``put(array, dtype_name)`` brings a host array (or one that is already there) to the
+        device with that dtype, without a copy if none is needed.
+    get : callable
+        ``get(array)`` brings a device array to the host as a NumPy array.
+    matmul : callable
+        ``matmul(a, b)`` gives ``xp.matmul`` of vectors and matrices, in the fastest way.
+    matmul_into : callable
+        ``matmul_into(out, a, b)`` writes the product of a and b into out. The standard has no
+        ``out=``, so this is the one operation that each library does in its own way.
+    ones : callable
+        ``ones(count, dtype_name)`` gives a vector of ones, perhaps the same one each time: do not
+        write to it.
+    block : int
+        Elements that an in-place update should process at a time, to stay in the cache.
+    fuse : callable
+        ``fuse(function)`` gives the same elementwise function, perhaps as one kernel.
+    record : callable or None
+        ``record(step)`` gives a step that replays what the first call did; None: steps just run.
+    active : context manager
+        ``with device.active:`` makes it the device on which this thread computes, and then the one
+        from before again. `fit`, `predict` and all others that check what they are given do this
+        themselves. Around functions of device arrays, such as `MLP.forward`, and arithmetic of your
+        own, do it yourself if there are several GPUs.
+    """
+
+    name: str
+    xp: Namespace = field(repr=False)
+    put: Callable[[Any, str], Array] = field(repr=False)
+    get: Callable[[Array], Any] = field(repr=False)
+    matmul: Callable[[Array, Array], Array] = field(repr=False)
+    matmul_into: Callable[[Array, Array, Array], None] = field(repr=False)
+    ones: Callable[[int, str], Array] = field(repr=False)
+    block: int = field(repr=False, default=1 << 62)
+    fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
+    record: Callable[[Step], Step] | None = field(repr=False, default=None)
+    active: AbstractContextManager[Any] = field(repr=False, default=nullcontext())
+
+    def get_numbers(self, numbers: Sequence[Scalar], dtype: str) -> list[float]:
+        """Bring numbers, each a 0-d array or one of Python's, to the host in one transfer."""
+        together = self.xp.stack([self.put(each, dtype) for each in numbers])
+        return [float(each) for each in self.get(together)]
+
+    # A device is a reference to a library, not data: copies of a network share it, and a pickle
+    # carries the name only, and what was switched off.
+    def __reduce__(self) -> tuple[Callable[[], "Device"], tuple[()]]:
+        options = {"fuse": self.fuse is not _as_it_is, "graph": self.record is not None}
+        options = {name: on for name, on in options.items() if not on}
+        return partial(open_device, self.name, **options), ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Device":
+        return self
+
+
+def _put_on_host(array: Any, dtype: str) -> Array:
+    with np.errstate(over="ignore"):  # infinity in float32 is found, and named, at the door
+        return np.asarray(array, dtype=dtype)
+
+
+CPU = Device(
+    "cpu",
+    _NumPy(),
+    _put_on_host,
+    np.asarray,
+    np.dot,  # the same BLAS calls as matmul's, at two thirds of the overhead
+    _matmul_into,
+    _ones_on_host,
+    block=1 << 16,
+)
+
+
+def open_device(
+    name: str = "cpu", *, fuse: bool | None = None, graph: bool | None = None
+) -> Device:
+    """Return the device called ``"cpu"``, ``"gpu"`` or ``"gpu:N"``; never a substitute.
+
+    Parameters
+    ----------
+    name : str
+    fuse, graph : bool, optional
+        For a GPU: make one kernel of each activation, and replay the training step as a CUDA
+        graph. Both are on unless they are False. If CuPy cannot, a warning says why and the step
+        runs unchanged.
+
+    Raises
+    ------
+    InputError
+        For any other name, or `fuse` or `graph` for the CPU.
+    DeviceError
+        If that GPU cannot be used; the message says why and what to install.
+    """
+    if name == "cpu":
+        if fuse or graph:
+            raise InputError("fuse and graph are for a GPU; use device 'gpu', or leave them out")
+        return CPU
+    kind, _, number = str(name).partition(":")
+    if kind == "gpu" and (number.isdecimal() or name == "gpu"):
+        from xpnet.backend.cuda import open_gpu
+
+        return open_gpu(name, int(number or 0), fuse=fuse is not False, graph=graph is not False)
+    raise bad_argument("device", name, "is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0")
+
+
+def device_of(array: Array) -> Device:
+    """Return the device on which a given array lives, for arrays of any Array API library.
+
+    Raises
+    ------
+    InputError
+        If the object is not an array of such a library.
+    """
+    if isinstance(array, np.ndarray):
+        return CPU
+    import array_api_compat as compat
+
+    try:
+        xp = compat.array_namespace(array)
+    except TypeError as error:
+        raise InputError(f"{type(array).__name__} is not an Array API array: {error}") from error
+    place = compat.device(array)
+    if compat.is_cupy_array(array):
+        return open_device(f"gpu:{place.id}" if place.id else "gpu")
+
+    def put(values: Any, dtype: str) -> Array:
+        if isinstance(values, (np.ndarray, np.generic)):
+            values = np.asarray(values)
+        return xp.asarray(values, dtype=getattr(xp, dtype), device=place)
+
+    def get(values: Array) -> Any:
+        if compat.is_torch_array(values):
+            return values.detach().cpu().numpy()
+        return np.from_dlpack(values)
+
+    def matmul_into(out: Array, a: Array, b: Array) -> None:
+        out[...] = xp.matmul(a, b)
+
+    def ones(count: int, dtype: str) -> Array:
+        return xp.ones(count, dtype=getattr(xp, dtype), device=place)
+
+    library = xp.__name__.removeprefix("array_api_compat.")  # that name is of a wrapper
+    return Device(f"{library}:{place}", xp, put, get, xp.matmul, matmul_into, ones)
+
+
+def to_host(array: Any) -> Any:
+    """Return an array of any Array API library as a NumPy array; without a copy if it is one."""
+    return np.asarray(device_of(array).get(array)) if is_foreign(array) else np.asarray(array)
+
+
+def real_numbers(array: Any) -> Array:
+    """Return what a caller gave as an array: another library's as it is, anything else as NumPy's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not real numbers; says what it is instead.
+    """
+    if is_foreign(array):
+        kind = "c" if "complex" in str(array.dtype) else "f"
+    else:
+        if isinstance(array, np.ma.MaskedArray) and np.any(array.mask):
+            hidden = int(np.sum(array.mask))
+            raise ValueError(f"{hidden} values are masked; fill them in, or drop those rows")
+        array = np.asarray(array)
+        kind = array.dtype.kind
+    for kinds, remedy in _NO_NUMBERS.items():
+        if kind in kinds:
+            raise TypeError(f"{array.dtype} values; {remedy}")
+    return array
+
+
+def is_foreign(array: Any) -> bool:
+    """Tell whether this is an array of a library other than NumPy, which knows its own device."""
+    if isinstance(array, (np.ndarray, np.generic, list, tuple)) or np.isscalar(array):
+        return False
+    import array_api_compat as compat
+
+    return bool(compat.is_array_api_obj(array))

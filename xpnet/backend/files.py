@@ -1,0 +1,222 @@
+"""Files: written in one atomic step, locked against a second run, checked before they are read.
+
+After any crash either the old or the new version is intact: write, fsync, rename, fsync of the
+directory (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
+"""
+
+import errno
+import os
+import platform
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from xpnet.errors import FileError, SaveError
+
+STRAY_SECONDS = 3600.0  # no save takes so long: a temporary file of this age has lost its writer
+_REMEDIES = {
+    errno.ENOSPC: "free some space or choose another directory",
+    errno.EDQUOT: "free some of your quota or choose another directory",
+    errno.EFBIG: "raise the file size limit (ulimit -f) or choose another file system",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EPERM: "choose a place that you may write to",
+    errno.EROFS: "choose a place that is not mounted read-only",
+    errno.ENOENT: "create the directory first or correct the path",
+    errno.ENOTDIR: "correct the path: one of its parts is a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "correct the symbolic link: it points at itself",
+}
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a binary file that replaces `path` when the block ends well, and vanishes otherwise.
+
+    A symbolic link is followed; an existing file keeps its mode, a new one gets what the umask
+    leaves of 0666. A process killed while it writes leaves ``.xpnet-*.tmp``, which a later save in
+    that directory removes after an hour.
+
+    Raises
+    ------
+    SaveError
+        On any `OSError`, including one raised inside the block. The previous file is then intact
+        (unless only the last flush of the directory failed, in which case the message says so).
+    """
+    with _as_save_error(path):
+        target = _resolve(path)
+        with _temporary(target.parent) as file:
+            _keep_owner_and_mode(target, file.name)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()  # Windows renames no open file
+            os.replace(file.name, target)
+    with _as_save_error(path, "it is written, but might not survive a power failure"):
+        _sync_directory(target.parent)
+
+
+def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
+    """Check that `path` could be written now, before hours are spent on what goes there.
+
+    Nothing is left behind; the space is requested from the file system itself, which knows quotas.
+
+    Raises
+    ------
+    SaveError
+        If the directory is missing, not writable or too full, or `path` is not an ordinary file.
+    """
+    with _as_save_error(path):
+        target = _resolve(path)
+        free = shutil.disk_usage(target.parent).free
+        with _temporary(target.parent) as file:
+            if free < bytes_needed:
+                found = f"{bytes_needed:,} bytes needed, {free:,} bytes free"
+                raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({found})")
+            if sys.platform == "linux" and bytes_needed > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, bytes_needed)
+                except OSError as error:
+                    if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # it cannot tell
+                        raise
+
+
+@contextmanager
+def lock(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold `path` for this run: a second run on the same output is refused at once.
+
+    The lock is the file `path` + ".lock", removed at the end; one left by a dead process is
+    taken over. File systems without locks let a second run begin.
+
+    Raises
+    ------
+    SaveError
+        If another run holds it (the message says which), or the lock cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    target = Path(os.path.realpath(path))
+    name = target.with_name(target.name + ".lock")
+    with _as_save_error(path):
+        os.stat(target.parent)  # which the library would make
+        held = FileLock(name, timeout=0, fallback_to_soft=False)
+        try:
+            held.acquire()
+        except Timeout as error:
+            raise SaveError(
+                f"{os.fspath(path)}: another run is writing here ({_text_of(name)}); wait for it,"
+                " stop it, or choose another output."
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+        with suppress(OSError):  # Windows lets nobody write here
+            name.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # while it is held: whoever opened it meanwhile notices
+            name.unlink()
+        held.release()
+
+
+def _text_of(lock_file: Path) -> str:
+    with suppress(OSError):
+        return lock_file.read_text("utf-8", "replace").strip()[:100] or "unknown process"
+    return "unknown process"
+
+
+def require_ordinary(path: str | os.PathLike[str]) -> None:
+    """Refuse what is not a file, before it is opened: a pipe would wait for ever.
+
+    Raises
+    ------
+    FileError
+        If it is a directory, a device or a pipe.
+    OSError
+        If there is nothing of this name.
+    """
+    name, mode = os.fspath(path), os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise FileError(f"{name}: this is a directory; name the file inside it.")
+    if not stat.S_ISREG(mode):
+        raise FileError(f"{name}: this is a device or pipe; name an ordinary file.")
+
+
+def quoted(value: object) -> str:
+    """Show a value found in a file, in at most 80 printable ASCII characters."""
+    text = ascii(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+@contextmanager
+def _as_save_error(
+    path: str | os.PathLike[str], state: str = "what was there before is unchanged"
+) -> Iterator[None]:
+    try:
+        yield
+    except SaveError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        remedy = _REMEDIES.get(error.errno or 0, "check the disk, or choose another place")
+        raise SaveError(f"{os.fspath(path)}: cannot save: {reason}; {state}; {remedy}.") from error
+
+
+def _resolve(path: str | os.PathLike[str]) -> Path:
+    """Return the file that `path` means, following symbolic links; raise OSError if unusable."""
+    if "\0" in os.fspath(path):
+        raise SaveError(f"{os.fspath(path)!r}: cannot save: not a file name; correct the path.")
+    target = Path(os.path.realpath(path))
+    try:
+        require_ordinary(target)  # renaming over /dev/null would, for root, remove the device
+    except FileNotFoundError:
+        return target
+    except FileError as error:
+        raise SaveError(str(error)) from error
+    if not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, "the file is write-protected")
+    return target
+
+
+@contextmanager
+def _temporary(directory: Path) -> Iterator[BinaryIO]:
+    """Create a temporary file in `directory`; remove it unless it was renamed."""
+    for stray in directory.glob(".xpnet-*.tmp"):
+        with suppress(OSError):  # another's file, or gone meanwhile: the write itself decides
+            if time.time() - stray.stat().st_mtime > STRAY_SECONDS:
+                stray.unlink()
+    # Short, and without the target's name, which may already have the greatest length.
+    name = directory / f".xpnet-{os.urandom(8).hex()}.tmp"
+    try:
+        with open(name, "xb") as file:
+            yield file
+    finally:
+        with suppress(OSError):
+            name.unlink()
+
+
+def _keep_owner_and_mode(target: Path, name: str) -> None:
+    if sys.platform == "win32" or not target.exists():
+        return
+    status = target.stat()
+    with suppress(PermissionError):  # only root may give files away
+        os.chown(name, status.st_uid, status.st_gid)
+    os.chmod(name, stat.S_IMODE(status.st_mode))
+
+
+def _sync_directory(directory: Path) -> None:
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems know no such flush
+            raise
+    finally:
+        os.close(descriptor)

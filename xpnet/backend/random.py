@@ -1,0 +1,67 @@
+"""Where every random number comes from.
+
+Nothing here has state: a draw is determined by the seed, its purpose and counters (epoch, layer,
+step), so an interrupted run continues exactly if it knows where it was, and every device sees the
+same draws bit for bit. Host draws are float64 from NumPy's PCG64; dropout masks, needed at every
+step, come from a counter hash in integer array operations that any device can compute.
+"""
+
+import zlib
+
+import numpy as np
+
+from xpnet.backend.types import Array
+
+
+def _signed(bits: int) -> int:
+    """Read the low 64 bits of an integer as int64."""
+    return ((bits & ((1 << 64) - 1)) ^ (1 << 63)) - (1 << 63)
+
+
+_INCREMENT = _signed(0x9E3779B97F4A7C15)
+_FACTORS = _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
+
+
+def _seeds(seed: int, purpose: str, *counters: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *counters])
+
+
+def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
+    """Return the generator for one purpose ("weights", "order", "split", ...) and counters."""
+    return np.random.Generator(np.random.PCG64(_seeds(seed, purpose, *counters)))
+
+
+def hash64(counter: Array, key: int) -> Array:
+    """Return the splitmix64 hash of an int64 array; the same 64 bits on every device.
+
+    It uses int64, which every library fully supports (PyTorch's uint64 cannot add): products wrap
+    alike, and a mask clears the sign bits that a right shift brings in.
+
+    Reference: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
+    """
+    z = counter * _INCREMENT + _signed(key)
+    z = (z ^ ((z >> 30) & ((1 << 34) - 1))) * _FACTORS[0]
+    z = (z ^ ((z >> 27) & ((1 << 37) - 1))) * _FACTORS[1]
+    return z ^ ((z >> 31) & ((1 << 33) - 1))
+
+
+def dropout_key(seed: int, layer: int, step: int) -> int:
+    """Return the key of one layer's mask at one training step."""
+    return int(_seeds(seed, "dropout", layer, step).generate_state(1, np.uint64)[0])
+
+
+def keep_mask(counter: Array, key: int, rate: float) -> Array:
+    """Return a boolean mask that keeps each entry with probability ``1 - rate``.
+
+    Parameters
+    ----------
+    counter : array, int64
+        One distinct integer for every entry, for example an ``arange``; gives the shape.
+    key : int
+        From `dropout_key`.
+    rate : float
+        The share of entries dropped, 0 to 1.
+    """
+    limit = min(int((1.0 - rate) * 2.0**64), (1 << 64) - 1)
+    # Flipping the top bit of both makes int64 compare as uint64 does.
+    return (hash64(counter, key) ^ _signed(1 << 63)) < _signed(limit ^ (1 << 63))

@@ -1,0 +1,182 @@
+"""What this machine computes with: processors, memory, the BLAS that NumPy uses and its kernels.
+
+OpenBLAS chooses its kernels when NumPy is loaded, from a table of the processors it knows, and uses
+slower ones on a processor that is newer than the table, or if OPENBLAS_CORETYPE says so. On a
+Zen 5 (one thread, 256 x 1024 x 1024, float32) Haswell kernels give 127 GFLOP/s and SkylakeX 220.
+Importing this module does not load NumPy.
+"""
+
+import os
+import sys
+from collections.abc import MutableMapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xpnet.errors import DeviceError
+
+CPUINFO = "/proc/cpuinfo"
+CORETYPE = "OPENBLAS_CORETYPE"
+AVX512 = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"})
+AVX512_KERNELS = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
+LIBRARIES = ("openblas", "mkl", "blis", "flexiblas", "accelerate")  # NumPy may be built on
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+# Two threads on two processors that other programs also used took 8 to 50 times as long as one
+# for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
+WORTH_SHARING = 1e8
+
+_chosen = False
+
+
+@dataclass(frozen=True)
+class Blas:
+    """The library behind NumPy's matrix products.
+
+    Attributes
+    ----------
+    name, version : str
+    kernels : str or None
+        OpenBLAS' or BLIS' name for them; None if the library does not tell.
+    threads : int or None
+    kernels_chosen_by : str
+        "xpnet" if the command line did, see `choose_kernels`.
+    """
+
+    name: str
+    version: str
+    kernels: str | None = None
+    threads: int | None = None
+    kernels_chosen_by: str = "BLAS or user"
+
+
+def processor(path: str = CPUINFO) -> tuple[str, frozenset[str]]:
+    """Return the processor's name and the flags of its instruction sets; empty where unknown."""
+    name = ""
+    # Where there is no such file (no Linux), nothing is known, and nothing is chosen.
+    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+        for line in file:  # up to the first processor's flags: the file may list hundreds
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            elif key.strip() == "flags":
+                return name, frozenset(value.split())
+    return name, frozenset()
+
+
+def choose_kernels(environment: MutableMapping[str, str], path: str = CPUINFO) -> bool:
+    """Make OpenBLAS use its AVX-512 kernels if the processor can run all of them.
+
+    Only before NumPy is loaded, and only if the user has set nothing. Returns whether it chose.
+    """
+    global _chosen
+    if "numpy" in sys.modules or CORETYPE in environment or not processor(path)[1] >= AVX512:
+        return False
+    environment[CORETYPE] = "SkylakeX"
+    _chosen = True
+    return True
+
+
+def blas() -> Blas:
+    """Return what NumPy's BLAS says of itself, with kernels and threads from threadpoolctl."""
+    import numpy as np
+
+    built: Any = np.show_config(mode="dicts")
+    library = built["Build Dependencies"]["blas"]
+    found = Blas(str(library["name"]), str(library["version"]))
+    # A NumPy built on "blas" takes whichever the system has; any other, the one it was built on.
+    linked = next((each for each in LIBRARIES if each in found.name), "")
+    for pool in _pools():
+        if pool["user_api"] == "blas" and linked in pool["internal_api"]:
+            kernels = pool.get("architecture")
+            name, version = pool["internal_api"], str(pool["version"])
+            by = "xpnet" if _chosen and kernels in AVX512_KERNELS else "BLAS or user"
+            return Blas(name, version, kernels, pool["num_threads"], by)
+    return found
+
+
+def _pools() -> list[dict[str, Any]]:
+    """Return the loaded libraries that have threads, NumPy's own before SciPy's or PyTorch's."""
+    from threadpoolctl import threadpool_info
+
+    pools = sorted(threadpool_info(), key=lambda pool: str(pool["filepath"]))
+    return sorted(pools, key=lambda pool: "numpy" not in Path(pool["filepath"]).parent.name)
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Compute every product with one BLAS thread: the number of processors then changes no bit."""
+    import numpy  # noqa: F401  # only libraries that are loaded are limited
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
+
+
+def threads_for(operations: float) -> AbstractContextManager[Any]:
+    """Limit BLAS to one thread if a step's largest product is too small to be shared.
+
+    If the user has set a number of threads, nothing is limited.
+
+    Parameters
+    ----------
+    operations : float
+        Floating-point operations of that product.
+    """
+    if operations >= WORTH_SHARING or any(name in os.environ for name in THREAD_VARIABLES):
+        return nullcontext()
+    return one_thread()
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may run on."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Return how many bytes this process may still use, if Linux says; otherwise very many."""
+    found = [sys.maxsize]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            found += [int(line.split()[1]) * 1024 for line in file if "MemAvailable" in line]
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            found += [int(word) for word in file.read().split() if word != "max"]
+    except OSError:  # another system, or no limit of a container
+        pass
+    if sys.platform == "linux":
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        with open("/proc/self/statm", encoding="ascii") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        found += [limit - used] if limit != resource.RLIM_INFINITY else []
+    return max(min(found), 0)
+
+
+def gpus() -> tuple[list[str], str]:
+    """Return the names of the GPUs that compute, and why there are no more."""
+    from xpnet.backend.device import open_device
+
+    found: list[str] = []
+    while True:
+        try:
+            found.append(open_device(f"gpu:{len(found)}").name)
+        except DeviceError as error:
+            return found, str(error)
+
+
+def system_report() -> dict[str, Any]:
+    """Return all that `xpnet devices` shows, ready for JSON."""
+    import numpy as np
+
+    name, flags = processor()
+    usable, reason = gpus()
+    return {
+        "processor": name or "unknown",
+        "processors": usable_processors(),
+        "avx512": flags >= AVX512,
+        "numpy": np.__version__,
+        "blas": asdict(blas()),
+        "gpus": usable,
+        "gpu_reason": "" if usable else reason,
+    }

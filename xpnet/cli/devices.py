@@ -1,0 +1,64 @@
+"""`xpnet devices` and `xpnet parity`: what computes here, and whether it computes the same."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from xpnet.backend.random import generator
+from xpnet.backend.threads import system_report
+from xpnet.cli.options import DevicesOptions, ParityOptions
+from xpnet.cli.output import format_lines, show, show_json
+from xpnet.cli.task import Task, load_task, make_network, with_defaults
+from xpnet.doctor.parity import compare
+from xpnet.errors import InputError
+from xpnet.tables.columns import Number
+from xpnet.tables.preprocessing import Preprocessing
+
+
+def devices(options: DevicesOptions) -> None:
+    """Show what this machine computes with."""
+    report = system_report()
+    if options.json:
+        show_json({"command": "devices", **report})
+        return
+    blas = report["blas"]
+    kernels = "not known" if blas["kernels"] is None else blas["kernels"]
+    lines = [
+        ("cpu", f"{report['processor']}, {report['processors']} processor(s)"
+         f"{', AVX-512' if report['avx512'] else ''}"),
+        ("numpy", f"{report['numpy']} with {blas['name']} {blas['version']}, "
+         f"{blas['threads'] or 'some'} thread(s)"),
+        ("kernels", f"{kernels}, chosen by {blas['kernels_chosen_by']}"),
+        ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
+    ]  # fmt: skip
+    show(format_lines(lines))
+
+
+def parity(options: ParityOptions) -> int:
+    """Compare the same training on NumPy and on another device; 1 if they differ too much.
+
+    On the CPU the other device is array-api-strict's, which refuses what a GPU would refuse.
+    """
+    on_cpu = replace(options, device="cpu")
+    task = load_task(on_cpu) if options.data else _generated(on_cpu)
+    report = compare(
+        make_network(task), task.x, task.y, steps=options.steps, learning_rate=options.lr,
+        momentum=options.momentum, other="strict" if options.device == "cpu" else options.device,
+        loss=options.loss, batch_size=task.options.batch_size, l1=options.l1, l2=options.l2,
+    )  # fmt: skip
+    if options.json:
+        show_json({"command": "parity", **report.to_dict()})
+    else:
+        show(str(report))
+    return 0 if report.ok else 1
+
+
+def _generated(options: ParityOptions) -> Task:
+    """Make a table of three classes: the class is the largest of three sums of the inputs."""
+    if options.target is not None:
+        raise InputError("--target: it has an effect only with a table; name one")
+    x = generator(options.seed, "parity").standard_normal((500, 8))
+    y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
+    columns = tuple(Number(f"x{index}") for index in range(x.shape[1]))
+    plan = Preprocessing("multiclass", "y", columns, (0.0, 1.0, 2.0))
+    return with_defaults(Task(options, plan, x, y, None, len(y), ()))

@@ -1,0 +1,166 @@
+"""The `xpnet` command: parses, runs, and turns every outcome into an exit status.
+
+0 done; 1 a bug, with its traceback; 2 wrong input or usage; 3 training diverged; 4 a result could
+not be saved; 128 + N stopped by signal N. Commands import what they need when they run.
+"""
+
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Collection, Sequence
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import typer
+
+from xpnet import __version__
+from xpnet.backend.signals import Interrupted, interrupt_on_signals
+from xpnet.backend.threads import choose_kernels
+from xpnet.cli import options as take
+from xpnet.cli.output import discard, say
+from xpnet.errors import DivergenceError, SaveError, XpnetError
+
+BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
+STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
+
+
+class Command(NamedTuple):
+    """What a command is made of; the function of its name runs it."""
+
+    options: type
+    module: str
+    """Of `xpnet.cli`, imported when the command runs."""
+    help: str
+    left_out: Collection[str] = ()
+    """Fields of the options that it does not take."""
+
+
+COMMANDS = {
+    "train": Command(take.TrainOptions, "train", "Train a network on a table and save it."),
+    "predict": Command(take.PredictOptions, "predict", "Predict each row of a table."),
+    "evaluate": Command(take.EvaluateOptions, "predict", "Evaluate a model on a table."),
+    "inspect": Command(take.InspectOptions, "predict", "Show what a model file holds."),
+    "doctor": Command(
+        take.DoctorOptions, "doctor", "Explain why a network does not learn.", take.NOT_FOR_DOCTOR
+    ),
+    "parity": Command(
+        take.ParityOptions,
+        "devices",
+        "Compare the same training on NumPy and on another device.",
+        take.NOT_FOR_PARITY,
+    ),
+    "devices": Command(take.DevicesOptions, "devices", "Show what this machine computes with."),
+}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"xpnet {__version__}")
+        raise typer.Exit
+
+
+def _application() -> typer.Typer:
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.callback(help="The neural network you would have written by hand, done right.")
+    def options(
+        version: bool = typer.Option(
+            False, "--version", callback=_version, is_eager=True, help="Show the version."
+        ),
+    ) -> None:
+        pass
+
+    for name, command in COMMANDS.items():
+        run = partial(_run, command.module, name)
+        app.command(name, help=command.help)(take.parser(command.options, run, command.left_out))
+    return app
+
+
+def _run(module: str, name: str, options: Any) -> int | None:
+    status: int | None = getattr(import_module(f"xpnet.cli.{module}"), name)(options)
+    return status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name. None, as in the program itself, takes the process's own, and
+        also takes over its signals and the choice of OpenBLAS' kernels; otherwise these are left
+        alone.
+    """
+    try:
+        if arguments is None:
+            interrupt_on_signals()
+            choose_kernels(os.environ)
+            warnings.showwarning = lambda message, *_: say(f"xpnet: {message}")
+            arguments = sys.argv[1:]
+        command = typer.main.get_command(_application())
+        # Typer only parses: it would turn signals and closed pipes into statuses of its own.
+        action = command.main(
+            list(arguments) or ["--help"], prog_name="xpnet", standalone_mode=False
+        )
+        if callable(action):
+            action = action()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return int(action or 0) if arguments else WRONG_INPUT
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  # all get a status
+        return _status(error, arguments or ())
+
+
+def _status(error: BaseException, arguments: Sequence[str]) -> int:
+    """Say what went wrong, in one message, and return the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        say(_interrupted(error, arguments))
+        return error.exit_code if isinstance(error, Interrupted) else 130
+    # The reader, such as head, has what it wanted; Typer turns that into an exit of its own.
+    if isinstance(error, BrokenPipeError | SystemExit):
+        discard(1)
+        return 0
+    if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError, which Typer does not export
+        say(_usage(error, arguments))
+        return WRONG_INPUT
+    if isinstance(error, XpnetError):
+        message, name = str(error), error.argument
+        if name:
+            message = take.flag(take.OPTION_OF.get(name, name)) + message.removeprefix(name)
+        say(f"xpnet: {message}")
+        return STATUS_OF.get(type(error), WRONG_INPUT)
+    if isinstance(error, MemoryError):
+        reason = f": {error}".rstrip(":. ")  # CuPy's is a sentence, Python's is empty
+        say(f"xpnet: not enough memory{reason}; use fewer rows or columns, or smaller layers.")
+        return WRONG_INPUT
+    if isinstance(error, OSError) and error.filename is None and error.strerror:
+        discard(1)
+        say(f"xpnet: cannot write standard output: {error.strerror}.")
+        return NOT_SAVED
+    import traceback
+
+    say("".join(traceback.format_exception(error)) + "xpnet: this is a bug; please report it.")
+    return BUG
+
+
+def _usage(error: Any, arguments: Sequence[str]) -> str:
+    """Say what is wrong with the command line, with the value found, which Typer leaves out."""
+    found = ""
+    for word, value in zip(arguments, [*arguments[1:], ""], strict=False):
+        option, _, attached = word.partition("=")
+        if option in getattr(getattr(error, "param", None), "opts", ()):
+            found = f" (found {attached or value!r})"
+    path = error.ctx.command_path if error.ctx else "xpnet"
+    return f"xpnet: {error.format_message().rstrip('.')}{found}; see {path} --help"
+
+
+def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
+    message = f"xpnet: {str(error) or 'stopped'}"
+    if "train" not in arguments[:1]:
+        return f"{message}."  # nothing else takes checkpoints
+    if not any(each.partition("=")[0] == "--checkpoint" for each in arguments):
+        return f"{message}; nothing was saved (--checkpoint DIR would have kept the work)."
+    again = [*arguments, *(["--resume"] if "--resume" not in arguments else [])]
+    return f"{message}; continue with: {shlex.join(['xpnet', *again])}"

@@ -1,0 +1,258 @@
+"""The options of the command line, as data: for each command a frozen dataclass.
+
+A field is an option: its default, its help, and what it has no effect without. The same object is
+parsed, used, written into reports, and turned back into a command.
+"""
+
+import inspect
+import math
+import shlex
+from collections.abc import Callable, Collection
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import partial
+from typing import Any, get_type_hints
+
+import typer
+
+from xpnet.errors import InputError
+
+
+def option(default: Any, help: str, *, needs: str = "") -> Any:
+    """Return the field of an option.
+
+    Parameters
+    ----------
+    default : object
+    help : str
+    needs : str
+        The option without which this one has no effect, perhaps with its value: "optimizer sgd".
+    """
+    return field(default=default, metadata={"help": help, "needs": needs})
+
+
+def argument(name: str, help: str, default: Any = MISSING) -> Any:
+    """Return the field of an argument, which is given by its place."""
+    return field(default=default, metadata={"help": help, "needs": "", "argument": name})
+
+
+DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ."
+MODEL = "A model file written by train."
+JSON = "Print one JSON object on standard output."
+DEVICE = "cpu, gpu or gpu:N."
+DTYPE = "float32 or float64."
+ENCODING = "Encoding of CSV and TSV files."
+DELIMITER = "Delimiter of CSV files, if it is not a comma."
+DECIMAL = "Decimal sign of CSV and TSV files"
+MISSING_CELLS = (
+    "Missing cells: refuse, drop (the rows) or impute (the training mean, or no category). At "
+    "prediction, a model trained with impute imputes; any other refuses."
+)
+STREAM = (
+    "Leave the rows on disk and read them in batches, CSV and Parquet from a temporary file; "
+    "automatic if DATA is larger than an eighth of the free memory."
+)
+EPOCHS = (
+    "Passes over the data; by default enough for about 1,000 steps (20 to 200). For lbfgs, the "
+    "most iterations, by default 200."
+)
+DETERMINISTIC = (
+    "Use one BLAS thread, so that the bits do not depend on their number. Layers of 1,000 units "
+    "take 1.7 times as long."
+)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `train` takes, and `doctor` and `parity` too."""
+
+    data: str = argument("DATA", DATA)
+    target: str | None = option(None, "Column to predict; of NPY and IDX, the file of targets.")
+    out: str | None = option(None, "Model file; by default DATA's name with .safetensors.")
+    task: str = option("auto", "auto, binary, multiclass or regression.")
+    validation: str = option("0.2", "Share of rows to hold out (0: none), or a file of rows.")
+    validation_target: str | None = option(None, "File of targets for validation rows in NPY, IDX.")
+    hidden: str = option("64,64", "Units of each hidden layer; none for a linear model.")
+    activation: str = option("relu", "Of the hidden layers: one for all, or one for each.")
+    init: str = option("auto", "Rule for the initial weights.")
+    optimizer: str = option("adam", "sgd, adam, adamw, or lbfgs (all rows at once; needs SciPy).")
+    lr: float | None = option(None, "Learning rate; 0.003 by default, 0.03 for sgd.")
+    momentum: float = option(0.9, "Momentum, for sgd.", needs="optimizer sgd")
+    nesterov: bool = option(False, "Nesterov momentum, for sgd.", needs="optimizer sgd")
+    schedule: str = option("linear", "constant, step, linear, cosine, inverse, plateau or warmup.")
+    epochs: int | None = option(None, EPOCHS)
+    batch_size: int | None = option(None, "Rows per step; 32, or 128 from 10,000 rows on.")
+    l1: float = option(0.0, "Penalty l1 * sum(|w|).")
+    l2: float = option(0.001, "Penalty l2/2 * sum(w**2).")
+    dropout: float = option(0.0, "Share of hidden units dropped in training.")
+    clip_norm: float | None = option(None, "Upper limit of the gradient's norm.")
+    loss: str = option("auto", "By default the usual one for the task.")
+    class_weight: str | None = option(None, "balanced: classes count equally, rare ones too.")
+    early_stopping: bool = option(False, "Stop at the best validation loss; keep its weights.")
+    patience: int = option(10, "Epochs without improvement to wait for.", needs="early_stopping")
+    missing: str = option("refuse", MISSING_CELLS)
+    drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
+    keep: list[str] | None = option(None, "Column to use even if it looks like an ID.")  # noqa: RUF009
+    raw: bool = option(False, "Do not standardise numbers.")
+    encoding: str = option("utf-8", ENCODING)
+    delimiter: str | None = option(None, DELIMITER)
+    decimal: str = option(".", f"{DECIMAL}, if it is a comma.")
+    stream: bool = option(False, STREAM)
+    cache: str | None = option(None, "Directory for that file; DATA's by default.", needs="stream")
+    device: str = option("cpu", DEVICE)
+    dtype: str = option("float32", DTYPE)
+    seed: int = option(0, "Seed of every random draw.")
+    deterministic: bool = option(False, DETERMINISTIC)
+    plot: str | None = option(None, "Plot of the losses to write: .png, .svg or .pdf.")
+    checkpoint: str | None = option(None, "Directory for checkpoints.")
+    checkpoint_every: str = option("1 epoch", "Or '30 seconds', '100 steps'.", needs="checkpoint")
+    resume: bool = option(False, "Continue from the newest checkpoint.", needs="checkpoint")
+    json: bool = option(False, JSON)
+
+
+@dataclass(frozen=True)
+class DoctorOptions(TrainOptions):
+    """What `doctor` takes: the options of a training run that goes badly."""
+
+    repair: bool = option(False, "Try the remedies, keep those that help, and print the command.")
+
+
+@dataclass(frozen=True)
+class ParityOptions(TrainOptions):
+    """What `parity` takes: the options of some steps of SGD."""
+
+    data: str = argument("[DATA]", "As for train; generated if left out.", "")
+    steps: int = option(10, "Training steps to compare, 1 to 10.")
+    lr: float = option(0.1, "Learning rate of SGD.")
+    momentum: float = option(0.0, "Momentum of SGD.")
+    dtype: str = option("float64", DTYPE)
+    validation: str = "0"
+
+
+NOT_FOR_DOCTOR = (
+    "out", "plot", "checkpoint", "checkpoint_every", "resume", "stream", "cache",
+)  # fmt: skip
+"""What `doctor` does not take of `train`: it writes no files and streams no rows."""
+
+NOT_FOR_PARITY = (
+    *NOT_FOR_DOCTOR, "validation", "validation_target", "optimizer", "nesterov", "schedule",
+    "epochs", "clip_norm", "class_weight", "early_stopping", "patience", "deterministic",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What `predict` and `evaluate` take."""
+
+    model: str = argument("MODEL", MODEL)
+    data: str = argument("DATA", DATA)
+    device: str = option("cpu", DEVICE)
+    encoding: str = option("utf-8", ENCODING)
+    delimiter: str | None = option(None, DELIMITER)
+    decimal: str | None = option(None, f"{DECIMAL}; by default as in training.")
+    json: bool = option(False, JSON)
+
+
+@dataclass(frozen=True)
+class PredictOptions(ModelOptions):
+    """What `predict` takes."""
+
+    out: str | None = option(None, ".csv, .tsv or .parquet; standard output by default.")
+    features: str | None = option(None, "Array of an NPZ file with the rows; by default x.")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(ModelOptions):
+    """What `evaluate` takes."""
+
+    target: str | None = option(None, "File with the targets (NPY, IDX), or their array (NPZ).")
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """What `inspect` takes."""
+
+    model: str = argument("MODEL", MODEL)
+    json: bool = option(False, JSON)
+
+
+@dataclass(frozen=True)
+class DevicesOptions:
+    """What `devices` takes."""
+
+    json: bool = option(False, JSON)
+
+
+def parser(
+    options: type, command: Callable[[Any], Any], left_out: Collection[str] = ()
+) -> Callable[..., Callable[[], Any]]:
+    """Return a function for Typer: its parameters are the fields of a dataclass, but some.
+
+    Called with them, it returns the command, ready to be run: Typer only parses. Values that make
+    no sense in any option are refused before anything is read.
+    """
+    known = [each for each in fields(options) if each.name not in left_out]
+    hints = {each.name: get_type_hints(options)[each.name] for each in known}
+
+    def parse(**given: Any) -> Callable[[], Any]:
+        for each in known:
+            _check_value(each, given[each.name])
+            _check_need(each, given)
+        return partial(command, options(**given))
+
+    parse.__annotations__ = hints
+    parse.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=_described(each))
+            for each in known
+        ]
+    )
+    return parse
+
+
+def _described(each: "Field[Any]") -> Any:
+    """Return what Typer calls an `Argument` or `Option`."""
+    name, text = each.metadata.get("argument"), each.metadata["help"]
+    if name:
+        default = ... if each.default is MISSING else each.default
+        return typer.Argument(default, metavar=name, help=text)
+    return typer.Option(each.default, flag(each.name), help=text)
+
+
+def _check_value(each: "Field[Any]", value: Any) -> None:
+    """Refuse numbers that are not finite, and empty texts, as of an unset variable of the shell."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{flag(each.name)} {value}: give a finite number")
+    empty = value == "" or (isinstance(value, list) and "" in value)
+    if empty and "argument" not in each.metadata:
+        raise InputError(f"{flag(each.name)} '': it is empty; give a value, or leave it out")
+
+
+def _check_need(each: "Field[Any]", given: dict[str, Any]) -> None:
+    """Refuse an option that has no effect without another one."""
+    needed, _, value = each.metadata["needs"].partition(" ")
+    if not needed or given[each.name] == each.default:
+        return
+    if not given[needed] or value not in ("", given[needed]):
+        with_it = f"{flag(needed)} {value}".rstrip()
+        raise InputError(f"{flag(each.name)}: it has an effect only with {with_it}; add that")
+
+
+OPTION_OF = {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"}
+"""The options that are called otherwise than the library's arguments and settings."""
+
+
+def flag(name: str) -> str:
+    """Write a field's name as its option."""
+    return "--" + name.replace("_", "-")
+
+
+def as_command(options: TrainOptions) -> str:
+    """Return the `xpnet train` command with these options, ready for a shell."""
+    words = ["xpnet", "train", options.data]
+    for each in fields(TrainOptions):
+        value, name = getattr(options, each.name), flag(each.name)
+        if value == each.default or each.name in ("data", "json"):
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            words += [name] if item is True else [name, str(item)]
+    return shlex.join(words)

@@ -1,0 +1,111 @@
+"""What the command line prints: results on standard output, everything else on standard error.
+
+Either may know fewer characters than Unicode has, and standard error may be closed or unread.
+"""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+from xpnet.errors import InputError, SaveError
+
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", "": ","}
+PARQUET = (".parquet", ".pq")
+
+
+def say(text: str) -> None:
+    """Print a message for people on standard error; that nobody reads it must not stop the work."""
+    try:
+        _write(sys.stderr, text + "\n")
+    except OSError:
+        discard(2)
+
+
+def discard(descriptor: int) -> None:
+    """Write nothing more to a stream: not even at exit, which would fail again."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), descriptor)
+
+
+def show(text: str) -> None:
+    """Print a result on standard output.
+
+    Raises
+    ------
+    SaveError
+        If standard output is closed, so that the result is lost.
+    """
+    if sys.stdout is None:
+        raise SaveError("standard output is closed; send it to a file, or to /dev/null")
+    _write(sys.stdout, text + "\n")
+
+
+def show_json(report: Mapping[str, Any]) -> None:
+    """Print one JSON object on standard output; what is not finite becomes null."""
+    show(json.dumps(_plain(report), allow_nan=False))
+
+
+def format_lines(rows: Iterable[tuple[str, str]]) -> str:
+    """Return two aligned columns: names, and what is known about each."""
+    return "\n".join(f"{name:<12} {text}" for name, text in rows)
+
+
+def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
+    """Refuse to write over what the same command reads."""
+    for out in outputs:
+        for given in inputs:
+            both = given and os.path.exists(out) and os.path.exists(given)
+            if both and os.path.samefile(out, given or ""):
+                raise InputError(f"{out}: this command reads it; name another output.")
+
+
+def check_table_name(path: str) -> str:
+    """Return the suffix of a table's name; refuse one that `write_table` does not write."""
+    kind = os.path.splitext(path.lower())[1]
+    if kind in (*DELIMITERS, *PARQUET):
+        return kind
+    raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name such a file.")
+
+
+def write_table(path: str, columns: Mapping[str, Any]) -> None:
+    """Write columns of equal length to a CSV, TSV or Parquet file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the name is that of another kind of file.
+    SaveError
+        If it cannot be written; an existing file stays as it was.
+    """
+    import polars
+
+    from xpnet.backend.files import atomic_write
+
+    kind, frame = check_table_name(path), polars.DataFrame(columns)
+    with atomic_write(path) as file:
+        if kind in PARQUET:
+            frame.write_parquet(file)
+        else:
+            frame.write_csv(file, separator=DELIMITERS[kind])
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is None:  # closed by whoever started the program
+        return
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if hasattr(value, "tolist"):  # an array or a number of NumPy's
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

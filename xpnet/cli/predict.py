@@ -1,0 +1,123 @@
+"""`xpnet predict`, `evaluate` and `inspect`: what is done with a model file."""
+
+from xpnet.backend.files import probe_writable
+from xpnet.cli.options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
+from xpnet.cli.output import (
+    check_table_name,
+    format_lines,
+    keep_inputs,
+    say,
+    show,
+    show_json,
+    write_table,
+)
+from xpnet.cli.scores import class_names, describe, score
+from xpnet.errors import InputError
+from xpnet.saving.model import FORMAT_VERSION, Model, load_model
+from xpnet.tables.columns import Category
+from xpnet.tables.preprocessing import Preprocessing
+from xpnet.tables.table import Table, read_table
+
+MAX_LISTED = 20  # columns that are named
+
+
+def predict(options: PredictOptions) -> None:
+    """Write the predicted class and probabilities, or value, of each row."""
+    if options.out:
+        check_table_name(options.out)
+        keep_inputs([options.out], [options.model, options.data])
+        probe_writable(options.out)
+    model, data = _read(options, features=options.features)
+    columns, notes = model.columns(data)
+    if options.out:
+        write_table(options.out, columns)
+    if options.json:
+        where = {"out": options.out} if options.out else {"predictions": columns}
+        show_json({"command": "predict", "model": options.model, "data": options.data,
+                   "rows": data.rows, "notes": notes, **where})  # fmt: skip
+        return
+    for note in notes:
+        say(note)
+    if options.out:
+        say(f"{data.rows:,} predictions written to {options.out}")
+    else:
+        import polars
+
+        show(polars.DataFrame(columns).write_csv().rstrip("\n"))
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Measure a model on rows whose targets are known."""
+    model, data = _read(options, target=options.target)
+    plan = model.preprocessing
+    if data.layout == "table" and options.target not in (None, plan.target):
+        raise InputError(
+            f"--target {options.target}: the model was trained to predict {plan.target}, which is "
+            f"also a column of {options.data}; leave --target out"
+        )
+    notes = plan.notes(data)
+    rows = plan.complete_rows(data, target=True) if plan.missing == "drop" else None
+    y = plan.encode_target(data, rows)
+    scores = score(plan, model.net.predict(plan.transform(data, rows, dtype=model.net.dtype)), y)
+    if len(y) < data.rows:
+        notes.append(f"{data.rows - len(y)} of {data.rows} rows left out for missing cells")
+    if options.json:
+        show_json({"command": "evaluate", "model": options.model, "data": options.data,
+                   "task": plan.task, "rows": len(y), "scores": scores,
+                   "notes": notes})  # fmt: skip
+        return
+    lines = [("data", f"{options.data}: {len(y):,} rows"), *(("note", each) for each in notes)]
+    show(format_lines([*lines, *describe(scores)]))
+
+
+def inspect(options: InspectOptions) -> None:
+    """Show what a model file holds."""
+    model = load_model(options.model)
+    net, plan, training = model.net, model.preprocessing, model.training
+    if options.json:
+        show_json({"command": "inspect", "model": options.model, "format_version": FORMAT_VERSION,
+                   "library_version": model.library_version, "architecture": net.config(),
+                   "parameters": net.flat.shape[0], "training": training,
+                   "preprocessing": None if plan is None else plan.to_dict()})  # fmt: skip
+        return
+    lines = [
+        ("file", f"{options.model}, format {FORMAT_VERSION}, by xpnet {model.library_version}"),
+        ("network", f"{net!r}"),
+        *([] if plan is None else _describe_plan(plan)),
+    ]
+    if training is not None and isinstance(training.get("scores"), dict):
+        lines.append(("training", f"{training.get('epochs')} epochs; {training.get('stopped')}"))
+        lines += describe(training["scores"], f"{training.get('validated_on')} ")
+    show(format_lines(lines))
+
+
+def _read(
+    options: ModelOptions, target: str | None = None, features: str | None = None
+) -> tuple[Model, Table]:
+    """Read the model and the table, as the model needs it."""
+    model = load_model(options.model, options.device)
+    if model.preprocessing is None:
+        raise InputError(
+            f"{options.model}: holds only a network, without the preprocessing that a table needs; "
+            "use it from Python: xpnet.load(...).predict(x)"
+        )
+    return model, read_table(
+        options.data, encoding=options.encoding, delimiter=options.delimiter,
+        decimal=options.decimal or model.decimal, as_texts=model.preprocessing.text_columns,
+        target=target, features=features,
+    )  # fmt: skip
+
+
+def _describe_plan(plan: Preprocessing) -> list[tuple[str, str]]:
+    names = [
+        f"{each.name} ({each.inputs} categories)" if isinstance(each, Category) else each.name
+        for each in plan.columns
+    ]
+    more = f", and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    lines = [
+        ("task", f"{plan.task} of {plan.target}"),
+        ("columns", ", ".join(names[:MAX_LISTED]) + more),
+    ]
+    if plan.classes:
+        lines.append(("classes", ", ".join(class_names(plan.classes))))
+    return lines

@@ -1,0 +1,80 @@
+"""The doctor's findings as the commands tell them: remedies as options."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from xpnet.cli.options import OPTION_OF, flag
+from xpnet.cli.task import Task
+from xpnet.doctor.findings import Finding
+from xpnet.tables.messages import option
+
+REMEDIES = {
+    "class-imbalance": "give more rows of the rare class",
+    "constant-feature": "such inputs are of no use; --drop their columns",
+    "unscaled-inputs": "look for cells far from all others of their column",
+    "initial-loss": "look for targets far from all others; their logarithm may be learnt better",
+    "shuffled-targets": "check that each row has its own target; if so, give columns that tell "
+    "more about it",
+    "saturated-units": "--activation relu, or a lower --lr",
+    "vanishing-gradient": "fewer layers in --hidden",
+    "exploding-gradient": "a lower --lr",
+    "learning-rate-vanishes": "--schedule constant",
+    "regularisation-dominates": "a lower --l2",
+    "non-finite": "a lower --lr",
+    "diverged": "a lower --lr",
+    "loss-rising": "a lower --lr",
+    "loss-not-decreasing": "another --lr, or more --epochs",
+    "cannot-overfit-one-batch": "more units in --hidden, or another --lr",
+    "no-better-than-constant": "see the findings above; if there are none, more --epochs or "
+    "another --lr",
+    "constant-output": "see the findings above; if there are none, more --epochs or another --lr",
+    "overfitting": "a higher --l2, --dropout, fewer units in --hidden, or more rows",
+}
+"""By a finding's code: what to try where no option follows from its repair."""
+
+
+def in_cli_terms(findings: Iterable[Finding], task: Task) -> tuple[Finding, ...]:
+    """Return the findings with remedies that are options, or words about them."""
+    return tuple(
+        replace(each, remedy=as_flags(each.repair, task) or REMEDIES.get(each.code, each.remedy))
+        for each in findings
+    )
+
+
+def as_flags(repair: Mapping[str, Any] | None, task: Task) -> str:
+    """Write a repair as options for a shell; "" where none follows from it."""
+    return ", ".join(in_words(*each) for each in changes(repair, task).items())
+
+
+def in_words(name: str, value: Any) -> str:
+    """Write the setting of an option for people, ready for a shell where it can be."""
+    if isinstance(value, list):
+        return " ".join(option(flag(name), each) for each in value)
+    if isinstance(value, bool):
+        return flag(name) if value else f"without {flag(name)}"
+    return f"{flag(name)} {value if isinstance(value, str) else f'{value:g}'}"
+
+
+def changes(repair: Mapping[str, Any] | None, task: Task) -> dict[str, Any]:
+    """Translate the repair of a finding or an error into options of `train` and their values."""
+    options, wanted = task.options, dict[str, Any]()
+    for setting, value in (repair or {}).items():
+        name = OPTION_OF.get(setting, setting)
+        if setting in ("standardize", "standardize_target"):
+            name, value = "raw", not value
+        elif setting == "learning_rate_factor" and options.lr:
+            name, value = "lr", float(f"{options.lr * value:.3g}")
+        elif setting == "drop_features":
+            name, value = "drop", _with_columns(value, task)
+        if getattr(options, name, value) != value:
+            wanted.setdefault(name, value)
+    return wanted
+
+
+def _with_columns(features: Iterable[int], task: Task) -> list[str] | None:
+    """Return the columns to drop, with those of these features, if they are whole columns."""
+    names, dropped = task.plan.input_names(), task.options.drop
+    columns = [names[index] for index in features]
+    whole = {each.name for each in task.plan.columns}.issuperset(columns)
+    return [*(dropped or ()), *columns] if whole else dropped

@@ -1,0 +1,1 @@
+"""The doctor: why a network does not learn, xpnet's or your own."""

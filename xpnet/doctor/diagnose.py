@@ -1,0 +1,148 @@
+"""`diagnose`: check an xpnet network's data and gradient, train a copy, say what is wrong."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.backend.device import CPU
+from xpnet.doctor.class_sample import thinned
+from xpnet.doctor.doctor import Doctor
+from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.gradcheck.check import (
+    away_from_saturation,
+    check_gradients,
+    named_parameters,
+    of_unit_size,
+)
+from xpnet.doctor.observations import Snapshot, columns
+from xpnet.doctor.rules.catalogue import examine
+from xpnet.doctor.run import Run
+from xpnet.errors import DivergenceError, InputError
+from xpnet.nn.arrays import as_inputs
+from xpnet.nn.losses import resolve_head
+from xpnet.nn.network import MLP
+
+if TYPE_CHECKING:
+    from xpnet.nn.losses import Loss
+    from xpnet.nn.optimizers import Optimizer
+
+
+def diagnose(
+    net: MLP,
+    x: Any,
+    y: Any,
+    *,
+    loss: "str | Loss" = "auto",
+    optimizer: "Optimizer | None" = None,
+    epochs: int = 20,
+    batch_size: int = 32,
+    validation: Any = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    sample_weight: Any = None,
+    x_new: Any = None,
+    names: Sequence[str] = (),
+    rows: int = 2000,
+    **options: Any,
+) -> Report:
+    """Check data and gradient, train a copy for a while, and say what is wrong and what helps.
+
+    Parameters
+    ----------
+    net : MLP
+        With its initial weights; not changed.
+    x, y : array_like
+        As for `fit`, in memory; targets and values that `fit` refuses become findings.
+    x_new : array_like, (rows, inputs), optional
+        Inputs as they are at prediction, to compare with those in training.
+    names : sequence of str, optional
+        Of the inputs, for the findings; by default their numbers.
+    rows : int
+        The most rows to train on: evenly spaced, but of every class some.
+    loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
+        As for `fit`, except for callbacks and progress, which are the doctor's own.
+
+    Returns
+    -------
+    Report
+        The `repair` of each finding gives settings to change, such as ``{"learning_rate": 0.1}``.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
+    """
+    from xpnet.training.fit import prepare_training
+
+    weigh = options.get("class_weight") is None  # which counts rows itself
+    (x, y, sample_weight), counts = thinned(rows, x, y, sample_weight, net.output.name, weigh)
+    with net.device.active:
+        as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
+    resolve_head(net.output, loss)  # refuses other losses
+    doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
+    run = doctor._run
+    run.width, run.class_counts = net.sizes[0], counts
+    if x_new is not None:
+        doctor.watch_prediction(x_new)
+    settings: dict[str, Any] = {"loss": loss, "batch_size": batch_size, "l1": l1, "l2": l2}
+    refused = _refused(net, x, y, run, settings)
+    if refused:
+        return Report(refused)
+    twin = deepcopy(net)
+    fresh = list(away_from_saturation(named_parameters(net)).values())
+    twin.set_parameters(fresh[: len(net.weights)], fresh[len(net.weights) :])
+    check = check_gradients(twin, of_unit_size(x), y, loss=loss, l1=l1, l2=l2, samples=4)
+    doctor._checked = check.findings
+    twin = deepcopy(net)
+    try:
+        prepare_training(
+            twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
+            sample_weight=sample_weight, callbacks=[doctor], progress=False, **options,
+        ).run()  # fmt: skip
+    except DivergenceError:
+        run.diverged = True
+    if run.failing:
+        run.one_batch_skill = _one_batch(net, x, y, settings)
+    return doctor.report()
+
+
+def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tuple[Finding, ...]:
+    """Return findings for targets and values that `fit` would refuse; none where it would not."""
+    from xpnet.training.fit import check_parameters
+
+    try:
+        # What overflows is found below, with its cause.
+        with net.device.active, np.errstate(over="ignore", invalid="ignore"):
+            check_parameters(net)
+            net.loss(x, y, loss=settings["loss"])
+    except InputError as error:
+        x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
+        outputs, parameters = np.zeros((len(x), net.sizes[-1])), named_parameters(net)
+        run.first = run.data = Snapshot(x, columns(y), outputs, parameters=parameters)
+        refused = {"non-finite", "target-range", "class-numbers"}
+        found = tuple(each for each in examine(run) if each.code in refused)
+        return found or (
+            Finding("target-shape", "error", "targets", str(error), "These targets do not fit the "
+                    "network's output, so nothing can be trained on them.",
+                    "see the evidence", "xpnet.fit, section Raises"),
+        )  # fmt: skip
+    return ()
+
+
+def _one_batch(net: MLP, x: Any, y: Any, settings: dict[str, Any]) -> float:
+    """Return the skill on 16 rows after training a copy on them alone, with Adam."""
+    from xpnet.nn.optimizers import Adam
+    from xpnet.training.fit import prepare_training
+
+    twin, doctor, step = deepcopy(net), Doctor(), max(1, len(x) // 16)
+    x, y = x[::step][:16], y[::step][:16]
+    try:
+        prepare_training(
+            twin, x, y, **settings, optimizer=Adam(0.01), epochs=300, callbacks=[doctor],
+            progress=False,
+        ).run()  # fmt: skip
+    except DivergenceError:
+        return float("nan")
+    return doctor._run.last.skill

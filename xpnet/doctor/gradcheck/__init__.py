@@ -1,0 +1,1 @@
+"""Checking gradients against the slopes of the loss."""

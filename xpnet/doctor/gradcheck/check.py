@@ -1,0 +1,371 @@
+"""Gradient check: whether a gradient is that of the loss and, if not, how it is wrong.
+
+Slopes of the loss by central differences, in float64, along single entries and along one random
+direction of every parameter, are compared with the gradient given. A wrong gradient is then tried
+against the mistakes people make: sign, factor, transposition, unsummed batch, penalty, and so on.
+
+Sources: CS231n notes on gradient checks (centred differences, kinks, a few entries of *every*
+parameter); ratios that name the mistake: scikit-learn #8349, where it is the number of outputs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.backend.device import CPU, device_of, to_host
+from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.gradcheck.mistakes import Sizes, merge_findings, shape_mistake, value_mistakes
+from xpnet.doctor.gradcheck.slopes import Comparison, compare
+from xpnet.doctor.observations import as_host, named_arrays, same_names, same_rows
+from xpnet.doctor.texts import BROADCASTING, CS231N, RESHAPE_TARGETS, WHY
+from xpnet.errors import InputError
+from xpnet.nn.network import MLP
+
+if TYPE_CHECKING:
+    from xpnet.nn.losses import Loss
+
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class GradientReport(Report):
+    """Report of a gradient check, with one `Comparison` for each parameter.
+
+    Attributes
+    ----------
+    comparisons : tuple of Comparison
+    """
+
+    comparisons: tuple[Comparison, ...] = ()
+
+    def __str__(self) -> str:
+        width = max((len(each.name) for each in self.comparisons), default=0)
+        rows = "\n".join(f"  {each.name:{width}}  {each}" for each in self.comparisons)
+        errors = any(each.severity == "error" for each in self.findings)
+        head = "Gradient check: " + ("WRONG" if errors else "right" if self.ok else "incomplete")
+        return f"{head}\n{rows}" + (f"\n\n{super().__str__()}" if self.findings else "")
+
+
+def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
+    """Compare a gradient with the slopes of the loss, and say how it is wrong.
+
+    Two forms: ``check_gradients(loss, gradients, parameters, ...)`` for hand-written code, and
+    ``check_gradients(net, x, y, ...)`` for an xpnet network, above all with your own activations
+    and losses; the network is checked on a float64 copy on the host.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(parameters)`` gives a number, the same one at every call.
+    gradients : callable
+        ``gradients(parameters)`` gives a dict of arrays with the names of `parameters`: the
+        gradients of the loss, which the update subtracts (``W -= rate * gradient``). Code that
+        adds them (``W += rate * gradient``) is checked by handing over ``-gradient``.
+    parameters : dict of str to array
+        Arrays of any Array API library; handed to both functions as float64. List them from the
+        first layer to the last, or number them (``W1``, ``b1``, ``W2``, ...).
+    net : MLP
+    x, y : array_like
+        As for `fit`; at most `rows` of them, evenly spaced, 32 by default, are used.
+    loss, l1, l2
+        In the second form, as for `fit`.
+    rtol : float
+        Relative error that still counts as right, 1e-5 by default. Right code stays below 1e-6.
+    samples : int
+        Entries checked in each parameter, 8 by default, besides one direction through all.
+    batch_size, outputs : int, optional
+        Rows and outputs, to name a factor; by default outputs are read from the last parameter.
+    seed : int
+        Seed of the choice of entries and directions.
+
+    Returns
+    -------
+    GradientReport
+        ``str()`` is for people; ``ok`` and ``findings`` are for programs. Where all slopes of a
+        parameter are at kinks, it is checked beside them; what cannot be checked is not ``ok``.
+
+    Raises
+    ------
+    InputError
+        If an argument is of the wrong kind, the names differ (gradients may also be called dW1 or
+        W1_grad), the loss differs between two equal calls or is the same for all parameters, or
+        `gradients` changes the parameters.
+
+    Examples
+    --------
+    >>> parameters = {"W": numpy.array([1.0, 2.0])}
+    >>> print(check_gradients(lambda p: (p["W"] ** 2).sum(), lambda p: {"W": p["W"]}, parameters))
+    """
+    if isinstance(options.get("net", arguments[0] if arguments else None), MLP):
+        return check_network(*arguments, **options)
+    return check_functions(*arguments, **options)
+
+
+def check_network(
+    net: MLP,
+    x: Any,
+    y: Any,
+    *,
+    loss: "str | Loss" = "auto",
+    l1: float = 0.0,
+    l2: float = 0.0,
+    rows: int = 32,
+    **options: Any,
+) -> GradientReport:
+    """Check an xpnet network on `rows` rows, on a float64 copy on the host."""
+    twin = net.to(CPU, "float64")
+    x, y, _ = same_rows(rows, x, y, None)
+
+    def value_and_gradients(parameters: Parameters) -> tuple[float, dict[str, Any]]:
+        for own, given in zip(twin.parameters, parameters.values(), strict=True):
+            own[...] = given
+        value, found = twin.gradients(x, y, loss=loss, l1=l1, l2=l2)
+        return value, dict(zip(parameters, [*found.weights, *found.biases], strict=True))
+
+    return check_functions(
+        lambda parameters: value_and_gradients(parameters)[0],
+        lambda parameters: value_and_gradients(parameters)[1],
+        named_parameters(twin), batch_size=len(x), may_be_flat=True, **options,
+    )  # fmt: skip
+
+
+def named_parameters(net: MLP) -> dict[str, Any]:
+    """Return host copies of the parameters by name: ``weights[0]``, ..., ``biases[0]``, ..."""
+    names = [f"{kind}[{i}]" for kind in ("weights", "biases") for i in range(len(net.weights))]
+    return {n: to_host(each).copy() for n, each in zip(names, net.parameters, strict=True)}
+
+
+def check_functions(
+    loss: Callable[[Parameters], Any],
+    gradients: Callable[[Parameters], Parameters],
+    parameters: Parameters,
+    *,
+    rtol: float = 1e-5,
+    samples: int = 8,
+    batch_size: int | None = None,
+    outputs: int | None = None,
+    seed: int = 0,
+    may_be_flat: bool = False,
+) -> GradientReport:
+    """Check hand-written code; see `check_gradients`.
+
+    A loss that is the same whatever the parameters is refused unless it `may_be_flat`: that of an
+    xpnet network always uses them, and softmax of one output is a constant all the same.
+    """
+    _refuse_others(loss, gradients, parameters)
+    code = _Code(loss, gradients, named_arrays(parameters, "parameters"),
+                 partial(compare, samples=samples, seed=seed, rtol=rtol))  # fmt: skip
+    host = {name: as_host(array, name=name) for name, array in code.parameters.items()}
+    broadcast = _broadcast(code.terms(code.put(host)))
+    given, value = code.gradients_at(host), code.only_value(host)
+    if not np.isfinite(value):
+        return GradientReport((_loss_not_finite(value),), {"loss": value})
+    comparisons = _beside_kinks(code, host, code.compare(host, given))
+    measured = np.concatenate([each.measured for each in comparisons])
+    if measured.size and not np.any(measured):
+        if not may_be_flat:
+            _refuse_the_same_loss(code, host, value)
+        flat = not any(np.any(each.given) for each in comparisons)
+        comparisons = [replace(each, flat=flat) for each in comparisons]
+    sizes = Sizes(batch_size, outputs or (1, *list(host.values())[-1].shape)[-1])
+    shapes = [each for n in host for each in shape_mistake(n, given[n], host[n].shape)[1]]
+    findings = (*broadcast, *_not_finite(given), *merge_findings(shapes),
+                *value_mistakes(comparisons, value, sizes), *_not_checked(comparisons))  # fmt: skip
+    return GradientReport(findings, {"loss": value}, tuple(comparisons))
+
+
+@dataclass(frozen=True)
+class _Code:
+    """The code to check, which computes in the caller's library, as functions of host arrays."""
+
+    loss: Callable[[Parameters], Any]
+    gradients: Callable[[Parameters], Parameters]
+    parameters: Parameters
+    compare_one: Callable[..., Comparison]
+
+    def put(self, values: Parameters) -> dict[str, Any]:
+        """Return float64 copies of host arrays where the caller's parameters live."""
+        return {
+            name: device_of(self.parameters[name]).put(each.copy(), "float64")
+            for name, each in values.items()
+        }
+
+    def terms(self, at: Parameters) -> Any:
+        """Return the loss on the host: a number, or the separate terms of a sum."""
+        return as_host(self.loss(at), name="loss(parameters)")
+
+    def value(self, at: Parameters) -> float:
+        """Return the loss as a number."""
+        return float(np.sum(self.terms(at)))
+
+    def only_value(self, values: Parameters) -> float:
+        """Return the loss; refuse one that differs between two equal calls."""
+        fixed = self.put(values)
+        first, second = self.value(fixed), self.value(fixed)
+        if not np.array_equal(first, second, equal_nan=True):
+            raise InputError(
+                f"loss(parameters) gave {first!r} and then {second!r} for the same parameters; "
+                "switch dropout off, fix the seed, and change no variable inside it"
+            )
+        return first
+
+    def gradients_at(self, values: Parameters) -> dict[str, Any]:
+        """Return the gradients as host arrays; refuse other names and changed parameters."""
+        handed = self.put(values)
+        given = self.gradients(handed)
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"gradients(parameters) returned {type(given).__name__}; return a dict with one "
+                f"array for each of {sorted(values)}"
+            )
+        given = same_names(given, values)
+        if set(given) != set(values):
+            raise InputError(
+                f"gradients(parameters) returned {sorted(given)} but the parameters are "
+                f"{sorted(values)}; return one array for each, under the same names"
+            )
+        changed = [name for name, own in values.items()
+                   if not np.array_equal(as_host(handed[name]), own, equal_nan=True)]  # fmt: skip
+        if changed:
+            raise InputError(
+                f"gradients(parameters) changed {', '.join(changed)}; let it only return "
+                "gradients, and update the parameters afterwards"
+            )
+        return {name: as_host(given[name], name=f"the gradient of {name}") for name in values}
+
+    def compare(self, values: Parameters, given: Parameters) -> list[Comparison]:
+        """Compare given gradients with the slopes of the loss at some values of all parameters."""
+        fixed = self.put(values)
+
+        def compared(name: str) -> Comparison:
+            def loss_at(moved: Any) -> float:
+                return self.value({**fixed, **self.put({name: moved})})
+
+            gradient, _ = shape_mistake(name, given[name], values[name].shape)
+            return self.compare_one(name, loss_at, values[name], gradient)
+
+        return [compared(name) for name in given]
+
+
+def _beside_kinks(
+    code: _Code, host: Parameters, comparisons: Sequence[Comparison]
+) -> list[Comparison]:
+    """Check beside the given values what has only kinks there, as ReLUs do with biases of 0.
+
+    What is wrong among kinks is checked there again: two of them can cancel in the loss (a ReLU of
+    minus a ReLU), and leave the gradient at that one point to convention.
+    """
+    kinks = any(each.kinks for each in comparisons)
+    doubtful = [each.name for each in comparisons if not each.checked or (kinks and each.wrong)]
+    if not doubtful:
+        return list(comparisons)
+    small = away_from_saturation(host)
+    beside = {name: each + 0.1 * small[name] for name, each in host.items()}
+    given = code.gradients_at(beside)
+    again = code.compare(beside, {name: given[name] for name in doubtful})
+    better = {each.name: replace(each, place=", a little beside the kinks")
+              for each in again if each.checked}  # fmt: skip
+    return [better.get(each.name, each) for each in comparisons]
+
+
+def away_from_saturation(parameters: Parameters) -> dict[str, Any]:
+    """Return small random parameters of the same shapes, on the host.
+
+    Where units are saturated, every slope is 0 and a wrong gradient looks right; the check is then
+    worth repeating with these.
+    """
+    random = np.random.default_rng(0)
+    shapes = {n: tuple(each.shape) for n, each in named_arrays(parameters, "parameters").items()}
+    return {
+        name: 1.0 / np.sqrt(max((*shape, 4))) * random.standard_normal(shape)
+        for name, shape in shapes.items()
+    }
+
+
+def of_unit_size(x: Any) -> Any:
+    """Return inputs scaled so that no feature's root mean square exceeds 1, for the same reason."""
+    x = as_host(x, name="x")
+    largest = np.maximum(np.max(np.abs(x), axis=0), 1.0)  # whose square may not be finite
+    return x / np.maximum(largest * np.sqrt(np.mean((x / largest) ** 2, axis=0)), 1.0)
+
+
+def _refuse_others(loss: Any, gradients: Any, parameters: Any) -> None:
+    for name, given in (("loss", loss), ("gradients", gradients)):
+        if not callable(given):
+            raise InputError(
+                f"{name} is {type(given).__name__}; pass a function of the parameters: "
+                "check_gradients(loss, gradients, parameters)"
+            )
+    if isinstance(parameters, Mapping) and not parameters:
+        raise InputError("parameters is empty; pass a dict of names and arrays, such as {'W1': W1}")
+
+
+def _refuse_the_same_loss(code: _Code, host: Parameters, here: float) -> None:
+    """Refuse a loss that does not change even far from what is given, if the doctor made this."""
+    far = {name: -2.0 * each for name, each in away_from_saturation(host).items()}
+    if here == code.value(code.put(far)):
+        raise InputError(
+            f"loss(parameters) gives {here:.6g} whatever the parameters are; let it use the given "
+            "ones (in a class, store them first: vars(network).update(parameters))"
+            + ", and look for a factor that is 0, such as 1 // m"
+            * (here == 0.0)
+        )
+
+
+def _broadcast(terms: Any) -> list[Finding]:
+    """See whether (m,) met (m, 1), from a loss that is given as separate terms."""
+    if terms.ndim != 2 or terms.shape[0] != terms.shape[1] or terms.shape[0] < 2:
+        return []
+    m = terms.shape[0]
+    return [Finding(
+        "loss-broadcast", "error", "loss",
+        f"the loss has {m} x {m} = {m * m} terms for {m} samples",
+        WHY["loss-broadcast"], RESHAPE_TARGETS, BROADCASTING, {"reshape_targets": True},
+    )]  # fmt: skip
+
+
+def _not_finite(given: Parameters) -> list[Finding]:
+    """Return one finding for all NaN and infinite entries of gradients, if there are any."""
+    counts = {name: int(np.sum(~np.isfinite(each))) for name, each in given.items()}
+    bad = {name: f"{count} of {given[name].size} entries of {name}"
+           for name, count in counts.items() if count}  # fmt: skip
+    return [Finding(
+        "non-finite", "error", ", ".join(bad), f"{', '.join(bad.values())} are NaN or infinite",
+        WHY["non-finite"],
+        "compute softmax or sigmoid with cross-entropy from the pre-activations: delta = outputs - "
+        "targets   # and no log(0), 0 / 0 or exp of a large number", CS231N,
+    )] if bad else []  # fmt: skip
+
+
+def _loss_not_finite(value: float) -> Finding:
+    """Return the finding for a loss that is not a number where the gradient is to be checked."""
+    return Finding(
+        "non-finite", "error", "loss", f"loss(parameters) is {value} at these parameters",
+        "Where the loss is not a number, it has no slope to check a gradient against.",
+        "check for log(0), 0 / 0 and overflow in the loss, and for NaN in data and parameters",
+        CS231N,
+    )  # fmt: skip
+
+
+def _not_checked(comparisons: Sequence[Comparison]) -> list[Finding]:
+    """Return one warning for what the check cannot speak of, if there is anything."""
+    left = [each for each in comparisons if not each.checked]
+    evidence, why, remedy = (
+        f"all {sum(each.kinks for each in left)} slopes tried are left out, at these parameters "
+        "and beside them",
+        "The loss has no slope to compare with where it jumps, has a kink (a ReLU at exactly 0) or "
+        "is not a number.",
+        "check at other parameters, such as small random ones",
+    )
+    if any(each.flat for each in left):
+        evidence, why, remedy = (
+            "every slope of the loss and every gradient is exactly 0",
+            "Zeros agree with anything. Dead or saturated units, a minimum, and a factor that is 0 "
+            "(such as 1 // m), hide every mistake.",
+            "check at small random parameters, and look for a factor that is 0",
+        )
+    where = ", ".join(each.name for each in left)
+    return [Finding("not-checked", "warning", where, evidence, why, remedy, CS231N)] if left else []

@@ -1,0 +1,400 @@
+"""The ways in which gradients go wrong: in their shape, and in their values.
+
+Each usual mistake is tried against the measured slopes. What is wrong in the same way is one
+finding. What cannot be told from one gradient alone is told from those beside it: the weights and
+the bias of a layer come from one delta, and a wrong delta spoils all layers before it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet.doctor.findings import Finding
+from xpnet.doctor.gradcheck.slopes import Comparison
+from xpnet.doctor.texts import CS231N, WHY
+
+VAGUE = {"gradient-wrong", "gradient-activation-derivative"}
+MULTIPLE = {"gradient-scale", "gradient-sign"}
+BIAS = re.compile(r"bias|intercept|(?<![a-z])b[a-z]?(?![a-z])", re.IGNORECASE)
+WEIGHTS = re.compile(r"^(w|syn|theta|coef|kernel)|weight", re.IGNORECASE)
+
+
+class Mistake(NamedTuple):
+    """What is wrong with one gradient: a key of `TEXTS`, and the factor or multiple, if any."""
+
+    text: str = ""
+    number: float = 0.0
+
+    @property
+    def code(self) -> str:
+        """The code of the finding: `text` without its variant, as in ``gradient-wrong/bias``."""
+        return self.text.partition("/")[0]
+
+
+Mistakes = Mapping[str, Mistake]  # by the names of the parameters
+RIGHT = Mistake()
+
+
+class Sizes(NamedTuple):
+    """Numbers that may have become a factor: rows of the batch, if known, and outputs."""
+
+    batch: int | None
+    outputs: int
+
+
+def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:
+    """Return the gradient brought to the parameter's shape (None: impossible), and why."""
+    if gradient.shape == shape or gradient.size == 1 == np.prod(shape):
+        return gradient.reshape(shape), []
+    found = f"gradient {gradient.shape}, parameter {shape}"
+    axis, size = _sample_axis(gradient.shape, shape), int(np.prod(shape))
+    few = sum(each != 1 for each in shape) <= 1
+    # A column of weights gets such a gradient, too, where targets (m,) met outputs (m, 1).
+    if axis is not None and not (axis and few and size > 1 and WEIGHTS.search(name)):
+        return gradient.sum(axis=axis).reshape(shape), [Finding(
+            "bias-per-sample" if few else "gradient-shape", "error", name,
+            f"{found}: one gradient for each of {gradient.shape[axis]} samples",
+            WHY["bias-per-sample"],
+            summed(name, axis, keep=gradient.ndim == len(shape) > 1 and shape[axis] == 1),
+            CS231N, {"sum_over_batch": [name]},
+        )]  # fmt: skip
+    mended, code, fix = None, "gradient-shape", f"return an array of shape {shape}"
+    if gradient.T.shape == shape:
+        mended, code, fix = gradient.T, "gradient-transposed", "inputs.T @ delta, not its transpose"
+    elif gradient.size == size:
+        mended, fix = gradient.reshape(shape), f"reshape it to {shape}"
+    elif gradient.size < size:
+        fix += "; do not sum the errors"
+    elif axis is not None:
+        fix += ": sum over the samples, and give the targets the outputs' shape"
+    why, repair = WHY["gradient-shape"], {"shape": [name]}
+    return mended, [Finding(code, "error", name, found, why, fix, CS231N, repair)]
+
+
+def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
+    """Return the axis along which a gradient has one entry for each sample; None if there is none.
+
+    Samples are rows, or columns as in Andrew Ng's courses, where biases are (units, 1).
+    """
+    wanted, last = [size for size in shape if size != 1], len(given) - 1
+    axes = [
+        axis
+        for axis in sorted({0, last})
+        if last >= 0
+        and given[axis] > 1
+        and [size for size in given[:axis] + given[axis + 1 :] if size != 1] == wanted
+    ]
+    if len(axes) > 1:  # as many samples as units: the parameter's own shape tells the layout
+        return last if shape[-1] == 1 else 0
+    return axes[0] if axes else None
+
+
+def summed(name: str, axis: int, *, keep: bool) -> str:
+    """Return the remedy for a gradient that is not summed over the samples along an axis."""
+    word = re.sub(r"\W+", "_", name).strip("_")
+    return f"gradient_of_{word} = delta.sum(axis={axis}{', keepdims=True' * keep})"
+
+
+def merge_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """Merge findings that differ only in where they are and what was seen there."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for each in findings:
+        groups.setdefault((each.code, each.explanation), []).append(each)
+    return [replace(
+        group[0],
+        where=", ".join(each.where for each in group),
+        evidence="; ".join(each.evidence for each in group),
+        remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
+        repair={key: [name for each in group for name in (each.repair or {})[key]]
+                for key in group[0].repair or {}},
+    ) for group in groups.values()]  # fmt: skip
+
+
+def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes) -> list[Finding]:
+    """Name what is wrong with every wrong gradient, in one finding for each kind of mistake."""
+    found = _mistakes(comparisons, sizes)
+    codes = {each.code for each in found.values()}
+    alone = not any(each.shown_right for each in comparisons)  # so that the loss may be wrong
+    against = alone and "gradient-scale" not in codes
+    vague = [each for each in comparisons if found.get(each.name, RIGHT).code in VAGUE]
+    groups: dict[Mistake, list[Comparison]] = {}
+    if against and _point_uphill(vague):
+        groups[Mistake("gradient-sign/roughly", -1.0)] = vague
+        found |= {each.name: Mistake("gradient-wrong") for each in vague}
+    no_fit = alone and not groups and not codes & MULTIPLE
+    for each in comparisons:
+        if each.name in found:
+            text, number = found[each.name]
+            groups.setdefault(Mistake(text, round(number, 6)), []).append(each)
+
+    def remedies(mistake: Mistake, told: str) -> list[str]:
+        if against and mistake.code == "gradient-sign":
+            return _remedies_of_sign(mistake, loss)
+        return [told, *(_remedies_of_loss(loss) if no_fit and mistake.code in VAGUE else [])]
+
+    findings = []
+    for mistake, group in groups.items():
+        evidence, why, remedy = TEXTS[mistake.text]
+        fill, where = _facts(mistake, group, sizes), [each.name for each in group]
+        findings.append(Finding(
+            mistake.code, "error", ", ".join(where), evidence.format(**fill), why,
+            "\n".join(remedies(mistake, remedy.format(**fill))),
+            CS231N + "; scikit-learn issue 8349" * (mistake.code == "gradient-scale"),
+            {"gradient": mistake.code.removeprefix("gradient-"), "where": where,
+             "number": mistake.number},
+        ))  # fmt: skip
+    return findings
+
+
+def _mistakes(comparisons: Sequence[Comparison], sizes: Sizes) -> dict[str, Mistake]:
+    """Return what is wrong with each wrong gradient, by name."""
+    found = {each.name: _mistake(each, sizes) for each in comparisons if each.wrong}
+    layers = _layers_of(comparisons)
+    for layer in layers.values():
+        found |= _beside_a_right_one(layer, found, sizes)
+    return found | _from_one_layer(layers, found)
+
+
+def _mistake(each: Comparison, sizes: Sizes) -> Mistake:
+    """Return what is wrong with one gradient, as far as it tells alone."""
+    clear, largest = each.clear, np.max(np.abs(each.measured), initial=0.0)
+    if np.all(np.abs(each.given) <= 1e-12 * largest) and np.any(clear):  # 0, or what rounding left
+        return Mistake("gradient-zero")
+    factor = _multiple(each.given, each.measured)
+    proportional = bool(np.any(clear)) and each.matches(each.given, factor * each.measured, 1e-4)
+    # One slope is proportional to anything: then only a factor with a name counts.
+    if proportional and (clear.sum() > 1 or _reading(factor, sizes)):
+        return Mistake("gradient-sign" if factor < 0 else "gradient-scale", factor)
+    turned = np.any(each.given) and not np.any(np.isnan(each.transposed))
+    if turned and each.matches(each.transposed):
+        return Mistake("gradient-transposed")
+    multiple = _multiple(each.given - each.measured, each.penalty)
+    penalized = each.measured + multiple * each.penalty
+    if each.given.size > 1 and each.matches(penalized, each.given, 1e-4):
+        return Mistake("gradient-regularisation", multiple)
+    return Mistake("gradient-wrong")
+
+
+def _multiple(slopes: Any, of: Any) -> float:
+    """Return the factor with which one vector comes nearest to another; 0 for a multiple of 0."""
+    squares = float(np.dot(of, of))
+    return float(np.dot(slopes, of)) / squares if squares else 0.0
+
+
+def _layers_of(comparisons: Sequence[Comparison]) -> dict[int, list[Comparison]]:
+    """Sort parameters into layers by their names' numbers (``W2``, ``weights[1]``) or their order.
+
+    Without numbers, the first bias belongs to the first weights and so on; where no name tells a
+    bias, parameters are taken in pairs.
+    """
+    numbers = [re.findall(r"\d+", each.name) for each in comparisons]
+    biases = [bool(BIAS.search(each.name)) for each in comparisons]
+    layers: dict[int, list[Comparison]] = {}
+    for i, each in enumerate(comparisons):
+        order = biases[:i].count(biases[i]) if any(biases) else i // 2
+        layers.setdefault(int(numbers[i][-1]) if all(numbers) else order, []).append(each)
+    return layers
+
+
+def _weights_and_bias(layer: Sequence[Comparison]) -> list[Comparison]:
+    """Return the two if the layer has nothing else; both of their gradients come from one delta."""
+    pair = sorted(layer, key=lambda each: bool(BIAS.search(each.name)))
+    if [bool(BIAS.search(each.name)) for each in pair] != [False, True]:
+        return []
+    units = int(np.prod(pair[1].shape))
+    fits = max(pair[1].shape, default=1) == units and units in (*pair[0].shape, 1)
+    return pair if fits else []
+
+
+def _is_clean(each: Comparison, found: Mistakes) -> bool:
+    """Return whether a gradient is right but for a factor; one slope may have it by chance.
+
+    To within `rtol`: where sigmoids are almost linear, a wrong delta is almost a multiple, too.
+    """
+    mistake = found.get(each.name, RIGHT)
+    factor = mistake.number
+    alike = [abs(other.number - factor) < 1e-5 * abs(factor)
+             for other in found.values() if other.text == mistake.text]  # fmt: skip
+    several = each.clear.sum() > 1 or sum(alike) > 1
+    fits = mistake.code in MULTIPLE and several
+    return fits and each.matches(each.given, factor * each.measured)
+
+
+def _beside_a_right_one(
+    layer: Sequence[Comparison], found: Mistakes, sizes: Sizes
+) -> dict[str, Mistake]:
+    """Say more of a wrong gradient if the other one of its layer shows that delta is right."""
+    pair = _weights_and_bias(layer)
+    for wrong, other in zip(pair, pair[::-1], strict=True):
+        clean = _is_clean(other, found)
+        if found.get(wrong.name) != Mistake("gradient-wrong") or not (clean or other.shown_right):
+            continue
+        factor = found[other.name].number if clean else 1.0
+        scaled = replace(wrong, given=wrong.given / factor, transposed=wrong.transposed / factor)
+        mistake, is_bias = _mistake(scaled, sizes), wrong is pair[1]
+        if not is_bias and mistake.code in ("gradient-transposed", "gradient-regularisation"):
+            return {wrong.name: Mistake(mistake.code, factor * mistake.number)}
+        if scaled.error < 0.01:  # too near to right to be made of other arrays
+            return {}
+        return {wrong.name: Mistake("gradient-wrong/bias" if is_bias else "gradient-activations")}
+    return {}
+
+
+def _from_one_layer(
+    layers: Mapping[int, Sequence[Comparison]], found: Mistakes
+) -> dict[str, Mistake]:
+    """Blame the delta of one layer if it and all before it are wrong, and none after it is.
+
+    A gradient that is right but for a factor acquits the deltas of its layer and of all after it.
+    """
+    if not found or len(layers) < 2:
+        return {}
+    top = max(layer for layer, group in layers.items() if any(e.name in found for e in group))
+    below = [each for layer, group in layers.items() if layer <= top for each in group]
+    judged = [each for each in below if each.name in found or each.shown_right]
+    if len(judged) < 2 or not all(_explained_by_delta(each, found) for each in judged):
+        return {}
+    text = "gradient-activation-derivative" + "/last" * (top == max(layers))
+    return {each.name: Mistake(text) for each in judged}
+
+
+def _explained_by_delta(each: Comparison, found: Mistakes) -> bool:
+    """Return whether a wrong delta explains a gradient."""
+    mistake = found.get(each.name, RIGHT)
+    vague = mistake.text == "gradient-wrong"
+    return vague or (mistake.code in MULTIPLE and not _is_clean(each, found))
+
+
+def _point_uphill(wrong: Sequence[Comparison]) -> bool:
+    """Return whether gradients point uphill; one or two slopes may do so by chance."""
+    slopes = sum(int(each.clear.sum()) for each in wrong)
+    return slopes > 2 and all(each.cosine < -0.3 for each in wrong)
+
+
+def _reading(factor: float, sizes: Sizes) -> str:
+    """Return what a factor suggests, or nothing."""
+    m, k = sizes
+    meanings = [
+        (k, "the number of outputs: the loss is a mean over outputs, the gradient a sum"),
+        (m, "the batch size: the loss is a mean over samples, the gradient a sum"),
+        (m and 1 / m, "1 / batch size: averaged over samples once too often"),
+        (k and 1 / k, "1 / number of outputs: averaged over outputs once too often"),
+        (2.0, "2: the square's factor, which the loss's 1/2 cancels"),
+        (0.5, "1/2: the square's factor 2 is missing"),
+        (1.0, "1" if factor < 0 else ""),
+    ]
+    return next((s for v, s in meanings if v and abs(abs(factor) / v - 1) < 1e-3 and s), "")
+
+
+def _facts(mistake: Mistake, group: Sequence[Comparison], sizes: Sizes) -> dict[str, Any]:
+    """Return what fills in the texts: how wrong gradients are, and in which direction."""
+    number = mistake.number
+    whole = abs(number) > 2.5 and abs(number - round(number)) < 1e-3
+    reading = _reading(number, sizes) if mistake.code in MULTIPLE else ""
+    reading = reading or (
+        "a whole number: the batch size or the number of outputs?" if whole else "no usual factor"
+    )
+    facts = {"factor": number, "reading": reading, "where": ", ".join(e.name for e in group)}
+    clear = [each for each in group if np.any(each.clear)]
+    if not clear:  # beside slopes of 0, no ratio says much
+        largest = max(float(np.max(np.abs(each.given))) for each in group)
+        error = f"up to {largest:.3g} in size, where the slope of the loss is 0"
+        return facts | {"error": error, "cosine": "", "direction": ""}
+    cosines = [each.cosine for each in clear if each.clear.sum() > 1]
+    cosines = cosines or [each.cosine for each in clear]
+    cosine = f"cosine {max(cosines) if max(cosines) < 0.0 else min(cosines):.2f}"
+    error = f"relative error {max(each.error for each in clear):.2g}"
+    return facts | {"error": error, "cosine": cosine, "direction": f", {cosine}"}
+
+
+def _remedies_of_sign(mistake: Mistake, loss: float) -> list[str]:
+    """Say both of what all gradients against the slope can mean: only the update shows which."""
+    roughly = mistake.text == "gradient-sign/roughly"
+    exact = not roughly and abs(mistake.number + 1.0) < 1e-3
+    right = "the code is right" if exact else "its sign is right"
+    return [
+        "if the update subtracts it (W -= rate * gradient): delta = outputs - targets",
+        f"if the update adds it (W += rate * gradient): {right}; hand -gradient to this check",
+        *(_remedies_of_loss(loss) if roughly or loss < 0.0 else []),
+    ]
+
+
+def _remedies_of_loss(loss: float) -> list[str]:
+    """Say what may be wrong with the loss where no gradient agrees with it."""
+    if loss < 0.0:
+        return [f"or the loss, {loss:.3g} here, lacks a minus: cross-entropy cannot be negative"]
+    return ["or mend the loss, such as a sign in it: no gradient fits it"]
+
+
+# A code, perhaps with a variant of its text: (evidence, explanation, remedy).
+TEXTS = {
+    "gradient-sign": (
+        "it points against the slope of the loss ({cosine}, factor {factor:.4g})",
+        WHY["gradient-sign"],
+        "flip the sign of the gradient of {where} alone",
+    ),
+    "gradient-sign/roughly": (
+        "it points against the slope of the loss ({cosine}), but is no multiple of it",
+        WHY["gradient-sign"],
+        "",
+    ),
+    "gradient-scale": (
+        "gradient = {factor:.6g} x slope of the loss; {reading}",
+        "The direction is right but the length is not, so the learning rate does not mean what it "
+        "says and the balance between layers and penalties is off. Use the sum in both loss and "
+        "gradient, or the mean in both.",
+        "divide the gradient of {where} by {factor:.6g}",
+    ),
+    "gradient-transposed": (
+        "the transposed gradient agrees with the slopes of the loss, but this one does not",
+        "The matrix is square, so the wrong order raises no error. Each weight gets the change "
+        "meant for its mirror image.",
+        "gradient = inputs.T @ delta   # for weights of shape (inputs, units)",
+    ),
+    "gradient-activation-derivative": (
+        "{error} in this layer and all before it; the layers after it are right",
+        WHY["gradient-activation-derivative"],
+        "delta = (delta_next @ weights_next.T) * derivative(pre_activations)"
+        "   # sigmoid: a * (1 - a); tanh: 1 - a**2; relu: z > 0",
+    ),
+    "gradient-activation-derivative/last": (
+        "{error} in the last layer and all before it",
+        "The error enters where the output's delta is made, and spreads to every layer before it. "
+        "The derivative of the loss or of the output's activation is missing, wrong or there "
+        "twice.",
+        "delta = outputs - targets   # sigmoid or softmax with cross-entropy; with squared error, "
+        "times the derivative",
+    ),
+    "gradient-activations": (
+        "{error}; the bias of the same layer shows that delta is right",
+        "Weights and bias take the same delta, so what is wrong is what the weights' product "
+        "multiplies it with: activations of another layer, or ones changed since the forward pass, "
+        "such as by a derivative that writes into its argument.",
+        "gradient = inputs.T @ delta   # what the layer was given; columns: delta @ inputs.T",
+    ),
+    "gradient-regularisation": (
+        "gradient - slope = {factor:.4g} x the parameter itself",
+        "Loss and gradient disagree about a penalty on the weights. It is in one but not in the "
+        "other, or its strength differs.",
+        "add l2 * weights to the gradient and l2 / 2 * sum(weights**2) to the loss, or neither",
+    ),
+    "gradient-zero": (
+        "the gradient is 0 everywhere it was checked, but the slope of the loss is not",
+        WHY["gradient-zero"],
+        "compute the gradient of {where}",
+    ),
+    "gradient-wrong": (
+        "{error}{direction}; no usual mistake explains it all",
+        "This is not the gradient of this loss, and no change of sign, scale or shape makes it so.",
+        "derive the gradient of {where} again from the loss, and check layer by layer",
+    ),
+    "gradient-wrong/bias": (
+        "{error}; the weights of the same layer show that delta is right",
+        "Weights and bias take the same delta: the bias's gradient is its sum over the samples, "
+        "and nothing else.",
+        "gradient_of_bias = delta.sum(axis=0)   # axis=1 if samples are columns",
+    ),
+}

@@ -1,0 +1,201 @@
+"""Slopes of a loss by central differences, and their comparison with the gradient given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+STEPS = (2e-5, 1e-5, 1e-6, 1e-7)  # the last two only where the first meet a kink or a bend
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Given and measured slopes of one parameter, along the same directions.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+        That of the parameter.
+    given, measured, noise : ndarray, (k,)
+        Slopes by the gradient, slopes of the loss, and their uncertainty.
+    transposed, penalty : ndarray, (k,)
+        Slopes of the transposed gradient, and of half the squared norm (the parameter itself).
+    rtol : float
+    kinks : int
+        Directions left out, since the loss has no slope there: a kink, or not a number.
+    place : str
+        Where the slopes were measured, if not at the parameters given.
+    flat : bool
+        Whether slopes and gradients are 0 in the whole check, so that nothing was compared.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    given: Any
+    measured: Any
+    noise: Any
+    transposed: Any
+    penalty: Any
+    rtol: float
+    kinks: int
+    place: str = ""
+    flat: bool = False
+
+    def matches(self, slopes: Any, target: Any = None, rtol: float | None = None) -> bool:
+        """Return whether slopes agree with the measured ones within tolerance and noise."""
+        target = self.measured if target is None else target
+        scale = np.maximum(np.abs(slopes), np.abs(target))
+        # An entry that is tiny beside the largest has lost digits to cancellation.
+        limit = (rtol or self.rtol) * (scale + 0.01 * np.max(scale, initial=0.0))
+        return bool(np.all(np.abs(slopes - target) <= limit + 2.0 * self.noise))
+
+    @property
+    def usable(self) -> bool:
+        """Whether the gradient could be compared at all; if not, that is a finding of its own."""
+        return not (self.given.size and np.all(np.isnan(self.given)))
+
+    @property
+    def checked(self) -> bool:
+        """Whether a slope was measured; an empty parameter has none to measure."""
+        return not self.flat and (self.given.size > 0 or self.kinks == 0)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the slopes show the gradient to be wrong."""
+        return self.checked and self.usable and not self.matches(self.given)
+
+    @property
+    def clear(self) -> Any:
+        """Which slopes stand clear of rounding, (k,): only these can show a factor."""
+        clear = np.abs(self.measured) > 100.0 * self.noise
+        return clear & (np.abs(self.measured) > 1e-6 * np.max(np.abs(self.measured), initial=0.0))
+
+    @property
+    def shown_right(self) -> bool:
+        """Whether slopes clear of rounding confirm the gradient; zeros agree with anything."""
+        return self.checked and self.usable and not self.wrong and bool(np.any(self.clear))
+
+    @property
+    def error(self) -> float:
+        """Largest difference, relative to the largest slope."""
+        largest = np.max(np.abs([self.given, self.measured]), initial=0.0)
+        gap = np.max(np.abs(self.given - self.measured), initial=0.0)
+        return float(gap / largest) if largest else 0.0
+
+    @property
+    def cosine(self) -> float:
+        """Direction of the gradient against that of the slopes clear of rounding, -1 to 1."""
+        given, measured = self.given[self.clear], self.measured[self.clear]
+        norms = np.linalg.norm(given) * np.linalg.norm(measured)
+        return float(np.dot(given, measured) / norms) if norms else 0.0
+
+    def __str__(self) -> str:
+        if not self.usable:
+            return "wrong: its shape or its values cannot be used"
+        if self.flat:
+            return "not checked: all slopes and gradients are 0"
+        if not self.checked:
+            return f"not checked: 0 slopes, {self.kinks} at kinks left out"
+        kinks = f", {self.kinks} at kinks left out" if self.kinks and not self.place else ""
+        state = "wrong" if self.wrong else "right"
+        slopes = f"{self.given.size} slope" + "s" * (self.given.size != 1)
+        return f"{state}: relative error {self.error:.1e} over {slopes}{self.place}{kinks}"
+
+
+def compare(
+    name: str,
+    loss: Callable[[Any], float],
+    values: Any,
+    gradient: Any,
+    *,
+    samples: int,
+    seed: int,
+    rtol: float,
+) -> Comparison:
+    """Compare the gradient of one parameter with the slopes of the loss.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(values)``, with all other parameters fixed.
+    gradient : ndarray or None
+        Of the shape of `values`; None if it cannot be used.
+    """
+    if gradient is not None and not np.all(np.isfinite(gradient)):
+        gradient = None
+    tried = _directions(gradient, values.shape, samples, np.random.default_rng(seed))
+    slopes = [(each, slope(loss, values, each)) for each in tried]
+    kept = [(direction, found) for direction, found in slopes if found is not None]
+    square = gradient is not None and gradient.ndim == 2 and len(set(gradient.shape)) == 1
+
+    def along(array: Any) -> Any:
+        return np.array([np.nan if array is None else np.sum(array * d) for d, _ in kept])
+
+    measured, noise = np.array([found for _, found in kept]).reshape(-1, 2).T
+    turned = along(gradient.T if square else None)
+    return Comparison(
+        name, values.shape, along(gradient), measured, noise, turned, along(values), rtol,
+        kinks=len(tried) - len(kept),
+    )  # fmt: skip
+
+
+def _directions(
+    gradient: Any, shape: tuple[int, ...], samples: int, random: np.random.Generator
+) -> list[Any]:
+    """Single entries, half of them where the gradient is largest, and one through them all."""
+    size = int(np.prod(shape))
+    order = np.argsort(-np.abs(np.zeros(size) if gradient is None else gradient.ravel()))
+    entries = {*map(int, order[: samples // 2]), *map(int, random.permutation(size)[:samples])}
+    points = [np.zeros(size) for _ in entries]
+    for point, entry in zip(points, sorted(entries), strict=True):
+        point[entry] = 1.0
+    if size > len(points):
+        points.append(random.choice([-1.0, 1.0], size) / np.sqrt(size))
+    return [point.reshape(shape) for point in points]
+
+
+def slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[float, float] | None:
+    """Return the slope along a direction and its uncertainty; None at a kink or if not a number.
+
+    How much a shorter step changes the slope is the error of the longer one; the gap between the
+    slopes to the right and left shows bends that cancel in their mean.
+    """
+    middle, gaps, centred, noise = loss(values), list[float](), list[float](), 0.0
+    for step in STEPS:
+        up, down = loss(values + step * direction), loss(values - step * direction)
+        right, left = (up - middle) / step, (middle - down) / step
+        noise = 8.0 * np.finfo(float).eps * max(abs(up), abs(middle), abs(down)) / step
+        centred.append((right + left) / 2.0)
+        gaps.append(abs(right - left))
+        if not np.isfinite(gaps[-1]):
+            return None
+        doubt = abs(centred[-1] - centred[-2]) if len(centred) > 1 else np.inf
+        rest, clear = max(gaps[-1], doubt), 1e-5 * max(abs(right), abs(left))
+        if (
+            rest <= clear
+            or (len(gaps) == 2 and rest <= clear + 4.0 * noise)
+            or (len(gaps) == 3 and _smooth(gaps, noise))
+        ):
+            return centred[-1], noise + doubt + 0.5 * gaps[-1]
+        if len(gaps) > 2 and gaps[-1] <= 4.0 * noise:
+            return None  # a kink that the longer steps have shown is hidden, and not passed
+    # The gap of a bend shrinks with the step. A kink keeps it; of several, the nearest one does.
+    bent = gaps[-1] <= 0.3 * gaps[-2]
+    return (centred[-1], noise + 2.0 * doubt + gaps[-1]) if bent else None
+
+
+def _smooth(gaps: Sequence[float], noise: float) -> bool:
+    """Return whether the gap is in proportion to the step, as by the curvature of a smooth loss.
+
+    Where the slope is 0 by symmetry, such a gap is all that is left of it. A kink within the last
+    step would keep the gap, and one farther off would not fit both ratios. `noise` is that of the
+    last step; that of the longer ones is smaller in proportion.
+    """
+    last = STEPS[len(gaps) - 1]
+    return all(
+        abs(gap - gaps[0] * step / STEPS[0])
+        <= 0.1 * gaps[0] * step / STEPS[0] + 4.0 * noise * last / step
+        for gap, step in zip(gaps, STEPS, strict=False)
+    )

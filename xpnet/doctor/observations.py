@@ -1,0 +1,362 @@
+"""What the doctor sees of a run: arrays of any layout and library, as small host copies."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import combinations, pairwise
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.device import CPU, device_of, is_foreign
+from xpnet.errors import InputError, InputTypeError
+from xpnet.nn.arrays import put_numbers
+
+ROW_NAMES = ("inputs", "targets", "predictions")
+ROWS = 400  # the most rows kept of anything; enough for every rule's threshold
+
+
+def as_host(array: Any, rows: int | None = None, name: str = "the array") -> Any:
+    """Return a float64 copy on the host of what `as_array` takes, with at most `rows` rows."""
+    if array is None:
+        raise InputTypeError(f"{name} is None; pass numbers")
+    if is_foreign(array):
+        array = device_of(array).get(array)
+    if hasattr(array, "__array__"):
+        array = _thinned(np.asarray(array), rows)  # first, so that not all rows become float64
+    if not hasattr(array, "dtype") or array.dtype.kind not in "biuf":
+        array = put_numbers(array, CPU, "float64", name)
+    return np.array(_thinned(array, rows), dtype=np.float64)
+
+
+def as_array(value: Any, name: str) -> Any:
+    """Return an array of any library unchanged; lists, numbers and data frames as NumPy arrays."""
+    known = isinstance(value, np.ndarray) or is_foreign(value)
+    return value if known else as_host(value, name=name)
+
+
+def named_arrays(given: Any, name: str) -> dict[str, Any]:
+    """Return parameters or gradients as a dict of arrays; refuse what has no names."""
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"{name} is {type(given).__name__}; pass a dict of names and arrays, such as "
+            "{'W1': W1, 'b1': b1}"
+        )
+    return {key: as_array(each, f"{name}[{key!r}]") for key, each in given.items()}
+
+
+def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return gradients under their parameters' names, also those called dW1 or W1_grad."""
+    found = {}
+    for name, each in gradients.items():
+        bare = [re.sub(r"^(d|grad|g)_?(?=.)", "", name), re.sub(r"[._]?grad$", "", name)]
+        known = [other for other in bare if other in parameters and name not in parameters]
+        found[known[0] if known else name] = each
+    return found
+
+
+def layers_of(activations: Any) -> Sequence[Any]:
+    """Return the activations of the hidden layers, one array each; refuse one array alone."""
+    shape = getattr(activations, "shape", None)
+    if shape is not None and len(shape) < 3:
+        raise InputError(
+            f"activations is one array of shape {tuple(shape)}; pass a list, one for each hidden "
+            "layer"
+        )
+    return () if activations is None else list(activations)
+
+
+def gradients_of(parameters: Mapping[str, Any], given: Any) -> dict[str, Any]:
+    """Return gradients as a dict of arrays named as the parameters; refuse names of their own."""
+    gradients = same_names(named_arrays(given, "gradients"), parameters)
+    if gradients and parameters and not gradients.keys() & parameters.keys():
+        raise InputError(
+            f"gradients are called {sorted(gradients)} and parameters {sorted(parameters)}; give "
+            "each gradient the name of its parameter"
+        )
+    return gradients
+
+
+def same_rows(rows: int, x: Any, y: Any, sample_weight: Any) -> list[Any]:
+    """Return at most `rows` rows on the host, the same for every array; weights may be None."""
+    if not isinstance(rows, Integral) or rows < 1:
+        raise InputError(f"rows {rows!r} must be an integer >= 1")
+    arrays = {"x": as_array(x, "x"), "y": as_array(y, "y")}
+    if sample_weight is not None:
+        arrays["sample_weight"] = as_array(sample_weight, "sample_weight")
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    for name, shape in shapes.items():
+        if shape[:1] != shapes["x"][:1]:
+            raise InputError(
+                f"{name} has shape {shape} but x has shape {shapes['x']}; pass one row per sample "
+                "in each"
+            )
+    found = [as_host(array, rows, name) for name, array in arrays.items()]
+    return found if sample_weight is not None else [*found, None]
+
+
+def _thinned(array: Any, rows: int | None) -> Any:
+    """Take evenly spaced rows, not every k-th, so that alternating classes all remain."""
+    if rows is None or not array.ndim or len(array) <= rows:
+        return array
+    return array[np.linspace(0, len(array) - 1, rows).astype(np.int64)]
+
+
+def columns(array: Any) -> Any:
+    """Return (rows,) as (rows, 1)."""
+    return array.reshape(-1, 1) if array.ndim < 2 else array
+
+
+def is_bias(name: str, array: Any) -> bool:
+    """Tell a bias by its shape or its name: b1, bias, hidden_bias, fc1.bias, w1b, layer1_b."""
+    return array.ndim < 2 or bool(re.search(r"bias|(^|[_.\d])b(eta|[a-z])?_?\d*$", name.lower()))
+
+
+def is_integer(array: Any) -> bool:
+    """Tell an array of integers, of any library."""
+    return "int" in str(getattr(array, "dtype", ""))
+
+
+def same_arrays(named: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the pairs of names under which one and the same memory is given."""
+
+    def place(array: Any) -> Any:
+        if not isinstance(array, np.ndarray):
+            return id(array)
+        return array.__array_interface__["data"][0], array.shape, array.strides
+
+    pairs = combinations(named.items(), 2)
+    return [(n, m) for (n, a), (m, b) in pairs if math.prod(shape_of(a)) and place(a) == place(b)]
+
+
+def host_arrays(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return float64 copies of parameters or gradients."""
+    return {name: np.atleast_1d(as_host(each, name=name)) for name, each in named.items()}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Brings a loop's arrays to (rows, n).
+
+    Attributes
+    ----------
+    columns : bool
+        Samples are columns: inputs are (inputs, batch).
+    one_sample : bool
+        A vector or a number belongs to one sample, and is not (batch,).
+    """
+
+    columns: bool = False
+    one_sample: bool = False
+
+    @classmethod
+    def of(cls, rows: Mapping[str, Any], parameters: Mapping[str, Any]) -> "Layout":
+        """Tell the layout from the arrays of the first step, named as in `ROW_NAMES`."""
+        matrices = [shape_of(p) for name, p in parameters.items() if not is_bias(name, p)]
+        weights, inputs = matrices[0] if matrices else (), shape_of(rows.get("inputs"))
+        square = len(inputs) == len(weights) == 2
+        sideways = square and inputs[1] not in weights and inputs[0] in weights
+        shapes = [tuple(rows[name].shape) for name in ROW_NAMES if name in rows]
+        if all(len(shape) == 2 for shape in shapes):  # samples are what all of them have in common
+            common = [len({shape[axis] for shape in shapes}) == 1 for axis in (0, 1)]
+            sideways = sideways or common == [False, True]
+        outputs = shape_of(rows.get("predictions"))
+        if not inputs and len(outputs) == 2 and matrices and len(matrices[-1]) == 2:
+            ends = matrices[-1]  # (outputs, units) if samples are columns, else (units, outputs)
+            sideways = outputs[0] == ends[0] and outputs[1] not in ends
+        return cls(sideways, () in shapes or _is_one_sample(inputs, shapes, weights))
+
+    def as_batch(self, array: Any, name: str) -> Any:
+        """Return one sample's vector or number as (1, n), and a batch unchanged."""
+        alone = self.one_sample and len(array.shape) < 2
+        return as_host(array, name=name).reshape(1, -1) if alone else array
+
+    def host_rows(self, batch: Any, name: str, limit: int | None = None) -> Any:
+        """Return a host copy of a batch, (rows, n), of at most `limit` rows."""
+        sideways = self.columns and len(batch.shape) == 2
+        host = columns(as_host(batch.T if sideways else batch, limit, name))
+        flat = host.ndim == 2 or self.columns or name in ("targets", "predictions")
+        if not flat:  # images, which the network flattens itself
+            host = host.reshape(len(host), -1)
+        if host.ndim != 2 or not len(host):
+            raise InputError(
+                f"{name}: the shape is {tuple(batch.shape)}; pass (batch, n) with at least one row"
+            )
+        return host
+
+    def row_count(self, batch: Mapping[str, Any]) -> int:
+        """Return the number of samples in a step's arrays; 0 if there are none."""
+        shapes = [shape_of(each) for each in batch.values()]
+        return min((shape[-1 if self.columns else 0] for shape in shapes), default=0)
+
+
+def _is_one_sample(
+    inputs: tuple[int, ...], shapes: list[tuple[int, ...]], weights: tuple[int, ...]
+) -> bool:
+    """Tell whether inputs (n,) are n features: other vectors, or the weights, say so."""
+    if len(inputs) != 1 or any(len(shape) > 1 and shape[0] > 1 for shape in shapes):
+        return False
+    lengths = {shape[0] for shape in shapes if len(shape) == 1}
+    return len(lengths) > 1 or (len(weights) == 2 and 1 not in weights)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at a run. Arrays are host float64, rows first; None or empty if not shown.
+
+    Attributes
+    ----------
+    inputs, targets, predictions : ndarray, (rows, n), or None
+    activations : tuple of ndarray, (rows, units)
+        Of the hidden layers.
+    parameters, gradients : dict of str to ndarray
+    row_weights : ndarray, (rows, 1), or None
+        How much each row counts in the loss; None for all alike.
+    """
+
+    inputs: Any = None
+    targets: Any = None
+    predictions: Any = None
+    activations: tuple[Any, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    gradients: Mapping[str, Any] = field(default_factory=dict)
+    row_weights: Any = None
+
+    def __len__(self) -> int:
+        named = (self.inputs, self.targets, self.predictions)
+        shown = [a for a in (*named, *self.activations) if a is not None]
+        return min(map(len, shown), default=0)
+
+    @cached_property
+    def weights(self) -> dict[str, Any]:
+        """The weight matrices in order, transposed to (fan_in, fan_out) if necessary."""
+        found = {n: p for n, p in self.parameters.items() if not is_bias(n, p) and p.ndim == 2}
+        if not found and self.inputs is not None:  # a single unit, with weights (inputs,)
+            width = self.inputs.shape[1]
+            found = {n: p[:, None] for n, p in self.parameters.items() if p.shape == (width,)}
+            found = {} if len(found) > 1 else found
+        matrices = list(found.values())
+        inputs = None if self.inputs is None else self.inputs.shape[1]
+        chained = all(a.shape[1] == b.shape[0] for a, b in pairwise(matrices))
+        fits = inputs is None or not matrices or matrices[0].shape[0] == inputs
+        return found if chained and fits else {name: each.T for name, each in found.items()}
+
+    @cached_property
+    def goals(self) -> Any:
+        """The targets in the shape of the predictions: class numbers become one-hot rows."""
+        if self.targets is None or self.predictions is None:
+            return None
+        if len(self.targets) != len(self.predictions):
+            return None
+        targets, outputs = columns(self.targets), self.predictions.shape[1]
+        whole = np.all(np.isfinite(targets)) and np.all(targets == np.round(targets))
+        if (
+            targets.shape[1] == 1 < outputs
+            and whole
+            and 0 <= targets.min() <= targets.max() < outputs
+        ):
+            return np.eye(outputs)[targets[:, 0].astype(int)]
+        return targets if targets.shape == self.predictions.shape else None
+
+    @cached_property
+    def classes(self) -> Any:
+        """Class number of each row, or None where the targets are not classes."""
+        goals = self.goals if self.goals is not None else self.targets
+        if goals is None or not np.all((goals == 0) | (goals == 1)):
+            return None
+        goals = columns(goals)
+        if goals.shape[1] == 1:
+            return goals[:, 0].astype(int)
+        return goals.argmax(axis=1) if np.all(goals.sum(axis=1) == 1) else None
+
+    @property
+    def are_distributions(self) -> bool:
+        """Whether each row of the predictions holds the probabilities of several classes."""
+        p = self.predictions
+        several = p is not None and p.shape[1] > 1
+        return bool(several and np.all(p >= 0) and np.allclose(p.sum(axis=1), 1, rtol=0, atol=1e-3))
+
+    def logits_of(self, losses: Sequence[float]) -> str:
+        """Name the activation for which the first loss is these logits' cross-entropy.
+
+        Empty if they are not logits, or the loss is not the bare mean or sum.
+        """
+        z, goals = self.predictions, self.goals
+        if goals is None or not losses or self.are_distributions:
+            return ""
+        within = np.any(z) and np.all((z >= 0) & (z <= 1))  # zeros may be logits at the start
+        if within or not np.all((goals == 0) | (goals == 1)):
+            return ""
+        with np.errstate(all="ignore"):
+            terms = {"sigmoid": np.logaddexp(0.0, z) - z * goals}
+            if z.shape[1] > 1 and self.classes is not None:
+                terms["softmax"] = np.logaddexp.reduce(z, axis=1) - np.sum(z * goals, axis=1)
+            for name, each in terms.items():
+                for value in (np.sum(each), np.mean(each), np.sum(each) / len(each)):
+                    if abs(value - losses[0]) < 1e-4 * losses[0]:
+                        return name
+        return ""
+
+    def squashed(self, activation: str) -> "Snapshot":
+        """Return the same snapshot with probabilities in place of logits."""
+        z = self.predictions
+        with np.errstate(all="ignore"):
+            total = (
+                np.logaddexp.reduce(z, axis=1, keepdims=True)
+                if activation == "softmax"
+                else np.logaddexp(0.0, z)
+            )
+            return replace(self, predictions=np.exp(z - total))
+
+    @cached_property
+    def skill(self) -> float:
+        """1 - squared error / that of the best constant; NaN if it cannot be told.
+
+        For classes, if the predictions may be logits, the better of them and their probabilities.
+        """
+        if self.goals is None:
+            return float("nan")
+        p = self.predictions
+        several = self.classes is not None and p.shape[1] > 1
+        shown = [p]
+        if self.classes is not None and np.any((p < 0) | (p > 1)):
+            shown.append(self.squashed("softmax" if several else "sigmoid").predictions)
+        if np.all(np.abs(self.goals) == 1):  # a hinge loss takes the values far beyond
+            shown.append(np.minimum(np.maximum(p, -1.0), 1.0))
+        w = np.ones((len(p), 1)) if self.row_weights is None else self.row_weights
+        with np.errstate(all="ignore"):
+            spread = np.sum(w * (self.goals - np.sum(w * self.goals, axis=0) / np.sum(w)) ** 2)
+            error = np.fmin.reduce([np.sum(w * (self.goals - each) ** 2) for each in shown])
+        return float(1.0 - error / spread) if spread > 0 and np.isfinite(error) else float("nan")
+
+
+def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+    """Return the Euclidean change of all arrays together over their size; NaN if not comparable."""
+    if not before or any(n not in after or before[n].shape != np.shape(after[n]) for n in before):
+        return float("nan")
+    with np.errstate(all="ignore"):
+        moved = sum(float(np.sum((after[name] - before[name]) ** 2)) for name in before)
+        size = sum(float(np.sum(each**2)) for each in before.values())
+        if moved == 0.0:
+            return 0.0
+        return float(np.sqrt(moved / size)) if size > 0 else float("nan")
+
+
+def joined(pieces: Sequence[Snapshot]) -> Snapshot:
+    """Put the rows of several steps together."""
+
+    def stack(arrays: Sequence[Any]) -> Any:
+        usable = arrays and all(a is not None and a.shape[1] == arrays[0].shape[1] for a in arrays)
+        return np.concatenate(arrays) if usable else None
+
+    named = {name: stack([getattr(each, name) for each in pieces]) for name in ROW_NAMES}
+    hidden = zip(*(each.activations for each in pieces), strict=False)
+    return Snapshot(**named, activations=tuple(map(stack, hidden)))
+
+
+def shape_of(array: Any) -> tuple[int, ...]:
+    """Return the shape of an array of any library, (1,) for a single number, () for None."""
+    return () if array is None else tuple(array.shape) or (1,)

@@ -1,0 +1,321 @@
+"""What single steps of a loop show: the formulas its arrays fit, and what its updates did.
+
+With a the activations below the last weights W, outputs o and targets y, the gradient of W is
+c aᵀ delta with delta = (o - y) s, where s is one of a few slopes and c a factor such as 1 / batch.
+One layer down, delta becomes (delta Wᵀ) f'(z), written in terms of the activations f(z). Each form
+is computed from the arrays shown and compared with the gradient shown: code that has a wrong form
+fits that form to the last digits. What fits none is left alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.observations import Snapshot, is_bias
+from xpnet.nn.activations import ACTIVATIONS
+
+FIT = 1e-4  # of the largest entry: float32 is accurate enough for it
+FORWARD_FIT = 1e-5
+FEW = 3  # entries of a gradient: fewer fit too many forms
+MANY = 40  # weights: two draws of so many have a cosine of 0 +- 0.16
+USUAL = 1e10  # larger numbers overflow in some updates
+MOVED = 0.9  # cosine between step and gradient from which it is along, or against, it
+
+
+# The derivatives f'(z) as code writes them in terms of a = f(z).
+FORMS = {"identity": "1", "relu": "a > 0", "sigmoid": "a * (1 - a)", "tanh": "1 - a**2"}
+# The same, but taken at activations, to which the function was already applied.
+TWICE = {"sigmoid": "sigmoid(a) * (1 - sigmoid(a))", "tanh": "1 - tanh(a)**2"}
+OF_SUMS = {"sigmoid": "z * (1 - z)", "tanh": "1 - z**2"}  # the same, but taken at sums z
+EITHER = "a * (1 - a) or 1 - a**2"
+# Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
+OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
+# What gives outputs from the last sums z: one of the first, or one of the second after one of them.
+ONCE = ("identity", "sigmoid", "softmax", "tanh", "relu", "exp")
+AGAIN = ("sigmoid", "softmax")
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The backward pass of one step, recomputed from the arrays that were shown.
+
+    Attributes
+    ----------
+    kinds : tuple of tuple of str
+        For each hidden layer, the activations that give its values from those below, if any do.
+    deltas : dict of str to float
+        Slopes of the outputs that explain the gradient of the last weights, each with its factor c.
+    wrong : (str, str, str) or None
+        Weights whose gradient contains a wrong slope, that slope, and the right one.
+    product : (str, str) or None
+        Weights whose gradient is another product than it should be, and which.
+    outputs : str
+        What gives the outputs from the last sums, such as ``"sigmoid(z)"``; empty if unknown.
+    """
+
+    kinds: tuple[tuple[str, ...], ...] = ()
+    deltas: Mapping[str, float] = field(default_factory=dict)
+    wrong: tuple[str, str, str] | None = None
+    product: tuple[str, str] | None = None
+    outputs: str = ""
+
+    @classmethod
+    def of(cls, shown: Snapshot) -> "Replay":
+        """Recompute it from all rows of a step, with parameters and gradients."""
+        weights, below = list(shown.weights.values()), [shown.inputs, *shown.activations]
+        rows = {len(each) for each in below if each is not None}
+        if len(weights) != len(below) or shown.inputs is None or len(rows) != 1:
+            return cls()
+        if any(w.shape[0] != a.shape[1] for w, a in zip(weights, below, strict=True)):
+            return cls()
+        biases = _biases(shown, len(weights))
+        kinds = tuple(
+            _kinds(a, w, b, after)
+            for a, w, b, after in zip(below[:-1], weights, biases, shown.activations, strict=False)
+        )
+        with np.errstate(all="ignore"):
+            form = _output_form(below[-1], weights[-1], biases[-1], shown.predictions)
+            goals = shown.goals
+            if goals is None or goals.shape != (*rows, weights[-1].shape[1]):
+                return cls(kinds, outputs=form)
+            found = cls._backward(shown, below, kinds, form)
+            return replace(found, kinds=kinds, outputs=form)
+
+    @classmethod
+    def _backward(
+        cls, shown: Snapshot, below: list[Any], kinds: tuple[tuple[str, ...], ...], form: str
+    ) -> "Replay":
+        names, o = list(shown.weights), shown.predictions
+        errors, gradient = o - shown.goals, _gradient(shown, names[-1])
+        deltas = {}
+        known = form.partition("(")[0]  # the output's activation
+        for kind in (*OUTPUT_SLOPES, *({known} & {"relu", "exp"})):
+            factor = multiple(gradient, below[-1].T @ (errors * _slope(kind, o)), FIT)
+            if factor is not None:
+                deltas[kind] = factor
+        if not deltas:
+            return cls._explained(
+                names[-1], gradient, below[-1], o, errors, EITHER, forward=bool(form)
+            )
+        kind, factor = next(iter(deltas.items()))
+        delta = factor * errors * _slope(kind, o)
+        for layer in range(len(names) - 2, -1, -1):
+            weights = shown.weights[names[layer + 1]]
+            x, a, gradient = below[layer], below[layer + 1], _gradient(shown, names[layer])
+            slopes = [_slope(kind, a) for kind in kinds[layer]]
+            right = [each for each in (delta @ weights.T * slope for slope in slopes)
+                     if multiple(gradient, x.T @ each, FIT) is not None]  # fmt: skip
+            if not right and not slopes:
+                return cls(deltas=deltas)
+            if not right:
+                wanted, error = FORMS[kinds[layer][0]], delta @ weights.T
+                found = cls._explained(names[layer], gradient, x, a, error, wanted, forward=True)
+                if not found.wrong and not found.product:
+                    found = _wrong_way_back(names[layer], gradient, x, slopes[0], delta, weights)
+                return replace(found, deltas=deltas)
+            delta = right[0]
+        return cls(deltas=deltas)
+
+    @classmethod
+    def _explained(
+        cls, name: str, gradient: Any, x: Any, a: Any, error: Any, wanted: str, *, forward: bool
+    ) -> "Replay":
+        """Find the wrong slope, or the wrong product, in the gradient of a layer's weights.
+
+        x enters the layer, a leaves it, and `error` is what its slope should be multiplied by.
+        Products are compared only if `forward` is known to give a from x: or else the weights may
+        only be turned, which nothing tells where all are square.
+        """
+        slopes = {form: _slope(kind, a) for kind, form in FORMS.items()}
+        for form, slope in (slopes | _twice(a) | _of_sums(a)).items():
+            if multiple(gradient, x.T @ (error * slope), FIT) is not None:
+                return cls(wrong=(name, form, wanted))
+        for slope in slopes.values() if forward else ():
+            delta = error * slope
+            if gradient is not None and multiple(gradient.T, x.T @ delta, FIT) is not None:
+                return cls(product=(name, "the transpose of inputs.T @ delta"))
+            if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
+                return cls(product=(name, "activations.T @ delta with those that leave the layer"))
+        return cls()
+
+
+def _wrong_way_back(
+    name: str, gradient: Any, x: Any, slope: Any, delta: Any, weights: Any
+) -> Replay:
+    """See the error of the next layer taken back through its weights in another way."""
+    ways = {}
+    if delta.shape[1] in (1, slope.shape[1]):
+        ways["delta_next with no weights"] = delta
+    if weights.shape[0] == weights.shape[1]:
+        ways["delta_next @ weights_next with no transpose"] = delta @ weights
+    for way, error in ways.items():
+        if multiple(gradient, x.T @ (error * slope), FIT) is not None:
+            return Replay(product=(name, f"inputs.T @ delta, and delta from {way}"))
+    return Replay()
+
+
+def accumulates(replay: Replay, first: Snapshot, second: Snapshot) -> bool:
+    """Tell whether the second step's gradient is its own plus the first one's.
+
+    `replay` is that of the first step. Only the last weights are checked.
+    """
+    own = Replay.of(second)
+    if not replay.deltas or own.deltas or own.wrong or own.product:
+        return False
+    names = first.gradients.keys() & second.gradients.keys()
+    same = {n for n in names if first.gradients[n].shape == second.gradients[n].shape}
+    rest = {n: second.gradients[n] - first.gradients[n] for n in same}
+    left = Replay.of(replace(second, gradients=rest)).deltas
+    return any(abs(left.get(kind, 0.0) / c - 1.0) < 1e-2 for kind, c in replay.deltas.items())
+
+
+def _biases(shown: Snapshot, layers: int) -> list[Any]:
+    """Return the biases in order: zeros if there are none, NaN if they cannot be matched."""
+    found = [p.ravel() for name, p in shown.parameters.items() if is_bias(name, p)]
+    return found if len(found) == layers else [0.0 if not found else np.nan] * layers
+
+
+def _kinds(below: Any, weights: Any, bias: Any, a: Any) -> tuple[str, ...]:
+    """Return the activations that give a layer's values from those below, if any do."""
+    z = _sums(below, weights, bias, a)
+    if z is None:
+        return ()
+    return tuple(kind for kind in FORMS if _same(ACTIVATIONS[kind].forward(np, z), a))
+
+
+def _output_form(below: Any, weights: Any, bias: Any, outputs: Any) -> str:
+    """Return one activation, or else two in a row, that give the outputs from the last sums z."""
+    z = None if outputs is None else _sums(below, weights, bias, outputs)
+    if z is None or outputs.size < FEW:
+        return ""
+    once = {kind: ACTIVATIONS[kind].forward(np, z) for kind in ONCE}
+    twice = {f"{outer}({inner}(z))": ACTIVATIONS[outer].forward(np, a)
+             for inner, a in once.items() for outer in AGAIN}  # fmt: skip
+    forms = {f"{kind}(z)": a for kind, a in once.items()} | twice
+    return next((form for form, each in forms.items() if _same(each, outputs)), "")
+
+
+def _sums(below: Any, weights: Any, bias: Any, a: Any) -> Any:
+    """Return a layer's weighted sums z; None if the shapes do not fit the values a."""
+    fits = weights.shape == (below.shape[1], a.shape[1]) and np.size(bias) in (1, a.shape[1])
+    return below @ weights + bias if fits and len(below) == len(a) else None
+
+
+def _same(computed: Any, shown: Any) -> bool:
+    limit = FORWARD_FIT * max(float(np.max(np.abs(shown))), 1e-12)
+    return bool(np.max(np.abs(computed - shown)) <= limit)
+
+
+def _slope(kind: str, a: Any) -> Any:
+    """Return f'(z) from a = f(z), which is positive where z is if f is a ReLU."""
+    return ACTIVATIONS[kind].backward(np, np.ones_like(a), a, a)
+
+
+def _twice(a: Any) -> dict[str, Any]:
+    """Return the derivatives of `TWICE`, by their text."""
+    return {TWICE[kind]: _slope(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
+
+
+def _of_sums(a: Any) -> dict[str, Any]:
+    """Return the derivatives of `OF_SUMS`, and the activation in place of one, by their text."""
+    z = {"sigmoid": np.log(a / (1.0 - a)), "tanh": np.arctanh(a)}
+    return {"a": a} | {OF_SUMS[kind]: _slope(kind, z[kind]) for kind in z}
+
+
+def _gradient(shown: Snapshot, name: str) -> Any:
+    """Return a gradient turned as `Snapshot.weights` are; None if its shape differs."""
+    gradient, weights = shown.gradients.get(name), shown.weights[name]
+    if gradient is not None and gradient.shape == shown.parameters[name].shape == (weights.size,):
+        gradient = gradient.reshape(weights.shape)  # the weights of a single unit
+    elif gradient is not None and weights is not shown.parameters[name]:
+        gradient = gradient.T
+    return gradient if gradient is not None and gradient.shape == weights.shape else None
+
+
+def multiple(given: Any, of: Any, limit: float) -> float | None:
+    """Return the factor by which one array is a multiple of another, or None if it is not."""
+    if given is None or given.shape != of.shape or given.size < FEW:
+        return None
+    size = float(np.sum(of**2))
+    factor = float(np.sum(of * given)) / size if size > 0.0 else 0.0
+    close = np.all(np.abs(given - factor * of) <= limit * np.abs(given).max())
+    return factor if factor and close else None
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one step did to the parameters, compared with the gradients shown before it.
+
+    Attributes
+    ----------
+    step : int
+    cosines : dict of str to float
+        Between the change of each parameter and its gradient: -1 is straight downhill.
+    sizes : dict of str to float
+        Root mean square of each gradient.
+    broken : tuple of str
+        Parameters with NaN after the step, if all numbers before it were of ordinary size.
+    kept : float
+        Cosine between all weights before and after; NaN for few weights, or if they have grown or
+        shrunk, or moved along their gradient.
+    """
+
+    step: int
+    cosines: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()
+    kept: float = float("nan")
+
+    @classmethod
+    def of(
+        cls,
+        step: int,
+        before: Mapping[str, Any],
+        gradients: Mapping[str, Any],
+        after: Mapping[str, Any],
+    ) -> "Update":
+        """Compare host arrays of the same names before and after a step."""
+        shown = [*before.values(), *gradients.values()]
+        usual = bool(gradients) and all(np.all(np.abs(each) < USUAL) for each in shown)
+        broken = tuple(n for n, each in after.items() if usual and np.any(np.isnan(each)))
+        cosines = {}
+        for name, gradient in gradients.items():
+            old, new = before.get(name), after.get(name)
+            if old is not None and new is not None and old.shape == new.shape == gradient.shape:
+                cosines[name] = _cosine(new - old, gradient)
+        cosines = {name: cosine for name, cosine in cosines.items() if not np.isnan(cosine)}
+        return cls(step, cosines, sizes_of(gradients), broken, _kept(before, after, cosines))
+
+
+def sizes_of(gradients: Mapping[str, Any]) -> dict[str, float]:
+    """Return the root mean square of each gradient."""
+    with np.errstate(all="ignore"):
+        return {name: float(np.sqrt(np.mean(each**2))) for name, each in gradients.items()}
+
+
+def _kept(
+    before: Mapping[str, Any], after: Mapping[str, Any], cosines: Mapping[str, float]
+) -> float:
+    """Return `Update.kept`."""
+    names = [name for name, old in before.items() if not is_bias(name, old)]
+    if any(name not in after or after[name].shape != before[name].shape for name in names):
+        return float("nan")
+    old, new = (np.concatenate([np.zeros(0), *(each[name].ravel() for name in names)])
+                for each in (before, after))  # fmt: skip
+    along = any(abs(cosines.get(name, 0.0)) > 0.5 for name in names)
+    with np.errstate(all="ignore"):
+        as_large = 0.7 * _norm(old) < _norm(new) < 1.4 * _norm(old)
+    return _cosine(old, new) if as_large and not along and old.size >= MANY else float("nan")
+
+
+def _norm(array: Any) -> float:
+    return float(np.linalg.norm(array))
+
+
+def _cosine(a: Any, b: Any) -> float:
+    """Return the cosine between two arrays of one shape; NaN if one is 0 or not finite."""
+    with np.errstate(all="ignore"):
+        norms = _norm(a) * _norm(b)
+        return float(np.sum(a * b)) / norms if 0.0 < norms < np.inf else float("nan")

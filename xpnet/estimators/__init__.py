@@ -1,0 +1,1 @@
+"""In place of scikit-learn's MLPClassifier and MLPRegressor."""

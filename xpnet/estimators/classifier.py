@@ -1,0 +1,391 @@
+"""`MLPClassifier` and `MLPRegressor`: scikit-learn's estimators of these names over xpnet's core.
+
+They have the parameters, attributes and methods of scikit-learn 1.9, and those its users ask for:
+device, dtype, initial weights, any activation for each layer, dropout, schedules, class weights,
+your own validation set, callbacks, and a warning if nothing was learnt.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from xpnet.errors import InputError, XpnetError
+
+try:
+    from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
+
+    from xpnet.estimators.base import Perceptron, can_train_in_steps
+except ImportError as error:
+    raise XpnetError(
+        f"MLPClassifier and MLPRegressor need scikit-learn 1.9 or newer ({error}); install it with "
+        'pip install "xpnet[sklearn]"'
+    ) from error
+from scipy.sparse import issparse
+from sklearn.metrics import r2_score
+from sklearn.utils import compute_class_weight, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+    type_of_target,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from xpnet.backend.device import Device
+from xpnet.backend.types import Array
+from xpnet.estimators.labels import LOG_LIKELIHOOD, Labels, cut, labels_of
+from xpnet.estimators.network import core_name
+from xpnet.nn.activations import OUTPUTS, Activation
+from xpnet.nn.losses import Loss
+from xpnet.nn.optimizers import Optimizer
+from xpnet.nn.schedules import Schedule
+
+REGRESSION_LOSSES = {"squared_error": "half_squared_error"}  # scikit-learn's has the factor 1/2
+
+
+class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
+    """Multilayer perceptron for classes: scikit-learn's `MLPClassifier`, and more.
+
+    The parameters up to `max_fun` are scikit-learn's, with the same names, defaults and meanings,
+    so its documentation applies. In addition:
+
+    - `activation` may be any of the core's hidden activations, an `xpnet.Activation`, or a list of
+      one for each hidden layer;
+    - `solver` may also be ``"adamw"``, or an optimiser such as ``xpnet.SGD(0.1)``, whose own
+      learning rate then counts;
+    - `learning_rate` may also be any schedule of `xpnet.nn.schedules`, except with ``"lbfgs"``;
+    - ``fit(X, y, validation=(X, y))`` watches other rows;
+    - targets may be binary, multiclass, multilabel, or several multiclass columns.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        ``"log_loss"``, or one of the core's losses that suits the output.
+    class_weight : "balanced", dict, or list of dict, optional
+        As in scikit-learn's other classifiers.
+    device : str or Device, optional
+        ``"cpu"``, ``"gpu"``, ``"gpu:N"``; by default where X lives.
+    dtype : {"float32", "float64"}, optional
+        By default that of X, and float64 where X is neither.
+    init : str or callable
+        ``"sklearn"`` draws exactly the numbers that scikit-learn draws; otherwise a rule of
+        `xpnet.nn.initializers`, where ``"auto"`` chooses by activation.
+    dropout : float or list of float
+        Share of hidden units dropped in training.
+    standardize : bool
+        Measure the features at the first fit, store that in the model, and scale every X with it.
+    callbacks : list of object, optional
+        See `xpnet.training.loop`.
+    progress : bool
+        Show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray, or list of ndarray for several multiclass columns
+    coefs_, intercepts_ : list of array
+        On the device: (fan_in, fan_out) and (fan_out,) for each layer.
+    loss_, best_loss_ : float
+        Of the last epoch (NaN if training was stopped before the first one ended), and the lowest.
+    loss_curve_, validation_loss_curve_ : list of float
+        One entry an epoch (with lbfgs an iteration).
+    validation_scores_, best_validation_score_
+        Accuracy after each epoch with ``early_stopping=True``, else None.
+    n_iter_, t_ : int
+        Epochs of the last call, and rows seen since the first.
+    n_layers_, n_outputs_, n_features_in_ : int
+    feature_names_in_ : ndarray
+    out_activation_ : str
+    network_ : MLP
+        The network itself, with `save`; `xpnet.load` reads it.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **Perceptron._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
+    _labels: Labels
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        *,
+        solver: str | Optimizer = "adam",
+        alpha: float = 0.0001,
+        batch_size: str | int = "auto",
+        learning_rate: str | Schedule = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: str | Loss = "log_loss",
+        class_weight: Any = None,
+        device: str | Device | None = None,
+        dtype: str | None = None,
+        init: str | Callable[..., Any] = "sklearn",
+        dropout: float | Sequence[float] = 0.0,
+        standardize: bool = False,
+        callbacks: Sequence[Any] | None = None,
+        progress: bool = False,
+    ) -> None:
+        self._assign(locals())
+
+    @available_if(can_train_in_steps)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Continue training for one epoch over the given data.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+        classes : array, (classes,), optional
+            All classes there are, needed at the first call; for several columns, a list for each.
+        """
+        y = y.toarray() if issparse(y) else y
+        if np.ndim(y) == 2 and _is_list_of_lists(classes):
+            given = labels_of(np.asarray(y), "multiclass-multioutput", classes)
+            if hasattr(self, "_labels") and not self._labels.same_classes(given):
+                raise InputError(
+                    f"classes={classes!r:.80} is not the same as in the last call to partial_fit, "
+                    f"{self.classes_}"
+                )
+            self._learn(given)
+        elif not hasattr(self, "_labels"):
+            if np.ndim(y) == 2 and type_of_target(y) == "multiclass-multioutput":
+                raise InputError(
+                    f"classes {classes!r:.80}: y has {np.shape(y)[1]} columns of classes; pass a "
+                    "list for each at the first call, such as classes=[[0, 1, 2], [0, 1]]"
+                )
+            if _check_partial_fit_first_call(self, classes):
+                kind = type_of_target(y)
+                multilabel = kind == "multilabel-indicator"
+                self._learn(labels_of(np.asarray(y), kind if multilabel else "", self.classes_))
+        elif classes is not None and not isinstance(self.classes_, list):
+            _check_partial_fit_first_call(self, classes)
+        return self._fit(X, y, sample_weight, None, incremental=True)
+
+    def predict(self, X: Any) -> Any:
+        """Return the class of each row, (n,); (n, outputs) for multilabel and several columns."""
+        outputs, give = self._outputs(X, "predict")
+        net, labels = self.network_, self._labels
+        with net.device.active:
+            xp, numbers = net.device.xp, labels.numbers(net.device.xp, outputs)
+            if labels.kind == "multilabel-indicator":
+                return give(xp.stack(numbers, axis=1))
+            host = give is net.device.get or any(
+                each.dtype.kind in "OUS" for each in labels.classes
+            )
+            columns = []
+            for number, classes in zip(numbers, labels.classes, strict=True):
+                if host:
+                    columns.append(classes[net.device.get(number)])
+                else:
+                    known = net.device.put(classes, str(classes.dtype))
+                    columns.append(xp.take(known, number, axis=0))
+            if labels.kind != "multiclass-multioutput":
+                return columns[0]
+            return np.stack(columns, axis=1) if host else xp.stack(columns, axis=1)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class, (n, classes); a list of them for several columns.
+
+        For multilabel targets the probability of each label.
+        """
+        return self._probabilities(X, "predict_proba")
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of `predict_proba`."""
+        return self._probabilities(X, "predict_log_proba", log=True)
+
+    def _probabilities(self, X: Any, method: str, *, log: bool = False) -> Any:
+        outputs, give = self._outputs(X, method)
+        xp, labels = self.network_.device.xp, self._labels
+        with self.network_.device.active, np.errstate(divide="ignore"):
+            if labels.kind == "binary":
+                outputs = xp.concat([1.0 - outputs, outputs], axis=1)
+            if log:
+                outputs = xp.log(outputs)
+        if labels.kind == "multiclass-multioutput":
+            return [give(each) for each in cut(outputs, labels.blocks)]
+        return give(outputs)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows whose class is right, in all columns if there are several."""
+        check_is_fitted(self)
+        if self._labels.kind != "multiclass-multioutput":
+            return float(super().score(X, y, sample_weight))
+        right = np.all(self.predict(X) == np.asarray(y), axis=1)
+        return float(np.average(right, weights=sample_weight))
+
+    def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:
+        """Return host targets (n, outputs), and learn the classes if they are new."""
+        check_classification_targets(y)
+        kind = type_of_target(y)
+        if not hasattr(self, "_labels") or (first and not incremental):
+            self._learn(labels_of(y, kind))
+            return self._labels.encode(y)
+        self._labels.check_columns(y)
+        if self.warm_start and not incremental and self._labels.kind != "multilabel-indicator":
+            several = self._labels.kind == "multiclass-multioutput"
+            found = labels_of(y, self._labels.kind if several and y.ndim == 2 else kind)
+            if not self._labels.same_classes(found):
+                shown = found.classes[0] if len(found.classes) == 1 else list(found.classes)
+                raise InputError(
+                    "warm_start can only be used where `y` has the same classes as in the "
+                    f"previous call to fit. Previously got {self.classes_}, `y` has {shown}"
+                )
+        return self._labels.encode(y)
+
+    def _learn(self, labels: Labels) -> None:
+        several = labels.kind == "multiclass-multioutput"
+        self._labels, self.classes_ = labels, list(labels.classes) if several else labels.classes[0]
+
+    def _weighted(self, y: Any, weights: Any, *, incremental: bool) -> Any:
+        """Return the host row weights with those of the classes."""
+        if self.class_weight is None:
+            return weights
+        if incremental and isinstance(self.class_weight, str):
+            raise InputError(
+                "class_weight='balanced' needs all rows at once, but partial_fit sees only some; "
+                "pass the weights as a dict"
+            )
+        if isinstance(self.class_weight, dict) and y.ndim == 1:  # a batch may lack a class
+            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            by_class = of_class[np.searchsorted(self.classes_, y)]
+        else:
+            by_class = compute_sample_weight(self.class_weight, y)
+        return by_class if weights is None else by_class * weights
+
+    def _output(self) -> str | Activation:
+        return self._labels.output
+
+    def _core_loss(self) -> str | Loss:
+        if self._labels.kind == "multiclass-multioutput":
+            if self.loss != "log_loss":
+                raise InputError(f"loss {self.loss!r}: several columns of classes need 'log_loss'")
+            return LOG_LIKELIHOOD
+        return "auto" if self.loss == "log_loss" else self.loss
+
+    def _score_of(self, outputs: Array, targets: Array, weights: Any) -> float:
+        """Return the (weighted) share of host rows whose classes are all right."""
+        guess, truth = (self._labels.numbers(np, each) for each in (outputs, targets))
+        right = np.all(np.stack(guess) == np.stack(truth), axis=0)
+        return float(np.average(right, weights=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _is_list_of_lists(classes: Any) -> bool:
+    return isinstance(classes, (list, tuple)) and all(np.ndim(each) == 1 for each in classes)
+
+
+class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
+    """Multilayer perceptron for numbers: scikit-learn's `MLPRegressor`, and more.
+
+    See `MLPClassifier` for what goes beyond scikit-learn, and for the other parameters and
+    attributes; `validation_scores_` are coefficients of determination.
+
+    Parameters
+    ----------
+    loss : str or Loss
+        ``"squared_error"`` (with the factor 1/2, as in scikit-learn), ``"poisson"``, or any of the
+        core's. A row's loss is the sum over its outputs, so that loss and gradient agree.
+    out_activation : str or Activation, optional
+        By default ``"exp"`` for the Poisson loss, otherwise ``"identity"``.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **Perceptron._parameter_constraints,
+        "out_activation": [StrOptions({"logistic", *OUTPUTS}), Activation, None],
+    }
+
+    def __init__(
+        self,
+        loss: str | Loss = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        *,
+        solver: str | Optimizer = "adam",
+        alpha: float = 0.0001,
+        batch_size: str | int = "auto",
+        learning_rate: str | Schedule = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        out_activation: str | Activation | None = None,
+        device: str | Device | None = None,
+        dtype: str | None = None,
+        init: str | Callable[..., Any] = "sklearn",
+        dropout: float | Sequence[float] = 0.0,
+        standardize: bool = False,
+        callbacks: Sequence[Any] | None = None,
+        progress: bool = False,
+    ) -> None:
+        self._assign(locals())
+
+    def predict(self, X: Any) -> Any:
+        """Return the values, (n,), or (n, outputs) for several outputs."""
+        outputs, give = self._outputs(X, "predict")
+        return give(outputs[:, 0] if outputs.shape[1] == 1 else outputs)
+
+    def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:
+        return y[:, None] if y.ndim == 1 else y
+
+    def _weighted(self, y: Any, weights: Any, *, incremental: bool) -> Any:
+        return weights
+
+    def _output(self) -> str | Activation:
+        if self.out_activation is not None:
+            given: str | Activation = core_name(self.out_activation)
+            return given
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def _core_loss(self) -> str | Loss:
+        found: str | Loss = (
+            REGRESSION_LOSSES.get(self.loss, self.loss) if isinstance(self.loss, str) else self.loss
+        )
+        return found
+
+    def _score_of(self, outputs: Array, targets: Array, weights: Any) -> float:
+        """Return the coefficient of determination on host rows; NaN if outputs are not finite."""
+        if not np.all(np.isfinite(outputs)):
+            return float("nan")
+        return float(r2_score(targets, outputs, sample_weight=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,213 @@
+"""The one door through which inputs, targets and row weights come to a network.
+
+Targets are brought to shape (n, outputs) here and nowhere else. One whose shape could broadcast
+against the network's output is refused: (n,) against (n, 1) gives (n, n) terms, and training that
+runs but learns nothing.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+from xpnet.backend.device import CPU, device_of, is_foreign, real_numbers
+from xpnet.backend.types import Array, Namespace
+from xpnet.errors import InputError, InputTypeError
+
+CHECKED = 1 << 18  # numbers checked at a time, so that what a check writes stays in the cache
+
+
+class Batch(NamedTuple):
+    """The rows of one step.
+
+    Attributes
+    ----------
+    x : array, (batch, inputs)
+    y : array, (batch, outputs)
+    shares : array, (batch,)
+        Each row's share in the mean over the batch; see `row_shares`.
+    """
+
+    x: Array
+    y: Array
+    shares: Array
+
+
+def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
+    """Return each row's share in the mean over a batch, (batch,); they sum to 1, or are all 0.
+
+    Parameters
+    ----------
+    y : array, (batch, outputs)
+    row_weights : array, (batch, 1), or None for equal weights
+    """
+    if row_weights is None:
+        return xp.full_like(y[:, 0], 1.0 / y.shape[0])
+    weights = row_weights[:, 0]
+    total = xp.sum(weights)
+    return weights / xp.where(total > 0.0, total, xp.ones_like(total))  # all 0: nothing to learn
+
+
+def check_finite(xp: Namespace, array: Array, name: str) -> None:
+    """Refuse NaN and infinity, naming the first bad place."""
+    rows = array.shape[0]
+    step = max(1, CHECKED // max(1, math.prod(array.shape[1:])))
+    tiles = (array[i : min(i + step, rows), ...] for i in range(0, rows, step))
+    if all(bool(xp.all(xp.isfinite(tile))) for tile in tiles):
+        return
+    flat = xp.reshape(xp.isfinite(array), (-1,))
+    first = int(xp.argmin(xp.astype(flat, xp.int32)))
+    place = [first]
+    for size in reversed(array.shape[1:]):
+        place[:1] = [place[0] // size, place[0] % size]
+    value = float(xp.reshape(array, (-1,))[first])
+    largest = f"{float(xp.finfo(array.dtype).max):.2g}"
+    remedy = "drop or impute such rows"
+    if value in (float("inf"), -float("inf")):
+        remedy += f", or scale numbers beyond {largest}, the largest that this dtype holds"
+    at = f"at index {tuple(place)}, counted from 0"
+    raise InputError(f"{name} holds {value} {at}, but must be finite; {remedy}")
+
+
+def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
+    """Return x on the device as (n, inputs), checked.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        For another shape, no rows, values that are not numbers, or not finite.
+    """
+    x = put_numbers(array, device, dtype, "x")
+    if len(x.shape) != 2 or x.shape[1] != inputs:
+        remedy = "x.reshape(-1, 1)" if inputs == 1 else "one row per sample, one column per input"
+        raise InputError(
+            f"x has shape {tuple(x.shape)} but the network takes (n, {inputs}); pass {remedy}"
+        )
+    if x.shape[0] == 0:
+        raise InputError(f"x has shape {tuple(x.shape)}: no rows; pass at least one")
+    check_finite(device.xp, x, "x")
+    return x
+
+
+def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
+    """Put real numbers on the device; refuse complex, dates, text, masked, objects, naming them."""
+    if hasattr(array, "__next__"):
+        raise InputTypeError(
+            f"{name} is a {type(array).__name__}, which gives its rows only once; pass an array of "
+            "them all or, if they do not fit into memory, save them as NPY and pass xpnet.RowFile"
+        )
+    if hasattr(array, "read_rows"):
+        raise InputTypeError(
+            f"{name} is {array}; a file of rows can only be the x of fit or predict. Pass an array"
+        )
+    numbers = None
+    try:
+        numbers = real_numbers(array)
+        return device.put(numbers, dtype)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, with gradients
+        place = device_of(array).name if is_foreign(numbers) else CPU.name
+        if CPU.name not in place.lower():
+            raise InputTypeError(_elsewhere(name, place, device.name)) from error
+        raise InputTypeError(
+            f"{name} ({type(array).__name__}) is not an array of real numbers: {error}"
+        ) from error
+
+
+def _elsewhere(name: str, place: str, wanted: str) -> str:
+    """Say that an array is on another device, and what to do."""
+    host, device = f"{name} as a NumPy array", f"xpnet.backend.device.device_of({name})"
+    if place.startswith("gpu"):
+        host, device = f"{name}.get()", repr(place)
+    remedy = f"pass {host}, or make the network with device={device}"
+    return f"{name} is on the device {place}, but the network is on {wanted}; {remedy}"
+
+
+def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows: int) -> Array:
+    """Return the targets on the device as (rows, outputs).
+
+    Accepts (rows, outputs); (rows,) for one output; and (rows,) class numbers 0 to
+    outputs - 1 for a softmax output, which become one-hot rows.
+
+    Parameters
+    ----------
+    y : array_like
+    device : Device
+    dtype : str
+    outputs : int
+    output : str
+        Name of the output activation.
+    rows : int
+        The number of rows of x.
+
+    Raises
+    ------
+    InputError
+        For any other shape (names both shapes), and for values that the loss cannot take.
+    """
+    xp = device.xp
+    targets = put_numbers(y, device, dtype, "y")
+    shape = tuple(targets.shape)
+    if not shape or shape[0] != rows:
+        raise InputError(f"y has shape {shape} but x has {rows} rows; pass one target per row")
+    check_finite(xp, targets, "y")
+    if len(shape) == 1 and output == "softmax":
+        return one_hot(xp, targets, outputs)
+    if len(shape) == 1 and outputs == 1:
+        targets = xp.reshape(targets, (rows, 1))
+    elif shape != (rows, outputs):
+        remedy = "pass one column per output"
+        if output == "softmax" and shape == (rows, 1):
+            remedy = "pass class numbers as y.reshape(-1)"
+        raise InputError(
+            f"y has shape {shape} but the network's output is ({rows}, {outputs}); {remedy}"
+        )
+    _check_range(xp, targets, output)
+    return targets
+
+
+def one_hot(xp: Namespace, labels: Array, classes: int) -> Array:
+    """Return (n, classes) of 0 and 1 from class numbers (n,) in a real dtype, by comparison."""
+    low, high = float(xp.min(labels)), float(xp.max(labels))
+    if low < 0 or high > classes - 1 or not bool(xp.all(labels == xp.round(labels))):
+        raise InputError(
+            f"y holds values from {low:g} to {high:g}; with {classes} softmax outputs the classes "
+            f"are the integers 0 to {classes - 1}"
+        )
+    numbers = xp.arange(classes, dtype=labels.dtype, device=getattr(labels, "device", None))
+    return xp.astype(labels[:, None] == numbers[None, :], labels.dtype)
+
+
+def class_numbers(xp: Namespace, values: Array) -> Array:
+    """Return the class of each row, (n,), from targets or probabilities, (n, outputs)."""
+    if values.shape[1] == 1:
+        return xp.astype(values[:, 0] > 0.5, xp.int64)
+    return xp.argmax(values, axis=1)
+
+
+def _check_range(xp: Namespace, targets: Array, output: str) -> None:
+    low, high = float(xp.min(targets)), float(xp.max(targets))
+    if output in ("sigmoid", "softmax") and (low < 0.0 or high > 1.0):
+        raise InputError(
+            f"y holds values from {low:g} to {high:g}, but a {output} output lies between 0 and 1; "
+            "encode the classes as 0 and 1, or use output='identity'"
+        )
+    if output == "softmax" and not bool(xp.all(xp.abs(xp.sum(targets, axis=1) - 1.0) < 1e-3)):
+        raise InputError(
+            "y has rows that do not sum to 1, but a softmax output gives one class per row; for "
+            "several labels per row use output='sigmoid'"
+        )
+    if output == "exp" and low < 0.0:
+        raise InputError(f"y holds {low:g}, but a Poisson target cannot be negative")
+
+
+def as_row_weights(sample_weight: Any, device: Any, dtype: str, rows: int) -> Array:
+    """Return sample weights on the device as (rows, 1); refuse negative ones and all zero."""
+    xp = device.xp
+    weights = put_numbers(sample_weight, device, dtype, "sample_weight")
+    if tuple(weights.shape) != (rows,):
+        raise InputError(f"sample_weight has shape {tuple(weights.shape)}; pass ({rows},)")
+    low, total = float(xp.min(weights)), float(xp.sum(weights))
+    if not (low >= 0.0 and 0.0 < total < float("inf")):
+        raise InputError(
+            f"sample_weight has minimum {low:g} and sum {total:g}; weights must be finite, >= 0 "
+            "and not all 0"
+        )
+    return xp.reshape(weights, (rows, 1))

@@ -1,0 +1,257 @@
+"""Initial weights: rules by name, and the rule that ``init="auto"`` chooses for each activation.
+
+A rule is ``rule(generator, fan_in, fan_out)`` and returns host weights (fan_in, fan_out) in
+float64. All are symmetric about zero: weights of one sign saturate the next layer of sigmoid units
+(`xpnet.explain_init` shows by how much). Biases start at zero, except behind sigmoid units under
+``"auto"``.
+
+Between tanh layers ``"auto"`` uses Glorot's weights times 1.5, at which the gradient neither fades
+nor grows with depth. Sigmoid layers follow from that: since sigmoid(z) = 1/2 + tanh(z/2)/2, a
+sigmoid network starts by computing exactly what the tanh network of the same seed computes if
+
+    weights into sigmoid units are twice tanh's          (the slope is half of tanh(z/2)'s in z),
+    weights out of sigmoid units are twice tanh's        (the outputs span 1 and not 2),
+    biases behind sigmoid units are -1/2 sum of weights  (a unit at rest gives 1/2 and not 0),
+
+hence six times Glorot's between two sigmoid layers. The old advice of four times, without the
+biases, fades with depth: the constant 1/2 fills the next layer's pre-activations with offsets that
+no row changes.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import sqrt
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from xpnet.backend.random import generator
+from xpnet.backend.types import Array
+from xpnet.errors import InputError, bad_argument
+
+if TYPE_CHECKING:
+    from xpnet.nn.network import MLP
+
+Rule: TypeAlias = Callable[[Any, int, int], Any]
+
+# Times Glorot's weights, under "auto"; measured: benchmarks/results/initialisers.md.
+TANH_GAIN = 1.5  # between tanh layers
+SIGMOID_GAIN = 4.0 * TANH_GAIN  # between sigmoid layers
+INTO_SIGMOID = 2.0
+OUT_OF_SIGMOID = 2.0
+SIGMOID_AT_REST = 0.5
+
+
+def _uniform(generator: Any, fan_in: int, fan_out: int, std: float) -> Any:
+    limit = sqrt(3.0) * std
+    return generator.uniform(-limit, limit, (fan_in, fan_out))
+
+
+def _normal(generator: Any, fan_in: int, fan_out: int, std: float) -> Any:
+    return std * generator.standard_normal((fan_in, fan_out))
+
+
+def glorot_std(fan_in: int, fan_out: int) -> float:
+    """sqrt(2 / (fan_in + fan_out)). Glorot and Bengio, 2010."""
+    return sqrt(2.0 / (fan_in + fan_out))
+
+
+def glorot_uniform(generator: Any, fan_in: int, fan_out: int) -> Any:
+    """Glorot and Bengio, "Understanding the difficulty of training deep ... networks", 2010."""
+    return _uniform(generator, fan_in, fan_out, glorot_std(fan_in, fan_out))
+
+
+def glorot_normal(generator: Any, fan_in: int, fan_out: int) -> Any:
+    """As `glorot_uniform`, normally distributed."""
+    return _normal(generator, fan_in, fan_out, glorot_std(fan_in, fan_out))
+
+
+def he_uniform(generator: Any, fan_in: int, fan_out: int) -> Any:
+    """Std sqrt(2 / fan_in). He et al., "Delving deep into rectifiers", arXiv 1502.01852."""
+    return _uniform(generator, fan_in, fan_out, sqrt(2.0 / fan_in))
+
+
+def he_normal(generator: Any, fan_in: int, fan_out: int) -> Any:
+    """As `he_uniform`, normally distributed."""
+    return _normal(generator, fan_in, fan_out, sqrt(2.0 / fan_in))
+
+
+def lecun_normal(generator: Any, fan_in: int, fan_out: int) -> Any:
+    """Std sqrt(1 / fan_in). LeCun et al., "Efficient BackProp", 1998."""
+    return _normal(generator, fan_in, fan_out, sqrt(1.0 / fan_in))
+
+
+def orthogonal(generator: Any, fan_in: int, fan_out: int) -> Any:
+    """Orthonormal rows or columns. Saxe, McClelland and Ganguli, arXiv 1312.6120.
+
+    Modified Gram-Schmidt, twice for accuracy, on a Gaussian draw: uniform over such matrices.
+    """
+    rows = min(fan_in, fan_out)
+    basis = generator.standard_normal((rows, max(fan_in, fan_out)))
+    for row in range(rows):
+        for _ in range(2):
+            basis[row] -= (basis[:row] @ basis[row]) @ basis[:row]
+        basis[row] /= sqrt(float(basis[row] @ basis[row]))
+    return basis if fan_in <= fan_out else basis.T.copy()
+
+
+def zeros(generator: Any, fan_in: int, fan_out: int) -> Any:
+    """All zero: every unit of a hidden layer stays equal. For tests and for the doctor."""
+    return generator.uniform(0.0, 0.0, (fan_in, fan_out))
+
+
+INITIALISERS: dict[str, Rule] = {
+    rule.__name__: rule
+    for rule in (
+        glorot_uniform,
+        glorot_normal,
+        he_uniform,
+        he_normal,
+        lecun_normal,
+        orthogonal,
+        zeros,
+    )
+}
+INIT_NAMES = ("auto", *INITIALISERS, "lsuv")
+
+# Rule and reason for the weights that feed each activation.
+AUTO: dict[str, tuple[str, str]] = {
+    "relu": ("he_uniform", "half of the units are off, so the variance is doubled"),
+    "leaky_relu": ("he_uniform", "nearly half of the units are off"),
+    "elu": ("he_uniform", "like ReLU for large inputs"),
+    "gelu": ("he_uniform", "like ReLU for large inputs"),
+    "silu": ("he_uniform", "like ReLU for large inputs"),
+    "softplus": ("he_uniform", "like ReLU for large inputs"),
+    "selu": ("lecun_normal", "the rule its fixed point was derived for"),
+    "sigmoid": ("glorot_uniform", "like tanh"),
+    "tanh": ("glorot_uniform", "slope 1 at 0: keeps activations and gradients alike"),
+}
+AUTO_DEFAULT = ("glorot_uniform", "keeps outputs of moderate size at the start")
+
+
+def rule_for(
+    init: str | Rule, activation: str, *, output: bool, fed_by: str | None = None
+) -> tuple[str, Rule, str]:
+    """Return name, rule and reason of the weights between two layers.
+
+    Parameters
+    ----------
+    init : str or callable
+    activation : str
+        Of the layer that the weights feed.
+    output : bool
+        Whether that is the output layer.
+    fed_by : str, optional
+        Activation of the layer before; None for the inputs.
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
+    """
+    if callable(init):
+        return getattr(init, "__name__", "callable"), init, "given by the caller"
+    if init == "lsuv":
+        return "lsuv", INITIALISERS["orthogonal"], "orthogonal, then scaled on the data"
+    if init == "auto":
+        return _auto_rule(activation, output, fed_by)
+    if init not in INITIALISERS:
+        raise bad_argument("init", init, f"is not known; use one of {', '.join(INIT_NAMES)}")
+    return init, INITIALISERS[init], "given by name"
+
+
+def _auto_rule(activation: str, output: bool, fed_by: str | None) -> tuple[str, Rule, str]:
+    name, reason = AUTO_DEFAULT if output else AUTO.get(activation, AUTO_DEFAULT)
+    if output and fed_by == "selu":
+        name, reason = AUTO["selu"]
+    rule, gain = INITIALISERS[name], 1.0
+    between = None if output or activation != fed_by else activation
+    if between in ("tanh", "sigmoid"):
+        gain = TANH_GAIN if between == "tanh" else SIGMOID_GAIN
+        reason = "at this gain gradients neither fade nor grow with depth"
+    elif activation == "sigmoid" and not output:
+        gain, reason = INTO_SIGMOID, "as for tanh, doubled: half the slope"
+    elif fed_by == "sigmoid":
+        gain, reason = OUT_OF_SIGMOID, f"{reason}; doubled: sigmoid units span half of tanh's range"
+    if fed_by == "sigmoid":
+        reason += "; biases cancel their mean of 1/2"
+    if gain == 1.0:
+        return name, rule, reason
+
+    def scaled(generator: Any, fan_in: int, fan_out: int) -> Any:
+        return gain * rule(generator, fan_in, fan_out)
+
+    return f"{name} x {gain:g}", scaled, reason
+
+
+def biases_for(init: str | Rule, weights: Any, fed_by: str | None) -> Any:
+    """Return the biases (fan_out,) that go with drawn host weights (fan_in, fan_out).
+
+    Zero, except behind sigmoid units under ``"auto"``: there they let the next layer start from
+    z = 0 when all those units are at rest. Raiko, Valpola and LeCun ("Deep learning made easier by
+    linear transformations in perceptrons", 2012) centre activations to the same end.
+    """
+    if init == "auto" and fed_by == "sigmoid":
+        return -SIGMOID_AT_REST * weights.sum(axis=0)
+    return 0.0 * abs(weights[0, :])
+
+
+def draw(
+    init: str | Rule, sizes: Sequence[int], activations: Sequence[str], seed: int
+) -> list[Any]:
+    """Draw the weights and biases of all layers, as host arrays in float64: first all weights.
+
+    On the host, so that they are the same numbers on every device.
+
+    Parameters
+    ----------
+    init : str or callable
+    sizes : sequence of int
+        Units per layer from the inputs to the outputs.
+    activations : sequence of str
+        Names, one for each layer behind the inputs.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or a callable that gives the wrong shape or non-finite numbers.
+    """
+    weights, biases = [], []
+    for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        fed_by = activations[layer - 1] if layer else None
+        last = layer == len(activations) - 1
+        _, rule, _ = rule_for(init, activations[layer], output=last, fed_by=fed_by)
+        drawn = rule(generator(seed, "weights", layer), fan_in, fan_out)
+        shape = getattr(drawn, "shape", type(drawn).__name__)
+        if shape != (fan_in, fan_out) or not abs(drawn).max() < float("inf"):
+            found = f"weights of shape {shape}" if shape != (fan_in, fan_out) else "NaN or infinity"
+            raise InputError(
+                f"init gave {found} for layer {layer}, which needs an array of finite numbers of "
+                f"shape ({fan_in}, {fan_out})"
+            )
+        weights.append(drawn)
+        biases.append(biases_for(init, drawn, fed_by))
+    return [*weights, *biases]
+
+
+def lsuv(net: "MLP", x: Array, *, tolerance: float = 0.01, passes: int = 10) -> None:
+    """Scale each layer in place until its pre-activations have unit variance on a batch.
+
+    Parameters
+    ----------
+    net : MLP
+        With orthogonal weights; changed in place.
+    x : array, (batch, inputs)
+        Device array of prepared inputs; a few hundred rows are enough.
+
+    Notes
+    -----
+    Mishkin and Matas, "All you need is a good init", arXiv 1511.06422. Deep sigmoid networks need
+    more than unit variance and learn better with ``"auto"``.
+    """
+    xp = net.device.xp
+    for layer, weights in enumerate(net.weights):
+        for _ in range(passes):
+            variance = float(xp.var(net.forward(x).pre_activations[layer]))
+            if variance <= 0.0 or abs(variance - 1.0) < tolerance:
+                break
+            weights *= 1.0 / sqrt(variance)

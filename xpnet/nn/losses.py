@@ -1,0 +1,305 @@
+"""Losses and penalties: each value with its derivative beside it; heads, for output and loss.
+
+Convention, the same for all: the loss of a row is the **sum** over its outputs, the loss of a
+batch the **mean** over its rows. (PyTorch's ``MSELoss`` takes the mean over the outputs too, so
+its gradient is smaller by the number of outputs.) Shapes: a, y, z (batch, outputs).
+
+A `Head` is the pair of an output activation and a loss, resolved once before training. It gives
+the loss of every row and delta = dL/dz from the last pre-activations. The canonical pairs have
+their own stable formulas, finite for every finite z; all other pairs follow the chain rule.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from inspect import signature
+
+from xpnet.backend.types import Array, Namespace
+from xpnet.errors import InputError, bad_argument
+from xpnet.nn.activations import ACTIVATIONS, Activation
+
+_SMALLEST = 1e-37  # keeps log() finite in float32 without touching any usual probability
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss and its derivative; make your own and pass it in place of a name.
+
+    Attributes
+    ----------
+    name : str
+    value : callable
+        ``value(xp, a, y)`` gives the loss of each row, (batch,).
+    derivative : callable
+        ``derivative(xp, a, y)`` gives dL/da of each row's own loss, (batch, outputs).
+    outputs : tuple of str or None
+        The output activations whose range the loss is defined on; None for any.
+    """
+
+    name: str
+    value: Callable[[Namespace, Array, Array], Array]
+    derivative: Callable[[Namespace, Array, Array], Array]
+    outputs: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("value", "derivative"):
+            given = getattr(self, name)
+            if not callable(given):
+                raise InputError(f"loss {self.name!r}: its {name} {given!r:.80} is not a function")
+            try:
+                taken = signature(given)
+            except ValueError:
+                continue  # a compiled function, which does not tell
+            try:
+                taken.bind(None, None, None)
+            except TypeError as error:
+                raise InputError(
+                    f"loss {self.name!r}: its {name} takes {taken}, but is called as {name}(xp, a, "
+                    "y), with the array functions to use, outputs and targets"
+                ) from error
+
+    def __repr__(self) -> str:
+        return f"Loss({self.name!r})"
+
+
+def _squared_error(xp: Namespace, a: Array, y: Array) -> Array:
+    difference = a - y
+    return xp.sum(difference * difference, axis=1)
+
+
+def _squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return 2.0 * (a - y)
+
+
+def _half_squared_error(xp: Namespace, a: Array, y: Array) -> Array:
+    return 0.5 * _squared_error(xp, a, y)
+
+
+def _half_squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return a - y
+
+
+def _absolute_error(xp: Namespace, a: Array, y: Array) -> Array:
+    return xp.sum(xp.abs(a - y), axis=1)
+
+
+def _absolute_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return xp.astype(a > y, a.dtype) - xp.astype(a < y, a.dtype)  # 0 at the kink
+
+
+def huber(threshold: float = 1.0) -> Loss:
+    """Squared error (with the factor 1/2) up to a threshold, then linear. Huber, 1964.
+
+    Parameters
+    ----------
+    threshold : float, above 0
+        In the targets' unit.
+    """
+    if not threshold > 0.0:
+        raise InputError(f"huber: threshold {threshold} must be above 0")
+
+    def value(xp: Namespace, a: Array, y: Array) -> Array:
+        distance = xp.abs(a - y)
+        inside = xp.minimum(distance, threshold)
+        return xp.sum(inside * (distance - 0.5 * inside), axis=1)
+
+    def derivative(xp: Namespace, a: Array, y: Array) -> Array:
+        return xp.maximum(xp.minimum(a - y, threshold), -threshold)
+
+    return Loss("huber", value, derivative)
+
+
+def _binary_cross_entropy(xp: Namespace, a: Array, y: Array) -> Array:
+    log_a, log_b = xp.log(xp.maximum(a, _SMALLEST)), xp.log(xp.maximum(1.0 - a, _SMALLEST))
+    return -xp.sum(y * log_a + (1.0 - y) * log_b, axis=1)
+
+
+def _binary_cross_entropy_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return (a - y) / xp.maximum(a * (1.0 - a), _SMALLEST)
+
+
+def _categorical_cross_entropy(xp: Namespace, a: Array, y: Array) -> Array:
+    return -xp.sum(y * xp.log(xp.maximum(a, _SMALLEST)), axis=1)
+
+
+def _categorical_cross_entropy_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return -y / xp.maximum(a, _SMALLEST)
+
+
+def _poisson(xp: Namespace, a: Array, y: Array) -> Array:
+    """Negative log likelihood without log(y!), which does not depend on the prediction."""
+    return xp.sum(a - y * xp.log(xp.maximum(a, _SMALLEST)), axis=1)
+
+
+def _poisson_derivative(xp: Namespace, a: Array, y: Array) -> Array:
+    return 1.0 - y / xp.maximum(a, _SMALLEST)
+
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Loss("squared_error", _squared_error, _squared_error_derivative),
+        Loss("half_squared_error", _half_squared_error, _half_squared_error_derivative),
+        Loss(
+            "binary_cross_entropy",
+            _binary_cross_entropy,
+            _binary_cross_entropy_derivative,
+            outputs=("sigmoid",),
+        ),
+        Loss(
+            "categorical_cross_entropy",
+            _categorical_cross_entropy,
+            _categorical_cross_entropy_derivative,
+            outputs=("softmax",),
+        ),
+        Loss("absolute_error", _absolute_error, _absolute_error_derivative),
+        huber(),
+        Loss("poisson", _poisson, _poisson_derivative, outputs=("exp", "softplus")),
+    )
+}
+
+DEFAULT_LOSS = {
+    "sigmoid": "binary_cross_entropy",
+    "softmax": "categorical_cross_entropy",
+    "exp": "poisson",
+}  # every other output: squared_error
+
+
+@dataclass(frozen=True)
+class Head:
+    """An output activation and a loss as one: loss per row and delta, both from z.
+
+    Attributes
+    ----------
+    loss : Loss
+    value_and_delta : callable
+        ``value_and_delta(xp, z, y)`` gives the loss of each row, (batch,), and its derivative
+        with respect to z, (batch, outputs). One function, since both share their exponentials.
+    """
+
+    loss: Loss
+    value_and_delta: Callable[[Namespace, Array, Array], tuple[Array, Array]]
+
+
+def _sigmoid_binary_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+    """L = max(z, 0) - z y + log(1 + exp(-|z|)), dL/dz = sigmoid(z) - y."""
+    above, below = xp.maximum(z, 0.0), xp.minimum(z, 0.0)
+    log_sum = xp.log1p(xp.exp(below - above))
+    value = above - z * y + log_sum
+    return xp.sum(value, axis=1), xp.exp(below - log_sum) - y
+
+
+def _softmax_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+    """L = log(sum exp(z)) - sum(y z), dL/dz = softmax(z) - y; both since sum(y) is 1."""
+    z = xp.maximum(z - xp.max(z, axis=1, keepdims=True), -1e30)  # no 0 * inf below
+    e = xp.exp(z)
+    total = xp.sum(e, axis=1, keepdims=True)
+    return xp.log(total[:, 0]) - xp.sum(y * z, axis=1), e / total - y
+
+
+def _exp_poisson(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+    """L = exp(z) - y z, dL/dz = exp(z) - y."""
+    a = ACTIVATIONS["exp"].forward(xp, z)
+    return xp.sum(a - y * z, axis=1), a - y
+
+
+def _identity_half_squared_error(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+    """L = (z - y)² / 2, dL/dz = z - y."""
+    delta = z - y
+    return 0.5 * xp.sum(delta * delta, axis=1), delta
+
+
+CANONICAL = {
+    ("sigmoid", "binary_cross_entropy"): _sigmoid_binary_cross_entropy,
+    ("softmax", "categorical_cross_entropy"): _softmax_cross_entropy,
+    ("exp", "poisson"): _exp_poisson,
+    ("identity", "half_squared_error"): _identity_half_squared_error,
+}
+
+
+def _with_checked_shapes(loss: Loss) -> Loss:
+    """Return a user's loss that refuses to give what would broadcast, or fail far away."""
+
+    def value(xp: Namespace, a: Array, y: Array) -> Array:
+        return checked("value", loss.value(xp, a, y), a.shape[:1], "one for each row")
+
+    def derivative(xp: Namespace, a: Array, y: Array) -> Array:
+        return checked("derivative", loss.derivative(xp, a, y), a.shape, "one for each output")
+
+    def checked(name: str, found: Array, wanted: tuple[int, ...], rule: str) -> Array:
+        shape = getattr(found, "shape", ())
+        if tuple(shape) != tuple(wanted):
+            raise InputError(
+                f"loss {loss.name!r}: its {name} has shape {tuple(shape)} where the batch needs "
+                f"{tuple(wanted)}, {rule}"
+            )
+        return found
+
+    return replace(loss, value=value, derivative=derivative)
+
+
+def resolve_loss(output: Activation, loss: str | Loss = "auto") -> Loss:
+    """Return the loss by name, or the usual one for an output activation.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or a loss that is not defined on the range of this output.
+    """
+    name = DEFAULT_LOSS.get(output.name, "squared_error") if loss == "auto" else loss
+    if callable(name):
+        raise InputError(
+            f"loss {name!r:.80} is a function; give its derivative too, as "
+            "xpnet.Loss('mine', value, derivative)"
+        )
+    if not isinstance(name, Loss) and name not in LOSSES:
+        raise bad_argument("loss", name, f"is not known; use one of {', '.join(LOSSES)}")
+    found = name if isinstance(name, Loss) else LOSSES[name]
+    if found.outputs is not None and output.name not in found.outputs:
+        allowed = " or ".join(repr(each) for each in found.outputs)
+        raise InputError(
+            f"loss {found.name!r} needs output={allowed}, but this network's output is "
+            f"{output.name!r}; change the output or use loss='squared_error'"
+        )
+    return found
+
+
+def resolve_head(output: Activation, loss: str | Loss = "auto") -> Head:
+    """Combine an output activation and a loss; see `resolve_loss` for what is refused."""
+    found = resolve_loss(output, loss)
+    # By value: copies and unpickled networks hold equal activations, not the same ones.
+    known_output = ACTIVATIONS.get(output.name) == output
+    known_loss = LOSSES.get(found.name) == found
+    pair = (output.name, found.name)
+    if known_output and known_loss and pair in CANONICAL:
+        return Head(found, CANONICAL[pair])
+    safe = found if known_loss else _with_checked_shapes(found)
+
+    def by_chain_rule(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
+        a = output.forward(xp, z)
+        return safe.value(xp, a, y), output.backward(xp, safe.derivative(xp, a, y), z, a)
+
+    return Head(found, by_chain_rule)
+
+
+def penalty(xp: Namespace, weights: Sequence[Array], l1: float, l2: float) -> float:
+    """l1 sum(|w|) + l2/2 sum(w²), over the weights but not the biases."""
+    total = 0.0
+    for each in weights:
+        if l1:
+            total += l1 * float(xp.sum(xp.abs(each)))
+        if l2:
+            total += 0.5 * l2 * float(xp.sum(each * each))
+    return total
+
+
+def add_penalty_gradients(
+    xp: Namespace, weights: Sequence[Array], gradients: Sequence[Array], l1: float, l2: float
+) -> None:
+    """Add l1 sign(w) + l2 w to the gradients in place; the derivative of `penalty`."""
+    if not (l1 or l2):
+        return
+    for each, gradient in zip(weights, gradients, strict=True):
+        if l2:
+            gradient += l2 * each
+        if l1:
+            gradient += l1 * (xp.astype(each > 0.0, each.dtype) - xp.astype(each < 0.0, each.dtype))

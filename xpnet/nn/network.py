@@ -1,0 +1,457 @@
+"""The multilayer perceptron: forward pass, backward pass, nothing else.
+
+For layers l = 1 .. L, with x = a[0] of shape (batch, inputs):
+
+    z[l] = a[l-1] W[l] + b[l]              pre-activations, (batch, fan_out)
+    a[l] = f[l](z[l])                      activations
+
+and from delta[L] = dLoss/dz[L], which the head gives,
+
+    dLoss/dW[l] = a[l-1]ᵀ delta[l]         dLoss/db[l] = sum of delta[l] over the batch
+    delta[l-1]  = (delta[l] W[l]ᵀ) through f[l-1]
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+from xpnet.backend.device import DTYPES, Device, device_of, is_foreign, open_device
+from xpnet.backend.types import Array
+from xpnet.errors import InputError, bad_argument
+from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
+from xpnet.nn.arrays import (
+    Batch,
+    as_inputs,
+    as_row_weights,
+    as_targets,
+    put_numbers,
+    row_shares,
+)
+from xpnet.nn.initializers import Rule, draw, lsuv
+from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
+
+# Rows per forward pass in prediction: fixed, so that results do not depend on how the caller cuts
+# the data into calls of whole tiles. Larger arrays go back to the system, to be fetched anew.
+PREDICT_ROWS = 512
+
+
+class Trace(NamedTuple):
+    """What one forward pass computed; the backward pass, the doctor and tests all use it.
+
+    Attributes
+    ----------
+    inputs : list of array, (batch, fan_in)
+        What each layer received: x, then the activations, after dropout.
+    pre_activations : list of array, (batch, fan_out)
+        z of each layer, the last one included.
+    activations : list of array, (batch, units)
+        a of each hidden layer, before dropout.
+    masks : list of array, (batch, units), or None
+        Dropout's factors for each hidden layer: 0 or 1 / (1 - rate); None without dropout.
+    """
+
+    inputs: list[Array]
+    pre_activations: list[Array]
+    activations: list[Array]
+    masks: list[Array] | None
+
+
+class Gradients(NamedTuple):
+    """Derivatives of the loss, in the order and shapes of the network's parameters.
+
+    Attributes
+    ----------
+    weights : tuple of array, (fan_in, fan_out)
+    biases : tuple of array, (fan_out,)
+    """
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+
+
+class MLP:
+    """A multilayer perceptron.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units per layer from the inputs to the outputs, for example ``[4, 16, 16, 1]``.
+    hidden : str, Activation, or a sequence of one per hidden layer
+        ``"relu"``, ``"tanh"``, ``"sigmoid"`` or another of `xpnet.nn.activations.HIDDEN`.
+    output : str or Activation
+        ``"identity"``, ``"sigmoid"``, ``"softmax"``, ``"tanh"``, ``"exp"`` or ``"softplus"``.
+    init : str or callable
+        A rule of `xpnet.nn.initializers`; ``"auto"`` chooses by activation, ``"lsuv"`` needs
+        `init_data`; a callable gets ``(generator, fan_in, fan_out)``.
+    dtype : {"float32", "float64"}
+    device : str or Device
+        ``"cpu"``, ``"gpu"``, ``"gpu:N"``.
+    seed : int
+        Seed of every random draw of this network and its training.
+    dropout : float or sequence of float
+        Share of hidden units dropped in training, in [0, 1); one for all or one per hidden layer.
+    init_data : array, (n, inputs), optional
+        Prepared inputs for ``init="lsuv"``.
+
+    Attributes
+    ----------
+    weights : tuple of array, (fan_in, fan_out)
+    biases : tuple of array, (fan_out,)
+        Views of `flat`. Write into them, as in ``net.weights[0][...] = mine``, or use
+        `set_parameters`.
+    flat : array, (parameters,)
+        All parameters in one vector: first all weights, then all biases.
+
+    Raises
+    ------
+    InputError
+        For an option that is unknown or out of range.
+    DeviceError
+        If the device cannot be used.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        hidden: str | Activation | Sequence[str | Activation] = "relu",
+        output: str | Activation = "identity",
+        init: str | Rule = "auto",
+        dtype: str = "float32",
+        device: str | Device = "cpu",
+        seed: int = 0,
+        dropout: float | Sequence[float] = 0.0,
+        init_data: Any = None,
+    ) -> None:
+        self.sizes = checked_sizes(sizes)
+        layers = len(self.sizes) - 2
+        self.hidden = tuple(resolve_activation(each, HIDDEN) for each in per_layer(hidden, layers))
+        self.output = resolve_activation(output, OUTPUTS)
+        self.dropout = checked_rates(per_layer(dropout, layers))
+        if dtype not in DTYPES:
+            raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
+        if not isinstance(seed, int | Integral) or seed < 0:  # NumPy's, too
+            raise bad_argument("seed", seed, "must be an integer >= 0")
+        self.dtype, self.seed, self.init = dtype, int(seed), init
+        self.device = device if isinstance(device, Device) else open_device(device)
+        xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
+        with self.device.active:
+            drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
+            self.flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
+            self._derive()
+            if init == "lsuv":
+                if init_data is None:
+                    raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
+                lsuv(self, as_inputs(init_data, self.device, dtype, self.sizes[0]))
+
+    def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
+        """Compute up to the last pre-activations; the head applies the output activation.
+
+        Parameters
+        ----------
+        x : device array, (batch, inputs)
+        masks : list of array, (batch, units), optional
+            Dropout's factors, one for each hidden layer.
+
+        Returns
+        -------
+        Trace
+        """
+        xp, matmul = self.device.xp, self.device.matmul
+        inputs: list[Array] = []
+        pre_activations: list[Array] = []
+        activations: list[Array] = []
+        for layer, weights in enumerate(self.weights):
+            inputs.append(x)
+            z = matmul(x, weights)
+            z += self.biases[layer]
+            pre_activations.append(z)
+            if layer < len(self.hidden):
+                a = self._forward[layer](xp, z)
+                activations.append(a)
+                x = a if masks is None else a * masks[layer]
+        return Trace(inputs, pre_activations, activations, masks)
+
+    def backward(self, trace: Trace, delta: Array, into: Gradients | None = None) -> Gradients:
+        """Carry delta = dLoss/dz of the last layer down to every parameter.
+
+        Parameters
+        ----------
+        trace : Trace
+            From the forward pass with the same parameters.
+        delta : device array, (batch, outputs)
+        into : Gradients, optional
+            Where to write; new arrays by default.
+
+        Returns
+        -------
+        Gradients
+            `into`, if it was given.
+        """
+        device, xp = self.device, self.device.xp
+        matmul, matmul_into = device.matmul, device.matmul_into
+        gradients = self.views(xp.zeros_like(self.flat)) if into is None else into
+        ones = device.ones(delta.shape[0], self.dtype)  # times delta: its sum over the batch, fast
+        for layer in range(len(self.weights) - 1, -1, -1):
+            matmul_into(gradients.weights[layer], trace.inputs[layer].T, delta)
+            matmul_into(gradients.biases[layer], ones, delta)
+            if layer > 0:
+                d_a = matmul(delta, self.weights[layer].T)
+                if trace.masks is not None:
+                    d_a *= trace.masks[layer - 1]
+                z, a = trace.pre_activations[layer - 1], trace.activations[layer - 1]
+                delta = self._backward[layer - 1](xp, d_a, z, a)
+        return gradients
+
+    def loss_and_gradients(
+        self,
+        batch: Batch,
+        head: Head,
+        masks: list[Array] | None = None,
+        into: Gradients | None = None,
+    ) -> tuple[Array, Gradients, Trace]:
+        """Forward, loss, backward for one batch; nothing is read back from the device.
+
+        Parameters
+        ----------
+        batch : Batch
+        head : Head
+            From `xpnet.nn.losses.resolve_head`, for the network's output activation.
+        masks, into
+            As in `forward` and `backward`.
+
+        Returns
+        -------
+        loss : array, 0-d
+            The mean over the batch, without penalties.
+        gradients : Gradients
+        trace : Trace
+        """
+        trace = self.forward(batch.x, masks)
+        losses, delta = head.value_and_delta(self.device.xp, trace.pre_activations[-1], batch.y)
+        loss = self.device.matmul(losses, batch.shares)
+        return loss, self.backward(trace, delta * batch.shares[:, None], into), trace
+
+    def gradients(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        loss: str | Loss = "auto",
+        l1: float = 0.0,
+        l2: float = 0.0,
+        sample_weight: Any = None,
+    ) -> tuple[float, Gradients]:
+        """Return the loss of a batch, penalties included, and its gradients (device arrays).
+
+        Parameters
+        ----------
+        x : array_like, (n, inputs)
+        y : array_like
+            (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
+        loss : str or Loss
+            ``"auto"`` chooses the usual one for the output activation.
+        l1, l2 : float
+            The penalties ``l1 * sum(|w|)`` and ``l2 / 2 * sum(w²)``, on weights only.
+        sample_weight : array_like, (n,), optional
+        """
+        xp, head = self.device.xp, resolve_head(self.output, loss)
+        with self.device.active:
+            x, y, row_weights = self._prepare(x, y, sample_weight)
+            batch = Batch(x, y, row_shares(xp, y, row_weights))
+            value, gradients, _ = self.loss_and_gradients(batch, head)
+            add_penalty_gradients(xp, self.weights, gradients.weights, l1, l2)
+            return float(value) + penalty(xp, self.weights, l1, l2), gradients
+
+    def loss(
+        self, x: Any, y: Any, *, loss: str | Loss = "auto", sample_weight: Any = None
+    ) -> float:
+        """Return the mean loss over the rows, without penalties and without dropout."""
+        head = resolve_head(self.output, loss)
+        with self.device.active:
+            return float(self.mean_loss(head, *self._prepare(x, y, sample_weight)))
+
+    def mean_loss(self, head: Head, x: Array, y: Array, row_weights: Array | None) -> Array:
+        """Return the (weighted) mean loss of prepared rows, tile by tile, as a 0-d array."""
+        xp = self.device.xp
+        total = weight = 0.0
+        for z, rows in self.tiles(x):
+            losses, _ = head.value_and_delta(xp, z, y[rows, :])
+            if row_weights is None:
+                total, weight = total + xp.sum(losses), weight + losses.shape[0]
+            else:
+                tile = row_weights[rows, 0]
+                total, weight = total + xp.sum(losses * tile), weight + xp.sum(tile)
+        return total / weight
+
+    def predict(self, x: Any) -> Any:
+        """Return the outputs, (n, outputs): probabilities or values.
+
+        Parameters
+        ----------
+        x : array_like, (n, inputs), or `xpnet.RowFile`
+            If it is of the library that the network computes in, so are the outputs; otherwise
+            they are a NumPy array. A file is read block by block.
+        """
+        device, foreign = self.device, is_foreign(x) and device_of(x).xp is self.device.xp
+        blocks = x.blocks() if hasattr(x, "read_rows") else [x]
+        ready = (as_inputs(each, device, self.dtype, self.sizes[0]) for each in blocks)
+        with device.active:
+            outputs = device.xp.concat([self.outputs(each) for each in ready], axis=0)
+            return outputs if foreign else device.get(outputs)
+
+    def outputs(self, x: Array) -> Array:
+        """Return the outputs for prepared inputs, both on the device: `predict` without checks."""
+        xp = self.device.xp
+        tiles = [self.output.forward(xp, z) for z, _ in self.tiles(x)]
+        return tiles[0] if len(tiles) == 1 else xp.concat(tiles, axis=0)
+
+    def tiles(self, x: Array) -> Iterator[tuple[Array, slice]]:
+        """Yield the last pre-activations and their rows, at most PREDICT_ROWS at a time."""
+        for start in range(0, x.shape[0], PREDICT_ROWS):
+            rows = slice(start, min(start + PREDICT_ROWS, x.shape[0]))
+            yield self.forward(x[rows, :]).pre_activations[-1], rows
+
+    def _prepare(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
+        device, dtype = self.device, self.dtype
+        x = as_inputs(x, device, dtype, self.sizes[0])
+        rows = x.shape[0]
+        y = as_targets(y, device, dtype, self.sizes[-1], self.output.name, rows)
+        if sample_weight is None:
+            return x, y, None
+        return x, y, as_row_weights(sample_weight, device, dtype, rows)
+
+    def _derive(self) -> None:
+        """Make what copies and pickles leave out: views, and activations fused for the device."""
+        self._views = self.views(self.flat)
+        self._forward = [self.device.fuse(each.forward) for each in self.hidden]
+        self._backward = [self.device.fuse(each.backward) for each in self.hidden]
+
+    @property
+    def weights(self) -> tuple[Array, ...]:
+        """The weights of each layer, (fan_in, fan_out): views of `flat`, to be written in place."""
+        return self._views.weights
+
+    @property
+    def biases(self) -> tuple[Array, ...]:
+        """The biases of each layer, (fan_out,): views of `flat`, to be written in place."""
+        return self._views.biases
+
+    @property
+    def parameters(self) -> tuple[Array, ...]:
+        """All weights, then all biases: the arrays themselves, updated in place by training."""
+        return (*self.weights, *self.biases)
+
+    def views(self, flat: Array) -> Gradients:
+        """Cut a vector as long as all parameters into pieces, in their order and shapes."""
+        xp, shapes = self.device.xp, list(pairwise(self.sizes))
+        pieces, start = [], 0
+        for shape in [*shapes, *((fan_out,) for _, fan_out in shapes)]:
+            end = start + (shape[0] * shape[1] if len(shape) == 2 else shape[0])
+            pieces.append(xp.reshape(flat[start:end], shape, copy=False))
+            start = end
+        return Gradients(tuple(pieces[: len(shapes)]), tuple(pieces[len(shapes) :]))
+
+    def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
+        """Write given weights and biases into the network's own arrays.
+
+        Those given may be the network's own too, in another order.
+        """
+        given, layers = [*weights, *biases], len(self.weights)
+        if len(given) != 2 * layers:
+            raise InputError(f"{len(given)} arrays given; the network has {2 * layers}")
+        xp, ready = self.device.xp, list[Array]()
+        for i, (own, each) in enumerate(zip(self.parameters, given, strict=True)):
+            name = f"weights[{i}]" if i < layers else f"biases[{i - layers}]"
+            ready.append(put_numbers(each, self.device, self.dtype, name))
+            found, shape = tuple(ready[-1].shape), tuple(own.shape)
+            if found != shape:
+                raise InputError(f"{name} has shape {found}, but the network needs {shape}")
+        with self.device.active:
+            self.flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
+
+    def to(self, device: Device, dtype: str | None = None) -> "MLP":
+        """Return a copy on another device, or in another dtype."""
+        twin, own = object.__new__(MLP), self.device.get(self.flat).copy()
+        changes = {"device": device, "dtype": dtype or self.dtype, "flat": own}
+        twin.__setstate__(self.__getstate__() | changes)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the views out of copies and pickles; they are rebuilt from the vector."""
+        derived = ("_views", "_forward", "_backward")
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.flat = self.device.put(self.flat, self.dtype)  # a pickle's is on the current GPU
+        self._derive()
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain values, for files and messages."""
+        return {
+            "sizes": list(self.sizes),
+            "hidden": [each.name for each in self.hidden],
+            "output": self.output.name,
+            "init": self.init if isinstance(self.init, str) else "callable",
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "dropout": list(self.dropout),
+        }
+
+    @classmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        weights: Sequence[Any],
+        biases: Sequence[Any],
+        *,
+        device: str | Device = "cpu",
+    ) -> "MLP":
+        """Make a network from `config` and host parameters; the shapes must fit."""
+        net = cls(**{**config, "init": "zeros"}, device=device)
+        net.init = config["init"]
+        net.set_parameters(weights, biases)
+        return net
+
+    def save(self, path: Any) -> None:
+        """Write a safetensors model file; see `xpnet.load`."""
+        from xpnet.saving.model import save_model
+
+        save_model(path, self)
+
+    def __repr__(self) -> str:
+        shape, names = "-".join(map(str, self.sizes)), [a.name for a in (*self.hidden, self.output)]
+        return (
+            f"MLP({shape}, {', '.join(names)}; {self.flat.shape[0]:,} parameters, {self.dtype} on "
+            f"{self.device.name})"
+        )
+
+
+def per_layer(value: Any, layers: int) -> list[Any]:
+    """Spread one option over the hidden layers, or check that there is one for each."""
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        return [value] * layers
+    if len(value) != layers:
+        raise InputError(f"{list(value)!r} has {len(value)} entries for {layers} hidden layers")
+    return list(value)
+
+
+def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the layer sizes as integers, including inputs and outputs."""
+    checked = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+    if len(checked) < 2 or any(not isinstance(s, Integral) or s < 1 for s in checked):
+        raise InputError(
+            f"sizes {list(checked)!r} must be two or more integers >= 1: inputs, hidden units, "
+            "outputs"
+        )
+    return tuple(int(size) for size in checked)
+
+
+def checked_rates(rates: list[Any]) -> tuple[float, ...]:
+    """Return dropout rates as floats."""
+    for rate in rates:
+        if not isinstance(rate, Real) or not 0.0 <= float(rate) < 1.0:
+            raise bad_argument("dropout", rate, "must be >= 0 and below 1")
+    return tuple(float(rate) for rate in rates)

@@ -1,0 +1,197 @@
+"""Learning-rate schedules: factors on the optimiser's learning rate, as functions of progress.
+
+A schedule is any callable ``schedule(progress) -> float``. Those with ``per_step = False`` are
+called once per epoch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import cos, pi
+from typing import ClassVar, NamedTuple, TypeAlias
+
+from xpnet.errors import InputError, bad_argument
+
+
+class Progress(NamedTuple):
+    """How far a training run has got: all that a schedule may depend on.
+
+    Attributes
+    ----------
+    step : int
+        Steps taken before this one, from 0.
+    epoch : int
+        Epochs completed, from 0.
+    steps_per_epoch, total_steps : int
+    losses : sequence of float
+        Monitored loss of each epoch completed: validation if there is one, else training.
+    """
+
+    step: int
+    epoch: int
+    steps_per_epoch: int
+    total_steps: int
+    losses: Sequence[float]
+
+    @property
+    def done(self) -> float:
+        """Share of the steps taken, from 0 to 1; a run may be resumed beyond its last one."""
+        return min(self.step / self.total_steps, 1.0)
+
+
+Schedule: TypeAlias = Callable[[Progress], float]
+
+
+def _require(condition: bool, schedule: object) -> None:
+    if not condition:
+        raise InputError(f"{schedule} is out of range")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Always 1."""
+
+    per_step: ClassVar[bool] = False
+
+    def __call__(self, progress: Progress) -> float:
+        """Return the factor."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """Times `factor` after every `epochs` epochs."""
+
+    epochs: int = 10
+    factor: float = 0.5
+    per_step: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1 and 0.0 < self.factor <= 1.0, self)
+
+    def __call__(self, progress: Progress) -> float:
+        """Return the factor."""
+        return float(self.factor ** (progress.epoch // self.epochs))
+
+
+@dataclass(frozen=True)
+class Linear:
+    """From 1 at the first step down to `end` after the last one."""
+
+    end: float = 0.0
+    per_step: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _require(0.0 <= self.end <= 1.0, self)
+
+    def __call__(self, progress: Progress) -> float:
+        """Return the factor."""
+        return 1.0 + (self.end - 1.0) * progress.done
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 to `end`. Loshchilov and Hutter, arXiv 1608.03983, without restarts."""
+
+    end: float = 0.0
+    per_step: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _require(0.0 <= self.end <= 1.0, self)
+
+    def __call__(self, progress: Progress) -> float:
+        """Return the factor."""
+        return self.end + (1.0 - self.end) * 0.5 * (1.0 + cos(pi * progress.done))
+
+
+@dataclass(frozen=True)
+class InverseScaling:
+    """1 / (step + 1) ** power."""
+
+    power: float = 0.5
+    per_step: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _require(self.power >= 0.0, self)
+
+    def __call__(self, progress: Progress) -> float:
+        """Return the factor."""
+        return float((progress.step + 1) ** -self.power)
+
+
+@dataclass(frozen=True)
+class ReduceOnPlateau:
+    """Times `factor` whenever the loss has not improved by `min_delta` for `patience` epochs.
+
+    Has no state: the history of losses says it all, so a resumed run continues alike.
+    """
+
+    factor: float = 0.5
+    patience: int = 5
+    min_delta: float = 1e-4
+    per_step: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _require(0.0 < self.factor < 1.0 and self.patience >= 1 and self.min_delta >= 0.0, self)
+
+    def __call__(self, progress: Progress) -> float:
+        """Return the factor."""
+        result, best, waited = 1.0, float("inf"), 0
+        for loss in progress.losses:
+            waited = 0 if loss < best - self.min_delta else waited + 1
+            best = min(best, loss)
+            if waited >= self.patience:
+                result, waited = result * self.factor, 0
+        return result
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """Rise linearly over the first `steps` steps to 1, then follow another schedule."""
+
+    steps: int = 100
+    then: Schedule = Constant()
+    per_step: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1, self)
+
+    def __call__(self, progress: Progress) -> float:
+        """Return the factor."""
+        return min(1.0, (progress.step + 1) / self.steps) * self.then(progress)
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant": Constant(),
+    "step": StepDecay(),
+    "linear": Linear(),
+    "cosine": Cosine(),
+    "inverse": InverseScaling(),
+    "plateau": ReduceOnPlateau(),
+    "warmup": Warmup(),
+}
+
+
+def ends_with_the_run(schedule: str | Schedule) -> bool:
+    """Tell whether a schedule, by name or as given, depends on when the last step will be."""
+    if isinstance(schedule, Warmup):
+        return ends_with_the_run(schedule.then)
+    return isinstance(schedule, Linear | Cosine) or schedule in ("linear", "cosine")
+
+
+def resolve_schedule(schedule: str | Schedule | None) -> Schedule:
+    """Return a schedule by name or as given.
+
+    Raises
+    ------
+    InputError
+        For an unknown name.
+    """
+    if schedule is None:
+        return Constant()
+    if isinstance(schedule, type):
+        raise InputError(f"schedule {schedule.__name__} is a class; pass {schedule.__name__}()")
+    if callable(schedule):
+        return schedule
+    if schedule not in SCHEDULES:
+        raise bad_argument("schedule", schedule, f"is not known; use one of {', '.join(SCHEDULES)}")
+    return SCHEDULES[schedule]

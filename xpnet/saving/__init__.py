@@ -1,0 +1,1 @@
+"""Files: networks, models and checkpoints."""

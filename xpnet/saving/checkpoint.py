@@ -1,0 +1,345 @@
+"""Checkpoints: the whole state of a training run in a file, from which it continues exactly.
+
+All randomness is determined by the seed and counters, so the state is the parameters and the
+`TrainingState`. A resumed run ends with the same bits as one that was never interrupted (except
+for `History.seconds`, which is wall time). The state of other callbacks is not saved.
+"""
+
+import math
+import os
+import re
+import time
+import warnings
+from contextlib import ExitStack, suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from xpnet.backend.device import to_host
+from xpnet.backend.files import lock, probe_writable
+from xpnet.errors import FileError, InputError, SaveError
+from xpnet.saving.container import Arrays, PathLike, read_container, refusal, write_container
+from xpnet.saving.model import (
+    load_model,
+    network_tensors,
+    own_activation,
+    parameters_in,
+    save_model,
+)
+from xpnet.training.data import digest
+from xpnet.training.history import History
+
+if TYPE_CHECKING:
+    from xpnet.training.loop import Training
+
+FORMAT_VERSION = 1
+BEST = "best.safetensors"
+_EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
+_CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
+_COUNTERS = ("epoch", "batch", "step", "epoch_rows")
+_ARRAYS = ("optimizer", "best", "last_good", "epoch_start")
+_NUMBERS = ("first_loss", "epoch_first_loss", "epoch_loss", "best_loss", "learning_rate_factor")
+
+
+class Saved(NamedTuple):
+    """A checkpoint that was read and found intact, and messages about newer ones that were not."""
+
+    path: Path
+    fields: dict[str, Any]
+    tensors: Arrays
+    broken: tuple[str, ...]
+
+
+class Checkpoint:
+    """Callback that saves the whole training run at intervals, and continues an earlier one.
+
+    The directory holds the newest `keep` files ``checkpoint-STEP.safetensors`` and
+    ``best.safetensors``, a model file with the weights of the lowest monitored loss among the
+    epochs that were saved (except for networks with your own activations, which no model file can
+    hold). The directory is tested before the first step, and locked for this run.
+
+    Parameters
+    ----------
+    directory : path
+        Created if it is missing.
+    every : str
+        ``"5 epochs"``, ``"30 seconds"`` or ``"100 steps"``; a bare number means epochs. The last
+        epoch and an interruption are always saved.
+    keep : int, from 1
+    resume : bool
+        Continue from the newest checkpoint; start from the beginning if there is none.
+    preprocessing : Preprocessing, optional
+        Stored with the best model.
+
+    Attributes
+    ----------
+    resumed_from : Path or None
+    note : str
+        How a resumed run differs from an uninterrupted one; empty if it does not.
+    """
+
+    def __init__(
+        self,
+        directory: PathLike,
+        *,
+        every: str = "1 epoch",
+        keep: int = 3,
+        resume: bool = False,
+        preprocessing: Any = None,
+    ) -> None:
+        found = _EVERY.fullmatch(str(every).strip())
+        if found is None or float(found[1]) == 0 or (found[2] != "second" and "." in found[1]):
+            raise InputError(
+                f"checkpoint every {every!r} is not understood; write for example '5 epochs',"
+                " '30 seconds' or '100 steps'"
+            )
+        if not isinstance(keep, int | np.integer) or keep < 1:
+            raise InputError(f"keep {keep!r} must be an integer >= 1: checkpoints to keep")
+        self.directory, self.keep, self.resume = Path(directory), keep, resume
+        self.every, self.unit = float(found[1]), found[2] or "epoch"
+        self.preprocessing = preprocessing
+        self.resumed_from: Path | None = None
+        self.note = ""
+        self._best_loss, self._saved_at, self._skip = math.inf, 0.0, 0
+        self._held = ExitStack()
+
+    def on_train_start(self, training: "Training") -> None:
+        """Test the directory, lock it, and put the run back where it was.
+
+        Raises
+        ------
+        SaveError
+            If it cannot be written, is in use, or holds a run that is not to be resumed.
+        InputError
+            If the checkpoint belongs to another run: names the option that differs.
+        FileError
+            If there are checkpoints but none can be read.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SaveError(
+                f"{self.directory}: cannot make the directory for checkpoints: {error.strerror};"
+                " choose another one."
+            ) from error
+        numbers = training.net.flat.shape[0]
+        probe_writable(self.directory / BEST, numbers * 8 * 5 * (self.keep + 1))
+        with ExitStack() as held:
+            held.enter_context(lock(self.directory / "checkpoint"))
+            self._begin(training)
+            self._held = held.pop_all()  # until the end, if nothing was wrong
+
+    def on_batch_end(self, training: "Training") -> None:
+        """Save if the given number of steps or seconds has passed."""
+        if self.unit == "step":
+            due = training.state.step % int(self.every) == 0
+        else:
+            due = self.unit == "second" and time.monotonic() - self._saved_at >= self.every
+        if due:
+            self._save(training)
+
+    def on_epoch_end(self, training: "Training") -> None:
+        """Save if the given number of epochs has passed or this is the last; keep the best."""
+        state = training.state
+        # An interruption is saved at the end, and must not add an epoch to those compared as best.
+        stopped = training.stop_reason not in ("", "interrupted")
+        last = stopped or state.epoch >= training.options.epochs
+        if not (last or (self.unit == "epoch" and state.epoch % int(self.every) == 0)):
+            return
+        loss = state.history.monitored[-1]
+        if loss < self._best_loss and own_activation(training.net) is None:
+            save_model(
+                self.directory / BEST,
+                training.net,
+                preprocessing=self.preprocessing,
+                training={"epoch": state.epoch, "monitored_loss": loss},
+            )
+            self._best_loss = loss
+        self._save(training)
+
+    def on_train_end(self, training: "Training") -> None:
+        """Save an interrupted run, and release the directory."""
+        try:
+            # Otherwise the last epoch is saved, or the weights are not those of the last step.
+            whole = training.state.step and training.between_steps
+            if training.stop_reason == "interrupted" and whole:
+                self._save(training)
+        finally:
+            self._held.close()
+
+    def _save(self, training: "Training") -> None:
+        xp, step = training.net.device.xp, training.state.step
+        if not bool(xp.all(xp.isfinite(training.net.flat))):
+            return  # diverged; the end of the epoch says so, and the good ones are not pushed out
+        write_checkpoint(self.directory / f"checkpoint-{step:010d}.safetensors", training)
+        self._saved_at = time.monotonic()
+        for old in checkpoints(self.directory)[: -self.keep - self._skip]:
+            with suppress(OSError):  # the next save tries again
+                old.unlink()
+
+    def _begin(self, training: "Training") -> None:
+        self._saved_at = time.monotonic()
+        existing = checkpoints(self.directory)
+        if existing and not self.resume:
+            raise SaveError(
+                f"{self.directory}: already holds a training run ({existing[-1].name}); resume it,"
+                " or choose an empty directory."
+            )
+        saved = latest(self.directory)
+        if saved is None:
+            return
+        for message in saved.broken:
+            warnings.warn(f"{message} Continuing from {saved.path.name}.", stacklevel=2)
+        # A broken one may have a later step than the next ones saved: it does not count as kept.
+        self._skip = len(saved.broken)
+        restore(saved, training)
+        self.resumed_from = saved.path
+        self.note = _other_epochs(saved, training)
+        if self.note:
+            warnings.warn(self.note, stacklevel=2)
+        with suppress(FileError):  # then the next epoch is the best one known
+            summary = load_model(self.directory / BEST).training or {}
+            self._best_loss = float(summary.get("monitored_loss", math.inf))
+
+
+def checkpoints(directory: PathLike) -> list[Path]:
+    """Return the checkpoint files of a directory, the newest last."""
+    return sorted(Path(directory).glob("checkpoint-[0-9]*.safetensors"))
+
+
+def latest(directory: PathLike) -> Saved | None:
+    """Read the newest checkpoint that is intact; None if there are no checkpoints.
+
+    Raises
+    ------
+    FileError
+        If there are some but none can be read.
+    """
+    broken: list[str] = []
+    for path in reversed(checkpoints(directory)):
+        try:
+            content = read_container(path, "checkpoint", FORMAT_VERSION)
+        except FileError as error:
+            broken.append(str(error))
+        else:
+            return Saved(path, *content, tuple(broken))
+    if broken:
+        raise FileError(
+            f"{os.fspath(directory)}: none of {len(broken)} checkpoints can be read; start"
+            f" again in an empty directory. The newest: {broken[0]}"
+        )
+    return None
+
+
+def write_checkpoint(path: PathLike, training: "Training") -> None:
+    """Write the state of a run: counters as JSON, all numbers as tensors, so no bit is lost."""
+    state, history = training.state, training.state.history
+    content = {
+        "architecture": training.net.config(),
+        "options": _options(training),
+        "epochs": training.options.epochs,
+        "counters": {name: getattr(state, name) for name in _COUNTERS},
+        "metrics": list(history.metrics),
+        "best_epoch": history.best_epoch,
+        "stop_reason": "" if training.stop_reason == "interrupted" else training.stop_reason,
+    }
+    tensors = network_tensors(training.net)
+    for name in _ARRAYS:
+        tensors |= {f"{name}.{i}": to_host(a) for i, a in enumerate(getattr(state, name))}
+    curves = {name: getattr(history, name) for name in _CURVES}
+    curves |= {f"metrics.{name}": curve for name, curve in history.metrics.items()}
+    tensors |= {f"history.{name}": np.asarray(tuple(curves[name]), float) for name in curves}
+    numbers = [*(getattr(state, name) for name in _NUMBERS), training.learning_rate]
+    tensors["numbers"] = np.asarray([float(number) for number in numbers])
+    write_container(path, "checkpoint", FORMAT_VERSION, content, tensors)
+
+
+def restore(saved: Saved, training: "Training") -> None:
+    """Put a run, just created with the same data and options, where the saved one was.
+
+    Raises
+    ------
+    InputError
+        If it is not the same run.
+    FileError
+        If the checkpoint is not what `write_checkpoint` writes.
+    """
+    refuse, net = refusal(saved.path), training.net
+    try:
+        _check_same(saved, training)
+        own = {name: a for name, a in saved.tensors.items() if name.startswith(("weig", "bias"))}
+        net.set_parameters(*parameters_in(own, net.sizes, net.dtype, refuse))
+        _restore_state(saved, training)
+    except (InputError, FileError):
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        refuse("state", f"is not what xpnet writes ({type(error).__name__}: {str(error)[:80]})")
+
+
+def _restore_state(saved: Saved, training: "Training") -> None:
+    state, device, tensors = training.state, training.net.device, saved.tensors
+    for name in _COUNTERS:
+        setattr(state, name, int(saved.fields["counters"][name]))
+    for name in _ARRAYS:
+        count = sum(key.rpartition(".")[0] == name for key in tensors)
+        arrays = [tensors[f"{name}.{i}"] for i in range(count)]
+        if name == "optimizer" and [a.shape for a in arrays] != [a.shape for a in state.optimizer]:
+            raise ValueError("the optimiser's state has another shape")
+        setattr(state, name, [device.put(each, each.dtype.name) for each in arrays])
+    curves: dict[str, Any] = {name: tuple(tensors[f"history.{name}"].tolist()) for name in _CURVES}
+    metrics = {
+        name: tuple(tensors[f"history.metrics.{name}"].tolist()) for name in saved.fields["metrics"]
+    }
+    state.history = History(**curves, metrics=metrics, best_epoch=saved.fields["best_epoch"])
+    *numbers, training.learning_rate = tensors["numbers"].tolist()
+    for name, number in zip(_NUMBERS, numbers, strict=True):
+        on_device = name.endswith("first_loss") or (name == "epoch_loss" and state.batch)
+        value = device.put(np.asarray(number), training.net.dtype) if on_device else number
+        setattr(state, name, value)
+    if saved.fields["stop_reason"]:
+        training.stop(saved.fields["stop_reason"])
+
+
+def _check_same(saved: Saved, training: "Training") -> None:
+    now = {"architecture": training.net.config(), "options": _options(training)}
+    for part, values in now.items():
+        for name, value in values.items():
+            before = saved.fields[part].get(name)
+            if before != value:
+                raise InputError(
+                    f"{saved.path}: belongs to another training run: {name} was {before!r} and is"
+                    f" now {value!r}; give the same options and data, or another directory"
+                )
+
+
+def _other_epochs(saved: Saved, training: "Training") -> str:
+    """Say what a different number of epochs means, if the schedule depends on it."""
+    before, now = saved.fields.get("epochs"), training.options.epochs
+    if not isinstance(before, int) or before < 1 or before == now:
+        return ""
+    if training.schedule_factor(before) == training.schedule_factor(now):
+        return ""
+    return (
+        f"{saved.path}: the schedule {_described(training.options.schedule)} was laid out for "
+        f"{before} epochs and is now for {now}: the result differs from {now} epochs in one go; "
+        "for that, train from the start."
+    )
+
+
+def _options(training: "Training") -> dict[str, str]:
+    """Describe what must be the same for a run to be the same; it may have more epochs."""
+    options = training.options
+    described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
+    del described["epochs"]
+    described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
+    described["loss"] = training.head.loss.name
+    described["data"] = digest(training.data, training.net.device)
+    described["validation data"] = digest(training.validation, training.net.device)
+    return described
+
+
+def _described(value: Any) -> str:
+    """Give functions, whose repr has an address in it, by name; show everything else."""
+    return str(getattr(value, "__qualname__", None) or repr(value))

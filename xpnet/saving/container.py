@@ -1,0 +1,184 @@
+"""The container of xpnet's own files: safetensors, one JSON string of fields, one SHA-256.
+
+Any safetensors reader opens them. Only arrays and JSON values come out; no code runs and no other
+file is opened. The checksum covers the fields and every tensor, so that no change goes unnoticed.
+
+The fields are in a single string, checksum included, because safetensors (a Rust ``HashMap``)
+writes several metadata strings in arbitrary order, and equal contents should give equal bytes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+import xpnet
+from xpnet.backend.files import atomic_write, quoted, require_ordinary
+from xpnet.errors import FileError, InputError
+
+MAX_HEADER_BYTES = 32 * 2**20  # safetensors allows 100 MB; 20,000 columns need about 2 MB
+MAX_TENSORS = 10_000
+
+Arrays = dict[str, NDArray[Any]]
+PathLike = str | os.PathLike[str]
+Refuse = Callable[..., NoReturn]
+
+
+def write_container(
+    path: PathLike, kind: str, version: int, fields: Mapping[str, Any], tensors: Arrays
+) -> None:
+    """Write `fields` (JSON values) and `tensors` in one atomic step.
+
+    `kind` is "model" or "checkpoint". Equal contents give equal bytes.
+
+    Raises
+    ------
+    InputError
+        If a field is not a JSON value (NaN is not).
+    SaveError
+        If the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    head = {"format": f"xpnet {kind}", "format_version": version, "library": xpnet.__version__}
+    tensors = {
+        name: np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        for name, array in tensors.items()
+    }
+    try:
+        content = _parsed(_canonical(head | dict(fields)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{os.fspath(path)}: a field cannot be stored as JSON: {error}."
+        ) from error
+    text = _canonical(content | {"sha256": digest(content, tensors)})
+    with atomic_write(path) as file:
+        file.write(save(tensors, {"xpnet": text}))
+
+
+def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, Any], Arrays]:
+    """Read the fields and tensors of a file of `kind`, in a format version up to `newest`.
+
+    The fields are those given to `write_container` plus "library", the version that wrote them.
+
+    Raises
+    ------
+    FileError
+        Naming the file, the field and what was found, for anything that is not exactly right.
+    """
+    refuse = refusal(path)
+    _check_header_length(path, refuse)
+    fields, tensors = _content(path, refuse)
+    _check_kind_and_version(fields, kind, newest, refuse)
+    if fields.pop("sha256", None) != digest(fields, tensors):
+        refuse("checksum (SHA-256)", "does not match the contents")
+    del fields["format"], fields["format_version"]
+    return fields, tensors
+
+
+def refusal(
+    path: PathLike,
+    usual_remedy: str = "the file is damaged: restore it from a copy, or save it again",
+) -> Refuse:
+    """Return the function that raises the `FileError` for a field of this file."""
+
+    def refuse(field: str, problem: str, remedy: str = usual_remedy) -> NoReturn:
+        raise FileError(f"{os.fspath(path)}: {field}: {problem}; {remedy}.")
+
+    return refuse
+
+
+def digest(fields: Mapping[str, Any], tensors: Arrays) -> str:
+    """SHA-256 over the canonical fields, then per tensor by name: name, type, shape, bytes."""
+    found = hashlib.sha256(_canonical(fields).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        found.update(json.dumps([name, array.dtype.str, list(array.shape)]).encode())
+        found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def _canonical(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_item)
+
+
+def _item(value: Any) -> Any:
+    """NumPy's scalars and arrays as JSON values."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} {quoted(value)}")
+
+
+def _parsed(text: str) -> Any:
+    """Parse JSON; raise ValueError for NaN, and for what JSON hides: 1e999, half a character."""
+    value = json.loads(text)
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def _check_header_length(path: PathLike, refuse: Refuse) -> None:
+    """Refuse what cannot be read, and a header that would take much more memory than the file."""
+    try:
+        require_ordinary(path)
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FileError(
+            f"{os.fspath(path)}: cannot be read: {reason}; correct the path or its permissions."
+        ) from error
+    if size > MAX_HEADER_BYTES:
+        refuse(
+            "header length",
+            f"{size:,} bytes, and at most {MAX_HEADER_BYTES:,} allowed",
+            "this is not an xpnet file, or it is damaged",
+        )
+
+
+def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
+    """Read the fields, which are a JSON object, and all tensors."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            names = file.keys()
+            text = (file.metadata() or {}).get("xpnet")
+            tensors = {name: file.get_tensor(name) for name in names[:MAX_TENSORS]}
+    except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:
+        problem = quoted(str(error).removeprefix("Error while deserializing header: "))
+        refuse("contents", f"are not in safetensors format ({problem})")
+    if len(names) > MAX_TENSORS:
+        refuse("tensors", f"are {len(names):,}, and at most {MAX_TENSORS:,} allowed")
+    if text is None:
+        refuse("field 'xpnet'", "is missing", "this file was not written by xpnet")
+    try:
+        fields = _parsed(text)
+    except (ValueError, RecursionError) as error:
+        refuse("field 'xpnet'", f"is not valid JSON ({quoted(str(error))})")
+    if not isinstance(fields, dict):
+        refuse("field 'xpnet'", f"is {quoted(fields)}, not a JSON object")
+    return fields, tensors
+
+
+def _check_kind_and_version(fields: dict[str, Any], kind: str, newest: int, refuse: Refuse) -> None:
+    found, version = fields.get("format"), fields.get("format_version")
+    library = fields.get("library")
+    if found != f"xpnet {kind}":
+        refuse("format", f"is {quoted(found)}, not 'xpnet {kind}'", f"name a {kind} file")
+    if type(version) is not int or version < 1:
+        refuse("format_version", f"is {quoted(version)}, not a whole number from 1")
+    if not isinstance(library, str):
+        refuse("library", f"is {quoted(library)}, not the version of xpnet that wrote it")
+    if version > newest:
+        refuse(
+            "format_version",
+            f"made by xpnet {quoted(library)[1:-1]} with format {version}, but this xpnet"
+            f" {xpnet.__version__} reads up to {newest}",
+            "update xpnet (pip install --upgrade xpnet)",
+        )

@@ -1,0 +1,276 @@
+"""Model files, version 1: a network, how its inputs are prepared, how it was trained.
+
+    fields   architecture   MLP.config()
+             preprocessing  Preprocessing.to_dict(): columns with their types, classes; or null
+             training       a summary of the training; or null
+    tensors  weights.0, biases.0, weights.1, ...
+
+See `xpnet.saving.container` for what surrounds them. Any change that an older xpnet would misread
+must raise FORMAT_VERSION; files of every earlier version stay readable.
+"""
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpnet.backend.device import Device, to_host
+from xpnet.backend.files import quoted
+from xpnet.errors import FileError, InputError, SaveError
+from xpnet.nn.activations import ACTIVATIONS
+from xpnet.nn.network import MLP
+from xpnet.saving.container import (
+    Arrays,
+    PathLike,
+    Refuse,
+    read_container,
+    refusal,
+    write_container,
+)
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a model file holds.
+
+    Attributes
+    ----------
+    net : MLP
+    preprocessing : Preprocessing or None
+        Turns a raw table into the network's inputs, and its outputs into classes.
+    training : dict or None
+        A summary of the training, as JSON values; None if the network was saved by `MLP.save`.
+    library_version : str
+        The version of xpnet that wrote the file.
+    """
+
+    net: MLP
+    preprocessing: Any
+    training: dict[str, Any] | None
+    library_version: str
+
+    @property
+    def decimal(self) -> str:
+        """The decimal sign of the table it was trained on, if that was a CSV or TSV file."""
+        options = (self.training or {}).get("options")
+        return "," if isinstance(options, dict) and options.get("decimal") == "," else "."
+
+    def predict(
+        self,
+        table: Any,
+        *,
+        encoding: str = "utf-8",
+        delimiter: str | None = None,
+        decimal: str | None = None,
+        features: str | None = None,
+    ) -> dict[str, Any]:
+        """Return the columns that `xpnet predict` writes: class and probabilities, or value.
+
+        Parameters
+        ----------
+        table : path, data frame, dict of columns, or array (rows, columns)
+            As it was before `xpnet train` prepared it; an array has the columns in their order,
+            without the target.
+        encoding, delimiter, decimal : str, optional
+            Of CSV and TSV, as for the command.
+        features : str, optional
+            Of an NPZ file, the array with the rows to predict; by default x.
+
+        Returns
+        -------
+        dict of str to array or list, of one entry for each row
+
+        Raises
+        ------
+        InputError
+            If the table does not fit, or the network was saved without preprocessing.
+        InputTypeError
+            If it is of another kind.
+        """
+        from xpnet.tables.table import read_table, table_of
+
+        if self.preprocessing is None:
+            raise InputError("the model holds only a network; use model.net.predict(x)")
+        if not isinstance(table, str | os.PathLike):
+            return self.columns(table_of(table, self.preprocessing))[0]
+        columns = self.preprocessing.text_columns
+        how: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "features": features}
+        how["decimal"] = decimal or self.decimal
+        return self.columns(read_table(table, **how, as_texts=columns))[0]
+
+    def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
+        """Return what `predict` does for a table already read, and notes on ignored columns."""
+        plan = self.preprocessing
+        notes = plan.notes(table)
+        return plan.decode(self.net.predict(plan.transform(table, dtype=self.net.dtype))), notes
+
+
+def save_model(
+    path: PathLike,
+    net: MLP,
+    *,
+    preprocessing: Any = None,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model file in one atomic step; equal models give equal bytes.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing, optional
+    training : mapping of JSON values, optional
+        A summary to keep with the model.
+
+    Raises
+    ------
+    SaveError
+        If the file cannot be written, or the network could not be loaded again because of your
+        own activation functions or weights that are not finite. A previous file is kept.
+    InputError
+        If `training` holds what JSON cannot represent, or an array that you put into the network
+        does not fit. A previous file is kept.
+    """
+    tensors = network_tensors(net)
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise SaveError(
+                f"{os.fspath(path)}: not saved: {name} holds NaN or infinity, so the training"
+                " diverged; train again with a smaller learning rate."
+            )
+    if (own := own_activation(net)) is not None:
+        raise SaveError(
+            f"{os.fspath(path)}: not saved: activation {own!r} is a function of your own, and"
+            " model files hold no code; use one of xpnet's, or save the weights."
+        )
+    fields = {
+        "architecture": net.config(),
+        "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
+        "training": None if training is None else dict(training),
+    }
+    write_container(path, "model", FORMAT_VERSION, fields, tensors)
+
+
+def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
+    """Read a model file onto `device`.
+
+    Runs no code from the file, opens no other file, and needs memory in proportion to the file.
+
+    Parameters
+    ----------
+    path : path
+    device : str or Device
+        ``"cpu"``, ``"gpu"``, ``"gpu:N"``.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    FileError
+        For anything inconsistent; names the file, the field and what was found.
+    DeviceError
+        If the device cannot be used.
+    """
+    refuse = refusal(path, "the file was not written by xpnet's save, or has been changed since")
+    fields, tensors = read_container(path, "model", FORMAT_VERSION)
+    if set(fields) != {"architecture", "preprocessing", "training", "library"}:
+        refuse("fields", f"are {quoted(sorted(fields))}")
+    net = _network(fields["architecture"], tensors, device, refuse)
+    training = fields["training"]
+    if not isinstance(training, dict | None):
+        refuse("training", f"is {quoted(training)}, neither an object nor null")
+    preprocessing = _preprocessing(fields["preprocessing"], net, refuse)
+    return Model(net, preprocessing, training, fields["library"])
+
+
+def load(path: PathLike, device: str | Device = "cpu") -> MLP:
+    """Read only the network of a model file; parameters and errors are those of `load_model`.
+
+    Warns if the file also holds the preprocessing of a table, as those of `xpnet train` do: the
+    network alone takes prepared inputs.
+    """
+    model = load_model(path, device)
+    if model.preprocessing is not None:
+        warnings.warn(
+            f"{os.fspath(path)}: this network takes inputs as `xpnet train` prepared them, not the "
+            "raw table; for that use xpnet.load_model(path).predict(table)",
+            stacklevel=2,
+        )
+    return model.net
+
+
+def own_activation(net: MLP) -> str | None:
+    """Return the name of an activation that is the user's own function, or None."""
+    used = (*net.hidden, net.output)
+    return next((each.name for each in used if ACTIVATIONS.get(each.name) != each), None)
+
+
+def network_tensors(net: MLP) -> Arrays:
+    """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
+    tensors = {}
+    for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
+        tensors[f"weights.{layer}"] = to_host(weights)
+        tensors[f"biases.{layer}"] = to_host(biases)
+    return tensors
+
+
+def parameters_in(
+    tensors: Arrays, sizes: Sequence[int], dtype: str, refuse: Refuse
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Return weights and biases by layer; refuse tensors that do not fit the layer sizes."""
+    layers = list(pairwise(sizes))
+    shapes: dict[str, tuple[int, ...]] = {f"weights.{i}": each for i, each in enumerate(layers)}
+    shapes |= {f"biases.{i}": each[1:] for i, each in enumerate(layers)}
+    for name in sorted(shapes.keys() ^ tensors.keys()):
+        problem = "is missing" if name in shapes else "is one too many"
+        refuse(f"tensor {quoted(name)}", f"{problem} for layer sizes {quoted(sizes)}")
+    for name, shape in shapes.items():
+        array = tensors[name]
+        if array.shape != shape:
+            needed = f"layer sizes {quoted(sizes)} need {quoted(shape)}"
+            refuse(f"tensor {name!r}", f"has shape {array.shape}, but {needed}")
+        if array.dtype.name != dtype:
+            refuse(f"tensor {name!r}", f"is {array.dtype}, but the network is {quoted(dtype)}")
+        if not np.isfinite(array).all():
+            refuse(f"tensor {name!r}", "holds NaN or infinity")
+    count = range(len(layers))
+    return [tensors[f"weights.{i}"] for i in count], [tensors[f"biases.{i}"] for i in count]
+
+
+def _network(config: Any, tensors: Arrays, device: str | Device, refuse: Refuse) -> MLP:
+    """Make the network, which must describe itself as the file does."""
+    if not isinstance(config, dict) or not isinstance(config.get("sizes"), list):
+        refuse("architecture", f"is {quoted(config)}, without layer sizes")
+    # Before the network is made, which takes as much memory as the sizes say.
+    parameters = parameters_in(tensors, config["sizes"], config.get("dtype", ""), refuse)
+    try:
+        net = MLP.from_config(config, *parameters, device=device)
+    except (InputError, TypeError, KeyError) as error:
+        refuse("architecture", f"{error!s:.200}")
+    for name, value in net.config().items():
+        if config.get(name) != value:
+            refuse(f"architecture.{name}", f"is {quoted(config.get(name))}, not {quoted(value)}")
+    return net
+
+
+def _preprocessing(given: Any, net: MLP, refuse: Refuse) -> Any:
+    """Make the Preprocessing, which must fit the network's inputs and outputs."""
+    if given is None:
+        return None
+    from xpnet.tables.preprocessing import Preprocessing
+
+    try:
+        preprocessing = Preprocessing.from_dict(given)
+    except FileError as error:
+        refuse("preprocessing", str(error).removeprefix("preprocessing.").rstrip("."))
+    found, needed = (preprocessing.inputs, preprocessing.outputs), (net.sizes[0], net.sizes[-1])
+    if found != needed:
+        refuse("preprocessing", f"has inputs and outputs {found}, but the network {needed}")
+    return preprocessing

@@ -1,0 +1,1 @@
+"""Tables: reading them, checking them, and turning columns into numbers."""

@@ -1,0 +1,193 @@
+"""Blocks of rows, as CSV, Parquet and data frames give them, put together into one matrix.
+
+The matrix is float64 with NaN for missing cells, in memory or, for `stream`, in a temporary NPY
+file. A text column holds the number of each cell's text, in the order in which they first occur.
+"""
+
+import io
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from xpnet.errors import SaveError
+from xpnet.tables.arrays import RowFile
+from xpnet.tables.cells import LONG_INTEGER, MAX_EXACT, MISSING, float64_collision
+from xpnet.tables.messages import quoted
+
+MAX_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
+
+Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
+"""The distinct texts of each text column, as they occur; None if there are too many."""
+
+
+class Source(Protocol):
+    """A table that is read from beginning to end, as often as needed."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns."""
+
+    @property
+    def texts(self) -> frozenset[int]:
+        """The columns that are text whatever their cells look like."""
+
+    def blocks(self) -> Iterator[tuple[Any, np.ndarray | None]]:
+        """Yield some rows as a Polars frame, and the line of the file on which each begins."""
+
+
+def in_memory(source: Source) -> tuple[np.ndarray, Texts]:
+    """Return all rows, and the texts of text columns; see `Table`."""
+    file = io.BytesIO()
+    shape, texts = _assemble(source, file)
+    return np.frombuffer(file.getbuffer(), np.float64).reshape(shape), texts
+
+
+def in_temporary_file(source: Source, folder: str) -> tuple[RowFile, Texts]:
+    """Do the same in a file of its own in `folder`, which is removed with the rows.
+
+    Raises
+    ------
+    SaveError
+        If it cannot be written.
+    """
+    path = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w+b", prefix=".xpnet-", suffix=".npy", dir=folder, delete=False
+        ) as file:
+            path = file.name
+            _write_head(file, (0, 0))
+            shape, texts = _assemble(source, file)
+            file.seek(0)
+            _write_head(file, shape)
+        rows = RowFile(path)
+    except BaseException as error:
+        if path:
+            Path(path).unlink()
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+            message = f"{folder}: the table's rows cannot be kept here ({reason})"
+            raise SaveError(f"{message}; --stream --cache DIR keeps them elsewhere.") from error
+        raise
+    weakref.finalize(rows, Path(path).unlink, missing_ok=True)
+    return rows, texts
+
+
+def _write_head(file: Any, shape: tuple[int, int]) -> None:
+    """Write an NPY head, of the same length for every shape."""
+    text = repr({"descr": "<f8", "fortran_order": False, "shape": shape}).ljust(117) + "\n"
+    file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
+
+
+def _assemble(source: Source, file: Any) -> tuple[tuple[int, int], Texts]:
+    """Write all rows to a file; return the matrix's shape and the texts.
+
+    If a column turns out to be text after the first block, everything is read again, since its
+    cells so far were read as numbers: 7 may have been 07.
+    """
+    start, texts = file.tell(), set(source.texts)
+    while True:
+        known: dict[int, dict[str, int]] = {column: {} for column in texts}
+        late, integers, shape = set[int](), dict[int, dict[float, str]](), (0, 0)
+        for frame, lines in source.blocks():
+            values = _numbers(frame, texts | late)
+            found = _texts_among(frame, values, texts | late, integers)
+            if shape[0]:
+                late |= found
+            else:
+                texts |= found
+                known |= {column: {} for column in found}
+            for column, numbers in known.items():
+                values[:, column] = _numbered(as_text(frame.to_series(column)), numbers)
+            block = values if lines is None else np.column_stack([values, lines])
+            file.write(np.ascontiguousarray(block).data)
+            shape = (shape[0] + block.shape[0], block.shape[1])
+        if not late:
+            return shape, {
+                source.names[column]: tuple(words) if len(words) <= MAX_TEXTS else None
+                for column, words in sorted(known.items())
+            }
+        texts |= late
+        file.seek(start)
+        file.truncate()
+
+
+def _numbers(frame: Any, texts: set[int]) -> np.ndarray:
+    """Return a frame's cells as numbers, (rows, columns), NaN where they are none."""
+    import polars
+
+    if texts:
+        columns = [column for column in range(frame.width) if column not in texts]
+        values = np.full(frame.shape, np.nan)
+        if columns:
+            some = frame[:, columns].cast(polars.Float64, strict=False)
+            values[:, columns] = some.to_numpy()
+        return values
+    values = np.asarray(frame.cast(polars.Float64, strict=False).to_numpy())
+    return values if values.flags.writeable else values.copy()
+
+
+def _texts_among(
+    frame: Any, values: np.ndarray, texts: set[int], integers: dict[int, dict[float, str]]
+) -> set[int]:
+    """Return the columns, besides `texts`, in which some cell is not a finite number.
+
+    Likewise columns with integers that float64 cannot tell apart; `integers` keeps some of each.
+    Numbers with spaces around them are added to `values`.
+    """
+    import polars
+
+    found = set()
+    doubtful = np.flatnonzero(~np.isfinite(values).all(axis=0)).tolist()
+    for column in doubtful:
+        if column in texts or frame.dtypes[column] != polars.String:
+            continue
+        cells = as_text(frame.to_series(column))
+        values[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
+        if not np.isfinite(values[cells.is_not_null().to_numpy(), column]).all():
+            found.add(column)
+    for column in np.flatnonzero((np.abs(values) >= MAX_EXACT).any(axis=0)).tolist():
+        cells = as_text(frame.to_series(column))
+        long = cells.filter(cells.str.contains(LONG_INTEGER)).unique(maintain_order=True)
+        if float64_collision(long, integers.setdefault(column, {})):
+            found.add(column)
+    return found
+
+
+def as_text(cells: Any) -> Any:
+    """Return a Polars series as strings without spaces around them, null where one is missing."""
+    import polars
+
+    cells = cells.cast(polars.String).str.strip_chars(" \t")
+    return cells.set(cells.is_in(list(MISSING)), None)
+
+
+def _numbered(cells: Any, known: dict[str, int]) -> Any:
+    """Return the number of each text, NaN where there is none; new ones get the next numbers."""
+    import polars
+
+    if len(known) > MAX_TEXTS:
+        return np.nan
+    for text in cells.unique(maintain_order=True).drop_nulls():
+        known.setdefault(text, len(known))
+    numbers = cells.cast(polars.Enum(list(known))).to_physical()
+    return numbers.cast(polars.Float64).to_numpy()
+
+
+def header_fault(names: Sequence[str]) -> str | None:
+    """Say what is wrong with a table's column names, and the remedy; None if all is well."""
+    seen: dict[str, int] = {}
+    for place, name in enumerate(names, 1):
+        if not name:
+            return (
+                f"column {place} has no name; name it in the header (or remove it: pandas writes "
+                "such a column unless told index=False)."
+            )
+        if name in seen:
+            return f"columns {seen[name]} and {place} are both called {quoted(name)}; rename one."
+        seen[name] = place
+    return None

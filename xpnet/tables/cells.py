@@ -1,0 +1,101 @@
+"""What the text of a cell means: a number, a missing value, or a number written unsuitably."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+MISSING = ("", "?", "NA", "N/A", "n/a", "null", "NULL")
+"""The cells that mean "no value here", once stripped of spaces."""
+
+MAX_EXACT = 2**53
+"""Up to here float64 holds every integer."""
+
+LONG_INTEGER = r"^[+-]?[0-9]{16,309}$"
+"""Integers that may be larger, but are not infinite in float64."""
+
+_MAX_COMPARED = 100_000  # integers kept to compare others with
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+_DATE = (
+    r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*)?"
+    rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
+)
+_DECIMAL_COMMA = ("has a decimal comma", "write a decimal point, or pass --decimal ','")
+
+# What a cell that is not a number looks like, with the remedy; the first match names it.
+_LOOKS_LIKE = tuple(
+    (re.compile(pattern, re.ASCII | re.IGNORECASE), what, remedy)
+    for pattern, what, remedy in (
+        (r"[+-]?nan", "is not a number", "leave the cell empty"),
+        (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
+        (r"[+-]?[\d.,]+ *[%‰]", "has a percent sign", "write plain numbers, such as 0.05 or 5"),
+        (r"[+-]?0x[\da-f]+", "is a hexadecimal number", "write decimal numbers"),
+        (r"[+-]?0[bo]\d+", "is a binary or octal number", "write decimal numbers"),
+        (r"[+-]?\d[\d.]*(_\d+)+[\d.]*", "has underscores", "write the number without them"),
+        (
+            r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?|[+-]?\d{1,3}([.]\d{3}){2,}(,\d*)?"
+            r"|[+-]?\d{1,3}([' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?",
+            "has thousands separators",
+            "write the number without them, such as 1234.5",
+        ),
+        (r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?", *_DECIMAL_COMMA),
+        (_DATE, "is a date or time", "write numbers (year, month, ...)"),
+        (r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!)", "is a spreadsheet error", "correct it"),
+    )
+)
+
+
+def is_number(text: str) -> bool:
+    """Return whether `text` is a decimal number that fits float64."""
+    return bool(_NUMBER.fullmatch(text)) and abs(float(text)) != float("inf")
+
+
+def float64_collision(integers: Iterable[Any], known: dict[float, Any]) -> tuple[Any, Any] | None:
+    """Return two different integers that are the same number in float64; None if there are none.
+
+    Parameters
+    ----------
+    integers : iterable of int, or of str
+    known : dict
+        Those seen before, by their float64; the integers are compared with these too, and added,
+        until there are so many that the column is sure to hold many different ones.
+    """
+    for each in integers:
+        if len(known) >= _MAX_COMPARED:
+            return None
+        other = known.setdefault(float(each), each)
+        if int(other) != int(each):
+            return other, each
+    return None
+
+
+def explain_cell(text: str, decimal_comma: bool = False) -> tuple[str, str] | None:
+    """Say what is wrong with a cell that looks like a number, and the remedy; None for words.
+
+    Parameters
+    ----------
+    decimal_comma : bool
+        Whether the table is likely to have decimal commas, so that 1,185 is not 1185.
+    """
+    if decimal_comma and re.fullmatch(r"[+-]?\d{1,3},\d{3}", text, re.ASCII):
+        return _DECIMAL_COMMA
+    if _NUMBER.fullmatch(text):
+        return "is beyond the largest number of float64", "correct it or use another unit"
+    if len(text) > 100:
+        return None
+    for pattern, what, remedy in _LOOKS_LIKE:
+        if pattern.fullmatch(text):
+            return what, remedy
+    if not any(character.isdigit() for character in text):
+        return None
+    ascii_text = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
+    if any(unicodedata.category(character) == "Sc" for character in text):
+        bare = re.sub(r"[^\d.,' +-]", "", ascii_text)
+        if re.fullmatch(r"[-+ ]*[\d.,' ]*\d[\d.,' ]*[kKmM]?", bare) and len(bare) + 2 >= len(text):
+            return "has a currency sign", "write plain numbers and name the unit in the header"
+    digits = "".join(str(unicodedata.digit(each, each)) for each in ascii_text)
+    if _NUMBER.fullmatch(digits):
+        return "has digits or signs that are not ASCII", f"write {digits}"
+    return None

@@ -1,0 +1,318 @@
+r"""Read CSV and TSV strictly: every fault is named with its line and column.
+
+The file is read in blocks of whole records. NumPy finds delimiters, quotes and line ends in the
+bytes and checks the structure; Polars then splits the checked block.
+"""
+
+import codecs
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
+from typing import Any, NoReturn
+
+import numpy as np
+
+from xpnet.errors import FileError, bad_argument
+from xpnet.tables.arrays import open_binary
+from xpnet.tables.assemble import header_fault
+from xpnet.tables.cells import is_number
+from xpnet.tables.messages import quoted
+
+_BLOCK = 1 << 22
+_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
+_DECIMAL_COMMA = r"^([ \t]*[+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?[ \t]*)$"
+_POINTS_BETWEEN_THOUSANDS = r"^[ \t]*[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]*)?[ \t]*$"
+
+# How files of other kinds begin, what they are, and the remedy.
+_OTHER_KINDS = (
+    (rb"PK\x03\x04", "a ZIP archive or an Excel workbook (.xlsx)", "unpack it or save it as CSV"),
+    (rb"\x1f\x8b", "gzip data", "name it .gz"),
+    (rb"PAR1[\x00-\x1f]", "a Parquet file", "name it .parquet"),
+    (rb"\x93NUMPY", "a NumPy array", "name it .npy"),
+    (rb"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", "save it as CSV"),
+    (rb"BZh\d1AY|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!", "a compressed archive", "unpack it"),
+    (rb"SQLite format 3\x00", "an SQLite database", "export the table as CSV"),
+    (rb"\x80[\x02-\x05]", "a Python pickle", "save it as CSV or Parquet"),
+    (rb"%PDF|\x89PNG|\xff\xd8\xff|GIF8", "a PDF or an image", "give a table"),
+    (rb"\s*<(?i:!doctype|html|\?xml|table)", "HTML or XML", "export the table as CSV"),
+    (rb"\s*(\{\s*[\"}]|\[\s*[\[{\"])", "JSON", "export the table as CSV"),
+    *(
+        (pattern, f"{encoding.upper()} text", f"pass --encoding {encoding}")
+        for pattern, encoding in (
+            (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "utf-32"),
+            (rb"\xff\xfe|\xfe\xff", "utf-16"),
+            (rb"([^\x00]\x00\x00\x00){4}", "utf-32-le"),
+            (rb"(\x00\x00\x00[^\x00]){4}", "utf-32-be"),
+            (rb"([^\x00]\x00){4}", "utf-16-le"),
+            (rb"(\x00[^\x00]){4}", "utf-16-be"),
+        )
+    ),
+)
+
+
+def open_csv(
+    path: str, encoding: str, delimiter: str, decimal: str = ".", as_texts: Collection[str] = ()
+) -> "Csv":
+    """Read the header of a CSV file; the rows then come from `blocks`."""
+    try:
+        "".encode(encoding)
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, ValueError) as error:
+        remedy = "is not known; try utf-8, latin-1, cp1252 or utf-16"
+        raise bad_argument("encoding", encoding, remedy) from error
+    delimiter = delimiter.replace("\\t", "\t")
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+        raise bad_argument("delimiter", delimiter, "must be one ASCII character, no quote")
+    if decimal not in (".", ","):
+        raise bad_argument("decimal", decimal, "must be . or , (a point or a comma)")
+    file = Csv(path, encoding, delimiter, decimal).with_header()
+    texts = frozenset(at for at, name in enumerate(file.names) if name in as_texts)
+    return replace(file, texts=texts)
+
+
+@dataclass(frozen=True)
+class Csv:
+    """One CSV file and how to read it; a `xpnet.tables.assemble.Source`."""
+
+    path: str
+    encoding: str
+    delimiter: str
+    decimal: str
+    header: str = ""
+    names: tuple[str, ...] = ()
+    texts: frozenset[int] = frozenset()
+
+    def refuse(self, line: int | None, message: str) -> NoReturn:
+        """Raise the FileError for one place of the file."""
+        raise FileError(f"{self.path}: " + (f"line {line}, " if line else "") + message)
+
+    def with_header(self) -> "Csv":
+        """Read the names of the columns."""
+        data = next(self._chunks(), b"").lstrip(b"\r\n")
+        ends = _outside_quotes(data, _NEWLINE)
+        header = data[: ends[0]] if ends.size else data.split(b"\n", 1)[0]
+        text, record = header.decode("utf-8", "replace"), data[len(header) :].lstrip(b"\r\n")
+        if not text.strip(" \t\r,;"):
+            self.refuse(None, "the table is empty; it needs a line of column names, then rows.")
+        row = _fields(header, self.delimiter)
+        if len(row) == 1:
+            second = record.split(b"\n", 1)[0].decode("utf-8", "replace")
+            if hint := _better_delimiter(self.delimiter, text, second):
+                self.refuse(1, f"column 1: found one column, {quoted(text.strip())}; {hint}.")
+        numbers = [at for at, name in enumerate(row) if is_number(name) and not name.isdigit()]
+        if numbers:
+            found = f"column {numbers[0] + 1}: found {quoted(row[numbers[0]])} as a column's name"
+            self.refuse(1, f"{found}, so this looks like data; put a line of names first.")
+        if "\0" not in text and (fault := header_fault(row)):
+            self.refuse(1, fault)
+        return replace(self, header=text, names=tuple(row))
+
+    def blocks(self) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yield rows as Polars frames of strings, and the line on which each row begins."""
+        import polars
+
+        header, rows = 1, 0
+        for data, lines in self._records():
+            frame = polars.read_csv(
+                data, has_header=False, infer_schema=False, separator=self.delimiter
+            )
+            if frame.shape != (len(lines), len(self.names)):
+                self.refuse(int(lines[0]), f"{len(lines)} lines from here cannot be read")
+            frame, lines, header = frame[header:], lines[header:], 0
+            rows += len(lines)
+            if len(lines):
+                self._refuse_repeated_header(frame, lines)
+                yield _with_points(frame) if self.decimal == "," else frame, lines
+        if not rows:
+            self.refuse(1, "a header but no rows; add the rows.")
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the file in UTF-8, piece by piece, without byte order mark or lone returns."""
+        with open_binary(self.path) as file:
+            first = file.read(_BLOCK)
+            self._refuse_other_kind(first[:512])
+            lone = b"\r" in first and b"\n" not in first  # line ends of the classic Macintosh
+            utf8 = codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig", "ascii")
+            decoder = codecs.getincrementaldecoder(self.encoding)()
+            chunk = first
+            while chunk:
+                text = chunk if utf8 else self._recode(decoder, chunk)
+                text = text.removeprefix(codecs.BOM_UTF8) if chunk is first else text
+                yield text.replace(b"\r", b"\n") if lone else text
+                chunk = file.read(_BLOCK)
+            if not utf8:
+                yield self._recode(decoder, b"", final=True)
+
+    def _recode(self, decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = False) -> Any:
+        try:
+            return decoder.decode(chunk, final).encode()
+        except UnicodeError as error:
+            self.refuse(None, f"this is not {self.encoding} text ({error}); correct --encoding.")
+
+    def _refuse_other_kind(self, first: bytes) -> None:
+        wide = self.encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
+        for pattern, what, remedy in _OTHER_KINDS:
+            if re.match(pattern, first, re.DOTALL):
+                if not (wide and "UTF" in what):
+                    self.refuse(None, f"this is {what}, not a CSV file; {remedy}.")
+                return
+
+    def _records(self) -> Iterator[tuple[bytes, np.ndarray]]:
+        """Yield blocks of whole records, none of them blank, and the line of each; check them."""
+        tail, line, blank = b"", 1, 0
+        chunks = self._chunks()
+        while True:
+            # At least as much again as is left over, lest a long record be searched many times.
+            data = b"".join([tail, *islice(chunks, 1 + len(tail) // _BLOCK)])
+            last = len(data) == len(tail)
+            if last and data and not data.endswith(b"\n"):
+                data += b"\n"
+            ends = _outside_quotes(data, _NEWLINE)
+            cut = int(ends[-1]) + 1 if ends.size else 0
+            if last and cut < len(data):
+                self._check_quotes(data[cut:], line + data.count(b"\n", 0, cut))
+            if cut:
+                records, lines, blanks = self._checked(data[:cut], ends, line)
+                blank = blank or int(blanks[:1].sum())
+                if len(self.names) == 1 and blank and lines.size and lines[-1] > blank:
+                    self.refuse(blank, "column 1: a blank line; remove it, or write ?.")
+                if lines.size:
+                    yield records, lines
+                line += data.count(b"\n", 0, cut)
+            tail = data[cut:]
+            if last:
+                return
+
+    def _checked(
+        self, data: bytes, ends: np.ndarray, line: int
+    ) -> tuple[bytes, np.ndarray, np.ndarray]:
+        """Check records and drop blank ones; return the rest, their lines, and the blank lines."""
+        self._check_bytes(data, line)
+        self._check_quotes(data, line)
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        body = np.frombuffer(data, np.uint8)
+        lengths = ends - starts
+        blank = (lengths == 0) | ((lengths == 1) & (body[starts] == _RETURN))
+        newlines = np.flatnonzero(body == _NEWLINE)
+        lines = line + np.searchsorted(newlines, starts)
+        cuts = np.searchsorted(_outside_quotes(data, ord(self.delimiter)), ends)
+        fields = np.diff(cuts, prepend=0) + 1
+        for at in np.flatnonzero((fields != len(self.names)) & ~blank)[:1]:
+            self._refuse_ragged(data[starts[at] : ends[at]], int(lines[at]), int(fields[at]))
+        if blank.any():
+            data = body[np.repeat(~blank, lengths + 1)].tobytes()
+        return data, lines[~blank], lines[blank]
+
+    def _check_bytes(self, data: bytes, line: int) -> None:
+        if (at := data.find(b"\0")) >= 0:
+            remedy = "the file is damaged or not text, so get it again"
+            self._refuse_at(data, at, line, "a NUL byte", remedy)
+        try:
+            data.decode("ascii" if self.encoding.lower() == "ascii" else "utf-8")
+        except UnicodeDecodeError as error:
+            what = f"byte 0x{data[error.start]:02x} is not {self.encoding} text"
+            remedy = "pass --encoding latin-1, or the encoding it was saved with"
+            self._refuse_at(data, error.start, line, what, remedy)
+
+    def _check_quotes(self, data: bytes, line: int) -> None:
+        """Refuse a quote in an unquoted field, text after a closing quote, and a quote left open.
+
+        Quotes open and close in turn; two in a row within a field close and reopen it.
+        """
+        body = np.frombuffer(data, np.uint8)
+        quotes = np.flatnonzero(body == _QUOTE)
+        opening, closing = quotes[::2], quotes[1::2]
+        edges = [ord(self.delimiter), _NEWLINE, _QUOTE]
+        good_open = (opening == 0) | np.isin(body[opening - 1], edges)
+        good_close = np.isin(body[closing + 1], [*edges, _RETURN])
+        remedy = 'quote the whole field and write quotes within it twice, ""'
+        for at in np.sort(np.concatenate([opening[~good_open], closing[~good_close]]))[:1]:
+            start = int(quotes[np.searchsorted(quotes, at) // 2 * 2])
+            began = line + data.count(b"\n", 0, start)
+            across = data.count(b"\n", start, at)
+            what = "a stray quote" + (f" (the field was opened on line {began})" if across else "")
+            self._refuse_at(data, int(at), line, what, remedy)
+        if len(opening) > len(closing):
+            what = "the quote opened here is never closed"
+            self._refuse_at(data, int(opening[-1]), line, what, "close it or remove it")
+
+    def _refuse_at(self, data: bytes, at: int, line: int, what: str, remedy: str) -> NoReturn:
+        """Refuse one byte of some records, the first of which begins on `line`."""
+        ends = _outside_quotes(data[:at], _NEWLINE)
+        start = int(ends[-1]) + 1 if ends.size else 0
+        column = self._column(_outside_quotes(data[start:at], ord(self.delimiter)).size)
+        around = data[max(at - 12, 0) : at + 13].decode("utf-8", "replace")
+        line += data.count(b"\n", 0, at)
+        self.refuse(line, f"{column}: {what}, found {quoted(around)}; {remedy}.")
+
+    def _refuse_ragged(self, record: bytes, line: int, fields: int) -> NoReturn:
+        text, width = record.decode(), len(self.names)
+        hint = _better_delimiter(self.delimiter, self.header, text)
+        if fields < width:
+            found = f"{self._column(fields)}: the line ends after {fields} of {width} fields"
+            hint = hint or "complete the line (is the file cut off?)"
+        else:
+            found = (
+                f"column {width + 1}: {fields} fields where the header has {width}, "
+                f"the first extra one {quoted(_fields(record, self.delimiter)[width])}"
+            )
+            hint = hint or "quote fields that contain the delimiter, or remove the extra ones"
+        self.refuse(line, f"{found}; found {quoted(text.strip())}; {hint}.")
+
+    def _refuse_repeated_header(self, frame: Any, lines: np.ndarray) -> None:
+        first = frame.to_series(0).str.strip_chars(" \t") == self.names[0]
+        for row in first.arg_true():
+            if tuple((cell or "").strip() for cell in frame.row(row)) == self.names:
+                name = quoted(self.names[0])
+                found = f"column {name}: the header is repeated, found {name}"
+                self.refuse(int(lines[row]), f"{found}; remove the line.")
+
+    def _column(self, place: int) -> str:
+        """Name a column for a message."""
+        known = place < len(self.names)
+        return f"column {quoted(self.names[place])}" if known else f"column {place + 1}"
+
+
+def _outside_quotes(data: bytes, byte: int) -> np.ndarray:
+    """Return the positions of a byte outside quoted fields."""
+    body = np.frombuffer(data, np.uint8)
+    found = np.flatnonzero(body == byte)
+    if b'"' not in data:
+        return found
+    quotes = np.flatnonzero(body == _QUOTE)
+    return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
+
+
+def _fields(record: bytes, delimiter: str) -> list[str]:
+    """Split one record into fields."""
+    cuts = [-1, *_outside_quotes(record, ord(delimiter)).tolist(), len(record)]
+    fields = [record[a + 1 : b].decode("utf-8", "replace").strip() for a, b in pairwise(cuts)]
+    return [f[1:-1].replace('""', '"').strip() if f.startswith('"') else f for f in fields]
+
+
+def _with_points(frame: Any) -> Any:
+    """Write 1,5 as 1.5, and 1.234 as 1,234: it means 1234, and is refused as such numbers are."""
+    import polars
+
+    cells = polars.all()
+    swapped = cells.str.replace_all(",", ";", literal=True).str.replace_all(".", ",", literal=True)
+    swapped = swapped.str.replace_all(";", ".", literal=True)
+    grouped = cells.str.contains(_POINTS_BETWEEN_THOUSANDS)
+    points = cells.str.replace(_DECIMAL_COMMA, "${1}.${2}")
+    return frame.with_columns(polars.when(grouped).then(swapped).otherwise(points).name.keep())
+
+
+def _better_delimiter(delimiter: str, header: str, record: str) -> str | None:
+    """Say what a table seems to be separated by, and the remedy; None if that is unclear."""
+    for other, name in _DELIMITERS.items():
+        count = header.count(other)
+        if other != delimiter and count and count == record.count(other):
+            escaped = other.replace("\t", "\\t")
+            return f"it seems to be separated by {name}; pass --delimiter '{escaped}'"
+    words = len(header.split())
+    numbers = any(is_number(word) for word in record.split())
+    if delimiter not in header and words > 1 and words == len(record.split()) and numbers:
+        return "it seems to be separated by spaces; save it with commas"
+    return None

@@ -1,0 +1,334 @@
+"""Decide how a table is prepared for training: task, columns, validation rows, scales."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from xpnet.errors import InputError, bad_argument
+from xpnet.tables.arrays import RowFile, moments, pieces
+from xpnet.tables.columns import Column, Labels, Number, choose_columns, refuse_identifier
+from xpnet.tables.messages import format_number, quoted, up_to_ten
+from xpnet.tables.preprocessing import (
+    MISSING_POLICIES,
+    TASKS,
+    PreparedRows,
+    Preprocessing,
+    target_of,
+)
+from xpnet.tables.summary import (
+    Summary,
+    refuse_infinite,
+    refuse_missing,
+    refuse_spoilt_numbers,
+    refuse_text,
+    summarize,
+    texts_of,
+)
+from xpnet.tables.table import Table
+from xpnet.training.data import MAX_VALIDATION_ROWS, split
+
+_MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
+_MIN_ROWS_OF_CLASS = 10  # on average, if there are many classes
+_MIN_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
+_MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table ready for training.
+
+    Attributes
+    ----------
+    x, y : arrays (rows, inputs), (rows,)
+        The training rows; `x_validation` and `y_validation` likewise, with 0 rows if there are
+        none. With `stream`, x is a `PreparedRows`.
+    train_rows, validation_rows : int64 arrays
+        Which rows of the table these are.
+    notes : tuple of str
+        What the user should know: what was encoded, constant, duplicate, left out.
+    """
+
+    preprocessing: Preprocessing
+    x: np.ndarray | PreparedRows
+    y: np.ndarray
+    x_validation: np.ndarray
+    y_validation: np.ndarray
+    train_rows: np.ndarray
+    validation_rows: np.ndarray
+    notes: tuple[str, ...]
+
+
+def prepare(
+    table: Table,
+    target: str | None = None,
+    *,
+    task: str = "auto",
+    missing: str = "refuse",
+    drop: Collection[str] = (),
+    keep: Collection[str] = (),
+    standardize: bool = True,
+    validation: float = 0.0,
+    seed: int = 0,
+    dtype: str = "float32",
+    stream: bool = False,
+) -> Prepared:
+    """Choose the preprocessing from a table, and apply it.
+
+    The table is read three times: its columns are summarised, the scales of the training rows are
+    measured, and the inputs are made.
+
+    Parameters
+    ----------
+    target : str
+        The target's column; not needed where the table has `labels`.
+    task : {"auto", "binary", "multiclass", "regression"}
+        "auto": text or a few distinct integers are classes, other numbers a regression.
+    missing : {"refuse", "drop", "impute"}
+        See `Preprocessing`; "drop" leaves out rows with a missing cell in a column that is used.
+    drop : names
+        Columns not to use.
+    keep : names
+        Columns to use even if they look like an index or an identifier.
+    validation : float
+        Share of the rows to keep for validation, 0 to below 1; drawn by class where there are
+        classes. Means and standard deviations come from the other rows alone.
+    stream : bool
+        Prepare training rows as they are read; hold out at most `MAX_VALIDATION_ROWS` rows.
+
+    Raises
+    ------
+    InputError
+        Names file, line, column, what was found and the remedy.
+    """
+    for argument, value, known in (
+        ("task", task, ("auto", *TASKS)),
+        ("missing", missing, MISSING_POLICIES),
+    ):
+        if value not in known:
+            raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
+    source, target = target_of(table, target or "")
+    source.index(target, "target column")
+    names = _features(table, target, drop, keep)
+    table.refuse_unfit(names, or_drop=True)
+    found, of_target, rows = _summarized(table, source, names, target, missing == "drop")
+    columns = choose_columns(table, found, names, keep)
+    if missing == "refuse":
+        refuse_missing(table, found, names, _MISSING_REMEDY)
+    if missing != "drop":
+        refuse_missing(source, of_target, [target], "fill it in, or pass --missing drop")
+    notes = _column_notes(columns, table, found, names, rows)
+    image = table.matrix.dtype == np.uint8
+    layout = "image" if image else table.layout
+    plan = Preprocessing("regression", target, columns, missing=missing, layout=layout)
+    plan, y = _with_task(plan, task, source, rows)
+    train, held = np.arange(len(rows)), np.arange(0)
+    if validation:
+        share = min(validation, MAX_VALIDATION_ROWS / len(rows)) if stream else validation
+        if share < validation:
+            notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
+        train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
+    plan = _with_scales(plan, table, rows[train], standardize, notes)
+    if plan.task == "regression":
+        plan, y = _with_target_scale(plan, source, y, rows, train, standardize)
+    x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
+    if not stream:
+        x = plan.transform(table, rows[train], dtype=dtype)
+        _note_duplicates(x, y[train], notes)
+    _note_classes(plan, y[train], notes)
+    x_held = plan.transform(table, rows[held], dtype=dtype)
+    return Prepared(plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes))
+
+
+def _features(
+    table: Table, target: str, drop: Collection[str], keep: Collection[str]
+) -> tuple[str, ...]:
+    """Return the columns to use; refuse names of columns that do not exist."""
+    if drop and table.layout != "table":
+        listed = ", ".join(drop)
+        raise InputError(
+            f"--drop {listed}: {table.path} is an array, and all its columns are used; save it "
+            "without these."
+        )
+    for name in drop:
+        table.index(name, "column to drop,")
+    for name in keep:
+        table.index(name, "column to keep,")
+        if name in drop:
+            raise InputError(f"--drop {name}: there is --keep {name} too; leave one of them out.")
+    if target in drop and not table.labels:
+        raise InputError(f"--drop {target}: this is the target, the column to predict; keep it.")
+    left_out = {*drop, *([] if table.labels else [target])}
+    names = tuple(name for name in table.names if name not in left_out)
+    if not names:
+        raise InputError(f"{table.path}: no columns are left besides the target; add some.")
+    return names
+
+
+def _summarized(
+    table: Table, source: Table, names: tuple[str, ...], target: str, drop: bool
+) -> tuple[Summary, Summary, np.ndarray]:
+    """Summarise features and target; also return the rows to use."""
+    if source is table:
+        found = of_target = summarize(table, (*names, target), only_complete=drop)
+    else:
+        found, of_target = summarize(table, names), summarize(source, [target])
+    complete = found.complete & of_target.complete
+    return found, of_target, np.flatnonzero(complete) if drop else np.arange(table.rows)
+
+
+def _column_notes(
+    columns: Sequence[Column], table: Table, found: Summary, names: Sequence[str], rows: np.ndarray
+) -> list[str]:
+    """Note what becomes of texts and missing cells; refuse to go on with less than two rows."""
+    notes = [
+        f"column {each.name}: {each.inputs} categories one-hot encoded"
+        for each in columns
+        if not isinstance(each, Number)
+    ]
+    if isinstance(table.matrix, RowFile) and table.layout == "table":
+        size, path = table.matrix.path.stat().st_size, table.matrix.path
+        notes.append(f"rows read from a temporary file of {size:,} bytes, {path}")
+    missing = {name: count for name, count in found.missing.items() if name in names}
+    if len(rows) < table.rows:
+        notes.append(f"{table.rows - len(rows)} of {table.rows} rows left out for missing cells")
+    elif missing:
+        cells = sum(missing.values())
+        notes.append(f"{cells} missing cells filled in, in columns {', '.join(missing)}")
+    if len(rows) < 2:
+        of = f" of {table.rows}" if len(rows) < table.rows else ""
+        raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")
+    return notes
+
+
+def _with_task(
+    plan: Preprocessing, task: str, source: Table, rows: np.ndarray
+) -> tuple[Preprocessing, np.ndarray]:
+    """Find the task and the classes from the target; return class numbers, or raw values."""
+    name = plan.target
+    cells = source.numbers([name], rows)
+    refuse_infinite(source, [name], cells, rows)
+    used, codes = np.unique(cells[:, 0], return_inverse=True)
+    classes: Labels = tuple(used.tolist())
+    kind = _kind(cells[:, 0], len(classes))
+    if name in source.texts:
+        words = texts_of(source, name)
+        counts = np.bincount(cells[:, 0].astype(np.int64), minlength=len(words))
+        refuse_spoilt_numbers(source, name, counts)
+        if task == "regression":
+            refuse_text(source, name, ", or leave --task regression out")
+        texts = [words[int(each)] for each in used]
+        if len(texts) > 2:
+            remedy = "pass a column with fewer as --target, or give more rows of each class"
+            refuse_identifier(source, name, tuple(texts), len(rows), np.inf, remedy)
+        classes = tuple(sorted(texts))
+        codes = np.argsort(np.argsort(texts))[codes]
+        kind = "binary" if len(classes) == 2 else "multiclass"
+    if len(classes) < 2:
+        found = f"found {quoted(format_number(classes[0]))} in all {len(rows)} rows"
+        message = f"{found}, so there is nothing to learn"
+        raise InputError(f"{source.place(rows[0], name)}: {message}; add rows of another class.")
+    kind = kind if task == "auto" else task
+    if kind == "regression":
+        return plan, cells[:, 0]
+    many = kind == "multiclass" and len(classes) > max(_MAX_INTEGER_CLASSES, len(rows) // 2)
+    if (kind == "binary" and len(classes) != 2) or many:
+        message = f"column {quoted(name)}, the target, has {len(classes)} distinct values"
+        raise InputError(f"{source.path}: {message}, too many for {kind}; correct --task.")
+    return replace(plan, task=kind, classes=classes), codes.astype(np.int64)
+
+
+def _kind(values: np.ndarray, distinct: int) -> str:
+    """Infer the task of a numeric target."""
+    if distinct == 2:
+        return "binary"
+    whole = np.array_equal(values, np.round(values))
+    few = distinct <= _MAX_INTEGER_CLASSES and len(values) >= 2 * distinct
+    return "multiclass" if whole and few else "regression"
+
+
+def _with_scales(
+    plan: Preprocessing, table: Table, rows: np.ndarray, standardize: bool, notes: list[str]
+) -> Preprocessing:
+    """Set means and standard deviations of number columns from the training rows."""
+    if plan.layout == "image":
+        return replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
+    numbers = [column.name for column in plan.columns if isinstance(column, Number)]
+    if not numbers:
+        return plan
+    mean, std, same = _scales(table, numbers, rows)
+    if same.any():
+        constant = [name for name, each in zip(numbers, same, strict=True) if each]
+        notes.append(f"constant in all training rows, so of no use: {up_to_ten(constant)}")
+    if not standardize:
+        return plan
+    scales = dict(zip(numbers, zip(mean.tolist(), std.tolist(), strict=True), strict=True))
+    columns = tuple(
+        Number(each.name, *scales[each.name]) if isinstance(each, Number) else each
+        for each in plan.columns
+    )
+    return replace(plan, columns=columns)
+
+
+def _with_target_scale(
+    plan: Preprocessing, source: Table, y: np.ndarray, rows: np.ndarray, train: np.ndarray,
+    standardize: bool,
+) -> tuple[Preprocessing, np.ndarray]:  # fmt: skip
+    """Standardise the target of a regression by its training rows."""
+    if not standardize:
+        return plan, y
+    mean, std, _ = _scales(source, [plan.target], rows[train])
+    plan = replace(plan, target_mean=float(mean[0]), target_std=float(std[0]))
+    return plan, (y - plan.target_mean) / plan.target_std
+
+
+def _scales(
+    table: Table, names: list[str], rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return mean, standard deviation (1 if constant) and constancy of each column."""
+
+    def blocks() -> Iterator[np.ndarray]:
+        for part in pieces(len(rows), len(table.names)):
+            block = table.numbers(names, rows[part])
+            refuse_infinite(table, names, block, rows[part])
+            yield block
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std, same = moments(blocks(), len(names))
+    large = ~np.isfinite(std + mean)
+    small = ~same & (std < _MIN_STD)
+    for at in np.flatnonzero(large | small)[:1]:
+        name, size = names[at], "large" if large[at] else "small"
+        row = rows[int(np.nanargmax(np.abs(table.numbers([name], rows)[:, 0])))]
+        found = f"found {table.cell(row, name)}, too {size} to standardise"
+        raise InputError(f"{table.place(row, name)}: {found}; use another unit.")
+    return mean, np.where(std > 0, std, 1.0), same
+
+
+def _note_duplicates(x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
+    distinct = {hash(row.tobytes() + target.tobytes()) for row, target in zip(x, y, strict=True)}
+    if len(distinct) < len(x):
+        notes.append(f"{len(x) - len(distinct)} of {len(x)} training rows repeat another")
+
+
+def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:
+    """Note classes that are spelt in two ways, or have hardly any rows."""
+    if plan.task == "regression":
+        return
+    spelt = dict[str, list[str]]()
+    for each in plan.classes:
+        spelt.setdefault(format_number(each).casefold(), []).append(format_number(each))
+    groups = [", ".join(sorted(each)) for each in spelt.values() if len(each) > 1]
+    if groups:
+        listed = "; ".join(groups[:5]) + ("; ..." if len(groups) > 5 else "")
+        notes.append(f"classes differ only in case: {listed}; if they are one, write it in one way")
+    if len(plan.classes) > max(_MAX_INTEGER_CLASSES, len(y) / _MIN_ROWS_OF_CLASS):
+        notes.append(
+            f"{len(plan.classes)} classes in {len(y):,} training rows, so hardly any of each; "
+            "put like classes together, or give more rows"
+        )
+        return
+    counts = np.bincount(y, minlength=len(plan.classes))
+    rare = [format_number(plan.classes[at]) for at in np.flatnonzero(counts < 2)]
+    if rare:
+        notes.append(f"classes with a single training row: {up_to_ten(rare)}")

@@ -1,0 +1,352 @@
+"""What turns a table into the network's inputs and targets, and predictions back into a table.
+
+It is fixed when a network is trained (`xpnet.tables.prepare`), kept in the model file, and applied
+unchanged to every table afterwards.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from xpnet.errors import InputError
+from xpnet.tables.arrays import pieces
+from xpnet.tables.columns import (
+    UNSEEN,
+    Category,
+    Column,
+    Labels,
+    Number,
+    checked_number,
+    checked_text,
+    checked_texts,
+    column_from_dict,
+    encode_labels,
+    refuse_field,
+    refuse_repeated,
+)
+from xpnet.tables.messages import format_number, quoted, up_to_ten
+from xpnet.tables.summary import refuse_missing, refuse_text, summarize
+from xpnet.tables.table import Table
+
+Rows: TypeAlias = np.ndarray | None
+"""Row numbers (int64), or None for all rows."""
+
+TASKS = ("binary", "multiclass", "regression")
+MISSING_POLICIES = ("refuse", "drop", "impute")
+LAYOUTS = ("table", "matrix", "image")
+_NOT_FILLED_IN = {
+    "refuse": "fill them in, or train with --missing impute",
+    "drop": "fill them in, remove the rows, or train with --missing impute",
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From raw columns to inputs (n, inputs) and targets (n,), and from predictions back.
+
+    Attributes
+    ----------
+    task : {"binary", "multiclass", "regression"}
+    target : str
+        The target's column.
+    columns : tuple of Column
+        In the order of the inputs.
+    classes : tuple of str, or of float
+        In the order of the class numbers; empty for a regression.
+    target_mean, target_std : float
+        Of a regression's target, which is standardised too.
+    missing : {"refuse", "drop", "impute"}
+        What is done about missing cells: "impute" uses the training mean for a number, and no
+        category for text (as for text never seen in training).
+    layout : {"table", "matrix", "image"}
+        "image": the matrix holds bytes, which are divided by 255.
+    """
+
+    task: str
+    target: str
+    columns: tuple[Column, ...]
+    classes: Labels = ()
+    target_mean: float = 0.0
+    target_std: float = 1.0
+    missing: str = "refuse"
+    layout: str = "table"
+
+    @property
+    def inputs(self) -> int:
+        """The number of the network's inputs."""
+        return sum(column.inputs for column in self.columns)
+
+    @property
+    def outputs(self) -> int:
+        """The number of the network's outputs."""
+        return len(self.classes) if self.task == "multiclass" else 1
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns that are text whatever a table's cells look like, including the target."""
+        words = tuple(each.name for each in self.columns if isinstance(each, Category))
+        return (*words, self.target) if self.classes and isinstance(self.classes[0], str) else words
+
+    def input_names(self) -> list[str]:
+        """Name each input: the column, or column=category."""
+        return [name for column in self.columns for name in column.input_names()]
+
+    def check(self, table: Table) -> list[str]:
+        """Refuse a table that lacks needed columns; return notes on what is ignored."""
+        if (table.layout == "table") != (self.layout == "table"):
+            kinds = {True: "named columns", False: "a plain array"}
+            raise InputError(
+                f"{table.path}: found {kinds[table.layout == 'table']}, but the model was trained "
+                f"on {kinds[self.layout == 'table']}; give a table of that kind."
+            )
+        if self.layout == "image" and table.matrix.dtype != np.uint8:
+            raise InputError(
+                f"{table.path}: found {table.matrix.dtype}, but the model was trained on images "
+                "in bytes, 0 to 255; give uint8."
+            )
+        lacking = [column.name for column in self.columns if column.name not in table.places]
+        if lacking:
+            raise InputError(
+                f"{table.path}: {len(lacking)} of the {len(self.columns)} columns that the model "
+                f"was trained on are missing: {up_to_ten(map(quoted, lacking))}; add or rename "
+                "them."
+            )
+        known = {self.target, *(column.name for column in self.columns)}
+        extra = [name for name in table.names if name not in known]
+        if extra and self.layout != "table":
+            message = f"found {len(table.names)} columns, but the model knows {len(self.columns)}"
+            raise InputError(f"{table.path}: {message}; give the same columns as in training.")
+        ignored = f"columns the model does not know are ignored: {up_to_ten(extra)}"
+        return [ignored] if extra else []
+
+    def notes(self, table: Table) -> list[str]:
+        """Refuse what `check` refuses; also note the categories that no input stands for."""
+        found = self.check(table)
+        for column in self.columns if self.missing == "impute" else ():
+            if not isinstance(column, Category) or column.name not in table.texts:
+                continue
+            cells = table.column(column.name)
+            codes = encode_labels(table, column.name, column.categories, cells)
+            rows = np.flatnonzero(codes == UNSEEN)
+            if rows.size:
+                example = quoted(table.cell(rows[0], column.name))
+                found.append(
+                    f"column {column.name}: {len(rows)} cells hold categories that training did "
+                    f"not see, such as {example}; they count as missing"
+                )
+        return found
+
+    def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
+        """Return the rows in which no used cell is missing; with `target`, its cell counts too."""
+        good = summarize(table, self._names).complete
+        if target:
+            source, name = target_of(table, self.target)
+            good = good & summarize(source, [name]).complete
+        return np.flatnonzero(good)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    def transform(
+        self, table: Table, rows: Rows = None, *, dtype: str = "float32"
+    ) -> np.ndarray[Any, Any]:
+        """Return the network's inputs, (rows, inputs).
+
+        Raises
+        ------
+        InputError
+            Names file, line, column, the text found and the remedy, if a cell is missing (unless
+            imputed), not a number, not finite, or a category that training did not see.
+        """
+        self.check(table)
+        rows = np.arange(table.rows) if rows is None else rows
+        for column in self.columns:
+            if isinstance(column, Number):
+                refuse_text(table, column.name)
+        x = np.zeros((len(rows), self.inputs), dtype)
+        impute = self.missing == "impute"
+        for part in pieces(len(rows), len(table.names)):
+            cells = table.numbers(self._names, rows[part])
+            if not impute and np.isnan(cells).any():
+                remedy = _NOT_FILLED_IN[self.missing]
+                refuse_missing(table, summarize(table, self._names), self._names, remedy)
+            self._fill_numbers(x[part], table, cells, rows[part])
+            for place, column, first in self._places[2]:
+                inputs = x[part, first : first + column.inputs]
+                column.fill(inputs, table, cells[:, place], rows[part], impute=impute)
+        return x
+
+    @cached_property
+    def _places(self) -> tuple[list[int], list[int], list[tuple[int, Category, int]]]:
+        """Of number columns the places and inputs; of others, each one's place and first input."""
+        firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
+        every = [*zip(range(len(self.columns)), self.columns, firsts[:-1], strict=True)]
+        numbers = [(place, first) for place, each, first in every if isinstance(each, Number)]
+        others = [(at, each, first) for at, each, first in every if isinstance(each, Category)]
+        return [place for place, _ in numbers], [first for _, first in numbers], others
+
+    @cached_property
+    def _scales(self) -> tuple[np.ndarray, np.ndarray]:
+        numbers = [each for each in self.columns if isinstance(each, Number)]
+        return np.asarray([each.mean for each in numbers]), np.asarray([c.std for c in numbers])
+
+    def _fill_numbers(
+        self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray
+    ) -> None:
+        """Write the inputs of all number columns at once: there may be thousands."""
+        places, inputs, _ = self._places
+        mean, std = self._scales
+        cells = ((cells[:, places] if len(places) < cells.shape[1] else cells) - mean) / std
+        if self.missing == "impute":
+            cells = np.where(np.isnan(cells), 0.0, cells)
+        with np.errstate(over="ignore"):
+            block = cells.astype(x.dtype)
+        if not np.isfinite(block).all():
+            row, column = np.argwhere(~np.isfinite(block))[0]
+            name = self._names[places[column]]
+            raise InputError(
+                f"{table.place(rows[row], name)}: found {table.cell(rows[row], name)}, which is "
+                "not finite or too far from the numbers in training; correct it."
+            )
+        x[:, inputs] = block
+
+    def encode_target(self, table: Table, rows: Rows = None) -> np.ndarray:
+        """Return the targets (rows,): class numbers as int64, or standardised values as float64."""
+        source, name = target_of(table, self.target)
+        source.index(name, "target column")
+        rows = np.arange(table.rows) if rows is None else rows
+        cells = source.numbers([name], rows)[:, 0]
+        if np.isnan(cells).any():
+            remedy = "fill it in or remove the row"
+            refuse_missing(source, summarize(source, [name]), [name], remedy)
+        if self.task == "regression":
+            refuse_text(source, name)
+            return np.asarray((cells - self.target_mean) / self.target_std)
+        codes = encode_labels(source, name, self.classes, cells)
+        if (codes < 0).any():
+            row = rows[np.flatnonzero(codes < 0)[0]]
+            listed = up_to_ten(quoted(format_number(each)) for each in self.classes)
+            raise InputError(
+                f"{source.place(row, name)}: found {quoted(source.cell(row, name))}, not a class "
+                f"seen in training; the classes are {listed}; correct the cell or remove the row."
+            )
+        return codes
+
+    def decode(self, predictions: np.ndarray) -> dict[str, np.ndarray]:
+        """Turn the network's outputs (n, outputs) into columns for people.
+
+        Returns
+        -------
+        dict
+            Maps the target's name to the predicted classes or values; for classes, also
+            ``probability of CLASS`` for each.
+        """
+        outputs = np.asarray(predictions, dtype=np.float64)
+        if self.task == "regression":
+            return {self.target: outputs[:, 0] * self.target_std + self.target_mean}
+        if self.task == "binary":
+            outputs = np.stack([1.0 - outputs[:, 0], outputs[:, 0]], axis=1)
+        labels = np.asarray(self.classes)
+        if labels.dtype.kind == "f" and (np.abs(labels) < 2**53).all() and not (labels % 1).any():
+            labels = labels.astype(np.int64)
+        columns = {self.target: labels[np.argmax(outputs, axis=1)]}
+        for index, label in enumerate(self.classes):
+            name = f"probability of {format_number(label)}"
+            columns[name if name != self.target else f"{name} (predicted)"] = outputs[:, index]
+        return columns
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it in JSON's types; floats survive exactly."""
+        columns = [column.to_dict() for column in self.columns]
+        return {**asdict(self), "classes": list(self.classes), "columns": columns}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "Preprocessing":
+        """Make it from the result of `to_dict`, which is not trusted.
+
+        Raises
+        ------
+        FileError
+            Names the first field that is invalid, and what was found.
+        """
+        wanted = tuple(each.name for each in fields(cls))
+        if not isinstance(given, Mapping) or set(given) != set(wanted):
+            found = sorted(map(str, given)) if isinstance(given, Mapping) else given
+            refuse_field("fields", found, wanted)
+        for name, allowed in (("task", TASKS), ("missing", MISSING_POLICIES), ("layout", LAYOUTS)):
+            if not isinstance(given[name], str) or given[name] not in allowed:
+                refuse_field(name, given[name], f"one of {', '.join(allowed)}")
+        plan = cls(
+            given["task"],
+            checked_text("target", given["target"]),
+            _columns_from(given["columns"]),
+            _classes_from(given["classes"], given["task"]),
+            checked_number("target_mean", given["target_mean"]),
+            checked_number("target_std", given["target_std"], above_zero=True),
+            given["missing"],
+            given["layout"],
+        )
+        refuse_repeated("columns", [plan.target] * (plan.layout == "table") + plan._names)
+        if plan.layout != "table" and not all(isinstance(each, Number) for each in plan.columns):
+            refuse_field("columns", "categories", f"only numbers, as the layout is {plan.layout}")
+        return plan
+
+
+def _columns_from(given: Any) -> tuple[Column, ...]:
+    if not isinstance(given, list) or not given:
+        refuse_field("columns", given, "a list of columns")
+    return tuple(column_from_dict(each, f"columns[{at}]") for at, each in enumerate(given))
+
+
+def _classes_from(given: Any, task: str) -> Labels:
+    if not isinstance(given, list):
+        refuse_field("classes", given, "a list")
+    wanted = {"regression": "none", "binary": "two", "multiclass": "two or more"}[task]
+    if not {"regression": not given, "binary": len(given) == 2}.get(task, len(given) >= 2):
+        refuse_field("classes", given, f"{wanted}, since the task is {task}")
+    if given and all(isinstance(each, int | float) for each in given):
+        numbers = [checked_number(f"classes[{at}]", each) for at, each in enumerate(given)]
+        refuse_repeated("classes", numbers)
+        return tuple(numbers)
+    return checked_texts("classes", given) if given else ()
+
+
+def target_of(table: Table, name: str) -> tuple[Table, str]:
+    """Return the table and column that hold the target."""
+    if table.labels is not None:
+        return table.labels, table.labels.names[0]
+    if table.layout != "table":
+        where = "file with the targets, such as labels.npy"
+        if table.arrays:
+            listed = ", ".join(quoted(each) for each in table.arrays)
+            where = f"array with the targets; there are: {listed}"
+        message = f"{table.path}: the target is not in this array"
+        raise InputError(f"{message}; use --target to name the {where}.")
+    return table, name
+
+
+@dataclass(frozen=True)
+class PreparedRows:
+    """The inputs of rows that stay on disk, read and prepared on request."""
+
+    plan: Preprocessing
+    table: Table
+    rows: np.ndarray
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and inputs."""
+        return len(self.rows), self.plan.inputs
+
+    def read_rows(self, rows: Any) -> np.ndarray:
+        """Return these of the rows, prepared."""
+        return self.plan.transform(self.table, self.rows[rows], dtype=self.dtype)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield all rows in order, some at a time."""
+        return (self.read_rows(part) for part in pieces(*self.shape))

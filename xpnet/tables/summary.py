@@ -1,0 +1,215 @@
+"""What is in the columns of a table, found in one pass over its rows; and the refusal of cells."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.errors import InputError
+from xpnet.tables.arrays import pieces
+from xpnet.tables.assemble import MAX_TEXTS
+from xpnet.tables.cells import (
+    LONG_INTEGER,
+    MAX_EXACT,
+    explain_cell,
+    float64_collision,
+    is_number,
+)
+from xpnet.tables.messages import quoted
+from xpnet.tables.table import Table
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one pass over some columns shows; of a matrix of integers, all is as it starts.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The columns.
+    complete : bool array (rows,)
+        Where no cell is missing.
+    missing, first_missing : dict of str to int
+        For each column with missing cells: how many, and the row of the first.
+    low, high : dict of str to float
+        The smallest and largest number of each column.
+    counts : dict of str to int array
+        How often each text of a text column occurs.
+    """
+
+    names: tuple[str, ...]
+    complete: np.ndarray
+    missing: dict[str, int]
+    first_missing: dict[str, int]
+    low: dict[str, float]
+    high: dict[str, float]
+    counts: dict[str, np.ndarray]
+
+
+def summarize(table: Table, names: Sequence[str], *, only_complete: bool = False) -> Summary:
+    """Look at some columns, once.
+
+    Parameters
+    ----------
+    only_complete : bool
+        Count texts only in rows without missing cells.
+
+    Raises
+    ------
+    InputError
+        If an array holds 64-bit integers that float64 cannot tell apart.
+    """
+    texts = {name: at for at, name in enumerate(names) if table.texts.get(name)}
+    counts = {name: np.zeros(len(table.texts[name] or ()), np.int64) for name in texts}
+    found = Summary(tuple(names), np.ones(table.rows, dtype=bool), {}, {}, {}, {}, counts)
+    if table.matrix.dtype.kind != "f":
+        _refuse_collisions(table, names)
+        return found
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    for part in pieces(table.rows, len(table.names)):
+        block = table.numbers(names, np.arange(part.start, part.stop))
+        low = np.fmin(low, np.fmin.reduce(block, axis=0))
+        high = np.fmax(high, np.fmax.reduce(block, axis=0))
+        gone = np.isnan(block)
+        for at in np.flatnonzero(gone.any(axis=0)).tolist():
+            rows = np.flatnonzero(gone[:, at])
+            found.missing[names[at]] = found.missing.get(names[at], 0) + len(rows)
+            found.first_missing.setdefault(names[at], part.start + int(rows[0]))
+        found.complete[part] = ~gone.any(axis=1)
+        for name, at in texts.items():
+            there = found.complete[part] if only_complete else ~gone[:, at]
+            codes = block[there, at].astype(np.int64)
+            counts[name] += np.bincount(codes, minlength=len(counts[name]))
+    found.low.update(zip(names, low.tolist(), strict=True))
+    found.high.update(zip(names, high.tolist(), strict=True))
+    return found
+
+
+def _refuse_collisions(table: Table, names: Sequence[str]) -> None:
+    """Refuse integers of an array that float64 cannot tell apart."""
+    dtype, known = table.matrix.dtype, dict[int, dict[float, Any]]()
+    if dtype.kind not in "iu" or dtype.itemsize < 8:
+        return
+    for part in pieces(table.rows, len(table.names)):
+        block = table.read_rows(np.arange(part.start, part.stop))
+        large = ((block >= MAX_EXACT) | (block <= -MAX_EXACT)).any(axis=0)
+        for at in np.flatnonzero(large).tolist():
+            if table.names[at] not in names:
+                continue
+            integers = np.unique(block[:, at]).tolist()
+            if pair := float64_collision(integers, known.setdefault(at, {})):
+                row = part.start + int(np.flatnonzero(block[:, at] == pair[1])[0])
+                raise _collision(table, row, table.names[at], pair)
+
+
+def _collision(
+    table: Table, row: int, name: str, pair: tuple[Any, Any], otherwise: str = ""
+) -> InputError:
+    return InputError(
+        f"{table.place(row, name)}: found {pair[1]}, which float64 (exact up to 2^53) cannot tell "
+        f"from {pair[0]}; subtract an offset, such as {pair[0]}, from all cells{otherwise}."
+    )
+
+
+def refuse_missing(table: Table, found: Summary, names: Sequence[str], remedy: str) -> None:
+    """Raise the InputError for missing cells in some columns, if there are any."""
+    missing = {name: found.missing[name] for name in names if name in found.missing}
+    if not missing:
+        return
+    name = min(missing, key=found.first_missing.__getitem__)
+    counts = ", ".join(f"{quoted(each)} {count}" for each, count in [*missing.items()][:5])
+    raise InputError(
+        f"{table.place(found.first_missing[name], name)}: a missing cell, the first of "
+        f"{sum(missing.values())} ({counts}{', ...' if len(missing) > 5 else ''}); {remedy}."
+    )
+
+
+def refuse_infinite(
+    table: Table, names: Sequence[str], block: np.ndarray, rows: np.ndarray
+) -> None:
+    """Raise the InputError for the first infinite number in some columns and rows."""
+    if np.isinf(block).any():
+        row, column = np.argwhere(np.isinf(block))[0]
+        place = table.place(rows[row], names[column])
+        raise InputError(f"{place}: found {block[row, column]}; give finite numbers.")
+
+
+def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
+    """Raise the InputError for the first cell that is not a number, if a column is text.
+
+    Parameters
+    ----------
+    otherwise : str
+        What helps besides correcting the cells, such as ", or pass --drop COLUMN".
+    """
+    if name not in table.texts:
+        return
+    words = texts_of(table, name)
+    bad = np.asarray([not is_number(each) for each in words] + [False])
+    rows = np.flatnonzero(bad[text_numbers(table.column(name))])
+    if not rows.size:
+        refuse_collision(table, name, otherwise)
+        message = f"{table.path}: column {quoted(name)} holds text where numbers are needed"
+        raise InputError(f"{message}; save it as numbers{otherwise}.")
+    cell = table.cell(rows[0], name)
+    explained = explain_cell(cell, _has_decimal_commas(table, words))
+    what, remedy = explained or ("is not a number", "correct it")
+    if table.decimal == ",":  # as the file has it
+        cell = cell.translate(str.maketrans(",.", ".,"))
+    others = f" ({len(rows)} such cells)" if len(rows) > 1 else ""
+    found = f"found {quoted(cell)}, which {what}{others}"
+    raise InputError(f"{table.place(rows[0], name)}: {found}; {remedy}{otherwise}.")
+
+
+def _has_decimal_commas(table: Table, words: Sequence[str]) -> bool:
+    """Return whether 1,185 in a column is less than 2: the comma is no delimiter, or is in 0,5."""
+    if table.decimal == ",":
+        return False
+    found = filter(None, map(explain_cell, words))
+    return table.delimiter == ";" or any("decimal comma" in what for what, _ in found)
+
+
+def refuse_collision(table: Table, name: str, otherwise: str = "") -> None:
+    """Raise the InputError for integers that float64 cannot tell apart, hence read as text."""
+    words = texts_of(table, name)
+    pair = float64_collision((each for each in words if re.match(LONG_INTEGER, each)), {})
+    if pair:
+        row = int(np.flatnonzero(table.column(name) == words.index(pair[1]))[0])
+        raise _collision(table, row, name, pair, otherwise)
+
+
+def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise: str = "") -> None:
+    """Refuse text that is mostly numbers, or was meant to be; and NaN as text.
+
+    Numbers that the file calls text pass, unless they are integers that float64 cannot tell apart.
+    """
+    words = texts_of(table, name)
+    for index, each in enumerate(words):
+        if each in ("NaN", "nan"):
+            row = int(np.flatnonzero(table.column(name) == index)[0])
+            found = f"found {quoted(each)}, which may be a word or a missing cell"
+            raise InputError(f"{table.place(row, name)}: {found}; leave the cell empty.")
+    numbers = np.asarray([is_number(each) for each in words], dtype=bool)
+    if numbers.all():
+        refuse_collision(table, name, otherwise)
+        return
+    meant = np.asarray([explain_cell(each) is not None for each in words], dtype=bool) | numbers
+    if 0 < counts.sum() <= 2 * counts[meant].sum():
+        refuse_text(table, name, otherwise)
+
+
+def texts_of(table: Table, name: str, otherwise: str = "") -> tuple[str, ...]:
+    """Return the distinct texts of a column; refuse a column with too many to be of use."""
+    if (words := table.texts[name]) is None:
+        raise InputError(
+            f"{table.path}: column {quoted(name)} has more than {MAX_TEXTS:,} different texts, so "
+            f"it is an identifier or free text; make it numbers or categories{otherwise}."
+        )
+    return words
+
+
+def text_numbers(cells: np.ndarray) -> np.ndarray:
+    """Return the numbers of texts as integers, -1 where a cell is missing."""
+    return np.asarray(np.nan_to_num(cells, nan=-1.0), dtype=np.int64)

@@ -1,0 +1,287 @@
+"""Tables on the host: what a table is, and reading one from a file or from memory."""
+
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
+from xpnet.tables.arrays import RowFile, check_array, open_binary, pieces, read_array, read_npz
+from xpnet.tables.assemble import Texts, in_memory, in_temporary_file
+from xpnet.tables.csv import open_csv
+from xpnet.tables.frames import IN_MEMORY, frame_of, open_parquet
+from xpnet.tables.messages import closest, format_number, option, quoted, up_to_ten
+
+if TYPE_CHECKING:
+    from xpnet.tables.preprocessing import Preprocessing
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_PARQUET = (".parquet", ".pq")
+_FORMATS = ".csv, .tsv, .npy, -idx3-ubyte or .idx (these also .gz), .parquet or .npz"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a file, as read: nothing is scaled, encoded or left out.
+
+    Attributes
+    ----------
+    path : str
+        The file, for messages.
+    names : tuple of str
+        The columns, in the file's order.
+    matrix : array or RowFile, (rows, columns)
+        The numbers. If the file has named columns: float64 with NaN for missing cells, and in a
+        text column the place of each text in `texts`; CSV files give one more column, the line
+        on which each row begins. Otherwise of the file's own type, flattened to two axes.
+    texts : dict of str to tuple of str, or None
+        The text columns: their distinct texts, as they occur; None for more than 100,000. Whether
+        text is welcome depends on the use, so a table with a stray word in a column can be
+        read, and the column dropped.
+    layout : {"table", "matrix"}
+        Whether the columns have names of their own, or are x0, x1, ...
+    unfit : dict of str to str
+        Columns of which no inputs can be made, such as lists, and their types; NaN in `matrix`.
+        They may be in the file, but not be used.
+    labels : Table, optional
+        The target of a matrix, if it is in a separate array; one column.
+    delimiter, decimal : str
+        Of a CSV or TSV file. With a decimal comma, cells are here as a decimal point would have
+        them: 1.5 for 1,5, and 1,234 for 1.234.
+    arrays : tuple of str
+        The names of the arrays in an NPZ file.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    matrix: np.ndarray | RowFile
+    texts: Texts = field(default_factory=dict)
+    layout: str = "table"
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    labels: "Table | None" = None
+    delimiter: str = ""
+    decimal: str = "."
+    arrays: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return int(self.matrix.shape[0])
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each column by its name."""
+        return {name: place for place, name in enumerate(self.names)}
+
+    def index(self, name: str, role: str = "column") -> int:
+        """Return the place of a column; raise InputError with the closest names if missing."""
+        if name not in self.places:
+            message = f"{self.path}: there is no {role} {quoted(name)}; {closest(name, self.names)}"
+            raise InputError(message)
+        return self.places[name]
+
+    def refuse_unfit(self, names: Collection[str], or_drop: bool = False) -> None:
+        """Raise InputError for `unfit` columns among those to be used; all in one message."""
+        found = [name for name in self.unfit if name in names]
+        if found:
+            held = ", ".join(f"{quoted(name)} holds {self.unfit[name]:.60}" for name in found[:5])
+            drop = " ".join(option("--drop", name) for name in found)
+            remedy = "give numbers or text" + f", or pass {drop}" * or_drop
+            raise InputError(f"{self.path}: column {held}{', ...' * (len(found) > 5)}; {remedy}.")
+
+    def numbers(self, names: Sequence[str], rows: np.ndarray) -> np.ndarray:
+        """Return some columns of some rows, float64 (rows, columns); texts as their places."""
+        places = [self.index(name) for name in names]
+        self.refuse_unfit(names)
+        if isinstance(self.matrix, np.ndarray) and len(places) == 1:
+            return np.asarray(self.matrix[:, places[0], None][rows], dtype=np.float64)
+        values = np.empty((len(rows), len(places)))
+        whole = tuple(names) == self.names
+        for part in pieces(len(rows), self.matrix.shape[1]):
+            block = self.read_rows(rows[part])
+            values[part] = block[:, : len(places)] if whole else np.take(block, places, axis=1)
+        return values
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column, float64 (rows,)."""
+        return self.numbers([name], np.arange(self.rows))[:, 0]
+
+    def place(self, row: int | np.integer[Any], name: str) -> str:
+        """Say where a cell is: file, line (or row) and column."""
+        where = f"row {row} (the first is 0)"
+        if self.matrix.shape[1] > len(self.names):
+            where = f"line {self.read_rows(np.asarray([row]))[0, -1]:.0f}"
+        return f"{self.path}: {where}, column {quoted(name)}"
+
+    def cell(self, row: int | np.integer[Any], name: str) -> str:
+        """Return what is in a cell, as text."""
+        value = float(self.numbers([name], np.asarray([row]))[0, 0])
+        if np.isnan(value):
+            return ""
+        return (self.texts[name] or ())[int(value)] if name in self.texts else format_number(value)
+
+    def read_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Return whole rows of the matrix, of its own type."""
+        if isinstance(self.matrix, RowFile):
+            return np.asarray(self.matrix.read_rows(rows))
+        return np.asarray(self.matrix[rows])
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    *,
+    encoding: str = "utf-8",
+    target: str | None = None,
+    features: str | None = None,
+    delimiter: str | None = None,
+    decimal: str = ".",
+    stream: bool = False,
+    cache: str | None = None,
+    as_texts: Collection[str] = (),
+) -> Table:
+    r"""Read a table from a file.
+
+    Parameters
+    ----------
+    path : path
+        CSV, TSV, NPY or IDX (all four also .gz), Parquet or NPZ, told apart by the name.
+    encoding : str
+        Of CSV and TSV.
+    target : str, optional
+        For NPY and IDX the file with the targets, for NPZ the array (default ``y``, if present);
+        needed only for training.
+    features : str, optional
+        For NPZ the array with the features, by default x, or the one that goes with the target.
+    delimiter : str, optional
+        Of CSV and TSV, if it is not the one that goes with the name; ``\t`` may be escaped.
+    decimal : {".", ","}
+        The decimal sign of CSV and TSV.
+    stream : bool
+        Leave the rows on disk: in the file, or for CSV and Parquet in a temporary one.
+    cache : str, optional
+        The directory of that temporary file, by default the table's.
+    as_texts : collection of str
+        Columns of CSV and TSV that are text even if all their cells are numbers: 1 is not 01.
+
+    Raises
+    ------
+    FileError
+        If the file is not what its name says, or is damaged: names the place and the remedy.
+    SaveError
+        If the temporary file cannot be written.
+    """
+    path = os.fspath(path)
+    with open_binary(path) as file:
+        file.read(1)  # whether it can be read at all
+    kind, packed = _kind(path), path.endswith(".gz")
+    if features is not None and (packed or kind != ".npz"):
+        remedy = f"names an array, but {path} is no NPZ file; leave it out"
+        raise bad_argument("features", features, remedy)
+    folder = (cache or os.path.dirname(path) or ".") if stream else None
+    if kind in _DELIMITERS:
+        csv = open_csv(path, encoding, delimiter or _DELIMITERS[kind], decimal, as_texts)
+        matrix, texts = _assembled(csv, folder)
+        return Table(path, csv.names, matrix, texts, delimiter=csv.delimiter, decimal=decimal)
+    if packed and kind in (*_PARQUET, ".npz"):
+        message = f"a {kind} file is compressed by itself, and is not read from a .gz"
+        raise FileError(f"{path}: {message}; unpack it with gunzip.")
+    if kind in _PARQUET:
+        frame = open_parquet(path, lazily=stream)
+        return Table(path, frame.names, *_assembled(frame, folder), unfit=frame.unfit)
+    if stream and (packed or kind == ".npz"):
+        raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
+    if kind == ".npz":
+        return _npz_table(path, target, features)
+    table = _matrix_table(path, _array_of(path, stream=stream))
+    if target is None:
+        return table
+    if not os.path.exists(target):
+        message = f"the target {quoted(target)} is not a file; {path} has no named columns, so"
+        raise InputError(f"{message} give the file with the targets, such as labels.npy.")
+    return _with_labels(table, _matrix_table(target, _array_of(target, labels=True), "target"))
+
+
+def _kind(path: str) -> str:
+    return os.path.splitext(path.removesuffix(".gz").lower())[1]
+
+
+def _assembled(source: Any, folder: str | None) -> tuple[np.ndarray | RowFile, Texts]:
+    return in_memory(source) if folder is None else in_temporary_file(source, folder)
+
+
+def _array_of(path: str, **how: bool) -> np.ndarray | RowFile:
+    if _kind(path) not in (".npy", ".idx") and not re.search(
+        r"idx\d|ubyte", os.path.basename(path)
+    ):
+        raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
+    return read_array(path, **how)
+
+
+def _npz_table(path: str, target: str | None, features: str | None) -> Table:
+    found, names = read_npz(path, target, features)
+    (data, array), *label = found.items()
+    table = replace(_matrix_table(f"{path}[{data}]", array), arrays=names)
+    for name, labels in label:
+        table = _with_labels(table, _matrix_table(f"{path}[{name}]", labels, name))
+    return table
+
+
+def _with_labels(table: Table, labels: Table) -> Table:
+    if labels.rows != table.rows or len(labels.names) != 1:
+        raise FileError(
+            f"{labels.path}: found targets of shape {labels.matrix.shape} for {table.rows} rows of "
+            f"{table.path}; give one target per row."
+        )
+    return replace(table, labels=labels)
+
+
+def _matrix_table(path: str, array: np.ndarray | RowFile, label: str | None = None) -> Table:
+    """Make a table of an array, its further axes flattened; of one called `label`, the targets."""
+    if not isinstance(array, RowFile):
+        check_array(path, array.shape, array.dtype, label is not None)
+        if array.dtype.kind == "U":
+            words, numbers = np.unique(array, return_inverse=True)
+            texts = {label or "": tuple(str(each) for each in words)}
+            return Table(path, (label or "",), numbers[:, None].astype(np.float64), texts)
+        array = array.reshape(len(array), -1)
+    columns = range(array.shape[1])
+    names = tuple(f"x{at}" if label is None else label for at in columns)
+    return Table(path, names, array, layout="matrix")
+
+
+def table_of(data: Any, plan: "Preprocessing") -> Table:
+    """Return as a `Table` what `Model.predict` takes besides files.
+
+    Parameters
+    ----------
+    data : data frame, mapping of str to sequence, or array (rows, columns)
+        An array has the columns of the training table in their order, without the target; what a
+        masked array hides is missing.
+    """
+    import polars
+
+    if isinstance(data, Mapping | polars.LazyFrame) or hasattr(data, "columns"):
+        frame = frame_of(data)
+        return Table(IN_MEMORY, frame.names, *in_memory(frame), unfit=frame.unfit)
+    if not hasattr(data, "__array__"):
+        wanted = "a file's path, a data frame (pandas or Polars), a dict of columns, or an array"
+        raise InputTypeError(f"predict: found {type(data).__name__}; give {wanted}.")
+    if np.ma.is_masked(data) and data.dtype.kind in "buif":
+        data = data.astype(np.float64).filled(np.nan)
+    array = np.asarray(data)
+    if plan.layout != "table":
+        return _matrix_table(IN_MEMORY, array)
+    names = tuple(column.name for column in plan.columns)
+    texts = [name for name in plan.text_columns if name in names]
+    if texts or array.dtype.kind not in "buif":
+        found = f"column {texts[0]!r} holds text" if texts else f"it holds {array.dtype}"
+        remedy = "real numbers" if array.dtype.kind == "c" else "a data frame or a dict"
+        raise InputTypeError(f"predict: found an array, but {found}; give {remedy}.")
+    if array.ndim != 2 or array.shape[1] != len(names) or not len(array):
+        message = f"predict: found an array of shape {array.shape}; give (rows, {len(names)})"
+        raise InputError(f"{message}, with the columns {up_to_ten(names)}.")
+    return Table(IN_MEMORY, names, array.astype(np.float64))

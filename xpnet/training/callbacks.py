@@ -1,0 +1,124 @@
+"""What the training loop itself does not know about: early stopping and the progress bar."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xpnet.errors import InputError
+
+if TYPE_CHECKING:
+    from xpnet.training.loop import Training
+
+HOOKS = ("on_train_start", "on_epoch_start", "on_batch_end", "on_epoch_end", "on_train_end")
+
+
+def checked_callbacks(callbacks: Any) -> list[Any]:
+    """Return callbacks as a list; refuse classes, and objects whose methods would not be called.
+
+    Raises
+    ------
+    InputError
+        Naming the object.
+    """
+    if callbacks is None:
+        return []
+    if not isinstance(callbacks, (list, tuple)):
+        raise InputError(f"callbacks {callbacks!r:.80} is not a list; pass callbacks=[...]")
+    for each in callbacks:
+        if isinstance(each, type):
+            raise InputError(f"callbacks holds the class {each.__name__}; pass an instance of it")
+        if not any(hasattr(each, name) for name in HOOKS):
+            raise InputError(
+                f"callbacks holds {each!r:.80}, which would never be called; give it a method "
+                f"{', '.join(HOOKS[:-1])} or {HOOKS[-1]}"
+            )
+    return list(callbacks)
+
+
+def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], None]]:
+    """Return the methods of that name from the callbacks that have one."""
+    found = (getattr(callback, name, None) for callback in callbacks)
+    return [hook for hook in found if hook is not None]
+
+
+def call(those: Sequence[Callable[["Training"], None]], training: "Training") -> None:
+    """Call methods from `hooks`."""
+    for hook in those:
+        hook(training)
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the monitored loss has not improved for some epochs.
+
+    The loss is the validation loss if there is one, else the training loss. With early stopping,
+    `fit` keeps the best weights and restores them at the end.
+
+    Parameters
+    ----------
+    patience : int, from 1
+        Epochs without improvement to wait for.
+    min_delta : float, from 0
+        The least decrease of the loss that counts as an improvement.
+    """
+
+    patience: int = 10
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.patience < 1 or self.min_delta < 0.0:
+            raise InputError(f"{self} needs patience >= 1 and min_delta >= 0")
+
+    def on_epoch_end(self, training: "Training") -> None:
+        """Count from the history, which survives a resume, rather than from its own state."""
+        best, waited = float("inf"), 0
+        for loss in training.state.history.monitored:
+            waited = 0 if loss < best - self.min_delta else waited + 1
+            best = min(best, loss)
+        if waited >= self.patience:
+            training.stop(f"no improvement for {waited} epochs")
+
+
+def wants_progress(progress: bool | None) -> bool:
+    """Decide whether to show a bar: as requested, or by default in a terminal or notebook."""
+    if progress is not None:
+        return progress
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    return watched or "ipykernel" in sys.modules
+
+
+class ProgressBar:
+    """A Rich progress bar on standard error, one step per epoch."""
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+        self._task: Any = None
+
+    def on_train_start(self, training: "Training") -> None:
+        """Draw the bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        console = Console(stderr=True)
+        text = TextColumn("{task.fields[losses]}")
+        self._progress = Progress(
+            "epoch", MofNCompleteColumn(), BarColumn(), text, Remaining(), console=console
+        )
+        self._task = self._progress.add_task(
+            "", total=training.options.epochs, completed=training.state.epoch, losses=""
+        )
+        self._progress.start()
+
+    def on_epoch_end(self, training: "Training") -> None:
+        """Advance, with the latest losses."""
+        history = training.state.history
+        losses = f"loss {history.loss[-1]:.4g}"
+        if history.validation_loss:
+            losses += f"  validation {history.validation_loss[-1]:.4g}"
+        self._progress.update(self._task, completed=training.state.epoch, losses=losses)
+
+    def on_train_end(self, training: "Training") -> None:
+        """Leave the bar as it is and give the terminal back."""
+        self._progress.stop()

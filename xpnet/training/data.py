@@ -1,0 +1,237 @@
+"""Batches: the order of an epoch, and the rows of each batch.
+
+The order is drawn on the host, statelessly from the seed and the epoch, so it is the same on every
+device and a resumed run needs to know only the epoch and the batch. Rows are gathered in blocks of
+several batches, about a megabyte, and a batch is a slice of its block: one gather call serves many
+steps of a small network, and large data are not copied as a whole. Rows used in the order in which
+they are stored are not copied at all.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from xpnet.backend.device import Device
+from xpnet.backend.random import generator
+from xpnet.backend.types import Array
+from xpnet.errors import InputError
+from xpnet.nn.arrays import Batch, row_shares
+
+BLOCK_BYTES = 1 << 20
+LAST_BATCH = ("keep", "drop", "carry")
+MAX_VALIDATION_ROWS = 10_000  # validation rows kept in memory when the training rows are not
+
+
+class RowSource(Protocol):
+    """Rows that are not in memory: a file read by row number."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns)."""
+
+    def read_rows(self, rows: Any) -> Any:
+        """Return these rows (host integer array) as a host array."""
+
+    def blocks(self) -> Iterator[Any]:
+        """Yield all rows in order as host arrays, some at a time; used once, to check them."""
+
+
+class RowSubset:
+    """Some rows of another source, renumbered from 0."""
+
+    def __init__(self, source: RowSource, rows: Any) -> None:
+        self._source, self._rows = source, rows
+        self.shape = (len(rows), source.shape[1])
+
+    def read_rows(self, rows: Any) -> Any:
+        """Return these rows as a host array (len(rows), columns)."""
+        return self._source.read_rows(self._rows[rows])
+
+
+class Data(NamedTuple):
+    """Inputs, targets and row weights of one training run, aligned by row."""
+
+    x: Array | RowSource
+    """Device array or source, (n, inputs)."""
+    y: Array
+    """Device array, (n, outputs)."""
+    row_weights: Array | None
+    """Device array, (n, 1), or None for equal weights."""
+
+
+def steps_per_epoch(rows: int, batch_size: int, last_batch: str) -> int:
+    """Return how many steps an epoch takes; a short last batch counts as one."""
+    return -(-rows // batch_size) if last_batch == "keep" else rows // batch_size
+
+
+def epoch_order(
+    rows: int, batch_size: int, seed: int, epoch: int, *, shuffle: bool, last_batch: str
+) -> Any:
+    """Return the row numbers of one epoch in the order of use, as a host int64 array.
+
+    ``last_batch="keep"`` makes a short last batch of what is left over, ``"drop"`` leaves it out,
+    ``"carry"`` adds that to the first batch of the next epoch, as the TensorFlow Playground does.
+    """
+
+    def order_of(number: int) -> Any:
+        return (
+            generator(seed, "order", number).permutation(rows)
+            if shuffle
+            else np.arange(rows, dtype=np.int64)
+        )
+
+    order, left = order_of(epoch), rows % batch_size
+    if last_batch == "keep" or not left:
+        return order
+    if last_batch == "carry" and epoch:
+        return np.concat([order_of(epoch - 1)[-left:], order[:-left]])
+    return order[:-left]
+
+
+def _edges(rows: int, batch_size: int, last_batch: str) -> list[int]:
+    """Return where the batches begin and end; what is left over lengthens the first of "carry"."""
+    if last_batch == "carry":
+        return [0, *range(batch_size + rows % batch_size, rows + 1, batch_size)]
+    return [*range(0, rows, batch_size), rows]
+
+
+def batches(
+    data: Data,
+    order: Any,
+    batch_size: int,
+    device: Device,
+    dtype: str,
+    *,
+    first: int = 0,
+    last_batch: str = "keep",
+) -> Iterator[Batch]:
+    """Yield the batches of an epoch from batch number `first` on.
+
+    Parameters
+    ----------
+    data : Data
+    order : host int64 array
+        From `epoch_order`, with the same `last_batch`.
+    batch_size : int
+    device : Device
+    dtype : str
+    first : int
+        Batches to skip when training resumes within an epoch.
+    last_batch : {"keep", "drop", "carry"}
+    """
+    xp, from_file = device.xp, hasattr(data.x, "read_rows")
+    equal = row_shares(xp, data.y[:batch_size, :], None)
+    edges = _edges(order.shape[0], batch_size, last_batch)
+    as_they_are = not from_file and np.array_equal(order, np.arange(order.shape[0]))
+    row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
+    block = len(edges) if as_they_are else max(1, BLOCK_BYTES // (row_bytes * batch_size))
+
+    for number in range(first, len(edges) - 1, block):
+        cuts = edges[number : number + block + 1]
+        start, end = cuts[0], cuts[-1]
+        gather = _slicer(start, end) if as_they_are else _taker(order[start:end], device)
+        x = device.put(data.x.read_rows(order[start:end]), dtype) if from_file else gather(data.x)
+        y = gather(data.y)
+        weights = None if data.row_weights is None else gather(data.row_weights)
+        for left, right in pairwise(cuts):
+            part = slice(left - start, right - start)
+            y_part = y[part, :]
+            if weights is not None:
+                shares = row_shares(xp, y_part, weights[part, :])
+            elif right - left == batch_size:
+                shares = equal
+            else:
+                shares = row_shares(xp, y_part, None)
+            yield Batch(x[part, :], y_part, shares)
+
+
+def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:
+    """Return some rows on the device, from an array that is there or from a source."""
+    if hasattr(x, "read_rows"):
+        return device.put(x.read_rows(np.arange(*part.indices(x.shape[0]))), dtype)
+    return x[part, :]
+
+
+def take_rows(data: Data, rows: Any, device: Device, dtype: str, *, lazy: bool = False) -> Data:
+    """Return rows, given by number; those of a source are read only when used, if `lazy`."""
+    numbers = device.put(rows, "int64")
+
+    def take(array: Any) -> Any:
+        return None if array is None else device.xp.take(array, numbers, axis=0)
+
+    if not hasattr(data.x, "read_rows"):
+        x = take(data.x)
+    else:
+        x = RowSubset(data.x, rows) if lazy else device.put(data.x.read_rows(rows), dtype)
+    return Data(x, take(data.y), take(data.row_weights))
+
+
+def _slicer(start: int, end: int) -> Callable[[Array], Array]:
+    return lambda array: array[start:end, :]
+
+
+def _taker(host_rows: Any, device: Device) -> Callable[[Array], Array]:
+    rows = device.put(host_rows, "int64")
+    return lambda array: device.xp.take(array, rows, axis=0)
+
+
+def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
+    """Draw the row numbers for training and for validation, each in ascending order.
+
+    Parameters
+    ----------
+    rows : int
+    fraction : float
+        Share of rows for validation, above 0 and below 1; at least one row on either side.
+    seed : int
+    labels : host array, (rows,), optional
+        Class numbers: every class gives its share, to within a row, and keeps at least one row
+        for training.
+
+    Raises
+    ------
+    InputError
+        If there are too few rows.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise InputError(f"validation: found {fraction:g}, expected a share between 0 and 1.")
+    order = generator(seed, "split").permutation(rows)
+    free = order[1:]
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+        first = np.diff(labels[order], prepend=labels[order[:1]] - 1) != 0
+        free = order[~first]
+    wanted = max(round(fraction * rows), 1)
+    if wanted > len(free):
+        message = f"validation: found {fraction:g} of {rows} rows, which leaves too few to train on"
+        raise InputError(f"{message}; give more rows or a smaller share.")
+    # Evenly spaced places in rows ordered by class take the same share of each.
+    held_out = np.sort(free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted])
+    return np.setdiff1d(order, held_out), held_out
+
+
+def digest(data: Data | None, device: Device) -> str:
+    """SHA-256 over the shape, all targets and weights, and up to 1,000 rows of the inputs."""
+    if data is None:
+        return "none"
+    count, columns = data.x.shape
+    rows = np.unique(np.linspace(0, count - 1, min(count, 1000)).astype(np.int64))
+    found = hashlib.sha256(str(tuple(data.x.shape)).encode())
+
+    def add(array: Any) -> None:
+        host = array if isinstance(array, np.ndarray) else device.get(array)
+        found.update(np.ascontiguousarray(host, dtype=np.float64).data)
+
+    size = max(1, 4 * BLOCK_BYTES // columns)  # wide rows from a source would take much memory
+    for some in (rows[start : start + size] for start in range(0, len(rows), size)):
+        if hasattr(data.x, "read_rows"):
+            add(data.x.read_rows(some))
+        else:
+            add(device.xp.take(data.x, device.put(some, "int64"), axis=0))
+    for array in (data.y, data.row_weights):
+        if array is not None:
+            add(array)
+    return found.hexdigest()[:16]

@@ -1,0 +1,329 @@
+"""`fit`: check and prepare what the caller gives, once, and train on it."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.device import to_host
+from xpnet.backend.types import Array
+from xpnet.errors import InputError, bad_argument
+from xpnet.nn.arrays import (
+    as_inputs,
+    as_row_weights,
+    as_targets,
+    check_finite,
+    class_numbers,
+)
+from xpnet.nn.losses import Loss, penalty
+from xpnet.nn.network import MLP
+from xpnet.nn.optimizers import SGD, Optimizer
+from xpnet.nn.schedules import Schedule
+from xpnet.training.callbacks import EarlyStopping, ProgressBar, checked_callbacks, wants_progress
+from xpnet.training.data import MAX_VALIDATION_ROWS, Data, split, take_rows
+from xpnet.training.history import History
+from xpnet.training.loop import Training, TrainingOptions
+from xpnet.training.skill import NoSkillWarning, verdict
+
+
+def fit(
+    net: MLP,
+    x: Any,
+    y: Any,
+    *,
+    loss: str | Loss = "auto",
+    optimizer: Optimizer | None = None,
+    epochs: int = 20,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    last_batch: str = "keep",
+    validation: Any = None,
+    early_stopping: bool | int | EarlyStopping = False,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    clip_norm: float | None = None,
+    schedule: str | Schedule | None = None,
+    metrics: Any = (),
+    callbacks: Sequence[Any] | None = (),
+    progress: bool | None = None,
+    seed: int | None = None,
+) -> History:
+    """Train a network in place by mini-batches; return its history.
+
+    Parameters
+    ----------
+    net : MLP
+    x : array_like, (n, inputs), or `xpnet.RowFile`
+        A file is read batch by batch, for data larger than memory.
+    y : array_like
+        (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
+    loss : str or Loss
+        See `xpnet.nn.losses`; ``"auto"`` chooses the usual one for the output activation.
+    optimizer : SGD, Adam or AdamW, optional
+        ``SGD(0.1)`` by default.
+    epochs : int, from 1
+    batch_size : int, from 1
+        If larger than n, n is used.
+    shuffle : bool
+        A new order every epoch, fixed by the seed; False keeps the order given.
+    last_batch : {"keep", "drop", "carry"}
+        What happens to left-over rows: they make a short batch, a step like any other that counts
+        in the epoch's loss in proportion; are left out; or go into the next epoch.
+    validation : (x, y) or float, optional
+        Rows to watch, or the share of rows to hold out; those keep their sample weights. Of a file,
+        at most 10,000 rows are held out, since they are kept in memory.
+    early_stopping : bool, int or EarlyStopping
+        True (a patience of 10 epochs) or another patience; the best weights are restored at the
+        end. It watches the validation loss, or without validation rows the training loss, which
+        does not show overfitting.
+    sample_weight : array_like, (n,), optional
+        The mean over the rows of a batch becomes the weighted mean.
+    class_weight : "balanced" or dict, optional
+        Weight of each class number, multiplied into the sample weights; for one softmax or one
+        sigmoid output. Validation rows are weighted by class too.
+    l1, l2 : float, from 0
+        Penalties ``l1 sum(|w|)`` and ``l2 / 2 sum(w²)``, on weights only.
+    clip_norm : float, optional
+        Upper limit of the gradients' joint norm.
+    schedule : str or callable, optional
+        See `xpnet.nn.schedules`.
+    metrics : sequence of str or callable
+        ``"accuracy"``, ``"r2"``, ``"mean_absolute_error"``, or ``metric(outputs, targets)``.
+    callbacks : sequence of object
+        See `xpnet.training.loop`.
+    progress : bool, optional
+        Show a progress bar; by default only in a terminal or notebook.
+    seed : int, optional
+        Seed of row orders and dropout masks; the network's by default.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    InputError
+        For shapes, values and options that cannot be used.
+    DivergenceError
+        If training diverges; the network keeps its last good weights.
+
+    Warns
+    -----
+    NoSkillWarning
+        Once it has trained for 5 epochs and 100 steps, or for 1,000 steps: if the
+        network is no better than the best constant prediction on the training rows.
+    """
+    training = prepare_training(
+        net, x, y, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size,
+        shuffle=shuffle, last_batch=last_batch, validation=validation,
+        early_stopping=early_stopping, sample_weight=sample_weight, class_weight=class_weight,
+        l1=l1, l2=l2, clip_norm=clip_norm, schedule=schedule, metrics=metrics,
+        callbacks=callbacks, progress=progress, seed=seed,
+    )  # fmt: skip
+    with net.device.active:
+        penalty_at_start = penalty(net.device.xp, net.weights, l1, l2)
+        history = training.run()
+        message = verdict(training, penalty_at_start)
+    if message:
+        warnings.warn(message, NoSkillWarning, stacklevel=2)
+    return history
+
+
+def prepare_training(
+    net: MLP,
+    x: Any,
+    y: Any,
+    *,
+    optimizer: Optimizer | None = None,
+    metrics: Any = (),
+    validation: Any = None,
+    early_stopping: bool | int | EarlyStopping = False,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    callbacks: Sequence[Any] | None = (),
+    progress: bool | None = None,
+    seed: int | None = None,
+    **options: Any,
+) -> Training:
+    """Check and prepare what `fit` takes; return the training, to be run.
+
+    For what has words of its own at the end: the command, `diagnose`, and comparisons.
+    """
+    optimizer = _checked_optimizer(optimizer)
+    own_callbacks = checked_callbacks(callbacks)
+    if hasattr(x, "read_rows") and metrics and validation is None:
+        raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
+    with net.device.active:
+        data, factors = prepared(net, x, y, sample_weight, class_weight)
+        seed = net.seed if seed is None else seed
+        data, held_out = _with_validation(net, data, validation, seed, factors)
+        stopping = _early_stopping(early_stopping)
+        settings = TrainingOptions(
+            optimizer=optimizer, metrics=metrics, seed=seed, keep_best=bool(stopping), **options
+        )
+        shown = [ProgressBar()] if wants_progress(progress) else []
+        every = [*stopping, *own_callbacks, *shown]
+        return Training(net, data, settings, validation=held_out, callbacks=every)
+
+
+def _checked_optimizer(given: Any) -> Optimizer:
+    """Return the optimiser, by default SGD; refuse a class, and what is none."""
+    if isinstance(given, type):
+        name = given.__name__
+        raise InputError(f"optimizer {name} is a class; pass {name}(), an instance of it")
+    optimizer: Optimizer = SGD() if given is None else given
+    if not hasattr(optimizer, "step"):
+        raise InputError(f"optimizer {given!r} is not an optimiser; pass xpnet.SGD(0.1) or Adam()")
+    return optimizer
+
+
+def check_parameters(net: MLP) -> None:
+    """Refuse a network that no training could rescue."""
+    xp = net.device.xp
+    if not bool(xp.all(xp.isfinite(net.flat))):
+        raise InputError("the network's weights or biases hold NaN or infinity; create a new one")
+
+
+def prepared(
+    net: MLP, x: Any, y: Any, sample_weight: Any, class_weight: Any
+) -> tuple[Data, dict[int, float] | None]:
+    """Check training rows and put them on the device; also return the factors of the classes."""
+    check_parameters(net)
+    device, dtype = net.device, net.dtype
+    source = hasattr(x, "read_rows")
+    x = _checked_source(x, net) if source else as_inputs(x, device, dtype, net.sizes[0])
+    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
+    factors = _class_factors(net, y, class_weight)
+    return Data(x, y, _combined_weights(net, y, sample_weight, factors)), factors
+
+
+def _early_stopping(given: bool | int | EarlyStopping) -> list[EarlyStopping]:
+    if given is None or given is False:
+        return []
+    if isinstance(given, EarlyStopping):
+        return [given]
+    if not isinstance(given, Integral):
+        raise InputError(f"early_stopping {given!r} must be True, epochs, or EarlyStopping(...)")
+    return [EarlyStopping() if given is True else EarlyStopping(patience=int(given))]
+
+
+def _with_validation(
+    net: MLP, data: Data, validation: Any, seed: int, factors: Mapping[int, float] | None
+) -> tuple[Data, Data | None]:
+    """Prepare given validation rows, or hold out a share of the training rows."""
+    if validation is None:
+        return data, None
+    if not isinstance(validation, (int, float, np.number)):
+        pair = as_pair(validation, ", nor a share of the rows")
+        return data, prepared_pair(net, pair, factors)
+    labels = None
+    if net.output.name in ("sigmoid", "softmax"):
+        labels = to_host(class_numbers(net.device.xp, data.y))
+    rows, share = data.y.shape[0], float(validation)
+    if hasattr(data.x, "read_rows"):  # the held-out rows are kept in memory
+        share = min(share, MAX_VALIDATION_ROWS / rows)
+    train, held_out = split(rows, share, seed, labels)
+    return divided(net, data, train, held_out)
+
+
+def divided(net: MLP, data: Data, train: Any, held_out: Any) -> tuple[Data, Data]:
+    """Return the rows to train on and those held out; refuse either if all its weights are 0."""
+    device, dtype = net.device, net.dtype
+    parts = (
+        take_rows(data, train, device, dtype, lazy=True),
+        take_rows(data, held_out, device, dtype),
+    )
+    for part, name in zip(parts, ("to train on", "held out"), strict=True):
+        if part.row_weights is not None and not float(net.device.xp.max(part.row_weights)):
+            raise InputError(
+                f"all {part.y.shape[0]} rows {name} have weight 0, so they have no mean loss; hold "
+                "out another share of the rows, or pass validation=(x, y)"
+            )
+    return parts
+
+
+def as_pair(given: Any, otherwise: str = "") -> tuple[Any, Any]:
+    """Return validation rows as inputs and targets; refuse what is not a pair."""
+    try:
+        x, y = given
+    except (TypeError, ValueError) as error:
+        message = f"validation {given!r:.80} is not a pair of rows, (x, y){otherwise}"
+        raise InputError(message) from error
+    return x, y
+
+
+def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> Data:
+    """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
+    x, y = as_pair(given)
+    device, dtype = net.device, net.dtype
+    x = as_inputs(x, device, dtype, net.sizes[0])
+    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
+    return Data(x, y, _combined_weights(net, y, None, factors, "validation"))
+
+
+def _checked_source(source: Any, net: MLP) -> Any:
+    """Read all of a file's rows once, so that no unusable one turns up during training."""
+    if source.shape[1] != net.sizes[0]:
+        raise InputError(f"x has shape {source.shape} but the network takes (n, {net.sizes[0]})")
+    for number, block in enumerate(source.blocks()):
+        check_finite(net.device.xp, net.device.put(block, "float64"), f"block {number} of {source}")
+    return source
+
+
+def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | None:
+    """Return the factor of each class number; classes not named have 1.
+
+    ``"balanced"`` weighs class k by n / (classes * rows of k), as in scikit-learn.
+    """
+    if class_weight is None:
+        return None
+    if net.output.name != "softmax" and (net.output.name != "sigmoid" or net.sizes[-1] > 1):
+        what = f"{net.output.name!r} with {net.sizes[-1]} unit(s)"
+        raise bad_argument(
+            "class_weight", class_weight, f"needs one class per row; the output is {what}"
+        )
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        numbers = to_host(class_numbers(net.device.xp, y))
+        classes, counts = np.unique(numbers, return_counts=True)
+        return dict(zip(classes.tolist(), numbers.size / (classes.size * counts), strict=True))
+    if not isinstance(class_weight, Mapping):
+        raise bad_argument("class_weight", class_weight, "is neither 'balanced' nor a dict")
+    unknown = [key for key in class_weight if key not in range(max(2, net.sizes[-1]))]
+    if unknown:
+        raise InputError(f"class_weight names {unknown}, which are not class numbers")
+    values = class_weight.values()
+    if not all(isinstance(each, Real) and 0.0 <= float(each) < math.inf for each in values):
+        raise InputError(f"class_weight {class_weight!r} must hold finite numbers >= 0")
+    return dict(class_weight)
+
+
+def _combined_weights(
+    net: MLP,
+    y: Array,
+    sample_weight: Any,
+    factors: Mapping[int, float] | None,
+    rows: str = "training",
+) -> Array | None:
+    """Return sample weights times class factors on the device, (n, 1), or None without any."""
+    device, dtype, count = net.device, net.dtype, y.shape[0]
+    given = None
+    if sample_weight is not None:
+        given = as_row_weights(sample_weight, device, dtype, count)
+    if factors is None:
+        return given
+    numbers = to_host(class_numbers(device.xp, y))
+    weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
+    if given is not None:
+        weights = weights * device.get(given)[:, 0]
+    if not weights.any():
+        named = "class_weight" if sample_weight is None else "sample_weight and class_weight"
+        raise InputError(
+            f"{named}: all {len(weights)} {rows} rows have the weight 0, those of class "
+            f"{', '.join(map(str, np.unique(numbers)[:10]))}; give some of them a weight above 0"
+        )
+    return as_row_weights(weights, device, dtype, count)

@@ -1,0 +1,409 @@
+"""Training: for each epoch, for each batch: forward, backward, step.
+
+`Training` is one run. It knows the algorithm but nothing about files, progress bars or doctors:
+those are callbacks, objects with any of ``on_train_start``, ``on_epoch_start``, ``on_batch_end``,
+``on_epoch_end``, ``on_train_end``, each called with the run. Its whole state is the parameters
+plus `TrainingState`, because all randomness is stateless (`xpnet.backend.random`).
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.recording import RecordedStep
+from xpnet.backend.signals import finish_step_first
+from xpnet.backend.types import Array, Scalar
+from xpnet.errors import DivergenceError, InputError, bad_argument
+from xpnet.nn.arrays import Batch
+from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
+from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
+from xpnet.nn.optimizers import SGD, Adam, Optimizer, clip_by_norm
+from xpnet.nn.schedules import Progress, Schedule, resolve_schedule
+from xpnet.training.callbacks import call, hooks
+from xpnet.training.data import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
+from xpnet.training.dropout import dropout_masks
+from xpnet.training.history import History, resolve_metrics
+
+INTERRUPTED = "interrupted"
+_NUMBER = (int, float, np.number)
+RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
+RUNAWAY_EPOCHS = 3  # ... for this many epochs, or at the last one, has run away
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; see `xpnet.fit` for the meaning of each."""
+
+    loss: str | Loss = "auto"
+    optimizer: Optimizer = field(default_factory=SGD)
+    epochs: int = 20
+    batch_size: int = 32
+    shuffle: bool = True
+    last_batch: str = "keep"
+    l1: float = 0.0
+    l2: float = 0.0
+    clip_norm: float | None = None
+    schedule: str | Schedule | None = None
+    metrics: Any = ()
+    seed: int | None = None
+    keep_best: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise bad_argument(name, value, "must be an integer >= 1")
+        seed, limit = self.seed, self.clip_norm
+        if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
+            raise bad_argument("seed", seed, "must be an integer >= 0, or None")
+        for name in ("l1", "l2"):
+            value = getattr(self, name)
+            if not isinstance(value, _NUMBER) or not 0.0 <= value < float("inf"):
+                raise bad_argument(name, value, "must be finite and >= 0")
+        if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
+            raise bad_argument("clip_norm", limit, "must be above 0, or None")
+        if self.last_batch not in LAST_BATCH:
+            raise bad_argument("last_batch", self.last_batch, f"must be one of {LAST_BATCH}")
+
+
+@dataclass
+class TrainingState:
+    """Where a run is: with the parameters, all that is needed to continue it exactly.
+
+    Attributes
+    ----------
+    epoch, batch, step : int
+        Epochs completed, steps taken within the current epoch, and steps taken in all.
+    optimizer : list of device array
+        The optimiser's state.
+    epoch_loss : device array, 0-d, or 0.0
+        Sum of loss times rows over the current epoch so far.
+    epoch_rows : int
+        Rows seen in the current epoch.
+    first_loss : device array, 0-d, or float or None
+        Loss of the very first batch, before any step; a float once an epoch has ended.
+    learning_rate_factor : float
+        Set by callbacks; multiplies the schedule's factor, at each step or each epoch.
+    history : History
+    best_loss, best : float, list of device array
+        The lowest monitored loss so far, with `keep_best`, and the parameters that gave it.
+    last_good : list of device array
+        The parameters before the last epoch whose first batch had a loss that was not running away.
+    epoch_start, epoch_first_loss : list of device array, and as `first_loss`
+        The parameters at the start of the current epoch, and the loss of its first batch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    optimizer: list[Array] = field(default_factory=list)
+    epoch_loss: Array = 0.0
+    epoch_rows: int = 0
+    first_loss: Array = None
+    learning_rate_factor: float = 1.0
+    history: History = field(default_factory=History)
+    best_loss: float = float("inf")
+    best: list[Array] = field(default_factory=list)
+    last_good: list[Array] = field(default_factory=list)
+    epoch_start: list[Array] = field(default_factory=list)
+    epoch_first_loss: Array = None
+
+
+class Training:
+    """One run of training, in steps that callbacks can watch.
+
+    Parameters
+    ----------
+    net : MLP
+        Trained in place.
+    data : Data
+        Prepared device arrays.
+    options : TrainingOptions
+    validation : Data, optional
+    callbacks : sequence of object
+    state : TrainingState, optional
+        To continue an earlier run; `options.epochs` counts from the start of that run.
+    stream : bool
+        The data are one batch of many, so that its loss, if finite, says nothing about the run.
+
+    Attributes
+    ----------
+    loss, gradients, trace
+        Of the step just taken, for ``on_batch_end``; the loss is a 0-d device array. The next
+        step may write into the same arrays: copy what you keep.
+    learning_rate : float
+        Of the step just taken.
+    stop_reason : str
+        Set it, by `stop`, to end after the current step.
+    between_steps : bool
+        Whether state and parameters match, so that they can be saved. They do not within a step,
+        which a second Ctrl-C cuts short.
+    """
+
+    def __init__(
+        self,
+        net: MLP,
+        data: Data,
+        options: TrainingOptions,
+        *,
+        validation: Data | None = None,
+        callbacks: Sequence[Any] = (),
+        state: TrainingState | None = None,
+        stream: bool = False,
+    ) -> None:
+        self.net, self.data, self.options, self.validation = net, data, options, validation
+        self.head = resolve_head(net.output, options.loss)
+        self.metrics = resolve_metrics(options.metrics)
+        self.schedule = resolve_schedule(options.schedule)
+        self.seed = net.seed if options.seed is None else options.seed
+        self.rows, self.callbacks = data.x.shape[0], list(callbacks)
+        self.batch_size = min(options.batch_size, self.rows)
+        self._epoch_steps = steps_per_epoch(self.rows, self.batch_size, options.last_batch)
+        self.parameters = net.parameters
+        self.state = state or TrainingState()
+        self.stop_reason, self.between_steps, self.stream = "", False, stream
+        self._begun: list[Any] = []  # callbacks that have been told of the start
+        self.learning_rate = options.optimizer.learning_rate
+        self.loss: Array
+        self.gradients: Gradients
+        self.trace: Trace
+        with net.device.active:
+            self._flat_gradients = net.device.xp.zeros_like(net.flat)
+            if not self.state.optimizer:
+                self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
+            self.state.last_good = self.state.last_good or self._copy_parameters()
+
+    def run(self) -> History:
+        """Train to the end, or until stopped; return the history.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss is not finite or runs away; the network keeps its last good weights.
+        KeyboardInterrupt
+            On Ctrl-C, after the current step; a second one does not wait for it.
+        """
+        # Overflow on the way to a divergence is reported once, by _end_epoch.
+        quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+        with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet, self.net.device.active:
+            try:
+                for callback in self.callbacks:  # one of them may put an earlier state in place
+                    self._notify("on_train_start", [callback])
+                    self._begun.append(callback)
+                take_step, self.between_steps = self._prepare_step(), True
+                while self.state.epoch < self.options.epochs and not self.stop_reason:
+                    self._run_epoch(take_step)
+            finally:
+                self._finish()
+        return self.state.history
+
+    def stop(self, reason: str) -> None:
+        """End the run after the current step or epoch."""
+        if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
+            self.stop_reason = reason or "stopped without a reason"
+
+    def _run_epoch(self, take_step: Callable[..., tuple[Array, Gradients, Trace]]) -> None:
+        """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
+        state, xp, optimizer = self.state, self.net.device.xp, self.options.optimizer
+        started = time.perf_counter()
+        self._notify("on_epoch_start")
+        on_batch_end = hooks(self.callbacks, "on_batch_end")
+        learning_rate_of = self._learning_rates()
+        if state.batch == 0:
+            state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
+        for batch in self._batches():
+            rows = batch.x.shape[0]
+            masks = dropout_masks(self.net, rows, self.seed, state.step)
+            self.learning_rate = learning_rate_of()
+            self.between_steps = False
+            state.step += 1
+            coefficients = optimizer.coefficients(self.learning_rate, state.step)
+            self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
+            state.epoch_loss = state.epoch_loss + self.loss * rows
+            state.epoch_rows += rows
+            state.batch += 1
+            if state.batch == 1:
+                state.epoch_first_loss = xp.asarray(self.loss, copy=True)
+                state.first_loss = state.epoch_first_loss if state.step == 1 else state.first_loss
+            self.between_steps = True
+            call(on_batch_end, self)
+            if self.stop_reason:
+                return
+        self._end_epoch(time.perf_counter() - started)
+
+    def _prepare_step(self) -> Callable[..., tuple[Array, Gradients, Trace]]:
+        """Return the step, ``step(batch, masks, coefficients)``; all else is fixed here."""
+        net, options, device = self.net, self.options, self.net.device
+        xp, head, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
+        into, parameters, gradients = net.views(flat), self._blocks(net.flat), self._blocks(flat)
+        end = flat.shape[0] - sum(net.sizes[1:])  # of the weights; the biases follow
+        penalised = self._blocks(net.flat[:end]), self._blocks(flat[:end])
+        moments = [block for each in self.state.optimizer for block in self._blocks(each)]
+
+        def step(
+            batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
+        ) -> tuple[Array, Gradients, Trace]:
+            loss, grads, trace = net.loss_and_gradients(batch, head, masks, into)
+            add_penalty_gradients(xp, *penalised, options.l1, options.l2)
+            if options.clip_norm is not None:
+                clip_by_norm(xp, [flat], options.clip_norm)
+            optimizer.step(xp, parameters, gradients, moments, coefficients, net.weights)
+            return loss, grads, trace
+
+        return RecordedStep(device, net.dtype, step, self.batch_size) if device.record else step
+
+    def _blocks(self, flat: Array) -> list[Array]:
+        """Cut a vector of all parameters into views that are updated one by one."""
+        size, block = flat.shape[0], self.net.device.block
+        return [flat[i : min(i + block, size)] for i in range(0, size, block)]
+
+    def _batches(self) -> Any:
+        net, state, size = self.net, self.state, self.batch_size
+        shuffle, last = self.options.shuffle, self.options.last_batch
+        order = epoch_order(
+            self.rows, size, self.seed, state.epoch, shuffle=shuffle, last_batch=last
+        )
+        return batches(
+            self.data, order, size, net.device, net.dtype, first=state.batch, last_batch=last
+        )
+
+    def schedule_factor(self, epochs: int) -> float:
+        """Return the schedule's factor for the learning rate now, in a run of `epochs` epochs."""
+        state, steps, losses = self.state, self._epoch_steps, self.state.history.monitored
+        factor = self.schedule(Progress(state.step, state.epoch, steps, steps * epochs, losses))
+        if factor is None or not 0.0 <= factor < math.inf:
+            raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
+        return factor
+
+    def _learning_rates(self) -> Callable[[], float]:
+        """Return a function that gives the next step's learning rate."""
+        state, base = self.state, self.options.optimizer.learning_rate
+
+        def now() -> float:
+            return base * state.learning_rate_factor * self.schedule_factor(self.options.epochs)
+
+        if getattr(self.schedule, "per_step", True):
+            return now
+        fixed = now()
+        return lambda: fixed
+
+    def _end_epoch(self, seconds: float) -> None:
+        """Read the losses back, once; record, check, keep the best, tell the callbacks."""
+        state, net, options = self.state, self.net, self.options
+        finite = net.device.xp.all(net.device.xp.isfinite(net.flat))
+        on_device = (state.epoch_loss, state.epoch_first_loss, state.first_loss, finite)
+        on_host = net.device.get_numbers(on_device, net.dtype)
+        loss, state.epoch_first_loss, state.first_loss, finite = on_host
+        self._keep_if_good()
+        loss /= max(state.epoch_rows, 1)
+        loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
+        validation_loss, metrics = self._evaluate()
+        self.between_steps = False
+        state.history = state.history.extended(
+            metrics, loss=[loss], validation_loss=validation_loss,
+            learning_rate=[self.learning_rate], seconds=[seconds],
+        )  # fmt: skip
+        state.epoch, state.batch, state.epoch_loss, state.epoch_rows = state.epoch + 1, 0, 0.0, 0
+        self._check_divergence(bool(finite) and math.isfinite(loss))
+        monitored = state.history.monitored[-1]
+        if options.keep_best and monitored < state.best_loss:
+            state.best_loss, state.best = monitored, self._copy_parameters()
+            state.history = replace(state.history, best_epoch=state.epoch)
+        self.between_steps = True
+        self._notify("on_epoch_end")
+
+    def _evaluate(self) -> tuple[tuple[float, ...], dict[str, float]]:
+        """Loss on the validation rows, and metrics there or, without them, on the training rows."""
+        net, held_out = self.net, self.validation
+        losses: tuple[float, ...] = ()
+        if held_out is not None:
+            losses = (float(net.mean_loss(self.head, *held_out)),)
+        if not self.metrics:
+            return losses, {}
+        x, y, _ = held_out if held_out is not None else self.data
+        outputs, targets = net.device.get(net.outputs(x)), net.device.get(y)
+        return losses, {name: metric(outputs, targets) for name, metric in self.metrics.items()}
+
+    def _keep_if_good(self) -> None:
+        """Keep the parameters from the start of the epoch, if its first batch proves them good.
+
+        Those at its end are unproven: the last step may be the one that ran away.
+        """
+        state = self.state
+        if state.batch and not self._is_far_above_start(state.epoch_first_loss):
+            state.last_good = state.epoch_start
+
+    def _is_far_above_start(self, loss: float) -> bool:
+        """Tell whether a loss is one that only a run has which ran away, or is about to."""
+        if self.stream:
+            return not math.isfinite(loss)
+        options, weights = self.options, self.state.last_good[: len(self.net.weights)]
+        extra = penalty(self.net.device.xp, weights, options.l1, options.l2)  # as in the history
+        start = max(float(self.state.first_loss), 1e-30)
+        if loss <= RUNAWAY_FACTOR * (extra + start):
+            return False  # and the loss at zero, which takes time with many outputs, is not needed
+        return not loss <= RUNAWAY_FACTOR * (extra + max(start, self.loss_at_zero))
+
+    def _check_divergence(self, finite: bool) -> None:
+        """Stop a run that is not finite, in loss or parameters, or stays far above its start."""
+        state, recent = self.state, self.state.history.loss[-RUNAWAY_EPOCHS:]
+        judged = recent[-1:] if state.epoch == self.options.epochs else recent
+        early = len(recent) < RUNAWAY_EPOCHS and state.epoch < self.options.epochs
+        if finite and (early or not self._is_far_above_start(min(judged))):
+            return
+        self._write_parameters(state.last_good)
+        self.stop("diverged")
+        rate = float(f"{self.learning_rate / 10:.2g}")
+        repair: dict[str, Any] = {"learning_rate": rate, "standardize": True, "clip_norm": 1.0}
+        adam = isinstance(self.options.optimizer, Adam)
+        repair |= {} if adam else {"optimizer": "adam"}
+        measured = (
+            f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
+            f"{float(state.first_loss):.4g} at the start, learning rate {self.learning_rate:g}"
+        )
+        raise DivergenceError(
+            f"{measured}; the network keeps its last good weights. Try learning_rate={rate:.2g}"
+            f"{'' if adam else ' or the optimiser Adam'}, scale inputs and large targets to mean 0 "
+            "and standard deviation 1, or set clip_norm=1",
+            measured,
+            repair,
+        )
+
+    @cached_property
+    def loss_at_zero(self) -> float:
+        """Mean loss of predicting from pre-activations of 0, from which any run could start.
+
+        The very first batch alone may be small and fitted by chance, or by an earlier run.
+        """
+        xp, total = self.net.device.xp, 0.0
+        for start in range(0, self.rows, PREDICT_ROWS):
+            y = self.data.y[start : min(start + PREDICT_ROWS, self.rows), :]
+            total += float(xp.sum(self.head.value_and_delta(xp, xp.zeros_like(y), y)[0]))
+        return total / self.rows
+
+    def _finish(self) -> None:
+        """Restore the best weights if kept, and tell the callbacks that began, however it ended."""
+        state = self.state
+        ended = self.stop_reason or state.epoch >= self.options.epochs
+        if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):
+            self._write_parameters(state.best)
+        state.history = state.history.ended(self.stop_reason or f"{state.epoch} epochs done")
+        with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
+            for callback in reversed(self._begun):
+                told.callback(self._notify, "on_train_end", [callback])
+
+    def _copy_parameters(self) -> list[Array]:
+        return [self.net.device.xp.asarray(p, copy=True) for p in self.parameters]
+
+    def _write_parameters(self, values: Sequence[Array]) -> None:
+        for own, value in zip(self.parameters, values, strict=True):
+            own[...] = value
+
+    def _notify(self, name: str, callbacks: Sequence[Any] | None = None) -> None:
+        call(hooks(self.callbacks if callbacks is None else callbacks, name), self)
