@@ -1,4 +1,4 @@
-"""The runs of `benchmarks/doctor.py`: hand-written and xpnet networks with switchable mistakes."""
+"""Hand-written and xpnet networks with switchable mistakes, for `doctor_mistakes.py`."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -7,11 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn import datasets
 
 import xpnet
-from xpnet.doctor.diagnose import diagnose
-from xpnet.doctor.doctor import Doctor
+from xpnet import Doctor, diagnose
+from xpnet.doctor.findings import Report
 
 warnings.simplefilter("ignore", xpnet.NoSkillWarning)  # most of these networks are to learn nothing
 
@@ -97,6 +96,8 @@ def raw(name: str) -> tuple[Any, Any]:
         random = np.random.default_rng(0)
         x = random.uniform(-1.7, 1.7, (900, 2))
         return x, (np.sum(x**2, axis=1) < 1.8).astype(float)[:, None]
+    from sklearn import datasets
+
     if name == "friedman":
         x, y = datasets.make_friedman1(900, noise=0.5, random_state=0)
         x, y = (x - 0.5) / 0.29, y[:, None]
@@ -411,19 +412,29 @@ def train_run(settings: Settings) -> Any:
     return lambda x: outputs_by_hand(net, x)
 
 
-def diagnose_run(settings: Settings) -> tuple[Any, float]:
+def report_on(settings: Settings) -> Report:
+    """Return the doctor's report on a run."""
+    return _watched(settings)[0]
+
+
+def diagnose_run(settings: Settings) -> tuple[Report, float]:
     """Return the doctor's report on a run, and the run's score."""
+    report, predict = _watched(settings)
+    return report, score(settings, predict or train_run(settings))
+
+
+def _watched(settings: Settings) -> tuple[Report, Any]:
+    """Return the report, and the prediction function if the network itself was watched."""
     x, y, served, y_held = prepared(settings)
     with np.errstate(all="ignore"):
         if settings.flavour == "xpnet":
             net = our_network(settings, x.shape[1], y.shape[1])
             options = our_options(settings, x, y, served, y_held)
-            report = diagnose(net, x, y, x_new=served, **options)
-            return report, score(settings, train_run(settings))
+            return diagnose(net, x, y, x_new=served, **options), None
         doctor = Doctor()
         net = train_by_hand(settings, doctor)
         doctor.watch_prediction(served)
-        return doctor.report(), score(settings, lambda given: outputs_by_hand(net, given))
+        return doctor.report(), lambda given: outputs_by_hand(net, given)
 
 
 def score(settings: Settings, predict: Any) -> float:

@@ -9,10 +9,30 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 pytest.importorskip("matplotlib", reason="the examples draw plots")
+pytestmark = pytest.mark.process
 
 
-def run(name, tmp_path, *arguments):
-    """Run an example as a user would; return what it prints."""
+@pytest.mark.parametrize(
+    ("name", "arguments", "causes", "told"),
+    [
+        (
+            "constant_output.py",
+            (),
+            "bias-per-sample prediction-drift all-positive-weights learning-rate-too-small",
+            ("it falls", "the bias b2, once (1, 1), is now (200, 1)", "the doctor: No findings"),
+        ),
+        (
+            "broadcast_targets.py",
+            (),
+            "loss-broadcast gradient-sign bias-per-sample gradient-wrong",
+            ("-> 18.00 after", "accuracy 1.000", "comes from one error", "the doctor: No findings"),
+        ),
+        ("initial_weights.py", ("--epochs", "2"), "all-positive-weights saturated-units", ()),
+    ],
+)
+def test_the_case_is_shown_and_every_cause_of_it_named(name, arguments, causes, told, tmp_path):
+    if name == "constant_output.py":
+        pytest.importorskip("pandas")
     picture = tmp_path / "picture.png"
     done = subprocess.run(
         [sys.executable, EXAMPLES / name, *arguments, "--plot", picture],
@@ -21,39 +41,6 @@ def run(name, tmp_path, *arguments):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert picture.read_bytes().startswith(b"\x89PNG")
-    return done.stdout
-
-
-@pytest.mark.parametrize(
-    ("name", "causes"),
-    [
-        (
-            "constant_output.py",
-            "bias-per-sample prediction-drift all-positive-weights learning-rate-too-small",
-        ),
-        ("broadcast_targets.py", "loss-broadcast gradient-sign bias-per-sample gradient-wrong"),
-        ("initial_weights.py", "all-positive-weights saturated-units"),
-    ],
-)
-def test_every_cause_of_the_case_is_named(name, causes, tmp_path):
-    if name == "constant_output.py":
-        pytest.importorskip("pandas")
-    shown = run(name, tmp_path, *(["--epochs", "2"] if name == "initial_weights.py" else []))
-    found = [line.split()[1] for line in shown.splitlines() if line.startswith("ERROR")]
+    found = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("ERROR")]
     assert set(causes.split()) <= set(found)
-    if name != "initial_weights.py":
-        assert "the doctor: No findings" in shown
-
-
-def test_constant_output_shows_a_falling_loss_and_equal_predictions(tmp_path):
-    pytest.importorskip("pandas")
-    shown = run("constant_output.py", tmp_path)
-    assert "it falls" in shown
-    assert "the bias b2, once (1, 1), is now (200, 1)" in shown
-
-
-def test_broadcast_targets_climbs_to_18_and_is_then_learnt(tmp_path):
-    shown = run("broadcast_targets.py", tmp_path)
-    assert "-> 18.00 after" in shown
-    assert "accuracy 1.000" in shown
-    assert "comes from one error" in shown
+    assert [each for each in told if each not in done.stdout] == []

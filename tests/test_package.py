@@ -16,6 +16,7 @@ def test_every_public_name_is_found_where_it_is_written() -> None:
         assert getattr(xpnet, name) is getattr(importlib.import_module(f"xpnet.{module}"), name)
 
 
+@pytest.mark.process
 def test_modules_are_reached_through_the_package() -> None:
     code = "import xpnet; print(xpnet.nn.schedules.Cosine(), xpnet.nn.losses.LOSSES['huber'].name)"
     outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
@@ -27,6 +28,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = xpnet.Perceptron  # type: ignore[attr-defined]
 
 
+@pytest.mark.process
 def test_importing_the_package_alone_loads_no_numpy() -> None:
     code = "import sys, xpnet; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

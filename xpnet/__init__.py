@@ -13,7 +13,7 @@
 The rooms of the package: `xpnet.nn`, `xpnet.training`, `xpnet.doctor`, ...; CONTRIBUTING.md has the
 map. The names that options take: `xpnet.nn.activations.HIDDEN` and ``OUTPUTS``,
 `xpnet.nn.losses.LOSSES`, `xpnet.nn.initializers.INIT_NAMES`, `xpnet.nn.schedules.SCHEDULES`,
-`xpnet.training.history.METRICS`.
+`xpnet.training.metrics.METRICS`.
 """
 
 # Every public name is imported when it is first used: the command line starts before NumPy is

@@ -137,10 +137,6 @@ def test_classes_that_are_words_and_numbers_are_told_apart_in_any_table(run: Run
     assert scores["accuracy"] > 0.95
 
 
-def classes_of(path: Path) -> set[str]:
-    return {line.split(",")[0] for line in path.read_text().splitlines()[1:]}
-
-
 def test_a_target_called_like_a_probability_is_predicted_all_the_same(run: Run) -> None:
     path = table("t.csv", BANKNOTE.read_text().replace("class", "probability of 1", 1))
     run("train", path, "--target", "probability of 1", *QUICK)
@@ -155,9 +151,3 @@ def test_fractions_as_classes_have_the_same_names_everywhere(run: Run) -> None:
     scores = run("evaluate", "t.safetensors", path, "--json").json["scores"]
     assert set(scores["recall"]) == {"0.1", "0.2"}
     assert run("predict", "t.safetensors", path).out.startswith("class,probability of 0.1,")
-
-
-def test_the_library_predicts_from_a_table_with_semicolons(run: Run, model: Path) -> None:
-    path = table("semicolons.csv", BANKNOTE.read_text().replace(",", ";"))
-    found = xpnet.load_model(model).predict(path, delimiter=";")
-    assert len(found["class"]) == 1372

@@ -1,7 +1,5 @@
 """The doctor: each mistake is called by its name, and a healthy network gets none."""
 
-import json
-
 import numpy as np
 import pytest
 from doctor_example import HEALTHY, X, Y, draw, network
@@ -9,10 +7,11 @@ from doctor_example import HEALTHY, X, Y, draw, network
 import xpnet
 from xpnet import SGD, Adam, diagnose
 from xpnet.doctor.rules.catalogue import RULES
+from xpnet.doctor.run import Run
 
 
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid", "elu", "gelu"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_healthy_network_gets_no_finding(hidden, seed):
     optimizer = SGD(1.0) if hidden == "sigmoid" else SGD(0.3)
     report = diagnose(network(hidden=hidden, seed=seed), X, Y, optimizer=optimizer, epochs=60)
@@ -62,28 +61,6 @@ def test_weights_that_are_no_numbers_are_not_laid_to_the_data():
     assert finding.repair == {"init": "auto"}
 
 
-CASES = [
-    ("non-finite", {"x": with_one(X, np.nan)}),
-    ("non-finite", {"x": with_one(X, np.inf)}),
-    ("unscaled-inputs", {"x": 200.0 * X}),
-    ("unscaled-inputs", {"x": X / 1000.0}),
-    ("constant-feature", {"x": np.ones_like(X)}),
-    ("target-range", {"y": 2.0 * Y[:, None] - 1.0}),
-    ("target-shape", {"y": Y[None, :].repeat(300, axis=0)}),
-    ("shuffled-targets", {"y": draw().permutation(Y)}),
-    ("prediction-drift", {"x_new": 40.0 + 15.0 * X}),
-    ("all-positive-weights", {"init": lambda g, i, o: g.random((i, o))}),
-    ("symmetric-units", {"init": "zeros"}),
-    ("wrong-init-scale", {"init": lambda g, i, o: 50.0 * g.standard_normal((i, o))}),
-    ("wrong-init-scale", {"init": lambda g, i, o: 1e-4 * g.standard_normal((i, o))}),
-    ("learning-rate-too-small", {"optimizer": SGD(1e-6)}),
-    ("learning-rate-too-small", {"optimizer": Adam(1e-8)}),
-    ("learning-rate-too-large", {"optimizer": SGD(1000.0), "output": "identity"}),
-    ("learning-rate-too-large", {"optimizer": SGD(1000.0)}),
-    ("regularisation-dominates", {"l2": 0.5}),
-]
-
-
 @pytest.mark.parametrize(
     ("code", "change"),
     [
@@ -91,6 +68,7 @@ CASES = [
         ("non-finite", {"x": 1e300 * X}),
         ("non-finite", {"y": with_one(Y[:, None], np.nan)[:, 0]}),
         ("target-range", {"y": 2.0 * Y}),
+        ("target-shape", {"y": Y[None, :].repeat(300, axis=0)}),
     ],
 )
 def test_values_that_fit_refuses_are_the_only_finding(code, change):
@@ -98,56 +76,8 @@ def test_values_that_fit_refuses_are_the_only_finding(code, change):
     assert diagnose(network(), **({"x": X, "y": Y} | change)).codes == (code,)
 
 
-@pytest.mark.parametrize(("code", "change"), CASES, ids=lambda v: v if isinstance(v, str) else "")
-def test_a_mistake_is_the_first_finding(code, change):
-    change = dict(change)
-    x, y = change.pop("x", X), change.pop("y", Y)
-    options = {key: change.pop(key) for key in ("init", "output") if key in change}
-    report = diagnose(network(**options), x, y, **(HEALTHY | change))
-    assert report.codes[0] == code, report
-    finding = report.findings[0]
-    assert finding.severity in ("error", "warning")
-    assert finding.evidence
-    assert finding.remedy
-    assert finding.reference
-    assert finding.repair or code == "target-shape"
-    json.dumps(report.to_dict(), allow_nan=True)
-
-
-def test_a_loss_that_stays_is_told_beside_its_cause():
-    report = diagnose(network(), X, Y, optimizer=SGD(1e-6), epochs=10)
-    assert report.codes[0] == "learning-rate-too-small"
-    assert "loss-not-decreasing" in report.codes
-
-
-def test_deep_sigmoid_layers_lose_the_gradient():
-    def small(random, fan_in, fan_out):
-        return random.normal(0, 0.3 / np.sqrt(fan_in), (fan_in, fan_out))
-
-    net = xpnet.MLP([2, *[10] * 8, 1], hidden="sigmoid", output="sigmoid", init=small, seed=1)
-    assert diagnose(net, X, Y, **HEALTHY).codes[0] == "vanishing-gradient"
-
-
-@pytest.mark.parametrize(
-    ("code", "hidden", "bias"), [("dead-units", "relu", -30), ("saturated-units", "sigmoid", 30)]
-)
-def test_biases_that_switch_units_off(code, hidden, bias):
-    net = network(hidden=hidden)
-    net.biases[0][...] = bias
-    report = diagnose(net, X, Y, **HEALTHY)
-    assert report.codes[0] == code
-    assert {"cannot-overfit-one-batch", "no-better-than-constant"} <= set(report.codes)
-
-
-def test_unscaled_regression_targets_are_the_initial_loss():
-    net = xpnet.MLP([2, 12, 1], hidden="tanh", seed=1)
-    report = diagnose(net, X, 5000.0 + 300.0 * X[:, 0], **HEALTHY)
-    assert report.codes[0] == "initial-loss"
-    assert report.findings[0].repair == {"standardize_target": True}
-
-
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_large_inputs_of_an_exponential_output_are_the_cause_and_no_formula_is(seed):
     random = np.random.default_rng(0)
     x = 100.0 * random.normal(size=(300, 4))
@@ -228,9 +158,10 @@ def test_codes_of_the_rules_are_all_known():
     """
     assert {rule.code for rule in RULES} == set(codes.split())
     for rule in RULES:
-        assert rule.explanation.count(".") >= 2, f"{rule.code}: two sentences"
+        assert rule.why.count(".") >= 2, f"{rule.code}: two sentences"
         assert rule.source
         assert rule.remedy
+        assert rule.missing(Run()) or not rule.needs
 
 
 def test_a_finding_reads_well():

@@ -7,7 +7,8 @@ from hand_written_loop import THREE, network, softmax
 
 import xpnet
 from xpnet import Doctor
-from xpnet.doctor.seen_targets import SeenTargets
+from xpnet.doctor.run import SeenTargets
+from xpnet.doctor.step import as_host
 
 
 def test_evaluation_batches_may_be_shown_in_between():
@@ -79,8 +80,9 @@ def test_activations_alone_take_no_more_memory_than_other_rows():
     doctor = Doctor()
     for _ in range(300):
         doctor.watch(activations=[np.ones((50, 2))])
-    assert sum(map(len, doctor._pieces["last"])) < 200
-    assert sum(map(len, doctor._pieces["first"])) <= 50
+    assert len(doctor.run.first) <= 50
+    assert len(doctor.run.data) <= 400
+    assert len(doctor.run.last) < 200
     with pytest.raises(xpnet.InputError, match=r"activations is one array of shape \(50, 2\)"):
         doctor.watch(activations=np.ones((50, 2)))
 
@@ -105,3 +107,21 @@ def test_frozen_weights_are_a_note():
     report = doctor.report()
     assert report.ok
     assert [(each.code, each.where) for each in report.findings] == [("no-update", "W")]
+
+
+def test_each_array_is_copied_once_and_none_where_nothing_is_looked_at(monkeypatch):
+    copied, doctor, random = [], Doctor(), draw()
+
+    def counted(array, *given, **named):
+        copied.append(array)
+        return as_host(array, *given, **named)
+
+    monkeypatch.setattr("xpnet.doctor.step.as_host", counted)
+    p, counts = {"W": random.normal(size=(3, 2)), "b": np.zeros(2)}, []
+    for _ in range(1200):
+        copied.clear()
+        x = random.normal(size=(100, 3))
+        doctor.watch(parameters=p, gradients=p, inputs=x, predictions=x[:, :2], targets=x[:, 1:])
+        counts.append(len(copied))
+    assert counts[0] == 7  # as many as arrays were given
+    assert counts[1100:1102] in ([1, 0], [0, 1])  # the targets, of every second step

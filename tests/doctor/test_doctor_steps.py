@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xpnet import Doctor
-from xpnet.doctor.observations import Snapshot, same_names
 from xpnet.doctor.replay import Replay, Update
+from xpnet.doctor.step import Step, same_names
 
 
 def codes(report):
@@ -69,7 +69,7 @@ def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
     delta = o - y
     below = (delta @ p["W2"].T) * RIGHT[hidden](a)
     g = {"W1": x.T @ below, "b1": below.sum(axis=0), "W2": a.T @ delta, "b2": delta.sum(axis=0)}
-    replay = Replay.of(Snapshot(x, y, o, (a,), p, g))
+    replay = Replay.of(Step(x, y, o, (a,), p, g))
     assert replay.wrong is None
     assert replay.deltas["identity"] == pytest.approx(1.0)
     assert hidden in replay.kinds[0]
@@ -83,29 +83,20 @@ def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
     ],
 )
 def test_steps_up_the_loss_are_told_from_the_first_one(update, sign, evidence):
-    doctor = Doctor()
-    watch = doctor.watch
+    def shown(given):
+        gradients = {name: sign * each for name, each in given["gradients"].items()}
+        return given | {"gradients": gradients}
 
-    def shown(**given):
-        given["gradients"] = {name: sign * each for name, each in given["gradients"].items()}
-        watch(**given)
-
-    doctor.watch = shown
-    report = train(doctor, update=lambda name, g: sign * update(name, g))
+    report = train(show=shown, update=lambda name, g: sign * update(name, g))
     assert report.codes[0] == "gradient-sign"
     assert evidence in report.findings[0].evidence
 
 
 def test_adding_a_negative_gradient_is_right():
-    doctor = Doctor()
-    watch = doctor.watch
+    def shown(given):
+        return given | {"gradients": {name: -each for name, each in given["gradients"].items()}}
 
-    def shown(**given):
-        given["gradients"] = {name: -each for name, each in given["gradients"].items()}
-        watch(**given)
-
-    doctor.watch = shown
-    assert codes(train(doctor, steps=300, rate=0.5)) == []
+    assert codes(train(show=shown, steps=300, rate=0.5)) == []
 
 
 def test_gradients_that_are_not_cleared():
@@ -188,6 +179,10 @@ def test_what_was_not_shown_is_told():
     assert str(doctor.report()).endswith(
         "checked: parameters, gradients, activations, inputs, targets, predictions."
     )
+    missing = doctor.report().facts["not_checked"]
+    assert missing["no-better-than-constant"] == "predictions with targets of their shape, 10 steps"
+    assert missing["dead-units"] == "activations"
+    assert "diverged" not in missing
     for _ in range(100):
         doctor.watch(loss=1.0)
     assert [(each.code, each.severity) for each in doctor.report().findings] == [
@@ -196,15 +191,13 @@ def test_what_was_not_shown_is_told():
 
 
 def test_a_running_sum_of_losses_is_no_rising_loss():
-    doctor, total = Doctor(), [0.0]
-    watch = doctor.watch
+    losses = []
 
-    def summed(**given):
-        total[0] += given.pop("loss")
-        watch(loss=total[0], **given)
+    def shown(given):
+        losses.append(given["loss"])
+        return given | {"loss": sum(losses)}
 
-    doctor.watch = summed
-    finding = train(doctor, steps=400, rate=0.8).findings[0]
+    finding = train(show=shown, steps=400, rate=0.8).findings[0]
     assert (finding.code, finding.severity) == ("loss-rising", "warning")
     assert finding.remedy.startswith("show the loss of each step")
 
@@ -218,8 +211,8 @@ def test_a_training_that_was_too_short_is_told_so():
 
 def test_a_hinge_loss_may_take_the_values_far():
     values, y = np.linspace(-9, 9, 50)[:, None], np.sign(np.linspace(-9, 9, 50))[:, None]
-    assert Snapshot(targets=y, predictions=values).skill > 0.8
-    assert Snapshot(targets=y, predictions=-values).skill < 0.0
+    assert Step(targets=y, predictions=values).skill > 0.8
+    assert Step(targets=y, predictions=-values).skill < 0.0
 
 
 def test_images_are_flattened():
@@ -245,8 +238,8 @@ def test_what_does_not_fit_together_is_left_alone(broken):
     below = (o - y) @ p["W2"].T  # without the derivative
     whole = {"inputs": x, "targets": y, "predictions": o, "activations": (a,), "parameters": p,
              "gradients": {"W1": x.T @ below, "W2": a.T @ (o - y)}}  # fmt: skip
-    assert Replay.of(Snapshot(**whole)).wrong == ("W1", "1", "1 - a**2")
-    assert Replay.of(Snapshot(**(whole | broken))).wrong is None
+    assert Replay.of(Step(**whole)).wrong == ("W1", "1", "1 - a**2")
+    assert Replay.of(Step(**(whole | broken))).wrong is None
 
 
 def test_updates_of_other_shapes_or_of_none_have_no_direction():

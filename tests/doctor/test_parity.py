@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,28 +31,24 @@ def compare_classes(
 def test_ten_steps_on_every_backend_stay_within_tolerance(other_backend, hidden, dtype):
     report = compare_classes(hidden=hidden, dtype=dtype, other=other_backend.device)
     assert report.ok, str(report)
-    assert report.steps == 10
+    assert (report.reference, report.steps) == ("cpu", 10)
 
 
-@pytest.mark.parametrize(
-    ("output", "loss"),
-    [
-        ("identity", "squared_error"),
-        ("identity", "half_squared_error"),
-        ("identity", "absolute_error"),
-        ("identity", "huber"),
-        ("tanh", "squared_error"),
-        ("sigmoid", "binary_cross_entropy"),
-        ("exp", "poisson"),
-        ("softplus", "poisson"),
-    ],
-)
-def test_every_loss_on_every_backend_stays_within_tolerance(other_backend, output, loss):
-    assert loss in LOSSES
+LOSSES_AND_OUTPUTS = [("identity", loss) for loss in LOSSES if loss.endswith(("_error", "huber"))]
+LOSSES_AND_OUTPUTS += [
+    ("tanh", "squared_error"), ("sigmoid", "binary_cross_entropy"), ("exp", "poisson"),
+    ("softplus", "poisson"),
+]  # fmt: skip
+
+
+def test_every_loss_on_every_backend_stays_within_tolerance(other_backend):
     y = RNG.random((50, 2))
-    net = xpnet.MLP([4, 8, 2], output=output, dtype="float64")
-    report = compare(net, X, y, loss=loss, learning_rate=0.02, other=other_backend.device)
-    assert report.ok, str(report)
+    assert {loss for _, loss in LOSSES_AND_OUTPUTS} == set(LOSSES) - {"categorical_cross_entropy"}
+    for output, loss in LOSSES_AND_OUTPUTS:
+        net = xpnet.MLP([4, 8, 2], output=output, dtype="float64")
+        options = {"loss": loss, "learning_rate": 0.02, "steps": 5, "other": other_backend.device}
+        report = compare(net, X, y, **options)
+        assert report.ok, f"{loss}\n{report}"
 
 
 def test_dropout_momentum_and_penalties_stay_within_tolerance(other_backend):
@@ -91,25 +88,20 @@ def test_a_training_step_never_waits_for_the_device(backend, no_sync):
         assert history.epochs == 2
 
 
+def numpy_but(**functions):
+    """NumPy's functions as a device of their own, but for some of them."""
+    return dataclasses.replace(CPU, name="other", xp=SimpleNamespace(**vars(CPU.xp) | functions))
+
+
 def test_a_device_that_computes_wrongly_is_found_with_step_layer_and_quantity():
-    class Wrong:
-        """NumPy, but for a hyperbolic tangent that is a little off."""
-
-        def __getattr__(self, name):
-            return getattr(np, name)
-
-        def tanh(self, z):
-            return np.tanh(z) * (1.0 + 1e-9)
-
-    device = dataclasses.replace(CPU, name="wrong", xp=Wrong())
+    device = numpy_but(tanh=lambda z: np.tanh(z) * (1.0 + 1e-9))
     report = compare_classes(hidden=["relu", "tanh"], other=device)
     assert not report.ok
     assert all(report.same_bits.values())
     bad = [each for each in report.differences if not each.ok]
-    first = [(each.quantity, each.layer) for each in bad if each.step == 1]
+    first = {(each.quantity, each.layer) for each in bad if each.step == 1}
     assert ("forward", 3) in first
-    assert ("forward", 1) not in first
-    assert ("forward", 2) not in first
+    assert not first & {("forward", 1), ("forward", 2)}
     assert str(report).splitlines()[-1].startswith("OUT OF TOLERANCE; at most ")
     assert compare_classes(hidden=["relu", "tanh"], other=device, dtype="float32").ok
 
@@ -150,14 +142,7 @@ def test_the_report_can_be_read_and_stored():
 
 
 def test_a_value_that_is_finite_on_one_side_only_is_an_infinite_difference():
-    class Nan:
-        def __getattr__(self, name):
-            return getattr(np, name)
-
-        def tanh(self, z):
-            return np.tanh(z) * np.nan
-
-    device = dataclasses.replace(CPU, name="nan", xp=Nan())
+    device = numpy_but(tanh=lambda z: np.tanh(z) * np.nan)
     report = compare_classes(hidden="tanh", other=device, steps=1)
     found = report.largest(1, "forward")
     assert found == Difference(1, "forward", 2, float("inf"), found.allowed)
@@ -173,13 +158,6 @@ def test_without_array_api_strict_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "array_api_strict", None)
     with pytest.raises(xpnet.InputError, match="not installed; pip install array-api-strict"):
         compare_classes()
-
-
-def test_on_the_cpu_numpy_is_compared_with_array_api_strict():
-    pytest.importorskip("array_api_strict", reason="array-api-strict is not installed")
-    report = compare_classes()
-    assert (report.reference, report.other) == ("cpu", "array-api-strict")
-    assert report.ok
 
 
 def test_a_gpu_is_never_replaced_by_the_cpu(monkeypatch):

@@ -1,6 +1,7 @@
-"""The estimators trained on: `warm_start`, `partial_fit`, files, interruptions."""
+"""The estimators trained on: `warm_start`, `partial_fit`, streams, files, interruptions."""
 
 import re
+import warnings
 from contextlib import suppress
 
 import numpy as np
@@ -9,24 +10,28 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 import sklearn.neural_network
-from estimator_examples import BOTH, QUICK, X, Y, same, stored_and_loaded
+from estimator_examples import BOTH, QUICK, X, Y, parameters, same, stored_and_loaded
 
 import xpnet
 from xpnet.errors import InputError
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
+from xpnet.estimators.training import DivergenceWarning
 from xpnet.nn.schedules import Cosine, Linear, Warmup
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @BOTH
-@pytest.mark.parametrize("solver", ["adam", "sgd", "adamw"])
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"batch_size": 16, "dropout": 0.2}, {"learning_rate": "invscaling", "standardize": True}],
+    [
+        {"solver": "adam"},
+        {"solver": "adamw", "batch_size": 16, "dropout": 0.2},
+        {"solver": "sgd", "learning_rate": "invscaling", "standardize": True},
+    ],
 )
-def test_five_epochs_and_five_after_a_file_are_ten_in_one_go(kind, solver, settings):
-    settings = {"solver": solver, "learning_rate_init": 0.003, **settings, **QUICK}
+def test_five_epochs_and_five_after_a_file_are_ten_in_one_go(kind, settings):
+    settings = {"learning_rate_init": 0.003, **settings, **QUICK}
     whole = kind(max_iter=10, **settings).fit(X, Y)
     half = stored_and_loaded(kind(max_iter=5, warm_start=True, **settings).fit(X, Y))
     assert same(half.fit(X, Y), whole)
@@ -56,20 +61,6 @@ def test_another_shape_or_optimiser_on_the_way():
         model.set_params(hidden_layer_sizes=5).fit(X, Y)
 
 
-@BOTH
-def test_another_activation_on_the_way_is_taken_as_scikit_learn_takes_it(kind):
-    peer = getattr(sklearn.neural_network, kind.__name__)
-    known = {"classes": [0, 1, 2]} if kind is MLPClassifier else {}
-    models = [each(shuffle=False, batch_size=50, **QUICK) for each in (kind, peer)]
-    for model in models:
-        model.partial_fit(X, Y, **known)
-        model.set_params(activation="tanh").partial_fit(X, Y).partial_fit(X, Y)
-    np.testing.assert_allclose(models[0].coefs_[0], models[1].coefs_[0], rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(models[0].predict(X), models[1].predict(X))
-    before = models[0].predict(X)
-    np.testing.assert_array_equal(models[0].set_params(activation="relu").predict(X), before)
-
-
 def test_the_learning_rate_may_change_between_calls_of_partial_fit():
     for kind, stays in ((MLPRegressor, False), (sklearn.neural_network.MLPRegressor, True)):
         model = kind(learning_rate_init=0.01, **QUICK).partial_fit(X, Y)
@@ -78,37 +69,30 @@ def test_the_learning_rate_may_change_between_calls_of_partial_fit():
         assert (np.max(np.abs(model.coefs_[0] - before)) > 1e-4) == stays
 
 
-def test_what_the_network_computes_may_change_on_the_way_and_its_weights_stay():
-    model = MLPRegressor(warm_start=True, max_iter=2, learning_rate_init=1e-9, **QUICK).fit(X, Y)
-    net, weights = model.network_, model.coefs_[0].copy()
-    assert model.fit(X, Y).network_ is net
-    model.set_params(activation=["gelu"], out_activation="softplus", dropout=0.3).fit(X, Y)
-    net = model.network_
-    assert (net.hidden[0].name, net.output.name, net.dropout) == ("gelu", "softplus", (0.3,))
-    assert model.out_activation_ == "softplus"
-    np.testing.assert_allclose(model.coefs_[0], weights, atol=1e-6)
-    model.set_params(loss="poisson", out_activation=None).fit(X, Y)
-    assert model.out_activation_ == "exp"
-    with pytest.raises(InputError, match="dropout changes it; use sgd or adam"):
-        model.set_params(solver="lbfgs").fit(X, Y)
-    columns = np.stack([Y, Y], axis=1)
-    several = MLPClassifier(**QUICK).partial_fit(X, columns, classes=[[0, 1, 2]] * 2)
-    net = several.network_
-    assert several.partial_fit(X, columns).network_ is net
-
-
 @pytest.mark.parametrize(
     ("name", "given", "found"),
-    [("dtype", "float32", "float64"), ("device", "gpu", "cpu"), ("standardize", True, False)],
+    [
+        ("dtype", "float32", "float64"),
+        ("device", "gpu", "cpu"),
+        ("standardize", True, False),
+        ("dropout", 0.5, 0.0),
+        ("activation", "tanh", "relu"),
+        ("early_stopping", True, False),
+    ],
 )
 def test_what_cannot_change_on_the_way_is_refused(name, given, found):
     model = MLPClassifier(max_iter=2, **QUICK).fit(X, Y)
-    with pytest.raises(InputError, match=f"{name}={given!r}, but .* has {name}={found!r}; call"):
-        model.set_params(**{name: given}).partial_fit(X, Y)
     before = model.coefs_
-    with pytest.raises(InputError, match=name):
-        model.set_params(warm_start=True).fit(X, Y)
+    message = rf"{name}=.*{given}.*, but .* {name}=.*{found}.*; call fit with warm_start=False"
+    with pytest.raises(InputError, match=message):
+        model.set_params(warm_start=True, **{name: given}).fit(X, Y)
+    if name != "early_stopping":
+        with pytest.raises(InputError, match=message):
+            model.partial_fit(X, Y)
     assert model.coefs_ is before
+    model = MLPRegressor(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
+    with pytest.raises(InputError, match=r"output activation=.*exp"):
+        model.set_params(loss="poisson").fit(X, Y)
 
 
 def test_initial_weights_and_seed_count_only_at_the_start():
@@ -117,90 +101,31 @@ def test_initial_weights_and_seed_count_only_at_the_start():
     assert same(models[0].fit(X, Y), models[1].fit(X, Y))
 
 
-def test_early_stopping_may_be_switched_on_and_off_on_the_way():
-    model = MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
-    model.set_params(early_stopping=True).fit(X, Y)
-    assert len(model.validation_scores_) == 2
-    model.set_params(early_stopping=False).fit(X, Y)
-    assert model.validation_scores_ is None
-    assert model.best_loss_ == min(model.loss_curve_[-2:])
-
-
-def test_coefficients_can_be_set():
-    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
-    model.coefs_ = [0 * each for each in model.coefs_]
-    assert not np.any(model.network_.weights[0])
-    with pytest.raises(AttributeError, match="no coefs_ before it is fitted"):
-        _ = MLPRegressor().coefs_
-
-
-def test_coefficients_can_be_swapped():
-    settings = QUICK | {"hidden_layer_sizes": (8, 8, 8)}
-    model = MLPRegressor(max_iter=2, **settings).fit(X, Y)
-    before = [each.copy() for each in model.coefs_]
-    model.coefs_ = [model.coefs_[layer] for layer in (0, 2, 1, 3)]
-    for layer, was in enumerate((0, 2, 1, 3)):
-        np.testing.assert_array_equal(model.coefs_[layer], before[was])
-
-
-def test_training_goes_on_from_coefficients_set_before_any_fit():
-    draw = np.random.default_rng(0)
-    model = MLPRegressor(hidden_layer_sizes=(3,), learning_rate_init=1e-9)
-    model.coefs_ = given = [draw.normal(size=(4, 3)), draw.normal(size=(3, 1))]
-    model.intercepts_ = [np.zeros(3), np.zeros(1)]
-    assert model.coefs_ is given
-    model.n_features_in_, model.t_, model.best_loss_, model.loss_curve_ = 4, 0, np.inf, []
-    model._no_improvement_count = 0
-    model.partial_fit(X, Y)
-    np.testing.assert_allclose(model.coefs_[0], given[0], atol=1e-6)
-
-
-def test_an_interrupted_epoch_is_finished_by_the_next_fit():
-    class Interrupt:
-        def on_batch_end(self, training):
-            if training.state.step == 4:
-                training.stop("interrupted")
-
-    settings = {"batch_size": 50, "warm_start": True, **QUICK}
-    model = MLPClassifier(callbacks=[Interrupt()], max_iter=3, **settings).fit(X, Y)
-    model.set_params(callbacks=None, max_iter=2).fit(X, Y)
-    assert same(model, MLPClassifier(max_iter=3, **settings).fit(X, Y))
-
-
 @pytest.mark.parametrize("kind_of_end", ["stop", "ctrl-c", "error"])
-@pytest.mark.parametrize(
-    ("method", "rows", "settings", "steps"),
-    [
-        ("fit", slice(None), {}, 12),  # 3 of 15 were taken
-        ("fit", slice(None, None, -1), {}, 15),
-        ("fit", slice(40), {}, 4),
-        ("fit", slice(None), {"batch_size": 15}, 10),
-        ("fit", slice(None), {"shuffle": False}, 15),
-        ("partial_fit", slice(None), {}, 15),
-        ("partial_fit", slice(20), {}, 2),
-    ],
-)
-def test_an_interrupted_epoch_is_finished_only_by_a_fit_to_the_same_rows(
-    kind_of_end, method, rows, settings, steps
-):
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_an_interrupted_epoch_is_begun_again_with_the_weights_of_its_last_step(kind_of_end, method):
     class Interrupt:
         taken = 0
 
         def on_batch_end(self, training):
             self.taken += 1
+            self.seen = [training.net.weights[0].copy()] if self.taken == 3 else self.seen
             if self.taken == 3 and kind_of_end == "stop":
                 training.stop("enough")
             elif self.taken == 3:
                 raise KeyboardInterrupt if kind_of_end == "ctrl-c" else RuntimeError
 
+        seen = ()
+
     interrupt = Interrupt()
     model = MLPRegressor(batch_size=10, warm_start=True, max_iter=1, callbacks=[interrupt], **QUICK)
     with suppress(KeyboardInterrupt, RuntimeError):
         model.fit(X, Y)
-    model.set_params(**settings)
-    getattr(model, method)(X[rows], Y[rows])
-    assert interrupt.taken == 3 + steps
+    np.testing.assert_array_equal(model.coefs_[0], interrupt.seen[0])
+    getattr(model, method)(X, Y)
+    assert interrupt.taken == 3 + 15
     assert len(model.loss_curve_) == 1
+    assert model._state.step == 18  # so that Adam's averages go on
 
 
 @BOTH
@@ -279,3 +204,34 @@ def test_targets_of_another_kind_are_refused_on_the_way():
             with pytest.raises(InputError, match=told):
                 train_on(X, then)
         assert model.fit(X, first).predict(X).shape == first.shape
+
+
+def stream():
+    x = np.random.default_rng(0).normal(size=(32, 4))
+    model = MLPRegressor(hidden_layer_sizes=(20,), learning_rate_init=0.01, random_state=0)
+    return model, x, x @ [1.0, 2.0, -1.0, 0.5]
+
+
+def test_one_odd_batch_of_a_stream_is_no_divergence():
+    model, x, y = stream()
+    for _ in range(50):
+        model.partial_fit(x, y)
+    before = [each.copy() for each in parameters(model)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.partial_fit(x * np.where(np.arange(32) == 3, 100.0, 1.0)[:, None], y)
+    assert all(np.any(a != b) for a, b in zip(parameters(model), before, strict=True))
+    assert model._state.step == 51  # so that Adam's averages go on
+    with pytest.warns(DivergenceWarning, match="the weights from before the batch are kept"):
+        model.partial_fit(x, np.full(32, 1e300))
+    assert all(np.all(np.isfinite(each)) for each in parameters(model))
+
+
+def test_a_stream_keeps_no_history_unless_somebody_may_look_at_it():
+    model, x, y = stream()
+    for _ in range(5):
+        model.partial_fit(x, y)
+    assert model._state.history.epochs == 1
+    assert len(model.loss_curve_) == 5
+    model.set_params(learning_rate="plateau").partial_fit(x, y).partial_fit(x, y)
+    assert model._state.history.epochs == 3

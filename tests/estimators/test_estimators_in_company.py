@@ -79,6 +79,7 @@ def test_clones_have_the_parameters_and_nothing_learnt():
     assert not hasattr(twin, "coefs_")
 
 
+@pytest.mark.process
 def test_processes_of_loky_give_what_this_one_gives():
     """Models are fitted in other processes, sent back, and used here."""
 

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import xpnet
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
-from xpnet.estimators.verdict import DivergenceWarning, NoSkillWarning
+from xpnet.estimators.training import DivergenceWarning, NoSkillWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -70,7 +70,7 @@ def test_the_warning_names_what_the_doctor_saw():
         MLPClassifier(solver="lbfgs", alpha=1e9, random_state=0).fit(x, y)
 
 
-@pytest.mark.filterwarnings("error::xpnet.estimators.verdict.NoSkillWarning")
+@pytest.mark.filterwarnings("error::xpnet.estimators.training.NoSkillWarning")
 def test_healthy_and_tiny_fits_are_not_warned_of():
     MLPClassifier(random_state=0).fit(X, Y)
     MLPRegressor(random_state=0, max_iter=400).fit(X, Y)

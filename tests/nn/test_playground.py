@@ -80,25 +80,33 @@ class Playground:
 
 
 def xpnet_losses(weights, biases, activation, samples, test, batch_size, epochs, rate):
-    """Train with `xpnet.fit`; return the network and training and test loss, epoch by epoch."""
+    """Train a network; return it, and training and test loss, epoch by epoch.
+
+    Rows left over at the end of an epoch go into the first batch of the next one, as in the
+    Playground, so the loop over the batches is written here.
+    """
     sizes = [len(weights[0][0]), *(len(layer) for layer in weights)]
     net = xpnet.MLP(sizes, hidden=activation, output="tanh", dtype="float64")
     net.set_parameters([np.array(layer).T for layer in weights], biases)
-    samples, test = np.array(samples), np.array(test)
-    x, y = samples[:, :-1], samples[:, -1]
-    on_test = [net.loss(test[:, :-1], test[:, -1], loss="half_squared_error")]
-    before = net.loss(x, y, loss="half_squared_error")
+    tables = [np.array(samples), np.array(test)]
+    x, y = tables[0][:, :-1], tables[0][:, -1:]
+    optimizer, losses, waiting = xpnet.SGD(rate), [], []
 
-    class Watch:
-        def on_epoch_end(self, training):
-            on_test.append(training.net.loss(test[:, :-1], test[:, -1], loss="half_squared_error"))
+    def measure():
+        each = {"loss": "half_squared_error"}
+        losses.append([net.loss(table[:, :-1], table[:, -1], **each) for table in tables])
 
-    history = xpnet.fit(
-        net, x, y, loss="half_squared_error", optimizer=xpnet.SGD(rate), epochs=epochs,
-        batch_size=batch_size, shuffle=False, last_batch="carry", validation=(x, y),
-        callbacks=[Watch()],
-    )  # fmt: skip
-    return net, np.array([[before, *history.validation_loss], on_test]).T
+    measure()
+    for _ in range(epochs):
+        for row in range(len(x)):
+            waiting.append(row)
+            if (row + 1) % batch_size == 0:
+                _, gradients = net.gradients(x[waiting], y[waiting], loss="half_squared_error")
+                every = [*gradients.weights, *gradients.biases]
+                optimizer.step(np, net.parameters, every, [], [rate], net.weights)
+                waiting = []
+        measure()
+    return net, np.array(losses)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])

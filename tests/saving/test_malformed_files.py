@@ -53,7 +53,7 @@ def entry(**changes):
 
 FORMAT, CHECKSUM = "contents: are not in safetensors format (", "checksum (SHA-256): does not match"
 CONTAINER = {
-    "empty": (lambda data: b"", f"{FORMAT}'header too small')"),
+    "empty": (lambda data: b"", FORMAT),
     "text": (
         lambda data: b"weights,biases\n1,2\n3,4\n" * 10,
         "header length: 3,203,031,",
@@ -62,10 +62,10 @@ CONTAINER = {
     "zip": (lambda data: b"PK\x03\x04" + bytes(range(200)), "header length: "),
     "zeros": (lambda data: bytes(1000), FORMAT),
     "length absurd": (lambda data: b"\xff" * 8 + data[8:], "header length: 18,446,744,073,709,551"),
-    "length short": (lambda data: b"\x14" + data[1:], f"{FORMAT}'invalid JSON"),
-    "truncated header": (lambda data: data[:100], f"{FORMAT}'invalid header length"),
-    "truncated tensors": (lambda data: data[:-1], f"{FORMAT}'incomplete metadata, file not fully"),
-    "trailing byte": (lambda data: data + b"\0", f"{FORMAT}'incomplete metadata, file not fully"),
+    "length short": (lambda data: b"\x14" + data[1:], FORMAT),
+    "truncated header": (lambda data: data[:100], FORMAT),
+    "truncated tensors": (lambda data: data[:-1], FORMAT),
+    "trailing byte": (lambda data: data + b"\0", FORMAT),
     "not UTF-8": (lambda data: with_header(b'{"\xff\xfe": 1}'), FORMAT),
     "deep": (lambda data: with_header(b"[" * 100_000), FORMAT),
     "deep and closed": (lambda data: with_header(b'{"a":' * 50_000 + b"1" + b"}" * 50_000), FORMAT),

@@ -41,34 +41,15 @@ def test_dropping_the_last_batch_leaves_whole_batches(rows, batch_size, seed):
     assert order(rows, size, seed, last_batch="drop").shape[0] == rows // size * size
 
 
-@given(**SIZES, shuffle=st.booleans())
-def test_carried_rows_open_the_next_epoch_and_none_is_lost(rows, batch_size, seed, shuffle):
-    size = min(rows, batch_size)
-    stream = [
-        row
-        for epoch in range(4)
-        for row in order(rows, size, seed, epoch, shuffle=shuffle, last_batch="carry")
-    ]
-    whole = [row for epoch in range(4) for row in order(rows, size, seed, epoch, shuffle=shuffle)]
-    assert stream == whole[: len(whole) - rows % size]
-
-
-@given(**SIZES, epoch=st.integers(0, 5), last_batch=st.sampled_from(["keep", "drop", "carry"]))
+@given(**SIZES, epoch=st.integers(0, 5), last_batch=st.sampled_from(["keep", "drop"]))
 def test_steps_per_epoch_counts_the_batches(rows, batch_size, seed, epoch, last_batch):
     size, x = min(rows, batch_size), np.zeros((rows, 1))
     used = order(rows, size, seed, epoch, last_batch=last_batch)
-    found = list(batches(Data(x, x, None), used, size, CPU, "float64", last_batch=last_batch))
+    found = list(batches(Data(x, x, None), used, size, CPU, "float64"))
     assert len(found) == steps_per_epoch(rows, size, last_batch)
     assert sum(each.x.shape[0] for each in found) == used.shape[0]
     for batch in found:
         assert batch.shares.sum() == pytest.approx(1.0)
-
-
-def test_carried_rows_make_the_first_batch_of_the_next_epoch_longer():
-    x = np.arange(8.0).reshape(8, 1)
-    rows = order(8, 3, epoch=1, shuffle=False, last_batch="carry")
-    found = list(batches(Data(x, x, None), rows, 3, CPU, "float64", last_batch="carry"))
-    assert [each.x[:, 0].tolist() for each in found] == [[6, 7, 0, 1, 2], [3, 4, 5]]
 
 
 def test_batches_are_the_rows_of_the_order_on_every_backend(backend):

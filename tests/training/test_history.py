@@ -1,14 +1,12 @@
-import copy
 import json
 import sys
-import time
 
 import numpy as np
 import pytest
 from training_examples import LABELS, X, Y, classifier, regressor
 
 import xpnet
-from xpnet.training.history import METRICS, History, resolve_metrics
+from xpnet.training.metrics import METRICS, resolve_metrics
 
 
 def test_history_holds_one_entry_per_epoch_and_survives_json():
@@ -104,46 +102,20 @@ def test_two_metrics_of_one_name_are_refused():
         xpnet.fit(classifier(), X, LABELS, metrics=[lambda a, y: 1.0, lambda a, y: 2.0])
 
 
-def test_a_history_goes_on_in_a_time_that_does_not_grow_with_its_epochs():
-    def seconds(epochs):
-        history = History(loss=(1.0,) * epochs, learning_rate=(0.1,) * epochs)
-        history = history.extended({}, loss=[0.5], learning_rate=[0.1])  # copies
-        start = time.perf_counter()
-        for _ in range(500):
-            history = history.extended({"r2": 0.5}, loss=[0.5], learning_rate=[0.1])
-        return time.perf_counter() - start
-
-    assert min(seconds(300_000) for _ in range(3)) < 20 * min(seconds(10) for _ in range(3))
-
-
-def test_a_history_that_goes_on_leaves_the_earlier_one_as_it_was():
-    start = History(loss=(1.0,))
-    two = start.extended({"r2": 0.1}, loss=[0.5])
-    ways = [two.extended({"r2": 0.2}, loss=[loss]) for loss in (0.4, 0.3)]
-    assert start == History(loss=(1.0,))
-    assert two == History(loss=(1.0, 0.5), metrics={"r2": (0.1,)})
-    assert [way.loss for way in ways] == [(1.0, 0.5, 0.4), (1.0, 0.5, 0.3)]
-    assert two.loss[-1:] == (0.5,)
-    assert two.loss[-1] == 0.5
-    assert repr(two.loss) == "(1.0, 0.5)"
-    assert hash(two.loss) == hash((1.0, 0.5))
-    assert two.loss != [1.0, 0.5]  # nor is a tuple
-    assert copy.deepcopy(two) == two
-    assert json.loads(json.dumps(two.to_dict()))["loss"] == [1.0, 0.5]
-
-
-def test_curves_are_tuples_at_the_end_of_a_run():
-    seen = []
+def test_curves_are_tuples_at_the_end_of_a_run_and_an_earlier_history_stays_as_it_was():
+    lengths = []
 
     class Look:
         def on_epoch_end(self, training):
-            seen.append(training.state.history)
+            lengths.append(training.state.history.epochs)
 
-    net = xpnet.MLP([2, 1])
-    history = xpnet.fit(net, np.eye(2), np.ones((2, 1)), epochs=3, callbacks=[Look()])
+    history = xpnet.fit(xpnet.MLP([2, 1]), np.eye(2), np.ones((2, 1)), epochs=3, callbacks=[Look()])
+    assert lengths == [1, 2, 3]
     assert isinstance(history.loss, tuple)
-    assert isinstance(history.seconds, tuple)
-    assert [each.loss for each in seen] == [history.loss[:n] for n in (1, 2, 3)]
+    longer = history.started()
+    longer.append({"r2": 0.1}, loss=[0.5])
+    assert (history.epochs, history.metrics) == (3, {})
+    assert longer.ended("").loss == (*history.loss, 0.5)
 
 
 def test_a_picture_that_cannot_be_written_is_refused_with_the_remedy(tmp_path):

@@ -102,9 +102,9 @@ def test_what_cannot_be_minimised_is_refused():
         fit_lbfgs(network(dropout=0.5), X, TARGETS)
     with pytest.raises(InputError, match=r"^validation 0\.2 is not a pair of rows, \(x, y\)$"):
         fit_lbfgs(network(), X, TARGETS, validation=0.2)
-    for name, value in (("max_iter", 0), ("max_fun", 2.5), ("l2", -1.0), ("tol", np.nan)):
-        with pytest.raises(InputError, match=f"^{name} {value} must be"):
-            fit_lbfgs(network(), X, TARGETS, **{name: value})
+    for options, message in (({"max_iter": 0}, "epochs 0 must be"), ({"l2": -1.0}, "l2 -1.0 must")):
+        with pytest.raises(InputError, match=message):
+            fit_lbfgs(network(), X, TARGETS, **options)
     net = network()
     before = np.array(net.flat)
     with pytest.raises(DivergenceError, match="keeps the weights it had"):

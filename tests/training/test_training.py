@@ -4,7 +4,7 @@ from training_examples import LABELS, Calls, X, Y, classifier, parameters, regre
 
 import xpnet
 from xpnet.training.data import split
-from xpnet.training.history import METRICS
+from xpnet.training.metrics import METRICS
 
 # It learns ----------------------------------------------------------------------------------------
 

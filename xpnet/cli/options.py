@@ -43,22 +43,10 @@ DTYPE = "float32 or float64."
 ENCODING = "Encoding of CSV and TSV files."
 DELIMITER = "Delimiter of CSV files, if it is not a comma."
 DECIMAL = "Decimal sign of CSV and TSV files"
-MISSING_CELLS = (
-    "Missing cells: refuse, drop (the rows) or impute (the training mean, or no category). At "
-    "prediction, a model trained with impute imputes; any other refuses."
-)
-STREAM = (
-    "Leave the rows on disk and read them in batches, CSV and Parquet from a temporary file; "
-    "automatic if DATA is larger than an eighth of the free memory."
-)
-EPOCHS = (
-    "Passes over the data; by default enough for about 1,000 steps (20 to 200). For lbfgs, the "
-    "most iterations, by default 200."
-)
-DETERMINISTIC = (
-    "Use one BLAS thread, so that the bits do not depend on their number. Layers of 1,000 units "
-    "take 1.7 times as long."
-)
+POLICIES = "Missing cells: refuse, drop (the rows) or impute (the mean; at prediction, too)."
+EPOCHS = "Passes over the data; by default 20 to 200, for about 1,000 steps."
+STREAM = "Read the rows from disk, CSV and Parquet through a temporary file."
+ONE_THREAD = "Use one BLAS thread: the same bits on any number of processors, but slower."
 
 
 @dataclass(frozen=True)
@@ -89,7 +77,7 @@ class TrainOptions:
     class_weight: str | None = option(None, "balanced: classes count equally, rare ones too.")
     early_stopping: bool = option(False, "Stop at the best validation loss; keep its weights.")
     patience: int = option(10, "Epochs without improvement to wait for.", needs="early_stopping")
-    missing: str = option("refuse", MISSING_CELLS)
+    missing: str = option("refuse", POLICIES)
     drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
     keep: list[str] | None = option(None, "Column to use even if it looks like an ID.")  # noqa: RUF009
     raw: bool = option(False, "Do not standardise numbers.")
@@ -101,7 +89,7 @@ class TrainOptions:
     device: str = option("cpu", DEVICE)
     dtype: str = option("float32", DTYPE)
     seed: int = option(0, "Seed of every random draw.")
-    deterministic: bool = option(False, DETERMINISTIC)
+    deterministic: bool = option(False, ONE_THREAD)
     plot: str | None = option(None, "Plot of the losses to write: .png, .svg or .pdf.")
     checkpoint: str | None = option(None, "Directory for checkpoints.")
     checkpoint_every: str = option("1 epoch", "Or '30 seconds', '100 steps'.", needs="checkpoint")
@@ -191,7 +179,7 @@ def parser(
     no sense in any option are refused before anything is read.
     """
     known = [each for each in fields(options) if each.name not in left_out]
-    hints = {each.name: get_type_hints(options)[each.name] for each in known}
+    hints = get_type_hints(options)
 
     def parse(**given: Any) -> Callable[[], Any]:
         for each in known:
@@ -199,7 +187,7 @@ def parser(
             _check_need(each, given)
         return partial(command, options(**given))
 
-    parse.__annotations__ = hints
+    parse.__annotations__ = {each.name: hints[each.name] for each in known}
     parse.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=_described(each))

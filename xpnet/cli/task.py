@@ -94,6 +94,7 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
     prepared = prepare(
         table, options.target, task=options.task, missing=options.missing, drop=options.drop or (),
         keep=options.keep or (), standardize=not options.raw, validation=share or 0.0,
+        scale_target=options.loss != "poisson",  # which has no negative targets
         seed=options.seed, dtype=options.dtype, stream=stream,
     )  # fmt: skip
     held_out = (prepared.x_validation, prepared.y_validation) if share else None
@@ -169,8 +170,12 @@ def _overlap_notes(task: Task, x: Any, y: Any) -> list[str]:
 
 def with_defaults(task: Task) -> Task:
     """Fill in the options whose default depends on others, or on the number of rows."""
-    task = _with_counts(task)
-    options, rows = task.options, task.x.shape[0]
+    options, plan, rows = task.options, task.plan, task.x.shape[0]
+    if options.loss == "poisson" and plan.task != "regression":
+        raise InputError(
+            f"--loss poisson: it is for counts, but {plan.target} makes a {plan.task} task; pass "
+            "--task regression, or leave the loss out"
+        )
     defaults: dict[str, Any] = {"epochs": MAX_EPOCHS}
     if options.optimizer != LBFGS:
         batch_size = options.batch_size or (128 if rows >= MANY_ROWS else 32)
@@ -179,28 +184,6 @@ def with_defaults(task: Task) -> Task:
         defaults = {"batch_size": batch_size, "epochs": epochs, "lr": rate}
     unset = {name: each for name, each in defaults.items() if getattr(options, name) is None}
     return replace(task, options=replace(options, **unset))
-
-
-def _with_counts(task: Task) -> Task:
-    """Leave targets as they are if the loss is for counts: standardised, some would be negative."""
-    if task.options.loss != "poisson":
-        return task
-    plan, held_out = task.plan, task.held_out
-    if plan.task != "regression":
-        raise InputError(
-            f"--loss poisson: it is for counts, but {plan.target} makes a {plan.task} task; pass "
-            "--task regression, or leave the loss out"
-        )
-
-    def unscaled(y: Any) -> Any:
-        return y * plan.target_std + plan.target_mean
-
-    return replace(
-        task,
-        plan=replace(plan, target_mean=0.0, target_std=1.0),
-        y=unscaled(task.y),
-        held_out=None if held_out is None else (held_out[0], unscaled(held_out[1])),
-    )
 
 
 def make_network(task: Task) -> MLP:

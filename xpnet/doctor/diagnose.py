@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.backend.device import CPU
-from xpnet.doctor.class_sample import thinned
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.gradcheck.check import (
@@ -16,13 +16,15 @@ from xpnet.doctor.gradcheck.check import (
     named_parameters,
     of_unit_size,
 )
-from xpnet.doctor.observations import Snapshot, columns
 from xpnet.doctor.rules.catalogue import examine
-from xpnet.doctor.run import Run
+from xpnet.doctor.sample import sample_arrays
+from xpnet.doctor.step import Step, columns
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
 from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP
+from xpnet.nn.optimizers import Adam
+from xpnet.training.fit import check_parameters, prepare_training
 
 if TYPE_CHECKING:
     from xpnet.nn.losses import Loss
@@ -74,44 +76,50 @@ def diagnose(
     InputError, InputTypeError
         For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
     """
-    from xpnet.training.fit import prepare_training
-
     weigh = options.get("class_weight") is None  # which counts rows itself
-    (x, y, sample_weight), counts = thinned(rows, x, y, sample_weight, net.output.name, weigh)
+    (x, y, sample_weight), counts = sample_arrays(
+        rows, x, y, sample_weight, net.output.name, weigh=weigh
+    )
     with net.device.active:
         as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
     resolve_head(net.output, loss)  # refuses other losses
     doctor = Doctor(hidden=[each.name for each in net.hidden], output=net.output.name, names=names)
-    run = doctor._run
-    run.width, run.class_counts = net.sizes[0], counts
+    doctor.note(width=net.sizes[0], class_counts=counts)
     if x_new is not None:
         doctor.watch_prediction(x_new)
     settings: dict[str, Any] = {"loss": loss, "batch_size": batch_size, "l1": l1, "l2": l2}
-    refused = _refused(net, x, y, run, settings)
+    refused = _refused(net, x, y, doctor, settings)
     if refused:
         return Report(refused)
     twin = deepcopy(net)
     fresh = list(away_from_saturation(named_parameters(net)).values())
     twin.set_parameters(fresh[: len(net.weights)], fresh[len(net.weights) :])
     check = check_gradients(twin, of_unit_size(x), y, loss=loss, l1=l1, l2=l2, samples=4)
-    doctor._checked = check.findings
-    twin = deepcopy(net)
-    try:
-        prepare_training(
-            twin, x, y, **settings, optimizer=optimizer, epochs=epochs, validation=validation,
-            sample_weight=sample_weight, callbacks=[doctor], progress=False, **options,
-        ).run()  # fmt: skip
-    except DivergenceError:
-        run.diverged = True
-    if run.failing:
-        run.one_batch_skill = _one_batch(net, x, y, settings)
+    doctor.note(check.findings)
+    diverged = _diverges(
+        net, x, y, doctor, optimizer=optimizer, epochs=epochs, validation=validation,
+        sample_weight=sample_weight, **settings, **options,
+    )  # fmt: skip
+    doctor.note(diverged=diverged)
+    if doctor.run.failing:
+        doctor.note(one_batch_skill=_one_batch_skill(net, x, y, **settings))
     return doctor.report()
 
 
-def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tuple[Finding, ...]:
-    """Return findings for targets and values that `fit` would refuse; none where it would not."""
-    from xpnet.training.fit import check_parameters
+def _diverges(net: MLP, x: Any, y: Any, doctor: Doctor, **settings: Any) -> bool:
+    """Train a copy that the doctor watches; return whether it diverged."""
+    twin = deepcopy(net)
+    try:
+        prepare_training(twin, x, y, callbacks=[doctor], progress=False, **settings).run()
+    except DivergenceError:
+        return True
+    return False
 
+
+def _refused(
+    net: MLP, x: Any, y: Any, doctor: Doctor, settings: dict[str, Any]
+) -> tuple[Finding, ...]:
+    """Return findings for targets and values that `fit` would refuse; none where it would not."""
     try:
         # What overflows is found below, with its cause.
         with net.device.active, np.errstate(over="ignore", invalid="ignore"):
@@ -120,10 +128,10 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
         outputs, parameters = np.zeros((len(x), net.sizes[-1])), named_parameters(net)
-        run.first = run.data = Snapshot(x, columns(y), outputs, parameters=parameters)
+        shown = Step(x, columns(y), outputs, parameters=parameters)
         refused = {"non-finite", "target-range", "class-numbers"}
-        found = tuple(each for each in examine(run) if each.code in refused)
-        return found or (
+        found = examine(replace(doctor.run, first=shown, data=shown))
+        return tuple(each for each in found if each.code in refused) or (
             Finding("target-shape", "error", "targets", str(error), "These targets do not fit the "
                     "network's output, so nothing can be trained on them.",
                     "see the evidence", "xpnet.fit, section Raises"),
@@ -131,18 +139,10 @@ def _refused(net: MLP, x: Any, y: Any, run: Run, settings: dict[str, Any]) -> tu
     return ()
 
 
-def _one_batch(net: MLP, x: Any, y: Any, settings: dict[str, Any]) -> float:
+def _one_batch_skill(net: MLP, x: Any, y: Any, **settings: Any) -> float:
     """Return the skill on 16 rows after training a copy on them alone, with Adam."""
-    from xpnet.nn.optimizers import Adam
-    from xpnet.training.fit import prepare_training
-
-    twin, doctor, step = deepcopy(net), Doctor(), max(1, len(x) // 16)
+    doctor, step = Doctor(), max(1, len(x) // 16)
     x, y = x[::step][:16], y[::step][:16]
-    try:
-        prepare_training(
-            twin, x, y, **settings, optimizer=Adam(0.01), epochs=300, callbacks=[doctor],
-            progress=False,
-        ).run()  # fmt: skip
-    except DivergenceError:
+    if _diverges(net, x, y, doctor, optimizer=Adam(0.01), epochs=300, **settings):
         return float("nan")
-    return doctor._run.last.skill
+    return doctor.run.last.skill

@@ -12,16 +12,19 @@ In a hand-written loop, once per step and before the update::
 
 For an xpnet network: ``xpnet.fit(net, x, y, callbacks=[doctor])``, or `diagnose`, which also checks
 data and gradient before it trains, and tries a small batch if training fails.
+
+An array that is given becomes a float64 copy on the host at most once, as part of a `Step`; rules
+look at steps and return `Evidence`, from which come the findings of the report.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.doctor.class_sample import sample_of
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.gradcheck.check import (
     GradientReport,
@@ -29,41 +32,41 @@ from xpnet.doctor.gradcheck.check import (
     check_gradients,
     named_parameters,
 )
-from xpnet.doctor.observations import (
+from xpnet.doctor.replay import Replay, Update
+from xpnet.doctor.rules.catalogue import examine, not_checked
+from xpnet.doctor.run import Run, SeenTargets
+from xpnet.doctor.sample import sample_data
+from xpnet.doctor.step import (
+    MAX_ROWS,
     ROW_NAMES,
-    ROWS,
     Layout,
-    Snapshot,
+    Shown,
+    Step,
     as_array,
     as_host,
     gradients_of,
-    host_arrays,
-    is_bias,
-    is_integer,
     joined,
     layers_of,
     named_arrays,
     relative_change,
     same_arrays,
     shape_of,
+    weights_of,
 )
-from xpnet.doctor.replay import Replay, Update
-from xpnet.doctor.rules.catalogue import examine
-from xpnet.doctor.run import Run
-from xpnet.doctor.seen_targets import SeenTargets
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
-from xpnet.nn.losses import penalty, resolve_head
+from xpnet.nn.losses import Head, penalty, resolve_head
 from xpnet.training.data import Data
 
 if TYPE_CHECKING:
+    from xpnet.nn.network import MLP
     from xpnet.training.loop import Training
 
 START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
+BATCH_ROWS = 64  # a batch of this many rows is looked at alone, smaller ones are put together
+MAX_NUMBERS = 1 << 21  # in a step that is kept whole
+MAX_INPUTS = 1 << 20  # numbers in the sample of an xpnet training, above START_ROWS
 CAN_BE_SHOWN = ("loss", "parameters", "gradients", "activations", *ROW_NAMES)
-MOST_NUMBERS = 1 << 21  # in a step that is kept whole
-WIDE_NUMBERS = 1 << 20  # of inputs in the sample of an xpnet training, above START_ROWS
-ENOUGH_ROWS = 64  # a batch of this many rows is looked at alone, smaller ones are put together
 
 
 class Doctor:
@@ -88,12 +91,14 @@ class Doctor:
             raise InputError(f"hidden {hidden!r} is one name; pass a list, one for each layer")
         self._run = Run(hidden=hidden, output=output, names=names)
         self._checked: tuple[Finding, ...] = ()
-        self._pieces: dict[str, list[Snapshot]] = {"first": [], "data": [], "last": []}
-        self._latest: dict[str, Any] = {}
-        self._before: tuple[int, dict[str, Any], dict[str, Any]] | None = None
         self._layout = Layout()
-        self._sample: Data | None = None
+        self._latest: Shown | None = None
+        self._before: tuple[int, Step] | None = None
+        self._early: dict[str, list[Step]] = {"first": [], "data": []}
+        self._early_rows = {"first": 0, "data": 0}
+        self._recent = deque[tuple[int, Shown]]()
         self._shown: set[str] = set()
+        self._trained: tuple[Data, Head, float, float] | None = None
 
     def watch(
         self,
@@ -134,38 +139,31 @@ class Doctor:
         if rows and all(0 in shape_of(each) for each in rows.values()):
             run.empty.append(run.steps)
             return
-        self._watch_numbers(loss, validation_loss, learning_rate)
+        self._add_numbers(loss, validation_loss, learning_rate)
         parameters = named_arrays({} if parameters is None else parameters, "parameters")
         gradients = gradients_of(parameters, {} if gradients is None else gradients)
         if run.steps == 0:
             self._layout = Layout.of(rows, parameters)
             run.columns, run.shared = self._layout.columns, same_arrays(parameters)
         rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
-        self._latest = {"rows": rows, "parameters": parameters, "gradients": gradients}
-        self._shown |= {"loss"} if loss is not None else set()
-        self._shown |= {name.partition("[")[0] for name in rows}  # activations[0], ...
-        self._shown |= {name for name in ("parameters", "gradients") if self._latest[name]}
-        if run.steps == 0:
-            self._watch_first()
-        if run.steps < 2:
-            self._watch_whole()
-        self._watch_parameters(parameters, gradients, run.steps)
-        if targets is not None and run.targets.wants(run.steps):
-            run.targets.add(self._layout.host_rows(rows["targets"], "targets"))
-        self._watch_rows()
+        self._latest = Shown(rows, parameters, gradients)
+        named = {"loss": loss is not None, "parameters": parameters, "gradients": gradients}
+        self._shown |= {name.partition("[")[0] for name in rows}
+        self._shown |= {name for name, given in named.items() if given}
+        self._keep(self._latest)
         run.steps += 1
 
     def watch_prediction(self, inputs: Any) -> None:
         """Look at the inputs, (rows, inputs), that the finished model gets in use."""
         name, run = "inputs at prediction", self._run
         inputs = self._layout.as_batch(as_array(inputs, name), name)
-        x = self._layout.host_rows(inputs, name, ROWS)
+        x = self._layout.host_rows(inputs, name, MAX_ROWS)
         if run.width not in (0, x.shape[1]):
             raise InputError(
                 f"{name} have shape {shape_of(inputs)}; pass {run.width} for each sample, as in "
                 "training"
             )
-        run.served = Snapshot(inputs=x)
+        run.served = Step(inputs=x)
 
     def check_gradients(
         self,
@@ -184,149 +182,194 @@ class Doctor:
         self._checked = report.findings
         return report
 
-    def report(self) -> Report:
-        """Apply the rules to everything that was seen."""
-        with np.errstate(all="ignore"):
-            return self._report()
+    def note(self, findings: Sequence[Finding] = (), **measured: Any) -> None:
+        """Take what was found or measured elsewhere.
 
-    def _report(self) -> Report:
+        Parameters
+        ----------
+        findings : sequence of Finding
+            Of another check; they come first in the report.
+        **measured
+            Attributes of `Run`, such as ``diverged=True``.
+        """
+        self._checked += tuple(findings)
+        self._run = replace(self._run, **measured)
+
+    @property
+    def run(self) -> Run:
+        """All that was seen so far, with the latest step as the end."""
         run = replace(self._run, found=set())
-        run.replay = Replay.of(run.whole[0]) if run.whole else Replay()
-        if self._latest:
-            run.integers = [n for n, p in self._latest["parameters"].items() if is_integer(p)]
-            end = self._snapshot(parameters=True)
-            rows = {name: joined(pieces) for name, pieces in self._pieces.items()}
-            run.data, first, last = rows["data"], rows["first"], rows["last"] or end
-            start = run.first
+        if run.whole:
+            run.replay = Replay.of(run.whole[0])
+        if self._latest is not None:
+            run.integers = [n for n, p in self._latest.parameters.items() if _is_integer(p)]
+            end = self._to_step(self._latest, parameters=True)
+            last = joined([self._to_step(shown) for _, shown in self._recent]) or end
+            first, start = joined(self._early["first"]), run.first
+            run.data = joined(self._early["data"])
             run.first = replace(first, parameters=start.parameters, gradients=start.gradients)
             run.last = replace(last, parameters=end.parameters, gradients=end.gradients)
             x, z = run.first.inputs, end.inputs
             run.same_rows = x is not None and z is not None and np.array_equal(x[: len(z)], z)
-        facts: dict[str, Any] = {
-            "steps": run.steps,
-            "skill": run.last.skill,
-            "learning_rate": run.learning_rate,
-        }
-        if self._sample is None:
-            facts["not_shown"] = [name for name in CAN_BE_SHOWN if name not in self._shown]
-        facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]} if run.losses else {}
-        return Report(examine(run, self._checked), facts)
+        return run
 
-    def _watch_numbers(self, loss: Any, validation_loss: Any, learning_rate: Any) -> None:
+    def report(self) -> Report:
+        """Apply the rules to everything that was seen."""
+        with np.errstate(all="ignore"):
+            run = self.run
+            facts: dict[str, Any] = {
+                "steps": run.steps,
+                "skill": run.last.skill,
+                "learning_rate": run.learning_rate,
+            }
+            if self._trained is None:
+                facts["not_shown"] = [name for name in CAN_BE_SHOWN if name not in self._shown]
+                facts["not_checked"] = not_checked(run)
+            if run.losses:
+                facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]}
+            return Report(examine(run, self._checked), facts)
+
+    def _add_numbers(self, loss: Any, validation_loss: Any, learning_rate: Any) -> None:
         run = self._run
         for name, value, curve in (
             ("the loss", loss, run.losses),
             ("the validation loss", validation_loss, run.validation_losses),
             ("learning_rate", learning_rate, run.rates),
         ):
-            if value is not None:
+            if isinstance(value, float):
+                curve.append(float(value))
+            elif value is not None:
                 curve.append(float(as_host(value, name=name).mean()))
 
-    def _watch_first(self) -> None:
-        """Take the shapes, the width and the state at the start; tell whether logits are shown."""
-        run, rows = self._run, self._latest["rows"]
+    def _keep(self, shown: Shown) -> None:
+        """Keep of a step what the rules need, and no more: of most steps only a few rows."""
+        run, number = self._run, self._run.steps
+        whole = number < 2 and len(run.whole) == number and shown.numbers <= MAX_NUMBERS
+        compared = bool(shown.parameters) and (self._before is not None or _is_sampled(number))
+        wanted = {"first": START_ROWS, "data": MAX_ROWS if number < MAX_ROWS else 0}
+        early = [name for name, limit in wanted.items() if self._early_rows[name] < limit]
+        step = None
+        if whole or compared or early or number == 0:
+            limit = None if whole else MAX_ROWS
+            step = shown.to_step(self._layout, limit, parameters=compared or number < 2)
+            step = self._keep_first(step, whole) if number == 0 else self._as_probabilities(step)
+            if whole:
+                run.whole.append(step)
+            for name in early:
+                self._early[name].append(step.rows())
+                self._early_rows[name] += len(self._early[name][-1])
+        self._compare_parameters(shown.parameters, step if compared else None, number)
+        if "targets" in shown.rows and run.targets.wants(number):
+            complete = step is not None and (whole or len(step.targets) < MAX_ROWS)
+            run.targets.add(
+                step.targets
+                if step is not None and complete
+                else self._layout.host_rows(shown.rows["targets"], "targets")
+            )
+        self._keep_recent(shown)
+
+    def _keep_first(self, step: Step, whole: bool) -> Step:
+        """Take the shapes, the width and the state at the start; see whether logits are shown."""
+        assert self._latest is not None
+        run, rows = self._run, self._latest.rows
         if "predictions" in rows and "targets" in rows:
             run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
-            both = {name: self._layout.host_rows(rows[name], name) for name in run.shapes}
-            run.logits = Snapshot(**both).logits_of(run.losses)
-        run.first = self._snapshot(parameters=True)
-        run.width = 0 if run.first.inputs is None else run.first.inputs.shape[1]
+            both = {name: getattr(step, name) if whole else self._layout.host_rows(rows[name], name)
+                    for name in run.shapes}  # fmt: skip
+            run.logits = Step(**both).logits_of(run.losses)
+        step = self._as_probabilities(step)
+        run.first = replace(step.rows(), parameters=step.parameters, gradients=step.gradients)
+        run.width = 0 if step.inputs is None else step.inputs.shape[1]
+        return step
 
-    def _watch_whole(self) -> None:
-        """Keep the first two steps whole, if that takes little memory."""
-        shown = [each for arrays in self._latest.values() for each in arrays.values()]
-        little = sum(math.prod(shape_of(each)) for each in shown) <= MOST_NUMBERS
-        if little and len(self._run.whole) == self._run.steps:  # never the second without the first
-            self._run.whole.append(self._snapshot(parameters=True, rows=None))
+    def _as_probabilities(self, step: Step) -> Step:
+        logits = self._run.logits
+        return step.squashed(logits) if logits and step.predictions is not None else step
 
-    def _watch_parameters(
-        self, parameters: Mapping[str, Any], gradients: Mapping[str, Any], step: int
-    ) -> None:
+    def _to_step(self, shown: Shown, *, parameters: bool = False) -> Step:
+        return self._as_probabilities(shown.to_step(self._layout, parameters=parameters))
+
+    def _compare_parameters(self, given: Mapping[str, Any], step: Step | None, number: int) -> None:
+        """Compare parameters with those at the start and, at a few steps, with those before.
+
+        Parameters
+        ----------
+        given : dict of str to array
+        step : Step or None
+            With host copies of them, if this step is to be compared.
+        number : int
+        """
         run, known = self._run, self._run.first.parameters
-        for name, array in parameters.items():
+        for name, array in given.items():
             if name in known and math.prod(shape_of(array)) != known[name].size:
                 run.reshaped.setdefault(name, (known[name].shape, shape_of(array)))
-        if self._before is not None and parameters:
-            (sampled, before, slopes), after = self._before, host_arrays(parameters)
-            run.movement.append(relative_change(_weights(before), _weights(after)))
-            if slopes:
-                run.updates.append(Update.of(sampled, before, slopes, after))
-            self._before = None
-        if parameters and _is_sampled(step):
-            self._before = step, host_arrays(parameters), host_arrays(gradients)
+        if step is None:
+            return
+        if self._before is not None:
+            sampled, before = self._before
+            weights, after = weights_of(before.parameters), weights_of(step.parameters)
+            run.movement.append(relative_change(weights, after))
+            if before.gradients:
+                update = (before.parameters, before.gradients, step.parameters)
+                run.updates.append(Update.of(sampled, *update))
+        self._before = (number, step) if _is_sampled(number) else None
 
-    def _watch_rows(self) -> None:
-        """Keep rows of the first and the latest steps: as many as the rules need, and no more."""
-        first, data, last = self._pieces.values()
-        rows = self._layout.row_count(self._latest["rows"])
-        wanted = [(first, START_ROWS), (data, ROWS if self._run.steps < ROWS else 0)]
-        kept = [pieces for pieces, limit in wanted if sum(map(len, pieces)) < limit]
-        if rows >= ENOUGH_ROWS:
-            last.clear()  # the latest batch is enough; `report` copies it
-        else:
-            kept.append(last)
-        if kept:
-            snapshot = self._snapshot()
-            for pieces in kept:
-                pieces.append(snapshot)
-        while sum(map(len, last[1:])) >= ENOUGH_ROWS:
-            del last[0]
-
-    def _snapshot(self, *, parameters: bool = False, rows: int | None = ROWS) -> Snapshot:
-        """Copy what was shown last: at most `rows` rows, evenly spaced."""
-        seen, layout = self._latest, self._layout
-        shown = {name: layout.host_rows(each, name, rows) for name, each in seen["rows"].items()}
-        named = {name: shown.pop(name, None) for name in ROW_NAMES}
-        if parameters:
-            for kind in ("parameters", "gradients"):
-                named[kind] = host_arrays(seen[kind])
-        found = Snapshot(**named, activations=tuple(shown.values()))
-        shown_logits = self._run.logits and found.predictions is not None
-        return found.squashed(self._run.logits) if shown_logits else found
+    def _keep_recent(self, shown: Shown) -> None:
+        """Keep the rows of the latest small batches, to judge them together."""
+        rows, recent = self._layout.row_count(shown.rows), self._recent
+        if rows >= BATCH_ROWS:
+            recent.clear()  # this batch is enough, and `run` copies it
+        elif rows:
+            recent.append((rows, shown.copy_of_rows()))
+        total = sum(count for count, _ in recent)
+        while recent and total - recent[0][0] >= BATCH_ROWS:
+            total -= recent.popleft()[0]
 
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""
-        net, run = training.net, self._run
-        most = max(START_ROWS, min(ROWS, WIDE_NUMBERS // net.sizes[0]))
-        self._sample, counts = sample_of(training, most)
+        net, options, run = training.net, training.options, self._run
+        rows = max(START_ROWS, min(MAX_ROWS, MAX_INPUTS // net.sizes[0]))
+        sample, counts = sample_data(training.data, net, rows)
+        self._trained = sample, resolve_head(net.output, options.loss), options.l1, options.l2
         run.class_counts = counts if run.class_counts is None else run.class_counts
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.rates = [training.learning_rate]
         run.targets, run.width = _targets_of(training), net.sizes[0]
-        run.first, loss = self._look(training)
+        run.first, loss = self._look(net)
         run.losses = [] if training.state.step else [loss]  # of a run from its start
-        run.data, self._before = run.first, (0, dict(run.first.parameters), {})
+        run.data, self._before = run.first, (0, Step(parameters=run.first.parameters))
 
     def on_batch_end(self, training: "Training") -> None:
         """Measure the length of a step, at a few steps."""
-        step = training.state.step
-        if self._before is not None or _is_sampled(step):
-            self._watch_parameters(named_parameters(training.net), {}, step)
+        number = training.state.step
+        if self._before is not None or _is_sampled(number):
+            parameters = named_parameters(training.net)
+            step = Step(parameters={name: as_host(each) for name, each in parameters.items()})
+            self._compare_parameters({}, step, number)
 
     def on_train_end(self, training: "Training") -> None:
         """Look again, and take the curves."""
         run, history = self._run, training.state.history
-        run.last, run.steps = self._look(training)[0], training.state.step
+        run.last, run.steps = self._look(training.net)[0], training.state.step
         run.losses = [*run.losses, *history.loss]
         run.rates = [*run.rates, *history.learning_rate]
         run.validation_losses = list(history.validation_loss)
 
-    def _look(self, training: "Training") -> tuple[Snapshot, float]:
+    def _look(self, net: "MLP") -> tuple[Step, float]:
         """Return the state on the sample, and the loss there, with penalty as in histories.
 
         The gradients are those of the data alone: the penalty's would hide that they vanish.
         """
-        net, options, xp = training.net, training.options, training.net.device.xp
-        assert self._sample is not None
-        x, y, weights = self._sample
-        pair, shares = resolve_head(net.output, options.loss), row_shares(xp, y, weights)
+        assert self._trained is not None
+        ((x, y, weights), pair, l1, l2), xp = self._trained, net.device.xp
         with np.errstate(all="ignore"):
-            loss, found, trace = net.loss_and_gradients(Batch(x, y, shares), pair)
+            batch = Batch(x, y, row_shares(xp, y, weights))
+            loss, found, trace = net.loss_and_gradients(batch, pair)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
-            objective = float(loss) + penalty(xp, net.weights, options.l1, options.l2)
+            objective = float(loss) + penalty(xp, net.weights, l1, l2)
         parameters = named_parameters(net)
         gradients = zip(parameters, (*found.weights, *found.biases), strict=True)
-        return Snapshot(
+        return Step(
             as_host(x), as_host(y), as_host(outputs), tuple(map(as_host, trace.activations)),
             {name: as_host(each) for name, each in parameters.items()},
             {name: as_host(each) for name, each in gradients},
@@ -339,18 +382,17 @@ def _targets_of(training: "Training") -> SeenTargets:
     y, xp, size = training.data.y, training.net.device.xp, training.batch_size
     if training.options.shuffle:
         first, differ = as_host(y[:1, :])[0], bool(xp.any(y != y[:1, :]))
-        return SeenTargets(first, differ, training.rows, complete=True)
+        return SeenTargets(first, differ, y.shape[0], complete=True)
     seen = SeenTargets(complete=True)
-    for start in range(0, training.rows, size):
+    for start in range(0, y.shape[0], size):
         seen.add(as_host(y[start : start + size, :]))
     return seen
 
 
-def _weights(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: each for name, each in parameters.items() if not is_bias(name, each)}
-    return found or dict(parameters)
+def _is_integer(array: Any) -> bool:
+    return "int" in str(getattr(array, "dtype", ""))
 
 
 def _is_sampled(step: int) -> bool:
-    """Choose steps 0, 1, 2, 4, 8, ...: rarely, but at every stage of a run."""
+    """Return whether to look at a step: 0, 1, 2, 4, 8, ...: rarely, but at every stage of a run."""
     return step & (step - 1) == 0

@@ -293,7 +293,8 @@ def _warnings(net: MLP, layers: Sequence[LayerInit], *, scaled: bool) -> Iterato
     hidden = layers[:-1]
     for layer in hidden:
         if layer.activation in ("sigmoid", "tanh") and layer.mean_slope < SATURATED_SLOPE:
-            remedy = "use smaller weights" if scaled else "scale the inputs to unit variance"
+            first = layer is layers[0] and not scaled
+            remedy = "scale the inputs to unit variance" if first else "use smaller weights"
             yield (
                 f"layer {layer.layer}: its {layer.activation} units are saturated (mean slope "
                 f"{layer.mean_slope:.1e}), so hardly any gradient passes; {remedy}"

@@ -134,37 +134,25 @@ class ParityReport:
         return f"{found.largest:<8.2g}layer {found.layer}" if found.largest else "0"
 
 
-class _Step(NamedTuple):
-    """Host copies of what one step computed, per layer; weights and biases as one vector."""
-
-    rows: list[Any]
-    masks: list[Any]
-    forward: list[Any]
-    gradients: list[Any]
-    weights: list[Any]
-
-
 class _Recorder:
     """The callback that copies what each step computed, and stops after the last one."""
 
     def __init__(self, steps: int) -> None:
-        self.steps, self.taken = steps, list[_Step]()
-        self.start: list[Any] = []
+        self.steps, self.start = steps, list[Any]()
+        self.taken: list[dict[str, list[Any]]] = []  # what was computed, by layer
 
     def on_train_start(self, training: Training) -> None:
         self.start = _host_copies(training.net.parameters)
 
     def on_batch_end(self, training: Training) -> None:
-        trace, (rows, *_) = training.trace, training.trace.inputs
-        self.taken.append(
-            _Step(
-                _host_copies([rows]),
-                _host_copies(trace.masks or []),
-                _host_copies(trace.pre_activations),
-                _by_layer(training.gradients),
-                _by_layer(training.net),
-            )
-        )
+        trace = training.trace
+        self.taken.append({
+            "rows": _host_copies(trace.inputs[:1]),
+            "masks": _host_copies(trace.masks or []),
+            "forward": _host_copies(trace.pre_activations),
+            "gradients": _by_layer(training.gradients),
+            "weights": _by_layer(training.net),
+        })  # fmt: skip
         if len(self.taken) == self.steps:
             training.stop("steps compared")
 
@@ -245,27 +233,24 @@ def _open_other(other: str | Device) -> Device:
 def _report(net: MLP, names: list[str], runs: list[_Recorder]) -> ParityReport:
     reference, other = runs
     pairs = list(zip(reference.taken, other.taken, strict=True))
-    differences = tuple(
-        _difference(step, quantity, layer, expected, found, net.dtype)
+    differences = [
+        _difference(step, quantity, layer, *arrays, net.dtype)
         for step, (one, two) in enumerate(pairs, start=1)
         for quantity in QUANTITIES
-        for layer, (expected, found) in enumerate(
-            zip(getattr(one, quantity), getattr(two, quantity), strict=True), start=1
-        )
-    )
-    same_bits = {
-        "initial weights": _same_bits(reference.start, other.start),
-        "rows of batches": all(_same_bits(one.rows, two.rows) for one, two in pairs),
-        "dropout masks": all(_same_bits(one.masks, two.masks) for one, two in pairs),
-    }
+        for layer, arrays in enumerate(zip(one[quantity], two[quantity], strict=True), start=1)
+    ]
     return ParityReport(
         reference=names[0],
         other=names[1],
         network=repr(net).partition(";")[0].removeprefix("MLP("),
         dtype=net.dtype,
-        batch_size=len(reference.taken[0].rows[0]),
-        same_bits=same_bits,
-        differences=differences,
+        batch_size=len(reference.taken[0]["rows"][0]),
+        same_bits={
+            "initial weights": _same_bits(reference.start, other.start),
+            "rows of batches": all(_same_bits(one["rows"], two["rows"]) for one, two in pairs),
+            "dropout masks": all(_same_bits(one["masks"], two["masks"]) for one, two in pairs),
+        },
+        differences=tuple(differences),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.observations import Snapshot, is_bias
+from xpnet.doctor.step import Step, is_bias
 from xpnet.nn.activations import ACTIVATIONS
 
 FIT = 1e-4  # of the largest entry: float32 is accurate enough for it
@@ -62,7 +62,7 @@ class Replay:
     outputs: str = ""
 
     @classmethod
-    def of(cls, shown: Snapshot) -> "Replay":
+    def of(cls, shown: Step) -> "Replay":
         """Recompute it from all rows of a step, with parameters and gradients."""
         weights, below = list(shown.weights.values()), [shown.inputs, *shown.activations]
         rows = {len(each) for each in below if each is not None}
@@ -85,7 +85,7 @@ class Replay:
 
     @classmethod
     def _backward(
-        cls, shown: Snapshot, below: list[Any], kinds: tuple[tuple[str, ...], ...], form: str
+        cls, shown: Step, below: list[Any], kinds: tuple[tuple[str, ...], ...], form: str
     ) -> "Replay":
         names, o = list(shown.weights), shown.predictions
         errors, gradient = o - shown.goals, _gradient(shown, names[-1])
@@ -156,8 +156,8 @@ def _wrong_way_back(
     return Replay()
 
 
-def accumulates(replay: Replay, first: Snapshot, second: Snapshot) -> bool:
-    """Tell whether the second step's gradient is its own plus the first one's.
+def accumulates(replay: Replay, first: Step, second: Step) -> bool:
+    """Return whether the second step's gradient is its own plus the first one's.
 
     `replay` is that of the first step. Only the last weights are checked.
     """
@@ -171,7 +171,7 @@ def accumulates(replay: Replay, first: Snapshot, second: Snapshot) -> bool:
     return any(abs(left.get(kind, 0.0) / c - 1.0) < 1e-2 for kind, c in replay.deltas.items())
 
 
-def _biases(shown: Snapshot, layers: int) -> list[Any]:
+def _biases(shown: Step, layers: int) -> list[Any]:
     """Return the biases in order: zeros if there are none, NaN if they cannot be matched."""
     found = [p.ravel() for name, p in shown.parameters.items() if is_bias(name, p)]
     return found if len(found) == layers else [0.0 if not found else np.nan] * layers
@@ -224,8 +224,8 @@ def _of_sums(a: Any) -> dict[str, Any]:
     return {"a": a} | {OF_SUMS[kind]: _slope(kind, z[kind]) for kind in z}
 
 
-def _gradient(shown: Snapshot, name: str) -> Any:
-    """Return a gradient turned as `Snapshot.weights` are; None if its shape differs."""
+def _gradient(shown: Step, name: str) -> Any:
+    """Return a gradient turned as `Step.weights` are; None if its shape differs."""
     gradient, weights = shown.gradients.get(name), shown.weights[name]
     if gradient is not None and gradient.shape == shown.parameters[name].shape == (weights.size,):
         gradient = gradient.reshape(weights.shape)  # the weights of a single unit

@@ -6,11 +6,77 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.observations import Snapshot, relative_change
 from xpnet.doctor.replay import Replay, Update
-from xpnet.doctor.seen_targets import SeenTargets
+from xpnet.doctor.step import Step, relative_change
 
-STEPS_TO_JUDGE = 10  # fewer steps than this say nothing about the outcome
+SORTED = 0.3  # share of the targets' variance between batches from which rows are not shuffled
+EVERY_STEP = 500  # targets of later steps are looked at less and less often
+BLOCK_ROWS = 24  # smaller batches are put together, since means of few rows differ by chance
+FAR = 0.3  # of their size, that the weights have moved in all
+LONG_STEP = 0.3  # the same, in one step
+
+
+@dataclass
+class SeenTargets:
+    """The targets of a whole run, step by step: whether they differ, and how batches share them.
+
+    The total variance of the targets is that within the batches plus that between their means.
+    Shuffled batches of m rows leave about 1/m of it between them (the variance of a mean of m
+    independent values); rows sorted by target leave nearly all of it there.
+
+    Attributes
+    ----------
+    first : ndarray, (outputs,), or None
+        Of the first row; `differ` says whether any other row's differs.
+    rows : int
+        How many rows were seen; `complete`: whether those are all there are.
+    batches : int
+        Batches, or blocks of small ones, from which `share_between` is computed.
+    """
+
+    first: Any = None
+    differ: bool = False
+    rows: int = 0
+    complete: bool = False
+    batches: int = 0
+    _sums: Any = 0.0  # over the batches: mean, squared mean, mean square; each (outputs,)
+    _waiting: list[Any] = field(default_factory=list)
+
+    def wants(self, step: int) -> bool:
+        """Return whether to add a step: all until targets differ and for long, then ever fewer."""
+        return not self.differ or step < EVERY_STEP or step % (step // EVERY_STEP) == 0
+
+    def add(self, targets: Any) -> None:
+        """Take the targets of one step, host (batch, outputs)."""
+        self.first = targets[0] if self.first is None else self.first
+        self.rows += len(targets)
+        if targets.shape[1:] != self.first.shape:
+            self.differ = True
+            return
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity: others name them
+            away = targets - self.first
+            self.differ = self.differ or bool(np.any(away))
+            self._waiting.append(away)
+            if sum(map(len, self._waiting)) < BLOCK_ROWS:
+                return
+            seen, self._waiting = np.concatenate(self._waiting), []
+            mean, square = seen.mean(axis=0), np.mean(seen * seen, axis=0)
+            self._sums = self._sums + np.stack([mean, mean * mean, square])
+        self.batches += 1
+
+    @property
+    def rows_per_batch(self) -> float:
+        """Mean number of rows in `batches`; NaN without any."""
+        return self.rows / self.batches if self.batches else float("nan")
+
+    @property
+    def share_between(self) -> float:
+        """Share of the targets' variance that lies between batches, 0 to 1; NaN if unknown."""
+        if self.batches < 2:
+            return float("nan")
+        mean, squared_mean, square = self._sums / self.batches
+        total = float(np.sum(square - mean**2))
+        return float(np.sum(squared_mean - mean**2)) / total if total > 0.0 else float("nan")
 
 
 @dataclass
@@ -19,18 +85,18 @@ class Run:
 
     Attributes
     ----------
-    first, last : Snapshot
+    first, last : Step
         Before training (or at its first steps), and at the end.
-    data : Snapshot
+    data : Step
         Inputs and targets, perhaps of more rows than `first` has.
-    losses, validation_losses : list of float
-        In order, one per step or per epoch.
-    whole : list of Snapshot
+    served : Step
+        Inputs that the model gets in use, after training.
+    whole : list of Step
         The first two steps of a loop with all their rows, unless those are very many.
     replay : Replay
         The backward pass of the first step, recomputed.
-    rates : list of float
-        Learning rates shown, in order, one per step or per epoch.
+    losses, validation_losses, rates : list of float
+        In order, one per step or per epoch.
     updates : list of Update
         What a few steps did to the parameters.
     movement : list of float
@@ -48,6 +114,8 @@ class Run:
         Parameters that are arrays of integers at the end.
     shared : list of tuple of str
         Parameters that are one array under two names.
+    hidden, output : sequence of str, str
+        Names of the activations; empty if not known.
     targets : SeenTargets
         Of all steps.
     class_counts : int array, (classes,), or None
@@ -56,8 +124,7 @@ class Run:
         Number of inputs; 0 if not known.
     names : sequence of str
         Of the inputs; empty if not known.
-    served : Snapshot or None
-        Inputs that the model gets in use, after training.
+    diverged : bool
     one_batch_skill : float
         Skill after training on one small batch alone; NaN if not tried.
     same_rows : bool
@@ -68,17 +135,18 @@ class Run:
         Codes of the findings so far.
     """
 
-    first: Snapshot = field(default_factory=Snapshot)
-    last: Snapshot = field(default_factory=Snapshot)
-    data: Snapshot = field(default_factory=Snapshot)
+    first: Step = field(default_factory=Step)
+    last: Step = field(default_factory=Step)
+    data: Step = field(default_factory=Step)
+    served: Step = field(default_factory=Step)
+    whole: list[Step] = field(default_factory=list)
+    replay: Replay = field(default_factory=Replay)
     losses: list[float] = field(default_factory=list)
     validation_losses: list[float] = field(default_factory=list)
-    whole: list[Snapshot] = field(default_factory=list)
-    replay: Replay = field(default_factory=Replay)
+    rates: list[float] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
     movement: list[float] = field(default_factory=list)
     steps: int = 0
-    rates: list[float] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     columns: bool = False
@@ -91,7 +159,6 @@ class Run:
     class_counts: Any = None
     width: int = 0
     names: Sequence[str] = ()
-    served: Snapshot | None = None
     diverged: bool = False
     one_batch_skill: float = float("nan")
     same_rows: bool = False
@@ -99,8 +166,8 @@ class Run:
     found: set[str] = field(default_factory=set)
 
     @property
-    def only_the_loss(self) -> bool:
-        """Whether the loss told is no number at the end, beside predictions that are good."""
+    def loss_undefined(self) -> bool:
+        """Whether the loss is NaN or infinite although the predictions are good."""
         end = self.loss_span()[1] if self.losses else 0.0
         return bool(not np.isfinite(end) and self.last.skill > 0.5)
 
@@ -109,10 +176,20 @@ class Run:
         """Whether training diverged, or its outcome is hardly better than a constant."""
         predictions = self.last.predictions
         lost = predictions is not None and not np.all(np.isfinite(predictions))
-        if self.losses and not self.last.skill > 0.5:  # or else only the loss told is wrong
+        if self.losses and not self.last.skill > 0.5:  # or else only the loss shown is wrong
             start, end = self.loss_span()
             lost = lost or not np.isfinite(end) or end > 3.0 * abs(start) > 0.0
         return bool(self.diverged or lost or self.last.skill < 0.1)
+
+    @property
+    def severity(self) -> str:
+        """Error if nothing was learnt, else warning: for signs that may or may not do harm."""
+        return "error" if self.failing else "warning"
+
+    @property
+    def if_failing(self) -> str:
+        """The same, but a note if something was learnt: for what may be meant."""
+        return "error" if self.failing else "note"
 
     @property
     def learning_rate(self) -> float | None:
@@ -124,14 +201,20 @@ class Run:
         return self.names[place] if len(self.names) > place else str(place)
 
     @property
+    def with_rate(self) -> str:
+        """The learning rate in words, if it was shown."""
+        return "" if self.learning_rate is None else f" with learning rate {self.learning_rate:g}"
+
+    def rate_times(self, factor: float) -> dict[str, Any]:
+        """Return the change that multiplies the learning rate, shown or not."""
+        rate = self.learning_rate
+        known = {"learning_rate": float(f"{rate * factor:.1g}")} if rate else {}
+        return known or {"learning_rate_factor": factor}
+
+    @property
     def from_zero(self) -> bool:
         """Whether all weights started at 0, so that no step can be compared with their size."""
         return not any(np.any(each) for each in self.first.weights.values())
-
-    @property
-    def severity(self) -> str:
-        """Error if nothing was learnt, else warning: for signs that may or may not do harm."""
-        return "error" if self.failing else "warning"
 
     def loss_span(self) -> tuple[float, float]:
         """Return the mean loss over the first and the last twentieth of the run."""
@@ -141,3 +224,31 @@ class Run:
     def travelled(self) -> float:
         """Distance of all weights from their start, relative to their size at the start."""
         return relative_change(self.first.weights, self.last.weights)
+
+    def hidden_values(self, *kinds: str) -> list[tuple[str, str, Any, str]]:
+        """Return the values of hidden layers whose activation is, or looks like, one of `kinds`.
+
+        Those at the end only if a bad state there does harm and was not caused by one long step.
+
+        Returns
+        -------
+        list of (place, activation, values of (rows, units), when)
+        """
+        harmful = not self.last.skill > 0.5 and not max(self.movement, default=0.0) > LONG_STEP
+        steps = [(self.first, "at the start"), (self.last, "at the end")]
+        return [
+            (f"hidden layer {layer + 1}", kind, values, when)
+            for step, when in steps[: 1 + harmful]
+            for layer, values in enumerate(step.activations)
+            if len(values) >= 5 and (kind := self._kind(layer, values)) in kinds
+        ]
+
+    def _kind(self, layer: int, values: Any) -> str:
+        """Return the name of a hidden layer's activation, or what its values look like."""
+        if self.hidden:
+            return self.hidden[layer] if layer < len(self.hidden) else ""
+        if np.any(values < 0):
+            return "tanh" if np.all(np.abs(values) <= 1) else ""
+        if np.mean(values == 0) > 0.02:
+            return "relu"
+        return "sigmoid" if np.all(values <= 1) else ""

@@ -4,71 +4,89 @@ There is no training loop or forward pass here: data are checked by scikit-learn
 brought to the network's device, and given to `xpnet.training.loop` or `xpnet.training.lbfgs`.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from numbers import Integral, Real
+from functools import partial
+from numbers import Real
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._array_api import (
     check_same_namespace,
     get_namespace_and_device,
     supported_float_dtypes,
 )
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from xpnet.backend.device import CPU, Device, device_of, is_foreign, open_device, real_numbers
-from xpnet.backend.types import Array
-from xpnet.errors import InputError
-from xpnet.estimators.by_hand import (
-    adopt,
-    coefficients,
-    out_activation,
-    set_coefficients,
-    set_out_activation,
-    take_copies,
+from xpnet.backend.device import (
+    CPU,
+    Device,
+    device_of,
+    is_foreign,
+    open_device,
+    real_numbers,
+    to_host,
 )
+from xpnet.backend.types import Array
+from xpnet.doctor.doctor import Doctor
+from xpnet.errors import DivergenceError, InputError
 from xpnet.estimators.data import (
     Scaler,
     as_rows,
+    dense,
     hold_out,
     host_weights,
     place_of,
     scaler_of,
     shown_rows,
-    to_host,
 )
 from xpnet.estimators.labels import BLOCKS
 from xpnet.estimators.network import (
-    check_unchanged,
     core_name,
+    hidden_activations,
     hidden_sizes,
     sklearn_draws,
-    with_functions,
+    sklearn_name,
 )
-from xpnet.estimators.runs import check_options, train, train_lbfgs
-from xpnet.nn.activations import HIDDEN, Activation
+from xpnet.estimators.training import (
+    NON_FINITE,
+    DivergenceWarning,
+    NoSkillWarning,
+    Progress,
+    SklearnStopping,
+    likely_cause,
+    optimizer_of,
+    to_continue,
+)
+from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
 from xpnet.nn.arrays import as_row_weights, as_targets
-from xpnet.nn.losses import Loss, resolve_head
-from xpnet.nn.network import MLP
+from xpnet.nn.losses import Loss
+from xpnet.nn.network import MLP, checked_rates, per_layer
 from xpnet.nn.schedules import SCHEDULES, ends_with_the_run
-from xpnet.training.callbacks import checked_callbacks
+from xpnet.training.callbacks import ProgressBar, checked_callbacks
 from xpnet.training.data import Data, take_rows
 from xpnet.training.fit import as_pair, divided
-from xpnet.training.lbfgs import Objective
-from xpnet.training.loop import TrainingState
+from xpnet.training.history import History
+from xpnet.training.lbfgs import CONVERGED, LBFGS
+from xpnet.training.loop import Training, TrainingOptions, TrainingState
+from xpnet.training.skill import find_no_skill
+
+AUTO_BATCH = 200
+OWN_RATES = ("constant", "invscaling", "adaptive")  # learning rates that `SklearnStopping` sets
 
 
 def can_train_in_steps(estimator: Any) -> bool:
-    """Tell scikit-learn whether there is a `partial_fit`."""
+    """Return whether there is a `partial_fit`; scikit-learn shows the error."""
     if estimator.solver == "lbfgs":
         raise AttributeError(
             "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
@@ -79,34 +97,15 @@ def can_train_in_steps(estimator: Any) -> bool:
 class Perceptron(BaseEstimator):  # type: ignore[misc]
     """The estimators' common part; see `MLPClassifier` for parameters and attributes."""
 
-    # Set at the first fit, and here for estimators whose coefficients were set by hand.
     _scaler: Scaler | None = None
     _seed = 0
+    _optimizer_kind: tuple[str, bool] | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        **BaseMultilayerPerceptron._parameter_constraints,
         "activation": [StrOptions({"logistic", *HIDDEN}), list, tuple, Activation],
         "solver": [StrOptions({"lbfgs", "sgd", "adam", "adamw"}), HasMethods("coefficients")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive", *SCHEDULES}), callable],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
         "loss": [str, Loss],
         "device": [str, Device, None],
         "dtype": [StrOptions({"float32", "float64"}), None],
@@ -156,28 +155,30 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             )
         before = dict(vars(self))
         try:
-            rows = self._prepared(X, y, sample_weight, validation, incremental=incremental)
+            rows = self._prepared(X, y, sample_weight, validation, incremental)
+            with self.network_.device.active:
+                if self.solver == "lbfgs":
+                    told = self._run_lbfgs(*self._lbfgs(*rows))
+                else:
+                    told = self._run_steps(*self._steps(*rows, incremental))
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
         with self.network_.device.active:
-            if self.solver == "lbfgs":
-                train_lbfgs(self, *rows)
-            else:
-                train(self, *rows, incremental=incremental)
+            for message, category in told:  # trains
+                warnings.warn(message, category, stacklevel=4)
         return self
 
     def _prepared(
-        self, X: Any, y: Any, sample_weight: Any, validation: Any, *, incremental: bool
+        self, X: Any, y: Any, sample_weight: Any, validation: Any, incremental: bool
     ) -> tuple[Data, Data | None]:
         """Return the rows for training and those held out; make the network, or take it."""
-        checked_callbacks(self.callbacks)
-        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        first = "network_" not in vars(self) or not (self.warm_start or incremental)
         X, y = self._validated(X, y, reset=first)
         targets = self._encoded(y, first=first, incremental=incremental)
         weights = self._weighted(y, host_weights(sample_weight, y), incremental=incremental)
         sizes = [X.shape[1], *hidden_sizes(self.hidden_layer_sizes), targets.shape[1]]
-        drawn = self._draw(sizes) if first else None
+        drawn = self._drawn(sizes, given=self.warm_start or incremental) if first else None
         parts = self._split(targets, validation)
         X, device, dtype = self._placed(X, first=first)
         with device.active:
@@ -187,26 +188,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             if first:
                 self._start(sizes, drawn, x, device, dtype)
             else:
-                self._continue(sizes, device, dtype)
+                self._continue(sizes)
             data, held_out = self._data(x, targets, weights, parts)
             if validation is not None:
                 held_out = self._watched(*as_pair(validation))
-        check_options(self)
         return data, held_out
-
-    def _draw(self, sizes: list[int]) -> Any:
-        """Draw scikit-learn's initial weights, if wanted, and the seed of everything else."""
-        random, theirs = check_random_state(self.random_state), self.init == "sklearn"
-        drawn = sklearn_draws(random, sizes, self.activation) if theirs else None
-        self._seed = int(random.randint(2**31 - 1))
-        return drawn
-
-    def _split(self, targets: Any, validation: Any) -> tuple[Any, Any]:
-        """Return the row numbers for training and for early stopping; None for all, and none."""
-        if not self.early_stopping or validation is not None or self.solver == "lbfgs":
-            return None, None
-        two_classes = targets.shape[1] == 1 and hasattr(self, "_labels")
-        return hold_out(targets, self.validation_fraction, self._seed, stratify=two_classes)
 
     # -- data
 
@@ -219,12 +205,19 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 y_numeric=not hasattr(self, "predict_proba"),
                 dtype=supported_float_dtypes(xp, device=device),
             )  # fmt: skip
-        y = to_host(y)
+        y = dense(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _split(self, targets: Any, validation: Any) -> tuple[Any, Any]:
+        """Return the row numbers for training and for early stopping; None for all, and none."""
+        if not self.early_stopping or validation is not None or self.solver == "lbfgs":
+            return None, None
+        two_classes = targets.shape[1] == 1 and hasattr(self, "_labels")
+        return hold_out(targets, self.validation_fraction, self._seed, stratify=two_classes)
 
     def _placed(self, X: Any, *, first: bool) -> tuple[Any, Device, str]:
         """Choose device and dtype, and bring X there."""
-        if not first and "network_" in vars(self):
+        if not first:
             device, dtype = self.network_.device, self.network_.dtype
         else:
             device = place_of(X) if self.device is None else self.device
@@ -240,21 +233,32 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         net, (train, held_out) = self.network_, parts
         device, rows = net.device, len(targets)
         y = as_targets(targets, device, net.dtype, net.sizes[-1], net.output.name, rows)
-        data = Data(
-            x, y, None if weights is None else as_row_weights(weights, device, net.dtype, rows)
-        )
+        weights = None if weights is None else as_row_weights(weights, device, net.dtype, rows)
+        data = Data(x, y, weights)
         return (data, None) if train is None else divided(net, data, train, held_out)
 
     def _watched(self, X: Any, y: Any) -> Data:
         """Prepare the rows of ``fit(validation=(X, y))``."""
-        net = self.network_
         X, y = self._validated(X, y, reset=False)
         X, device, dtype = self._placed(X, first=False)
         targets = self._encoded(y, first=False, incremental=True)
-        whole = Data(as_rows(X, self._scaler, device, dtype), net.device.put(targets, dtype), None)
+        whole = Data(as_rows(X, self._scaler, device, dtype), device.put(targets, dtype), None)
         return take_rows(whole, np.arange(len(targets)), device, dtype)
 
     # -- network
+
+    def _drawn(self, sizes: list[int], *, given: bool) -> Any:
+        """Return weights and biases: those set by hand, if `given`, or scikit-learn's, or None."""
+        random, drawn = check_random_state(self.random_state), None
+        by_hand = vars(self).get("_by_hand", {})
+        if given and by_hand:
+            if len(by_hand) == 1:
+                raise InputError(f"{', '.join(by_hand)} is set by hand: set coefs_ and intercepts_")
+            drawn = by_hand["coefs_"], by_hand["intercepts_"]
+        elif self.init == "sklearn":
+            drawn = sklearn_draws(random, sizes, self.activation)
+        self._seed = int(random.randint(2**31 - 1))
+        return drawn
 
     def _start(self, sizes: list[int], drawn: Any, x: Any, device: Device, dtype: str) -> None:
         """Make the network and start all curves afresh."""
@@ -267,62 +271,258 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if drawn:
             net.set_parameters(*drawn)
         self.network_, self._state = net, TrainingState()
-        self.n_iter_, self.t_, self.loss_ = 0, 0, math.nan
-        self.loss_curve_, self.validation_loss_curve_ = list[float](), list[float]()
-        self._begin_to_watch()
-        self._describe(net)
-
-    def _begin_to_watch(self) -> None:
-        """Start with no loss seen yet, or with early stopping no score."""
-        scores, flat = self.early_stopping, self.network_.flat
-        self._no_improvement_count = 0
-        self.best_loss_ = None if scores else math.inf
-        self.validation_scores_: list[float] | None = [] if scores else None
-        self.best_validation_score_ = -math.inf if scores else None
-        self._best = self.network_.device.xp.asarray(flat, copy=True) if scores else None
-
-    def _describe(self, net: MLP) -> None:
         self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
+        progress = Progress.begin(net, early_stopping=self.early_stopping)
+        self.__dict__.update(vars(progress))
 
-    def _continue(self, sizes: list[int], device: Device, dtype: str) -> None:
-        """Take the network there is, or make it from coefficients that were set by hand."""
-        adopt(self, device, dtype)
-        take_copies(self, always=self.solver == "lbfgs")  # as scikit-learn, which makes new ones
-        check_unchanged(self, sizes)
-        hidden, output = core_name(self.activation), self._output()
-        self.network_ = with_functions(self.network_, hidden, output, self.dropout)
-        self._describe(self.network_)
+    def _continue(self, sizes: list[int]) -> None:
+        """Take the network there is; refuse what cannot change while training goes on with it."""
+        net = self.network_
+        if list(net.sizes) != sizes:
+            raise InputError(
+                f"the network has layers of {list(net.sizes)} units, but the data and "
+                f"hidden_layer_sizes ask for {sizes}; set warm_start=False to start afresh"
+            )
+        layers = len(net.hidden)
+        device = getattr(self.device, "name", self.device)
+        for name, asked, found in (
+            ("activation", hidden_activations(self.activation, layers), net.hidden),
+            ("output activation", resolve_activation(self._output(), OUTPUTS), net.output),
+            ("dropout", checked_rates(per_layer(self.dropout, layers)), net.dropout),
+            ("device", device or net.device.name, net.device.name),
+            ("dtype", self.dtype or net.dtype, net.dtype),
+            ("standardize", self.standardize, self._scaler is not None),
+            ("early_stopping", self.early_stopping, self.validation_scores_ is not None),
+        ):
+            if asked != found:
+                raise InputError(
+                    f"{name}={asked!r}, but training goes on with a network that has "
+                    f"{name}={found!r}; call fit with warm_start=False to start afresh"
+                )
+        self._take_copies()
+
+    def _take_copies(self, *, always: bool = False) -> None:
+        """Replace arrays that are read-only: joblib maps those of a large model from a file."""
+        device = self.network_.device
+        if always or not getattr(getattr(self._flat, "flags", None), "writeable", True):
+            with device.active:
+                self.__dict__.update(self._on(device, partial(device.xp.asarray, copy=True)))
 
     @property
     def coefs_(self) -> Sequence[Array]:
         """Weights of each layer, (fan_in, fan_out): the network's own arrays."""
-        return coefficients(self, "coefs_")
+        return self._parameters("coefs_")
 
     @coefs_.setter
     def coefs_(self, values: list[Array]) -> None:
-        set_coefficients(self, "coefs_", values)
+        self._set_parameters("coefs_", values)
 
     @property
     def intercepts_(self) -> Sequence[Array]:
         """Biases of each layer, (fan_out,): the network's own arrays."""
-        return coefficients(self, "intercepts_")
+        return self._parameters("intercepts_")
 
     @intercepts_.setter
     def intercepts_(self, values: list[Array]) -> None:
-        set_coefficients(self, "intercepts_", values)
+        self._set_parameters("intercepts_", values)
+
+    def _parameters(self, name: str) -> Sequence[Array]:
+        """Return the network's parameters, or those set by hand before any fit."""
+        if "network_" in vars(self):
+            net: MLP = self.network_
+            return net.weights if name == "coefs_" else net.biases
+        try:
+            by_hand: dict[str, list[Array]] = vars(self).get("_by_hand", {})
+            return by_hand[name]
+        except KeyError:
+            message = f"{type(self).__name__} has no {name} before it is fitted"
+            raise AttributeError(message) from None
+
+    def _set_parameters(self, name: str, values: list[Array]) -> None:
+        """Write into the network; before any fit keep them, for a training that goes on."""
+        if "network_" not in vars(self):
+            self._by_hand = {**vars(self).get("_by_hand", {}), name: values}
+            return
+        self._take_copies()
+        net: MLP = self.network_
+        given = (values, net.biases) if name == "coefs_" else (net.weights, values)
+        net.set_parameters(*given)
 
     @property
     def out_activation_(self) -> str:
         """Name of the output activation, as scikit-learn has it."""
-        return out_activation(self)
+        return sklearn_name(self.network_.output)
 
     @out_activation_.setter
     def out_activation_(self, value: str) -> None:
-        set_out_activation(self, value)
+        if "network_" in vars(self) and value != self.out_activation_:
+            raise InputError(
+                f"out_activation_ is {self.out_activation_!r} and cannot be set to {value!r}: it "
+                "follows from the classes, or from the regressor's parameter out_activation"
+            )
+
+    # -- training
+
+    def _l2(self, data: Data, batch: int) -> float:
+        """Translate alpha, which scikit-learn divides by the weight of each batch's rows.
+
+        Here it is the same in every step, that of a full batch: ``alpha / (batch size * mean
+        sample weight)``. The two differ in batches that are short or weigh less.
+        """
+        weights, xp = data.row_weights, self.network_.device.xp
+        return float(self.alpha) / (batch * (1.0 if weights is None else float(xp.mean(weights))))
+
+    def _steps(
+        self, data: Data, held_out: Data | None, incremental: bool
+    ) -> tuple[Training, SklearnStopping, Doctor]:
+        """Prepare a training by mini-batches from where the estimator is."""
+        rows, state, optimizer = data.y.shape[0], self._state, optimizer_of(self)
+        kind = type(optimizer).__name__, bool(self.momentum)
+        if state.optimizer and self._optimizer_kind != kind:
+            state = TrainingState()
+        self._optimizer_kind, own_rate = kind, self.learning_rate in OWN_RATES
+        if incremental and not self.callbacks and own_rate:  # nobody looks at a stream's history
+            state = replace(state, history=History())
+        batch = min(AUTO_BATCH if self.batch_size == "auto" else int(self.batch_size), rows)
+        options = TrainingOptions(
+            loss=self._core_loss(), optimizer=optimizer, batch_size=batch, shuffle=self.shuffle,
+            epochs=state.epoch + (1 if incremental else self.max_iter), l2=self._l2(data, batch),
+            schedule=None if own_rate else self.learning_rate, seed=self._seed,
+        )  # fmt: skip
+        stopping, doctor = SklearnStopping(
+            Progress.of(self), self._score_on(held_out) if self.early_stopping else None,
+            self.learning_rate if own_rate and self.solver == "sgd" else "constant",
+            self.tol, self.n_iter_no_change, self.power_t, self.verbose,
+        ), Doctor()  # fmt: skip
+        watching = [stopping, *checked_callbacks(self.callbacks)]
+        watching += [ProgressBar()] if self.progress else []
+        training = Training(
+            self.network_, data, options, validation=held_out, state=state, stream=incremental,
+            callbacks=watching if incremental else [doctor, *watching],
+        )  # fmt: skip
+        return training, stopping, doctor
+
+    def _run_steps(
+        self, training: Training, stopping: SklearnStopping, doctor: Doctor
+    ) -> Iterator[tuple[str, Any]]:
+        """Train by mini-batches; yield the warnings."""
+        if self.batch_size != "auto" and self.batch_size > training.rows:
+            message = "Got `batch_size` less than 1 or larger than sample size. It is going to be"
+            yield f"{message} clipped", UserWarning
+        diverged = False
+        try:
+            training.run()
+        except DivergenceError:
+            diverged = True
+            self._keep_best_epoch(training, stopping)
+        finally:
+            self.__dict__.update(vars(stopping.progress))
+            self._state = TrainingState() if diverged else to_continue(training.state)
+        if self.early_stopping:
+            training.net.flat[...] = self._best
+        if diverged:
+            kept = "from before the batch" if training.stream else "of the best epoch"
+            name, rate = self._rate()[0], training.learning_rate
+            yield (
+                f"{type(self).__name__}: training diverged in epoch {self.n_iter_} (loss "
+                f"{self.loss_:.4g}); the weights {kept} are kept. Lower {name} (it was {rate:g}; "
+                f"try {rate / 10:.2g}), or scale X, for instance with standardize=True.",
+                DivergenceWarning,
+            )
+        elif not training.stream:
+            if not training.stop_reason:
+                yield (
+                    f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                    "optimization hasn't converged yet.",
+                    ConvergenceWarning,
+                )
+            yield from self._no_skill(training.data, doctor)
+
+    def _score_on(self, held_out: Data | None) -> Callable[[Array], float]:
+        """Return what early stopping watches: ``score(outputs)`` of the held-out rows."""
+        assert held_out is not None
+        targets, weights = to_host(held_out.y), held_out.row_weights
+        weights = None if weights is None else to_host(weights)[:, 0]
+        return lambda outputs: float(self._score_of(to_host(outputs), targets, weights))
+
+    def _keep_best_epoch(self, training: Training, stopping: SklearnStopping) -> None:
+        """Record the epoch that diverged; keep the weights from the start of the best one."""
+        net, state, best = training.net, training.state, stopping.best_epoch
+        if state.epoch == 1 and not np.isfinite(float(state.first_loss)):
+            raise InputError(NON_FINITE) from None
+        stopping.record(training)
+        if stopping.score is not None:
+            stopping.progress.validation_scores_.append(float("nan"))
+        elif best:
+            net.set_parameters(best[: len(net.weights)], best[len(net.weights) :])
+
+    def _lbfgs(self, data: Data, held_out: Data | None) -> tuple[LBFGS, Doctor]:
+        """Prepare a training on all rows at once, from the weights the network has."""
+        given = {"callbacks": self.callbacks, "progress": self.progress}
+        if any(given.values()):
+            raise InputError(
+                f"{', '.join(name for name, value in given.items() if value)}: L-BFGS has no "
+                "epochs to show; use solver='adam' or 'sgd'"
+            )
+        doctor = Doctor()
+        training = LBFGS(
+            self.network_, data, loss=self._core_loss(), l2=self._l2(data, data.y.shape[0]),
+            max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol, validation=held_out,
+            callbacks=[doctor],
+        )  # fmt: skip
+        return training, doctor
+
+    def _run_lbfgs(self, training: LBFGS, doctor: Doctor) -> Iterator[tuple[str, Any]]:
+        """Train on all rows at once; yield the warnings."""
+        try:
+            history = training.run()
+        except DivergenceError as error:
+            raise InputError(NON_FINITE) from error
+        self.n_iter_, self.loss_ = history.epochs, np.float64(history.loss[-1])
+        self.best_loss_ = np.float64(min(history.loss))
+        self.loss_curve_.extend(history.loss)
+        self.validation_loss_curve_.extend(history.validation_loss)
+        if not history.stopped.startswith(CONVERGED):
+            yield (
+                f"lbfgs failed to converge after {history.epochs} iteration(s): {history.stopped}. "
+                f"Increase max_iter (now {self.max_iter}) or max_fun (now {self.max_fun}), or "
+                "scale the data, for instance with standardize=True.",
+                ConvergenceWarning,
+            )
+        yield from self._no_skill(training.data, doctor)
+
+    def _no_skill(self, data: Data, doctor: Doctor) -> Iterator[tuple[str, Any]]:
+        """Warn if the model is no better than a constant; name the likely cause and remedy."""
+        found = find_no_skill(self.network_, self._core_loss(), data, self._seed)
+        if found is not None:
+            skill, judged = found
+            findings = doctor.report().findings
+            cause = likely_cause(to_host(judged.x), findings, self._next_attempt())
+            yield f"{type(self).__name__}: {skill}. {cause}", NoSkillWarning
+
+    def _next_attempt(self) -> str:
+        """Say what to try next, whatever the cause."""
+        if self.solver == "lbfgs":
+            return "Set init='auto', or solver='adam'."
+        name, rate = self._rate()
+        if self.n_iter_ == self.max_iter:
+            return f"All {self.n_iter_} epochs were needed: raise max_iter, or {name}."
+        return (
+            f"Training stopped after {self.n_iter_} of {self.max_iter} epochs, because nothing "
+            f"improved by tol={self.tol:g} for {self.n_iter_no_change} epochs: a plateau that the "
+            f"learning rate is too small to leave. Set {name}={10 * rate:g} (it was {rate:g}), or "
+            "lower tol."
+        )
+
+    def _rate(self) -> tuple[str, float]:
+        """Return the name of the learning rate that counts, and its value."""
+        if isinstance(self.solver, str):
+            return "learning_rate_init", float(self.learning_rate_init)
+        return "the solver's learning_rate", float(self.solver.learning_rate)
 
     @property
     def _optimizer(self) -> SimpleNamespace:
-        return SimpleNamespace(learning_rate=self._learning_rate)
+        return SimpleNamespace(learning_rate=self._learning_rate)  # as scikit-learn's
 
     @property
     def _flat(self) -> Array:
@@ -332,20 +532,15 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self, vector: Any, X: Any, y: Any, sample_weight: Any, *unused: Any
     ) -> tuple[float, Any]:
         """Return loss and gradient for prepared data, like scikit-learn's method of this name."""
-        net, rows = self.network_, len(y)
+        net = self.network_
         data, _ = self._data(net.device.put(X, net.dtype), y, sample_weight, (None, None))
-        objective = Objective(
-            net, data, resolve_head(net.output, self._core_loss()), self.alpha / rows
-        )
-        return objective(vector)
+        l2 = self.alpha / len(y)
+        return LBFGS(net, data, loss=self._core_loss(), l2=l2).loss_and_gradient(vector)
 
     # -- prediction
 
     def _outputs(self, X: Any, method: str) -> tuple[Array, Any]:
         """Return the outputs on the network's device, and how to return them to the caller."""
-        by_hand = hasattr(self, "coefs_") and hasattr(self, "intercepts_")
-        if by_hand and "network_" not in vars(self):
-            adopt(self, self.device or CPU)  # as in scikit-learn, they make a fitted model
         check_is_fitted(self, "network_")
         with place_of(X).active:
             if self.device is None:
@@ -378,7 +573,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "network_" in state and state["network_"].device.name.startswith("gpu"):
-            take_copies(self, always=True)  # what was pickled is on whichever GPU is current
+            self._take_copies(always=True)  # what was pickled is on whichever GPU is current
 
     def __sklearn_array_api_convert__(self, converter: Any) -> Any:
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
@@ -388,11 +583,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _on(self, device: Device, convert: Any) -> dict[str, Any]:
         """Return the attributes that hold device arrays, converted for a device."""
-        state, scaler, best = self._state, self._scaler, vars(self).get("_best")
+        state, scaler = self._state, self._scaler
         return {
             "network_": self.network_.to(device),
             "_state": replace(state, optimizer=[convert(each) for each in state.optimizer]),
-            "_best": None if best is None else convert(best),
+            "_best": None if self._best is None else convert(self._best),
             "_scaler": scaler and Scaler(convert(scaler.mean), convert(scaler.scale)),
         }
 

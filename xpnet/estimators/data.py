@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import _check_sample_weight
 
-from xpnet.backend.device import CPU, Device, device_of, is_foreign
+from xpnet.backend.device import CPU, Device, device_of, is_foreign, to_host
 from xpnet.backend.types import Array, Namespace
 from xpnet.errors import InputError
 from xpnet.nn.arrays import as_inputs
@@ -21,11 +21,9 @@ BLOCK_NUMBERS = 1 << 22  # ... with this many numbers
 SPARSE = 0.1  # share of numbers that are not 0, up to which a sparse product is the faster one
 
 
-def to_host(array: Any) -> Any:
-    """Return an array of any library as a NumPy array; sparse ones become dense."""
-    if array is None or isinstance(array, np.ndarray):
-        return array
-    return array.toarray() if issparse(array) else np.asarray(device_of(array).get(array))
+def dense(array: Any) -> Any:
+    """Return an array of any library, or a sparse matrix, as a dense NumPy array."""
+    return array.toarray() if issparse(array) else to_host(array)
 
 
 def place_of(X: Any) -> Device:
@@ -37,8 +35,7 @@ def host_weights(sample_weight: Any, y: Any) -> Any:
     """Return row weights, checked by scikit-learn, on the host."""
     if sample_weight is None:
         return None
-    if is_foreign(sample_weight):
-        sample_weight = to_host(sample_weight)
+    sample_weight = to_host(sample_weight) if is_foreign(sample_weight) else sample_weight
     return _check_sample_weight(sample_weight, np.empty((len(y), 1)))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from xpnet.backend.types import Array, Namespace
 from xpnet.errors import InputError
 from xpnet.nn.activations import Activation
+from xpnet.nn.arrays import class_numbers
 from xpnet.nn.losses import Loss
 
 BLOCKS = "log_softmax_blocks"
@@ -80,12 +81,11 @@ class Labels:
 
     def numbers(self, xp: Namespace, outputs: Array) -> list[Array]:
         """Return the class numbers, (n,), of each target column from outputs (n, outputs)."""
-        if self.kind in ("binary", "multilabel-indicator"):
-            on = xp.astype(outputs > 0.5, xp.int64)
-            if len(self.classes[0]) == 1:  # a single class needs no output
-                on = xp.zeros_like(on)
-            return [on[:, column] for column in range(on.shape[1])]
-        return [xp.argmax(each, axis=1) for each in cut(outputs, self.blocks)]
+        if self.kind == "multilabel-indicator":
+            return [class_numbers(xp, each) for each in cut(outputs, (1,) * outputs.shape[1])]
+        parts = [outputs] if self.kind == "binary" else cut(outputs, self.blocks)
+        pairs = zip(parts, self.classes, strict=True)  # a single class is number 0
+        return [class_numbers(xp, part) * int(len(classes) > 1) for part, classes in pairs]
 
 
 def labels_of(y: Any, kind: str, classes: Any = None) -> Labels:

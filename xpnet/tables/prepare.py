@@ -68,6 +68,7 @@ def prepare(
     drop: Collection[str] = (),
     keep: Collection[str] = (),
     standardize: bool = True,
+    scale_target: bool = True,
     validation: float = 0.0,
     seed: int = 0,
     dtype: str = "float32",
@@ -90,6 +91,9 @@ def prepare(
         Columns not to use.
     keep : names
         Columns to use even if they look like an index or an identifier.
+    standardize, scale_target : bool
+        Numbers to mean 0 and standard deviation 1; with `scale_target`, those of a regression's
+        target, too.
     validation : float
         Share of the rows to keep for validation, 0 to below 1; drawn by class where there are
         classes. Means and standard deviations come from the other rows alone.
@@ -129,8 +133,8 @@ def prepare(
             notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
         train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
     plan = _with_scales(plan, table, rows[train], standardize, notes)
-    if plan.task == "regression":
-        plan, y = _with_target_scale(plan, source, y, rows, train, standardize)
+    if plan.task == "regression" and standardize and scale_target:
+        plan, y = _with_target_scale(plan, source, y, rows[train])
     x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
     if not stream:
         x = plan.transform(table, rows[train], dtype=dtype)
@@ -154,10 +158,6 @@ def _features(
         table.index(name, "column to drop,")
     for name in keep:
         table.index(name, "column to keep,")
-        if name in drop:
-            raise InputError(f"--drop {name}: there is --keep {name} too; leave one of them out.")
-    if target in drop and not table.labels:
-        raise InputError(f"--drop {target}: this is the target, the column to predict; keep it.")
     left_out = {*drop, *([] if table.labels else [target])}
     names = tuple(name for name in table.names if name not in left_out)
     if not names:
@@ -271,13 +271,10 @@ def _with_scales(
 
 
 def _with_target_scale(
-    plan: Preprocessing, source: Table, y: np.ndarray, rows: np.ndarray, train: np.ndarray,
-    standardize: bool,
-) -> tuple[Preprocessing, np.ndarray]:  # fmt: skip
+    plan: Preprocessing, source: Table, y: np.ndarray, rows: np.ndarray
+) -> tuple[Preprocessing, np.ndarray]:
     """Standardise the target of a regression by its training rows."""
-    if not standardize:
-        return plan, y
-    mean, std, _ = _scales(source, [plan.target], rows[train])
+    mean, std, _ = _scales(source, [plan.target], rows)
     plan = replace(plan, target_mean=float(mean[0]), target_std=float(std[0]))
     return plan, (y - plan.target_mean) / plan.target_std
 
@@ -306,9 +303,16 @@ def _scales(
 
 
 def _note_duplicates(x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
-    distinct = {hash(row.tobytes() + target.tobytes()) for row, target in zip(x, y, strict=True)}
-    if len(distinct) < len(x):
-        notes.append(f"{len(x) - len(distinct)} of {len(x)} training rows repeat another")
+    """Note equal rows, found by two 64-bit sums of their bits in random proportions."""
+    words = x.shape[1] * x.itemsize // 4 + 2
+    factors = np.random.default_rng(0).integers(0, 2**64, (words, 2), np.uint64)
+    keys = np.empty((len(x), 2), np.uint64)
+    for part in pieces(*x.shape):
+        bits = np.hstack([x[part].view(np.uint32), y[part, None].view(np.uint32)])
+        keys[part] = bits.astype(np.uint64) @ factors
+    distinct = len(np.unique(keys.view("u8,u8")))
+    if distinct < len(x):
+        notes.append(f"{len(x) - distinct} of {len(x)} training rows repeat another")
 
 
 def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:

@@ -21,7 +21,7 @@ from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
 
 BLOCK_BYTES = 1 << 20
-LAST_BATCH = ("keep", "drop", "carry")
+LAST_BATCH = ("keep", "drop")
 MAX_VALIDATION_ROWS = 10_000  # validation rows kept in memory when the training rows are not
 
 
@@ -72,30 +72,11 @@ def epoch_order(
 ) -> Any:
     """Return the row numbers of one epoch in the order of use, as a host int64 array.
 
-    ``last_batch="keep"`` makes a short last batch of what is left over, ``"drop"`` leaves it out,
-    ``"carry"`` adds that to the first batch of the next epoch, as the TensorFlow Playground does.
+    ``last_batch="keep"`` makes a short last batch of what is left over, ``"drop"`` leaves it out.
     """
-
-    def order_of(number: int) -> Any:
-        return (
-            generator(seed, "order", number).permutation(rows)
-            if shuffle
-            else np.arange(rows, dtype=np.int64)
-        )
-
-    order, left = order_of(epoch), rows % batch_size
-    if last_batch == "keep" or not left:
-        return order
-    if last_batch == "carry" and epoch:
-        return np.concat([order_of(epoch - 1)[-left:], order[:-left]])
-    return order[:-left]
-
-
-def _edges(rows: int, batch_size: int, last_batch: str) -> list[int]:
-    """Return where the batches begin and end; what is left over lengthens the first of "carry"."""
-    if last_batch == "carry":
-        return [0, *range(batch_size + rows % batch_size, rows + 1, batch_size)]
-    return [*range(0, rows, batch_size), rows]
+    shuffled = generator(seed, "order", epoch).permutation(rows) if shuffle else None
+    order = np.arange(rows, dtype=np.int64) if shuffled is None else shuffled
+    return order if last_batch == "keep" else order[: rows - rows % batch_size]
 
 
 def batches(
@@ -106,7 +87,6 @@ def batches(
     dtype: str,
     *,
     first: int = 0,
-    last_batch: str = "keep",
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch from batch number `first` on.
 
@@ -114,17 +94,16 @@ def batches(
     ----------
     data : Data
     order : host int64 array
-        From `epoch_order`, with the same `last_batch`.
+        From `epoch_order`.
     batch_size : int
     device : Device
     dtype : str
     first : int
         Batches to skip when training resumes within an epoch.
-    last_batch : {"keep", "drop", "carry"}
     """
     xp, from_file = device.xp, hasattr(data.x, "read_rows")
     equal = row_shares(xp, data.y[:batch_size, :], None)
-    edges = _edges(order.shape[0], batch_size, last_batch)
+    edges = [*range(0, order.shape[0], batch_size), order.shape[0]]
     as_they_are = not from_file and np.array_equal(order, np.arange(order.shape[0]))
     row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
     block = len(edges) if as_they_are else max(1, BLOCK_BYTES // (row_bytes * batch_size))

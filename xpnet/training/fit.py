@@ -71,9 +71,9 @@ def fit(
         If larger than n, n is used.
     shuffle : bool
         A new order every epoch, fixed by the seed; False keeps the order given.
-    last_batch : {"keep", "drop", "carry"}
-        What happens to left-over rows: they make a short batch, a step like any other that counts
-        in the epoch's loss in proportion; are left out; or go into the next epoch.
+    last_batch : {"keep", "drop"}
+        Whether left-over rows make a short batch, a step like any other that counts in the epoch's
+        loss in proportion, or are left out.
     validation : (x, y) or float, optional
         Rows to watch, or the share of rows to hold out; those keep their sample weights. Of a file,
         at most 10,000 rows are held out, since they are kept in memory.

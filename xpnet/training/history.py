@@ -1,75 +1,17 @@
-"""What training leaves behind: its curves, and the metrics they are made of."""
+"""What training leaves behind: the curves of a run."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
-from typing import Any, TypeAlias, overload
+from typing import Any
 
-import numpy as np
-
-from xpnet.errors import InputError
-
-
-class Curve(Sequence[float]):
-    """A tuple of numbers that a longer one can be made of without a copy of them.
-
-    All lengths of a curve share one list, to which only the longest appends.
-
-    Parameters
-    ----------
-    values : iterable of float
-    """
-
-    def __init__(self, values: Iterable[float] = ()) -> None:
-        self._shared = list(values)
-        self._length = len(self._shared)
-
-    def extended(self, values: Iterable[float]) -> "Curve":
-        """Return this curve with more values at its end; this one stays as it is."""
-        longest = self._length == len(self._shared)
-        longer = Curve() if longest else Curve(self)
-        if longest:
-            longer._shared = self._shared
-        longer._shared.extend(values)
-        longer._length = len(longer._shared)
-        return longer
-
-    def __len__(self) -> int:
-        return self._length
-
-    @overload
-    def __getitem__(self, index: int) -> float: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> tuple[float, ...]: ...
-
-    def __getitem__(self, index: int | slice) -> float | tuple[float, ...]:
-        places = range(self._length)[index]
-        if isinstance(places, int):
-            return self._shared[places]
-        return tuple(self._shared[place] for place in places)
-
-    def __iter__(self) -> Iterator[float]:
-        return islice(self._shared, self._length)
-
-    def __eq__(self, other: object) -> bool:
-        return tuple(self) == tuple(other) if isinstance(other, (Curve, tuple)) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(tuple(self))
-
-    def __reduce__(self) -> tuple[type["Curve"], tuple[tuple[float, ...]]]:
-        return Curve, (tuple(self),)
-
-    def __repr__(self) -> str:
-        return repr(tuple(self))
+CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True)
 class History:
     """The curves of a training run, one entry per epoch.
 
-    While the run goes on they are sequences that compare as tuples do; at its end they are tuples.
+    While the run goes on they are lists that grow; at its end they are tuples.
 
     Attributes
     ----------
@@ -91,7 +33,7 @@ class History:
 
     loss: Sequence[float] = ()
     validation_loss: Sequence[float] = ()
-    metrics: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
     learning_rate: Sequence[float] = ()
     seconds: Sequence[float] = ()
     best_epoch: int | None = None
@@ -107,8 +49,17 @@ class History:
         """The loss that schedules and early stopping look at: validation if there is one."""
         return self.validation_loss or self.loss
 
-    def extended(self, metrics: Mapping[str, float], **values: Sequence[float]) -> "History":
-        """Return the history with one more epoch, in a time that does not grow with the epochs.
+    def _with_curves(self, kind: type, **changes: Any) -> "History":
+        curves = {name: kind(getattr(self, name)) for name in CURVES}
+        metrics = {name: kind(curve) for name, curve in self.metrics.items()}
+        return replace(self, **curves, metrics=metrics, **changes)
+
+    def started(self) -> "History":
+        """Return a copy whose curves can grow, for a run that begins or goes on."""
+        return self._with_curves(list)
+
+    def append(self, metrics: Mapping[str, float], **values: Sequence[float]) -> None:
+        """Add an epoch to a history that has `started`.
 
         Parameters
         ----------
@@ -116,19 +67,15 @@ class History:
         **values : sequence of float
             For each curve by name, what to put at its end.
         """
-
-        def longer(before: Sequence[float], new: Sequence[float]) -> Curve:
-            return (before if isinstance(before, Curve) else Curve(before)).extended(new)
-
-        curves: dict[str, Any] = {
-            name: longer(getattr(self, name), values[name]) for name in values
-        }
-        of_metrics = {name: longer(self.metrics.get(name, ()), [metrics[name]]) for name in metrics}
-        return replace(self, metrics=of_metrics, **curves)
+        curves: dict[str, MutableSequence[float]] = vars(self)
+        for name, new in values.items():
+            curves[name].extend(new)
+        for name, value in metrics.items():
+            self.metrics.setdefault(name, []).append(value)
 
     def ended(self, stopped: str) -> "History":
         """Return the history of a run that has ended, with tuples for curves."""
-        return History.from_dict({**vars(self), "stopped": stopped})
+        return self._with_curves(tuple, stopped=stopped)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON."""
@@ -137,12 +84,7 @@ class History:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "History":
         """Undo `to_dict`, even after a round trip through JSON."""
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, (list, Curve)) else value
-            for name, value in values.items()
-        }
-        plain["metrics"] = {name: tuple(curve) for name, curve in values["metrics"].items()}
-        return cls(**plain)
+        return cls(**values).ended(values["stopped"])
 
     def to_frame(self) -> Any:
         """Return a Polars data frame with one row per epoch, without curves that are empty."""
@@ -181,56 +123,3 @@ class History:
             return "History(no epochs)"
         held_out = f", validation {self.validation_loss[-1]:.4g}" if self.validation_loss else ""
         return f"History({self.epochs} epochs, loss {self.loss[-1]:.4g}{held_out})"
-
-
-Metric: TypeAlias = Callable[[Any, Any], float]
-
-
-def accuracy(outputs: Any, targets: Any) -> float:
-    """Share of rows whose class is right; several binary outputs must all be right.
-
-    Parameters
-    ----------
-    outputs : host array, (n, outputs)
-        Probabilities.
-    targets : host array, (n, outputs)
-        Rows that sum to 1 (one class, or its smoothed labels), or 0 and 1.
-    """
-    if outputs.shape[1] == 1:
-        return float(np.mean((outputs > 0.5) == (targets > 0.5)))
-    if np.allclose(np.sum(targets, axis=1), 1.0, rtol=0.0, atol=1e-3):  # as targets are checked
-        return float(np.mean(np.argmax(outputs, axis=1) == np.argmax(targets, axis=1)))
-    return float(np.mean(np.all((outputs > 0.5) == (targets > 0.5), axis=1)))
-
-
-def r2(outputs: Any, targets: Any) -> float:
-    """1 - residual sum of squares / total sum of squares, averaged over the outputs."""
-    targets = np.asarray(targets, dtype=np.float64)
-    residual = np.sum((targets - outputs) ** 2, axis=0)
-    total = np.sum((targets - np.mean(targets, axis=0)) ** 2, axis=0)
-    return float(np.mean(np.where(total > 0.0, 1.0 - residual / np.where(total > 0, total, 1), 0)))
-
-
-def mean_absolute_error(outputs: Any, targets: Any) -> float:
-    """Mean of |output - target| over rows and outputs."""
-    return float(np.mean(np.abs(np.asarray(targets, dtype=np.float64) - outputs)))
-
-
-METRICS: dict[str, Metric] = {
-    "accuracy": accuracy,
-    "r2": r2,
-    "mean_absolute_error": mean_absolute_error,
-}
-
-
-def resolve_metrics(metrics: Any) -> dict[str, Metric]:
-    """Return metrics by name from names and callables ``metric(outputs, targets)``."""
-    found: dict[str, Metric] = {}
-    for metric in metrics if isinstance(metrics, (list, tuple, set)) else [metrics]:
-        if not callable(metric) and metric not in METRICS:
-            raise InputError(f"metric {metric!r} is not known; use one of {', '.join(METRICS)}")
-        name = getattr(metric, "__name__", "metric") if callable(metric) else metric
-        if name in found:
-            raise InputError(f"two metrics are called {name!r}; set another __name__ for one")
-        found[name] = metric if callable(metric) else METRICS[metric]
-    return found

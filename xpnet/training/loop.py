@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -28,7 +28,11 @@ from xpnet.nn.schedules import Progress, Schedule, resolve_schedule
 from xpnet.training.callbacks import call, hooks
 from xpnet.training.data import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
 from xpnet.training.dropout import dropout_masks
-from xpnet.training.history import History, resolve_metrics
+from xpnet.training.history import History
+from xpnet.training.metrics import resolve_metrics
+
+Step: TypeAlias = Callable[..., tuple[Array, Gradients, Trace]]
+"""``step(batch, masks, coefficients)`` gives loss, gradients and trace, and updates in place."""
 
 INTERRUPTED = "interrupted"
 _NUMBER = (int, float, np.number)
@@ -196,6 +200,7 @@ class Training:
                 for callback in self.callbacks:  # one of them may put an earlier state in place
                     self._notify("on_train_start", [callback])
                     self._begun.append(callback)
+                self.state.history = self.state.history.started()
                 take_step, self.between_steps = self._prepare_step(), True
                 while self.state.epoch < self.options.epochs and not self.stop_reason:
                     self._run_epoch(take_step)
@@ -208,36 +213,38 @@ class Training:
         if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
             self.stop_reason = reason or "stopped without a reason"
 
-    def _run_epoch(self, take_step: Callable[..., tuple[Array, Gradients, Trace]]) -> None:
+    def _run_epoch(self, take_step: Step) -> None:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
-        state, xp, optimizer = self.state, self.net.device.xp, self.options.optimizer
-        started = time.perf_counter()
+        started, state, optimizer = time.perf_counter(), self.state, self.options.optimizer
         self._notify("on_epoch_start")
-        on_batch_end = hooks(self.callbacks, "on_batch_end")
-        learning_rate_of = self._learning_rates()
+        on_batch_end, learning_rate_of = hooks(self.callbacks, "on_batch_end"), self._rates()
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
         for batch in self._batches():
-            rows = batch.x.shape[0]
-            masks = dropout_masks(self.net, rows, self.seed, state.step)
-            self.learning_rate = learning_rate_of()
             self.between_steps = False
+            masks = dropout_masks(self.net, batch.x.shape[0], self.seed, state.step)
+            self.learning_rate = learning_rate_of()
             state.step += 1
             coefficients = optimizer.coefficients(self.learning_rate, state.step)
             self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
-            state.epoch_loss = state.epoch_loss + self.loss * rows
-            state.epoch_rows += rows
-            state.batch += 1
-            if state.batch == 1:
-                state.epoch_first_loss = xp.asarray(self.loss, copy=True)
-                state.first_loss = state.epoch_first_loss if state.step == 1 else state.first_loss
+            self._add_to_epoch(batch.x.shape[0])
             self.between_steps = True
             call(on_batch_end, self)
             if self.stop_reason:
                 return
         self._end_epoch(time.perf_counter() - started)
 
-    def _prepare_step(self) -> Callable[..., tuple[Array, Gradients, Trace]]:
+    def _add_to_epoch(self, rows: int) -> None:
+        """Add the step's loss to the epoch's, on the device; keep the first one of each."""
+        state = self.state
+        state.epoch_loss = state.epoch_loss + self.loss * rows
+        state.epoch_rows += rows
+        state.batch += 1
+        if state.batch == 1:
+            state.epoch_first_loss = self.net.device.xp.asarray(self.loss, copy=True)
+            state.first_loss = state.epoch_first_loss if state.step == 1 else state.first_loss
+
+    def _prepare_step(self) -> Step:
         """Return the step, ``step(batch, masks, coefficients)``; all else is fixed here."""
         net, options, device = self.net, self.options, self.net.device
         xp, head, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
@@ -269,9 +276,7 @@ class Training:
         order = epoch_order(
             self.rows, size, self.seed, state.epoch, shuffle=shuffle, last_batch=last
         )
-        return batches(
-            self.data, order, size, net.device, net.dtype, first=state.batch, last_batch=last
-        )
+        return batches(self.data, order, size, net.device, net.dtype, first=state.batch)
 
     def schedule_factor(self, epochs: int) -> float:
         """Return the schedule's factor for the learning rate now, in a run of `epochs` epochs."""
@@ -281,7 +286,7 @@ class Training:
             raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
         return factor
 
-    def _learning_rates(self) -> Callable[[], float]:
+    def _rates(self) -> Callable[[], float]:
         """Return a function that gives the next step's learning rate."""
         state, base = self.state, self.options.optimizer.learning_rate
 
@@ -305,7 +310,7 @@ class Training:
         loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
         validation_loss, metrics = self._evaluate()
         self.between_steps = False
-        state.history = state.history.extended(
+        state.history.append(
             metrics, loss=[loss], validation_loss=validation_loss,
             learning_rate=[self.learning_rate], seconds=[seconds],
         )  # fmt: skip

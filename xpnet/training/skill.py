@@ -23,7 +23,7 @@ MIN_ROWS = 20  # below, nothing is said
 # Rows to judge by at first, and again before anything is said: what is faint on 1,000 may be sure
 # on 50,000.
 SAMPLE_ROWS = (1_000, 50_000)
-MAX_NUMBERS = 2_000_000  # rows times inputs or outputs
+MAX_NUMBERS = 1_000_000  # rows times inputs or outputs
 # Epochs and steps from which a word is due. Of 290 small networks that learn in the end, 120 had no
 # skill after the first epoch, but only 19 after 100 steps on all rows, and 10 of 187 after ten
 # epochs of 100 steps or more in all. A loop around `fit(epochs=1)` is not disturbed on small data.
@@ -34,7 +34,8 @@ LONG_ENOUGH = ((5, 100), (1, 1000))
 # no model can predict make the losses large.
 MIN_GAIN = 4.0
 MIN_SPREAD = 0.01  # of the outputs, in the targets' standard deviations; rare classes have little
-CLASS_LOSSES = {"binary_cross_entropy", "categorical_cross_entropy", "log_likelihood"}
+LOG_LIKELIHOOD = "log_likelihood"  # whose outputs are the logarithms of what the targets are
+CLASS_LOSSES = {"binary_cross_entropy", "categorical_cross_entropy", LOG_LIKELIHOOD}
 LIKELIHOODS = {*CLASS_LOSSES, "poisson"}  # for which the mean is the best constant
 KNOWN = {*LOSSES, *LIKELIHOODS}  # with another loss, outputs may be in a unit of their own
 
@@ -96,9 +97,7 @@ class Skill:
         )
 
 
-def find_no_skill(
-    net: MLP, loss: str | Loss, data: Data, seed: int, *, logarithms: bool = False
-) -> tuple[Skill, Data] | None:
+def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Skill, Data] | None:
     """Return the skill that does not suffice, and the rows that show it; None if all is well.
 
     Parameters
@@ -110,8 +109,6 @@ def find_no_skill(
         Training rows, on the device or from a source, with the weights they had in training.
     seed : int
         Of the choice of rows.
-    logarithms : bool
-        Whether the outputs are the logarithms of what the targets are.
     """
     name, skill = resolve_head(net.output, loss).loss.name, None
     outputs = net.sizes[-1] // (10 if name in CLASS_LOSSES else 1)  # others are sorted
@@ -124,7 +121,7 @@ def find_no_skill(
             judged = take_rows(data, np.sort(drawn), net.device, net.dtype)
         try:
             with np.errstate(all="ignore"):  # of a network that overflows, the verdict counts
-                skill = measure(net, loss, judged, logarithms=logarithms)
+                skill = measure(net, loss, judged)
         except Exception:
             if name in KNOWN:
                 raise
@@ -152,9 +149,9 @@ def measure(net: MLP, loss: str | Loss, judged: Data, *, logarithms: bool = Fals
     deviation = _rms(deviations)
     if not deviation > 0.0:
         return None
-    losses, output_mean, spread = _losses_and_outputs(net, loss, judged, share, logarithms)
+    losses, output_mean, spread = _losses_and_outputs(net, loss, judged, share)
     constants += [] if kind.name in LIKELIHOODS else [output_mean]  # best for a loss not known
-    if logarithms:
+    if kind.name == LOG_LIKELIHOOD:
         constants = [np.log(np.maximum(each, 1e-12)) for each in constants]
     found = [_losses_of_constant(net, kind, each, y) for each in constants]
     of_constant = min(found, key=lambda each: np.nan_to_num(share @ each, nan=np.inf))
@@ -182,7 +179,7 @@ def _tiles(rows: int) -> Iterator[slice]:
 
 
 def _losses_and_outputs(
-    net: MLP, loss: str | Loss, judged: Data, share: Any, logarithms: bool
+    net: MLP, loss: str | Loss, judged: Data, share: Any
 ) -> tuple[Any, Any, float]:
     """Return each row's loss, (n,), the outputs' mean, (outputs,), and their spread over rows."""
     xp, joined, losses = net.device.xp, resolve_head(net.output, loss), []
@@ -191,7 +188,7 @@ def _losses_and_outputs(
         for z, rows in net.tiles(judged.x):
             losses.append(_float64(joined.value_and_delta(xp, z, judged.y[rows, :])[0]))
             joint = _float64(net.output.forward(xp, z))
-            yield np.exp(joint) if logarithms else joint, rows
+            yield np.exp(joint) if joined.loss.name == LOG_LIKELIHOOD else joint, rows
 
     mean, deviations = _moments(outputs(), share)
     return np.concatenate(losses), mean, _rms(deviations)

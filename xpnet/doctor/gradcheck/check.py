@@ -19,9 +19,11 @@ from xpnet.backend.device import CPU, device_of, to_host
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.gradcheck.mistakes import Sizes, merge_findings, shape_mistake, value_mistakes
 from xpnet.doctor.gradcheck.slopes import Comparison, compare
-from xpnet.doctor.observations import as_host, named_arrays, same_names, same_rows
+from xpnet.doctor.sample import sample_arrays
+from xpnet.doctor.step import as_host, named_arrays, same_names
 from xpnet.doctor.texts import BROADCASTING, CS231N, RESHAPE_TARGETS, WHY
 from xpnet.errors import InputError
+from xpnet.nn.losses import penalty
 from xpnet.nn.network import MLP
 
 if TYPE_CHECKING:
@@ -117,19 +119,24 @@ def check_network(
 ) -> GradientReport:
     """Check an xpnet network on `rows` rows, on a float64 copy on the host."""
     twin = net.to(CPU, "float64")
-    x, y, _ = same_rows(rows, x, y, None)
+    (x, y, _), _ = sample_arrays(rows, x, y)
 
-    def value_and_gradients(parameters: Parameters) -> tuple[float, dict[str, Any]]:
+    def put(parameters: Parameters) -> None:
         for own, given in zip(twin.parameters, parameters.values(), strict=True):
             own[...] = given
-        value, found = twin.gradients(x, y, loss=loss, l1=l1, l2=l2)
-        return value, dict(zip(parameters, [*found.weights, *found.biases], strict=True))
+
+    def value(parameters: Parameters) -> float:
+        put(parameters)
+        return twin.loss(x, y, loss=loss) + penalty(twin.device.xp, twin.weights, l1, l2)
+
+    def gradients(parameters: Parameters) -> dict[str, Any]:
+        put(parameters)
+        found = twin.gradients(x, y, loss=loss, l1=l1, l2=l2)[1]
+        return dict(zip(parameters, [*found.weights, *found.biases], strict=True))
 
     return check_functions(
-        lambda parameters: value_and_gradients(parameters)[0],
-        lambda parameters: value_and_gradients(parameters)[1],
-        named_parameters(twin), batch_size=len(x), may_be_flat=True, **options,
-    )  # fmt: skip
+        value, gradients, named_parameters(twin), batch_size=len(x), may_be_flat=True, **options
+    )
 
 
 def named_parameters(net: MLP) -> dict[str, Any]:

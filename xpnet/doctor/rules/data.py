@@ -1,16 +1,12 @@
-"""Signs of trouble in the data, each read from what was seen of a run.
-
-A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in the rules.
-"""
+"""The data: scales, values that never change, classes, order, and what they have in common."""
 
 from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.observations import columns, is_bias
-from xpnet.doctor.rules.rule import Sign
-from xpnet.doctor.run import Run
-from xpnet.doctor.seen_targets import SORTED
+from xpnet.doctor.rules.rule import CHECKER, RECIPE, STANDARDISE, Evidence, rule
+from xpnet.doctor.run import SORTED, Run
+from xpnet.doctor.step import is_bias
 
 OUTPUT_RANGES = {
     "sigmoid": (0.0, 1.0),
@@ -21,104 +17,18 @@ OUTPUT_RANGES = {
 }
 
 
-def not_finite(run: Run, limit: float) -> Sign | None:
-    """Find NaN or infinity in inputs, targets or initial parameters."""
-    shown = {"inputs": run.data.inputs, "targets": run.data.targets} | dict(run.first.parameters)
-    for name, array in shown.items():
-        bad: Any = np.argwhere(~np.isfinite(array)) if array is not None else ()
-        if len(bad) > limit:
-            found = f"{len(bad)} of {array.size} values are NaN or infinite"
-            if name in run.first.parameters:
-                return Sign(name, f"{found} before the first step", {"init": "auto"},
-                            remedy="draw new weights, and check where these came from")  # fmt: skip
-            return Sign(name, f"{found}, the first in row {bad[0][0]} of those checked",
-                        {"drop_non_finite": True})  # fmt: skip
-    return None
-
-
-def _at_an_end(p: Any) -> bool:
-    return bool(np.any(np.minimum(np.abs(p), np.abs(1.0 - np.abs(p))) < 0.02))
-
-
-def target_range(run: Run, limit: float) -> Sign | None:
-    """Targets that the output activation cannot reach."""
-    goals, predictions = run.first.goals, run.first.predictions
-    if goals is None or not np.all(np.isfinite(goals)):
-        return None
-    seen = [p for p in (predictions, run.last.predictions) if p is not None]
-    low, high = OUTPUT_RANGES.get(run.output, (-np.inf, np.inf))
-    if not run.output:
-        inside = all(np.all((p >= 0) & (p <= 1)) for p in seen)
-        tanh = all(np.all(np.abs(p) <= 1) for p in seen)
-        enough = any(p.size >= 10 and np.ptp(p) > 0.05 for p in seen) and any(map(_at_an_end, seen))
-        low, high = (0, 1) if inside and enough else (-1, 1) if tanh and enough else (low, high)
-        cut = all(np.all(p >= 0) for p in seen) and 0.02 < np.mean(seen[-1] == 0) < 1
-        low = 0.0 if cut else low  # a ReLU
-    least, most = float(np.min(goals)), float(np.max(goals))
-    if least >= low - limit and most <= high + limit:
-        return None
-    return Sign("targets", f"targets from {least:g} to {most:g}, but outputs only from {low:g} to "
-                f"{high:g}",
-                {"target_range": [low, high]})  # fmt: skip
-
-
-def class_numbers(run: Run, limit: float) -> Sign | None:
-    """Class numbers without an output: usually from 1 to K for K outputs.
-
-    Whole numbers are classes only if the outputs are probabilities, or the numbers are 1 to K.
-    """
-    for shown in (run.first, run.data):
-        targets, outputs = shown.targets, shown.predictions
-        if targets is None or outputs is None or len(targets) != len(outputs):
-            continue
-        k, found = outputs.shape[1], np.unique(targets)
-        if columns(targets).shape[1] > 1 or k < 2 or not np.all(found == np.round(found)):
-            continue
-        from_one = np.array_equal(found, np.arange(1, k + 1))
-        if found[-1] >= k and (from_one or (shown.are_distributions and found[0] >= limit)):
-            return Sign("targets", f"class numbers from {found[0]:g} to {found[-1]:g}, but the {k} "
-                        f"outputs stand for 0 to {k - 1}")  # fmt: skip
-    return None
-
-
-def empty_batches(run: Run, limit: float) -> Sign | None:
-    """Find steps without rows; a warning if it is one here and there, such as after the last."""
-    if not run.empty:
-        return None
-    several = len(run.empty) > run.steps / 2
-    return Sign("batches", f"{len(run.empty)} of {len(run.empty) + run.steps} have no rows, the "
-                f"first after {run.empty[0]} steps with rows",
-                severity="error" if several else "warning")  # fmt: skip
-
-
-def constant_target(run: Run, limit: float) -> Sign | None:
-    """One target in all rows: in all there are, or in `limit` or more over several steps."""
-    seen = run.targets
-    if seen.first is None or seen.differ or seen.rows < 2 or "target-shape" in run.found:
-        return None
-    if not seen.complete and (run.steps < 2 or seen.rows < limit):
-        return None
-    value = ", ".join(f"{each:g}" for each in seen.first[:5]) + ", ..." * (len(seen.first) > 5)
-    return Sign("targets", f"every target is {value}, in all {seen.rows} rows seen")
-
-
-def unshuffled_rows(run: Run, limit: float) -> Sign | None:
-    """Share of the targets' variance between batches, about 1/m where m rows are shuffled."""
-    seen = run.targets
-    if not seen.share_between > limit:
-        return None
-    rows, severity = seen.rows_per_batch, "note" if run.last.skill > 0.8 else ""
-    return Sign("batches", f"{seen.share_between:.0%} of the targets' variance lies between blocks "
-                f"of {rows:.0f} successive rows; shuffled, it would be {1.0 / rows:.0%}",
-                {"shuffle": True}, severity)  # fmt: skip
-
-
-def prediction_drift(run: Run, limit: float) -> Sign | None:
+@rule(
+    "prediction-drift", limit=4.0, severity="error", needs=("data.inputs",),
+    source="deepchecks, Feature Drift",
+    why="The network now gets inputs on a different scale from those it was trained on. Its units "
+    "saturate, and every sample gets nearly the same output.",
+    remedy="use the mean and std of the training set at prediction too: " + STANDARDISE,
+    change={"scale_at_prediction": True},
+)  # fmt: skip
+def prediction_drift(run: Run, limit: float) -> Evidence | None:
     """Compare inputs at prediction with those of training, in units of their deviation."""
-    if run.served is None or run.served.inputs is None or run.data.inputs is None:
-        return None
     trained, used = run.data.inputs, run.served.inputs
-    if trained.shape[1] != used.shape[1]:
+    if used is None or trained.shape[1] != used.shape[1]:
         return None
     deviation = np.maximum(trained.std(axis=0), 1e-3 * (np.abs(trained).max() + 1e-12))
     shift = np.abs(used.mean(axis=0) - trained.mean(axis=0)) / deviation
@@ -126,87 +36,176 @@ def prediction_drift(run: Run, limit: float) -> Sign | None:
     wider = float(np.median(used.std(axis=0) / deviation))
     if shift[worst] <= limit and wider <= limit:
         return None
-    return Sign("inputs at prediction",
-                f"feature {run.feature(worst)}: mean {used[:, worst].mean():.4g}, but in training "
-                f"{trained[:, worst].mean():.4g} with standard deviation {deviation[worst]:.4g}",
-                {"scale_at_prediction": True})  # fmt: skip
+    return Evidence("inputs at prediction", f"feature {run.feature(worst)}: mean "
+                    f"{used[:, worst].mean():.4g}, but in training {trained[:, worst].mean():.4g} "
+                    f"with standard deviation {deviation[worst]:.4g}")  # fmt: skip
 
 
-def unscaled_inputs(run: Run, limit: float) -> Sign | None:
-    """Find a feature whose root mean square is far from 1, or see that none comes near it."""
-    x = run.data.inputs
-    if x is None or not np.all(np.isfinite(x)):
+@rule(
+    "target-range", limit=1e-6, severity="error", needs=("first.goals",), source=CHECKER,
+    why="The output activation cannot reach these targets, whatever the weights. Training pushes "
+    "it to the end of its range, where its slope is 0.",
+    remedy="encode classes as 0 and 1 for a sigmoid output, or use output='identity' for numbers",
+)  # fmt: skip
+def target_range(run: Run, limit: float) -> Evidence | None:
+    """Targets that the output activation cannot reach."""
+    goals = run.first.goals
+    if not np.all(np.isfinite(goals)):
         return None
-    rms = np.sqrt(np.mean(x**2, axis=0))
-    worst = int(np.argmax(rms))
-    if 0.02 <= rms[worst] <= limit:
+    low, high = OUTPUT_RANGES.get(run.output, (-np.inf, np.inf))
+    if not run.output:
+        low, high = _range_of([p for p in (run.first.predictions, run.last.predictions)
+                               if p is not None])  # fmt: skip
+    least, most = float(np.min(goals)), float(np.max(goals))
+    if least >= low - limit and most <= high + limit:
         return None
-    kind = "largest" if rms[worst] > limit else "largest (all are tiny)"
-    return Sign(f"feature {run.feature(worst)}",
-                f"{kind} root mean square {rms[worst]:.4g}, smallest {rms.min():.4g}; it should "
-                "be near 1", {"standardize": True})  # fmt: skip
+    return Evidence("targets", f"targets from {least:g} to {most:g}, but outputs only from {low:g} "
+                    f"to {high:g}", {"target_range": [low, high]})  # fmt: skip
 
 
-def constant_feature(run: Run, limit: float) -> Sign | None:
+def _range_of(seen: list[Any]) -> tuple[float, float]:
+    """Return the range that outputs seem to be confined to."""
+
+    def at_an_end(p: Any) -> bool:
+        return bool(np.any(np.minimum(np.abs(p), np.abs(1.0 - np.abs(p))) < 0.02))
+
+    if any(p.size >= 10 and np.ptp(p) > 0.05 for p in seen) and any(map(at_an_end, seen)):
+        if all(np.all((p >= 0) & (p <= 1)) for p in seen):
+            return 0, 1
+        if all(np.all(np.abs(p) <= 1) for p in seen):
+            return -1, 1
+    relu = all(np.all(p >= 0) for p in seen) and 0.02 < np.mean(seen[-1] == 0) < 1
+    return 0.0 if relu else -np.inf, np.inf
+
+
+@rule(
+    "constant-target", limit=50, severity="error", explained_by=("target-shape",),
+    needs=("targets.first",), source=RECIPE + " (become one with the data)",
+    why="If all targets are the same, there is nothing to learn. The loss still falls to 0: the "
+    "last bias is enough.",
+    remedy="check which column is the target, and how the rows were selected",
+)  # fmt: skip
+def constant_target(run: Run, limit: float) -> Evidence | None:
+    """One target in all rows: in all there are, or in `limit` or more over several steps."""
+    seen = run.targets
+    if seen.differ or seen.rows < 2:
+        return None
+    if not seen.complete and (run.steps < 2 or seen.rows < limit):
+        return None
+    value = ", ".join(f"{each:g}" for each in seen.first[:5]) + ", ..." * (len(seen.first) > 5)
+    return Evidence("targets", f"every target is {value}, in all {seen.rows} rows seen")
+
+
+@rule(
+    "constant-feature", limit=1e-9, severity="note", needs=("data.inputs",),
+    source="scikit-learn, VarianceThreshold",
+    why="A feature with a single value carries no information. Dividing it by its standard "
+    "deviation gives NaN.",
+    remedy="x = x[:, x.std(axis=0) > 0]",
+)  # fmt: skip
+def constant_feature(run: Run, limit: float) -> Evidence | None:
     """Features with one value only; all of them constant is an error."""
     x = run.data.inputs
-    if x is None or len(x) < 20:
+    if len(x) < 20:
         return None
     flat = np.flatnonzero(np.ptp(x, axis=0) <= limit * np.abs(x).max(axis=0))
     if run.first.parameters and not any(is_bias(n, p) for n, p in run.first.parameters.items()):
         flat = np.setdiff1d(flat, np.flatnonzero(np.all(x == 1.0, axis=0))[:1])  # the bias
     if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and not x[:, flat].any()):
         return None
-    everything = len(flat) == x.shape[1]
     named = ", ".join(map(run.feature, flat[:5])) + (", ..." if len(flat) > 5 else "")
-    return Sign(f"features {named}", f"{len(flat)} of {x.shape[1]} features never "
-                f"change in the {len(x)} rows looked at",
-                {"drop_features": flat.tolist()}, "error" if everything else "")  # fmt: skip
+    return Evidence(f"features {named}", f"{len(flat)} of {x.shape[1]} features never change in "
+                    f"the {len(x)} rows looked at", {"drop_features": flat.tolist()},
+                    severity="error" if len(flat) == x.shape[1] else "")  # fmt: skip
+
+
+@rule(
+    "unscaled-inputs", limit=5.0, needs=("data.inputs",),
+    source="LeCun et al., Efficient BackProp, 1998, section 4.3",
+    why="Large inputs saturate the first layer's units, and one learning rate cannot suit features "
+    "of different sizes. Tiny inputs hardly move the output at all.",
+    remedy=STANDARDISE,
+    change={"standardize": True},
+)  # fmt: skip
+def unscaled_inputs(run: Run, limit: float) -> Evidence | None:
+    """Find a feature whose root mean square is far from 1, or see that none comes near it.
+
+    Less strict than `xpnet.training.skill.unscaled`, which is asked where nothing was learnt.
+    """
+    x = run.data.inputs
+    if not np.all(np.isfinite(x)):
+        return None
+    rms = np.sqrt(np.mean(x**2, axis=0))
+    worst = int(np.argmax(rms))
+    if 0.02 <= rms[worst] <= limit:
+        return None
+    kind = "largest" if rms[worst] > limit else "largest (all are tiny)"
+    return Evidence(f"feature {run.feature(worst)}", f"{kind} root mean square {rms[worst]:.4g}, "
+                    f"smallest {rms.min():.4g}; it should be near 1")  # fmt: skip
 
 
 def first_of_sorted(run: Run) -> bool:
-    """Tell whether the rows kept are the first ones of sorted rows, unlike the others."""
+    """Return whether the rows kept are the first ones of sorted rows, unlike the others."""
     return run.targets.share_between > SORTED and not run.targets.complete
 
 
-def class_imbalance(run: Run, limit: float) -> Sign | None:
+@rule(
+    "class-imbalance", limit=10.0, needs=("data.targets",),
+    source="Amazon SageMaker Debugger, ClassImbalance (10)",
+    why="One class has most of the rows, so always predicting it is nearly right. The rare class "
+    "hardly counts in the loss.",
+    remedy="class_weight='balanced'",
+    change={"class_weight": "balanced"},
+)  # fmt: skip
+def class_imbalance(run: Run, limit: float) -> Evidence | None:
     """Compare the commonest class with the rarest; only a note if the rarest is recognised."""
-    classes = run.data.classes
+    classes, weights = run.data.classes, run.data.row_weights
     if classes is None or len(classes) < 50 or first_of_sorted(run):
         return None
-    weights = run.data.row_weights
     shown = np.bincount(classes)
     heard = shown if weights is None else np.bincount(classes, weights[:, 0])
     counts = shown if run.class_counts is None else run.class_counts
     if np.sum(heard > 0) < 2 or heard.max() < limit * heard[heard > 0].min():
         return None
-    predicted, truth, recall = run.last.predictions, run.last.classes, float("nan")
     rarest = int(np.argmin(np.where(counts > 0, counts, counts.sum())))
-    known = run.last.goals is not None and predicted is not None
-    if known and np.all(np.isfinite(predicted)) and truth is not None and np.any(truth == rarest):
-        guess = predicted[:, 0] > 0.5 if predicted.shape[1] == 1 else predicted.argmax(axis=1)
-        recall = float(np.mean(guess[truth == rarest] == rarest))
-    evidence = f"{counts.max()} rows of the commonest class, {counts[rarest]} of the rarest"
+    recall = _recall(run, rarest)
     found = "" if np.isnan(recall) else f", of which {recall:.0%} are recognised"
-    return Sign("targets", evidence + found, {"class_weight": "balanced"},
-                "" if recall < 0.7 else "note")  # fmt: skip
+    return Evidence("targets", f"{counts.max()} rows of the commonest class, {counts[rarest]} of "
+                    f"the rarest{found}", severity="" if recall < 0.7 else "note")  # fmt: skip
 
 
-def shuffled_targets(run: Run, limit: float) -> Sign | None:
+def _recall(run: Run, label: int) -> float:
+    """Return the share of a class's rows that are predicted at the end; NaN if it is unknown."""
+    last, p = run.last, run.last.predictions
+    if last.goals is None or last.classes is None or not np.all(np.isfinite(p)):
+        return float("nan")
+    members = last.classes == label
+    return float(np.mean(last.guesses[members] == label)) if np.any(members) else float("nan")
+
+
+@rule(
+    "shuffled-targets", limit=3.0, needs=("data.inputs", "data.goals"), source=RECIPE,
+    explained_by=("non-finite", "class-imbalance"),
+    why="Nothing in the inputs predicts the targets, so only memorising can lower the loss. The "
+    "rows of x and y may have been shuffled or sorted separately.",
+    remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # one order for "
+    "both",
+    change={"check_pairing": True},
+)  # fmt: skip
+def shuffled_targets(run: Run, limit: float) -> Evidence | None:
     """No relation between inputs and targets: neither neighbours nor a line predict them."""
-    x, y = run.data.inputs, run.data.goals
-    if x is None or y is None or len(x) != len(y) or run.found & {"non-finite", "class-imbalance"}:
+    if len(run.data.inputs) != len(run.data.goals):
         return None
-    x, keep = np.unique(x, axis=0, return_index=True)
-    y = columns(y)[keep]
+    x, keep = np.unique(run.data.inputs, axis=0, return_index=True)
+    y = run.data.goals[keep]
     if len(x) < 50 or not np.all(np.isfinite(y)) or not np.any(np.ptp(y, axis=0)):
         return None
     found = relation(x, y)
     if found * np.sqrt(len(x)) > limit:
         return None
-    return Sign("targets", f"correlation of {found:.2f} between targets and what the other "
-                f"{len(x) - 1} rows predict; chance alone reaches {limit / np.sqrt(len(x)):.2f}",
-                {"check_pairing": True})  # fmt: skip
+    return Evidence("targets", f"correlation of {found:.2f} between targets and what the other "
+                    f"{len(x) - 1} rows predict; chance alone reaches "
+                    f"{limit / np.sqrt(len(x)):.2f}")  # fmt: skip
 
 
 def relation(x: Any, y: Any) -> float:
@@ -230,3 +229,22 @@ def relation(x: Any, y: Any) -> float:
         return float(np.sum(guess * centred) / size) if size > 0 else 0.0
 
     return max(abs(correlation(near)), correlation(line))
+
+
+@rule(
+    "unshuffled-rows", limit=SORTED, needs=("targets.first",),
+    source="LeCun et al., Efficient BackProp, 1998, section 4.2",
+    why="Each batch has rows of one kind and pulls the whole network towards it, and the next ones "
+    "pull it away again. It predicts what it saw last.",
+    remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # in every epoch; "
+    "of a time series, whole windows",
+    change={"shuffle": True},
+)  # fmt: skip
+def unshuffled_rows(run: Run, limit: float) -> Evidence | None:
+    """Share of the targets' variance between batches, about 1/m where m rows are shuffled."""
+    share, rows = run.targets.share_between, run.targets.rows_per_batch
+    if not share > limit:
+        return None
+    return Evidence("batches", f"{share:.0%} of the targets' variance lies between blocks of "
+                    f"{rows:.0f} successive rows; shuffled, it would be {1.0 / rows:.0%}",
+                    severity="note" if run.last.skill > 0.8 else "")  # fmt: skip

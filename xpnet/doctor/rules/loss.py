@@ -1,57 +1,81 @@
-"""Signs in the loss: computed from outputs and targets that do not match, or by another formula.
-
-A sign is ``look(run, limit)``: a `Sign`, or None. Limits and texts are in the rules.
-"""
+"""What the loss is made of: values that are no numbers, shapes that differ, wrong formulas."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.rules.data import first_of_sorted
-from xpnet.doctor.rules.rule import Sign
-from xpnet.doctor.run import STEPS_TO_JUDGE, Run
+from xpnet.doctor.rules.rule import DIAGNOSIS, RECIPE, Evidence, rule
+from xpnet.doctor.run import Run
+from xpnet.doctor.step import columns
+from xpnet.doctor.texts import BROADCASTING, RESHAPE_TARGETS, WHY
 
 
-def target_shape(run: Run, limit: float) -> Sign | None:
-    """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
-    targets, outputs = (run.shapes.get(name, ()) for name in ("targets", "predictions"))
-    if run.columns:
-        targets, outputs = targets[::-1], outputs[::-1]
-    both = len(targets) == len(outputs) == 2 and targets[0] == outputs[0]
-    if both and outputs[1] == 1 < targets[1] and _is_of_all_columns(run):
-        return Sign("targets", f"{targets[1]} columns of targets, but one output: it is compared "
-                    "with all of them", severity="error",
-                    remedy=f"give the last layer {targets[1]} outputs")  # fmt: skip
-    if _rows_differ(run):
-        shapes = f"targets {run.shapes['targets']}, predictions {run.shapes['predictions']}"
-        return Sign("targets", f"{shapes}: not the same samples", severity="error")
-    if run.shapes and "loss-broadcast" not in run.found and not _loss_terms(run)[0]:
-        m = max(run.shapes["targets"])
-        if _pairs(run) and _loss_terms(run)[1] is None:
-            return Sign("targets", f"targets {run.shapes['targets']}, predictions "
-                        f"{run.shapes['predictions']}: their difference is ({m}, {m})",
-                        {"reshape_targets": True}, remedy=_as_outputs(run))  # fmt: skip
+@rule(
+    "non-finite", severity="error", source=DIAGNOSIS,
+    why=WHY["non-finite"],
+    remedy="keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0) or "
+    "0 / 0",
+)  # fmt: skip
+def not_finite(run: Run) -> Evidence | None:
+    """Find NaN or infinity in inputs, targets or initial parameters."""
+    shown = {"inputs": run.data.inputs, "targets": run.data.targets} | dict(run.first.parameters)
+    for name, array in shown.items():
+        bad: Any = np.argwhere(~np.isfinite(array)) if array is not None else ()
+        if len(bad):
+            found = f"{len(bad)} of {array.size} values are NaN or infinite"
+            if name in run.first.parameters:
+                return Evidence(name, f"{found} before the first step", {"init": "auto"},
+                                remedy="draw new weights, and check where these came "
+                                "from")  # fmt: skip
+            return Evidence(name, f"{found}, the first in row {bad[0][0]} of those checked",
+                            {"drop_non_finite": True})  # fmt: skip
     return None
 
 
-def _is_of_all_columns(run: Run) -> bool:
-    """Tell whether the first loss is a usual one of one output against several targets."""
-    shown = run.whole[0] if run.whole else run.first
-    p, t = shown.predictions, shown.targets
-    if p is None or t is None or not run.losses:
-        return False
-    return any(_is_first_loss(run, each) for each in _usual_losses(p, t).values())
-
-
-def loss_broadcast(run: Run, limit: float) -> Sign | None:
+@rule(
+    "loss-broadcast", severity="error", source=BROADCASTING,
+    needs=("first.predictions", "first.targets", "losses"), explained_by=("loss-broadcast",),
+    why=WHY["loss-broadcast"], remedy=RESHAPE_TARGETS,
+    change={"reshape_targets": True},
+)  # fmt: skip
+def loss_broadcast(run: Run) -> Evidence | None:
     """See whether the loss reported is the one over all (m, m) pairs of output and target."""
-    proper, paired = _loss_terms(run)
-    if proper or paired is None or not _pairs(run) or "loss-broadcast" in run.found:
+    paired = _paired_loss(run)
+    if not paired:
         return None
     m = max(run.shapes["targets"])
-    evidence = f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} pairs, not {m}"
-    return Sign("loss", evidence, {"reshape_targets": True}, remedy=_as_outputs(run))
+    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} "
+                    f"pairs, not {m}", remedy=_as_outputs(run))  # fmt: skip
+
+
+@rule(
+    "target-shape", source=BROADCASTING, explained_by=("loss-broadcast",),
+    needs=("first.predictions", "first.targets"),
+    why="Combining shapes such as (m,) and (m, 1), or (m, 1) and (m, K), raises no error: NumPy "
+    "broadcasts them. The loss then compares outputs with targets that are not theirs.",
+    remedy=RESHAPE_TARGETS,
+)  # fmt: skip
+def target_shape(run: Run) -> Evidence | None:
+    """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
+    given = [run.shapes.get(name, ()) for name in ("targets", "predictions")]
+    targets, outputs = (shape[::-1] if run.columns else shape for shape in given)
+    both = len(targets) == len(outputs) == 2 and targets[0] == outputs[0]
+    shown = [*run.whole, run.first][0]
+    one = both and outputs[1] == 1 < targets[1]
+    if one and usual_loss(run, shown.predictions, shown.targets):
+        return Evidence("targets", f"{targets[1]} columns of targets, but one output: it is "
+                        "compared with all of them", severity="error",
+                        remedy=f"give the last layer {targets[1]} outputs")  # fmt: skip
+    shapes = f"targets {given[0]}, predictions {given[1]}"
+    if _rows_differ(*given):
+        return Evidence("targets", f"{shapes}: not the same samples", severity="error")
+    if _pairs(*given) and _paired_loss(run) is None:
+        m = max(given[0])
+        return Evidence("targets", f"{shapes}: their difference is ({m}, {m})",
+                        {"reshape_targets": True}, remedy=_as_outputs(run))  # fmt: skip
+    return None
 
 
 def _as_outputs(run: Run) -> str:
@@ -60,45 +84,50 @@ def _as_outputs(run: Run) -> str:
     return "targets = targets.T   # the same shape as the outputs" if both else ""
 
 
-def _rows_differ(run: Run) -> bool:
-    """Tell whether neither the first nor the last axis of both can be that of the samples."""
-    targets, outputs = run.shapes.get("targets"), run.shapes.get("predictions")
-    if not targets or not outputs or _pairs(run) or math.prod(targets) == 1:
+def _rows_differ(targets: tuple[int, ...], outputs: tuple[int, ...]) -> bool:
+    """Return whether neither the first nor the last axis of both can be that of the samples."""
+    if not targets or not outputs or _pairs(targets, outputs) or math.prod(targets) == 1:
         return False
     return targets[0] != outputs[0] and (targets[-1] != outputs[-1] or targets[-1] == 1)
 
 
-def _pairs(run: Run) -> bool:
-    targets, outputs = run.shapes.get("targets"), run.shapes.get("predictions")
+def _pairs(targets: tuple[int, ...], outputs: tuple[int, ...]) -> bool:
+    """Return whether NumPy pairs every output with every target."""
     if not targets or not outputs or targets == outputs or max(targets) < 2:
         return False
     m = max(targets)
     return {targets, outputs} in ({(m,), (m, 1)}, {(1, m), (m, 1)})
 
 
-def _loss_terms(run: Run) -> tuple[bool, str | None]:
-    """Tell whether the first loss is a usual one of matched pairs; if not, which of all pairs."""
+def _paired_loss(run: Run) -> str | None:
+    """Return the usual loss of all pairs that the first loss is.
+
+    Empty if it is one of matched outputs and targets, None if it is neither.
+    """
     p, t = run.first.predictions, run.first.targets
-    if p is None or t is None or not run.losses or p.size != t.size or not _pairs(run):
-        return False, None
+    shapes = (run.shapes.get(name, ()) for name in ("targets", "predictions"))
+    if p.size != t.size or not _pairs(*shapes):
+        return None
     p, t = p.ravel(), t.ravel()
-    if any(_is_first_loss(run, each) for each in _usual_losses(p, t).values()):
-        return True, None
-    pairs = _usual_losses(p[:, None], t[None, :])
-    return False, next((name for name, each in pairs.items() if _is_first_loss(run, each)), None)
+    return "" if usual_loss(run, p, t) else usual_loss(run, p[:, None], t[None, :]) or None
 
 
-def _usual_losses(p: Any, t: Any) -> dict[str, float]:
-    """Return what losses of predictions and targets, broadcast, are usually called and come to."""
+def usual_loss(run: Run, p: Any, t: Any, kind: str = "") -> str:
+    """Name the usual loss of predictions and targets, broadcast, that the first loss is."""
     q = np.minimum(np.maximum(p, 1e-12), 1 - 1e-12)
     terms = {
         "squared error": (t - p) ** 2,
         "cross-entropy": -(t * np.log(q) + (1 - t) * np.log(1 - q)),
         "absolute error": np.abs(t - p),
     }
-    found = {how + name: value for name, each in terms.items() for how, value in _totals(each)}
-    half = {"half " + name: each / 2 for name, each in found.items() if "squared" in name}
-    return found | half
+    is_loss = _is_loss(run)
+    for name, each in terms.items():
+        for how, value in _totals(each) if kind in name else ():
+            if is_loss(value):
+                return how + name
+            if name == "squared error" and is_loss(value / 2.0):
+                return f"half {how}{name}"
+    return ""
 
 
 def _totals(terms: Any) -> list[tuple[str, float]]:
@@ -108,102 +137,137 @@ def _totals(terms: Any) -> list[tuple[str, float]]:
     return [(how, total / count) for how, count in counts.items()]
 
 
-def _is_first_loss(run: Run, value: float) -> bool:
-    return abs(value - run.losses[0]) <= 1e-6 * abs(run.losses[0])
+def _is_loss(run: Run) -> Callable[[float], bool]:
+    """Return the comparison of a number with the first loss; never equal if none was shown."""
+    shown = run.losses[0] if run.losses else math.nan
+    return lambda value: abs(value - shown) <= 1e-6 * abs(shown)
 
 
-def class_number_loss(run: Run, limit: float) -> Sign | None:
+@rule(
+    "loss-broadcast", severity="error", source=BROADCASTING,
+    needs=("whole", "first.predictions", "first.targets", "losses"),
+    why="Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of the "
+    "class. All outputs of a sample are pulled towards that number.",
+    remedy="targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, the same shape as the outputs",
+)  # fmt: skip
+def class_number_loss(run: Run) -> Evidence | None:
     """See whether the loss compares every output with the number of the class."""
-    if not run.whole:
-        return None
     p, t = run.whole[0].predictions, run.whole[0].targets
-    if p is None or t is None or t.shape != (len(p), 1) or p.shape[1] < 2:
+    if t.shape != (len(p), 1) or p.shape[1] < 2 or not np.all(t == np.round(t)):
         return None
-    name = squared_error_form(run, p, t) if np.all(t == np.round(t)) else ""
-    return Sign("loss", f"the loss {run.losses[0]:.6g} is {name}(outputs - targets)**2 for "
-                f"outputs {p.shape} and targets {t.shape}") if name else None  # fmt: skip
+    name = usual_loss(run, p, t, "squared error")
+    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {name}, (outputs - "
+                    f"targets)**2, for outputs {p.shape} and targets {t.shape}"
+                    ) if name else None  # fmt: skip
 
 
-def wrong_cross_entropy(run: Run, limit: float) -> Sign | None:
+@rule(
+    "softmax-axis", limit=1e-5, severity="error", needs=("whole", "first.predictions"),
+    source="SciPy, scipy.special.softmax (axis)",
+    why="Softmax shares 1 among the outputs of each sample. Over another axis, the samples of a "
+    "batch compete with each other.",
+    remedy="probabilities = e / e.sum(axis=1, keepdims=True)   # samples are rows; else axis=0",
+)  # fmt: skip
+def softmax_axis(run: Run, limit: float) -> Evidence | None:
+    """See whether probabilities add up to 1 over the samples, not over the outputs."""
+    shown, p = run.whole[0], run.whole[0].predictions
+    if shown.inputs is None and not shown.weights:
+        return None  # nothing tells samples from outputs
+    if min(p.shape) < 2 or not np.all(p >= 0.0) or not np.ptp(p):
+        return None
+    if np.allclose(p.sum(axis=1), 1.0, rtol=0.0, atol=1e-3):
+        return None
+    over = "all samples and outputs together" if abs(p.sum() - 1.0) < limit else ""
+    over = "the samples" if np.allclose(p.sum(axis=0), 1.0, rtol=0.0, atol=limit) else over
+    sums = f"from {p.sum(axis=1).min():.3g} to {p.sum(axis=1).max():.3g}"
+    return Evidence("predictions", f"they add up to 1 over {over}; over the outputs of one sample "
+                    f"they add up to anything {sums}") if over else None  # fmt: skip
+
+
+@rule(
+    "output-activated-twice", source="PyTorch, CrossEntropyLoss (expects unnormalized logits)",
+    why="A sigmoid or softmax has to get sums of any size. What another activation has squeezed "
+    "or cut off keeps the outputs away from 0 or 1, and the loss above a floor.",
+    remedy="outputs = sigmoid(z)   # or softmax(z): once, on z = inputs @ weights + biases",
+)  # fmt: skip
+def activated_twice(run: Run) -> Evidence | None:
+    """See outputs to which two activations were applied, one after the other."""
+    form = run.replay.outputs
+    if form.count("(") < 2:
+        return None
+    return Evidence("predictions", f"they are {form}, with z the last layer's inputs @ weights + "
+                    "biases", {"output": form.partition("(")[0]})  # fmt: skip
+
+
+@rule(
+    "loss-wrong", needs=("whole", "first.goals", "losses"),
+    source="Goodfellow et al., Deep Learning, 6.2.2",
+    why="A number that is not the loss of these predictions cannot tell whether they get better. "
+    "If the gradient was derived from it, it leads astray as well.",
+    remedy="loss = -numpy.mean(t * numpy.log(p) + (1 - t) * numpy.log(1 - p))",
+)  # fmt: skip
+def wrong_cross_entropy(run: Run) -> Evidence | None:
     """See whether the first loss is a cross-entropy without its minus, or half of its terms."""
-    shown = run.whole[0] if run.whole else None
-    if shown is None or shown.goals is None or shown.classes is None or not run.losses:
+    p, t, loss = run.whole[0].predictions, run.whole[0].goals, run.losses[0]
+    if t is None or run.whole[0].classes is None or not loss:
         return None
-    p, t = shown.predictions, shown.goals
-    if not run.losses[0] or not np.all((p > 0.0) & (p < 1.0)):
+    if not np.all((p > 0.0) & (p < 1.0)):
         return None
     for_one, for_zero = -t * np.log(p), -(1.0 - t) * np.log(1.0 - p)
     proper = [for_one + for_zero] + ([for_one] if p.shape[1] > 1 else [])
 
-    def is_loss(terms: Any, sign: float) -> bool:
-        return any(_is_first_loss(run, sign * each) for _, each in _totals(terms))
+    def is_loss(terms: Any, sign: float = 1.0) -> bool:
+        return any(_is_loss(run)(sign * each) for _, each in _totals(terms))
 
-    if any(is_loss(each, 1.0) for each in proper):
+    if any(map(is_loss, proper)):
         return None
-    if any(is_loss(each, -1.0) for each in proper) or (run.failing and run.losses[0] < 0.0):
-        return Sign("loss", f"the first is {run.losses[0]:.6g}; a cross-entropy is above 0, and "
-                    "with its sign turned it falls as the predictions get worse",
-                    severity="" if run.failing else "note",  # which may be meant to rise
-                    remedy="loss = -numpy.mean(...)")  # fmt: skip
-    half = "0" if is_loss(for_one, 1.0) else "1" if is_loss(for_zero, 1.0) else ""
-    return Sign("loss", f"the first, {run.losses[0]:.6g}, is the cross-entropy without its term "
-                f"for class {half}, which may get any prediction") if half else None  # fmt: skip
-
-
-def loss_apart(run: Run, limit: float) -> Sign | None:
-    """See a loss next to 0 with predictions that no loss of theirs could make so small."""
-    goals, p = run.last.goals, run.last.predictions
-    if not run.failing or run.steps < STEPS_TO_JUDGE or goals is None or not run.losses:
-        return None
-    if "loss-wrong" in run.found:
-        return None
-    start, end = run.loss_span()
-    errors = np.abs(goals - p)
-    least = float(np.mean(np.minimum(errors, errors**2)))  # the Huber loss is linear far out
-    if min(run.losses) < 0.0 or not end < 0.2 * start or not end < limit * least:
-        return None
-    return Sign("loss", f"{start:.4g} became {end:.4g}, but the predictions are as bad as a "
-                f"constant, with a mean squared error of {np.mean(errors**2):.4g}")  # fmt: skip
+    if any(is_loss(each, -1.0) for each in proper) or (run.failing and loss < 0.0):
+        return Evidence("loss", f"the first is {loss:.6g}; a cross-entropy is above 0, and with "
+                        "its sign turned it falls as the predictions get worse",
+                        severity=run.if_failing,  # it may be meant to rise
+                        remedy="loss = -numpy.mean(...)")  # fmt: skip
+    half = "0" if is_loss(for_one) else "1" if is_loss(for_zero) else ""
+    return Evidence("loss", f"the first, {loss:.6g}, is the cross-entropy without its term for "
+                    f"class {half}, which may get any prediction") if half else None  # fmt: skip
 
 
-def squared_error_form(run: Run, predictions: Any, targets: Any) -> str:
-    """Name the sum or mean of the squared errors, or of half of them, that the first loss is."""
-    if not run.losses or predictions is None or targets is None:
-        return ""
-    for how, each in _totals((predictions - targets) ** 2):
-        if _is_first_loss(run, each) or _is_first_loss(run, each / 2.0):
-            return how
-    return ""
+@rule(
+    "empty-batch", source=RECIPE + " (become one with the data)",
+    why="The mean over no rows is NaN, and nothing is learnt from them. A slice such as "
+    "x[i:batch_size] is empty from the second batch on.",
+    remedy="batch = x[i : i + batch_size]   # with i in range(0, len(x), batch_size)",
+)  # fmt: skip
+def empty_batches(run: Run) -> Evidence | None:
+    """Find steps without rows; a warning if it is one here and there, such as after the last."""
+    if not run.empty:
+        return None
+    several = len(run.empty) > run.steps / 2
+    return Evidence("batches", f"{len(run.empty)} of {len(run.empty) + run.steps} have no rows, "
+                    f"the first after {run.empty[0]} steps with rows",
+                    severity="error" if several else "warning")  # fmt: skip
 
 
-def unscaled_targets(run: Run, limit: float) -> Sign | None:
-    """First error against the best constant's: log(K) for classes, otherwise the variance."""
-    first, goals = run.first, run.first.goals
-    if goals is None or len(goals) < 10 or not np.all(np.isfinite(first.predictions)):
-        return None
-    if first_of_sorted(run):
-        return None
-    if first.classes is not None and np.all((first.predictions >= 0) & (first.predictions <= 1)):
-        k = max(2, goals.shape[1])
-        right = np.where(goals > 0.5, first.predictions, 1.0 - first.predictions)
-        chosen = right if goals.shape[1] == 1 else np.max(np.where(goals > 0.5, right, 0), axis=1)
-        entropy = float(np.mean(-np.log(np.maximum(chosen, 1e-12))))
-        known = run.found & {"wrong-init-scale", "unscaled-inputs", "softmax-axis"}
-        whole = run.whole[0] if run.whole else first
-        if entropy <= limit * np.log(k) or known:
-            return None
-        if squared_error_form(run, whole.predictions, whole.goals):
-            return None
-        return Sign("loss", f"cross-entropy {entropy:.3g} at the start, but chance is log({k}) = "
-                    f"{np.log(k):.3g}", {"init": "auto"})  # fmt: skip
-    # Of sorted rows the first ones hardly differ.
-    shown = [each for each in (goals, run.data.goals) if each is not None and len(each)]
-    spread = max(float(np.var(each, axis=0).mean()) for each in shown)
-    error = float(np.mean((goals - first.predictions) ** 2))
-    if run.whole and run.whole[0].goals is not None:  # the rows looked at may be of several steps
-        error = min(error, float(np.mean((run.whole[0].goals - run.whole[0].predictions) ** 2)))
-    size = float(np.sqrt(np.mean(goals**2)))
-    if spread <= 0 or (error <= 3 * limit * spread and size <= 10 * limit):
-        return None
-    evidence = f"squared error {error:.3g} at the start, against a target variance of {spread:.3g}"
-    return Sign("targets", evidence, {"standardize_target": True})
+@rule(
+    "class-numbers", severity="error",
+    source="PyTorch, CrossEntropyLoss (class indices in [0, C))",
+    why="Class k belongs to output k, counted from 0. A class beyond the last output can never be "
+    "predicted, and its rows train nothing, or the wrong class.",
+    remedy="labels = labels - labels.min()   # classes 0 to outputs - 1",
+)  # fmt: skip
+def class_numbers(run: Run) -> Evidence | None:
+    """Class numbers without an output: usually from 1 to K for K outputs.
+
+    Whole numbers are classes only if the outputs are probabilities, or the numbers are 1 to K.
+    """
+    for shown in (run.first, run.data):
+        targets, outputs = shown.targets, shown.predictions
+        if targets is None or outputs is None or len(targets) != len(outputs):
+            continue
+        k, found = outputs.shape[1], np.unique(targets)
+        if columns(targets).shape[1] > 1 or k < 2 or not np.all(found == np.round(found)):
+            continue
+        from_one = np.array_equal(found, np.arange(1, k + 1))
+        if found[-1] >= k and (from_one or (shown.are_distributions and found[0] >= 0)):
+            return Evidence("targets", f"class numbers from {found[0]:g} to {found[-1]:g}, but the "
+                            f"{k} outputs stand for 0 to {k - 1}")  # fmt: skip
+    return None

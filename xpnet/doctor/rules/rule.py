@@ -1,7 +1,21 @@
-"""A rule of the doctor: a sign to look for, and the texts of the finding that it makes."""
+"""A rule of the doctor: one decorated function with its limit, needs, texts and remedy.
 
-from collections.abc import Callable
+To add one, write it where its cause belongs, in one of the files of this room::
+
+    @rule("dead-units", limit=0.6, needs=("first.activations",), source=DIAGNOSIS,
+          why="A ReLU that gives 0 for every sample has gradient 0 and never recovers.",
+          remedy="start biases at 0, lower the learning rate, or use hidden='leaky_relu'",
+          change={"init": "auto", "hidden": "leaky_relu"})
+    def dead_units(run: Run, limit: float) -> Evidence | None:
+        ...
+
+and one test that makes the mistake. The rules of a file are applied from top to bottom.
+"""
+
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from operator import attrgetter
 from typing import Any
 
 from xpnet.doctor.findings import Finding
@@ -11,48 +25,112 @@ RECIPE = "Karpathy, A recipe for training neural networks, 2019"
 CHECKER = "Ben Braiek and Khomh, TheDeepChecker, arXiv 2204.00694"
 DIAGNOSIS = "Wardat et al., DeepDiagnosis, arXiv 2112.04036"
 GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep networks, 2010"
+NIELSEN = "Nielsen, Neural networks and deep learning, 2015"
+BACKPROPAGATION = "CS231n notes, Backpropagation, gradients for vectorized operations"
 STANDARDISE = "mean, std = x_train.mean(axis=0), x_train.std(axis=0); x = (x - mean) / std"
+ENOUGH_STEPS = 10  # fewer say nothing about the outcome
+# What a rule's `needs` are called where they are missing.
+NEEDS = {
+    "activations": "activations",
+    "gradients": "gradients",
+    "inputs": "inputs",
+    "losses": "loss",
+    "validation_losses": "validation_loss",
+    "movement": "parameters of two steps in a row",
+    "parameters": "parameters",
+    "predictions": "predictions",
+    "rates": "learning_rate",
+    "goals": "predictions with targets of their shape",
+    "targets": "targets",
+    "first": "targets",
+    "updates": "parameters and gradients of two steps in a row",
+    "weights": "parameters",
+    "whole": "a step of fewer numbers",
+}
 
 
 @dataclass(frozen=True)
-class Sign:
-    """What a rule saw: where, the numbers, and the settings that would fix it.
+class Evidence:
+    """What a rule saw: where, and the numbers.
 
-    `severity` and `remedy` are given where the rule's own do not fit what was seen.
+    `change`, `severity` and `remedy` are given where the rule's own do not fit what was seen.
     """
 
     where: str
-    evidence: str
-    repair: dict[str, Any] | None = None
+    measured: str
+    change: dict[str, Any] | None = None
     severity: str = ""
     remedy: str = ""
 
 
+Check = Callable[..., Evidence | None]
+
+
 @dataclass(frozen=True)
 class Rule:
-    """One rule: `look` gives a sign when `limit` is exceeded; the rest is the finding's text.
+    """One rule: `check` finds evidence; the rest is the finding's text.
 
     Attributes
     ----------
+    code : str
+    check : callable
+        ``check(run)``, or ``check(run, limit)`` if there is a limit; gives `Evidence` or None.
+    why, remedy, source : str
+    limit : float or None
+        Chosen by measuring healthy and broken runs (`benchmarks/doctor.py`); where it differs from
+        the source, the source's value raised false alarms or came too late.
+    needs : tuple of str
+        Attributes of `Run` without which the rule says nothing.
+    steps : int
+        So many steps, too.
+    explained_by : tuple of str
+        Codes of findings that make this one superfluous; ``*`` stands for anything.
     severity : str
         ``""``: an error if nothing was learnt, a warning if something was.
+    change : dict or None
+        The remedy for programs.
     """
 
     code: str
-    look: Callable[[Run, float], Sign | None]
-    limit: float
-    severity: str
-    explanation: str
+    check: Check
+    why: str
     remedy: str
     source: str
+    limit: float | None = None
+    needs: tuple[str, ...] = ()
+    steps: int = 0
+    explained_by: tuple[str, ...] = ()
+    severity: str = ""
+    change: dict[str, Any] | None = None
+
+    def missing(self, run: Run) -> list[str]:
+        """Return what the rule needs and was not seen, in words."""
+        absent = [NEEDS[need.rpartition(".")[2]] for need in self.needs if not _has(run, need)]
+        return absent + ([f"{self.steps} steps"] if run.steps < self.steps else [])
 
     def apply(self, run: Run) -> Finding | None:
         """Return the finding for a run, if there is one."""
-        sign = self.look(run, self.limit)
-        if sign is None:
+        if explained(run, self.explained_by) or self.missing(run):
             return None
-        severity = sign.severity or self.severity or run.severity
+        seen = self.check(run) if self.limit is None else self.check(run, self.limit)
+        if seen is None:
+            return None
         return Finding(
-            self.code, severity, sign.where, sign.evidence, self.explanation,
-            sign.remedy or self.remedy, self.source, sign.repair,
+            self.code, seen.severity or self.severity or run.severity, seen.where, seen.measured,
+            self.why, seen.remedy or self.remedy, self.source, seen.change or self.change,
         )  # fmt: skip
+
+
+def rule(code: str, **about: Any) -> Callable[[Check], Rule]:
+    """Make a `Rule` of the function that follows; `about` are the rule's attributes."""
+    return lambda check: Rule(code, check, **about)
+
+
+def explained(run: Run, codes: tuple[str, ...]) -> bool:
+    """Return whether a finding so far has one of these codes."""
+    return any(fnmatchcase(found, code) for found in run.found for code in codes)
+
+
+def _has(run: Run, need: str) -> bool:
+    value = attrgetter(need)(run)
+    return value is not None and not (isinstance(value, Sized) and len(value) == 0)

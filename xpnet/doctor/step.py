@@ -1,4 +1,4 @@
-"""What the doctor sees of a run: arrays of any layout and library, as small host copies."""
+"""One step of a run as the doctor keeps it: arrays of any layout and library, on the host."""
 
 import math
 import re
@@ -6,36 +6,51 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, pairwise
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from xpnet.backend.device import CPU, device_of, is_foreign
+from xpnet.backend.device import CPU, is_foreign, to_host
 from xpnet.errors import InputError, InputTypeError
 from xpnet.nn.arrays import put_numbers
+from xpnet.training.skill import Skill
 
 ROW_NAMES = ("inputs", "targets", "predictions")
-ROWS = 400  # the most rows kept of anything; enough for every rule's threshold
+MAX_ROWS = 400  # kept of anything; enough for every rule's limit
+
+
+def evenly_spaced(rows: int, limit: int) -> Any:
+    """Return numbers of at most `limit` rows; not every k-th, so that alternating classes remain.
+
+    Returns
+    -------
+    ndarray of int64, ascending
+    """
+    return np.linspace(0, rows - 1, min(rows, limit)).astype(np.int64)
+
+
+def thinned(array: Any, limit: int | None) -> Any:
+    """Return at most `limit` evenly spaced rows of a host array; all if it is None."""
+    if limit is None or not array.ndim or len(array) <= limit:
+        return array
+    return array[evenly_spaced(len(array), limit)]
 
 
 def as_host(array: Any, rows: int | None = None, name: str = "the array") -> Any:
     """Return a float64 copy on the host of what `as_array` takes, with at most `rows` rows."""
     if array is None:
         raise InputTypeError(f"{name} is None; pass numbers")
-    if is_foreign(array):
-        array = device_of(array).get(array)
-    if hasattr(array, "__array__"):
-        array = _thinned(np.asarray(array), rows)  # first, so that not all rows become float64
+    if is_foreign(array) or hasattr(array, "__array__"):
+        array = thinned(to_host(array), rows)  # first, so that not all rows become float64
     if not hasattr(array, "dtype") or array.dtype.kind not in "biuf":
         array = put_numbers(array, CPU, "float64", name)
-    return np.array(_thinned(array, rows), dtype=np.float64)
+    return np.array(thinned(array, rows), dtype=np.float64)
 
 
 def as_array(value: Any, name: str) -> Any:
     """Return an array of any library unchanged; lists, numbers and data frames as NumPy arrays."""
-    known = isinstance(value, np.ndarray) or is_foreign(value)
-    return value if known else as_host(value, name=name)
+    numbers = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+    return value if numbers or is_foreign(value) else as_host(value, name=name)
 
 
 def named_arrays(given: Any, name: str) -> dict[str, Any]:
@@ -50,23 +65,14 @@ def named_arrays(given: Any, name: str) -> dict[str, Any]:
 
 def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return gradients under their parameters' names, also those called dW1 or W1_grad."""
+    if gradients.keys() <= parameters.keys():
+        return dict(gradients)
     found = {}
     for name, each in gradients.items():
         bare = [re.sub(r"^(d|grad|g)_?(?=.)", "", name), re.sub(r"[._]?grad$", "", name)]
         known = [other for other in bare if other in parameters and name not in parameters]
         found[known[0] if known else name] = each
     return found
-
-
-def layers_of(activations: Any) -> Sequence[Any]:
-    """Return the activations of the hidden layers, one array each; refuse one array alone."""
-    shape = getattr(activations, "shape", None)
-    if shape is not None and len(shape) < 3:
-        raise InputError(
-            f"activations is one array of shape {tuple(shape)}; pass a list, one for each hidden "
-            "layer"
-        )
-    return () if activations is None else list(activations)
 
 
 def gradients_of(parameters: Mapping[str, Any], given: Any) -> dict[str, Any]:
@@ -80,29 +86,20 @@ def gradients_of(parameters: Mapping[str, Any], given: Any) -> dict[str, Any]:
     return gradients
 
 
-def same_rows(rows: int, x: Any, y: Any, sample_weight: Any) -> list[Any]:
-    """Return at most `rows` rows on the host, the same for every array; weights may be None."""
-    if not isinstance(rows, Integral) or rows < 1:
-        raise InputError(f"rows {rows!r} must be an integer >= 1")
-    arrays = {"x": as_array(x, "x"), "y": as_array(y, "y")}
-    if sample_weight is not None:
-        arrays["sample_weight"] = as_array(sample_weight, "sample_weight")
-    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
-    for name, shape in shapes.items():
-        if shape[:1] != shapes["x"][:1]:
-            raise InputError(
-                f"{name} has shape {shape} but x has shape {shapes['x']}; pass one row per sample "
-                "in each"
-            )
-    found = [as_host(array, rows, name) for name, array in arrays.items()]
-    return found if sample_weight is not None else [*found, None]
+def layers_of(activations: Any) -> Sequence[Any]:
+    """Return the activations of the hidden layers, one array each; refuse one array alone."""
+    shape = getattr(activations, "shape", None)
+    if shape is not None and len(shape) < 3:
+        raise InputError(
+            f"activations is one array of shape {tuple(shape)}; pass a list, one for each hidden "
+            "layer"
+        )
+    return () if activations is None else list(activations)
 
 
-def _thinned(array: Any, rows: int | None) -> Any:
-    """Take evenly spaced rows, not every k-th, so that alternating classes all remain."""
-    if rows is None or not array.ndim or len(array) <= rows:
-        return array
-    return array[np.linspace(0, len(array) - 1, rows).astype(np.int64)]
+def shape_of(array: Any) -> tuple[int, ...]:
+    """Return the shape of an array of any library, (1,) for a single number, () for None."""
+    return () if array is None else tuple(array.shape) or (1,)
 
 
 def columns(array: Any) -> Any:
@@ -111,13 +108,14 @@ def columns(array: Any) -> Any:
 
 
 def is_bias(name: str, array: Any) -> bool:
-    """Tell a bias by its shape or its name: b1, bias, hidden_bias, fc1.bias, w1b, layer1_b."""
+    """Return whether the shape or the name is a bias's: b1, bias, fc1.bias, w1b, layer1_b."""
     return array.ndim < 2 or bool(re.search(r"bias|(^|[_.\d])b(eta|[a-z])?_?\d*$", name.lower()))
 
 
-def is_integer(array: Any) -> bool:
-    """Tell an array of integers, of any library."""
-    return "int" in str(getattr(array, "dtype", ""))
+def weights_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that are no biases; all of them if there are no others."""
+    found = {name: each for name, each in parameters.items() if not is_bias(name, each)}
+    return found or dict(parameters)
 
 
 def same_arrays(named: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -132,9 +130,16 @@ def same_arrays(named: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(n, m) for (n, a), (m, b) in pairs if math.prod(shape_of(a)) and place(a) == place(b)]
 
 
-def host_arrays(named: Mapping[str, Any]) -> dict[str, Any]:
-    """Return float64 copies of parameters or gradients."""
-    return {name: np.atleast_1d(as_host(each, name=name)) for name, each in named.items()}
+def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+    """Return the Euclidean change of all arrays together over their size; NaN if not comparable."""
+    if not before or any(n not in after or before[n].shape != np.shape(after[n]) for n in before):
+        return float("nan")
+    with np.errstate(all="ignore"):
+        moved = sum(float(np.sum((after[name] - before[name]) ** 2)) for name in before)
+        size = sum(float(np.sum(each**2)) for each in before.values())
+        if moved == 0.0:
+            return 0.0
+        return float(np.sqrt(moved / size)) if size > 0 else float("nan")
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ class Layout:
 
     @classmethod
     def of(cls, rows: Mapping[str, Any], parameters: Mapping[str, Any]) -> "Layout":
-        """Tell the layout from the arrays of the first step, named as in `ROW_NAMES`."""
+        """Return the layout of the first step's arrays, named as in `ROW_NAMES`."""
         matrices = [shape_of(p) for name, p in parameters.items() if not is_bias(name, p)]
         weights, inputs = matrices[0] if matrices else (), shape_of(rows.get("inputs"))
         square = len(inputs) == len(weights) == 2
@@ -196,7 +201,7 @@ class Layout:
 def _is_one_sample(
     inputs: tuple[int, ...], shapes: list[tuple[int, ...]], weights: tuple[int, ...]
 ) -> bool:
-    """Tell whether inputs (n,) are n features: other vectors, or the weights, say so."""
+    """Return whether inputs (n,) are n features: other vectors, or the weights, say so."""
     if len(inputs) != 1 or any(len(shape) > 1 and shape[0] > 1 for shape in shapes):
         return False
     lengths = {shape[0] for shape in shapes if len(shape) == 1}
@@ -204,7 +209,7 @@ def _is_one_sample(
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Step:
     """One look at a run. Arrays are host float64, rows first; None or empty if not shown.
 
     Attributes
@@ -229,6 +234,13 @@ class Snapshot:
         named = (self.inputs, self.targets, self.predictions)
         shown = [a for a in (*named, *self.activations) if a is not None]
         return min(map(len, shown), default=0)
+
+    def rows(self, limit: int = MAX_ROWS) -> "Step":
+        """Return at most `limit` evenly spaced rows, without parameters and gradients."""
+        named = [getattr(self, name) for name in ROW_NAMES]
+        inputs, targets, outputs = (a if a is None else thinned(a, limit) for a in named)
+        hidden = tuple(thinned(a, limit) for a in self.activations)
+        return Step(inputs, targets, outputs, hidden)
 
     @cached_property
     def weights(self) -> dict[str, Any]:
@@ -273,6 +285,12 @@ class Snapshot:
         return goals.argmax(axis=1) if np.all(goals.sum(axis=1) == 1) else None
 
     @property
+    def guesses(self) -> Any:
+        """Class number that is predicted for each row; of one output, whether it is above 0.5."""
+        p = self.predictions
+        return p[:, 0] > 0.5 if p.shape[1] == 1 else p.argmax(axis=1)
+
+    @property
     def are_distributions(self) -> bool:
         """Whether each row of the predictions holds the probabilities of several classes."""
         p = self.predictions
@@ -300,7 +318,7 @@ class Snapshot:
                         return name
         return ""
 
-    def squashed(self, activation: str) -> "Snapshot":
+    def squashed(self, activation: str) -> "Step":
         """Return the same snapshot with probabilities in place of logits."""
         z = self.predictions
         with np.errstate(all="ignore"):
@@ -330,22 +348,11 @@ class Snapshot:
         with np.errstate(all="ignore"):
             spread = np.sum(w * (self.goals - np.sum(w * self.goals, axis=0) / np.sum(w)) ** 2)
             error = np.fmin.reduce([np.sum(w * (self.goals - each) ** 2) for each in shown])
-        return float(1.0 - error / spread) if spread > 0 and np.isfinite(error) else float("nan")
+        known = spread > 0 and np.isfinite(error)
+        return Skill(float(error), float(spread)).explained if known else float("nan")
 
 
-def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
-    """Return the Euclidean change of all arrays together over their size; NaN if not comparable."""
-    if not before or any(n not in after or before[n].shape != np.shape(after[n]) for n in before):
-        return float("nan")
-    with np.errstate(all="ignore"):
-        moved = sum(float(np.sum((after[name] - before[name]) ** 2)) for name in before)
-        size = sum(float(np.sum(each**2)) for each in before.values())
-        if moved == 0.0:
-            return 0.0
-        return float(np.sqrt(moved / size)) if size > 0 else float("nan")
-
-
-def joined(pieces: Sequence[Snapshot]) -> Snapshot:
+def joined(pieces: Sequence[Step]) -> Step:
     """Put the rows of several steps together."""
 
     def stack(arrays: Sequence[Any]) -> Any:
@@ -354,9 +361,45 @@ def joined(pieces: Sequence[Snapshot]) -> Snapshot:
 
     named = {name: stack([getattr(each, name) for each in pieces]) for name in ROW_NAMES}
     hidden = zip(*(each.activations for each in pieces), strict=False)
-    return Snapshot(**named, activations=tuple(map(stack, hidden)))
+    return Step(**named, activations=tuple(map(stack, hidden)))
 
 
-def shape_of(array: Any) -> tuple[int, ...]:
-    """Return the shape of an array of any library, (1,) for a single number, () for None."""
-    return () if array is None else tuple(array.shape) or (1,)
+@dataclass(frozen=True)
+class Shown:
+    """The arrays of one step as the caller gave them, of any library, with samples in batches.
+
+    Attributes
+    ----------
+    rows : dict of str to array
+        Inputs, targets, predictions and ``activations[0]``, ``activations[1]``, ...
+    parameters, gradients : dict of str to array
+    """
+
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    gradients: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the arrays hold."""
+        arrays = (self.rows, self.parameters, self.gradients)
+        return sum(math.prod(shape_of(each)) for named in arrays for each in named.values())
+
+    def copy_of_rows(self) -> "Shown":
+        """Return a copy of the rows alone, for later: the caller may write to the arrays."""
+        return Shown({
+            name: each.copy() if isinstance(each, np.ndarray) else as_host(each, name=name)
+            for name, each in self.rows.items()
+        })  # fmt: skip
+
+    def to_step(
+        self, layout: Layout, limit: int | None = MAX_ROWS, *, parameters: bool = False
+    ) -> Step:
+        """Return host copies: at most `limit` rows, and the parameters and gradients if asked."""
+        shown = {name: layout.host_rows(each, name, limit) for name, each in self.rows.items()}
+        named = {name: shown.pop(name, None) for name in ROW_NAMES}
+        if parameters:
+            for kind in ("parameters", "gradients"):
+                given = getattr(self, kind)
+                named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in given.items()}
+        return Step(**named, activations=tuple(shown.values()))

@@ -1,0 +1,258 @@
+"""Gradients and updates of hand-written code that are wrong: shapes, formulas, signs."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.gradcheck.mistakes import summed
+from xpnet.doctor.replay import MOVED, accumulates, multiple
+from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, Evidence, explained, rule
+from xpnet.doctor.run import Run
+from xpnet.doctor.step import is_bias
+from xpnet.doctor.texts import WHY
+
+CLIMB = 10  # steps
+
+
+@rule(
+    "gradient-shape", severity="error", needs=("first.gradients",), source=BACKPROPAGATION,
+    why=WHY["gradient-shape"],
+    remedy="gradient = inputs.T @ delta   # for weights (inputs, units); delta.sum(axis=0) for "
+    "biases",
+)  # fmt: skip
+def gradient_shape(run: Run) -> Evidence | None:
+    """Find gradients that cannot be their parameters'; `shape_changed` finds those that grow it."""
+    shown = {name: (each.shape, run.first.parameters.get(name, each).shape)
+             for name, each in run.first.gradients.items()}  # fmt: skip
+    wrong = {name: shapes for name, shapes in shown.items() if not _updates(*shapes)}
+    if not wrong:
+        return None
+    biases = [name for name, (_, wanted) in wrong.items() if is_bias(name, np.empty(wanted))]
+    return Evidence(
+        ", ".join(wrong),
+        "; ".join(f"gradient {given}, parameter {wanted}" for given, wanted in wrong.values()),
+        {"shape": [*wrong]}, remedy=_summed(run, biases) if len(biases) == len(wrong) else "",
+    )  # fmt: skip
+
+
+def _summed(run: Run, biases: Iterable[str]) -> str:
+    """Return the remedy for gradients of biases that are not summed over the batch."""
+    return "\n".join(summed(name, int(run.columns), keep=run.columns) for name in biases)
+
+
+def _updates(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    try:
+        updated = math.prod(np.broadcast_shapes(given, wanted))
+    except ValueError:
+        return False
+    return updated > math.prod(wanted) or math.prod(given) == updated
+
+
+@rule(
+    "bias-per-sample", needs=("first.parameters", "first.predictions"), source=BACKPROPAGATION,
+    why=WHY["bias-per-sample"],
+    remedy="biases = numpy.zeros((1, units))   # and its gradient summed over the batch",
+)  # fmt: skip
+def bias_per_sample(run: Run) -> Evidence | None:
+    """Find a bias that has had a row for each sample from the start."""
+    batch, axis = run.shapes.get("predictions", (0,)), -1 if run.columns else 0
+    rows = batch[axis] if len(batch) == 2 else 0
+    widths = {each.shape[1] for each in run.first.weights.values()}
+    for name, bias in run.first.parameters.items():
+        if not is_bias(name, bias) or bias.ndim != 2 or bias.size in widths:
+            continue
+        units = bias.shape[0 if run.columns else 1]
+        if bias.shape[axis] == rows > 1 and units in widths:
+            shape = (units, 1) if run.columns else (1, units)
+            return Evidence(
+                name, f"shape {bias.shape}: one for each of the {rows} samples of a batch",
+                {"sum_over_batch": [name]},
+                remedy=f"{name} = numpy.zeros({shape})\n{_summed(run, [name])}",
+            )  # fmt: skip
+    return None
+
+
+@rule(
+    "gradient-wrong", limit=1e-6, severity="error", source=BACKPROPAGATION,
+    needs=("first.gradients", "first.activations", "first.predictions"),
+    why="The errors of all samples were summed into one number before the backward pass. No sample "
+    "can then be pushed up while another is pushed down.",
+    remedy="delta = outputs - targets   # one per sample and output; sum only in gradients",
+)  # fmt: skip
+def shared_error(run: Run, limit: float) -> Evidence | None:
+    """See whether the last layer's gradient comes from one error, the same for every sample."""
+    first, rows = run.first, run.shapes.get("predictions", (0,))[0]
+    name = next(reversed([*first.weights]), "")
+    if name not in first.gradients or len(first) < rows or rows < 4:
+        return None
+    below, outputs = first.activations[-1][:rows], first.predictions[:rows]
+    given, goals = first.gradients[name], first.goals
+    if given.shape != (below.shape[1], outputs.shape[1]) or given.size < 3 or len(below) < rows:
+        return None
+    errors = np.ones_like(outputs) if goals is None else outputs - goals[:rows]
+    for slope in (np.ones_like(outputs), outputs * (1.0 - outputs), 1.0 - outputs**2):
+        # Where all samples or all units look alike, proper errors give the same direction.
+        if goals is not None and multiple(given, below.T @ (errors * slope), 1e-3) is not None:
+            return None
+        error = multiple(given, below.T @ slope, limit)
+        if error is not None and not _one_sided(outputs, goals, rows):
+            return Evidence(name, f"it comes from one error, {error:.4g}, for all {rows} samples")
+    return None
+
+
+def _one_sided(outputs: Any, goals: Any, rows: int) -> bool:
+    """Return whether every error of an output has one sign: MAE and Huber then give one error."""
+    return goals is not None and not np.any(np.ptp(np.sign(outputs - goals[:rows]), axis=0))
+
+
+@rule(
+    "gradient-activation-derivative", severity="error", needs=("whole",),
+    explained_by=("gradient-*",), source=f"{NIELSEN}, chapter 2",
+    why="The error enters where this layer's delta is made, and spreads to every layer before it. "
+    "The derivative must be that of its activation, and written for what it is given: z, or "
+    "a = f(z).",
+    remedy="delta = (delta_next @ weights_next.T) * derivative   # for a: a * (1 - a) for a "
+    "sigmoid, 1 - a**2 for tanh, a > 0 for a ReLU",
+)  # fmt: skip
+def wrong_derivative(run: Run) -> Evidence | None:
+    """See a slope in a gradient that is not the derivative of the layer's activation."""
+    if run.replay.wrong is None:
+        return None
+    (name, form, right), names = run.replay.wrong, [*run.first.weights]
+    return Evidence(
+        name, f"recomputed from the arrays shown, its gradient has the derivative {form}, with a "
+        f"the activations; {right} would be right",
+        {"gradient": "activation-derivative", "where": names[: names.index(name) + 1],
+         "number": 0.0},
+    )  # fmt: skip
+
+
+@rule(
+    "gradient-product", severity="error", needs=("whole",), explained_by=("gradient-*",),
+    source=f"{NIELSEN}, chapter 2 (BP2 and BP4)",
+    why="The error goes back through the transposed weights of the next layer, and meets the "
+    "activations that entered this one. Square matrices hide a mistake here: the shapes fit.",
+    remedy="delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta",
+)  # fmt: skip
+def wrong_product(run: Run) -> Evidence | None:
+    """See a gradient that is a product of the wrong arrays."""
+    if run.replay.product is None:
+        return None
+    name, product = run.replay.product
+    return Evidence(name, f"recomputed from the arrays shown, its gradient is {product}",
+                    {"gradient": "product", "where": [name], "number": 0.0})  # fmt: skip
+
+
+@rule(
+    "gradient-accumulated", needs=("whole",), source="PyTorch, torch.optim.Optimizer.zero_grad",
+    why="They still contain the gradients of earlier steps. The steps grow, and point where the "
+    "loss fell long ago.",
+    remedy="set all gradients to 0 before each step   # PyTorch: optimizer.zero_grad()",
+    change={"zero_gradients": True},
+)  # fmt: skip
+def accumulated(run: Run) -> Evidence | None:
+    """See the first step's gradient in that of the second."""
+    if len(run.whole) < 2 or run.movement[:1] == [0.0]:  # several batches for one update
+        return None
+    if not accumulates(run.replay, *run.whole):
+        return None
+    return Evidence("gradients", "those of the second step are its own plus those of the first")
+
+
+@rule(
+    "gradient-sign", severity="error", needs=("updates",), explained_by=("gradient-sign",),
+    source=f"{NIELSEN}, chapter 1",
+    why="Gradient descent subtracts the gradient of the loss. With one sign flipped, every step "
+    "climbs.",
+    remedy="weights -= learning_rate * gradient   # with delta = outputs - targets",
+    change={"update": "subtract"},
+)  # fmt: skip
+def uphill(run: Run) -> Evidence | None:
+    """See whether the first step climbs: the sign of the gradient or of the update is wrong."""
+    cosines = run.updates[0].cosines
+    factor = next(iter(run.replay.deltas.values()), None)
+    if not cosines:
+        return None
+    follows = all(each < -MOVED for each in cosines.values())
+    if factor is None and not explained(run, ("gradient-*",)) and follows and _climbs(run):
+        evidence = f"each of the first {CLIMB} steps is short, subtracts the gradient, and climbs"
+        return Evidence(", ".join(cosines), evidence,
+                        remedy="delta = outputs - targets   # and run xpnet.check_gradients"
+                        )  # fmt: skip
+    if factor is None and not (run.failing and run.losses and np.diff(run.loss_span())[0] > 0.0):
+        return None
+    if not all(each * (factor or 1.0) > 0.0 and abs(each) > MOVED for each in cosines.values()):
+        return None
+    cosine = float(np.mean([*cosines.values()]))
+    return Evidence(", ".join(cosines), (
+        f"the update adds the gradient (cosine {cosine:.2f} between the two)"
+        if cosine > 0.0
+        else "the gradient comes from targets - outputs, and the update subtracts it"
+    ))  # fmt: skip
+
+
+def _climbs(run: Run) -> bool:
+    """Return whether a failing run's loss rises in each of the first steps on the same rows."""
+    first = run.losses[: CLIMB + 1]
+    short = max(run.movement[:4], default=1.0) < 0.05
+    same = len(run.whole) == 2 and np.array_equal(run.whole[0].inputs, run.whole[1].inputs)
+    rising = len(first) > CLIMB and bool(np.all(np.diff(first) > 0.0))
+    return run.failing and short and same and rising
+
+
+@rule(
+    "update-not-finite", severity="error", needs=("updates",),
+    source="Kingma and Ba, arXiv 1412.6980, algorithm 1",
+    why="The update itself gives NaN: 0 / 0, or the root of a negative number. In Adam the bias "
+    "corrections are 0 if steps are counted from 0.",
+    remedy="count steps from 1 in m / (1 - beta_1**t); add epsilon to what you divide by",
+)  # fmt: skip
+def broken_update(run: Run) -> Evidence | None:
+    """See parameters that an update makes NaN, although they and the gradients were finite."""
+    for update in run.updates:
+        if update.broken:
+            return Evidence(", ".join(update.broken), f"finite at step {update.step}, as were the "
+                            "gradients; NaN after the update")  # fmt: skip
+    return None
+
+
+@rule(
+    "weights-redrawn", limit=0.3, severity="error", needs=("updates",),
+    source=f"{NIELSEN}, chapter 1",
+    why="The weights were drawn anew during training, and with them all that was learnt is gone. "
+    "Usually the initialisation stands inside the loop.",
+    remedy="draw the initial weights once, before the first step",
+    change={"draw": "once"},
+)  # fmt: skip
+def redrawn(run: Run, limit: float) -> Evidence | None:
+    """See weights that one step replaced by others of the same size and any direction."""
+    if not run.failing:  # one long step looks alike
+        return None
+    for update in run.updates:
+        if abs(update.kept) < limit:
+            return Evidence("weights", f"after step {update.step} they are as large as before and "
+                            "have nothing in common with what they were (cosine "
+                            f"{update.kept:.2g})")  # fmt: skip
+    return None
+
+
+@rule(
+    "parameter-shape-changed", severity="error", explained_by=("bias-per-sample",),
+    needs=("first.parameters",), source=BACKPROPAGATION,
+    why="The update has broadcast a parameter to a new shape, so its gradient was not summed over "
+    "the batch. A separate bias for each sample stores that sample's label.",
+    remedy="gradient_of_bias = delta.sum(axis=0)   # and update in place: bias -= learning_rate * "
+    "...",
+)  # fmt: skip
+def shape_changed(run: Run) -> Evidence | None:
+    """Find a parameter that has grown an axis because its own update broadcast it."""
+    if not run.reshaped:
+        return None
+    before, after = next(iter(run.reshaped.values()))
+    batch = run.shapes.get("predictions", (0,))[-1 if run.columns else 0]
+    grown = f": one for each of the {batch} samples" if batch > 1 and batch in after else ""
+    return Evidence(", ".join(run.reshaped), f"shape {before} became {after}{grown}",
+                    {"sum_over_batch": [*run.reshaped]},
+                    remedy=_summed(run, run.reshaped) if run.columns else "")  # fmt: skip

@@ -1,0 +1,134 @@
+"""Which rows the doctor looks at: evenly spaced ones, but of every class some, however rare.
+
+Evenly spaced rows alone may hold none of a class with one row in a thousand: whether it is ever
+recognised would not show. Rows chosen by class get weights, with which each counts for its share.
+"""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.device import CPU, Device, to_host
+from xpnet.doctor.step import as_array, as_host, columns, evenly_spaced
+from xpnet.errors import InputError
+from xpnet.nn.network import MLP
+from xpnet.training.data import Data, take_rows
+
+MIN_CLASS_ROWS = 10  # rows of a class from which it shows whether it is recognised
+CLASSIFYING = ("sigmoid", "softmax")
+
+
+def choose_rows(labels: Any, rows: int, limit: int) -> tuple[Any, Any]:
+    """Return about `limit` rows in ascending order, and how many rows each stands for.
+
+    Parameters
+    ----------
+    labels : host int array, (rows,), or None
+        The class of each row.
+    rows, limit : int
+
+    Returns
+    -------
+    numbers : host int array
+    shares : host array, or None if all rows count alike
+    """
+    even = evenly_spaced(rows, limit)
+    if labels is None or rows <= limit:
+        return even, None
+    counts, found = np.bincount(labels), np.bincount(labels[even], minlength=1)
+    found = np.pad(found, (0, len(counts) - len(found)))
+    known = int(np.count_nonzero(counts))
+    few = np.minimum(min(MIN_CLASS_ROWS, limit // (4 * known)), counts)
+    if np.all(found >= few):
+        return even, None
+    wanted = np.clip(np.rint(limit * counts / rows).astype(np.int64), few, counts)
+    chosen = []
+    for label in np.flatnonzero(wanted):
+        members = np.flatnonzero(labels == label)
+        chosen.append(members[evenly_spaced(len(members), wanted[label])])
+    numbers = np.sort(np.concatenate(chosen))
+    return numbers, (counts / np.maximum(wanted, 1))[labels[numbers]]
+
+
+def class_labels(y: Any, device: Device) -> Any:
+    """Return the class of each row, host int32 (rows,); None where targets are not classes.
+
+    Parameters
+    ----------
+    y : device array, (rows, outputs)
+        0 or 1 in one column, or in several with a single 1 in each row.
+    """
+    xp = device.xp
+    if not bool(xp.all((y == 0) | (y == 1))):
+        return None
+    if y.shape[1] == 1:
+        return np.asarray(device.get(y[:, 0]), np.int32)
+    alone = bool(xp.all(xp.sum(y, axis=1) == 1))
+    return np.asarray(device.get(xp.argmax(y, axis=1)), np.int32) if alone else None
+
+
+def sample_data(data: Data, net: MLP, limit: int) -> tuple[Data, Any]:
+    """Return about `limit` rows of training data, and how many rows each class has.
+
+    The counts are None where all rows are returned, or the targets are not classes.
+    """
+    device, rows = net.device, data.y.shape[0]
+    labels = class_labels(data.y, device) if rows > limit else None
+    numbers, shares = choose_rows(labels, rows, limit)
+    x, y, weights = take_rows(data, numbers, device, net.dtype)
+    if shares is not None:
+        factors = device.put(shares[:, None], net.dtype)
+        weights = factors if weights is None else weights * factors
+    return Data(x, y, weights), None if labels is None else np.bincount(labels)
+
+
+def sample_arrays(
+    limit: int, x: Any, y: Any, sample_weight: Any = None, output: str = "", *, weigh: bool = True
+) -> tuple[list[Any], Any]:
+    """Return about `limit` rows of what a caller gave, on the host, and counts as `sample_data`.
+
+    Parameters
+    ----------
+    output : str
+        The output activation, if it matters whether the targets are classes.
+    weigh : bool
+        Multiply the sample weights by how many rows each stands for, if they differ.
+
+    Raises
+    ------
+    InputError, InputTypeError
+        For what is not numbers, and for arrays whose rows do not match.
+    """
+    if not isinstance(limit, Integral) or limit < 1:
+        raise InputError(f"rows {limit!r} must be an integer >= 1")
+    arrays = {"x": as_array(x, "x"), "y": as_array(y, "y")}
+    if sample_weight is not None:
+        arrays["sample_weight"] = as_array(sample_weight, "sample_weight")
+    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    for name, shape in shapes.items():
+        if shape[:1] != shapes["x"][:1]:
+            raise InputError(
+                f"{name} has shape {shape} but x has shape {shapes['x']}; pass one row per sample "
+                "in each"
+            )
+    rows = shapes["x"][0] if shapes["x"] else 0
+    few = rows <= limit
+    labels = None if few or output not in CLASSIFYING else _labels(as_host(arrays["y"], name="y"))
+    numbers, shares = choose_rows(labels, rows, limit)
+    found = {name: as_host(each if few else to_host(each)[numbers], name=name)
+             for name, each in arrays.items()}  # fmt: skip
+    weights = found.get("sample_weight")
+    if shares is not None and weigh:
+        weights = shares if weights is None else shares * weights
+    counts = None if labels is None else np.bincount(labels)
+    return [found["x"], found["y"], weights], counts
+
+
+def _labels(y: Any) -> Any:
+    """Return the class of each row as `class_labels` does, also of (rows,) class numbers."""
+    y = columns(y)
+    if y.ndim > 2:
+        return None
+    whole = y.shape[1] == 1 and np.all((y >= 0) & (y < len(y)) & (y == np.round(y)))
+    return y[:, 0].astype(np.int32) if whole else class_labels(y, CPU)

@@ -1,0 +1,60 @@
+"""Metrics: numbers that say how good outputs are, besides the loss."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from xpnet.errors import InputError
+
+Metric: TypeAlias = Callable[[Any, Any], float]
+
+
+def accuracy(outputs: Any, targets: Any) -> float:
+    """Share of rows whose class is right; several binary outputs must all be right.
+
+    Parameters
+    ----------
+    outputs : host array, (n, outputs)
+        Probabilities.
+    targets : host array, (n, outputs)
+        Rows that sum to 1 (one class, or its smoothed labels), or 0 and 1.
+    """
+    if outputs.shape[1] == 1:
+        return float(np.mean((outputs > 0.5) == (targets > 0.5)))
+    if np.allclose(np.sum(targets, axis=1), 1.0, rtol=0.0, atol=1e-3):  # as targets are checked
+        return float(np.mean(np.argmax(outputs, axis=1) == np.argmax(targets, axis=1)))
+    return float(np.mean(np.all((outputs > 0.5) == (targets > 0.5), axis=1)))
+
+
+def r2(outputs: Any, targets: Any) -> float:
+    """1 - residual sum of squares / total sum of squares, averaged over the outputs."""
+    targets = np.asarray(targets, dtype=np.float64)
+    residual = np.sum((targets - outputs) ** 2, axis=0)
+    total = np.sum((targets - np.mean(targets, axis=0)) ** 2, axis=0)
+    return float(np.mean(np.where(total > 0.0, 1.0 - residual / np.where(total > 0, total, 1), 0)))
+
+
+def mean_absolute_error(outputs: Any, targets: Any) -> float:
+    """Mean of |output - target| over rows and outputs."""
+    return float(np.mean(np.abs(np.asarray(targets, dtype=np.float64) - outputs)))
+
+
+METRICS: dict[str, Metric] = {
+    "accuracy": accuracy,
+    "r2": r2,
+    "mean_absolute_error": mean_absolute_error,
+}
+
+
+def resolve_metrics(metrics: Any) -> dict[str, Metric]:
+    """Return metrics by name from names and callables ``metric(outputs, targets)``."""
+    found: dict[str, Metric] = {}
+    for metric in metrics if isinstance(metrics, (list, tuple, set)) else [metrics]:
+        if not callable(metric) and metric not in METRICS:
+            raise InputError(f"metric {metric!r} is not known; use one of {', '.join(METRICS)}")
+        name = getattr(metric, "__name__", "metric") if callable(metric) else metric
+        if name in found:
+            raise InputError(f"two metrics are called {name!r}; set another __name__ for one")
+        found[name] = metric if callable(metric) else METRICS[metric]
+    return found
