@@ -58,7 +58,8 @@ def _gradients(net):
 
 def _given(net):
     net.set_parameters([2.0 * net.device.get(w) for w in net.weights], net.biases)
-    net.weights[0][...] = net.weights[0] + 1.0
+    with net.device.active:  # what the caller computes with the arrays is the caller's to place
+        net.weights[0][...] = net.weights[0] + 1.0
     return net.predict(X)
 
 

@@ -92,8 +92,8 @@ class TrainingState:
         Sum of loss times rows over the current epoch so far.
     epoch_rows : int
         Rows seen in the current epoch.
-    first_loss : device array, 0-d, or None
-        Loss of the very first batch, before any step.
+    first_loss : device array, 0-d, or float or None
+        Loss of the very first batch, before any step; a float once an epoch has ended.
     learning_rate_factor : float
         Set by callbacks; multiplies the schedule's factor, at each step or each epoch.
     history : History
@@ -361,8 +361,12 @@ class Training:
     def _end_epoch(self, seconds: float) -> None:
         """Read the losses back, once; record, check, keep the best, tell the callbacks."""
         state, net, options = self.state, self.net, self.options
+        finite = net.device.xp.all(net.device.xp.isfinite(net.flat))
+        on_device = (state.epoch_loss, state.epoch_first_loss, state.first_loss, finite)
+        on_host = net.device.get_numbers(on_device, net.dtype)
+        loss, state.epoch_first_loss, state.first_loss, finite = on_host
         self._keep_if_good()
-        loss = float(state.epoch_loss) / max(state.epoch_rows, 1)
+        loss /= max(state.epoch_rows, 1)
         loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
         validation_loss, metrics = self._evaluate()
         self.between_steps = False
@@ -371,7 +375,7 @@ class Training:
             learning_rate=[self.learning_rate], seconds=[seconds],
         )  # fmt: skip
         state.epoch, state.batch, state.epoch_loss, state.epoch_rows = state.epoch + 1, 0, 0.0, 0
-        self._check_divergence()
+        self._check_divergence(bool(finite) and math.isfinite(loss))
         monitored = state.history.monitored[-1]
         if options.keep_best and monitored < state.best_loss:
             state.best_loss, state.best = monitored, self._copy_parameters()
@@ -397,7 +401,7 @@ class Training:
         Those at its end are unproven: the last step may be the one that ran away.
         """
         state = self.state
-        if state.batch and not self._is_far_above_start(float(state.epoch_first_loss)):
+        if state.batch and not self._is_far_above_start(state.epoch_first_loss):
             state.last_good = state.epoch_start
 
     def _is_far_above_start(self, loss: float) -> bool:
@@ -411,11 +415,9 @@ class Training:
             return False  # and the loss at zero, which takes time with many outputs, is not needed
         return not loss <= RUNAWAY_FACTOR * (extra + max(start, self.loss_at_zero))
 
-    def _check_divergence(self) -> None:
-        """Stop a run whose loss is not finite or stays far above where it began."""
-        state, xp = self.state, self.net.device.xp
-        recent = state.history.loss[-RUNAWAY_EPOCHS:]
-        finite = np.isfinite(recent[-1]) and bool(xp.all(xp.isfinite(self.net.flat)))
+    def _check_divergence(self, finite: bool) -> None:
+        """Stop a run that is not finite, in loss or parameters, or stays far above its start."""
+        state, recent = self.state, self.state.history.loss[-RUNAWAY_EPOCHS:]
         judged = recent[-1:] if state.epoch == self.options.epochs else recent
         early = len(recent) < RUNAWAY_EPOCHS and state.epoch < self.options.epochs
         if finite and (early or not self._is_far_above_start(min(judged))):
