@@ -8,6 +8,7 @@ from hand_written_loop import THREE, network, softmax
 import xpnet
 from xpnet import Doctor
 from xpnet.doctor.run import SeenTargets
+from xpnet.doctor.step import as_host
 
 
 def test_evaluation_batches_may_be_shown_in_between():
@@ -106,3 +107,21 @@ def test_frozen_weights_are_a_note():
     report = doctor.report()
     assert report.ok
     assert [(each.code, each.where) for each in report.findings] == [("no-update", "W")]
+
+
+def test_each_array_is_copied_once_and_none_where_nothing_is_looked_at(monkeypatch):
+    copied, doctor, random = [], Doctor(), draw()
+
+    def counted(array, *given, **named):
+        copied.append(array)
+        return as_host(array, *given, **named)
+
+    monkeypatch.setattr("xpnet.doctor.step.as_host", counted)
+    p, counts = {"W": random.normal(size=(3, 2)), "b": np.zeros(2)}, []
+    for _ in range(1200):
+        copied.clear()
+        x = random.normal(size=(100, 3))
+        doctor.watch(parameters=p, gradients=p, inputs=x, predictions=x[:, :2], targets=x[:, 1:])
+        counts.append(len(copied))
+    assert counts[0] == 7  # as many as arrays were given
+    assert counts[1100:1102] in ([1, 0], [0, 1])  # the targets, of every second step

@@ -158,10 +158,6 @@ def _features(
         table.index(name, "column to drop,")
     for name in keep:
         table.index(name, "column to keep,")
-        if name in drop:
-            raise InputError(f"--drop {name}: there is --keep {name} too; leave one of them out.")
-    if target in drop and not table.labels:
-        raise InputError(f"--drop {target}: this is the target, the column to predict; keep it.")
     left_out = {*drop, *([] if table.labels else [target])}
     names = tuple(name for name in table.names if name not in left_out)
     if not names:
@@ -307,9 +303,16 @@ def _scales(
 
 
 def _note_duplicates(x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
-    distinct = {hash(row.tobytes() + target.tobytes()) for row, target in zip(x, y, strict=True)}
-    if len(distinct) < len(x):
-        notes.append(f"{len(x) - len(distinct)} of {len(x)} training rows repeat another")
+    """Note equal rows, found by two 64-bit sums of their bits in random proportions."""
+    words = x.shape[1] * x.itemsize // 4 + 2
+    factors = np.random.default_rng(0).integers(0, 2**64, (words, 2), np.uint64)
+    keys = np.empty((len(x), 2), np.uint64)
+    for part in pieces(*x.shape):
+        bits = np.hstack([x[part].view(np.uint32), y[part, None].view(np.uint32)])
+        keys[part] = bits.astype(np.uint64) @ factors
+    distinct = len(np.unique(keys.view("u8,u8")))
+    if distinct < len(x):
+        notes.append(f"{len(x) - distinct} of {len(x)} training rows repeat another")
 
 
 def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.rules.data import first_of_sorted
-from xpnet.doctor.rules.loss import squared_error_form
+from xpnet.doctor.rules.loss import usual_loss
 from xpnet.doctor.rules.rule import (
     CHECKER,
     DIAGNOSIS,
@@ -173,7 +173,7 @@ def _high_entropy(run: Run, limit: float) -> Evidence | None:
         return None
     if explained(run, ("wrong-init-scale", "unscaled-inputs", "softmax-axis")):
         return None
-    if whole.goals is not None and squared_error_form(run, whole.predictions, whole.goals):
+    if whole.goals is not None and usual_loss(run, whole.predictions, whole.goals, "squared error"):
         return None
     return Evidence("loss", f"cross-entropy {entropy:.3g} at the start, but chance is log({k}) = "
                     f"{np.log(k):.3g}", {"init": "auto"})  # fmt: skip
