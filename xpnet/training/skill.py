@@ -113,7 +113,8 @@ def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Sk
     outputs = net.sizes[-1] // (10 if name in CLASS_LOSSES else 1)  # others are sorted
     most = max(MIN_ROWS, MAX_NUMBERS // max(net.sizes[0], outputs))
     rows = data.y.shape[0]
-    for size in sorted({min(rows, most, each) for each in SAMPLE_ROWS}):
+    few, many = (min(rows, most, each) for each in SAMPLE_ROWS)
+    for size in (few, many) if many > 2 * few else (many,):
         judged = data
         if size < rows or hasattr(data.x, "read_rows"):
             drawn = generator(seed, "verdict").choice(rows, size, replace=False)
@@ -130,7 +131,7 @@ def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Sk
     return None if skill is None else (skill, judged)
 
 
-def measure(net: MLP, loss: str | Loss, judged: Data, *, logarithms: bool = False) -> Skill | None:
+def measure(net: MLP, loss: str | Loss, judged: Data) -> Skill | None:
     """Compare a network with the best constant; None for too few rows, or targets all the same.
 
     See `find_no_skill` for the parameters; all rows of `judged` are on the device.
