@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.device import to_host
+from xpnet.backend.device import Array, to_host
 from xpnet.backend.random import generator
-from xpnet.backend.types import Array
 from xpnet.nn.losses import LOSSES, Loss, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS
 from xpnet.nn.optimizers import Adam
