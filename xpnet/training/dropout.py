@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xpnet.backend.device import Array, Scalar
 from xpnet.backend.random import dropout_key, keep_mask
-from xpnet.backend.types import Array, Scalar
 from xpnet.nn.network import MLP
 
 

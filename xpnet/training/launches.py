@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backend.device import Step
-from xpnet.backend.types import Array, Namespace
+from xpnet.backend.device import Array, Namespace, Step
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.network import MLP, Gradients, Trace
 from xpnet.training.data import Data
