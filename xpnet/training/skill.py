@@ -87,8 +87,7 @@ class Skill:
     def __str__(self) -> str:
         if self.same_outputs:
             return self.same_outputs
-        than = "clearly better" if self.is_clear else "not clearly better"
-        than = "no better" if not self.loss < self.constant else than
+        than = "not clearly better" if self.loss < self.constant else "no better"
         return (
             f"the model is {than} than the best constant prediction "
             f"({self.loss_name.replace('_', ' ')} {self.loss:.5g}, against {self.constant:.5g} for "
