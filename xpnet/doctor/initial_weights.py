@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.device import to_host
+from xpnet.backend.device import Array, to_host
 from xpnet.backend.random import generator
-from xpnet.backend.types import Array
 from xpnet.errors import InputError
 from xpnet.nn.arrays import as_inputs, as_targets
 from xpnet.nn.initializers import rule_for

@@ -16,14 +16,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from xpnet.backend.device import Array, Scalar
 from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
-from xpnet.backend.types import Array, Scalar
-from xpnet.errors import DivergenceError, InputError, bad_argument
+from xpnet.errors import DivergenceError, InputError, bad_argument, check_numbers
 from xpnet.nn.arrays import Batch
 from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
-from xpnet.nn.optimizers import SGD, Adam, Optimizer, clip_by_norm
+from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
 from xpnet.nn.schedules import Progress, Schedule, resolve_schedule
 from xpnet.training.callbacks import call, hooks
 from xpnet.training.data import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
@@ -66,10 +66,7 @@ class TrainingOptions:
         seed, limit = self.seed, self.clip_norm
         if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
             raise bad_argument("seed", seed, "must be an integer >= 0, or None")
-        for name in ("l1", "l2"):
-            value = getattr(self, name)
-            if not isinstance(value, _NUMBER) or not 0.0 <= value < float("inf"):
-                raise bad_argument(name, value, "must be finite and >= 0")
+        check_numbers("must be finite and >= 0", l1=self.l1, l2=self.l2)
         if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
             raise bad_argument("clip_norm", limit, "must be above 0, or None")
         if self.last_batch not in LAST_BATCH:
@@ -248,10 +245,11 @@ class Training:
         """Return the step, ``step(batch, masks, coefficients)``; all else is fixed here."""
         net, options, device = self.net, self.options, self.net.device
         xp, head, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
-        into, parameters, gradients = net.views(flat), self._blocks(net.flat), self._blocks(flat)
+        into = net.views(flat)
         end = flat.shape[0] - sum(net.sizes[1:])  # of the weights; the biases follow
         penalised = self._blocks(net.flat[:end]), self._blocks(flat[:end])
         moments = [block for each in self.state.optimizer for block in self._blocks(each)]
+        arrays = StepArrays(self._blocks(net.flat), self._blocks(flat), moments, net.weights)
 
         def step(
             batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
@@ -260,7 +258,7 @@ class Training:
             add_penalty_gradients(xp, *penalised, options.l1, options.l2)
             if options.clip_norm is not None:
                 clip_by_norm(xp, [flat], options.clip_norm)
-            optimizer.step(xp, parameters, gradients, moments, coefficients, net.weights)
+            optimizer.step(xp, arrays, coefficients)
             return loss, grads, trace
 
         return RecordedStep(device, net.dtype, step, self.batch_size) if device.record else step
