@@ -43,7 +43,8 @@ DTYPE = "float32 or float64."
 ENCODING = "Encoding of CSV and TSV files."
 DELIMITER = "Delimiter of CSV files, if it is not a comma."
 DECIMAL = "Decimal sign of CSV and TSV files"
-POLICIES = "Missing cells: refuse, drop (the rows) or impute (the mean; at prediction, too)."
+POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
+STRICT = "Refuse all that would be decided about the table unasked."
 EPOCHS = "Passes over the data; by default 20 to 200, for about 1,000 steps."
 STREAM = "Read the rows from disk, CSV and Parquet through a temporary file."
 ONE_THREAD = "Use one BLAS thread: the same bits on any number of processors, but slower."
@@ -77,9 +78,10 @@ class TrainOptions:
     class_weight: str | None = option(None, "balanced: classes count equally, rare ones too.")
     early_stopping: bool = option(False, "Stop at the best validation loss; keep its weights.")
     patience: int = option(10, "Epochs without improvement to wait for.", needs="early_stopping")
-    missing: str = option("refuse", POLICIES)
+    missing: str | None = option(None, POLICIES)
+    strict: bool = option(False, STRICT)
     drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
-    keep: list[str] | None = option(None, "Column to use even if it looks like an ID.")  # noqa: RUF009
+    keep: list[str] | None = option(None, "Column to use even if it seems of no use.")  # noqa: RUF009
     raw: bool = option(False, "Do not standardise numbers.")
     encoding: str = option("utf-8", ENCODING)
     delimiter: str | None = option(None, DELIMITER)

@@ -181,16 +181,11 @@ def refuse_collision(table: Table, name: str, otherwise: str = "") -> None:
 
 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise: str = "") -> None:
-    """Refuse text that is mostly numbers, or was meant to be; and NaN as text.
+    """Refuse text that is mostly numbers, or was meant to be.
 
     Numbers that the file calls text pass, unless they are integers that float64 cannot tell apart.
     """
     words = texts_of(table, name)
-    for index, each in enumerate(words):
-        if each in ("NaN", "nan"):
-            row = int(np.flatnonzero(table.column(name) == index)[0])
-            found = f"found {quoted(each)}, which may be a word or a missing cell"
-            raise InputError(f"{table.place(row, name)}: {found}; leave the cell empty.")
     numbers = np.asarray([is_number(each) for each in words], dtype=bool)
     if numbers.all():
         refuse_collision(table, name, otherwise)

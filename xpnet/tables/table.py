@@ -54,6 +54,8 @@ class Table:
         them: 1.5 for 1,5, and 1,234 for 1.234.
     arrays : tuple of str
         The names of the arrays in an NPZ file.
+    guesses : dict
+        How a CSV or TSV file was found to be written, where nobody said so: options and values.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Table:
     delimiter: str = ""
     decimal: str = "."
     arrays: tuple[str, ...] = ()
+    guesses: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
