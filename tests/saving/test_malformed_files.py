@@ -148,8 +148,8 @@ def tensor(name, change):
 NO_CHECKPOINT = "format: is 'xpnet checkpoint', not 'xpnet model'; name a model file"
 MEANING = {
     "newer format": (
-        field("format_version", 2),
-        f"made by xpnet 0.1.0 with format 2, but this xpnet {xpnet.__version__} reads up to 1; up",
+        field("format_version", 3),
+        f"made by xpnet 0.1.0 with format 3, but this xpnet {xpnet.__version__} reads up to 2; up",
     ),
     "format 0": (field("format_version", 0), "format_version: is 0, not a whole number from 1"),
     "format true": (field("format_version", True), "format_version: is True"),

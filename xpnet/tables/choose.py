@@ -10,7 +10,7 @@ from xpnet.errors import InputError
 from xpnet.tables.columns import Category, Column, Dates, Number
 from xpnet.tables.dates import PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option, quoted
-from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
+from xpnet.tables.summary import Summary, refuse_collision, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
 MAX_CATEGORIES = 200  # of a column, with an input each; rarer ones are pooled
@@ -63,11 +63,14 @@ def choose_columns(
     choice = Choice()
     for name in names:
         try:
-            why = _of_no_use(table, found, name)
+            pattern = _check_text(table, found, name) if table.texts.get(name) else None
+            why = "" if pattern else _of_no_use(table, found, name)
             if why and name not in keep:
                 choice.left_out[name] = why
+            elif pattern:
+                choice.columns.append(_dates(table, name, pattern, found.counts[name]))
             elif name in table.texts:
-                _choose_text(choice, table, found, name)
+                _choose_category(choice, table, found, name)
             else:
                 many = impute and found.missing.get(name, 0) >= MIN_INDICATED * table.rows
                 choice.columns.append(Number(name, indicator=many))
@@ -80,8 +83,6 @@ def _of_no_use(table: Table, found: Summary, name: str) -> str:
     """Say why a column can tell nothing about rows not seen yet; "" if it may."""
     if table.layout != "table":
         return ""
-    if name in table.unfit:
-        return f"holds {table.unfit[name]:.60}"
     missing = found.missing.get(name, 0)
     if missing == table.rows:
         return "empty"
@@ -101,7 +102,7 @@ def _useless_text(table: Table, found: Summary, name: str) -> str:
     if distinct == 1 and count == table.rows:
         return "constant"
     various = (distinct > 10 and 2 * distinct > count) or (distinct == count and count >= 3)
-    if not (various or distinct > MAX_CATEGORIES) or _is_dates(table, found, name):
+    if not (various or distinct > MAX_CATEGORIES):
         return ""
     frequent = found.counts[name][found.counts[name] >= max(_min_count(table.rows), 2)].sum()
     if frequent >= MIN_COVERED * count and not (various and _IDENTIFIER.fullmatch(name)):
@@ -131,13 +132,19 @@ def _numbers_rows(table: Table, found: Summary, name: str) -> str:
     return "identifier" if called and distinct >= MIN_DISTINCT * rows else ""
 
 
-def _choose_text(choice: Choice, table: Table, found: Summary, name: str) -> None:
-    drop = option("--drop", name)
-    words, counts = texts_of(table, name, f", or pass {drop}"), found.counts[name]
-    if pattern := _is_dates(table, found, name):
-        choice.columns.append(_dates(table, name, pattern, counts))
-        return
-    refuse_spoilt_numbers(table, name, counts, f", or pass {drop}")
+def _check_text(table: Table, found: Summary, name: str) -> str | None:
+    """Return how the dates are written, if these are dates; refuse numbers with slips."""
+    words, counts = texts_of(table, name), found.counts[name]
+    pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
+    if not pattern:
+        refuse_spoilt_numbers(table, name, counts, f", or pass {option('--drop', name)}")
+    return pattern
+
+
+def _choose_category(choice: Choice, table: Table, found: Summary, name: str) -> None:
+    drop = f", or pass {option('--drop', name)}"
+    words, counts = texts_of(table, name, drop), found.counts[name]
+    refuse_collision(table, name, drop)
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
     least = _min_count(table.rows)
     frequent = [at for at in order[:MAX_CATEGORIES] if counts[at] >= least]
@@ -152,12 +159,6 @@ def _choose_text(choice: Choice, table: Table, found: Summary, name: str) -> Non
 
 def _min_count(rows: int) -> int:
     return max(min(_MIN_COUNT, rows // 100), 1)
-
-
-def _is_dates(table: Table, found: Summary, name: str) -> str | None:
-    """Return how dates are written, if the cells of a text column are dates."""
-    words, counts = texts_of(table, name), found.counts[name]
-    return find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
 
 
 def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:

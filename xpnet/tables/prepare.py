@@ -27,6 +27,7 @@ from xpnet.tables.preprocessing import (
 )
 from xpnet.tables.summary import (
     Summary,
+    refuse_collision,
     refuse_infinite,
     refuse_missing,
     refuse_spoilt_numbers,
@@ -123,10 +124,8 @@ def prepare(
         Names file, line, column, what was found and the remedy.
     """
     missing = missing or ("refuse" if strict else "impute")
-    for argument, value, known in (
-        ("task", task, ("auto", *TASKS)),
-        ("missing", missing, MISSING_POLICIES),
-    ):
+    for argument, value, known in (("task", task, ("auto", *TASKS)),
+                                   ("missing", missing, MISSING_POLICIES)):  # fmt: skip
         if value not in known:
             raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
     source, target = target_of(table, target or "")
@@ -137,20 +136,18 @@ def prepare(
     decisions = _decisions(table, choice, found, missing, len(rows), target)
     targets = (source, target, of_target)
     _refuse(table, choice, found, targets, missing, decisions if strict else [])
-    columns = tuple(choice.columns)
     notes = _row_notes(table, rows)
-    image = table.matrix.dtype == np.uint8
-    layout = "image" if image else table.layout
     plan = Preprocessing(
-        "regression", target, columns, missing=missing, layout=layout,
+        "regression", target, tuple(choice.columns), missing=missing,
+        layout="image" if table.matrix.dtype == np.uint8 else table.layout,
         left_out=tuple(choice.left_out),
     )  # fmt: skip
     plan, y = _with_task(plan, task, source, rows)
+    share = min(validation, MAX_VALIDATION_ROWS / len(rows)) if stream else validation
+    if share < validation:
+        notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
     train, held = np.arange(len(rows)), np.arange(0)
     if validation:
-        share = min(validation, MAX_VALIDATION_ROWS / len(rows)) if stream else validation
-        if share < validation:
-            notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
         train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
     gaps = found.missing if missing == "impute" else ()
     plan = _with_scales(plan, table, rows[train], standardize, gaps, notes)
@@ -204,7 +201,7 @@ def _chosen(
 
     Rows that are left out for a missing cell in a column that is used have no say in a second turn.
     """
-    left_out = dict[str, str]()
+    left_out = {name: f"holds {table.unfit[name]:.60}" for name in names if name in table.unfit}
     for only_complete in (False, True)[: 1 + (missing == "drop")]:
         used = [name for name in names if name not in left_out]
         if source is table:
@@ -213,7 +210,7 @@ def _chosen(
             found, of_target = summarize(table, used), summarize(source, [target])
         choice = choose_columns(table, found, used, keep, impute=missing == "impute")
         choice.left_out = left_out = left_out | choice.left_out
-    if not choice.columns and not choice.obstacles:
+    if not choice.columns and not choice.obstacles and table.rows > 1:
         message = f"{table.path}: no columns of use are left besides the target"
         raise InputError(f"{message}; add some, or pass {option('--keep', names[0])}.")
     return choice, found, of_target
@@ -307,6 +304,7 @@ def _with_task(
         words = texts_of(source, name)
         counts = np.bincount(cells[:, 0].astype(np.int64), minlength=len(words))
         refuse_spoilt_numbers(source, name, counts)
+        refuse_collision(source, name)
         if task == "regression":
             refuse_text(source, name, ", or leave --task regression out")
         texts = [words[int(each)] for each in used]
