@@ -111,7 +111,8 @@ def test_the_report_reads_as_a_table_and_as_plain_values():
         lines[1] == "measured on 512 rows of standard normal inputs, with a random output gradient"
     )
     assert len({len(line) for line in lines[4:8]}) == 1
-    assert f"layer 2: glorot_uniform x {initialisers.SIGMOID_GAIN:g} (at this gain" in str(report)
+    gain = 4.0 * initialisers.TANH_GAIN
+    assert f"layer 2: glorot_uniform x {gain:g} (at this gain" in str(report)
     assert max(map(len, lines)) <= 160
     plain = json.loads(json.dumps(report.to_dict()))
     assert plain["layers"][0]["fan_in"] == 30
