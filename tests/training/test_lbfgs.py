@@ -87,7 +87,7 @@ def test_limits_of_iterations_and_of_evaluations():
 def test_at_the_minimum_there_is_nothing_to_do():
     net = network(init="zeros")
     history = fit_lbfgs(net, X, np.zeros((60, 2)))
-    assert history.loss == (0.0,)
+    assert history.loss == [0.0]
 
 
 def test_every_backend_gives_the_same(backend):

@@ -29,7 +29,7 @@ from xpnet.saving.model import (
     save_model,
 )
 from xpnet.training.data import digest
-from xpnet.training.history import History
+from xpnet.training.history import CURVES, History
 
 if TYPE_CHECKING:
     from xpnet.training.loop import Training
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 BEST = "best.safetensors"
 _EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
-_CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
 _COUNTERS = ("epoch", "batch", "step", "epoch_rows")
 _ARRAYS = ("optimizer", "best", "last_good", "epoch_start")
 _NUMBERS = ("first_loss", "epoch_first_loss", "epoch_loss", "best_loss", "learning_rate_factor")
@@ -250,9 +249,9 @@ def write_checkpoint(path: PathLike, training: "Training") -> None:
     tensors = network_tensors(training.net)
     for name in _ARRAYS:
         tensors |= {f"{name}.{i}": to_host(a) for i, a in enumerate(getattr(state, name))}
-    curves = {name: getattr(history, name) for name in _CURVES}
+    curves = {name: getattr(history, name) for name in CURVES}
     curves |= {f"metrics.{name}": curve for name, curve in history.metrics.items()}
-    tensors |= {f"history.{name}": np.asarray(tuple(curves[name]), float) for name in curves}
+    tensors |= {f"history.{name}": np.asarray(curve, float) for name, curve in curves.items()}
     numbers = [*(getattr(state, name) for name in _NUMBERS), training.learning_rate]
     tensors["numbers"] = np.asarray([float(number) for number in numbers])
     write_container(path, "checkpoint", FORMAT_VERSION, content, tensors)
@@ -290,11 +289,11 @@ def _restore_state(saved: Saved, training: "Training") -> None:
         if name == "optimizer" and [a.shape for a in arrays] != [a.shape for a in state.optimizer]:
             raise ValueError("the optimiser's state has another shape")
         setattr(state, name, [device.put(each, each.dtype.name) for each in arrays])
-    curves: dict[str, Any] = {name: tuple(tensors[f"history.{name}"].tolist()) for name in _CURVES}
-    metrics = {
-        name: tuple(tensors[f"history.metrics.{name}"].tolist()) for name in saved.fields["metrics"]
+    curves: dict[str, Any] = {name: tensors[f"history.{name}"].tolist() for name in CURVES}
+    curves["metrics"] = {
+        name: tensors[f"history.metrics.{name}"].tolist() for name in saved.fields["metrics"]
     }
-    state.history = History(**curves, metrics=metrics, best_epoch=saved.fields["best_epoch"])
+    state.history = History(**curves, best_epoch=saved.fields["best_epoch"])
     *numbers, training.learning_rate = tensors["numbers"].tolist()
     for name, number in zip(_NUMBERS, numbers, strict=True):
         on_device = name.endswith("first_loss") or (name == "epoch_loss" and state.batch)
