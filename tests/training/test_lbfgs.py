@@ -119,10 +119,3 @@ def test_a_file_is_looked_through_before_it_is_trained_on(tmp_path):
         fit_lbfgs(xpnet.MLP([2, 1]), source, [0.0, 1.0])
     with pytest.raises(xpnet.InputError, match=r"takes \(n, 3\)"):
         fit_lbfgs(xpnet.MLP([3, 1]), source, [0.0, 1.0])
-
-
-def test_a_history_without_learning_rates_is_a_frame_too():
-    net, x = xpnet.MLP([1, 1], init="zeros"), np.array([[-1.0], [1.0]])
-    frame = fit_lbfgs(net, x, np.zeros(2)).to_frame()  # has converged where it begins
-    assert frame.columns == ["epoch", "loss", "seconds"]
-    assert frame.height == 1
