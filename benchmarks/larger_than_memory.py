@@ -5,8 +5,7 @@
 For each format three files, of a quarter, half and all of the size, are made in a temporary folder
 and trained on for one epoch, each in a process of its own. Its address space is limited to what it
 takes after the imports plus 600 MB (not for Parquet: Polars maps the file, which takes address
-space as large as the file, and no memory that the system could not have back). CSV and Parquet
-files are trained on twice: the first time they are converted.
+space as large as the file, and no memory that the system could not have back).
 """
 
 import argparse
@@ -109,28 +108,28 @@ FORMATS: dict[str, tuple[str, Callable[[Path, int], None], float]] = {
 """Of each format: the file, what writes it, about how many bytes a number takes."""
 
 
-def measured(name: str, folder: Path, rows: int) -> list[str]:
-    """Train on one file, twice if it is converted; return the lines of the table."""
+def measured(name: str, folder: Path, rows: int) -> str:
+    """Train on one file; return the line of the table."""
     file, write, _ = FORMATS[name]
     write(folder / file, rows)
     target = ["--target", "y"]
     if name in ("NPY", "IDX"):
         np.save(folder / "y.npy", np.arange(rows) % 2)
         target = ["--target", "y.npy"]
-    limit, lines = "0" if name == "Parquet" else str(LIMIT_MB), []
-    for time in ("read in place",) if name in ("NPY", "IDX") else ("converted", "from the cache"):
-        command = [sys.executable, "-c", TRAIN, limit, file, *target]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-        status, resident, anonymous, seconds = (float(w) for w in done.stderr.split()[-4:])
-        if status:
-            raise SystemExit(done.stderr)
-        size = os.path.getsize(folder / file) / 1e6
-        lines.append(
-            f"| {name}, {time} | {size:,.0f} MB | {rows:,} | {resident:.0f} MB "
-            f"| {anonymous:.0f} MB | {seconds:.0f} |"
-        )
-        print(lines[-1], flush=True)
-    return lines
+    limit = "0" if name == "Parquet" else str(LIMIT_MB)
+    command = [sys.executable, "-c", TRAIN, limit, file, *target]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    status, resident, anonymous, seconds = (float(w) for w in done.stderr.split()[-4:])
+    if status:
+        raise SystemExit(done.stderr)
+    size = os.path.getsize(folder / file) / 1e6
+    how = "read in place" if name in ("NPY", "IDX") else "converted"
+    line = (
+        f"| {name}, {how} | {size:,.0f} MB | {rows:,} | {resident:.0f} MB "
+        f"| {anonymous:.0f} MB | {seconds:.0f} |"
+    )
+    print(line, flush=True)
+    return line
 
 
 def main() -> None:
@@ -157,7 +156,7 @@ def main() -> None:
         for share in (0.25, 0.5, 1.0):
             rows = int(share * arguments.gigabytes * 1e9 / (FORMATS[name][2] * COLUMNS))
             with tempfile.TemporaryDirectory() as folder:
-                lines += measured(name, Path(folder), rows)
+                lines.append(measured(name, Path(folder), rows))
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "larger_than_memory.md").write_text("\n".join(lines) + "\n")
 

@@ -7,6 +7,8 @@ from doctor_example import X, draw
 
 from xpnet import Doctor
 
+POINTS = np.random.default_rng(0).normal(size=(60, 3))
+SIDES = 1.0 * (POINTS[:, :1] + POINTS[:, 1:2] > 0)
 THREE = np.eye(3)[(X[:, 0] > 0.4).astype(int) + (X[:, 1] > 0.4)]
 
 
@@ -33,13 +35,17 @@ def network(layers=(2, 8, 3), seed=3):
 
 
 def train(
-    doctor=None, *, hidden="tanh", slope=None, output=softmax, update=None, carry=0.0, steps=60,
-    batch=50, rate=0.2, layers=(2, 8, 3), names="{}", turned=False, x=X, y=THREE,
+    *, hidden="tanh", slope=None, output=softmax, update=None, carry=0.0, steps=60, batch=50,
+    rate=0.2, factor=1.0, redraw_every=0, layers=(2, 8, 3), names="{}", turned=False, show=dict,
 ):  # fmt: skip
-    """Train by hand with cross-entropy, perhaps wrong ones of these; return the report."""
-    doctor, p, random = doctor or Doctor(), network(layers), draw()
+    """Train by hand with cross-entropy, perhaps wrong ones of these; return the report.
+
+    `factor` multiplies the rate in each step; `show` changes what the doctor is shown.
+    """
+    doctor, p, random, x, y = Doctor(), network(layers), draw(), X, THREE
     slope, before, last = slope or RIGHT[hidden], {}, len(layers) - 1
-    for _ in range(steps):
+    for number in range(steps):
+        p = network(layers, number) if redraw_every and number % redraw_every == 0 else p
         rows = random.permutation(len(x))[:batch]
         a, t = [x[rows]], y[rows]
         for i in range(1, last):
@@ -54,13 +60,36 @@ def train(
         shown = {"inputs": a[0], "targets": t, "predictions": o}
         if turned:  # samples as columns, weights (units, inputs)
             shown = {name: each.T for name, each in shown.items()}
-        doctor.watch(
-            **shown, loss=-np.mean(np.log(np.sum(o * t, axis=1) + 1e-300)), learning_rate=rate,
-            parameters={n: q.T if turned else q.copy() for n, q in p.items()},
-            gradients={names.format(n): q.T if turned else q for n, q in g.items()},
-            activations=[each.T if turned else each for each in a[1:]],
-        )  # fmt: skip
+        shown |= {
+            "loss": -np.mean(np.log(np.sum(o * t, axis=1) + 1e-300)), "learning_rate": rate,
+            "parameters": {n: q.T if turned else q.copy() for n, q in p.items()},
+            "gradients": {names.format(n): q.T if turned else q for n, q in g.items()},
+            "activations": [each.T if turned else each for each in a[1:]],
+        }  # fmt: skip
+        doctor.watch(**show(shown))
         for name in p:
             step = -rate * g[name] if update is None else update(name, g[name])
             p[name] = p[name] + step
+        rate *= factor
+    return doctor.report()
+
+
+def logistic(
+    p, *, steps=60, rate=0.1, sign=1.0, loss=None, x=POINTS, y=SIDES, batch=60, show=(),
+    integer=False,
+):  # fmt: skip
+    """Train one sigmoid unit by hand; `show` changes what the doctor is shown."""
+    doctor, p = Doctor(), {name: each.copy() for name, each in p.items()}
+    for step in range(steps):
+        rows = slice(step * batch % len(x), step * batch % len(x) + batch)
+        o = sigmoid(x[rows] @ p["w"] + p["b"]).reshape(len(x[rows]), -1)
+        delta = sign * (o - y[rows]) / len(o)
+        g = {"w": (x[rows].T @ delta).reshape(p["w"].shape), "b": delta.sum(axis=0)}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = y[rows] * np.log(o), (1 - y[rows]) * np.log(1 - o)
+            value = -np.mean(terms[0] + terms[1]) if loss is None else loss(*terms)
+        shown = {"loss": value, "parameters": p, "gradients": g, "predictions": o,
+                 "targets": y[rows], "inputs": x[rows], "learning_rate": rate}  # fmt: skip
+        doctor.watch(**shown | dict(show))
+        p = {n: (p[n] - rate * g[n]).astype(int if integer else float) for n in p}
     return doctor.report()

@@ -38,8 +38,6 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         # the table
         ("--target klass", "did you mean 'class'?"),
         ("--drop colour", "column to drop, 'colour'"),
-        ("--drop class", "--drop class: this is the target"),
-        ("--drop entropy --keep entropy", "--drop entropy: there is --keep entropy too; leave one"),
         ("--task guess", "is not one of auto, binary"),
         ("--encoding klingon", "klingon"),
         ("--validation 1.5", "--validation 1.5: give a share between 0 and 1"),

@@ -11,7 +11,7 @@ from xpnet.doctor.run import Run
 
 
 @pytest.mark.parametrize("hidden", ["relu", "tanh", "sigmoid", "elu", "gelu"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_healthy_network_gets_no_finding(hidden, seed):
     optimizer = SGD(1.0) if hidden == "sigmoid" else SGD(0.3)
     report = diagnose(network(hidden=hidden, seed=seed), X, Y, optimizer=optimizer, epochs=60)
@@ -77,7 +77,7 @@ def test_values_that_fit_refuses_are_the_only_finding(code, change):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_large_inputs_of_an_exponential_output_are_the_cause_and_no_formula_is(seed):
     random = np.random.default_rng(0)
     x = 100.0 * random.normal(size=(300, 4))

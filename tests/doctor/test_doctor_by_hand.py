@@ -6,12 +6,23 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from doctor_example import X, Y, draw
+from hand_written_loop import sigmoid, softmax, train
 
 import xpnet
 from xpnet import Doctor
 
 
-def train_by_hand(doctor, *, rate=0.5, steps=300, batch=300, columns=False, start=None, **mistakes):
+def as_number(array):
+    return array if array.size > 1 else float(array.reshape(-1)[0])
+
+
+FORMS = {  # of samples and of parameters
+    "rows": (np.asarray, np.asarray), "columns": (np.transpose, np.transpose),
+    "vectors": (np.squeeze, as_number),
+}  # fmt: skip
+
+
+def train_by_hand(doctor, *, rate=0.5, steps=300, batch=300, form="rows", start=None, **mistakes):
     """A 2-12-1 tanh, sigmoid network in NumPy, watched at every step."""
     wrong = SimpleNamespace(**({"sign": 1.0, "flat": False, "per_sample": False} | mistakes))
     random = np.random.default_rng(4)
@@ -32,21 +43,23 @@ def train_by_hand(doctor, *, rate=0.5, steps=300, batch=300, columns=False, star
             "W1": x.T @ delta1, "b1": delta1.sum(axis=0), "W2": a.T @ delta2,
             "b2": delta2 * batch if wrong.per_sample else delta2.sum(axis=0),
         }  # fmt: skip
-        turn = np.transpose if columns else np.asarray
+        turn, of_parameters = FORMS[form]
         doctor.watch(
-            loss=loss, parameters={n: turn(v) for n, v in p.items()},
-            gradients={n: turn(v) for n, v in g.items()}, activations=[turn(a)],
+            loss=loss, parameters={n: of_parameters(v) for n, v in p.items()},
+            gradients={n: of_parameters(v) for n, v in g.items()}, activations=[turn(a)],
             predictions=turn(out), targets=turn(y), inputs=turn(x), learning_rate=rate,
         )  # fmt: skip
         p = {name: p[name] - rate * g[name] for name in p}
     return doctor.report()
 
 
-@pytest.mark.parametrize("batch", [1, 10, 300])
-@pytest.mark.parametrize("columns", [False, True], ids=["rows", "columns"])
-def test_hand_written_and_right(batch, columns):
+@pytest.mark.parametrize(
+    ("batch", "form"),
+    [(1, "rows"), (1, "columns"), (10, "rows"), (10, "columns"), (300, "rows"), (300, "columns")],
+)
+def test_hand_written_and_right(batch, form):
     rate, steps = {1: (0.5, 1200), 10: (2.0, 600), 300: (6.0, 500)}[batch]
-    report = train_by_hand(Doctor(), rate=rate, steps=steps, batch=batch, columns=columns)
+    report = train_by_hand(Doctor(), rate=rate, steps=steps, batch=batch, form=form)
     assert report.findings == (), report
     assert report.facts["skill"] > 0.4
 
@@ -103,41 +116,19 @@ def test_inputs_of_another_width_at_prediction_are_refused():
         doctor.watch_prediction([[1.0, 2.0, 3.0]])
 
 
-def train_sample_by_sample(doctor, steps=1200, rate=0.5):
-    """The network of `train_by_hand` in vectors, with a number as last bias and as output."""
-    random = np.random.default_rng(4)
-    weights, biases = random.normal(0, 0.7, (2, 12)), np.zeros(12)
-    weights_out, bias_out = random.normal(0, 0.3, (12, 1)), 0.0
-    for step in range(steps):
-        x, y = X[step % 300], float(Y[step % 300])
-        a = np.tanh(x @ weights + biases)
-        out = 1 / (1 + np.exp(-(float(a @ weights_out[:, 0]) + bias_out)))
-        delta_out = 2 * (out - y) * out * (1 - out)
-        delta = delta_out * weights_out[:, 0] * (1 - a**2)
-        gradients = {
-            "W1": np.outer(x, delta), "b1": delta, "W2": delta_out * a[:, None], "b2": delta_out,
-        }  # fmt: skip
-        doctor.watch(
-            loss=(out - y) ** 2, gradients=gradients, activations=[a], predictions=out, targets=y,
-            parameters={"W1": weights, "b1": biases, "W2": weights_out, "b2": bias_out},
-            inputs=x, learning_rate=rate,
-        )  # fmt: skip
-        weights = weights - rate * gradients["W1"]
-        biases = biases - rate * gradients["b1"]
-        weights_out = weights_out - rate * gradients["W2"]
-        bias_out -= rate * delta_out
-    return doctor.report()
-
-
 def test_hand_written_sample_by_sample():
-    report = train_sample_by_sample(Doctor())
-    assert report.findings == (), report
-    facts = train_by_hand(Doctor(), rate=0.5, steps=1200, batch=1).facts
+    """Vectors, with a number as last bias and as output, are the same as batches of one."""
+    report, one = (
+        train_by_hand(Doctor(), rate=0.5, steps=1200, batch=1, form=form)
+        for form in ("vectors", "rows")
+    )
+    assert report.findings == one.findings == ()
+    facts = one.facts
     assert report.facts.pop("not_shown") == facts.pop("not_shown") == []
     unchecked = {"overfitting": "validation_loss"}
     assert report.facts.pop("not_checked") == facts.pop("not_checked") == unchecked
     assert report.facts == pytest.approx(facts)
-    short = train_sample_by_sample(Doctor(), steps=100, rate=1e-6)
+    short = train_by_hand(Doctor(), steps=100, rate=1e-6, batch=1, form="vectors")
     assert "learning-rate-too-small" in short.codes
 
 
@@ -236,62 +227,31 @@ def test_any_subset_can_be_watched(size, hidden):
         assert str(doctor.report())
 
 
-def three_classes(*, first=0, update=True, logits=False):
-    """Return the doctor's report on a softmax network by hand; the keywords are its mistakes."""
-    random = np.random.default_rng(0)
-    x = random.standard_normal((300, 4))
-    labels = np.argmax(x[:, :3], axis=1) + first
-    p = {"W1": 0.5 * random.standard_normal((4, 16)), "b1": np.zeros(16),
-         "W2": 0.25 * random.standard_normal((16, 3)), "b2": np.zeros(3)}  # fmt: skip
-    doctor = Doctor()
-    for _ in range(300):
-        rows = random.permutation(300)[:50]
-        hidden = np.maximum(x[rows] @ p["W1"] + p["b1"], 0.0)
-        z = hidden @ p["W2"] + p["b2"]
-        outputs = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-        y = np.eye(4)[labels[rows]][:, :3]
-        delta2 = (outputs * y.sum(axis=1, keepdims=True) - y) / 50
-        delta1 = delta2 @ p["W2"].T * (hidden > 0)
-        slopes = {"W1": x[rows].T @ delta1, "b1": delta1.sum(axis=0),
-                  "W2": hidden.T @ delta2, "b2": delta2.sum(axis=0)}  # fmt: skip
-        doctor.watch(
-            loss=-np.sum(y * np.log(outputs)) / 50, parameters=p, gradients=slopes,
-            activations=[hidden], predictions=z if logits else outputs, targets=labels[rows],
-            inputs=x[rows], learning_rate=0.5,
-        )  # fmt: skip
-        if update:
-            p = {name: p[name] - 0.5 * slopes[name] for name in p}
-    return doctor.report()
+def as_classes(first=0, logits=False):
+    """Return what shows class numbers from `first` on, perhaps with logits."""
+
+    def shown(given):
+        labels, outputs = first + np.argmax(given["targets"], axis=1), given["predictions"]
+        return given | {"targets": labels, "predictions": np.log(outputs) if logits else outputs}
+
+    return shown
 
 
 @pytest.mark.parametrize("logits", [False, True])
 def test_logits_are_as_good_as_probabilities(logits):
-    report = three_classes(logits=logits)
+    report = train(show=as_classes(logits=logits), steps=300, rate=0.5)
     assert report.ok, report
     assert report.facts["skill"] > 0.8
 
 
-def test_logits_of_one_output_are_known_by_their_loss():
-    random = np.random.default_rng(0)
-    x, w, doctor = random.standard_normal((500, 2)), np.zeros((2, 1)), Doctor()
-    y = (x.sum(axis=1, keepdims=True) > 0).astype(float)
-    for _ in range(100):
-        z = x @ w
-        slope = x.T @ (1 / (1 + np.exp(-z)) - y) / len(x)
-        doctor.watch(loss=np.mean(np.logaddexp(0, z) - z * y), parameters={"w": w.copy()},
-                     gradients={"w": slope}, predictions=z, targets=y, inputs=x)  # fmt: skip
-        w -= 2.0 * slope
-    assert doctor.report().ok, doctor.report()
-
-
 def test_classes_that_are_counted_from_one_are_found():
-    report = three_classes(first=1)
+    report = train(show=as_classes(first=1))
     assert report.codes[0] == "class-numbers"
     assert "class numbers from 1 to 3, but the 3 outputs" in report.findings[0].evidence
 
 
 def test_an_update_that_is_not_applied_is_no_small_learning_rate():
-    report = three_classes(update=False)
+    report = train(update=lambda name, g: 0.0)
     assert report.codes[0] == "no-update"
     assert "learning-rate-too-small" not in report.codes
 
@@ -307,74 +267,59 @@ def test_a_layer_that_gives_nothing_is_dead_and_no_saturated_sigmoid():
     assert "saturated-units" not in codes
 
 
-def linear_model(targets, outputs=1, flat=False, steps=200, rate=0.1):
-    """Return the doctor's report on a linear model by hand, trained by squared error."""
-    random, doctor = np.random.default_rng(0), Doctor()
-    x = random.standard_normal((200, 3))
-    y = targets(x)
-    p = {"W": 0.1 * random.standard_normal((3, outputs)), "b": np.zeros(outputs)}
-    for _ in range(steps):
-        rows = random.permutation(200)[:32]
-        found = x[rows] @ p["W"] + p["b"]
-        error = found[:, :1] - y[rows, None]
-        slopes = {"W": 2 * x[rows].T @ error / 32 * np.ones(outputs),
-                  "b": 2 * error.mean() * np.ones(outputs)}  # fmt: skip
-        doctor.watch(
-            loss=np.mean(error**2), parameters=p, gradients=slopes, inputs=x[rows],
-            targets=y[rows], predictions=found[:, 0] if flat else found, learning_rate=rate,
-        )  # fmt: skip
-        p = {name: p[name] - rate * slopes[name] for name in p}
-    return doctor.report()
+def codes_of_values(targets, outputs, flat):
+    """Return the codes for targets, (200,), and linear outputs."""
+    values, doctor = draw().standard_normal((200, outputs)), Doctor()
+    doctor.watch(targets=targets, predictions=values[:, 0] if flat else values)
+    return doctor.report().codes
 
 
-@pytest.mark.parametrize("outputs", [1, 2, 3])
-@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(("outputs", "flat"), [(1, False), (2, False), (3, False), (1, True)])
 @pytest.mark.parametrize(
-    "targets", [lambda x: np.round(3 * x[:, 0]), lambda x: np.sign(x[:, 0])], ids=["many", "-1, 1"]
-)
+    "targets", [np.round(3 * draw().normal(size=200)), np.tile([-1.0, 1.0], 100)],
+    ids=["many", "-1, 1"],
+)  # fmt: skip
 def test_whole_numbers_are_no_class_numbers(targets, flat, outputs):
-    assert "class-numbers" not in linear_model(targets, outputs, flat).codes
+    assert "class-numbers" not in codes_of_values(targets, outputs, flat)
 
 
-@pytest.mark.parametrize(("outputs", "flat"), [(1, False), (3, False), (1, True), (2, True)])
-def test_one_and_two_are_class_numbers_of_two_outputs_only(outputs, flat):
-    def targets(x):
-        return 1.0 + (x[:, 0] > 0)
+def test_one_and_two_are_class_numbers_of_two_outputs_only():
+    targets = np.tile([1.0, 2.0], 100)
+    for outputs, flat in [(1, False), (3, False), (1, True)]:
+        assert "class-numbers" not in codes_of_values(targets, outputs, flat)
+    assert "class-numbers" in codes_of_values(targets, 2, flat=False)
 
-    assert "class-numbers" not in linear_model(targets, outputs, flat).codes
-    assert "class-numbers" in linear_model(targets, 2).codes
+
+def linear(x, y, w, outputs, loss, *, rate=2.0, logits=True):
+    """Train sums z = x @ w by hand to give outputs(z); return the doctor."""
+    doctor = Doctor()
+    for _ in range(200):
+        z = x @ w
+        slope = x.T @ (outputs(z) - y) / len(x)
+        doctor.watch(loss=loss(z, w), parameters={"w": w}, gradients={"w": slope}, targets=y,
+                     inputs=x, predictions=z if logits else outputs(z))  # fmt: skip
+        w = w - rate * slope
+    return doctor
 
 
 @pytest.mark.parametrize("classes", [3, 10])
 @pytest.mark.parametrize("size", [0.0, 0.01, 0.3])
 def test_probabilities_that_start_alike_are_no_logits(classes, size):
-    random, doctor = np.random.default_rng(0), Doctor()
-    x = random.standard_normal((500, classes))
-    labels, w = np.argmax(x, axis=1), size * random.standard_normal((classes, classes))
-    for _ in range(300):
-        p = np.exp(x @ w) / np.exp(x @ w).sum(axis=1, keepdims=True)
-        slope = x.T @ (p - np.eye(classes)[labels]) / 500
-        loss = -np.mean(np.log(p[np.arange(500), labels]))
-        doctor.watch(loss=loss, parameters={"w": w}, gradients={"w": slope}, predictions=p,
-                     targets=labels, inputs=x)  # fmt: skip
-        w = w - 2.0 * slope
+    x = draw().standard_normal((500, classes))
+    y, w = np.eye(classes)[np.argmax(x, axis=1)], size * draw().standard_normal((classes, classes))
+    doctor = linear(x, y, w, softmax, logits=False, loss=lambda z, w: -np.mean(
+        np.log(np.sum(softmax(z) * y, axis=1))))  # fmt: skip
     assert doctor.run.logits == ""
     assert doctor.report().facts["skill"] > 0.7
     assert not [each for each in doctor.report().findings if each.severity == "error"]
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.1])
-def test_logits_of_several_labels_with_or_without_a_penalty_are_judged_as_probabilities(penalty):
-    random, doctor = np.random.default_rng(0), Doctor()
-    x = random.standard_normal((300, 4))
-    y, w = (x[:, :3] > 0).astype(float), 0.5 * random.standard_normal((4, 3))
-    for _ in range(300):
-        z = x @ w
-        slope = x.T @ (1 / (1 + np.exp(-z)) - y) / 300
-        loss = np.mean(np.sum(np.logaddexp(0, z) - z * y, axis=1)) + penalty * np.sum(w**2)
-        doctor.watch(loss=loss, parameters={"w": w}, gradients={"w": slope}, predictions=z,
-                     targets=y, inputs=x)  # fmt: skip
-        w = w - slope
+@pytest.mark.parametrize(("labels", "penalty"), [(1, 0.0), (3, 0.0), (3, 0.1)])
+def test_logits_with_or_without_a_penalty_are_judged_as_probabilities(labels, penalty):
+    x = draw().standard_normal((300, 4))
+    y, w = (x[:, :labels] > 0).astype(float), 0.3 * draw().standard_normal((4, labels))
+    doctor = linear(x, y, w, sigmoid, rate=1.0, loss=lambda z, w: penalty * np.sum(w**2) + np.mean(
+        np.sum(np.logaddexp(0, z) - z * y, axis=1)))  # fmt: skip
     assert doctor.run.logits == ("" if penalty else "sigmoid")
     assert penalty or doctor.report().ok
 

@@ -2,31 +2,9 @@
 
 import numpy as np
 import pytest
-from doctor_example import X
-from hand_written_loop import THREE, network, sigmoid, softmax, train
+from hand_written_loop import sigmoid, softmax, train
 
 from xpnet import Doctor
-
-
-def loop(steps=400, *, rate=0.5, factor=1.0, redraw_every=0, size=8):
-    """Train on all rows in each step, perhaps with a rate that falls, or weights drawn anew."""
-    doctor, p = Doctor(), network((2, size, 3))
-    for step in range(steps):
-        if redraw_every and step % redraw_every == 0:
-            p = network((2, size, 3), seed=step)
-        a = np.tanh(X @ p["W1"] + p["b1"])
-        o = softmax(a @ p["W2"] + p["b2"])
-        delta = (o - THREE) / len(X)
-        below = (delta @ p["W2"].T) * (1 - a**2)
-        g = {"W1": X.T @ below, "b1": below.sum(axis=0), "W2": a.T @ delta, "b2": delta.sum(axis=0)}
-        doctor.watch(
-            loss=-np.mean(np.log(np.sum(o * THREE, axis=1) + 1e-300)), parameters=p,
-            gradients=g, activations=[a], predictions=o, targets=THREE, inputs=X,
-            learning_rate=rate,
-        )  # fmt: skip
-        p = {name: p[name] - rate * g[name] for name in p}
-        rate *= factor
-    return doctor.report()
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -51,7 +29,7 @@ def test_one_activation_or_an_unknown_one_on_the_outputs_is_left_alone(output):
 
 
 def test_a_learning_rate_that_is_gone_at_once_is_the_cause():
-    finding = loop(factor=0.5).findings[0]
+    finding = train(steps=400, rate=0.5, factor=0.5).findings[0]
     assert finding.code == "learning-rate-vanishes"
     assert finding.evidence == "0.5 at first, 3.1e-05 at entry 14 of 400, 3.9e-121 at the end"
 
@@ -68,12 +46,12 @@ def test_a_learning_rate_that_rises_first_and_is_gone_then():
 
 @pytest.mark.parametrize("factor", [0.999, 0.99, 0.98])
 def test_a_learning_rate_that_falls_while_the_network_learns_is_no_fault(factor):
-    assert loop(1500, factor=factor).ok
+    assert train(steps=800, rate=1.0, factor=factor).ok
 
 
 @pytest.mark.parametrize("redraw_every", [1, 3])
 def test_weights_drawn_anew_are_not_blamed_on_the_learning_rate(redraw_every):
-    report = loop(60, redraw_every=redraw_every, rate=0.1, size=16)
+    report = train(redraw_every=redraw_every, rate=0.1, layers=(2, 16, 3))
     assert report.findings[0].code == "weights-redrawn"
     assert "after step" in report.findings[0].evidence
     assert "learning-rate-too-large" not in report.codes
@@ -81,4 +59,4 @@ def test_weights_drawn_anew_are_not_blamed_on_the_learning_rate(redraw_every):
 
 @pytest.mark.parametrize("rate", [1.0, 30.0, 1000.0])
 def test_long_steps_along_the_gradient_are_no_new_weights(rate):
-    assert "weights-redrawn" not in loop(40, rate=rate, size=16).codes
+    assert "weights-redrawn" not in train(steps=40, rate=rate, layers=(2, 16, 3), batch=300).codes

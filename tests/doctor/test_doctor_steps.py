@@ -83,29 +83,20 @@ def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
     ],
 )
 def test_steps_up_the_loss_are_told_from_the_first_one(update, sign, evidence):
-    doctor = Doctor()
-    watch = doctor.watch
+    def shown(given):
+        gradients = {name: sign * each for name, each in given["gradients"].items()}
+        return given | {"gradients": gradients}
 
-    def shown(**given):
-        given["gradients"] = {name: sign * each for name, each in given["gradients"].items()}
-        watch(**given)
-
-    doctor.watch = shown
-    report = train(doctor, update=lambda name, g: sign * update(name, g))
+    report = train(show=shown, update=lambda name, g: sign * update(name, g))
     assert report.codes[0] == "gradient-sign"
     assert evidence in report.findings[0].evidence
 
 
 def test_adding_a_negative_gradient_is_right():
-    doctor = Doctor()
-    watch = doctor.watch
+    def shown(given):
+        return given | {"gradients": {name: -each for name, each in given["gradients"].items()}}
 
-    def shown(**given):
-        given["gradients"] = {name: -each for name, each in given["gradients"].items()}
-        watch(**given)
-
-    doctor.watch = shown
-    assert codes(train(doctor, steps=300, rate=0.5)) == []
+    assert codes(train(show=shown, steps=300, rate=0.5)) == []
 
 
 def test_gradients_that_are_not_cleared():
@@ -200,15 +191,13 @@ def test_what_was_not_shown_is_told():
 
 
 def test_a_running_sum_of_losses_is_no_rising_loss():
-    doctor, total = Doctor(), [0.0]
-    watch = doctor.watch
+    losses = []
 
-    def summed(**given):
-        total[0] += given.pop("loss")
-        watch(loss=total[0], **given)
+    def shown(given):
+        losses.append(given["loss"])
+        return given | {"loss": sum(losses)}
 
-    doctor.watch = summed
-    finding = train(doctor, steps=400, rate=0.8).findings[0]
+    finding = train(show=shown, steps=400, rate=0.8).findings[0]
     assert (finding.code, finding.severity) == ("loss-rising", "warning")
     assert finding.remedy.startswith("show the loss of each step")
 

@@ -219,7 +219,7 @@ def test_refused_with_its_place(name, tmp_path):
     content, fragments = WITH_PLACE[name]
     message = refusal(tmp_path, content)
     assert [part for part in fragments if part not in message] == [], message
-    assert re.search(r"line \d+", message), message
+    assert re.search(r"line \d+.*columns? ['\d]", message), message
     assert ";" in message, "no remedy"
     assert "--drop y" not in message, "the target cannot be dropped"
     assert len(message) < 400, message
@@ -232,11 +232,9 @@ def test_refused_as_a_whole(name, tmp_path):
     assert [part for part in fragments if part not in message] == [], message
 
 
-def test_the_corpus_is_large_and_nearly_all_refusals_name_line_and_column(tmp_path):
+def test_the_corpus_is_large():
     assert len(WITH_PLACE) + len(WITHOUT_PLACE) >= 100
-    messages = [refusal(tmp_path, content) for content, _ in WITH_PLACE.values()]
-    named = [each for each in messages if re.search(r"line \d+.*columns? ['\d]", each)]
-    assert len(named) >= 0.95 * len(messages)
+    assert len(ACCEPTED) >= 25
 
 
 ACCEPTED = {
@@ -290,10 +288,6 @@ def test_accepted(name, tmp_path):
     assert ready.preprocessing.task == "binary"
 
 
-def test_there_are_25_good_tables():
-    assert len(ACCEPTED) >= 25
-
-
 def test_a_dropped_column_may_hold_anything(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(with_column(["x", "2024-01-01", "", "$5", "NaN", "7"]))
@@ -302,24 +296,23 @@ def test_a_dropped_column_may_hold_anything(tmp_path):
 
 def test_20_000_columns(tmp_path):
     path = tmp_path / "wide.csv"
-    names = ",".join(f"c{i}" for i in range(20_000))
-    rows = "".join(",".join([str(r % 3 + 0.5)] * 20_000) + f",{r % 2}\n" for r in range(12))
-    path.write_text(f"{names},y\n{rows}")
-    ready = prepare(read_table(path), "y")
-    assert ready.x.shape == (12, 20_000)
+    rows = "".join(f"{r % 3 + 0.5}," * 20_000 + f"{r % 2}\n" for r in range(4))
+    path.write_text("".join(f"c{i}," for i in range(20_000)) + f"y\n{rows}")
+    assert prepare(read_table(path), "y").x.shape == (4, 20_000)
 
 
-def test_faults_far_into_a_long_file_keep_their_line(tmp_path):
+def test_faults_far_into_a_long_file_keep_their_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("xpnet.tables.csv._BLOCK", 1 << 14)
     path = tmp_path / "long.csv"
-    rows = [f'{i % 7}.5,"u{i % 3}",{i % 2}\n' for i in range(600_000)]
-    rows[599_000] = "oops,u1,1\n"
-    path.write_text("a,c,y\n" + "".join(rows))
-    with pytest.raises(InputError, match=r"line 599002, column 'a': found 'oops'"):
-        prepare(read_table(path), "y")
-    rows[599_000] = "1.5,u1\n"
-    path.write_text("a,c,y\n" + "".join(rows))
-    with pytest.raises(FileError, match=r"line 599002, column 'y': the line ends after 2 of 3"):
-        read_table(path)
+    rows = [f'{i % 7}.5,"u{i % 3}",{i % 2}\n' for i in range(20_000)]
+    for row, found in (
+        ("oops,u1,1\n", "line 19002, column 'a': found 'oops'"),
+        ("1.5,u1\n", "line 19002, column 'y': the line ends after 2 of 3"),
+    ):
+        rows[19_000] = row
+        path.write_text("a,c,y\n" + "".join(rows))
+        with pytest.raises((FileError, InputError), match=found):
+            prepare(read_table(path), "y")
 
 
 @pytest.mark.parametrize("name", ["t.npz.gz", "t.parquet.gz"])

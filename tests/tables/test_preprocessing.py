@@ -31,14 +31,11 @@ def test_columns_may_come_in_any_order_and_the_target_be_absent(plan, table):
         plan.encode_target(moved)
 
 
-def test_one_row_is_enough(plan, table):
-    assert plan.transform(table("weight,colour,size\n10,red,1.0\n")).shape == (1, 5)
-
-
 def test_rows_can_be_chosen(plan, table):
     whole = plan.transform(table(TRAIN))
     np.testing.assert_array_equal(plan.transform(table(TRAIN), np.array([4, 1])), whole[[4, 1]])
     assert plan.encode_target(table(TRAIN), np.array([4, 1])).tolist() == [0, 1]
+    assert plan.transform(table("weight,colour,size\n10,red,1.0\n")).shape == (1, 5)
 
 
 def test_columns_not_known_are_ignored_with_a_note(plan, table):
@@ -81,16 +78,12 @@ def test_categories_that_are_numbers_are_found_in_a_column_of_numbers(table):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("size,colour,weight,label\n1,red,1,maybe\n", "column 'label': found 'maybe', not a class"),
-        ("size,colour,weight,label\n1,red,1,1\n", "column 'label': found '1', not a class"),
-        ("size,colour,weight,label\n1,red,1,\n", "column 'label': a missing cell"),
-    ],
+    ("cell", "found"),
+    [("maybe", "found 'maybe', not a class"), ("1", "found '1', not a"), ("", "a missing cell")],
 )
-def test_targets_that_do_not_fit_the_model(text, found, plan, table):
-    with pytest.raises(InputError, match=found):
-        plan.encode_target(table(text))
+def test_targets_that_do_not_fit_the_model(cell, found, plan, table):
+    with pytest.raises(InputError, match=f"column 'label': {found}"):
+        plan.encode_target(table(f"size,colour,weight,label\n1,red,1,{cell}\n"))
 
 
 def test_predictions_become_classes_and_probabilities(plan):
@@ -156,22 +149,17 @@ GOOD = Preprocessing(
     ("path", "value", "field"),
     [
         (("task",), "ranking", "task"),
-        (("task",), None, "task"),
         (("task",), ["binary"], "task"),
         (("task",), "binary", "classes"),
         (("task",), "regression", "classes"),
         (("missing",), "ignore", "missing"),
         (("layout",), "image", "columns"),
-        (("layout",), 1, "layout"),
         (("target",), "", "target"),
-        (("target",), 3, "target"),
         (("target",), "a", "columns"),
         (("target_mean",), float("nan"), "target_mean"),
-        (("target_mean",), "0", "target_mean"),
         (("target",), "\ud800", "target"),
         (("target_std",), 0.0, "target_std"),
         (("target_std",), True, "target_std"),
-        (("classes",), [], "classes"),
         (("classes",), [1.0], "classes"),
         (("classes",), [1.0, 1.0], "classes"),
         (("classes",), [1.0, "1"], "classes[0]"),
@@ -179,25 +167,18 @@ GOOD = Preprocessing(
         (("classes",), [True, False], "classes[0]"),
         (("classes",), ["u", ""], "classes[1]"),
         (("classes",), ["u", ["v"]], "classes[1]"),
-        (("classes",), {"u": 1, "v": 2}, "classes"),
         (("columns",), [], "columns"),
-        (("columns",), {"a": 1}, "columns"),
-        (("columns",), None, "columns"),
         (("columns", 0), None, "columns[0]"),
         (("columns", 0), {"name": "a"}, "columns[0]"),
         (("columns", 0), {"name": "a", "mean": 0, "std": 1, "categories": ["u"]}, "columns[0]"),
         (("columns", 0, "name"), "b", "columns"),
-        (("columns", 0, "name"), ["a"], "columns[0].name"),
         (("columns", 0, "std"), 0.0, "columns[0].std"),
-        (("columns", 0, "std"), -1.0, "columns[0].std"),
         (("columns", 0, "std"), 10**400, "columns[0].std"),
         (("columns", 0, "mean"), float("inf"), "columns[0].mean"),
-        (("columns", 0, "mean"), [0.0], "columns[0].mean"),
         (("columns", 0, "extra"), 1, "columns[0]"),
         (("columns", 1, "categories"), [], "columns[1].categories"),
         (("columns", 1, "categories"), ["u", "u"], "columns[1].categories"),
         (("columns", 1, "categories"), ["u", 1], "columns[1].categories[1]"),
-        (("columns", 1, "categories"), "uv", "columns[1].categories"),
         (("extra",), 1, "fields"),
     ],
 )

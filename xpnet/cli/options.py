@@ -179,7 +179,7 @@ def parser(
     no sense in any option are refused before anything is read.
     """
     known = [each for each in fields(options) if each.name not in left_out]
-    hints = {each.name: get_type_hints(options)[each.name] for each in known}
+    hints = get_type_hints(options)
 
     def parse(**given: Any) -> Callable[[], Any]:
         for each in known:
@@ -187,7 +187,7 @@ def parser(
             _check_need(each, given)
         return partial(command, options(**given))
 
-    parse.__annotations__ = hints
+    parse.__annotations__ = {each.name: hints[each.name] for each in known}
     parse.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=_described(each))

@@ -59,9 +59,7 @@ from xpnet.nn.losses import Head, penalty, resolve_head
 from xpnet.training.data import Data
 
 if TYPE_CHECKING:
-    from xpnet.nn.losses import Loss
     from xpnet.nn.network import MLP
-    from xpnet.training.history import History
     from xpnet.training.loop import Training
 
 START_ROWS = 32  # rows that show the state at the start, before the weights have moved much
@@ -149,7 +147,9 @@ class Doctor:
             run.columns, run.shared = self._layout.columns, same_arrays(parameters)
         rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
         self._latest = Shown(rows, parameters, gradients)
-        self._note_names(loss is not None)
+        named = {"loss": loss is not None, "parameters": parameters, "gradients": gradients}
+        self._shown |= {name.partition("[")[0] for name in rows}
+        self._shown |= {name for name, given in named.items() if given}
         self._keep(self._latest)
         run.steps += 1
 
@@ -179,7 +179,7 @@ class Doctor:
         """
         fresh = away_from_saturation(parameters)
         report = check_gradients(loss, gradients, fresh, **options)
-        self.note(report.findings)
+        self._checked = report.findings
         return report
 
     def note(self, findings: Sequence[Finding] = (), **measured: Any) -> None:
@@ -240,13 +240,6 @@ class Doctor:
                 curve.append(float(value))
             elif value is not None:
                 curve.append(float(as_host(value, name=name).mean()))
-
-    def _note_names(self, loss: bool) -> None:
-        """Remember which arrays have been shown."""
-        if self._latest is not None and len(self._shown) < len(CAN_BE_SHOWN):
-            self._shown |= {"loss"} if loss else set()
-            self._shown |= {name.partition("[")[0] for name in self._latest.rows}
-            self._shown |= {n for n in ("parameters", "gradients") if getattr(self._latest, n)}
 
     def _keep(self, shown: Shown) -> None:
         """Keep of a step what the rules need, and no more: of most steps only a few rows."""
@@ -332,58 +325,19 @@ class Doctor:
         while recent and total - recent[0][0] >= BATCH_ROWS:
             total -= recent.popleft()[0]
 
-    def start(
-        self,
-        net: "MLP",
-        data: Data,
-        *,
-        loss: "str | Loss" = "auto",
-        l1: float = 0.0,
-        l2: float = 0.0,
-        learning_rate: float | None = None,
-        in_order: int = 0,
-        resumed: bool = False,
-    ) -> None:
-        """Look at an xpnet network and a sample of its data before training of any kind.
-
-        Parameters
-        ----------
-        net : MLP
-        data : Data
-        loss, l1, l2, learning_rate
-            As in `fit`.
-        in_order : int
-            The batch size, if the rows are taken in their order; 0 if they are shuffled.
-        resumed : bool
-            Whether training began before: then this is not the first loss.
-        """
-        run, numbers = self._run, max(START_ROWS, min(MAX_ROWS, MAX_INPUTS // net.sizes[0]))
-        sample, counts = sample_data(data, net, numbers)
-        self._trained = sample, resolve_head(net.output, loss), l1, l2
-        run.class_counts = counts if run.class_counts is None else run.class_counts
-        run.hidden, run.output = [each.name for each in net.hidden], net.output.name
-        run.rates = [] if learning_rate is None else [learning_rate]
-        run.targets, run.width = _targets_of(data.y, net, in_order), net.sizes[0]
-        run.first, first_loss = self._look(net)
-        run.losses = [] if resumed else [first_loss]
-        run.data, self._before = run.first, (0, Step(parameters=run.first.parameters))
-
-    def end(self, net: "MLP", history: "History", steps: int) -> None:
-        """Look at the network again after training, and take the curves."""
-        run = self._run
-        run.last, run.steps = self._look(net)[0], steps
-        run.losses = [*run.losses, *history.loss]
-        run.rates = [*run.rates, *history.learning_rate]
-        run.validation_losses = list(history.validation_loss)
-
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""
-        options = training.options
-        self.start(
-            training.net, training.data, loss=options.loss, l1=options.l1, l2=options.l2,
-            learning_rate=training.learning_rate, resumed=bool(training.state.step),
-            in_order=0 if options.shuffle else training.batch_size,
-        )  # fmt: skip
+        net, options, run = training.net, training.options, self._run
+        rows = max(START_ROWS, min(MAX_ROWS, MAX_INPUTS // net.sizes[0]))
+        sample, counts = sample_data(training.data, net, rows)
+        self._trained = sample, resolve_head(net.output, options.loss), options.l1, options.l2
+        run.class_counts = counts if run.class_counts is None else run.class_counts
+        run.hidden, run.output = [each.name for each in net.hidden], net.output.name
+        run.rates = [training.learning_rate]
+        run.targets, run.width = _targets_of(training), net.sizes[0]
+        run.first, loss = self._look(net)
+        run.losses = [] if training.state.step else [loss]  # of a run from its start
+        run.data, self._before = run.first, (0, Step(parameters=run.first.parameters))
 
     def on_batch_end(self, training: "Training") -> None:
         """Measure the length of a step, at a few steps."""
@@ -395,7 +349,11 @@ class Doctor:
 
     def on_train_end(self, training: "Training") -> None:
         """Look again, and take the curves."""
-        self.end(training.net, training.state.history, training.state.step)
+        run, history = self._run, training.state.history
+        run.last, run.steps = self._look(training.net)[0], training.state.step
+        run.losses = [*run.losses, *history.loss]
+        run.rates = [*run.rates, *history.learning_rate]
+        run.validation_losses = list(history.validation_loss)
 
     def _look(self, net: "MLP") -> tuple[Step, float]:
         """Return the state on the sample, and the loss there, with penalty as in histories.
@@ -419,14 +377,15 @@ class Doctor:
         ), objective  # fmt: skip
 
 
-def _targets_of(y: Any, net: "MLP", in_order: int) -> SeenTargets:
-    """Look at all targets, (rows, outputs), batch by batch if they are taken in their order."""
-    rows, xp = y.shape[0], net.device.xp
-    if not in_order:
-        return SeenTargets(as_host(y[:1, :])[0], bool(xp.any(y != y[:1, :])), rows, complete=True)
+def _targets_of(training: "Training") -> SeenTargets:
+    """Look at all targets, batch by batch if training takes them in their order."""
+    y, xp, size = training.data.y, training.net.device.xp, training.batch_size
+    if training.options.shuffle:
+        first, differ = as_host(y[:1, :])[0], bool(xp.any(y != y[:1, :]))
+        return SeenTargets(first, differ, y.shape[0], complete=True)
     seen = SeenTargets(complete=True)
-    for start in range(0, rows, in_order):
-        seen.add(as_host(y[start : start + in_order, :]))
+    for start in range(0, y.shape[0], size):
+        seen.add(as_host(y[start : start + size, :]))
     return seen
 
 

@@ -7,9 +7,9 @@ file. A text column holds the number of each cell's text, in the order in which 
 import io
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,36 +18,27 @@ from xpnet.tables.arrays import RowFile
 from xpnet.tables.cells import LONG_INTEGER, MAX_EXACT, MISSING, float64_collision
 from xpnet.tables.messages import quoted
 
+if TYPE_CHECKING:
+    from xpnet.tables.csv import Csv
+    from xpnet.tables.frames import Frame
+
+    Source: TypeAlias = Csv | Frame
+
 MAX_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
 
 Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 """The distinct texts of each text column, as they occur; None if there are too many."""
 
 
-class Source(Protocol):
-    """A table that is read from beginning to end, as often as needed."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns."""
-
-    @property
-    def texts(self) -> frozenset[int]:
-        """The columns that are text whatever their cells look like."""
-
-    def blocks(self) -> Iterator[tuple[Any, np.ndarray | None]]:
-        """Yield some rows as a Polars frame, and the line of the file on which each begins."""
-
-
-def in_memory(source: Source) -> tuple[np.ndarray, Texts]:
+def in_memory(source: "Source") -> tuple[np.ndarray, Texts]:
     """Return all rows, and the texts of text columns; see `Table`."""
     file = io.BytesIO()
     shape, texts = _assemble(source, file)
     return np.frombuffer(file.getbuffer(), np.float64).reshape(shape), texts
 
 
-def in_temporary_file(source: Source, folder: str) -> tuple[RowFile, Texts]:
-    """Do the same in a file of its own in `folder`, which is removed with the rows.
+def in_temporary_file(source: "Source", folder: str) -> tuple[RowFile, Texts]:
+    """Do the same in a file in `folder`, which is removed with the rows, or when Python ends.
 
     Raises
     ------
@@ -83,7 +74,7 @@ def _write_head(file: Any, shape: tuple[int, int]) -> None:
     file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
 
 
-def _assemble(source: Source, file: Any) -> tuple[tuple[int, int], Texts]:
+def _assemble(source: "Source", file: Any) -> tuple[tuple[int, int], Texts]:
     """Write all rows to a file; return the matrix's shape and the texts.
 
     If a column turns out to be text after the first block, everything is read again, since its
@@ -94,18 +85,18 @@ def _assemble(source: Source, file: Any) -> tuple[tuple[int, int], Texts]:
         known: dict[int, dict[str, int]] = {column: {} for column in texts}
         late, integers, shape = set[int](), dict[int, dict[float, str]](), (0, 0)
         for frame, lines in source.blocks():
-            values = _numbers(frame, texts | late)
-            found = _texts_among(frame, values, texts | late, integers)
+            block = _numbers(frame, lines, texts | late)
+            found = _texts_among(frame, block, texts | late, integers)
             if shape[0]:
                 late |= found
             else:
                 texts |= found
                 known |= {column: {} for column in found}
             for column, numbers in known.items():
-                values[:, column] = _numbered(as_text(frame.to_series(column)), numbers)
-            block = values if lines is None else np.column_stack([values, lines])
-            file.write(np.ascontiguousarray(block).data)
+                block[:, column] = _numbered(as_text(frame.to_series(column)), numbers)
+            file.write(block.data)
             shape = (shape[0] + block.shape[0], block.shape[1])
+            del frame, block  # before the next ones are read
         if not late:
             return shape, {
                 source.names[column]: tuple(words) if len(words) <= MAX_TEXTS else None
@@ -116,41 +107,40 @@ def _assemble(source: Source, file: Any) -> tuple[tuple[int, int], Texts]:
         file.truncate()
 
 
-def _numbers(frame: Any, texts: set[int]) -> np.ndarray:
-    """Return a frame's cells as numbers, (rows, columns), NaN where they are none."""
+def _numbers(frame: Any, lines: np.ndarray | None, texts: set[int]) -> np.ndarray:
+    """Return a frame's cells as numbers, NaN where they are none, and the lines, if any, last."""
     import polars
 
-    if texts:
-        columns = [column for column in range(frame.width) if column not in texts]
-        values = np.full(frame.shape, np.nan)
-        if columns:
-            some = frame[:, columns].cast(polars.Float64, strict=False)
-            values[:, columns] = some.to_numpy()
-        return values
-    values = np.asarray(frame.cast(polars.Float64, strict=False).to_numpy())
-    return values if values.flags.writeable else values.copy()
+    block = np.full((frame.height, frame.width + (lines is not None)), np.nan)
+    if lines is not None:
+        block[:, -1] = lines
+    for column, cells in enumerate(frame):
+        if column not in texts:
+            block[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
+    return block
 
 
 def _texts_among(
-    frame: Any, values: np.ndarray, texts: set[int], integers: dict[int, dict[float, str]]
+    frame: Any, block: np.ndarray, texts: set[int], integers: dict[int, dict[float, str]]
 ) -> set[int]:
     """Return the columns, besides `texts`, in which some cell is not a finite number.
 
     Likewise columns with integers that float64 cannot tell apart; `integers` keeps some of each.
-    Numbers with spaces around them are added to `values`.
+    Numbers with spaces around them are added to `block`.
     """
     import polars
 
     found = set()
-    doubtful = np.flatnonzero(~np.isfinite(values).all(axis=0)).tolist()
+    doubtful = np.flatnonzero(~np.isfinite(block).all(axis=0)).tolist()
     for column in doubtful:
         if column in texts or frame.dtypes[column] != polars.String:
             continue
         cells = as_text(frame.to_series(column))
-        values[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
-        if not np.isfinite(values[cells.is_not_null().to_numpy(), column]).all():
+        block[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
+        if not np.isfinite(block[cells.is_not_null().to_numpy(), column]).all():
             found.add(column)
-    for column in np.flatnonzero((np.abs(values) >= MAX_EXACT).any(axis=0)).tolist():
+    large = ((block >= MAX_EXACT) | (block <= -MAX_EXACT)).any(axis=0)
+    for column in np.flatnonzero(large).tolist():
         cells = as_text(frame.to_series(column))
         long = cells.filter(cells.str.contains(LONG_INTEGER)).unique(maintain_order=True)
         if float64_collision(long, integers.setdefault(column, {})):

@@ -7,7 +7,7 @@ are called, fills them, and goes into the model file and back. To add one: write
 
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
@@ -51,11 +51,8 @@ class Number:
     @classmethod
     def from_dict(cls, given: Mapping[str, Any], place: str) -> "Number":
         """Make it from the result of `to_dict`, which is not trusted."""
-        return cls(
-            checked_text(f"{place}.name", given["name"]),
-            checked_number(f"{place}.mean", given["mean"]),
-            checked_number(f"{place}.std", given["std"], above_zero=True),
-        )
+        kinds = {"name": "text", "mean": "number", "std": "scale"}
+        return cls(*(checked(f"{place}.{field}", given[field], kinds[field]) for field in kinds))
 
 
 @dataclass(frozen=True)
@@ -108,8 +105,8 @@ class Category:
     @classmethod
     def from_dict(cls, given: Mapping[str, Any], place: str) -> "Category":
         """Make it from the result of `to_dict`, which is not trusted."""
-        name = checked_text(f"{place}.name", given["name"])
-        return cls(name, checked_texts(f"{place}.categories", given["categories"]))
+        name = checked(f"{place}.name", given["name"], "text")
+        return cls(name, checked_list(f"{place}.categories", given["categories"], "text"))
 
 
 Column: TypeAlias = Number | Category
@@ -136,39 +133,46 @@ def refuse_field(field: str, found: Any, wanted: object) -> NoReturn:
     raise FileError(f"preprocessing.{field}: found {quoted_value(found)}, expected {wanted}.")
 
 
-def checked_text(field: str, found: Any) -> str:
-    """Return a text, not empty; refuse anything else."""
-    if not isinstance(found, str) or not found or re.search(r"[\ud800-\udfff]", found):
-        refuse_field(field, found, "a text")
-    return found
+def checked(field: str, found: Any, kind: str) -> Any:
+    """Return the value of a field if it is of a kind of `_VALUES`; refuse it otherwise."""
+    good, wanted = _VALUES[kind]
+    if not good(found):
+        refuse_field(field, found, wanted)
+    return float(found) if isinstance(found, int) else found
 
 
-def checked_number(field: str, found: Any, *, above_zero: bool = False) -> float:
-    """Return a finite number; refuse anything else."""
-    number = isinstance(found, int | float) and not isinstance(found, bool)
-    if not number or not abs(found) <= sys.float_info.max:
-        refuse_field(field, found, "a finite number")
-    if above_zero and found <= 0:
-        refuse_field(field, found, "a number above 0")
-    return float(found)
-
-
-def checked_texts(field: str, found: Any) -> tuple[str, ...]:
-    """Return some texts, at least one and each once; refuse anything else."""
+def checked_list(field: str, found: Any, kind: str) -> tuple[Any, ...]:
+    """Return some values of a kind, at least one and each once."""
     if not isinstance(found, list) or not found:
-        refuse_field(field, found, "a list of texts")
-    texts = tuple(checked_text(f"{field}[{at}]", each) for at, each in enumerate(found))
-    refuse_repeated(field, texts)
-    return texts
+        refuse_field(field, found, f"a list, each {_VALUES[kind][1]}")
+    values = tuple(checked(f"{field}[{at}]", each, kind) for at, each in enumerate(found))
+    refuse_repeated(field, values)
+    return values
 
 
-def refuse_repeated(field: str, found: Collection[Any]) -> None:
+def refuse_repeated(field: str, found: Sequence[Any]) -> None:
     """Refuse names or labels that occur twice."""
     seen = set()
     for each in found:
         if each in seen:
             refuse_field(field, each, "each name once")
         seen.add(each)
+
+
+def _is_text(found: Any) -> bool:
+    return isinstance(found, str) and bool(found) and not re.search(r"[\ud800-\udfff]", found)
+
+
+def _is_finite(found: Any) -> bool:
+    number = isinstance(found, int | float) and not isinstance(found, bool)
+    return number and abs(found) <= sys.float_info.max
+
+
+_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "text": (_is_text, "a text"),
+    "number": (_is_finite, "a finite number"),
+    "scale": (lambda found: _is_finite(found) and found > 0, "a finite number above 0"),
+}
 
 
 GONE, UNSEEN = -1, -2

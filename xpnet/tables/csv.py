@@ -74,7 +74,7 @@ def open_csv(
 
 @dataclass(frozen=True)
 class Csv:
-    """One CSV file and how to read it; a `xpnet.tables.assemble.Source`."""
+    """One CSV file and how to read it; `texts` are columns that are text in any case."""
 
     path: str
     encoding: str

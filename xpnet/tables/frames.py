@@ -16,7 +16,7 @@ IN_MEMORY = "the table"  # in messages, where files have their path
 
 @dataclass(frozen=True)
 class Frame:
-    """A Polars LazyFrame; a `xpnet.tables.assemble.Source`.
+    """A Polars LazyFrame; `texts` are the columns of another type than numbers.
 
     Attributes
     ----------
@@ -127,20 +127,16 @@ def _column(name: str, cells: Any) -> Any:
     if single or getattr(cells, "shape", None) == ():
         raise InputTypeError(f"{where} is of type {kind}; give a list or an array, a cell per row.")
     try:
-        if isinstance(cells, np.ma.MaskedArray):
-            cells = cells.tolist()  # None for what is masked
-        dtype = cells.dtype if isinstance(cells, np.ndarray) else None
-        numbers = hasattr(cells, "__array__") and np.asarray(cells).dtype.kind in "buif"
-        if numbers or (dtype is not None and dtype.kind in "mM"):
+        hidden = isinstance(cells, np.ma.MaskedArray)
+        if hasattr(cells, "__array__") and not hidden and np.asarray(cells).dtype.kind in "buif":
             return polars.Series(name, np.asarray(cells))
-        gone = cells.isna() if hasattr(cells, "isna") else [_is_missing(each) for each in cells]
-        cells = [None if none else each for each, none in zip(cells, gone, strict=True)]
-        if not any(isinstance(each, complex | np.complexfloating) for each in cells):
-            return polars.Series(name, cells, strict=False)
+        values = cells.tolist() if hasattr(cells, "tolist") else list(cells)
+        gone = cells.isna() if hasattr(cells, "isna") else map(_is_missing, values)
+        values = [None if none else each for each, none in zip(values, gone, strict=True)]
+        return polars.Series(name, values, strict=False)
     except (TypeError, ValueError, OverflowError, polars.exceptions.PolarsError) as error:
         message = f"{where} ({kind}) cannot be read ({_reason(error)}); give numbers or text"
         raise InputTypeError(f"{message}.") from error
-    raise InputTypeError(f"{where} holds complex numbers; give real ones.")
 
 
 def _is_missing(cell: Any) -> bool:

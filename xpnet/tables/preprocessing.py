@@ -19,9 +19,8 @@ from xpnet.tables.columns import (
     Column,
     Labels,
     Number,
-    checked_number,
-    checked_text,
-    checked_texts,
+    checked,
+    checked_list,
     column_from_dict,
     encode_labels,
     refuse_field,
@@ -175,31 +174,31 @@ class Preprocessing:
                 remedy = _NOT_FILLED_IN[self.missing]
                 refuse_missing(table, summarize(table, self._names), self._names, remedy)
             self._fill_numbers(x[part], table, cells, rows[part])
-            for place, column, first in self._places[2]:
-                inputs = x[part, first : first + column.inputs]
-                column.fill(inputs, table, cells[:, place], rows[part], impute=impute)
+            for place, first, column in self._with_inputs:
+                if not isinstance(column, Number):
+                    inputs = x[part, first : first + column.inputs]
+                    column.fill(inputs, table, cells[:, place], rows[part], impute=impute)
         return x
 
     @cached_property
-    def _places(self) -> tuple[list[int], list[int], list[tuple[int, Category, int]]]:
-        """Of number columns the places and inputs; of others, each one's place and first input."""
-        firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
-        every = [*zip(range(len(self.columns)), self.columns, firsts[:-1], strict=True)]
-        numbers = [(place, first) for place, each, first in every if isinstance(each, Number)]
-        others = [(at, each, first) for at, each, first in every if isinstance(each, Category)]
-        return [place for place, _ in numbers], [first for _, first in numbers], others
+    def _numbers(self) -> tuple[list[int], list[int], np.ndarray, np.ndarray]:
+        """Of all number columns: places, inputs, means and standard deviations."""
+        numbers = [each for each in self._with_inputs if isinstance(each[2], Number)]
+        scales = [(each.mean, each.std) for *_, each in numbers if isinstance(each, Number)]
+        mean, std = np.asarray(scales).reshape(-1, 2).T
+        return [place for place, *_ in numbers], [first for _, first, _ in numbers], mean, std
 
     @cached_property
-    def _scales(self) -> tuple[np.ndarray, np.ndarray]:
-        numbers = [each for each in self.columns if isinstance(each, Number)]
-        return np.asarray([each.mean for each in numbers]), np.asarray([c.std for c in numbers])
+    def _with_inputs(self) -> list[tuple[int, int, Column]]:
+        """Each column with its place and its first input."""
+        firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
+        return [*zip(range(len(self.columns)), firsts[:-1], self.columns, strict=True)]
 
     def _fill_numbers(
         self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray
     ) -> None:
         """Write the inputs of all number columns at once: there may be thousands."""
-        places, inputs, _ = self._places
-        mean, std = self._scales
+        places, inputs, mean, std = self._numbers
         cells = ((cells[:, places] if len(places) < cells.shape[1] else cells) - mean) / std
         if self.missing == "impute":
             cells = np.where(np.isnan(cells), 0.0, cells)
@@ -277,16 +276,16 @@ class Preprocessing:
         if not isinstance(given, Mapping) or set(given) != set(wanted):
             found = sorted(map(str, given)) if isinstance(given, Mapping) else given
             refuse_field("fields", found, wanted)
-        for name, allowed in (("task", TASKS), ("missing", MISSING_POLICIES), ("layout", LAYOUTS)):
-            if not isinstance(given[name], str) or given[name] not in allowed:
-                refuse_field(name, given[name], f"one of {', '.join(allowed)}")
+        for name, known in (("task", TASKS), ("missing", MISSING_POLICIES), ("layout", LAYOUTS)):
+            if given[name] not in known:
+                refuse_field(name, given[name], f"one of {', '.join(known)}")
         plan = cls(
             given["task"],
-            checked_text("target", given["target"]),
+            checked("target", given["target"], "text"),
             _columns_from(given["columns"]),
             _classes_from(given["classes"], given["task"]),
-            checked_number("target_mean", given["target_mean"]),
-            checked_number("target_std", given["target_std"], above_zero=True),
+            checked("target_mean", given["target_mean"], "number"),
+            checked("target_std", given["target_std"], "scale"),
             given["missing"],
             given["layout"],
         )
@@ -308,11 +307,8 @@ def _classes_from(given: Any, task: str) -> Labels:
     wanted = {"regression": "none", "binary": "two", "multiclass": "two or more"}[task]
     if not {"regression": not given, "binary": len(given) == 2}.get(task, len(given) >= 2):
         refuse_field("classes", given, f"{wanted}, since the task is {task}")
-    if given and all(isinstance(each, int | float) for each in given):
-        numbers = [checked_number(f"classes[{at}]", each) for at, each in enumerate(given)]
-        refuse_repeated("classes", numbers)
-        return tuple(numbers)
-    return checked_texts("classes", given) if given else ()
+    numbers = all(isinstance(each, int | float) for each in given)
+    return checked_list("classes", given, "number" if numbers else "text") if given else ()
 
 
 def target_of(table: Table, name: str) -> tuple[Table, str]:

@@ -23,7 +23,7 @@ from xpnet.tables.table import Table
 
 @dataclass(frozen=True)
 class Summary:
-    """What one pass over some columns shows; of a matrix of integers, all is as it starts.
+    """What one pass over some columns shows; integers of an array cannot be missing.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ def summarize(table: Table, names: Sequence[str], *, only_complete: bool = False
         return found
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for part in pieces(table.rows, len(table.names)):
-        block = table.numbers(names, np.arange(part.start, part.stop))
+        block = table.numbers(names, part)
         low = np.fmin(low, np.fmin.reduce(block, axis=0))
         high = np.fmax(high, np.fmax.reduce(block, axis=0))
         gone = np.isnan(block)
@@ -93,7 +93,7 @@ def _refuse_collisions(table: Table, names: Sequence[str]) -> None:
     if dtype.kind not in "iu" or dtype.itemsize < 8:
         return
     for part in pieces(table.rows, len(table.names)):
-        block = table.read_rows(np.arange(part.start, part.stop))
+        block = table.read_rows(part)
         large = ((block >= MAX_EXACT) | (block <= -MAX_EXACT)).any(axis=0)
         for at in np.flatnonzero(large).tolist():
             if table.names[at] not in names:

@@ -93,10 +93,12 @@ class Table:
             remedy = "give numbers or text" + f", or pass {drop}" * or_drop
             raise InputError(f"{self.path}: column {held}{', ...' * (len(found) > 5)}; {remedy}.")
 
-    def numbers(self, names: Sequence[str], rows: np.ndarray) -> np.ndarray:
+    def numbers(self, names: Sequence[str], rows: np.ndarray | slice) -> np.ndarray:
         """Return some columns of some rows, float64 (rows, columns); texts as their places."""
         places = [self.index(name) for name in names]
         self.refuse_unfit(names)
+        if isinstance(rows, slice):
+            return np.take(self.read_rows(rows), places, axis=1).astype(np.float64, copy=False)
         if isinstance(self.matrix, np.ndarray) and len(places) == 1:
             return np.asarray(self.matrix[:, places[0], None][rows], dtype=np.float64)
         values = np.empty((len(rows), len(places)))
@@ -124,10 +126,11 @@ class Table:
             return ""
         return (self.texts[name] or ())[int(value)] if name in self.texts else format_number(value)
 
-    def read_rows(self, rows: np.ndarray) -> np.ndarray:
+    def read_rows(self, rows: np.ndarray | slice) -> np.ndarray:
         """Return whole rows of the matrix, of its own type."""
         if isinstance(self.matrix, RowFile):
-            return np.asarray(self.matrix.read_rows(rows))
+            every = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+            return np.asarray(self.matrix.read_rows(every))
         return np.asarray(self.matrix[rows])
 
 

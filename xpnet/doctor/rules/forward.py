@@ -2,12 +2,11 @@
 
 import math
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.rules.data import first_of_sorted
-from xpnet.doctor.rules.loss import squared_error_form
+from xpnet.doctor.rules.loss import usual_loss
 from xpnet.doctor.rules.rule import (
     CHECKER,
     DIAGNOSIS,
@@ -173,7 +172,7 @@ def _high_entropy(run: Run, limit: float) -> Evidence | None:
         return None
     if explained(run, ("wrong-init-scale", "unscaled-inputs", "softmax-axis")):
         return None
-    if whole.goals is not None and squared_error_form(run, whole.predictions, whole.goals):
+    if whole.goals is not None and usual_loss(run, whole.predictions, whole.goals, "squared error"):
         return None
     return Evidence("loss", f"cross-entropy {entropy:.3g} at the start, but chance is log({k}) = "
                     f"{np.log(k):.3g}", {"init": "auto"})  # fmt: skip
@@ -228,14 +227,10 @@ def dead_units(run: Run, limit: float) -> Evidence | None:
 def saturated_units(run: Run, limit: float) -> Evidence | None:
     """Share of a sigmoid or tanh layer's units stuck at one end."""
     for layer, kind, a, when in run.hidden_values("sigmoid", "tanh"):
-        share = float(np.mean(_stuck(a, 0.0 if kind == "sigmoid" else -1.0)))
+        ends = (0.0 if kind == "sigmoid" else -1.0, 1.0)
+        at = [np.mean(np.abs(a - end) < NEAR_THE_END, axis=0) for end in ends]
+        share = float(np.mean(np.maximum(*at) >= 0.95))
         if share > limit:
             return Evidence(layer, f"{share:.0%} of the {kind} units are stuck at one end for all "
                             f"samples {when}, mean activation {a.mean():.3g}")  # fmt: skip
     return None
-
-
-def _stuck(activations: Any, low: float) -> Any:
-    """Return which units sit at one end of the range `low` to 1 for (nearly) all rows."""
-    at = [np.mean(np.abs(activations - end) < NEAR_THE_END, axis=0) for end in (low, 1.0)]
-    return np.maximum(*at) >= 0.95

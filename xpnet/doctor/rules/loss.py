@@ -42,8 +42,8 @@ def not_finite(run: Run) -> Evidence | None:
 )  # fmt: skip
 def loss_broadcast(run: Run) -> Evidence | None:
     """See whether the loss reported is the one over all (m, m) pairs of output and target."""
-    proper, paired = _loss_terms(run)
-    if proper or paired is None:
+    paired = _paired_loss(run)
+    if not paired:
         return None
     m = max(run.shapes["targets"])
     return Evidence("loss", f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} "
@@ -62,14 +62,16 @@ def target_shape(run: Run) -> Evidence | None:
     given = [run.shapes.get(name, ()) for name in ("targets", "predictions")]
     targets, outputs = (shape[::-1] if run.columns else shape for shape in given)
     both = len(targets) == len(outputs) == 2 and targets[0] == outputs[0]
-    if both and outputs[1] == 1 < targets[1] and _is_of_all_columns(run):
+    shown = [*run.whole, run.first][0]
+    one = both and outputs[1] == 1 < targets[1]
+    if one and usual_loss(run, shown.predictions, shown.targets):
         return Evidence("targets", f"{targets[1]} columns of targets, but one output: it is "
                         "compared with all of them", severity="error",
                         remedy=f"give the last layer {targets[1]} outputs")  # fmt: skip
     shapes = f"targets {given[0]}, predictions {given[1]}"
     if _rows_differ(*given):
         return Evidence("targets", f"{shapes}: not the same samples", severity="error")
-    if _pairs(*given) and _loss_terms(run) == (False, None):
+    if _pairs(*given) and _paired_loss(run) is None:
         m = max(given[0])
         return Evidence("targets", f"{shapes}: their difference is ({m}, {m})",
                         {"reshape_targets": True}, remedy=_as_outputs(run))  # fmt: skip
@@ -80,12 +82,6 @@ def _as_outputs(run: Run) -> str:
     """Return the remedy for (1, m) against (m, 1); the rules' own is for (m,)."""
     both = len(run.shapes["targets"]) == len(run.shapes["predictions"]) == 2
     return "targets = targets.T   # the same shape as the outputs" if both else ""
-
-
-def _is_of_all_columns(run: Run) -> bool:
-    """Return whether the first loss is a usual one of one output against several targets."""
-    shown = run.whole[0] if run.whole else run.first
-    return any(map(_is_loss(run), _usual_losses(shown.predictions, shown.targets).values()))
 
 
 def _rows_differ(targets: tuple[int, ...], outputs: tuple[int, ...]) -> bool:
@@ -103,30 +99,35 @@ def _pairs(targets: tuple[int, ...], outputs: tuple[int, ...]) -> bool:
     return {targets, outputs} in ({(m,), (m, 1)}, {(1, m), (m, 1)})
 
 
-def _loss_terms(run: Run) -> tuple[bool, str | None]:
-    """Return whether the first loss is a usual one of matched pairs; if not, which of all pairs."""
+def _paired_loss(run: Run) -> str | None:
+    """Return the usual loss of all pairs that the first loss is.
+
+    Empty if it is one of matched outputs and targets, None if it is neither.
+    """
     p, t = run.first.predictions, run.first.targets
     shapes = (run.shapes.get(name, ()) for name in ("targets", "predictions"))
-    if p is None or t is None or p.size != t.size or not _pairs(*shapes):
-        return False, None
+    if p.size != t.size or not _pairs(*shapes):
+        return None
     p, t = p.ravel(), t.ravel()
-    if any(map(_is_loss(run), _usual_losses(p, t).values())):
-        return True, None
-    pairs = _usual_losses(p[:, None], t[None, :])
-    return False, next((name for name, each in pairs.items() if _is_loss(run)(each)), None)
+    return "" if usual_loss(run, p, t) else usual_loss(run, p[:, None], t[None, :]) or None
 
 
-def _usual_losses(p: Any, t: Any) -> dict[str, float]:
-    """Return what losses of predictions and targets, broadcast, are usually called and come to."""
+def usual_loss(run: Run, p: Any, t: Any, kind: str = "") -> str:
+    """Name the usual loss of predictions and targets, broadcast, that the first loss is."""
     q = np.minimum(np.maximum(p, 1e-12), 1 - 1e-12)
     terms = {
         "squared error": (t - p) ** 2,
         "cross-entropy": -(t * np.log(q) + (1 - t) * np.log(1 - q)),
         "absolute error": np.abs(t - p),
     }
-    found = {how + name: value for name, each in terms.items() for how, value in _totals(each)}
-    half = {"half " + name: each / 2 for name, each in found.items() if "squared" in name}
-    return found | half
+    is_loss = _is_loss(run)
+    for name, each in terms.items():
+        for how, value in _totals(each) if kind in name else ():
+            if is_loss(value):
+                return how + name
+            if name == "squared error" and is_loss(value / 2.0):
+                return f"half {how}{name}"
+    return ""
 
 
 def _totals(terms: Any) -> list[tuple[str, float]]:
@@ -142,13 +143,6 @@ def _is_loss(run: Run) -> Callable[[float], bool]:
     return lambda value: abs(value - shown) <= 1e-6 * abs(shown)
 
 
-def squared_error_form(run: Run, predictions: Any, targets: Any) -> str:
-    """Name the sum or mean of the squared errors, or of half of them, that the first loss is."""
-    is_loss = _is_loss(run)
-    totals = _totals((predictions - targets) ** 2)
-    return next((how for how, each in totals if is_loss(each) or is_loss(each / 2.0)), "")
-
-
 @rule(
     "loss-broadcast", severity="error", source=BROADCASTING,
     needs=("whole", "first.predictions", "first.targets", "losses"),
@@ -161,9 +155,10 @@ def class_number_loss(run: Run) -> Evidence | None:
     p, t = run.whole[0].predictions, run.whole[0].targets
     if t.shape != (len(p), 1) or p.shape[1] < 2 or not np.all(t == np.round(t)):
         return None
-    name = squared_error_form(run, p, t)
-    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {name}(outputs - targets)**2 for "
-                    f"outputs {p.shape} and targets {t.shape}") if name else None  # fmt: skip
+    name = usual_loss(run, p, t, "squared error")
+    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {name}, (outputs - "
+                    f"targets)**2, for outputs {p.shape} and targets {t.shape}"
+                    ) if name else None  # fmt: skip
 
 
 @rule(
