@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.nn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, clip_by_norm
+from xpnet.nn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, StepArrays, clip_by_norm
 
 
 def descend(optimizer, gradient, start, steps, *, xp=np, learning_rate=None):
@@ -12,7 +12,7 @@ def descend(optimizer, gradient, start, steps, *, xp=np, learning_rate=None):
     for t in range(1, steps + 1):
         rate = optimizer.learning_rate if learning_rate is None else learning_rate(t)
         coefficients = optimizer.coefficients(rate, t)
-        optimizer.step(xp, [point], [gradient(point)], state, coefficients, [point])
+        optimizer.step(xp, StepArrays([point], [gradient(point)], state, [point]), coefficients)
     return point
 
 
@@ -89,7 +89,7 @@ def test_adam_is_algorithm_1_of_the_paper_with_an_epsilon_that_shrinks():
     expected, state = point.copy(), adam.start(np, [point])
     for t in range(1, 101):
         g = draw.normal(size=200) * 10.0 ** draw.uniform(-10.0, 0.0, 200)
-        adam.step(np, [point], [g], state, adam.coefficients(0.01, t), [point])
+        adam.step(np, StepArrays([point], [g], state, [point]), adam.coefficients(0.01, t))
         moments = np.stack([0.9 * moments[0] + 0.1 * g, 0.999 * moments[1] + 0.001 * g * g])
         m, v = moments[0] / (1.0 - 0.9**t), moments[1] / (1.0 - 0.999**t)
         expected -= 0.01 * m / (np.sqrt(v) + 1e-8 / np.sqrt(1.0 - 0.999**t))
@@ -113,7 +113,8 @@ def test_weight_decay_shrinks_weights_and_leaves_biases():
     state = optimizer.start(np, [weights, biases])
     no_gradient = [np.zeros(3), np.zeros(2)]
     coefficients = optimizer.coefficients(0.1, 1)
-    optimizer.step(np, [weights, biases], no_gradient, state, coefficients, [weights])
+    arrays = StepArrays([weights, biases], no_gradient, state, [weights])
+    optimizer.step(np, arrays, coefficients)
     np.testing.assert_allclose(weights, 2.0 * (1.0 - 0.1 * 0.5))
     np.testing.assert_array_equal(biases, 2.0)
 

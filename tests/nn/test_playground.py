@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import xpnet
+from xpnet.nn.optimizers import StepArrays
 
 TOLERANCE = 1e-12
 KEPT = Path(__file__).parents[1] / "data" / "playground-circle.json"
@@ -41,7 +42,8 @@ def xpnet_losses(weights, biases, activation, samples, test, batch_size, epochs,
             if (row + 1) % batch_size == 0:
                 _, gradients = net.gradients(x[waiting], y[waiting], loss="half_squared_error")
                 every = [*gradients.weights, *gradients.biases]
-                optimizer.step(np, net.parameters, every, [], [rate], net.weights)
+                arrays = StepArrays(net.parameters, every, [], net.weights)
+                optimizer.step(np, arrays, [rate])
                 waiting = []
         measure()
     return net, np.array(losses)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
 
-from xpnet.backend.types import Array, Namespace
+from xpnet.backend.device import Array, Namespace
 from xpnet.errors import bad_argument
 
 LEAKY_SLOPE = 0.01
