@@ -114,7 +114,8 @@ def test_the_report_reads_as_a_table():
         lines[1] == "measured on 512 rows of standard normal inputs, with a random output gradient"
     )
     assert len({len(line) for line in lines[4:8]}) == 1
-    assert f"layer 2: glorot_uniform x {initialisers.SIGMOID_GAIN:g} (at this gain" in str(report)
+    gain = 4.0 * initialisers.TANH_GAIN
+    assert f"layer 2: glorot_uniform x {gain:g} (at this gain" in str(report)
     assert max(map(len, lines)) <= 160
     assert [each.fan_in for each in report.layers] == [30, 16, 16]
     assert report.layers[2].activation == "softmax"

@@ -211,17 +211,6 @@ def test_functions_of_the_users_may_call_sum_and_max_as_numpy_has_them():
     assert value > 0.0
 
 
-@pytest.mark.parametrize("name", ["value", "derivative"])
-def test_a_loss_without_the_namespace_is_refused_with_what_it_takes(name):
-    right = LOSSES["squared_error"]
-    functions = {"value": right.value, "derivative": right.derivative}
-    functions[name] = lambda a, y: (a - y) ** 2
-    says = rf"its {name} takes \(a, y\), but is called as {name}\(xp, a, y\), with the array"
-    with pytest.raises(xpnet.InputError, match=says):
-        xpnet.Loss("mine", **functions)
-    assert xpnet.Loss("compiled", max, min).name == "compiled"  # they do not tell what they take
-
-
 def test_a_function_is_no_loss_without_its_derivative():
     with pytest.raises(xpnet.InputError, match=r"is a function; .* as xpnet.Loss\('mine', value"):
         xpnet.MLP([1, 1]).loss([[1.0]], [1.0], loss=lambda xp, a, y: xp.sum((a - y) ** 2, axis=1))
