@@ -9,7 +9,7 @@ import xpnet
 from xpnet.training.metrics import METRICS, resolve_metrics
 
 
-def test_history_holds_one_entry_per_epoch_and_survives_json():
+def test_history_holds_one_entry_per_epoch_and_becomes_json_and_a_data_frame():
     history = xpnet.fit(classifier(), X, LABELS, epochs=3, validation=0.2, metrics="accuracy")
     for curve in (
         history.loss,
@@ -41,7 +41,7 @@ def test_metrics_agree_with_scikit_learn():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("smoothing", [0.1, 0.2, 0.3])
+@pytest.mark.parametrize("smoothing", [0.1, 0.3])
 def test_accuracy_of_smoothed_labels_is_that_of_the_classes(dtype, smoothing):
     classes = np.array([0, 1, 2, 3])
     targets = (np.eye(4)[classes] * (1 - smoothing) + smoothing / 4).astype(dtype)
@@ -87,9 +87,6 @@ def test_progress_is_shown_in_a_terminal_and_in_a_notebook(monkeypatch):
     assert wants_progress(None)
 
 
-def test_two_metrics_of_one_name_are_refused():
-    with pytest.raises(xpnet.InputError, match="two metrics are called '<lambda>'"):
-        xpnet.fit(classifier(), X, LABELS, metrics=[lambda a, y: 1.0, lambda a, y: 2.0])
 
 
 def test_a_picture_that_cannot_be_written_is_refused_with_the_remedy(tmp_path):
