@@ -87,8 +87,6 @@ def test_progress_is_shown_in_a_terminal_and_in_a_notebook(monkeypatch):
     assert wants_progress(None)
 
 
-
-
 def test_a_picture_that_cannot_be_written_is_refused_with_the_remedy(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     history = xpnet.fit(regressor(), X, Y, epochs=2)
