@@ -4,6 +4,7 @@
 # With g++ on x86-64 Linux also, and without a GPU:
 #   make test-cuda    set up .venv-cuda, run the tests that need a GPU on an emulated one
 #   make test-nvrtc   after it, compile the kernels of those tests with NVIDIA's compiler
+#   make test-mistakes   make ten mistakes, each of which a test has to catch
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 CUDA_VENV := .venv-cuda
 CUDA_BIN := $(CUDA_VENV)/bin
 
-.PHONY: demo test emulated-cuda test-cuda test-nvrtc lint types format clean
+.PHONY: demo test emulated-cuda test-cuda test-nvrtc test-mistakes lint types format clean
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xpnet needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
@@ -51,6 +52,9 @@ test-cuda: emulated-cuda
 
 test-nvrtc: emulated-cuda
 	cd tests && ../$(CUDA_BIN)/python -m emulated_cuda.real_nvrtc
+
+test-mistakes: emulated-cuda
+	cd tests && ../$(CUDA_BIN)/python -m emulated_cuda.mistakes
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
