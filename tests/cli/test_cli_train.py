@@ -149,12 +149,11 @@ def test_a_finished_training_may_be_resumed(train: Run) -> None:
     assert Path("banknote.safetensors").read_bytes() == before
 
 
-def test_more_epochs_than_the_schedule_was_laid_out_for_are_noted(train: Run) -> None:
+def test_more_epochs_than_the_schedule_was_laid_out_for_are_warned_of(train: Run) -> None:
     kept = ["--checkpoint", "kept", "--json"]
     assert train(*kept).json["notes"] == train(*kept, "--resume").json["notes"]
-    with pytest.warns(UserWarning, match="laid out for 3 epochs and is now for 5"):
-        notes = train(*kept, "--resume", "--epochs", "5").json["notes"]
-    assert "differs from 5 epochs in one go" in notes[-1]
+    with pytest.warns(UserWarning, match=r"laid out for 3 epochs and is now for 5: .* in one go"):
+        train(*kept, "--resume", "--epochs", "5")
 
 
 def test_a_broken_checkpoint_is_passed_over_and_it_is_said(train: Run) -> None:
