@@ -24,7 +24,7 @@ def test_theory_and_measurement_agree(hidden):
 
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_auto_keeps_signal_and_gradient_alive_through_depth(hidden):
-    for depth in (1, 2, 5, 8):
+    for depth in (1, 8):
         sizes = [64, *[128] * depth, 10]
         assert xpnet.explain_init(sizes, hidden=hidden, output="softmax", rows=128).warnings == ()
 
@@ -65,6 +65,9 @@ def test_a_signal_that_explodes_is_named_without_a_warning_of_numpy(layers, size
         "the gradient explodes",
     ]
     assert (report.layers[0].rule, report.layers[0].reason) == ("too_large", "given by the caller")
+    net = xpnet.MLP([2, 3, 1], init=too_large)  # and of a model file, which holds no function
+    again = xpnet.MLP.from_config(net.config(), net.weights, net.biases)
+    assert xpnet.explain_init(again).layers[0].rule == "callable"
     finite = np.isfinite(report.layers[-2].activation_variance)
     assert finite == (size < 1.0)
 
@@ -111,7 +114,8 @@ def test_the_report_reads_as_a_table():
         lines[1] == "measured on 512 rows of standard normal inputs, with a random output gradient"
     )
     assert len({len(line) for line in lines[4:8]}) == 1
-    assert f"layer 2: glorot_uniform x {initialisers.SIGMOID_GAIN:g} (at this gain" in str(report)
+    gain = 4.0 * initialisers.TANH_GAIN
+    assert f"layer 2: glorot_uniform x {gain:g} (at this gain" in str(report)
     assert max(map(len, lines)) <= 160
     assert [each.fan_in for each in report.layers] == [30, 16, 16]
     assert report.layers[2].activation == "softmax"
@@ -159,15 +163,6 @@ def test_rows_are_used_and_what_does_not_fit_is_refused():
         xpnet.explain_init([3, 3, 1], x, rows=20)
     with pytest.raises(xpnet.InputError, match=r"\['hidden'\] are for a new network"):
         xpnet.explain_init(xpnet.MLP([2, 3, 1]), hidden="tanh")
-
-
-def test_a_network_of_a_model_file_can_be_explained():
-    def given(draw, fan_in, fan_out):
-        return draw.standard_normal((fan_in, fan_out))
-
-    net = xpnet.MLP([2, 3, 1], init=given)
-    again = xpnet.MLP.from_config(net.config(), net.weights, net.biases)
-    assert xpnet.explain_init(again).layers[0].rule == "callable"
 
 
 def test_it_runs_on_every_backend(other_backend):

@@ -25,7 +25,7 @@ from xpnet.nn.arrays import Batch
 from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
-from xpnet.nn.schedules import Progress, Schedule, resolve_schedule
+from xpnet.nn.schedules import Progress, Schedule, changes_within_epochs, resolve_schedule
 from xpnet.training.callbacks import call, hooks, wants_any
 from xpnet.training.data import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
 from xpnet.training.dropout import Dropout
@@ -345,7 +345,7 @@ class Training:
         def rate(step: int) -> float:
             return base * state.learning_rate_factor * self.schedule_factor(epochs, step)
 
-        if getattr(self.schedule, "per_step", True):
+        if changes_within_epochs(self.schedule):
             return rate
         fixed = rate(state.step)
         return lambda step: fixed

@@ -46,7 +46,7 @@ def zero_gradient(run: Run, limit: float) -> Evidence | None:
         "gradient-sign", "gradient-scale", "gradient-wrong", "gradient-activation-derivative",
         "gradient-transposed", "regularisation-dominates", "loss-broadcast", "target-shape",
         "symmetric-units", "shuffled-targets", "softmax-axis", "update-not-finite",
-        "weights-redrawn", "gradient-product", "gradient-activations", "integer-parameters",
+        "weights-redrawn", "gradient-product", "integer-parameters",
         "gradient-zero", "bias-per-sample",
     ),
     why="Each step jumps over the valley it should descend into. The loss swings or climbs.",
