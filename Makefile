@@ -4,7 +4,7 @@
 # With g++ on x86-64 Linux also, and without a GPU:
 #   make test-cuda    set up .venv-cuda, run the tests that need a GPU on an emulated one
 #   make test-nvrtc   after it, compile the kernels of those tests with NVIDIA's compiler
-#   make test-mistakes   make ten mistakes, each of which a test has to catch
+#   make test-mistakes   make eleven mistakes, each of which a test has to catch
 # With a GPU, by the Python that has CuPy and the packages named in benchmarks/gpu.py:
 #   make gpu    run the tests that need it, compare with the CPU, time; six minutes at most
 PYTHON ?= python3
