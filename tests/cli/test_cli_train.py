@@ -137,7 +137,7 @@ def test_missing_cells_are_refused_dropped_or_filled_in(run: Run) -> None:
 
 def test_resuming_without_a_checkpoint_says_that_it_starts_anew(train: Run) -> None:
     outcome = train("--checkpoint", "kept", "--resume")
-    said = "xpnet: kept: there is no checkpoint yet; training from the start.\n"
+    said = "xpnet: kept: there is no checkpoint yet; starting from scratch.\n"
     assert (outcome.status, outcome.err) == (0, said)
 
 
