@@ -236,7 +236,7 @@ class Training:
             call(on_batch_end, self)
             if self.stop_reason:
                 return
-        self._end_epoch(time.perf_counter() - started)
+        self._end_epoch(started)
 
     def _add_to_epoch(self, rows: int) -> None:
         """Add the step's loss to the epoch's, on the device."""
@@ -349,13 +349,14 @@ class Training:
         fixed = rate(state.step)
         return lambda step: fixed
 
-    def _end_epoch(self, seconds: float) -> None:
+    def _end_epoch(self, started: float) -> None:
         """Read the losses back, once; record, check, keep the best, tell the callbacks."""
         state, net, options = self.state, self.net, self.options
         finite = net.device.xp.all(net.device.xp.isfinite(net.flat))
         on_device = (state.epoch_loss, state.epoch_first_loss, state.first_loss, finite)
         on_host = net.device.get_numbers(on_device, net.dtype)
         loss, state.epoch_first_loss, state.first_loss, finite = on_host
+        seconds = time.perf_counter() - started  # a GPU has taken the steps only now
         self._keep_if_good()
         loss /= max(state.epoch_rows, 1)
         loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
