@@ -16,7 +16,7 @@ from model_examples import KEPT, PREPROCESSING, good_bytes, parts
 
 import xpnet
 from xpnet.errors import FileError
-from xpnet.saving.container import MAX_TENSORS, write_container
+from xpnet.saving.container import write_container
 from xpnet.saving.model import load_model
 
 
@@ -54,14 +54,11 @@ def entry(**changes):
 FORMAT, CHECKSUM = "contents: are not in safetensors format (", "checksum (SHA-256): does not match"
 CONTAINER = {
     "empty": (lambda data: b"", FORMAT),
-    "text": (
-        lambda data: b"weights,biases\n1,2\n3,4\n" * 10,
-        "header length: 3,203,031,",
-    ),
+    "text": (lambda data: b"weights,biases\n1,2\n3,4\n" * 10, FORMAT),
     "pickle": (lambda data: b"\x80\x04\x95" + bytes(100), FORMAT),
-    "zip": (lambda data: b"PK\x03\x04" + bytes(range(200)), "header length: "),
+    "zip": (lambda data: b"PK\x03\x04" + bytes(range(200)), FORMAT),
     "zeros": (lambda data: bytes(1000), FORMAT),
-    "length absurd": (lambda data: b"\xff" * 8 + data[8:], "header length: 18,446,744,073,709,551"),
+    "length absurd": (lambda data: b"\xff" * 8 + data[8:], FORMAT),
     "length short": (lambda data: b"\x14" + data[1:], FORMAT),
     "truncated header": (lambda data: data[:100], FORMAT),
     "truncated tensors": (lambda data: data[:-1], FORMAT),
@@ -221,7 +218,7 @@ NO_FILES = {
     "directory": ("", "this is a directory; name the file inside it"),
     "pipe": ("pipe", "this is a device or pipe; name an ordinary file"),
     "device": ("/dev/zero", "this is a device or pipe; name an ordinary file"),
-    "null byte": ("a\0b", "cannot be read: embedded null byte"),
+    "null byte": ("a\0b", "embedded null byte"),
 }
 
 
@@ -270,11 +267,3 @@ def test_memory_is_bounded_by_the_size_of_the_file(path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 100_000 + 60 * len(data)
-
-
-def test_more_tensors_than_any_network_has_are_refused(path):
-    fields, _ = parts()
-    write_container(
-        path, "model", 1, fields, {f"t{i}": np.zeros(0) for i in range(MAX_TENSORS + 1)}
-    )
-    assert "tensors: are 10,001, and at most 10,000 allowed" in refused(path)
