@@ -156,14 +156,6 @@ def test_more_epochs_than_the_schedule_was_laid_out_for_are_warned_of(train: Run
         train(*kept, "--resume", "--epochs", "5")
 
 
-def test_a_broken_checkpoint_is_passed_over_and_it_is_said(train: Run) -> None:
-    assert train("--checkpoint", "kept").status == 0
-    newest = max(Path("kept").glob("checkpoint-*"))
-    newest.write_bytes(newest.read_bytes()[:-1])
-    with pytest.warns(UserWarning, match=rf"^{newest}: .* Continuing from"):
-        assert train("--checkpoint", "kept", "--resume").status == 0
-
-
 @pytest.mark.parametrize(
     "options", ["100", "1e6", "1e300", "1 --optimizer sgd", "1e38 --optimizer sgd"]
 )
