@@ -203,7 +203,7 @@ def own_activation(net: MLP) -> str | None:
 
 def network_tensors(net: MLP) -> Arrays:
     """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
-    tensors = {}
+    tensors: Arrays = {}
     for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
         tensors |= {f"weights.{layer}": to_host(weights), f"biases.{layer}": to_host(biases)}
     return tensors
