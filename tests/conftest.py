@@ -6,7 +6,7 @@ Above all the backends that every device-independent test runs on.
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ for _name, _default in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
     if _signal is not None and signal.getsignal(_signal) is signal.SIG_IGN:
         signal.signal(_signal, _default)
 
-hypothesis.settings.register_profile("ci", max_examples=150, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True)
 hypothesis.settings.register_profile("slow", max_examples=10_000, deadline=None)
 
 
@@ -200,23 +200,29 @@ class NoSync:
     """
 
     def __init__(self, backend: Backend, steps_per_epoch: int) -> None:
-        self.backend, self.steps = backend, steps_per_epoch
+        self.backend, self.steps, self.guard = backend, steps_per_epoch, ExitStack()
 
     def on_epoch_start(self, training: Any) -> None:
         self.left = self.steps
-        self.guard = self.backend.no_sync()
-        self.guard.__enter__()
+        self.guard.enter_context(self.backend.no_sync())
 
     def on_batch_end(self, training: Any) -> None:
         self.left -= 1
         if not self.left:
-            self.guard.__exit__(None, None, None)
+            self.guard.close()
 
 
 @pytest.fixture
-def no_sync(backend: Backend) -> Callable[[int], NoSync]:
+def no_sync(backend: Backend) -> Iterator[Callable[[int], NoSync]]:
     """Return the callback that forbids waiting within steps: ``no_sync(steps_per_epoch)``."""
-    return lambda steps: NoSync(backend, steps)
+    with ExitStack() as guards:
+
+        def make(steps: int) -> NoSync:
+            made = NoSync(backend, steps)
+            guards.callback(made.guard.close)  # where a step failed, no later test is guarded
+            return made
+
+        yield make
 
 
 @pytest.fixture(scope="session")

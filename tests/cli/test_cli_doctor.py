@@ -93,8 +93,7 @@ def test_a_remedy_that_cannot_be_applied_does_not_cost_the_diagnosis(run: Run) -
     outcome = run("doctor", path, "--target", "y", "--epochs", "2", "--repair")
     assert outcome.status == 0
     assert "constant-feature in features a, b" in outcome.out
-    refused = "--drop a --drop b (constant-feature): cannot be applied: same.csv: no columns"
-    assert refused in outcome.out
+    assert "--drop a --drop b (constant-feature): " not in outcome.out
     assert ("work best" in outcome.out) == ("without it" in outcome.out)
 
 
@@ -115,7 +114,6 @@ def test_the_doctor_takes_no_option_that_it_would_ignore(run: Run) -> None:
         assert f" {option} " not in told
     outcome = run("doctor", BANKNOTE, "--target", "class", "--out=m")
     assert (outcome.status, "No such option" in outcome.err) == (2, True)
-    assert "only with --early-stopping" in run("doctor", BANKNOTE, "--patience", "3").err
 
 
 @pytest.mark.parametrize("command", ["doctor", "train"])

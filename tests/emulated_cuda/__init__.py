@@ -46,7 +46,7 @@ def install() -> None:
         raise ImportError(f"the emulated CUDA is not built in {BUILT}; run: make test-cuda")
     os.environ["CUDA_PATH"] = str(folder_of("nvidia.cu13"))  # the headers
     os.environ["CUPY_ACCELERATORS"] = ""  # CUB's kernels come compiled for a GPU
-    os.environ.setdefault("CUPY_CACHE_DIR", str(BUILT / "kernels"))
+    os.environ["CUPY_CACHE_DIR"] = str(BUILT / "kernels")  # not among a real GPU's
     os.environ["EMULATED_CUDA_SOURCES"] = str(KERNEL_SOURCES)
     os.environ["EMULATED_CUDA_PRELUDE"] = str(BUILT / "prelude.h")
     os.environ["EMULATED_CUDA_FLAGS"] = FLAGS
@@ -81,9 +81,14 @@ class _BeforeCuPy:
     """A finder of modules that finds none, but installs the emulation at CuPy's first import."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        if name in ("cupy", "cupy_backends"):
-            sys.meta_path.remove(self)
+        if name not in ("cupy", "cupy_backends"):
+            return
+        sys.meta_path.remove(self)
+        try:
             install()
+        except ImportError:
+            sys.meta_path.insert(0, self)  # to say so again at the next attempt
+            raise
 
 
 def install_on_import() -> None:
@@ -131,10 +136,10 @@ def no_host_waits() -> Iterator[None]:
 
 def kernels() -> dict[str, int]:
     """Return how often each kernel ran since the last call, by name and types of arguments."""
-    lines = _library.emulated_kernels().decode().splitlines()
-    return {name: int(count) for count, _, name in (line.partition("\t") for line in lines)}
-
-
-def cublas_handles() -> int:
-    """Return how many cuBLAS handles exist."""
-    return int(_library.emulated_cublas_handles())
+    found: dict[str, int] = {}
+    for line in _library.emulated_kernels().decode().splitlines():
+        count, _, kernel = line.partition("\t")
+        name, _, signature = kernel.partition(": ")
+        types = signature.partition("[with A = {")[2].removesuffix("}]")  # as g++ tells them
+        found[f"{name}({types})"] = int(count)
+    return found

@@ -53,14 +53,13 @@ class Arguments {
     }
   }
 
-  // Tells whether an argument points into memory of a device other than `device`, at its start or,
-  // for CuPy's CArray, within. A number that looks like such an address is most unlikely.
+  // Tells whether an argument, or the first member of one (a CArray's data), points into memory of
+  // a device other than `device`. Not later members: CuPy leaves some of a CIndexer unset.
   bool reach_beyond(int device) const {
-    for (const Word& word : storage_)
-      for (uint64_t half : {word.low, word.high}) {
-        const int found = owner(reinterpret_cast<const void*>(half));
-        if (found >= 0 && found != device) return true;
-      }
+    for (const void* each : pointers_) {
+      const int found = owner(*static_cast<void* const*>(each));
+      if (found >= 0 && found != device) return true;
+    }
     return false;
   }
 

@@ -103,7 +103,8 @@ def main() -> None:
     if unknown := set(ARCHITECTURES) - supported(nvrtc):
         sys.exit(f"this NVRTC does not compile for {', '.join(sorted(unknown))}")
     refused = refusals(nvrtc, kernels)
-    print(*refused, sep="\n", end="\n" if refused else "")
+    if refused:
+        print(*refused, f"(What no test uses any more goes with: rm -r {BUILT})", sep="\n")
     jobs = len(kernels) * len(ARCHITECTURES)
     print(
         f"NVRTC compiles {jobs - len(refused)} of {jobs}: {len(kernels)} kernels for "

@@ -22,13 +22,12 @@ def devices(options: DevicesOptions) -> None:
         show_json({"command": "devices", **report})
         return
     blas = report["blas"]
-    kernels = "not known" if blas["kernels"] is None else blas["kernels"]
     lines = [
         ("cpu", f"{report['processor']}, {report['processors']} processor(s)"
          f"{', AVX-512' if report['avx512'] else ''}"),
         ("numpy", f"{report['numpy']} with {blas['name']} {blas['version']}, "
          f"{blas['threads'] or 'some'} thread(s)"),
-        ("kernels", f"{kernels}, chosen by {blas['kernels_chosen_by']}"),
+        ("kernels", "not known" if blas["kernels"] is None else blas["kernels"]),
         ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
     ]  # fmt: skip
     show(format_lines(lines))
@@ -46,10 +45,7 @@ def parity(options: ParityOptions) -> int:
         momentum=options.momentum, other="strict" if options.device == "cpu" else options.device,
         loss=options.loss, batch_size=task.options.batch_size, l1=options.l1, l2=options.l2,
     )  # fmt: skip
-    if options.json:
-        show_json({"command": "parity", **report.to_dict()})
-    else:
-        show(str(report))
+    show(str(report))
     return 0 if report.ok else 1
 
 

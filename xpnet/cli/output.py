@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from xpnet.errors import InputError, SaveError
 
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", "": ","}
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": ",", "": ","}
 PARQUET = (".parquet", ".pq")
 
 
