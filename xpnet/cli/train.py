@@ -97,8 +97,7 @@ def _train(task: Task, net: MLP) -> tuple[History, list[Finding], list[str]]:
         _say_errors(_errors(doctor, task))
         remedy = as_flags(error.repair, task)
         raise DivergenceError(f"{error.measured}; no model was written. Try {remedy}") from error
-    notes = [*task.notes, *(each.note for each in callbacks if isinstance(each, Checkpoint))]
-    return history, _errors(doctor, task), [each for each in notes if each]
+    return history, _errors(doctor, task), list(task.notes)
 
 
 def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:

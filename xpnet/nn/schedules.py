@@ -160,7 +160,7 @@ def changes_within_epochs(schedule: Schedule) -> bool:
     return not isinstance(schedule, Constant | StepDecay | ReduceOnPlateau)
 
 
-def ends_with_the_run(schedule: str | Schedule) -> bool:
+def ends_with_the_run(schedule: str | Schedule | None) -> bool:
     """Return whether a schedule, by name or as given, depends on when the last step will be."""
     if isinstance(schedule, Warmup):
         return ends_with_the_run(schedule.then)
