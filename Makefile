@@ -4,7 +4,9 @@
 # With g++ on x86-64 Linux also, and without a GPU:
 #   make test-cuda    set up .venv-cuda, run the tests that need a GPU on an emulated one
 #   make test-nvrtc   after it, compile the kernels of those tests with NVIDIA's compiler
-#   make test-mistakes   make ten mistakes, each of which a test has to catch
+#   make test-mistakes   make eleven mistakes, each of which a test has to catch
+# With a GPU, by the Python that has CuPy and the packages named in benchmarks/gpu.py:
+#   make gpu    run the tests that need it, compare with the CPU, time; six minutes at most
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +14,7 @@ BIN := $(VENV)/bin
 CUDA_VENV := .venv-cuda
 CUDA_BIN := $(CUDA_VENV)/bin
 
-.PHONY: demo test emulated-cuda test-cuda test-nvrtc test-mistakes lint types format clean
+.PHONY: demo test emulated-cuda test-cuda test-nvrtc test-mistakes gpu lint types format clean
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xpnet needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
@@ -49,12 +51,16 @@ emulated-cuda: $(CUDA_VENV)/.ready
 
 test-cuda: emulated-cuda
 	$(CUDA_BIN)/python -m pytest -n 2 -m cuda --require-cuda
+	$(CUDA_BIN)/python benchmarks/gpu.py --emulated --out build
 
 test-nvrtc: emulated-cuda
 	cd tests && ../$(CUDA_BIN)/python -m emulated_cuda.real_nvrtc
 
 test-mistakes: emulated-cuda
 	cd tests && ../$(CUDA_BIN)/python -m emulated_cuda.mistakes
+
+gpu:
+	PYTHONPATH=. $(PYTHON) benchmarks/gpu.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,5 @@
 """What `train` and `evaluate` say about a target, and about a network that has learnt nothing."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from command_line import QUICK, Run, table
@@ -63,13 +61,3 @@ def test_categories_that_training_did_not_see_are_noted_where_they_count_as_miss
     assert note in run("predict", "t.safetensors", path, "--out", "p.csv").err
     assert note in run("evaluate", "t.safetensors", path).out
     assert run("predict", "t.safetensors", "t.csv", "--out", "p.csv").err.count("\n") == 1
-
-
-def test_validation_rows_that_were_trained_on_are_noted(run: Run) -> None:
-    trained(run, ["No", "Yes"] * 200)
-    command = ["train", "t.csv", "--target", "y", *QUICK, "--validation"]
-    note = "400 of 400 validation rows are training rows, too; give other rows"
-    assert note in run(*command, "t.csv").out
-    head, *rows = Path("t.csv").read_text().splitlines()
-    table("other.csv", "\n".join([head, *(f"1{row}" for row in rows)]) + "\n")
-    assert "training rows, too" not in run(*command, "other.csv").out

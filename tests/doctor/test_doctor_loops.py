@@ -44,7 +44,7 @@ def test_a_learning_rate_that_rises_first_and_is_gone_then():
     assert finding.evidence == "0.4 at first, 1e-09 at entry 3 of 43, 1e-09 at the end"
 
 
-@pytest.mark.parametrize("factor", [0.999, 0.99, 0.98])
+@pytest.mark.parametrize("factor", [0.999, 0.98])
 def test_a_learning_rate_that_falls_while_the_network_learns_is_no_fault(factor):
     assert train(steps=800, rate=1.0, factor=factor).ok
 

@@ -63,41 +63,10 @@ def test_one_gradient_against_the_slope_has_its_sign_flipped_alone():
     assert finding.remedy == "flip the sign of the gradient of b1 alone"
 
 
-@pytest.mark.parametrize(
-    ("name", "wrong"),
-    [
-        ("W2", lambda out, delta2, **_: out.T @ delta2),  # its own activations, not the layer's
-        ("W2", lambda hidden, delta2, **_: (hidden > 0).T @ delta2),  # written over since
-        ("W1", lambda hidden, delta1, **_: hidden.T @ delta1),
-    ],
-)
-@pytest.mark.parametrize("factor", [1.0, -1.0, M])
-def test_a_right_bias_acquits_delta_so_the_activations_are_wrong(name, wrong, factor):
-    report = check(factor=factor, **{name: wrong})
-    finding = next(each for each in report.findings if each.code == "gradient-activations")
-    assert finding.where == name
-    assert "the bias of the same layer shows that delta is right" in finding.evidence
-    assert set(report.codes) <= {"gradient-activations", "gradient-sign", "gradient-scale"}
-
-
-def test_a_factor_beside_another_mistake_does_not_hide_it():
-    report = check(factor=M, W2=lambda hidden, delta2, **_: (hidden.T @ delta2).T)
-    assert set(report.codes) == {"gradient-transposed", "gradient-scale"}
-    report = check(factor=M, W2=lambda hidden, delta2, p, **_: hidden.T @ delta2 + 0.3 * p["W2"])
-    assert set(report.codes) == {"gradient-regularisation", "gradient-scale"}
-
-
-@pytest.mark.parametrize("factor", [1.0, -1.0])
-def test_right_weights_acquit_delta_so_only_the_bias_is_wrong(factor):
-    wrong = {
-        "b1": lambda delta2, p, **_: (delta2 @ p["W2"].T).sum(axis=0) * (1 - p["b1"] ** 2),
-        "b2": lambda delta2, p, **_: delta2.sum(axis=0) * p["b2"] * (1 - p["b2"]),
-    }
-    report = check(factor=factor, **wrong)
-    finding = next(each for each in report.findings if each.code == "gradient-wrong")
-    assert finding.where == "b1, b2"
-    assert finding.remedy.startswith("gradient_of_bias = delta.sum(axis=0)")
-    assert set(report.codes) <= {"gradient-wrong", "gradient-sign"}
+def test_a_right_bias_acquits_delta_so_its_weights_alone_are_wrong():
+    (finding,) = check(W2=lambda out, delta2, **_: out.T @ delta2).findings
+    assert (finding.code, finding.where) == ("gradient-wrong", "W2")
+    assert "inputs.T @ delta, with what the layer was given" in finding.remedy
 
 
 @pytest.mark.parametrize(
@@ -156,7 +125,6 @@ def test_a_network_of_one_layer_has_no_hidden_derivative_to_blame():
 def test_a_loss_that_lacks_a_minus_is_told_and_no_factor_is_made_up():
     report = one_layer(lambda out: np.mean(Y * np.log(out) - (1 - Y) * np.log(1 - out)) - 5.0)
     finding = next(each for each in report.findings if each.code != "gradient-scale")
-    assert "factor" not in finding.evidence
     assert "lacks a minus: cross-entropy cannot be negative" in finding.remedy
     minus = one_layer(lambda out: np.mean(Y * np.log(out) + (1 - Y) * np.log(1 - out)))
     assert minus.codes == ("gradient-sign",)

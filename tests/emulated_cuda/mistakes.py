@@ -1,4 +1,4 @@
-"""Ten mistakes in the way of a training to the GPU, and the test that catches each.
+"""Eleven mistakes in the way of a training to the GPU, and the test that catches each.
 
     cd tests && python -m emulated_cuda.mistakes
 
@@ -50,15 +50,15 @@ MISTAKES = (
     Mistake(
         "a step that reads its loss back",
         "training/loop",
-        "            state.epoch_loss = state.epoch_loss + self.loss * rows\n",
-        "            state.epoch_loss = state.epoch_loss + float(self.loss) * rows\n",
+        "        state.epoch_loss = state.epoch_loss + self.loss * rows\n",
+        "        state.epoch_loss = state.epoch_loss + float(self.loss) * rows\n",
         f"{WAITS}test_a_step_never_waits_and_an_epoch_reads_back_once[eager]",
     ),
     Mistake(
         "a mask that the device draws",
         "training/dropout",
-        "keep = keep_mask(counter, dropout_key(seed, layer, step), rate)",
-        "keep = xp.random.default_rng(seed + step).random(rows * units) >= rate",
+        "keep_mask(counter, key, rate)",
+        "xp.random.default_rng(0).random(counter.shape) >= rate",
         "test_parity.py::test_dropout_momentum_and_penalties_stay_within_tolerance[cupy]",
     ),
     Mistake(
@@ -67,6 +67,13 @@ MISTAKES = (
         "coefficients = self._inputs[first + masks :]",
         "coefficients = [float(each) for each in given[first + masks :]]",
         f"{REPLAY}[a rate that changes at every step-gpu]",
+    ),
+    Mistake(
+        "a launch that begins where the one before it did",
+        "training/launches",
+        "self._tables.start[...] = batch",
+        "self._tables.start[...] = 0",
+        f"{REPLAY}[sgd-gpu]",
     ),
     Mistake(
         "a memory pool that the recording shares with others",

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def test_grid_search_over_parameters_of_both_libraries():
-    grid = {"activation": ["tanh", "gelu"], "init": ["sklearn", "auto"], "alpha": [1e-4]}
+    grid = {"init": ["sklearn", "auto"], "alpha": [1e-4]}
     search = GridSearchCV(MODEL, grid, cv=3).fit(X, Y)
     assert search.best_score_ > 0.9
     assert search.predict(X).shape == Y.shape
@@ -39,11 +39,11 @@ def test_pipeline():
 
 
 def test_cross_validation_of_a_classifier_and_a_regressor():
-    assert cross_val_score(MODEL, X, Y, cv=4).mean() > 0.9
+    assert cross_val_score(MODEL, X, Y, cv=3).mean() > 0.9
     x, y = load_diabetes(return_X_y=True)
     regressor = MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", alpha=1, max_iter=60,
                              random_state=0, standardize=True)  # fmt: skip
-    assert cross_val_score(regressor, x, y / 100, cv=4).mean() > 0.35
+    assert cross_val_score(regressor, x, y / 100, cv=3).mean() > 0.35
 
 
 @pytest.mark.parametrize(

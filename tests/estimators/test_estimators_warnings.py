@@ -67,7 +67,7 @@ def test_the_warning_names_what_the_doctor_saw():
     with pytest.warns(NoSkillWarning, match="regularisation-dominates .* Lower alpha"):
         MLPClassifier(alpha=1e7, max_iter=80, standardize=True, random_state=0).fit(x, y)
     with pytest.warns(NoSkillWarning, match="solver='adam'"):
-        MLPClassifier(solver="lbfgs", alpha=1e9, random_state=0).fit(x, y)
+        MLPClassifier((20,), solver="lbfgs", alpha=1e9, random_state=0).fit(x, y)
 
 
 @pytest.mark.filterwarnings("error::xpnet.estimators.training.NoSkillWarning")

@@ -18,7 +18,9 @@ AS_COUNTED = sklearn.__version__ == "1.9.1"  # other versions may have more or f
 
 
 def run(arguments, folder, **environment):
+    """Run a program with one thread, since waiting threads of BLAS double the time it takes."""
     path = os.pathsep.join([str(SUITE), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,

@@ -81,7 +81,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(tmp_pat
     net = network()
     before = bits(net)
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(SaveError, match="cannot make the directory for checkpoints"):
+        with pytest.raises(SaveError, match="cannot save: "):
             train(net, [Checkpoint(place)])
     assert bits(net) == before
 
@@ -306,8 +306,8 @@ def test_another_number_of_epochs_is_noted_if_the_schedule_depends_on_it(tmp_pat
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         train(network(), [checkpoint], epochs=4, schedule=schedule)
-    assert bool(checkpoint.note) == told
-    assert [str(each.message) for each in caught] == [checkpoint.note] * told
+    assert len(caught) == told
+    assert all("the schedule was laid out for 2 epochs" in str(each.message) for each in caught)
 
 
 def test_other_data_and_other_networks_are_not_resumed(tmp_path):

@@ -4,7 +4,7 @@ import signal
 import threading
 
 import pytest
-from checkpoint_runs import StopAt, bits, names, network, steps_of, train, without_seconds
+from checkpoint_runs import bits, names, network, steps_of, train, without_seconds
 from crash_runs import kill_trainings
 
 import xpnet
@@ -82,16 +82,6 @@ def test_what_nohup_ignores_stays_ignored():
     finally:
         for number, handler in {signal.SIGHUP: before, **others}.items():
             signal.signal(number, handler)
-
-
-def test_ctrl_c_in_a_library_is_a_keyboard_interrupt_after_the_step():
-    net, last = network(), network()
-    with pytest.raises(KeyboardInterrupt, match="stopped by SIGINT"):
-        train(net, [Press()])
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    with pytest.raises(RuntimeError):
-        train(last, [StopAt(7)])
-    assert bits(net) == bits(last)
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):

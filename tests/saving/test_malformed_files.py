@@ -16,7 +16,7 @@ from model_examples import KEPT, PREPROCESSING, good_bytes, parts
 
 import xpnet
 from xpnet.errors import FileError
-from xpnet.saving.container import MAX_TENSORS, write_container
+from xpnet.saving.container import write_container
 from xpnet.saving.model import load_model
 
 
@@ -54,14 +54,11 @@ def entry(**changes):
 FORMAT, CHECKSUM = "contents: are not in safetensors format (", "checksum (SHA-256): does not match"
 CONTAINER = {
     "empty": (lambda data: b"", FORMAT),
-    "text": (
-        lambda data: b"weights,biases\n1,2\n3,4\n" * 10,
-        "header length: 3,203,031,",
-    ),
+    "text": (lambda data: b"weights,biases\n1,2\n3,4\n" * 10, FORMAT),
     "pickle": (lambda data: b"\x80\x04\x95" + bytes(100), FORMAT),
-    "zip": (lambda data: b"PK\x03\x04" + bytes(range(200)), "header length: "),
+    "zip": (lambda data: b"PK\x03\x04" + bytes(range(200)), FORMAT),
     "zeros": (lambda data: bytes(1000), FORMAT),
-    "length absurd": (lambda data: b"\xff" * 8 + data[8:], "header length: 18,446,744,073,709,551"),
+    "length absurd": (lambda data: b"\xff" * 8 + data[8:], FORMAT),
     "length short": (lambda data: b"\x14" + data[1:], FORMAT),
     "truncated header": (lambda data: data[:100], FORMAT),
     "truncated tensors": (lambda data: data[:-1], FORMAT),
@@ -160,37 +157,13 @@ MEANING = {
     "extra field": (field("pickle", "x"), "fields: are ['architecture', 'library', 'pickle'"),
     "no training": (lambda fields, tensors: fields.pop("training"), "fields: are ["),
     "preprocessing list": (field("preprocessing", [1]), "preprocessing: fields: found [1]"),
-    "preprocessing empty": (field("preprocessing", {}), "preprocessing: fields: found []"),
-    "preprocessing more": (prepared(code="x"), "preprocessing: fields: found"),
-    "task unknown": (prepared(task="rank"), "preprocessing: task: found 'rank', expected one of"),
-    "task list": (prepared(task=["binary"]), "preprocessing: task: found ['binary']"),
-    "target null": (prepared(target=None), "preprocessing: target: found None"),
-    "target is a column": (prepared(target="age"), "preprocessing: columns: found 'age', expected"),
-    "no columns": (prepared(columns=[]), "preprocessing: columns: found []"),
-    "column text": (prepared(columns=["age"]), "preprocessing: columns[0]: found 'age'"),
-    "column without name": (prepared(columns=[{"mean": 0.0, "std": 1.0}]), "columns[0]: found"),
-    "column twice": (with_columns(1, name="age"), "preprocessing: columns: found 'age'"),
     "std 0": (with_columns(0, std=0.0), "preprocessing: columns[0].std: found 0.0"),
-    "mean text": (with_columns(0, mean="0"), "preprocessing: columns[0].mean: found '0'"),
-    "mean true": (with_columns(0, mean=True), "preprocessing: columns[0].mean: found True"),
-    "mean huge": (with_columns(0, mean=10**400), "preprocessing: columns[0].mean: found 1"),
     "category missing": (
         with_columns(1, categories=["red"]),
         "preprocessing: has inputs and outputs (2, 2), but the network (3, 2)",
     ),
-    "category twice": (with_columns(1, categories=["a", "a"]), "columns[1].categories: found 'a'"),
-    "category number": (with_columns(1, categories=["a", 1]), "columns[1].categories[1]: found 1"),
-    "one class": (prepared(classes=["yes"]), "preprocessing: classes: found ['yes']"),
     "three classes": (prepared(classes=["a", "b", "c"]), "outputs (3, 3), but the network (3, 2)"),
-    "class twice as number": (prepared(classes=[1, 1.0]), "preprocessing: classes: found 1.0"),
-    "class true": (prepared(classes=[True, False]), "preprocessing: classes[0]: found True"),
-    "class null": (prepared(classes=["yes", None]), "preprocessing: classes[1]: found None"),
-    "classes text": (prepared(classes="ab"), "preprocessing: classes: found 'ab'"),
-    "classes of a regression": (prepared(task="regression"), "preprocessing: classes: found ["),
     "binary, two outputs": (prepared(task="binary"), "outputs (3, 1), but the network (3, 2)"),
-    "target's std 0": (prepared(target_std=0), "preprocessing: target_std: found 0"),
-    "missing unknown": (prepared(missing="guess"), "preprocessing: missing: found 'guess'"),
-    "layout unknown": (prepared(layout="cube"), "preprocessing: layout: found 'cube'"),
     "architecture list": (field("architecture", []), "architecture: is [], without layer sizes"),
     "architecture extra": (architecture(layers=3), "architecture: MLP.__init__() got an unexp"),
     "no seed": (lambda fields, _: fields["architecture"].pop("seed"), "architecture.seed: is None"),
@@ -245,7 +218,7 @@ NO_FILES = {
     "directory": ("", "this is a directory; name the file inside it"),
     "pipe": ("pipe", "this is a device or pipe; name an ordinary file"),
     "device": ("/dev/zero", "this is a device or pipe; name an ordinary file"),
-    "null byte": ("a\0b", "cannot be read: embedded null byte"),
+    "null byte": ("a\0b", "embedded null byte"),
 }
 
 
@@ -294,11 +267,3 @@ def test_memory_is_bounded_by_the_size_of_the_file(path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 100_000 + 60 * len(data)
-
-
-def test_more_tensors_than_any_network_has_are_refused(path):
-    fields, _ = parts()
-    write_container(
-        path, "model", 1, fields, {f"t{i}": np.zeros(0) for i in range(MAX_TENSORS + 1)}
-    )
-    assert "tensors: are 10,001, and at most 10,000 allowed" in refused(path)

@@ -47,7 +47,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         On any `OSError`, including one raised inside the block. The previous file is then intact
         (unless only the last flush of the directory failed, in which case the message says so).
     """
-    with _as_save_error(path):
+    with saving_to(path):
         target = _resolve(path)
         with _temporary(target.parent) as file:
             _keep_owner_and_mode(target, file.name)
@@ -56,7 +56,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
             file.close()  # Windows renames no open file
             os.replace(file.name, target)
-    with _as_save_error(path, "it is written, but might not survive a power failure"):
+    with saving_to(path, "it is written, but might not survive a power failure"):
         _sync_directory(target.parent)
 
 
@@ -70,7 +70,7 @@ def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
     SaveError
         If the directory is missing, not writable or too full, or `path` is not an ordinary file.
     """
-    with _as_save_error(path):
+    with saving_to(path):
         target = _resolve(path)
         free = shutil.disk_usage(target.parent).free
         with _temporary(target.parent) as file:
@@ -101,7 +101,7 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
 
     target = Path(os.path.realpath(path))
     name = target.with_name(target.name + ".lock")
-    with _as_save_error(path):
+    with saving_to(path):
         os.stat(target.parent)  # which the library would make
         held = FileLock(name, timeout=0, fallback_to_soft=False)
         try:
@@ -154,9 +154,10 @@ def quoted(value: object) -> str:
 
 
 @contextmanager
-def _as_save_error(
+def saving_to(
     path: str | os.PathLike[str], state: str = "what was there before is unchanged"
 ) -> Iterator[None]:
+    """Turn an `OSError` of the block into a `SaveError` with the path, the reason and a remedy."""
     try:
         yield
     except SaveError:

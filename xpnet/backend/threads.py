@@ -19,14 +19,11 @@ from xpnet.errors import DeviceError
 CPUINFO = "/proc/cpuinfo"
 CORETYPE = "OPENBLAS_CORETYPE"
 AVX512 = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"})
-AVX512_KERNELS = frozenset({"SkylakeX", "Cooperlake", "SapphireRapids"})
 LIBRARIES = ("openblas", "mkl", "blis", "flexiblas", "accelerate")  # NumPy may be built on
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # Two threads on two processors that other programs also used took 8 to 50 times as long as one
 # for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
 WORTH_SHARING = 1e8
-
-_chosen = False
 
 
 @dataclass(frozen=True)
@@ -39,15 +36,12 @@ class Blas:
     kernels : str or None
         OpenBLAS' or BLIS' name for them; None if the library does not tell.
     threads : int or None
-    kernels_chosen_by : str
-        "xpnet" if the command line did, see `choose_kernels`.
     """
 
     name: str
     version: str
     kernels: str | None = None
     threads: int | None = None
-    kernels_chosen_by: str = "BLAS or user"
 
 
 def processor(path: str = CPUINFO) -> tuple[str, frozenset[str]]:
@@ -69,11 +63,9 @@ def choose_kernels(environment: MutableMapping[str, str], path: str = CPUINFO) -
 
     Only before NumPy is loaded, and only if the user has set nothing. Returns whether it chose.
     """
-    global _chosen
     if "numpy" in sys.modules or CORETYPE in environment or not processor(path)[1] >= AVX512:
         return False
     environment[CORETYPE] = "SkylakeX"
-    _chosen = True
     return True
 
 
@@ -88,10 +80,8 @@ def blas() -> Blas:
     linked = next((each for each in LIBRARIES if each in found.name), "")
     for pool in _pools():
         if pool["user_api"] == "blas" and linked in pool["internal_api"]:
-            kernels = pool.get("architecture")
             name, version = pool["internal_api"], str(pool["version"])
-            by = "xpnet" if _chosen and kernels in AVX512_KERNELS else "BLAS or user"
-            return Blas(name, version, kernels, pool["num_threads"], by)
+            return Blas(name, version, pool.get("architecture"), pool["num_threads"])
     return found
 
 
@@ -126,13 +116,6 @@ def threads_for(operations: float) -> AbstractContextManager[Any]:
     return one_thread()
 
 
-def usable_processors() -> int:
-    """Return how many processors this process may run on."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def free_memory() -> int:
     """Return how many bytes this process may still use, if Linux says; otherwise very many."""
     found = [sys.maxsize]
@@ -143,14 +126,7 @@ def free_memory() -> int:
             found += [int(word) for word in file.read().split() if word != "max"]
     except OSError:  # another system, or no limit of a container
         pass
-    if sys.platform == "linux":
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        with open("/proc/self/statm", encoding="ascii") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
-        found += [limit - used] if limit != resource.RLIM_INFINITY else []
-    return max(min(found), 0)
+    return min(found)
 
 
 def gpus() -> tuple[list[str], str]:
@@ -171,9 +147,10 @@ def system_report() -> dict[str, Any]:
 
     name, flags = processor()
     usable, reason = gpus()
+    linux = sys.platform == "linux"  # which knows how many this process may run on
     return {
         "processor": name or "unknown",
-        "processors": usable_processors(),
+        "processors": len(os.sched_getaffinity(0)) if linux else os.cpu_count(),
         "avx512": flags >= AVX512,
         "numpy": np.__version__,
         "blas": asdict(blas()),

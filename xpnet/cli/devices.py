@@ -22,13 +22,12 @@ def devices(options: DevicesOptions) -> None:
         show_json({"command": "devices", **report})
         return
     blas = report["blas"]
-    kernels = "not known" if blas["kernels"] is None else blas["kernels"]
     lines = [
         ("cpu", f"{report['processor']}, {report['processors']} processor(s)"
          f"{', AVX-512' if report['avx512'] else ''}"),
         ("numpy", f"{report['numpy']} with {blas['name']} {blas['version']}, "
          f"{blas['threads'] or 'some'} thread(s)"),
-        ("kernels", f"{kernels}, chosen by {blas['kernels_chosen_by']}"),
+        ("kernels", "not known" if blas["kernels"] is None else blas["kernels"]),
         ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
     ]  # fmt: skip
     show(format_lines(lines))

@@ -1,6 +1,7 @@
 """`xpnet doctor`: why a network does not learn, and with `--repair` which settings work better."""
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,8 @@ def doctor(options: DoctorOptions) -> None:
     with limit_threads(task):
         report = _diagnose(task)
         if not options.json:  # before the repairs, which take long
+            for each in task.decisions:
+                say(f"{each.kind}: {each.text()}")
             for note in task.notes:
                 say(f"note: {note}")
             show(str(report))
@@ -53,7 +56,7 @@ def _repair(
 
     Together first: if two causes each stop the training, fixing only one shows nothing.
     """
-    repaired, codes, refused = given, dict[str, set[str]](), list[dict[str, Any]]()
+    repaired, codes = given, dict[str, set[str]]()
     for _ in range(MAX_ROUNDS):
         before, wanted = repaired, dict[str, Any]()
         for finding in report.findings:
@@ -61,12 +64,9 @@ def _repair(
                 wanted.setdefault(name, value)
                 codes.setdefault(name, set()).add(finding.code)
         for name, value in wanted.items():
-            try:
-                changed = replace(repaired, **{name: value})
+            changed = replace(repaired, **{name: value})
+            with suppress(InputError):  # such as where it drops every column
                 task, repaired = load_task(changed), changed
-            except InputError as unfit:
-                about = {"option": name, "codes": sorted(codes[name]), "value": value}
-                refused.append({**about, "kept": False, "refused": str(unfit)})
         if repaired == before:
             break
         report = _diagnose(task)
@@ -78,7 +78,7 @@ def _repair(
         kept = error < HELPS * alone
         tried.append({**about, "kept": kept, "error": error, "error_without": alone})
         repaired, error = (repaired, error) if kept else (without, alone)
-    return [*tried, *refused], repaired if error < HELPS * at_first else given
+    return tried, repaired if error < HELPS * at_first else given
 
 
 def _error(options: TrainOptions) -> float:
@@ -101,17 +101,13 @@ def _error(options: TrainOptions) -> float:
 
 
 def _describe(repairs: list[dict[str, Any]], repaired: TrainOptions) -> str:
-    lines = ["Remedies, with the error on validation rows:"]
-    for each in repairs:
-        outcome = f"cannot be applied: {each.get('refused')}"
-        if "error" in each:
-            error, without = each["error"], each["error_without"]
-            verdict = "kept" if each["kept"] else "no help"
-            outcome = f"{error:.4g}, without it {without:.4g}; {verdict}"
-        setting = in_words(each["option"], each["value"])
-        lines.append(f"  {setting} ({', '.join(each['codes'])}): {outcome}")
     if not repairs:
         return "No remedy could be tried automatically; see the remedies above."
-    if any("error" in each for each in repairs):
-        lines += ["The settings that work best:", f"  {as_command(repaired)}"]
-    return "\n".join(lines)
+    lines = ["Remedies, with the error on validation rows:"]
+    for each in repairs:
+        setting = in_words(each["option"], each["value"])
+        lines.append(
+            f"  {setting} ({', '.join(each['codes'])}): {each['error']:.4g}, without it "
+            f"{each['error_without']:.4g}; {'kept' if each['kept'] else 'no help'}"
+        )
+    return "\n".join([*lines, "The settings that work best:", f"  {as_command(repaired)}"])

@@ -8,10 +8,10 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
 
@@ -26,32 +26,15 @@ BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
 STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
 
 
-class Command(NamedTuple):
-    """What a command is made of; the function of its name runs it."""
-
-    options: type
-    module: str
-    """Of `xpnet.cli`, imported when the command runs."""
-    help: str
-    left_out: Collection[str] = ()
-    """Fields of the options that it does not take."""
-
-
+# Its options, whose docstring is its help, and its module, imported when it runs.
 COMMANDS = {
-    "train": Command(take.TrainOptions, "train", "Train a network on a table and save it."),
-    "predict": Command(take.PredictOptions, "predict", "Predict each row of a table."),
-    "evaluate": Command(take.EvaluateOptions, "predict", "Evaluate a model on a table."),
-    "inspect": Command(take.InspectOptions, "predict", "Show what a model file holds."),
-    "doctor": Command(
-        take.DoctorOptions, "doctor", "Explain why a network does not learn.", take.NOT_FOR_DOCTOR
-    ),
-    "parity": Command(
-        take.ParityOptions,
-        "devices",
-        "Compare the same training on NumPy and on another device.",
-        take.NOT_FOR_PARITY,
-    ),
-    "devices": Command(take.DevicesOptions, "devices", "Show what this machine computes with."),
+    "train": (take.TrainOptions, "train"),
+    "predict": (take.PredictOptions, "predict"),
+    "evaluate": (take.EvaluateOptions, "predict"),
+    "inspect": (take.InspectOptions, "predict"),
+    "doctor": (take.DoctorOptions, "doctor"),
+    "parity": (take.ParityOptions, "devices"),
+    "devices": (take.DevicesOptions, "devices"),
 }
 
 
@@ -65,16 +48,16 @@ def _application() -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
     @app.callback(help="The neural network you would have written by hand, done right.")
-    def options(
+    def of_all(
         version: bool = typer.Option(
             False, "--version", callback=_version, is_eager=True, help="Show the version."
         ),
     ) -> None:
         pass
 
-    for name, command in COMMANDS.items():
-        run = partial(_run, command.module, name)
-        app.command(name, help=command.help)(take.parser(command.options, run, command.left_out))
+    for name, (options, module) in COMMANDS.items():
+        run = partial(_run, module, name)
+        app.command(name, help=options.__doc__)(take.parser(options, run))
     return app
 
 

@@ -1,13 +1,12 @@
 """The options of the command line, as data: for each command a frozen dataclass.
 
-A field is an option: its default, its help, and what it has no effect without. The same object is
-parsed, used, written into reports, and turned back into a command.
+A docstring is the command's help; a field is an option: its default and its help. The same object
+is parsed, used, written into reports, and turned back into a command.
 """
 
 import inspect
-import math
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
 from typing import Any, get_type_hints
@@ -17,22 +16,14 @@ import typer
 from xpnet.errors import InputError
 
 
-def option(default: Any, help: str, *, needs: str = "") -> Any:
-    """Return the field of an option.
-
-    Parameters
-    ----------
-    default : object
-    help : str
-    needs : str
-        The option without which this one has no effect, perhaps with its value: "optimizer sgd".
-    """
-    return field(default=default, metadata={"help": help, "needs": needs})
+def option(default: Any, help: str) -> Any:
+    """Return the field of an option."""
+    return field(default=default, metadata={"help": help})
 
 
 def argument(name: str, help: str, default: Any = MISSING) -> Any:
     """Return the field of an argument, which is given by its place."""
-    return field(default=default, metadata={"help": help, "needs": "", "argument": name})
+    return field(default=default, metadata={"help": help, "argument": name})
 
 
 DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ."
@@ -52,7 +43,7 @@ ONE_THREAD = "Use one BLAS thread: the same bits on any number of processors, bu
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What `train` takes, and `doctor` and `parity` too."""
+    """Train a network on a table and save it."""
 
     data: str = argument("DATA", DATA)
     target: str | None = option(None, "Column to predict; of NPY and IDX, the file of targets.")
@@ -65,8 +56,8 @@ class TrainOptions:
     init: str = option("auto", "Rule for the initial weights.")
     optimizer: str = option("adam", "sgd, adam, adamw, or lbfgs (all rows at once; needs SciPy).")
     lr: float | None = option(None, "Learning rate; 0.003 by default, 0.03 for sgd.")
-    momentum: float = option(0.9, "Momentum, for sgd.", needs="optimizer sgd")
-    nesterov: bool = option(False, "Nesterov momentum, for sgd.", needs="optimizer sgd")
+    momentum: float = option(0.9, "Momentum, for sgd.")
+    nesterov: bool = option(False, "Nesterov momentum, for sgd.")
     schedule: str = option("linear", "constant, step, linear, cosine, inverse, plateau or warmup.")
     epochs: int | None = option(None, EPOCHS)
     batch_size: int | None = option(None, "Rows per step; 32, or 128 from 10,000 rows on.")
@@ -77,7 +68,7 @@ class TrainOptions:
     loss: str = option("auto", "By default the usual one for the task.")
     class_weight: str | None = option(None, "balanced: classes count equally, rare ones too.")
     early_stopping: bool = option(False, "Stop at the best validation loss; keep its weights.")
-    patience: int = option(10, "Epochs without improvement to wait for.", needs="early_stopping")
+    patience: int = option(10, "Epochs that --early-stopping waits for.")
     missing: str | None = option(None, POLICIES)
     strict: bool = option(False, STRICT)
     drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
@@ -87,28 +78,28 @@ class TrainOptions:
     delimiter: str | None = option(None, DELIMITER)
     decimal: str = option(".", f"{DECIMAL}, if it is a comma.")
     stream: bool = option(False, STREAM)
-    cache: str | None = option(None, "Directory for that file; DATA's by default.", needs="stream")
+    cache: str | None = option(None, "Directory for that file; DATA's by default.")
     device: str = option("cpu", DEVICE)
     dtype: str = option("float32", DTYPE)
     seed: int = option(0, "Seed of every random draw.")
     deterministic: bool = option(False, ONE_THREAD)
     plot: str | None = option(None, "Plot of the losses to write: .png, .svg or .pdf.")
     checkpoint: str | None = option(None, "Directory for checkpoints.")
-    checkpoint_every: str = option("1 epoch", "Or '30 seconds', '100 steps'.", needs="checkpoint")
-    resume: bool = option(False, "Continue from the newest checkpoint.", needs="checkpoint")
+    checkpoint_every: str = option("1 epoch", "Or '30 seconds', '100 steps'.")
+    resume: bool = option(False, "Continue from the newest checkpoint.")
     json: bool = option(False, JSON)
 
 
 @dataclass(frozen=True)
 class DoctorOptions(TrainOptions):
-    """What `doctor` takes: the options of a training run that goes badly."""
+    """Explain why a network does not learn."""
 
     repair: bool = option(False, "Try the remedies, keep those that help, and print the command.")
 
 
 @dataclass(frozen=True)
 class ParityOptions(TrainOptions):
-    """What `parity` takes: the options of some steps of SGD."""
+    """Compare the same training on NumPy and on another device."""
 
     data: str = argument("[DATA]", "As for train; generated if left out.", "")
     steps: int = option(10, "Training steps to compare, 1 to 10.")
@@ -118,15 +109,17 @@ class ParityOptions(TrainOptions):
     validation: str = "0"
 
 
+# `doctor` writes no files and streams no rows; `parity` takes some steps of SGD.
 NOT_FOR_DOCTOR = (
     "out", "plot", "checkpoint", "checkpoint_every", "resume", "stream", "cache",
 )  # fmt: skip
-"""What `doctor` does not take of `train`: it writes no files and streams no rows."""
-
 NOT_FOR_PARITY = (
     *NOT_FOR_DOCTOR, "validation", "validation_target", "optimizer", "nesterov", "schedule",
     "epochs", "clip_norm", "class_weight", "early_stopping", "patience", "deterministic", "json",
 )  # fmt: skip
+LEFT_OUT: dict[type, tuple[str, ...]] = {
+    DoctorOptions: NOT_FOR_DOCTOR, ParityOptions: NOT_FOR_PARITY,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,7 +137,7 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class PredictOptions(ModelOptions):
-    """What `predict` takes."""
+    """Predict each row of a table."""
 
     out: str | None = option(None, ".csv, .tsv or .parquet; standard output by default.")
     features: str | None = option(None, "Array of an NPZ file with the rows; by default x.")
@@ -152,14 +145,14 @@ class PredictOptions(ModelOptions):
 
 @dataclass(frozen=True)
 class EvaluateOptions(ModelOptions):
-    """What `evaluate` takes."""
+    """Evaluate a model on a table."""
 
     target: str | None = option(None, "File with the targets (NPY, IDX), or their array (NPZ).")
 
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """What `inspect` takes."""
+    """Show what a model file holds."""
 
     model: str = argument("MODEL", MODEL)
     json: bool = option(False, JSON)
@@ -167,35 +160,33 @@ class InspectOptions:
 
 @dataclass(frozen=True)
 class DevicesOptions:
-    """What `devices` takes."""
+    """Show what this machine computes with."""
 
     json: bool = option(False, JSON)
 
 
-def parser(
-    options: type, command: Callable[[Any], Any], left_out: Collection[str] = ()
-) -> Callable[..., Callable[[], Any]]:
+def parser(options: type, command: Callable[[Any], Any]) -> Callable[..., Callable[[], Any]]:
     """Return a function for Typer: its parameters are the fields of a dataclass, but some.
 
-    Called with them, it returns the command, ready to be run: Typer only parses. Values that make
-    no sense in any option are refused before anything is read.
+    Called with them, it returns the command, ready to be run: Typer only parses. Empty texts, as of
+    an unset variable of the shell, are refused.
     """
-    known = [each for each in fields(options) if each.name not in left_out]
+    known = [each for each in fields(options) if each.name not in LEFT_OUT.get(options, ())]
     hints = get_type_hints(options)
 
     def parse(**given: Any) -> Callable[[], Any]:
         for each in known:
-            _check_value(each, given[each.name])
-            _check_need(each, given)
+            if given[each.name] in ("", [""]) and "argument" not in each.metadata:
+                name = flag(each.name)
+                raise InputError(f"{name} '': it is empty; give a value, or leave it out")
         return partial(command, options(**given))
 
+    parameters = [
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=_described(each))
+        for each in known
+    ]
     parse.__annotations__ = {each.name: hints[each.name] for each in known}
-    parse.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=_described(each))
-            for each in known
-        ]
-    )
+    parse.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return parse
 
 
@@ -206,25 +197,6 @@ def _described(each: "Field[Any]") -> Any:
         default = ... if each.default is MISSING else each.default
         return typer.Argument(default, metavar=name, help=text)
     return typer.Option(each.default, flag(each.name), help=text)
-
-
-def _check_value(each: "Field[Any]", value: Any) -> None:
-    """Refuse numbers that are not finite, and empty texts, as of an unset variable of the shell."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{flag(each.name)} {value}: give a finite number")
-    empty = value == "" or (isinstance(value, list) and "" in value)
-    if empty and "argument" not in each.metadata:
-        raise InputError(f"{flag(each.name)} '': it is empty; give a value, or leave it out")
-
-
-def _check_need(each: "Field[Any]", given: dict[str, Any]) -> None:
-    """Refuse an option that has no effect without another one."""
-    needed, _, value = each.metadata["needs"].partition(" ")
-    if not needed or given[each.name] == each.default:
-        return
-    if not given[needed] or value not in ("", given[needed]):
-        with_it = f"{flag(needed)} {value}".rstrip()
-        raise InputError(f"{flag(each.name)}: it has an effect only with {with_it}; add that")
 
 
 OPTION_OF = {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"}

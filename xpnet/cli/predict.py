@@ -14,11 +14,8 @@ from xpnet.cli.output import (
 from xpnet.cli.scores import class_names, describe, score
 from xpnet.errors import InputError
 from xpnet.saving.model import Model, load_model
-from xpnet.tables.columns import Category
-from xpnet.tables.preprocessing import Preprocessing
+from xpnet.tables.messages import up_to_ten
 from xpnet.tables.table import Table, read_table
-
-MAX_LISTED = 20  # columns that are named
 
 
 def predict(options: PredictOptions) -> None:
@@ -51,10 +48,8 @@ def evaluate(options: EvaluateOptions) -> None:
     model, data = _read(options, target=options.target)
     plan = model.preprocessing
     if data.layout == "table" and options.target not in (None, plan.target):
-        raise InputError(
-            f"--target {options.target}: the model was trained to predict {plan.target}, which is "
-            f"also a column of {options.data}; leave --target out"
-        )
+        what = f"--target {options.target}: the model predicts {plan.target}; leave --target out"
+        raise InputError(what)
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing == "drop" else None
     y = plan.encode_target(data, rows)
@@ -84,8 +79,11 @@ def inspect(options: InspectOptions) -> None:
     lines = [
         ("file", f"{options.model}, format {version}, by xpnet {model.library_version}"),
         ("network", f"{net!r}"),
-        *([] if plan is None else _describe_plan(plan)),
     ]
+    if plan is not None:
+        names = up_to_ten(each.name for each in plan.columns)
+        lines += [("task", f"{plan.task} of {plan.target}"), ("columns", names)]
+        lines += [("classes", ", ".join(class_names(plan.classes)))] if plan.classes else []
     if training is not None and isinstance(training.get("scores"), dict):
         lines.append(("training", f"{training.get('epochs')} epochs; {training.get('stopped')}"))
         lines += describe(training["scores"], f"{training.get('validated_on')} ")
@@ -107,18 +105,3 @@ def _read(
         decimal=options.decimal or model.decimal, as_texts=model.preprocessing.text_columns,
         target=target, features=features,
     )  # fmt: skip
-
-
-def _describe_plan(plan: Preprocessing) -> list[tuple[str, str]]:
-    names = [
-        f"{each.name} ({each.inputs} categories)" if isinstance(each, Category) else each.name
-        for each in plan.columns
-    ]
-    more = f", and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    lines = [
-        ("task", f"{plan.task} of {plan.target}"),
-        ("columns", ", ".join(names[:MAX_LISTED]) + more),
-    ]
-    if plan.classes:
-        lines.append(("classes", ", ".join(class_names(plan.classes))))
-    return lines

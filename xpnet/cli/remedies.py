@@ -14,22 +14,15 @@ REMEDIES = {
     "constant-feature": "such inputs are of no use; --drop their columns",
     "unscaled-inputs": "look for cells far from all others of their column",
     "initial-loss": "look for targets far from all others; their logarithm may be learnt better",
-    "shuffled-targets": "check that each row has its own target; if so, give columns that tell "
-    "more about it",
+    "shuffled-targets": "check that each row has its own target, or give other columns",
     "saturated-units": "--activation relu, or a lower --lr",
-    "vanishing-gradient": "fewer layers in --hidden",
     "exploding-gradient": "a lower --lr",
-    "learning-rate-vanishes": "--schedule constant",
     "regularisation-dominates": "a lower --l2",
     "non-finite": "a lower --lr",
     "diverged": "a lower --lr",
     "loss-rising": "a lower --lr",
     "loss-not-decreasing": "another --lr, or more --epochs",
     "cannot-overfit-one-batch": "more units in --hidden, or another --lr",
-    "no-better-than-constant": "see the findings above; if there are none, more --epochs or "
-    "another --lr",
-    "constant-output": "see the findings above; if there are none, more --epochs or another --lr",
-    "overfitting": "a higher --l2, --dropout, fewer units in --hidden, or more rows",
 }
 """By a finding's code: what to try where no option follows from its repair."""
 

@@ -170,19 +170,7 @@ def _with_validation_file(task: Task) -> Task:
         )
     rows = plan.complete_rows(table, target=True) if plan.missing == "drop" else None
     x = plan.transform(table, rows, dtype=options.dtype)
-    y = plan.encode_target(table, rows)
-    return replace(task, held_out=(x, y), notes=(*task.notes, *_overlap_notes(task, x, y)))
-
-
-def _overlap_notes(task: Task, x: Any, y: Any) -> list[str]:
-    """Note validation rows that are training rows too, if they are most of them."""
-    if hasattr(task.x, "read_rows"):
-        return []
-    known = {a.tobytes() + b.tobytes() for a, b in zip(task.x, task.y, strict=True)}
-    both = sum(a.tobytes() + b.tobytes() in known for a, b in zip(x, y, strict=True))
-    if 2 * both <= len(x):
-        return []
-    return [f"{both:,} of {len(x):,} validation rows are training rows, too; give other rows"]
+    return replace(task, held_out=(x, plan.encode_target(table, rows)))
 
 
 def with_defaults(task: Task) -> Task:
@@ -206,33 +194,31 @@ def with_defaults(task: Task) -> Task:
 def make_network(task: Task) -> MLP:
     """Make the untrained network that the options describe."""
     output = "exp" if task.options.loss == "poisson" else OUTPUTS[task.plan.task]
-    x = task.x
-    if task.options.init == "lsuv" and hasattr(x, "read_rows"):
-        x = x.read_rows(slice(MANY_ROWS))
+    x = None
+    if task.options.init == "lsuv":
+        x = task.x.read_rows(slice(MANY_ROWS)) if hasattr(task.x, "read_rows") else task.x
     return _network(task.options, task.plan.inputs, task.plan.outputs, output, x)
 
 
 def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: Any = None) -> MLP:
     names, sizes = options.activation.split(","), [inputs, *_layers(options.hidden), outputs]
-    parameters = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
     # Parameters, gradients, two moments, those at the start of the epoch and the last good ones.
-    needed, free = 6 * parameters * (8 if options.dtype == "float64" else 4), free_memory()
-    if needed > free and options.device == "cpu":
+    needed = 6 * 4 * sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+    if needed > free_memory() and options.device == "cpu":
         raise InputError(
-            f"--hidden {options.hidden}: {parameters:,} parameters need about {needed / 1e9:,.1f} "
-            f"GB to be trained, but {free / 1e9:,.1f} GB are free; give fewer or smaller layers"
+            f"--hidden {options.hidden}: its training needs about {needed / 1e9:,.1f} GB, more "
+            "than are free; give fewer or smaller layers"
         )
-    init = "auto" if options.init == "lsuv" and x is None else options.init
     return MLP(
         sizes,
         hidden=names[0] if len(names) == 1 else names,
         output=output,
-        init=init,
+        init="auto" if options.init == "lsuv" and x is None else options.init,
         dtype=options.dtype,
         device=options.device,
         seed=options.seed,
         dropout=options.dropout,
-        init_data=x if init == "lsuv" else None,
+        init_data=x,
     )
 
 

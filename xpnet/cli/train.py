@@ -13,7 +13,7 @@ from xpnet.backend.threads import blas
 from xpnet.cli.options import TrainOptions
 from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
 from xpnet.cli.remedies import as_flags, in_cli_terms
-from xpnet.cli.scores import class_names, describe, score
+from xpnet.cli.scores import MAX_LISTED, class_names, describe, score
 from xpnet.cli.task import LBFGS, Task, fit_options, limit_threads, load_task, make_network
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
@@ -29,7 +29,6 @@ from xpnet.training.lbfgs import fit_lbfgs
 KEPT = ("epochs", "stopped", "rows", "decisions", "validated_on", "scores", "blas")
 NOT_KEPT = {"data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
             "cache"}  # fmt: skip
-MAX_LISTED = 10  # classes that are named
 
 
 def train(options: TrainOptions) -> None:
@@ -70,11 +69,11 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         from xpnet.report.plots import new_figure
 
         new_figure(options.plot)
-        if Path(options.plot).resolve() == out.resolve():
-            message = "this is the model file; give the plot another name"
-            raise InputError(f"--plot {options.plot}: {message}")
-    if options.resume and not list(Path(options.checkpoint or "").glob("checkpoint-*")):
-        say(f"xpnet: {options.checkpoint}: there is no checkpoint yet; training from the start.")
+    if options.resume:
+        if options.checkpoint is None:
+            raise InputError("--resume: it has an effect only with --checkpoint; add that")
+        if not list(Path(options.checkpoint).glob("checkpoint-*")):
+            say(f"xpnet: {options.checkpoint}: there is no checkpoint yet; starting from scratch.")
     with lock(out):
         yield out
 
@@ -98,8 +97,7 @@ def _train(task: Task, net: MLP) -> tuple[History, list[Finding], list[str]]:
         _say_errors(_errors(doctor, task))
         remedy = as_flags(error.repair, task)
         raise DivergenceError(f"{error.measured}; no model was written. Try {remedy}") from error
-    notes = [*task.notes, *(each.note for each in callbacks if isinstance(each, Checkpoint))]
-    return history, _errors(doctor, task), [each for each in notes if each]
+    return history, _errors(doctor, task), list(task.notes)
 
 
 def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:
@@ -134,7 +132,7 @@ def _say_errors(errors: list[Finding]) -> None:
 def _report(task: Task, net: MLP, history: History) -> dict[str, Any]:
     """Judge the network; return what is said of it as JSON, and kept in the model file."""
     plan, held_out, (x, y) = task.plan, task.held_out, task.judged
-    validation = 0 if held_out is None else len(held_out[1])
+    validation = len(held_out[1]) if held_out else 0
     return {
         "command": "train",
         "task": plan.task,
@@ -159,7 +157,9 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
     plan, options, rows, history = task.plan, task.options, report["rows"], report["history"]
     kind = f"{plan.task} of {plan.target}"
     if plan.classes:
-        kind = f"{plan.task}: {plan.target} is {_or(class_names(plan.classes))}"
+        names = class_names(plan.classes)
+        listed = " or ".join(names) if len(names) <= MAX_LISTED else f"one of {len(names)} classes"
+        kind = f"{plan.task}: {plan.target} is {listed}"
     activations = ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
     epochs, stopped = report["epochs"], report["stopped"]
     early = "" if stopped == f"{epochs} epochs done" else f" ({stopped})"
@@ -182,9 +182,3 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
         ("model", f"{out} ({os.path.getsize(out):,} bytes)"),
     ]  # fmt: skip
     return format_lines(lines)
-
-
-def _or(names: list[str]) -> str:
-    if len(names) > MAX_LISTED:
-        return f"one of {len(names)} classes"
-    return ", ".join(names[:-1]) + f" or {names[-1]}"

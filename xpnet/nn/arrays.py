@@ -52,18 +52,18 @@ def check_finite(xp: Namespace, array: Array, name: str) -> None:
     tiles = (array[i : min(i + step, rows), ...] for i in range(0, rows, step))
     if all(bool(xp.all(xp.isfinite(tile))) for tile in tiles):
         return
-    flat = xp.reshape(xp.isfinite(array), (-1,))
-    first = int(xp.argmin(xp.astype(flat, xp.int32)))
-    place = [first]
+    first = int(xp.argmin(xp.astype(xp.reshape(xp.isfinite(array), (-1,)), xp.int32)))
+    value, place = float(xp.reshape(array, (-1,))[first]), [first]
     for size in reversed(array.shape[1:]):
-        place[:1] = [place[0] // size, place[0] % size]
-    value = float(xp.reshape(array, (-1,))[first])
-    largest = f"{float(xp.finfo(array.dtype).max):.2g}"
+        place[:1] = divmod(place[0], size)
     remedy = "drop or impute such rows"
-    if value in (float("inf"), -float("inf")):
-        remedy += f", or scale numbers beyond {largest}, the largest that this dtype holds"
-    at = f"at index {tuple(place)}, counted from 0"
-    raise InputError(f"{name} holds {value} {at}, but must be finite; {remedy}")
+    if math.isinf(value):
+        largest = float(xp.finfo(array.dtype).max)
+        remedy += f", or scale numbers beyond {largest:.2g}, the largest that this dtype holds"
+    raise InputError(
+        f"{name} holds {value} at index {tuple(place)}, counted from 0, but must be finite; "
+        f"{remedy}"
+    )
 
 
 def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
@@ -88,11 +88,6 @@ def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
 
 def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
     """Put real numbers on the device; refuse complex, dates, text, masked, objects, naming them."""
-    if hasattr(array, "__next__"):
-        raise InputTypeError(
-            f"{name} is a {type(array).__name__}, which gives its rows only once; pass an array of "
-            "them all or, if they do not fit into memory, save them as NPY and pass xpnet.RowFile"
-        )
     if hasattr(array, "read_rows"):
         raise InputTypeError(
             f"{name} is {array}; a file of rows can only be the x of fit or predict. Pass an array"
@@ -104,37 +99,21 @@ def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, with gradients
         place = device_of(array).name if is_foreign(numbers) else CPU.name
         if CPU.name not in place.lower():
-            raise InputTypeError(_elsewhere(name, place, device.name)) from error
+            raise InputTypeError(
+                f"{name} is on the device {place}, but the network is on {device.name}; pass {name}"
+                " as a NumPy array, or make the network with "
+                f"device=xpnet.backend.device.device_of({name})"
+            ) from error
         raise InputTypeError(
             f"{name} ({type(array).__name__}) is not an array of real numbers: {error}"
         ) from error
 
 
-def _elsewhere(name: str, place: str, wanted: str) -> str:
-    """Say that an array is on another device, and what to do."""
-    host, device = f"{name} as a NumPy array", f"xpnet.backend.device.device_of({name})"
-    if place.startswith("gpu"):
-        host, device = f"{name}.get()", repr(place)
-    remedy = f"pass {host}, or make the network with device={device}"
-    return f"{name} is on the device {place}, but the network is on {wanted}; {remedy}"
-
-
 def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows: int) -> Array:
-    """Return the targets on the device as (rows, outputs).
+    """Return the targets on the device as (rows, outputs), where `rows` are those of x.
 
-    Accepts (rows, outputs); (rows,) for one output; and (rows,) class numbers 0 to
-    outputs - 1 for a softmax output, which become one-hot rows.
-
-    Parameters
-    ----------
-    y : array_like
-    device : Device
-    dtype : str
-    outputs : int
-    output : str
-        Name of the output activation.
-    rows : int
-        The number of rows of x.
+    Accepts (rows, outputs); (rows,) for one output; and, if the output activation is called
+    softmax, (rows,) class numbers 0 to outputs - 1, which become one-hot rows.
 
     Raises
     ------
@@ -197,16 +176,17 @@ def _check_range(xp: Namespace, targets: Array, output: str) -> None:
         raise InputError(f"y holds {low:g}, but a Poisson target cannot be negative")
 
 
-def as_row_weights(sample_weight: Any, device: Any, dtype: str, rows: int) -> Array:
-    """Return sample weights on the device as (rows, 1); refuse negative ones and all zero."""
-    xp = device.xp
-    weights = put_numbers(sample_weight, device, dtype, "sample_weight")
+def as_row_weights(
+    given: Any, device: Any, dtype: str, rows: int, name: str = "sample_weight"
+) -> Array:
+    """Return weights of rows on the device as (rows, 1); refuse negative ones and all zero."""
+    xp, weights = device.xp, put_numbers(given, device, dtype, name)
     if tuple(weights.shape) != (rows,):
-        raise InputError(f"sample_weight has shape {tuple(weights.shape)}; pass ({rows},)")
+        raise InputError(f"{name} has shape {tuple(weights.shape)}; pass ({rows},)")
     low, total = float(xp.min(weights)), float(xp.sum(weights))
     if not (low >= 0.0 and 0.0 < total < float("inf")):
         raise InputError(
-            f"sample_weight has minimum {low:g} and sum {total:g}; weights must be finite, >= 0 "
-            "and not all 0"
+            f"{name} has minimum {low:g} and sum {total:g}; weights must be finite, >= 0 and not "
+            "all 0"
         )
     return xp.reshape(weights, (rows, 1))

@@ -257,7 +257,7 @@ class MLP:
         """
         xp, head = self.device.xp, resolve_head(self.output, loss)
         with self.device.active:
-            x, y, row_weights = self._prepare(x, y, sample_weight)
+            x, y, row_weights = self.prepare(x, y, sample_weight)
             batch = Batch(x, y, row_shares(xp, y, row_weights))
             value, gradients, _ = self.loss_and_gradients(batch, head)
             add_penalty_gradients(xp, self.weights, gradients.weights, l1, l2)
@@ -269,7 +269,7 @@ class MLP:
         """Return the mean loss over the rows, without penalties and without dropout."""
         head = resolve_head(self.output, loss)
         with self.device.active:
-            return float(self.mean_loss(head, *self._prepare(x, y, sample_weight)))
+            return float(self.mean_loss(head, *self.prepare(x, y, sample_weight)))
 
     def mean_loss(self, head: Head, x: Array, y: Array, row_weights: Array | None) -> Array:
         """Return the (weighted) mean loss of prepared rows, tile by tile, as a 0-d array."""
@@ -312,14 +312,16 @@ class MLP:
             rows = slice(start, min(start + PREDICT_ROWS, x.shape[0]))
             yield self.forward(x[rows, :]).pre_activations[-1], rows
 
-    def _prepare(self, x: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
+    def prepare(
+        self, x: Any, y: Any, sample_weight: Any = None
+    ) -> tuple[Array, Array, Array | None]:
+        """Return inputs, targets and row weights, checked, on the device."""
         device, dtype = self.device, self.dtype
         x = as_inputs(x, device, dtype, self.sizes[0])
-        rows = x.shape[0]
-        y = as_targets(y, device, dtype, self.sizes[-1], self.output.name, rows)
+        y = as_targets(y, device, dtype, self.sizes[-1], self.output.name, x.shape[0])
         if sample_weight is None:
             return x, y, None
-        return x, y, as_row_weights(sample_weight, device, dtype, rows)
+        return x, y, as_row_weights(sample_weight, device, dtype, x.shape[0])
 
     def _derive(self) -> None:
         """Make what copies and pickles leave out: views, and activations fused for the device."""

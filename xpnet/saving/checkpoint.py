@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from xpnet.backend.device import to_host
-from xpnet.backend.files import lock, probe_writable
-from xpnet.errors import FileError, InputError, SaveError
+from xpnet.backend.files import lock, probe_writable, saving_to
+from xpnet.errors import FileError, InputError, SaveError, XpnetError, bad_argument
+from xpnet.nn.schedules import ends_with_the_run
 from xpnet.saving.container import Arrays, PathLike, read_container, refusal, write_container
 from xpnet.saving.model import (
     load_model,
@@ -29,7 +30,7 @@ from xpnet.saving.model import (
     save_model,
 )
 from xpnet.training.data import digest
-from xpnet.training.history import History
+from xpnet.training.history import CURVES, History
 
 if TYPE_CHECKING:
     from xpnet.training.loop import Training
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 BEST = "best.safetensors"
 _EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
-_CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
 _COUNTERS = ("epoch", "batch", "step", "epoch_rows")
 _ARRAYS = ("optimizer", "best", "last_good", "epoch_start")
 _NUMBERS = ("first_loss", "epoch_first_loss", "epoch_loss", "best_loss", "learning_rate_factor")
@@ -58,7 +58,8 @@ class Checkpoint:
     The directory holds the newest `keep` files ``checkpoint-STEP.safetensors`` and
     ``best.safetensors``, a model file with the weights of the lowest monitored loss among the
     epochs that were saved (except for networks with your own activations, which no model file can
-    hold). The directory is tested before the first step, and locked for this run.
+    hold). The directory is tested before the first step, and locked for this run. A warning says
+    so if a resumed run cannot end like an uninterrupted one, as its schedule was for other epochs.
 
     Parameters
     ----------
@@ -76,8 +77,6 @@ class Checkpoint:
     Attributes
     ----------
     resumed_from : Path or None
-    note : str
-        How a resumed run differs from an uninterrupted one; empty if it does not.
     """
 
     def __init__(
@@ -96,12 +95,11 @@ class Checkpoint:
                 " '30 seconds' or '100 steps'"
             )
         if not isinstance(keep, int | np.integer) or keep < 1:
-            raise InputError(f"keep {keep!r} must be an integer >= 1: checkpoints to keep")
+            raise bad_argument("keep", keep, "must be an integer >= 1: checkpoints to keep")
         self.directory, self.keep, self.resume = Path(directory), keep, resume
         self.every, self.unit = float(found[1]), found[2] or "epoch"
         self.preprocessing = preprocessing
         self.resumed_from: Path | None = None
-        self.note = ""
         self._best_loss, self._saved_at, self._skip = math.inf, 0.0, 0
         self._held = ExitStack()
 
@@ -117,13 +115,8 @@ class Checkpoint:
         FileError
             If there are checkpoints but none can be read.
         """
-        try:
+        with saving_to(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SaveError(
-                f"{self.directory}: cannot make the directory for checkpoints: {error.strerror};"
-                " choose another one."
-            ) from error
         numbers = training.net.flat.shape[0]
         probe_writable(self.directory / BEST, numbers * 8 * 5 * (self.keep + 1))
         with ExitStack() as held:
@@ -175,7 +168,7 @@ class Checkpoint:
         xp, step = training.net.device.xp, training.state.step
         if not bool(xp.all(xp.isfinite(training.net.flat))):
             return  # diverged; the end of the epoch says so, and the good ones are not pushed out
-        write_checkpoint(self.directory / f"checkpoint-{step:010d}.safetensors", training)
+        _write(self.directory / f"checkpoint-{step:010d}.safetensors", training)
         self._saved_at = time.monotonic()
         for old in checkpoints(self.directory)[: -self.keep - self._skip]:
             with suppress(OSError):  # the next save tries again
@@ -196,11 +189,15 @@ class Checkpoint:
             warnings.warn(f"{message} Continuing from {saved.path.name}.", stacklevel=2)
         # A broken one may have a later step than the next ones saved: it does not count as kept.
         self._skip = len(saved.broken)
-        restore(saved, training)
+        _restore(saved, training)
         self.resumed_from = saved.path
-        self.note = _other_epochs(saved, training)
-        if self.note:
-            warnings.warn(self.note, stacklevel=2)
+        before, now = saved.fields["epochs"], training.options.epochs
+        if before != now and ends_with_the_run(training.options.schedule):
+            warnings.warn(
+                f"{saved.path}: the schedule was laid out for {before} epochs and is now for {now}:"
+                f" the result differs from {now} epochs in one go; for that, train from the start.",
+                stacklevel=2,
+            )
         with suppress(FileError):  # then the next epoch is the best one known
             summary = load_model(self.directory / BEST).training or {}
             self._best_loss = float(summary.get("monitored_loss", math.inf))
@@ -212,13 +209,7 @@ def checkpoints(directory: PathLike) -> list[Path]:
 
 
 def latest(directory: PathLike) -> Saved | None:
-    """Read the newest checkpoint that is intact; None if there are no checkpoints.
-
-    Raises
-    ------
-    FileError
-        If there are some but none can be read.
-    """
+    """Read the newest checkpoint that is intact; None without any, `FileError` if none is."""
     broken: list[str] = []
     for path in reversed(checkpoints(directory)):
         try:
@@ -235,7 +226,7 @@ def latest(directory: PathLike) -> Saved | None:
     return None
 
 
-def write_checkpoint(path: PathLike, training: "Training") -> None:
+def _write(path: Path, training: "Training") -> None:
     """Write the state of a run: counters as JSON, all numbers as tensors, so no bit is lost."""
     state, history = training.state, training.state.history
     content = {
@@ -250,31 +241,23 @@ def write_checkpoint(path: PathLike, training: "Training") -> None:
     tensors = network_tensors(training.net)
     for name in _ARRAYS:
         tensors |= {f"{name}.{i}": to_host(a) for i, a in enumerate(getattr(state, name))}
-    curves = {name: getattr(history, name) for name in _CURVES}
+    curves = {name: getattr(history, name) for name in CURVES}
     curves |= {f"metrics.{name}": curve for name, curve in history.metrics.items()}
-    tensors |= {f"history.{name}": np.asarray(tuple(curves[name]), float) for name in curves}
+    tensors |= {f"history.{name}": np.asarray(curve, float) for name, curve in curves.items()}
     numbers = [*(getattr(state, name) for name in _NUMBERS), training.learning_rate]
     tensors["numbers"] = np.asarray([float(number) for number in numbers])
     write_container(path, "checkpoint", FORMAT_VERSION, content, tensors)
 
 
-def restore(saved: Saved, training: "Training") -> None:
-    """Put a run, just created with the same data and options, where the saved one was.
-
-    Raises
-    ------
-    InputError
-        If it is not the same run.
-    FileError
-        If the checkpoint is not what `write_checkpoint` writes.
-    """
+def _restore(saved: Saved, training: "Training") -> None:
+    """Put a run, just created with the same data and options, where the saved one was."""
     refuse, net = refusal(saved.path), training.net
     try:
         _check_same(saved, training)
         own = {name: a for name, a in saved.tensors.items() if name.startswith(("weig", "bias"))}
         net.set_parameters(*parameters_in(own, net.sizes, net.dtype, refuse))
         _restore_state(saved, training)
-    except (InputError, FileError):
+    except XpnetError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         refuse("state", f"is not what xpnet writes ({type(error).__name__}: {str(error)[:80]})")
@@ -290,11 +273,11 @@ def _restore_state(saved: Saved, training: "Training") -> None:
         if name == "optimizer" and [a.shape for a in arrays] != [a.shape for a in state.optimizer]:
             raise ValueError("the optimiser's state has another shape")
         setattr(state, name, [device.put(each, each.dtype.name) for each in arrays])
-    curves: dict[str, Any] = {name: tuple(tensors[f"history.{name}"].tolist()) for name in _CURVES}
-    metrics = {
-        name: tuple(tensors[f"history.metrics.{name}"].tolist()) for name in saved.fields["metrics"]
+    curves: dict[str, Any] = {name: tensors[f"history.{name}"].tolist() for name in CURVES}
+    curves["metrics"] = {
+        name: tensors[f"history.metrics.{name}"].tolist() for name in saved.fields["metrics"]
     }
-    state.history = History(**curves, metrics=metrics, best_epoch=saved.fields["best_epoch"])
+    state.history = History(**curves, best_epoch=saved.fields["best_epoch"])
     *numbers, training.learning_rate = tensors["numbers"].tolist()
     for name, number in zip(_NUMBERS, numbers, strict=True):
         on_device = name.endswith("first_loss") or (name == "epoch_loss" and state.batch)
@@ -314,20 +297,6 @@ def _check_same(saved: Saved, training: "Training") -> None:
                     f"{saved.path}: belongs to another training run: {name} was {before!r} and is"
                     f" now {value!r}; give the same options and data, or another directory"
                 )
-
-
-def _other_epochs(saved: Saved, training: "Training") -> str:
-    """Say what a different number of epochs means, if the schedule depends on it."""
-    before, now = saved.fields.get("epochs"), training.options.epochs
-    if not isinstance(before, int) or before < 1 or before == now:
-        return ""
-    if training.schedule_factor(before) == training.schedule_factor(now):
-        return ""
-    return (
-        f"{saved.path}: the schedule {_described(training.options.schedule)} was laid out for "
-        f"{before} epochs and is now for {now}: the result differs from {now} epochs in one go; "
-        "for that, train from the start."
-    )
 
 
 def _options(training: "Training") -> dict[str, str]:

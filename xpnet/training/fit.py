@@ -1,17 +1,15 @@
 """`fit`: check and prepare what the caller gives, once, and train on it."""
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend.device import Array, to_host
-from xpnet.errors import InputError, bad_argument
+from xpnet.errors import InputError, bad_argument, check_numbers
 from xpnet.nn.arrays import (
-    as_inputs,
     as_row_weights,
     as_targets,
     check_finite,
@@ -193,10 +191,11 @@ def prepared(
 ) -> tuple[Data, dict[int, float] | None]:
     """Check training rows and put them on the device; also return the factors of the classes."""
     check_parameters(net)
-    device, dtype = net.device, net.dtype
-    source = hasattr(x, "read_rows")
-    x = _checked_source(x, net) if source else as_inputs(x, device, dtype, net.sizes[0])
-    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
+    if hasattr(x, "read_rows"):
+        x, rows = _checked_source(x, net), x.shape[0]
+        y = as_targets(y, net.device, net.dtype, net.sizes[-1], net.output.name, rows)
+    else:
+        x, y, _ = net.prepare(x, y)
     factors = _class_factors(net, y, class_weight)
     return Data(x, y, _combined_weights(net, y, sample_weight, factors)), factors
 
@@ -258,10 +257,7 @@ def as_pair(given: Any, otherwise: str = "") -> tuple[Any, Any]:
 
 def prepared_pair(net: MLP, given: Any, factors: Mapping[int, float] | None) -> Data:
     """Prepare validation rows given as ``(x, y)``, weighted by class like the training rows."""
-    x, y = as_pair(given)
-    device, dtype = net.device, net.dtype
-    x = as_inputs(x, device, dtype, net.sizes[0])
-    y = as_targets(y, device, dtype, net.sizes[-1], net.output.name, x.shape[0])
+    x, y, _ = net.prepare(*as_pair(given))
     return Data(x, y, _combined_weights(net, y, None, factors, "validation"))
 
 
@@ -282,10 +278,9 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
     if class_weight is None:
         return None
     if net.output.name != "softmax" and (net.output.name != "sigmoid" or net.sizes[-1] > 1):
-        what = f"{net.output.name!r} with {net.sizes[-1]} unit(s)"
-        raise bad_argument(
-            "class_weight", class_weight, f"needs one class per row; the output is {what}"
-        )
+        found = f"{net.output.name!r} with {net.sizes[-1]} unit(s)"
+        remedy = f"needs one class per row, but the output is {found}"
+        raise bad_argument("class_weight", class_weight, remedy)
     if isinstance(class_weight, str) and class_weight == "balanced":
         numbers = to_host(class_numbers(net.device.xp, y))
         classes, counts = np.unique(numbers, return_counts=True)
@@ -295,9 +290,8 @@ def _class_factors(net: MLP, y: Array, class_weight: Any) -> dict[int, float] | 
     unknown = [key for key in class_weight if key not in range(max(2, net.sizes[-1]))]
     if unknown:
         raise InputError(f"class_weight names {unknown}, which are not class numbers")
-    values = class_weight.values()
-    if not all(isinstance(each, Real) and 0.0 <= float(each) < math.inf for each in values):
-        raise InputError(f"class_weight {class_weight!r} must hold finite numbers >= 0")
+    for number, factor in class_weight.items():
+        check_numbers("must be finite and >= 0", **{f"class_weight[{number}]": factor})
     return dict(class_weight)
 
 
@@ -309,20 +303,14 @@ def _combined_weights(
     rows: str = "training",
 ) -> Array | None:
     """Return sample weights times class factors on the device, (n, 1), or None without any."""
-    device, dtype, count = net.device, net.dtype, y.shape[0]
-    given = None
+    where, given = (net.device, net.dtype, y.shape[0]), None
     if sample_weight is not None:
-        given = as_row_weights(sample_weight, device, dtype, count)
+        given = as_row_weights(sample_weight, *where)
     if factors is None:
         return given
-    numbers = to_host(class_numbers(device.xp, y))
+    numbers = to_host(class_numbers(net.device.xp, y))
     weights = np.asarray([factors.get(number, 1.0) for number in numbers], dtype=np.float64)
-    if given is not None:
-        weights = weights * device.get(given)[:, 0]
-    if not weights.any():
-        named = "class_weight" if sample_weight is None else "sample_weight and class_weight"
-        raise InputError(
-            f"{named}: all {len(weights)} {rows} rows have the weight 0, those of class "
-            f"{', '.join(map(str, np.unique(numbers)[:10]))}; give some of them a weight above 0"
-        )
-    return as_row_weights(weights, device, dtype, count)
+    if given is None:
+        return as_row_weights(weights, *where, f"class_weight of the {rows} rows")
+    weights = weights * net.device.get(given)[:, 0]
+    return as_row_weights(weights, *where, f"sample_weight times class_weight of the {rows} rows")

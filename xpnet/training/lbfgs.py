@@ -85,7 +85,6 @@ class LBFGS:
 
         net, device, state = self.net, self.net.device, self.state
         self._notify("on_train_start")
-        state.history = state.history.started()
         start = np.array(device.get(net.flat), dtype=np.float64)
         self._then = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore"):  # in SciPy, on the way to a divergence
@@ -106,9 +105,7 @@ class LBFGS:
             self._end_iteration(result)
         net.flat[...] = device.put(result.x, net.dtype)
         message = f"{result.message}".lower()
-        state.history = state.history.ended(
-            f"{CONVERGED}: {message}" if result.status == 0 else message
-        )
+        state.history.stopped = f"{CONVERGED}: {message}" if result.status == 0 else message
         self._notify("on_train_end")
         return state.history
 

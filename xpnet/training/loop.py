@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -25,7 +25,7 @@ from xpnet.nn.arrays import Batch
 from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
-from xpnet.nn.schedules import Progress, Schedule, resolve_schedule
+from xpnet.nn.schedules import Progress, Schedule, changes_within_epochs, resolve_schedule
 from xpnet.training.callbacks import call, hooks, wants_any
 from xpnet.training.data import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
 from xpnet.training.dropout import Dropout
@@ -200,7 +200,6 @@ class Training:
                 for callback in self.callbacks:  # one of them may put an earlier state in place
                     self._notify("on_train_start", [callback])
                     self._begun.append(callback)
-                self.state.history = self.state.history.started()
                 take_step, self.between_steps = self._prepare(), True
                 while self.state.epoch < self.options.epochs and not self.stop_reason:
                     self._run_epoch(take_step)
@@ -237,7 +236,7 @@ class Training:
             call(on_batch_end, self)
             if self.stop_reason:
                 return
-        self._end_epoch(time.perf_counter() - started)
+        self._end_epoch(started)
 
     def _add_to_epoch(self, rows: int) -> None:
         """Add the step's loss to the epoch's, on the device."""
@@ -345,18 +344,19 @@ class Training:
         def rate(step: int) -> float:
             return base * state.learning_rate_factor * self.schedule_factor(epochs, step)
 
-        if getattr(self.schedule, "per_step", True):
+        if changes_within_epochs(self.schedule):
             return rate
         fixed = rate(state.step)
         return lambda step: fixed
 
-    def _end_epoch(self, seconds: float) -> None:
+    def _end_epoch(self, started: float) -> None:
         """Read the losses back, once; record, check, keep the best, tell the callbacks."""
         state, net, options = self.state, self.net, self.options
         finite = net.device.xp.all(net.device.xp.isfinite(net.flat))
         on_device = (state.epoch_loss, state.epoch_first_loss, state.first_loss, finite)
         on_host = net.device.get_numbers(on_device, net.dtype)
         loss, state.epoch_first_loss, state.first_loss, finite = on_host
+        seconds = time.perf_counter() - started  # a GPU has taken the steps only now
         self._keep_if_good()
         loss /= max(state.epoch_rows, 1)
         loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
@@ -371,7 +371,7 @@ class Training:
         monitored = state.history.monitored[-1]
         if options.keep_best and monitored < state.best_loss:
             state.best_loss, state.best = monitored, self._copy_parameters()
-            state.history = replace(state.history, best_epoch=state.epoch)
+            state.history.best_epoch = state.epoch
         self.between_steps = True
         self._notify("on_epoch_end")
 
@@ -450,7 +450,7 @@ class Training:
         ended = self.stop_reason or state.epoch >= self.options.epochs
         if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):
             self._write_parameters(state.best)
-        state.history = state.history.ended(self.stop_reason or f"{state.epoch} epochs done")
+        state.history.stopped = self.stop_reason or f"{state.epoch} epochs done"
         with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
             for callback in reversed(self._begun):
                 told.callback(self._notify, "on_train_end", [callback])

@@ -113,7 +113,7 @@ def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Sk
     most = max(MIN_ROWS, MAX_NUMBERS // max(net.sizes[0], outputs))
     rows = data.y.shape[0]
     few, many = (min(rows, most, each) for each in SAMPLE_ROWS)
-    for size in (few, many) if many > 2 * few else (many,):
+    for size in (few, many) if many >= 2 * few else (many,):
         judged = data
         if size < rows or hasattr(data.x, "read_rows"):
             drawn = generator(seed, "verdict").choice(rows, size, replace=False)

@@ -10,14 +10,13 @@ parameter); ratios that name the mistake: scikit-learn #8349, where it is the nu
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.backend.device import CPU, device_of, to_host
 from xpnet.doctor.findings import Finding, Report
-from xpnet.doctor.gradcheck.mistakes import Sizes, merge_findings, shape_mistake, value_mistakes
+from xpnet.doctor.gradcheck.mistakes import merge_findings, shape_mistake, value_mistakes
 from xpnet.doctor.gradcheck.slopes import Comparison, compare
 from xpnet.doctor.sample import sample_arrays
 from xpnet.doctor.step import as_host, named_arrays, same_names
@@ -78,10 +77,8 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
         Relative error that still counts as right, 1e-5 by default. Right code stays below 1e-6.
     samples : int
         Entries checked in each parameter, 8 by default, besides one direction through all.
-    batch_size, outputs : int, optional
-        Rows and outputs, to name a factor; by default outputs are read from the last parameter.
-    seed : int
-        Seed of the choice of entries and directions.
+    batch_size : int, optional
+        Rows behind the loss of hand-written code, to name a factor.
 
     Returns
     -------
@@ -93,8 +90,7 @@ def check_gradients(*arguments: Any, **options: Any) -> GradientReport:
     ------
     InputError
         If an argument is of the wrong kind, the names differ (gradients may also be called dW1 or
-        W1_grad), the loss differs between two equal calls or is the same for all parameters, or
-        `gradients` changes the parameters.
+        W1_grad), the loss differs between two equal calls, or `gradients` changes the parameters.
 
     Examples
     --------
@@ -134,9 +130,8 @@ def check_network(
         found = twin.gradients(x, y, loss=loss, l1=l1, l2=l2)[1]
         return dict(zip(parameters, [*found.weights, *found.biases], strict=True))
 
-    return check_functions(
-        value, gradients, named_parameters(twin), batch_size=len(x), may_be_flat=True, **options
-    )
+    start = named_parameters(twin)
+    return check_functions(value, gradients, start, batch_size=len(x), **options)
 
 
 def named_parameters(net: MLP) -> dict[str, Any]:
@@ -153,31 +148,20 @@ def check_functions(
     rtol: float = 1e-5,
     samples: int = 8,
     batch_size: int | None = None,
-    outputs: int | None = None,
-    seed: int = 0,
-    may_be_flat: bool = False,
 ) -> GradientReport:
-    """Check hand-written code; see `check_gradients`.
-
-    A loss that is the same whatever the parameters is refused unless it `may_be_flat`: that of an
-    xpnet network always uses them, and softmax of one output is a constant all the same.
-    """
+    """Check hand-written code; see `check_gradients`."""
     _refuse_others(loss, gradients, parameters)
-    code = _Code(loss, gradients, named_arrays(parameters, "parameters"),
-                 partial(compare, samples=samples, seed=seed, rtol=rtol))  # fmt: skip
+    code = _Code(loss, gradients, named_arrays(parameters, "parameters"), samples, rtol)
     host = {name: as_host(array, name=name) for name, array in code.parameters.items()}
-    broadcast = _broadcast(code.terms(code.put(host)))
+    broadcast = _broadcast(as_host(loss(code.put(host)), name="loss(parameters)"))
     given, value = code.gradients_at(host), code.only_value(host)
     if not np.isfinite(value):
-        return GradientReport((_loss_not_finite(value),), {"loss": value})
+        return GradientReport(_not_finite({"loss(parameters)": np.array(value)}), {"loss": value})
     comparisons = _beside_kinks(code, host, code.compare(host, given))
     measured = np.concatenate([each.measured for each in comparisons])
     if measured.size and not np.any(measured):
-        if not may_be_flat:
-            _refuse_the_same_loss(code, host, value)
-        flat = not any(np.any(each.given) for each in comparisons)
-        comparisons = [replace(each, flat=flat) for each in comparisons]
-    sizes = Sizes(batch_size, outputs or (1, *list(host.values())[-1].shape)[-1])
+        comparisons = [replace(each, flat=True) for each in comparisons]
+    sizes = batch_size, (1, *list(host.values())[-1].shape)[-1]
     shapes = [each for n in host for each in shape_mistake(n, given[n], host[n].shape)[1]]
     findings = (*broadcast, *_not_finite(given), *merge_findings(shapes),
                 *value_mistakes(comparisons, value, sizes), *_not_checked(comparisons))  # fmt: skip
@@ -191,7 +175,8 @@ class _Code:
     loss: Callable[[Parameters], Any]
     gradients: Callable[[Parameters], Parameters]
     parameters: Parameters
-    compare_one: Callable[..., Comparison]
+    samples: int
+    rtol: float
 
     def put(self, values: Parameters) -> dict[str, Any]:
         """Return float64 copies of host arrays where the caller's parameters live."""
@@ -200,13 +185,9 @@ class _Code:
             for name, each in values.items()
         }
 
-    def terms(self, at: Parameters) -> Any:
-        """Return the loss on the host: a number, or the separate terms of a sum."""
-        return as_host(self.loss(at), name="loss(parameters)")
-
     def value(self, at: Parameters) -> float:
-        """Return the loss as a number."""
-        return float(np.sum(self.terms(at)))
+        """Return the loss as a number; it may be given as separate terms of a sum."""
+        return float(np.sum(as_host(self.loss(at), name="loss(parameters)")))
 
     def only_value(self, values: Parameters) -> float:
         """Return the loss; refuse one that differs between two equal calls."""
@@ -252,7 +233,9 @@ class _Code:
                 return self.value({**fixed, **self.put({name: moved})})
 
             gradient, _ = shape_mistake(name, given[name], values[name].shape)
-            return self.compare_one(name, loss_at, values[name], gradient)
+            return compare(
+                name, loss_at, values[name], gradient, samples=self.samples, rtol=self.rtol
+            )
 
         return [compared(name) for name in given]
 
@@ -310,18 +293,6 @@ def _refuse_others(loss: Any, gradients: Any, parameters: Any) -> None:
         raise InputError("parameters is empty; pass a dict of names and arrays, such as {'W1': W1}")
 
 
-def _refuse_the_same_loss(code: _Code, host: Parameters, here: float) -> None:
-    """Refuse a loss that does not change even far from what is given, if the doctor made this."""
-    far = {name: -2.0 * each for name, each in away_from_saturation(host).items()}
-    if here == code.value(code.put(far)):
-        raise InputError(
-            f"loss(parameters) gives {here:.6g} whatever the parameters are; let it use the given "
-            "ones (in a class, store them first: vars(network).update(parameters))"
-            + ", and look for a factor that is 0, such as 1 // m"
-            * (here == 0.0)
-        )
-
-
 def _broadcast(terms: Any) -> list[Finding]:
     """See whether (m,) met (m, 1), from a loss that is given as separate terms."""
     if terms.ndim != 2 or terms.shape[0] != terms.shape[1] or terms.shape[0] < 2:
@@ -334,45 +305,31 @@ def _broadcast(terms: Any) -> list[Finding]:
     )]  # fmt: skip
 
 
-def _not_finite(given: Parameters) -> list[Finding]:
-    """Return one finding for all NaN and infinite entries of gradients, if there are any."""
+def _not_finite(given: Parameters) -> tuple[Finding, ...]:
+    """Return one finding for all NaN and infinite numbers, if there are any."""
     counts = {name: int(np.sum(~np.isfinite(each))) for name, each in given.items()}
     bad = {name: f"{count} of {given[name].size} entries of {name}"
            for name, count in counts.items() if count}  # fmt: skip
-    return [Finding(
+    return (Finding(
         "non-finite", "error", ", ".join(bad), f"{', '.join(bad.values())} are NaN or infinite",
         WHY["non-finite"],
         "compute softmax or sigmoid with cross-entropy from the pre-activations: delta = outputs - "
         "targets   # and no log(0), 0 / 0 or exp of a large number", CS231N,
-    )] if bad else []  # fmt: skip
-
-
-def _loss_not_finite(value: float) -> Finding:
-    """Return the finding for a loss that is not a number where the gradient is to be checked."""
-    return Finding(
-        "non-finite", "error", "loss", f"loss(parameters) is {value} at these parameters",
-        "Where the loss is not a number, it has no slope to check a gradient against.",
-        "check for log(0), 0 / 0 and overflow in the loss, and for NaN in data and parameters",
-        CS231N,
-    )  # fmt: skip
+    ),) if bad else ()  # fmt: skip
 
 
 def _not_checked(comparisons: Sequence[Comparison]) -> list[Finding]:
     """Return one warning for what the check cannot speak of, if there is anything."""
     left = [each for each in comparisons if not each.checked]
-    evidence, why, remedy = (
-        f"all {sum(each.kinks for each in left)} slopes tried are left out, at these parameters "
-        "and beside them",
-        "The loss has no slope to compare with where it jumps, has a kink (a ReLU at exactly 0) or "
-        "is not a number.",
-        "check at other parameters, such as small random ones",
-    )
-    if any(each.flat for each in left):
-        evidence, why, remedy = (
-            "every slope of the loss and every gradient is exactly 0",
-            "Zeros agree with anything. Dead or saturated units, a minimum, and a factor that is 0 "
-            "(such as 1 // m), hide every mistake.",
-            "check at small random parameters, and look for a factor that is 0",
-        )
-    where = ", ".join(each.name for each in left)
-    return [Finding("not-checked", "warning", where, evidence, why, remedy, CS231N)] if left else []
+    flat = any(each.flat for each in left)
+    return [Finding(
+        "not-checked", "warning", ", ".join(each.name for each in left),
+        "every slope of the loss is exactly 0" if flat else
+        f"all {sum(each.kinks for each in left)} slopes tried are at kinks, also beside them",
+        "Nothing shows a mistake here: the loss does not use the parameters it is given, has a "
+        "factor that is 0 (such as 1 // m), is at a minimum, jumps, is not a number, or units are "
+        "dead, saturated or at a kink (a ReLU at exactly 0).",
+        "let loss(parameters) use what it is given (in a class, store it first: "
+        "vars(network).update(parameters)), or check at other parameters, such as small random "
+        "ones", CS231N,
+    )] if left else []  # fmt: skip

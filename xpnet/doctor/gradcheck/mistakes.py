@@ -1,8 +1,7 @@
 """The ways in which gradients go wrong: in their shape, and in their values.
 
 Each usual mistake is tried against the measured slopes. What is wrong in the same way is one
-finding. What cannot be told from one gradient alone is told from those beside it: the weights and
-the bias of a layer come from one delta, and a wrong delta spoils all layers before it.
+finding. A wrong delta spoils all gradients of its layer and of those before it.
 """
 
 import re
@@ -30,19 +29,13 @@ class Mistake(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The code of the finding: `text` without its variant, as in ``gradient-wrong/bias``."""
+        """The code of the finding: `text` without its variant."""
         return self.text.partition("/")[0]
 
 
 Mistakes = Mapping[str, Mistake]  # by the names of the parameters
+Sizes = tuple[int | None, int]  # rows of the batch, if known, and outputs: perhaps a factor
 RIGHT = Mistake()
-
-
-class Sizes(NamedTuple):
-    """Numbers that may have become a factor: rows of the batch, if known, and outputs."""
-
-    batch: int | None
-    outputs: int
 
 
 def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:
@@ -115,47 +108,34 @@ def merge_findings(findings: Sequence[Finding]) -> list[Finding]:
 
 def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes) -> list[Finding]:
     """Name what is wrong with every wrong gradient, in one finding for each kind of mistake."""
-    found = _mistakes(comparisons, sizes)
-    codes = {each.code for each in found.values()}
-    alone = not any(each.shown_right for each in comparisons)  # so that the loss may be wrong
-    against = alone and "gradient-scale" not in codes
+    found = {each.name: _mistake(each, sizes) for each in comparisons if each.wrong}
+    found |= _from_one_layer(_layers_of(comparisons), found)
+    none_right = not any(each.shown_right for each in comparisons)  # so that the loss may be wrong
     vague = [each for each in comparisons if found.get(each.name, RIGHT).code in VAGUE]
+    if none_right and _point_uphill(vague):
+        found |= {each.name: Mistake("gradient-sign/roughly", -1.0) for each in vague}
     groups: dict[Mistake, list[Comparison]] = {}
-    if against and _point_uphill(vague):
-        groups[Mistake("gradient-sign/roughly", -1.0)] = vague
-        found |= {each.name: Mistake("gradient-wrong") for each in vague}
-    no_fit = alone and not groups and not codes & MULTIPLE
     for each in comparisons:
         if each.name in found:
             text, number = found[each.name]
             groups.setdefault(Mistake(text, round(number, 6)), []).append(each)
-
-    def remedies(mistake: Mistake, told: str) -> list[str]:
-        if against and mistake.code == "gradient-sign":
-            return _remedies_of_sign(mistake, loss)
-        return [told, *(_remedies_of_loss(loss) if no_fit and mistake.code in VAGUE else [])]
-
     findings = []
     for mistake, group in groups.items():
         evidence, why, remedy = TEXTS[mistake.text]
         fill, where = _facts(mistake, group, sizes), [each.name for each in group]
+        remedies = [remedy.format(**fill)]
+        if none_right and mistake.code == "gradient-sign":
+            remedies = _remedies_of_sign(exact=mistake == Mistake("gradient-sign", -1.0))
+        if none_right and mistake.code in {"gradient-sign", *VAGUE}:
+            remedies += _remedies_of_loss(loss, fits=mistake.text == "gradient-sign")
         findings.append(Finding(
             mistake.code, "error", ", ".join(where), evidence.format(**fill), why,
-            "\n".join(remedies(mistake, remedy.format(**fill))),
+            "\n".join(remedies),
             CS231N + "; scikit-learn issue 8349" * (mistake.code == "gradient-scale"),
             {"gradient": mistake.code.removeprefix("gradient-"), "where": where,
              "number": mistake.number},
         ))  # fmt: skip
     return findings
-
-
-def _mistakes(comparisons: Sequence[Comparison], sizes: Sizes) -> dict[str, Mistake]:
-    """Return what is wrong with each wrong gradient, by name."""
-    found = {each.name: _mistake(each, sizes) for each in comparisons if each.wrong}
-    layers = _layers_of(comparisons)
-    for layer in layers.values():
-        found |= _beside_a_right_one(layer, found, sizes)
-    return found | _from_one_layer(layers, found)
 
 
 def _mistake(each: Comparison, sizes: Sizes) -> Mistake:
@@ -199,57 +179,10 @@ def _layers_of(comparisons: Sequence[Comparison]) -> dict[int, list[Comparison]]
     return layers
 
 
-def _weights_and_bias(layer: Sequence[Comparison]) -> list[Comparison]:
-    """Return the two if the layer has nothing else; both of their gradients come from one delta."""
-    pair = sorted(layer, key=lambda each: bool(BIAS.search(each.name)))
-    if [bool(BIAS.search(each.name)) for each in pair] != [False, True]:
-        return []
-    units = int(np.prod(pair[1].shape))
-    fits = max(pair[1].shape, default=1) == units and units in (*pair[0].shape, 1)
-    return pair if fits else []
-
-
-def _is_clean(each: Comparison, found: Mistakes) -> bool:
-    """Return whether a gradient is right but for a factor; one slope may have it by chance.
-
-    To within `rtol`: where sigmoids are almost linear, a wrong delta is almost a multiple, too.
-    """
-    mistake = found.get(each.name, RIGHT)
-    factor = mistake.number
-    alike = [abs(other.number - factor) < 1e-5 * abs(factor)
-             for other in found.values() if other.text == mistake.text]  # fmt: skip
-    several = each.clear.sum() > 1 or sum(alike) > 1
-    fits = mistake.code in MULTIPLE and several
-    return fits and each.matches(each.given, factor * each.measured)
-
-
-def _beside_a_right_one(
-    layer: Sequence[Comparison], found: Mistakes, sizes: Sizes
-) -> dict[str, Mistake]:
-    """Say more of a wrong gradient if the other one of its layer shows that delta is right."""
-    pair = _weights_and_bias(layer)
-    for wrong, other in zip(pair, pair[::-1], strict=True):
-        clean = _is_clean(other, found)
-        if found.get(wrong.name) != Mistake("gradient-wrong") or not (clean or other.shown_right):
-            continue
-        factor = found[other.name].number if clean else 1.0
-        scaled = replace(wrong, given=wrong.given / factor, transposed=wrong.transposed / factor)
-        mistake, is_bias = _mistake(scaled, sizes), wrong is pair[1]
-        if not is_bias and mistake.code in ("gradient-transposed", "gradient-regularisation"):
-            return {wrong.name: Mistake(mistake.code, factor * mistake.number)}
-        if scaled.error < 0.01:  # too near to right to be made of other arrays
-            return {}
-        return {wrong.name: Mistake("gradient-wrong/bias" if is_bias else "gradient-activations")}
-    return {}
-
-
 def _from_one_layer(
     layers: Mapping[int, Sequence[Comparison]], found: Mistakes
 ) -> dict[str, Mistake]:
-    """Blame the delta of one layer if it and all before it are wrong, and none after it is.
-
-    A gradient that is right but for a factor acquits the deltas of its layer and of all after it.
-    """
+    """Blame the delta of one layer if it and all before it are wrong, and none after it is."""
     if not found or len(layers) < 2:
         return {}
     top = max(layer for layer, group in layers.items() if any(e.name in found for e in group))
@@ -262,10 +195,19 @@ def _from_one_layer(
 
 
 def _explained_by_delta(each: Comparison, found: Mistakes) -> bool:
-    """Return whether a wrong delta explains a gradient."""
-    mistake = found.get(each.name, RIGHT)
-    vague = mistake.text == "gradient-wrong"
-    return vague or (mistake.code in MULTIPLE and not _is_clean(each, found))
+    """Return whether a wrong delta explains a gradient.
+
+    One that is right but for a factor, to within `rtol`, acquits the delta of its layer and of all
+    after it. A single slope may have a factor by chance, if no other gradient has the same; where
+    sigmoids are almost linear, a wrong delta is almost a multiple.
+    """
+    text, factor = found.get(each.name, RIGHT)
+    if text not in MULTIPLE:
+        return text == "gradient-wrong"
+    alike = [abs(other.number - factor) < 1e-5 * abs(factor)
+             for other in found.values() if other.text == text]  # fmt: skip
+    several = each.clear.sum() > 1 or sum(alike) > 1
+    return not (several and each.matches(each.given, factor * each.measured))
 
 
 def _point_uphill(wrong: Sequence[Comparison]) -> bool:
@@ -291,53 +233,43 @@ def _reading(factor: float, sizes: Sizes) -> str:
 
 def _facts(mistake: Mistake, group: Sequence[Comparison], sizes: Sizes) -> dict[str, Any]:
     """Return what fills in the texts: how wrong gradients are, and in which direction."""
-    number = mistake.number
-    whole = abs(number) > 2.5 and abs(number - round(number)) < 1e-3
-    reading = _reading(number, sizes) if mistake.code in MULTIPLE else ""
-    reading = reading or (
-        "a whole number: the batch size or the number of outputs?" if whole else "no usual factor"
-    )
-    facts = {"factor": number, "reading": reading, "where": ", ".join(e.name for e in group)}
+    factor, where = mistake.number, ", ".join(each.name for each in group)
     clear = [each for each in group if np.any(each.clear)]
-    if not clear:  # beside slopes of 0, no ratio says much
+    cosine = min((each.cosine for each in clear), key=abs, default=0.0)
+    if clear:
+        error = f"relative error {max(each.error for each in clear):.2g}, cosine {cosine:.2f}"
+    else:  # beside slopes of 0, no ratio says much
         largest = max(float(np.max(np.abs(each.given))) for each in group)
         error = f"up to {largest:.3g} in size, where the slope of the loss is 0"
-        return facts | {"error": error, "cosine": "", "direction": ""}
-    cosines = [each.cosine for each in clear if each.clear.sum() > 1]
-    cosines = cosines or [each.cosine for each in clear]
-    cosine = f"cosine {max(cosines) if max(cosines) < 0.0 else min(cosines):.2f}"
-    error = f"relative error {max(each.error for each in clear):.2g}"
-    return facts | {"error": error, "cosine": cosine, "direction": f", {cosine}"}
+    reading = _reading(factor, sizes) or "is it the batch size or the number of outputs?"
+    return {"factor": factor, "reading": reading, "where": where, "error": error, "cosine": cosine}
 
 
-def _remedies_of_sign(mistake: Mistake, loss: float) -> list[str]:
+def _remedies_of_sign(*, exact: bool) -> list[str]:
     """Say both of what all gradients against the slope can mean: only the update shows which."""
-    roughly = mistake.text == "gradient-sign/roughly"
-    exact = not roughly and abs(mistake.number + 1.0) < 1e-3
     right = "the code is right" if exact else "its sign is right"
     return [
         "if the update subtracts it (W -= rate * gradient): delta = outputs - targets",
         f"if the update adds it (W += rate * gradient): {right}; hand -gradient to this check",
-        *(_remedies_of_loss(loss) if roughly or loss < 0.0 else []),
     ]
 
 
-def _remedies_of_loss(loss: float) -> list[str]:
-    """Say what may be wrong with the loss where no gradient agrees with it."""
+def _remedies_of_loss(loss: float, *, fits: bool) -> list[str]:
+    """Say what may be wrong with the loss where no gradient agrees with it, or one of its sign."""
     if loss < 0.0:
         return [f"or the loss, {loss:.3g} here, lacks a minus: cross-entropy cannot be negative"]
-    return ["or mend the loss, such as a sign in it: no gradient fits it"]
+    return [] if fits else ["or mend the loss, such as a sign in it: no gradient fits it"]
 
 
 # A code, perhaps with a variant of its text: (evidence, explanation, remedy).
 TEXTS = {
     "gradient-sign": (
-        "it points against the slope of the loss ({cosine}, factor {factor:.4g})",
+        "it points against the slope of the loss (cosine {cosine:.2f}, factor {factor:.4g})",
         WHY["gradient-sign"],
         "flip the sign of the gradient of {where} alone",
     ),
     "gradient-sign/roughly": (
-        "it points against the slope of the loss ({cosine}), but is no multiple of it",
+        "it points against the slope of the loss (cosine {cosine:.2f}), but is no multiple of it",
         WHY["gradient-sign"],
         "",
     ),
@@ -368,13 +300,6 @@ TEXTS = {
         "delta = outputs - targets   # sigmoid or softmax with cross-entropy; with squared error, "
         "times the derivative",
     ),
-    "gradient-activations": (
-        "{error}; the bias of the same layer shows that delta is right",
-        "Weights and bias take the same delta, so what is wrong is what the weights' product "
-        "multiplies it with: activations of another layer, or ones changed since the forward pass, "
-        "such as by a derivative that writes into its argument.",
-        "gradient = inputs.T @ delta   # what the layer was given; columns: delta @ inputs.T",
-    ),
     "gradient-regularisation": (
         "gradient - slope = {factor:.4g} x the parameter itself",
         "Loss and gradient disagree about a penalty on the weights. It is in one but not in the "
@@ -387,14 +312,10 @@ TEXTS = {
         "compute the gradient of {where}",
     ),
     "gradient-wrong": (
-        "{error}{direction}; no usual mistake explains it all",
-        "This is not the gradient of this loss, and no change of sign, scale or shape makes it so.",
-        "derive the gradient of {where} again from the loss, and check layer by layer",
-    ),
-    "gradient-wrong/bias": (
-        "{error}; the weights of the same layer show that delta is right",
-        "Weights and bias take the same delta: the bias's gradient is its sum over the samples, "
-        "and nothing else.",
-        "gradient_of_bias = delta.sum(axis=0)   # axis=1 if samples are columns",
+        "{error}; no usual mistake explains it all",
+        "This is not the gradient of this loss, and no change of sign, scale or shape makes it so. "
+        "If the other gradient of its layer is right, so is delta.",
+        "derive the gradient of {where} again from the loss: inputs.T @ delta, with what the layer "
+        "was given, for weights; delta.sum(axis=0) for a bias",
     ),
 }
