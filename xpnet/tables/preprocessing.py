@@ -234,9 +234,10 @@ class Preprocessing:
         places, inputs, (mean, std, fill) = self._numbers
         for place, indicator in self._indicators:
             x[:, indicator] = np.isnan(cells[:, place])
-        cells = ((cells[:, places] if len(places) < cells.shape[1] else cells) - mean) / std
+        cells = (cells[:, places] if len(places) < cells.shape[1] else cells) - mean
+        cells /= std
         if self.missing == "impute":
-            cells = np.where(np.isnan(cells), (fill - mean) / std, cells)
+            np.copyto(cells, (fill - mean) / std, where=np.isnan(cells))
         with np.errstate(over="ignore"):
             block = cells.astype(x.dtype)
         if not np.isfinite(block).all():
