@@ -118,17 +118,6 @@ def test_a_column_of_words_is_read_as_words_where_a_table_has_only_its_numbers(r
     assert run("evaluate", "m.safetensors", numbers, "--json").json["scores"]["r2"] > 0.9
 
 
-def test_a_number_written_otherwise_is_the_word_that_it_can_only_be(run: Run) -> None:
-    rng = np.random.default_rng(0)
-    words = rng.choice(["1", "2", "north", "south"], 200)
-    value = {"1": 1.0, "2": 5.0, "north": 0.0, "south": -4.0}
-    table("t.csv", "g,y\n" + "".join(f"{each},{value[each]}\n" for each in words))
-    run("train", "t.csv", "--target", "y", "--task", "regression")
-    table("floats.csv", "g\n1.0\n2.0\n")  # as pandas writes it beside an empty cell
-    values = [float(each) for each in run("predict", "t.safetensors", "floats.csv").out.split()[1:]]
-    assert values == pytest.approx([1.0, 5.0], abs=0.5)
-
-
 def test_classes_that_are_words_and_numbers_are_told_apart_in_any_table(run: Run) -> None:
     whole, numbers = numbers_among_words()
     run("train", whole, "--target", "code", "--out", "m.safetensors")

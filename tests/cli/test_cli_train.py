@@ -98,7 +98,7 @@ def test_several_classes_are_measured_one_by_one(run: Run) -> None:
     rows = [f"{i % 3 + 0.1 * (i % 7)},{'abc'[i % 3]}" for i in range(60)]
     path = table("letters.csv", "\n".join(["x,letter", *rows]) + "\n")
     outcome = run("train", path, "--target", "letter")
-    assert "letter is a, b or c" in outcome.out
+    assert "letter is a or b or c" in outcome.out
     assert "by class     a 100.0, b 100.0, c 100.0 %" in outcome.out
 
 
@@ -154,14 +154,6 @@ def test_more_epochs_than_the_schedule_was_laid_out_for_are_warned_of(train: Run
     assert train(*kept).json["notes"] == train(*kept, "--resume").json["notes"]
     with pytest.warns(UserWarning, match=r"laid out for 3 epochs and is now for 5: .* in one go"):
         train(*kept, "--resume", "--epochs", "5")
-
-
-def test_a_broken_checkpoint_is_passed_over_and_it_is_said(train: Run) -> None:
-    assert train("--checkpoint", "kept").status == 0
-    newest = max(Path("kept").glob("checkpoint-*"))
-    newest.write_bytes(newest.read_bytes()[:-1])
-    with pytest.warns(UserWarning, match=rf"^{newest}: .* Continuing from"):
-        assert train("--checkpoint", "kept", "--resume").status == 0
 
 
 @pytest.mark.parametrize(

@@ -123,25 +123,6 @@ def test_one_row_of_another_class_is_a_target_that_varies(rare):
     assert "constant-target" not in diagnose(network(), x, y, epochs=1).codes
 
 
-def test_a_rare_class_that_is_never_recognised():
-    # 10 rows of another class inside the cloud of the first
-    y = np.zeros(300)
-    y[np.argsort(np.sum((X - 0.5) ** 2, axis=1))[:10]] = 1.0
-    report = diagnose(network(), X, y, optimizer=SGD(0.05), epochs=10)
-    finding = next(each for each in report.findings if each.code == "class-imbalance")
-    assert "290 rows of the commonest class, 10 of the rarest" in finding.evidence
-    assert finding.repair == {"class_weight": "balanced"}
-
-
-def test_overfitting_by_the_validation_loss():
-    y = np.where(draw().random(300) < 0.25, 1 - Y, Y)
-    net = xpnet.MLP([2, 64, 64, 1], hidden="relu", output="sigmoid", seed=1)
-    report = diagnose(net, X[:60], y[:60], validation=(X[60:], y[60:]), optimizer=Adam(0.01),
-                      epochs=200)  # fmt: skip
-    assert report.codes == ("overfitting",)
-    assert report.findings[0].repair == {"early_stopping": True}
-
-
 def test_codes_of_the_rules_are_all_known():
     codes = """
         constant-output no-better-than-constant unscaled-inputs constant-feature non-finite

@@ -132,12 +132,6 @@ def test_one_array_under_two_names():
     assert (finding.code, finding.where) == ("shared-parameters", "W1 and W2")
 
 
-def test_gradients_of_exactly_zero():
-    zero = {"gradients": {"w": np.zeros(3), "b": np.zeros(1)}}
-    finding = logistic(SIMPLE, rate=0.0, show=zero).findings[0]
-    assert (finding.code, finding.where) == ("gradient-zero", "w, b")
-
-
 @pytest.mark.parametrize(
     "name", ["b", "b1", "_b2", "bias", "hidden_bias", "fc1.bias", "w1b", "l_b"]
 )

@@ -1,5 +1,7 @@
 """What the caller may give to the doctor, and what is refused by name."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from doctor_example import HEALTHY, X, Y, network
@@ -29,11 +31,18 @@ def as_strict(array):
 FORMS = [np.ndarray.tolist, as_pandas, as_polars, as_torch, as_strict]
 
 
+WEIGHTS = np.ones(300)
+
+
+@cache
+def of_arrays():
+    return diagnose(network(), X, Y, sample_weight=WEIGHTS)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_lists_frames_and_other_arrays_give_the_same_report(form):
-    weights = np.ones(300)
-    report = diagnose(network(), form(X), form(Y), sample_weight=form(weights), x_new=form(X))
-    assert report.facts == diagnose(network(), X, Y, sample_weight=weights).facts
+    report = diagnose(network(), form(X), form(Y), sample_weight=form(WEIGHTS), x_new=form(X))
+    assert report.facts == of_arrays().facts
     assert report.findings == ()
 
 

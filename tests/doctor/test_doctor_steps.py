@@ -137,12 +137,6 @@ def test_class_numbers_against_as_many_outputs():
     assert "outputs (300, 3) and targets (300, 1)" in doctor.report().findings[0].evidence
 
 
-def test_hidden_layers_without_an_activation():
-    report = train(hidden="linear", steps=300, rate=0.5)
-    finding = next(each for each in report.findings if each.code == "linear-hidden-layer")
-    assert finding.where == "hidden layer 1"
-
-
 def test_gradients_may_be_called_by_their_own_names():
     assert train(names="d{}", slope=np.ones_like).codes == train(slope=np.ones_like).codes
     assert same_names({"grad_W1": 1, "db": 2, "dx": 3}, {"W1": 0, "b": 0}) == {

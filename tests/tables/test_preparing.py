@@ -26,11 +26,6 @@ def test_numbers_are_standardised_and_texts_one_hot_encoded(table):
     assert ready.notes == ("column colour: 3 categories one-hot encoded",)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_inputs_have_the_dtype_asked_for(dtype, table):
-    assert prepare(table(TRAIN), "label", dtype=dtype).x.dtype == dtype
-
-
 def test_scales_come_from_the_training_rows_alone(table):
     ready = prepare(table(NUMBERS), "y", validation=0.25, seed=3, dtype="float64")
     np.testing.assert_allclose(ready.x.mean(axis=0), 0, atol=1e-15)

@@ -77,9 +77,8 @@ def diagnose(
         For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
     """
     weigh = options.get("class_weight") is None  # which counts rows itself
-    (x, y, sample_weight), counts = sample_arrays(
-        rows, x, y, sample_weight, net.output.name, weigh=weigh
-    )
+    given = (rows, x, y, sample_weight, net.output.name)
+    (x, y, sample_weight), counts = sample_arrays(*given, weigh=weigh)
     with net.device.active:
         as_inputs(np.zeros_like(x), net.device, net.dtype, net.sizes[0])  # refuses other shapes
     resolve_head(net.output, loss)  # refuses other losses

@@ -96,7 +96,7 @@ class Doctor:
         self._before: tuple[int, Step] | None = None
         self._early: dict[str, list[Step]] = {"first": [], "data": []}
         self._early_rows = {"first": 0, "data": 0}
-        self._recent = deque[tuple[int, Shown]]()
+        self._recent = deque[tuple[int, Step]]()
         self._shown: set[str] = set()
         self._trained: tuple[Data, Head, float, float] | None = None
 
@@ -148,8 +148,8 @@ class Doctor:
         rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
         self._latest = Shown(rows, parameters, gradients)
         named = {"loss": loss is not None, "parameters": parameters, "gradients": gradients}
-        self._shown |= {name.partition("[")[0] for name in rows}
         self._shown |= {name for name, given in named.items() if given}
+        self._shown |= {name.partition("[")[0] for name in rows}
         self._keep(self._latest)
         run.steps += 1
 
@@ -183,15 +183,7 @@ class Doctor:
         return report
 
     def note(self, findings: Sequence[Finding] = (), **measured: Any) -> None:
-        """Take what was found or measured elsewhere.
-
-        Parameters
-        ----------
-        findings : sequence of Finding
-            Of another check; they come first in the report.
-        **measured
-            Attributes of `Run`, such as ``diverged=True``.
-        """
+        """Take findings of another check, and attributes of `Run` such as ``diverged=True``."""
         self._checked += tuple(findings)
         self._run = replace(self._run, **measured)
 
@@ -203,8 +195,8 @@ class Doctor:
             run.replay = Replay.of(run.whole[0])
         if self._latest is not None:
             run.integers = [n for n, p in self._latest.parameters.items() if _is_integer(p)]
-            end = self._to_step(self._latest, parameters=True)
-            last = joined([self._to_step(shown) for _, shown in self._recent]) or end
+            end = self._as_probabilities(self._latest.to_step(self._layout, parameters=True))
+            last = joined([self._as_probabilities(step) for _, step in self._recent]) or end
             first, start = joined(self._early["first"]), run.first
             run.data = joined(self._early["data"])
             run.first = replace(first, parameters=start.parameters, gradients=start.gradients)
@@ -217,11 +209,8 @@ class Doctor:
         """Apply the rules to everything that was seen."""
         with np.errstate(all="ignore"):
             run = self.run
-            facts: dict[str, Any] = {
-                "steps": run.steps,
-                "skill": run.last.skill,
-                "learning_rate": run.learning_rate,
-            }
+            facts: dict[str, Any] = {"steps": run.steps, "skill": run.last.skill}
+            facts["learning_rate"] = run.learning_rate
             if self._trained is None:
                 facts["not_shown"] = [name for name in CAN_BE_SHOWN if name not in self._shown]
                 facts["not_checked"] = not_checked(run)
@@ -236,10 +225,9 @@ class Doctor:
             ("the validation loss", validation_loss, run.validation_losses),
             ("learning_rate", learning_rate, run.rates),
         ):
-            if isinstance(value, float):
-                curve.append(float(value))
-            elif value is not None:
-                curve.append(float(as_host(value, name=name).mean()))
+            if value is not None:
+                number = isinstance(value, float)
+                curve.append(float(value if number else as_host(value, name=name).mean()))
 
     def _keep(self, shown: Shown) -> None:
         """Keep of a step what the rules need, and no more: of most steps only a few rows."""
@@ -260,12 +248,10 @@ class Doctor:
                 self._early_rows[name] += len(self._early[name][-1])
         self._compare_parameters(shown.parameters, step if compared else None, number)
         if "targets" in shown.rows and run.targets.wants(number):
-            complete = step is not None and (whole or len(step.targets) < MAX_ROWS)
-            run.targets.add(
-                step.targets
-                if step is not None and complete
-                else self._layout.host_rows(shown.rows["targets"], "targets")
-            )
+            targets = None if step is None or len(step.targets) == MAX_ROWS else step.targets
+            if targets is None:  # not all are in the step
+                targets = self._layout.host_rows(shown.rows["targets"], "targets")
+            run.targets.add(targets)
         self._keep_recent(shown)
 
     def _keep_first(self, step: Step, whole: bool) -> Step:
@@ -274,9 +260,8 @@ class Doctor:
         run, rows = self._run, self._latest.rows
         if "predictions" in rows and "targets" in rows:
             run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
-            both = {name: getattr(step, name) if whole else self._layout.host_rows(rows[name], name)
-                    for name in run.shapes}  # fmt: skip
-            run.logits = Step(**both).logits_of(run.losses)
+            everything = step if whole else self._latest.to_step(self._layout, None)
+            run.logits = everything.logits_of(run.losses)
         step = self._as_probabilities(step)
         run.first = replace(step.rows(), parameters=step.parameters, gradients=step.gradients)
         run.width = 0 if step.inputs is None else step.inputs.shape[1]
@@ -286,18 +271,10 @@ class Doctor:
         logits = self._run.logits
         return step.squashed(logits) if logits and step.predictions is not None else step
 
-    def _to_step(self, shown: Shown, *, parameters: bool = False) -> Step:
-        return self._as_probabilities(shown.to_step(self._layout, parameters=parameters))
-
     def _compare_parameters(self, given: Mapping[str, Any], step: Step | None, number: int) -> None:
-        """Compare parameters with those at the start and, at a few steps, with those before.
+        """Compare shapes with those at the start and, if it is sampled, a step with the last one.
 
-        Parameters
-        ----------
-        given : dict of str to array
-        step : Step or None
-            With host copies of them, if this step is to be compared.
-        number : int
+        `step` has host copies of the given parameters, or is None if it is not to be compared.
         """
         run, known = self._run, self._run.first.parameters
         for name, array in given.items():
@@ -320,7 +297,7 @@ class Doctor:
         if rows >= BATCH_ROWS:
             recent.clear()  # this batch is enough, and `run` copies it
         elif rows:
-            recent.append((rows, shown.copy_of_rows()))
+            recent.append((rows, shown.to_step(self._layout)))
         total = sum(count for count, _ in recent)
         while recent and total - recent[0][0] >= BATCH_ROWS:
             total -= recent.popleft()[0]

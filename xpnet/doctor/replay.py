@@ -17,12 +17,13 @@ from xpnet.doctor.step import Step, is_bias
 from xpnet.nn.activations import ACTIVATIONS
 
 FIT = 1e-4  # of the largest entry: float32 is accurate enough for it
+CLOSE_FIT = 1e-6
 FORWARD_FIT = 1e-5
 FEW = 3  # entries of a gradient: fewer fit too many forms
 MANY = 40  # weights: two draws of so many have a cosine of 0 +- 0.16
 USUAL = 1e10  # larger numbers overflow in some updates
 MOVED = 0.9  # cosine between step and gradient from which it is along, or against, it
-
+Arrays = Mapping[str, Any]  # by the parameters' names
 
 # The derivatives f'(z) as code writes them in terms of a = f(z).
 FORMS = {"identity": "1", "relu": "a > 0", "sigmoid": "a * (1 - a)", "tanh": "1 - a**2"}
@@ -39,27 +40,18 @@ AGAIN = ("sigmoid", "softmax")
 
 @dataclass(frozen=True)
 class Replay:
-    """The backward pass of one step, recomputed from the arrays that were shown.
+    """The backward pass of one step, recomputed from the arrays that were shown."""
 
-    Attributes
-    ----------
-    kinds : tuple of tuple of str
-        For each hidden layer, the activations that give its values from those below, if any do.
-    deltas : dict of str to float
-        Slopes of the outputs that explain the gradient of the last weights, each with its factor c.
-    wrong : (str, str, str) or None
-        Weights whose gradient contains a wrong slope, that slope, and the right one.
-    product : (str, str) or None
-        Weights whose gradient is another product than it should be, and which.
-    outputs : str
-        What gives the outputs from the last sums, such as ``"sigmoid(z)"``; empty if unknown.
-    """
-
+    # For each hidden layer, the activations that give its values from those below.
     kinds: tuple[tuple[str, ...], ...] = ()
+    # Slopes of the outputs that explain the gradient of the last weights, each with its factor c.
     deltas: Mapping[str, float] = field(default_factory=dict)
+    one_error: tuple[str, float] | None = None  # weights whose gradient has one for all samples
+    # Weights whose gradient contains a wrong slope, that slope, and the right one.
     wrong: tuple[str, str, str] | None = None
+    # Weights whose gradient is another product than it should be, and which.
     product: tuple[str, str] | None = None
-    outputs: str = ""
+    outputs: str = ""  # what gives them from the last sums, such as "sigmoid(z)"
 
     @classmethod
     def of(cls, shown: Step) -> "Replay":
@@ -96,9 +88,16 @@ class Replay:
             if factor is not None:
                 deltas[kind] = factor
         if not deltas:
-            return cls._explained(
-                names[-1], gradient, below[-1], o, errors, EITHER, forward=bool(form)
-            )
+            one = [
+                factor
+                for kind in OUTPUT_SLOPES
+                if (factor := multiple(gradient, below[-1].T @ _slope(kind, o), CLOSE_FIT))
+            ]
+            # The absolute error has one for all, too, if all outputs are too high, or too low.
+            if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
+                return cls(one_error=(names[-1], one[0]))
+            last = names[-1], gradient, below[-1], o, errors, EITHER
+            return cls._explained(*last, forward=bool(form))
         kind, factor = next(iter(deltas.items()))
         delta = factor * errors * _slope(kind, o)
         for layer in range(len(names) - 2, -1, -1):
@@ -128,12 +127,11 @@ class Replay:
         Products are compared only if `forward` is known to give a from x: or else the weights may
         only be turned, which nothing tells where all are square.
         """
-        slopes = {form: _slope(kind, a) for kind, form in FORMS.items()}
-        for form, slope in (slopes | _twice(a) | _of_sums(a)).items():
+        for form, slope in _forms(a).items():
             if multiple(gradient, x.T @ (error * slope), FIT) is not None:
                 return cls(wrong=(name, form, wanted))
-        for slope in slopes.values() if forward else ():
-            delta = error * slope
+        for kind in FORMS if forward else ():
+            delta = error * _slope(kind, a)
             if gradient is not None and multiple(gradient.T, x.T @ delta, FIT) is not None:
                 return cls(product=(name, "the transpose of inputs.T @ delta"))
             if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
@@ -213,15 +211,12 @@ def _slope(kind: str, a: Any) -> Any:
     return ACTIVATIONS[kind].backward(np, np.ones_like(a), a, a)
 
 
-def _twice(a: Any) -> dict[str, Any]:
-    """Return the derivatives of `TWICE`, by their text."""
-    return {TWICE[kind]: _slope(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
-
-
-def _of_sums(a: Any) -> dict[str, Any]:
-    """Return the derivatives of `OF_SUMS`, and the activation in place of one, by their text."""
+def _forms(a: Any) -> dict[str, Any]:
+    """Return all that code multiplies by as if it were f'(z), by its text."""
     z = {"sigmoid": np.log(a / (1.0 - a)), "tanh": np.arctanh(a)}
-    return {"a": a} | {OF_SUMS[kind]: _slope(kind, z[kind]) for kind in z}
+    found = {form: _slope(kind, a) for kind, form in FORMS.items()}
+    found |= {TWICE[kind]: _slope(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
+    return found | {"a": a} | {OF_SUMS[kind]: _slope(kind, z[kind]) for kind in OF_SUMS}
 
 
 def _gradient(shown: Step, name: str) -> Any:
@@ -246,58 +241,37 @@ def multiple(given: Any, of: Any, limit: float) -> float | None:
 
 @dataclass(frozen=True)
 class Update:
-    """What one step did to the parameters, compared with the gradients shown before it.
-
-    Attributes
-    ----------
-    step : int
-    cosines : dict of str to float
-        Between the change of each parameter and its gradient: -1 is straight downhill.
-    sizes : dict of str to float
-        Root mean square of each gradient.
-    broken : tuple of str
-        Parameters with NaN after the step, if all numbers before it were of ordinary size.
-    kept : float
-        Cosine between all weights before and after; NaN for few weights, or if they have grown or
-        shrunk, or moved along their gradient.
-    """
+    """What one step did to the parameters, compared with the gradients shown before it."""
 
     step: int
-    cosines: Mapping[str, float] = field(default_factory=dict)
-    sizes: Mapping[str, float] = field(default_factory=dict)
-    broken: tuple[str, ...] = ()
-    kept: float = float("nan")
+    # Between the change of each parameter and its gradient: -1 is straight downhill.
+    cosines: Mapping[str, float]
+    sizes: Mapping[str, float]  # root mean square of each gradient
+    broken: tuple[str, ...]  # parameters with NaN after the step, if all was ordinary before it
+    # Cosine between all weights before and after; NaN for few weights, or if they have grown or
+    # shrunk, or moved along their gradient.
+    kept: float
 
     @classmethod
-    def of(
-        cls,
-        step: int,
-        before: Mapping[str, Any],
-        gradients: Mapping[str, Any],
-        after: Mapping[str, Any],
-    ) -> "Update":
+    def of(cls, step: int, before: Arrays, gradients: Arrays, after: Arrays) -> "Update":
         """Compare host arrays of the same names before and after a step."""
         shown = [*before.values(), *gradients.values()]
         usual = bool(gradients) and all(np.all(np.abs(each) < USUAL) for each in shown)
         broken = tuple(n for n, each in after.items() if usual and np.any(np.isnan(each)))
-        cosines = {}
-        for name, gradient in gradients.items():
-            old, new = before.get(name), after.get(name)
-            if old is not None and new is not None and old.shape == new.shape == gradient.shape:
-                cosines[name] = _cosine(new - old, gradient)
+        cosines = {name: _cosine(after[name] - before[name], gradient)
+                   for name, gradient in gradients.items() if name in before and name in after
+                   and before[name].shape == after[name].shape == gradient.shape}  # fmt: skip
         cosines = {name: cosine for name, cosine in cosines.items() if not np.isnan(cosine)}
         return cls(step, cosines, sizes_of(gradients), broken, _kept(before, after, cosines))
 
 
-def sizes_of(gradients: Mapping[str, Any]) -> dict[str, float]:
+def sizes_of(gradients: Arrays) -> dict[str, float]:
     """Return the root mean square of each gradient."""
     with np.errstate(all="ignore"):
         return {name: float(np.sqrt(np.mean(each**2))) for name, each in gradients.items()}
 
 
-def _kept(
-    before: Mapping[str, Any], after: Mapping[str, Any], cosines: Mapping[str, float]
-) -> float:
+def _kept(before: Arrays, after: Arrays, cosines: Mapping[str, float]) -> float:
     """Return `Update.kept`."""
     names = [name for name, old in before.items() if not is_bias(name, old)]
     if any(name not in after or after[name].shape != before[name].shape for name in names):

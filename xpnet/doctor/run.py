@@ -23,22 +23,13 @@ class SeenTargets:
     The total variance of the targets is that within the batches plus that between their means.
     Shuffled batches of m rows leave about 1/m of it between them (the variance of a mean of m
     independent values); rows sorted by target leave nearly all of it there.
-
-    Attributes
-    ----------
-    first : ndarray, (outputs,), or None
-        Of the first row; `differ` says whether any other row's differs.
-    rows : int
-        How many rows were seen; `complete`: whether those are all there are.
-    batches : int
-        Batches, or blocks of small ones, from which `share_between` is computed.
     """
 
-    first: Any = None
-    differ: bool = False
-    rows: int = 0
-    complete: bool = False
-    batches: int = 0
+    first: Any = None  # the first row's, (outputs,)
+    differ: bool = False  # whether any other row's is not the same
+    rows: int = 0  # seen so far
+    complete: bool = False  # whether those are all there are
+    batches: int = 0  # or blocks of small ones, from which `share_between` is computed
     _sums: Any = 0.0  # over the batches: mean, squared mean, mean square; each (outputs,)
     _waiting: list[Any] = field(default_factory=list)
 
@@ -81,89 +72,37 @@ class SeenTargets:
 
 @dataclass
 class Run:
-    """All that was seen of one training run.
+    """All that was seen of one training run; what was not shown or is not known is empty."""
 
-    Attributes
-    ----------
-    first, last : Step
-        Before training (or at its first steps), and at the end.
-    data : Step
-        Inputs and targets, perhaps of more rows than `first` has.
-    served : Step
-        Inputs that the model gets in use, after training.
-    whole : list of Step
-        The first two steps of a loop with all their rows, unless those are very many.
-    replay : Replay
-        The backward pass of the first step, recomputed.
-    losses, validation_losses, rates : list of float
-        In order, one per step or per epoch.
-    updates : list of Update
-        What a few steps did to the parameters.
-    movement : list of float
-        Relative change of all weights in one step, at a few steps.
-    steps : int
-    shapes : dict
-        ``{"targets": ..., "predictions": ...}`` as the caller's code had them.
-    reshaped : dict
-        Parameters whose shape changed: name to (before, after).
-    columns : bool
-        Whether the caller's code has samples as columns.
-    empty : list of int
-        Steps whose batch had no rows.
-    integers : list of str
-        Parameters that are arrays of integers at the end.
-    shared : list of tuple of str
-        Parameters that are one array under two names.
-    hidden, output : sequence of str, str
-        Names of the activations; empty if not known.
-    targets : SeenTargets
-        Of all steps.
-    class_counts : int array, (classes,), or None
-        Rows of each class in all of the data, where `data` holds only some of them.
-    width : int
-        Number of inputs; 0 if not known.
-    names : sequence of str
-        Of the inputs; empty if not known.
-    diverged : bool
-    one_batch_skill : float
-        Skill after training on one small batch alone; NaN if not tried.
-    same_rows : bool
-        Whether the last step saw the same rows as the first.
-    logits : {"", "sigmoid", "softmax"}
-        The activation whose logits the predictions shown are; they are kept as probabilities.
-    found : set of str
-        Codes of the findings so far.
-    """
-
-    first: Step = field(default_factory=Step)
-    last: Step = field(default_factory=Step)
-    data: Step = field(default_factory=Step)
-    served: Step = field(default_factory=Step)
-    whole: list[Step] = field(default_factory=list)
-    replay: Replay = field(default_factory=Replay)
-    losses: list[float] = field(default_factory=list)
+    first: Step = field(default_factory=Step)  # before training, or at its first steps
+    last: Step = field(default_factory=Step)  # at the end
+    data: Step = field(default_factory=Step)  # perhaps of more rows than `first` has
+    served: Step = field(default_factory=Step)  # the inputs that the model gets in use
+    whole: list[Step] = field(default_factory=list)  # a loop's first two, unless they are very big
+    replay: Replay = field(default_factory=Replay)  # of the first step
+    losses: list[float] = field(default_factory=list)  # in order, one per step or per epoch
     validation_losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
-    updates: list[Update] = field(default_factory=list)
-    movement: list[float] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)  # by a few steps
+    movement: list[float] = field(default_factory=list)  # relative change of all weights by them
     steps: int = 0
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)
-    columns: bool = False
-    empty: list[int] = field(default_factory=list)
-    integers: list[str] = field(default_factory=list)
-    shared: list[tuple[str, str]] = field(default_factory=list)
-    hidden: Sequence[str] = ()
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of targets and predictions
+    columns: bool = False  # whether the caller's code has samples as columns
+    reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # name: (before, after)
+    empty: list[int] = field(default_factory=list)  # steps whose batch had no rows
+    integers: list[str] = field(default_factory=list)  # parameters that are such arrays at the end
+    shared: list[tuple[str, str]] = field(default_factory=list)  # one array under two names
+    hidden: Sequence[str] = ()  # names of the activations
     output: str = ""
     targets: SeenTargets = field(default_factory=SeenTargets)
-    class_counts: Any = None
-    width: int = 0
-    names: Sequence[str] = ()
+    class_counts: Any = None  # (classes,), of all rows, where `data` holds only some of them
+    width: int = 0  # number of inputs
+    names: Sequence[str] = ()  # of the inputs
     diverged: bool = False
-    one_batch_skill: float = float("nan")
-    same_rows: bool = False
-    logits: str = ""
-    found: set[str] = field(default_factory=set)
+    one_batch_skill: float = float("nan")  # after training on one small batch alone
+    same_rows: bool = False  # whether the last step saw the same rows as the first
+    logits: str = ""  # of which activation the predictions shown are; they are kept squashed
+    found: set[str] = field(default_factory=set)  # codes of the findings so far
 
     @property
     def loss_undefined(self) -> bool:
@@ -182,13 +121,8 @@ class Run:
         return bool(self.diverged or lost or self.last.skill < 0.1)
 
     @property
-    def severity(self) -> str:
-        """Error if nothing was learnt, else warning: for signs that may or may not do harm."""
-        return "error" if self.failing else "warning"
-
-    @property
     def if_failing(self) -> str:
-        """The same, but a note if something was learnt: for what may be meant."""
+        """Error if nothing was learnt, else note: for what may be meant."""
         return "error" if self.failing else "note"
 
     @property
@@ -207,9 +141,9 @@ class Run:
 
     def rate_times(self, factor: float) -> dict[str, Any]:
         """Return the change that multiplies the learning rate, shown or not."""
-        rate = self.learning_rate
-        known = {"learning_rate": float(f"{rate * factor:.1g}")} if rate else {}
-        return known or {"learning_rate_factor": factor}
+        if not self.learning_rate:
+            return {"learning_rate_factor": factor}
+        return {"learning_rate": float(f"{self.learning_rate * factor:.1g}")}
 
     @property
     def from_zero(self) -> bool:
@@ -226,13 +160,9 @@ class Run:
         return relative_change(self.first.weights, self.last.weights)
 
     def hidden_values(self, *kinds: str) -> list[tuple[str, str, Any, str]]:
-        """Return the values of hidden layers whose activation is, or looks like, one of `kinds`.
+        """Return (place, activation, values (rows, units), when) of hidden layers of some kinds.
 
         Those at the end only if a bad state there does harm and was not caused by one long step.
-
-        Returns
-        -------
-        list of (place, activation, values of (rows, units), when)
         """
         harmful = not self.last.skill > 0.5 and not max(self.movement, default=0.0) > LONG_STEP
         steps = [(self.first, "at the start"), (self.last, "at the end")]

@@ -51,21 +51,25 @@ def choose_rows(labels: Any, rows: int, limit: int) -> tuple[Any, Any]:
     return numbers, (counts / np.maximum(wanted, 1))[labels[numbers]]
 
 
-def class_labels(y: Any, device: Device) -> Any:
+def class_labels(y: Any, device: Device, output: str) -> Any:
     """Return the class of each row, host int32 (rows,); None where targets are not classes.
 
     Parameters
     ----------
-    y : device array, (rows, outputs)
-        0 or 1 in one column, or in several with a single 1 in each row.
+    y : array of the device, (rows, outputs) or (rows,)
+        Class numbers in one column, or 0 in several with a single 1 in each row.
+    output : str
+        The output activation, which says whether whole numbers are classes.
     """
-    xp = device.xp
-    if not bool(xp.all((y == 0) | (y == 1))):
+    xp, y = device.xp, columns(y)
+    if output not in CLASSIFYING or y.ndim > 2:
         return None
-    if y.shape[1] == 1:
-        return np.asarray(device.get(y[:, 0]), np.int32)
-    alone = bool(xp.all(xp.sum(y, axis=1) == 1))
-    return np.asarray(device.get(xp.argmax(y, axis=1)), np.int32) if alone else None
+    if y.shape[1] > 1:
+        ones = xp.all((y == 0) | (y == 1)) and xp.all(xp.sum(y, axis=1) == 1)
+        return np.asarray(device.get(xp.argmax(y, axis=1)), np.int32) if ones else None
+    y = y[:, 0]
+    whole = xp.all((y >= 0) & (y < y.shape[0]) & (y == xp.round(y)))
+    return np.asarray(device.get(y), np.int32) if whole else None
 
 
 def sample_data(data: Data, net: MLP, limit: int) -> tuple[Data, Any]:
@@ -74,7 +78,7 @@ def sample_data(data: Data, net: MLP, limit: int) -> tuple[Data, Any]:
     The counts are None where all rows are returned, or the targets are not classes.
     """
     device, rows = net.device, data.y.shape[0]
-    labels = class_labels(data.y, device) if rows > limit else None
+    labels = class_labels(data.y, device, net.output.name) if rows > limit else None
     numbers, shares = choose_rows(labels, rows, limit)
     x, y, weights = take_rows(data, numbers, device, net.dtype)
     if shares is not None:
@@ -88,17 +92,8 @@ def sample_arrays(
 ) -> tuple[list[Any], Any]:
     """Return about `limit` rows of what a caller gave, on the host, and counts as `sample_data`.
 
-    Parameters
-    ----------
-    output : str
-        The output activation, if it matters whether the targets are classes.
-    weigh : bool
-        Multiply the sample weights by how many rows each stands for, if they differ.
-
-    Raises
-    ------
-    InputError, InputTypeError
-        For what is not numbers, and for arrays whose rows do not match.
+    With `weigh`, sample weights are multiplied by how many rows each stands for, if they differ.
+    Rows that do not match, and what is not numbers, raise `InputError` or `InputTypeError`.
     """
     if not isinstance(limit, Integral) or limit < 1:
         raise InputError(f"rows {limit!r} must be an integer >= 1")
@@ -113,22 +108,12 @@ def sample_arrays(
                 "in each"
             )
     rows = shapes["x"][0] if shapes["x"] else 0
-    few = rows <= limit
-    labels = None if few or output not in CLASSIFYING else _labels(as_host(arrays["y"], name="y"))
+    labels = class_labels(as_host(arrays["y"], name="y"), CPU, output) if rows > limit else None
     numbers, shares = choose_rows(labels, rows, limit)
-    found = {name: as_host(each if few else to_host(each)[numbers], name=name)
+    found = {name: as_host(to_host(each)[numbers] if rows > limit else each, name=name)
              for name, each in arrays.items()}  # fmt: skip
     weights = found.get("sample_weight")
     if shares is not None and weigh:
         weights = shares if weights is None else shares * weights
     counts = None if labels is None else np.bincount(labels)
     return [found["x"], found["y"], weights], counts
-
-
-def _labels(y: Any) -> Any:
-    """Return the class of each row as `class_labels` does, also of (rows,) class numbers."""
-    y = columns(y)
-    if y.ndim > 2:
-        return None
-    whole = y.shape[1] == 1 and np.all((y >= 0) & (y < len(y)) & (y == np.round(y)))
-    return y[:, 0].astype(np.int32) if whole else class_labels(y, CPU)

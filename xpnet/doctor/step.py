@@ -144,18 +144,10 @@ def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> floa
 
 @dataclass(frozen=True)
 class Layout:
-    """Brings a loop's arrays to (rows, n).
+    """Brings a loop's arrays to (rows, n)."""
 
-    Attributes
-    ----------
-    columns : bool
-        Samples are columns: inputs are (inputs, batch).
-    one_sample : bool
-        A vector or a number belongs to one sample, and is not (batch,).
-    """
-
-    columns: bool = False
-    one_sample: bool = False
+    columns: bool = False  # samples are columns: inputs are (inputs, batch)
+    one_sample: bool = False  # a vector or a number belongs to one sample, and is not (batch,)
 
     @classmethod
     def of(cls, rows: Mapping[str, Any], parameters: Mapping[str, Any]) -> "Layout":
@@ -210,37 +202,26 @@ def _is_one_sample(
 
 @dataclass(frozen=True)
 class Step:
-    """One look at a run. Arrays are host float64, rows first; None or empty if not shown.
-
-    Attributes
-    ----------
-    inputs, targets, predictions : ndarray, (rows, n), or None
-    activations : tuple of ndarray, (rows, units)
-        Of the hidden layers.
-    parameters, gradients : dict of str to ndarray
-    row_weights : ndarray, (rows, 1), or None
-        How much each row counts in the loss; None for all alike.
-    """
+    """One look at a run. Arrays are host float64, (rows, n); None or empty if not shown."""
 
     inputs: Any = None
     targets: Any = None
     predictions: Any = None
-    activations: tuple[Any, ...] = ()
+    activations: tuple[Any, ...] = ()  # of the hidden layers
     parameters: Mapping[str, Any] = field(default_factory=dict)
     gradients: Mapping[str, Any] = field(default_factory=dict)
-    row_weights: Any = None
+    row_weights: Any = None  # (rows, 1): how much each row counts in the loss; None: all alike
 
     def __len__(self) -> int:
         named = (self.inputs, self.targets, self.predictions)
         shown = [a for a in (*named, *self.activations) if a is not None]
         return min(map(len, shown), default=0)
 
-    def rows(self, limit: int = MAX_ROWS) -> "Step":
-        """Return at most `limit` evenly spaced rows, without parameters and gradients."""
-        named = [getattr(self, name) for name in ROW_NAMES]
-        inputs, targets, outputs = (a if a is None else thinned(a, limit) for a in named)
-        hidden = tuple(thinned(a, limit) for a in self.activations)
-        return Step(inputs, targets, outputs, hidden)
+    def rows(self) -> "Step":
+        """Return at most `MAX_ROWS` evenly spaced rows, without parameters and gradients."""
+        named = {n: a for n in ROW_NAMES if (a := getattr(self, n)) is not None}
+        hidden = tuple(thinned(each, MAX_ROWS) for each in self.activations)
+        return Step(**{n: thinned(a, MAX_ROWS) for n, a in named.items()}, activations=hidden)
 
     @cached_property
     def weights(self) -> dict[str, Any]:
@@ -264,12 +245,7 @@ class Step:
         if len(self.targets) != len(self.predictions):
             return None
         targets, outputs = columns(self.targets), self.predictions.shape[1]
-        whole = np.all(np.isfinite(targets)) and np.all(targets == np.round(targets))
-        if (
-            targets.shape[1] == 1 < outputs
-            and whole
-            and 0 <= targets.min() <= targets.max() < outputs
-        ):
+        if targets.shape[1] == 1 < outputs and np.all(np.isin(targets, np.arange(outputs))):
             return np.eye(outputs)[targets[:, 0].astype(int)]
         return targets if targets.shape == self.predictions.shape else None
 
@@ -318,14 +294,12 @@ class Step:
         return ""
 
     def squashed(self, activation: str) -> "Step":
-        """Return the same snapshot with probabilities in place of logits."""
+        """Return the same step with probabilities in place of logits."""
         z = self.predictions
         with np.errstate(all="ignore"):
-            total = (
-                np.logaddexp.reduce(z, axis=1, keepdims=True)
-                if activation == "softmax"
-                else np.logaddexp(0.0, z)
-            )
+            total = np.logaddexp(0.0, z)
+            if activation == "softmax":
+                total = np.logaddexp.reduce(z, axis=1, keepdims=True)
             return replace(self, predictions=np.exp(z - total))
 
     @cached_property
@@ -365,18 +339,12 @@ def joined(pieces: Sequence[Step]) -> Step:
 
 @dataclass(frozen=True)
 class Shown:
-    """The arrays of one step as the caller gave them, of any library, with samples in batches.
+    """The arrays of one step as the caller gave them, of any library, with samples in batches."""
 
-    Attributes
-    ----------
-    rows : dict of str to array
-        Inputs, targets, predictions and ``activations[0]``, ``activations[1]``, ...
-    parameters, gradients : dict of str to array
-    """
-
-    rows: Mapping[str, Any] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    gradients: Mapping[str, Any] = field(default_factory=dict)
+    # Inputs, targets, predictions and activations[0], activations[1], ...
+    rows: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    gradients: Mapping[str, Any]
 
     @property
     def numbers(self) -> int:
@@ -384,21 +352,13 @@ class Shown:
         arrays = (self.rows, self.parameters, self.gradients)
         return sum(math.prod(shape_of(each)) for named in arrays for each in named.values())
 
-    def copy_of_rows(self) -> "Shown":
-        """Return a copy of the rows alone, for later: the caller may write to the arrays."""
-        return Shown({
-            name: each.copy() if isinstance(each, np.ndarray) else as_host(each, name=name)
-            for name, each in self.rows.items()
-        })  # fmt: skip
-
     def to_step(
         self, layout: Layout, limit: int | None = MAX_ROWS, *, parameters: bool = False
     ) -> Step:
         """Return host copies: at most `limit` rows, and the parameters and gradients if asked."""
         shown = {name: layout.host_rows(each, name, limit) for name, each in self.rows.items()}
         named = {name: shown.pop(name, None) for name in ROW_NAMES}
-        if parameters:
-            for kind in ("parameters", "gradients"):
-                given = getattr(self, kind)
-                named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in given.items()}
+        for kind in ("parameters", "gradients") if parameters else ():
+            given = getattr(self, kind)
+            named[kind] = {n: np.atleast_1d(as_host(a, name=n)) for n, a in given.items()}
         return Step(**named, activations=tuple(shown.values()))

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.gradcheck.mistakes import summed
-from xpnet.doctor.replay import MOVED, accumulates, multiple
+from xpnet.doctor.replay import MOVED, accumulates
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, Evidence, explained, rule
 from xpnet.doctor.run import Run
 from xpnet.doctor.step import is_bias
@@ -16,12 +15,9 @@ from xpnet.doctor.texts import WHY
 CLIMB = 10  # steps
 
 
-@rule(
-    "gradient-shape", severity="error", needs=("first.gradients",), source=BACKPROPAGATION,
-    why=WHY["gradient-shape"],
-    remedy="gradient = inputs.T @ delta   # for weights (inputs, units); delta.sum(axis=0) for "
-    "biases",
-)  # fmt: skip
+@rule("gradient-shape", severity="error", needs=("first.gradients",), source=BACKPROPAGATION,
+      why=WHY["gradient-shape"],
+      remedy="gradient = inputs.T @ delta   # of weights; delta.sum(axis=0) of biases")  # fmt: skip
 def gradient_shape(run: Run) -> Evidence | None:
     """Find gradients that cannot be their parameters'; `shape_changed` finds those that grow it."""
     shown = {name: (each.shape, run.first.parameters.get(name, each).shape)
@@ -50,13 +46,11 @@ def _updates(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return updated > math.prod(wanted) or math.prod(given) == updated
 
 
-@rule(
-    "bias-per-sample", needs=("first.parameters", "first.predictions"), source=BACKPROPAGATION,
-    why=WHY["bias-per-sample"],
-    remedy="biases = numpy.zeros((1, units))   # and its gradient summed over the batch",
-)  # fmt: skip
+@rule("bias-per-sample", needs=("first.parameters", "first.predictions"),
+      why=WHY["bias-per-sample"],
+      remedy="biases = numpy.zeros((1, units))   # and its gradient summed over the batch",
+      source=BACKPROPAGATION)  # fmt: skip
 def bias_per_sample(run: Run) -> Evidence | None:
-    """Find a bias that has had a row for each sample from the start."""
     batch, axis = run.shapes.get("predictions", (0,)), -1 if run.columns else 0
     rows = batch[axis] if len(batch) == 2 else 0
     widths = {each.shape[1] for each in run.first.weights.values()}
@@ -74,50 +68,25 @@ def bias_per_sample(run: Run) -> Evidence | None:
     return None
 
 
-@rule(
-    "gradient-wrong", limit=1e-6, severity="error", source=BACKPROPAGATION,
-    needs=("first.gradients", "first.activations", "first.predictions"),
-    why="The errors of all samples were summed into one number before the backward pass. No sample "
-    "can then be pushed up while another is pushed down.",
-    remedy="delta = outputs - targets   # one per sample and output; sum only in gradients",
-)  # fmt: skip
-def shared_error(run: Run, limit: float) -> Evidence | None:
-    """See whether the last layer's gradient comes from one error, the same for every sample."""
-    first, rows = run.first, run.shapes.get("predictions", (0,))[0]
-    name = next(reversed([*first.weights]), "")
-    if name not in first.gradients or len(first) < rows or rows < 4:
+@rule("gradient-wrong", severity="error", needs=("whole",), source=BACKPROPAGATION,
+      why="The errors of all samples were summed into one number before the backward pass. No "
+          "sample can then be pushed up while another is pushed down.",
+      remedy="delta = outputs - targets   # per sample; sum only in gradients")  # fmt: skip
+def shared_error(run: Run) -> Evidence | None:
+    if run.replay.one_error is None:
         return None
-    below, outputs = first.activations[-1][:rows], first.predictions[:rows]
-    given, goals = first.gradients[name], first.goals
-    if given.shape != (below.shape[1], outputs.shape[1]) or given.size < 3 or len(below) < rows:
-        return None
-    errors = np.ones_like(outputs) if goals is None else outputs - goals[:rows]
-    for slope in (np.ones_like(outputs), outputs * (1.0 - outputs), 1.0 - outputs**2):
-        # Where all samples or all units look alike, proper errors give the same direction.
-        if goals is not None and multiple(given, below.T @ (errors * slope), 1e-3) is not None:
-            return None
-        error = multiple(given, below.T @ slope, limit)
-        if error is not None and not _one_sided(outputs, goals, rows):
-            return Evidence(name, f"it comes from one error, {error:.4g}, for all {rows} samples")
-    return None
+    (name, error), rows = run.replay.one_error, len(run.whole[0])
+    return Evidence(name, f"it comes from one error, {error:.4g}, for all {rows} samples")
 
 
-def _one_sided(outputs: Any, goals: Any, rows: int) -> bool:
-    """Return whether every error of an output has one sign: MAE and Huber then give one error."""
-    return goals is not None and not np.any(np.ptp(np.sign(outputs - goals[:rows]), axis=0))
-
-
-@rule(
-    "gradient-activation-derivative", severity="error", needs=("whole",),
-    explained_by=("gradient-*",), source=f"{NIELSEN}, chapter 2",
-    why="The error enters where this layer's delta is made, and spreads to every layer before it. "
-    "The derivative must be that of its activation, and written for what it is given: z, or "
-    "a = f(z).",
-    remedy="delta = (delta_next @ weights_next.T) * derivative   # for a: a * (1 - a) for a "
-    "sigmoid, 1 - a**2 for tanh, a > 0 for a ReLU",
-)  # fmt: skip
+@rule("gradient-activation-derivative", severity="error", needs=("whole",),
+      explained_by=("gradient-*",), source=f"{NIELSEN}, chapter 2",
+      why="The error enters where this layer's delta is made, and spreads to every layer before "
+          "it. The derivative must be that of its activation, and written for what it is given: z, "
+          "or a = f(z).",
+      remedy="delta = (delta_next @ weights_next.T) * derivative   # for a: a * (1 - a) for a "
+             "sigmoid, 1 - a**2 for tanh, a > 0 for a ReLU")  # fmt: skip
 def wrong_derivative(run: Run) -> Evidence | None:
-    """See a slope in a gradient that is not the derivative of the layer's activation."""
     if run.replay.wrong is None:
         return None
     (name, form, right), names = run.replay.wrong, [*run.first.weights]
@@ -129,15 +98,12 @@ def wrong_derivative(run: Run) -> Evidence | None:
     )  # fmt: skip
 
 
-@rule(
-    "gradient-product", severity="error", needs=("whole",), explained_by=("gradient-*",),
-    source=f"{NIELSEN}, chapter 2 (BP2 and BP4)",
-    why="The error goes back through the transposed weights of the next layer, and meets the "
-    "activations that entered this one. Square matrices hide a mistake here: the shapes fit.",
-    remedy="delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta",
-)  # fmt: skip
+@rule("gradient-product", severity="error", needs=("whole",), explained_by=("gradient-*",),
+      why="The error goes back through the transposed weights of the next layer, and meets the "
+          "activations that entered this one. Square matrices hide a mistake here: the shapes fit.",
+      remedy="delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta",
+      source=f"{NIELSEN}, chapter 2 (BP2 and BP4)")  # fmt: skip
 def wrong_product(run: Run) -> Evidence | None:
-    """See a gradient that is a product of the wrong arrays."""
     if run.replay.product is None:
         return None
     name, product = run.replay.product
@@ -145,30 +111,23 @@ def wrong_product(run: Run) -> Evidence | None:
                     {"gradient": "product", "where": [name], "number": 0.0})  # fmt: skip
 
 
-@rule(
-    "gradient-accumulated", needs=("whole",), source="PyTorch, torch.optim.Optimizer.zero_grad",
-    why="They still contain the gradients of earlier steps. The steps grow, and point where the "
-    "loss fell long ago.",
-    remedy="set all gradients to 0 before each step   # PyTorch: optimizer.zero_grad()",
-    change={"zero_gradients": True},
-)  # fmt: skip
+@rule("gradient-accumulated", needs=("whole",), source="PyTorch, torch.optim.Optimizer.zero_grad",
+      why="They still contain the gradients of earlier steps. The steps grow, and point where the "
+          "loss fell long ago.",
+      remedy="set all gradients to 0 before each step   # PyTorch: optimizer.zero_grad()",
+      change={"zero_gradients": True})  # fmt: skip
 def accumulated(run: Run) -> Evidence | None:
-    """See the first step's gradient in that of the second."""
-    if len(run.whole) < 2 or run.movement[:1] == [0.0]:  # several batches for one update
-        return None
-    if not accumulates(run.replay, *run.whole):
+    gathered = run.movement[:1] == [0.0]  # several batches for one update
+    if len(run.whole) < 2 or gathered or not accumulates(run.replay, *run.whole):
         return None
     return Evidence("gradients", "those of the second step are its own plus those of the first")
 
 
-@rule(
-    "gradient-sign", severity="error", needs=("updates",), explained_by=("gradient-sign",),
-    source=f"{NIELSEN}, chapter 1",
-    why="Gradient descent subtracts the gradient of the loss. With one sign flipped, every step "
-    "climbs.",
-    remedy="weights -= learning_rate * gradient   # with delta = outputs - targets",
-    change={"update": "subtract"},
-)  # fmt: skip
+@rule("gradient-sign", severity="error", needs=("updates",), explained_by=("gradient-sign",),
+      why="Gradient descent subtracts the gradient of the loss. With one sign flipped, every step "
+          "climbs.",
+      remedy="weights -= learning_rate * gradient   # with delta = outputs - targets",
+      change={"update": "subtract"}, source=f"{NIELSEN}, chapter 1")  # fmt: skip
 def uphill(run: Run) -> Evidence | None:
     """See whether the first step climbs: the sign of the gradient or of the update is wrong."""
     cosines = run.updates[0].cosines
@@ -202,52 +161,40 @@ def _climbs(run: Run) -> bool:
     return run.failing and short and same and rising
 
 
-@rule(
-    "update-not-finite", severity="error", needs=("updates",),
-    source="Kingma and Ba, arXiv 1412.6980, algorithm 1",
-    why="The update itself gives NaN: 0 / 0, or the root of a negative number. In Adam the bias "
-    "corrections are 0 if steps are counted from 0.",
-    remedy="count steps from 1 in m / (1 - beta_1**t); add epsilon to what you divide by",
-)  # fmt: skip
+@rule("update-not-finite", severity="error", needs=("updates",),
+      why="The update itself gives NaN: 0 / 0, or the root of a negative number. In Adam the bias "
+          "corrections are 0 if steps are counted from 0.",
+      remedy="count steps from 1 in m / (1 - beta_1**t); add epsilon to what you divide by",
+      source="Kingma and Ba, arXiv 1412.6980, algorithm 1")  # fmt: skip
 def broken_update(run: Run) -> Evidence | None:
-    """See parameters that an update makes NaN, although they and the gradients were finite."""
-    for update in run.updates:
-        if update.broken:
-            return Evidence(", ".join(update.broken), f"finite at step {update.step}, as were the "
-                            "gradients; NaN after the update")  # fmt: skip
-    return None
-
-
-@rule(
-    "weights-redrawn", limit=0.3, severity="error", needs=("updates",),
-    source=f"{NIELSEN}, chapter 1",
-    why="The weights were drawn anew during training, and with them all that was learnt is gone. "
-    "Usually the initialisation stands inside the loop.",
-    remedy="draw the initial weights once, before the first step",
-    change={"draw": "once"},
-)  # fmt: skip
-def redrawn(run: Run, limit: float) -> Evidence | None:
-    """See weights that one step replaced by others of the same size and any direction."""
-    if not run.failing:  # one long step looks alike
+    update = next((each for each in run.updates if each.broken), None)
+    if update is None:
         return None
-    for update in run.updates:
-        if abs(update.kept) < limit:
-            return Evidence("weights", f"after step {update.step} they are as large as before and "
-                            "have nothing in common with what they were (cosine "
-                            f"{update.kept:.2g})")  # fmt: skip
-    return None
+    evidence = f"finite at step {update.step}, as were the gradients; NaN after the update"
+    return Evidence(", ".join(update.broken), evidence)
 
 
-@rule(
-    "parameter-shape-changed", severity="error", explained_by=("bias-per-sample",),
-    needs=("first.parameters",), source=BACKPROPAGATION,
-    why="The update has broadcast a parameter to a new shape, so its gradient was not summed over "
-    "the batch. A separate bias for each sample stores that sample's label.",
-    remedy="gradient_of_bias = delta.sum(axis=0)   # and update in place: bias -= learning_rate * "
-    "...",
-)  # fmt: skip
+@rule("weights-redrawn", limit=0.3, severity="error", needs=("updates",),
+      why="The weights were drawn anew during training, and with them all that was learnt is gone. "
+          "Usually the initialisation stands inside the loop.",
+      remedy="draw the initial weights once, before the first step",
+      change={"draw": "once"}, source=f"{NIELSEN}, chapter 1")  # fmt: skip
+def redrawn(run: Run, limit: float) -> Evidence | None:
+    update = next((each for each in run.updates if abs(each.kept) < limit), None)
+    if update is None or not run.failing:  # one long step looks alike
+        return None
+    return Evidence("weights", f"after step {update.step} they are as large as before and have "
+                    "nothing in common with what they were "
+                    f"(cosine {update.kept:.2g})")  # fmt: skip
+
+
+@rule("parameter-shape-changed", severity="error", explained_by=("bias-per-sample",),
+      needs=("first.parameters",), source=BACKPROPAGATION,
+      why="The update has broadcast a parameter to a new shape, so its gradient was not summed "
+          "over the batch. A separate bias for each sample stores that sample's label.",
+      remedy="gradient_of_bias = delta.sum(axis=0)   # and update in place: bias -= learning_rate "
+             "* ...")  # fmt: skip
 def shape_changed(run: Run) -> Evidence | None:
-    """Find a parameter that has grown an axis because its own update broadcast it."""
     if not run.reshaped:
         return None
     before, after = next(iter(run.reshaped.values()))

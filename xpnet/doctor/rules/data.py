@@ -17,16 +17,12 @@ OUTPUT_RANGES = {
 }
 
 
-@rule(
-    "prediction-drift", limit=4.0, severity="error", needs=("data.inputs",),
-    source="deepchecks, Feature Drift",
-    why="The network now gets inputs on a different scale from those it was trained on. Its units "
-    "saturate, and every sample gets nearly the same output.",
-    remedy="use the mean and std of the training set at prediction too: " + STANDARDISE,
-    change={"scale_at_prediction": True},
-)  # fmt: skip
+@rule("prediction-drift", limit=4.0, severity="error", needs=("data.inputs",),
+      remedy="use the mean and std of the training set at prediction too: " + STANDARDISE,
+      why="The network now gets inputs on a different scale from those it was trained on. Its "
+          "units saturate, and every sample gets nearly the same output.",
+      change={"scale_at_prediction": True}, source="deepchecks, Feature Drift")  # fmt: skip
 def prediction_drift(run: Run, limit: float) -> Evidence | None:
-    """Compare inputs at prediction with those of training, in units of their deviation."""
     trained, used = run.data.inputs, run.served.inputs
     if used is None or trained.shape[1] != used.shape[1]:
         return None
@@ -41,21 +37,19 @@ def prediction_drift(run: Run, limit: float) -> Evidence | None:
                     f"with standard deviation {deviation[worst]:.4g}")  # fmt: skip
 
 
-@rule(
-    "target-range", limit=1e-6, severity="error", needs=("first.goals",), source=CHECKER,
-    why="The output activation cannot reach these targets, whatever the weights. Training pushes "
-    "it to the end of its range, where its slope is 0.",
-    remedy="encode classes as 0 and 1 for a sigmoid output, or use output='identity' for numbers",
-)  # fmt: skip
+@rule("target-range", limit=1e-6, severity="error", needs=("first.goals",),
+      why="The output activation cannot reach these targets, whatever the weights. Training pushes "
+          "it to the end of its range, where its slope is 0.",
+      remedy="encode classes as 0 and 1 for a sigmoid output, or use output='identity' for numbers",
+      source=CHECKER)  # fmt: skip
 def target_range(run: Run, limit: float) -> Evidence | None:
-    """Targets that the output activation cannot reach."""
     goals = run.first.goals
     if not np.all(np.isfinite(goals)):
         return None
     low, high = OUTPUT_RANGES.get(run.output, (-np.inf, np.inf))
     if not run.output:
-        low, high = _range_of([p for p in (run.first.predictions, run.last.predictions)
-                               if p is not None])  # fmt: skip
+        seen = (run.first.predictions, run.last.predictions)
+        low, high = _range_of([each for each in seen if each is not None])
     least, most = float(np.min(goals)), float(np.max(goals))
     if least >= low - limit and most <= high + limit:
         return None
@@ -65,26 +59,20 @@ def target_range(run: Run, limit: float) -> Evidence | None:
 
 def _range_of(seen: list[Any]) -> tuple[float, float]:
     """Return the range that outputs seem to be confined to."""
-
-    def at_an_end(p: Any) -> bool:
-        return bool(np.any(np.minimum(np.abs(p), np.abs(1.0 - np.abs(p))) < 0.02))
-
-    if any(p.size >= 10 and np.ptp(p) > 0.05 for p in seen) and any(map(at_an_end, seen)):
-        if all(np.all((p >= 0) & (p <= 1)) for p in seen):
-            return 0, 1
-        if all(np.all(np.abs(p) <= 1) for p in seen):
-            return -1, 1
-    relu = all(np.all(p >= 0) for p in seen) and 0.02 < np.mean(seen[-1] == 0) < 1
+    ends = [np.minimum(np.abs(p), np.abs(1.0 - np.abs(p))).min() for p in seen]  # distances to them
+    spread = any(p.size >= 10 and np.ptp(p) > 0.05 for p in seen) and min(ends) < 0.02
+    positive = all(np.all(p >= 0) for p in seen)
+    if spread and all(np.all(np.abs(p) <= 1) for p in seen):
+        return (0, 1) if positive else (-1, 1)
+    relu = positive and 0.02 < np.mean(seen[-1] == 0) < 1
     return 0.0 if relu else -np.inf, np.inf
 
 
-@rule(
-    "constant-target", limit=50, severity="error", explained_by=("target-shape",),
-    needs=("targets.first",), source=RECIPE + " (become one with the data)",
-    why="If all targets are the same, there is nothing to learn. The loss still falls to 0: the "
-    "last bias is enough.",
-    remedy="check which column is the target, and how the rows were selected",
-)  # fmt: skip
+@rule("constant-target", limit=50, severity="error", explained_by=("target-shape",),
+      needs=("targets.first",), source=RECIPE + " (become one with the data)",
+      why="If all targets are the same, there is nothing to learn. The loss still falls to 0: the "
+          "last bias is enough.",
+      remedy="check which column is the target, and how the rows were selected")  # fmt: skip
 def constant_target(run: Run, limit: float) -> Evidence | None:
     """One target in all rows: in all there are, or in `limit` or more over several steps."""
     seen = run.targets
@@ -96,15 +84,12 @@ def constant_target(run: Run, limit: float) -> Evidence | None:
     return Evidence("targets", f"every target is {value}, in all {seen.rows} rows seen")
 
 
-@rule(
-    "constant-feature", limit=1e-9, severity="note", needs=("data.inputs",),
-    source="scikit-learn, VarianceThreshold",
-    why="A feature with a single value carries no information. Dividing it by its standard "
-    "deviation gives NaN.",
-    remedy="x = x[:, x.std(axis=0) > 0]",
-)  # fmt: skip
+@rule("constant-feature", limit=1e-9, severity="note", needs=("data.inputs",),
+      source="scikit-learn, VarianceThreshold",
+      why="A feature with a single value carries no information. Dividing it by its standard "
+          "deviation gives NaN.",
+      remedy="x = x[:, x.std(axis=0) > 0]")  # fmt: skip
 def constant_feature(run: Run, limit: float) -> Evidence | None:
-    """Features with one value only; all of them constant is an error."""
     x = run.data.inputs
     if len(x) < 20:
         return None
@@ -119,14 +104,11 @@ def constant_feature(run: Run, limit: float) -> Evidence | None:
                     severity="error" if len(flat) == x.shape[1] else "")  # fmt: skip
 
 
-@rule(
-    "unscaled-inputs", limit=5.0, needs=("data.inputs",),
-    source="LeCun et al., Efficient BackProp, 1998, section 4.3",
-    why="Large inputs saturate the first layer's units, and one learning rate cannot suit features "
-    "of different sizes. Tiny inputs hardly move the output at all.",
-    remedy=STANDARDISE,
-    change={"standardize": True},
-)  # fmt: skip
+@rule("unscaled-inputs", limit=5.0, needs=("data.inputs",),
+      source="LeCun et al., Efficient BackProp, 1998, section 4.3", remedy=STANDARDISE,
+      why="Large inputs saturate the first layer's units, and one learning rate cannot suit "
+          "features of different sizes. Tiny inputs hardly move the output at all.",
+      change={"standardize": True})  # fmt: skip
 def unscaled_inputs(run: Run, limit: float) -> Evidence | None:
     """Find a feature whose root mean square is far from 1, or see that none comes near it.
 
@@ -149,16 +131,13 @@ def first_of_sorted(run: Run) -> bool:
     return run.targets.share_between > SORTED and not run.targets.complete
 
 
-@rule(
-    "class-imbalance", limit=10.0, needs=("data.targets",),
-    source="Amazon SageMaker Debugger, ClassImbalance (10)",
-    why="One class has most of the rows, so always predicting it is nearly right. The rare class "
-    "hardly counts in the loss.",
-    remedy="class_weight='balanced'",
-    change={"class_weight": "balanced"},
-)  # fmt: skip
+@rule("class-imbalance", limit=10.0, needs=("data.targets",),
+      source="Amazon SageMaker Debugger, ClassImbalance (10)",
+      why="One class has most of the rows, so always predicting it is nearly right. The rare class "
+          "hardly counts in the loss.",
+      remedy="class_weight='balanced'",
+      change={"class_weight": "balanced"})  # fmt: skip
 def class_imbalance(run: Run, limit: float) -> Evidence | None:
-    """Compare the commonest class with the rarest; only a note if the rarest is recognised."""
     classes, weights = run.data.classes, run.data.row_weights
     if classes is None or len(classes) < 50 or first_of_sorted(run):
         return None
@@ -176,24 +155,21 @@ def class_imbalance(run: Run, limit: float) -> Evidence | None:
 
 def _recall(run: Run, label: int) -> float:
     """Return the share of a class's rows that are predicted at the end; NaN if it is unknown."""
-    last, p = run.last, run.last.predictions
-    if last.goals is None or last.classes is None or not np.all(np.isfinite(p)):
+    last = run.last
+    if last.goals is None or not np.any(last.classes == label):
         return float("nan")
-    members = last.classes == label
-    return float(np.mean(last.guesses[members] == label)) if np.any(members) else float("nan")
+    if not np.all(np.isfinite(last.predictions)):
+        return float("nan")
+    return float(np.mean(last.guesses[last.classes == label] == label))
 
 
-@rule(
-    "shuffled-targets", limit=3.0, needs=("data.inputs", "data.goals"), source=RECIPE,
-    explained_by=("non-finite", "class-imbalance"),
-    why="Nothing in the inputs predicts the targets, so only memorising can lower the loss. The "
-    "rows of x and y may have been shuffled or sorted separately.",
-    remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # one order for "
-    "both",
-    change={"check_pairing": True},
-)  # fmt: skip
+@rule("shuffled-targets", limit=3.0, needs=("data.inputs", "data.goals"), source=RECIPE,
+      explained_by=("non-finite", "class-imbalance"),
+      why="Nothing in the inputs predicts the targets, so only memorising can lower the loss. The "
+          "rows of x and y may have been shuffled or sorted separately.",
+      remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # one for both",
+      change={"check_pairing": True})  # fmt: skip
 def shuffled_targets(run: Run, limit: float) -> Evidence | None:
-    """No relation between inputs and targets: neither neighbours nor a line predict them."""
     if len(run.data.inputs) != len(run.data.goals):
         return None
     x, keep = np.unique(run.data.inputs, axis=0, return_index=True)
@@ -231,15 +207,13 @@ def relation(x: Any, y: Any) -> float:
     return max(abs(correlation(near)), correlation(line))
 
 
-@rule(
-    "unshuffled-rows", limit=SORTED, needs=("targets.first",),
-    source="LeCun et al., Efficient BackProp, 1998, section 4.2",
-    why="Each batch has rows of one kind and pulls the whole network towards it, and the next ones "
-    "pull it away again. It predicts what it saw last.",
-    remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # in every epoch; "
-    "of a time series, whole windows",
-    change={"shuffle": True},
-)  # fmt: skip
+@rule("unshuffled-rows", limit=SORTED, needs=("targets.first",),
+      source="LeCun et al., Efficient BackProp, 1998, section 4.2",
+      why="Each batch has rows of one kind and pulls the whole network towards it, and the next "
+          "ones pull it away again. It predicts what it saw last.",
+      remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # in every epoch; "
+             "of a time series, whole windows",
+      change={"shuffle": True})  # fmt: skip
 def unshuffled_rows(run: Run, limit: float) -> Evidence | None:
     """Share of the targets' variance between batches, about 1/m where m rows are shuffled."""
     share, rows = run.targets.share_between, run.targets.rows_per_batch

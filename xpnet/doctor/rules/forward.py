@@ -1,6 +1,5 @@
 """The start and the forward pass: initial weights, the first loss, units that carry no signal."""
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -18,21 +17,16 @@ from xpnet.doctor.rules.rule import (
     rule,
 )
 from xpnet.doctor.run import Run
-from xpnet.doctor.step import Step
 
 NEAR_THE_END = 0.025  # a sigmoid from |z| = 3.7, where its slope is a tenth of its largest
 
 
-@rule(
-    "symmetric-units", limit=1e-12, severity="error", needs=("first.weights",),
-    source="Goodfellow et al., Deep Learning, 8.4",
-    why="Units that start alike get the same gradient and stay alike for ever. The whole layer is "
-    "worth one unit.",
-    remedy="weights = generator.standard_normal((fan_in, fan_out)) / sqrt(fan_in)",
-    change={"init": "auto"},
-)  # fmt: skip
+@rule("symmetric-units", limit=1e-12, severity="error", needs=("first.weights",),
+      why="Units that start alike get the same gradient and stay alike for ever. The whole layer "
+          "is worth one unit.",
+      remedy="weights = generator.standard_normal((fan_in, fan_out)) / sqrt(fan_in)",
+      change={"init": "auto"}, source="Goodfellow et al., Deep Learning, 8.4")  # fmt: skip
 def symmetric_units(run: Run, limit: float) -> Evidence | None:
-    """Units of a hidden layer that are copies: same weights in, same weights out."""
     for (name, into), (_, out) in pairwise(run.first.weights.items()):
         same = np.ptp(into, axis=1).max() <= limit and np.ptp(out, axis=0).max() <= limit
         if into.shape[1] > 1 and same:
@@ -40,38 +34,30 @@ def symmetric_units(run: Run, limit: float) -> Evidence | None:
     return None
 
 
-@rule(
-    "all-positive-weights", limit=9, needs=("first.weights",), source=GLOROT,
-    why="With weights of one sign, all units of a layer rise together, and the sums in the next "
-    "layer saturate its units. Weights have to be drawn symmetrically about 0.",
-    remedy="limit = sqrt(6 / (fan_in + fan_out)); weights = generator.uniform(-limit, limit, "
-    "shape)",
-    change={"init": "auto"},
-)  # fmt: skip
+@rule("all-positive-weights", limit=9, needs=("first.weights",), source=GLOROT,
+      why="With weights of one sign, all units of a layer rise together, and the sums in the next "
+          "layer saturate its units. Weights have to be drawn symmetrically about 0.",
+      remedy="limit = sqrt(6 / (fan_in + fan_out)); weights = generator.uniform(-limit, limit, "
+             "shape)",
+      change={"init": "auto"})  # fmt: skip
 def all_positive(run: Run, limit: float) -> Evidence | None:
     """All initial weights of a layer have one sign, more of them than chance allows."""
-    signed = {n: w for n, w in run.first.weights.items() if np.all(w >= 0) or np.all(w <= 0)}
-    signed = {name: w for name, w in signed.items() if np.any(w)}
-    largest = max((w.size for w in signed.values()), default=0)
-    everything = len(signed) == len(run.first.weights)
-    if largest < 2 * limit and not (everything and sum(w.size for w in signed.values()) >= limit):
+    signed = {n: w for n, w in run.first.weights.items()
+              if np.any(w) and (np.all(w >= 0) or np.all(w <= 0))}  # fmt: skip
+    sizes, everything = [w.size for w in signed.values()], len(signed) == len(run.first.weights)
+    if max(sizes, default=0) < 2 * limit and not (everything and sum(sizes) >= limit):
         return None
-    shown = ", ".join(
-        f"{name} ({w.size} weights, mean {w.mean():.2g})" for name, w in signed.items()
-    )
+    shown = ", ".join(f"{n} ({w.size} weights, mean {w.mean():.2g})" for n, w in signed.items())
     return Evidence(", ".join(signed), f"no two weights differ in sign: {shown}")
 
 
-@rule(
-    "integer-parameters", severity="error", steps=ENOUGH_STEPS, needs=("first.parameters",),
-    source="NumPy manual, Assigning values to indexed arrays",
-    why="An array of integers cuts off what comes after the decimal point. A step shorter than 1 "
-    "changes nothing.",
-    remedy="weights = weights.astype(float)",
-    change={"dtype": "float64"},
-)  # fmt: skip
+@rule("integer-parameters", severity="error", steps=ENOUGH_STEPS, needs=("first.parameters",),
+      source="NumPy manual, Assigning values to indexed arrays",
+      why="An array of integers cuts off what comes after the decimal point. A step shorter than 1 "
+          "changes nothing.",
+      remedy="weights = weights.astype(float)",
+      change={"dtype": "float64"})  # fmt: skip
 def integer_parameters(run: Run) -> Evidence | None:
-    """Find arrays of integers, which cannot take a small step."""
     slopes = run.first.gradients  # counters and indices have none
     names = [name for name in run.integers if name in slopes or not slopes]
     if not names or not run.failing:
@@ -79,29 +65,24 @@ def integer_parameters(run: Run) -> Evidence | None:
     return Evidence(", ".join(names), f"still arrays of integers after {run.steps} steps")
 
 
-@rule(
-    "shared-parameters", needs=("first.parameters",),
-    source="Python FAQ, How do I create a multidimensional list?",
-    why="What is one array cannot learn two things. A list such as [W] * 3 holds the same array "
-    "three times.",
-    remedy="W = [draw() for _ in range(3)]   # or W.copy()",
-    change={"copy": True},
-)  # fmt: skip
+@rule("shared-parameters", needs=("first.parameters",),
+      source="Python FAQ, How do I create a multidimensional list?",
+      why="What is one array cannot learn two things. A list such as [W] * 3 holds the same array "
+          "three times.",
+      remedy="W = [draw() for _ in range(3)]   # or W.copy()",
+      change={"copy": True})  # fmt: skip
 def shared_parameters(run: Run) -> Evidence | None:
-    """Find one array under two names; a note if the network learns, since it may be meant."""
     if not run.shared:
         return None
-    return Evidence(" and ".join(run.shared[0]), "the same memory, so that each step changes both",
-                    severity=run.if_failing)  # fmt: skip
+    evidence = "the same memory, so that each step changes both"
+    return Evidence(" and ".join(run.shared[0]), evidence, severity=run.if_failing)
 
 
-@rule(
-    "wrong-init-scale", limit=9.0, needs=("first.weights",), source=GLOROT,
-    why="Each layer multiplies the size of its input by about rms(weights) x sqrt(fan_in). Far "
-    "above 1, the signal saturates units or explodes; far below 1, it dies out.",
-    remedy="weights = generator.standard_normal((fan_in, fan_out)) * sqrt(2 / (fan_in + fan_out))",
-    change={"init": "auto"},
-)  # fmt: skip
+@rule("wrong-init-scale", limit=9.0, needs=("first.weights",), source=GLOROT,
+      why="Each layer multiplies the size of its input by about rms(weights) x sqrt(fan_in). Far "
+          "above 1, the signal saturates units or explodes; far below 1, it dies out.",
+      remedy="weights = generator.standard_normal(shape) * sqrt(2 / (fan_in + fan_out))",
+      change={"init": "auto"})  # fmt: skip
 def init_scale(run: Run, limit: float) -> Evidence | None:
     """rms(weights) sqrt(fan_in), near 1 for every published rule, outside 1/limit to limit."""
     gains = {n: float(np.sqrt(np.mean(w**2) * w.shape[0])) for n, w in run.first.weights.items()}
@@ -109,21 +90,18 @@ def init_scale(run: Run, limit: float) -> Evidence | None:
     large = [n for n in gains if gains[n] > limit]
     if not small and not large:
         return None
-    return Evidence(", ".join(large or small), "rms(weights) x sqrt(fan_in) = "
-                    f"{gains[(large or small)[0]]:.3g}, too {'large' if large else 'small'}; 0.6 "
-                    "to 8.5 is usual")  # fmt: skip
+    gain, size = gains[(large or small)[0]], "large" if large else "small"
+    return Evidence(", ".join(large or small), f"rms(weights) x sqrt(fan_in) = {gain:.3g}, too "
+                    f"{size}; 0.6 to 8.5 is usual")  # fmt: skip
 
 
-@rule(
-    "linear-hidden-layer", source="Goodfellow et al., Deep Learning, 6.1",
-    why="Layers with no activation function between them are together one linear layer. It cannot "
-    "learn XOR, a circle, or any other curved boundary.",
-    remedy="hidden = numpy.tanh(inputs @ weights + biases)   # if one is applied, show its result; "
-    "if none is meant, xpnet.Doctor(hidden=['identity'])",
-    change={"hidden": "relu"},
-)  # fmt: skip
+@rule("linear-hidden-layer", source="Goodfellow et al., Deep Learning, 6.1",
+      why="Layers with no activation function between them are together one linear layer. It "
+          "cannot learn XOR, a circle, or any other curved boundary.",
+      remedy="hidden = numpy.tanh(inputs @ weights + biases)   # if one is applied, show its "
+             "result; if none is meant, xpnet.Doctor(hidden=['identity'])",
+      change={"hidden": "relu"})  # fmt: skip
 def linear_hidden(run: Run) -> Evidence | None:
-    """See a hidden layer whose values are its weighted sums, with no activation applied."""
     linear = [i + 1 for i, each in enumerate(run.replay.kinds) if each == ("identity",)]
     evidence = "the values shown are inputs @ weights + biases, with nothing applied"
     if run.hidden:  # named, so on purpose: reported only if nothing is learnt
@@ -131,16 +109,14 @@ def linear_hidden(run: Run) -> Evidence | None:
         evidence = "the activation is 'identity'"
     if not linear or (run.hidden and not run.failing):
         return None
-    return Evidence(f"hidden layer {', '.join(map(str, linear))}", evidence,
-                    severity=run.if_failing)  # fmt: skip
+    where = f"hidden layer {', '.join(map(str, linear))}"
+    return Evidence(where, evidence, severity=run.if_failing)
 
 
-@rule(
-    "initial-loss", limit=3.0, needs=("first.goals",), source=RECIPE,
-    why="Before any training the loss should be that of a guess: log(K) for K classes, about the "
-    "variance for numbers. Far more means that weights are too large or targets need scaling.",
-    remedy="for numbers: y = (y - y.mean()) / y.std(); for classes: smaller initial weights",
-)  # fmt: skip
+@rule("initial-loss", limit=3.0, needs=("first.goals",), source=RECIPE,
+      why="Before any training the loss should be that of a guess: log(K) for K classes, about "
+          "the variance for numbers. Far more means too large weights, or unscaled targets.",
+      remedy="numbers: y = (y - y.mean()) / y.std(); classes: smaller initial weights")  # fmt: skip
 def unscaled_targets(run: Run, limit: float) -> Evidence | None:
     """First error against the best constant's: log(K) for classes, otherwise the variance."""
     first, goals = run.first, run.first.goals
@@ -168,9 +144,8 @@ def _high_entropy(run: Run, limit: float) -> Evidence | None:
     right = np.where(goals > 0.5, p, 1.0 - p)
     chosen = right if goals.shape[1] == 1 else np.max(np.where(goals > 0.5, right, 0), axis=1)
     entropy = float(np.mean(-np.log(np.maximum(chosen, 1e-12))))
-    if entropy <= limit * np.log(k):
-        return None
-    if explained(run, ("wrong-init-scale", "unscaled-inputs", "softmax-axis")):
+    causes = ("wrong-init-scale", "unscaled-inputs", "softmax-axis")
+    if entropy <= limit * np.log(k) or explained(run, causes):
         return None
     if whole.goals is not None and usual_loss(run, whole.predictions, whole.goals, "squared error"):
         return None
@@ -178,37 +153,27 @@ def _high_entropy(run: Run, limit: float) -> Evidence | None:
                     f"{np.log(k):.3g}", {"init": "auto"})  # fmt: skip
 
 
-@rule(
-    "regularisation-dominates", limit=0.2, steps=ENOUGH_STEPS, source=CHECKER,
-    needs=("first.weights", "last.weights"),
-    why="The penalty pulls the weights to 0 harder than the data pull them anywhere. What is left "
-    "is the bias, a constant prediction.",
-    remedy="l2 = l2 / 100   # and check whether it is divided by the number of samples",
-    change={"l2": 0.0, "l1": 0.0},
-)  # fmt: skip
+@rule("regularisation-dominates", limit=0.2, steps=ENOUGH_STEPS, source=CHECKER,
+      needs=("first.weights", "last.weights"),
+      why="The penalty pulls the weights to 0 harder than the data pull them anywhere. What is "
+          "left is the bias, a constant prediction.",
+      remedy="l2 = l2 / 100   # and check whether it is divided by the number of samples",
+      change={"l2": 0.0, "l1": 0.0})  # fmt: skip
 def regularisation(run: Run, limit: float) -> Evidence | None:
-    """Weights that have shrunk to a small part of what they were."""
-
-    def norm(step: Step) -> float:
-        return math.sqrt(sum(float(np.sum(w**2)) for w in step.weights.values()))
-
-    before, after = norm(run.first), norm(run.last)
-    if before == 0 or not after < limit * before:
-        return None
-    if run.first.weights.keys() != run.last.weights.keys():
+    start, end = run.first.weights, run.last.weights
+    before, after = (float(np.sqrt(sum(np.sum(w**2) for w in each.values())))
+                     for each in (start, end))  # fmt: skip
+    if start.keys() != end.keys() or not after < limit * before:
         return None
     return Evidence("weights", f"their norm fell from {before:.3g} to {after:.3g}")
 
 
-@rule(
-    "dead-units", limit=0.6, needs=("first.activations",), source=DIAGNOSIS,
-    why="A ReLU that gives 0 for every sample has gradient 0 and never recovers. The layer has "
-    "fewer units than it seems.",
-    remedy="start biases at 0, lower the learning rate, or use hidden='leaky_relu'",
-    change={"init": "auto", "hidden": "leaky_relu"},
-)  # fmt: skip
+@rule("dead-units", limit=0.6, needs=("first.activations",), source=DIAGNOSIS,
+      why="A ReLU that gives 0 for every sample has gradient 0 and never recovers. The layer has "
+          "fewer units than it seems.",
+      remedy="start biases at 0, lower the learning rate, or use hidden='leaky_relu'",
+      change={"init": "auto", "hidden": "leaky_relu"})  # fmt: skip
 def dead_units(run: Run, limit: float) -> Evidence | None:
-    """Share of a layer's units whose activation is 0 for every sample."""
     for layer, _, a, when in run.hidden_values("relu", ""):
         share = float(np.mean(np.all(a == 0, axis=0)))
         if share > limit:
@@ -217,15 +182,12 @@ def dead_units(run: Run, limit: float) -> Evidence | None:
     return None
 
 
-@rule(
-    "saturated-units", limit=0.5, needs=("first.activations",), source=GLOROT,
-    why="At the ends of its range a sigmoid or tanh has a slope of almost 0, so no gradient "
-    "passes. Such a unit cannot tell samples apart.",
-    remedy="smaller weights, symmetric about 0, and standardised inputs: init='auto'",
-    change={"init": "auto", "standardize": True},
-)  # fmt: skip
+@rule("saturated-units", limit=0.5, needs=("first.activations",), source=GLOROT,
+      why="At the ends of its range a sigmoid or tanh has a slope of almost 0, so no gradient "
+          "passes. Such a unit cannot tell samples apart.",
+      remedy="smaller weights, symmetric about 0, and standardised inputs: init='auto'",
+      change={"init": "auto", "standardize": True})  # fmt: skip
 def saturated_units(run: Run, limit: float) -> Evidence | None:
-    """Share of a sigmoid or tanh layer's units stuck at one end."""
     for layer, kind, a, when in run.hidden_values("sigmoid", "tanh"):
         ends = (0.0 if kind == "sigmoid" else -1.0, 1.0)
         at = [np.mean(np.abs(a - end) < NEAR_THE_END, axis=0) for end in ends]

@@ -1,7 +1,6 @@
 """What the loss is made of: values that are no numbers, shapes that differ, wrong formulas."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,58 +11,45 @@ from xpnet.doctor.step import columns
 from xpnet.doctor.texts import BROADCASTING, RESHAPE_TARGETS, WHY
 
 
-@rule(
-    "non-finite", severity="error", source=DIAGNOSIS,
-    why=WHY["non-finite"],
-    remedy="keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0) or "
-    "0 / 0",
-)  # fmt: skip
+@rule("non-finite", severity="error", source=DIAGNOSIS, why=WHY["non-finite"],
+      remedy="keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0)",
+      change={"drop_non_finite": True})  # fmt: skip
 def not_finite(run: Run) -> Evidence | None:
-    """Find NaN or infinity in inputs, targets or initial parameters."""
     shown = {"inputs": run.data.inputs, "targets": run.data.targets} | dict(run.first.parameters)
     for name, array in shown.items():
         bad: Any = np.argwhere(~np.isfinite(array)) if array is not None else ()
+        found = f"{len(bad)} of {np.size(array)} values are NaN or infinite"
+        if len(bad) and name in run.first.parameters:
+            return Evidence(name, f"{found} before the first step", {"init": "auto"},
+                            remedy="draw new weights, and check where these came from")  # fmt: skip
         if len(bad):
-            found = f"{len(bad)} of {array.size} values are NaN or infinite"
-            if name in run.first.parameters:
-                return Evidence(name, f"{found} before the first step", {"init": "auto"},
-                                remedy="draw new weights, and check where these came "
-                                "from")  # fmt: skip
-            return Evidence(name, f"{found}, the first in row {bad[0][0]} of those checked",
-                            {"drop_non_finite": True})  # fmt: skip
+            return Evidence(name, f"{found}, the first in row {bad[0][0]} of those checked")
     return None
 
 
-@rule(
-    "loss-broadcast", severity="error", source=BROADCASTING,
-    needs=("first.predictions", "first.targets", "losses"), explained_by=("loss-broadcast",),
-    why=WHY["loss-broadcast"], remedy=RESHAPE_TARGETS,
-    change={"reshape_targets": True},
-)  # fmt: skip
+@rule("loss-broadcast", severity="error", needs=("first.predictions", "first.targets", "losses"),
+      explained_by=("loss-broadcast",), why=WHY["loss-broadcast"], remedy=RESHAPE_TARGETS,
+      change={"reshape_targets": True}, source=BROADCASTING)  # fmt: skip
 def loss_broadcast(run: Run) -> Evidence | None:
-    """See whether the loss reported is the one over all (m, m) pairs of output and target."""
     paired = _paired_loss(run)
     if not paired:
         return None
     m = max(run.shapes["targets"])
-    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} "
-                    f"pairs, not {m}", remedy=_as_outputs(run))  # fmt: skip
+    evidence = f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} pairs, not {m}"
+    return Evidence("loss", evidence, remedy=_as_outputs(run))
 
 
-@rule(
-    "target-shape", source=BROADCASTING, explained_by=("loss-broadcast",),
-    needs=("first.predictions", "first.targets"),
-    why="Combining shapes such as (m,) and (m, 1), or (m, 1) and (m, K), raises no error: NumPy "
-    "broadcasts them. The loss then compares outputs with targets that are not theirs.",
-    remedy=RESHAPE_TARGETS,
-)  # fmt: skip
+@rule("target-shape", needs=("first.predictions", "first.targets"), source=BROADCASTING,
+      explained_by=("loss-broadcast",),
+      why="Combining shapes such as (m,) and (m, 1), or (m, 1) and (m, K), raises no error: NumPy "
+          "broadcasts them. The loss then compares outputs with targets that are not theirs.",
+      remedy=RESHAPE_TARGETS)  # fmt: skip
 def target_shape(run: Run) -> Evidence | None:
     """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
     given = [run.shapes.get(name, ()) for name in ("targets", "predictions")]
     targets, outputs = (shape[::-1] if run.columns else shape for shape in given)
-    both = len(targets) == len(outputs) == 2 and targets[0] == outputs[0]
-    shown = [*run.whole, run.first][0]
-    one = both and outputs[1] == 1 < targets[1]
+    shown, both = [*run.whole, run.first][0], len(targets) == len(outputs) == 2
+    one = both and targets[0] == outputs[0] and outputs[1] == 1 < targets[1]
     if one and usual_loss(run, shown.predictions, shown.targets):
         return Evidence("targets", f"{targets[1]} columns of targets, but one output: it is "
                         "compared with all of them", severity="error",
@@ -93,10 +79,8 @@ def _rows_differ(targets: tuple[int, ...], outputs: tuple[int, ...]) -> bool:
 
 def _pairs(targets: tuple[int, ...], outputs: tuple[int, ...]) -> bool:
     """Return whether NumPy pairs every output with every target."""
-    if not targets or not outputs or targets == outputs or max(targets) < 2:
-        return False
-    m = max(targets)
-    return {targets, outputs} in ({(m,), (m, 1)}, {(1, m), (m, 1)})
+    m = max(targets, default=0)
+    return m > 1 and {targets, outputs} in ({(m,), (m, 1)}, {(1, m), (m, 1)})
 
 
 def _paired_loss(run: Run) -> str | None:
@@ -117,65 +101,49 @@ def usual_loss(run: Run, p: Any, t: Any, kind: str = "") -> str:
     q = np.minimum(np.maximum(p, 1e-12), 1 - 1e-12)
     terms = {
         "squared error": (t - p) ** 2,
+        "half the squared error": (t - p) ** 2 / 2.0,
         "cross-entropy": -(t * np.log(q) + (1 - t) * np.log(1 - q)),
         "absolute error": np.abs(t - p),
     }
-    is_loss = _is_loss(run)
     for name, each in terms.items():
-        for how, value in _totals(each) if kind in name else ():
-            if is_loss(value):
-                return how + name
-            if name == "squared error" and is_loss(value / 2.0):
-                return f"half {how}{name}"
+        how = _first_loss_as(run, each) if kind in name else ""
+        if how:
+            return how + name
     return ""
 
 
-def _totals(terms: Any) -> list[tuple[str, float]]:
-    """Return the ways in which a loss is made of one term for each prediction."""
-    total = float(np.sum(terms))
+def _first_loss_as(run: Run, terms: Any) -> str:
+    """Say how the first loss is made of one term for each prediction; empty if it is not."""
+    total, shown = float(np.sum(terms)), run.losses[0] if run.losses else math.nan
     counts = {"the sum of ": 1, "the mean of ": terms.size, "the sum per sample of ": len(terms)}
-    return [(how, total / count) for how, count in counts.items()]
+    close = [n for n, k in counts.items() if abs(total / k - shown) <= 1e-6 * abs(shown)]
+    return close[0] if close else ""
 
 
-def _is_loss(run: Run) -> Callable[[float], bool]:
-    """Return the comparison of a number with the first loss; never equal if none was shown."""
-    shown = run.losses[0] if run.losses else math.nan
-    return lambda value: abs(value - shown) <= 1e-6 * abs(shown)
-
-
-@rule(
-    "loss-broadcast", severity="error", source=BROADCASTING,
-    needs=("whole", "first.predictions", "first.targets", "losses"),
-    why="Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of the "
-    "class. All outputs of a sample are pulled towards that number.",
-    remedy="targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, the same shape as the outputs",
-)  # fmt: skip
+@rule("loss-broadcast", severity="error", source=BROADCASTING,
+      needs=("whole", "first.predictions", "first.targets", "losses"),
+      why="Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of "
+          "the class. All outputs of a sample are pulled towards that number.",
+      remedy="targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, like outputs")  # fmt: skip
 def class_number_loss(run: Run) -> Evidence | None:
-    """See whether the loss compares every output with the number of the class."""
     p, t = run.whole[0].predictions, run.whole[0].targets
     if t.shape != (len(p), 1) or p.shape[1] < 2 or not np.all(t == np.round(t)):
         return None
     name = usual_loss(run, p, t, "squared error")
-    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {name}, (outputs - "
-                    f"targets)**2, for outputs {p.shape} and targets {t.shape}"
-                    ) if name else None  # fmt: skip
+    evidence = f"{name}, (outputs - targets)**2, for outputs {p.shape} and targets {t.shape}"
+    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {evidence}") if name else None
 
 
-@rule(
-    "softmax-axis", limit=1e-5, severity="error", needs=("whole", "first.predictions"),
-    source="SciPy, scipy.special.softmax (axis)",
-    why="Softmax shares 1 among the outputs of each sample. Over another axis, the samples of a "
-    "batch compete with each other.",
-    remedy="probabilities = e / e.sum(axis=1, keepdims=True)   # samples are rows; else axis=0",
-)  # fmt: skip
+@rule("softmax-axis", limit=1e-5, severity="error", needs=("whole", "first.predictions"),
+      why="Softmax shares 1 among the outputs of each sample. Over another axis, the samples of a "
+          "batch compete with each other.",
+      remedy="probabilities = e / e.sum(axis=1, keepdims=True)   # samples are rows; else axis=0",
+      source="SciPy, scipy.special.softmax (axis)")  # fmt: skip
 def softmax_axis(run: Run, limit: float) -> Evidence | None:
-    """See whether probabilities add up to 1 over the samples, not over the outputs."""
     shown, p = run.whole[0], run.whole[0].predictions
     if shown.inputs is None and not shown.weights:
         return None  # nothing tells samples from outputs
-    if min(p.shape) < 2 or not np.all(p >= 0.0) or not np.ptp(p):
-        return None
-    if np.allclose(p.sum(axis=1), 1.0, rtol=0.0, atol=1e-3):
+    if min(p.shape) < 2 or not np.all(p >= 0.0) or not np.ptp(p) or shown.are_distributions:
         return None
     over = "all samples and outputs together" if abs(p.sum() - 1.0) < limit else ""
     over = "the samples" if np.allclose(p.sum(axis=0), 1.0, rtol=0.0, atol=limit) else over
@@ -184,14 +152,12 @@ def softmax_axis(run: Run, limit: float) -> Evidence | None:
                     f"they add up to anything {sums}") if over else None  # fmt: skip
 
 
-@rule(
-    "output-activated-twice", source="PyTorch, CrossEntropyLoss (expects unnormalized logits)",
-    why="A sigmoid or softmax has to get sums of any size. What another activation has squeezed "
-    "or cut off keeps the outputs away from 0 or 1, and the loss above a floor.",
-    remedy="outputs = sigmoid(z)   # or softmax(z): once, on z = inputs @ weights + biases",
-)  # fmt: skip
+@rule("output-activated-twice",
+      why="A sigmoid or softmax has to get sums of any size. What another activation has squeezed "
+          "or cut off keeps the outputs away from 0 or 1, and the loss above a floor.",
+      remedy="outputs = sigmoid(z)   # or softmax(z): once, on z = inputs @ weights + biases",
+      source="PyTorch, CrossEntropyLoss (expects unnormalized logits)")  # fmt: skip
 def activated_twice(run: Run) -> Evidence | None:
-    """See outputs to which two activations were applied, one after the other."""
     form = run.replay.outputs
     if form.count("(") < 2:
         return None
@@ -199,66 +165,51 @@ def activated_twice(run: Run) -> Evidence | None:
                     "biases", {"output": form.partition("(")[0]})  # fmt: skip
 
 
-@rule(
-    "loss-wrong", needs=("whole", "first.goals", "losses"),
-    source="Goodfellow et al., Deep Learning, 6.2.2",
-    why="A number that is not the loss of these predictions cannot tell whether they get better. "
-    "If the gradient was derived from it, it leads astray as well.",
-    remedy="loss = -numpy.mean(t * numpy.log(p) + (1 - t) * numpy.log(1 - p))",
-)  # fmt: skip
+@rule("loss-wrong", needs=("whole", "first.goals", "losses"),
+      source="Goodfellow et al., Deep Learning, 6.2.2",
+      why="A number that is not the loss of these predictions cannot tell whether they get better. "
+          "If the gradient was derived from it, it leads astray as well.",
+      remedy="loss = -numpy.mean(t * numpy.log(p) + (1 - t) * numpy.log(1 - p))")  # fmt: skip
 def wrong_cross_entropy(run: Run) -> Evidence | None:
     """See whether the first loss is a cross-entropy without its minus, or half of its terms."""
     p, t, loss = run.whole[0].predictions, run.whole[0].goals, run.losses[0]
-    if t is None or run.whole[0].classes is None or not loss:
-        return None
-    if not np.all((p > 0.0) & (p < 1.0)):
+    if t is None or run.whole[0].classes is None or not loss or not np.all((p > 0.0) & (p < 1.0)):
         return None
     for_one, for_zero = -t * np.log(p), -(1.0 - t) * np.log(1.0 - p)
     proper = [for_one + for_zero] + ([for_one] if p.shape[1] > 1 else [])
-
-    def is_loss(terms: Any, sign: float = 1.0) -> bool:
-        return any(_is_loss(run)(sign * each) for _, each in _totals(terms))
-
-    if any(map(is_loss, proper)):
+    if any(_first_loss_as(run, each) for each in proper):
         return None
-    if any(is_loss(each, -1.0) for each in proper) or (run.failing and loss < 0.0):
+    if any(_first_loss_as(run, -each) for each in proper) or (run.failing and loss < 0.0):
         return Evidence("loss", f"the first is {loss:.6g}; a cross-entropy is above 0, and with "
                         "its sign turned it falls as the predictions get worse",
                         severity=run.if_failing,  # it may be meant to rise
                         remedy="loss = -numpy.mean(...)")  # fmt: skip
-    half = "0" if is_loss(for_one) else "1" if is_loss(for_zero) else ""
+    half = "0" if _first_loss_as(run, for_one) else "1" if _first_loss_as(run, for_zero) else ""
     return Evidence("loss", f"the first, {loss:.6g}, is the cross-entropy without its term for "
                     f"class {half}, which may get any prediction") if half else None  # fmt: skip
 
 
-@rule(
-    "empty-batch", source=RECIPE + " (become one with the data)",
-    why="The mean over no rows is NaN, and nothing is learnt from them. A slice such as "
-    "x[i:batch_size] is empty from the second batch on.",
-    remedy="batch = x[i : i + batch_size]   # with i in range(0, len(x), batch_size)",
-)  # fmt: skip
+@rule("empty-batch",
+      why="The mean over no rows is NaN, and nothing is learnt from them. A slice such as "
+          "x[i:batch_size] is empty from the second batch on.",
+      remedy="batch = x[i : i + batch_size]   # with i in range(0, len(x), batch_size)",
+      source=RECIPE + " (become one with the data)")  # fmt: skip
 def empty_batches(run: Run) -> Evidence | None:
-    """Find steps without rows; a warning if it is one here and there, such as after the last."""
-    if not run.empty:
+    count = len(run.empty)
+    if not count:
         return None
-    several = len(run.empty) > run.steps / 2
-    return Evidence("batches", f"{len(run.empty)} of {len(run.empty) + run.steps} have no rows, "
-                    f"the first after {run.empty[0]} steps with rows",
-                    severity="error" if several else "warning")  # fmt: skip
+    return Evidence("batches", f"{count} of {count + run.steps} have no rows, the first after "
+                    f"{run.empty[0]} steps with rows",
+                    severity="error" if count > run.steps / 2 else "warning")  # fmt: skip
 
 
-@rule(
-    "class-numbers", severity="error",
-    source="PyTorch, CrossEntropyLoss (class indices in [0, C))",
-    why="Class k belongs to output k, counted from 0. A class beyond the last output can never be "
-    "predicted, and its rows train nothing, or the wrong class.",
-    remedy="labels = labels - labels.min()   # classes 0 to outputs - 1",
-)  # fmt: skip
+@rule("class-numbers", severity="error",
+      source="PyTorch, CrossEntropyLoss (class indices in [0, C))",
+      why="Class k belongs to output k, counted from 0. A class beyond the last output can never "
+          "be predicted, and its rows train nothing, or the wrong class.",
+      remedy="labels = labels - labels.min()   # classes 0 to outputs - 1")  # fmt: skip
 def class_numbers(run: Run) -> Evidence | None:
-    """Class numbers without an output: usually from 1 to K for K outputs.
-
-    Whole numbers are classes only if the outputs are probabilities, or the numbers are 1 to K.
-    """
+    """Whole numbers are classes only if the outputs are probabilities, or the numbers 1 to K."""
     for shown in (run.first, run.data):
         targets, outputs = shown.targets, shown.predictions
         if targets is None or outputs is None or len(targets) != len(outputs):

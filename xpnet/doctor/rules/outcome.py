@@ -19,18 +19,11 @@ def _share(skill: float) -> str:
     return f"{skill:.1%}" if skill > 0 else f"none (R2 = {skill:.3g})"
 
 
-def _of_variance(run: Run) -> str:
-    return f"explain {_share(run.last.skill)} of the targets' variance"
-
-
-@rule(
-    "non-finite", severity="error", source=DIAGNOSIS, explained_by=("non-finite",),
-    why="A computed value is no longer a number. The steps were too long, or a formula is "
-    "undefined here, such as log(0) or 0 / 0.",
-    remedy="lower the learning rate; compute cross-entropy from the pre-activations",
-)  # fmt: skip
+@rule("non-finite", severity="error", source=DIAGNOSIS, explained_by=("non-finite",),
+      why="A computed value is no longer a number. The steps were too long, or a formula is "
+          "undefined here, such as log(0) or 0 / 0.",
+      remedy="lower the learning rate; compute cross-entropy from the pre-activations")  # fmt: skip
 def no_number(run: Run) -> Evidence | None:
-    """Find NaN or infinity in what was computed."""
     for step, when in ((run.first, "at the start"), (run.last, "at the end")):
         shown = {f"gradient of {name}": each for name, each in step.gradients.items()}
         shown = dict(step.parameters) | shown | {"predictions": step.predictions}
@@ -38,24 +31,22 @@ def no_number(run: Run) -> Evidence | None:
             bad = 0 if array is None else int(np.sum(~np.isfinite(array)))
             if bad:
                 return Evidence(name, f"{bad} of {array.size} values are NaN or infinite {when}")
-    lost: Any = np.flatnonzero(~np.isfinite(run.losses)) if run.losses else ()
+    lost = np.flatnonzero(~np.isfinite(run.losses))
     if not len(lost):
         return None
     found = f"{run.losses[lost[0]]} at entry {lost[0]} of {len(run.losses)}"
     if run.loss_undefined:
-        return Evidence("loss", f"{found}, although the predictions {_of_variance(run)}",
-                        severity="warning", remedy="only the loss told is undefined: "
-                        "numpy.log(numpy.clip(p, 1e-12, 1))")  # fmt: skip
+        found += f", although the predictions explain {_share(run.last.skill)} of the variance"
+        remedy = "only the loss told is undefined: numpy.log(numpy.clip(p, 1e-12, 1))"
+        return Evidence("loss", found, severity="warning", remedy=remedy)
     return Evidence("loss", found)
 
 
-@rule(
-    "diverged", limit=100.0, severity="error", needs=("losses",), source=CHECKER,
-    why="The loss has run away. All later steps start from useless weights.",
-    remedy="lower the learning rate, scale inputs and targets, check the sign of the gradient",
-)  # fmt: skip
+@rule("diverged", limit=100.0, severity="error", needs=("losses",),
+      why="The loss has run away. All later steps start from useless weights.",
+      remedy="lower the learning rate, scale inputs and targets, check the sign of the gradient",
+      source=CHECKER)  # fmt: skip
 def diverged(run: Run, limit: float) -> Evidence | None:
-    """See a loss that is no longer a number, or is many times what it was at the start."""
     start, end = run.loss_span()
     away = np.isfinite(start) and not end <= limit * max(abs(start), 1e-12)
     if run.loss_undefined or not (away or run.diverged):
@@ -63,13 +54,12 @@ def diverged(run: Run, limit: float) -> Evidence | None:
     return Evidence("loss", f"loss {run.losses[0]:.4g} became {run.losses[-1]:.4g}")
 
 
-@rule(
-    "loss-wrong", limit=0.05, severity="error", steps=ENOUGH_STEPS, explained_by=("loss-wrong",),
-    needs=("last.goals", "losses"), source=RECIPE,
-    why="The loss has been driven to 0 without the predictions. It is computed from something "
-    "else, or a term is missing.",
-    remedy="compute the loss from the same predictions and targets that you judge by",
-)  # fmt: skip
+@rule("loss-wrong", limit=0.05, severity="error", steps=ENOUGH_STEPS, explained_by=("loss-wrong",),
+      needs=("last.goals", "losses"),
+      why="The loss has been driven to 0 without the predictions. It is computed from something "
+          "else, or a term is missing.",
+      remedy="compute the loss from the same predictions and targets that you judge by",
+      source=RECIPE)  # fmt: skip
 def loss_apart(run: Run, limit: float) -> Evidence | None:
     """See a loss next to 0 with predictions that no loss of theirs could make so small."""
     start, end = run.loss_span()
@@ -82,15 +72,11 @@ def loss_apart(run: Run, limit: float) -> Evidence | None:
                     f"constant, with a mean squared error of {np.mean(errors**2):.4g}")  # fmt: skip
 
 
-@rule(
-    "loss-rising", limit=1.1, severity="error", needs=("losses",), explained_by=("diverged",),
-    source=CHECKER,
-    why="Training makes the loss worse. Either the gradient's sign is wrong or the steps are too "
-    "long.",
-    remedy="run xpnet.check_gradients, then lower the learning rate",
-)  # fmt: skip
+@rule("loss-rising", limit=1.1, severity="error", needs=("losses",), explained_by=("diverged",),
+      source=CHECKER,
+      why="Training makes the loss worse. The gradient's sign is wrong, or the steps are too long.",
+      remedy="run xpnet.check_gradients, then lower the learning rate")  # fmt: skip
 def loss_rising(run: Run, limit: float) -> Evidence | None:
-    """See a loss that ends above its start, without having run away."""
     start, end = run.loss_span()
     odd = run.last.skill > 0.8 and end > start + 2.0 * abs(start)
     risen = len(run.losses) >= 3 and end > start + (limit - 1.0) * abs(start)
@@ -98,21 +84,18 @@ def loss_rising(run: Run, limit: float) -> Evidence | None:
         return None
     evidence = f"loss {start:.4g} at the start, {end:.4g} at the end"
     if odd:  # then it is not the loss of these predictions
-        return Evidence("loss", f"{evidence}, although the predictions {_of_variance(run)}",
-                        severity="warning",
-                        remedy="show the loss of each step; set a running sum back to 0"
-                        )  # fmt: skip
+        evidence += f", although the predictions explain {_share(run.last.skill)} of the variance"
+        remedy = "show the loss of each step; set a running sum back to 0"
+        return Evidence("loss", evidence, severity="warning", remedy=remedy)
     return Evidence("loss", evidence)
 
 
-@rule(
-    "loss-not-decreasing", limit=0.97, severity="error", steps=ENOUGH_STEPS, needs=("losses",),
-    explained_by=("diverged", "loss-rising"), source="Amazon SageMaker Debugger, LossNotDecreasing",
-    why="The loss stays where it was. Something stops the gradient or makes it point elsewhere.",
-    remedy="run xpnet.check_gradients, then try to overfit one small batch",
-)  # fmt: skip
+@rule("loss-not-decreasing", limit=0.97, severity="error", steps=ENOUGH_STEPS, needs=("losses",),
+      explained_by=("diverged", "loss-rising"),
+      source="Amazon SageMaker Debugger, LossNotDecreasing",
+      why="The loss stays where it was. Something stops the gradient or makes it point elsewhere.",
+      remedy="run xpnet.check_gradients, then try to overfit one small batch")  # fmt: skip
 def loss_not_decreasing(run: Run, limit: float) -> Evidence | None:
-    """See a loss that has hardly fallen from first to last."""
     start, end = run.loss_span()
     alone = run.last.predictions is None and run.steps >= STEPS_OF_A_LOSS_ALONE
     if end < start - (1.0 - limit) * abs(start) or not (run.failing or alone):
@@ -121,47 +104,39 @@ def loss_not_decreasing(run: Run, limit: float) -> Evidence | None:
                     severity="warning" if alone else "")  # fmt: skip
 
 
-@rule(
-    "cannot-overfit-one-batch", limit=0.5, severity="error", source=RECIPE,
-    why="A network with enough units can memorise a few rows. If it does not, the fault lies in "
-    "the code or the settings, not in the amount of data.",
-    remedy="run xpnet.check_gradients; more units; another learning rate",
-)  # fmt: skip
+@rule("cannot-overfit-one-batch", limit=0.5, severity="error", source=RECIPE,
+      why="A network with enough units can memorise a few rows. If it does not, the fault lies in "
+          "the code or the settings, not in the amount of data.",
+      remedy="run xpnet.check_gradients; more units; another learning rate")  # fmt: skip
 def one_batch(run: Run, limit: float) -> Evidence | None:
-    """One small batch that cannot be memorised."""
-    value = run.one_batch_skill
-    seen = len(run.last.goals) if run.last.goals is not None else 0
-    rows = min(
-        run.shapes.get("predictions", (seen,))[0], seen
-    )  # of one batch, if batches are shown
-    few = 4 <= rows <= 32 and run.steps >= 500 and run.same_rows
-    value = run.last.skill if few and np.isnan(value) else value
+    value, seen = run.one_batch_skill, 0 if run.last.goals is None else len(run.last.goals)
+    rows = min(run.shapes.get("predictions", (seen,))[0], seen)  # of one batch, if those are shown
+    if 4 <= rows <= 32 and run.steps >= 500 and run.same_rows and np.isnan(value):
+        value = run.last.skill
     if not value < limit:
         return None
     return Evidence("network", f"trained on one batch alone, it explains {_share(value)} of that "
                     "batch's variance")  # fmt: skip
 
 
-@rule(
-    "no-better-than-constant", limit=0.05, severity="error", steps=ENOUGH_STEPS,
-    needs=("last.goals",), source=RECIPE + " (input-independent baseline)",
-    why="The predictions are no better than always giving the mean or the commonest class. The "
-    "loss may still have fallen, to that of the constant.",
-    remedy="see the findings above; if there are none, train longer or scale the inputs",
-)  # fmt: skip
+@rule("no-better-than-constant", limit=0.05, severity="error", steps=ENOUGH_STEPS,
+      needs=("last.goals",),
+      why="The predictions are no better than always giving the mean or the commonest class. The "
+          "loss may still have fallen, to that of the constant.",
+      remedy="see the findings above; if there are none, train longer or scale the inputs",
+      source=RECIPE + " (input-independent baseline)")  # fmt: skip
 def no_better(run: Run, limit: float) -> Evidence | None:
     """1 - squared error / that of the best constant prediction, near or below 0."""
     if len(run.last.goals) < MIN_ROWS or not run.last.skill < limit:
         return None
-    return Evidence("predictions", f"they {_of_variance(run)}", **_too_short(run))
+    evidence = f"they explain {_share(run.last.skill)} of the targets' variance"
+    return Evidence("predictions", evidence, **_too_short(run))
 
 
-@rule(
-    "constant-output", limit=0.05, severity="error", steps=ENOUGH_STEPS, needs=("last.goals",),
-    source="scikit-learn issue 31235",
-    why="Every sample gets nearly the same prediction. The inputs do not reach the output.",
-    remedy="see the findings above; if there are none, scale the inputs and redraw the weights",
-)  # fmt: skip
+@rule("constant-output", limit=0.05, severity="error", steps=ENOUGH_STEPS, needs=("last.goals",),
+      why="Every sample gets nearly the same prediction. The inputs do not reach the output.",
+      remedy="see the findings above; if there are none, scale the inputs and redraw the weights",
+      source="scikit-learn issue 31235")  # fmt: skip
 def constant_output(run: Run, limit: float) -> Evidence | None:
     """Predictions that hardly differ between samples, or all name one class without skill."""
     last, p, goals = run.last, run.last.predictions, run.last.goals
@@ -174,26 +149,23 @@ def constant_output(run: Run, limit: float) -> Evidence | None:
         return None
     same = "; every sample gets the same class" if one_class else ""
     return Evidence("predictions", f"standard deviation {spread:.2g} over {len(p)} samples, "
-                    f"against {wanted:.2g} for the targets{same}",
-                    **_too_short(run))  # fmt: skip
+                    f"against {wanted:.2g} for the targets{same}", **_too_short(run))  # fmt: skip
 
 
 def _too_short(run: Run) -> dict[str, Any]:
     """Return the remedy if all that can be said is that the weights have not come far."""
     if run.found - SYMPTOMS or not run.travelled() < FAR:
         return {}
-    remedy = "train longer, or multiply the learning rate by 10"
-    return {"remedy": remedy, "change": run.rate_times(10.0)}
+    return {"remedy": "train longer, or multiply the learning rate by 10",
+            "change": run.rate_times(10.0)}  # fmt: skip
 
 
-@rule(
-    "overfitting", limit=1.25, severity="warning", needs=("validation_losses", "losses"),
-    source="Prechelt, Early stopping - but when?, 1998",
-    why="The network keeps memorising the training rows and gets worse on others. The best "
-    "weights were some epochs ago.",
-    remedy="early_stopping=True, or l2, dropout, fewer units, more rows",
-    change={"early_stopping": True},
-)  # fmt: skip
+@rule("overfitting", limit=1.25, severity="warning", needs=("validation_losses", "losses"),
+      source="Prechelt, Early stopping - but when?, 1998",
+      why="The network keeps memorising the training rows and gets worse on others. The best "
+          "weights were some epochs ago.",
+      remedy="early_stopping=True, or l2, dropout, fewer units, more rows",
+      change={"early_stopping": True})  # fmt: skip
 def overfitting(run: Run, limit: float) -> Evidence | None:
     """Compare the last validation loss with the best, if the training loss kept falling."""
     held_out = run.validation_losses

@@ -45,10 +45,7 @@ NEEDS = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rule saw: where, and the numbers.
-
-    `change`, `severity` and `remedy` are given where the rule's own do not fit what was seen.
-    """
+    """What a rule saw: where, and the numbers; the rest where the rule's own does not fit."""
 
     where: str
     measured: str
@@ -57,45 +54,25 @@ class Evidence:
     remedy: str = ""
 
 
-Check = Callable[..., Evidence | None]
-
-
 @dataclass(frozen=True)
 class Rule:
     """One rule: `check` finds evidence; the rest is the finding's text.
 
-    Attributes
-    ----------
-    code : str
-    check : callable
-        ``check(run)``, or ``check(run, limit)`` if there is a limit; gives `Evidence` or None.
-    why, remedy, source : str
-    limit : float or None
-        Chosen by measuring healthy and broken runs (`benchmarks/doctor.py`); where it differs from
-        the source, the source's value raised false alarms or came too late.
-    needs : tuple of str
-        Attributes of `Run` without which the rule says nothing.
-    steps : int
-        So many steps, too.
-    explained_by : tuple of str
-        Codes of findings that make this one superfluous; ``*`` stands for anything.
-    severity : str
-        ``""``: an error if nothing was learnt, a warning if something was.
-    change : dict or None
-        The remedy for programs.
+    Limits were chosen by measuring healthy and broken runs (`benchmarks/doctor.py`); where one
+    differs from the source, the source's value raised false alarms or came too late.
     """
 
     code: str
-    check: Check
+    check: Callable[..., Evidence | None]  # of a run, and of the limit if there is one
     why: str
     remedy: str
     source: str
     limit: float | None = None
-    needs: tuple[str, ...] = ()
-    steps: int = 0
-    explained_by: tuple[str, ...] = ()
-    severity: str = ""
-    change: dict[str, Any] | None = None
+    needs: tuple[str, ...] = ()  # attributes of `Run` without which the rule says nothing
+    steps: int = 0  # needed, too
+    explained_by: tuple[str, ...] = ()  # codes that make it superfluous; * stands for anything
+    severity: str = ""  # by default an error if nothing was learnt, a warning if something was
+    change: dict[str, Any] | None = None  # the remedy for programs
 
     def missing(self, run: Run) -> list[str]:
         """Return what the rule needs and was not seen, in words."""
@@ -111,13 +88,14 @@ class Rule:
         seen = self.check(run) if self.limit is None else self.check(run, self.limit)
         if seen is None:
             return None
+        usual = "error" if run.failing else "warning"
         return Finding(
-            self.code, seen.severity or self.severity or run.severity, seen.where, seen.measured,
+            self.code, seen.severity or self.severity or usual, seen.where, seen.measured,
             self.why, seen.remedy or self.remedy, self.source, seen.change or self.change,
         )  # fmt: skip
 
 
-def rule(code: str, **about: Any) -> Callable[[Check], Rule]:
+def rule(code: str, **about: Any) -> Callable[[Callable[..., Evidence | None]], Rule]:
     """Make a `Rule` of the function that follows; `about` are the rule's attributes."""
     return lambda check: Rule(code, check, **about)
 

@@ -14,16 +14,12 @@ from xpnet.doctor.texts import CS231N
 SMALL_BATCH = 8  # fewer rows may have no gradient by chance, such as for inputs (0, 0)
 
 
-@rule(
-    "gradient-zero", limit=2, needs=("whole", "first.gradients"),
-    explained_by=("symmetric-units", "dead-units", "saturated-units"),
-    source=CS231N,
-    why="Wrong predictions have a gradient in all that they depend on. Zeros that were never "
-    "filled, and an integer division such as 1 // m, leave none.",
-    remedy="compute the gradient of every parameter; 1 / m, not 1 // m",
-)  # fmt: skip
+@rule("gradient-zero", limit=2, needs=("whole", "first.gradients"),
+      explained_by=("symmetric-units", "dead-units", "saturated-units"), source=CS231N,
+      why="Wrong predictions have a gradient in all that they depend on. Zeros that were never "
+          "filled, and an integer division such as 1 // m, leave none.",
+      remedy="compute the gradient of every parameter; 1 / m, not 1 // m")  # fmt: skip
 def zero_gradient(run: Run, limit: float) -> Evidence | None:
-    """See gradients of exactly 0 in the first two steps, although the predictions are wrong."""
     if len(run.whole) < 2 or any(each.goals is None or len(each) < limit for each in run.whole):
         return None
     if any(np.allclose(each.goals, each.predictions) for each in run.whole):
@@ -38,22 +34,16 @@ def zero_gradient(run: Run, limit: float) -> Evidence | None:
     ) if names else None  # fmt: skip
 
 
-@rule(
-    "learning-rate-too-large", limit=0.3, needs=("losses", "movement"),
-    source="CS231n notes, Babysitting the learning process",
-    explained_by=(
-        "non-finite", "unscaled-inputs", "target-range", "initial-loss", "wrong-init-scale",
-        "gradient-sign", "gradient-scale", "gradient-wrong", "gradient-activation-derivative",
-        "gradient-transposed", "regularisation-dominates", "loss-broadcast", "target-shape",
-        "symmetric-units", "shuffled-targets", "softmax-axis", "update-not-finite",
-        "weights-redrawn", "gradient-product", "integer-parameters",
-        "gradient-zero", "bias-per-sample",
-    ),
-    why="Each step jumps over the valley it should descend into. The loss swings or climbs.",
-    remedy="divide the learning rate by 10 until the loss falls steadily",
-)  # fmt: skip
+@rule("learning-rate-too-large", limit=0.3, needs=("losses", "movement"),
+      source="CS231n notes, Babysitting the learning process",
+      explained_by=("non-finite", "unscaled-inputs", "target-range", "initial-loss",
+                    "wrong-init-scale", "gradient-*", "regularisation-dominates", "loss-broadcast",
+                    "target-shape", "symmetric-units", "shuffled-targets", "softmax-axis",
+                    "update-not-finite", "weights-redrawn", "integer-parameters",
+                    "bias-per-sample"),
+      why="Each step jumps over the valley it should descend into. The loss swings or climbs.",
+      remedy="divide the learning rate by 10 until the loss falls steadily")  # fmt: skip
 def rate_too_large(run: Run, limit: float) -> Evidence | None:
-    """See steps that are large compared with the weights, and a loss that does not come down."""
     start, end = run.loss_span()
     broken = any(not np.all(np.isfinite(each)) for each in run.last.parameters.values())
     known = np.asarray(run.movement)[np.isfinite(run.movement)]
@@ -71,46 +61,39 @@ def rate_too_large(run: Run, limit: float) -> Evidence | None:
                     run.rate_times(factor))  # fmt: skip
 
 
-def _relative(slope: Any, values: Any) -> float:
-    """Return the largest entry of a gradient over that of its parameter; 0 without a gradient."""
-    largest = float(np.max(np.abs(slope), initial=0.0))
-    return largest / max(float(np.max(np.abs(values))), 1e-30) if largest else 0.0
-
-
-@rule(
-    "no-update", limit=1e-6, severity="error", steps=ENOUGH_STEPS, needs=("movement",),
-    source="CS231n notes, Ratio of weights:updates",
-    why="These parameters are the same as at the start, to the last bit. The update is missing, "
-    "changes a copy, makes new arrays that the forward pass does not use, or waits for more steps.",
-    remedy="weights -= learning_rate * gradient   # in place, on the arrays that forward uses",
-)  # fmt: skip
+@rule("no-update", limit=1e-6, severity="error", steps=ENOUGH_STEPS, needs=("movement",),
+      why="These parameters are the same as at the start, to the last bit. The update is missing, "
+          "changes a copy, makes new arrays that forward does not use, or waits for more steps.",
+      remedy="weights -= learning_rate * gradient   # in place, on the arrays of the forward pass",
+      source="CS231n notes, Ratio of weights:updates")  # fmt: skip
 def no_update(run: Run, limit: float) -> Evidence | None:
-    """See parameters that are the same to the last bit, where every step should change them."""
     rate = 1.0 if run.learning_rate is None else run.learning_rate
     start, end, slopes = run.first.parameters, run.last.parameters, run.first.gradients
     if start.keys() != end.keys():
         return None
     same = [name for name in start if np.array_equal(start[name], end[name])]
-    if len(same) == len(start):
-        there = not any(run.movement) and rate * _largest_slope(run) > limit
-        return Evidence("parameters", f"{run.steps} steps changed none of them, although there is "
-                        "a gradient") if there else None  # fmt: skip
-    same = [n for n in same if n in slopes and rate * _relative(slopes[n], start[n]) > limit]
-    return Evidence(", ".join(same), f"{run.steps} steps changed other parameters, but not these, "
-                    "although they have a gradient",
-                    severity=run.if_failing) if same else None  # fmt: skip
+    found = [name for name in same if name in slopes and rate * _largest(slopes[name])
+             > limit * max(_largest(start[name]), 1e-30)]  # fmt: skip
+    none = len(same) == len(start)
+    if not found or (none and any(run.movement)):
+        return None
+    if none:
+        evidence = f"{run.steps} steps changed none of them, although there is a gradient"
+        return Evidence("parameters", evidence)
+    return Evidence(", ".join(found), f"{run.steps} steps changed other parameters, but not these, "
+                    "although they have a gradient", severity=run.if_failing)  # fmt: skip
 
 
-@rule(
-    "learning-rate-vanishes", limit=1e-4, steps=ENOUGH_STEPS, needs=("rates",),
-    source="Bengio, Practical recommendations for gradient-based training, 2012, section 3.1.1",
-    why="Whatever the gradient, such steps change nothing, so training ended there. A decay meant "
-    "for each epoch may have been applied in every step.",
-    remedy="lower the learning rate once per epoch and more slowly; first train with a constant "
-    "one",
-)  # fmt: skip
+def _largest(array: Any) -> float:
+    return float(np.max(np.abs(array), initial=0.0))
+
+
+@rule("learning-rate-vanishes", limit=1e-4, steps=ENOUGH_STEPS, needs=("rates",),
+      source="Bengio, Practical recommendations for gradient-based training, 2012, section 3.1.1",
+      why="Whatever the gradient, such steps change nothing, so training ended there. A decay "
+          "meant for each epoch may have been applied in every step.",
+      remedy="lower the learning rate once per epoch, and more slowly")  # fmt: skip
 def rate_vanished(run: Run, limit: float) -> Evidence | None:
-    """See a learning rate that was next to nothing for most of a run that did not learn all."""
     if len(run.rates) < ENOUGH_STEPS or run.last.skill > 0.9:
         return None
     rates = np.abs(run.rates)
@@ -124,19 +107,15 @@ def rate_vanished(run: Run, limit: float) -> Evidence | None:
                     {"learning_rate": run.rates[top]})  # fmt: skip
 
 
-@rule(
-    "learning-rate-too-small", limit=0.02, steps=ENOUGH_STEPS, needs=("first.parameters",),
-    source="CS231n notes, Ratio of weights:updates",
-    explained_by=(
-        "no-update", "learning-rate-too-large", "learning-rate-vanishes", "gradient-zero",
-        "dead-units", "gradient-activation-derivative", "gradient-product", "integer-parameters",
-    ),
-    why="The steps are so short that the weights stay where they began. A falling loss then comes "
-    "from elsewhere, such as the biases.",
-    remedy="multiply the learning rate by 10 until the loss falls quickly, or train longer",
-)  # fmt: skip
+@rule("learning-rate-too-small", limit=0.02, steps=ENOUGH_STEPS, needs=("first.parameters",),
+      explained_by=("no-update", "learning-rate-too-large", "learning-rate-vanishes",
+                    "gradient-zero", "dead-units", "gradient-activation-derivative",
+                    "gradient-product", "integer-parameters"),
+      why="The steps are so short that the weights stay where they began. A falling loss then "
+          "comes from elsewhere, such as the biases.",
+      remedy="multiply the learning rate by 10 until the loss falls quickly, or train longer",
+      source="CS231n notes, Ratio of weights:updates")  # fmt: skip
 def rate_too_small(run: Run, limit: float) -> Evidence | None:
-    """All steps together hardly move the weights, although there is a gradient."""
     travelled, what = run.travelled(), "moved the weights by {:.2g} times their size"
     if run.from_zero and run.same_rows:
         travelled = relative_change(run.first.gradients, run.last.gradients)
@@ -145,8 +124,8 @@ def rate_too_small(run: Run, limit: float) -> Evidence | None:
     crawling = crawling and not travelled > FAR
     if run.diverged or run.last.skill > 0.8 or not (travelled < limit or crawling):
         return None
-    if _largest_slope(run) < 1e-5:
-        return None  # there is no gradient to follow: not the learning rate's fault
+    if _largest_slope(run) < 1e-5:  # nothing to follow: not the learning rate's fault
+        return None
     factor = 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9))))
     return Evidence("learning_rate", f"{run.steps} steps {what.format(travelled)}{run.with_rate}",
                     run.rate_times(factor))  # fmt: skip
@@ -167,22 +146,18 @@ def _gradient_sizes(run: Run) -> list[float]:
 
 def _largest_slope(run: Run) -> float:
     """Return the largest gradient of a layer's weights, relative to their size; NaN if unknown."""
-    norms = [np.sqrt(np.mean(w**2)) for w in run.first.weights.values()]
-    pairs = zip(_gradient_sizes(run), norms, strict=False)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return max((float(np.float64(g) / w) for g, w in pairs if g > 0 or w > 0), default=math.nan)
+    sizes = sizes_of(run.first.weights).values()
+    pairs = zip(_gradient_sizes(run), sizes, strict=False)
+    return max((g / w if w > 0 else math.inf for g, w in pairs if g > 0 or w > 0), default=math.nan)
 
 
-@rule(
-    "vanishing-gradient", limit=1e-3, needs=("first.weights", "first.gradients"),
-    source="Zhang et al., AUTOTRAINER, ICSE 2021 (ratio of first to last layer 1e-3)",
-    why="Every saturated or small layer shrinks the gradient on its way back. The first layers "
-    "learn nothing while the last ones fit noise.",
-    remedy="hidden='relu' with init='auto', or fewer layers",
-    change={"init": "auto", "hidden": "relu"},
-)  # fmt: skip
+@rule("vanishing-gradient", limit=1e-3, needs=("first.weights", "first.gradients"),
+      source="Zhang et al., AUTOTRAINER, ICSE 2021 (ratio of first to last layer 1e-3)",
+      why="Every saturated or small layer shrinks the gradient on its way back. The first layers "
+          "learn nothing while the last ones fit noise.",
+      remedy="hidden='relu' with init='auto', or fewer layers",
+      change={"init": "auto", "hidden": "relu"})  # fmt: skip
 def vanishing_gradient(run: Run, limit: float) -> Evidence | None:
-    """Gradient of the first weights compared with that of the last."""
     sizes = _gradient_sizes(run)
     if len(sizes) < 2 or not 0.0 < sizes[0] < limit * sizes[-1]:
         return None
@@ -194,20 +169,18 @@ def vanishing_gradient(run: Run, limit: float) -> Evidence | None:
                     "the last")  # fmt: skip
 
 
-@rule(
-    "exploding-gradient", limit=100.0, needs=("first.weights", "first.gradients"),
-    source="Pascanu et al., arXiv 1211.5063",
-    why="The gradient is far larger than the weights it changes. One step wipes them out.",
-    remedy="init='auto', scaled inputs and targets, or clip_norm=1.0",
-    change={"init": "auto", "clip_norm": 1.0},
-)  # fmt: skip
+@rule("exploding-gradient", limit=100.0, needs=("first.weights", "first.gradients"),
+      source="Pascanu et al., arXiv 1211.5063",
+      why="The gradient is far larger than the weights it changes. One step wipes them out.",
+      remedy="init='auto', scaled inputs and targets, or clip_norm=1.0",
+      change={"init": "auto", "clip_norm": 1.0})  # fmt: skip
 def exploding_gradient(run: Run, limit: float) -> Evidence | None:
-    """Gradient norm compared with the norm of the weights."""
-    gradients, rate = run.first.gradients, run.learning_rate
-    pairs = [(np.linalg.norm(gradients[n]), np.linalg.norm(w), n)
-             for n, w in run.first.weights.items() if n in gradients]  # fmt: skip
-    worst = max(((g / w, n) for g, w, n in pairs if w > 0 and np.isfinite(g)), default=(0.0, ""))
-    if worst[0] <= limit or (rate is not None and rate * worst[0] < 1.0):
+    slopes, sizes = sizes_of(run.first.gradients), sizes_of(run.first.weights)
+    ratios = {n: slopes[n] / size for n, size in sizes.items()
+              if size > 0 and np.isfinite(slopes.get(n, np.nan))}  # fmt: skip
+    worst = max(ratios, key=ratios.__getitem__, default="")
+    ratio, rate = ratios.get(worst, 0.0), run.learning_rate
+    if ratio <= limit or (rate is not None and rate * ratio < 1.0):
         return None
-    return Evidence(worst[1], f"norm of the gradient is {worst[0]:.3g} times that of the weights",
+    return Evidence(worst, f"norm of the gradient is {ratio:.3g} times that of the weights",
                     severity="note" if run.last.skill > 0.8 else "")  # fmt: skip
