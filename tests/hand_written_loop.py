@@ -7,6 +7,8 @@ from doctor_example import X, draw
 
 from xpnet import Doctor
 
+POINTS = np.random.default_rng(0).normal(size=(60, 3))
+SIDES = 1.0 * (POINTS[:, :1] + POINTS[:, 1:2] > 0)
 THREE = np.eye(3)[(X[:, 0] > 0.4).astype(int) + (X[:, 1] > 0.4)]
 
 
@@ -69,4 +71,25 @@ def train(
             step = -rate * g[name] if update is None else update(name, g[name])
             p[name] = p[name] + step
         rate *= factor
+    return doctor.report()
+
+
+def logistic(
+    p, *, steps=60, rate=0.1, sign=1.0, loss=None, x=POINTS, y=SIDES, batch=60, show=(),
+    integer=False,
+):  # fmt: skip
+    """Train one sigmoid unit by hand; `show` changes what the doctor is shown."""
+    doctor, p = Doctor(), {name: each.copy() for name, each in p.items()}
+    for step in range(steps):
+        rows = slice(step * batch % len(x), step * batch % len(x) + batch)
+        o = sigmoid(x[rows] @ p["w"] + p["b"]).reshape(len(x[rows]), -1)
+        delta = sign * (o - y[rows]) / len(o)
+        g = {"w": (x[rows].T @ delta).reshape(p["w"].shape), "b": delta.sum(axis=0)}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = y[rows] * np.log(o), (1 - y[rows]) * np.log(1 - o)
+            value = -np.mean(terms[0] + terms[1]) if loss is None else loss(*terms)
+        shown = {"loss": value, "parameters": p, "gradients": g, "predictions": o,
+                 "targets": y[rows], "inputs": x[rows], "learning_rate": rate}  # fmt: skip
+        doctor.watch(**shown | dict(show))
+        p = {n: (p[n] - rate * g[n]).astype(int if integer else float) for n in p}
     return doctor.report()

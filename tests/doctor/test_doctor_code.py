@@ -2,35 +2,15 @@
 
 import numpy as np
 import pytest
-from hand_written_loop import sigmoid, train
+from hand_written_loop import POINTS as X
+from hand_written_loop import SIDES as Y
+from hand_written_loop import logistic, sigmoid, train
 
 from xpnet import Doctor
 from xpnet.doctor.step import is_bias
 
-RANDOM = np.random.default_rng(0)
-X = RANDOM.normal(size=(60, 3))
-Y = 1.0 * (X[:, :1] + X[:, 1:2] > 0)
+RANDOM = np.random.default_rng(1)
 SIMPLE = {"w": np.zeros(3), "b": np.zeros(1)}
-
-
-def logistic(
-    p, *, steps=60, rate=0.1, sign=1.0, loss=None, x=X, y=Y, show=(), batch=60, integer=False
-):  # fmt: skip
-    """Train one sigmoid unit by hand; `show` changes what the doctor is shown."""
-    doctor, p = Doctor(), {name: each.copy() for name, each in p.items()}
-    for step in range(steps):
-        rows = slice(step * batch % len(x), step * batch % len(x) + batch)
-        o = sigmoid(x[rows] @ p["w"] + p["b"]).reshape(len(x[rows]), -1)
-        delta = sign * (o - y[rows]) / len(o)
-        g = {"w": (x[rows].T @ delta).reshape(p["w"].shape), "b": delta.sum(axis=0)}
-        with np.errstate(divide="ignore", invalid="ignore"):
-            terms = y[rows] * np.log(o), (1 - y[rows]) * np.log(1 - o)
-            value = -np.mean(terms[0] + terms[1]) if loss is None else loss(*terms)
-        shown = {"loss": value, "parameters": p, "gradients": g, "predictions": o,
-                 "targets": y[rows], "inputs": x[rows], "learning_rate": rate}  # fmt: skip
-        doctor.watch(**shown | dict(show))
-        p = {n: (p[n] - rate * g[n]).astype(int if integer else float) for n in p}
-    return doctor.report()
 
 
 def test_the_weights_of_a_single_unit_may_be_a_vector():
@@ -202,16 +182,9 @@ def test_a_first_row_of_zeros_is_no_vanishing_gradient():
 
 
 def test_gradients_summed_over_many_rows_are_no_fault_with_a_small_rate():
-    x = np.tile(X, (20, 1))
-    y = np.tile(Y, (20, 1))
-    doctor, p, rate = Doctor(), {"w": np.ones((3, 1)), "b": np.zeros(1)}, 1e-3
-    for _ in range(200):
-        o = sigmoid(x @ p["w"] + p["b"])
-        g = {"w": x.T @ (o - y), "b": (o - y).sum(axis=0)}
-        doctor.watch(loss=float(np.mean((o - y) ** 2)), parameters=p, gradients=g, predictions=o,
-                     targets=y, inputs=x, learning_rate=rate)  # fmt: skip
-        p = {name: p[name] - rate * g[name] for name in p}
-    assert doctor.report().findings == ()
+    start = {"w": np.ones((3, 1)), "b": np.zeros(1)}
+    many = {"x": np.tile(X, (20, 1)), "y": np.tile(Y, (20, 1)), "batch": 1200, "sign": 1200.0}
+    assert logistic(start, **many, rate=1e-3, steps=200).findings == ()
 
 
 def test_every_remedy_for_a_learning_rate_points_the_way_of_its_repair():

@@ -20,18 +20,21 @@ def test_evaluation_batches_may_be_shown_in_between():
     assert doctor.report().facts["steps"] == 24
 
 
-def test_ascent_of_what_should_grow_is_no_mistake():
-    """The gradient of -loss, added; with weights on the rows no form of it is known."""
+@pytest.mark.parametrize(("sign", "wrong"), [(1.0, False), (-1.0, True)])
+def test_ascent_of_what_should_grow_is_no_mistake_but_short_steps_that_climb_are(sign, wrong):
+    """The gradient of -loss, added or not; with weights on the rows no form of it is known."""
     random, doctor = draw(), Doctor()
-    x, w = random.normal(size=(64, 3)), np.zeros((3, 1))
+    x, w = random.normal(size=(64, 3)), np.ones((3, 1))
     y, rows = np.sign(x[:, :1]), random.uniform(0.1, 3.0, size=(64, 1))
-    for _ in range(8):
+    for _ in range(12):
         o = x @ w
         g = x.T @ (rows * (y - o)) / 64
         doctor.watch(loss=np.mean(rows * (y - o) ** 2), parameters={"W": w}, gradients={"W": g},
                      predictions=o, targets=y, inputs=x)  # fmt: skip
-        w = w + 0.001 * g
-    assert "gradient-sign" not in doctor.report().codes
+        w = w + sign * 0.01 * g
+    found = [each.evidence for each in doctor.report().findings if each.code == "gradient-sign"]
+    assert bool(found) == wrong
+    assert all("subtracts the gradient, and climbs" in each for each in found)
 
 
 def test_errors_of_one_sign_are_no_shared_error():

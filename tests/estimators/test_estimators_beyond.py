@@ -31,15 +31,6 @@ def test_activations_by_layer_schedules_losses_and_optimisers_of_the_core():
     assert positive.predict(X).min() > 0
 
 
-def test_one_activation_in_a_list_starts_from_the_same_weights():
-    drawn = [
-        MLPRegressor(activation=each, max_iter=1, **QUICK).fit(X, Y).coefs_[0]
-        for each in ("logistic", ["logistic"], ["sigmoid"])
-    ]
-    assert np.array_equal(drawn[0], drawn[1])
-    assert np.array_equal(drawn[0], drawn[2])
-
-
 def test_lsuv_and_a_rule_of_ones_own():
     for settings in ({"init": "lsuv"}, {"init": lambda draw, a, b: 0.1 * draw.normal(size=(a, b))}):
         for inputs in (X, scipy.sparse.csr_array(X)):
@@ -185,9 +176,8 @@ def test_a_gpu_gives_what_the_cpu_gives(cuda, kind):
     np.testing.assert_array_equal(stored_and_loaded(there).predict(X), there.predict(X))
 
 
-@pytest.mark.parametrize("mean", [0.0, 1000.0])
-def test_a_million_rows_of_float32_are_scaled_as_exactly_as_ten(mean):
-    x = (mean + np.random.default_rng(0).standard_normal((1_000_000, 2))).astype("float32")
+def test_a_million_rows_of_float32_are_scaled_as_exactly_as_ten():
+    x = (1000.0 + np.random.default_rng(0).standard_normal((1_000_000, 2))).astype("float32")
     model = MLPRegressor(hidden_layer_sizes=(2,), standardize=True, max_iter=1, batch_size=100_000)
     scaled = model.fit(x, x[:, 0])._scaler(x).astype("float64")
     np.testing.assert_allclose(scaled.mean(axis=0), 0.0, atol=1e-4)

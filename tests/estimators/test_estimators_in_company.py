@@ -10,10 +10,10 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import BaggingClassifier, StackingClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score, learning_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import xpnet
 from xpnet import MLPClassifier, MLPRegressor
@@ -46,20 +46,16 @@ def test_cross_validation_of_a_classifier_and_a_regressor():
     assert cross_val_score(regressor, x, y / 100, cv=4).mean() > 0.35
 
 
-def test_calibration():
-    calibrated = CalibratedClassifierCV(MODEL, cv=3).fit(X, Y)
-    np.testing.assert_allclose(calibrated.predict_proba(X).sum(axis=1), 1.0)
-    assert calibrated.score(X, Y) > 0.9
-
-
-def test_bagging():
-    bagged = BaggingClassifier(MODEL, n_estimators=4, random_state=0).fit(X, Y)
-    assert bagged.score(X, Y) > 0.9
-
-
-def test_stacking():
-    models = [("small", MODEL), ("linear", LogisticRegression())]
-    assert StackingClassifier(models, cv=3).fit(X, Y).score(X, Y) > 0.9
+@pytest.mark.parametrize(
+    "ensemble",
+    [
+        CalibratedClassifierCV(MODEL, cv=3),
+        BaggingClassifier(MODEL, n_estimators=3, random_state=0),
+        StackingClassifier([("small", MODEL), ("tree", DecisionTreeClassifier())], cv=3),
+    ],
+)
+def test_ensembles_and_calibration(ensemble):
+    assert ensemble.fit(X, Y).score(X, Y) > 0.9
 
 
 def test_a_learning_curve_by_partial_fit():

@@ -72,6 +72,15 @@ def test_inputs_that_never_change_are_the_cause(value):
     assert text.endswith("; pass inputs that vary")
 
 
+def test_a_skill_is_clear_from_the_least_gain_on():
+    assert skill.Skill(0.25, 1.0).is_clear
+    assert skill.Skill(0.25, 1.0).explained == 0.75  # of squared errors, R²
+    assert not skill.Skill(0.25, 1.0, min_gain=0.75).is_clear
+    assert not skill.Skill(np.nan, 1.0).is_clear
+    assert not skill.Skill(0.25, 1.0, same_outputs="all are 3").is_clear
+    assert str(skill.Skill(0.25, 1.0, same_outputs="all are 3")) == "all are 3"
+
+
 def test_a_gain_within_chance_is_not_called_none():
     noise = (np.random.default_rng(4).random(500) < 0.5).astype(float)
     fitted = {"optimizer": xpnet.SGD(0.1), "epochs": 40}

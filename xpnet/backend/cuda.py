@@ -11,8 +11,7 @@ from functools import cache, partial
 from threading import RLock
 from typing import Any
 
-from xpnet.backend.device import Device, Function, Step
-from xpnet.backend.types import Array
+from xpnet.backend.device import Array, Device, Function, Step
 from xpnet.errors import DeviceError
 
 INSTALL_CUPY = (

@@ -8,12 +8,21 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from xpnet.backend.types import Array, Namespace, Scalar
 from xpnet.errors import InputError, bad_argument
+
+# The Array API leaves these types open.
+Array: TypeAlias = Any
+"""An array of any library that follows the standard."""
+
+Namespace: TypeAlias = Any
+"""The module of functions that goes with such arrays (``numpy``, for example)."""
+
+Scalar: TypeAlias = Any
+"""A Python number, or a 0-d array on the device."""
 
 DTYPES = ("float32", "float64")
 
@@ -23,8 +32,8 @@ _NO_NUMBERS = {
     "UST": "convert it with numpy.asarray(..., dtype='float64')",
 }
 
-Step = Callable[[], Any]
-Function = Callable[..., Array]
+Step: TypeAlias = Callable[[], Any]
+Function: TypeAlias = Callable[..., Array]
 
 
 def _as_it_is(function: Function) -> Function:

@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-from xpnet.backend.types import Array
+from xpnet.backend.device import Array
 
 
 def _signed(bits: int) -> int:

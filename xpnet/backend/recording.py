@@ -8,8 +8,7 @@ coefficients as 0-d arrays. `xpnet.backend.device.Device.record` says what a dev
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from xpnet.backend.device import Device, Step
-from xpnet.backend.types import Array, Scalar
+from xpnet.backend.device import Array, Device, Scalar, Step
 
 TrainingStep = Callable[[Any, "list[Array] | None", Sequence[Scalar]], Any]
 """Takes a batch (a named tuple of arrays), dropout's masks, and the optimiser's coefficients."""

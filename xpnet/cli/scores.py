@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.nn.arrays import class_numbers
 from xpnet.tables.messages import format_number
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.training.skill import Skill
@@ -37,8 +38,7 @@ def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
             "rows": len(y),
         }
     names = class_names(plan.classes)
-    predicted = np.argmax(outputs, axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0.5
-    right = predicted == y
+    right = class_numbers(np, outputs) == y
     counts = np.bincount(y, minlength=len(names))
     hits = np.bincount(y[right], minlength=len(names))
     most = int(np.argmax(counts))

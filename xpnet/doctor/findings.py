@@ -50,8 +50,9 @@ class Report:
     ----------
     findings : tuple of Finding
     facts : dict
-        Numbers measured whether or not anything was found (skill, losses, steps); ``not_shown``
-        lists what a hand-written loop did not show, so that it could not be checked.
+        Numbers measured whether or not anything was found (skill, losses, steps). Of a
+        hand-written loop, ``not_shown`` lists what it did not show, and ``not_checked`` gives for
+        the codes of the rules that could not be checked what was missing.
     """
 
     findings: tuple[Finding, ...]

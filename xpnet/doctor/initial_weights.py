@@ -19,9 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backend.device import to_host
+from xpnet.backend.device import Array, to_host
 from xpnet.backend.random import generator
-from xpnet.backend.types import Array
 from xpnet.errors import InputError
 from xpnet.nn.activations import Activation
 from xpnet.nn.arrays import as_inputs, as_targets

@@ -12,7 +12,7 @@ import numpy as np
 
 from xpnet.backend.device import CPU, is_foreign, to_host
 from xpnet.errors import InputError, InputTypeError
-from xpnet.nn.arrays import put_numbers
+from xpnet.nn.arrays import class_numbers, put_numbers
 from xpnet.training.skill import Skill
 
 ROW_NAMES = ("inputs", "targets", "predictions")
@@ -286,9 +286,8 @@ class Step:
 
     @property
     def guesses(self) -> Any:
-        """Class number that is predicted for each row; of one output, whether it is above 0.5."""
-        p = self.predictions
-        return p[:, 0] > 0.5 if p.shape[1] == 1 else p.argmax(axis=1)
+        """Class number that is predicted for each row."""
+        return class_numbers(np, self.predictions)
 
     @property
     def are_distributions(self) -> bool:

@@ -30,6 +30,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from xpnet.backend.device import (
     CPU,
+    Array,
     Device,
     device_of,
     is_foreign,
@@ -37,7 +38,6 @@ from xpnet.backend.device import (
     real_numbers,
     to_host,
 )
-from xpnet.backend.types import Array
 from xpnet.doctor.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
 from xpnet.estimators.data import (

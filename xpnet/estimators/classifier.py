@@ -33,8 +33,7 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from xpnet.backend.device import Device
-from xpnet.backend.types import Array
+from xpnet.backend.device import Array, Device
 from xpnet.estimators.labels import LOG_LIKELIHOOD, Labels, cut, labels_of
 from xpnet.estimators.network import core_name
 from xpnet.nn.activations import OUTPUTS, Activation

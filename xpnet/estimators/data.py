@@ -10,8 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import _check_sample_weight
 
-from xpnet.backend.device import CPU, Device, device_of, is_foreign, to_host
-from xpnet.backend.types import Array, Namespace
+from xpnet.backend.device import CPU, Array, Device, Namespace, device_of, is_foreign, to_host
 from xpnet.errors import InputError
 from xpnet.nn.arrays import as_inputs
 from xpnet.nn.network import PREDICT_ROWS

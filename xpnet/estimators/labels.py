@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.types import Array, Namespace
+from xpnet.backend.device import Array, Namespace
 from xpnet.errors import InputError
 from xpnet.nn.activations import Activation
 from xpnet.nn.arrays import class_numbers

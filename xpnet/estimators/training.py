@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from xpnet.backend.types import Array
+from xpnet.backend.device import Array
 from xpnet.doctor.findings import Finding
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
 
-from xpnet.backend.types import Array, Namespace
+from xpnet.backend.device import Array, Namespace
 from xpnet.errors import bad_argument
 
 LEAKY_SLOPE = 0.01
@@ -68,6 +68,7 @@ def _tanh_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 
 def _relu(xp: Namespace, z: Array) -> Array:
+    """Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", 2010."""
     return xp.maximum(z, 0.0)
 
 
@@ -76,6 +77,7 @@ def _relu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 
 def _leaky_relu(xp: Namespace, z: Array) -> Array:
+    """Maas, Hannun and Ng, "Rectifier nonlinearities improve ... acoustic models", 2013."""
     return xp.maximum(z, LEAKY_SLOPE * z)
 
 
@@ -84,6 +86,7 @@ def _leaky_relu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array
 
 
 def _elu(xp: Namespace, z: Array) -> Array:
+    """Clevert, Unterthiner and Hochreiter, arXiv 1511.07289; alpha = 1."""
     return xp.maximum(z, 0.0) + xp.expm1(xp.minimum(z, 0.0))
 
 
@@ -92,6 +95,7 @@ def _elu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 
 def _selu(xp: Namespace, z: Array) -> Array:
+    """Klambauer et al., "Self-normalizing neural networks", arXiv 1706.02515."""
     return SELU_SCALE * (xp.maximum(z, 0.0) + SELU_ALPHA * xp.expm1(xp.minimum(z, 0.0)))
 
 
@@ -101,6 +105,7 @@ def _selu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 
 def _gelu(xp: Namespace, z: Array) -> Array:
+    """Hendrycks and Gimpel, arXiv 1606.08415; the tanh form, since the standard has no erf."""
     return 0.5 * z * (1.0 + xp.tanh(_GELU_C * (z + 0.044715 * z * z * z)))
 
 
@@ -111,6 +116,7 @@ def _gelu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 
 def _silu(xp: Namespace, z: Array) -> Array:
+    """Elfwing, Uchibe and Doya, arXiv 1702.03118; also called swish."""
     return z * _sigmoid(xp, z)
 
 
@@ -120,6 +126,7 @@ def _silu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 
 def _softplus(xp: Namespace, z: Array) -> Array:
+    """Dugas et al., "Incorporating second-order functional knowledge ...", 2001."""
     return xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z)))
 
 
@@ -128,6 +135,7 @@ def _softplus_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 
 def _exp(xp: Namespace, z: Array) -> Array:
+    """For outputs: a Poisson mean."""
     return xp.exp(xp.minimum(z, _EXP_LIMIT))
 
 
@@ -141,6 +149,7 @@ def _transposed(xp: Namespace, a: Array) -> Array:
 
 
 def _softmax(xp: Namespace, z: Array) -> Array:
+    """For outputs: class probabilities. Bridle, "Probabilistic interpretation of ...", 1990."""
     z = _transposed(xp, z)  # (classes, batch): NumPy is slow along a short last axis
     e = xp.exp(z - xp.max(z, axis=0))
     return _transposed(xp, e / xp.sum(e, axis=0))
@@ -151,26 +160,18 @@ def _softmax_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    activation.name: activation
-    for activation in (
+    each.name: each
+    for each in (
         Activation("identity", _identity, _identity_backward),
         Activation("sigmoid", _sigmoid, _sigmoid_backward),
         Activation("tanh", _tanh, _tanh_backward),
-        # Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", 2010
         Activation("relu", _relu, _relu_backward),
-        # Maas, Hannun and Ng, "Rectifier nonlinearities improve ... acoustic models", 2013
         Activation("leaky_relu", _leaky_relu, _leaky_relu_backward),
-        # Clevert, Unterthiner and Hochreiter, arXiv 1511.07289; alpha = 1
         Activation("elu", _elu, _elu_backward),
-        # Klambauer et al., "Self-normalizing neural networks", arXiv 1706.02515
         Activation("selu", _selu, _selu_backward),
-        # Hendrycks and Gimpel, arXiv 1606.08415; the tanh form, since the standard has no erf
         Activation("gelu", _gelu, _gelu_backward),
-        # Elfwing, Uchibe and Doya, arXiv 1702.03118 (also called swish)
         Activation("silu", _silu, _silu_backward),
-        # Dugas et al., "Incorporating second-order functional knowledge ...", 2001
         Activation("softplus", _softplus, _softplus_backward),
-        # Outputs only: a Poisson mean, and class probabilities (Bridle, 1990)
         Activation("exp", _exp, _exp_backward),
         Activation("softmax", _softmax, _softmax_backward),
     )

@@ -8,8 +8,7 @@ runs but learns nothing.
 import math
 from typing import Any, NamedTuple
 
-from xpnet.backend.device import CPU, device_of, is_foreign, real_numbers
-from xpnet.backend.types import Array, Namespace
+from xpnet.backend.device import CPU, Array, Namespace, device_of, is_foreign, real_numbers
 from xpnet.errors import InputError, InputTypeError
 
 CHECKED = 1 << 18  # numbers checked at a time, so that what a check writes stays in the cache

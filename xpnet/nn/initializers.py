@@ -23,8 +23,8 @@ from itertools import pairwise
 from math import sqrt
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from xpnet.backend.device import Array
 from xpnet.backend.random import generator
-from xpnet.backend.types import Array
 from xpnet.errors import InputError, bad_argument
 
 if TYPE_CHECKING:

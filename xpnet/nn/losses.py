@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from inspect import signature
 
-from xpnet.backend.types import Array, Namespace
+from xpnet.backend.device import Array, Namespace
 from xpnet.errors import InputError, bad_argument
 from xpnet.nn.activations import ACTIVATIONS, Activation
 

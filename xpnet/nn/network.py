@@ -16,8 +16,7 @@ from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from xpnet.backend.device import DTYPES, Device, device_of, is_foreign, open_device
-from xpnet.backend.types import Array
+from xpnet.backend.device import DTYPES, Array, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError, bad_argument
 from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
 from xpnet.nn.arrays import (

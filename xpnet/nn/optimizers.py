@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Protocol
 
-from xpnet.backend.types import Array, Namespace, Scalar
+from xpnet.backend.device import Array, Namespace, Scalar
 from xpnet.errors import bad_argument
 
 

@@ -38,7 +38,7 @@ def in_memory(source: "Source") -> tuple[np.ndarray, Texts]:
 
 
 def in_temporary_file(source: "Source", folder: str) -> tuple[RowFile, Texts]:
-    """Do the same in a file of its own in `folder`, which is removed with the rows.
+    """Do the same in a file in `folder`, which is removed with the rows, or when Python ends.
 
     Raises
     ------

@@ -158,6 +158,10 @@ def _features(
         table.index(name, "column to drop,")
     for name in keep:
         table.index(name, "column to keep,")
+        if name in drop:
+            raise InputError(f"--drop {name}: there is --keep {name} too; leave one of them out.")
+    if target in drop and not table.labels:
+        raise InputError(f"--drop {target}: this is the target, the column to predict; keep it.")
     left_out = {*drop, *([] if table.labels else [target])}
     names = tuple(name for name in table.names if name not in left_out)
     if not names:

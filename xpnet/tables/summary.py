@@ -23,7 +23,7 @@ from xpnet.tables.table import Table
 
 @dataclass(frozen=True)
 class Summary:
-    """What one pass over some columns shows; of a matrix of integers, all is as it starts.
+    """What one pass over some columns shows; integers of an array cannot be missing.
 
     Attributes
     ----------

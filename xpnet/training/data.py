@@ -14,9 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from xpnet.backend.device import Device
+from xpnet.backend.device import Array, Device
 from xpnet.backend.random import generator
-from xpnet.backend.types import Array
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
 

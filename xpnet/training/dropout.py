@@ -6,8 +6,8 @@ inverted form, so that nothing is scaled at prediction.
 
 import numpy as np
 
+from xpnet.backend.device import Array
 from xpnet.backend.random import dropout_key, keep_mask
-from xpnet.backend.types import Array
 from xpnet.nn.network import MLP
 
 

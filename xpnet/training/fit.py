@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.device import to_host
-from xpnet.backend.types import Array
+from xpnet.backend.device import Array, to_host
 from xpnet.errors import InputError, bad_argument
 from xpnet.nn.arrays import (
     as_inputs,

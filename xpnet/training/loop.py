@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from xpnet.backend.device import Array, Scalar
 from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
-from xpnet.backend.types import Array, Scalar
 from xpnet.errors import DivergenceError, InputError, bad_argument
 from xpnet.nn.arrays import Batch
 from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head

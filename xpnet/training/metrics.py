@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.errors import InputError
+from xpnet.nn.arrays import class_numbers
 
 Metric: TypeAlias = Callable[[Any, Any], float]
 
@@ -20,10 +21,9 @@ def accuracy(outputs: Any, targets: Any) -> float:
     targets : host array, (n, outputs)
         Rows that sum to 1 (one class, or its smoothed labels), or 0 and 1.
     """
-    if outputs.shape[1] == 1:
-        return float(np.mean((outputs > 0.5) == (targets > 0.5)))
-    if np.allclose(np.sum(targets, axis=1), 1.0, rtol=0.0, atol=1e-3):  # as targets are checked
-        return float(np.mean(np.argmax(outputs, axis=1) == np.argmax(targets, axis=1)))
+    one_class = np.allclose(np.sum(targets, axis=1), 1.0, rtol=0.0, atol=1e-3)  # as `as_targets`
+    if outputs.shape[1] == 1 or one_class:
+        return float(np.mean(class_numbers(np, outputs) == class_numbers(np, targets)))
     return float(np.mean(np.all((outputs > 0.5) == (targets > 0.5), axis=1)))
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.device import to_host
+from xpnet.backend.device import Array, to_host
 from xpnet.backend.random import generator
-from xpnet.backend.types import Array
 from xpnet.nn.losses import LOSSES, Loss, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS
 from xpnet.nn.optimizers import Adam
@@ -88,8 +87,7 @@ class Skill:
     def __str__(self) -> str:
         if self.same_outputs:
             return self.same_outputs
-        than = "clearly better" if self.is_clear else "not clearly better"
-        than = "no better" if not self.loss < self.constant else than
+        than = "not clearly better" if self.loss < self.constant else "no better"
         return (
             f"the model is {than} than the best constant prediction "
             f"({self.loss_name.replace('_', ' ')} {self.loss:.5g}, against {self.constant:.5g} for "
@@ -114,7 +112,8 @@ def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Sk
     outputs = net.sizes[-1] // (10 if name in CLASS_LOSSES else 1)  # others are sorted
     most = max(MIN_ROWS, MAX_NUMBERS // max(net.sizes[0], outputs))
     rows = data.y.shape[0]
-    for size in sorted({min(rows, most, each) for each in SAMPLE_ROWS}):
+    few, many = (min(rows, most, each) for each in SAMPLE_ROWS)
+    for size in (few, many) if many > 2 * few else (many,):
         judged = data
         if size < rows or hasattr(data.x, "read_rows"):
             drawn = generator(seed, "verdict").choice(rows, size, replace=False)
@@ -131,7 +130,7 @@ def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Sk
     return None if skill is None else (skill, judged)
 
 
-def measure(net: MLP, loss: str | Loss, judged: Data, *, logarithms: bool = False) -> Skill | None:
+def measure(net: MLP, loss: str | Loss, judged: Data) -> Skill | None:
     """Compare a network with the best constant; None for too few rows, or targets all the same.
 
     See `find_no_skill` for the parameters; all rows of `judged` are on the device.

@@ -27,5 +27,7 @@ def examine(run: Run, given: tuple[Finding, ...] = ()) -> tuple[Finding, ...]:
 
 def not_checked(run: Run) -> dict[str, str]:
     """Return the codes of the rules that could not be checked, with what was missing for it."""
-    missing = {rule.code: rule.missing(run) for rule in RULES}
+    missing = dict[str, dict[str, None]]()  # each name once
+    for rule in RULES:
+        missing.setdefault(rule.code, {}).update(dict.fromkeys(rule.missing(run)))
     return {code: ", ".join(names) for code, names in missing.items() if names}

@@ -2,7 +2,6 @@
 
 import math
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -228,14 +227,10 @@ def dead_units(run: Run, limit: float) -> Evidence | None:
 def saturated_units(run: Run, limit: float) -> Evidence | None:
     """Share of a sigmoid or tanh layer's units stuck at one end."""
     for layer, kind, a, when in run.hidden_values("sigmoid", "tanh"):
-        share = float(np.mean(_stuck(a, 0.0 if kind == "sigmoid" else -1.0)))
+        ends = (0.0 if kind == "sigmoid" else -1.0, 1.0)
+        at = [np.mean(np.abs(a - end) < NEAR_THE_END, axis=0) for end in ends]
+        share = float(np.mean(np.maximum(*at) >= 0.95))
         if share > limit:
             return Evidence(layer, f"{share:.0%} of the {kind} units are stuck at one end for all "
                             f"samples {when}, mean activation {a.mean():.3g}")  # fmt: skip
     return None
-
-
-def _stuck(activations: Any, low: float) -> Any:
-    """Return which units sit at one end of the range `low` to 1 for (nearly) all rows."""
-    at = [np.mean(np.abs(activations - end) < NEAR_THE_END, axis=0) for end in (low, 1.0)]
-    return np.maximum(*at) >= 0.95

@@ -29,20 +29,14 @@ NIELSEN = "Nielsen, Neural networks and deep learning, 2015"
 BACKPROPAGATION = "CS231n notes, Backpropagation, gradients for vectorized operations"
 STANDARDISE = "mean, std = x_train.mean(axis=0), x_train.std(axis=0); x = (x - mean) / std"
 ENOUGH_STEPS = 10  # fewer say nothing about the outcome
-# What a rule's `needs` are called where they are missing.
+# What a rule's `needs` are called where they are missing, if by another name.
 NEEDS = {
-    "activations": "activations",
-    "gradients": "gradients",
-    "inputs": "inputs",
+    "first": "targets",
     "losses": "loss",
     "validation_losses": "validation_loss",
     "movement": "parameters of two steps in a row",
-    "parameters": "parameters",
-    "predictions": "predictions",
     "rates": "learning_rate",
     "goals": "predictions with targets of their shape",
-    "targets": "targets",
-    "first": "targets",
     "updates": "parameters and gradients of two steps in a row",
     "weights": "parameters",
     "whole": "a step of fewer numbers",
@@ -105,8 +99,10 @@ class Rule:
 
     def missing(self, run: Run) -> list[str]:
         """Return what the rule needs and was not seen, in words."""
-        absent = [NEEDS[need.rpartition(".")[2]] for need in self.needs if not _has(run, need)]
-        return absent + ([f"{self.steps} steps"] if run.steps < self.steps else [])
+        names = [need.rpartition(".")[2] for need in self.needs if not _has(run, need)]
+        return [NEEDS.get(name, name) for name in names] + (
+            [f"{self.steps} steps"] if run.steps < self.steps else []
+        )
 
     def apply(self, run: Run) -> Finding | None:
         """Return the finding for a run, if there is one."""
