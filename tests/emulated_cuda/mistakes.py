@@ -50,8 +50,8 @@ MISTAKES = (
     Mistake(
         "a step that reads its loss back",
         "training/loop",
-        "            state.epoch_loss = state.epoch_loss + self.loss * rows\n",
-        "            state.epoch_loss = state.epoch_loss + float(self.loss) * rows\n",
+        "state.epoch_loss + self.loss * rows",
+        "state.epoch_loss + float(self.loss) * rows",
         f"{WAITS}test_a_step_never_waits_and_an_epoch_reads_back_once[eager]",
     ),
     Mistake(
@@ -127,7 +127,7 @@ def outcome(mistake: Mistake, package: Path) -> str:
     module = package / f"{mistake.module}.py"
     right = module.read_text(encoding="utf-8")
     if right.count(mistake.right) != 1:
-        sys.exit(f"{mistake.name}: {mistake.right!r} is not once in xpnet/{module.name}")
+        sys.exit(f"{mistake.name}: {mistake.right!r} is not once in xpnet/{mistake.module}.py")
     module.write_text(right.replace(mistake.right, mistake.wrong), encoding="utf-8")
     try:
         found = run_tests(package, mistake.caught_by)
