@@ -29,6 +29,7 @@ from speed_contenders import LEARNING_RATE, Workload
 
 import xpnet
 from xpnet.backend.device import CPU
+from xpnet.nn.optimizers import StepArrays
 
 
 @dataclass
@@ -82,7 +83,7 @@ def saving(work: Workload, repeats: int) -> float:
     def apart() -> None:
         for gradient, a, d in zip(gradients, x, delta, strict=True):
             CPU.matmul_into(gradient, a.T, d)
-        xpnet.SGD(rate).step(CPU.xp, *blocks, [], (rate,), [])
+        xpnet.SGD(rate).step(CPU.xp, StepArrays(*blocks, [], []), (rate,))
 
     def at_once() -> None:  # of the transposes, since SciPy's BLAS counts in columns
         for weights, a, d in zip(net.weights, x, delta, strict=True):

@@ -1,6 +1,15 @@
 """Errors that the caller can fix: each says where, what was found, and the remedy."""
 
+from collections.abc import Callable
+from numbers import Real
 from typing import Any
+
+_RULES: dict[str, Callable[[float], bool]] = {
+    "must be finite and above 0": lambda value: 0.0 < value < float("inf"),
+    "must be finite and >= 0": lambda value: 0.0 <= value < float("inf"),
+    "must be from 0 to 1": lambda value: 0.0 <= value <= 1.0,
+    "must be >= 0 and below 1": lambda value: 0.0 <= value < 1.0,
+}
 
 
 class XpnetError(Exception):
@@ -58,3 +67,10 @@ def bad_argument(name: str, value: object, remedy: str) -> InputError:
     error = InputError(f"{name} {value!r} {remedy}")
     error.argument = name
     return error
+
+
+def check_numbers(rule: str, **arguments: Any) -> None:
+    """Refuse arguments that are not numbers, or break a rule, which is also the remedy."""
+    for name, value in arguments.items():
+        if not isinstance(value, Real) or not _RULES[rule](float(value)):
+            raise bad_argument(name, value, rule)

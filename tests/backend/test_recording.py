@@ -10,17 +10,23 @@ import collections
 import dataclasses
 import functools
 import gc
+import signal
 import threading
 import warnings
 import weakref
 from contextlib import nullcontext
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 
 import xpnet
 from xpnet.backend.device import CPU, open_device
 from xpnet.backend.recording import RecordedStep
+from xpnet.training import launches
+from xpnet.training.data import Data
+from xpnet.training.loop import Training, TrainingOptions
 
 TAPES = []  # the recording under way, if any
 DEVICE_NAMES = ("cpu", pytest.param("gpu", marks=pytest.mark.cuda))
@@ -102,6 +108,7 @@ TAPED = dataclasses.replace(
     CPU, xp=TapedNumPy(), put=_put_taped, get=lambda a: np.array(_plain(a)), record=TapedStep
 )
 
+ROWS, BATCH, EPOCHS = 58, 8, 4  # of an epoch's eight batches the last one is short
 CASES = {
     "sgd": {"optimizer": xpnet.SGD(0.1)},
     "momentum": {"optimizer": xpnet.SGD(0.1, momentum=0.9)},
@@ -111,18 +118,29 @@ CASES = {
     "a rate that changes at every step": {"schedule": "cosine"},
     "penalties": {"l1": 1e-3, "l2": 1e-2},
     "clipped": {"clip_norm": 0.1},
-    "weighted rows": {"sample_weight": np.linspace(0.1, 2.0, 50)},
+    "weighted rows": {"sample_weight": np.linspace(0.1, 2.0, ROWS)},
+    "weighted classes": {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}},
     "in order": {"shuffle": False},
+    "whole batches only": {"last_batch": "drop"},
+    "stopped early": {"validation": 0.3, "early_stopping": xpnet.EarlyStopping(patience=1)},
 }
 
 
-def learn(device, *, net_options=None, **options):
-    """Train on 50 rows in batches of 8, the last one short; return parameters and losses."""
+class SeeEachBatch:
+    """A callback that wants to see each batch, so that steps are taken one by one."""
+
+    def on_batch_end(self, training):
+        pass
+
+
+def learn(device, *, net_options=None, rows=ROWS, **options):
+    """Train a network of three classes; return parameters and losses."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((50, 3)).astype(np.float32)
+    x = rng.standard_normal((rows, 3)).astype(np.float32)
     y = np.argmax(x, axis=1)
     net = xpnet.MLP([3, 6, 5, 3], output="softmax", device=device, seed=1, **(net_options or {}))
-    history = xpnet.fit(net, x, y, batch_size=8, epochs=4, progress=False, **options)
+    settings = {"batch_size": BATCH, "epochs": EPOCHS, "progress": False, **options}
+    history = xpnet.fit(net, x, y, **settings)
     return [net.device.get(p) for p in net.parameters], history.loss
 
 
@@ -138,26 +156,134 @@ def devices(name, *, replayed):
     return open_device("gpu", fuse=False, graph=replayed)
 
 
+@pytest.fixture
+def three_steps_a_launch(monkeypatch):
+    """Make an epoch of seven whole batches two launches, one step alone, and the short batch."""
+    monkeypatch.setattr(launches, "MAX_STEPS", 4)
+
+
 @pytest.mark.parametrize("name", DEVICE_NAMES)
 @pytest.mark.parametrize("case", CASES)
-def test_a_replayed_training_has_the_bits_of_an_eager_one(name, case, request):
+def test_a_replayed_training_has_the_bits_of_an_eager_one(
+    name, case, request, three_steps_a_launch
+):
     _needs(name, request)
-    TapedStep.replays = 0
+    eager = learn(devices(name, replayed=False), **CASES[case])
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a graph that is not to be had would only warn
-        found = learn(devices(name, replayed=True), **CASES[case])
-    assert_same_bits(found, learn(devices(name, replayed=False), **CASES[case]))
-    if name == "cpu":
-        assert TapedStep.replays == 4 * 6 - 2  # whole batches, less the eager and the recorded one
+        assert_same_bits(learn(devices(name, replayed=True), **CASES[case]), eager)
+        one_by_one = {"callbacks": [SeeEachBatch()], **CASES[case]}
+        assert_same_bits(learn(devices(name, replayed=True), **one_by_one), eager)
 
 
 @pytest.mark.parametrize("name", DEVICE_NAMES)
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu", "selu", "gelu", "softplus"])
-def test_masks_and_activations_replay(name, hidden, request):
+def test_masks_and_activations_replay(name, hidden, request, three_steps_a_launch):
     _needs(name, request)
     options = {"net_options": {"dropout": 0.5, "hidden": hidden, "dtype": "float64"}}
-    found = learn(devices(name, replayed=True), **options)
-    assert_same_bits(found, learn(devices(name, replayed=False), **options))
+    eager = learn(devices(name, replayed=False), **options)
+    for callbacks in ([], [SeeEachBatch()]):
+        assert_same_bits(learn(devices(name, replayed=True), callbacks=callbacks, **options), eager)
+
+
+def test_each_recording_is_made_once_and_replayed_from_then_on(three_steps_a_launch):
+    TapedStep.replays = 0
+    learn(TAPED)
+    assert TapedStep.replays == (EPOCHS * 2 - 2) + (EPOCHS - 2)  # less the eager, the recorded one
+    TapedStep.replays = 0
+    learn(TAPED, callbacks=[SeeEachBatch()])
+    assert TapedStep.replays == EPOCHS * 7 - 2
+
+
+class HalveTheRate:
+    """A callback that sets the factor of the learning rate when an epoch ends."""
+
+    def on_epoch_end(self, training):
+        training.state.learning_rate_factor *= 0.5
+
+
+TRAININGS = {
+    "optimizer": st.sampled_from([CASES[each]["optimizer"] for each in list(CASES)[:5]]),
+    "schedule": st.sampled_from(["constant", "cosine", "step", "plateau", "warmup"]),
+    "l1": st.sampled_from([0.0, 1e-3]),
+    "l2": st.sampled_from([0.0, 1e-2]),
+    "clip_norm": st.sampled_from([None, 0.1]),
+    "shuffle": st.booleans(),
+    "last_batch": st.sampled_from(["keep", "drop"]),
+    "class_weight": st.sampled_from([None, "balanced"]),
+    "batch_size": st.integers(1, 9),
+    "epochs": st.integers(1, 3),
+}
+NETS = {
+    "dtype": st.sampled_from(["float32", "float64"]),
+    "dropout": st.sampled_from([0.0, 0.5, (0.0, 0.3)]),
+    "hidden": st.sampled_from(["relu", "tanh"]),
+}
+
+
+@pytest.mark.parametrize("name", DEVICE_NAMES)
+def test_whatever_the_options_the_bits_are_those_of_an_eager_training(name, request):
+    _needs(name, request)
+
+    @hypothesis.settings(max_examples=60 if name == "cpu" else 15)
+    @hypothesis.given(
+        st.fixed_dictionaries(TRAININGS), st.fixed_dictionaries(NETS), st.integers(9, 20),
+        st.integers(1, 5), st.booleans(), st.booleans(),
+    )  # fmt: skip
+    def same_bits(options, net_options, rows, steps, weighted, halved):
+        options |= {"net_options": net_options, "rows": rows}
+        options["sample_weight"] = np.linspace(0.0, 2.0, rows) if weighted else None
+        options["callbacks"] = [HalveTheRate()] if halved else []
+        eager = learn(devices(name, replayed=False), **options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(launches, "MAX_STEPS", steps)
+            assert_same_bits(learn(devices(name, replayed=True), **options), eager)
+            options["callbacks"] = [*options["callbacks"], SeeEachBatch()]
+            assert_same_bits(learn(devices(name, replayed=True), **options), eager)
+
+    same_bits()
+
+
+def test_an_interrupted_epoch_goes_on_where_a_launch_ended(three_steps_a_launch):
+    """Ctrl-C within a launch: the launch is finished, and the rest of the epoch is taken later."""
+    x = np.random.default_rng(0).standard_normal((ROWS, 3))
+    whole, halved = (xpnet.MLP([3, 4, 2], dropout=0.2, device=TAPED) for _ in range(2))
+    options = TrainingOptions(batch_size=BATCH, epochs=3, schedule="cosine")
+    expected = Training(whole, prepared(whole, x), options).run()
+    first = Training(halved, prepared(halved, x), options)
+    take = first._make_step()
+
+    def interrupt(*given):
+        if first.state.batch == 3 and not first.stop_reason:  # in the second launch, being recorded
+            signal.raise_signal(signal.SIGINT)
+        return take(*given)
+
+    first._make_step = lambda: interrupt
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    assert (first.state.epoch, first.state.batch, first.state.step) == (0, 6, 6)
+    assert first.between_steps
+    found = Training(halved, prepared(halved, x), options, state=first.state).run()
+    assert_same_bits((halved.parameters, found.loss), (whole.parameters, expected.loss))
+
+
+def prepared(net, x):
+    return Data(net.device.put(x, net.dtype), net.device.put(x[:, :2], net.dtype), None)
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch_bytes", "count"),
+    [
+        (1, 8, 1),
+        (64, 8, 64),
+        (120, 8, 60),  # not 64 and a rest of 56
+        (67, 8, 33),
+        (10, 1 << 30, 1),  # each batch larger than what a launch gathers
+        (100, 1 << 24, 4),
+    ],
+)
+def test_a_launch_takes_many_steps_and_leaves_few_over(steps, batch_bytes, count):
+    assert launches.steps_per_launch(steps, batch_bytes) == count
 
 
 def test_the_stand_in_computes_what_numpy_computes():
@@ -193,7 +319,64 @@ def test_callbacks_see_the_last_loss_whichever_way_the_step_ran():
     replayed, losses = losses, []
     learn(dataclasses.replace(TAPED, record=None), callbacks=[Watch()])
     assert replayed == losses
-    assert len(set(losses)) == len(losses) == 4 * 7
+    assert len(set(losses)) == len(losses) == EPOCHS * 8
+
+
+def test_a_callback_that_says_which_steps_it_wants_sees_them_and_the_others_go_in_launches(
+    three_steps_a_launch,
+):
+    class SeeAll:
+        def __init__(self):
+            self.seen = {}
+
+        def on_batch_end(self, training):
+            self.seen[training.state.step] = float(training.loss)
+
+    class SeeSome(SeeAll):
+        def wants_step(self, step):
+            return step in (10, 30)
+
+    some, every = SeeSome(), SeeAll()
+    assert_same_bits(learn(TAPED, callbacks=[some]), learn(TAPED, callbacks=[every]))
+    assert {10, 30} <= some.seen.keys()
+    assert not {1, 17, 25} & some.seen.keys()  # in launches with which an epoch began
+    assert some.seen.items() <= every.seen.items()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_an_epoch_of_launches_reads_back_once_and_a_launch_is_two_commands(
+    emulator, cuda, dropout, three_steps_a_launch, monkeypatch
+):
+    launch, launched, epochs = launches.Launches.__call__, [], []
+
+    def counted(self, batch):
+        with emulator.counting() as found:
+            result = launch(self, batch)
+        launched.append(found)
+        return result
+
+    class CountEpochs:
+        def on_epoch_start(self, training):
+            self.counting = emulator.counting()
+            self.found = self.counting.__enter__()
+
+        def on_epoch_end(self, training):
+            self.counting.__exit__(None, None, None)
+            epochs.append(self.found)
+
+    monkeypatch.setattr(launches.Launches, "__call__", counted)
+    learn(
+        cuda, net_options={"dropout": dropout}, callbacks=[CountEpochs()], schedule="cosine",
+        optimizer=xpnet.AdamW(0.01), clip_norm=1.0, sample_weight=np.linspace(0.1, 2.0, ROWS),
+    )  # fmt: skip
+    assert len(launched) == EPOCHS * 2
+    assert all(each["waits"] == each["copy_out"] == 0 for each in launched)
+    for each in launched[2:]:  # less the eager, the recorded one
+        assert each["graph"] == each["kernel"] + each["fill"] == 1  # with which step to begin
+        assert each["product"] == each["copy_in"] == each["copy_within"] == 0
+        assert each["executed_product"] == launched[0]["product"] > 0
+    assert [each["waits"] for each in epochs] == [1] * EPOCHS
 
 
 def test_batches_of_another_size_are_not_recorded():
@@ -264,7 +447,8 @@ def test_what_is_recorded_goes_when_training_ends_and_does_not_wait_for_the_coll
     gc.disable()
     try:
         learn(dataclasses.replace(TAPED, record=record))
-        assert [each() for each in kept] == [None]
+        assert kept
+        assert not [each for each in kept if each() is not None]
     finally:
         gc.enable()
 

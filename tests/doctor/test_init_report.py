@@ -1,5 +1,5 @@
-import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_theory_and_measurement_agree(hidden):
 
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_auto_keeps_signal_and_gradient_alive_through_depth(hidden):
-    for depth in (1, 2, 5, 8):
+    for depth in (1, 8):
         sizes = [64, *[128] * depth, 10]
         assert xpnet.explain_init(sizes, hidden=hidden, output="softmax", rows=128).warnings == ()
 
@@ -65,6 +65,9 @@ def test_a_signal_that_explodes_is_named_without_a_warning_of_numpy(layers, size
         "the gradient explodes",
     ]
     assert (report.layers[0].rule, report.layers[0].reason) == ("too_large", "given by the caller")
+    net = xpnet.MLP([2, 3, 1], init=too_large)  # and of a model file, which holds no function
+    again = xpnet.MLP.from_config(net.config(), net.weights, net.biases)
+    assert xpnet.explain_init(again).layers[0].rule == "callable"
     finite = np.isfinite(report.layers[-2].activation_variance)
     assert finite == (size < 1.0)
 
@@ -100,10 +103,10 @@ def test_saturation_by_unscaled_inputs_is_named():
     x = np.random.default_rng(0).normal(200.0, 100.0, size=(100, 30))
     report = xpnet.explain_init([30, 16, 1], x, hidden="tanh", output="sigmoid")
     assert report.warnings[0].startswith("layer 1: its tanh units are saturated (mean slope ")
-    assert "scale the inputs to unit variance" in report.warnings[0]
+    assert "scale the inputs to unit variance, or use smaller" in report.warnings[0]
 
 
-def test_the_report_reads_as_a_table_and_as_plain_values():
+def test_the_report_reads_as_a_table():
     report = xpnet.explain_init([30, 16, 16, 3], hidden="sigmoid", output="softmax")
     lines = str(report).splitlines()
     assert lines[0].startswith("Weights of MLP(30-16-16-3, sigmoid, sigmoid, softmax;")
@@ -111,12 +114,11 @@ def test_the_report_reads_as_a_table_and_as_plain_values():
         lines[1] == "measured on 512 rows of standard normal inputs, with a random output gradient"
     )
     assert len({len(line) for line in lines[4:8]}) == 1
-    assert f"layer 2: glorot_uniform x {initialisers.SIGMOID_GAIN:g} (at this gain" in str(report)
+    gain = 4.0 * initialisers.TANH_GAIN
+    assert f"layer 2: glorot_uniform x {gain:g} (at this gain" in str(report)
     assert max(map(len, lines)) <= 160
-    plain = json.loads(json.dumps(report.to_dict()))
-    assert plain["layers"][0]["fan_in"] == 30
-    assert plain["layers"][2]["activation"] == "softmax"
-    assert plain["warnings"] == []
+    assert [each.fan_in for each in report.layers] == [30, 16, 16]
+    assert report.layers[2].activation == "softmax"
 
 
 def test_given_inputs_and_targets_are_measured_and_the_network_is_left_as_it_is():
@@ -163,20 +165,11 @@ def test_rows_are_used_and_what_does_not_fit_is_refused():
         xpnet.explain_init(xpnet.MLP([2, 3, 1]), hidden="tanh")
 
 
-def test_a_network_of_a_model_file_can_be_explained():
-    def given(draw, fan_in, fan_out):
-        return draw.standard_normal((fan_in, fan_out))
-
-    net = xpnet.MLP([2, 3, 1], init=given)
-    again = xpnet.MLP.from_config(net.config(), net.weights, net.biases)
-    assert xpnet.explain_init(again).layers[0].rule == "callable"
-
-
 def test_it_runs_on_every_backend(other_backend):
     sizes, options = [6, 12, 12, 3], {"hidden": "sigmoid", "output": "softmax", "dtype": "float64"}
-    ours = xpnet.explain_init(sizes, **options).to_dict()["layers"]
-    theirs = xpnet.explain_init(sizes, device=other_backend.device, **options).to_dict()["layers"]
-    for one, other in zip(ours, theirs, strict=True):
+    ours = xpnet.explain_init(sizes, **options).layers
+    theirs = xpnet.explain_init(sizes, device=other_backend.device, **options).layers
+    for one, other in zip(map(asdict, ours), map(asdict, theirs), strict=True):
         assert other == {
             name: pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
             for name, value in one.items()

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import sys
 from types import SimpleNamespace
 
@@ -8,7 +7,7 @@ import pytest
 
 import xpnet
 from xpnet.backend.device import CPU
-from xpnet.doctor.parity import Difference, compare
+from xpnet.doctor.parity import compare
 from xpnet.nn.activations import HIDDEN
 from xpnet.nn.losses import LOSSES
 
@@ -31,7 +30,8 @@ def compare_classes(
 def test_ten_steps_on_every_backend_stay_within_tolerance(other_backend, hidden, dtype):
     report = compare_classes(hidden=hidden, dtype=dtype, other=other_backend.device)
     assert report.ok, str(report)
-    assert (report.reference, report.steps) == ("cpu", 10)
+    assert str(report).startswith("The same training on cpu and on ")
+    assert report.differences[-1].step == 10
 
 
 LOSSES_AND_OUTPUTS = [("identity", loss) for loss in LOSSES if loss.endswith(("_error", "huber"))]
@@ -98,7 +98,7 @@ def test_a_device_that_computes_wrongly_is_found_with_step_layer_and_quantity():
     report = compare_classes(hidden=["relu", "tanh"], other=device)
     assert not report.ok
     assert all(report.same_bits.values())
-    bad = [each for each in report.differences if not each.ok]
+    bad = [each for each in report.differences if each.largest > each.allowed]
     first = {(each.quantity, each.layer) for each in bad if each.step == 1}
     assert ("forward", 3) in first
     assert not first & {("forward", 1), ("forward", 2)}
@@ -116,7 +116,7 @@ def test_other_initial_weights_are_not_the_same_bits():
     assert "initial weights    DIFFERENT" in str(report)
 
 
-def test_the_report_can_be_read_and_stored():
+def test_the_report_is_a_table_of_every_step():
     report = compare_classes(other=CPU, steps=3)
     assert str(report).splitlines()[:6] == [
         "The same training on cpu and on cpu",
@@ -130,23 +130,15 @@ def test_the_report_can_be_read_and_stored():
         ["step", "forward", "gradients", "weights"],
         *([str(step), "0", "0", "0"] for step in (1, 2, 3)),
     ]
-    stored = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert stored["ok"] is True
-    assert len(stored["differences"]) == 3 * 3 * 3
-    assert stored["differences"][0] == {
-        "step": 1, "quantity": "forward", "layer": 1, "largest": 0.0,
-        "allowed": report.differences[0].allowed,
-    }  # fmt: skip
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        report.steps = 4
+    assert len(report.differences) == 3 * 3 * 3
 
 
 def test_a_value_that_is_finite_on_one_side_only_is_an_infinite_difference():
     device = numpy_but(tanh=lambda z: np.tanh(z) * np.nan)
     report = compare_classes(hidden="tanh", other=device, steps=1)
-    found = report.largest(1, "forward")
-    assert found == Difference(1, "forward", 2, float("inf"), found.allowed)
-    json.dumps(report.to_dict(), allow_nan=False)
+    found = {(each.quantity, each.layer): each.largest for each in report.differences}
+    assert (found["forward", 1], found["forward", 2]) == (0.0, float("inf"))
+    assert not report.ok
 
 
 def test_steps_beyond_which_no_tolerance_holds_are_refused():

@@ -4,20 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from head_examples import HEADS, targets_for
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xpnet
-from xpnet.nn.activations import HIDDEN, OUTPUTS
+from xpnet.nn.activations import HIDDEN
 from xpnet.nn.arrays import Batch
-from xpnet.nn.losses import LOSSES, penalty, resolve_head
+from xpnet.nn.losses import penalty, resolve_head
 
-HEADS = [
-    (output, name)
-    for output in OUTPUTS
-    for name, loss in LOSSES.items()
-    if loss.outputs is None or output in loss.outputs
-]
 BENT = ("relu", "leaky_relu", "elu", "selu")  # a derivative jumps where z = 0
 
 
@@ -57,17 +52,6 @@ class Problem(NamedTuple):
         return np.concat([np.ravel(each) for each in found]) if found else np.zeros(0, dtype=bool)
 
 
-def targets_for(output, rng, shape):
-    if output == "softmax":
-        if rng.random() < 0.5:
-            return np.eye(shape[1])[rng.integers(shape[1], size=shape[0])]
-        raw = rng.random(shape) + 0.1
-        return raw / raw.sum(axis=1, keepdims=True)
-    if output == "sigmoid":
-        return rng.random(shape) if rng.random() < 0.5 else rng.integers(2, size=shape) * 1.0
-    return rng.random(shape) * 3.0 if output in ("exp", "softplus") else rng.normal(size=shape)
-
-
 WIDTH = st.integers(1, 17)
 
 
@@ -92,7 +76,8 @@ def problems(draw):
         "sample_weight": sample_weight,
     }
     x = rng.normal(size=(rows, sizes[0]))
-    return Problem(net, x, targets_for(output, rng, (rows, sizes[-1])), options), rng
+    y = targets_for(output, rng, (rows, sizes[-1]), hard=draw(st.booleans()))
+    return Problem(net, x, y, options), rng
 
 
 def central_difference(problem, array, place):
@@ -115,6 +100,7 @@ def central_difference(problem, array, place):
     return None
 
 
+@settings(max_examples=60)
 @given(problems())
 def test_gradients_agree_with_central_differences(drawn):
     problem, rng = drawn
@@ -171,10 +157,11 @@ def torch_objective(torch, problem):
 
 
 @pytest.mark.parametrize(("output", "loss"), HEADS)
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_gradients_agree_with_pytorch(hidden, output, loss):
+def test_gradients_agree_with_pytorch(output, loss):
+    """And so do the values; each head has two hidden activations, in turn."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    rng = np.random.default_rng(3)
+    rng, turn = np.random.default_rng(3), HEADS.index((output, loss))
+    hidden = [HIDDEN[each % len(HIDDEN)] for each in (turn, turn + 1 + turn // len(HIDDEN))]
     net = xpnet.MLP([5, 8, 7, 3], hidden=hidden, output=output, dtype="float64")
     for biases in net.biases:
         biases += 0.1 * rng.normal(size=biases.shape)
@@ -188,7 +175,7 @@ def test_gradients_agree_with_pytorch(hidden, output, loss):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("hidden", [HIDDEN[:5], HIDDEN[5:]], ids="-".join)
 def test_one_gradient_is_the_same_on_every_backend(other_backend, hidden, dtype):
     rng = np.random.default_rng(5)
     x, y = rng.normal(size=(9, 4)), np.eye(3)[rng.integers(3, size=9)]
@@ -196,8 +183,9 @@ def test_one_gradient_is_the_same_on_every_backend(other_backend, hidden, dtype)
     found = []
     for device in ("cpu", other_backend.device):
         net = xpnet.MLP(
-            [4, 8, 7, 3], hidden=hidden, output="softmax", dtype=dtype, device=device, seed=2
-        )
+            [4, 8, 7, 6, 7, 8, 3], hidden=hidden, output="softmax", dtype=dtype, device=device,
+            seed=2,
+        )  # fmt: skip
         loss, gradients = net.gradients(x, y, **options)
         found.append((loss, [net.device.get(g) for each in gradients for g in each]))
     (loss, expected), (other_loss, actual) = found

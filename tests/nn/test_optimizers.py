@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.nn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, clip_by_norm
+from xpnet.nn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, StepArrays, clip_by_norm
 
 
 def descend(optimizer, gradient, start, steps, *, xp=np, learning_rate=None):
@@ -12,7 +12,7 @@ def descend(optimizer, gradient, start, steps, *, xp=np, learning_rate=None):
     for t in range(1, steps + 1):
         rate = optimizer.learning_rate if learning_rate is None else learning_rate(t)
         coefficients = optimizer.coefficients(rate, t)
-        optimizer.step(xp, [point], [gradient(point)], state, coefficients, [point])
+        optimizer.step(xp, StepArrays([point], [gradient(point)], state, [point]), coefficients)
     return point
 
 
@@ -38,22 +38,16 @@ EVERY = [
 
 @pytest.mark.parametrize("optimizer", EVERY, ids=str)
 def test_every_optimiser_finds_the_minimum_of_a_parabola(optimizer):
-    found = descend(optimizer, parabola, np.array([0.0, 0.0]), 1500)
+    found = descend(optimizer, parabola, np.array([0.0, 0.0]), 1000)
     np.testing.assert_allclose(found, [3.0, -1.0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("optimizer", "steps"),
-    [
-        (SGD(1e-3), 30_000),
-        (SGD(2e-4, momentum=0.95), 10_000),
-        (SGD(2e-4, momentum=0.95, nesterov=True), 10_000),
-        (Adam(0.01), 10_000),
-        (AdamW(0.01, weight_decay=0.0), 10_000),
-    ],
+    [(SGD(2e-4, momentum=0.95, nesterov=True), 10_000), (Adam(0.02), 4_000)],
     ids=str,
 )
-def test_every_optimiser_follows_the_valley_of_rosenbrock(optimizer, steps):
+def test_momentum_and_adam_follow_the_valley_of_rosenbrock(optimizer, steps):
     found = descend(optimizer, rosenbrock, np.array([-1.0, 1.0]), steps)
     np.testing.assert_allclose(found, [1.0, 1.0], atol=2e-3)
 
@@ -95,7 +89,7 @@ def test_adam_is_algorithm_1_of_the_paper_with_an_epsilon_that_shrinks():
     expected, state = point.copy(), adam.start(np, [point])
     for t in range(1, 101):
         g = draw.normal(size=200) * 10.0 ** draw.uniform(-10.0, 0.0, 200)
-        adam.step(np, [point], [g], state, adam.coefficients(0.01, t), [point])
+        adam.step(np, StepArrays([point], [g], state, [point]), adam.coefficients(0.01, t))
         moments = np.stack([0.9 * moments[0] + 0.1 * g, 0.999 * moments[1] + 0.001 * g * g])
         m, v = moments[0] / (1.0 - 0.9**t), moments[1] / (1.0 - 0.999**t)
         expected -= 0.01 * m / (np.sqrt(v) + 1e-8 / np.sqrt(1.0 - 0.999**t))
@@ -119,7 +113,8 @@ def test_weight_decay_shrinks_weights_and_leaves_biases():
     state = optimizer.start(np, [weights, biases])
     no_gradient = [np.zeros(3), np.zeros(2)]
     coefficients = optimizer.coefficients(0.1, 1)
-    optimizer.step(np, [weights, biases], no_gradient, state, coefficients, [weights])
+    arrays = StepArrays([weights, biases], no_gradient, state, [weights])
+    optimizer.step(np, arrays, coefficients)
     np.testing.assert_allclose(weights, 2.0 * (1.0 - 0.1 * 0.5))
     np.testing.assert_array_equal(biases, 2.0)
 
@@ -174,6 +169,8 @@ def test_clipping_leaves_small_and_zero_gradients_alone():
         (lambda: Adam(beta_1="a"), "beta_1 'a' must be >= 0 and below 1"),
         (lambda: Adam(epsilon=None), "epsilon None must be finite"),
         (lambda: AdamW(weight_decay="a"), "weight_decay 'a' must be finite and >= 0"),
+        (lambda: Adam(epsilon=0.0), "epsilon 0.0 must be finite and above 0"),
+        (lambda: Adam(epsilon=float("nan")), "epsilon nan must be finite and above 0"),
     ],
 )
 def test_options_out_of_range_are_refused(make, message):
@@ -186,9 +183,3 @@ def test_options_are_frozen_values():
     assert SGD(0.1) == SGD(0.1)
     with pytest.raises(AttributeError, match="cannot assign"):
         SGD(0.1).learning_rate = 1.0
-
-
-@pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan")])
-def test_adam_never_divides_by_zero(epsilon):
-    with pytest.raises(xpnet.InputError, match=r"epsilon .* must be finite and above 0"):
-        xpnet.Adam(epsilon=epsilon)

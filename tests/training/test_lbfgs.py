@@ -84,12 +84,6 @@ def test_limits_of_iterations_and_of_evaluations():
     assert "evaluations" in history.stopped
 
 
-def test_at_the_minimum_there_is_nothing_to_do():
-    net = network(init="zeros")
-    history = fit_lbfgs(net, X, np.zeros((60, 2)))
-    assert history.loss == (0.0,)
-
-
 def test_every_backend_gives_the_same(backend):
     net, host = network(device=backend.device), network()
     fit_lbfgs(net, backend.array(X), backend.array(TARGETS), max_iter=5)
@@ -100,6 +94,10 @@ def test_every_backend_gives_the_same(backend):
 def test_what_cannot_be_minimised_is_refused():
     with pytest.raises(InputError, match="dropout changes it; use sgd or adam"):
         fit_lbfgs(network(dropout=0.5), X, TARGETS)
+    broken = network()
+    broken.weights[0][0, 0] = np.nan
+    with pytest.raises(InputError, match="weights or biases hold NaN or infinity"):
+        fit_lbfgs(broken, X, TARGETS)
     with pytest.raises(InputError, match=r"^validation 0\.2 is not a pair of rows, \(x, y\)$"):
         fit_lbfgs(network(), X, TARGETS, validation=0.2)
     for options, message in (({"max_iter": 0}, "epochs 0 must be"), ({"l2": -1.0}, "l2 -1.0 must")):
@@ -121,8 +119,7 @@ def test_a_file_is_looked_through_before_it_is_trained_on(tmp_path):
         fit_lbfgs(xpnet.MLP([3, 1]), source, [0.0, 1.0])
 
 
-def test_a_history_without_learning_rates_is_a_frame_too():
-    net, x = xpnet.MLP([1, 1], init="zeros"), np.array([[-1.0], [1.0]])
-    frame = fit_lbfgs(net, x, np.zeros(2)).to_frame()  # has converged where it begins
-    assert frame.columns == ["epoch", "loss", "seconds"]
-    assert frame.height == 1
+def test_at_the_minimum_there_is_nothing_to_do_and_the_history_is_a_frame_all_the_same():
+    history = fit_lbfgs(network(init="zeros"), X, np.zeros((60, 2)))
+    assert history.loss == (0.0,)
+    assert history.to_frame().columns == ["epoch", "loss", "seconds"]

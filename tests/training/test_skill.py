@@ -181,7 +181,7 @@ def test_faint_signals_in_many_rows_are_seen(monkeypatch):
         return measure(net, loss, judged, **options)
 
     monkeypatch.setattr(skill, "measure", counted)
-    for seed in range(5):
+    for seed in range(2):
         net = xpnet.MLP([2, 1], seed=seed)
         xpnet.fit(net, x, y, optimizer=xpnet.SGD(0.001), epochs=5, batch_size=128)
     assert set(seen) == {1_000, 50_000}

@@ -31,33 +31,35 @@ def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(_seeds(seed, purpose, *counters)))
 
 
-def hash64(counter: Array, key: int) -> Array:
+def hash64(counter: Array, key: int | Array) -> Array:
     """Return the splitmix64 hash of an int64 array; the same 64 bits on every device.
+
+    The key is an integer in the range of int64, or a 0-d int64 array.
 
     It uses int64, which every library fully supports (PyTorch's uint64 cannot add): products wrap
     alike, and a mask clears the sign bits that a right shift brings in.
 
     Reference: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
-    z = counter * _INCREMENT + _signed(key)
+    z = counter * _INCREMENT + key
     z = (z ^ ((z >> 30) & ((1 << 34) - 1))) * _FACTORS[0]
     z = (z ^ ((z >> 27) & ((1 << 37) - 1))) * _FACTORS[1]
     return z ^ ((z >> 31) & ((1 << 33) - 1))
 
 
 def dropout_key(seed: int, layer: int, step: int) -> int:
-    """Return the key of one layer's mask at one training step."""
-    return int(_seeds(seed, "dropout", layer, step).generate_state(1, np.uint64)[0])
+    """Return the key of one layer's mask at one training step, in the range of int64."""
+    return _signed(int(_seeds(seed, "dropout", layer, step).generate_state(1, np.uint64)[0]))
 
 
-def keep_mask(counter: Array, key: int, rate: float) -> Array:
+def keep_mask(counter: Array, key: int | Array, rate: float) -> Array:
     """Return a boolean mask that keeps each entry with probability ``1 - rate``.
 
     Parameters
     ----------
     counter : array, int64
         One distinct integer for every entry, for example an ``arange``; gives the shape.
-    key : int
+    key : int or array, 0-d, int64
         From `dropout_key`.
     rate : float
         The share of entries dropped, 0 to 1.

@@ -46,10 +46,7 @@ def parity(options: ParityOptions) -> int:
         momentum=options.momentum, other="strict" if options.device == "cpu" else options.device,
         loss=options.loss, batch_size=task.options.batch_size, l1=options.l1, l2=options.l2,
     )  # fmt: skip
-    if options.json:
-        show_json({"command": "parity", **report.to_dict()})
-    else:
-        show(str(report))
+    show(str(report))
     return 0 if report.ok else 1
 
 

@@ -123,7 +123,7 @@ NOT_FOR_DOCTOR = (
 
 NOT_FOR_PARITY = (
     *NOT_FOR_DOCTOR, "validation", "validation_target", "optimizer", "nesterov", "schedule",
-    "epochs", "clip_norm", "class_weight", "early_stopping", "patience", "deterministic",
+    "epochs", "clip_norm", "class_weight", "early_stopping", "patience", "deterministic", "json",
 )  # fmt: skip
 
 

@@ -339,10 +339,14 @@ class Doctor:
         run.losses = [] if training.state.step else [loss]  # of a run from its start
         run.data, self._before = run.first, (0, Step(parameters=run.first.parameters))
 
+    def wants_step(self, step: int) -> bool:
+        """Return whether to measure the length of this step, or what follows one measured."""
+        return self._before is not None or _is_sampled(step)
+
     def on_batch_end(self, training: "Training") -> None:
         """Measure the length of a step, at a few steps."""
         number = training.state.step
-        if self._before is not None or _is_sampled(number):
+        if self.wants_step(number):
             parameters = named_parameters(training.net)
             step = Step(parameters={name: as_host(each) for name, each in parameters.items()})
             self._compare_parameters({}, step, number)

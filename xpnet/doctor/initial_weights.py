@@ -1,35 +1,28 @@
 """Explain initial weights: the rule of each layer, why, and what it does to signal and gradient.
 
-The expected figures come from mean-field theory: pre-activations of wide layers are Gaussian, so
-every expectation is an integral over Gaussian variables, done by Gauss-Hermite quadrature (Poole
-et al., arXiv 1606.05340; Schoenholz et al., arXiv 1611.01232). What counts is what differs from
-row to row, so a pre-activation is taken as
-
-    z = mean + sqrt(shared) s + sqrt(own) t        s, t standard normal
-
-with a shared part that differs from unit to unit but is the same for all rows, and the row's own.
-The theory takes the units of a layer as independent; weights of one sign break that, and their
-measured figures exceed the expected ones. The measured ones come from one pass in each direction.
+The expected figures come from mean-field theory: over the rows, the pre-activation of a unit is
+Gaussian, so every expectation is an integral over a Gaussian variable, done by Gauss-Hermite
+quadrature (Poole et al., arXiv 1606.05340; Schoenholz et al., arXiv 1611.01232). The theory takes
+the units of a layer as independent; weights of one sign break that, and their measured figures
+exceed the expected ones. The measured ones come from one pass in each direction.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from math import inf, isfinite, pi, sqrt
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from math import inf, isnan, pi, sqrt
+from typing import Any
 
 import numpy as np
 
 from xpnet.backend.device import Array, to_host
 from xpnet.backend.random import generator
 from xpnet.errors import InputError
-from xpnet.nn.activations import Activation
 from xpnet.nn.arrays import as_inputs, as_targets
 from xpnet.nn.initializers import rule_for
 from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP, Trace
-from xpnet.training.skill import unscaled
 
-NODES = 64  # of the quadrature in each direction: errors below 1 % even for ReLU's kink
+NODES = 64  # of the quadrature: errors below 1 % even for ReLU's kink
 # Measured in benchmarks/results/initialisers.md: sigmoid networks whose gradient falls by more
 # than this from the last to the first hidden layer learn late or not at all.
 ALIVE_RATIO = 100.0
@@ -90,10 +83,6 @@ class InitReport:
     measured_on: str
     layers: tuple[LayerInit, ...]
     warnings: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as for JSON."""
-        return asdict(self)
 
     def __str__(self) -> str:
         head_lines = [
@@ -165,48 +154,43 @@ def explain_init(
         if inputs.shape[0] < 2:
             raise InputError("x has 1 row, but variances over the rows need two or more")
         trace = net.forward(inputs)
-        delta = _output_delta(net, trace, None if y is None else y[:rows], draw)
+        last = trace.pre_activations[-1]
+        if y is None:
+            delta = net.device.put(draw.standard_normal(tuple(last.shape)), net.dtype)
+        else:
+            targets = as_targets(
+                y[:rows], net.device, net.dtype, net.sizes[-1], net.output.name, last.shape[0]
+            )
+            delta = resolve_head(net.output).value_and_delta(net.device.xp, last, targets)[1]
         layers = _layers(net, trace, delta)
-        warnings = tuple(_warnings(net, layers, scaled=not unscaled(_float64(inputs))))
+        warnings = tuple(_warnings(net, layers))
     slope = "a random output gradient" if y is None else "the gradient of the loss"
     measured_on = f"{inputs.shape[0]} rows of {source}, with {slope}"
     return InitReport(repr(net), measured_on, layers, warnings)
 
 
-def _float64(array: Array) -> Any:
-    return np.asarray(to_host(array), dtype=np.float64)
-
-
-def _output_delta(net: MLP, trace: Trace, y: Any, draw: Any) -> Array:
-    """Return each row's own dL/dz of the last layer, (rows, outputs); drawn without targets."""
-    last = trace.pre_activations[-1]
-    if y is None:
-        return net.device.put(draw.standard_normal(tuple(last.shape)), net.dtype)
-    rows, outputs = last.shape
-    targets = as_targets(y, net.device, net.dtype, outputs, net.output.name, rows)
-    return resolve_head(net.output).value_and_delta(net.device.xp, last, targets)[1]
-
-
 def _layers(net: MLP, trace: Trace, delta: Array) -> tuple[LayerInit, ...]:
     """Measure every layer, from the last one down, beside what the theory expects."""
-    xp, weights = net.device.xp, [_float64(each) for each in net.weights]
-    expected = _expected_signals(net, weights, _float64(trace.inputs[0]))
+    xp, expected = net.device.xp, _expected_signals(net, to_host(trace.inputs[0]))
     a, slope, layers = trace.pre_activations[-1], 1.0, list[LayerInit]()
     expected_gradient = float(xp.mean(delta * delta))
-    for layer in range(len(weights) - 1, -1, -1):
+    for layer in range(len(net.weights) - 1, -1, -1):
         if layer < len(net.hidden):
-            z, a, backward = (
-                trace.pre_activations[layer], trace.activations[layer], net.hidden[layer].backward
-            )  # fmt: skip
+            z, a, above = (
+                trace.pre_activations[layer],
+                trace.activations[layer],
+                net.weights[layer + 1],
+            )
+            backward = net.hidden[layer].backward
             slope = float(xp.mean(backward(xp, xp.ones_like(z), z, a)))
-            delta = backward(xp, xp.matmul(delta, net.weights[layer + 1].T), z, a)
-            squared = np.mean(weights[layer + 1] ** 2) * expected[layer].squared_slope
-            expected_gradient *= float(weights[layer + 1].shape[1] * squared)
+            delta = backward(xp, xp.matmul(delta, above.T), z, a)
+            squared = float(np.mean(to_host(above) ** 2)) * expected[layer][1]
+            expected_gradient *= above.shape[1] * squared
         activation, rule, reason = _rule(net, layer)
         layers.append(LayerInit(
-            layer + 1, activation.name, rule, reason, net.sizes[layer], net.sizes[layer + 1],
-            standard_deviation=float(np.std(weights[layer])),
-            expected_activation_variance=expected[layer].own,
+            layer + 1, activation, rule, reason, net.sizes[layer], net.sizes[layer + 1],
+            standard_deviation=float(np.std(to_host(net.weights[layer]))),
+            expected_activation_variance=expected[layer][0],
             activation_variance=float(xp.mean(xp.var(a, axis=0))),
             expected_gradient_variance=expected_gradient,
             gradient_variance=float(xp.mean(delta * delta)),
@@ -216,68 +200,37 @@ def _layers(net: MLP, trace: Trace, delta: Array) -> tuple[LayerInit, ...]:
     return tuple(layers[::-1])
 
 
-def _rule(net: MLP, layer: int) -> tuple[Activation, str, str]:
+def _rule(net: MLP, layer: int) -> tuple[str, str, str]:
     """Return the activation that a layer feeds, and its rule's name and reason."""
-    activation = [*net.hidden, net.output][layer]
+    names = [*(each.name for each in net.hidden), net.output.name]
     if net.init == "callable":  # of a model file, which names the rule and cannot hold it
-        return activation, "callable", "given by the caller"
-    fed_by = net.hidden[layer - 1].name if layer else None
-    name, _, reason = rule_for(
-        net.init, activation.name, output=layer == len(net.hidden), fed_by=fed_by
-    )
-    return activation, name, reason
+        return names[layer], "callable", "given by the caller"
+    fed_by, output = names[layer - 1] if layer else None, layer == len(net.hidden)
+    name, _, reason = rule_for(net.init, names[layer], output=output, fed_by=fed_by)
+    return names[layer], name, reason
 
 
-class _Signal(NamedTuple):
-    """Moments of what a layer sends on, over its units and over the rows."""
-
-    mean: float
-    shared: float
-    """Mean over the units of (mean over the rows)²."""
-    own: float
-    """Variance over the rows, averaged over the units."""
-    squared_slope: float = 1.0
-
-
-def _expected_signals(net: MLP, weights: list[Any], inputs: Any) -> list[_Signal]:
-    """Carry the moments of the inputs through the layers; the last entry is of pre-activations.
-
-    Of the drawn weights only their moments are used: what a unit's weights add up to (for the
-    shared part, where weights of one sign and biases show) and their mean square.
-    """
-    means, own = np.mean(inputs, axis=0), float(np.mean(np.var(inputs, axis=0)))
-    signals = [_Signal(float(np.mean(means)), float(np.mean(means**2)), own)]
-    for layer, (weight, bias) in enumerate(zip(weights, map(_float64, net.biases), strict=True)):
-        mean, shared, own, _ = signals[-1]
-        fan_in, offsets = len(weight), np.sum(weight, axis=0) * mean + bias
-        spread = fan_in * float(np.mean(np.var(weight, axis=0))) * max(shared - mean**2, 0.0)
-        shared, own = spread + float(np.var(offsets)), fan_in * float(np.mean(weight**2)) * own
-        mean = float(np.mean(offsets))
-        signals.append(
-            _through(net.hidden[layer], mean, shared, own)
-            if layer < len(net.hidden)
-            else _Signal(mean, shared + mean**2, own)
-        )
-    return signals[1:]
-
-
-def _through(activation: Activation, mean: float, shared: float, own: float) -> _Signal:
-    """Integrate an activation over z = mean + sqrt(shared) s + sqrt(own) t."""
+def _expected_signals(net: MLP, inputs: Any) -> list[tuple[float, float]]:
+    """Return each layer's expected activation variance and mean squared slope; see the module."""
     points, masses = np.polynomial.hermite.hermgauss(NODES)
     points, masses = points * sqrt(2.0), masses / sqrt(pi)
-    z = mean + sqrt(shared) * points[:, None] + sqrt(own) * points[None, :]
-    a = activation.forward(np, z)
-    slope = activation.backward(np, np.ones_like(z), z, a)
-    of_units = a @ masses  # mean over the rows at each s
-    return _Signal(
-        float(masses @ of_units),
-        float(masses @ of_units**2),
-        float(masses @ (((a - of_units[:, None]) ** 2) @ masses)),
-        float(masses @ (slope**2 @ masses)),
-    )
+    mean, variance = np.mean(inputs, axis=0, dtype=float), np.var(inputs, axis=0, dtype=float)
+    signals = []
+    for layer, (weights, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
+        weights = to_host(weights).astype(float)
+        mean, variance = mean @ weights + to_host(bias), variance @ weights**2
+        squared_slope = 1.0
+        if layer < len(net.hidden):
+            z = mean[:, None] + np.sqrt(variance)[:, None] * points
+            a = net.hidden[layer].forward(np, z)
+            slope = net.hidden[layer].backward(np, np.ones_like(z), z, a)
+            mean, squared_slope = a @ masses, float(np.mean(slope**2 @ masses))
+            variance = (a - mean[:, None]) ** 2 @ masses
+        signals.append((float(np.mean(variance)), squared_slope))
+    return signals
 
 
-def _warnings(net: MLP, layers: Sequence[LayerInit], *, scaled: bool) -> Iterator[str]:
+def _warnings(net: MLP, layers: Sequence[LayerInit]) -> Iterator[str]:
     """Say what is wrong with a start, worst first."""
     for layer, array in zip(layers, net.weights, strict=True):
         weights = to_host(array)
@@ -292,30 +245,23 @@ def _warnings(net: MLP, layers: Sequence[LayerInit], *, scaled: bool) -> Iterato
     hidden = layers[:-1]
     for layer in hidden:
         if layer.activation in ("sigmoid", "tanh") and layer.mean_slope < SATURATED_SLOPE:
-            first = layer is layers[0] and not scaled
-            remedy = "scale the inputs to unit variance" if first else "use smaller weights"
+            scale = "scale the inputs to unit variance, or " if layer is layers[0] else ""
             yield (
                 f"layer {layer.layer}: its {layer.activation} units are saturated (mean slope "
-                f"{layer.mean_slope:.1e}), so hardly any gradient passes; {remedy}"
+                f"{layer.mean_slope:.1e}), so hardly any gradient passes; {scale}use smaller "
+                "weights"
             )
     if len(hidden) < 2:
         return
-    yield from _fading("the signal", "hidden layer", [each.activation_variance for each in hidden])
-    backwards = [each.gradient_variance for each in reversed(hidden)]
-    yield from _fading("the gradient", "hidden layer back", backwards)
-
-
-def _fading(what: str, step: str, variances: Sequence[float]) -> Iterator[str]:
-    """Compare the last of some variances with the first."""
-    first, last = variances[0], variances[-1]
-    if last * ALIVE_RATIO < first:
-        verb, remedy = "dies", "larger"
-    elif first * ALIVE_RATIO < last or not isfinite(last):
-        verb, remedy = "explodes", "smaller"
-    else:
-        return
-    factor = (last / first) ** (1 / (len(variances) - 1)) if first > 0.0 else inf
-    yield (
-        f"{what} {verb}: its variance goes from {first:.2g} to {last:.2g}, times {factor:.2g} per "
-        f'{step}; use {remedy} weights (init="auto") or fewer layers'
-    )
+    for what, step, first, last in (
+        ("signal", "", hidden[0].activation_variance, hidden[-1].activation_variance),
+        ("gradient", " back", hidden[-1].gradient_variance, hidden[0].gradient_variance),
+    ):
+        dies, explodes = last * ALIVE_RATIO < first, first * ALIVE_RATIO < last or isnan(last)
+        if dies or explodes:
+            factor = (last / first) ** (1 / (len(hidden) - 1)) if first > 0.0 else inf
+            yield (
+                f"the {what} {'dies' if dies else 'explodes'}: its variance goes from {first:.2g} "
+                f"to {last:.2g}, times {factor:.2g} per hidden layer{step}; use "
+                f'{"larger" if dies else "smaller"} weights (init="auto") or fewer layers'
+            )

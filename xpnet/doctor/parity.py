@@ -6,8 +6,8 @@ the largest entry of the array, because a small entry can be the remainder of a 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,21 +21,9 @@ from xpnet.training.loop import Training
 QUANTITIES = ("forward", "gradients", "weights")
 MAX_STEPS = 10  # float32 runs may part for good after some more: a ReLU decides differently
 
-
-class Tolerance(NamedTuple):
-    """What rounding may cause, relative to the largest entry, plus an absolute part."""
-
-    first: float
-    """One forward and backward pass, on the same weights."""
-    later: float
-    """Everything after the first update."""
-    absolute: float
-
-
-TOLERANCES = {
-    "float64": Tolerance(1e-12, 1e-11, 1e-14),
-    "float32": Tolerance(1e-5, 1e-5, 1e-6),
-}
+# What rounding may cause: relative to the largest entry, in one forward and backward pass on the
+# same weights and in everything after the first update; and an absolute part.
+TOLERANCES = {"float64": (1e-12, 1e-11, 1e-14), "float32": (1e-5, 1e-5, 1e-6)}
 
 
 @dataclass(frozen=True)
@@ -59,11 +47,6 @@ class Difference:
     largest: float
     allowed: float
 
-    @property
-    def ok(self) -> bool:
-        """Whether it is within the tolerance."""
-        return self.largest <= self.allowed
-
 
 @dataclass(frozen=True)
 class ParityReport:
@@ -71,58 +54,34 @@ class ParityReport:
 
     Attributes
     ----------
-    reference, other : str
-        The devices.
-    network, dtype : str
-    batch_size : int
+    title : str
+        Devices, network, dtype and size of the batches.
     same_bits : dict of str to bool
         Whether initial weights, rows of batches and dropout masks were the same bits.
     differences : tuple of Difference
         For every step, quantity and layer.
     """
 
-    reference: str
-    other: str
-    network: str
-    dtype: str
-    batch_size: int
+    title: str
     same_bits: dict[str, bool]
     differences: tuple[Difference, ...]
 
     @property
     def ok(self) -> bool:
         """Whether all bits that must agree do, and all differences are within tolerance."""
-        return all(self.same_bits.values()) and all(each.ok for each in self.differences)
-
-    @property
-    def steps(self) -> int:
-        """How many steps were compared."""
-        return self.differences[-1].step
-
-    def largest(self, step: int, quantity: str) -> Difference:
-        """Return the largest difference over the layers."""
-        found = [d for d in self.differences if (d.step, d.quantity) == (step, quantity)]
-        return max(found, key=lambda each: each.largest)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as for JSON; an infinite difference becomes None."""
-        plain = asdict(self) | {"ok": self.ok, "steps": self.steps}
-        for values in plain["differences"]:
-            values["largest"] = values["largest"] if np.isfinite(values["largest"]) else None
-        return plain
+        within = all(each.largest <= each.allowed for each in self.differences)
+        return within and all(self.same_bits.values())
 
     def __str__(self) -> str:
-        head = f"{self.network}, {self.dtype}, {self.steps} steps of {self.batch_size} rows"
         worst = max(self.differences, key=lambda each: each.largest / each.allowed)
         lines = [
-            f"The same training on {self.reference} and on {self.other}",
-            f"  network            {head}",
+            self.title,
             *(f"  {what:17}  {'the same bits' if same else 'DIFFERENT'}"
               for what, same in self.same_bits.items()),
             "Largest difference after each step, and its layer",
             "  step" + "".join(f"  {quantity:<17}" for quantity in QUANTITIES),
             *(f"  {step:4}" + "".join(f"  {self._cell(step, each):<17}" for each in QUANTITIES)
-              for step in range(1, self.steps + 1)),
+              for step in range(1, self.differences[-1].step + 1)),
             f"{'within tolerance' if self.ok else 'OUT OF TOLERANCE'}; at most "
             f"{worst.largest / worst.allowed:.2g} of what rounding may cause "
             f"(step {worst.step}, {worst.quantity}, layer {worst.layer})",
@@ -130,41 +89,9 @@ class ParityReport:
         return "\n".join(line.rstrip() for line in lines)
 
     def _cell(self, step: int, quantity: str) -> str:
-        found = self.largest(step, quantity)
-        return f"{found.largest:<8.2g}layer {found.layer}" if found.largest else "0"
-
-
-class _Recorder:
-    """The callback that copies what each step computed, and stops after the last one."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps, self.start = steps, list[Any]()
-        self.taken: list[dict[str, list[Any]]] = []  # what was computed, by layer
-
-    def on_train_start(self, training: Training) -> None:
-        self.start = _host_copies(training.net.parameters)
-
-    def on_batch_end(self, training: Training) -> None:
-        trace = training.trace
-        self.taken.append({
-            "rows": _host_copies(trace.inputs[:1]),
-            "masks": _host_copies(trace.masks or []),
-            "forward": _host_copies(trace.pre_activations),
-            "gradients": _by_layer(training.gradients),
-            "weights": _by_layer(training.net),
-        })  # fmt: skip
-        if len(self.taken) == self.steps:
-            training.stop("steps compared")
-
-
-def _host_copies(arrays: Sequence[Any]) -> list[Any]:
-    return [to_host(each).copy() for each in arrays]  # the next step overwrites some of them
-
-
-def _by_layer(owner: Any) -> list[Any]:
-    """Return weights and biases of a network, or their gradients, as one vector per layer."""
-    pairs = zip(map(to_host, owner.weights), map(to_host, owner.biases), strict=True)
-    return [np.concat([weights.ravel(), biases]) for weights, biases in pairs]
+        found = [d for d in self.differences if (d.step, d.quantity) == (step, quantity)]
+        worst = max(found, key=lambda each: each.largest)
+        return f"{worst.largest:<8.2g}layer {worst.layer}" if worst.largest else "0"
 
 
 def compare(
@@ -202,16 +129,27 @@ def compare(
     """
     if not 1 <= steps <= MAX_STEPS:
         raise InputError(f"steps {steps!r} must be from 1 to {MAX_STEPS}, where tolerances hold")
-    devices = [open_device("cpu"), _open_other(other)]
-    recorders = [_Recorder(steps), _Recorder(steps)]
-    for device, recorder in zip(devices, recorders, strict=True):
-        own = {"hidden": net.hidden, "output": net.output, "init": net.init}
-        twin = MLP(**{**net.config(), **own}, device=device)
+    devices, runs = (open_device("cpu"), _open_other(other)), (_Recorder(steps), _Recorder(steps))
+    own = {"hidden": net.hidden, "output": net.output, "init": net.init}
+    for device, recorder in zip(devices, runs, strict=True):
         prepare_training(
-            twin, x, y, optimizer=SGD(learning_rate, momentum), epochs=steps,
-            callbacks=[recorder], progress=False, **options,
+            MLP(**{**net.config(), **own}, device=device), x, y, epochs=steps,
+            optimizer=SGD(learning_rate, momentum), callbacks=[recorder], progress=False, **options,
         ).run()  # fmt: skip
-    return _report(net, [device.name for device in devices], recorders)
+    same_bits, differences = {"initial weights": _same_bits(*(run.start for run in runs))}, []
+    for step, (one, two) in enumerate(zip(*(run.taken for run in runs), strict=True), start=1):
+        for what in ("rows of batches", "dropout masks"):
+            same_bits[what] = same_bits.get(what, True) and _same_bits(one[what], two[what])
+        for quantity in QUANTITIES:
+            for layer, arrays in enumerate(zip(one[quantity], two[quantity], strict=True), start=1):
+                differences.append(_difference(step, quantity, layer, *arrays, net.dtype))
+    network = repr(net).partition(";")[0].removeprefix("MLP(")
+    (batch,) = runs[0].taken[0]["rows of batches"]
+    title = (
+        f"The same training on {devices[0].name} and on {devices[1].name}\n"
+        f"  network            {network}, {net.dtype}, {steps} steps of {len(batch)} rows"
+    )
+    return ParityReport(title, same_bits, tuple(differences))
 
 
 def _open_other(other: str | Device) -> Device:
@@ -230,28 +168,37 @@ def _open_other(other: str | Device) -> Device:
     return replace(device, name="array-api-strict")
 
 
-def _report(net: MLP, names: list[str], runs: list[_Recorder]) -> ParityReport:
-    reference, other = runs
-    pairs = list(zip(reference.taken, other.taken, strict=True))
-    differences = [
-        _difference(step, quantity, layer, *arrays, net.dtype)
-        for step, (one, two) in enumerate(pairs, start=1)
-        for quantity in QUANTITIES
-        for layer, arrays in enumerate(zip(one[quantity], two[quantity], strict=True), start=1)
-    ]
-    return ParityReport(
-        reference=names[0],
-        other=names[1],
-        network=repr(net).partition(";")[0].removeprefix("MLP("),
-        dtype=net.dtype,
-        batch_size=len(reference.taken[0]["rows"][0]),
-        same_bits={
-            "initial weights": _same_bits(reference.start, other.start),
-            "rows of batches": all(_same_bits(one["rows"], two["rows"]) for one, two in pairs),
-            "dropout masks": all(_same_bits(one["masks"], two["masks"]) for one, two in pairs),
-        },
-        differences=tuple(differences),
-    )
+class _Recorder:
+    """The callback that copies what each step computed, and stops after the last one."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.start = steps, list[Any]()
+        self.taken: list[dict[str, list[Any]]] = []
+
+    def on_train_start(self, training: Training) -> None:
+        self.start = _host_copies(training.net.parameters)
+
+    def on_batch_end(self, training: Training) -> None:
+        trace = training.trace
+        self.taken.append({
+            "rows of batches": _host_copies(trace.inputs[:1]),
+            "dropout masks": _host_copies(trace.masks or []),
+            "forward": _host_copies(trace.pre_activations),
+            "gradients": _by_layer(training.gradients),
+            "weights": _by_layer(training.net),
+        })  # fmt: skip
+        if len(self.taken) == self.steps:
+            training.stop("steps compared")
+
+
+def _host_copies(arrays: Sequence[Any]) -> list[Any]:
+    return [to_host(each).copy() for each in arrays]  # the next step overwrites some of them
+
+
+def _by_layer(owner: Any) -> list[Any]:
+    """Return weights and biases of a network, or their gradients, as one vector per layer."""
+    pairs = zip(map(to_host, owner.weights), map(to_host, owner.biases), strict=True)
+    return [np.concat([weights.ravel(), biases]) for weights, biases in pairs]
 
 
 def _same_bits(arrays: list[Any], others: list[Any]) -> bool:

@@ -15,7 +15,8 @@ sigmoid network starts by computing exactly what the tanh network of the same se
 
 hence six times Glorot's between two sigmoid layers. The old advice of four times, without the
 biases, fades with depth: the constant 1/2 fills the next layer's pre-activations with offsets that
-no row changes.
+no row changes. Raiko, Valpola and LeCun ("Deep learning made easier by linear transformations in
+perceptrons", 2012) centre activations to the same end.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,11 +34,8 @@ if TYPE_CHECKING:
 Rule: TypeAlias = Callable[[Any, int, int], Any]
 
 # Times Glorot's weights, under "auto"; measured: benchmarks/results/initialisers.md.
-TANH_GAIN = 1.5  # between tanh layers
-SIGMOID_GAIN = 4.0 * TANH_GAIN  # between sigmoid layers
-INTO_SIGMOID = 2.0
-OUT_OF_SIGMOID = 2.0
-SIGMOID_AT_REST = 0.5
+TANH_GAIN = 1.5  # between tanh layers, and the tanh layers that sigmoid layers stand for
+SIGMOID_FACTOR = 2.0  # into sigmoid units, and out of them
 
 
 def _uniform(generator: Any, fan_in: int, fan_out: int, std: float) -> Any:
@@ -49,19 +47,14 @@ def _normal(generator: Any, fan_in: int, fan_out: int, std: float) -> Any:
     return std * generator.standard_normal((fan_in, fan_out))
 
 
-def glorot_std(fan_in: int, fan_out: int) -> float:
-    """sqrt(2 / (fan_in + fan_out)). Glorot and Bengio, 2010."""
-    return sqrt(2.0 / (fan_in + fan_out))
-
-
 def glorot_uniform(generator: Any, fan_in: int, fan_out: int) -> Any:
-    """Glorot and Bengio, "Understanding the difficulty of training deep ... networks", 2010."""
-    return _uniform(generator, fan_in, fan_out, glorot_std(fan_in, fan_out))
+    """Std sqrt(2 / (fan_in + fan_out)). Glorot and Bengio, "Understanding the difficulty", 2010."""
+    return _uniform(generator, fan_in, fan_out, sqrt(2.0 / (fan_in + fan_out)))
 
 
 def glorot_normal(generator: Any, fan_in: int, fan_out: int) -> Any:
     """As `glorot_uniform`, normally distributed."""
-    return _normal(generator, fan_in, fan_out, glorot_std(fan_in, fan_out))
+    return _normal(generator, fan_in, fan_out, sqrt(2.0 / (fan_in + fan_out)))
 
 
 def he_uniform(generator: Any, fan_in: int, fan_out: int) -> Any:
@@ -98,18 +91,8 @@ def zeros(generator: Any, fan_in: int, fan_out: int) -> Any:
     return generator.uniform(0.0, 0.0, (fan_in, fan_out))
 
 
-INITIALISERS: dict[str, Rule] = {
-    rule.__name__: rule
-    for rule in (
-        glorot_uniform,
-        glorot_normal,
-        he_uniform,
-        he_normal,
-        lecun_normal,
-        orthogonal,
-        zeros,
-    )
-}
+_RULES = (glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_normal, orthogonal, zeros)
+INITIALISERS: dict[str, Rule] = {rule.__name__: rule for rule in _RULES}
 INIT_NAMES = ("auto", *INITIALISERS, "lsuv")
 
 # Rule and reason for the weights that feed each activation.
@@ -163,16 +146,13 @@ def _auto_rule(activation: str, output: bool, fed_by: str | None) -> tuple[str, 
     if output and fed_by == "selu":
         name, reason = AUTO["selu"]
     rule, gain = INITIALISERS[name], 1.0
-    between = None if output or activation != fed_by else activation
-    if between in ("tanh", "sigmoid"):
-        gain = TANH_GAIN if between == "tanh" else SIGMOID_GAIN
-        reason = "at this gain gradients neither fade nor grow with depth"
-    elif activation == "sigmoid" and not output:
-        gain, reason = INTO_SIGMOID, "as for tanh, doubled: half the slope"
-    elif fed_by == "sigmoid":
-        gain, reason = OUT_OF_SIGMOID, f"{reason}; doubled: sigmoid units span half of tanh's range"
+    if not output and activation == fed_by and activation in ("tanh", "sigmoid"):
+        gain, reason = TANH_GAIN, "at this gain gradients keep their size"
+    if not output and activation == "sigmoid":
+        gain, reason = gain * SIGMOID_FACTOR, f"{reason}; x 2 for half of tanh's slope"
     if fed_by == "sigmoid":
-        reason += "; biases cancel their mean of 1/2"
+        gain, reason = gain * SIGMOID_FACTOR, f"{reason}; x 2 for half of tanh's range"
+        reason += "; biases cancel the mean"
     if gain == 1.0:
         return name, rule, reason
 
@@ -180,18 +160,6 @@ def _auto_rule(activation: str, output: bool, fed_by: str | None) -> tuple[str, 
         return gain * rule(generator, fan_in, fan_out)
 
     return f"{name} x {gain:g}", scaled, reason
-
-
-def biases_for(init: str | Rule, weights: Any, fed_by: str | None) -> Any:
-    """Return the biases (fan_out,) that go with drawn host weights (fan_in, fan_out).
-
-    Zero, except behind sigmoid units under ``"auto"``: there they let the next layer start from
-    z = 0 when all those units are at rest. Raiko, Valpola and LeCun ("Deep learning made easier by
-    linear transformations in perceptrons", 2012) centre activations to the same end.
-    """
-    if init == "auto" and fed_by == "sigmoid":
-        return -SIGMOID_AT_REST * weights.sum(axis=0)
-    return 0.0 * abs(weights[0, :])
 
 
 def draw(
@@ -229,29 +197,27 @@ def draw(
                 f"shape ({fan_in}, {fan_out})"
             )
         weights.append(drawn)
-        biases.append(biases_for(init, drawn, fed_by))
+        sums, centred = drawn.sum(axis=0), init == "auto" and fed_by == "sigmoid"
+        biases.append(-0.5 * sums if centred else 0.0 * abs(sums))
     return [*weights, *biases]
 
 
-def lsuv(net: "MLP", x: Array, *, tolerance: float = 0.01, passes: int = 10) -> None:
-    """Scale each layer in place until its pre-activations have unit variance on a batch.
+def lsuv(net: "MLP", x: Array) -> None:
+    """Scale each layer's orthogonal weights in place until its z has unit variance on a batch.
+
+    Mishkin and Matas, "All you need is a good init", arXiv 1511.06422. Deep sigmoid networks need
+    more than unit variance and learn better with ``"auto"``.
 
     Parameters
     ----------
     net : MLP
-        With orthogonal weights; changed in place.
-    x : array, (batch, inputs)
-        Device array of prepared inputs; a few hundred rows are enough.
-
-    Notes
-    -----
-    Mishkin and Matas, "All you need is a good init", arXiv 1511.06422. Deep sigmoid networks need
-    more than unit variance and learn better with ``"auto"``.
+    x : device array, (batch, inputs)
+        Prepared inputs; a few hundred rows are enough.
     """
     xp = net.device.xp
     for layer, weights in enumerate(net.weights):
-        for _ in range(passes):
+        for _ in range(10):
             variance = float(xp.var(net.forward(x).pre_activations[layer]))
-            if variance <= 0.0 or abs(variance - 1.0) < tolerance:
+            if variance <= 0.0 or abs(variance - 1.0) < 0.01:
                 break
             weights *= 1.0 / sqrt(variance)

@@ -13,11 +13,11 @@ and from delta[L] = dLoss/dz[L], which the head gives,
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from xpnet.backend.device import DTYPES, Array, Device, device_of, is_foreign, open_device
-from xpnet.errors import InputError, bad_argument
+from xpnet.errors import InputError, bad_argument, check_numbers
 from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
 from xpnet.nn.arrays import (
     Batch,
@@ -451,6 +451,5 @@ def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 def checked_rates(rates: list[Any]) -> tuple[float, ...]:
     """Return dropout rates as floats."""
     for rate in rates:
-        if not isinstance(rate, Real) or not 0.0 <= float(rate) < 1.0:
-            raise bad_argument("dropout", rate, "must be >= 0 and below 1")
+        check_numbers("must be >= 0 and below 1", dropout=rate)
     return tuple(float(rate) for rate in rates)

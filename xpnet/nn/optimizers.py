@@ -1,20 +1,36 @@
 """Optimisers: SGD, Adam, AdamW. Options, state and parameters are kept apart.
 
 Options are frozen dataclasses. ``start(xp, parameters)`` returns the state, a list of arrays that
-belongs to the training run. ``step(...)`` writes into the parameters **in place**: the arrays given
-are the network's own storage, weights and biases together, cut into blocks that fit the cache.
-`weights` are the same storage again, without the biases, for what concerns weights only. Whatever
+belongs to the training run; ``step(xp, arrays, coefficients)`` writes **in place**. Whatever
 changes from step to step comes in through ``coefficients(learning_rate, t)``, as numbers or, for a
 device that replays a recorded step, as 0-d arrays.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from xpnet.backend.device import Array, Namespace, Scalar
-from xpnet.errors import bad_argument
+from xpnet.errors import check_numbers
+
+
+class StepArrays(NamedTuple):
+    """What steps read and write, the same arrays in every step.
+
+    Attributes
+    ----------
+    parameters, gradients : sequence of array
+        The network's own storage, cut into blocks that fit the cache, and its gradients, likewise.
+    state : sequence of array
+        What `Optimizer.start` returned, cut likewise.
+    weights : sequence of array
+        The same storage again, without the biases.
+    """
+
+    parameters: Sequence[Array]
+    gradients: Sequence[Array]
+    state: Sequence[Array]
+    weights: Sequence[Array]
 
 
 class Optimizer(Protocol):
@@ -30,24 +46,8 @@ class Optimizer(Protocol):
     def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
         """Return the numbers of step `t`, from 1, that change from step to step."""
 
-    def step(
-        self,
-        xp: Namespace,
-        parameters: Sequence[Array],
-        gradients: Sequence[Array],
-        state: list[Array],
-        coefficients: Sequence[Scalar],
-        weights: Sequence[Array],
-    ) -> None:
-        """Update parameters and state in place."""
-
-
-def _check(learning_rate: float, **from_0_below_1: float) -> None:
-    if not isinstance(learning_rate, Real) or not 0.0 < learning_rate < float("inf"):
-        raise bad_argument("learning_rate", learning_rate, "must be finite and above 0")
-    for option, value in from_0_below_1.items():
-        if not isinstance(value, Real) or not 0.0 <= value < 1.0:
-            raise bad_argument(option, value, "must be >= 0 and below 1")
+    def step(self, xp: Namespace, arrays: StepArrays, coefficients: Sequence[Scalar]) -> None:
+        """Update parameters and state."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,8 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        _check(self.learning_rate)
-        if not isinstance(self.momentum, Real) or not 0.0 <= self.momentum <= 1.0:
-            raise bad_argument("momentum", self.momentum, "must be from 0 to 1")
+        check_numbers("must be finite and above 0", learning_rate=self.learning_rate)
+        check_numbers("must be from 0 to 1", momentum=self.momentum)
 
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
         """Return the velocities, zero, one for each parameter; none without momentum."""
@@ -88,22 +87,14 @@ class SGD:
         """Return the learning rate."""
         return (learning_rate,)
 
-    def step(
-        self,
-        xp: Namespace,
-        parameters: Sequence[Array],
-        gradients: Sequence[Array],
-        state: list[Array],
-        coefficients: Sequence[Scalar],
-        weights: Sequence[Array],
-    ) -> None:
-        """Update parameters and velocities in place."""
+    def step(self, xp: Namespace, arrays: StepArrays, coefficients: Sequence[Scalar]) -> None:
+        """Update parameters and velocities."""
         (learning_rate,) = coefficients
         if not self.momentum:
-            for p, g in zip(parameters, gradients, strict=True):
+            for p, g in zip(arrays.parameters, arrays.gradients, strict=True):
                 p -= learning_rate * g
             return
-        for p, g, v in zip(parameters, gradients, state, strict=True):
+        for p, g, v in zip(arrays.parameters, arrays.gradients, arrays.state, strict=True):
             push = learning_rate * g
             v *= self.momentum
             v -= push
@@ -138,9 +129,9 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        _check(self.learning_rate, beta_1=self.beta_1, beta_2=self.beta_2)
-        if not isinstance(self.epsilon, Real) or not 0.0 < self.epsilon < float("inf"):
-            raise bad_argument("epsilon", self.epsilon, "must be finite and above 0")
+        above_0 = {"learning_rate": self.learning_rate, "epsilon": self.epsilon}
+        check_numbers("must be finite and above 0", **above_0)
+        check_numbers("must be >= 0 and below 1", beta_1=self.beta_1, beta_2=self.beta_2)
 
     def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
         """Return first and second moments, zero: all m, then all v."""
@@ -152,20 +143,12 @@ class Adam:
         second = (1.0 - self.beta_2) / (1.0 - self.beta_2**t)
         return (learning_rate * first / second**0.5,)
 
-    def step(
-        self,
-        xp: Namespace,
-        parameters: Sequence[Array],
-        gradients: Sequence[Array],
-        state: list[Array],
-        coefficients: Sequence[Scalar],
-        weights: Sequence[Array],
-    ) -> None:
-        """Update parameters and moments in place."""
+    def step(self, xp: Namespace, arrays: StepArrays, coefficients: Sequence[Scalar]) -> None:
+        """Update parameters and moments."""
+        parameters, gradients, state, _ = arrays
         count = len(parameters)
         rate, epsilon = coefficients[0], self.epsilon / (1.0 - self.beta_2) ** 0.5
-        moments = zip(parameters, gradients, state[:count], state[count:], strict=True)
-        for p, g, m, v in moments:
+        for p, g, m, v in zip(parameters, gradients, state[:count], state[count:], strict=True):
             m *= self.beta_1
             m += g
             v *= self.beta_2
@@ -191,27 +174,18 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.weight_decay, Real) or not 0.0 <= self.weight_decay < float("inf"):
-            raise bad_argument("weight_decay", self.weight_decay, "must be finite and >= 0")
+        check_numbers("must be finite and >= 0", weight_decay=self.weight_decay)
 
     def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
         """Return Adam's, and the factor by which the weights shrink."""
         shrink = 1.0 - learning_rate * self.weight_decay
         return (*super().coefficients(learning_rate, t), shrink)
 
-    def step(
-        self,
-        xp: Namespace,
-        parameters: Sequence[Array],
-        gradients: Sequence[Array],
-        state: list[Array],
-        coefficients: Sequence[Scalar],
-        weights: Sequence[Array],
-    ) -> None:
-        """Shrink the weights, then take Adam's step, in place."""
-        for w in weights:
+    def step(self, xp: Namespace, arrays: StepArrays, coefficients: Sequence[Scalar]) -> None:
+        """Shrink the weights, then take Adam's step."""
+        for w in arrays.weights:
             w *= coefficients[1]
-        super().step(xp, parameters, gradients, state, coefficients, weights)
+        super().step(xp, arrays, coefficients)
 
 
 OPTIMIZERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}

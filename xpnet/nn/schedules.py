@@ -1,13 +1,12 @@
 """Learning-rate schedules: factors on the optimiser's learning rate, as functions of progress.
 
-A schedule is any callable ``schedule(progress) -> float``. Those with ``per_step = False`` are
-called once per epoch.
+A schedule is any callable ``schedule(progress) -> float``.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import cos, pi
-from typing import ClassVar, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from xpnet.errors import InputError, bad_argument
 
@@ -50,10 +49,7 @@ def _require(condition: bool, schedule: object) -> None:
 class Constant:
     """Always 1."""
 
-    per_step: ClassVar[bool] = False
-
     def __call__(self, progress: Progress) -> float:
-        """Return the factor."""
         return 1.0
 
 
@@ -63,13 +59,11 @@ class StepDecay:
 
     epochs: int = 10
     factor: float = 0.5
-    per_step: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1 and 0.0 < self.factor <= 1.0, self)
 
     def __call__(self, progress: Progress) -> float:
-        """Return the factor."""
         return float(self.factor ** (progress.epoch // self.epochs))
 
 
@@ -78,13 +72,11 @@ class Linear:
     """From 1 at the first step down to `end` after the last one."""
 
     end: float = 0.0
-    per_step: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _require(0.0 <= self.end <= 1.0, self)
 
     def __call__(self, progress: Progress) -> float:
-        """Return the factor."""
         return 1.0 + (self.end - 1.0) * progress.done
 
 
@@ -93,13 +85,11 @@ class Cosine:
     """Half a cosine from 1 to `end`. Loshchilov and Hutter, arXiv 1608.03983, without restarts."""
 
     end: float = 0.0
-    per_step: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _require(0.0 <= self.end <= 1.0, self)
 
     def __call__(self, progress: Progress) -> float:
-        """Return the factor."""
         return self.end + (1.0 - self.end) * 0.5 * (1.0 + cos(pi * progress.done))
 
 
@@ -108,13 +98,11 @@ class InverseScaling:
     """1 / (step + 1) ** power."""
 
     power: float = 0.5
-    per_step: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _require(self.power >= 0.0, self)
 
     def __call__(self, progress: Progress) -> float:
-        """Return the factor."""
         return float((progress.step + 1) ** -self.power)
 
 
@@ -128,13 +116,11 @@ class ReduceOnPlateau:
     factor: float = 0.5
     patience: int = 5
     min_delta: float = 1e-4
-    per_step: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _require(0.0 < self.factor < 1.0 and self.patience >= 1 and self.min_delta >= 0.0, self)
 
     def __call__(self, progress: Progress) -> float:
-        """Return the factor."""
         result, best, waited = 1.0, float("inf"), 0
         for loss in progress.losses:
             waited = 0 if loss < best - self.min_delta else waited + 1
@@ -150,13 +136,11 @@ class Warmup:
 
     steps: int = 100
     then: Schedule = Constant()
-    per_step: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _require(self.steps >= 1, self)
 
     def __call__(self, progress: Progress) -> float:
-        """Return the factor."""
         return min(1.0, (progress.step + 1) / self.steps) * self.then(progress)
 
 
@@ -171,8 +155,13 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
+def changes_within_epochs(schedule: Schedule) -> bool:
+    """Return whether the factor may differ between the steps of one epoch."""
+    return not isinstance(schedule, Constant | StepDecay | ReduceOnPlateau)
+
+
 def ends_with_the_run(schedule: str | Schedule) -> bool:
-    """Tell whether a schedule, by name or as given, depends on when the last step will be."""
+    """Return whether a schedule, by name or as given, depends on when the last step will be."""
     if isinstance(schedule, Warmup):
         return ends_with_the_run(schedule.then)
     return isinstance(schedule, Linear | Cosine) or schedule in ("linear", "cosine")

@@ -131,13 +131,15 @@ class Checkpoint:
             self._begin(training)
             self._held = held.pop_all()  # until the end, if nothing was wrong
 
+    def wants_step(self, step: int) -> bool:
+        """Return whether to save after this step."""
+        if self.unit == "step":
+            return step % int(self.every) == 0
+        return self.unit == "second" and time.monotonic() - self._saved_at >= self.every
+
     def on_batch_end(self, training: "Training") -> None:
         """Save if the given number of steps or seconds has passed."""
-        if self.unit == "step":
-            due = training.state.step % int(self.every) == 0
-        else:
-            due = self.unit == "second" and time.monotonic() - self._saved_at >= self.every
-        if due:
+        if self.wants_step(training.state.step):
             self._save(training)
 
     def on_epoch_end(self, training: "Training") -> None:

@@ -42,6 +42,20 @@ def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], No
     return [hook for hook in found if hook is not None]
 
 
+def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
+    """Return whether a callback wants to see the run after one of these steps, counted from 1.
+
+    One with a method ``on_batch_end`` does, unless its method ``wants_step(step)`` says no. A GPU
+    takes the steps that nobody wants to see in launches of many, which is faster.
+    """
+    for callback in callbacks:
+        if hooks([callback], "on_batch_end"):
+            wants = getattr(callback, "wants_step", None)
+            if wants is None or any(map(wants, steps)):
+                return True
+    return False
+
+
 def call(those: Sequence[Callable[["Training"], None]], training: "Training") -> None:
     """Call methods from `hooks`."""
     for hook in those:

@@ -3,7 +3,8 @@
 `Training` is one run. It knows the algorithm but nothing about files, progress bars or doctors:
 those are callbacks, objects with any of ``on_train_start``, ``on_epoch_start``, ``on_batch_end``,
 ``on_epoch_end``, ``on_train_end``, each called with the run. Its whole state is the parameters
-plus `TrainingState`, because all randomness is stateless (`xpnet.backend.random`).
+plus `TrainingState`, because all randomness is stateless (`xpnet.backend.random`). A GPU takes the
+steps that no callback wants to see in launches of many (`xpnet.training.launches`).
 """
 
 import math
@@ -19,16 +20,17 @@ import numpy as np
 from xpnet.backend.device import Array, Scalar
 from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
-from xpnet.errors import DivergenceError, InputError, bad_argument
+from xpnet.errors import DivergenceError, InputError, bad_argument, check_numbers
 from xpnet.nn.arrays import Batch
 from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
-from xpnet.nn.optimizers import SGD, Adam, Optimizer, clip_by_norm
-from xpnet.nn.schedules import Progress, Schedule, resolve_schedule
-from xpnet.training.callbacks import call, hooks
+from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
+from xpnet.nn.schedules import Progress, Schedule, changes_within_epochs, resolve_schedule
+from xpnet.training.callbacks import call, hooks, wants_any
 from xpnet.training.data import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
-from xpnet.training.dropout import dropout_masks
+from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
+from xpnet.training.launches import Launches
 from xpnet.training.metrics import resolve_metrics
 
 Step: TypeAlias = Callable[..., tuple[Array, Gradients, Trace]]
@@ -66,10 +68,7 @@ class TrainingOptions:
         seed, limit = self.seed, self.clip_norm
         if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
             raise bad_argument("seed", seed, "must be an integer >= 0, or None")
-        for name in ("l1", "l2"):
-            value = getattr(self, name)
-            if not isinstance(value, _NUMBER) or not 0.0 <= value < float("inf"):
-                raise bad_argument(name, value, "must be finite and >= 0")
+        check_numbers("must be finite and >= 0", l1=self.l1, l2=self.l2)
         if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
             raise bad_argument("clip_norm", limit, "must be above 0, or None")
         if self.last_batch not in LAST_BATCH:
@@ -169,7 +168,8 @@ class Training:
         self.rows, self.callbacks = data.x.shape[0], list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
         self._epoch_steps = steps_per_epoch(self.rows, self.batch_size, options.last_batch)
-        self.parameters = net.parameters
+        self.parameters, self._dropout = net.parameters, Dropout(net, self.seed)
+        self._launches: Launches | None = None
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
         self._begun: list[Any] = []  # callbacks that have been told of the start
@@ -201,7 +201,7 @@ class Training:
                     self._notify("on_train_start", [callback])
                     self._begun.append(callback)
                 self.state.history = self.state.history.started()
-                take_step, self.between_steps = self._prepare_step(), True
+                take_step, self.between_steps = self._prepare(), True
                 while self.state.epoch < self.options.epochs and not self.stop_reason:
                     self._run_epoch(take_step)
             finally:
@@ -220,10 +220,15 @@ class Training:
         on_batch_end, learning_rate_of = hooks(self.callbacks, "on_batch_end"), self._rates()
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
-        for batch in self._batches():
+        order = self._order()
+        if self._launches is not None:
+            self._launch_steps(self._launches, order, learning_rate_of)
+            if self.stop_reason:
+                return
+        for batch in self._batches(order):  # that are not yet taken
             self.between_steps = False
-            masks = dropout_masks(self.net, batch.x.shape[0], self.seed, state.step)
-            self.learning_rate = learning_rate_of()
+            masks = self._dropout.of_step(state.step, batch.x.shape[0])
+            self.learning_rate = learning_rate_of(state.step)
             state.step += 1
             coefficients = optimizer.coefficients(self.learning_rate, state.step)
             self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
@@ -235,23 +240,67 @@ class Training:
         self._end_epoch(time.perf_counter() - started)
 
     def _add_to_epoch(self, rows: int) -> None:
-        """Add the step's loss to the epoch's, on the device; keep the first one of each."""
+        """Add the step's loss to the epoch's, on the device."""
         state = self.state
+        if state.batch == 0:
+            self._keep_first_loss(self.loss)
         state.epoch_loss = state.epoch_loss + self.loss * rows
         state.epoch_rows += rows
         state.batch += 1
-        if state.batch == 1:
-            state.epoch_first_loss = self.net.device.xp.asarray(self.loss, copy=True)
-            state.first_loss = state.epoch_first_loss if state.step == 1 else state.first_loss
 
-    def _prepare_step(self) -> Step:
-        """Return the step, ``step(batch, masks, coefficients)``; all else is fixed here."""
-        net, options, device = self.net, self.options, self.net.device
-        xp, head, optimizer, flat = device.xp, self.head, options.optimizer, self._flat_gradients
-        into, parameters, gradients = net.views(flat), self._blocks(net.flat), self._blocks(flat)
+    def _keep_first_loss(self, loss: Array) -> None:
+        state = self.state
+        state.epoch_first_loss = self.net.device.xp.asarray(loss, copy=True)
+        state.first_loss = state.epoch_first_loss if state.first_loss is None else state.first_loss
+
+    def _launch_steps(
+        self, launches: Launches, order: Any, learning_rate_of: Callable[[int], float]
+    ) -> None:
+        """Take steps, many at a time, until a callback wants to see one, or too few are left."""
+        state, optimizer, count = self.state, self.options.optimizer, launches.count
+
+        def possible() -> bool:
+            steps = range(state.step + 1, state.step + count + 1)
+            return state.batch + count <= launches.whole and not wants_any(self.callbacks, steps)
+
+        if not possible():
+            return
+        steps = range(state.step - state.batch, state.step - state.batch + launches.whole)
+        rates = [learning_rate_of(step) for step in steps]
+        coefficients = [
+            optimizer.coefficients(rate, step + 1) for rate, step in zip(rates, steps, strict=True)
+        ]
+        keys = [self._dropout.keys(step) for step in steps]
+        launches.begin(order, coefficients, keys, state.epoch_loss)
+        while possible():
+            self.between_steps = False
+            first_loss, self.loss, self.gradients, self.trace = launches(state.batch)
+            if state.batch == 0:
+                self._keep_first_loss(first_loss)
+            state.batch, state.step = state.batch + count, state.step + count
+            state.epoch_loss, self.learning_rate = launches.total, rates[state.batch - 1]
+            state.epoch_rows += count * launches.rows
+            self.between_steps = True
+            if self.stop_reason:
+                return
+
+    def _prepare(self) -> Step:
+        """Return the step; on a device that records, also prepare launches of many of them."""
+        device, step = self.net.device, self._make_step()
+        if device.record is None:
+            return step
+        if not hasattr(self.data.x, "read_rows"):
+            self._launches = Launches(self.net, self.data, step, self._dropout, self.batch_size)
+        return RecordedStep(device, self.net.dtype, step, self.batch_size)
+
+    def _make_step(self) -> Step:
+        """Return ``step(batch, masks, coefficients)``; all else is fixed here."""
+        net, options, flat = self.net, self.options, self._flat_gradients
+        xp, head, optimizer, into = net.device.xp, self.head, options.optimizer, net.views(flat)
         end = flat.shape[0] - sum(net.sizes[1:])  # of the weights; the biases follow
         penalised = self._blocks(net.flat[:end]), self._blocks(flat[:end])
         moments = [block for each in self.state.optimizer for block in self._blocks(each)]
+        arrays = StepArrays(self._blocks(net.flat), self._blocks(flat), moments, net.weights)
 
         def step(
             batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
@@ -260,43 +309,46 @@ class Training:
             add_penalty_gradients(xp, *penalised, options.l1, options.l2)
             if options.clip_norm is not None:
                 clip_by_norm(xp, [flat], options.clip_norm)
-            optimizer.step(xp, parameters, gradients, moments, coefficients, net.weights)
+            optimizer.step(xp, arrays, coefficients)
             return loss, grads, trace
 
-        return RecordedStep(device, net.dtype, step, self.batch_size) if device.record else step
+        return step
 
     def _blocks(self, flat: Array) -> list[Array]:
         """Cut a vector of all parameters into views that are updated one by one."""
         size, block = flat.shape[0], self.net.device.block
         return [flat[i : min(i + block, size)] for i in range(0, size, block)]
 
-    def _batches(self) -> Any:
-        net, state, size = self.net, self.state, self.batch_size
-        shuffle, last = self.options.shuffle, self.options.last_batch
-        order = epoch_order(
-            self.rows, size, self.seed, state.epoch, shuffle=shuffle, last_batch=last
-        )
-        return batches(self.data, order, size, net.device, net.dtype, first=state.batch)
+    def _order(self) -> Any:
+        return epoch_order(
+            self.rows, self.batch_size, self.seed, self.state.epoch,
+            shuffle=self.options.shuffle, last_batch=self.options.last_batch,
+        )  # fmt: skip
 
-    def schedule_factor(self, epochs: int) -> float:
-        """Return the schedule's factor for the learning rate now, in a run of `epochs` epochs."""
+    def _batches(self, order: Any) -> Any:
+        net, first = self.net, self.state.batch
+        return batches(self.data, order, self.batch_size, net.device, net.dtype, first=first)
+
+    def schedule_factor(self, epochs: int, step: int | None = None) -> float:
+        """Return the schedule's factor after `step` steps, or now, in a run of `epochs` epochs."""
         state, steps, losses = self.state, self._epoch_steps, self.state.history.monitored
-        factor = self.schedule(Progress(state.step, state.epoch, steps, steps * epochs, losses))
+        step = state.step if step is None else step
+        factor = self.schedule(Progress(step, state.epoch, steps, steps * epochs, losses))
         if factor is None or not 0.0 <= factor < math.inf:
             raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
         return factor
 
-    def _rates(self) -> Callable[[], float]:
-        """Return a function that gives the next step's learning rate."""
-        state, base = self.state, self.options.optimizer.learning_rate
+    def _rates(self) -> Callable[[int], float]:
+        """Return a function that gives an epoch's learning rates, each after so many steps."""
+        state, base, epochs = self.state, self.options.optimizer.learning_rate, self.options.epochs
 
-        def now() -> float:
-            return base * state.learning_rate_factor * self.schedule_factor(self.options.epochs)
+        def rate(step: int) -> float:
+            return base * state.learning_rate_factor * self.schedule_factor(epochs, step)
 
-        if getattr(self.schedule, "per_step", True):
-            return now
-        fixed = now()
-        return lambda: fixed
+        if changes_within_epochs(self.schedule):
+            return rate
+        fixed = rate(state.step)
+        return lambda step: fixed
 
     def _end_epoch(self, seconds: float) -> None:
         """Read the losses back, once; record, check, keep the best, tell the callbacks."""

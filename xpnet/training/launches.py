@@ -1,0 +1,188 @@
+"""Many training steps in one launch, for a device that records: an epoch is a few launches.
+
+A recording repeats the same operations on the same memory. So what differs between the steps of an
+epoch is brought to the device at its start, in tables with one row for each step: the numbers of
+the batch's rows, the optimiser's coefficients, dropout's keys. Within a launch the device gathers
+the batches, makes the masks, takes the steps and adds up their losses; between launches the host
+says only with which step of the epoch the next one begins.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet.backend.device import Array, Namespace, Step
+from xpnet.nn.arrays import Batch, row_shares
+from xpnet.nn.network import MLP, Gradients, Trace
+from xpnet.training.data import Data
+from xpnet.training.dropout import Dropout
+
+MAX_STEPS = 64  # per launch: what the host does for a launch is then little beside the steps
+MAX_BYTES = 64 << 20  # of the rows that a launch gathers
+
+
+class Launched(NamedTuple):
+    """What a launch computed; the next one writes into the same arrays.
+
+    Attributes
+    ----------
+    first_loss : array, 0-d
+        Of its first step.
+    loss, gradients, trace
+        Of its last step.
+    """
+
+    first_loss: Array
+    loss: Array
+    gradients: Gradients
+    trace: Trace
+
+
+class _Tables(NamedTuple):
+    """What launches read, and the sum that they add to; always the same arrays.
+
+    Attributes
+    ----------
+    order : array, int64, (steps of an epoch, rows of a batch)
+        Which rows each step takes.
+    coefficients : array, (steps of an epoch, coefficients)
+    keys : array, int64, (steps of an epoch, hidden layers)
+        Dropout's; no columns without it.
+    total : array, 0-d
+        Sum of loss times rows over the epoch so far.
+    start : array, int64, 0-d
+        The step of the epoch with which the launch begins.
+    """
+
+    order: Array
+    coefficients: Array
+    keys: Array
+    total: Array
+    start: Array
+
+
+class Launches:
+    """Takes the whole batches of an epoch, `count` of them in one launch.
+
+    Parameters
+    ----------
+    net : MLP
+        On a device with a `record`.
+    data : Data
+        In the device's memory.
+    step : callable
+        ``step(batch, masks, coefficients)`` gives loss, gradients and trace, and updates in place.
+    dropout : Dropout
+    rows : int
+        The batch size.
+
+    Attributes
+    ----------
+    count : int
+        Steps in one launch.
+    whole : int
+        Batches of an epoch, without a short last one.
+    """
+
+    def __init__(
+        self, net: MLP, data: Data, step: Callable[..., Any], dropout: Dropout, rows: int
+    ) -> None:
+        self.rows, self.whole = rows, data.x.shape[0] // rows
+        batch_bytes = 8 * rows * (data.x.shape[1] + data.y.shape[1])
+        self.count = steps_per_launch(self.whole, batch_bytes)
+        self._net, self._data, self._step, self._dropout = net, data, step, dropout
+        self._tables: _Tables | None = None
+        self._replay: Step
+
+    def begin(
+        self,
+        order: Any,
+        coefficients: Sequence[tuple[float, ...]],
+        keys: Sequence[list[int]],
+        total: Array,
+    ) -> None:
+        """Bring what differs between the steps of an epoch to the device.
+
+        Parameters
+        ----------
+        order : host int64 array
+            Row numbers in the order of use; a short last batch is left out.
+        coefficients, keys : sequence
+            One entry for each whole batch.
+        total : array, 0-d, or 0.0
+            The sum of loss times rows so far.
+        """
+        put, dtype, whole = self._net.device.put, self._net.dtype, self.whole
+        given = _Tables(
+            put(np.reshape(order[: whole * self.rows], (whole, self.rows)), "int64"),
+            put(np.reshape(coefficients, (whole, len(coefficients[0]))), dtype),
+            put(np.reshape(np.asarray(keys, np.int64), (whole, len(keys[0]))), "int64"),
+            put(total, dtype),
+            put(np.asarray(0), "int64"),
+        )
+        if self._tables is None:
+            self._record(given)
+        assert self._tables is not None
+        for own, values in zip(self._tables, given, strict=True):
+            own[...] = values
+
+    def __call__(self, batch: int) -> Launched:
+        """Take `count` steps, beginning with this batch of the epoch."""
+        assert self._tables is not None
+        self._tables.start[...] = batch
+        return Launched(*self._replay())
+
+    @property
+    def total(self) -> Array:
+        """Sum of loss times rows over the epoch so far, 0-d; launches add to this very array."""
+        assert self._tables is not None
+        return self._tables.total
+
+    def _record(self, like: _Tables) -> None:
+        """Make the arrays that every launch reads, and the recording."""
+        net, data, step, dropout, rows = (
+            self._net, self._data, self._step, self._dropout, self.rows,
+        )  # fmt: skip
+        xp, count, record = net.device.xp, self.count, net.device.record
+        assert record is not None
+        tables = _Tables(*(xp.zeros_like(each) for each in like))
+        offsets = net.device.put(np.arange(count), "int64")
+        equal = row_shares(xp, data.y[:rows, :], None)
+
+        def take_steps() -> tuple[Array, Array, Gradients, Trace]:
+            steps, total = tables.start + offsets, tables.total
+            numbers = xp.reshape(xp.take(tables.order, steps, axis=0), (-1,))
+            x, y, weights = _gathered(xp, data, numbers)
+            coefficients = _entries(xp, tables.coefficients, steps)
+            keys, first_loss = _entries(xp, tables.keys, steps), None
+            for i in range(count):
+                part = slice(i * rows, (i + 1) * rows)
+                shares = equal if weights is None else row_shares(xp, y[part, :], weights[part, :])
+                batch, masks = Batch(x[part, :], y[part, :], shares), dropout.masks(rows, keys[i])
+                loss, gradients, trace = step(batch, masks, coefficients[i])
+                total += loss * rows
+                first_loss = loss if first_loss is None else first_loss
+            return first_loss, loss, gradients, trace
+
+        # Without self: a cycle would keep a GPU's memory until the garbage collector comes by.
+        self._tables, self._replay = tables, record(take_steps)
+
+
+def steps_per_launch(steps: int, batch_bytes: int) -> int:
+    """Return how many steps to take in one launch: many, and so that few of an epoch are left."""
+    most = max(1, min(steps, MAX_STEPS, MAX_BYTES // batch_bytes))
+    return min(range(most, most // 2, -1), key=lambda count: steps % count)
+
+
+def _gathered(xp: Namespace, data: Data, rows: Array) -> tuple[Array, Array, Array | None]:
+    weights = None if data.row_weights is None else xp.take(data.row_weights, rows, axis=0)
+    return xp.take(data.x, rows, axis=0), xp.take(data.y, rows, axis=0), weights
+
+
+def _entries(xp: Namespace, table: Array, steps: Array) -> list[list[Array]]:
+    """Return some rows of a table, each as a list of 0-d arrays."""
+    if not table.shape[1]:
+        return [[] for _ in range(steps.shape[0])]
+    rows = xp.take(table, steps, axis=0)
+    return [[rows[i, j, ...] for j in range(rows.shape[1])] for i in range(rows.shape[0])]
