@@ -57,8 +57,8 @@ MISTAKES = (
     Mistake(
         "a mask that the device draws",
         "training/dropout",
-        "keep = keep_mask(counter, dropout_key(seed, layer, step), rate)",
-        "keep = xp.random.default_rng(seed + step).random(rows * units) >= rate",
+        "keep_mask(counter, key, rate), getattr",
+        "xp.random.default_rng(0).random(counter.shape) >= rate, getattr",
         "test_parity.py::test_dropout_momentum_and_penalties_stay_within_tolerance[cupy]",
     ),
     Mistake(
