@@ -98,7 +98,7 @@ def test_several_classes_are_measured_one_by_one(run: Run) -> None:
     rows = [f"{i % 3 + 0.1 * (i % 7)},{'abc'[i % 3]}" for i in range(60)]
     path = table("letters.csv", "\n".join(["x,letter", *rows]) + "\n")
     outcome = run("train", path, "--target", "letter")
-    assert "letter is a, b or c" in outcome.out
+    assert "letter is a or b or c" in outcome.out
     assert "by class     a 100.0, b 100.0, c 100.0 %" in outcome.out
 
 

@@ -75,8 +75,6 @@ def write_table(path: str, columns: Mapping[str, Any]) -> None:
 
     Raises
     ------
-    InputError
-        If the name is that of another kind of file.
     SaveError
         If it cannot be written; an existing file stays as it was.
     """

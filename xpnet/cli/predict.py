@@ -48,10 +48,8 @@ def evaluate(options: EvaluateOptions) -> None:
     model, data = _read(options, target=options.target)
     plan = model.preprocessing
     if data.layout == "table" and options.target not in (None, plan.target):
-        raise InputError(
-            f"--target {options.target}: the model was trained to predict {plan.target}, which is "
-            f"also a column of {options.data}; leave --target out"
-        )
+        what = f"--target {options.target}: the model predicts {plan.target}; leave --target out"
+        raise InputError(what)
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing == "drop" else None
     y = plan.encode_target(data, rows)

@@ -132,7 +132,7 @@ def _say_errors(errors: list[Finding]) -> None:
 def _report(task: Task, net: MLP, history: History) -> dict[str, Any]:
     """Judge the network; return what is said of it as JSON, and kept in the model file."""
     plan, held_out, (x, y) = task.plan, task.held_out, task.judged
-    validation = 0 if held_out is None else len(held_out[1])
+    validation = len(held_out[1]) if held_out else 0
     return {
         "command": "train",
         "task": plan.task,
@@ -156,13 +156,9 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
     plan, options, rows, history = task.plan, task.options, report["rows"], report["history"]
     kind = f"{plan.task} of {plan.target}"
     if plan.classes:
-        *names, last = class_names(plan.classes)
-        classes = (
-            f"{', '.join(names)} or {last}"
-            if len(names) < MAX_LISTED
-            else (f"one of {len(plan.classes)} classes")
-        )
-        kind = f"{plan.task}: {plan.target} is {classes}"
+        names = class_names(plan.classes)
+        listed = " or ".join(names) if len(names) <= MAX_LISTED else f"one of {len(names)} classes"
+        kind = f"{plan.task}: {plan.target} is {listed}"
     activations = ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
     epochs, stopped = report["epochs"], report["stopped"]
     early = "" if stopped == f"{epochs} epochs done" else f" ({stopped})"

@@ -38,7 +38,8 @@ class LayerInit:
     ----------
     layer : int
         From 1, the layer that reads the inputs.
-    activation, rule, reason : str
+    activation, rule : str
+        The rule comes with its reason.
     fan_in, fan_out : int
     standard_deviation : float
         Of the weights.
@@ -54,7 +55,6 @@ class LayerInit:
     layer: int
     activation: str
     rule: str
-    reason: str
     fan_in: int
     fan_out: int
     standard_deviation: float
@@ -72,23 +72,20 @@ class InitReport:
 
     Attributes
     ----------
-    network : str
-    measured_on : str
+    title : str
+        The network, and what it was measured on.
     layers : tuple of LayerInit
     warnings : tuple of str
         Empty for a healthy start.
     """
 
-    network: str
-    measured_on: str
+    title: str
     layers: tuple[LayerInit, ...]
     warnings: tuple[str, ...]
 
     def __str__(self) -> str:
         head_lines = [
-            f"Weights of {self.network}",
-            f"measured on {self.measured_on}",
-            "",
+            f"{self.title}\n",
             f"{'':45}{'activation variance':>24}{'gradient variance':>24}",
             f"{'layer':6}{'activation':12}{'fan in':>7}{'fan out':>9}{'std':>11}"
             f"{'expected':>13}{'measured':>11}{'expected':>13}{'measured':>11}",
@@ -100,10 +97,10 @@ class InitReport:
             f"{each.gradient_variance:>11.3g}"
             for each in self.layers
         ]
-        numbers: dict[str, list[str]] = {}
-        for each in self.layers:
-            numbers.setdefault(f"{each.rule} ({each.reason})", []).append(str(each.layer))
-        why = [f"layer {', '.join(layers)}: {rule}" for rule, layers in numbers.items()]
+        why = []
+        for rule in dict.fromkeys(each.rule for each in self.layers):
+            layers = ", ".join(str(each.layer) for each in self.layers if each.rule == rule)
+            why.append(f"layer {layers}: {rule}")
         warned = [f"warning: {text}" for text in self.warnings]
         return "\n".join([*head_lines, *rows, "", *why, *([""] if warned else []), *warned])
 
@@ -141,7 +138,7 @@ def explain_init(
     """
     if isinstance(net, MLP) and options:
         raise InputError(f"{sorted(options)} are for a new network; pass sizes, not a network")
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 2:
+    if not isinstance(rows, int) or rows < 2:
         raise InputError(f"rows {rows!r} must be an integer >= 2: variances are over the rows")
     if not isinstance(net, MLP):
         net = MLP(net, **{"init_data": x, **options})
@@ -152,7 +149,7 @@ def explain_init(
     with net.device.active, np.errstate(over="ignore", invalid="ignore"):
         inputs = as_inputs(inputs, net.device, net.dtype, net.sizes[0])
         if inputs.shape[0] < 2:
-            raise InputError("x has 1 row, but variances over the rows need two or more")
+            raise InputError("variances over the rows need two or more rows")
         trace = net.forward(inputs)
         last = trace.pre_activations[-1]
         if y is None:
@@ -165,8 +162,8 @@ def explain_init(
         layers = _layers(net, trace, delta)
         warnings = tuple(_warnings(net, layers))
     slope = "a random output gradient" if y is None else "the gradient of the loss"
-    measured_on = f"{inputs.shape[0]} rows of {source}, with {slope}"
-    return InitReport(repr(net), measured_on, layers, warnings)
+    title = f"Weights of {net!r}\nmeasured on {inputs.shape[0]} rows of {source}, with {slope}"
+    return InitReport(title, layers, warnings)
 
 
 def _layers(net: MLP, trace: Trace, delta: Array) -> tuple[LayerInit, ...]:
@@ -186,9 +183,9 @@ def _layers(net: MLP, trace: Trace, delta: Array) -> tuple[LayerInit, ...]:
             delta = backward(xp, xp.matmul(delta, above.T), z, a)
             squared = float(np.mean(to_host(above) ** 2)) * expected[layer][1]
             expected_gradient *= above.shape[1] * squared
-        activation, rule, reason = _rule(net, layer)
+        activation, rule = _rule(net, layer)
         layers.append(LayerInit(
-            layer + 1, activation, rule, reason, net.sizes[layer], net.sizes[layer + 1],
+            layer + 1, activation, rule, net.sizes[layer], net.sizes[layer + 1],
             standard_deviation=float(np.std(to_host(net.weights[layer]))),
             expected_activation_variance=expected[layer][0],
             activation_variance=float(xp.mean(xp.var(a, axis=0))),
@@ -200,14 +197,14 @@ def _layers(net: MLP, trace: Trace, delta: Array) -> tuple[LayerInit, ...]:
     return tuple(layers[::-1])
 
 
-def _rule(net: MLP, layer: int) -> tuple[str, str, str]:
-    """Return the activation that a layer feeds, and its rule's name and reason."""
+def _rule(net: MLP, layer: int) -> tuple[str, str]:
+    """Return the activation that a layer feeds, and its rule with the reason."""
     names = [*(each.name for each in net.hidden), net.output.name]
     if net.init == "callable":  # of a model file, which names the rule and cannot hold it
-        return names[layer], "callable", "given by the caller"
+        return names[layer], "callable (given by the caller)"
     fed_by, output = names[layer - 1] if layer else None, layer == len(net.hidden)
     name, _, reason = rule_for(net.init, names[layer], output=output, fed_by=fed_by)
-    return names[layer], name, reason
+    return names[layer], f"{name} ({reason})"
 
 
 def _expected_signals(net: MLP, inputs: Any) -> list[tuple[float, float]]:

@@ -7,7 +7,7 @@ the largest entry of the array, because a small entry can be the remainder of a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,19 +26,11 @@ MAX_STEPS = 10  # float32 runs may part for good after some more: a ReLU decides
 TOLERANCES = {"float64": (1e-12, 1e-11, 1e-14), "float32": (1e-5, 1e-5, 1e-6)}
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The largest difference of one quantity, in one layer, at one step.
+class Difference(NamedTuple):
+    """The largest difference of one quantity, in one layer, at one step; both from 1.
 
-    Attributes
-    ----------
-    step, layer : int
-        From 1; biases belong to their layer.
-    quantity : str
-        ``"forward"`` (pre-activations), ``"gradients"``, or ``"weights"`` after the step.
-    largest : float
-        Largest absolute difference; infinite where only one side is finite.
-    allowed : float
+    Quantities are ``"forward"`` (pre-activations), ``"gradients"``, and ``"weights"`` after the
+    step; biases belong to their layer. `largest` is infinite where only one side is finite.
     """
 
     step: int

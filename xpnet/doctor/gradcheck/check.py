@@ -16,7 +16,7 @@ import numpy as np
 
 from xpnet.backend.device import CPU, device_of, to_host
 from xpnet.doctor.findings import Finding, Report
-from xpnet.doctor.gradcheck.mistakes import Sizes, merge_findings, shape_mistake, value_mistakes
+from xpnet.doctor.gradcheck.mistakes import merge_findings, shape_mistake, value_mistakes
 from xpnet.doctor.gradcheck.slopes import Comparison, compare
 from xpnet.doctor.sample import sample_arrays
 from xpnet.doctor.step import as_host, named_arrays, same_names
@@ -153,17 +153,17 @@ def check_functions(
     _refuse_others(loss, gradients, parameters)
     code = _Code(loss, gradients, named_arrays(parameters, "parameters"), samples, rtol)
     host = {name: as_host(array, name=name) for name, array in code.parameters.items()}
-    broadcast = _broadcast(code.terms(code.put(host)))
+    broadcast = _broadcast(as_host(loss(code.put(host)), name="loss(parameters)"))
     given, value = code.gradients_at(host), code.only_value(host)
     if not np.isfinite(value):
-        return GradientReport((_not_finite("loss", f"loss(parameters) is {value}"),))
+        return GradientReport(_not_finite({"loss(parameters)": np.array(value)}), {"loss": value})
     comparisons = _beside_kinks(code, host, code.compare(host, given))
     measured = np.concatenate([each.measured for each in comparisons])
     if measured.size and not np.any(measured):
         comparisons = [replace(each, flat=True) for each in comparisons]
-    sizes = Sizes(batch_size, (1, *list(host.values())[-1].shape)[-1])
+    sizes = batch_size, (1, *list(host.values())[-1].shape)[-1]
     shapes = [each for n in host for each in shape_mistake(n, given[n], host[n].shape)[1]]
-    findings = (*broadcast, *_of_gradients_not_finite(given), *merge_findings(shapes),
+    findings = (*broadcast, *_not_finite(given), *merge_findings(shapes),
                 *value_mistakes(comparisons, value, sizes), *_not_checked(comparisons))  # fmt: skip
     return GradientReport(findings, {"loss": value}, tuple(comparisons))
 
@@ -185,13 +185,9 @@ class _Code:
             for name, each in values.items()
         }
 
-    def terms(self, at: Parameters) -> Any:
-        """Return the loss on the host: a number, or the separate terms of a sum."""
-        return as_host(self.loss(at), name="loss(parameters)")
-
     def value(self, at: Parameters) -> float:
-        """Return the loss as a number."""
-        return float(np.sum(self.terms(at)))
+        """Return the loss as a number; it may be given as separate terms of a sum."""
+        return float(np.sum(as_host(self.loss(at), name="loss(parameters)")))
 
     def only_value(self, values: Parameters) -> float:
         """Return the loss; refuse one that differs between two equal calls."""
@@ -309,40 +305,31 @@ def _broadcast(terms: Any) -> list[Finding]:
     )]  # fmt: skip
 
 
-def _of_gradients_not_finite(given: Parameters) -> list[Finding]:
-    """Return one finding for all NaN and infinite entries of gradients, if there are any."""
+def _not_finite(given: Parameters) -> tuple[Finding, ...]:
+    """Return one finding for all NaN and infinite numbers, if there are any."""
     counts = {name: int(np.sum(~np.isfinite(each))) for name, each in given.items()}
     bad = {name: f"{count} of {given[name].size} entries of {name}"
            for name, count in counts.items() if count}  # fmt: skip
-    evidence = f"{', '.join(bad.values())} are NaN or infinite"
-    return [_not_finite(", ".join(bad), evidence)] if bad else []
-
-
-def _not_finite(where: str, evidence: str) -> Finding:
-    return Finding(
-        "non-finite", "error", where, evidence, WHY["non-finite"],
+    return (Finding(
+        "non-finite", "error", ", ".join(bad), f"{', '.join(bad.values())} are NaN or infinite",
+        WHY["non-finite"],
         "compute softmax or sigmoid with cross-entropy from the pre-activations: delta = outputs - "
         "targets   # and no log(0), 0 / 0 or exp of a large number", CS231N,
-    )  # fmt: skip
+    ),) if bad else ()  # fmt: skip
 
 
 def _not_checked(comparisons: Sequence[Comparison]) -> list[Finding]:
     """Return one warning for what the check cannot speak of, if there is anything."""
     left = [each for each in comparisons if not each.checked]
-    evidence, why, remedy = (
-        f"all {sum(each.kinks for each in left)} slopes tried are left out, at these parameters "
-        "and beside them",
-        "The loss has no slope to compare with where it jumps, has a kink (a ReLU at exactly 0) or "
-        "is not a number.",
-        "check at other parameters, such as small random ones",
-    )
-    if any(each.flat for each in left):
-        evidence, why, remedy = (
-            "every slope of the loss is exactly 0",
-            "Zeros hide every mistake. The loss does not use the parameters it is given, has a "
-            "factor that is 0 (such as 1 // m), is at a minimum, or units are dead or saturated.",
-            "let loss(parameters) use what it is given (in a class, store it first: "
-            "vars(network).update(parameters)), or check at small random parameters",
-        )
-    where = ", ".join(each.name for each in left)
-    return [Finding("not-checked", "warning", where, evidence, why, remedy, CS231N)] if left else []
+    flat = any(each.flat for each in left)
+    return [Finding(
+        "not-checked", "warning", ", ".join(each.name for each in left),
+        "every slope of the loss is exactly 0" if flat else
+        f"all {sum(each.kinks for each in left)} slopes tried are at kinks, also beside them",
+        "Nothing shows a mistake here: the loss does not use the parameters it is given, has a "
+        "factor that is 0 (such as 1 // m), is at a minimum, jumps, is not a number, or units are "
+        "dead, saturated or at a kink (a ReLU at exactly 0).",
+        "let loss(parameters) use what it is given (in a class, store it first: "
+        "vars(network).update(parameters)), or check at other parameters, such as small random "
+        "ones", CS231N,
+    )] if left else []  # fmt: skip

@@ -34,14 +34,8 @@ class Mistake(NamedTuple):
 
 
 Mistakes = Mapping[str, Mistake]  # by the names of the parameters
+Sizes = tuple[int | None, int]  # rows of the batch, if known, and outputs: perhaps a factor
 RIGHT = Mistake()
-
-
-class Sizes(NamedTuple):
-    """Numbers that may have become a factor: rows of the batch, if known, and outputs."""
-
-    batch: int | None
-    outputs: int
 
 
 def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:
