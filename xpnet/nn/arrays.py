@@ -88,11 +88,6 @@ def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
 
 def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
     """Put real numbers on the device; refuse complex, dates, text, masked, objects, naming them."""
-    if hasattr(array, "__next__"):
-        raise InputTypeError(
-            f"{name} is a {type(array).__name__}, which gives its rows only once; pass an array of "
-            "them all or, if they do not fit into memory, save them as NPY and pass xpnet.RowFile"
-        )
     if hasattr(array, "read_rows"):
         raise InputTypeError(
             f"{name} is {array}; a file of rows can only be the x of fit or predict. Pass an array"
@@ -104,19 +99,14 @@ def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, with gradients
         place = device_of(array).name if is_foreign(numbers) else CPU.name
         if CPU.name not in place.lower():
-            raise InputTypeError(_elsewhere(name, place, device.name)) from error
+            raise InputTypeError(
+                f"{name} is on the device {place}, but the network is on {device.name}; pass {name}"
+                " as a NumPy array, or make the network with "
+                f"device=xpnet.backend.device.device_of({name})"
+            ) from error
         raise InputTypeError(
             f"{name} ({type(array).__name__}) is not an array of real numbers: {error}"
         ) from error
-
-
-def _elsewhere(name: str, place: str, wanted: str) -> str:
-    """Say that an array is on another device, and what to do."""
-    host, device = f"{name} as a NumPy array", f"xpnet.backend.device.device_of({name})"
-    if place.startswith("gpu"):
-        host, device = f"{name}.get()", repr(place)
-    remedy = f"pass {host}, or make the network with device={device}"
-    return f"{name} is on the device {place}, but the network is on {wanted}; {remedy}"
 
 
 def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows: int) -> Array:

@@ -43,31 +43,6 @@ class Loss:
         return f"Loss({self.name!r})"
 
 
-def _squared_error(xp: Namespace, a: Array, y: Array) -> Array:
-    difference = a - y
-    return xp.sum(difference * difference, axis=1)
-
-
-def _squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
-    return 2.0 * (a - y)
-
-
-def _half_squared_error(xp: Namespace, a: Array, y: Array) -> Array:
-    return 0.5 * _squared_error(xp, a, y)
-
-
-def _half_squared_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
-    return a - y
-
-
-def _absolute_error(xp: Namespace, a: Array, y: Array) -> Array:
-    return xp.sum(xp.abs(a - y), axis=1)
-
-
-def _absolute_error_derivative(xp: Namespace, a: Array, y: Array) -> Array:
-    return xp.astype(a > y, a.dtype) - xp.astype(a < y, a.dtype)  # 0 at the kink
-
-
 def huber(threshold: float = 1.0) -> Loss:
     """Squared error (with the factor 1/2) up to a threshold, then linear. Huber, 1964.
 
@@ -90,54 +65,47 @@ def huber(threshold: float = 1.0) -> Loss:
     return Loss("huber", value, derivative)
 
 
-def _binary_cross_entropy(xp: Namespace, a: Array, y: Array) -> Array:
-    log_a, log_b = xp.log(xp.maximum(a, _SMALLEST)), xp.log(xp.maximum(1.0 - a, _SMALLEST))
-    return -xp.sum(y * log_a + (1.0 - y) * log_b, axis=1)
+def _log(xp: Namespace, a: Array) -> Array:
+    return xp.log(xp.maximum(a, _SMALLEST))
 
 
-def _binary_cross_entropy_derivative(xp: Namespace, a: Array, y: Array) -> Array:
-    return (a - y) / xp.maximum(a * (1.0 - a), _SMALLEST)
-
-
-def _categorical_cross_entropy(xp: Namespace, a: Array, y: Array) -> Array:
-    return -xp.sum(y * xp.log(xp.maximum(a, _SMALLEST)), axis=1)
-
-
-def _categorical_cross_entropy_derivative(xp: Namespace, a: Array, y: Array) -> Array:
-    return -y / xp.maximum(a, _SMALLEST)
-
-
-def _poisson(xp: Namespace, a: Array, y: Array) -> Array:
-    """Negative log likelihood without log(y!), which does not depend on the prediction."""
-    return xp.sum(a - y * xp.log(xp.maximum(a, _SMALLEST)), axis=1)
-
-
-def _poisson_derivative(xp: Namespace, a: Array, y: Array) -> Array:
-    return 1.0 - y / xp.maximum(a, _SMALLEST)
-
-
-LOSSES: dict[str, Loss] = {
-    loss.name: loss
-    for loss in (
-        Loss("squared_error", _squared_error, _squared_error_derivative),
-        Loss("half_squared_error", _half_squared_error, _half_squared_error_derivative),
-        Loss(
-            "binary_cross_entropy",
-            _binary_cross_entropy,
-            _binary_cross_entropy_derivative,
-            outputs=("sigmoid",),
-        ),
-        Loss(
-            "categorical_cross_entropy",
-            _categorical_cross_entropy,
-            _categorical_cross_entropy_derivative,
-            outputs=("softmax",),
-        ),
-        Loss("absolute_error", _absolute_error, _absolute_error_derivative),
-        huber(),
-        Loss("poisson", _poisson, _poisson_derivative, outputs=("exp", "softplus")),
-    )
-}
+_LOSSES = (
+    Loss(
+        "squared_error",
+        lambda xp, a, y: xp.sum(xp.square(a - y), axis=1),
+        lambda xp, a, y: 2.0 * (a - y),
+    ),
+    Loss(
+        "half_squared_error",
+        lambda xp, a, y: 0.5 * xp.sum(xp.square(a - y), axis=1),
+        lambda xp, a, y: a - y,
+    ),
+    Loss(
+        "binary_cross_entropy",
+        lambda xp, a, y: -xp.sum(y * _log(xp, a) + (1.0 - y) * _log(xp, 1.0 - a), axis=1),
+        lambda xp, a, y: (a - y) / xp.maximum(a * (1.0 - a), _SMALLEST),
+        ("sigmoid",),
+    ),
+    Loss(
+        "categorical_cross_entropy",
+        lambda xp, a, y: -xp.sum(y * _log(xp, a), axis=1),
+        lambda xp, a, y: -y / xp.maximum(a, _SMALLEST),
+        ("softmax",),
+    ),
+    Loss(
+        "absolute_error",
+        lambda xp, a, y: xp.sum(xp.abs(a - y), axis=1),
+        lambda xp, a, y: xp.astype(a > y, a.dtype) - xp.astype(a < y, a.dtype),  # 0 at the kink
+    ),
+    huber(),
+    Loss(  # negative log likelihood without log(y!), which does not depend on the prediction
+        "poisson",
+        lambda xp, a, y: xp.sum(a - y * _log(xp, a), axis=1),
+        lambda xp, a, y: 1.0 - y / xp.maximum(a, _SMALLEST),
+        ("exp", "softplus"),
+    ),
+)
+LOSSES: dict[str, Loss] = {loss.name: loss for loss in _LOSSES}
 
 DEFAULT_LOSS = {
     "sigmoid": "binary_cross_entropy",

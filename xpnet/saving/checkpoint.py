@@ -209,13 +209,7 @@ def checkpoints(directory: PathLike) -> list[Path]:
 
 
 def latest(directory: PathLike) -> Saved | None:
-    """Read the newest checkpoint that is intact; None if there are no checkpoints.
-
-    Raises
-    ------
-    FileError
-        If there are some but none can be read.
-    """
+    """Read the newest checkpoint that is intact; None without any, `FileError` if none is."""
     broken: list[str] = []
     for path in reversed(checkpoints(directory)):
         try:

@@ -133,8 +133,7 @@ def save_model(
         If the file cannot be written, or the network could not be loaded again because of your
         own activation functions or weights that are not finite. A previous file is kept.
     InputError
-        If `training` holds what JSON cannot represent, or an array that you put into the network
-        does not fit. A previous file is kept.
+        If `training` holds what JSON cannot represent. A previous file is kept.
     """
     tensors = network_tensors(net)
     for name, array in tensors.items():
@@ -157,19 +156,9 @@ def save_model(
 
 
 def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
-    """Read a model file onto `device`.
+    """Read a model file onto ``"cpu"``, ``"gpu"``, ``"gpu:N"`` or a `Device`.
 
     Runs no code from the file, opens no other file, and needs memory in proportion to the file.
-
-    Parameters
-    ----------
-    path : path
-    device : str or Device
-        ``"cpu"``, ``"gpu"``, ``"gpu:N"``.
-
-    Returns
-    -------
-    Model
 
     Raises
     ------
@@ -214,10 +203,9 @@ def own_activation(net: MLP) -> str | None:
 
 def network_tensors(net: MLP) -> Arrays:
     """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
-    tensors = {}
+    tensors: Arrays = {}
     for layer, (weights, biases) in enumerate(zip(net.weights, net.biases, strict=True)):
-        tensors[f"weights.{layer}"] = to_host(weights)
-        tensors[f"biases.{layer}"] = to_host(biases)
+        tensors |= {f"weights.{layer}": to_host(weights), f"biases.{layer}": to_host(biases)}
     return tensors
 
 
