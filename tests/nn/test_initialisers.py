@@ -1,3 +1,4 @@
+import zlib
 from math import sqrt
 
 import numpy as np
@@ -6,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xpnet
-from xpnet.backend.random import dropout_key, generator, hash64, keep_mask
+from xpnet.backend.random import dropout_keys, generator, hash64
 from xpnet.nn.activations import HIDDEN
 from xpnet.nn.initializers import AUTO, INIT_NAMES, INITIALISERS, rule_for
+from xpnet.training.dropout import Dropout
 
 GLOROT = sqrt(2.0 / 500)
 STANDARD_DEVIATIONS = {
@@ -108,14 +110,29 @@ def test_an_unknown_rule_and_lsuv_without_data_are_refused_with_the_remedy():
 
 
 def test_dropout_masks_are_the_same_bits_on_every_backend(other_backend):
-    counter = np.arange(5000)
-    key = dropout_key(3, 1, 20)
+    put = other_backend.device.put
+    here, there = (
+        Dropout(xpnet.MLP([2, 50, 40, 1], dropout=(0.3, 0.5), device=device), seed=3)
+        for device in ("cpu", other_backend.device)
+    )
+    expected = here.of_step(20, 100)
+    keys_there = [put(np.asarray(key), "int64") for key in there.keys(20)]
     with other_backend.no_sync():
-        device_counter = other_backend.device.put(counter, "int64")
-        mask = keep_mask(device_counter, key, 0.3)
-    expected = keep_mask(counter, key, 0.3)
-    np.testing.assert_array_equal(other_backend.host(mask), expected)
-    assert expected.mean() == pytest.approx(0.7, abs=0.02)
+        by_numbers, by_arrays = there.of_step(20, 100), there.masks(100, keys_there)
+    for mask, *found, rate in zip(expected, by_numbers, by_arrays, (0.3, 0.5), strict=True):
+        for each in found:
+            np.testing.assert_array_equal(other_backend.host(each), mask)
+        assert np.mean(mask > 0.0) == pytest.approx(1.0 - rate, abs=0.02)
+        assert mask.max() == pytest.approx(1.0 / (1.0 - rate))
+
+
+@given(st.integers(0, 2**130), st.integers(0, 2**32 - 4))
+def test_dropout_keys_are_those_of_numpys_seed_sequence(seed, step):
+    found = dropout_keys(seed, 3, range(step, step + 3))
+    purpose = zlib.crc32(b"dropout")
+    for (i, layer), key in np.ndenumerate(found):
+        sequence = np.random.SeedSequence([seed, purpose, layer, step + i])
+        assert key.astype(np.uint64) == sequence.generate_state(1, np.uint64)[0]
 
 
 def test_the_hash_is_splitmix64_as_published():

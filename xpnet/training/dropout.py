@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xpnet.backend.device import Array, Scalar
-from xpnet.backend.random import dropout_key, keep_mask
+from xpnet.backend.device import Array, Function, Namespace, Scalar
+from xpnet.backend.random import dropout_keys, keep_mask
 from xpnet.nn.network import MLP
+
+KEYS_AT_A_TIME = 256  # steps
 
 
 class Dropout:
@@ -25,16 +27,23 @@ class Dropout:
 
     def __init__(self, net: MLP, seed: int) -> None:
         self._net, self._seed = net, seed
-        self._rates = net.dropout if any(net.dropout) else ()
+        rates = net.dropout if any(net.dropout) else ()
+        self._masks = [net.device.fuse(mask_of(rate, net.dtype)) for rate in rates]
+        self._block, self._keys = -1, list[list[int]]()
         self._counters: dict[int, list[Array]] = {}
 
     def of_step(self, step: int, rows: int) -> list[Array] | None:
         """Return the masks of the step after `step` others, as `masks` does."""
-        return self.masks(rows, self.keys(step)) if self._rates else None
+        return self.masks(rows, self.keys(step)) if self._masks else None
 
     def keys(self, step: int) -> list[int]:
         """Return what determines the masks after `step` steps, for each layer; none without."""
-        return [dropout_key(self._seed, layer, step) for layer in range(len(self._rates))]
+        block, i = divmod(step, KEYS_AT_A_TIME)
+        if block != self._block:
+            steps = range(step - i, step - i + KEYS_AT_A_TIME)
+            self._keys = dropout_keys(self._seed, len(self._masks), steps).tolist()
+            self._block = block
+        return self._keys[i]
 
     def masks(self, rows: int, keys: Sequence[Scalar]) -> list[Array] | None:
         """Return factors 0 or 1 / (1 - rate), (rows, units), for each hidden layer; None without.
@@ -45,15 +54,22 @@ class Dropout:
         keys : sequence of int, or of 0-d int64 array
             From `keys`.
         """
-        if not self._rates:
+        if not self._masks:
             return None
         if rows not in self._counters:
             put, units = self._net.device.put, self._net.sizes[1:-1]
             self._counters[rows] = [
                 put(np.reshape(np.arange(rows * each), (rows, each)), "int64") for each in units
             ]
-        xp, masks = self._net.device.xp, []
-        for counter, key, rate in zip(self._counters[rows], keys, self._rates, strict=True):
-            keep = xp.astype(keep_mask(counter, key, rate), getattr(xp, self._net.dtype))
-            masks.append(keep * (1.0 / (1.0 - rate)))
-        return masks
+        xp, given = self._net.device.xp, zip(self._masks, self._counters[rows], keys, strict=True)
+        return [mask(xp, counter, key) for mask, counter, key in given]
+
+
+def mask_of(rate: float, dtype: str) -> Function:
+    """Return ``mask(xp, counter, key)``, elementwise: the factors of a layer with this rate."""
+
+    def dropout_mask(xp: Namespace, counter: Array, key: Scalar) -> Array:
+        keep = xp.astype(keep_mask(counter, key, rate), getattr(xp, dtype))
+        return keep * (1.0 / (1.0 - rate))
+
+    return dropout_mask
