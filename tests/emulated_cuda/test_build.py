@@ -57,6 +57,7 @@ def library(tmp_path):
     return compiled
 
 
+@pytest.mark.process
 def test_the_runtimes_functions_are_found_by_name_in_a_library(library):
     path = library()
     found = {each.name: each for each in symbols(path, DYNAMIC_SYMBOLS)}
@@ -65,6 +66,7 @@ def test_the_runtimes_functions_are_found_by_name_in_a_library(library):
     assert runtime_functions(path) == {"cudaMalloc": found["cudaMalloc"].address}
 
 
+@pytest.mark.process
 def test_a_build_of_cupy_without_symbols_is_refused(library):
     path = library("-s")
     assert not list(symbols(path, SYMBOLS))

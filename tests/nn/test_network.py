@@ -75,14 +75,6 @@ def test_a_loss_over_many_rows_is_their_mean():
     assert weighted == pytest.approx(np.average(each, weights=weights), rel=1e-12)
 
 
-def test_config_and_parameters_make_the_same_network_again():
-    net = small(dropout=[0.1, 0.0], seed=3)
-    config = json.loads(json.dumps(net.config()))
-    again = xpnet.MLP.from_config(config, net.weights, net.biases)
-    assert again.config() == net.config()
-    np.testing.assert_array_equal(again.predict(X), net.predict(X))
-
-
 def through_pickle(net):
     return pickle.loads(pickle.dumps(net))  # noqa: S301 (own data)
 
@@ -95,17 +87,6 @@ def test_copies_and_pickles_compute_alike_and_can_be_trained(clone):
     before = other.predict(X)
     xpnet.fit(other, X, np.zeros((7, 2)), epochs=2)
     assert np.all(other.predict(X) != before)
-
-
-def test_parameters_can_be_written_in_place_or_set():
-    net, other = small(seed=1), small(seed=2)
-    net.weights[0][...] = other.weights[0]
-    net.biases[2][...] = [0.5, -0.5]
-    xpnet.fit(net, X, np.zeros((7, 2)), epochs=1, optimizer=xpnet.SGD(1e-9))
-    np.testing.assert_allclose(net.weights[0], other.weights[0], atol=1e-7)
-    np.testing.assert_allclose(net.biases[2], [0.5, -0.5], atol=1e-7)
-    net.set_parameters(other.weights, other.biases)
-    np.testing.assert_array_equal(net.predict(X), other.predict(X))
 
 
 def test_the_networks_own_arrays_can_be_set_in_another_order(backend):
@@ -191,6 +172,8 @@ def test_arrays_are_written_in_place_and_never_swapped_for_others():
         net.weights = [mine, np.ones((3, 1))]
     net.weights[0][...] = mine
     assert np.all(net.flat[:6] == 1.0)
+    xpnet.fit(net, np.ones((4, 2)), np.ones(4), epochs=1, optimizer=xpnet.SGD(1e-12))
+    np.testing.assert_array_equal(net.weights[0], mine)
     for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.to(net.device)):  # noqa: S301
         np.testing.assert_array_equal(twin.weights[0], mine)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.nn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, StepArrays, clip_by_norm
+from xpnet.nn.optimizers import SGD, Adam, AdamW, StepArrays, clip_by_norm
 
 
 def descend(optimizer, gradient, start, steps, *, xp=np, learning_rate=None):
@@ -176,10 +176,3 @@ def test_clipping_leaves_small_and_zero_gradients_alone():
 def test_options_out_of_range_are_refused(make, message):
     with pytest.raises(xpnet.InputError, match=message):
         make()
-
-
-def test_options_are_frozen_values():
-    assert OPTIMIZERS["adamw"]() == AdamW()
-    assert SGD(0.1) == SGD(0.1)
-    with pytest.raises(AttributeError, match="cannot assign"):
-        SGD(0.1).learning_rate = 1.0
