@@ -37,12 +37,15 @@ def network(layers=(2, 8, 3), seed=3):
 def train(
     *, hidden="tanh", slope=None, output=softmax, update=None, carry=0.0, steps=60, batch=50,
     rate=0.2, factor=1.0, redraw_every=0, layers=(2, 8, 3), names="{}", turned=False, show=dict,
+    start=(), back=lambda delta, w: delta @ w.T, product=lambda x, a, delta: x.T @ delta,
 ):  # fmt: skip
     """Train by hand with cross-entropy, perhaps wrong ones of these; return the report.
 
-    `factor` multiplies the rate in each step; `show` changes what the doctor is shown.
+    `factor` multiplies the rate in each step; `show` changes what the doctor is shown; `back` gives
+    the error of the layer below, `product` the gradient of a layer's weights.
     """
-    doctor, p, random, x, y = Doctor(), network(layers), draw(), X, THREE
+    doctor, p, random, x, y = Doctor(), network(layers), draw(), X, THREE[:, : layers[-1]]
+    p |= dict(start)
     slope, before, last = slope or RIGHT[hidden], {}, len(layers) - 1
     for number in range(steps):
         p = network(layers, number) if redraw_every and number % redraw_every == 0 else p
@@ -53,15 +56,17 @@ def train(
         o = output(a[-1] @ p[f"W{last}"] + p[f"b{last}"])
         delta, g = (o - t) / len(rows), {}
         for i in range(last, 0, -1):
-            g[f"W{i}"], g[f"b{i}"] = a[i - 1].T @ delta, delta.sum(axis=0)
-            delta = (delta @ p[f"W{i}"].T) * slope(a[i - 1])
+            g[f"W{i}"] = product(a[i - 1], (*a, o)[i], delta)
+            g[f"b{i}"] = delta.sum(axis=0)
+            delta = back(delta, p[f"W{i}"]) * slope(a[i - 1]) if i > 1 else None
         g = {name: g[name] + carry * before.get(name, 0.0) for name in p}
         before = g
         shown = {"inputs": a[0], "targets": t, "predictions": o}
         if turned:  # samples as columns, weights (units, inputs)
             shown = {name: each.T for name, each in shown.items()}
+        right = 1.0 - np.abs(o - t) if layers[-1] == 1 else np.sum(o * t, axis=1)
         shown |= {
-            "loss": -np.mean(np.log(np.sum(o * t, axis=1) + 1e-300)), "learning_rate": rate,
+            "loss": -np.mean(np.log(right + 1e-300)), "learning_rate": rate,
             "parameters": {n: q.T if turned else q.copy() for n, q in p.items()},
             "gradients": {names.format(n): q.T if turned else q for n, q in g.items()},
             "activations": [each.T if turned else each for each in a[1:]],
@@ -75,8 +80,7 @@ def train(
 
 
 def logistic(
-    p, *, steps=60, rate=0.1, sign=1.0, loss=None, x=POINTS, y=SIDES, batch=60, show=(),
-    integer=False,
+    p, *, steps=60, rate=0.1, sign=1.0, loss=None, x=POINTS, y=SIDES, batch=60, show=()
 ):  # fmt: skip
     """Train one sigmoid unit by hand; `show` changes what the doctor is shown."""
     doctor, p = Doctor(), {name: each.copy() for name, each in p.items()}
@@ -91,5 +95,5 @@ def logistic(
         shown = {"loss": value, "parameters": p, "gradients": g, "predictions": o,
                  "targets": y[rows], "inputs": x[rows], "learning_rate": rate}  # fmt: skip
         doctor.watch(**shown | dict(show))
-        p = {n: (p[n] - rate * g[n]).astype(int if integer else float) for n in p}
+        p = {name: p[name] - rate * g[name] for name in p}
     return doctor.report()

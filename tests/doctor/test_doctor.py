@@ -135,7 +135,7 @@ def test_codes_of_the_rules_are_all_known():
         gradient-sign gradient-accumulated gradient-activation-derivative update-not-finite
         softmax-axis linear-hidden-layer gradient-product output-activated-twice
         learning-rate-vanishes weights-redrawn loss-wrong empty-batch bias-per-sample
-        integer-parameters shared-parameters gradient-zero
+        shared-parameters gradient-zero
     """
     assert {rule.code for rule in RULES} == set(codes.split())
     for rule in RULES:

@@ -4,70 +4,30 @@ import itertools
 
 import numpy as np
 import pytest
-from doctor_example import X, Y, draw
-from hand_written_loop import sigmoid, softmax, train
+from doctor_example import X, draw
+from hand_written_loop import sigmoid, train
 
 import xpnet
 from xpnet import Doctor
 
-
-def as_number(array):
-    return array if array.size > 1 else float(array.reshape(-1)[0])
+UNIT = {"layers": (2, 12, 1), "output": sigmoid}
 
 
-FORMS = {  # of samples and of parameters
-    "rows": (np.asarray, np.asarray), "columns": (np.transpose, np.transpose),
-    "vectors": (np.squeeze, as_number),
-}  # fmt: skip
-
-
-def train_by_hand(doctor, *, rate=0.5, steps=300, batch=300, form="rows", start=None):
-    """A 2-12-1 tanh, sigmoid network in NumPy, watched at every step."""
-    random = np.random.default_rng(4)
-    p = {
-        "W1": random.normal(0, 0.7, (2, 12)), "b1": np.zeros(12),
-        "W2": random.normal(0, 0.3, (12, 1)), "b2": np.zeros(1),
-    }  # fmt: skip
-    p |= start or {}
-    for step in range(steps):
-        rows = np.arange(step * batch, (step + 1) * batch) % len(X)
-        x, y = X[rows], Y[rows, None]
-        a = np.tanh(x @ p["W1"] + p["b1"])
-        out = 1 / (1 + np.exp(-(a @ p["W2"] + p["b2"])))
-        loss = np.mean((out - y) ** 2)
-        delta2 = 2 * (out - y) * out * (1 - out) / batch
-        delta1 = delta2 @ p["W2"].T * (1 - a**2)
-        g = {
-            "W1": x.T @ delta1, "b1": delta1.sum(axis=0), "W2": a.T @ delta2,
-            "b2": delta2.sum(axis=0),
-        }  # fmt: skip
-        turn, of_parameters = FORMS[form]
-        doctor.watch(
-            loss=loss, parameters={n: of_parameters(v) for n, v in p.items()},
-            gradients={n: of_parameters(v) for n, v in g.items()}, activations=[turn(a)],
-            predictions=turn(out), targets=turn(y), inputs=turn(x), learning_rate=rate,
-        )  # fmt: skip
-        p = {name: p[name] - rate * g[name] for name in p}
-    return doctor.report()
-
-
+@pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(
-    ("batch", "form"),
-    [(1, "rows"), (1, "columns"), (10, "rows"), (10, "columns"), (300, "rows"), (300, "columns")],
+    ("batch", "steps", "rate"), [(1, 1200, 0.1), (10, 600, 0.3), (300, 500, 1)]
 )
-def test_hand_written_and_right(batch, form):
-    rate, steps = {1: (0.5, 1200), 10: (2.0, 600), 300: (6.0, 500)}[batch]
-    report = train_by_hand(Doctor(), rate=rate, steps=steps, batch=batch, form=form)
+def test_hand_written_and_right(batch, steps, rate, turned):
+    report = train(batch=batch, steps=steps, rate=rate, turned=turned)
     assert report.findings == (), report
     assert report.facts["skill"] > 0.4
 
 
-def test_one_error_for_all_samples_is_told_from_samples_that_look_alike():
+@pytest.mark.parametrize("size", [0.0, 1e3])
+def test_one_error_for_all_samples_is_told_from_samples_that_look_alike(size):
     """Equal weights and saturated units: proper errors give the same direction, too."""
-    equal = {"W1": np.full((2, 12), 0.3), "W2": np.full((12, 1), 0.3)}
-    assert "gradient-wrong" not in train_by_hand(Doctor(), start=equal).codes
-    large = {"W1": draw().standard_normal((2, 12)) * 1e3, "W2": draw().standard_normal((12, 1))}
-    assert "gradient-wrong" not in train_by_hand(Doctor(), start=large).codes
+    start = {"W1": size * draw().standard_normal((2, 12)) + 0.3, "W2": np.full((12, 1), 0.3)}
+    assert "gradient-wrong" not in train(**UNIT, start=start).codes
 
 
 def test_a_loop_that_shows_only_its_loss():
@@ -80,24 +40,35 @@ def test_a_loop_that_shows_only_its_loss():
 
 def test_inputs_of_another_width_at_prediction_are_refused():
     doctor = Doctor()
-    train_by_hand(doctor, steps=3)
+    doctor.watch(inputs=X)
     with pytest.raises(xpnet.InputError, match="pass 2 for each sample, as in training"):
         doctor.watch_prediction([[1.0, 2.0, 3.0]])
 
 
+def as_vectors(given):
+    """Show one sample as vectors, and what is one number as that."""
+
+    def plain(array):
+        return np.squeeze(array) if array.size > 1 else float(array.item())
+
+    return given | {
+        "activations": [plain(each) for each in given["activations"]],
+        **{name: plain(given[name]) for name in ("inputs", "targets", "predictions")},
+        "parameters": {name: plain(each) for name, each in given["parameters"].items()},
+        "gradients": {name: plain(each) for name, each in given["gradients"].items()},
+    }
+
+
 def test_hand_written_sample_by_sample():
     """Vectors, with a number as last bias and as output, are the same as batches of one."""
-    report, one = (
-        train_by_hand(Doctor(), rate=0.5, steps=1200, batch=1, form=form)
-        for form in ("vectors", "rows")
-    )
-    assert report.findings == one.findings == ()
-    facts = one.facts
-    assert report.facts.pop("not_shown") == facts.pop("not_shown") == []
+    alone = UNIT | {"batch": 1, "steps": 1200, "rate": 0.1}
+    report, rows = train(**alone, show=as_vectors), train(**alone)
+    assert report.findings == rows.findings == ()
+    assert report.facts.pop("not_shown") == rows.facts.pop("not_shown") == []
     unchecked = {"overfitting": "validation_loss"}
-    assert report.facts.pop("not_checked") == facts.pop("not_checked") == unchecked
-    assert report.facts == pytest.approx(facts)
-    short = train_by_hand(Doctor(), steps=100, rate=1e-6, batch=1, form="vectors")
+    assert report.facts.pop("not_checked") == rows.facts.pop("not_checked") == unchecked
+    assert report.facts == pytest.approx(rows.facts)
+    short = train(**alone | {"steps": 100, "rate": 1e-6}, show=as_vectors)
     assert "learning-rate-too-small" in short.codes
 
 
@@ -252,38 +223,25 @@ def test_one_and_two_are_class_numbers_of_two_outputs_only():
     assert "class-numbers" in codes_of_values(targets, 2, flat=False)
 
 
-def linear(x, y, w, outputs, loss, *, rate=2.0, logits=True):
-    """Train sums z = x @ w by hand to give outputs(z); return the doctor."""
-    doctor = Doctor()
-    for _ in range(200):
-        z = x @ w
-        slope = x.T @ (outputs(z) - y) / len(x)
-        doctor.watch(loss=loss(z, w), parameters={"w": w}, gradients={"w": slope}, targets=y,
-                     inputs=x, predictions=z if logits else outputs(z))  # fmt: skip
-        w = w - rate * slope
-    return doctor
+@pytest.mark.parametrize("size", [0.0, 0.01, 0.3])
+def test_probabilities_that_start_alike_are_no_logits(size):
+    start = {"W1": size * draw().standard_normal((2, 3)), "b1": np.zeros(3)}
+    report = train(layers=(2, 3), start=start, rate=2.0, steps=200)
+    assert report.facts["skill"] > 0.4
+    assert not [each for each in report.findings if each.severity == "error"]
 
 
-@pytest.mark.parametrize("classes", [3, 10])
-@pytest.mark.parametrize("size", [0.0, 0.3])
-def test_probabilities_that_start_alike_are_no_logits(classes, size):
-    x = draw().standard_normal((500, classes))
-    y, w = np.eye(classes)[np.argmax(x, axis=1)], size * draw().standard_normal((classes, classes))
-    doctor = linear(x, y, w, softmax, logits=False, loss=lambda z, w: -np.mean(
-        np.log(np.sum(softmax(z) * y, axis=1))))  # fmt: skip
-    assert doctor.run.logits == ""
-    assert doctor.report().facts["skill"] > 0.7
-    assert not [each for each in doctor.report().findings if each.severity == "error"]
+@pytest.mark.parametrize(("outputs", "penalty"), [(1, 0.0), (3, 0.0), (3, 0.1)])
+def test_logits_with_or_without_a_penalty_are_judged_as_probabilities(outputs, penalty):
+    def shown(given):
+        o, t = given["predictions"], given["targets"]
+        z = np.log(o / (1.0 - o))
+        loss = np.mean(np.sum(np.logaddexp(0, z) - z * t, axis=1))
+        return given | {"predictions": z, "loss": loss + penalty}
 
-
-@pytest.mark.parametrize(("labels", "penalty"), [(1, 0.0), (3, 0.0), (3, 0.1)])
-def test_logits_with_or_without_a_penalty_are_judged_as_probabilities(labels, penalty):
-    x = draw().standard_normal((300, 4))
-    y, w = (x[:, :labels] > 0).astype(float), 0.3 * draw().standard_normal((4, labels))
-    doctor = linear(x, y, w, sigmoid, rate=1.0, loss=lambda z, w: penalty * np.sum(w**2) + np.mean(
-        np.sum(np.logaddexp(0, z) - z * y, axis=1)))  # fmt: skip
-    assert doctor.run.logits == ("" if penalty else "sigmoid")
-    assert penalty or doctor.report().ok
+    report = train(layers=(2, 8, outputs), output=sigmoid, show=shown, steps=300, rate=1.0)
+    assert report.facts["skill"] > 0.5
+    assert report.ok, report
 
 
 def test_weights_that_stay_at_zero_are_not_updated():

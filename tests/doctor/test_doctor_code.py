@@ -28,13 +28,6 @@ def test_short_steps_from_zero_are_short_and_not_long(shape):
     assert "learning-rate-too-large" not in report.codes
 
 
-def test_integers_cannot_take_small_steps():
-    start = {"w": np.zeros(3, dtype=int), "b": np.zeros(1, dtype=int)}
-    finding = logistic(start, integer=True).findings[0]
-    assert (finding.code, finding.where) == ("integer-parameters", "w, b")
-    assert logistic(start, rate=1.0).ok  # integers at the start alone do no harm
-
-
 @pytest.mark.parametrize(
     ("loss", "severity", "evidence"),
     [
@@ -217,14 +210,6 @@ def unit(output, slope, steps=100):
 )
 def test_outputs_above_zero_have_their_own_derivative(output, slope):
     assert not [code for code in unit(output, slope).codes if code.startswith("gradient-")]
-
-
-def test_counters_of_a_state_dict_are_no_parameters():
-    start = {"w": np.zeros(3), "b": np.zeros(1)}
-    doctor = Doctor()
-    for step in range(20):
-        doctor.watch(parameters=start | {"seen": np.array([step])}, gradients=start, loss=1.0)
-    assert "integer-parameters" not in doctor.report().codes
 
 
 @pytest.mark.parametrize("rates", [[-0.1] * 40, [*np.geomspace(1e-9, 0.1, 38), 0.1, 0.1]])

@@ -79,7 +79,7 @@ def test_the_share_is_that_of_the_analysis_of_variance(seed, batch, count, outpu
         seen.add(each)
     between = np.var(y.mean(axis=1), axis=0).sum()
     assert seen.share_between == pytest.approx(between / np.var(y, axis=(0, 1)).sum())
-    assert seen.rows_per_batch == batch
+    assert (seen.rows, seen.batches) == (count * batch, count)
 
 
 def test_small_batches_count_together_and_too_few_say_nothing():
@@ -91,4 +91,3 @@ def test_small_batches_count_together_and_too_few_say_nothing():
     seen.add(np.array([[0.0]]))
     assert seen.batches == 2
     assert seen.share_between > 0.5
-    assert np.isnan(SeenTargets().rows_per_batch)

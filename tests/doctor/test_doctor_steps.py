@@ -244,62 +244,34 @@ def test_updates_of_other_shapes_or_of_none_have_no_direction():
     assert Update.of(3, {"w": w}, {"w": w}, {"w": np.nan * w}).broken == ("w",)
 
 
-def by_hand(*, back=None, own=None, last=None, square=False, z_slope=False):
-    """Train 4-4-4-4 or 4-6-4 by hand with wrong products or slopes; return the report."""
-    random = np.random.default_rng(5)
-    sizes = (4, 4, 4, 4) if square else (4, 6, 4)
-    x, y = random.normal(size=(40, 4)), np.eye(sizes[-1])[random.integers(sizes[-1], size=40)]
-    p = network(sizes, seed=6)
-    doctor, layers = Doctor(), len(sizes) - 1
-    for _ in range(12):
-        a, z = [x], [x]
-        for i in range(1, layers):
-            z.append(a[-1] @ p[f"W{i}"] + p[f"b{i}"])
-            a.append(sigmoid(z[-1]))
-        o = softmax(a[-1] @ p[f"W{layers}"] + p[f"b{layers}"])
-        g, delta = {}, (o - y) / len(x)
-        for i in range(layers, 0, -1):
-            g[f"W{i}"], g[f"b{i}"] = a[i - 1].T @ delta, delta.sum(axis=0)
-            if i == layers and last:
-                g[f"W{i}"] = last(a[i - 1], o, delta)
-            if i == 1 and own:
-                g["W1"] = a[1].T @ delta
-            weights = p[f"W{i}"]
-            error = delta @ weights.T if back is None or i == 1 else back(delta, weights)
-            given = z[i - 1] if z_slope else a[i - 1]
-            delta = error * given * (1 - given)
-        doctor.watch(loss=-np.mean(np.log(np.sum(o * y, axis=1))), parameters=p, gradients=g,
-                     activations=a[1:], predictions=o, targets=y, inputs=x)  # fmt: skip
-        p = {name: p[name] - 0.001 * g[name] for name in p}
-    return doctor.report()
-
-
 @pytest.mark.parametrize(
-    ("mistake", "where", "product"),
+    ("mistake", "layers", "where", "product"),
     [
-        (
-            {"back": lambda d, w: d @ w, "square": True},
-            "W2",
-            "delta_next @ weights_next with no tr",
-        ),
-        ({"back": lambda d, w: d, "square": True}, "W2", "delta_next with no weights"),
-        ({"own": True, "square": True}, "W1", "activations.T @ delta with those that leave"),
-        ({"last": lambda a, o, d: d.T @ a, "square": True}, "W3", "the transpose of inputs.T"),
+        ({"back": lambda delta, w: delta @ w}, (2, 3, 3, 3), "W2", "delta_next @ weights_next w"),
+        ({"back": lambda delta, w: delta}, (2, 3, 3, 3), "W2", "delta_next with no weights"),
+        ({"product": lambda x, a, delta: a.T @ delta if x.shape == a.shape else x.T @ delta},
+         (2, 2, 3), "W1", "activations.T @ delta with those that leave"),
+        ({"product": lambda x, a, delta: delta.T @ x if x.shape == a.shape else x.T @ delta},
+         (2, 3, 3), "W2", "the transpose of inputs.T"),
     ],
-)
-def test_a_product_of_the_wrong_arrays_is_named(mistake, where, product):
-    finding = by_hand(**mistake).findings[0]
+)  # fmt: skip
+def test_a_product_of_the_wrong_arrays_is_named(mistake, layers, where, product):
+    finding = train(**mistake, layers=layers, hidden="sigmoid").findings[0]
     assert (finding.code, finding.where) == ("gradient-product", where)
     assert product in finding.evidence
 
 
 def test_a_formula_for_activations_that_was_given_sums_is_named():
-    finding = by_hand(z_slope=True).findings[0]
+    def slope(a):
+        z = np.log(a / (1.0 - a))
+        return z * (1.0 - z)
+
+    finding = train(hidden="sigmoid", slope=slope, steps=12, rate=1e-3).findings[0]
     assert finding.code == "gradient-activation-derivative"
     assert "the derivative z * (1 - z)" in finding.evidence
 
 
-@pytest.mark.parametrize("square", [False, True])
-def test_the_right_products_raise_no_alarm(square):
-    report = by_hand(square=square)
+@pytest.mark.parametrize("layers", [(2, 2, 3), (2, 3, 3, 3)])
+def test_the_right_products_raise_no_alarm(layers):
+    report = train(layers=layers, hidden="sigmoid")
     assert not [code for code in report.codes if code.startswith("gradient-")]

@@ -194,7 +194,6 @@ class Doctor:
         if run.whole:
             run.replay = Replay.of(run.whole[0])
         if self._latest is not None:
-            run.integers = [n for n, p in self._latest.parameters.items() if _is_integer(p)]
             end = self._as_probabilities(self._latest.to_step(self._layout, parameters=True))
             last = joined([self._as_probabilities(step) for _, step in self._recent]) or end
             first, start = joined(self._early["first"]), run.first
@@ -368,10 +367,6 @@ def _targets_of(training: "Training") -> SeenTargets:
     for start in range(0, y.shape[0], size):
         seen.add(as_host(y[start : start + size, :]))
     return seen
-
-
-def _is_integer(array: Any) -> bool:
-    return "int" in str(getattr(array, "dtype", ""))
 
 
 def _is_sampled(step: int) -> bool:

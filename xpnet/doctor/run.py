@@ -56,11 +56,6 @@ class SeenTargets:
         self.batches += 1
 
     @property
-    def rows_per_batch(self) -> float:
-        """Mean number of rows in `batches`; NaN without any."""
-        return self.rows / self.batches if self.batches else float("nan")
-
-    @property
     def share_between(self) -> float:
         """Share of the targets' variance that lies between batches, 0 to 1; NaN if unknown."""
         if self.batches < 2:
@@ -90,7 +85,6 @@ class Run:
     columns: bool = False  # whether the caller's code has samples as columns
     reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # name: (before, after)
     empty: list[int] = field(default_factory=list)  # steps whose batch had no rows
-    integers: list[str] = field(default_factory=list)  # parameters that are such arrays at the end
     shared: list[tuple[str, str]] = field(default_factory=list)  # one array under two names
     hidden: Sequence[str] = ()  # names of the activations
     output: str = ""

@@ -216,9 +216,10 @@ def relation(x: Any, y: Any) -> float:
       change={"shuffle": True})  # fmt: skip
 def unshuffled_rows(run: Run, limit: float) -> Evidence | None:
     """Share of the targets' variance between batches, about 1/m where m rows are shuffled."""
-    share, rows = run.targets.share_between, run.targets.rows_per_batch
+    share = run.targets.share_between
     if not share > limit:
         return None
+    rows = run.targets.rows / run.targets.batches
     return Evidence("batches", f"{share:.0%} of the targets' variance lies between blocks of "
                     f"{rows:.0f} successive rows; shuffled, it would be {1.0 / rows:.0%}",
                     severity="note" if run.last.skill > 0.8 else "")  # fmt: skip

@@ -51,20 +51,6 @@ def all_positive(run: Run, limit: float) -> Evidence | None:
     return Evidence(", ".join(signed), f"no two weights differ in sign: {shown}")
 
 
-@rule("integer-parameters", severity="error", steps=ENOUGH_STEPS, needs=("first.parameters",),
-      source="NumPy manual, Assigning values to indexed arrays",
-      why="An array of integers cuts off what comes after the decimal point. A step shorter than 1 "
-          "changes nothing.",
-      remedy="weights = weights.astype(float)",
-      change={"dtype": "float64"})  # fmt: skip
-def integer_parameters(run: Run) -> Evidence | None:
-    slopes = run.first.gradients  # counters and indices have none
-    names = [name for name in run.integers if name in slopes or not slopes]
-    if not names or not run.failing:
-        return None
-    return Evidence(", ".join(names), f"still arrays of integers after {run.steps} steps")
-
-
 @rule("shared-parameters", needs=("first.parameters",),
       source="Python FAQ, How do I create a multidimensional list?",
       why="What is one array cannot learn two things. A list such as [W] * 3 holds the same array "

@@ -39,8 +39,7 @@ def zero_gradient(run: Run, limit: float) -> Evidence | None:
       explained_by=("non-finite", "unscaled-inputs", "target-range", "initial-loss",
                     "wrong-init-scale", "gradient-*", "regularisation-dominates", "loss-broadcast",
                     "target-shape", "symmetric-units", "shuffled-targets", "softmax-axis",
-                    "update-not-finite", "weights-redrawn", "integer-parameters",
-                    "bias-per-sample"),
+                    "update-not-finite", "weights-redrawn", "bias-per-sample"),
       why="Each step jumps over the valley it should descend into. The loss swings or climbs.",
       remedy="divide the learning rate by 10 until the loss falls steadily")  # fmt: skip
 def rate_too_large(run: Run, limit: float) -> Evidence | None:
@@ -63,7 +62,7 @@ def rate_too_large(run: Run, limit: float) -> Evidence | None:
 
 @rule("no-update", limit=1e-6, severity="error", steps=ENOUGH_STEPS, needs=("movement",),
       why="These parameters are the same as at the start, to the last bit. The update is missing, "
-          "changes a copy, makes new arrays that forward does not use, or waits for more steps.",
+          "changes a copy or arrays that forward does not use, or is cut off by an integer dtype.",
       remedy="weights -= learning_rate * gradient   # in place, on the arrays of the forward pass",
       source="CS231n notes, Ratio of weights:updates")  # fmt: skip
 def no_update(run: Run, limit: float) -> Evidence | None:
@@ -110,7 +109,7 @@ def rate_vanished(run: Run, limit: float) -> Evidence | None:
 @rule("learning-rate-too-small", limit=0.02, steps=ENOUGH_STEPS, needs=("first.parameters",),
       explained_by=("no-update", "learning-rate-too-large", "learning-rate-vanishes",
                     "gradient-zero", "dead-units", "gradient-activation-derivative",
-                    "gradient-product", "integer-parameters"),
+                    "gradient-product"),
       why="The steps are so short that the weights stay where they began. A falling loss then "
           "comes from elsewhere, such as the biases.",
       remedy="multiply the learning rate by 10 until the loss falls quickly, or train longer",
