@@ -197,7 +197,7 @@ def _from_one_layer(
 def _explained_by_delta(each: Comparison, found: Mistakes) -> bool:
     """Return whether a wrong delta explains a gradient.
 
-    One that is right but for a factor, to within `rtol`, acquits the delta of its layer and of all
+    One that is right but for a factor, acquits the delta of its layer and of all
     after it. A single slope may have a factor by chance, if no other gradient has the same; where
     sigmoids are almost linear, a wrong delta is almost a multiple.
     """
