@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -187,6 +188,26 @@ def test_no_files_of_a_room_import_in_a_circle():
     assert not needs
 
 
-def test_the_map_names_every_room():
-    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    assert [room for room in ROOMS if f"`{room}`" not in text and f"`{room}/`" not in text] == []
+CONTRIBUTING = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_map_names_every_file():
+    start, end = (
+        CONTRIBUTING.index("| room | file |"),
+        CONTRIBUTING.index("To read the mathematics"),
+    )
+    named = set(re.findall(r"`([a-z_]+)(?:\.py|/)`", CONTRIBUTING[start:end]))
+    folders = {"rules", "gradcheck"}
+    files = {path.stem for path in MODULES if not folders & set(path.parts)}
+    files -= {"__init__", "__main__"}
+    assert files - named == set()
+    assert named - files - folders - {"catalogue", *ROOMS} == set()
+
+
+@pytest.mark.parametrize(
+    ("place", "names"), re.findall(r"`([a-z_/]+\.py): ([\w.]+)`", CONTRIBUTING)
+)
+def test_every_station_named_in_the_walks_exists(place, names):
+    found = importlib.import_module("xpnet." + place.removesuffix(".py").replace("/", "."))
+    for name in names.split("."):
+        found = getattr(found, name)

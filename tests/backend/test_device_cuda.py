@@ -21,7 +21,6 @@ import xpnet
 from xpnet.backend import cuda as device_cuda
 from xpnet.backend.cuda import GraphedStep, _fused
 from xpnet.backend.device import open_device
-from xpnet.errors import InputError
 
 CALLERS = types.SimpleNamespace(ptr=1)  # the stream that was current before
 
@@ -285,13 +284,6 @@ def test_a_function_that_cannot_be_fused_runs_as_it_is():
     with pytest.warns(UserWarning, match=r"double could not be fused \(TypeError: no such"):
         assert fused(np, np.asarray(2.0)) == 4.0
     assert fused(np, np.asarray(3.0)) == 6.0  # and does not try, or warn, again
-
-
-def test_the_cpu_has_neither():
-    for option in ("fuse", "graph"):
-        with pytest.raises(InputError, match="for a GPU"):
-            open_device("cpu", **{option: True})
-        assert open_device("cpu", **{option: False}) is open_device("cpu")
 
 
 def test_a_gpu_fuses_and_records_unless_that_is_switched_off(monkeypatch):

@@ -343,6 +343,26 @@ def test_a_callback_that_says_which_steps_it_wants_sees_them_and_the_others_go_i
     assert some.seen.items() <= every.seen.items()
 
 
+def test_a_doctor_finds_the_same_whichever_way_the_steps_ran(three_steps_a_launch):
+    reports = []
+    for device in (TAPED, dataclasses.replace(TAPED, record=None)):
+        learn(device, callbacks=[doctor := xpnet.Doctor()], epochs=12)
+        reports.append(str(doctor.report()))
+    assert reports[0] == reports[1]
+
+
+def test_checkpoints_are_saved_after_the_same_steps_whichever_way_they_ran(
+    three_steps_a_launch, tmp_path
+):
+    found = []
+    for name, device in (("one", TAPED), ("other", dataclasses.replace(TAPED, record=None))):
+        checkpoint = xpnet.Checkpoint(tmp_path / name, every="10 steps", keep=100)
+        learn(device, callbacks=[checkpoint], epochs=6)
+        found.append(sorted(each.name for each in (tmp_path / name).iterdir()))
+    assert found[0] == found[1]
+    assert len(found[0]) >= 4
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_an_epoch_of_launches_reads_back_once_and_a_launch_is_two_commands(

@@ -145,14 +145,13 @@ def tensor(name, change):
 NO_CHECKPOINT = "format: is 'xpnet checkpoint', not 'xpnet model'; name a model file"
 MEANING = {
     "newer format": (
-        field("format_version", 2),
-        f"made by xpnet 0.1.0 with format 2, but this xpnet {xpnet.__version__} reads up to 1; up",
+        field("format_version", 3),
+        f"is 3, by xpnet '0.1.0', but this xpnet {xpnet.__version__} reads 1 to 2; update xpnet",
     ),
-    "format 0": (field("format_version", 0), "format_version: is 0, not a whole number from 1"),
+    "format 0": (field("format_version", 0), "format_version: is 0"),
     "format true": (field("format_version", True), "format_version: is True"),
     "format text": (field("format_version", "1"), "format_version: is '1'"),
     "a checkpoint": (field("format", "xpnet checkpoint"), NO_CHECKPOINT),
-    "library null": (field("library", None), "library: is None"),
     "training list": (field("training", [1]), "training: is [1], neither an object nor null"),
     "extra field": (field("pickle", "x"), "fields: are ['architecture', 'library', 'pickle'"),
     "no training": (lambda fields, tensors: fields.pop("training"), "fields: are ["),

@@ -243,7 +243,7 @@ def test_rows_that_all_have_a_class_of_weight_0_are_named():
             {"class_weight": "balanced", "sample_weight": [1.0, 2.0]},
             r"sample_weight has shape \(2,\); pass \(60,\)",
         ),
-        (classifier, {"validation": "0.2"}, r"'0.2' is not a pair of rows, \(x, y\), nor"),
+        (classifier, {"validation": "0.2"}, r"'0.2' is not a pair of rows, \(x, y\)"),
         (classifier, {"validation": (X, LABELS, LABELS)}, "is not a pair"),
         (classifier, {"validation": 1.5}, "validation: found 1.5, expected a share"),
         (classifier, {"validation": (X[:, :2], LABELS)}, r"\(60, 2\) but the network takes \(n, 3"),

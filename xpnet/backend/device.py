@@ -171,35 +171,30 @@ CPU = Device(
 )
 
 
-def open_device(
-    name: str = "cpu", *, fuse: bool | None = None, graph: bool | None = None
-) -> Device:
+def open_device(name: str = "cpu", *, fuse: bool = True, graph: bool = True) -> Device:
     """Return the device called ``"cpu"``, ``"gpu"`` or ``"gpu:N"``; never a substitute.
 
     Parameters
     ----------
     name : str
-    fuse, graph : bool, optional
+    fuse, graph : bool
         For a GPU: make one kernel of each activation, and replay the training step as a CUDA
-        graph. Both are on unless they are False. If CuPy cannot, a warning says why and the step
-        runs unchanged.
+        graph. If CuPy cannot, a warning says why and the step runs unchanged.
 
     Raises
     ------
     InputError
-        For any other name, or `fuse` or `graph` for the CPU.
+        For any other name.
     DeviceError
         If that GPU cannot be used; the message says why and what to install.
     """
     if name == "cpu":
-        if fuse or graph:
-            raise InputError("fuse and graph are for a GPU; use device 'gpu', or leave them out")
         return CPU
     kind, _, number = str(name).partition(":")
     if kind == "gpu" and (number.isdecimal() or name == "gpu"):
         from xpnet.backend.cuda import open_gpu
 
-        return open_gpu(name, int(number or 0), fuse=fuse is not False, graph=graph is not False)
+        return open_gpu(name, int(number or 0), fuse=fuse, graph=graph)
     raise bad_argument("device", name, "is not known; use 'cpu', 'gpu' or 'gpu:N', N from 0")
 
 

@@ -131,14 +131,9 @@ def _text_of(lock_file: Path) -> str:
 
 
 def require_ordinary(path: str | os.PathLike[str]) -> None:
-    """Refuse what is not a file, before it is opened: a pipe would wait for ever.
+    """Refuse a directory, device or pipe, before it is opened: a pipe would wait for ever.
 
-    Raises
-    ------
-    FileError
-        If it is a directory, a device or a pipe.
-    OSError
-        If there is nothing of this name.
+    Raises `OSError` if there is nothing of this name.
     """
     name, mode = os.fspath(path), os.stat(path).st_mode
     if stat.S_ISDIR(mode):

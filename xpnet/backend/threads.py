@@ -72,25 +72,24 @@ def choose_kernels(environment: MutableMapping[str, str], path: str = CPUINFO) -
 def blas() -> Blas:
     """Return what NumPy's BLAS says of itself, with kernels and threads from threadpoolctl."""
     import numpy as np
+    from threadpoolctl import threadpool_info
 
     built: Any = np.show_config(mode="dicts")
     library = built["Build Dependencies"]["blas"]
     found = Blas(str(library["name"]), str(library["version"]))
     # A NumPy built on "blas" takes whichever the system has; any other, the one it was built on.
     linked = next((each for each in LIBRARIES if each in found.name), "")
-    for pool in _pools():
+    for pool in sorted(threadpool_info(), key=_numpys_first):
         if pool["user_api"] == "blas" and linked in pool["internal_api"]:
             name, version = pool["internal_api"], str(pool["version"])
             return Blas(name, version, pool.get("architecture"), pool["num_threads"])
     return found
 
 
-def _pools() -> list[dict[str, Any]]:
-    """Return the loaded libraries that have threads, NumPy's own before SciPy's or PyTorch's."""
-    from threadpoolctl import threadpool_info
-
-    pools = sorted(threadpool_info(), key=lambda pool: str(pool["filepath"]))
-    return sorted(pools, key=lambda pool: "numpy" not in Path(pool["filepath"]).parent.name)
+def _numpys_first(pool: dict[str, Any]) -> tuple[bool, str]:
+    """Put NumPy's own library before SciPy's or PyTorch's."""
+    path = Path(pool["filepath"])
+    return "numpy" not in path.parent.name, str(path)
 
 
 def one_thread() -> AbstractContextManager[Any]:
@@ -102,14 +101,9 @@ def one_thread() -> AbstractContextManager[Any]:
 
 
 def threads_for(operations: float) -> AbstractContextManager[Any]:
-    """Limit BLAS to one thread if a step's largest product is too small to be shared.
+    """Limit BLAS to one thread if a step's largest product has too few operations to be shared.
 
     If the user has set a number of threads, nothing is limited.
-
-    Parameters
-    ----------
-    operations : float
-        Floating-point operations of that product.
     """
     if operations >= WORTH_SHARING or any(name in os.environ for name in THREAD_VARIABLES):
         return nullcontext()

@@ -181,13 +181,7 @@ OUTPUTS = ("identity", "sigmoid", "softmax", "tanh", "exp", "softplus")
 
 
 def resolve_activation(given: str | Activation, allowed: Sequence[str]) -> Activation:
-    """Return an activation by name, or as given.
-
-    Raises
-    ------
-    InputError
-        For a name that is not among those allowed.
-    """
+    """Return an activation by one of the names allowed, or as given."""
     if isinstance(given, Activation):
         return given
     if given not in allowed:

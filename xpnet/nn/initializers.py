@@ -113,22 +113,10 @@ AUTO_DEFAULT = ("glorot_uniform", "keeps outputs of moderate size at the start")
 def rule_for(
     init: str | Rule, activation: str, *, output: bool, fed_by: str | None = None
 ) -> tuple[str, Rule, str]:
-    """Return name, rule and reason of the weights between two layers.
+    """Return name, rule and reason of the weights that feed a layer of this activation.
 
-    Parameters
-    ----------
-    init : str or callable
-    activation : str
-        Of the layer that the weights feed.
-    output : bool
-        Whether that is the output layer.
-    fed_by : str, optional
-        Activation of the layer before; None for the inputs.
-
-    Raises
-    ------
-    InputError
-        For an unknown name.
+    `output` says whether it is the output layer, `fed_by` is the activation of the layer before;
+    None for the inputs.
     """
     if callable(init):
         return getattr(init, "__name__", "callable"), init, "given by the caller"
@@ -167,21 +155,8 @@ def draw(
 ) -> list[Any]:
     """Draw the weights and biases of all layers, as host arrays in float64: first all weights.
 
-    On the host, so that they are the same numbers on every device.
-
-    Parameters
-    ----------
-    init : str or callable
-    sizes : sequence of int
-        Units per layer from the inputs to the outputs.
-    activations : sequence of str
-        Names, one for each layer behind the inputs.
-    seed : int
-
-    Raises
-    ------
-    InputError
-        For an unknown name, or a callable that gives the wrong shape or non-finite numbers.
+    On the host, so that they are the same numbers on every device. `activations` names one for each
+    layer behind the inputs. A callable that gives another shape or non-finite numbers is refused.
     """
     weights, biases = [], []
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):

@@ -168,13 +168,7 @@ def ends_with_the_run(schedule: str | Schedule | None) -> bool:
 
 
 def resolve_schedule(schedule: str | Schedule | None) -> Schedule:
-    """Return a schedule by name or as given.
-
-    Raises
-    ------
-    InputError
-        For an unknown name.
-    """
+    """Return a schedule by name or as given; without any, a constant one."""
     if schedule is None:
         return Constant()
     if isinstance(schedule, type):

@@ -146,17 +146,12 @@ def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
 
 def _check_kind_and_version(fields: dict[str, Any], kind: str, newest: int, refuse: Refuse) -> None:
     found, version = fields.get("format"), fields.get("format_version")
-    library = fields.get("library")
     if found != f"xpnet {kind}":
         refuse("format", f"is {quoted(found)}, not 'xpnet {kind}'", f"name a {kind} file")
-    if type(version) is not int or version < 1:
-        refuse("format_version", f"is {quoted(version)}, not a whole number from 1")
-    if not isinstance(library, str):
-        refuse("library", f"is {quoted(library)}, not the version of xpnet that wrote it")
-    if version > newest:
+    if type(version) is not int or not 1 <= version <= newest:
         refuse(
             "format_version",
-            f"made by xpnet {quoted(library)[1:-1]} with format {version}, but this xpnet"
-            f" {xpnet.__version__} reads up to {newest}",
+            f"is {quoted(version)}, by xpnet {quoted(fields.get('library'))}, but this xpnet"
+            f" {xpnet.__version__} reads 1 to {newest}",
             "update xpnet (pip install --upgrade xpnet)",
         )

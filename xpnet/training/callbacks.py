@@ -14,13 +14,7 @@ HOOKS = ("on_train_start", "on_epoch_start", "on_batch_end", "on_epoch_end", "on
 
 
 def checked_callbacks(callbacks: Any) -> list[Any]:
-    """Return callbacks as a list; refuse classes, and objects whose methods would not be called.
-
-    Raises
-    ------
-    InputError
-        Naming the object.
-    """
+    """Return callbacks as a list; refuse classes, and objects whose methods would not be called."""
     if callbacks is None:
         return []
     if not isinstance(callbacks, (list, tuple)):

@@ -217,8 +217,7 @@ def _with_validation(
     if validation is None:
         return data, None
     if not isinstance(validation, (int, float, np.number)):
-        pair = as_pair(validation, ", nor a share of the rows")
-        return data, prepared_pair(net, pair, factors)
+        return data, prepared_pair(net, validation, factors)
     labels = None
     if net.output.name in ("sigmoid", "softmax"):
         labels = to_host(class_numbers(net.device.xp, data.y))
@@ -245,13 +244,12 @@ def divided(net: MLP, data: Data, train: Any, held_out: Any) -> tuple[Data, Data
     return parts
 
 
-def as_pair(given: Any, otherwise: str = "") -> tuple[Any, Any]:
+def as_pair(given: Any) -> tuple[Any, Any]:
     """Return validation rows as inputs and targets; refuse what is not a pair."""
     try:
         x, y = given
     except (TypeError, ValueError) as error:
-        message = f"validation {given!r:.80} is not a pair of rows, (x, y){otherwise}"
-        raise InputError(message) from error
+        raise InputError(f"validation {given!r:.80} is not a pair of rows, (x, y)") from error
     return x, y
 
 
