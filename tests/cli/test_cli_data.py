@@ -160,7 +160,7 @@ from xpnet.cli.main import main
 main(["train", "small.npy", "--target", "small_y.npy", "--epochs", "1", "--out", "s.safetensors"])
 pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (pages + 150 * 2**20,) * 2)
-sys.exit(main(["train", "x.npy", "--target", "y.npy", "--hidden", "4", "--epochs", "1"]))
+sys.exit(main(["train", "x.npy", "--target", "y.npy", "--stream", "--hidden", "4", "--epochs", "1"]))
 """
 
 
