@@ -1,7 +1,8 @@
 """Errors that the caller can fix: each says where, what was found, and the remedy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Real
+from types import MappingProxyType
 from typing import Any
 
 _RULES: dict[str, Callable[[float], bool]] = {
@@ -19,9 +20,12 @@ class XpnetError(Exception):
     ----------
     argument : str
         The argument at fault, if the message begins with its name: a command calls it otherwise.
+    repair : mapping
+        Settings that may help, such as ``{"learning_rate": 0.01}``; as in a `Finding`.
     """
 
     argument = ""
+    repair: Mapping[str, Any] = MappingProxyType({})
 
 
 class InputError(XpnetError, ValueError):
@@ -51,8 +55,6 @@ class DivergenceError(XpnetError, ArithmeticError):
     ----------
     measured : str
         What happened, without the remedy.
-    repair : dict
-        Settings that may help, such as ``{"learning_rate": 0.01}``; as in a `Finding`.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ def test_predict_ignores_unknown_columns_and_says_which(run: Run, model: Path) -
 
 def test_predict_proposes_no_option_that_it_does_not_have(run: Run, model: Path) -> None:
     header, first = BANKNOTE.read_text().splitlines()[:2]
-    for cell in ("oops", "2024-01-01", "NaN"):
+    for cell in ("oops", "2024-01-01", "inf"):
         path = table("new.csv", f"{header}\n{cell}{first[first.index(',') :]}\n")
         outcome = run("predict", model, path)
         assert f"line 2, column 'variance': found '{cell}'" in outcome.err

@@ -124,10 +124,11 @@ def test_missing_cells_are_refused_dropped_or_filled_in(run: Run) -> None:
     rows = [f"{i / 7},{i % 2}" for i in range(30)]
     path = table("gaps.csv", "\n".join(["a,y", *rows, ",1"]) + "\n")
     command = ["train", path, "--target", "y", "--epochs", "1", "--json"]
-    refused = run(*command)
+    refused = run(*command, "--missing", "error")
     assert refused.status == 2
     assert "gaps.csv: line 32, column 'a': a missing cell" in refused.err
     assert "--missing drop" in refused.err
+    assert "gaps.csv: line 32" in run(*command, "--strict").err
     for policy, rows_used in (("impute", 31), ("drop", 30)):
         used = run(*command, "--missing", policy).json["rows"]
         assert used["training"] + used["validation"] == rows_used

@@ -145,8 +145,8 @@ def tensor(name, change):
 NO_CHECKPOINT = "format: is 'xpnet checkpoint', not 'xpnet model'; name a model file"
 MEANING = {
     "newer format": (
-        field("format_version", 2),
-        f"is 2, by xpnet '0.1.0', but this xpnet {xpnet.__version__} reads 1 to 1; update xpnet",
+        field("format_version", 3),
+        f"is 3, by xpnet '0.1.0', but this xpnet {xpnet.__version__} reads 1 to 2; update xpnet",
     ),
     "format 0": (field("format_version", 0), "format_version: is 0"),
     "format true": (field("format_version", True), "format_version: is True"),

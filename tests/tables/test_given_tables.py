@@ -31,7 +31,7 @@ def words() -> Model:
 
 @pytest.fixture
 def numbers() -> Model:
-    return model(BANKNOTE, "class")
+    return model(BANKNOTE, "class", missing="refuse")
 
 
 def same(found: dict, expected: dict) -> bool:

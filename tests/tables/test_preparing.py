@@ -23,7 +23,8 @@ def test_numbers_are_standardised_and_texts_one_hot_encoded(table):
     )
     assert ready.y.dtype == np.int64
     assert ready.y.tolist() == [0, 1, 0, 1, 0, 1]
-    assert ready.notes == ("column colour: 3 categories one-hot encoded",)
+    (encoded,) = ready.decisions
+    assert (encoded.kind, encoded.columns) == ("encoded", {"colour": "3 values"})
 
 
 def test_scales_come_from_the_training_rows_alone(table):
@@ -114,7 +115,7 @@ def test_missing_rows_are_dropped_and_counted(table):
     text = TRAIN.replace("2.0,blue", ",blue").replace("60,yes", "60,?")
     ready = prepare(table(text), "label", missing="drop")
     assert ready.train_rows.tolist() == [0, 2, 3, 4]
-    assert "2 of 6 rows left out for missing cells" in ready.notes
+    assert ready.decisions[0].text().startswith("2 of 6 left out (missing cells)")
     plan = ready.preprocessing
     assert plan.complete_rows(table(text)).tolist() == [0, 2, 3, 4, 5]
     assert plan.complete_rows(table(text), target=True).tolist() == [0, 2, 3, 4]
@@ -125,26 +126,96 @@ def test_missing_rows_are_dropped_and_counted(table):
 def test_missing_cells_are_imputed(table):
     text = TRAIN.replace("2.0,blue", ",blue").replace("3.0,red", "3.0,")
     ready = prepare(table(text), "label", missing="impute", dtype="float64")
-    assert ready.x[1, 0] == 0.0
-    assert ready.x[2, 1:4].tolist() == [0, 0, 0]
-    assert ready.preprocessing.columns[0].mean == pytest.approx((1 + 3 + 4 + 6 + 5) / 5)
-    assert "2 missing cells filled in, in columns size, colour" in ready.notes
-    with pytest.raises(InputError, match="column 'label': a missing cell"):
-        prepare(table(TRAIN.replace("60,yes", "60,")), "label", missing="impute")
+    size = ready.preprocessing.columns[0]
+    assert (size.mean, size.fill) == (pytest.approx((1 + 3 + 4 + 6 + 5) / 5), 4.0)
+    assert ready.x[1, :2].tolist() == [(4.0 - size.mean) / size.std, 1.0]  # median, indicator
+    assert ready.x[2, 2:5].tolist() == [0, 0, 0]
+    assert ready.decisions[0].columns == {"size": "1 cell", "colour": "1 cell"}
+    ready = prepare(table(TRAIN.replace("60,yes", "60,")), "label")
+    assert (len(ready.y), ready.decisions[0].text()[:26]) == (5, "1 of 6 left out (no label)")
 
 
-def test_all_columns_that_must_be_dropped_are_named_at_once(table):
-    text = "id,name,a,when,y\n" + "".join(
-        f"{i},p{i},{i / 7},2024-01-01,{i % 2}\n" for i in range(9)
-    )
-    with pytest.raises(InputError, match=r"column 'id'.*--drop id.*refused: columns name, when\.$"):
+def test_that_hardly_any_cell_is_missing_is_no_input(table):
+    rows = "".join(f"{i / 7},{i % 2}\n" for i in range(200))
+    plan = prepare(table(f"a,y\n{rows},1\n"), "y").preprocessing
+    assert plan.input_names() == ["a"]
+    plan = prepare(table(f"a,y\n{rows}" + ",1\n" * 3), "y").preprocessing
+    assert plan.input_names() == ["a", "a missing"]
+
+
+def test_all_obstacles_are_named_at_once(table):
+    text = "p,q,a,r,y\n" + "".join(f"{i}%,u,{i / 7},{i}.5 $,{i % 2}\n" for i in range(9))
+    with pytest.raises(InputError) as caught:
         prepare(table(text), "y")
+    first, *others = str(caught.value).splitlines()
+    assert first.endswith("table.csv: 2 obstacles")
+    assert [each.split(";")[0] for each in others] == [
+        "  line 2, column 'p': found '0%', which has a percent sign (9 such cells)",
+        "  line 2, column 'r': found '0.5 $', which has a currency sign (9 such cells)",
+    ]
+    assert caught.value.repair == {"drop": ["p", "r"]}
 
 
-def test_constants_duplicates_and_rare_classes_are_noted(table):
+def test_rare_categories_are_pooled(table):
+    rows = [f"{i / 7},{'uvw'[i % 3] if i % 50 else f'rare{i}'},{i % 2}\n" for i in range(400)]
+    ready = prepare(table("a,c,y\n" + "".join(rows)), "y")
+    names = ready.preprocessing.input_names()
+    assert names == ["a", "c=u", "c=v", "c=w", "c=(others)"]
+    assert ready.x[:, 4].sum() == 8
+    assert ready.decisions[0].columns == {"c": "3 values, 8 rare ones pooled"}
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "why"),
+    [
+        ("customer_id", "{0}", "identifier"),
+        ("PassengerId", "{0}", "identifier"),
+        ("humid", "{0}", None),  # a measurement
+        ("price", "{0}", None),
+        ("code", "c{0}", "identifier"),
+    ],
+)
+def test_integers_are_identifiers_by_their_name_and_texts_by_themselves(name, cell, why, table):
+    numbers = np.random.default_rng(0).permutation(1000)[:60] + 1000
+    rows = [f"{i / 7},{cell.format(each)},{i % 2}\n" for i, each in enumerate(numbers)]
+    plan = prepare(table(f"a,{name},y\n" + "".join(rows)), "y").preprocessing
+    assert plan.left_out == ((name,) if why else ())
+
+
+def test_many_valued_texts_are_encoded_by_their_frequent_values(table):
+    rows = [f"{i / 7},{'Rome' if i % 3 else f'town{i}'},{i % 2}\n" for i in range(300)]
+    ready = prepare(table("a,city,y\n" + "".join(rows)), "y")
+    assert ready.preprocessing.input_names() == ["a", "city=Rome", "city=(others)"]
+
+
+def test_dates_become_the_parts_that_vary(table):
+    days = np.datetime64("2020-01-30") + np.arange(40)
+    rows = [f"{day},{i % 2}\n" for i, day in enumerate(days)]
+    ready = prepare(table("when,y\n" + "".join(rows)), "y", dtype="float64", standardize=False)
+    plan = ready.preprocessing
+    assert plan.input_names() == ["when month", "when weekday", "when days"]
+    np.testing.assert_allclose(ready.x.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(ready.x.std(axis=0), 1)
+    assert plan.transform(table('when\n""\n?\n')).tolist() == [[0, 0, 0]] * 2
+    with pytest.raises(InputError, match=r"line 2, column 'when': found '1.2.20.*', not a date"):
+        plan.transform(table("when\n1.2.2020\n"))
+
+
+def test_slips_among_dates_are_refused(table):
+    rows = "".join(f"2020-01-{i + 1:02},{i % 2}\n" for i in range(20))
+    with pytest.raises(InputError, match="line 22, column 'when': found '2020-13-01', not a date"):
+        prepare(table(f"when,y\n{rows}2020-13-01,0\n"), "y")
+
+
+def test_codes_keep_their_zeros(table):
+    rows = "".join(f"{i / 7},{'007' if i % 2 else '7'}\n" for i in range(20))
+    plan = prepare(table("a,y\n" + rows), "y").preprocessing
+    assert plan.decode(np.array([[0.1], [0.9]]))["y"].tolist() == ["007", "7"]
+
+
+def test_duplicates_and_rare_classes_are_noted(table):
     text = "a,b,y\n" + "1.5,7,u\n2.5,7,v\n" * 3 + "3.5,7,w\n"
     notes = prepare(table(text), "y").notes
-    assert "constant in all training rows, so of no use: b" in notes
     assert "4 of 7 training rows repeat another" in notes
     assert "classes with a single training row: w" in notes
 
@@ -218,11 +289,11 @@ def test_matrices_must_be_finite(value, found, tmp_path):
     x = np.random.default_rng(0).standard_normal((6, 3))
     x[2, 1] = value
     with pytest.raises(InputError, match=found):
-        prepare(arrays(tmp_path, x, np.arange(6) % 2))
+        prepare(arrays(tmp_path, x, np.arange(6) % 2), missing="refuse")
     y = np.arange(6.0) / 7
     y[2] = value
     with pytest.raises(InputError, match=found.replace("x1", "target")):
-        prepare(arrays(tmp_path, x[:, ::2], y))
+        prepare(arrays(tmp_path, x[:, ::2], y), missing="refuse")
     if np.isnan(value):
         assert prepare(arrays(tmp_path, x, np.arange(6) % 2), missing="drop").x.shape == (5, 3)
 

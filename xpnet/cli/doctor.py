@@ -27,6 +27,8 @@ def doctor(options: DoctorOptions) -> None:
     with limit_threads(task):
         report = _diagnose(task)
         if not options.json:  # before the repairs, which take long
+            for each in task.decisions:
+                say(f"{each.kind}: {each.text()}")
             for note in task.notes:
                 say(f"note: {note}")
             show(str(report))

@@ -13,7 +13,7 @@ from xpnet.cli.output import (
 )
 from xpnet.cli.scores import class_names, describe, score
 from xpnet.errors import InputError
-from xpnet.saving.model import FORMAT_VERSION, Model, load_model
+from xpnet.saving.model import Model, load_model
 from xpnet.tables.messages import up_to_ten
 from xpnet.tables.table import Table, read_table
 
@@ -69,14 +69,15 @@ def inspect(options: InspectOptions) -> None:
     """Show what a model file holds."""
     model = load_model(options.model)
     net, plan, training = model.net, model.preprocessing, model.training
+    version = 1 if plan is None else plan.format_version
     if options.json:
-        show_json({"command": "inspect", "model": options.model, "format_version": FORMAT_VERSION,
+        show_json({"command": "inspect", "model": options.model, "format_version": version,
                    "library_version": model.library_version, "architecture": net.config(),
                    "parameters": net.flat.shape[0], "training": training,
                    "preprocessing": None if plan is None else plan.to_dict()})  # fmt: skip
         return
     lines = [
-        ("file", f"{options.model}, format {FORMAT_VERSION}, by xpnet {model.library_version}"),
+        ("file", f"{options.model}, format {version}, by xpnet {model.library_version}"),
         ("network", f"{net!r}"),
     ]
     if plan is not None:

@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from xpnet.backend.threads import free_memory, one_thread, threads_for
-from xpnet.cli.options import TrainOptions, flag
+from xpnet.cli.options import TrainOptions, as_command, flag
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
-from xpnet.tables.messages import up_to_ten
+from xpnet.tables.messages import Decision, up_to_ten
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import read_table
@@ -56,6 +56,8 @@ class Task:
         Of the table.
     notes : tuple of str
         What the user should know about the table.
+    decisions : tuple of Decision
+        What was done to it unasked.
     """
 
     options: TrainOptions
@@ -65,6 +67,7 @@ class Task:
     held_out: tuple[Any, Any] | None
     rows: int
     notes: tuple[str, ...]
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def judged(self) -> tuple[Any, Any]:
@@ -91,20 +94,34 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
         raise InputError(
             f"{table.path}: use --target to name the column to predict; the columns are {listed}."
         )
-    prepared = prepare(
-        table, options.target, task=options.task, missing=options.missing, drop=options.drop or (),
-        keep=options.keep or (), standardize=not options.raw, validation=share or 0.0,
-        scale_target=options.loss != "poisson",  # which has no negative targets
-        seed=options.seed, dtype=options.dtype, stream=stream,
-    )  # fmt: skip
+    missing = "refuse" if options.missing == "error" else options.missing
+    try:
+        prepared = prepare(
+            table, options.target, task=options.task, missing=missing,
+            strict=options.strict, drop=options.drop or (), keep=options.keep or (),
+            standardize=not options.raw, validation=share or 0.0,
+            scale_target=options.loss != "poisson",  # which has no negative targets
+            seed=options.seed, dtype=options.dtype, stream=stream,
+        )  # fmt: skip
+    except InputError as error:
+        raise _with_command(error, options) from error
     held_out = (prepared.x_validation, prepared.y_validation) if share else None
     task = Task(
         options, prepared.preprocessing, prepared.x, prepared.y, held_out, table.rows,
-        prepared.notes,
+        prepared.notes, prepared.decisions,
     )  # fmt: skip
     if share is None:
         task = _with_validation_file(task)
     return with_defaults(task)
+
+
+def _with_command(error: InputError, options: TrainOptions) -> InputError:
+    """Add the command with which all obstacles that the error names are gone."""
+    if not error.repair:
+        return error
+    drop = [*(options.drop or []), *error.repair.get("drop", [])]
+    command = as_command(replace(options, **{**error.repair, "drop": drop or None}))
+    return InputError(f"{error}\n  without them: {command}")
 
 
 def _check(options: TrainOptions) -> None:

@@ -26,7 +26,7 @@ from xpnet.training.history import History
 from xpnet.training.lbfgs import fit_lbfgs
 
 # What a model file says of its training. Of the options, those that changed it.
-KEPT = ("epochs", "stopped", "rows", "validated_on", "scores", "blas")
+KEPT = ("epochs", "stopped", "rows", "decisions", "validated_on", "scores", "blas")
 NOT_KEPT = {"data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
             "cache"}  # fmt: skip
 
@@ -43,7 +43,7 @@ def train(options: TrainOptions) -> None:
             seconds = time.perf_counter() - started
             report = _report(task, net, history)
         report |= {"seconds": seconds, "notes": notes, "doctor": [asdict(each) for each in errors]}
-        training = {name: report[name] for name in KEPT}
+        training = {name: report[name] for name in KEPT if report[name] != {}}
         training["options"] = {k: v for k, v in report["options"].items() if k not in NOT_KEPT}
         save_model(out, net, preprocessing=task.plan, training=training)
         if options.plot:
@@ -140,6 +140,7 @@ def _report(task: Task, net: MLP, history: History) -> dict[str, Any]:
         "classes": list(plan.classes),
         "rows": {"table": task.rows, "training": len(task.y), "validation": validation},
         "columns": len(plan.columns),
+        "decisions": {each.kind: dict(each.columns) for each in task.decisions},
         "network": net.config(),
         "parameters": net.flat.shape[0],
         "options": asdict(task.options),
@@ -171,6 +172,7 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
         ("task", kind),
         ("data", f"{Path(options.data).name}: {rows['table']:,} rows, {len(plan.columns)} columns; "
          f"{rows['training']:,} rows to train on, {rows['validation']:,} to validate"),
+        *((each.kind, each.text()) for each in task.decisions),
         *(("note", each) for each in task.notes),
         ("network", f"{'-'.join(map(str, net.sizes))}, {activations}; "
          f"{report['parameters']:,} parameters, {net.dtype} on {net.device.name}"),

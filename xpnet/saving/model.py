@@ -1,4 +1,4 @@
-"""Model files, version 1: a network, how its inputs are prepared, how it was trained.
+"""Model files, version 2: a network, how its inputs are prepared, how it was trained.
 
     fields   architecture   MLP.config()
              preprocessing  Preprocessing.to_dict(): columns with their types, classes; or null
@@ -6,7 +6,8 @@
     tensors  weights.0, biases.0, weights.1, ...
 
 See `xpnet.saving.container` for what surrounds them. Any change that an older xpnet would misread
-must raise FORMAT_VERSION; files of every earlier version stay readable.
+must raise FORMAT_VERSION; files of every earlier version stay readable. Version 2 has more kinds of
+columns, and names of those left out; without them, a file is written in version 1.
 """
 
 import os
@@ -33,7 +34,7 @@ from xpnet.saving.container import (
     write_container,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,8 @@ def save_model(
         "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
         "training": None if training is None else dict(training),
     }
-    write_container(path, "model", FORMAT_VERSION, fields, tensors)
+    version = 1 if preprocessing is None else preprocessing.format_version
+    write_container(path, "model", version, fields, tensors)
 
 
 def load_model(path: PathLike, device: str | Device = "cpu") -> Model:

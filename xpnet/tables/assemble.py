@@ -15,7 +15,7 @@ import numpy as np
 
 from xpnet.errors import SaveError
 from xpnet.tables.arrays import RowFile
-from xpnet.tables.cells import LONG_INTEGER, MAX_EXACT, MISSING, float64_collision
+from xpnet.tables.cells import LEADING_ZERO, LONG_INTEGER, MAX_EXACT, MISSING, float64_collision
 from xpnet.tables.messages import quoted
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def _texts_among(
 ) -> set[int]:
     """Return the columns, besides `texts`, in which some cell is not a finite number.
 
-    Likewise columns with integers that float64 cannot tell apart; `integers` keeps some of each.
+    Likewise columns with codes such as 007, and those with integers that float64 cannot tell apart;
+    `integers` keeps some of each.
     Numbers with spaces around them are added to `block`.
     """
     import polars
@@ -139,6 +140,12 @@ def _texts_among(
         block[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
         if not np.isfinite(block[cells.is_not_null().to_numpy(), column]).all():
             found.add(column)
+    whole = (np.isnan(block) | ((block >= 0) & (block == np.floor(block)))).all(axis=0)
+    for column in np.flatnonzero(whole[: frame.width]).tolist():
+        if column not in texts and frame.dtypes[column] == polars.String:
+            cells = frame.to_series(column)
+            if cells.str.contains(LEADING_ZERO).any():
+                found.add(column)
     large = ((block >= MAX_EXACT) | (block <= -MAX_EXACT)).any(axis=0)
     for column in np.flatnonzero(large).tolist():
         cells = as_text(frame.to_series(column))
@@ -168,15 +175,15 @@ def _numbered(cells: Any, known: dict[str, int]) -> Any:
     return numbers.cast(polars.Float64).to_numpy()
 
 
+def named(names: Sequence[str]) -> tuple[str, ...]:
+    """Give columns without a name one, unnamed_ and their place."""
+    return tuple(name or f"unnamed_{place}" for place, name in enumerate(names, 1))
+
+
 def header_fault(names: Sequence[str]) -> str | None:
     """Say what is wrong with a table's column names, and the remedy; None if all is well."""
     seen: dict[str, int] = {}
     for place, name in enumerate(names, 1):
-        if not name:
-            return (
-                f"column {place} has no name; name it in the header (or remove it: pandas writes "
-                "such a column unless told index=False)."
-            )
         if name in seen:
             return f"columns {seen[name]} and {place} are both called {quoted(name)}; rename one."
         seen[name] = place

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-MISSING = ("", "?", "NA", "N/A", "n/a", "null", "NULL")
+MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
 """The cells that mean "no value here", once stripped of spaces."""
 
 MAX_EXACT = 2**53
@@ -13,6 +13,9 @@ MAX_EXACT = 2**53
 
 LONG_INTEGER = r"^[+-]?[0-9]{16,309}$"
 """Integers that may be larger, but are not infinite in float64."""
+
+LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*$"
+"""Integers that are codes, such as 007."""
 
 _MAX_COMPARED = 100_000  # integers kept to compare others with
 
@@ -22,13 +25,13 @@ _DATE = (
     r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*)?"
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
 )
+_DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
 _DECIMAL_COMMA = ("has a decimal comma", "write a decimal point, or pass --decimal ','")
 
 # What a cell that is not a number looks like, with the remedy; the first match names it.
 _LOOKS_LIKE = tuple(
     (re.compile(pattern, re.ASCII | re.IGNORECASE), what, remedy)
     for pattern, what, remedy in (
-        (r"[+-]?nan", "is not a number", "leave the cell empty"),
         (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
         (r"[+-]?[\d.,]+ *[%‰]", "has a percent sign", "write plain numbers, such as 0.05 or 5"),
         (r"[+-]?0x[\da-f]+", "is a hexadecimal number", "write decimal numbers"),
@@ -50,6 +53,11 @@ _LOOKS_LIKE = tuple(
 def is_number(text: str) -> bool:
     """Return whether `text` is a decimal number that fits float64."""
     return bool(_NUMBER.fullmatch(text)) and abs(float(text)) != float("inf")
+
+
+def is_date(text: str) -> bool:
+    """Return whether `text` looks like a date or time."""
+    return bool(_DATES.fullmatch(text))
 
 
 def float64_collision(integers: Iterable[Any], known: dict[float, Any]) -> tuple[Any, Any] | None:

@@ -1,13 +1,14 @@
-"""The kinds of columns, and which kind a column of a table is.
+"""The kinds of columns.
 
 A kind is a frozen dataclass that says how many inputs of the network a column fills and what they
 are called, fills them, and goes into the model file and back. To add one: write it, add it to
-`KINDS`, and let `choose_columns` choose it from the column's summary.
+`KINDS`, and let `xpnet.tables.choose` choose it from the column's summary. What version 1 of the
+model files did not know is written only where it is used.
 """
 
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
@@ -16,60 +17,87 @@ import numpy as np
 from xpnet.backend.files import quoted as quoted_value
 from xpnet.errors import FileError, InputError
 from xpnet.tables.cells import is_number
-from xpnet.tables.messages import format_number, option, quoted, up_to_ten
-from xpnet.tables.summary import Summary, refuse_spoilt_numbers, text_numbers, texts_of
+from xpnet.tables.dates import PARTS, PATTERNS, date_parts
+from xpnet.tables.messages import format_number, quoted, up_to_ten
+from xpnet.tables.summary import text_numbers, texts_of
 from xpnet.tables.table import Table
 
 Labels: TypeAlias = tuple[str | float, ...]
 """The classes of a target, or categories of a column: all texts or all numbers."""
 
-MAX_CATEGORIES = 100
-MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
+OTHERS = "(others)"
+"""What the input is called that stands for all categories without one of their own."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A column of numbers; its input is ``(cell - mean) / std``, and 0 for an imputed cell.
+    """A column of numbers; its input is ``(cell - mean) / std``.
 
     All number columns are filled at once, by `Preprocessing`.
+
+    Attributes
+    ----------
+    fill : float, optional
+        What an imputed cell is taken to be; by default the mean.
+    indicator : bool
+        Whether a second input is 1 where the cell is missing, else 0.
     """
 
     name: str
     mean: float = 0.0
     std: float = 1.0
+    fill: float | None = None
+    indicator: bool = False
 
-    inputs = 1
+    @property
+    def inputs(self) -> int:
+        """How many inputs of the network it fills."""
+        return 2 if self.indicator else 1
 
     def input_names(self) -> list[str]:
-        """Name the input."""
-        return [self.name]
+        """Name the inputs."""
+        return [self.name, *([f"{self.name} missing"] if self.indicator else [])]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in JSON's types."""
-        return {"name": self.name, "mean": self.mean, "std": self.std}
+        imputed = {"fill": self.fill, "indicator": self.indicator}
+        scaled = {"name": self.name, "mean": self.mean, "std": self.std}
+        return scaled if self.fill is None else scaled | imputed
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any], place: str) -> "Number":
         """Make it from the result of `to_dict`, which is not trusted."""
         kinds = {"name": "text", "mean": "number", "std": "scale"}
-        return cls(*(checked(f"{place}.{field}", given[field], kinds[field]) for field in kinds))
+        if len(given) > len(kinds):
+            kinds |= {"fill": "number", "indicator": "flag"}
+        return cls(
+            *(checked(f"{place}.{field}", given.get(field), kinds[field]) for field in kinds)
+        )
 
 
 @dataclass(frozen=True)
 class Category:
-    """A column of texts, with one input for each category: 1 where the cell holds it, else 0."""
+    """A column of texts, with one input for each category: 1 where the cell holds it, else 0.
+
+    Attributes
+    ----------
+    pooled : bool
+        Whether a last input stands for all other categories, rare or unseen.
+    """
 
     name: str
     categories: tuple[str, ...]
+    pooled: bool = False
 
     @property
     def inputs(self) -> int:
         """How many inputs of the network it fills."""
-        return len(self.categories)
+        return len(self.categories) + self.pooled
 
     def input_names(self) -> list[str]:
         """Name each input: column=category."""
-        return [f"{self.name}={each}" for each in self.categories]
+        names = [*self.categories, *([OTHERS] if self.pooled else [])]
+        return [f"{self.name}={each}" for each in names]
 
     def fill(
         self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
@@ -83,11 +111,13 @@ class Category:
         rows : int64 array
             The cells' rows in the table, for messages.
         impute : bool
-            Whether unseen categories count as missing; they are refused otherwise.
+            Whether unseen categories, unless pooled, count as missing; they are refused otherwise.
         """
         codes = encode_labels(table, self.name, self.categories, cells)
         unseen = np.flatnonzero(codes == UNSEEN)
-        if unseen.size and not impute:
+        if self.pooled:
+            codes[unseen] = len(self.categories)
+        elif unseen.size and not impute:
             row = rows[unseen[0]]
             known = up_to_ten(map(quoted, self.categories))
             raise InputError(
@@ -100,18 +130,103 @@ class Category:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in JSON's types."""
-        return {"name": self.name, "categories": list(self.categories)}
+        one_hot = {"name": self.name, "categories": list(self.categories)}
+        return one_hot | {"pooled": True} if self.pooled else one_hot
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any], place: str) -> "Category":
         """Make it from the result of `to_dict`, which is not trusted."""
         name = checked(f"{place}.name", given["name"], "text")
-        return cls(name, checked_list(f"{place}.categories", given["categories"], "text"))
+        pooled = checked(f"{place}.pooled", given.get("pooled", False), "flag")
+        known = checked_list(f"{place}.categories", given["categories"], "text")
+        return cls(name, known, pooled)
 
 
-Column: TypeAlias = Number | Category
-KINDS = (Number, Category)
-_FIELDS = {frozenset(kind.__dataclass_fields__): kind for kind in KINDS}
+@dataclass(frozen=True)
+class Dates:
+    """A column of dates or times, with one standardised input for each of some parts.
+
+    Attributes
+    ----------
+    pattern : str
+        How they are written, one of `xpnet.tables.dates.PATTERNS`.
+    parts : tuple of str
+        Of `xpnet.tables.dates.PARTS`.
+    means, stds : tuple of float
+        Of each part; an imputed cell has the means.
+    """
+
+    name: str
+    pattern: str
+    parts: tuple[str, ...]
+    means: tuple[float, ...]
+    stds: tuple[float, ...]
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs of the network it fills."""
+        return len(self.parts)
+
+    def input_names(self) -> list[str]:
+        """Name each input: column part."""
+        return [f"{self.name} {each}" for each in self.parts]
+
+    def values(self, table: Table, cells: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return the parts of some rows, as they are; NaN where a cell is missing."""
+        words = texts_of(table, self.name) if self.name in table.texts else ()
+        parts = date_parts(words, self.pattern)[:, [PARTS.index(each) for each in self.parts]]
+        codes = text_numbers(cells)
+        gone = np.full((1, len(self.parts)), np.nan)
+        read: np.ndarray = np.concatenate([parts, gone])[codes]
+        for at in np.flatnonzero(np.isnan(read[:, 0]) & (codes >= 0))[:1]:
+            found = quoted(table.cell(rows[at], self.name))
+            raise InputError(
+                f"{table.place(rows[at], self.name)}: found {found}, not a date or time written "
+                f"like the others ({self.pattern}); correct it, or leave the cell empty."
+            )
+        return read
+
+    def fill(
+        self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
+    ) -> None:
+        """Write the inputs of some rows; as for `Category`."""
+        x[:] = np.nan_to_num((self.values(table, cells, rows) - self.means) / self.stds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in JSON's types."""
+        return {
+            "name": self.name, "pattern": self.pattern, "parts": list(self.parts),
+            "means": list(self.means), "stds": list(self.stds),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any], place: str) -> "Dates":
+        """Make it from the result of `to_dict`, which is not trusted."""
+        name, pattern = checked(f"{place}.name", given["name"], "text"), given["pattern"]
+        if pattern not in PATTERNS:
+            refuse_field(f"{place}.pattern", pattern, "a way to write dates")
+        parts = checked_list(f"{place}.parts", given["parts"], "part")
+        scales = []
+        for field, kind in (("means", "number"), ("stds", "scale")):
+            found, at = given[field], f"{place}.{field}"
+            if not isinstance(found, list) or len(found) != len(parts):
+                refuse_field(at, found, "a number for each part")
+            scales.append(tuple(checked(f"{at}[{i}]", each, kind) for i, each in enumerate(found)))
+        return cls(name, pattern, parts, *scales)
+
+
+Column: TypeAlias = Number | Category | Dates
+KINDS: dict[frozenset[str], type[Number | Category | Dates]] = {
+    frozenset(fields.split()): kind
+    for fields, kind in (
+        ("name mean std", Number),
+        ("name mean std fill indicator", Number),
+        ("name categories", Category),
+        ("name categories pooled", Category),
+        ("name pattern parts means stds", Dates),
+    )
+}
+"""By the fields that a model file has of a column."""
 
 
 def column_from_dict(given: Any, place: str) -> Column:
@@ -122,7 +237,7 @@ def column_from_dict(given: Any, place: str) -> Column:
     FileError
         Names the first field that is invalid, and what was found.
     """
-    kind = _FIELDS.get(frozenset(given)) if isinstance(given, dict) else None
+    kind = KINDS.get(frozenset(given)) if isinstance(given, dict) else None
     if kind is None:
         refuse_field(place, given, "name, mean and std, or name and categories")
     return kind.from_dict(given, place)
@@ -138,7 +253,7 @@ def checked(field: str, found: Any, kind: str) -> Any:
     good, wanted = _VALUES[kind]
     if not good(found):
         refuse_field(field, found, wanted)
-    return float(found) if isinstance(found, int) else found
+    return float(found) if isinstance(found, int) and kind != "flag" else found
 
 
 def checked_list(field: str, found: Any, kind: str) -> tuple[Any, ...]:
@@ -172,6 +287,8 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "text": (_is_text, "a text"),
     "number": (_is_finite, "a finite number"),
     "scale": (lambda found: _is_finite(found) and found > 0, "a finite number above 0"),
+    "flag": (lambda found: isinstance(found, bool), "true or false"),
+    "part": (lambda found: found in PARTS, f"one of {', '.join(PARTS)}"),
 }
 
 
@@ -201,87 +318,3 @@ def encode_labels(table: Table, name: str, known: Labels, cells: np.ndarray) -> 
     found, back = np.unique(cells, return_inverse=True)
     codes = [GONE if np.isnan(each) else place_of(format_number(each)) for each in found.tolist()]
     return np.asarray(np.asarray(codes, dtype=np.int64)[back])
-
-
-def choose_columns(
-    table: Table, found: Summary, names: Collection[str], keep: Collection[str]
-) -> tuple[Column, ...]:
-    """Decide on the kind of each column; refuse the first that cannot be used, and name the others.
-
-    Parameters
-    ----------
-    keep : names
-        Columns to use even if they look like an index or an identifier.
-    """
-    columns, refusals = list[Column](), {}
-    for name in names:
-        try:
-            columns.append(_choose(table, found, name, name in keep))
-        except InputError as error:
-            refusals[name] = error
-    if refusals:
-        first, *others = refusals
-        message = str(refusals[first])
-        if others:
-            message = f"{message[:-1]}. Also refused: columns {up_to_ten(others)}."
-        raise InputError(message)
-    return tuple(columns)
-
-
-def _choose(table: Table, found: Summary, name: str, keep: bool) -> Column:
-    drop = f"pass {option('--drop', name)}"
-    if table.layout == "table" and found.missing.get(name) == table.rows:
-        raise InputError(f"{table.path}: column {quoted(name)} has no value at all; {drop}.")
-    if name in table.texts:
-        words = texts_of(table, name, f", or {drop}")
-        counts = found.counts[name]
-        refuse_spoilt_numbers(table, name, counts, f", or {drop}")
-        used = tuple(sorted(each for each, count in zip(words, counts, strict=True) if count))
-        if not keep:
-            remedy = f"{drop}, or {option('--keep', name)}"
-            refuse_identifier(table, name, used, int(counts.sum()), MAX_CATEGORIES, remedy)
-        return Category(name, used)
-    if table.layout == "table" and not keep:
-        _refuse_index(table, found, name)
-    return Number(name)
-
-
-def _refuse_index(table: Table, found: Summary, name: str) -> None:
-    """Refuse row numbers counted from 0 or 1; shuffled ones too, if it cannot be chance."""
-    low, high = found.low[name], found.high[name]
-    if low not in (0.0, 1.0) or high != low + table.rows - 1 or table.rows < 3:
-        return
-    column = table.column(name)
-    ordered = np.sort(column) if table.rows >= MIN_SHUFFLED else column
-    if np.array_equal(ordered, np.arange(low, high + 1)):
-        remedy = f"pass {option('--drop', name)}, or {option('--keep', name)}"
-        raise InputError(
-            f"{table.place(0, name)}: found {format_number(column[0])}; the column only numbers "
-            f"the rows ({low:.0f} to {high:.0f}); {remedy}."
-        )
-
-
-def refuse_identifier(
-    table: Table, name: str, used: tuple[str, ...], count: int, most: float, remedy: str
-) -> None:
-    """Refuse text too varied to be `most` categories or classes: names, numbers, sentences.
-
-    Parameters
-    ----------
-    used : tuple of str
-        The different texts.
-    count : int
-        Cells that hold them.
-    """
-    distinct = len(used)
-    various = distinct > 10 and 2 * distinct > count
-    all_differ = distinct == count and count >= 3
-    if distinct <= most and not various and not all_differ:
-        return
-    row = int(np.flatnonzero(~np.isnan(table.column(name)))[0])
-    spaces = sum(text.count(" ") for text in used[:1000]) / min(distinct, 1000)
-    kind = "free text" if spaces >= 3 else "an identifier"
-    raise InputError(
-        f"{table.place(row, name)}: found {quoted(table.cell(row, name))}; {distinct} different "
-        f"texts in {count} rows look like {kind}; {remedy}."
-    )

@@ -15,7 +15,7 @@ import numpy as np
 
 from xpnet.errors import FileError, bad_argument
 from xpnet.tables.arrays import open_binary
-from xpnet.tables.assemble import header_fault
+from xpnet.tables.assemble import header_fault, named
 from xpnet.tables.cells import is_number
 from xpnet.tables.messages import quoted
 
@@ -107,7 +107,7 @@ class Csv:
             self.refuse(1, f"{found}, so this looks like data; put a line of names first.")
         if "\0" not in text and (fault := header_fault(row)):
             self.refuse(1, fault)
-        return replace(self, header=text, names=tuple(row))
+        return replace(self, header=text, names=named(row))
 
     def blocks(self) -> Iterator[tuple[Any, np.ndarray]]:
         """Yield rows as Polars frames of strings, and the line on which each row begins."""

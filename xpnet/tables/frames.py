@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError
 from xpnet.tables.arrays import open_binary, pieces
-from xpnet.tables.assemble import header_fault
+from xpnet.tables.assemble import header_fault, named
 from xpnet.tables.messages import quoted
 
 IN_MEMORY = "the table"  # in messages, where files have their path
@@ -72,7 +72,7 @@ def open_frame(path: str, frame: Any) -> Frame:
 
     schema = frame.collect_schema()
     rows = int(frame.select(polars.len()).collect().item())
-    names = tuple(name.strip() for name in schema)
+    names = named([name.strip() for name in schema])
     if fault := header_fault(names):
         raise FileError(f"{path}: {fault}")
     if not rows:
@@ -104,7 +104,7 @@ def frame_of(data: Any) -> Frame:
             message = f"the LazyFrame cannot be collected ({_reason(error)}); correct its query"
             raise InputError(f"{IN_MEMORY}: {message}.") from error
     if not isinstance(data, polars.DataFrame):
-        names = [str(name) for name in data]
+        names = named([str(name) for name in data])
         if fault := header_fault(names):
             raise InputError(f"{IN_MEMORY}: {fault}")
         columns = [_column(name, data[key]) for name, key in zip(names, data, strict=True)]

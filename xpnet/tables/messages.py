@@ -2,8 +2,12 @@
 
 import difflib
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
+
+from xpnet.errors import InputError
 
 
 def quoted(text: str) -> str:
@@ -16,6 +20,11 @@ def format_number(value: str | float) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
         return str(int(value))
     return str(value)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things, such as 1 cell, 2 cells."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def option(flag: str, column: str) -> str:
@@ -37,3 +46,73 @@ def closest(name: str, names: Iterable[str]) -> str:
     if near:
         return "did you mean " + " or ".join(quoted(folded[each]) for each in near) + "?"
     return f"there are: {up_to_ten(map(quoted, names))}."
+
+
+_CHANGED_BY = {
+    "read": "--delimiter, --decimal, --encoding, --no-header",
+    "rows": "--missing",
+    "left out": "--keep COLUMN",
+    "dates": "--drop COLUMN",
+    "imputed": "--missing drop",
+    "encoded": "--drop COLUMN",
+}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Something done to a table that nobody asked for.
+
+    Attributes
+    ----------
+    kind : str
+        "read", "rows", "left out", "dates", "imputed" or "encoded".
+    columns : dict of str to str
+        What it was done to, columns for the most part, and in a few words what.
+    repair : dict
+        The options, by name, that say the same, so that it need not be guessed.
+    """
+
+    kind: str
+    columns: Mapping[str, str]
+    repair: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Write it in a line: those of which the same is said together."""
+        groups = dict[str, list[str]]()
+        for name, what in self.columns.items():
+            groups.setdefault(what, []).append(name)
+        said = [f"{up_to_ten(names)} ({what})" for what, names in list(groups.items())[:10]]
+        return ", ".join(said) + ", ..." * (len(groups) > 10) + f" [{_CHANGED_BY[self.kind]}]"
+
+
+@dataclass
+class Obstacles:
+    """What keeps a table from being trained on, to be told at once.
+
+    Attributes
+    ----------
+    messages : list of str
+        Each with place, what was found, and the remedy.
+    repair : dict
+        Options, by name, with which they would be gone.
+    """
+
+    messages: list[str]
+    repair: dict[str, Any]
+
+    def collect(self, check: Callable[..., None], *arguments: Any) -> None:
+        """Call a check; keep the message of what it raises."""
+        try:
+            check(*arguments)
+        except InputError as error:
+            self.messages.append(str(error))
+
+    def refuse(self, path: str) -> None:
+        """Raise the InputError for all of them, if there are any."""
+        told = [each.removeprefix(f"{path}: ") for each in self.messages]
+        if len(told) == 1:
+            raise InputError(f"{path}: {told[0]}")
+        if told:
+            error = InputError("\n  ".join([f"{path}: {len(told)} obstacles", *told]))
+            error.repair = self.repair
+            raise error

@@ -1,14 +1,23 @@
 """Decide how a table is prepared for training: task, columns, validation rows, scales."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
 from xpnet.tables.arrays import RowFile, moments, pieces
-from xpnet.tables.columns import Column, Labels, Number, choose_columns, refuse_identifier
-from xpnet.tables.messages import format_number, quoted, up_to_ten
+from xpnet.tables.choose import Choice, choose_columns
+from xpnet.tables.columns import Category, Column, Dates, Labels, Number
+from xpnet.tables.messages import (
+    Decision,
+    Obstacles,
+    counted,
+    format_number,
+    option,
+    quoted,
+    up_to_ten,
+)
 from xpnet.tables.preprocessing import (
     MISSING_POLICIES,
     TASKS,
@@ -18,6 +27,7 @@ from xpnet.tables.preprocessing import (
 )
 from xpnet.tables.summary import (
     Summary,
+    refuse_collision,
     refuse_infinite,
     refuse_missing,
     refuse_spoilt_numbers,
@@ -32,6 +42,7 @@ _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or mo
 _MIN_ROWS_OF_CLASS = 10  # on average, if there are many classes
 _MIN_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
+_NO_TARGET = "fill it in, or pass --missing drop or impute (leaves such rows out)"
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,9 @@ class Prepared:
     train_rows, validation_rows : int64 arrays
         Which rows of the table these are.
     notes : tuple of str
-        What the user should know: what was encoded, constant, duplicate, left out.
+        What the user should know: what is constant, duplicate, rare.
+    decisions : tuple of Decision
+        What was done to the table unasked.
     """
 
     preprocessing: Preprocessing
@@ -57,6 +70,7 @@ class Prepared:
     train_rows: np.ndarray
     validation_rows: np.ndarray
     notes: tuple[str, ...]
+    decisions: tuple[Decision, ...]
 
 
 def prepare(
@@ -64,7 +78,8 @@ def prepare(
     target: str | None = None,
     *,
     task: str = "auto",
-    missing: str = "refuse",
+    missing: str | None = None,
+    strict: bool = False,
     drop: Collection[str] = (),
     keep: Collection[str] = (),
     standardize: bool = True,
@@ -85,12 +100,15 @@ def prepare(
         The target's column; not needed where the table has `labels`.
     task : {"auto", "binary", "multiclass", "regression"}
         "auto": text or a few distinct integers are classes, other numbers a regression.
-    missing : {"refuse", "drop", "impute"}
-        See `Preprocessing`; "drop" leaves out rows with a missing cell in a column that is used.
+    missing : {"impute", "drop", "refuse"}, optional
+        See `Preprocessing`; "drop" leaves out rows with a missing cell in a column that is used,
+        "impute" (the default, unless `strict`) those without a target.
+    strict : bool
+        Whether to refuse everything that would be decided unasked.
     drop : names
         Columns not to use.
     keep : names
-        Columns to use even if they look like an index or an identifier.
+        Columns to use even if they seem to be of no use, such as identifiers.
     standardize, scale_target : bool
         Numbers to mean 0 and standard deviation 1; with `scale_target`, those of a regression's
         target, too.
@@ -105,34 +123,34 @@ def prepare(
     InputError
         Names file, line, column, what was found and the remedy.
     """
-    for argument, value, known in (
-        ("task", task, ("auto", *TASKS)),
-        ("missing", missing, MISSING_POLICIES),
-    ):
+    missing = missing or ("refuse" if strict else "impute")
+    for argument, value, known in (("task", task, ("auto", *TASKS)),
+                                   ("missing", missing, MISSING_POLICIES)):  # fmt: skip
         if value not in known:
             raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
     source, target = target_of(table, target or "")
     source.index(target, "target column")
     names = _features(table, target, drop, keep)
-    table.refuse_unfit(names, or_drop=True)
-    found, of_target, rows = _summarized(table, source, names, target, missing == "drop")
-    columns = choose_columns(table, found, names, keep)
-    if missing == "refuse":
-        refuse_missing(table, found, names, _MISSING_REMEDY)
-    if missing != "drop":
-        refuse_missing(source, of_target, [target], "fill it in, or pass --missing drop")
-    notes = _column_notes(columns, table, found, names, rows)
-    image = table.matrix.dtype == np.uint8
-    layout = "image" if image else table.layout
-    plan = Preprocessing("regression", target, columns, missing=missing, layout=layout)
+    choice, found, of_target = _chosen(table, source, names, target, keep, missing)
+    rows = _rows_to_use(source, target, found, of_target, missing)
+    decisions = _decisions(table, choice, found, missing, len(rows), target)
+    targets = (source, target, of_target)
+    _refuse(table, choice, found, targets, missing, decisions if strict else [])
+    notes = _row_notes(table, rows)
+    plan = Preprocessing(
+        "regression", target, tuple(choice.columns), missing=missing,
+        layout="image" if table.matrix.dtype == np.uint8 else table.layout,
+        left_out=tuple(choice.left_out),
+    )  # fmt: skip
     plan, y = _with_task(plan, task, source, rows)
+    share = min(validation, MAX_VALIDATION_ROWS / len(rows)) if stream else validation
+    if share < validation:
+        notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
     train, held = np.arange(len(rows)), np.arange(0)
     if validation:
-        share = min(validation, MAX_VALIDATION_ROWS / len(rows)) if stream else validation
-        if share < validation:
-            notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
         train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
-    plan = _with_scales(plan, table, rows[train], standardize, notes)
+    gaps = found.missing if missing == "impute" else ()
+    plan = _with_scales(plan, table, rows[train], standardize, gaps, notes)
     if plan.task == "regression" and standardize and scale_target:
         plan, y = _with_target_scale(plan, source, y, rows[train])
     x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
@@ -141,7 +159,9 @@ def prepare(
         _note_duplicates(x, y[train], notes)
     _note_classes(plan, y[train], notes)
     x_held = plan.transform(table, rows[held], dtype=dtype)
-    return Prepared(plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes))
+    return Prepared(
+        plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes), tuple(decisions)
+    )
 
 
 def _features(
@@ -169,36 +189,101 @@ def _features(
     return names
 
 
-def _summarized(
-    table: Table, source: Table, names: tuple[str, ...], target: str, drop: bool
-) -> tuple[Summary, Summary, np.ndarray]:
-    """Summarise features and target; also return the rows to use."""
-    if source is table:
-        found = of_target = summarize(table, (*names, target), only_complete=drop)
-    else:
-        found, of_target = summarize(table, names), summarize(source, [target])
-    complete = found.complete & of_target.complete
-    return found, of_target, np.flatnonzero(complete) if drop else np.arange(table.rows)
+def _chosen(
+    table: Table,
+    source: Table,
+    names: tuple[str, ...],
+    target: str,
+    keep: Collection[str],
+    missing: str,
+) -> tuple[Choice, Summary, Summary]:
+    """Choose the columns; also return the summaries of features and target.
+
+    Rows that are left out for a missing cell in a column that is used have no say in a second turn.
+    """
+    left_out = {name: f"holds {table.unfit[name]:.60}" for name in names if name in table.unfit}
+    for only_complete in (False, True)[: 1 + (missing == "drop")]:
+        used = [name for name in names if name not in left_out]
+        if source is table:
+            found = of_target = summarize(table, (*used, target), only_complete=only_complete)
+        else:
+            found, of_target = summarize(table, used), summarize(source, [target])
+        choice = choose_columns(table, found, used, keep, impute=missing == "impute")
+        choice.left_out = left_out = left_out | choice.left_out
+    if not choice.columns and not choice.obstacles and table.rows > 1:
+        message = f"{table.path}: no columns of use are left besides the target"
+        raise InputError(f"{message}; add some, or pass {option('--keep', names[0])}.")
+    return choice, found, of_target
 
 
-def _column_notes(
-    columns: Sequence[Column], table: Table, found: Summary, names: Sequence[str], rows: np.ndarray
-) -> list[str]:
-    """Note what becomes of texts and missing cells; refuse to go on with less than two rows."""
-    notes = [
-        f"column {each.name}: {each.inputs} categories one-hot encoded"
-        for each in columns
-        if not isinstance(each, Number)
+def _rows_to_use(
+    source: Table, target: str, found: Summary, of_target: Summary, missing: str
+) -> np.ndarray:
+    if missing == "drop":
+        return np.flatnonzero(found.complete & of_target.complete)
+    if target not in of_target.missing:
+        return np.arange(source.rows)
+    return np.flatnonzero(~np.isnan(source.column(target)))
+
+
+def _decisions(
+    table: Table, choice: Choice, found: Summary, missing: str, rows: int, target: str
+) -> list[Decision]:
+    """List what is done to the table unasked."""
+    impute, gone = missing == "impute", table.rows - rows
+    used = [each.name for each in choice.columns]
+    gaps = {name: found.missing[name] for name in used if name in found.missing and impute}
+    encoded = {
+        each.name: counted(len(each.categories), "value")
+        + (f", {choice.pooled[each.name]:,} rare ones pooled" if each.pooled else "")
+        for each in choice.columns
+        if isinstance(each, Category)
+    }
+    dropped = {
+        f"{gone:,} of {table.rows:,} left out": f"no {target}" if impute else "missing cells"
+    }
+    dates = {each.name: ", ".join(each.parts) for each in choice.columns if isinstance(each, Dates)}
+    every = [
+        Decision("read", {key: str(each) for key, each in table.guesses.items()}, table.guesses),
+        Decision("rows", dropped if gone else {}, {"missing": "drop"} if impute else {}),
+        Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
+        Decision("dates", dates, {"drop": [*dates]}),
+        Decision("imputed", {name: counted(count, "cell") for name, count in gaps.items()}),
+        Decision("encoded", encoded, {"drop": [*choice.pooled]} if choice.pooled else {}),
     ]
+    return [each for each in every if each.columns]
+
+
+def _refuse(
+    table: Table,
+    choice: Choice,
+    found: Summary,
+    targets: tuple[Table, str, Summary],
+    missing: str,
+    guesses: list[Decision],
+) -> None:
+    """Refuse, in one message, all that keeps the table from being used."""
+    obstacles = Obstacles([*choice.obstacles.values()], {"drop": [*choice.obstacles]})
+    source, target, of_target = targets
+    if missing == "refuse":
+        used = [each.name for each in choice.columns]
+        obstacles.collect(refuse_missing, table, found, used, _MISSING_REMEDY)
+        obstacles.collect(refuse_missing, source, of_target, [target], _NO_TARGET)
+    for each in guesses:
+        if each.repair:
+            obstacles.messages.append(f"--strict: {each.kind}: {each.text()}.")
+            for name, value in each.repair.items():
+                known = obstacles.repair.get(name, [])
+                obstacles.repair[name] = [*known, *value] if name == "drop" else value
+    obstacles.refuse(table.path)
+
+
+def _row_notes(table: Table, rows: np.ndarray) -> list[str]:
+    """Note where rows are kept; refuse to go on with less than two of them."""
+    notes = []
     if isinstance(table.matrix, RowFile) and table.layout == "table":
         size, path = table.matrix.path.stat().st_size, table.matrix.path
         notes.append(f"rows read from a temporary file of {size:,} bytes, {path}")
-    missing = {name: count for name, count in found.missing.items() if name in names}
-    if len(rows) < table.rows:
-        notes.append(f"{table.rows - len(rows)} of {table.rows} rows left out for missing cells")
-    elif missing:
-        cells = sum(missing.values())
-        notes.append(f"{cells} missing cells filled in, in columns {', '.join(missing)}")
     if len(rows) < 2:
         of = f" of {table.rows}" if len(rows) < table.rows else ""
         raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")
@@ -219,12 +304,13 @@ def _with_task(
         words = texts_of(source, name)
         counts = np.bincount(cells[:, 0].astype(np.int64), minlength=len(words))
         refuse_spoilt_numbers(source, name, counts)
+        refuse_collision(source, name)
         if task == "regression":
             refuse_text(source, name, ", or leave --task regression out")
         texts = [words[int(each)] for each in used]
         if len(texts) > 2:
             remedy = "pass a column with fewer as --target, or give more rows of each class"
-            refuse_identifier(source, name, tuple(texts), len(rows), np.inf, remedy)
+            _refuse_identifier(source, name, texts, len(rows), remedy)
         classes = tuple(sorted(texts))
         codes = np.argsort(np.argsort(texts))[codes]
         kind = "binary" if len(classes) == 2 else "multiclass"
@@ -242,6 +328,18 @@ def _with_task(
     return replace(plan, task=kind, classes=classes), codes.astype(np.int64)
 
 
+def _refuse_identifier(table: Table, name: str, used: list[str], count: int, remedy: str) -> None:
+    """Refuse a target of texts of which hardly any occurs twice."""
+    distinct = len(used)
+    if not (distinct > 10 and 2 * distinct > count) and not (distinct == count and count >= 3):
+        return
+    row = int(np.flatnonzero(~np.isnan(table.column(name)))[0])
+    raise InputError(
+        f"{table.place(row, name)}: found {quoted(table.cell(row, name))}; {distinct} different "
+        f"texts in {count} rows look like an identifier; {remedy}."
+    )
+
+
 def _kind(values: np.ndarray, distinct: int) -> str:
     """Infer the task of a numeric target."""
     if distinct == 2:
@@ -252,26 +350,53 @@ def _kind(values: np.ndarray, distinct: int) -> str:
 
 
 def _with_scales(
-    plan: Preprocessing, table: Table, rows: np.ndarray, standardize: bool, notes: list[str]
+    plan: Preprocessing,
+    table: Table,
+    rows: np.ndarray,
+    standardize: bool,
+    gaps: Collection[str],
+    notes: list[str],
 ) -> Preprocessing:
-    """Set means and standard deviations of number columns from the training rows."""
+    """Set means and standard deviations from the training rows; medians of columns with gaps."""
     if plan.layout == "image":
         return replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
     numbers = [column.name for column in plan.columns if isinstance(column, Number)]
-    if not numbers:
-        return plan
     mean, std, same = _scales(table, numbers, rows)
     if same.any():
         constant = [name for name, each in zip(numbers, same, strict=True) if each]
         notes.append(f"constant in all training rows, so of no use: {up_to_ten(constant)}")
     if not standardize:
-        return plan
+        mean, std = np.zeros_like(mean), np.ones_like(std)
     scales = dict(zip(numbers, zip(mean.tolist(), std.tolist(), strict=True), strict=True))
-    columns = tuple(
-        Number(each.name, *scales[each.name]) if isinstance(each, Number) else each
-        for each in plan.columns
-    )
-    return replace(plan, columns=columns)
+
+    def measured(column: Column) -> Column:
+        if isinstance(column, Dates):
+            return _with_date_scales(column, table, rows)
+        if not isinstance(column, Number):
+            return column
+        scaled = replace(column, mean=scales[column.name][0], std=scales[column.name][1])
+        return (
+            replace(scaled, fill=_median(table, column.name, rows))
+            if column.name in gaps
+            else scaled
+        )
+
+    return replace(plan, columns=tuple(measured(each) for each in plan.columns))
+
+
+def _median(table: Table, name: str, rows: np.ndarray) -> float:
+    """Return the median of the cells that are there; 0 if there are none."""
+    cells = table.numbers([name], rows)[:, 0]
+    cells = cells[~np.isnan(cells)]
+    return float(np.median(cells)) if cells.size else 0.0
+
+
+def _with_date_scales(column: Dates, table: Table, rows: np.ndarray) -> Dates:
+    """Standardise the parts of dates, whatever is done to numbers: days since 1970 are large."""
+    values = column.values(table, table.numbers([column.name], rows)[:, 0], rows)
+    mean, std, _ = moments([values], column.inputs)
+    std = np.where(std > 0, std, 1.0)
+    return replace(column, means=tuple(mean.tolist()), stds=tuple(std.tolist()))
 
 
 def _with_target_scale(

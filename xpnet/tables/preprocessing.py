@@ -58,10 +58,12 @@ class Preprocessing:
     target_mean, target_std : float
         Of a regression's target, which is standardised too.
     missing : {"refuse", "drop", "impute"}
-        What is done about missing cells: "impute" uses the training mean for a number, and no
-        category for text (as for text never seen in training).
+        What is done about missing cells: "impute" uses the column's `fill` or mean for a number,
+        the means for a date, and no category for text (as for text never seen in training).
     layout : {"table", "matrix", "image"}
         "image": the matrix holds bytes, which are divided by 255.
+    left_out : tuple of str
+        Columns of the training table that are of no use; they may be in other tables, too.
     """
 
     task: str
@@ -72,6 +74,14 @@ class Preprocessing:
     target_std: float = 1.0
     missing: str = "refuse"
     layout: str = "table"
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def format_version(self) -> int:
+        """The first version of the model files that has all that this needs."""
+        kinds = [each.to_dict().keys() for each in self.columns]
+        plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
+        return 1 if plain and not self.left_out else 2
 
     @property
     def inputs(self) -> int:
@@ -86,7 +96,7 @@ class Preprocessing:
     @property
     def text_columns(self) -> tuple[str, ...]:
         """The columns that are text whatever a table's cells look like, including the target."""
-        words = tuple(each.name for each in self.columns if isinstance(each, Category))
+        words = tuple(each.name for each in self.columns if not isinstance(each, Number))
         return (*words, self.target) if self.classes and isinstance(self.classes[0], str) else words
 
     def input_names(self) -> list[str]:
@@ -113,7 +123,7 @@ class Preprocessing:
                 f"was trained on are missing: {up_to_ten(map(quoted, lacking))}; add or rename "
                 "them."
             )
-        known = {self.target, *(column.name for column in self.columns)}
+        known = {self.target, *self.left_out, *self._names}
         extra = [name for name in table.names if name not in known]
         if extra and self.layout != "table":
             message = f"found {len(table.names)} columns, but the model knows {len(self.columns)}"
@@ -122,25 +132,35 @@ class Preprocessing:
         return [ignored] if extra else []
 
     def notes(self, table: Table) -> list[str]:
-        """Refuse what `check` refuses; also note the categories that no input stands for."""
+        """Refuse what `check` refuses; also note what is imputed, and categories not seen."""
         found = self.check(table)
-        for column in self.columns if self.missing == "impute" else ():
-            if not isinstance(column, Category) or column.name not in table.texts:
-                continue
-            cells = table.column(column.name)
-            codes = encode_labels(table, column.name, column.categories, cells)
-            rows = np.flatnonzero(codes == UNSEEN)
-            if rows.size:
-                example = quoted(table.cell(rows[0], column.name))
-                found.append(
-                    f"column {column.name}: {len(rows)} cells hold categories that training did "
-                    f"not see, such as {example}; they count as missing"
-                )
+        missing = summarize(table, self._names).missing if self.missing == "impute" else {}
+        if missing:
+            listed = ", ".join(f"{name} {count:,}" for name, count in [*missing.items()][:10])
+            more = ", ..." if len(missing) > 10 else ""
+            found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}{more}")
+        unseen = []
+        for column in self.columns:
+            if isinstance(column, Category) and column.name in table.texts:
+                cells = table.column(column.name)
+                codes = encode_labels(table, column.name, column.categories, cells)
+                rows = np.flatnonzero(codes == UNSEEN)
+                if rows.size:
+                    example = quoted(table.cell(rows[0], column.name))
+                    unseen.append(f"{column.name} {rows.size:,}, such as {example}")
+        if unseen:
+            listed = "; ".join(unseen[:10]) + "; ..." * (len(unseen) > 10)
+            found.append(f"categories without an input, rare or not seen in training: {listed}")
         return found
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
-        """Return the rows in which no used cell is missing; with `target`, its cell counts too."""
-        good = summarize(table, self._names).complete
+        """Return the rows that can be used: of missing cells, only imputed ones are no hindrance.
+
+        With `target`, its cell must be there, too.
+        """
+        good = np.ones(table.rows, dtype=bool)
+        if self.missing != "impute":
+            good = summarize(table, self._names).complete
         if target:
             source, name = target_of(table, self.target)
             good = good & summarize(source, [name]).complete
@@ -181,12 +201,25 @@ class Preprocessing:
         return x
 
     @cached_property
-    def _numbers(self) -> tuple[list[int], list[int], np.ndarray, np.ndarray]:
-        """Of all number columns: places, inputs, means and standard deviations."""
+    def _numbers(self) -> tuple[list[int], list[int], np.ndarray]:
+        """Of all number columns: places, inputs, and rows of means, deviations and fills."""
         numbers = [each for each in self._with_inputs if isinstance(each[2], Number)]
-        scales = [(each.mean, each.std) for *_, each in numbers if isinstance(each, Number)]
-        mean, std = np.asarray(scales).reshape(-1, 2).T
-        return [place for place, *_ in numbers], [first for _, first, _ in numbers], mean, std
+        scales = [
+            (each.mean, each.std, each.mean if each.fill is None else each.fill)
+            for *_, each in numbers
+            if isinstance(each, Number)
+        ]
+        places, inputs = [place for place, *_ in numbers], [first for _, first, _ in numbers]
+        return places, inputs, np.asarray(scales).reshape(-1, 3).T
+
+    @cached_property
+    def _indicators(self) -> list[tuple[int, int]]:
+        """The place of each column with an indicator, and the indicator's input."""
+        return [
+            (place, first + 1)
+            for place, first, column in self._with_inputs
+            if isinstance(column, Number) and column.indicator
+        ]
 
     @cached_property
     def _with_inputs(self) -> list[tuple[int, int, Column]]:
@@ -198,10 +231,13 @@ class Preprocessing:
         self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray
     ) -> None:
         """Write the inputs of all number columns at once: there may be thousands."""
-        places, inputs, mean, std = self._numbers
-        cells = ((cells[:, places] if len(places) < cells.shape[1] else cells) - mean) / std
+        places, inputs, (mean, std, fill) = self._numbers
+        for place, indicator in self._indicators:
+            x[:, indicator] = np.isnan(cells[:, place])
+        cells = (cells[:, places] if len(places) < cells.shape[1] else cells) - mean
+        cells /= std
         if self.missing == "impute":
-            cells = np.where(np.isnan(cells), 0.0, cells)
+            np.copyto(cells, (fill - mean) / std, where=np.isnan(cells))
         with np.errstate(over="ignore"):
             block = cells.astype(x.dtype)
         if not np.isfinite(block).all():
@@ -261,7 +297,9 @@ class Preprocessing:
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in JSON's types; floats survive exactly."""
         columns = [column.to_dict() for column in self.columns]
-        return {**asdict(self), "classes": list(self.classes), "columns": columns}
+        found = {**asdict(self), "classes": list(self.classes), "columns": columns}
+        del found["left_out"]
+        return found | {"left_out": list(self.left_out)} if self.left_out else found
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "Preprocessing":
@@ -272,8 +310,8 @@ class Preprocessing:
         FileError
             Names the first field that is invalid, and what was found.
         """
-        wanted = tuple(each.name for each in fields(cls))
-        if not isinstance(given, Mapping) or set(given) != set(wanted):
+        wanted = tuple(each.name for each in fields(cls) if each.name != "left_out")
+        if not isinstance(given, Mapping) or set(given) - {"left_out"} != set(wanted):
             found = sorted(map(str, given)) if isinstance(given, Mapping) else given
             refuse_field("fields", found, wanted)
         for name, known in (("task", TASKS), ("missing", MISSING_POLICIES), ("layout", LAYOUTS)):
@@ -288,8 +326,10 @@ class Preprocessing:
             checked("target_std", given["target_std"], "scale"),
             given["missing"],
             given["layout"],
+            checked_list("left_out", given["left_out"], "text") if "left_out" in given else (),
         )
-        refuse_repeated("columns", [plan.target] * (plan.layout == "table") + plan._names)
+        names = [*plan._names, *plan.left_out]
+        refuse_repeated("columns", [plan.target] * (plan.layout == "table") + names)
         if plan.layout != "table" and not all(isinstance(each, Number) for each in plan.columns):
             refuse_field("columns", "categories", f"only numbers, as the layout is {plan.layout}")
         return plan

@@ -20,6 +20,8 @@ from xpnet.tables.cells import (
 from xpnet.tables.messages import quoted
 from xpnet.tables.table import Table
 
+_MAX_STRAYS = 3  # different words, or 5 % of all, that may stand among numbers by mistake
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -181,22 +183,18 @@ def refuse_collision(table: Table, name: str, otherwise: str = "") -> None:
 
 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise: str = "") -> None:
-    """Refuse text that is mostly numbers, or was meant to be; and NaN as text.
+    """Refuse text that is mostly numbers, or was meant to be, with a few other words among them.
 
-    Numbers that the file calls text pass, unless they are integers that float64 cannot tell apart.
+    Numbers that the file calls text pass.
     """
     words = texts_of(table, name)
-    for index, each in enumerate(words):
-        if each in ("NaN", "nan"):
-            row = int(np.flatnonzero(table.column(name) == index)[0])
-            found = f"found {quoted(each)}, which may be a word or a missing cell"
-            raise InputError(f"{table.place(row, name)}: {found}; leave the cell empty.")
     numbers = np.asarray([is_number(each) for each in words], dtype=bool)
     if numbers.all():
-        refuse_collision(table, name, otherwise)
         return
     meant = np.asarray([explain_cell(each) is not None for each in words], dtype=bool) | numbers
-    if 0 < counts.sum() <= 2 * counts[meant].sum():
+    strays = int((~meant & (counts > 0)).sum())
+    few = strays <= max(_MAX_STRAYS, len(words) // 20)
+    if few and 0 < counts.sum() <= 2 * counts[meant].sum():
         refuse_text(table, name, otherwise)
 
 

@@ -14,7 +14,7 @@ from xpnet.tables.arrays import RowFile, check_array, open_binary, pieces, read_
 from xpnet.tables.assemble import Texts, in_memory, in_temporary_file
 from xpnet.tables.csv import open_csv
 from xpnet.tables.frames import IN_MEMORY, frame_of, open_parquet
-from xpnet.tables.messages import closest, format_number, option, quoted, up_to_ten
+from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
 
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
@@ -54,6 +54,8 @@ class Table:
         them: 1.5 for 1,5, and 1,234 for 1.234.
     arrays : tuple of str
         The names of the arrays in an NPZ file.
+    guesses : dict
+        How a CSV or TSV file was found to be written, where nobody said so: options and values.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Table:
     delimiter: str = ""
     decimal: str = "."
     arrays: tuple[str, ...] = ()
+    guesses: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -84,14 +87,13 @@ class Table:
             raise InputError(message)
         return self.places[name]
 
-    def refuse_unfit(self, names: Collection[str], or_drop: bool = False) -> None:
+    def refuse_unfit(self, names: Collection[str]) -> None:
         """Raise InputError for `unfit` columns among those to be used; all in one message."""
         found = [name for name in self.unfit if name in names]
         if found:
             held = ", ".join(f"{quoted(name)} holds {self.unfit[name]:.60}" for name in found[:5])
-            drop = " ".join(option("--drop", name) for name in found)
-            remedy = "give numbers or text" + f", or pass {drop}" * or_drop
-            raise InputError(f"{self.path}: column {held}{', ...' * (len(found) > 5)}; {remedy}.")
+            more = ", ..." * (len(found) > 5)
+            raise InputError(f"{self.path}: column {held}{more}; give numbers or text.")
 
     def numbers(self, names: Sequence[str], rows: np.ndarray | slice) -> np.ndarray:
         """Return some columns of some rows, float64 (rows, columns); texts as their places."""

@@ -1,0 +1,180 @@
+"""Which kind each column of a table is, and which columns are of no use."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from xpnet.errors import InputError
+from xpnet.tables.columns import Category, Column, Dates, Number
+from xpnet.tables.dates import PARTS, date_parts, find_pattern
+from xpnet.tables.messages import option, quoted
+from xpnet.tables.summary import Summary, refuse_collision, refuse_spoilt_numbers, texts_of
+from xpnet.tables.table import Table
+
+MAX_CATEGORIES = 200  # of a column, with an input each; rarer ones are pooled
+MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
+MIN_COVERED = 0.2  # share of a column's cells that frequent texts must hold, if most are rare
+MIN_INDICATED = 0.01  # share of missing cells from which on that they are missing is an input
+MIN_DISTINCT = 0.95  # share of the rows in which a column called an identifier must differ
+_MIN_COUNT = 10  # cells that hold a text often enough, or 1 % of the rows if that is less
+_IDENTIFIER = re.compile(
+    r"(?i:unnamed(_|: )\d+|(.*[_ .-])?(id|uuid|guid|key|no|nr|num|number)|row[_.]?names?|rowid|obs"
+    r"|index|__index_level_\d+__|#)|.*[a-z0-9](ID|Id|No|Nr)"
+)
+"""Names of columns that number or name the rows, if nearly all of their cells differ."""
+
+
+@dataclass
+class Choice:
+    """What becomes of the columns of a table.
+
+    Attributes
+    ----------
+    columns : list of Column
+        Those to use; scales and fills are not yet measured.
+    left_out : dict of str to str
+        Those of no use, and why.
+    obstacles : dict of str to str
+        Those that cannot be used as they are, and the message.
+    pooled : dict of str to int
+        How many categories of a column have no input of their own.
+    """
+
+    columns: list[Column] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    obstacles: dict[str, str] = field(default_factory=dict)
+    pooled: dict[str, int] = field(default_factory=dict)
+
+
+def choose_columns(
+    table: Table, found: Summary, names: Collection[str], keep: Collection[str], *, impute: bool
+) -> Choice:
+    """Decide on the kind of each column.
+
+    Parameters
+    ----------
+    keep : names
+        Columns to use even if they seem to be of no use.
+    impute : bool
+        Whether missing cells are filled in.
+    """
+    choice = Choice()
+    for name in names:
+        try:
+            pattern = _check_text(table, found, name) if table.texts.get(name) else None
+            why = "" if pattern else _of_no_use(table, found, name)
+            if why and name not in keep:
+                choice.left_out[name] = why
+            elif pattern:
+                choice.columns.append(_dates(table, name, pattern, found.counts[name]))
+            elif name in table.texts:
+                _choose_category(choice, table, found, name)
+            else:
+                many = impute and found.missing.get(name, 0) >= MIN_INDICATED * table.rows
+                choice.columns.append(Number(name, indicator=many))
+        except InputError as error:
+            choice.obstacles[name] = str(error)
+    return choice
+
+
+def _of_no_use(table: Table, found: Summary, name: str) -> str:
+    """Say why a column can tell nothing about rows not seen yet; "" if it may."""
+    if table.layout != "table":
+        return ""
+    missing = found.missing.get(name, 0)
+    if missing == table.rows:
+        return "empty"
+    if name in table.texts:
+        return _useless_text(table, found, name)
+    if found.low[name] == found.high[name] and not missing:
+        return "constant"
+    return _numbers_rows(table, found, name)
+
+
+def _useless_text(table: Table, found: Summary, name: str) -> str:
+    words = table.texts[name]
+    if words is None:
+        return "identifier"
+    used = found.counts[name] > 0
+    distinct, count = int(used.sum()), int(found.counts[name].sum())
+    if distinct == 1 and count == table.rows:
+        return "constant"
+    various = (distinct > 10 and 2 * distinct > count) or (distinct == count and count >= 3)
+    if not (various or distinct > MAX_CATEGORIES):
+        return ""
+    frequent = found.counts[name][found.counts[name] >= max(_min_count(table.rows), 2)].sum()
+    if frequent >= MIN_COVERED * count and not (various and _IDENTIFIER.fullmatch(name)):
+        return ""
+    spaces = sum(text.count(" ") for text in words[:1000]) / min(len(words), 1000)
+    return "free text" if spaces >= 3 else "identifier"
+
+
+def _numbers_rows(table: Table, found: Summary, name: str) -> str:
+    """Say whether integers number the rows, in order or shuffled, with gaps, or are identifiers."""
+    low, high, rows = found.low[name], found.high[name], table.rows
+    called = _IDENTIFIER.fullmatch(name)
+    whole = rows >= 3 and low.is_integer() and high.is_integer() and high - low >= rows - 1
+    counted = low in (0.0, 1.0) and high == low + rows - 1
+    with_gaps = low >= 0 and high < 1.5 * rows and rows >= MIN_SHUFFLED
+    if not whole or not (called or counted or with_gaps) or found.missing.get(name):
+        return ""
+    column = table.column(name)
+    if not np.array_equal(column, np.floor(column)):
+        return ""
+    rising = bool((np.diff(column) > 0).all())
+    distinct = rows if rising else len(np.unique(column))
+    if (counted or with_gaps) and rising:
+        return "row numbers"
+    if counted and distinct == rows and rows >= MIN_SHUFFLED:
+        return "row numbers"
+    return "identifier" if called and distinct >= MIN_DISTINCT * rows else ""
+
+
+def _check_text(table: Table, found: Summary, name: str) -> str | None:
+    """Return how the dates are written, if these are dates; refuse numbers with slips."""
+    words, counts = texts_of(table, name), found.counts[name]
+    pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
+    if not pattern:
+        refuse_spoilt_numbers(table, name, counts, f", or pass {option('--drop', name)}")
+    return pattern
+
+
+def _choose_category(choice: Choice, table: Table, found: Summary, name: str) -> None:
+    drop = f", or pass {option('--drop', name)}"
+    words, counts = texts_of(table, name, drop), found.counts[name]
+    refuse_collision(table, name, drop)
+    order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
+    least = _min_count(table.rows)
+    frequent = [at for at in order[:MAX_CATEGORIES] if counts[at] >= least]
+    if len(order) - len(frequent) < 2 or not frequent:
+        frequent = order[: max(MAX_CATEGORIES, len(frequent))]
+    rare = len(order) - len(frequent)
+    if rare:
+        choice.pooled[name] = rare
+    known = tuple(sorted(words[at] for at in frequent))
+    choice.columns.append(Category(name, known, bool(rare)))
+
+
+def _min_count(rows: int) -> int:
+    return max(min(_MIN_COUNT, rows // 100), 1)
+
+
+def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:
+    """Keep the parts that vary; days only if there are several, not times of one day."""
+    words = texts_of(table, name)
+    used = np.flatnonzero(counts)
+    values = date_parts(words, pattern)[used]
+    for at in np.flatnonzero(np.isnan(values[:, 0]))[:1]:
+        row = int(np.flatnonzero(table.column(name) == used[at])[0])
+        drop = option("--drop", name)
+        raise InputError(
+            f"{table.place(row, name)}: found {quoted(words[used[at]])}, not a date or time "
+            f"written like the others ({pattern}); correct it, or pass {drop}."
+        )
+    compared = np.concatenate([values[:, :-1], np.floor(values[:, -1:])], axis=1)
+    varies = (compared != compared[:1]).any(axis=0)
+    parts = tuple(part for part, each in zip(PARTS, varies, strict=True) if each) or ("days",)
+    none = (0.0,) * len(parts)
+    return Dates(name, pattern, parts, none, (1.0,) * len(parts))

@@ -1,0 +1,72 @@
+"""Dates and times in text columns: which way they are written, and their parts as numbers."""
+
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+
+from xpnet.tables.cells import is_date
+
+PARTS = ("year", "month", "weekday", "hour", "days")
+"""Numbers that a date or time becomes: weekday from Monday, 1; days since 1970; hours and days
+with fractions."""
+
+_DAYS = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y",
+    "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y",
+    "%b. %d, %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y",
+)  # fmt: skip
+_TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+PATTERNS = tuple(day + time for day, time in product(_DAYS, _TIMES))
+"""Ways to write dates, as for `strptime`; where two fit every cell, the first is meant."""
+
+# How other ways of writing are brought to these: no zone, no fractions, a space before the time.
+_REWRITTEN = (
+    (r"(:\d\d(?:[.,]\d+)?) ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$", "${1}"),
+    (r"(:\d\d:\d\d)[.,]\d+$", "${1}"),
+    (r"(\d)T(\d)", "${1} ${2}"),
+    (r"^(\d{4})([-/])(\d{1,2})$", "${1}${2}${3}${2}01"),
+    (r"^(\d{1,2}:\d\d.*)$", "1970-01-01 ${1}"),
+)
+_SAMPLE = 50
+_MOST = 0.9  # of the cells that must be dates, if the others are to be slips
+
+
+def find_pattern(words: tuple[str, ...]) -> str | None:
+    """Return how the dates in a column are written; None if these are no dates.
+
+    Some of the cells may be slips, which `date_parts` returns as NaN.
+    """
+    sample = words[:_SAMPLE]
+    if not words or sum(map(is_date, sample)) < _MOST * len(sample):
+        return None
+    read = {each: _readable(words[:_SAMPLE], each) for each in PATTERNS}
+    likely = [each for each, share in read.items() if share >= _MOST]
+    shares = {each: _readable(words, each) for each in likely}
+    best = max(shares, key=shares.__getitem__, default="")  # the first of equals
+    return best if shares.get(best, 0.0) >= _MOST else None
+
+
+def _readable(words: tuple[str, ...], pattern: str) -> float:
+    return float(np.mean(~np.isnan(date_parts(words, pattern)[:, 0])))
+
+
+@lru_cache(maxsize=16)
+def date_parts(words: tuple[str, ...], pattern: str) -> np.ndarray:
+    """Return the `PARTS` of dates, float64 (words, parts); NaN for what is not written so."""
+    import polars
+
+    texts = polars.Series("", words, dtype=polars.String)
+    for written, wanted in _REWRITTEN:
+        texts = texts.str.replace(written, wanted)
+    if "%H" not in pattern and "%I" not in pattern:
+        texts, pattern = texts + " 00:00", f"{pattern} %H:%M"
+    moments = texts.str.to_datetime(pattern, time_unit="us", strict=False, exact=True)
+    dates = moments.dt
+    seconds = dates.epoch("us").cast(polars.Float64) / 1e6
+    parts = [dates.year(), dates.month(), dates.weekday()]
+    columns = [each.cast(polars.Float64).to_numpy() for each in parts]
+    since = seconds.to_numpy()
+    found = np.stack([*columns, since % 86400 / 3600, since / 86400], axis=1)
+    found[~(found[:, 0] >= 1000)] = np.nan  # 1/2/12 is not a day of the year 12
+    return found
