@@ -68,7 +68,7 @@ def test_several_columns_of_classes(solver):
 def test_early_stopping_needs_weights_in_both_parts(kind):
     weights = np.zeros(len(X))
     weights[7] = 1.0  # which is in one of them
-    with pytest.raises(InputError, match=r"all 1\d+ rows .* have weight 0, so they have no mean"):
+    with pytest.raises(InputError, match=r"all 1\d+ rows .* have weight 0; hold out"):
         kind(early_stopping=True, **QUICK).fit(X, Y, sample_weight=weights)
 
 

@@ -146,9 +146,8 @@ class Device:
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
     # carries the name only, and what was switched off.
     def __reduce__(self) -> tuple[Callable[[], "Device"], tuple[()]]:
-        options = {"fuse": self.fuse is not _as_it_is, "graph": self.record is not None}
-        options = {name: on for name, on in options.items() if not on}
-        return partial(open_device, self.name, **options), ()
+        fuse, graph = self.fuse is not _as_it_is, self.record is not None
+        return partial(open_device, self.name, fuse=fuse, graph=graph), ()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Device":
         return self

@@ -23,7 +23,7 @@ MAX_ROUNDS = 4  # of diagnosis and remedies: one can uncover the next
 
 def doctor(options: DoctorOptions) -> None:
     """Check the table, the gradient and a training run; print what is wrong, worst first."""
-    task, repairs, repaired = load_task(options), list[dict[str, Any]](), options
+    task = load_task(options)
     with limit_threads(task):
         report = _diagnose(task)
         if not options.json:  # before the repairs, which take long
@@ -32,8 +32,7 @@ def doctor(options: DoctorOptions) -> None:
             for note in task.notes:
                 say(f"note: {note}")
             show(str(report))
-        if options.repair:
-            repairs, repaired = _repair(options, task, report)
+        repairs, repaired = _repair(options, task, report) if options.repair else ([], options)
     if options.json:
         found = {"command": "doctor", "data": options.data, **report.to_dict(), "notes": task.notes}
         if options.repair:

@@ -258,11 +258,11 @@ def fit_options(task: Task) -> dict[str, Any]:
 
 
 def _optimizer(options: TrainOptions) -> Any:
-    if options.optimizer not in OPTIMIZERS:
-        known = f"use one of {', '.join((*OPTIMIZERS, LBFGS))}"
-        if options.optimizer == LBFGS:
-            known = "only train takes it; use sgd, adam or adamw here"
-        raise InputError(f"--optimizer {options.optimizer!r} is not known here; {known}")
     if options.optimizer == "sgd":
         return SGD(options.lr or 0.0, momentum=options.momentum, nesterov=options.nesterov)
-    return OPTIMIZERS[options.optimizer](options.lr or 0.0)
+    if options.optimizer in OPTIMIZERS:
+        return OPTIMIZERS[options.optimizer](options.lr or 0.0)
+    raise InputError(
+        f"--optimizer {options.optimizer!r} is not known here; use one of {', '.join(OPTIMIZERS)}, "
+        "or, for train, lbfgs"
+    )

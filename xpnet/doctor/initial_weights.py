@@ -9,7 +9,7 @@ exceed the expected ones. The measured ones come from one pass in each direction
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import inf, isnan, pi, sqrt
+from math import inf, isfinite, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -254,7 +254,10 @@ def _warnings(net: MLP, layers: Sequence[LayerInit]) -> Iterator[str]:
         ("signal", "", hidden[0].activation_variance, hidden[-1].activation_variance),
         ("gradient", " back", hidden[-1].gradient_variance, hidden[0].gradient_variance),
     ):
-        dies, explodes = last * ALIVE_RATIO < first, first * ALIVE_RATIO < last or isnan(last)
+        dies, explodes = (
+            last * ALIVE_RATIO < first,
+            first * ALIVE_RATIO < last or not isfinite(last),
+        )
         if dies or explodes:
             factor = (last / first) ** (1 / (len(hidden) - 1)) if first > 0.0 else inf
             yield (

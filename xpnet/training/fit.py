@@ -236,10 +236,10 @@ def divided(net: MLP, data: Data, train: Any, held_out: Any) -> tuple[Data, Data
         take_rows(data, held_out, device, dtype),
     )
     for part, name in zip(parts, ("to train on", "held out"), strict=True):
-        if part.row_weights is not None and not float(net.device.xp.max(part.row_weights)):
+        if part.row_weights is not None and not float(device.xp.max(part.row_weights)):
             raise InputError(
-                f"all {part.y.shape[0]} rows {name} have weight 0, so they have no mean loss; hold "
-                "out another share of the rows, or pass validation=(x, y)"
+                f"all {part.y.shape[0]} rows {name} have weight 0; hold out another "
+                "share of the rows, or pass validation=(x, y)"
             )
     return parts
 
