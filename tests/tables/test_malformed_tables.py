@@ -291,6 +291,7 @@ ACCEPTED = {
     "columns in another order": "\n".join(",".join(x.split(",")[::-1]) for x in GOOD.split()),
     "duplicate rows": GOOD + "\n".join(ROWS),
     "text categories": with_column(["red", "blue", "red", "blue"]),
+    "counts with an open end": with_column(["0", "1", "2", "3+", "0", "1"]),
     "ages in groups": with_column(["18-25", "26-40", "18-25", "41+"]),
     "accents": with_column(["caf\u00e9", "th\u00e9", "caf\u00e9", "th\u00e9"]),
     "emoji": with_column(["\U0001f600", "\U0001f622", "\U0001f600", "\U0001f622"]),

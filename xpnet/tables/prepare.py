@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,11 @@ from xpnet.tables.choose import Choice, choose_columns
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number
 from xpnet.tables.messages import (
     Decision,
-    Obstacles,
     counted,
     format_number,
     option,
     quoted,
+    refuse_all,
     up_to_ten,
 )
 from xpnet.tables.preprocessing import (
@@ -265,19 +266,25 @@ def _refuse(
     guesses: list[Decision],
 ) -> None:
     """Refuse, in one message, all that keeps the table from being used."""
-    obstacles = Obstacles([*choice.obstacles.values()], {"drop": [*choice.obstacles]})
+    messages = [*choice.obstacles.values()]
+    repair: dict[str, Any] = {"drop": [*choice.obstacles]}
+    used = [each.name for each in choice.columns]
     source, target, of_target = targets
-    if missing == "refuse":
-        used = [each.name for each in choice.columns]
-        obstacles.collect(refuse_missing, table, found, used, _MISSING_REMEDY)
-        obstacles.collect(refuse_missing, source, of_target, [target], _NO_TARGET)
+    for where, summary, names, remedy in (
+        (table, found, used, _MISSING_REMEDY),
+        (source, of_target, [target], _NO_TARGET),
+    ):
+        try:
+            if missing == "refuse":
+                refuse_missing(where, summary, names, remedy)
+        except InputError as error:
+            messages.append(str(error))
+            repair["missing"] = "impute"
     for each in guesses:
         if each.repair:
-            obstacles.messages.append(f"--strict: {each.kind}: {each.text()}.")
-            for name, value in each.repair.items():
-                known = obstacles.repair.get(name, [])
-                obstacles.repair[name] = [*known, *value] if name == "drop" else value
-    obstacles.refuse(table.path)
+            messages.append(f"--strict: {each.kind}: {each.text()}.")
+            repair |= {**each.repair, "drop": repair["drop"] + each.repair.get("drop", [])}
+    refuse_all(table.path, messages, repair)
 
 
 def _row_notes(table: Table, rows: np.ndarray) -> list[str]:
