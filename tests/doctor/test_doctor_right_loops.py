@@ -20,9 +20,8 @@ def test_evaluation_batches_may_be_shown_in_between():
     assert doctor.report().facts["steps"] == 24
 
 
-@pytest.mark.parametrize(("sign", "wrong"), [(1.0, False), (-1.0, True)])
-def test_ascent_of_what_should_grow_is_no_mistake_but_short_steps_that_climb_are(sign, wrong):
-    """The gradient of -loss, added or not; with weights on the rows no form of it is known."""
+def test_ascent_of_what_should_grow_is_no_mistake():
+    """The gradient of -loss, added; with weights on the rows no form of it is known."""
     random, doctor = draw(), Doctor()
     x, w = random.normal(size=(64, 3)), np.ones((3, 1))
     y, rows = np.sign(x[:, :1]), random.uniform(0.1, 3.0, size=(64, 1))
@@ -31,10 +30,8 @@ def test_ascent_of_what_should_grow_is_no_mistake_but_short_steps_that_climb_are
         g = x.T @ (rows * (y - o)) / 64
         doctor.watch(loss=np.mean(rows * (y - o) ** 2), parameters={"W": w}, gradients={"W": g},
                      predictions=o, targets=y, inputs=x)  # fmt: skip
-        w = w + sign * 0.01 * g
-    found = [each.evidence for each in doctor.report().findings if each.code == "gradient-sign"]
-    assert bool(found) == wrong
-    assert all("subtracts the gradient, and climbs" in each for each in found)
+        w = w + 0.01 * g
+    assert "gradient-sign" not in doctor.report().codes
 
 
 def test_errors_of_one_sign_are_no_shared_error():
@@ -95,21 +92,6 @@ def test_the_targets_of_a_long_run_are_looked_at_less_and_less_often():
     assert sum(map(seen.wants, range(100_000))) < 5_000
     assert all(map(seen.wants, range(500)))
     assert all(map(SeenTargets(differ=False).wants, range(5_000)))  # until two targets differ
-
-
-def test_frozen_weights_are_a_note():
-    random, doctor, b = np.random.default_rng(0), Doctor(), np.zeros(1)
-    for _ in range(50):
-        x = random.standard_normal((32, 3))
-        y = x.sum(axis=1, keepdims=True) + 5.0
-        error = x @ np.ones((3, 1)) + b - y
-        doctor.watch(loss=np.mean(error**2), parameters={"W": np.ones((3, 1)), "b": b}, inputs=x,
-                     gradients={"W": 2 * x.T @ error / 32, "b": 2 * error.mean(axis=0)},
-                     predictions=error + y, targets=y)  # fmt: skip
-        b = b - 0.2 * error.mean(axis=0)
-    report = doctor.report()
-    assert report.ok
-    assert [(each.code, each.where) for each in report.findings] == [("no-update", "W")]
 
 
 def test_each_array_is_copied_once_and_none_where_nothing_is_looked_at(monkeypatch):

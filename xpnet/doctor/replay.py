@@ -81,18 +81,12 @@ class Replay:
     ) -> "Replay":
         names, o = list(shown.weights), shown.predictions
         errors, gradient = o - shown.goals, _gradient(shown, names[-1])
-        deltas = {}
-        known = form.partition("(")[0]  # the output's activation
-        for kind in (*OUTPUT_SLOPES, *({known} & {"relu", "exp"})):
-            factor = multiple(gradient, below[-1].T @ (errors * _slope(kind, o)), FIT)
-            if factor is not None:
-                deltas[kind] = factor
+        own = {form.partition("(")[0]} & {"relu", "exp"}  # the output's activation
+        deltas = {kind: factor for kind in (*OUTPUT_SLOPES, *own) if (factor := multiple(
+            gradient, below[-1].T @ (errors * _slope(kind, o)), FIT)) is not None}  # fmt: skip
         if not deltas:
-            one = [
-                factor
-                for kind in OUTPUT_SLOPES
-                if (factor := multiple(gradient, below[-1].T @ _slope(kind, o), CLOSE_FIT))
-            ]
+            products = (below[-1].T @ _slope(kind, o) for kind in OUTPUT_SLOPES)
+            one = [c for each in products if (c := multiple(gradient, each, CLOSE_FIT))]
             # The absolute error has one for all, too, if all outputs are too high, or too low.
             if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
                 return cls(one_error=(names[-1], one[0]))
@@ -103,14 +97,15 @@ class Replay:
         for layer in range(len(names) - 2, -1, -1):
             weights = shown.weights[names[layer + 1]]
             x, a, gradient = below[layer], below[layer + 1], _gradient(shown, names[layer])
-            slopes = [_slope(kind, a) for kind in kinds[layer]]
-            right = [each for each in (delta @ weights.T * slope for slope in slopes)
-                     if multiple(gradient, x.T @ each, FIT) is not None]  # fmt: skip
+            error, slopes = delta @ weights.T, [_slope(kind, a) for kind in kinds[layer]]
+            right = [error * slope for slope in slopes
+                     if multiple(gradient, x.T @ (error * slope), FIT) is not None]  # fmt: skip
             if not right and not slopes:
                 return cls(deltas=deltas)
             if not right:
-                wanted, error = FORMS[kinds[layer][0]], delta @ weights.T
-                found = cls._explained(names[layer], gradient, x, a, error, wanted, forward=True)
+                found = cls._explained(
+                    names[layer], gradient, x, a, error, FORMS[kinds[layer][0]], forward=True
+                )
                 if not found.wrong and not found.product:
                     found = _wrong_way_back(names[layer], gradient, x, slopes[0], delta, weights)
                 return replace(found, deltas=deltas)
@@ -139,15 +134,11 @@ class Replay:
         return cls()
 
 
-def _wrong_way_back(
-    name: str, gradient: Any, x: Any, slope: Any, delta: Any, weights: Any
-) -> Replay:
-    """See the error of the next layer taken back through its weights in another way."""
-    ways = {}
-    if delta.shape[1] in (1, slope.shape[1]):
-        ways["delta_next with no weights"] = delta
-    if weights.shape[0] == weights.shape[1]:
-        ways["delta_next @ weights_next with no transpose"] = delta @ weights
+def _wrong_way_back(name: str, gradient: Any, x: Any, slope: Any, delta: Any, w: Any) -> Replay:
+    """See the error of the next layer taken back through its weights w in another way."""
+    ways = {"delta_next with no weights": delta} if delta.shape[1] in (1, slope.shape[1]) else {}
+    if w.shape[0] == w.shape[1]:
+        ways["delta_next @ weights_next with no transpose"] = delta @ w
     for way, error in ways.items():
         if multiple(gradient, x.T @ (error * slope), FIT) is not None:
             return Replay(product=(name, f"inputs.T @ delta, and delta from {way}"))

@@ -7,12 +7,10 @@ import numpy as np
 
 from xpnet.doctor.gradcheck.mistakes import summed
 from xpnet.doctor.replay import MOVED, accumulates
-from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, Evidence, explained, rule
+from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, Evidence, rule
 from xpnet.doctor.run import Run
 from xpnet.doctor.step import is_bias
 from xpnet.doctor.texts import WHY
-
-CLIMB = 10  # steps
 
 
 @rule("gradient-shape", severity="error", needs=("first.gradients",), source=BACKPROPAGATION,
@@ -26,11 +24,9 @@ def gradient_shape(run: Run) -> Evidence | None:
     if not wrong:
         return None
     biases = [name for name, (_, wanted) in wrong.items() if is_bias(name, np.empty(wanted))]
-    return Evidence(
-        ", ".join(wrong),
-        "; ".join(f"gradient {given}, parameter {wanted}" for given, wanted in wrong.values()),
-        {"shape": [*wrong]}, remedy=_summed(run, biases) if len(biases) == len(wrong) else "",
-    )  # fmt: skip
+    evidence = "; ".join(f"gradient {given}, parameter {own}" for given, own in wrong.values())
+    return Evidence(", ".join(wrong), evidence, {"shape": [*wrong]},
+                    remedy=_summed(run, biases) if len(biases) == len(wrong) else "")  # fmt: skip
 
 
 def _summed(run: Run, biases: Iterable[str]) -> str:
@@ -60,11 +56,9 @@ def bias_per_sample(run: Run) -> Evidence | None:
         units = bias.shape[0 if run.columns else 1]
         if bias.shape[axis] == rows > 1 and units in widths:
             shape = (units, 1) if run.columns else (1, units)
-            return Evidence(
-                name, f"shape {bias.shape}: one for each of the {rows} samples of a batch",
-                {"sum_over_batch": [name]},
-                remedy=f"{name} = numpy.zeros({shape})\n{_summed(run, [name])}",
-            )  # fmt: skip
+            found = f"shape {bias.shape}: one for each of the {rows} samples of a batch"
+            remedy = f"{name} = numpy.zeros({shape})\n{_summed(run, [name])}"
+            return Evidence(name, found, {"sum_over_batch": [name]}, remedy=remedy)
     return None
 
 
@@ -90,12 +84,11 @@ def wrong_derivative(run: Run) -> Evidence | None:
     if run.replay.wrong is None:
         return None
     (name, form, right), names = run.replay.wrong, [*run.first.weights]
-    return Evidence(
-        name, f"recomputed from the arrays shown, its gradient has the derivative {form}, with a "
-        f"the activations; {right} would be right",
-        {"gradient": "activation-derivative", "where": names[: names.index(name) + 1],
-         "number": 0.0},
-    )  # fmt: skip
+    names = names[: names.index(name) + 1]
+    return Evidence(name, "recomputed from the arrays shown, its gradient has the derivative "
+                    f"{form}, with a the activations; {right} would be right",
+                    {"gradient": "activation-derivative", "where": names, "number": 0.0}
+                    )  # fmt: skip
 
 
 @rule("gradient-product", severity="error", needs=("whole",), explained_by=("gradient-*",),
@@ -132,33 +125,16 @@ def uphill(run: Run) -> Evidence | None:
     """See whether the first step climbs: the sign of the gradient or of the update is wrong."""
     cosines = run.updates[0].cosines
     factor = next(iter(run.replay.deltas.values()), None)
-    if not cosines:
-        return None
-    follows = all(each < -MOVED for each in cosines.values())
-    if factor is None and not explained(run, ("gradient-*",)) and follows and _climbs(run):
-        evidence = f"each of the first {CLIMB} steps is short, subtracts the gradient, and climbs"
-        return Evidence(", ".join(cosines), evidence,
-                        remedy="delta = outputs - targets   # and run xpnet.check_gradients"
-                        )  # fmt: skip
     if factor is None and not (run.failing and run.losses and np.diff(run.loss_span())[0] > 0.0):
         return None
-    if not all(each * (factor or 1.0) > 0.0 and abs(each) > MOVED for each in cosines.values()):
+    cosine = float(np.mean([*cosines.values()])) if cosines else 0.0
+    along = all(abs(each) > MOVED for each in cosines.values())
+    if not along or not all(each * (factor or 1.0) > 0.0 for each in (cosine, *cosines.values())):
         return None
-    cosine = float(np.mean([*cosines.values()]))
-    return Evidence(", ".join(cosines), (
-        f"the update adds the gradient (cosine {cosine:.2f} between the two)"
-        if cosine > 0.0
-        else "the gradient comes from targets - outputs, and the update subtracts it"
-    ))  # fmt: skip
-
-
-def _climbs(run: Run) -> bool:
-    """Return whether a failing run's loss rises in each of the first steps on the same rows."""
-    first = run.losses[: CLIMB + 1]
-    short = max(run.movement[:4], default=1.0) < 0.05
-    same = len(run.whole) == 2 and np.array_equal(run.whole[0].inputs, run.whole[1].inputs)
-    rising = len(first) > CLIMB and bool(np.all(np.diff(first) > 0.0))
-    return run.failing and short and same and rising
+    evidence = f"the update adds the gradient (cosine {cosine:.2f} between the two)"
+    if cosine < 0.0:
+        evidence = "the gradient comes from targets - outputs, and the update subtracts it"
+    return Evidence(", ".join(cosines), evidence)
 
 
 @rule("update-not-finite", severity="error", needs=("updates",),

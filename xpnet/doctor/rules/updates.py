@@ -11,8 +11,6 @@ from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.step import relative_change
 from xpnet.doctor.texts import CS231N
 
-SMALL_BATCH = 8  # fewer rows may have no gradient by chance, such as for inputs (0, 0)
-
 
 @rule("gradient-zero", limit=2, needs=("whole", "first.gradients"),
       explained_by=("symmetric-units", "dead-units", "saturated-units"), source=CS231N,
@@ -123,31 +121,18 @@ def rate_too_small(run: Run, limit: float) -> Evidence | None:
     crawling = crawling and not travelled > FAR
     if run.diverged or run.last.skill > 0.8 or not (travelled < limit or crawling):
         return None
-    if _largest_slope(run) < 1e-5:  # nothing to follow: not the learning rate's fault
-        return None
+    if max(_relative_slopes(run).values(), default=np.nan) < 1e-5:
+        return None  # there is no gradient to follow: not the learning rate's fault
     factor = 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9))))
     return Evidence("learning_rate", f"{run.steps} steps {what.format(travelled)}{run.with_rate}",
                     run.rate_times(factor))  # fmt: skip
 
 
-def _gradient_sizes(run: Run) -> list[float]:
-    """Return the root mean square of the gradient of each weight matrix at the start.
-
-    Of small batches, over the first few steps that were looked at.
-    """
-    small = bool(run.whole) and len(run.whole[0]) < SMALL_BATCH
-    seen = [each.sizes for each in run.updates[:4] if each.sizes] if small else []
-    seen = seen or [sizes_of(run.first.gradients)]
-    names = [name for name in run.first.weights if all(name in each for each in seen)]
-    found = [float(np.sqrt(np.mean([each[name] ** 2 for each in seen]))) for name in names]
-    return found if np.all(np.isfinite(found)) else []
-
-
-def _largest_slope(run: Run) -> float:
-    """Return the largest gradient of a layer's weights, relative to their size; NaN if unknown."""
-    sizes = sizes_of(run.first.weights).values()
-    pairs = zip(_gradient_sizes(run), sizes, strict=False)
-    return max((g / w if w > 0 else math.inf for g, w in pairs if g > 0 or w > 0), default=math.nan)
+def _relative_slopes(run: Run) -> dict[str, float]:
+    """Return rms(gradient) / rms(weights) of each layer at the start."""
+    slopes, sizes = sizes_of(run.first.gradients), sizes_of(run.first.weights)
+    return {name: slopes[name] / size if size > 0 else math.inf for name, size in sizes.items()
+            if slopes.get(name, np.nan) < np.inf and (slopes[name] > 0 or size > 0)}  # fmt: skip
 
 
 @rule("vanishing-gradient", limit=1e-3, needs=("first.weights", "first.gradients"),
@@ -157,15 +142,16 @@ def _largest_slope(run: Run) -> float:
       remedy="hidden='relu' with init='auto', or fewer layers",
       change={"init": "auto", "hidden": "relu"})  # fmt: skip
 def vanishing_gradient(run: Run, limit: float) -> Evidence | None:
-    sizes = _gradient_sizes(run)
-    if len(sizes) < 2 or not 0.0 < sizes[0] < limit * sizes[-1]:
+    sizes, names = sizes_of(run.first.gradients), [*run.first.weights]
+    first, last = names[0], names[-1]
+    later = [each.sizes for each in run.updates[1:4]]  # the last weights or the rate may start at 0
+    seen = [each for each in (sizes, *later) if {first, last} <= each.keys()]
+    if not sizes.get(first) or not sizes.get(last):
         return None
-    first, *_, last = run.first.weights
-    later = [each.sizes for each in run.updates[1:4] if {first, last} <= each.sizes.keys()]
-    if any(not each[first] < limit * each[last] for each in later):
-        return None  # the last weights may start at 0, or the learning rate
-    return Evidence(first, f"rms gradient {sizes[0]:.2g} in the first layer, {sizes[-1]:.2g} in "
-                    "the last")  # fmt: skip
+    if not all(each[first] < limit * each[last] < np.inf for each in seen):
+        return None
+    return Evidence(first, f"rms gradient {sizes[first]:.2g} in the first layer, {sizes[last]:.2g} "
+                    "in the last")  # fmt: skip
 
 
 @rule("exploding-gradient", limit=100.0, needs=("first.weights", "first.gradients"),
@@ -174,12 +160,9 @@ def vanishing_gradient(run: Run, limit: float) -> Evidence | None:
       remedy="init='auto', scaled inputs and targets, or clip_norm=1.0",
       change={"init": "auto", "clip_norm": 1.0})  # fmt: skip
 def exploding_gradient(run: Run, limit: float) -> Evidence | None:
-    slopes, sizes = sizes_of(run.first.gradients), sizes_of(run.first.weights)
-    ratios = {n: slopes[n] / size for n, size in sizes.items()
-              if size > 0 and np.isfinite(slopes.get(n, np.nan))}  # fmt: skip
-    worst = max(ratios, key=ratios.__getitem__, default="")
-    ratio, rate = ratios.get(worst, 0.0), run.learning_rate
+    ratios = {ratio: name for name, ratio in _relative_slopes(run).items() if ratio < np.inf}
+    ratio, rate = max(ratios, default=0.0), run.learning_rate
     if ratio <= limit or (rate is not None and rate * ratio < 1.0):
         return None
-    return Evidence(worst, f"norm of the gradient is {ratio:.3g} times that of the weights",
+    return Evidence(ratios[ratio], f"norm of the gradient is {ratio:.3g} times that of the weights",
                     severity="note" if run.last.skill > 0.8 else "")  # fmt: skip
