@@ -56,7 +56,7 @@ from xpnet.doctor.step import (
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.losses import Head, penalty, resolve_head
-from xpnet.training.data import Data
+from xpnet.training.batches import Data
 
 if TYPE_CHECKING:
     from xpnet.nn.network import MLP

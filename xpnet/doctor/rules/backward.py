@@ -9,8 +9,8 @@ from xpnet.doctor.gradcheck.mistakes import summed
 from xpnet.doctor.replay import MOVED, accumulates
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, Evidence, rule
 from xpnet.doctor.run import Run
+from xpnet.doctor.shared_explanations import WHY
 from xpnet.doctor.step import is_bias
-from xpnet.doctor.texts import WHY
 
 
 @rule("gradient-shape", severity="error", needs=("first.gradients",), source=BACKPROPAGATION,

@@ -7,8 +7,8 @@ import numpy as np
 
 from xpnet.doctor.rules.rule import DIAGNOSIS, RECIPE, Evidence, rule
 from xpnet.doctor.run import Run
+from xpnet.doctor.shared_explanations import BROADCASTING, RESHAPE_TARGETS, WHY
 from xpnet.doctor.step import columns
-from xpnet.doctor.texts import BROADCASTING, RESHAPE_TARGETS, WHY
 
 
 @rule("non-finite", severity="error", source=DIAGNOSIS, why=WHY["non-finite"],
