@@ -15,10 +15,12 @@ import emulated_cuda
 import hypothesis
 import numpy as np
 import pytest
+import threadpoolctl
 from command_line import BANKNOTE, QUICK, Outcome, Run
 
 import xpnet.backend.device
 from xpnet.backend.device import Device, device_of, open_device
+from xpnet.backend.threads import THREAD_VARIABLES
 from xpnet.cli.main import main
 from xpnet.errors import DeviceError
 from xpnet.tables.table import Table, read_table
@@ -43,6 +45,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Threads of BLAS that wait for each other spin: they double the time, and more on busy cores.
+    for name in THREAD_VARIABLES:
+        os.environ.setdefault(name, "1")  # for what is loaded or started from here on
+    threadpoolctl.threadpool_limits(1, user_api="blas")
     hypothesis.settings.load_profile("slow" if config.getoption("--run-slow") else "ci")
 
 

@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("part", "cases"), [(fuzzing.model_file, 400), (fuzzing.table, 500), (fuzzing.command, 100)]
+    ("part", "cases"), [(fuzzing.model_file, 250), (fuzzing.table, 300), (fuzzing.command, 60)]
 )
 def test_only_errors_of_xpnet_come_out(part: Callable[..., str], cases: int, folder: Path) -> None:
     seen = set()

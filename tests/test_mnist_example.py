@@ -50,7 +50,7 @@ def test_the_four_files_are_read_packed_or_not(folder):
 
 
 def test_the_example_prints_each_seed_and_the_mean(folder, monkeypatch, capsys):
-    arguments = ["mnist.py", "--data", str(folder), "--seeds", "2", "--epochs", "12"]
+    arguments = ["mnist.py", "--data", str(folder), "--seeds", "2", "--epochs", "8"]
     monkeypatch.setattr(sys, "argv", arguments)
     runpy.run_path(str(EXAMPLE), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()

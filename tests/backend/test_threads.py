@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,13 @@ def test_blas_is_named_with_kernels_and_threads() -> None:
     assert found.threads >= 1
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        yield
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_one_thread_limits_blas_and_lets_go() -> None:
     before = blas().threads
     with one_thread():
@@ -88,6 +96,7 @@ def test_one_thread_limits_blas_and_lets_go() -> None:
     assert blas().threads == before
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_small_products_get_one_thread_unless_the_user_chose(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
