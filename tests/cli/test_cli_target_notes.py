@@ -56,7 +56,7 @@ def test_categories_that_training_did_not_see_are_noted_where_they_count_as_miss
 ) -> None:
     text = "a,b,y\n" + "".join(f"{i / 2},{'rgb'[i % 3]},{int(i > 30)}\n" for i in range(60))
     run("train", table("t.csv", text), "--target", "y", "--missing", "impute", *QUICK)
-    note = "column b: 20 cells hold categories that training did not see, such as 'z'; they count"
+    note = "categories without an input, rare or not seen in training: b 20, such as 'z'"
     path = table("new.csv", text.replace(",g,", ",z,"))
     assert note in run("predict", "t.safetensors", path, "--out", "p.csv").err
     assert note in run("evaluate", "t.safetensors", path).out

@@ -24,7 +24,7 @@ def refusal(text: str, **how: str) -> str:
 @pytest.mark.parametrize(
     ("text", "how"),
     [
-        ("a;y\n1,185;0\n-1,414;1\n", {"delimiter": ";"}),
+        ("a;y\n1,185;0\n-1,414;1\n", {"delimiter": ";", "decimal": "."}),
         ('a,y\n"0,414",0\n"1,185",1\n', {}),
         ('a,y\n"1,414",0\n"1,18",1\n', {}),
     ],

@@ -52,10 +52,6 @@ C2, C3 = ("line 2", "column 'c'"), ("line 3", "column 'c'")
 WITH_PLACE = {
     "word among numbers": (with_row("3.5,abc,0"), (*B4, "'abc'", "--drop b")),
     "decimal comma, quoted": (with_row('3.5,"1,75",0'), (*B4, "'1,75'", "decimal comma", "point")),
-    "decimal comma, semicolons": (
-        "a;b;y\n1,5;2,5;0\n",
-        ("line 1", "column 1", "semicolons", "--delimiter ';'"),
-    ),
     "decimal comma, not quoted": (with_row("3,5,1,75,0"), ("line 4", "column 4", "5 fields")),
     "every number with a comma": (
         with_column(['"1,5"', '"2,25"', '"0,5"']),
@@ -113,16 +109,9 @@ WITH_PLACE = {
         with_row('3.5,"1.75,0') + '5.5,"2.5",0\n',
         ("line 8", "column 'b'", "stray quote", "opened on line 4"),
     ),
-    "tabs": (GOOD.replace(",", "\t"), ("line 1", "column 1", "tabs", "--delimiter '\\t'")),
-    "bars": (GOOD.replace(",", "|"), ("line 1", "column 1", "bars", "--delimiter '|'")),
     "spaces": (GOOD.replace(",", "  "), ("line 1", "column 1", "spaces")),
-    "semicolons, commas in names": (
-        "a (x,y);b;c\n" + "1;2;3\n" * 6,
-        ("line 2", "column", "semicolons"),
-    ),
     "duplicate names": (GOOD.replace("a,b", "a,a"), ("line 1", "columns 1 and 2", "'a'", "rename")),
     "names alike but for spaces": (GOOD.replace("a,b", "a, a"), ("line 1", "columns 1 and 2")),
-    "no header": (GOOD.removeprefix(HEADER), ("line 1", "column 1", "'1.5'", "names")),
     "header twice": (with_row("a,b,y"), (*A4, "header is repeated", "remove")),
     "header twice, all text": (
         "c,y\n" + "u,p\nv,q\nu,p\n" + "c,y\n" + "v,q\n" * 5,
@@ -145,7 +134,6 @@ WITH_PLACE = {
         ("line 3", "column 'y'", "cannot tell", "subtract an offset"),
     ),
     "NUL byte": (with_row("3.5,1\x0075,0"), (*B4, "NUL", "damaged")),
-    "Latin-1": (with_column(["caf\u00e9", "u"]).encode("latin-1"), (*C2, "0xe9", "--encoding")),
     "one class": (HEADER + "1,2.5,7\n3,4.5,7\n5,2,7\n", ("line 2", "column 'y'", "7", "another")),
     "after a quoted newline": (
         'a,c,y\n1.5,"u\nv",0\n2.5,"u\nv",1\n3.5,x,0\nabc,x,1\n',
@@ -163,9 +151,7 @@ WITHOUT_PLACE = {
     "one row": (HEADER + "1,2.5,0\n", ("found 1 rows", "2 or more")),
     "unknown target": (GOOD.replace(",y", ",yes"), ("no target column 'y'", "'yes'")),
     "only the target": ("y\n0\n1\n", ("no columns are left",)),
-    "UTF-16": (GOOD.encode("utf-16"), ("UTF-16", "--encoding utf-16")),
-    "UTF-16 without mark": (GOOD.encode("utf-16-le"), ("UTF-16", "--encoding utf-16-le")),
-    "UTF-32": (GOOD.encode("utf-32"), ("UTF-32", "--encoding utf-32")),
+    "no header": (GOOD.removeprefix(HEADER), ("no target column 'y'", "columns are x0 to x2")),
     "ZIP": (zipped(), ("ZIP", "Excel", "unpack")),
     "gzip": (gzip.compress(GOOD.encode()), ("gzip", ".gz")),
     "Parquet": (b"PAR1" + b"\0" * 40 + b"PAR1", ("Parquet", ".parquet")),
@@ -212,6 +198,22 @@ def test_refused_as_a_whole(name, tmp_path):
 
 # name: (content, what is said to be done, and to what).
 WITH_A_NOTE = {
+    "semicolons": (GOOD.replace(",", ";"), "read", "delimiter (';')"),
+    "tabs": (GOOD.replace(",", "\t"), "read", "delimiter"),
+    "bars": (GOOD.replace(",", "|"), "read", "delimiter ('|')"),
+    "semicolons, commas in names": ("a (x,y);b;y\n" + "1;2;3\n2;1;4\n" * 6, "read",
+                                    "delimiter (';')"),
+    "decimal commas": ("a;b;y\n1,5;2,5;0\n2,5;7;1\n", "read", "delimiter (';'), decimal (',')"),
+    "Latin-1": (with_column(["caf\u00e9", "u"]).encode("latin-1"), "read", "encoding ('cp1252')"),
+    "Latin-1, C1": (with_column(["caf\u00e9", "\x81"]).encode("latin-1"), "read",
+                    "encoding ('latin-1')"),
+    "UTF-16": (GOOD.encode("utf-16"), "read", "encoding ('utf-16')"),
+    "UTF-16 without mark": (GOOD.encode("utf-16-le"), "read", "encoding ('utf-16-le')"),
+    "UTF-32": (GOOD.encode("utf-32"), "read", "encoding ('utf-32')"),
+    "Excel's separator": ("sep=;\n" + GOOD.replace(",", ";"), "read", "delimiter (';')"),
+    "comments": ("# from somewhere, some day\n#\n" + GOOD, None, ""),
+    "a header that is a comment": ("# " + GOOD, None, ""),
+    "a name that begins like a comment": (GOOD.replace("a,b", "#,b"), None, ""),
     "name lacking": (GOOD.replace("a,b", ",b"), None, ""),
     "row names without a header": (with_column(["p", "q", "r", "s", "t", "u"], ""), "left out",
                                    "unnamed_3 (identifier)"),
@@ -251,7 +253,7 @@ WITH_A_NOTE = {
 def test_trained_with_a_note_and_refused_where_nothing_is_to_be_guessed(name, tmp_path):
     content, kind, said = WITH_A_NOTE[name]
     path = tmp_path / "table.csv"
-    path.write_text(content)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
     ready = prepare(read_table(path), "y")
     found = {each.kind: each for each in ready.decisions}
     assert (found[kind].text() if kind else "").startswith(said)

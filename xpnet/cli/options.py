@@ -26,15 +26,16 @@ def argument(name: str, help: str, default: Any = MISSING) -> Any:
     return field(default=default, metadata={"help": help, "argument": name})
 
 
-DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ."
+DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ; - is CSV on standard input."
 MODEL = "A model file written by train."
 JSON = "Print one JSON object on standard output."
 DEVICE = "cpu, gpu or gpu:N."
 DTYPE = "float32 or float64."
-ENCODING = "Encoding of CSV and TSV files."
-DELIMITER = "Delimiter of CSV files, if it is not a comma."
+ENCODING = "Encoding of CSV and TSV files; found if left out, like the next three."
+DELIMITER = "Delimiter of CSV files."
 DECIMAL = "Decimal sign of CSV and TSV files"
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
+NO_HEADER = "CSV and TSV files have no line of names; columns are x0, x1, ..."
 STRICT = "Refuse all that would be decided about the table unasked."
 EPOCHS = "Passes over the data; by default 20 to 200, for about 1,000 steps."
 STREAM = "Read the rows from disk, CSV and Parquet through a temporary file."
@@ -74,9 +75,10 @@ class TrainOptions:
     drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
     keep: list[str] | None = option(None, "Column to use even if it seems of no use.")  # noqa: RUF009
     raw: bool = option(False, "Do not standardise numbers.")
-    encoding: str = option("utf-8", ENCODING)
+    encoding: str | None = option(None, ENCODING)
     delimiter: str | None = option(None, DELIMITER)
-    decimal: str = option(".", f"{DECIMAL}, if it is a comma.")
+    decimal: str | None = option(None, f"{DECIMAL}.")
+    no_header: bool = option(False, NO_HEADER)
     stream: bool = option(False, STREAM)
     cache: str | None = option(None, "Directory for that file; DATA's by default.")
     device: str = option("cpu", DEVICE)
@@ -129,9 +131,10 @@ class ModelOptions:
     model: str = argument("MODEL", MODEL)
     data: str = argument("DATA", DATA)
     device: str = option("cpu", DEVICE)
-    encoding: str = option("utf-8", ENCODING)
+    encoding: str | None = option(None, ENCODING)
     delimiter: str | None = option(None, DELIMITER)
     decimal: str | None = option(None, f"{DECIMAL}; by default as in training.")
+    no_header: bool = option(False, NO_HEADER)
     json: bool = option(False, JSON)
 
 

@@ -100,8 +100,9 @@ def _read(
             f"{options.model}: holds only a network, without the preprocessing that a table needs; "
             "use it from Python: xpnet.load(...).predict(x)"
         )
+    given = {"decimal": options.decimal, "header": False if options.no_header else None}
+    how = model.reading | {name: each for name, each in given.items() if each is not None}
     return model, read_table(
-        options.data, encoding=options.encoding, delimiter=options.delimiter,
-        decimal=options.decimal or model.decimal, as_texts=model.preprocessing.text_columns,
-        target=target, features=features,
+        options.data, encoding=options.encoding, delimiter=options.delimiter, target=target,
+        features=features, **how,
     )  # fmt: skip

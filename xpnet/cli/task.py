@@ -88,7 +88,10 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
     table = read_table(
         options.data, encoding=options.encoding, target=options.target,
         delimiter=options.delimiter, decimal=options.decimal, stream=stream, cache=options.cache,
+        header=False if options.no_header else None,
     )  # fmt: skip
+    told = {"decimal", "no_header"} & table.guesses.keys()  # a model reads other tables so, too
+    options = replace(options, **{name: table.guesses[name] for name in told})
     if options.target is None and table.layout == "table":
         listed = up_to_ten(table.names)
         raise InputError(
@@ -162,6 +165,7 @@ def _with_validation_file(task: Task) -> Task:
     table = read_table(
         options.validation, encoding=options.encoding, target=target,
         delimiter=options.delimiter, decimal=options.decimal, as_texts=plan.text_columns,
+        header=False if options.no_header else None,
     )  # fmt: skip
     if table.layout != "table" and not table.labels:
         raise InputError(

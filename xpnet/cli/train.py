@@ -59,7 +59,8 @@ def train(options: TrainOptions) -> None:
 def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     """Lock the model file for this run; refuse what would fail or do harm at the end."""
     stem = Path(options.data).name.removesuffix(".gz")
-    out = Path(options.out or f"{Path(stem).stem}.safetensors")
+    name = "model" if options.data == "-" else Path(stem).stem
+    out = Path(options.out or f"{name}.safetensors")
     outputs = [str(out), *([options.plot] if options.plot else [])]
     inputs = [options.data, options.target, options.validation, options.validation_target]
     keep_inputs(outputs, inputs)

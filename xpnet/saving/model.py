@@ -58,16 +58,21 @@ class Model:
     library_version: str
 
     @property
-    def decimal(self) -> str:
-        """The decimal sign of the table it was trained on, if that was a CSV or TSV file."""
-        options = (self.training or {}).get("options")
-        return "," if isinstance(options, dict) and options.get("decimal") == "," else "."
+    def reading(self) -> dict[str, Any]:
+        """How `read_table` reads CSV and TSV files like the one that it was trained on."""
+        options, plan = (self.training or {}).get("options"), self.preprocessing
+        known = options if isinstance(options, dict) else {}
+        return {
+            "decimal": "," if known.get("decimal") == "," else None,
+            "header": False if known.get("no_header") is True else None,
+            "as_texts": plan.text_columns,
+        }
 
     def predict(
         self,
         table: Any,
         *,
-        encoding: str = "utf-8",
+        encoding: str | None = None,
         delimiter: str | None = None,
         decimal: str | None = None,
         features: str | None = None,
@@ -101,10 +106,9 @@ class Model:
             raise InputError("the model holds only a network; use model.net.predict(x)")
         if not isinstance(table, str | os.PathLike):
             return self.columns(table_of(table, self.preprocessing))[0]
-        columns = self.preprocessing.text_columns
         how: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "features": features}
-        how["decimal"] = decimal or self.decimal
-        return self.columns(read_table(table, **how, as_texts=columns))[0]
+        how |= self.reading | ({"decimal": decimal} if decimal else {})
+        return self.columns(read_table(table, **how))[0]
 
     def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
         """Return what `predict` does for a table already read, and notes on ignored columns."""

@@ -5,13 +5,16 @@ stands. Nothing is mapped: neither memory nor address space grows with the file.
 """
 
 import gzip
+import io
 import math
+import sys
 import tokenize
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from xpnet.errors import FileError, InputError
 from xpnet.tables.messages import closest, quoted
 
 CELLS = 1 << 21  # cells processed at a time when going through everything: 16 MB of float64
+STANDARD_INPUT = "-"
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 # What NumPy and zipfile raise when a file is not what it says.
 _DAMAGE = (
@@ -31,10 +35,19 @@ _DAMAGE = (
 )  # fmt: skip
 
 
+@lru_cache(maxsize=1)
+def _read_whole(stream: Any) -> bytes:
+    """Read standard input, which is there once, to be looked at several times."""
+    return bytes(stream.read())
+
+
 @contextmanager
 def open_binary(path: str, *, unpack: bool = True) -> Iterator[Any]:
     """Open a file, or what is inside a .gz; anything that goes wrong becomes a FileError."""
     try:
+        if path == STANDARD_INPUT:
+            yield io.BytesIO(_read_whole(sys.stdin.buffer))
+            return
         if "\0" in path:
             raise FileNotFoundError(2, "no such file", path)
         require_ordinary(path)

@@ -6,9 +6,9 @@ bytes and checks the structure; Polars then splits the checked block.
 
 import codecs
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Any, NoReturn
 
 import numpy as np
@@ -18,10 +18,17 @@ from xpnet.tables.arrays import open_binary
 from xpnet.tables.assemble import header_fault, named
 from xpnet.tables.cells import is_number
 from xpnet.tables.messages import quoted
+from xpnet.tables.sniff import (
+    DELIMITERS,
+    WIDE_ENCODINGS,
+    fields_of,
+    find_encoding,
+    find_layout,
+    outside_quotes,
+)
 
 _BLOCK = 1 << 22
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
-_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
 _DECIMAL_COMMA = r"^([ \t]*[+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?[ \t]*)$"
 _POINTS_BETWEEN_THOUSANDS = r"^[ \t]*[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]*)?[ \t]*$"
 
@@ -40,41 +47,62 @@ _OTHER_KINDS = (
     (rb"\s*(\{\s*[\"}]|\[\s*[\[{\"])", "JSON", "export the table as CSV"),
     *(
         (pattern, f"{encoding.upper()} text", f"pass --encoding {encoding}")
-        for pattern, encoding in (
-            (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "utf-32"),
-            (rb"\xff\xfe|\xfe\xff", "utf-16"),
-            (rb"([^\x00]\x00\x00\x00){4}", "utf-32-le"),
-            (rb"(\x00\x00\x00[^\x00]){4}", "utf-32-be"),
-            (rb"([^\x00]\x00){4}", "utf-16-le"),
-            (rb"(\x00[^\x00]){4}", "utf-16-be"),
-        )
+        for pattern, encoding in WIDE_ENCODINGS
     ),
 )
 
 
 def open_csv(
-    path: str, encoding: str, delimiter: str, decimal: str = ".", as_texts: Collection[str] = ()
+    path: str,
+    encoding: str | None,
+    delimiter: str | None,
+    decimal: str | None = None,
+    as_texts: Collection[str] = (),
+    *,
+    usual: str = ",",
+    header: bool | None = None,
 ) -> "Csv":
-    """Read the header of a CSV file; the rows then come from `blocks`."""
+    """Read the header of a CSV file; the rows then come from `blocks`.
+
+    What is None is found from the file; `usual` is the delimiter that goes with its name.
+    """
+    found_encoding = encoding or find_encoding(path)
     try:
-        "".encode(encoding)
-        codecs.getincrementaldecoder(encoding)
+        "".encode(found_encoding)
+        codecs.getincrementaldecoder(found_encoding)
     except (LookupError, ValueError) as error:
         remedy = "is not known; try utf-8, latin-1, cp1252 or utf-16"
         raise bad_argument("encoding", encoding, remedy) from error
-    delimiter = delimiter.replace("\\t", "\t")
-    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
-        raise bad_argument("delimiter", delimiter, "must be one ASCII character, no quote")
-    if decimal not in (".", ","):
+    if delimiter is not None:
+        delimiter = delimiter.replace("\\t", "\t")
+        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+            raise bad_argument("delimiter", delimiter, "must be one ASCII character, no quote")
+    if decimal not in (".", ",", None):
         raise bad_argument("decimal", decimal, "must be . or , (a point or a comma)")
-    file = Csv(path, encoding, delimiter, decimal).with_header()
-    texts = frozenset(at for at, name in enumerate(file.names) if name in as_texts)
-    return replace(file, texts=texts)
+    file = Csv(path, found_encoding, delimiter or usual, decimal or ".")
+    layout = find_layout(next(file.chunks(), b""), delimiter, usual, decimal, header)
+    found = {
+        "encoding": found_encoding if encoding is None and found_encoding != "utf-8" else "",
+        "delimiter": layout.delimiter if delimiter is None and layout.delimiter != usual else "",
+        "decimal": "," if decimal is None and layout.decimal == "," else "",
+        "no_header": header is None and not layout.header,
+    }
+    file = replace(
+        file, delimiter=layout.delimiter, decimal=layout.decimal, skipped=layout.skipped,
+        has_header=layout.header, guesses={key: each for key, each in found.items() if each},
+    ).with_names()  # fmt: skip
+    return replace(
+        file, texts=frozenset(at for at, each in enumerate(file.names) if each in as_texts)
+    )
 
 
 @dataclass(frozen=True)
 class Csv:
-    """One CSV file and how to read it; `texts` are columns that are text in any case."""
+    """One CSV file and how to read it; `texts` are columns that are text in any case.
+
+    Before the header are `skipped` lines; `guesses` are the options that say how it was found to
+    be written.
+    """
 
     path: str
     encoding: str
@@ -83,37 +111,39 @@ class Csv:
     header: str = ""
     names: tuple[str, ...] = ()
     texts: frozenset[int] = frozenset()
+    skipped: int = 0
+    has_header: bool = True
+    guesses: Mapping[str, Any] = field(default_factory=dict)
 
     def refuse(self, line: int | None, message: str) -> NoReturn:
         """Raise the FileError for one place of the file."""
         raise FileError(f"{self.path}: " + (f"line {line}, " if line else "") + message)
 
-    def with_header(self) -> "Csv":
-        """Read the names of the columns."""
-        data = next(self._chunks(), b"").lstrip(b"\r\n")
-        ends = _outside_quotes(data, _NEWLINE)
+    def with_names(self) -> "Csv":
+        """Read the names of the columns, or call them x0, x1, ..."""
+        data = next(self.chunks(), b"").split(b"\n", self.skipped)[-1].lstrip(b"\r\n")
+        ends = outside_quotes(data, _NEWLINE)
         header = data[: ends[0]] if ends.size else data.split(b"\n", 1)[0]
         text, record = header.decode("utf-8", "replace"), data[len(header) :].lstrip(b"\r\n")
         if not text.strip(" \t\r,;"):
             self.refuse(None, "the table is empty; it needs a line of column names, then rows.")
-        row = _fields(header, self.delimiter)
+        row, line = fields_of(header, self.delimiter), self.skipped + 1
         if len(row) == 1:
             second = record.split(b"\n", 1)[0].decode("utf-8", "replace")
             if hint := _better_delimiter(self.delimiter, text, second):
-                self.refuse(1, f"column 1: found one column, {quoted(text.strip())}; {hint}.")
-        numbers = [at for at, name in enumerate(row) if is_number(name) and not name.isdigit()]
-        if numbers:
-            found = f"column {numbers[0] + 1}: found {quoted(row[numbers[0]])} as a column's name"
-            self.refuse(1, f"{found}, so this looks like data; put a line of names first.")
-        if "\0" not in text and (fault := header_fault(row)):
-            self.refuse(1, fault)
+                self.refuse(line, f"column 1: found one column, {quoted(text.strip())}; {hint}.")
+        if not self.has_header:
+            return replace(self, header=text, names=tuple(f"x{at}" for at in range(len(row))))
+        row[0] = row[0].removeprefix("# ")
+        if "\0" not in text and (fault := header_fault(named(row))):
+            self.refuse(line, fault)
         return replace(self, header=text, names=named(row))
 
     def blocks(self) -> Iterator[tuple[Any, np.ndarray]]:
         """Yield rows as Polars frames of strings, and the line on which each row begins."""
         import polars
 
-        header, rows = 1, 0
+        header, rows = int(self.has_header), 0
         for data, lines in self._records():
             frame = polars.read_csv(
                 data, has_header=False, infer_schema=False, separator=self.delimiter
@@ -128,7 +158,7 @@ class Csv:
         if not rows:
             self.refuse(1, "a header but no rows; add the rows.")
 
-    def _chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
         """Yield the file in UTF-8, piece by piece, without byte order mark or lone returns."""
         with open_binary(self.path) as file:
             first = file.read(_BLOCK)
@@ -161,15 +191,16 @@ class Csv:
 
     def _records(self) -> Iterator[tuple[bytes, np.ndarray]]:
         """Yield blocks of whole records, none of them blank, and the line of each; check them."""
-        tail, line, blank = b"", 1, 0
-        chunks = self._chunks()
+        tail, line, blank = b"", self.skipped + 1, 0
+        chunks = self.chunks()
+        chunks = chain([next(chunks, b"").split(b"\n", self.skipped)[-1]], chunks)
         while True:
             # At least as much again as is left over, lest a long record be searched many times.
             data = b"".join([tail, *islice(chunks, 1 + len(tail) // _BLOCK)])
             last = len(data) == len(tail)
             if last and data and not data.endswith(b"\n"):
                 data += b"\n"
-            ends = _outside_quotes(data, _NEWLINE)
+            ends = outside_quotes(data, _NEWLINE)
             cut = int(ends[-1]) + 1 if ends.size else 0
             if last and cut < len(data):
                 self._check_quotes(data[cut:], line + data.count(b"\n", 0, cut))
@@ -197,7 +228,7 @@ class Csv:
         blank = (lengths == 0) | ((lengths == 1) & (body[starts] == _RETURN))
         newlines = np.flatnonzero(body == _NEWLINE)
         lines = line + np.searchsorted(newlines, starts)
-        cuts = np.searchsorted(_outside_quotes(data, ord(self.delimiter)), ends)
+        cuts = np.searchsorted(outside_quotes(data, ord(self.delimiter)), ends)
         fields = np.diff(cuts, prepend=0) + 1
         for at in np.flatnonzero((fields != len(self.names)) & ~blank)[:1]:
             self._refuse_ragged(data[starts[at] : ends[at]], int(lines[at]), int(fields[at]))
@@ -240,9 +271,9 @@ class Csv:
 
     def _refuse_at(self, data: bytes, at: int, line: int, what: str, remedy: str) -> NoReturn:
         """Refuse one byte of some records, the first of which begins on `line`."""
-        ends = _outside_quotes(data[:at], _NEWLINE)
+        ends = outside_quotes(data[:at], _NEWLINE)
         start = int(ends[-1]) + 1 if ends.size else 0
-        column = self._column(_outside_quotes(data[start:at], ord(self.delimiter)).size)
+        column = self._column(outside_quotes(data[start:at], ord(self.delimiter)).size)
         around = data[max(at - 12, 0) : at + 13].decode("utf-8", "replace")
         line += data.count(b"\n", 0, at)
         self.refuse(line, f"{column}: {what}, found {quoted(around)}; {remedy}.")
@@ -256,7 +287,7 @@ class Csv:
         else:
             found = (
                 f"column {width + 1}: {fields} fields where the header has {width}, "
-                f"the first extra one {quoted(_fields(record, self.delimiter)[width])}"
+                f"the first extra one {quoted(fields_of(record, self.delimiter)[width])}"
             )
             hint = hint or "quote fields that contain the delimiter, or remove the extra ones"
         self.refuse(line, f"{found}; found {quoted(text.strip())}; {hint}.")
@@ -275,23 +306,6 @@ class Csv:
         return f"column {quoted(self.names[place])}" if known else f"column {place + 1}"
 
 
-def _outside_quotes(data: bytes, byte: int) -> np.ndarray:
-    """Return the positions of a byte outside quoted fields."""
-    body = np.frombuffer(data, np.uint8)
-    found = np.flatnonzero(body == byte)
-    if b'"' not in data:
-        return found
-    quotes = np.flatnonzero(body == _QUOTE)
-    return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
-
-
-def _fields(record: bytes, delimiter: str) -> list[str]:
-    """Split one record into fields."""
-    cuts = [-1, *_outside_quotes(record, ord(delimiter)).tolist(), len(record)]
-    fields = [record[a + 1 : b].decode("utf-8", "replace").strip() for a, b in pairwise(cuts)]
-    return [f[1:-1].replace('""', '"').strip() if f.startswith('"') else f for f in fields]
-
-
 def _with_points(frame: Any) -> Any:
     """Write 1,5 as 1.5, and 1.234 as 1,234: it means 1234, and is refused as such numbers are."""
     import polars
@@ -306,7 +320,7 @@ def _with_points(frame: Any) -> Any:
 
 def _better_delimiter(delimiter: str, header: str, record: str) -> str | None:
     """Say what a table seems to be separated by, and the remedy; None if that is unclear."""
-    for other, name in _DELIMITERS.items():
+    for other, name in DELIMITERS.items():
         count = header.count(other)
         if other != delimiter and count and count == record.count(other):
             escaped = other.replace("\t", "\\t")

@@ -230,6 +230,8 @@ def _decisions(
     table: Table, choice: Choice, found: Summary, missing: str, rows: int, target: str
 ) -> list[Decision]:
     """List what is done to the table unasked."""
+    read = {key: quoted(each) for key, each in table.guesses.items() if key != "no_header"}
+    read |= {"header": "none"} if "no_header" in table.guesses else {}
     impute, gone = missing == "impute", table.rows - rows
     used = [each.name for each in choice.columns]
     gaps = {name: found.missing[name] for name in used if name in found.missing and impute}
@@ -244,7 +246,7 @@ def _decisions(
     }
     dates = {each.name: ", ".join(each.parts) for each in choice.columns if isinstance(each, Dates)}
     every = [
-        Decision("read", {key: str(each) for key, each in table.guesses.items()}, table.guesses),
+        Decision("read", read, table.guesses),
         Decision("rows", dropped if gone else {}, {"missing": "drop"} if impute else {}),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
         Decision("dates", dates, {"drop": [*dates]}),

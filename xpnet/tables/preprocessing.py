@@ -234,7 +234,8 @@ class Preprocessing:
         places, inputs, (mean, std, fill) = self._numbers
         for place, indicator in self._indicators:
             x[:, indicator] = np.isnan(cells[:, place])
-        cells = (cells[:, places] if len(places) < cells.shape[1] else cells) - mean
+        cells = cells[:, places] if len(places) < cells.shape[1] else cells
+        cells -= mean  # in place: these are copies of the table's
         cells /= std
         if self.missing == "impute":
             np.copyto(cells, (fill - mean) / std, where=np.isnan(cells))

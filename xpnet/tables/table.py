@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
-from xpnet.tables.arrays import RowFile, check_array, open_binary, pieces, read_array, read_npz
+from xpnet.tables.arrays import (
+    STANDARD_INPUT,
+    RowFile,
+    check_array,
+    open_binary,
+    pieces,
+    read_array,
+    read_npz,
+)
 from xpnet.tables.assemble import Texts, in_memory, in_temporary_file
 from xpnet.tables.csv import open_csv
 from xpnet.tables.frames import IN_MEMORY, frame_of, open_parquet
@@ -83,8 +91,12 @@ class Table:
     def index(self, name: str, role: str = "column") -> int:
         """Return the place of a column; raise InputError with the closest names if missing."""
         if name not in self.places:
-            message = f"{self.path}: there is no {role} {quoted(name)}; {closest(name, self.names)}"
-            raise InputError(message)
+            near = closest(name, self.names)
+            if "no_header" in self.guesses:
+                near = (
+                    f"the first line seems to be data, so the columns are x0 to {self.names[-1]}."
+                )
+            raise InputError(f"{self.path}: there is no {role} {quoted(name)}; {near}")
         return self.places[name]
 
     def refuse_unfit(self, names: Collection[str]) -> None:
@@ -139,11 +151,12 @@ class Table:
 def read_table(
     path: str | os.PathLike[str],
     *,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
     target: str | None = None,
     features: str | None = None,
     delimiter: str | None = None,
-    decimal: str = ".",
+    decimal: str | None = None,
+    header: bool | None = None,
     stream: bool = False,
     cache: str | None = None,
     as_texts: Collection[str] = (),
@@ -153,18 +166,22 @@ def read_table(
     Parameters
     ----------
     path : path
-        CSV, TSV, NPY or IDX (all four also .gz), Parquet or NPZ, told apart by the name.
-    encoding : str
-        Of CSV and TSV.
+        CSV, TSV, NPY or IDX (all four also .gz), Parquet or NPZ, told apart by the name; - is
+        CSV on standard input.
+    encoding : str, optional
+        Of CSV and TSV; like delimiter, decimal and header found from the file, if it can be read
+        in one way only.
     target : str, optional
         For NPY and IDX the file with the targets, for NPZ the array (default ``y``, if present);
         needed only for training.
     features : str, optional
         For NPZ the array with the features, by default x, or the one that goes with the target.
     delimiter : str, optional
-        Of CSV and TSV, if it is not the one that goes with the name; ``\t`` may be escaped.
-    decimal : {".", ","}
+        Of CSV and TSV; ``\t`` may be escaped.
+    decimal : {".", ","}, optional
         The decimal sign of CSV and TSV.
+    header : bool, optional
+        Whether CSV and TSV have a line of names; columns are otherwise x0, x1, ...
     stream : bool
         Leave the rows on disk: in the file, or for CSV and Parquet in a temporary one.
     cache : str, optional
@@ -182,15 +199,18 @@ def read_table(
     path = os.fspath(path)
     with open_binary(path) as file:
         file.read(1)  # whether it can be read at all
-    kind, packed = _kind(path), path.endswith(".gz")
+    kind, packed = ".csv" if path == STANDARD_INPUT else _kind(path), path.endswith(".gz")
     if features is not None and (packed or kind != ".npz"):
         remedy = f"names an array, but {path} is no NPZ file; leave it out"
         raise bad_argument("features", features, remedy)
     folder = (cache or os.path.dirname(path) or ".") if stream else None
     if kind in _DELIMITERS:
-        csv = open_csv(path, encoding, delimiter or _DELIMITERS[kind], decimal, as_texts)
+        csv = open_csv(
+            path, encoding, delimiter, decimal, as_texts, usual=_DELIMITERS[kind], header=header
+        )
         matrix, texts = _assembled(csv, folder)
-        return Table(path, csv.names, matrix, texts, delimiter=csv.delimiter, decimal=decimal)
+        how: dict[str, Any] = {"delimiter": csv.delimiter, "decimal": csv.decimal}
+        return Table(path, csv.names, matrix, texts, guesses=csv.guesses, **how)
     if packed and kind in (*_PARQUET, ".npz"):
         message = f"a {kind} file is compressed by itself, and is not read from a .gz"
         raise FileError(f"{path}: {message}; unpack it with gunzip.")

@@ -1,0 +1,100 @@
+"""How CSV files are written is found where only one reading is possible."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from command_line import QUICK, Run
+from command_line import table as written
+
+from xpnet.tables.table import read_table
+
+NUMBERS = "5.1,3.5,a\n4.9,3.0,b\n4.7,3.2,a\n"
+ADULT = "39,State,77516,Male\n50,Self,83311,Male\n38,Private,215646,Female\n28,State,1,Male\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (NUMBERS, ("x0", "x1", "x2")),
+        (ADULT, ("x0", "x1", "x2", "x3")),
+        ("6,148,6\n1,85,2\n8,183,3\n", ("x0", "x1", "x2")),  # no two columns share a name
+        ("p,x,s\ne,x,s\np,b,y\ne,x,s\n", ("x0", "x1", "x2")),
+        ("1952,1957,y\n1,2,3\n4,5,6\n", ("1952", "1957", "y")),
+        ("0,1,2\n1.5,2,3\n4,5,6\n", ("0", "1", "2")),
+        ("sex,class\nmale,first\nfemale,second\n", ("sex", "class")),
+        ("a,b\n1,2\n", ("a", "b")),
+    ],
+)
+def test_headerless_files_are_recognised(text, names, table):
+    found = table(text)
+    assert found.names == names
+    assert found.rows == text.count("\n") - (names[0] != "x0")
+
+
+def test_that_there_is_no_header_can_be_said(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("1,2\n3,4\n")
+    assert read_table(path).names == ("1", "2")
+    assert read_table(path, header=False).column("x0").tolist() == [1, 3]
+    path.write_text("1.5,2\n3,4\n")
+    assert read_table(path, header=True).names == ("1.5", "2")
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter", "decimal"),
+    [
+        ("a;b\n1,5;2,25\n", ";", ","),
+        ("a;b\n1,5;2.25\n", ";", "."),  # two signs: neither is sure
+        ("a\tb\n1,5\tx\n", "\t", ","),
+        ("a|b\n1.5|2\n", "|", "."),
+        ("a,b;c\n1,2;3\n", ",", "."),  # the usual one fits
+        ("a b\n1 2\n", ",", "."),
+        ('"a;b",c\n"1;2",3\n', ",", "."),
+    ],
+)
+def test_delimiter_and_decimal_sign(text, delimiter, decimal, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    if text.startswith("a b"):
+        with pytest.raises(ValueError, match="separated by spaces"):
+            read_table(path)
+        return
+    found = read_table(path)
+    assert (found.delimiter, found.decimal) == (delimiter, decimal)
+
+
+def test_lines_are_counted_from_the_top_of_the_file(table):
+    found = table("\n# who\n# when\n\na,b\n1,2\n3,oops\n")
+    assert found.names == ("a", "b")
+    assert found.place(1, "b").endswith("line 7, column 'b'")
+
+
+def test_text_that_is_utf_8_but_for_a_byte_is_damaged(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes("a,b\né,1\n".encode() + b"\xe9,2\n")
+    with pytest.raises(ValueError, match="line 3, column 'a': byte 0xe9 is not utf-8"):
+        read_table(path)
+
+
+def test_a_late_byte_decides_on_the_whole_file(tmp_path, monkeypatch):
+    monkeypatch.setattr("xpnet.tables.sniff._CHUNK", 16)
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\n" + b"u,1\n" * 40 + b"\x80\xe9,2\n")
+    assert read_table(path).texts["a"] == ("u", "€é")
+
+
+@pytest.mark.usefixtures("in_empty_directory")
+def test_a_table_on_standard_input_and_one_without_a_header(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{i / 7:.2f};{'uv'[i % 2]}\n" for i in range(60))
+    stdin = io.TextIOWrapper(io.BytesIO(rows.encode()))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    outcome = run("train", "-", "--target", "x1", *QUICK)
+    assert "read         delimiter (';'), header (none) [--delimiter" in outcome.out
+    path = written("new.csv", "1.5\n")
+    told = run("predict", "model.safetensors", path).out
+    assert told.startswith("x1,probability of u,probability of v\n")
+    assert np.isfinite(float(told.split(",")[-1]))

@@ -1,0 +1,193 @@
+"""How a CSV file is written, where nobody says so: only what can be read in one way is found."""
+
+import codecs
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from xpnet.tables.arrays import open_binary
+from xpnet.tables.cells import is_number
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
+WIDE_ENCODINGS = (
+    (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "utf-32"),
+    (rb"\xff\xfe|\xfe\xff", "utf-16"),
+    (rb"([^\x00]\x00\x00\x00){4}", "utf-32-le"),
+    (rb"(\x00\x00\x00[^\x00]){4}", "utf-32-be"),
+    (rb"([^\x00]\x00){4}", "utf-16-le"),
+    (rb"(\x00[^\x00]){4}", "utf-16-be"),
+)
+"""How text in UTF-16 and UTF-32 begins."""
+
+_CHUNK = 1 << 22
+_HEAD = 1 << 16  # bytes that delimiters are looked for in
+_RECORDS = 25  # likewise
+_QUOTE, _NEWLINE = 34, 10
+_NUMBER = rb"[+-]?\d*%s\d+(?:[eE][+-]?\d+)?"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the lines of a CSV file are written.
+
+    Attributes
+    ----------
+    delimiter, decimal : str
+    skipped : int
+        Lines before the header: blank, comments, or Excel's ``sep=;``.
+    header : bool
+        Whether the first line that is left has the names of the columns.
+    """
+
+    delimiter: str
+    decimal: str
+    skipped: int
+    header: bool
+
+
+def find_encoding(path: str) -> str:
+    """Return the encoding of a whole file.
+
+    What is not UTF-8 is taken for cp1252, the encoding of Windows for western Europe; or latin-1,
+    if it holds bytes that cp1252 does not know. With characters of UTF-8, it is a damaged file of
+    that encoding, which is refused later.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_binary(path) as file:
+        chunk = first = file.read(_CHUNK)
+        for pattern, encoding in WIDE_ENCODINGS:
+            if re.match(pattern, first[:512], re.DOTALL):
+                return encoding
+        try:
+            ascii_so_far = True
+            while chunk:
+                ascii_so_far = decoder.decode(chunk).isascii() and ascii_so_far
+                chunk = file.read(_CHUNK)
+            decoder.decode(b"", final=True)
+            return "utf-8"
+        except UnicodeDecodeError as error:
+            if not (ascii_so_far and error.object[: error.start].isascii()):
+                return "utf-8"
+        rest = chunk
+        while rest:
+            if b"\0" in rest:
+                return "utf-8"  # no text, which is refused later
+            if re.search(rb"[\x81\x8d\x8f\x90\x9d]", rest):
+                return "latin-1"
+            rest = file.read(_CHUNK)
+    return "cp1252"
+
+
+def find_layout(
+    data: bytes, delimiter: str | None, usual: str, decimal: str | None, header: bool | None
+) -> Layout:
+    """Return how the lines of a file are written that begins with `data`, in UTF-8.
+
+    Parameters
+    ----------
+    delimiter, decimal, header : optional
+        What is known of it.
+    usual : str
+        The delimiter that goes with the file's name; it is preferred if it fits.
+    """
+    skipped, named = _lines_before_header(data)
+    body = data.split(b"\n", skipped)[-1]
+    head = _whole_records(body)
+    delimiter = delimiter or named or _find_delimiter(head, usual)
+    if decimal is None:
+        decimal = "," if delimiter != "," and _has_decimal_commas(body, delimiter) else "."
+    if header is None:
+        rows = [fields_of(each, delimiter) for each in head]
+        header = not _is_data(rows[0], rows[1:], decimal) if rows else True
+    return Layout(delimiter, decimal, skipped, header)
+
+
+def _lines_before_header(data: bytes) -> tuple[int, str]:
+    """Count blank lines, comments and ``sep=;`` at the beginning; return that delimiter, too.
+
+    A line that begins with # and has as many fields as the next one, of data, is a header.
+    """
+    named, lines = "", data[:_HEAD].split(b"\n")
+    for at, line in enumerate(lines[:-1]):
+        text = line.strip(b" \t\r")
+        if sep := re.fullmatch(rb'"?sep=(.)"?', text, re.DOTALL | re.IGNORECASE):
+            named = sep[1].decode("ascii", "replace")
+        elif text.startswith(b"#"):
+            for each in DELIMITERS:
+                cells = fields_of(lines[at + 1], each)
+                if len(cells) == len(fields_of(line, each)) > 1 and any(map(is_number, cells)):
+                    return at, named
+        elif text:
+            return at, named
+    return 0, ""
+
+
+def _whole_records(data: bytes) -> list[bytes]:
+    """Return the first records, none of them blank, without their line ends."""
+    part = data[:_HEAD]
+    cuts = [-1, *outside_quotes(part, _NEWLINE)[: 4 * _RECORDS].tolist()]
+    if len(data) <= _HEAD and not data.endswith(b"\n"):
+        cuts.append(len(part))
+    records = [part[a + 1 : b].rstrip(b"\r") for a, b in pairwise(cuts)]
+    return [each for each in records if each.strip()][:_RECORDS]
+
+
+def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
+    """Return the only delimiter that divides all records alike; the usual one if it does."""
+    fitting = []
+    for each in (usual, *DELIMITERS):
+        counts = {outside_quotes(record, ord(each)).size for record in records}
+        if len(counts) == 1 and counts != {0} and each not in fitting:
+            fitting.append(each)
+    return fitting[0] if fitting and (fitting[0] == usual or len(fitting) == 1) else usual
+
+
+def _has_decimal_commas(data: bytes, delimiter: str) -> bool:
+    edge = re.escape(delimiter.encode())
+    cell = rb'(?:^|[%s\n"])[ \t]*%s[ \t]*(?=[%s\r\n"]|$)'
+    commas, points = (re.compile(cell % (edge, _NUMBER % each, edge)) for each in (rb",", rb"\."))
+    return bool(commas.search(data)) and not points.search(data)
+
+
+def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:
+    """Return whether the first line can only be data, not names.
+
+    So it is if it has a number wherever all others have one, and one of these is no whole number,
+    two cells are alike, or a text occurs again in its column.
+    """
+
+    def number(cell: str) -> bool:
+        return is_number(cell.replace(decimal, "."))
+
+    if not others or first in others or any(len(each) != len(first) for each in others):
+        return False
+    numeric = [all(number(row[at]) or not row[at] for row in others) for at in range(len(first))]
+    if not all(number(cell) for cell, each in zip(first, numeric, strict=True) if each):
+        return False
+    texts = [at for at, each in enumerate(numeric) if not each]
+    again = sum(any(row[at] == first[at] for row in others) for at in texts if first[at])
+    if not any(numeric):
+        return again >= 2 and 2 * again >= len(texts)
+    fractions = any(number(cell) and not cell.isdigit() for cell in first)
+    return fractions or len(set(first)) < len(first) or again > 0
+
+
+def outside_quotes(data: bytes, byte: int) -> np.ndarray[Any, Any]:
+    """Return the positions of a byte outside quoted fields."""
+    body = np.frombuffer(data, np.uint8)
+    found = np.flatnonzero(body == byte)
+    if b'"' not in data:
+        return found
+    quotes = np.flatnonzero(body == _QUOTE)
+    return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
+
+
+def fields_of(record: bytes, delimiter: str) -> list[str]:
+    """Split one record into fields."""
+    cuts = [-1, *outside_quotes(record, ord(delimiter)).tolist(), len(record)]
+    fields = [record[a + 1 : b].decode("utf-8", "replace").strip() for a, b in pairwise(cuts)]
+    return [f[1:-1].replace('""', '"').strip() if f.startswith('"') else f for f in fields]
