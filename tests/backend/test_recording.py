@@ -25,7 +25,7 @@ import xpnet
 from xpnet.backend.device import CPU, open_device
 from xpnet.backend.recording import RecordedStep
 from xpnet.training import launches
-from xpnet.training.data import Data
+from xpnet.training.batches import Data
 from xpnet.training.loop import Training, TrainingOptions
 
 TAPES = []  # the recording under way, if any
@@ -412,7 +412,7 @@ def test_batches_of_another_size_are_not_recorded():
     device = dataclasses.replace(CPU, record=record)
     call = RecordedStep(device, "float32", step, rows=4)
     for rows in (4, 3, 4, 1):
-        batch = xpnet.training.data.Batch(np.ones((rows, 2)), np.ones((rows, 1)), np.ones(rows))
+        batch = xpnet.training.batches.Batch(np.ones((rows, 2)), np.ones((rows, 1)), np.ones(rows))
         assert call(batch, None, (0.1,)) == rows
     assert len(recorded) == 1
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import BANKNOTE, Run, regression, table
 
-from xpnet.cli.options import DoctorOptions, TrainOptions, as_command
+from xpnet.cli.all_options import DoctorOptions, TrainOptions, as_command
 from xpnet.cli.remedies import REMEDIES, as_flags
 from xpnet.doctor.rules.catalogue import RULES
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 import xpnet
 from xpnet.backend.device import CPU
-from xpnet.training.data import BLOCK_BYTES, Data, batches, epoch_order, split, steps_per_epoch
+from xpnet.training.batches import BLOCK_BYTES, Data, batches, epoch_order, split, steps_per_epoch
 
 SIZES = {"rows": st.integers(1, 40), "batch_size": st.integers(1, 40), "seed": st.integers(0, 9)}
 

@@ -5,7 +5,7 @@ from training_examples import X, Y, parameters, regressor
 import xpnet
 from xpnet.nn.losses import LOSSES, Loss
 from xpnet.nn.network import PREDICT_ROWS
-from xpnet.training.data import Data
+from xpnet.training.batches import Data
 from xpnet.training.loop import Training, TrainingOptions
 
 

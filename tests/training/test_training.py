@@ -3,7 +3,7 @@ import pytest
 from training_examples import LABELS, Calls, X, Y, classifier, parameters, regressor
 
 import xpnet
-from xpnet.training.data import split
+from xpnet.training.batches import split
 from xpnet.training.metrics import METRICS
 
 # It learns ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 
 from xpnet.backend.random import generator
 from xpnet.backend.threads import system_report
-from xpnet.cli.options import DevicesOptions, ParityOptions
+from xpnet.cli.all_options import DevicesOptions, ParityOptions
 from xpnet.cli.output import format_lines, show, show_json
 from xpnet.cli.task import Task, load_task, make_network, with_defaults
 from xpnet.doctor.parity import compare

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.cli.options import DoctorOptions, TrainOptions, as_command
+from xpnet.cli.all_options import DoctorOptions, TrainOptions, as_command
 from xpnet.cli.output import say, show, show_json
 from xpnet.cli.remedies import changes, in_cli_terms, in_words
 from xpnet.cli.scores import score

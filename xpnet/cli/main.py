@@ -18,7 +18,7 @@ import typer
 from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
 from xpnet.backend.threads import choose_kernels
-from xpnet.cli import options as take
+from xpnet.cli import all_options as take
 from xpnet.cli.output import discard, say
 from xpnet.errors import DivergenceError, SaveError, XpnetError
 

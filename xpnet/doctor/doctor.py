@@ -51,12 +51,11 @@ from xpnet.doctor.step import (
     relative_change,
     same_arrays,
     shape_of,
-    weights_of,
 )
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.losses import Head, penalty, resolve_head
-from xpnet.training.data import Data
+from xpnet.training.batches import Data
 
 if TYPE_CHECKING:
     from xpnet.nn.network import MLP
@@ -282,12 +281,10 @@ class Doctor:
         if step is None:
             return
         if self._before is not None:
-            sampled, before = self._before
-            weights, after = weights_of(before.parameters), weights_of(step.parameters)
-            run.movement.append(relative_change(weights, after))
-            if before.gradients:
-                update = (before.parameters, before.gradients, step.parameters)
-                run.updates.append(Update.of(sampled, *update))
+            sampled, (old, new) = self._before[0], (self._before[1], step.parameters)
+            run.movement.append(relative_change(old.parameters, new))
+            if old.gradients:
+                run.updates.append(Update.of(sampled, old.parameters, old.gradients, new))
         self._before = (number, step) if _is_sampled(number) else None
 
     def _keep_recent(self, shown: Shown) -> None:

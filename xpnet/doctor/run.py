@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,10 @@ class Run:
     def from_zero(self) -> bool:
         """Whether all weights started at 0, so that no step can be compared with their size."""
         return not any(np.any(each) for each in self.first.weights.values())
+
+    def has_found(self, *codes: str) -> bool:
+        """Return whether a finding so far has one of these codes; ``*`` stands for anything."""
+        return any(fnmatchcase(found, code) for found in self.found for code in codes)
 
     def loss_span(self) -> tuple[float, float]:
         """Return the mean loss over the first and the last twentieth of the run."""

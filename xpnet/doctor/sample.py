@@ -13,7 +13,7 @@ from xpnet.backend.device import CPU, Device, to_host
 from xpnet.doctor.step import as_array, as_host, columns, evenly_spaced
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
-from xpnet.training.data import Data, take_rows
+from xpnet.training.batches import Data, take_rows
 
 MIN_CLASS_ROWS = 10  # rows of a class from which it shows whether it is recognised
 CLASSIFYING = ("sigmoid", "softmax")

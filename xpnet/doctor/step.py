@@ -112,12 +112,6 @@ def is_bias(name: str, array: Any) -> bool:
     return array.ndim < 2 or bool(re.search(r"bias|(^|[_.\d])b(eta|[a-z])?_?\d*$", name.lower()))
 
 
-def weights_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters that are no biases; all of them if there are no others."""
-    found = {name: each for name, each in parameters.items() if not is_bias(name, each)}
-    return found or dict(parameters)
-
-
 def same_arrays(named: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the pairs of names under which one and the same memory is given."""
 
@@ -131,7 +125,11 @@ def same_arrays(named: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
-    """Return the Euclidean change of all arrays together over their size; NaN if not comparable."""
+    """Return the Euclidean change of all weights together over their size; NaN if not comparable.
+
+    Biases count where there is nothing else.
+    """
+    before = {name: each for name, each in before.items() if not is_bias(name, each)} or before
     if not before or any(n not in after or before[n].shape != np.shape(after[n]) for n in before):
         return float("nan")
     with np.errstate(all="ignore"):

@@ -51,10 +51,11 @@ from xpnet.estimators.data import (
     shown_rows,
 )
 from xpnet.estimators.labels import BLOCKS
-from xpnet.estimators.network import (
+from xpnet.estimators.parameters import (
     core_name,
     hidden_activations,
     hidden_sizes,
+    optimizer_of,
     sklearn_draws,
     sklearn_name,
 )
@@ -65,7 +66,6 @@ from xpnet.estimators.training import (
     Progress,
     SklearnStopping,
     likely_cause,
-    optimizer_of,
     to_continue,
 )
 from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
@@ -73,8 +73,8 @@ from xpnet.nn.arrays import as_row_weights, as_targets
 from xpnet.nn.losses import Loss
 from xpnet.nn.network import MLP, checked_rates, per_layer
 from xpnet.nn.schedules import SCHEDULES, ends_with_the_run
+from xpnet.training.batches import Data, take_rows
 from xpnet.training.callbacks import ProgressBar, checked_callbacks
-from xpnet.training.data import Data, take_rows
 from xpnet.training.fit import as_pair, divided
 from xpnet.training.history import History
 from xpnet.training.lbfgs import CONVERGED, LBFGS

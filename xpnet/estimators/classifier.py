@@ -35,7 +35,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from xpnet.backend.device import Array, Device
 from xpnet.estimators.labels import LOG_LIKELIHOOD, Labels, cut, labels_of
-from xpnet.estimators.network import core_name
+from xpnet.estimators.parameters import core_name
 from xpnet.nn.activations import OUTPUTS, Activation
 from xpnet.nn.losses import Loss
 from xpnet.nn.optimizers import Optimizer

@@ -83,7 +83,7 @@ def _moments(xp: Namespace, x: Array) -> tuple[Array, Array]:
 
 
 class SparseRows:
-    """A sparse matrix as a `xpnet.training.data.RowSource`, made dense block by block."""
+    """A sparse matrix as a `xpnet.training.batches.RowSource`, made dense block by block."""
 
     def __init__(self, matrix: Any, scaler: Scaler | None) -> None:
         self._matrix, self.shape = matrix.tocsr(), matrix.shape

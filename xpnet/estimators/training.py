@@ -10,9 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from xpnet.backend.device import Array
 from xpnet.doctor.findings import Finding
-from xpnet.errors import InputError
 from xpnet.nn.network import MLP
-from xpnet.nn.optimizers import SGD, Adam, AdamW, Optimizer
 from xpnet.training import skill
 from xpnet.training.loop import Training, TrainingState
 from xpnet.training.skill import unscaled
@@ -185,21 +183,6 @@ def to_continue(state: TrainingState) -> TrainingState:
         first_loss=None if state.first_loss is None else float(state.first_loss),
         learning_rate_factor=state.learning_rate_factor,
     )  # fmt: skip
-
-
-def optimizer_of(estimator: Any) -> Optimizer:
-    """Return the core's optimiser for an estimator's solver and its parameters."""
-    rate, solver = float(estimator.learning_rate_init), estimator.solver
-    if solver == "sgd":
-        return SGD(rate, estimator.momentum, estimator.nesterovs_momentum)
-    if solver in ("adam", "adamw"):
-        kind = Adam if solver == "adam" else AdamW
-        return kind(rate, estimator.beta_1, estimator.beta_2, estimator.epsilon)
-    if isinstance(solver, type):
-        name = solver.__name__
-        raise InputError(f"solver {name} is a class; pass {name}(...), an instance of it")
-    given: Optimizer = solver
-    return given
 
 
 def likely_cause(inputs: Any, findings: Iterable[Finding], otherwise: str) -> str:

@@ -29,7 +29,7 @@ from xpnet.saving.model import (
     parameters_in,
     save_model,
 )
-from xpnet.training.data import digest
+from xpnet.training.batches import digest
 from xpnet.training.history import CURVES, History
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from xpnet.tables.summary import (
     texts_of,
 )
 from xpnet.tables.table import Table
-from xpnet.training.data import MAX_VALIDATION_ROWS, split
+from xpnet.training.batches import MAX_VALIDATION_ROWS, split
 
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
 _MIN_ROWS_OF_CLASS = 10  # on average, if there are many classes

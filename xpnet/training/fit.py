@@ -19,8 +19,8 @@ from xpnet.nn.losses import Loss, penalty
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import SGD, Optimizer
 from xpnet.nn.schedules import Schedule
+from xpnet.training.batches import MAX_VALIDATION_ROWS, Data, split, take_rows
 from xpnet.training.callbacks import EarlyStopping, ProgressBar, checked_callbacks, wants_progress
-from xpnet.training.data import MAX_VALIDATION_ROWS, Data, split, take_rows
 from xpnet.training.history import History
 from xpnet.training.loop import Training, TrainingOptions
 from xpnet.training.skill import NoSkillWarning, verdict

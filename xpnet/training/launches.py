@@ -15,7 +15,7 @@ import numpy as np
 from xpnet.backend.device import Array, Namespace, Step
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.network import MLP, Gradients, Trace
-from xpnet.training.data import Data
+from xpnet.training.batches import Data
 from xpnet.training.dropout import Dropout
 
 MAX_STEPS = 64  # per launch: what the host does for a launch is then little beside the steps

@@ -15,8 +15,8 @@ from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP
+from xpnet.training.batches import Data, rows_of
 from xpnet.training.callbacks import hooks
-from xpnet.training.data import Data, rows_of
 from xpnet.training.fit import prepared, prepared_pair
 from xpnet.training.history import History
 from xpnet.training.loop import TrainingOptions, TrainingState

@@ -26,8 +26,8 @@ from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
 from xpnet.nn.schedules import Progress, Schedule, changes_within_epochs, resolve_schedule
+from xpnet.training.batches import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
 from xpnet.training.callbacks import call, hooks, wants_any
-from xpnet.training.data import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.launches import Launches

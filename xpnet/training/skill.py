@@ -15,7 +15,7 @@ from xpnet.backend.random import generator
 from xpnet.nn.losses import LOSSES, Loss, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS
 from xpnet.nn.optimizers import Adam
-from xpnet.training.data import Data, take_rows
+from xpnet.training.batches import Data, take_rows
 from xpnet.training.loop import RUNAWAY_FACTOR, Training
 
 MIN_ROWS = 20  # below, nothing is said

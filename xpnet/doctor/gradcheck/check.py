@@ -19,8 +19,8 @@ from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.gradcheck.mistakes import merge_findings, shape_mistake, value_mistakes
 from xpnet.doctor.gradcheck.slopes import Comparison, compare
 from xpnet.doctor.sample import sample_arrays
+from xpnet.doctor.shared_explanations import BROADCASTING, CS231N, RESHAPE_TARGETS, WHY
 from xpnet.doctor.step import as_host, named_arrays, same_names
-from xpnet.doctor.texts import BROADCASTING, CS231N, RESHAPE_TARGETS, WHY
 from xpnet.errors import InputError
 from xpnet.nn.losses import penalty
 from xpnet.nn.network import MLP

@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.slopes import Comparison
-from xpnet.doctor.texts import CS231N, WHY
+from xpnet.doctor.shared_explanations import CS231N, WHY
 
 VAGUE = {"gradient-wrong", "gradient-activation-derivative"}
 MULTIPLE = {"gradient-scale", "gradient-sign"}

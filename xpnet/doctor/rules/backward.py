@@ -9,8 +9,8 @@ from xpnet.doctor.gradcheck.mistakes import summed
 from xpnet.doctor.replay import MOVED, accumulates
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, Evidence, rule
 from xpnet.doctor.run import Run
+from xpnet.doctor.shared_explanations import WHY
 from xpnet.doctor.step import is_bias
-from xpnet.doctor.texts import WHY
 
 
 @rule("gradient-shape", severity="error", needs=("first.gradients",), source=BACKPROPAGATION,
@@ -105,8 +105,7 @@ def wrong_product(run: Run) -> Evidence | None:
 
 
 @rule("gradient-accumulated", needs=("whole",), source="PyTorch, torch.optim.Optimizer.zero_grad",
-      why="They still contain the gradients of earlier steps. The steps grow, and point where the "
-          "loss fell long ago.",
+      why="They still contain those of earlier steps. Steps grow, and point where the loss fell.",
       remedy="set all gradients to 0 before each step   # PyTorch: optimizer.zero_grad()",
       change={"zero_gradients": True})  # fmt: skip
 def accumulated(run: Run) -> Evidence | None:
@@ -117,8 +116,7 @@ def accumulated(run: Run) -> Evidence | None:
 
 
 @rule("gradient-sign", severity="error", needs=("updates",), explained_by=("gradient-sign",),
-      why="Gradient descent subtracts the gradient of the loss. With one sign flipped, every step "
-          "climbs.",
+      why="Gradient descent subtracts the gradient. With one sign flipped, every step climbs.",
       remedy="weights -= learning_rate * gradient   # with delta = outputs - targets",
       change={"update": "subtract"}, source=f"{NIELSEN}, chapter 1")  # fmt: skip
 def uphill(run: Run) -> Evidence | None:

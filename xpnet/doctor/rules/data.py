@@ -9,12 +9,9 @@ from xpnet.doctor.run import SORTED, Run
 from xpnet.doctor.step import is_bias
 
 OUTPUT_RANGES = {
-    "sigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "exp": (0.0, np.inf),
+    "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "exp": (0.0, np.inf),
     "softplus": (0.0, np.inf),
-}
+}  # fmt: skip
 
 
 @rule("prediction-drift", limit=4.0, severity="error", needs=("data.inputs",),
@@ -70,8 +67,7 @@ def _range_of(seen: list[Any]) -> tuple[float, float]:
 
 @rule("constant-target", limit=50, severity="error", explained_by=("target-shape",),
       needs=("targets.first",), source=RECIPE + " (become one with the data)",
-      why="If all targets are the same, there is nothing to learn. The loss still falls to 0: the "
-          "last bias is enough.",
+      why="There is nothing to learn. The loss still falls to 0: the last bias is enough.",
       remedy="check which column is the target, and how the rows were selected")  # fmt: skip
 def constant_target(run: Run, limit: float) -> Evidence | None:
     """One target in all rows: in all there are, or in `limit` or more over several steps."""
@@ -86,8 +82,7 @@ def constant_target(run: Run, limit: float) -> Evidence | None:
 
 @rule("constant-feature", limit=1e-9, severity="note", needs=("data.inputs",),
       source="scikit-learn, VarianceThreshold",
-      why="A feature with a single value carries no information. Dividing it by its standard "
-          "deviation gives NaN.",
+      why="A single value carries no information. Dividing by its standard deviation gives NaN.",
       remedy="x = x[:, x.std(axis=0) > 0]")  # fmt: skip
 def constant_feature(run: Run, limit: float) -> Evidence | None:
     x = run.data.inputs

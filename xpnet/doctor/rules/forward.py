@@ -6,24 +6,14 @@ import numpy as np
 
 from xpnet.doctor.rules.data import first_of_sorted
 from xpnet.doctor.rules.loss import usual_loss
-from xpnet.doctor.rules.rule import (
-    CHECKER,
-    DIAGNOSIS,
-    ENOUGH_STEPS,
-    GLOROT,
-    RECIPE,
-    Evidence,
-    explained,
-    rule,
-)
+from xpnet.doctor.rules.rule import CHECKER, DIAGNOSIS, ENOUGH_STEPS, GLOROT, RECIPE, Evidence, rule
 from xpnet.doctor.run import Run
 
 NEAR_THE_END = 0.025  # a sigmoid from |z| = 3.7, where its slope is a tenth of its largest
 
 
 @rule("symmetric-units", limit=1e-12, severity="error", needs=("first.weights",),
-      why="Units that start alike get the same gradient and stay alike for ever. The whole layer "
-          "is worth one unit.",
+      why="Units that start alike get the same gradient and stay alike. They are worth one unit.",
       remedy="weights = generator.standard_normal((fan_in, fan_out)) / sqrt(fan_in)",
       change={"init": "auto"}, source="Goodfellow et al., Deep Learning, 8.4")  # fmt: skip
 def symmetric_units(run: Run, limit: float) -> Evidence | None:
@@ -131,7 +121,7 @@ def _high_entropy(run: Run, limit: float) -> Evidence | None:
     chosen = right if goals.shape[1] == 1 else np.max(np.where(goals > 0.5, right, 0), axis=1)
     entropy = float(np.mean(-np.log(np.maximum(chosen, 1e-12))))
     causes = ("wrong-init-scale", "unscaled-inputs", "softmax-axis")
-    if entropy <= limit * np.log(k) or explained(run, causes):
+    if entropy <= limit * np.log(k) or run.has_found(*causes):
         return None
     if whole.goals is not None and usual_loss(run, whole.predictions, whole.goals, "squared error"):
         return None

@@ -7,8 +7,8 @@ import numpy as np
 
 from xpnet.doctor.rules.rule import DIAGNOSIS, RECIPE, Evidence, rule
 from xpnet.doctor.run import Run
+from xpnet.doctor.shared_explanations import BROADCASTING, RESHAPE_TARGETS, WHY
 from xpnet.doctor.step import columns
-from xpnet.doctor.texts import BROADCASTING, RESHAPE_TARGETS, WHY
 
 
 @rule("non-finite", severity="error", source=DIAGNOSIS, why=WHY["non-finite"],
@@ -135,8 +135,7 @@ def class_number_loss(run: Run) -> Evidence | None:
 
 
 @rule("softmax-axis", limit=1e-5, severity="error", needs=("whole", "first.predictions"),
-      why="Softmax shares 1 among the outputs of each sample. Over another axis, the samples of a "
-          "batch compete with each other.",
+      why="Softmax shares 1 among the outputs of a sample. Over another axis, samples compete.",
       remedy="probabilities = e / e.sum(axis=1, keepdims=True)   # samples are rows; else axis=0",
       source="SciPy, scipy.special.softmax (axis)")  # fmt: skip
 def softmax_axis(run: Run, limit: float) -> Evidence | None:

@@ -14,7 +14,6 @@ and one test that makes the mistake. The rules of a file are applied from top to
 
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from operator import attrgetter
 from typing import Any
 
@@ -83,7 +82,7 @@ class Rule:
 
     def apply(self, run: Run) -> Finding | None:
         """Return the finding for a run, if there is one."""
-        if explained(run, self.explained_by) or self.missing(run):
+        if run.has_found(*self.explained_by) or self.missing(run):
             return None
         seen = self.check(run) if self.limit is None else self.check(run, self.limit)
         if seen is None:
@@ -98,11 +97,6 @@ class Rule:
 def rule(code: str, **about: Any) -> Callable[[Callable[..., Evidence | None]], Rule]:
     """Make a `Rule` of the function that follows; `about` are the rule's attributes."""
     return lambda check: Rule(code, check, **about)
-
-
-def explained(run: Run, codes: tuple[str, ...]) -> bool:
-    """Return whether a finding so far has one of these codes."""
-    return any(fnmatchcase(found, code) for found in run.found for code in codes)
 
 
 def _has(run: Run, need: str) -> bool:

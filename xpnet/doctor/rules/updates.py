@@ -8,8 +8,8 @@ import numpy as np
 from xpnet.doctor.replay import sizes_of
 from xpnet.doctor.rules.rule import ENOUGH_STEPS, Evidence, rule
 from xpnet.doctor.run import FAR, Run
+from xpnet.doctor.shared_explanations import CS231N
 from xpnet.doctor.step import relative_change
-from xpnet.doctor.texts import CS231N
 
 
 @rule("gradient-zero", limit=2, needs=("whole", "first.gradients"),

@@ -1,4 +1,4 @@
-"""scikit-learn's names, sizes and initial weights, as the core has them."""
+"""scikit-learn's parameters in the core's terms: names, sizes, solvers, initial weights."""
 
 from itertools import pairwise
 from numbers import Integral
@@ -10,6 +10,7 @@ from xpnet.errors import InputError
 from xpnet.estimators.labels import BLOCKS
 from xpnet.nn.activations import HIDDEN, Activation, resolve_activation
 from xpnet.nn.network import per_layer
+from xpnet.nn.optimizers import SGD, Adam, AdamW, Optimizer
 
 CORE_NAMES = {"logistic": "sigmoid"}  # where they differ
 SKLEARN_NAMES = {"sigmoid": "logistic", BLOCKS: "softmax"}
@@ -54,3 +55,18 @@ def sklearn_draws(random: Any, sizes: list[int], activation: Any) -> tuple[list[
         weights.append(random.uniform(-bound, bound, (fan_in, fan_out)))
         biases.append(random.uniform(-bound, bound, fan_out))
     return weights, biases
+
+
+def optimizer_of(estimator: Any) -> Optimizer:
+    """Return the core's optimiser for an estimator's solver and its parameters."""
+    rate, solver = float(estimator.learning_rate_init), estimator.solver
+    if solver == "sgd":
+        return SGD(rate, estimator.momentum, estimator.nesterovs_momentum)
+    if solver in ("adam", "adamw"):
+        kind = Adam if solver == "adam" else AdamW
+        return kind(rate, estimator.beta_1, estimator.beta_2, estimator.epsilon)
+    if isinstance(solver, type):
+        name = solver.__name__
+        raise InputError(f"solver {name} is a class; pass {name}(...), an instance of it")
+    given: Optimizer = solver
+    return given
