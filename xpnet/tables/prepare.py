@@ -248,7 +248,7 @@ def _decisions(
     dates = {each.name: ", ".join(each.parts) for each in choice.columns if isinstance(each, Dates)}
     every = [
         Decision("read", read, table.guesses),
-        Decision("rows", dropped if gone else {}, {"missing": "drop"} if impute else {}),
+        Decision("rows", dropped if gone else {}),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
         Decision("dates", dates, {"drop": [*dates]}),
         Decision("imputed", {name: counted(count, "cell") for name, count in gaps.items()}),
