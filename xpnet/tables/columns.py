@@ -17,7 +17,7 @@ import numpy as np
 from xpnet.backend.files import quoted as quoted_value
 from xpnet.errors import FileError, InputError
 from xpnet.tables.cells import is_number
-from xpnet.tables.dates import PARTS, PATTERNS, date_parts
+from xpnet.tables.dates import PARTS, PATTERNS, TYPED_PATTERNS, date_parts
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.summary import text_numbers, texts_of
 from xpnet.tables.table import Table
@@ -145,16 +145,15 @@ class Dates:
     def values(self, table: Table, cells: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the parts of some rows, as they are; NaN where a cell is missing."""
         words = texts_of(table, self.name) if self.name in table.texts else ()
-        parts = date_parts(words, self.pattern)[:, [PARTS.index(each) for each in self.parts]]
+        read_as = date_parts(words, self.pattern)
+        for typed in TYPED_PATTERNS if np.isnan(read_as).any() else ():
+            read_as = np.where(np.isnan(read_as), date_parts(words, typed), read_as)
+        parts = read_as[:, [PARTS.index(each) for each in self.parts]]
         codes = text_numbers(cells)
         gone = np.full((1, len(self.parts)), np.nan)
         read: np.ndarray = np.concatenate([parts, gone])[codes]
         for at in np.flatnonzero(np.isnan(read[:, 0]) & (codes >= 0))[:1]:
-            found = quoted(table.cell(rows[at], self.name))
-            raise InputError(
-                f"{table.place(rows[at], self.name)}: found {found}, not a date or time written "
-                f"like the others ({self.pattern}); correct it, or leave the cell empty."
-            )
+            raise no_date(table, rows[at], self.name, self.pattern)
         return read
 
     def fill(
@@ -268,6 +267,13 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "pattern": (lambda found: found in PATTERNS, "a way to write dates"),
     "part": (lambda found: found in PARTS, f"one of {', '.join(PARTS)}"),
 }
+
+
+def no_date(table: Table, row: Any, name: str, pattern: str, otherwise: str = "") -> InputError:
+    """Return the error for a cell that is not written like the dates of its column."""
+    found = f"found {quoted(table.cell(row, name))}, not a date or time written like the others"
+    remedy = f"correct it, or leave the cell empty{otherwise}"
+    return InputError(f"{table.place(row, name)}: {found} ({pattern}); {remedy}.")
 
 
 GONE, UNSEEN = -1, -2

@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.errors import InputError, bad_argument
 from xpnet.tables.arrays import RowFile, moments, pieces
-from xpnet.tables.choose import Choice, choose_columns
+from xpnet.tables.choose import Choice, choose_columns, is_various
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number
 from xpnet.tables.messages import (
     Decision,
@@ -317,9 +317,12 @@ def _with_task(
         if task == "regression":
             refuse_text(source, name, ", or leave --task regression out")
         texts = [words[int(each)] for each in used]
-        if len(texts) > 2:
-            remedy = "pass a column with fewer as --target, or give more rows of each class"
-            _refuse_identifier(source, name, texts, len(rows), remedy)
+        if len(texts) > 2 and is_various(len(texts), len(rows)):
+            raise InputError(
+                f"{source.place(rows[0], name)}: found {quoted(source.cell(rows[0], name))}; "
+                f"{len(texts)} different texts in {len(rows)} rows look like an identifier; pass a "
+                "column with fewer as --target, or give more rows of each class."
+            )
         classes = tuple(sorted(texts))
         codes = np.argsort(np.argsort(texts))[codes]
         kind = "binary" if len(classes) == 2 else "multiclass"
@@ -335,18 +338,6 @@ def _with_task(
         message = f"column {quoted(name)}, the target, has {len(classes)} distinct values"
         raise InputError(f"{source.path}: {message}, too many for {kind}; correct --task.")
     return replace(plan, task=kind, classes=classes), codes.astype(np.int64)
-
-
-def _refuse_identifier(table: Table, name: str, used: list[str], count: int, remedy: str) -> None:
-    """Refuse a target of texts of which hardly any occurs twice."""
-    distinct = len(used)
-    if not (distinct > 10 and 2 * distinct > count) and not (distinct == count and count >= 3):
-        return
-    row = int(np.flatnonzero(~np.isnan(table.column(name)))[0])
-    raise InputError(
-        f"{table.place(row, name)}: found {quoted(table.cell(row, name))}; {distinct} different "
-        f"texts in {count} rows look like an identifier; {remedy}."
-    )
 
 
 def _kind(values: np.ndarray, distinct: int) -> str:
