@@ -232,13 +232,11 @@ def read_array(path: str, *, labels: bool = False, stream: bool = False) -> np.n
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def read_npz(
-    path: str, target: str | None, features: str | None
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def read_npz(path: str, target: str | None, features: str | None) -> dict[str, np.ndarray]:
     """Return the array with the features and, if there is one, that with the target, by name.
 
-    Also the names of all arrays in the file. The target is by default ``y``, the features ``x``,
-    those that go with the target, or the only other array.
+    The target is by default ``y``, the features ``x``, those that go with the target, or the only
+    other array.
     """
     try:
         with open_binary(path) as file, np.load(file, allow_pickle=False) as arrays:
@@ -250,9 +248,9 @@ def read_npz(
             label = target or ("y" if "y" in names and not features else None)
             data = features or _features(path, names, label)
             found = {data: _member(arrays, path, data)}
-            return found if label is None else found | {
-                label: _member(arrays, path, label, labels=True)
-            }, names
+            if label is not None:
+                found[label] = _member(arrays, path, label, labels=True)
+            return found
     except (FileError, InputError):
         raise
     except _DAMAGE as error:
