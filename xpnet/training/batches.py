@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from xpnet.backend.device import Array, Device
+from xpnet.backend.device import Array, Device, to_host
 from xpnet.backend.random import generator
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
@@ -200,8 +200,7 @@ def digest(data: Data | None, device: Device) -> str:
     found = hashlib.sha256(str(tuple(data.x.shape)).encode())
 
     def add(array: Any) -> None:
-        host = array if isinstance(array, np.ndarray) else device.get(array)
-        found.update(np.ascontiguousarray(host, dtype=np.float64).data)
+        found.update(np.ascontiguousarray(to_host(array), dtype=np.float64).data)
 
     size = max(1, 4 * BLOCK_BYTES // columns)  # wide rows from a source would take much memory
     for some in (rows[start : start + size] for start in range(0, len(rows), size)):
