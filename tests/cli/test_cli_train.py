@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import BANKNOTE, Run, regression, table
+from command_line import BANKNOTE, QUICK, Run, regression, table
 
 from xpnet.saving.model import load_model
 
@@ -183,3 +183,41 @@ def test_the_doctors_worst_error_ends_a_training_in_two_lines(run: Run) -> None:
     first, second = outcome.err.splitlines()
     assert first.startswith("doctor: ")
     assert second.startswith("remedy: ")
+
+
+def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run) -> None:
+    rows = [
+        f"{i + 1},{1000 + 7 * i * i},2024-{i % 12 + 1:02}-0{i % 9 + 1},"
+        f"{'NA' if i % 10 == 0 else round(i / 7, 3)},"
+        f"{('red', 'blue')[i % 2] if i % 40 else f'odd{i}'},"
+        f"same,{'' if i % 50 == 0 else ('no', 'yes')[i % 2]}"
+        for i in range(200)
+    ]
+    path = table("real.csv", "\n".join([",case_id,when,size,colour,unit,bought", *rows]) + "\n")
+    outcome = run("train", path, "--target", "bought")
+    assert (outcome.status, outcome.out.count("\n") <= 25) == (0, True)
+    for line in ("rows         4 of 200 left out (no bought) [--missing]",
+                 "left out     unnamed_1 (row numbers), case_id (identifier), unit (constant) [",
+                 "dates        when (month, weekday, days) [--drop COLUMN]",
+                 "imputed      size (20 cells) [--missing drop]",
+                 "encoded      colour (2 values, 5 rare ones pooled) [--drop COLUMN]"):  # fmt: skip
+        assert line in outcome.out
+    report = run("train", path, "--target", "bought", *QUICK, "--json").json
+    assert report["decisions"]["left out"]["unit"] == "constant"
+    assert load_model("real.safetensors").training["decisions"] == report["decisions"]
+    told = run("predict", "real.safetensors", path, "--json").json
+    assert told["rows"] == 200
+    assert told["notes"] == [
+        "20 missing cells imputed: size 20",
+        "categories without an input, rare or not seen in training: colour 5, such as 'odd0'",
+    ]
+    assert run("evaluate", "real.safetensors", path, "--json").json["rows"] == 196
+    streamed = run(
+        "train", path, "--target", "bought", *QUICK, "--stream", "--out", "s.safetensors"
+    )
+    assert streamed.status == 0
+    assert run("predict", "s.safetensors", path, "--json").json["notes"] == told["notes"]
+    refused = run("train", path, "--target", "bought", "--strict").err
+    assert "real.csv: 5 obstacles\n" in refused
+    command = refused.splitlines()[-1].removeprefix("  without them: xpnet ")
+    assert run(*command.split()).status == 0

@@ -99,6 +99,10 @@ WITH_PLACE = {
     "only delimiters": (with_row(",,"), (*A4, "first of 2")),
     "short row": (with_row("3.5,1.75"), ("line 4", "column 'y'", "2 of 3 fields", "'3.5,1.75'")),
     "long row": (with_row("3.5,1.75,0,9"), ("line 4", "column 4", "4 fields", "'9'")),
+    "short row between semicolons": (
+        with_row("3.5,1.75").replace(",", ";"),
+        ("line 4", "column 'y'", "2 of 3 fields"),
+    ),
     "cut off": (GOOD[:-5], ("line 7", "column 'y'", "complete the line", "cut off")),
     "stray quote": (with_row('3.5,1"75,0'), (*B4, "stray quote", 'twice, ""')),
     "text after quotes": (with_row('3.5,"1"75,0'), (*B4, "stray quote")),
@@ -291,6 +295,7 @@ ACCEPTED = {
     "columns in another order": "\n".join(",".join(x.split(",")[::-1]) for x in GOOD.split()),
     "duplicate rows": GOOD + "\n".join(ROWS),
     "text categories": with_column(["red", "blue", "red", "blue"]),
+    "counts with an open end": with_column(["0", "1", "2", "3+", "0", "1"]),
     "ages in groups": with_column(["18-25", "26-40", "18-25", "41+"]),
     "accents": with_column(["caf\u00e9", "th\u00e9", "caf\u00e9", "th\u00e9"]),
     "emoji": with_column(["\U0001f600", "\U0001f622", "\U0001f600", "\U0001f622"]),

@@ -1,11 +1,13 @@
 """From columns to inputs and targets, and what is decided and measured on the way."""
 
 import numpy as np
+import polars
 import pytest
 from table_examples import NUMBERS, TRAIN, arrays
 
 from xpnet.errors import InputError
 from xpnet.tables.prepare import prepare
+from xpnet.tables.table import table_of
 
 
 def test_numbers_are_standardised_and_texts_one_hot_encoded(table):
@@ -199,6 +201,17 @@ def test_dates_become_the_parts_that_vary(table):
     assert plan.transform(table('when\n""\n?\n')).tolist() == [[0, 0, 0]] * 2
     with pytest.raises(InputError, match=r"line 2, column 'when': found '1.2.20.*', not a date"):
         plan.transform(table("when\n1.2.2020\n"))
+
+
+def test_columns_of_dates_are_the_same_dates_as_text(table):
+    days = np.datetime64("2020-01-30") + np.arange(40)
+    written = [f"{day.day}.{day.month}.{day.year}" for day in days.tolist()]
+    rows = "".join(f"{day},{i % 2}\n" for i, day in enumerate(written))
+    ready = prepare(table(f"when,y\n{rows}"), "y")
+    assert ready.preprocessing.columns[0].pattern == "%d.%m.%Y"
+    for cells in (days, days.astype("M8[us]")):
+        new = table_of({"when": polars.Series(cells)}, ready.preprocessing)
+        np.testing.assert_array_equal(ready.preprocessing.transform(new), ready.x)
 
 
 def test_slips_among_dates_are_refused(table):

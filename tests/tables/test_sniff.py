@@ -21,6 +21,7 @@ ADULT = "39,State,77516,Male\n50,Self,83311,Male\n38,Private,215646,Female\n28,S
         (ADULT, ("x0", "x1", "x2", "x3")),
         ("6,148,6\n1,85,2\n8,183,3\n", ("x0", "x1", "x2")),  # no two columns share a name
         ("p,x,s\ne,x,s\np,b,y\ne,x,s\n", ("x0", "x1", "x2")),
+        ("5.1,?,a\n4.9,3.0,b\n4.7,3.2,a\n", ("x0", "x1", "x2")),
         ("1952,1957,y\n1,2,3\n4,5,6\n", ("1952", "1957", "y")),
         ("0,1,2\n1.5,2,3\n4,5,6\n", ("0", "1", "2")),
         ("sex,class\nmale,first\nfemale,second\n", ("sex", "class")),

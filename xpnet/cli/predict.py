@@ -51,7 +51,7 @@ def evaluate(options: EvaluateOptions) -> None:
         what = f"--target {options.target}: the model predicts {plan.target}; leave --target out"
         raise InputError(what)
     notes = plan.notes(data)
-    rows = plan.complete_rows(data, target=True) if plan.missing == "drop" else None
+    rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     y = plan.encode_target(data, rows)
     scores = score(plan, model.net.predict(plan.transform(data, rows, dtype=model.net.dtype)), y)
     if len(y) < data.rows:

@@ -172,7 +172,7 @@ def _with_validation_file(task: Task) -> Task:
             f"--validation {options.validation}: name the file with its targets: "
             "--validation-target FILE"
         )
-    rows = plan.complete_rows(table, target=True) if plan.missing == "drop" else None
+    rows = plan.complete_rows(table, target=True) if plan.missing != "refuse" else None
     x = plan.transform(table, rows, dtype=options.dtype)
     return replace(task, held_out=(x, plan.encode_target(table, rows)))
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.columns import Category, Column, Dates, Number
+from xpnet.tables.columns import Category, Column, Dates, Number, no_date
 from xpnet.tables.dates import PARTS, date_parts, find_pattern
-from xpnet.tables.messages import option, quoted
+from xpnet.tables.messages import option
 from xpnet.tables.summary import Summary, refuse_collision, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
@@ -101,7 +101,7 @@ def _useless_text(table: Table, found: Summary, name: str) -> str:
     distinct, count = int(used.sum()), int(found.counts[name].sum())
     if distinct == 1 and count == table.rows:
         return "constant"
-    various = (distinct > 10 and 2 * distinct > count) or (distinct == count and count >= 3)
+    various = is_various(distinct, count)
     if not (various or distinct > MAX_CATEGORIES):
         return ""
     frequent = found.counts[name][found.counts[name] >= max(_min_count(table.rows), 2)].sum()
@@ -157,6 +157,11 @@ def _choose_category(choice: Choice, table: Table, found: Summary, name: str) ->
     choice.columns.append(Category(name, known, bool(rare)))
 
 
+def is_various(distinct: int, cells: int) -> bool:
+    """Return whether texts differ so much that they name their rows, or are free text."""
+    return (distinct > 10 and 2 * distinct > cells) or (distinct == cells and cells >= 3)
+
+
 def _min_count(rows: int) -> int:
     return max(min(_MIN_COUNT, rows // 100), 1)
 
@@ -168,11 +173,7 @@ def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:
     values = date_parts(words, pattern)[used]
     for at in np.flatnonzero(np.isnan(values[:, 0]))[:1]:
         row = int(np.flatnonzero(table.column(name) == used[at])[0])
-        drop = option("--drop", name)
-        raise InputError(
-            f"{table.place(row, name)}: found {quoted(words[used[at]])}, not a date or time "
-            f"written like the others ({pattern}); correct it, or pass {drop}."
-        )
+        raise no_date(table, row, name, pattern, f", or pass {option('--drop', name)}")
     compared = np.concatenate([values[:, :-1], np.floor(values[:, -1:])], axis=1)
     varies = (compared != compared[:1]).any(axis=0)
     parts = tuple(part for part, each in zip(PARTS, varies, strict=True) if each) or ("days",)

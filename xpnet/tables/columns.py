@@ -8,8 +8,8 @@ model files did not know is written only where it is used.
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from xpnet.backend.files import quoted as quoted_value
 from xpnet.errors import FileError, InputError
 from xpnet.tables.cells import is_number
-from xpnet.tables.dates import PARTS, PATTERNS, date_parts
+from xpnet.tables.dates import PARTS, PATTERNS, TYPED_PATTERNS, date_parts
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.summary import text_numbers, texts_of
 from xpnet.tables.table import Table
@@ -57,22 +57,6 @@ class Number:
     def input_names(self) -> list[str]:
         """Name the inputs."""
         return [self.name, *([f"{self.name} missing"] if self.indicator else [])]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it in JSON's types."""
-        imputed = {"fill": self.fill, "indicator": self.indicator}
-        scaled = {"name": self.name, "mean": self.mean, "std": self.std}
-        return scaled if self.fill is None else scaled | imputed
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any], place: str) -> "Number":
-        """Make it from the result of `to_dict`, which is not trusted."""
-        kinds = {"name": "text", "mean": "number", "std": "scale"}
-        if len(given) > len(kinds):
-            kinds |= {"fill": "number", "indicator": "flag"}
-        return cls(
-            *(checked(f"{place}.{field}", given.get(field), kinds[field]) for field in kinds)
-        )
 
 
 @dataclass(frozen=True)
@@ -128,19 +112,6 @@ class Category:
         seen = np.flatnonzero(codes >= 0)
         x[seen, codes[seen]] = 1
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it in JSON's types."""
-        one_hot = {"name": self.name, "categories": list(self.categories)}
-        return one_hot | {"pooled": True} if self.pooled else one_hot
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any], place: str) -> "Category":
-        """Make it from the result of `to_dict`, which is not trusted."""
-        name = checked(f"{place}.name", given["name"], "text")
-        pooled = checked(f"{place}.pooled", given.get("pooled", False), "flag")
-        known = checked_list(f"{place}.categories", given["categories"], "text")
-        return cls(name, known, pooled)
-
 
 @dataclass(frozen=True)
 class Dates:
@@ -174,16 +145,15 @@ class Dates:
     def values(self, table: Table, cells: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the parts of some rows, as they are; NaN where a cell is missing."""
         words = texts_of(table, self.name) if self.name in table.texts else ()
-        parts = date_parts(words, self.pattern)[:, [PARTS.index(each) for each in self.parts]]
+        read_as = date_parts(words, self.pattern)
+        for typed in TYPED_PATTERNS if np.isnan(read_as).any() else ():
+            read_as = np.where(np.isnan(read_as), date_parts(words, typed), read_as)
+        parts = read_as[:, [PARTS.index(each) for each in self.parts]]
         codes = text_numbers(cells)
         gone = np.full((1, len(self.parts)), np.nan)
         read: np.ndarray = np.concatenate([parts, gone])[codes]
         for at in np.flatnonzero(np.isnan(read[:, 0]) & (codes >= 0))[:1]:
-            found = quoted(table.cell(rows[at], self.name))
-            raise InputError(
-                f"{table.place(rows[at], self.name)}: found {found}, not a date or time written "
-                f"like the others ({self.pattern}); correct it, or leave the cell empty."
-            )
+            raise no_date(table, rows[at], self.name, self.pattern)
         return read
 
     def fill(
@@ -192,41 +162,37 @@ class Dates:
         """Write the inputs of some rows; as for `Category`."""
         x[:] = np.nan_to_num((self.values(table, cells, rows) - self.means) / self.stds)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return it in JSON's types."""
-        return {
-            "name": self.name, "pattern": self.pattern, "parts": list(self.parts),
-            "means": list(self.means), "stds": list(self.stds),
-        }  # fmt: skip
-
-    @classmethod
-    def from_dict(cls, given: Mapping[str, Any], place: str) -> "Dates":
-        """Make it from the result of `to_dict`, which is not trusted."""
-        name, pattern = checked(f"{place}.name", given["name"], "text"), given["pattern"]
-        if pattern not in PATTERNS:
-            refuse_field(f"{place}.pattern", pattern, "a way to write dates")
-        parts = checked_list(f"{place}.parts", given["parts"], "part")
-        scales = []
-        for field, kind in (("means", "number"), ("stds", "scale")):
-            found, at = given[field], f"{place}.{field}"
-            if not isinstance(found, list) or len(found) != len(parts):
-                refuse_field(at, found, "a number for each part")
-            scales.append(tuple(checked(f"{at}[{i}]", each, kind) for i, each in enumerate(found)))
-        return cls(name, pattern, parts, *scales)
-
 
 Column: TypeAlias = Number | Category | Dates
-KINDS: dict[frozenset[str], type[Number | Category | Dates]] = {
-    frozenset(fields.split()): kind
-    for fields, kind in (
-        ("name mean std", Number),
-        ("name mean std fill indicator", Number),
-        ("name categories", Category),
-        ("name categories pooled", Category),
-        ("name pattern parts means stds", Dates),
-    )
+_NUMBER, _CATEGORY = (
+    {"name": "text", "mean": "number", "std": "scale"},
+    {"name": "text", "categories": "texts"},
+)
+_DATES = {
+    "name": "text",
+    "pattern": "pattern",
+    "parts": "parts",
+    "means": "numbers",
+    "stds": "scales",
 }
-"""By the fields that a model file has of a column."""
+KINDS: tuple[tuple[Any, dict[str, str]], ...] = (
+    (Number, _NUMBER),
+    (Number, _NUMBER | {"fill": "number", "indicator": "flag"}),
+    (Category, _CATEGORY),
+    (Category, _CATEGORY | {"pooled": "flag"}),
+    (Dates, _DATES),
+)
+"""The kinds of columns, and the fields that a model file has of each, with the kinds of values."""
+
+
+def column_to_dict(column: Column) -> dict[str, Any]:
+    """Return a column in JSON's types; what version 1 does not know only if it is used."""
+    given = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(column).items()}
+    if isinstance(column, Number) and column.fill is None:
+        return {name: given[name] for name in _NUMBER}
+    if isinstance(column, Category) and not column.pooled:
+        return {name: given[name] for name in _CATEGORY}
+    return given
 
 
 def column_from_dict(given: Any, place: str) -> Column:
@@ -237,10 +203,17 @@ def column_from_dict(given: Any, place: str) -> Column:
     FileError
         Names the first field that is invalid, and what was found.
     """
-    kind = KINDS.get(frozenset(given)) if isinstance(given, dict) else None
-    if kind is None:
+    fields = given.keys() if isinstance(given, dict) else None
+    fitting = [each for each in KINDS if fields == each[1].keys()]
+    if not fitting:
         refuse_field(place, given, "name, mean and std, or name and categories")
-    return kind.from_dict(given, place)
+    ((kind, wanted),) = fitting
+    values = [checked(f"{place}.{name}", given[name], each) for name, each in wanted.items()]
+    column: Column = kind(*values)
+    for name in ("means", "stds") if isinstance(column, Dates) else ():
+        if len(given[name]) != column.inputs:
+            refuse_field(f"{place}.{name}", given[name], "a number for each part")
+    return column
 
 
 def refuse_field(field: str, found: Any, wanted: object) -> NoReturn:
@@ -249,7 +222,9 @@ def refuse_field(field: str, found: Any, wanted: object) -> NoReturn:
 
 
 def checked(field: str, found: Any, kind: str) -> Any:
-    """Return the value of a field if it is of a kind of `_VALUES`; refuse it otherwise."""
+    """Return the value of a field if it is of a kind of `_VALUES`, or all of a list are."""
+    if kind not in _VALUES:
+        return checked_list(field, found, kind.removesuffix("s"))
     good, wanted = _VALUES[kind]
     if not good(found):
         refuse_field(field, found, wanted)
@@ -257,11 +232,12 @@ def checked(field: str, found: Any, kind: str) -> Any:
 
 
 def checked_list(field: str, found: Any, kind: str) -> tuple[Any, ...]:
-    """Return some values of a kind, at least one and each once."""
+    """Return some values of a kind, at least one; names each once."""
     if not isinstance(found, list) or not found:
         refuse_field(field, found, f"a list, each {_VALUES[kind][1]}")
     values = tuple(checked(f"{field}[{at}]", each, kind) for at, each in enumerate(found))
-    refuse_repeated(field, values)
+    if kind in ("text", "part") or field == "classes":
+        refuse_repeated(field, values)
     return values
 
 
@@ -288,8 +264,16 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "number": (_is_finite, "a finite number"),
     "scale": (lambda found: _is_finite(found) and found > 0, "a finite number above 0"),
     "flag": (lambda found: isinstance(found, bool), "true or false"),
+    "pattern": (lambda found: found in PATTERNS, "a way to write dates"),
     "part": (lambda found: found in PARTS, f"one of {', '.join(PARTS)}"),
 }
+
+
+def no_date(table: Table, row: Any, name: str, pattern: str, otherwise: str = "") -> InputError:
+    """Return the error for a cell that is not written like the dates of its column."""
+    found = f"found {quoted(table.cell(row, name))}, not a date or time written like the others"
+    remedy = f"correct it, or leave the cell empty{otherwise}"
+    return InputError(f"{table.place(row, name)}: {found} ({pattern}); {remedy}.")
 
 
 GONE, UNSEEN = -1, -2

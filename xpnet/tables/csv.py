@@ -19,7 +19,6 @@ from xpnet.tables.assemble import header_fault, named
 from xpnet.tables.cells import is_number
 from xpnet.tables.messages import quoted
 from xpnet.tables.sniff import (
-    DELIMITERS,
     WIDE_ENCODINGS,
     fields_of,
     find_encoding,
@@ -80,16 +79,17 @@ def open_csv(
     if decimal not in (".", ",", None):
         raise bad_argument("decimal", decimal, "must be . or , (a point or a comma)")
     file = Csv(path, found_encoding, delimiter or usual, decimal or ".")
-    layout = find_layout(next(file.chunks(), b""), delimiter, usual, decimal, header)
-    found = {
+    data = next(file.chunks(), b"")
+    found, sign, names, skipped = find_layout(data, delimiter, usual, decimal, header)
+    guesses = {
         "encoding": found_encoding if encoding is None and found_encoding != "utf-8" else "",
-        "delimiter": layout.delimiter if delimiter is None and layout.delimiter != usual else "",
-        "decimal": "," if decimal is None and layout.decimal == "," else "",
-        "no_header": header is None and not layout.header,
+        "delimiter": found if delimiter is None and found != usual else "",
+        "decimal": sign if decimal is None and sign == "," else "",
+        "no_header": header is None and not names,
     }
     file = replace(
-        file, delimiter=layout.delimiter, decimal=layout.decimal, skipped=layout.skipped,
-        has_header=layout.header, guesses={key: each for key, each in found.items() if each},
+        file, delimiter=found, decimal=sign, skipped=skipped, has_header=names,
+        guesses={key: each for key, each in guesses.items() if each},
     ).with_names()  # fmt: skip
     return replace(
         file, texts=frozenset(at for at, each in enumerate(file.names) if each in as_texts)
@@ -130,7 +130,7 @@ class Csv:
         row, line = fields_of(header, self.delimiter), self.skipped + 1
         if len(row) == 1:
             second = record.split(b"\n", 1)[0].decode("utf-8", "replace")
-            if hint := _better_delimiter(self.delimiter, text, second):
+            if hint := _spaces(self.delimiter, text, second):
                 self.refuse(line, f"column 1: found one column, {quoted(text.strip())}; {hint}.")
         if not self.has_header:
             return replace(self, header=text, names=tuple(f"x{at}" for at in range(len(row))))
@@ -280,7 +280,7 @@ class Csv:
 
     def _refuse_ragged(self, record: bytes, line: int, fields: int) -> NoReturn:
         text, width = record.decode(), len(self.names)
-        hint = _better_delimiter(self.delimiter, self.header, text)
+        hint = _spaces(self.delimiter, self.header, text)
         if fields < width:
             found = f"{self._column(fields)}: the line ends after {fields} of {width} fields"
             hint = hint or "complete the line (is the file cut off?)"
@@ -318,13 +318,8 @@ def _with_points(frame: Any) -> Any:
     return frame.with_columns(polars.when(grouped).then(swapped).otherwise(points).name.keep())
 
 
-def _better_delimiter(delimiter: str, header: str, record: str) -> str | None:
-    """Say what a table seems to be separated by, and the remedy; None if that is unclear."""
-    for other, name in DELIMITERS.items():
-        count = header.count(other)
-        if other != delimiter and count and count == record.count(other):
-            escaped = other.replace("\t", "\\t")
-            return f"it seems to be separated by {name}; pass --delimiter '{escaped}'"
+def _spaces(delimiter: str, header: str, record: str) -> str | None:
+    """Return the remedy for a table that seems to be separated by spaces; None if it is not."""
     words = len(header.split())
     numbers = any(is_number(word) for word in record.split())
     if delimiter not in header and words > 1 and words == len(record.split()) and numbers:

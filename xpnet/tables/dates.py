@@ -20,6 +20,9 @@ _TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
 PATTERNS = tuple(day + time for day, time in product(_DAYS, _TIMES))
 """Ways to write dates, as for `strptime`; where two fit every cell, the first is meant."""
 
+TYPED_PATTERNS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
+"""How columns of dates and of times in Parquet files and data frames become text."""
+
 # How other ways of writing are brought to these: no zone, no fractions, a space before the time.
 _REWRITTEN = (
     (r"(:\d\d(?:[.,]\d+)?) ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$", "${1}"),

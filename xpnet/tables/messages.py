@@ -2,7 +2,7 @@
 
 import difflib
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -85,34 +85,19 @@ class Decision:
         return ", ".join(said) + ", ..." * (len(groups) > 10) + f" [{_CHANGED_BY[self.kind]}]"
 
 
-@dataclass
-class Obstacles:
-    """What keeps a table from being trained on, to be told at once.
+def refuse_all(path: str, messages: Sequence[str], repair: Mapping[str, Any]) -> None:
+    """Raise the InputError for all that keeps a table from being trained on, if there is anything.
 
-    Attributes
+    Parameters
     ----------
-    messages : list of str
+    messages : sequence of str
         Each with place, what was found, and the remedy.
     repair : dict
-        Options, by name, with which they would be gone.
+        Options, by name, with which they would all be gone.
     """
-
-    messages: list[str]
-    repair: dict[str, Any]
-
-    def collect(self, check: Callable[..., None], *arguments: Any) -> None:
-        """Call a check; keep the message of what it raises."""
-        try:
-            check(*arguments)
-        except InputError as error:
-            self.messages.append(str(error))
-
-    def refuse(self, path: str) -> None:
-        """Raise the InputError for all of them, if there are any."""
-        told = [each.removeprefix(f"{path}: ") for each in self.messages]
-        if len(told) == 1:
-            raise InputError(f"{path}: {told[0]}")
-        if told:
-            error = InputError("\n  ".join([f"{path}: {len(told)} obstacles", *told]))
-            error.repair = self.repair
-            raise error
+    told = [each.removeprefix(f"{path}: ") for each in messages]
+    if told:
+        head = f"{path}: {len(told)} obstacles\n  " if len(told) > 1 else f"{path}: "
+        error = InputError(head + "\n  ".join(told))
+        error.repair = repair if len(told) > 1 else {}
+        raise error

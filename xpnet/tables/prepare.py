@@ -2,20 +2,21 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
 from xpnet.tables.arrays import RowFile, moments, pieces
-from xpnet.tables.choose import Choice, choose_columns
+from xpnet.tables.choose import Choice, choose_columns, is_various
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number
 from xpnet.tables.messages import (
     Decision,
-    Obstacles,
     counted,
     format_number,
     option,
     quoted,
+    refuse_all,
     up_to_ten,
 )
 from xpnet.tables.preprocessing import (
@@ -247,7 +248,7 @@ def _decisions(
     dates = {each.name: ", ".join(each.parts) for each in choice.columns if isinstance(each, Dates)}
     every = [
         Decision("read", read, table.guesses),
-        Decision("rows", dropped if gone else {}, {"missing": "drop"} if impute else {}),
+        Decision("rows", dropped if gone else {}),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
         Decision("dates", dates, {"drop": [*dates]}),
         Decision("imputed", {name: counted(count, "cell") for name, count in gaps.items()}),
@@ -265,19 +266,25 @@ def _refuse(
     guesses: list[Decision],
 ) -> None:
     """Refuse, in one message, all that keeps the table from being used."""
-    obstacles = Obstacles([*choice.obstacles.values()], {"drop": [*choice.obstacles]})
+    messages = [*choice.obstacles.values()]
+    repair: dict[str, Any] = {"drop": [*choice.obstacles]}
+    used = [each.name for each in choice.columns]
     source, target, of_target = targets
-    if missing == "refuse":
-        used = [each.name for each in choice.columns]
-        obstacles.collect(refuse_missing, table, found, used, _MISSING_REMEDY)
-        obstacles.collect(refuse_missing, source, of_target, [target], _NO_TARGET)
+    for where, summary, names, remedy in (
+        (table, found, used, _MISSING_REMEDY),
+        (source, of_target, [target], _NO_TARGET),
+    ):
+        try:
+            if missing == "refuse":
+                refuse_missing(where, summary, names, remedy)
+        except InputError as error:
+            messages.append(str(error))
+            repair["missing"] = "impute"
     for each in guesses:
         if each.repair:
-            obstacles.messages.append(f"--strict: {each.kind}: {each.text()}.")
-            for name, value in each.repair.items():
-                known = obstacles.repair.get(name, [])
-                obstacles.repair[name] = [*known, *value] if name == "drop" else value
-    obstacles.refuse(table.path)
+            messages.append(f"--strict: {each.kind}: {each.text()}.")
+            repair |= {**each.repair, "drop": repair["drop"] + each.repair.get("drop", [])}
+    refuse_all(table.path, messages, repair)
 
 
 def _row_notes(table: Table, rows: np.ndarray) -> list[str]:
@@ -310,9 +317,12 @@ def _with_task(
         if task == "regression":
             refuse_text(source, name, ", or leave --task regression out")
         texts = [words[int(each)] for each in used]
-        if len(texts) > 2:
-            remedy = "pass a column with fewer as --target, or give more rows of each class"
-            _refuse_identifier(source, name, texts, len(rows), remedy)
+        if len(texts) > 2 and is_various(len(texts), len(rows)):
+            raise InputError(
+                f"{source.place(rows[0], name)}: found {quoted(source.cell(rows[0], name))}; "
+                f"{len(texts)} different texts in {len(rows)} rows look like an identifier; pass a "
+                "column with fewer as --target, or give more rows of each class."
+            )
         classes = tuple(sorted(texts))
         codes = np.argsort(np.argsort(texts))[codes]
         kind = "binary" if len(classes) == 2 else "multiclass"
@@ -328,18 +338,6 @@ def _with_task(
         message = f"column {quoted(name)}, the target, has {len(classes)} distinct values"
         raise InputError(f"{source.path}: {message}, too many for {kind}; correct --task.")
     return replace(plan, task=kind, classes=classes), codes.astype(np.int64)
-
-
-def _refuse_identifier(table: Table, name: str, used: list[str], count: int, remedy: str) -> None:
-    """Refuse a target of texts of which hardly any occurs twice."""
-    distinct = len(used)
-    if not (distinct > 10 and 2 * distinct > count) and not (distinct == count and count >= 3):
-        return
-    row = int(np.flatnonzero(~np.isnan(table.column(name)))[0])
-    raise InputError(
-        f"{table.place(row, name)}: found {quoted(table.cell(row, name))}; {distinct} different "
-        f"texts in {count} rows look like an identifier; {remedy}."
-    )
 
 
 def _kind(values: np.ndarray, distinct: int) -> str:

@@ -22,6 +22,7 @@ from xpnet.tables.columns import (
     checked,
     checked_list,
     column_from_dict,
+    column_to_dict,
     encode_labels,
     refuse_field,
     refuse_repeated,
@@ -79,7 +80,7 @@ class Preprocessing:
     @property
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
-        kinds = [each.to_dict().keys() for each in self.columns]
+        kinds = [column_to_dict(each).keys() for each in self.columns]
         plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
         return 1 if plain and not self.left_out else 2
 
@@ -297,7 +298,7 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in JSON's types; floats survive exactly."""
-        columns = [column.to_dict() for column in self.columns]
+        columns = [column_to_dict(each) for each in self.columns]
         found = {**asdict(self), "classes": list(self.classes), "columns": columns}
         del found["left_out"]
         return found | {"left_out": list(self.left_out)} if self.left_out else found

@@ -3,16 +3,15 @@
 import codecs
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from xpnet.tables.arrays import open_binary
-from xpnet.tables.cells import is_number
+from xpnet.tables.cells import MISSING, is_number
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
+DELIMITERS = (",", ";", "\t", "|")
 WIDE_ENCODINGS = (
     (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "utf-32"),
     (rb"\xff\xfe|\xfe\xff", "utf-16"),
@@ -28,25 +27,6 @@ _HEAD = 1 << 16  # bytes that delimiters are looked for in
 _RECORDS = 25  # likewise
 _QUOTE, _NEWLINE = 34, 10
 _NUMBER = rb"[+-]?\d*%s\d+(?:[eE][+-]?\d+)?"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the lines of a CSV file are written.
-
-    Attributes
-    ----------
-    delimiter, decimal : str
-    skipped : int
-        Lines before the header: blank, comments, or Excel's ``sep=;``.
-    header : bool
-        Whether the first line that is left has the names of the columns.
-    """
-
-    delimiter: str
-    decimal: str
-    skipped: int
-    header: bool
 
 
 def find_encoding(path: str) -> str:
@@ -84,11 +64,15 @@ def find_encoding(path: str) -> str:
 
 def find_layout(
     data: bytes, delimiter: str | None, usual: str, decimal: str | None, header: bool | None
-) -> Layout:
-    """Return how the lines of a file are written that begins with `data`, in UTF-8.
+) -> tuple[str, str, bool, int]:
+    """Return delimiter, decimal sign, whether there is a header, and the lines before that.
+
+    Lines before the header, or the first row, are blank, comments, or Excel's ``sep=;``.
 
     Parameters
     ----------
+    data : bytes
+        How the file begins, in UTF-8.
     delimiter, decimal, header : optional
         What is known of it.
     usual : str
@@ -103,7 +87,7 @@ def find_layout(
     if header is None:
         rows = [fields_of(each, delimiter) for each in head]
         header = not _is_data(rows[0], rows[1:], decimal) if rows else True
-    return Layout(delimiter, decimal, skipped, header)
+    return delimiter, decimal, header, skipped
 
 
 def _lines_before_header(data: bytes) -> tuple[int, str]:
@@ -137,11 +121,16 @@ def _whole_records(data: bytes) -> list[bytes]:
 
 
 def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
-    """Return the only delimiter that divides all records alike; the usual one if it does."""
+    """Return the only delimiter that divides the records alike; the usual one if it does.
+
+    If the first record lacks the usual one, half of them are enough: the others are refused later.
+    """
     fitting = []
-    for each in (usual, *DELIMITERS):
-        counts = {outside_quotes(record, ord(each)).size for record in records}
-        if len(counts) == 1 and counts != {0} and each not in fitting:
+    for each in dict.fromkeys((usual, *DELIMITERS)):
+        counts = [outside_quotes(record, ord(each)).size for record in records]
+        alike = sum(count == counts[0] for count in counts) / len(counts) if counts else 0.0
+        least = 0.5 if records and usual.encode() not in records[0] else 1.0
+        if alike >= least and counts[0]:
             fitting.append(each)
     return fitting[0] if fitting and (fitting[0] == usual or len(fitting) == 1) else usual
 
@@ -157,11 +146,12 @@ def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:
     """Return whether the first line can only be data, not names.
 
     So it is if it has a number wherever all others have one, and one of these is no whole number,
-    two cells are alike, or a text occurs again in its column.
+    two cells are alike, or a text occurs again in its column. Missing cells are no hindrance, but
+    names that lack are none.
     """
 
     def number(cell: str) -> bool:
-        return is_number(cell.replace(decimal, "."))
+        return is_number(cell.replace(decimal, ".")) or cell in MISSING[1:]
 
     if not others or first in others or any(len(each) != len(first) for each in others):
         return False
@@ -172,7 +162,7 @@ def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:
     again = sum(any(row[at] == first[at] for row in others) for at in texts if first[at])
     if not any(numeric):
         return again >= 2 and 2 * again >= len(texts)
-    fractions = any(number(cell) and not cell.isdigit() for cell in first)
+    fractions = any(is_number(cell.replace(decimal, ".")) and not cell.isdigit() for cell in first)
     return fractions or len(set(first)) < len(first) or again > 0
 
 

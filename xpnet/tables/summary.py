@@ -20,6 +20,7 @@ from xpnet.tables.cells import (
 from xpnet.tables.messages import quoted
 from xpnet.tables.table import Table
 
+_OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")
 _MAX_STRAYS = 3  # different words, or 5 % of all, that may stand among numbers by mistake
 
 
@@ -185,7 +186,7 @@ def refuse_collision(table: Table, name: str, otherwise: str = "") -> None:
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise: str = "") -> None:
     """Refuse text that is mostly numbers, or was meant to be, with a few other words among them.
 
-    Numbers that the file calls text pass.
+    Numbers that the file calls text pass, and those with the likes of 3+ or <1.
     """
     words = texts_of(table, name)
     numbers = np.asarray([is_number(each) for each in words], dtype=bool)
@@ -194,6 +195,8 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise
     meant = np.asarray([explain_cell(each) is not None for each in words], dtype=bool) | numbers
     strays = int((~meant & (counts > 0)).sum())
     few = strays <= max(_MAX_STRAYS, len(words) // 20)
+    if all(map(_OPEN_RANGE.fullmatch, np.asarray(words, object)[~numbers])):
+        return
     if few and 0 < counts.sum() <= 2 * counts[meant].sum():
         refuse_text(table, name, otherwise)
 
