@@ -26,7 +26,7 @@ from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
 from xpnet.nn.schedules import Progress, Schedule, changes_within_epochs, resolve_schedule
-from xpnet.training.batches import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
+from xpnet.training.batches import Data, batches, epoch_order
 from xpnet.training.callbacks import hooks, wants_any
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
@@ -51,7 +51,6 @@ class TrainingOptions:
     epochs: int = 20
     batch_size: int = 32
     shuffle: bool = True
-    last_batch: str = "keep"
     l1: float = 0.0
     l2: float = 0.0
     clip_norm: float | None = None
@@ -71,8 +70,6 @@ class TrainingOptions:
         check_numbers("must be finite and >= 0", l1=self.l1, l2=self.l2)
         if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
             raise bad_argument("clip_norm", limit, "must be above 0, or None")
-        if self.last_batch not in LAST_BATCH:
-            raise bad_argument("last_batch", self.last_batch, f"must be one of {LAST_BATCH}")
 
 
 @dataclass
@@ -167,7 +164,7 @@ class Training:
         self.seed = net.seed if options.seed is None else options.seed
         self.rows, self.callbacks = data.x.shape[0], list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
-        self.parameters, self._dropout = net.parameters, Dropout(net, self.seed)
+        self._dropout = Dropout(net, self.seed)
         self._launches: Launches | None = None
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
@@ -214,24 +211,24 @@ class Training:
 
     def _run_epoch(self, take_step: Step) -> None:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
-        started, state, optimizer = time.perf_counter(), self.state, self.options.optimizer
+        started, state, net, options = time.perf_counter(), self.state, self.net, self.options
         self._notify("on_epoch_start")
         on_batch_end, learning_rate_of = hooks(self.callbacks, "on_batch_end"), self._rates()
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
-        order = self._order()
+        order = epoch_order(self.rows, self.seed, state.epoch, shuffle=options.shuffle)
         if self._launches is not None:
             self._launch_steps(self._launches, order, learning_rate_of)
             if self.stop_reason:
                 return
-        for batch in self._batches(order):  # that are not yet taken
-            self.between_steps = False
-            masks = self._dropout.of_step(state.step, batch.x.shape[0])
+        left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
+        for batch in left:
+            self.between_steps, rows = False, batch.x.shape[0]
+            masks = self._dropout.of_step(state.step, rows)
             self.learning_rate = learning_rate_of(state.step)
-            state.step += 1
-            coefficients = optimizer.coefficients(self.learning_rate, state.step)
+            coefficients = options.optimizer.coefficients(self.learning_rate, state.step + 1)
             self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
-            self._add_to_epoch(batch.x.shape[0])
+            self._count(1, rows, self.loss, state.epoch_loss + self.loss * rows)
             self.between_steps = True
             for hook in on_batch_end:
                 hook(self)
@@ -239,19 +236,15 @@ class Training:
                 return
         self._end_epoch(started)
 
-    def _add_to_epoch(self, rows: int) -> None:
-        """Add the step's loss to the epoch's, on the device."""
+    def _count(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
+        """Count steps just taken; the losses, of the first step and the epoch, stay on device."""
         state = self.state
         if state.batch == 0:
-            self._keep_first_loss(self.loss)
-        state.epoch_loss = state.epoch_loss + self.loss * rows
-        state.epoch_rows += rows
-        state.batch += 1
-
-    def _keep_first_loss(self, loss: Array) -> None:
-        state = self.state
-        state.epoch_first_loss = self.net.device.xp.asarray(loss, copy=True)
-        state.first_loss = state.epoch_first_loss if state.first_loss is None else state.first_loss
+            state.epoch_first_loss = self.net.device.xp.asarray(first_loss, copy=True)
+            if state.first_loss is None:
+                state.first_loss = state.epoch_first_loss
+        state.batch, state.step = state.batch + steps, state.step + steps
+        state.epoch_loss, state.epoch_rows = epoch_loss, state.epoch_rows + rows
 
     def _launch_steps(
         self, launches: Launches, order: Any, learning_rate_of: Callable[[int], float]
@@ -275,11 +268,8 @@ class Training:
         while possible():
             self.between_steps = False
             first_loss, self.loss, self.gradients, self.trace = launches(state.batch)
-            if state.batch == 0:
-                self._keep_first_loss(first_loss)
-            state.batch, state.step = state.batch + count, state.step + count
-            state.epoch_loss, self.learning_rate = launches.total, rates[state.batch - 1]
-            state.epoch_rows += count * launches.rows
+            self._count(count, count * launches.rows, first_loss, launches.total)
+            self.learning_rate = rates[state.batch - 1]
             self.between_steps = True
             if self.stop_reason:
                 return
@@ -319,20 +309,10 @@ class Training:
         size, block = flat.shape[0], self.net.device.block
         return [flat[i : min(i + block, size)] for i in range(0, size, block)]
 
-    def _order(self) -> Any:
-        return epoch_order(
-            self.rows, self.batch_size, self.seed, self.state.epoch,
-            shuffle=self.options.shuffle, last_batch=self.options.last_batch,
-        )  # fmt: skip
-
-    def _batches(self, order: Any) -> Any:
-        net, first = self.net, self.state.batch
-        return batches(self.data, order, self.batch_size, net.device, net.dtype, first=first)
-
     def _rates(self) -> Callable[[int], float]:
         """Return a function that gives an epoch's learning rates, each after so many steps."""
         state, options, losses = self.state, self.options, self.state.history.monitored
-        steps = steps_per_epoch(self.rows, self.batch_size, options.last_batch)
+        steps = -(-self.rows // self.batch_size)  # with a short last one
 
         def rate(step: int) -> float:
             progress = Progress(step, state.epoch, steps, steps * options.epochs, losses)
