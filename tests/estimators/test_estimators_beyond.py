@@ -114,14 +114,10 @@ def test_callbacks_see_the_training_and_may_stop_it(capfd):
     assert "loss" in capfd.readouterr().err
 
 
-def test_verbose_tells_of_every_epoch_and_of_the_learning_rate(capsys):
-    MLPClassifier(verbose=True, max_iter=2, early_stopping=True, **QUICK).fit(X, Y)
-    assert "Iteration 2, loss =" in (text := capsys.readouterr().out)
-    assert "Validation score:" in text
+def test_verbose_tells_of_every_epoch(capsys):
     settings = {"solver": "sgd", "learning_rate": "adaptive", "tol": 10.0, "n_iter_no_change": 1}
     model = MLPClassifier(verbose=True, **settings, **QUICK).fit(X, Y)
-    assert "Setting learning rate to 0.000200" in (text := capsys.readouterr().out)
-    assert "Learning rate too small. Stopping." in text
+    assert f"Iteration {model.n_iter_}, loss =" in capsys.readouterr().out
     assert model._optimizer.learning_rate <= 1e-6
 
 

@@ -171,22 +171,6 @@ def test_class_weights_may_name_a_class_that_a_batch_lacks():
     assert same(weighted, plain)
 
 
-def test_several_columns_of_classes_can_be_learnt_by_parts():
-    columns = np.stack([np.arange(len(X)) % 3, np.arange(len(X)) % 2], axis=1)
-    model = MLPClassifier(**QUICK)
-    with pytest.raises(InputError, match="y has 2 columns of classes; pass a list for each"):
-        model.partial_fit(X, columns, classes=[0, 1, 2])
-    classes = [[0, 1, 2, 3], [0, 1]]
-    with pytest.raises(InputError, match="pass a list for each"):
-        model.partial_fit(X, columns)
-    few = np.all(columns < 2, axis=1)  # of which nothing tells that they are several columns
-    model.partial_fit(X[few], columns[few], classes=classes)
-    assert [len(each) for each in model.classes_] == [4, 2]
-    assert model.partial_fit(X, columns, classes=classes).predict(X).shape == columns.shape
-    with pytest.raises(InputError, match="not the same as in the last call"):
-        model.partial_fit(X, columns, classes=[[0, 1, 2], [0, 1]])
-
-
 def test_targets_of_another_kind_are_refused_on_the_way():
     binary = (Y > 0).astype(int)
     labels, columns = np.stack([binary, 1 - binary], axis=1), np.stack([Y, Y], axis=1)

@@ -5,9 +5,9 @@ brought to the network's device, and given to `xpnet.training.loop` or `xpnet.tr
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Real
 from types import SimpleNamespace
@@ -72,7 +72,8 @@ from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
 from xpnet.nn.arrays import as_row_weights, as_targets
 from xpnet.nn.losses import Loss
 from xpnet.nn.network import MLP, checked_rates, per_layer
-from xpnet.nn.schedules import SCHEDULES, ends_with_the_run
+from xpnet.nn.optimizers import Optimizer
+from xpnet.nn.schedules import SCHEDULES, Schedule, ends_with_the_run
 from xpnet.training.batches import Data, take_rows
 from xpnet.training.callbacks import ProgressBar, checked_callbacks
 from xpnet.training.fit import as_pair, divided
@@ -94,12 +95,9 @@ def can_train_in_steps(estimator: Any) -> bool:
     return True
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Perceptron(BaseEstimator):  # type: ignore[misc]
     """The estimators' common part; see `MLPClassifier` for parameters and attributes."""
-
-    _scaler: Scaler | None = None
-    _seed = 0
-    _optimizer_kind: tuple[str, bool] | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMultilayerPerceptron._parameter_constraints,
@@ -115,12 +113,37 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
     }
-
-    def _assign(self, given: Mapping[str, Any]) -> None:
-        """Keep the constructor's arguments as they are."""
-        for name, value in given.items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
+    solver: str | Optimizer = "adam"
+    alpha: float = 0.0001
+    batch_size: str | int = "auto"
+    learning_rate: str | Schedule = "constant"
+    learning_rate_init: float = 0.001
+    power_t: float = 0.5
+    max_iter: int = 200
+    shuffle: bool = True
+    random_state: Any = None
+    tol: float = 1e-4
+    verbose: bool | int = False
+    warm_start: bool = False
+    momentum: float = 0.9
+    nesterovs_momentum: bool = True
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    n_iter_no_change: float = 10
+    max_fun: int = 15000
+    device: str | Device | None = None
+    dtype: str | None = None
+    init: str | Callable[..., Any] = "sklearn"
+    dropout: float | Sequence[float] = 0.0
+    standardize: bool = False
+    callbacks: Sequence[Any] | None = None
+    progress: bool = False
+    _scaler: Scaler | None = field(default=None, init=False)
+    _seed: int = field(default=0, init=False)
+    _optimizer_kind: tuple[str, bool] | None = field(default=None, init=False)
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation: Any = None) -> Any:
@@ -220,8 +243,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if not first:
             device, dtype = self.network_.device, self.network_.dtype
         else:
-            device = place_of(X) if self.device is None else self.device
-            device = open_device(device) if isinstance(device, str) else device
+            chosen = place_of(X) if self.device is None else self.device
+            device = open_device(chosen) if isinstance(chosen, str) else chosen
             dtype = self.dtype or ("float32" if str(X.dtype).endswith("float32") else "float64")
         if not issparse(X):
             same = isinstance(X, np.ndarray) or device_of(X).xp is device.xp
@@ -250,11 +273,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def _drawn(self, sizes: list[int], *, given: bool) -> Any:
         """Return weights and biases: those set by hand, if `given`, or scikit-learn's, or None."""
         random, drawn = check_random_state(self.random_state), None
-        by_hand = vars(self).get("_by_hand", {})
-        if given and by_hand:
-            if len(by_hand) == 1:
-                raise InputError(f"{', '.join(by_hand)} is set by hand: set coefs_ and intercepts_")
-            drawn = by_hand["coefs_"], by_hand["intercepts_"]
+        if given and hasattr(self, "coefs_"):
+            drawn = self.coefs_, self.intercepts_
         elif self.init == "sklearn":
             drawn = sklearn_draws(random, sizes, self.activation)
         self._seed = int(random.randint(2**31 - 1))
@@ -272,6 +292,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             net.set_parameters(*drawn)
         self.network_, self._state = net, TrainingState()
         self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
+        self.out_activation_ = sklearn_name(net.output)
         progress = Progress.begin(net, early_stopping=self.early_stopping)
         self.__dict__.update(vars(progress))
 
@@ -299,67 +320,30 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                     f"{name}={asked!r}, but training goes on with a network that has "
                     f"{name}={found!r}; call fit with warm_start=False to start afresh"
                 )
-        self._take_copies()
-
-    def _take_copies(self, *, always: bool = False) -> None:
-        """Replace arrays that are read-only: joblib maps those of a large model from a file."""
-        device = self.network_.device
-        if always or not getattr(getattr(self._flat, "flags", None), "writeable", True):
-            with device.active:
-                self.__dict__.update(self._on(device, partial(device.xp.asarray, copy=True)))
 
     @property
     def coefs_(self) -> Sequence[Array]:
-        """Weights of each layer, (fan_in, fan_out): the network's own arrays."""
-        return self._parameters("coefs_")
+        """Weights of each layer, (fan_in, fan_out): the network's own arrays, or those set."""
+        return self.network_.weights if "network_" in vars(self) else self._coefs
 
     @coefs_.setter
     def coefs_(self, values: list[Array]) -> None:
-        self._set_parameters("coefs_", values)
+        if "network_" in vars(self):
+            self.network_.set_parameters(values, self.network_.biases)
+        else:  # for a training that goes on
+            self._coefs = values
 
     @property
     def intercepts_(self) -> Sequence[Array]:
-        """Biases of each layer, (fan_out,): the network's own arrays."""
-        return self._parameters("intercepts_")
+        """Biases of each layer, (fan_out,): the network's own arrays, or those set."""
+        return self.network_.biases if "network_" in vars(self) else self._intercepts
 
     @intercepts_.setter
     def intercepts_(self, values: list[Array]) -> None:
-        self._set_parameters("intercepts_", values)
-
-    def _parameters(self, name: str) -> Sequence[Array]:
-        """Return the network's parameters, or those set by hand before any fit."""
         if "network_" in vars(self):
-            net: MLP = self.network_
-            return net.weights if name == "coefs_" else net.biases
-        try:
-            by_hand: dict[str, list[Array]] = vars(self).get("_by_hand", {})
-            return by_hand[name]
-        except KeyError:
-            message = f"{type(self).__name__} has no {name} before it is fitted"
-            raise AttributeError(message) from None
-
-    def _set_parameters(self, name: str, values: list[Array]) -> None:
-        """Write into the network; before any fit keep them, for a training that goes on."""
-        if "network_" not in vars(self):
-            self._by_hand = {**vars(self).get("_by_hand", {}), name: values}
-            return
-        self._take_copies()
-        net: MLP = self.network_
-        given = (values, net.biases) if name == "coefs_" else (net.weights, values)
-        net.set_parameters(*given)
-
-    @property
-    def out_activation_(self) -> str:
-        """Name of the output activation, as scikit-learn has it."""
-        return sklearn_name(self.network_.output)
-
-    @out_activation_.setter
-    def out_activation_(self, value: str) -> None:
-        if "network_" in vars(self) and value != self.out_activation_:
-            raise InputError(
-                f"out_activation_ is {self.out_activation_!r} and cannot be set to {value!r}: it "
-                "follows from the classes, or from the regressor's parameter out_activation"
-            )
+            self.network_.set_parameters(self.network_.weights, values)
+        else:
+            self._intercepts = values
 
     # -- training
 
@@ -391,7 +375,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         stopping, doctor = SklearnStopping(
             Progress.of(self), self._score_on(held_out) if self.early_stopping else None,
-            self.learning_rate if own_rate and self.solver == "sgd" else "constant",
+            str(self.learning_rate) if own_rate and self.solver == "sgd" else "constant",
             self.tol, self.n_iter_no_change, self.power_t, self.verbose,
         ), Doctor()  # fmt: skip
         watching = [stopping, *checked_callbacks(self.callbacks)]
@@ -406,7 +390,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self, training: Training, stopping: SklearnStopping, doctor: Doctor
     ) -> Iterator[tuple[str, Any]]:
         """Train by mini-batches; yield the warnings."""
-        if self.batch_size != "auto" and self.batch_size > training.rows:
+        if self.batch_size != "auto" and int(self.batch_size) > training.rows:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be"
             yield f"{message} clipped", UserWarning
         diverged = False
@@ -447,14 +431,14 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _keep_best_epoch(self, training: Training, stopping: SklearnStopping) -> None:
         """Record the epoch that diverged; keep the weights from the start of the best one."""
-        net, state, best = training.net, training.state, stopping.best_epoch
+        state = training.state
         if state.epoch == 1 and not np.isfinite(float(state.first_loss)):
             raise InputError(NON_FINITE) from None
         stopping.record(training)
         if stopping.score is not None:
             stopping.progress.validation_scores_.append(float("nan"))
-        elif best:
-            net.set_parameters(best[: len(net.weights)], best[len(net.weights) :])
+        elif stopping.best_epoch is not None:
+            training.net.flat[...] = stopping.best_epoch
 
     def _lbfgs(self, data: Data, held_out: Data | None) -> tuple[LBFGS, Doctor]:
         """Prepare a training on all rows at once, from the weights the network has."""
@@ -573,7 +557,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "network_" in state and state["network_"].device.name.startswith("gpu"):
-            self._take_copies(always=True)  # what was pickled is on whichever GPU is current
+            device = self.network_.device  # what was pickled is on whichever GPU is current
+            with device.active:
+                self.__dict__.update(self._on(device, partial(device.xp.asarray, copy=True)))
 
     def __sklearn_array_api_convert__(self, converter: Any) -> Any:
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""

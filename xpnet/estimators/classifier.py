@@ -5,7 +5,8 @@ device, dtype, initial weights, any activation for each layer, dropout, schedule
 your own validation set, callbacks, and a warning if nothing was learnt.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,17 +34,16 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from xpnet.backend.device import Array, Device
+from xpnet.backend.device import Array
 from xpnet.estimators.labels import LOG_LIKELIHOOD, Labels, cut, labels_of
 from xpnet.estimators.parameters import core_name
 from xpnet.nn.activations import OUTPUTS, Activation
 from xpnet.nn.losses import Loss
-from xpnet.nn.optimizers import Optimizer
-from xpnet.nn.schedules import Schedule
 
 REGRESSION_LOSSES = {"squared_error": "half_squared_error"}  # scikit-learn's has the factor 1/2
 
 
+@dataclass(eq=False, repr=False)
 class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     """Multilayer perceptron for classes: scikit-learn's `MLPClassifier`, and more.
 
@@ -104,45 +104,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         **Perceptron._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
-    _labels: Labels
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str | Activation | Sequence[str | Activation] = "relu",
-        *,
-        solver: str | Optimizer = "adam",
-        alpha: float = 0.0001,
-        batch_size: str | int = "auto",
-        learning_rate: str | Schedule = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        loss: str | Loss = "log_loss",
-        class_weight: Any = None,
-        device: str | Device | None = None,
-        dtype: str | None = None,
-        init: str | Callable[..., Any] = "sklearn",
-        dropout: float | Sequence[float] = 0.0,
-        standardize: bool = False,
-        callbacks: Sequence[Any] | None = None,
-        progress: bool = False,
-    ) -> None:
-        self._assign(locals())
+    hidden_layer_sizes: Any = (100,)
+    activation: str | Activation | Sequence[str | Activation] = "relu"
+    _: KW_ONLY
+    loss: str | Loss = "log_loss"
+    class_weight: Any = None
+    _labels: Labels = field(init=False)
 
     @available_if(can_train_in_steps)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
@@ -154,28 +121,15 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         X, y, sample_weight
             As for `fit`.
         classes : array, (classes,), optional
-            All classes there are, needed at the first call; for several columns, a list for each.
+            All classes there are, needed at the first call.
         """
         y = y.toarray() if issparse(y) else y
-        if np.ndim(y) == 2 and _is_list_of_lists(classes):
-            given = labels_of(np.asarray(y), "multiclass-multioutput", classes)
-            if hasattr(self, "_labels") and not self._labels.same_classes(given):
-                raise InputError(
-                    f"classes={classes!r:.80} is not the same as in the last call to partial_fit, "
-                    f"{self.classes_}"
-                )
-            self._learn(given)
-        elif not hasattr(self, "_labels"):
-            if np.ndim(y) == 2 and type_of_target(y) == "multiclass-multioutput":
-                raise InputError(
-                    f"classes {classes!r:.80}: y has {np.shape(y)[1]} columns of classes; pass a "
-                    "list for each at the first call, such as classes=[[0, 1, 2], [0, 1]]"
-                )
+        if not hasattr(self, "_labels"):
             if _check_partial_fit_first_call(self, classes):
                 kind = type_of_target(y)
                 multilabel = kind == "multilabel-indicator"
                 self._learn(labels_of(np.asarray(y), kind if multilabel else "", self.classes_))
-        elif classes is not None and not isinstance(self.classes_, list):
+        elif classes is not None:
             _check_partial_fit_first_call(self, classes)
         return self._fit(X, y, sample_weight, None, incremental=True)
 
@@ -293,10 +247,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return tags
 
 
-def _is_list_of_lists(classes: Any) -> bool:
-    return isinstance(classes, (list, tuple)) and all(np.ndim(each) == 1 for each in classes)
-
-
+@dataclass(eq=False, repr=False)
 class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     """Multilayer perceptron for numbers: scikit-learn's `MLPRegressor`, and more.
 
@@ -316,44 +267,11 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         **Perceptron._parameter_constraints,
         "out_activation": [StrOptions({"logistic", *OUTPUTS}), Activation, None],
     }
-
-    def __init__(
-        self,
-        loss: str | Loss = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: str | Activation | Sequence[str | Activation] = "relu",
-        *,
-        solver: str | Optimizer = "adam",
-        alpha: float = 0.0001,
-        batch_size: str | int = "auto",
-        learning_rate: str | Schedule = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        out_activation: str | Activation | None = None,
-        device: str | Device | None = None,
-        dtype: str | None = None,
-        init: str | Callable[..., Any] = "sklearn",
-        dropout: float | Sequence[float] = 0.0,
-        standardize: bool = False,
-        callbacks: Sequence[Any] | None = None,
-        progress: bool = False,
-    ) -> None:
-        self._assign(locals())
+    loss: str | Loss = "squared_error"
+    hidden_layer_sizes: Any = (100,)
+    activation: str | Activation | Sequence[str | Activation] = "relu"
+    _: KW_ONLY
+    out_activation: str | Activation | None = None
 
     def predict(self, X: Any) -> Any:
         """Return the values, (n,), or (n, outputs) for several outputs."""

@@ -86,7 +86,7 @@ class SklearnStopping:
     rate_mode : {"constant", "invscaling", "adaptive"}
     tol, n_iter_no_change, power_t, verbose
         As the estimators have them.
-    best_epoch : list of device array
+    best_epoch : device array, (parameters,), or None
         The parameters with which the epoch of the lowest loss began.
     """
 
@@ -97,7 +97,7 @@ class SklearnStopping:
     n_iter_no_change: float
     power_t: float
     verbose: bool | int
-    best_epoch: list[Array] = field(default_factory=list)
+    best_epoch: Array = None
     _lowest: float = math.inf
 
     def on_train_start(self, training: Training) -> None:
@@ -112,7 +112,8 @@ class SklearnStopping:
         self.record(training)
         if progress.loss_ < self._lowest:
             self._lowest, self.best_epoch = progress.loss_, training.state.epoch_start
-        self._say(f"Iteration {progress.n_iter_}, loss = {progress.loss_:.8f}")
+        if self.verbose:
+            print(f"Iteration {progress.n_iter_}, loss = {progress.loss_:.8f}")
         improved = self._improved_loss() if self.score is None else self._improved_score(training)
         progress._no_improvement_count = 0 if improved else progress._no_improvement_count + 1
         if self.rate_mode == "invscaling":
@@ -142,7 +143,6 @@ class SklearnStopping:
         assert held_out is not None
         score = self.score(net.outputs(held_out.x))
         progress.validation_scores_.append(score)
-        self._say(f"Validation score: {score:f}")
         improved = not score < progress.best_validation_score_ + self.tol
         if score > progress.best_validation_score_:
             progress.best_validation_score_ = score
@@ -152,28 +152,19 @@ class SklearnStopping:
     def _when_stuck(self, training: Training) -> None:
         """Stop, or with learning_rate="adaptive" continue with a fifth of the learning rate."""
         progress = self.progress
+        if self.rate_mode == "adaptive" and progress._learning_rate > MIN_RATE:
+            self._set_rate(training, progress._learning_rate / ADAPTIVE_FACTOR)
+            progress._no_improvement_count = 0
+            return
         watched = "Training loss" if self.score is None else "Validation score"
-        message = (
+        training.stop(
             f"{watched} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
             "consecutive epochs."
         )
-        adaptive = self.rate_mode == "adaptive"
-        if adaptive and progress._learning_rate > MIN_RATE:
-            self._set_rate(training, progress._learning_rate / ADAPTIVE_FACTOR)
-            progress._no_improvement_count = 0
-            action = f"Setting learning rate to {progress._learning_rate:f}"
-        else:
-            training.stop(message)
-            action = "Learning rate too small. Stopping." if adaptive else "Stopping."
-        self._say(f"{message} {action}")
 
     def _set_rate(self, training: Training, rate: float) -> None:
         self.progress._learning_rate = rate
         training.state.learning_rate_factor = rate / training.options.optimizer.learning_rate
-
-    def _say(self, line: str) -> None:
-        if self.verbose:
-            print(line)
 
 
 def to_continue(state: TrainingState) -> TrainingState:
