@@ -232,11 +232,13 @@ def read_array(path: str, *, labels: bool = False, stream: bool = False) -> np.n
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def read_npz(path: str, target: str | None, features: str | None) -> dict[str, np.ndarray]:
+def read_npz(
+    path: str, target: str | None, features: str | None
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Return the array with the features and, if there is one, that with the target, by name.
 
-    The target is by default ``y``, the features ``x``, those that go with the target, or the only
-    other array.
+    Also the names of all arrays in the file. The target is by default ``y``, the features ``x``,
+    those that go with the target, or the only other array.
     """
     try:
         with open_binary(path) as file, np.load(file, allow_pickle=False) as arrays:
@@ -250,7 +252,7 @@ def read_npz(path: str, target: str | None, features: str | None) -> dict[str, n
             found = {data: _member(arrays, path, data)}
             if label is not None:
                 found[label] = _member(arrays, path, label, labels=True)
-            return found
+            return found, names
     except (FileError, InputError):
         raise
     except _DAMAGE as error:

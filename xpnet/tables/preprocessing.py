@@ -344,7 +344,10 @@ def target_of(table: Table, name: str) -> tuple[Table, str]:
     if table.labels is not None:
         return table.labels, table.labels.names[0]
     if table.layout != "table":
-        remedy = "use --target to name the array, or the file such as labels.npy, with the targets"
+        remedy = "use --target to name the file with the targets, such as labels.npy"
+        if table.arrays:
+            listed = ", ".join(map(quoted, table.arrays))
+            remedy = f"use --target to name the array with the targets; there are: {listed}"
         raise InputError(f"{table.path}: the target is not in this array; {remedy}.")
     return table, name
 

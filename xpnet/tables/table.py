@@ -61,6 +61,8 @@ class Table:
     delimiter, decimal : str
         Of a CSV or TSV file. With a decimal comma, cells are here as a decimal point would have
         them: 1.5 for 1,5, and 1,234 for 1.234.
+    arrays : tuple of str
+        The names of the arrays in an NPZ file.
     guesses : dict
         How a CSV or TSV file was found to be written, where nobody said so: options and values.
     """
@@ -74,6 +76,7 @@ class Table:
     labels: "Table | None" = None
     delimiter: str = ""
     decimal: str = "."
+    arrays: tuple[str, ...] = ()
     guesses: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -244,8 +247,9 @@ def _array_of(path: str, **how: bool) -> np.ndarray | RowFile:
 
 
 def _npz_table(path: str, target: str | None, features: str | None) -> Table:
-    (data, array), *label = read_npz(path, target, features).items()
-    table = _matrix_table(f"{path}[{data}]", array)
+    found, names = read_npz(path, target, features)
+    (data, array), *label = found.items()
+    table = replace(_matrix_table(f"{path}[{data}]", array), arrays=names)
     for name, labels in label:
         table = _with_labels(table, _matrix_table(f"{path}[{name}]", labels, name))
     return table
