@@ -215,10 +215,9 @@ def test_unseen_classes_are_refused():
     model = MLPClassifier(**QUICK).partial_fit(X[:9], Y[:9], classes=[0, 1])
     with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`"):
         model.partial_fit(X, Y)
-    several = np.stack([Y, Y], axis=1)
-    model = MLPClassifier(warm_start=True, max_iter=1, **QUICK).fit(X, several)
+    model = MLPClassifier(warm_start=True, max_iter=1, **QUICK).fit(X, Y)
     with pytest.raises(ValueError, match="warm_start can only be used where `y` has the same"):
-        model.fit(X, several + 1)
+        model.fit(X, Y + 1)
 
 
 def test_a_run_away_score_is_no_number():
