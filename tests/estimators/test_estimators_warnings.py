@@ -103,20 +103,6 @@ def test_a_model_is_judged_with_the_weights_of_its_training():
     assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.arange(1000) < 10)
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "huber"])
-def test_a_model_is_judged_by_the_loss_it_was_trained_by(loss):
-    draw = np.random.default_rng(1)
-    x = draw.normal(size=(1000, 3))
-    y = np.where(np.arange(1000) < 20, 1e6, x[:, 0])  # outliers that the loss is chosen for
-    settings = {"max_iter": 60, "random_state": 0}
-    model = MLPRegressor(loss, (16,), learning_rate_init=0.01, **settings)
-    assert not told_of_no_skill(model, x, y)
-    assert np.corrcoef(model.predict(x), x[:, 0])[0, 1] > 0.99
-    useless = MLPRegressor(loss, (16,), learning_rate_init=1e-9, max_iter=5, random_state=1)
-    told = told_of_no_skill(useless, x, y)
-    assert f"the best constant prediction ({loss.replace('_', ' ')} 2" in told[0]
-
-
 def test_a_loss_of_ones_own_is_compared_with_the_models_own_mean_too():
     upper_decile = xpnet.Loss(  # neither mean nor median is the best constant
         "upper_decile",
