@@ -31,9 +31,9 @@ def system() -> list[str]:
     ]
     lines.append("- versions: " + ", ".join(versions))
     used = blas()
-    threads = "threads not known" if used.threads is None else f"{used.threads} thread(s)"
-    kernels = used.kernels or "its own"
-    lines.append(f"- NumPy's BLAS: {used.name} {used.version}, {kernels} kernels, {threads}")
+    threads = "threads not known" if used["threads"] is None else f"{used['threads']} thread(s)"
+    kernels = used["kernels"] or "its own"
+    lines.append(f"- NumPy's BLAS: {used['name']} {used['version']}, {kernels} kernels, {threads}")
     return [*lines, f"- date: {time.strftime('%Y-%m-%d')}"]
 
 

@@ -173,7 +173,7 @@ def main(arguments: argparse.Namespace) -> None:
     training = time_training(arguments.repeats, arguments.compile)
     prediction = time_prediction(arguments.repeats)
     used = blas()
-    kernels = used.kernels or used.name.split("-")[0]
+    kernels = used["kernels"] or used["name"].split("-")[0]
     make = "-".join(re.findall(r"[a-z]{3,}", processor().lower())[:2])  # intel-xeon, amd-epyc
     name = f"speed-{make}-{arguments.threads}-thread-{kernels.lower()}"
     text = [

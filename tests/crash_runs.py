@@ -87,7 +87,6 @@ def train_to_the_end(
         ),
         epochs=int(epochs),
         batch_size=chance.choice([8, 13, 16]),
-        last_batch=chance.choice(["keep", "drop"]),
         schedule=chance.choice([None, "cosine", "plateau", "warmup"]),
         validation=0.2,
         early_stopping=chance.choice([False, 25]),

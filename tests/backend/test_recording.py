@@ -121,7 +121,6 @@ CASES = {
     "weighted rows": {"sample_weight": np.linspace(0.1, 2.0, ROWS)},
     "weighted classes": {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}},
     "in order": {"shuffle": False},
-    "whole batches only": {"last_batch": "drop"},
     "stopped early": {"validation": 0.3, "early_stopping": xpnet.EarlyStopping(patience=1)},
 }
 
@@ -209,7 +208,6 @@ TRAININGS = {
     "l2": st.sampled_from([0.0, 1e-2]),
     "clip_norm": st.sampled_from([None, 0.1]),
     "shuffle": st.booleans(),
-    "last_batch": st.sampled_from(["keep", "drop"]),
     "class_weight": st.sampled_from([None, "balanced"]),
     "batch_size": st.integers(1, 9),
     "epochs": st.integers(1, 3),

@@ -1,4 +1,3 @@
-import zlib
 from math import sqrt
 
 import numpy as np
@@ -126,13 +125,11 @@ def test_dropout_masks_are_the_same_bits_on_every_backend(other_backend):
         assert mask.max() == pytest.approx(1.0 / (1.0 - rate))
 
 
-@given(st.integers(0, 2**130), st.integers(0, 2**32 - 4))
-def test_dropout_keys_are_those_of_numpys_seed_sequence(seed, step):
-    found = dropout_keys(seed, 3, range(step, step + 3))
-    purpose = zlib.crc32(b"dropout")
-    for (i, layer), key in np.ndenumerate(found):
-        sequence = np.random.SeedSequence([seed, purpose, layer, step + i])
-        assert key.astype(np.uint64) == sequence.generate_state(1, np.uint64)[0]
+def test_dropout_keys_differ_by_seed_layer_and_step_and_do_not_depend_on_how_many_are_asked_for():
+    seeds = (0, 1, 2**130)
+    found = np.stack([dropout_keys(seed, 3, range(1000)) for seed in seeds])
+    assert len(np.unique(found)) == found.size == 9000
+    np.testing.assert_array_equal(dropout_keys(1, 3, range(700, 702)), found[1, 700:702])
 
 
 def test_the_hash_is_splitmix64_as_published():

@@ -110,7 +110,7 @@ CASES = {
     "AdamW": {"optimizer": xpnet.AdamW(0.01)},
     "momentum": {"optimizer": xpnet.SGD(0.1, momentum=0.9, nesterov=True)},
     "plain": {"optimizer": xpnet.SGD(0.1), "schedule": "plateau"},
-    "drop": {"last_batch": "drop", "shuffle": False},
+    "in order": {"shuffle": False},
     "best": {"early_stopping": 2, "optimizer": xpnet.SGD(2.0)},
     "no validation": {"validation": None, "l2": 0.01, "l1": 0.001, "clip_norm": 1.0},
 }

@@ -5,26 +5,23 @@ from hypothesis import strategies as st
 
 import xpnet
 from xpnet.backend.device import CPU
-from xpnet.training.batches import BLOCK_BYTES, Data, batches, epoch_order, split, steps_per_epoch
+from xpnet.training.batches import BLOCK_BYTES, Data, batches, epoch_order, split
 
 SIZES = {"rows": st.integers(1, 40), "batch_size": st.integers(1, 40), "seed": st.integers(0, 9)}
 
 
-def order(rows, batch_size=4, seed=0, epoch=0, *, shuffle=True, last_batch="keep"):
-    return epoch_order(rows, batch_size, seed, epoch, shuffle=shuffle, last_batch=last_batch)
+def order(rows, seed=0, epoch=0, *, shuffle=True):
+    return epoch_order(rows, seed, epoch, shuffle=shuffle)
 
 
-@given(**SIZES, epoch=st.integers(0, 5), last_batch=st.sampled_from(["keep", "drop"]))
-def test_an_epoch_holds_every_row_once_or_whole_batches_only(
-    rows, batch_size, seed, epoch, last_batch
-):
+@given(**SIZES, epoch=st.integers(0, 5))
+def test_an_epoch_holds_every_row_once(rows, batch_size, seed, epoch):
     size, x = min(rows, batch_size), np.zeros((rows, 1))
-    used = order(rows, size, seed, epoch, last_batch=last_batch)
-    assert len(set(used)) == len(used) == (rows if last_batch == "keep" else rows // size * size)
-    assert set(used) <= set(range(rows))
+    used = order(rows, seed, epoch)
+    assert sorted(used) == list(range(rows))
     found = list(batches(Data(x, x, None), used, size, CPU, "float64"))
-    assert len(found) == steps_per_epoch(rows, size, last_batch)
-    assert sum(each.x.shape[0] for each in found) == used.shape[0]
+    assert len(found) == -(-rows // size)
+    assert sum(each.x.shape[0] for each in found) == rows
     for batch in found:
         assert batch.shares.sum() == pytest.approx(1.0)
 
@@ -42,8 +39,8 @@ def test_seed_and_epoch_fix_the_order_and_the_seed_the_split():
 
 
 def test_rows_change_their_company_from_epoch_to_epoch():
-    first = {frozenset(rows) for rows in order(60, 6, epoch=0).reshape(10, 6)}
-    second = {frozenset(rows) for rows in order(60, 6, epoch=1).reshape(10, 6)}
+    first = {frozenset(rows) for rows in order(60, epoch=0).reshape(10, 6)}
+    second = {frozenset(rows) for rows in order(60, epoch=1).reshape(10, 6)}
     assert not first & second
 
 
@@ -51,7 +48,7 @@ def test_batches_are_the_rows_of_the_order_on_every_backend(backend):
     x, y = np.arange(14.0).reshape(7, 2), np.arange(7.0).reshape(7, 1)
     put = backend.device.put
     data = Data(put(x, "float64"), put(y, "float64"), None)
-    wanted = order(7, 3)
+    wanted = order(7)
     with backend.no_sync():
         found = list(batches(data, wanted, 3, backend.device, "float64"))
     assert [each.x.shape[0] for each in found] == [3, 3, 1]
@@ -65,7 +62,7 @@ def test_batches_are_the_rows_of_the_order_on_every_backend(backend):
 def test_batches_that_fill_several_blocks_are_cut_alike(shuffle):
     rows = 3 * BLOCK_BYTES // (8 * 9) + 5
     x = np.arange(rows * 8.0).reshape(rows, 8)
-    data, wanted = Data(x, x[:, :1], None), order(rows, 1000, shuffle=shuffle)
+    data, wanted = Data(x, x[:, :1], None), order(rows, shuffle=shuffle)
     found = list(batches(data, wanted, 1000, CPU, "float64"))
     assert [each.x.shape[0] for each in found[:-1]] == [1000] * (rows // 1000)
     np.testing.assert_array_equal(np.concat([each.x for each in found]), x[wanted])
@@ -75,8 +72,8 @@ def test_batches_that_fill_several_blocks_are_cut_alike(shuffle):
 def test_a_resumed_epoch_leaves_out_the_batches_done():
     x = np.arange(10.0).reshape(10, 1)
     data = Data(x, x, None)
-    whole = list(batches(data, order(10, 3), 3, CPU, "float64"))
-    rest = list(batches(data, order(10, 3), 3, CPU, "float64", first=2))
+    whole = list(batches(data, order(10), 3, CPU, "float64"))
+    rest = list(batches(data, order(10), 3, CPU, "float64", first=2))
     assert len(rest) == 2
     for one, other in zip(whole[2:], rest, strict=True):
         np.testing.assert_array_equal(one.x, other.x)
@@ -91,8 +88,8 @@ def test_rows_can_come_from_a_file_that_is_read_by_row_numbers():
         def read_rows(self, rows):
             return x[rows]
 
-    found = list(batches(Data(File(), x[:, :1], None), order(10, 4), 4, CPU, "float32"))
-    np.testing.assert_array_equal(np.concat([each.x for each in found]), x[order(10, 4)])
+    found = list(batches(Data(File(), x[:, :1], None), order(10), 4, CPU, "float32"))
+    np.testing.assert_array_equal(np.concat([each.x for each in found]), x[order(10)])
     assert found[0].x.dtype == "float32"
 
 

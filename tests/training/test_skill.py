@@ -74,7 +74,6 @@ def test_inputs_that_never_change_are_the_cause(value):
 
 def test_a_skill_is_clear_from_the_least_gain_on():
     assert skill.Skill(0.25, 1.0).is_clear
-    assert skill.Skill(0.25, 1.0).explained == 0.75  # of squared errors, R²
     assert not skill.Skill(0.25, 1.0, min_gain=0.75).is_clear
     assert not skill.Skill(np.nan, 1.0).is_clear
     assert not skill.Skill(0.25, 1.0, same_outputs="all are 3").is_clear

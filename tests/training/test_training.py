@@ -251,7 +251,6 @@ def test_rows_that_all_have_a_class_of_weight_0_are_named():
         (classifier, {"batch_size": 0.5}, "batch_size 0.5 must be an integer >= 1"),
         (classifier, {"l2": -1.0}, "l2 -1.0 must be finite and >= 0"),
         (classifier, {"clip_norm": 0.0}, "clip_norm 0.0 must be above 0, or None"),
-        (classifier, {"last_batch": "pad"}, "last_batch 'pad' must be one of"),
         (classifier, {"metrics": "auc"}, "metric 'auc' is not known; use one of accuracy, r2, mea"),
         (classifier, {"optimizer": "sgd"}, "optimizer 'sgd' is not an optimiser; pass xpnet"),
         (classifier, {"optimizer": xpnet.SGD}, r"optimizer SGD is a class; pass SGD\(\), an insta"),

@@ -20,17 +20,13 @@ def _signed(bits: int) -> int:
 
 
 _INCREMENT = _signed(0x9E3779B97F4A7C15)
-_WORD = (1 << 32) - 1  # 32 bits
 _FACTORS = _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
-
-
-def _seeds(seed: int, purpose: str, *counters: int) -> np.random.SeedSequence:
-    return np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *counters])
 
 
 def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
     """Return the generator for one purpose ("weights", "order", "split", ...) and counters."""
-    return np.random.Generator(np.random.PCG64(_seeds(seed, purpose, *counters)))
+    entropy = [seed, zlib.crc32(purpose.encode()), *counters]
+    return np.random.Generator(np.random.PCG64(entropy))
 
 
 def hash64(counter: Array, key: int | Array) -> Array:
@@ -50,35 +46,9 @@ def hash64(counter: Array, key: int | Array) -> Array:
 
 
 def dropout_keys(seed: int, layers: int, steps: range) -> Any:
-    """Return the keys of each layer's mask at some training steps, host int64 (steps, layers).
-
-    They are ``SeedSequence([seed, crc32("dropout"), layer, step]).generate_state(1, "uint64")``,
-    bit for bit, but for all of them at once: NumPy's takes 30 µs for each. (Its algorithm is
-    M. O'Neill's "seed_seq_fe", 2015, with a pool of four 32-bit words; steps are below 2**32.)
-    """
-    layer, step = np.meshgrid(np.arange(layers), np.asarray(steps))
-    seed, purpose = int(seed), zlib.crc32(b"dropout")
-    words = [seed & _WORD, *(seed >> i & _WORD for i in range(32, seed.bit_length(), 32)), purpose]
-    entropy = [np.full(layer.shape, each, np.uint32) for each in words]
-    entropy += [layer.astype(np.uint32), step.astype(np.uint32)]
-    constant = 0x43B0D7E5
-
-    def hashed(value: Any, factor: int) -> Any:
-        nonlocal constant
-        value, constant = value ^ np.uint32(constant), constant * factor & _WORD
-        value = value * np.uint32(constant)
-        return value ^ (value >> 16)
-
-    pool = [hashed(each, 0x931E8875) for each in entropy[:4]]
-    for source in [0, 1, 2, 3, *range(4, len(entropy))]:
-        for i in range(4):
-            if i != source:
-                added = hashed(pool[source] if source < 4 else entropy[source], 0x931E8875)
-                mixed = pool[i] * np.uint32(0xCA01F9DD) - added * np.uint32(0x4973F715)
-                pool[i] = mixed ^ (mixed >> 16)
-    constant = 0x8B51F9DD
-    low, high = (hashed(each, 0x58F38DED).astype(np.uint64) for each in pool[:2])
-    return (low | high << np.uint64(32)).astype(np.int64)
+    """Return the keys of each layer's mask at some training steps, host int64 (steps, layers)."""
+    of_layers = generator(seed, "dropout").integers(1 << 63, size=layers)
+    return hash64(np.asarray(steps, dtype=np.int64)[:, None], of_layers)
 
 
 def keep_mask(counter: Array, key: int | Array, rate: float) -> Array:

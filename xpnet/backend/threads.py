@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import MutableMapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +23,6 @@ THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 # Two threads on two processors that other programs also used took 8 to 50 times as long as one
 # for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
 WORTH_SHARING = 1e8
-
-
-@dataclass(frozen=True)
-class Blas:
-    """The library behind NumPy's matrix products.
-
-    Attributes
-    ----------
-    name, version : str
-    kernels : str or None
-        OpenBLAS' or BLIS' name for them; None if the library does not tell.
-    threads : int or None
-    """
-
-    name: str
-    version: str
-    kernels: str | None = None
-    threads: int | None = None
 
 
 def processor(path: str = CPUINFO) -> tuple[str, frozenset[str]]:
@@ -69,21 +50,24 @@ def choose_kernels(environment: MutableMapping[str, str], path: str = CPUINFO) -
     return True
 
 
-def blas() -> Blas:
-    """Return what NumPy's BLAS says of itself, with kernels and threads from threadpoolctl."""
+def blas() -> dict[str, Any]:
+    """Return name, version, kernels and threads of NumPy's BLAS, as threadpoolctl knows them.
+
+    The kernels are OpenBLAS' or BLIS' name for them; they, and threads, are None if not known.
+    """
     import numpy as np
     from threadpoolctl import threadpool_info
 
     built: Any = np.show_config(mode="dicts")
     library = built["Build Dependencies"]["blas"]
-    found = Blas(str(library["name"]), str(library["version"]))
+    found = {"name": str(library["name"]), "version": str(library["version"])}
     # A NumPy built on "blas" takes whichever the system has; any other, the one it was built on.
-    linked = next((each for each in LIBRARIES if each in found.name), "")
+    linked = next((each for each in LIBRARIES if each in found["name"]), "")
     for pool in sorted(threadpool_info(), key=_numpys_first):
         if pool["user_api"] == "blas" and linked in pool["internal_api"]:
-            name, version = pool["internal_api"], str(pool["version"])
-            return Blas(name, version, pool.get("architecture"), pool["num_threads"])
-    return found
+            found = {"name": pool["internal_api"], "version": str(pool["version"])}
+            return found | {"kernels": pool.get("architecture"), "threads": pool["num_threads"]}
+    return found | {"kernels": None, "threads": None}
 
 
 def _numpys_first(pool: dict[str, Any]) -> tuple[bool, str]:
@@ -147,7 +131,7 @@ def system_report() -> dict[str, Any]:
         "processors": len(os.sched_getaffinity(0)) if linux else os.cpu_count(),
         "avx512": flags >= AVX512,
         "numpy": np.__version__,
-        "blas": asdict(blas()),
+        "blas": blas(),
         "gpus": usable,
         "gpu_reason": "" if usable else reason,
     }

@@ -150,7 +150,7 @@ def _report(task: Task, net: MLP, history: History) -> dict[str, Any]:
         "history": history.to_dict(),
         "epochs": history.epochs,
         "stopped": history.stopped,
-        "blas": asdict(blas()),
+        "blas": blas(),
     }
 
 

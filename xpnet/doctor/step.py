@@ -13,7 +13,6 @@ import numpy as np
 from xpnet.backend.device import CPU, is_foreign, to_host
 from xpnet.errors import InputError, InputTypeError
 from xpnet.nn.arrays import class_numbers, put_numbers
-from xpnet.training.skill import Skill
 
 ROW_NAMES = ("inputs", "targets", "predictions")
 MAX_ROWS = 400  # kept of anything; enough for every rule's limit
@@ -320,7 +319,7 @@ class Step:
             spread = np.sum(w * (self.goals - np.sum(w * self.goals, axis=0) / np.sum(w)) ** 2)
             error = np.fmin.reduce([np.sum(w * (self.goals - each) ** 2) for each in shown])
         known = spread > 0 and np.isfinite(error)
-        return Skill(float(error), float(spread)).explained if known else float("nan")
+        return float(1.0 - error / spread) if known else float("nan")
 
 
 def joined(pieces: Sequence[Step]) -> Step:

@@ -430,14 +430,14 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _keep_best_epoch(self, training: Training, stopping: SklearnStopping) -> None:
         """Record the epoch that diverged; keep the weights from the start of the best one."""
-        net, state, best = training.net, training.state, stopping.best_epoch
+        state = training.state
         if state.epoch == 1 and not np.isfinite(float(state.first_loss)):
             raise InputError(NON_FINITE) from None
         stopping.record(training)
         if stopping.score is not None:
             stopping.progress.validation_scores_.append(float("nan"))
-        elif best:
-            net.set_parameters(best[: len(net.weights)], best[len(net.weights) :])
+        elif stopping.best_epoch is not None:
+            training.net.flat[...] = stopping.best_epoch
 
     def _lbfgs(self, data: Data, held_out: Data | None) -> tuple[LBFGS, Doctor]:
         """Prepare a training on all rows at once, from the weights the network has."""

@@ -86,7 +86,7 @@ class SklearnStopping:
     rate_mode : {"constant", "invscaling", "adaptive"}
     tol, n_iter_no_change, power_t, verbose
         As the estimators have them.
-    best_epoch : list of device array
+    best_epoch : device array, (parameters,), or None
         The parameters with which the epoch of the lowest loss began.
     """
 
@@ -97,7 +97,7 @@ class SklearnStopping:
     n_iter_no_change: float
     power_t: float
     verbose: bool | int
-    best_epoch: list[Array] = field(default_factory=list)
+    best_epoch: Array = None
     _lowest: float = math.inf
 
     def on_train_start(self, training: Training) -> None:

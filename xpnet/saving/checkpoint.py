@@ -39,7 +39,7 @@ FORMAT_VERSION = 1
 BEST = "best.safetensors"
 _EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
 _COUNTERS = ("epoch", "batch", "step", "epoch_rows")
-_ARRAYS = ("optimizer", "best", "last_good", "epoch_start")
+_PARAMETERS = ("best", "last_good", "epoch_start")
 _NUMBERS = ("first_loss", "epoch_first_loss", "epoch_loss", "best_loss", "learning_rate_factor")
 
 
@@ -239,8 +239,9 @@ def _write(path: Path, training: "Training") -> None:
         "stop_reason": "" if training.stop_reason == "interrupted" else training.stop_reason,
     }
     tensors = network_tensors(training.net)
-    for name in _ARRAYS:
-        tensors |= {f"{name}.{i}": to_host(a) for i, a in enumerate(getattr(state, name))}
+    tensors |= {f"optimizer.{i}": to_host(each) for i, each in enumerate(state.optimizer)}
+    kept = {name: getattr(state, name) for name in _PARAMETERS}
+    tensors |= {f"{name}.0": to_host(each) for name, each in kept.items() if each is not None}
     curves = {name: getattr(history, name) for name in CURVES}
     curves |= {f"metrics.{name}": curve for name, curve in history.metrics.items()}
     tensors |= {f"history.{name}": np.asarray(curve, float) for name, curve in curves.items()}
@@ -267,12 +268,21 @@ def _restore_state(saved: Saved, training: "Training") -> None:
     state, device, tensors = training.state, training.net.device, saved.tensors
     for name in _COUNTERS:
         setattr(state, name, int(saved.fields["counters"][name]))
-    for name in _ARRAYS:
+
+    def numbered(name: str) -> list[Any]:
         count = sum(key.rpartition(".")[0] == name for key in tensors)
-        arrays = [tensors[f"{name}.{i}"] for i in range(count)]
-        if name == "optimizer" and [a.shape for a in arrays] != [a.shape for a in state.optimizer]:
-            raise ValueError("the optimiser's state has another shape")
-        setattr(state, name, [device.put(each, each.dtype.name) for each in arrays])
+        return [tensors[f"{name}.{i}"] for i in range(count)]
+
+    arrays = numbered("optimizer")
+    if [each.shape for each in arrays] != [each.shape for each in state.optimizer]:
+        raise ValueError("the optimiser's state has another shape")
+    state.optimizer = [device.put(each, each.dtype.name) for each in arrays]
+    for name in _PARAMETERS:
+        if pieces := numbered(name):  # of xpnet 0.1 several, layer by layer
+            whole = np.concatenate([np.ravel(each) for each in pieces])
+            if whole.shape != training.net.flat.shape:
+                raise ValueError(f"{name} has another shape")
+            setattr(state, name, device.put(whole, whole.dtype.name))
     curves: dict[str, Any] = {name: tensors[f"history.{name}"].tolist() for name in CURVES}
     curves["metrics"] = {
         name: tensors[f"history.metrics.{name}"].tolist() for name in saved.fields["metrics"]

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from xpnet.backend.device import Array, Device
+from xpnet.backend.device import Array, Device, to_host
 from xpnet.backend.random import generator
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
 
 BLOCK_BYTES = 1 << 20
-LAST_BATCH = ("keep", "drop")
 MAX_VALIDATION_ROWS = 10_000  # validation rows kept in memory when the training rows are not
 
 
@@ -61,21 +60,11 @@ class Data(NamedTuple):
     """Device array, (n, 1), or None for equal weights."""
 
 
-def steps_per_epoch(rows: int, batch_size: int, last_batch: str) -> int:
-    """Return how many steps an epoch takes; a short last batch counts as one."""
-    return -(-rows // batch_size) if last_batch == "keep" else rows // batch_size
-
-
-def epoch_order(
-    rows: int, batch_size: int, seed: int, epoch: int, *, shuffle: bool, last_batch: str
-) -> Any:
-    """Return the row numbers of one epoch in the order of use, as a host int64 array.
-
-    ``last_batch="keep"`` makes a short last batch of what is left over, ``"drop"`` leaves it out.
-    """
-    shuffled = generator(seed, "order", epoch).permutation(rows) if shuffle else None
-    order = np.arange(rows, dtype=np.int64) if shuffled is None else shuffled
-    return order if last_batch == "keep" else order[: rows - rows % batch_size]
+def epoch_order(rows: int, seed: int, epoch: int, *, shuffle: bool) -> Any:
+    """Return the row numbers of one epoch in the order of use, as a host int64 array."""
+    if not shuffle:
+        return np.arange(rows, dtype=np.int64)
+    return generator(seed, "order", epoch).permutation(rows)
 
 
 def batches(
@@ -200,8 +189,7 @@ def digest(data: Data | None, device: Device) -> str:
     found = hashlib.sha256(str(tuple(data.x.shape)).encode())
 
     def add(array: Any) -> None:
-        host = array if isinstance(array, np.ndarray) else device.get(array)
-        found.update(np.ascontiguousarray(host, dtype=np.float64).data)
+        found.update(np.ascontiguousarray(to_host(array), dtype=np.float64).data)
 
     size = max(1, 4 * BLOCK_BYTES // columns)  # wide rows from a source would take much memory
     for some in (rows[start : start + size] for start in range(0, len(rows), size)):

@@ -50,12 +50,6 @@ def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
     return False
 
 
-def call(those: Sequence[Callable[["Training"], None]], training: "Training") -> None:
-    """Call methods from `hooks`."""
-    for hook in those:
-        hook(training)
-
-
 @dataclass(frozen=True)
 class EarlyStopping:
     """Stop when the monitored loss has not improved for some epochs.

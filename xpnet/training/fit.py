@@ -36,7 +36,6 @@ def fit(
     epochs: int = 20,
     batch_size: int = 32,
     shuffle: bool = True,
-    last_batch: str = "keep",
     validation: Any = None,
     early_stopping: bool | int | EarlyStopping = False,
     sample_weight: Any = None,
@@ -65,12 +64,10 @@ def fit(
         ``SGD(0.1)`` by default.
     epochs : int, from 1
     batch_size : int, from 1
-        If larger than n, n is used.
+        If larger than n, n is used. Left-over rows make a short last batch, a step like any other
+        that counts in the epoch's loss in proportion.
     shuffle : bool
         A new order every epoch, fixed by the seed; False keeps the order given.
-    last_batch : {"keep", "drop"}
-        Whether left-over rows make a short batch, a step like any other that counts in the epoch's
-        loss in proportion, or are left out.
     validation : (x, y) or float, optional
         Rows to watch, or the share of rows to hold out; those keep their sample weights. Of a file,
         at most 10,000 rows are held out, since they are kept in memory.
@@ -117,8 +114,8 @@ def fit(
     """
     training = prepare_training(
         net, x, y, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size,
-        shuffle=shuffle, last_batch=last_batch, validation=validation,
-        early_stopping=early_stopping, sample_weight=sample_weight, class_weight=class_weight,
+        shuffle=shuffle, validation=validation, early_stopping=early_stopping,
+        sample_weight=sample_weight, class_weight=class_weight,
         l1=l1, l2=l2, clip_norm=clip_norm, schedule=schedule, metrics=metrics,
         callbacks=callbacks, progress=progress, seed=seed,
     )  # fmt: skip

@@ -22,23 +22,6 @@ MAX_STEPS = 64  # per launch: what the host does for a launch is then little bes
 MAX_BYTES = 64 << 20  # of the rows that a launch gathers
 
 
-class Launched(NamedTuple):
-    """What a launch computed; the next one writes into the same arrays.
-
-    Attributes
-    ----------
-    first_loss : array, 0-d
-        Of its first step.
-    loss, gradients, trace
-        Of its last step.
-    """
-
-    first_loss: Array
-    loss: Array
-    gradients: Gradients
-    trace: Trace
-
-
 class _Tables(NamedTuple):
     """What launches read, and the sum that they add to; always the same arrays.
 
@@ -83,6 +66,8 @@ class Launches:
         Steps in one launch.
     whole : int
         Batches of an epoch, without a short last one.
+    total : array, 0-d
+        Sum of loss times rows over the epoch so far; launches add to this very array.
     """
 
     def __init__(
@@ -92,7 +77,8 @@ class Launches:
         batch_bytes = 8 * rows * (data.x.shape[1] + data.y.shape[1])
         self.count = steps_per_launch(self.whole, batch_bytes)
         self._net, self._data, self._step, self._dropout = net, data, step, dropout
-        self._tables: _Tables | None = None
+        self.total: Array = None
+        self._tables: _Tables
         self._replay: Step
 
     def begin(
@@ -121,23 +107,20 @@ class Launches:
             put(total, dtype),
             put(np.asarray(0), "int64"),
         )
-        if self._tables is None:
+        if self.total is None:
             self._record(given)
-        assert self._tables is not None
         for own, values in zip(self._tables, given, strict=True):
             own[...] = values
 
-    def __call__(self, batch: int) -> Launched:
-        """Take `count` steps, beginning with this batch of the epoch."""
-        assert self._tables is not None
-        self._tables.start[...] = batch
-        return Launched(*self._replay())
+    def __call__(self, batch: int) -> tuple[Array, Array, Gradients, Trace]:
+        """Take `count` steps, beginning with this batch of the epoch.
 
-    @property
-    def total(self) -> Array:
-        """Sum of loss times rows over the epoch so far, 0-d; launches add to this very array."""
-        assert self._tables is not None
-        return self._tables.total
+        Returns the loss of the first step, and loss, gradients and trace of the last one; the next
+        launch writes into the same arrays.
+        """
+        self._tables.start[...] = batch
+        first_loss, loss, gradients, trace = self._replay()
+        return first_loss, loss, gradients, trace
 
     def _record(self, like: _Tables) -> None:
         """Make the arrays that every launch reads, and the recording."""
@@ -166,7 +149,7 @@ class Launches:
             return first_loss, loss, gradients, trace
 
         # Without self: a cycle would keep a GPU's memory until the garbage collector comes by.
-        self._tables, self._replay = tables, record(take_steps)
+        self._tables, self.total, self._replay = tables, tables.total, record(take_steps)
 
 
 def steps_per_launch(steps: int, batch_bytes: int) -> int:

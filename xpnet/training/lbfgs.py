@@ -60,7 +60,8 @@ class LBFGS:
         validation: Data | None = None,
         callbacks: Sequence[Any] = (),
     ) -> None:
-        check_no_dropout(net)
+        if any(net.dropout):
+            raise InputError("L-BFGS needs one fixed loss, but dropout changes it; use sgd or adam")
         self.net, self.data, self.validation, self.callbacks = net, data, validation, callbacks
         self.rows = self.batch_size = data.y.shape[0]
         self.options = TrainingOptions(
@@ -163,9 +164,3 @@ def fit_lbfgs(
         data, factors = prepared(net, x, y, sample_weight, class_weight)
         held_out = None if validation is None else prepared_pair(net, validation, factors)
         return LBFGS(net, data, validation=held_out, **options).run()
-
-
-def check_no_dropout(net: MLP) -> None:
-    """Refuse a network whose loss would be another one at every evaluation."""
-    if any(net.dropout):
-        raise InputError("L-BFGS needs one fixed loss, but dropout changes it; use sgd or adam")

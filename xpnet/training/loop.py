@@ -26,8 +26,8 @@ from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
 from xpnet.nn.schedules import Progress, Schedule, changes_within_epochs, resolve_schedule
-from xpnet.training.batches import LAST_BATCH, Data, batches, epoch_order, steps_per_epoch
-from xpnet.training.callbacks import call, hooks, wants_any
+from xpnet.training.batches import Data, batches, epoch_order
+from xpnet.training.callbacks import hooks, wants_any
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.launches import Launches
@@ -51,7 +51,6 @@ class TrainingOptions:
     epochs: int = 20
     batch_size: int = 32
     shuffle: bool = True
-    last_batch: str = "keep"
     l1: float = 0.0
     l2: float = 0.0
     clip_norm: float | None = None
@@ -71,8 +70,6 @@ class TrainingOptions:
         check_numbers("must be finite and >= 0", l1=self.l1, l2=self.l2)
         if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
             raise bad_argument("clip_norm", limit, "must be above 0, or None")
-        if self.last_batch not in LAST_BATCH:
-            raise bad_argument("last_batch", self.last_batch, f"must be one of {LAST_BATCH}")
 
 
 @dataclass
@@ -94,11 +91,11 @@ class TrainingState:
     learning_rate_factor : float
         Set by callbacks; multiplies the schedule's factor, at each step or each epoch.
     history : History
-    best_loss, best : float, list of device array
+    best_loss, best : float, device array, (parameters,), or None
         The lowest monitored loss so far, with `keep_best`, and the parameters that gave it.
-    last_good : list of device array
+    last_good : device array, (parameters,)
         The parameters before the last epoch whose first batch had a loss that was not running away.
-    epoch_start, epoch_first_loss : list of device array, and as `first_loss`
+    epoch_start, epoch_first_loss : device array, (parameters,), and as `first_loss`
         The parameters at the start of the current epoch, and the loss of its first batch.
     """
 
@@ -112,9 +109,9 @@ class TrainingState:
     learning_rate_factor: float = 1.0
     history: History = field(default_factory=History)
     best_loss: float = float("inf")
-    best: list[Array] = field(default_factory=list)
-    last_good: list[Array] = field(default_factory=list)
-    epoch_start: list[Array] = field(default_factory=list)
+    best: Array = None
+    last_good: Array = None
+    epoch_start: Array = None
     epoch_first_loss: Array = None
 
 
@@ -167,8 +164,7 @@ class Training:
         self.seed = net.seed if options.seed is None else options.seed
         self.rows, self.callbacks = data.x.shape[0], list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
-        self._epoch_steps = steps_per_epoch(self.rows, self.batch_size, options.last_batch)
-        self.parameters, self._dropout = net.parameters, Dropout(net, self.seed)
+        self._dropout = Dropout(net, self.seed)
         self._launches: Launches | None = None
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
@@ -181,7 +177,8 @@ class Training:
             self._flat_gradients = net.device.xp.zeros_like(net.flat)
             if not self.state.optimizer:
                 self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
-            self.state.last_good = self.state.last_good or self._copy_parameters()
+            if self.state.last_good is None:
+                self.state.last_good = self._copy_parameters()
 
     def run(self) -> History:
         """Train to the end, or until stopped; return the history.
@@ -214,43 +211,40 @@ class Training:
 
     def _run_epoch(self, take_step: Step) -> None:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
-        started, state, optimizer = time.perf_counter(), self.state, self.options.optimizer
+        started, state, net, options = time.perf_counter(), self.state, self.net, self.options
         self._notify("on_epoch_start")
         on_batch_end, learning_rate_of = hooks(self.callbacks, "on_batch_end"), self._rates()
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
-        order = self._order()
+        order = epoch_order(self.rows, self.seed, state.epoch, shuffle=options.shuffle)
         if self._launches is not None:
             self._launch_steps(self._launches, order, learning_rate_of)
             if self.stop_reason:
                 return
-        for batch in self._batches(order):  # that are not yet taken
-            self.between_steps = False
-            masks = self._dropout.of_step(state.step, batch.x.shape[0])
+        left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
+        for batch in left:
+            self.between_steps, rows = False, batch.x.shape[0]
+            masks = self._dropout.of_step(state.step, rows)
             self.learning_rate = learning_rate_of(state.step)
-            state.step += 1
-            coefficients = optimizer.coefficients(self.learning_rate, state.step)
+            coefficients = options.optimizer.coefficients(self.learning_rate, state.step + 1)
             self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
-            self._add_to_epoch(batch.x.shape[0])
+            self._count(1, rows, self.loss, state.epoch_loss + self.loss * rows)
             self.between_steps = True
-            call(on_batch_end, self)
+            for hook in on_batch_end:
+                hook(self)
             if self.stop_reason:
                 return
         self._end_epoch(started)
 
-    def _add_to_epoch(self, rows: int) -> None:
-        """Add the step's loss to the epoch's, on the device."""
+    def _count(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
+        """Count steps just taken; the losses, of the first step and the epoch, stay on device."""
         state = self.state
         if state.batch == 0:
-            self._keep_first_loss(self.loss)
-        state.epoch_loss = state.epoch_loss + self.loss * rows
-        state.epoch_rows += rows
-        state.batch += 1
-
-    def _keep_first_loss(self, loss: Array) -> None:
-        state = self.state
-        state.epoch_first_loss = self.net.device.xp.asarray(loss, copy=True)
-        state.first_loss = state.epoch_first_loss if state.first_loss is None else state.first_loss
+            state.epoch_first_loss = self.net.device.xp.asarray(first_loss, copy=True)
+            if state.first_loss is None:
+                state.first_loss = state.epoch_first_loss
+        state.batch, state.step = state.batch + steps, state.step + steps
+        state.epoch_loss, state.epoch_rows = epoch_loss, state.epoch_rows + rows
 
     def _launch_steps(
         self, launches: Launches, order: Any, learning_rate_of: Callable[[int], float]
@@ -274,11 +268,8 @@ class Training:
         while possible():
             self.between_steps = False
             first_loss, self.loss, self.gradients, self.trace = launches(state.batch)
-            if state.batch == 0:
-                self._keep_first_loss(first_loss)
-            state.batch, state.step = state.batch + count, state.step + count
-            state.epoch_loss, self.learning_rate = launches.total, rates[state.batch - 1]
-            state.epoch_rows += count * launches.rows
+            self._count(count, count * launches.rows, first_loss, launches.total)
+            self.learning_rate = rates[state.batch - 1]
             self.between_steps = True
             if self.stop_reason:
                 return
@@ -318,31 +309,17 @@ class Training:
         size, block = flat.shape[0], self.net.device.block
         return [flat[i : min(i + block, size)] for i in range(0, size, block)]
 
-    def _order(self) -> Any:
-        return epoch_order(
-            self.rows, self.batch_size, self.seed, self.state.epoch,
-            shuffle=self.options.shuffle, last_batch=self.options.last_batch,
-        )  # fmt: skip
-
-    def _batches(self, order: Any) -> Any:
-        net, first = self.net, self.state.batch
-        return batches(self.data, order, self.batch_size, net.device, net.dtype, first=first)
-
-    def schedule_factor(self, epochs: int, step: int | None = None) -> float:
-        """Return the schedule's factor after `step` steps, or now, in a run of `epochs` epochs."""
-        state, steps, losses = self.state, self._epoch_steps, self.state.history.monitored
-        step = state.step if step is None else step
-        factor = self.schedule(Progress(step, state.epoch, steps, steps * epochs, losses))
-        if factor is None or not 0.0 <= factor < math.inf:
-            raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
-        return factor
-
     def _rates(self) -> Callable[[int], float]:
         """Return a function that gives an epoch's learning rates, each after so many steps."""
-        state, base, epochs = self.state, self.options.optimizer.learning_rate, self.options.epochs
+        state, options, losses = self.state, self.options, self.state.history.monitored
+        steps = -(-self.rows // self.batch_size)  # with a short last one
 
         def rate(step: int) -> float:
-            return base * state.learning_rate_factor * self.schedule_factor(epochs, step)
+            progress = Progress(step, state.epoch, steps, steps * options.epochs, losses)
+            factor = self.schedule(progress)
+            if factor is None or not 0.0 <= factor < math.inf:
+                raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
+            return options.optimizer.learning_rate * state.learning_rate_factor * factor
 
         if changes_within_epochs(self.schedule):
             return rate
@@ -397,11 +374,11 @@ class Training:
             state.last_good = state.epoch_start
 
     def _is_far_above_start(self, loss: float) -> bool:
-        """Tell whether a loss is one that only a run has which ran away, or is about to."""
+        """Return whether a loss shows that training has diverged or soon will."""
         if self.stream:
             return not math.isfinite(loss)
-        options, weights = self.options, self.state.last_good[: len(self.net.weights)]
-        extra = penalty(self.net.device.xp, weights, options.l1, options.l2)  # as in the history
+        net, options, weights = self.net, self.options, self.net.views(self.state.last_good).weights
+        extra = penalty(net.device.xp, weights, options.l1, options.l2)  # as in the history
         start = max(float(self.state.first_loss), 1e-30)
         if loss <= RUNAWAY_FACTOR * (extra + start):
             return False  # and the loss at zero, which takes time with many outputs, is not needed
@@ -409,12 +386,13 @@ class Training:
 
     def _check_divergence(self, finite: bool) -> None:
         """Stop a run that is not finite, in loss or parameters, or stays far above its start."""
-        state, recent = self.state, self.state.history.loss[-RUNAWAY_EPOCHS:]
-        judged = recent[-1:] if state.epoch == self.options.epochs else recent
-        early = len(recent) < RUNAWAY_EPOCHS and state.epoch < self.options.epochs
-        if finite and (early or not self._is_far_above_start(min(judged))):
+        state, net = self.state, self.net
+        count = 1 if state.epoch == self.options.epochs else RUNAWAY_EPOCHS
+        recent = state.history.loss[-count:]
+        ran_away = len(recent) == count and self._is_far_above_start(min(recent))
+        if finite and not ran_away:
             return
-        self._write_parameters(state.last_good)
+        net.flat[...] = state.last_good
         self.stop("diverged")
         rate = float(f"{self.learning_rate / 10:.2g}")
         repair: dict[str, Any] = {"learning_rate": rate, "standardize": True, "clip_norm": 1.0}
@@ -448,19 +426,16 @@ class Training:
         """Restore the best weights if kept, and tell the callbacks that began, however it ended."""
         state = self.state
         ended = self.stop_reason or state.epoch >= self.options.epochs
-        if ended and state.best and self.stop_reason not in (INTERRUPTED, "diverged"):
-            self._write_parameters(state.best)
+        if ended and state.best is not None and self.stop_reason not in (INTERRUPTED, "diverged"):
+            self.net.flat[...] = state.best
         state.history.stopped = self.stop_reason or f"{state.epoch} epochs done"
         with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
             for callback in reversed(self._begun):
                 told.callback(self._notify, "on_train_end", [callback])
 
-    def _copy_parameters(self) -> list[Array]:
-        return [self.net.device.xp.asarray(p, copy=True) for p in self.parameters]
-
-    def _write_parameters(self, values: Sequence[Array]) -> None:
-        for own, value in zip(self.parameters, values, strict=True):
-            own[...] = value
+    def _copy_parameters(self) -> Array:
+        return self.net.device.xp.asarray(self.net.flat, copy=True)
 
     def _notify(self, name: str, callbacks: Sequence[Any] | None = None) -> None:
-        call(hooks(self.callbacks if callbacks is None else callbacks, name), self)
+        for hook in hooks(self.callbacks if callbacks is None else callbacks, name):
+            hook(self)

@@ -69,19 +69,9 @@ class Skill:
     same_outputs: str = ""
 
     @property
-    def gain(self) -> float:
-        """By how much the model is better than the constant."""
-        return self.constant - self.loss
-
-    @property
-    def explained(self) -> float:
-        """The gain as a share of the constant's loss: of squared errors, R²."""
-        return self.gain / self.constant
-
-    @property
     def is_clear(self) -> bool:
         """Whether the model is better than the constant by more than chance."""
-        return self.gain > self.min_gain and not self.same_outputs
+        return self.constant - self.loss > self.min_gain and not self.same_outputs
 
     def __str__(self) -> str:
         if self.same_outputs:
