@@ -58,9 +58,9 @@ class Table:
         They may be in the file, but not be used.
     labels : Table, optional
         The target of a matrix, if it is in a separate array; one column.
-    delimiter, decimal : str
+    decimal : str
         Of a CSV or TSV file. With a decimal comma, cells are here as a decimal point would have
-        them: 1.5 for 1,5, and 1,234 for 1.234.
+        them: 1.5 for 1,5, and 1'234 for 1.234.
     arrays : tuple of str
         The names of the arrays in an NPZ file.
     guesses : dict
@@ -74,7 +74,6 @@ class Table:
     layout: str = "table"
     unfit: Mapping[str, str] = field(default_factory=dict)
     labels: "Table | None" = None
-    delimiter: str = ""
     decimal: str = "."
     arrays: tuple[str, ...] = ()
     guesses: Mapping[str, Any] = field(default_factory=dict)
@@ -209,8 +208,7 @@ def read_table(
             path, encoding, delimiter, decimal, as_texts, usual=_DELIMITERS[kind], header=header
         )
         matrix, texts = _assembled(csv, folder)
-        how: dict[str, Any] = {"delimiter": csv.delimiter, "decimal": csv.decimal}
-        return Table(path, csv.names, matrix, texts, guesses=csv.guesses, **how)
+        return Table(path, csv.names, matrix, texts, decimal=csv.decimal, guesses=csv.guesses)
     if packed and kind in (*_PARQUET, ".npz"):
         message = f"a {kind} file is compressed by itself, and is not read from a .gz"
         raise FileError(f"{path}: {message}; unpack it with gunzip.")
