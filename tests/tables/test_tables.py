@@ -154,8 +154,10 @@ def test_missing_and_unreadable_files(tmp_path):
     with pytest.raises(FileError, match="cannot be read"):
         read_table("nul\0byte.csv")
     (tmp_path / "table.xlsx").write_bytes(b"PK")
-    with pytest.raises(FileError, match=r"unknown kind of file; name it \.csv"):
-        read_table(tmp_path / "table.xlsx")
+    (tmp_path / "table.parquet.gz").write_bytes(gzip.compress(b"PAR1"))
+    for name in ("table.xlsx", "table.parquet.gz"):
+        with pytest.raises(FileError, match=r"unknown kind of file; name it \.csv"):
+            read_table(tmp_path / name)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
