@@ -341,7 +341,7 @@ def test_idx_that_claims_more_than_memory(tmp_path):
         ("banknote", "class", (1372, 4), {}),
         ("iris", "species", (150, 4), {}),
         ("sonar", "label", (208, 60), {}),
-        ("ionosphere", "label", (351, 34), {}),
+        ("ionosphere", "label", (351, 33), {}),
         ("winequality_red", "quality", (1599, 11), {}),
         ("adult_train", "income", (30162, 104), {"missing": "drop"}),
         ("adult_train", "income", (32561, 105), {"missing": "impute"}),
@@ -349,7 +349,7 @@ def test_idx_that_claims_more_than_memory(tmp_path):
         (
             "titanic",
             "Survived",
-            (891, 10),
+            (891, 11),
             {"missing": "impute", "drop": ["PassengerId", "Name", "Ticket", "Cabin"]},
         ),
     ],
