@@ -1,11 +1,9 @@
 """The estimators within scikit-learn's own tools."""
 
-import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
-import joblib
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris
@@ -56,16 +54,3 @@ def test_clones_have_the_parameters_and_nothing_learnt():
     twin = clone(model.fit(X, Y))
     assert str(twin.get_params()) == str(model.get_params())
     assert not hasattr(twin, "coefs_")
-
-
-@pytest.mark.process
-def test_processes_of_loky_give_what_this_one_gives():
-    """Models are fitted in other processes, sent back, and used here."""
-
-    def fitted(seed):
-        return clone(MODEL).set_params(random_state=seed).fit(X, Y)
-
-    with joblib.parallel_backend("loky", n_jobs=2, inner_max_num_threads=1):
-        models = joblib.Parallel()(joblib.delayed(fitted)(seed) for seed in (0, 1))
-    for seed, model in enumerate(models):
-        np.testing.assert_allclose(model.predict_proba(X), fitted(seed).predict_proba(X), atol=1e-6)
