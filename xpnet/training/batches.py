@@ -99,11 +99,11 @@ def batches(
 
     for number in range(first, len(edges) - 1, block):
         cuts = edges[number : number + block + 1]
-        start, gathered = 0, data
-        if not as_they_are:
-            start = cuts[0]
-            gathered = take_rows(data, order[start : cuts[-1]], device, dtype)
-        x, y, weights = gathered
+        start = 0 if as_they_are else cuts[0]
+        x: Array
+        x, y, weights = (
+            data if as_they_are else take_rows(data, order[start : cuts[-1]], device, dtype)
+        )
         for left, right in pairwise(cuts):
             part = slice(left - start, right - start)
             y_part = y[part, :]

@@ -136,9 +136,10 @@ class Launches:
         def take_steps() -> tuple[Array, Array, Gradients, Trace]:
             steps, total = tables.start + offsets, tables.total
             numbers = xp.reshape(xp.take(tables.order, steps, axis=0), (-1,))
-            x, y, weights = (
+            gathered: list[Array] = [
                 None if each is None else xp.take(each, numbers, axis=0) for each in data
-            )
+            ]
+            x, y, weights = gathered
             coefficients = _entries(xp, tables.coefficients, steps)
             keys, first_loss = _entries(xp, tables.keys, steps), None
             for i in range(count):
