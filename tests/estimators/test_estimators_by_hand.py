@@ -107,12 +107,6 @@ def test_losses_can_be_rounded(settings):
     assert model.best_loss_.round(3) == pytest.approx(min(model.loss_curve_), abs=1e-3)
 
 
-def test_dates_are_no_inputs():
-    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
-    with pytest.raises(TypeError, match="pass numbers, such as days since the first"):
-        model.predict(np.zeros((3, 4), dtype="datetime64[D]"))
-
-
 def test_labels_are_zeros_and_ones():
     with pytest.raises(
         InputError,

@@ -10,8 +10,7 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.ensemble import BaggingClassifier, StackingClassifier
-from sklearn.model_selection import GridSearchCV, cross_val_score, learning_curve
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
@@ -32,12 +31,6 @@ def test_grid_search_over_parameters_of_both_libraries():
     assert search.predict(X).shape == Y.shape
 
 
-def test_pipeline():
-    pipeline = make_pipeline(StandardScaler(), clone(MODEL))
-    pipeline.set_params(mlpclassifier__alpha=0.01)
-    assert pipeline.fit(X * 1000, Y).score(X * 1000, Y) > 0.95
-
-
 def test_cross_validation_of_a_classifier_and_a_regressor():
     assert cross_val_score(MODEL, X, Y, cv=3).mean() > 0.9
     x, y = load_diabetes(return_X_y=True)
@@ -56,16 +49,6 @@ def test_cross_validation_of_a_classifier_and_a_regressor():
 )
 def test_ensembles_and_calibration(ensemble):
     assert ensemble.fit(X, Y).score(X, Y) > 0.9
-
-
-def test_a_learning_curve_by_partial_fit():
-    model = MLPClassifier((16,), learning_rate_init=0.05, batch_size=8, random_state=0)
-    rows, _, scores = learning_curve(
-        model, X, Y, cv=3, train_sizes=[0.2, 0.6, 1.0], shuffle=True, random_state=0,
-        exploit_incremental_learning=True,
-    )  # fmt: skip
-    assert rows.shape == (3,)
-    assert scores.mean(axis=1)[-1] > 0.7
 
 
 def test_clones_have_the_parameters_and_nothing_learnt():

@@ -89,35 +89,18 @@ def test_a_model_is_judged_with_the_weights_of_its_training():
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(1000, 3)), (draw.random(1000) < 0.04).astype(int)
     x[y == 1, 0] += 1.5
-    columns = np.stack([y, y + 5], axis=1)
     settings = {"max_iter": 60, "learning_rate_init": 0.01, "random_state": 0}
     balanced = MLPClassifier((16,), class_weight="balanced", **settings)
     assert not told_of_no_skill(balanced, x, y)
     assert balanced.score(x[y == 1], y[y == 1]) > 0.6  # worse than the constant without weights
-    assert not told_of_no_skill(balanced, x, columns)
     assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.where(y, 24.0, 1.0))
     useless = {"max_iter": 5, "learning_rate_init": 1e-9, "random_state": 3}
-    for target in (y, columns):
-        told = told_of_no_skill(MLPClassifier((16,), class_weight="balanced", **useless), x, target)
-        assert "no better than the best constant" in told[0]
+    told = told_of_no_skill(MLPClassifier((16,), class_weight="balanced", **useless), x, y)
+    assert "no better than the best constant" in told[0]
     outliers = np.where(np.arange(1000) < 20, 1e6, x[:, 0])
     weights = (outliers < 1e6).astype(float)
     assert not told_of_no_skill(MLPRegressor("squared_error", **settings), x, outliers, weights)
     assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.arange(1000) < 10)
-
-
-@pytest.mark.parametrize("loss", ["absolute_error", "huber"])
-def test_a_model_is_judged_by_the_loss_it_was_trained_by(loss):
-    draw = np.random.default_rng(1)
-    x = draw.normal(size=(1000, 3))
-    y = np.where(np.arange(1000) < 20, 1e6, x[:, 0])  # outliers that the loss is chosen for
-    settings = {"max_iter": 60, "random_state": 0}
-    model = MLPRegressor(loss, (16,), learning_rate_init=0.01, **settings)
-    assert not told_of_no_skill(model, x, y)
-    assert np.corrcoef(model.predict(x), x[:, 0])[0, 1] > 0.99
-    useless = MLPRegressor(loss, (16,), learning_rate_init=1e-9, max_iter=5, random_state=1)
-    told = told_of_no_skill(useless, x, y)
-    assert f"the best constant prediction ({loss.replace('_', ' ')} 2" in told[0]
 
 
 def test_a_loss_of_ones_own_is_compared_with_the_models_own_mean_too():

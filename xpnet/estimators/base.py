@@ -50,7 +50,6 @@ from xpnet.estimators.data import (
     scaler_of,
     shown_rows,
 )
-from xpnet.estimators.labels import BLOCKS
 from xpnet.estimators.parameters import (
     core_name,
     hidden_activations,
@@ -540,8 +539,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 outputs = device.xp.concat(parts, axis=0)
             else:
                 outputs = net.outputs(x)
-            if net.output.name == BLOCKS:
-                outputs = device.xp.exp(outputs)
         return outputs, (lambda array: array) if device_array else device.get
 
     # -- copies, tags

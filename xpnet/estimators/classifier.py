@@ -32,10 +32,9 @@ from sklearn.utils.multiclass import (
     check_classification_targets,
     type_of_target,
 )
-from sklearn.utils.validation import check_is_fitted
 
 from xpnet.backend.device import Array
-from xpnet.estimators.labels import LOG_LIKELIHOOD, Labels, cut, labels_of
+from xpnet.estimators.labels import MULTILABEL, Labels, labels_of
 from xpnet.estimators.parameters import core_name
 from xpnet.nn.activations import OUTPUTS, Activation
 from xpnet.nn.losses import Loss
@@ -56,7 +55,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
       learning rate then counts;
     - `learning_rate` may also be any schedule of `xpnet.nn.schedules`, except with ``"lbfgs"``;
     - ``fit(X, y, validation=(X, y))`` watches other rows;
-    - targets may be binary, multiclass, multilabel, or several multiclass columns.
+    - targets may be binary, multiclass or multilabel.
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     Attributes
     ----------
-    classes_ : ndarray, or list of ndarray for several multiclass columns
+    classes_ : ndarray
     coefs_, intercepts_ : list of array
         On the device: (fan_in, fan_out) and (fan_out,) for each layer.
     loss_, best_loss_ : float
@@ -126,40 +125,26 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         y = y.toarray() if issparse(y) else y
         if not hasattr(self, "_labels"):
             if _check_partial_fit_first_call(self, classes):
-                kind = type_of_target(y)
-                multilabel = kind == "multilabel-indicator"
-                self._learn(labels_of(np.asarray(y), kind if multilabel else "", self.classes_))
+                self._learn(labels_of(np.asarray(y) if np.ndim(y) == 2 else self.classes_))
         elif classes is not None:
             _check_partial_fit_first_call(self, classes)
         return self._fit(X, y, sample_weight, None, incremental=True)
 
     def predict(self, X: Any) -> Any:
-        """Return the class of each row, (n,); (n, outputs) for multilabel and several columns."""
+        """Return the class of each row, (n,), or for multilabel (n, outputs) of 0 and 1."""
         outputs, give = self._outputs(X, "predict")
         net, labels = self.network_, self._labels
         with net.device.active:
-            xp, numbers = net.device.xp, labels.numbers(net.device.xp, outputs)
-            if labels.kind == "multilabel-indicator":
-                return give(xp.stack(numbers, axis=1))
-            host = give is net.device.get or any(
-                each.dtype.kind in "OUS" for each in labels.classes
-            )
-            columns = []
-            for number, classes in zip(numbers, labels.classes, strict=True):
-                if host:
-                    columns.append(classes[net.device.get(number)])
-                else:
-                    known = net.device.put(classes, str(classes.dtype))
-                    columns.append(xp.take(known, number, axis=0))
-            if labels.kind != "multiclass-multioutput":
-                return columns[0]
-            return np.stack(columns, axis=1) if host else xp.stack(columns, axis=1)
+            xp, numbers = net.device.xp, labels.decode(net.device.xp, outputs)
+            if labels.kind == MULTILABEL:
+                return give(numbers)
+            if give is net.device.get or labels.classes.dtype.kind in "OUS":
+                return labels.classes[net.device.get(numbers)]
+            known = net.device.put(labels.classes, str(labels.classes.dtype))
+            return xp.take(known, numbers, axis=0)
 
     def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each class, (n, classes); a list of them for several columns.
-
-        For multilabel targets the probability of each label.
-        """
+        """Return the probability of each class, (n, classes), or for multilabel of each label."""
         return self._probabilities(X, "predict_proba")
 
     def predict_log_proba(self, X: Any) -> Any:
@@ -174,40 +159,31 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
                 outputs = xp.concat([1.0 - outputs, outputs], axis=1)
             if log:
                 outputs = xp.log(outputs)
-        if labels.kind == "multiclass-multioutput":
-            return [give(each) for each in cut(outputs, labels.blocks)]
         return give(outputs)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows whose class is right, in all columns if there are several."""
-        check_is_fitted(self)
-        if self._labels.kind != "multiclass-multioutput":
-            return float(super().score(X, y, sample_weight))
-        right = np.all(self.predict(X) == np.asarray(y), axis=1)
-        return float(np.average(right, weights=sample_weight))
 
     def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:
         """Return host targets (n, outputs), and learn the classes if they are new."""
         check_classification_targets(y)
-        kind = type_of_target(y)
+        if type_of_target(y) == "multiclass-multioutput":
+            raise InputError(
+                f"y has {y.shape[1]} columns of classes; learn each by a model of its own, as "
+                "sklearn.multioutput.MultiOutputClassifier does"
+            )
         if not hasattr(self, "_labels") or (first and not incremental):
-            self._learn(labels_of(y, kind))
+            self._learn(labels_of(y))
             return self._labels.encode(y)
         self._labels.check_columns(y)
-        if self.warm_start and not incremental and self._labels.kind != "multilabel-indicator":
-            several = self._labels.kind == "multiclass-multioutput"
-            found = labels_of(y, self._labels.kind if several and y.ndim == 2 else kind)
-            if not self._labels.same_classes(found):
-                shown = found.classes[0] if len(found.classes) == 1 else list(found.classes)
+        if self.warm_start and not incremental:
+            found = labels_of(y).classes
+            if not np.array_equal(found, self.classes_):
                 raise InputError(
                     "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {self.classes_}, `y` has {shown}"
+                    f"previous call to fit. Previously got {self.classes_}, `y` has {found}"
                 )
         return self._labels.encode(y)
 
     def _learn(self, labels: Labels) -> None:
-        several = labels.kind == "multiclass-multioutput"
-        self._labels, self.classes_ = labels, list(labels.classes) if several else labels.classes[0]
+        self._labels, self.classes_ = labels, labels.classes
 
     def _weighted(self, y: Any, weights: Any, *, incremental: bool) -> Any:
         """Return the host row weights with those of the classes."""
@@ -226,19 +202,15 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return by_class if weights is None else by_class * weights
 
     def _output(self) -> str | Activation:
-        return self._labels.output
+        return "softmax" if self._labels.kind == "multiclass" else "sigmoid"
 
     def _core_loss(self) -> str | Loss:
-        if self._labels.kind == "multiclass-multioutput":
-            if self.loss != "log_loss":
-                raise InputError(f"loss {self.loss!r}: several columns of classes need 'log_loss'")
-            return LOG_LIKELIHOOD
         return "auto" if self.loss == "log_loss" else self.loss
 
     def _score_of(self, outputs: Array, targets: Array, weights: Any) -> float:
         """Return the (weighted) share of host rows whose classes are all right."""
-        guess, truth = (self._labels.numbers(np, each) for each in (outputs, targets))
-        right = np.all(np.stack(guess) == np.stack(truth), axis=0)
+        guess, truth = (self._labels.decode(np, each) for each in (outputs, targets))
+        right = np.all((guess == truth).reshape(len(truth), -1), axis=1)
         return float(np.average(right, weights=weights))
 
     def __sklearn_tags__(self) -> Any:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.estimators.labels import BLOCKS
 from xpnet.nn.activations import HIDDEN, Activation, resolve_activation
 from xpnet.nn.network import per_layer
 from xpnet.nn.optimizers import SGD, Adam, AdamW, Optimizer
 
 CORE_NAMES = {"logistic": "sigmoid"}  # where they differ
-SKLEARN_NAMES = {"sigmoid": "logistic", BLOCKS: "softmax"}
+SKLEARN_NAMES = {"sigmoid": "logistic"}
 
 
 def core_name(activation: Any) -> Any:

@@ -33,8 +33,7 @@ LONG_ENOUGH = ((5, 100), (1, 1000))
 # no model can predict make the losses large.
 MIN_GAIN = 4.0
 MIN_SPREAD = 0.01  # of the outputs, in the targets' standard deviations; rare classes have little
-LOG_LIKELIHOOD = "log_likelihood"  # whose outputs are the logarithms of what the targets are
-CLASS_LOSSES = {"binary_cross_entropy", "categorical_cross_entropy", LOG_LIKELIHOOD}
+CLASS_LOSSES = {"binary_cross_entropy", "categorical_cross_entropy"}
 LIKELIHOODS = {*CLASS_LOSSES, "poisson"}  # for which the mean is the best constant
 KNOWN = {*LOSSES, *LIKELIHOODS}  # with another loss, outputs may be in a unit of their own
 
@@ -140,8 +139,6 @@ def measure(net: MLP, loss: str | Loss, judged: Data) -> Skill | None:
         return None
     losses, output_mean, spread = _losses_and_outputs(net, loss, judged, share)
     constants += [] if kind.name in LIKELIHOODS else [output_mean]  # best for a loss not known
-    if kind.name == LOG_LIKELIHOOD:
-        constants = [np.log(np.maximum(each, 1e-12)) for each in constants]
     found = [_losses_of_constant(net, kind, each, y) for each in constants]
     of_constant = min(found, key=lambda each: np.nan_to_num(share @ each, nan=np.inf))
     own, constant, gains = share @ losses, share @ of_constant, of_constant - losses
@@ -176,8 +173,7 @@ def _losses_and_outputs(
     def outputs() -> Iterator[tuple[Any, slice]]:
         for z, rows in net.tiles(judged.x):
             losses.append(_float64(joined.value_and_delta(xp, z, judged.y[rows, :])[0]))
-            joint = _float64(net.output.forward(xp, z))
-            yield np.exp(joint) if joined.loss.name == LOG_LIKELIHOOD else joint, rows
+            yield _float64(net.output.forward(xp, z)), rows
 
     mean, deviations = _moments(outputs(), share)
     return np.concatenate(losses), mean, _rms(deviations)
