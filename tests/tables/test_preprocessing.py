@@ -55,7 +55,7 @@ def test_columns_not_known_are_ignored_with_a_note(plan, table):
         ("weight,colour,size\nheavy,red,1\n", "line 2, column 'weight': found 'heavy'.*number"),
         ("weight,colour,size\n1,red,1\n,red,1\n", "line 3, column 'weight': a missing cell"),
         ("weight,colour,size\n1,red,1\n1,,1\n", "line 3, column 'colour': a missing cell"),
-        ("weight,colour,size\n1e300,red,1\n", "line 2, column 'weight': found 1e\\+300"),
+        ("weight,colour,size\n1e300,red,1\n", "line 2, column 'weight': found '1e\\+300'"),
     ],
 )
 def test_tables_that_do_not_fit_the_model(text, found, plan, table):

@@ -250,9 +250,9 @@ def read_npz(
             label = target or ("y" if "y" in names and not features else None)
             data = features or _features(path, names, label)
             found = {data: _member(arrays, path, data)}
-            return found if label is None else found | {
-                label: _member(arrays, path, label, labels=True)
-            }, names
+            if label is not None:
+                found[label] = _member(arrays, path, label, labels=True)
+            return found, names
     except (FileError, InputError):
         raise
     except _DAMAGE as error:

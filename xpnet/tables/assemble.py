@@ -15,7 +15,7 @@ import numpy as np
 
 from xpnet.errors import SaveError
 from xpnet.tables.arrays import RowFile
-from xpnet.tables.cells import LEADING_ZERO, LONG_INTEGER, MAX_EXACT, MISSING, float64_collision
+from xpnet.tables.cells import LEADING_ZERO, LONG_INTEGER, MAX_EXACT, MISSING, collide_in_float64
 from xpnet.tables.messages import quoted
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _texts_among(
     for column in np.flatnonzero(large).tolist():
         cells = as_text(frame.to_series(column))
         long = cells.filter(cells.str.contains(LONG_INTEGER)).unique(maintain_order=True)
-        if float64_collision(long, integers.setdefault(column, {})):
+        if collide_in_float64(long, integers.setdefault(column, {})):
             found.add(column)
     return found
 

@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
 """The cells that mean "no value here", once stripped of spaces."""
@@ -34,9 +33,6 @@ _LOOKS_LIKE = tuple(
     for pattern, what, remedy in (
         (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
         (r"[+-]?[\d.,]+ *[%‰]", "has a percent sign", "write plain numbers, such as 0.05 or 5"),
-        (r"[+-]?0x[\da-f]+", "is a hexadecimal number", "write decimal numbers"),
-        (r"[+-]?0[bo]\d+", "is a binary or octal number", "write decimal numbers"),
-        (r"[+-]?\d[\d.]*(_\d+)+[\d.]*", "has underscores", "write the number without them"),
         (
             r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?|[+-]?\d{1,3}([.]\d{3}){2,}(,\d*)?"
             r"|[+-]?\d{1,3}([' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?",
@@ -60,23 +56,18 @@ def is_date(text: str) -> bool:
     return bool(_DATES.fullmatch(text))
 
 
-def float64_collision(integers: Iterable[Any], known: dict[float, Any]) -> tuple[Any, Any] | None:
-    """Return two different integers that are the same number in float64; None if there are none.
+def collide_in_float64(integers: Iterable[str], known: dict[float, str]) -> bool:
+    """Return whether two different integers are the same number in float64.
 
-    Parameters
-    ----------
-    integers : iterable of int, or of str
-    known : dict
-        Those seen before, by their float64; the integers are compared with these too, and added,
-        until there are so many that the column is sure to hold many different ones.
+    They are also compared with those `known` before, by their float64, and added to these, until
+    there are so many that the column is sure to hold many different ones.
     """
     for each in integers:
         if len(known) >= _MAX_COMPARED:
-            return None
-        other = known.setdefault(float(each), each)
-        if int(other) != int(each):
-            return other, each
-    return None
+            return False
+        if int(known.setdefault(float(each), each)) != int(each):
+            return True
+    return False
 
 
 def explain_cell(text: str, decimal_comma: bool = False) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from xpnet.errors import InputError
 from xpnet.tables.columns import Category, Column, Dates, Number, no_date
 from xpnet.tables.dates import PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option
-from xpnet.tables.summary import Summary, refuse_collision, refuse_spoilt_numbers, texts_of
+from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
 MAX_CATEGORIES = 200  # of a column, with an input each; rarer ones are pooled
@@ -75,7 +75,8 @@ def choose_columns(
                 many = impute and found.missing.get(name, 0) >= MIN_INDICATED * table.rows
                 choice.columns.append(Number(name, indicator=many))
         except InputError as error:
-            choice.obstacles[name] = str(error)
+            remedy = f", or pass {option('--drop', name)}."
+            choice.obstacles[name] = str(error).removesuffix(".") + remedy
     return choice
 
 
@@ -137,14 +138,12 @@ def _check_text(table: Table, found: Summary, name: str) -> str | None:
     words, counts = texts_of(table, name), found.counts[name]
     pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
     if not pattern:
-        refuse_spoilt_numbers(table, name, counts, f", or pass {option('--drop', name)}")
+        refuse_spoilt_numbers(table, name, counts)
     return pattern
 
 
 def _choose_category(choice: Choice, table: Table, found: Summary, name: str) -> None:
-    drop = f", or pass {option('--drop', name)}"
-    words, counts = texts_of(table, name, drop), found.counts[name]
-    refuse_collision(table, name, drop)
+    words, counts = texts_of(table, name), found.counts[name]
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
     least = _min_count(table.rows)
     frequent = [at for at in order[:MAX_CATEGORIES] if counts[at] >= least]
@@ -173,7 +172,7 @@ def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:
     values = date_parts(words, pattern)[used]
     for at in np.flatnonzero(np.isnan(values[:, 0]))[:1]:
         row = int(np.flatnonzero(table.column(name) == used[at])[0])
-        raise no_date(table, row, name, pattern, f", or pass {option('--drop', name)}")
+        raise no_date(table, row, name, pattern)
     compared = np.concatenate([values[:, :-1], np.floor(values[:, -1:])], axis=1)
     varies = (compared != compared[:1]).any(axis=0)
     parts = tuple(part for part, each in zip(PARTS, varies, strict=True) if each) or ("days",)

@@ -102,13 +102,10 @@ class Category:
         if self.pooled:
             codes[unseen] = len(self.categories)
         elif unseen.size and not impute:
-            row = rows[unseen[0]]
-            known = up_to_ten(map(quoted, self.categories))
-            raise InputError(
-                f"{table.place(row, self.name)}: found {quoted(table.cell(row, self.name))}, a "
-                f"category that training did not see ({len(unseen)} such cells); the known ones "
-                f"are {known}; correct it, or train with --missing impute."
-            )
+            what = f", a category that training did not see ({len(unseen)} such cells)"
+            known = f"the known ones are {up_to_ten(map(quoted, self.categories))}"
+            remedy = f"{known}; correct it, or train with --missing impute"
+            raise table.fault(rows[unseen[0]], self.name, what, remedy)
         seen = np.flatnonzero(codes >= 0)
         x[seen, codes[seen]] = 1
 
@@ -269,11 +266,10 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def no_date(table: Table, row: Any, name: str, pattern: str, otherwise: str = "") -> InputError:
+def no_date(table: Table, row: Any, name: str, pattern: str) -> InputError:
     """Return the error for a cell that is not written like the dates of its column."""
-    found = f"found {quoted(table.cell(row, name))}, not a date or time written like the others"
-    remedy = f"correct it, or leave the cell empty{otherwise}"
-    return InputError(f"{table.place(row, name)}: {found} ({pattern}); {remedy}.")
+    what = f", not a date or time written like the others ({pattern})"
+    return table.fault(row, name, what, "correct it, or leave the cell empty")
 
 
 GONE, UNSEEN = -1, -2

@@ -19,7 +19,6 @@ from xpnet.tables.assemble import header_fault, named
 from xpnet.tables.cells import is_number
 from xpnet.tables.messages import quoted
 from xpnet.tables.sniff import (
-    WIDE_ENCODINGS,
     fields_of,
     find_encoding,
     find_layout,
@@ -44,10 +43,6 @@ _OTHER_KINDS = (
     (rb"%PDF|\x89PNG|\xff\xd8\xff|GIF8", "a PDF or an image", "give a table"),
     (rb"\s*<(?i:!doctype|html|\?xml|table)", "HTML or XML", "export the table as CSV"),
     (rb"\s*(\{\s*[\"}]|\[\s*[\[{\"])", "JSON", "export the table as CSV"),
-    *(
-        (pattern, f"{encoding.upper()} text", f"pass --encoding {encoding}")
-        for pattern, encoding in WIDE_ENCODINGS
-    ),
 )
 
 
@@ -91,9 +86,8 @@ def open_csv(
         file, delimiter=found, decimal=sign, skipped=skipped, has_header=names,
         guesses={key: each for key, each in guesses.items() if each},
     ).with_names()  # fmt: skip
-    return replace(
-        file, texts=frozenset(at for at, each in enumerate(file.names) if each in as_texts)
-    )
+    texts = frozenset(at for at, each in enumerate(file.names) if each in as_texts)
+    return replace(file, texts=texts)
 
 
 @dataclass(frozen=True)
@@ -108,7 +102,6 @@ class Csv:
     encoding: str
     delimiter: str
     decimal: str
-    header: str = ""
     names: tuple[str, ...] = ()
     texts: frozenset[int] = frozenset()
     skipped: int = 0
@@ -124,20 +117,21 @@ class Csv:
         data = next(self.chunks(), b"").split(b"\n", self.skipped)[-1].lstrip(b"\r\n")
         ends = outside_quotes(data, _NEWLINE)
         header = data[: ends[0]] if ends.size else data.split(b"\n", 1)[0]
-        text, record = header.decode("utf-8", "replace"), data[len(header) :].lstrip(b"\r\n")
+        text = header.decode("utf-8", "replace")
         if not text.strip(" \t\r,;"):
             self.refuse(None, "the table is empty; it needs a line of column names, then rows.")
         row, line = fields_of(header, self.delimiter), self.skipped + 1
-        if len(row) == 1:
-            second = record.split(b"\n", 1)[0].decode("utf-8", "replace")
-            if hint := _spaces(self.delimiter, text, second):
-                self.refuse(line, f"column 1: found one column, {quoted(text.strip())}; {hint}.")
+        second = data[len(header) :].lstrip(b"\r\n").split(b"\n", 1)[0].split()
+        numbers = any(is_number(each.decode("utf-8", "replace")) for each in second)
+        if len(row) == 1 and 1 < len(text.split()) == len(second) and numbers:
+            remedy = "it seems to be separated by spaces; save it with commas"
+            self.refuse(line, f"column 1: found one column, {quoted(text.strip())}; {remedy}.")
         if not self.has_header:
-            return replace(self, header=text, names=tuple(f"x{at}" for at in range(len(row))))
+            return replace(self, names=tuple(f"x{at}" for at in range(len(row))))
         row[0] = row[0].removeprefix("# ")
         if "\0" not in text and (fault := header_fault(named(row))):
             self.refuse(line, fault)
-        return replace(self, header=text, names=named(row))
+        return replace(self, names=named(row))
 
     def blocks(self) -> Iterator[tuple[Any, np.ndarray]]:
         """Yield rows as Polars frames of strings, and the line on which each row begins."""
@@ -182,12 +176,9 @@ class Csv:
             self.refuse(None, f"this is not {self.encoding} text ({error}); correct --encoding.")
 
     def _refuse_other_kind(self, first: bytes) -> None:
-        wide = self.encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
         for pattern, what, remedy in _OTHER_KINDS:
             if re.match(pattern, first, re.DOTALL):
-                if not (wide and "UTF" in what):
-                    self.refuse(None, f"this is {what}, not a CSV file; {remedy}.")
-                return
+                self.refuse(None, f"this is {what}, not a CSV file; {remedy}.")
 
     def _records(self) -> Iterator[tuple[bytes, np.ndarray]]:
         """Yield blocks of whole records, none of them blank, and the line of each; check them."""
@@ -280,17 +271,16 @@ class Csv:
 
     def _refuse_ragged(self, record: bytes, line: int, fields: int) -> NoReturn:
         text, width = record.decode(), len(self.names)
-        hint = _spaces(self.delimiter, self.header, text)
         if fields < width:
             found = f"{self._column(fields)}: the line ends after {fields} of {width} fields"
-            hint = hint or "complete the line (is the file cut off?)"
+            remedy = "complete the line (is the file cut off?)"
         else:
             found = (
                 f"column {width + 1}: {fields} fields where the header has {width}, "
                 f"the first extra one {quoted(fields_of(record, self.delimiter)[width])}"
             )
-            hint = hint or "quote fields that contain the delimiter, or remove the extra ones"
-        self.refuse(line, f"{found}; found {quoted(text.strip())}; {hint}.")
+            remedy = "quote fields that contain the delimiter, or remove the extra ones"
+        self.refuse(line, f"{found}; found {quoted(text.strip())}; {remedy}.")
 
     def _refuse_repeated_header(self, frame: Any, lines: np.ndarray) -> None:
         first = frame.to_series(0).str.strip_chars(" \t") == self.names[0]
@@ -316,12 +306,3 @@ def _with_points(frame: Any) -> Any:
     grouped = cells.str.contains(_POINTS_BETWEEN_THOUSANDS)
     points = cells.str.replace(_DECIMAL_COMMA, "${1}.${2}")
     return frame.with_columns(polars.when(grouped).then(swapped).otherwise(points).name.keep())
-
-
-def _spaces(delimiter: str, header: str, record: str) -> str | None:
-    """Return the remedy for a table that seems to be separated by spaces; None if it is not."""
-    words = len(header.split())
-    numbers = any(is_number(word) for word in record.split())
-    if delimiter not in header and words > 1 and words == len(record.split()) and numbers:
-        return "it seems to be separated by spaces; save it with commas"
-    return None

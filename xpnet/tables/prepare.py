@@ -28,7 +28,6 @@ from xpnet.tables.preprocessing import (
 )
 from xpnet.tables.summary import (
     Summary,
-    refuse_collision,
     refuse_infinite,
     refuse_missing,
     refuse_spoilt_numbers,
@@ -313,23 +312,19 @@ def _with_task(
         words = texts_of(source, name)
         counts = np.bincount(cells[:, 0].astype(np.int64), minlength=len(words))
         refuse_spoilt_numbers(source, name, counts)
-        refuse_collision(source, name)
         if task == "regression":
             refuse_text(source, name, ", or leave --task regression out")
         texts = [words[int(each)] for each in used]
         if len(texts) > 2 and is_various(len(texts), len(rows)):
-            raise InputError(
-                f"{source.place(rows[0], name)}: found {quoted(source.cell(rows[0], name))}; "
-                f"{len(texts)} different texts in {len(rows)} rows look like an identifier; pass a "
-                "column with fewer as --target, or give more rows of each class."
-            )
+            what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
+            remedy = "pass a column with fewer as --target, or give more rows of each class"
+            raise source.fault(rows[0], name, what, remedy)
         classes = tuple(sorted(texts))
         codes = np.argsort(np.argsort(texts))[codes]
         kind = "binary" if len(classes) == 2 else "multiclass"
     if len(classes) < 2:
-        found = f"found {quoted(format_number(classes[0]))} in all {len(rows)} rows"
-        message = f"{found}, so there is nothing to learn"
-        raise InputError(f"{source.place(rows[0], name)}: {message}; add rows of another class.")
+        what = f" in all {len(rows)} rows, so there is nothing to learn"
+        raise source.fault(rows[0], name, what, "add rows of another class")
     kind = kind if task == "auto" else task
     if kind == "regression":
         return plan, cells[:, 0]
@@ -374,12 +369,8 @@ def _with_scales(
             return _with_date_scales(column, table, rows)
         if not isinstance(column, Number):
             return column
-        scaled = replace(column, mean=scales[column.name][0], std=scales[column.name][1])
-        return (
-            replace(scaled, fill=_median(table, column.name, rows))
-            if column.name in gaps
-            else scaled
-        )
+        fill = _median(table, column.name, rows) if column.name in gaps else None
+        return replace(column, mean=scales[column.name][0], std=scales[column.name][1], fill=fill)
 
     return replace(plan, columns=tuple(measured(each) for each in plan.columns))
 
@@ -421,13 +412,11 @@ def _scales(
 
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std, same = moments(blocks(), len(names))
-    large = ~np.isfinite(std + mean)
     small = ~same & (std < _MIN_STD)
-    for at in np.flatnonzero(large | small)[:1]:
-        name, size = names[at], "large" if large[at] else "small"
-        row = rows[int(np.nanargmax(np.abs(table.numbers([name], rows)[:, 0])))]
-        found = f"found {table.cell(row, name)}, too {size} to standardise"
-        raise InputError(f"{table.place(row, name)}: {found}; use another unit.")
+    for at in np.flatnonzero(small | ~np.isfinite(std + mean))[:1]:
+        size = "small" if small[at] else "large"
+        row = rows[int(np.nanargmax(np.abs(table.numbers([names[at]], rows)[:, 0])))]
+        raise table.fault(row, names[at], f", too {size} to standardise", "use another unit")
     return mean, np.where(std > 0, std, 1.0), same
 
 

@@ -194,33 +194,25 @@ class Preprocessing:
             if not impute and np.isnan(cells).any():
                 remedy = _NOT_FILLED_IN[self.missing]
                 refuse_missing(table, summarize(table, self._names), self._names, remedy)
-            self._fill_numbers(x[part], table, cells, rows[part])
             for place, first, column in self._with_inputs:
+                inputs = x[part, first : first + column.inputs]
                 if not isinstance(column, Number):
-                    inputs = x[part, first : first + column.inputs]
                     column.fill(inputs, table, cells[:, place], rows[part], impute=impute)
+                elif column.indicator:
+                    inputs[:, 1] = np.isnan(cells[:, place])
+            self._fill_numbers(x[part], table, cells, rows[part])
         return x
 
     @cached_property
     def _numbers(self) -> tuple[list[int], list[int], np.ndarray]:
         """Of all number columns: places, inputs, and rows of means, deviations and fills."""
-        numbers = [each for each in self._with_inputs if isinstance(each[2], Number)]
-        scales = [
-            (each.mean, each.std, each.mean if each.fill is None else each.fill)
-            for *_, each in numbers
-            if isinstance(each, Number)
-        ]
-        places, inputs = [place for place, *_ in numbers], [first for _, first, _ in numbers]
+        places, inputs, scales = list[int](), list[int](), list[tuple[float, float, float]]()
+        for place, first, each in self._with_inputs:
+            if isinstance(each, Number):
+                places.append(place)
+                inputs.append(first)
+                scales.append((each.mean, each.std, each.mean if each.fill is None else each.fill))
         return places, inputs, np.asarray(scales).reshape(-1, 3).T
-
-    @cached_property
-    def _indicators(self) -> list[tuple[int, int]]:
-        """The place of each column with an indicator, and the indicator's input."""
-        return [
-            (place, first + 1)
-            for place, first, column in self._with_inputs
-            if isinstance(column, Number) and column.indicator
-        ]
 
     @cached_property
     def _with_inputs(self) -> list[tuple[int, int, Column]]:
@@ -233,8 +225,6 @@ class Preprocessing:
     ) -> None:
         """Write the inputs of all number columns at once: there may be thousands."""
         places, inputs, (mean, std, fill) = self._numbers
-        for place, indicator in self._indicators:
-            x[:, indicator] = np.isnan(cells[:, place])
         cells = cells[:, places] if len(places) < cells.shape[1] else cells
         cells -= mean  # in place: these are copies of the table's
         cells /= std
@@ -245,10 +235,8 @@ class Preprocessing:
         if not np.isfinite(block).all():
             row, column = np.argwhere(~np.isfinite(block))[0]
             name = self._names[places[column]]
-            raise InputError(
-                f"{table.place(rows[row], name)}: found {table.cell(rows[row], name)}, which is "
-                "not finite or too far from the numbers in training; correct it."
-            )
+            what = ", which is not finite or too far from the numbers in training"
+            raise table.fault(rows[row], name, what, "correct it")
         x[:, inputs] = block
 
     def encode_target(self, table: Table, rows: Rows = None) -> np.ndarray:
@@ -267,10 +255,8 @@ class Preprocessing:
         if (codes < 0).any():
             row = rows[np.flatnonzero(codes < 0)[0]]
             listed = up_to_ten(quoted(format_number(each)) for each in self.classes)
-            raise InputError(
-                f"{source.place(row, name)}: found {quoted(source.cell(row, name))}, not a class "
-                f"seen in training; the classes are {listed}; correct the cell or remove the row."
-            )
+            remedy = f"the classes are {listed}; correct the cell or remove the row"
+            raise source.fault(row, name, ", not a class seen in training", remedy)
         return codes
 
     def decode(self, predictions: np.ndarray) -> dict[str, np.ndarray]:
@@ -358,12 +344,11 @@ def target_of(table: Table, name: str) -> tuple[Table, str]:
     if table.labels is not None:
         return table.labels, table.labels.names[0]
     if table.layout != "table":
-        where = "file with the targets, such as labels.npy"
+        remedy = "use --target to name the file with the targets, such as labels.npy"
         if table.arrays:
-            listed = ", ".join(quoted(each) for each in table.arrays)
-            where = f"array with the targets; there are: {listed}"
-        message = f"{table.path}: the target is not in this array"
-        raise InputError(f"{message}; use --target to name the {where}.")
+            listed = ", ".join(map(quoted, table.arrays))
+            remedy = f"use --target to name the array with the targets; there are: {listed}"
+        raise InputError(f"{table.path}: the target is not in this array; {remedy}.")
     return table, name
 
 

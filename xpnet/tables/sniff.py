@@ -12,11 +12,9 @@ from xpnet.tables.arrays import open_binary
 from xpnet.tables.cells import MISSING, is_number
 
 DELIMITERS = (",", ";", "\t", "|")
-WIDE_ENCODINGS = (
+_WIDE_ENCODINGS = (
     (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "utf-32"),
     (rb"\xff\xfe|\xfe\xff", "utf-16"),
-    (rb"([^\x00]\x00\x00\x00){4}", "utf-32-le"),
-    (rb"(\x00\x00\x00[^\x00]){4}", "utf-32-be"),
     (rb"([^\x00]\x00){4}", "utf-16-le"),
     (rb"(\x00[^\x00]){4}", "utf-16-be"),
 )
@@ -39,7 +37,7 @@ def find_encoding(path: str) -> str:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with open_binary(path) as file:
         chunk = first = file.read(_CHUNK)
-        for pattern, encoding in WIDE_ENCODINGS:
+        for pattern, encoding in _WIDE_ENCODINGS:
             if re.match(pattern, first[:512], re.DOTALL):
                 return encoding
         try:

@@ -3,20 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from xpnet.errors import InputError
 from xpnet.tables.arrays import pieces
 from xpnet.tables.assemble import MAX_TEXTS
-from xpnet.tables.cells import (
-    LONG_INTEGER,
-    MAX_EXACT,
-    explain_cell,
-    float64_collision,
-    is_number,
-)
+from xpnet.tables.cells import explain_cell, is_number
 from xpnet.tables.messages import quoted
 from xpnet.tables.table import Table
 
@@ -58,17 +51,11 @@ def summarize(table: Table, names: Sequence[str], *, only_complete: bool = False
     ----------
     only_complete : bool
         Count texts only in rows without missing cells.
-
-    Raises
-    ------
-    InputError
-        If an array holds 64-bit integers that float64 cannot tell apart.
     """
     texts = {name: at for at, name in enumerate(names) if table.texts.get(name)}
     counts = {name: np.zeros(len(table.texts[name] or ()), np.int64) for name in texts}
     found = Summary(tuple(names), np.ones(table.rows, dtype=bool), {}, {}, {}, {}, counts)
     if table.matrix.dtype.kind != "f":
-        _refuse_collisions(table, names)
         return found
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
     for part in pieces(table.rows, len(table.names)):
@@ -90,32 +77,6 @@ def summarize(table: Table, names: Sequence[str], *, only_complete: bool = False
     return found
 
 
-def _refuse_collisions(table: Table, names: Sequence[str]) -> None:
-    """Refuse integers of an array that float64 cannot tell apart."""
-    dtype, known = table.matrix.dtype, dict[int, dict[float, Any]]()
-    if dtype.kind not in "iu" or dtype.itemsize < 8:
-        return
-    for part in pieces(table.rows, len(table.names)):
-        block = table.read_rows(part)
-        large = ((block >= MAX_EXACT) | (block <= -MAX_EXACT)).any(axis=0)
-        for at in np.flatnonzero(large).tolist():
-            if table.names[at] not in names:
-                continue
-            integers = np.unique(block[:, at]).tolist()
-            if pair := float64_collision(integers, known.setdefault(at, {})):
-                row = part.start + int(np.flatnonzero(block[:, at] == pair[1])[0])
-                raise _collision(table, row, table.names[at], pair)
-
-
-def _collision(
-    table: Table, row: int, name: str, pair: tuple[Any, Any], otherwise: str = ""
-) -> InputError:
-    return InputError(
-        f"{table.place(row, name)}: found {pair[1]}, which float64 (exact up to 2^53) cannot tell "
-        f"from {pair[0]}; subtract an offset, such as {pair[0]}, from all cells{otherwise}."
-    )
-
-
 def refuse_missing(table: Table, found: Summary, names: Sequence[str], remedy: str) -> None:
     """Raise the InputError for missing cells in some columns, if there are any."""
     missing = {name: found.missing[name] for name in names if name in found.missing}
@@ -135,8 +96,7 @@ def refuse_infinite(
     """Raise the InputError for the first infinite number in some columns and rows."""
     if np.isinf(block).any():
         row, column = np.argwhere(np.isinf(block))[0]
-        place = table.place(rows[row], names[column])
-        raise InputError(f"{place}: found {block[row, column]}; give finite numbers.")
+        raise table.fault(rows[row], names[column], "", "give finite numbers")
 
 
 def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
@@ -153,9 +113,9 @@ def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
     bad = np.asarray([not is_number(each) for each in words] + [False])
     rows = np.flatnonzero(bad[text_numbers(table.column(name))])
     if not rows.size:
-        refuse_collision(table, name, otherwise)
         message = f"{table.path}: column {quoted(name)} holds text where numbers are needed"
-        raise InputError(f"{message}; save it as numbers{otherwise}.")
+        remedy = "save it as numbers without leading zeros, exact in float64 (up to 2^53)"
+        raise InputError(f"{message}; {remedy}{otherwise}.")
     cell = table.cell(rows[0], name)
     explained = explain_cell(cell, _has_decimal_commas(table, words))
     what, remedy = explained or ("is not a number", "correct it")
@@ -174,16 +134,7 @@ def _has_decimal_commas(table: Table, words: Sequence[str]) -> bool:
     return table.delimiter == ";" or any("decimal comma" in what for what, _ in found)
 
 
-def refuse_collision(table: Table, name: str, otherwise: str = "") -> None:
-    """Raise the InputError for integers that float64 cannot tell apart, hence read as text."""
-    words = texts_of(table, name)
-    pair = float64_collision((each for each in words if re.match(LONG_INTEGER, each)), {})
-    if pair:
-        row = int(np.flatnonzero(table.column(name) == words.index(pair[1]))[0])
-        raise _collision(table, row, name, pair, otherwise)
-
-
-def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise: str = "") -> None:
+def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     """Refuse text that is mostly numbers, or was meant to be, with a few other words among them.
 
     Numbers that the file calls text pass, and those with the likes of 3+ or <1.
@@ -198,15 +149,15 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray, otherwise
     if all(map(_OPEN_RANGE.fullmatch, np.asarray(words, object)[~numbers])):
         return
     if few and 0 < counts.sum() <= 2 * counts[meant].sum():
-        refuse_text(table, name, otherwise)
+        refuse_text(table, name)
 
 
-def texts_of(table: Table, name: str, otherwise: str = "") -> tuple[str, ...]:
+def texts_of(table: Table, name: str) -> tuple[str, ...]:
     """Return the distinct texts of a column; refuse a column with too many to be of use."""
     if (words := table.texts[name]) is None:
         raise InputError(
             f"{table.path}: column {quoted(name)} has more than {MAX_TEXTS:,} different texts, so "
-            f"it is an identifier or free text; make it numbers or categories{otherwise}."
+            f"it is an identifier or free text; make it numbers or categories."
         )
     return words
 

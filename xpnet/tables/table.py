@@ -20,6 +20,7 @@ from xpnet.tables.arrays import (
     read_npz,
 )
 from xpnet.tables.assemble import Texts, in_memory, in_temporary_file
+from xpnet.tables.cells import MAX_EXACT
 from xpnet.tables.csv import open_csv
 from xpnet.tables.frames import IN_MEMORY, frame_of, open_parquet
 from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
@@ -99,18 +100,12 @@ class Table:
             raise InputError(f"{self.path}: there is no {role} {quoted(name)}; {near}")
         return self.places[name]
 
-    def refuse_unfit(self, names: Collection[str]) -> None:
-        """Raise InputError for `unfit` columns among those to be used; all in one message."""
-        found = [name for name in self.unfit if name in names]
-        if found:
-            held = ", ".join(f"{quoted(name)} holds {self.unfit[name]:.60}" for name in found[:5])
-            more = ", ..." * (len(found) > 5)
-            raise InputError(f"{self.path}: column {held}{more}; give numbers or text.")
-
     def numbers(self, names: Sequence[str], rows: np.ndarray | slice) -> np.ndarray:
         """Return some columns of some rows, float64 (rows, columns); texts as their places."""
         places = [self.index(name) for name in names]
-        self.refuse_unfit(names)
+        for name in self.unfit.keys() & names:
+            held = f"column {quoted(name)} holds {self.unfit[name]:.60}"
+            raise InputError(f"{self.path}: {held}; give numbers or text.")
         if isinstance(rows, slice):
             return np.take(self.read_rows(rows), places, axis=1).astype(np.float64, copy=False)
         if isinstance(self.matrix, np.ndarray) and len(places) == 1:
@@ -139,6 +134,11 @@ class Table:
         if np.isnan(value):
             return ""
         return (self.texts[name] or ())[int(value)] if name in self.texts else format_number(value)
+
+    def fault(self, row: int | np.integer[Any], name: str, what: str, remedy: str) -> InputError:
+        """Return the error for a cell: its place and text, what is wrong, and the remedy."""
+        found = f"found {quoted(self.cell(row, name))}{what}"
+        return InputError(f"{self.place(row, name)}: {found}; {remedy}.")
 
     def read_rows(self, rows: np.ndarray | slice) -> np.ndarray:
         """Return whole rows of the matrix, of its own type."""
@@ -272,6 +272,10 @@ def _matrix_table(path: str, array: np.ndarray | RowFile, label: str | None = No
             words, numbers = np.unique(array, return_inverse=True)
             texts = {label or "": tuple(str(each) for each in words)}
             return Table(path, (label or "",), numbers[:, None].astype(np.float64), texts)
+        exact = array.dtype.kind not in "iu" or array.dtype.itemsize < 8
+        if label is not None and not exact and np.abs(array.astype(np.float64)).max() > MAX_EXACT:
+            found = f"{path}: found integers above 2^53, which float64 does not tell apart"
+            raise InputError(f"{found}; save targets as texts, or as numbers from 0.")
         array = array.reshape(len(array), -1)
     columns = range(array.shape[1])
     names = tuple(f"x{at}" if label is None else label for at in columns)
