@@ -51,7 +51,7 @@ def entry(**changes):
     return in_header(lambda header: header["biases.0"].update(changes))
 
 
-FORMAT, CHECKSUM = "contents: are not in safetensors format (", "checksum (SHA-256): does not match"
+FORMAT, CHECKSUM = "the contents: not in safetensors format (", "checksum (SHA-256): does not match"
 CONTAINER = {
     "empty": (lambda data: b"", FORMAT),
     "text": (lambda data: b"weights,biases\n1,2\n3,4\n" * 10, FORMAT),

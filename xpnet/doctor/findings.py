@@ -73,12 +73,11 @@ class Report:
         return tuple(dict.fromkeys(finding.code for finding in self.findings))
 
     def __str__(self) -> str:
-        if not self.findings:
-            missing = ", ".join(self.facts.get("not_shown", ()))
-            return "No findings: nothing wrong was measured." + (
-                f"\nNot shown, and so not checked: {missing}." if missing else ""
-            )
-        return "\n\n".join(str(finding) for finding in self.findings)
+        told = [str(finding) for finding in self.findings]
+        told = told or ["No findings: nothing wrong was measured."]
+        if missing := ", ".join(self.facts.get("not_shown", ())):
+            told.append(f"Not shown, and so not checked: {missing}.")
+        return "\n\n".join(told)
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"ok": bool, "findings": [...], "facts": {...}}``, ready for JSON."""

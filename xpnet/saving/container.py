@@ -132,7 +132,8 @@ def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
         raise FileError(f"{message}; correct the path.") from error
     except (SafetensorError, TypeError, ValueError, AttributeError) as error:
         problem = quoted(str(error).removeprefix("Error while deserializing header: "))
-        refuse("contents", f"are not in safetensors format ({problem})")
+        remedy = "name a model file or checkpoint of xpnet; restore it from a copy if it is damaged"
+        refuse("the contents", f"not in safetensors format ({problem})", remedy)
     if text is None:
         refuse("field 'xpnet'", "is missing", "this file was not written by xpnet")
     try:

@@ -8,7 +8,7 @@ they are stored are not copied at all.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -89,20 +89,21 @@ def batches(
     first : int
         Batches to skip when training resumes within an epoch.
     """
-    xp, from_file = device.xp, hasattr(data.x, "read_rows")
+    xp = device.xp
     equal = row_shares(xp, data.y[:batch_size, :], None)
     edges = [*range(0, order.shape[0], batch_size), order.shape[0]]
-    as_they_are = not from_file and np.array_equal(order, np.arange(order.shape[0]))
+    in_memory = not hasattr(data.x, "read_rows")
+    as_they_are = in_memory and np.array_equal(order, np.arange(order.shape[0]))
     row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
     block = len(edges) if as_they_are else max(1, BLOCK_BYTES // (row_bytes * batch_size))
 
     for number in range(first, len(edges) - 1, block):
         cuts = edges[number : number + block + 1]
-        start, end = cuts[0], cuts[-1]
-        gather = _slicer(start, end) if as_they_are else _taker(order[start:end], device)
-        x = device.put(data.x.read_rows(order[start:end]), dtype) if from_file else gather(data.x)
-        y = gather(data.y)
-        weights = None if data.row_weights is None else gather(data.row_weights)
+        start = 0 if as_they_are else cuts[0]
+        x: Array
+        x, y, weights = (
+            data if as_they_are else take_rows(data, order[start : cuts[-1]], device, dtype)
+        )
         for left, right in pairwise(cuts):
             part = slice(left - start, right - start)
             y_part = y[part, :]
@@ -134,15 +135,6 @@ def take_rows(data: Data, rows: Any, device: Device, dtype: str, *, lazy: bool =
     else:
         x = RowSubset(data.x, rows) if lazy else device.put(data.x.read_rows(rows), dtype)
     return Data(x, take(data.y), take(data.row_weights))
-
-
-def _slicer(start: int, end: int) -> Callable[[Array], Array]:
-    return lambda array: array[start:end, :]
-
-
-def _taker(host_rows: Any, device: Device) -> Callable[[Array], Array]:
-    rows = device.put(host_rows, "int64")
-    return lambda array: device.xp.take(array, rows, axis=0)
 
 
 def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:

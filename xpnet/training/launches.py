@@ -136,7 +136,10 @@ class Launches:
         def take_steps() -> tuple[Array, Array, Gradients, Trace]:
             steps, total = tables.start + offsets, tables.total
             numbers = xp.reshape(xp.take(tables.order, steps, axis=0), (-1,))
-            x, y, weights = _gathered(xp, data, numbers)
+            gathered: list[Array] = [
+                None if each is None else xp.take(each, numbers, axis=0) for each in data
+            ]
+            x, y, weights = gathered
             coefficients = _entries(xp, tables.coefficients, steps)
             keys, first_loss = _entries(xp, tables.keys, steps), None
             for i in range(count):
@@ -156,11 +159,6 @@ def steps_per_launch(steps: int, batch_bytes: int) -> int:
     """Return how many steps to take in one launch: many, and so that few of an epoch are left."""
     most = max(1, min(steps, MAX_STEPS, MAX_BYTES // batch_bytes))
     return min(range(most, most // 2, -1), key=lambda count: steps % count)
-
-
-def _gathered(xp: Namespace, data: Data, rows: Array) -> tuple[Array, Array, Array | None]:
-    weights = None if data.row_weights is None else xp.take(data.row_weights, rows, axis=0)
-    return xp.take(data.x, rows, axis=0), xp.take(data.y, rows, axis=0), weights
 
 
 def _entries(xp: Namespace, table: Array, steps: Array) -> list[list[Array]]:

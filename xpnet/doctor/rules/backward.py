@@ -123,7 +123,8 @@ def uphill(run: Run) -> Evidence | None:
     """See whether the first step climbs: the sign of the gradient or of the update is wrong."""
     cosines = run.updates[0].cosines
     factor = next(iter(run.replay.deltas.values()), None)
-    if factor is None and not (run.failing and run.losses and np.diff(run.loss_span())[0] > 0.0):
+    fell = bool(run.losses) and np.diff(run.loss_span())[0] <= 0.0  # False where it is NaN
+    if factor is None and not (run.failing and run.losses and not fell):
         return None
     cosine = float(np.mean([*cosines.values()])) if cosines else 0.0
     along = all(abs(each) > MOVED for each in cosines.values())

@@ -93,7 +93,7 @@ def loss_rising(run: Run, limit: float) -> Evidence | None:
 @rule("loss-not-decreasing", limit=0.97, severity="error", steps=ENOUGH_STEPS, needs=("losses",),
       explained_by=("diverged", "loss-rising"),
       source="Amazon SageMaker Debugger, LossNotDecreasing",
-      why="The loss stays where it was. Something stops the gradient or makes it point elsewhere.",
+      why="The loss has not fallen. Something stops the gradient or makes it point elsewhere.",
       remedy="run xpnet.check_gradients, then try to overfit one small batch")  # fmt: skip
 def loss_not_decreasing(run: Run, limit: float) -> Evidence | None:
     start, end = run.loss_span()
