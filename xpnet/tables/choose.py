@@ -38,14 +38,11 @@ class Choice:
         Those of no use, and why.
     obstacles : dict of str to str
         Those that cannot be used as they are, and the message.
-    pooled : dict of str to int
-        How many categories of a column have no input of their own.
     """
 
     columns: list[Column] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     obstacles: dict[str, str] = field(default_factory=dict)
-    pooled: dict[str, int] = field(default_factory=dict)
 
 
 def choose_columns(
@@ -70,7 +67,7 @@ def choose_columns(
             elif pattern:
                 choice.columns.append(_dates(table, name, pattern, found.counts[name]))
             elif name in table.texts:
-                _choose_category(choice, table, found, name)
+                choice.columns.append(_category(table, found, name))
             else:
                 many = impute and found.missing.get(name, 0) >= MIN_INDICATED * table.rows
                 choice.columns.append(Number(name, indicator=many))
@@ -142,18 +139,16 @@ def _check_text(table: Table, found: Summary, name: str) -> str | None:
     return pattern
 
 
-def _choose_category(choice: Choice, table: Table, found: Summary, name: str) -> None:
+def _category(table: Table, found: Summary, name: str) -> Category:
+    """Give frequent texts an input each, and pool the others if there are several."""
     words, counts = texts_of(table, name), found.counts[name]
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
     least = _min_count(table.rows)
     frequent = [at for at in order[:MAX_CATEGORIES] if counts[at] >= least]
     if len(order) - len(frequent) < 2 or not frequent:
         frequent = order[: max(MAX_CATEGORIES, len(frequent))]
-    rare = len(order) - len(frequent)
-    if rare:
-        choice.pooled[name] = rare
     known = tuple(sorted(words[at] for at in frequent))
-    choice.columns.append(Category(name, known, bool(rare)))
+    return Category(name, known, pooled=len(order) > len(frequent))
 
 
 def is_various(distinct: int, cells: int) -> bool:

@@ -1,6 +1,6 @@
 """Decide how a table is prepared for training: task, columns, validation rows, scales."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,6 @@ from xpnet.tables.preprocessing import (
 )
 from xpnet.tables.summary import (
     Summary,
-    refuse_infinite,
     refuse_missing,
     refuse_spoilt_numbers,
     refuse_text,
@@ -54,8 +53,6 @@ class Prepared:
     x, y : arrays (rows, inputs), (rows,)
         The training rows; `x_validation` and `y_validation` likewise, with 0 rows if there are
         none. With `stream`, x is a `PreparedRows`.
-    train_rows, validation_rows : int64 arrays
-        Which rows of the table these are.
     notes : tuple of str
         What the user should know: what is constant, duplicate, rare.
     decisions : tuple of Decision
@@ -67,8 +64,6 @@ class Prepared:
     y: np.ndarray
     x_validation: np.ndarray
     y_validation: np.ndarray
-    train_rows: np.ndarray
-    validation_rows: np.ndarray
     notes: tuple[str, ...]
     decisions: tuple[Decision, ...]
 
@@ -159,9 +154,7 @@ def prepare(
         _note_duplicates(x, y[train], notes)
     _note_classes(plan, y[train], notes)
     x_held = plan.transform(table, rows[held], dtype=dtype)
-    return Prepared(
-        plan, x, y[train], x_held, y[held], rows[train], rows[held], tuple(notes), tuple(decisions)
-    )
+    return Prepared(plan, x, y[train], x_held, y[held], tuple(notes), tuple(decisions))
 
 
 def _features(
@@ -235,12 +228,14 @@ def _decisions(
     impute, gone = missing == "impute", table.rows - rows
     used = [each.name for each in choice.columns]
     gaps = {name: found.missing[name] for name in used if name in found.missing and impute}
-    encoded = {
-        each.name: counted(len(each.categories), "value")
-        + (f", {choice.pooled[each.name]:,} rare ones pooled" if each.pooled else "")
-        for each in choice.columns
-        if isinstance(each, Category)
-    }
+    encoded, pooled = dict[str, str](), list[str]()
+    for each in choice.columns:
+        if isinstance(each, Category):
+            encoded[each.name] = counted(len(each.categories), "value")
+            if each.pooled:
+                rare = np.count_nonzero(found.counts[each.name]) - len(each.categories)
+                encoded[each.name] += f", {rare:,} rare ones pooled"
+                pooled.append(each.name)
     dropped = {
         f"{gone:,} of {table.rows:,} left out": f"no {target}" if impute else "missing cells"
     }
@@ -251,7 +246,7 @@ def _decisions(
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
         Decision("dates", dates, {"drop": [*dates]}),
         Decision("imputed", {name: counted(count, "cell") for name, count in gaps.items()}),
-        Decision("encoded", encoded, {"drop": [*choice.pooled]} if choice.pooled else {}),
+        Decision("encoded", encoded, {"drop": pooled} if pooled else {}),
     ]
     return [each for each in every if each.columns]
 
@@ -304,7 +299,8 @@ def _with_task(
     """Find the task and the classes from the target; return class numbers, or raw values."""
     name = plan.target
     cells = source.numbers([name], rows)
-    refuse_infinite(source, [name], cells, rows)
+    for at in np.flatnonzero(np.isinf(cells[:, 0]))[:1]:
+        raise source.fault(rows[at], name, "", "give finite numbers")
     used, codes = np.unique(cells[:, 0], return_inverse=True)
     classes: Labels = tuple(used.tolist())
     kind = _kind(cells[:, 0], len(classes))
@@ -403,20 +399,15 @@ def _scales(
     table: Table, names: list[str], rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean, standard deviation (1 if constant) and constancy of each column."""
-
-    def blocks() -> Iterator[np.ndarray]:
-        for part in pieces(len(rows), len(table.names)):
-            block = table.numbers(names, rows[part])
-            refuse_infinite(table, names, block, rows[part])
-            yield block
-
+    parts = pieces(len(rows), len(table.names))
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, std, same = moments(blocks(), len(names))
+        mean, std, same = moments((table.numbers(names, rows[each]) for each in parts), len(names))
     small = ~same & (std < _MIN_STD)
     for at in np.flatnonzero(small | ~np.isfinite(std + mean))[:1]:
         size = "small" if small[at] else "large"
         row = rows[int(np.nanargmax(np.abs(table.numbers([names[at]], rows)[:, 0])))]
-        raise table.fault(row, names[at], f", too {size} to standardise", "use another unit")
+        what, remedy = f", too {size} to standardise", "give finite numbers, in another unit"
+        raise table.fault(row, names[at], what, remedy)
     return mean, np.where(std > 0, std, 1.0), same
 
 

@@ -137,9 +137,8 @@ class Preprocessing:
         found = self.check(table)
         missing = summarize(table, self._names).missing if self.missing == "impute" else {}
         if missing:
-            listed = ", ".join(f"{name} {count:,}" for name, count in [*missing.items()][:10])
-            more = ", ..." if len(missing) > 10 else ""
-            found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}{more}")
+            listed = up_to_ten(f"{name} {count:,}" for name, count in missing.items())
+            found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}")
         unseen = []
         for column in self.columns:
             if isinstance(column, Category) and column.name in table.texts:

@@ -10,7 +10,7 @@ from xpnet.errors import InputError
 from xpnet.tables.arrays import pieces
 from xpnet.tables.assemble import MAX_TEXTS
 from xpnet.tables.cells import explain_cell, is_number
-from xpnet.tables.messages import quoted
+from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.table import Table
 
 _OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")
@@ -80,20 +80,11 @@ def refuse_missing(table: Table, found: Summary, names: Sequence[str], remedy: s
     if not missing:
         return
     name = min(missing, key=found.first_missing.__getitem__)
-    counts = ", ".join(f"{quoted(each)} {count}" for each, count in [*missing.items()][:5])
+    counts = up_to_ten(f"{quoted(each)} {count}" for each, count in missing.items())
     raise InputError(
         f"{table.place(found.first_missing[name], name)}: a missing cell, the first of "
-        f"{sum(missing.values())} ({counts}{', ...' if len(missing) > 5 else ''}); {remedy}."
+        f"{sum(missing.values())} ({counts}); {remedy}."
     )
-
-
-def refuse_infinite(
-    table: Table, names: Sequence[str], block: np.ndarray, rows: np.ndarray
-) -> None:
-    """Raise the InputError for the first infinite number in some columns and rows."""
-    if np.isinf(block).any():
-        row, column = np.argwhere(np.isinf(block))[0]
-        raise table.fault(rows[row], names[column], "", "give finite numbers")
 
 
 def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
