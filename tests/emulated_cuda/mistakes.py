@@ -106,8 +106,8 @@ MISTAKES = (
     Mistake(
         "a gather beyond the last row, which CuPy answers with the first",
         "training/batches",
-        "device.xp.take(array, rows, axis=0)",
-        "device.xp.take(array, rows + (device.name != 'cpu'), axis=0)",
+        "device.xp.take(array, numbers, axis=0)",
+        "device.xp.take(array, numbers + (device.name != 'cpu'), axis=0)",
         "test_parity.py::test_a_short_training_ends_with_the_same_weights[cupy]",
     ),
 )

@@ -11,14 +11,20 @@ import scipy.sparse
 import scipy.special
 import sklearn.neural_network
 from estimator_examples import BOTH, QUICK, X, Y, parameters, same
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes
+from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.exceptions import DataConversionWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.tree import DecisionTreeClassifier
 
 import xpnet
 from xpnet.errors import InputError, XpnetError
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
 
 X_SUGAR, Y_SUGAR = load_diabetes(return_X_y=True)
+MODEL = MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0, standardize=True)
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
@@ -208,7 +214,40 @@ def test_a_run_away_score_is_no_number():
     assert np.isnan(model._score_of(np.array([[np.inf]]), np.array([[1.0]]), None))
 
 
-# Where scikit-learn is not
+# Within scikit-learn's own tools, and without it
+
+
+def test_grid_search_over_parameters_of_both_libraries():
+    grid = {"init": ["sklearn", "auto"], "alpha": [1e-4]}
+    search = GridSearchCV(MODEL, grid, cv=3).fit(X, Y)
+    assert search.best_score_ > 0.9
+    assert search.predict(X).shape == Y.shape
+
+
+def test_cross_validation_of_a_classifier_and_a_regressor():
+    assert cross_val_score(MODEL, X, Y, cv=3).mean() > 0.9
+    regressor = MLPRegressor(hidden_layer_sizes=(5,), solver="lbfgs", alpha=1, max_iter=60,
+                             random_state=0, standardize=True)  # fmt: skip
+    assert cross_val_score(regressor, X_SUGAR, Y_SUGAR / 100, cv=3).mean() > 0.35
+
+
+@pytest.mark.parametrize(
+    "ensemble",
+    [
+        CalibratedClassifierCV(MODEL, cv=3),
+        BaggingClassifier(MODEL, n_estimators=3, random_state=0),
+        StackingClassifier([("small", MODEL), ("tree", DecisionTreeClassifier())], cv=3),
+    ],
+)
+def test_ensembles_and_calibration(ensemble):
+    assert ensemble.fit(X, Y).score(X, Y) > 0.9
+
+
+def test_clones_have_the_parameters_and_nothing_learnt():
+    model = MLPClassifier((4,), callbacks=[xpnet.EarlyStopping()], solver=xpnet.SGD(0.1))
+    twin = clone(model.fit(X, Y))
+    assert str(twin.get_params()) == str(model.get_params())
+    assert not hasattr(twin, "coefs_")
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):

@@ -47,15 +47,6 @@ def test_a_little_skill_in_telling_many_classes_apart_is_seen():
     assert 0.03 < np.log(300) - model.loss_ < 0.2
 
 
-@pytest.mark.filterwarnings("ignore:Stochastic")
-def test_no_skill_in_telling_many_classes_apart_is_seen():
-    draw = np.random.default_rng(0)
-    y = draw.integers(0, 300, 6000)
-    model = MLPClassifier((4,), max_iter=5, random_state=0)
-    with pytest.warns(NoSkillWarning):
-        model.fit(draw.normal(size=(6000, 3)), y)
-
-
 def words(rows=600, columns=20_000):
     """About 50 words in each of some texts, with columns for all the words there are."""
     x = scipy.sparse.random_array((rows, columns), density=50 / columns, rng=0, format="csr")

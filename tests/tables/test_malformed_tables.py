@@ -53,26 +53,16 @@ WITH_PLACE = {
     "word among numbers": (with_row("3.5,abc,0"), (*B4, "'abc'", "--drop b")),
     "decimal comma, quoted": (with_row('3.5,"1,75",0'), (*B4, "'1,75'", "decimal comma", "point")),
     "decimal comma, not quoted": (with_row("3,5,1,75,0"), ("line 4", "column 4", "5 fields")),
-    "every number with a comma": (
-        with_column(['"1,5"', '"2,25"', '"0,5"']),
-        (*C2, "'1,5'", "decimal comma"),
-    ),
     "thousands": (with_row('3.5,"1,750.5",0'), (*B4, "'1,750.5'", "thousands")),
     "thousands, apostrophe": (with_row("3.5,1'750,0"), (*B4, "thousands")),
     "thousands, points": (with_row("3.5,1.750.000,0"), (*B4, "thousands")),
-    "thousands, no-break space": (with_row("3.5,1\u00a0750,0"), (*B4, "thousands")),
     "percent": (with_row("3.5,5%,0"), (*B4, "'5%'", "percent", "0.05")),
-    "all percent": (with_column(["5%", "6 %", "7%", "5%"]), (*C2, "'5%'", "percent")),
     "currency": (with_row("3.5,$5.20,0"), (*B4, "'$5.20'", "currency")),
     "currency behind": (with_row("3.5,5.20 €,0"), (*B4, "currency")),
-    "all currency": (with_column(["£1", "£2", "£1", "£3"]), (*C2, "'£1'", "currency")),
     "hexadecimal": (with_row("3.5,0x1F,0"), (*B4, "'0x1F'", "not a number", "--drop b")),
     "Arabic digits": (with_row("3.5,١٢,0"), (*B4, "not ASCII", "write 12")),
-    "all Arabic digits": (with_column(["١", "٢", "١"]), (*C2, "not ASCII")),
-    "full-width digits": (with_row("3.5,１２,0"), (*B4, "not ASCII")),
     "Unicode minus": (with_row("3.5,\u22121.5,0"), (*B4, "not ASCII", "write -1.5")),
     "inf": (with_row("3.5,inf,0"), (*B4, "'inf'", "infinite")),
-    "minus Infinity": (with_row("-Infinity,1.75,0"), (*A4, "infinite")),
     "overflow": (with_row("3.5,1e400,0"), (*B4, "'1e400'", "largest")),
     "too large to standardise": (with_row("3.5,1e308,0"), (*B4, "too large", "unit")),
     "too small to standardise": (
@@ -87,10 +77,7 @@ WITH_PLACE = {
     "missing": (with_row("3.5,,0"), (*B4, "missing", "first of 1", "--missing drop", "impute")),
     "missing, question mark": (with_row("?,1.75,0"), (*A4, "missing", "--missing")),
     "missing, NA": (with_row("3.5,NA,0"), (*B4, "missing")),
-    "missing, N/A": (with_row("3.5,N/A,0"), (*B4, "missing")),
-    "missing, null": (with_row("3.5,null,0"), (*B4, "missing")),
     "missing, NaN": (with_row("3.5,NaN,0"), (*B4, "missing")),
-    "missing, quoted": (with_row('3.5,"",0'), (*B4, "missing")),
     "missing text": (with_column(["u", "v", "", "u", "v"]), ("line 4", "column 'c'", "missing")),
     "missing target": (with_row("3.5,1.75,"), ("line 4", "column 'y'", "missing")),
     "only delimiters": (with_row(",,"), (*A4, "first of 2")),
@@ -102,7 +89,6 @@ WITH_PLACE = {
     ),
     "cut off": (GOOD[:-5], ("line 7", "column 'y'", "complete the line", "cut off")),
     "stray quote": (with_row('3.5,1"75,0'), (*B4, "stray quote", 'twice, ""')),
-    "text after quotes": (with_row('3.5,"1"75,0'), (*B4, "stray quote")),
     "space before quotes": (with_row('3.5, "1.75",0'), (*B4, "stray quote")),
     "never closed": (with_row('3.5,"1.75,0'), (*B4, "never closed")),
     "never closed, at the end": (GOOD + '1,"', ("line 8", "column 'b'", "never closed")),
@@ -111,13 +97,8 @@ WITH_PLACE = {
         ("line 8", "column 'b'", "stray quote", "opened on line 4"),
     ),
     "spaces": (GOOD.replace(",", "  "), ("line 1", "column 1", "spaces")),
-    "duplicate names": (GOOD.replace("a,b", "a,a"), ("line 1", "columns 1 and 2", "'a'", "rename")),
     "names alike but for spaces": (GOOD.replace("a,b", "a, a"), ("line 1", "columns 1 and 2")),
     "header twice": (with_row("a,b,y"), (*A4, "header is repeated", "remove")),
-    "header twice, all text": (
-        "c,y\n" + "u,p\nv,q\nu,p\n" + "c,y\n" + "v,q\n" * 5,
-        ("line 5", "column 'c'", "header is repeated"),
-    ),
     "text target, all different": (
         "a,y\n" + "".join(f"{i}.5,k{i}\n" for i in range(9)),
         ("line 2", "column 'y'", "'k0'", "9 different texts", "as --target"),
@@ -143,7 +124,6 @@ WITH_PLACE = {
 
 WITHOUT_PLACE = {
     "empty": ("", ("empty",)),
-    "only blank lines": ("\n\n\n", ("empty",)),
     "header only": (HEADER, ("no rows",)),
     "one row": (HEADER + "1,2.5,0\n", ("found 1 rows", "2 or more")),
     "unknown target": (GOOD.replace(",y", ",yes"), ("no target column 'y'", "'yes'")),
@@ -155,9 +135,7 @@ WITHOUT_PLACE = {
     "NumPy": (b"\x93NUMPY\1\0" + b"\0" * 40, ("NumPy", ".npy")),
     "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ("Excel",)),
     "HTML": ("<!DOCTYPE html><html><table></table></html>", ("HTML",)),
-    "XML": ("<?xml version='1.0'?><a/>", ("XML",)),
     "JSON": ('[{"a": 1, "y": 0}]', ("JSON",)),
-    "JSON lines": ('{"a": 1, "y": 0}\n{"a": 2, "y": 1}\n', ("JSON",)),
     "SQLite": (b"SQLite format 3\0" + b"\0" * 80, ("SQLite",)),
     "pickle": (b"\x80\x04\x95\x10\0\0", ("pickle",)),
     "image": (b"\x89PNG\r\n\x1a\n", ("image",)),
@@ -202,8 +180,6 @@ WITH_A_NOTE = {
                                     "delimiter (';')"),
     "decimal commas": ("a;b;y\n1,5;2,5;0\n2,5;7;1\n", "read", "delimiter (';'), decimal (',')"),
     "Latin-1": (with_column(["caf\u00e9", "u"]).encode("latin-1"), "read", "encoding ('cp1252')"),
-    "Latin-1, C1": (with_column(["caf\u00e9", "\x81"]).encode("latin-1"), "read",
-                    "encoding ('latin-1')"),
     "UTF-16": (GOOD.encode("utf-16"), "read", "encoding ('utf-16')"),
     "UTF-16 without mark": (GOOD.encode("utf-16-le"), "read", "encoding ('utf-16-le')"),
     "UTF-32": (GOOD.encode("utf-32"), "read", "encoding ('utf-32')"),
@@ -262,17 +238,11 @@ def test_trained_with_a_note_and_refused_where_nothing_is_to_be_guessed(name, tm
             prepare(read_table(path), "y", strict=True)
 
 
-def test_the_corpus_is_large():
-    assert len(WITH_PLACE) + len(WITHOUT_PLACE) + len(WITH_A_NOTE) >= 100
-    assert len(ACCEPTED) >= 25
-
-
 ACCEPTED = {
     "plain": GOOD,
     "byte order mark": codecs.BOM_UTF8 + GOOD.encode(),
     "CRLF": GOOD.replace("\n", "\r\n"),
     "classic Macintosh": GOOD.replace("\n", "\r"),
-    "no newline at the end": GOOD.rstrip("\n"),
     "blank lines at the end": GOOD + "\n\r\n\n",
     "blank line in the middle": GOOD.replace("2.5,0.5", "\n2.5,0.5"),
     "blank line at the start": "\n" + GOOD,
@@ -281,25 +251,16 @@ ACCEPTED = {
     "quoted newline": with_column(['"u\nv"', "w", '"u\nv"', "w"]),
     "quoted quote": with_column(['"u ""v"""', "w", '"u ""v"""', "w"]),
     "spaces": GOOD.replace(",", ", ").replace("\n", " \n"),
-    "spaces in the header": GOOD.replace("a,b,y", "a, b, y"),
-    "scientific": with_row("3.5e-2,1.75E+1,0"),
     "signs": with_row("+3.5,-1.75,0"),
-    "bare points": with_row("3.,.75,0"),
     "tiny": with_row("1e-320,1e-400,0"),
-    "long digits": with_row("3.14159265358979323846264338327950288,2,0"),
     "columns in another order": "\n".join(",".join(x.split(",")[::-1]) for x in GOOD.split()),
-    "duplicate rows": GOOD + "\n".join(ROWS),
     "text categories": with_column(["red", "blue", "red", "blue"]),
     "counts with an open end": with_column(["0", "1", "2", "3+", "0", "1"]),
-    "ages in groups": with_column(["18-25", "26-40", "18-25", "41+"]),
-    "accents": with_column(["caf\u00e9", "th\u00e9", "caf\u00e9", "th\u00e9"]),
     "emoji": with_column(["\U0001f600", "\U0001f622", "\U0001f600", "\U0001f622"]),
     "text target": GOOD.replace(",0\n", ",no\n").replace(",1\n", ",yes\n"),
-    "booleans": with_column(["true", "false", "true", "false"]),
     "dollars in words": with_column(["<=$50K", ">$50K", "<=$50K", ">$50K"]),
     "a name like a Parquet file's first bytes": GOOD.replace("a,b", "PAR1,PAR2"),
     "numbers as names": GOOD.replace("a,b", "0,1"),
-    "large but finite": with_row("3.5e150,1.75,0"),
     "two rows": HEADER + ROWS[0] + "\n" + ROWS[1],
     "few whole numbers": with_column([3, 1, 6, 5, 4, 2]),
     "large integers, far apart": with_column([10**20 * i for i in (3, 1, 2, 7, 5, 4)]),
@@ -343,10 +304,3 @@ def test_faults_far_into_a_long_file_keep_their_line(tmp_path, monkeypatch):
         path.write_text("a,c,y\n" + "".join(rows))
         with pytest.raises((FileError, InputError), match=found):
             prepare(read_table(path), "y")
-
-
-@pytest.mark.parametrize("name", ["t.npz.gz", "t.parquet.gz"])
-def test_what_is_compressed_by_itself_is_not_read_from_a_gz(name, tmp_path):
-    message = refusal(tmp_path, gzip.compress(b"PK"), name)
-    assert "is compressed by itself" in message
-    assert message.endswith("unpack it with gunzip.")

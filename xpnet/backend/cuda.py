@@ -58,15 +58,12 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
     def matmul_into(out: Array, a: Array, b: Array) -> None:
         cupy.matmul(a, b, out=out)
 
-    def ones(count: int, dtype: str) -> Array:
-        return cupy.ones(count, dtype)
-
     optional: dict[str, Any] = {"active": place}
     if fuse:
         optional["fuse"] = partial(_fused, cupy)
     if graph:
         optional["record"] = partial(GraphedStep, cupy)
-    return Device(name, xp, put, cupy.asnumpy, xp.matmul, matmul_into, ones, **optional)
+    return Device(name, xp, put, cupy.asnumpy, xp.matmul, matmul_into, cupy.ones, **optional)
 
 
 def _why_no_device(runtime: Any, error: Any) -> str:

@@ -4,7 +4,7 @@ Everything else receives a `Device` (or its ``xp``) and does not ask which one i
 CuPy itself is in `xpnet.backend.cuda`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -138,11 +138,6 @@ class Device:
     record: Callable[[Step], Step] | None = field(repr=False, default=None)
     active: AbstractContextManager[Any] = field(repr=False, default=nullcontext())
 
-    def get_numbers(self, numbers: Sequence[Scalar], dtype: str) -> list[float]:
-        """Bring numbers, each a 0-d array or one of Python's, to the host in one transfer."""
-        together = self.xp.stack([self.put(each, dtype) for each in numbers])
-        return [float(each) for each in self.get(together)]
-
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
     # carries the name only, and what was switched off.
     def __reduce__(self) -> tuple[Callable[[], "Device"], tuple[()]]:
@@ -265,7 +260,7 @@ def real_numbers(array: Any) -> Array:
 
 
 def is_foreign(array: Any) -> bool:
-    """Tell whether this is an array of a library other than NumPy, which knows its own device."""
+    """Return whether this is an array of a library other than NumPy, which knows its own device."""
     if isinstance(array, (np.ndarray, np.generic, list, tuple)) or np.isscalar(array):
         return False
     import array_api_compat as compat

@@ -8,10 +8,7 @@ coefficients as 0-d arrays. `xpnet.backend.device.Device.record` says what a dev
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from xpnet.backend.device import Array, Device, Scalar, Step
-
-TrainingStep = Callable[[Any, "list[Array] | None", Sequence[Scalar]], Any]
-"""Takes a batch (a named tuple of arrays), dropout's masks, and the optimiser's coefficients."""
+from xpnet.backend.device import Array, Device, Step
 
 
 class RecordedStep:
@@ -24,12 +21,13 @@ class RecordedStep:
     dtype : str
         Of the coefficients.
     step : callable
-        ``step(batch, masks, coefficients)``, all on the device and in place.
+        ``step(batch, masks, coefficients)``, all on the device and in place, with a named tuple of
+        arrays, dropout's masks or None, and the optimiser's coefficients.
     rows : int
         The batch size that is worth a recording.
     """
 
-    def __init__(self, device: Device, dtype: str, step: TrainingStep, rows: int) -> None:
+    def __init__(self, device: Device, dtype: str, step: Callable[..., Any], rows: int) -> None:
         self._device, self._dtype, self._step, self._rows = device, dtype, step, rows
         self._inputs: list[Array] = []
         self._replay: Step

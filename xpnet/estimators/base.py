@@ -56,7 +56,6 @@ from xpnet.estimators.parameters import (
     hidden_sizes,
     optimizer_of,
     sklearn_draws,
-    sklearn_name,
 )
 from xpnet.estimators.training import (
     NON_FINITE,
@@ -291,7 +290,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             net.set_parameters(*drawn)
         self.network_, self._state = net, TrainingState()
         self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
-        self.out_activation_ = sklearn_name(net.output)
+        self.out_activation_ = "logistic" if net.output.name == "sigmoid" else net.output.name
         progress = Progress.begin(net, early_stopping=self.early_stopping)
         self.__dict__.update(vars(progress))
 
@@ -441,11 +440,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _lbfgs(self, data: Data, held_out: Data | None) -> tuple[LBFGS, Doctor]:
         """Prepare a training on all rows at once, from the weights the network has."""
-        given = {"callbacks": self.callbacks, "progress": self.progress}
-        if any(given.values()):
+        if self.callbacks or self.progress:
             raise InputError(
-                f"{', '.join(name for name, value in given.items() if value)}: L-BFGS has no "
-                "epochs to show; use solver='adam' or 'sgd'"
+                "callbacks and progress: L-BFGS has no epochs to show; use solver='adam' or 'sgd'"
             )
         doctor = Doctor()
         training = LBFGS(

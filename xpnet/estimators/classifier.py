@@ -39,8 +39,6 @@ from xpnet.estimators.parameters import core_name
 from xpnet.nn.activations import OUTPUTS, Activation
 from xpnet.nn.losses import Loss
 
-REGRESSION_LOSSES = {"squared_error": "half_squared_error"}  # scikit-learn's has the factor 1/2
-
 
 @dataclass(eq=False, repr=False)
 class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
@@ -257,16 +255,13 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         return weights
 
     def _output(self) -> str | Activation:
-        if self.out_activation is not None:
-            given: str | Activation = core_name(self.out_activation)
-            return given
-        return "exp" if self.loss == "poisson" else "identity"
+        default = "exp" if self.loss == "poisson" else "identity"
+        output: str | Activation = core_name(self.out_activation or default)
+        return output
 
     def _core_loss(self) -> str | Loss:
-        found: str | Loss = (
-            REGRESSION_LOSSES.get(self.loss, self.loss) if isinstance(self.loss, str) else self.loss
-        )
-        return found
+        # scikit-learn's has the factor 1/2
+        return "half_squared_error" if self.loss == "squared_error" else self.loss
 
     def _score_of(self, outputs: Array, targets: Array, weights: Any) -> float:
         """Return the coefficient of determination on host rows; NaN if outputs are not finite."""

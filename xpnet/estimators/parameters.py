@@ -11,20 +11,12 @@ from xpnet.nn.activations import HIDDEN, Activation, resolve_activation
 from xpnet.nn.network import per_layer
 from xpnet.nn.optimizers import SGD, Adam, AdamW, Optimizer
 
-CORE_NAMES = {"logistic": "sigmoid"}  # where they differ
-SKLEARN_NAMES = {"sigmoid": "logistic"}
-
 
 def core_name(activation: Any) -> Any:
     """Return the core's name for an activation, or for each of a sequence."""
     if isinstance(activation, (list, tuple)):
         return [core_name(each) for each in activation]
-    return CORE_NAMES.get(activation, activation) if isinstance(activation, str) else activation
-
-
-def sklearn_name(output: Activation) -> str:
-    """Return scikit-learn's name for an output activation."""
-    return SKLEARN_NAMES.get(output.name, output.name)
+    return "sigmoid" if activation == "logistic" else activation
 
 
 def hidden_activations(given: Any, layers: int) -> tuple[Activation, ...]:

@@ -25,7 +25,6 @@ _DATE = (
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
 )
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
-_DECIMAL_COMMA = ("has a decimal comma", "write a decimal point, or pass --decimal ','")
 
 # What a cell that is not a number looks like, with the remedy; the first match names it.
 _LOOKS_LIKE = tuple(
@@ -34,12 +33,21 @@ _LOOKS_LIKE = tuple(
         (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
         (r"[+-]?[\d.,]+ *[%‰]", "has a percent sign", "write plain numbers, such as 0.05 or 5"),
         (
+            r"[+-]?[1-9]\d{0,2},\d{3}",
+            "has thousands separators or a decimal comma",
+            "write 1234 or 1.234, or pass --decimal ','",
+        ),
+        (
             r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?|[+-]?\d{1,3}([.]\d{3}){2,}(,\d*)?"
             r"|[+-]?\d{1,3}([' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?",
             "has thousands separators",
             "write the number without them, such as 1234.5",
         ),
-        (r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?", *_DECIMAL_COMMA),
+        (
+            r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?",
+            "has a decimal comma",
+            "write a decimal point, or pass --decimal ','",
+        ),
         (_DATE, "is a date or time", "write numbers (year, month, ...)"),
         (r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!)", "is a spreadsheet error", "correct it"),
     )
@@ -70,16 +78,8 @@ def collide_in_float64(integers: Iterable[str], known: dict[float, str]) -> bool
     return False
 
 
-def explain_cell(text: str, decimal_comma: bool = False) -> tuple[str, str] | None:
-    """Say what is wrong with a cell that looks like a number, and the remedy; None for words.
-
-    Parameters
-    ----------
-    decimal_comma : bool
-        Whether the table is likely to have decimal commas, so that 1,185 is not 1185.
-    """
-    if decimal_comma and re.fullmatch(r"[+-]?\d{1,3},\d{3}", text, re.ASCII):
-        return _DECIMAL_COMMA
+def explain_cell(text: str) -> tuple[str, str] | None:
+    """Say what is wrong with a cell that looks like a number, and the remedy; None for words."""
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
     if len(text) > 100:

@@ -161,35 +161,22 @@ class Dates:
 
 
 Column: TypeAlias = Number | Category | Dates
-_NUMBER, _CATEGORY = (
-    {"name": "text", "mean": "number", "std": "scale"},
-    {"name": "text", "categories": "texts"},
-)
-_DATES = {
-    "name": "text",
-    "pattern": "pattern",
-    "parts": "parts",
-    "means": "numbers",
-    "stds": "scales",
+_SCALES = {"mean": "number", "std": "scale", "fill": "number", "indicator": "flag"}
+_PARTS = {"pattern": "pattern", "parts": "parts", "means": "numbers", "stds": "scales"}
+KINDS: dict[Any, dict[str, str]] = {
+    Number: {"name": "text", **_SCALES},
+    Category: {"name": "text", "categories": "texts", "pooled": "flag"},
+    Dates: {"name": "text", **_PARTS},
 }
-KINDS: tuple[tuple[Any, dict[str, str]], ...] = (
-    (Number, _NUMBER),
-    (Number, _NUMBER | {"fill": "number", "indicator": "flag"}),
-    (Category, _CATEGORY),
-    (Category, _CATEGORY | {"pooled": "flag"}),
-    (Dates, _DATES),
-)
 """The kinds of columns, and the fields that a model file has of each, with the kinds of values."""
+
+_OPTIONAL = {"fill", "indicator", "pooled"}  # unknown to version 1, so written if used
 
 
 def column_to_dict(column: Column) -> dict[str, Any]:
     """Return a column in JSON's types; what version 1 does not know only if it is used."""
     given = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(column).items()}
-    if isinstance(column, Number) and column.fill is None:
-        return {name: given[name] for name in _NUMBER}
-    if isinstance(column, Category) and not column.pooled:
-        return {name: given[name] for name in _CATEGORY}
-    return given
+    return {k: v for k, v in given.items() if not (k in _OPTIONAL and (v is None or v is False))}
 
 
 def column_from_dict(given: Any, place: str) -> Column:
@@ -200,13 +187,15 @@ def column_from_dict(given: Any, place: str) -> Column:
     FileError
         Names the first field that is invalid, and what was found.
     """
-    fields = given.keys() if isinstance(given, dict) else None
-    fitting = [each for each in KINDS if fields == each[1].keys()]
+    fields = given.keys() if isinstance(given, dict) else set()
+    fitting = [
+        kind for kind, all_of in KINDS.items() if fields | _OPTIONAL >= all_of.keys() >= fields
+    ]
     if not fitting:
         refuse_field(place, given, "name, mean and std, or name and categories")
-    ((kind, wanted),) = fitting
-    values = [checked(f"{place}.{name}", given[name], each) for name, each in wanted.items()]
-    column: Column = kind(*values)
+    wanted = KINDS[fitting[0]]
+    values = {name: checked(f"{place}.{name}", given[name], wanted[name]) for name in fields}
+    column: Column = fitting[0](**values)
     for name in ("means", "stds") if isinstance(column, Dates) else ():
         if len(given[name]) != column.inputs:
             refuse_field(f"{place}.{name}", given[name], "a number for each part")

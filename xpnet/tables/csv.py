@@ -297,12 +297,11 @@ class Csv:
 
 
 def _with_points(frame: Any) -> Any:
-    """Write 1,5 as 1.5, and 1.234 as 1,234: it means 1234, and is refused as such numbers are."""
+    """Write 1,5 as 1.5, and 1.234 as 1'234: it means 1234, and is refused as such numbers are."""
     import polars
 
     cells = polars.all()
-    swapped = cells.str.replace_all(",", ";", literal=True).str.replace_all(".", ",", literal=True)
-    swapped = swapped.str.replace_all(";", ".", literal=True)
+    swapped = cells.str.replace_all(".", "'", literal=True).str.replace_all(",", ".", literal=True)
     grouped = cells.str.contains(_POINTS_BETWEEN_THOUSANDS)
     points = cells.str.replace(_DECIMAL_COMMA, "${1}.${2}")
     return frame.with_columns(polars.when(grouped).then(swapped).otherwise(points).name.keep())

@@ -30,9 +30,8 @@ _NUMBER = rb"[+-]?\d*%s\d+(?:[eE][+-]?\d+)?"
 def find_encoding(path: str) -> str:
     """Return the encoding of a whole file.
 
-    What is not UTF-8 is taken for cp1252, the encoding of Windows for western Europe; or latin-1,
-    if it holds bytes that cp1252 does not know. With characters of UTF-8, it is a damaged file of
-    that encoding, which is refused later.
+    What is not UTF-8 is taken for cp1252, the encoding of Windows for western Europe. With
+    characters of UTF-8, it is a damaged file of that encoding, which is refused later.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     with open_binary(path) as file:
@@ -48,16 +47,8 @@ def find_encoding(path: str) -> str:
             decoder.decode(b"", final=True)
             return "utf-8"
         except UnicodeDecodeError as error:
-            if not (ascii_so_far and error.object[: error.start].isascii()):
-                return "utf-8"
-        rest = chunk
-        while rest:
-            if b"\0" in rest:
-                return "utf-8"  # no text, which is refused later
-            if re.search(rb"[\x81\x8d\x8f\x90\x9d]", rest):
-                return "latin-1"
-            rest = file.read(_CHUNK)
-    return "cp1252"
+            ascii_so_far = ascii_so_far and error.object[: error.start].isascii()
+            return "cp1252" if ascii_so_far and b"\0" not in chunk else "utf-8"
 
 
 def find_layout(

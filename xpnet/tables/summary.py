@@ -23,8 +23,6 @@ class Summary:
 
     Attributes
     ----------
-    names : tuple of str
-        The columns.
     complete : bool array (rows,)
         Where no cell is missing.
     missing, first_missing : dict of str to int
@@ -35,7 +33,6 @@ class Summary:
         How often each text of a text column occurs.
     """
 
-    names: tuple[str, ...]
     complete: np.ndarray
     missing: dict[str, int]
     first_missing: dict[str, int]
@@ -54,7 +51,7 @@ def summarize(table: Table, names: Sequence[str], *, only_complete: bool = False
     """
     texts = {name: at for at, name in enumerate(names) if table.texts.get(name)}
     counts = {name: np.zeros(len(table.texts[name] or ()), np.int64) for name in texts}
-    found = Summary(tuple(names), np.ones(table.rows, dtype=bool), {}, {}, {}, {}, counts)
+    found = Summary(np.ones(table.rows, dtype=bool), {}, {}, {}, {}, counts)
     if table.matrix.dtype.kind != "f":
         return found
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
@@ -117,21 +114,12 @@ def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
         remedy = "save it as numbers without leading zeros, exact in float64 (up to 2^53)"
         raise InputError(f"{message}; {remedy}{otherwise}.")
     cell = table.cell(rows[0], name)
-    explained = explain_cell(cell, _has_decimal_commas(table, words))
-    what, remedy = explained or ("is not a number", "correct it")
+    what, remedy = explain_cell(cell) or ("is not a number", "correct it")
     if table.decimal == ",":  # as the file has it
-        cell = cell.translate(str.maketrans(",.", ".,"))
+        cell = cell.translate(str.maketrans("'.", ".,"))
     others = f" ({len(rows)} such cells)" if len(rows) > 1 else ""
     found = f"found {quoted(cell)}, which {what}{others}"
     raise InputError(f"{table.place(rows[0], name)}: {found}; {remedy}{otherwise}.")
-
-
-def _has_decimal_commas(table: Table, words: Sequence[str]) -> bool:
-    """Return whether 1,185 in a column is less than 2: the comma is no delimiter, or is in 0,5."""
-    if table.decimal == ",":
-        return False
-    found = filter(None, map(explain_cell, words))
-    return table.delimiter == ";" or any("decimal comma" in what for what, _ in found)
 
 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:

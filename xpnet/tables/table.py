@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _PARQUET = (".parquet", ".pq")
-_FORMATS = ".csv, .tsv, .npy, -idx3-ubyte or .idx (these also .gz), .parquet or .npz"
+_FORMATS = ".csv, .tsv, .npy, .npz, -idx3-ubyte or .idx (these also .gz), or .parquet"
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Table:
         They may be in the file, but not be used.
     labels : Table, optional
         The target of a matrix, if it is in a separate array; one column.
-    delimiter, decimal : str
+    decimal : str
         Of a CSV or TSV file. With a decimal comma, cells are here as a decimal point would have
-        them: 1.5 for 1,5, and 1,234 for 1.234.
+        them: 1.5 for 1,5, and 1'234 for 1.234.
     arrays : tuple of str
         The names of the arrays in an NPZ file.
     guesses : dict
@@ -74,7 +74,6 @@ class Table:
     layout: str = "table"
     unfit: Mapping[str, str] = field(default_factory=dict)
     labels: "Table | None" = None
-    delimiter: str = ""
     decimal: str = "."
     arrays: tuple[str, ...] = ()
     guesses: Mapping[str, Any] = field(default_factory=dict)
@@ -166,8 +165,8 @@ def read_table(
     Parameters
     ----------
     path : path
-        CSV, TSV, NPY or IDX (all four also .gz), Parquet or NPZ, told apart by the name; - is
-        CSV on standard input.
+        CSV, TSV, NPY, NPZ or IDX (all also .gz), or Parquet, told apart by the name; - is CSV on
+        standard input.
     encoding : str, optional
         Of CSV and TSV; like delimiter, decimal and header found from the file, if it can be read
         in one way only.
@@ -200,7 +199,7 @@ def read_table(
     with open_binary(path) as file:
         file.read(1)  # whether it can be read at all
     kind, packed = ".csv" if path == STANDARD_INPUT else _kind(path), path.endswith(".gz")
-    if features is not None and (packed or kind != ".npz"):
+    if features is not None and kind != ".npz":
         remedy = f"names an array, but {path} is no NPZ file; leave it out"
         raise bad_argument("features", features, remedy)
     folder = (cache or os.path.dirname(path) or ".") if stream else None
@@ -209,12 +208,8 @@ def read_table(
             path, encoding, delimiter, decimal, as_texts, usual=_DELIMITERS[kind], header=header
         )
         matrix, texts = _assembled(csv, folder)
-        how: dict[str, Any] = {"delimiter": csv.delimiter, "decimal": csv.decimal}
-        return Table(path, csv.names, matrix, texts, guesses=csv.guesses, **how)
-    if packed and kind in (*_PARQUET, ".npz"):
-        message = f"a {kind} file is compressed by itself, and is not read from a .gz"
-        raise FileError(f"{path}: {message}; unpack it with gunzip.")
-    if kind in _PARQUET:
+        return Table(path, csv.names, matrix, texts, decimal=csv.decimal, guesses=csv.guesses)
+    if kind in _PARQUET and not packed:
         frame = open_parquet(path, lazily=stream)
         return Table(path, frame.names, *_assembled(frame, folder), unfit=frame.unfit)
     if stream and (packed or kind == ".npz"):

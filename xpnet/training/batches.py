@@ -8,13 +8,13 @@ they are stored are not copied at all.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from xpnet.backend.device import Array, Device, to_host
+from xpnet.backend.device import Array, Device, Namespace, to_host
 from xpnet.backend.random import generator
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
@@ -89,30 +89,34 @@ def batches(
     first : int
         Batches to skip when training resumes within an epoch.
     """
-    xp, from_file = device.xp, hasattr(data.x, "read_rows")
+    xp = device.xp
     equal = row_shares(xp, data.y[:batch_size, :], None)
     edges = [*range(0, order.shape[0], batch_size), order.shape[0]]
-    as_they_are = not from_file and np.array_equal(order, np.arange(order.shape[0]))
+    in_memory = not hasattr(data.x, "read_rows")
+    as_they_are = in_memory and np.array_equal(order, np.arange(order.shape[0]))
     row_bytes = 8 * (data.x.shape[1] + data.y.shape[1])
     block = len(edges) if as_they_are else max(1, BLOCK_BYTES // (row_bytes * batch_size))
 
     for number in range(first, len(edges) - 1, block):
         cuts = edges[number : number + block + 1]
-        start, end = cuts[0], cuts[-1]
-        gather = _slicer(start, end) if as_they_are else _taker(order[start:end], device)
-        x = device.put(data.x.read_rows(order[start:end]), dtype) if from_file else gather(data.x)
-        y = gather(data.y)
-        weights = None if data.row_weights is None else gather(data.row_weights)
-        for left, right in pairwise(cuts):
-            part = slice(left - start, right - start)
-            y_part = y[part, :]
-            if weights is not None:
-                shares = row_shares(xp, y_part, weights[part, :])
-            elif right - left == batch_size:
-                shares = equal
-            else:
-                shares = row_shares(xp, y_part, None)
-            yield Batch(x[part, :], y_part, shares)
+        if as_they_are:
+            yield from cut(xp, data, cuts, equal)
+        else:
+            some = take_rows(data, order[cuts[0] : cuts[-1]], device, dtype)
+            yield from cut(xp, some, [edge - cuts[0] for edge in cuts], equal)
+
+
+def cut(xp: Namespace, data: Data, edges: Sequence[int], equal: Array) -> Iterator[Batch]:
+    """Cut rows on the device into batches; `equal` are the shares of a whole one's equal rows."""
+    x: Array = data.x
+    y, weights = data.y, data.row_weights
+    for left, right in pairwise(edges):
+        part = slice(left, right)
+        if weights is None and right - left == equal.shape[0]:
+            shares = equal
+        else:
+            shares = row_shares(xp, y[part, :], None if weights is None else weights[part, :])
+        yield Batch(x[part, :], y[part, :], shares)
 
 
 def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:
@@ -134,15 +138,6 @@ def take_rows(data: Data, rows: Any, device: Device, dtype: str, *, lazy: bool =
     else:
         x = RowSubset(data.x, rows) if lazy else device.put(data.x.read_rows(rows), dtype)
     return Data(x, take(data.y), take(data.row_weights))
-
-
-def _slicer(start: int, end: int) -> Callable[[Array], Array]:
-    return lambda array: array[start:end, :]
-
-
-def _taker(host_rows: Any, device: Device) -> Callable[[Array], Array]:
-    rows = device.put(host_rows, "int64")
-    return lambda array: device.xp.take(array, rows, axis=0)
 
 
 def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet.backend.device import Array, Namespace, Step
-from xpnet.nn.arrays import Batch, row_shares
+from xpnet.nn.arrays import row_shares
 from xpnet.nn.network import MLP, Gradients, Trace
-from xpnet.training.batches import Data
+from xpnet.training.batches import Data, cut
 from xpnet.training.dropout import Dropout
 
 MAX_STEPS = 64  # per launch: what the host does for a launch is then little beside the steps
@@ -136,13 +136,14 @@ class Launches:
         def take_steps() -> tuple[Array, Array, Gradients, Trace]:
             steps, total = tables.start + offsets, tables.total
             numbers = xp.reshape(xp.take(tables.order, steps, axis=0), (-1,))
-            x, y, weights = _gathered(xp, data, numbers)
+            gathered = Data(
+                *(None if each is None else xp.take(each, numbers, axis=0) for each in data)
+            )
             coefficients = _entries(xp, tables.coefficients, steps)
             keys, first_loss = _entries(xp, tables.keys, steps), None
-            for i in range(count):
-                part = slice(i * rows, (i + 1) * rows)
-                shares = equal if weights is None else row_shares(xp, y[part, :], weights[part, :])
-                batch, masks = Batch(x[part, :], y[part, :], shares), dropout.masks(rows, keys[i])
+            edges = range(0, count * rows + 1, rows)
+            for i, batch in enumerate(cut(xp, gathered, edges, equal)):
+                masks = dropout.masks(rows, keys[i])
                 loss, gradients, trace = step(batch, masks, coefficients[i])
                 total += loss * rows
                 first_loss = loss if first_loss is None else first_loss
@@ -156,11 +157,6 @@ def steps_per_launch(steps: int, batch_bytes: int) -> int:
     """Return how many steps to take in one launch: many, and so that few of an epoch are left."""
     most = max(1, min(steps, MAX_STEPS, MAX_BYTES // batch_bytes))
     return min(range(most, most // 2, -1), key=lambda count: steps % count)
-
-
-def _gathered(xp: Namespace, data: Data, rows: Array) -> tuple[Array, Array, Array | None]:
-    weights = None if data.row_weights is None else xp.take(data.row_weights, rows, axis=0)
-    return xp.take(data.x, rows, axis=0), xp.take(data.y, rows, axis=0), weights
 
 
 def _entries(xp: Namespace, table: Array, steps: Array) -> list[list[Array]]:

@@ -328,15 +328,15 @@ class Training:
 
     def _end_epoch(self, started: float) -> None:
         """Read the losses back, once; record, check, keep the best, tell the callbacks."""
-        state, net, options = self.state, self.net, self.options
-        finite = net.device.xp.all(net.device.xp.isfinite(net.flat))
-        on_device = (state.epoch_loss, state.epoch_first_loss, state.first_loss, finite)
-        on_host = net.device.get_numbers(on_device, net.dtype)
-        loss, state.epoch_first_loss, state.first_loss, finite = on_host
+        state, net, options, xp = self.state, self.net, self.options, self.net.device.xp
+        finite = xp.all(xp.isfinite(net.flat))
+        numbers = (state.epoch_loss, state.epoch_first_loss, state.first_loss, finite)
+        together = net.device.get(xp.stack([net.device.put(each, net.dtype) for each in numbers]))
+        loss, state.epoch_first_loss, state.first_loss, finite = map(float, together)
         seconds = time.perf_counter() - started  # a GPU has taken the steps only now
-        self._keep_if_good()
-        loss /= max(state.epoch_rows, 1)
-        loss += penalty(net.device.xp, net.weights, options.l1, options.l2)
+        if not self._is_far_above_start(state.epoch_first_loss):
+            state.last_good = state.epoch_start  # those at the end may have run away: not proven
+        loss = loss / state.epoch_rows + penalty(xp, net.weights, options.l1, options.l2)
         validation_loss, metrics = self._evaluate()
         self.between_steps = False
         state.history.append(
@@ -363,15 +363,6 @@ class Training:
         x, y, _ = held_out if held_out is not None else self.data
         outputs, targets = net.device.get(net.outputs(x)), net.device.get(y)
         return losses, {name: metric(outputs, targets) for name, metric in self.metrics.items()}
-
-    def _keep_if_good(self) -> None:
-        """Keep the parameters from the start of the epoch, if its first batch proves them good.
-
-        Those at its end are unproven: the last step may be the one that ran away.
-        """
-        state = self.state
-        if state.batch and not self._is_far_above_start(state.epoch_first_loss):
-            state.last_good = state.epoch_start
 
     def _is_far_above_start(self, loss: float) -> bool:
         """Return whether a loss shows that training has diverged or soon will."""
