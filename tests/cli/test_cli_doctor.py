@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from command_line import BANKNOTE, Run, regression, table
 
-from xpnet.cli.all_options import DoctorOptions, TrainOptions, as_command
 from xpnet.cli.remedies import REMEDIES, as_flags
+from xpnet.cli.train_options import DoctorOptions, TrainOptions, as_command
 from xpnet.doctor.rules.catalogue import RULES
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")

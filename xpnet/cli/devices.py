@@ -6,9 +6,10 @@ import numpy as np
 
 from xpnet.backend.random import generator
 from xpnet.backend.threads import system_report
-from xpnet.cli.all_options import DevicesOptions, ParityOptions
+from xpnet.cli.other_options import DevicesOptions
 from xpnet.cli.output import format_lines, show, show_json
 from xpnet.cli.task import Task, load_task, make_network, with_defaults
+from xpnet.cli.train_options import ParityOptions
 from xpnet.doctor.parity import compare
 from xpnet.errors import InputError
 from xpnet.tables.columns import Number

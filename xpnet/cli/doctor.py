@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.cli.all_options import DoctorOptions, TrainOptions, as_command
 from xpnet.cli.output import say, show, show_json
 from xpnet.cli.remedies import changes, in_cli_terms, in_words
 from xpnet.cli.scores import score
 from xpnet.cli.task import Task, fit_options, limit_threads, load_task, make_network
+from xpnet.cli.train_options import DoctorOptions, TrainOptions, as_command
 from xpnet.doctor.diagnose import diagnose
 from xpnet.doctor.findings import Report
 from xpnet.errors import DivergenceError, InputError

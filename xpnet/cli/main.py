@@ -18,8 +18,15 @@ import typer
 from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
 from xpnet.backend.threads import choose_kernels
-from xpnet.cli import all_options as take
+from xpnet.cli.other_options import (
+    DevicesOptions,
+    EvaluateOptions,
+    InspectOptions,
+    PredictOptions,
+)
 from xpnet.cli.output import discard, say
+from xpnet.cli.parsing import OPTION_OF, flag, parser
+from xpnet.cli.train_options import DoctorOptions, ParityOptions, TrainOptions
 from xpnet.errors import DivergenceError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
@@ -28,13 +35,13 @@ STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
 
 # Its options, whose docstring is its help, and its module, imported when it runs.
 COMMANDS = {
-    "train": (take.TrainOptions, "train"),
-    "predict": (take.PredictOptions, "predict"),
-    "evaluate": (take.EvaluateOptions, "predict"),
-    "inspect": (take.InspectOptions, "predict"),
-    "doctor": (take.DoctorOptions, "doctor"),
-    "parity": (take.ParityOptions, "devices"),
-    "devices": (take.DevicesOptions, "devices"),
+    "train": (TrainOptions, "train"),
+    "predict": (PredictOptions, "predict"),
+    "evaluate": (EvaluateOptions, "predict"),
+    "inspect": (InspectOptions, "predict"),
+    "doctor": (DoctorOptions, "doctor"),
+    "parity": (ParityOptions, "devices"),
+    "devices": (DevicesOptions, "devices"),
 }
 
 
@@ -57,7 +64,7 @@ def _application() -> typer.Typer:
 
     for name, (options, module) in COMMANDS.items():
         run = partial(_run, module, name)
-        app.command(name, help=options.__doc__)(take.parser(options, run))
+        app.command(name, help=options.__doc__)(parser(options, run))
     return app
 
 
@@ -111,7 +118,7 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, XpnetError):
         message, name = str(error), error.argument
         if name:
-            message = take.flag(take.OPTION_OF.get(name, name)) + message.removeprefix(name)
+            message = flag(OPTION_OF.get(name, name)) + message.removeprefix(name)
         say(f"xpnet: {message}")
         return STATUS_OF.get(type(error), WRONG_INPUT)
     if isinstance(error, MemoryError):

@@ -1,7 +1,7 @@
 """`xpnet predict`, `evaluate` and `inspect`: what is done with a model file."""
 
 from xpnet.backend.files import probe_writable
-from xpnet.cli.all_options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
+from xpnet.cli.other_options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
 from xpnet.cli.output import (
     check_table_name,
     format_lines,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from xpnet.cli.all_options import OPTION_OF, flag
+from xpnet.cli.parsing import OPTION_OF, flag
 from xpnet.cli.task import Task
 from xpnet.doctor.findings import Finding
 from xpnet.tables.messages import option

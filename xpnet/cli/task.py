@@ -9,7 +9,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from xpnet.backend.threads import free_memory, one_thread, threads_for
-from xpnet.cli.all_options import TrainOptions, as_command, flag
+from xpnet.cli.parsing import flag
+from xpnet.cli.train_options import TrainOptions, as_command
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD

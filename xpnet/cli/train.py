@@ -10,11 +10,11 @@ from typing import Any
 
 from xpnet.backend.files import lock, probe_writable
 from xpnet.backend.threads import blas
-from xpnet.cli.all_options import TrainOptions
 from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
 from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.scores import MAX_LISTED, class_names, describe, score
 from xpnet.cli.task import LBFGS, Task, fit_options, limit_threads, load_task, make_network
+from xpnet.cli.train_options import TrainOptions
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
 from xpnet.errors import DivergenceError, InputError

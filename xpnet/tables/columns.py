@@ -135,6 +135,13 @@ class Dates:
         """How many inputs of the network it fills."""
         return len(self.parts)
 
+    @property
+    def summary(self) -> str:
+        """Its parts, and the order of day and month where that could be read in two ways."""
+        orders = {"%m/%d": "month first: ", "%m-%d": "month first: ",
+                  "%d/%m": "day first: ", "%d-%m": "day first: "}  # fmt: skip
+        return orders.get(self.pattern[:5], "") + ", ".join(self.parts)
+
     def input_names(self) -> list[str]:
         """Name each input: column part."""
         return [f"{self.name} {each}" for each in self.parts]

@@ -239,7 +239,7 @@ def _decisions(
     dropped = {
         f"{gone:,} of {table.rows:,} left out": f"no {target}" if impute else "missing cells"
     }
-    dates = {each.name: ", ".join(each.parts) for each in choice.columns if isinstance(each, Dates)}
+    dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     every = [
         Decision("read", read, table.guesses),
         Decision("rows", dropped if gone else {}),

@@ -1,0 +1,118 @@
+"""The options of `xpnet train`, one line each; `doctor` and `parity` take most of them."""
+
+import shlex
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from xpnet.cli.parsing import (
+    DATA,
+    DECIMAL,
+    DELIMITER,
+    DEVICE,
+    ENCODING,
+    JSON,
+    NO_HEADER,
+    argument,
+    flag,
+    option,
+)
+
+DTYPE = "float32 or float64."
+POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
+STRICT = "Refuse all that would be decided about the table unasked."
+EPOCHS = "Passes over the data; by default 20 to 200, for about 1,000 steps."
+STREAM = "Read the rows from disk, CSV and Parquet through a temporary file."
+ONE_THREAD = "Use one BLAS thread: the same bits on any number of processors, but slower."
+# `doctor` writes no files and streams no rows; `parity` takes some steps of SGD.
+NOT_FOR_DOCTOR = (
+    "out", "plot", "checkpoint", "checkpoint_every", "resume", "stream", "cache",
+)  # fmt: skip
+NOT_FOR_PARITY = (
+    *NOT_FOR_DOCTOR, "validation", "validation_target", "optimizer", "nesterov", "schedule",
+    "epochs", "clip_norm", "class_weight", "early_stopping", "patience", "deterministic", "json",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train a network on a table and save it."""
+
+    data: str = argument("DATA", DATA)
+    target: str | None = option(None, "Column to predict; of NPY and IDX, the file of targets.")
+    out: str | None = option(None, "Model file; by default DATA's name with .safetensors.")
+    task: str = option("auto", "auto, binary, multiclass or regression.")
+    validation: str = option("0.2", "Share of rows to hold out (0: none), or a file of rows.")
+    validation_target: str | None = option(None, "File of targets for validation rows in NPY, IDX.")
+    hidden: str = option("64,64", "Units of each hidden layer; none for a linear model.")
+    activation: str = option("relu", "Of the hidden layers: one for all, or one for each.")
+    init: str = option("auto", "Rule for the initial weights.")
+    optimizer: str = option("adam", "sgd, adam, adamw, or lbfgs (all rows at once; needs SciPy).")
+    lr: float | None = option(None, "Learning rate; 0.003 by default, 0.03 for sgd.")
+    momentum: float = option(0.9, "Momentum, for sgd.")
+    nesterov: bool = option(False, "Nesterov momentum, for sgd.")
+    schedule: str = option("linear", "constant, step, linear, cosine, inverse, plateau or warmup.")
+    epochs: int | None = option(None, EPOCHS)
+    batch_size: int | None = option(None, "Rows per step; 32, or 128 from 10,000 rows on.")
+    l1: float = option(0.0, "Penalty l1 * sum(|w|).")
+    l2: float = option(0.001, "Penalty l2/2 * sum(w**2).")
+    dropout: float = option(0.0, "Share of hidden units dropped in training.")
+    clip_norm: float | None = option(None, "Upper limit of the gradient's norm.")
+    loss: str = option("auto", "By default the usual one for the task.")
+    class_weight: str | None = option(None, "balanced: classes count equally, rare ones too.")
+    early_stopping: bool = option(False, "Stop at the best validation loss; keep its weights.")
+    patience: int = option(10, "Epochs that --early-stopping waits for.")
+    missing: str | None = option(None, POLICIES)
+    strict: bool = option(False, STRICT)
+    drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
+    keep: list[str] | None = option(None, "Column to use even if it seems of no use.")  # noqa: RUF009
+    raw: bool = option(False, "Do not standardise numbers.")
+    encoding: str | None = option(None, ENCODING)
+    delimiter: str | None = option(None, DELIMITER)
+    decimal: str | None = option(None, f"{DECIMAL}.")
+    no_header: bool = option(False, NO_HEADER)
+    stream: bool = option(False, STREAM)
+    cache: str | None = option(None, "Directory for that file; DATA's by default.")
+    device: str = option("cpu", DEVICE)
+    dtype: str = option("float32", DTYPE)
+    seed: int = option(0, "Seed of every random draw.")
+    deterministic: bool = option(False, ONE_THREAD)
+    plot: str | None = option(None, "Plot of the losses to write: .png, .svg or .pdf.")
+    checkpoint: str | None = option(None, "Directory for checkpoints.")
+    checkpoint_every: str = option("1 epoch", "Or '30 seconds', '100 steps'.")
+    resume: bool = option(False, "Continue from the newest checkpoint.")
+    json: bool = option(False, JSON)
+
+
+@dataclass(frozen=True)
+class DoctorOptions(TrainOptions):
+    """Explain why a network does not learn."""
+
+    LEFT_OUT: ClassVar[tuple[str, ...]] = NOT_FOR_DOCTOR
+
+    repair: bool = option(False, "Try the remedies, keep those that help, and print the command.")
+
+
+@dataclass(frozen=True)
+class ParityOptions(TrainOptions):
+    """Compare the same training on NumPy and on another device."""
+
+    LEFT_OUT: ClassVar[tuple[str, ...]] = NOT_FOR_PARITY
+
+    data: str = argument("[DATA]", "As for train; generated if left out.", "")
+    steps: int = option(10, "Training steps to compare, 1 to 10.")
+    lr: float = option(0.1, "Learning rate of SGD.")
+    momentum: float = option(0.0, "Momentum of SGD.")
+    dtype: str = option("float64", DTYPE)
+    validation: str = "0"
+
+
+def as_command(options: TrainOptions) -> str:
+    """Return the `xpnet train` command with these options, ready for a shell."""
+    words = ["xpnet", "train", options.data]
+    for each in fields(TrainOptions):
+        value, name = getattr(options, each.name), flag(each.name)
+        if value == each.default or each.name in ("data", "json"):
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            words += [name] if item is True else [name, str(item)]
+    return shlex.join(words)
