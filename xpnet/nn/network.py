@@ -157,14 +157,14 @@ class MLP:
         -------
         Trace
         """
-        xp, matmul = self.device.xp, self.device.matmul
+        xp, matmul, biases = self.device.xp, self.device.matmul, self._views.biases
         inputs: list[Array] = []
         pre_activations: list[Array] = []
         activations: list[Array] = []
-        for layer, weights in enumerate(self.weights):
+        for layer, weights in enumerate(self._views.weights):
             inputs.append(x)
             z = matmul(x, weights)
-            z += self.biases[layer]
+            z += biases[layer]
             pre_activations.append(z)
             if layer < len(self.hidden):
                 a = self._forward[layer](xp, z)
@@ -189,14 +189,14 @@ class MLP:
             `into`, if it was given.
         """
         device, xp = self.device, self.device.xp
-        matmul, matmul_into = device.matmul, device.matmul_into
+        matmul, matmul_into, weights = device.matmul, device.matmul_into, self._views.weights
         gradients = self.views(xp.zeros_like(self.flat)) if into is None else into
         ones = device.ones(delta.shape[0], self.dtype)  # times delta: its sum over the batch, fast
-        for layer in range(len(self.weights) - 1, -1, -1):
+        for layer in range(len(weights) - 1, -1, -1):
             matmul_into(gradients.weights[layer], trace.inputs[layer].T, delta)
             matmul_into(gradients.biases[layer], ones, delta)
             if layer > 0:
-                d_a = matmul(delta, self.weights[layer].T)
+                d_a = matmul(delta, weights[layer].T)
                 if trace.masks is not None:
                     d_a *= trace.masks[layer - 1]
                 z, a = trace.pre_activations[layer - 1], trace.activations[layer - 1]
