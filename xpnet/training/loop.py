@@ -374,8 +374,8 @@ class Training:
         net.flat[...] = state.last_good
         self.stop("diverged")
         rate, adam = self.learning_rate / 10, isinstance(self.options.optimizer, Adam)
-        repair = {"learning_rate": float(f"{rate:.2g}"), "standardize": True, "clip_norm": 1.0}
-        repair |= {} if adam else {"optimizer": "adam"}
+        repair: dict[str, Any] = {"learning_rate": float(f"{rate:.2g}"), "standardize": True}
+        repair |= {"clip_norm": 1.0} if adam else {"clip_norm": 1.0, "optimizer": "adam"}
         measured = (
             f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
             f"{state.first_loss:.4g} at the start, learning rate {self.learning_rate:g}"
