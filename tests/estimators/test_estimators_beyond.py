@@ -151,7 +151,7 @@ def test_a_million_rows_of_float32_are_scaled_as_exactly_as_ten():
     ("settings", "call", "message"),
     [
         ({"hidden_layer_sizes": (2.5,)}, {}, r"must be > 0 and integers, got \[2.5\]"),
-        ({"callbacks": [print]}, {}, "which would never be called"),
+        ({"callbacks": [3]}, {}, "which would never be called"),
         ({"solver": xpnet.SGD}, {}, r"solver SGD is a class; pass SGD\(...\)"),
         ({}, {"validation": 0.2}, r"validation 0.2 is not a pair of rows, \(x, y\)"),
         ({"solver": "lbfgs", "dropout": 0.1}, {}, "dropout changes it"),

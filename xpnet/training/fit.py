@@ -17,7 +17,7 @@ from xpnet.nn.arrays import (
 )
 from xpnet.nn.losses import Loss, penalty
 from xpnet.nn.network import MLP
-from xpnet.nn.optimizers import SGD, Optimizer
+from xpnet.nn.optimizers import OPTIMIZERS, Optimizer
 from xpnet.nn.schedules import Schedule
 from xpnet.training.batches import MAX_VALIDATION_ROWS, Data, split, take_rows
 from xpnet.training.callbacks import EarlyStopping, ProgressBar, checked_callbacks, wants_progress
@@ -32,7 +32,7 @@ def fit(
     y: Any,
     *,
     loss: str | Loss = "auto",
-    optimizer: Optimizer | None = None,
+    optimizer: str | Optimizer | None = None,
     epochs: int = 20,
     batch_size: int = 32,
     shuffle: bool = True,
@@ -60,8 +60,8 @@ def fit(
         (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
     loss : str or Loss
         See `xpnet.nn.losses`; ``"auto"`` chooses the usual one for the output activation.
-    optimizer : SGD, Adam or AdamW, optional
-        ``SGD(0.1)`` by default.
+    optimizer : {"sgd", "adam", "adamw"} or SGD, Adam or AdamW, optional
+        By name with its default learning rate; ``SGD(0.1)`` by default.
     epochs : int, from 1
     batch_size : int, from 1
         If larger than n, n is used. Left-over rows make a short last batch, a step like any other
@@ -88,8 +88,8 @@ def fit(
         See `xpnet.nn.schedules`.
     metrics : sequence of str or callable
         ``"accuracy"``, ``"r2"``, ``"mean_absolute_error"``, or ``metric(outputs, targets)``.
-    callbacks : sequence of object
-        See `xpnet.training.loop`.
+    callbacks : sequence of function or object
+        A function is called with the run after every epoch; for objects see `xpnet.training.loop`.
     progress : bool, optional
         Show a progress bar; by default only in a terminal or notebook.
     seed : int, optional
@@ -133,7 +133,7 @@ def prepare_training(
     x: Any,
     y: Any,
     *,
-    optimizer: Optimizer | None = None,
+    optimizer: str | Optimizer | None = None,
     metrics: Any = (),
     validation: Any = None,
     early_stopping: bool | int | EarlyStopping = False,
@@ -148,7 +148,7 @@ def prepare_training(
 
     For what has words of its own at the end: the command, `diagnose`, and comparisons.
     """
-    optimizer = _checked_optimizer(optimizer)
+    optimizer = _resolve_optimizer(optimizer)
     own_callbacks = checked_callbacks(callbacks)
     if hasattr(x, "read_rows") and metrics and validation is None:
         raise InputError(f"metrics on {x} need validation rows; pass validation=0.1")
@@ -165,14 +165,16 @@ def prepare_training(
         return Training(net, data, settings, validation=held_out, callbacks=every)
 
 
-def _checked_optimizer(given: Any) -> Optimizer:
-    """Return the optimiser, by default SGD; refuse a class, and what is none."""
+def _resolve_optimizer(given: Any) -> Optimizer:
+    """Return an optimiser by name or as given; refuse a class, and what is none."""
     if isinstance(given, type):
         name = given.__name__
         raise InputError(f"optimizer {name} is a class; pass {name}(), an instance of it")
-    optimizer: Optimizer = SGD() if given is None else given
+    given = "sgd" if given is None else given
+    optimizer: Optimizer = OPTIMIZERS[given]() if given in list(OPTIMIZERS) else given
     if not hasattr(optimizer, "step"):
-        raise InputError(f"optimizer {given!r} is not an optimiser; pass xpnet.SGD(0.1) or Adam()")
+        names = ", ".join(map(repr, OPTIMIZERS))
+        raise bad_argument("optimizer", given, f"is not known; pass {names}, or xpnet.SGD(0.1)")
     return optimizer
 
 
