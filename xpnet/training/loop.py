@@ -158,7 +158,8 @@ class Training:
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
-        self.rows, self.callbacks = data.x.shape[0], list(callbacks)
+        self.rows: int = data.y.shape[0]
+        self.callbacks = list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
         self._dropout = Dropout(net, self.seed)
         self._launches: Launches | None = None
