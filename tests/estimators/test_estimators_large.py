@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
 from xpnet.estimators.data import SparseArray
-from xpnet.estimators.training import NoSkillWarning
+from xpnet.estimators.verdict import NoSkillWarning
 
 
 def peak_of(work):

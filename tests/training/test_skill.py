@@ -217,7 +217,7 @@ def test_a_loss_of_ones_own_that_leads_to_a_constant_is_told():
 
 def test_the_estimators_warning_is_of_both_kinds():
     exceptions = pytest.importorskip("sklearn.exceptions", reason="scikit-learn is not installed")
-    from xpnet.estimators.training import NoSkillWarning
+    from xpnet.estimators.verdict import NoSkillWarning
 
     assert issubclass(NoSkillWarning, exceptions.ConvergenceWarning)
     assert issubclass(NoSkillWarning, xpnet.NoSkillWarning)
