@@ -122,9 +122,7 @@ def test_a_loss_of_ones_own_is_compared_with_the_models_own_mean_too():
 def test_a_training_that_runs_away_warns_and_keeps_its_last_good_weights(kind, settings):
     model = kind(hidden_layer_sizes=(8,), solver="sgd", learning_rate_init=3.0, momentum=0.99,
                  activation="identity", random_state=0, **settings)  # fmt: skip
-    with pytest.warns(
-        DivergenceWarning, match=r"diverged in epoch \d+.*learning rate 3;.*try 0.3"
-    ):
+    with pytest.warns(DivergenceWarning, match=r"diverged in epoch \d+.*learning rate 3;.*try 0.3"):
         model.fit(X, Y)
     assert issubclass(DivergenceWarning, ConvergenceWarning)
     assert all(np.all(np.isfinite(each)) for each in parameters(model))

@@ -163,16 +163,18 @@ def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[An
     order = generator(seed, "split").permutation(rows)
     free = order[1:]
     if labels is not None:
+        labels = labels.astype(np.min_scalar_type(int(np.max(labels))))  # small ones sort fast
         order = order[np.argsort(labels[order], kind="stable")]
-        first = np.diff(labels[order], prepend=labels[order[:1]] - 1) != 0
+        first = np.append(True, np.diff(labels[order]) != 0)
         free = order[~first]
     wanted = max(round(fraction * rows), 1)
     if wanted > len(free):
         message = f"validation: found {fraction:g} of {rows} rows, which leaves too few to train on"
         raise InputError(f"{message}; give more rows or a smaller share.")
     # Evenly spaced places in rows ordered by class take the same share of each.
-    held_out = np.sort(free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted])
-    return np.setdiff1d(order, held_out), held_out
+    held = np.zeros(rows, dtype=bool)
+    held[free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def digest(data: Data | None, device: Device) -> str:
