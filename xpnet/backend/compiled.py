@@ -114,10 +114,10 @@ class Source:
         view = self._tape.view(array)
         return self._entry(view, "")
 
-    def text(self, parameters: str, prologue: Iterable[str], epilogue: str) -> str:
+    def text(self, parameters: str, prologue: Iterable[str], epilogue: Iterable[str]) -> str:
         """Return the function: a loop over ``s`` from ``begin``, ``count`` times."""
         kept = "".join(f", p{i}" for i in range(len(self._kept)))
-        lines = [*prologue, *self._lines, epilogue]
+        lines = [*prologue, *self._lines, *epilogue]
         return (
             f"{HEADER}def steps(gemm_at, float32, float64, int64, bool_{kept}, {parameters}):\n"
             "    for s in range(begin, begin + count):\n"

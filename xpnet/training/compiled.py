@@ -22,9 +22,10 @@ from xpnet.training.batches import Data, take_rows
 from xpnet.training.dropout import Dropout
 
 PRODUCTS_PER_CALL = 1e9  # a tenth of a second: so soon is Ctrl-C answered
-# What compiling takes, if it was not done before, and what it saves: seconds for each step, and for
-# each multiplication. Measured on four networks of 2-4-2-2 to 784-1024-1024-10.
-SECONDS_TO_COMPILE, SECONDS_TO_LOAD, SAVED_PER_STEP, SAVED_PER_PRODUCT = 6.0, 1.0, 6e-5, 2e-12
+# What compiling takes, and what it saves: for each step, and for each multiplication of one.
+# Measured on four networks, 2-4-2-2 to 784-1024-1024-10.
+SECONDS_TO_COMPILE, SAVED_PER_STEP, SAVED_PER_PRODUCT = 6.0, 6e-5, 2e-12
+WORTH = 1.5
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # of one step, relative to the largest number
 
 
@@ -39,6 +40,7 @@ def compiled_steps(
     steps: int,
     *,
     required: bool,
+    possible: bool,
 ) -> "CompiledSteps | None":
     """Return compiled steps, or None if they would not pay, or cannot be had.
 
@@ -61,6 +63,8 @@ def compiled_steps(
         How many will be taken.
     required : bool
         Compile whatever it takes.
+    possible : bool
+        Whether the data, the device and the callbacks allow it.
 
     Raises
     ------
@@ -68,13 +72,13 @@ def compiled_steps(
         If it is required and impossible.
     """
     saved = steps * (SAVED_PER_STEP + SAVED_PER_PRODUCT * _products(net, rows))
-    if not required and saved < 2 * SECONDS_TO_LOAD:
-        return None
     try:
-        found = CompiledSteps(net, data, make_step, arrays, dropout, rows, len(coefficients))
-        seconds = SECONDS_TO_LOAD if found.program.is_compiled else SECONDS_TO_COMPILE
-        if not required and saved < 2 * seconds:
+        if not possible:
+            raise NotRecordableError("rows from a file, another device, or a callback at each step")
+        # Whether or not it was compiled before: the same run has to give the same bits.
+        if not required and saved < WORTH * SECONDS_TO_COMPILE:
             return None
+        found = CompiledSteps(net, data, make_step, arrays, dropout, rows, len(coefficients))
         found.check(make_step, coefficients)
     except NotRecordableError as error:
         if required:
@@ -91,7 +95,7 @@ def _products(net: MLP, rows: int) -> int:
 
 
 class CompiledSteps:
-    """Takes the whole batches of an epoch, `count` of them in one call.
+    """Takes the whole batches of an epoch, up to `count` of them in one call.
 
     Parameters
     ----------
@@ -106,6 +110,8 @@ class CompiledSteps:
         If the step cannot be compiled.
     """
 
+    ends_anywhere = True
+
     def __init__(
         self,
         net: MLP,
@@ -118,7 +124,6 @@ class CompiledSteps:
     ) -> None:
         self.rows, self.whole = rows, data.x.shape[0] // rows
         self.count = max(1, min(self.whole, int(PRODUCTS_PER_CALL // _products(net, rows))))
-        self.total: Any = 0.0
         self._data, self._dropout, self._net = data, dropout, net
         inputs: Array = data.x
         self._kept = [net.flat, arrays[0], *arrays[1]]
@@ -140,26 +145,35 @@ class CompiledSteps:
             lines += [f"{each.dtype}[{source.place(each)}] = {name}[s, {i}]"
                       for i, each in enumerate(given)]  # fmt: skip
         self._scratch = list(source.scratch.values())
-        parameters = "x, y, weights, order, coefficients, keys, losses, begin, count"
-        text = source.text(parameters, lines, f"losses[s] = {source.entry(loss)}")
+        parameters = "x, y, weights, order, coefficients, keys, losses, total, begin, count"
+        last = [f"losses[s] = {source.entry(loss)}", f"total[0] += losses[s] * {rows}"]
+        text = source.text(parameters, lines, last)
         self.program = Program(text, wide)
 
     def begin(self, order: Any, coefficients: Sequence[Any], keys: Any, total: Any) -> None:
         """Set what differs between the steps of an epoch; see `Launches.begin`."""
         whole, data = len(coefficients), self._data
-        self.total, self._losses = total, np.zeros(whole)
+        dtype = self._net.dtype
+        self._losses, self._total = np.zeros(whole, dtype), np.full(1, total, dtype)
         self._given = (
             data.x, data.y, data.y if data.row_weights is None else data.row_weights, order,
-            np.asarray(coefficients, self._net.dtype).reshape(whole, -1),
+            np.asarray(coefficients, dtype).reshape(whole, -1),
             np.asarray(keys, np.int64).reshape(whole, -1),
         )  # fmt: skip
 
-    def __call__(self, batch: int) -> tuple[Any, Any]:
-        """Take `count` steps; return the losses of the first and the last one."""
-        self._take(self._kept, batch, self.count)
-        losses = self._losses[batch : batch + self.count]
-        self.total = self.total + losses.sum() * self.rows
-        return losses[0], losses[-1]
+    def steps_from(self, batch: int) -> int:
+        """Return how many steps a call takes from this batch of the epoch on, at most."""
+        return min(self.count, self.whole - batch)
+
+    def __call__(self, batch: int, count: int) -> tuple[Any, Any]:
+        """Take so many steps; return the losses of the first and the last one."""
+        self._take(self._kept, batch, count)
+        return self._losses[batch], self._losses[batch + count - 1]
+
+    @property
+    def total(self) -> Array:
+        """Sum of loss times rows over the epoch so far, 0-d."""
+        return self._total[0, ...]
 
     def check(self, make_step: Callable[..., Any], coefficients: tuple[float, ...]) -> None:
         """Take one step both ways, on copies, and compare.
@@ -181,8 +195,8 @@ class CompiledSteps:
                 raise NotRecordableError("compiled, it gives other numbers")
 
     def _take(self, kept: list[Array], begin: int, count: int) -> None:
-        steps = self.program.load()
-        steps(self._gemm, *self._scratch, *kept, *self._given, self._losses, begin, count)
+        steps, given = self.program.load(), (*self._given, self._losses, self._total)
+        steps(self._gemm, *self._scratch, *kept, *given, begin, count)
 
 
 def _twin(net: MLP, flat: Any, xp: Any) -> MLP:
