@@ -163,7 +163,7 @@ class CompiledSteps:
 
     def steps_from(self, batch: int) -> int:
         """Return how many steps a call takes from this batch of the epoch on, at most."""
-        return min(self.count, self.whole - batch)
+        return int(min(self.count, self.whole - batch))
 
     def __call__(self, batch: int, count: int) -> tuple[Any, Any]:
         """Take so many steps; return the losses of the first and the last one."""

@@ -16,14 +16,7 @@ KEYS_AT_A_TIME = 256  # steps
 
 
 class Dropout:
-    """Draws the masks of one training run.
-
-    Parameters
-    ----------
-    net : MLP
-    seed : int
-        Of the run.
-    """
+    """Draws the masks of one training run, from its seed."""
 
     def __init__(self, net: MLP, seed: int) -> None:
         self._net, self.seed = net, seed
@@ -50,11 +43,7 @@ class Dropout:
     def masks(self, rows: int, keys: Sequence[Scalar]) -> list[Array] | None:
         """Return factors 0 or 1 / (1 - rate), (rows, units), for each hidden layer; None without.
 
-        Parameters
-        ----------
-        rows : int
-        keys : sequence of int, or of 0-d int64 array
-            From `keys`.
+        The keys are those of a step, as numbers or 0-d int64 arrays.
         """
         if not self._masks:
             return None
