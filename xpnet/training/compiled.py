@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.compiled import NoCompilerError, Program, Source, gemm_address
+from xpnet.backend.compiled import NoCompilerError, Program, Source, gemm_address, require_numba
 from xpnet.backend.device import Array
 from xpnet.backend.tape import NotRecordableError, RecordingNamespace, Tape
 from xpnet.errors import InputError
@@ -127,6 +127,7 @@ class CompiledSteps:
         self._data, self._dropout, self._net = data, dropout, net
         inputs: Array = data.x
         self._kept = [net.flat, arrays[0], *arrays[1]]
+        require_numba()
         self._gemm, wide = gemm_address(net.dtype)
         tape = Tape()
         own = [tape.record(each.copy()) for each in self._kept]
