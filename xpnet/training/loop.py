@@ -81,11 +81,8 @@ class TrainingState:
     epoch, batch, step : int
         Epochs completed, steps taken within the current epoch, and steps taken in all.
     optimizer : list of device array
-        The optimiser's state.
-    epoch_loss : device array, 0-d, or 0.0
-        Sum of loss times rows over the current epoch so far.
-    epoch_rows : int
-        Rows seen in the current epoch.
+    epoch_loss, epoch_rows : device array, 0-d, or 0.0, and int
+        Sum of loss times rows over the current epoch so far, and those rows.
     first_loss : float
         Loss of the very first batch, before any step; NaN until an epoch has ended.
     learning_rate_factor : float
@@ -122,10 +119,9 @@ class Training:
     ----------
     net : MLP
         Trained in place.
-    data : Data
+    data, validation : Data
         Prepared device arrays.
     options : TrainingOptions
-    validation : Data, optional
     callbacks : sequence of object
     state : TrainingState, optional
         To continue an earlier run; `options.epochs` counts from the start of that run.
@@ -162,7 +158,8 @@ class Training:
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
-        self.rows, self.callbacks = data.x.shape[0], list(callbacks)
+        self.rows: int = data.y.shape[0]
+        self.callbacks = list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
         self._dropout = Dropout(net, self.seed)
         self._launches: Launches | None = None
