@@ -1,10 +1,12 @@
-"""Shows the steps of a script to a doctor, and puts its findings into the script's own words::
+"""Shows the steps of a script to a doctor, and puts its findings into the script's own words.
+
+How it is used::
 
     recorder = Recorder()
     observer = Observer(recorder)          # looks at every step that the recorder records
     ...                                    # run the script
     report = observer.report(measured)     # a Report; `measured` are findings of other checks
-    print("\\n".join(observer.mapping_in_words()))
+    for line in observer.mapping_in_words(): ...
 
 `report.facts` has "mapping" (lines of text), "not_mapped" (what was not found, in words; empty if
 all was) and what `Doctor.report` has.
@@ -22,7 +24,7 @@ from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.scripts.mapping import Mapping, map_step
-from xpnet.doctor.scripts.trace import Recorder, Step, Value
+from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
@@ -40,6 +42,7 @@ class Observer:
         self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
         self._moved: list[Moved] = []
         self._movement: list[float] = []
+        self._rows: Any = None  # of the latest step
         recorder.on_step.append(self.look)
 
     def look(self, step: Step) -> None:
@@ -52,7 +55,7 @@ class Observer:
         self.first = self.first or mapping
         arrays = arrays_of(mapping)
         before, after, slopes = arrays.pop("before"), arrays.pop("after"), arrays.pop("slopes")
-        loss = mapping.loss and float(np.ravel(mapping.loss.data)[0])
+        loss = None if mapping.loss is None else float(np.ravel(mapping.loss.data)[0])
         own = float("nan")
         if mapping.error is not None:
             with np.errstate(all="ignore"):
@@ -73,8 +76,8 @@ class Observer:
         """Have enough steps looked at in a row, if batches are small and differ."""
         rows = min(np.shape(arrays.get("predictions", ())), default=1)
         again = arrays.get("inputs", arrays.get("targets"))
-        same = again is None or np.array_equal(again, getattr(self, "_inputs", None))
-        self._inputs = again
+        same = again is None or (self._rows is not None and np.array_equal(again, self._rows))
+        self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
 
     def report(self, measured: Sequence[Finding] = (), **facts: Any) -> Report:
@@ -110,13 +113,12 @@ class Observer:
             return []
         lines = [f"{place(mapping, each)}" for each in range(len(mapping.names))]
         if mapping.error is not None:
-            outputs, targets = mapping.outputs[0], mapping.targets[0]
-            lines.append(
-                f"outputs {called(outputs)}, targets {called(targets)}: compared in "
-                f"{where(mapping.error.site)}: {mapping.error.site.text}"
-            )
+            outputs, targets = (called(each[0], mapping.error) for each in sides(mapping))
+            site = mapping.error.site
+            lines.append(f"outputs {outputs}, targets {targets}: {where(site)}: {site.text}")
         if mapping.layers:
-            lines.append(f"inputs {called(mapping.layers[0].inputs)}")
+            first = mapping.layers[0]
+            lines.append(f"inputs {called(first.inputs, first.product)}")
         if mapping.loss is not None:
             lines.append(f"loss {called(mapping.loss)}")
         return lines
@@ -140,9 +142,16 @@ def place(mapping: Mapping, number: int) -> str:
     return f"{kind} {mapping.names[number]} {shape}, {where(site)}: the update {verb} {how}{line}"
 
 
-def called(value: Value) -> str:
-    """Return a value's name and shape."""
-    name = value.names[-1] if value.names else ""
+def sides(mapping: Mapping) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """Return outputs and targets."""
+    return mapping.outputs, mapping.targets
+
+
+def called(value: Value, operation: Operation | None = None) -> str:
+    """Return a value's name and shape; the name as an operation that uses it has it."""
+    pairs = zip(operation.operands, operation.site.operands, strict=False) if operation else ()
+    text = next((text for each, text in pairs if each is value), "")
+    name = value.names[-1] if value.names else text
     return f"{name} {value.shape or '(a number)'}".strip()
 
 
@@ -186,15 +195,12 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
     found: dict[str, Any] = {"before": before, "after": after, "slopes": slopes}
     if factors:
         found["learning_rate"] = factors.most_common(1)[0][0]
-    matrices = all(
-        np.ndim(before.get(mapping.names[layer.weights], 0)) == 2 for layer in mapping.layers
-    )
-    if mapping.layers and matrices:
+    matrices: list[Any] = [before.get(mapping.names[layer.weights]) for layer in mapping.layers]
+    if matrices and all(np.ndim(each) == 2 for each in matrices):  # None has no dimensions
         found["inputs"] = mapping.layers[0].inputs.data
         found["activations"] = [layer.activations.data for layer in mapping.layers[:-1]]
     if mapping.outputs:
-        sides = ("predictions", mapping.outputs), ("targets", mapping.targets)
-        for name, values in sides:
+        for name, values in zip(("predictions", "targets"), sides(mapping), strict=True):
             several = [np.ravel(value.data) for value in values]
             found[name] = values[0].data if len(values) == 1 else np.concatenate(several)[None]
         if math.prod(np.shape(found["predictions"])) == 0:
