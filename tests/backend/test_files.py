@@ -159,16 +159,13 @@ def test_a_second_run_is_refused_until_the_first_is_dead(tmp_path):
         for _ in range(2):
             with pytest.raises(SaveError) as caught, lock(path):
                 pass
-            assert f"another run is writing here (process {other.pid} on " in str(caught.value)
-            assert "choose another output" in str(caught.value)
+            assert "another run is writing here; wait for it" in str(caught.value)
         with lock(tmp_path / "b"):
             pass
         other.send_signal(signal.SIGKILL)
     assert names(tmp_path) == ["a.lock"]
-    with lock(path):
-        assert f"process {os.getpid()} on " in (tmp_path / "a.lock").read_text()
-        with pytest.raises(SaveError, match="another run"), lock(path):
-            pass
+    with lock(path), pytest.raises(SaveError, match="another run"), lock(path):
+        pass
     assert names(tmp_path) == []
 
 

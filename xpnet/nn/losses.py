@@ -123,7 +123,7 @@ class Head:
     loss : Loss
     value_and_delta : callable
         ``value_and_delta(xp, z, y)`` gives the loss of each row, (batch,), and its derivative
-        with respect to z, (batch, outputs). One function, since both share their exponentials.
+        with respect to z, (batch, outputs).
     """
 
     loss: Loss
