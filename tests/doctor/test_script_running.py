@@ -8,11 +8,8 @@ import pytest
 
 from xpnet.doctor.scripts.run import Stopped, run_script
 from xpnet.doctor.scripts.source import Script
+from xpnet.doctor.scripts.trace import Recorder
 from xpnet.errors import FileError, InputError
-
-
-def plain(text, file):
-    return compile(text, file, "exec")
 
 
 def give_up(outcome):
@@ -21,7 +18,7 @@ def give_up(outcome):
 
 def run(name, *arguments, is_module=False, **options):
     script = Script(str(name), arguments, is_module)
-    return run_script(script, plain, **{"give_up": give_up} | options)
+    return run_script(script, Recorder(), **{"give_up": give_up} | options)
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import IO, Any, NoReturn
 
+from xpnet.doctor.scripts.instrument import instrument
 from xpnet.doctor.scripts.source import Script, parts_of, read_source
+from xpnet.doctor.scripts.trace import Recorder
 from xpnet.errors import InputError
 
 PACKAGE = str(Path(__file__).parents[2])
@@ -28,8 +30,6 @@ INSTALLED = ("site-packages", "dist-packages")  # folders with other people's co
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")
 NOT_SHOWN = DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning
 GRACE = 1.0  # seconds that a script has to end once it was told to
-
-Compile = Callable[[str, str], CodeType]  # of a text and its file's name
 
 
 class Stopped(BaseException):
@@ -48,7 +48,7 @@ class Outcome:
 
 def run_script(
     script: Script,
-    compile_: Compile,
+    recorder: Recorder,
     *,
     seconds: float | None = None,
     output: IO[str] | None = None,
@@ -58,8 +58,8 @@ def run_script(
 
     Parameters
     ----------
-    compile_ : callable
-        Makes instrumented code of a text and its file's name.
+    recorder : Recorder
+        Looks at what the script computes.
     output : file, optional
         What the script prints goes there, on both streams.
     give_up : callable
@@ -75,8 +75,9 @@ def run_script(
     def outcome(how: str = "", status: int = 0, line: int = 0) -> Outcome:
         return Outcome(how, status, time.perf_counter() - began, line)
 
-    with _as_program(script, compile_) as (main, path), _printing_to(output):
-        parts = [_compiled(compile_, text, file) for file, text in parts_of(path)]
+    with _as_program(script, recorder) as (main, path), _printing_to(output):
+        parts = [_compiled(text, file, recorder) for file, text in parts_of(path)]
+        recorder.prepare(main.__dict__)
         began = time.perf_counter()
         try:
             with _told_to_stop(seconds, lambda *how: give_up(outcome(*how))):
@@ -96,9 +97,9 @@ def run_script(
     return outcome()
 
 
-def _compiled(compile_: Compile, text: str, file: str) -> CodeType:
+def _compiled(text: str, file: str, recorder: Recorder) -> CodeType:
     try:
-        return compile_(text, file)
+        return compile(instrument(text, file, recorder.sites), file, "exec")
     except (SyntaxError, ValueError, RecursionError) as error:
         line = getattr(error, "lineno", None)
         place = f"{file}, line {line}" if line else file
@@ -138,11 +139,11 @@ def _is_ours(file: str) -> bool:
 
 
 @contextmanager
-def _as_program(script: Script, compile_: Compile) -> Iterator[tuple[ModuleType, Path]]:
+def _as_program(script: Script, recorder: Recorder) -> Iterator[tuple[ModuleType, Path]]:
     """Make this process look like the script's own; yield its `__main__` and its file."""
     folder = str(Path.cwd() if script.is_module else script.locate().parent)
     before = (os.getcwd(), sys.argv, [*sys.path], {*sys.modules}, sys.modules["__main__"])
-    finder, main = _Finder(folder, compile_), ModuleType("__main__")
+    finder, main = _Finder(folder, recorder), ModuleType("__main__")
     with ExitStack() as restored:
         restored.callback(_restore, *before, finder)
         sys.path.insert(0, folder)
@@ -195,8 +196,8 @@ def _numpy_as_it_is() -> Iterator[None]:
 class _Finder(MetaPathFinder):
     """Instruments the modules beside the script, and keeps Matplotlib from opening windows."""
 
-    def __init__(self, folder: str, compile_: Compile) -> None:
-        self.folder, self.compile = os.path.realpath(folder), compile_
+    def __init__(self, folder: str, recorder: Recorder) -> None:
+        self.folder, self.recorder = os.path.realpath(folder), recorder
         self.instrumented = set[str]()
 
     def find_spec(
@@ -213,16 +214,17 @@ class _Finder(MetaPathFinder):
             return None
         self.instrumented.add(name)
         spec.loader = _Loader(name, file)
-        spec.loader.compile = self.compile
+        spec.loader.recorder = self.recorder
         return spec
 
 
 class _Loader(SourceFileLoader):
-    compile: Compile
+    recorder: Recorder
 
-    def get_code(self, fullname: str) -> CodeType:
-        """Compile the text itself: what Python has cached is not instrumented."""
-        return self.compile(read_source(Path(self.path)), self.path)
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the text itself: what Python has compiled before is not instrumented."""
+        code = _compiled(read_source(Path(self.path)), self.path, self.recorder)
+        exec(code, self.recorder.prepare(module.__dict__))
 
 
 def _without_windows(matplotlib: Any) -> None:
