@@ -87,9 +87,7 @@ def _train(task: Task, net: MLP) -> tuple[History, list[Finding], list[str]]:
     options, callbacks, doctor = task.options, list[Any](), Doctor(names=task.plan.input_names())
     if options.checkpoint:
         every, resume = options.checkpoint_every, options.resume
-        callbacks.append(
-            Checkpoint(options.checkpoint, every=every, resume=resume, preprocessing=task.plan)
-        )
+        callbacks.append(Checkpoint(options.checkpoint, every=every, resume=resume))
     if not options.resume:
         callbacks.append(doctor)
     try:

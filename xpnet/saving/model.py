@@ -126,19 +126,13 @@ def save_model(
 ) -> None:
     """Write a model file in one atomic step; equal models give equal bytes.
 
-    Parameters
-    ----------
-    preprocessing : Preprocessing, optional
-    training : mapping of JSON values, optional
-        A summary to keep with the model.
-
     Raises
     ------
     SaveError
         If the file cannot be written, or the network could not be loaded again because of your
         own activation functions or weights that are not finite. A previous file is kept.
     InputError
-        If `training` holds what JSON cannot represent. A previous file is kept.
+        If `training`, a summary to keep with the model, holds what JSON cannot represent.
     """
     tensors = network_tensors(net)
     for name, array in tensors.items():
@@ -222,17 +216,16 @@ def parameters_in(
     layers = list(pairwise(sizes))
     shapes: dict[str, tuple[int, ...]] = {f"weights.{i}": each for i, each in enumerate(layers)}
     shapes |= {f"biases.{i}": each[1:] for i, each in enumerate(layers)}
-    for name in sorted(shapes.keys() ^ tensors.keys()):
-        problem = "is missing" if name in shapes else "is one too many"
-        refuse(f"tensor {quoted(name)}", f"{problem} for layer sizes {quoted(sizes)}")
-    for name, shape in shapes.items():
-        array = tensors[name]
-        if array.shape != shape:
-            needed = f"layer sizes {quoted(sizes)} need {quoted(shape)}"
-            refuse(f"tensor {name!r}", f"has shape {array.shape}, but {needed}")
-        if array.dtype.name != dtype:
-            refuse(f"tensor {name!r}", f"is {array.dtype}, but the network is {quoted(dtype)}")
-        if not np.isfinite(array).all():
+    for name in sorted(shapes.keys() | tensors.keys()):
+        found: Any = tensors[name].shape if name in tensors else "none: it is missing"
+        needed: Any = shapes.get(name, "no such tensor")
+        if found != needed:
+            problem = f"has shape {found}, but layer sizes {quoted(sizes)} need {quoted(needed)}"
+            refuse(f"tensor {quoted(name)}", problem)
+        if tensors[name].dtype.name != dtype:
+            problem = f"is {tensors[name].dtype}, but the network is {quoted(dtype)}"
+            refuse(f"tensor {name!r}", problem)
+        if not np.isfinite(tensors[name]).all():
             refuse(f"tensor {name!r}", "holds NaN or infinity")
     count = range(len(layers))
     return [tensors[f"weights.{i}"] for i in count], [tensors[f"biases.{i}"] for i in count]

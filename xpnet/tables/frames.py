@@ -31,14 +31,15 @@ class Frame:
     rows: int
     texts: frozenset[int]
     unfit: Mapping[str, str]
+    delimiter: str = ""  # see `Csv`
 
-    def blocks(self) -> Iterator[tuple[Any, None]]:
+    def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
         import polars
 
         for part in pieces(self.rows, len(self.names)):
             try:
-                yield self.frame.slice(part.start, part.stop - part.start).collect(), None
+                yield self.frame.slice(part.start, part.stop - part.start).collect()
             except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
                 raise _damaged(self.path, error) from error
 

@@ -16,14 +16,7 @@ KEYS_AT_A_TIME = 256  # steps
 
 
 class Dropout:
-    """Draws the masks of one training run.
-
-    Parameters
-    ----------
-    net : MLP
-    seed : int
-        Of the run.
-    """
+    """Draws the masks of one training run, from its seed."""
 
     def __init__(self, net: MLP, seed: int) -> None:
         self._net, self._seed = net, seed
@@ -37,7 +30,7 @@ class Dropout:
         return self.masks(rows, self.keys(step)) if self._masks else None
 
     def keys(self, step: int) -> list[int]:
-        """Return what determines the masks after `step` steps, for each layer; none without."""
+        """Return what determines the masks after `step` steps, for each layer."""
         block, i = divmod(step, KEYS_AT_A_TIME)
         if block != self._block:
             steps = range(step - i, step - i + KEYS_AT_A_TIME)
@@ -48,11 +41,7 @@ class Dropout:
     def masks(self, rows: int, keys: Sequence[Scalar]) -> list[Array] | None:
         """Return factors 0 or 1 / (1 - rate), (rows, units), for each hidden layer; None without.
 
-        Parameters
-        ----------
-        rows : int
-        keys : sequence of int, or of 0-d int64 array
-            From `keys`.
+        The keys are those of a step, as numbers or 0-d int64 arrays.
         """
         if not self._masks:
             return None

@@ -81,21 +81,18 @@ class TrainingState:
     epoch, batch, step : int
         Epochs completed, steps taken within the current epoch, and steps taken in all.
     optimizer : list of device array
-        The optimiser's state.
-    epoch_loss : device array, 0-d, or 0.0
-        Sum of loss times rows over the current epoch so far.
-    epoch_rows : int
-        Rows seen in the current epoch.
-    first_loss : device array, 0-d, or float or None
-        Loss of the very first batch, before any step; a float once an epoch has ended.
+    epoch_loss, epoch_rows : device array, 0-d, or 0.0, and int
+        Sum of loss times rows over the current epoch so far, and those rows.
+    first_loss : float
+        Loss of the very first batch, before any step; NaN until an epoch has ended.
     learning_rate_factor : float
-        Set by callbacks; multiplies the schedule's factor, at each step or each epoch.
+        Set by callbacks; multiplies the schedule's factor from the next epoch on.
     history : History
     best_loss, best : float, device array, (parameters,), or None
         The lowest monitored loss so far, with `keep_best`, and the parameters that gave it.
     last_good : device array, (parameters,)
         The parameters before the last epoch whose first batch had a loss that was not running away.
-    epoch_start, epoch_first_loss : device array, (parameters,), and as `first_loss`
+    epoch_start, epoch_first_loss : device array, (parameters,) and 0-d
         The parameters at the start of the current epoch, and the loss of its first batch.
     """
 
@@ -105,14 +102,14 @@ class TrainingState:
     optimizer: list[Array] = field(default_factory=list)
     epoch_loss: Array = 0.0
     epoch_rows: int = 0
-    first_loss: Array = None
+    first_loss: float = math.nan
     learning_rate_factor: float = 1.0
     history: History = field(default_factory=History)
-    best_loss: float = float("inf")
+    best_loss: float = math.inf
     best: Array = None
     last_good: Array = None
     epoch_start: Array = None
-    epoch_first_loss: Array = None
+    epoch_first_loss: Array = math.nan
 
 
 class Training:
@@ -122,10 +119,9 @@ class Training:
     ----------
     net : MLP
         Trained in place.
-    data : Data
+    data, validation : Data
         Prepared device arrays.
     options : TrainingOptions
-    validation : Data, optional
     callbacks : sequence of object
     state : TrainingState, optional
         To continue an earlier run; `options.epochs` counts from the start of that run.
@@ -162,7 +158,8 @@ class Training:
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
-        self.rows, self.callbacks = data.x.shape[0], list(callbacks)
+        self.rows: int = data.y.shape[0]
+        self.callbacks = list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
         self._dropout = Dropout(net, self.seed)
         self._launches: Launches | None = None
@@ -213,42 +210,37 @@ class Training:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
         started, state, net, options = time.perf_counter(), self.state, self.net, self.options
         self._notify("on_epoch_start")
-        on_batch_end, learning_rate_of = hooks(self.callbacks, "on_batch_end"), self._rates()
+        on_batch_end, rates = hooks(self.callbacks, "on_batch_end"), self._rates()
         if state.batch == 0:
-            state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
+            state.epoch_start = self._copy_parameters()
         order = epoch_order(self.rows, self.seed, state.epoch, shuffle=options.shuffle)
         if self._launches is not None:
-            self._launch_steps(self._launches, order, learning_rate_of)
-            if self.stop_reason:
-                return
+            self._launch_steps(self._launches, order, rates)
         left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
         for batch in left:
-            self.between_steps, rows = False, batch.x.shape[0]
-            masks = self._dropout.of_step(state.step, rows)
-            self.learning_rate = learning_rate_of(state.step)
-            coefficients = options.optimizer.coefficients(self.learning_rate, state.step + 1)
-            self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
-            self._count(1, rows, self.loss, state.epoch_loss + self.loss * rows)
-            self.between_steps = True
-            for hook in on_batch_end:
-                hook(self)
             if self.stop_reason:
                 return
-        self._end_epoch(started)
+            self.between_steps, self.learning_rate = False, rates[state.batch]
+            masks = self._dropout.of_step(state.step, batch.x.shape[0])
+            coefficients = options.optimizer.coefficients(self.learning_rate, state.step + 1)
+            self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
+            total = state.epoch_loss + self.loss * batch.x.shape[0]
+            self._after_steps(1, batch.x.shape[0], self.loss, total)
+            for hook in on_batch_end:
+                hook(self)
+        if not self.stop_reason:
+            self._end_epoch(started)
 
-    def _count(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
+    def _after_steps(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
         """Count steps just taken; the losses, of the first step and the epoch, stay on device."""
         state = self.state
         if state.batch == 0:
             state.epoch_first_loss = self.net.device.xp.asarray(first_loss, copy=True)
-            if state.first_loss is None:
-                state.first_loss = state.epoch_first_loss
         state.batch, state.step = state.batch + steps, state.step + steps
         state.epoch_loss, state.epoch_rows = epoch_loss, state.epoch_rows + rows
+        self.between_steps = True
 
-    def _launch_steps(
-        self, launches: Launches, order: Any, learning_rate_of: Callable[[int], float]
-    ) -> None:
+    def _launch_steps(self, launches: Launches, order: Any, rates: Sequence[float]) -> None:
         """Take steps, many at a time, until a callback wants to see one, or too few are left."""
         state, optimizer, count = self.state, self.options.optimizer, launches.count
 
@@ -259,20 +251,16 @@ class Training:
         if not possible():
             return
         steps = range(state.step - state.batch, state.step - state.batch + launches.whole)
-        rates = [learning_rate_of(step) for step in steps]
         coefficients = [
-            optimizer.coefficients(rate, step + 1) for rate, step in zip(rates, steps, strict=True)
+            optimizer.coefficients(rate, step + 1) for rate, step in zip(rates, steps, strict=False)
         ]
         keys = [self._dropout.keys(step) for step in steps]
         launches.begin(order, coefficients, keys, state.epoch_loss)
-        while possible():
+        while possible() and not self.stop_reason:
             self.between_steps = False
             first_loss, self.loss, self.gradients, self.trace = launches(state.batch)
-            self._count(count, count * launches.rows, first_loss, launches.total)
+            self._after_steps(count, count * launches.rows, first_loss, launches.total)
             self.learning_rate = rates[state.batch - 1]
-            self.between_steps = True
-            if self.stop_reason:
-                return
 
     def _prepare(self) -> Step:
         """Return the step; on a device that records, also prepare launches of many of them."""
@@ -309,32 +297,30 @@ class Training:
         size, block = flat.shape[0], self.net.device.block
         return [flat[i : min(i + block, size)] for i in range(0, size, block)]
 
-    def _rates(self) -> Callable[[int], float]:
-        """Return a function that gives an epoch's learning rates, each after so many steps."""
+    def _rates(self) -> list[float]:
+        """Return the learning rate of each step of the epoch."""
         state, options, losses = self.state, self.options, self.state.history.monitored
-        steps = -(-self.rows // self.batch_size)  # with a short last one
-
-        def rate(step: int) -> float:
-            progress = Progress(step, state.epoch, steps, steps * options.epochs, losses)
+        count, begin = -(-self.rows // self.batch_size), state.step - state.batch
+        varying, rates = changes_within_epochs(self.schedule), list[float]()
+        for step in range(begin, begin + (count if varying else 1)):
+            progress = Progress(step, state.epoch, count, count * options.epochs, losses)
             factor = self.schedule(progress)
             if factor is None or not 0.0 <= factor < math.inf:
                 raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
-            return options.optimizer.learning_rate * state.learning_rate_factor * factor
-
-        if changes_within_epochs(self.schedule):
-            return rate
-        fixed = rate(state.step)
-        return lambda step: fixed
+            rates.append(options.optimizer.learning_rate * state.learning_rate_factor * factor)
+        return rates if varying else rates * count
 
     def _end_epoch(self, started: float) -> None:
         """Read the losses back, once; record, check, keep the best, tell the callbacks."""
         state, net, options, xp = self.state, self.net, self.options, self.net.device.xp
         finite = xp.all(xp.isfinite(net.flat))
-        numbers = (state.epoch_loss, state.epoch_first_loss, state.first_loss, finite)
+        numbers = (state.epoch_loss, state.epoch_first_loss, finite)
         together = net.device.get(xp.stack([net.device.put(each, net.dtype) for each in numbers]))
-        loss, state.epoch_first_loss, state.first_loss, finite = map(float, together)
+        loss, first_loss, finite = map(float, together)
         seconds = time.perf_counter() - started  # a GPU has taken the steps only now
-        if not self._is_far_above_start(state.epoch_first_loss):
+        if math.isnan(state.first_loss):
+            state.first_loss = first_loss
+        if not self._is_far_above_start(first_loss):
             state.last_good = state.epoch_start  # those at the end may have run away: not proven
         loss = loss / state.epoch_rows + penalty(xp, net.weights, options.l1, options.l2)
         validation_loss, metrics = self._evaluate()
@@ -370,10 +356,9 @@ class Training:
             return not math.isfinite(loss)
         net, options, weights = self.net, self.options, self.net.views(self.state.last_good).weights
         extra = penalty(net.device.xp, weights, options.l1, options.l2)  # as in the history
-        start = max(float(self.state.first_loss), 1e-30)
-        if loss <= RUNAWAY_FACTOR * (extra + start):
+        if loss <= RUNAWAY_FACTOR * (extra + max(self.state.first_loss, 1e-30)):
             return False  # and the loss at zero, which takes time with many outputs, is not needed
-        return not loss <= RUNAWAY_FACTOR * (extra + max(start, self.loss_at_zero))
+        return not loss <= RUNAWAY_FACTOR * (extra + self.loss_at_zero)
 
     def _check_divergence(self, finite: bool) -> None:
         """Stop a run that is not finite, in loss or parameters, or stays far above its start."""
@@ -385,13 +370,12 @@ class Training:
             return
         net.flat[...] = state.last_good
         self.stop("diverged")
-        rate = float(f"{self.learning_rate / 10:.2g}")
-        repair: dict[str, Any] = {"learning_rate": rate, "standardize": True, "clip_norm": 1.0}
-        adam = isinstance(self.options.optimizer, Adam)
-        repair |= {} if adam else {"optimizer": "adam"}
+        rate, adam = self.learning_rate / 10, isinstance(self.options.optimizer, Adam)
+        repair: dict[str, Any] = {"learning_rate": float(f"{rate:.2g}"), "standardize": True}
+        repair |= {"clip_norm": 1.0} if adam else {"clip_norm": 1.0, "optimizer": "adam"}
         measured = (
             f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
-            f"{float(state.first_loss):.4g} at the start, learning rate {self.learning_rate:g}"
+            f"{state.first_loss:.4g} at the start, learning rate {self.learning_rate:g}"
         )
         raise DivergenceError(
             f"{measured}; the network keeps its last good weights. Try learning_rate={rate:.2g}"
