@@ -19,7 +19,7 @@ class Dropout:
     """Draws the masks of one training run, from its seed."""
 
     def __init__(self, net: MLP, seed: int) -> None:
-        self._net, self._seed = net, seed
+        self._net, self.seed = net, seed
         rates = net.dropout if any(net.dropout) else ()
         self._masks = [net.device.fuse(mask_of(rate, net.dtype)) for rate in rates]
         self._block, self._keys = -1, list[list[int]]()
@@ -30,11 +30,13 @@ class Dropout:
         return self.masks(rows, self.keys(step)) if self._masks else None
 
     def keys(self, step: int) -> list[int]:
-        """Return what determines the masks after `step` steps, for each layer."""
+        """Return what determines the masks after `step` steps, for each layer; none without."""
+        if not self._masks:
+            return []
         block, i = divmod(step, KEYS_AT_A_TIME)
         if block != self._block:
             steps = range(step - i, step - i + KEYS_AT_A_TIME)
-            self._keys = dropout_keys(self._seed, len(self._masks), steps).tolist()
+            self._keys = dropout_keys(self.seed, len(self._masks), steps).tolist()
             self._block = block
         return self._keys[i]
 

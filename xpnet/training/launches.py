@@ -45,6 +45,8 @@ class Launches:
     launches add to `total`, the sum of loss times rows over the epoch so far.
     """
 
+    ends_anywhere = False  # a launch is a recording of `count` steps
+
     def __init__(
         self, net: MLP, data: Data, step: Callable[..., Any], dropout: Dropout, rows: int
     ) -> None:
@@ -80,8 +82,12 @@ class Launches:
         for own, values in zip(self._tables, given, strict=True):
             own[...] = values
 
-    def __call__(self, batch: int) -> tuple[Array, Array, Gradients, Trace]:
-        """Take `count` steps, beginning with this batch of the epoch.
+    def steps_from(self, batch: int) -> int:
+        """Return how many steps a launch takes from this batch of the epoch on; 0 if too few."""
+        return self.count if batch + self.count <= self.whole else 0
+
+    def __call__(self, batch: int, count: int) -> tuple[Array, Array, Gradients, Trace]:
+        """Take `count` steps, always as many, beginning with this batch of the epoch.
 
         Returns the loss of the first step, and loss, gradients and trace of the last one; the next
         launch writes into the same arrays.
