@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import IO, Any, NoReturn
 
 from xpnet.doctor.scripts.instrument import instrument
@@ -159,6 +159,7 @@ def _as_program(script: Script, recorder: Recorder) -> Iterator[tuple[ModuleType
         for each in NOT_SHOWN:
             warnings.simplefilter("ignore", each)
         warnings.filterwarnings("ignore", message=".*non-interactive")  # plots, without a window
+        warnings.showwarning = _show_warning
         restored.enter_context(_numpy_as_it_is())
         sys.modules["__main__"], sys.argv = main, [str(path), *script.arguments]
         os.chdir(folder)
@@ -179,6 +180,17 @@ def _restore(
     for name in finder.instrumented - modules:
         sys.modules.pop(name, None)
     sys.modules["__main__"] = main
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], file: str, line: int, *_: Any
+) -> None:
+    """Show a warning as Python does, but where the script's own code caused it."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_ours(file):
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    sys.stderr.write(warnings.formatwarning(message, category, file, line))
 
 
 @contextmanager
@@ -286,6 +298,8 @@ def _told_to_stop(seconds: float | None, give_up: Callable[[str, int], NoReturn]
     try:
         yield
     finally:
+        if os.getpid() != process:  # a child that came to the script's end
+            leave(0)
         os._exit = leave
         _alarm_in(0.0)
         for number, handler in kept.items():

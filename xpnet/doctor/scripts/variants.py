@@ -28,7 +28,7 @@ DERIVATIVES: tuple[tuple[str, Callable[[Any], Any], str], ...] = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mistake:
     """One operand that is not what it should be.
 

@@ -183,7 +183,7 @@ def _mistakes(
                 continue
             mistake = variants.mistake(updates[0].delta, number, changes, agrees)
             if mistake is not None:
-                mistakes[n], changes = mistake, mistake.changes
+                mistakes[n], changes = replace(mistake, changes={}), mistake.changes
     return mistakes
 
 
