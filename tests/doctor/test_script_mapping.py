@@ -7,6 +7,7 @@ import pytest
 
 from xpnet.doctor.scripts.instrument import instrument
 from xpnet.doctor.scripts.mapping import Mapping, map_step
+from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.trace import Recorder
 
 DATA = """
@@ -126,3 +127,25 @@ def test_the_first_step_starts_from_the_initial_weights():
     rng.normal(size=(20, 3))
     (update,) = first.updates_of(first.names.index("W1"))
     assert np.array_equal(update.old.data, rng.normal(size=(3, 4)))
+
+
+def observed(script: str) -> Observer:
+    recorder = Recorder()
+    observer = Observer(recorder)
+    tree = instrument(textwrap.dedent(script), "script.py", recorder.sites)
+    exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
+    return observer
+
+
+def test_the_mapping_is_told_with_lines_and_names():
+    report = observed(DATA + BY_NAME.replace("W2 -= 0.5 * A1.T @ dZ2", "W2 += -0.5 * (A1.T @ dZ2)"))
+    assert report.report().facts["not_mapped"] == ""
+    lines = "\n".join(report.mapping_in_words())
+    assert "weights W2 (4, 1), line 16: the update adds -0.5 times the gradient, line 16" in lines
+    assert "outputs A2 (20, 1), targets Y (20, 1): line 14: A2 - Y" in lines
+    assert "inputs X (20, 3)" in lines
+
+
+def test_the_doctors_rules_see_a_script():
+    own_bias_each = BY_NAME.replace("b1 -= 0.5 * dZ1.sum(axis=0)", "b1 = b1 - 0.5 * dZ1")
+    assert observed(DATA + own_bias_each).report().codes[0] == "parameter-shape-changed"

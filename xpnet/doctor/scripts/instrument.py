@@ -75,7 +75,9 @@ class Site:
     operator: type[ast.AST] | None
     text: str  # of the whole operation, or of the names that are assigned
     operands: tuple[str, ...] = ()  # their texts
+    literals: tuple[float, ...] = ()  # numbers that it is written with
     function: str = ""  # in which it stands; "" at module level
+    main: bool = True  # whether the file is the script itself, and not a module that it imports
 
 
 def instrument(source: str, file: str, sites: list[Site]) -> ast.Module:
@@ -159,7 +161,8 @@ class Instrumenter(ast.NodeTransformer):
         self.sites.append(Site(
             self.file, node.lineno, node.col_offset, node.end_col_offset if one_line else 0, kind,
             None if op is None else type(op), named or self._text(node),
-            tuple(map(self._text, operands)), ".".join(self.functions),
+            tuple(map(self._text, operands)), _literals(operands), ".".join(self.functions),
+            not self.sites or self.file == self.sites[0].file,
         ))  # fmt: skip
         return len(self.sites) - 1
 
@@ -285,6 +288,11 @@ def _may_update(node: ast.stmt) -> bool:
         elif isinstance(each, ast.Attribute) and each.attr in ("add", "subtract"):
             return True
     return False
+
+
+def _literals(nodes: tuple[ast.AST, ...]) -> tuple[float, ...]:
+    numbers = [each.value for each in nodes if isinstance(each, ast.Constant)]
+    return tuple(each for each in numbers if isinstance(each, float))
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -7,8 +7,10 @@ products with parameters are layers, and sums with parameters have biases.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from xpnet.doctor.scripts.trace import Operation, Step, Update, Value
 from xpnet.doctor.scripts.updates import SAME_VALUES
@@ -52,6 +54,7 @@ class Mapping:
 def map_step(step: Step) -> Mapping:
     """Find the roles of a step's values."""
     found = _Graph(step)
+    step = replace(step, updates=tuple(map(found.refined, step.updates)))
     error = found.error()
     outputs, targets = found.sides(error)
     return Mapping(
@@ -97,6 +100,40 @@ class _Graph:
         """Return the parameters on which a value depends, one bit for each."""
         own = self.of(value)
         return self.depends.get(id(value), 0) | (0 if own is None else 1 << own)
+
+    def refined(self, update: Update) -> Update:
+        """Return an update by momentum, Adam and the like with the gradient that enters it."""
+        value, factor, found, state = update.gradient, update.factor, "", False
+        named: tuple[Value, float] | None = None
+        while (made := value.made_by) is not None and made.operands and made.index is None:
+            dependent = [i for i, each in enumerate(made.operands) if self.bits(each)]
+            divisor = made.operands[-1]
+            if made.name == "divide" and (divisor.size > 1 or self.bits(divisor)):
+                found, value, named = "adaptive", made.operands[0], None
+            elif made.name == "negative":
+                factor, value = -factor, made.operands[0]
+            elif len(dependent) != 1 or len(made.operands) != 2:
+                break
+            elif made.name in ("add", "subtract"):
+                found, value, named = found or "momentum", made.operands[dependent[0]], None
+                state = True
+                factor *= -1.0 if made.name == "subtract" and dependent[0] == 1 else 1.0
+            elif made.name in ("multiply", "divide") and made.operands[1 - dependent[0]].size == 1:
+                number = float(np.ravel(made.operands[1 - dependent[0]].data)[0]) or 1.0
+                value = made.operands[dependent[0]]
+                number = 1.0 / number if made.name == "divide" else number
+                factor *= 1.0 if state and found == "adaptive" else number
+            else:
+                break
+            if value.names and named is None:
+                named = value, factor
+        if not found:
+            return update
+        value, factor = named or (value, factor)
+        sign = update.sign if factor > 0 else -update.sign
+        return replace(
+            update, gradient=value, factor=abs(factor), sign=sign, optimizer=found, scalars=()
+        )
 
     def error(self) -> Operation | None:
         """Return the operation in which outputs first meet targets."""

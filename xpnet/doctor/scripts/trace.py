@@ -92,6 +92,13 @@ class Update:
     gradient: Value  # the first named value below delta, or all of it but the numbers
     scalars: tuple[tuple[str, float], ...]  # texts and values of the numbers in `factor`
     decay: float = 1.0
+    optimizer: str = ""  # "momentum" or "adaptive" if a state stands between gradient and delta
+
+    @property
+    def slope(self) -> Any:
+        """The gradient's numbers as plain descent would subtract them, ``factor`` times."""
+        data = self.gradient.data if self.optimizer else self.delta.data / self.factor
+        return -self.sign * data
 
     @property
     def index(self) -> Any:
@@ -259,8 +266,16 @@ class Recorder:
 
     # The record.
 
-    def _values(self, objects: tuple[Any, ...]) -> tuple[Value, ...]:
-        return tuple(each if isinstance(each, Value) else self.value(each) for each in objects)
+    def _values(
+        self, objects: tuple[Any, ...], literals: tuple[float, ...] = ()
+    ) -> tuple[Value, ...]:
+        """Return objects' values; a literal is one object wherever it stands, but not one value."""
+        return tuple(
+            each if isinstance(each, Value)
+            else Value(each, each) if type(each) is float and each in literals
+            else self.value(each)
+            for each in objects
+        )  # fmt: skip
 
     def value(self, given: Any) -> Value:
         """Return the latest value of an object of the script."""
@@ -293,7 +308,7 @@ class Recorder:
         """Record an operation, and return its result; look at the step if that ends it."""
         if not self._on or not _is_numeric(result):
             return result
-        values = self._values(operands)
+        values = self._values(operands, self.sites[place].literals)
         operation = Operation(self.sites[place], name, values, None, place, index)  # type: ignore[arg-type]
         operation.result = self._new(result, operation)
         if name in ("T", "item") and values[0].object is not result:
@@ -404,30 +419,48 @@ class Recorder:
 def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
     old, decay = operation.operands[side], 1.0
-    if not old.names:  # (1 - rate * penalty) * W
+    if old.made_by is not None and old.made_by.line == operation.line:  # (1 - rate * penalty) * W
         old, decay = origin(old)
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
     stages = [(value, factor, 0)]
     while (made := value.made_by) is not None and made.index is None:
-        mere = scalar_side(made) if made.name in ("multiply", "divide") else None
+        number, text = (1.0, "") if made.name == "negative" else _mere_number(made)
         if made.name == "negative":
             factor, value = -factor, made.operands[0]
-        elif mere is not None:
-            number = float(np.ravel(made.operands[mere].data)[0])
-            factor *= number if made.name == "multiply" else 1.0 / number if number else 1.0
-            texts = made.site.operands
-            scalars.append((texts[mere] if mere < len(texts) else "", number))
-            value = made.operands[1 - mere]
+        elif made.name in ("multiply", "divide") and text:
+            factor *= number
+            scalars.append((text, number))
+            value = made.operands[1 - (scalar_side(made) or 0)]
         else:
             break
         stages.append((value, factor, len(scalars)))
     named = [stage for stage in stages if stage[0].names and stage[2]]
     best = named[0] if named else stages[0] if delta.names else stages[-1]
     gradient, factor, used = best
+    if gradient.made_by is not None and gradient.made_by.name == "matmul" and not gradient.names:
+        for value in gradient.made_by.operands:  # rate * inputs.T @ delta
+            if not value.names and (made := value.made_by) and made.name in ("multiply", "divide"):
+                number, text = _mere_number(made)
+                if text:
+                    factor *= number
+                    scalars[used:] = [(text, number)]
+                    used += 1
     return Update(parameter, operation, old, operation.result, delta, sign, factor, gradient,
                   tuple(scalars[:used]), decay)  # fmt: skip
+
+
+def _mere_number(operation: Operation) -> tuple[float, str]:
+    """Return the number that multiplies the rest of a product or quotient, and its text."""
+    side = scalar_side(operation)
+    if side is None:
+        return 1.0, ""
+    number = float(np.ravel(operation.operands[side].data)[0])
+    if operation.name == "divide":
+        number = 1.0 / number if number else 1.0
+    texts = operation.site.operands
+    return number, texts[side] if len(texts) > side else "a number"
 
 
 def _is_numeric(value: Any) -> bool:
