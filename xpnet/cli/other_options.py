@@ -15,6 +15,7 @@ from xpnet.cli.parsing import (
     option,
 )
 
+SCRIPT = "SCRIPT.py, NOTEBOOK.ipynb or -m MODULE, with its arguments."
 MODEL = "A model file written by train."
 
 
@@ -71,11 +72,9 @@ class ScriptOptions:
     the options below, are its own arguments; after --, everything is.
     """
 
-    script: list[str] = argument("SCRIPT", "SCRIPT.py, NOTEBOOK.ipynb or -m MODULE; its arguments.")
+    script: list[str] = argument("SCRIPT", SCRIPT)  # noqa: RUF009
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
-    fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
-    as_: list[str] | None = option(None, "Correct the mapping: weights=W1,W2; repeatable.")  # noqa: RUF009
     json: bool = option(False, JSON)
 
 

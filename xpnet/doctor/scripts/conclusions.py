@@ -1,7 +1,7 @@
 """What the measured slopes say, as findings with the script's lines as they should be."""
 
 import linecache
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xpnet.doctor.findings import Finding
@@ -16,8 +16,8 @@ PRODUCT = "The gradient of weights is what the layer was given times the error o
 # By the kind of a mistake: the finding's code, and why it matters.
 CODES = {
     "operand": ("gradient-operand", PRODUCT),
-    "transposed": ("gradient-transposed", "The matrix is square, so the wrong order raises no error: "
-                   "each weight gets the change meant for its mirror image."),
+    "transposed": ("gradient-transposed", "The matrix is square, so the wrong order raises no "
+                   "error: each weight gets the change meant for its mirror image."),
     "derivative": ("gradient-activation-derivative", WHY["gradient-activation-derivative"]),
     "missing derivative": ("gradient-activation-derivative", WHY["gradient-activation-derivative"]),
     "update order": ("update-order", "The error goes back through the weights that made it; these "
@@ -36,7 +36,9 @@ def conclude(points: Sequence[Measured], roles: Roles, *, failing: bool) -> list
     found = [_of_mistake(each, names) for each, names in _mistakes(points, roles).items()]
     climbing = [n for n, kind in verdicts.items() if kind == "sign"]
     if climbing:
-        found.append(_sign(points[0], roles, climbing, everywhere=len(climbing) >= len(verdicts) / 2))
+        found.append(
+            _sign(points[0], roles, climbing, everywhere=len(climbing) >= len(verdicts) / 2)
+        )
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
     if wrong and not found:
         found.append(_unexplained(points, roles, wrong, failing))
@@ -54,7 +56,9 @@ def in_words(points: Sequence[Measured], roles: Roles, runs: int) -> str:
     right = [roles.names[n] for n, kind in verdicts.items() if kind == "right"]
     if not right:
         return ""
-    whose = "every gradient" if len(right) == len(verdicts) else f"the gradient of {', '.join(right)}"
+    whose = (
+        "every gradient" if len(right) == len(verdicts) else f"the gradient of {', '.join(right)}"
+    )
     return f"Right: {whose}, as the slope of {points[0].loss}, in {runs} runs of one step each."
 
 
@@ -113,12 +117,14 @@ def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: boo
         cause = f"line {error.line}: {error.site.text}"
     where = "every parameter" if everywhere else ", ".join(roles.names[n] for n in climbing)
     return Finding(
-        "gradient-sign", "error", where, f"the step climbs along the slope of {point.loss}; {cause}",
+        "gradient-sign", "error", where, f"each step climbs the slope of {point.loss}; {cause}",
         WHY["gradient-sign"], remedy, MEASURED, {"edits": edits},
     )  # fmt: skip
 
 
-def _unexplained(points: Sequence[Measured], roles: Roles, wrong: list[int], failing: bool) -> Finding:
+def _unexplained(
+    points: Sequence[Measured], roles: Roles, wrong: list[int], failing: bool
+) -> Finding:
     order = [n for each in reversed(roles.layers) for n in (each.weights, each.biases)]
     first = min(wrong, key=lambda n: order.index(n) if n in order else len(order))
     gradient = roles.updates_of(first)[0].gradient
@@ -137,7 +143,9 @@ def _unexplained(points: Sequence[Measured], roles: Roles, wrong: list[int], fai
 
 
 def _accumulated(roles: Roles, kept: list[int]) -> Finding:
-    lines = ", ".join(str(roles.updates_of(n)[0].operation.line) for n in kept if roles.updates_of(n))
+    lines = ", ".join(
+        str(roles.updates_of(n)[0].operation.line) for n in kept if roles.updates_of(n)
+    )
     return Finding(
         "gradient-accumulated", "error", ", ".join(roles.names[n] for n in kept),
         f"each step (line {lines}) repeats all that the steps before it applied",
@@ -150,7 +158,9 @@ def _too_long(point: Measured, roles: Roles) -> list[Finding]:
     """Find a first step that raises the loss on the rows it was made for, and a shorter one not."""
     line = {share: loss for share, loss in point.line.items() if loss == loss}
     start, end = line.get(0.0), point.line.get(1.0)
-    falling = [share for share in line if start is not None and 0.0 < share < 1.0 and line[share] < start]
+    falling = [
+        share for share in line if start is not None and 0.0 < share < 1.0 and line[share] < start
+    ]
     if start is None or end is None or end <= start or not falling:
         return []
     update = next(u for n in range(len(roles.names)) for u in roles.updates_of(n))
@@ -169,7 +179,12 @@ def _too_long(point: Measured, roles: Roles) -> list[Finding]:
 def turned(site: Site) -> str:
     """Return an update with the other sign."""
     text = site.text
-    for one, other in (("-=", "+="), ("+=", "-="), ("np.subtract", "np.add"), ("np.add", "np.subtract")):
+    for one, other in (
+        ("-=", "+="),
+        ("+=", "-="),
+        ("np.subtract", "np.add"),
+        ("np.add", "np.subtract"),
+    ):
         if one in text:
             return text.replace(one, other, 1)
     left, right = site.operands[:2]

@@ -143,7 +143,7 @@ class Measurer:
     def _slopes(
         self, at: Values, steps: Values, outputs: Callable[[Step], Any]
     ) -> tuple[Any, dict[str, float], dict[int, Along]]:
-        """Return the outputs, and their slopes, and those of named losses, along some directions."""
+        """Return outputs, named losses, and their slopes along directions of each parameter."""
         ways = {n: directions(value, steps.get(n)) for n, value in at.items()}
         runs = [(n, way) for n, each in ways.items() for way in each]
         lengths = [_stride(at[n], way) for n, way in runs]
@@ -233,4 +233,4 @@ def directions(value: Any, step: Any) -> list[Any]:
 def _stride(value: Any, way: Any) -> float:
     """Return how far to move: the outputs' differences must stand out from rounding."""
     base = 3e-3 if np.asarray(value).dtype == np.float32 else 1e-6
-    return base * max(1.0, float(np.linalg.norm(value)) / np.size(value) ** 0.5)
+    return base * max(1.0, float(np.sqrt(np.mean(np.square(value)))))

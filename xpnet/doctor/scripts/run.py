@@ -159,7 +159,7 @@ def _as_program(script: Script, recorder: Recorder) -> Iterator[tuple[ModuleType
         for each in NOT_SHOWN:
             warnings.simplefilter("ignore", each)
         warnings.filterwarnings("ignore", message=".*non-interactive")  # plots, without a window
-        warnings.showwarning = _show_warning
+        warnings.showwarning = _show_warning  # type: ignore[assignment]
         restored.enter_context(_numpy_as_it_is())
         sys.modules["__main__"], sys.argv = main, [str(path), *script.arguments]
         os.chdir(folder)
@@ -236,7 +236,8 @@ class _Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         """Run the text itself: what Python has compiled before is not instrumented."""
         code = _compiled(read_source(Path(self.path)), self.path, self.recorder)
-        exec(code, self.recorder.prepare(module.__dict__))
+        self.recorder.prepare(module.__dict__)
+        exec(code, module.__dict__)
 
 
 def _without_windows(matplotlib: Any) -> None:

@@ -80,7 +80,7 @@ class Variants:
     def mistake(
         self, gradient: Value, layer: int, known: Mapping[int, Any], agrees: Callable[[Any], bool]
     ) -> Mistake | None:
-        """Return the change that makes the gradient of a layer agree, given changes known so far."""
+        """Return the change that makes a layer's gradient agree, beside those known so far."""
         deadline = time.monotonic() + SECONDS
         for operation in self._towards(gradient):
             slots = range(min(2, len(operation.operands)))
@@ -166,7 +166,8 @@ class Variants:
         if not all(places) or parts is None:
             return ""
         offset = int(f"{parts[3] or '+'}{parts[4] or 0}") + places[1][0] - places[0][0]
-        return f"{parts[1]}{parts[2]}{f' {offset:+d}'.replace('+', '+ ').replace('-', '- ') if offset else ''}{parts[5]}"
+        more = f" {'+' if offset > 0 else '-'} {abs(offset)}" if offset else ""
+        return f"{parts[1]}{parts[2]}{more}{parts[5]}"
 
     def _derivatives(
         self, layer: Layer, operation: Operation, kind: str, old: Value | None = None
@@ -242,9 +243,9 @@ def _compute(operation: Operation, operands: list[Any]) -> Any:
                 same = getattr(np, name)(operation.operands[0].data, axis=axis, keepdims=keep)
                 if np.array_equal(same, operation.result.data):
                     return getattr(np, name)(first, axis=axis, keepdims=keep)
-    function = getattr(np, name, None)
-    if name in ("outer", "inner", "reshape") or isinstance(function, np.ufunc):
-        return (
-            np.reshape(first, operation.result.shape) if name == "reshape" else function(*operands)
-        )
+    if name == "reshape":
+        return np.reshape(first, operation.result.shape)
+    function: Any = getattr(np, name, None)
+    if name in ("outer", "inner") or isinstance(function, np.ufunc):
+        return function(*operands)
     raise ValueError(name)

@@ -61,7 +61,7 @@ class Slopes:
     float32: bool = False
 
     def of_losses(self, parameter: int) -> dict[str, tuple[Any, float]]:
-        """Return each loss's slopes along a parameter's directions, and what of them is rounding."""
+        """Return each loss's slopes along a parameter's directions, and how much is rounding."""
         along, found = self.by_parameter[parameter], {}
         rounding = ROUNDING / (3e-3 if self.float32 else 1e-6)
         for name, gradient in loss_gradients(self.outputs, self.targets).items():
@@ -169,7 +169,7 @@ def _mistakes(
     slope: Mapping[int, Any],
     usual: tuple[float, float],
 ) -> dict[int, Any]:
-    """Explain wrong gradients, from the outputs to the inputs; None where a cause above explains."""
+    """Explain wrong gradients, from the outputs down; None where a cause above explains."""
     roles = map_step(step)
     variants, mistakes, changes = Variants(roles), dict[int, Mistake | None](), dict[int, Any]()
     for number, layer in reversed([*enumerate(roles.layers)]):
@@ -183,7 +183,8 @@ def _mistakes(
                 continue
             mistake = variants.mistake(updates[0].delta, number, changes, agrees)
             if mistake is not None:
-                mistakes[n], changes = replace(mistake, changes={}), mistake.changes
+                mistakes[n] = replace(mistake, changes={})
+                changes |= mistake.changes
     return mistakes
 
 
@@ -287,8 +288,9 @@ def made_of(n: int, step: Step) -> Iterator[tuple[Any, int]]:
         if value.base is not None:
             waiting.append((value.base, sign))
         made = value.made_by
-        for i, operand in enumerate(made.operands if made else ()):
-            waiting.append((operand, sign * _sign_of(made, i)))
+        if made is not None:
+            signs = [sign * _sign_of(made, i) for i in range(len(made.operands))]
+            waiting += zip(made.operands, signs, strict=True)
 
 
 def _sign_of(operation: Operation, i: int) -> int:
@@ -310,7 +312,7 @@ def _laid_out(data: Any, shape: tuple[int, ...]) -> Any:
 
 def moved_by(step: Step) -> Values:
     """Return how a step moved each parameter; None where its shape changed."""
-    first, last = {}, {}
+    first, last = Values(), Values()
     for each in step.updates:
         first.setdefault(each.parameter, each.old)
         last[each.parameter] = each.new
