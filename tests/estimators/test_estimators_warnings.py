@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import xpnet
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
-from xpnet.estimators.training import DivergenceWarning, NoSkillWarning
+from xpnet.estimators.verdict import DivergenceWarning, NoSkillWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -64,13 +64,13 @@ def test_the_warning_names_what_the_doctor_saw():
     saturated = MLPClassifier((20,), activation="logistic", solver="sgd", random_state=0)
     with pytest.warns(NoSkillWarning, match="X is not scaled"):
         saturated.fit(x * 100, y)
-    with pytest.warns(NoSkillWarning, match="regularisation-dominates .* Lower alpha"):
+    with pytest.warns(NoSkillWarning, match="regularisation-dominates .* Set alpha=0.0"):
         MLPClassifier(alpha=1e7, max_iter=80, standardize=True, random_state=0).fit(x, y)
     with pytest.warns(NoSkillWarning, match="solver='adam'"):
         MLPClassifier((20,), solver="lbfgs", alpha=1e9, random_state=0).fit(x, y)
 
 
-@pytest.mark.filterwarnings("error::xpnet.estimators.training.NoSkillWarning")
+@pytest.mark.filterwarnings("error::xpnet.estimators.verdict.NoSkillWarning")
 def test_healthy_and_tiny_fits_are_not_warned_of():
     MLPClassifier(random_state=0).fit(X, Y)
     MLPRegressor(random_state=0, max_iter=400).fit(X, Y)
@@ -78,10 +78,10 @@ def test_healthy_and_tiny_fits_are_not_warned_of():
     MLPClassifier(random_state=0, max_iter=2).fit(X, np.zeros(150))
 
 
-def told_of_no_skill(model, x, y, weights=None):
+def told_of_no_skill(model, x, y):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model.fit(x, y, weights)
+        model.fit(x, y)
     return [str(each.message) for each in caught if each.category is NoSkillWarning]
 
 
@@ -89,55 +89,30 @@ def test_a_model_is_judged_with_the_weights_of_its_training():
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(1000, 3)), (draw.random(1000) < 0.04).astype(int)
     x[y == 1, 0] += 1.5
-    settings = {"max_iter": 60, "learning_rate_init": 0.01, "random_state": 0}
-    balanced = MLPClassifier((16,), class_weight="balanced", **settings)
-    assert not told_of_no_skill(balanced, x, y)
-    assert balanced.score(x[y == 1], y[y == 1]) > 0.6  # worse than the constant without weights
-    assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.where(y, 24.0, 1.0))
-    useless = {"max_iter": 5, "learning_rate_init": 1e-9, "random_state": 3}
-    told = told_of_no_skill(MLPClassifier((16,), class_weight="balanced", **useless), x, y)
-    assert "no better than the best constant" in told[0]
-    outliers = np.where(np.arange(1000) < 20, 1e6, x[:, 0])
-    weights = (outliers < 1e6).astype(float)
-    assert not told_of_no_skill(MLPRegressor("squared_error", **settings), x, outliers, weights)
-    assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.arange(1000) < 10)
-
-
-def test_a_loss_of_ones_own_is_compared_with_the_models_own_mean_too():
-    upper_decile = xpnet.Loss(  # neither mean nor median is the best constant
-        "upper_decile",
-        lambda xp, a, y: xp.sum(xp.maximum(0.9 * (y - a), 0.1 * (a - y)), axis=1),
-        lambda xp, a, y: xp.where(a > y, 0.1, -0.9),
-    )
-    draw = np.random.default_rng(1)
-    x, noise = draw.normal(size=(1000, 3)), draw.normal(size=1000)
-    model = MLPRegressor(upper_decile, (8,), "tanh", alpha=3.0, max_iter=60, random_state=0,
-                         learning_rate_init=0.01)  # fmt: skip
-    assert "best constant prediction (upper decile 0.18" in told_of_no_skill(model, x, noise)[0]
-    assert not told_of_no_skill(model, x, x[:, 0] + noise)
+    settings = {"class_weight": "balanced", "max_iter": 60, "random_state": 0}
+    model = MLPClassifier((16,), learning_rate_init=0.01, **settings)
+    assert not told_of_no_skill(model, x, y)
+    assert model.score(x[y == 1], y[y == 1]) > 0.6  # worse than the constant without weights
+    settings |= {"learning_rate_init": 1e-9, "random_state": 3}
+    told = told_of_no_skill(MLPClassifier((16,), **settings), x, y)
+    assert "best constant" in told[0]
 
 
 @BOTH
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}])
-def test_a_training_that_runs_away_warns_and_keeps_the_best_weights(kind, settings):
+def test_a_training_that_runs_away_warns_and_keeps_its_last_good_weights(kind, settings):
     model = kind(hidden_layer_sizes=(8,), solver="sgd", learning_rate_init=3.0, momentum=0.99,
                  activation="identity", random_state=0, **settings)  # fmt: skip
-    with pytest.warns(DivergenceWarning, match=r"diverged in epoch \d+.*it was 3; try 0.3"):
+    with pytest.warns(DivergenceWarning, match=r"diverged in epoch \d+.*learning rate 3;.*try 0.3"):
         model.fit(X, Y)
     assert issubclass(DivergenceWarning, ConvergenceWarning)
     assert all(np.all(np.isfinite(each)) for each in parameters(model))
     assert model.loss_curve_[-1] > model.loss_curve_[0] or not np.isfinite(model.loss_)
 
 
-@pytest.mark.parametrize(
-    ("rate", "category", "advice"),
-    [
-        (1e-6, NoSkillWarning, r"Set the solver's learning_rate=1e-05 \(it was 1e-06\)"),
-        (50.0, DivergenceWarning, r"Lower the solver's learning_rate \(it was 50; try 5\)"),
-    ],
-)
-def test_advice_names_the_learning_rate_that_counts(rate, category, advice):
+def test_advice_names_the_learning_rate_that_counts():
     rows = np.random.default_rng(0).normal(size=(200, 3))
-    model = MLPRegressor(solver=xpnet.SGD(rate), max_iter=30, random_state=0)
-    with pytest.warns(category, match=advice):
+    model = MLPRegressor(solver=xpnet.SGD(1e-6), max_iter=30, random_state=0)
+    advice = r"Set the solver's learning_rate=1e-05 \(it was 1e-06\)"
+    with pytest.warns(NoSkillWarning, match=advice):
         model.fit(rows, rows @ [2.0, 1.0, 0.0])

@@ -110,6 +110,8 @@ class Checkpoint:
             self._begin(training)
             self._held = held.pop_all()  # until the end, if nothing was wrong
 
+    needs_traces = False
+
     def wants_step(self, step: int) -> bool:
         """Return whether to save after this step."""
         if self.unit == "step":
@@ -210,6 +212,7 @@ def _write(path: Path, training: "Training") -> None:
         "metrics": list(history.metrics),
         "best_epoch": history.best_epoch,
         "stop_reason": "" if training.stop_reason == "interrupted" else training.stop_reason,
+        "compile": state.compile,
     }
     tensors = network_tensors(training.net)
     tensors |= {f"optimizer.{i}": to_host(each) for i, each in enumerate(state.optimizer)}
@@ -261,6 +264,8 @@ def _restore_state(saved: Saved, training: "Training") -> None:
         on_device = name.startswith("epoch_")
         value = device.put(np.asarray(number), training.net.dtype) if on_device else number
         setattr(state, name, value)
+    if training.options.compile == "auto":
+        state.compile = saved.fields.get("compile", "off")
     if saved.fields["stop_reason"]:
         training.stop(saved.fields["stop_reason"])
 
@@ -281,7 +286,7 @@ def _options(training: "Training") -> dict[str, str]:
     """Describe what must be the same for a run to be the same; it may have more epochs."""
     options = training.options
     described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
-    del described["epochs"]
+    del described["epochs"], described["compile"]
     described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
     described["loss"] = training.head.loss.name
     described["data"] = digest(training.data, training.net.device)

@@ -1,5 +1,6 @@
 """Parquet files, and tables in memory: data frames and dicts of columns; read with Polars."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -145,3 +146,15 @@ def _column(name: str, cells: Any) -> Any:
 
 def _is_missing(cell: Any) -> bool:
     return cell is np.ma.masked or bool(cell != cell)
+
+
+def frame_like(data: Any, columns: dict[str, Any]) -> Any:
+    """Return columns as a data frame, with pandas' index, if `data` is one; else as they are."""
+    import polars
+
+    if isinstance(data, polars.DataFrame | polars.LazyFrame):
+        return polars.DataFrame(columns)
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        return pandas.DataFrame(columns, index=data.index)
+    return columns

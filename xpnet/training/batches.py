@@ -10,7 +10,7 @@ they are stored are not copied at all.
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,18 +23,8 @@ BLOCK_BYTES = 1 << 20
 MAX_VALIDATION_ROWS = 10_000  # validation rows kept in memory when the training rows are not
 
 
-class RowSource(Protocol):
-    """Rows that are not in memory: a file read by row number."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(rows, columns)."""
-
-    def read_rows(self, rows: Any) -> Any:
-        """Return these rows (host integer array) as a host array."""
-
-    def blocks(self) -> Iterator[Any]:
-        """Yield all rows in order as host arrays, some at a time; used once, to check them."""
+RowSource: TypeAlias = Any
+"""Rows in a file: ``shape``, ``read_rows(numbers)``, and ``blocks()``, all rows in order."""
 
 
 class RowSubset:
@@ -50,14 +40,11 @@ class RowSubset:
 
 
 class Data(NamedTuple):
-    """Inputs, targets and row weights of one training run, aligned by row."""
+    """Inputs, targets and row weights of one run, aligned by row, on the device or in a file."""
 
-    x: Array | RowSource
-    """Device array or source, (n, inputs)."""
-    y: Array
-    """Device array, (n, outputs)."""
-    row_weights: Array | None
-    """Device array, (n, 1), or None for equal weights."""
+    x: Array | RowSource  # (n, inputs)
+    y: Array  # (n, outputs)
+    row_weights: Array | None  # (n, 1), or None for equal weights
 
 
 def epoch_order(rows: int, seed: int, epoch: int, *, shuffle: bool) -> Any:
@@ -68,27 +55,9 @@ def epoch_order(rows: int, seed: int, epoch: int, *, shuffle: bool) -> Any:
 
 
 def batches(
-    data: Data,
-    order: Any,
-    batch_size: int,
-    device: Device,
-    dtype: str,
-    *,
-    first: int = 0,
+    data: Data, order: Any, batch_size: int, device: Device, dtype: str, *, first: int = 0
 ) -> Iterator[Batch]:
-    """Yield the batches of an epoch from batch number `first` on.
-
-    Parameters
-    ----------
-    data : Data
-    order : host int64 array
-        From `epoch_order`.
-    batch_size : int
-    device : Device
-    dtype : str
-    first : int
-        Batches to skip when training resumes within an epoch.
-    """
+    """Yield the batches of an epoch from batch number `first` on, in the order of `epoch_order`."""
     xp = device.xp
     equal = row_shares(xp, data.y[:batch_size, :], None)
     edges = [*range(0, order.shape[0], batch_size), order.shape[0]]
