@@ -6,6 +6,7 @@ products with parameters are layers, and sums with parameters have biases.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,7 @@ from xpnet.doctor.scripts.updates import SAME_VALUES
 
 PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
+MAX_SAMPLES = 64  # of a loop, that are looked at
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 LOSS = re.compile(r"(?!.*(grad|_d|d_))(.*(loss|cost|mse|error|err)|J$|E$|L$|total$)", re.IGNORECASE)
 
@@ -40,6 +42,7 @@ class Mapping:
     step: Step
     names: tuple[str, ...]  # of the parameters, by their number
     layers: tuple[Layer, ...] = ()
+    samples: tuple[tuple[Layer, ...], ...] = ()  # the layers of each, if a loop takes them singly
     outputs: tuple[Value, ...] = ()  # several where errors are computed one by one
     targets: tuple[Value, ...] = ()
     error: Operation | None = None  # the first in which outputs meet targets
@@ -57,8 +60,10 @@ def map_step(step: Step) -> Mapping:
     step = replace(step, updates=tuple(map(found.refined, step.updates)))
     error = found.error()
     outputs, targets = found.sides(error)
+    layers = found.layers(outputs)
     return Mapping(
-        step, found.names(), found.layers(outputs), outputs, targets, error, found.loss(),
+        step, found.names(), layers, found.samples(layers, outputs), outputs, targets, error,
+        found.loss(),
         frozenset(found.cone),
     )  # fmt: skip
 
@@ -197,6 +202,19 @@ class _Graph:
             after = order[i + 1][1][1] if i + 1 < len(order) else outputs[0]
             found.append(Layer(number, bias, inputs, sums, after, product))
         return tuple(found)
+
+    def samples(
+        self, layers: tuple[Layer, ...], outputs: tuple[Value, ...]
+    ) -> tuple[tuple[Layer, ...], ...]:
+        """Return the layers of each sample of a loop, if each has its own."""
+        places = Counter(each.place for each in self.step.operations)
+        if not 1 < len(outputs) <= MAX_SAMPLES or not layers:
+            return ()
+        if any(places[layer.product.place] % len(outputs) for layer in layers):
+            return ()
+        found = tuple(self.layers((each,)) for each in outputs)
+        alike = {tuple(layer.weights for layer in each) for each in found}
+        return found if len(alike) == 1 else ()
 
     def loss(self) -> Value | None:
         """Return the number of the step that is called a loss and depends on the parameters."""
