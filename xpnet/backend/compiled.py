@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -65,21 +65,10 @@ class NoCompilerError(NotRecordableError):
 
 
 class Source:
-    """The text of a function that takes many steps, and the arrays that it needs.
+    """The text of a function that takes many steps, and the scratch arrays that it needs, by dtype.
 
-    Parameters
-    ----------
-    tape : Tape
-        Of one step.
-    kept : sequence of array
-        Buffers of the tape that live on between calls, such as parameters; each becomes an
-        argument. All others, the step's inputs among them, are places in one scratch array for
-        each dtype.
-
-    Attributes
-    ----------
-    scratch : dict of str to array
-        By dtype; constants are in it.
+    Buffers of the tape that are `kept`, such as parameters, become arguments; all others, the
+    step's inputs and constants among them, are places in one scratch array for each dtype.
     """
 
     def __init__(self, tape: Tape, kept: Iterable[Any]) -> None:
@@ -154,74 +143,51 @@ class Source:
                 terms.append(letter if step == 1 else f"{letter} * {step}")
         return f"{self._name(view)}[{' + '.join(terms)}]"
 
-    def _loops(self, shape: tuple[int, ...]) -> tuple[str, str]:
-        """Begin loops over a shape; return their letters, and the indentation within."""
-        letters = _LETTERS[: len(shape)]
-        for depth, (letter, size) in enumerate(zip(letters, shape, strict=True)):
+    def _loop(self, sizes: dict[str, int], line: str) -> None:
+        """Write a line within loops over letters, the first one outermost."""
+        for depth, (letter, size) in enumerate(sizes.items()):
             self._lines.append(f"{'    ' * depth}for {letter} in range({size}):")
-        return letters, "    " * len(shape)
+        self._lines.append("    " * len(sizes) + line)
 
     def _map(self, group: list[Operation], number: int, readers: dict[int, set[int]]) -> None:
         """One loop for elementwise operations of one shape."""
         shape = group[0].out.shape
-        every = [view for each in group for view in (each.out, *_views(each.inputs))]
-        if all(_is_flat(view, shape) or view.shape == () for view in every):  # one long loop
-            count = int(np.prod(shape))
-            flat = {view: view._replace(shape=(count,), strides=(1,)) for view in every if
-                    view.shape == shape and shape}  # fmt: skip
-            shape = (count,) if shape else ()
-        else:
-            flat = {}
-        scalars = {v: f"c{i}" for i, v in enumerate(v for v in dict.fromkeys(every) if not v.shape)}
-        scalars = {v: name for v, name in scalars.items() if shape}
-        self._lines += [f"{name} = {self._entry(v, '')}" for v, name in scalars.items()]
-        letters, indent = self._loops(shape)
-        values: dict[View, str] = dict(scalars)
+        every = dict.fromkeys(v for each in group for v in (each.out, *_views(each.inputs)))
+        seen = {view: view for view in every}
+        if all(_is_flat(view, shape) or not view.shape for view in every):  # one long loop
+            shape = (int(np.prod(shape)),) if shape else ()
+            seen = {v: v._replace(shape=shape, strides=(1,)) if v.shape else v for v in every}
+        values: dict[View, str] = {}
+        if shape:  # what is one number for all entries is read before
+            values = {view: f"c{i}" for i, view in enumerate(every) if not view.shape}
+            self._lines += [f"{name} = {self._entry(v, '')}" for v, name in values.items()]
+        letters, body = _LETTERS[: len(shape)], []
         for count, each in enumerate(group):
             for view in _views(each.inputs):
                 if view not in values:
                     values[view] = f"v{len(values)}"
-                    entry = self._entry(flat.get(view, view), letters)
-                    self._lines.append(f"{indent}{values[view]} = {entry}")
-            given = [values.get(v) if isinstance(v, View) else v for v in each.inputs]
-            name = f"t{count}"
-            self._lines.append(f"{indent}{name} = {_expression(each, given)}")
-            values[each.out] = name
+                    body.append(f"{values[view]} = {self._entry(seen[view], letters)}")
+            given = [values[v] if isinstance(v, View) else v for v in each.inputs]
+            body.append(f"t{count} = {_expression(each, given)}")
+            values[each.out] = f"t{count}"
             elsewhere = readers.get(each.out.buffer, set()) - {number}
             if each.out.buffer in self._kept or elsewhere or not each.out.shape:
-                target = self._entry(flat.get(each.out, each.out), letters)
-                self._lines.append(f"{indent}{target} = {name}")
+                body.append(f"{self._entry(seen[each.out], letters)} = t{count}")
+        indented = ("\n        " + "    " * len(shape)).join(body)
+        self._loop(dict(zip(letters, shape, strict=True)), indented)
 
     def _reduce(self, each: Operation) -> None:
-        (view,), (start, form) = each.inputs, _REDUCTIONS[each.name]
-        axes, out = each.axis, each.out
-        if len(out.shape) == len(view.shape):  # keepdims
-            keep = [i for i in range(len(view.shape)) if i not in axes]
-            out = out._replace(shape=tuple(out.shape[i] for i in keep),
-                               strides=tuple(out.strides[i] for i in keep))  # fmt: skip
-        outer = [i for i in range(len(view.shape)) if i not in axes]
-        order = [*outer, *axes] if axes[-1] == len(view.shape) - 1 else [*axes, *outer]
+        (view,), (start, form), out = each.inputs, _REDUCTIONS[each.name], each.out
         letters = _LETTERS[: len(view.shape)]
-        of_out = "".join(letters[i] for i in outer)
-        source, kind = self._entry(view, letters), f"np.{each.out.dtype}"
-        if order[0] in outer or not outer:
-            indents = ["    " * depth for depth in range(len(order) + 1)]
-            at = len(outer)
-            for depth, axis in enumerate(order):
-                if depth == at:
-                    self._lines.append(f"{indents[depth]}a = {kind}({start})")
-                line = f"{indents[depth]}for {letters[axis]} in range({view.shape[axis]}):"
-                self._lines.append(line)
-            self._lines.append(f"{indents[-1]}a = {form.format('a', source)}")
-            self._lines.append(f"{indents[at]}{self._entry(out, of_out)} = a")
-            return
-        target = self._entry(out, of_out)
-        for fill, wanted in ((True, outer), (False, order)):
-            for depth, axis in enumerate(wanted):
-                line = f"{'    ' * depth}for {letters[axis]} in range({view.shape[axis]}):"
-                self._lines.append(line)
-            value = f"{kind}({start})" if fill else form.format(target, source)
-            self._lines.append(f"{'    ' * len(wanted)}{target} = {value}")
+        sizes = dict(zip(letters, view.shape, strict=True))
+        outer = {letter: n for i, (letter, n) in enumerate(sizes.items()) if i not in each.axis}
+        if len(out.shape) == len(view.shape):  # keepdims
+            kept = [i for i in range(len(view.shape)) if i not in each.axis]
+            out = out._replace(shape=tuple(out.shape[i] for i in kept),
+                               strides=tuple(out.strides[i] for i in kept))  # fmt: skip
+        target = self._entry(out, "".join(outer))
+        self._loop(outer, f"{target} = np.{out.dtype}({start})")
+        self._loop(sizes, f"{target} = {form.format(target, self._entry(view, letters))}")
 
     def _dot(self, each: Operation) -> None:
         a, b = each.inputs
@@ -243,26 +209,12 @@ class Source:
             one = f"np.{out.dtype}(1)"
             self._lines.append(f"gemm(gemm_at, {one}, {', '.join(map(str, given))})")
             return
-        kind, entry = f"np.{out.dtype}", [self._entry(*each) for each in
-                                          ((a, "ik"), (b, "kj"), (out, "ij"))]  # fmt: skip
-        self._lines += [f"for i in range({rows}):"]
+        left, right, target = (self._entry(*each) for each in ((a, "ik"), (b, "kj"), (out, "ij")))
+        sizes = {"i": rows, "k": inner, "j": columns}
         if b.strides[1] != 1 or columns == 1:  # an inner product
-            self._lines += [
-                f"    for j in range({columns}):",
-                f"        a = {kind}(0)",
-                f"        for k in range({inner}):",
-                f"            a += {entry[0]} * {entry[1]}",
-                f"        {entry[2]} = a",
-            ]
-            return
-        self._lines += [
-            f"    for j in range({columns}):",
-            f"        {entry[2]} = {kind}(0)",
-            f"    for k in range({inner}):",
-            f"        a = {entry[0]}",
-            f"        for j in range({columns}):",
-            f"            {entry[2]} += a * {entry[1]}",
-        ]
+            sizes = {"i": rows, "j": columns, "k": inner}
+        self._loop({"i": rows, "j": columns}, f"{target} = np.{out.dtype}(0)")
+        self._loop(sizes, f"{target} += {left} * {right}")
 
 
 def _views(inputs: Iterable[Any]) -> list[View]:
@@ -313,18 +265,15 @@ def _expression(each: Operation, given: list[Any]) -> str:
     return text if each.out.dtype == "bool" else f"np.{each.out.dtype}({text})"
 
 
-def gemm_address(dtype: str) -> tuple[int, bool]:
-    """Return where NumPy's BLAS has its matrix product, and whether its integers have 64 bits.
-
-    Raises
-    ------
-    NoCompilerError
-        If there is no numba.
-    NotRecordableError
-        If it cannot be found.
-    """
+def require_numba() -> None:
+    """Raise `NoCompilerError` if there is no numba."""
     if importlib.util.find_spec("numba") is None:
         raise NoCompilerError("numba is not installed (pip install 'xpnet[fast]')")
+
+
+@cache
+def gemm_address(dtype: str) -> tuple[int, bool]:
+    """Return where NumPy's BLAS has its matrix product, and whether its integers have 64 bits."""
     from threadpoolctl import threadpool_info
 
     letter = "s" if dtype == "float32" else "d"
@@ -340,22 +289,10 @@ def gemm_address(dtype: str) -> tuple[int, bool]:
 
 @dataclass(frozen=True)
 class Program:
-    """The text of a function; it is compiled when it is first used, and kept on disk.
-
-    Attributes
-    ----------
-    text : str
-    wide : bool
-        Whether BLAS takes integers of 64 bits.
-    """
+    """The text of a function; it is compiled when it is first used, and kept on disk."""
 
     text: str
-    wide: bool
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether an earlier run has compiled it."""
-        return self._name in sys.modules or self._path.exists()
+    wide: bool  # BLAS takes integers of 64 bits
 
     def load(self) -> Callable[..., None]:
         """Return the function."""

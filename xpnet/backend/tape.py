@@ -13,6 +13,7 @@ import numpy as np
 from xpnet.backend.device import Array, Namespace
 
 _BY_UFUNCS = (np.sum, np.max, np.min, np.mean, np.clip)  # written in Python, of recorded calls
+_CONSTANTS = (np.zeros_like, np.ones_like, np.full_like)
 _VIEWS = (np.reshape, np.transpose, np.matrix_transpose, np.squeeze, np.expand_dims,
           np.broadcast_to)  # fmt: skip
 
@@ -41,15 +42,7 @@ class Operation(NamedTuple):
 
 
 class Tape:
-    """The operations of one run, and the buffers that they read and write.
-
-    Attributes
-    ----------
-    operations : list of Operation
-    buffers : list of array
-        In the order of their first use; those that are no operation's result hold constants, unless
-        they were passed to `record`.
-    """
+    """The operations of one run, and the buffers that they read and write, by their first use."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
@@ -136,6 +129,8 @@ class Recorded(np.ndarray[Any, Any]):
                 return self._tape(args).record(found)
             self._tape(args).note("copy", given[:1], found.reshape(given[0].shape))
             return self._tape(args).record(found)
+        if func in _CONSTANTS:
+            return func(*given, **kwargs)
         if func in _BY_UFUNCS:
             return super().__array_function__(func, types, args, kwargs)
         raise NotRecordableError(getattr(func, "__name__", str(func)))
@@ -194,21 +189,6 @@ class RecordingNamespace:
     def astype(x: Array, dtype: Any, *, copy: bool = True, **_: Any) -> Any:
         """As NumPy's."""
         return x.astype(dtype, copy=copy)
-
-    @staticmethod
-    def zeros_like(x: Array, **options: Any) -> Any:
-        """As NumPy's; a constant."""
-        return np.zeros_like(_plain(x), **options)
-
-    @staticmethod
-    def ones_like(x: Array, **options: Any) -> Any:
-        """As NumPy's; a constant."""
-        return np.ones_like(_plain(x), **options)
-
-    @staticmethod
-    def full_like(x: Array, value: Any, **options: Any) -> Any:
-        """As NumPy's; a constant."""
-        return np.full_like(_plain(x), value, **options)
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.compiled import NoCompilerError, Program, Source, gemm_address
+from xpnet.backend.compiled import NoCompilerError, Program, Source, gemm_address, require_numba
 from xpnet.backend.device import Array
 from xpnet.backend.tape import NotRecordableError, RecordingNamespace, Tape
 from xpnet.errors import InputError
@@ -44,32 +44,10 @@ def compiled_steps(
 ) -> "CompiledSteps | None":
     """Return compiled steps, or None if they would not pay, or cannot be had.
 
-    Parameters
-    ----------
-    net : MLP
-        On the CPU.
-    data : Data
-        In memory.
-    make_step : callable
-        ``make_step(net, gradients, state)`` gives ``step(batch, masks, coefficients)``.
-    arrays : (array, list of array)
-        The gradients and the optimiser's state.
-    dropout : Dropout
-    rows : int
-        The batch size.
-    coefficients : tuple of float
-        The optimiser's of some step.
-    steps : int
-        How many will be taken.
-    required : bool
-        Compile whatever it takes.
-    possible : bool
-        Whether the data, the device and the callbacks allow it.
-
-    Raises
-    ------
-    InputError
-        If it is required and impossible.
+    `make_step(net, gradients, state)` gives ``step(batch, masks, coefficients)``; `arrays` are the
+    gradients and the optimiser's state, `coefficients` its coefficients at some step; `rows` is the
+    batch size, `steps` how many will be taken. If it is `required`, not being `possible`, as the
+    data, the device and the callbacks allow, is an InputError.
     """
     saved = steps * (SAVED_PER_STEP + SAVED_PER_PRODUCT * _products(net, rows))
     try:
@@ -97,17 +75,8 @@ def _products(net: MLP, rows: int) -> int:
 class CompiledSteps:
     """Takes the whole batches of an epoch, up to `count` of them in one call.
 
-    Parameters
-    ----------
-    net, data, make_step, arrays, dropout, rows
-        As for `compiled_steps`.
-    coefficients : int
-        How many the optimiser has.
-
-    Raises
-    ------
-    NotRecordableError
-        If the step cannot be compiled.
+    Raises `NotRecordableError` if the step cannot be compiled. As `Launches`, it has the number
+    `whole` of an epoch's whole batches.
     """
 
     ends_anywhere = True
@@ -127,6 +96,7 @@ class CompiledSteps:
         self._data, self._dropout, self._net = data, dropout, net
         inputs: Array = data.x
         self._kept = [net.flat, arrays[0], *arrays[1]]
+        require_numba()
         self._gemm, wide = gemm_address(net.dtype)
         tape = Tape()
         own = [tape.record(each.copy()) for each in self._kept]
