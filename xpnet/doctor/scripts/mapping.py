@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.trace import Operation, Step, Update, Value
-from xpnet.doctor.scripts.updates import SAME_VALUES
+from xpnet.doctor.scripts.updates import SAME_VALUES, origin
 
 PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
@@ -113,13 +113,15 @@ class _Graph:
         while (made := value.made_by) is not None and made.operands and made.index is None:
             dependent = [i for i, each in enumerate(made.operands) if self.bits(each)]
             divisor = made.operands[-1]
-            if made.name == "divide" and (divisor.size > 1 or self.bits(divisor)):
+            if made.name == "divide" and _has_root(divisor):
                 found, value, named = "adaptive", made.operands[0], None
             elif made.name == "negative":
                 factor, value = -factor, made.operands[0]
             elif len(dependent) != 1 or len(made.operands) != 2:
                 break
             elif made.name in ("add", "subtract"):
+                if origin(made.operands[1 - dependent[0]])[1] == 1.0:  # no state that decays
+                    break
                 found, value, named = found or "momentum", made.operands[dependent[0]], None
                 state = True
                 factor *= -1.0 if made.name == "subtract" and dependent[0] == 1 else 1.0
@@ -247,6 +249,14 @@ class _Graph:
             turn[text] = turn.get(text, 0) + 1
             names.append(f"{text} #{turn[text]}" if alike.count(text) > 1 else text)
         return tuple(names)
+
+
+def _has_root(value: Value) -> bool:
+    """Return whether a divisor is a square root, perhaps with a small number added."""
+    made = value.made_by
+    if made is not None and made.name == "add":
+        made = next((each.made_by for each in made.operands if each.made_by is not None), None)
+    return made is not None and made.name in ("sqrt", "power")
 
 
 def ancestors(values: Iterable[Value]) -> set[int]:

@@ -423,7 +423,8 @@ class Recorder:
 def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
     old, decay = operation.operands[side], 1.0
-    if old.made_by is not None and old.made_by.line == operation.line:  # (1 - rate * penalty) * W
+    made = old.made_by  # (1 - rate * penalty) * W
+    if made is not None and made.line == operation.line and made.name in ("multiply", "divide"):
         old, decay = origin(old)
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
