@@ -49,7 +49,6 @@ from xpnet.doctor.step import (
     layers_of,
     named_arrays,
     relative_change,
-    same_arrays,
     shape_of,
 )
 from xpnet.errors import InputError
@@ -143,7 +142,7 @@ class Doctor:
         gradients = gradients_of(parameters, {} if gradients is None else gradients)
         if run.steps == 0:
             self._layout = Layout.of(rows, parameters)
-            run.columns, run.shared = self._layout.columns, same_arrays(parameters)
+            run.columns = self._layout.columns
         rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
         self._latest = Shown(rows, parameters, gradients)
         named = {"loss": loss is not None, "parameters": parameters, "gradients": gradients}
@@ -189,7 +188,7 @@ class Doctor:
     @property
     def run(self) -> Run:
         """All that was seen so far, with the latest step as the end."""
-        run = replace(self._run, found=set())
+        run = replace(self._run, found=[])
         if run.whole:
             run.replay = Replay.of(run.whole[0])
         if self._latest is not None:

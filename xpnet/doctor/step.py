@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from xpnet.nn.arrays import class_numbers, put_numbers
 
 ROW_NAMES = ("inputs", "targets", "predictions")
 MAX_ROWS = 400  # kept of anything; enough for every rule's limit
+BIAS = re.compile(r"bias|intercept|(?<![a-z])b[a-z]?(?![a-z])", re.IGNORECASE)
 
 
 def evenly_spaced(rows: int, limit: int) -> Any:
@@ -107,20 +108,8 @@ def columns(array: Any) -> Any:
 
 
 def is_bias(name: str, array: Any) -> bool:
-    """Return whether the shape or the name is a bias's: b1, bias, fc1.bias, w1b, layer1_b."""
-    return array.ndim < 2 or bool(re.search(r"bias|(^|[_.\d])b(eta|[a-z])?_?\d*$", name.lower()))
-
-
-def same_arrays(named: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the pairs of names under which one and the same memory is given."""
-
-    def place(array: Any) -> Any:
-        if not isinstance(array, np.ndarray):
-            return id(array)
-        return array.__array_interface__["data"][0], array.shape, array.strides
-
-    pairs = combinations(named.items(), 2)
-    return [(n, m) for (n, a), (m, b) in pairs if math.prod(shape_of(a)) and place(a) == place(b)]
+    """Return whether the shape or the name is a bias's: b1, bias, fc1.bias, w1b, b_in, bo."""
+    return array.ndim < 2 or bool(BIAS.search(name))
 
 
 def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:

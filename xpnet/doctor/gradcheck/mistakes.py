@@ -13,11 +13,11 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.slopes import Comparison
-from xpnet.doctor.shared_explanations import CS231N, WHY
+from xpnet.doctor.step import BIAS
 
+CS231N = "CS231n notes, Gradient checks"
 VAGUE = {"gradient-wrong", "gradient-activation-derivative"}
 MULTIPLE = {"gradient-scale", "gradient-sign"}
-BIAS = re.compile(r"bias|intercept|(?<![a-z])b[a-z]?(?![a-z])", re.IGNORECASE)
 WEIGHTS = re.compile(r"^(w|syn|theta|coef|kernel)|weight", re.IGNORECASE)
 
 
@@ -38,33 +38,34 @@ Sizes = tuple[int | None, int]  # rows of the batch, if known, and outputs: perh
 RIGHT = Mistake()
 
 
-def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:
+def shape_mistake(
+    name: str, gradient: Any, shape: tuple[int, ...]
+) -> tuple[Any, tuple[Finding, ...]]:
     """Return the gradient brought to the parameter's shape (None: impossible), and why."""
     if gradient.shape == shape or gradient.size == 1 == np.prod(shape):
-        return gradient.reshape(shape), []
+        return gradient.reshape(shape), ()
     found = f"gradient {gradient.shape}, parameter {shape}"
     axis, size = _sample_axis(gradient.shape, shape), int(np.prod(shape))
+    code, repair, mended = "gradient-shape", {"shape": [name]}, None
     few = sum(each != 1 for each in shape) <= 1
     # A column of weights gets such a gradient, too, where targets (m,) met outputs (m, 1).
     if axis is not None and not (axis and few and size > 1 and WEIGHTS.search(name)):
-        return gradient.sum(axis=axis).reshape(shape), [Finding(
-            "bias-per-sample" if few else "gradient-shape", "error", name,
-            f"{found}: one gradient for each of {gradient.shape[axis]} samples",
-            WHY["bias-per-sample"],
-            summed(name, axis, keep=gradient.ndim == len(shape) > 1 and shape[axis] == 1),
-            CS231N, {"sum_over_batch": [name]},
-        )]  # fmt: skip
-    mended, code, fix = None, "gradient-shape", f"return an array of shape {shape}"
-    if gradient.T.shape == shape:
+        mended, repair = gradient.sum(axis=axis).reshape(shape), {"sum_over_batch": [name]}
+        code = "bias-per-sample" if few else code
+        found += f": one gradient for each of {gradient.shape[axis]} samples"
+        keep = gradient.ndim == len(shape) > 1 and shape[axis] == 1
+        fix = summed(name, axis, keep=keep)
+    elif gradient.T.shape == shape:
         mended, code, fix = gradient.T, "gradient-transposed", "inputs.T @ delta, not its transpose"
     elif gradient.size == size:
         mended, fix = gradient.reshape(shape), f"reshape it to {shape}"
-    elif gradient.size < size:
-        fix += "; do not sum the errors"
-    elif axis is not None:
-        fix += ": sum over the samples, and give the targets the outputs' shape"
-    why, repair = WHY["gradient-shape"], {"shape": [name]}
-    return mended, [Finding(code, "error", name, found, why, fix, CS231N, repair)]
+    else:
+        fix = f"return an array of shape {shape}" + (
+            "; do not sum the errors" if gradient.size < size
+            else ": sum over the samples, and give the targets the outputs' shape" if axis else ""
+        )  # fmt: skip
+    why = WHY["bias-per-sample" if "sum_over_batch" in repair else "gradient-shape"]
+    return mended, (Finding(code, "error", name, found, why, fix, CS231N, repair),)
 
 
 def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
@@ -72,16 +73,15 @@ def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
 
     Samples are rows, or columns as in Andrew Ng's courses, where biases are (units, 1).
     """
-    wanted, last = [size for size in shape if size != 1], len(given) - 1
-    axes = [
-        axis
-        for axis in sorted({0, last})
-        if last >= 0
-        and given[axis] > 1
-        and [size for size in given[:axis] + given[axis + 1 :] if size != 1] == wanted
-    ]
+
+    def without_ones(sizes: tuple[int, ...]) -> list[int]:
+        return [size for size in sizes if size != 1]
+
+    ends = sorted({0, len(given) - 1}) if given else []
+    axes = [axis for axis in ends if given[axis] > 1
+            and without_ones(given[:axis] + given[axis + 1 :]) == without_ones(shape)]  # fmt: skip
     if len(axes) > 1:  # as many samples as units: the parameter's own shape tells the layout
-        return last if shape[-1] == 1 else 0
+        return axes[shape[-1] == 1]
     return axes[0] if axes else None
 
 
@@ -123,15 +123,15 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
     for mistake, group in groups.items():
         evidence, why, remedy = TEXTS[mistake.text]
         fill, where = _facts(mistake, group, sizes), [each.name for each in group]
-        remedies = [remedy.format(**fill)]
         if none_right and mistake.code == "gradient-sign":
-            remedies = _remedies_of_sign(exact=mistake == Mistake("gradient-sign", -1.0))
+            exact = mistake == Mistake("gradient-sign", -1.0)
+            fill["right"] = "the code is right" if exact else "its sign is right"
+            remedy = EITHER_SIGN
         if none_right and mistake.code in {"gradient-sign", *VAGUE}:
-            remedies += _remedies_of_loss(loss, fits=mistake.text == "gradient-sign")
+            remedy += _remedy_of_loss(loss, fits=mistake.text == "gradient-sign")
         findings.append(Finding(
             mistake.code, "error", ", ".join(where), evidence.format(**fill), why,
-            "\n".join(remedies),
-            CS231N + "; scikit-learn issue 8349" * (mistake.code == "gradient-scale"),
+            remedy.format(**fill), CS231N,
             {"gradient": mistake.code.removeprefix("gradient-"), "where": where,
              "number": mistake.number},
         ))  # fmt: skip
@@ -197,9 +197,9 @@ def _from_one_layer(
 def _explained_by_delta(each: Comparison, found: Mistakes) -> bool:
     """Return whether a wrong delta explains a gradient.
 
-    One that is right but for a factor, acquits the delta of its layer and of all
-    after it. A single slope may have a factor by chance, if no other gradient has the same; where
-    sigmoids are almost linear, a wrong delta is almost a multiple.
+    One that is right but for a factor acquits the delta of its layer and of all after it. A single
+    slope may have a factor by chance, if no other gradient has the same; where sigmoids are almost
+    linear, a wrong delta is almost a multiple.
     """
     text, factor = found.get(each.name, RIGHT)
     if text not in MULTIPLE:
@@ -241,26 +241,47 @@ def _facts(mistake: Mistake, group: Sequence[Comparison], sizes: Sizes) -> dict[
     else:  # beside slopes of 0, no ratio says much
         largest = max(float(np.max(np.abs(each.given))) for each in group)
         error = f"up to {largest:.3g} in size, where the slope of the loss is 0"
-    reading = _reading(factor, sizes) or "is it the batch size or the number of outputs?"
-    return {"factor": factor, "reading": reading, "where": where, "error": error, "cosine": cosine}
+    reading, divide = _reading(factor, sizes), f"divide the gradient of {where} by {factor:.6g}"
+    if not reading:  # nobody means to divide by 1.46661
+        reading = "neither the batch size nor the number of outputs"
+        divide = f"find what multiplies the gradient of {where} but not the loss"
+    return {"factor": factor, "reading": reading, "where": where, "error": error,
+            "cosine": cosine, "divide": divide}  # fmt: skip
 
 
-def _remedies_of_sign(*, exact: bool) -> list[str]:
-    """Say both of what all gradients against the slope can mean: only the update shows which."""
-    right = "the code is right" if exact else "its sign is right"
-    return [
-        "if the update subtracts it (W -= rate * gradient): delta = outputs - targets",
-        f"if the update adds it (W += rate * gradient): {right}; hand -gradient to this check",
-    ]
-
-
-def _remedies_of_loss(loss: float, *, fits: bool) -> list[str]:
+def _remedy_of_loss(loss: float, *, fits: bool) -> str:
     """Say what may be wrong with the loss where no gradient agrees with it, or one of its sign."""
     if loss < 0.0:
-        return [f"or the loss, {loss:.3g} here, lacks a minus: cross-entropy cannot be negative"]
-    return [] if fits else ["or mend the loss, such as a sign in it: no gradient fits it"]
+        return f"\nor the loss, {loss:.3g} here, lacks a minus: cross-entropy cannot be negative"
+    return "" if fits else "\nor mend the loss, such as a sign in it: no gradient fits it"
 
 
+# The explanations of what the rules of the doctor find, too.
+WHY = {
+    "bias-per-sample": (
+        "Every sample gets its own parameter, which can store its label: the loss can fall while "
+        "nothing is learnt that applies to other samples. The gradient of a shared parameter is "
+        "the sum over the batch."
+    ),
+    "gradient-shape": (
+        "A gradient has one number for each number of its parameter. NumPy broadcasts any other "
+        "shape, which changes the parameter's shape or moves all its entries alike."
+    ),
+    "gradient-activation-derivative": (
+        "The error enters where this layer's delta is made, and spreads to every layer before it. "
+        "The derivative of its activation is missing or wrong, or weights_next is left out or not "
+        "transposed."
+    ),
+    "gradient-sign": (
+        "Gradient descent subtracts the gradient; subtracting this one, every step climbs. The "
+        "usual cause is (targets - outputs) where (outputs - targets) is meant."
+    ),
+}
+# Where only the update shows which of both is meant.
+EITHER_SIGN = (
+    "if the update subtracts it (W -= rate * gradient): delta = outputs - targets\n"
+    "if the update adds it (W += rate * gradient): {right}; hand -gradient to this check"
+)
 # A code, perhaps with a variant of its text: (evidence, explanation, remedy).
 TEXTS = {
     "gradient-sign": (
@@ -278,7 +299,7 @@ TEXTS = {
         "The direction is right but the length is not, so the learning rate does not mean what it "
         "says and the balance between layers and penalties is off. Use the sum in both loss and "
         "gradient, or the mean in both.",
-        "divide the gradient of {where} by {factor:.6g}",
+        "{divide}",
     ),
     "gradient-transposed": (
         "the transposed gradient agrees with the slopes of the loss, but this one does not",
@@ -295,10 +316,10 @@ TEXTS = {
     "gradient-activation-derivative/last": (
         "{error} in the last layer and all before it",
         "The error enters where the output's delta is made, and spreads to every layer before it. "
-        "The derivative of the loss or of the output's activation is missing, wrong or there "
-        "twice.",
-        "delta = outputs - targets   # sigmoid or softmax with cross-entropy; with squared error, "
-        "times the derivative",
+        "This delta belongs to another pair of output and loss.",
+        "delta = outputs - targets belongs to sigmoid with binary cross-entropy, softmax with "
+        "categorical cross-entropy, and linear outputs with half the squared error; for any other "
+        "pair: delta = d_loss / d_outputs * derivative",
     ),
     "gradient-regularisation": (
         "gradient - slope = {factor:.4g} x the parameter itself",
@@ -308,7 +329,7 @@ TEXTS = {
     ),
     "gradient-zero": (
         "the gradient is 0 everywhere it was checked, but the slope of the loss is not",
-        WHY["gradient-zero"],
+        "This parameter is never updated. Its gradient is not computed, or is cut off.",
         "compute the gradient of {where}",
     ),
     "gradient-wrong": (
