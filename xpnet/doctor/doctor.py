@@ -92,9 +92,8 @@ class Doctor:
         self._layout = Layout()
         self._latest: Shown | None = None
         self._before: tuple[int, Step] | None = None
-        self._early: dict[str, list[Step]] = {"first": [], "data": []}
-        self._early_rows = {"first": 0, "data": 0}
-        self._recent = deque[tuple[int, Step]]()
+        self._early: list[Step] = []
+        self._recent = deque[Step]()
         self._shown: set[str] = set()
         self._trained: tuple[Data, Head, float, float] | None = None
 
@@ -193,9 +192,10 @@ class Doctor:
             run.replay = Replay.of(run.whole[0])
         if self._latest is not None:
             end = self._as_probabilities(self._latest.to_step(self._layout, parameters=True))
-            last = joined([self._as_probabilities(step) for _, step in self._recent]) or end
-            first, start = joined(self._early["first"]), run.first
-            run.data = joined(self._early["data"])
+            last = joined([self._as_probabilities(step) for step in self._recent]) or end
+            rows = np.cumsum([0, *map(len, self._early)])
+            first = joined(self._early[: int(np.searchsorted(rows, START_ROWS))])
+            run.data, start = joined(self._early), run.first
             run.first = replace(first, parameters=start.parameters, gradients=start.gradients)
             run.last = replace(last, parameters=end.parameters, gradients=end.gradients)
             x, z = run.first.inputs, end.inputs
@@ -231,18 +231,18 @@ class Doctor:
         run, number = self._run, self._run.steps
         whole = number < 2 and len(run.whole) == number and shown.numbers <= MAX_NUMBERS
         compared = bool(shown.parameters) and (self._before is not None or _is_sampled(number))
-        wanted = {"first": START_ROWS, "data": MAX_ROWS if number < MAX_ROWS else 0}
-        early = [name for name, limit in wanted.items() if self._early_rows[name] < limit]
+        early = number < MAX_ROWS and sum(map(len, self._early)) < MAX_ROWS
         step = None
-        if whole or compared or early or number == 0:
+        if whole or compared or early:
             limit = None if whole else MAX_ROWS
             step = shown.to_step(self._layout, limit, parameters=compared or number < 2)
-            step = self._keep_first(step, whole) if number == 0 else self._as_probabilities(step)
-            if whole:
-                run.whole.append(step)
-            for name in early:
-                self._early[name].append(step.rows())
-                self._early_rows[name] += len(self._early[name][-1])
+            if number == 0:
+                self._keep_shapes(step, whole)
+            step = self._as_probabilities(step)
+            if number == 0:
+                run.first = replace(step, activations=())
+            run.whole += [step] if whole else []
+            self._early += [step.rows()] if early else []
         self._compare_parameters(shown.parameters, step if compared else None, number)
         if "targets" in shown.rows and run.targets.wants(number):
             targets = None if step is None or len(step.targets) == MAX_ROWS else step.targets
@@ -251,18 +251,15 @@ class Doctor:
             run.targets.add(targets)
         self._keep_recent(shown)
 
-    def _keep_first(self, step: Step, whole: bool) -> Step:
-        """Take the shapes, the width and the state at the start; see whether logits are shown."""
+    def _keep_shapes(self, step: Step, whole: bool) -> None:
+        """Take the shapes and the width of the first step; see whether it shows logits."""
         assert self._latest is not None
         run, rows = self._run, self._latest.rows
+        run.width = 0 if step.inputs is None else step.inputs.shape[1]
         if "predictions" in rows and "targets" in rows:
             run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
             everything = step if whole else self._latest.to_step(self._layout, None)
             run.logits = everything.logits_of(run.losses)
-        step = self._as_probabilities(step)
-        run.first = replace(step.rows(), parameters=step.parameters, gradients=step.gradients)
-        run.width = 0 if step.inputs is None else step.inputs.shape[1]
-        return step
 
     def _as_probabilities(self, step: Step) -> Step:
         logits = self._run.logits
@@ -292,10 +289,9 @@ class Doctor:
         if rows >= BATCH_ROWS:
             recent.clear()  # this batch is enough, and `run` copies it
         elif rows:
-            recent.append((rows, shown.to_step(self._layout)))
-        total = sum(count for count, _ in recent)
-        while recent and total - recent[0][0] >= BATCH_ROWS:
-            total -= recent.popleft()[0]
+            recent.append(shown.to_step(self._layout))
+        while recent and sum(map(len, recent)) - len(recent[0]) >= BATCH_ROWS:
+            recent.popleft()
 
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""

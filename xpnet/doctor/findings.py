@@ -7,6 +7,17 @@ SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What a rule saw: where, and the numbers; the rest where the rule's own does not fit."""
+
+    where: str
+    measured: str
+    change: dict[str, Any] | None = None
+    severity: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
 class Finding:
     """One thing found, with its measured evidence and the change that fixes it.
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.doctor.findings import Evidence
 from xpnet.doctor.step import Step, is_bias
 from xpnet.nn.activations import ACTIVATIONS
 
 FIT = 1e-4  # of the largest entry: float32 is accurate enough for it
 CLOSE_FIT = 1e-6
 FORWARD_FIT = 1e-5
-NO_FIT = 1e-2  # of the norm: what is left of a gradient is no rounding
+NO_FIT = 1e-3  # 1 - cosine: what is left of a gradient is no rounding
 FEW = 3  # entries of a gradient: fewer fit too many forms
 MANY = 40  # weights: two draws of so many have a cosine of 0 +- 0.16
 USUAL = 1e10  # larger numbers overflow in some updates
@@ -46,14 +47,7 @@ class Replay:
     kinds: tuple[tuple[str, ...], ...] = ()
     # Slopes of the outputs that explain the gradient of the last weights, each with its factor c.
     deltas: Mapping[str, float] = field(default_factory=dict)
-    one_error: tuple[str, float] | None = None  # weights whose gradient has one for all samples
-    # Weights whose gradients contain a wrong slope, from the last layer down: name, slope, right.
-    wrong: tuple[tuple[str, str, str], ...] = ()
-    # Weights whose gradient is another product than it should be, and which.
-    product: tuple[str, str] | None = None
-    # Weights whose gradient fits nothing, though all before and after do, and its cosine with the
-    # right one.
-    unknown: tuple[str, float] | None = None
+    mistakes: Mapping[str, Evidence] = field(default_factory=dict)  # by code; at most one
     outputs: str = ""  # what gives them from the last sums, such as "sigmoid(z)"
 
     @classmethod
@@ -74,70 +68,67 @@ class Replay:
             form = _output_form(below[-1], weights[-1], biases[-1], shown.predictions)
             goals, found = shown.goals, cls()
             if goals is not None and goals.shape == (*rows, weights[-1].shape[1]):
-                found = cls._backward(shown, below, kinds, form)
+                found = _backward(shown, below, kinds, form)
             return replace(found, kinds=kinds, outputs=form)
 
-    @classmethod
-    def _backward(
-        cls, shown: Step, below: list[Any], kinds: tuple[tuple[str, ...], ...], form: str
-    ) -> "Replay":
-        layers = [_Layer(name, w, x, _gradient(shown, name))
-                  for (name, w), x in zip(shown.weights.items(), below, strict=True)]  # fmt: skip
-        last, o = layers[-1], shown.predictions
-        errors, own = o - shown.goals, {form.partition("(")[0]} & {"relu", "exp"}
-        slopes = {kind: _slope(kind, o) for kind in (*OUTPUT_SLOPES, *own)}
-        factors = {kind: last.fit(errors * slope) for kind, slope in slopes.items()}
-        deltas = {kind: factor for kind, factor in factors.items() if factor is not None}
-        if not deltas:
-            one = [c for kind in OUTPUT_SLOPES if (c := last.fit(slopes[kind], CLOSE_FIT))]
-            # The absolute error has one for all, too, if all outputs are too high, or too low.
-            if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
-                return cls(one_error=(last.name, one[0]))
-            return cls._explained(last, o, errors, "a * (1 - a) or 1 - a**2", forward=bool(form))
-        kind, factor = next(iter(deltas.items()))
-        found, delta = cls(deltas=deltas), factor * errors * slopes[kind]
-        for layer, after, a, names in zip(
-            layers[-2::-1], layers[:0:-1], below[:0:-1], kinds[::-1], strict=True
-        ):
-            error, own_slopes = delta @ after.weights.T, [_slope(name, a) for name in names]
-            if not own_slopes:
-                return found
-            fitting = [each for each in own_slopes if layer.fit(error * each) is not None]
-            if not fitting:
-                seen = cls._explained(layer, a, error, FORMS[names[0]], forward=True)
-                if not seen.wrong:
-                    seen = seen if seen.product else _wrong_way_back(
-                        layer, own_slopes[0], delta, after.weights)  # fmt: skip
-                    if form and not seen.product:
-                        seen = _unknown(layer, error * own_slopes[0])
-                    return found if found.wrong else replace(seen, deltas=deltas)
-                found = replace(found, wrong=(*found.wrong, *seen.wrong))
-                fitting = [_forms(a)[seen.wrong[0][1]]]
-            delta = error * fitting[0]
-        return found
 
-    @classmethod
-    def _explained(
-        cls, layer: "_Layer", a: Any, error: Any, wanted: str, *, forward: bool
-    ) -> "Replay":
-        """Find the wrong slope, or the wrong product, in the gradient of a layer's weights.
+def _backward(
+    shown: Step, below: list[Any], kinds: tuple[tuple[str, ...], ...], form: str
+) -> Replay:
+    layers = [_Layer(name, w, x, _gradient(shown, name))
+              for (name, w), x in zip(shown.weights.items(), below, strict=True)]  # fmt: skip
+    last, o = layers[-1], shown.predictions
+    errors, own = o - shown.goals, {form.partition("(")[0]} & {"relu", "exp"}
+    slopes = {kind: _slope(kind, o) for kind in (*OUTPUT_SLOPES, *own)}
+    factors = {kind: last.fit(errors * slope) for kind, slope in slopes.items()}
+    deltas = {kind: factor for kind, factor in factors.items() if factor is not None}
+    if not deltas:
+        return Replay(mistakes=_of_outputs(last, o, errors, forward=bool(form)))
+    kind, factor = next(iter(deltas.items()))
+    delta, wrong, first = factor * errors * slopes[kind], list[str](), ("", "")
+    for layer, after, a, names in zip(
+        layers[-2::-1], layers[:0:-1], below[:0:-1], kinds[::-1], strict=True
+    ):
+        error, right = delta @ after.weights.T, [_slope(name, a) for name in names]
+        if not right:
+            break
+        fitting = [each for each in right if layer.fit(error * each) is not None]
+        if not fitting:
+            form_seen = layer.wrong_slope(a, error)
+            if not form_seen and not wrong:
+                found = _wrong_product(layer, a, error) or _wrong_way_back(
+                    layer, right[0], delta, after.weights)  # fmt: skip
+                if form and layer.gradient is not None and not found:
+                    found = _unknown(layer, error * right[0])
+                return Replay(deltas=deltas, mistakes=found)
+            if not form_seen:
+                break
+            wrong, first = [layer.name, *wrong], first if wrong else (form_seen, FORMS[names[0]])
+            fitting = [_forms(a)[form_seen]]
+        delta = error * fitting[0]
+    return Replay(deltas=deltas, mistakes=_derivative(wrong, *first) if wrong else {})
 
-        `a` leaves the layer, and `error` is what its slope should be multiplied by. Products are
-        compared only if `forward` is known to give a from x: or else the weights may only be
-        turned, which nothing tells where all are square.
-        """
-        for form, slope in _forms(a).items():
-            if layer.fit(error * slope) is not None:
-                return cls(wrong=((layer.name, form, wanted),))
-        x, gradient = layer.inputs, layer.gradient
-        for kind in FORMS if forward and gradient is not None else ():
-            delta = error * _slope(kind, a)
-            if multiple(gradient.T, x.T @ delta, FIT) is not None:
-                return cls(product=(layer.name, "the transpose of inputs.T @ delta"))
-            if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
-                way = "activations.T @ delta with those that leave the layer"
-                return cls(product=(layer.name, way))
-        return cls()
+
+def _derivative(names: list[str], form: str, right: str, remedy: str = "") -> dict[str, Evidence]:
+    return {"gradient-activation-derivative": Evidence(
+        ", ".join(names), f"recomputed from the arrays shown, the gradient of {names[-1]} has the "
+        f"derivative {form}, with a the activations; {right} would be right", remedy=remedy,
+    )}  # fmt: skip
+
+
+def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> dict[str, Evidence]:
+    """Find what is wrong in the gradient of the last weights."""
+    one = [c for kind in OUTPUT_SLOPES if (c := last.fit(_slope(kind, o), CLOSE_FIT))]
+    # The absolute error has one for all, too, if all outputs are too high, or too low.
+    if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
+        evidence = f"it comes from one error, {one[0]:.4g}, for all {len(o)} samples"
+        return {"gradient-wrong": Evidence(last.name, evidence)}
+    form = last.wrong_slope(o, errors)
+    if form:
+        remedy = "delta = (outputs - targets) * derivative   # left out if the loss cancels it"
+        return _derivative([last.name], form, "a * (1 - a) or 1 - a**2", remedy)
+    # Or else the weights may only be turned, which nothing tells where all are square.
+    return _wrong_product(last, o, errors) if forward else {}
 
 
 @dataclass(frozen=True)
@@ -155,6 +146,11 @@ class _Layer:
         factor = multiple(self.gradient, product, limit)
         return factor or multiple(self.without_penalty(product), product, limit)
 
+    def wrong_slope(self, a: Any, error: Any) -> str:
+        """Return what the error was multiplied by in place of the slope at a, which leaves it."""
+        forms = _forms(a).items()
+        return next((form for form, each in forms if self.fit(error * each) is not None), "")
+
     def without_penalty(self, product: Any) -> Any:
         """Return the gradient without the multiples of W and sign(W) that fit it best."""
         g, w = self.gradient, self.weights
@@ -167,29 +163,47 @@ class _Layer:
         return g - l2 * w - l1 * np.sign(w)
 
 
-def _wrong_way_back(layer: _Layer, slope: Any, delta: Any, w: Any) -> Replay:
+def _product(name: str, product: str) -> dict[str, Evidence]:
+    evidence = f"recomputed from the arrays shown, its gradient is {product}"
+    return {"gradient-product": Evidence(name, evidence)}
+
+
+def _wrong_product(layer: _Layer, a: Any, error: Any) -> dict[str, Evidence]:
+    """Find the wrong product in the gradient of a layer that a leaves."""
+    x, gradient = layer.inputs, layer.gradient
+    for kind in FORMS if gradient is not None else ():
+        delta = error * _slope(kind, a)
+        if multiple(gradient.T, x.T @ delta, FIT) is not None:
+            return _product(layer.name, "the transpose of inputs.T @ delta")
+        if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
+            return _product(layer.name, "activations.T @ delta with those that leave the layer")
+    return {}
+
+
+def _wrong_way_back(layer: _Layer, slope: Any, delta: Any, w: Any) -> dict[str, Evidence]:
     """See the error of the next layer taken back through its weights w in another way."""
     ways = {"delta_next with no weights": delta} if delta.shape[1] in (1, slope.shape[1]) else {}
     if w.shape[0] == w.shape[1]:
         ways["delta_next @ weights_next with no transpose"] = delta @ w
     for way, error in ways.items():
         if layer.fit(error * slope) is not None:
-            return Replay(product=(layer.name, f"inputs.T @ delta, and delta from {way}"))
-    return Replay()
+            return _product(layer.name, f"inputs.T @ delta, and delta from {way}")
+    return {}
 
 
-def _unknown(layer: _Layer, delta: Any) -> Replay:
+def _unknown(layer: _Layer, delta: Any) -> dict[str, Evidence]:
     """See a gradient that is nothing like the right one; one that was cut off is no mistake."""
     product = layer.inputs.T @ delta
     rest = layer.without_penalty(product)
-    if rest is None or not np.any(rest):
-        return Replay()
+    cosine = 1.0 if rest is None else _cosine(rest, product)
     size = np.abs(layer.gradient)
-    cosine = _cosine(rest, product)
-    clipped = np.sum(size >= size.max() * (1.0 - 1e-9)) > 1
-    if clipped or not cosine < 1.0 - NO_FIT:
-        return Replay()
-    return Replay(unknown=(layer.name, cosine))
+    if not cosine < 1.0 - NO_FIT or np.sum(size >= size.max() * (1.0 - 1e-9)) > 1:
+        return {}
+    return {"gradient-activation-derivative": Evidence(
+        layer.name, "recomputed from the arrays shown, the gradients after it are right, but its "
+        f"own is no multiple of inputs.T @ delta with any usual derivative (cosine {cosine:.2f})",
+        severity="warning",  # something else may be added on purpose
+    )}  # fmt: skip
 
 
 def accumulates(replay: Replay, first: Step, second: Step) -> bool:
@@ -198,7 +212,7 @@ def accumulates(replay: Replay, first: Step, second: Step) -> bool:
     `replay` is that of the first step. Only the last weights are checked.
     """
     own = Replay.of(second)
-    if not replay.deltas or own.deltas or own.wrong or own.product:
+    if not replay.deltas or own.deltas or own.mistakes:
         return False
     names = first.gradients.keys() & second.gradients.keys()
     same = {n for n in names if first.gradients[n].shape == second.gradients[n].shape}

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -66,10 +68,7 @@ def bias_per_sample(run: Run) -> Evidence | None:
           "sample can then be pushed up while another is pushed down.",
       remedy="delta = outputs - targets   # per sample; sum only in gradients")  # fmt: skip
 def shared_error(run: Run) -> Evidence | None:
-    if run.replay.one_error is None:
-        return None
-    (name, error), rows = run.replay.one_error, len(run.whole[0])
-    return Evidence(name, f"it comes from one error, {error:.4g}, for all {rows} samples")
+    return run.replay.mistakes.get("gradient-wrong")
 
 
 @rule("gradient-activation-derivative", severity="error", needs=("whole",),
@@ -78,31 +77,15 @@ def shared_error(run: Run) -> Evidence | None:
       remedy="delta = (delta_next @ weights_next.T) * derivative   # for a: a * (1 - a) for a "
              "sigmoid, 1 - a**2 for tanh, a > 0 for a ReLU")  # fmt: skip
 def wrong_derivative(run: Run) -> Evidence | None:
-    if not run.replay.wrong:
-        return _fits_no_derivative(run)
-    (name, form, right), names = run.replay.wrong[0], [*run.first.weights]
-    where = [each for each, _, _ in run.replay.wrong][::-1]
-    last = "delta = (outputs - targets) * derivative   # left out if the loss cancels it"
-    return Evidence(
-        ", ".join(where), f"recomputed from the arrays shown, the gradient of {name} has the "
-        f"derivative {form}, with a the activations; {right} would be right",
-        {"gradient": "activation-derivative", "where": names[: names.index(name) + 1],
-         "number": 0.0},
-        remedy=last if name == names[-1] else "",
-    )  # fmt: skip
+    found = run.replay.mistakes.get("gradient-activation-derivative")
+    return found and replace(found, change=_derived_again(run, found))
 
 
-def _fits_no_derivative(run: Run) -> Evidence | None:
-    if run.replay.unknown is None:
-        return None
-    (name, cosine), names = run.replay.unknown, [*run.first.weights]
-    names = names[: names.index(name) + 1]
-    return Evidence(
-        name, "recomputed from the arrays shown, the layers after it are right, but its gradient "
-        f"is no multiple of inputs.T @ delta (cosine {cosine:.2f}), whichever derivative is taken",
-        {"gradient": "activation-derivative", "where": names, "number": 0.0},
-        severity="error" if run.failing else "warning",  # something else may be added on purpose
-    )  # fmt: skip
+def _derived_again(run: Run, found: Evidence) -> dict[str, Any]:
+    """Return the change for a wrong delta: all weights from the first to where it is made."""
+    names, last = [*run.first.weights], found.where.split(", ")[-1]
+    where = names[: names.index(last) + 1]
+    return {"gradient": "activation-derivative", "where": where, "number": 0.0}
 
 
 @rule("gradient-product", severity="error", needs=("whole",), explained_by=("gradient-*",),
@@ -111,11 +94,7 @@ def _fits_no_derivative(run: Run) -> Evidence | None:
       remedy="delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta",
       source=f"{NIELSEN}, chapter 2 (BP2 and BP4)")  # fmt: skip
 def wrong_product(run: Run) -> Evidence | None:
-    if run.replay.product is None:
-        return None
-    name, product = run.replay.product
-    return Evidence(name, f"recomputed from the arrays shown, its gradient is {product}",
-                    {"gradient": "product", "where": [name], "number": 0.0})  # fmt: skip
+    return run.replay.mistakes.get("gradient-product")
 
 
 @rule("gradient-accumulated", needs=("whole",), source="PyTorch, torch.optim.Optimizer.zero_grad",

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from xpnet.doctor.findings import Evidence as Evidence
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.run import Run
 
@@ -41,17 +42,6 @@ NEEDS = {
     "weights": "parameters",
     "whole": "a step of fewer numbers",
 }
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a rule saw: where, and the numbers; the rest where the rule's own does not fit."""
-
-    where: str
-    measured: str
-    change: dict[str, Any] | None = None
-    severity: str = ""
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
