@@ -93,7 +93,7 @@ class Doctor:
         self._latest: Shown | None = None
         self._before: tuple[int, Step] | None = None
         self._early: list[Step] = []
-        self._recent = deque[Step]()
+        self._recent = deque[tuple[int, Step]]()
         self._shown: set[str] = set()
         self._trained: tuple[Data, Head, float, float] | None = None
 
@@ -121,8 +121,7 @@ class Doctor:
         activations : sequence of array, (batch, units)
             Of the hidden layers. Samples may also be columns throughout, or one vector at a time.
         predictions, targets : array, (batch, outputs) or (batch,)
-            Values, or probabilities. Logits are recognised if the first loss is their bare
-            cross-entropy, mean or sum; if it has penalties or weights, pass probabilities.
+            Values, or probabilities; of logits the doctor can say less.
         inputs : array, (batch, inputs)
             As the network gets them, that is, after any scaling.
         learning_rate : float
@@ -191,8 +190,8 @@ class Doctor:
         if run.whole:
             run.replay = Replay.of(run.whole[0])
         if self._latest is not None:
-            end = self._as_probabilities(self._latest.to_step(self._layout, parameters=True))
-            last = joined([self._as_probabilities(step) for step in self._recent]) or end
+            end = self._latest.to_step(self._layout, parameters=True)
+            last = joined([step for _, step in self._recent]) or end
             rows = np.cumsum([0, *map(len, self._early)])
             first = joined(self._early[: int(np.searchsorted(rows, START_ROWS))])
             run.data, start = joined(self._early), run.first
@@ -238,7 +237,6 @@ class Doctor:
             step = shown.to_step(self._layout, limit, parameters=compared or number < 2)
             if number == 0:
                 self._keep_shapes(step, whole)
-            step = self._as_probabilities(step)
             if number == 0:
                 run.first = replace(step, activations=())
             run.whole += [step] if whole else []
@@ -258,12 +256,6 @@ class Doctor:
         run.width = 0 if step.inputs is None else step.inputs.shape[1]
         if "predictions" in rows and "targets" in rows:
             run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
-            everything = step if whole else self._latest.to_step(self._layout, None)
-            run.logits = everything.logits_of(run.losses)
-
-    def _as_probabilities(self, step: Step) -> Step:
-        logits = self._run.logits
-        return step.squashed(logits) if logits and step.predictions is not None else step
 
     def _compare_parameters(self, given: Mapping[str, Any], step: Step | None, number: int) -> None:
         """Compare shapes with those at the start and, if it is sampled, a step with the last one.
@@ -289,9 +281,10 @@ class Doctor:
         if rows >= BATCH_ROWS:
             recent.clear()  # this batch is enough, and `run` copies it
         elif rows:
-            recent.append(shown.to_step(self._layout))
-        while recent and sum(map(len, recent)) - len(recent[0]) >= BATCH_ROWS:
-            recent.popleft()
+            recent.append((rows, shown.to_step(self._layout)))
+        total = sum(count for count, _ in recent)
+        while recent and total - recent[0][0] >= BATCH_ROWS:
+            total -= recent.popleft()[0]
 
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""

@@ -95,7 +95,6 @@ class Run:
     diverged: bool = False
     one_batch_skill: float = float("nan")  # after training on one small batch alone
     same_rows: bool = False  # whether the last step saw the same rows as the first
-    logits: str = ""  # of which activation the predictions shown are; they are kept squashed
     found: list[str] = field(default_factory=list)  # codes of the findings so far
 
     @property

@@ -258,36 +258,6 @@ class Step:
         several = p is not None and p.shape[1] > 1
         return bool(several and np.all(p >= 0) and np.allclose(p.sum(axis=1), 1, rtol=0, atol=1e-3))
 
-    def logits_of(self, losses: Sequence[float]) -> str:
-        """Name the activation for which the first loss is these logits' cross-entropy.
-
-        Empty if they are not logits, or the loss is not the bare mean or sum.
-        """
-        z, goals = self.predictions, self.goals
-        if goals is None or not losses or self.are_distributions:
-            return ""
-        within = np.any(z) and np.all((z >= 0) & (z <= 1))  # zeros may be logits at the start
-        if within or not np.all((goals == 0) | (goals == 1)):
-            return ""
-        with np.errstate(all="ignore"):
-            terms = {"sigmoid": np.logaddexp(0.0, z) - z * goals}
-            if z.shape[1] > 1 and self.classes is not None:
-                terms["softmax"] = np.logaddexp.reduce(z, axis=1) - np.sum(z * goals, axis=1)
-            for name, each in terms.items():
-                for value in (np.sum(each), np.mean(each), np.sum(each) / len(each)):
-                    if abs(value - losses[0]) < 1e-4 * losses[0]:
-                        return name
-        return ""
-
-    def squashed(self, activation: str) -> "Step":
-        """Return the same step with probabilities in place of logits."""
-        z = self.predictions
-        with np.errstate(all="ignore"):
-            total = np.logaddexp(0.0, z)
-            if activation == "softmax":
-                total = np.logaddexp.reduce(z, axis=1, keepdims=True)
-            return replace(self, predictions=np.exp(z - total))
-
     @cached_property
     def skill(self) -> float:
         """1 - squared error / that of the best constant; NaN if it cannot be told.
@@ -300,7 +270,10 @@ class Step:
         several = self.classes is not None and p.shape[1] > 1
         shown = [p]
         if self.classes is not None and np.any((p < 0) | (p > 1)):
-            shown.append(self.squashed("softmax" if several else "sigmoid").predictions)
+            total = np.logaddexp(0.0, p)
+            if several:
+                total = np.logaddexp.reduce(p, axis=1, keepdims=True)
+            shown.append(np.exp(p - total))
         if np.all(np.abs(self.goals) == 1):  # a hinge loss takes the values far beyond
             shown.append(np.minimum(np.maximum(p, -1.0), 1.0))
         w = np.ones((len(p), 1)) if self.row_weights is None else self.row_weights

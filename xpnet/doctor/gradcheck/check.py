@@ -1,10 +1,8 @@
 """Gradient check: whether a gradient is that of the loss and, if not, how it is wrong.
 
-Slopes of the loss by central differences, in float64, along single entries and along one random
-direction of every parameter, are compared with the gradient given. A wrong gradient is then tried
-against the mistakes people make: sign, factor, transposition, unsummed batch, penalty, and so on.
-
-Sources: CS231N; ratios that name the mistake: scikit-learn #8349, the number of outputs.
+Slopes of the loss in float64, along some entries and one random direction of every parameter, are
+compared with the gradient given. Sources: CS231n notes on gradient checks; for ratios that name the
+mistake scikit-learn #8349, where it is the number of outputs.
 """
 
 from collections.abc import Callable, Mapping, Sequence

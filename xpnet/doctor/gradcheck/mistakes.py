@@ -16,8 +16,8 @@ from xpnet.doctor.gradcheck.slopes import Comparison
 from xpnet.doctor.step import BIAS
 
 CS231N = "CS231n notes, Gradient checks"
-VAGUE = {"gradient-wrong", "gradient-activation-derivative"}
 MULTIPLE = {"gradient-scale", "gradient-sign"}
+VAGUE = ("gradient-wrong", "gradient-activation-derivative")
 WEIGHTS = re.compile(r"^(w|syn|theta|coef|kernel)|weight", re.IGNORECASE)
 
 
@@ -27,15 +27,9 @@ class Mistake(NamedTuple):
     text: str = ""
     number: float = 0.0
 
-    @property
-    def code(self) -> str:
-        """The code of the finding: `text` without its variant."""
-        return self.text.partition("/")[0]
-
 
 Mistakes = Mapping[str, Mistake]  # by the names of the parameters
 Sizes = tuple[int | None, int]  # rows of the batch, if known, and outputs: perhaps a factor
-RIGHT = Mistake()
 
 
 def shape_mistake(
@@ -111,8 +105,9 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
     found = {each.name: _mistake(each, sizes) for each in comparisons if each.wrong}
     found |= _from_one_layer(_layers_of(comparisons), found)
     none_right = not any(each.shown_right for each in comparisons)  # so that the loss may be wrong
-    vague = [each for each in comparisons if found.get(each.name, RIGHT).code in VAGUE]
-    if none_right and _point_uphill(vague):
+    vague = [each for each in comparisons if found.get(each.name, Mistake()).text.startswith(VAGUE)]
+    slopes = sum(int(each.clear.sum()) for each in vague)  # one or two point uphill by chance
+    if none_right and slopes > 2 and all(each.cosine < -0.3 for each in vague):
         found |= {each.name: Mistake("gradient-sign/roughly", -1.0) for each in vague}
     groups: dict[Mistake, list[Comparison]] = {}
     for each in comparisons:
@@ -120,20 +115,16 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
             text, number = found[each.name]
             groups.setdefault(Mistake(text, round(number, 6)), []).append(each)
     findings = []
-    for mistake, group in groups.items():
-        evidence, why, remedy = TEXTS[mistake.text]
-        fill, where = _facts(mistake, group, sizes), [each.name for each in group]
-        if none_right and mistake.code == "gradient-sign":
-            exact = mistake == Mistake("gradient-sign", -1.0)
-            fill["right"] = "the code is right" if exact else "its sign is right"
+    for (text, number), group in groups.items():
+        code, where = text.partition("/")[0], [each.name for each in group]
+        evidence, why, remedy = (each.format(**_facts(number, group, sizes)) for each in TEXTS[text])
+        if none_right and code == "gradient-sign":
             remedy = EITHER_SIGN
-        if none_right and mistake.code in {"gradient-sign", *VAGUE}:
-            remedy += _remedy_of_loss(loss, fits=mistake.text == "gradient-sign")
+        if none_right and code in ("gradient-sign", *VAGUE):
+            remedy += _remedy_of_loss(loss, fits=text == "gradient-sign")
         findings.append(Finding(
-            mistake.code, "error", ", ".join(where), evidence.format(**fill), why,
-            remedy.format(**fill), CS231N,
-            {"gradient": mistake.code.removeprefix("gradient-"), "where": where,
-             "number": mistake.number},
+            code, "error", ", ".join(where), evidence, why, remedy, CS231N,
+            {"gradient": code.removeprefix("gradient-"), "where": where, "number": number},
         ))  # fmt: skip
     return findings
 
@@ -201,19 +192,13 @@ def _explained_by_delta(each: Comparison, found: Mistakes) -> bool:
     slope may have a factor by chance, if no other gradient has the same; where sigmoids are almost
     linear, a wrong delta is almost a multiple.
     """
-    text, factor = found.get(each.name, RIGHT)
+    text, factor = found.get(each.name, Mistake())
     if text not in MULTIPLE:
         return text == "gradient-wrong"
     alike = [abs(other.number - factor) < 1e-5 * abs(factor)
              for other in found.values() if other.text == text]  # fmt: skip
     several = each.clear.sum() > 1 or sum(alike) > 1
     return not (several and each.matches(each.given, factor * each.measured))
-
-
-def _point_uphill(wrong: Sequence[Comparison]) -> bool:
-    """Return whether gradients point uphill; one or two slopes may do so by chance."""
-    slopes = sum(int(each.clear.sum()) for each in wrong)
-    return slopes > 2 and all(each.cosine < -0.3 for each in wrong)
 
 
 def _reading(factor: float, sizes: Sizes) -> str:
@@ -231,17 +216,16 @@ def _reading(factor: float, sizes: Sizes) -> str:
     return next((s for v, s in meanings if v and abs(abs(factor) / v - 1) < 1e-3 and s), "")
 
 
-def _facts(mistake: Mistake, group: Sequence[Comparison], sizes: Sizes) -> dict[str, Any]:
+def _facts(factor: float, group: Sequence[Comparison], sizes: Sizes) -> dict[str, Any]:
     """Return what fills in the texts: how wrong gradients are, and in which direction."""
-    factor, where = mistake.number, ", ".join(each.name for each in group)
+    where, reading = ", ".join(each.name for each in group), _reading(factor, sizes)
     clear = [each for each in group if np.any(each.clear)]
     cosine = min((each.cosine for each in clear), key=abs, default=0.0)
+    largest = max(float(np.max(np.abs(each.given))) for each in group)
+    error = f"up to {largest:.3g} in size, where the slope of the loss is 0"  # and no ratio helps
     if clear:
         error = f"relative error {max(each.error for each in clear):.2g}, cosine {cosine:.2f}"
-    else:  # beside slopes of 0, no ratio says much
-        largest = max(float(np.max(np.abs(each.given))) for each in group)
-        error = f"up to {largest:.3g} in size, where the slope of the loss is 0"
-    reading, divide = _reading(factor, sizes), f"divide the gradient of {where} by {factor:.6g}"
+    divide = f"divide the gradient of {where} by {factor:.6g}"
     if not reading:  # nobody means to divide by 1.46661
         reading = "neither the batch size nor the number of outputs"
         divide = f"find what multiplies the gradient of {where} but not the loss"
@@ -272,39 +256,34 @@ WHY = {
         "The derivative of its activation is missing or wrong, or weights_next is left out or not "
         "transposed."
     ),
-    "gradient-sign": (
-        "Gradient descent subtracts the gradient; subtracting this one, every step climbs. The "
-        "usual cause is (targets - outputs) where (outputs - targets) is meant."
-    ),
 }
 # Where only the update shows which of both is meant.
 EITHER_SIGN = (
     "if the update subtracts it (W -= rate * gradient): delta = outputs - targets\n"
-    "if the update adds it (W += rate * gradient): {right}; hand -gradient to this check"
+    "if the update adds it (W += rate * gradient): the code is right; hand -gradient to this check"
 )
 # A code, perhaps with a variant of its text: (evidence, explanation, remedy).
 TEXTS = {
     "gradient-sign": (
         "it points against the slope of the loss (cosine {cosine:.2f}, factor {factor:.4g})",
-        WHY["gradient-sign"],
+        "Gradient descent subtracts the gradient; subtracting this one, every step climbs. The "
+        "usual cause is (targets - outputs) where (outputs - targets) is meant.",
         "flip the sign of the gradient of {where} alone",
     ),
     "gradient-sign/roughly": (
         "it points against the slope of the loss (cosine {cosine:.2f}), but is no multiple of it",
-        WHY["gradient-sign"],
+        "Subtracting this gradient, every step climbs.",
         "",
     ),
     "gradient-scale": (
         "gradient = {factor:.6g} x slope of the loss; {reading}",
-        "The direction is right but the length is not, so the learning rate does not mean what it "
-        "says and the balance between layers and penalties is off. Use the sum in both loss and "
-        "gradient, or the mean in both.",
+        "The direction is right, but the learning rate does not mean what it says. Use the sum in "
+        "both loss and gradient, or the mean in both.",
         "{divide}",
     ),
     "gradient-transposed": (
         "the transposed gradient agrees with the slopes of the loss, but this one does not",
-        "The matrix is square, so the wrong order raises no error. Each weight gets the change "
-        "meant for its mirror image.",
+        "The matrix is square, so the wrong order raises no error.",
         "gradient = inputs.T @ delta   # for weights of shape (inputs, units)",
     ),
     "gradient-activation-derivative": (
@@ -317,14 +296,13 @@ TEXTS = {
         "{error} in the last layer and all before it",
         "The error enters where the output's delta is made, and spreads to every layer before it. "
         "This delta belongs to another pair of output and loss.",
-        "delta = outputs - targets belongs to sigmoid with binary cross-entropy, softmax with "
+        "delta = outputs - targets is for sigmoid with binary cross-entropy, softmax with "
         "categorical cross-entropy, and linear outputs with half the squared error; for any other "
         "pair: delta = d_loss / d_outputs * derivative",
     ),
     "gradient-regularisation": (
         "gradient - slope = {factor:.4g} x the parameter itself",
-        "Loss and gradient disagree about a penalty on the weights. It is in one but not in the "
-        "other, or its strength differs.",
+        "Loss and gradient disagree about a penalty on the weights.",
         "add l2 * weights to the gradient and l2 / 2 * sum(weights**2) to the loss, or neither",
     ),
     "gradient-zero": (
@@ -334,7 +312,6 @@ TEXTS = {
     ),
     "gradient-wrong": (
         "{error}; no usual mistake explains it all",
-        "This is not the gradient of this loss, and no change of sign, scale or shape makes it so. "
         "If the other gradient of its layer is right, so is delta.",
         "derive the gradient of {where} again from the loss: inputs.T @ delta, with what the layer "
         "was given, for weights; delta.sum(axis=0) for a bias",

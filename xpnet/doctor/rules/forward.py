@@ -83,8 +83,9 @@ def unscaled_targets(run: Run, limit: float) -> Evidence | None:
     first, goals = run.first, run.first.goals
     if len(goals) < 10 or not np.all(np.isfinite(first.predictions)) or first_of_sorted(run):
         return None
-    if first.classes is not None and np.all((first.predictions >= 0) & (first.predictions <= 1)):
-        return _high_entropy(run, limit)
+    if first.classes is not None:  # other outputs may be logits
+        within = np.all((first.predictions >= 0) & (first.predictions <= 1))
+        return _high_entropy(run, limit) if within else None
     # Of sorted rows the first ones hardly differ.
     shown = [each for each in (goals, run.data.goals) if each is not None and len(each)]
     spread = max(float(np.var(each, axis=0).mean()) for each in shown)
