@@ -165,7 +165,7 @@ class Run:
     def hidden_values(self, *kinds: str) -> list[tuple[str, str, Any, str]]:
         """Return (place, activation, values (rows, units), when) of hidden layers of some kinds.
 
-        Those at the end only if a bad state there does harm and was not caused by one long step.
+        Those at the end only where they do harm and no single long step has caused it.
         """
         harmful = not self.last.skill > 0.5 and not max(self.movement, default=0.0) > LONG_STEP
         steps = [(self.first, "at the start"), (self.last, "at the end")]

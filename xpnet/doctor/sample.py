@@ -28,10 +28,10 @@ def choose_rows(labels: Any, rows: int, limit: int) -> tuple[Any, Any]:
     if labels is None or rows <= limit:
         return even, None
     counts = np.bincount(labels)
-    few = min(MIN_CLASS_ROWS, limit // (4 * int(np.count_nonzero(counts))))
-    if np.all(np.bincount(labels[even], minlength=len(counts)) >= np.minimum(few, counts)):
+    few = np.minimum(min(MIN_CLASS_ROWS, limit // (4 * np.count_nonzero(counts))), counts)
+    if np.all(np.bincount(labels[even], minlength=len(counts)) >= few):
         return even, None
-    wanted = np.clip(np.rint(limit * counts / rows).astype(np.int64), np.minimum(few, counts), counts)
+    wanted = np.clip(np.rint(limit * counts / rows).astype(np.int64), few, counts)
     members = {label: np.flatnonzero(labels == label) for label in np.flatnonzero(wanted)}
     numbers = np.sort(np.concatenate(
         [own[evenly_spaced(len(own), wanted[label])] for label, own in members.items()]

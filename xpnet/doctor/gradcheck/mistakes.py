@@ -117,7 +117,8 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
     findings = []
     for (text, number), group in groups.items():
         code, where = text.partition("/")[0], [each.name for each in group]
-        evidence, why, remedy = (each.format(**_facts(number, group, sizes)) for each in TEXTS[text])
+        facts = _facts(number, group, sizes)
+        evidence, why, remedy = (each.format(**facts) for each in TEXTS[text])
         if none_right and code == "gradient-sign":
             remedy = EITHER_SIGN
         if none_right and code in ("gradient-sign", *VAGUE):
