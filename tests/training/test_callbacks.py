@@ -39,6 +39,18 @@ def test_a_callback_sees_loss_gradients_trace_and_can_stop():
     assert (len(calls.seen), history.stopped) == (1, "stopped without a reason")
 
 
+def test_a_plain_function_is_called_after_each_epoch_and_can_stop():
+    losses = []
+
+    def look(training):
+        losses.append(training.state.history.loss[-1])
+        if len(losses) == 2:
+            training.stop("enough")
+
+    history = xpnet.fit(regressor(), X, Y, optimizer="adam", callbacks=[look])
+    assert (losses, history.stopped) == (history.loss, "enough")
+
+
 def test_an_error_in_a_callback_is_not_swallowed_and_training_ends_in_order():
     class Broken(Calls):
         def on_epoch_end(self, training):

@@ -21,6 +21,14 @@ def test_a_small_network_learns_a_smooth_function(optimizer):
     assert history.loss[-1] < history.loss[0] / 20
 
 
+def test_optimisers_by_name_have_their_default_rates():
+    for name, same in (("sgd", xpnet.SGD(0.1)), ("adam", xpnet.Adam()), ("adamw", xpnet.AdamW())):
+        nets = [regressor(), regressor()]
+        for net, optimizer in zip(nets, (name, same), strict=True):
+            xpnet.fit(net, X, Y, optimizer=optimizer, epochs=2)
+        np.testing.assert_array_equal(*map(parameters, nets))
+
+
 # Reproducible -------------------------------------------------------------------------------------
 
 
@@ -252,7 +260,7 @@ def test_rows_that_all_have_a_class_of_weight_0_are_named():
         (classifier, {"l2": -1.0}, "l2 -1.0 must be finite and >= 0"),
         (classifier, {"clip_norm": 0.0}, "clip_norm 0.0 must be above 0, or None"),
         (classifier, {"metrics": "auc"}, "metric 'auc' is not known; use one of accuracy, r2, mea"),
-        (classifier, {"optimizer": "sgd"}, "optimizer 'sgd' is not an optimiser; pass xpnet"),
+        (classifier, {"optimizer": "rms"}, "optimizer 'rms' is not known; pass 'sgd', 'adam',"),
         (classifier, {"optimizer": xpnet.SGD}, r"optimizer SGD is a class; pass SGD\(\), an insta"),
         (classifier, {"class_weight": {0: -1.0}}, r"class_weight\[0\] -1.0 must be finite"),
         (classifier, {"class_weight": {0: "1"}}, r"class_weight\[0\] '1' must be finite"),
@@ -272,7 +280,7 @@ def test_rows_that_all_have_a_class_of_weight_0_are_named():
         (classifier, {"loss": 3}, "loss 3 is not known"),
         (classifier, {"early_stopping": "yes"}, "early_stopping 'yes' must be"),
         (classifier, {"callbacks": xpnet.EarlyStopping()}, r"not a list; pass callbacks=\["),
-        (classifier, {"callbacks": [print]}, "which would never be called; give it a method"),
+        (classifier, {"callbacks": [3]}, "which would never be called; give it a method"),
         (classifier, {"callbacks": [Calls]}, "holds the class Calls; pass an instance"),
         (classifier, {"loss": "poisson"}, "'poisson' needs output='exp' or 'softplus', but this"),
     ],

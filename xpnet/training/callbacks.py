@@ -13,27 +13,49 @@ if TYPE_CHECKING:
 HOOKS = ("on_train_start", "on_epoch_start", "on_batch_end", "on_epoch_end", "on_train_end")
 
 
+@dataclass(frozen=True)
+class AfterEachEpoch:
+    """A plain function as a callback."""
+
+    on_epoch_end: Callable[["Training"], None]
+
+
 def checked_callbacks(callbacks: Any) -> list[Any]:
     """Return callbacks as a list; refuse classes, and objects whose methods would not be called."""
     if callbacks is None:
         return []
     if not isinstance(callbacks, (list, tuple)):
         raise InputError(f"callbacks {callbacks!r:.80} is not a list; pass callbacks=[...]")
+    checked = []
     for each in callbacks:
         if isinstance(each, type):
             raise InputError(f"callbacks holds the class {each.__name__}; pass an instance of it")
-        if not any(hasattr(each, name) for name in HOOKS):
+        if any(hasattr(each, name) for name in HOOKS):
+            checked.append(each)
+        elif callable(each):
+            checked.append(AfterEachEpoch(each))
+        else:
             raise InputError(
                 f"callbacks holds {each!r:.80}, which would never be called; give it a method "
-                f"{', '.join(HOOKS[:-1])} or {HOOKS[-1]}"
+                f"{', '.join(HOOKS[:-1])} or {HOOKS[-1]}, or pass a function"
             )
-    return list(callbacks)
+    return checked
 
 
 def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], None]]:
     """Return the methods of that name from the callbacks that have one."""
     found = (getattr(callback, name, None) for callback in callbacks)
     return [hook for hook in found if hook is not None]
+
+
+def needs_traces(callbacks: Sequence[Any]) -> bool:
+    """Return whether a callback may look at single steps; not if it has ``needs_traces = False``.
+
+    Then it is content with the state between steps, as a checkpoint is.
+    """
+    return any(
+        hooks([each], "on_batch_end") and getattr(each, "needs_traces", True) for each in callbacks
+    )
 
 
 def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
