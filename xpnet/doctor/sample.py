@@ -28,7 +28,7 @@ def choose_rows(labels: Any, rows: int, limit: int) -> tuple[Any, Any]:
     if labels is None or rows <= limit:
         return even, None
     counts = np.bincount(labels)
-    few = np.minimum(min(MIN_CLASS_ROWS, limit // (4 * np.count_nonzero(counts))), counts)
+    few = np.minimum(min(MIN_CLASS_ROWS, limit // (4 * len(set(labels)))), counts)
     if np.all(np.bincount(labels[even], minlength=len(counts)) >= few):
         return even, None
     wanted = np.clip(np.rint(limit * counts / rows).astype(np.int64), few, counts)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.doctor.findings import UNSKILLED
 from xpnet.doctor.replay import MOVED
 from xpnet.doctor.rules.data import scaled
 from xpnet.doctor.rules.rule import (
@@ -137,7 +138,7 @@ def one_batch(run: Run, limit: float) -> Evidence | None:
                     "batch's variance")  # fmt: skip
 
 
-@rule("no-better-than-constant", limit=0.05, severity="error", steps=ENOUGH_STEPS,
+@rule("no-better-than-constant", limit=UNSKILLED, severity="error", steps=ENOUGH_STEPS,
       needs=("last.goals",),
       why="Always giving the mean or the commonest class is as good.",
       remedy=NOTHING_ELSE,
@@ -160,7 +161,7 @@ def constant_output(run: Run, limit: float) -> Evidence | None:
     if len(goals) < MIN_ROWS or not np.all(np.isfinite(p)):
         return None
     spread, wanted = float(p.std(axis=0).max()), float(goals.std(axis=0).max())
-    unskilled = last.classes is not None and last.skill < 0.05
+    unskilled = last.classes is not None and last.skill < UNSKILLED
     one_class = unskilled and len(np.unique(last.guesses)) == 1
     if wanted == 0 or (spread >= limit * wanted and not one_class):
         return None
