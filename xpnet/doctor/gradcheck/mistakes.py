@@ -257,6 +257,10 @@ WHY = {
         "The derivative of its activation is missing or wrong, or weights_next is left out or not "
         "transposed."
     ),
+    "gradient-sign": (
+        "Gradient descent subtracts the gradient; subtracting this one, every step climbs. The "
+        "usual cause is (targets - outputs) where (outputs - targets) is meant."
+    ),
 }
 # Where only the update shows which of both is meant.
 EITHER_SIGN = (
@@ -267,13 +271,12 @@ EITHER_SIGN = (
 TEXTS = {
     "gradient-sign": (
         "it points against the slope of the loss (cosine {cosine:.2f}, factor {factor:.4g})",
-        "Gradient descent subtracts the gradient; subtracting this one, every step climbs. The "
-        "usual cause is (targets - outputs) where (outputs - targets) is meant.",
+        WHY["gradient-sign"],
         "flip the sign of the gradient of {where} alone",
     ),
     "gradient-sign/roughly": (
         "it points against the slope of the loss (cosine {cosine:.2f}), but is no multiple of it",
-        "Subtracting this gradient, every step climbs.",
+        WHY["gradient-sign"],
         "",
     ),
     "gradient-scale": (
