@@ -137,7 +137,7 @@ def lay_out(case: Case, folder: Path, texts: dict[str, str] | None = None) -> Pa
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of all runs: one thread, no window; xpnet is this checkout's or as PYTHONPATH says."""
+    """Return the environment of all runs: one thread, no window."""
     return os.environ | {
         "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONIOENCODING": "utf-8",
