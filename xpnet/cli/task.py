@@ -10,7 +10,7 @@ from typing import Any
 
 from xpnet.backend.threads import free_memory, one_thread, threads_for
 from xpnet.cli.parsing import flag
-from xpnet.cli.train_options import TrainOptions, as_command
+from xpnet.cli.train_options import LBFGS, TrainOptions, as_command, with_recipe
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
@@ -20,21 +20,14 @@ from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import read_table
 from xpnet.training.callbacks import EarlyStopping
 
-# Defaults by measurement: mean validation score of 5 seeds over 0.001, 0.003, 0.01 (learning rate),
-# 32, 128, 256 (batch), 0, 3e-4, 1e-3, 3e-3, 1e-2 (l2), 1,000 and 3,000 steps, one and two layers,
-# with and without early stopping and decay, on banknote, iris, sonar, ionosphere, titanic,
-# winequality_red, adult, california_housing and MNIST. No setting was best on all; Adam 0.003
-# falling to 0, l2 0.001, 1,000 steps of 32 rows was never far from it: 100, 96.0, 86.3, 92.0, 81.9,
-# (R2 as a regression) 0.392, 85.5, 0.782, 97.7 %. Early stopping gained 0.003 in R2 on wine and
-# lost 5 points on sonar, and it would choose weights on the rows that the summary is measured on.
-# SGD with momentum 0.9 at 0.03 does as well; at 0.1 it failed on both regressions.
-LEARNING_RATES = {"adam": 0.003, "adamw": 0.003, "sgd": 0.03}
-LBFGS = "lbfgs"
+LEARNING_RATES = {"adam": 0.003, "adamw": 0.002, "sgd": 0.03}
 # What L-BFGS, which has no steps, cannot do.
 NOT_LBFGS = ("lr", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
              "checkpoint")  # fmt: skip
 MANY_ROWS = 10_000
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_000, 20, 200
+BUDGET = 3_000  # steps
+STEPS_PER_EPOCH = 50  # at most; after each the validation rows are looked at
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
 PACKED = (".npz", ".npy.gz", "ubyte.gz", ".idx.gz")  # cannot be read in batches
 PASSED_ON = ("loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule")
@@ -78,7 +71,8 @@ class Task:
 
 def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
     """Read and prepare the table that the options name; large ones may be left on disk."""
-    _check(options)
+    given, options = options, with_recipe(options)
+    _check(given, options)
     stream = may_stream and (options.stream or _is_large(options.data))
     share = _share(options.validation)
     if stream and share == 0.0:
@@ -103,12 +97,12 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
         prepared = prepare(
             table, options.target, task=options.task, missing=missing,
             strict=options.strict, drop=options.drop or (), keep=options.keep or (),
-            standardize=not options.raw, validation=share or 0.0,
+            standardize=not options.raw, encode=options.encode, validation=share or 0.0,
             scale_target=options.loss != "poisson",  # which has no negative targets
             seed=options.seed, dtype=options.dtype, stream=stream,
         )  # fmt: skip
     except InputError as error:
-        raise _with_command(error, options) from error
+        raise _with_command(error, given) from error
     held_out = (prepared.x_validation, prepared.y_validation) if share else None
     task = Task(
         options, prepared.preprocessing, prepared.x, prepared.y, held_out, table.rows,
@@ -128,10 +122,10 @@ def _with_command(error: InputError, options: TrainOptions) -> InputError:
     return InputError(f"{error}\n  without them: {command}")
 
 
-def _check(options: TrainOptions) -> None:
+def _check(given: TrainOptions, options: TrainOptions) -> None:
     """Refuse misspelt options before a large table is read, and what would have no effect."""
     for name in NOT_LBFGS if options.optimizer == LBFGS else ():
-        if getattr(options, name) != getattr(TrainOptions, name):
+        if getattr(given, name) != getattr(TrainOptions, name):
             raise InputError(f"{flag(name)}: lbfgs takes no such option; leave it out, or use adam")
     if options.optimizer == LBFGS and find_spec("scipy") is None:
         raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
@@ -186,14 +180,26 @@ def with_defaults(task: Task) -> Task:
             f"--loss poisson: it is for counts, but {plan.target} makes a {plan.task} task; pass "
             "--task regression, or leave the loss out"
         )
-    defaults: dict[str, Any] = {"epochs": MAX_EPOCHS}
-    if options.optimizer != LBFGS:
+    unset = {k: v for k, v in _of_rows(options, rows).items() if getattr(options, k) is None}
+    return replace(task, options=replace(options, **unset))
+
+
+def _of_rows(options: TrainOptions, rows: int) -> dict[str, Any]:
+    """Return the defaults that depend on the number of rows to train on."""
+    if options.optimizer == LBFGS:
+        return {"epochs": MAX_EPOCHS}
+    rate = LEARNING_RATES.get(options.optimizer)
+    if options.simple:
         batch_size = options.batch_size or (128 if rows >= MANY_ROWS else 32)
         epochs = min(max(math.ceil(STEPS * batch_size / rows), MIN_EPOCHS), MAX_EPOCHS)
-        rate = LEARNING_RATES.get(options.optimizer)
-        defaults = {"batch_size": batch_size, "epochs": epochs, "lr": rate}
-    unset = {name: each for name, each in defaults.items() if getattr(options, name) is None}
-    return replace(task, options=replace(options, **unset))
+        return {"batch_size": batch_size, "epochs": epochs, "lr": rate}
+    defaults = {"batch_size": min(max(rows // 16, 32), 256), "lr": rate}
+    if options.epochs is not None:
+        return defaults
+    steps = options.steps or BUDGET
+    in_pass = math.ceil(rows / (options.batch_size or min(max(rows // 16, 32), 256)))
+    epochs = math.ceil(steps / min(in_pass, STEPS_PER_EPOCH))
+    return {**defaults, "steps": steps, "epochs": epochs}
 
 
 def make_network(task: Task) -> MLP:
@@ -258,6 +264,8 @@ def fit_options(task: Task) -> dict[str, Any]:
         "optimizer": _optimizer(options),
         "validation": task.held_out,
         "early_stopping": EarlyStopping(options.patience) if options.early_stopping else False,
+        "keep_best": not options.simple and task.held_out is not None,
+        "steps_per_epoch": STEPS_PER_EPOCH if options.steps else None,
         **{name: getattr(options, name) for name in PASSED_ON},
     }
 

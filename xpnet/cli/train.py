@@ -13,8 +13,8 @@ from xpnet.backend.threads import blas
 from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
 from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.scores import MAX_LISTED, class_names, describe, score
-from xpnet.cli.task import LBFGS, Task, fit_options, limit_threads, load_task, make_network
-from xpnet.cli.train_options import TrainOptions
+from xpnet.cli.task import Task, fit_options, limit_threads, load_task, make_network
+from xpnet.cli.train_options import LBFGS, TrainOptions
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
 from xpnet.errors import DivergenceError, InputError
@@ -109,11 +109,7 @@ def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:
             net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
             class_weight=options.class_weight, max_iter=max_iter,
         )  # fmt: skip
-    metric = "r2" if task.plan.task == "regression" else "accuracy"
-    training = prepare_training(
-        net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task)
-    )
-    return training.run()
+    return prepare_training(net, task.x, task.y, callbacks=callbacks, **fit_options(task)).run()
 
 
 def _errors(doctor: Doctor, task: Task) -> list[Finding]:
@@ -165,10 +161,12 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
     epochs, stopped = report["epochs"], report["stopped"]
     early = "" if stopped == f"{epochs} epochs done" else f" ({stopped})"
     rounds = "iterations" if options.optimizer == LBFGS else "epochs"
-    losses = f"loss {history['loss'][-1]:.4g}"
+    best = (history["best_epoch"] or epochs) - 1
+    early += f", the best the {best + 1}." * (best + 1 < epochs)
+    losses = f"loss {history['loss'][best]:.4g}"
     losses += " (penalty included)" * bool(options.l1 or options.l2)
     if history["validation_loss"]:
-        losses += f", validation {history['validation_loss'][-1]:.4g}"
+        losses += f", validation {history['validation_loss'][best]:.4g}"
     lines = [
         ("task", kind),
         ("data", f"{Path(options.data).name}: {rows['table']:,} rows, {len(plan.columns)} columns; "

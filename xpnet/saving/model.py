@@ -1,4 +1,4 @@
-"""Model files, version 2: a network, how its inputs are prepared, how it was trained.
+"""Model files, version 3: a network, how its inputs are prepared, how it was trained.
 
     fields   architecture   MLP.config()
              preprocessing  Preprocessing.to_dict(): columns with their types, classes; or null
@@ -7,7 +7,8 @@
 
 See `xpnet.saving.container` for what surrounds them. Any change that an older xpnet would misread
 must raise FORMAT_VERSION; files of every earlier version stay readable. Version 2 has more kinds of
-columns, and names of those left out; without them, a file is written in version 1.
+columns, and names of those left out; version 3 has bins of numbers. A file is written in the first
+version that has what it needs.
 """
 
 import os
@@ -34,7 +35,7 @@ from xpnet.saving.container import (
     write_container,
 )
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from xpnet.errors import InputError, bad_argument
 from xpnet.tables.arrays import RowFile, moments, pieces
 from xpnet.tables.choose import Choice, choose_columns, is_various
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number
+from xpnet.tables.encodings import MIN_BINS, bins_for, quantile_edges
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -37,6 +38,7 @@ from xpnet.tables.summary import (
 from xpnet.tables.table import Table
 from xpnet.training.batches import MAX_VALIDATION_ROWS, split
 
+ENCODE = ("auto", "plain", "ple")
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
 _MIN_ROWS_OF_CLASS = 10  # on average, if there are many classes
 _MIN_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
@@ -78,6 +80,7 @@ def prepare(
     drop: Collection[str] = (),
     keep: Collection[str] = (),
     standardize: bool = True,
+    encode: str = "plain",
     scale_target: bool = True,
     validation: float = 0.0,
     seed: int = 0,
@@ -107,6 +110,9 @@ def prepare(
     standardize, scale_target : bool
         Numbers to mean 0 and standard deviation 1; with `scale_target`, those of a regression's
         target, too.
+    encode : {"auto", "plain", "ple"}
+        Whether numbers also fill inputs of bins, see `xpnet.tables.encodings`; "auto" decides by
+        the number of rows and columns.
     validation : float
         Share of the rows to keep for validation, 0 to below 1; drawn by class where there are
         classes. Means and standard deviations come from the other rows alone.
@@ -119,7 +125,7 @@ def prepare(
         Names file, line, column, what was found and the remedy.
     """
     missing = missing or ("refuse" if strict else "impute")
-    for argument, value, known in (("task", task, ("auto", *TASKS)),
+    for argument, value, known in (("task", task, ("auto", *TASKS)), ("encode", encode, ENCODE),
                                    ("missing", missing, MISSING_POLICIES)):  # fmt: skip
         if value not in known:
             raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
@@ -146,6 +152,8 @@ def prepare(
         train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
     gaps = found.missing if missing == "impute" else ()
     plan = _with_scales(plan, table, rows[train], standardize, gaps, notes)
+    if encode != "plain" and standardize and plan.layout != "image":
+        plan = _with_bins(plan, table, rows[train], always=encode == "ple")
     if plan.task == "regression" and standardize and scale_target:
         plan, y = _with_target_scale(plan, source, y, rows[train])
     x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
@@ -369,6 +377,22 @@ def _with_scales(
         return replace(column, mean=scales[column.name][0], std=scales[column.name][1], fill=fill)
 
     return replace(plan, columns=tuple(measured(each) for each in plan.columns))
+
+
+def _with_bins(
+    plan: Preprocessing, table: Table, rows: np.ndarray, *, always: bool
+) -> Preprocessing:
+    """Give number columns bins, by the quantiles of the training rows."""
+    names = [each.name for each in plan.columns if isinstance(each, Number)]
+    bins = bins_for(len(rows), len(names)) or (MIN_BINS if always else 0)
+
+    def with_edges(column: Column) -> Column:
+        if not isinstance(column, Number) or not bins:
+            return column
+        cells = table.numbers([column.name], rows)[:, 0]
+        return replace(column, edges=quantile_edges(cells[~np.isnan(cells)], bins))
+
+    return replace(plan, columns=tuple(map(with_edges, plan.columns)))
 
 
 def _median(table: Table, name: str, rows: np.ndarray) -> float:

@@ -57,8 +57,8 @@ class Launches:
     step : callable
         ``step(batch, masks, coefficients)`` gives loss, gradients and trace, and updates in place.
     dropout : Dropout
-    rows : int
-        The batch size.
+    rows, epoch_rows : int
+        Of a batch, and of an epoch.
 
     Attributes
     ----------
@@ -71,9 +71,15 @@ class Launches:
     """
 
     def __init__(
-        self, net: MLP, data: Data, step: Callable[..., Any], dropout: Dropout, rows: int
+        self,
+        net: MLP,
+        data: Data,
+        step: Callable[..., Any],
+        dropout: Dropout,
+        rows: int,
+        epoch_rows: int,
     ) -> None:
-        self.rows, self.whole = rows, data.x.shape[0] // rows
+        self.rows, self.whole = rows, epoch_rows // rows
         batch_bytes = 8 * rows * (data.x.shape[1] + data.y.shape[1])
         self.count = steps_per_launch(self.whole, batch_bytes)
         self._net, self._data, self._step, self._dropout = net, data, step, dropout

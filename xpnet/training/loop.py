@@ -49,6 +49,7 @@ class TrainingOptions:
     loss: str | Loss = "auto"
     optimizer: Optimizer = field(default_factory=SGD)
     epochs: int = 20
+    steps_per_epoch: int | None = None
     batch_size: int = 32
     shuffle: bool = True
     l1: float = 0.0
@@ -60,8 +61,10 @@ class TrainingOptions:
     keep_best: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "steps_per_epoch"):
             value = getattr(self, name)
+            if name == "steps_per_epoch" and value is None:
+                continue
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise bad_argument(name, value, "must be an integer >= 1")
         seed, limit = self.seed, self.clip_norm
@@ -164,6 +167,9 @@ class Training:
         self.seed = net.seed if options.seed is None else options.seed
         self.rows, self.callbacks = data.x.shape[0], list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
+        self.epoch_rows = self.rows
+        if options.steps_per_epoch is not None:
+            self.epoch_rows = min(self.rows, options.steps_per_epoch * self.batch_size)
         self._dropout = Dropout(net, self.seed)
         self._launches: Launches | None = None
         self.state = state or TrainingState()
@@ -216,7 +222,9 @@ class Training:
         on_batch_end, learning_rate_of = hooks(self.callbacks, "on_batch_end"), self._rates()
         if state.batch == 0:
             state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
-        order = epoch_order(self.rows, self.seed, state.epoch, shuffle=options.shuffle)
+        order = epoch_order(
+            self.rows, self.seed, state.epoch, shuffle=options.shuffle, epoch_rows=self.epoch_rows
+        )
         if self._launches is not None:
             self._launch_steps(self._launches, order, learning_rate_of)
             if self.stop_reason:
@@ -280,7 +288,9 @@ class Training:
         if device.record is None:
             return step
         if not hasattr(self.data.x, "read_rows"):
-            self._launches = Launches(self.net, self.data, step, self._dropout, self.batch_size)
+            self._launches = Launches(
+                self.net, self.data, step, self._dropout, self.batch_size, self.epoch_rows
+            )
         return RecordedStep(device, self.net.dtype, step, self.batch_size)
 
     def _make_step(self) -> Step:
@@ -312,7 +322,7 @@ class Training:
     def _rates(self) -> Callable[[int], float]:
         """Return a function that gives an epoch's learning rates, each after so many steps."""
         state, options, losses = self.state, self.options, self.state.history.monitored
-        steps = -(-self.rows // self.batch_size)  # with a short last one
+        steps = -(-self.epoch_rows // self.batch_size)  # with a short last one
 
         def rate(step: int) -> float:
             progress = Progress(step, state.epoch, steps, steps * options.epochs, losses)
