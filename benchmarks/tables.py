@@ -99,13 +99,13 @@ def of_xpnet(train, test, target: str, options: list[str], seed: int) -> tuple[f
     with tempfile.TemporaryDirectory() as folder:
         path, model = f"{folder}/train.csv", f"{folder}/model.safetensors"
         train.to_csv(path, index=False)
-        said, started = io.StringIO(), time.perf_counter()
+        said, started = io.StringIO(), time.process_time()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()) as err:
             status = main(["train", path, "--target", target, "--out", model, "--json",
                            "--seed", str(seed), *options])  # fmt: skip
         if status:
             raise SystemExit(err.getvalue())
-        seconds, report = time.perf_counter() - started, json.loads(said.getvalue())
+        seconds, report = time.process_time() - started, json.loads(said.getvalue())
         test.drop(columns=target).to_csv(f"{folder}/test.csv", index=False)
         found = xpnet.load_model(model).predict(f"{folder}/test.csv")
     if report["task"] != "regression":
@@ -152,13 +152,15 @@ def of_scikit_learn(train, test, target: str, report: dict, kind: str, seed: int
         encode = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan,
                                 encoded_missing_value=np.nan)  # fmt: skip
         scale = "passthrough"
-    pipeline = make_pipeline(ColumnTransformer([("n", scale, numbers), ("t", encode, texts)]), model)
+    pipeline = make_pipeline(
+        ColumnTransformer([("n", scale, numbers), ("t", encode, texts)]), model
+    )
     if regression and kind == "MLP":
         pipeline = TransformedTargetRegressor(pipeline, transformer=StandardScaler())
-    y, started = train[target], time.perf_counter()
+    y, started = train[target], time.process_time()
     y = y.to_numpy(float) if regression else np.asarray([str(spelt(each)) for each in y])
     pipeline.fit(x, y)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     if regression:
         return error(report, {target: pipeline.predict(held)}, test, target), seconds
     columns = dict(zip(pipeline.classes_, pipeline.predict_proba(held).T, strict=True))

@@ -53,7 +53,7 @@ def evaluate(options: EvaluateOptions) -> None:
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     y = plan.encode_target(data, rows)
-    scores = score(plan, model.net.predict(plan.transform(data, rows, dtype=model.net.dtype)), y)
+    scores = score(plan, model.outputs(plan.transform(data, rows, dtype=model.net.dtype)), y)
     if len(y) < data.rows:
         notes.append(f"{data.rows - len(y)} of {data.rows} rows left out for missing cells")
     if options.json:

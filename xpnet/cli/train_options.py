@@ -23,6 +23,7 @@ POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the r
 ENCODE = (
     "Numbers: plain, ple (also in bins, piecewise linear), or auto: in bins from 1,000 rows on."
 )
+NETS = "Networks of different seeds and validation rows whose predictions are averaged, or auto."
 STRICT = "Refuse all that would be decided about the table unasked."
 SIMPLE = "The textbook network: relu, Adam, no dropout, one network, the last epoch's weights."
 HIDDEN = "Units of each hidden layer, 128,128 by default; none for a linear model."
@@ -31,7 +32,7 @@ STREAM = "Read the rows from disk, CSV and Parquet through a temporary file."
 ONE_THREAD = "Use one BLAS thread: the same bits on any number of processors, but slower."
 # `doctor` writes no files and streams no rows; `parity` takes some steps of SGD.
 NOT_FOR_DOCTOR = (
-    "out", "plot", "checkpoint", "checkpoint_every", "resume", "stream", "cache",
+    "nets", "out", "plot", "checkpoint", "checkpoint_every", "resume", "stream", "cache",
 )  # fmt: skip
 NOT_FOR_PARITY = (
     *NOT_FOR_DOCTOR, "validation", "validation_target", "optimizer", "nesterov", "schedule",
@@ -53,6 +54,7 @@ class TrainOptions:
     simple: bool = option(False, SIMPLE)
     hidden: str = option(None, HIDDEN)
     activation: str = option(None, "Of the hidden layers, silu by default: one for all, or each.")
+    nets: str = option(None, NETS)
     init: str = option("auto", "Rule for the initial weights.")
     optimizer: str = option(None, "adamw, adam, sgd, or lbfgs (all rows at once; needs SciPy).")
     lr: float | None = option(None, "Learning rate; 0.002 by default, 0.03 for sgd.")
@@ -61,7 +63,7 @@ class TrainOptions:
     schedule: str = option(None, "constant, step, linear, cosine, inverse, plateau or warmup.")
     steps: int | None = option(None, "Steps of training; the best epoch of 50 is kept.")
     epochs: int | None = option(None, EPOCHS)
-    batch_size: int | None = option(None, "Rows per step; 32 to 256 by default.")
+    batch_size: int | None = option(None, "Rows per step; 32 to 128 by default.")
     l1: float = option(0.0, "Penalty l1 * sum(|w|).")
     l2: float = option(None, "Penalty l2/2 * sum(w**2); 0 by default.")
     dropout: float = option(None, "Share of hidden units dropped in training; 0.3 by default.")
@@ -94,9 +96,11 @@ class TrainOptions:
 
 
 RECIPE = {"hidden": "128,128", "activation": "silu", "optimizer": "adamw", "schedule": "cosine",
-          "l2": 0.0, "dropout": 0.3, "encode": "auto"}  # fmt: skip
+          "l2": 0.0, "dropout": 0.3, "encode": "auto",
+          "nets": "auto"}  # fmt: skip
 TEXTBOOK = {"hidden": "64,64", "activation": "relu", "optimizer": "adam", "schedule": "linear",
-            "l2": 0.001, "dropout": 0.0, "encode": "plain"}  # fmt: skip
+            "l2": 0.001, "dropout": 0.0, "encode": "plain",
+            "nets": "1"}  # fmt: skip
 
 
 def with_recipe(options: TrainOptions) -> TrainOptions:
@@ -113,6 +117,7 @@ class DoctorOptions(TrainOptions):
 
     LEFT_OUT: ClassVar[tuple[str, ...]] = NOT_FOR_DOCTOR
 
+    nets: str = "1"
     repair: bool = option(False, "Try the remedies, keep those that help, and print the command.")
 
 
@@ -128,6 +133,7 @@ class ParityOptions(TrainOptions):
     momentum: float = option(0.0, "Momentum of SGD.")
     dtype: str = option("float64", DTYPE)
     validation: str = "0"
+    nets: str = "1"
     simple: bool = True
 
 

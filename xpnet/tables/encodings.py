@@ -8,16 +8,18 @@ linear in the inputs. Gorishniy, Rubachev and Babenko, arXiv 2203.05556.
 
 import numpy as np
 
-MIN_ROWS = 800  # to train on: on fewer, bins fit their noise
+MIN_ROWS = 1_000  # of the table: on fewer, bins fit their noise
 MAX_BINS = 48  # of a column
 MIN_BINS = 4  # fewer are not worth it
 MAX_INPUTS = 1_024  # of all columns' bins: for the time of a step
 MAX_NUMBERS = 1 << 26  # rows times inputs: 256 MB in float32
 
 
-def bins_for(rows: int, columns: int) -> int:
-    """Return how many bins a number column should have; 0 where none are of use."""
+def bins_for(rows: int, columns: int, *, always: bool = False) -> int:
+    """Return how many bins each of some number columns should have; 0 where none are of use."""
     count = min(MAX_BINS, MAX_INPUTS // max(columns, 1), MAX_NUMBERS // max(rows * columns, 1))
+    if always:
+        return max(count, MIN_BINS)
     return count if rows >= MIN_ROWS and count >= MIN_BINS else 0
 
 

@@ -66,7 +66,7 @@ def epoch_order(
 ) -> Any:
     """Return the row numbers of one epoch in the order of use, as a host int64 array.
 
-    An epoch is a pass over all rows, or as many of them as `epoch_rows`; the next one goes on from
+    An epoch is a pass over all rows, or as many rows as `epoch_rows`; the next one goes on from
     there, through one pass after the other.
     """
     size = epoch_rows or rows
@@ -74,7 +74,8 @@ def epoch_order(
     passes = range(first // rows, -(-stop // rows))
     orders = [_pass_order(rows, seed, each, shuffle) for each in passes]
     order = orders[0] if len(orders) == 1 else np.concatenate(orders)
-    return order[first - passes.start * rows :][:size]
+    start = first - passes.start * rows
+    return order[start : start + size]
 
 
 @lru_cache(maxsize=2)  # an epoch may be a small part of a pass

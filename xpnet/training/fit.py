@@ -66,7 +66,7 @@ def fit(
     epochs : int, from 1
     steps_per_epoch : int, from 1, optional
         End an epoch after so many steps, and begin the next one with the rows that follow; by
-        default, or if there are fewer, an epoch is a pass over all rows.
+        default an epoch is a pass over all rows.
     batch_size : int, from 1
         If larger than n, n is used. Left-over rows make a short last batch, a step like any other
         that counts in the epoch's loss in proportion.

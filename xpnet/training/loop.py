@@ -167,9 +167,7 @@ class Training:
         self.seed = net.seed if options.seed is None else options.seed
         self.rows, self.callbacks = data.x.shape[0], list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
-        self.epoch_rows = self.rows
-        if options.steps_per_epoch is not None:
-            self.epoch_rows = min(self.rows, options.steps_per_epoch * self.batch_size)
+        self.epoch_rows = self.batch_size * (options.steps_per_epoch or 0) or self.rows
         self._dropout = Dropout(net, self.seed)
         self._launches: Launches | None = None
         self.state = state or TrainingState()
