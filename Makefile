@@ -1,6 +1,7 @@
 # Two commands need nothing but Python 3.11+ and make:
 #   make demo   set up .venv, train on the shipped table, print the result
 #   make test   set up .venv, run lint, types and tests
+#   make docs   set up .venv-docs, build the documentation into build/docs; a warning is an error
 # With g++ on x86-64 Linux also, and without a GPU:
 #   make test-cuda    set up .venv-cuda, run the tests that need a GPU on an emulated one
 #   make test-nvrtc   after it, compile the kernels of those tests with NVIDIA's compiler
@@ -11,10 +12,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+DOCS_VENV := .venv-docs
 CUDA_VENV := .venv-cuda
 CUDA_BIN := $(CUDA_VENV)/bin
 
-.PHONY: demo test emulated-cuda test-cuda test-nvrtc test-mistakes gpu lint types format clean
+.PHONY: demo test docs emulated-cuda test-cuda test-nvrtc test-mistakes gpu lint types format clean
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xpnet needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
@@ -40,6 +42,13 @@ types: $(VENV)/.dev
 
 test: lint types
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
+
+$(DOCS_VENV)/.ready: $(DOCS_VENV)/bin/python pyproject.toml
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+docs: $(DOCS_VENV)/.ready
+	$(DOCS_VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
 
 # An environment of its own, because where CuPy is installed `make test` would look for a GPU.
 $(CUDA_VENV)/.ready: $(CUDA_BIN)/python pyproject.toml
@@ -67,5 +76,5 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(CUDA_VENV) build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache banknote.safetensors
+	rm -rf $(VENV) $(CUDA_VENV) $(DOCS_VENV) build docs/reference/api docs/reference/findings docs/reference/command-line.md .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache banknote.safetensors
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -126,11 +126,9 @@ def kill_saves(kills: int, directory: Path, seed: int = 0) -> Counter[str]:
     return counts
 
 
-def results(directory: Path) -> tuple[bytes, bytes]:
-    """Return the final model file, history included, and the best one."""
-    return (directory / "model.safetensors").read_bytes(), (
-        directory / "best.safetensors"
-    ).read_bytes()
+def results(directory: Path) -> bytes:
+    """Return the final model file, history included."""
+    return (directory / "model.safetensors").read_bytes()
 
 
 def kill_trainings(

@@ -16,9 +16,7 @@ map. The names that options take: `xpnet.nn.activations.HIDDEN` and ``OUTPUTS``,
 `xpnet.training.metrics.METRICS`.
 """
 
-# Every public name is imported when it is first used: the command line starts before NumPy is
-# loaded (and may choose its kernels, see xpnet.backend.threads), and nothing loads what it does not
-# need.
+# Every public name is imported when it is first used: nothing loads what it does not need.
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -24,7 +24,7 @@ import pytest
 import xpnet
 from xpnet.backend.device import CPU, open_device
 from xpnet.backend.recording import RecordedStep
-from xpnet.training import launches
+from xpnet.training import launches, loop
 from xpnet.training.batches import Data
 from xpnet.training.loop import Training, TrainingOptions
 
@@ -242,23 +242,27 @@ def test_whatever_the_options_the_bits_are_those_of_an_eager_training(name, requ
     same_bits()
 
 
-def test_an_interrupted_epoch_goes_on_where_a_launch_ended(three_steps_a_launch):
+def test_an_interrupted_epoch_goes_on_where_a_launch_ended(three_steps_a_launch, monkeypatch):
     """Ctrl-C within a launch: the launch is finished, and the rest of the epoch is taken later."""
     x = np.random.default_rng(0).standard_normal((ROWS, 3))
     whole, halved = (xpnet.MLP([3, 4, 2], dropout=0.2, device=TAPED) for _ in range(2))
     options = TrainingOptions(batch_size=BATCH, epochs=3, schedule="cosine")
     expected = Training(whole, prepared(whole, x), options).run()
     first = Training(halved, prepared(halved, x), options)
-    take = first._make_step()
+    make = loop.make_step
 
-    def interrupt(*given):
+    def interrupting(*given, **options):
+        return functools.partial(interrupt, make(*given, **options))
+
+    def interrupt(take, *given):
         if first.state.batch == 3 and not first.stop_reason:  # in the second launch, being recorded
             signal.raise_signal(signal.SIGINT)
         return take(*given)
 
-    first._make_step = lambda: interrupt
-    with pytest.raises(KeyboardInterrupt):
-        first.run()
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "make_step", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            first.run()
     assert (first.state.epoch, first.state.batch, first.state.step) == (0, 6, 6)
     assert first.between_steps
     found = Training(halved, prepared(halved, x), options, state=first.state).run()

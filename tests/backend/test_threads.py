@@ -1,76 +1,22 @@
-"""Which BLAS and kernels NumPy uses, and when the command line chooses them."""
+"""Which BLAS and kernels NumPy uses, and how many threads."""
 
 import itertools
 import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import threadpoolctl
 
 from xpnet.backend.threads import (
-    AVX512,
-    CORETYPE,
     THREAD_VARIABLES,
     WORTH_SHARING,
     blas,
-    choose_kernels,
     gpus,
     one_thread,
-    processor,
     system_report,
     threads_for,
 )
-
-
-def cpuinfo(folder: Path, flags: str) -> str:
-    path = folder / "cpuinfo"
-    path.write_text(
-        f"processor\t: 0\nmodel name\t: Test CPU\nflags\t\t: {flags}\nmodel name: other\n"
-    )
-    return str(path)
-
-
-@pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As at the start of the program: NumPy not loaded, nothing chosen."""
-    monkeypatch.delitem(sys.modules, "numpy")
-
-
-def test_the_processor_is_read_from_its_first_entry(tmp_path: Path) -> None:
-    assert processor(cpuinfo(tmp_path, "sse avx2")) == ("Test CPU", frozenset({"sse", "avx2"}))
-    assert processor(str(tmp_path / "absent")) == ("", frozenset())
-    (tmp_path / "arm").write_text("processor : 0\nFeatures : asimd\n")
-    assert processor(str(tmp_path / "arm")) == ("", frozenset())
-
-
-@pytest.mark.usefixtures("fresh")
-def test_kernels_are_chosen_where_the_processor_has_every_instruction(tmp_path: Path) -> None:
-    environment: dict[str, str] = {}
-    assert choose_kernels(environment, cpuinfo(tmp_path, " ".join(AVX512)))
-    assert environment == {CORETYPE: "SkylakeX"}
-
-
-@pytest.mark.usefixtures("fresh")
-def test_kernels_are_left_alone_without_one_of_the_instructions(tmp_path: Path) -> None:
-    environment: dict[str, str] = {}
-    for absent in AVX512:
-        assert not choose_kernels(environment, cpuinfo(tmp_path, " ".join(AVX512 - {absent})))
-    assert environment == {}
-
-
-@pytest.mark.usefixtures("fresh")
-def test_what_the_user_has_set_is_left_alone(tmp_path: Path) -> None:
-    environment = {CORETYPE: "Haswell"}
-    assert not choose_kernels(environment, cpuinfo(tmp_path, " ".join(AVX512)))
-    assert environment == {CORETYPE: "Haswell"}
-
-
-def test_kernels_are_not_chosen_once_numpy_is_loaded(tmp_path: Path) -> None:
-    assert "numpy" in sys.modules
-    assert not choose_kernels({}, cpuinfo(tmp_path, " ".join(AVX512)))
 
 
 def test_blas_is_named_with_kernels_and_threads() -> None:

@@ -69,6 +69,26 @@ def test_evaluate_measures_a_model_beside_the_baseline(run: Run, model: Path) ->
     assert "1,372 rows (always 0: 55.54 %)" in run("evaluate", model, BANKNOTE).out
 
 
+def test_the_importance_of_columns_is_what_the_score_loses_without_them(run: Run) -> None:
+    draw = np.random.default_rng(0)
+    words, noise = draw.choice(["ash", "oak", "elm"], 300), draw.normal(size=300)
+    days = [f"2024-{month:02}-01" for month in draw.integers(1, 13, 300)]
+    y = 10 * (words == "oak") + [int(day[5:7]) for day in days]
+    frame = polars.DataFrame({"tree": words, "day": days, "noise": noise, "y": y})
+    frame.write_csv("trees.csv")
+    run("train", "trees.csv", "--target", "y", "--epochs", "100")
+    told = run("evaluate", "trees.safetensors", "trees.csv", "--importance")
+    assert "importance   by how much R2 falls if a column is shuffled" in told.out
+    found = run("evaluate", "trees.safetensors", "trees.csv", "--importance", "--json").json
+    assert set(found["importance"]) == {"tree", "day", "noise"}
+    tree, day, other = (found["importance"][name][0] for name in ("tree", "day", "noise"))
+    assert tree > 1.0 > day > 0.4 > 0.05 > abs(other)
+    model = xpnet.load_model("trees.safetensors")
+    for given in (frame, "trees.csv"):
+        assert model.importance(given) == {k: tuple(v) for k, v in found["importance"].items()}
+    assert model.importance(frame, repeats=1, seed=1)["tree"][1] == 0.0
+
+
 def test_evaluate_refuses_another_target(run: Run, model: Path) -> None:
     outcome = run("evaluate", model, BANKNOTE, "--target", "entropy")
     assert (outcome.status, "leave --target out" in outcome.err) == (2, True)

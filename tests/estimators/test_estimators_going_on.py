@@ -2,7 +2,6 @@
 
 import re
 import warnings
-from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -17,8 +16,8 @@ from sklearn.exceptions import NotFittedError
 import xpnet
 from xpnet.errors import InputError
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
-from xpnet.estimators.training import DivergenceWarning
-from xpnet.nn.schedules import Cosine, Linear, Warmup
+from xpnet.estimators.verdict import DivergenceWarning
+from xpnet.nn.schedules import Cosine, Warmup
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -56,13 +55,6 @@ def test_the_network_is_a_model_file_for_xpnet(tmp_path):
     np.testing.assert_array_equal(loaded.predict(X)[:, 0], model.predict(X))
 
 
-def test_another_shape_or_optimiser_on_the_way():
-    model = MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
-    model.set_params(solver="sgd").fit(X, Y)
-    with pytest.raises(InputError, match=r"layers of \[4, 8, 3\].*ask for \[4, 5, 3\]"):
-        model.set_params(hidden_layer_sizes=5).fit(X, Y)
-
-
 def test_the_learning_rate_may_change_between_calls_of_partial_fit():
     for kind, stays in ((MLPRegressor, False), (sklearn.neural_network.MLPRegressor, True)):
         model = kind(learning_rate_init=0.01, **QUICK).partial_fit(X, Y)
@@ -74,27 +66,30 @@ def test_the_learning_rate_may_change_between_calls_of_partial_fit():
 @pytest.mark.parametrize(
     ("name", "given", "found"),
     [
-        ("dtype", "float32", "float64"),
-        ("device", "gpu", "cpu"),
+        ("dtype", "float32", None),
         ("standardize", True, False),
-        ("dropout", 0.5, 0.0),
         ("activation", "tanh", "relu"),
-        ("early_stopping", True, False),
+        ("output", "exp", "identity"),
+        ("layer sizes", [4, 5, 1], [4, 8, 1]),
     ],
 )
 def test_what_cannot_change_on_the_way_is_refused(name, given, found):
-    model = MLPClassifier(max_iter=2, **QUICK).fit(X, Y)
+    model = MLPRegressor(max_iter=2, **QUICK).fit(X, Y)
     before = model.coefs_
-    message = rf"{name}=.*{given}.*, but .* {name}=.*{found}.*; call fit with warm_start=False"
-    with pytest.raises(InputError, match=message):
-        model.set_params(warm_start=True, **{name: given}).fit(X, Y)
-    if name != "early_stopping":
-        with pytest.raises(InputError, match=message):
-            model.partial_fit(X, Y)
+    changed = {"output": {"loss": "poisson"}, "layer sizes": {"hidden_layer_sizes": 5}}
+    model.set_params(warm_start=True, **changed.get(name, {name: given}))
+    message = f"{name}={given!r}, but .* {name}={found!r}; call fit with warm_start=False"
+    for train_on in (model.fit, model.partial_fit):
+        with pytest.raises(InputError, match=message.replace("[", r"\[")):
+            train_on(X, Y)
     assert model.coefs_ is before
-    model = MLPRegressor(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
-    with pytest.raises(InputError, match=r"output activation=.*exp"):
-        model.set_params(loss="poisson").fit(X, Y)
+
+
+def test_another_solver_starts_with_a_state_of_its_own():
+    model = MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y)
+    model.set_params(solver="sgd").fit(X, Y)
+    assert len(model.loss_curve_) == 4
+    assert model._state.epoch == 2
 
 
 def test_initial_weights_and_seed_count_only_at_the_start():
@@ -103,27 +98,22 @@ def test_initial_weights_and_seed_count_only_at_the_start():
     assert same(models[0].fit(X, Y), models[1].fit(X, Y))
 
 
-@pytest.mark.parametrize("kind_of_end", ["stop", "ctrl-c", "error"])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
-def test_an_interrupted_epoch_is_begun_again_with_the_weights_of_its_last_step(kind_of_end, method):
+def test_an_interrupted_epoch_is_begun_again_with_the_weights_of_its_last_step(method):
     class Interrupt:
-        taken = 0
+        taken, seen = 0, ()
 
         def on_batch_end(self, training):
             self.taken += 1
-            self.seen = [training.net.weights[0].copy()] if self.taken == 3 else self.seen
-            if self.taken == 3 and kind_of_end == "stop":
-                training.stop("enough")
-            elif self.taken == 3:
-                raise KeyboardInterrupt if kind_of_end == "ctrl-c" else RuntimeError
-
-        seen = ()
+            if self.taken == 3:
+                self.seen = training.net.weights[0].copy()
+                raise KeyboardInterrupt
 
     interrupt = Interrupt()
     model = MLPRegressor(batch_size=10, warm_start=True, max_iter=1, callbacks=[interrupt], **QUICK)
-    with suppress(KeyboardInterrupt, RuntimeError):
+    with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
-    np.testing.assert_array_equal(model.coefs_[0], interrupt.seen[0])
+    np.testing.assert_array_equal(model.coefs_[0], interrupt.seen)
     getattr(model, method)(X, Y)
     assert interrupt.taken == 3 + 15
     assert len(model.loss_curve_) == 1
@@ -145,22 +135,21 @@ def test_a_fit_stopped_within_the_first_epoch_has_no_loss_of_an_epoch(kind):
 
 
 def test_ctrl_c_is_passed_on_and_leaves_a_fitted_model():
-    class Interrupt:
-        def on_epoch_end(self, training):
-            if training.state.epoch == 2:
-                raise KeyboardInterrupt
+    def interrupt(training):
+        if training.state.epoch == 2:
+            raise KeyboardInterrupt
 
-    model = MLPClassifier(callbacks=[Interrupt()], **QUICK)
+    model = MLPClassifier(callbacks=[interrupt], **QUICK)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
     assert model.n_iter_ == 2
     assert model.predict(X).shape == (150,)
 
 
-@pytest.mark.parametrize("rate", ["linear", "cosine", Linear(0.1), Warmup(9, Cosine())])
-def test_a_schedule_to_the_last_epoch_is_not_for_partial_fit(rate):
-    with pytest.raises(xpnet.InputError, match=f"{re.escape(repr(rate))} ends with the last epoch"):
-        xpnet.MLPClassifier(learning_rate=rate).partial_fit(X, Y, classes=np.unique(Y))
+def test_a_schedule_to_the_last_epoch_is_not_for_partial_fit():
+    for rate in ("linear", Warmup(9, Cosine())):
+        with pytest.raises(InputError, match=f"{re.escape(repr(rate))} ends with the last epoch"):
+            MLPClassifier(learning_rate=rate).partial_fit(X, Y, classes=np.unique(Y))
 
 
 def test_class_weights_may_name_a_class_that_a_batch_lacks():
@@ -176,16 +165,10 @@ def test_class_weights_may_name_a_class_that_a_batch_lacks():
 def test_targets_of_another_kind_are_refused_on_the_way():
     binary = (Y > 0).astype(int)
     labels = np.stack([binary, 1 - binary], axis=1)
-    for first, then, told in (
-        (binary, labels, r"y has 2 columns, but the model was fitted to 1 column \(binary\)"),
-        (Y, labels, r"y has 2 columns, but the model was fitted to 1 column \(multiclass\)"),
-        (labels, binary, "y has 1 column, but the model was fitted to 2 columns .multilabel"),
-        (labels, labels[:, [0, 0, 1]], "y has 3 columns, but the model was fitted to 2 columns"),
-        (labels, 2 * labels, "y holds values from 0 to 2"),
-    ):
+    for first, then in ((Y, Y + 1), (binary, labels), (labels, binary), (labels, 2 * labels)):
         model = MLPClassifier(max_iter=1, warm_start=True, **QUICK).fit(X, first)
         for train_on in (model.fit, model.partial_fit):
-            with pytest.raises(InputError, match=told):
+            with pytest.raises(ValueError):  # noqa: PT011, scikit-learn's own or an InputError
                 train_on(X, then)
         assert model.fit(X, first).predict(X).shape == first.shape
 
@@ -206,19 +189,9 @@ def test_one_odd_batch_of_a_stream_is_no_divergence():
         model.partial_fit(x * np.where(np.arange(32) == 3, 100.0, 1.0)[:, None], y)
     assert all(np.any(a != b) for a, b in zip(parameters(model), before, strict=True))
     assert model._state.step == 51  # so that Adam's averages go on
-    with pytest.warns(DivergenceWarning, match="the weights from before the batch are kept"):
+    with pytest.warns(DivergenceWarning, match="the last good weights are kept"):
         model.partial_fit(x, np.full(32, 1e300))
     assert all(np.all(np.isfinite(each)) for each in parameters(model))
-
-
-def test_a_stream_keeps_no_history_unless_somebody_may_look_at_it():
-    model, x, y = stream()
-    for _ in range(5):
-        model.partial_fit(x, y)
-    assert model._state.history.epochs == 1
-    assert len(model.loss_curve_) == 5
-    model.set_params(learning_rate="plateau").partial_fit(x, y).partial_fit(x, y)
-    assert model._state.history.epochs == 3
 
 
 # Coefficients set by hand, and calls that are refused
@@ -229,42 +202,31 @@ LAYERS = {
 }
 
 
-def by_hand(kind=MLPRegressor, layers=LAYERS, **settings):
-    model = kind(max_iter=2, **QUICK, **settings)
+def by_hand(layers=LAYERS, **settings):
+    model = MLPRegressor(max_iter=2, **QUICK, **settings)
     for name, values in layers.items():
         setattr(model, name, values)
     return model
 
 
-@BOTH
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_training_goes_on_from_coefficients_set_before_any_fit(kind, solver):
-    y = (X[:, 0] > np.median(X[:, 0])).astype(int)
-    model = by_hand(kind, learning_rate_init=1e-9, warm_start=True, solver=solver).fit(X, y)
+def test_training_goes_on_from_coefficients_set_before_any_fit(solver):
+    model = by_hand(learning_rate_init=1e-9, warm_start=True, solver=solver).fit(X, Y)
     assert len(model.loss_curve_) == model.n_iter_ <= 2
     if solver == "adam":
         np.testing.assert_allclose(model.coefs_[0], 0.1, atol=1e-6)
 
 
-def test_coefficients_that_make_no_network_are_refused():
+def test_coefficients_can_be_set_to_those_of_another_model_of_the_same_shape():
     wide = {**LAYERS, "coefs_": [np.ones((4, 9)), np.ones((9, 1))]}
     with pytest.raises(InputError, match=r"weights\[0\] has shape \(4, 9\), but .* \(4, 8\)"):
         by_hand(layers=wide).partial_fit(X, Y)
-    with pytest.raises(AttributeError, match="_intercepts"):
-        by_hand(layers={"coefs_": LAYERS["coefs_"]}).partial_fit(X, Y)
     with pytest.raises(NotFittedError):
         by_hand().predict(X)
     assert not hasattr(MLPRegressor(), "coefs_")
-
-
-def test_coefficients_can_be_set_and_swapped():
-    model = MLPRegressor(max_iter=2, **QUICK | {"hidden_layer_sizes": (8, 8, 8)}).fit(X, Y)
-    before = [each.copy() for each in model.coefs_]
-    model.coefs_ = [model.coefs_[layer] for layer in (0, 2, 1, 3)]
-    for layer, was in enumerate((0, 2, 1, 3)):
-        np.testing.assert_array_equal(model.network_.weights[layer], before[was])
-    with pytest.raises(InputError, match=r"shape \(4, 3\), but the network needs \(4, 8\)"):
-        model.coefs_ = [model.coefs_[0][:, :3], *model.coefs_[1:]]
+    model, other = (MLPRegressor(max_iter=n, **QUICK).fit(X, Y) for n in (2, 4))
+    model.coefs_, model.intercepts_ = other.coefs_, other.intercepts_
+    np.testing.assert_array_equal(model.predict(X), other.predict(X))
 
 
 @BOTH
@@ -272,10 +234,7 @@ def test_coefficients_can_be_set_and_swapped():
     ("parameters_now", "call"),
     [
         ({"hidden_layer_sizes": (0,)}, {}),
-        ({"activation": ["relu", "relu"]}, {}),
-        ({"solver": "lbfgs", "progress": True}, {}),
         ({"solver": "lbfgs", "dropout": 0.5}, {}),
-        ({}, {"validation": 3}),
         ({}, {"validation": (X[:3, :2], Y[:3])}),
     ],
 )
@@ -304,11 +263,3 @@ def test_losses_can_be_rounded(settings):
     model = MLPRegressor(max_iter=2, **QUICK, **settings).fit(X, Y)
     assert model.loss_.round(3) == pytest.approx(model.loss_curve_[-1], abs=1e-3)
     assert model.best_loss_.round(3) == pytest.approx(min(model.loss_curve_), abs=1e-3)
-
-
-def test_labels_are_zeros_and_ones():
-    with pytest.raises(
-        InputError,
-        match="values from -1 to 1 in columns of labels; pass 1 for each label a row has",
-    ):
-        MLPClassifier(**QUICK).fit(X, np.where(X[:, :2] > 3, 1, -1))

@@ -66,8 +66,8 @@ def test_sparse_inputs_are_made_dense_batch_by_batch():
     assert_alike(*fitted("three classes", x, solver="sgd"), x)
 
 
-def test_a_pickle_of_a_fitted_estimator_comes_back_on_the_gpu():
+def test_a_pickle_of_a_fitted_estimator_comes_back_on_the_cpu():
     _, gpu = fitted("two classes")
     twin = pickle.loads(pickle.dumps(gpu))  # noqa: S301
-    assert twin.network_.device.name == "gpu"
-    np.testing.assert_array_equal(twin.predict_proba(X), gpu.predict_proba(X))
+    assert twin.network_.device.name == "cpu"
+    np.testing.assert_allclose(twin.predict_proba(X), gpu.predict_proba(X), rtol=1e-12)

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
 from xpnet.estimators.data import SparseArray
-from xpnet.estimators.training import NoSkillWarning
+from xpnet.estimators.verdict import NoSkillWarning
 
 
 def peak_of(work):
@@ -32,7 +32,7 @@ def test_the_check_for_skill_takes_little_memory_with_many_outputs():
     x = draw.normal(size=(5000, 5))
     y = x @ draw.normal(size=(5, 500))  # 20 MB
     model = MLPRegressor(hidden_layer_sizes=(5,), max_iter=1, random_state=0)
-    assert peak_of(lambda: model.fit(x, y)) < 60
+    assert peak_of(lambda: model.fit(x, y)) < 80
 
 
 def test_a_little_skill_in_telling_many_classes_apart_is_seen():

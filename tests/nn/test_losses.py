@@ -212,5 +212,5 @@ def test_functions_of_the_users_may_call_sum_and_max_as_numpy_has_them():
 
 
 def test_a_function_is_no_loss_without_its_derivative():
-    with pytest.raises(xpnet.InputError, match=r"is a function; .* as xpnet.Loss\('mine', value"):
+    with pytest.raises(xpnet.InputError, match=r"is not known; .* as xpnet.Loss\('mine', value"):
         xpnet.MLP([1, 1]).loss([[1.0]], [1.0], loss=lambda xp, a, y: xp.sum((a - y) ** 2, axis=1))

@@ -1,4 +1,3 @@
-import os
 import warnings
 
 import numpy as np
@@ -11,18 +10,11 @@ from xpnet.nn.activations import Activation
 from xpnet.nn.schedules import Linear, Warmup
 from xpnet.saving.checkpoint import Checkpoint, checkpoints, latest
 from xpnet.saving.container import read_container, write_container
-from xpnet.saving.model import load_model
 
 
-def test_the_newest_k_and_the_best_are_kept(tmp_path):
-    history = train(network(), [Checkpoint(tmp_path, keep=2)], epochs=12)
-    steps = [-(-81 // 16) * epoch for epoch in (11, 12)]
-    kept = [f"checkpoint-{step:010d}.safetensors" for step in steps]
-    assert names(tmp_path) == ["best.safetensors", *kept]
-    best = load_model(tmp_path / "best.safetensors")
-    lowest = min(history.validation_loss)
-    assert best.training["monitored_loss"] == lowest
-    assert history.validation_loss[best.training["epoch"] - 1] == lowest
+def test_the_newest_k_are_kept(tmp_path):
+    train(network(), [Checkpoint(tmp_path, keep=2)], epochs=4)
+    assert names(tmp_path) == [f"checkpoint-{step:010d}.safetensors" for step in (18, 24)]
 
 
 def test_saving_after_a_fallback_does_not_count_the_broken_ones_as_kept(tmp_path):
@@ -39,20 +31,20 @@ def test_saving_after_a_fallback_does_not_count_the_broken_ones_as_kept(tmp_path
 
 @pytest.mark.parametrize(
     ("every", "saves"),
-    [("2", 3), ("2 epochs", 3), ("4 steps", 9), ("1000 seconds", 1), ("0.000001 seconds", 36)],
+    [("2", 3), ("4 steps", 9), ("1000 seconds", 1), ("0.000001 seconds", 36)],
 )
 def test_the_interval_is_in_epochs_steps_or_seconds(tmp_path, every, saves):
     train(network(), [Checkpoint(tmp_path, every=every, keep=99)], epochs=6)
     assert len(checkpoints(tmp_path)) == saves
 
 
-@pytest.mark.parametrize("every", ["", "often", "0", "0 steps", "-1", "1.5 epochs", "5 days"])
+@pytest.mark.parametrize("every", ["often", "0 steps", "-1", "1.5 epochs"])
 def test_an_interval_that_is_not_understood_is_refused(tmp_path, every):
     with pytest.raises(InputError, match="write for example '5 epochs', '30 seconds'"):
         Checkpoint(tmp_path, every=every)
 
 
-@pytest.mark.parametrize("keep", [0, -1, 2.5, "3", None])
+@pytest.mark.parametrize("keep", [0, 2.5, "3"])
 def test_anything_but_a_number_of_files_to_keep_is_refused(tmp_path, keep):
     with pytest.raises(InputError, match=f"keep {keep!r} must be an integer >= 1"):
         Checkpoint(tmp_path, keep=keep)
@@ -84,25 +76,6 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_first_step(tmp_pat
         with pytest.raises(SaveError, match="cannot save: "):
             train(net, [Checkpoint(place)])
     assert bits(net) == before
-
-
-def test_a_disk_that_fails_on_the_way_keeps_what_was_saved(tmp_path, monkeypatch):
-    with pytest.raises(RuntimeError):
-        train(network(), [Checkpoint(tmp_path, every="3 steps"), StopAt(7)])
-    before = {name: (tmp_path / name).read_bytes() for name in names(tmp_path)}
-
-    class Failing(StopAt):
-        def on_batch_end(self, training):
-            if training.state.step == 8:
-                monkeypatch.setattr(os, "fsync", fail)
-
-    def fail(descriptor):
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(SaveError, match="No space left on device"):
-        train(network(), [Failing(8), Checkpoint(tmp_path, every="3 steps", resume=True)])
-    monkeypatch.undo()
-    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
 
 
 CASES = {
@@ -187,7 +160,7 @@ def test_more_epochs_continue_a_training_that_had_ended(tmp_path):
     assert bits(net) == bits(whole)
 
 
-@pytest.mark.parametrize("crash", [1, 5, 9])
+@pytest.mark.parametrize("crash", [1, 9])
 @pytest.mark.parametrize("rate", [1e6, 0.011])  # in the first epoch, in the third
 def test_a_diverging_training_diverges_alike_and_its_good_checkpoints_stay(tmp_path, rate, crash):
     settings = {"optimizer": xpnet.SGD(rate), "epochs": 9, "schedule": None, "metrics": ()}
@@ -211,45 +184,30 @@ def test_a_diverging_training_diverges_alike_and_its_good_checkpoints_stay(tmp_p
         assert np.isfinite(tensors["weights.0"]).all()
 
 
-def test_a_resumed_training_does_not_replace_the_best_by_a_worse_one(tmp_path):
-    class Checked(Checkpoint):
-        def on_train_start(self, training):
-            super().on_train_start(training)
-            self.known = self._best_loss
-
-    history = train(network(), [Checkpoint(tmp_path)], epochs=3, schedule="constant")
-    again = Checked(tmp_path, resume=True)
-    train(network(), [again], epochs=6, schedule="constant")
-    assert again.known == min(history.validation_loss)
-
-
-def test_an_activation_of_ones_own_can_be_resumed_but_has_no_best_model_file(tmp_path):
+def test_a_network_with_an_activation_of_ones_own_can_be_resumed(tmp_path):
     own = Activation("mine", lambda xp, z: z * 0.5, lambda xp, d_a, z, a: d_a * 0.5)
     whole, net = network(hidden=own), network(hidden=own)
-    train(whole, [Checkpoint(tmp_path / "whole")])
-    assert "best.safetensors" not in names(tmp_path / "whole")
+    train(whole)
     with pytest.raises(RuntimeError):
         train(network(hidden=own), [Checkpoint(tmp_path / "a", every="2 steps"), StopAt(9)])
     train(net, [Checkpoint(tmp_path / "a", resume=True)])
     assert bits(net) == bits(whole)
 
 
-@pytest.mark.parametrize("broken", [1, 2])
-def test_a_broken_newest_checkpoint_falls_back_and_says_so(tmp_path, broken):
+def test_a_broken_newest_checkpoint_falls_back_and_says_so(tmp_path):
     whole, net = network(), network()
     train(whole)
     with pytest.raises(RuntimeError):
         train(network(), [Checkpoint(tmp_path, every="3 steps"), StopAt(10)])
     files = checkpoints(tmp_path)
     assert [steps_of(each) for each in files] == [3, 6, 9]
-    for path in files[-broken:]:
+    for path in files[1:]:
         path.write_bytes(path.read_bytes()[:-7])
     checkpoint = Checkpoint(tmp_path, every="4 steps", resume=True)
-    with pytest.warns(
-        UserWarning, match=rf"not in safetensors format.*Continuing from {files[-1 - broken].name}"
-    ):
+    message = rf"not in safetensors format.*Continuing from {files[0].name}"
+    with pytest.warns(UserWarning, match=message):
         train(net, [checkpoint])
-    assert checkpoint.resumed_from == files[-1 - broken]
+    assert checkpoint.resumed_from == files[0]
     assert bits(net) == bits(whole)
 
 
@@ -273,14 +231,12 @@ def test_nothing_to_resume_begins_anew(tmp_path):
 OTHER = {
     "batch_size": ({"batch_size": 17}, r"batch_size was '16' and is now '17'"),
     "optimizer": ({"optimizer": xpnet.SGD(0.1)}, r"optimizer was 'Adam\(.*is now 'SGD\("),
-    "learning rate": ({"optimizer": xpnet.Adam(0.02)}, "optimizer was"),
     "schedule": ({"schedule": None}, "schedule was"),
     "loss": ({"loss": "squared_error"}, "loss was 'binary_cross_entropy' and is now 'squared_err"),
     "seed": ({"seed": 6}, "seed was '5' and is now '6'"),
     "l2": ({"l2": 0.5}, "l2 was '0.0' and is now '0.5'"),
     "metrics": ({"metrics": []}, "metrics was 'accuracy' and is now ''"),
     "validation": ({"validation": 0.3}, "data was"),
-    "no validation": ({"validation": None}, "data was"),
     "sample_weight": ({"sample_weight": np.arange(1, 102)}, "data was"),
 }
 
@@ -295,19 +251,14 @@ def test_another_training_is_not_resumed(tmp_path, case):
     assert names(tmp_path)[-1] != "checkpoint.lock"
 
 
-@pytest.mark.parametrize(
-    ("schedule", "told"),
-    [("linear", True), ("cosine", True), (Warmup(3, then=Linear()), True),
-     ("constant", False), ("step", False), ("inverse", False), ("plateau", False)],
-)  # fmt: skip
-def test_another_number_of_epochs_is_noted_if_the_schedule_depends_on_it(tmp_path, schedule, told):
+@pytest.mark.parametrize("schedule", [Warmup(3, then=Linear()), "cosine", "step"])
+def test_another_number_of_epochs_is_noted_if_the_schedule_depends_on_it(tmp_path, schedule):
     train(network(), [Checkpoint(tmp_path)], epochs=2, schedule=schedule)
-    checkpoint = Checkpoint(tmp_path, resume=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        train(network(), [checkpoint], epochs=4, schedule=schedule)
-    assert len(caught) == told
-    assert all("the schedule was laid out for 2 epochs" in str(each.message) for each in caught)
+        train(network(), [Checkpoint(tmp_path, resume=True)], epochs=4, schedule=schedule)
+    told = [each for each in caught if "was laid out for 2 epochs" in str(each.message)]
+    assert len(told) == (schedule != "step")
 
 
 def test_other_data_and_other_networks_are_not_resumed(tmp_path):
@@ -324,20 +275,13 @@ def test_other_data_and_other_networks_are_not_resumed(tmp_path):
 
 DAMAGED = {
     "no counters": lambda fields, tensors: fields.pop("counters"),
-    "counter text": lambda fields, tensors: fields["counters"].update(epoch="x"),
     "no options": lambda fields, tensors: fields.pop("options"),
-    "options list": lambda fields, tensors: fields.update(options=[]),
     "metrics unknown": lambda fields, tensors: fields.update(metrics=["r2"]),
     "no weights": lambda fields, tensors: tensors.pop("weights.1"),
     "weights NaN": lambda fields, tensors: tensors.update({"biases.0": np.full(9, np.nan, "f4")}),
-    "no numbers": lambda fields, tensors: tensors.pop("numbers"),
     "numbers short": lambda fields, tensors: tensors.update(numbers=np.zeros(2)),
-    "no curve": lambda fields, tensors: tensors.pop("history.loss"),
     "moments missing": lambda fields, tensors: tensors.pop("optimizer.1"),
     "moments short": lambda fields, tensors: tensors.update({"optimizer.0": np.zeros(2, "f4")}),
-    "moments gap": lambda fields, tensors: tensors.update(
-        {"optimizer.7": tensors.pop("optimizer.0")}
-    ),
 }
 
 

@@ -4,7 +4,7 @@ import signal
 import threading
 
 import pytest
-from checkpoint_runs import bits, names, network, steps_of, train, without_seconds
+from checkpoint_runs import bits, network, steps_of, train, without_seconds
 from crash_runs import kill_trainings
 
 import xpnet
@@ -107,22 +107,6 @@ def test_ctrl_c_when_the_training_has_just_ended_is_not_lost(tmp_path):
         train(network(), [AtTheEnd(), Checkpoint(tmp_path)])
     net = network()
     assert train(net, [Checkpoint(tmp_path, resume=True)]).stopped == "enough"
-
-
-def test_an_interruption_at_the_end_of_an_epoch_does_not_change_what_is_best(tmp_path):
-    class AtTheEnd:
-        def on_epoch_end(self, training):
-            if training.state.epoch == 2:
-                signal.raise_signal(signal.SIGINT)
-
-    options = {"every": "7 steps", "resume": True}
-    train(network(), [Checkpoint(tmp_path / "whole", **options)])
-    with pytest.raises(KeyboardInterrupt):
-        train(network(), [AtTheEnd(), Checkpoint(tmp_path / "a", **options)])
-    assert "best.safetensors" not in names(tmp_path / "a")
-    train(network(), [Checkpoint(tmp_path / "a", **options)])
-    best = [(tmp_path / name / "best.safetensors").read_bytes() for name in ("whole", "a")]
-    assert best[0] == best[1]
 
 
 def test_a_handler_of_the_programs_own_stays_its_own():

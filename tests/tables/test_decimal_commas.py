@@ -43,9 +43,10 @@ def test_decimal_commas_are_read_when_asked_for() -> None:
 
 
 @pytest.mark.parametrize("cell", ["1.234", "-12.345.678", "1.234,56"])
-def test_points_are_not_taken_for_decimal_points_where_commas_are(cell: str) -> None:
-    found = refusal(f"a;y\n{cell};0\n2,5;1\n", delimiter=";", decimal=",")
-    assert f"line 2, column 'a': found '{cell}', which has thousands separators; write" in found
+def test_points_are_separators_of_thousands_where_commas_are_decimal(cell: str) -> None:
+    path = table("t.csv", f"a;y\n{cell};0\n2,5;1\n")
+    expected = float(cell.replace(".", "").replace(",", "."))
+    assert read_table(path, delimiter=";", decimal=",").column("a").tolist() == [expected, 2.5]
 
 
 def test_the_command_remembers_the_decimal_sign(run: Run) -> None:

@@ -1,5 +1,7 @@
 """``load_model(...).predict`` takes tables in memory as it takes files."""
 
+from typing import Any
+
 import numpy as np
 import polars
 import pytest
@@ -34,8 +36,10 @@ def numbers() -> Model:
     return model(BANKNOTE, "class", missing="refuse")
 
 
-def same(found: dict, expected: dict) -> bool:
-    return all(np.array_equal(found[name], expected[name]) for name in (*found, *expected))
+def same(found: Any, expected: dict) -> bool:
+    names = list(getattr(found, "columns", found))
+    alike = all(np.array_equal(found[name], expected[name]) for name in names)
+    return alike and names == list(expected)
 
 
 def test_frames_and_dicts_give_what_the_file_gives(words: Model) -> None:
@@ -44,6 +48,7 @@ def test_frames_and_dicts_give_what_the_file_gives(words: Model) -> None:
     arrays = {name: np.asarray(each) for name, each in lists.items()}
     for given in (frame, frame.lazy(), frame.to_dict(), lists, arrays):
         assert same(words.predict(given), expected)
+    assert isinstance(words.predict(frame), polars.DataFrame)  # what came in
     with pytest.raises(InputError, match=r"^the table: the LazyFrame cannot be .*correct"):
         words.predict(frame.lazy().with_columns(polars.col("none")))
 
@@ -54,6 +59,7 @@ def test_frames_of_pandas_with_missing_cells(words: Model) -> None:
     frame, expected = pandas.read_csv("gaps.csv"), words.predict("gaps.csv")
     for given in (frame, frame.convert_dtypes(), frame.astype({"b": "category"})):
         assert same(words.predict(given), expected)
+    assert words.predict(frame[5:8]).index.tolist() == [5, 6, 7]
 
 
 def test_an_array_has_the_columns_in_order(numbers: Model, words: Model) -> None:

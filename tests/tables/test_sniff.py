@@ -51,17 +51,14 @@ def test_that_there_is_no_header_can_be_said(tmp_path):
         ("a\tb\n1,5\tx\n", "\t", ","),
         ("a|b\n1.5|2\n", "|", "."),
         ("a,b;c\n1,2;3\n", ",", "."),  # the usual one fits
-        ("a b\n1 2\n", ",", "."),
+        ("a b\n1 2\n", " ", "."),
+        (' a "b  c"\n  1.5   2\n', " ", "."),
         ('"a;b",c\n"1;2",3\n', ",", "."),
     ],
 )
 def test_delimiter_and_decimal_sign(text, delimiter, decimal, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(text)
-    if text.startswith("a b"):
-        with pytest.raises(ValueError, match="separated by spaces"):
-            read_table(path)
-        return
     found = read_table(path)
     assert (found.guesses.get("delimiter", ","), found.decimal) == (delimiter, decimal)
 
@@ -75,7 +72,7 @@ def test_lines_are_counted_from_the_top_of_the_file(table):
 def test_text_that_is_utf_8_but_for_a_byte_is_damaged(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("a,b\né,1\n".encode() + b"\xe9,2\n")
-    with pytest.raises(ValueError, match="line 3, column 'a': byte 0xe9 is not utf-8"):
+    with pytest.raises(ValueError, match="line 3, column 'a': bytes that are not utf-8 text"):
         read_table(path)
 
 

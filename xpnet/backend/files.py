@@ -21,15 +21,10 @@ from xpnet.errors import FileError, SaveError
 STRAY_SECONDS = 3600.0  # no save takes so long: a temporary file of this age has lost its writer
 _REMEDIES = {
     errno.ENOSPC: "free some space or choose another directory",
-    errno.EDQUOT: "free some of your quota or choose another directory",
-    errno.EFBIG: "raise the file size limit (ulimit -f) or choose another file system",
     errno.EACCES: "choose a place that you may write to",
     errno.EPERM: "choose a place that you may write to",
-    errno.EROFS: "choose a place that is not mounted read-only",
     errno.ENOENT: "create the directory first or correct the path",
     errno.ENOTDIR: "correct the path: one of its parts is a file",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "correct the symbolic link: it points at itself",
 }
 
 
@@ -50,7 +45,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     with saving_to(path):
         target = _resolve(path)
         with _temporary(target.parent) as file:
-            _keep_owner_and_mode(target, file.name)
+            if target.exists():
+                os.chmod(file.name, stat.S_IMODE(target.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -63,8 +59,6 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
     """Check that `path` could be written now, before hours are spent on what goes there.
 
-    Nothing is left behind; the space is requested from the file system itself, which knows quotas.
-
     Raises
     ------
     SaveError
@@ -73,16 +67,10 @@ def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
     with saving_to(path):
         target = _resolve(path)
         free = shutil.disk_usage(target.parent).free
-        with _temporary(target.parent) as file:
+        with _temporary(target.parent):
             if free < bytes_needed:
                 found = f"{bytes_needed:,} bytes needed, {free:,} bytes free"
                 raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({found})")
-            if sys.platform == "linux" and bytes_needed > 0:
-                try:
-                    os.posix_fallocate(file.fileno(), 0, bytes_needed)
-                except OSError as error:
-                    if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # it cannot tell
-                        raise
 
 
 @contextmanager
@@ -159,7 +147,7 @@ def saving_to(
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        remedy = _REMEDIES.get(error.errno or 0, "check the disk, or choose another place")
+        remedy = _REMEDIES.get(error.errno or 0, "check path and disk, or choose another place")
         raise SaveError(f"{os.fspath(path)}: cannot save: {reason}; {state}; {remedy}.") from error
 
 
@@ -194,15 +182,6 @@ def _temporary(directory: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             name.unlink()
-
-
-def _keep_owner_and_mode(target: Path, name: str) -> None:
-    if sys.platform == "win32" or not target.exists():
-        return
-    status = target.stat()
-    with suppress(PermissionError):  # only root may give files away
-        os.chown(name, status.st_uid, status.st_gid)
-    os.chmod(name, stat.S_IMODE(status.st_mode))
 
 
 def _sync_directory(directory: Path) -> None:

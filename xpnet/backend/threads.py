@@ -1,53 +1,19 @@
-"""What this machine computes with: processors, memory, the BLAS that NumPy uses and its kernels.
-
-OpenBLAS chooses its kernels when NumPy is loaded, from a table of the processors it knows, and uses
-slower ones on a processor that is newer than the table, or if OPENBLAS_CORETYPE says so. On a
-Zen 5 (one thread, 256 x 1024 x 1024, float32) Haswell kernels give 127 GFLOP/s and SkylakeX 220.
-Importing this module does not load NumPy.
-"""
+"""What this machine computes with: processors, memory, the BLAS that NumPy uses and its kernels."""
 
 import os
+import platform
 import sys
-from collections.abc import MutableMapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from xpnet.errors import DeviceError
 
-CPUINFO = "/proc/cpuinfo"
-CORETYPE = "OPENBLAS_CORETYPE"
-AVX512 = frozenset({"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"})
 LIBRARIES = ("openblas", "mkl", "blis", "flexiblas", "accelerate")  # NumPy may be built on
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # Two threads on two processors that other programs also used took 8 to 50 times as long as one
 # for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
 WORTH_SHARING = 1e8
-
-
-def processor(path: str = CPUINFO) -> tuple[str, frozenset[str]]:
-    """Return the processor's name and the flags of its instruction sets; empty where unknown."""
-    name = ""
-    # Where there is no such file (no Linux), nothing is known, and nothing is chosen.
-    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:  # up to the first processor's flags: the file may list hundreds
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                name = value.strip()
-            elif key.strip() == "flags":
-                return name, frozenset(value.split())
-    return name, frozenset()
-
-
-def choose_kernels(environment: MutableMapping[str, str], path: str = CPUINFO) -> bool:
-    """Make OpenBLAS use its AVX-512 kernels if the processor can run all of them.
-
-    Only before NumPy is loaded, and only if the user has set nothing. Returns whether it chose.
-    """
-    if "numpy" in sys.modules or CORETYPE in environment or not processor(path)[1] >= AVX512:
-        return False
-    environment[CORETYPE] = "SkylakeX"
-    return True
 
 
 def blas() -> dict[str, Any]:
@@ -123,13 +89,11 @@ def system_report() -> dict[str, Any]:
     """Return all that `xpnet devices` shows, ready for JSON."""
     import numpy as np
 
-    name, flags = processor()
     usable, reason = gpus()
     linux = sys.platform == "linux"  # which knows how many this process may run on
     return {
-        "processor": name or "unknown",
+        "processor": platform.processor() or platform.machine(),
         "processors": len(os.sched_getaffinity(0)) if linux else os.cpu_count(),
-        "avx512": flags >= AVX512,
         "numpy": np.__version__,
         "blas": blas(),
         "gpus": usable,

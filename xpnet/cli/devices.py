@@ -24,8 +24,7 @@ def devices(options: DevicesOptions) -> None:
         return
     blas = report["blas"]
     lines = [
-        ("cpu", f"{report['processor']}, {report['processors']} processor(s)"
-         f"{', AVX-512' if report['avx512'] else ''}"),
+        ("cpu", f"{report['processor']}, {report['processors']} processor(s)"),
         ("numpy", f"{report['numpy']} with {blas['name']} {blas['version']}, "
          f"{blas['threads'] or 'some'} thread(s)"),
         ("kernels", "not known" if blas["kernels"] is None else blas["kernels"]),

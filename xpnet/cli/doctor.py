@@ -9,12 +9,12 @@ import numpy as np
 
 from xpnet.cli.output import say, show, show_json
 from xpnet.cli.remedies import changes, in_cli_terms, in_words
-from xpnet.cli.scores import score
 from xpnet.cli.task import Task, fit_options, limit_threads, load_task, make_network
 from xpnet.cli.train_options import DoctorOptions, TrainOptions, as_command
 from xpnet.doctor.diagnose import diagnose
 from xpnet.doctor.findings import Report
 from xpnet.errors import DivergenceError, InputError
+from xpnet.tables.scores import score
 from xpnet.training.fit import prepare_training
 
 HELPS = 0.98  # a remedy is kept if the error with it is below this share of the one without

@@ -4,7 +4,6 @@
 not be saved; 128 + N stopped by signal N. Commands import what they need when they run.
 """
 
-import os
 import shlex
 import sys
 import warnings
@@ -17,7 +16,6 @@ import typer
 
 from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
-from xpnet.backend.threads import choose_kernels
 from xpnet.cli.other_options import (
     DevicesOptions,
     EvaluateOptions,
@@ -80,13 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ----------
     arguments : sequence of str, optional
         Without the program's name. None, as in the program itself, takes the process's own, and
-        also takes over its signals and the choice of OpenBLAS' kernels; otherwise these are left
-        alone.
+        also takes over its signals.
     """
     try:
         if arguments is None:
             interrupt_on_signals()
-            choose_kernels(os.environ)
             warnings.showwarning = lambda message, *_: say(f"xpnet: {message}")
             arguments = sys.argv[1:]
         command = typer.main.get_command(_application())

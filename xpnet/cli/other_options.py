@@ -44,6 +44,7 @@ class EvaluateOptions(ModelOptions):
     """Evaluate a model on a table."""
 
     target: str | None = option(None, "File with the targets (NPY, IDX), or their array (NPZ).")
+    importance: bool = option(False, "Also show how far the score falls if a column is shuffled.")
 
 
 @dataclass(frozen=True)

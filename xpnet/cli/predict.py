@@ -1,5 +1,7 @@
 """`xpnet predict`, `evaluate` and `inspect`: what is done with a model file."""
 
+from typing import Any
+
 from xpnet.backend.files import probe_writable
 from xpnet.cli.other_options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
 from xpnet.cli.output import (
@@ -11,10 +13,11 @@ from xpnet.cli.output import (
     show_json,
     write_table,
 )
-from xpnet.cli.scores import class_names, describe, score
+from xpnet.cli.scores import describe, describe_importance
 from xpnet.errors import InputError
 from xpnet.saving.model import Model, load_model
 from xpnet.tables.messages import up_to_ten
+from xpnet.tables.scores import class_names, permutation_importance, score
 from xpnet.tables.table import Table, read_table
 
 
@@ -56,13 +59,20 @@ def evaluate(options: EvaluateOptions) -> None:
     scores = score(plan, model.outputs(plan.transform(data, rows, dtype=model.net.dtype)), y)
     if len(y) < data.rows:
         notes.append(f"{data.rows - len(y)} of {data.rows} rows left out for missing cells")
+    lines = [("data", f"{options.data}: {len(y):,} rows"), *(("note", each) for each in notes)]
+    lines += describe(scores)
+    report: dict[str, Any] = {}
+    if options.importance:
+        report["importance"] = permutation_importance(
+            plan, model.outputs, data, repeats=5, seed=0
+        )
+        lines += describe_importance(report["importance"], scores)
     if options.json:
         show_json({"command": "evaluate", "model": options.model, "data": options.data,
                    "task": plan.task, "rows": len(y), "scores": scores,
-                   "notes": notes})  # fmt: skip
-        return
-    lines = [("data", f"{options.data}: {len(y):,} rows"), *(("note", each) for each in notes)]
-    show(format_lines([*lines, *describe(scores)]))
+                   "notes": notes, **report})  # fmt: skip
+    else:
+        show(format_lines(lines))
 
 
 def inspect(options: InspectOptions) -> None:

@@ -1,53 +1,13 @@
-"""How good predictions are, beside those of the best constant, in numbers and in words."""
+"""Scores in words."""
 
 from typing import Any
 
 import numpy as np
 
-from xpnet.nn.arrays import class_numbers
-from xpnet.tables.messages import format_number
-from xpnet.tables.preprocessing import Preprocessing
 from xpnet.training.skill import Skill
 
 MIN_RECALL_GAIN = 0.1  # of the way from the mean recall of a constant, 1 / classes, to 1
 MAX_LISTED = 10  # classes whose recall is shown
-
-
-def class_names(classes: tuple[Any, ...]) -> list[str]:
-    """Return the classes as people write them: 1 and not 1.0."""
-    return [format_number(each) for each in classes]
-
-
-def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
-    """Measure predictions against those of the best constant, in the target's own unit.
-
-    Parameters
-    ----------
-    outputs : host array, (n, outputs)
-    y : host array, (n,)
-        Class numbers, or values as the network is trained on them.
-    """
-    if plan.task == "regression":
-        error = np.abs(np.asarray(outputs[:, 0], np.float64) - y) * plan.target_std
-        spread = np.abs(y - np.mean(y)) * plan.target_std
-        squares, total = float(np.sum(error**2)), float(np.sum(spread**2))
-        return {
-            "r2": 1.0 - squares / total if total else None,
-            "mean_absolute_error": float(np.mean(error)),
-            "baseline": {"r2": 0.0, "mean_absolute_error": float(np.mean(spread))},
-            "rows": len(y),
-        }
-    names = class_names(plan.classes)
-    right = class_numbers(np, outputs) == y
-    counts = np.bincount(y, minlength=len(names))
-    hits = np.bincount(y[right], minlength=len(names))
-    most = int(np.argmax(counts))
-    return {
-        "accuracy": float(np.mean(right)),
-        "baseline": {"accuracy": float(counts[most] / len(y)), "class": names[most]},
-        "recall": {n: float(h / c) for n, h, c in zip(names, hits, counts, strict=True) if c},
-        "rows": len(y),
-    }
 
 
 def describe(scores: dict[str, Any], where: str = "") -> list[tuple[str, str]]:
@@ -69,6 +29,17 @@ def describe(scores: dict[str, Any], where: str = "") -> list[tuple[str, str]]:
     if is_useless(scores):
         lines.append(("note", f"no better than {constant}; xpnet doctor looks for the cause"))
     return lines
+
+
+def describe_importance(
+    importance: dict[str, tuple[float, float]], scores: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """Put the importance of columns into words, the largest first, as lines of names and texts."""
+    name, more = ("accuracy" if "accuracy" in scores else "R2"), len(importance) - MAX_LISTED
+    lines = [("importance", f"by how much {name} falls if a column is shuffled")]
+    shown = list(importance.items())[:MAX_LISTED]
+    lines += [(f"  {each}", f"{mean:.4f} +- {deviation:.4f}") for each, (mean, deviation) in shown]
+    return lines + ([("  ...", f"{more} more columns (--json has them)")] if more > 0 else [])
 
 
 def is_useless(scores: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from xpnet.backend.files import lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
 from xpnet.cli.remedies import as_flags, in_cli_terms
-from xpnet.cli.scores import MAX_LISTED, class_names, describe, score
+from xpnet.cli.scores import MAX_LISTED, describe
 from xpnet.cli.task import Task, fit_options, limit_threads, load_task, make_network
 from xpnet.cli.train_options import LBFGS, TrainOptions
 from xpnet.doctor.doctor import Doctor
@@ -23,6 +23,7 @@ from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import mean_outputs, save_model
+from xpnet.tables.scores import class_names, score
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.lbfgs import fit_lbfgs
@@ -89,9 +90,7 @@ def _train(task: Task, net: MLP, doctor: Doctor) -> History:
     options, callbacks = task.options, list[Any]()
     if options.checkpoint:
         every, resume = options.checkpoint_every, options.resume
-        callbacks.append(
-            Checkpoint(options.checkpoint, every=every, resume=resume, preprocessing=task.plan)
-        )
+        callbacks.append(Checkpoint(options.checkpoint, every=every, resume=resume))
     if not options.resume and not doctor.run.steps:
         callbacks.append(doctor)
     try:

@@ -4,11 +4,11 @@ There is no training loop or forward pass here: data are checked by scikit-learn
 brought to the network's device, and given to `xpnet.training.loop` or `xpnet.training.lbfgs`.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import partial
 from numbers import Real
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -38,7 +38,6 @@ from xpnet.backend.device import (
     real_numbers,
     to_host,
 )
-from xpnet.doctor.doctor import Doctor
 from xpnet.errors import DivergenceError, InputError
 from xpnet.estimators.data import (
     Scaler,
@@ -49,39 +48,33 @@ from xpnet.estimators.data import (
     place_of,
     scaler_of,
     shown_rows,
+    target_scaler_of,
 )
-from xpnet.estimators.parameters import (
-    core_name,
-    hidden_activations,
-    hidden_sizes,
-    optimizer_of,
-    sklearn_draws,
-)
-from xpnet.estimators.training import (
-    NON_FINITE,
-    DivergenceWarning,
-    NoSkillWarning,
-    Progress,
-    SklearnStopping,
-    likely_cause,
-    to_continue,
-)
-from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
+from xpnet.estimators.parameters import core_name, hidden_sizes, optimizer_of, sklearn_draws
+from xpnet.estimators.verdict import DivergenceWarning, NoSkillWarning, lack_of_skill
+from xpnet.nn.activations import HIDDEN, Activation
 from xpnet.nn.arrays import as_row_weights, as_targets
 from xpnet.nn.losses import Loss
-from xpnet.nn.network import MLP, checked_rates, per_layer
+from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Optimizer
 from xpnet.nn.schedules import SCHEDULES, Schedule, ends_with_the_run
 from xpnet.training.batches import Data, take_rows
-from xpnet.training.callbacks import ProgressBar, checked_callbacks
+from xpnet.training.callbacks import AfterEachEpoch, ProgressBar, checked_callbacks
 from xpnet.training.fit import as_pair, divided
-from xpnet.training.history import History
 from xpnet.training.lbfgs import CONVERGED, LBFGS
 from xpnet.training.loop import Training, TrainingOptions, TrainingState
-from xpnet.training.skill import find_no_skill
 
 AUTO_BATCH = 200
-OWN_RATES = ("constant", "invscaling", "adaptive")  # learning rates that `SklearnStopping` sets
+OWN_RATES = ("constant", "invscaling", "adaptive")  # learning rates that are scikit-learn's
+MIN_RATE = 1e-6  # at which learning_rate="adaptive" stops
+ADAPTIVE_FACTOR = 5.0
+# What the network is made of, which cannot change while training goes on with it.
+FIXED = ("activation", "out_activation", "dropout", "device", "dtype", "standardize",
+         "early_stopping")  # fmt: skip
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and "
+    "need to be preprocessed."
+)
 
 
 def can_train_in_steps(estimator: Any) -> bool:
@@ -91,6 +84,29 @@ def can_train_in_steps(estimator: Any) -> bool:
             "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
         )
     return True
+
+
+class LayerArrays:
+    """An attribute with the network's own arrays of each layer, or before a fit those set by hand.
+
+    Setting it writes into the network, which must have the same shapes.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, estimator: Any, kind: Any = None) -> Any:
+        if estimator is None:
+            return self
+        net = vars(estimator).get("network_")
+        return getattr(estimator, f"_{self._name}") if net is None else getattr(net, self._name)
+
+    def __set__(self, estimator: Any, values: Sequence[Array]) -> None:
+        net = vars(estimator).get("network_")
+        if net is None:  # for a training that goes on
+            setattr(estimator, f"_{self._name}", values)
+        else:
+            net.set_parameters(**{"weights": net.weights, "biases": net.biases, self._name: values})
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -139,7 +155,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     standardize: bool = False
     callbacks: Sequence[Any] | None = None
     progress: bool = False
+    coefs_ = LayerArrays("weights")
+    intercepts_ = LayerArrays("biases")
     _scaler: Scaler | None = field(default=None, init=False)
+    _target_scaler: Scaler | None = field(default=None, init=False)
     _seed: int = field(default=0, init=False)
     _optimizer_kind: tuple[str, bool] | None = field(default=None, init=False)
 
@@ -179,9 +198,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             rows = self._prepared(X, y, sample_weight, validation, incremental)
             with self.network_.device.active:
                 if self.solver == "lbfgs":
-                    told = self._run_lbfgs(*self._lbfgs(*rows))
+                    told = self._run_lbfgs(self._lbfgs(*rows))
                 else:
-                    told = self._run_steps(*self._steps(*rows, incremental))
+                    told = self._run_steps(self._steps(*rows, incremental))
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
@@ -200,20 +219,23 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         weights = self._weighted(y, host_weights(sample_weight, y), incremental=incremental)
         sizes = [X.shape[1], *hidden_sizes(self.hidden_layer_sizes), targets.shape[1]]
         drawn = self._drawn(sizes, given=self.warm_start or incremental) if first else None
-        parts = self._split(targets, validation)
+        train, held_out = None, None
+        if self.early_stopping and validation is None and self.solver != "lbfgs":
+            two = targets.shape[1] == 1 and hasattr(self, "classes_")
+            train, held_out = hold_out(targets, self.validation_fraction, self._seed, stratify=two)
         X, device, dtype = self._placed(X, first=first)
         with device.active:
             if first:
-                self._scaler = scaler_of(X, parts[0], device, dtype) if self.standardize else None
+                self._measure(X, targets, weights, train, device, dtype)
             x = as_rows(X, self._scaler, device, dtype)
             if first:
                 self._start(sizes, drawn, x, device, dtype)
             else:
                 self._continue(sizes)
-            data, held_out = self._data(x, targets, weights, parts)
+            data = self._data(x, targets, weights)
             if validation is not None:
-                held_out = self._watched(*as_pair(validation))
-        return data, held_out
+                return data, self._watched(*as_pair(validation))
+            return (data, None) if train is None else divided(self.network_, data, train, held_out)
 
     # -- data
 
@@ -229,13 +251,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         y = dense(y)
         return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _split(self, targets: Any, validation: Any) -> tuple[Any, Any]:
-        """Return the row numbers for training and for early stopping; None for all, and none."""
-        if not self.early_stopping or validation is not None or self.solver == "lbfgs":
-            return None, None
-        two_classes = targets.shape[1] == 1 and hasattr(self, "_labels")
-        return hold_out(targets, self.validation_fraction, self._seed, stratify=two_classes)
-
     def _placed(self, X: Any, *, first: bool) -> tuple[Any, Device, str]:
         """Choose device and dtype, and bring X there."""
         if not first:
@@ -249,22 +264,32 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             X = device.put(real_numbers(X if same else to_host(X)), dtype)
         return X, device, dtype
 
-    def _data(self, x: Any, targets: Any, weights: Any, parts: Any) -> tuple[Data, Data | None]:
-        """Put everything on the device, and set the held-out rows apart."""
-        net, (train, held_out) = self.network_, parts
-        device, rows = net.device, len(targets)
-        y = as_targets(targets, device, net.dtype, net.sizes[-1], net.output.name, rows)
-        weights = None if weights is None else as_row_weights(weights, device, net.dtype, rows)
-        data = Data(x, y, weights)
-        return (data, None) if train is None else divided(net, data, train, held_out)
+    def _measure(
+        self, X: Any, targets: Any, weights: Any, rows: Any, device: Device, dtype: str
+    ) -> None:
+        """Measure the features of the training rows, and targets of any size, for `standardize`."""
+        self._scaler = self._target_scaler = None
+        if self.standardize:
+            self._scaler = scaler_of(X, rows, device, dtype)
+            if self._output() == "identity":
+                self._target_scaler = target_scaler_of(targets, weights, rows)
+
+    def _data(self, x: Any, targets: Any, weights: Any = None) -> Data:
+        """Put targets, scaled, and weights on the device."""
+        net, rows = self.network_, len(targets)
+        targets = targets if self._target_scaler is None else self._target_scaler(targets)
+        y = as_targets(targets, net.device, net.dtype, net.sizes[-1], net.output.name, rows)
+        return Data(
+            x, y, None if weights is None else as_row_weights(weights, net.device, net.dtype, rows)
+        )
 
     def _watched(self, X: Any, y: Any) -> Data:
         """Prepare the rows of ``fit(validation=(X, y))``."""
         X, y = self._validated(X, y, reset=False)
         X, device, dtype = self._placed(X, first=False)
         targets = self._encoded(y, first=False, incremental=True)
-        whole = Data(as_rows(X, self._scaler, device, dtype), device.put(targets, dtype), None)
-        return take_rows(whole, np.arange(len(targets)), device, dtype)
+        data = self._data(as_rows(X, self._scaler, device, dtype), targets)
+        return take_rows(data, np.arange(len(targets)), device, dtype)
 
     # -- network
 
@@ -288,60 +313,30 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
         if drawn:
             net.set_parameters(*drawn)
-        self.network_, self._state = net, TrainingState()
+        self.network_, self._state, self._made_of = net, TrainingState(), self._fixed(sizes)
         self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
         self.out_activation_ = "logistic" if net.output.name == "sigmoid" else net.output.name
-        progress = Progress.begin(net, early_stopping=self.early_stopping)
-        self.__dict__.update(vars(progress))
+        self.n_iter_, self.t_, self.loss_ = 0, 0, math.nan
+        self.loss_curve_, self.validation_loss_curve_ = list[float](), list[float]()
+        self.best_loss_: Any = None if self.early_stopping else math.inf
+        self.best_validation_score_: Any = -math.inf if self.early_stopping else None
+        self.validation_scores_: Any = [] if self.early_stopping else None
+        self._best = self._flat_copy() if self.early_stopping else None
+        self._no_improvement_count, self._learning_rate = 0, math.nan
+
+    def _fixed(self, sizes: list[int]) -> dict[str, Any]:
+        return {"layer sizes": sizes, **{name: getattr(self, name, None) for name in FIXED},
+                "output": self._output()}  # fmt: skip
 
     def _continue(self, sizes: list[int]) -> None:
-        """Take the network there is; refuse what cannot change while training goes on with it."""
-        net = self.network_
-        if list(net.sizes) != sizes:
-            raise InputError(
-                f"the network has layers of {list(net.sizes)} units, but the data and "
-                f"hidden_layer_sizes ask for {sizes}; set warm_start=False to start afresh"
-            )
-        layers = len(net.hidden)
-        device = getattr(self.device, "name", self.device)
-        for name, asked, found in (
-            ("activation", hidden_activations(self.activation, layers), net.hidden),
-            ("output activation", resolve_activation(self._output(), OUTPUTS), net.output),
-            ("dropout", checked_rates(per_layer(self.dropout, layers)), net.dropout),
-            ("device", device or net.device.name, net.device.name),
-            ("dtype", self.dtype or net.dtype, net.dtype),
-            ("standardize", self.standardize, self._scaler is not None),
-            ("early_stopping", self.early_stopping, self.validation_scores_ is not None),
-        ):
+        """Refuse to train on with a network that is not the one the parameters describe."""
+        for name, asked in self._fixed(sizes).items():
+            found = self._made_of[name]
             if asked != found:
                 raise InputError(
-                    f"{name}={asked!r}, but training goes on with a network that has "
+                    f"{name}={asked!r}, but training goes on with a network that was made with "
                     f"{name}={found!r}; call fit with warm_start=False to start afresh"
                 )
-
-    @property
-    def coefs_(self) -> Sequence[Array]:
-        """Weights of each layer, (fan_in, fan_out): the network's own arrays, or those set."""
-        return self.network_.weights if "network_" in vars(self) else self._coefs
-
-    @coefs_.setter
-    def coefs_(self, values: list[Array]) -> None:
-        if "network_" in vars(self):
-            self.network_.set_parameters(values, self.network_.biases)
-        else:  # for a training that goes on
-            self._coefs = values
-
-    @property
-    def intercepts_(self) -> Sequence[Array]:
-        """Biases of each layer, (fan_out,): the network's own arrays, or those set."""
-        return self.network_.biases if "network_" in vars(self) else self._intercepts
-
-    @intercepts_.setter
-    def intercepts_(self, values: list[Array]) -> None:
-        if "network_" in vars(self):
-            self.network_.set_parameters(self.network_.weights, values)
-        else:
-            self._intercepts = values
 
     # -- training
 
@@ -354,61 +349,51 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         weights, xp = data.row_weights, self.network_.device.xp
         return float(self.alpha) / (batch * (1.0 if weights is None else float(xp.mean(weights))))
 
-    def _steps(
-        self, data: Data, held_out: Data | None, incremental: bool
-    ) -> tuple[Training, SklearnStopping, Doctor]:
+    def _steps(self, data: Data, held_out: Data | None, incremental: bool) -> Training:
         """Prepare a training by mini-batches from where the estimator is."""
         rows, state, optimizer = data.y.shape[0], self._state, optimizer_of(self)
         kind = type(optimizer).__name__, bool(self.momentum)
-        if state.optimizer and self._optimizer_kind != kind:
+        if self._optimizer_kind != kind:
             state = TrainingState()
-        self._optimizer_kind, own_rate = kind, self.learning_rate in OWN_RATES
-        if incremental and not self.callbacks and own_rate:  # nobody looks at a stream's history
-            state = replace(state, history=History())
+        self._optimizer_kind = kind
         batch = min(AUTO_BATCH if self.batch_size == "auto" else int(self.batch_size), rows)
         options = TrainingOptions(
             loss=self._core_loss(), optimizer=optimizer, batch_size=batch, shuffle=self.shuffle,
             epochs=state.epoch + (1 if incremental else self.max_iter), l2=self._l2(data, batch),
-            schedule=None if own_rate else self.learning_rate, seed=self._seed,
+            schedule=None if self.learning_rate in OWN_RATES else self.learning_rate,
+            seed=self._seed,
         )  # fmt: skip
-        stopping, doctor = SklearnStopping(
-            Progress.of(self), self._score_on(held_out) if self.early_stopping else None,
-            str(self.learning_rate) if own_rate and self.solver == "sgd" else "constant",
-            self.tol, self.n_iter_no_change, self.power_t, self.verbose,
-        ), Doctor()  # fmt: skip
-        watching = [stopping, *checked_callbacks(self.callbacks)]
-        watching += [ProgressBar()] if self.progress else []
-        training = Training(
+        callbacks = [AfterEachEpoch(self._after_epoch), *checked_callbacks(self.callbacks)]
+        self._learning_rate = float(optimizer.learning_rate) * state.learning_rate_factor
+        self.n_iter_ = 0
+        return Training(
             self.network_, data, options, validation=held_out, state=state, stream=incremental,
-            callbacks=watching if incremental else [doctor, *watching],
+            callbacks=[*callbacks, ProgressBar()] if self.progress else callbacks,
         )  # fmt: skip
-        return training, stopping, doctor
 
-    def _run_steps(
-        self, training: Training, stopping: SklearnStopping, doctor: Doctor
-    ) -> Iterator[tuple[str, Any]]:
+    def _run_steps(self, training: Training) -> Iterator[tuple[str, Any]]:
         """Train by mini-batches; yield the warnings."""
         if self.batch_size != "auto" and int(self.batch_size) > training.rows:
             message = "Got `batch_size` less than 1 or larger than sample size. It is going to be"
             yield f"{message} clipped", UserWarning
-        diverged = False
+        start, diverged = self._flat_copy(), ""
         try:
             training.run()
-        except DivergenceError:
-            diverged = True
-            self._keep_best_epoch(training, stopping)
+        except DivergenceError as error:
+            self._record(training)
+            diverged = error.measured
+            if self.early_stopping:
+                self.validation_scores_.append(math.nan)
         finally:
-            self.__dict__.update(vars(stopping.progress))
             self._state = TrainingState() if diverged else to_continue(training.state)
         if self.early_stopping:
             training.net.flat[...] = self._best
         if diverged:
-            kept = "from before the batch" if training.stream else "of the best epoch"
-            name, rate = self._rate()[0], training.learning_rate
+            if training.state.epoch == 1 and not np.isfinite(float(training.state.first_loss)):
+                raise InputError(NON_FINITE)
             yield (
-                f"{type(self).__name__}: training diverged in epoch {self.n_iter_} (loss "
-                f"{self.loss_:.4g}); the weights {kept} are kept. Lower {name} (it was {rate:g}; "
-                f"try {rate / 10:.2g}), or scale X, for instance with standardize=True.",
+                f"{type(self).__name__}: {diverged}; the last good weights are kept. Lower the "
+                f"learning rate (try {training.learning_rate / 10:.2g}), or set standardize=True.",
                 DivergenceWarning,
             )
         elif not training.stream:
@@ -418,42 +403,74 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                     "optimization hasn't converged yet.",
                     ConvergenceWarning,
                 )
-            yield from self._no_skill(training.data, doctor)
+            yield from self._no_skill(training, start)
 
-    def _score_on(self, held_out: Data | None) -> Callable[[Array], float]:
-        """Return what early stopping watches: ``score(outputs)`` of the held-out rows."""
+    def _after_epoch(self, training: Training) -> None:
+        """Record the epoch; stop or slow down by scikit-learn's rules when nothing improves."""
+        self._record(training)
+        if self.verbose:
+            print(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}")
+        if self.early_stopping:
+            improved = self._improved_score(training)
+        else:
+            improved = not self.loss_ > self.best_loss_ - self.tol
+            self.best_loss_ = min(self.best_loss_, self.loss_)
+        self._no_improvement_count = 0 if improved else self._no_improvement_count + 1
+        by_sgd = self.solver == "sgd"
+        if by_sgd and self.learning_rate == "invscaling":
+            base = float(training.options.optimizer.learning_rate)
+            self._set_rate(training, base / (self.t_ + 1) ** self.power_t)
+        if self._no_improvement_count <= self.n_iter_no_change:
+            return
+        if by_sgd and self.learning_rate == "adaptive" and self._learning_rate > MIN_RATE:
+            self._set_rate(training, self._learning_rate / ADAPTIVE_FACTOR)
+            self._no_improvement_count = 0
+            return
+        watched = "Validation score" if self.early_stopping else "Training loss"
+        training.stop(
+            f"{watched} did not improve more than tol={self.tol:f} for {self.n_iter_no_change} "
+            "consecutive epochs."
+        )
+
+    def _record(self, training: Training) -> None:
+        """Add the epoch just finished to the curves."""
+        history = training.state.history
+        self.n_iter_ += 1
+        self.t_ += training.rows
+        self.loss_ = np.float64(history.loss[-1])  # as scikit-learn's, which can be rounded
+        self.loss_curve_.append(history.loss[-1])
+        self.validation_loss_curve_.extend(history.validation_loss[-1:])
+
+    def _improved_score(self, training: Training) -> bool:
+        net, held_out = training.net, training.validation
         assert held_out is not None
-        targets, weights = to_host(held_out.y), held_out.row_weights
-        weights = None if weights is None else to_host(weights)[:, 0]
-        return lambda outputs: float(self._score_of(to_host(outputs), targets, weights))
+        arrays = net.outputs(held_out.x), held_out.y, held_out.row_weights
+        outputs, targets, weights = (None if each is None else to_host(each) for each in arrays)
+        score = self._score_of(outputs, targets, None if weights is None else weights[:, 0])
+        self.validation_scores_.append(score)
+        improved = not score < self.best_validation_score_ + self.tol
+        if score > self.best_validation_score_:
+            self.best_validation_score_, self._best = score, self._flat_copy()
+        return improved
 
-    def _keep_best_epoch(self, training: Training, stopping: SklearnStopping) -> None:
-        """Record the epoch that diverged; keep the weights from the start of the best one."""
-        state = training.state
-        if state.epoch == 1 and not np.isfinite(float(state.first_loss)):
-            raise InputError(NON_FINITE) from None
-        stopping.record(training)
-        if stopping.score is not None:
-            stopping.progress.validation_scores_.append(float("nan"))
-        elif stopping.best_epoch is not None:
-            training.net.flat[...] = stopping.best_epoch
+    def _set_rate(self, training: Training, rate: float) -> None:
+        self._learning_rate = rate
+        training.state.learning_rate_factor = rate / training.options.optimizer.learning_rate
 
-    def _lbfgs(self, data: Data, held_out: Data | None) -> tuple[LBFGS, Doctor]:
+    def _lbfgs(self, data: Data, held_out: Data | None) -> LBFGS:
         """Prepare a training on all rows at once, from the weights the network has."""
         if self.callbacks or self.progress:
             raise InputError(
                 "callbacks and progress: L-BFGS has no epochs to show; use solver='adam' or 'sgd'"
             )
-        doctor = Doctor()
-        training = LBFGS(
+        return LBFGS(
             self.network_, data, loss=self._core_loss(), l2=self._l2(data, data.y.shape[0]),
             max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol, validation=held_out,
-            callbacks=[doctor],
         )  # fmt: skip
-        return training, doctor
 
-    def _run_lbfgs(self, training: LBFGS, doctor: Doctor) -> Iterator[tuple[str, Any]]:
+    def _run_lbfgs(self, training: LBFGS) -> Iterator[tuple[str, Any]]:
         """Train on all rows at once; yield the warnings."""
+        start = self._flat_copy()
         try:
             history = training.run()
         except DivergenceError as error:
@@ -465,26 +482,25 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if not history.stopped.startswith(CONVERGED):
             yield (
                 f"lbfgs failed to converge after {history.epochs} iteration(s): {history.stopped}. "
-                f"Increase max_iter (now {self.max_iter}) or max_fun (now {self.max_fun}), or "
-                "scale the data, for instance with standardize=True.",
+                "Increase max_iter or max_fun, or pass standardize=True.",
                 ConvergenceWarning,
             )
-        yield from self._no_skill(training.data, doctor)
+        yield from self._no_skill(training, start)
 
-    def _no_skill(self, data: Data, doctor: Doctor) -> Iterator[tuple[str, Any]]:
+    def _no_skill(self, training: Training | LBFGS, start: Array) -> Iterator[tuple[str, Any]]:
         """Warn if the model is no better than a constant; name the likely cause and remedy."""
-        found = find_no_skill(self.network_, self._core_loss(), data, self._seed)
-        if found is not None:
-            skill, judged = found
-            findings = doctor.report().findings
-            cause = likely_cause(to_host(judged.x), findings, self._next_attempt())
-            yield f"{type(self).__name__}: {skill}. {cause}", NoSkillWarning
+        known, advice = self.get_params(deep=False), self._next_attempt()
+        if message := lack_of_skill(training, start, self._seed, known, advice):
+            yield f"{type(self).__name__}: {message}", NoSkillWarning
 
     def _next_attempt(self) -> str:
         """Say what to try next, whatever the cause."""
         if self.solver == "lbfgs":
             return "Set init='auto', or solver='adam'."
-        name, rate = self._rate()
+        rate = float(optimizer_of(self).learning_rate)
+        name = (
+            "learning_rate_init" if isinstance(self.solver, str) else "the solver's learning_rate"
+        )
         if self.n_iter_ == self.max_iter:
             return f"All {self.n_iter_} epochs were needed: raise max_iter, or {name}."
         return (
@@ -494,12 +510,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             "lower tol."
         )
 
-    def _rate(self) -> tuple[str, float]:
-        """Return the name of the learning rate that counts, and its value."""
-        if isinstance(self.solver, str):
-            return "learning_rate_init", float(self.learning_rate_init)
-        return "the solver's learning_rate", float(self.solver.learning_rate)
-
     @property
     def _optimizer(self) -> SimpleNamespace:
         return SimpleNamespace(learning_rate=self._learning_rate)  # as scikit-learn's
@@ -508,12 +518,15 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     def _flat(self) -> Array:
         return self.network_.flat
 
+    def _flat_copy(self) -> Array:
+        return self.network_.device.xp.asarray(self._flat, copy=True)
+
     def _loss_grad_lbfgs(
         self, vector: Any, X: Any, y: Any, sample_weight: Any, *unused: Any
     ) -> tuple[float, Any]:
         """Return loss and gradient for prepared data, like scikit-learn's method of this name."""
         net = self.network_
-        data, _ = self._data(net.device.put(X, net.dtype), y, sample_weight, (None, None))
+        data = self._data(net.device.put(X, net.dtype), y, sample_weight)
         l2 = self.alpha / len(y)
         return LBFGS(net, data, loss=self._core_loss(), l2=l2).loss_and_gradient(vector)
 
@@ -541,19 +554,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     # -- copies, tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Bring what is on another library's device to the CPU: pickles hold NumPy arrays."""
+        """Bring what is on another device to the CPU: pickles hold NumPy arrays."""
         state: dict[str, Any] = super().__getstate__()
-        net = state.get("network_")
-        if net is None or net.device.name.partition(":")[0] in ("cpu", "gpu"):
+        if "network_" not in state or self.network_.device is CPU:
             return state
-        return {**state, **self._on(CPU, to_host), "device": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "network_" in state and state["network_"].device.name.startswith("gpu"):
-            device = self.network_.device  # what was pickled is on whichever GPU is current
-            with device.active:
-                self.__dict__.update(self._on(device, partial(device.xp.asarray, copy=True)))
+        made_of = {**self._made_of, "device": None}
+        return {**state, **self._on(CPU, to_host), "device": None, "_made_of": made_of}
 
     def __sklearn_array_api_convert__(self, converter: Any) -> Any:
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
@@ -576,3 +582,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         tags.array_api_support = True
         return tags
+
+
+def to_continue(state: TrainingState) -> TrainingState:
+    """Keep what the next call continues from: an epoch that was interrupted is begun again."""
+    return TrainingState(
+        epoch=state.epoch, step=state.step, optimizer=state.optimizer, history=state.history,
+        first_loss=None if state.first_loss is None else float(state.first_loss),
+        learning_rate_factor=state.learning_rate_factor,
+    )  # fmt: skip

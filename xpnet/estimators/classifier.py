@@ -6,7 +6,7 @@ your own validation set, callbacks, and a warning if nothing was learnt.
 """
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,19 +24,20 @@ except ImportError as error:
     ) from error
 from scipy.sparse import issparse
 from sklearn.metrics import r2_score
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
     check_classification_targets,
-    type_of_target,
+    unique_labels,
 )
 
-from xpnet.backend.device import Array
-from xpnet.estimators.labels import MULTILABEL, Labels, labels_of
+from xpnet.backend.device import Array, Namespace
 from xpnet.estimators.parameters import core_name
 from xpnet.nn.activations import OUTPUTS, Activation
+from xpnet.nn.arrays import class_numbers
 from xpnet.nn.losses import Loss
 
 
@@ -71,15 +72,18 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     dropout : float or list of float
         Share of hidden units dropped in training.
     standardize : bool
-        Measure the features at the first fit, store that in the model, and scale every X with it.
-    callbacks : list of object, optional
-        See `xpnet.training.loop`.
+        Measure the features at the first call of `fit` or `partial_fit`, store that in the model,
+        and scale every X with it; in `MLPRegressor`, with the output ``"identity"``, y as well:
+        predictions are on the original scale, losses in standard deviations.
+    callbacks : list of function or object, optional
+        As for `xpnet.fit`.
     progress : bool
         Show a progress bar.
 
     Attributes
     ----------
-    classes_ : ndarray
+    Those of scikit-learn, of which these differ or are new:
+
     coefs_, intercepts_ : list of array
         On the device: (fan_in, fan_out) and (fan_out,) for each layer.
     loss_, best_loss_ : float
@@ -90,9 +94,6 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         Accuracy after each epoch with ``early_stopping=True``, else None.
     n_iter_, t_ : int
         Epochs of the last call, and rows seen since the first.
-    n_layers_, n_outputs_, n_features_in_ : int
-    feature_names_in_ : ndarray
-    out_activation_ : str
     network_ : MLP
         The network itself, with `save`; `xpnet.load` reads it.
     """
@@ -106,40 +107,30 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     _: KW_ONLY
     loss: str | Loss = "log_loss"
     class_weight: Any = None
-    _labels: Labels = field(init=False)
 
     @available_if(can_train_in_steps)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
-        """Continue training for one epoch over the given data.
+        """Continue training for one epoch over the given data; see `fit`.
 
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`.
-        classes : array, (classes,), optional
-            All classes there are, needed at the first call.
+        The first call needs all the `classes` there are, (classes,).
         """
         y = y.toarray() if issparse(y) else y
-        if not hasattr(self, "_labels"):
-            if _check_partial_fit_first_call(self, classes):
-                self._learn(labels_of(np.asarray(y) if np.ndim(y) == 2 else self.classes_))
-        elif classes is not None:
-            _check_partial_fit_first_call(self, classes)
+        if _check_partial_fit_first_call(self, classes):
+            self._learn(y if np.ndim(y) == 2 else self.classes_)
         return self._fit(X, y, sample_weight, None, incremental=True)
 
     def predict(self, X: Any) -> Any:
         """Return the class of each row, (n,), or for multilabel (n, outputs) of 0 and 1."""
         outputs, give = self._outputs(X, "predict")
-        net, labels = self.network_, self._labels
+        net, classes = self.network_, self.classes_
         with net.device.active:
-            xp, numbers = net.device.xp, labels.decode(net.device.xp, outputs)
-            if labels.kind == MULTILABEL:
+            numbers = self._decoded(net.device.xp, outputs)
+            if numbers.ndim == 2:
                 return give(numbers)
-            if give is net.device.get or labels.classes.dtype.kind in "OUS":
-                return labels.classes[net.device.get(numbers)]
-            known = net.device.put(labels.classes, str(labels.classes.dtype))
-            return xp.take(known, numbers, axis=0)
+            if give is net.device.get or classes.dtype.kind in "OUS":
+                return classes[net.device.get(numbers)]
+            return net.device.xp.take(net.device.put(classes, str(classes.dtype)), numbers, axis=0)
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, (n, classes), or for multilabel of each label."""
@@ -151,9 +142,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     def _probabilities(self, X: Any, method: str, *, log: bool = False) -> Any:
         outputs, give = self._outputs(X, method)
-        xp, labels = self.network_.device.xp, self._labels
+        xp = self.network_.device.xp
         with self.network_.device.active, np.errstate(divide="ignore"):
-            if labels.kind == "binary":
+            if self._label_binarizer.y_type_ == "binary":
                 outputs = xp.concat([1.0 - outputs, outputs], axis=1)
             if log:
                 outputs = xp.log(outputs)
@@ -162,26 +153,30 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:
         """Return host targets (n, outputs), and learn the classes if they are new."""
         check_classification_targets(y)
-        if type_of_target(y) == "multiclass-multioutput":
+        found = unique_labels(y)
+        if not hasattr(self, "_label_binarizer") or (first and not incremental):
+            self._learn(y)
+        elif self.warm_start and not incremental and not np.array_equal(found, self.classes_):
             raise InputError(
-                f"y has {y.shape[1]} columns of classes; learn each by a model of its own, as "
-                "sklearn.multioutput.MultiOutputClassifier does"
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {found}"
             )
-        if not hasattr(self, "_labels") or (first and not incremental):
-            self._learn(labels_of(y))
-            return self._labels.encode(y)
-        self._labels.check_columns(y)
-        if self.warm_start and not incremental:
-            found = labels_of(y).classes
-            if not np.array_equal(found, self.classes_):
-                raise InputError(
-                    "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {self.classes_}, `y` has {found}"
-                )
-        return self._labels.encode(y)
+        elif len(np.setdiff1d(found, self.classes_)):
+            raise InputError(
+                "`y` has classes not in `self.classes_`. `self.classes_` has "
+                f"{self.classes_}. 'y' has {found}."
+            )
+        return self._label_binarizer.transform(y)
 
-    def _learn(self, labels: Labels) -> None:
-        self._labels, self.classes_ = labels, labels.classes
+    def _learn(self, y: Any) -> None:
+        self._label_binarizer = LabelBinarizer().fit(y)
+        self.classes_ = self._label_binarizer.classes_
+
+    def _decoded(self, xp: Namespace, outputs: Array) -> Array:
+        """Return class numbers, (n,), from outputs (n, outputs); for multilabel 0 or 1 of each."""
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return xp.astype(outputs > 0.5, xp.int64)
+        return class_numbers(xp, outputs) * int(len(self.classes_) > 1)
 
     def _weighted(self, y: Any, weights: Any, *, incremental: bool) -> Any:
         """Return the host row weights with those of the classes."""
@@ -200,14 +195,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         return by_class if weights is None else by_class * weights
 
     def _output(self) -> str | Activation:
-        return "softmax" if self._labels.kind == "multiclass" else "sigmoid"
+        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "sigmoid"
 
     def _core_loss(self) -> str | Loss:
         return "auto" if self.loss == "log_loss" else self.loss
 
     def _score_of(self, outputs: Array, targets: Array, weights: Any) -> float:
         """Return the (weighted) share of host rows whose classes are all right."""
-        guess, truth = (self._labels.decode(np, each) for each in (outputs, targets))
+        guess, truth = (self._decoded(np, each) for each in (outputs, targets))
         right = np.all((guess == truth).reshape(len(truth), -1), axis=1)
         return float(np.average(right, weights=weights))
 
@@ -246,6 +241,10 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     def predict(self, X: Any) -> Any:
         """Return the values, (n,), or (n, outputs) for several outputs."""
         outputs, give = self._outputs(X, "predict")
+        if (scaler := self._target_scaler) is not None:
+            device, dtype = self.network_.device, self.network_.dtype
+            with device.active:
+                outputs = outputs * device.put(scaler.scale, dtype) + device.put(scaler.mean, dtype)
         return give(outputs[:, 0] if outputs.shape[1] == 1 else outputs)
 
     def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:

@@ -34,8 +34,7 @@ def host_weights(sample_weight: Any, y: Any) -> Any:
     """Return row weights, checked by scikit-learn, on the host."""
     if sample_weight is None:
         return None
-    sample_weight = to_host(sample_weight) if is_foreign(sample_weight) else sample_weight
-    return _check_sample_weight(sample_weight, np.empty((len(y), 1)))
+    return _check_sample_weight(to_host(sample_weight), np.empty((len(y), 1)))
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,7 @@ class Scaler:
 
 
 def scaler_of(X: Any, rows: Any, device: Device, dtype: str) -> Scaler:
-    """Measure the features of some rows, in float64; a constant feature keeps its scale.
-
-    Parameters
-    ----------
-    X : sparse matrix or device array, (n, inputs)
-    rows : host int64 array, or None for all
-    device : Device
-    dtype : {"float32", "float64"}
-    """
+    """Measure the features of some rows, or all, in float64; a constant feature keeps its scale."""
     xp = device.xp
     if issparse(X):
         mean, variance = mean_variance_axis(X if rows is None else X[rows], axis=0)
@@ -67,6 +58,19 @@ def scaler_of(X: Any, rows: Any, device: Device, dtype: str) -> Scaler:
     else:
         x = X if rows is None else xp.take(X, device.put(rows, "int64"), axis=0)
         mean, scale = (xp.astype(each, getattr(xp, dtype)) for each in _moments(xp, x))
+    return _scaler(xp, mean, scale)
+
+
+def target_scaler_of(targets: Any, weights: Any, rows: Any) -> Scaler:
+    """Measure host targets, (n, outputs), of some rows or all, weighted, as `scaler_of` does."""
+    rows = slice(None) if rows is None else rows
+    y = np.asarray(targets[rows], np.float64)
+    weights = weights[rows] if weights is not None and np.any(weights[rows]) else None
+    mean = np.average(y, axis=0, weights=weights)
+    return _scaler(np, mean, np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights)))
+
+
+def _scaler(xp: Namespace, mean: Array, scale: Array) -> Scaler:
     smallest = 10.0 * float(xp.finfo(scale.dtype).eps) * xp.abs(mean)
     return Scaler(mean, xp.where(scale > smallest, scale, xp.ones_like(scale)))
 
@@ -102,14 +106,10 @@ class SparseRows:
 
 
 class SparseArray:
-    """A sparse matrix that never becomes dense: the network takes it for a NumPy array.
+    """A sparse matrix, (n, inputs), that the network takes for a NumPy array.
 
     It has what the first layer needs: rows of it, and `numpy.dot` of it, or of its transpose, with
     a dense array. Anything else makes of it, by `numpy.asarray`, a dense array.
-
-    Parameters
-    ----------
-    matrix : sparse matrix, (n, inputs)
     """
 
     def __init__(self, matrix: Any) -> None:
@@ -165,18 +165,7 @@ def _rows_in_block(columns: int) -> int:
 def hold_out(targets: Any, fraction: float, seed: int, *, stratify: bool) -> tuple[Any, Any]:
     """Draw row numbers for training and for early stopping, as scikit-learn does.
 
-    Parameters
-    ----------
-    targets : host array, (n, outputs)
-    fraction : float, from 0 to below 1
-    seed : int
-    stratify : bool
-        Keep the proportions of two classes.
-
-    Raises
-    ------
-    ValueError, InputError
-        If there are too few rows.
+    `stratify` keeps the proportions of two classes, in host targets (n, 1) of 0 and 1.
     """
     train, held_out = train_test_split(
         np.arange(len(targets)),

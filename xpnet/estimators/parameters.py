@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.nn.activations import HIDDEN, Activation, resolve_activation
-from xpnet.nn.network import per_layer
 from xpnet.nn.optimizers import SGD, Adam, AdamW, Optimizer
 
 
@@ -17,11 +15,6 @@ def core_name(activation: Any) -> Any:
     if isinstance(activation, (list, tuple)):
         return [core_name(each) for each in activation]
     return "sigmoid" if activation == "logistic" else activation
-
-
-def hidden_activations(given: Any, layers: int) -> tuple[Activation, ...]:
-    """Return the activation of each hidden layer from the parameter ``activation``."""
-    return tuple(resolve_activation(each, HIDDEN) for each in per_layer(core_name(given), layers))
 
 
 def hidden_sizes(given: Any) -> list[int]:

@@ -156,7 +156,7 @@ def _softmax(xp: Namespace, z: Array) -> Array:
 
 
 def _softmax_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return a * (d_a - xp.sum(d_a * a, axis=1, keepdims=True))
+    return a * (d_a - xp.sum(d_a * a, axis=-1, keepdims=True))
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -10,7 +10,7 @@ their own stable formulas, finite for every finite z; all other pairs follow the
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from xpnet.backend.device import Array, Namespace
 from xpnet.errors import InputError, bad_argument
@@ -57,7 +57,7 @@ def huber(threshold: float = 1.0) -> Loss:
     def value(xp: Namespace, a: Array, y: Array) -> Array:
         distance = xp.abs(a - y)
         inside = xp.minimum(distance, threshold)
-        return xp.sum(inside * (distance - 0.5 * inside), axis=1)
+        return xp.sum(inside * (distance - 0.5 * inside), axis=-1)
 
     def derivative(xp: Namespace, a: Array, y: Array) -> Array:
         return xp.maximum(xp.minimum(a - y, threshold), -threshold)
@@ -72,35 +72,35 @@ def _log(xp: Namespace, a: Array) -> Array:
 _LOSSES = (
     Loss(
         "squared_error",
-        lambda xp, a, y: xp.sum(xp.square(a - y), axis=1),
+        lambda xp, a, y: xp.sum(xp.square(a - y), axis=-1),
         lambda xp, a, y: 2.0 * (a - y),
     ),
     Loss(
         "half_squared_error",
-        lambda xp, a, y: 0.5 * xp.sum(xp.square(a - y), axis=1),
+        lambda xp, a, y: 0.5 * xp.sum(xp.square(a - y), axis=-1),
         lambda xp, a, y: a - y,
     ),
     Loss(
         "binary_cross_entropy",
-        lambda xp, a, y: -xp.sum(y * _log(xp, a) + (1.0 - y) * _log(xp, 1.0 - a), axis=1),
+        lambda xp, a, y: -xp.sum(y * _log(xp, a) + (1.0 - y) * _log(xp, 1.0 - a), axis=-1),
         lambda xp, a, y: (a - y) / xp.maximum(a * (1.0 - a), _SMALLEST),
         ("sigmoid",),
     ),
     Loss(
         "categorical_cross_entropy",
-        lambda xp, a, y: -xp.sum(y * _log(xp, a), axis=1),
+        lambda xp, a, y: -xp.sum(y * _log(xp, a), axis=-1),
         lambda xp, a, y: -y / xp.maximum(a, _SMALLEST),
         ("softmax",),
     ),
     Loss(
         "absolute_error",
-        lambda xp, a, y: xp.sum(xp.abs(a - y), axis=1),
+        lambda xp, a, y: xp.sum(xp.abs(a - y), axis=-1),
         lambda xp, a, y: xp.astype(a > y, a.dtype) - xp.astype(a < y, a.dtype),  # 0 at the kink
     ),
     huber(),
     Loss(  # negative log likelihood without log(y!), which does not depend on the prediction
         "poisson",
-        lambda xp, a, y: xp.sum(a - y * _log(xp, a), axis=1),
+        lambda xp, a, y: xp.sum(a - y * _log(xp, a), axis=-1),
         lambda xp, a, y: 1.0 - y / xp.maximum(a, _SMALLEST),
         ("exp", "softplus"),
     ),
@@ -135,27 +135,27 @@ def _sigmoid_binary_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Ar
     above, below = xp.maximum(z, 0.0), xp.minimum(z, 0.0)
     log_sum = xp.log1p(xp.exp(below - above))
     value = above - z * y + log_sum
-    return xp.sum(value, axis=1), xp.exp(below - log_sum) - y
+    return xp.sum(value, axis=-1), xp.exp(below - log_sum) - y
 
 
 def _softmax_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
     """L = log(sum exp(z)) - sum(y z), dL/dz = softmax(z) - y; both since sum(y) is 1."""
-    z = xp.maximum(z - xp.max(z, axis=1, keepdims=True), -1e30)  # no 0 * inf below
+    z = xp.maximum(z - xp.max(z, axis=-1, keepdims=True), -1e30)  # no 0 * inf below
     e = xp.exp(z)
-    total = xp.sum(e, axis=1, keepdims=True)
-    return xp.log(total[:, 0]) - xp.sum(y * z, axis=1), e / total - y
+    total = xp.sum(e, axis=-1, keepdims=True)
+    return xp.log(total[:, 0]) - xp.sum(y * z, axis=-1), e / total - y
 
 
 def _exp_poisson(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
     """L = exp(z) - y z, dL/dz = exp(z) - y."""
     a = ACTIVATIONS["exp"].forward(xp, z)
-    return xp.sum(a - y * z, axis=1), a - y
+    return xp.sum(a - y * z, axis=-1), a - y
 
 
 def _identity_half_squared_error(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
     """L = (z - y)² / 2, dL/dz = z - y."""
     delta = z - y
-    return 0.5 * xp.sum(delta * delta, axis=1), delta
+    return 0.5 * xp.sum(delta * delta, axis=-1), delta
 
 
 CANONICAL = {
@@ -166,36 +166,23 @@ CANONICAL = {
 }
 
 
-def _with_checked_shapes(loss: Loss) -> Loss:
-    """Return a user's loss that refuses to give what would broadcast, or fail far away."""
-
-    def value(xp: Namespace, a: Array, y: Array) -> Array:
-        return checked("value", loss.value(xp, a, y), a.shape[:1])
-
-    def derivative(xp: Namespace, a: Array, y: Array) -> Array:
-        return checked("derivative", loss.derivative(xp, a, y), a.shape)
-
-    def checked(name: str, found: Array, wanted: tuple[int, ...]) -> Array:
-        shape, each = tuple(getattr(found, "shape", ())), "row" if name == "value" else "output"
-        if shape != tuple(wanted):
-            raise InputError(
-                f"loss {loss.name!r}: its {name} has shape {shape} where the batch needs "
-                f"{tuple(wanted)}, one for each {each}"
-            )
-        return found
-
-    return replace(loss, value=value, derivative=derivative)
+def _check_shape(loss: Loss, name: str, found: Array, wanted: tuple[int, ...]) -> None:
+    """Refuse what would broadcast, or fail far away."""
+    shape = tuple(getattr(found, "shape", ()))
+    if shape != tuple(wanted):
+        raise InputError(
+            f"loss {loss.name!r}: its {name} has shape {shape} where the batch needs "
+            f"{tuple(wanted)}, one for each {'row' if name == 'value' else 'output'}"
+        )
 
 
 def _resolve_loss(output: Activation, loss: str | Loss) -> Loss:
     name = DEFAULT_LOSS.get(output.name, "squared_error") if loss == "auto" else loss
-    if callable(name):
-        raise InputError(
-            f"loss {name!r:.80} is a function; give its derivative too, as "
-            "xpnet.Loss('mine', value, derivative)"
-        )
     if not isinstance(name, Loss) and name not in LOSSES:
-        raise bad_argument("loss", name, f"is not known; use one of {', '.join(LOSSES)}")
+        remedy = f"is not known; use one of {', '.join(LOSSES)}"
+        if callable(name):
+            remedy += ", or give its derivative too, as xpnet.Loss('mine', value, derivative)"
+        raise bad_argument("loss", name, remedy)
     found = name if isinstance(name, Loss) else LOSSES[name]
     if found.outputs is not None and output.name not in found.outputs:
         allowed = " or ".join(repr(each) for each in found.outputs)
@@ -219,11 +206,14 @@ def resolve_head(output: Activation, loss: str | Loss = "auto") -> Head:
     known_loss, pair = LOSSES.get(found.name) == found, (output.name, found.name)
     if known_loss and ACTIVATIONS.get(output.name) == output and pair in CANONICAL:
         return Head(found, CANONICAL[pair])
-    safe = found if known_loss else _with_checked_shapes(found)
 
     def by_chain_rule(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
         a = output.forward(xp, z)
-        return safe.value(xp, a, y), output.backward(xp, safe.derivative(xp, a, y), z, a)
+        value, d_a = found.value(xp, a, y), found.derivative(xp, a, y)
+        if not known_loss:
+            _check_shape(found, "value", value, a.shape[:-1])
+            _check_shape(found, "derivative", d_a, a.shape)
+        return value, output.backward(xp, d_a, z, a)
 
     return Head(found, by_chain_rule)
 

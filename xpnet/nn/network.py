@@ -11,6 +11,7 @@ and from delta[L] = dLoss/dz[L], which the head gives,
     delta[l-1]  = (delta[l] W[l]ᵀ) through f[l-1]
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from numbers import Integral
@@ -152,10 +153,6 @@ class MLP:
         x : device array, (batch, inputs)
         masks : list of array, (batch, units), optional
             Dropout's factors, one for each hidden layer.
-
-        Returns
-        -------
-        Trace
         """
         xp, matmul, biases = self.device.xp, self.device.matmul, self._views.biases
         inputs: list[Array] = []
@@ -181,12 +178,7 @@ class MLP:
             From the forward pass with the same parameters.
         delta : device array, (batch, outputs)
         into : Gradients, optional
-            Where to write; new arrays by default.
-
-        Returns
-        -------
-        Gradients
-            `into`, if it was given.
+            Where to write, and what is returned then; new arrays by default.
         """
         device, xp = self.device, self.device.xp
         matmul, matmul_into, weights = device.matmul, device.matmul_into, self._views.weights
@@ -212,20 +204,9 @@ class MLP:
     ) -> tuple[Array, Gradients, Trace]:
         """Forward, loss, backward for one batch; nothing is read back from the device.
 
-        Parameters
-        ----------
-        batch : Batch
-        head : Head
-            From `xpnet.nn.losses.resolve_head`, for the network's output activation.
-        masks, into
-            As in `forward` and `backward`.
-
-        Returns
-        -------
-        loss : array, 0-d
-            The mean over the batch, without penalties.
-        gradients : Gradients
-        trace : Trace
+        The head is that of `xpnet.nn.losses.resolve_head`, for the network's output activation;
+        masks and into are those of `forward` and `backward`. The loss is the mean over the batch,
+        0-d, without penalties.
         """
         trace = self.forward(batch.x, masks)
         losses, delta = head.value_and_delta(self.device.xp, trace.pre_activations[-1], batch.y)
@@ -244,16 +225,7 @@ class MLP:
     ) -> tuple[float, Gradients]:
         """Return the loss of a batch, penalties included, and its gradients (device arrays).
 
-        Parameters
-        ----------
-        x : array_like, (n, inputs)
-        y : array_like
-            (n, outputs), (n,) for one output, or (n,) class numbers for softmax.
-        loss : str or Loss
-            ``"auto"`` chooses the usual one for the output activation.
-        l1, l2 : float
-            The penalties ``l1 * sum(|w|)`` and ``l2 / 2 * sum(w²)``, on weights only.
-        sample_weight : array_like, (n,), optional
+        The parameters are those of `xpnet.fit`.
         """
         xp, head = self.device.xp, resolve_head(self.output, loss)
         with self.device.active:
@@ -331,12 +303,12 @@ class MLP:
 
     @property
     def weights(self) -> tuple[Array, ...]:
-        """The weights of each layer, (fan_in, fan_out): views of `flat`, to be written in place."""
+        """The weights of each layer, (fan_in, fan_out), views of `flat`."""
         return self._views.weights
 
     @property
     def biases(self) -> tuple[Array, ...]:
-        """The biases of each layer, (fan_out,): views of `flat`, to be written in place."""
+        """The biases of each layer, (fan_out,), views of `flat`."""
         return self._views.biases
 
     @property
@@ -346,13 +318,12 @@ class MLP:
 
     def views(self, flat: Array) -> Gradients:
         """Cut a vector as long as all parameters into pieces, in their order and shapes."""
-        xp, shapes = self.device.xp, list(pairwise(self.sizes))
-        pieces, start = [], 0
-        for shape in [*shapes, *((fan_out,) for _, fan_out in shapes)]:
-            end = start + (shape[0] * shape[1] if len(shape) == 2 else shape[0])
+        xp, layers, pieces, start = self.device.xp, len(self.sizes) - 1, list[Array](), 0
+        for shape in [*pairwise(self.sizes), *((fan_out,) for fan_out in self.sizes[1:])]:
+            end = start + math.prod(shape)
             pieces.append(xp.reshape(flat[start:end], shape, copy=False))
             start = end
-        return Gradients(tuple(pieces[: len(shapes)]), tuple(pieces[len(shapes) :]))
+        return Gradients(tuple(pieces[:layers]), tuple(pieces[layers:]))
 
     def set_parameters(self, weights: Sequence[Any], biases: Sequence[Any]) -> None:
         """Write given weights and biases into the network's own arrays.

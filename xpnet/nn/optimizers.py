@@ -8,46 +8,22 @@ device that replays a recorded step, as 0-d arrays.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 
 from xpnet.backend.device import Array, Namespace, Scalar
 from xpnet.errors import check_numbers
 
 
 class StepArrays(NamedTuple):
-    """What steps read and write, the same arrays in every step.
-
-    Attributes
-    ----------
-    parameters, gradients : sequence of array
-        The network's own storage, cut into blocks that fit the cache, and its gradients, likewise.
-    state : sequence of array
-        What `Optimizer.start` returned, cut likewise.
-    weights : sequence of array
-        The same storage again, without the biases.
-    """
+    """What steps read and write, the same arrays in every step."""
 
     parameters: Sequence[Array]
+    """The network's own storage, cut into blocks that fit the cache."""
     gradients: Sequence[Array]
     state: Sequence[Array]
+    """What ``start`` returned, cut likewise."""
     weights: Sequence[Array]
-
-
-class Optimizer(Protocol):
-    """What training requires of an optimiser."""
-
-    @property
-    def learning_rate(self) -> float:
-        """The learning rate before any schedule, above 0."""
-
-    def start(self, xp: Namespace, parameters: Sequence[Array]) -> list[Array]:
-        """Return the state for these parameters."""
-
-    def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
-        """Return the numbers of step `t`, from 1, that change from step to step."""
-
-    def step(self, xp: Namespace, arrays: StepArrays, coefficients: Sequence[Scalar]) -> None:
-        """Update parameters and state."""
+    """The parameters' storage again, without the biases."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +83,8 @@ class Adam:
 
     Epsilon is added to sqrt(v) before the bias correction ("epsilon hat"), as in scikit-learn and
     Keras; in algorithm 1 of the paper, and in PyTorch, after it. So step t is that of algorithm 1
-    with ``epsilon / sqrt(1 - beta_2**t)``, which with the defaults is 32 times epsilon at first, 3
-    times at step 100. It slows parameters whose gradients are below about 1e-6, such as weights
-    from inputs that are nearly always 0: in the first step on scikit-learn's digits some move 0.4
-    learning rates less than in PyTorch. Otherwise the two agree to rounding.
+    with ``epsilon / sqrt(1 - beta_2**t)``, which at first is 32 times epsilon and slows parameters
+    whose gradients are below about 1e-6. Otherwise the two agree to rounding.
 
     The state holds the moments as plain sums, m / (1 - beta_1) and v / (1 - beta_2); the missing
     factors are in the coefficients, which saves two passes over all parameters in every step.
@@ -188,6 +162,8 @@ class AdamW(Adam):
         super().step(xp, arrays, coefficients)
 
 
+Optimizer: TypeAlias = SGD | Adam
+"""Or an object with the same methods, and a learning rate above 0."""
 OPTIMIZERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 
 

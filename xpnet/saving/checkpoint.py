@@ -5,7 +5,6 @@ All randomness is determined by the seed and counters, so the state is the param
 for `History.seconds`, which is wall time). The state of other callbacks is not saved.
 """
 
-import math
 import os
 import re
 import time
@@ -22,13 +21,7 @@ from xpnet.backend.files import lock, probe_writable, saving_to
 from xpnet.errors import FileError, InputError, SaveError, XpnetError, bad_argument
 from xpnet.nn.schedules import ends_with_the_run
 from xpnet.saving.container import Arrays, PathLike, read_container, refusal, write_container
-from xpnet.saving.model import (
-    load_model,
-    network_tensors,
-    own_activation,
-    parameters_in,
-    save_model,
-)
+from xpnet.saving.model import network_tensors, parameters_in
 from xpnet.training.batches import digest
 from xpnet.training.history import CURVES, History
 
@@ -36,7 +29,6 @@ if TYPE_CHECKING:
     from xpnet.training.loop import Training
 
 FORMAT_VERSION = 1
-BEST = "best.safetensors"
 _EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
 _COUNTERS = ("epoch", "batch", "step", "epoch_rows")
 _PARAMETERS = ("best", "last_good", "epoch_start")
@@ -55,11 +47,9 @@ class Saved(NamedTuple):
 class Checkpoint:
     """Callback that saves the whole training run at intervals, and continues an earlier one.
 
-    The directory holds the newest `keep` files ``checkpoint-STEP.safetensors`` and
-    ``best.safetensors``, a model file with the weights of the lowest monitored loss among the
-    epochs that were saved (except for networks with your own activations, which no model file can
-    hold). The directory is tested before the first step, and locked for this run. A warning says
-    so if a resumed run cannot end like an uninterrupted one, as its schedule was for other epochs.
+    The directory holds the newest `keep` files ``checkpoint-STEP.safetensors``. It is tested before
+    the first step, and locked for this run. A warning says so if a resumed run cannot end like an
+    uninterrupted one, as its schedule was for other epochs.
 
     Parameters
     ----------
@@ -71,8 +61,6 @@ class Checkpoint:
     keep : int, from 1
     resume : bool
         Continue from the newest checkpoint; start from the beginning if there is none.
-    preprocessing : Preprocessing, optional
-        Stored with the best model.
 
     Attributes
     ----------
@@ -86,7 +74,6 @@ class Checkpoint:
         every: str = "1 epoch",
         keep: int = 3,
         resume: bool = False,
-        preprocessing: Any = None,
     ) -> None:
         found = _EVERY.fullmatch(str(every).strip())
         if found is None or float(found[1]) == 0 or (found[2] != "second" and "." in found[1]):
@@ -98,9 +85,8 @@ class Checkpoint:
             raise bad_argument("keep", keep, "must be an integer >= 1: checkpoints to keep")
         self.directory, self.keep, self.resume = Path(directory), keep, resume
         self.every, self.unit = float(found[1]), found[2] or "epoch"
-        self.preprocessing = preprocessing
         self.resumed_from: Path | None = None
-        self._best_loss, self._saved_at, self._skip = math.inf, 0.0, 0
+        self._saved_at, self._broken = 0.0, 0
         self._held = ExitStack()
 
     def on_train_start(self, training: "Training") -> None:
@@ -117,12 +103,14 @@ class Checkpoint:
         """
         with saving_to(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-        numbers = training.net.flat.shape[0]
-        probe_writable(self.directory / BEST, numbers * 8 * 5 * (self.keep + 1))
+        needed = training.net.flat.shape[0] * 8 * 5 * (self.keep + 1)
+        probe_writable(self.directory / "checkpoint", needed)
         with ExitStack() as held:
             held.enter_context(lock(self.directory / "checkpoint"))
             self._begin(training)
             self._held = held.pop_all()  # until the end, if nothing was wrong
+
+    needs_traces = False
 
     def wants_step(self, step: int) -> bool:
         """Return whether to save after this step."""
@@ -136,23 +124,13 @@ class Checkpoint:
             self._save(training)
 
     def on_epoch_end(self, training: "Training") -> None:
-        """Save if the given number of epochs has passed or this is the last; keep the best."""
+        """Save if the given number of epochs has passed or this is the last."""
         state = training.state
-        # An interruption is saved at the end, and must not add an epoch to those compared as best.
+        # An interruption is saved at the end of the run.
         stopped = training.stop_reason not in ("", "interrupted")
         last = stopped or state.epoch >= training.options.epochs
-        if not (last or (self.unit == "epoch" and state.epoch % int(self.every) == 0)):
-            return
-        loss = state.history.monitored[-1]
-        if loss < self._best_loss and own_activation(training.net) is None:
-            save_model(
-                self.directory / BEST,
-                training.net,
-                preprocessing=self.preprocessing,
-                training={"epoch": state.epoch, "monitored_loss": loss},
-            )
-            self._best_loss = loss
-        self._save(training)
+        if last or (self.unit == "epoch" and state.epoch % int(self.every) == 0):
+            self._save(training)
 
     def on_train_end(self, training: "Training") -> None:
         """Save an interrupted run, and release the directory."""
@@ -170,7 +148,7 @@ class Checkpoint:
             return  # diverged; the end of the epoch says so, and the good ones are not pushed out
         _write(self.directory / f"checkpoint-{step:010d}.safetensors", training)
         self._saved_at = time.monotonic()
-        for old in checkpoints(self.directory)[: -self.keep - self._skip]:
+        for old in checkpoints(self.directory)[: -self.keep - self._broken]:
             with suppress(OSError):  # the next save tries again
                 old.unlink()
 
@@ -188,7 +166,7 @@ class Checkpoint:
         for message in saved.broken:
             warnings.warn(f"{message} Continuing from {saved.path.name}.", stacklevel=2)
         # A broken one may have a later step than the next ones saved: it does not count as kept.
-        self._skip = len(saved.broken)
+        self._broken = len(saved.broken)
         _restore(saved, training)
         self.resumed_from = saved.path
         before, now = saved.fields["epochs"], training.options.epochs
@@ -198,9 +176,6 @@ class Checkpoint:
                 f" the result differs from {now} epochs in one go; for that, train from the start.",
                 stacklevel=2,
             )
-        with suppress(FileError):  # then the next epoch is the best one known
-            summary = load_model(self.directory / BEST).training or {}
-            self._best_loss = float(summary.get("monitored_loss", math.inf))
 
 
 def checkpoints(directory: PathLike) -> list[Path]:
@@ -237,6 +212,7 @@ def _write(path: Path, training: "Training") -> None:
         "metrics": list(history.metrics),
         "best_epoch": history.best_epoch,
         "stop_reason": "" if training.stop_reason == "interrupted" else training.stop_reason,
+        "compile": state.compile,
     }
     tensors = network_tensors(training.net)
     tensors |= {f"optimizer.{i}": to_host(each) for i, each in enumerate(state.optimizer)}
@@ -252,10 +228,10 @@ def _write(path: Path, training: "Training") -> None:
 
 def _restore(saved: Saved, training: "Training") -> None:
     """Put a run, just created with the same data and options, where the saved one was."""
-    refuse, net = refusal(saved.path), training.net
+    refuse, net, tensors = refusal(saved.path), training.net, saved.tensors
     try:
         _check_same(saved, training)
-        own = {name: a for name, a in saved.tensors.items() if name.startswith(("weig", "bias"))}
+        own = {name: tensors[name] for name in tensors if name.startswith(("weights.", "biases."))}
         net.set_parameters(*parameters_in(own, net.sizes, net.dtype, refuse))
         _restore_state(saved, training)
     except XpnetError:
@@ -269,20 +245,15 @@ def _restore_state(saved: Saved, training: "Training") -> None:
     for name in _COUNTERS:
         setattr(state, name, int(saved.fields["counters"][name]))
 
-    def numbered(name: str) -> list[Any]:
-        count = sum(key.rpartition(".")[0] == name for key in tensors)
-        return [tensors[f"{name}.{i}"] for i in range(count)]
+    def put_like(name: str, own: Any) -> Any:
+        if tensors[name].shape != own.shape:
+            raise ValueError(f"{name} has another shape")
+        return device.put(tensors[name], tensors[name].dtype.name)
 
-    arrays = numbered("optimizer")
-    if [each.shape for each in arrays] != [each.shape for each in state.optimizer]:
-        raise ValueError("the optimiser's state has another shape")
-    state.optimizer = [device.put(each, each.dtype.name) for each in arrays]
+    state.optimizer = [put_like(f"optimizer.{i}", own) for i, own in enumerate(state.optimizer)]
     for name in _PARAMETERS:
-        if pieces := numbered(name):  # of xpnet 0.1 several, layer by layer
-            whole = np.concatenate([np.ravel(each) for each in pieces])
-            if whole.shape != training.net.flat.shape:
-                raise ValueError(f"{name} has another shape")
-            setattr(state, name, device.put(whole, whole.dtype.name))
+        if f"{name}.0" in tensors:
+            setattr(state, name, put_like(f"{name}.0", training.net.flat))
     curves: dict[str, Any] = {name: tensors[f"history.{name}"].tolist() for name in CURVES}
     curves["metrics"] = {
         name: tensors[f"history.metrics.{name}"].tolist() for name in saved.fields["metrics"]
@@ -290,9 +261,11 @@ def _restore_state(saved: Saved, training: "Training") -> None:
     state.history = History(**curves, best_epoch=saved.fields["best_epoch"])
     *numbers, training.learning_rate = tensors["numbers"].tolist()
     for name, number in zip(_NUMBERS, numbers, strict=True):
-        on_device = name.endswith("first_loss") or (name == "epoch_loss" and state.batch)
+        on_device = name.startswith("epoch_")
         value = device.put(np.asarray(number), training.net.dtype) if on_device else number
         setattr(state, name, value)
+    if training.options.compile == "auto":
+        state.compile = saved.fields.get("compile", "off")
     if saved.fields["stop_reason"]:
         training.stop(saved.fields["stop_reason"])
 
@@ -313,7 +286,7 @@ def _options(training: "Training") -> dict[str, str]:
     """Describe what must be the same for a run to be the same; it may have more epochs."""
     options = training.options
     described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
-    del described["epochs"]
+    del described["epochs"], described["compile"]
     described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
     described["loss"] = training.head.loss.name
     described["data"] = digest(training.data, training.net.device)

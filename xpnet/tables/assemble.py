@@ -15,7 +15,14 @@ import numpy as np
 
 from xpnet.errors import SaveError
 from xpnet.tables.arrays import RowFile
-from xpnet.tables.cells import LEADING_ZERO, LONG_INTEGER, MAX_EXACT, MISSING, collide_in_float64
+from xpnet.tables.cells import (
+    LEADING_ZERO,
+    LONG_INTEGER,
+    MAX_EXACT,
+    MISSING,
+    Signs,
+    collide_in_float64,
+)
 from xpnet.tables.messages import quoted
 
 if TYPE_CHECKING:
@@ -30,14 +37,14 @@ Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 """The distinct texts of each text column, as they occur; None if there are too many."""
 
 
-def in_memory(source: "Source") -> tuple[np.ndarray, Texts]:
-    """Return all rows, and the texts of text columns; see `Table`."""
+def in_memory(source: "Source") -> tuple[np.ndarray, Texts, Mapping[str, str]]:
+    """Return all rows, the texts of text columns, and signs beside numbers; see `Table`."""
     file = io.BytesIO()
-    shape, texts = _assemble(source, file)
-    return np.frombuffer(file.getbuffer(), np.float64).reshape(shape), texts
+    shape, texts, signs = _assemble(source, file)
+    return np.frombuffer(file.getbuffer(), np.float64).reshape(shape), texts, signs
 
 
-def in_temporary_file(source: "Source", folder: str) -> tuple[RowFile, Texts]:
+def in_temporary_file(source: "Source", folder: str) -> tuple[RowFile, Texts, Mapping[str, str]]:
     """Do the same in a file in `folder`, which is removed with the rows, or when Python ends.
 
     Raises
@@ -52,7 +59,7 @@ def in_temporary_file(source: "Source", folder: str) -> tuple[RowFile, Texts]:
         ) as file:
             path = file.name
             _write_head(file, (0, 0))
-            shape, texts = _assemble(source, file)
+            shape, texts, signs = _assemble(source, file)
             file.seek(0)
             _write_head(file, shape)
         rows = RowFile(path)
@@ -65,7 +72,7 @@ def in_temporary_file(source: "Source", folder: str) -> tuple[RowFile, Texts]:
             raise SaveError(f"{message}; --stream --cache DIR keeps them elsewhere.") from error
         raise
     weakref.finalize(rows, Path(path).unlink, missing_ok=True)
-    return rows, texts
+    return rows, texts, signs
 
 
 def _write_head(file: Any, shape: tuple[int, int]) -> None:
@@ -74,85 +81,76 @@ def _write_head(file: Any, shape: tuple[int, int]) -> None:
     file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
 
 
-def _assemble(source: "Source", file: Any) -> tuple[tuple[int, int], Texts]:
-    """Write all rows to a file; return the matrix's shape and the texts.
+def _assemble(source: "Source", file: Any) -> tuple[tuple[int, int], Texts, dict[str, str]]:
+    """Write all rows to a file; return the matrix's shape, the texts and the signs.
 
     If a column turns out to be text after the first block, everything is read again, since its
     cells so far were read as numbers: 7 may have been 07.
     """
     start, texts = file.tell(), set(source.texts)
     while True:
-        known: dict[int, dict[str, int]] = {column: {} for column in texts}
-        late, integers, shape = set[int](), dict[int, dict[float, str]](), (0, 0)
-        for frame, lines in source.blocks():
-            block = _numbers(frame, lines, texts | late)
-            found = _texts_among(frame, block, texts | late, integers)
-            if shape[0]:
-                late |= found
-            else:
-                texts |= found
-                known |= {column: {} for column in found}
-            for column, numbers in known.items():
-                block[:, column] = _numbered(as_text(frame.to_series(column)), numbers)
+        written_as, rows = set(texts), 0
+        seen = [NumberColumn(source.delimiter == ",") for _ in source.names]
+        known: list[dict[str, int]] = [{} for _ in source.names]
+        for frame in source.blocks():
+            block = np.empty(frame.shape)
+            for column, cells in enumerate(frame):
+                numbers = None if column in texts else seen[column].read(cells)
+                if numbers is None:
+                    texts.add(column)
+                    numbers = _numbered(as_text(cells), known[column])
+                block[:, column] = numbers
+            written_as = written_as if rows else set(texts)
             file.write(block.data)
-            shape = (shape[0] + block.shape[0], block.shape[1])
-            del frame, block  # before the next ones are read
-        if not late:
-            return shape, {
-                source.names[column]: tuple(words) if len(words) <= MAX_TEXTS else None
-                for column, words in sorted(known.items())
-            }
-        texts |= late
+            rows += len(block)
+            del frame, cells, block, numbers  # before the next ones are read
+        texts |= {at for at, each in enumerate(seen) if each.signs.are_unclear}
+        if texts == written_as:
+            words = {source.names[at]: tuple(known[at]) for at in sorted(texts)}
+            signs = {source.names[at]: str(each.signs) for at, each in enumerate(seen)}
+            few = {name: w if len(w) <= MAX_TEXTS else None for name, w in words.items()}
+            return (rows, len(source.names)), few, {k: each for k, each in signs.items() if each}
         file.seek(start)
         file.truncate()
 
 
-def _numbers(frame: Any, lines: np.ndarray | None, texts: set[int]) -> np.ndarray:
-    """Return a frame's cells as numbers, NaN where they are none, and the lines, if any, last."""
-    import polars
+class NumberColumn:
+    """What has been seen of a column of numbers, block by block."""
 
-    block = np.full((frame.height, frame.width + (lines is not None)), np.nan)
-    if lines is not None:
-        block[:, -1] = lines
-    for column, cells in enumerate(frame):
-        if column not in texts:
-            block[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
-    return block
+    def __init__(self, no_decimal_commas: bool) -> None:
+        self.signs = Signs(no_decimal_commas)
+        self._integers: dict[float, str] = {}
 
+    def read(self, cells: Any) -> Any:
+        """Return a Polars series as numbers, NaN where a cell is missing; None if it is text.
 
-def _texts_among(
-    frame: Any, block: np.ndarray, texts: set[int], integers: dict[int, dict[float, str]]
-) -> set[int]:
-    """Return the columns, besides `texts`, in which some cell is not a finite number.
+        That is, if some cell is not a finite number, is a code such as 007, or is an integer that
+        float64 does not tell from another one.
+        """
+        import polars
 
-    Likewise columns with codes such as 007, and those with integers that float64 cannot tell apart;
-    `integers` keeps some of each.
-    Numbers with spaces around them are added to `block`.
-    """
-    import polars
-
-    found = set()
-    doubtful = np.flatnonzero(~np.isfinite(block).all(axis=0)).tolist()
-    for column in doubtful:
-        if column in texts or frame.dtypes[column] != polars.String:
-            continue
-        cells = as_text(frame.to_series(column))
-        block[:, column] = cells.cast(polars.Float64, strict=False).to_numpy()
-        if not np.isfinite(block[cells.is_not_null().to_numpy(), column]).all():
-            found.add(column)
-    whole = (np.isnan(block) | ((block >= 0) & (block == np.floor(block)))).all(axis=0)
-    for column in np.flatnonzero(whole[: frame.width]).tolist():
-        if column not in texts and frame.dtypes[column] == polars.String:
-            cells = frame.to_series(column)
-            if cells.str.contains(LEADING_ZERO).any():
-                found.add(column)
-    large = ((block >= MAX_EXACT) | (block <= -MAX_EXACT)).any(axis=0)
-    for column in np.flatnonzero(large).tolist():
-        cells = as_text(frame.to_series(column))
-        long = cells.filter(cells.str.contains(LONG_INTEGER)).unique(maintain_order=True)
-        if collide_in_float64(long, integers.setdefault(column, {})):
-            found.add(column)
-    return found
+        numbers = cells.cast(polars.Float64, strict=False)
+        text = cells.dtype == polars.String
+        if text and (numbers.null_count() or not numbers.is_finite().all()):
+            cells = as_text(cells)
+            numbers = self.signs.read(cells)
+            if numbers is None:
+                return None
+        else:
+            self.signs.plain = True
+        found = numbers.to_numpy()
+        if text and (found[:100] % 1 > 0).any():
+            self.signs.fractions = True
+        elif text:
+            whole = (np.isnan(found) | (found % 1 == 0)).all()
+            if whole and cells.str.contains(LEADING_ZERO).any():
+                return None
+        if np.fmax.reduce(np.abs(found), initial=0.0) >= MAX_EXACT:
+            cells = as_text(cells)
+            long = cells.filter(cells.str.contains(LONG_INTEGER)).unique(maintain_order=True)
+            if collide_in_float64(long, self._integers):
+                return None
+        return found
 
 
 def as_text(cells: Any) -> Any:

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
 """The cells that mean "no value here", once stripped of spaces."""
@@ -31,27 +33,96 @@ _LOOKS_LIKE = tuple(
     (re.compile(pattern, re.ASCII | re.IGNORECASE), what, remedy)
     for pattern, what, remedy in (
         (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
-        (r"[+-]?[\d.,]+ *[%‰]", "has a percent sign", "write plain numbers, such as 0.05 or 5"),
         (
             r"[+-]?[1-9]\d{0,2},\d{3}",
             "has thousands separators or a decimal comma",
             "write 1234 or 1.234, or pass --decimal ','",
         ),
         (
-            r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?|[+-]?\d{1,3}([.]\d{3}){2,}(,\d*)?"
-            r"|[+-]?\d{1,3}([' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?",
-            "has thousands separators",
-            "write the number without them, such as 1234.5",
-        ),
-        (
             r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?",
             "has a decimal comma",
             "write a decimal point, or pass --decimal ','",
+        ),
+        (
+            r"[^\w(]*\d[\d.,' \u00a0\u202f\u2019]*[^\w)]?",
+            "has signs or separators of its own",
+            "write plain numbers, such as 1234.5",
         ),
         (_DATE, "is a date or time", "write numbers (year, month, ...)"),
         (r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!)", "is a spreadsheet error", "correct it"),
     )
 )
+
+_THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
+_PERHAPS_DECIMALS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
+_CURRENCIES = r"[$\x{20ac}\x{a3}\x{a5}\x{20b9}]"
+_CURRENCY = (
+    (rf"^([+-]?) ?{_CURRENCIES} ?([+-]?[0-9.])", "${1}${2}"),
+    (rf"([0-9]) ?{_CURRENCIES}$", "${1}"),
+)
+_UNIT = r"^([^a-zA-Z%]*[0-9]) ?(%|[ ][a-zA-Z\x{b0}\x{b5}][a-zA-Z0-9/]*)$"
+
+
+@dataclass
+class Signs:
+    """What stands beside the digits in a column of numbers, if it can be read in one way only.
+
+    Attributes
+    ----------
+    no_decimal_commas : bool
+        Whether 1,234 can only have a separator of thousands, as in files that commas delimit.
+    plain, fractions : bool
+        Whether some cells are plain numbers, or have decimals.
+    units : set of str
+        Signs behind numbers, such as %; they must be the same in all cells.
+    currency, thousands, perhaps_decimals : bool
+        Whether there are signs of currencies, separators of thousands, and such that might be
+        decimal commas.
+    """
+
+    no_decimal_commas: bool
+    plain: bool = False
+    fractions: bool = False
+    units: set[str] = field(default_factory=set)
+    currency: bool = False
+    thousands: bool = False
+    perhaps_decimals: bool = False
+
+    def read(self, cells: Any) -> Any:
+        """Return a Polars series of stripped texts as numbers; None if some cells are none."""
+        import polars
+
+        cells = cells.str.replace("^\u2212", "-")
+        units = cells.str.extract(_UNIT, 2).str.strip_chars()
+        self.units |= set(units.drop_nulls().unique()[:2])
+        self.plain |= units.count() < cells.count()
+        cells = cells.str.replace(_UNIT, "${1}")
+        for pattern, bare in _CURRENCY:
+            self.currency |= bool(cells.str.contains(pattern).any())
+            cells = cells.str.replace(pattern, bare)
+        grouped = cells.filter(cells.str.contains(_THOUSANDS))
+        perhaps = grouped.str.contains(_PERHAPS_DECIMALS).sum()
+        self.thousands |= len(grouped) > perhaps
+        self.perhaps_decimals |= perhaps > 0
+        groups = cells.str.extract(_THOUSANDS).str.replace_all("[^0-9+-]", "")
+        rest = cells.str.extract(_THOUSANDS, 2).fill_null("")
+        cells = (groups + rest).fill_null(cells)
+        numbers = cells.cast(polars.Float64, strict=False)
+        bad = numbers.is_finite().fill_null(False) != cells.is_not_null()
+        return None if bad.any() or self.are_unclear else numbers
+
+    @property
+    def are_unclear(self) -> bool:
+        """Whether the cells contradict each other, or can be read in two ways."""
+        sure = self.no_decimal_commas or self.fractions or self.thousands or self.currency
+        return (bool(self.units) and (self.plain or len(self.units) > 1)) or (
+            self.perhaps_decimals and not sure
+        )
+
+    def __str__(self) -> str:
+        separators = self.thousands or self.perhaps_decimals
+        names = [f"in {each}" for each in self.units] + ["currency signs"] * self.currency
+        return ", ".join(names + ["thousands separators"] * separators)
 
 
 def is_number(text: str) -> bool:

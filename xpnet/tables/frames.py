@@ -1,5 +1,6 @@
 """Parquet files, and tables in memory: data frames and dicts of columns; read with Polars."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,14 +32,15 @@ class Frame:
     rows: int
     texts: frozenset[int]
     unfit: Mapping[str, str]
+    delimiter: str = ""  # see `Csv`
 
-    def blocks(self) -> Iterator[tuple[Any, None]]:
+    def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
         import polars
 
         for part in pieces(self.rows, len(self.names)):
             try:
-                yield self.frame.slice(part.start, part.stop - part.start).collect(), None
+                yield self.frame.slice(part.start, part.stop - part.start).collect()
             except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
                 raise _damaged(self.path, error) from error
 
@@ -141,3 +143,15 @@ def _column(name: str, cells: Any) -> Any:
 
 def _is_missing(cell: Any) -> bool:
     return cell is np.ma.masked or bool(cell != cell)
+
+
+def frame_like(data: Any, columns: dict[str, Any]) -> Any:
+    """Return columns as a data frame, with pandas' index, if `data` is one; else as they are."""
+    import polars
+
+    if isinstance(data, polars.DataFrame | polars.LazyFrame):
+        return polars.DataFrame(columns)
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        return pandas.DataFrame(columns, index=data.index)
+    return columns

@@ -49,7 +49,7 @@ def closest(name: str, names: Iterable[str]) -> str:
 
 
 _CHANGED_BY = {
-    "read": "--delimiter, --decimal, --encoding, --no-header",
+    "numbers": "--drop COLUMN",
     "rows": "--missing",
     "left out": "--keep COLUMN",
     "dates": "--drop COLUMN",
@@ -65,7 +65,7 @@ class Decision:
     Attributes
     ----------
     kind : str
-        "read", "rows", "left out", "dates", "imputed" or "encoded".
+        "read", "numbers", "rows", "left out", "dates", "imputed" or "encoded".
     columns : dict of str to str
         What it was done to, columns for the most part, and in a few words what.
     repair : dict
@@ -82,7 +82,9 @@ class Decision:
         for name, what in self.columns.items():
             groups.setdefault(what, []).append(name)
         said = [f"{up_to_ten(names)} ({what})" for what, names in list(groups.items())[:10]]
-        return ", ".join(said) + ", ..." * (len(groups) > 10) + f" [{_CHANGED_BY[self.kind]}]"
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in self.repair)
+        options = _CHANGED_BY.get(self.kind, options)
+        return ", ".join(said) + ", ..." * (len(groups) > 10) + f" [{options}]"
 
 
 def refuse_all(path: str, messages: Sequence[str], repair: Mapping[str, Any]) -> None:

@@ -29,6 +29,7 @@ from xpnet.tables.preprocessing import (
 )
 from xpnet.tables.summary import (
     Summary,
+    distinct,
     refuse_missing,
     refuse_spoilt_numbers,
     refuse_text,
@@ -253,8 +254,10 @@ def _decisions(
         f"{gone:,} of {table.rows:,} left out": f"no {target}" if impute else "missing cells"
     }
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
+    signs = {name: each for name, each in table.signs.items() if name in (*used, target)}
     every = [
         Decision("read", read, table.guesses),
+        Decision("numbers", signs, {"drop": [name for name in signs if name != target]}),
         Decision("rows", dropped if gone else {}),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
         Decision("dates", dates, {"drop": [*dates]}),
@@ -327,7 +330,7 @@ def _with_task(
     cells = source.numbers([name], rows)
     for at in np.flatnonzero(np.isinf(cells[:, 0]))[:1]:
         raise source.fault(rows[at], name, "", "give finite numbers")
-    used, codes = np.unique(cells[:, 0], return_inverse=True)
+    used = distinct(cells[:, 0])
     classes: Labels = tuple(used.tolist())
     kind = _kind(cells[:, 0], len(classes))
     if name in source.texts:
@@ -342,7 +345,6 @@ def _with_task(
             remedy = "pass a column with fewer as --target, or give more rows of each class"
             raise source.fault(rows[0], name, what, remedy)
         classes = tuple(sorted(texts))
-        codes = np.argsort(np.argsort(texts))[codes]
         kind = "binary" if len(classes) == 2 else "multiclass"
     if len(classes) < 2:
         what = f" in all {len(rows)} rows, so there is nothing to learn"
@@ -354,7 +356,10 @@ def _with_task(
     if (kind == "binary" and len(classes) != 2) or many:
         message = f"column {quoted(name)}, the target, has {len(classes)} distinct values"
         raise InputError(f"{source.path}: {message}, too many for {kind}; correct --task.")
-    return replace(plan, task=kind, classes=classes), codes.astype(np.int64)
+    codes = np.searchsorted(used, cells[:, 0])
+    if name in source.texts:
+        codes = np.argsort(np.argsort(texts))[codes]
+    return replace(plan, task=kind, classes=classes), codes
 
 
 def _kind(values: np.ndarray, distinct: int) -> str:
@@ -454,16 +459,16 @@ def _scales(
 
 
 def _note_duplicates(x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
-    """Note equal rows, found by two 64-bit sums of their bits in random proportions."""
+    """Note equal rows, found by 64-bit sums of their bits in random proportions."""
     words = x.shape[1] * x.itemsize // 4 + 2
-    factors = np.random.default_rng(0).integers(0, 2**64, (words, 2), np.uint64)
-    keys = np.empty((len(x), 2), np.uint64)
+    factors = np.random.default_rng(0).integers(0, 2**64, words, np.uint64)
+    keys = np.empty(len(x), np.uint64)
     for part in pieces(*x.shape):
         bits = np.hstack([x[part].view(np.uint32), y[part, None].view(np.uint32)])
         keys[part] = bits.astype(np.uint64) @ factors
-    distinct = len(np.unique(keys.view("u8,u8")))
-    if distinct < len(x):
-        notes.append(f"{len(x) - distinct} of {len(x)} training rows repeat another")
+    repeated = len(x) - len(distinct(keys))
+    if repeated:
+        notes.append(f"{repeated} of {len(x)} training rows repeat another")
 
 
 def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:

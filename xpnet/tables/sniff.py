@@ -74,6 +74,7 @@ def find_layout(
     if decimal is None:
         decimal = "," if delimiter != "," and _has_decimal_commas(body, delimiter) else "."
     if header is None:
+        head = [single_spaces(each) for each in head] if delimiter == " " else head
         rows = [fields_of(each, delimiter) for each in head]
         header = not _is_data(rows[0], rows[1:], decimal) if rows else True
     return delimiter, decimal, header, skipped
@@ -121,6 +122,9 @@ def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
         least = 0.5 if records and usual.encode() not in records[0] else 1.0
         if alike >= least and counts[0]:
             fitting.append(each)
+    if not fitting:
+        words = {len(outside_quotes(single_spaces(each), ord(" "))) for each in records}
+        fitting = [" "] if len(records) > 1 and len(words) == 1 and min(words) else []
     return fitting[0] if fitting and (fitting[0] == usual or len(fitting) == 1) else usual
 
 
@@ -163,6 +167,11 @@ def outside_quotes(data: bytes, byte: int) -> np.ndarray[Any, Any]:
         return found
     quotes = np.flatnonzero(body == _QUOTE)
     return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
+
+
+def single_spaces(records: bytes) -> bytes:
+    """Leave one space between fields, and none around records."""
+    return re.sub(rb"[ \t]+", b" ", re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", records))
 
 
 def fields_of(record: bytes, delimiter: str) -> list[str]:

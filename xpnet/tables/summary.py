@@ -106,8 +106,6 @@ def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
         raise InputError(f"{message}; {remedy}{otherwise}.")
     cell = table.cell(rows[0], name)
     what, remedy = explain_cell(cell) or ("is not a number", "correct it")
-    if table.decimal == ",":  # as the file has it
-        cell = cell.translate(str.maketrans("'.", ".,"))
     others = f" ({len(rows)} such cells)" if len(rows) > 1 else ""
     found = f"found {quoted(cell)}, which {what}{others}"
     raise InputError(f"{table.place(rows[0], name)}: {found}; {remedy}{otherwise}.")
@@ -144,3 +142,10 @@ def texts_of(table: Table, name: str) -> tuple[str, ...]:
 def text_numbers(cells: np.ndarray) -> np.ndarray:
     """Return the numbers of texts as integers, -1 where a cell is missing."""
     return np.asarray(np.nan_to_num(cells, nan=-1.0), dtype=np.int64)
+
+
+def distinct(values: np.ndarray) -> np.ndarray:
+    """Return the different ones of some numbers, in order; by hashing, faster than by sorting."""
+    import polars
+
+    return np.asarray(polars.Series(values).unique().sort().to_numpy())

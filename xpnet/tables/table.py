@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,8 @@ class Table:
         The columns, in the file's order.
     matrix : array or RowFile, (rows, columns)
         The numbers. If the file has named columns: float64 with NaN for missing cells, and in a
-        text column the place of each text in `texts`; CSV files give one more column, the line
-        on which each row begins. Otherwise of the file's own type, flattened to two axes.
+        text column the place of each text in `texts`. Otherwise of the file's own type, flattened
+        to two axes.
     texts : dict of str to tuple of str, or None
         The text columns: their distinct texts, as they occur; None for more than 100,000. Whether
         text is welcome depends on the use, so a table with a stray word in a column can be
@@ -58,25 +58,31 @@ class Table:
         They may be in the file, but not be used.
     labels : Table, optional
         The target of a matrix, if it is in a separate array; one column.
+    signs : dict of str to str
+        Columns of numbers in which these have signs of a currency or the like beside them.
     decimal : str
         Of a CSV or TSV file. With a decimal comma, cells are here as a decimal point would have
-        them: 1.5 for 1,5, and 1'234 for 1.234.
+        them: 1.5 for 1,5, and 1234 for 1.234.
     arrays : tuple of str
         The names of the arrays in an NPZ file.
     guesses : dict
         How a CSV or TSV file was found to be written, where nobody said so: options and values.
+    line_of : function, optional
+        From a row of a CSV or TSV file to the line on which it begins.
     """
 
     path: str
     names: tuple[str, ...]
     matrix: np.ndarray | RowFile
     texts: Texts = field(default_factory=dict)
+    signs: Mapping[str, str] = field(default_factory=dict)
     layout: str = "table"
     unfit: Mapping[str, str] = field(default_factory=dict)
     labels: "Table | None" = None
     decimal: str = "."
     arrays: tuple[str, ...] = ()
     guesses: Mapping[str, Any] = field(default_factory=dict)
+    line_of: Callable[[int], int] | None = None
 
     @property
     def rows(self) -> int:
@@ -111,9 +117,9 @@ class Table:
             return np.asarray(self.matrix[:, places[0], None][rows], dtype=np.float64)
         values = np.empty((len(rows), len(places)))
         whole = tuple(names) == self.names
-        for part in pieces(len(rows), self.matrix.shape[1]):
+        for part in pieces(len(rows), len(self.names)):
             block = self.read_rows(rows[part])
-            values[part] = block[:, : len(places)] if whole else np.take(block, places, axis=1)
+            values[part] = block if whole else np.take(block, places, axis=1)
         return values
 
     def column(self, name: str) -> np.ndarray:
@@ -123,8 +129,8 @@ class Table:
     def place(self, row: int | np.integer[Any], name: str) -> str:
         """Say where a cell is: file, line (or row) and column."""
         where = f"row {row} (the first is 0)"
-        if self.matrix.shape[1] > len(self.names):
-            where = f"line {self.read_rows(np.asarray([row]))[0, -1]:.0f}"
+        if self.line_of:
+            where = f"line {self.line_of(int(row))}"
         return f"{self.path}: {where}, column {quoted(name)}"
 
     def cell(self, row: int | np.integer[Any], name: str) -> str:
@@ -207,8 +213,10 @@ def read_table(
         csv = open_csv(
             path, encoding, delimiter, decimal, as_texts, usual=_DELIMITERS[kind], header=header
         )
-        matrix, texts = _assembled(csv, folder)
-        return Table(path, csv.names, matrix, texts, decimal=csv.decimal, guesses=csv.guesses)
+        return Table(
+            path, csv.names, *_assembled(csv, folder), decimal=csv.decimal, guesses=csv.guesses,
+            line_of=csv.line_of,
+        )  # fmt: skip
     if kind in _PARQUET and not packed:
         frame = open_parquet(path, lazily=stream)
         return Table(path, frame.names, *_assembled(frame, folder), unfit=frame.unfit)
@@ -229,7 +237,9 @@ def _kind(path: str) -> str:
     return os.path.splitext(path.removesuffix(".gz").lower())[1]
 
 
-def _assembled(source: Any, folder: str | None) -> tuple[np.ndarray | RowFile, Texts]:
+def _assembled(
+    source: Any, folder: str | None
+) -> tuple[np.ndarray | RowFile, Texts, Mapping[str, str]]:
     return in_memory(source) if folder is None else in_temporary_file(source, folder)
 
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,18 +24,8 @@ BLOCK_BYTES = 1 << 20
 MAX_VALIDATION_ROWS = 10_000  # validation rows kept in memory when the training rows are not
 
 
-class RowSource(Protocol):
-    """Rows that are not in memory: a file read by row number."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(rows, columns)."""
-
-    def read_rows(self, rows: Any) -> Any:
-        """Return these rows (host integer array) as a host array."""
-
-    def blocks(self) -> Iterator[Any]:
-        """Yield all rows in order as host arrays, some at a time; used once, to check them."""
+RowSource: TypeAlias = Any
+"""Rows in a file: ``shape``, ``read_rows(numbers)``, and ``blocks()``, all rows in order."""
 
 
 class RowSubset:
@@ -51,14 +41,11 @@ class RowSubset:
 
 
 class Data(NamedTuple):
-    """Inputs, targets and row weights of one training run, aligned by row."""
+    """Inputs, targets and row weights of one run, aligned by row, on the device or in a file."""
 
-    x: Array | RowSource
-    """Device array or source, (n, inputs)."""
-    y: Array
-    """Device array, (n, outputs)."""
-    row_weights: Array | None
-    """Device array, (n, 1), or None for equal weights."""
+    x: Array | RowSource  # (n, inputs)
+    y: Array  # (n, outputs)
+    row_weights: Array | None  # (n, 1), or None for equal weights
 
 
 def epoch_order(
@@ -86,27 +73,9 @@ def _pass_order(rows: int, seed: int, number: int, shuffle: bool) -> Any:
 
 
 def batches(
-    data: Data,
-    order: Any,
-    batch_size: int,
-    device: Device,
-    dtype: str,
-    *,
-    first: int = 0,
+    data: Data, order: Any, batch_size: int, device: Device, dtype: str, *, first: int = 0
 ) -> Iterator[Batch]:
-    """Yield the batches of an epoch from batch number `first` on.
-
-    Parameters
-    ----------
-    data : Data
-    order : host int64 array
-        From `epoch_order`.
-    batch_size : int
-    device : Device
-    dtype : str
-    first : int
-        Batches to skip when training resumes within an epoch.
-    """
+    """Yield the batches of an epoch from batch number `first` on, in the order of `epoch_order`."""
     xp = device.xp
     equal = row_shares(xp, data.y[:batch_size, :], None)
     edges = [*range(0, order.shape[0], batch_size), order.shape[0]]
@@ -181,16 +150,18 @@ def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[An
     order = generator(seed, "split").permutation(rows)
     free = order[1:]
     if labels is not None:
+        labels = labels.astype(np.min_scalar_type(int(np.max(labels))))  # small ones sort fast
         order = order[np.argsort(labels[order], kind="stable")]
-        first = np.diff(labels[order], prepend=labels[order[:1]] - 1) != 0
+        first = np.append(True, np.diff(labels[order]) != 0)
         free = order[~first]
     wanted = max(round(fraction * rows), 1)
     if wanted > len(free):
         message = f"validation: found {fraction:g} of {rows} rows, which leaves too few to train on"
         raise InputError(f"{message}; give more rows or a smaller share.")
     # Evenly spaced places in rows ordered by class take the same share of each.
-    held_out = np.sort(free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted])
-    return np.setdiff1d(order, held_out), held_out
+    held = np.zeros(rows, dtype=bool)
+    held[free[(np.arange(wanted) * len(free) + len(free) // 2) // wanted]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def digest(data: Data | None, device: Device) -> str:

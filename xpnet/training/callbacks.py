@@ -48,6 +48,16 @@ def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], No
     return [hook for hook in found if hook is not None]
 
 
+def needs_traces(callbacks: Sequence[Any]) -> bool:
+    """Return whether a callback may look at single steps; not if it has ``needs_traces = False``.
+
+    Then it is content with the state between steps, as a checkpoint is.
+    """
+    return any(
+        hooks([each], "on_batch_end") and getattr(each, "needs_traces", True) for each in callbacks
+    )
+
+
 def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
     """Return whether a callback wants to see the run after one of these steps, counted from 1.
 

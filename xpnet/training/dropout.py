@@ -16,17 +16,10 @@ KEYS_AT_A_TIME = 256  # steps
 
 
 class Dropout:
-    """Draws the masks of one training run.
-
-    Parameters
-    ----------
-    net : MLP
-    seed : int
-        Of the run.
-    """
+    """Draws the masks of one training run, from its seed."""
 
     def __init__(self, net: MLP, seed: int) -> None:
-        self._net, self._seed = net, seed
+        self._net, self.seed = net, seed
         rates = net.dropout if any(net.dropout) else ()
         self._masks = [net.device.fuse(mask_of(rate, net.dtype)) for rate in rates]
         self._block, self._keys = -1, list[list[int]]()
@@ -38,21 +31,19 @@ class Dropout:
 
     def keys(self, step: int) -> list[int]:
         """Return what determines the masks after `step` steps, for each layer; none without."""
+        if not self._masks:
+            return []
         block, i = divmod(step, KEYS_AT_A_TIME)
         if block != self._block:
             steps = range(step - i, step - i + KEYS_AT_A_TIME)
-            self._keys = dropout_keys(self._seed, len(self._masks), steps).tolist()
+            self._keys = dropout_keys(self.seed, len(self._masks), steps).tolist()
             self._block = block
         return self._keys[i]
 
     def masks(self, rows: int, keys: Sequence[Scalar]) -> list[Array] | None:
         """Return factors 0 or 1 / (1 - rate), (rows, units), for each hidden layer; None without.
 
-        Parameters
-        ----------
-        rows : int
-        keys : sequence of int, or of 0-d int64 array
-            From `keys`.
+        The keys are those of a step, as numbers or 0-d int64 arrays.
         """
         if not self._masks:
             return None

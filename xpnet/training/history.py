@@ -59,23 +59,10 @@ class History:
         return asdict(self)
 
     def plot(self, path: Any = None) -> Any:
-        """Draw training and validation loss over the epochs, with matplotlib, which is an extra.
+        """Draw training and validation loss over the epochs as a matplotlib Figure, and return it.
 
-        Parameters
-        ----------
-        path : path, optional
-            Where to save the plot; the suffix gives the format.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-
-        Raises
-        ------
-        InputError
-            If matplotlib is not installed, or cannot draw a picture of this suffix.
-        SaveError
-            If the picture cannot be written.
+        With a path it is saved there, in the format of the suffix. Raises `InputError` without
+        matplotlib, which is an extra, and for other suffixes; `SaveError` if it cannot be written.
         """
         from xpnet.report.plots import plot_history
 

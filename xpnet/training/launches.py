@@ -23,52 +23,30 @@ MAX_BYTES = 64 << 20  # of the rows that a launch gathers
 
 
 class _Tables(NamedTuple):
-    """What launches read, and the sum that they add to; always the same arrays.
-
-    Attributes
-    ----------
-    order : array, int64, (steps of an epoch, rows of a batch)
-        Which rows each step takes.
-    coefficients : array, (steps of an epoch, coefficients)
-    keys : array, int64, (steps of an epoch, hidden layers)
-        Dropout's; no columns without it.
-    total : array, 0-d
-        Sum of loss times rows over the epoch so far.
-    start : array, int64, 0-d
-        The step of the epoch with which the launch begins.
-    """
+    """What launches read, and the sum that they add to; always the same arrays."""
 
     order: Array
+    """Which rows each step takes: int64, (steps of an epoch, rows of a batch)."""
     coefficients: Array
+    """The optimiser's, (steps of an epoch, coefficients)."""
     keys: Array
+    """Dropout's: int64, (steps of an epoch, hidden layers); no columns without it."""
     total: Array
+    """Sum of loss times rows over the epoch so far, 0-d."""
     start: Array
+    """The step of the epoch with which the launch begins: int64, 0-d."""
 
 
 class Launches:
     """Takes the whole batches of an epoch, `count` of them in one launch.
 
-    Parameters
-    ----------
-    net : MLP
-        On a device with a `record`.
-    data : Data
-        In the device's memory.
-    step : callable
-        ``step(batch, masks, coefficients)`` gives loss, gradients and trace, and updates in place.
-    dropout : Dropout
-    rows, epoch_rows : int
-        Of a batch, and of an epoch.
-
-    Attributes
-    ----------
-    count : int
-        Steps in one launch.
-    whole : int
-        Batches of an epoch, without a short last one.
-    total : array, 0-d
-        Sum of loss times rows over the epoch so far; launches add to this very array.
+    The network's device has a `record`, and the data are in its memory; `step` is as in
+    `xpnet.training.loop.Step`, `rows` and `epoch_rows` are those of a batch and of an epoch. Of an
+    epoch's batches `whole` have that size; launches add to `total`, the sum of loss times rows over
+    the epoch so far.
     """
+
+    ends_anywhere = False  # a launch is a recording of `count` steps
 
     def __init__(
         self,
@@ -94,16 +72,9 @@ class Launches:
         keys: Sequence[list[int]],
         total: Array,
     ) -> None:
-        """Bring what differs between the steps of an epoch to the device.
+        """Bring what differs between the steps of an epoch to the device, as in `_Tables`.
 
-        Parameters
-        ----------
-        order : host int64 array
-            Row numbers in the order of use; a short last batch is left out.
-        coefficients, keys : sequence
-            One entry for each whole batch.
-        total : array, 0-d, or 0.0
-            The sum of loss times rows so far.
+        `order` is on the host, and may go on with the rows of a short last batch.
         """
         put, dtype, whole = self._net.device.put, self._net.dtype, self.whole
         given = _Tables(
@@ -118,8 +89,12 @@ class Launches:
         for own, values in zip(self._tables, given, strict=True):
             own[...] = values
 
-    def __call__(self, batch: int) -> tuple[Array, Array, Gradients, Trace]:
-        """Take `count` steps, beginning with this batch of the epoch.
+    def steps_from(self, batch: int) -> int:
+        """Return how many steps a launch takes from this batch of the epoch on; 0 if too few."""
+        return self.count if batch + self.count <= self.whole else 0
+
+    def __call__(self, batch: int, count: int) -> tuple[Array, Array, Gradients, Trace]:
+        """Take `count` steps, always as many, beginning with this batch of the epoch.
 
         Returns the loss of the first step, and loss, gradients and trace of the last one; the next
         launch writes into the same arrays.

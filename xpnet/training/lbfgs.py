@@ -30,19 +30,12 @@ class LBFGS:
 
     Parameters
     ----------
-    net : MLP
-        Trained in place; without dropout, which would change the loss at every evaluation.
-    data : Data
-        Prepared device arrays.
-    loss : str or Loss
-    l2 : float, from 0
+    net, data, loss, l2, validation, callbacks
+        As in `xpnet.training.Training`; without dropout, which would change the loss each time.
     max_iter, max_fun : int, from 1
         The most iterations, and evaluations of the loss.
     tol : float, from 0
         Stop when no component of the gradient exceeds it.
-    validation : Data, optional
-        Rows to watch.
-    callbacks : sequence of object
     """
 
     learning_rate = None  # which a `Training` has
@@ -111,10 +104,7 @@ class LBFGS:
         return state.history
 
     def loss_and_gradient(self, vector: Any) -> tuple[float, Any]:
-        """Return loss with penalty, and gradient (host float64), at a host vector of parameters.
-
-        The network's parameters are overwritten.
-        """
+        """Return loss with penalty, and gradient (float64), at a host vector of parameters."""
         net, device, xp = self.net, self.net.device, self.net.device.xp
         net.flat[...] = device.put(vector, net.dtype)
         total, tile, loss = xp.zeros_like(net.flat), xp.zeros_like(net.flat), 0.0

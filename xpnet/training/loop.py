@@ -12,22 +12,23 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from xpnet.backend.device import Array, Scalar
+from xpnet.backend.device import CPU, Array, Scalar
 from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError, bad_argument, check_numbers
 from xpnet.nn.arrays import Batch
-from xpnet.nn.losses import Loss, add_penalty_gradients, penalty, resolve_head
+from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
 from xpnet.nn.schedules import Progress, Schedule, changes_within_epochs, resolve_schedule
 from xpnet.training.batches import Data, batches, epoch_order
-from xpnet.training.callbacks import hooks, wants_any
+from xpnet.training.callbacks import hooks, needs_traces, wants_any
+from xpnet.training.compiled import CompiledSteps, compiled_steps
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.launches import Launches
@@ -59,8 +60,11 @@ class TrainingOptions:
     metrics: Any = ()
     seed: int | None = None
     keep_best: bool = False
+    compile: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.compile not in ("auto", "on", "off"):
+            raise bad_argument("compile", self.compile, "must be 'auto', 'on' or 'off'")
         for name in ("epochs", "batch_size", "steps_per_epoch"):
             value = getattr(self, name)
             if name == "steps_per_epoch" and value is None:
@@ -84,21 +88,20 @@ class TrainingState:
     epoch, batch, step : int
         Epochs completed, steps taken within the current epoch, and steps taken in all.
     optimizer : list of device array
-        The optimiser's state.
-    epoch_loss : device array, 0-d, or 0.0
-        Sum of loss times rows over the current epoch so far.
-    epoch_rows : int
-        Rows seen in the current epoch.
-    first_loss : device array, 0-d, or float or None
-        Loss of the very first batch, before any step; a float once an epoch has ended.
+    epoch_loss, epoch_rows : device array, 0-d, or 0.0, and int
+        Sum of loss times rows over the current epoch so far, and those rows.
+    first_loss : float
+        Loss of the very first batch, before any step; NaN until an epoch has ended.
     learning_rate_factor : float
-        Set by callbacks; multiplies the schedule's factor, at each step or each epoch.
+        Set by callbacks; multiplies the schedule's factor from the next epoch on.
     history : History
     best_loss, best : float, device array, (parameters,), or None
         The lowest monitored loss so far, with `keep_best`, and the parameters that gave it.
+    compile : str
+        Whether the steps are compiled, ``"on"`` or ``"off"``: a resumed run has to go on alike.
     last_good : device array, (parameters,)
         The parameters before the last epoch whose first batch had a loss that was not running away.
-    epoch_start, epoch_first_loss : device array, (parameters,), and as `first_loss`
+    epoch_start, epoch_first_loss : device array, (parameters,) and 0-d
         The parameters at the start of the current epoch, and the loss of its first batch.
     """
 
@@ -108,14 +111,15 @@ class TrainingState:
     optimizer: list[Array] = field(default_factory=list)
     epoch_loss: Array = 0.0
     epoch_rows: int = 0
-    first_loss: Array = None
+    first_loss: float = math.nan
     learning_rate_factor: float = 1.0
     history: History = field(default_factory=History)
-    best_loss: float = float("inf")
+    best_loss: float = math.inf
     best: Array = None
+    compile: str = ""
     last_good: Array = None
     epoch_start: Array = None
-    epoch_first_loss: Array = None
+    epoch_first_loss: Array = math.nan
 
 
 class Training:
@@ -125,10 +129,9 @@ class Training:
     ----------
     net : MLP
         Trained in place.
-    data : Data
+    data, validation : Data
         Prepared device arrays.
     options : TrainingOptions
-    validation : Data, optional
     callbacks : sequence of object
     state : TrainingState, optional
         To continue an earlier run; `options.epochs` counts from the start of that run.
@@ -139,7 +142,8 @@ class Training:
     ----------
     loss, gradients, trace
         Of the step just taken, for ``on_batch_end``; the loss is a 0-d device array. The next
-        step may write into the same arrays: copy what you keep.
+        step may write into the same arrays: copy what you keep. Compiled steps, which no
+        ``on_batch_end`` sees, leave no trace.
     learning_rate : float
         Of the step just taken.
     stop_reason : str
@@ -165,11 +169,12 @@ class Training:
         self.metrics = resolve_metrics(options.metrics)
         self.schedule = resolve_schedule(options.schedule)
         self.seed = net.seed if options.seed is None else options.seed
-        self.rows, self.callbacks = data.x.shape[0], list(callbacks)
+        self.rows: int = data.y.shape[0]
+        self.callbacks = list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
         self.epoch_rows = self.batch_size * (options.steps_per_epoch or 0) or self.rows
         self._dropout = Dropout(net, self.seed)
-        self._launches: Launches | None = None
+        self._launches: Launches | CompiledSteps | None = None
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
         self._begun: list[Any] = []  # callbacks that have been told of the start
@@ -217,132 +222,121 @@ class Training:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
         started, state, net, options = time.perf_counter(), self.state, self.net, self.options
         self._notify("on_epoch_start")
-        on_batch_end, learning_rate_of = hooks(self.callbacks, "on_batch_end"), self._rates()
+        on_batch_end, rates = hooks(self.callbacks, "on_batch_end"), self._rates()
         if state.batch == 0:
-            state.epoch_start, state.epoch_first_loss = self._copy_parameters(), None
+            state.epoch_start = self._copy_parameters()
         order = epoch_order(
             self.rows, self.seed, state.epoch, shuffle=options.shuffle, epoch_rows=self.epoch_rows
         )
         if self._launches is not None:
-            self._launch_steps(self._launches, order, learning_rate_of)
-            if self.stop_reason:
-                return
+            self._launch_steps(self._launches, order, rates)
         left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
         for batch in left:
-            self.between_steps, rows = False, batch.x.shape[0]
-            masks = self._dropout.of_step(state.step, rows)
-            self.learning_rate = learning_rate_of(state.step)
-            coefficients = options.optimizer.coefficients(self.learning_rate, state.step + 1)
-            self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
-            self._count(1, rows, self.loss, state.epoch_loss + self.loss * rows)
-            self.between_steps = True
-            for hook in on_batch_end:
-                hook(self)
             if self.stop_reason:
                 return
-        self._end_epoch(started)
+            self.between_steps, self.learning_rate = False, rates[state.batch]
+            masks = self._dropout.of_step(state.step, batch.x.shape[0])
+            coefficients = options.optimizer.coefficients(self.learning_rate, state.step + 1)
+            self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
+            total = state.epoch_loss + self.loss * batch.x.shape[0]
+            self._after_steps(1, batch.x.shape[0], self.loss, total)
+            for hook in on_batch_end:
+                hook(self)
+        if not self.stop_reason:
+            self._end_epoch(started)
 
-    def _count(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
+    def _after_steps(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
         """Count steps just taken; the losses, of the first step and the epoch, stay on device."""
         state = self.state
         if state.batch == 0:
             state.epoch_first_loss = self.net.device.xp.asarray(first_loss, copy=True)
-            if state.first_loss is None:
-                state.first_loss = state.epoch_first_loss
         state.batch, state.step = state.batch + steps, state.step + steps
         state.epoch_loss, state.epoch_rows = epoch_loss, state.epoch_rows + rows
+        self.between_steps = True
 
     def _launch_steps(
-        self, launches: Launches, order: Any, learning_rate_of: Callable[[int], float]
+        self, launches: Launches | CompiledSteps, order: Any, rates: Sequence[float]
     ) -> None:
         """Take steps, many at a time, until a callback wants to see one, or too few are left."""
-        state, optimizer, count = self.state, self.options.optimizer, launches.count
-
-        def possible() -> bool:
-            steps = range(state.step + 1, state.step + count + 1)
-            return state.batch + count <= launches.whole and not wants_any(self.callbacks, steps)
-
-        if not possible():
+        state, optimizer = self.state, self.options.optimizer
+        if not self._unseen(launches):
             return
         steps = range(state.step - state.batch, state.step - state.batch + launches.whole)
-        rates = [learning_rate_of(step) for step in steps]
         coefficients = [
-            optimizer.coefficients(rate, step + 1) for rate, step in zip(rates, steps, strict=True)
+            optimizer.coefficients(rate, step + 1) for rate, step in zip(rates, steps, strict=False)
         ]
         keys = [self._dropout.keys(step) for step in steps]
         launches.begin(order, coefficients, keys, state.epoch_loss)
-        while possible():
+        while (count := self._unseen(launches)) and not self.stop_reason:
             self.between_steps = False
-            first_loss, self.loss, self.gradients, self.trace = launches(state.batch)
-            self._count(count, count * launches.rows, first_loss, launches.total)
+            taken: Any = launches(state.batch, count)
+            first_loss, self.loss, *seen = taken
+            if seen:
+                self.gradients, self.trace = seen
+            self._after_steps(count, count * launches.rows, first_loss, launches.total)
             self.learning_rate = rates[state.batch - 1]
-            self.between_steps = True
-            if self.stop_reason:
-                return
+            if launches.ends_anywhere:
+                self._notify("on_batch_end")
+
+    def _unseen(self, launches: Launches | CompiledSteps) -> int:
+        """Return how many steps the next launch takes, up to one that a callback wants to see."""
+        state, count = self.state, launches.steps_from(self.state.batch)
+        for i in range(1, count + 1):
+            if wants_any(self.callbacks, range(state.step + i, state.step + i + 1)):
+                return i if launches.ends_anywhere else 0
+        return count
 
     def _prepare(self) -> Step:
-        """Return the step; on a device that records, also prepare launches of many of them."""
-        device, step = self.net.device, self._make_step()
-        if device.record is None:
-            return step
-        if not hasattr(self.data.x, "read_rows"):
-            self._launches = Launches(
-                self.net, self.data, step, self._dropout, self.batch_size, self.epoch_rows
-            )
-        return RecordedStep(device, self.net.dtype, step, self.batch_size)
-
-    def _make_step(self) -> Step:
-        """Return ``step(batch, masks, coefficients)``; all else is fixed here."""
-        net, options, flat = self.net, self.options, self._flat_gradients
-        xp, head, optimizer, into = net.device.xp, self.head, options.optimizer, net.views(flat)
-        end = flat.shape[0] - sum(net.sizes[1:])  # of the weights; the biases follow
-        penalised = self._blocks(net.flat[:end]), self._blocks(flat[:end])
-        moments = [block for each in self.state.optimizer for block in self._blocks(each)]
-        arrays = StepArrays(self._blocks(net.flat), self._blocks(flat), moments, net.weights)
-
-        def step(
-            batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
-        ) -> tuple[Array, Gradients, Trace]:
-            loss, grads, trace = net.loss_and_gradients(batch, head, masks, into)
-            add_penalty_gradients(xp, *penalised, options.l1, options.l2)
-            if options.clip_norm is not None:
-                clip_by_norm(xp, [flat], options.clip_norm)
-            optimizer.step(xp, arrays, coefficients)
-            return loss, grads, trace
-
+        """Return the step; where many can be taken in one launch, also prepare that."""
+        net, data, state, options = self.net, self.data, self.state, self.options
+        make = partial(make_step, head=self.head, options=options)
+        step, in_memory = (
+            make(net, self._flat_gradients, state.optimizer),
+            not hasattr(data.x, "read_rows"),
+        )
+        if net.device.record is not None:
+            if in_memory:
+                self._launches = Launches(
+                    net, data, step, self._dropout, self.batch_size, self.epoch_rows
+                )
+            return RecordedStep(net.device, net.dtype, step, self.batch_size)
+        possible = in_memory and net.device is CPU and not needs_traces(self.callbacks)
+        how = state.compile or options.compile
+        whole = self.epoch_rows // self.batch_size
+        if how == "on" or (how == "auto" and possible):
+            self._launches = compiled_steps(
+                net, data, make, (self._flat_gradients, state.optimizer), self._dropout,
+                self.batch_size, whole, options.optimizer.coefficients(self.learning_rate, 1),
+                options.epochs * whole,
+                required=how == "on", possible=possible,
+            )  # fmt: skip
+        state.compile = "off" if self._launches is None else "on"
         return step
 
-    def _blocks(self, flat: Array) -> list[Array]:
-        """Cut a vector of all parameters into views that are updated one by one."""
-        size, block = flat.shape[0], self.net.device.block
-        return [flat[i : min(i + block, size)] for i in range(0, size, block)]
-
-    def _rates(self) -> Callable[[int], float]:
-        """Return a function that gives an epoch's learning rates, each after so many steps."""
+    def _rates(self) -> list[float]:
+        """Return the learning rate of each step of the epoch."""
         state, options, losses = self.state, self.options, self.state.history.monitored
-        steps = -(-self.epoch_rows // self.batch_size)  # with a short last one
-
-        def rate(step: int) -> float:
-            progress = Progress(step, state.epoch, steps, steps * options.epochs, losses)
+        count, begin = -(-self.epoch_rows // self.batch_size), state.step - state.batch
+        varying, rates = changes_within_epochs(self.schedule), list[float]()
+        for step in range(begin, begin + (count if varying else 1)):
+            progress = Progress(step, state.epoch, count, count * options.epochs, losses)
             factor = self.schedule(progress)
             if factor is None or not 0.0 <= factor < math.inf:
                 raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
-            return options.optimizer.learning_rate * state.learning_rate_factor * factor
-
-        if changes_within_epochs(self.schedule):
-            return rate
-        fixed = rate(state.step)
-        return lambda step: fixed
+            rates.append(options.optimizer.learning_rate * state.learning_rate_factor * factor)
+        return rates if varying else rates * count
 
     def _end_epoch(self, started: float) -> None:
         """Read the losses back, once; record, check, keep the best, tell the callbacks."""
         state, net, options, xp = self.state, self.net, self.options, self.net.device.xp
         finite = xp.all(xp.isfinite(net.flat))
-        numbers = (state.epoch_loss, state.epoch_first_loss, state.first_loss, finite)
+        numbers = (state.epoch_loss, state.epoch_first_loss, finite)
         together = net.device.get(xp.stack([net.device.put(each, net.dtype) for each in numbers]))
-        loss, state.epoch_first_loss, state.first_loss, finite = map(float, together)
+        loss, first_loss, finite = map(float, together)
         seconds = time.perf_counter() - started  # a GPU has taken the steps only now
-        if not self._is_far_above_start(state.epoch_first_loss):
+        if math.isnan(state.first_loss):
+            state.first_loss = first_loss
+        if not self._is_far_above_start(first_loss):
             state.last_good = state.epoch_start  # those at the end may have run away: not proven
         loss = loss / state.epoch_rows + penalty(xp, net.weights, options.l1, options.l2)
         validation_loss, metrics = self._evaluate()
@@ -378,10 +372,9 @@ class Training:
             return not math.isfinite(loss)
         net, options, weights = self.net, self.options, self.net.views(self.state.last_good).weights
         extra = penalty(net.device.xp, weights, options.l1, options.l2)  # as in the history
-        start = max(float(self.state.first_loss), 1e-30)
-        if loss <= RUNAWAY_FACTOR * (extra + start):
+        if loss <= RUNAWAY_FACTOR * (extra + max(self.state.first_loss, 1e-30)):
             return False  # and the loss at zero, which takes time with many outputs, is not needed
-        return not loss <= RUNAWAY_FACTOR * (extra + max(start, self.loss_at_zero))
+        return not loss <= RUNAWAY_FACTOR * (extra + self.loss_at_zero)
 
     def _check_divergence(self, finite: bool) -> None:
         """Stop a run that is not finite, in loss or parameters, or stays far above its start."""
@@ -393,13 +386,12 @@ class Training:
             return
         net.flat[...] = state.last_good
         self.stop("diverged")
-        rate = float(f"{self.learning_rate / 10:.2g}")
-        repair: dict[str, Any] = {"learning_rate": rate, "standardize": True, "clip_norm": 1.0}
-        adam = isinstance(self.options.optimizer, Adam)
-        repair |= {} if adam else {"optimizer": "adam"}
+        rate, adam = self.learning_rate / 10, isinstance(self.options.optimizer, Adam)
+        repair: dict[str, Any] = {"learning_rate": float(f"{rate:.2g}"), "standardize": True}
+        repair |= {"clip_norm": 1.0} if adam else {"clip_norm": 1.0, "optimizer": "adam"}
         measured = (
             f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
-            f"{float(state.first_loss):.4g} at the start, learning rate {self.learning_rate:g}"
+            f"{state.first_loss:.4g} at the start, learning rate {self.learning_rate:g}"
         )
         raise DivergenceError(
             f"{measured}; the network keeps its last good weights. Try learning_rate={rate:.2g}"
@@ -438,3 +430,45 @@ class Training:
     def _notify(self, name: str, callbacks: Sequence[Any] | None = None) -> None:
         for hook in hooks(self.callbacks if callbacks is None else callbacks, name):
             hook(self)
+
+
+def make_step(
+    net: MLP, gradients: Array, state: Sequence[Array], head: Head, options: TrainingOptions
+) -> Step:
+    """Return ``step(batch, masks, coefficients)``, which writes into all the given arrays.
+
+    Parameters
+    ----------
+    net : MLP
+    gradients : array, (parameters,)
+    state : sequence of array, (parameters,)
+        The optimiser's.
+    head : Head
+    options : TrainingOptions
+    """
+    xp, optimizer, into = net.device.xp, options.optimizer, net.views(gradients)
+    end = gradients.shape[0] - sum(net.sizes[1:])  # of the weights; the biases follow
+    parameters, flat_gradients, weights, weight_gradients = (
+        _blocks(each, net.device.block)
+        for each in (net.flat, gradients, net.flat[:end], gradients[:end])
+    )
+    moments = [block for each in state for block in _blocks(each, net.device.block)]
+    arrays = StepArrays(parameters, flat_gradients, moments, net.weights)
+
+    def step(
+        batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
+    ) -> tuple[Array, Gradients, Trace]:
+        loss, grads, trace = net.loss_and_gradients(batch, head, masks, into)
+        add_penalty_gradients(xp, weights, weight_gradients, options.l1, options.l2)
+        if options.clip_norm is not None:
+            clip_by_norm(xp, [gradients], options.clip_norm)
+        optimizer.step(xp, arrays, coefficients)
+        return loss, grads, trace
+
+    return step
+
+
+def _blocks(flat: Array, block: int) -> list[Array]:
+    """Cut a vector of all parameters into views that are updated one by one."""
+    size = flat.shape[0]
+    return [flat[i : min(i + block, size)] for i in range(0, size, block)]

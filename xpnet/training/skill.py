@@ -1,7 +1,7 @@
 """Is a network better than the best constant prediction? The one place where that is decided.
 
-`Skill` compares two losses; `measure` finds those of a network on some rows; `find_no_skill` takes
-as many rows as it needs. `unscaled` names what most often keeps a network from learning.
+`Skill` compares two losses; `measure` finds those of a network on some rows; `find_no_skill` draws
+the rows. `unscaled` names what most often keeps a network from learning.
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,13 @@ import numpy as np
 from xpnet.backend.device import Array, to_host
 from xpnet.backend.random import generator
 from xpnet.nn.losses import LOSSES, Loss, resolve_head
-from xpnet.nn.network import MLP, PREDICT_ROWS
+from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Adam
 from xpnet.training.batches import Data, take_rows
 from xpnet.training.loop import RUNAWAY_FACTOR, Training
 
 MIN_ROWS = 20  # below, nothing is said
-# Rows to judge by at first, and again before anything is said: what is faint on 1,000 may be sure
-# on 50,000.
-SAMPLE_ROWS = (1_000, 50_000)
+MAX_ROWS = 10_000  # to judge by: what is faint on 1,000 is sure on these
 MAX_NUMBERS = 1_000_000  # rows times inputs or outputs
 # Epochs and steps from which a word is due. Of 290 small networks that learn in the end, 120 had no
 # skill after the first epoch, but only 19 after 100 steps on all rows, and 10 of 187 after ten
@@ -32,10 +30,10 @@ LONG_ENOUGH = ((5, 100), (1, 1000))
 # chance in one case of 20. A gain of one standard error is as much, and will do where targets that
 # no model can predict make the losses large.
 MIN_GAIN = 4.0
+LIKELIHOODS = {"binary_cross_entropy", "categorical_cross_entropy", "poisson"}
 MIN_SPREAD = 0.01  # of the outputs, in the targets' standard deviations; rare classes have little
-CLASS_LOSSES = {"binary_cross_entropy", "categorical_cross_entropy"}
-LIKELIHOODS = {*CLASS_LOSSES, "poisson"}  # for which the mean is the best constant
-KNOWN = {*LOSSES, *LIKELIHOODS}  # with another loss, outputs may be in a unit of their own
+# Outliers may make that deviation large; a loss of the user's own, outputs of another unit.
+SPREAD_SAYS_NOTHING = {"absolute_error", "huber"}
 
 MAX_MEAN = 1.0  # of a column, in its standard deviations
 SPREADS = (0.1, 10.0)  # standard deviations that need no scaling
@@ -97,26 +95,19 @@ def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Sk
     seed : int
         Of the choice of rows.
     """
-    name, skill = resolve_head(net.output, loss).loss.name, None
-    outputs = net.sizes[-1] // (10 if name in CLASS_LOSSES else 1)  # others are sorted
-    most = max(MIN_ROWS, MAX_NUMBERS // max(net.sizes[0], outputs))
-    rows = data.y.shape[0]
-    few, many = (min(rows, most, each) for each in SAMPLE_ROWS)
-    for size in (few, many) if many >= 2 * few else (many,):
-        judged = data
-        if size < rows or hasattr(data.x, "read_rows"):
-            drawn = generator(seed, "verdict").choice(rows, size, replace=False)
-            judged = take_rows(data, np.sort(drawn), net.device, net.dtype)
-        try:
-            with np.errstate(all="ignore"):  # of a network that overflows, the verdict counts
-                skill = measure(net, loss, judged)
-        except Exception:
-            if name in KNOWN:
-                raise
-            return None  # a loss of the user's own may take only the batches it was written for
-        if skill is not None and skill.is_clear:
-            return None
-    return None if skill is None else (skill, judged)
+    rows, judged = data.y.shape[0], data
+    size = min(rows, MAX_ROWS, max(MIN_ROWS, MAX_NUMBERS // max(net.sizes[0], net.sizes[-1])))
+    if size < rows or hasattr(data.x, "read_rows"):
+        drawn = generator(seed, "verdict").choice(rows, size, replace=False)
+        judged = take_rows(data, np.sort(drawn), net.device, net.dtype)
+    try:
+        with np.errstate(all="ignore"):  # of a network that overflows, the verdict counts
+            skill = measure(net, loss, judged)
+    except Exception:
+        if resolve_head(net.output, loss).loss.name in LOSSES:
+            raise
+        return None  # a loss of the user's own may take only the batches it was written for
+    return None if skill is None or skill.is_clear else (skill, judged)
 
 
 def measure(net: MLP, loss: str | Loss, judged: Data) -> Skill | None:
@@ -124,98 +115,47 @@ def measure(net: MLP, loss: str | Loss, judged: Data) -> Skill | None:
 
     See `find_no_skill` for the parameters; all rows of `judged` are on the device.
     """
-    rows, y = judged.y.shape[0], judged.y
+    xp, head, targets = net.device.xp, resolve_head(net.output, loss), _float64(judged.y)
+    rows, name = len(targets), head.loss.name
     weights = np.ones(rows) if judged.row_weights is None else _float64(judged.row_weights)[:, 0]
-    if np.count_nonzero(weights) < MIN_ROWS:
+    share = weights / np.sum(weights)
+    deviation = _spread(targets, share)
+    if np.count_nonzero(weights) < MIN_ROWS or not deviation > 0.0:
         return None
-    kind, share = resolve_head(net.output, loss).loss, weights / np.sum(weights)
-    mean, deviations = _moments(((_float64(y[at, :]), at) for at in _tiles(rows)), share)
-    constants = [mean]
-    if kind.name not in CLASS_LOSSES:
-        middle, deviations = _middle(_float64(y), weights, deviations)
-        constants += [] if kind.name in LIKELIHOODS else [middle]
-    deviation = _rms(deviations)
-    if not deviation > 0.0:
-        return None
-    losses, output_mean, spread = _losses_and_outputs(net, loss, judged, share)
-    constants += [] if kind.name in LIKELIHOODS else [output_mean]  # best for a loss not known
-    found = [_losses_of_constant(net, kind, each, y) for each in constants]
+    z = xp.concat([each for each, _ in net.tiles(judged.x)], axis=0)
+    losses = _float64(head.value_and_delta(xp, z, judged.y)[0])
+    outputs = _float64(net.output.forward(xp, z))
+
+    def losses_of(constant: Any) -> Any:  # not finite where it is outside the loss's domain
+        same = net.device.put(np.tile(constant, (rows, 1)), net.dtype)
+        return _float64(head.loss.value(xp, same, judged.y))
+
+    # Which constant is best depends on the loss: the mean, the median, or neither, if it is not
+    # xpnet's own.
+    median = np.quantile(targets, 0.5, axis=0, weights=weights, method="inverted_cdf")
+    found = map(losses_of, (share @ targets, median, share @ outputs))
     of_constant = min(found, key=lambda each: np.nan_to_num(share @ each, nan=np.inf))
-    own, constant, gains = share @ losses, share @ of_constant, of_constant - losses
-    by_chance = 0.5 if kind.name in LIKELIHOODS else max(constant, 0.0)
+    constant, gains = share @ of_constant, of_constant - losses
+    by_chance = 0.5 if name in LIKELIHOODS else max(constant, 0.0)
     error = np.sqrt(np.sum((share * (gains - share @ gains)) ** 2))
-    same = ""
-    if spread < MIN_SPREAD * deviation and kind.name in KNOWN:
+    least = min(MIN_GAIN * np.sum(share**2) * by_chance, error)
+    spread, same = _spread(outputs, share), ""
+    if spread < MIN_SPREAD * deviation and name in LOSSES and name not in SPREAD_SAYS_NOTHING:
         same = (
             f"the outputs are nearly the same for all samples (standard deviation {spread:.2g}, "
             f"against {deviation:.2g} for the targets)"
         )
-    least = min(MIN_GAIN * float(np.sum(share**2)) * by_chance, error)
-    return Skill(float(own), float(constant), float(least), kind.name, rows, same)
+    return Skill(float(share @ losses), float(constant), float(least), name, rows, same)
 
 
 def _float64(array: Array) -> Any:
     return np.asarray(to_host(array), dtype=np.float64)
 
 
-def _tiles(rows: int) -> Iterator[slice]:
-    """Yield the rows' numbers, some at a time, so that many outputs take little memory."""
-    for start in range(0, rows, PREDICT_ROWS):
-        yield slice(start, min(start + PREDICT_ROWS, rows))
-
-
-def _losses_and_outputs(
-    net: MLP, loss: str | Loss, judged: Data, share: Any
-) -> tuple[Any, Any, float]:
-    """Return each row's loss, (n,), the outputs' mean, (outputs,), and their spread over rows."""
-    xp, joined, losses = net.device.xp, resolve_head(net.output, loss), []
-
-    def outputs() -> Iterator[tuple[Any, slice]]:
-        for z, rows in net.tiles(judged.x):
-            losses.append(_float64(joined.value_and_delta(xp, z, judged.y[rows, :])[0]))
-            yield _float64(net.output.forward(xp, z)), rows
-
-    mean, deviations = _moments(outputs(), share)
-    return np.concatenate(losses), mean, _rms(deviations)
-
-
-def _losses_of_constant(net: MLP, loss: Loss, constant: Any, y: Array) -> Any:
-    """Return on the host each row's loss, (n,), if the same values were predicted for all."""
-    device, found = net.device, []
-    for rows in _tiles(y.shape[0]):
-        same = device.put(np.tile(constant, (rows.stop - rows.start, 1)), net.dtype)
-        found.append(_float64(loss.value(device.xp, same, y[rows, :])))
-    return np.concatenate(found)  # not finite where the constant is outside the loss's domain
-
-
-def _moments(tiles: Iterator[tuple[Any, slice]], share: Any) -> tuple[Any, Any]:
-    """Return the weighted mean and standard deviation of each column of rows that come in tiles."""
-    first: Any = None
-    total = squares = 0.0
-    for values, rows in tiles:
-        first = values[0] if first is None else first
-        away = values - first  # keeps the digits of what hardly varies
-        total, squares = total + share[rows] @ away, squares + share[rows] @ away**2
-    return first + total, np.sqrt(np.maximum(squares - total**2, 0.0))
-
-
-def _middle(targets: Any, weights: Any, deviations: Any) -> tuple[Any, Any]:
-    """Return the targets' median, and their standard deviation as far as no outliers make it.
-
-    That is, at most 1.48 times the median distance from the median, which is the same for normal
-    targets; the latter is 0, and says nothing, if most targets are the same.
-    """
-
-    def median(values: Any) -> Any:
-        return np.quantile(values, 0.5, axis=0, weights=weights, method="inverted_cdf")
-
-    middle = median(targets)
-    usual = 1.4826 * median(np.abs(targets - middle))
-    return middle, np.where(usual > 0.0, np.minimum(usual, deviations), deviations)
-
-
-def _rms(values: Any) -> float:
-    return float(np.sqrt(np.mean(values**2)))
+def _spread(values: Any, share: Any) -> float:
+    """Return the root mean square of the columns' weighted standard deviations."""
+    away = values - values[0]  # keeps the digits of what hardly varies
+    return float(np.sqrt(np.mean(share @ (away - share @ away) ** 2)))
 
 
 def verdict(training: Training, penalty_at_start: float) -> str:
@@ -235,26 +175,21 @@ def verdict(training: Training, penalty_at_start: float) -> str:
     if found is None:
         return ""
     skill, judged = found
-    x, source = to_host(judged.x), hasattr(training.data.x, "read_rows")
-    if np.all(np.ptp(x, axis=0) == 0.0):
-        same = f"x is constant: all {len(x)} rows that were judged are the same"
-        causes = [f"{same}, so nothing can be learnt from them; pass inputs that vary"]
-    else:
-        causes = [*_unscaled_data(training.net, x, judged.y, source),
-                  *_long_steps(training, penalty_at_start)]  # fmt: skip
+    causes = [*_unscaled_data(training, judged), *_long_steps(training, penalty_at_start)]
     unknown = "not known; train longer, or run xpnet.diagnose(net, x, y) on a new network"
     return f"fit: {skill}. Likely cause: {'; '.join(causes) or unknown}"
 
 
-def _unscaled_data(net: MLP, x: Any, y: Array, source: bool) -> Iterator[str]:
+def _unscaled_data(training: Training, judged: Data) -> Iterator[str]:
+    x = to_host(judged.x)
     if found := unscaled(x):
         scaled = "(x - x.mean(axis=0)) / x.std(axis=0)"
-        if source:
+        if hasattr(training.data.x, "read_rows"):
             scaled = "x.standardized()"  # of a RowFile
         elif np.any(np.ptp(x, axis=0) == 0.0):
             scaled += ", without the columns that never change"
         yield f"x is not scaled ({found}): pass {scaled}, and scale new rows alike"
-    if net.output.name == "identity" and (found := unscaled(to_host(y))):
+    if training.net.output.name == "identity" and (found := unscaled(to_host(judged.y))):
         yield f"y is not scaled ({found}): pass (y - y.mean(axis=0)) / y.std(axis=0)"
 
 

@@ -1,0 +1,79 @@
+"""Pages written from the code they describe: the command line, and one page for each finding."""
+
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from xpnet.cli.main import COMMANDS
+from xpnet.cli.parsing import flag
+from xpnet.doctor.gradcheck.mistakes import TEXTS
+from xpnet.doctor.rules.catalogue import RULES
+
+
+def write(folder: Path) -> None:
+    """Write the pages into a folder of the documentation."""
+    (folder / "command-line.md").write_text(command_line(), encoding="utf-8")
+    findings = folder / "findings"
+    shutil.rmtree(findings, ignore_errors=True)
+    findings.mkdir()
+    pages = finding_pages()
+    for code, text in pages.items():
+        (findings / f"{code}.md").write_text(text, encoding="utf-8")
+    listed = "".join(f"{code}\n" for code in pages)
+    (findings / "index.md").write_text(
+        "# Findings of the doctor\n\nEach finding of a report begins with one of these codes. In a "
+        "report, causes come before symptoms: mend the first one and look again.\n\n"
+        f"```{{toctree}}\n:maxdepth: 1\n\n{listed}```\n",
+        encoding="utf-8",
+    )
+
+
+def command_line() -> str:
+    """Return a table of the options of each command."""
+    parts = ["# Command line\n", "`xpnet COMMAND --help` shows the same.\n"]
+    for name, (options, _) in COMMANDS.items():
+        left_out = getattr(options, "LEFT_OUT", ())
+        rows = [each for each in fields(options) if each.metadata and each.name not in left_out]
+        arguments = [each.metadata["argument"] for each in rows if "argument" in each.metadata]
+        parts += [f"## {name}\n", f"{options.__doc__}\n"]
+        parts.append(f"    xpnet {' '.join([name, *arguments])} [OPTIONS]\n")
+        parts += ["| option | default | meaning |", "|---|---|---|"]
+        for each in rows:
+            metadata: Any = each.metadata
+            shown = f"`{metadata.get('argument') or flag(each.name)}`"
+            usual = "" if "argument" in metadata or each.default in (None, False) else each.default
+            parts.append(f"| {shown} | {usual} | {_cell(metadata['help'])} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def finding_pages() -> dict[str, str]:
+    """Return the text of each code's page."""
+    pages: dict[str, list[str]] = {}
+    for rule in RULES:
+        needs = ", ".join(f"`{need.rpartition('.')[2]}`" for need in rule.needs)
+        pages.setdefault(rule.code, []).append(
+            _section(rule.why, rule.remedy, rule.source, rule.limit, needs)
+        )
+    for key, (_, why, remedy) in TEXTS.items():
+        pages.setdefault(key.partition("/")[0], []).append(_section(why, remedy, ""))
+    return {code: f"# {code}\n\n" + "\n".join(dict.fromkeys(pages[code])) for code in sorted(pages)}
+
+
+def _section(
+    why: str, remedy: str, source: str, limit: float | None = None, needs: str = ""
+) -> str:
+    parts = [f"{why}\n"]
+    if remedy:
+        parts += ["What helps:\n", *(f"    {line}" for line in remedy.splitlines()), ""]
+    facts = [
+        f"Limit: {limit:g}." if limit is not None else "",
+        f"Looked for where these are shown: {needs}." if needs else "",
+        f"Source: {source}." if source else "",
+    ]
+    return "\n".join([*parts, " ".join(filter(None, facts)), ""])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")

@@ -1,0 +1,151 @@
+"""What the doctor finds in a script by itself, in many styles of writing."""
+
+import textwrap
+
+import numpy as np
+import pytest
+
+from xpnet.doctor.scripts.instrument import instrument
+from xpnet.doctor.scripts.mapping import Mapping, map_step
+from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.trace import Recorder
+
+DATA = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(20, 3))
+Y = (X[:, :1] > 0) * 1.0
+"""
+BY_NAME = """
+W1 = rng.normal(size=(3, 4)); b1 = np.zeros(4)
+W2 = rng.normal(size=(4, 1)); b2 = np.zeros(1)
+for epoch in range(9):
+    Z1 = X @ W1 + b1
+    A1 = np.tanh(Z1)
+    A2 = 1 / (1 + np.exp(-(A1 @ W2 + b2)))
+    loss = np.mean((A2 - Y) ** 2)
+    dZ2 = (A2 - Y) * A2 * (1 - A2) / len(X)
+    dZ1 = (dZ2 @ W2.T) * (1 - A1**2)
+    W2 -= 0.5 * A1.T @ dZ2
+    b2 -= 0.5 * dZ2.sum(axis=0)
+    W1 -= 0.5 * X.T @ dZ1
+    b1 -= 0.5 * dZ1.sum(axis=0)
+"""
+COLUMNS = """
+theta = {"W1": rng.normal(size=(4, 3)), "b1": np.zeros((4, 1)),
+         "W2": rng.normal(size=(1, 4)), "b2": np.zeros((1, 1))}
+def step(theta, grads, rate):
+    return {name: theta[name] - rate * grads["d" + name] for name in theta}
+x, y = X.T, Y.T
+for epoch in range(9):
+    h = np.maximum(0, np.dot(theta["W1"], x) + theta["b1"])
+    out = np.add(np.matmul(theta["W2"], h), theta["b2"])
+    dout = 2 * np.subtract(out, y) / y.size
+    dh = theta["W2"].T.dot(dout) * (h > 0)
+    grads = {"dW2": dout.dot(h.T), "db2": dout.sum(1, keepdims=True),
+             "dW1": dh.dot(x.T), "db1": dh.sum(1, keepdims=True)}
+    theta = step(theta, grads, 0.1)
+"""
+NIELSEN = """
+class Network:
+    def __init__(self, sizes):
+        self.weights = [rng.normal(size=(m, n)) for n, m in zip(sizes, sizes[1:])]
+        self.biases = [rng.normal(size=(m, 1)) for m in sizes[1:]]
+    def backprop(self, x, y):
+        a, aa = x, [x]
+        for w, b in zip(self.weights, self.biases):
+            a = 1 / (1 + np.exp(-(w @ a + b)))
+            aa.append(a)
+        nw, nb = [0, 0], [0, 0]
+        delta = (aa[-1] - y) * aa[-1] * (1 - aa[-1])
+        nw[-1], nb[-1] = delta @ aa[-2].T, delta
+        delta = self.weights[-1].T @ delta * aa[-2] * (1 - aa[-2])
+        nw[-2], nb[-2] = delta @ aa[-3].T, delta
+        return nw, nb
+    def train(self, pairs, eta):
+        sw = [np.zeros(w.shape) for w in self.weights]
+        sb = [np.zeros(b.shape) for b in self.biases]
+        for x, y in pairs:
+            nw, nb = self.backprop(x, y)
+            sw = [s + n for s, n in zip(sw, nw)]
+            sb = [s + n for s, n in zip(sb, nb)]
+        self.weights = [w - eta / len(pairs) * s for w, s in zip(self.weights, sw)]
+        self.biases = [b - eta / len(pairs) * s for b, s in zip(self.biases, sb)]
+net = Network([3, 4, 1])
+pairs = [(x.reshape(-1, 1), y.reshape(-1, 1)) for x, y in zip(X, Y)]
+for epoch in range(5):
+    for k in range(0, 20, 5):
+        net.train(pairs[k : k + 5], 3.0)
+"""
+MOMENTUM = BY_NAME.replace("W2 -=", "v2 = 0.9 * v2 -").replace("W1 -=", "W2 += v2; v1 = 0.9 * v1 -")
+MOMENTUM = MOMENTUM.replace("for epoch", "v1, v2 = 0 * W1, 0 * W2\nfor epoch") + "    W1 += v1\n"
+
+
+def mappings(script: str) -> list[Mapping]:
+    recorder, found = Recorder(), list[Mapping]()
+    recorder.on_step.append(lambda step: found.append(map_step(step)))
+    tree = instrument(textwrap.dedent(script), "script.py", recorder.sites)
+    exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
+    recorder.finish()
+    assert found, recorder.problem
+    return found
+
+
+@pytest.mark.parametrize(
+    ("script", "names", "rows"),
+    [
+        (BY_NAME, {"W1", "b1", "W2", "b2"}, (20, 1)),
+        (
+            COLUMNS,
+            {"theta[name] #1", "theta[name] #2", "theta[name] #3", "theta[name] #4"},
+            (1, 20),
+        ),
+        (NIELSEN, {"w #1", "w #2", "b #1", "b #2"}, (1, 1)),
+        (MOMENTUM, {"W1", "b1", "W2", "b2"}, (20, 1)),
+    ],
+    ids=["names", "columns and a dict", "lists in a class", "momentum"],
+)
+def test_parameters_outputs_and_targets_are_found(script, names, rows):
+    found = mappings(DATA + script)[-1]
+    assert set(found.names) == names
+    assert len(found.layers) == 2
+    assert all(layer.biases is not None for layer in found.layers)
+    assert found.outputs[0].shape == found.targets[0].shape == rows
+
+
+def test_an_update_has_its_sign_its_factor_and_its_gradient():
+    script = BY_NAME.replace("W2 -= 0.5 * A1.T @ dZ2", "dW2 = A1.T @ dZ2; W2 = W2 - 0.5 * dW2")
+    found = mappings(DATA + script)[-1]
+    (update,) = found.updates_of(found.names.index("W2"))
+    assert (update.sign, update.factor, update.gradient.names) == (-1, 0.5, ["dW2"])
+    assert np.allclose(update.new.data, update.old.data - 0.5 * update.gradient.data)
+
+
+def test_the_first_step_starts_from_the_initial_weights():
+    first = mappings(DATA + "start = 1\n" + BY_NAME)[0]
+    rng = np.random.default_rng(0)
+    rng.normal(size=(20, 3))
+    (update,) = first.updates_of(first.names.index("W1"))
+    assert np.array_equal(update.old.data, rng.normal(size=(3, 4)))
+
+
+def observed(script: str) -> Observer:
+    recorder = Recorder()
+    observer = Observer(recorder)
+    tree = instrument(textwrap.dedent(script), "script.py", recorder.sites)
+    exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
+    return observer
+
+
+def test_the_mapping_is_told_with_lines_and_names():
+    report = observed(DATA + BY_NAME.replace("W2 -= 0.5 * A1.T @ dZ2", "W2 += -0.5 * (A1.T @ dZ2)"))
+    assert report.report().facts["not_mapped"] == ""
+    lines = "\n".join(report.mapping_in_words())
+    assert "weights W2 (4, 1), line 16: the update adds -0.5 times the gradient, line 16" in lines
+    assert "outputs A2 (20, 1), targets Y (20, 1): line 14: A2 - Y" in lines
+    assert "inputs X (20, 3)" in lines
+
+
+def test_the_doctors_rules_see_a_script():
+    own_bias_each = BY_NAME.replace("b1 -= 0.5 * dZ1.sum(axis=0)", "b1 = b1 - 0.5 * dZ1")
+    assert observed(DATA + own_bias_each).report().codes[0] == "parameter-shape-changed"

@@ -1,0 +1,361 @@
+"""A recorded step as a compiled function that takes many: loops by numba, products by NumPy's BLAS.
+
+`Source` turns a tape into the text of a function; a `Program` compiles it, once, and keeps the
+result in a folder of the user's. Operations on arrays of one shape share a loop, so that most of
+their results never leave the processor.
+"""
+
+import ctypes
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.tape import NotRecordableError, Operation, Tape, View
+
+SMALL_PRODUCT = 40_000  # multiplications; above, BLAS is faster than a loop
+# Written so that NaN goes through, as in NumPy.
+_LARGER = "({0} if {0} > {1} or {0} != {0} else {1})"
+_FORMS = {
+    "add": "({} + {})", "subtract": "({} - {})", "multiply": "({} * {})", "divide": "({} / {})",
+    "true_divide": "({} / {})", "negative": "(-{})", "positive": "{}", "absolute": "abs({})",
+    "maximum": _LARGER, "minimum": _LARGER.replace(">", "<"), "square": "({0} * {0})",
+    "reciprocal": "(1 / {})", "copy": "{}", "where": "({1} if {0} else {2})",
+    "clip": "min(max({}, {}), {})", "power": "({} ** {})",
+    "greater": "({} > {})", "less": "({} < {})", "greater_equal": "({} >= {})",
+    "less_equal": "({} <= {})", "equal": "({} == {})", "not_equal": "({} != {})",
+    "logical_and": "({} and {})", "logical_or": "({} or {})", "logical_not": "(not {})",
+    "bitwise_and": "({} & {})", "bitwise_or": "({} | {})", "bitwise_xor": "({} ^ {})",
+    "left_shift": "({} << {})", "right_shift": "({} >> {})", "sign": "np.sign({})",
+} | {
+    name: f"math.{name}({{}})"
+    for name in ("exp", "log", "log1p", "expm1", "tanh", "sqrt", "sin", "cos", "tan", "sinh",
+                 "cosh", "floor", "ceil")
+}  # fmt: skip
+_REDUCTIONS = {"add.reduce": ("0", "{0} + {1}"), "maximum.reduce": ("-np.inf", _LARGER),
+               "minimum.reduce": ("np.inf", _LARGER.replace(">", "<"))}  # fmt: skip
+_LETTERS = "ijkl"
+
+HEADER = """\
+import math
+
+import numba
+import numpy as np
+
+from xpnet.backend.blas import gemm
+
+
+@numba.njit(cache=True, error_model="numpy", boundscheck=False, nogil=True,
+            fastmath={"contract", "reassoc", "nsz", "arcp"})
+"""
+
+
+class NoCompilerError(NotRecordableError):
+    """There is nothing to compile with."""
+
+
+class Source:
+    """The text of a function that takes many steps, and the arrays that it needs.
+
+    Parameters
+    ----------
+    tape : Tape
+        Of one step.
+    kept : sequence of array
+        Buffers of the tape that live on between calls, such as parameters; each becomes an
+        argument. All others, the step's inputs among them, are places in one scratch array for
+        each dtype.
+
+    Attributes
+    ----------
+    scratch : dict of str to array
+        By dtype; constants are in it.
+    """
+
+    def __init__(self, tape: Tape, kept: Iterable[Any]) -> None:
+        self._tape = tape
+        self._kept = [tape.view(each).buffer for each in kept]
+        self._lines: list[str] = []
+        self._places = dict[int, int]()  # of buffers in their scratch array
+        sizes = dict.fromkeys(("float32", "float64", "int64", "bool"), 0)
+        for number, buffer in enumerate(tape.buffers):
+            if number not in self._kept:
+                kind = buffer.dtype.name
+                if kind not in sizes:
+                    raise NotRecordableError(f"an array of {kind}")
+                self._places[number] = sizes[kind]
+                sizes[kind] += -(-buffer.size // 16) * 16
+        self.scratch = {kind: np.zeros(max(size, 1), kind) for kind, size in sizes.items()}
+        made = {each.out.buffer for each in tape.operations}
+        for number, place in self._places.items():
+            buffer = tape.buffers[number]
+            if number not in made:  # an input, which is overwritten, or a constant
+                own = self.scratch[buffer.dtype.name]
+                own[place : place + buffer.size] = buffer.reshape(-1)
+        self._body(list(_groups(tape.operations)))
+
+    def place(self, array: Any) -> int:
+        """Return where the numbers of an input begin in the scratch array of its dtype."""
+        view = self._tape.view(array)
+        return self._places[view.buffer] + view.offset
+
+    def entry(self, array: Any) -> str:
+        """Return the text of a 0-d result."""
+        view = self._tape.view(array)
+        return self._entry(view, "")
+
+    def text(self, parameters: str, prologue: Iterable[str], epilogue: Iterable[str]) -> str:
+        """Return the function: a loop over ``s`` from ``begin``, ``count`` times."""
+        kept = "".join(f", p{i}" for i in range(len(self._kept)))
+        lines = [*prologue, *self._lines, *epilogue]
+        return (
+            f"{HEADER}def steps(gemm_at, float32, float64, int64, bool_{kept}, {parameters}):\n"
+            "    for s in range(begin, begin + count):\n"
+            + "".join(f"        {line}\n" for line in lines)
+        )
+
+    def _body(self, groups: list[list[Operation]]) -> None:
+        readers: dict[int, set[int]] = {}
+        for number, group in enumerate(groups):
+            for view in _views(chain.from_iterable(each.inputs for each in group)):
+                readers.setdefault(view.buffer, set()).add(number)
+        for number, group in enumerate(groups):
+            if group[0].name == "dot":
+                self._dot(group[0])
+            elif group[0].name in _REDUCTIONS:
+                self._reduce(group[0])
+            else:
+                self._map(group, number, readers)
+
+    def _name(self, view: View) -> str:
+        if view.buffer in self._kept:
+            return f"p{self._kept.index(view.buffer)}"
+        return "bool_" if view.dtype == "bool" else view.dtype
+
+    def _start(self, view: View) -> int:
+        return self._places.get(view.buffer, 0) + view.offset
+
+    def _entry(self, view: View, letters: str) -> str:
+        """Return the text of the entry that meets the loops' indices, broadcast."""
+        terms = [str(self._start(view))]
+        used = letters[len(letters) - len(view.shape) :]
+        for letter, step in zip(used, view.strides, strict=True):
+            if step:
+                terms.append(letter if step == 1 else f"{letter} * {step}")
+        return f"{self._name(view)}[{' + '.join(terms)}]"
+
+    def _loop(self, sizes: dict[str, int], line: str) -> None:
+        """Write a line within loops over letters, the first one outermost."""
+        for depth, (letter, size) in enumerate(sizes.items()):
+            self._lines.append(f"{'    ' * depth}for {letter} in range({size}):")
+        self._lines.append("    " * len(sizes) + line)
+
+    def _map(self, group: list[Operation], number: int, readers: dict[int, set[int]]) -> None:
+        """One loop for elementwise operations of one shape."""
+        shape = group[0].out.shape
+        every = dict.fromkeys(v for each in group for v in (each.out, *_views(each.inputs)))
+        seen = {view: view for view in every}
+        if all(_is_flat(view, shape) or not view.shape for view in every):  # one long loop
+            shape = (int(np.prod(shape)),) if shape else ()
+            seen = {v: v._replace(shape=shape, strides=(1,)) if v.shape else v for v in every}
+        values: dict[View, str] = {}
+        if shape:  # what is one number for all entries is read before
+            values = {view: f"c{i}" for i, view in enumerate(every) if not view.shape}
+            self._lines += [f"{name} = {self._entry(v, '')}" for v, name in values.items()]
+        letters, body = _LETTERS[: len(shape)], []
+        for count, each in enumerate(group):
+            for view in _views(each.inputs):
+                if view not in values:
+                    values[view] = f"v{len(values)}"
+                    body.append(f"{values[view]} = {self._entry(seen[view], letters)}")
+            given = [values[v] if isinstance(v, View) else v for v in each.inputs]
+            body.append(f"t{count} = {_expression(each, given)}")
+            values[each.out] = f"t{count}"
+            elsewhere = readers.get(each.out.buffer, set()) - {number}
+            if each.out.buffer in self._kept or elsewhere or not each.out.shape:
+                body.append(f"{self._entry(seen[each.out], letters)} = t{count}")
+        indented = ("\n        " + "    " * len(shape)).join(body)
+        self._loop(dict(zip(letters, shape, strict=True)), indented)
+
+    def _reduce(self, each: Operation) -> None:
+        (view,), (start, form), out = each.inputs, _REDUCTIONS[each.name], each.out
+        letters = _LETTERS[: len(view.shape)]
+        sizes = dict(zip(letters, view.shape, strict=True))
+        outer = {letter: n for i, (letter, n) in enumerate(sizes.items()) if i not in each.axis}
+        if len(out.shape) == len(view.shape):  # keepdims
+            kept = [i for i in range(len(view.shape)) if i not in each.axis]
+            out = out._replace(shape=tuple(out.shape[i] for i in kept),
+                               strides=tuple(out.strides[i] for i in kept))  # fmt: skip
+        target = self._entry(out, "".join(outer))
+        self._loop(outer, f"{target} = np.{out.dtype}({start})")
+        self._loop(sizes, f"{target} = {form.format(target, self._entry(view, letters))}")
+
+    def _dot(self, each: Operation) -> None:
+        a, b = each.inputs
+        out = each.out
+        if len(a.shape) == 1:
+            a = a._replace(shape=(1, *a.shape), strides=(0, *a.strides))
+            out = out._replace(shape=(1, *out.shape), strides=(0, *out.strides))
+        if len(b.shape) == 1:
+            b = b._replace(shape=(*b.shape, 1), strides=(*b.strides, 0))
+            out = out._replace(shape=(*out.shape, 1), strides=(*out.strides, 0))
+        (rows, inner), columns = a.shape, b.shape[1]
+        leading = [max(view.strides) for view in (a, b, out)]
+        if rows * inner * columns > SMALL_PRODUCT and rows > 1 and columns > 1:
+            turned = [112 if view.strides[0] == 1 and view.strides[1] != 1 else 111
+                      for view in (a, b)]  # fmt: skip
+            starts = [f"{self._name(v)}.ctypes.data + {self._start(v) * np.dtype(v.dtype).itemsize}"
+                      for v in (a, b, out)]  # fmt: skip
+            given = [*turned, rows, columns, inner, *chain(*zip(starts, leading, strict=True))]
+            one = f"np.{out.dtype}(1)"
+            self._lines.append(f"gemm(gemm_at, {one}, {', '.join(map(str, given))})")
+            return
+        left, right, target = (self._entry(*each) for each in ((a, "ik"), (b, "kj"), (out, "ij")))
+        sizes = {"i": rows, "k": inner, "j": columns}
+        if b.strides[1] != 1 or columns == 1:  # an inner product
+            sizes = {"i": rows, "j": columns, "k": inner}
+        self._loop({"i": rows, "j": columns}, f"{target} = np.{out.dtype}(0)")
+        self._loop(sizes, f"{target} += {left} * {right}")
+
+
+def _views(inputs: Iterable[Any]) -> list[View]:
+    return [each for each in inputs if isinstance(each, View)]
+
+
+def _is_flat(view: View, shape: tuple[int, ...]) -> bool:
+    steps = tuple(int(np.prod(shape[i + 1 :])) if n > 1 else 0 for i, n in enumerate(shape))
+    return view.shape == shape and view.strides == steps
+
+
+def _groups(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
+    """Put neighbours together that can share a loop: elementwise, of one shape, entry by entry."""
+    group: list[Operation] = []
+    for each in operations:
+        alone = each.name == "dot" or each.name in _REDUCTIONS
+        if not alone and each.name not in _FORMS:
+            raise NotRecordableError(f"numpy.{each.name}")
+        if group and (alone or each.out.shape != group[0].out.shape or _crosses(each, group)):
+            yield group
+            group = []
+        if alone:
+            yield [each]
+        else:
+            group.append(each)
+    if group:
+        yield group
+
+
+def _crosses(each: Operation, group: list[Operation]) -> bool:
+    """Return whether an operation meets another entry than its own of what the group touches."""
+    for other in group:
+        if any(v.buffer == other.out.buffer and v != other.out for v in _views(each.inputs)):
+            return True
+        touched = (other.out, *_views(other.inputs))
+        if any(v.buffer == each.out.buffer and v != each.out for v in touched):
+            return True
+    return False
+
+
+def _expression(each: Operation, given: list[Any]) -> str:
+    """Return what an entry of the result is, in the precision that NumPy would compute it in."""
+    kinds = [view.dtype for view in _views(each.inputs)]
+    numbers = [value for value in given if not isinstance(value, str)]
+    kind = np.result_type(*kinds, *numbers) if kinds else np.dtype(each.out.dtype)
+    shown = [value if isinstance(value, str) else f"np.{kind}({value!r})" for value in given]
+    text = _FORMS[each.name].format(*shown)
+    return text if each.out.dtype == "bool" else f"np.{each.out.dtype}({text})"
+
+
+def require_numba() -> None:
+    """Raise `NoCompilerError` if there is no numba."""
+    if importlib.util.find_spec("numba") is None:
+        raise NoCompilerError("numba is not installed (pip install 'xpnet[fast]')")
+
+
+@cache
+def gemm_address(dtype: str) -> tuple[int, bool]:
+    """Return where NumPy's BLAS has its matrix product, and whether its integers have 64 bits."""
+    from threadpoolctl import threadpool_info
+
+    letter = "s" if dtype == "float32" else "d"
+    paths = [each["filepath"] for each in threadpool_info() if each["user_api"] == "blas"]
+    for path in sorted(paths, key=lambda each: "numpy" not in each):
+        library = ctypes.CDLL(path)
+        for before, after in (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", "")):
+            found = getattr(library, f"{before}cblas_{letter}gemm{after}", None)
+            if found is not None:
+                return ctypes.cast(found, ctypes.c_void_p).value or 0, after == "64_"
+    raise NotRecordableError("the BLAS of this NumPy has no CBLAS interface")
+
+
+@dataclass(frozen=True)
+class Program:
+    """The text of a function; it is compiled when it is first used, and kept on disk.
+
+    Attributes
+    ----------
+    text : str
+    wide : bool
+        Whether BLAS takes integers of 64 bits.
+    """
+
+    text: str
+    wide: bool
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether an earlier run has compiled it."""
+        return self._name in sys.modules or self._path.exists()
+
+    def load(self) -> Callable[..., None]:
+        """Return the function."""
+        if self._name not in sys.modules:
+            if not self._path.exists():
+                imported = f"import gemm_{64 if self.wide else 32} as gemm\n"
+                handle, draft = tempfile.mkstemp(dir=self._path.parent)
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(self.text.replace("import gemm\n", imported))
+                os.replace(draft, self._path)  # two processes write the same
+            spec = importlib.util.spec_from_file_location(self._name, self._path)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            sys.modules[self._name] = module
+        function: Callable[..., None] = sys.modules[self._name].steps
+        return function
+
+    @cached_property
+    def _name(self) -> str:
+        """What it depends on, as a number: this package's own code, too."""
+        here, versions = Path(__file__).parent, [version("numba"), np.__version__, str(self.wide)]
+        code = [(here / name).read_text("utf-8") for name in ("blas.py", "compiled.py")]
+        about = "\n".join([self.text, *versions, *code])
+        return f"xpnet_{hashlib.sha256(about.encode()).hexdigest()[:16]}"
+
+    @cached_property
+    def _path(self) -> Path:
+        return _folder() / f"{self._name}.py"
+
+
+def _folder() -> Path:
+    """Return a folder of the user's for compiled functions; a temporary one if need be."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "xpnet"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        folder = Path(tempfile.gettempdir()) / f"xpnet-{os.getpid()}"
+        folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,209 @@
+"""What a function of NumPy arrays computes, noted call by call, so that it can be compiled.
+
+The function is run once with `Recorded` arrays. Each notes what is done with it on a `Tape`, as
+operations on views of a few buffers. Whatever cannot be noted, such as a branch on a number, raises
+`NotRecordableError`; arrays that are made without a recorded one count as constants.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnet.backend.device import Array, Namespace
+
+_BY_UFUNCS = (np.sum, np.max, np.min, np.mean, np.clip)  # written in Python, of recorded calls
+_CONSTANTS = (np.zeros_like, np.ones_like, np.full_like)
+_VIEWS = (np.reshape, np.transpose, np.matrix_transpose, np.squeeze, np.expand_dims,
+          np.broadcast_to)  # fmt: skip
+
+
+class NotRecordableError(Exception):
+    """The function does something that has to run in Python each time."""
+
+
+class View(NamedTuple):
+    """Numbers in a buffer of the tape; offset and strides count elements."""
+
+    buffer: int
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: str
+
+
+class Operation(NamedTuple):
+    """One call: ``name`` is a ufunc's, ``copy``, ``where``, ``dot``, or a ufunc's ``.reduce``."""
+
+    name: str
+    inputs: tuple[Any, ...]  # views, and Python's numbers
+    out: View
+    axis: tuple[int, ...] = ()  # of a reduction
+
+
+class Tape:
+    """The operations of one run, and the buffers that they read and write.
+
+    Attributes
+    ----------
+    operations : list of Operation
+    buffers : list of array
+        In the order of their first use; those that are no operation's result hold constants, unless
+        they were passed to `record`.
+    """
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.buffers: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        self._kept: list[Any] = []  # so that no address is used twice
+
+    def record(self, array: Any) -> Any:
+        """Return the same numbers as an array that notes what is done with it."""
+        self._number(array)
+        own = array.view(Recorded)
+        own.tape = self
+        return own
+
+    def note(self, name: str, inputs: Sequence[Any], out: Any, axis: tuple[int, ...] = ()) -> Any:
+        """Note an operation with its plain arrays; return its result as a recorded one."""
+        seen = tuple(self.view(each) if isinstance(each, np.ndarray) else each for each in inputs)
+        recorded = self.record(out)
+        self.operations.append(Operation(name, seen, self.view(out), axis))
+        return recorded
+
+    def view(self, array: Any) -> View:
+        """Return where an array's numbers are."""
+        if isinstance(array, Recorded) and _root(array).ctypes.data not in self._numbers:
+            raise NotRecordableError("an array came out of a call that cannot be noted")
+        number = self._number(array)
+        size, start = array.itemsize, _root(array).ctypes.data
+        strides = tuple(
+            0 if length == 1 else step // size
+            for length, step in zip(array.shape, array.strides, strict=True)
+        )
+        offset = (array.ctypes.data - start) // size
+        return View(number, offset, array.shape, strides, array.dtype.name)
+
+    def _number(self, array: Any) -> int:
+        root = _root(array)
+        self._kept.append(root)
+        if root.ctypes.data not in self._numbers:
+            self._numbers[root.ctypes.data] = len(self.buffers)
+            self.buffers.append(root)
+        return self._numbers[root.ctypes.data]
+
+
+class Recorded(np.ndarray[Any, Any]):
+    """An array that notes on a tape what is done with it."""
+
+    tape: Tape
+
+    def __array_finalize__(self, obj: Any) -> None:
+        self.tape = getattr(obj, "tape", None)  # type: ignore[assignment]
+
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any
+    ) -> Any:
+        given = [_plain(each) for each in inputs]
+        options = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
+        target = {} if out is None else {"out": tuple(_plain(each) for each in out)}
+        axis = options.get("axis", 0)
+        if options.keys() - {"axis", "keepdims", "dtype"} or method not in ("__call__", "reduce"):
+            raise NotRecordableError(f"{ufunc.__name__} with {', '.join(options)}")
+        if method == "reduce" and "axis" not in options:  # None means all, and was left out
+            options["axis"] = axis = None
+        result = getattr(ufunc, method)(*given, **target, **options)
+        plain = target["out"][0] if target else np.asarray(result)
+        if method == "__call__":
+            name = "dot" if ufunc is np.matmul else ufunc.__name__
+            noted = self._tape(inputs, out).note(name, given, plain)
+        else:
+            axes = range(given[0].ndim) if axis is None else np.atleast_1d(axis)
+            places = tuple(int(each) % given[0].ndim for each in axes)
+            name = f"{ufunc.__name__}.reduce"
+            noted = self._tape(inputs, out).note(name, given, plain, places)
+        return noted if out is None else out[0]
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func is np.dot:
+            return self._dot(*args, **kwargs)
+        given = [_plain(each) for each in args]
+        if func is np.where and len(args) == 3:
+            return self._tape(args).note("where", given, np.asarray(func(*given)))
+        if func in _VIEWS:
+            found = func(*given, **kwargs)
+            if np.shares_memory(found, given[0]):
+                return self._tape(args).record(found)
+            self._tape(args).note("copy", given[:1], found.reshape(given[0].shape))
+            return self._tape(args).record(found)
+        if func in _CONSTANTS:
+            return func(*given, **kwargs)
+        if func in _BY_UFUNCS:
+            return super().__array_function__(func, types, args, kwargs)
+        raise NotRecordableError(getattr(func, "__name__", str(func)))
+
+    def _dot(self, a: Any, b: Any, out: Any = None) -> Any:
+        plain = [_plain(a), _plain(b)]
+        result = np.asarray(np.dot(plain[0], plain[1], out=None if out is None else _plain(out)))
+        noted = self._tape((a, b, out)).note("dot", plain, result)
+        return noted if out is None else out
+
+    def _tape(self, *arrays: Any) -> Tape:
+        every = [each for some in arrays if some is not None for each in some]
+        return next(each.tape for each in every if isinstance(each, Recorded))
+
+    def astype(  # type: ignore[override]
+        self, dtype: Any, *_: Any, copy: bool = True, **__: Any
+    ) -> Any:
+        """Note the conversion, or the copy."""
+        if np.dtype(dtype) == self.dtype and not copy:
+            return self
+        return self.tape.note("copy", [_plain(self)], _plain(self).astype(dtype))
+
+    def copy(self, *_: Any) -> Any:
+        """Note the copy."""
+        return self.astype(self.dtype)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        target = _plain(self)[key]
+        _plain(self)[key] = _plain(value)
+        self.tape.note("copy", [_plain(value)], target)
+
+    def _branch(self, *_: Any) -> Any:
+        raise NotRecordableError("a number is read from an array")
+
+    __bool__ = __float__ = __int__ = __index__ = item = tolist = _branch
+
+
+class RecordingNamespace:
+    """NumPy's functions, where those that are no ufuncs note what they do."""
+
+    def __init__(self, xp: Namespace) -> None:
+        own = vars(type(self))
+        vars(self).update({name: each for name, each in vars(xp).items() if name not in own})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    @staticmethod
+    def asarray(x: Any, dtype: Any = None, copy: bool | None = None, **_: Any) -> Any:
+        """As NumPy's."""
+        if isinstance(x, Recorded):
+            return x.astype(x.dtype if dtype is None else dtype, copy=bool(copy))
+        return np.asarray(x, dtype=dtype, copy=copy)
+
+    @staticmethod
+    def astype(x: Array, dtype: Any, *, copy: bool = True, **_: Any) -> Any:
+        """As NumPy's."""
+        return x.astype(dtype, copy=copy)
+
+
+def _plain(value: Any) -> Any:
+    return value.view(np.ndarray) if isinstance(value, Recorded) else value
+
+
+def _root(array: Any) -> Any:
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array

@@ -1,0 +1,332 @@
+"""A script's syntax tree, changed so that its arithmetic can be recorded while it runs.
+
+Every statement with arithmetic stands twice in the new tree, and a flag chooses::
+
+    dW = X.T @ dZ / m           if __xp_on__:
+                                    dW = __xp__.name(9, __xp__.binary(8, __xp__.binary(7, ...
+                        ->      else:
+                                    dW = X.T @ dZ / m
+
+so that steps nobody looks at cost one look at a global variable a statement, about 3 ns. Statements
+that may be updates (they add or subtract something) also count how often they ran, about 30 ns::
+
+                                else:
+                                    __xp_count__[11] -= 1
+                                    if not __xp_count__[11]:
+                                        __xp__.wake(11)
+                                    W = W - rate * dW
+
+The hooks compute exactly what the script does; `trace.Recorder` has them. Line numbers stay, names
+stay, and what is assigned keeps its meaning: ``W -= g`` still changes W in place.
+"""
+
+import ast
+import copy
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+# Operators: what a recorded operation is called, the function, and the one that works in place.
+OPERATORS: dict[type[ast.AST], tuple[str, Callable[..., Any], Callable[..., Any]]] = {
+    ast.Add: ("add", operator.add, operator.iadd),
+    ast.Sub: ("subtract", operator.sub, operator.isub),
+    ast.Mult: ("multiply", operator.mul, operator.imul),
+    ast.Div: ("divide", operator.truediv, operator.itruediv),
+    ast.FloorDiv: ("floor_divide", operator.floordiv, operator.ifloordiv),
+    ast.MatMult: ("matmul", operator.matmul, operator.imatmul),
+    ast.Pow: ("power", operator.pow, operator.ipow),
+    ast.Gt: ("greater", operator.gt, operator.gt),
+    ast.GtE: ("greater_equal", operator.ge, operator.ge),
+    ast.Lt: ("less", operator.lt, operator.lt),
+    ast.LtE: ("less_equal", operator.le, operator.le),
+    ast.Eq: ("equal", operator.eq, operator.eq),
+    ast.USub: ("negative", operator.neg, operator.neg),
+}
+# Calls that are left alone: they look at their caller, or compute nothing.
+LEFT_ALONE = (
+    *(
+        "super",
+        "locals",
+        "globals",
+        "vars",
+        "dir",
+        "eval",
+        "exec",
+        "compile",
+        "__import__",
+        "print",
+    ),
+    *("input", "open", "len", "range", "enumerate", "zip", "iter", "next", "isinstance"),
+    *("type", "id", "getattr", "setattr", "hasattr", "callable", "str", "repr", "format"),
+)
+WRAPPED = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in the source where an operation stands."""
+
+    file: str
+    line: int
+    column: int
+    end_column: int  # of the same line; 0 if it ends on another one
+    kind: str  # "binary", "in place", "call", "item", "put", "name", ...
+    operator: type[ast.AST] | None
+    text: str  # of the whole operation, or of the names that are assigned
+    operands: tuple[str, ...] = ()  # their texts
+    literals: tuple[float, ...] = ()  # numbers that it is written with
+    function: str = ""  # in which it stands; "" at module level
+    main: bool = True  # whether the file is the script itself, and not a module that it imports
+
+
+def instrument(source: str, file: str, sites: list[Site]) -> ast.Module:
+    """Return the tree of a source with hooks; its sites are appended to `sites`.
+
+    SyntaxError as Python raises it.
+    """
+    tree = ast.parse(source, file)
+    Instrumenter(source, file, sites).visit(tree)
+    return ast.fix_missing_locations(tree)
+
+
+class Instrumenter(ast.NodeTransformer):
+    """Doubles the statements with arithmetic; `Hooks` writes the recorded half."""
+
+    def __init__(self, source: str, file: str, sites: list[Site]) -> None:
+        self.file, self.sites = file, sites
+        self.lines = [line.encode() for line in source.splitlines()]
+        self.functions: list[str] = []
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, WRAPPED):
+            return self._doubled(node)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            self.functions.append(node.name)
+            node.body = self._block(node.body)
+            self.functions.pop()
+            return node
+        if isinstance(node, ast.Lambda):
+            node.body = self._chosen(node.body)
+            return node
+        if isinstance(node, ast.If | ast.While):
+            node.test = self._chosen(node.test)
+        elif isinstance(node, ast.For | ast.AsyncFor):
+            node.iter = self._chosen(node.iter)
+        elif isinstance(node, ast.expr):
+            return node
+        for name, value in ast.iter_fields(node):
+            if name in ("body", "orelse", "finalbody", "handlers", "cases"):
+                setattr(node, name, self._block(value))
+        return node
+
+    def _block(self, body: list[Any]) -> list[Any]:
+        found: list[Any] = []
+        for each in body:
+            new = self.visit(each)
+            found.extend(new if isinstance(new, list) else [new])
+        return found
+
+    def _hooked(self, node: ast.AST) -> tuple[Any, bool]:
+        """Return a copy with hooks, and whether there are any."""
+        hooks = Hooks(self)
+        return hooks.visit(copy.deepcopy(node)), hooks.used
+
+    def _doubled(self, node: ast.stmt) -> Any:
+        hooked, used = self._hooked(node)
+        if not used or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            return node
+        recorded = hooked if isinstance(hooked, list) else [hooked]
+        plain: list[ast.stmt] = [node]
+        if _may_update(node):
+            number = self.site(node, "statement")
+            recorded = [*_parsed(f"__xp__.passing({number})"), *recorded]
+            plain = [*_parsed(
+                f"__xp_count__[{number}] -= 1\n"
+                f"if not __xp_count__[{number}]:\n    __xp__.wake({number})"
+            ), node]  # fmt: skip
+        choice = ast.If(ast.Name("__xp_on__", ast.Load()), recorded, plain)
+        return _placed(choice, node)
+
+    def _chosen(self, node: ast.expr) -> ast.expr:
+        hooked, used = self._hooked(node)
+        choice = ast.IfExp(ast.Name("__xp_on__", ast.Load()), hooked, node)
+        return _placed(choice, node) if used else node
+
+    def site(
+        self, node: Any, kind: str, *operands: ast.AST, named: str = "", op: ast.AST | None = None
+    ) -> int:
+        """Add a site, and return its number."""
+        one_line = node.end_lineno == node.lineno
+        self.sites.append(Site(
+            self.file, node.lineno, node.col_offset, node.end_col_offset if one_line else 0, kind,
+            None if op is None else type(op), named or self._text(node),
+            tuple(map(self._text, operands)), _literals(operands), ".".join(self.functions),
+            not self.sites or self.file == self.sites[0].file,
+        ))  # fmt: skip
+        return len(self.sites) - 1
+
+    def _text(self, node: Any) -> str:
+        if node.end_lineno != node.lineno:
+            return ast.unparse(node)
+        return str(self.lines[node.lineno - 1][node.col_offset : node.end_col_offset], "utf-8")
+
+
+class Hooks(ast.NodeTransformer):
+    """Writes hooks into a copy of one statement or expression."""
+
+    def __init__(self, owner: Instrumenter) -> None:
+        self.site, self.used = owner.site, False
+
+    def hook(self, name: str, number: int, node: ast.AST, *args: ast.expr, **more: Any) -> ast.expr:
+        """Return the call of a hook in place of a node."""
+        self.used = True
+        function = ast.Attribute(ast.Name("__xp__", ast.Load()), name, ast.Load())
+        call = ast.Call(function, [ast.Constant(number), *args], more.get("keywords", []))
+        return ast.copy_location(call, node)
+
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        if type(node.op) not in OPERATORS or _is_text(node.left) or _is_text(node.right):
+            return self.generic_visit(node)
+        number = self.site(node, "binary", node.left, node.right, op=node.op)
+        self.generic_visit(node)
+        return self.hook("binary", number, node, node.left, node.right)
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        if len(node.ops) > 1 or type(node.ops[0]) not in OPERATORS:
+            return self.generic_visit(node)
+        number = self.site(node, "binary", node.left, node.comparators[0], op=node.ops[0])
+        self.generic_visit(node)
+        return self.hook("binary", number, node, node.left, node.comparators[0])
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        if type(node.op) not in OPERATORS or isinstance(node.operand, ast.Constant):
+            return self.generic_visit(node)
+        number = self.site(node, "unary", node.operand, op=node.op)
+        self.generic_visit(node)
+        return self.hook("unary", number, node, node.operand)
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        if isinstance(node.func, ast.Name) and node.func.id in LEFT_ALONE:
+            return self.generic_visit(node)
+        number = self.site(node, "call", *node.args, named="")
+        self.generic_visit(node)
+        return self.hook("call", number, node, node.func, *node.args, keywords=node.keywords)
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        number = self.site(node, "item", node.value) if node.attr == "T" else 0
+        self.generic_visit(node)
+        if node.attr != "T" or not isinstance(node.ctx, ast.Load):
+            return node
+        return self.hook("attribute", number, node, node.value, ast.Constant("T"))
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        if not isinstance(node.ctx, ast.Load):
+            return self.generic_visit(node)
+        number = self.site(node, "item", node.value)
+        self.generic_visit(node)
+        return self.hook("item", number, node, node.value, _index(node.slice))
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        node.body = self.visit(node.body)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        node.value = node.value and self.visit(node.value)
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        target, value = node.targets[0], node.value
+        named = ast.unparse(target)
+        node.value = self.visit(value)
+        if len(node.targets) > 1:
+            return node
+        if isinstance(target, ast.Subscript):
+            number = self.site(node, "put", target.value, value, named=named)
+            owner, index = self.visit(_loaded(target.value)), _index(self.visit(target.slice))
+            return _placed(ast.Expr(self.hook("put", number, node, node.value, owner, index)), node)
+        if isinstance(target, ast.Tuple):
+            names = [each for each in target.elts if isinstance(each, ast.Name)]
+            after = [
+                ast.Expr(
+                    self.hook("name", self.site(node, "name", named=each.id), node, _loaded(each))
+                )
+                for each in names
+            ]
+            return [node, *(_placed(each, node) for each in after)]
+        node.value = self.hook(
+            "name", self.site(node, "name", value, named=named), node, node.value
+        )
+        return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        if type(node.op) not in OPERATORS:
+            return self.generic_visit(node)
+        target, value = node.target, self.visit(copy.deepcopy(node.value))
+        number = self.site(node, "in place", target, node.value, op=node.op)
+        if isinstance(target, ast.Name):
+            changed = self.hook("in_place", number, node, _loaded(target), value)
+            return _placed(ast.Assign([target], changed), node)
+        owner = self.visit(_loaded(target.value))
+        where = (
+            ast.Constant(target.attr)
+            if isinstance(target, ast.Attribute)
+            else _index(self.visit(target.slice))
+        )
+        name = "attribute_in_place" if isinstance(target, ast.Attribute) else "item_in_place"
+        return _placed(ast.Expr(self.hook(name, number, node, owner, where, value)), node)
+
+
+def _may_update(node: ast.stmt) -> bool:
+    """Return whether a statement adds or subtracts anything but constants."""
+    if isinstance(node, ast.AugAssign):
+        return isinstance(node.op, ast.Add | ast.Sub) and not isinstance(node.value, ast.Constant)
+    for each in ast.walk(node):
+        if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Add | ast.Sub):
+            if not isinstance(each.left, ast.Constant) and not isinstance(each.right, ast.Constant):
+                return True
+        elif isinstance(each, ast.Attribute) and each.attr in ("add", "subtract"):
+            return True
+    return False
+
+
+def _literals(nodes: tuple[ast.AST, ...]) -> tuple[float, ...]:
+    numbers = [each.value for each in nodes if isinstance(each, ast.Constant)]
+    return tuple(each for each in numbers if isinstance(each, float))
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (
+        isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
+    )
+
+
+def _index(node: ast.expr) -> ast.expr:
+    """Return an index as an expression: ``1:3`` as ``slice(1, 3, None)``."""
+    if isinstance(node, ast.Tuple):
+        return ast.Tuple([_index(each) for each in node.elts], ast.Load())
+    if not isinstance(node, ast.Slice):
+        return node
+    function = ast.Attribute(ast.Name("__xp__", ast.Load()), "slice", ast.Load())
+    parts = [each or ast.Constant(None) for each in (node.lower, node.upper, node.step)]
+    return ast.Call(function, parts, [])
+
+
+def _loaded(node: Any) -> Any:
+    """Return a copy of a target that is read."""
+    node = copy.deepcopy(node)
+    if hasattr(node, "ctx"):
+        node.ctx = ast.Load()
+    return node
+
+
+def _parsed(source: str) -> list[ast.stmt]:
+    return ast.parse(source).body
+
+
+def _placed(new: Any, old: Any) -> Any:
+    """Give a new node, and all in it that has none, the old one's place."""
+    for each in ast.walk(new):
+        if isinstance(each, ast.expr | ast.stmt) and not hasattr(each, "lineno"):
+            ast.copy_location(each, old)
+    return ast.copy_location(new, old)

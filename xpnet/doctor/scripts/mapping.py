@@ -1,0 +1,246 @@
+"""What the values of a step are: parameters, inputs, outputs, targets, loss.
+
+Outputs and targets are the two sides of the first difference (or quotient) on which the updates
+depend, and of which exactly one side depends on the parameters. Going back from the outputs,
+products with parameters are layers, and sums with parameters have biases.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.scripts.trace import Operation, Step, Update, Value
+from xpnet.doctor.scripts.updates import SAME_VALUES
+
+PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
+VIEWS = SAME_VALUES | {"T", "transpose", "item"}
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+LOSS = re.compile(r"(?!.*(grad|_d|d_))(.*(loss|cost|mse|error|err)|J$|E$|L$|total$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One product with weights, and what is made of it."""
+
+    weights: int  # the parameter's number, see `Update.parameter`
+    biases: int | None
+    inputs: Value
+    pre_activations: Value
+    activations: Value  # of the last layer: the outputs
+    product: Operation
+
+
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """The roles in one step; what was not found is None or empty."""
+
+    step: Step
+    names: tuple[str, ...]  # of the parameters, by their number
+    layers: tuple[Layer, ...] = ()
+    outputs: tuple[Value, ...] = ()  # several where errors are computed one by one
+    targets: tuple[Value, ...] = ()
+    error: Operation | None = None  # the first in which outputs meet targets
+    loss: Value | None = None
+    cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
+
+    def updates_of(self, parameter: int) -> tuple[Update, ...]:
+        """Return a parameter's updates in the step."""
+        return tuple(u for u in self.step.updates if u.parameter == parameter)
+
+
+def map_step(step: Step) -> Mapping:
+    """Find the roles of a step's values."""
+    found = _Graph(step)
+    step = replace(step, updates=tuple(map(found.refined, step.updates)))
+    error = found.error()
+    outputs, targets = found.sides(error)
+    return Mapping(
+        step, found.names(), found.layers(outputs), outputs, targets, error, found.loss(),
+        frozenset(found.cone),
+    )  # fmt: skip
+
+
+class _Graph:
+    """A step's operations as a graph, with what depends on which parameter."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.parameter: dict[int, int] = {}  # by the id of a value: of which it is a state or view
+        self.depends: dict[int, int] = {}  # by the id of a value: bits of the parameters
+        for update in step.updates:
+            self.parameter.setdefault(id(update.old), update.parameter)
+        self.changed = {id(update.operation): update for update in step.updates}
+        for each in step.operations:
+            self._follow(each)
+        self.cone = ancestors(update.delta for update in step.updates)
+
+    def _follow(self, operation: Operation) -> None:
+        bits = 0
+        for value in operation.operands:
+            bits |= self.bits(value)
+        result = operation.result
+        update = self.changed.get(id(operation))
+        if update is not None:
+            self.parameter[id(result)] = update.parameter
+        elif operation.operands and operation.name in VIEWS and operation.name != "put":
+            known = self.of(operation.operands[0])
+            if known is not None:
+                self.parameter[id(result)] = known
+        self.depends[id(result)] = bits
+
+    def of(self, value: Value) -> int | None:
+        """Return the number of the parameter that a value is or shows, if it is one."""
+        known = self.parameter.get(id(value))
+        return self.of(value.base) if known is None and value.base is not None else known
+
+    def bits(self, value: Value) -> int:
+        """Return the parameters on which a value depends, one bit for each."""
+        own = self.of(value)
+        return self.depends.get(id(value), 0) | (0 if own is None else 1 << own)
+
+    def refined(self, update: Update) -> Update:
+        """Return an update by momentum, Adam and the like with the gradient that enters it."""
+        value, factor, found, state = update.gradient, update.factor, "", False
+        named: tuple[Value, float] | None = None
+        while (made := value.made_by) is not None and made.operands and made.index is None:
+            dependent = [i for i, each in enumerate(made.operands) if self.bits(each)]
+            divisor = made.operands[-1]
+            if made.name == "divide" and (divisor.size > 1 or self.bits(divisor)):
+                found, value, named = "adaptive", made.operands[0], None
+            elif made.name == "negative":
+                factor, value = -factor, made.operands[0]
+            elif len(dependent) != 1 or len(made.operands) != 2:
+                break
+            elif made.name in ("add", "subtract"):
+                found, value, named = found or "momentum", made.operands[dependent[0]], None
+                state = True
+                factor *= -1.0 if made.name == "subtract" and dependent[0] == 1 else 1.0
+            elif made.name in ("multiply", "divide") and made.operands[1 - dependent[0]].size == 1:
+                number = float(np.ravel(made.operands[1 - dependent[0]].data)[0]) or 1.0
+                value = made.operands[dependent[0]]
+                number = 1.0 / number if made.name == "divide" else number
+                factor *= 1.0 if state and found == "adaptive" else number
+            else:
+                break
+            if value.names and named is None:
+                named = value, factor
+        if not found:
+            return update
+        value, factor = named or (value, factor)
+        sign = update.sign if factor > 0 else -update.sign
+        return replace(
+            update, gradient=value, factor=abs(factor), sign=sign, optimizer=found, scalars=()
+        )
+
+    def error(self) -> Operation | None:
+        """Return the operation in which outputs first meet targets."""
+        found: list[tuple[tuple[bool, int, bool], Operation]] = []
+        for each in self.step.operations:
+            pair = self._pair(each)
+            if pair is not None:
+                rank = id(each.result) in self.cone, self.bits(pair[0]).bit_count()
+                found.append(((rank[0], rank[1], each.name == "subtract"), each))
+        best = max((rank for rank, _ in found), default=None)
+        return next((each for rank, each in found if rank == best), None)
+
+    def _pair(self, operation: Operation) -> tuple[Value, Value] | None:
+        """Return (outputs, targets) if these may be an operation's two sides."""
+        if operation.name not in ("subtract", "divide") or id(operation) in self.changed:
+            return None
+        if len(operation.operands) == 3 and operation.index is not None:
+            owner, _, chosen = operation.operands  # p[range(n), y] -= 1
+            return (owner, chosen) if self.bits(owner) and self.of(owner) is None else None
+        if len(operation.operands) != 2:
+            return None
+        left, right = operation.operands
+        texts = operation.site.operands
+        for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
+            literal = bool(text and NUMBER.fullmatch(text[0]))
+            bare = other.size == 1 and other.made_by is None
+            constant = bare and (operation.name == "divide" or one.size > 1 or literal)
+            if self.bits(one) and self.of(one) is None and not self.bits(other) and not constant:
+                return one, other
+        return None
+
+    def sides(self, error: Operation | None) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+        """Return outputs and targets: of all operations at the place of the first."""
+        if error is None:
+            return (), ()
+        pairs = [self._pair(each) for each in self.step.operations if each.place == error.place]
+        found = [pair for pair in pairs if pair is not None]
+        return tuple(o for o, _ in found), tuple(t for _, t in found)
+
+    def layers(self, outputs: tuple[Value, ...]) -> tuple[Layer, ...]:
+        """Return the layers from the inputs to the outputs."""
+        below = ancestors(outputs[:1])
+        forward = [each for each in self.step.operations if id(each.result) in below]
+        products: dict[int, tuple[Operation, Value]] = {}
+        biases: dict[int, tuple[int, Value]] = {}  # by the id of the sums that they are added to
+        for each in forward:
+            if len(each.operands) < 2:
+                continue
+            for one, other in (each.operands[:2], each.operands[1::-1]):
+                number = self.of(one)
+                if number is None or self.of(other) is not None:
+                    continue
+                if each.name in PRODUCTS:
+                    products.setdefault(number, (each, other))
+                elif each.name == "add" and self.bits(other):
+                    biases.setdefault(id(other), (number, each.result))
+        found = []
+        order = list(products.items())
+        for i, (number, (product, inputs)) in enumerate(order):
+            bias, sums = biases.get(id(product.result), (None, product.result))
+            after = order[i + 1][1][1] if i + 1 < len(order) else outputs[0]
+            found.append(Layer(number, bias, inputs, sums, after, product))
+        return tuple(found)
+
+    def loss(self) -> Value | None:
+        """Return the number of the step that is called a loss and depends on the parameters."""
+        found = None
+        for each in self.step.operations:
+            value = each.result
+            called = value.size == 1 and any(LOSS.match(name) for name in value.names)
+            if (
+                called
+                and id(value) not in self.cone
+                and self.bits(value)
+                and self.of(value) is None
+            ):
+                found = value
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        """Return the parameters' names as the updates write them, numbered where they are alike."""
+        texts = dict[int, str]()
+        for update in self.step.updates:
+            operation = update.operation
+            named = [t for v, t in zip(operation.operands, operation.site.operands, strict=False)
+                     if v is update.old]  # fmt: skip
+            texts.setdefault(update.parameter, named[0] if named else operation.site.text)
+        alike = list(texts.values())
+        turn: dict[str, int] = {}
+        names = []
+        for number in range(len(texts)):
+            text = texts.get(number, f"parameter {number + 1}")
+            turn[text] = turn.get(text, 0) + 1
+            names.append(f"{text} #{turn[text]}" if alike.count(text) > 1 else text)
+        return tuple(names)
+
+
+def ancestors(values: Iterable[Value]) -> set[int]:
+    """Return the ids of values and of all from which they were made."""
+    found: set[int] = set()
+    waiting: list[Any] = list(values)
+    while waiting:
+        value = waiting.pop()
+        if value is None or id(value) in found:
+            continue
+        found.add(id(value))
+        waiting.append(value.base)
+        if value.made_by is not None:
+            waiting.extend(value.made_by.operands)
+    return found

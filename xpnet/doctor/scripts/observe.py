@@ -1,0 +1,208 @@
+"""Shows the steps of a script to a doctor, and puts its findings into the script's own words.
+
+How it is used::
+
+    recorder = Recorder()
+    observer = Observer(recorder)          # looks at every step that the recorder records
+    ...                                    # run the script
+    report = observer.report(measured)     # a Report; `measured` are findings of other checks
+    for line in observer.mapping_in_words(): ...
+
+`report.facts` has "mapping" (lines of text), "not_mapped" (what was not found, in words; empty if
+all was) and what `Doctor.report` has.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.doctor import Doctor
+from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.replay import Update as Moved
+from xpnet.doctor.scripts.mapping import Mapping, map_step
+from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
+from xpnet.doctor.step import relative_change
+from xpnet.errors import XpnetError
+
+ROWS = 64  # that are looked at in a row, in as many steps as it takes
+
+
+class Observer:
+    """Maps each step that was recorded, and lets a `Doctor` look at it."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder, self.doctor = recorder, Doctor()
+        self.first: Mapping | None = None
+        self.latest: Mapping | None = None
+        self.problems = Counter[str]()
+        self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
+        self._moved: list[Moved] = []
+        self._movement: list[float] = []
+        self._rows: Any = None  # of the latest step
+        recorder.on_step.append(self.look)
+
+    def look(self, step: Step) -> None:
+        """Map a step, and show it to the doctor."""
+        mapping = map_step(step)
+        if not mapping.outputs and not mapping.layers and self.first is not None:
+            self.problems["steps with neither outputs nor products"] += 1
+            return
+        self.latest = mapping
+        self.first = self.first or mapping
+        arrays = arrays_of(mapping)
+        before, after, slopes = arrays.pop("before"), arrays.pop("after"), arrays.pop("slopes")
+        loss = None if mapping.loss is None else float(np.ravel(mapping.loss.data)[0])
+        own = float("nan")
+        if mapping.error is not None:
+            with np.errstate(all="ignore"):
+                own = float(np.mean(np.square(np.asarray(error_of(mapping), dtype=float))))
+        self._losses.append((own, loss))
+        try:
+            self.doctor.watch(
+                parameters=before, gradients=slopes, loss=own if loss is None else loss, **arrays
+            )
+        except XpnetError as error:
+            self.problems[str(error)] += 1
+        with np.errstate(all="ignore"):
+            self._moved.append(Moved.of(step.number, before, slopes, after))
+            self._movement.append(relative_change(before, after))
+        self._set_burst(arrays)
+
+    def _set_burst(self, arrays: dict[str, Any]) -> None:
+        """Have enough steps looked at in a row, if batches are small and differ."""
+        rows = min(np.shape(arrays.get("predictions", ())), default=1)
+        again = arrays.get("inputs", arrays.get("targets"))
+        same = again is None or (self._rows is not None and np.array_equal(again, self._rows))
+        self._rows = again
+        self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
+
+    def report(self, measured: Sequence[Finding] = (), **facts: Any) -> Report:
+        """Return all findings, causes first, in the script's own words."""
+        self.recorder.finish()
+        losses = [own for own, _ in self._losses]
+        if all(loss is not None for _, loss in self._losses):
+            losses = [loss for _, loss in self._losses if loss is not None]
+        self.doctor.note(
+            measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
+            movement=self._movement,
+        )  # fmt: skip
+        found = self.doctor.report()
+        about = {"mapping": self.mapping_in_words(), "not_mapped": self.not_mapped()}
+        return Report(found.findings, found.facts | about | facts)
+
+    def not_mapped(self) -> str:
+        """Say what was not found."""
+        mapping = self.latest
+        if mapping is None:
+            return self.recorder.problem or "no parameter that is updated again and again"
+        missing = [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
+        missing += [] if mapping.layers else ["products of inputs with weights"]
+        forward = {n for layer in mapping.layers for n in (layer.weights, layer.biases)}
+        other = [name for number, name in enumerate(mapping.names) if number not in forward]
+        missing += [f"where {', '.join(other)} enters"] if other and mapping.layers else []
+        return "; ".join(missing)
+
+    def mapping_in_words(self) -> list[str]:
+        """Say what was found, in lines of text."""
+        mapping = self.latest
+        if mapping is None:
+            return []
+        lines = [f"{place(mapping, each)}" for each in range(len(mapping.names))]
+        if mapping.error is not None:
+            outputs, targets = (called(each[0], mapping.error) for each in sides(mapping))
+            site = mapping.error.site
+            lines.append(f"outputs {outputs}, targets {targets}: {where(site)}: {site.text}")
+        if mapping.layers:
+            first = mapping.layers[0]
+            lines.append(f"inputs {called(first.inputs, first.product)}")
+        if mapping.loss is not None:
+            lines.append(f"loss {called(mapping.loss)}")
+        return lines
+
+
+def place(mapping: Mapping, number: int) -> str:
+    """Say what one parameter is and how it is updated."""
+    updates = mapping.updates_of(number)
+    if not updates:
+        return f"{mapping.names[number]}: no update in this step"
+    update, site = updates[0], updates[0].operation.site
+    kind = "biases" if any(number == layer.biases for layer in mapping.layers) else "weights"
+    gradient, made = update.gradient, update.gradient.made_by
+    name = gradient.names[-1] if gradient.names else "the gradient"
+    line = f", {where(made.site)}" if made is not None else ""
+    how = {"": f"{update.factor:g} times {name}"}.get(
+        update.optimizer, f"{update.optimizer} on {name}, {update.factor:g} times"
+    )
+    verb = "adds" if update.sign > 0 else "subtracts"
+    shape = update.old.shape or "(a number)"
+    return f"{kind} {mapping.names[number]} {shape}, {where(site)}: the update {verb} {how}{line}"
+
+
+def sides(mapping: Mapping) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
+    """Return outputs and targets."""
+    return mapping.outputs, mapping.targets
+
+
+def called(value: Value, operation: Operation | None = None) -> str:
+    """Return a value's name and shape; the name as an operation that uses it has it."""
+    pairs = zip(operation.operands, operation.site.operands, strict=False) if operation else ()
+    text = next((text for each, text in pairs if each is value), "")
+    name = value.names[-1] if value.names else text
+    return f"{name} {value.shape or '(a number)'}".strip()
+
+
+def where(site: Any) -> str:
+    """Return a site's line, and its file if it is not the script itself."""
+    return f"line {site.line}" if site.main else f"{Path(site.file).name}, line {site.line}"
+
+
+def error_of(mapping: Mapping) -> Any:
+    """Return outputs - targets as the script pairs them."""
+    error = mapping.error
+    assert error is not None
+    if error.name == "subtract" and error.index is None and len(mapping.outputs) == 1:
+        return error.result.data
+    outputs = np.array([v.data for v in mapping.outputs], dtype=float).squeeze()
+    targets = np.array([v.data for v in mapping.targets], dtype=float).squeeze()
+    if outputs.ndim == targets.ndim + 1 and outputs.shape[: targets.ndim] == targets.shape:
+        targets = np.eye(outputs.shape[-1])[targets.astype(int)]
+    return outputs - targets
+
+
+def arrays_of(mapping: Mapping) -> dict[str, Any]:
+    """Return the step's arrays under the names of `Doctor.watch`, and before, after and slopes."""
+    order = [n for layer in mapping.layers for n in (layer.weights, layer.biases) if n is not None]
+    order += [n for n in range(len(mapping.names)) if n not in order and mapping.updates_of(n)]
+    before, after, slopes = dict[str, Any](), dict[str, Any](), dict[str, Any]()
+    factors = Counter[float]()
+    for number in dict.fromkeys(order):
+        updates, name = mapping.updates_of(number), mapping.names[number]
+        if not updates:
+            continue
+        before[name] = np.atleast_1d(np.asarray(updates[0].old.data, dtype=float))
+        after[name] = np.atleast_1d(np.asarray(updates[-1].new.data, dtype=float))
+        factor = abs(updates[0].factor) or 1.0
+        factors[factor] += 1
+        whole = len(updates) == 1 and updates[0].index is None
+        if whole:
+            slopes[name] = np.atleast_1d(np.asarray(updates[0].slope, dtype=float))
+        elif before[name].shape == after[name].shape:
+            slopes[name] = (before[name] - after[name]) / factor
+    found: dict[str, Any] = {"before": before, "after": after, "slopes": slopes}
+    if factors:
+        found["learning_rate"] = factors.most_common(1)[0][0]
+    matrices: list[Any] = [before.get(mapping.names[layer.weights]) for layer in mapping.layers]
+    if matrices and all(np.ndim(each) == 2 for each in matrices):  # None has no dimensions
+        found["inputs"] = mapping.layers[0].inputs.data
+        found["activations"] = [layer.activations.data for layer in mapping.layers[:-1]]
+    if mapping.outputs:
+        for name, values in zip(("predictions", "targets"), sides(mapping), strict=True):
+            several = [np.ravel(value.data) for value in values]
+            found[name] = values[0].data if len(values) == 1 else np.concatenate(several)[None]
+        if math.prod(np.shape(found["predictions"])) == 0:
+            found.pop("predictions"), found.pop("targets")
+    return found

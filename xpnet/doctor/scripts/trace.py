@@ -1,0 +1,483 @@
+"""Records what a script computes in the steps that are looked at, as a graph of values.
+
+For the gradients' measurement (and whoever else works on steps), this is the interface::
+
+    recorder = Recorder()
+    recorder.on_step.append(look)       # look(step: Step), called inside the script's own run
+    namespace = recorder.prepare({...}) # the globals of an instrumented module
+
+`look` is called at the **end of a step that was recorded whole**: right after the last parameter's
+update was computed, inside the hook that computed it, with ``step.live`` true. (Written as
+``W = W - r * g`` the script has not yet stored that last result: `Update.new.object` is what it
+will store.) The process may fork there. In a child, set ``recorder.rests = False``, call
+`recorder.restart()` and return; `look` is called again at the end of the child's next step. A
+parameter that is an array is moved in place: ``update.new.object[...] += e``. Numbers cannot be:
+``recorder.substitutes[id(number)] = other`` makes every hook compute with the other number, until
+the script replaces the first by its next update. `mapping.map_step` says what the values are.
+
+The recorder rests between steps that are looked at, and looks again by the number of times that
+the last update's statement ran, so often that recording takes at most `SHARE` of the time.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.scripts.instrument import OPERATORS, Site
+from xpnet.doctor.scripts.updates import Search, origin, scalar_side
+
+COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
+SHARE = 0.3  # of the script's time that recording may take, after the first steps
+FREE_SECONDS = 1.0  # that it may take besides
+SCOUTED = 200_000  # operations in which updates are searched, before the search is put off
+FAR_AWAY = 1 << 60  # executions that are never reached
+FIRST_STEPS = 16  # that are all looked at
+MAX_LIST = 256  # items of a list whose numbers are followed
+SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
+
+
+@dataclass(eq=False)
+class Value:
+    """One state of an array or a number of the script."""
+
+    object: Any  # the script's own; it may have changed since
+    data: Any  # a copy, or the object itself if it is a number or larger than `COPIED`
+    made_by: "Operation | None" = None
+    base: "Value | None" = None  # of which it is a view
+    names: list[str] = field(default_factory=list)  # it was assigned to
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the data, () for a number."""
+        return tuple(getattr(self.data, "shape", ()))
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(eq=False)
+class Operation:
+    """One operation that the script computed."""
+
+    site: Site
+    name: str  # "add", "subtract", "matmul", "dot", "exp", "T", "item", "put", ...
+    operands: tuple[Value, ...]
+    result: Value
+    place: int  # number of its site
+    index: Any = None  # of "item", "put" and what is changed in part
+
+    @property
+    def line(self) -> int:
+        """Where it stands in its file."""
+        return self.site.line
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """How one step changed one parameter: ``new = decay * old + sign * factor * gradient``."""
+
+    parameter: int  # the same for the same parameter in every step: 0, 1, ...
+    operation: Operation  # the addition or subtraction
+    old: Value
+    new: Value
+    delta: Value  # what is added or subtracted: factor * gradient
+    sign: int  # of delta: -1 if it is subtracted
+    factor: float  # the numbers that multiply the gradient, multiplied with each other
+    gradient: Value  # the first named value below delta, or all of it but the numbers
+    scalars: tuple[tuple[str, float], ...]  # texts and values of the numbers in `factor`
+    decay: float = 1.0
+    optimizer: str = ""  # "momentum" or "adaptive" if a state stands between gradient and delta
+
+    @property
+    def slope(self) -> Any:
+        """The gradient's numbers as plain descent would subtract them, ``factor`` times."""
+        data = self.gradient.data if self.optimizer else self.delta.data / self.factor
+        return -self.sign * data
+
+    @property
+    def index(self) -> Any:
+        """Of the part of the parameter that is changed; None if it is all."""
+        return self.operation.index
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A training step, from the last update of the one before to its own last update."""
+
+    number: int  # how many steps the script has taken before; 0 for its first
+    operations: tuple[Operation, ...]
+    updates: tuple[Update, ...]  # in order; several for a parameter that is updated in parts
+    live: bool = True  # the script stands at this step's end now; False for its first two
+
+
+class Recorder:
+    """The hooks of instrumented code, and when to look."""
+
+    slice = slice
+
+    def __init__(self) -> None:
+        self.sites: list[Site] = []
+        self.counts: list[int] = []  # executions left until a statement wakes the recorder
+        self.modules: list[MutableMapping[str, Any]] = []
+        self.on_step: list[Callable[[Step], None]] = []
+        self.substitutes: dict[int, Any] = {}
+        self.problem = ""  # why recording stopped, if it did
+        self.seconds = 0.0  # that looking took
+        self.steps = 0  # taken by the script, as of the last look
+        self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
+        self.burst = 1  # steps to look at in a row
+        self._search = Search()
+        self._sides: dict[int, int] = {}  # of which operand an update gives the new value
+        self._anchor = -1  # the statement of a step's last update
+        self._per_step = 0  # how often it runs in a step
+        self._rest = 0  # steps before the next that is looked at
+        self._row = self._looked = 0  # steps looked at in a row, and before
+        self._doubled = 1  # how often the search was put off, as a power of 2
+        self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
+        self.rests = True  # False: look at every step
+        self._started = time.perf_counter()
+        self.restart()
+
+    def prepare(self, namespace: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Give the globals of an instrumented module what its code calls."""
+        self.counts += [FAR_AWAY] * (len(self.sites) - len(self.counts))
+        namespace.update(__xp__=self, __xp_on__=self._on, __xp_count__=self.counts)
+        self.modules.append(namespace)
+        return namespace
+
+    def restart(self) -> None:
+        """Record from here, where a step begins."""
+        self.operations: list[Operation] = []
+        self._known: dict[int, Value] = {}
+        self._views: dict[int, list[Value]] = {}  # by the id of the array that has the memory
+        self._updates: list[Update] = []
+        self._seen: Counter[int] = Counter()  # updates by their place
+        self._passed: Counter[int] = Counter()  # statements by their place
+        self._woken = time.perf_counter()
+        self._switch(True)
+
+    def wake(self, statement: int) -> None:
+        """Begin to record, after the statement that now runs: its counter has run out."""
+        self.steps += self._rest
+        self._rest, self.counts[statement] = 0, FAR_AWAY
+        if not self.pattern:
+            self._search = Search()
+            self.counts[:] = [FAR_AWAY] * len(self.counts)
+        self.restart()
+
+    def passing(self, statement: int) -> None:
+        """Count a statement that may be an update."""
+        self._passed[statement] += 1
+
+    def _switch(self, on: bool) -> None:
+        self._on = on
+        for namespace in self.modules:
+            namespace["__xp_on__"] = on
+
+    # The hooks. Each computes what the script computes, and records it.
+
+    def binary(self, place: int, left: Any, right: Any) -> Any:
+        """``left + right`` and the like."""
+        left, right = self._own(left), self._own(right)
+        name, compute, _ = OPERATORS[self.sites[place].operator]  # type: ignore[index]
+        return self._recorded(place, name, (left, right), compute(left, right))
+
+    def unary(self, place: int, operand: Any) -> Any:
+        """``-operand``."""
+        name, compute, _ = OPERATORS[self.sites[place].operator]  # type: ignore[index]
+        operand = self._own(operand)
+        return self._recorded(place, name, (operand,), compute(operand))
+
+    def call(self, place: int, function: Any, *args: Any, **options: Any) -> Any:
+        """``function(*args, **options)``."""
+        if self.substitutes:
+            args = tuple(map(self._own, args))
+        result = function(*args, **options)
+        if not self._on or not _is_numeric(result) or _is_of_modules(function, self.modules):
+            return result
+        owner = getattr(function, "__self__", None)
+        given = [owner] if isinstance(owner, np.ndarray) else []
+        operands = [*given, *_flat(args), *_flat(tuple(options.values()))]
+        known = self._known.get(id(result))
+        if known is not None and known.object is result and result is not options.get("out"):
+            return result
+        name = str(getattr(function, "__name__", "call"))
+        return self._recorded(place, SYNONYMS.get(name, name), tuple(operands), result)
+
+    def item(self, place: int, owner: Any, index: Any) -> Any:
+        """``owner[index]``."""
+        result = self._own(owner[index])
+        if isinstance(owner, np.ndarray):
+            operands = (owner, *(i for i in _flat((index,)) if isinstance(i, np.ndarray)))
+            self._recorded(place, "item", operands, result, index)
+        return result
+
+    def attribute(self, place: int, owner: Any, name: str) -> Any:
+        """``owner.T``."""
+        result = getattr(owner, name)
+        return self._recorded(place, name, (owner,), result)
+
+    def in_place(self, place: int, old: Any, value: Any) -> Any:
+        """``old += value`` for a name."""
+        name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
+        old, value = self._own(old), self._own(value)
+        operands = self._values((old, value))  # before they change
+        return self._recorded(place, name, operands, compute(old, value))
+
+    def attribute_in_place(self, place: int, owner: Any, name: str, value: Any) -> None:
+        """``owner.name += value``."""
+        setattr(owner, name, self.in_place(place, getattr(owner, name), value))
+
+    def item_in_place(self, place: int, owner: Any, index: Any, value: Any) -> None:
+        """``owner[index] += value``."""
+        if not isinstance(owner, np.ndarray):
+            owner[index] = self.in_place(place, owner[index], value)
+            return
+        name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
+        chosen = [i for i in _flat((index,)) if isinstance(i, np.ndarray)]
+        operands = self._values((owner, self._own(value), *chosen))
+        owner[index] = compute(owner[index], self._own(value))
+        self._recorded(place, name, operands, owner, index)
+
+    def put(self, place: int, value: Any, owner: Any, index: Any) -> None:
+        """``owner[index] = value``."""
+        operands = self._values((owner, value)) if isinstance(owner, np.ndarray) else ()
+        owner[index] = value
+        if operands:
+            self._recorded(place, "put", operands, owner, index)
+        else:
+            self.name(place, value)
+
+    def name(self, place: int, value: Any) -> Any:
+        """``name = value``."""
+        known = self._known.get(id(value))
+        if known is not None and known.object is value:
+            known.names.append(self.sites[place].text)
+        return value
+
+    def _own(self, value: Any) -> Any:
+        return self.substitutes.get(id(value), value) if self.substitutes else value
+
+    # The record.
+
+    def _values(
+        self, objects: tuple[Any, ...], literals: tuple[float, ...] = ()
+    ) -> tuple[Value, ...]:
+        """Return objects' values; a literal is one object wherever it stands, but not one value."""
+        return tuple(
+            each if isinstance(each, Value)
+            else Value(each, each) if type(each) is float and each in literals
+            else self.value(each)
+            for each in objects
+        )  # fmt: skip
+
+    def value(self, given: Any) -> Value:
+        """Return the latest value of an object of the script."""
+        known = self._known.get(id(given))
+        if known is not None and known.object is given:
+            return known
+        return self._new(given, None)
+
+    def _new(self, given: Any, made_by: Operation | None) -> Value:
+        small = isinstance(given, np.ndarray) and given.size <= COPIED
+        value = Value(given, given.copy() if small else given, made_by)
+        if isinstance(given, int):  # shared by all of Python
+            return value
+        self._known[id(given)] = value
+        if isinstance(given, np.ndarray):
+            root = given
+            while isinstance(root.base, np.ndarray):
+                root = root.base
+            sharing = self._views.setdefault(id(root), [])
+            if made_by is None:
+                value.base = next(
+                    (v for v in sharing if np.may_share_memory(v.object, given)), None
+                )
+            sharing[:] = [v for v in sharing if v.object is not given] + [value]
+        return value
+
+    def _recorded(
+        self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any = None
+    ) -> Any:
+        """Record an operation, and return its result; look at the step if that ends it."""
+        if not self._on or not _is_numeric(result):
+            return result
+        values = self._values(operands, self.sites[place].literals)
+        operation = Operation(self.sites[place], name, values, None, place, index)  # type: ignore[arg-type]
+        operation.result = self._new(result, operation)
+        if name in ("T", "item") and values[0].object is not result:
+            operation.result.base = values[0]
+        self.operations.append(operation)
+        if not self.pattern:
+            self._scout(operation)
+        elif operation.place in self.pattern:
+            self._update(operation)
+        return result
+
+    def _scout(self, operation: Operation) -> None:
+        """Search for updates."""
+        search = self._search
+        if operation.name in ("add", "subtract"):
+            search.consider(operation, self.operations)
+            if search.found:
+                self._found()
+                return
+        search.use(operation)
+        if len(self.operations) > SCOUTED:
+            self._sleep()
+
+    def _found(self) -> None:
+        """Take over what the search has found: two steps, and how a step is recognised."""
+        chains, everything = self._search.found, self.operations
+        self.pattern = self._search.pattern()
+        self._sides = {chain.operations[1].place: chain.side for chain in chains}
+        start = 0
+        for number in (0, 1):
+            self._updates, self._seen = [], Counter()
+            last = [chain.operations[number] for chain in chains]
+            end = max(everything.index(each) for each in last) + 1
+            for each in last:
+                self._updates.append(self._as_update(each))
+            updates = tuple(sorted(self._updates, key=lambda u: everything.index(u.operation)))
+            self._tell(Step(number, tuple(everything[start:end]), updates, live=False))
+            start = end
+        self.operations, self.steps, self._woken = everything[start:], 2, time.perf_counter()
+        self._updates, self._seen = [], Counter()
+        for operation in self.operations[:]:
+            if operation.place in self.pattern:
+                self._update(operation)
+
+    def _as_update(self, operation: Operation) -> Update:
+        """Return an operation at an update's place as an update."""
+        place = operation.place
+        key = place, self._seen[place] % self.pattern[place]
+        self._seen[place] += 1
+        return as_update(
+            operation, self._sides[place], self._numbers.setdefault(key, len(self._numbers))
+        )
+
+    def _update(self, operation: Operation) -> None:
+        """Take an update; look at the step if it is its last."""
+        self._updates.append(self._as_update(operation))
+        if not self._seen >= self.pattern:
+            return
+        number, passed = self.steps, self._passed
+        self.steps += 1
+        self._tell(Step(number, tuple(self.operations), tuple(self._updates)))
+        self.seconds += time.perf_counter() - self._woken
+        self.restart()
+        self._plan(operation.place, passed)
+
+    def _tell(self, step: Step) -> None:
+        for look in self.on_step:
+            look(step)
+
+    def _plan(self, last: int, passed: Counter[int]) -> None:
+        """Decide when to look again, after a step whose last update stands at a place."""
+        anchor = next(
+            (k for k in range(last, len(self.sites)) if self.sites[k].kind == "statement"), -1
+        )
+        known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
+        self._row += 1
+        if not self.rests or self.steps < FIRST_STEPS or self._row < self.burst:
+            return
+        if not self._per_step or known != self._per_step:
+            return
+        running = time.perf_counter() - self._started - self.seconds
+        self._rest = self.steps // (4 if self.burst > 1 else 16)
+        if self.seconds > FREE_SECONDS + SHARE * running:  # wait until recording may take more time
+            each = running / max(1, self.steps - self._looked)
+            wanted = (self.seconds - FREE_SECONDS) / SHARE - running
+            self._rest = max(self._rest, int(wanted / max(each, 1e-6)))
+        self._looked += self._row
+        self._row = 0
+        if self._rest:
+            self.counts[anchor] = self._rest * self._per_step
+            self._switch(False)
+
+    def _sleep(self) -> None:
+        """Search again later: the script has computed much without an update."""
+        self._doubled *= 2
+        self.counts[:] = [self._doubled * 100] * len(self.counts)
+        self.operations = []
+        self._switch(False)
+
+    def finish(self) -> None:
+        """Stop, and count the last steps."""
+        if self._rest:
+            self.steps += self._rest - -(-self.counts[self._anchor] // self._per_step)
+        self._rest, self.rests = 0, True
+        self._switch(False)
+
+
+def as_update(operation: Operation, side: int, parameter: int) -> Update:
+    """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
+    old, decay = operation.operands[side], 1.0
+    if old.made_by is not None and old.made_by.line == operation.line:  # (1 - rate * penalty) * W
+        old, decay = origin(old)
+    delta = operation.operands[1 - side]
+    sign = -1 if operation.name == "subtract" else 1
+    factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
+    stages = [(value, factor, 0)]
+    while (made := value.made_by) is not None and made.index is None:
+        number, text = (1.0, "") if made.name == "negative" else _mere_number(made)
+        if made.name == "negative":
+            factor, value = -factor, made.operands[0]
+        elif made.name in ("multiply", "divide") and text:
+            factor *= number
+            scalars.append((text, number))
+            value = made.operands[1 - (scalar_side(made) or 0)]
+        else:
+            break
+        stages.append((value, factor, len(scalars)))
+    named = [stage for stage in stages if stage[0].names and stage[2]]
+    best = named[0] if named else stages[0] if delta.names else stages[-1]
+    gradient, factor, used = best
+    if gradient.made_by is not None and gradient.made_by.name == "matmul" and not gradient.names:
+        for value in gradient.made_by.operands:  # rate * inputs.T @ delta
+            if not value.names and (made := value.made_by) and made.name in ("multiply", "divide"):
+                number, text = _mere_number(made)
+                if text:
+                    factor *= number
+                    scalars[used:] = [(text, number)]
+                    used += 1
+    return Update(parameter, operation, old, operation.result, delta, sign, factor, gradient,
+                  tuple(scalars[:used]), decay)  # fmt: skip
+
+
+def _mere_number(operation: Operation) -> tuple[float, str]:
+    """Return the number that multiplies the rest of a product or quotient, and its text."""
+    side = scalar_side(operation)
+    if side is None:
+        return 1.0, ""
+    number = float(np.ravel(operation.operands[side].data)[0])
+    if operation.name == "divide":
+        number = 1.0 / number if number else 1.0
+    texts = operation.site.operands
+    return number, texts[side] if len(texts) > side else "a number"
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic | float) and (
+        not isinstance(value, np.ndarray) or value.dtype.kind in "fiub"
+    )
+
+
+def _is_of_modules(function: Any, modules: list[MutableMapping[str, Any]]) -> bool:
+    """Return whether a function is the script's own, whose inside is recorded."""
+    return any(getattr(function, "__globals__", None) is each for each in modules)
+
+
+def _flat(given: Any, depth: int = 3) -> Iterator[Any]:
+    """Yield the arrays and numbers in arguments, also from short lists."""
+    for each in given:
+        if isinstance(each, list | tuple) and depth and len(each) <= MAX_LIST:
+            yield from _flat(each, depth - 1)
+        elif _is_numeric(each) or (isinstance(each, int) and not isinstance(each, bool)):
+            yield each

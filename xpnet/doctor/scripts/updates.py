@@ -1,0 +1,165 @@
+"""Which additions and subtractions of a script are the updates of its parameters.
+
+A parameter is what replaces itself: ``W = W - r * G``, ``self.W -= ...``, ``return b - r * g``,
+``[w - r * g for w, g in ...]``. So an addition or subtraction is taken for an update if its left
+side (for a sum, any side), apart from factors such as a decay, is what the same statement gave the
+time before, was used for something else since, and if what is added depends on it. The last leaves
+out running sums, counters, momentum and sums of gradients.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from xpnet.doctor.scripts.trace import Operation, Value
+
+HOPS = 8  # updates of one parameter by several statements of one step
+SAME_VALUES = {
+    *("copy", "array", "asarray", "asanyarray", "ascontiguousarray", "reshape", "ravel", "flatten"),
+    *("squeeze", "float", "float64", "float32", "astype", "atleast_1d", "atleast_2d", "put"),
+    "expand_dims",
+}
+
+
+def origin(value: "Value") -> tuple["Value", float]:
+    """Return the value of which this one is a copy times numbers, and those numbers' product."""
+    factor = 1.0
+    while (made := value.made_by) is not None and made.operands and made.index is None:
+        first, rest = made.operands[0], made.operands[1:]
+        if made.name in SAME_VALUES and first.size == value.size:
+            value = made.operands[-1] if made.name == "put" else first
+        elif made.name in ("multiply", "divide") and (side := scalar_side(made)) is not None:
+            number = float(np.ravel(made.operands[side].data)[0])
+            if number == 0.0:
+                break
+            factor *= number if made.name == "multiply" else 1.0 / number
+            value = made.operands[1 - side]
+        elif made.name == "negative" and not rest:
+            factor, value = -factor, first
+        else:
+            break
+    return value, factor
+
+
+def scalar_side(operation: "Operation") -> int | None:
+    """Return which operand of a product or quotient is a mere number, if one is."""
+    if len(operation.operands) != 2:
+        return None
+    sides = (1,) if operation.name == "divide" else (0, 1)
+    single = [i for i in sides if operation.operands[i].size == 1]
+    if not single:
+        return None
+    if operation.operands[1 - single[0]].size > 1:
+        return single[0]
+    # Both are numbers: a factor is what was not computed from anything.
+    bare = [i for i in single if operation.operands[i].made_by is None]
+    other = [i for i in bare if operation.operands[1 - i].made_by is not None]
+    return (other or bare or [None])[0]  # type: ignore[list-item]
+
+
+@dataclass(eq=False)
+class Chain:
+    """Successive updates of one parameter by one statement, and on which side its value stood."""
+
+    operations: list["Operation"] = field(default_factory=list)
+    side: int = 0
+
+
+class Search:
+    """Looks at each addition and subtraction until two whole steps are known."""
+
+    def __init__(self) -> None:
+        self._chains: dict[int, tuple[Chain, int]] = {}  # by the id of an operation: and its place
+        self._parts: dict[tuple[int, int, str], Operation] = {}
+        self._used: set[int] = set()  # ids of values that anything but an update used
+        self.found: list[Chain] = []  # the parameters', once they are known, in a step's order
+
+    def consider(self, operation: "Operation", everything: list["Operation"]) -> None:
+        """Take an addition or subtraction, the last one of all that was recorded."""
+        both = operation.name == "add" and operation.site.kind != "in place"
+        sides = (0, 1) if both else (0,)
+        for side in sides[: len(operation.operands)]:
+            chain = self._chain_before(operation, side)
+            if chain is not None:
+                self._chains[id(operation)] = chain, len(chain.operations)
+                chain.operations.append(operation)
+                if len(chain.operations) == 3:
+                    self._classify(chain, everything)
+                break
+        else:
+            self._chains[id(operation)] = Chain([operation]), 0
+        if operation.index is not None:
+            self._parts[_part(operation)] = operation
+
+    def use(self, operation: "Operation") -> None:
+        """Note which values an operation uses, after it was considered."""
+        considered = id(operation) in self._chains
+        for value in operation.operands[1 if considered else 0 :]:
+            self._used.add(id(value.base or value))
+            self._used.add(id(value))
+
+    def _chain_before(self, operation: "Operation", side: int) -> Chain | None:
+        """Return the chain that an operation continues, if it does."""
+        if operation.index is not None:
+            before = self._parts.get(_part(operation))
+            if before is None or before.result.object is not operation.result.object:
+                return None
+            return self._chains[id(before)][0]
+        value, used = operation.operands[side], False
+        for _ in range(HOPS):
+            used = used or id(value) in self._used
+            value = origin(value)[0]
+            used = used or id(value) in self._used
+            before = value.made_by
+            if before is None or id(before) not in self._chains:
+                return None
+            chain = self._chains[id(before)][0]
+            if before.place == operation.place:
+                if len(chain.operations) > 1 and chain.side != side:
+                    return None
+                chain.side = side
+                return chain if used and chain.operations[-1] is before else None
+            value = before.operands[chain.side]
+        return None
+
+    def _classify(self, longest: Chain, everything: list["Operation"]) -> None:
+        """See which chains are parameters: what is added to them depends on them."""
+        chains = list(
+            {id(c): c for c, _ in self._chains.values() if len(c.operations) > 1}.values()
+        )
+        number = {id(chain): i for i, chain in enumerate(chains)}
+        depends: dict[int, int] = {}  # by the id of a value: bits of the chains
+        own: dict[int, bool] = {}
+
+        def mask(value: "Value | None") -> int:
+            return 0 if value is None else depends.get(id(value), 0) | mask(value.base)
+
+        for each in everything:
+            bits = 0
+            chain, place = self._chains.get(id(each), (None, 0))
+            bit = 1 << number[id(chain)] if id(chain) in number else 0
+            for value in each.operands:
+                bits |= mask(value)
+            if chain is not None and bit and place == 1:
+                added = [v for i, v in enumerate(each.operands) if i != chain.side]
+                own[id(chain)] = any(mask(value) & bit for value in added)
+            depends[id(each.result)] = bit if bit and place == 0 else bits
+            if bit and place == 0 and each.index is not None:
+                depends[id(each.result)] |= bits
+        parameters = [chain for chain in chains if own[id(chain)]]
+        if longest in parameters:
+            order = {id(each): i for i, each in enumerate(everything)}
+            start, end = (order[id(longest.operations[i])] for i in (1, 2))
+            inside = [c for c in parameters if start <= order[id(c.operations[1])] < end]
+            self.found = sorted(inside, key=lambda chain: order[id(chain.operations[1])])
+
+    def pattern(self) -> Counter[int]:
+        """How often a step's updates stand at each place."""
+        return Counter(chain.operations[1].place for chain in self.found)
+
+
+def _part(operation: "Operation") -> tuple[int, int, str]:
+    return operation.place, id(operation.result.object), repr(operation.index)

@@ -1,0 +1,77 @@
+"""What an estimator says at the end: that it diverged, or has learnt nothing, and the cause."""
+
+from collections.abc import Container
+from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+
+from xpnet.backend.device import Array, to_host
+from xpnet.doctor.findings import Finding
+from xpnet.training import skill
+from xpnet.training.lbfgs import LBFGS
+from xpnet.training.loop import Training
+from xpnet.training.skill import find_no_skill, unscaled
+
+SAID_ANYWAY = {"unscaled-inputs", "learning-rate-too-small"}
+SYMPTOMS = {"no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising"}
+PARAMETERS = {
+    "hidden": "activation",
+    "l2": "alpha",
+    "learning_rate": "learning_rate_init",
+    "optimizer": "solver",
+    "standardize_target": "standardize",
+}
+"""The core's settings that scikit-learn calls otherwise."""
+
+
+class DivergenceWarning(ConvergenceWarning):  # type: ignore[misc]
+    """Training ran away; the estimator keeps its last good weights."""
+
+
+class NoSkillWarning(skill.NoSkillWarning, ConvergenceWarning):  # type: ignore[misc]
+    """The same of an estimator, and one of the warnings that scikit-learn's users know."""
+
+
+def lack_of_skill(
+    training: Training | LBFGS, start: Array, seed: int, parameters: Container[str], advice: str
+) -> str:
+    """Say that a network is no better than a constant, and the likely causes; "" if it is better.
+
+    `start` are its parameters, (parameters,), before the run, `seed` chooses the rows to judge by,
+    and `parameters` are those of the estimator; `advice` applies in any case.
+    """
+    found = find_no_skill(training.net, training.options.loss, training.data, seed)
+    if found is None:
+        return ""
+    shortcoming, judged = found
+    causes = []
+    if scales := unscaled(to_host(judged.x)):
+        remedy = "Pass standardize=True, or use a Pipeline with StandardScaler."
+        causes.append(f"X is not scaled ({scales}). {remedy}")
+    for each in _findings(training, start):
+        if each.severity != "note" and each.code not in SYMPTOMS | SAID_ANYWAY:
+            remedy = _remedy(each, parameters)
+            causes.append(f"{each.code} in {each.where}: {each.evidence}. {remedy}")
+    return f"{shortcoming}. Likely cause: {' '.join([*causes, advice])}"
+
+
+def _findings(training: Any, start: Array) -> tuple[Finding, ...]:
+    """Let the doctor look at start and end, only now: a fit that succeeds needs no doctor."""
+    from xpnet.doctor.doctor import Doctor
+
+    doctor, net = Doctor(), training.net
+    end = net.device.xp.asarray(net.flat, copy=True)
+    net.flat[...] = start
+    try:
+        doctor.on_train_start(training)
+    finally:
+        net.flat[...] = end
+    doctor.on_train_end(training)
+    return doctor.report().findings
+
+
+def _remedy(finding: Finding, parameters: Container[str]) -> str:
+    """Return a finding's remedy as parameters of the estimator, or else in its own words."""
+    repair = {PARAMETERS.get(name, name): each for name, each in (finding.repair or {}).items()}
+    settings = [f"{name}={each!r}" for name, each in repair.items() if name in parameters]
+    return f"Set {', '.join(settings)}." if settings else finding.remedy.splitlines()[0]

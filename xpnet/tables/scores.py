@@ -1,0 +1,87 @@
+"""How good predictions are, beside those of the best constant, and how much each column adds."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.random import generator
+from xpnet.nn.arrays import class_numbers
+from xpnet.tables.messages import format_number
+from xpnet.tables.preprocessing import Preprocessing
+from xpnet.tables.table import Table
+
+MAX_ROWS = 5_000  # to judge columns by
+
+
+def class_names(classes: tuple[Any, ...]) -> list[str]:
+    """Return the classes as people write them: 1 and not 1.0."""
+    return [format_number(each) for each in classes]
+
+
+def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
+    """Measure predictions against those of the best constant, in the target's own unit.
+
+    Parameters
+    ----------
+    outputs : host array, (n, outputs)
+    y : host array, (n,)
+        Class numbers, or values as the network is trained on them.
+    """
+    if plan.task == "regression":
+        error = np.abs(np.asarray(outputs[:, 0], np.float64) - y) * plan.target_std
+        spread = np.abs(y - np.mean(y)) * plan.target_std
+        squares, total = float(np.sum(error**2)), float(np.sum(spread**2))
+        return {
+            "r2": 1.0 - squares / total if total else None,
+            "mean_absolute_error": float(np.mean(error)),
+            "baseline": {"r2": 0.0, "mean_absolute_error": float(np.mean(spread))},
+            "rows": len(y),
+        }
+    names = class_names(plan.classes)
+    right = class_numbers(np, outputs) == y
+    counts = np.bincount(y, minlength=len(names))
+    hits = np.bincount(y[right], minlength=len(names))
+    most = int(np.argmax(counts))
+    return {
+        "accuracy": float(np.mean(right)),
+        "baseline": {"accuracy": float(counts[most] / len(y)), "class": names[most]},
+        "recall": {n: float(h / c) for n, h, c in zip(names, hits, counts, strict=True) if c},
+        "rows": len(y),
+    }
+
+
+def permutation_importance(
+    plan: Preprocessing, predict: Callable[[Any], Any], table: Table, *, repeats: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return by how much accuracy, or R2, falls if a column is shuffled, the largest first.
+
+    Breiman, Random Forests, 2001, section 10, on the columns of the raw table. `predict` takes the
+    network's inputs (n, inputs) and gives its outputs; each column has the mean and the standard
+    deviation over the repeats.
+    """
+    rows, draw = plan.complete_rows(table, target=True), generator(seed, "importance")
+    if len(rows) > MAX_ROWS:
+        rows = np.sort(draw.choice(rows, MAX_ROWS, replace=False))
+    y = plan.encode_target(table, rows)
+    matrix = np.array(table.read_rows(rows))
+    shuffled = replace(table, matrix=matrix)
+
+    def measure() -> float:
+        scores = score(plan, predict(plan.transform(shuffled)), y)
+        value = scores["r2" if plan.task == "regression" else "accuracy"]
+        return math.nan if value is None else float(value)
+
+    whole, found = measure(), dict[str, tuple[float, float]]()
+    for name in dict.fromkeys(each.name for each in plan.columns):
+        column = matrix[:, table.index(name)]  # a view
+        before = column.copy()
+        falls = []
+        for _ in range(repeats):
+            column[:] = draw.permutation(before)
+            falls.append(whole - measure())
+        column[:] = before
+        found[name] = float(np.mean(falls)), float(np.std(falls))
+    return dict(sorted(found.items(), key=lambda item: -item[1][0]))
