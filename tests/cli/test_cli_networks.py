@@ -10,7 +10,9 @@ from xpnet.errors import FileError
 from xpnet.saving.checkpoint import checkpoints
 from xpnet.saving.container import read_container, write_container
 
-SHORT = ["--steps", "100", "--hidden", "8"]
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+SHORT = ["--steps", "100", "--hidden", "8", "--dropout", "0", "--lr", "0.03"]
 
 
 @pytest.fixture

@@ -338,7 +338,13 @@ def test_the_best_weights_are_restored_where_they_are_to_be_kept():
     x, y, other, targets = (rng.standard_normal((20, n)) for n in (4, 1, 4, 1))
     net = xpnet.MLP([4, 16, 1])
     training = prepare_training(
-        net, x, y, optimizer="adam", epochs=30, validation=(other, targets), keep_best=True
+        net,
+        x,
+        y,
+        optimizer=xpnet.Adam(0.05),
+        epochs=60,
+        validation=(other, targets),
+        keep_best=True,
     )
     losses = training.run().validation_loss
     assert net.loss(other, targets) == min(losses) < losses[-1]

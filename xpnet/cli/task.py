@@ -91,11 +91,14 @@ class Task:
         return replace(self, options=options, x=x, y=y, held_out=held_out, folds=())
 
 
-def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
-    """Read and prepare the table that the options name; large ones may be left on disk."""
+def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
+    """Read and prepare the table that the options name.
+
+    Only to train may a large one be left on disk, and may there be several networks.
+    """
     given, options = options, with_recipe(options)
     _check(given, options)
-    stream = may_stream and (options.stream or _is_large(options.data))
+    stream = to_train and (options.stream or _is_large(options.data))
     share = _share(options.validation)
     if stream and share == 0.0:
         raise InputError(
@@ -105,7 +108,8 @@ def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
     table = _read(options, stream=stream)
     told = {"decimal", "no_header"} & table.guesses.keys()  # a model reads other tables so, too
     options = replace(options, **{name: table.guesses[name] for name in told})
-    options = replace(options, nets=_nets(options, 1 if stream else table.rows))
+    several = to_train and not stream
+    options = replace(options, nets=_nets(options, table.rows) if several else "1")
     missing = "refuse" if options.missing == "error" else options.missing
     try:
         prepared = prepare(
@@ -150,8 +154,8 @@ def _nets(options: TrainOptions, rows: int) -> str:
     nets = options.nets
     if nets == "auto":
         return next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
-    if not nets.isdecimal() or int(nets) < 1 or (rows == 1 and int(nets) > 1):
-        raise InputError(f"--nets {nets}: give a number from 1, or auto; 1 with --stream")
+    if not nets.isdecimal() or int(nets) < 1:
+        raise InputError(f"--nets {nets}: give a number from 1, or auto")
     return nets
 
 

@@ -37,7 +37,7 @@ NOT_KEPT = {"data", "out", "plot", "json", "checkpoint", "checkpoint_every", "re
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
     with _claimed_output(options) as out:
-        task = load_task(options, may_stream=True)
+        task = load_task(options, to_train=True)
         with limit_threads(task):
             nets = [make_network(task.of_net(number)) for number in range(task.nets)]
             probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
@@ -76,7 +76,7 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     if options.resume:
         if options.checkpoint is None:
             raise InputError("--resume: it has an effect only with --checkpoint; add that")
-        if not list(Path(options.checkpoint).glob("checkpoint-*")):
+        if not list(Path(options.checkpoint).rglob("checkpoint-*")):
             say(f"xpnet: {options.checkpoint}: there is no checkpoint yet; starting from scratch.")
     with lock(out):
         yield out

@@ -117,7 +117,6 @@ class DoctorOptions(TrainOptions):
 
     LEFT_OUT: ClassVar[tuple[str, ...]] = NOT_FOR_DOCTOR
 
-    nets: str = "1"
     repair: bool = option(False, "Try the remedies, keep those that help, and print the command.")
 
 
@@ -133,7 +132,6 @@ class ParityOptions(TrainOptions):
     momentum: float = option(0.0, "Momentum of SGD.")
     dtype: str = option("float64", DTYPE)
     validation: str = "0"
-    nets: str = "1"
     simple: bool = True
 
 

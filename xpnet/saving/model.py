@@ -67,6 +67,11 @@ class Model:
         return mean_outputs((self.net, *self.other_nets), x)
 
     @property
+    def format_version(self) -> int:
+        """The first version of the model files that has all that this needs."""
+        return _version(self.preprocessing, self.other_nets)
+
+    @property
     def reading(self) -> dict[str, Any]:
         """How `read_table` reads CSV and TSV files like the one that it was trained on."""
         options, plan = (self.training or {}).get("options"), self.preprocessing
@@ -187,10 +192,9 @@ def save_model(
         "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
         "training": None if training is None else dict(training),
     }
-    version = 1 if preprocessing is None else preprocessing.format_version
     if other_nets:
-        version, fields["other_seeds"] = FORMAT_VERSION, [each.seed for each in other_nets]
-    write_container(path, "model", version, fields, tensors)
+        fields["other_seeds"] = [each.seed for each in other_nets]
+    write_container(path, "model", _version(preprocessing, other_nets), fields, tensors)
 
 
 def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
@@ -231,6 +235,12 @@ def load(path: PathLike, device: str | Device = "cpu") -> MLP:
             stacklevel=2,
         )
     return model.net
+
+
+def _version(preprocessing: Any, other_nets: Sequence[MLP]) -> int:
+    if other_nets:
+        return 3
+    return 1 if preprocessing is None else int(preprocessing.format_version)
 
 
 def mean_outputs(nets: Sequence[MLP], x: Any) -> Any:

@@ -79,9 +79,7 @@ def compiled_steps(
         # Whether or not it was compiled before: the same run has to give the same bits.
         if not required and saved < WORTH * SECONDS_TO_COMPILE:
             return None
-        found = CompiledSteps(
-            net, data, make_step, arrays, dropout, rows, whole, len(coefficients)
-        )
+        found = CompiledSteps(net, data, make_step, arrays, dropout, rows, whole, len(coefficients))
         found.check(make_step, coefficients)
     except NotRecordableError as error:
         if required:
