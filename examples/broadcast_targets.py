@@ -137,8 +137,11 @@ def main() -> None:
     print(f"    the doctor: {diagnose(net, x, y, **settings)}")
     history = xpnet.fit(net, x, y, metrics=["accuracy"], progress=False, **settings)
     print(f"    {history}, accuracy {history.metrics['accuracy'][-1]:.3f}")
-    plot(losses, learnt.loss, net, x, y, options.plot)
-    print(f"    picture in {options.plot}")
+    try:
+        plot(losses, learnt.loss, net, x, y, options.plot)
+        print(f"    picture in {options.plot}")
+    except ImportError as error:
+        print(f"    no picture: {error}; pip install matplotlib")
 
 
 if __name__ == "__main__":

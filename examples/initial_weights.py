@@ -9,6 +9,7 @@ it runs on scikit-learn's digits, 8 x 8 pixels.
 
 import argparse
 import gzip
+import sys
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -25,8 +26,12 @@ RULES = ["auto", "glorot_uniform", "he_uniform", "orthogonal", "lsuv"]
 def images(folder: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return pixels from 0 to 1 and class numbers, for training and for testing."""
     if folder is None:
-        from sklearn.datasets import load_digits
-
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError:
+            sys.exit(
+                "pip install scikit-learn, for its digits; or --data FOLDER with MNIST's files"
+            )
         x, y = load_digits(return_X_y=True)
         return x[:1400] / 16, y[:1400], x[1400:] / 16, y[1400:]
 
@@ -162,8 +167,11 @@ def main() -> None:
     print("    test accuracy after each epoch")
     for name, curve in curves.items():
         print(f"    {name:15} " + " ".join(f"{value:.3f}" for value in curve))
-    plot(curves, options.plot)
-    print(f"    curves in {options.plot}")
+    try:
+        plot(curves, options.plot)
+        print(f"    curves in {options.plot}")
+    except ImportError as error:
+        print(f"    no picture: {error}; pip install matplotlib")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ It matters: at a constant rate the accuracy after the last epoch alone scatters 
 
 import argparse
 import gzip
+import sys
 from pathlib import Path
 from statistics import mean
 
@@ -44,8 +45,10 @@ SOURCES = {
 
 def download(dataset):
     """Fetch the four files once into the user's cache, each checked by its SHA-256."""
-    import pooch
-
+    try:
+        import pooch
+    except ImportError:
+        sys.exit("pip install pooch, to download the files; or --data FOLDER")
     column = list(SOURCES).index(dataset)
     files = pooch.create(
         path=pooch.os_cache("xpnet") / dataset,

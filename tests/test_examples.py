@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-pytest.importorskip("matplotlib", reason="the examples draw plots")
 
 
 @pytest.mark.parametrize(
@@ -31,8 +30,7 @@ pytest.importorskip("matplotlib", reason="the examples draw plots")
 def test_the_case_is_shown_and_every_cause_of_it_named(
     name, arguments, causes, told, tmp_path, monkeypatch, capsys
 ):
-    if name == "constant_output.py":
-        pytest.importorskip("pandas")
+    pytest.importorskip("matplotlib", reason="the examples draw plots")
     picture = tmp_path / "picture.png"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [name, *arguments, "--plot", str(picture)])
@@ -42,3 +40,18 @@ def test_the_case_is_shown_and_every_cause_of_it_named(
     found = [line.split()[1] for line in out.splitlines() if line.startswith("ERROR")]
     assert set(causes.split()) <= set(found)
     assert [each for each in told if each not in out] == []
+
+
+def test_an_example_without_the_packages_of_its_extra_says_so_in_a_line(
+    tmp_path, monkeypatch, capsys
+):
+    for package in ("matplotlib.figure", "sklearn.datasets", "pooch"):
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.chdir(tmp_path)
+    for name, told in (("initial_weights.py", "scikit-learn"), ("mnist.py", "pooch")):
+        monkeypatch.setattr(sys, "argv", [name])
+        with pytest.raises(SystemExit, match=f"pip install {told}.*; or --data FOLDER"):
+            runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    monkeypatch.setattr(sys, "argv", ["constant_output.py"])
+    runpy.run_path(str(EXAMPLES / "constant_output.py"), run_name="__main__")
+    assert "    no picture: plots need matplotlib: pip install" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars
 import pytest
-from command_line import BANKNOTE, QUICK, Run, table
+from command_line import BANKNOTE, Run, table
 
 import xpnet
 from xpnet.saving.model import save_model
@@ -43,14 +43,6 @@ def test_predictions_are_one_json_object(run: Run, model: Path) -> None:
     assert report["rows"] == len(report["predictions"]["class"]) == 1372
     assert report["predictions"]["probability of 1"][0] < 0.5
     assert run("predict", model, BANKNOTE, "--json", "--out", "p.csv").json["out"] == "p.csv"
-
-
-def test_predict_ignores_unknown_columns_and_says_which(run: Run, model: Path) -> None:
-    lines = BANKNOTE.read_text().splitlines()[:4]
-    path = table("more.csv", "\n".join(["extra," + lines[0], *(f"7,{each}" for each in lines[1:])]))
-    outcome = run("predict", model, path)
-    assert outcome.out.count("\n") == 4
-    assert "extra" in outcome.err
 
 
 def test_predict_proposes_no_option_that_it_does_not_have(run: Run, model: Path) -> None:
@@ -145,19 +137,3 @@ def test_classes_that_are_words_and_numbers_are_told_apart_in_any_table(run: Run
     scores = run("evaluate", "m.safetensors", numbers, "--json").json["scores"]
     assert set(scores["recall"]) == {"1", "01"}
     assert scores["accuracy"] > 0.95
-
-
-def test_a_target_called_like_a_probability_is_predicted_all_the_same(run: Run) -> None:
-    path = table("t.csv", BANKNOTE.read_text().replace("class", "probability of 1", 1))
-    run("train", path, "--target", "probability of 1", *QUICK)
-    head = run("predict", "t.safetensors", path).out.splitlines()[0]
-    assert head == "probability of 1,probability of 0,probability of 1 (predicted)"
-
-
-def test_fractions_as_classes_have_the_same_names_everywhere(run: Run) -> None:
-    text = BANKNOTE.read_text().replace(",0\n", ",0.1\n").replace(",1\n", ",0.2\n")
-    path = table("t.csv", text)
-    run("train", path, "--target", "class", "--task", "binary", *QUICK)
-    scores = run("evaluate", "t.safetensors", path, "--json").json["scores"]
-    assert set(scores["recall"]) == {"0.1", "0.2"}
-    assert run("predict", "t.safetensors", path).out.startswith("class,probability of 0.1,")

@@ -35,14 +35,6 @@ def test_json_is_one_object_with_all_that_was_done(train: Run) -> None:
     assert Path(report["model"]).exists()
 
 
-def test_the_model_file_says_how_it_was_trained(model: Path) -> None:
-    training = load_model(model).training
-    assert training is not None
-    assert training["options"]["epochs"] == 3
-    assert training["blas"]["name"]
-    assert "data" not in training["options"]
-
-
 def test_the_same_command_writes_the_same_bytes(train: Run, model: Path) -> None:
     train("--out", "b.safetensors", "--plot", "loss.svg")
     assert Path("b.safetensors").read_bytes() == model.read_bytes()
@@ -95,14 +87,6 @@ def test_validation_rows_may_come_from_a_file_or_be_those_of_training(train: Run
     assert "1,372 training rows" in train("--validation", "0").out
 
 
-def test_several_classes_are_measured_one_by_one(run: Run) -> None:
-    rows = [f"{i % 3 + 0.1 * (i % 7)},{'abc'[i % 3]}" for i in range(60)]
-    path = table("letters.csv", "\n".join(["x,letter", *rows]) + "\n")
-    outcome = run("train", path, "--target", "letter", "--simple")
-    assert "letter is a or b or c" in outcome.out
-    assert "by class     a 100.0, b 100.0, c 100.0 %" in outcome.out
-
-
 def test_a_regression_is_told_in_the_targets_unit(run: Run) -> None:
     outcome = run("train", regression(), "--target", "height")
     assert "regression of height" in outcome.out
@@ -135,12 +119,6 @@ def test_missing_cells_are_refused_dropped_or_filled_in(run: Run) -> None:
         assert used["training"] + used["validation"] == rows_used
     assert "1 of 31 rows left out" in run("evaluate", "gaps.safetensors", path).out
     assert run(*command, "--missing", "drop", "--validation", path).status == 0
-
-
-def test_resuming_without_a_checkpoint_says_that_it_starts_anew(train: Run) -> None:
-    outcome = train("--checkpoint", "kept", "--resume")
-    said = "xpnet: kept: there is no checkpoint yet; starting from scratch.\n"
-    assert (outcome.status, outcome.err) == (0, said)
 
 
 def test_a_finished_training_may_be_resumed(train: Run) -> None:

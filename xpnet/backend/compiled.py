@@ -65,21 +65,10 @@ class NoCompilerError(NotRecordableError):
 
 
 class Source:
-    """The text of a function that takes many steps, and the arrays that it needs.
+    """The text of a function that takes many steps, and the scratch arrays that it needs, by dtype.
 
-    Parameters
-    ----------
-    tape : Tape
-        Of one step.
-    kept : sequence of array
-        Buffers of the tape that live on between calls, such as parameters; each becomes an
-        argument. All others, the step's inputs among them, are places in one scratch array for
-        each dtype.
-
-    Attributes
-    ----------
-    scratch : dict of str to array
-        By dtype; constants are in it.
+    Buffers of the tape that are `kept`, such as parameters, become arguments; all others, the
+    step's inputs and constants among them, are places in one scratch array for each dtype.
     """
 
     def __init__(self, tape: Tape, kept: Iterable[Any]) -> None:
@@ -300,22 +289,10 @@ def gemm_address(dtype: str) -> tuple[int, bool]:
 
 @dataclass(frozen=True)
 class Program:
-    """The text of a function; it is compiled when it is first used, and kept on disk.
-
-    Attributes
-    ----------
-    text : str
-    wide : bool
-        Whether BLAS takes integers of 64 bits.
-    """
+    """The text of a function; it is compiled when it is first used, and kept on disk."""
 
     text: str
-    wide: bool
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether an earlier run has compiled it."""
-        return self._name in sys.modules or self._path.exists()
+    wide: bool  # BLAS takes integers of 64 bits
 
     def load(self) -> Callable[..., None]:
         """Return the function."""

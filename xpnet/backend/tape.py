@@ -42,15 +42,7 @@ class Operation(NamedTuple):
 
 
 class Tape:
-    """The operations of one run, and the buffers that they read and write.
-
-    Attributes
-    ----------
-    operations : list of Operation
-    buffers : list of array
-        In the order of their first use; those that are no operation's result hold constants, unless
-        they were passed to `record`.
-    """
+    """The operations of one run, and the buffers that they read and write, by their first use."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []

@@ -21,6 +21,8 @@ from xpnet.cli.other_options import (
     EvaluateOptions,
     InspectOptions,
     PredictOptions,
+    ScriptOptions,
+    names_script,
 )
 from xpnet.cli.output import discard, say
 from xpnet.cli.parsing import OPTION_OF, flag, parser
@@ -49,7 +51,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _application() -> typer.Typer:
+def _application(arguments: Sequence[str]) -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
     @app.callback(help="The neural network you would have written by hand, done right.")
@@ -60,9 +62,14 @@ def _application() -> typer.Typer:
     ) -> None:
         pass
 
+    of_script = names_script(arguments)
     for name, (options, module) in COMMANDS.items():
+        settings = {}
+        if name == "doctor" and of_script:
+            options, module = ScriptOptions, "doctor_script"
+            settings = {"ignore_unknown_options": True}  # they are the script's
         run = partial(_run, module, name)
-        app.command(name, help=options.__doc__)(parser(options, run))
+        app.command(name, help=options.__doc__, context_settings=settings)(parser(options, run))
     return app
 
 
@@ -85,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             interrupt_on_signals()
             warnings.showwarning = lambda message, *_: say(f"xpnet: {message}")
             arguments = sys.argv[1:]
-        command = typer.main.get_command(_application())
+        command = typer.main.get_command(_application(arguments))
         # Typer only parses: it would turn signals and closed pipes into statuses of its own.
         action = command.main(
             list(arguments) or ["--help"], prog_name="xpnet", standalone_mode=False

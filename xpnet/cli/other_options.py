@@ -1,5 +1,6 @@
-"""The options of `predict`, `evaluate`, `inspect` and `devices`, one line each."""
+"""The options of `predict`, `evaluate`, `inspect`, `devices` and of scripts, one line each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xpnet.cli.parsing import (
@@ -14,6 +15,7 @@ from xpnet.cli.parsing import (
     option,
 )
 
+SCRIPT = "SCRIPT.py, NOTEBOOK.ipynb or -m MODULE, with its arguments."
 MODEL = "A model file written by train."
 
 
@@ -60,3 +62,28 @@ class DevicesOptions:
     """Show what this machine computes with."""
 
     json: bool = option(False, JSON)
+
+
+@dataclass(frozen=True)
+class ScriptOptions:
+    """Run a script, a notebook or -m MODULE unchanged, and explain why its network does not learn.
+
+    It runs with your rights, as with python, in its own folder. What follows its name, other than
+    the options below, are its own arguments; after --, everything is.
+    """
+
+    script: list[str] = argument("SCRIPT", SCRIPT)  # noqa: RUF009
+    seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
+    quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
+    json: bool = option(False, JSON)
+
+
+def names_script(arguments: Sequence[str]) -> bool:
+    """Return whether arguments are ``doctor`` and a script: its first word's ending decides."""
+    words = iter(arguments[1:] if arguments[:1] == ["doctor"] else ())
+    for word in words:
+        if word in ("--seconds", "--as"):
+            next(words, "")
+        elif word == "-m" or not word.startswith("-"):
+            return word == "-m" or word.lower().endswith((".py", ".ipynb"))
+    return False

@@ -75,4 +75,4 @@ OPTION_OF = {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"
 
 def flag(name: str) -> str:
     """Write a field's name as its option."""
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's

@@ -113,7 +113,7 @@ def with_recipe(options: TrainOptions) -> TrainOptions:
 
 @dataclass(frozen=True)
 class DoctorOptions(TrainOptions):
-    """Explain why a network does not learn."""
+    """Explain why a network does not learn: on a table, or `xpnet doctor script.py [arguments]`."""
 
     LEFT_OUT: ClassVar[tuple[str, ...]] = NOT_FOR_DOCTOR
 

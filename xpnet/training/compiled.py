@@ -45,32 +45,11 @@ def compiled_steps(
 ) -> "CompiledSteps | None":
     """Return compiled steps, or None if they would not pay, or cannot be had.
 
-    Parameters
-    ----------
-    net : MLP
-        On the CPU.
-    data : Data
-        In memory.
-    make_step : callable
-        ``make_step(net, gradients, state)`` gives ``step(batch, masks, coefficients)``.
-    arrays : (array, list of array)
-        The gradients and the optimiser's state.
-    dropout : Dropout
-    rows, whole : int
-        The batch size, and the whole batches of an epoch.
-    coefficients : tuple of float
-        The optimiser's of some step.
-    steps : int
-        How many will be taken.
-    required : bool
-        Compile whatever it takes.
-    possible : bool
-        Whether the data, the device and the callbacks allow it.
-
-    Raises
-    ------
-    InputError
-        If it is required and impossible.
+    `make_step(net, gradients, state)` gives ``step(batch, masks, coefficients)``; `arrays` are the
+    gradients and the optimiser's state, `coefficients` its coefficients at some step; `rows` is the
+    batch size, `whole` an epoch's whole batches, `steps` how many will be taken. If it is
+    `required`, not being `possible`, as the data, the device and the callbacks allow, is an
+    InputError.
     """
     saved = steps * (SAVED_PER_STEP + SAVED_PER_PRODUCT * _products(net, rows))
     try:
@@ -98,17 +77,8 @@ def _products(net: MLP, rows: int) -> int:
 class CompiledSteps:
     """Takes the whole batches of an epoch, up to `count` of them in one call.
 
-    Parameters
-    ----------
-    net, data, make_step, arrays, dropout, rows, whole
-        As for `compiled_steps`.
-    coefficients : int
-        How many the optimiser has.
-
-    Raises
-    ------
-    NotRecordableError
-        If the step cannot be compiled.
+    Raises `NotRecordableError` if the step cannot be compiled. As `Launches`, it has the number
+    `whole` of an epoch's whole batches.
     """
 
     ends_anywhere = True

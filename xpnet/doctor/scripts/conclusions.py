@@ -1,0 +1,208 @@
+"""What the measured slopes say, as findings with the script's lines as they should be."""
+
+import linecache
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from xpnet.doctor.findings import Finding
+from xpnet.doctor.scripts.instrument import Site
+from xpnet.doctor.scripts.mapping import Mapping as Roles
+from xpnet.doctor.scripts.variants import Mistake
+from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
+from xpnet.doctor.shared_explanations import WHY
+
+MEASURED = "measured by moving parameters and running the script's own next step"
+PRODUCT = "The gradient of weights is what the layer was given times the error of what it gave."
+# By the kind of a mistake: the finding's code, and why it matters.
+CODES = {
+    "operand": ("gradient-operand", PRODUCT),
+    "transposed": ("gradient-transposed", "The matrix is square, so the wrong order raises no "
+                   "error: each weight gets the change meant for its mirror image."),
+    "derivative": ("gradient-activation-derivative", WHY["gradient-activation-derivative"]),
+    "missing derivative": ("gradient-activation-derivative", WHY["gradient-activation-derivative"]),
+    "update order": ("update-order", "The error goes back through the weights that made it; these "
+                     "are already those of the next step."),
+    "error": ("error-not-from-targets", "What goes back is not outputs minus targets, so no step "
+              "leads towards the targets."),
+    "superfluous": ("gradient-wrong", "This factor is not part of the derivative."),
+}  # fmt: skip
+
+
+def conclude(points: Sequence[Measured], roles: Roles, *, failing: bool) -> list[Finding]:
+    """Return what is wrong with gradients, signs and the first step, causes first."""
+    if not points:
+        return []
+    verdicts = {n: _together(points, n) for n in range(len(roles.names))}
+    found = [_of_mistake(each, names) for each, names in _mistakes(points, roles).items()]
+    climbing = [n for n, kind in verdicts.items() if kind == "sign"]
+    if climbing:
+        found.append(
+            _sign(points[0], roles, climbing, everywhere=len(climbing) >= len(verdicts) / 2)
+        )
+    wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
+    if wrong and not found:
+        found.append(_unexplained(points, roles, wrong, failing))
+    kept = [n for n, kind in verdicts.items() if kind == "never cleared"]
+    if kept:
+        found.append(_accumulated(roles, kept))
+    if not found and failing:
+        found += _too_long(points[0], roles)
+    return found
+
+
+def in_words(points: Sequence[Measured], roles: Roles, runs: int) -> str:
+    """Say of which parameters the gradient is right."""
+    verdicts = {n: _together(points, n) for n in range(len(roles.names))}
+    right = [roles.names[n] for n, kind in verdicts.items() if kind == "right"]
+    if not right:
+        return ""
+    whose = (
+        "every gradient" if len(right) == len(verdicts) else f"the gradient of {', '.join(right)}"
+    )
+    return f"Right: {whose}, as the slope of {points[0].loss}, in {runs} runs of one step each."
+
+
+def _together(points: Iterable[Measured], n: int) -> str:
+    """Return the kind of verdict that all points together give of a parameter."""
+    known = [v for p in points if (v := p.verdicts.get(n)) and v.kind != "unknown"]
+    kinds = [each.kind for each in known]
+    wrong = [each for each in known if each.kind == "wrong"]
+    if any(n in each.mistakes for each in points):
+        return "explained"
+    if len(wrong) > 1 or (len(wrong) == len(known) and any(v.cosine < CLEARLY for v in wrong)):
+        return "wrong" if wrong else "unknown"
+    for kind in ("sign", "never cleared"):
+        if kinds and kinds.count(kind) == len(kinds) - len(wrong):
+            return kind
+    return "right" if "right" in kinds else "unknown"
+
+
+def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[str]]:
+    """Return each mistake once, with the names of the parameters it spoils."""
+    found, seen = dict[Mistake, list[str]](), dict[tuple[Site, int, str], Mistake]()
+    for point in points:
+        for n, mistake in point.mistakes.items():
+            if mistake is not None:
+                first = seen.setdefault((mistake.site, mistake.slot, mistake.right), mistake)
+                names = found.setdefault(first, [])
+                names += [roles.names[n]] * (roles.names[n] not in names)
+    return found
+
+
+def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
+    code, why = CODES[mistake.kind]
+    site = mistake.site
+    said = f"{mistake.wrong} stands where {mistake.role} ({mistake.right}) should"
+    if mistake.kind == "missing derivative":
+        said = f"{mistake.role} is missing"
+    elif mistake.kind == "transposed":
+        said = f"{mistake.wrong} must be transposed"
+    elif mistake.kind == "superfluous":
+        said = f"the factor {mistake.wrong} does not belong there"
+    return Finding(
+        code, "error", ", ".join(names), f"line {site.line}, {site.text}: {said}", why,
+        mended_line(site, mistake.mended), MEASURED, {"edits": [edit(site, mistake.mended)]},
+    )  # fmt: skip
+
+
+def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: bool) -> Finding:
+    sites = [roles.updates_of(n)[0].operation.site for n in climbing if roles.updates_of(n)]
+    error, edits = roles.error, [edit(each, turned(each)) for each in sites]
+    remedy = "\n".join(mended_line(each, turned(each)) for each in dict.fromkeys(sites))
+    cause = "; ".join(f"line {each.line}: {each.text}" for each in dict.fromkeys(sites))
+    if everywhere and error is not None and error.operands[0] is roles.targets[0]:
+        left, right = error.site.operands[:2]
+        new = f"{right} - {left}"
+        edits, remedy = [edit(error.site, new)], mended_line(error.site, new)
+        cause = f"line {error.line}: {error.site.text}"
+    where = "every parameter" if everywhere else ", ".join(roles.names[n] for n in climbing)
+    return Finding(
+        "gradient-sign", "error", where, f"each step climbs the slope of {point.loss}; {cause}",
+        WHY["gradient-sign"], remedy, MEASURED, {"edits": edits},
+    )  # fmt: skip
+
+
+def _unexplained(
+    points: Sequence[Measured], roles: Roles, wrong: list[int], failing: bool
+) -> Finding:
+    order = [n for each in reversed(roles.layers) for n in (each.weights, each.biases)]
+    first = min(wrong, key=lambda n: order.index(n) if n in order else len(order))
+    gradient = roles.updates_of(first)[0].gradient
+    made = gradient.made_by.site if gradient.made_by else roles.updates_of(first)[0].operation.site
+    cosine = min(p.verdicts[first].cosine for p in points if first in p.verdicts)
+    others = [roles.names[n] for n in wrong if n != first]
+    spread = f"; so {', '.join(others)} cannot be right either" if others else ""
+    return Finding(
+        "gradient-wrong", "error" if failing else "warning", roles.names[first],
+        f"line {made.line}, {made.text}: it is no multiple of the slope of {points[0].loss} "
+        f"(cosine {cosine:.2f}){spread}",
+        "Every usual mistake in an operand was tried, and none explains it.",
+        f"derive the gradient in line {made.line} again: what the layer was given times the error "
+        "of what it gave", MEASURED,
+    )  # fmt: skip
+
+
+def _accumulated(roles: Roles, kept: list[int]) -> Finding:
+    lines = ", ".join(
+        str(roles.updates_of(n)[0].operation.line) for n in kept if roles.updates_of(n)
+    )
+    return Finding(
+        "gradient-accumulated", "error", ", ".join(roles.names[n] for n in kept),
+        f"each step (line {lines}) repeats all that the steps before it applied",
+        "They still contain those of earlier steps. Steps grow, and point where the loss fell.",
+        "set the gradients to 0 at the start of each step", MEASURED,
+    )  # fmt: skip
+
+
+def _too_long(point: Measured, roles: Roles) -> list[Finding]:
+    """Find a first step that raises the loss on the rows it was made for, and a shorter one not."""
+    line = {share: loss for share, loss in point.line.items() if loss == loss}
+    start, end = line.get(0.0), point.line.get(1.0)
+    falling = [
+        share for share in line if start is not None and 0.0 < share < 1.0 and line[share] < start
+    ]
+    if start is None or end is None or end <= start or not falling:
+        return []
+    update = next(u for n in range(len(roles.names)) for u in roles.updates_of(n))
+    rate, best = update.factor, min(falling, key=lambda share: line[share])
+    name = next((text for text, value in update.scalars if value < 1.0), "the learning rate")
+    return [Finding(
+        "learning-rate-too-large", "error", name,
+        f"the gradient is right, but the first step ({rate:g} times it) raises {point.loss} from "
+        f"{start:.4g} to {end:.4g}; {best:g} of it gives {line[best]:.4g}",
+        "The step leads beyond the valley that the gradient points into.",
+        f"{name} = {float(f'{rate * best:.1g}'):g}", MEASURED,
+        {"learning_rate": float(f"{rate * best:.1g}")},
+    )]  # fmt: skip
+
+
+def turned(site: Site) -> str:
+    """Return an update with the other sign."""
+    text = site.text
+    for one, other in (
+        ("-=", "+="),
+        ("+=", "-="),
+        ("np.subtract", "np.add"),
+        ("np.add", "np.subtract"),
+    ):
+        if one in text:
+            return text.replace(one, other, 1)
+    left, right = site.operands[:2]
+    between = text[len(left) : len(text) - len(right)]
+    other = between.replace("-", "+") if "-" in between else between.replace("+", "-")
+    return f"{left}{other}{right}"
+
+
+def edit(site: Site, text: str) -> dict[str, Any]:
+    """Return a change of the source: what stands at a site becomes another text."""
+    return {"file": site.file, "line": site.line, "column": site.column,
+            "end_column": site.end_column, "text": text}  # fmt: skip
+
+
+def mended_line(site: Site, text: str) -> str:
+    """Return the line of a site with another text in its place."""
+    line = linecache.getline(site.file, site.line).encode()
+    if not line or not site.end_column:
+        return f"line {site.line}: {text}"
+    new = (line[: site.column] + text.encode() + line[site.end_column :]).decode()
+    return f"line {site.line}: {new.strip()}"

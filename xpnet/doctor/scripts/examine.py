@@ -1,0 +1,52 @@
+"""Run a script under the doctor's eyes: record, map, watch, measure, and report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, NoReturn
+
+from xpnet.doctor.findings import Report
+from xpnet.doctor.scripts.conclusions import conclude, in_words
+from xpnet.doctor.scripts.measure import Measurer
+from xpnet.doctor.scripts.observe import Observer
+from xpnet.doctor.scripts.run import Outcome, run_script
+from xpnet.doctor.scripts.source import Script
+from xpnet.doctor.scripts.trace import Recorder
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A script that ran, or was given up, and what was seen of it."""
+
+    script: Script
+    outcome: Outcome
+    report: Report
+
+
+def examine(
+    script: Script,
+    *,
+    seconds: float | None = None,
+    output: IO[str] | None = None,
+    give_up: Callable[[Examination], NoReturn],
+) -> Examination:
+    """Run a script, see `run_script`, and examine it. `give_up` must end the process."""
+    recorder = Recorder()
+    measurer = Measurer(recorder)  # the first to look: its children answer at once
+    observer = Observer(recorder)
+
+    def examined(outcome: Outcome) -> Examination:
+        roles, points = observer.first, measurer.points
+        found, facts = [], {"ended": outcome.how, "script_seconds": outcome.seconds}
+        if roles is not None:
+            failing = observer.doctor.run.failing
+            found = conclude(points, roles, failing=failing)
+            facts["gradients"] = in_words(points, roles, measurer.runs)
+        if not points:
+            facts["not_measured"] = measurer.problem or "the script took too few steps"
+        return Examination(script, outcome, observer.report(found, **facts))
+
+    outcome = run_script(
+        script, recorder, seconds=seconds, output=output,
+        give_up=lambda outcome: give_up(examined(outcome)),
+    )  # fmt: skip
+    return examined(outcome)

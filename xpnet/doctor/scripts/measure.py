@@ -1,0 +1,236 @@
+"""Measure the gradient of an unchanged script: what its own next step makes of moved parameters.
+
+At the end of a training step the process forks. Each child moves one entry of one parameter, runs
+the script's own next step, and sends back the outputs that entered the error. Their slopes are
+compared with what an unmoved step does; `verdicts` has the comparison, which a child makes too: it
+has that step's whole record at hand.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.scripts.fork import Child, ask, obstacle
+from xpnet.doctor.scripts.mapping import map_step
+from xpnet.doctor.scripts.trace import Recorder, Step
+from xpnet.doctor.scripts.verdicts import (
+    LOSS,
+    Along,
+    Measured,
+    Slopes,
+    compare,
+    loss_values,
+    moved_by,
+)
+
+DIRECTIONS = 4  # in which each parameter is moved
+POINTS = 3  # steps after which is measured
+FREE_SECONDS, SHARE = 1.5, 0.5  # that measuring may take, and of the script's own time besides
+LONGEST_STEP = 10.0  # seconds that a child may take
+FRACTIONS = (0.0, 1.0, 0.1, 0.01, 1e-4, 100.0)  # of the first step, as its length
+
+Values = dict[int, Any]  # by a parameter's lineage
+
+
+class _GoOn(BaseException):
+    """Raised in a child, which must return into the script."""
+
+
+class Measurer:
+    """Looks at a recorder's steps, and measures after a few of them.
+
+    Attributes
+    ----------
+    points : list of Measured
+    problem : str
+        Why nothing could be measured the last time; empty if something was.
+    seconds : float
+        That measuring took.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.points, self.problem, self.seconds, self.runs = list[Measured](), "", 0.0, 0
+        self._recorder, self._began = recorder, time.perf_counter()
+        self._child: Child | None = None
+        self._reply: Callable[[Step], Any] = lambda step: None
+        self._start: Values = {}  # the parameters' first values
+        self._before: Values = {}  # what the last step seen did to each
+        recorder.on_step.append(self.look)
+
+    def look(self, step: Step) -> None:
+        """Measure after a step, if there is time; in a child, answer."""
+        if self._child is not None:
+            self._child.answer(self._answer(step))
+        for update in step.updates:
+            self._start.setdefault(update.parameter, np.array(update.old.data))
+        self._before = moved_by(step)
+        began = time.perf_counter()
+        own = began - self._began - self.seconds
+        if not step.live or len(self.points) >= POINTS:
+            return
+        if self.seconds > FREE_SECONDS + SHARE * own:
+            return
+        try:
+            self.problem = obstacle() or self._measure(step)
+        except _GoOn:
+            return
+        except Exception as error:  # noqa: BLE001  # the script must go on
+            self.problem = f"{type(error).__name__}: {error}"
+        self.seconds += time.perf_counter() - began
+
+    def _answer(self, step: Step) -> Any:
+        try:
+            return self._reply(step)
+        except Exception as error:  # noqa: BLE001  # the parent says it
+            return error
+
+    def _ask(self, moves: Sequence[Values], reply: Callable[[Step], Any]) -> list[Any]:
+        """Return what children reply that each make some moves and then the script's next step."""
+        self._reply = reply
+        found = ask([partial(self._move, each) for each in moves], LONGEST_STEP)
+        if isinstance(found, Child):
+            self._child = found
+            raise _GoOn
+        self.runs += len(moves)
+        for each in found:
+            if isinstance(each, Exception):
+                raise each
+        return found
+
+    def _move(self, values: Values) -> None:
+        for lineage, value in values.items():
+            place = self._now[lineage]
+            if isinstance(place, np.ndarray):
+                place[...] = value
+            else:
+                self._recorder.substitutes[id(place)] = type(place)(value)
+
+    def _measure(self, step: Step) -> str:
+        """Measure at this point; return why nothing could be, or nothing."""
+        self._now = {each.parameter: each.new.object for each in step.updates}
+        self._now = {n: v for n, v in self._now.items() if np.asarray(v).dtype.kind == "f"}
+        at, unfinished = self._where(), "the script did not come to the end of another step"
+        (found,) = self._ask([at], lambda step: (error_in(step), moved_by(step)))
+        if found is None:
+            return unfinished
+        (place, side, sides), steps = found
+        if not sides:
+            return "no difference of outputs and targets was found"
+        shapes = [np.broadcast_shapes(*map(np.shape, each)) for each in sides]
+
+        def outputs(step: Step) -> Any:
+            found = [each[0] for each in errors_at(step, place, side)]
+            fits = len(found) == len(shapes)
+            return (joined(found, shapes), named_losses(step)) if fits else None
+
+        t = joined([each[1] for each in sides], shapes)
+        p, losses, slopes = self._slopes(at, steps, outputs)
+        float32 = any(each.dtype == np.float32 for each in at.values())
+        measured = Slopes(place, p, t, losses, slopes, float32)
+        (found,) = self._ask([at], lambda step: compare(step, measured, at, self._before))
+        if found is None:
+            return unfinished
+        self.points.append(found)
+        if len(self.points) == 1 and found.loss in loss_values(p, t):  # along the first step
+            ways = [at | {n: at[n] + f * d for n, d in steps.items() if n in at} for f in FRACTIONS]
+            ends = zip(FRACTIONS, self._ask(ways, outputs), strict=True)
+            found.line.update({f: loss_values(q[0], t)[found.loss] for f, q in ends if q})
+        return ""
+
+    def _slopes(
+        self, at: Values, steps: Values, outputs: Callable[[Step], Any]
+    ) -> tuple[Any, dict[str, float], dict[int, Along]]:
+        """Return outputs, named losses, and their slopes along directions of each parameter."""
+        ways = {n: directions(value, steps.get(n)) for n, value in at.items()}
+        runs = [(n, way) for n, each in ways.items() for way in each]
+        lengths = [_stride(at[n], way) for n, way in runs]
+        moves = [at | {n: at[n] + e * way} for (n, way), e in zip(runs, lengths, strict=True)]
+        (p, losses), *ends = self._ask([at, *moves], outputs)
+        found = {n: Along() for n in at}
+        for (n, way), e, end in zip(runs, lengths, ends, strict=True):
+            if end is not None:
+                own = {name: (end[1][name] - losses[name]) / e for name in losses if name in end[1]}
+                found[n].add(np.ravel(way), (end[0] - p) / e, own)
+        return p, losses, found
+
+    def _where(self) -> Values:
+        """Return the values to measure at.
+
+        First from the start, then where the script is, then from a mirrored start: there nothing
+        is saturated, dead or diverged.
+        """
+        at = {n: np.array(v) for n, v in self._now.items()}
+        first = {n: self._start[n] for n, v in at.items() if self._start[n].shape == v.shape}
+        lost = not all(_is_near(v, first.get(n, v)) for n, v in at.items())
+        if len(self.points) == 1 and not lost:
+            return at
+        if self.points:
+            first = {
+                n: v * np.where(_noise(v, n) > 0.0, 1, -1) + 0.1 * _noise(v, n + 1)
+                for n, v in first.items()
+            }
+        return at | first
+
+
+def _is_near(value: Any, start: Any) -> bool:
+    """Return whether a parameter is still finite, and of the size of its start."""
+    largest = np.max(np.abs(value), initial=0.0)
+    return bool(largest < 1e3 * (1.0 + np.max(np.abs(start), initial=0.0)))
+
+
+def error_in(step: Step) -> tuple[int, int, list[Any]]:
+    """Return where outputs meet targets, which operand the outputs are, and both there."""
+    roles = map_step(step)
+    if roles.error is None:
+        return -1, 0, []
+    side = int(roles.error.operands[0] is not roles.outputs[0])
+    return roles.error.place, side, errors_at(step, roles.error.place, side)
+
+
+def errors_at(step: Step, place: int, side: int) -> list[Any]:
+    """Return pairs of outputs and targets, as they met at a place of the source in one step."""
+    found = []
+    for each in step.operations:
+        if each.place == place:
+            pair = [np.array(value.data, dtype=float) for value in each.operands[:2]]
+            if each.index is not None:  # outputs[rows, labels] -= 1
+                pair = [pair[0], pair[0] - each.result.data]
+            found.append(pair[::-1] if side else pair)
+    return found
+
+
+def named_losses(step: Step) -> dict[str, float]:
+    """Return the losses that a step assigned to names, the last of each name."""
+    return {
+        name: float(np.ravel(each.result.data)[0])
+        for each in step.operations
+        for name in each.result.names
+        if each.result.size == 1 and LOSS.search(name.rpartition(".")[2])
+    }
+
+
+def joined(sides: list[Any], shapes: list[Any]) -> Any:
+    """Put the outputs or targets of one step together, flat."""
+    both = zip(sides, shapes, strict=True)
+    return np.concatenate([np.broadcast_to(each, shape).ravel() for each, shape in both])
+
+
+def _noise(value: Any, seed: int) -> Any:
+    return np.random.default_rng(seed).normal(size=np.shape(value))
+
+
+def directions(value: Any, step: Any) -> list[Any]:
+    """Return unit vectors in which to move a parameter: where its step went, and at random."""
+    ways = [_noise(value, seed) for seed in range(min(DIRECTIONS, np.size(value)))]
+    if len(ways) > 1 and np.shape(step) == np.shape(value) and 0.0 < np.linalg.norm(step) < np.inf:
+        ways[0] = step
+    return [way / np.linalg.norm(way) for way in ways]
+
+
+def _stride(value: Any, way: Any) -> float:
+    """Return how far to move: the outputs' differences must stand out from rounding."""
+    base = 3e-3 if np.asarray(value).dtype == np.float32 else 1e-6
+    return base * max(1.0, float(np.sqrt(np.mean(np.square(value)))))

@@ -1,0 +1,95 @@
+"""The text of a user's script, notebook or module, as Python would read it, or more kindly."""
+
+import io
+import json
+import linecache
+import re
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from xpnet.errors import FileError
+
+MAGIC = re.compile(r"\s*(?:[\w., ]+=\s*)?[%!]|\s*[\w.]+\?{1,2}\s*$|\s*\?")  # IPython's, in a cell
+KEPT_CELLS = ("%%time", "%%timeit", "%%capture", "%%prun")  # whose other lines are Python
+
+
+@dataclass(frozen=True)
+class Script:
+    """What to run, with its arguments: a file, or a module if `is_module`."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    is_module: bool = False
+
+    def locate(self) -> Path:
+        """Return the file, absolute.
+
+        Raises
+        ------
+        FileError
+            If there is none.
+        """
+        path = Path(self._module_file() if self.is_module else self.name).absolute()
+        if not path.is_file():
+            raise FileError(f"{self.name}: there is no such file; name a script that exists")
+        return path
+
+    def _module_file(self) -> str:
+        try:
+            spec = find_spec(self.name)
+            if spec is not None and spec.submodule_search_locations is not None:
+                spec = find_spec(f"{self.name}.__main__")
+        except (ImportError, ValueError) as error:
+            raise self._not_found(str(error)) from error
+        if spec is None or not spec.origin:
+            raise self._not_found(f"No module named {self.name!r}")
+        return spec.origin
+
+    def _not_found(self, reason: str) -> FileError:
+        package = self.name.partition(".")[0]
+        return FileError(f"-m {self.name}: {reason}; run it from the folder that holds {package}")
+
+
+def parts_of(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (file, text) of what is to be run in turn: a script, or each cell of a notebook."""
+    if path.suffix.lower() != ".ipynb":
+        yield str(path), read_source(path)
+        return
+    for number, text in enumerate(_cells(path), start=1):
+        file = f"{path.name}, cell {number}"
+        # Tracebacks read their lines there.
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        yield file, text
+
+
+def read_source(path: Path) -> str:
+    """Return a file's text: in the encoding it declares, or else, if it is not UTF-8, Latin-1."""
+    given = path.read_bytes()
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(given).readline)
+        text = given.decode(encoding)
+    except (SyntaxError, UnicodeDecodeError):
+        text = given.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _cells(path: Path) -> Iterator[str]:
+    """Yield the code cells of a notebook, without what only IPython understands."""
+    try:
+        cells: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["cells"]
+        texts = ["".join(each["source"]) for each in cells if each["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileError(f"{path.name}: it is no notebook of format 4: {error!r}") from error
+    for text in texts:
+        lines = text.splitlines()
+        foreign = text.startswith("%%") and not text.startswith(KEPT_CELLS)
+        yield "\n".join(_skipped(each) if foreign or MAGIC.match(each) else each for each in lines)
+
+
+def _skipped(line: str) -> str:
+    """Keep a line's place, and a block's only statement: `pass` stands for it."""
+    return line[: len(line) - len(line.lstrip())] + f"pass  # {line.strip()}"

@@ -1,0 +1,251 @@
+"""Which change of one operand makes a wrong gradient agree with the measured slopes.
+
+The backward pass of the step is computed again with one operand of one operation replaced: by what
+the layers were given and gave, by derivatives of their activations, by its own transpose. Nothing
+is guessed: what is named is what makes the gradient right.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.scripts.instrument import Site
+from xpnet.doctor.scripts.mapping import Layer
+from xpnet.doctor.scripts.mapping import Mapping as Roles
+from xpnet.doctor.scripts.trace import Operation, Value
+
+SECONDS = 0.5  # that the search may take for one parameter
+SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
+# Of an activation's derivative: name, formula for activations a, text.
+DERIVATIVES: tuple[tuple[str, Callable[[Any], Any], str], ...] = (
+    ("sigmoid", lambda a: a * (1.0 - a), "({a} * (1 - {a}))"),
+    ("tanh", lambda a: 1.0 - a * a, "(1 - {a}**2)"),
+    ("ReLU", lambda a: (a > 0.0) * 1.0, "({a} > 0)"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """One operand that is not what it should be.
+
+    `kind` is "operand", "transposed", "derivative", "missing derivative" or "superfluous"; `slot`
+    is the operand's number, -1 for the operation as a whole; `right` what should stand there in
+    place of `wrong`, in the script's words, and `role` what that is.
+    """
+
+    kind: str
+    site: Site
+    slot: int
+    right: str
+    role: str
+    wrong: str
+    changes: Mapping[int, Any]  # by the id of an operation: what replaced its operand
+
+    @property
+    def mended(self) -> str:
+        """The operation as it should be."""
+        text = self.site.text
+        if self.slot < 0:
+            return f"{text} * {self.right}"
+        before, _, after = text.rpartition(self.wrong) if self.slot else text.partition(self.wrong)
+        return f"{before}{self.right}{after}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What may belong in an operand's place."""
+
+    kind: str
+    role: str
+    array: Any
+    text: str
+
+
+class Variants:
+    """The backward pass of one step, to be computed again with changes."""
+
+    def __init__(self, roles: Roles) -> None:
+        self.roles, self.operations = roles, roles.step.operations
+        reached = {id(roles.error.result)} if roles.error else set[int]()
+        self.backward = list[Operation]()
+        for each in self.operations:
+            if id(each.result) in roles.cone and any(id(v) in reached for v in each.operands):
+                reached.add(id(each.result))
+                self.backward.append(each)
+
+    def mistake(
+        self, gradient: Value, layer: int, known: Mapping[int, Any], agrees: Callable[[Any], bool]
+    ) -> Mistake | None:
+        """Return the change that makes a layer's gradient agree, beside those known so far."""
+        deadline = time.monotonic() + SECONDS
+        for operation in self._towards(gradient):
+            slots = range(min(2, len(operation.operands)))
+            for slot in (*slots, -1):
+                for each in self._candidates(operation, slot, layer):
+                    if time.monotonic() > deadline:
+                        return None
+                    changes = {**known, id(operation): (slot, each.array)}
+                    if agrees(self.again(gradient, changes)):
+                        return Mistake(
+                            each.kind,
+                            operation.site,
+                            slot,
+                            each.text,
+                            each.role,
+                            _words(operation, slot),
+                            changes,
+                        )
+        return None
+
+    def _towards(self, gradient: Value) -> Iterator[Operation]:
+        """Yield the operations that a gradient was made by, the last one first."""
+        needed = {id(gradient)}
+        for each in reversed(self.backward):
+            if id(each.result) in needed:
+                needed |= {id(value) for value in each.operands}
+                yield each
+
+    def again(self, gradient: Value, changes: Mapping[int, Any]) -> Any:
+        """Compute a gradient again with changes; None where that cannot be done."""
+        new: dict[int, Any] = {}
+        for each in self.backward:
+            change = changes.get(id(each))
+            if change is None and not any(id(value) in new for value in each.operands):
+                continue
+            operands = [new.get(id(value), value.data) for value in each.operands]
+            if change is not None and change[0] >= 0:
+                operands[change[0]] = change[1]
+            try:
+                result = _compute(each, operands)
+                result = result * change[1] if change is not None and change[0] < 0 else result
+            except (ValueError, TypeError, IndexError):
+                return None
+            if np.shape(result) != each.result.shape and each.result.size == np.size(result):
+                result = np.reshape(result, each.result.shape)
+            new[id(each.result)] = result
+        return new.get(id(gradient))
+
+    def _candidates(self, operation: Operation, slot: int, layer: int) -> Iterator[Candidate]:
+        if slot < 0:
+            yield from self._derivatives(self.roles.layers[layer], operation, "missing derivative")
+            return
+        old, words = operation.operands[slot], _words(operation, slot)
+        for kind, role, value in self._values(layer):
+            for array, turned in ((value.data, ""), (np.transpose(value.data), ".T")):
+                if np.shape(array) == old.shape and not np.array_equal(array, old.data):
+                    text = self._shifted(words, old, value) or self._text(value, operation) + turned
+                    yield Candidate(kind, role, array, text)
+        yield from self._derivatives(self.roles.layers[layer], operation, "derivative", old)
+        if len(old.shape) == 2:
+            text = words.removesuffix(".T") if words.endswith(".T") else f"{words}.T"
+            yield Candidate("transposed", "its transpose", old.data.T, text)
+        if operation.name == "multiply" and len(operation.operands) == 2:
+            yield Candidate("superfluous", "nothing", np.ones(old.shape), "1")
+
+    def _values(self, layer: int) -> Iterator[tuple[str, str, Value]]:
+        """Yield (kind, role, value) of what the step had, the nearest layers' first."""
+        layers, roles = self.roles.layers, self.roles
+        for i in sorted(range(len(layers)), key=lambda i: abs(i - layer)):
+            yield "operand", f"the inputs of layer {i + 1}", layers[i].inputs
+            yield "operand", f"the pre-activations of layer {i + 1}", layers[i].pre_activations
+            yield "operand", f"the activations of layer {i + 1}", layers[i].activations
+        for update in roles.step.updates:
+            yield "update order", "the weights before their update", update.old
+        if roles.error is not None:
+            yield "error", "outputs minus targets", roles.error.result
+
+    def _shifted(self, words: str, old: Value, new: Value) -> str:
+        """Return ``a[i].T`` for ``a[i + 1].T``, if the layers' values stand in a list so."""
+        chain = [self.roles.layers[0].inputs, *(each.activations for each in self.roles.layers)]
+        places = [[i for i, v in enumerate(chain) if v is w or v is w.base] for w in (old, new)]
+        parts = re.fullmatch(r"(.+\[)([a-z_]\w*)(?: ?([+-]) ?(\d+))?(\](?:\.T)?)", words, re.I)
+        if not all(places) or parts is None:
+            return ""
+        offset = int(f"{parts[3] or '+'}{parts[4] or 0}") + places[1][0] - places[0][0]
+        more = f" {'+' if offset > 0 else '-'} {abs(offset)}" if offset else ""
+        return f"{parts[1]}{parts[2]}{more}{parts[5]}"
+
+    def _derivatives(
+        self, layer: Layer, operation: Operation, kind: str, old: Value | None = None
+    ) -> Iterator[Candidate]:
+        value = layer.activations
+        wanted = operation.result.shape if old is None else old.shape
+        for name, formula, text in DERIVATIVES:
+            if not _is_made_by(name, layer):
+                continue
+            for array, turned in ((value.data, ""), (np.transpose(value.data), ".T")):
+                if np.shape(array) == wanted:
+                    a = self._text(value, operation) + turned
+                    yield Candidate(
+                        kind, f"the {name}'s derivative", formula(array), text.format(a=a)
+                    )
+
+    def _text(self, value: Value, near: Operation) -> str:
+        """Return how the script writes a value, preferably where an operation stands."""
+        texts = dict.fromkeys(
+            (near.site.function == each.site.function, _words(each, i))
+            for each in self.operations
+            for i, operand in enumerate(each.operands[:2])
+            if operand is value and re.fullmatch(r"[\w.]+(\[[^]]*\])?", _words(each, i))
+        )
+        texts |= dict.fromkeys((False, name) for name in value.names)
+
+        def rank(found: tuple[bool, str]) -> tuple[bool, bool]:
+            here = re.search(rf"(?<![\w.]){re.escape(found[1])}(?!\w)", near.site.text)
+            return here is not None, found[0]
+
+        return max(texts, key=rank, default=(False, "?"))[1]
+
+
+def _words(operation: Operation, slot: int) -> str:
+    """Return an operand, -1 for the whole operation, as the script writes it."""
+    site, words = operation.site, operation.site.operands
+    if slot < 0:
+        return site.text
+    if site.kind == "call" and len(operation.operands) > len(words):  # a.dot(b)
+        depth = 0
+        for i in reversed(range(len(site.text))):
+            depth += {")": 1, "(": -1}.get(site.text[i], 0)
+            if depth == 0:
+                words = (site.text[:i].rpartition(".")[0], *words)
+                break
+    return words[slot] if slot < len(words) else "?"
+
+
+def _is_made_by(name: str, layer: Layer) -> bool:
+    """Return whether a layer's activations are what an activation makes of its sums."""
+    z, a = (np.asarray(v.data, dtype=float) for v in (layer.pre_activations, layer.activations))
+    with np.errstate(all="ignore"):
+        made = {"sigmoid": 1 / (1 + np.exp(-z)), "tanh": np.tanh(z), "ReLU": np.maximum(z, 0)}[name]
+    return made.size == a.size and np.allclose(np.ravel(made), np.ravel(a), rtol=1e-6, atol=1e-12)
+
+
+def _compute(operation: Operation, operands: list[Any]) -> Any:
+    """Compute an operation again. ValueError if it is not known how."""
+    name, first = operation.name, operands[0]
+    if operation.index is not None:
+        if name == "item":
+            return first[operation.index]
+        raise ValueError(name)
+    if name in SAME:
+        return first
+    if name == "matmul":
+        return np.dot(first, operands[1])
+    if name in ("T", "transpose"):
+        return np.transpose(first)
+    if name in ("sum", "mean"):
+        for axis in (None, 0, 1):
+            for keep in (False, True):
+                same = getattr(np, name)(operation.operands[0].data, axis=axis, keepdims=keep)
+                if np.array_equal(same, operation.result.data):
+                    return getattr(np, name)(first, axis=axis, keepdims=keep)
+    if name == "reshape":
+        return np.reshape(first, operation.result.shape)
+    function: Any = getattr(np, name, None)
+    if name in ("outer", "inner") or isinstance(function, np.ufunc):
+        return function(*operands)
+    raise ValueError(name)
