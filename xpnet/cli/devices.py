@@ -43,7 +43,7 @@ def parity(options: ParityOptions) -> int:
     report = compare(
         make_network(task), task.x, task.y, steps=options.steps, learning_rate=options.lr,
         momentum=options.momentum, other="strict" if options.device == "cpu" else options.device,
-        loss=options.loss, batch_size=task.options.batch_size, l1=options.l1, l2=options.l2,
+        loss=options.loss, batch_size=task.options.batch_size, l1=options.l1, l2=task.options.l2,
     )  # fmt: skip
     show(str(report))
     return 0 if report.ok else 1
