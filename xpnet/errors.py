@@ -8,6 +8,7 @@ from typing import Any
 _RULES: dict[str, Callable[[float], bool]] = {
     "must be finite and above 0": lambda value: 0.0 < value < float("inf"),
     "must be finite and >= 0": lambda value: 0.0 <= value < float("inf"),
+    "must be finite and >= 1": lambda value: 1.0 <= value < float("inf"),
     "must be from 0 to 1": lambda value: 0.0 <= value <= 1.0,
     "must be >= 0 and below 1": lambda value: 0.0 <= value < 1.0,
 }

@@ -112,9 +112,8 @@ def test_a_network_on_either_gpu_does_the_same_whichever_is_current(call, caller
     np.testing.assert_equal(found[0], found[1])
 
 
-@pytest.mark.parametrize("init", ["auto", "lsuv"])
-def test_a_network_is_made_on_its_gpu(init, caller):
-    net = network(SECOND, init=init, init_data=X)
+def test_a_network_is_made_on_its_gpu(caller):
+    net = network(SECOND)
     assert {each.device.id for each in net.parameters} == {1}
 
 

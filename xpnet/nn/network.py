@@ -28,7 +28,7 @@ from xpnet.nn.arrays import (
     put_numbers,
     row_shares,
 )
-from xpnet.nn.initializers import Rule, draw, lsuv
+from xpnet.nn.initializers import Rule, draw
 from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
 
 # Rows per forward pass in prediction: fixed, so that results do not depend on how the caller cuts
@@ -82,8 +82,8 @@ class MLP:
     output : str or Activation
         ``"identity"``, ``"sigmoid"``, ``"softmax"``, ``"tanh"``, ``"exp"`` or ``"softplus"``.
     init : str or callable
-        A rule of `xpnet.nn.initializers`; ``"auto"`` chooses by activation, ``"lsuv"`` needs
-        `init_data`; a callable gets ``(generator, fan_in, fan_out)``.
+        A rule of `xpnet.nn.initializers`; ``"auto"`` chooses by activation; a callable gets
+        ``(generator, fan_in, fan_out)``.
     dtype : {"float32", "float64"}
     device : str or Device
         ``"cpu"``, ``"gpu"``, ``"gpu:N"``.
@@ -91,8 +91,6 @@ class MLP:
         Seed of every random draw of this network and its training.
     dropout : float or sequence of float
         Share of hidden units dropped in training, in [0, 1); one for all or one per hidden layer.
-    init_data : array, (n, inputs), optional
-        Prepared inputs for ``init="lsuv"``.
 
     Attributes
     ----------
@@ -122,7 +120,6 @@ class MLP:
         device: str | Device = "cpu",
         seed: int = 0,
         dropout: float | Sequence[float] = 0.0,
-        init_data: Any = None,
     ) -> None:
         self.sizes = checked_sizes(sizes)
         layers = len(self.sizes) - 2
@@ -140,10 +137,6 @@ class MLP:
             drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
             self.flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
             self._derive()
-            if init == "lsuv":
-                if init_data is None:
-                    raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
-                lsuv(self, as_inputs(init_data, self.device, dtype, self.sizes[0]))
 
     def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
         """Compute up to the last pre-activations; the head applies the output activation.
