@@ -232,7 +232,7 @@ def test_rows_that_all_have_a_class_of_weight_0_are_named():
         (classifier, {"validation": (X[:, :2], LABELS)}, r"\(60, 2\) but the network takes \(n, 3"),
         (classifier, {"epochs": 0}, "epochs 0 must be an integer >= 1"),
         (classifier, {"l2": -1.0}, "l2 -1.0 must be finite and >= 0"),
-        (classifier, {"clip_norm": 0.0}, "clip_norm 0.0 must be above 0, or None"),
+        (classifier, {"clip_norm": 0.0}, "clip_norm 0.0 must be finite and above 0"),
         (classifier, {"metrics": "auc"}, "metric 'auc' is not known; use one of accuracy, r2, mea"),
         (classifier, {"optimizer": "rms"}, "optimizer 'rms' is not known; pass 'sgd', 'adam',"),
         (classifier, {"optimizer": xpnet.SGD}, r"optimizer SGD is a class; pass SGD\(\), an insta"),

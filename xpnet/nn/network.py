@@ -18,7 +18,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 from xpnet.backend.device import DTYPES, Array, Device, device_of, is_foreign, open_device
-from xpnet.errors import InputError, bad_argument, check_numbers
+from xpnet.errors import InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
 from xpnet.nn.arrays import (
     Batch,
@@ -37,37 +37,23 @@ PREDICT_ROWS = 512
 
 
 class Trace(NamedTuple):
-    """What one forward pass computed; the backward pass, the doctor and tests all use it.
-
-    Attributes
-    ----------
-    inputs : list of array, (batch, fan_in)
-        What each layer received: x, then the activations, after dropout.
-    pre_activations : list of array, (batch, fan_out)
-        z of each layer, the last one included.
-    activations : list of array, (batch, units)
-        a of each hidden layer, before dropout.
-    masks : list of array, (batch, units), or None
-        Dropout's factors for each hidden layer: 0 or 1 / (1 - rate); None without dropout.
-    """
+    """What one forward pass computed; the backward pass, the doctor and tests all use it."""
 
     inputs: list[Array]
+    """What each layer received, (batch, fan_in): x, then the activations, after dropout."""
     pre_activations: list[Array]
+    """z of each layer, (batch, fan_out), the last one included."""
     activations: list[Array]
+    """a of each hidden layer, (batch, units), before dropout."""
     masks: list[Array] | None
+    """Dropout's factors for each hidden layer, (batch, units): 0 or 1 / (1 - rate)."""
 
 
 class Gradients(NamedTuple):
-    """Derivatives of the loss, in the order and shapes of the network's parameters.
+    """Derivatives of the loss, in the order and shapes of the network's parameters."""
 
-    Attributes
-    ----------
-    weights : tuple of array, (fan_in, fan_out)
-    biases : tuple of array, (fan_out,)
-    """
-
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
+    weights: tuple[Array, ...]  # (fan_in, fan_out)
+    biases: tuple[Array, ...]  # (fan_out,)
 
 
 class MLP:
@@ -125,11 +111,12 @@ class MLP:
         layers = len(self.sizes) - 2
         self.hidden = tuple(resolve_activation(each, HIDDEN) for each in per_layer(hidden, layers))
         self.output = resolve_activation(output, OUTPUTS)
-        self.dropout = checked_rates(per_layer(dropout, layers))
+        for rate in per_layer(dropout, layers):
+            check_numbers("must be >= 0 and below 1", dropout=rate)
+        self.dropout = tuple(float(rate) for rate in per_layer(dropout, layers))
         if dtype not in DTYPES:
             raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
-        if not isinstance(seed, int | Integral) or seed < 0:  # NumPy's, too
-            raise bad_argument("seed", seed, "must be an integer >= 0")
+        check_integers(0, seed=seed)
         self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = device if isinstance(device, Device) else open_device(device)
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
@@ -412,10 +399,3 @@ def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
             "outputs"
         )
     return tuple(int(size) for size in checked)
-
-
-def checked_rates(rates: list[Any]) -> tuple[float, ...]:
-    """Return dropout rates as floats."""
-    for rate in rates:
-        check_numbers("must be >= 0 and below 1", dropout=rate)
-    return tuple(float(rate) for rate in rates)

@@ -12,24 +12,14 @@ from xpnet.errors import InputError, bad_argument, check_numbers
 
 
 class Progress(NamedTuple):
-    """How far a training run has got: all that a schedule may depend on.
+    """How far a training run has got: all that a schedule may depend on."""
 
-    Attributes
-    ----------
-    step : int
-        Steps taken before this one, from 0.
-    epoch : int
-        Epochs completed, from 0.
-    steps_per_epoch, total_steps : int
-    losses : sequence of float
-        Monitored loss of each epoch completed: validation if there is one, else training.
-    """
-
-    step: int
-    epoch: int
+    step: int  # steps taken before this one, from 0
+    epoch: int  # epochs completed, from 0
     steps_per_epoch: int
     total_steps: int
     losses: Sequence[float]
+    """Monitored loss of each epoch completed: validation if there is one, else training."""
 
     @property
     def done(self) -> float:
