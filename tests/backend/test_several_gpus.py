@@ -158,6 +158,13 @@ def test_rows_on_another_gpu_are_brought_to_that_of_the_network(caller):
     np.testing.assert_array_equal(net.device.get(net.predict(x)), expected.predict(X))
 
 
+def test_a_network_goes_on_after_another_gpu_was_opened(caller):
+    net = network("gpu")
+    before = net.predict(X)
+    xpnet.fit(network(SECOND), X, Y, **QUIET)
+    np.testing.assert_array_equal(net.predict(X), before)
+
+
 def test_the_steps_of_a_loop_by_hand_run_where_the_network_is_within_active(caller):
     found = []
     for name in ("gpu", SECOND):

@@ -78,19 +78,6 @@ def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):
     assert not Later.called
 
 
-def test_ctrl_c_when_the_training_has_just_ended_is_not_lost(tmp_path):
-    class AtTheEnd:
-        def on_epoch_end(self, training):
-            if training.state.epoch == 2:
-                training.stop("enough")
-                signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        train(network(), [AtTheEnd(), Checkpoint(tmp_path)])
-    net = network()
-    assert train(net, [Checkpoint(tmp_path, resume=True)]).stopped == "enough"
-
-
 def test_a_handler_of_the_programs_own_stays_its_own():
     pressed = []
     before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
