@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.arrays import pieces
+from xpnet.tables.arrays import check_memory, pieces
 from xpnet.tables.columns import (
     UNSEEN,
     Category,
@@ -27,6 +27,7 @@ from xpnet.tables.columns import (
     refuse_field,
     refuse_repeated,
 )
+from xpnet.tables.encodings import piecewise_linear
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.summary import refuse_missing, refuse_text, summarize
 from xpnet.tables.table import Table
@@ -81,6 +82,8 @@ class Preprocessing:
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
         kinds = [column_to_dict(each).keys() for each in self.columns]
+        if any("edges" in each for each in kinds):
+            return 3
         plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
         return 1 if plain and not self.left_out else 2
 
@@ -182,6 +185,8 @@ class Preprocessing:
             imputed), not a number, not finite, or a category that training did not see.
         """
         self.check(table)
+        count = table.rows if rows is None else len(rows)
+        check_memory(table.path, count * self.inputs * np.dtype(dtype).itemsize)
         rows = np.arange(table.rows) if rows is None else rows
         for column in self.columns:
             if isinstance(column, Number):
@@ -214,6 +219,18 @@ class Preprocessing:
         return places, inputs, np.asarray(scales).reshape(-1, 3).T
 
     @cached_property
+    def _bins(self) -> list[tuple[int, int, np.ndarray]]:
+        """Of number columns with bins: place among them, first such input, standardised edges."""
+        numbers = [
+            (first, each) for _, first, each in self._with_inputs if isinstance(each, Number)
+        ]
+        return [
+            (at, first + 1 + each.indicator, (np.asarray(each.edges) - each.mean) / each.std)
+            for at, (first, each) in enumerate(numbers)
+            if each.edges
+        ]
+
+    @cached_property
     def _with_inputs(self) -> list[tuple[int, int, Column]]:
         """Each column with its place and its first input."""
         firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
@@ -237,6 +254,8 @@ class Preprocessing:
             what = ", which is not finite or too far from the numbers in training"
             raise table.fault(rows[row], name, what, "correct it")
         x[:, inputs] = block
+        for at, first, edges in self._bins:
+            x[:, first : first + len(edges) - 1] = piecewise_linear(cells[:, at], edges)
 
     def encode_target(self, table: Table, rows: Rows = None) -> np.ndarray:
         """Return the targets (rows,): class numbers as int64, or standardised values as float64."""
