@@ -325,9 +325,9 @@ def test_an_epoch_of_launches_reads_back_once_and_a_launch_is_two_commands(
 ):
     launch, launched, epochs = launches.Launches.__call__, [], []
 
-    def counted(self, batch):
+    def counted(self, *given):
         with emulator.counting() as found:
-            result = launch(self, batch)
+            result = launch(self, *given)
         launched.append(found)
         return result
 
