@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xpnet
-from xpnet.backend.random import dropout_keys, generator, hash64
+from xpnet.backend.random import dropout_keys, hash64
 from xpnet.nn.activations import HIDDEN
 from xpnet.nn.initializers import AUTO, INIT_NAMES, INITIALISERS, rule_for
 from xpnet.training.dropout import Dropout
@@ -119,11 +119,3 @@ def test_the_hash_is_splitmix64_as_published():
     found = hash64(np.arange(100), 0).astype(np.uint64)
     assert [int(each) for each in found] == [reference(counter) for counter in range(100)]
     assert int(found[1]) == 0xE220A8397B1DCDAF
-
-
-def test_draws_depend_on_purpose_and_counters_and_not_on_what_was_drawn_before():
-    one = generator(0, "order", 3).random()
-    generator(0, "order", 2).random()
-    assert generator(0, "order", 3).random() == one
-    others = [generator(1, "order", 3), generator(0, "split", 3), generator(0, "order", 3, 1)]
-    assert one not in [each.random() for each in others]
