@@ -19,9 +19,10 @@ The recorder rests between steps that are looked at, and looks again by the numb
 the last update's statement ran, so often that recording takes at most `SHARE` of the time.
 """
 
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,7 +147,7 @@ class Recorder:
         self.passes: list[tuple[Operation, ...]] = []  # forward passes after the last update
         self._pass_at = 0  # updates left to the next look, at the latest of them
         self._first_product = self._last_product = -1
-        self._started = time.perf_counter()
+        self._started = time.process_time()
         self.restart()
 
     def prepare(self, namespace: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -155,6 +156,32 @@ class Recorder:
         namespace.update(__xp__=self, __xp_on__=self._on, __xp_count__=self.counts)
         self.modules.append(namespace)
         return namespace
+
+    def places_of(self, objects: set[int]) -> dict[int, str]:
+        """Return how the script reaches some objects, by their ids: ``net.weights[0]``."""
+        frame, scopes = sys._getframe(1), list[Mapping[str, Any]]()
+        while frame is not None:
+            if any(frame.f_globals is each for each in self.modules):
+                scopes.append(frame.f_locals)
+            frame = frame.f_back  # type: ignore[assignment]
+        found: dict[int, str] = {}
+        for scope in (*self.modules, *reversed(scopes)):
+            waiting = [(n, value, 0) for n, value in scope.items() if not n.startswith("__")]
+            for text, value, depth in waiting:
+                if id(value) in objects:
+                    found.setdefault(id(value), text)
+                elif depth < 3:
+                    waiting += [(text + n, each, depth + 1) for n, each in self._inside(value)]
+        return found
+
+    def _inside(self, value: Any) -> Iterable[tuple[str, Any]]:
+        """Return what a list, a dict or an object of the script's own classes holds."""
+        if isinstance(value, list | tuple) and len(value) <= MAX_LIST:
+            return [(f"[{i}]", each) for i, each in enumerate(value)]
+        if isinstance(value, dict) and len(value) <= MAX_LIST:
+            return [(f"[{key!r}]", each) for key, each in value.items()]
+        own = any(each.get("__name__") == type(value).__module__ for each in self.modules)
+        return [(f".{key}", each) for key, each in getattr(value, "__dict__", {}).items() if own]
 
     def restart(self) -> None:
         """Record from here, where a step begins."""
@@ -165,7 +192,7 @@ class Recorder:
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
         self._serving = False
-        self._woken = time.perf_counter()
+        self._woken = time.process_time()
         self._switch(True)
 
     def watch_forward(self, first: int, last: int) -> None:
@@ -369,7 +396,7 @@ class Recorder:
             self.passes.clear()
         self._pass_at = left
         self.passes.append(tuple(self.operations))
-        self.seconds += time.perf_counter() - self._woken
+        self.seconds += time.process_time() - self._woken
         self._serving = False
         self._switch(False)
         if len(self.passes) < MAX_PASSES:
@@ -407,7 +434,7 @@ class Recorder:
             updates = tuple(sorted(self._updates, key=lambda u: everything.index(u.operation)))
             self._tell(Step(number, tuple(everything[start:end]), updates, live=False))
             start = end
-        self.operations, self.steps, self._woken = everything[start:], 2, time.perf_counter()
+        self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
         self._updates, self._seen = [], Counter()
         for operation in self.operations[:]:
             if operation.place in self.pattern:
@@ -430,7 +457,7 @@ class Recorder:
         number, passed = self.steps, self._passed
         self.steps += 1
         self._tell(Step(number, tuple(self.operations), tuple(self._updates)))
-        self.seconds += time.perf_counter() - self._woken
+        self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)
 
@@ -447,7 +474,7 @@ class Recorder:
             return
         if not self._per_step or known != self._per_step:
             return
-        running = time.perf_counter() - self._started - self.seconds
+        running = time.process_time() - self._started - self.seconds
         self._rest = self.steps // (4 if self.burst > 1 else 16)
         if self.seconds > FREE_SECONDS + SHARE * running:  # wait until recording may take more time
             each = running / max(1, self.steps - self._looked)
