@@ -27,7 +27,7 @@ from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.scripts.checks import causes, outcome
-from xpnet.doctor.scripts.mapping import Mapping, map_step
+from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, map_step
 from xpnet.doctor.scripts.telling import SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
 from xpnet.doctor.step import relative_change
@@ -78,9 +78,6 @@ class Observer:
                 own = float(np.mean(np.square(np.asarray(error_of(mapping), dtype=float))))
         self._losses.append((own, loss))
         self._steps.append(step.number)
-        if mapping.layers and mapping.step.live:
-            places = [layer.product.place for layer in mapping.layers]
-            self.recorder.watch_forward(places[0], places[-1])
         try:
             self.doctor.watch(
                 parameters=before, gradients=slopes, loss=own if loss is None else loss, **arrays
@@ -123,12 +120,12 @@ class Observer:
         if mapping is None or not mapping.layers:
             return
         rows, known = list[Any](), self.doctor.run.data.inputs
-        for operations in self.recorder.passes:
-            for each in operations:
-                if each.place == mapping.layers[0].product.place:
-                    other = [v for v in each.operands if v.shape != self._first_weights]
-                    rows += [np.asarray(other[0].data, dtype=float)] if other else []
-            self.served_mask = self.served_mask or random_mask(operations)
+        self.served_mask = random_mask(self.recorder.used)
+        for each in self.recorder.used:
+            if each.name in PRODUCTS and len(self._first_weights) == 2:
+                for one, other in (each.operands[:2], each.operands[1::-1]):
+                    if one.shape in (self._first_weights, self._first_weights[::-1]):
+                        rows.append(np.asarray(other.data, dtype=float))
         rows = [each.T if self.doctor.run.columns and each.ndim == 2 else np.atleast_2d(each)
                 for each in rows if each.ndim]  # fmt: skip
         rows = [each for each in rows if known is not None and each.shape[1:] == known.shape[1:]]
