@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import DIAGNOSIS, RECIPE, Evidence, rule
+from xpnet.doctor.rules.rule import DIAGNOSIS, Evidence, rule
 from xpnet.doctor.run import Run
 from xpnet.doctor.step import columns
 
@@ -191,19 +191,6 @@ def wrong_cross_entropy(run: Run) -> Evidence | None:
     half = "0" if _first_loss_as(run, for_one) else "1" if _first_loss_as(run, for_zero) else ""
     return Evidence("loss", f"the first, {loss:.6g}, is the cross-entropy without its term for "
                     f"class {half}, which may get any prediction") if half else None  # fmt: skip
-
-
-@rule("empty-batch",
-      why="Nothing is learnt from them. A slice x[i:batch_size] is empty from the second batch on.",
-      remedy="batch = x[i : i + batch_size]   # with i in range(0, len(x), batch_size)",
-      source=RECIPE + " (become one with the data)")  # fmt: skip
-def empty_batches(run: Run) -> Evidence | None:
-    count = len(run.empty)
-    if not count:
-        return None
-    return Evidence("batches", f"{count} of {count + run.steps} have no rows, the first after "
-                    f"{run.empty[0]} steps with rows",
-                    severity="error" if count > run.steps / 2 else "warning")  # fmt: skip
 
 
 @rule("class-numbers", severity="error",
