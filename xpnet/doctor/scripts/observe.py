@@ -142,6 +142,14 @@ def place(mapping: Mapping, number: int) -> str:
     return f"{kind} {mapping.names[number]} {shape}, {where(site)}: the update {verb} {how}{line}"
 
 
+def rows_of(values: list[Value]) -> Any:
+    """Return a value's array, or the arrays of several samples as rows."""
+    if len(values) == 1:
+        return values[0].data
+    rows = [np.ravel(np.asarray(each.data, dtype=float)) for each in values]
+    return np.stack([each for each in rows if each.size == rows[0].size])
+
+
 def sides(mapping: Mapping) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
     """Return outputs and targets."""
     return mapping.outputs, mapping.targets
@@ -197,12 +205,17 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
         found["learning_rate"] = factors.most_common(1)[0][0]
     matrices: list[Any] = [before.get(mapping.names[layer.weights]) for layer in mapping.layers]
     if matrices and all(np.ndim(each) == 2 for each in matrices):  # None has no dimensions
-        found["inputs"] = mapping.layers[0].inputs.data
-        found["activations"] = [layer.activations.data for layer in mapping.layers[:-1]]
+        each = mapping.samples or (mapping.layers,)
+        found["inputs"] = rows_of([layers[0].inputs for layers in each])
+        found["activations"] = [
+            rows_of([layers[i].activations for layers in each])
+            for i in range(len(mapping.layers) - 1)
+        ]
     if mapping.outputs:
         for name, values in zip(("predictions", "targets"), sides(mapping), strict=True):
-            several = [np.ravel(value.data) for value in values]
-            found[name] = values[0].data if len(values) == 1 else np.concatenate(several)[None]
+            found[name] = rows_of(list(values))
+            if len(values) > 1 and not mapping.samples:  # outputs of one sample
+                found[name] = found[name].reshape(1, -1)
         if math.prod(np.shape(found["predictions"])) == 0:
             found.pop("predictions"), found.pop("targets")
     return found

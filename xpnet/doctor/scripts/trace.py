@@ -33,7 +33,7 @@ from xpnet.doctor.scripts.updates import Search, origin, scalar_side
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
 FREE_SECONDS = 1.0  # that it may take besides
-SCOUTED = 200_000  # operations in which updates are searched, before the search is put off
+SCOUTED = 100_000  # operations in which updates are searched, before the search is put off
 FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS = 16  # that are all looked at
 MAX_LIST = 256  # items of a list whose numbers are followed
@@ -97,8 +97,9 @@ class Update:
     @property
     def slope(self) -> Any:
         """The gradient's numbers as plain descent would subtract them, ``factor`` times."""
-        data = self.gradient.data if self.optimizer else self.delta.data / self.factor
-        return -self.sign * data
+        if self.optimizer:
+            return -self.sign * self.gradient.data
+        return -self.sign * self.delta.data / (abs(self.factor) or 1.0)
 
     @property
     def index(self) -> Any:
@@ -213,9 +214,11 @@ class Recorder:
     def item(self, place: int, owner: Any, index: Any) -> Any:
         """``owner[index]``."""
         result = self._own(owner[index])
+        chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
         if isinstance(owner, np.ndarray):
-            operands = (owner, *(i for i in _flat((index,)) if isinstance(i, np.ndarray)))
-            self._recorded(place, "item", operands, result, index)
+            self._recorded(place, "item", (owner, *chosen), result, index)
+        elif chosen and isinstance(result, np.ndarray):  # np.c_[a, b]
+            self._recorded(place, "concatenate", tuple(chosen), result)
         return result
 
     def attribute(self, place: int, owner: Any, name: str) -> Any:
@@ -295,11 +298,12 @@ class Recorder:
             while isinstance(root.base, np.ndarray):
                 root = root.base
             sharing = self._views.setdefault(id(root), [])
-            if made_by is None:
+            if made_by is None and root is not given:
                 value.base = next(
                     (v for v in sharing if np.may_share_memory(v.object, given)), None
                 )
-            sharing[:] = [v for v in sharing if v.object is not given] + [value]
+            if value.base is None and (made_by is None or made_by.name not in ("T", "item")):
+                sharing[:] = [v for v in sharing if v.object is not given] + [value]
         return value
 
     def _recorded(
@@ -419,7 +423,8 @@ class Recorder:
 def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
     old, decay = operation.operands[side], 1.0
-    if old.made_by is not None and old.made_by.line == operation.line:  # (1 - rate * penalty) * W
+    made = old.made_by  # (1 - rate * penalty) * W
+    if made is not None and made.line == operation.line and made.name in ("multiply", "divide"):
         old, decay = origin(old)
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
