@@ -116,10 +116,10 @@ def test_codes_of_the_rules_are_all_known():
         all-positive-weights wrong-init-scale symmetric-units saturated-units dead-units
         vanishing-gradient learning-rate-too-small learning-rate-too-large loss-rising initial-loss
         target-range target-shape parameter-shape-changed class-imbalance overfitting
-        regularisation-dominates shuffled-targets loss-broadcast gradient-wrong gradient-shape
+        regularisation-dominates shuffled-targets gradient-shape
         constant-target class-numbers no-update unshuffled-rows gradient-sign gradient-accumulated
         gradient-activation-derivative update-not-finite softmax-axis linear-hidden-layer
-        gradient-product output-activated-twice learning-rate-vanishes weights-redrawn loss-wrong
+        output-activated-twice learning-rate-vanishes weights-redrawn loss-wrong
         bias-per-sample gradient-zero
     """
     assert {rule.code for rule in RULES} == set(codes.split())

@@ -64,7 +64,7 @@ def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
     below = (delta @ p["W2"].T) * RIGHT[hidden](a)
     g = {"W1": x.T @ below, "b1": below.sum(axis=0), "W2": a.T @ delta, "b2": delta.sum(axis=0)}
     replay = Replay.of(Step(x, y, o, (a,), p, g))
-    assert replay.mistakes == {}
+    assert replay.mistake is None
     assert replay.deltas["identity"] == pytest.approx(1.0)
     assert hidden in replay.kinds[0]
 
@@ -212,8 +212,8 @@ def test_what_does_not_fit_together_is_left_alone(broken):
     below = (o - y) @ p["W2"].T  # without the derivative
     whole = {"inputs": x, "targets": y, "predictions": o, "activations": (a,), "parameters": p,
              "gradients": {"W1": x.T @ below, "W2": a.T @ (o - y)}}  # fmt: skip
-    assert Replay.of(Step(**whole)).mistakes
-    assert not Replay.of(Step(**(whole | broken))).mistakes
+    assert Replay.of(Step(**whole)).mistake
+    assert not Replay.of(Step(**(whole | broken))).mistake
 
 
 @pytest.mark.parametrize(
