@@ -4,6 +4,7 @@ from training_examples import LABELS, Calls, X, Y, classifier, parameters, regre
 
 import xpnet
 from xpnet.training.batches import split
+from xpnet.training.fit import prepare_training
 from xpnet.training.metrics import METRICS
 
 # It learns ----------------------------------------------------------------------------------------
@@ -288,3 +289,20 @@ def test_clipping_bounds_the_length_of_a_step():
 
     assert longest_step(None) > 1e-2
     assert longest_step(0.5) == pytest.approx(0.5e-3, rel=1e-9)
+
+
+def test_the_best_weights_are_restored_where_they_are_to_be_kept():
+    rng = np.random.default_rng(0)
+    x, y, other, targets = (rng.standard_normal((20, n)) for n in (4, 1, 4, 1))
+    net = xpnet.MLP([4, 16, 1])
+    training = prepare_training(
+        net,
+        x,
+        y,
+        optimizer=xpnet.Adam(0.05),
+        epochs=60,
+        validation=(other, targets),
+        keep_best=True,
+    )
+    losses = training.run().validation_loss
+    assert net.loss(other, targets) == min(losses) < losses[-1]

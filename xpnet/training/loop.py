@@ -50,6 +50,7 @@ class TrainingOptions:
     loss: str | Loss = "auto"
     optimizer: Optimizer = field(default_factory=SGD)
     epochs: int = 20
+    steps_per_epoch: int | None = None
     batch_size: int = 32
     shuffle: bool = True
     l1: float = 0.0
@@ -64,8 +65,10 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         if self.compile not in ("auto", "on", "off"):
             raise bad_argument("compile", self.compile, "must be 'auto', 'on' or 'off'")
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "steps_per_epoch"):
             value = getattr(self, name)
+            if name == "steps_per_epoch" and value is None:
+                continue
             if not isinstance(value, (int, np.integer)) or value < 1:
                 raise bad_argument(name, value, "must be an integer >= 1")
         seed, limit = self.seed, self.clip_norm
@@ -169,6 +172,7 @@ class Training:
         self.rows: int = data.y.shape[0]
         self.callbacks = list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
+        self.epoch_rows = self.batch_size * (options.steps_per_epoch or 0) or self.rows
         self._dropout = Dropout(net, self.seed)
         self._launches: Launches | CompiledSteps | None = None
         self.state = state or TrainingState()
@@ -221,7 +225,9 @@ class Training:
         on_batch_end, rates = hooks(self.callbacks, "on_batch_end"), self._rates()
         if state.batch == 0:
             state.epoch_start = self._copy_parameters()
-        order = epoch_order(self.rows, self.seed, state.epoch, shuffle=options.shuffle)
+        order = epoch_order(
+            self.rows, self.seed, state.epoch, shuffle=options.shuffle, epoch_rows=self.epoch_rows
+        )
         if self._launches is not None:
             self._launch_steps(self._launches, order, rates)
         left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
@@ -290,15 +296,18 @@ class Training:
         )
         if net.device.record is not None:
             if in_memory:
-                self._launches = Launches(net, data, step, self._dropout, self.batch_size)
+                self._launches = Launches(
+                    net, data, step, self._dropout, self.batch_size, self.epoch_rows
+                )
             return RecordedStep(net.device, net.dtype, step, self.batch_size)
         possible = in_memory and net.device is CPU and not needs_traces(self.callbacks)
         how = state.compile or options.compile
+        whole = self.epoch_rows // self.batch_size
         if how == "on" or (how == "auto" and possible):
             self._launches = compiled_steps(
                 net, data, make, (self._flat_gradients, state.optimizer), self._dropout,
-                self.batch_size, options.optimizer.coefficients(self.learning_rate, 1),
-                options.epochs * (self.rows // self.batch_size),
+                self.batch_size, whole, options.optimizer.coefficients(self.learning_rate, 1),
+                options.epochs * whole,
                 required=how == "on", possible=possible,
             )  # fmt: skip
         state.compile = "off" if self._launches is None else "on"
@@ -307,7 +316,7 @@ class Training:
     def _rates(self) -> list[float]:
         """Return the learning rate of each step of the epoch."""
         state, options, losses = self.state, self.options, self.state.history.monitored
-        count, begin = -(-self.rows // self.batch_size), state.step - state.batch
+        count, begin = -(-self.epoch_rows // self.batch_size), state.step - state.batch
         varying, rates = changes_within_epochs(self.schedule), list[float]()
         for step in range(begin, begin + (count if varying else 1)):
             progress = Progress(step, state.epoch, count, count * options.epochs, losses)

@@ -7,7 +7,7 @@ products with parameters are layers, and sums with parameters have biases.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,6 +47,7 @@ class Mapping:
     targets: tuple[Value, ...] = ()
     error: Operation | None = None  # the first in which outputs meet targets
     loss: Value | None = None
+    late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
 
     def updates_of(self, parameter: int) -> tuple[Update, ...]:
@@ -63,7 +64,7 @@ def map_step(step: Step) -> Mapping:
     layers = found.layers(outputs)
     return Mapping(
         step, found.names(), layers, found.samples(layers, outputs), outputs, targets, error,
-        found.loss(),
+        found.loss(), tuple(found.late),
         frozenset(found.cone),
     )  # fmt: skip
 
@@ -80,6 +81,7 @@ class _Graph:
         self.changed = {id(update.operation): update for update in step.updates}
         for each in step.operations:
             self._follow(each)
+        self.late: list[Operation] = []
         self.cone = ancestors(update.delta for update in step.updates)
 
     def _follow(self, operation: Operation) -> None:
@@ -197,12 +199,17 @@ class _Graph:
                     products.setdefault(number, (each, other))
                 elif each.name == "add" and self.bits(other):
                     biases.setdefault(id(other), (number, each.result))
+        sums = {id(product.result) for product, _ in products.values()}
+        self.late += [
+            other.made_by for key, (number, other) in biases.items()
+            if key not in sums and other.made_by is not None and _is_activated(other.made_by)
+        ]  # fmt: skip
         found = []
         order = list(products.items())
         for i, (number, (product, inputs)) in enumerate(order):
-            bias, sums = biases.get(id(product.result), (None, product.result))
+            bias, z = biases.get(id(product.result), (None, product.result))
             after = order[i + 1][1][1] if i + 1 < len(order) else outputs[0]
-            found.append(Layer(number, bias, inputs, sums, after, product))
+            found.append(Layer(number, bias, inputs, z, after, product))
         return tuple(found)
 
     def samples(
@@ -259,8 +266,16 @@ def _has_root(value: Value) -> bool:
     return made is not None and made.name in ("sqrt", "power")
 
 
-def ancestors(values: Iterable[Value]) -> set[int]:
-    """Return the ids of values and of all from which they were made."""
+def _is_activated(addition: Operation) -> bool:
+    """Return whether something was added to what a function gave, and not to a product."""
+    names = {made.name for value in addition.operands if (made := value.made_by) is not None}
+    return bool(names & {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"})
+
+
+def ancestors(
+    values: Iterable[Value], stop: Callable[[Value], bool] = lambda value: False
+) -> set[int]:
+    """Return the ids of values and of all from which they were made, not going beyond some."""
     found: set[int] = set()
     waiting: list[Any] = list(values)
     while waiting:
@@ -269,6 +284,6 @@ def ancestors(values: Iterable[Value]) -> set[int]:
             continue
         found.add(id(value))
         waiting.append(value.base)
-        if value.made_by is not None:
+        if value.made_by is not None and not stop(value):
             waiting.extend(value.made_by.operands)
     return found
