@@ -125,12 +125,10 @@ def signal_table(x):
         layers = xpnet.explain_init(network(hidden, 8, rule, x, gain=gain), x).layers[:-1]
         signals = [each.activation_variance for each in layers]
         gradients = [each.gradient_variance for each in layers]
-        expected = layers[-1].expected_activation_variance
-        back = layers[0].expected_gradient_variance / layers[-1].expected_gradient_variance
-        figures = (signals[0], signals[3], signals[7], expected, gradients[0] / gradients[7], back)
+        figures = (signals[0], signals[3], signals[7], gradients[0] / gradients[7])
         rows.append([hidden, name, *(f"{figure:.2g}" for figure in figures)])
-    header = ["activation", "rule", "signal, layer 1", "layer 4", "layer 8", "expected",
-              "gradient, layer 1 / layer 8", "expected"]  # fmt: skip
+    header = ["activation", "rule", "signal, layer 1", "layer 4", "layer 8",
+              "gradient, layer 1 / layer 8"]  # fmt: skip
     return table(header, rows)
 
 

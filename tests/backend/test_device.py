@@ -74,7 +74,6 @@ STATES = {
         {"status": 100},
         "no CUDA device is visible; is CUDA_VISIBLE_DEVICES empty",
     ),
-    "device busy": ({"status": 46}, "cudaErrorNumber46: something is the matter; try nvidia-smi"),
     "no device": ({"devices": 0}, r"this machine has 0 CUDA device\(s\), numbered from gpu:0"),
     "libraries missing": (
         {"matmul": missing_library},
@@ -123,12 +122,6 @@ def test_a_broken_installation_of_cupy_shows_its_own_reason(monkeypatch, tmp_pat
         xpnet.DeviceError, match=r"\(libcublas.so.13 has another version\); install"
     ):
         open_device("gpu")
-
-
-def test_a_gpu_number_beyond_the_last_is_refused(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(devices=2))
-    with pytest.raises(xpnet.DeviceError, match=r"device 'gpu:2': this machine has 2 CUDA device"):
-        open_device("gpu:2")
 
 
 def test_a_network_computes_on_its_gpu_and_leaves_the_caller_on_his_own(monkeypatch):
@@ -215,25 +208,3 @@ def test_sums_and_maxima_are_those_of_numpy_bit_for_bit(dtype):
             found = CPU.xp.max(x, axis=axis, keepdims=keepdims)
             np.testing.assert_array_equal(found, np.max(x, axis=axis, keepdims=keepdims))
     assert CPU.xp.sum(np.ones(3, np.float32), dtype=np.float64).dtype == np.float64
-
-
-def test_the_rest_of_the_namespace_is_numpy():
-    assert CPU.xp.exp is np.exp
-    assert CPU.xp.linalg is np.linalg
-    with pytest.raises(AttributeError, match="no_such_function"):
-        _ = CPU.xp.no_such_function
-
-
-def test_ones_are_shared_and_cannot_be_written_to():
-    ones = CPU.ones(3, "float32")
-    assert ones is CPU.ones(3, "float32")
-    assert ones.dtype == np.float32
-    with pytest.raises(ValueError, match="read-only"):
-        ones[0] = 2.0
-    assert CPU.ones(10**6, "float32") is not CPU.ones(10**6, "float32")  # too long to be kept
-
-
-def test_ones_and_products_of_every_backend(backend):
-    ones = backend.device.ones(3, "float64")
-    product = backend.device.matmul(ones, backend.device.put(np.eye(3)[:, :2], "float64"))
-    np.testing.assert_array_equal(backend.host(product), [1.0, 1.0])

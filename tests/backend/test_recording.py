@@ -175,16 +175,6 @@ def test_a_replayed_training_has_the_bits_of_an_eager_one(
         assert_same_bits(learn(devices(name, replayed=True), **one_by_one), eager)
 
 
-@pytest.mark.parametrize("name", DEVICE_NAMES)
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "selu", "gelu", "softplus"])
-def test_masks_and_activations_replay(name, hidden, request, three_steps_a_launch):
-    _needs(name, request)
-    options = {"net_options": {"dropout": 0.5, "hidden": hidden, "dtype": "float64"}}
-    eager = learn(devices(name, replayed=False), **options)
-    for callbacks in ([], [SeeEachBatch()]):
-        assert_same_bits(learn(devices(name, replayed=True), callbacks=callbacks, **options), eager)
-
-
 def test_each_recording_is_made_once_and_replayed_from_then_on(three_steps_a_launch):
     TapedStep.replays = 0
     learn(TAPED)
@@ -215,7 +205,7 @@ TRAININGS = {
 NETS = {
     "dtype": st.sampled_from(["float32", "float64"]),
     "dropout": st.sampled_from([0.0, 0.5, (0.0, 0.3)]),
-    "hidden": st.sampled_from(["relu", "tanh"]),
+    "hidden": st.sampled_from(["relu", "tanh", "sigmoid", "selu", "gelu", "softplus"]),
 }
 
 
@@ -288,13 +278,6 @@ def test_a_launch_takes_many_steps_and_leaves_few_over(steps, batch_bytes, count
     assert launches.steps_per_launch(steps, batch_bytes) == count
 
 
-def test_the_stand_in_computes_what_numpy_computes():
-    for case, options in CASES.items():
-        found, expected = learn(TAPED, **options), learn("cpu", **options)
-        for one, other in zip(found[0], expected[0], strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6, err_msg=case)
-
-
 def test_the_stand_in_sees_a_number_that_python_keeps():
     """A step that hides its state in Python does not survive a replay: the stand-in can fail."""
     total, count = np.zeros(()).view(Taped), [0]
@@ -308,20 +291,6 @@ def test_the_stand_in_sees_a_number_that_python_keeps():
     for _ in range(4):
         replayed()
     assert float(total) == 1 + 2 + 2 + 2
-
-
-def test_callbacks_see_the_last_loss_whichever_way_the_step_ran():
-    losses = []
-
-    class Watch:
-        def on_batch_end(self, training):
-            losses.append(float(training.loss))
-
-    learn(TAPED, callbacks=[Watch()])
-    replayed, losses = losses, []
-    learn(dataclasses.replace(TAPED, record=None), callbacks=[Watch()])
-    assert replayed == losses
-    assert len(set(losses)) == len(losses) == EPOCHS * 8
 
 
 def test_a_callback_that_says_which_steps_it_wants_sees_them_and_the_others_go_in_launches(

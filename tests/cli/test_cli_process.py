@@ -104,3 +104,29 @@ def test_a_signal_saves_and_a_resumed_training_ends_the_same(
     common += ["--epochs", epochs, "--checkpoint", "other", "--out", "n.safetensors"]
     assert run(*common).status == 0
     assert Path("m.safetensors").read_bytes() == Path("n.safetensors").read_bytes()
+
+
+INTERRUPTED_WHILE = """
+import os, signal, sys
+wanted = sys.argv.pop(1)
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from xpnet.__main__ import run
+sys.exit(run())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("module", ["xpnet.cli.main", "typer", "numpy", "polars", "safetensors"])
+def test_ctrl_c_while_the_command_is_loading_is_one_line(module: str) -> None:
+    words = ["train", str(BANKNOTE), "--target", "class"]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE, module, *words],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert done.stderr.startswith("xpnet: stopped by SIGINT")
+    assert len(done.stderr.splitlines()) == 1

@@ -45,6 +45,26 @@ def test_inputs_of_another_width_at_prediction_are_refused():
         doctor.watch_prediction([[1.0, 2.0, 3.0]])
 
 
+@pytest.mark.parametrize("rows", [1, 5, 20])
+def test_some_rows_of_the_training_data_are_no_drift(rows):
+    random = draw()
+    x = np.c_[X, random.random(300) < 0.01]  # a rare 1, which few rows may have
+    for _ in range(20):
+        doctor = Doctor()
+        doctor.watch(inputs=x)
+        doctor.watch_prediction(x[random.integers(300, size=rows)])
+        assert "prediction-drift" not in doctor.report().codes
+    doctor.watch_prediction(10.0 * x[:rows] + 20.0)
+    assert "prediction-drift" in doctor.report().codes
+
+
+def test_inputs_of_a_network_without_biases_are_not_to_be_centred():
+    doctor = Doctor()
+    doctor.watch(inputs=100.0 * X, parameters={"W1": np.ones((2, 3))})
+    remedy = next(f for f in doctor.report().findings if f.code == "unscaled-inputs").remedy
+    assert remedy == "x = x / x_train.std(axis=0)   # and give each layer a bias"
+
+
 def as_vectors(given):
     """Show one sample as vectors, and what is one number as that."""
 

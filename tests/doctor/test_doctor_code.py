@@ -117,14 +117,6 @@ def test_remedies_for_samples_as_columns_keep_the_column():
     assert finding.remedy.splitlines()[1].startswith("gradient_of_b2 = delta.sum(axis=1, keepdims")
 
 
-def test_one_array_under_two_names():
-    shared = RANDOM.normal(size=(3, 3))
-    doctor = Doctor()
-    doctor.watch(parameters={"W1": shared, "W2": shared, "W3": shared.T}, loss=1.0)
-    finding = doctor.report().findings[0]
-    assert (finding.code, finding.where) == ("shared-parameters", "W1 and W2")
-
-
 @pytest.mark.parametrize(
     "name", ["b", "b1", "_b2", "bias", "hidden_bias", "fc1.bias", "w1b", "l_b"]
 )

@@ -39,7 +39,7 @@ def test_a_derivative_of_another_form_is_named(hidden, slope, form, layers, turn
     report = train(hidden=hidden, slope=slope, layers=layers, turned=turned)
     finding = report.findings[0]
     assert finding.code == "gradient-activation-derivative"
-    assert finding.where == f"W{len(layers) - 2}"
+    assert finding.where == ", ".join(f"W{i}" for i in range(1, len(layers) - 1))  # all of them
     assert form in finding.evidence
 
 
@@ -64,7 +64,7 @@ def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
     below = (delta @ p["W2"].T) * RIGHT[hidden](a)
     g = {"W1": x.T @ below, "b1": below.sum(axis=0), "W2": a.T @ delta, "b2": delta.sum(axis=0)}
     replay = Replay.of(Step(x, y, o, (a,), p, g))
-    assert replay.wrong is None
+    assert replay.mistakes == {}
     assert replay.deltas["identity"] == pytest.approx(1.0)
     assert hidden in replay.kinds[0]
 
@@ -191,6 +191,10 @@ def test_a_running_sum_of_losses_is_no_rising_loss():
     assert finding.remedy.startswith("show the loss of each step")
 
 
+def test_four_steps_that_learnt_nothing_are_not_called_well():
+    assert str(train(steps=4, rate=1e-3)).startswith("No findings, but after 4 steps")
+
+
 def test_a_training_that_was_too_short_is_told_so():
     report = train(steps=12, rate=0.02)
     finding = next(each for each in report.findings if each.code == "no-better-than-constant")
@@ -227,8 +231,8 @@ def test_what_does_not_fit_together_is_left_alone(broken):
     below = (o - y) @ p["W2"].T  # without the derivative
     whole = {"inputs": x, "targets": y, "predictions": o, "activations": (a,), "parameters": p,
              "gradients": {"W1": x.T @ below, "W2": a.T @ (o - y)}}  # fmt: skip
-    assert Replay.of(Step(**whole)).wrong == ("W1", "1", "1 - a**2")
-    assert Replay.of(Step(**(whole | broken))).wrong is None
+    assert Replay.of(Step(**whole)).mistakes
+    assert not Replay.of(Step(**(whole | broken))).mistakes
 
 
 def test_updates_of_other_shapes_or_of_none_have_no_direction():
@@ -321,6 +325,42 @@ def test_weights_drawn_anew_are_not_blamed_on_the_learning_rate(redraw_every):
     assert report.findings[0].code == "weights-redrawn"
     assert "after step" in report.findings[0].evidence
     assert "learning-rate-too-large" not in report.codes
+
+
+@pytest.mark.parametrize("name", ["W1", "W2"])
+def test_weights_of_one_layer_that_are_drawn_anew_are_named(name):
+    p, redrawn = network((2, 24, 3)), np.random.default_rng(0)
+
+    def update(which, g):
+        return redrawn.normal(0, 0.7, g.shape) - p[which] if which == name else -0.2 * g
+
+    def shown(given):
+        p.update(given["parameters"])
+        return given
+
+    first = train(update=update, show=shown, layers=(2, 24, 3), steps=100).findings[0]
+    assert (first.code, first.where) == ("weights-redrawn", name)
+
+
+def shown_with_penalty(given):
+    p = given["parameters"]
+    slopes = {n: g + 0.01 * p[n] * (p[n].ndim > 1) for n, g in given["gradients"].items()}
+    return given | {"gradients": slopes}
+
+
+def test_a_derivative_that_is_on_no_list_is_told_from_penalties_and_clipping():
+    wrong = train(slope=lambda a: 1.0 - a, steps=100)
+    assert wrong.codes == ("gradient-activation-derivative",)
+    assert "no multiple of inputs.T @ delta with any usual derivative" in wrong.findings[0].evidence
+    assert train(show=shown_with_penalty, steps=300, rate=0.5).findings == ()
+    named = train(show=shown_with_penalty, slope=np.ones_like, steps=100).findings[0]
+    assert "has the derivative 1," in named.evidence
+
+    def clipped(given):
+        return given | {"gradients": {n: np.clip(g, -0.05, 0.05)
+                                      for n, g in given["gradients"].items()}}  # fmt: skip
+
+    assert train(show=clipped, steps=300, rate=0.5).findings == ()
 
 
 @pytest.mark.parametrize("rate", [1.0, 30.0, 1000.0])

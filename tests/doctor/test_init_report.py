@@ -11,17 +11,6 @@ from xpnet.nn.activations import HIDDEN
 DEEP = [64, *[64] * 8, 10]
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu", "selu", "gelu", "softplus"])
-def test_theory_and_measurement_agree(hidden):
-    """In 256 units, where chance moves the measured figures by some ten percent."""
-    report = xpnet.explain_init([64, 256, 256, 256, 10], hidden=hidden, output="softmax")
-    for layer in report.layers:
-        assert layer.activation_variance == pytest.approx(
-            layer.expected_activation_variance, rel=0.4
-        )
-        assert layer.gradient_variance == pytest.approx(layer.expected_gradient_variance, rel=0.4)
-
-
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_auto_keeps_signal_and_gradient_alive_through_depth(hidden):
     for depth in (1, 8):
@@ -113,7 +102,7 @@ def test_the_report_reads_as_a_table():
     assert (
         lines[1] == "measured on 512 rows of standard normal inputs, with a random output gradient"
     )
-    assert len({len(line) for line in lines[4:8]}) == 1
+    assert len({len(line) for line in lines[3:7]}) == 1
     gain = 4.0 * initialisers.TANH_GAIN
     assert f"layer 2: glorot_uniform x {gain:g} (at this gain" in str(report)
     assert max(map(len, lines)) <= 160
@@ -141,17 +130,6 @@ def test_given_inputs_and_targets_are_measured_and_the_network_is_left_as_it_is(
     of_rows = np.var(np.tanh(x @ net.weights[0]), axis=0)
     assert hidden.activation_variance == pytest.approx(np.mean(of_rows))
     assert hidden.mean_slope == pytest.approx(np.mean(slope))
-
-
-def test_the_expectation_of_relu_is_the_known_one():
-    """Of a centred Gaussian z: E relu² = q/2, half of the slopes are 1."""
-    net = xpnet.MLP([400, 1000, 1], hidden="relu", dtype="float64")
-    x = np.random.default_rng(0).choice([-1.0, 1.0], size=(200, 400))
-    layer = xpnet.explain_init(net, x).layers[0]
-    assert (layer.fan_in, layer.fan_out, layer.rule[:10]) == (400, 1000, "he_uniform")
-    assert layer.standard_deviation == pytest.approx(math.sqrt(2 / 400), rel=0.02)
-    half_minus_mean_squared = 2 * (1 / 2 - 1 / (2 * math.pi))  # He's rule makes q = 2
-    assert layer.expected_activation_variance == pytest.approx(half_minus_mean_squared, rel=0.02)
 
 
 def test_rows_are_used_and_what_does_not_fit_is_refused():

@@ -66,24 +66,6 @@ def test_a_command_saves_the_very_step_and_gives_the_shells_exit_code(
     assert bits(net) == bits(whole)
 
 
-@pytest.mark.parametrize("number", EXIT_CODES)
-def test_outside_of_training_a_command_stops_at_once(number, as_a_command):
-    with pytest.raises(Interrupted) as caught:
-        signal.raise_signal(number)
-    assert caught.value.exit_code == EXIT_CODES[number]
-
-
-def test_what_nohup_ignores_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    others = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        interrupt_on_signals()
-        signal.raise_signal(signal.SIGHUP)
-    finally:
-        for number, handler in {signal.SIGHUP: before, **others}.items():
-            signal.signal(number, handler)
-
-
 def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):
     class Later:
         called = False

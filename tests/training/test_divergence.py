@@ -79,22 +79,6 @@ def test_a_network_that_is_already_good_can_be_trained_on():
     assert history.loss[-1] == 0.0
 
 
-@pytest.mark.parametrize("penalty", ["l1", "l2"])
-def test_a_large_penalty_is_no_divergence(penalty):
-    net = xpnet.MLP([3, 200, 200, 1], dtype="float64")
-    history = xpnet.fit(net, X, Y, epochs=2, optimizer=xpnet.SGD(1e-5), **{penalty: 1.0})
-    assert history.loss[0] > 100.0
-    assert history.loss[1] < history.loss[0]
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_no_numbers_are_not_called_divergence(value):
-    net = regressor()
-    net.biases[0][1] = value
-    with pytest.raises(xpnet.InputError, match="weights or biases hold NaN or infinity"):
-        xpnet.fit(net, X, Y)
-
-
 def test_theloss_at_zero_is_measured_only_if_needed_and_some_rows_at_a_time():
     most = []
 

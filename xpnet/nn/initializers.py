@@ -13,10 +13,8 @@ sigmoid network starts by computing exactly what the tanh network of the same se
     weights out of sigmoid units are twice tanh's        (the outputs span 1 and not 2),
     biases behind sigmoid units are -1/2 sum of weights  (a unit at rest gives 1/2 and not 0),
 
-hence six times Glorot's between two sigmoid layers. The old advice of four times, without the
-biases, fades with depth: the constant 1/2 fills the next layer's pre-activations with offsets that
-no row changes. Raiko, Valpola and LeCun ("Deep learning made easier by linear transformations in
-perceptrons", 2012) centre activations to the same end.
+hence six times Glorot's between two sigmoid layers. Raiko, Valpola and LeCun ("Deep learning made
+easier by linear transformations in perceptrons", 2012) centre activations to the same end.
 """
 
 from collections.abc import Callable, Sequence
@@ -113,11 +111,7 @@ AUTO_DEFAULT = ("glorot_uniform", "keeps outputs of moderate size at the start")
 def rule_for(
     init: str | Rule, activation: str, *, output: bool, fed_by: str | None = None
 ) -> tuple[str, Rule, str]:
-    """Return name, rule and reason of the weights that feed a layer of this activation.
-
-    `output` says whether it is the output layer, `fed_by` is the activation of the layer before;
-    None for the inputs.
-    """
+    """Return name, rule and reason of the weights from a layer `fed_by` into this activation."""
     if callable(init):
         return getattr(init, "__name__", "callable"), init, "given by the caller"
     if init == "lsuv":
@@ -153,10 +147,9 @@ def _auto_rule(activation: str, output: bool, fed_by: str | None) -> tuple[str, 
 def draw(
     init: str | Rule, sizes: Sequence[int], activations: Sequence[str], seed: int
 ) -> list[Any]:
-    """Draw the weights and biases of all layers, as host arrays in float64: first all weights.
+    """Draw first all weights, then all biases, as host float64: the same for every device.
 
-    On the host, so that they are the same numbers on every device. `activations` names one for each
-    layer behind the inputs. A callable that gives another shape or non-finite numbers is refused.
+    `activations` names one for each layer behind the inputs.
     """
     weights, biases = [], []
     for layer, (fan_in, fan_out) in enumerate(pairwise(sizes)):
@@ -178,16 +171,10 @@ def draw(
 
 
 def lsuv(net: "MLP", x: Array) -> None:
-    """Scale each layer's orthogonal weights in place until its z has unit variance on a batch.
+    """Scale each layer's orthogonal weights in place until its z has unit variance on x.
 
-    Mishkin and Matas, "All you need is a good init", arXiv 1511.06422. Deep sigmoid networks need
-    more than unit variance and learn better with ``"auto"``.
-
-    Parameters
-    ----------
-    net : MLP
-    x : device array, (batch, inputs)
-        Prepared inputs; a few hundred rows are enough.
+    Mishkin and Matas, "All you need is a good init", arXiv 1511.06422. A few hundred rows suffice.
+    Deep sigmoid networks need more than unit variance and learn better with ``"auto"``.
     """
     xp = net.device.xp
     for layer, weights in enumerate(net.weights):

@@ -22,6 +22,7 @@ from xpnet.tables.messages import quoted
 from xpnet.tables.sniff import fields_of, find_encoding, find_layout, outside_quotes, single_spaces
 
 _BLOCK = 1 << 22
+_MAX_RECORD = 1 << 26  # bytes; more in a line, or between quotes, are no record
 _NEWLINE = 10
 _REPLACED = "\ufffd".encode()  # what decoders write for bytes that are no text
 _DECIMAL_COMMA = r"^([ \t]*[+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?[ \t]*)$"
@@ -190,6 +191,8 @@ class Csv:
                 yield self._single_spaces(data[:cut]), line
             if last:
                 return
+            if not cut and (len(data) > _MAX_RECORD or b"\0" in data):
+                self._explain(data, line)
             line, tail = line + data.count(b"\n", 0, cut), data[cut:]
 
     def _single_spaces(self, records: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.arrays import pieces
+from xpnet.tables.arrays import check_memory, pieces
 from xpnet.tables.columns import (
     UNSEEN,
     Category,
@@ -182,6 +182,8 @@ class Preprocessing:
             imputed), not a number, not finite, or a category that training did not see.
         """
         self.check(table)
+        count = table.rows if rows is None else len(rows)
+        check_memory(table.path, count * self.inputs * np.dtype(dtype).itemsize)
         rows = np.arange(table.rows) if rows is None else rows
         for column in self.columns:
             if isinstance(column, Number):

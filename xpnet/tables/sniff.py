@@ -41,7 +41,7 @@ def find_encoding(path: str) -> str:
                 return encoding
         try:
             ascii_so_far = True
-            while chunk:
+            while chunk and b"\0" not in chunk:  # which is refused later
                 ascii_so_far = decoder.decode(chunk).isascii() and ascii_so_far
                 chunk = file.read(_CHUNK)
             decoder.decode(b"", final=True)

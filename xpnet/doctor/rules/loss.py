@@ -7,11 +7,14 @@ import numpy as np
 
 from xpnet.doctor.rules.rule import DIAGNOSIS, RECIPE, Evidence, rule
 from xpnet.doctor.run import Run
-from xpnet.doctor.shared_explanations import BROADCASTING, RESHAPE_TARGETS, WHY
 from xpnet.doctor.step import columns
 
+BROADCASTING = "NumPy manual, Broadcasting"
+RESHAPE_TARGETS = "targets = targets.reshape(-1, 1)   # the same shape as the outputs"
 
-@rule("non-finite", severity="error", source=DIAGNOSIS, why=WHY["non-finite"],
+
+@rule("non-finite", severity="error", source=DIAGNOSIS,
+      why="One NaN or infinity spreads through every sum: after one step all weights are NaN.",
       remedy="keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0)",
       change={"drop_non_finite": True})  # fmt: skip
 def not_finite(run: Run) -> Evidence | None:
@@ -28,8 +31,10 @@ def not_finite(run: Run) -> Evidence | None:
 
 
 @rule("loss-broadcast", severity="error", needs=("first.predictions", "first.targets", "losses"),
-      explained_by=("loss-broadcast",), why=WHY["loss-broadcast"], remedy=RESHAPE_TARGETS,
-      change={"reshape_targets": True}, source=BROADCASTING)  # fmt: skip
+      explained_by=("loss-broadcast",), remedy=RESHAPE_TARGETS, source=BROADCASTING,
+      why="Targets (m,) met outputs (m, 1), and NumPy paired every output with every target. Each "
+          "output is pulled towards all targets at once, so it can at best predict their mean.",
+      change={"reshape_targets": True})  # fmt: skip
 def loss_broadcast(run: Run) -> Evidence | None:
     paired = _paired_loss(run)
     if not paired:
@@ -41,8 +46,8 @@ def loss_broadcast(run: Run) -> Evidence | None:
 
 @rule("target-shape", needs=("first.predictions", "first.targets"), source=BROADCASTING,
       explained_by=("loss-broadcast",),
-      why="Combining shapes such as (m,) and (m, 1), or (m, 1) and (m, K), raises no error: NumPy "
-          "broadcasts them. The loss then compares outputs with targets that are not theirs.",
+      why="NumPy broadcasts such shapes without an error. The loss then compares outputs with "
+          "targets that are not theirs.",
       remedy=RESHAPE_TARGETS)  # fmt: skip
 def target_shape(run: Run) -> Evidence | None:
     """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
@@ -122,8 +127,8 @@ def _first_loss_as(run: Run, terms: Any) -> str:
 
 @rule("loss-broadcast", severity="error", source=BROADCASTING,
       needs=("whole", "first.predictions", "first.targets", "losses"),
-      why="Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of "
-          "the class. All outputs of a sample are pulled towards that number.",
+      why="Targets (m, 1) met outputs (m, K): all outputs of a sample are pulled towards the "
+          "number of its class.",
       remedy="targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, like outputs")  # fmt: skip
 def class_number_loss(run: Run) -> Evidence | None:
     p, t = run.whole[0].predictions, run.whole[0].targets
@@ -152,8 +157,8 @@ def softmax_axis(run: Run, limit: float) -> Evidence | None:
 
 
 @rule("output-activated-twice",
-      why="A sigmoid or softmax has to get sums of any size. What another activation has squeezed "
-          "or cut off keeps the outputs away from 0 or 1, and the loss above a floor.",
+      why="What one activation has squeezed keeps the next one's outputs away from 0 or 1, and the "
+          "loss above a floor.",
       remedy="outputs = sigmoid(z)   # or softmax(z): once, on z = inputs @ weights + biases",
       source="PyTorch, CrossEntropyLoss (expects unnormalized logits)")  # fmt: skip
 def activated_twice(run: Run) -> Evidence | None:
@@ -166,8 +171,8 @@ def activated_twice(run: Run) -> Evidence | None:
 
 @rule("loss-wrong", needs=("whole", "first.goals", "losses"),
       source="Goodfellow et al., Deep Learning, 6.2.2",
-      why="A number that is not the loss of these predictions cannot tell whether they get better. "
-          "If the gradient was derived from it, it leads astray as well.",
+      why="It cannot tell whether predictions get better, and a gradient derived from it leads "
+          "astray.",
       remedy="loss = -numpy.mean(t * numpy.log(p) + (1 - t) * numpy.log(1 - p))")  # fmt: skip
 def wrong_cross_entropy(run: Run) -> Evidence | None:
     """See whether the first loss is a cross-entropy without its minus, or half of its terms."""
@@ -189,8 +194,7 @@ def wrong_cross_entropy(run: Run) -> Evidence | None:
 
 
 @rule("empty-batch",
-      why="The mean over no rows is NaN, and nothing is learnt from them. A slice such as "
-          "x[i:batch_size] is empty from the second batch on.",
+      why="Nothing is learnt from them. A slice x[i:batch_size] is empty from the second batch on.",
       remedy="batch = x[i : i + batch_size]   # with i in range(0, len(x), batch_size)",
       source=RECIPE + " (become one with the data)")  # fmt: skip
 def empty_batches(run: Run) -> Evidence | None:
@@ -204,8 +208,8 @@ def empty_batches(run: Run) -> Evidence | None:
 
 @rule("class-numbers", severity="error",
       source="PyTorch, CrossEntropyLoss (class indices in [0, C))",
-      why="Class k belongs to output k, counted from 0. A class beyond the last output can never "
-          "be predicted, and its rows train nothing, or the wrong class.",
+      why="Class k belongs to output k, counted from 0. A class beyond the last output is never "
+          "predicted.",
       remedy="labels = labels - labels.min()   # classes 0 to outputs - 1")  # fmt: skip
 def class_numbers(run: Run) -> Evidence | None:
     """Whole numbers are classes only if the outputs are probabilities, or the numbers 1 to K."""

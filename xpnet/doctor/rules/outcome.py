@@ -4,15 +4,28 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import CHECKER, DIAGNOSIS, ENOUGH_STEPS, RECIPE, Evidence, rule
+from xpnet.doctor.findings import UNSKILLED
+from xpnet.doctor.replay import MOVED
+from xpnet.doctor.rules.data import scaled
+from xpnet.doctor.rules.rule import (
+    CHECKER,
+    DIAGNOSIS,
+    ENOUGH_STEPS,
+    RECIPE,
+    STANDARDISE,
+    Evidence,
+    rule,
+)
 from xpnet.doctor.run import FAR, Run
+from xpnet.training.skill import unscaled
 
 STEPS_OF_A_LOSS_ALONE = 100  # if no predictions are shown
 MIN_ROWS = 6  # fewer show nothing about skill
 SYMPTOMS = {
     "loss-not-decreasing", "loss-rising", "cannot-overfit-one-batch", "no-better-than-constant",
-    "constant-feature",
+    "constant-feature", "diverged",
 }  # fmt: skip
+NOTHING_ELSE = "run xpnet.check_gradients; if it is right, try more units and other learning rates"
 
 
 def _share(skill: float) -> str:
@@ -20,8 +33,7 @@ def _share(skill: float) -> str:
 
 
 @rule("non-finite", severity="error", source=DIAGNOSIS, explained_by=("non-finite",),
-      why="A computed value is no longer a number. The steps were too long, or a formula is "
-          "undefined here, such as log(0) or 0 / 0.",
+      why="The steps were too long, or a formula is undefined here, such as log(0) or 0 / 0.",
       remedy="lower the learning rate; compute cross-entropy from the pre-activations")  # fmt: skip
 def no_number(run: Run) -> Evidence | None:
     for step, when in ((run.first, "at the start"), (run.last, "at the end")):
@@ -31,19 +43,24 @@ def no_number(run: Run) -> Evidence | None:
             bad = 0 if array is None else int(np.sum(~np.isfinite(array)))
             if bad:
                 return Evidence(name, f"{bad} of {array.size} values are NaN or infinite {when}")
-    lost = np.flatnonzero(~np.isfinite(run.losses))
-    if not len(lost):
+    lost, p = np.flatnonzero(~np.isfinite(run.losses)), run.first.predictions
+    # A first loss cannot come from long steps; where outputs are far off, that is said already.
+    if not len(lost) or (lost[0] == 0 and run.has_found("initial-loss")):
         return None
     found = f"{run.losses[lost[0]]} at entry {lost[0]} of {len(run.losses)}"
     if run.loss_undefined:
         found += f", although the predictions explain {_share(run.last.skill)} of the variance"
-        remedy = "only the loss told is undefined: numpy.log(numpy.clip(p, 1e-12, 1))"
+        remedy = "only the loss shown is undefined: numpy.log(numpy.clip(p, 1e-12, 1))"
         return Evidence("loss", found, severity="warning", remedy=remedy)
+    if lost[0] == 0 and p is not None and np.any((p == 0.0) | (p == 1.0)):
+        return Evidence("loss", f"{found}: outputs of exactly 0 or 1 before any step, and log(0)",
+                        remedy="numpy.log(numpy.clip(p, 1e-12, 1 - 1e-12)); smaller initial weights"
+                        )  # fmt: skip
     return Evidence("loss", found)
 
 
 @rule("diverged", limit=100.0, severity="error", needs=("losses",),
-      why="The loss has run away. All later steps start from useless weights.",
+      why="All later steps start from useless weights.",
       remedy="lower the learning rate, scale inputs and targets, check the sign of the gradient",
       source=CHECKER)  # fmt: skip
 def diverged(run: Run, limit: float) -> Evidence | None:
@@ -56,8 +73,7 @@ def diverged(run: Run, limit: float) -> Evidence | None:
 
 @rule("loss-wrong", limit=0.05, severity="error", steps=ENOUGH_STEPS, explained_by=("loss-wrong",),
       needs=("last.goals", "losses"),
-      why="The loss has been driven to 0 without the predictions. It is computed from something "
-          "else, or a term is missing.",
+      why="It is computed from something else than the predictions, or a term is missing.",
       remedy="compute the loss from the same predictions and targets that you judge by",
       source=RECIPE)  # fmt: skip
 def loss_apart(run: Run, limit: float) -> Evidence | None:
@@ -74,7 +90,7 @@ def loss_apart(run: Run, limit: float) -> Evidence | None:
 
 @rule("loss-rising", limit=1.1, severity="error", needs=("losses",), explained_by=("diverged",),
       source=CHECKER,
-      why="Training makes the loss worse. The gradient's sign is wrong, or the steps are too long.",
+      why="The gradient is wrong, such as its sign, or the steps are too long.",
       remedy="run xpnet.check_gradients, then lower the learning rate")  # fmt: skip
 def loss_rising(run: Run, limit: float) -> Evidence | None:
     start, end = run.loss_span()
@@ -87,13 +103,17 @@ def loss_rising(run: Run, limit: float) -> Evidence | None:
         evidence += f", although the predictions explain {_share(run.last.skill)} of the variance"
         remedy = "show the loss of each step; set a running sum back to 0"
         return Evidence("loss", evidence, severity="warning", remedy=remedy)
+    signs = [cosine for each in run.updates for cosine in each.cosines.values()]
+    if signs and min(signs) > MOVED:
+        remedy = "subtract it: weights -= learning_rate * gradient"
+        return Evidence("loss", f"{evidence}; each update adds the gradient", remedy=remedy)
     return Evidence("loss", evidence)
 
 
 @rule("loss-not-decreasing", limit=0.97, severity="error", steps=ENOUGH_STEPS, needs=("losses",),
       explained_by=("diverged", "loss-rising"),
       source="Amazon SageMaker Debugger, LossNotDecreasing",
-      why="The loss has not fallen. Something stops the gradient or makes it point elsewhere.",
+      why="Something stops the gradient or makes it point elsewhere.",
       remedy="run xpnet.check_gradients, then try to overfit one small batch")  # fmt: skip
 def loss_not_decreasing(run: Run, limit: float) -> Evidence | None:
     start, end = run.loss_span()
@@ -105,8 +125,7 @@ def loss_not_decreasing(run: Run, limit: float) -> Evidence | None:
 
 
 @rule("cannot-overfit-one-batch", limit=0.5, severity="error", source=RECIPE,
-      why="A network with enough units can memorise a few rows. If it does not, the fault lies in "
-          "the code or the settings, not in the amount of data.",
+      why="Any few rows can be memorised: the fault lies in code or settings, not in the data.",
       remedy="run xpnet.check_gradients; more units; another learning rate")  # fmt: skip
 def one_batch(run: Run, limit: float) -> Evidence | None:
     value, seen = run.one_batch_skill, 0 if run.last.goals is None else len(run.last.goals)
@@ -119,23 +138,22 @@ def one_batch(run: Run, limit: float) -> Evidence | None:
                     "batch's variance")  # fmt: skip
 
 
-@rule("no-better-than-constant", limit=0.05, severity="error", steps=ENOUGH_STEPS,
+@rule("no-better-than-constant", limit=UNSKILLED, severity="error", steps=ENOUGH_STEPS,
       needs=("last.goals",),
-      why="The predictions are no better than always giving the mean or the commonest class. The "
-          "loss may still have fallen, to that of the constant.",
-      remedy="see the findings above; if there are none, train longer or scale the inputs",
+      why="Always giving the mean or the commonest class is as good.",
+      remedy=NOTHING_ELSE,
       source=RECIPE + " (input-independent baseline)")  # fmt: skip
 def no_better(run: Run, limit: float) -> Evidence | None:
     """1 - squared error / that of the best constant prediction, near or below 0."""
     if len(run.last.goals) < MIN_ROWS or not run.last.skill < limit:
         return None
     evidence = f"they explain {_share(run.last.skill)} of the targets' variance"
-    return Evidence("predictions", evidence, **_too_short(run))
+    return Evidence("predictions", evidence, **_next_step(run))
 
 
 @rule("constant-output", limit=0.05, severity="error", steps=ENOUGH_STEPS, needs=("last.goals",),
-      why="Every sample gets nearly the same prediction. The inputs do not reach the output.",
-      remedy="see the findings above; if there are none, scale the inputs and redraw the weights",
+      why="The inputs do not reach the output.",
+      remedy=NOTHING_ELSE,
       source="scikit-learn issue 31235")  # fmt: skip
 def constant_output(run: Run, limit: float) -> Evidence | None:
     """Predictions that hardly differ between samples, or all name one class without skill."""
@@ -143,28 +161,35 @@ def constant_output(run: Run, limit: float) -> Evidence | None:
     if len(goals) < MIN_ROWS or not np.all(np.isfinite(p)):
         return None
     spread, wanted = float(p.std(axis=0).max()), float(goals.std(axis=0).max())
-    unskilled = last.classes is not None and last.skill < 0.05
+    unskilled = last.classes is not None and last.skill < UNSKILLED
     one_class = unskilled and len(np.unique(last.guesses)) == 1
     if wanted == 0 or (spread >= limit * wanted and not one_class):
         return None
     same = "; every sample gets the same class" if one_class else ""
     return Evidence("predictions", f"standard deviation {spread:.2g} over {len(p)} samples, "
-                    f"against {wanted:.2g} for the targets{same}", **_too_short(run))  # fmt: skip
+                    f"against {wanted:.2g} for the targets{same}", **_next_step(run))  # fmt: skip
 
 
-def _too_short(run: Run) -> dict[str, Any]:
-    """Return the remedy if all that can be said is that the weights have not come far."""
-    if run.found - SYMPTOMS or not run.travelled() < FAR:
-        return {}
-    return {"remedy": "train longer, or multiply the learning rate by 10",
-            "change": run.rate_times(10.0)}  # fmt: skip
+def _next_step(run: Run) -> dict[str, Any]:
+    """Return the remedy for predictions that show no skill, by what else was found."""
+    causes = [code for code in run.found if code not in SYMPTOMS]
+    if causes:
+        return {"remedy": f"mend {causes[0]} first; this follows from it"}
+    if run.travelled() < FAR:
+        return {"remedy": "train longer, or multiply the learning rate by 10",
+                "change": run.rate_times(10.0)}  # fmt: skip
+    x = run.data.inputs
+    found = unscaled(x) if x is not None and np.all(np.isfinite(x)) else ""
+    if found:
+        return {"remedy": f"{scaled(run) or STANDARDISE}   # {found}",
+                "change": {"standardize": True}}  # fmt: skip
+    return {}
 
 
 @rule("overfitting", limit=1.25, severity="warning", needs=("validation_losses", "losses"),
       source="Prechelt, Early stopping - but when?, 1998",
-      why="The network keeps memorising the training rows and gets worse on others. The best "
-          "weights were some epochs ago.",
-      remedy="early_stopping=True, or l2, dropout, fewer units, more rows",
+      why="The network memorises the training rows; the best weights were some epochs ago.",
+      remedy="keep the weights of the lowest validation loss; a penalty, fewer units, more rows",
       change={"early_stopping": True})  # fmt: skip
 def overfitting(run: Run, limit: float) -> Evidence | None:
     """Compare the last validation loss with the best, if the training loss kept falling."""

@@ -8,13 +8,14 @@ Every statement with arithmetic stands twice in the new tree, and a flag chooses
                                     dW = X.T @ dZ / m
 
 so that steps nobody looks at cost one look at a global variable a statement, about 3 ns. Statements
-that may be updates (they add or subtract something) also count how often they ran, about 30 ns::
+that may be updates or layers also count how often they ran, about 30 ns::
 
                                 else:
                                     __xp_count__[11] -= 1
-                                    if not __xp_count__[11]:
-                                        __xp__.wake(11)
-                                    W = W - rate * dW
+                                    if not __xp_count__[11] and __xp__.wake(11):
+                                        ...  # recorded, as above
+                                    else:
+                                        W = W - rate * dW
 
 The hooks compute exactly what the script does; `trace.Recorder` has them. Line numbers stay, names
 stay, and what is assigned keeps its meaning: ``W -= g`` still changes W in place.
@@ -60,6 +61,7 @@ LEFT_ALONE = (
     *("input", "open", "len", "range", "enumerate", "zip", "iter", "next", "isinstance"),
     *("type", "id", "getattr", "setattr", "hasattr", "callable", "str", "repr", "format"),
 )
+COUNTED = ("add", "subtract", "dot", "matmul", "einsum")
 WRAPPED = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
 
 
@@ -141,10 +143,13 @@ class Instrumenter(ast.NodeTransformer):
         if _may_update(node):
             number = self.site(node, "statement")
             recorded = [*_parsed(f"__xp__.passing({number})"), *recorded]
-            plain = [*_parsed(
+            count, wake = _parsed(
                 f"__xp_count__[{number}] -= 1\n"
-                f"if not __xp_count__[{number}]:\n    __xp__.wake({number})"
-            ), node]  # fmt: skip
+                f"if not __xp_count__[{number}] and __xp__.wake({number}): pass"
+            )
+            assert isinstance(wake, ast.If)
+            wake.body, wake.orelse = recorded, plain
+            plain = [count, wake]
         choice = ast.If(ast.Name("__xp_on__", ast.Load()), recorded, plain)
         return _placed(choice, node)
 
@@ -278,14 +283,16 @@ class Hooks(ast.NodeTransformer):
 
 
 def _may_update(node: ast.stmt) -> bool:
-    """Return whether a statement adds or subtracts anything but constants."""
+    """Return whether a statement adds anything but constants, or multiplies matrices."""
     if isinstance(node, ast.AugAssign):
         return isinstance(node.op, ast.Add | ast.Sub) and not isinstance(node.value, ast.Constant)
     for each in ast.walk(node):
         if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Add | ast.Sub):
             if not isinstance(each.left, ast.Constant) and not isinstance(each.right, ast.Constant):
                 return True
-        elif isinstance(each, ast.Attribute) and each.attr in ("add", "subtract"):
+        elif isinstance(each, ast.MatMult) or (
+            isinstance(each, ast.Attribute) and each.attr in COUNTED
+        ):
             return True
     return False
 

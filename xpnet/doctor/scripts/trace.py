@@ -33,9 +33,10 @@ from xpnet.doctor.scripts.updates import Search, origin, scalar_side
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
 FREE_SECONDS = 1.0  # that it may take besides
-SCOUTED = 200_000  # operations in which updates are searched, before the search is put off
+SCOUTED = 100_000  # operations in which updates are searched, before the search is put off
 FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS = 16  # that are all looked at
+MAX_PASSES = 64  # forward passes that are kept
 MAX_LIST = 256  # items of a list whose numbers are followed
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
@@ -97,8 +98,9 @@ class Update:
     @property
     def slope(self) -> Any:
         """The gradient's numbers as plain descent would subtract them, ``factor`` times."""
-        data = self.gradient.data if self.optimizer else self.delta.data / self.factor
-        return -self.sign * data
+        if self.optimizer:
+            return -self.sign * self.gradient.data
+        return -self.sign * self.delta.data / (abs(self.factor) or 1.0)
 
     @property
     def index(self) -> Any:
@@ -141,6 +143,9 @@ class Recorder:
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self.rests = True  # False: look at every step
+        self.passes: list[tuple[Operation, ...]] = []  # forward passes after the last update
+        self._pass_at = 0  # updates left to the next look, at the latest of them
+        self._first_product = self._last_product = -1
         self._started = time.perf_counter()
         self.restart()
 
@@ -159,21 +164,48 @@ class Recorder:
         self._updates: list[Update] = []
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
+        self._serving = False
         self._woken = time.perf_counter()
         self._switch(True)
 
-    def wake(self, statement: int) -> None:
-        """Begin to record, after the statement that now runs: its counter has run out."""
+    def watch_forward(self, first: int, last: int) -> None:
+        """Also record forward passes that no update follows, from one place to another."""
+        self._last_product = last
+        self._first_product = self._statement(first)
+
+    def _statement(self, place: int) -> int:
+        """Return the number of the statement that counts what stands at a place, or -1."""
+        line = self.sites[place].line
+        found = (k for k in range(place, len(self.sites)) if self.sites[k].kind == "statement")
+        number = next(found, -1)
+        return number if number >= 0 and self.sites[number].line <= line else -1
+
+    def wake(self, statement: int) -> bool:
+        """Begin to record: a counter has run out. Return whether from this statement on.
+
+        Or else it is the last of its step, and the next ones are recorded.
+        """
+        if self.pattern and statement == self._first_product:
+            self.restart()
+            self._serving = True
+            return True
         self.steps += self._rest
         self._rest, self.counts[statement] = 0, FAR_AWAY
         if not self.pattern:
             self._search = Search()
             self.counts[:] = [FAR_AWAY] * len(self.counts)
+        if self._first_product >= 0:
+            self.counts[self._first_product] = FAR_AWAY
         self.restart()
+        return False
 
     def passing(self, statement: int) -> None:
         """Count a statement that may be an update."""
         self._passed[statement] += 1
+        if self._serving:  # as it would be counted if it were not recorded
+            self.counts[statement] -= 1
+            if not self.counts[statement]:
+                self.wake(statement)
 
     def _switch(self, on: bool) -> None:
         self._on = on
@@ -213,9 +245,11 @@ class Recorder:
     def item(self, place: int, owner: Any, index: Any) -> Any:
         """``owner[index]``."""
         result = self._own(owner[index])
+        chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
         if isinstance(owner, np.ndarray):
-            operands = (owner, *(i for i in _flat((index,)) if isinstance(i, np.ndarray)))
-            self._recorded(place, "item", operands, result, index)
+            self._recorded(place, "item", (owner, *chosen), result, index)
+        elif chosen and isinstance(result, np.ndarray):  # np.c_[a, b]
+            self._recorded(place, "concatenate", tuple(chosen), result)
         return result
 
     def attribute(self, place: int, owner: Any, name: str) -> Any:
@@ -285,8 +319,12 @@ class Recorder:
         return self._new(given, None)
 
     def _new(self, given: Any, made_by: Operation | None) -> Value:
-        small = isinstance(given, np.ndarray) and given.size <= COPIED
-        value = Value(given, given.copy() if small else given, made_by)
+        data = given
+        if isinstance(given, np.ndarray):
+            data = given.copy() if given.size <= COPIED else given
+        elif hasattr(given, "shape") and not isinstance(given, np.generic):
+            data = np.array(given)
+        value = Value(given, data, made_by)
         if isinstance(given, int):  # shared by all of Python
             return value
         self._known[id(given)] = value
@@ -295,11 +333,12 @@ class Recorder:
             while isinstance(root.base, np.ndarray):
                 root = root.base
             sharing = self._views.setdefault(id(root), [])
-            if made_by is None:
+            if made_by is None and root is not given:
                 value.base = next(
                     (v for v in sharing if np.may_share_memory(v.object, given)), None
                 )
-            sharing[:] = [v for v in sharing if v.object is not given] + [value]
+            if value.base is None and (made_by is None or made_by.name not in ("T", "item")):
+                sharing[:] = [v for v in sharing if v.object is not given] + [value]
         return value
 
     def _recorded(
@@ -316,9 +355,30 @@ class Recorder:
         self.operations.append(operation)
         if not self.pattern:
             self._scout(operation)
-        elif operation.place in self.pattern:
+        elif self._serving:
+            if place == self._last_product:
+                self._served()
+        elif place in self.pattern:
             self._update(operation)
         return result
+
+    def _served(self) -> None:
+        """Keep a forward pass, and wait for the next."""
+        left = self.counts[self._anchor]
+        if left != self._pass_at:
+            self.passes.clear()
+        self._pass_at = left
+        self.passes.append(tuple(self.operations))
+        self.seconds += time.perf_counter() - self._woken
+        self._serving = False
+        self._switch(False)
+        if len(self.passes) < MAX_PASSES:
+            self._await_pass(left // self._per_step)
+
+    def _await_pass(self, steps: int) -> None:
+        """Wake at the first forward pass that is not one of so many steps."""
+        if self._first_product >= 0:
+            self.counts[self._first_product] = max(1, steps * self._forward_per_step)
 
     def _scout(self, operation: Operation) -> None:
         """Search for updates."""
@@ -380,9 +440,7 @@ class Recorder:
 
     def _plan(self, last: int, passed: Counter[int]) -> None:
         """Decide when to look again, after a step whose last update stands at a place."""
-        anchor = next(
-            (k for k in range(last, len(self.sites)) if self.sites[k].kind == "statement"), -1
-        )
+        anchor = self._statement(last)
         known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
         self._row += 1
         if not self.rests or self.steps < FIRST_STEPS or self._row < self.burst:
@@ -399,6 +457,8 @@ class Recorder:
         self._row = 0
         if self._rest:
             self.counts[anchor] = self._rest * self._per_step
+            self._forward_per_step = passed[self._first_product]
+            self._await_pass(self._rest)
             self._switch(False)
 
     def _sleep(self) -> None:
@@ -410,6 +470,10 @@ class Recorder:
 
     def finish(self) -> None:
         """Stop, and count the last steps."""
+        if not self._rest:
+            self.passes = [tuple(self.operations)]
+        elif self.counts[self._anchor] != self._pass_at:
+            self.passes = []
         if self._rest:
             self.steps += self._rest - -(-self.counts[self._anchor] // self._per_step)
         self._rest, self.rests = 0, True
@@ -419,7 +483,8 @@ class Recorder:
 def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
     old, decay = operation.operands[side], 1.0
-    if old.made_by is not None and old.made_by.line == operation.line:  # (1 - rate * penalty) * W
+    made = old.made_by  # (1 - rate * penalty) * W
+    if made is not None and made.line == operation.line and made.name in ("multiply", "divide"):
         old, decay = origin(old)
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
@@ -464,8 +529,10 @@ def _mere_number(operation: Operation) -> tuple[float, str]:
 
 
 def _is_numeric(value: Any) -> bool:
-    return isinstance(value, np.ndarray | np.generic | float) and (
-        not isinstance(value, np.ndarray) or value.dtype.kind in "fiub"
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "fiub"
+    return isinstance(value, float | np.generic) or (
+        hasattr(type(value), "__array__") and hasattr(value, "shape")  # data frames and the like
     )
 
 
