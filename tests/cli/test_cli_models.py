@@ -68,7 +68,7 @@ def test_the_importance_of_columns_is_what_the_score_loses_without_them(run: Run
     y = 10 * (words == "oak") + [int(day[5:7]) for day in days]
     frame = polars.DataFrame({"tree": words, "day": days, "noise": noise, "y": y})
     frame.write_csv("trees.csv")
-    run("train", "trees.csv", "--target", "y", "--epochs", "100")
+    run("train", "trees.csv", "--target", "y", "--epochs", "100", "--simple")
     told = run("evaluate", "trees.safetensors", "trees.csv", "--importance")
     assert "importance   by how much R2 falls if a column is shuffled" in told.out
     found = run("evaluate", "trees.safetensors", "trees.csv", "--importance", "--json").json
@@ -123,7 +123,8 @@ def numbers_among_words(rows: int = 300) -> tuple[Path, Path]:
 
 def test_a_column_of_words_is_read_as_words_where_a_table_has_only_its_numbers(run: Run) -> None:
     whole, numbers = numbers_among_words()
-    run("train", whole, "--target", "y", "--out", "m.safetensors", "--validation", numbers)
+    run("train", whole, "--target", "y", "--out", "m.safetensors", "--validation", numbers,
+        "--simple")  # fmt: skip
     path = table("two.csv", "a,code\n0.5,1\n0.5,01\n")
     values = [float(each) for each in run("predict", "m.safetensors", path).out.splitlines()[1:]]
     assert values == pytest.approx([10.5, -9.5], abs=1.0)
@@ -134,7 +135,7 @@ def test_a_column_of_words_is_read_as_words_where_a_table_has_only_its_numbers(r
 
 def test_classes_that_are_words_and_numbers_are_told_apart_in_any_table(run: Run) -> None:
     whole, numbers = numbers_among_words()
-    run("train", whole, "--target", "code", "--out", "m.safetensors")
+    run("train", whole, "--target", "code", "--out", "m.safetensors", "--simple")
     scores = run("evaluate", "m.safetensors", numbers, "--json").json["scores"]
     assert set(scores["recall"]) == {"1", "01"}
     assert scores["accuracy"] > 0.95

@@ -29,10 +29,12 @@ def test_a_sigmoid_network_starts_as_the_tanh_network_that_it_equals():
     np.testing.assert_allclose(*outputs, rtol=1e-12)
 
 
-@pytest.mark.parametrize("init", ["glorot_uniform", "lsuv"])
-def test_a_signal_that_dies_is_named_with_its_rate(init):
+def test_a_signal_that_dies_is_named_with_its_rate():
     report = xpnet.explain_init(
-        DEEP, np.random.default_rng(0).normal(size=(300, 64)), hidden="sigmoid", init=init
+        DEEP,
+        np.random.default_rng(0).normal(size=(300, 64)),
+        hidden="sigmoid",
+        init="glorot_uniform",
     )
     signal, gradient = report.warnings
     assert signal.startswith("the signal dies: its variance goes from 0.0")

@@ -115,3 +115,12 @@ def test_a_split_that_cannot_be_is_refused(rows, fraction, message):
         split(rows, fraction, 0)
     with pytest.raises(xpnet.InputError, match="leaves too few to train"):
         split(4, 0.25, 0, np.arange(4))  # one row of each class
+
+
+@pytest.mark.parametrize("epoch_rows", [3, 7, 10, 25])
+def test_epochs_of_so_many_rows_go_through_one_pass_after_the_other(epoch_rows):
+    count = 70 // epoch_rows + 1
+    epochs = [epoch_order(10, 3, e, shuffle=True, epoch_rows=epoch_rows) for e in range(count)]
+    assert {len(each) for each in epochs} == {epoch_rows}
+    passes = [epoch_order(10, 3, each, shuffle=True) for each in range(7)]
+    np.testing.assert_array_equal(np.concatenate(epochs)[:70], np.concatenate(passes))

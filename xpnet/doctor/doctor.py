@@ -318,7 +318,8 @@ class Doctor:
         run.last, run.steps = self._look(training.net)[0], training.state.step
         run.losses = [*run.losses, *history.loss]
         run.rates = [*run.rates, *history.learning_rate]
-        run.validation_losses = list(history.validation_loss)
+        if not training.options.keep_best:  # else there is nothing to mend
+            run.validation_losses = list(history.validation_loss)
 
     def _look(self, net: "MLP") -> tuple[Step, float]:
         """Return the state on the sample, and the loss there, with penalty as in histories.

@@ -47,7 +47,6 @@ from xpnet.estimators.data import (
     host_weights,
     place_of,
     scaler_of,
-    shown_rows,
     target_scaler_of,
 )
 from xpnet.estimators.parameters import core_name, hidden_sizes, optimizer_of, sklearn_draws
@@ -229,7 +228,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 self._measure(X, targets, weights, train, device)
             x = as_rows(X, self._scaler, device, dtype)
             if first:
-                self._start(sizes, drawn, x, device, dtype)
+                self._start(sizes, drawn, device, dtype)
             else:
                 self._continue(sizes)
             data = self._data(x, targets, weights)
@@ -301,13 +300,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self._seed = int(random.randint(2**31 - 1))
         return drawn
 
-    def _start(self, sizes: list[int], drawn: Any, x: Any, device: Device, dtype: str) -> None:
+    def _start(self, sizes: list[int], drawn: Any, device: Device, dtype: str) -> None:
         """Make the network and start all curves afresh."""
-        shown = shown_rows(x, device, dtype) if self.init == "lsuv" else None
         net = MLP(
             sizes, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
             init="zeros" if drawn else self.init, device=device, seed=self._seed,
-            dropout=self.dropout, init_data=shown,
+            dropout=self.dropout,
         )  # fmt: skip
         if drawn:
             net.set_parameters(*drawn)

@@ -34,7 +34,7 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-from xpnet.backend.device import Array, Namespace, device_of
+from xpnet.backend.device import Array, Namespace
 from xpnet.estimators.parameters import core_name
 from xpnet.nn.activations import OUTPUTS, Activation
 from xpnet.nn.arrays import class_numbers
@@ -134,18 +134,19 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class, (n, classes), or for multilabel of each label."""
-        outputs, give = self._outputs(X, "predict_proba")
-        with self.network_.device.active:
-            if self._label_binarizer.y_type_ == "binary":
-                outputs = self.network_.device.xp.concat([1.0 - outputs, outputs], axis=1)
-        return give(outputs)
+        return self._probabilities(X, "predict_proba")
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of `predict_proba`."""
-        probabilities = self.predict_proba(X)
-        device = device_of(probabilities)
-        with device.active, np.errstate(divide="ignore"):
-            return device.xp.log(probabilities)
+        return self._probabilities(X, "predict_log_proba", log=True)
+
+    def _probabilities(self, X: Any, method: str, *, log: bool = False) -> Any:
+        outputs, give = self._outputs(X, method)
+        xp = self.network_.device.xp
+        with self.network_.device.active, np.errstate(divide="ignore"):
+            if self._label_binarizer.y_type_ == "binary":
+                outputs = xp.concat([1.0 - outputs, outputs], axis=1)
+            return give(xp.log(outputs) if log else outputs)
 
     def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:
         """Return host targets (n, outputs), and learn the classes if they are new."""

@@ -151,13 +151,6 @@ def as_rows(X: Any, scaler: Scaler | None, device: Device, dtype: str) -> Any:
     return x if scaler is None else scaler.on(device, dtype)(x)
 
 
-def shown_rows(x: Any, device: Device, dtype: str) -> Array:
-    """Return rows from `as_rows` that can be looked at: all, or as many as may become dense."""
-    if isinstance(x, SparseArray):
-        return np.asarray(x[: _rows_in_block(x.shape[1]), :])
-    return device.put(next(x.blocks()), dtype) if isinstance(x, SparseRows) else x
-
-
 def _rows_in_block(columns: int) -> int:
     return max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // columns))
 

@@ -92,7 +92,8 @@ def constant_feature(run: Run, limit: float) -> Evidence | None:
     flat = np.flatnonzero(np.ptp(x, axis=0) <= limit * np.abs(x).max(axis=0))
     if run.without_biases:
         flat = np.setdiff1d(flat, np.flatnonzero(np.all(x == 1.0, axis=0))[:1])  # the bias
-    if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and not x[:, flat].any()):
+    encoded = np.isin(x[:1, flat], (0.0, 1.0)).all()  # categories and bins that a sample lacks
+    if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and encoded):
         return None
     named = ", ".join(map(run.feature, flat[:5])) + (", ..." if len(flat) > 5 else "")
     return Evidence(f"features {named}", f"{len(flat)} of {x.shape[1]} features never change in "
