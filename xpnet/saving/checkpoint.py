@@ -18,7 +18,7 @@ import numpy as np
 
 from xpnet.backend.device import to_host
 from xpnet.backend.files import lock, probe_writable, saving_to
-from xpnet.errors import FileError, InputError, SaveError, XpnetError, bad_argument
+from xpnet.errors import FileError, InputError, SaveError, XpnetError, check_integers
 from xpnet.nn.schedules import ends_with_the_run
 from xpnet.saving.container import Arrays, PathLike, read_container, refusal, write_container
 from xpnet.saving.model import network_tensors, parameters_in
@@ -67,6 +67,8 @@ class Checkpoint:
     resumed_from : Path or None
     """
 
+    needs_traces = False
+
     def __init__(
         self,
         directory: PathLike,
@@ -81,8 +83,7 @@ class Checkpoint:
                 f"checkpoint every {every!r} is not understood; write for example '5 epochs',"
                 " '30 seconds' or '100 steps'"
             )
-        if not isinstance(keep, int | np.integer) or keep < 1:
-            raise bad_argument("keep", keep, "must be an integer >= 1: checkpoints to keep")
+        check_integers(1, keep=keep)
         self.directory, self.keep, self.resume = Path(directory), keep, resume
         self.every, self.unit = float(found[1]), found[2] or "epoch"
         self.resumed_from: Path | None = None
@@ -92,14 +93,9 @@ class Checkpoint:
     def on_train_start(self, training: "Training") -> None:
         """Test the directory, lock it, and put the run back where it was.
 
-        Raises
-        ------
-        SaveError
-            If it cannot be written, is in use, or holds a run that is not to be resumed.
-        InputError
-            If the checkpoint belongs to another run: names the option that differs.
-        FileError
-            If there are checkpoints but none can be read.
+        Raises `SaveError` if it cannot be written, is in use, or holds a run that is not to be
+        resumed; `InputError` if the checkpoint belongs to another run, with the option that
+        differs; `FileError` if there are checkpoints but none can be read.
         """
         with saving_to(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -109,8 +105,6 @@ class Checkpoint:
             held.enter_context(lock(self.directory / "checkpoint"))
             self._begin(training)
             self._held = held.pop_all()  # until the end, if nothing was wrong
-
-    needs_traces = False
 
     def wants_step(self, step: int) -> bool:
         """Return whether to save after this step."""
