@@ -56,12 +56,9 @@ def check_finite(xp: Namespace, array: Array, name: str) -> None:
 
 
 def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
-    """Return x on the device as (n, inputs), checked.
+    """Return x on the device as (n, inputs).
 
-    Raises
-    ------
-    InputError, InputTypeError
-        For another shape, no rows, values that are not numbers, or not finite.
+    Raises `InputError` or `InputTypeError` for another shape, no rows, and what is not finite.
     """
     x = put_numbers(array, device, dtype, "x")
     if len(x.shape) != 2 or x.shape[1] != inputs:
@@ -101,12 +98,8 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
     """Return the targets on the device as (rows, outputs), where `rows` are those of x.
 
     Accepts (rows, outputs); (rows,) for one output; and, if the output activation is called
-    softmax, (rows,) class numbers 0 to outputs - 1, which become one-hot rows.
-
-    Raises
-    ------
-    InputError
-        For any other shape (names both shapes), and for values that the loss cannot take.
+    softmax, (rows,) class numbers 0 to outputs - 1, which become one-hot rows. Raises `InputError`
+    for any other shape, naming both, and for values that the loss cannot take.
     """
     xp = device.xp
     targets = put_numbers(y, device, dtype, "y")
