@@ -76,12 +76,12 @@ class Variants:
         self, gradient: Value, layer: int, known: Mapping[int, Any], agrees: Callable[[Any], bool]
     ) -> Mistake | None:
         """Return the change that makes a layer's gradient agree, beside those known so far."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.process_time() + SECONDS
         for operation in self._towards(gradient):
             slots = range(min(2, len(operation.operands)))
             for slot in (*slots, -1):
                 for each in self._candidates(operation, slot, layer):
-                    if time.monotonic() > deadline:
+                    if time.process_time() > deadline:
                         return None
                     changes = {**known, id(operation): (slot, each.array)}
                     if agrees(self.again(gradient, changes)):
@@ -129,21 +129,22 @@ class Variants:
             yield from self._derivatives(self.roles.layers[layer], operation, "missing derivative")
             return
         old, words = operation.operands[slot], in_words(operation, slot)
-        if old.made_by is not None and scalar_side(old.made_by) is not None:
+        made = old.made_by
+        if made is not None and made.name == "multiply" and scalar_side(made) is not None:
             return  # rate * x: what belongs in place of x is tried there
-        for kind, role, value in self._values(layer):
+        if len(old.shape) == 2:
+            text = words.removesuffix(".T") if words.endswith(".T") else f"{words}.T"
+            yield Candidate("transposed", "its transpose", old.data.T, text)
+        for kind, role, value in self._values(layer, old):
             for array, turned in ((value.data, ""), (np.transpose(value.data), ".T")):
                 if np.shape(array) == old.shape and not np.array_equal(array, old.data):
                     text = self._shifted(words, old, value) or self._text(value, operation) + turned
                     yield Candidate(kind, role, array, text)
         yield from self._derivatives(self.roles.layers[layer], operation, "derivative", old)
-        if len(old.shape) == 2:
-            text = words.removesuffix(".T") if words.endswith(".T") else f"{words}.T"
-            yield Candidate("transposed", "its transpose", old.data.T, text)
         if operation.name == "multiply" and len(operation.operands) == 2:
             yield Candidate("superfluous", "nothing", np.ones(old.shape), "1")
 
-    def _values(self, layer: int) -> Iterator[tuple[str, str, Value]]:
+    def _values(self, layer: int, old: Value) -> Iterator[tuple[str, str, Value]]:
         """Yield (kind, role, value) of what the step had, the nearest layers' first."""
         layers, roles = self.roles.layers, self.roles
         for i in sorted(range(len(layers)), key=lambda i: abs(i - layer)):
@@ -151,9 +152,13 @@ class Variants:
             yield "operand", f"the pre-activations of layer {i + 1}", layers[i].pre_activations
             yield "operand", f"the activations of layer {i + 1}", layers[i].activations
         for update in roles.step.updates:
-            yield "update order", "the weights before their update", update.old
+            if update.new in (old, old.base):
+                yield "update order", "the weights before their update", update.old
         if roles.error is not None:
             yield "error", "outputs minus targets", roles.error.result
+        for each in self.backward:
+            if each.result.names:
+                yield "operand", "the error of this layer", each.result
 
     def _shifted(self, words: str, old: Value, new: Value) -> str:
         """Return ``a[i].T`` for ``a[i + 1].T``, if the layers' values stand in a list so."""
