@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -71,6 +72,8 @@ class Contender:
     """Mean loss over all rows after `train`."""
     logistic: bool = False
     """Whether it has one logistic output where the others have two softmax ones."""
+    epochs_only: Callable[[], float] | None = None
+    """Seconds of the last `train` without what it compiled, loaded and checked before."""
 
 
 def _order_from(place: str, orders: Orders) -> AbstractContextManager[Any]:
@@ -78,20 +81,24 @@ def _order_from(place: str, orders: Orders) -> AbstractContextManager[Any]:
     return nullcontext() if isinstance(orders, str) else patch(place, side_effect=orders)
 
 
-def xpnet_fit(work: Workload, *, binary: bool = False) -> Contender:
+def xpnet_fit(work: Workload, *, binary: bool = False, compile: str = "off") -> Contender:
     x, y = work.data()
     net = work.network(binary=binary)
     weights, biases = [[np.array(p) for p in each] for each in (net.weights, net.biases)]
+    seconds = [0.0]
 
     def train(orders: Orders) -> None:
         net.set_parameters(weights, biases)
         with _order_from("xpnet.training.loop.epoch_order", orders):
-            xpnet.fit(
+            history = xpnet.fit(
                 net, x, y, optimizer=xpnet.SGD(LEARNING_RATE), epochs=work.epochs,
                 batch_size=work.batch_size, shuffle=orders != AS_GIVEN, progress=False,
+                compile=compile,
             )  # fmt: skip
+        seconds[0] = sum(history.seconds)
 
-    return Contender(train, lambda: net.loss(x, y), binary)
+    only = (lambda: seconds[0]) if compile == "on" else None
+    return Contender(train, lambda: net.loss(x, y), binary, only)
 
 
 def xpnet_estimator(work: Workload) -> Contender:
@@ -257,6 +264,8 @@ def contenders(compile_torch: bool) -> dict[str, Callable[[Workload], Contender]
         "xpnet fit": xpnet_fit,
         "xpnet MLPClassifier": xpnet_estimator,
     }
+    if importlib.util.find_spec("numba"):
+        found["xpnet compiled"] = partial(xpnet_fit, compile="on")
     if importlib.util.find_spec("torch"):
         found["PyTorch eager"] = pytorch
         if compile_torch:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 BANKNOTE = Path(__file__).resolve().parents[1] / "examples" / "data" / "banknote.csv"
-QUICK = ["--epochs", "3", "--hidden", "8", "--lr", "0.02"]
+QUICK = ["--simple", "--epochs", "3", "--hidden", "8", "--lr", "0.02"]
 
 
 class Outcome(NamedTuple):

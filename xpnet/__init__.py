@@ -83,7 +83,7 @@ _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in na
 __all__ = sorted(_MODULE_OF)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in _MODULE_OF:
         value = getattr(import_module(f"xpnet.{_MODULE_OF[name]}"), name)
         globals()[name] = value  # found at once the next time

@@ -1,8 +1,27 @@
-"""`python -m xpnet`: the same as the command `xpnet`."""
+"""The command `xpnet`, also as `python -m xpnet`: heeds signals before anything else is loaded."""
 
+import os
 import sys
 
-from xpnet.cli.main import main
+
+def run() -> int:
+    """Run the command line; Ctrl-C ends it with one line, also while it is being loaded."""
+    try:
+        import signal
+
+        signal.signal(signal.SIGINT, lambda number, frame: _stop())
+        from xpnet.cli.main import main
+    except KeyboardInterrupt:
+        _stop()
+    status = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done
+    return status
+
+
+def _stop() -> None:
+    os.write(2, b"xpnet: stopped by SIGINT.\n")
+    os._exit(130)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -110,21 +110,6 @@ def test_a_parquet_file_damaged_within_gives_one_message(run: Run) -> None:
         assert outcome.status == 0 or outcome.err.count("\n") == 1
 
 
-def test_columns_of_lists_are_no_hindrance_if_they_are_not_used(run: Run) -> None:
-    files_of_rows()
-    frame = polars.read_parquet("t.parquet")
-    lists = polars.Series([[1]] * 300)
-    frame.with_columns(e=lists, f=polars.lit(b"u")).write_parquet("lists.parquet")
-    command = ["train", "lists.parquet", "--target", "fit", "--missing", "impute", *QUICK]
-    for options in ([], ["--stream"]):
-        outcome = run(*command, *options, "--out", "m.safetensors")
-        assert outcome.status == 0, outcome.err
-        assert "left out     e (holds List(Int64)), f (holds Binary) [--keep" in outcome.out
-    frame.with_columns(size=lists).write_parquet("lists.parquet")
-    told = run("predict", "m.safetensors", "lists.parquet").err
-    assert "column 'size' holds List(Int64); give numbers or text.\n" in told
-
-
 # Rows left on the disk
 
 

@@ -31,8 +31,6 @@ def test_devices_that_differ_too_much_are_a_bug(run: Run, monkeypatch: pytest.Mo
     ("options", "message"),
     [
         ("--steps 0", "steps 0 must be from 1 to 10"),
-        ("--device gpu:99", "gpu"),
-        ("--init warm", "--init 'warm' is not known"),
         ("--target y", "--target: it has an effect only with a table; name one"),
         ("--loss poisson", "--loss poisson: it is for counts"),
         ("--epochs 3", "No such option"),

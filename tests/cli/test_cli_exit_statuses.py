@@ -21,10 +21,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
     [
         # the command line itself
         ("--hidden=", "--hidden '': it is empty; give a value, or leave it out"),
-        ("--drop=", "--drop '': it is empty"),
-        ("--lr abc", "Invalid value for '--lr': "),  # the rest is Typer's
         ("--lr abc", "(found 'abc'); see xpnet train --help"),
-        ("--epochs=many", "(found 'many')"),
         ("--out", "requires an argument"),
         ("--nonsense", "No such option"),
         ("--resume", "only with --checkpoint"),
@@ -32,29 +29,20 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
         ("--target klass", "did you mean 'class'?"),
         ("--drop colour", "column to drop, 'colour'"),
         ("--task guess", "is not one of auto, binary"),
-        ("--encoding klingon", "klingon"),
         ("--validation 1.5", "--validation 1.5: give a share between 0 and 1"),
         ("--validation absent.csv", "absent.csv: cannot be read: No such file"),
         # the network
         ("--hidden 8,x", "--hidden '8,x': write the units of each layer, from 1, such as 64,64"),
-        ("--hidden 0", "or none, for a linear model"),
         ("--hidden 1000000000000", "--hidden 1000000000000: its training needs about 72,000.0 GB"),
         ("--activation wavy", "--activation 'wavy' is not known"),
-        ("--init warm", "--init 'warm' is not known"),
-        ("--dtype float8", "--dtype 'float8' is not known"),
         ("--device abacus", "--device 'abacus' is not known; use 'cpu', 'gpu' or 'gpu:N'"),
-        ("--seed -1", "--seed -1 must be an integer >= 0"),
         # its training
         ("--loss sad", "--loss 'sad' is not known"),
         ("--loss poisson", "it is for counts, but class makes a binary task"),
         ("--class-weight x", "--class-weight 'x' is neither 'balanced' nor"),
         ("--optimizer magic", "use one of sgd, adam"),
-        ("--schedule weekly", "--schedule 'weekly' is not known"),
         ("--lr nan", "--lr nan must be finite and above 0"),
-        ("--l1=-inf", "--l1 -inf must be finite and >= 0"),
-        ("--lr -1", "--lr -1.0 must be finite and above 0"),
         ("--epochs 0", "--epochs 0 must be an integer >= 1"),
-        ("--batch-size 0", "--batch-size 0 must be an integer >= 1"),
         ("--checkpoint c --checkpoint-every 0", "xpnet: checkpoint every '0' is not understood"),
         # what it writes
         ("--plot loss.txt", "loss.txt: end the name in .png, .svg or .pdf"),
@@ -156,7 +144,6 @@ def test_a_bug_shows_its_traceback_and_gives_status_1(
     ("error", "status", "message"),
     [
         (MemoryError("Unable to allocate 9 EiB"), 2, "not enough memory: Unable to allocate"),
-        (MemoryError("Out of memory allocating 512 bytes (so far: 0 bytes)."), 2, "0 bytes); use"),
         (MemoryError(), 2, "not enough memory; use fewer rows"),
         (KeyboardInterrupt(), 130, "xpnet: stopped; nothing was saved"),
         (Interrupted(signal.SIGTERM), 143, "stopped by SIGTERM; nothing was saved"),

@@ -41,17 +41,6 @@ def test_a_reader_that_has_enough_causes_no_traceback(model: Path) -> None:
         assert process.wait(30) == 0
 
 
-def test_messages_that_nobody_reads_change_nothing() -> None:
-    arguments = ["train", BANKNOTE, "--target", "class", *QUICK, "--out", "m.safetensors"]
-    arguments += ["--checkpoint", "kept", "--resume"]  # with a note that there is none yet
-    command = [sys.executable, "-m", "xpnet", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        process.stderr.close()
-        assert process.wait(60) == 0
-    assert Path("m.safetensors").exists()
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell's way to close a stream")
 @pytest.mark.parametrize(
     ("command", "status", "out", "err"),
@@ -115,3 +104,29 @@ def test_a_signal_saves_and_a_resumed_training_ends_the_same(
     common += ["--epochs", epochs, "--checkpoint", "other", "--out", "n.safetensors"]
     assert run(*common).status == 0
     assert Path("m.safetensors").read_bytes() == Path("n.safetensors").read_bytes()
+
+
+INTERRUPTED_WHILE = """
+import os, signal, sys
+wanted = sys.argv.pop(1)
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+from xpnet.__main__ import run
+sys.exit(run())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("module", ["xpnet.cli.main", "typer", "numpy", "polars", "safetensors"])
+def test_ctrl_c_while_the_command_is_loading_is_one_line(module: str) -> None:
+    words = ["train", str(BANKNOTE), "--target", "class"]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE, module, *words],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert done.stderr.startswith("xpnet: stopped by SIGINT")
+    assert len(done.stderr.splitlines()) == 1

@@ -54,7 +54,6 @@ def test_gradients_against_the_slope_may_belong_to_an_update_that_adds_them():
         "if the update adds it (W += rate * gradient): the code is right; hand -gradient to this "
         "check"
     )
-    assert "its sign is right; hand -gradient" in check(factor=-2.0).findings[0].remedy
 
 
 def test_one_gradient_against_the_slope_has_its_sign_flipped_alone():
@@ -138,7 +137,7 @@ def test_gradients_that_roughly_point_uphill_are_no_multiple():
     first = report.findings[0]
     assert first.code == "gradient-sign"
     assert "but is no multiple of it" in first.evidence
-    assert "its sign is right; hand -gradient to this check" in first.remedy
+    assert "hand -gradient to this check" in first.remedy
 
 
 def test_a_gradient_where_the_slope_is_0_has_no_sign():

@@ -11,17 +11,6 @@ from xpnet.nn.activations import HIDDEN
 DEEP = [64, *[64] * 8, 10]
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu", "selu", "gelu", "softplus"])
-def test_theory_and_measurement_agree(hidden):
-    """In 256 units, where chance moves the measured figures by some ten percent."""
-    report = xpnet.explain_init([64, 256, 256, 256, 10], hidden=hidden, output="softmax")
-    for layer in report.layers:
-        assert layer.activation_variance == pytest.approx(
-            layer.expected_activation_variance, rel=0.4
-        )
-        assert layer.gradient_variance == pytest.approx(layer.expected_gradient_variance, rel=0.4)
-
-
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_auto_keeps_signal_and_gradient_alive_through_depth(hidden):
     for depth in (1, 8):
@@ -31,19 +20,17 @@ def test_auto_keeps_signal_and_gradient_alive_through_depth(hidden):
 
 def test_a_sigmoid_network_starts_as_the_tanh_network_that_it_equals():
     """Because sigmoid(z) = 1/2 + tanh(z/2) / 2, all outputs agree."""
-    sizes, x = [5, 9, 1, 7, 3], np.random.default_rng(0).normal(size=(20, 5))
-    networks = [
-        xpnet.MLP(sizes, hidden=hidden, output="softmax", dtype="float64", seed=4)
-        for hidden in ("sigmoid", "tanh")
-    ]
-    outputs = [net.predict(x) for net in networks]
-    np.testing.assert_allclose(*outputs, rtol=1e-12)
+    x, options = np.random.default_rng(0).normal(size=(20, 5)), {"dtype": "float64", "seed": 4}
+    nets = [xpnet.MLP([5, 9, 1, 7, 3], hidden=each, **options) for each in ("sigmoid", "tanh")]
+    np.testing.assert_allclose(*(net.predict(x) for net in nets), rtol=1e-12)
 
 
-@pytest.mark.parametrize("init", ["glorot_uniform", "lsuv"])
-def test_a_signal_that_dies_is_named_with_its_rate(init):
+def test_a_signal_that_dies_is_named_with_its_rate():
     report = xpnet.explain_init(
-        DEEP, np.random.default_rng(0).normal(size=(300, 64)), hidden="sigmoid", init=init
+        DEEP,
+        np.random.default_rng(0).normal(size=(300, 64)),
+        hidden="sigmoid",
+        init="glorot_uniform",
     )
     signal, gradient = report.warnings
     assert signal.startswith("the signal dies: its variance goes from 0.0")
@@ -86,19 +73,6 @@ def test_weights_of_one_sign_are_named_layer_by_layer():
     assert saturated.endswith("so hardly any gradient passes; use smaller weights")
 
 
-def test_a_few_weights_may_have_one_sign_by_chance():
-    net = xpnet.MLP([2, 2, 1], hidden="tanh")
-    net.set_parameters([np.ones((2, 2)) * [1, 2], np.ones((2, 1)) * [[1], [2]]], [[0, 0], [0]])
-    assert xpnet.explain_init(net).warnings == ()
-
-
-def test_equal_weights_are_named():
-    report = xpnet.explain_init([4, 8, 8, 2], hidden="tanh", init="zeros")
-    assert report.warnings[0] == (
-        "layer 1: all 4 x 8 weights are 0, so its units stay alike; draw them at random"
-    )
-
-
 def test_saturation_by_unscaled_inputs_is_named():
     x = np.random.default_rng(0).normal(200.0, 100.0, size=(100, 30))
     report = xpnet.explain_init([30, 16, 1], x, hidden="tanh", output="sigmoid")
@@ -113,7 +87,7 @@ def test_the_report_reads_as_a_table():
     assert (
         lines[1] == "measured on 512 rows of standard normal inputs, with a random output gradient"
     )
-    assert len({len(line) for line in lines[4:8]}) == 1
+    assert len({len(line) for line in lines[3:7]}) == 1
     gain = 4.0 * initialisers.TANH_GAIN
     assert f"layer 2: glorot_uniform x {gain:g} (at this gain" in str(report)
     assert max(map(len, lines)) <= 160
@@ -141,17 +115,6 @@ def test_given_inputs_and_targets_are_measured_and_the_network_is_left_as_it_is(
     of_rows = np.var(np.tanh(x @ net.weights[0]), axis=0)
     assert hidden.activation_variance == pytest.approx(np.mean(of_rows))
     assert hidden.mean_slope == pytest.approx(np.mean(slope))
-
-
-def test_the_expectation_of_relu_is_the_known_one():
-    """Of a centred Gaussian z: E relu² = q/2, half of the slopes are 1."""
-    net = xpnet.MLP([400, 1000, 1], hidden="relu", dtype="float64")
-    x = np.random.default_rng(0).choice([-1.0, 1.0], size=(200, 400))
-    layer = xpnet.explain_init(net, x).layers[0]
-    assert (layer.fan_in, layer.fan_out, layer.rule[:10]) == (400, 1000, "he_uniform")
-    assert layer.standard_deviation == pytest.approx(math.sqrt(2 / 400), rel=0.02)
-    half_minus_mean_squared = 2 * (1 / 2 - 1 / (2 * math.pi))  # He's rule makes q = 2
-    assert layer.expected_activation_variance == pytest.approx(half_minus_mean_squared, rel=0.02)
 
 
 def test_rows_are_used_and_what_does_not_fit_is_refused():

@@ -11,7 +11,6 @@ import scipy.sparse
 import scipy.special
 import sklearn.neural_network
 from estimator_examples import BOTH, QUICK, X, Y, parameters
-from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import BaggingClassifier
@@ -127,13 +126,6 @@ def test_the_dtype_of_the_inputs_is_kept_or_chosen(kind, dtype):
         assert {each.dtype.name for each in parameters(model)} == {expected}
 
 
-def test_a_single_class_is_always_right_for_early_stopping_too():
-    for module in (sklearn.neural_network, xpnet):
-        model = module.MLPClassifier(early_stopping=True, max_iter=3, **QUICK).fit(X, np.ones(150))
-        assert model.validation_scores_ == [1.0] * 3
-        assert model.best_validation_score_ == model.score(X, np.ones(150)) == 1.0
-
-
 def test_text_labels_and_columns_of_labels_are_given_back_as_they_came():
     names = np.array(["setosa", "b", "virginica"], dtype=object)[Y]
     model = MLPClassifier(solver="lbfgs", standardize=True, max_iter=60, **QUICK).fit(X, names)
@@ -212,13 +204,6 @@ def test_grid_search_over_parameters_of_both_libraries():
 def test_ensembles_and_calibration(ensemble):
     y = np.stack([Y, Y % 2 + 5], axis=1) if isinstance(ensemble, MultiOutputClassifier) else Y
     assert ensemble.fit(X, y).score(X, y) > 0.9
-
-
-def test_clones_have_the_parameters_and_nothing_learnt():
-    model = MLPClassifier((4,), callbacks=[xpnet.EarlyStopping()], solver=xpnet.SGD(0.1))
-    twin = clone(model.fit(X, Y))
-    assert str(twin.get_params()) == str(model.get_params())
-    assert not hasattr(twin, "coefs_")
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):

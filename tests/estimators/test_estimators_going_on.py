@@ -92,12 +92,6 @@ def test_another_solver_starts_with_a_state_of_its_own():
     assert model._state.epoch == 2
 
 
-def test_initial_weights_and_seed_count_only_at_the_start():
-    models = [MLPClassifier(max_iter=2, warm_start=True, **QUICK).fit(X, Y) for _ in range(2)]
-    models[1].set_params(init="he_normal", random_state=7)
-    assert same(models[0].fit(X, Y), models[1].fit(X, Y))
-
-
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_an_interrupted_epoch_is_begun_again_with_the_weights_of_its_last_step(method):
     class Interrupt:
@@ -118,20 +112,6 @@ def test_an_interrupted_epoch_is_begun_again_with_the_weights_of_its_last_step(m
     assert interrupt.taken == 3 + 15
     assert len(model.loss_curve_) == 1
     assert model._state.step == 18  # so that Adam's averages go on
-
-
-@BOTH
-def test_a_fit_stopped_within_the_first_epoch_has_no_loss_of_an_epoch(kind):
-    class Stop:
-        def on_batch_end(self, training):
-            training.stop("time is up")
-
-    model = kind(max_iter=2, batch_size=50, **QUICK).fit(X, Y)
-    for each in (model.set_params(callbacks=[Stop()]), kind(callbacks=[Stop()], **QUICK)):
-        each.fit(X, Y)
-        assert np.isnan(each.loss_)
-        assert each.loss_curve_ == []
-        assert each.n_iter_ == 0
 
 
 def test_ctrl_c_is_passed_on_and_leaves_a_fitted_model():
@@ -229,7 +209,6 @@ def test_coefficients_can_be_set_to_those_of_another_model_of_the_same_shape():
     np.testing.assert_array_equal(model.predict(X), other.predict(X))
 
 
-@BOTH
 @pytest.mark.parametrize(
     ("parameters_now", "call"),
     [
@@ -238,28 +217,17 @@ def test_coefficients_can_be_set_to_those_of_another_model_of_the_same_shape():
         ({}, {"validation": (X[:3, :2], Y[:3])}),
     ],
 )
-def test_a_call_that_is_refused_leaves_the_model_that_was_there(kind, parameters_now, call):
-    model = kind(max_iter=20, **QUICK).fit(X, Y)
-    before, weights = model.predict(X), [each.copy() for each in parameters(model)]
+def test_a_call_that_is_refused_leaves_the_model_that_was_there(parameters_now, call):
+    model = MLPClassifier(max_iter=20, **QUICK).fit(X, Y)
+    before = model.predict_proba(X)
     with pytest.raises(ValueError):  # noqa: PT011, scikit-learn's own or an InputError
         model.set_params(**parameters_now).fit(X[:, :3], Y + 1, **call)
     assert model.n_iter_ == 20
-    np.testing.assert_array_equal(model.predict(X), before)
-    assert all(np.array_equal(a, b) for a, b in zip(parameters(model), weights, strict=True))
+    np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
 def test_partial_fit_takes_sparse_labels():
-    labels = (X[:, :3] > 3).astype(int)
-    sparse = MLPClassifier(**QUICK).partial_fit(
-        X, scipy.sparse.csr_array(labels), classes=[0, 1, 2]
-    )
-    dense = MLPClassifier(**QUICK).partial_fit(X, labels, classes=[0, 1, 2])
+    labels, settings = (X[:, :3] > 3).astype(int), {"classes": [0, 1, 2]}
+    sparse = MLPClassifier(**QUICK).partial_fit(X, scipy.sparse.csr_array(labels), **settings)
+    dense = MLPClassifier(**QUICK).partial_fit(X, labels, **settings)
     np.testing.assert_array_equal(sparse.predict(X), dense.predict(X))
-    sparse.partial_fit(X, scipy.sparse.csr_matrix(labels))
-
-
-@pytest.mark.parametrize("settings", [{}, {"solver": "lbfgs"}])
-def test_losses_can_be_rounded(settings):
-    model = MLPRegressor(max_iter=2, **QUICK, **settings).fit(X, Y)
-    assert model.loss_.round(3) == pytest.approx(model.loss_curve_[-1], abs=1e-3)
-    assert model.best_loss_.round(3) == pytest.approx(min(model.loss_curve_), abs=1e-3)

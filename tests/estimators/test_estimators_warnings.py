@@ -78,10 +78,10 @@ def test_healthy_and_tiny_fits_are_not_warned_of():
     MLPClassifier(random_state=0, max_iter=2).fit(X, np.zeros(150))
 
 
-def told_of_no_skill(model, x, y, weights=None):
+def told_of_no_skill(model, x, y):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model.fit(x, y, weights)
+        model.fit(x, y)
     return [str(each.message) for each in caught if each.category is NoSkillWarning]
 
 
@@ -89,32 +89,13 @@ def test_a_model_is_judged_with_the_weights_of_its_training():
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(1000, 3)), (draw.random(1000) < 0.04).astype(int)
     x[y == 1, 0] += 1.5
-    settings = {"max_iter": 60, "learning_rate_init": 0.01, "random_state": 0}
-    balanced = MLPClassifier((16,), class_weight="balanced", **settings)
-    assert not told_of_no_skill(balanced, x, y)
-    assert balanced.score(x[y == 1], y[y == 1]) > 0.6  # worse than the constant without weights
-    assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.where(y, 24.0, 1.0))
-    useless = {"max_iter": 5, "learning_rate_init": 1e-9, "random_state": 3}
-    told = told_of_no_skill(MLPClassifier((16,), class_weight="balanced", **useless), x, y)
-    assert "no better than the best constant" in told[0]
-    outliers = np.where(np.arange(1000) < 20, 1e6, x[:, 0])
-    weights = (outliers < 1e6).astype(float)
-    assert not told_of_no_skill(MLPRegressor("squared_error", **settings), x, outliers, weights)
-    assert not told_of_no_skill(MLPClassifier((16,), **settings), x, y, np.arange(1000) < 10)
-
-
-def test_a_loss_of_ones_own_is_compared_with_the_models_own_mean_too():
-    upper_decile = xpnet.Loss(  # neither mean nor median is the best constant
-        "upper_decile",
-        lambda xp, a, y: xp.sum(xp.maximum(0.9 * (y - a), 0.1 * (a - y)), axis=1),
-        lambda xp, a, y: xp.where(a > y, 0.1, -0.9),
-    )
-    draw = np.random.default_rng(1)
-    x, noise = draw.normal(size=(1000, 3)), draw.normal(size=1000)
-    model = MLPRegressor(upper_decile, (8,), "tanh", alpha=3.0, max_iter=60, random_state=0,
-                         learning_rate_init=0.01)  # fmt: skip
-    assert "best constant prediction (upper decile 0.18" in told_of_no_skill(model, x, noise)[0]
-    assert not told_of_no_skill(model, x, x[:, 0] + noise)
+    settings = {"class_weight": "balanced", "max_iter": 60, "random_state": 0}
+    model = MLPClassifier((16,), learning_rate_init=0.01, **settings)
+    assert not told_of_no_skill(model, x, y)
+    assert model.score(x[y == 1], y[y == 1]) > 0.6  # worse than the constant without weights
+    settings |= {"learning_rate_init": 1e-9, "random_state": 3}
+    told = told_of_no_skill(MLPClassifier((16,), **settings), x, y)
+    assert "best constant" in told[0]
 
 
 @BOTH
@@ -129,15 +110,9 @@ def test_a_training_that_runs_away_warns_and_keeps_its_last_good_weights(kind, s
     assert model.loss_curve_[-1] > model.loss_curve_[0] or not np.isfinite(model.loss_)
 
 
-@pytest.mark.parametrize(
-    ("rate", "category", "advice"),
-    [
-        (1e-6, NoSkillWarning, r"Set the solver's learning_rate=1e-05 \(it was 1e-06\)"),
-        (50.0, DivergenceWarning, r"Lower the learning rate \(try 5\)"),
-    ],
-)
-def test_advice_names_the_learning_rate_that_counts(rate, category, advice):
+def test_advice_names_the_learning_rate_that_counts():
     rows = np.random.default_rng(0).normal(size=(200, 3))
-    model = MLPRegressor(solver=xpnet.SGD(rate), max_iter=30, random_state=0)
-    with pytest.warns(category, match=advice):
+    model = MLPRegressor(solver=xpnet.SGD(1e-6), max_iter=30, random_state=0)
+    advice = r"Set the solver's learning_rate=1e-05 \(it was 1e-06\)"
+    with pytest.warns(NoSkillWarning, match=advice):
         model.fit(rows, rows @ [2.0, 1.0, 0.0])

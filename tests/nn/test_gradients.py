@@ -241,11 +241,3 @@ def test_sample_weights_count_rows_as_if_they_were_repeated():
     assert loss == pytest.approx(other_loss, rel=1e-12)
     for own, other in zip(gradients.weights, others.weights, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-12, atol=1e-15)
-
-
-def test_the_bias_gradient_is_summed_over_the_batch():
-    net = xpnet.MLP([1, 1], init="zeros", dtype="float64")
-    _, gradients = net.gradients([[1.0], [2.0]], [1.0, 3.0], loss="half_squared_error")
-    assert gradients.biases[0].shape == (1,)
-    np.testing.assert_allclose(gradients.biases[0], [-2.0])
-    np.testing.assert_allclose(gradients.weights[0], [[-3.5]])

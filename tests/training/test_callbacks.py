@@ -73,19 +73,6 @@ def test_a_callback_that_cannot_start_ends_those_before_it_and_only_those():
     assert (first.names, last.names) == (["train_start", "train_end"], [])
 
 
-def test_a_callback_that_fails_at_the_end_does_not_keep_the_others_from_ending(tmp_path):
-    class Fails:
-        def on_train_end(self, training):
-            raise ValueError("at the end")
-
-    calls = Calls()
-    callbacks = [Fails(), xpnet.Checkpoint(tmp_path), calls]
-    with pytest.raises(ValueError, match="at the end"):
-        xpnet.fit(regressor(), X, Y, epochs=1, callbacks=callbacks)
-    assert calls.names[-1] == "train_end"
-    assert not (tmp_path / "checkpoint.lock").exists()
-
-
 def test_ctrl_c_finishes_the_step_and_leaves_a_network_that_can_go_on():
     net, calls = regressor(), Calls(lambda training: training.state.step)
 

@@ -6,7 +6,7 @@ import pytest
 from training_examples import LABELS, X, Y, classifier, regressor
 
 import xpnet
-from xpnet.training.metrics import METRICS, resolve_metrics
+from xpnet.training.metrics import METRICS
 
 
 def test_history_holds_one_entry_per_epoch_and_becomes_json_and_a_data_frame():
@@ -47,21 +47,6 @@ def test_accuracy_of_smoothed_labels_is_that_of_the_classes(dtype, smoothing):
     targets = (np.eye(4)[classes] * (1 - smoothing) + smoothing / 4).astype(dtype)
     outputs = np.eye(4)[[0, 1, 2, 0]] * 0.2 + 0.2  # no probability above 1/2
     assert METRICS["accuracy"](outputs, targets) == 0.75
-
-
-def test_accuracy_of_binary_outputs_asks_that_all_of_them_are_right():
-    outputs, targets = np.array([[0.9, 0.2], [0.9, 0.8]]), np.array([[1.0, 1.0], [1.0, 1.0]])
-    assert METRICS["accuracy"](outputs, targets) == 0.5
-    assert METRICS["accuracy"](outputs[:, :1], np.array([[1.0], [0.0]])) == 0.5
-
-
-def test_a_function_is_a_metric_under_its_own_name():
-    def bias(outputs, targets):
-        return float(np.mean(outputs - targets))
-
-    history = xpnet.fit(regressor(), X, Y, epochs=2, metrics=["r2", bias])
-    assert set(history.metrics) == {"r2", "bias"}
-    assert list(resolve_metrics(bias)) == ["bias"]
 
 
 def test_progress_is_silent_without_a_terminal_and_on_standard_error_on_request(capsys):

@@ -106,33 +106,6 @@ def test_it_is_too_early_or_there_are_too_few_rows_to_say_it():
     xpnet.fit(net, NORMAL, np.ones(500), optimizer=xpnet.SGD(1e-12), epochs=20)
 
 
-def test_one_long_epoch_is_enough():
-    nothing = {"optimizer": xpnet.SGD(1e-12), "epochs": 1, "batch_size": 1}
-    twice = np.concat([NORMAL, NORMAL]), np.concat([SINE, SINE])
-    assert not told(xpnet.MLP([3, 8, 1]), NORMAL, SINE, **nothing)
-    assert told(xpnet.MLP([3, 8, 1]), *twice, **nothing)
-
-
-def test_what_has_words_of_its_own_trains_without_the_warning():
-    def train(*given):
-        prepare_training(*given).run()
-
-    for each in (train, xpnet.diagnose):
-        assert not told(xpnet.MLP([1, 32, 32, 1]), ANGLE, SINE, each)
-
-
-def test_an_interrupted_training_is_not_judged():
-    class Interrupt:
-        def on_epoch_end(self, training):
-            if training.state.epoch == 7:
-                raise KeyboardInterrupt
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(KeyboardInterrupt):
-            xpnet.fit(xpnet.MLP([3, 8, 1]), NORMAL, SINE, callbacks=[Interrupt()], **NOTHING)
-
-
 @pytest.mark.filterwarnings("error::UserWarning")
 def test_networks_that_learn_are_not_warned_of():
     labels = np.stack([CLASS, 1.0 - CLASS], axis=1)
@@ -184,13 +157,3 @@ def test_a_loss_of_ones_own_may_have_units_and_batches_of_its_own():
     )
     all_rows = {"batch_size": 1500, "shuffle": False, "epochs": 100}
     xpnet.fit(xpnet.MLP([3, 8, 1], dtype="float64"), x, y, loss=whole, **all_rows)
-
-
-def test_a_loss_of_ones_own_that_leads_to_a_constant_is_told():
-    quartic = xpnet.Loss(
-        "quartic",
-        lambda xp, a, y: xp.sum((a - y) ** 4, axis=1),
-        lambda xp, a, y: 4.0 * (a - y) ** 3,
-    )
-    (text,) = told(xpnet.MLP([3, 8, 1], seed=3), NORMAL, SINE, loss=quartic, **NOTHING)
-    assert "no better than the best constant prediction (quartic" in text

@@ -94,10 +94,9 @@ def _prove_it_computes(name: str, cupy: Any) -> None:
         ) from error
     # ImportError, RuntimeError and CompileException (a plain Exception) occur here.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else "no message"
         raise DeviceError(
-            f"device {name!r}: CUDA is present but CuPy cannot compute ({type(error).__name__}: "
-            f"{reason}); its CUDA libraries are missing or do not match: {INSTALL_CUPY}"
+            f"device {name!r}: CUDA is present but CuPy cannot compute ({_first_line(error)}); its "
+            f"CUDA libraries are missing or do not match: {INSTALL_CUPY}"
         ) from error
     if total != 16.0:
         raise DeviceError(f"device {name!r}: the GPU gave {total} for a product that is 16")
@@ -234,9 +233,6 @@ class _Products:
             if self._cupy.cuda.get_current_stream().ptr != self._stream.ptr:
                 original(handle, *arguments)
                 return
-            if len(arguments) != len(_GEMM_EX):
-                count = len(arguments)
-                raise RuntimeError(f"cublasGemmEx got {count} arguments, not {len(_GEMM_EX)}")
             given = zip(_GEMM_EX, arguments, strict=True)
             self._checked("cublasGemmEx", *(kind(int(each)) for kind, each in given))
 
@@ -252,6 +248,9 @@ class _Products:
             raise RuntimeError(f"{name} returned status {status}")
 
 
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+
+
 def _warn(what: str, error: Exception) -> None:
-    reason = str(error).splitlines()[0] if str(error) else "no message"
-    warnings.warn(f"{what} ({type(error).__name__}: {reason}); running it unchanged", stacklevel=2)
+    warnings.warn(f"{what} ({_first_line(error)}); running it unchanged", stacklevel=2)

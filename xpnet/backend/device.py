@@ -15,14 +15,11 @@ import numpy as np
 from xpnet.errors import InputError, bad_argument
 
 # The Array API leaves these types open.
-Array: TypeAlias = Any
-"""An array of any library that follows the standard."""
-
-Namespace: TypeAlias = Any
-"""The module of functions that goes with such arrays (``numpy``, for example)."""
-
-Scalar: TypeAlias = Any
-"""A Python number, or a 0-d array on the device."""
+Array: TypeAlias = Any  # of any library that follows the standard
+Namespace: TypeAlias = Any  # the module of functions that goes with such arrays, such as numpy
+Scalar: TypeAlias = Any  # a Python number, or a 0-d array on the device
+Step: TypeAlias = Callable[[], Any]
+Function: TypeAlias = Callable[..., Array]
 
 DTYPES = ("float32", "float64")
 
@@ -31,9 +28,6 @@ _NO_NUMBERS = {
     "mM": "pass numbers, such as days since the first",
     "UST": "convert it with numpy.asarray(..., dtype='float64')",
 }
-
-Step: TypeAlias = Callable[[], Any]
-Function: TypeAlias = Callable[..., Array]
 
 
 def _as_it_is(function: Function) -> Function:
@@ -47,9 +41,7 @@ _largest: Function = np.maximum.reduce
 class _NumPy:
     """NumPy's functions, the reductions without their Python wrappers.
 
-    NumPy 2 is an Array API namespace by itself; array-api-compat's wrapper around it would cost
-    about 1 µs per matrix product and add nothing that is used here. NumPy's own wrapper around sum
-    and max costs as much, which is more than the work takes in a small network.
+    Those cost 1 µs, as array-api-compat's do: more than the work takes in a small network.
     """
 
     def __init__(self) -> None:
@@ -85,58 +77,37 @@ def _kept_ones(count: int, dtype: str) -> Array:
     return ones
 
 
-def _ones_on_host(count: int, dtype: str) -> Array:
-    # Long ones take no time beside the product that they are for, and memory if they are kept.
+def _ones_on_host(count: int, dtype: str) -> Array:  # long ones are not worth their memory
     return _kept_ones(count, dtype) if count <= 4096 else np.ones(count, dtype=dtype)
 
 
 @dataclass(frozen=True)
 class Device:
-    """One place where arrays are computed.
-
-    Attributes
-    ----------
-    name : str
-        ``"cpu"``, ``"gpu"``, ``"gpu:1"``, or the name of a foreign library's device.
-    xp : namespace
-        The Array API functions for arrays that live there.
-    put : callable
-        ``put(array, dtype_name)`` brings a host array (or one that is already there) to the
-        device with that dtype, without a copy if none is needed.
-    get : callable
-        ``get(array)`` brings a device array to the host as a NumPy array.
-    matmul : callable
-        ``matmul(a, b)`` gives ``xp.matmul`` of vectors and matrices, in the fastest way.
-    matmul_into : callable
-        ``matmul_into(out, a, b)`` writes the product of a and b into out. The standard has no
-        ``out=``, so this is the one operation that each library does in its own way.
-    ones : callable
-        ``ones(count, dtype_name)`` gives a vector of ones, perhaps the same one each time: do not
-        write to it.
-    block : int
-        Elements that an in-place update should process at a time, to stay in the cache.
-    fuse : callable
-        ``fuse(function)`` gives the same elementwise function, perhaps as one kernel.
-    record : callable or None
-        ``record(step)`` gives a step that replays what the first call did; None: steps just run.
-    active : context manager
-        ``with device.active:`` makes it the device on which this thread computes, and then the one
-        from before again. `fit`, `predict` and all others that check what they are given do this
-        themselves. Around functions of device arrays, such as `MLP.forward`, and arithmetic of your
-        own, do it yourself if there are several GPUs.
-    """
+    """One place where arrays are computed; `name` is that of `open_device`, or a library's own."""
 
     name: str
     xp: Namespace = field(repr=False)
+    """The Array API functions for arrays that live there."""
     put: Callable[[Any, str], Array] = field(repr=False)
+    """``put(array, dtype_name)`` brings an array there, without a copy if none is needed."""
     get: Callable[[Array], Any] = field(repr=False)
+    """``get(array)`` brings a device array to the host as a NumPy array."""
     matmul: Callable[[Array, Array], Array] = field(repr=False)
+    """``matmul(a, b)`` gives the product of vectors and matrices in the fastest way."""
     matmul_into: Callable[[Array, Array, Array], None] = field(repr=False)
+    """``matmul_into(out, a, b)`` writes it, for which the standard has no function."""
     ones: Callable[[int, str], Array] = field(repr=False)
+    """``ones(count, dtype_name)`` gives a vector, perhaps the same one each time: only read it."""
     block: int = field(repr=False, default=1 << 62)
+    """Elements that an in-place update should process at a time, to stay in the cache."""
     fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
+    """``fuse(function)`` gives the same elementwise function, perhaps as one kernel."""
     record: Callable[[Step], Step] | None = field(repr=False, default=None)
+    """``record(step)`` gives a step that replays what the first call did; None: steps just run."""
     active: AbstractContextManager[Any] = field(repr=False, default=nullcontext())
+    """Makes it the device on which this thread computes. `fit`, `predict` and all others that
+    check what they are given use it themselves; with several GPUs, use it around functions of
+    device arrays, such as `MLP.forward`, and arithmetic of your own."""
 
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
     # carries the name only, and what was switched off.
@@ -193,12 +164,9 @@ def open_device(name: str = "cpu", *, fuse: bool = True, graph: bool = True) -> 
 
 
 def device_of(array: Array) -> Device:
-    """Return the device on which a given array lives, for arrays of any Array API library.
+    """Return the device on which an array of any Array API library lives.
 
-    Raises
-    ------
-    InputError
-        If the object is not an array of such a library.
+    An object that is no such array raises `InputError`.
     """
     if isinstance(array, np.ndarray):
         return CPU
@@ -240,10 +208,7 @@ def to_host(array: Any) -> Any:
 def real_numbers(array: Any) -> Array:
     """Return what a caller gave as an array: another library's as it is, anything else as NumPy's.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If it is not real numbers; says what it is instead.
+    A TypeError or ValueError says what it is instead of real numbers.
     """
     if is_foreign(array):
         kind = "c" if "complex" in str(array.dtype) else "f"

@@ -6,7 +6,6 @@ directory (Pillai et al., "All File Systems Are Not Created Equal", OSDI 2014).
 
 import errno
 import os
-import platform
 import shutil
 import stat
 import sys
@@ -57,13 +56,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
-    """Check that `path` could be written now, before hours are spent on what goes there.
-
-    Raises
-    ------
-    SaveError
-        If the directory is missing, not writable or too full, or `path` is not an ordinary file.
-    """
+    """Raise `SaveError` if `path` cannot be written, before hours are spent on what goes there."""
     with saving_to(path):
         target = _resolve(path)
         free = shutil.disk_usage(target.parent).free
@@ -83,7 +76,7 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises
     ------
     SaveError
-        If another run holds it (the message says which), or the lock cannot be written.
+        If another run holds it, or the lock cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -96,26 +89,18 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
             held.acquire()
         except Timeout as error:
             raise SaveError(
-                f"{os.fspath(path)}: another run is writing here ({_text_of(name)}); wait for it,"
-                " stop it, or choose another output."
+                f"{os.fspath(path)}: another run is writing here; wait for it, stop it, or choose"
+                " another output."
             ) from error
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
                 raise
-        with suppress(OSError):  # Windows lets nobody write here
-            name.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
     try:
         yield
     finally:
         with suppress(OSError):  # while it is held: whoever opened it meanwhile notices
             name.unlink()
         held.release()
-
-
-def _text_of(lock_file: Path) -> str:
-    with suppress(OSError):
-        return lock_file.read_text("utf-8", "replace").strip()[:100] or "unknown process"
-    return "unknown process"
 
 
 def require_ordinary(path: str | os.PathLike[str]) -> None:

@@ -30,9 +30,7 @@ def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
 
 
 def hash64(counter: Array, key: int | Array) -> Array:
-    """Return the splitmix64 hash of an int64 array; the same 64 bits on every device.
-
-    The key is an integer in the range of int64, or a 0-d int64 array.
+    """Return the splitmix64 hash of an int64 array and a key: the same 64 bits on every device.
 
     It uses int64, which every library fully supports (PyTorch's uint64 cannot add): products wrap
     alike, and a mask clears the sign bits that a right shift brings in.
@@ -54,14 +52,7 @@ def dropout_keys(seed: int, layers: int, steps: range) -> Any:
 def keep_mask(counter: Array, key: int | Array, rate: float) -> Array:
     """Return a boolean mask that keeps each entry with probability ``1 - rate``.
 
-    Parameters
-    ----------
-    counter : array, int64
-        One distinct integer for every entry, for example an ``arange``; gives the shape.
-    key : int or array, 0-d, int64
-        From `dropout_keys`.
-    rate : float
-        The share of entries dropped, 0 to 1.
+    From one distinct int64 for every entry, as in an ``arange``, and a key of `dropout_keys`.
     """
     limit = min(int((1.0 - rate) * 2.0**64), (1 << 64) - 1)
     # Flipping the top bit of both makes int64 compare as uint64 does.

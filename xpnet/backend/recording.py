@@ -12,19 +12,10 @@ from xpnet.backend.device import Array, Device, Step
 
 
 class RecordedStep:
-    """Calls a step through one recording for batches of one size; other sizes run directly.
+    """Calls a step through one recording for batches of `rows`; other sizes run directly.
 
-    Parameters
-    ----------
-    device : Device
-        With a `record`.
-    dtype : str
-        Of the coefficients.
-    step : callable
-        ``step(batch, masks, coefficients)``, all on the device and in place, with a named tuple of
-        arrays, dropout's masks or None, and the optimiser's coefficients.
-    rows : int
-        The batch size that is worth a recording.
+    ``step(batch, masks, coefficients)`` takes a named tuple of arrays, dropout's masks or None, and
+    the optimiser's coefficients, in `dtype`; all on the device, which has a `record`, and in place.
     """
 
     def __init__(self, device: Device, dtype: str, step: Callable[..., Any], rows: int) -> None:

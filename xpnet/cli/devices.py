@@ -9,7 +9,7 @@ from xpnet.backend.threads import system_report
 from xpnet.cli.other_options import DevicesOptions
 from xpnet.cli.output import format_lines, show, show_json
 from xpnet.cli.task import Task, load_task, make_network, with_defaults
-from xpnet.cli.train_options import ParityOptions
+from xpnet.cli.train_options import ParityOptions, with_recipe
 from xpnet.doctor.parity import compare
 from xpnet.errors import InputError
 from xpnet.tables.columns import Number
@@ -43,7 +43,7 @@ def parity(options: ParityOptions) -> int:
     report = compare(
         make_network(task), task.x, task.y, steps=options.steps, learning_rate=options.lr,
         momentum=options.momentum, other="strict" if options.device == "cpu" else options.device,
-        loss=options.loss, batch_size=task.options.batch_size, l1=options.l1, l2=options.l2,
+        loss=options.loss, batch_size=task.options.batch_size, l1=options.l1, l2=task.options.l2,
     )  # fmt: skip
     show(str(report))
     return 0 if report.ok else 1
@@ -57,4 +57,4 @@ def _generated(options: ParityOptions) -> Task:
     y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
     columns = tuple(Number(f"x{index}") for index in range(x.shape[1]))
     plan = Preprocessing("multiclass", "y", columns, (0.0, 1.0, 2.0))
-    return with_defaults(Task(options, plan, x, y, None, len(y), ()))
+    return with_defaults(Task(with_recipe(options), plan, x, y, None, len(y), ()))

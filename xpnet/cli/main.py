@@ -5,6 +5,7 @@ not be saved; 128 + N stopped by signal N. Commands import what they need when t
 """
 
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from xpnet.cli.train_options import DoctorOptions, ParityOptions, TrainOptions
 from xpnet.errors import DivergenceError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
 STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
 
 
@@ -97,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action = command.main(
             list(arguments) or ["--help"], prog_name="xpnet", standalone_mode=False
         )
+        if action == INTERRUPTED:
+            raise Interrupted(signal.SIGINT)
         if callable(action):
             action = action()
         if sys.stdout is not None:

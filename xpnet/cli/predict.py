@@ -29,6 +29,9 @@ def predict(options: PredictOptions) -> None:
         probe_writable(options.out)
     model, data = _read(options, features=options.features)
     columns, notes = model.columns(data)
+    for name, values in columns.items() if model.net.dtype == "float32" else ():
+        if values.dtype == "float64":  # digits that mean something
+            columns[name] = values.astype("float32")
     if options.out:
         write_table(options.out, columns)
     if options.json:
@@ -56,16 +59,14 @@ def evaluate(options: EvaluateOptions) -> None:
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     y = plan.encode_target(data, rows)
-    scores = score(plan, model.net.predict(plan.transform(data, rows, dtype=model.net.dtype)), y)
+    scores = score(plan, model.outputs(plan.transform(data, rows, dtype=model.net.dtype)), y)
     if len(y) < data.rows:
         notes.append(f"{data.rows - len(y)} of {data.rows} rows left out for missing cells")
     lines = [("data", f"{options.data}: {len(y):,} rows"), *(("note", each) for each in notes)]
     lines += describe(scores)
     report: dict[str, Any] = {}
     if options.importance:
-        report["importance"] = permutation_importance(
-            plan, model.net.predict, data, repeats=5, seed=0
-        )
+        report["importance"] = permutation_importance(plan, model.outputs, data, repeats=5, seed=0)
         lines += describe_importance(report["importance"], scores)
     if options.json:
         show_json({"command": "evaluate", "model": options.model, "data": options.data,
@@ -79,16 +80,16 @@ def inspect(options: InspectOptions) -> None:
     """Show what a model file holds."""
     model = load_model(options.model)
     net, plan, training = model.net, model.preprocessing, model.training
-    version = 1 if plan is None else plan.format_version
+    version, count = model.format_version, 1 + len(model.other_nets)
     if options.json:
         show_json({"command": "inspect", "model": options.model, "format_version": version,
                    "library_version": model.library_version, "architecture": net.config(),
-                   "parameters": net.flat.shape[0], "training": training,
+                   "networks": count, "parameters": count * net.flat.shape[0], "training": training,
                    "preprocessing": None if plan is None else plan.to_dict()})  # fmt: skip
         return
     lines = [
         ("file", f"{options.model}, format {version}, by xpnet {model.library_version}"),
-        ("network", f"{net!r}"),
+        ("network", f"{f'{count} x ' * (count > 1)}{net!r}"),
     ]
     if plan is not None:
         names = up_to_ten(each.name for each in plan.columns)

@@ -10,31 +10,26 @@ from typing import Any
 
 from xpnet.backend.threads import free_memory, one_thread, threads_for
 from xpnet.cli.parsing import flag
-from xpnet.cli.train_options import TrainOptions, as_command
+from xpnet.cli.train_options import LBFGS, TrainOptions, as_command, with_recipe
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
 from xpnet.tables.messages import Decision, up_to_ten
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
-from xpnet.tables.table import read_table
+from xpnet.tables.table import Table, read_table
 from xpnet.training.callbacks import EarlyStopping
 
-# Defaults by measurement: mean validation score of 5 seeds over 0.001, 0.003, 0.01 (learning rate),
-# 32, 128, 256 (batch), 0, 3e-4, 1e-3, 3e-3, 1e-2 (l2), 1,000 and 3,000 steps, one and two layers,
-# with and without early stopping and decay, on banknote, iris, sonar, ionosphere, titanic,
-# winequality_red, adult, california_housing and MNIST. No setting was best on all; Adam 0.003
-# falling to 0, l2 0.001, 1,000 steps of 32 rows was never far from it: 100, 96.0, 86.3, 92.0, 81.9,
-# (R2 as a regression) 0.392, 85.5, 0.782, 97.7 %. Early stopping gained 0.003 in R2 on wine and
-# lost 5 points on sonar, and it would choose weights on the rows that the summary is measured on.
-# SGD with momentum 0.9 at 0.03 does as well; at 0.1 it failed on both regressions.
-LEARNING_RATES = {"adam": 0.003, "adamw": 0.003, "sgd": 0.03}
-LBFGS = "lbfgs"
+LEARNING_RATES = {"adam": 0.003, "adamw": 0.002, "sgd": 0.03}
 # What L-BFGS, which has no steps, cannot do.
 NOT_LBFGS = ("lr", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
              "checkpoint")  # fmt: skip
 MANY_ROWS = 10_000
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_000, 20, 200
+# By the rows of the table: how many networks, and the steps of each. On few rows one network is a
+# matter of luck; many need more steps than there is time for in several.
+BUDGETS = ((1_000, 4, 1_000), (5_000, 2, 2_000), (math.inf, 1, 3_000))
+STEPS_PER_EPOCH = 50  # after each the validation rows are looked at
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
 PACKED = (".npz", ".npy.gz", "ubyte.gz", ".idx.gz")  # cannot be read in batches
 PASSED_ON = ("loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule")
@@ -59,6 +54,8 @@ class Task:
         What the user should know about the table.
     decisions : tuple of Decision
         What was done to it unasked.
+    folds : tuple of pairs of int64 arrays
+        Of several networks: which rows of x train each, and which ones it is validated on.
     """
 
     options: TrainOptions
@@ -69,54 +66,97 @@ class Task:
     rows: int
     notes: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
+    folds: tuple[tuple[Any, Any], ...] = ()
 
     @property
     def judged(self) -> tuple[Any, Any]:
         """The rows that a network is judged on: those held out, if any."""
         return self.held_out or (self.x, self.y)
 
+    @property
+    def nets(self) -> int:
+        """How many networks to train."""
+        return int(self.options.nets)
 
-def load_task(options: TrainOptions, *, may_stream: bool = False) -> Task:
-    """Read and prepare the table that the options name; large ones may be left on disk."""
-    _check(options)
-    stream = may_stream and (options.stream or _is_large(options.data))
+    def of_net(self, number: int) -> "Task":
+        """Return the task of one of several networks: its seed, its rows, its checkpoints."""
+        options, (x, y, held_out) = self.options, (self.x, self.y, self.held_out)
+        if self.nets == 1:
+            return self
+        if self.folds:
+            train, held = self.folds[number]
+            x, y, held_out = self.x[train], self.y[train], (self.x[held], self.y[held])
+        where = options.checkpoint and os.path.join(options.checkpoint, f"net-{number + 1}")
+        options = replace(options, seed=options.seed + number, checkpoint=where)
+        return replace(self, options=options, x=x, y=y, held_out=held_out, folds=())
+
+
+def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
+    """Read and prepare the table that the options name.
+
+    Only to train may a large one be left on disk, and may there be several networks.
+    """
+    given, options = options, with_recipe(options)
+    _check(given, options)
+    stream = to_train and (options.stream or _is_large(options.data))
     share = _share(options.validation)
     if stream and share == 0.0:
         raise InputError(
             f"--validation 0: the rows of {options.data} are left on disk, so the model must be "
             "measured on other rows, held in memory; give a share or a file"
         )
-    table = read_table(
-        options.data, encoding=options.encoding, target=options.target,
-        delimiter=options.delimiter, decimal=options.decimal, stream=stream, cache=options.cache,
-        header=False if options.no_header else None,
-    )  # fmt: skip
+    table = _read(options, stream=stream)
     told = {"decimal", "no_header"} & table.guesses.keys()  # a model reads other tables so, too
     options = replace(options, **{name: table.guesses[name] for name in told})
-    if options.target is None and table.layout == "table":
-        listed = up_to_ten(table.names)
-        raise InputError(
-            f"{table.path}: use --target to name the column to predict; the columns are {listed}."
-        )
+    several = to_train and not stream
+    options = replace(options, nets=_nets(options, table.rows) if several else "1")
     missing = "refuse" if options.missing == "error" else options.missing
     try:
         prepared = prepare(
             table, options.target, task=options.task, missing=missing,
             strict=options.strict, drop=options.drop or (), keep=options.keep or (),
-            standardize=not options.raw, validation=share or 0.0,
+            standardize=not options.raw, encode=options.encode, validation=share or 0.0,
+            nets=int(options.nets),
             scale_target=options.loss != "poisson",  # which has no negative targets
             seed=options.seed, dtype=options.dtype, stream=stream,
         )  # fmt: skip
     except InputError as error:
-        raise _with_command(error, options) from error
-    held_out = (prepared.x_validation, prepared.y_validation) if share else None
+        raise _with_command(error, given) from error
+    held_out = (
+        (prepared.x_validation, prepared.y_validation) if share and not prepared.folds else None
+    )
     task = Task(
         options, prepared.preprocessing, prepared.x, prepared.y, held_out, table.rows,
-        prepared.notes, prepared.decisions,
+        prepared.notes, prepared.decisions, prepared.folds,
     )  # fmt: skip
     if share is None:
         task = _with_validation_file(task)
     return with_defaults(task)
+
+
+def _read(options: TrainOptions, *, stream: bool) -> Table:
+    """Read the table with the rows to train on."""
+    table = read_table(
+        options.data, encoding=options.encoding, target=options.target,
+        delimiter=options.delimiter, decimal=options.decimal, stream=stream, cache=options.cache,
+        header=False if options.no_header else None,
+    )  # fmt: skip
+    if options.target is None and table.layout == "table":
+        listed = up_to_ten(table.names)
+        raise InputError(
+            f"{table.path}: use --target to name the column to predict; the columns are {listed}."
+        )
+    return table
+
+
+def _nets(options: TrainOptions, rows: int) -> str:
+    """Return how many networks to train."""
+    nets = options.nets
+    if nets == "auto":
+        return next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
+    if not nets.isdecimal() or int(nets) < 1:
+        raise InputError(f"--nets {nets}: give a number from 1, or auto")
+    return nets
 
 
 def _with_command(error: InputError, options: TrainOptions) -> InputError:
@@ -128,10 +168,10 @@ def _with_command(error: InputError, options: TrainOptions) -> InputError:
     return InputError(f"{error}\n  without them: {command}")
 
 
-def _check(options: TrainOptions) -> None:
+def _check(given: TrainOptions, options: TrainOptions) -> None:
     """Refuse misspelt options before a large table is read, and what would have no effect."""
     for name in NOT_LBFGS if options.optimizer == LBFGS else ():
-        if getattr(options, name) != getattr(TrainOptions, name):
+        if getattr(given, name) != getattr(TrainOptions, name):
             raise InputError(f"{flag(name)}: lbfgs takes no such option; leave it out, or use adam")
     if options.optimizer == LBFGS and find_spec("scipy") is None:
         raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
@@ -180,32 +220,40 @@ def _with_validation_file(task: Task) -> Task:
 
 def with_defaults(task: Task) -> Task:
     """Fill in the options whose default depends on others, or on the number of rows."""
-    options, plan, rows = task.options, task.plan, task.x.shape[0]
+    options, plan = task.options, task.plan
     if options.loss == "poisson" and plan.task != "regression":
         raise InputError(
             f"--loss poisson: it is for counts, but {plan.target} makes a {plan.task} task; pass "
             "--task regression, or leave the loss out"
         )
-    defaults: dict[str, Any] = {"epochs": MAX_EPOCHS}
-    if options.optimizer != LBFGS:
+    unset = {k: v for k, v in _of_rows(task).items() if getattr(options, k) is None}
+    return replace(task, options=replace(options, **unset))
+
+
+def _of_rows(task: Task) -> dict[str, Any]:
+    """Return the defaults that depend on the number of rows."""
+    options, rows = task.options, task.x.shape[0]
+    if options.optimizer == LBFGS:
+        return {"epochs": MAX_EPOCHS}
+    rate = LEARNING_RATES.get(options.optimizer)
+    if options.simple:
         batch_size = options.batch_size or (128 if rows >= MANY_ROWS else 32)
         epochs = min(max(math.ceil(STEPS * batch_size / rows), MIN_EPOCHS), MAX_EPOCHS)
-        rate = LEARNING_RATES.get(options.optimizer)
-        defaults = {"batch_size": batch_size, "epochs": epochs, "lr": rate}
-    unset = {name: each for name, each in defaults.items() if getattr(options, name) is None}
-    return replace(task, options=replace(options, **unset))
+        return {"batch_size": batch_size, "epochs": epochs, "lr": rate}
+    defaults = {"batch_size": min(max(rows // 16, 32), 128), "lr": rate}
+    if options.epochs is not None:
+        return defaults
+    steps = options.steps or next(steps for most, _, steps in BUDGETS if task.rows <= most)
+    return {**defaults, "steps": steps, "epochs": math.ceil(steps / STEPS_PER_EPOCH)}
 
 
 def make_network(task: Task) -> MLP:
     """Make the untrained network that the options describe."""
     output = "exp" if task.options.loss == "poisson" else OUTPUTS[task.plan.task]
-    x = None
-    if task.options.init == "lsuv":
-        x = task.x.read_rows(slice(MANY_ROWS)) if hasattr(task.x, "read_rows") else task.x
-    return _network(task.options, task.plan.inputs, task.plan.outputs, output, x)
+    return _network(task.options, task.plan.inputs, task.plan.outputs, output)
 
 
-def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: Any = None) -> MLP:
+def _network(options: TrainOptions, inputs: int, outputs: int, output: str) -> MLP:
     names, sizes = options.activation.split(","), [inputs, *_layers(options.hidden), outputs]
     # Parameters, gradients, two moments, those at the start of the epoch and the last good ones.
     needed = 6 * 4 * sum((a + 1) * b for a, b in itertools.pairwise(sizes))
@@ -218,12 +266,11 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: A
         sizes,
         hidden=names[0] if len(names) == 1 else names,
         output=output,
-        init="auto" if options.init == "lsuv" and x is None else options.init,
+        init=options.init,
         dtype=options.dtype,
         device=options.device,
         seed=options.seed,
         dropout=options.dropout,
-        init_data=x,
     )
 
 
@@ -258,6 +305,8 @@ def fit_options(task: Task) -> dict[str, Any]:
         "optimizer": _optimizer(options),
         "validation": task.held_out,
         "early_stopping": EarlyStopping(options.patience) if options.early_stopping else False,
+        "keep_best": not options.simple and task.held_out is not None,
+        "steps_per_epoch": STEPS_PER_EPOCH if options.steps else None,
         **{name: getattr(options, name) for name in PASSED_ON},
     }
 

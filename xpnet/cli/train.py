@@ -8,19 +8,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xpnet.backend.files import lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
 from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.scores import MAX_LISTED, describe
-from xpnet.cli.task import LBFGS, Task, fit_options, limit_threads, load_task, make_network
-from xpnet.cli.train_options import TrainOptions
+from xpnet.cli.task import Task, fit_options, limit_threads, load_task, make_network
+from xpnet.cli.train_options import LBFGS, TrainOptions
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
-from xpnet.saving.model import save_model
+from xpnet.saving.model import mean_outputs, save_model
 from xpnet.tables.scores import class_names, score
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
@@ -35,24 +37,24 @@ NOT_KEPT = {"data", "out", "plot", "json", "checkpoint", "checkpoint_every", "re
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
     with _claimed_output(options) as out:
-        task = load_task(options, may_stream=True)
+        task = load_task(options, to_train=True)
         with limit_threads(task):
-            net = make_network(task)
-            probe_writable(out, 8 * net.flat.shape[0])
-            started = time.perf_counter()
-            history, errors, notes = _train(task, net)
-            seconds = time.perf_counter() - started
-            report = _report(task, net, history)
-        report |= {"seconds": seconds, "notes": notes, "doctor": [asdict(each) for each in errors]}
+            nets = [make_network(task.of_net(number)) for number in range(task.nets)]
+            probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
+            started, doctor = time.perf_counter(), Doctor(names=task.plan.input_names())
+            histories = [_train(task.of_net(at), net, doctor) for at, net in enumerate(nets)]
+            seconds, errors = time.perf_counter() - started, _errors(doctor, task)
+            report = _report(task, nets, histories)
+        report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}
         training = {name: report[name] for name in KEPT if report[name] != {}}
         training["options"] = {k: v for k, v in report["options"].items() if k not in NOT_KEPT}
-        save_model(out, net, preprocessing=task.plan, training=training)
+        save_model(out, nets[0], preprocessing=task.plan, training=training, other_nets=nets[1:])
         if options.plot:
-            history.plot(options.plot)
+            histories[0].plot(options.plot)
     if options.json:
         show_json(report | {"model": str(out)})
     else:
-        show(_summary(report, task, net, out))
+        show(_summary(report, task, nets[0], out))
     _say_errors(errors)
 
 
@@ -74,30 +76,29 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     if options.resume:
         if options.checkpoint is None:
             raise InputError("--resume: it has an effect only with --checkpoint; add that")
-        if not list(Path(options.checkpoint).glob("checkpoint-*")):
+        if not list(Path(options.checkpoint).rglob("checkpoint-*")):
             say(f"xpnet: {options.checkpoint}: there is no checkpoint yet; starting from scratch.")
     with lock(out):
         yield out
 
 
-def _train(task: Task, net: MLP) -> tuple[History, list[Finding], list[str]]:
-    """Train the network, watched by the doctor; return the doctor's errors and notes, too.
+def _train(task: Task, net: MLP, doctor: Doctor) -> History:
+    """Train a network; the first one is watched by the doctor.
 
     A run that is resumed has no errors: the doctor must see it from its first step on.
     """
-    options, callbacks, doctor = task.options, list[Any](), Doctor(names=task.plan.input_names())
+    options, callbacks = task.options, list[Any]()
     if options.checkpoint:
         every, resume = options.checkpoint_every, options.resume
         callbacks.append(Checkpoint(options.checkpoint, every=every, resume=resume))
-    if not options.resume:
+    if not options.resume and not doctor.run.steps:
         callbacks.append(doctor)
     try:
-        history = _fit(task, net, callbacks)
+        return _fit(task, net, callbacks)
     except DivergenceError as error:
         _say_errors(_errors(doctor, task))
         remedy = as_flags(error.repair, task)
         raise DivergenceError(f"{error.measured}; no model was written. Try {remedy}") from error
-    return history, _errors(doctor, task), list(task.notes)
 
 
 def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:
@@ -108,11 +109,7 @@ def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:
             net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
             class_weight=options.class_weight, max_iter=max_iter,
         )  # fmt: skip
-    metric = "r2" if task.plan.task == "regression" else "accuracy"
-    training = prepare_training(
-        net, task.x, task.y, callbacks=callbacks, metrics=metric, **fit_options(task)
-    )
-    return training.run()
+    return prepare_training(net, task.x, task.y, callbacks=callbacks, **fit_options(task)).run()
 
 
 def _errors(doctor: Doctor, task: Task) -> list[Finding]:
@@ -129,23 +126,39 @@ def _say_errors(errors: list[Finding]) -> None:
         say(f"remedy: {worst.remedy.splitlines()[0]}")
 
 
-def _report(task: Task, net: MLP, history: History) -> dict[str, Any]:
-    """Judge the network; return what is said of it as JSON, and kept in the model file."""
-    plan, held_out, (x, y) = task.plan, task.held_out, task.judged
-    validation = len(held_out[1]) if held_out else 0
+def _judge(task: Task, nets: list[MLP]) -> dict[str, Any]:
+    """Return the scores; with folds, each network counts for the rows kept from it."""
+    x, y = task.judged
+    if not task.folds:
+        return score(task.plan, mean_outputs(nets, x), y)
+    total, count = np.zeros((len(y), task.plan.outputs)), np.zeros((len(y), 1))
+    for net, (_, held) in zip(nets, task.folds, strict=True):
+        total[held] += net.predict(x[held])
+        count[held] += 1
+    rows = np.flatnonzero(count)
+    return score(task.plan, total[rows] / count[rows], y[rows])
+
+
+def _report(task: Task, nets: list[MLP], histories: list[History]) -> dict[str, Any]:
+    """Judge the networks; return what is said of them as JSON, and kept in the model file."""
+    plan, net, history = task.plan, nets[0], histories[0]
+    of_first = task.of_net(0)
+    validation = len(of_first.held_out[1]) if of_first.held_out else 0
     return {
         "command": "train",
         "task": plan.task,
         "target": plan.target,
         "classes": list(plan.classes),
-        "rows": {"table": task.rows, "training": len(task.y), "validation": validation},
+        "rows": {"table": task.rows, "training": len(of_first.y), "validation": validation},
         "columns": len(plan.columns),
         "decisions": {each.kind: dict(each.columns) for each in task.decisions},
         "network": net.config(),
-        "parameters": net.flat.shape[0],
+        "networks": len(nets),
+        "parameters": len(nets) * net.flat.shape[0],
         "options": asdict(task.options),
-        "scores": score(plan, net.predict(x), y),
-        "validated_on": "validation" if held_out else "training",
+        "scores": _judge(task, nets),
+        "validated_on": "validation" if validation else "training",
+        "notes": list(task.notes),
         "history": history.to_dict(),
         "epochs": history.epochs,
         "stopped": history.stopped,
@@ -164,17 +177,20 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
     epochs, stopped = report["epochs"], report["stopped"]
     early = "" if stopped == f"{epochs} epochs done" else f" ({stopped})"
     rounds = "iterations" if options.optimizer == LBFGS else "epochs"
-    losses = f"loss {history['loss'][-1]:.4g}"
+    best = (history["best_epoch"] or epochs) - 1
+    early += f", the best is epoch {best + 1}" * (best + 1 < epochs)
+    losses = f"loss {history['loss'][best]:.4g}"
     losses += " (penalty included)" * bool(options.l1 or options.l2)
     if history["validation_loss"]:
-        losses += f", validation {history['validation_loss'][-1]:.4g}"
+        losses += f", validation {history['validation_loss'][best]:.4g}"
+    several = f"{report['networks']} x " if report["networks"] > 1 else ""
     lines = [
         ("task", kind),
         ("data", f"{Path(options.data).name}: {rows['table']:,} rows, {len(plan.columns)} columns; "
          f"{rows['training']:,} rows to train on, {rows['validation']:,} to validate"),
         *((each.kind, each.text()) for each in task.decisions),
         *(("note", each) for each in task.notes),
-        ("network", f"{'-'.join(map(str, net.sizes))}, {activations}; "
+        ("network", f"{several}{'-'.join(map(str, net.sizes))}, {activations}; "
          f"{report['parameters']:,} parameters, {net.dtype} on {net.device.name}"),
         ("training", f"{epochs} {rounds} with {options.optimizer} in {report['seconds']:.1f} s"
          f"{early}; {losses}"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from xpnet.backend.device import CPU
 from xpnet.doctor.doctor import Doctor
-from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.findings import Evidence, Finding, Report
 from xpnet.doctor.gradcheck.check import (
     away_from_saturation,
     check_gradients,
@@ -17,13 +17,13 @@ from xpnet.doctor.gradcheck.check import (
     of_unit_size,
 )
 from xpnet.doctor.rules.catalogue import examine
+from xpnet.doctor.rules.loss import target_shape
 from xpnet.doctor.sample import sample_arrays
 from xpnet.doctor.step import Step, columns
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
 from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP
-from xpnet.nn.optimizers import Adam
 from xpnet.training.fit import check_parameters, prepare_training
 
 if TYPE_CHECKING:
@@ -86,22 +86,18 @@ def diagnose(
     doctor.note(width=net.sizes[0], class_counts=counts)
     if x_new is not None:
         doctor.watch_prediction(x_new)
-    settings: dict[str, Any] = {"loss": loss, "batch_size": batch_size, "l1": l1, "l2": l2}
-    refused = _refused(net, x, y, doctor, settings)
+    refused = _refused(net, x, y, doctor, loss)
     if refused:
         return Report(refused)
+    settings: dict[str, Any] = {"loss": loss, "batch_size": batch_size, "l1": l1, "l2": l2}
     twin = deepcopy(net)
     fresh = list(away_from_saturation(named_parameters(net)).values())
     twin.set_parameters(fresh[: len(net.weights)], fresh[len(net.weights) :])
     check = check_gradients(twin, of_unit_size(x), y, loss=loss, l1=l1, l2=l2, samples=4)
     doctor.note(check.findings)
-    diverged = _diverges(
-        net, x, y, doctor, optimizer=optimizer, epochs=epochs, validation=validation,
-        sample_weight=sample_weight, **settings, **options,
-    )  # fmt: skip
-    doctor.note(diverged=diverged)
-    if doctor.run.failing:
-        doctor.note(one_batch_skill=_one_batch_skill(net, x, y, **settings))
+    options |= {"optimizer": optimizer, "epochs": epochs, "validation": validation}
+    options |= {"sample_weight": sample_weight, **settings}
+    doctor.note(diverged=_diverges(net, x, y, doctor, **options))
     return doctor.report()
 
 
@@ -115,33 +111,20 @@ def _diverges(net: MLP, x: Any, y: Any, doctor: Doctor, **settings: Any) -> bool
     return False
 
 
-def _refused(
-    net: MLP, x: Any, y: Any, doctor: Doctor, settings: dict[str, Any]
-) -> tuple[Finding, ...]:
+def _refused(net: MLP, x: Any, y: Any, doctor: Doctor, loss: "str | Loss") -> tuple[Finding, ...]:
     """Return findings for targets and values that `fit` would refuse; none where it would not."""
     try:
         # What overflows is found below, with its cause.
         with net.device.active, np.errstate(over="ignore", invalid="ignore"):
             check_parameters(net)
-            net.loss(x, y, loss=settings["loss"])
+            net.loss(x, y, loss=loss)
     except InputError as error:
         x, y = (CPU.put(each, net.dtype) for each in (x, y))  # what is infinite in this dtype, too
         outputs, parameters = np.zeros((len(x), net.sizes[-1])), named_parameters(net)
         shown = Step(x, columns(y), outputs, parameters=parameters)
-        refused = {"non-finite", "target-range", "class-numbers"}
         found = examine(replace(doctor.run, first=shown, data=shown))
-        return tuple(each for each in found if each.code in refused) or (
-            Finding("target-shape", "error", "targets", str(error), "These targets do not fit the "
-                    "network's output, so nothing can be trained on them.",
-                    "see the evidence", "xpnet.fit, section Raises"),
-        )  # fmt: skip
+        known = {"non-finite", "target-range", "class-numbers"}
+        return tuple(each for each in found if each.code in known) or (
+            target_shape.finding(Evidence("targets", str(error), remedy="see xpnet.fit, Raises")),
+        )
     return ()
-
-
-def _one_batch_skill(net: MLP, x: Any, y: Any, **settings: Any) -> float:
-    """Return the skill on 16 rows after training a copy on them alone, with Adam."""
-    doctor, step = Doctor(), max(1, len(x) // 16)
-    x, y = x[::step][:16], y[::step][:16]
-    if _diverges(net, x, y, doctor, optimizer=Adam(0.01), epochs=300, **settings):
-        return float("nan")
-    return doctor.run.last.skill

@@ -49,7 +49,6 @@ from xpnet.doctor.step import (
     layers_of,
     named_arrays,
     relative_change,
-    same_arrays,
     shape_of,
 )
 from xpnet.errors import InputError
@@ -93,8 +92,7 @@ class Doctor:
         self._layout = Layout()
         self._latest: Shown | None = None
         self._before: tuple[int, Step] | None = None
-        self._early: dict[str, list[Step]] = {"first": [], "data": []}
-        self._early_rows = {"first": 0, "data": 0}
+        self._early: list[Step] = []
         self._recent = deque[tuple[int, Step]]()
         self._shown: set[str] = set()
         self._trained: tuple[Data, Head, float, float] | None = None
@@ -123,8 +121,7 @@ class Doctor:
         activations : sequence of array, (batch, units)
             Of the hidden layers. Samples may also be columns throughout, or one vector at a time.
         predictions, targets : array, (batch, outputs) or (batch,)
-            Values, or probabilities. Logits are recognised if the first loss is their bare
-            cross-entropy, mean or sum; if it has penalties or weights, pass probabilities.
+            Values, or probabilities; of logits the doctor can say less.
         inputs : array, (batch, inputs)
             As the network gets them, that is, after any scaling.
         learning_rate : float
@@ -136,14 +133,13 @@ class Doctor:
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}
         rows = {name: as_array(each, name) for name, each in rows.items() if each is not None}
         if rows and all(0 in shape_of(each) for each in rows.values()):
-            run.empty.append(run.steps)
-            return
+            return  # nothing is learnt from an empty batch
         self._add_numbers(loss, validation_loss, learning_rate)
         parameters = named_arrays({} if parameters is None else parameters, "parameters")
         gradients = gradients_of(parameters, {} if gradients is None else gradients)
         if run.steps == 0:
             self._layout = Layout.of(rows, parameters)
-            run.columns, run.shared = self._layout.columns, same_arrays(parameters)
+            run.columns = self._layout.columns
         rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
         self._latest = Shown(rows, parameters, gradients)
         named = {"loss": loss is not None, "parameters": parameters, "gradients": gradients}
@@ -189,18 +185,17 @@ class Doctor:
     @property
     def run(self) -> Run:
         """All that was seen so far, with the latest step as the end."""
-        run = replace(self._run, found=set())
+        run = replace(self._run, found=[])
         if run.whole:
             run.replay = Replay.of(run.whole[0])
         if self._latest is not None:
-            end = self._as_probabilities(self._latest.to_step(self._layout, parameters=True))
-            last = joined([self._as_probabilities(step) for _, step in self._recent]) or end
-            first, start = joined(self._early["first"]), run.first
-            run.data = joined(self._early["data"])
+            end = self._latest.to_step(self._layout, parameters=True)
+            last = joined([step for _, step in self._recent]) or end
+            rows = np.cumsum([0, *map(len, self._early)])
+            first = joined(self._early[: int(np.searchsorted(rows, START_ROWS))])
+            run.data, start = joined(self._early), run.first
             run.first = replace(first, parameters=start.parameters, gradients=start.gradients)
             run.last = replace(last, parameters=end.parameters, gradients=end.gradients)
-            x, z = run.first.inputs, end.inputs
-            run.same_rows = x is not None and z is not None and np.array_equal(x[: len(z)], z)
         return run
 
     def report(self) -> Report:
@@ -232,18 +227,17 @@ class Doctor:
         run, number = self._run, self._run.steps
         whole = number < 2 and len(run.whole) == number and shown.numbers <= MAX_NUMBERS
         compared = bool(shown.parameters) and (self._before is not None or _is_sampled(number))
-        wanted = {"first": START_ROWS, "data": MAX_ROWS if number < MAX_ROWS else 0}
-        early = [name for name, limit in wanted.items() if self._early_rows[name] < limit]
+        early = number < MAX_ROWS and sum(map(len, self._early)) < MAX_ROWS
         step = None
-        if whole or compared or early or number == 0:
+        if whole or compared or early:
             limit = None if whole else MAX_ROWS
             step = shown.to_step(self._layout, limit, parameters=compared or number < 2)
-            step = self._keep_first(step, whole) if number == 0 else self._as_probabilities(step)
-            if whole:
-                run.whole.append(step)
-            for name in early:
-                self._early[name].append(step.rows())
-                self._early_rows[name] += len(self._early[name][-1])
+            if number == 0:
+                self._keep_shapes(step, whole)
+            if number == 0:
+                run.first = replace(step, activations=())
+            run.whole += [step] if whole else []
+            self._early += [step.rows()] if early else []
         self._compare_parameters(shown.parameters, step if compared else None, number)
         if "targets" in shown.rows and run.targets.wants(number):
             targets = None if step is None or len(step.targets) == MAX_ROWS else step.targets
@@ -252,22 +246,13 @@ class Doctor:
             run.targets.add(targets)
         self._keep_recent(shown)
 
-    def _keep_first(self, step: Step, whole: bool) -> Step:
-        """Take the shapes, the width and the state at the start; see whether logits are shown."""
+    def _keep_shapes(self, step: Step, whole: bool) -> None:
+        """Take the shapes and the width of the first step; see whether it shows logits."""
         assert self._latest is not None
         run, rows = self._run, self._latest.rows
+        run.width = 0 if step.inputs is None else step.inputs.shape[1]
         if "predictions" in rows and "targets" in rows:
             run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
-            everything = step if whole else self._latest.to_step(self._layout, None)
-            run.logits = everything.logits_of(run.losses)
-        step = self._as_probabilities(step)
-        run.first = replace(step.rows(), parameters=step.parameters, gradients=step.gradients)
-        run.width = 0 if step.inputs is None else step.inputs.shape[1]
-        return step
-
-    def _as_probabilities(self, step: Step) -> Step:
-        logits = self._run.logits
-        return step.squashed(logits) if logits and step.predictions is not None else step
 
     def _compare_parameters(self, given: Mapping[str, Any], step: Step | None, number: int) -> None:
         """Compare shapes with those at the start and, if it is sampled, a step with the last one.
@@ -330,7 +315,8 @@ class Doctor:
         run.last, run.steps = self._look(training.net)[0], training.state.step
         run.losses = [*run.losses, *history.loss]
         run.rates = [*run.rates, *history.learning_rate]
-        run.validation_losses = list(history.validation_loss)
+        if not training.options.keep_best:  # else there is nothing to mend
+            run.validation_losses = list(history.validation_loss)
 
     def _look(self, net: "MLP") -> tuple[Step, float]:
         """Return the state on the sample, and the loss there, with penalty as in histories.

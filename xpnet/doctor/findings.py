@@ -4,6 +4,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SEVERITIES = ("error", "warning", "note")
+UNSKILLED = 0.05  # share of the targets' variance below which a constant is as good
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a rule saw: where, and the numbers; the rest where the rule's own does not fit."""
+
+    where: str
+    measured: str
+    change: dict[str, Any] | None = None
+    severity: str = ""
+    remedy: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,11 @@ class Report:
 
     def __str__(self) -> str:
         told = [str(finding) for finding in self.findings]
-        told = told or ["No findings: nothing wrong was measured."]
+        if not told:
+            told = ["No findings: nothing wrong was measured."]
+            if self.facts.get("skill", 1.0) < UNSKILLED:
+                steps = f"after {self.facts['steps']} steps"
+                told = [f"No findings, but {steps} the predictions are no better than a constant."]
         if missing := ", ".join(self.facts.get("not_shown", ())):
             told.append(f"Not shown, and so not checked: {missing}.")
         return "\n\n".join(told)

@@ -18,6 +18,7 @@ from xpnet.nn.optimizers import SGD
 from xpnet.training.fit import prepare_training
 from xpnet.training.loop import Training
 
+SAME_BITS = ("initial weights", "rows of batches", "dropout masks")
 QUANTITIES = ("forward", "gradients", "weights")
 MAX_STEPS = 10  # float32 runs may part for good after some more: a ReLU decides differently
 
@@ -128,27 +129,27 @@ def compare(
             MLP(**{**net.config(), **own}, device=device), x, y, epochs=steps,
             optimizer=SGD(learning_rate, momentum), callbacks=[recorder], progress=False, **options,
         ).run()  # fmt: skip
-    same_bits, differences = {"initial weights": _same_bits(*(run.start for run in runs))}, []
-    for step, (one, two) in enumerate(zip(*(run.taken for run in runs), strict=True), start=1):
-        for what in ("rows of batches", "dropout masks"):
-            same_bits[what] = same_bits.get(what, True) and _same_bits(one[what], two[what])
-        for quantity in QUANTITIES:
-            for layer, arrays in enumerate(zip(one[quantity], two[quantity], strict=True), start=1):
-                differences.append(_difference(step, quantity, layer, *arrays, net.dtype))
+    pairs = [*zip(*(run.taken for run in runs), strict=True)]
+    same_bits = {what: all(_same_bits(one[what], two[what]) for one, two in pairs)
+                 for what in SAME_BITS}  # fmt: skip
+    differences = tuple(
+        _difference(step, quantity, layer, *arrays, net.dtype)
+        for step, (one, two) in enumerate(pairs, start=1)
+        for quantity in QUANTITIES
+        for layer, arrays in enumerate(zip(one[quantity], two[quantity], strict=True), start=1)
+    )
     network = repr(net).partition(";")[0].removeprefix("MLP(")
     (batch,) = runs[0].taken[0]["rows of batches"]
     title = (
         f"The same training on {devices[0].name} and on {devices[1].name}\n"
         f"  network            {network}, {net.dtype}, {steps} steps of {len(batch)} rows"
     )
-    return ParityReport(title, same_bits, tuple(differences))
+    return ParityReport(title, same_bits, differences)
 
 
 def _open_other(other: str | Device) -> Device:
-    if isinstance(other, Device):
-        return other
     if other != "strict":
-        return open_device(other)
+        return other if isinstance(other, Device) else open_device(other)
     try:
         import array_api_strict as strict
     except ImportError as error:
@@ -173,6 +174,7 @@ class _Recorder:
     def on_batch_end(self, training: Training) -> None:
         trace = training.trace
         self.taken.append({
+            "initial weights": self.start,
             "rows of batches": _host_copies(trace.inputs[:1]),
             "dropout masks": _host_copies(trace.masks or []),
             "forward": _host_copies(trace.pre_activations),

@@ -2,9 +2,9 @@
 
 With a the activations below the last weights W, outputs o and targets y, the gradient of W is
 c aᵀ delta with delta = (o - y) s, where s is one of a few slopes and c a factor such as 1 / batch.
-One layer down, delta becomes (delta Wᵀ) f'(z), written in terms of the activations f(z). Each form
-is computed from the arrays shown and compared with the gradient shown: code that has a wrong form
-fits that form to the last digits. What fits none is left alone.
+One layer down, delta becomes (delta Wᵀ) f'(z), written in terms of the activations f(z). A penalty
+may be added. Each form is computed from the arrays shown and compared with the gradient shown: code
+that has a wrong form fits that form to the last digits.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.doctor.findings import Evidence
 from xpnet.doctor.step import Step, is_bias
 from xpnet.nn.activations import ACTIVATIONS
 
 FIT = 1e-4  # of the largest entry: float32 is accurate enough for it
 CLOSE_FIT = 1e-6
 FORWARD_FIT = 1e-5
+NO_FIT = 1e-3  # 1 - cosine: what is left of a gradient is no rounding
 FEW = 3  # entries of a gradient: fewer fit too many forms
 MANY = 40  # weights: two draws of so many have a cosine of 0 +- 0.16
 USUAL = 1e10  # larger numbers overflow in some updates
@@ -30,7 +32,6 @@ FORMS = {"identity": "1", "relu": "a > 0", "sigmoid": "a * (1 - a)", "tanh": "1 
 # The same, but taken at activations, to which the function was already applied.
 TWICE = {"sigmoid": "sigmoid(a) * (1 - sigmoid(a))", "tanh": "1 - tanh(a)**2"}
 OF_SUMS = {"sigmoid": "z * (1 - z)", "tanh": "1 - z**2"}  # the same, but taken at sums z
-EITHER = "a * (1 - a) or 1 - a**2"
 # Slopes that o - y is multiplied by if the loss is a cross-entropy or a squared error.
 OUTPUT_SLOPES = ("identity", "sigmoid", "tanh")
 # What gives outputs from the last sums z: one of the first, or one of the second after one of them.
@@ -46,11 +47,7 @@ class Replay:
     kinds: tuple[tuple[str, ...], ...] = ()
     # Slopes of the outputs that explain the gradient of the last weights, each with its factor c.
     deltas: Mapping[str, float] = field(default_factory=dict)
-    one_error: tuple[str, float] | None = None  # weights whose gradient has one for all samples
-    # Weights whose gradient contains a wrong slope, that slope, and the right one.
-    wrong: tuple[str, str, str] | None = None
-    # Weights whose gradient is another product than it should be, and which.
-    product: tuple[str, str] | None = None
+    mistake: Evidence | None = None  # what is wrong in the gradients, from the last layer down
     outputs: str = ""  # what gives them from the last sums, such as "sigmoid(z)"
 
     @classmethod
@@ -69,80 +66,147 @@ class Replay:
         )
         with np.errstate(all="ignore"):
             form = _output_form(below[-1], weights[-1], biases[-1], shown.predictions)
-            goals = shown.goals
-            if goals is None or goals.shape != (*rows, weights[-1].shape[1]):
-                return cls(kinds, outputs=form)
-            found = cls._backward(shown, below, kinds, form)
+            goals, found = shown.goals, cls()
+            if goals is not None and goals.shape == (*rows, weights[-1].shape[1]):
+                found = _backward(shown, below, kinds, form)
             return replace(found, kinds=kinds, outputs=form)
 
-    @classmethod
-    def _backward(
-        cls, shown: Step, below: list[Any], kinds: tuple[tuple[str, ...], ...], form: str
-    ) -> "Replay":
-        names, o = list(shown.weights), shown.predictions
-        errors, gradient = o - shown.goals, _gradient(shown, names[-1])
-        own = {form.partition("(")[0]} & {"relu", "exp"}  # the output's activation
-        deltas = {kind: factor for kind in (*OUTPUT_SLOPES, *own) if (factor := multiple(
-            gradient, below[-1].T @ (errors * _slope(kind, o)), FIT)) is not None}  # fmt: skip
-        if not deltas:
-            products = (below[-1].T @ _slope(kind, o) for kind in OUTPUT_SLOPES)
-            one = [c for each in products if (c := multiple(gradient, each, CLOSE_FIT))]
-            # The absolute error has one for all, too, if all outputs are too high, or too low.
-            if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
-                return cls(one_error=(names[-1], one[0]))
-            last = names[-1], gradient, below[-1], o, errors, EITHER
-            return cls._explained(*last, forward=bool(form))
-        kind, factor = next(iter(deltas.items()))
-        delta = factor * errors * _slope(kind, o)
-        for layer in range(len(names) - 2, -1, -1):
-            weights = shown.weights[names[layer + 1]]
-            x, a, gradient = below[layer], below[layer + 1], _gradient(shown, names[layer])
-            error, slopes = delta @ weights.T, [_slope(kind, a) for kind in kinds[layer]]
-            right = [error * slope for slope in slopes
-                     if multiple(gradient, x.T @ (error * slope), FIT) is not None]  # fmt: skip
-            if not right and not slopes:
-                return cls(deltas=deltas)
-            if not right:
-                found = cls._explained(
-                    names[layer], gradient, x, a, error, FORMS[kinds[layer][0]], forward=True
-                )
-                if not found.wrong and not found.product:
-                    found = _wrong_way_back(names[layer], gradient, x, slopes[0], delta, weights)
-                return replace(found, deltas=deltas)
-            delta = right[0]
-        return cls(deltas=deltas)
 
-    @classmethod
-    def _explained(
-        cls, name: str, gradient: Any, x: Any, a: Any, error: Any, wanted: str, *, forward: bool
-    ) -> "Replay":
-        """Find the wrong slope, or the wrong product, in the gradient of a layer's weights.
-
-        x enters the layer, a leaves it, and `error` is what its slope should be multiplied by.
-        Products are compared only if `forward` is known to give a from x: or else the weights may
-        only be turned, which nothing tells where all are square.
-        """
-        for form, slope in _forms(a).items():
-            if multiple(gradient, x.T @ (error * slope), FIT) is not None:
-                return cls(wrong=(name, form, wanted))
-        for kind in FORMS if forward else ():
-            delta = error * _slope(kind, a)
-            if gradient is not None and multiple(gradient.T, x.T @ delta, FIT) is not None:
-                return cls(product=(name, "the transpose of inputs.T @ delta"))
-            if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
-                return cls(product=(name, "activations.T @ delta with those that leave the layer"))
-        return cls()
+def _backward(
+    shown: Step, below: list[Any], kinds: tuple[tuple[str, ...], ...], form: str
+) -> Replay:
+    layers = [_Layer(name, w, x, _gradient(shown, name))
+              for (name, w), x in zip(shown.weights.items(), below, strict=True)]  # fmt: skip
+    last, o = layers[-1], shown.predictions
+    errors, own = o - shown.goals, {form.partition("(")[0]} & {"relu", "exp"}
+    slopes = {kind: _slope(kind, o) for kind in (*OUTPUT_SLOPES, *own)}
+    factors = {kind: last.fit(errors * slope) for kind, slope in slopes.items()}
+    deltas = {kind: factor for kind, factor in factors.items() if factor is not None}
+    if not deltas:
+        return Replay(mistake=_of_outputs(last, o, errors, forward=bool(form)))
+    kind, factor = next(iter(deltas.items()))
+    delta, wrong, first = factor * errors * slopes[kind], list[str](), ("", "")
+    for layer, after, a, names in zip(
+        layers[-2::-1], layers[:0:-1], below[:0:-1], kinds[::-1], strict=True
+    ):
+        error, right = delta @ after.weights.T, [_slope(name, a) for name in names]
+        if not right:
+            break
+        fitting = [each for each in right if layer.fit(error * each) is not None]
+        if not fitting:
+            form_seen = layer.wrong_slope(a, error)
+            if not form_seen and not wrong:
+                found = _wrong_product(layer, a, error) or _wrong_way_back(
+                    layer, right[0], delta, after.weights)  # fmt: skip
+                if form and layer.gradient is not None and not found:
+                    found = _unknown(layer, error * right[0])
+                return Replay(deltas=deltas, mistake=found)
+            if not form_seen:
+                break
+            wrong, first = [layer.name, *wrong], first if wrong else (form_seen, FORMS[names[0]])
+            fitting = [_forms(a)[form_seen]]
+        delta = error * fitting[0]
+    return Replay(deltas=deltas, mistake=_derivative(wrong, *first) if wrong else None)
 
 
-def _wrong_way_back(name: str, gradient: Any, x: Any, slope: Any, delta: Any, w: Any) -> Replay:
+def _derivative(names: list[str], form: str, right: str, remedy: str = "") -> Evidence:
+    return Evidence(
+        ", ".join(names), f"recomputed from the arrays shown, the gradient of {names[-1]} has the "
+        f"derivative {form}, with a the activations; {right} would be right", remedy=remedy,
+    )  # fmt: skip
+
+
+def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Evidence | None:
+    """Find what is wrong in the gradient of the last weights."""
+    one = [c for kind in OUTPUT_SLOPES if (c := last.fit(_slope(kind, o), CLOSE_FIT))]
+    # The absolute error has one for all, too, if all outputs are too high, or too low.
+    if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
+        return Evidence(last.name, f"it comes from one error, {one[0]:.4g}, for all {len(o)} "
+                        "samples: none is pushed up while another is pushed down",
+                        remedy="delta = outputs - targets   # per sample; sum only in gradients",
+                        code="gradient-wrong")  # fmt: skip
+    form = last.wrong_slope(o, errors)
+    if form:
+        remedy = "delta = (outputs - targets) * derivative   # left out if the loss cancels it"
+        return _derivative([last.name], form, "a * (1 - a) or 1 - a**2", remedy)
+    # Or else the weights may only be turned, which nothing tells where all are square.
+    return _wrong_product(last, o, errors) if forward else None
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One layer's weights (inputs, units), what enters it (rows, inputs), and the gradient."""
+
+    name: str
+    weights: Any
+    inputs: Any
+    gradient: Any  # None if its shape differs from that of the weights
+
+    def fit(self, delta: Any, limit: float = FIT) -> float | None:
+        """Return c if the gradient is c inputs.T @ delta, perhaps with a penalty; else None."""
+        product = self.inputs.T @ delta
+        factor = multiple(self.gradient, product, limit)
+        return factor or multiple(self.without_penalty(product), product, limit)
+
+    def wrong_slope(self, a: Any, error: Any) -> str:
+        """Return what the error was multiplied by in place of the slope at a, which leaves it."""
+        forms = _forms(a).items()
+        return next((form for form, each in forms if self.fit(error * each) is not None), "")
+
+    def without_penalty(self, product: Any) -> Any:
+        """Return the gradient without the multiples of W and sign(W) that fit it best."""
+        g, w = self.gradient, self.weights
+        if g is None or g.shape != product.shape or g.size < 4 * FEW or not np.any(product):
+            return None
+        parts = np.stack([each.ravel() for each in (product, w, np.sign(w))], axis=1)
+        if not (np.all(np.isfinite(parts)) and np.all(np.isfinite(g))):
+            return None
+        _, l2, l1 = np.linalg.lstsq(parts, g.ravel())[0]
+        return g - l2 * w - l1 * np.sign(w)
+
+
+def _product(name: str, product: str) -> Evidence:
+    evidence = f"recomputed from the arrays shown, its gradient is {product}"
+    remedy = "delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta"
+    return Evidence(name, evidence, remedy=remedy, code="gradient-product")
+
+
+def _wrong_product(layer: _Layer, a: Any, error: Any) -> Evidence | None:
+    """Find the wrong product in the gradient of a layer that a leaves."""
+    x, gradient = layer.inputs, layer.gradient
+    for kind in FORMS if gradient is not None else ():
+        delta = error * _slope(kind, a)
+        if multiple(gradient.T, x.T @ delta, FIT) is not None:
+            return _product(layer.name, "the transpose of inputs.T @ delta")
+        if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
+            return _product(layer.name, "activations.T @ delta with those that leave the layer")
+    return None
+
+
+def _wrong_way_back(layer: _Layer, slope: Any, delta: Any, w: Any) -> Evidence | None:
     """See the error of the next layer taken back through its weights w in another way."""
     ways = {"delta_next with no weights": delta} if delta.shape[1] in (1, slope.shape[1]) else {}
     if w.shape[0] == w.shape[1]:
         ways["delta_next @ weights_next with no transpose"] = delta @ w
     for way, error in ways.items():
-        if multiple(gradient, x.T @ (error * slope), FIT) is not None:
-            return Replay(product=(name, f"inputs.T @ delta, and delta from {way}"))
-    return Replay()
+        if layer.fit(error * slope) is not None:
+            return _product(layer.name, f"inputs.T @ delta, and delta from {way}")
+    return None
+
+
+def _unknown(layer: _Layer, delta: Any) -> Evidence | None:
+    """See a gradient that is nothing like the right one; one that was cut off is no mistake."""
+    product = layer.inputs.T @ delta
+    rest = layer.without_penalty(product)
+    cosine = 1.0 if rest is None else _cosine(rest, product)
+    size = np.abs(layer.gradient)
+    if not cosine < 1.0 - NO_FIT or np.sum(size >= size.max() * (1.0 - 1e-9)) > 1:
+        return None
+    return Evidence(
+        layer.name, "recomputed from the arrays shown, the gradients after it are right, but its "
+        f"own is no multiple of inputs.T @ delta with any usual derivative (cosine {cosine:.2f})",
+        severity="warning",  # something else may be added on purpose
+    )  # fmt: skip
 
 
 def accumulates(replay: Replay, first: Step, second: Step) -> bool:
@@ -151,7 +215,7 @@ def accumulates(replay: Replay, first: Step, second: Step) -> bool:
     `replay` is that of the first step. Only the last weights are checked.
     """
     own = Replay.of(second)
-    if not replay.deltas or own.deltas or own.wrong or own.product:
+    if not replay.deltas or own.deltas or own.mistake:
         return False
     names = first.gradients.keys() & second.gradients.keys()
     same = {n for n in names if first.gradients[n].shape == second.gradients[n].shape}
@@ -221,7 +285,7 @@ def _gradient(shown: Step, name: str) -> Any:
 
 
 def multiple(given: Any, of: Any, limit: float) -> float | None:
-    """Return the factor by which one array is a multiple of another, or None if it is not."""
+    """Return the factor, not 0, by which one array is a multiple of another; None if it is not."""
     if given is None or given.shape != of.shape or given.size < FEW:
         return None
     size = float(np.sum(of**2))
@@ -239,9 +303,9 @@ class Update:
     cosines: Mapping[str, float]
     sizes: Mapping[str, float]  # root mean square of each gradient
     broken: tuple[str, ...]  # parameters with NaN after the step, if all was ordinary before it
-    # Cosine between all weights before and after; NaN for few weights, or if they have grown or
-    # shrunk, or moved along their gradient.
-    kept: float
+    # Cosine between the weights before and after, of each matrix and of all together; not of few
+    # weights, nor if they have grown or shrunk, or moved along their gradient.
+    kept: Mapping[str, float]
 
     @classmethod
     def of(cls, step: int, before: Arrays, gradients: Arrays, after: Arrays) -> "Update":
@@ -262,17 +326,20 @@ def sizes_of(gradients: Arrays) -> dict[str, float]:
         return {name: float(np.sqrt(np.mean(each**2))) for name, each in gradients.items()}
 
 
-def _kept(before: Arrays, after: Arrays, cosines: Mapping[str, float]) -> float:
+def _kept(before: Arrays, after: Arrays, cosines: Mapping[str, float]) -> dict[str, float]:
     """Return `Update.kept`."""
-    names = [name for name, old in before.items() if not is_bias(name, old)]
-    if any(name not in after or after[name].shape != before[name].shape for name in names):
-        return float("nan")
-    old, new = (np.concatenate([np.zeros(0), *(each[name].ravel() for name in names)])
-                for each in (before, after))  # fmt: skip
-    along = any(abs(cosines.get(name, 0.0)) > 0.5 for name in names)
-    with np.errstate(all="ignore"):
-        as_large = 0.7 * _norm(old) < _norm(new) < 1.4 * _norm(old)
-    return _cosine(old, new) if as_large and not along and old.size >= MANY else float("nan")
+    names = [name for name, old in before.items() if not is_bias(name, old)
+             and name in after and after[name].shape == old.shape]  # fmt: skip
+    kept = dict[str, float]()
+    for group in [*([name] for name in names), names]:
+        old, new = (np.concatenate([np.zeros(0), *(each[name].ravel() for name in group)])
+                    for each in (before, after))  # fmt: skip
+        along = any(abs(cosines.get(name, 0.0)) > 0.5 for name in group)
+        with np.errstate(all="ignore"):
+            as_large = 0.7 * _norm(old) < _norm(new) < 1.4 * _norm(old)
+        if as_large and not along and old.size >= MANY:
+            kept[", ".join(group)] = _cosine(old, new)
+    return kept
 
 
 def _norm(array: Any) -> float:

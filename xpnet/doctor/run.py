@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.replay import Replay, Update
-from xpnet.doctor.step import Step, relative_change
+from xpnet.doctor.step import Step, is_bias, relative_change
 
 SORTED = 0.3  # share of the targets' variance between batches from which rows are not shuffled
 EVERY_STEP = 500  # targets of later steps are looked at less and less often
@@ -85,8 +85,6 @@ class Run:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of targets and predictions
     columns: bool = False  # whether the caller's code has samples as columns
     reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # name: (before, after)
-    empty: list[int] = field(default_factory=list)  # steps whose batch had no rows
-    shared: list[tuple[str, str]] = field(default_factory=list)  # one array under two names
     hidden: Sequence[str] = ()  # names of the activations
     output: str = ""
     targets: SeenTargets = field(default_factory=SeenTargets)
@@ -94,10 +92,7 @@ class Run:
     width: int = 0  # number of inputs
     names: Sequence[str] = ()  # of the inputs
     diverged: bool = False
-    one_batch_skill: float = float("nan")  # after training on one small batch alone
-    same_rows: bool = False  # whether the last step saw the same rows as the first
-    logits: str = ""  # of which activation the predictions shown are; they are kept squashed
-    found: set[str] = field(default_factory=set)  # codes of the findings so far
+    found: list[str] = field(default_factory=list)  # codes of the findings so far
 
     @property
     def loss_undefined(self) -> bool:
@@ -141,6 +136,12 @@ class Run:
         return {"learning_rate": float(f"{self.learning_rate * factor:.1g}")}
 
     @property
+    def without_biases(self) -> bool:
+        """Whether parameters are shown, and none of them is a bias."""
+        shown = self.first.parameters
+        return bool(shown) and not any(is_bias(name, each) for name, each in shown.items())
+
+    @property
     def from_zero(self) -> bool:
         """Whether all weights started at 0, so that no step can be compared with their size."""
         return not any(np.any(each) for each in self.first.weights.values())
@@ -161,7 +162,7 @@ class Run:
     def hidden_values(self, *kinds: str) -> list[tuple[str, str, Any, str]]:
         """Return (place, activation, values (rows, units), when) of hidden layers of some kinds.
 
-        Those at the end only if a bad state there does harm and was not caused by one long step.
+        Those at the end only where they do harm and no single long step has caused it.
         """
         harmful = not self.last.skill > 0.5 and not max(self.movement, default=0.0) > LONG_STEP
         steps = [(self.first, "at the start"), (self.last, "at the end")]

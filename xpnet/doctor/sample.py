@@ -22,44 +22,27 @@ CLASSIFYING = ("sigmoid", "softmax")
 def choose_rows(labels: Any, rows: int, limit: int) -> tuple[Any, Any]:
     """Return about `limit` rows in ascending order, and how many rows each stands for.
 
-    Parameters
-    ----------
-    labels : host int array, (rows,), or None
-        The class of each row.
-    rows, limit : int
-
-    Returns
-    -------
-    numbers : host int array
-    shares : host array, or None if all rows count alike
+    `labels`, host int (rows,), are the classes, or None; the shares are None if all count alike.
     """
     even = evenly_spaced(rows, limit)
     if labels is None or rows <= limit:
         return even, None
-    counts, found = np.bincount(labels), np.bincount(labels[even], minlength=1)
-    found = np.pad(found, (0, len(counts) - len(found)))
-    known = int(np.count_nonzero(counts))
-    few = np.minimum(min(MIN_CLASS_ROWS, limit // (4 * known)), counts)
-    if np.all(found >= few):
+    counts = np.bincount(labels)
+    few = np.minimum(min(MIN_CLASS_ROWS, limit // (4 * len(set(labels)))), counts)
+    if np.all(np.bincount(labels[even], minlength=len(counts)) >= few):
         return even, None
     wanted = np.clip(np.rint(limit * counts / rows).astype(np.int64), few, counts)
-    chosen = []
-    for label in np.flatnonzero(wanted):
-        members = np.flatnonzero(labels == label)
-        chosen.append(members[evenly_spaced(len(members), wanted[label])])
-    numbers = np.sort(np.concatenate(chosen))
+    members = {label: np.flatnonzero(labels == label) for label in np.flatnonzero(wanted)}
+    numbers = np.sort(np.concatenate(
+        [own[evenly_spaced(len(own), wanted[label])] for label, own in members.items()]
+    ))  # fmt: skip
     return numbers, (counts / np.maximum(wanted, 1))[labels[numbers]]
 
 
 def class_labels(y: Any, device: Device, output: str) -> Any:
     """Return the class of each row, host int32 (rows,); None where targets are not classes.
 
-    Parameters
-    ----------
-    y : array of the device, (rows, outputs) or (rows,)
-        Class numbers in one column, or 0 in several with a single 1 in each row.
-    output : str
-        The output activation, which says whether whole numbers are classes.
+    `y`, (rows, outputs) or (rows,), has class numbers in one column, or a single 1 in each row.
     """
     xp, y = device.xp, columns(y)
     if output not in CLASSIFYING or y.ndim > 2:
@@ -100,14 +83,14 @@ def sample_arrays(
     arrays = {"x": as_array(x, "x"), "y": as_array(y, "y")}
     if sample_weight is not None:
         arrays["sample_weight"] = as_array(sample_weight, "sample_weight")
-    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
-    for name, shape in shapes.items():
-        if shape[:1] != shapes["x"][:1]:
+    shape = tuple(arrays["x"].shape)
+    for name, array in arrays.items():
+        if tuple(array.shape)[:1] != shape[:1]:
             raise InputError(
-                f"{name} has shape {shape} but x has shape {shapes['x']}; pass one row per sample "
-                "in each"
+                f"{name} has shape {tuple(array.shape)} but x has shape {shape}; pass one row per "
+                "sample in each"
             )
-    rows = shapes["x"][0] if shapes["x"] else 0
+    rows = shape[0] if shape else 0
     labels = class_labels(as_host(arrays["y"], name="y"), CPU, output) if rows > limit else None
     numbers, shares = choose_rows(labels, rows, limit)
     found = {name: as_host(to_host(each)[numbers] if rows > limit else each, name=name)
@@ -115,5 +98,4 @@ def sample_arrays(
     weights = found.get("sample_weight")
     if shares is not None and weigh:
         weights = shares if weights is None else shares * weights
-    counts = None if labels is None else np.bincount(labels)
-    return [found["x"], found["y"], weights], counts
+    return [found["x"], found["y"], weights], None if labels is None else np.bincount(labels)

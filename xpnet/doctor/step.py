@@ -3,9 +3,9 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,11 @@ from xpnet.nn.arrays import class_numbers, put_numbers
 
 ROW_NAMES = ("inputs", "targets", "predictions")
 MAX_ROWS = 400  # kept of anything; enough for every rule's limit
+BIAS = re.compile(r"bias|intercept|(?<![a-z])b[a-z]?(?![a-z])", re.IGNORECASE)
 
 
 def evenly_spaced(rows: int, limit: int) -> Any:
-    """Return numbers of at most `limit` rows; not every k-th, so that alternating classes remain.
-
-    Returns
-    -------
-    ndarray of int64, ascending
-    """
+    """Return numbers of at most `limit` rows; not every k-th: classes may alternate."""
     return np.linspace(0, rows - 1, min(rows, limit)).astype(np.int64)
 
 
@@ -64,8 +60,6 @@ def named_arrays(given: Any, name: str) -> dict[str, Any]:
 
 def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return gradients under their parameters' names, also those called dW1 or W1_grad."""
-    if gradients.keys() <= parameters.keys():
-        return dict(gradients)
     found = {}
     for name, each in gradients.items():
         bare = [re.sub(r"^(d|grad|g)_?(?=.)", "", name), re.sub(r"[._]?grad$", "", name)]
@@ -76,8 +70,11 @@ def same_names(gradients: Mapping[str, Any], parameters: Mapping[str, Any]) -> d
 
 def gradients_of(parameters: Mapping[str, Any], given: Any) -> dict[str, Any]:
     """Return gradients as a dict of arrays named as the parameters; refuse names of their own."""
-    gradients = same_names(named_arrays(given, "gradients"), parameters)
-    if gradients and parameters and not gradients.keys() & parameters.keys():
+    gradients = named_arrays(given, "gradients")
+    if gradients.keys() <= parameters.keys():
+        return gradients
+    gradients = same_names(gradients, parameters)
+    if parameters and not gradients.keys() & parameters.keys():
         raise InputError(
             f"gradients are called {sorted(gradients)} and parameters {sorted(parameters)}; give "
             "each gradient the name of its parameter"
@@ -107,36 +104,19 @@ def columns(array: Any) -> Any:
 
 
 def is_bias(name: str, array: Any) -> bool:
-    """Return whether the shape or the name is a bias's: b1, bias, fc1.bias, w1b, layer1_b."""
-    return array.ndim < 2 or bool(re.search(r"bias|(^|[_.\d])b(eta|[a-z])?_?\d*$", name.lower()))
-
-
-def same_arrays(named: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the pairs of names under which one and the same memory is given."""
-
-    def place(array: Any) -> Any:
-        if not isinstance(array, np.ndarray):
-            return id(array)
-        return array.__array_interface__["data"][0], array.shape, array.strides
-
-    pairs = combinations(named.items(), 2)
-    return [(n, m) for (n, a), (m, b) in pairs if math.prod(shape_of(a)) and place(a) == place(b)]
+    """Return whether the shape or the name is a bias's: b1, bias, fc1.bias, w1b, b_in, bo."""
+    return array.ndim < 2 or bool(BIAS.search(name))
 
 
 def relative_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
-    """Return the Euclidean change of all weights together over their size; NaN if not comparable.
-
-    Biases count where there is nothing else.
-    """
+    """Return the change of all weights, or of biases alone, over their size; NaN if unknown."""
     before = {name: each for name, each in before.items() if not is_bias(name, each)} or before
     if not before or any(n not in after or before[n].shape != np.shape(after[n]) for n in before):
         return float("nan")
     with np.errstate(all="ignore"):
         moved = sum(float(np.sum((after[name] - before[name]) ** 2)) for name in before)
         size = sum(float(np.sum(each**2)) for each in before.values())
-        if moved == 0.0:
-            return 0.0
-        return float(np.sqrt(moved / size)) if size > 0 else float("nan")
+    return math.sqrt(moved / size) if size > 0 else 0.0 if moved == 0.0 else math.nan
 
 
 @dataclass(frozen=True)
@@ -161,7 +141,11 @@ class Layout:
         if not inputs and len(outputs) == 2 and matrices and len(matrices[-1]) == 2:
             ends = matrices[-1]  # (outputs, units) if samples are columns, else (units, outputs)
             sideways = outputs[0] == ends[0] and outputs[1] not in ends
-        return cls(sideways, () in shapes or _is_one_sample(inputs, shapes, weights))
+        # Inputs (n,) are n features where other vectors, or the weights, say so.
+        vectors = {shape[0] for shape in shapes if len(shape) == 1}
+        alone = len(inputs) == 1 and not any(len(s) > 1 and s[0] > 1 for s in shapes)
+        alone = alone and (len(vectors) > 1 or (len(weights) == 2 and 1 not in weights))
+        return cls(sideways, () in shapes or alone)
 
     def as_batch(self, array: Any, name: str) -> Any:
         """Return one sample's vector or number as (1, n), and a batch unchanged."""
@@ -185,16 +169,6 @@ class Layout:
         """Return the number of samples in a step's arrays; 0 if there are none."""
         shapes = [shape_of(each) for each in batch.values()]
         return min((shape[-1 if self.columns else 0] for shape in shapes), default=0)
-
-
-def _is_one_sample(
-    inputs: tuple[int, ...], shapes: list[tuple[int, ...]], weights: tuple[int, ...]
-) -> bool:
-    """Return whether inputs (n,) are n features: other vectors, or the weights, say so."""
-    if len(inputs) != 1 or any(len(shape) > 1 and shape[0] > 1 for shape in shapes):
-        return False
-    lengths = {shape[0] for shape in shapes if len(shape) == 1}
-    return len(lengths) > 1 or (len(weights) == 2 and 1 not in weights)
 
 
 @dataclass(frozen=True)
@@ -269,36 +243,6 @@ class Step:
         several = p is not None and p.shape[1] > 1
         return bool(several and np.all(p >= 0) and np.allclose(p.sum(axis=1), 1, rtol=0, atol=1e-3))
 
-    def logits_of(self, losses: Sequence[float]) -> str:
-        """Name the activation for which the first loss is these logits' cross-entropy.
-
-        Empty if they are not logits, or the loss is not the bare mean or sum.
-        """
-        z, goals = self.predictions, self.goals
-        if goals is None or not losses or self.are_distributions:
-            return ""
-        within = np.any(z) and np.all((z >= 0) & (z <= 1))  # zeros may be logits at the start
-        if within or not np.all((goals == 0) | (goals == 1)):
-            return ""
-        with np.errstate(all="ignore"):
-            terms = {"sigmoid": np.logaddexp(0.0, z) - z * goals}
-            if z.shape[1] > 1 and self.classes is not None:
-                terms["softmax"] = np.logaddexp.reduce(z, axis=1) - np.sum(z * goals, axis=1)
-            for name, each in terms.items():
-                for value in (np.sum(each), np.mean(each), np.sum(each) / len(each)):
-                    if abs(value - losses[0]) < 1e-4 * losses[0]:
-                        return name
-        return ""
-
-    def squashed(self, activation: str) -> "Step":
-        """Return the same step with probabilities in place of logits."""
-        z = self.predictions
-        with np.errstate(all="ignore"):
-            total = np.logaddexp(0.0, z)
-            if activation == "softmax":
-                total = np.logaddexp.reduce(z, axis=1, keepdims=True)
-            return replace(self, predictions=np.exp(z - total))
-
     @cached_property
     def skill(self) -> float:
         """1 - squared error / that of the best constant; NaN if it cannot be told.
@@ -311,7 +255,10 @@ class Step:
         several = self.classes is not None and p.shape[1] > 1
         shown = [p]
         if self.classes is not None and np.any((p < 0) | (p > 1)):
-            shown.append(self.squashed("softmax" if several else "sigmoid").predictions)
+            total = np.logaddexp(0.0, p)
+            if several:
+                total = np.logaddexp.reduce(p, axis=1, keepdims=True)
+            shown.append(np.exp(p - total))
         if np.all(np.abs(self.goals) == 1):  # a hinge loss takes the values far beyond
             shown.append(np.minimum(np.maximum(p, -1.0), 1.0))
         w = np.ones((len(p), 1)) if self.row_weights is None else self.row_weights

@@ -8,6 +8,7 @@ therefore an ordinary activation.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
+from typing import Any
 
 from xpnet.backend.device import Array, Namespace
 from xpnet.errors import bad_argument
@@ -42,61 +43,15 @@ class Activation:
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"
 
-
-def _identity(xp: Namespace, z: Array) -> Array:
-    return z
-
-
-def _identity_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a
+    def __reduce__(self) -> Any:
+        """Copy and pickle one of xpnet's own as a reference, whose functions have no names."""
+        if ACTIVATIONS.get(self.name) is self:
+            return resolve_activation, (self.name, (self.name,))
+        return Activation, (self.name, self.forward, self.backward)
 
 
 def _sigmoid(xp: Namespace, z: Array) -> Array:
     return 1.0 / (xp.exp(xp.minimum(-z, _EXP_LIMIT)) + 1.0)
-
-
-def _sigmoid_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a * (a * (1.0 - a))
-
-
-def _tanh(xp: Namespace, z: Array) -> Array:
-    return xp.tanh(z)
-
-
-def _tanh_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a * (1.0 - a * a)
-
-
-def _relu(xp: Namespace, z: Array) -> Array:
-    """Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", 2010."""
-    return xp.maximum(z, 0.0)
-
-
-def _relu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a * xp.asarray(z > 0.0, dtype=d_a.dtype)  # 0 at the kink
-
-
-def _leaky_relu(xp: Namespace, z: Array) -> Array:
-    """Maas, Hannun and Ng, "Rectifier nonlinearities improve ... acoustic models", 2013."""
-    return xp.maximum(z, LEAKY_SLOPE * z)
-
-
-def _leaky_relu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a * (LEAKY_SLOPE + (1.0 - LEAKY_SLOPE) * xp.asarray(z > 0.0, dtype=d_a.dtype))
-
-
-def _elu(xp: Namespace, z: Array) -> Array:
-    """Clevert, Unterthiner and Hochreiter, arXiv 1511.07289; alpha = 1."""
-    return xp.maximum(z, 0.0) + xp.expm1(xp.minimum(z, 0.0))
-
-
-def _elu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a * (xp.minimum(a, 0.0) + 1.0)
-
-
-def _selu(xp: Namespace, z: Array) -> Array:
-    """Klambauer et al., "Self-normalizing neural networks", arXiv 1706.02515."""
-    return SELU_SCALE * (xp.maximum(z, 0.0) + SELU_ALPHA * xp.expm1(xp.minimum(z, 0.0)))
 
 
 def _selu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
@@ -104,43 +59,18 @@ def _selu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
     return d_a * (SELU_SCALE * on + (a + SELU_SCALE * SELU_ALPHA) * (1.0 - on))
 
 
-def _gelu(xp: Namespace, z: Array) -> Array:
-    """Hendrycks and Gimpel, arXiv 1606.08415; the tanh form, since the standard has no erf."""
-    return 0.5 * z * (1.0 + xp.tanh(_GELU_C * (z + 0.044715 * z * z * z)))
+def _gelu_tanh(xp: Namespace, z: Array) -> Array:
+    return xp.tanh(_GELU_C * (z + 0.044715 * z * z * z))
 
 
 def _gelu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    t = xp.tanh(_GELU_C * (z + 0.044715 * z * z * z))
-    inner = _GELU_C * (1.0 + 3 * 0.044715 * z * z)
+    t, inner = _gelu_tanh(xp, z), _GELU_C * (1.0 + 3 * 0.044715 * z * z)
     return d_a * (0.5 * (1.0 + t) + 0.5 * z * (1.0 - t * t) * inner)
-
-
-def _silu(xp: Namespace, z: Array) -> Array:
-    """Elfwing, Uchibe and Doya, arXiv 1702.03118; also called swish."""
-    return z * _sigmoid(xp, z)
 
 
 def _silu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
     s = _sigmoid(xp, z)
     return d_a * (s + a * (1.0 - s))
-
-
-def _softplus(xp: Namespace, z: Array) -> Array:
-    """Dugas et al., "Incorporating second-order functional knowledge ...", 2001."""
-    return xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z)))
-
-
-def _softplus_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a * _sigmoid(xp, z)
-
-
-def _exp(xp: Namespace, z: Array) -> Array:
-    """For outputs: a Poisson mean."""
-    return xp.exp(xp.minimum(z, _EXP_LIMIT))
-
-
-def _exp_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return d_a * a
 
 
 def _transposed(xp: Namespace, a: Array) -> Array:
@@ -149,33 +79,58 @@ def _transposed(xp: Namespace, a: Array) -> Array:
 
 
 def _softmax(xp: Namespace, z: Array) -> Array:
-    """For outputs: class probabilities. Bridle, "Probabilistic interpretation of ...", 1990."""
     z = _transposed(xp, z)  # (classes, batch): NumPy is slow along a short last axis
     e = xp.exp(z - xp.max(z, axis=0))
     return _transposed(xp, e / xp.sum(e, axis=0))
 
 
-def _softmax_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
-    return a * (d_a - xp.sum(d_a * a, axis=-1, keepdims=True))
-
-
-ACTIVATIONS: dict[str, Activation] = {
-    each.name: each
-    for each in (
-        Activation("identity", _identity, _identity_backward),
-        Activation("sigmoid", _sigmoid, _sigmoid_backward),
-        Activation("tanh", _tanh, _tanh_backward),
-        Activation("relu", _relu, _relu_backward),
-        Activation("leaky_relu", _leaky_relu, _leaky_relu_backward),
-        Activation("elu", _elu, _elu_backward),
-        Activation("selu", _selu, _selu_backward),
-        Activation("gelu", _gelu, _gelu_backward),
-        Activation("silu", _silu, _silu_backward),
-        Activation("softplus", _softplus, _softplus_backward),
-        Activation("exp", _exp, _exp_backward),
-        Activation("softmax", _softmax, _softmax_backward),
-    )
-}
+_ACTIVATIONS = (
+    Activation("identity", lambda xp, z: z, lambda xp, d_a, z, a: d_a),
+    Activation("sigmoid", _sigmoid, lambda xp, d_a, z, a: d_a * (a * (1.0 - a))),
+    Activation("tanh", lambda xp, z: xp.tanh(z), lambda xp, d_a, z, a: d_a * (1.0 - a * a)),
+    Activation(  # Nair and Hinton, "Rectified linear units improve restricted Boltzmann ...", 2010
+        "relu",
+        lambda xp, z: xp.maximum(z, 0.0),
+        lambda xp, d_a, z, a: d_a * xp.asarray(z > 0.0, dtype=d_a.dtype),  # 0 at the kink
+    ),
+    Activation(  # Maas, Hannun and Ng, "Rectifier nonlinearities improve ... acoustic models", 2013
+        "leaky_relu",
+        lambda xp, z: xp.maximum(z, LEAKY_SLOPE * z),
+        lambda xp, d_a, z, a: (
+            d_a * (LEAKY_SLOPE + (1.0 - LEAKY_SLOPE) * xp.asarray(z > 0.0, dtype=d_a.dtype))
+        ),
+    ),
+    Activation(  # Clevert, Unterthiner and Hochreiter, arXiv 1511.07289; alpha = 1
+        "elu",
+        lambda xp, z: xp.maximum(z, 0.0) + xp.expm1(xp.minimum(z, 0.0)),
+        lambda xp, d_a, z, a: d_a * (xp.minimum(a, 0.0) + 1.0),
+    ),
+    Activation(  # Klambauer et al., "Self-normalizing neural networks", arXiv 1706.02515
+        "selu",
+        lambda xp, z: SELU_SCALE * (xp.maximum(z, 0.0) + SELU_ALPHA * xp.expm1(xp.minimum(z, 0.0))),
+        _selu_backward,
+    ),
+    Activation(  # Hendrycks and Gimpel, arXiv 1606.08415; tanh, since the standard has no erf
+        "gelu", lambda xp, z: 0.5 * z * (1.0 + _gelu_tanh(xp, z)), _gelu_backward
+    ),
+    Activation(  # Elfwing, Uchibe and Doya, arXiv 1702.03118; also called swish
+        "silu", lambda xp, z: z * _sigmoid(xp, z), _silu_backward
+    ),
+    Activation(  # Dugas et al., "Incorporating second-order functional knowledge ...", 2001
+        "softplus",
+        lambda xp, z: xp.maximum(z, 0.0) + xp.log1p(xp.exp(-xp.abs(z))),
+        lambda xp, d_a, z, a: d_a * _sigmoid(xp, z),
+    ),
+    Activation(  # for outputs: a Poisson mean
+        "exp", lambda xp, z: xp.exp(xp.minimum(z, _EXP_LIMIT)), lambda xp, d_a, z, a: d_a * a
+    ),
+    Activation(  # for outputs. Bridle, "Probabilistic interpretation of ...", 1990
+        "softmax",
+        _softmax,
+        lambda xp, d_a, z, a: a * (d_a - xp.sum(d_a * a, axis=-1, keepdims=True)),
+    ),
+)
+ACTIVATIONS: dict[str, Activation] = {each.name: each for each in _ACTIVATIONS}
 HIDDEN = tuple(name for name in ACTIVATIONS if name not in ("exp", "softmax"))
 OUTPUTS = ("identity", "sigmoid", "softmax", "tanh", "exp", "softplus")
 

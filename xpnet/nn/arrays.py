@@ -15,28 +15,17 @@ CHECKED = 1 << 18  # numbers checked at a time, so that what a check writes stay
 
 
 class Batch(NamedTuple):
-    """The rows of one step.
+    """The rows of one step."""
 
-    Attributes
-    ----------
-    x : array, (batch, inputs)
-    y : array, (batch, outputs)
-    shares : array, (batch,)
-        Each row's share in the mean over the batch; see `row_shares`.
-    """
-
-    x: Array
-    y: Array
-    shares: Array
+    x: Array  # (batch, inputs)
+    y: Array  # (batch, outputs)
+    shares: Array  # (batch,), each row's share in the mean over the batch; see `row_shares`
 
 
 def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
     """Return each row's share in the mean over a batch, (batch,); they sum to 1, or are all 0.
 
-    Parameters
-    ----------
-    y : array, (batch, outputs)
-    row_weights : array, (batch, 1), or None for equal weights
+    From y, (batch, outputs), and row weights, (batch, 1), or None for equal ones.
     """
     if row_weights is None:
         return xp.full_like(y[:, 0], 1.0 / y.shape[0])
@@ -67,12 +56,9 @@ def check_finite(xp: Namespace, array: Array, name: str) -> None:
 
 
 def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
-    """Return x on the device as (n, inputs), checked.
+    """Return x on the device as (n, inputs).
 
-    Raises
-    ------
-    InputError, InputTypeError
-        For another shape, no rows, values that are not numbers, or not finite.
+    Raises `InputError` or `InputTypeError` for another shape, no rows, and what is not finite.
     """
     x = put_numbers(array, device, dtype, "x")
     if len(x.shape) != 2 or x.shape[1] != inputs:
@@ -98,15 +84,14 @@ def put_numbers(array: Any, device: Any, dtype: str, name: str) -> Array:
         return device.put(numbers, dtype)
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, with gradients
         place = device_of(array).name if is_foreign(numbers) else CPU.name
+        problem = f"{name} ({type(array).__name__}) is not an array of real numbers: {error}"
         if CPU.name not in place.lower():
-            raise InputTypeError(
+            problem = (
                 f"{name} is on the device {place}, but the network is on {device.name}; pass {name}"
                 " as a NumPy array, or make the network with "
                 f"device=xpnet.backend.device.device_of({name})"
-            ) from error
-        raise InputTypeError(
-            f"{name} ({type(array).__name__}) is not an array of real numbers: {error}"
-        ) from error
+            )
+        raise InputTypeError(problem) from error
 
 
 def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows: int) -> Array:

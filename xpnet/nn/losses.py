@@ -116,14 +116,9 @@ DEFAULT_LOSS = {
 
 @dataclass(frozen=True)
 class Head:
-    """An output activation and a loss as one: loss per row and delta, both from z.
+    """An output activation and a loss as one: ``value_and_delta(xp, z, y)``.
 
-    Attributes
-    ----------
-    loss : Loss
-    value_and_delta : callable
-        ``value_and_delta(xp, z, y)`` gives the loss of each row, (batch,), and its derivative
-        with respect to z, (batch, outputs). One function, since both share their exponentials.
+    It gives the loss of each row, (batch,), and its derivative by z, (batch, outputs).
     """
 
     loss: Loss
@@ -202,9 +197,8 @@ def resolve_head(output: Activation, loss: str | Loss = "auto") -> Head:
         For an unknown name, or a loss that is not defined on the range of this output.
     """
     found = _resolve_loss(output, loss)
-    # By value: copies and unpickled networks hold equal activations, not the same ones.
     known_loss, pair = LOSSES.get(found.name) == found, (output.name, found.name)
-    if known_loss and ACTIVATIONS.get(output.name) == output and pair in CANONICAL:
+    if known_loss and ACTIVATIONS.get(output.name) is output and pair in CANONICAL:
         return Head(found, CANONICAL[pair])
 
     def by_chain_rule(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:

@@ -20,6 +20,7 @@ import xpnet
 from xpnet.backend.files import atomic_write, quoted, require_ordinary
 from xpnet.errors import FileError, InputError
 
+MAX_TENSORS = 10_000  # a network has two for each layer, a checkpoint a few times as many
 Arrays = dict[str, NDArray[Any]]
 PathLike = str | os.PathLike[str]
 Refuse = Callable[..., NoReturn]
@@ -124,6 +125,8 @@ def _content(path: PathLike, refuse: Refuse) -> tuple[dict[str, Any], Arrays]:
         require_ordinary(path)
         with safe_open(path, "numpy") as file:
             text = (file.metadata() or {}).get("xpnet")
+            if len(file.keys()) > MAX_TENSORS:
+                refuse("the contents", f"are {len(file.keys()):,} tensors", "name a model file")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileError:
         raise

@@ -1,13 +1,15 @@
-"""Model files, version 2: a network, how its inputs are prepared, how it was trained.
+"""Model files, version 3: a network, how its inputs are prepared, how it was trained.
 
     fields   architecture   MLP.config()
              preprocessing  Preprocessing.to_dict(): columns with their types, classes; or null
              training       a summary of the training; or null
-    tensors  weights.0, biases.0, weights.1, ...
+             other_seeds    of several networks that differ in nothing else, those after the first
+    tensors  weights.0, biases.0, weights.1, ...; of the second network net2.weights.0, ...
 
 See `xpnet.saving.container` for what surrounds them. Any change that an older xpnet would misread
 must raise FORMAT_VERSION; files of every earlier version stay readable. Version 2 has more kinds of
-columns, and names of those left out; without them, a file is written in version 1.
+columns, and names of those left out; version 3 has bins of numbers, and several networks. A file is
+written in the first version that has what it needs.
 """
 
 import os
@@ -34,7 +36,7 @@ from xpnet.saving.container import (
     write_container,
 )
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,24 @@ class Model:
         A summary of the training, as JSON values; None if the network was saved by `MLP.save`.
     library_version : str
         The version of xpnet that wrote the file.
+    other_nets : tuple of MLP
+        Networks of other seeds; their outputs and those of `net` are averaged.
     """
 
     net: MLP
     preprocessing: Any
     training: dict[str, Any] | None
     library_version: str
+    other_nets: tuple[MLP, ...] = ()
+
+    def outputs(self, x: Any) -> Any:
+        """Return the networks' mean outputs, (n, outputs), for prepared inputs, (n, inputs)."""
+        return mean_outputs((self.net, *self.other_nets), x)
+
+    @property
+    def format_version(self) -> int:
+        """The first version of the model files that has all that this needs."""
+        return _version(self.preprocessing, self.other_nets)
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -120,7 +134,7 @@ class Model:
         from xpnet.tables.scores import permutation_importance
 
         data, plan = self._read(table, reading), self.preprocessing
-        return permutation_importance(plan, self.net.predict, data, repeats=repeats, seed=seed)
+        return permutation_importance(plan, self.outputs, data, repeats=repeats, seed=seed)
 
     def _read(self, table: Any, reading: dict[str, Any]) -> Any:
         from xpnet.tables.table import read_table, table_of
@@ -136,7 +150,7 @@ class Model:
         """Return what `predict` does for a table already read, and notes on ignored columns."""
         plan = self.preprocessing
         notes = plan.notes(table)
-        return plan.decode(self.net.predict(plan.transform(table, dtype=self.net.dtype))), notes
+        return plan.decode(self.outputs(plan.transform(table, dtype=self.net.dtype))), notes
 
 
 def save_model(
@@ -145,8 +159,11 @@ def save_model(
     *,
     preprocessing: Any = None,
     training: Mapping[str, Any] | None = None,
+    other_nets: Sequence[MLP] = (),
 ) -> None:
     """Write a model file in one atomic step; equal models give equal bytes.
+
+    `other_nets` are like `net` in all but their seeds.
 
     Raises
     ------
@@ -157,6 +174,8 @@ def save_model(
         If `training`, a summary to keep with the model, holds what JSON cannot represent.
     """
     tensors = network_tensors(net)
+    for number, other in enumerate(other_nets, 2):
+        tensors |= {f"net{number}.{name}": v for name, v in network_tensors(other).items()}
     for name, array in tensors.items():
         if not np.isfinite(array).all():
             raise SaveError(
@@ -173,32 +192,28 @@ def save_model(
         "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
         "training": None if training is None else dict(training),
     }
-    version = 1 if preprocessing is None else preprocessing.format_version
-    write_container(path, "model", version, fields, tensors)
+    if other_nets:
+        fields["other_seeds"] = [each.seed for each in other_nets]
+    write_container(path, "model", _version(preprocessing, other_nets), fields, tensors)
 
 
 def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     """Read a model file onto ``"cpu"``, ``"gpu"``, ``"gpu:N"`` or a `Device`.
 
     Runs no code from the file, opens no other file, and needs memory in proportion to the file.
-
-    Raises
-    ------
-    FileError
-        For anything inconsistent; names the file, the field and what was found.
-    DeviceError
-        If the device cannot be used.
+    Raises `FileError`, with the field and what was found, for anything inconsistent; `DeviceError`
+    if the device cannot be used.
     """
     refuse = refusal(path, "the file was not written by xpnet's save, or has been changed since")
     fields, tensors = read_container(path, "model", FORMAT_VERSION)
-    if set(fields) != {"architecture", "preprocessing", "training", "library"}:
+    if fields.keys() - {"other_seeds"} != {"architecture", "preprocessing", "training", "library"}:
         refuse("fields", f"are {quoted(sorted(fields))}")
-    net = _network(fields["architecture"], tensors, device, refuse)
+    net, *others = _networks(fields, tensors, device, refuse)
     training = fields["training"]
     if not isinstance(training, dict | None):
         refuse("training", f"is {quoted(training)}, neither an object nor null")
     preprocessing = _preprocessing(fields["preprocessing"], net, refuse)
-    return Model(net, preprocessing, training, fields["library"])
+    return Model(net, preprocessing, training, fields["library"], tuple(others))
 
 
 def load(path: PathLike, device: str | Device = "cpu") -> MLP:
@@ -215,6 +230,17 @@ def load(path: PathLike, device: str | Device = "cpu") -> MLP:
             stacklevel=2,
         )
     return model.net
+
+
+def _version(preprocessing: Any, other_nets: Sequence[MLP]) -> int:
+    if other_nets:
+        return 3
+    return 1 if preprocessing is None else int(preprocessing.format_version)
+
+
+def mean_outputs(nets: Sequence[MLP], x: Any) -> Any:
+    """Return the mean of several networks' outputs, (n, outputs), for prepared inputs."""
+    return sum(net.predict(x) for net in nets) / len(nets)
 
 
 def own_activation(net: MLP) -> str | None:
@@ -251,6 +277,23 @@ def parameters_in(
             refuse(f"tensor {name!r}", "holds NaN or infinity")
     count = range(len(layers))
     return [tensors[f"weights.{i}"] for i in count], [tensors[f"biases.{i}"] for i in count]
+
+
+def _networks(
+    fields: dict[str, Any], tensors: Arrays, device: str | Device, refuse: Refuse
+) -> list[MLP]:
+    """Make all networks of a file."""
+    seeds, config = fields.get("other_seeds", []), fields["architecture"]
+    if not isinstance(seeds, list) or not isinstance(config, dict):
+        refuse("architecture, other_seeds", f"are {quoted(config)}, {quoted(seeds)}")
+    own = [{name: tensors[name] for name in tensors if not name.startswith("net")}]
+    configs = [config, *({**config, "seed": seed} for seed in seeds)]
+    for number in range(2, len(configs) + 1):
+        prefix = f"net{number}."
+        own.append({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    if sum(map(len, own)) < len(tensors):
+        refuse("tensors", f"are of more networks than {len(configs)}")
+    return [_network(*each, device, refuse) for each in zip(configs, own, strict=True)]
 
 
 def _network(config: Any, tensors: Arrays, device: str | Device, refuse: Refuse) -> MLP:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.files import require_ordinary
+from xpnet.backend.threads import free_memory
 from xpnet.errors import FileError, InputError
 from xpnet.tables.messages import closest, quoted
 
@@ -63,6 +64,13 @@ def open_binary(path: str, *, unpack: bool = True) -> Iterator[Any]:
         raise FileError(f"{path}: cannot be read: {reason}; correct the path.") from error
 
 
+def check_memory(path: str, size: int, limit: int | None = None) -> None:
+    """Refuse a table that needs more bytes than are free, or than a limit."""
+    if size > (limit := free_memory() if limit is None else limit):
+        found = f"its cells need {size / 1e9:,.1f} GB or more, and {limit / 1e9:,.1f} GB are free"
+        raise InputError(f"{path}: {found}; give fewer rows, or train with --stream.")
+
+
 def pieces(rows: int, columns: int) -> Iterator[slice]:
     """Yield slices that divide the rows, each of about `CELLS` cells."""
     step = max(CELLS // max(columns, 1), 1)
@@ -80,12 +88,13 @@ def moments(blocks: Iterable[Any], columns: int) -> tuple[Any, Any, Any]:
     for block in blocks:
         low = np.fmin(low, np.fmin.reduce(block, axis=0))
         high = np.fmax(high, np.fmax.reduce(block, axis=0))
-        there = ~np.isnan(block)
+        shift = block - mean  # by the mean so far: small numbers, small errors
+        there = ~np.isnan(shift)
         rows = there.sum(axis=0)
-        # By the mean so far: small numbers, small errors.
-        shift = np.where(there, block - mean, 0.0)
-        shift_mean = shift.sum(axis=0) / np.maximum(rows, 1)
-        squares += (np.where(there, shift - shift_mean, 0.0) ** 2).sum(axis=0)
+        shift_mean = shift.sum(axis=0, where=there) / np.maximum(rows, 1)
+        shift -= shift_mean
+        shift[~there] = 0.0
+        squares += np.einsum("ij,ij->j", shift, shift)
         squares += shift_mean**2 * (count * rows / np.maximum(count + rows, 1))
         count += rows
         mean += shift_mean * (rows / np.maximum(count, 1))
@@ -222,10 +231,11 @@ def read_array(path: str, *, labels: bool = False, stream: bool = False) -> np.n
         check_array(path, shape, dtype, labels)
         if stream or not (path.endswith(".gz") or fortran or labels):
             return RowFile(path)
-        wanted, body = math.prod(shape) * dtype.itemsize, bytearray()
+        wanted, body, free = math.prod(shape) * dtype.itemsize, bytearray(), free_memory()
         # In pieces, since the head may promise more than there is memory.
         while len(body) <= wanted and (piece := file.read(1 << 20)):
             body += piece
+            check_memory(path, len(body), free)
     if len(body) != wanted:
         message = f"{dtype} of shape {shape} needs {wanted} bytes, found {len(body)}"
         raise FileError(f"{path}: {message}{' or more' * (len(body) > wanted)}; get it again.")
@@ -264,6 +274,7 @@ def _member(arrays: Any, path: str, name: str, labels: bool = False) -> np.ndarr
     with arrays.zip.open(f"{name}.npy") as file:
         shape, _, dtype = read_head(file, f"{path}[{name}]")
     check_array(f"{path}[{name}]", shape, dtype, labels)
+    check_memory(path, math.prod(shape) * dtype.itemsize)
     return np.asarray(arrays[name])
 
 

@@ -5,6 +5,7 @@ file. A text column holds the number of each cell's text, in the order in which 
 """
 
 import io
+import sys
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
-from xpnet.tables.arrays import RowFile
+from xpnet.tables.arrays import RowFile, check_memory
 from xpnet.tables.cells import (
     LEADING_ZERO,
     LONG_INTEGER,
@@ -40,7 +42,7 @@ Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 def in_memory(source: "Source") -> tuple[np.ndarray, Texts, Mapping[str, str]]:
     """Return all rows, the texts of text columns, and signs beside numbers; see `Table`."""
     file = io.BytesIO()
-    shape, texts, signs = _assemble(source, file)
+    shape, texts, signs = _assemble(source, file, free_memory())
     return np.frombuffer(file.getbuffer(), np.float64).reshape(shape), texts, signs
 
 
@@ -59,7 +61,7 @@ def in_temporary_file(source: "Source", folder: str) -> tuple[RowFile, Texts, Ma
         ) as file:
             path = file.name
             _write_head(file, (0, 0))
-            shape, texts, signs = _assemble(source, file)
+            shape, texts, signs = _assemble(source, file, sys.maxsize)
             file.seek(0)
             _write_head(file, shape)
         rows = RowFile(path)
@@ -81,8 +83,10 @@ def _write_head(file: Any, shape: tuple[int, int]) -> None:
     file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
 
 
-def _assemble(source: "Source", file: Any) -> tuple[tuple[int, int], Texts, dict[str, str]]:
-    """Write all rows to a file; return the matrix's shape, the texts and the signs.
+def _assemble(
+    source: "Source", file: Any, limit: int
+) -> tuple[tuple[int, int], Texts, dict[str, str]]:
+    """Write all rows to a file of up to `limit` bytes; return its shape, the texts and the signs.
 
     If a column turns out to be text after the first block, everything is read again, since its
     cells so far were read as numbers: 7 may have been 07.
@@ -92,7 +96,8 @@ def _assemble(source: "Source", file: Any) -> tuple[tuple[int, int], Texts, dict
         written_as, rows = set(texts), 0
         seen = [NumberColumn(source.delimiter == ",") for _ in source.names]
         known: list[dict[str, int]] = [{} for _ in source.names]
-        for frame in source.blocks():
+        floats = set[int]()
+        for frame in source.blocks(floats):
             block = np.empty(frame.shape)
             for column, cells in enumerate(frame):
                 numbers = None if column in texts else seen[column].read(cells)
@@ -100,7 +105,9 @@ def _assemble(source: "Source", file: Any) -> tuple[tuple[int, int], Texts, dict
                     texts.add(column)
                     numbers = _numbered(as_text(cells), known[column])
                 block[:, column] = numbers
+            floats |= {at for at, each in enumerate(seen) if each.signs.fractions} - texts
             written_as = written_as if rows else set(texts)
+            check_memory(source.path, file.tell() + block.nbytes, limit)
             file.write(block.data)
             rows += len(block)
             del frame, cells, block, numbers  # before the next ones are read
@@ -129,16 +136,16 @@ class NumberColumn:
         """
         import polars
 
-        numbers = cells.cast(polars.Float64, strict=False)
+        found = cells.cast(polars.Float64, strict=False).to_numpy()
         text = cells.dtype == polars.String
-        if text and (numbers.null_count() or not numbers.is_finite().all()):
+        if not text or np.isfinite(found).all():
+            self.signs.plain = True
+        else:
             cells = as_text(cells)
             numbers = self.signs.read(cells)
             if numbers is None:
                 return None
-        else:
-            self.signs.plain = True
-        found = numbers.to_numpy()
+            found = numbers.to_numpy()
         if text and (found[:100] % 1 > 0).any():
             self.signs.fractions = True
         elif text:

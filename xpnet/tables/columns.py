@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -31,7 +32,7 @@ OTHERS = "(others)"
 
 @dataclass(frozen=True)
 class Number:
-    """A column of numbers; its input is ``(cell - mean) / std``.
+    """A column of numbers; its first input is ``(cell - mean) / std``.
 
     All number columns are filled at once, by `Preprocessing`.
 
@@ -41,6 +42,8 @@ class Number:
         What an imputed cell is taken to be; by default the mean.
     indicator : bool
         Whether a second input is 1 where the cell is missing, else 0.
+    edges : tuple of float
+        Of bins with an input each, see `xpnet.tables.encodings`; ascending, or empty.
     """
 
     name: str
@@ -48,15 +51,17 @@ class Number:
     std: float = 1.0
     fill: float | None = None
     indicator: bool = False
+    edges: tuple[float, ...] = ()
 
     @property
     def inputs(self) -> int:
         """How many inputs of the network it fills."""
-        return 2 if self.indicator else 1
+        return 1 + self.indicator + max(len(self.edges) - 1, 0)
 
     def input_names(self) -> list[str]:
         """Name the inputs."""
-        return [self.name, *([f"{self.name} missing"] if self.indicator else [])]
+        bins = [f"{self.name} from {format_number(each)}" for each in self.edges[:-1]]
+        return [self.name, *([f"{self.name} missing"] if self.indicator else []), *bins]
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,8 @@ class Dates:
 
 
 Column: TypeAlias = Number | Category | Dates
-_SCALES = {"mean": "number", "std": "scale", "fill": "number", "indicator": "flag"}
+_SCALES = {"mean": "number", "std": "scale", "fill": "number", "indicator": "flag",
+           "edges": "numbers"}  # fmt: skip
 _PARTS = {"pattern": "pattern", "parts": "parts", "means": "numbers", "stds": "scales"}
 KINDS: dict[Any, dict[str, str]] = {
     Number: {"name": "text", **_SCALES},
@@ -177,13 +183,13 @@ KINDS: dict[Any, dict[str, str]] = {
 }
 """The kinds of columns, and the fields that a model file has of each, with the kinds of values."""
 
-_OPTIONAL = {"fill", "indicator", "pooled"}  # unknown to version 1, so written if used
+_OPTIONAL = {"fill", "indicator", "edges", "pooled"}  # unknown to version 1: written if used
 
 
 def column_to_dict(column: Column) -> dict[str, Any]:
     """Return a column in JSON's types; what version 1 does not know only if it is used."""
     given = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(column).items()}
-    return {k: v for k, v in given.items() if not (k in _OPTIONAL and (v is None or v is False))}
+    return {k: v for k, v in given.items() if not (k in _OPTIONAL and v in (None, False, []))}
 
 
 def column_from_dict(given: Any, place: str) -> Column:
@@ -203,6 +209,9 @@ def column_from_dict(given: Any, place: str) -> Column:
     wanted = KINDS[fitting[0]]
     values = {name: checked(f"{place}.{name}", given[name], wanted[name]) for name in fields}
     column: Column = fitting[0](**values)
+    edges = column.edges if isinstance(column, Number) else ()
+    if len(edges) == 2 or any(a >= b for a, b in pairwise(edges)):
+        refuse_field(f"{place}.edges", given["edges"], "three or more numbers, ascending")
     for name in ("means", "stds") if isinstance(column, Dates) else ():
         if len(given[name]) != column.inputs:
             refuse_field(f"{place}.{name}", given[name], "a number for each part")

@@ -1,14 +1,14 @@
 """Parquet files, and tables in memory: data frames and dicts of columns; read with Polars."""
 
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError
-from xpnet.tables.arrays import open_binary, pieces
+from xpnet.tables.arrays import check_memory, open_binary, pieces
 from xpnet.tables.assemble import header_fault, named
 from xpnet.tables.messages import quoted
 
@@ -34,8 +34,8 @@ class Frame:
     unfit: Mapping[str, str]
     delimiter: str = ""  # see `Csv`
 
-    def blocks(self) -> Iterator[Any]:
-        """Yield rows as Polars frames of numbers and texts."""
+    def blocks(self, floats: Collection[int] = ()) -> Iterator[Any]:
+        """Yield rows as Polars frames of numbers and texts; for `floats` see `Csv`."""
         import polars
 
         for part in pieces(self.rows, len(self.names)):
@@ -54,8 +54,11 @@ def open_parquet(path: str, *, lazily: bool) -> Frame:
     if first != b"PAR1":
         raise _damaged(path, f"it begins with {first!r}")
     try:
-        frame = polars.scan_parquet(path) if lazily else polars.read_parquet(path).lazy()
-        return open_frame(path, frame)
+        found = open_frame(path, polars.scan_parquet(path))
+        if lazily:
+            return found
+        check_memory(path, 8 * found.rows * len(found.names))
+        return replace(found, frame=found.frame.collect().lazy())
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
         raise _damaged(path, error) from error
 

@@ -10,6 +10,8 @@ from xpnet.errors import InputError, bad_argument
 from xpnet.tables.arrays import RowFile, moments, pieces
 from xpnet.tables.choose import Choice, choose_columns, is_various
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number
+from xpnet.tables.encodings import bins_for, quantile_edges
+from xpnet.tables.leaks import note_leaks
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -38,6 +40,8 @@ from xpnet.tables.summary import (
 from xpnet.tables.table import Table
 from xpnet.training.batches import MAX_VALIDATION_ROWS, split
 
+ENCODE = ("auto", "plain", "ple")
+FEW_ROWS = 100  # of which a fifth, to measure on, is 20: an accuracy is known to within 20 %
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
 _MIN_ROWS_OF_CLASS = 10  # on average, if there are many classes
 _MIN_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
@@ -58,6 +62,8 @@ class Prepared:
         What the user should know: what is constant, duplicate, rare.
     decisions : tuple of Decision
         What was done to the table unasked.
+    folds : tuple of pairs of int64 arrays
+        Of several networks: which rows of x train each, and which ones it is validated on.
     """
 
     preprocessing: Preprocessing
@@ -67,6 +73,7 @@ class Prepared:
     y_validation: np.ndarray
     notes: tuple[str, ...]
     decisions: tuple[Decision, ...]
+    folds: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
 
 def prepare(
@@ -79,8 +86,10 @@ def prepare(
     drop: Collection[str] = (),
     keep: Collection[str] = (),
     standardize: bool = True,
+    encode: str = "plain",
     scale_target: bool = True,
     validation: float = 0.0,
+    nets: int = 1,
     seed: int = 0,
     dtype: str = "float32",
     stream: bool = False,
@@ -108,9 +117,14 @@ def prepare(
     standardize, scale_target : bool
         Numbers to mean 0 and standard deviation 1; with `scale_target`, those of a regression's
         target, too.
+    encode : {"auto", "plain", "ple"}
+        Whether numbers also fill inputs of bins, see `xpnet.tables.encodings`; "auto" decides by
+        the number of rows and columns.
     validation : float
         Share of the rows to keep for validation, 0 to below 1; drawn by class where there are
         classes. Means and standard deviations come from the other rows alone.
+    nets : int, from 1
+        With several, every one keeps other rows for validation, and x has all rows.
     stream : bool
         Prepare training rows as they are read; hold out at most `MAX_VALIDATION_ROWS` rows.
 
@@ -120,7 +134,7 @@ def prepare(
         Names file, line, column, what was found and the remedy.
     """
     missing = missing or ("refuse" if strict else "impute")
-    for argument, value, known in (("task", task, ("auto", *TASKS)),
+    for argument, value, known in (("task", task, ("auto", *TASKS)), ("encode", encode, ENCODE),
                                    ("missing", missing, MISSING_POLICIES)):  # fmt: skip
         if value not in known:
             raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
@@ -142,11 +156,11 @@ def prepare(
     share = min(validation, MAX_VALIDATION_ROWS / len(rows)) if stream else validation
     if share < validation:
         notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
-    train, held = np.arange(len(rows)), np.arange(0)
-    if validation:
-        train, held = split(len(y), share, seed, None if plan.task == "regression" else y)
+    train, held, folds = _divided(len(y), share, nets, seed, y if plan.classes else None)
     gaps = found.missing if missing == "impute" else ()
     plan = _with_scales(plan, table, rows[train], standardize, gaps, notes)
+    if encode != "plain" and standardize and plan.layout != "image":
+        plan = _with_bins(plan, table, rows[train], len(rows), always=encode == "ple")
     if plan.task == "regression" and standardize and scale_target:
         plan, y = _with_target_scale(plan, source, y, rows[train])
     x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
@@ -154,8 +168,10 @@ def prepare(
         x = plan.transform(table, rows[train], dtype=dtype)
         _note_duplicates(x, y[train], notes)
     _note_classes(plan, y[train], notes)
+    notes += note_leaks(plan, table, rows[train], y[train])
     x_held = plan.transform(table, rows[held], dtype=dtype)
-    return Prepared(plan, x, y[train], x_held, y[held], tuple(notes), tuple(decisions))
+    done = tuple(notes), tuple(decisions), folds
+    return Prepared(plan, x, y[train], x_held, y[held], *done)
 
 
 def _features(
@@ -290,10 +306,25 @@ def _row_notes(table: Table, rows: np.ndarray) -> list[str]:
     if isinstance(table.matrix, RowFile) and table.layout == "table":
         size, path = table.matrix.path.stat().st_size, table.matrix.path
         notes.append(f"rows read from a temporary file of {size:,} bytes, {path}")
+    if 2 <= len(rows) < FEW_ROWS:
+        notes.append(f"{len(rows)} rows are few: the scores are rough")
     if len(rows) < 2:
         of = f" of {table.rows}" if len(rows) < table.rows else ""
         raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")
     return notes
+
+
+def _divided(
+    rows: int, share: float, nets: int, seed: int, labels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, tuple[tuple[np.ndarray, np.ndarray], ...]]:
+    """Return which rows train and which ones are held out; for several networks, folds of all."""
+    everything, none = np.arange(rows), np.arange(0)
+    if not share:
+        return everything, none, ()
+    if nets == 1:
+        return *split(rows, share, seed, labels), ()
+    folds = tuple(split(rows, share, seed + number, labels) for number in range(nets))
+    return everything, none, folds
 
 
 def _with_task(
@@ -374,6 +405,22 @@ def _with_scales(
         return replace(column, mean=scales[column.name][0], std=scales[column.name][1], fill=fill)
 
     return replace(plan, columns=tuple(measured(each) for each in plan.columns))
+
+
+def _with_bins(
+    plan: Preprocessing, table: Table, rows: np.ndarray, of_table: int, *, always: bool
+) -> Preprocessing:
+    """Give number columns bins, by the quantiles of the training rows."""
+    numbers = sum(isinstance(each, Number) for each in plan.columns)
+    bins = bins_for(of_table, numbers, always=always)
+
+    def with_edges(column: Column) -> Column:
+        if not isinstance(column, Number) or not bins:
+            return column
+        cells = table.numbers([column.name], rows)[:, 0]
+        return replace(column, edges=quantile_edges(cells[~np.isnan(cells)], bins))
+
+    return replace(plan, columns=tuple(map(with_edges, plan.columns)))
 
 
 def _median(table: Table, name: str, rows: np.ndarray) -> float:

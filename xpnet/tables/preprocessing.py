@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.arrays import pieces
+from xpnet.tables.arrays import check_memory, pieces
 from xpnet.tables.columns import (
     UNSEEN,
     Category,
@@ -27,6 +27,7 @@ from xpnet.tables.columns import (
     refuse_field,
     refuse_repeated,
 )
+from xpnet.tables.encodings import piecewise_linear
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.summary import refuse_missing, refuse_text, summarize
 from xpnet.tables.table import Table
@@ -37,6 +38,7 @@ Rows: TypeAlias = np.ndarray | None
 TASKS = ("binary", "multiclass", "regression")
 MISSING_POLICIES = ("refuse", "drop", "impute")
 LAYOUTS = ("table", "matrix", "image")
+FAR = 10  # standard deviations
 _NOT_FILLED_IN = {
     "refuse": "fill them in, or train with --missing impute",
     "drop": "fill them in, remove the rows, or train with --missing impute",
@@ -81,6 +83,8 @@ class Preprocessing:
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
         kinds = [column_to_dict(each).keys() for each in self.columns]
+        if any("edges" in each for each in kinds):
+            return 3
         plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
         return 1 if plain and not self.left_out else 2
 
@@ -151,7 +155,20 @@ class Preprocessing:
         if unseen:
             listed = "; ".join(unseen[:10]) + "; ..." * (len(unseen) > 10)
             found.append(f"categories without an input, rare or not seen in training: {listed}")
+        if far := self._far_outside(table):
+            listed = up_to_ten(f"{name} {count:,}" for name, count in far.items())
+            found.append(f"numbers more than {FAR} deviations from the mean in training: {listed}")
         return found
+
+    def _far_outside(self, table: Table) -> dict[str, int]:
+        """Count, for each column of numbers, those that are far from all that training saw."""
+        places, _, (mean, std, _) = self._numbers
+        counts = np.zeros(len(places), np.int64)
+        for part in pieces(table.rows, len(self.columns)) if self.layout != "image" else ():
+            away = table.numbers([self._names[at] for at in places], part) - mean
+            counts += (np.abs(away) > FAR * std).sum(axis=0)
+        scaled = (mean != 0) | (std != 1)  # else they were left as they are
+        return {self._names[places[at]]: int(counts[at]) for at in np.flatnonzero(counts * scaled)}
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the rows that can be used: of missing cells, only imputed ones are no hindrance.
@@ -182,6 +199,8 @@ class Preprocessing:
             imputed), not a number, not finite, or a category that training did not see.
         """
         self.check(table)
+        count = table.rows if rows is None else len(rows)
+        check_memory(table.path, count * self.inputs * np.dtype(dtype).itemsize)
         rows = np.arange(table.rows) if rows is None else rows
         for column in self.columns:
             if isinstance(column, Number):
@@ -214,6 +233,18 @@ class Preprocessing:
         return places, inputs, np.asarray(scales).reshape(-1, 3).T
 
     @cached_property
+    def _bins(self) -> list[tuple[int, int, np.ndarray]]:
+        """Of number columns with bins: place among them, first such input, standardised edges."""
+        numbers = [
+            (first, each) for _, first, each in self._with_inputs if isinstance(each, Number)
+        ]
+        return [
+            (at, first + 1 + each.indicator, (np.asarray(each.edges) - each.mean) / each.std)
+            for at, (first, each) in enumerate(numbers)
+            if each.edges
+        ]
+
+    @cached_property
     def _with_inputs(self) -> list[tuple[int, int, Column]]:
         """Each column with its place and its first input."""
         firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
@@ -237,6 +268,8 @@ class Preprocessing:
             what = ", which is not finite or too far from the numbers in training"
             raise table.fault(rows[row], name, what, "correct it")
         x[:, inputs] = block
+        for at, first, edges in self._bins:
+            x[:, first : first + len(edges) - 1] = piecewise_linear(cells[:, at], edges)
 
     def encode_target(self, table: Table, rows: Rows = None) -> np.ndarray:
         """Return the targets (rows,): class numbers as int64, or standardised values as float64."""

@@ -41,7 +41,7 @@ def find_encoding(path: str) -> str:
                 return encoding
         try:
             ascii_so_far = True
-            while chunk:
+            while chunk and b"\0" not in chunk:  # which is refused later
                 ascii_so_far = decoder.decode(chunk).isascii() and ascii_so_far
                 chunk = file.read(_CHUNK)
             decoder.decode(b"", final=True)
@@ -167,6 +167,11 @@ def outside_quotes(data: bytes, byte: int) -> np.ndarray[Any, Any]:
         return found
     quotes = np.flatnonzero(body == _QUOTE)
     return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
+
+
+def count_outside_quotes(data: bytes, byte: int) -> int:
+    """Return how often a byte occurs outside quoted fields."""
+    return outside_quotes(data, byte).size if b'"' in data else data.count(byte)
 
 
 def single_spaces(records: bytes) -> bytes:

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -204,6 +204,7 @@ def read_table(
     path = os.fspath(path)
     with open_binary(path) as file:
         file.read(1)  # whether it can be read at all
+    _refuse_forked_process()
     kind, packed = ".csv" if path == STANDARD_INPUT else _kind(path), path.endswith(".gz")
     if features is not None and kind != ".npz":
         remedy = f"names an array, but {path} is no NPZ file; leave it out"
@@ -231,6 +232,19 @@ def read_table(
         message = f"the target {quoted(target)} is not a file; {path} has no named columns, so"
         raise InputError(f"{message} give the file with the targets, such as labels.npy.")
     return _with_labels(table, _matrix_table(target, _array_of(target, labels=True), "target"))
+
+
+@cache
+def _first_process() -> int:
+    return os.getpid()
+
+
+def _refuse_forked_process() -> None:
+    """Refuse to wait for Polars' threads, which a fork leaves behind, for ever."""
+    if _first_process() != os.getpid():
+        message = "this process was forked from one that had read a table, and cannot read any"
+        remedy = 'start it with multiprocessing\'s "spawn" or "forkserver", or pass arrays'
+        raise InputError(f"{message}; {remedy}.")
 
 
 def _kind(path: str) -> str:
@@ -299,6 +313,7 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
     import polars
 
     if isinstance(data, Mapping | polars.LazyFrame) or hasattr(data, "columns"):
+        _refuse_forked_process()
         frame = frame_of(data)
         return Table(IN_MEMORY, frame.names, *in_memory(frame), unfit=frame.unfit)
     if not hasattr(data, "__array__"):

@@ -9,6 +9,7 @@ they are stored are not copied at all.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -47,11 +48,28 @@ class Data(NamedTuple):
     row_weights: Array | None  # (n, 1), or None for equal weights
 
 
-def epoch_order(rows: int, seed: int, epoch: int, *, shuffle: bool) -> Any:
-    """Return the row numbers of one epoch in the order of use, as a host int64 array."""
+def epoch_order(
+    rows: int, seed: int, epoch: int, *, shuffle: bool, epoch_rows: int | None = None
+) -> Any:
+    """Return the row numbers of one epoch in the order of use, as a host int64 array.
+
+    An epoch is a pass over all rows, or as many rows as `epoch_rows`; the next one goes on from
+    there, through one pass after the other.
+    """
+    size = epoch_rows or rows
+    first, stop = epoch * size, (epoch + 1) * size
+    passes = range(first // rows, -(-stop // rows))
+    orders = [_pass_order(rows, seed, each, shuffle) for each in passes]
+    order = orders[0] if len(orders) == 1 else np.concatenate(orders)
+    start = first - passes.start * rows
+    return order[start : start + size]
+
+
+@lru_cache(maxsize=2)  # an epoch may be a small part of a pass
+def _pass_order(rows: int, seed: int, number: int, shuffle: bool) -> Any:
     if not shuffle:
         return np.arange(rows, dtype=np.int64)
-    return generator(seed, "order", epoch).permutation(rows)
+    return generator(seed, "order", number).permutation(rows)
 
 
 def batches(
@@ -112,20 +130,9 @@ def take_rows(data: Data, rows: Any, device: Device, dtype: str, *, lazy: bool =
 def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
     """Draw the row numbers for training and for validation, each in ascending order.
 
-    Parameters
-    ----------
-    rows : int
-    fraction : float
-        Share of rows for validation, above 0 and below 1; at least one row on either side.
-    seed : int
-    labels : host array, (rows,), optional
-        Class numbers: every class gives its share, to within a row, and keeps at least one row
-        for training.
-
-    Raises
-    ------
-    InputError
-        If there are too few rows.
+    The fraction is that of validation, above 0 and below 1; with class numbers as labels, (rows,),
+    every class gives its share, to within a row. At least one row on either side, and one of each
+    class for training; with fewer rows an InputError.
     """
     if not 0.0 < fraction < 1.0:
         raise InputError(f"validation: found {fraction:g}, expected a share between 0 and 1.")

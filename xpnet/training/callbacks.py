@@ -64,12 +64,10 @@ def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
     One with a method ``on_batch_end`` does, unless its method ``wants_step(step)`` says no. A GPU
     takes the steps that nobody wants to see in launches of many, which is faster.
     """
-    for callback in callbacks:
-        if hooks([callback], "on_batch_end"):
-            wants = getattr(callback, "wants_step", None)
-            if wants is None or any(map(wants, steps)):
-                return True
-    return False
+    watching = [each for each in callbacks if hasattr(each, "on_batch_end")]
+    return any(
+        not hasattr(each, "wants_step") or any(map(each.wants_step, steps)) for each in watching
+    )
 
 
 @dataclass(frozen=True)
@@ -115,33 +113,23 @@ def wants_progress(progress: bool | None) -> bool:
 class ProgressBar:
     """A Rich progress bar on standard error, one step per epoch."""
 
-    def __init__(self) -> None:
-        self._progress: Any = None
-        self._task: Any = None
-
     def on_train_start(self, training: "Training") -> None:
         """Draw the bar."""
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn as Remaining
+        from rich.progress import Progress
 
-        console = Console(stderr=True)
-        text = TextColumn("{task.fields[losses]}")
-        self._progress = Progress(
-            "epoch", MofNCompleteColumn(), BarColumn(), text, Remaining(), console=console
-        )
-        self._task = self._progress.add_task(
-            "", total=training.options.epochs, completed=training.state.epoch, losses=""
-        )
+        self._progress = Progress(console=Console(stderr=True))
+        total, done = training.options.epochs, training.state.epoch
+        self._task = self._progress.add_task(f"epoch {done}/{total}", total=total, completed=done)
         self._progress.start()
 
     def on_epoch_end(self, training: "Training") -> None:
         """Advance, with the latest losses."""
-        history = training.state.history
-        losses = f"loss {history.loss[-1]:.4g}"
+        history, done = training.state.history, training.state.epoch
+        text = f"epoch {done}/{training.options.epochs}  loss {history.loss[-1]:.4g}"
         if history.validation_loss:
-            losses += f"  validation {history.validation_loss[-1]:.4g}"
-        self._progress.update(self._task, completed=training.state.epoch, losses=losses)
+            text += f"  validation {history.validation_loss[-1]:.4g}"
+        self._progress.update(self._task, completed=done, description=text)
 
     def on_train_end(self, training: "Training") -> None:
         """Leave the bar as it is and give the terminal back."""

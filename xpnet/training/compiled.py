@@ -36,6 +36,7 @@ def compiled_steps(
     arrays: tuple[Array, list[Array]],
     dropout: Dropout,
     rows: int,
+    whole: int,
     coefficients: tuple[float, ...],
     steps: int,
     *,
@@ -46,8 +47,9 @@ def compiled_steps(
 
     `make_step(net, gradients, state)` gives ``step(batch, masks, coefficients)``; `arrays` are the
     gradients and the optimiser's state, `coefficients` its coefficients at some step; `rows` is the
-    batch size, `steps` how many will be taken. If it is `required`, not being `possible`, as the
-    data, the device and the callbacks allow, is an InputError.
+    batch size, `whole` an epoch's whole batches, `steps` how many will be taken. If it is
+    `required`, not being `possible`, as the data, the device and the callbacks allow, is an
+    InputError.
     """
     saved = steps * (SAVED_PER_STEP + SAVED_PER_PRODUCT * _products(net, rows))
     try:
@@ -56,7 +58,7 @@ def compiled_steps(
         # Whether or not it was compiled before: the same run has to give the same bits.
         if not required and saved < WORTH * SECONDS_TO_COMPILE:
             return None
-        found = CompiledSteps(net, data, make_step, arrays, dropout, rows, len(coefficients))
+        found = CompiledSteps(net, data, make_step, arrays, dropout, rows, whole, len(coefficients))
         found.check(make_step, coefficients)
     except NotRecordableError as error:
         if required:
@@ -89,9 +91,10 @@ class CompiledSteps:
         arrays: tuple[Array, list[Array]],
         dropout: Dropout,
         rows: int,
+        whole: int,
         coefficients: int,
     ) -> None:
-        self.rows, self.whole = rows, data.x.shape[0] // rows
+        self.rows, self.whole = rows, whole
         self.count = max(1, min(self.whole, int(PRODUCTS_PER_CALL // _products(net, rows))))
         self._data, self._dropout, self._net = data, dropout, net
         inputs: Array = data.x

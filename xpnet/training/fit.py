@@ -29,6 +29,7 @@ def fit(
     loss: str | Loss = "auto",
     optimizer: str | Optimizer | None = None,
     epochs: int = 20,
+    steps_per_epoch: int | None = None,
     batch_size: int = 32,
     shuffle: bool = True,
     validation: Any = None,
@@ -59,6 +60,9 @@ def fit(
     optimizer : {"sgd", "adam", "adamw"} or SGD, Adam or AdamW, optional
         By name with its default learning rate; ``SGD(0.1)`` by default.
     epochs : int, from 1
+    steps_per_epoch : int, from 1, optional
+        End an epoch after so many steps, and begin the next one with the rows that follow; by
+        default an epoch is a pass over all rows.
     batch_size : int, from 1
         If larger than n, n is used. Left-over rows make a short last batch, a step like any other
         that counts in the epoch's loss in proportion.
@@ -113,9 +117,9 @@ def fit(
         network is no better than the best constant prediction on the training rows.
     """
     training = prepare_training(
-        net, x, y, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size,
-        shuffle=shuffle, validation=validation, early_stopping=early_stopping,
-        sample_weight=sample_weight, class_weight=class_weight,
+        net, x, y, loss=loss, optimizer=optimizer, epochs=epochs, steps_per_epoch=steps_per_epoch,
+        batch_size=batch_size, shuffle=shuffle, validation=validation,
+        early_stopping=early_stopping, sample_weight=sample_weight, class_weight=class_weight,
         l1=l1, l2=l2, clip_norm=clip_norm, schedule=schedule, metrics=metrics,
         callbacks=callbacks, progress=progress, seed=seed, compile=compile,
     )  # fmt: skip
@@ -137,6 +141,7 @@ def prepare_training(
     metrics: Any = (),
     validation: Any = None,
     early_stopping: bool | int | EarlyStopping = False,
+    keep_best: bool = False,
     sample_weight: Any = None,
     class_weight: Any = None,
     callbacks: Sequence[Any] | None = (),
@@ -158,7 +163,11 @@ def prepare_training(
         data, held_out = _with_validation(net, data, validation, seed, factors)
         stopping = _early_stopping(early_stopping)
         settings = TrainingOptions(
-            optimizer=optimizer, metrics=metrics, seed=seed, keep_best=bool(stopping), **options
+            optimizer=optimizer,
+            metrics=metrics,
+            seed=seed,
+            keep_best=keep_best or bool(stopping),
+            **options,
         )
         shown = [ProgressBar()] if wants_progress(progress) else []
         every = [*stopping, *own_callbacks, *shown]
@@ -227,18 +236,15 @@ def _with_validation(
 
 def divided(net: MLP, data: Data, train: Any, held_out: Any) -> tuple[Data, Data]:
     """Return the rows to train on and those held out; refuse either if all its weights are 0."""
-    device, dtype = net.device, net.dtype
-    parts = (
-        take_rows(data, train, device, dtype, lazy=True),
-        take_rows(data, held_out, device, dtype),
-    )
-    for part, name in zip(parts, ("to train on", "held out"), strict=True):
-        if part.row_weights is not None and not float(device.xp.max(part.row_weights)):
+    kept = take_rows(data, train, net.device, net.dtype, lazy=True)
+    apart = take_rows(data, held_out, net.device, net.dtype)
+    for part, name in ((kept, "to train on"), (apart, "held out")):
+        if part.row_weights is not None and not float(net.device.xp.max(part.row_weights)):
             raise InputError(
                 f"all {part.y.shape[0]} rows {name} have weight 0; hold out another "
                 "share of the rows, or pass validation=(x, y)"
             )
-    return parts
+    return kept, apart
 
 
 def as_pair(given: Any) -> tuple[Any, Any]:

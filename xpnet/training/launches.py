@@ -41,16 +41,23 @@ class Launches:
     """Takes the whole batches of an epoch, `count` of them in one launch.
 
     The network's device has a `record`, and the data are in its memory; `step` is as in
-    `xpnet.training.loop.Step`, `rows` the batch size. Of an epoch's batches `whole` have that size;
-    launches add to `total`, the sum of loss times rows over the epoch so far.
+    `xpnet.training.loop.Step`, `rows` and `epoch_rows` are those of a batch and of an epoch. Of an
+    epoch's batches `whole` have that size; launches add to `total`, the sum of loss times rows over
+    the epoch so far.
     """
 
     ends_anywhere = False  # a launch is a recording of `count` steps
 
     def __init__(
-        self, net: MLP, data: Data, step: Callable[..., Any], dropout: Dropout, rows: int
+        self,
+        net: MLP,
+        data: Data,
+        step: Callable[..., Any],
+        dropout: Dropout,
+        rows: int,
+        epoch_rows: int,
     ) -> None:
-        self.rows, self.whole = rows, data.x.shape[0] // rows
+        self.rows, self.whole = rows, epoch_rows // rows
         batch_bytes = 8 * rows * (data.x.shape[1] + data.y.shape[1])
         self.count = steps_per_launch(self.whole, batch_bytes)
         self._net, self._data, self._step, self._dropout = net, data, step, dropout

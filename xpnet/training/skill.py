@@ -45,26 +45,14 @@ class NoSkillWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Skill:
-    """A model's loss, or error, beside that of the best constant prediction.
-
-    Attributes
-    ----------
-    loss, constant : float
-    min_gain : float, from 0
-        By how much the loss must be lower to count.
-    loss_name : str
-    rows : int
-        How many rows the losses are means of.
-    same_outputs : str
-        Evidence that the outputs hardly differ between the rows; empty if they do.
-    """
+    """A model's loss, or error, beside that of the best constant prediction."""
 
     loss: float
     constant: float
-    min_gain: float = 0.0
+    min_gain: float = 0.0  # by how much the loss must be lower to count
     loss_name: str = "loss"
-    rows: int = 0
-    same_outputs: str = ""
+    rows: int = 0  # that the losses are means of
+    same_outputs: str = ""  # evidence that the outputs hardly differ between the rows, if so
 
     @property
     def is_clear(self) -> bool:
@@ -85,15 +73,8 @@ class Skill:
 def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Skill, Data] | None:
     """Return the skill that does not suffice, and the rows that show it; None if all is well.
 
-    Parameters
-    ----------
-    net : MLP
-    loss : str or Loss
-        The one that was trained: what is best for it need not be so for another.
-    data : Data
-        Training rows, on the device or from a source, with the weights they had in training.
-    seed : int
-        Of the choice of rows.
+    The loss is the one that was trained: what is best for it need not be so for another. The data
+    are training rows, with the weights they had then; the seed is that of the choice of rows.
     """
     rows, judged = data.y.shape[0], data
     size = min(rows, MAX_ROWS, max(MIN_ROWS, MAX_NUMBERS // max(net.sizes[0], net.sizes[-1])))
@@ -111,10 +92,7 @@ def find_no_skill(net: MLP, loss: str | Loss, data: Data, seed: int) -> tuple[Sk
 
 
 def measure(net: MLP, loss: str | Loss, judged: Data) -> Skill | None:
-    """Compare a network with the best constant; None for too few rows, or targets all the same.
-
-    See `find_no_skill` for the parameters; all rows of `judged` are on the device.
-    """
+    """Compare a network with the best constant; None for too few rows, or targets all the same."""
     xp, head, targets = net.device.xp, resolve_head(net.output, loss), _float64(judged.y)
     rows, name = len(targets), head.loss.name
     weights = np.ones(rows) if judged.row_weights is None else _float64(judged.row_weights)[:, 0]
@@ -161,12 +139,7 @@ def _spread(values: Any, share: Any) -> float:
 def verdict(training: Training, penalty_at_start: float) -> str:
     """Say that a network has learnt nothing in a run, and the likely cause; "" if it has learnt.
 
-    Parameters
-    ----------
-    training : Training
-        A run that has ended.
-    penalty_at_start : float
-        On the initial weights, as it is part of the losses in the history.
+    The penalty on the initial weights is part of the losses in the history.
     """
     state = training.state
     if not any(state.epoch >= epochs and state.step >= steps for epochs, steps in LONG_ENOUGH):
@@ -207,12 +180,7 @@ def _long_steps(training: Training, penalty_at_start: float) -> Iterator[str]:
 
 
 def unscaled(values: Any) -> str:
-    """Say how far columns are from mean 0 and standard deviation 1; "" if they are near enough.
-
-    Parameters
-    ----------
-    values : host array, (n, columns)
-    """
+    """Say how far columns, (n, columns), are from mean 0 and deviation 1; "" if near enough."""
     mean, deviation = np.abs(np.mean(values, axis=0)), np.std(values, axis=0)
     varies = deviation > 1e-12 * (mean + 1e-300)
     mean, deviation = mean[varies], deviation[varies]

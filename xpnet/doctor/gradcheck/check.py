@@ -1,11 +1,8 @@
 """Gradient check: whether a gradient is that of the loss and, if not, how it is wrong.
 
-Slopes of the loss by central differences, in float64, along single entries and along one random
-direction of every parameter, are compared with the gradient given. A wrong gradient is then tried
-against the mistakes people make: sign, factor, transposition, unsummed batch, penalty, and so on.
-
-Sources: CS231n notes on gradient checks (centred differences, kinks, a few entries of *every*
-parameter); ratios that name the mistake: scikit-learn #8349, where it is the number of outputs.
+Slopes of the loss in float64, along some entries and one random direction of every parameter, are
+compared with the gradient given. Sources: CS231n notes on gradient checks; for ratios that name the
+mistake scikit-learn #8349, where it is the number of outputs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +13,11 @@ import numpy as np
 
 from xpnet.backend.device import CPU, device_of, to_host
 from xpnet.doctor.findings import Finding, Report
-from xpnet.doctor.gradcheck.mistakes import merge_findings, shape_mistake, value_mistakes
+from xpnet.doctor.gradcheck.mistakes import CS231N, merge_findings, shape_mistake, value_mistakes
 from xpnet.doctor.gradcheck.slopes import Comparison, compare
+from xpnet.doctor.rules.loss import not_finite, target_shape
+from xpnet.doctor.rules.rule import Evidence
 from xpnet.doctor.sample import sample_arrays
-from xpnet.doctor.shared_explanations import BROADCASTING, CS231N, RESHAPE_TARGETS, WHY
 from xpnet.doctor.step import as_host, named_arrays, same_names
 from xpnet.errors import InputError
 from xpnet.nn.losses import penalty
@@ -147,8 +145,15 @@ def check_functions(
     batch_size: int | None = None,
 ) -> GradientReport:
     """Check hand-written code; see `check_gradients`."""
-    _refuse_others(loss, gradients, parameters)
+    for name, function in (("loss", loss), ("gradients", gradients)):
+        if not callable(function):
+            raise InputError(
+                f"{name} is {type(function).__name__}; pass a function of the parameters: "
+                "check_gradients(loss, gradients, parameters)"
+            )
     code = _Code(loss, gradients, named_arrays(parameters, "parameters"), samples)
+    if not code.parameters:
+        raise InputError("parameters is empty; pass a dict of names and arrays, such as {'W1': W1}")
     host = {name: as_host(array, name=name) for name, array in code.parameters.items()}
     broadcast = _broadcast(as_host(loss(code.put(host)), name="loss(parameters)"))
     given, value = code.gradients_at(host), code.only_value(host)
@@ -256,10 +261,9 @@ def _beside_kinks(
 
 
 def away_from_saturation(parameters: Parameters) -> dict[str, Any]:
-    """Return small random parameters of the same shapes, on the host.
+    """Return small random host parameters of the same shapes.
 
-    Where units are saturated, every slope is 0 and a wrong gradient looks right; the check is then
-    worth repeating with these.
+    Where units are saturated, every slope is 0 and a wrong gradient looks right.
     """
     random = np.random.default_rng(0)
     shapes = {n: tuple(each.shape) for n, each in named_arrays(parameters, "parameters").items()}
@@ -276,27 +280,12 @@ def of_unit_size(x: Any) -> Any:
     return x / np.maximum(largest * np.sqrt(np.mean((x / largest) ** 2, axis=0)), 1.0)
 
 
-def _refuse_others(loss: Any, gradients: Any, parameters: Any) -> None:
-    for name, given in (("loss", loss), ("gradients", gradients)):
-        if not callable(given):
-            raise InputError(
-                f"{name} is {type(given).__name__}; pass a function of the parameters: "
-                "check_gradients(loss, gradients, parameters)"
-            )
-    if isinstance(parameters, Mapping) and not parameters:
-        raise InputError("parameters is empty; pass a dict of names and arrays, such as {'W1': W1}")
-
-
-def _broadcast(terms: Any) -> list[Finding]:
+def _broadcast(terms: Any) -> tuple[Finding, ...]:
     """See whether (m,) met (m, 1), from a loss that is given as separate terms."""
-    if terms.ndim != 2 or terms.shape[0] != terms.shape[1] or terms.shape[0] < 2:
-        return []
-    m = terms.shape[0]
-    return [Finding(
-        "loss-broadcast", "error", "loss",
-        f"the loss has {m} x {m} = {m * m} terms for {m} samples",
-        WHY["loss-broadcast"], RESHAPE_TARGETS, BROADCASTING, {"reshape_targets": True},
-    )]  # fmt: skip
+    m = terms.shape[0] if terms.ndim == 2 and terms.shape[0] == terms.shape[1] else 0
+    evidence = f"the loss has {m} x {m} = {m * m} terms for {m} samples"
+    seen = Evidence("loss", evidence, {"reshape_targets": True}, code="loss-broadcast")
+    return (target_shape.finding(seen),) if m > 1 else ()
 
 
 def _not_finite(given: Parameters) -> tuple[Finding, ...]:
@@ -304,19 +293,18 @@ def _not_finite(given: Parameters) -> tuple[Finding, ...]:
     counts = {name: int(np.sum(~np.isfinite(each))) for name, each in given.items()}
     bad = {name: f"{count} of {given[name].size} entries of {name}"
            for name, count in counts.items() if count}  # fmt: skip
-    return (Finding(
-        "non-finite", "error", ", ".join(bad), f"{', '.join(bad.values())} are NaN or infinite",
-        WHY["non-finite"],
-        "compute softmax or sigmoid with cross-entropy from the pre-activations: delta = outputs - "
-        "targets   # and no log(0), 0 / 0 or exp of a large number", CS231N,
-    ),) if bad else ()  # fmt: skip
+    return (replace(not_finite.finding(Evidence(
+        ", ".join(bad), f"{', '.join(bad.values())} are NaN or infinite",
+        remedy="compute softmax or sigmoid with cross-entropy from the pre-activations: delta = "
+        "outputs - targets   # and no log(0), 0 / 0 or exp of a large number",
+    )), repair=None),) if bad else ()  # fmt: skip
 
 
-def _not_checked(comparisons: Sequence[Comparison]) -> list[Finding]:
+def _not_checked(comparisons: Sequence[Comparison]) -> tuple[Finding, ...]:
     """Return one warning for what the check cannot speak of, if there is anything."""
     left = [each for each in comparisons if not each.checked]
     flat = any(each.flat for each in left)
-    return [Finding(
+    return (Finding(
         "not-checked", "warning", ", ".join(each.name for each in left),
         "every slope of the loss is exactly 0" if flat else
         f"all {sum(each.kinks for each in left)} slopes tried are at kinks, also beside them",
@@ -326,4 +314,4 @@ def _not_checked(comparisons: Sequence[Comparison]) -> list[Finding]:
         "let loss(parameters) use what it is given (in a class, store it first: "
         "vars(network).update(parameters)), or check at other parameters, such as small random "
         "ones", CS231N,
-    )] if left else []  # fmt: skip
+    ),) if left else ()  # fmt: skip

@@ -13,11 +13,11 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.slopes import Comparison
-from xpnet.doctor.shared_explanations import CS231N, WHY
+from xpnet.doctor.step import BIAS
 
-VAGUE = {"gradient-wrong", "gradient-activation-derivative"}
+CS231N = "CS231n notes, Gradient checks"
 MULTIPLE = {"gradient-scale", "gradient-sign"}
-BIAS = re.compile(r"bias|intercept|(?<![a-z])b[a-z]?(?![a-z])", re.IGNORECASE)
+VAGUE = ("gradient-wrong", "gradient-activation-derivative")
 WEIGHTS = re.compile(r"^(w|syn|theta|coef|kernel)|weight", re.IGNORECASE)
 
 
@@ -27,44 +27,39 @@ class Mistake(NamedTuple):
     text: str = ""
     number: float = 0.0
 
-    @property
-    def code(self) -> str:
-        """The code of the finding: `text` without its variant."""
-        return self.text.partition("/")[0]
-
 
 Mistakes = Mapping[str, Mistake]  # by the names of the parameters
 Sizes = tuple[int | None, int]  # rows of the batch, if known, and outputs: perhaps a factor
-RIGHT = Mistake()
 
 
-def shape_mistake(name: str, gradient: Any, shape: tuple[int, ...]) -> tuple[Any, list[Finding]]:
+def shape_mistake(
+    name: str, gradient: Any, shape: tuple[int, ...]
+) -> tuple[Any, tuple[Finding, ...]]:
     """Return the gradient brought to the parameter's shape (None: impossible), and why."""
     if gradient.shape == shape or gradient.size == 1 == np.prod(shape):
-        return gradient.reshape(shape), []
+        return gradient.reshape(shape), ()
     found = f"gradient {gradient.shape}, parameter {shape}"
     axis, size = _sample_axis(gradient.shape, shape), int(np.prod(shape))
+    code, repair, mended = "gradient-shape", {"shape": [name]}, None
     few = sum(each != 1 for each in shape) <= 1
     # A column of weights gets such a gradient, too, where targets (m,) met outputs (m, 1).
     if axis is not None and not (axis and few and size > 1 and WEIGHTS.search(name)):
-        return gradient.sum(axis=axis).reshape(shape), [Finding(
-            "bias-per-sample" if few else "gradient-shape", "error", name,
-            f"{found}: one gradient for each of {gradient.shape[axis]} samples",
-            WHY["bias-per-sample"],
-            summed(name, axis, keep=gradient.ndim == len(shape) > 1 and shape[axis] == 1),
-            CS231N, {"sum_over_batch": [name]},
-        )]  # fmt: skip
-    mended, code, fix = None, "gradient-shape", f"return an array of shape {shape}"
-    if gradient.T.shape == shape:
+        mended, repair = gradient.sum(axis=axis).reshape(shape), {"sum_over_batch": [name]}
+        code = "bias-per-sample" if few else code
+        found += f": one gradient for each of {gradient.shape[axis]} samples"
+        keep = gradient.ndim == len(shape) > 1 and shape[axis] == 1
+        fix = summed(name, axis, keep=keep)
+    elif gradient.T.shape == shape:
         mended, code, fix = gradient.T, "gradient-transposed", "inputs.T @ delta, not its transpose"
     elif gradient.size == size:
         mended, fix = gradient.reshape(shape), f"reshape it to {shape}"
-    elif gradient.size < size:
-        fix += "; do not sum the errors"
-    elif axis is not None:
-        fix += ": sum over the samples, and give the targets the outputs' shape"
-    why, repair = WHY["gradient-shape"], {"shape": [name]}
-    return mended, [Finding(code, "error", name, found, why, fix, CS231N, repair)]
+    else:
+        fix = f"return an array of shape {shape}" + (
+            "; do not sum the errors" if gradient.size < size
+            else ": sum over the samples, and give the targets the outputs' shape" if axis else ""
+        )  # fmt: skip
+    why = WHY["bias-per-sample" if "sum_over_batch" in repair else "gradient-shape"]
+    return mended, (Finding(code, "error", name, found, why, fix, CS231N, repair),)
 
 
 def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
@@ -72,16 +67,15 @@ def _sample_axis(given: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
 
     Samples are rows, or columns as in Andrew Ng's courses, where biases are (units, 1).
     """
-    wanted, last = [size for size in shape if size != 1], len(given) - 1
-    axes = [
-        axis
-        for axis in sorted({0, last})
-        if last >= 0
-        and given[axis] > 1
-        and [size for size in given[:axis] + given[axis + 1 :] if size != 1] == wanted
-    ]
+
+    def without_ones(sizes: tuple[int, ...]) -> list[int]:
+        return [size for size in sizes if size != 1]
+
+    ends = sorted({0, len(given) - 1}) if given else []
+    axes = [axis for axis in ends if given[axis] > 1
+            and without_ones(given[:axis] + given[axis + 1 :]) == without_ones(shape)]  # fmt: skip
     if len(axes) > 1:  # as many samples as units: the parameter's own shape tells the layout
-        return last if shape[-1] == 1 else 0
+        return axes[shape[-1] == 1]
     return axes[0] if axes else None
 
 
@@ -111,8 +105,9 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
     found = {each.name: _mistake(each, sizes) for each in comparisons if each.wrong}
     found |= _from_one_layer(_layers_of(comparisons), found)
     none_right = not any(each.shown_right for each in comparisons)  # so that the loss may be wrong
-    vague = [each for each in comparisons if found.get(each.name, RIGHT).code in VAGUE]
-    if none_right and _point_uphill(vague):
+    vague = [each for each in comparisons if found.get(each.name, Mistake()).text.startswith(VAGUE)]
+    slopes = sum(int(each.clear.sum()) for each in vague)  # one or two point uphill by chance
+    if none_right and slopes > 2 and all(each.cosine < -0.3 for each in vague):
         found |= {each.name: Mistake("gradient-sign/roughly", -1.0) for each in vague}
     groups: dict[Mistake, list[Comparison]] = {}
     for each in comparisons:
@@ -120,20 +115,17 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
             text, number = found[each.name]
             groups.setdefault(Mistake(text, round(number, 6)), []).append(each)
     findings = []
-    for mistake, group in groups.items():
-        evidence, why, remedy = TEXTS[mistake.text]
-        fill, where = _facts(mistake, group, sizes), [each.name for each in group]
-        remedies = [remedy.format(**fill)]
-        if none_right and mistake.code == "gradient-sign":
-            remedies = _remedies_of_sign(exact=mistake == Mistake("gradient-sign", -1.0))
-        if none_right and mistake.code in {"gradient-sign", *VAGUE}:
-            remedies += _remedies_of_loss(loss, fits=mistake.text == "gradient-sign")
+    for (text, number), group in groups.items():
+        code, where = text.partition("/")[0], [each.name for each in group]
+        facts = _facts(number, group, sizes)
+        evidence, why, remedy = (each.format(**facts) for each in TEXTS[text])
+        if none_right and code == "gradient-sign":
+            remedy = EITHER_SIGN
+        if none_right and code in ("gradient-sign", *VAGUE):
+            remedy += _remedy_of_loss(loss, fits=text == "gradient-sign")
         findings.append(Finding(
-            mistake.code, "error", ", ".join(where), evidence.format(**fill), why,
-            "\n".join(remedies),
-            CS231N + "; scikit-learn issue 8349" * (mistake.code == "gradient-scale"),
-            {"gradient": mistake.code.removeprefix("gradient-"), "where": where,
-             "number": mistake.number},
+            code, "error", ", ".join(where), evidence, why, remedy, CS231N,
+            {"gradient": code.removeprefix("gradient-"), "where": where, "number": number},
         ))  # fmt: skip
     return findings
 
@@ -197,23 +189,17 @@ def _from_one_layer(
 def _explained_by_delta(each: Comparison, found: Mistakes) -> bool:
     """Return whether a wrong delta explains a gradient.
 
-    One that is right but for a factor, acquits the delta of its layer and of all
-    after it. A single slope may have a factor by chance, if no other gradient has the same; where
-    sigmoids are almost linear, a wrong delta is almost a multiple.
+    One that is right but for a factor acquits the delta of its layer and of all after it. A single
+    slope may have a factor by chance, if no other gradient has the same; where sigmoids are almost
+    linear, a wrong delta is almost a multiple.
     """
-    text, factor = found.get(each.name, RIGHT)
+    text, factor = found.get(each.name, Mistake())
     if text not in MULTIPLE:
         return text == "gradient-wrong"
     alike = [abs(other.number - factor) < 1e-5 * abs(factor)
              for other in found.values() if other.text == text]  # fmt: skip
     several = each.clear.sum() > 1 or sum(alike) > 1
     return not (several and each.matches(each.given, factor * each.measured))
-
-
-def _point_uphill(wrong: Sequence[Comparison]) -> bool:
-    """Return whether gradients point uphill; one or two slopes may do so by chance."""
-    slopes = sum(int(each.clear.sum()) for each in wrong)
-    return slopes > 2 and all(each.cosine < -0.3 for each in wrong)
 
 
 def _reading(factor: float, sizes: Sizes) -> str:
@@ -231,36 +217,56 @@ def _reading(factor: float, sizes: Sizes) -> str:
     return next((s for v, s in meanings if v and abs(abs(factor) / v - 1) < 1e-3 and s), "")
 
 
-def _facts(mistake: Mistake, group: Sequence[Comparison], sizes: Sizes) -> dict[str, Any]:
+def _facts(factor: float, group: Sequence[Comparison], sizes: Sizes) -> dict[str, Any]:
     """Return what fills in the texts: how wrong gradients are, and in which direction."""
-    factor, where = mistake.number, ", ".join(each.name for each in group)
+    where, reading = ", ".join(each.name for each in group), _reading(factor, sizes)
     clear = [each for each in group if np.any(each.clear)]
     cosine = min((each.cosine for each in clear), key=abs, default=0.0)
+    largest = max(float(np.max(np.abs(each.given))) for each in group)
+    error = f"up to {largest:.3g} in size, where the slope of the loss is 0"  # and no ratio helps
     if clear:
         error = f"relative error {max(each.error for each in clear):.2g}, cosine {cosine:.2f}"
-    else:  # beside slopes of 0, no ratio says much
-        largest = max(float(np.max(np.abs(each.given))) for each in group)
-        error = f"up to {largest:.3g} in size, where the slope of the loss is 0"
-    reading = _reading(factor, sizes) or "is it the batch size or the number of outputs?"
-    return {"factor": factor, "reading": reading, "where": where, "error": error, "cosine": cosine}
+    divide = f"divide the gradient of {where} by {factor:.6g}"
+    if not reading:  # nobody means to divide by 1.46661
+        reading = "neither the batch size nor the number of outputs"
+        divide = f"find what multiplies the gradient of {where} but not the loss"
+    return {"factor": factor, "reading": reading, "where": where, "error": error,
+            "cosine": cosine, "divide": divide}  # fmt: skip
 
 
-def _remedies_of_sign(*, exact: bool) -> list[str]:
-    """Say both of what all gradients against the slope can mean: only the update shows which."""
-    right = "the code is right" if exact else "its sign is right"
-    return [
-        "if the update subtracts it (W -= rate * gradient): delta = outputs - targets",
-        f"if the update adds it (W += rate * gradient): {right}; hand -gradient to this check",
-    ]
-
-
-def _remedies_of_loss(loss: float, *, fits: bool) -> list[str]:
+def _remedy_of_loss(loss: float, *, fits: bool) -> str:
     """Say what may be wrong with the loss where no gradient agrees with it, or one of its sign."""
     if loss < 0.0:
-        return [f"or the loss, {loss:.3g} here, lacks a minus: cross-entropy cannot be negative"]
-    return [] if fits else ["or mend the loss, such as a sign in it: no gradient fits it"]
+        return f"\nor the loss, {loss:.3g} here, lacks a minus: cross-entropy cannot be negative"
+    return "" if fits else "\nor mend the loss, such as a sign in it: no gradient fits it"
 
 
+# The explanations of what the rules of the doctor find, too.
+WHY = {
+    "bias-per-sample": (
+        "Every sample gets its own parameter, which can store its label: the loss can fall while "
+        "nothing is learnt that applies to other samples. The gradient of a shared parameter is "
+        "the sum over the batch."
+    ),
+    "gradient-shape": (
+        "A gradient has one number for each number of its parameter. NumPy broadcasts any other "
+        "shape, which changes the parameter's shape or moves all its entries alike."
+    ),
+    "gradient-activation-derivative": (
+        "The error enters where this layer's delta is made, and spreads to every layer before it. "
+        "The derivative of its activation is missing or wrong, or weights_next is left out or not "
+        "transposed."
+    ),
+    "gradient-sign": (
+        "Gradient descent subtracts the gradient; subtracting this one, every step climbs. The "
+        "usual cause is (targets - outputs) where (outputs - targets) is meant."
+    ),
+}
+# Where only the update shows which of both is meant.
+EITHER_SIGN = (
+    "if the update subtracts it (W -= rate * gradient): delta = outputs - targets\n"
+    "if the update adds it (W += rate * gradient): the code is right; hand -gradient to this check"
+)
 # A code, perhaps with a variant of its text: (evidence, explanation, remedy).
 TEXTS = {
     "gradient-sign": (
@@ -275,15 +281,13 @@ TEXTS = {
     ),
     "gradient-scale": (
         "gradient = {factor:.6g} x slope of the loss; {reading}",
-        "The direction is right but the length is not, so the learning rate does not mean what it "
-        "says and the balance between layers and penalties is off. Use the sum in both loss and "
-        "gradient, or the mean in both.",
-        "divide the gradient of {where} by {factor:.6g}",
+        "The direction is right, but the learning rate does not mean what it says. Use the sum in "
+        "both loss and gradient, or the mean in both.",
+        "{divide}",
     ),
     "gradient-transposed": (
         "the transposed gradient agrees with the slopes of the loss, but this one does not",
-        "The matrix is square, so the wrong order raises no error. Each weight gets the change "
-        "meant for its mirror image.",
+        "The matrix is square, so the wrong order raises no error.",
         "gradient = inputs.T @ delta   # for weights of shape (inputs, units)",
     ),
     "gradient-activation-derivative": (
@@ -295,25 +299,23 @@ TEXTS = {
     "gradient-activation-derivative/last": (
         "{error} in the last layer and all before it",
         "The error enters where the output's delta is made, and spreads to every layer before it. "
-        "The derivative of the loss or of the output's activation is missing, wrong or there "
-        "twice.",
-        "delta = outputs - targets   # sigmoid or softmax with cross-entropy; with squared error, "
-        "times the derivative",
+        "This delta belongs to another pair of output and loss.",
+        "delta = outputs - targets is for sigmoid with binary cross-entropy, softmax with "
+        "categorical cross-entropy, and linear outputs with half the squared error; for any other "
+        "pair: delta = d_loss / d_outputs * derivative",
     ),
     "gradient-regularisation": (
         "gradient - slope = {factor:.4g} x the parameter itself",
-        "Loss and gradient disagree about a penalty on the weights. It is in one but not in the "
-        "other, or its strength differs.",
+        "Loss and gradient disagree about a penalty on the weights.",
         "add l2 * weights to the gradient and l2 / 2 * sum(weights**2) to the loss, or neither",
     ),
     "gradient-zero": (
         "the gradient is 0 everywhere it was checked, but the slope of the loss is not",
-        WHY["gradient-zero"],
+        "This parameter is never updated. Its gradient is not computed, or is cut off.",
         "compute the gradient of {where}",
     ),
     "gradient-wrong": (
         "{error}; no usual mistake explains it all",
-        "This is not the gradient of this loss, and no change of sign, scale or shape makes it so. "
         "If the other gradient of its layer is right, so is delta.",
         "derive the gradient of {where} again from the loss: inputs.T @ delta, with what the layer "
         "was given, for weights; delta.sum(axis=0) for a bias",

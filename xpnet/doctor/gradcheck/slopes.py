@@ -1,13 +1,13 @@
 """Slopes of a loss by central differences, and their comparison with the gradient given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 RTOL = 1e-5  # relative error that still counts as right; that of right code stays below 1e-6
-STEPS = (2e-5, 1e-5, 1e-6, 1e-7)  # the last two only where the first meet a kink or a bend
+STEPS = (2e-5, 2e-6, 2e-7)  # the last two only where the first meets a kink or a sharp bend
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,7 @@ class Comparison:
 
 
 def compare(
-    name: str,
-    loss: Callable[[Any], float],
-    values: Any,
-    gradient: Any,
-    samples: int,
+    name: str, loss: Callable[[Any], float], values: Any, gradient: Any, samples: int
 ) -> Comparison:
     """Compare the gradient of one parameter with the slopes of the loss.
 
@@ -151,43 +147,24 @@ def _directions(
 def slope(loss: Callable[[Any], float], values: Any, direction: Any) -> tuple[float, float] | None:
     """Return the slope along a direction and its uncertainty; None at a kink or if not a number.
 
-    How much a shorter step changes the slope is the error of the longer one; the gap between the
-    slopes to the right and left shows bends that cancel in their mean.
+    The slopes to the right and left of a smooth loss differ in proportion to the step; a kink
+    within the step keeps their gap. How much half the step changes the mean of both is the error.
     """
-    middle, gaps, centred, noise = loss(values), list[float](), list[float](), 0.0
-    for step in STEPS:
+    middle = loss(values)
+
+    def both_sides(step: float) -> tuple[float, float, float]:
         up, down = loss(values + step * direction), loss(values - step * direction)
-        right, left = (up - middle) / step, (middle - down) / step
         noise = 8.0 * np.finfo(float).eps * max(abs(up), abs(middle), abs(down)) / step
-        centred.append((right + left) / 2.0)
-        gaps.append(abs(right - left))
-        if not np.isfinite(gaps[-1]):
+        return (up - middle) / step, (middle - down) / step, noise
+
+    for step in STEPS:
+        (right, left, _), (nearer_right, nearer_left, noise) = map(both_sides, (step, step / 2))
+        gap, mean = nearer_right - nearer_left, (nearer_right + nearer_left) / 2.0
+        if not np.isfinite(right - left + gap):
             return None
-        doubt = abs(centred[-1] - centred[-2]) if len(centred) > 1 else np.inf
-        rest, clear = max(gaps[-1], doubt), 1e-5 * max(abs(right), abs(left))
-        if (
-            rest <= clear
-            or (len(gaps) == 2 and rest <= clear + 4.0 * noise)
-            or (len(gaps) == 3 and _smooth(gaps, noise))
-        ):
-            return centred[-1], noise + doubt + 0.5 * gaps[-1]
-        if len(gaps) > 2 and gaps[-1] <= 4.0 * noise:
-            return None  # a kink that the longer steps have shown is hidden, and not passed
-    # The gap of a bend shrinks with the step. A kink keeps it; of several, the nearest one does.
-    bent = gaps[-1] <= 0.3 * gaps[-2]
-    return (centred[-1], noise + 2.0 * doubt + gaps[-1]) if bent else None
-
-
-def _smooth(gaps: Sequence[float], noise: float) -> bool:
-    """Return whether the gap is in proportion to the step, as by the curvature of a smooth loss.
-
-    Where the slope is 0 by symmetry, such a gap is all that is left of it. A kink within the last
-    step would keep the gap, and one farther off would not fit both ratios. `noise` is that of the
-    last step; that of the longer ones is smaller in proportion.
-    """
-    last = STEPS[len(gaps) - 1]
-    return all(
-        abs(gap - gaps[0] * step / STEPS[0])
-        <= 0.1 * gaps[0] * step / STEPS[0] + 4.0 * noise * last / step
-        for gap, step in zip(gaps, STEPS, strict=False)
-    )
+        doubt = abs(mean - (right + left) / 2.0)
+        smooth = abs(gap - (right - left) / 2.0) <= 0.02 * abs(gap) + 4.0 * noise
+        close = doubt <= RTOL * max(abs(nearer_right), abs(nearer_left)) + 4.0 * noise
+        if smooth and (close or step == STEPS[-1]):
+            return mean, noise + doubt + 0.02 * abs(gap)
+    return None

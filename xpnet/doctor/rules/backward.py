@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
-from xpnet.doctor.gradcheck.mistakes import summed
+from xpnet.doctor.gradcheck.mistakes import WHY, summed
 from xpnet.doctor.replay import MOVED, accumulates
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, Evidence, rule
 from xpnet.doctor.run import Run
-from xpnet.doctor.shared_explanations import WHY
 from xpnet.doctor.step import is_bias
 
 
@@ -62,46 +62,19 @@ def bias_per_sample(run: Run) -> Evidence | None:
     return None
 
 
-@rule("gradient-wrong", severity="error", needs=("whole",), source=BACKPROPAGATION,
-      why="The errors of all samples were summed into one number before the backward pass. No "
-          "sample can then be pushed up while another is pushed down.",
-      remedy="delta = outputs - targets   # per sample; sum only in gradients")  # fmt: skip
-def shared_error(run: Run) -> Evidence | None:
-    if run.replay.one_error is None:
-        return None
-    (name, error), rows = run.replay.one_error, len(run.whole[0])
-    return Evidence(name, f"it comes from one error, {error:.4g}, for all {rows} samples")
-
-
 @rule("gradient-activation-derivative", severity="error", needs=("whole",),
-      explained_by=("gradient-*",), source=f"{NIELSEN}, chapter 2",
-      why="The error enters where this layer's delta is made, and spreads to every layer before "
-          "it. The derivative must be that of its activation, and written for what it is given: z, "
-          "or a = f(z).",
+      source=f"{NIELSEN}, chapter 2 (BP2 and BP4)", why=WHY["gradient-activation-derivative"],
       remedy="delta = (delta_next @ weights_next.T) * derivative   # for a: a * (1 - a) for a "
              "sigmoid, 1 - a**2 for tanh, a > 0 for a ReLU")  # fmt: skip
-def wrong_derivative(run: Run) -> Evidence | None:
-    if run.replay.wrong is None:
+def wrong_gradient(run: Run) -> Evidence | None:
+    """Take what the replay has found, with the weights to derive anew: those below, for a delta."""
+    found = run.replay.mistake
+    if found is None or (found.code != "gradient-wrong" and run.has_found("gradient-*")):
         return None
-    (name, form, right), names = run.replay.wrong, [*run.first.weights]
-    names = names[: names.index(name) + 1]
-    return Evidence(name, "recomputed from the arrays shown, its gradient has the derivative "
-                    f"{form}, with a the activations; {right} would be right",
-                    {"gradient": "activation-derivative", "where": names, "number": 0.0}
-                    )  # fmt: skip
-
-
-@rule("gradient-product", severity="error", needs=("whole",), explained_by=("gradient-*",),
-      why="The error goes back through the transposed weights of the next layer, and meets the "
-          "activations that entered this one. Square matrices hide a mistake here: the shapes fit.",
-      remedy="delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta",
-      source=f"{NIELSEN}, chapter 2 (BP2 and BP4)")  # fmt: skip
-def wrong_product(run: Run) -> Evidence | None:
-    if run.replay.product is None:
-        return None
-    name, product = run.replay.product
-    return Evidence(name, f"recomputed from the arrays shown, its gradient is {product}",
-                    {"gradient": "product", "where": [name], "number": 0.0})  # fmt: skip
+    names, kind = [*run.first.weights], found.code.removeprefix("gradient-")
+    below = names[: names.index(found.where.split(", ")[-1]) + 1]
+    change = {"gradient": kind or "activation-derivative", "where": below, "number": 0.0}
+    return replace(found, change=change)
 
 
 @rule("gradient-accumulated", needs=("whole",), source="PyTorch, torch.optim.Optimizer.zero_grad",
@@ -120,18 +93,13 @@ def accumulated(run: Run) -> Evidence | None:
       remedy="weights -= learning_rate * gradient   # with delta = outputs - targets",
       change={"update": "subtract"}, source=f"{NIELSEN}, chapter 1")  # fmt: skip
 def uphill(run: Run) -> Evidence | None:
-    """See whether the first step climbs: the sign of the gradient or of the update is wrong."""
-    cosines = run.updates[0].cosines
-    factor = next(iter(run.replay.deltas.values()), None)
-    fell = bool(run.losses) and np.diff(run.loss_span())[0] <= 0.0  # False where it is NaN
-    if factor is None and not (run.failing and run.losses and not fell):
+    """See whether the first step climbs: its direction and the sign of the gradient are known."""
+    factor, cosines = next(iter(run.replay.deltas.values()), 0.0), run.updates[0].cosines
+    along = [cosine for cosine in cosines.values() if cosine * factor > 0 and abs(cosine) > MOVED]
+    if not cosines or len(along) < len(cosines) or min(along) * max(along) < 0.0:
         return None
-    cosine = float(np.mean([*cosines.values()])) if cosines else 0.0
-    along = all(abs(each) > MOVED for each in cosines.values())
-    if not along or not all(each * (factor or 1.0) > 0.0 for each in (cosine, *cosines.values())):
-        return None
-    evidence = f"the update adds the gradient (cosine {cosine:.2f} between the two)"
-    if cosine < 0.0:
+    evidence = f"the update adds the gradient (cosine {np.mean(along):.2f} between the two)"
+    if along[0] < 0.0:
         evidence = "the gradient comes from targets - outputs, and the update subtracts it"
     return Evidence(", ".join(cosines), evidence)
 
@@ -150,23 +118,26 @@ def broken_update(run: Run) -> Evidence | None:
 
 
 @rule("weights-redrawn", limit=0.3, severity="error", needs=("updates",),
-      why="The weights were drawn anew during training, and with them all that was learnt is gone. "
-          "Usually the initialisation stands inside the loop.",
+      why="They were drawn anew during training, and what was learnt is gone. Usually the "
+          "initialisation stands inside the loop.",
       remedy="draw the initial weights once, before the first step",
       change={"draw": "once"}, source=f"{NIELSEN}, chapter 1")  # fmt: skip
 def redrawn(run: Run, limit: float) -> Evidence | None:
-    update = next((each for each in run.updates if abs(each.kept) < limit), None)
-    if update is None or not run.failing:  # one long step looks alike
+    lost = [(each.step, name, cosine) for each in run.updates for name, cosine in each.kept.items()
+            if abs(cosine) < limit]  # fmt: skip
+    if not lost or not (run.failing or lost[0][0] < lost[-1][0]):  # one long step looks alike
         return None
-    return Evidence("weights", f"after step {update.step} they are as large as before and have "
-                    "nothing in common with what they were "
-                    f"(cosine {update.kept:.2g})")  # fmt: skip
+    step, name, cosine = lost[0]
+    alone = [each for at, each, _ in lost if at == step and each in run.first.parameters]
+    return Evidence(", ".join(alone) or name, f"after step {step} they are as large as before and "
+                    f"have nothing in common with what they were (cosine {cosine:.2g})"
+                    )  # fmt: skip
 
 
 @rule("parameter-shape-changed", severity="error", explained_by=("bias-per-sample",),
       needs=("first.parameters",), source=BACKPROPAGATION,
-      why="The update has broadcast a parameter to a new shape, so its gradient was not summed "
-          "over the batch. A separate bias for each sample stores that sample's label.",
+      why="The update has broadcast it, since its gradient was not summed over the batch. A bias "
+          "for each sample stores that sample's label.",
       remedy="gradient_of_bias = delta.sum(axis=0)   # and update in place: bias -= learning_rate "
              "* ...")  # fmt: skip
 def shape_changed(run: Run) -> Evidence | None:

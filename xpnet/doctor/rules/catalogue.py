@@ -15,13 +15,12 @@ RULES = tuple(
 
 def examine(run: Run, given: tuple[Finding, ...] = ()) -> tuple[Finding, ...]:
     """Apply all rules to a run, after the given findings; each rule sees the codes so far."""
-    run.found |= {finding.code for finding in given}
-    findings = list(given)
+    run.found, findings = [finding.code for finding in given], list(given)
     for rule in RULES:
         finding = rule.apply(run)
         if finding is not None:
             findings.append(finding)
-            run.found.add(finding.code)
+            run.found.append(finding.code)
     return tuple(findings)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from xpnet.doctor.rules.rule import CHECKER, RECIPE, STANDARDISE, Evidence, rule
 from xpnet.doctor.run import SORTED, Run
-from xpnet.doctor.step import is_bias
+from xpnet.training.skill import unscaled
 
+MIN_SERVED = 20  # rows from which the mean of a single feature tells
 OUTPUT_RANGES = {
     "sigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "exp": (0.0, np.inf),
     "softplus": (0.0, np.inf),
@@ -16,18 +17,19 @@ OUTPUT_RANGES = {
 
 @rule("prediction-drift", limit=4.0, severity="error", needs=("data.inputs",),
       remedy="use the mean and std of the training set at prediction too: " + STANDARDISE,
-      why="The network now gets inputs on a different scale from those it was trained on. Its "
-          "units saturate, and every sample gets nearly the same output.",
+      why="On inputs of another scale units saturate, and all samples get nearly the same output.",
       change={"scale_at_prediction": True}, source="deepchecks, Feature Drift")  # fmt: skip
 def prediction_drift(run: Run, limit: float) -> Evidence | None:
+    """See means far off and outside the values of training; of few rows, those of most features."""
     trained, used = run.data.inputs, run.served.inputs
     if used is None or trained.shape[1] != used.shape[1]:
         return None
+    mean, low, high = used.mean(axis=0), trained.min(axis=0), trained.max(axis=0)
     deviation = np.maximum(trained.std(axis=0), 1e-3 * (np.abs(trained).max() + 1e-12))
-    shift = np.abs(used.mean(axis=0) - trained.mean(axis=0)) / deviation
-    worst = int(np.argmax(shift))
-    wider = float(np.median(used.std(axis=0) / deviation))
-    if shift[worst] <= limit and wider <= limit:
+    shift = np.abs(mean - trained.mean(axis=0)) / deviation * ((mean < low) | (mean > high))
+    worst, wider = int(np.argmax(shift)), float(np.median(used.std(axis=0) / deviation))
+    typical = shift[worst] if len(used) >= MIN_SERVED else float(np.median(shift))
+    if typical <= limit and wider <= limit:
         return None
     return Evidence("inputs at prediction", f"feature {run.feature(worst)}: mean "
                     f"{used[:, worst].mean():.4g}, but in training {trained[:, worst].mean():.4g} "
@@ -35,9 +37,8 @@ def prediction_drift(run: Run, limit: float) -> Evidence | None:
 
 
 @rule("target-range", limit=1e-6, severity="error", needs=("first.goals",),
-      why="The output activation cannot reach these targets, whatever the weights. Training pushes "
-          "it to the end of its range, where its slope is 0.",
-      remedy="encode classes as 0 and 1 for a sigmoid output, or use output='identity' for numbers",
+      why="The output activation cannot reach them, whatever the weights.",
+      remedy="encode classes as 0 and 1 for a sigmoid; no activation on the output for numbers",
       source=CHECKER)  # fmt: skip
 def target_range(run: Run, limit: float) -> Evidence | None:
     goals = run.first.goals
@@ -67,7 +68,7 @@ def _range_of(seen: list[Any]) -> tuple[float, float]:
 
 @rule("constant-target", limit=50, severity="error", explained_by=("target-shape",),
       needs=("targets.first",), source=RECIPE + " (become one with the data)",
-      why="There is nothing to learn. The loss still falls to 0: the last bias is enough.",
+      why="There is nothing to learn; the last bias is enough for a loss of 0.",
       remedy="check which column is the target, and how the rows were selected")  # fmt: skip
 def constant_target(run: Run, limit: float) -> Evidence | None:
     """One target in all rows: in all there are, or in `limit` or more over several steps."""
@@ -82,16 +83,17 @@ def constant_target(run: Run, limit: float) -> Evidence | None:
 
 @rule("constant-feature", limit=1e-9, severity="note", needs=("data.inputs",),
       source="scikit-learn, VarianceThreshold",
-      why="A single value carries no information. Dividing by its standard deviation gives NaN.",
+      why="They carry no information, and dividing by their standard deviation gives NaN.",
       remedy="x = x[:, x.std(axis=0) > 0]")  # fmt: skip
 def constant_feature(run: Run, limit: float) -> Evidence | None:
     x = run.data.inputs
     if len(x) < 20:
         return None
     flat = np.flatnonzero(np.ptp(x, axis=0) <= limit * np.abs(x).max(axis=0))
-    if run.first.parameters and not any(is_bias(n, p) for n, p in run.first.parameters.items()):
+    if run.without_biases:
         flat = np.setdiff1d(flat, np.flatnonzero(np.all(x == 1.0, axis=0))[:1])  # the bias
-    if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and not x[:, flat].any()):
+    encoded = np.isin(x[:1, flat], (0.0, 1.0)).all()  # categories and bins that a sample lacks
+    if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and encoded):
         return None
     named = ", ".join(map(run.feature, flat[:5])) + (", ..." if len(flat) > 5 else "")
     return Evidence(f"features {named}", f"{len(flat)} of {x.shape[1]} features never change in "
@@ -101,24 +103,26 @@ def constant_feature(run: Run, limit: float) -> Evidence | None:
 
 @rule("unscaled-inputs", limit=5.0, needs=("data.inputs",),
       source="LeCun et al., Efficient BackProp, 1998, section 4.3", remedy=STANDARDISE,
-      why="Large inputs saturate the first layer's units, and one learning rate cannot suit "
-          "features of different sizes. Tiny inputs hardly move the output at all.",
+      why="Large inputs saturate the first units, tiny ones hardly move the output, and no one "
+          "learning rate suits both.",
       change={"standardize": True})  # fmt: skip
 def unscaled_inputs(run: Run, limit: float) -> Evidence | None:
-    """Find a feature whose root mean square is far from 1, or see that none comes near it.
-
-    Less strict than `xpnet.training.skill.unscaled`, which is asked where nothing was learnt.
-    """
+    """Of unscaled inputs, see a root mean square that does harm though rows may be many."""
     x = run.data.inputs
-    if not np.all(np.isfinite(x)):
+    if not np.all(np.isfinite(x)) or not unscaled(x):
         return None
     rms = np.sqrt(np.mean(x**2, axis=0))
     worst = int(np.argmax(rms))
     if 0.02 <= rms[worst] <= limit:
         return None
     kind = "largest" if rms[worst] > limit else "largest (all are tiny)"
-    return Evidence(f"feature {run.feature(worst)}", f"{kind} root mean square {rms[worst]:.4g}, "
-                    f"smallest {rms.min():.4g}; it should be near 1")  # fmt: skip
+    evidence = f"{kind} root mean square {rms[worst]:.4g}, smallest {rms.min():.4g}; near 1 is well"
+    return Evidence(f"feature {run.feature(worst)}", evidence, remedy=scaled(run))
+
+
+def scaled(run: Run) -> str:
+    """Return the remedy for unscaled inputs; without biases, centred ones may be worse."""
+    return "x = x / x_train.std(axis=0)   # and give each layer a bias" * run.without_biases
 
 
 def first_of_sorted(run: Run) -> bool:
@@ -128,9 +132,8 @@ def first_of_sorted(run: Run) -> bool:
 
 @rule("class-imbalance", limit=10.0, needs=("data.targets",),
       source="Amazon SageMaker Debugger, ClassImbalance (10)",
-      why="One class has most of the rows, so always predicting it is nearly right. The rare class "
-          "hardly counts in the loss.",
-      remedy="class_weight='balanced'",
+      why="Always predicting the commonest class is nearly right; the rare one hardly counts.",
+      remedy="multiply each row's loss and delta by len(y) / (classes * rows of its class)",
       change={"class_weight": "balanced"})  # fmt: skip
 def class_imbalance(run: Run, limit: float) -> Evidence | None:
     classes, weights = run.data.classes, run.data.row_weights
@@ -160,8 +163,8 @@ def _recall(run: Run, label: int) -> float:
 
 @rule("shuffled-targets", limit=3.0, needs=("data.inputs", "data.goals"), source=RECIPE,
       explained_by=("non-finite", "class-imbalance"),
-      why="Nothing in the inputs predicts the targets, so only memorising can lower the loss. The "
-          "rows of x and y may have been shuffled or sorted separately.",
+      why="Nothing in the inputs predicts the targets. The rows of x and y may have been shuffled "
+          "or sorted separately.",
       remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # one for both",
       change={"check_pairing": True})  # fmt: skip
 def shuffled_targets(run: Run, limit: float) -> Evidence | None:
@@ -204,8 +207,7 @@ def relation(x: Any, y: Any) -> float:
 
 @rule("unshuffled-rows", limit=SORTED, needs=("targets.first",),
       source="LeCun et al., Efficient BackProp, 1998, section 4.2",
-      why="Each batch has rows of one kind and pulls the whole network towards it, and the next "
-          "ones pull it away again. It predicts what it saw last.",
+      why="Each batch pulls the network towards rows of one kind, and the next one away again.",
       remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # in every epoch; "
              "of a time series, whole windows",
       change={"shuffle": True})  # fmt: skip

@@ -25,8 +25,7 @@ def symmetric_units(run: Run, limit: float) -> Evidence | None:
 
 
 @rule("all-positive-weights", limit=9, needs=("first.weights",), source=GLOROT,
-      why="With weights of one sign, all units of a layer rise together, and the sums in the next "
-          "layer saturate its units. Weights have to be drawn symmetrically about 0.",
+      why="All units of the layer rise together, and their sums saturate the next layer's units.",
       remedy="limit = sqrt(6 / (fan_in + fan_out)); weights = generator.uniform(-limit, limit, "
              "shape)",
       change={"init": "auto"})  # fmt: skip
@@ -41,22 +40,9 @@ def all_positive(run: Run, limit: float) -> Evidence | None:
     return Evidence(", ".join(signed), f"no two weights differ in sign: {shown}")
 
 
-@rule("shared-parameters", needs=("first.parameters",),
-      source="Python FAQ, How do I create a multidimensional list?",
-      why="What is one array cannot learn two things. A list such as [W] * 3 holds the same array "
-          "three times.",
-      remedy="W = [draw() for _ in range(3)]   # or W.copy()",
-      change={"copy": True})  # fmt: skip
-def shared_parameters(run: Run) -> Evidence | None:
-    if not run.shared:
-        return None
-    evidence = "the same memory, so that each step changes both"
-    return Evidence(" and ".join(run.shared[0]), evidence, severity=run.if_failing)
-
-
 @rule("wrong-init-scale", limit=9.0, needs=("first.weights",), source=GLOROT,
-      why="Each layer multiplies the size of its input by about rms(weights) x sqrt(fan_in). Far "
-          "above 1, the signal saturates units or explodes; far below 1, it dies out.",
+      why="Each layer multiplies the signal by about rms(weights) x sqrt(fan_in). Far above 1, it "
+          "saturates units or explodes; far below 1, it dies out.",
       remedy="weights = generator.standard_normal(shape) * sqrt(2 / (fan_in + fan_out))",
       change={"init": "auto"})  # fmt: skip
 def init_scale(run: Run, limit: float) -> Evidence | None:
@@ -72,8 +58,7 @@ def init_scale(run: Run, limit: float) -> Evidence | None:
 
 
 @rule("linear-hidden-layer", source="Goodfellow et al., Deep Learning, 6.1",
-      why="Layers with no activation function between them are together one linear layer. It "
-          "cannot learn XOR, a circle, or any other curved boundary.",
+      why="Layers with nothing between them are one linear layer: no XOR, no circle.",
       remedy="hidden = numpy.tanh(inputs @ weights + biases)   # if one is applied, show its "
              "result; if none is meant, xpnet.Doctor(hidden=['identity'])",
       change={"hidden": "relu"})  # fmt: skip
@@ -90,16 +75,17 @@ def linear_hidden(run: Run) -> Evidence | None:
 
 
 @rule("initial-loss", limit=3.0, needs=("first.goals",), source=RECIPE,
-      why="Before any training the loss should be that of a guess: log(K) for K classes, about "
-          "the variance for numbers. Far more means too large weights, or unscaled targets.",
+      why="A first loss far above that of a guess, log(K) for K classes or the variance of "
+          "numbers, means too large weights or unscaled targets.",
       remedy="numbers: y = (y - y.mean()) / y.std(); classes: smaller initial weights")  # fmt: skip
 def unscaled_targets(run: Run, limit: float) -> Evidence | None:
     """First error against the best constant's: log(K) for classes, otherwise the variance."""
     first, goals = run.first, run.first.goals
     if len(goals) < 10 or not np.all(np.isfinite(first.predictions)) or first_of_sorted(run):
         return None
-    if first.classes is not None and np.all((first.predictions >= 0) & (first.predictions <= 1)):
-        return _high_entropy(run, limit)
+    if first.classes is not None:  # other outputs may be logits
+        within = np.all((first.predictions >= 0) & (first.predictions <= 1))
+        return _high_entropy(run, limit) if within else None
     # Of sorted rows the first ones hardly differ.
     shown = [each for each in (goals, run.data.goals) if each is not None and len(each)]
     spread = max(float(np.var(each, axis=0).mean()) for each in shown)
@@ -131,8 +117,7 @@ def _high_entropy(run: Run, limit: float) -> Evidence | None:
 
 @rule("regularisation-dominates", limit=0.2, steps=ENOUGH_STEPS, source=CHECKER,
       needs=("first.weights", "last.weights"),
-      why="The penalty pulls the weights to 0 harder than the data pull them anywhere. What is "
-          "left is the bias, a constant prediction.",
+      why="The penalty pulls the weights to 0 harder than the data pull them anywhere.",
       remedy="l2 = l2 / 100   # and check whether it is divided by the number of samples",
       change={"l2": 0.0, "l1": 0.0})  # fmt: skip
 def regularisation(run: Run, limit: float) -> Evidence | None:
@@ -145,9 +130,8 @@ def regularisation(run: Run, limit: float) -> Evidence | None:
 
 
 @rule("dead-units", limit=0.6, needs=("first.activations",), source=DIAGNOSIS,
-      why="A ReLU that gives 0 for every sample has gradient 0 and never recovers. The layer has "
-          "fewer units than it seems.",
-      remedy="start biases at 0, lower the learning rate, or use hidden='leaky_relu'",
+      why="A ReLU that gives 0 for every sample has gradient 0 and never recovers.",
+      remedy="start biases at 0, lower the learning rate, or use a leaky ReLU",
       change={"init": "auto", "hidden": "leaky_relu"})  # fmt: skip
 def dead_units(run: Run, limit: float) -> Evidence | None:
     for layer, _, a, when in run.hidden_values("relu", ""):
@@ -160,8 +144,8 @@ def dead_units(run: Run, limit: float) -> Evidence | None:
 
 @rule("saturated-units", limit=0.5, needs=("first.activations",), source=GLOROT,
       why="At the ends of its range a sigmoid or tanh has a slope of almost 0, so no gradient "
-          "passes. Such a unit cannot tell samples apart.",
-      remedy="smaller weights, symmetric about 0, and standardised inputs: init='auto'",
+          "passes.",
+      remedy="smaller weights, symmetric about 0; standardised inputs; biases that start at 0",
       change={"init": "auto", "standardize": True})  # fmt: skip
 def saturated_units(run: Run, limit: float) -> Evidence | None:
     for layer, kind, a, when in run.hidden_values("sigmoid", "tanh"):

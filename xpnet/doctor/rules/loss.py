@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import DIAGNOSIS, RECIPE, Evidence, rule
+from xpnet.doctor.rules.rule import DIAGNOSIS, Evidence, rule
 from xpnet.doctor.run import Run
-from xpnet.doctor.shared_explanations import BROADCASTING, RESHAPE_TARGETS, WHY
 from xpnet.doctor.step import columns
 
+BROADCASTING = "NumPy manual, Broadcasting"
+RESHAPE_TARGETS = "targets = targets.reshape(-1, 1)   # the same shape as the outputs"
 
-@rule("non-finite", severity="error", source=DIAGNOSIS, why=WHY["non-finite"],
+
+@rule("non-finite", severity="error", source=DIAGNOSIS,
+      why="One NaN or infinity spreads through every sum: after one step all weights are NaN.",
       remedy="keep = numpy.isfinite(x).all(axis=1); x, y = x[keep], y[keep]   # and no log(0)",
       change={"drop_non_finite": True})  # fmt: skip
 def not_finite(run: Run) -> Evidence | None:
@@ -27,47 +30,44 @@ def not_finite(run: Run) -> Evidence | None:
     return None
 
 
-@rule("loss-broadcast", severity="error", needs=("first.predictions", "first.targets", "losses"),
-      explained_by=("loss-broadcast",), why=WHY["loss-broadcast"], remedy=RESHAPE_TARGETS,
-      change={"reshape_targets": True}, source=BROADCASTING)  # fmt: skip
-def loss_broadcast(run: Run) -> Evidence | None:
-    paired = _paired_loss(run)
-    if not paired:
-        return None
-    m = max(run.shapes["targets"])
-    evidence = f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} pairs, not {m}"
-    return Evidence("loss", evidence, remedy=_as_outputs(run))
-
-
 @rule("target-shape", needs=("first.predictions", "first.targets"), source=BROADCASTING,
-      explained_by=("loss-broadcast",),
-      why="Combining shapes such as (m,) and (m, 1), or (m, 1) and (m, K), raises no error: NumPy "
-          "broadcasts them. The loss then compares outputs with targets that are not theirs.",
-      remedy=RESHAPE_TARGETS)  # fmt: skip
+      explained_by=("loss-broadcast",), remedy=RESHAPE_TARGETS,
+      why="NumPy pairs such shapes without an error. Each output is pulled towards targets that "
+          "are not its own, so it can at best predict their mean.")  # fmt: skip
 def target_shape(run: Run) -> Evidence | None:
     """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
     given = [run.shapes.get(name, ()) for name in ("targets", "predictions")]
     targets, outputs = (shape[::-1] if run.columns else shape for shape in given)
     shown, both = [*run.whole, run.first][0], len(targets) == len(outputs) == 2
-    one = both and targets[0] == outputs[0] and outputs[1] == 1 < targets[1]
-    if one and usual_loss(run, shown.predictions, shown.targets):
+    one, shapes = both and targets[0] == outputs[0], f"targets {given[0]}, predictions {given[1]}"
+    if one and outputs[1] == 1 < targets[1] and usual_loss(run, shown.predictions, shown.targets):
         return Evidence("targets", f"{targets[1]} columns of targets, but one output: it is "
                         "compared with all of them", severity="error",
                         remedy=f"give the last layer {targets[1]} outputs")  # fmt: skip
-    shapes = f"targets {given[0]}, predictions {given[1]}"
+    if one and targets[1] == 1 < outputs[1]:
+        return _class_number_loss(run, shown.predictions, shown.targets)
     if _rows_differ(*given):
         return Evidence("targets", f"{shapes}: not the same samples", severity="error")
-    if _pairs(*given) and _paired_loss(run) is None:
-        m = max(given[0])
-        return Evidence("targets", f"{shapes}: their difference is ({m}, {m})",
-                        {"reshape_targets": True}, remedy=_as_outputs(run))  # fmt: skip
-    return None
+    if not _pairs(*given):
+        return None
+    loss, m = _paired_loss(run), max(given[0])
+    remedy = "targets = targets.T   # the same shape as the outputs" if len(given[0]) == 2 else ""
+    change: dict[str, Any] = {"reshape_targets": True}
+    if loss:
+        loss = f"the loss {run.losses[0]:.6g} is {loss} over {m} x {m} = {m * m} pairs, not {m}"
+        return Evidence("loss", loss, change, "error", remedy, code="loss-broadcast")
+    difference = f"{shapes}: their difference is ({m}, {m})"
+    return Evidence("targets", difference, change, remedy=remedy) if loss is None else None
 
 
-def _as_outputs(run: Run) -> str:
-    """Return the remedy for (1, m) against (m, 1); the rules' own is for (m,)."""
-    both = len(run.shapes["targets"]) == len(run.shapes["predictions"]) == 2
-    return "targets = targets.T   # the same shape as the outputs" if both else ""
+def _class_number_loss(run: Run, p: Any, t: Any) -> Evidence | None:
+    """See squared errors of all outputs against the number of the class."""
+    if not np.all(t == np.round(t)) or not (name := usual_loss(run, p, t, "squared error")):
+        return None
+    evidence = f"{name}, (outputs - targets)**2, for outputs {p.shape} and targets {t.shape}"
+    remedy = "targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, like outputs"
+    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {evidence}", severity="error",
+                    remedy=remedy, code="loss-broadcast")  # fmt: skip
 
 
 def _rows_differ(targets: tuple[int, ...], outputs: tuple[int, ...]) -> bool:
@@ -120,20 +120,6 @@ def _first_loss_as(run: Run, terms: Any) -> str:
     return close[0] if close else ""
 
 
-@rule("loss-broadcast", severity="error", source=BROADCASTING,
-      needs=("whole", "first.predictions", "first.targets", "losses"),
-      why="Targets (m, 1) met outputs (m, K), and NumPy compared every output with the number of "
-          "the class. All outputs of a sample are pulled towards that number.",
-      remedy="targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, like outputs")  # fmt: skip
-def class_number_loss(run: Run) -> Evidence | None:
-    p, t = run.whole[0].predictions, run.whole[0].targets
-    if t.shape != (len(p), 1) or p.shape[1] < 2 or not np.all(t == np.round(t)):
-        return None
-    name = usual_loss(run, p, t, "squared error")
-    evidence = f"{name}, (outputs - targets)**2, for outputs {p.shape} and targets {t.shape}"
-    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {evidence}") if name else None
-
-
 @rule("softmax-axis", limit=1e-5, severity="error", needs=("whole", "first.predictions"),
       why="Softmax shares 1 among the outputs of a sample. Over another axis, samples compete.",
       remedy="probabilities = e / e.sum(axis=1, keepdims=True)   # samples are rows; else axis=0",
@@ -152,8 +138,8 @@ def softmax_axis(run: Run, limit: float) -> Evidence | None:
 
 
 @rule("output-activated-twice",
-      why="A sigmoid or softmax has to get sums of any size. What another activation has squeezed "
-          "or cut off keeps the outputs away from 0 or 1, and the loss above a floor.",
+      why="What one activation has squeezed keeps the next one's outputs away from 0 or 1, and the "
+          "loss above a floor.",
       remedy="outputs = sigmoid(z)   # or softmax(z): once, on z = inputs @ weights + biases",
       source="PyTorch, CrossEntropyLoss (expects unnormalized logits)")  # fmt: skip
 def activated_twice(run: Run) -> Evidence | None:
@@ -166,8 +152,8 @@ def activated_twice(run: Run) -> Evidence | None:
 
 @rule("loss-wrong", needs=("whole", "first.goals", "losses"),
       source="Goodfellow et al., Deep Learning, 6.2.2",
-      why="A number that is not the loss of these predictions cannot tell whether they get better. "
-          "If the gradient was derived from it, it leads astray as well.",
+      why="It cannot tell whether predictions get better, and a gradient derived from it leads "
+          "astray.",
       remedy="loss = -numpy.mean(t * numpy.log(p) + (1 - t) * numpy.log(1 - p))")  # fmt: skip
 def wrong_cross_entropy(run: Run) -> Evidence | None:
     """See whether the first loss is a cross-entropy without its minus, or half of its terms."""
@@ -188,24 +174,10 @@ def wrong_cross_entropy(run: Run) -> Evidence | None:
                     f"class {half}, which may get any prediction") if half else None  # fmt: skip
 
 
-@rule("empty-batch",
-      why="The mean over no rows is NaN, and nothing is learnt from them. A slice such as "
-          "x[i:batch_size] is empty from the second batch on.",
-      remedy="batch = x[i : i + batch_size]   # with i in range(0, len(x), batch_size)",
-      source=RECIPE + " (become one with the data)")  # fmt: skip
-def empty_batches(run: Run) -> Evidence | None:
-    count = len(run.empty)
-    if not count:
-        return None
-    return Evidence("batches", f"{count} of {count + run.steps} have no rows, the first after "
-                    f"{run.empty[0]} steps with rows",
-                    severity="error" if count > run.steps / 2 else "warning")  # fmt: skip
-
-
 @rule("class-numbers", severity="error",
       source="PyTorch, CrossEntropyLoss (class indices in [0, C))",
-      why="Class k belongs to output k, counted from 0. A class beyond the last output can never "
-          "be predicted, and its rows train nothing, or the wrong class.",
+      why="Class k belongs to output k, counted from 0. A class beyond the last output is never "
+          "predicted.",
       remedy="labels = labels - labels.min()   # classes 0 to outputs - 1")  # fmt: skip
 def class_numbers(run: Run) -> Evidence | None:
     """Whole numbers are classes only if the outputs are probabilities, or the numbers 1 to K."""

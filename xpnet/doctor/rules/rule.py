@@ -4,12 +4,13 @@ To add one, write it where its cause belongs, in one of the files of this room::
 
     @rule("dead-units", limit=0.6, needs=("first.activations",), source=DIAGNOSIS,
           why="A ReLU that gives 0 for every sample has gradient 0 and never recovers.",
-          remedy="start biases at 0, lower the learning rate, or use hidden='leaky_relu'",
+          remedy="start biases at 0, lower the learning rate, or use a leaky ReLU",
           change={"init": "auto", "hidden": "leaky_relu"})
     def dead_units(run: Run, limit: float) -> Evidence | None:
         ...
 
-and one test that makes the mistake. The rules of a file are applied from top to bottom.
+and one test that makes the mistake. The rules of a file are applied from top to bottom. Remedies
+are said in NumPy, for any code; `change` says them in xpnet's settings.
 """
 
 from collections.abc import Callable, Sized
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from xpnet.doctor.findings import Evidence as Evidence
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.run import Run
 
@@ -40,17 +42,6 @@ NEEDS = {
     "weights": "parameters",
     "whole": "a step of fewer numbers",
 }
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a rule saw: where, and the numbers; the rest where the rule's own does not fit."""
-
-    where: str
-    measured: str
-    change: dict[str, Any] | None = None
-    severity: str = ""
-    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,12 +76,14 @@ class Rule:
         if run.has_found(*self.explained_by) or self.missing(run):
             return None
         seen = self.check(run) if self.limit is None else self.check(run, self.limit)
-        if seen is None:
-            return None
         usual = "error" if run.failing else "warning"
+        return None if seen is None else self.finding(seen, self.severity or usual)
+
+    def finding(self, seen: Evidence, severity: str = "error") -> Finding:
+        """Return the finding for what was seen."""
         return Finding(
-            self.code, seen.severity or self.severity or usual, seen.where, seen.measured,
-            self.why, seen.remedy or self.remedy, self.source, seen.change or self.change,
+            seen.code or self.code, seen.severity or severity, seen.where, seen.measured, self.why,
+            seen.remedy or self.remedy, self.source, seen.change or self.change,
         )  # fmt: skip
 
 

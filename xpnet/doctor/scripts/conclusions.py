@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xpnet.doctor.findings import Finding
+from xpnet.doctor.gradcheck.mistakes import WHY
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.variants import Mistake
 from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
-from xpnet.doctor.shared_explanations import WHY
 
 MEASURED = "measured by moving parameters and running the script's own next step"
 PRODUCT = "The gradient of weights is what the layer was given times the error of what it gave."

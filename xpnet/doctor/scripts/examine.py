@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 from xpnet.doctor.findings import Report
 from xpnet.doctor.scripts.conclusions import conclude, in_words
@@ -37,7 +37,8 @@ def examine(
 
     def examined(outcome: Outcome) -> Examination:
         roles, points = observer.first, measurer.points
-        found, facts = [], {"ended": outcome.how, "script_seconds": outcome.seconds}
+        found = []
+        facts: dict[str, Any] = {"ended": outcome.how, "script_seconds": outcome.seconds}
         if roles is not None:
             failing = observer.doctor.run.failing
             found = conclude(points, roles, failing=failing)

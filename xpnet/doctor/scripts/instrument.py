@@ -8,7 +8,7 @@ Every statement with arithmetic stands twice in the new tree, and a flag chooses
                                     dW = X.T @ dZ / m
 
 so that steps nobody looks at cost one look at a global variable a statement, about 3 ns. Statements
-that may be updates (they add or subtract something) also count how often they ran, about 30 ns::
+that may be updates also count how often they ran, about 30 ns::
 
                                 else:
                                     __xp_count__[11] -= 1
@@ -97,6 +97,7 @@ class Instrumenter(ast.NodeTransformer):
         self.file, self.sites = file, sites
         self.lines = [line.encode() for line in source.splitlines()]
         self.functions: list[str] = []
+        self.counted = 0  # statements
 
     def visit(self, node: ast.AST) -> Any:
         if isinstance(node, WRAPPED):
@@ -109,6 +110,7 @@ class Instrumenter(ast.NodeTransformer):
         if isinstance(node, ast.Lambda):
             node.body = self._chosen(node.body)
             return node
+        before = self.counted
         if isinstance(node, ast.If | ast.While):
             node.test = self._chosen(node.test)
         elif isinstance(node, ast.For | ast.AsyncFor):
@@ -118,6 +120,9 @@ class Instrumenter(ast.NodeTransformer):
         for name, value in ast.iter_fields(node):
             if name in ("body", "orelse", "finalbody", "handlers", "cases"):
                 setattr(node, name, self._block(value))
+        if isinstance(node, ast.For | ast.While) and self.counted > before:
+            ended = _parsed(f"__xp__.loop_ended({self.site(node, 'loop', named='for')})")
+            return [node, *(_placed(each, node) for each in ended)]
         return node
 
     def _block(self, body: list[Any]) -> list[Any]:
@@ -140,11 +145,10 @@ class Instrumenter(ast.NodeTransformer):
         plain: list[ast.stmt] = [node]
         if _may_update(node):
             number = self.site(node, "statement")
+            self.counted += 1
             recorded = [*_parsed(f"__xp__.passing({number})"), *recorded]
-            plain = [*_parsed(
-                f"__xp_count__[{number}] -= 1\n"
-                f"if not __xp_count__[{number}]:\n    __xp__.wake({number})"
-            ), node]  # fmt: skip
+            count = f"__xp_count__[{number}] -= 1\nif not __xp_count__[{number}]: "
+            plain = [*_parsed(f"{count}__xp__.wake({number})"), node]
         choice = ast.If(ast.Name("__xp_on__", ast.Load()), recorded, plain)
         return _placed(choice, node)
 
@@ -285,7 +289,9 @@ def _may_update(node: ast.stmt) -> bool:
         if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Add | ast.Sub):
             if not isinstance(each.left, ast.Constant) and not isinstance(each.right, ast.Constant):
                 return True
-        elif isinstance(each, ast.Attribute) and each.attr in ("add", "subtract"):
+        elif isinstance(each, ast.MatMult) or (
+            isinstance(each, ast.Attribute) and each.attr in ("add", "subtract")
+        ):
             return True
     return False
 

@@ -6,17 +6,19 @@ products with parameters are layers, and sums with parameters have biases.
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.scripts.trace import Operation, Step, Update, Value
-from xpnet.doctor.scripts.updates import SAME_VALUES
+from xpnet.doctor.scripts.updates import SAME_VALUES, origin
 
 PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
+MAX_SAMPLES = 64  # of a loop, that are looked at
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 LOSS = re.compile(r"(?!.*(grad|_d|d_))(.*(loss|cost|mse|error|err)|J$|E$|L$|total$)", re.IGNORECASE)
 
@@ -40,10 +42,12 @@ class Mapping:
     step: Step
     names: tuple[str, ...]  # of the parameters, by their number
     layers: tuple[Layer, ...] = ()
+    samples: tuple[tuple[Layer, ...], ...] = ()  # the layers of each, if a loop takes them singly
     outputs: tuple[Value, ...] = ()  # several where errors are computed one by one
     targets: tuple[Value, ...] = ()
     error: Operation | None = None  # the first in which outputs meet targets
     loss: Value | None = None
+    late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
 
     def updates_of(self, parameter: int) -> tuple[Update, ...]:
@@ -57,8 +61,10 @@ def map_step(step: Step) -> Mapping:
     step = replace(step, updates=tuple(map(found.refined, step.updates)))
     error = found.error()
     outputs, targets = found.sides(error)
+    layers = found.layers(outputs)
     return Mapping(
-        step, found.names(), found.layers(outputs), outputs, targets, error, found.loss(),
+        step, found.names(), layers, found.samples(layers, outputs), outputs, targets, error,
+        found.loss(), tuple(found.late),
         frozenset(found.cone),
     )  # fmt: skip
 
@@ -75,6 +81,7 @@ class _Graph:
         self.changed = {id(update.operation): update for update in step.updates}
         for each in step.operations:
             self._follow(each)
+        self.late: list[Operation] = []
         self.cone = ancestors(update.delta for update in step.updates)
 
     def _follow(self, operation: Operation) -> None:
@@ -108,13 +115,15 @@ class _Graph:
         while (made := value.made_by) is not None and made.operands and made.index is None:
             dependent = [i for i, each in enumerate(made.operands) if self.bits(each)]
             divisor = made.operands[-1]
-            if made.name == "divide" and (divisor.size > 1 or self.bits(divisor)):
+            if made.name == "divide" and _has_root(divisor):
                 found, value, named = "adaptive", made.operands[0], None
             elif made.name == "negative":
                 factor, value = -factor, made.operands[0]
             elif len(dependent) != 1 or len(made.operands) != 2:
                 break
             elif made.name in ("add", "subtract"):
+                if origin(made.operands[1 - dependent[0]])[1] == 1.0:  # no state that decays
+                    break
                 found, value, named = found or "momentum", made.operands[dependent[0]], None
                 state = True
                 factor *= -1.0 if made.name == "subtract" and dependent[0] == 1 else 1.0
@@ -190,13 +199,31 @@ class _Graph:
                     products.setdefault(number, (each, other))
                 elif each.name == "add" and self.bits(other):
                     biases.setdefault(id(other), (number, each.result))
+        sums = {id(product.result) for product, _ in products.values()}
+        self.late += [
+            other.made_by for key, (number, other) in biases.items()
+            if key not in sums and other.made_by is not None and _is_activated(other.made_by)
+        ]  # fmt: skip
         found = []
         order = list(products.items())
         for i, (number, (product, inputs)) in enumerate(order):
-            bias, sums = biases.get(id(product.result), (None, product.result))
+            bias, z = biases.get(id(product.result), (None, product.result))
             after = order[i + 1][1][1] if i + 1 < len(order) else outputs[0]
-            found.append(Layer(number, bias, inputs, sums, after, product))
+            found.append(Layer(number, bias, inputs, z, after, product))
         return tuple(found)
+
+    def samples(
+        self, layers: tuple[Layer, ...], outputs: tuple[Value, ...]
+    ) -> tuple[tuple[Layer, ...], ...]:
+        """Return the layers of each sample of a loop, if each has its own."""
+        places = Counter(each.place for each in self.step.operations)
+        if not 1 < len(outputs) <= MAX_SAMPLES or not layers:
+            return ()
+        if any(places[layer.product.place] % len(outputs) for layer in layers):
+            return ()
+        found = tuple(self.layers((each,)) for each in outputs)
+        alike = {tuple(layer.weights for layer in each) for each in found}
+        return found if len(alike) == 1 else ()
 
     def loss(self) -> Value | None:
         """Return the number of the step that is called a loss and depends on the parameters."""
@@ -231,8 +258,24 @@ class _Graph:
         return tuple(names)
 
 
-def ancestors(values: Iterable[Value]) -> set[int]:
-    """Return the ids of values and of all from which they were made."""
+def _has_root(value: Value) -> bool:
+    """Return whether a divisor is a square root, perhaps with a small number added."""
+    made = value.made_by
+    if made is not None and made.name == "add":
+        made = next((each.made_by for each in made.operands if each.made_by is not None), None)
+    return made is not None and made.name in ("sqrt", "power")
+
+
+def _is_activated(addition: Operation) -> bool:
+    """Return whether something was added to what a function gave, and not to a product."""
+    names = {made.name for value in addition.operands if (made := value.made_by) is not None}
+    return bool(names & {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"})
+
+
+def ancestors(
+    values: Iterable[Value], stop: Callable[[Value], bool] = lambda value: False
+) -> set[int]:
+    """Return the ids of values and of all from which they were made, not going beyond some."""
     found: set[int] = set()
     waiting: list[Any] = list(values)
     while waiting:
@@ -241,6 +284,6 @@ def ancestors(values: Iterable[Value]) -> set[int]:
             continue
         found.add(id(value))
         waiting.append(value.base)
-        if value.made_by is not None:
+        if value.made_by is not None and not stop(value):
             waiting.extend(value.made_by.operands)
     return found

@@ -13,8 +13,11 @@ all was) and what `Doctor.report` has.
 """
 
 import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,14 @@ import numpy as np
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
-from xpnet.doctor.scripts.mapping import Mapping, map_step
+from xpnet.doctor.scripts.checks import causes, outcome
+from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, map_step
+from xpnet.doctor.scripts.telling import SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
+RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")
 ROWS = 64  # that are looked at in a row, in as many steps as it takes
 
 
@@ -38,8 +44,12 @@ class Observer:
         self.recorder, self.doctor = recorder, Doctor()
         self.first: Mapping | None = None
         self.latest: Mapping | None = None
+        self.same_rows = True  # in all steps
+        self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self.problems = Counter[str]()
         self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
+        self._names: tuple[str, ...] | None = None
+        self._steps: list[int] = []  # numbers of the steps that were looked at
         self._moved: list[Moved] = []
         self._movement: list[float] = []
         self._rows: Any = None  # of the latest step
@@ -51,9 +61,15 @@ class Observer:
         if not mapping.outputs and not mapping.layers and self.first is not None:
             self.problems["steps with neither outputs nor products"] += 1
             return
+        if self._names is None and step.live:
+            self._names = self._named(mapping)
+            self.first = replace(self.first or mapping, names=self._names)
+        mapping = replace(mapping, names=self._names or mapping.names)
         self.latest = mapping
         self.first = self.first or mapping
         arrays = arrays_of(mapping)
+        first = mapping.layers[0].weights if mapping.layers else -1
+        self._first_weights = next((u.old.shape for u in mapping.updates_of(first)), ())
         before, after, slopes = arrays.pop("before"), arrays.pop("after"), arrays.pop("slopes")
         loss = None if mapping.loss is None else float(np.ravel(mapping.loss.data)[0])
         own = float("nan")
@@ -61,6 +77,7 @@ class Observer:
             with np.errstate(all="ignore"):
                 own = float(np.mean(np.square(np.asarray(error_of(mapping), dtype=float))))
         self._losses.append((own, loss))
+        self._steps.append(step.number)
         try:
             self.doctor.watch(
                 parameters=before, gradients=slopes, loss=own if loss is None else loss, **arrays
@@ -72,17 +89,60 @@ class Observer:
             self._movement.append(relative_change(before, after))
         self._set_burst(arrays)
 
+    def _named(self, mapping: Mapping) -> tuple[str, ...]:
+        """Return the parameters' names; by where they are kept if the updates' text is no name."""
+        objects = {id(v.object): u.parameter for u in mapping.step.updates for v in (u.old, u.new)}
+        places = {objects[i]: text for i, text in self.recorder.places_of({*objects}).items()}
+        return tuple(
+            name if re.fullmatch(r"[\w.]+", name) else places.get(number, name)
+            for number, name in enumerate(mapping.names)
+        )
+
     def _set_burst(self, arrays: dict[str, Any]) -> None:
         """Have enough steps looked at in a row, if batches are small and differ."""
         rows = min(np.shape(arrays.get("predictions", ())), default=1)
         again = arrays.get("inputs", arrays.get("targets"))
         same = again is None or (self._rows is not None and np.array_equal(again, self._rows))
+        self.same_rows = self.same_rows and (same or self._rows is None)
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
 
-    def report(self, measured: Sequence[Finding] = (), **facts: Any) -> Report:
-        """Return all findings, causes first, in the script's own words."""
+    def curve(self) -> Any:
+        """Return the mean loss in each quarter of the run."""
+        losses, steps = np.array([own for own, _ in self._losses]), np.array(self._steps)
+        ends = np.linspace(0, self.recorder.steps, 5)
+        inside = [(steps >= low) & (steps <= high) for low, high in pairwise(ends)]
+        return [float(np.mean(losses[each])) for each in inside if np.any(each)]
+
+    def _served(self) -> None:
+        """Look at the passes after the last update: what the network is used on."""
+        mapping = self.latest
+        if mapping is None or not mapping.layers:
+            return
+        rows, known = list[Any](), self.doctor.run.data.inputs
+        self.served_mask = random_mask(self.recorder.used)
+        for each in self.recorder.used:
+            if each.name in PRODUCTS and len(self._first_weights) == 2:
+                for one, other in (each.operands[:2], each.operands[1::-1]):
+                    if one.shape in (self._first_weights, self._first_weights[::-1]):
+                        rows.append(np.asarray(other.data, dtype=float))
+        rows = [each.T if self.doctor.run.columns and each.ndim == 2 else np.atleast_2d(each)
+                for each in rows if each.ndim]  # fmt: skip
+        rows = [each for each in rows if known is not None and each.shape[1:] == known.shape[1:]]
+        if rows and _far(np.concatenate(rows), known):
+            served = np.concatenate(rows)
+            self.doctor.watch_prediction(served.T if self.doctor.run.columns else served)
+
+    def report(
+        self, measured: Sequence[Finding] = (),
+        mend: Callable[[Iterable[Finding]], tuple[Finding, ...]] = tuple, **facts: Any,
+    ) -> Report:  # fmt: skip
+        """Return all findings, causes first, in the script's own words.
+
+        `mend` adds edits of the source to findings.
+        """
         self.recorder.finish()
+        self._served()
         losses = [own for own, _ in self._losses]
         if all(loss is not None for _, loss in self._losses):
             losses = [loss for _, loss in self._losses if loss is not None]
@@ -90,9 +150,16 @@ class Observer:
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
             movement=self._movement,
         )  # fmt: skip
+        run = self.doctor.run
+        own = [*causes(self, run)]
+        self.doctor.note(own)
         found = self.doctor.report()
+        known = bool(measured or facts.get("gradients"))
+        findings = told(mend(found.findings), run, known)
+        if not any(each.severity == "error" and each.code not in SYMPTOMS for each in findings):
+            findings = told((*mend(outcome(self, run)), *findings), run, known)
         about = {"mapping": self.mapping_in_words(), "not_mapped": self.not_mapped()}
-        return Report(found.findings, found.facts | about | facts)
+        return Report(findings, found.facts | about | facts)
 
     def not_mapped(self) -> str:
         """Say what was not found."""
@@ -124,6 +191,34 @@ class Observer:
         return lines
 
 
+def random_mask(operations: tuple[Operation, ...]) -> Operation | None:
+    """Return the product that drops units at random, if there is one."""
+    drawn = set[int]()
+    for each in operations:
+        random = [id(value) in drawn for value in each.operands]
+        if each.name in RANDOM or (random and all(random)):
+            drawn.add(id(each.result))
+        elif any(random) and each.name == "multiply" and each.result.size > 1:
+            if all(value.size > 1 for value in each.operands):
+                return each
+            drawn.add(id(each.result))
+        elif any(random) and (each.result.shape == each.operands[random.index(True)].shape):
+            drawn.add(id(each.result))
+    return None
+
+
+def _far(served: Any, known: Any) -> bool:
+    """Return whether most rows are of another size than those that were trained on.
+
+    Rows of a few features must also lie far outside the range of most of them.
+    """
+    largest, usual = np.abs(served).max(axis=1), np.abs(known).max(axis=1)
+    low, high = known.min(axis=0), known.max(axis=0)
+    beyond = np.maximum(served - high, low - served) > 2.0 * np.maximum(high - low, 1e-12)
+    sizes = np.median(largest) / max(float(np.median(usual)), 1e-12)
+    return bool(not 0.1 < sizes < 10.0 or np.mean(np.mean(beyond, axis=1) > 0.5) > 0.5)
+
+
 def place(mapping: Mapping, number: int) -> str:
     """Say what one parameter is and how it is updated."""
     updates = mapping.updates_of(number)
@@ -140,6 +235,14 @@ def place(mapping: Mapping, number: int) -> str:
     verb = "adds" if update.sign > 0 else "subtracts"
     shape = update.old.shape or "(a number)"
     return f"{kind} {mapping.names[number]} {shape}, {where(site)}: the update {verb} {how}{line}"
+
+
+def rows_of(values: list[Value]) -> Any:
+    """Return a value's array, or the arrays of several samples as rows."""
+    if len(values) == 1:
+        return values[0].data
+    rows = [np.ravel(np.asarray(each.data, dtype=float)) for each in values]
+    return np.stack([each for each in rows if each.size == rows[0].size])
 
 
 def sides(mapping: Mapping) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
@@ -197,12 +300,17 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
         found["learning_rate"] = factors.most_common(1)[0][0]
     matrices: list[Any] = [before.get(mapping.names[layer.weights]) for layer in mapping.layers]
     if matrices and all(np.ndim(each) == 2 for each in matrices):  # None has no dimensions
-        found["inputs"] = mapping.layers[0].inputs.data
-        found["activations"] = [layer.activations.data for layer in mapping.layers[:-1]]
+        each = mapping.samples or (mapping.layers,)
+        found["inputs"] = rows_of([layers[0].inputs for layers in each])
+        found["activations"] = [
+            rows_of([layers[i].activations for layers in each])
+            for i in range(len(mapping.layers) - 1)
+        ]
     if mapping.outputs:
         for name, values in zip(("predictions", "targets"), sides(mapping), strict=True):
-            several = [np.ravel(value.data) for value in values]
-            found[name] = values[0].data if len(values) == 1 else np.concatenate(several)[None]
+            found[name] = rows_of(list(values))
+            if len(values) > 1 and not mapping.samples:  # outputs of one sample
+                found[name] = found[name].reshape(1, -1)
         if math.prod(np.shape(found["predictions"])) == 0:
             found.pop("predictions"), found.pop("targets")
     return found

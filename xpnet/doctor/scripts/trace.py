@@ -19,9 +19,10 @@ The recorder rests between steps that are looked at, and looks again by the numb
 the last update's statement ran, so often that recording takes at most `SHARE` of the time.
 """
 
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,9 +34,10 @@ from xpnet.doctor.scripts.updates import Search, origin, scalar_side
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
 FREE_SECONDS = 1.0  # that it may take besides
-SCOUTED = 200_000  # operations in which updates are searched, before the search is put off
+SCOUTED = 100_000  # operations in which updates are searched, before the search is put off
 FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS = 16  # that are all looked at
+MAX_AFTER = 5000  # operations that are recorded after a loop
 MAX_LIST = 256  # items of a list whose numbers are followed
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
@@ -97,8 +99,9 @@ class Update:
     @property
     def slope(self) -> Any:
         """The gradient's numbers as plain descent would subtract them, ``factor`` times."""
-        data = self.gradient.data if self.optimizer else self.delta.data / self.factor
-        return -self.sign * data
+        if self.optimizer:
+            return -self.sign * self.gradient.data
+        return -self.sign * self.delta.data / (abs(self.factor) or 1.0)
 
     @property
     def index(self) -> Any:
@@ -141,7 +144,9 @@ class Recorder:
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self.rests = True  # False: look at every step
-        self._started = time.perf_counter()
+        self.used: tuple[Operation, ...] = ()  # what was computed after the last update
+        self._loops: dict[int, int] = {}  # steps taken when each loop last ended
+        self._started = time.process_time()
         self.restart()
 
     def prepare(self, namespace: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -151,6 +156,32 @@ class Recorder:
         self.modules.append(namespace)
         return namespace
 
+    def places_of(self, objects: set[int]) -> dict[int, str]:
+        """Return how the script reaches some objects, by their ids: ``net.weights[0]``."""
+        frame, scopes = sys._getframe(1), list[Mapping[str, Any]]()
+        while frame is not None:
+            if any(frame.f_globals is each for each in self.modules):
+                scopes.append(frame.f_locals)
+            frame = frame.f_back  # type: ignore[assignment]
+        found: dict[int, str] = {}
+        for scope in (*self.modules, *reversed(scopes)):
+            waiting = [(n, value, 0) for n, value in scope.items() if not n.startswith("__")]
+            for text, value, depth in waiting:
+                if id(value) in objects:
+                    found.setdefault(id(value), text)
+                elif depth < 3:
+                    waiting += [(text + n, each, depth + 1) for n, each in self._inside(value)]
+        return found
+
+    def _inside(self, value: Any) -> Iterable[tuple[str, Any]]:
+        """Return what a list, a dict or an object of the script's own classes holds."""
+        if isinstance(value, list | tuple) and len(value) <= MAX_LIST:
+            return [(f"[{i}]", each) for i, each in enumerate(value)]
+        if isinstance(value, dict) and len(value) <= MAX_LIST:
+            return [(f"[{key!r}]", each) for key, each in value.items()]
+        own = any(each.get("__name__") == type(value).__module__ for each in self.modules)
+        return [(f".{key}", each) for key, each in getattr(value, "__dict__", {}).items() if own]
+
     def restart(self) -> None:
         """Record from here, where a step begins."""
         self.operations: list[Operation] = []
@@ -159,8 +190,16 @@ class Recorder:
         self._updates: list[Update] = []
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
-        self._woken = time.perf_counter()
+        self._after_loop = False
+        self._woken = time.process_time()
         self._switch(True)
+
+    def _statement(self, place: int) -> int:
+        """Return the number of the statement that counts what stands at a place, or -1."""
+        line = self.sites[place].line
+        found = (k for k in range(place, len(self.sites)) if self.sites[k].kind == "statement")
+        number = next(found, -1)
+        return number if number >= 0 and self.sites[number].line <= line else -1
 
     def wake(self, statement: int) -> None:
         """Begin to record, after the statement that now runs: its counter has run out."""
@@ -174,6 +213,30 @@ class Recorder:
     def passing(self, statement: int) -> None:
         """Count a statement that may be an update."""
         self._passed[statement] += 1
+        if self._after_loop and statement == self._anchor:  # training goes on
+            self.counts[statement] -= 1
+            if not self.counts[statement]:
+                self._rest, self.counts[statement] = self._rest + 1, self._per_step
+            self._rest_again()
+
+    def loop_ended(self, loop: int) -> None:
+        """Record what follows a loop of steps, up to the next update: it may be predictions."""
+        done = self.steps
+        if self._rest:
+            done += self._rest - -(-self.counts[self._anchor] // self._per_step)
+        before, self._loops[loop] = self._loops.get(loop, 0), done
+        if self._rest and not self._on and done > before + 1 and self._can_afford():
+            self.restart()
+            self._after_loop = True
+
+    def _rest_again(self) -> None:
+        self.seconds += time.process_time() - self._woken
+        self._after_loop = False
+        self._switch(False)
+
+    def _can_afford(self) -> bool:
+        running = time.process_time() - self._started - self.seconds
+        return self.seconds <= FREE_SECONDS + SHARE * running
 
     def _switch(self, on: bool) -> None:
         self._on = on
@@ -213,9 +276,11 @@ class Recorder:
     def item(self, place: int, owner: Any, index: Any) -> Any:
         """``owner[index]``."""
         result = self._own(owner[index])
+        chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
         if isinstance(owner, np.ndarray):
-            operands = (owner, *(i for i in _flat((index,)) if isinstance(i, np.ndarray)))
-            self._recorded(place, "item", operands, result, index)
+            self._recorded(place, "item", (owner, *chosen), result, index)
+        elif chosen and isinstance(result, np.ndarray):  # np.c_[a, b]
+            self._recorded(place, "concatenate", tuple(chosen), result)
         return result
 
     def attribute(self, place: int, owner: Any, name: str) -> Any:
@@ -285,8 +350,12 @@ class Recorder:
         return self._new(given, None)
 
     def _new(self, given: Any, made_by: Operation | None) -> Value:
-        small = isinstance(given, np.ndarray) and given.size <= COPIED
-        value = Value(given, given.copy() if small else given, made_by)
+        data = given
+        if isinstance(given, np.ndarray):
+            data = given.copy() if given.size <= COPIED else given
+        elif hasattr(given, "shape") and not isinstance(given, np.generic):
+            data = np.array(given)
+        value = Value(given, data, made_by)
         if isinstance(given, int):  # shared by all of Python
             return value
         self._known[id(given)] = value
@@ -295,11 +364,12 @@ class Recorder:
             while isinstance(root.base, np.ndarray):
                 root = root.base
             sharing = self._views.setdefault(id(root), [])
-            if made_by is None:
+            if made_by is None and root is not given:
                 value.base = next(
                     (v for v in sharing if np.may_share_memory(v.object, given)), None
                 )
-            sharing[:] = [v for v in sharing if v.object is not given] + [value]
+            if value.base is None and (made_by is None or made_by.name not in ("T", "item")):
+                sharing[:] = [v for v in sharing if v.object is not given] + [value]
         return value
 
     def _recorded(
@@ -316,7 +386,11 @@ class Recorder:
         self.operations.append(operation)
         if not self.pattern:
             self._scout(operation)
-        elif operation.place in self.pattern:
+        elif self._after_loop:
+            if len(self.operations) >= MAX_AFTER:
+                self.used = tuple(self.operations)
+                self._rest_again()
+        elif place in self.pattern:
             self._update(operation)
         return result
 
@@ -347,7 +421,7 @@ class Recorder:
             updates = tuple(sorted(self._updates, key=lambda u: everything.index(u.operation)))
             self._tell(Step(number, tuple(everything[start:end]), updates, live=False))
             start = end
-        self.operations, self.steps, self._woken = everything[start:], 2, time.perf_counter()
+        self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
         self._updates, self._seen = [], Counter()
         for operation in self.operations[:]:
             if operation.place in self.pattern:
@@ -370,7 +444,7 @@ class Recorder:
         number, passed = self.steps, self._passed
         self.steps += 1
         self._tell(Step(number, tuple(self.operations), tuple(self._updates)))
-        self.seconds += time.perf_counter() - self._woken
+        self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)
 
@@ -380,16 +454,14 @@ class Recorder:
 
     def _plan(self, last: int, passed: Counter[int]) -> None:
         """Decide when to look again, after a step whose last update stands at a place."""
-        anchor = next(
-            (k for k in range(last, len(self.sites)) if self.sites[k].kind == "statement"), -1
-        )
+        anchor = self._statement(last)
         known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
         self._row += 1
         if not self.rests or self.steps < FIRST_STEPS or self._row < self.burst:
             return
         if not self._per_step or known != self._per_step:
             return
-        running = time.perf_counter() - self._started - self.seconds
+        running = time.process_time() - self._started - self.seconds
         self._rest = self.steps // (4 if self.burst > 1 else 16)
         if self.seconds > FREE_SECONDS + SHARE * running:  # wait until recording may take more time
             each = running / max(1, self.steps - self._looked)
@@ -410,6 +482,8 @@ class Recorder:
 
     def finish(self) -> None:
         """Stop, and count the last steps."""
+        if self._after_loop or not self._rest:
+            self.used = tuple(self.operations)
         if self._rest:
             self.steps += self._rest - -(-self.counts[self._anchor] // self._per_step)
         self._rest, self.rests = 0, True
@@ -419,7 +493,8 @@ class Recorder:
 def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
     old, decay = operation.operands[side], 1.0
-    if old.made_by is not None and old.made_by.line == operation.line:  # (1 - rate * penalty) * W
+    made = old.made_by  # (1 - rate * penalty) * W
+    if made is not None and made.line == operation.line and made.name in ("multiply", "divide"):
         old, decay = origin(old)
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
@@ -464,8 +539,10 @@ def _mere_number(operation: Operation) -> tuple[float, str]:
 
 
 def _is_numeric(value: Any) -> bool:
-    return isinstance(value, np.ndarray | np.generic | float) and (
-        not isinstance(value, np.ndarray) or value.dtype.kind in "fiub"
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "fiub"
+    return isinstance(value, float | np.generic) or (
+        hasattr(type(value), "__array__") and hasattr(value, "shape")  # data frames and the like
     )
 
 

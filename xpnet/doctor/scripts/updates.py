@@ -27,7 +27,7 @@ SAME_VALUES = {
 def origin(value: "Value") -> tuple["Value", float]:
     """Return the value of which this one is a copy times numbers, and those numbers' product."""
     factor = 1.0
-    while (made := value.made_by) is not None and made.operands and made.index is None:
+    while (made := value.made_by) is not None and made.operands and _is_whole(made):
         first, rest = made.operands[0], made.operands[1:]
         if made.name in SAME_VALUES and first.size == value.size:
             value = made.operands[-1] if made.name == "put" else first
@@ -42,6 +42,13 @@ def origin(value: "Value") -> tuple["Value", float]:
         else:
             break
     return value, factor
+
+
+def _is_whole(operation: "Operation") -> bool:
+    """Return whether an operation changes all of an array, as ``W[:] = ...`` does."""
+    return operation.index is None or (
+        operation.name == "put" and repr(operation.index) in ("slice(None, None, None)", "Ellipsis")
+    )
 
 
 def scalar_side(operation: "Operation") -> int | None:
@@ -74,7 +81,7 @@ class Search:
     def __init__(self) -> None:
         self._chains: dict[int, tuple[Chain, int]] = {}  # by the id of an operation: and its place
         self._parts: dict[tuple[int, int, str], Operation] = {}
-        self._used: set[int] = set()  # ids of values that anything but an update used
+        self._used: dict[int, set[int]] = {}  # by the id of a value: places that used it
         self.found: list[Chain] = []  # the parameters', once they are known, in a step's order
 
     def consider(self, operation: "Operation", everything: list["Operation"]) -> None:
@@ -96,10 +103,9 @@ class Search:
 
     def use(self, operation: "Operation") -> None:
         """Note which values an operation uses, after it was considered."""
-        considered = id(operation) in self._chains
-        for value in operation.operands[1 if considered else 0 :]:
-            self._used.add(id(value.base or value))
-            self._used.add(id(value))
+        for value in operation.operands:
+            for used in (value, value.base):
+                self._used.setdefault(id(used), set()).add(operation.place)
 
     def _chain_before(self, operation: "Operation", side: int) -> Chain | None:
         """Return the chain that an operation continues, if it does."""
@@ -110,9 +116,9 @@ class Search:
             return self._chains[id(before)][0]
         value, used = operation.operands[side], False
         for _ in range(HOPS):
-            used = used or id(value) in self._used
-            value = origin(value)[0]
-            used = used or id(value) in self._used
+            source = origin(value)[0]
+            places = self._used.get(id(value), set()) | self._used.get(id(source), set())
+            used, value = used or bool(places - {operation.place}), source
             before = value.made_by
             if before is None or id(before) not in self._chains:
                 return None
@@ -146,10 +152,14 @@ class Search:
             if chain is not None and bit and place == 1:
                 added = [v for i, v in enumerate(each.operands) if i != chain.side]
                 own[id(chain)] = any(mask(value) & bit for value in added)
-            depends[id(each.result)] = bit if bit and place == 0 else bits
-            if bit and place == 0 and each.index is not None:
-                depends[id(each.result)] |= bits
+            if bit and place == 0:  # what is updated now is of the next step
+                bits = bit | mask(each.operands[chain.side if chain else 0])
+            depends[id(each.result)] = bits
         parameters = [chain for chain in chains if own[id(chain)]]
+        states = {
+            id(origin(chain.operations[1].operands[1 - chain.side])[0]) for chain in parameters
+        }
+        parameters = [c for c in parameters if id(c.operations[1].result) not in states]
         if longest in parameters:
             order = {id(each): i for i, each in enumerate(everything)}
             start, end = (order[id(longest.operations[i])] for i in (1, 2))

@@ -221,6 +221,8 @@ def in_words(operation: Operation, slot: int) -> str:
 def with_operand(text: str, slot: int, old: str, new: str) -> str:
     """Return an operation's text with another first or second operand."""
     before, _, after = text.rpartition(old) if slot else text.partition(old)
+    if before.endswith("(") and after.startswith(")") and new.startswith("("):
+        new = new[1:-1]  # `DERIVATIVES` come in parentheses
     return f"{before}{new}{after}"
 
 

@@ -1,0 +1,111 @@
+"""Several networks in one model file, the epoch that is kept, and the textbook network."""
+
+import numpy as np
+import pytest
+from command_line import BANKNOTE, QUICK, Run, regression, table
+from safetensors.numpy import load_file
+
+import xpnet
+from xpnet.errors import FileError
+from xpnet.saving.checkpoint import checkpoints
+from xpnet.saving.container import read_container, write_container
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+SHORT = ["--steps", "100", "--hidden", "8", "--dropout", "0", "--lr", "0.03"]
+
+
+@pytest.fixture
+def heights(run: Run):
+    """Train on the table of heights; return the report."""
+
+    def train(*options: object, status: int = 0):
+        path, out = regression(), ["--out", "m.safetensors"]
+        found = run("train", path, "--target", "height", "--json", *out, *SHORT, *options)
+        assert found.status == status, found.err
+        return found.json if status == 0 else found
+
+    return train
+
+
+def test_predictions_are_the_mean_of_the_networks(heights, run: Run) -> None:
+    report = heights("--nets", 3)
+    model = xpnet.load_model("m.safetensors")
+    nets = (model.net, *model.other_nets)
+    assert [net.seed for net in nets] == [0, 1, 2]
+    assert report["networks"] == 3
+    assert report["parameters"] == 3 * model.net.flat.shape[0]
+    x = np.random.default_rng(1).standard_normal((5, 2))
+    mean = np.mean([net.predict(x) for net in nets], axis=0)
+    np.testing.assert_allclose(model.outputs(x), mean, rtol=1e-6)
+    predicted = run("predict", "m.safetensors", "heights.csv", "--json").json["predictions"]
+    np.testing.assert_array_equal(model.predict("heights.csv")["height"], predicted["height"])
+    assert run("evaluate", "m.safetensors", "heights.csv", "--json").json["scores"]["r2"] > 0.5
+    assert "3 x MLP" in run("inspect", "m.safetensors").out
+
+
+def test_each_network_is_judged_on_rows_that_it_was_not_trained_on(heights) -> None:
+    report = heights("--nets", 3)
+    assert report["rows"] == {"table": 60, "training": 48, "validation": 12}
+    assert 24 < report["scores"]["rows"] <= 36
+    of_file = heights("--nets", 2, "--validation", "heights.csv")
+    assert of_file["rows"] == {"table": 60, "training": 60, "validation": 60}
+
+
+def test_a_network_of_several_ends_with_the_same_bits_when_it_is_resumed(heights) -> None:
+    heights("--nets", 2)
+    once = load_file("m.safetensors")
+    more = ["--nets", 2, "--checkpoint", "run"]
+    heights(*more)
+    for path in checkpoints("run/net-2")[-1:]:
+        path.unlink()  # the second network was interrupted
+    heights(*more, "--resume")
+    again = load_file("m.safetensors")
+    assert once.keys() == again.keys()
+    for name, value in once.items():
+        assert value.tobytes() == again[name].tobytes()
+
+
+def test_the_number_of_networks_fits_the_rows(heights) -> None:
+    assert heights("--nets", "auto")["networks"] == 4
+    assert "--nets 0: give a number" in heights("--nets", 0, status=2).err
+
+
+def test_networks_that_a_file_promises_are_all_there(heights) -> None:
+    heights("--nets", 2)
+    fields, tensors = read_container("m.safetensors", "model", 3)
+    del fields["library"]
+    for changed, message in (([1, 2], "is missing"), ([], "of more networks"), (7, "other_seeds")):
+        write_container("bad.safetensors", "model", 3, {**fields, "other_seeds": changed}, tensors)
+        with pytest.raises(FileError, match=message):
+            xpnet.load_model("bad.safetensors")
+
+
+def test_the_epoch_with_the_best_validation_loss_is_kept_and_said(run: Run) -> None:
+    rng = np.random.default_rng(0)
+    lines = [",".join(f"{v:.3f}" for v in row) for row in rng.standard_normal((60, 9))]
+    path = table("noise.csv", "\n".join([",".join("abcdefgh") + ",y", *lines]) + "\n")
+    options = ["--target", "y", "--nets", 1, "--dropout", 0]
+    history = run("train", path, *options, "--json").json["history"]
+    best = history["best_epoch"]
+    assert history["validation_loss"][best - 1] == min(history["validation_loss"])
+    assert 1 <= best < 20
+    assert f"the best is epoch {best};" in run("train", path, *options).out
+
+
+def test_the_textbook_network_is_that_of_version_0_1(run: Run) -> None:
+    found = run("train", BANKNOTE, "--target", "class", "--simple", "--json", "--epochs", 2).json
+    options, net = found["options"], found["network"]
+    assert net["sizes"] == [4, 64, 64, 1]
+    assert net["hidden"] == ["relu", "relu"]
+    assert found["networks"] == 1
+    wanted = {"optimizer": "adam", "lr": 0.003, "schedule": "linear", "l2": 0.001,
+              "dropout": 0.0, "batch_size": 32, "steps": None}  # fmt: skip
+    assert {name: options[name] for name in wanted} == wanted
+    assert found["history"]["best_epoch"] is None
+
+
+def test_epochs_are_passes_over_the_rows(run: Run) -> None:
+    found = run("train", BANKNOTE, "--target", "class", *QUICK, "--json", "--nets", 1).json
+    assert found["epochs"] == 3
+    assert found["options"]["steps"] is None

@@ -1,0 +1,70 @@
+"""Numbers in bins: which ones, what the inputs are, and what a model file keeps of them."""
+
+import numpy as np
+import pytest
+
+from xpnet.errors import FileError
+from xpnet.tables.encodings import bins_for, piecewise_linear, quantile_edges
+from xpnet.tables.prepare import prepare
+from xpnet.tables.preprocessing import Preprocessing
+
+
+@pytest.fixture
+def numbers(table):
+    def make(rows):
+        drawn = np.random.default_rng(0).exponential(size=(rows, 2)).round(4)
+        lines = [f"{a},{b},{a * b:.4f}" for a, b in drawn]
+        return table("\n".join(["a,b,y", *lines]) + "\n")
+
+    return make
+
+
+def test_a_number_fills_the_bins_below_it_and_a_part_of_its_own():
+    found = piecewise_linear(np.array([-1.0, 0.5, 1.0, 3.0, 9.0]), np.array([0.0, 1.0, 5.0]))
+    np.testing.assert_array_equal(found, [[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1]])
+
+
+def test_bins_hold_about_as_many_rows_each_and_end_at_values_that_repeat():
+    edges = np.array(quantile_edges(np.arange(1000.0) ** 2, 10))
+    assert np.histogram(np.arange(1000.0) ** 2, edges)[0].tolist() == pytest.approx([100] * 10, 3)
+    assert quantile_edges(np.array([3.0, 1.0, 2.0, 2.0]), 10) == (1.0, 2.0, 3.0)
+    assert quantile_edges(np.array([0.0, 1.0, 1.0]), 10) == ()
+
+
+def test_bins_are_for_tables_of_enough_rows_and_not_too_many_columns():
+    assert bins_for(999, 8) == 0
+    assert bins_for(1_000, 8) == 48
+    assert bins_for(10_000, 100) == 10
+    assert bins_for(10_000, 784) == 0
+    assert bins_for(2_000_000, 20) == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "encode", "many"),
+    [(100, "auto", False), (1000, "auto", True), (100, "ple", True), (1000, "plain", False)],
+)
+def test_who_trains_decides_on_bins_or_the_number_of_rows_does(numbers, rows, encode, many):
+    plan = prepare(numbers(rows), "y", encode=encode).preprocessing
+    assert (plan.inputs > 2) == many
+    assert plan.format_version == (3 if many else 1)
+
+
+def test_bins_stand_beside_the_number_and_survive_the_model_file(numbers):
+    table = numbers(1000)
+    found = prepare(table, "y", encode="ple")
+    plan = Preprocessing.from_dict(found.preprocessing.to_dict())
+    assert plan == found.preprocessing
+    np.testing.assert_array_equal(plan.transform(table), found.x)
+    plain = prepare(table, "y").x
+    np.testing.assert_array_equal(found.x[:, [0, 49]], plain)
+    assert plan.input_names()[:2] == ["a", f"a from {table.column('a').min():g}"]
+    sums = found.x[:, 1:49].sum(axis=1)
+    assert np.corrcoef(sums, np.argsort(np.argsort(table.column("a"))))[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("edges", [[1.0, 2.0], [1.0, 3.0, 2.0], [1.0, 1.0, 2.0], ["a"], []])
+def test_edges_that_are_none_are_refused(numbers, edges):
+    given = prepare(numbers(100), "y", encode="ple").preprocessing.to_dict()
+    given["columns"][0]["edges"] = edges
+    with pytest.raises(FileError, match=r"columns\[0\].edges"):
+        Preprocessing.from_dict(given)

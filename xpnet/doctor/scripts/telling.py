@@ -1,0 +1,83 @@
+"""Findings in the script's own words: causes in order, symptoms folded, remedies as its lines."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from xpnet.doctor.findings import Finding
+from xpnet.doctor.run import Run
+from xpnet.doctor.scripts.conclusions import MEASURED, mended_line
+from xpnet.doctor.scripts.instrument import Site
+
+LEARNT = 0.8  # share of the variance explained, from which a start or a rate is no cause
+# Faults of the code, then of what it is given, each in the order in which they must be mended.
+FAULTS = (
+    "data-changed", "shared-parameters", "integer-parameters", "weights-redrawn", "loss-broadcast",
+    "target-shape", "gradient-shape", "update-order", "error-not-from-targets", "gradient-operand",
+    "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-wrong",
+    "gradient-sign", "bias-per-sample", "parameter-shape-changed", "gradient-accumulated",
+    "update-not-finite", "gradient-scale", "gradient-zero", "no-update",
+    "empty-batch", "softmax-axis", "softmax-hidden", "output-activated-twice",
+    "bias-after-activation", "same-batch", "dropout-at-prediction", "class-numbers",
+    "targets-shifted", "shuffled-targets", "target-range", "constant-target", "prediction-drift",
+)  # fmt: skip
+SYMPTOMS = {
+    "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged",
+    "cannot-overfit-one-batch", "vanishing-gradient", "exploding-gradient", "saturated-units",
+    "dead-units", "loss-wrong", "initial-loss",
+}  # fmt: skip
+HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
+PLAIN = {  # remedies that the rules give in xpnet's terms
+    "saturated-units": "smaller weights, symmetric about 0, and inputs of mean 0 and deviation 1",
+    "dead-units": "biases of 0 at the start, a smaller rate, or np.where(z > 0, z, 0.01 * z)",
+    "vanishing-gradient": "ReLU in the hidden layers, or fewer layers",
+    "exploding-gradient": "smaller initial weights, a smaller learning rate",
+    "target-range": "y = (y - y.min()) / (y.max() - y.min()), or no activation at the output",
+    "class-imbalance": "weigh each row's error by 1 / the number of rows of its class",
+    "overfitting": "stop where the validation loss is lowest; fewer units, more rows",
+    "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
+    "loss-rising": "a smaller learning rate",
+    "loss-not-decreasing": "another learning rate, other initial weights, more units",
+    "cannot-overfit-one-batch": "more units, another learning rate",
+    "no-better-than-constant": "inputs of mean 0 and deviation 1, more steps, more units",
+    "constant-output": "inputs of mean 0 and deviation 1, other initial weights",
+}
+
+
+def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding, ...]:
+    """Return what is to be told of the findings, in order; `measured`: gradients were."""
+    findings = [*findings]
+    measured = measured or any(each.code == "update-order" for each in findings)
+    kept = [each for each in findings if _counts(each, run, measured)]
+    kept = [_in_lines(each) for each in kept]
+    causes = [each for each in kept if each.code not in SYMPTOMS]
+    found = sorted(causes, key=_rank)
+    symptoms = [each for each in kept if each.code in SYMPTOMS]
+    if not any(each.severity == "error" for each in found):
+        return (*found, *symptoms)
+    if symptoms:
+        names = ", ".join(dict.fromkeys(each.code for each in symptoms))
+        found[0] = replace(found[0], explanation=f"{found[0].explanation} Hence also: {names}.")
+    return tuple(found)
+
+
+def _counts(finding: Finding, run: Run, measured: bool) -> bool:
+    """Return whether a finding says something that is not refuted."""
+    if measured and finding.code in HEURISTICS and finding.reference != MEASURED:
+        return False
+    learnt = run.last.skill >= LEARNT
+    return finding.severity != "note" and (finding.code in FAULTS or not learnt)
+
+
+def _rank(finding: Finding) -> tuple[int, int]:
+    order: Sequence[str] = FAULTS
+    place = order.index(finding.code) if finding.code in order else len(order)
+    return ("error", "warning", "note").index(finding.severity), place
+
+
+def _in_lines(finding: Finding) -> Finding:
+    """Give the remedy as lines of the script where edits are known."""
+    edits = (finding.repair or {}).get("edits", ())
+    lines = [mended_line(Site(e["file"], e["line"], e["column"], e["end_column"], "", None, ""),
+                         e["text"]) for e in edits]  # fmt: skip
+    remedy = "\n".join(dict.fromkeys(lines[:4])) or PLAIN.get(finding.code, finding.remedy)
+    return replace(finding, remedy=remedy)
