@@ -129,7 +129,7 @@ def _unexplained(
     others = [roles.names[n] for n in wrong if n != first]
     spread = f"; so {', '.join(others)} cannot be right either" if others else ""
     return Finding(
-        "gradient-wrong", "error" if failing else "warning", roles.names[first],
+        "gradient-wrong", "error" if failing or cosine < 0.5 else "warning", roles.names[first],
         f"line {made.line}, {made.text}: it is no multiple of the slope of {points[0].loss} "
         f"(cosine {cosine:.2f}){spread}",
         "Every usual mistake in an operand was tried, and none explains it.",
