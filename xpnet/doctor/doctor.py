@@ -297,6 +297,8 @@ class Doctor:
         run.losses = [] if training.state.step else [loss]  # of a run from its start
         run.data, self._before = run.first, (0, Step(parameters=run.first.parameters))
 
+    needs_traces = False
+
     def wants_step(self, step: int) -> bool:
         """Return whether to measure the length of this step, or what follows one measured."""
         return self._before is not None or _is_sampled(step)
