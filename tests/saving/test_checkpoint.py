@@ -239,7 +239,7 @@ DAMAGED = {
     "no options": lambda fields, tensors: fields.pop("options"),
     "metrics unknown": lambda fields, tensors: fields.update(metrics=["r2"]),
     "no weights": lambda fields, tensors: tensors.pop("weights.1"),
-    "numbers short": lambda fields, tensors: tensors.update(numbers=np.zeros(2)),
+    "no numbers": lambda fields, tensors: tensors.pop("state.learning_rate"),
     "moments missing": lambda fields, tensors: tensors.pop("optimizer.1"),
 }
 

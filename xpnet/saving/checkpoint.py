@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 _EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
-_COUNTERS = ("epoch", "batch", "step", "epoch_rows")
-_PARAMETERS = ("best", "last_good", "epoch_start")
-_NUMBERS = ("first_loss", "epoch_first_loss", "epoch_loss", "best_loss", "learning_rate_factor")
 
 
 class Saved(NamedTuple):
@@ -197,26 +194,26 @@ def latest(directory: PathLike) -> Saved | None:
 
 def _write(path: Path, training: "Training") -> None:
     """Write the state of a run: counters as JSON, all numbers as tensors, so no bit is lost."""
-    state, history = training.state, training.state.history
+    values = {f.name: getattr(training.state, f.name) for f in fields(training.state)}
+    optimizer, history = values.pop("optimizer"), values.pop("history")
+    counters = {name: each for name, each in values.items() if isinstance(each, int | str)}
     content = {
         "architecture": training.net.config(),
         "options": _options(training),
         "epochs": training.options.epochs,
-        "counters": {name: getattr(state, name) for name in _COUNTERS},
+        "counters": counters,
         "metrics": list(history.metrics),
         "best_epoch": history.best_epoch,
         "stop_reason": "" if training.stop_reason == "interrupted" else training.stop_reason,
-        "compile": state.compile,
     }
     tensors = network_tensors(training.net)
-    tensors |= {f"optimizer.{i}": to_host(each) for i, each in enumerate(state.optimizer)}
-    kept = {name: getattr(state, name) for name in _PARAMETERS}
-    tensors |= {f"{name}.0": to_host(each) for name, each in kept.items() if each is not None}
+    tensors |= {f"optimizer.{i}": to_host(each) for i, each in enumerate(optimizer)}
+    numbers = {name: values[name] for name in values.keys() - counters.keys()}
+    numbers["learning_rate"] = training.learning_rate
+    tensors |= {f"state.{name}": to_host(v) for name, v in numbers.items() if v is not None}
     curves = {name: getattr(history, name) for name in CURVES}
     curves |= {f"metrics.{name}": curve for name, curve in history.metrics.items()}
     tensors |= {f"history.{name}": np.asarray(curve, float) for name, curve in curves.items()}
-    numbers = [*(getattr(state, name) for name in _NUMBERS), training.learning_rate]
-    tensors["numbers"] = np.asarray([float(number) for number in numbers])
     write_container(path, "checkpoint", FORMAT_VERSION, content, tensors)
 
 
@@ -236,8 +233,6 @@ def _restore(saved: Saved, training: "Training") -> None:
 
 def _restore_state(saved: Saved, training: "Training") -> None:
     state, device, tensors = training.state, training.net.device, saved.tensors
-    for name in _COUNTERS:
-        setattr(state, name, int(saved.fields["counters"][name]))
 
     def put_like(name: str, own: Any) -> Any:
         if tensors[name].shape != own.shape:
@@ -245,21 +240,22 @@ def _restore_state(saved: Saved, training: "Training") -> None:
         return device.put(tensors[name], tensors[name].dtype.name)
 
     state.optimizer = [put_like(f"optimizer.{i}", own) for i, own in enumerate(state.optimizer)]
-    for name in _PARAMETERS:
-        if f"{name}.0" in tensors:
-            setattr(state, name, put_like(f"{name}.0", training.net.flat))
+    counters = saved.fields["counters"]
+    for name in (f.name for f in fields(state)):
+        if name in counters and (name != "compile" or training.options.compile == "auto"):
+            if type(counters[name]) is not type(getattr(state, name)):
+                raise TypeError(f"{name} is {counters[name]!r:.20}")
+            setattr(state, name, counters[name])
+        elif (stored := f"state.{name}") in tensors:
+            number = tensors[stored].ndim == 0
+            value = float(tensors[stored]) if number else put_like(stored, training.net.flat)
+            setattr(state, name, value)
     curves: dict[str, Any] = {name: tensors[f"history.{name}"].tolist() for name in CURVES}
     curves["metrics"] = {
         name: tensors[f"history.metrics.{name}"].tolist() for name in saved.fields["metrics"]
     }
     state.history = History(**curves, best_epoch=saved.fields["best_epoch"])
-    *numbers, training.learning_rate = tensors["numbers"].tolist()
-    for name, number in zip(_NUMBERS, numbers, strict=True):
-        on_device = name.startswith("epoch_")
-        value = device.put(np.asarray(number), training.net.dtype) if on_device else number
-        setattr(state, name, value)
-    if training.options.compile == "auto":
-        state.compile = saved.fields.get("compile", "off")
+    training.learning_rate = float(tensors["state.learning_rate"])
     if saved.fields["stop_reason"]:
         training.stop(saved.fields["stop_reason"])
 
