@@ -206,9 +206,9 @@ def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
     """Find a network that adds nothing to its products."""
     if not mapping.layers or any(layer.biases is not None for layer in mapping.layers):
         return None
-    if mapping.late_biases or seen.not_mapped() or not run.last.skill < GOOD:
-        return None
     x = run.data.inputs
+    if mapping.late_biases or seen.not_mapped() or x is None or not run.last.skill < GOOD:
+        return None
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
     if any(np.any((np.ptp(each, axis=0) == 0) & (each[0] != 0)) for each in shown):
         return None  # a column of ones

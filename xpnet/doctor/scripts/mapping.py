@@ -182,8 +182,8 @@ class _Graph:
         """Return (outputs, targets) if these may be an operation's two sides."""
         if operation.name not in ("subtract", "divide") or id(operation) in self.changed:
             return None
-        if len(operation.operands) == 3 and operation.index is not None:
-            owner, _, chosen = operation.operands  # p[range(n), y] -= 1
+        if len(operation.operands) > 2 and operation.index is not None:
+            owner, chosen = operation.operands[0], operation.operands[-1]  # p[range(n), y] -= 1
             return (owner, chosen) if self.bits(owner) and self.of(owner) is None else None
         if len(operation.operands) != 2:
             return None

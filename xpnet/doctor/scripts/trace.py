@@ -454,8 +454,12 @@ class Recorder:
         self._plan(operation.place, passed)
 
     def _tell(self, step: Step) -> None:
-        for look in self.on_step:
-            look(step)
+        try:
+            for look in self.on_step:
+                look(step)
+        except Exception as error:  # noqa: BLE001  # the script must go on, whatever is wrong here
+            self.problem = f"looking at it failed: {type(error).__name__}: {error}"
+            self.on_step.clear()
 
     def _plan(self, last: int, passed: Counter[int]) -> None:
         """Decide when to look again, after a step whose last update stands at a place."""
