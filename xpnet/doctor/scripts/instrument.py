@@ -204,7 +204,7 @@ class Hooks(ast.NodeTransformer):
         return self._computed(node, "left", "right")
 
     def _computed(self, node: Any, *names: str) -> Any:
-        """Hook an operator with the operands in these fields."""
+        """Write the hook of an operator with the operands in these fields."""
         if type(node.op) not in OPERATORS:
             return self.generic_visit(node)
         operands = [getattr(node, name) for name in names]
