@@ -61,10 +61,11 @@ class Mapping:
 def map_step(step: Step) -> Mapping:
     """Find the roles of a step's values."""
     if wanted := step.roles.get("weights"):
-        named = [
-            u for u in step.updates if {u.operation.site.operands[0], *u.old.names} & {*wanted}
-        ]
-        step = replace(step, updates=tuple(named))
+        told = [u for u in step.updates
+                if {u.operation.site.operands[0], *u.old.names} & {*wanted}]  # fmt: skip
+        numbers = {n: i for i, n in enumerate(dict.fromkeys(u.parameter for u in told))}
+        told = [replace(u, parameter=numbers[u.parameter]) for u in told]
+        step = replace(step, updates=tuple(told))
     found = _Graph(step)
     step = replace(step, updates=tuple(map(found.refined, step.updates)))
     error = found.error()
