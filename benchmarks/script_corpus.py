@@ -137,10 +137,11 @@ def lay_out(case: Case, folder: Path, texts: dict[str, str] | None = None) -> Pa
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of all runs: one thread, no window, and this checkout's xpnet."""
+    """Return the environment of all runs: one thread, no window."""
     return os.environ | {
         "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(FOLDER.parents[1]),
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", str(FOLDER.parents[1])),
     }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """``xpnet doctor``: what it names, and the command it recommends."""
 
-import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,33 +7,26 @@ import pytest
 from command_line import BANKNOTE, Run, regression, table
 
 from xpnet.cli.remedies import as_flags
-from xpnet.cli.train_options import DoctorOptions, TrainOptions, as_command
+from xpnet.cli.train_options import TrainOptions, as_command
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
 SICK = ["--raw", "--init", "zeros", "--optimizer", "sgd", "--lr", "1e-6", "--activation", "sigmoid"]
 
 
-def test_a_healthy_training_has_no_findings_and_nothing_to_repair(run: Run) -> None:
-    command = ["doctor", BANKNOTE, "--target", "class", "--repair"]
-    outcome = run(*command)
-    assert outcome.out == "No findings: nothing wrong was measured.\nNothing to repair.\n"
+def test_a_healthy_training_has_no_findings(run: Run) -> None:
+    command = ["doctor", BANKNOTE, "--target", "class"]
+    assert run(*command).out == "No findings: nothing wrong was measured.\n"
     assert not list(Path().iterdir())  # it writes nothing
-    report = run(*command, "--json").json
-    assert (report["ok"], report["repairs"]) == (True, [])
-    assert report["command_line"] == f"xpnet train {BANKNOTE} --target class"
+    assert run(*command, "--json").json["ok"] is True
 
 
-def test_causes_are_named_with_options_that_help_and_a_command(run: Run) -> None:
-    outcome = run("doctor", BANKNOTE, "--target", "class", *SICK, "--repair")
+def test_causes_are_named_with_options_that_help(run: Run) -> None:
+    outcome = run("doctor", BANKNOTE, "--target", "class", *SICK)
     assert outcome.status == 0
     assert "ERROR symmetric-units in " in outcome.out
     assert "remedy: --init auto\n" in outcome.out
     assert "numpy" not in outcome.out
-    assert "; kept\n" in outcome.out
-    command = shlex.split(outcome.out.splitlines()[-1])
-    assert command[:2] == ["xpnet", "train"]
-    assert run(*command[1:], "--json").json["scores"]["accuracy"] > 0.95
 
 
 def test_train_and_doctor_judge_a_rare_class_alike_and_name_the_option(run: Run) -> None:
@@ -64,16 +56,13 @@ def test_a_repair_of_settings_becomes_options() -> None:
         assert as_flags(repair, task) == flags
 
 
-def test_remedies_of_a_training_that_diverges_and_of_idle_columns(run: Run) -> None:
+def test_a_constant_column_is_named_with_the_option_that_drops_it(run: Run) -> None:
     rows = [f"{i / 7},5,{i * 2.5 + 1}" for i in range(60)]
     path = table("line.csv", "\n".join(["x,five,y", *rows]) + "\n")
-    options = ["--optimizer", "sgd", "--lr", "1e6", "--raw", "--l2", "0", "--epochs", "30"]
-    options += ["--keep", "five"]  # a constant column is left out otherwise
-    outcome = run("doctor", path, "--target", "y", *options, "--repair")
-    assert outcome.status == 0
+    options = ["--keep", "five", "--raw", "--epochs", "30"]  # it is left out otherwise
+    outcome = run("doctor", path, "--target", "y", *options)
     assert "constant-feature in features five" in outcome.out
     assert "remedy: --drop five\n" in outcome.out
-    assert "without it inf" in outcome.out
 
 
 def test_the_doctor_takes_no_option_that_it_would_ignore(run: Run) -> None:
@@ -93,4 +82,3 @@ def test_options_become_a_command_again() -> None:
     )
     expected = "xpnet train 'my data.csv' --target y --lr 0.1 --drop a --drop 'b c' --raw"
     assert as_command(options) == expected
-    assert as_command(DoctorOptions("d.csv", repair=True)) == "xpnet train d.csv"

@@ -323,3 +323,34 @@ def test_classes_of_arrays_that_float64_does_not_tell_apart(dtype, tmp_path):
 def test_columns_of_an_array_cannot_be_dropped(tmp_path):
     with pytest.raises(InputError, match=r"--drop x1: .*x.npy is an array.*save it without"):
         prepare(arrays(tmp_path, np.eye(6), np.arange(6) % 2), drop=["x1"])
+
+
+def notes_of(given, target="y", **options):
+    return prepare(given, target, **options).notes
+
+
+def test_a_column_that_gives_the_target_away_is_named(table):
+    rng = np.random.default_rng(0)
+    both = list(rng.standard_normal((300, 2)))
+    rows = "".join(f"{a + e:.3f},{'lw'[int(a > 0)]},{int(a > 0)}\n" for a, e in both)
+    notes = notes_of(table("a,b,y\n" + rows))
+    assert notes[-1] == "'b' alone gives y away: if it is not known before, --drop it"
+    rows = "".join(f"{a:.4f},{e:.4f},{3 * a + 1 + 0.01 * e:.4f}\n" for a, e in both)
+    assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone gives y away")
+    rows = "".join(f"{i // 50},{i % 7},{i // 100}\n" for i in range(300))  # in the target's order
+    assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
+
+
+def test_a_table_of_a_few_rows_says_so(table):
+    assert notes_of(table("a,y\n" + "1.5,0\n2.5,1\n3,0\n4,1\n"))[0] == (
+        "4 rows are few: the scores are rough"
+    )
+
+
+def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table):
+    rows = "".join(f"{i / 7},{i},{i % 2}\n" for i in range(200))
+    plan = prepare(table("a,b,y\n" + rows), "y", keep=["b"]).preprocessing
+    assert plan.notes(table("a,b\n1,50\n")) == []
+    assert plan.notes(table("a,b\n1e6,50\n-9999,60\n2,1e5\n")) == [
+        "numbers more than 10 deviations from the mean in training: a 2, b 1"
+    ]

@@ -102,6 +102,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
+    if getattr(value, "dtype", None) == "float32" and value.ndim:  # with no more digits than it has
+        return [_plain(float(str(each))) for each in value]
     if hasattr(value, "tolist"):  # an array or a number of NumPy's
         return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):

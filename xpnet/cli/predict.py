@@ -29,6 +29,9 @@ def predict(options: PredictOptions) -> None:
         probe_writable(options.out)
     model, data = _read(options, features=options.features)
     columns, notes = model.columns(data)
+    for name, values in columns.items() if model.net.dtype == "float32" else ():
+        if values.dtype == "float64":  # digits that mean something
+            columns[name] = values.astype("float32")
     if options.out:
         write_table(options.out, columns)
     if options.json:

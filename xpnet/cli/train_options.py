@@ -117,8 +117,6 @@ class DoctorOptions(TrainOptions):
 
     LEFT_OUT: ClassVar[tuple[str, ...]] = NOT_FOR_DOCTOR
 
-    repair: bool = option(False, "Try the remedies, keep those that help, and print the command.")
-
 
 @dataclass(frozen=True)
 class ParityOptions(TrainOptions):

@@ -11,6 +11,7 @@ from xpnet.tables.arrays import RowFile, moments, pieces
 from xpnet.tables.choose import Choice, choose_columns, is_various
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number
 from xpnet.tables.encodings import bins_for, quantile_edges
+from xpnet.tables.leaks import find_leaks
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -40,6 +41,7 @@ from xpnet.tables.table import Table
 from xpnet.training.batches import MAX_VALIDATION_ROWS, split
 
 ENCODE = ("auto", "plain", "ple")
+FEW_ROWS = 100  # of which a fifth, to measure on, is 20: an accuracy is known to within 20 %
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
 _MIN_ROWS_OF_CLASS = 10  # on average, if there are many classes
 _MIN_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
@@ -166,6 +168,9 @@ def prepare(
         x = plan.transform(table, rows[train], dtype=dtype)
         _note_duplicates(x, y[train], notes)
     _note_classes(plan, y[train], notes)
+    if leaks := find_leaks(plan, table, rows[train], y[train]):
+        listed = up_to_ten(map(quoted, leaks))
+        notes.append(f"{listed} alone gives {target} away: if it is not known before, --drop it")
     x_held = plan.transform(table, rows[held], dtype=dtype)
     done = tuple(notes), tuple(decisions), folds
     return Prepared(plan, x, y[train], x_held, y[held], *done)
@@ -303,6 +308,8 @@ def _row_notes(table: Table, rows: np.ndarray) -> list[str]:
     if isinstance(table.matrix, RowFile) and table.layout == "table":
         size, path = table.matrix.path.stat().st_size, table.matrix.path
         notes.append(f"rows read from a temporary file of {size:,} bytes, {path}")
+    if 2 <= len(rows) < FEW_ROWS:
+        notes.append(f"{len(rows)} rows are few: the scores are rough")
     if len(rows) < 2:
         of = f" of {table.rows}" if len(rows) < table.rows else ""
         raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")

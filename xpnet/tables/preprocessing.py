@@ -38,6 +38,7 @@ Rows: TypeAlias = np.ndarray | None
 TASKS = ("binary", "multiclass", "regression")
 MISSING_POLICIES = ("refuse", "drop", "impute")
 LAYOUTS = ("table", "matrix", "image")
+FAR = 10  # standard deviations
 _NOT_FILLED_IN = {
     "refuse": "fill them in, or train with --missing impute",
     "drop": "fill them in, remove the rows, or train with --missing impute",
@@ -154,7 +155,20 @@ class Preprocessing:
         if unseen:
             listed = "; ".join(unseen[:10]) + "; ..." * (len(unseen) > 10)
             found.append(f"categories without an input, rare or not seen in training: {listed}")
+        if far := self._far_outside(table):
+            listed = up_to_ten(f"{name} {count:,}" for name, count in far.items())
+            found.append(f"numbers more than {FAR} deviations from the mean in training: {listed}")
         return found
+
+    def _far_outside(self, table: Table) -> dict[str, int]:
+        """Count, for each column of numbers, those that are far from all that training saw."""
+        places, _, (mean, std, _) = self._numbers
+        counts = np.zeros(len(places), np.int64)
+        for part in pieces(table.rows, len(self.columns)) if self.layout != "image" else ():
+            away = table.numbers([self._names[at] for at in places], part) - mean
+            counts += (np.abs(away) > FAR * std).sum(axis=0)
+        scaled = (mean != 0) | (std != 1)  # else they were left as they are
+        return {self._names[places[at]]: int(counts[at]) for at in np.flatnonzero(counts * scaled)}
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the rows that can be used: of missing cells, only imputed ones are no hindrance.
