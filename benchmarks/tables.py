@@ -303,8 +303,8 @@ def write(cache: dict, names: list, splits: int, out: Path) -> None:
             to_mlp=ratio(cache, names, "xpnet", "MLP", splits),
             to_hgb=ratio(cache, names, "xpnet", "HGB", splits),
             without=ratio(cache, [n for n in names if n != "airports"], "xpnet", "HGB", splits),
-            times=f"The command takes {np.median(times):.1f} times as long as version 0.1's, on the "
-            f"median of {len(both)} tables that both read; at most {max(times):.1f} times.",
+            times=f"The command takes {np.median(times):.1f} times as long as version 0.1's "
+            f"(median of {len(both)} tables that both read; at most {max(times):.1f} times).",
             lines="\n".join(lines(cache, names, splits)),
             kinds=" | ".join(XPNET),
             rules="---|" * len(XPNET),

@@ -91,7 +91,7 @@ class Task:
         return replace(self, options=options, x=x, y=y, held_out=held_out, folds=())
 
 
-def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
+def read_task(options: TrainOptions, *, to_train: bool = False) -> Task:
     """Read and prepare the table that the options name.
 
     Only to train may a large one be left on disk, and may there be several networks.

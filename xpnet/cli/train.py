@@ -13,9 +13,10 @@ import numpy as np
 from xpnet.backend.files import lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
+from xpnet.cli.pilots import load_task
 from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.scores import MAX_LISTED, describe
-from xpnet.cli.task import Task, fit_options, limit_threads, load_task, make_network
+from xpnet.cli.task import Task, fit_options, limit_threads, make_network
 from xpnet.cli.train_options import LBFGS, TrainOptions
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding

@@ -122,7 +122,7 @@ def prepare(
         the number of rows and columns.
     validation : float
         Share of the rows to keep for validation, 0 to below 1, at most `MAX_VALIDATION_ROWS`; drawn
-        by class where there are classes. Means and standard deviations come from the other rows alone.
+        by class where there are classes. Means and deviations come from the other rows alone.
     nets : int, from 1
         With several, every one keeps other rows for validation, and x has all rows.
     stream : bool
