@@ -49,7 +49,7 @@ class Outcome:
     def codes(self) -> list[str]:
         return [f"{each['code']}" for each in self.findings]
 
-    def errors(self, severity: str) -> list[str]:
+    def said(self, severity: str) -> list[str]:
         return [each["code"] for each in self.findings if each["severity"] == severity]
 
     @property
@@ -169,7 +169,7 @@ def table(outcomes: list[Outcome]) -> str:
         rows = []
         for half in halves.values():
             right = [each for each in half if each.case.right]
-            rows.append(f"{sum(bool(each.errors(severity)) for each in right)} of {len(right)}")
+            rows.append(f"{sum(bool(each.said(severity)) for each in right)} of {len(right)}")
         lines.append(f"| {severity}s on right scripts | {' | '.join(rows)} | {wanted} |")
     return "\n".join(lines)
 
@@ -206,10 +206,12 @@ def why_missed(each: Outcome) -> str:
     if not each.mapped:
         faults.append(f"not mapped: {each.facts.get('not_mapped', 'no mapping')}")
     if each.case.right:
-        faults += [f"false {s} {each.errors(s)}" for s in ("error", "warning") if each.errors(s)]
+        faults += [f"false {s} {each.said(s)}" for s in ("error", "warning") if each.said(s)]
     else:
         if not each.first:
             faults.append(f"{'not first' if each.true else 'MISSED'}: says {each.codes[:3]}")
+        elif not each.line:
+            faults.append(f"no line of {sorted(set().union(*each.case.lines().values()))} named")
         if each.fixed is not None and not each.fix_learns:
             faults.append(f"--fix: {each.case.before:.3g} -> {each.fixed:.3g}")
     if not each.affordable:

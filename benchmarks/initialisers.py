@@ -27,7 +27,7 @@ from mnist import load
 
 ROWS, HELD_OUT, WIDTH, EPOCHS, SEEDS = 20_000, 10_000, 128, 3, (0, 1)
 DEPTHS, DEEP = (1, 2, 3, 5, 8), (2, 5, 8)
-glorot = initialisers.glorot_uniform
+glorot = initialisers.INITIALISERS["glorot_uniform"]
 
 
 def scaled(rule, gain):
@@ -55,9 +55,8 @@ SIGMOID_RULES = {
     "Glorot / √3 (scikit-learn)": scaled(glorot, 3**-0.5),
     "Glorot (PyTorch's gain 1)": scaled(glorot, 1.0),
     "4 × Glorot (Theano)": scaled(glorot, 4.0),
-    "3.6 × LeCun (Kumar)": scaled(initialisers.lecun_normal, 12.8**0.5),
+    "3.6 × LeCun (Kumar)": scaled(initialisers.INITIALISERS["lecun_normal"], 12.8**0.5),
     "4 × orthogonal": scaled(initialisers.orthogonal, 4.0),
-    "LSUV": "lsuv",
 }
 SIGMOID_GAINS = (4.0, 5.0, 6.0, 7.0, 8.0, 10.0)
 TANH_GAINS = (1.0, 1.25, 1.5, 5 / 3, 2.0)
@@ -81,9 +80,7 @@ def auto_gain(hidden, gain):
 def network(hidden, depth, init, data, seed=0, gain=None):
     sizes = [784, *[WIDTH] * depth, 10]
     with auto_gain(hidden, gain):
-        return xpnet.MLP(
-            sizes, hidden=hidden, output="softmax", init=init, seed=seed, init_data=data[:512]
-        )
+        return xpnet.MLP(sizes, hidden=hidden, output="softmax", init=init, seed=seed)
 
 
 def train(net, data, learning_rate, epochs=EPOCHS):
@@ -219,8 +216,7 @@ diabetes, level on breast cancer and ahead on digits; after five epochs it is we
 sigmoid units and about level with tanh.
 
 The other activations keep the published rules (He for the ReLU family, LeCun for SELU throughout,
-its output layer included, without which five layers at this learning rate diverge). LSUV, as
-published, brings pre-activations to variance 1, which for sigmoid units in depth is too little.
+its output layer included, without which five layers at this learning rate diverge).
 """
 
 

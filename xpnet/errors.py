@@ -1,13 +1,14 @@
 """Errors that the caller can fix: each says where, what was found, and the remedy."""
 
 from collections.abc import Callable, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
 
 _RULES: dict[str, Callable[[float], bool]] = {
     "must be finite and above 0": lambda value: 0.0 < value < float("inf"),
     "must be finite and >= 0": lambda value: 0.0 <= value < float("inf"),
+    "must be finite and >= 1": lambda value: 1.0 <= value < float("inf"),
     "must be from 0 to 1": lambda value: 0.0 <= value <= 1.0,
     "must be >= 0 and below 1": lambda value: 0.0 <= value < 1.0,
 }
@@ -76,3 +77,10 @@ def check_numbers(rule: str, **arguments: Any) -> None:
     for name, value in arguments.items():
         if not isinstance(value, Real) or not _RULES[rule](float(value)):
             raise bad_argument(name, value, rule)
+
+
+def check_integers(least: int, **arguments: Any) -> None:
+    """Refuse arguments that are not integers from `least` on."""
+    for name, value in arguments.items():
+        if not isinstance(value, Integral) or value < least:
+            raise bad_argument(name, value, f"must be an integer >= {least}")

@@ -181,15 +181,6 @@ def test_file_systems_without_locks_still_save(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a"]
 
 
-def test_a_new_file_gets_what_the_umask_leaves(tmp_path):
-    before = os.umask(0o027)
-    try:
-        write(tmp_path / "a")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "a").stat().st_mode & 0o7777 == 0o640
-
-
 def test_an_existing_file_keeps_its_mode(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(OLD)

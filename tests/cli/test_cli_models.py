@@ -79,6 +79,8 @@ def test_the_importance_of_columns_is_what_the_score_loses_without_them(run: Run
     for given in (frame, "trees.csv"):
         assert model.importance(given) == {k: tuple(v) for k, v in found["importance"].items()}
     assert model.importance(frame, repeats=1, seed=1)["tree"][1] == 0.0
+    with pytest.raises(xpnet.InputError, match="repeats 0 must be an integer >= 1"):
+        model.importance(frame, repeats=0)
 
 
 def test_evaluate_refuses_another_target(run: Run, model: Path) -> None:

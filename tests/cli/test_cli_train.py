@@ -48,7 +48,7 @@ def test_the_same_command_writes_the_same_bytes(train: Run, model: Path) -> None
         "--optimizer adamw --dropout 0.2 --l1 0.0001 --l2 0 --clip-norm 1",
         "--class-weight balanced --early-stopping --patience 2 --deterministic",
         "--hidden none --loss squared_error --init zeros --dtype float64",
-        "--hidden 6,5 --activation tanh,relu --init lsuv --batch-size 100 --raw",
+        "--hidden 6,5 --activation tanh,relu --init orthogonal --batch-size 100 --raw",
         "--validation 0 --seed 3 --task binary --encoding ascii --delimiter ,",
         "--drop entropy --drop curtosis --keep skewness --missing drop",
     ],

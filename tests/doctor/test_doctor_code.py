@@ -23,7 +23,7 @@ def test_the_weights_of_a_single_unit_may_be_a_vector():
 def test_short_steps_from_zero_are_short_and_not_long(shape):
     report = logistic({"w": np.zeros(shape), "b": np.zeros(1)}, rate=1e-9)
     assert report.findings[0].code == "learning-rate-too-small"
-    assert "60 steps changed the gradient by" in report.findings[0].evidence
+    assert "60 steps moved the weights from 0 to" in report.findings[0].evidence
     assert report.findings[0].repair["learning_rate"] > 1e-9
     assert "learning-rate-too-large" not in report.codes
 
@@ -42,37 +42,11 @@ def test_a_cross_entropy_that_lacks_something(loss, severity, evidence):
     assert evidence in finding.evidence
 
 
-def test_a_negative_loss_of_classes_if_nothing_is_learnt():
-    report = logistic(SIMPLE, rate=1e-6, loss=lambda ones, zeros: 0.1 * np.mean(ones + zeros))
-    finding = next(each for each in report.findings if each.code == "loss-wrong")
-    assert finding.severity == "error"
-
-
-def test_a_loss_near_zero_without_any_skill():
-    losses = iter(np.geomspace(0.7, 1e-6, 60))
-    report = logistic(SIMPLE, rate=1e-6, loss=lambda *terms: next(losses))
-    assert "loss-wrong" in report.codes
-    assert "loss-wrong" not in logistic(SIMPLE, rate=1e-6).codes
-
-
 def test_a_loss_that_is_no_number_beside_good_predictions_is_a_fault_of_the_loss():
     report = logistic(SIMPLE, rate=1.0, loss=lambda *terms: np.nan)
     assert report.codes == ("non-finite",)
     assert report.findings[0].severity == "warning"
     assert "numpy.clip" in report.findings[0].remedy
-
-
-def test_batches_without_rows_are_told_and_do_not_stop_the_loop():
-    report = logistic(SIMPLE, batch=40)  # 40 rows, then 20, then 40 ...
-    assert "empty-batch" not in report.codes
-    wrong = Doctor()
-    for start in range(0, 60, 20):
-        rows = slice(start, 20)
-        wrong.watch(inputs=X[rows], predictions=Y[rows], targets=Y[rows])
-    finding = wrong.report().findings[0]
-    assert finding.code == "empty-batch"
-    assert finding.evidence == "2 of 3 have no rows, the first after 1 steps with rows"
-    assert finding.severity == "error"
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -160,12 +134,6 @@ def test_a_first_row_of_zeros_is_no_vanishing_gradient():
     assert doctor.report().findings == ()
 
 
-def test_gradients_summed_over_many_rows_are_no_fault_with_a_small_rate():
-    start = {"w": np.ones((3, 1)), "b": np.zeros(1)}
-    many = {"x": np.tile(X, (20, 1)), "y": np.tile(Y, (20, 1)), "batch": 1200, "sign": 1200.0}
-    assert logistic(start, **many, rate=1e-3, steps=200).findings == ()
-
-
 def test_every_remedy_for_a_learning_rate_points_the_way_of_its_repair():
     told = []
     for rate in (1e-9, 1e-4, 3.0, 300.0):
@@ -218,14 +186,6 @@ def test_a_column_of_biases_used_as_a_row_is_no_bias_per_sample():
     doctor = Doctor()
     doctor.watch(parameters=p, inputs=X[:5], predictions=Y[:5], targets=Y[:5])
     assert "bias-per-sample" not in doctor.report().codes
-
-
-def test_huge_parameters_raise_no_warning_in_the_loop():
-    doctor = Doctor()
-    for size in (1.0, 1e200, 1e300):
-        p = {"W": np.full((10, 10), size)}
-        doctor.watch(parameters=p, gradients=p, loss=size)
-    assert doctor.report().findings
 
 
 def test_as_many_samples_as_classes_are_no_columns():

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from doctor_example import HEALTHY, X, Y, network
+from doctor_example import X, Y, network
 
 import xpnet
 from xpnet import Doctor, diagnose
@@ -44,17 +44,6 @@ def test_lists_frames_and_other_arrays_give_the_same_report(form):
     report = diagnose(network(), form(X), form(Y), sample_weight=form(WEIGHTS), x_new=form(X))
     assert report.facts == of_arrays().facts
     assert report.findings == ()
-
-
-def test_sample_weights_follow_the_rows_that_are_kept():
-    x, y = np.tile(X, (10, 1)), np.tile(Y, 10)
-    assert diagnose(network(), x, y, sample_weight=np.ones(3000), **HEALTHY).findings == ()
-
-
-def test_rows_are_not_every_second_one():
-    """Classes that alternate: of 4000 rows, every second one would leave one class."""
-    x, y = np.repeat(X, 14, axis=0)[:4000], np.arange(4000) % 2
-    assert "constant-target" not in diagnose(network(), x, y, epochs=1).codes
 
 
 REFUSED = [

@@ -27,11 +27,6 @@ def test_rows_sorted_by_target_are_found_and_shuffled_ones_are_not(batch):
     assert "unshuffled-rows" not in train(x, y, random.permutation(len(y)), batch)
 
 
-def test_the_whole_data_in_each_step_need_no_shuffling():
-    y = (X[:, 0] > 0).astype(float)
-    assert "unshuffled-rows" not in train(X, y, np.argsort(y), len(y))
-
-
 @pytest.mark.parametrize("targets", [Y, 3.0 * X[:, 0] + X[:, 1]], ids=["classes", "numbers"])
 def test_a_network_trained_on_sorted_rows(targets):
     order, output = np.argsort(targets), "sigmoid" if targets is Y else "identity"
@@ -56,17 +51,6 @@ def test_the_first_of_sorted_rows_are_not_called_unbalanced():
     codes = train(x, y, np.arange(2000), 20)
     assert "unshuffled-rows" in codes
     assert "class-imbalance" not in codes
-
-
-def test_an_estimator_says_so_in_its_own_words():
-    pytest.importorskip("sklearn")
-    y = Y[SORTED].astype(int)
-    model = xpnet.MLPClassifier(
-        (12,), solver="sgd", learning_rate_init=0.2, shuffle=False, batch_size=10, max_iter=20,
-        random_state=0,
-    )  # fmt: skip
-    with pytest.warns(UserWarning, match=r"unshuffled-rows in batches: .*Set shuffle=True\."):
-        model.fit(X[SORTED], y)
 
 
 @settings(max_examples=50, deadline=None)

@@ -11,15 +11,6 @@ from xpnet.doctor.run import SeenTargets
 from xpnet.doctor.step import as_host
 
 
-def test_evaluation_batches_may_be_shown_in_between():
-    """They have no parameters, which are compared with those of the next step that has."""
-    doctor, w = Doctor(), np.ones((2, 1))
-    for step in range(12):
-        doctor.watch(parameters={"W": w - 0.01 * step}, gradients={"W": w}, loss=1.0 / (1 + step))
-        doctor.watch(predictions=np.zeros((5, 1)), targets=np.arange(5.0)[:, None])
-    assert doctor.report().facts["steps"] == 24
-
-
 def test_ascent_of_what_should_grow_is_no_mistake():
     """The gradient of -loss, added; with weights on the rows no form of it is known."""
     random, doctor = draw(), Doctor()
@@ -67,13 +58,6 @@ def test_batches_that_are_gathered_for_one_update():
                      parameters={n: q.copy() for n, q in p.items()}, gradients=total)  # fmt: skip
         p["W2"] -= (step % 4 == 3) * 0.1 * total["W2"]
     assert "gradient-accumulated" not in doctor.report().codes
-
-
-def test_several_outputs_for_one_number_are_no_class_numbers():
-    values, heads = draw().normal(size=(30, 1)), draw().normal(size=(30, 3))
-    doctor = Doctor()
-    doctor.watch(loss=np.mean((heads - values) ** 2), predictions=heads, targets=values)
-    assert "loss-broadcast" not in doctor.report().codes
 
 
 def test_activations_alone_take_no_more_memory_than_other_rows():

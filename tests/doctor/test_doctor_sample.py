@@ -16,12 +16,6 @@ def rare():
     return np.random.default_rng(0).normal(size=(len(RARE), 3)), RARE
 
 
-def test_evenly_spaced_rows_are_kept_where_they_hold_enough_of_every_class():
-    rows, share = choose_rows(np.arange(1000) // 5 % 2, 1000, 200)
-    assert rows.tolist() == np.linspace(0, 999, 200).astype(int).tolist()
-    assert share is None
-
-
 def test_each_row_stands_for_its_share_of_the_class():
     labels = RARE.astype(np.int32)
     rows, share = choose_rows(labels, len(labels), 400)
@@ -46,14 +40,6 @@ def test_a_class_with_one_row_in_a_thousand_is_judged_alike_in_fit_and_diagnose(
     for report in reports:
         [found] = [each for each in report.findings if each.code == "class-imbalance"]
         assert found.evidence == expected
-
-
-def test_given_weights_still_count():
-    x, y = rare()
-    net = xpnet.MLP([3, 8, 1], output="sigmoid")
-    weights = np.where(y == 1, 19_986 / 14, 1.0)
-    for options in ({"sample_weight": weights}, {"class_weight": "balanced"}):
-        assert "class-imbalance" not in xpnet.diagnose(net, x, y, epochs=2, **options).codes
 
 
 def test_rows_in_a_file_are_looked_at_by_class_too(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xpnet import Doctor
-from xpnet.doctor.replay import Replay, Update
+from xpnet.doctor.replay import Replay
 from xpnet.doctor.step import Step, same_names
 
 
@@ -64,7 +64,7 @@ def test_a_right_backward_pass_is_never_called_wrong(seed, hidden, size):
     below = (delta @ p["W2"].T) * RIGHT[hidden](a)
     g = {"W1": x.T @ below, "b1": below.sum(axis=0), "W2": a.T @ delta, "b2": delta.sum(axis=0)}
     replay = Replay.of(Step(x, y, o, (a,), p, g))
-    assert replay.mistakes == {}
+    assert replay.mistake is None
     assert replay.deltas["identity"] == pytest.approx(1.0)
     assert hidden in replay.kinds[0]
 
@@ -84,13 +84,6 @@ def test_steps_up_the_loss_are_told_from_the_first_one(update, sign, evidence):
     report = train(show=shown, update=lambda name, g: sign * update(name, g))
     assert report.codes[0] == "gradient-sign"
     assert evidence in report.findings[0].evidence
-
-
-def test_adding_a_negative_gradient_is_right():
-    def shown(given):
-        return given | {"gradients": {name: -each for name, each in given["gradients"].items()}}
-
-    assert codes(train(show=shown, steps=300, rate=0.5)) == []
 
 
 def test_gradients_that_are_not_cleared():
@@ -202,18 +195,6 @@ def test_a_training_that_was_too_short_is_told_so():
     assert finding.repair == {"learning_rate": 0.2}
 
 
-def test_a_hinge_loss_may_take_the_values_far():
-    values, y = np.linspace(-9, 9, 50)[:, None], np.sign(np.linspace(-9, 9, 50))[:, None]
-    assert Step(targets=y, predictions=values).skill > 0.8
-    assert Step(targets=y, predictions=-values).skill < 0.0
-
-
-def test_images_are_flattened():
-    doctor = Doctor()
-    doctor.watch(inputs=np.zeros((5, 8, 8)), targets=np.ones(5), predictions=np.ones(5))
-    assert doctor.report().facts["steps"] == 1
-
-
 @pytest.mark.parametrize(
     "broken",
     [
@@ -231,17 +212,8 @@ def test_what_does_not_fit_together_is_left_alone(broken):
     below = (o - y) @ p["W2"].T  # without the derivative
     whole = {"inputs": x, "targets": y, "predictions": o, "activations": (a,), "parameters": p,
              "gradients": {"W1": x.T @ below, "W2": a.T @ (o - y)}}  # fmt: skip
-    assert Replay.of(Step(**whole)).mistakes
-    assert not Replay.of(Step(**(whole | broken))).mistakes
-
-
-def test_updates_of_other_shapes_or_of_none_have_no_direction():
-    w = np.ones((2, 2))
-    assert Update.of(0, {"w": w}, {"w": w}, {"w": w}).cosines == {}
-    assert Update.of(0, {"w": w}, {"w": w[0]}, {"w": 2 * w}).cosines == {}
-    assert Update.of(0, {"w": w}, {"w": w}, {"w": 2 * w}).cosines == {"w": pytest.approx(1.0)}
-    assert Update.of(3, {"w": w}, {"w": 1e300 * w}, {"w": np.nan * w}).broken == ()
-    assert Update.of(3, {"w": w}, {"w": w}, {"w": np.nan * w}).broken == ("w",)
+    assert Replay.of(Step(**whole)).mistake
+    assert not Replay.of(Step(**(whole | broken))).mistake
 
 
 @pytest.mark.parametrize(
@@ -271,12 +243,6 @@ def test_a_formula_for_activations_that_was_given_sums_is_named():
     assert "the derivative z * (1 - z)" in finding.evidence
 
 
-@pytest.mark.parametrize("layers", [(2, 2, 3), (2, 3, 3, 3)])
-def test_the_right_products_raise_no_alarm(layers):
-    report = train(layers=layers, hidden="sigmoid")
-    assert not [code for code in report.codes if code.startswith("gradient-")]
-
-
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(
     ("form", "output"),
@@ -302,16 +268,6 @@ def test_a_learning_rate_that_is_gone_at_once_is_the_cause():
     finding = train(steps=400, rate=0.5, factor=0.5).findings[0]
     assert finding.code == "learning-rate-vanishes"
     assert finding.evidence == "0.5 at first, 3.1e-05 at entry 14 of 400, 3.9e-121 at the end"
-
-
-def test_a_learning_rate_that_rises_first_and_is_gone_then():
-    doctor = Doctor()
-    for rate in [0.0, 0.1, 0.4, *([1e-9] * 40)]:
-        doctor.watch(loss=1.0, predictions=np.ones((8, 1)), targets=np.arange(8.0)[:, None],
-                     learning_rate=rate)  # fmt: skip
-    finding = doctor.report().findings[0]
-    assert finding.code == "learning-rate-vanishes"
-    assert finding.evidence == "0.4 at first, 1e-09 at entry 3 of 43, 1e-09 at the end"
 
 
 @pytest.mark.parametrize("factor", [0.999, 0.98])

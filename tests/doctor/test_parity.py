@@ -106,16 +106,6 @@ def test_a_device_that_computes_wrongly_is_found_with_step_layer_and_quantity():
     assert compare_classes(hidden=["relu", "tanh"], other=device, dtype="float32").ok
 
 
-def test_other_initial_weights_are_not_the_same_bits():
-    own = np.random.default_rng(0)  # ignores the seed, so each network gets other weights
-    report = compare_classes(
-        other=CPU, init=lambda draw, rows, columns: own.random((rows, columns))
-    )
-    assert not report.ok
-    assert [what for what, same in report.same_bits.items() if not same] == ["initial weights"]
-    assert "initial weights    DIFFERENT" in str(report)
-
-
 def test_the_report_is_a_table_of_every_step():
     report = compare_classes(other=CPU, steps=3)
     assert str(report).splitlines()[:6] == [
@@ -141,18 +131,7 @@ def test_a_value_that_is_finite_on_one_side_only_is_an_infinite_difference():
     assert not report.ok
 
 
-def test_steps_beyond_which_no_tolerance_holds_are_refused():
-    with pytest.raises(xpnet.InputError, match="steps 11 must be from 1 to 10, where tolerances"):
-        compare_classes(steps=11)
-
-
 def test_without_array_api_strict_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "array_api_strict", None)
     with pytest.raises(xpnet.InputError, match="not installed; pip install array-api-strict"):
         compare_classes()
-
-
-def test_a_gpu_is_never_replaced_by_the_cpu(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(xpnet.DeviceError, match="device 'gpu' needs CuPy"):
-        compare_classes(other="gpu")

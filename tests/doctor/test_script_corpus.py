@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+from doctor_scripts import examine
 from script_corpus import FOLDER, cases, kinds, measure
 
 CASES = {case.name: case for case in cases()}
@@ -60,3 +61,21 @@ def test_scores_in_the_manifest_are_measured_ones(name, tmp_path):
     before, after, _ = measure(case, tmp_path)
     assert before == pytest.approx(case.before, rel=0.1)
     assert case.learnt(after)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["layers_list_own_activation.py", "softmax_sign.py"])
+def test_the_doctor_names_the_cause_and_its_line_in_an_unchanged_script(name):
+    found = examine(CASES[name], fix=False)
+    assert found.mapped
+    assert found.first
+    assert found.line
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["right_adam_class.py", "right_dropout.py"])
+def test_the_doctor_has_nothing_against_a_right_script(name):
+    found = examine(CASES[name], fix=False)
+    assert not found.trouble
+    assert not found.said("error")
+    assert not found.said("warning")

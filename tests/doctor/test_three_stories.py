@@ -28,17 +28,6 @@ def test_six_points_are_learnt_and_one_not_seen_is_put_on_the_right_side(seed):
     assert [biases.shape for biases in net.biases] == [(3,), (1,)]  # not one for each sample
 
 
-def test_flat_targets_mean_a_column_and_never_a_matrix_of_errors():
-    net = xpnet.MLP([2, 3, 1], hidden="sigmoid", output="sigmoid", dtype="float64")
-    flat = net.gradients(POINTS, LABELS, loss="squared_error")
-    column = net.gradients(POINTS, LABELS.reshape(6, 1), loss="squared_error")
-    assert flat[0] == column[0] < 1.0
-    for own, other in zip(flat[1].weights, column[1].weights, strict=True):
-        np.testing.assert_array_equal(own, other)
-    with pytest.raises(xpnet.InputError, match=r"y has shape \(6, 6\) but .* is \(6, 1\)"):
-        net.gradients(POINTS, np.zeros((6, 6)), loss="squared_error")
-
-
 def test_the_first_story_a_3_3_1_network_on_a_table_tells_the_classes_apart():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3))

@@ -51,8 +51,6 @@ def test_what_must_be_dense_is_made_so_in_blocks_of_as_many_numbers_whatever_the
     x, y = words()
     model = MLPClassifier((4,), max_iter=1, batch_size=20, standardize=True).fit(x, y)
     assert peak_of(lambda: model.predict(x)) < 160
-    model = MLPClassifier((4,), max_iter=1, init="lsuv")
-    assert peak_of(lambda: model.fit(x, y)) < 160
 
 
 def test_a_sparse_array_is_taken_for_an_array_by_what_a_layer_needs_and_by_nothing_else():

@@ -1,12 +1,10 @@
-import copy
-
 import numpy as np
 import pytest
 from head_examples import HEADS, LARGEST, targets_for
 
 import xpnet
 from xpnet.nn.activations import ACTIVATIONS
-from xpnet.nn.losses import CANONICAL, DEFAULT_LOSS, LOSSES, huber, resolve_head
+from xpnet.nn.losses import CANONICAL, LOSSES, huber, resolve_head
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(6, 3)) * 2.0
@@ -100,22 +98,6 @@ def test_cross_entropy_of_a_confident_and_right_output_keeps_its_digits():
     np.testing.assert_allclose(softmax.value_and_delta(np, z, y)[0], 700.0)
 
 
-@pytest.mark.parametrize(
-    ("output", "name"),
-    [
-        ("sigmoid", "binary_cross_entropy"),
-        ("softmax", "categorical_cross_entropy"),
-        ("exp", "poisson"),
-        ("identity", "squared_error"),
-        ("tanh", "squared_error"),
-        ("softplus", "squared_error"),
-    ],
-)
-def test_auto_takes_the_usual_loss_of_the_output(output, name):
-    assert DEFAULT_LOSS.get(output, "squared_error") == name
-    assert resolve_head(ACTIVATIONS[output]).loss is LOSSES[name]
-
-
 def test_huber_is_half_squared_up_to_its_threshold_and_linear_beyond():
     loss = huber(2.0)
     a, y = np.array([[1.0], [2.0], [5.0], [-5.0]]), np.zeros((4, 1))
@@ -160,15 +142,6 @@ def test_an_output_of_ones_own_is_never_taken_for_the_one_of_that_name():
     expected, expected_delta = resolve_head(ACTIVATIONS["sigmoid"]).value_and_delta(np, 3.0 * Z, y)
     np.testing.assert_allclose(value, expected, rtol=1e-9)
     np.testing.assert_allclose(delta, 3.0 * expected_delta, rtol=1e-9, atol=1e-12)
-
-
-def test_copies_of_a_network_keep_the_stable_formula_of_its_output():
-    net = copy.deepcopy(xpnet.MLP([1, 2], output="softmax"))
-    assert net.output is ACTIVATIONS["softmax"]
-    assert (
-        resolve_head(net.output).value_and_delta
-        is CANONICAL["softmax", "categorical_cross_entropy"]
-    )
 
 
 @pytest.mark.parametrize(

@@ -82,15 +82,6 @@ def test_copies_and_pickles_compute_alike_and_can_be_trained(clone):
     assert np.all(other.predict(X) != before)
 
 
-def test_the_networks_own_arrays_can_be_set_in_another_order(backend):
-    net = xpnet.MLP([4, 4, 4, 1], device=backend.device)
-    one, two, last = net.weights
-    before = [backend.host(one).copy(), backend.host(two).copy()]
-    net.set_parameters([two, one, last], net.biases)
-    after = [backend.host(each) for each in net.weights[:2]]
-    np.testing.assert_array_equal(after, before[::-1])
-
-
 def test_parameters_that_do_not_fit_are_refused_and_nothing_is_changed():
     net, other = small(seed=1), small(seed=2)
     before = net.predict(X)

@@ -1,14 +1,13 @@
 """What becomes of a training that is killed, or told to stop by Ctrl-C, SIGTERM or SIGHUP."""
 
 import signal
-import threading
 
 import pytest
 from checkpoint_runs import bits, network, steps_of, train, without_seconds
 from crash_runs import kill_trainings
 
 import xpnet
-from xpnet.backend.signals import Interrupted, finish_step_first, interrupt_on_signals
+from xpnet.backend.signals import Interrupted, interrupt_on_signals
 from xpnet.saving.checkpoint import Checkpoint, checkpoints
 from xpnet.saving.container import read_container
 
@@ -78,19 +77,6 @@ def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):
     assert not Later.called
 
 
-def test_ctrl_c_when_the_training_has_just_ended_is_not_lost(tmp_path):
-    class AtTheEnd:
-        def on_epoch_end(self, training):
-            if training.state.epoch == 2:
-                training.stop("enough")
-                signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        train(network(), [AtTheEnd(), Checkpoint(tmp_path)])
-    net = network()
-    assert train(net, [Checkpoint(tmp_path, resume=True)]).stopped == "enough"
-
-
 def test_a_handler_of_the_programs_own_stays_its_own():
     pressed = []
     before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
@@ -99,22 +85,6 @@ def test_a_handler_of_the_programs_own_stays_its_own():
     finally:
         signal.signal(signal.SIGINT, before)
     assert pressed == [signal.SIGINT]
-
-
-def test_training_in_a_thread_leaves_signals_alone():
-    failures = []
-
-    def run():
-        try:
-            with finish_step_first(lambda: None):
-                train(network(), epochs=1)
-        except ValueError as error:  # "signal only works in main thread"
-            failures.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert not failures
 
 
 @pytest.mark.parametrize("step", [1, 6])

@@ -5,13 +5,12 @@ Each case of the corpus: the change to a good file, and what the message says.
 
 import json
 import os
-import random
 import tracemalloc
 from copy import deepcopy
 
 import numpy as np
 import pytest
-from crash_runs import mutate_model, same_content
+from crash_runs import mutate_model
 from model_examples import KEPT, PREPROCESSING, good_bytes, parts
 
 import xpnet
@@ -212,22 +211,6 @@ def test_random_mutations_are_refused_or_change_nothing(tmp_path):
     assert set(counts) <= allowed, counts
     assert counts["refused without the file's name"] == 0
     assert counts["refused"] >= 1900
-
-
-def test_every_changed_byte_is_refused_or_changes_nothing(tmp_path):
-    data, victim = KEPT.read_bytes(), tmp_path / "flipped"
-    original, accepted = load_model(KEPT), 0
-    for at in range(len(data)):
-        changed = bytearray(data)
-        changed[at] ^= 1 << random.Random(at).randrange(8)
-        victim.write_bytes(changed)
-        try:
-            model = load_model(victim)
-        except FileError:
-            continue
-        accepted += 1
-        assert same_content(model, original)
-    assert accepted <= 5
 
 
 def test_memory_is_bounded_by_the_size_of_the_file(path):

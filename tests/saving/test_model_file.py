@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import xpnet
 from xpnet.errors import InputError, SaveError
 from xpnet.nn.activations import Activation
 from xpnet.nn.network import MLP
-from xpnet.saving.container import read_container, write_container
 from xpnet.saving.model import load_model, save_model
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
@@ -129,17 +127,6 @@ def test_a_summary_that_json_cannot_hold_is_refused(path, value):
     with pytest.raises(InputError, match="cannot be stored as JSON"):
         save_model(path, example(), training={"a": value})
     assert not path.exists()
-
-
-def test_containers_hold_whole_numbers_and_scalars_too(path):
-    tensors = {"i": np.arange(3), "s": np.array(2.5), "e": np.zeros((0, 3), "f4")}
-    write_container(path, "checkpoint", 1, {"a": [1]}, deepcopy(tensors))
-    fields, read = read_container(path, "checkpoint", 1)
-    assert fields == {"a": [1], "library": xpnet.__version__}
-    for name, array in tensors.items():
-        assert read[name].dtype == array.dtype
-        assert np.array_equal(read[name], array)
-        assert read[name].shape == array.shape
 
 
 def test_a_model_of_the_command_predicts_raw_tables_and_its_network_alone_warns(tmp_path):

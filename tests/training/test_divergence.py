@@ -3,10 +3,6 @@ import pytest
 from training_examples import X, Y, parameters, regressor
 
 import xpnet
-from xpnet.nn.losses import LOSSES, Loss
-from xpnet.nn.network import PREDICT_ROWS
-from xpnet.training.batches import Data
-from xpnet.training.loop import Training, TrainingOptions
 
 
 @pytest.mark.parametrize("rate", [100.0, 1e300], ids=["running away", "not finite"])
@@ -77,23 +73,3 @@ def test_a_network_that_is_already_good_can_be_trained_on():
         net, x[1:], y[1:], optimizer=xpnet.Adam(1e-3), epochs=4, l2=0.0, validation=(x, y)
     )
     assert history.loss[-1] == 0.0
-
-
-def test_theloss_at_zero_is_measured_only_if_needed_and_some_rows_at_a_time():
-    most = []
-
-    def value(xp, a, y):
-        most.append(y.shape[0])
-        return LOSSES["squared_error"].value(xp, a, y)
-
-    watched = Loss("watched", value, LOSSES["squared_error"].derivative)
-    x = np.random.default_rng(0).normal(size=(2000, 3))
-    for scale, needed in ((1.0, False), (1e4, True)):
-        net = xpnet.MLP([3, 1], seed=1)
-        y = np.where(np.arange(2000) < 32, 1.0, scale)[:, None]  # the first batch says little
-        options = TrainingOptions(watched, epochs=3, shuffle=False, optimizer=xpnet.SGD(1e-5))
-        run = Training(net, Data(x.astype("float32"), y.astype("float32"), None), options)
-        run.run()
-        assert ("loss_at_zero" in vars(run)) == needed
-    assert max(most) <= PREDICT_ROWS
-    assert run.loss_at_zero == pytest.approx(np.mean(y**2), rel=1e-5)

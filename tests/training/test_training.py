@@ -161,16 +161,6 @@ def test_a_part_in_which_every_row_has_weight_zero_is_refused(backend):
             xpnet.fit(net, X, Y, validation=0.2, sample_weight=weights)
 
 
-@pytest.mark.parametrize("scale", [2.0**-120, 2.0**120])
-def test_only_the_ratios_of_weights_count_however_small_or_large(backend, scale):
-    nets, weights = [], np.linspace(0.5, 1.5, 60)
-    for factor in (1.0, scale):
-        nets.append(regressor(device=backend.device))
-        xpnet.fit(nets[-1], X, Y, epochs=2, sample_weight=factor * weights)
-    for one, other in zip(nets[0].parameters, nets[1].parameters, strict=True):
-        np.testing.assert_array_equal(backend.host(one), backend.host(other))
-
-
 def test_balanced_class_weights_are_those_of_scikit_learn(backend):
     labels = np.array([0] * 50 + [1] * 10)
     balanced = np.where(labels == 1, 60 / (2 * 10), 60 / (2 * 50))
@@ -199,19 +189,6 @@ def several():
     return xpnet.MLP([3, 4, 2], output="sigmoid")
 
 
-def test_rows_that_all_have_a_class_of_weight_0_are_named():
-    ones = np.ones(7, dtype=int)
-    message = "^class_weight of the validation rows has minimum 0 and sum 0; .* not all 0"
-    with pytest.raises(xpnet.InputError, match=message):
-        xpnet.fit(classifier(), X, LABELS, validation=(X[:7], ones), class_weight={1: 0.0})
-    with pytest.raises(xpnet.InputError, match=r"^class_weight of the training rows has minimum 0"):
-        xpnet.fit(classifier(), X, LABELS, class_weight={0: 0.0, 1: 0.0})
-    with pytest.raises(
-        xpnet.InputError, match=r"^sample_weight times class_weight of the training"
-    ):
-        xpnet.fit(classifier(), X, LABELS, class_weight={1: 0.0}, sample_weight=LABELS)
-
-
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
@@ -233,7 +210,7 @@ def test_rows_that_all_have_a_class_of_weight_0_are_named():
         (classifier, {"validation": (X[:, :2], LABELS)}, r"\(60, 2\) but the network takes \(n, 3"),
         (classifier, {"epochs": 0}, "epochs 0 must be an integer >= 1"),
         (classifier, {"l2": -1.0}, "l2 -1.0 must be finite and >= 0"),
-        (classifier, {"clip_norm": 0.0}, "clip_norm 0.0 must be above 0, or None"),
+        (classifier, {"clip_norm": 0.0}, "clip_norm 0.0 must be finite and above 0"),
         (classifier, {"metrics": "auc"}, "metric 'auc' is not known; use one of accuracy, r2, mea"),
         (classifier, {"optimizer": "rms"}, "optimizer 'rms' is not known; pass 'sgd', 'adam',"),
         (classifier, {"optimizer": xpnet.SGD}, r"optimizer SGD is a class; pass SGD\(\), an insta"),

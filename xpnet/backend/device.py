@@ -83,45 +83,31 @@ def _ones_on_host(count: int, dtype: str) -> Array:  # long ones are not worth t
 
 @dataclass(frozen=True)
 class Device:
-    """One place where arrays are computed.
-
-    Attributes
-    ----------
-    name : str
-        ``"cpu"``, ``"gpu"``, ``"gpu:1"``, or the name of a foreign library's device.
-    xp : namespace
-        The Array API functions for arrays that live there.
-    put, get : callable
-        ``put(array, dtype_name)`` brings a host array (or one that is already there) to the
-        device, without a copy if none is needed; ``get(array)`` gives a NumPy array.
-    matmul, matmul_into : callable
-        ``matmul(a, b)`` gives the product of vectors and matrices in the fastest way,
-        ``matmul_into(out, a, b)`` writes it, for which the standard has no function.
-    ones : callable
-        ``ones(count, dtype_name)`` gives a vector, perhaps the same one each time: only read it.
-    block : int
-        Elements that an in-place update should process at a time, to stay in the cache.
-    fuse : callable
-        ``fuse(function)`` gives the same elementwise function, perhaps as one kernel.
-    record : callable or None
-        ``record(step)`` gives a step that replays what the first call did; None: steps just run.
-    active : context manager
-        Makes it the device on which this thread computes. `fit`, `predict` and all others that
-        check what they are given use it themselves; with several GPUs, use it around functions of
-        device arrays, such as `MLP.forward`, and arithmetic of your own.
-    """
+    """One place where arrays are computed; `name` is that of `open_device`, or a library's own."""
 
     name: str
     xp: Namespace = field(repr=False)
+    """The Array API functions for arrays that live there."""
     put: Callable[[Any, str], Array] = field(repr=False)
+    """``put(array, dtype_name)`` brings an array there, without a copy if none is needed."""
     get: Callable[[Array], Any] = field(repr=False)
+    """``get(array)`` brings a device array to the host as a NumPy array."""
     matmul: Callable[[Array, Array], Array] = field(repr=False)
+    """``matmul(a, b)`` gives the product of vectors and matrices in the fastest way."""
     matmul_into: Callable[[Array, Array, Array], None] = field(repr=False)
+    """``matmul_into(out, a, b)`` writes it, for which the standard has no function."""
     ones: Callable[[int, str], Array] = field(repr=False)
+    """``ones(count, dtype_name)`` gives a vector, perhaps the same one each time: only read it."""
     block: int = field(repr=False, default=1 << 62)
+    """Elements that an in-place update should process at a time, to stay in the cache."""
     fuse: Callable[[Function], Function] = field(repr=False, default=_as_it_is)
+    """``fuse(function)`` gives the same elementwise function, perhaps as one kernel."""
     record: Callable[[Step], Step] | None = field(repr=False, default=None)
+    """``record(step)`` gives a step that replays what the first call did; None: steps just run."""
     active: AbstractContextManager[Any] = field(repr=False, default=nullcontext())
+    """Makes it the device on which this thread computes. `fit`, `predict` and all others that
+    check what they are given use it themselves; with several GPUs, use it around functions of
+    device arrays, such as `MLP.forward`, and arithmetic of your own."""
 
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
     # carries the name only, and what was switched off.

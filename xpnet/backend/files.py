@@ -56,13 +56,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def probe_writable(path: str | os.PathLike[str], bytes_needed: int = 0) -> None:
-    """Check that `path` could be written now, before hours are spent on what goes there.
-
-    Raises
-    ------
-    SaveError
-        If the directory is missing, not writable or too full, or `path` is not an ordinary file.
-    """
+    """Raise `SaveError` if `path` cannot be written, before hours are spent on what goes there."""
     with saving_to(path):
         target = _resolve(path)
         free = shutil.disk_usage(target.parent).free

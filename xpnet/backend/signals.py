@@ -13,18 +13,11 @@ from typing import Any
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked to stop. The network is consistent, checkpoints are saved.
-
-    Attributes
-    ----------
-    signal : signal.Signals
-    exit_code : int
-        The shell's convention, 128 + signal: 130, 143 or 129.
-    """
+    """A signal asked to stop. The network is consistent, checkpoints are saved."""
 
     def __init__(self, number: int) -> None:
         self.signal = signal.Signals(number)
-        self.exit_code = 128 + number
+        self.exit_code = 128 + number  # the shell's convention: 130, 143 or 129
         super().__init__(f"stopped by {self.signal.name}")
 
 

@@ -4,7 +4,6 @@ import os
 import platform
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 from xpnet.errors import DeviceError
@@ -29,17 +28,11 @@ def blas() -> dict[str, Any]:
     found = {"name": str(library["name"]), "version": str(library["version"])}
     # A NumPy built on "blas" takes whichever the system has; any other, the one it was built on.
     linked = next((each for each in LIBRARIES if each in found["name"]), "")
-    for pool in sorted(threadpool_info(), key=_numpys_first):
+    for pool in sorted(threadpool_info(), key=lambda each: "numpy" not in each["filepath"]):
         if pool["user_api"] == "blas" and linked in pool["internal_api"]:
             found = {"name": pool["internal_api"], "version": str(pool["version"])}
             return found | {"kernels": pool.get("architecture"), "threads": pool["num_threads"]}
     return found | {"kernels": None, "threads": None}
-
-
-def _numpys_first(pool: dict[str, Any]) -> tuple[bool, str]:
-    """Put NumPy's own library before SciPy's or PyTorch's."""
-    path = Path(pool["filepath"])
-    return "numpy" not in path.parent.name, str(path)
 
 
 def one_thread() -> AbstractContextManager[Any]:

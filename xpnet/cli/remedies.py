@@ -16,13 +16,11 @@ REMEDIES = {
     "initial-loss": "look for targets far from all others; their logarithm may be learnt better",
     "shuffled-targets": "check that each row has its own target, or give other columns",
     "saturated-units": "--activation relu, or a lower --lr",
-    "exploding-gradient": "a lower --lr",
     "regularisation-dominates": "a lower --l2",
     "non-finite": "a lower --lr",
     "diverged": "a lower --lr",
     "loss-rising": "a lower --lr",
     "loss-not-decreasing": "another --lr, or more --epochs",
-    "cannot-overfit-one-batch": "more units in --hidden, or another --lr",
 }
 """By a finding's code: what to try where no option follows from its repair."""
 

@@ -250,13 +250,10 @@ def _of_rows(task: Task) -> dict[str, Any]:
 def make_network(task: Task) -> MLP:
     """Make the untrained network that the options describe."""
     output = "exp" if task.options.loss == "poisson" else OUTPUTS[task.plan.task]
-    x = None
-    if task.options.init == "lsuv":
-        x = task.x.read_rows(slice(MANY_ROWS)) if hasattr(task.x, "read_rows") else task.x
-    return _network(task.options, task.plan.inputs, task.plan.outputs, output, x)
+    return _network(task.options, task.plan.inputs, task.plan.outputs, output)
 
 
-def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: Any = None) -> MLP:
+def _network(options: TrainOptions, inputs: int, outputs: int, output: str) -> MLP:
     names, sizes = options.activation.split(","), [inputs, *_layers(options.hidden), outputs]
     # Parameters, gradients, two moments, those at the start of the epoch and the last good ones.
     needed = 6 * 4 * sum((a + 1) * b for a, b in itertools.pairwise(sizes))
@@ -269,12 +266,11 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str, x: A
         sizes,
         hidden=names[0] if len(names) == 1 else names,
         output=output,
-        init="auto" if options.init == "lsuv" and x is None else options.init,
+        init=options.init,
         dtype=options.dtype,
         device=options.device,
         seed=options.seed,
         dropout=options.dropout,
-        init_data=x,
     )
 
 

@@ -24,7 +24,6 @@ from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
 from xpnet.nn.losses import resolve_head
 from xpnet.nn.network import MLP
-from xpnet.nn.optimizers import Adam
 from xpnet.training.fit import check_parameters, prepare_training
 
 if TYPE_CHECKING:
@@ -99,8 +98,6 @@ def diagnose(
     options |= {"optimizer": optimizer, "epochs": epochs, "validation": validation}
     options |= {"sample_weight": sample_weight, **settings}
     doctor.note(diverged=_diverges(net, x, y, doctor, **options))
-    if doctor.run.failing:
-        doctor.note(one_batch_skill=_one_batch_skill(net, x, y, **settings))
     return doctor.report()
 
 
@@ -131,12 +128,3 @@ def _refused(net: MLP, x: Any, y: Any, doctor: Doctor, loss: "str | Loss") -> tu
             target_shape.finding(Evidence("targets", str(error), remedy="see xpnet.fit, Raises")),
         )
     return ()
-
-
-def _one_batch_skill(net: MLP, x: Any, y: Any, **settings: Any) -> float:
-    """Return the skill on 16 rows after training a copy on them alone, with Adam."""
-    doctor, step = Doctor(), max(1, len(x) // 16)
-    x, y = x[::step][:16], y[::step][:16]
-    if _diverges(net, x, y, doctor, optimizer=Adam(0.01), epochs=300, **settings):
-        return float("nan")
-    return doctor.run.last.skill

@@ -133,8 +133,7 @@ class Doctor:
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}
         rows = {name: as_array(each, name) for name, each in rows.items() if each is not None}
         if rows and all(0 in shape_of(each) for each in rows.values()):
-            run.empty.append(run.steps)
-            return
+            return  # nothing is learnt from an empty batch
         self._add_numbers(loss, validation_loss, learning_rate)
         parameters = named_arrays({} if parameters is None else parameters, "parameters")
         gradients = gradients_of(parameters, {} if gradients is None else gradients)
@@ -197,8 +196,6 @@ class Doctor:
             run.data, start = joined(self._early), run.first
             run.first = replace(first, parameters=start.parameters, gradients=start.gradients)
             run.last = replace(last, parameters=end.parameters, gradients=end.gradients)
-            x, z = run.first.inputs, end.inputs
-            run.same_rows = x is not None and z is not None and np.array_equal(x[: len(z)], z)
         return run
 
     def report(self) -> Report:

@@ -16,6 +16,7 @@ class Evidence:
     change: dict[str, Any] | None = None
     severity: str = ""
     remedy: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True)

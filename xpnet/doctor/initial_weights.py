@@ -134,7 +134,7 @@ def explain_init(
     if not isinstance(rows, int) or rows < 2:
         raise InputError(f"rows {rows!r} must be an integer >= 2: variances are over the rows")
     if not isinstance(net, MLP):
-        net = MLP(net, **{"init_data": x, **options})
+        net = MLP(net, **options)
     draw = generator(net.seed, "explain_init")
     inputs = draw.standard_normal((rows, net.sizes[0])) if x is None else x[:rows]
     # An explosion is reported as such below.

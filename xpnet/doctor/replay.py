@@ -47,7 +47,7 @@ class Replay:
     kinds: tuple[tuple[str, ...], ...] = ()
     # Slopes of the outputs that explain the gradient of the last weights, each with its factor c.
     deltas: Mapping[str, float] = field(default_factory=dict)
-    mistakes: Mapping[str, Evidence] = field(default_factory=dict)  # by code; at most one
+    mistake: Evidence | None = None  # what is wrong in the gradients, from the last layer down
     outputs: str = ""  # what gives them from the last sums, such as "sigmoid(z)"
 
     @classmethod
@@ -83,7 +83,7 @@ def _backward(
     factors = {kind: last.fit(errors * slope) for kind, slope in slopes.items()}
     deltas = {kind: factor for kind, factor in factors.items() if factor is not None}
     if not deltas:
-        return Replay(mistakes=_of_outputs(last, o, errors, forward=bool(form)))
+        return Replay(mistake=_of_outputs(last, o, errors, forward=bool(form)))
     kind, factor = next(iter(deltas.items()))
     delta, wrong, first = factor * errors * slopes[kind], list[str](), ("", "")
     for layer, after, a, names in zip(
@@ -100,35 +100,37 @@ def _backward(
                     layer, right[0], delta, after.weights)  # fmt: skip
                 if form and layer.gradient is not None and not found:
                     found = _unknown(layer, error * right[0])
-                return Replay(deltas=deltas, mistakes=found)
+                return Replay(deltas=deltas, mistake=found)
             if not form_seen:
                 break
             wrong, first = [layer.name, *wrong], first if wrong else (form_seen, FORMS[names[0]])
             fitting = [_forms(a)[form_seen]]
         delta = error * fitting[0]
-    return Replay(deltas=deltas, mistakes=_derivative(wrong, *first) if wrong else {})
+    return Replay(deltas=deltas, mistake=_derivative(wrong, *first) if wrong else None)
 
 
-def _derivative(names: list[str], form: str, right: str, remedy: str = "") -> dict[str, Evidence]:
-    return {"gradient-activation-derivative": Evidence(
+def _derivative(names: list[str], form: str, right: str, remedy: str = "") -> Evidence:
+    return Evidence(
         ", ".join(names), f"recomputed from the arrays shown, the gradient of {names[-1]} has the "
         f"derivative {form}, with a the activations; {right} would be right", remedy=remedy,
-    )}  # fmt: skip
+    )  # fmt: skip
 
 
-def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> dict[str, Evidence]:
+def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Evidence | None:
     """Find what is wrong in the gradient of the last weights."""
     one = [c for kind in OUTPUT_SLOPES if (c := last.fit(_slope(kind, o), CLOSE_FIT))]
     # The absolute error has one for all, too, if all outputs are too high, or too low.
     if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
-        evidence = f"it comes from one error, {one[0]:.4g}, for all {len(o)} samples"
-        return {"gradient-wrong": Evidence(last.name, evidence)}
+        return Evidence(last.name, f"it comes from one error, {one[0]:.4g}, for all {len(o)} "
+                        "samples: none is pushed up while another is pushed down",
+                        remedy="delta = outputs - targets   # per sample; sum only in gradients",
+                        code="gradient-wrong")  # fmt: skip
     form = last.wrong_slope(o, errors)
     if form:
         remedy = "delta = (outputs - targets) * derivative   # left out if the loss cancels it"
         return _derivative([last.name], form, "a * (1 - a) or 1 - a**2", remedy)
     # Or else the weights may only be turned, which nothing tells where all are square.
-    return _wrong_product(last, o, errors) if forward else {}
+    return _wrong_product(last, o, errors) if forward else None
 
 
 @dataclass(frozen=True)
@@ -163,12 +165,13 @@ class _Layer:
         return g - l2 * w - l1 * np.sign(w)
 
 
-def _product(name: str, product: str) -> dict[str, Evidence]:
+def _product(name: str, product: str) -> Evidence:
     evidence = f"recomputed from the arrays shown, its gradient is {product}"
-    return {"gradient-product": Evidence(name, evidence)}
+    remedy = "delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta"
+    return Evidence(name, evidence, remedy=remedy, code="gradient-product")
 
 
-def _wrong_product(layer: _Layer, a: Any, error: Any) -> dict[str, Evidence]:
+def _wrong_product(layer: _Layer, a: Any, error: Any) -> Evidence | None:
     """Find the wrong product in the gradient of a layer that a leaves."""
     x, gradient = layer.inputs, layer.gradient
     for kind in FORMS if gradient is not None else ():
@@ -177,10 +180,10 @@ def _wrong_product(layer: _Layer, a: Any, error: Any) -> dict[str, Evidence]:
             return _product(layer.name, "the transpose of inputs.T @ delta")
         if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
             return _product(layer.name, "activations.T @ delta with those that leave the layer")
-    return {}
+    return None
 
 
-def _wrong_way_back(layer: _Layer, slope: Any, delta: Any, w: Any) -> dict[str, Evidence]:
+def _wrong_way_back(layer: _Layer, slope: Any, delta: Any, w: Any) -> Evidence | None:
     """See the error of the next layer taken back through its weights w in another way."""
     ways = {"delta_next with no weights": delta} if delta.shape[1] in (1, slope.shape[1]) else {}
     if w.shape[0] == w.shape[1]:
@@ -188,22 +191,22 @@ def _wrong_way_back(layer: _Layer, slope: Any, delta: Any, w: Any) -> dict[str, 
     for way, error in ways.items():
         if layer.fit(error * slope) is not None:
             return _product(layer.name, f"inputs.T @ delta, and delta from {way}")
-    return {}
+    return None
 
 
-def _unknown(layer: _Layer, delta: Any) -> dict[str, Evidence]:
+def _unknown(layer: _Layer, delta: Any) -> Evidence | None:
     """See a gradient that is nothing like the right one; one that was cut off is no mistake."""
     product = layer.inputs.T @ delta
     rest = layer.without_penalty(product)
     cosine = 1.0 if rest is None else _cosine(rest, product)
     size = np.abs(layer.gradient)
     if not cosine < 1.0 - NO_FIT or np.sum(size >= size.max() * (1.0 - 1e-9)) > 1:
-        return {}
-    return {"gradient-activation-derivative": Evidence(
+        return None
+    return Evidence(
         layer.name, "recomputed from the arrays shown, the gradients after it are right, but its "
         f"own is no multiple of inputs.T @ delta with any usual derivative (cosine {cosine:.2f})",
         severity="warning",  # something else may be added on purpose
-    )}  # fmt: skip
+    )  # fmt: skip
 
 
 def accumulates(replay: Replay, first: Step, second: Step) -> bool:
@@ -212,7 +215,7 @@ def accumulates(replay: Replay, first: Step, second: Step) -> bool:
     `replay` is that of the first step. Only the last weights are checked.
     """
     own = Replay.of(second)
-    if not replay.deltas or own.deltas or own.mistakes:
+    if not replay.deltas or own.deltas or own.mistake:
         return False
     names = first.gradients.keys() & second.gradients.keys()
     same = {n for n in names if first.gradients[n].shape == second.gradients[n].shape}

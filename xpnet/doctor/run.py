@@ -85,7 +85,6 @@ class Run:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of targets and predictions
     columns: bool = False  # whether the caller's code has samples as columns
     reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # name: (before, after)
-    empty: list[int] = field(default_factory=list)  # steps whose batch had no rows
     hidden: Sequence[str] = ()  # names of the activations
     output: str = ""
     targets: SeenTargets = field(default_factory=SeenTargets)
@@ -93,8 +92,6 @@ class Run:
     width: int = 0  # number of inputs
     names: Sequence[str] = ()  # of the inputs
     diverged: bool = False
-    one_batch_skill: float = float("nan")  # after training on one small batch alone
-    same_rows: bool = False  # whether the last step saw the same rows as the first
     found: list[str] = field(default_factory=list)  # codes of the findings so far
 
     @property

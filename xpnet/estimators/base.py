@@ -47,7 +47,6 @@ from xpnet.estimators.data import (
     host_weights,
     place_of,
     scaler_of,
-    shown_rows,
     target_scaler_of,
 )
 from xpnet.estimators.parameters import core_name, hidden_sizes, optimizer_of, sklearn_draws
@@ -226,10 +225,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         X, device, dtype = self._placed(X, first=first)
         with device.active:
             if first:
-                self._measure(X, targets, weights, train, device, dtype)
+                self._measure(X, targets, weights, train, device)
             x = as_rows(X, self._scaler, device, dtype)
             if first:
-                self._start(sizes, drawn, x, device, dtype)
+                self._start(sizes, drawn, device, dtype)
             else:
                 self._continue(sizes)
             data = self._data(x, targets, weights)
@@ -264,13 +263,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             X = device.put(real_numbers(X if same else to_host(X)), dtype)
         return X, device, dtype
 
-    def _measure(
-        self, X: Any, targets: Any, weights: Any, rows: Any, device: Device, dtype: str
-    ) -> None:
+    def _measure(self, X: Any, targets: Any, weights: Any, rows: Any, device: Device) -> None:
         """Measure the features of the training rows, and targets of any size, for `standardize`."""
         self._scaler = self._target_scaler = None
         if self.standardize:
-            self._scaler = scaler_of(X, rows, device, dtype)
+            self._scaler = scaler_of(X, rows, device)
             if self._output() == "identity":
                 self._target_scaler = target_scaler_of(targets, weights, rows)
 
@@ -303,13 +300,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self._seed = int(random.randint(2**31 - 1))
         return drawn
 
-    def _start(self, sizes: list[int], drawn: Any, x: Any, device: Device, dtype: str) -> None:
+    def _start(self, sizes: list[int], drawn: Any, device: Device, dtype: str) -> None:
         """Make the network and start all curves afresh."""
-        shown = shown_rows(x, device, dtype) if self.init == "lsuv" else None
         net = MLP(
             sizes, hidden=core_name(self.activation), output=self._output(), dtype=dtype,
             init="zeros" if drawn else self.init, device=device, seed=self._seed,
-            dropout=self.dropout, init_data=shown,
+            dropout=self.dropout,
         )  # fmt: skip
         if drawn:
             net.set_parameters(*drawn)
@@ -373,9 +369,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _run_steps(self, training: Training) -> Iterator[tuple[str, Any]]:
         """Train by mini-batches; yield the warnings."""
-        if self.batch_size != "auto" and int(self.batch_size) > training.rows:
-            message = "Got `batch_size` less than 1 or larger than sample size. It is going to be"
-            yield f"{message} clipped", UserWarning
         start, diverged = self._flat_copy(), ""
         try:
             training.run()
@@ -569,12 +562,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _on(self, device: Device, convert: Any) -> dict[str, Any]:
         """Return the attributes that hold device arrays, converted for a device."""
-        state, scaler = self._state, self._scaler
+        state = self._state
         return {
             "network_": self.network_.to(device),
             "_state": replace(state, optimizer=[convert(each) for each in state.optimizer]),
             "_best": None if self._best is None else convert(self._best),
-            "_scaler": scaler and Scaler(convert(scaler.mean), convert(scaler.scale)),
         }
 
     def __sklearn_tags__(self) -> Any:

@@ -146,9 +146,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         with self.network_.device.active, np.errstate(divide="ignore"):
             if self._label_binarizer.y_type_ == "binary":
                 outputs = xp.concat([1.0 - outputs, outputs], axis=1)
-            if log:
-                outputs = xp.log(outputs)
-        return give(outputs)
+            return give(xp.log(outputs) if log else outputs)
 
     def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:
         """Return host targets (n, outputs), and learn the classes if they are new."""
@@ -241,10 +239,10 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     def predict(self, X: Any) -> Any:
         """Return the values, (n,), or (n, outputs) for several outputs."""
         outputs, give = self._outputs(X, "predict")
-        if (scaler := self._target_scaler) is not None:
-            device, dtype = self.network_.device, self.network_.dtype
-            with device.active:
-                outputs = outputs * device.put(scaler.scale, dtype) + device.put(scaler.mean, dtype)
+        if self._target_scaler is not None:
+            with self.network_.device.active:
+                scaler = self._target_scaler.on(self.network_.device, self.network_.dtype)
+                outputs = outputs * scaler.scale + scaler.mean
         return give(outputs[:, 0] if outputs.shape[1] == 1 else outputs)
 
     def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:

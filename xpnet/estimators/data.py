@@ -39,26 +39,27 @@ def host_weights(sample_weight: Any, y: Any) -> Any:
 
 @dataclass(frozen=True)
 class Scaler:
-    """Means and standard deviations of the features, on the network's device."""
+    """Means and standard deviations of columns: float64 on the host, or as `on` brings them."""
 
     mean: Array
     scale: Array
 
+    def on(self, device: Device, dtype: str) -> "Scaler":
+        """Return it for arrays of a device."""
+        return Scaler(device.put(self.mean, dtype), device.put(self.scale, dtype))
+
     def __call__(self, x: Array) -> Array:
-        """Return x, (n, inputs), with mean 0 and standard deviation 1."""
+        """Return x, (n, columns), with mean 0 and standard deviation 1."""
         return (x - self.mean) / self.scale
 
 
-def scaler_of(X: Any, rows: Any, device: Device, dtype: str) -> Scaler:
-    """Measure the features of some rows, or all, in float64; a constant feature keeps its scale."""
-    xp = device.xp
+def scaler_of(X: Any, rows: Any, device: Device) -> Scaler:
+    """Measure the features of some rows, or all; a constant feature keeps its scale."""
     if issparse(X):
         mean, variance = mean_variance_axis(X if rows is None else X[rows], axis=0)
-        mean, scale = device.put(mean, dtype), xp.sqrt(device.put(variance, dtype))
-    else:
-        x = X if rows is None else xp.take(X, device.put(rows, "int64"), axis=0)
-        mean, scale = (xp.astype(each, getattr(xp, dtype)) for each in _moments(xp, x))
-    return _scaler(xp, mean, scale)
+        return _scaler(mean, np.sqrt(variance))
+    x = X if rows is None else device.xp.take(X, device.put(rows, "int64"), axis=0)
+    return _scaler(*map(device.get, _moments(device.xp, x)))
 
 
 def target_scaler_of(targets: Any, weights: Any, rows: Any) -> Scaler:
@@ -67,12 +68,12 @@ def target_scaler_of(targets: Any, weights: Any, rows: Any) -> Scaler:
     y = np.asarray(targets[rows], np.float64)
     weights = weights[rows] if weights is not None and np.any(weights[rows]) else None
     mean = np.average(y, axis=0, weights=weights)
-    return _scaler(np, mean, np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights)))
+    return _scaler(mean, np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights)))
 
 
-def _scaler(xp: Namespace, mean: Array, scale: Array) -> Scaler:
-    smallest = 10.0 * float(xp.finfo(scale.dtype).eps) * xp.abs(mean)
-    return Scaler(mean, xp.where(scale > smallest, scale, xp.ones_like(scale)))
+def _scaler(mean: Any, scale: Any) -> Scaler:
+    varies = scale > 10.0 * np.finfo(scale.dtype).eps * np.abs(mean)
+    return Scaler(mean, np.where(varies, scale, 1.0))
 
 
 def _moments(xp: Namespace, x: Array) -> tuple[Array, Array]:
@@ -90,8 +91,7 @@ class SparseRows:
     """A sparse matrix as a `xpnet.training.batches.RowSource`, made dense block by block."""
 
     def __init__(self, matrix: Any, scaler: Scaler | None) -> None:
-        self._matrix, self.shape = matrix.tocsr(), matrix.shape
-        self._scaler = scaler and Scaler(to_host(scaler.mean), to_host(scaler.scale))
+        self._matrix, self.shape, self._scaler = matrix.tocsr(), matrix.shape, scaler
 
     def read_rows(self, rows: Any) -> Any:
         """Return these rows, scaled, as a dense host array."""
@@ -148,14 +148,7 @@ def as_rows(X: Any, scaler: Scaler | None, device: Device, dtype: str) -> Any:
             return SparseArray(X.tocsr().astype(dtype, copy=False))
         return SparseRows(X, scaler)
     x = as_inputs(X, device, dtype, X.shape[1])
-    return x if scaler is None else scaler(x)
-
-
-def shown_rows(x: Any, device: Device, dtype: str) -> Array:
-    """Return rows from `as_rows` that can be looked at: all, or as many as may become dense."""
-    if isinstance(x, SparseArray):
-        return np.asarray(x[: _rows_in_block(x.shape[1]), :])
-    return device.put(next(x.blocks()), dtype) if isinstance(x, SparseRows) else x
+    return x if scaler is None else scaler.on(device, dtype)(x)
 
 
 def _rows_in_block(columns: int) -> int:
@@ -175,7 +168,7 @@ def hold_out(targets: Any, fraction: float, seed: int, *, stratify: bool) -> tup
     )
     if len(held_out) < 2:
         raise InputError(
-            "The validation set is too small. Increase 'validation_fraction' or the size of your "
-            f"dataset: {len(targets)} rows leave {len(held_out)}."
+            f"The validation set is too small: {len(targets)} rows leave {len(held_out)}; increase "
+            "validation_fraction"
         )
     return np.sort(train), np.sort(held_out)

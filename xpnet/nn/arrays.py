@@ -56,12 +56,9 @@ def check_finite(xp: Namespace, array: Array, name: str) -> None:
 
 
 def as_inputs(array: Any, device: Any, dtype: str, inputs: int) -> Array:
-    """Return x on the device as (n, inputs), checked.
+    """Return x on the device as (n, inputs).
 
-    Raises
-    ------
-    InputError, InputTypeError
-        For another shape, no rows, values that are not numbers, or not finite.
+    Raises `InputError` or `InputTypeError` for another shape, no rows, and what is not finite.
     """
     x = put_numbers(array, device, dtype, "x")
     if len(x.shape) != 2 or x.shape[1] != inputs:

@@ -20,14 +20,10 @@ easier by linear transformations in perceptrons", 2012) centre activations to th
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import sqrt
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from xpnet.backend.device import Array
 from xpnet.backend.random import generator
 from xpnet.errors import InputError, bad_argument
-
-if TYPE_CHECKING:
-    from xpnet.nn.network import MLP
 
 Rule: TypeAlias = Callable[[Any, int, int], Any]
 
@@ -36,38 +32,21 @@ TANH_GAIN = 1.5  # between tanh layers, and the tanh layers that sigmoid layers 
 SIGMOID_FACTOR = 2.0  # into sigmoid units, and out of them
 
 
-def _uniform(generator: Any, fan_in: int, fan_out: int, std: float) -> Any:
-    limit = sqrt(3.0) * std
-    return generator.uniform(-limit, limit, (fan_in, fan_out))
+def _uniform(std: Callable[[int, int], float]) -> Rule:
+    """Return the rule that draws uniformly with this standard deviation for fan_in and fan_out."""
+
+    def rule(generator: Any, fan_in: int, fan_out: int) -> Any:
+        limit = sqrt(3.0) * std(fan_in, fan_out)
+        return generator.uniform(-limit, limit, (fan_in, fan_out))
+
+    return rule
 
 
-def _normal(generator: Any, fan_in: int, fan_out: int, std: float) -> Any:
-    return std * generator.standard_normal((fan_in, fan_out))
-
-
-def glorot_uniform(generator: Any, fan_in: int, fan_out: int) -> Any:
-    """Std sqrt(2 / (fan_in + fan_out)). Glorot and Bengio, "Understanding the difficulty", 2010."""
-    return _uniform(generator, fan_in, fan_out, sqrt(2.0 / (fan_in + fan_out)))
-
-
-def glorot_normal(generator: Any, fan_in: int, fan_out: int) -> Any:
-    """As `glorot_uniform`, normally distributed."""
-    return _normal(generator, fan_in, fan_out, sqrt(2.0 / (fan_in + fan_out)))
-
-
-def he_uniform(generator: Any, fan_in: int, fan_out: int) -> Any:
-    """Std sqrt(2 / fan_in). He et al., "Delving deep into rectifiers", arXiv 1502.01852."""
-    return _uniform(generator, fan_in, fan_out, sqrt(2.0 / fan_in))
-
-
-def he_normal(generator: Any, fan_in: int, fan_out: int) -> Any:
-    """As `he_uniform`, normally distributed."""
-    return _normal(generator, fan_in, fan_out, sqrt(2.0 / fan_in))
-
-
-def lecun_normal(generator: Any, fan_in: int, fan_out: int) -> Any:
-    """Std sqrt(1 / fan_in). LeCun et al., "Efficient BackProp", 1998."""
-    return _normal(generator, fan_in, fan_out, sqrt(1.0 / fan_in))
+def _normal(std: Callable[[int, int], float]) -> Rule:
+    """As `_uniform`, normally distributed."""
+    return lambda generator, fan_in, fan_out: (
+        std(fan_in, fan_out) * generator.standard_normal((fan_in, fan_out))
+    )
 
 
 def orthogonal(generator: Any, fan_in: int, fan_out: int) -> Any:
@@ -84,14 +63,28 @@ def orthogonal(generator: Any, fan_in: int, fan_out: int) -> Any:
     return basis if fan_in <= fan_out else basis.T.copy()
 
 
-def zeros(generator: Any, fan_in: int, fan_out: int) -> Any:
-    """All zero: every unit of a hidden layer stays equal. For tests and for the doctor."""
-    return generator.uniform(0.0, 0.0, (fan_in, fan_out))
+def _glorot(fan_in: int, fan_out: int) -> float:
+    return sqrt(2.0 / (fan_in + fan_out))
 
 
-_RULES = (glorot_uniform, glorot_normal, he_uniform, he_normal, lecun_normal, orthogonal, zeros)
-INITIALISERS: dict[str, Rule] = {rule.__name__: rule for rule in _RULES}
-INIT_NAMES = ("auto", *INITIALISERS, "lsuv")
+def _he(fan_in: int, fan_out: int) -> float:
+    return sqrt(2.0 / fan_in)
+
+
+INITIALISERS: dict[str, Rule] = {
+    # Glorot and Bengio, "Understanding the difficulty of training deep ... networks", 2010
+    "glorot_uniform": _uniform(_glorot),
+    "glorot_normal": _normal(_glorot),
+    # He et al., "Delving deep into rectifiers", arXiv 1502.01852
+    "he_uniform": _uniform(_he),
+    "he_normal": _normal(_he),
+    # LeCun et al., "Efficient BackProp", 1998
+    "lecun_normal": _normal(lambda fan_in, fan_out: sqrt(1.0 / fan_in)),
+    "orthogonal": orthogonal,
+    # Every unit of a hidden layer stays equal: for tests and for the doctor.
+    "zeros": lambda generator, fan_in, fan_out: generator.uniform(0.0, 0.0, (fan_in, fan_out)),
+}
+INIT_NAMES = ("auto", *INITIALISERS)
 
 # Rule and reason for the weights that feed each activation.
 AUTO: dict[str, tuple[str, str]] = {
@@ -114,8 +107,6 @@ def rule_for(
     """Return name, rule and reason of the weights from a layer `fed_by` into this activation."""
     if callable(init):
         return getattr(init, "__name__", "callable"), init, "given by the caller"
-    if init == "lsuv":
-        return "lsuv", INITIALISERS["orthogonal"], "orthogonal, then scaled on the data"
     if init == "auto":
         return _auto_rule(activation, output, fed_by)
     if init not in INITIALISERS:
@@ -168,18 +159,3 @@ def draw(
         sums, centred = drawn.sum(axis=0), init == "auto" and fed_by == "sigmoid"
         biases.append(-0.5 * sums if centred else 0.0 * abs(sums))
     return [*weights, *biases]
-
-
-def lsuv(net: "MLP", x: Array) -> None:
-    """Scale each layer's orthogonal weights in place until its z has unit variance on x.
-
-    Mishkin and Matas, "All you need is a good init", arXiv 1511.06422. A few hundred rows suffice.
-    Deep sigmoid networks need more than unit variance and learn better with ``"auto"``.
-    """
-    xp = net.device.xp
-    for layer, weights in enumerate(net.weights):
-        for _ in range(10):
-            variance = float(xp.var(net.forward(x).pre_activations[layer]))
-            if variance <= 0.0 or abs(variance - 1.0) < 0.01:
-                break
-            weights *= 1.0 / sqrt(variance)

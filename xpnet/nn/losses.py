@@ -116,14 +116,9 @@ DEFAULT_LOSS = {
 
 @dataclass(frozen=True)
 class Head:
-    """An output activation and a loss as one: loss per row and delta, both from z.
+    """An output activation and a loss as one: ``value_and_delta(xp, z, y)``.
 
-    Attributes
-    ----------
-    loss : Loss
-    value_and_delta : callable
-        ``value_and_delta(xp, z, y)`` gives the loss of each row, (batch,), and its derivative
-        with respect to z, (batch, outputs).
+    It gives the loss of each row, (batch,), and its derivative by z, (batch, outputs).
     """
 
     loss: Loss

@@ -18,7 +18,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 from xpnet.backend.device import DTYPES, Array, Device, device_of, is_foreign, open_device
-from xpnet.errors import InputError, bad_argument, check_numbers
+from xpnet.errors import InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
 from xpnet.nn.arrays import (
     Batch,
@@ -28,7 +28,7 @@ from xpnet.nn.arrays import (
     put_numbers,
     row_shares,
 )
-from xpnet.nn.initializers import Rule, draw, lsuv
+from xpnet.nn.initializers import Rule, draw
 from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
 
 # Rows per forward pass in prediction: fixed, so that results do not depend on how the caller cuts
@@ -37,37 +37,23 @@ PREDICT_ROWS = 512
 
 
 class Trace(NamedTuple):
-    """What one forward pass computed; the backward pass, the doctor and tests all use it.
-
-    Attributes
-    ----------
-    inputs : list of array, (batch, fan_in)
-        What each layer received: x, then the activations, after dropout.
-    pre_activations : list of array, (batch, fan_out)
-        z of each layer, the last one included.
-    activations : list of array, (batch, units)
-        a of each hidden layer, before dropout.
-    masks : list of array, (batch, units), or None
-        Dropout's factors for each hidden layer: 0 or 1 / (1 - rate); None without dropout.
-    """
+    """What one forward pass computed; the backward pass, the doctor and tests all use it."""
 
     inputs: list[Array]
+    """What each layer received, (batch, fan_in): x, then the activations, after dropout."""
     pre_activations: list[Array]
+    """z of each layer, (batch, fan_out), the last one included."""
     activations: list[Array]
+    """a of each hidden layer, (batch, units), before dropout."""
     masks: list[Array] | None
+    """Dropout's factors for each hidden layer, (batch, units): 0 or 1 / (1 - rate)."""
 
 
 class Gradients(NamedTuple):
-    """Derivatives of the loss, in the order and shapes of the network's parameters.
+    """Derivatives of the loss, in the order and shapes of the network's parameters."""
 
-    Attributes
-    ----------
-    weights : tuple of array, (fan_in, fan_out)
-    biases : tuple of array, (fan_out,)
-    """
-
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
+    weights: tuple[Array, ...]  # (fan_in, fan_out)
+    biases: tuple[Array, ...]  # (fan_out,)
 
 
 class MLP:
@@ -82,8 +68,8 @@ class MLP:
     output : str or Activation
         ``"identity"``, ``"sigmoid"``, ``"softmax"``, ``"tanh"``, ``"exp"`` or ``"softplus"``.
     init : str or callable
-        A rule of `xpnet.nn.initializers`; ``"auto"`` chooses by activation, ``"lsuv"`` needs
-        `init_data`; a callable gets ``(generator, fan_in, fan_out)``.
+        A rule of `xpnet.nn.initializers`; ``"auto"`` chooses by activation; a callable gets
+        ``(generator, fan_in, fan_out)``.
     dtype : {"float32", "float64"}
     device : str or Device
         ``"cpu"``, ``"gpu"``, ``"gpu:N"``.
@@ -91,8 +77,6 @@ class MLP:
         Seed of every random draw of this network and its training.
     dropout : float or sequence of float
         Share of hidden units dropped in training, in [0, 1); one for all or one per hidden layer.
-    init_data : array, (n, inputs), optional
-        Prepared inputs for ``init="lsuv"``.
 
     Attributes
     ----------
@@ -122,17 +106,17 @@ class MLP:
         device: str | Device = "cpu",
         seed: int = 0,
         dropout: float | Sequence[float] = 0.0,
-        init_data: Any = None,
     ) -> None:
         self.sizes = checked_sizes(sizes)
         layers = len(self.sizes) - 2
         self.hidden = tuple(resolve_activation(each, HIDDEN) for each in per_layer(hidden, layers))
         self.output = resolve_activation(output, OUTPUTS)
-        self.dropout = checked_rates(per_layer(dropout, layers))
+        for rate in per_layer(dropout, layers):
+            check_numbers("must be >= 0 and below 1", dropout=rate)
+        self.dropout = tuple(float(rate) for rate in per_layer(dropout, layers))
         if dtype not in DTYPES:
             raise bad_argument("dtype", dtype, "is not known; use 'float32' or 'float64'")
-        if not isinstance(seed, int | Integral) or seed < 0:  # NumPy's, too
-            raise bad_argument("seed", seed, "must be an integer >= 0")
+        check_integers(0, seed=seed)
         self.dtype, self.seed, self.init = dtype, int(seed), init
         self.device = device if isinstance(device, Device) else open_device(device)
         xp, names = self.device.xp, [each.name for each in (*self.hidden, self.output)]
@@ -140,10 +124,6 @@ class MLP:
             drawn = (self.device.put(p, dtype) for p in draw(init, self.sizes, names, self.seed))
             self.flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
             self._derive()
-            if init == "lsuv":
-                if init_data is None:
-                    raise InputError("init='lsuv' scales the weights on data; pass init_data=x")
-                lsuv(self, as_inputs(init_data, self.device, dtype, self.sizes[0]))
 
     def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
         """Compute up to the last pre-activations; the head applies the output activation.
@@ -419,10 +399,3 @@ def checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
             "outputs"
         )
     return tuple(int(size) for size in checked)
-
-
-def checked_rates(rates: list[Any]) -> tuple[float, ...]:
-    """Return dropout rates as floats."""
-    for rate in rates:
-        check_numbers("must be >= 0 and below 1", dropout=rate)
-    return tuple(float(rate) for rate in rates)

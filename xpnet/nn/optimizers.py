@@ -40,11 +40,6 @@ class SGD:
     learning_rate : float, above 0
     momentum : float, from 0 to 1
     nesterov : bool
-
-    Raises
-    ------
-    InputError
-        For numbers out of range, as in all optimisers.
     """
 
     learning_rate: float = 0.1
@@ -135,13 +130,7 @@ class AdamW(Adam):
     """Adam with decoupled weight decay. Loshchilov and Hutter, arXiv 1711.05101.
 
     Before each step, weights (not biases) shrink by the factor
-    ``1 - learning_rate * weight_decay``.
-
-    Parameters
-    ----------
-    learning_rate, beta_1, beta_2, epsilon : float
-        As in `Adam`.
-    weight_decay : float, from 0
+    ``1 - learning_rate * weight_decay``; `weight_decay` is from 0, the others are those of `Adam`.
     """
 
     weight_decay: float = 0.01

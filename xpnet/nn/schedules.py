@@ -8,28 +8,18 @@ from dataclasses import dataclass
 from math import cos, pi
 from typing import NamedTuple, TypeAlias
 
-from xpnet.errors import InputError, bad_argument
+from xpnet.errors import InputError, bad_argument, check_numbers
 
 
 class Progress(NamedTuple):
-    """How far a training run has got: all that a schedule may depend on.
+    """How far a training run has got: all that a schedule may depend on."""
 
-    Attributes
-    ----------
-    step : int
-        Steps taken before this one, from 0.
-    epoch : int
-        Epochs completed, from 0.
-    steps_per_epoch, total_steps : int
-    losses : sequence of float
-        Monitored loss of each epoch completed: validation if there is one, else training.
-    """
-
-    step: int
-    epoch: int
+    step: int  # steps taken before this one, from 0
+    epoch: int  # epochs completed, from 0
     steps_per_epoch: int
     total_steps: int
     losses: Sequence[float]
+    """Monitored loss of each epoch completed: validation if there is one, else training."""
 
     @property
     def done(self) -> float:
@@ -40,9 +30,21 @@ class Progress(NamedTuple):
 Schedule: TypeAlias = Callable[[Progress], float]
 
 
-def _require(condition: bool, schedule: object) -> None:
-    if not condition:
-        raise InputError(f"{schedule} is out of range")
+_RULES = {
+    **dict.fromkeys(("epochs", "patience", "steps"), "must be finite and >= 1"),
+    **dict.fromkeys(("factor", "end"), "must be from 0 to 1"),
+    **dict.fromkeys(("power", "min_delta"), "must be finite and >= 0"),
+}
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A schedule whose options are numbers in range."""
+
+    def __post_init__(self) -> None:
+        for name, rule in _RULES.items():
+            if hasattr(self, name):
+                check_numbers(rule, **{name: getattr(self, name)})
 
 
 @dataclass(frozen=True)
@@ -54,60 +56,48 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class StepDecay:
+class StepDecay(_Checked):
     """Times `factor` after every `epochs` epochs."""
 
     epochs: int = 10
     factor: float = 0.5
-
-    def __post_init__(self) -> None:
-        _require(self.epochs >= 1 and 0.0 < self.factor <= 1.0, self)
 
     def __call__(self, progress: Progress) -> float:
         return float(self.factor ** (progress.epoch // self.epochs))
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(_Checked):
     """From 1 at the first step down to `end` after the last one."""
 
     end: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require(0.0 <= self.end <= 1.0, self)
 
     def __call__(self, progress: Progress) -> float:
         return 1.0 + (self.end - 1.0) * progress.done
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(_Checked):
     """Half a cosine from 1 to `end`. Loshchilov and Hutter, arXiv 1608.03983, without restarts."""
 
     end: float = 0.0
-
-    def __post_init__(self) -> None:
-        _require(0.0 <= self.end <= 1.0, self)
 
     def __call__(self, progress: Progress) -> float:
         return self.end + (1.0 - self.end) * 0.5 * (1.0 + cos(pi * progress.done))
 
 
 @dataclass(frozen=True)
-class InverseScaling:
+class InverseScaling(_Checked):
     """1 / (step + 1) ** power."""
 
     power: float = 0.5
-
-    def __post_init__(self) -> None:
-        _require(self.power >= 0.0, self)
 
     def __call__(self, progress: Progress) -> float:
         return float((progress.step + 1) ** -self.power)
 
 
 @dataclass(frozen=True)
-class ReduceOnPlateau:
+class ReduceOnPlateau(_Checked):
     """Times `factor` whenever the loss has not improved by `min_delta` for `patience` epochs.
 
     Has no state: the history of losses says it all, so a resumed run continues alike.
@@ -116,9 +106,6 @@ class ReduceOnPlateau:
     factor: float = 0.5
     patience: int = 5
     min_delta: float = 1e-4
-
-    def __post_init__(self) -> None:
-        _require(0.0 < self.factor < 1.0 and self.patience >= 1 and self.min_delta >= 0.0, self)
 
     def __call__(self, progress: Progress) -> float:
         result, best, waited = 1.0, float("inf"), 0
@@ -131,14 +118,11 @@ class ReduceOnPlateau:
 
 
 @dataclass(frozen=True)
-class Warmup:
+class Warmup(_Checked):
     """Rise linearly over the first `steps` steps to 1, then follow another schedule."""
 
     steps: int = 100
     then: Schedule = Constant()
-
-    def __post_init__(self) -> None:
-        _require(self.steps >= 1, self)
 
     def __call__(self, progress: Progress) -> float:
         return min(1.0, (progress.step + 1) / self.steps) * self.then(progress)

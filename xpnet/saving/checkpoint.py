@@ -18,7 +18,7 @@ import numpy as np
 
 from xpnet.backend.device import to_host
 from xpnet.backend.files import lock, probe_writable, saving_to
-from xpnet.errors import FileError, InputError, SaveError, XpnetError, bad_argument
+from xpnet.errors import FileError, InputError, SaveError, XpnetError, check_integers
 from xpnet.nn.schedules import ends_with_the_run
 from xpnet.saving.container import Arrays, PathLike, read_container, refusal, write_container
 from xpnet.saving.model import network_tensors, parameters_in
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 _EVERY = re.compile(r"(\d+(?:\.\d+)?) *(epoch|second|step)?s?")
-_COUNTERS = ("epoch", "batch", "step", "epoch_rows")
-_PARAMETERS = ("best", "last_good", "epoch_start")
-_NUMBERS = ("first_loss", "epoch_first_loss", "epoch_loss", "best_loss", "learning_rate_factor")
 
 
 class Saved(NamedTuple):
@@ -67,6 +64,8 @@ class Checkpoint:
     resumed_from : Path or None
     """
 
+    needs_traces = False
+
     def __init__(
         self,
         directory: PathLike,
@@ -81,8 +80,7 @@ class Checkpoint:
                 f"checkpoint every {every!r} is not understood; write for example '5 epochs',"
                 " '30 seconds' or '100 steps'"
             )
-        if not isinstance(keep, int | np.integer) or keep < 1:
-            raise bad_argument("keep", keep, "must be an integer >= 1: checkpoints to keep")
+        check_integers(1, keep=keep)
         self.directory, self.keep, self.resume = Path(directory), keep, resume
         self.every, self.unit = float(found[1]), found[2] or "epoch"
         self.resumed_from: Path | None = None
@@ -92,14 +90,9 @@ class Checkpoint:
     def on_train_start(self, training: "Training") -> None:
         """Test the directory, lock it, and put the run back where it was.
 
-        Raises
-        ------
-        SaveError
-            If it cannot be written, is in use, or holds a run that is not to be resumed.
-        InputError
-            If the checkpoint belongs to another run: names the option that differs.
-        FileError
-            If there are checkpoints but none can be read.
+        Raises `SaveError` if it cannot be written, is in use, or holds a run that is not to be
+        resumed; `InputError` if the checkpoint belongs to another run, with the option that
+        differs; `FileError` if there are checkpoints but none can be read.
         """
         with saving_to(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -109,8 +102,6 @@ class Checkpoint:
             held.enter_context(lock(self.directory / "checkpoint"))
             self._begin(training)
             self._held = held.pop_all()  # until the end, if nothing was wrong
-
-    needs_traces = False
 
     def wants_step(self, step: int) -> bool:
         """Return whether to save after this step."""
@@ -203,26 +194,26 @@ def latest(directory: PathLike) -> Saved | None:
 
 def _write(path: Path, training: "Training") -> None:
     """Write the state of a run: counters as JSON, all numbers as tensors, so no bit is lost."""
-    state, history = training.state, training.state.history
+    values = {f.name: getattr(training.state, f.name) for f in fields(training.state)}
+    optimizer, history = values.pop("optimizer"), values.pop("history")
+    counters = {name: each for name, each in values.items() if isinstance(each, int | str)}
     content = {
         "architecture": training.net.config(),
         "options": _options(training),
         "epochs": training.options.epochs,
-        "counters": {name: getattr(state, name) for name in _COUNTERS},
+        "counters": counters,
         "metrics": list(history.metrics),
         "best_epoch": history.best_epoch,
         "stop_reason": "" if training.stop_reason == "interrupted" else training.stop_reason,
-        "compile": state.compile,
     }
     tensors = network_tensors(training.net)
-    tensors |= {f"optimizer.{i}": to_host(each) for i, each in enumerate(state.optimizer)}
-    kept = {name: getattr(state, name) for name in _PARAMETERS}
-    tensors |= {f"{name}.0": to_host(each) for name, each in kept.items() if each is not None}
+    tensors |= {f"optimizer.{i}": to_host(each) for i, each in enumerate(optimizer)}
+    numbers = {name: values[name] for name in values.keys() - counters.keys()}
+    numbers["learning_rate"] = training.learning_rate
+    tensors |= {f"state.{name}": to_host(v) for name, v in numbers.items() if v is not None}
     curves = {name: getattr(history, name) for name in CURVES}
     curves |= {f"metrics.{name}": curve for name, curve in history.metrics.items()}
     tensors |= {f"history.{name}": np.asarray(curve, float) for name, curve in curves.items()}
-    numbers = [*(getattr(state, name) for name in _NUMBERS), training.learning_rate]
-    tensors["numbers"] = np.asarray([float(number) for number in numbers])
     write_container(path, "checkpoint", FORMAT_VERSION, content, tensors)
 
 
@@ -242,8 +233,6 @@ def _restore(saved: Saved, training: "Training") -> None:
 
 def _restore_state(saved: Saved, training: "Training") -> None:
     state, device, tensors = training.state, training.net.device, saved.tensors
-    for name in _COUNTERS:
-        setattr(state, name, int(saved.fields["counters"][name]))
 
     def put_like(name: str, own: Any) -> Any:
         if tensors[name].shape != own.shape:
@@ -251,21 +240,22 @@ def _restore_state(saved: Saved, training: "Training") -> None:
         return device.put(tensors[name], tensors[name].dtype.name)
 
     state.optimizer = [put_like(f"optimizer.{i}", own) for i, own in enumerate(state.optimizer)]
-    for name in _PARAMETERS:
-        if f"{name}.0" in tensors:
-            setattr(state, name, put_like(f"{name}.0", training.net.flat))
+    counters = saved.fields["counters"]
+    for name in (f.name for f in fields(state)):
+        if name in counters and (name != "compile" or training.options.compile == "auto"):
+            if type(counters[name]) is not type(getattr(state, name)):
+                raise TypeError(f"{name} is {counters[name]!r:.20}")
+            setattr(state, name, counters[name])
+        elif (stored := f"state.{name}") in tensors:
+            number = tensors[stored].ndim == 0
+            value = float(tensors[stored]) if number else put_like(stored, training.net.flat)
+            setattr(state, name, value)
     curves: dict[str, Any] = {name: tensors[f"history.{name}"].tolist() for name in CURVES}
     curves["metrics"] = {
         name: tensors[f"history.metrics.{name}"].tolist() for name in saved.fields["metrics"]
     }
     state.history = History(**curves, best_epoch=saved.fields["best_epoch"])
-    *numbers, training.learning_rate = tensors["numbers"].tolist()
-    for name, number in zip(_NUMBERS, numbers, strict=True):
-        on_device = name.startswith("epoch_")
-        value = device.put(np.asarray(number), training.net.dtype) if on_device else number
-        setattr(state, name, value)
-    if training.options.compile == "auto":
-        state.compile = saved.fields.get("compile", "off")
+    training.learning_rate = float(tensors["state.learning_rate"])
     if saved.fields["stop_reason"]:
         training.stop(saved.fields["stop_reason"])
 

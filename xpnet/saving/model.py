@@ -201,13 +201,8 @@ def load_model(path: PathLike, device: str | Device = "cpu") -> Model:
     """Read a model file onto ``"cpu"``, ``"gpu"``, ``"gpu:N"`` or a `Device`.
 
     Runs no code from the file, opens no other file, and needs memory in proportion to the file.
-
-    Raises
-    ------
-    FileError
-        For anything inconsistent; names the file, the field and what was found.
-    DeviceError
-        If the device cannot be used.
+    Raises `FileError`, with the field and what was found, for anything inconsistent; `DeviceError`
+    if the device cannot be used.
     """
     refuse = refusal(path, "the file was not written by xpnet's save, or has been changed since")
     fields, tensors = read_container(path, "model", FORMAT_VERSION)

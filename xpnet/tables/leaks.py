@@ -3,6 +3,7 @@
 import numpy as np
 
 from xpnet.tables.columns import Number
+from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import Table
 
@@ -12,8 +13,8 @@ MAX_ROWS = 20_000
 MAX_LEFT = 0.02  # of the target's variance; petals of irises leave 0.1, the odour of mushrooms 0.06
 
 
-def find_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarray) -> list[str]:
-    """Return the columns of which the neighbours in order have all but the same target.
+def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarray) -> list[str]:
+    """Return a note on the columns of which neighbours in order have all but the same target.
 
     That is half the mean square of the differences (J. von Neumann, 1941), or the share of
     neighbours of different classes, beside that of rows in any order.
@@ -40,5 +41,6 @@ def find_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
         if not isinstance(column, Number):
             apart = apart[steps == 0]  # neighbours of one category
         if len(apart) >= len(y) / 2 and np.mean(apart) <= MAX_LEFT * before:
-            found.append(column.name)
-    return found
+            found.append(quoted(column.name))
+    told = f"alone gives {plan.target} away: if it is not known before, --drop it"
+    return [f"{up_to_ten(found)} {told}"] if found else []

@@ -11,7 +11,7 @@ from xpnet.tables.arrays import RowFile, moments, pieces
 from xpnet.tables.choose import Choice, choose_columns, is_various
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number
 from xpnet.tables.encodings import bins_for, quantile_edges
-from xpnet.tables.leaks import find_leaks
+from xpnet.tables.leaks import note_leaks
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -168,9 +168,7 @@ def prepare(
         x = plan.transform(table, rows[train], dtype=dtype)
         _note_duplicates(x, y[train], notes)
     _note_classes(plan, y[train], notes)
-    if leaks := find_leaks(plan, table, rows[train], y[train]):
-        listed = up_to_ten(map(quoted, leaks))
-        notes.append(f"{listed} alone gives {target} away: if it is not known before, --drop it")
+    notes += note_leaks(plan, table, rows[train], y[train])
     x_held = plan.transform(table, rows[held], dtype=dtype)
     done = tuple(notes), tuple(decisions), folds
     return Prepared(plan, x, y[train], x_held, y[held], *done)

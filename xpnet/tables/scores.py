@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.random import generator
+from xpnet.errors import bad_argument
 from xpnet.nn.arrays import class_numbers
 from xpnet.tables.messages import format_number
 from xpnet.tables.preprocessing import Preprocessing
@@ -62,6 +63,8 @@ def permutation_importance(
     network's inputs (n, inputs) and gives its outputs; each column has the mean and the standard
     deviation over the repeats.
     """
+    if repeats < 1:
+        raise bad_argument("repeats", repeats, "must be an integer >= 1")
     rows, draw = plan.complete_rows(table, target=True), generator(seed, "importance")
     if len(rows) > MAX_ROWS:
         rows = np.sort(draw.choice(rows, MAX_ROWS, replace=False))

@@ -130,20 +130,9 @@ def take_rows(data: Data, rows: Any, device: Device, dtype: str, *, lazy: bool =
 def split(rows: int, fraction: float, seed: int, labels: Any = None) -> tuple[Any, Any]:
     """Draw the row numbers for training and for validation, each in ascending order.
 
-    Parameters
-    ----------
-    rows : int
-    fraction : float
-        Share of rows for validation, above 0 and below 1; at least one row on either side.
-    seed : int
-    labels : host array, (rows,), optional
-        Class numbers: every class gives its share, to within a row, and keeps at least one row
-        for training.
-
-    Raises
-    ------
-    InputError
-        If there are too few rows.
+    The fraction is that of validation, above 0 and below 1; with class numbers as labels, (rows,),
+    every class gives its share, to within a row. At least one row on either side, and one of each
+    class for training; with fewer rows an InputError.
     """
     if not 0.0 < fraction < 1.0:
         raise InputError(f"validation: found {fraction:g}, expected a share between 0 and 1.")

@@ -236,18 +236,15 @@ def _with_validation(
 
 def divided(net: MLP, data: Data, train: Any, held_out: Any) -> tuple[Data, Data]:
     """Return the rows to train on and those held out; refuse either if all its weights are 0."""
-    device, dtype = net.device, net.dtype
-    parts = (
-        take_rows(data, train, device, dtype, lazy=True),
-        take_rows(data, held_out, device, dtype),
-    )
-    for part, name in zip(parts, ("to train on", "held out"), strict=True):
-        if part.row_weights is not None and not float(device.xp.max(part.row_weights)):
+    kept = take_rows(data, train, net.device, net.dtype, lazy=True)
+    apart = take_rows(data, held_out, net.device, net.dtype)
+    for part, name in ((kept, "to train on"), (apart, "held out")):
+        if part.row_weights is not None and not float(net.device.xp.max(part.row_weights)):
             raise InputError(
                 f"all {part.y.shape[0]} rows {name} have weight 0; hold out another "
                 "share of the rows, or pass validation=(x, y)"
             )
-    return parts
+    return kept, apart
 
 
 def as_pair(given: Any) -> tuple[Any, Any]:

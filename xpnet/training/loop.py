@@ -20,7 +20,7 @@ import numpy as np
 from xpnet.backend.device import CPU, Array, Scalar
 from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
-from xpnet.errors import DivergenceError, InputError, bad_argument, check_numbers
+from xpnet.errors import DivergenceError, InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.arrays import Batch
 from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
@@ -38,7 +38,6 @@ Step: TypeAlias = Callable[..., tuple[Array, Gradients, Trace]]
 """``step(batch, masks, coefficients)`` gives loss, gradients and trace, and updates in place."""
 
 INTERRUPTED = "interrupted"
-_NUMBER = (int, float, np.number)
 RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
 RUNAWAY_EPOCHS = 3  # ... for this many epochs, or at the last one, has run away
 
@@ -65,61 +64,39 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         if self.compile not in ("auto", "on", "off"):
             raise bad_argument("compile", self.compile, "must be 'auto', 'on' or 'off'")
-        for name in ("epochs", "batch_size", "steps_per_epoch"):
-            value = getattr(self, name)
-            if name == "steps_per_epoch" and value is None:
-                continue
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise bad_argument(name, value, "must be an integer >= 1")
-        seed, limit = self.seed, self.clip_norm
-        if seed is not None and (not isinstance(seed, (int, np.integer)) or seed < 0):
-            raise bad_argument("seed", seed, "must be an integer >= 0, or None")
+        check_integers(1, epochs=self.epochs, batch_size=self.batch_size)
+        if self.steps_per_epoch is not None:
+            check_integers(1, steps_per_epoch=self.steps_per_epoch)
         check_numbers("must be finite and >= 0", l1=self.l1, l2=self.l2)
-        if limit is not None and (not isinstance(limit, _NUMBER) or not limit > 0.0):
-            raise bad_argument("clip_norm", limit, "must be above 0, or None")
+        if self.seed is not None:
+            check_integers(0, seed=self.seed)
+        if self.clip_norm is not None:
+            check_numbers("must be finite and above 0", clip_norm=self.clip_norm)
 
 
 @dataclass
 class TrainingState:
-    """Where a run is: with the parameters, all that is needed to continue it exactly.
+    """Where a run is: with the parameters, all that is needed to continue it exactly."""
 
-    Attributes
-    ----------
-    epoch, batch, step : int
-        Epochs completed, steps taken within the current epoch, and steps taken in all.
-    optimizer : list of device array
-    epoch_loss, epoch_rows : device array, 0-d, or 0.0, and int
-        Sum of loss times rows over the current epoch so far, and those rows.
-    first_loss : float
-        Loss of the very first batch, before any step; NaN until an epoch has ended.
-    learning_rate_factor : float
-        Set by callbacks; multiplies the schedule's factor from the next epoch on.
-    history : History
-    best_loss, best : float, device array, (parameters,), or None
-        The lowest monitored loss so far, with `keep_best`, and the parameters that gave it.
-    compile : str
-        Whether the steps are compiled, ``"on"`` or ``"off"``: a resumed run has to go on alike.
-    last_good : device array, (parameters,)
-        The parameters before the last epoch whose first batch had a loss that was not running away.
-    epoch_start, epoch_first_loss : device array, (parameters,) and 0-d
-        The parameters at the start of the current epoch, and the loss of its first batch.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
+    epoch: int = 0  # epochs completed
+    batch: int = 0  # steps taken within the current epoch
+    step: int = 0  # steps taken in all
     optimizer: list[Array] = field(default_factory=list)
+    # Sum of loss times rows over the current epoch so far, 0-d on the device, and those rows.
     epoch_loss: Array = 0.0
     epoch_rows: int = 0
-    first_loss: float = math.nan
+    first_loss: float = math.nan  # of the very first batch; known when an epoch has ended
+    # Set by callbacks; multiplies the schedule's factor from the next epoch on.
     learning_rate_factor: float = 1.0
     history: History = field(default_factory=History)
+    # With `keep_best`, the lowest monitored loss so far, and the parameters that gave it.
     best_loss: float = math.inf
     best: Array = None
-    compile: str = ""
+    compile: str = ""  # whether the steps are, "on" or "off": a resumed run has to go on alike
+    # The parameters before the last epoch whose first batch had a loss that was not running away.
     last_good: Array = None
-    epoch_start: Array = None
-    epoch_first_loss: Array = math.nan
+    epoch_start: Array = None  # the parameters at the start of the current epoch
+    epoch_first_loss: Array = math.nan  # of its first batch, 0-d on the device
 
 
 class Training:
@@ -437,14 +414,7 @@ def make_step(
 ) -> Step:
     """Return ``step(batch, masks, coefficients)``, which writes into all the given arrays.
 
-    Parameters
-    ----------
-    net : MLP
-    gradients : array, (parameters,)
-    state : sequence of array, (parameters,)
-        The optimiser's.
-    head : Head
-    options : TrainingOptions
+    Gradients, and each of the optimiser's state, are vectors as long as all parameters.
     """
     xp, optimizer, into = net.device.xp, options.optimizer, net.views(gradients)
     end = gradients.shape[0] - sum(net.sizes[1:])  # of the weights; the biases follow

@@ -15,7 +15,7 @@ from xpnet.backend.device import CPU, device_of, to_host
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.gradcheck.mistakes import CS231N, merge_findings, shape_mistake, value_mistakes
 from xpnet.doctor.gradcheck.slopes import Comparison, compare
-from xpnet.doctor.rules.loss import loss_broadcast, not_finite
+from xpnet.doctor.rules.loss import not_finite, target_shape
 from xpnet.doctor.rules.rule import Evidence
 from xpnet.doctor.sample import sample_arrays
 from xpnet.doctor.step import as_host, named_arrays, same_names
@@ -284,7 +284,8 @@ def _broadcast(terms: Any) -> tuple[Finding, ...]:
     """See whether (m,) met (m, 1), from a loss that is given as separate terms."""
     m = terms.shape[0] if terms.ndim == 2 and terms.shape[0] == terms.shape[1] else 0
     evidence = f"the loss has {m} x {m} = {m * m} terms for {m} samples"
-    return (loss_broadcast.finding(Evidence("loss", evidence)),) if m > 1 else ()
+    seen = Evidence("loss", evidence, {"reshape_targets": True}, code="loss-broadcast")
+    return (target_shape.finding(seen),) if m > 1 else ()
 
 
 def _not_finite(given: Parameters) -> tuple[Finding, ...]:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -63,38 +62,19 @@ def bias_per_sample(run: Run) -> Evidence | None:
     return None
 
 
-@rule("gradient-wrong", severity="error", needs=("whole",), source=BACKPROPAGATION,
-      why="The errors of all samples were summed into one number before the backward pass. No "
-          "sample can then be pushed up while another is pushed down.",
-      remedy="delta = outputs - targets   # per sample; sum only in gradients")  # fmt: skip
-def shared_error(run: Run) -> Evidence | None:
-    return run.replay.mistakes.get("gradient-wrong")
-
-
 @rule("gradient-activation-derivative", severity="error", needs=("whole",),
-      explained_by=("gradient-*",), source=f"{NIELSEN}, chapter 2",
-      why=WHY["gradient-activation-derivative"],
+      source=f"{NIELSEN}, chapter 2 (BP2 and BP4)", why=WHY["gradient-activation-derivative"],
       remedy="delta = (delta_next @ weights_next.T) * derivative   # for a: a * (1 - a) for a "
              "sigmoid, 1 - a**2 for tanh, a > 0 for a ReLU")  # fmt: skip
-def wrong_derivative(run: Run) -> Evidence | None:
-    found = run.replay.mistakes.get("gradient-activation-derivative")
-    return found and replace(found, change=_derived_again(run, found))
-
-
-def _derived_again(run: Run, found: Evidence) -> dict[str, Any]:
-    """Return the change for a wrong delta: all weights from the first to where it is made."""
-    names, last = [*run.first.weights], found.where.split(", ")[-1]
-    where = names[: names.index(last) + 1]
-    return {"gradient": "activation-derivative", "where": where, "number": 0.0}
-
-
-@rule("gradient-product", severity="error", needs=("whole",), explained_by=("gradient-*",),
-      why="The error goes back through the transposed weights of the next layer, and meets the "
-          "activations that entered this one. Square matrices hide a mistake here.",
-      remedy="delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta",
-      source=f"{NIELSEN}, chapter 2 (BP2 and BP4)")  # fmt: skip
-def wrong_product(run: Run) -> Evidence | None:
-    return run.replay.mistakes.get("gradient-product")
+def wrong_gradient(run: Run) -> Evidence | None:
+    """Take what the replay has found, with the weights to derive anew: those below, for a delta."""
+    found = run.replay.mistake
+    if found is None or (found.code != "gradient-wrong" and run.has_found("gradient-*")):
+        return None
+    names, kind = [*run.first.weights], found.code.removeprefix("gradient-")
+    below = names[: names.index(found.where.split(", ")[-1]) + 1]
+    change = {"gradient": kind or "activation-derivative", "where": below, "number": 0.0}
+    return replace(found, change=change)
 
 
 @rule("gradient-accumulated", needs=("whole",), source="PyTorch, torch.optim.Optimizer.zero_grad",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import DIAGNOSIS, RECIPE, Evidence, rule
+from xpnet.doctor.rules.rule import DIAGNOSIS, Evidence, rule
 from xpnet.doctor.run import Run
 from xpnet.doctor.step import columns
 
@@ -30,49 +30,44 @@ def not_finite(run: Run) -> Evidence | None:
     return None
 
 
-@rule("loss-broadcast", severity="error", needs=("first.predictions", "first.targets", "losses"),
-      explained_by=("loss-broadcast",), remedy=RESHAPE_TARGETS, source=BROADCASTING,
-      why="Targets (m,) met outputs (m, 1), and NumPy paired every output with every target. Each "
-          "output is pulled towards all targets at once, so it can at best predict their mean.",
-      change={"reshape_targets": True})  # fmt: skip
-def loss_broadcast(run: Run) -> Evidence | None:
-    paired = _paired_loss(run)
-    if not paired:
-        return None
-    m = max(run.shapes["targets"])
-    evidence = f"the loss {run.losses[0]:.6g} is {paired} over {m} x {m} = {m * m} pairs, not {m}"
-    return Evidence("loss", evidence, remedy=_as_outputs(run))
-
-
 @rule("target-shape", needs=("first.predictions", "first.targets"), source=BROADCASTING,
-      explained_by=("loss-broadcast",),
-      why="NumPy broadcasts such shapes without an error. The loss then compares outputs with "
-          "targets that are not theirs.",
-      remedy=RESHAPE_TARGETS)  # fmt: skip
+      explained_by=("loss-broadcast",), remedy=RESHAPE_TARGETS,
+      why="NumPy pairs such shapes without an error. Each output is pulled towards targets that "
+          "are not its own, so it can at best predict their mean.")  # fmt: skip
 def target_shape(run: Run) -> Evidence | None:
     """Targets (m,) beside predictions (m, 1), unless the loss is right; or from other samples."""
     given = [run.shapes.get(name, ()) for name in ("targets", "predictions")]
     targets, outputs = (shape[::-1] if run.columns else shape for shape in given)
     shown, both = [*run.whole, run.first][0], len(targets) == len(outputs) == 2
-    one = both and targets[0] == outputs[0] and outputs[1] == 1 < targets[1]
-    if one and usual_loss(run, shown.predictions, shown.targets):
+    one, shapes = both and targets[0] == outputs[0], f"targets {given[0]}, predictions {given[1]}"
+    if one and outputs[1] == 1 < targets[1] and usual_loss(run, shown.predictions, shown.targets):
         return Evidence("targets", f"{targets[1]} columns of targets, but one output: it is "
                         "compared with all of them", severity="error",
                         remedy=f"give the last layer {targets[1]} outputs")  # fmt: skip
-    shapes = f"targets {given[0]}, predictions {given[1]}"
+    if one and targets[1] == 1 < outputs[1]:
+        return _class_number_loss(run, shown.predictions, shown.targets)
     if _rows_differ(*given):
         return Evidence("targets", f"{shapes}: not the same samples", severity="error")
-    if _pairs(*given) and _paired_loss(run) is None:
-        m = max(given[0])
-        return Evidence("targets", f"{shapes}: their difference is ({m}, {m})",
-                        {"reshape_targets": True}, remedy=_as_outputs(run))  # fmt: skip
-    return None
+    if not _pairs(*given):
+        return None
+    loss, m = _paired_loss(run), max(given[0])
+    remedy = "targets = targets.T   # the same shape as the outputs" if len(given[0]) == 2 else ""
+    change: dict[str, Any] = {"reshape_targets": True}
+    if loss:
+        loss = f"the loss {run.losses[0]:.6g} is {loss} over {m} x {m} = {m * m} pairs, not {m}"
+        return Evidence("loss", loss, change, "error", remedy, code="loss-broadcast")
+    difference = f"{shapes}: their difference is ({m}, {m})"
+    return Evidence("targets", difference, change, remedy=remedy) if loss is None else None
 
 
-def _as_outputs(run: Run) -> str:
-    """Return the remedy for (1, m) against (m, 1); the rules' own is for (m,)."""
-    both = len(run.shapes["targets"]) == len(run.shapes["predictions"]) == 2
-    return "targets = targets.T   # the same shape as the outputs" if both else ""
+def _class_number_loss(run: Run, p: Any, t: Any) -> Evidence | None:
+    """See squared errors of all outputs against the number of the class."""
+    if not np.all(t == np.round(t)) or not (name := usual_loss(run, p, t, "squared error")):
+        return None
+    evidence = f"{name}, (outputs - targets)**2, for outputs {p.shape} and targets {t.shape}"
+    remedy = "targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, like outputs"
+    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {evidence}", severity="error",
+                    remedy=remedy, code="loss-broadcast")  # fmt: skip
 
 
 def _rows_differ(targets: tuple[int, ...], outputs: tuple[int, ...]) -> bool:
@@ -123,20 +118,6 @@ def _first_loss_as(run: Run, terms: Any) -> str:
     counts = {"the sum of ": 1, "the mean of ": terms.size, "the sum per sample of ": len(terms)}
     close = [n for n, k in counts.items() if abs(total / k - shown) <= 1e-6 * abs(shown)]
     return close[0] if close else ""
-
-
-@rule("loss-broadcast", severity="error", source=BROADCASTING,
-      needs=("whole", "first.predictions", "first.targets", "losses"),
-      why="Targets (m, 1) met outputs (m, K): all outputs of a sample are pulled towards the "
-          "number of its class.",
-      remedy="targets = numpy.eye(K)[labels.reshape(-1)]   # one-hot, like outputs")  # fmt: skip
-def class_number_loss(run: Run) -> Evidence | None:
-    p, t = run.whole[0].predictions, run.whole[0].targets
-    if t.shape != (len(p), 1) or p.shape[1] < 2 or not np.all(t == np.round(t)):
-        return None
-    name = usual_loss(run, p, t, "squared error")
-    evidence = f"{name}, (outputs - targets)**2, for outputs {p.shape} and targets {t.shape}"
-    return Evidence("loss", f"the loss {run.losses[0]:.6g} is {evidence}") if name else None
 
 
 @rule("softmax-axis", limit=1e-5, severity="error", needs=("whole", "first.predictions"),
@@ -191,19 +172,6 @@ def wrong_cross_entropy(run: Run) -> Evidence | None:
     half = "0" if _first_loss_as(run, for_one) else "1" if _first_loss_as(run, for_zero) else ""
     return Evidence("loss", f"the first, {loss:.6g}, is the cross-entropy without its term for "
                     f"class {half}, which may get any prediction") if half else None  # fmt: skip
-
-
-@rule("empty-batch",
-      why="Nothing is learnt from them. A slice x[i:batch_size] is empty from the second batch on.",
-      remedy="batch = x[i : i + batch_size]   # with i in range(0, len(x), batch_size)",
-      source=RECIPE + " (become one with the data)")  # fmt: skip
-def empty_batches(run: Run) -> Evidence | None:
-    count = len(run.empty)
-    if not count:
-        return None
-    return Evidence("batches", f"{count} of {count + run.steps} have no rows, the first after "
-                    f"{run.empty[0]} steps with rows",
-                    severity="error" if count > run.steps / 2 else "warning")  # fmt: skip
 
 
 @rule("class-numbers", severity="error",

@@ -21,11 +21,7 @@ from xpnet.training.skill import unscaled
 
 STEPS_OF_A_LOSS_ALONE = 100  # if no predictions are shown
 MIN_ROWS = 6  # fewer show nothing about skill
-SYMPTOMS = {
-    "loss-not-decreasing", "loss-rising", "cannot-overfit-one-batch", "no-better-than-constant",
-    "constant-feature", "diverged",
-}  # fmt: skip
-NOTHING_ELSE = "run xpnet.check_gradients; if it is right, try more units and other learning rates"
+SYMPTOMS = {"loss-not-decreasing", "loss-rising", "diverged", "constant-feature"}
 
 
 def _share(skill: float) -> str:
@@ -53,121 +49,60 @@ def no_number(run: Run) -> Evidence | None:
         remedy = "only the loss shown is undefined: numpy.log(numpy.clip(p, 1e-12, 1))"
         return Evidence("loss", found, severity="warning", remedy=remedy)
     if lost[0] == 0 and p is not None and np.any((p == 0.0) | (p == 1.0)):
-        return Evidence("loss", f"{found}: outputs of exactly 0 or 1 before any step, and log(0)",
-                        remedy="numpy.log(numpy.clip(p, 1e-12, 1 - 1e-12)); smaller initial weights"
-                        )  # fmt: skip
+        found += ": outputs of exactly 0 or 1 before any step, and log(0)"
+        remedy = "numpy.log(numpy.clip(p, 1e-12, 1 - 1e-12)); smaller initial weights"
+        return Evidence("loss", found, remedy=remedy)
     return Evidence("loss", found)
 
 
-@rule("diverged", limit=100.0, severity="error", needs=("losses",),
-      why="All later steps start from useless weights.",
-      remedy="lower the learning rate, scale inputs and targets, check the sign of the gradient",
-      source=CHECKER)  # fmt: skip
-def diverged(run: Run, limit: float) -> Evidence | None:
-    start, end = run.loss_span()
-    away = np.isfinite(start) and not end <= limit * max(abs(start), 1e-12)
-    if run.loss_undefined or not (away or run.diverged):
-        return None
-    return Evidence("loss", f"loss {run.losses[0]:.4g} became {run.losses[-1]:.4g}")
-
-
-@rule("loss-wrong", limit=0.05, severity="error", steps=ENOUGH_STEPS, explained_by=("loss-wrong",),
-      needs=("last.goals", "losses"),
-      why="It is computed from something else than the predictions, or a term is missing.",
-      remedy="compute the loss from the same predictions and targets that you judge by",
-      source=RECIPE)  # fmt: skip
-def loss_apart(run: Run, limit: float) -> Evidence | None:
-    """See a loss next to 0 with predictions that no loss of theirs could make so small."""
-    start, end = run.loss_span()
-    errors = np.abs(run.last.goals - run.last.predictions)
-    least = float(np.mean(np.minimum(errors, errors**2)))  # the Huber loss is linear far out
-    fallen = end < 0.2 * start and end < limit * least
-    if not run.failing or min(run.losses) < 0.0 or not fallen:
-        return None
-    return Evidence("loss", f"{start:.4g} became {end:.4g}, but the predictions are as bad as a "
-                    f"constant, with a mean squared error of {np.mean(errors**2):.4g}")  # fmt: skip
-
-
-@rule("loss-rising", limit=1.1, severity="error", needs=("losses",), explained_by=("diverged",),
-      source=CHECKER,
+@rule("loss-rising", severity="error", needs=("losses",), source=CHECKER,
       why="The gradient is wrong, such as its sign, or the steps are too long.",
-      remedy="run xpnet.check_gradients, then lower the learning rate")  # fmt: skip
-def loss_rising(run: Run, limit: float) -> Evidence | None:
-    start, end = run.loss_span()
-    odd = run.last.skill > 0.8 and end > start + 2.0 * abs(start)
-    risen = len(run.losses) >= 3 and end > start + (limit - 1.0) * abs(start)
-    if not risen or not (run.failing or odd):
+      remedy="run xpnet.check_gradients; if it is right, lower the learning rate")  # fmt: skip
+def loss_curve(run: Run) -> Evidence | None:
+    """See a loss that has run away, or risen, or not fallen."""
+    (start, end), skilled = run.loss_span(), run.last.skill > 0.8
+    evidence, fall = f"loss {start:.4g} at the start, {end:.4g} at the end", start - end
+    if run.loss_undefined:
         return None
-    evidence = f"loss {start:.4g} at the start, {end:.4g} at the end"
-    if odd:  # then it is not the loss of these predictions
+    if run.diverged or (np.isfinite(start) and not end <= 100.0 * max(abs(start), 1e-12)):
+        return Evidence("loss", evidence, code="diverged")
+    if skilled and -fall > 2.0 * abs(start):  # then it is not the loss of these predictions
         evidence += f", although the predictions explain {_share(run.last.skill)} of the variance"
         remedy = "show the loss of each step; set a running sum back to 0"
         return Evidence("loss", evidence, severity="warning", remedy=remedy)
-    signs = [cosine for each in run.updates for cosine in each.cosines.values()]
-    if signs and min(signs) > MOVED:
+    if len(run.losses) >= 3 and -fall > 0.1 * abs(start) and run.failing:
+        signs = [cosine for each in run.updates for cosine in each.cosines.values()]
+        if not signs or min(signs) <= MOVED:
+            return Evidence("loss", evidence)
         remedy = "subtract it: weights -= learning_rate * gradient"
         return Evidence("loss", f"{evidence}; each update adds the gradient", remedy=remedy)
-    return Evidence("loss", evidence)
-
-
-@rule("loss-not-decreasing", limit=0.97, severity="error", steps=ENOUGH_STEPS, needs=("losses",),
-      explained_by=("diverged", "loss-rising"),
-      source="Amazon SageMaker Debugger, LossNotDecreasing",
-      why="Something stops the gradient or makes it point elsewhere.",
-      remedy="run xpnet.check_gradients, then try to overfit one small batch")  # fmt: skip
-def loss_not_decreasing(run: Run, limit: float) -> Evidence | None:
-    start, end = run.loss_span()
     alone = run.last.predictions is None and run.steps >= STEPS_OF_A_LOSS_ALONE
-    if end < start - (1.0 - limit) * abs(start) or not (run.failing or alone):
+    if run.steps < ENOUGH_STEPS or fall > 0.03 * abs(start) or not (run.failing or alone):
         return None
-    return Evidence("loss", f"loss {start:.4g} at the start, {end:.4g} after {run.steps} steps",
+    return Evidence("loss", evidence, code="loss-not-decreasing",
                     severity="warning" if alone else "")  # fmt: skip
 
 
-@rule("cannot-overfit-one-batch", limit=0.5, severity="error", source=RECIPE,
-      why="Any few rows can be memorised: the fault lies in code or settings, not in the data.",
-      remedy="run xpnet.check_gradients; more units; another learning rate")  # fmt: skip
-def one_batch(run: Run, limit: float) -> Evidence | None:
-    value, seen = run.one_batch_skill, 0 if run.last.goals is None else len(run.last.goals)
-    rows = min(run.shapes.get("predictions", (seen,))[0], seen)  # of one batch, if those are shown
-    if 4 <= rows <= 32 and run.steps >= 500 and run.same_rows and np.isnan(value):
-        value = run.last.skill
-    if not value < limit:
-        return None
-    return Evidence("network", f"trained on one batch alone, it explains {_share(value)} of that "
-                    "batch's variance")  # fmt: skip
-
-
 @rule("no-better-than-constant", limit=UNSKILLED, severity="error", steps=ENOUGH_STEPS,
-      needs=("last.goals",),
+      needs=("last.goals",), source=RECIPE + " (input-independent baseline)",
       why="Always giving the mean or the commonest class is as good.",
-      remedy=NOTHING_ELSE,
-      source=RECIPE + " (input-independent baseline)")  # fmt: skip
+      remedy="run xpnet.check_gradients; if it is right, try more units and other learning rates"
+      )  # fmt: skip
 def no_better(run: Run, limit: float) -> Evidence | None:
     """1 - squared error / that of the best constant prediction, near or below 0."""
-    if len(run.last.goals) < MIN_ROWS or not run.last.skill < limit:
-        return None
-    evidence = f"they explain {_share(run.last.skill)} of the targets' variance"
-    return Evidence("predictions", evidence, **_next_step(run))
-
-
-@rule("constant-output", limit=0.05, severity="error", steps=ENOUGH_STEPS, needs=("last.goals",),
-      why="The inputs do not reach the output.",
-      remedy=NOTHING_ELSE,
-      source="scikit-learn issue 31235")  # fmt: skip
-def constant_output(run: Run, limit: float) -> Evidence | None:
-    """Predictions that hardly differ between samples, or all name one class without skill."""
     last, p, goals = run.last, run.last.predictions, run.last.goals
-    if len(goals) < MIN_ROWS or not np.all(np.isfinite(p)):
+    if len(goals) < MIN_ROWS:
         return None
     spread, wanted = float(p.std(axis=0).max()), float(goals.std(axis=0).max())
-    unskilled = last.classes is not None and last.skill < UNSKILLED
-    one_class = unskilled and len(np.unique(last.guesses)) == 1
-    if wanted == 0 or (spread >= limit * wanted and not one_class):
+    if wanted == 0.0 or not (last.skill < limit or spread < limit * wanted):
         return None
-    same = "; every sample gets the same class" if one_class else ""
-    return Evidence("predictions", f"standard deviation {spread:.2g} over {len(p)} samples, "
-                    f"against {wanted:.2g} for the targets{same}", **_next_step(run))  # fmt: skip
+    evidence, code = f"they explain {_share(last.skill)} of the targets' variance", ""
+    if last.classes is not None and len(np.unique(last.guesses)) == 1:
+        evidence, code = f"{evidence}; every sample gets the same class", "constant-output"
+    if spread < limit * wanted:
+        code = "constant-output"
+        evidence += f"; standard deviation {spread:.2g}, against {wanted:.2g} for the targets"
+    return Evidence("predictions", evidence, code=code, **_next_step(run))
 
 
 def _next_step(run: Run) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Rule:
     def finding(self, seen: Evidence, severity: str = "error") -> Finding:
         """Return the finding for what was seen."""
         return Finding(
-            self.code, seen.severity or severity, seen.where, seen.measured, self.why,
+            seen.code or self.code, seen.severity or severity, seen.where, seen.measured, self.why,
             seen.remedy or self.remedy, self.source, seen.change or self.change,
         )  # fmt: skip
 

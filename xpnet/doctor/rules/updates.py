@@ -9,7 +9,6 @@ from xpnet.doctor.gradcheck.mistakes import CS231N
 from xpnet.doctor.replay import sizes_of
 from xpnet.doctor.rules.rule import ENOUGH_STEPS, Evidence, rule
 from xpnet.doctor.run import FAR, Run
-from xpnet.doctor.step import relative_change
 
 
 @rule("gradient-zero", limit=2, needs=("whole", "first.gradients"),
@@ -112,9 +111,9 @@ def rate_vanished(run: Run, limit: float) -> Evidence | None:
       source="CS231n notes, Ratio of weights:updates")  # fmt: skip
 def rate_too_small(run: Run, limit: float) -> Evidence | None:
     travelled, what = run.travelled(), "moved the weights by {:.2g} times their size"
-    if run.from_zero and run.same_rows:
-        travelled = relative_change(run.first.gradients, run.last.gradients)
-        what = "changed the gradient by {:.2g} times its size"
+    if run.from_zero:
+        travelled = max(map(_largest, run.last.weights.values()), default=math.nan)
+        what = "moved the weights from 0 to {:.2g} at most"
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
     crawling = crawling and not travelled > FAR
     if run.diverged or run.last.skill > 0.8 or not (travelled < limit or crawling):
@@ -151,17 +150,3 @@ def vanishing_gradient(run: Run, limit: float) -> Evidence | None:
         return None
     return Evidence(first, f"rms gradient {sizes[first]:.2g} in the first layer, {sizes[last]:.2g} "
                     "in the last")  # fmt: skip
-
-
-@rule("exploding-gradient", limit=100.0, needs=("first.weights", "first.gradients"),
-      source="Pascanu et al., arXiv 1211.5063",
-      why="One step wipes out the weights.",
-      remedy="scale inputs and targets; draw smaller weights; limit the gradient's norm",
-      change={"init": "auto", "clip_norm": 1.0})  # fmt: skip
-def exploding_gradient(run: Run, limit: float) -> Evidence | None:
-    ratios = {ratio: name for name, ratio in _relative_slopes(run).items() if ratio < np.inf}
-    ratio, rate = max(ratios, default=0.0), run.learning_rate
-    if ratio <= limit or (rate is not None and rate * ratio < 1.0):
-        return None
-    return Evidence(ratios[ratio], f"norm of the gradient is {ratio:.3g} times that of the weights",
-                    severity="note" if run.last.skill > 0.8 else "")  # fmt: skip

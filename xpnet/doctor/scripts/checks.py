@@ -90,14 +90,14 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None
         through = ancestors([update.delta], stop=lambda v: id(v) in new)
         early = [new[i] for i in through if i in new and new[i].parameter != update.parameter]
         early = [u for u in early if origin(update.delta)[0] is not u.new]
-        if early and run.failing:
+        if early:
             first, name = early[0], mapping.names[early[0].parameter]
             return _at(
                 "update-order", first.operation, name, f"{name} is changed here, and then used for "
                 f"the gradient of {mapping.names[update.parameter]}",
                 "The error must go back through the weights that made it; these are already those "
                 "of the next step.", f"move line {first.operation.line} behind line "
-                f"{update.operation.line}", BACKPROPAGATION,
+                f"{update.operation.line}", BACKPROPAGATION, severity=run.if_failing,
             )  # fmt: skip
     return None
 
@@ -180,10 +180,13 @@ def dropout_kept(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None
 def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
     """Find a gradient that is divided by the number of rows twice."""
     factor, rows = abs(next(iter(run.replay.deltas.values()), 0.0)), len([*run.whole, run.first][0])
-    twice = any(abs(factor * rows**2 / c - 1.0) < 1e-3 for c in (1.0, 2.0))
-    if rows < 8 or not twice or not mapping.layers:
+    updates = mapping.updates_of(mapping.layers[-1].weights) if mapping.layers else ()
+    if rows < 8 or not updates:
         return None
-    update = mapping.updates_of(mapping.layers[-1].weights)[0]
+    update = updates[0]
+    again = rows if any(abs(value * rows - 1.0) < 1e-9 for _, value in update.scalars) else 1
+    if not any(abs(factor * rows**2 / (again * c) - 1.0) < 1e-3 for c in (1.0, 2.0)):
+        return None
     return _at(
         "gradient-scale", update.gradient.made_by or update.operation, "every gradient",
         f"it is divided by the {rows} rows twice", f"The steps are {rows} times too short.",

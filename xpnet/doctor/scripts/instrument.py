@@ -8,14 +8,13 @@ Every statement with arithmetic stands twice in the new tree, and a flag chooses
                                     dW = X.T @ dZ / m
 
 so that steps nobody looks at cost one look at a global variable a statement, about 3 ns. Statements
-that may be updates or layers also count how often they ran, about 30 ns::
+that may be updates also count how often they ran, about 30 ns::
 
                                 else:
                                     __xp_count__[11] -= 1
-                                    if not __xp_count__[11] and __xp__.wake(11):
-                                        ...  # recorded, as above
-                                    else:
-                                        W = W - rate * dW
+                                    if not __xp_count__[11]:
+                                        __xp__.wake(11)
+                                    W = W - rate * dW
 
 The hooks compute exactly what the script does; `trace.Recorder` has them. Line numbers stay, names
 stay, and what is assigned keeps its meaning: ``W -= g`` still changes W in place.
@@ -61,7 +60,6 @@ LEFT_ALONE = (
     *("input", "open", "len", "range", "enumerate", "zip", "iter", "next", "isinstance"),
     *("type", "id", "getattr", "setattr", "hasattr", "callable", "str", "repr", "format"),
 )
-COUNTED = ("add", "subtract", "dot", "matmul", "einsum")
 WRAPPED = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
 
 
@@ -99,6 +97,7 @@ class Instrumenter(ast.NodeTransformer):
         self.file, self.sites = file, sites
         self.lines = [line.encode() for line in source.splitlines()]
         self.functions: list[str] = []
+        self.counted = 0  # statements
 
     def visit(self, node: ast.AST) -> Any:
         if isinstance(node, WRAPPED):
@@ -111,6 +110,7 @@ class Instrumenter(ast.NodeTransformer):
         if isinstance(node, ast.Lambda):
             node.body = self._chosen(node.body)
             return node
+        before = self.counted
         if isinstance(node, ast.If | ast.While):
             node.test = self._chosen(node.test)
         elif isinstance(node, ast.For | ast.AsyncFor):
@@ -120,6 +120,9 @@ class Instrumenter(ast.NodeTransformer):
         for name, value in ast.iter_fields(node):
             if name in ("body", "orelse", "finalbody", "handlers", "cases"):
                 setattr(node, name, self._block(value))
+        if isinstance(node, ast.For | ast.While) and self.counted > before:
+            ended = _parsed(f"__xp__.loop_ended({self.site(node, 'loop', named='for')})")
+            return [node, *(_placed(each, node) for each in ended)]
         return node
 
     def _block(self, body: list[Any]) -> list[Any]:
@@ -142,14 +145,10 @@ class Instrumenter(ast.NodeTransformer):
         plain: list[ast.stmt] = [node]
         if _may_update(node):
             number = self.site(node, "statement")
+            self.counted += 1
             recorded = [*_parsed(f"__xp__.passing({number})"), *recorded]
-            count, wake = _parsed(
-                f"__xp_count__[{number}] -= 1\n"
-                f"if not __xp_count__[{number}] and __xp__.wake({number}): pass"
-            )
-            assert isinstance(wake, ast.If)
-            wake.body, wake.orelse = recorded, plain
-            plain = [count, wake]
+            count = f"__xp_count__[{number}] -= 1\nif not __xp_count__[{number}]: "
+            plain = [*_parsed(f"{count}__xp__.wake({number})"), node]
         choice = ast.If(ast.Name("__xp_on__", ast.Load()), recorded, plain)
         return _placed(choice, node)
 
@@ -283,7 +282,7 @@ class Hooks(ast.NodeTransformer):
 
 
 def _may_update(node: ast.stmt) -> bool:
-    """Return whether a statement adds anything but constants, or multiplies matrices."""
+    """Return whether a statement adds or subtracts anything but constants."""
     if isinstance(node, ast.AugAssign):
         return isinstance(node.op, ast.Add | ast.Sub) and not isinstance(node.value, ast.Constant)
     for each in ast.walk(node):
@@ -291,7 +290,7 @@ def _may_update(node: ast.stmt) -> bool:
             if not isinstance(each.left, ast.Constant) and not isinstance(each.right, ast.Constant):
                 return True
         elif isinstance(each, ast.MatMult) or (
-            isinstance(each, ast.Attribute) and each.attr in COUNTED
+            isinstance(each, ast.Attribute) and each.attr in ("add", "subtract")
         ):
             return True
     return False

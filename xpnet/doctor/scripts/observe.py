@@ -13,8 +13,10 @@ all was) and what `Doctor.report` has.
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.scripts.checks import causes, outcome
-from xpnet.doctor.scripts.mapping import Mapping, map_step
+from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, map_step
 from xpnet.doctor.scripts.telling import SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
 from xpnet.doctor.step import relative_change
@@ -46,6 +48,7 @@ class Observer:
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self.problems = Counter[str]()
         self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
+        self._names: tuple[str, ...] | None = None
         self._steps: list[int] = []  # numbers of the steps that were looked at
         self._moved: list[Moved] = []
         self._movement: list[float] = []
@@ -58,6 +61,10 @@ class Observer:
         if not mapping.outputs and not mapping.layers and self.first is not None:
             self.problems["steps with neither outputs nor products"] += 1
             return
+        if self._names is None and step.live:
+            self._names = self._named(mapping)
+            self.first = replace(self.first or mapping, names=self._names)
+        mapping = replace(mapping, names=self._names or mapping.names)
         self.latest = mapping
         self.first = self.first or mapping
         arrays = arrays_of(mapping)
@@ -71,9 +78,6 @@ class Observer:
                 own = float(np.mean(np.square(np.asarray(error_of(mapping), dtype=float))))
         self._losses.append((own, loss))
         self._steps.append(step.number)
-        if mapping.layers and mapping.step.live:
-            places = [layer.product.place for layer in mapping.layers]
-            self.recorder.watch_forward(places[0], places[-1])
         try:
             self.doctor.watch(
                 parameters=before, gradients=slopes, loss=own if loss is None else loss, **arrays
@@ -84,6 +88,15 @@ class Observer:
             self._moved.append(Moved.of(step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
         self._set_burst(arrays)
+
+    def _named(self, mapping: Mapping) -> tuple[str, ...]:
+        """Return the parameters' names; by where they are kept if the updates' text is no name."""
+        objects = {id(v.object): u.parameter for u in mapping.step.updates for v in (u.old, u.new)}
+        places = {objects[i]: text for i, text in self.recorder.places_of({*objects}).items()}
+        return tuple(
+            name if re.fullmatch(r"[\w.]+", name) else places.get(number, name)
+            for number, name in enumerate(mapping.names)
+        )
 
     def _set_burst(self, arrays: dict[str, Any]) -> None:
         """Have enough steps looked at in a row, if batches are small and differ."""
@@ -107,12 +120,12 @@ class Observer:
         if mapping is None or not mapping.layers:
             return
         rows, known = list[Any](), self.doctor.run.data.inputs
-        for operations in self.recorder.passes:
-            for each in operations:
-                if each.place == mapping.layers[0].product.place:
-                    other = [v for v in each.operands if v.shape != self._first_weights]
-                    rows += [np.asarray(other[0].data, dtype=float)] if other else []
-            self.served_mask = self.served_mask or random_mask(operations)
+        self.served_mask = random_mask(self.recorder.used)
+        for each in self.recorder.used:
+            if each.name in PRODUCTS and len(self._first_weights) == 2:
+                for one, other in (each.operands[:2], each.operands[1::-1]):
+                    if one.shape in (self._first_weights, self._first_weights[::-1]):
+                        rows.append(np.asarray(other.data, dtype=float))
         rows = [each.T if self.doctor.run.columns and each.ndim == 2 else np.atleast_2d(each)
                 for each in rows if each.ndim]  # fmt: skip
         rows = [each for each in rows if known is not None and each.shape[1:] == known.shape[1:]]
@@ -195,10 +208,15 @@ def random_mask(operations: tuple[Operation, ...]) -> Operation | None:
 
 
 def _far(served: Any, known: Any) -> bool:
-    """Return whether most rows lie far outside the range of the rows that were trained on."""
+    """Return whether most rows are of another size than those that were trained on.
+
+    Rows of a few features must also lie far outside the range of most of them.
+    """
+    largest, usual = np.abs(served).max(axis=1), np.abs(known).max(axis=1)
     low, high = known.min(axis=0), known.max(axis=0)
     beyond = np.maximum(served - high, low - served) > 2.0 * np.maximum(high - low, 1e-12)
-    return bool(np.mean(np.any(beyond, axis=1)) > 0.5)
+    sizes = np.median(largest) / max(float(np.median(usual)), 1e-12)
+    return bool(not 0.1 < sizes < 10.0 or np.mean(np.mean(beyond, axis=1) > 0.5) > 0.5)
 
 
 def place(mapping: Mapping, number: int) -> str:

@@ -12,10 +12,10 @@ LEARNT = 0.8  # share of the variance explained, from which a start or a rate is
 # Faults of the code, then of what it is given, each in the order in which they must be mended.
 FAULTS = (
     "data-changed", "shared-parameters", "integer-parameters", "weights-redrawn", "loss-broadcast",
-    "target-shape", "gradient-shape", "error-not-from-targets", "gradient-operand",
+    "target-shape", "gradient-shape", "update-order", "error-not-from-targets", "gradient-operand",
     "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-wrong",
     "gradient-sign", "bias-per-sample", "parameter-shape-changed", "gradient-accumulated",
-    "update-order", "update-not-finite", "gradient-scale", "gradient-zero", "no-update",
+    "update-not-finite", "gradient-scale", "gradient-zero", "no-update",
     "empty-batch", "softmax-axis", "softmax-hidden", "output-activated-twice",
     "bias-after-activation", "same-batch", "dropout-at-prediction", "class-numbers",
     "targets-shifted", "shuffled-targets", "target-range", "constant-target", "prediction-drift",
@@ -45,6 +45,8 @@ PLAIN = {  # remedies that the rules give in xpnet's terms
 
 def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding, ...]:
     """Return what is to be told of the findings, in order; `measured`: gradients were."""
+    findings = [*findings]
+    measured = measured or any(each.code == "update-order" for each in findings)
     kept = [each for each in findings if _counts(each, run, measured)]
     kept = [_in_lines(each) for each in kept]
     causes = [each for each in kept if each.code not in SYMPTOMS]

@@ -19,9 +19,10 @@ The recorder rests between steps that are looked at, and looks again by the numb
 the last update's statement ran, so often that recording takes at most `SHARE` of the time.
 """
 
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,7 @@ FREE_SECONDS = 1.0  # that it may take besides
 SCOUTED = 100_000  # operations in which updates are searched, before the search is put off
 FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS = 16  # that are all looked at
-MAX_PASSES = 64  # forward passes that are kept
+MAX_AFTER = 5000  # operations that are recorded after a loop
 MAX_LIST = 256  # items of a list whose numbers are followed
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
@@ -143,10 +144,9 @@ class Recorder:
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self.rests = True  # False: look at every step
-        self.passes: list[tuple[Operation, ...]] = []  # forward passes after the last update
-        self._pass_at = 0  # updates left to the next look, at the latest of them
-        self._first_product = self._last_product = -1
-        self._started = time.perf_counter()
+        self.used: tuple[Operation, ...] = ()  # what was computed after the last update
+        self._loops: dict[int, int] = {}  # steps taken when each loop last ended
+        self._started = time.process_time()
         self.restart()
 
     def prepare(self, namespace: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -156,6 +156,32 @@ class Recorder:
         self.modules.append(namespace)
         return namespace
 
+    def places_of(self, objects: set[int]) -> dict[int, str]:
+        """Return how the script reaches some objects, by their ids: ``net.weights[0]``."""
+        frame, scopes = sys._getframe(1), list[Mapping[str, Any]]()
+        while frame is not None:
+            if any(frame.f_globals is each for each in self.modules):
+                scopes.append(frame.f_locals)
+            frame = frame.f_back  # type: ignore[assignment]
+        found: dict[int, str] = {}
+        for scope in (*self.modules, *reversed(scopes)):
+            waiting = [(n, value, 0) for n, value in scope.items() if not n.startswith("__")]
+            for text, value, depth in waiting:
+                if id(value) in objects:
+                    found.setdefault(id(value), text)
+                elif depth < 3:
+                    waiting += [(text + n, each, depth + 1) for n, each in self._inside(value)]
+        return found
+
+    def _inside(self, value: Any) -> Iterable[tuple[str, Any]]:
+        """Return what a list, a dict or an object of the script's own classes holds."""
+        if isinstance(value, list | tuple) and len(value) <= MAX_LIST:
+            return [(f"[{i}]", each) for i, each in enumerate(value)]
+        if isinstance(value, dict) and len(value) <= MAX_LIST:
+            return [(f"[{key!r}]", each) for key, each in value.items()]
+        own = any(each.get("__name__") == type(value).__module__ for each in self.modules)
+        return [(f".{key}", each) for key, each in getattr(value, "__dict__", {}).items() if own]
+
     def restart(self) -> None:
         """Record from here, where a step begins."""
         self.operations: list[Operation] = []
@@ -164,14 +190,9 @@ class Recorder:
         self._updates: list[Update] = []
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
-        self._serving = False
-        self._woken = time.perf_counter()
+        self._after_loop = False
+        self._woken = time.process_time()
         self._switch(True)
-
-    def watch_forward(self, first: int, last: int) -> None:
-        """Also record forward passes that no update follows, from one place to another."""
-        self._last_product = last
-        self._first_product = self._statement(first)
 
     def _statement(self, place: int) -> int:
         """Return the number of the statement that counts what stands at a place, or -1."""
@@ -180,32 +201,42 @@ class Recorder:
         number = next(found, -1)
         return number if number >= 0 and self.sites[number].line <= line else -1
 
-    def wake(self, statement: int) -> bool:
-        """Begin to record: a counter has run out. Return whether from this statement on.
-
-        Or else it is the last of its step, and the next ones are recorded.
-        """
-        if self.pattern and statement == self._first_product:
-            self.restart()
-            self._serving = True
-            return True
+    def wake(self, statement: int) -> None:
+        """Begin to record, after the statement that now runs: its counter has run out."""
         self.steps += self._rest
         self._rest, self.counts[statement] = 0, FAR_AWAY
         if not self.pattern:
             self._search = Search()
             self.counts[:] = [FAR_AWAY] * len(self.counts)
-        if self._first_product >= 0:
-            self.counts[self._first_product] = FAR_AWAY
         self.restart()
-        return False
 
     def passing(self, statement: int) -> None:
         """Count a statement that may be an update."""
         self._passed[statement] += 1
-        if self._serving:  # as it would be counted if it were not recorded
+        if self._after_loop and statement == self._anchor:  # training goes on
             self.counts[statement] -= 1
             if not self.counts[statement]:
-                self.wake(statement)
+                self._rest, self.counts[statement] = self._rest + 1, self._per_step
+            self._rest_again()
+
+    def loop_ended(self, loop: int) -> None:
+        """Record what follows a loop of steps, up to the next update: it may be predictions."""
+        done = self.steps
+        if self._rest:
+            done += self._rest - -(-self.counts[self._anchor] // self._per_step)
+        before, self._loops[loop] = self._loops.get(loop, 0), done
+        if self._rest and not self._on and done > before + 1 and self._can_afford():
+            self.restart()
+            self._after_loop = True
+
+    def _rest_again(self) -> None:
+        self.seconds += time.process_time() - self._woken
+        self._after_loop = False
+        self._switch(False)
+
+    def _can_afford(self) -> bool:
+        running = time.process_time() - self._started - self.seconds
+        return self.seconds <= FREE_SECONDS + SHARE * running
 
     def _switch(self, on: bool) -> None:
         self._on = on
@@ -355,30 +386,13 @@ class Recorder:
         self.operations.append(operation)
         if not self.pattern:
             self._scout(operation)
-        elif self._serving:
-            if place == self._last_product:
-                self._served()
+        elif self._after_loop:
+            if len(self.operations) >= MAX_AFTER:
+                self.used = tuple(self.operations)
+                self._rest_again()
         elif place in self.pattern:
             self._update(operation)
         return result
-
-    def _served(self) -> None:
-        """Keep a forward pass, and wait for the next."""
-        left = self.counts[self._anchor]
-        if left != self._pass_at:
-            self.passes.clear()
-        self._pass_at = left
-        self.passes.append(tuple(self.operations))
-        self.seconds += time.perf_counter() - self._woken
-        self._serving = False
-        self._switch(False)
-        if len(self.passes) < MAX_PASSES:
-            self._await_pass(left // self._per_step)
-
-    def _await_pass(self, steps: int) -> None:
-        """Wake at the first forward pass that is not one of so many steps."""
-        if self._first_product >= 0:
-            self.counts[self._first_product] = max(1, steps * self._forward_per_step)
 
     def _scout(self, operation: Operation) -> None:
         """Search for updates."""
@@ -407,7 +421,7 @@ class Recorder:
             updates = tuple(sorted(self._updates, key=lambda u: everything.index(u.operation)))
             self._tell(Step(number, tuple(everything[start:end]), updates, live=False))
             start = end
-        self.operations, self.steps, self._woken = everything[start:], 2, time.perf_counter()
+        self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
         self._updates, self._seen = [], Counter()
         for operation in self.operations[:]:
             if operation.place in self.pattern:
@@ -430,7 +444,7 @@ class Recorder:
         number, passed = self.steps, self._passed
         self.steps += 1
         self._tell(Step(number, tuple(self.operations), tuple(self._updates)))
-        self.seconds += time.perf_counter() - self._woken
+        self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)
 
@@ -447,7 +461,7 @@ class Recorder:
             return
         if not self._per_step or known != self._per_step:
             return
-        running = time.perf_counter() - self._started - self.seconds
+        running = time.process_time() - self._started - self.seconds
         self._rest = self.steps // (4 if self.burst > 1 else 16)
         if self.seconds > FREE_SECONDS + SHARE * running:  # wait until recording may take more time
             each = running / max(1, self.steps - self._looked)
@@ -457,8 +471,6 @@ class Recorder:
         self._row = 0
         if self._rest:
             self.counts[anchor] = self._rest * self._per_step
-            self._forward_per_step = passed[self._first_product]
-            self._await_pass(self._rest)
             self._switch(False)
 
     def _sleep(self) -> None:
@@ -470,10 +482,8 @@ class Recorder:
 
     def finish(self) -> None:
         """Stop, and count the last steps."""
-        if not self._rest:
-            self.passes = [tuple(self.operations)]
-        elif self.counts[self._anchor] != self._pass_at:
-            self.passes = []
+        if self._after_loop or not self._rest:
+            self.used = tuple(self.operations)
         if self._rest:
             self.steps += self._rest - -(-self.counts[self._anchor] // self._per_step)
         self._rest, self.rests = 0, True
