@@ -88,12 +88,13 @@ def moments(blocks: Iterable[Any], columns: int) -> tuple[Any, Any, Any]:
     for block in blocks:
         low = np.fmin(low, np.fmin.reduce(block, axis=0))
         high = np.fmax(high, np.fmax.reduce(block, axis=0))
-        there = ~np.isnan(block)
+        shift = block - mean  # by the mean so far: small numbers, small errors
+        there = ~np.isnan(shift)
         rows = there.sum(axis=0)
-        # By the mean so far: small numbers, small errors.
-        shift = np.where(there, block - mean, 0.0)
-        shift_mean = shift.sum(axis=0) / np.maximum(rows, 1)
-        squares += (np.where(there, shift - shift_mean, 0.0) ** 2).sum(axis=0)
+        shift_mean = shift.sum(axis=0, where=there) / np.maximum(rows, 1)
+        shift -= shift_mean
+        shift[~there] = 0.0
+        squares += np.einsum("ij,ij->j", shift, shift)
         squares += shift_mean**2 * (count * rows / np.maximum(count + rows, 1))
         count += rows
         mean += shift_mean * (rows / np.maximum(count, 1))

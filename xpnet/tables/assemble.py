@@ -96,7 +96,8 @@ def _assemble(
         written_as, rows = set(texts), 0
         seen = [NumberColumn(source.delimiter == ",") for _ in source.names]
         known: list[dict[str, int]] = [{} for _ in source.names]
-        for frame in source.blocks():
+        floats = set[int]()
+        for frame in source.blocks(floats):
             block = np.empty(frame.shape)
             for column, cells in enumerate(frame):
                 numbers = None if column in texts else seen[column].read(cells)
@@ -104,6 +105,7 @@ def _assemble(
                     texts.add(column)
                     numbers = _numbered(as_text(cells), known[column])
                 block[:, column] = numbers
+            floats |= {at for at, each in enumerate(seen) if each.signs.fractions} - texts
             written_as = written_as if rows else set(texts)
             check_memory(source.path, file.tell() + block.nbytes, limit)
             file.write(block.data)
@@ -134,16 +136,16 @@ class NumberColumn:
         """
         import polars
 
-        numbers = cells.cast(polars.Float64, strict=False)
+        found = cells.cast(polars.Float64, strict=False).to_numpy()
         text = cells.dtype == polars.String
-        if text and (numbers.null_count() or not numbers.is_finite().all()):
+        if not text or np.isfinite(found).all():
+            self.signs.plain = True
+        else:
             cells = as_text(cells)
             numbers = self.signs.read(cells)
             if numbers is None:
                 return None
-        else:
-            self.signs.plain = True
-        found = numbers.to_numpy()
+            found = numbers.to_numpy()
         if text and (found[:100] % 1 > 0).any():
             self.signs.fractions = True
         elif text:

@@ -92,6 +92,10 @@ class Signs:
         """Return a Polars series of stripped texts as numbers; None if some cells are none."""
         import polars
 
+        numbers = cells.cast(polars.Float64, strict=False)
+        if numbers.is_finite().sum() == cells.count():
+            self.plain |= cells.count() > 0
+            return numbers
         cells = cells.str.replace("^\u2212", "-")
         units = cells.str.extract(_UNIT, 2).str.strip_chars()
         self.units |= set(units.drop_nulls().unique()[:2])

@@ -19,7 +19,14 @@ from xpnet.errors import FileError, bad_argument
 from xpnet.tables.arrays import open_binary
 from xpnet.tables.assemble import header_fault, named
 from xpnet.tables.messages import quoted
-from xpnet.tables.sniff import fields_of, find_encoding, find_layout, outside_quotes, single_spaces
+from xpnet.tables.sniff import (
+    count_outside_quotes,
+    fields_of,
+    find_encoding,
+    find_layout,
+    outside_quotes,
+    single_spaces,
+)
 
 _BLOCK = 1 << 22
 _MAX_RECORD = 1 << 26  # bytes; more in a line, or between quotes, are no record
@@ -139,11 +146,14 @@ class Csv:
         line = 1 + data.count(b"\n", 0, start)
         return replace(self, names=names, texts=texts, start=start, line=line)
 
-    def blocks(self) -> Iterator[Any]:
-        """Yield rows as Polars frames of strings."""
+    def blocks(self, floats: Collection[int] = ()) -> Iterator[Any]:
+        """Yield rows as Polars frames of strings; columns that are in `floats` by then as numbers.
+
+        These are parsed in one go, unless some cell of the block is no number.
+        """
         rows = 0
         for data, line in self._records():
-            frame = self._parsed(data, line)
+            frame = self._parsed(data, line, () if self.decimal == "," else floats)
             rows += frame.height
             if frame.height:
                 yield _with_points(frame) if self.decimal == "," else frame
@@ -185,8 +195,10 @@ class Csv:
             # At least as much again as is left over, lest a long record be searched often.
             data = b"".join([tail, *islice(chunks, 1 + len(tail) // _BLOCK)])
             last, data, start = len(data) == len(tail), data[start:], 0
-            ends = outside_quotes(data, _NEWLINE)
-            cut = len(data) if last else int(ends[-1]) + 1 if ends.size else 0
+            cut = len(data)
+            if not last:
+                ends = outside_quotes(data, _NEWLINE) if b'"' in data else [data.rfind(b"\n")]
+                cut = int(ends[-1]) + 1 if len(ends) else 0
             if cut:
                 yield self._single_spaces(data[:cut]), line
             if last:
@@ -213,21 +225,25 @@ class Csv:
         body = np.frombuffer(data, np.uint8)[: int(ends[-1]) + 1]
         return starts[there], body[np.repeat(there, ends + 1 - starts)].tobytes()
 
-    def _parsed(self, data: bytes, line: int) -> Any:
-        """Return some records, the first of which begins on `line`, as a frame of strings."""
+    def _parsed(self, data: bytes, line: int, floats: Collection[int]) -> Any:
+        """Return some records, the first of which begins on `line`, as a frame."""
         import polars
 
         starts, records = self._rows(data)
-        cuts = outside_quotes(records, ord(self.delimiter)).size
+        cuts = count_outside_quotes(records, ord(self.delimiter))
         if not len(starts) and not records.strip():
             return polars.DataFrame()
         shape = len(starts), len(self.names)
-        frame = polars.DataFrame()
+        frame, kinds = polars.DataFrame(), [polars.String] * len(self.names)
         if cuts == shape[0] * (shape[1] - 1) and b"\0" not in data:
-            with suppress(polars.exceptions.PolarsError):
-                frame = polars.read_csv(
-                    records, has_header=False, infer_schema=False, separator=self.delimiter
-                )
+            some = [polars.Float64 if at in floats else each for at, each in enumerate(kinds)]
+            for schema in (some, kinds) if floats else (kinds,):
+                with suppress(polars.exceptions.PolarsError):
+                    frame = polars.read_csv(
+                        records, has_header=False, infer_schema=False, separator=self.delimiter,
+                        schema_overrides=schema,
+                    )  # fmt: skip
+                    break
         return frame if frame.shape == shape else self._explain(data, line)
 
     def _explain_encoding(self, errors: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """Parquet files, and tables in memory: data frames and dicts of columns; read with Polars."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,8 +34,8 @@ class Frame:
     unfit: Mapping[str, str]
     delimiter: str = ""  # see `Csv`
 
-    def blocks(self) -> Iterator[Any]:
-        """Yield rows as Polars frames of numbers and texts."""
+    def blocks(self, floats: Collection[int] = ()) -> Iterator[Any]:
+        """Yield rows as Polars frames of numbers and texts; for `floats` see `Csv`."""
         import polars
 
         for part in pieces(self.rows, len(self.names)):

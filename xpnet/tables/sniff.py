@@ -169,6 +169,11 @@ def outside_quotes(data: bytes, byte: int) -> np.ndarray[Any, Any]:
     return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
 
 
+def count_outside_quotes(data: bytes, byte: int) -> int:
+    """Return how often a byte occurs outside quoted fields."""
+    return outside_quotes(data, byte).size if b'"' in data else data.count(byte)
+
+
 def single_spaces(records: bytes) -> bytes:
     """Leave one space between fields, and none around records."""
     return re.sub(rb"[ \t]+", b" ", re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", records))

@@ -9,6 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,7 @@ class Mapping:
     targets: tuple[Value, ...] = ()
     error: Operation | None = None  # the first in which outputs meet targets
     loss: Value | None = None
+    reaching: int = 0  # bits of the parameters on which the outputs depend
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
 
@@ -64,7 +67,8 @@ def map_step(step: Step) -> Mapping:
     layers = found.layers(outputs)
     return Mapping(
         step, found.names(), layers, found.samples(layers, outputs), outputs, targets, error,
-        found.loss(), tuple(found.late),
+        found.loss(), reduce(or_, map(found.bits, outputs), 0),
+        tuple(found.late),
         frozenset(found.cone),
     )  # fmt: skip
 
@@ -96,6 +100,11 @@ class _Graph:
             known = self.of(operation.operands[0])
             if known is not None:
                 self.parameter[id(result)] = known
+        elif operation.name == "add" and len(operation.operands) == 2:  # looking ahead
+            for one, other in (operation.operands, operation.operands[::-1]):
+                known = self.of(one)
+                if known is not None and one.shape == other.shape and not self.bits(other):
+                    self.parameter[id(result)] = known
         self.depends[id(result)] = bits
 
     def of(self, value: Value) -> int | None:

@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.updates import Search, origin, scalar_side
+from xpnet.doctor.scripts.updates import Search, origin, redrawn, scalar_side
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
 FREE_SECONDS = 1.0  # that it may take besides
-SCOUTED = 100_000  # operations in which updates are searched, before the search is put off
+SCOUTED = 50_000  # operations in which updates are searched, before the search is put off
 FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS = 16  # that are all looked at
 MAX_AFTER = 5000  # operations that are recorded after a loop
@@ -144,6 +144,7 @@ class Recorder:
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self.rests = True  # False: look at every step
+        self.redrawn: Operation | None = None  # updates what its own step has drawn
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
         self._started = time.process_time()
@@ -475,6 +476,7 @@ class Recorder:
 
     def _sleep(self) -> None:
         """Search again later: the script has computed much without an update."""
+        self.redrawn = self.redrawn or redrawn(self.operations)
         self._doubled *= 2
         self.counts[:] = [self._doubled * 100] * len(self.counts)
         self.operations = []
@@ -482,6 +484,8 @@ class Recorder:
 
     def finish(self) -> None:
         """Stop, and count the last steps."""
+        if not self.pattern:
+            self.redrawn = self.redrawn or redrawn(self.operations)
         if self._after_loop or not self._rest:
             self.used = tuple(self.operations)
         if self._rest:
