@@ -77,6 +77,9 @@ class ScriptOptions:
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
     fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
+    as_: list[str] | None = option(  # noqa: RUF009
+        None, "ROLE=NAME,NAME: which values are weights, outputs, targets, loss; repeatable."
+    )
     json: bool = option(False, JSON)
 
 
