@@ -38,6 +38,7 @@ class PredictOptions(ModelOptions):
     """Predict each row of a table."""
 
     out: str | None = option(None, ".csv, .tsv or .parquet; standard output by default.")
+    spread: bool = option(False, "Also say how far the networks of --nets are apart.")
     features: str | None = option(None, "Array of an NPZ file with the rows; by default x.")
 
 
