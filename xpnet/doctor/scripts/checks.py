@@ -19,6 +19,7 @@ FEW_STEPS = 500
 GOOD = 0.8  # share of the variance explained, from which nothing more is looked for
 POOR = 0.5  # the same, from which more steps would only be better
 FEW_UNITS = 4
+LONG_SUM = 20.0  # rate, times the rows that are summed
 GOODFELLOW = "Goodfellow et al., Deep Learning"
 
 
@@ -33,7 +34,8 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
     if seen.latest is None or seen.first is None:
         return
     for check in (integers, shared, changed_data, update_order, late_bias, softmax_hidden,
-                  same_batch, shifted_labels, dropout_kept, divided_twice, no_bias):  # fmt: skip
+                  same_batch, shifted_labels, dropout_kept, divided_twice, summed,
+                  no_bias):  # fmt: skip
         finding = check(seen, seen.latest, run)
         if finding is not None:
             yield finding
@@ -202,13 +204,28 @@ def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Finding | Non
     )  # fmt: skip
 
 
+def summed(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
+    """Find steps that are far too long because gradients are sums over many rows."""
+    factor, rows = abs(next(iter(run.replay.deltas.values()), 0.0)), len([*run.whole, run.first][0])
+    rate = run.learning_rate or 0.0
+    if not factor >= 0.5 or not rate * factor * rows > LONG_SUM or not run.last.skill < GOOD:
+        return None
+    update = mapping.step.updates[0]
+    return _at(
+        "learning-rate-too-large", update.operation, "learning_rate", f"the gradient is the sum "
+        f"over {rows} rows, so that {rate:g} times it is {rate * rows:g} times the mean",
+        "Steps of such a length jump over the valley.", f"divide the gradients by {rows}, the "
+        "number of rows", BACKPROPAGATION,
+    )  # fmt: skip
+
+
 def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
     """Find a network that adds nothing to its products."""
     if not mapping.layers or any(layer.biases is not None for layer in mapping.layers):
         return None
-    if mapping.late_biases or seen.not_mapped() or not run.last.skill < GOOD:
-        return None
     x = run.data.inputs
+    if mapping.late_biases or seen.not_mapped() or x is None or not run.last.skill < GOOD:
+        return None
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
     if any(np.any((np.ptp(each, axis=0) == 0) & (each[0] != 0)) for each in shown):
         return None  # a column of ones
