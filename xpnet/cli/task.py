@@ -32,7 +32,8 @@ BUDGETS = ((1_000, 4, 1_000), (5_000, 2, 2_000), (math.inf, 1, 3_000))
 STEPS_PER_EPOCH = 50  # after each the validation rows are looked at
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
 PACKED = (".npz", ".npy.gz", "ubyte.gz", ".idx.gz")  # cannot be read in batches
-PASSED_ON = ("loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule")
+PASSED_ON = ("loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule",
+             "compile")  # fmt: skip
 OUTPUTS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 
 

@@ -159,7 +159,7 @@ class Observer:
         if not any(each.severity == "error" for each in findings if each.code not in SYMPTOMS):
             findings = told((*mend(outcome(self, run)), *findings), run, known)
         about = {"mapping": self.mapping_in_words(), "not_mapped": self.not_mapped()}
-        return Report(findings, found.facts | about | facts)
+        return Report(findings, found.facts | about | {"not_shown": []} | facts)
 
     def not_mapped(self) -> str:
         """Say what was not found."""

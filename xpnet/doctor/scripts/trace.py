@@ -22,7 +22,7 @@ the last update's statement ran, so often that recording takes at most `SHARE` o
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +117,8 @@ class Step:
     operations: tuple[Operation, ...]
     updates: tuple[Update, ...]  # in order; several for a parameter that is updated in parts
     live: bool = True  # the script stands at this step's end now; False for its first two
+    # Names that the user gave: of "weights" (with biases), "outputs", "targets", "loss".
+    roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Recorder:
@@ -124,7 +126,8 @@ class Recorder:
 
     slice = slice
 
-    def __init__(self) -> None:
+    def __init__(self, roles: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.roles = roles or {}
         self.sites: list[Site] = []
         self.counts: list[int] = []  # executions left until a statement wakes the recorder
         self.modules: list[MutableMapping[str, Any]] = []
@@ -420,7 +423,7 @@ class Recorder:
             for each in last:
                 self._updates.append(self._as_update(each))
             updates = tuple(sorted(self._updates, key=lambda u: everything.index(u.operation)))
-            self._tell(Step(number, tuple(everything[start:end]), updates, live=False))
+            self._tell(Step(number, tuple(everything[start:end]), updates, False, self.roles))
             start = end
         self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
         self._updates, self._seen = [], Counter()
@@ -444,7 +447,8 @@ class Recorder:
             return
         number, passed = self.steps, self._passed
         self.steps += 1
-        self._tell(Step(number, tuple(self.operations), tuple(self._updates)))
+        step = tuple(self.operations), tuple(self._updates)
+        self._tell(Step(number, *step, roles=self.roles))
         self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)

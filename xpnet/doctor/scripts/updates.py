@@ -63,8 +63,9 @@ def scalar_side(operation: "Operation") -> int | None:
         return None
     if operation.operands[1 - single[0]].size > 1:
         return single[0]
-    # Both are numbers: a factor is what was not computed from anything.
-    bare = [i for i in single if operation.operands[i].made_by is None]
+    # Both are numbers: a factor was not computed from anything, and whole numbers may be data.
+    bare = [i for i in single if (value := operation.operands[i]).made_by is None
+            and isinstance(value.object, float)]  # fmt: skip
     other = [i for i in bare if operation.operands[1 - i].made_by is not None]
     return (other or bare or [None])[0]  # type: ignore[list-item]
 
