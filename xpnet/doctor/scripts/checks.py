@@ -1,6 +1,7 @@
 """What the doctor's rules cannot see in arrays alone, and a script's operations show."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +9,9 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
+from xpnet.doctor.scripts.conclusions import edit
 from xpnet.doctor.scripts.mapping import Mapping, ancestors
+from xpnet.doctor.scripts.telling import SEEN, one_error
 from xpnet.doctor.scripts.trace import Operation
 from xpnet.doctor.scripts.updates import origin
 
@@ -33,8 +36,8 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
         )  # fmt: skip
     if seen.latest is None or seen.first is None:
         return
-    for check in (integers, shared, changed_data, update_order, late_bias, softmax_hidden,
-                  same_batch, shifted_labels, dropout_kept, divided_twice, summed,
+    for check in (integers, shared, changed_data, update_order, turned_error, late_bias,
+                  softmax_hidden, same_batch, shifted_labels, dropout_kept, divided_twice, summed,
                   no_bias):  # fmt: skip
         finding = check(seen, seen.latest, run)
         if finding is not None:
@@ -109,6 +112,22 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None
                 f"{update.operation.line}", BACKPROPAGATION, severity=run.if_failing,
             )  # fmt: skip
     return None
+
+
+def turned_error(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
+    """Find targets - outputs in an error that is one sum, for which slopes say nothing."""
+    one, error = one_error(run), mapping.error
+    if one is None or error is None or error.operands[0] is not mapping.targets[0] or not run.whole:
+        return None
+    outputs, targets = run.whole[0].predictions, run.whole[0].targets
+    if one * (np.mean(outputs) - np.mean(targets)) >= 0.0:
+        return None
+    new = " - ".join(error.site.operands[1::-1])
+    return replace(_at(
+        "gradient-sign", error, "every parameter", "targets minus outputs, and the updates "
+        "subtract it", "Gradient descent subtracts the gradient of the loss, which has outputs "
+        "minus targets in it.", f"line {error.line}: {new}", SEEN,
+    ), repair={"edits": [edit(error.site, new)]})  # fmt: skip
 
 
 def late_bias(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:

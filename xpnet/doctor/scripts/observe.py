@@ -48,6 +48,7 @@ class Observer:
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self.problems = Counter[str]()
         self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
+        self._waiting: list[Mapping] = []
         self._names: tuple[str, ...] | None = None
         self._steps: list[int] = []  # numbers of the steps that were looked at
         self._moved: list[Moved] = []
@@ -56,15 +57,21 @@ class Observer:
         recorder.on_step.append(self.look)
 
     def look(self, step: Step) -> None:
-        """Map a step, and show it to the doctor."""
+        """Map a step, and show it to the doctor; the first one with the second, which has names."""
         mapping = map_step(step)
+        if self._names is None:
+            self._waiting.append(mapping)
+            if step.number == 0 and not step.live:
+                return
+            self._names = self._named(mapping)
+        for each in self._waiting or [mapping]:
+            self._show(replace(each, names=self._names))
+        self._waiting.clear()
+
+    def _show(self, mapping: Mapping) -> None:
         if not mapping.outputs and not mapping.layers and self.first is not None:
             self.problems["steps with neither outputs nor products"] += 1
             return
-        if self._names is None and step.live:
-            self._names = self._named(mapping)
-            self.first = replace(self.first or mapping, names=self._names)
-        mapping = replace(mapping, names=self._names or mapping.names)
         self.latest = mapping
         self.first = self.first or mapping
         arrays = arrays_of(mapping)
@@ -77,7 +84,7 @@ class Observer:
             with np.errstate(all="ignore"):
                 own = float(np.mean(np.square(np.asarray(error_of(mapping), dtype=float))))
         self._losses.append((own, loss))
-        self._steps.append(step.number)
+        self._steps.append(mapping.step.number)
         try:
             self.doctor.watch(
                 parameters=before, gradients=slopes, loss=own if loss is None else loss, **arrays
@@ -85,7 +92,7 @@ class Observer:
         except XpnetError as error:
             self.problems[str(error)] += 1
         with np.errstate(all="ignore"):
-            self._moved.append(Moved.of(step.number, before, slopes, after))
+            self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
         self._set_burst(arrays)
 
