@@ -42,20 +42,26 @@ class Observer:
     """Maps each step that was recorded, and lets a `Doctor` look at it."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.recorder, self.doctor = recorder, Doctor()
+        self.recorder, self.networks = recorder, 0
+        self._names: tuple[str, ...] | None = None
+        self._waiting: list[Mapping] = []
+        self._begin()
+        recorder.on_step.append(self.look)
+
+    def _begin(self) -> None:
+        """Forget what was seen: what follows is the first, or another, network."""
+        self.doctor, self.networks = Doctor(), self.networks + 1
         self.first: Mapping | None = None
         self.latest: Mapping | None = None
         self.same_rows = True  # in all steps
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self.problems = Counter[str]()
         self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
-        self._waiting: list[Mapping] = []
-        self._names: tuple[str, ...] | None = None
         self._steps: list[int] = []  # numbers of the steps that were looked at
         self._moved: list[Moved] = []
         self._movement: list[float] = []
         self._rows: Any = None  # of the latest step
-        recorder.on_step.append(self.look)
+        self._shapes: dict[str, set[tuple[int, ...]]] = {}  # of each parameter, and after updates
 
     def look(self, step: Step) -> None:
         """Map a step, and show it to the doctor; the first one with the second, which has names."""
@@ -73,9 +79,15 @@ class Observer:
         if not mapping.outputs and not mapping.layers and self.first is not None:
             self.problems["steps with neither outputs nor products"] += 1
             return
+        arrays = arrays_of(mapping)
+        known, shown = self._shapes, arrays["before"].items()
+        if any(each.shape not in known.get(name, {each.shape}) for name, each in shown):
+            self._begin()
+        for state in ("before", "after"):
+            for name, each in arrays[state].items():
+                self._shapes.setdefault(name, set()).add(each.shape)
         self.latest = mapping
         self.first = self.first or mapping
-        arrays = arrays_of(mapping)
         first = mapping.layers[0].weights if mapping.layers else -1
         self._first_weights = next((u.old.shape for u in mapping.updates_of(first)), ())
         before, after, slopes = arrays.pop("before"), arrays.pop("after"), arrays.pop("slopes")
@@ -179,7 +191,8 @@ class Observer:
         mapping = self.latest
         if mapping is None:
             return self.recorder.problem or "no parameter that is updated again and again"
-        missing = [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
+        missing = [self.recorder.problem] if self.recorder.problem else []
+        missing += [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
         missing += [] if mapping.layers else ["products of inputs with weights"]
         other = [n for i, n in enumerate(mapping.names) if not mapping.reaching >> i & 1]
         missing += [f"where {', '.join(other)} enters"] if other and mapping.outputs else []
