@@ -22,7 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -223,16 +225,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--half", choices=("A", "B"), default="")
     parser.add_argument("--only", default="", help="a part of a script's name")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--no-fix", action="store_true", help="do not try --fix")
     parser.add_argument("--misses", type=Path, help="write what is not as wanted, a line a script")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     started, outcomes, misses = time.perf_counter(), [], []
-    for case in cases(options.half, options.only):
-        outcomes.append(examine(case, fix=not options.no_fix))
-        if fault := why_missed(outcomes[-1]):
-            misses.append(f"- `{case.name}` ({case.kind or 'right'}; {case.cause}): {fault}")
-            print(misses[-1], flush=True)
+    chosen = cases(options.half, options.only)
+    with ProcessPoolExecutor(options.workers) as pool:
+        for each in pool.map(partial(examine, fix=not options.no_fix), chosen):
+            outcomes.append(each)
+            if fault := why_missed(each):
+                about = f"{each.case.kind or 'right'}; {each.case.cause}"
+                misses.append(f"- `{each.case.name}` ({about}): {fault}")
+                print(misses[-1], flush=True)
     head = [
         "# The doctor on people's own scripts", "", *system(), "",
         "`python benchmarks/doctor_scripts.py`", "", DEFINITIONS, "", table(outcomes), "",

@@ -215,7 +215,8 @@ def command(data, folder):
     words = [name]
     if name == "train":
         target = data.draw(st.sampled_from("yyyx "))
-        words += ["rows.csv", "--target", target, "--hidden", "2", "--epochs", "1", "--out", "o"]
+        words += ["rows.csv", "--target", target, "--hidden", "2", "--epochs", "1", "--out", "o",
+                  "--nets", "1"]  # fmt: skip
     else:
         words += [data.draw(st.just("m.safetensors") | WORDS)]
         words += [] if name == "inspect" else [data.draw(st.just("rows.csv") | WORDS)]

@@ -79,7 +79,8 @@ def test_a_bare_environment_will_do() -> None:
 def test_a_signal_saves_and_a_resumed_training_ends_the_same(
     run: Run, name: str, status: int
 ) -> None:
-    common = ["train", BANKNOTE, "--target", "class", "--hidden", "4", "--schedule", "constant",
+    common = ["train", BANKNOTE, "--target", "class", "--simple", "--hidden", "4",
+              "--schedule", "constant",
               "--batch-size", "549", "--checkpoint-every", "1 epoch"]  # fmt: skip
     arguments = [*common, "--epochs", 10**6, "--checkpoint", "kept", "--out", "m.safetensors"]
     command = [sys.executable, "-m", "xpnet", *map(str, arguments)]

@@ -270,11 +270,6 @@ def test_a_learning_rate_that_is_gone_at_once_is_the_cause():
     assert finding.evidence == "0.5 at first, 3.1e-05 at entry 14 of 400, 3.9e-121 at the end"
 
 
-@pytest.mark.parametrize("factor", [0.999, 0.98])
-def test_a_learning_rate_that_falls_while_the_network_learns_is_no_fault(factor):
-    assert train(steps=800, rate=1.0, factor=factor).ok
-
-
 @pytest.mark.parametrize("redraw_every", [1, 3])
 def test_weights_drawn_anew_are_not_blamed_on_the_learning_rate(redraw_every):
     report = train(redraw_every=redraw_every, rate=0.1, layers=(2, 16, 3))

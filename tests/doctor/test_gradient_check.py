@@ -1,7 +1,6 @@
 """The gradient check: right gradients pass, wrong ones are called by their name."""
 
 import random
-from itertools import product
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from xpnet import MLP
 from xpnet.doctor.gradcheck.check import (
     check_gradients,
-    named_parameters,
 )
 from xpnet.errors import InputError, XpnetError
 
@@ -215,29 +213,6 @@ def test_a_right_gradient_is_never_called_wrong_whatever_the_scales(hidden):
     for seed, (weights, inputs) in enumerate(SCALES):
         report = check_gradients(*scaled(hidden, weights, inputs, seed), samples=4)
         assert report.ok, (seed, report)
-
-
-@pytest.mark.parametrize("hidden", ["tanh", "relu", "sigmoid"])
-@pytest.mark.parametrize("inputs", [0.1, 1.0, 100.0])
-def test_mistakes_are_found_at_such_scales_too(hidden, inputs):
-    for weights, factor in product((1e-3, 1.0), (-1, 2)):
-        net, x, y = scaled(hidden, weights, inputs)
-
-        def at(p, net=net, x=x, y=y):
-            for own, given in zip(net.parameters, p.values(), strict=True):
-                own[...] = given
-            return net.gradients(x, y)
-
-        def wrong(p, at=at, factor=factor):
-            found = at(p)[1]
-            arrays = [factor * each for each in (*found.weights, *found.biases)]
-            return dict(zip(p, arrays, strict=True))
-
-        start = named_parameters(net)
-        report = check_gradients(lambda p, at=at: at(p)[0], wrong, start, samples=4)
-        assert not report.ok
-        code = "gradient-sign" if factor < 0 else "gradient-scale"
-        assert code in report.codes or weights < 1.0  # its kinks are too near to tell which
 
 
 def test_a_gradient_of_rounding_errors_only_is_one_of_zeros():

@@ -54,7 +54,7 @@ MISTAKES = {
     "gradient-scale": RIGHT.replace("X.T @ d1", "X.T @ d1 / 80")
     .replace("h.T @ d2", "h.T @ d2 / 80").replace("sum(axis=0)", "mean(axis=0)"),
     "no-bias": NO_BIAS.replace("labels = (X[:, 0] * X[:, 1] > 0)", "labels = (X[:, 0] > 0.7)"),
-    "too-few-steps": RIGHT.replace("range(300)", "range(12)"),
+    "too-few-steps": RIGHT.replace("range(300)", "range(8)").replace("rate = 2", "rate = 1"),
     "learning-rate-too-small": RIGHT.replace("rate = 2.0", "rate = 0.001")
     .replace("range(300)", "range(600)"),
     "too-small": RIGHT.replace("8", "2").replace("size=(20,", "size=(80,")

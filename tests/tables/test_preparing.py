@@ -46,7 +46,7 @@ def test_rows_on_the_disk_leave_few_to_validate(table, monkeypatch):
     monkeypatch.setattr("xpnet.tables.prepare.MAX_VALIDATION_ROWS", 2)
     ready = prepare(table(TRAIN), "label", validation=0.5, stream=True)
     assert len(ready.y_validation) == 2
-    assert "2 validation rows, the most kept in memory" in ready.notes
+    assert "validation rows limited to 2: the others train" in ready.notes
     every = np.arange(len(ready.y))
     np.testing.assert_array_equal(ready.x.read_rows(every), np.concatenate([*ready.x.blocks()]))
 

@@ -31,15 +31,10 @@ _REMEDIES = {
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that replaces `path` when the block ends well, and vanishes otherwise.
 
-    A symbolic link is followed; an existing file keeps its mode, a new one gets what the umask
-    leaves of 0666. A process killed while it writes leaves ``.xpnet-*.tmp``, which a later save in
-    that directory removes after an hour.
-
-    Raises
-    ------
-    SaveError
-        On any `OSError`, including one raised inside the block. The previous file is then intact
-        (unless only the last flush of the directory failed, in which case the message says so).
+    A symbolic link is followed; an existing file keeps its mode. A process killed while it writes
+    leaves ``.xpnet-*.tmp``, which a later save in that directory removes after an hour. Any
+    `OSError`, also one of the block, becomes a `SaveError`, and the previous file is intact (unless
+    only the last flush of the directory failed, in which case the message says so).
     """
     with saving_to(path):
         target = _resolve(path)
@@ -71,12 +66,8 @@ def lock(path: str | os.PathLike[str]) -> Iterator[None]:
     """Hold `path` for this run: a second run on the same output is refused at once.
 
     The lock is the file `path` + ".lock", removed at the end; one left by a dead process is
-    taken over. File systems without locks let a second run begin.
-
-    Raises
-    ------
-    SaveError
-        If another run holds it, or the lock cannot be written.
+    taken over. File systems without locks let a second run begin. Raises `SaveError` if another
+    run holds it, or it cannot be written.
     """
     from filelock import FileLock, Timeout
 

@@ -8,7 +8,7 @@ from xpnet.backend.random import generator
 from xpnet.backend.threads import system_report
 from xpnet.cli.other_options import DevicesOptions
 from xpnet.cli.output import format_lines, show, show_json
-from xpnet.cli.task import Task, load_task, make_network, with_defaults
+from xpnet.cli.task import Task, make_network, read_task, with_defaults
 from xpnet.cli.train_options import ParityOptions, with_recipe
 from xpnet.doctor.parity import compare
 from xpnet.errors import InputError
@@ -39,7 +39,7 @@ def parity(options: ParityOptions) -> int:
     On the CPU the other device is array-api-strict's, which refuses what a GPU would refuse.
     """
     on_cpu = replace(options, device="cpu")
-    task = load_task(on_cpu) if options.data else _generated(on_cpu)
+    task = read_task(on_cpu) if options.data else _generated(on_cpu)
     report = compare(
         make_network(task), task.x, task.y, steps=options.steps, learning_rate=options.lr,
         momentum=options.momentum, other="strict" if options.device == "cpu" else options.device,

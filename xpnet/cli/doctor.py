@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from xpnet.cli.output import say, show, show_json
+from xpnet.cli.pilots import load_task
 from xpnet.cli.remedies import in_cli_terms
 from xpnet.cli.scores import describe, is_useless
-from xpnet.cli.task import Task, fit_options, limit_threads, load_task, make_network
+from xpnet.cli.task import Task, fit_options, limit_threads, make_network
 from xpnet.cli.train_options import DoctorOptions
 from xpnet.doctor.diagnose import diagnose
 from xpnet.doctor.findings import Finding, Report

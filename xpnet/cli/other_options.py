@@ -75,6 +75,7 @@ class ScriptOptions:
     script: list[str] = argument("SCRIPT", SCRIPT)  # noqa: RUF009
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
+    fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
     json: bool = option(False, JSON)
 
 

@@ -22,17 +22,19 @@ from xpnet.training.callbacks import EarlyStopping
 
 LEARNING_RATES = {"adam": 0.003, "adamw": 0.002, "sgd": 0.03}
 # What L-BFGS, which has no steps, cannot do.
-NOT_LBFGS = ("lr", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
-             "checkpoint")  # fmt: skip
+NOT_LBFGS = ("lr", "steps", "batch_size", "schedule", "l1", "dropout", "clip_norm",
+             "early_stopping", "checkpoint")  # fmt: skip
 MANY_ROWS = 10_000
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_000, 20, 200
 # By the rows of the table: how many networks, and the steps of each. On few rows one network is a
 # matter of luck; many need more steps than there is time for in several.
 BUDGETS = ((1_000, 4, 1_000), (5_000, 2, 2_000), (math.inf, 1, 3_000))
+MAX_NETS = 100
 STEPS_PER_EPOCH = 50  # after each the validation rows are looked at
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
 PACKED = (".npz", ".npy.gz", "ubyte.gz", ".idx.gz")  # cannot be read in batches
-PASSED_ON = ("loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule")
+PASSED_ON = ("loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule",
+             "compile")  # fmt: skip
 OUTPUTS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 
 
@@ -91,7 +93,7 @@ class Task:
         return replace(self, options=options, x=x, y=y, held_out=held_out, folds=())
 
 
-def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
+def read_task(options: TrainOptions, *, to_train: bool = False) -> Task:
     """Read and prepare the table that the options name.
 
     Only to train may a large one be left on disk, and may there be several networks.
@@ -154,8 +156,8 @@ def _nets(options: TrainOptions, rows: int) -> str:
     nets = options.nets
     if nets == "auto":
         return next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
-    if not nets.isdecimal() or int(nets) < 1:
-        raise InputError(f"--nets {nets}: give a number from 1, or auto")
+    if not nets.isdecimal() or not 1 <= int(nets[:9]) <= MAX_NETS:
+        raise InputError(f"--nets {nets}: give a number from 1 to {MAX_NETS}, or auto")
     return nets
 
 
@@ -173,6 +175,9 @@ def _check(given: TrainOptions, options: TrainOptions) -> None:
     for name in NOT_LBFGS if options.optimizer == LBFGS else ():
         if getattr(given, name) != getattr(TrainOptions, name):
             raise InputError(f"{flag(name)}: lbfgs takes no such option; leave it out, or use adam")
+    if options.steps is not None and (options.epochs is not None or options.steps < 1):
+        remedy = "give a number from 1, and not --epochs as well"
+        raise InputError(f"--steps {options.steps}: {remedy}")
     if options.optimizer == LBFGS and find_spec("scipy") is None:
         raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
     _network(options, 1, 1, "identity")
@@ -235,16 +240,16 @@ def _of_rows(task: Task) -> dict[str, Any]:
     options, rows = task.options, task.x.shape[0]
     if options.optimizer == LBFGS:
         return {"epochs": MAX_EPOCHS}
-    rate = LEARNING_RATES.get(options.optimizer)
-    if options.simple:
-        batch_size = options.batch_size or (128 if rows >= MANY_ROWS else 32)
+    small, large = (32, 128 if rows >= MANY_ROWS else 32) if options.simple else (32, 128)
+    batch_size = options.batch_size or min(max(rows // 16, small), large)
+    found = {"batch_size": batch_size, "lr": LEARNING_RATES.get(options.optimizer)}
+    if options.simple and options.steps is None:
         epochs = min(max(math.ceil(STEPS * batch_size / rows), MIN_EPOCHS), MAX_EPOCHS)
-        return {"batch_size": batch_size, "epochs": epochs, "lr": rate}
-    defaults = {"batch_size": min(max(rows // 16, 32), 128), "lr": rate}
+        return {**found, "epochs": epochs}
     if options.epochs is not None:
-        return defaults
+        return found
     steps = options.steps or next(steps for most, _, steps in BUDGETS if task.rows <= most)
-    return {**defaults, "steps": steps, "epochs": math.ceil(steps / STEPS_PER_EPOCH)}
+    return {**found, "steps": steps, "epochs": math.ceil(steps / STEPS_PER_EPOCH)}
 
 
 def make_network(task: Task) -> MLP:

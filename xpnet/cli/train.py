@@ -13,9 +13,10 @@ import numpy as np
 from xpnet.backend.files import lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
+from xpnet.cli.pilots import calibrated, load_task
 from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.scores import MAX_LISTED, describe
-from xpnet.cli.task import Task, fit_options, limit_threads, load_task, make_network
+from xpnet.cli.task import Task, fit_options, limit_threads, make_network
 from xpnet.cli.train_options import LBFGS, TrainOptions
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
@@ -44,6 +45,7 @@ def train(options: TrainOptions) -> None:
             probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
             started, doctor = time.perf_counter(), Doctor(names=task.plan.input_names())
             histories = [_train(task.of_net(at), net, doctor) for at, net in enumerate(nets)]
+            task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
             report = _report(task, nets, histories)
         report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}

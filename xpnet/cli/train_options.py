@@ -36,7 +36,8 @@ NOT_FOR_DOCTOR = (
 )  # fmt: skip
 NOT_FOR_PARITY = (
     *NOT_FOR_DOCTOR, "validation", "validation_target", "optimizer", "nesterov", "schedule",
-    "epochs", "clip_norm", "class_weight", "early_stopping", "patience", "deterministic", "json",
+    "epochs", "clip_norm", "class_weight", "early_stopping", "patience", "deterministic", "compile",
+    "json",
     "simple",
 )  # fmt: skip
 
@@ -88,6 +89,7 @@ class TrainOptions:
     dtype: str = option("float32", DTYPE)
     seed: int = option(0, "Seed of every random draw.")
     deterministic: bool = option(False, ONE_THREAD)
+    compile: str = option("auto", "on, off, or auto: compile the steps of long runs (needs numba).")
     plot: str | None = option(None, "Plot of the losses to write: .png, .svg or .pdf.")
     checkpoint: str | None = option(None, "Directory for checkpoints.")
     checkpoint_every: str = option("1 epoch", "Or '30 seconds', '100 steps'.")

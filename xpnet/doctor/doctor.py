@@ -93,6 +93,7 @@ class Doctor:
         self._latest: Shown | None = None
         self._before: tuple[int, Step] | None = None
         self._early: list[Step] = []
+        self._early_rows = 0
         self._recent = deque[tuple[int, Step]]()
         self._shown: set[str] = set()
         self._trained: tuple[Data, Head, float, float] | None = None
@@ -227,17 +228,17 @@ class Doctor:
         run, number = self._run, self._run.steps
         whole = number < 2 and len(run.whole) == number and shown.numbers <= MAX_NUMBERS
         compared = bool(shown.parameters) and (self._before is not None or _is_sampled(number))
-        early = number < MAX_ROWS and sum(map(len, self._early)) < MAX_ROWS
+        early = number < MAX_ROWS and self._early_rows < MAX_ROWS
         step = None
         if whole or compared or early:
             limit = None if whole else MAX_ROWS
             step = shown.to_step(self._layout, limit, parameters=compared or number < 2)
             if number == 0:
-                self._keep_shapes(step, whole)
-            if number == 0:
-                run.first = replace(step, activations=())
+                self._keep_shapes(step)
             run.whole += [step] if whole else []
-            self._early += [step.rows()] if early else []
+            if early:
+                self._early.append(step.rows())
+                self._early_rows += len(step)
         self._compare_parameters(shown.parameters, step if compared else None, number)
         if "targets" in shown.rows and run.targets.wants(number):
             targets = None if step is None or len(step.targets) == MAX_ROWS else step.targets
@@ -246,10 +247,11 @@ class Doctor:
             run.targets.add(targets)
         self._keep_recent(shown)
 
-    def _keep_shapes(self, step: Step, whole: bool) -> None:
-        """Take the shapes and the width of the first step; see whether it shows logits."""
+    def _keep_shapes(self, step: Step) -> None:
+        """Take the parameters, the shapes and the width of the first step."""
         assert self._latest is not None
         run, rows = self._run, self._latest.rows
+        run.first = replace(step, activations=())
         run.width = 0 if step.inputs is None else step.inputs.shape[1]
         if "predictions" in rows and "targets" in rows:
             run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
@@ -296,6 +298,8 @@ class Doctor:
         run.first, loss = self._look(net)
         run.losses = [] if training.state.step else [loss]  # of a run from its start
         run.data, self._before = run.first, (0, Step(parameters=run.first.parameters))
+
+    needs_traces = False
 
     def wants_step(self, step: int) -> bool:
         """Return whether to measure the length of this step, or what follows one measured."""

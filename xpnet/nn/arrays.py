@@ -98,12 +98,8 @@ def as_targets(y: Any, device: Any, dtype: str, outputs: int, output: str, rows:
     """Return the targets on the device as (rows, outputs), where `rows` are those of x.
 
     Accepts (rows, outputs); (rows,) for one output; and, if the output activation is called
-    softmax, (rows,) class numbers 0 to outputs - 1, which become one-hot rows.
-
-    Raises
-    ------
-    InputError
-        For any other shape (names both shapes), and for values that the loss cannot take.
+    softmax, (rows,) class numbers 0 to outputs - 1, which become one-hot rows. Raises `InputError`
+    for any other shape, naming both, and for values that the loss cannot take.
     """
     xp = device.xp
     targets = put_numbers(y, device, dtype, "y")

@@ -18,7 +18,7 @@ MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any o
 MIN_COVERED = 0.2  # share of a column's cells that frequent texts must hold, if most are rare
 MIN_INDICATED = 0.01  # share of missing cells from which on that they are missing is an input
 MIN_DISTINCT = 0.95  # share of the rows in which a column called an identifier must differ
-_MIN_COUNT = 10  # cells that hold a text often enough, or 1 % of the rows if that is less
+_MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _IDENTIFIER = re.compile(
     r"(?i:unnamed(_|: )\d+|(.*[_ .-])?(id|uuid|guid|key|no|nr|num|number)|row[_.]?names?|rowid|obs"
     r"|index|__index_level_\d+__|#)|.*[a-z0-9](ID|Id|No|Nr)"

@@ -65,7 +65,7 @@ class Decision:
     Attributes
     ----------
     kind : str
-        "read", "numbers", "rows", "left out", "dates", "imputed" or "encoded".
+        "read", "numbers", "rows", "left out", "dates", "imputed", "encoded" or "target".
     columns : dict of str to str
         What it was done to, columns for the most part, and in a few words what.
     repair : dict

@@ -121,12 +121,12 @@ def prepare(
         Whether numbers also fill inputs of bins, see `xpnet.tables.encodings`; "auto" decides by
         the number of rows and columns.
     validation : float
-        Share of the rows to keep for validation, 0 to below 1; drawn by class where there are
-        classes. Means and standard deviations come from the other rows alone.
+        Share of the rows to keep for validation, 0 to below 1, at most `MAX_VALIDATION_ROWS`; drawn
+        by class where there are classes. Means and deviations come from the other rows alone.
     nets : int, from 1
         With several, every one keeps other rows for validation, and x has all rows.
     stream : bool
-        Prepare training rows as they are read; hold out at most `MAX_VALIDATION_ROWS` rows.
+        Prepare training rows as they are read.
 
     Raises
     ------
@@ -153,9 +153,9 @@ def prepare(
         left_out=tuple(choice.left_out),
     )  # fmt: skip
     plan, y = _with_task(plan, task, source, rows)
-    share = min(validation, MAX_VALIDATION_ROWS / len(rows)) if stream else validation
+    share = min(validation, MAX_VALIDATION_ROWS / len(rows))
     if share < validation:
-        notes.append(f"{MAX_VALIDATION_ROWS:,} validation rows, the most kept in memory")
+        notes.append(f"validation rows limited to {MAX_VALIDATION_ROWS:,}: the others train")
     train, held, folds = _divided(len(y), share, nets, seed, y if plan.classes else None)
     gaps = found.missing if missing == "impute" else ()
     plan = _with_scales(plan, table, rows[train], standardize, gaps, notes)

@@ -35,6 +35,9 @@ from xpnet.tables.table import Table
 Rows: TypeAlias = np.ndarray | None
 """Row numbers (int64), or None for all rows."""
 
+_OPTIONAL = {"left_out", "target_log"}  # unknown to version 1 of the model files: written if used
+MAX_LOG = 700.0  # its exponential is finite
+
 TASKS = ("binary", "multiclass", "regression")
 MISSING_POLICIES = ("refuse", "drop", "impute")
 LAYOUTS = ("table", "matrix", "image")
@@ -67,6 +70,8 @@ class Preprocessing:
         "image": the matrix holds bytes, which are divided by 255.
     left_out : tuple of str
         Columns of the training table that are of no use; they may be in other tables, too.
+    target_log : bool
+        Whether mean and standard deviation are those of the target's logarithm.
     """
 
     task: str
@@ -78,12 +83,13 @@ class Preprocessing:
     missing: str = "refuse"
     layout: str = "table"
     left_out: tuple[str, ...] = ()
+    target_log: bool = False
 
     @property
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
         kinds = [column_to_dict(each).keys() for each in self.columns]
-        if any("edges" in each for each in kinds):
+        if self.target_log or any("edges" in each for each in kinds):
             return 3
         plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
         return 1 if plain and not self.left_out else 2
@@ -282,7 +288,10 @@ class Preprocessing:
             refuse_missing(source, summarize(source, [name]), [name], remedy)
         if self.task == "regression":
             refuse_text(source, name)
-            return np.asarray((cells - self.target_mean) / self.target_std)
+            for at in np.flatnonzero(cells < 0.0)[:1] if self.target_log else ():
+                what = ", below 0, where the model predicts only numbers above it"
+                raise source.fault(rows[at], name, what, "correct it or remove the row")
+            return self.of_values(cells)
         codes = encode_labels(source, name, self.classes, cells)
         if (codes < 0).any():
             row = rows[np.flatnonzero(codes < 0)[0]]
@@ -290,6 +299,17 @@ class Preprocessing:
             remedy = f"the classes are {listed}; correct the cell or remove the row"
             raise source.fault(row, name, ", not a class seen in training", remedy)
         return codes
+
+    def of_values(self, values: np.ndarray) -> np.ndarray:
+        """Return a regression's targets as the network is trained on them, (n,)."""
+        with np.errstate(divide="ignore"):  # the logarithm of 0 becomes 0 again
+            scaled = np.log(values) if self.target_log else values
+        return np.asarray((scaled - self.target_mean) / self.target_std)
+
+    def values(self, outputs: np.ndarray) -> np.ndarray:
+        """Return a regression's outputs or targets, (n,), in the target's own unit."""
+        scaled = np.asarray(outputs, np.float64) * self.target_std + self.target_mean
+        return np.exp(np.minimum(scaled, MAX_LOG)) if self.target_log else scaled
 
     def decode(self, predictions: np.ndarray) -> dict[str, np.ndarray]:
         """Turn the network's outputs (n, outputs) into columns for people.
@@ -302,7 +322,7 @@ class Preprocessing:
         """
         outputs = np.asarray(predictions, dtype=np.float64)
         if self.task == "regression":
-            return {self.target: outputs[:, 0] * self.target_std + self.target_mean}
+            return {self.target: self.values(outputs[:, 0])}
         if self.task == "binary":
             outputs = np.stack([1.0 - outputs[:, 0], outputs[:, 0]], axis=1)
         labels = np.asarray(self.classes)
@@ -318,8 +338,8 @@ class Preprocessing:
         """Return all of it in JSON's types; floats survive exactly."""
         columns = [column_to_dict(each) for each in self.columns]
         found = {**asdict(self), "classes": list(self.classes), "columns": columns}
-        del found["left_out"]
-        return found | {"left_out": list(self.left_out)} if self.left_out else found
+        found |= {"left_out": list(self.left_out)}
+        return {k: v for k, v in found.items() if k not in _OPTIONAL or v}
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> "Preprocessing":
@@ -330,8 +350,8 @@ class Preprocessing:
         FileError
             Names the first field that is invalid, and what was found.
         """
-        wanted = tuple(each.name for each in fields(cls) if each.name != "left_out")
-        if not isinstance(given, Mapping) or set(given) - {"left_out"} != set(wanted):
+        wanted = tuple(each.name for each in fields(cls) if each.name not in _OPTIONAL)
+        if not isinstance(given, Mapping) or set(given) - _OPTIONAL != set(wanted):
             found = sorted(map(str, given)) if isinstance(given, Mapping) else given
             refuse_field("fields", found, wanted)
         for name, known in (("task", TASKS), ("missing", MISSING_POLICIES), ("layout", LAYOUTS)):
@@ -347,6 +367,7 @@ class Preprocessing:
             given["missing"],
             given["layout"],
             checked_list("left_out", given["left_out"], "text") if "left_out" in given else (),
+            checked("target_log", given.get("target_log", False), "flag"),
         )
         names = [*plan._names, *plan.left_out]
         refuse_repeated("columns", [plan.target] * (plan.layout == "table") + names)

@@ -32,8 +32,8 @@ def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
         Class numbers, or values as the network is trained on them.
     """
     if plan.task == "regression":
-        error = np.abs(np.asarray(outputs[:, 0], np.float64) - y) * plan.target_std
-        spread = np.abs(y - np.mean(y)) * plan.target_std
+        predicted, values = plan.values(outputs[:, 0]), plan.values(y)
+        error, spread = np.abs(predicted - values), np.abs(values - np.mean(values))
         squares, total = float(np.sum(error**2)), float(np.sum(spread**2))
         return {
             "r2": 1.0 - squares / total if total else None,

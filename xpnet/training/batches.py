@@ -21,7 +21,7 @@ from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
 
 BLOCK_BYTES = 1 << 20
-MAX_VALIDATION_ROWS = 10_000  # validation rows kept in memory when the training rows are not
+MAX_VALIDATION_ROWS = 10_000  # of a share of many: they are kept in memory, and used often
 
 
 RowSource: TypeAlias = Any

@@ -7,7 +7,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
-from xpnet.doctor.run import Run
+from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.mapping import Mapping, ancestors
 from xpnet.doctor.scripts.trace import Operation
 from xpnet.doctor.scripts.updates import origin
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 FEW_STEPS = 500
 GOOD = 0.8  # share of the variance explained, from which nothing more is looked for
+POOR = 0.5  # the same, from which more steps would only be better
 FEW_UNITS = 4
 GOODFELLOW = "Goodfellow et al., Deep Learning"
 
 
 def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
+    if seen.recorder.redrawn is not None:
+        yield _at(
+            "weights-redrawn", seen.recorder.redrawn, "weights", "what is updated here was drawn "
+            "anew in the same step", "With the weights, all that was learnt is gone.",
+            "draw the initial weights once, before the loop", NIELSEN,
+        )  # fmt: skip
     if seen.latest is None or seen.first is None:
         return
     for check in (integers, shared, changed_data, update_order, late_bias, softmax_hidden,
@@ -220,7 +227,7 @@ def outcome(seen: "Observer", run: Run) -> Iterator[Finding]:
     curve = seen.curve()
     if mapping is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
         return
-    still = curve[-1] < 0.99 * curve[-2]
+    still = curve[-1] < 0.99 * curve[-2] and skill < POOR
     widths = [each.shape[1] for each in run.first.activations if each is not None]
     told = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
     if still and run.steps < FEW_STEPS:
@@ -229,7 +236,7 @@ def outcome(seen: "Observer", run: Run) -> Iterator[Finding]:
             f"({curve[-2]:.4g} half way, {curve[-1]:.4g} at the end)", "It stops too early.",
             "take ten times as many steps, or longer ones", RECIPE, {"steps_factor": 10.0},
         )  # fmt: skip
-    elif still or run.travelled() < 0.1:
+    elif skill < POOR and run.travelled() < FAR:
         yield Finding(
             "learning-rate-too-small", "error", "learning_rate", f"{told}; all steps together "
             f"moved the weights by {run.travelled():.2g} of their size",

@@ -42,9 +42,6 @@ def conclude(points: Sequence[Measured], roles: Roles, *, failing: bool) -> list
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
     if wrong and not found:
         found.append(_unexplained(points, roles, wrong, failing))
-    kept = [n for n, kind in verdicts.items() if kind == "never cleared"]
-    if kept:
-        found.append(_accumulated(roles, kept))
     if not found and failing:
         found += _too_long(points[0], roles)
     return found
@@ -71,9 +68,8 @@ def _together(points: Iterable[Measured], n: int) -> str:
         return "explained"
     if len(wrong) > 1 or (len(wrong) == len(known) and any(v.cosine < CLEARLY for v in wrong)):
         return "wrong" if wrong else "unknown"
-    for kind in ("sign", "never cleared"):
-        if kinds and kinds.count(kind) == len(kinds) - len(wrong):
-            return kind
+    if kinds and kinds.count("sign") == len(kinds) - len(wrong):
+        return "sign"
     return "right" if "right" in kinds else "unknown"
 
 
@@ -133,24 +129,12 @@ def _unexplained(
     others = [roles.names[n] for n in wrong if n != first]
     spread = f"; so {', '.join(others)} cannot be right either" if others else ""
     return Finding(
-        "gradient-wrong", "error" if failing else "warning", roles.names[first],
+        "gradient-wrong", "error" if failing or cosine < 0.5 else "warning", roles.names[first],
         f"line {made.line}, {made.text}: it is no multiple of the slope of {points[0].loss} "
         f"(cosine {cosine:.2f}){spread}",
         "Every usual mistake in an operand was tried, and none explains it.",
         f"derive the gradient in line {made.line} again: what the layer was given times the error "
         "of what it gave", MEASURED,
-    )  # fmt: skip
-
-
-def _accumulated(roles: Roles, kept: list[int]) -> Finding:
-    lines = ", ".join(
-        str(roles.updates_of(n)[0].operation.line) for n in kept if roles.updates_of(n)
-    )
-    return Finding(
-        "gradient-accumulated", "error", ", ".join(roles.names[n] for n in kept),
-        f"each step (line {lines}) repeats all that the steps before it applied",
-        "They still contain those of earlier steps. Steps grow, and point where the loss fell.",
-        "set the gradients to 0 at the start of each step", MEASURED,
     )  # fmt: skip
 
 
@@ -172,7 +156,7 @@ def _too_long(point: Measured, roles: Roles) -> list[Finding]:
         f"{start:.4g} to {end:.4g}; {best:g} of it gives {line[best]:.4g}",
         "The step leads beyond the valley that the gradient points into.",
         f"{name} = {float(f'{rate * best:.1g}'):g}", MEASURED,
-        {"learning_rate": float(f"{rate * best:.1g}")},
+        {"learning_rate": float(f"{rate * best:.1g}"), "factor": best},
     )]  # fmt: skip
 
 
@@ -197,6 +181,14 @@ def edit(site: Site, text: str) -> dict[str, Any]:
     """Return a change of the source: what stands at a site becomes another text."""
     return {"file": site.file, "line": site.line, "column": site.column,
             "end_column": site.end_column, "text": text}  # fmt: skip
+
+
+def operand_edit(site: Site, slot: int, old: str, new: str) -> dict[str, Any]:
+    """Return a change of an operation's first or second operand."""
+    before = site.text.rpartition(old)[0] if slot else site.text.partition(old)[0]
+    start = site.column + len(before.encode())
+    end = start + len(old.encode()) if site.end_column else 0
+    return {**edit(site, new), "column": start, "end_column": end}
 
 
 def mended_line(site: Site, text: str) -> str:

@@ -1,11 +1,12 @@
 """Run a script under the doctor's eyes: record, map, watch, measure, and report."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, NoReturn
 
 from xpnet.doctor.findings import Report
 from xpnet.doctor.scripts.conclusions import conclude, in_words
+from xpnet.doctor.scripts.fix import with_edits
 from xpnet.doctor.scripts.measure import Measurer
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.run import Outcome, run_script
@@ -44,7 +45,10 @@ def examine(
             facts["gradients"] = in_words(points, roles, measurer.runs)
         if not points:
             facts["not_measured"] = measurer.problem or "the script took too few steps"
-        return Examination(script, outcome, observer.report(found, **facts))
+        report = observer.report(found, **facts)
+        if roles is not None:
+            report = replace(report, findings=with_edits(report.findings, roles, points))
+        return Examination(script, outcome, report)
 
     outcome = run_script(
         script, recorder, seconds=seconds, output=output,

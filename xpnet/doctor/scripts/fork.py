@@ -6,6 +6,7 @@ nowhere, writing is refused by Python's audit events and, where Linux has Landlo
 
 import builtins
 import ctypes
+import gc
 import io
 import os
 import pickle
@@ -19,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn
 
 AT_ONCE = min(4, os.cpu_count() or 1)
@@ -116,6 +118,7 @@ def _read(pipe: int, deadline: float) -> Any:
 def _isolate(pipe: int) -> None:
     """Cut this child off from all but the files that it only reads, and the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    gc.disable()  # it would copy the memory that parent and child share
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in map(int, os.listdir("/proc/self/fd")):
         if number not in (pipe, nowhere):
@@ -163,6 +166,7 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
         raise PermissionError(f"{event}: kept back while a gradient is measured")
 
 
+@cache
 def _landlock_version() -> int:
     return max(0, int(ctypes.CDLL(None).syscall(CREATE_RULESET, None, 0, 1)))
 

@@ -9,6 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,7 @@ class Mapping:
     targets: tuple[Value, ...] = ()
     error: Operation | None = None  # the first in which outputs meet targets
     loss: Value | None = None
+    reaching: int = 0  # bits of the parameters on which the outputs depend
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
 
@@ -57,6 +60,11 @@ class Mapping:
 
 def map_step(step: Step) -> Mapping:
     """Find the roles of a step's values."""
+    if wanted := step.roles.get("weights"):
+        named = [
+            u for u in step.updates if {u.operation.site.operands[0], *u.old.names} & {*wanted}
+        ]
+        step = replace(step, updates=tuple(named))
     found = _Graph(step)
     step = replace(step, updates=tuple(map(found.refined, step.updates)))
     error = found.error()
@@ -64,7 +72,8 @@ def map_step(step: Step) -> Mapping:
     layers = found.layers(outputs)
     return Mapping(
         step, found.names(), layers, found.samples(layers, outputs), outputs, targets, error,
-        found.loss(), tuple(found.late),
+        found.loss(), reduce(or_, map(found.bits, outputs), 0),
+        tuple(found.late),
         frozenset(found.cone),
     )  # fmt: skip
 
@@ -96,6 +105,11 @@ class _Graph:
             known = self.of(operation.operands[0])
             if known is not None:
                 self.parameter[id(result)] = known
+        elif operation.name == "add" and len(operation.operands) == 2:  # looking ahead
+            for one, other in (operation.operands, operation.operands[::-1]):
+                known = self.of(one)
+                if known is not None and one.shape == other.shape and not self.bits(other):
+                    self.parameter[id(result)] = known
         self.depends[id(result)] = bits
 
     def of(self, value: Value) -> int | None:
@@ -149,11 +163,20 @@ class _Graph:
         found: list[tuple[tuple[bool, int, bool], Operation]] = []
         for each in self.step.operations:
             pair = self._pair(each)
-            if pair is not None:
+            if pair is not None and self._as_told(each, pair):
                 rank = id(each.result) in self.cone, self.bits(pair[0]).bit_count()
                 found.append(((rank[0], rank[1], each.name == "subtract"), each))
         best = max((rank for rank, _ in found), default=None)
         return next((each for rank, each in found if rank == best), None)
+
+    def _as_told(self, operation: Operation, pair: tuple[Value, Value]) -> bool:
+        """Return whether outputs and targets have the names that the user gave, if any."""
+        texts = dict(zip(map(id, operation.operands), operation.site.operands, strict=False))
+        return all(
+            {texts.get(id(value), ""), *value.names} & {*self.step.roles[role]}
+            for role, value in zip(("outputs", "targets"), pair, strict=True)
+            if role in self.step.roles
+        )
 
     def _pair(self, operation: Operation) -> tuple[Value, Value] | None:
         """Return (outputs, targets) if these may be an operation's two sides."""
@@ -230,7 +253,11 @@ class _Graph:
         found = None
         for each in self.step.operations:
             value = each.result
-            called = value.size == 1 and any(LOSS.match(name) for name in value.names)
+            wanted = self.step.roles.get("loss")
+            names = [
+                name for name in value.names if (name in wanted if wanted else LOSS.match(name))
+            ]
+            called = value.size == 1 and bool(names)
             if (
                 called
                 and id(value) not in self.cone

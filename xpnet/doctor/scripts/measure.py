@@ -6,7 +6,7 @@ compared with what an unmoved step does; `verdicts` has the comparison, which a 
 has that step's whole record at hand.
 """
 
-import time
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -26,11 +26,11 @@ from xpnet.doctor.scripts.verdicts import (
     moved_by,
 )
 
-DIRECTIONS = 4  # in which each parameter is moved
-POINTS = 3  # steps after which is measured
-FREE_SECONDS, SHARE = 1.5, 0.5  # that measuring may take, and of the script's own time besides
+DIRECTIONS = 3  # in which each parameter is moved
+POINTS = 2  # steps after which is measured, or one more if they do not show all
+FREE_SECONDS, SHARE = 0.8, 0.5  # of processors that measuring may take, and of the script's own
 LONGEST_STEP = 10.0  # seconds that a child may take
-FRACTIONS = (0.0, 1.0, 0.1, 0.01, 1e-4, 100.0)  # of the first step, as its length
+FRACTIONS = (1.0, 0.1, 0.01, 10.0, 100.0, 1e3, 1e4)  # of the first step, as its length
 
 Values = dict[int, Any]  # by a parameter's lineage
 
@@ -53,11 +53,10 @@ class Measurer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.points, self.problem, self.seconds, self.runs = list[Measured](), "", 0.0, 0
-        self._recorder, self._began = recorder, time.perf_counter()
+        self._recorder, self._began = recorder, _processor_seconds()
         self._child: Child | None = None
         self._reply: Callable[[Step], Any] = lambda step: None
         self._start: Values = {}  # the parameters' first values
-        self._before: Values = {}  # what the last step seen did to each
         recorder.on_step.append(self.look)
 
     def look(self, step: Step) -> None:
@@ -66,12 +65,10 @@ class Measurer:
             self._child.answer(self._answer(step))
         for update in step.updates:
             self._start.setdefault(update.parameter, np.array(update.old.data))
-        self._before = moved_by(step)
-        began = time.perf_counter()
+        began = _processor_seconds()
         own = began - self._began - self.seconds
-        if not step.live or len(self.points) >= POINTS:
-            return
-        if self.seconds > FREE_SECONDS + SHARE * own:
+        enough = len(self.points) >= POINTS + bool(self._not_seen())
+        if not step.live or enough or self.seconds > FREE_SECONDS + SHARE * own:
             return
         try:
             self.problem = obstacle() or self._measure(step)
@@ -79,7 +76,7 @@ class Measurer:
             return
         except Exception as error:  # noqa: BLE001  # the script must go on
             self.problem = f"{type(error).__name__}: {error}"
-        self.seconds += time.perf_counter() - began
+        self.seconds += _processor_seconds() - began
 
     def _answer(self, step: Step) -> Any:
         try:
@@ -113,10 +110,10 @@ class Measurer:
         self._now = {each.parameter: each.new.object for each in step.updates}
         self._now = {n: v for n, v in self._now.items() if np.asarray(v).dtype.kind == "f"}
         at, unfinished = self._where(), "the script did not come to the end of another step"
-        (found,) = self._ask([at], lambda step: (error_in(step), moved_by(step)))
+        (found,) = self._ask([at], lambda s: (error_in(s), moved_by(s), named_losses(s)))
         if found is None:
             return unfinished
-        (place, side, sides), steps = found
+        (place, side, sides), steps, losses = found
         if not sides:
             return "no difference of outputs and targets was found"
         shapes = [np.broadcast_shapes(*map(np.shape, each)) for each in sides]
@@ -126,35 +123,40 @@ class Measurer:
             fits = len(found) == len(shapes)
             return (joined(found, shapes), named_losses(step)) if fits else None
 
-        t = joined([each[1] for each in sides], shapes)
-        p, losses, slopes = self._slopes(at, steps, outputs)
+        p, t = (joined([each[i] for each in sides], shapes) for i in (0, 1))
+        slopes = self._slopes(at, steps, (p, losses), outputs)
         float32 = any(each.dtype == np.float32 for each in at.values())
         measured = Slopes(place, p, t, losses, slopes, float32)
-        (found,) = self._ask([at], lambda step: compare(step, measured, at, self._before))
+        (found,) = self._ask([at], lambda step: compare(step, measured, at))
         if found is None:
             return unfinished
         self.points.append(found)
         if len(self.points) == 1 and found.loss in loss_values(p, t):  # along the first step
             ways = [at | {n: at[n] + f * d for n, d in steps.items() if n in at} for f in FRACTIONS]
             ends = zip(FRACTIONS, self._ask(ways, outputs), strict=True)
+            found.line[0.0] = loss_values(p, t)[found.loss]
             found.line.update({f: loss_values(q[0], t)[found.loss] for f, q in ends if q})
         return ""
 
     def _slopes(
-        self, at: Values, steps: Values, outputs: Callable[[Step], Any]
-    ) -> tuple[Any, dict[str, float], dict[int, Along]]:
-        """Return outputs, named losses, and their slopes along directions of each parameter."""
+        self, at: Values, steps: Values, here: Any, outputs: Callable[[Step], Any]
+    ) -> dict[int, Along]:
+        """Return the slopes of outputs and named losses along directions of each parameter."""
         ways = {n: directions(value, steps.get(n)) for n, value in at.items()}
         runs = [(n, way) for n, each in ways.items() for way in each]
         lengths = [_stride(at[n], way) for n, way in runs]
         moves = [at | {n: at[n] + e * way} for (n, way), e in zip(runs, lengths, strict=True)]
-        (p, losses), *ends = self._ask([at, *moves], outputs)
-        found = {n: Along() for n in at}
-        for (n, way), e, end in zip(runs, lengths, ends, strict=True):
+        (p, losses), found = here, {n: Along() for n in at}
+        for (n, way), e, end in zip(runs, lengths, self._ask(moves, outputs), strict=True):
             if end is not None:
                 own = {name: (end[1][name] - losses[name]) / e for name in losses if name in end[1]}
                 found[n].add(np.ravel(way), (end[0] - p) / e, own)
-        return p, losses, found
+        return found
+
+    def _not_seen(self) -> set[int]:
+        """Return the parameters of which no point so far says anything."""
+        each = [{n for n, v in p.verdicts.items() if v.kind == "unknown"} for p in self.points]
+        return set.intersection(*each) if each else set()
 
     def _where(self) -> Values:
         """Return the values to measure at.
@@ -173,6 +175,11 @@ class Measurer:
                 for n, v in first.items()
             }
         return at | first
+
+
+def _processor_seconds() -> float:
+    """Return the time that this process and its children have used."""
+    return sum(os.times()[:4])
 
 
 def _is_near(value: Any, start: Any) -> bool:

@@ -156,10 +156,10 @@ class Observer:
         found = self.doctor.report()
         known = bool(measured or facts.get("gradients"))
         findings = told(mend(found.findings), run, known)
-        if not any(each.severity == "error" and each.code not in SYMPTOMS for each in findings):
+        if not any(each.severity == "error" for each in findings if each.code not in SYMPTOMS):
             findings = told((*mend(outcome(self, run)), *findings), run, known)
         about = {"mapping": self.mapping_in_words(), "not_mapped": self.not_mapped()}
-        return Report(findings, found.facts | about | facts)
+        return Report(findings, found.facts | about | {"not_shown": []} | facts)
 
     def not_mapped(self) -> str:
         """Say what was not found."""
@@ -168,9 +168,8 @@ class Observer:
             return self.recorder.problem or "no parameter that is updated again and again"
         missing = [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
         missing += [] if mapping.layers else ["products of inputs with weights"]
-        forward = {n for layer in mapping.layers for n in (layer.weights, layer.biases)}
-        other = [name for number, name in enumerate(mapping.names) if number not in forward]
-        missing += [f"where {', '.join(other)} enters"] if other and mapping.layers else []
+        other = [n for i, n in enumerate(mapping.names) if not mapping.reaching >> i & 1]
+        missing += [f"where {', '.join(other)} enters"] if other and mapping.outputs else []
         return "; ".join(missing)
 
     def mapping_in_words(self) -> list[str]:

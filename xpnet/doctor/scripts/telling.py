@@ -13,17 +13,21 @@ LEARNT = 0.8  # share of the variance explained, from which a start or a rate is
 FAULTS = (
     "data-changed", "shared-parameters", "integer-parameters", "weights-redrawn", "loss-broadcast",
     "target-shape", "gradient-shape", "update-order", "error-not-from-targets", "gradient-operand",
-    "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-wrong",
-    "gradient-sign", "bias-per-sample", "parameter-shape-changed", "gradient-accumulated",
-    "update-not-finite", "gradient-scale", "gradient-zero", "no-update",
-    "empty-batch", "softmax-axis", "softmax-hidden", "output-activated-twice",
-    "bias-after-activation", "same-batch", "dropout-at-prediction", "class-numbers",
-    "targets-shifted", "shuffled-targets", "target-range", "constant-target", "prediction-drift",
+    "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-sign",
+    "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "update-not-finite",
+    "gradient-scale", "no-update", "empty-batch", "softmax-axis", "softmax-hidden",
+    "output-activated-twice", "bias-after-activation", "gradient-wrong", "same-batch",
+    "dropout-at-prediction", "class-numbers", "targets-shifted", "shuffled-targets",
+    "target-range", "constant-target", "prediction-drift",
 )  # fmt: skip
+STATES = {  # of a network, that may have a cause
+    "vanishing-gradient", "exploding-gradient", "saturated-units", "dead-units", "initial-loss",
+    "gradient-zero",
+}  # fmt: skip
+LENGTH = ("too-few-steps", "learning-rate-too-small")  # a cause, or all that small gradients allow
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged",
-    "cannot-overfit-one-batch", "vanishing-gradient", "exploding-gradient", "saturated-units",
-    "dead-units", "loss-wrong", "initial-loss",
+    "cannot-overfit-one-batch", "loss-wrong",
 }  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
@@ -49,14 +53,20 @@ def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding
     measured = measured or any(each.code == "update-order" for each in findings)
     kept = [each for each in findings if _counts(each, run, measured)]
     kept = [_in_lines(each) for each in kept]
-    causes = [each for each in kept if each.code not in SYMPTOMS]
-    found = sorted(causes, key=_rank)
-    symptoms = [each for each in kept if each.code in SYMPTOMS]
-    if not any(each.severity == "error" for each in found):
-        return (*found, *symptoms)
-    if symptoms:
-        names = ", ".join(dict.fromkeys(each.code for each in symptoms))
-        found[0] = replace(found[0], explanation=f"{found[0].explanation} Hence also: {names}.")
+    found: list[Finding] = []
+    for symptoms, weak in (
+        (STATES | SYMPTOMS, LENGTH),
+        (SYMPTOMS, LENGTH),
+        (SYMPTOMS, ()),
+        ((), ()),
+    ):
+        found = sorted((each for each in kept if each.code not in symptoms), key=_rank)
+        if any(each.severity == "error" and each.code not in weak for each in found):
+            break
+    folded = dict.fromkeys(each.code for each in kept if each not in found)
+    if folded:
+        words = f"{found[0].explanation} Hence also: {', '.join(folded)}."
+        found[0] = replace(found[0], explanation=words)
     return tuple(found)
 
 
@@ -71,6 +81,7 @@ def _counts(finding: Finding, run: Run, measured: bool) -> bool:
 def _rank(finding: Finding) -> tuple[int, int]:
     order: Sequence[str] = FAULTS
     place = order.index(finding.code) if finding.code in order else len(order)
+    place += finding.code in LENGTH
     return ("error", "warning", "note").index(finding.severity), place
 
 

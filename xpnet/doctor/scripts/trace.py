@@ -22,19 +22,19 @@ the last update's statement ran, so often that recording takes at most `SHARE` o
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.scripts.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.updates import Search, origin, scalar_side
+from xpnet.doctor.scripts.updates import Search, origin, redrawn, scalar_side
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
 FREE_SECONDS = 1.0  # that it may take besides
-SCOUTED = 100_000  # operations in which updates are searched, before the search is put off
+SCOUTED = 50_000  # operations in which updates are searched, before the search is put off
 FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS = 16  # that are all looked at
 MAX_AFTER = 5000  # operations that are recorded after a loop
@@ -117,6 +117,8 @@ class Step:
     operations: tuple[Operation, ...]
     updates: tuple[Update, ...]  # in order; several for a parameter that is updated in parts
     live: bool = True  # the script stands at this step's end now; False for its first two
+    # Names that the user gave: of "weights" (with biases), "outputs", "targets", "loss".
+    roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Recorder:
@@ -124,7 +126,8 @@ class Recorder:
 
     slice = slice
 
-    def __init__(self) -> None:
+    def __init__(self, roles: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.roles = roles or {}
         self.sites: list[Site] = []
         self.counts: list[int] = []  # executions left until a statement wakes the recorder
         self.modules: list[MutableMapping[str, Any]] = []
@@ -144,6 +147,7 @@ class Recorder:
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self.rests = True  # False: look at every step
+        self.redrawn: Operation | None = None  # updates what its own step has drawn
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
         self._started = time.process_time()
@@ -419,7 +423,7 @@ class Recorder:
             for each in last:
                 self._updates.append(self._as_update(each))
             updates = tuple(sorted(self._updates, key=lambda u: everything.index(u.operation)))
-            self._tell(Step(number, tuple(everything[start:end]), updates, live=False))
+            self._tell(Step(number, tuple(everything[start:end]), updates, False, self.roles))
             start = end
         self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
         self._updates, self._seen = [], Counter()
@@ -443,7 +447,8 @@ class Recorder:
             return
         number, passed = self.steps, self._passed
         self.steps += 1
-        self._tell(Step(number, tuple(self.operations), tuple(self._updates)))
+        step = tuple(self.operations), tuple(self._updates)
+        self._tell(Step(number, *step, roles=self.roles))
         self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)
@@ -475,6 +480,7 @@ class Recorder:
 
     def _sleep(self) -> None:
         """Search again later: the script has computed much without an update."""
+        self.redrawn = self.redrawn or redrawn(self.operations)
         self._doubled *= 2
         self.counts[:] = [self._doubled * 100] * len(self.counts)
         self.operations = []
@@ -482,6 +488,8 @@ class Recorder:
 
     def finish(self) -> None:
         """Stop, and count the last steps."""
+        if not self.pattern:
+            self.redrawn = self.redrawn or redrawn(self.operations)
         if self._after_loop or not self._rest:
             self.used = tuple(self.operations)
         if self._rest:

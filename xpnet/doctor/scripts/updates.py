@@ -7,6 +7,7 @@ time before, was used for something else since, and if what is added depends on 
 out running sums, counters, momentum and sums of gradients.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.trace import Operation, Value
 
+DRAWN = re.compile("rand|normal|uniform|choice")
 HOPS = 8  # updates of one parameter by several statements of one step
 SAME_VALUES = {
     *("copy", "array", "asarray", "asanyarray", "ascontiguousarray", "reshape", "ravel", "flatten"),
@@ -61,8 +63,9 @@ def scalar_side(operation: "Operation") -> int | None:
         return None
     if operation.operands[1 - single[0]].size > 1:
         return single[0]
-    # Both are numbers: a factor is what was not computed from anything.
-    bare = [i for i in single if operation.operands[i].made_by is None]
+    # Both are numbers: a factor was not computed from anything, and whole numbers may be data.
+    bare = [i for i in single if (value := operation.operands[i]).made_by is None
+            and isinstance(value.object, float)]  # fmt: skip
     other = [i for i in bare if operation.operands[1 - i].made_by is not None]
     return (other or bare or [None])[0]  # type: ignore[list-item]
 
@@ -173,3 +176,26 @@ class Search:
 
 def _part(operation: "Operation") -> tuple[int, int, str]:
     return operation.place, id(operation.result.object), repr(operation.index)
+
+
+def redrawn(everything: list["Operation"]) -> "Operation | None":
+    """Return an update of what the same step has drawn at random, if no step keeps any."""
+    for place, times in Counter(each.place for each in everything).items():
+        some = [each for each in everything if each.place == place][:3]
+        if times < 3 or some[0].name not in ("add", "subtract") or some[0].result.size < 2:
+            continue
+        old = [origin(each.operands[0])[0] for each in some]
+        drawn = [each.made_by for each in old]
+        if any(each is None or not DRAWN.search(each.name) for each in drawn) or len({*old}) < 3:
+            continue
+        waiting, seen = list(some[2].operands[1:]), set[int]()
+        for value in waiting:  # does the step that is taken depend on it?
+            if value is old[2]:
+                return some[2]
+            if id(value) not in seen and len(seen) < 10_000:
+                seen.add(id(value))
+                waiting += [
+                    *(value.made_by.operands if value.made_by else ()),
+                    *filter(None, [value.base]),
+                ]
+    return None

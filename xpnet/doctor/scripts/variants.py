@@ -17,6 +17,7 @@ from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Layer
 from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.trace import Operation, Value
+from xpnet.doctor.scripts.updates import scalar_side
 
 SECONDS = 0.5  # that the search may take for one parameter
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
@@ -48,11 +49,9 @@ class Mistake:
     @property
     def mended(self) -> str:
         """The operation as it should be."""
-        text = self.site.text
         if self.slot < 0:
-            return f"{text} * {self.right}"
-        before, _, after = text.rpartition(self.wrong) if self.slot else text.partition(self.wrong)
-        return f"{before}{self.right}{after}"
+            return f"{self.site.text} * {self.right}"
+        return with_operand(self.site.text, self.slot, self.wrong, self.right)
 
 
 @dataclass(frozen=True)
@@ -70,23 +69,19 @@ class Variants:
 
     def __init__(self, roles: Roles) -> None:
         self.roles, self.operations = roles, roles.step.operations
-        reached = {id(roles.error.result)} if roles.error else set[int]()
-        self.backward = list[Operation]()
-        for each in self.operations:
-            if id(each.result) in roles.cone and any(id(v) in reached for v in each.operands):
-                reached.add(id(each.result))
-                self.backward.append(each)
+        start = 0 if roles.error is None else self.operations.index(roles.error)
+        self.backward = [o for o in self.operations[start:] if id(o.result) in roles.cone]
 
     def mistake(
         self, gradient: Value, layer: int, known: Mapping[int, Any], agrees: Callable[[Any], bool]
     ) -> Mistake | None:
         """Return the change that makes a layer's gradient agree, beside those known so far."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.process_time() + SECONDS
         for operation in self._towards(gradient):
             slots = range(min(2, len(operation.operands)))
             for slot in (*slots, -1):
                 for each in self._candidates(operation, slot, layer):
-                    if time.monotonic() > deadline:
+                    if time.process_time() > deadline:
                         return None
                     changes = {**known, id(operation): (slot, each.array)}
                     if agrees(self.again(gradient, changes)):
@@ -96,7 +91,7 @@ class Variants:
                             slot,
                             each.text,
                             each.role,
-                            _words(operation, slot),
+                            in_words(operation, slot),
                             changes,
                         )
         return None
@@ -133,20 +128,23 @@ class Variants:
         if slot < 0:
             yield from self._derivatives(self.roles.layers[layer], operation, "missing derivative")
             return
-        old, words = operation.operands[slot], _words(operation, slot)
-        for kind, role, value in self._values(layer):
+        old, words = operation.operands[slot], in_words(operation, slot)
+        made = old.made_by
+        if made is not None and made.name == "multiply" and scalar_side(made) is not None:
+            return  # rate * x: what belongs in place of x is tried there
+        if len(old.shape) == 2:
+            text = words.removesuffix(".T") if words.endswith(".T") else f"{words}.T"
+            yield Candidate("transposed", "its transpose", old.data.T, text)
+        for kind, role, value in self._values(layer, old):
             for array, turned in ((value.data, ""), (np.transpose(value.data), ".T")):
                 if np.shape(array) == old.shape and not np.array_equal(array, old.data):
                     text = self._shifted(words, old, value) or self._text(value, operation) + turned
                     yield Candidate(kind, role, array, text)
         yield from self._derivatives(self.roles.layers[layer], operation, "derivative", old)
-        if len(old.shape) == 2:
-            text = words.removesuffix(".T") if words.endswith(".T") else f"{words}.T"
-            yield Candidate("transposed", "its transpose", old.data.T, text)
         if operation.name == "multiply" and len(operation.operands) == 2:
             yield Candidate("superfluous", "nothing", np.ones(old.shape), "1")
 
-    def _values(self, layer: int) -> Iterator[tuple[str, str, Value]]:
+    def _values(self, layer: int, old: Value) -> Iterator[tuple[str, str, Value]]:
         """Yield (kind, role, value) of what the step had, the nearest layers' first."""
         layers, roles = self.roles.layers, self.roles
         for i in sorted(range(len(layers)), key=lambda i: abs(i - layer)):
@@ -154,9 +152,13 @@ class Variants:
             yield "operand", f"the pre-activations of layer {i + 1}", layers[i].pre_activations
             yield "operand", f"the activations of layer {i + 1}", layers[i].activations
         for update in roles.step.updates:
-            yield "update order", "the weights before their update", update.old
+            if update.new in (old, old.base):
+                yield "update order", "the weights before their update", update.old
         if roles.error is not None:
             yield "error", "outputs minus targets", roles.error.result
+        for each in self.backward:
+            if each.result.names:
+                yield "operand", "the error of this layer", each.result
 
     def _shifted(self, words: str, old: Value, new: Value) -> str:
         """Return ``a[i].T`` for ``a[i + 1].T``, if the layers' values stand in a list so."""
@@ -175,7 +177,7 @@ class Variants:
         value = layer.activations
         wanted = operation.result.shape if old is None else old.shape
         for name, formula, text in DERIVATIVES:
-            if not _is_made_by(name, layer):
+            if not is_made_by(name, layer):
                 continue
             for array, turned in ((value.data, ""), (np.transpose(value.data), ".T")):
                 if np.shape(array) == wanted:
@@ -187,10 +189,10 @@ class Variants:
     def _text(self, value: Value, near: Operation) -> str:
         """Return how the script writes a value, preferably where an operation stands."""
         texts = dict.fromkeys(
-            (near.site.function == each.site.function, _words(each, i))
+            (near.site.function == each.site.function, in_words(each, i))
             for each in self.operations
             for i, operand in enumerate(each.operands[:2])
-            if operand is value and re.fullmatch(r"[\w.]+(\[[^]]*\])?", _words(each, i))
+            if operand is value and re.fullmatch(r"[\w.]+(\[[^]]*\])?", in_words(each, i))
         )
         texts |= dict.fromkeys((False, name) for name in value.names)
 
@@ -201,7 +203,7 @@ class Variants:
         return max(texts, key=rank, default=(False, "?"))[1]
 
 
-def _words(operation: Operation, slot: int) -> str:
+def in_words(operation: Operation, slot: int) -> str:
     """Return an operand, -1 for the whole operation, as the script writes it."""
     site, words = operation.site, operation.site.operands
     if slot < 0:
@@ -216,7 +218,15 @@ def _words(operation: Operation, slot: int) -> str:
     return words[slot] if slot < len(words) else "?"
 
 
-def _is_made_by(name: str, layer: Layer) -> bool:
+def with_operand(text: str, slot: int, old: str, new: str) -> str:
+    """Return an operation's text with another first or second operand."""
+    before, _, after = text.rpartition(old) if slot else text.partition(old)
+    if before.endswith("(") and after.startswith(")") and new.startswith("("):
+        new = new[1:-1]  # `DERIVATIVES` come in parentheses
+    return f"{before}{new}{after}"
+
+
+def is_made_by(name: str, layer: Layer) -> bool:
     """Return whether a layer's activations are what an activation makes of its sums."""
     z, a = (np.asarray(v.data, dtype=float) for v in (layer.pre_activations, layer.activations))
     with np.errstate(all="ignore"):

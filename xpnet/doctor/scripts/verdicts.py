@@ -1,9 +1,8 @@
 """Compare measured slopes with what a step of the script did: right, wrong sign, or wrong.
 
 A parameter's gradient is right if anything that its update was made of, element by element, is a
-multiple of the slope of a usual loss: then momentum, Adam's scales, clipping and penalties may
-follow. Nothing is called wrong without a second look: the step itself, the step but for a multiple
-of the parameter (a penalty) and of the step before (momentum).
+multiple of the slope of a usual loss, or of the script's own: momentum, Adam's scales, clipping
+and penalties may follow.
 """
 
 import re
@@ -77,7 +76,7 @@ class Slopes:
 class Verdict:
     """What one measurement says of a parameter's gradient.
 
-    `kind` is "right", "sign", "wrong", "never cleared" or "unknown"; `factor` is that
+    `kind` is "right", "sign", "wrong" or "unknown"; `factor` is that
     of the gradient over the slope, `step_factor` that of the update (0 if it is no multiple),
     `cosine` that of the update and the way down.
     """
@@ -86,7 +85,6 @@ class Verdict:
     factor: float = 0.0
     step_factor: float = 0.0
     cosine: float = 0.0
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,11 +118,11 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
         }
 
 
-def compare(step: Step, slopes: Slopes, at: Values, before: Values) -> Measured:
+def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
     best = -1.0, "", dict[int, Verdict](), (dict[int, Any](), (0.0, 0.0))
     judges = {
-        n: Judge(n, step, slopes, at[n], before.get(n))
+        n: Judge(n, step, slopes, at[n])
         for n, along in slopes.by_parameter.items()
         if along.ways and any(each.parameter == n for each in step.updates)
     }
@@ -137,7 +135,7 @@ def compare(step: Step, slopes: Slopes, at: Values, before: Values) -> Measured:
             for n, each in found.items()
             if not judges[n].several
         }
-        agreeing = [each.kind in ("right", "sign", "never cleared") for each in found.values()]
+        agreeing = [each.kind in ("right", "sign") for each in found.values()]
         score = sum(agreeing) + 0.1 * sum(abs(each.cosine) for each in found.values())
         if score > best[0] + 1e-9:
             slope = {n: each[loss][0] for n, each in by_loss.items()}
@@ -191,14 +189,12 @@ def _mistakes(
 class Judge:
     """Compares one parameter's update with slopes of a loss, along the directions measured."""
 
-    def __init__(self, n: int, step: Step, slopes: Slopes, at: Any, before: Any) -> None:
+    def __init__(self, n: int, step: Step, slopes: Slopes, at: Any) -> None:
         self.along, change = slopes.by_parameter[n], moved_by(step)[n]
         self.several = len(self.along.ways) > 1
         same = change is not None and np.shape(change) == np.shape(at)
         self.shape, project = np.shape(at), self.along.project
         self.change = project(change) if same else None
-        self.at = project(at)
-        self.before = project(before) if np.shape(before) == np.shape(at) else None
         self.made_of = [(project(each), sign) for each, sign in made_of(n, step)] if same else []
         self.factor = next(abs(u.factor) for u in step.updates if u.parameter == n) or 1.0
         self.tolerance = EXACT_FLOAT32 if slopes.float32 else EXACT
@@ -209,9 +205,9 @@ class Judge:
             return False
         found = self._fit(self.along.project(_laid_out(change, self.shape)), slope)
         # One number fits any gradient; the others' factor then tells.
-        return found is not None and (
-            self.several or (usual[1] > 0 and abs(abs(found[0]) / usual[1] - 1) < self.tolerance)
-        )
+        if found is None or self.several:
+            return found is not None
+        return usual[1] > 0.0 and abs(abs(found) / usual[1] - 1.0) < self.tolerance
 
     def single_number(self, found: Verdict, slope: Any, usual: tuple[float, float]) -> Verdict:
         """Judge by the factor a parameter that is one number: any gradient is a multiple there."""
@@ -232,39 +228,19 @@ class Judge:
         if size * self.tolerance < rounding or np.linalg.norm(change) < 1e-12 * size:
             return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
-        if (found := self._fit(change, slope)) is not None:
-            kind = "right" if found[0] < 0 else "sign"
-            return Verdict(kind, abs(found[0]) / self.factor, abs(found[0]), cosine)
+        if (times := self._fit(change, slope)) is not None:
+            kind = "right" if times < 0.0 else "sign"
+            return Verdict(kind, abs(times) / self.factor, abs(times), cosine)
         for each, sign in self.made_of:
-            for others in ((), (self.at,)):
-                if (found := self._fit(each, slope, *others)) is not None:
-                    kind = "sign" if sign * found[0] > 0 else "right"
-                    note = "with a penalty" if others else ""
-                    return Verdict(kind, abs(found[0]), 0.0, cosine, note)
-        return self._of_the_step(slope, cosine)
-
-    def _of_the_step(self, slope: Any, cosine: float) -> Verdict:
-        """Judge a step that no gradient was seen of."""
-        found = self._fit(self.change, slope, self.at)
-        if found is not None and found[0] < 0 and found[1] < 0:
-            return Verdict("right", -found[0], 0.0, cosine, "with a penalty")
-        found = None if self.before is None else self._fit(self.change, slope, self.before)
-        if found is not None and found[0] < 0 and 0.05 < found[1] < 1.05:
-            kind = "right" if found[1] < 0.999 else "never cleared"
-            return Verdict(kind, -found[0], 0.0, cosine, f"with momentum {found[1]:.3g}")
+            if (times := self._fit(each, slope)) is not None:
+                return Verdict("sign" if sign * times > 0.0 else "right", abs(times), 0.0, cosine)
         return Verdict("wrong", cosine=cosine)
 
-    def _fit(self, wanted: Any, *columns: Any) -> Any:
-        """Return coefficients that make columns add up to what is wanted; None if they do not."""
-        if len(columns) > 1 and len(wanted) < len(columns) + 2:
-            return None
-        matrix, size = np.stack(columns, axis=1), np.linalg.norm(wanted)
-        found = np.linalg.lstsq(matrix, wanted, rcond=None)[0]
-        error = np.linalg.norm(matrix @ found - wanted)
-        if len(columns) > 1 and np.linalg.norm(found[0] * columns[0]) < 0.05 * size:
-            return None  # the slope has hardly a part in it
-        tolerance = self.tolerance / (1 if len(columns) == 1 else 10)
-        return found if error <= tolerance * size > 0.0 else None
+    def _fit(self, wanted: Any, slope: Any) -> float | None:
+        """Return how many times the slope something is; None if it is no multiple."""
+        factor = float(wanted @ slope) / float(slope @ slope)
+        error, size = np.linalg.norm(factor * slope - wanted), np.linalg.norm(wanted)
+        return factor if error <= self.tolerance * size > 0.0 else None
 
 
 def made_of(n: int, step: Step) -> Iterator[tuple[Any, int]]:

@@ -1,0 +1,190 @@
+"""Gradients of unchanged scripts are measured: what is right, and which operand is wrong."""
+
+import pytest
+
+from xpnet.doctor.scripts.examine import examine
+from xpnet.doctor.scripts.fix import apply
+from xpnet.doctor.scripts.fork import Child, ask
+from xpnet.doctor.scripts.source import Script
+
+NETWORK = """import numpy as np
+rng = np.random.default_rng(1)
+X = rng.normal(size=(40, 3))
+Y = (X[:, :1] * X[:, 1:2] > 0) * 1.0
+W1, b1 = rng.normal(size=(3, 3)), np.zeros((1, 3))
+W2, b2 = rng.normal(size=(3, 3)), np.zeros((1, 3))
+W3, b3 = rng.normal(size=(3, 1)), np.zeros((1, 1))
+v1 = s1 = 0.0
+for step in range(1, 60):
+    A1 = np.tanh(X @ W1 + b1)
+    A2 = np.tanh(A1 @ W2 + b2)
+    P = 1 / (1 + np.exp(-(A2 @ W3 + b3)))
+    D3 = (P - Y) / len(X)
+    D2 = D3 @ W3.T * (1 - A2**2)
+    D1 = D2 @ W2.T * (1 - A1**2)
+    dW1 = X.T @ D1
+    W3 -= 0.5 * A2.T @ D3
+    b3 -= 0.5 * D3.sum(axis=0, keepdims=True)
+    W2 -= 0.5 * A1.T @ D2
+    b2 -= 0.5 * D2.sum(axis=0, keepdims=True)
+    W1 -= 0.5 * dW1
+    b1 -= 0.5 * D1.sum(axis=0, keepdims=True)
+"""
+
+
+def give_up(found):
+    raise AssertionError(found)
+
+
+@pytest.fixture
+def report(tmp_path, monkeypatch):
+    monkeypatch.setattr("xpnet.doctor.scripts.measure.FREE_SECONDS", 30.0)
+    monkeypatch.setattr("xpnet.doctor.scripts.measure.POINTS", 2)
+
+    def run(text, *arguments):
+        path = tmp_path / "net.py"
+        path.write_text(text)
+        return examine(Script(str(path), arguments), give_up=give_up).report
+
+    return run
+
+
+def changed(*pairs):
+    text = NETWORK
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def test_a_right_gradient_is_said_to_be_right(report):
+    found = report(NETWORK)
+    assert (
+        "Right: every gradient, as the slope of the binary cross-entropy"
+        in found.facts["gradients"]
+    )
+    assert not [each for each in found.findings if each.code.startswith("gradient")]
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        "v1 = 0.9 * v1 + dW1; W1 -= 0.1 * v1",
+        "v1 = 0.9 * v1 - 0.1 * dW1; W1 += v1",
+        "v0 = v1; v1 = 0.9 * v1 - 0.1 * dW1; W1 += -0.9 * v0 + 1.9 * v1",
+        "s1 = 0.9 * s1 + 0.1 * dW1**2; W1 -= 0.01 * dW1 / (np.sqrt(s1) + 1e-8)",
+        "v1 = 0.9 * v1 + 0.1 * dW1; s1 = 0.99 * s1 + 0.01 * dW1**2; "
+        "W1 -= 0.01 * (v1 / (1 - 0.9**step)) / (np.sqrt(s1 / (1 - 0.99**step)) + 1e-8)",
+        "W1 -= 0.5 * (dW1 + 1e-3 * W1)",
+        "W1 = (1 - 1e-3) * W1 - 0.5 * dW1",
+        "W1 -= 0.5 * np.clip(dW1, -0.01, 0.01)",
+    ],
+    ids=["momentum", "velocity", "nesterov", "rmsprop", "adam", "penalty", "decay", "clipping"],
+)
+def test_optimisers_written_by_hand_are_not_called_wrong(report, update):
+    found = report(changed(("W1 -= 0.5 * dW1", update)))
+    assert not [each for each in found.findings if each.code.startswith("gradient")]
+    assert "W1" in found.facts["gradients"] or "every gradient" in found.facts["gradients"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "remedy"),
+    [
+        ("(P - Y)", "(Y - P)", "gradient-sign", "line 13: D3 = (P - Y) / len(X)"),
+        ("W1 -= 0.5", "W1 += 0.5", "gradient-sign", "line 21: W1 -= 0.5 * dW1"),
+        ("A1.T @ D2", "A2.T @ D2", "gradient-operand", "line 19: W2 -= 0.5 * A1.T @ D2"),
+        ("X.T @ D1", "X.T @ D2", "gradient-operand", "line 16: dW1 = X.T @ D1"),
+        (" * (1 - A1**2)", "", "gradient-activation-derivative",
+         "line 15: D1 = D2 @ W2.T * (1 - A1**2)"),
+        ("(1 - A2**2)", "(1 - A2)", "gradient-activation-derivative",
+         "line 14: D2 = D3 @ W3.T * (1 - A2**2)"),
+        ("D2 @ W2.T", "D2 @ W2", "gradient-transposed", "line 15: D1 = D2 @ W2.T * (1 - A1**2)"),
+        ("D2 @ W2.T * (1 - A1**2)", "np.sin(9 * A1) * D3", "gradient-wrong",
+         "derive the gradient in line 16 again"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_with_its_line_as_it_should_be(report, old, new, code, remedy):
+    found = report(changed((old, new))).findings[0]
+    assert (found.code, found.severity) == (code, "error")
+    assert found.remedy.startswith(remedy)
+    if found.repair is not None:
+        mended = apply(changed((old, new)), found.repair["edits"])
+        assert remedy.partition(": ")[2] in mended
+
+
+def test_weights_that_were_updated_too_early_are_named(report):
+    late = "    W3 -= 0.5 * A2.T @ D3\n"
+    early = changed((late, ""), ("    D2 = D3", f"{late}    D2 = D3"))
+    codes = [each.code for each in report(early).findings]
+    assert "update-order" in codes
+
+
+def test_gradients_of_one_number_are_compared_with_the_others(report):
+    text = """import math, random
+random.seed(4)
+w, v, b, c = 0.3, -0.4, 0.5, 0.0
+for step in range(200):
+    x = random.uniform(-2, 2)
+    h = 1 / (1 + math.exp(-(w * x + b)))
+    s = 1 / (1 + math.exp(-(v * h + c)))
+    e = s - (1.0 if x > 0 else 0.0)
+    d = e * s * (1 - s)
+    d1 = d * v * h * (1 - h)
+    v -= 0.8 * d * v
+    c -= 0.8 * d
+    w -= 0.8 * d1 * x
+    b -= 0.8 * d1
+"""
+    found = report(text).findings[0]
+    assert (found.code, found.remedy) == ("gradient-operand", "line 11: v -= 0.8 * d * h")
+
+
+def test_runs_that_measure_leave_no_trace(report, tmp_path, monkeypatch):
+    log = """    with open('log.txt', 'a') as file:
+        print(step, file=file)
+    print(step, file=kept, flush=True)
+"""
+    found = report(changed(("for step", "kept = open('k', 'w')\nfor step"),
+                           ("    A1 =", f"{log}    A1 =")) + "kept.close()\n")  # fmt: skip
+    assert "every gradient" in found.facts["gradients"]
+    for name in ("log.txt", "k"):
+        assert [*map(int, (tmp_path / name).read_text().split())] == [*range(1, 60)]
+
+
+@pytest.mark.parametrize("effect", ["os.remove('net.py')", "os.mkdir('new')", "os.system('true')"])
+def test_a_step_that_acts_on_the_outside_is_not_run_twice(report, tmp_path, effect):
+    text = changed(("for step", "import os\nfor step"),
+                   ("    A1 =", f"    if step == 5:\n        {effect}\n    A1 ="))  # fmt: skip
+    assert report(text).facts["mapping"]  # in the script itself it has its effect, once
+
+
+def test_nothing_is_forked_while_other_threads_run(report):
+    text = "import threading\nend = threading.Event()\nthreading.Thread(target=end.wait).start()\n"
+    found = report(f"{text}{NETWORK}\nend.set()\n")
+    assert found.facts["not_measured"] == "other threads of the script are running"
+
+
+def test_children_answer_once_and_those_that_do_not_are_left_alone(tmp_path):
+    (tmp_path / "f").write_text("one\ntwo\n")
+    with open(tmp_path / "f") as file:
+        file.readline()
+        found = ask([lambda: None], 20.0)
+        if isinstance(found, Child):
+            found.answer(file.read())
+        assert (found, file.read()) == (["two\n"], "two\n")
+    stuck = ask([lambda: None], 0.05)
+    if isinstance(stuck, Child):
+        while True:
+            pass
+    assert stuck == [None]
+
+
+def test_edits_inside_each_other_are_all_made():
+    place = {"file": "net.py", "line": 2}
+    edits = [
+        {**place, "column": 4, "end_column": 14, "text": "(y - p)"},
+        {**place, "column": 8, "end_column": 13, "text": "p - y"},
+        {**place, "column": 8, "end_column": 9, "text": "y[:, None]"},
+    ]
+    assert apply("\nd = sum(y - p)\n", edits) == "\nd = (p - y[:, None])\n"
+    assert apply("\nd = sum(y - p)\n", []) == "\nd = sum(y - p)\n"

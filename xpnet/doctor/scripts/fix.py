@@ -1,0 +1,230 @@
+"""Changes of a script's text that mend what was found, and their application.
+
+Each finding that names a line gets its edits: what stands at a place of the source becomes another
+text. What was measured brings its own; for the rules' findings they are made here, from where the
+script draws, compares, sums and updates.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.findings import Finding
+from xpnet.doctor.scripts.conclusions import edit, operand_edit
+from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.source import read_source
+from xpnet.doctor.scripts.trace import Operation, Update, Value
+from xpnet.doctor.scripts.variants import in_words, is_made_by
+from xpnet.doctor.scripts.verdicts import Measured
+
+Edit = dict[str, Any]
+DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
+NOTHING_LEARNT = ("cannot-overfit-one-batch", "no-better-than-constant")
+FEW_ROWS = 16  # of which the longest good step is not one for all rows
+LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured
+
+
+def with_edits(
+    findings: Iterable[Finding], roles: Mapping, points: Sequence[Measured]
+) -> tuple[Finding, ...]:
+    """Return the findings, with edits of the source in `repair` wherever these are known."""
+    found = tuple(_with_edits(each, roles, points) for each in findings)
+    if any("edits" in (each.repair or {}) for each in found):
+        return found
+    # The gradient is right, and no other cause was found: longer steps, if the first one says so.
+    for i, each in enumerate(found):
+        if each.code in NOTHING_LEARNT and (edits := _rate(each, roles, points)):
+            return (*found[:i], replace(each, repair={"edits": edits}), *found[i + 1 :])
+    return found
+
+
+def apply(text: str, edits: Iterable[Edit]) -> str:
+    """Return a source with its edits; one inside another is made within that one's new text."""
+    lines = [line.encode() for line in text.split("\n")]
+    done = list[tuple[int, int, int, bytes]]()
+    for each in sorted(edits, key=lambda e: e["end_column"] - e["column"]):
+        row, start, end = each["line"] - 1, each["column"], each["end_column"]
+        new = each["text"].encode()
+        inner = [e for e in done if e[0] == row and start <= e[1] and e[2] <= end]
+        crossing = [e for e in done if e[0] == row and start < e[2] and e[1] < end]
+        fits = all((e[1], e[2]) != (start, end) and lines[row][e[1] : e[2]] in new for e in inner)
+        if not end or crossing != inner or not fits:
+            continue  # perhaps in the next round
+        for e in inner:
+            new = new.replace(lines[row][e[1] : e[2]], e[3], 1)
+            done.remove(e)
+        done.append((row, start, end, new))
+    for row, start, end, new in sorted(done, reverse=True):
+        lines[row] = lines[row][:start] + new + lines[row][end:]
+    return b"\n".join(lines).decode()
+
+
+def _with_edits(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> Finding:
+    known = finding.repair or {}
+    if "edits" in known:
+        return finding
+    edits: list[Edit] = []
+    for change, mend in MENDERS.items():
+        if change in known or change == finding.code:
+            edits += mend(finding, roles, points)
+    return replace(finding, repair={**known, "edits": edits}) if edits else finding
+
+
+def _sums(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+    """Sum gradients of biases over the batch, where they are applied."""
+    edits = []
+    for name in (finding.repair or {}).get("sum_over_batch", ()):
+        update = roles.updates_of(roles.names.index(name))[0]
+        for axis, keep in ((0, False), (1, False), (0, True), (1, True)):
+            shape = np.shape(np.sum(update.delta.data, axis=axis, keepdims=keep))
+            if shape == update.old.shape:
+                options = f"axis={axis}, keepdims=True" if keep else f"axis={axis}"
+                edits.append(_applied(update, "np.sum({}, " + options + ")"))
+                break
+    return edits
+
+
+def _applied(update: Update, form: str) -> Edit:
+    """Change what an update adds or subtracts; {} stands for what it does now."""
+    operation = update.operation
+    slot = operation.operands.index(update.delta)
+    words = in_words(operation, slot)
+    return operand_edit(operation.site, slot, words, form.format(words))
+
+
+def _draws(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+    """Draw initial weights symmetrically about 0, of the size that the layers' widths ask for."""
+    edits, fed_by_sigmoids = list[Edit](), False
+    for layer in roles.layers:
+        gain = 2.0 if fed_by_sigmoids else 1.0  # as `xpnet.nn.initializers` has it
+        fed_by_sigmoids = is_made_by("sigmoid", layer) and layer is not roles.layers[-1]
+        gain *= 2.0 if fed_by_sigmoids else 1.0
+        updates = roles.updates_of(layer.weights)
+        drawn = _drawn(updates[0].old) if updates else None
+        if drawn is None or not drawn.site.end_column:
+            continue
+        values, text = np.asarray(updates[0].old.data), drawn.site.text
+        limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5
+        if not np.any(drawn.result.data):
+            text = f"{limit:.2g} * np.random.uniform(-1, 1, np.shape({text}))"
+        elif np.min(drawn.result.data) >= 0.0:
+            scaled = np.max(values) / np.max(drawn.result.data)
+            text = f"{limit / scaled:.2g} * (2 * {text} - 1)"
+        else:
+            text = f"{limit / 3**0.5 / np.std(values):.2g} * {text}"
+        edits.append(edit(drawn.site, text))
+    return edits
+
+
+def _drawn(value: Value) -> Operation | None:
+    """Return the operation that drew a parameter's first value."""
+    waiting = [value]
+    for each in waiting:
+        made = each.made_by
+        if made is not None and DRAWS.search(made.name) and made.result.size == value.size:
+            return made
+        waiting += made.operands if made is not None and len(waiting) < 50 else ()
+    return None
+
+
+def _rate(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+    """Change the learning rate: where its number stands, or else in every update."""
+    known = finding.repair or {}
+    updates = [each for n in range(len(roles.names)) for each in roles.updates_of(n)]
+    factor = SHORTER if "large" in finding.code else LONGER
+    if "factor" in known:
+        factor = known["factor"]
+    elif "large" not in finding.code and points and points[0].line:
+        lengths = {f: loss for f, loss in points[0].line.items() if f >= 1.0 and loss == loss}
+        factor = max(1.0, min(lengths, key=lambda f: lengths[f], default=1.0) / 5.0)
+        factor = min(factor, LONGER) if _rows(roles) < FEW_ROWS else factor
+    if factor == 1.0:
+        return []
+    for text, value in dict.fromkeys(pair for each in updates for pair in each.scalars):
+        edits = _numbers(updates[0].operation.site.file, text, value, value * factor)
+        if edits:
+            return edits
+    return [_applied(each, f"{factor:g} * ({{}})") for each in updates]
+
+
+def _rows(roles: Mapping) -> float:
+    """Return how many samples a step has: of weights (i, o), inputs (n, i) and sums (n, o)."""
+    layer = roles.layers[0]
+    weights = max(1, roles.updates_of(layer.weights)[0].old.size)
+    return float((layer.inputs.size * layer.pre_activations.size / weights) ** 0.5)
+
+
+def _numbers(file: str, name: str, value: float, new: float) -> list[Edit]:
+    """Write another number wherever a source gives it to a name, as a variable or an argument."""
+    last, edits = name.rpartition(".")[2], []
+    for node in ast.walk(ast.parse(read_source(Path(file)))):
+        given: list[Any] = []
+        if isinstance(node, ast.Assign):
+            given = [node.value] if any(ast.unparse(t).endswith(last) for t in node.targets) else []
+        elif isinstance(node, ast.keyword):
+            given = [node.value] if node.arg == last else []
+        elif isinstance(node, ast.Call | ast.FunctionDef | ast.BinOp):
+            inside = node.args if isinstance(node, ast.Call) else ()
+            given = [*inside] if not isinstance(inside, ast.arguments) else []
+            given += node.args.defaults if isinstance(node, ast.FunctionDef) else []
+            given += [node.left, node.right] if isinstance(node, ast.BinOp) and last == name else []
+        edits += [
+            {"file": file, "line": n.lineno, "column": n.col_offset, "end_column": n.end_col_offset,
+             "text": f"{float(f'{new:.2g}'):g}"}
+            for n in given if isinstance(n, ast.Constant) and type(n.value) in (int, float)
+            and n.value == value
+        ]  # fmt: skip
+    return edits
+
+
+def _shapes(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+    """Bring targets to the outputs' shape where the two meet."""
+    error = roles.error
+    if error is None or error.index is not None:
+        return []
+    slot = int(error.operands[1] is roles.targets[0])
+    targets, outputs = in_words(error, slot), in_words(error, 1 - slot)
+    new = f"np.reshape({targets}, np.shape({outputs}))"
+    return [operand_edit(error.site, slot, targets, new)]
+
+
+def _one_error(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+    """Leave out a sum over all errors before the backward pass."""
+    return [
+        edit(each.site, f"({in_words(each, 0)})")
+        for each in roles.step.operations
+        if roles.error is not None and each.name in ("sum", "mean") and each.result.size == 1
+        and each.operands[0] is roles.error.result and id(each.result) in roles.cone
+    ]  # fmt: skip
+
+
+def _scaled(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+    """Standardise the inputs, after the last statement of the script that makes them."""
+    value, product = roles.layers[0].inputs, roles.layers[0].product
+    file, name = product.site.file, next(iter(value.names or [in_words(product, 0)]), "")
+    tree = ast.parse(read_source(Path(file)))
+    made = [each for each in tree.body if isinstance(each, ast.Assign)
+            and any(ast.unparse(target) == name for target in each.targets)]  # fmt: skip
+    if not made or len(value.shape) != 2:
+        return []
+    axis = int(value.shape[0] < value.shape[1] and roles.outputs[0].shape[:1] != value.shape[:1])
+    keep = f"axis={axis}, keepdims=True"
+    end, line = made[-1].end_col_offset, made[-1].end_lineno
+    text = f"; {name} = ({name} - np.mean({name}, {keep})) / (np.std({name}, {keep}) + 1e-12)"
+    return [{"file": file, "line": line, "column": end, "end_column": end, "text": text}]
+
+
+MENDERS = {
+    "sum_over_batch": _sums,
+    "init": _draws,
+    "learning_rate": _rate,
+    "learning_rate_factor": _rate,
+    "reshape_targets": _shapes,
+    "gradient-wrong": _one_error,
+    "standardize": _scaled,
+}
