@@ -150,7 +150,7 @@ def share(rows: list[Outcome], key: str) -> str:
 
 def table(outcomes: list[Outcome]) -> str:
     halves = {
-        "both": outcomes,
+        "both": [each for each in outcomes if each.case.half in "AB"],
         "A": [each for each in outcomes if each.case.half == "A"],
         "B": [each for each in outcomes if each.case.half == "B"],
     }

@@ -9,6 +9,7 @@ import xpnet
 from xpnet.errors import FileError
 from xpnet.saving.checkpoint import checkpoints
 from xpnet.saving.container import read_container, write_container
+from xpnet.tables.table import read_table
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
@@ -41,6 +42,10 @@ def test_predictions_are_the_mean_of_the_networks(heights, run: Run) -> None:
     predicted = run("predict", "m.safetensors", "heights.csv", "--json").json["predictions"]
     np.testing.assert_allclose(model.predict("heights.csv")["height"], predicted["height"], 1e-6)
     assert run("evaluate", "m.safetensors", "heights.csv", "--json").json["scores"]["r2"] > 0.5
+    apart = run("predict", "m.safetensors", "heights.csv", "--json", "--spread").json["predictions"]
+    values = [model.preprocessing.values(net.predict(model.preprocessing.transform(
+        read_table("heights.csv")))[:, 0]) for net in nets]  # fmt: skip
+    np.testing.assert_allclose(apart["spread of height"], np.std(values, axis=0), rtol=1e-3)
     assert "3 x MLP" in run("inspect", "m.safetensors").out
 
 
@@ -104,6 +109,19 @@ def test_the_textbook_network_is_that_of_version_0_1(run: Run) -> None:
               "dropout": 0.0, "batch_size": 32, "steps": None}  # fmt: skip
     assert {name: options[name] for name in wanted} == wanted
     assert found["history"]["best_epoch"] is None
+
+
+def test_the_spread_of_classes_is_that_of_the_predicted_ones_probability(run: Run) -> None:
+    rows = [f"{i % 3 + 0.3 * (i % 7)},{'abc'[i % 3]}" for i in range(60)]
+    path = table("letters.csv", "\n".join(["x,letter", *rows]) + "\n")
+    run("train", path, "--target", "letter", "--nets", 2, *SHORT)
+    model = xpnet.load_model("letters.safetensors")
+    x = model.preprocessing.transform(read_table("letters.csv"))
+    one, other = (net.predict(x) for net in (model.net, *model.other_nets))
+    chosen = np.argmax(one + other, axis=1)
+    found = model.predict("letters.csv", spread=True)["spread of letter"]
+    wanted = np.abs(one - other)[np.arange(60), chosen] / 2
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_epochs_are_passes_over_the_rows(run: Run) -> None:

@@ -12,17 +12,6 @@ from xpnet.saving.model import load_model
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
 
-def test_the_defaults_reach_the_accuracy_promised_on_banknote(run: Run) -> None:
-    outcome = run("train", BANKNOTE, "--target", "class")
-    assert (outcome.status, outcome.err) == (0, "")  # no progress bar where nobody watches
-    assert outcome.out.startswith("task ")
-    for words in ("binary: class is 0 or 1", "1,372 rows, 4 columns", "2 x 196-128-128-1",
-                  "83,714 parameters", "always 0: 54.55 %", "banknote.safetensors"):  # fmt: skip
-        assert words in outcome.out
-    report = run("inspect", "banknote.safetensors", "--json").json
-    assert report["training"]["scores"]["accuracy"] >= 0.995
-
-
 def test_json_is_one_object_with_all_that_was_done(train: Run) -> None:
     report = train("--json").json
     assert report["command"] == "train"
@@ -88,7 +77,7 @@ def test_validation_rows_may_come_from_a_file_or_be_those_of_training(train: Run
 
 
 def test_a_regression_is_told_in_the_targets_unit(run: Run) -> None:
-    outcome = run("train", regression(), "--target", "height")
+    outcome = run("train", regression(), "--target", "height", "--simple")
     assert "regression of height" in outcome.out
     assert "always the mean: 0" in outcome.out
     assert run("inspect", "heights.safetensors").out.count("R2") == 1

@@ -87,6 +87,11 @@ def test_symptoms_are_told_with_their_cause():
     assert codes(summed) == ("loss-broadcast",)
 
 
+def test_one_sum_of_all_errors_is_named_before_its_sign():
+    script = RIGHT.replace("d2 = (p - Y) / len(X)", "d2 = 2 * np.sum(Y - p) * p * (1 - p) / 80")
+    assert codes(script)[:2] == ("gradient-wrong", "gradient-sign")
+
+
 def test_dropout_that_is_left_on_at_prediction_is_seen():
     masked = "    h = h * (rng.random(h.shape) < 0.5) / 0.5\n"
     forward = f"def forward(X):\n    h = np.tanh(X @ W1 + b1)\n{masked}    return h\n"

@@ -17,6 +17,7 @@ from xpnet.errors import InputError, SaveError
 
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
 LEARNT = 0.9  # of the targets' variance, after which no more is mended
+ROLES = ("weights", "outputs", "targets", "loss")
 ROUNDS = 4  # of mending and running: one cause can hide the next
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def doctor(options: ScriptOptions) -> int:
                 output = stack.enter_context(open(kept, "w", encoding="utf-8"))
             except OSError as error:
                 raise SaveError(f"{kept}: {error.strerror}; --quiet writes there") from error
-        found = examine(script, seconds=options.seconds, output=output, give_up=give_up)
+        found = examine(script, seconds=options.seconds, output=output, give_up=give_up,
+                        roles=_roles(options.as_ or []))  # fmt: skip
     fixed = _fix(found) if options.fix else {}
     _print(options, found, kept, fixed)
     return found.outcome.status
@@ -103,6 +105,16 @@ def _skill(report: dict[str, Any]) -> float:
     """Return the share of the targets' variance that the outputs explain at the end."""
     skill = report["facts"].get("skill")
     return -math.inf if skill is None or math.isnan(skill) else float(skill)
+
+
+def _roles(given: list[str]) -> dict[str, list[str]]:
+    roles: dict[str, list[str]] = {}
+    for each in given:
+        role, _, names = each.partition("=")
+        if role not in ROLES or not names:
+            raise InputError(f"--as {each}: write ROLE=NAME,NAME; roles are {', '.join(ROLES)}")
+        roles.setdefault(role, []).extend(names.split(","))
+    return roles
 
 
 def _print(

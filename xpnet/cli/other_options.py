@@ -38,6 +38,7 @@ class PredictOptions(ModelOptions):
     """Predict each row of a table."""
 
     out: str | None = option(None, ".csv, .tsv or .parquet; standard output by default.")
+    spread: bool = option(False, "Also say how far the networks of --nets are apart.")
     features: str | None = option(None, "Array of an NPZ file with the rows; by default x.")
 
 
@@ -76,6 +77,9 @@ class ScriptOptions:
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
     fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
+    as_: list[str] | None = option(  # noqa: RUF009
+        None, "ROLE=NAME,NAME: which values are weights, outputs, targets, loss; repeatable."
+    )
     json: bool = option(False, JSON)
 
 

@@ -28,7 +28,7 @@ def predict(options: PredictOptions) -> None:
         keep_inputs([options.out], [options.model, options.data])
         probe_writable(options.out)
     model, data = _read(options, features=options.features)
-    columns, notes = model.columns(data)
+    columns, notes = model.columns(data, spread=options.spread)
     for name, values in columns.items() if model.net.dtype == "float32" else ():
         if values.dtype == "float64":  # digits that mean something
             columns[name] = values.astype("float32")

@@ -19,6 +19,7 @@ from xpnet.doctor.gradcheck.check import (
 from xpnet.doctor.rules.catalogue import examine
 from xpnet.doctor.rules.loss import target_shape
 from xpnet.doctor.sample import sample_arrays
+from xpnet.doctor.sklearn import as_network, in_sklearns_words
 from xpnet.doctor.step import Step, columns
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def diagnose(
-    net: MLP,
+    net: Any,
     x: Any,
     y: Any,
     *,
@@ -54,7 +55,8 @@ def diagnose(
     Parameters
     ----------
     net : MLP
-        With its initial weights; not changed.
+        With its initial weights; not changed. Or an ``MLPClassifier`` or ``MLPRegressor`` of
+        scikit-learn's: its settings are tried, with new weights.
     x, y : array_like
         As for `fit`, in memory; targets and values that `fit` refuses become findings.
     x_new : array_like, (rows, inputs), optional
@@ -76,6 +78,10 @@ def diagnose(
     InputError, InputTypeError
         For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
     """
+    if not isinstance(net, MLP):
+        like, numbers, own = as_network(net, x, y)
+        more = {"validation": validation, "x_new": x_new, "names": names, "rows": rows}
+        return in_sklearns_words(diagnose(like, x, numbers, **(own | more | options)))
     weigh = options.get("class_weight") is None  # which counts rows itself
     given = (rows, x, y, sample_weight, net.output.name)
     (x, y, sample_weight), counts = sample_arrays(*given, weigh=weigh)

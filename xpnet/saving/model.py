@@ -82,7 +82,7 @@ class Model:
             "as_texts": plan.text_columns,
         }
 
-    def predict(self, table: Any, **reading: Any) -> Any:
+    def predict(self, table: Any, *, spread: bool = False, **reading: Any) -> Any:
         """Return the columns that `xpnet predict` writes: class and probabilities, or value.
 
         Parameters
@@ -90,6 +90,8 @@ class Model:
         table : path, data frame, dict of columns, or array (rows, columns)
             As it was before `xpnet train` prepared it; an array has the columns in their order,
             without the target.
+        spread : bool
+            Also say how far a file's networks are apart, in a column of its own.
         encoding, delimiter, decimal : str, optional
             Of CSV and TSV, as for the command.
         features : str, optional
@@ -109,7 +111,7 @@ class Model:
         """
         from xpnet.tables.frames import frame_like
 
-        return frame_like(table, self.columns(self._read(table, reading))[0])
+        return frame_like(table, self.columns(self._read(table, reading), spread=spread)[0])
 
     def importance(
         self, table: Any, *, repeats: int = 5, seed: int = 0, **reading: Any
@@ -146,11 +148,23 @@ class Model:
         given = {name: each for name, each in reading.items() if each is not None}
         return read_table(table, **self.reading | given)
 
-    def columns(self, table: Any) -> tuple[dict[str, Any], list[str]]:
-        """Return what `predict` does for a table already read, and notes on ignored columns."""
+    def columns(self, table: Any, *, spread: bool = False) -> tuple[dict[str, Any], list[str]]:
+        """Return what `predict` does for a table already read, and notes on ignored columns.
+
+        With `spread`, a last column says how far the networks are apart: the standard deviation of
+        their values, or of the probabilities that they give to the predicted class.
+        """
         plan = self.preprocessing
-        notes = plan.notes(table)
-        return plan.decode(self.outputs(plan.transform(table, dtype=self.net.dtype))), notes
+        notes, x = plan.notes(table), plan.transform(table, dtype=self.net.dtype)
+        columns = plan.decode(self.outputs(x))
+        if spread:
+            each = np.stack([net.predict(x) for net in (self.net, *self.other_nets)])
+            if plan.task == "regression":
+                each = plan.values(each)
+            chosen = np.argmax(each.mean(axis=0), axis=1)[:, None]
+            apart = np.take_along_axis(each.std(axis=0), chosen, axis=1)[:, 0]
+            columns[f"spread of {plan.target}"] = apart
+        return columns, notes
 
 
 def save_model(

@@ -1,6 +1,7 @@
 """What the doctor's rules cannot see in arrays alone, and a script's operations show."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +9,9 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
+from xpnet.doctor.scripts.conclusions import edit
 from xpnet.doctor.scripts.mapping import Mapping, ancestors
+from xpnet.doctor.scripts.telling import SEEN, one_error
 from xpnet.doctor.scripts.trace import Operation
 from xpnet.doctor.scripts.updates import origin
 
@@ -19,6 +22,7 @@ FEW_STEPS = 500
 GOOD = 0.8  # share of the variance explained, from which nothing more is looked for
 POOR = 0.5  # the same, from which more steps would only be better
 FEW_UNITS = 4
+LONG_SUM = 20.0  # rate, times the rows that are summed
 GOODFELLOW = "Goodfellow et al., Deep Learning"
 
 
@@ -32,8 +36,9 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
         )  # fmt: skip
     if seen.latest is None or seen.first is None:
         return
-    for check in (integers, shared, changed_data, update_order, late_bias, softmax_hidden,
-                  same_batch, shifted_labels, dropout_kept, divided_twice, no_bias):  # fmt: skip
+    for check in (integers, shared, changed_data, update_order, turned_error, late_bias,
+                  softmax_hidden, same_batch, shifted_labels, dropout_kept, divided_twice, summed,
+                  no_bias):  # fmt: skip
         finding = check(seen, seen.latest, run)
         if finding is not None:
             yield finding
@@ -107,6 +112,22 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None
                 f"{update.operation.line}", BACKPROPAGATION, severity=run.if_failing,
             )  # fmt: skip
     return None
+
+
+def turned_error(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
+    """Find targets - outputs in an error that is one sum, for which slopes say nothing."""
+    one, error = one_error(run), mapping.error
+    if one is None or error is None or error.operands[0] is not mapping.targets[0] or not run.whole:
+        return None
+    outputs, targets = run.whole[0].predictions, run.whole[0].targets
+    if one * (np.mean(outputs) - np.mean(targets)) >= 0.0:
+        return None
+    new = " - ".join(error.site.operands[1::-1])
+    return replace(_at(
+        "gradient-sign", error, "every parameter", "targets minus outputs, and the updates "
+        "subtract it", "Gradient descent subtracts the gradient of the loss, which has outputs "
+        "minus targets in it.", f"line {error.line}: {new}", SEEN,
+    ), repair={"edits": [edit(error.site, new)]})  # fmt: skip
 
 
 def late_bias(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
@@ -202,13 +223,28 @@ def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Finding | Non
     )  # fmt: skip
 
 
+def summed(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
+    """Find steps that are far too long because gradients are sums over many rows."""
+    factor, rows = abs(next(iter(run.replay.deltas.values()), 0.0)), len([*run.whole, run.first][0])
+    rate = run.learning_rate or 0.0
+    if not factor >= 0.5 or not rate * factor * rows > LONG_SUM or not run.last.skill < GOOD:
+        return None
+    update = mapping.step.updates[0]
+    return _at(
+        "learning-rate-too-large", update.operation, "learning_rate", f"the gradient is the sum "
+        f"over {rows} rows, so that {rate:g} times it is {rate * rows:g} times the mean",
+        "Steps of such a length jump over the valley.", f"divide the gradients by {rows}, the "
+        "number of rows", BACKPROPAGATION,
+    )  # fmt: skip
+
+
 def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
     """Find a network that adds nothing to its products."""
     if not mapping.layers or any(layer.biases is not None for layer in mapping.layers):
         return None
-    if mapping.late_biases or seen.not_mapped() or not run.last.skill < GOOD:
-        return None
     x = run.data.inputs
+    if mapping.late_biases or seen.not_mapped() or x is None or not run.last.skill < GOOD:
+        return None
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
     if any(np.any((np.ptp(each, axis=0) == 0) & (each[0] != 0)) for each in shown):
         return None  # a column of ones

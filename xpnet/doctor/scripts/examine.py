@@ -1,10 +1,10 @@
 """Run a script under the doctor's eyes: record, map, watch, measure, and report."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, Any, NoReturn
 
-from xpnet.doctor.findings import Report
+from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.scripts.conclusions import conclude, in_words
 from xpnet.doctor.scripts.fix import with_edits
 from xpnet.doctor.scripts.measure import Measurer
@@ -28,27 +28,32 @@ def examine(
     *,
     seconds: float | None = None,
     output: IO[str] | None = None,
+    roles: Mapping[str, Sequence[str]] | None = None,
     give_up: Callable[[Examination], NoReturn],
 ) -> Examination:
-    """Run a script, see `run_script`, and examine it. `give_up` must end the process."""
-    recorder = Recorder()
+    """Run a script, see `run_script`, and examine it. `give_up` must end the process.
+
+    `roles` are names of the script's values, see `Step.roles`.
+    """
+    recorder = Recorder(roles)
     measurer = Measurer(recorder)  # the first to look: its children answer at once
     observer = Observer(recorder)
 
     def examined(outcome: Outcome) -> Examination:
-        roles, points = observer.first, measurer.points
+        mapping, points = observer.first, measurer.points
         found = []
         facts: dict[str, Any] = {"ended": outcome.how, "script_seconds": outcome.seconds}
-        if roles is not None:
+        if mapping is not None:
             failing = observer.doctor.run.failing
-            found = conclude(points, roles, failing=failing)
-            facts["gradients"] = in_words(points, roles, measurer.runs)
+            found = conclude(points, mapping, failing=failing)
+            facts["gradients"] = in_words(points, mapping, measurer.runs)
         if not points:
             facts["not_measured"] = measurer.problem or "the script took too few steps"
-        report = observer.report(found, **facts)
-        if roles is not None:
-            report = replace(report, findings=with_edits(report.findings, roles, points))
-        return Examination(script, outcome, report)
+
+        def mend(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+            return with_edits(findings, mapping, points) if mapping else tuple(findings)
+
+        return Examination(script, outcome, observer.report(found, mend, **facts))
 
     outcome = run_script(
         script, recorder, seconds=seconds, output=output,

@@ -3,7 +3,7 @@
 Every statement with arithmetic stands twice in the new tree, and a flag chooses::
 
     dW = X.T @ dZ / m           if __xp_on__:
-                                    dW = __xp__.name(9, __xp__.binary(8, __xp__.binary(7, ...
+                                    dW = __xp__.name(9, __xp__.operator(8, __xp__...
                         ->      else:
                                     dW = X.T @ dZ / m
 
@@ -71,7 +71,7 @@ class Site:
     line: int
     column: int
     end_column: int  # of the same line; 0 if it ends on another one
-    kind: str  # "binary", "in place", "call", "item", "put", "name", ...
+    kind: str  # "operator", "in place", "call", "item", "put", "name", ...
     operator: type[ast.AST] | None
     text: str  # of the whole operation, or of the names that are assigned
     operands: tuple[str, ...] = ()  # their texts
@@ -190,25 +190,26 @@ class Hooks(ast.NodeTransformer):
         return ast.copy_location(call, node)
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
-        if type(node.op) not in OPERATORS or _is_text(node.left) or _is_text(node.right):
-            return self.generic_visit(node)
-        number = self.site(node, "binary", node.left, node.right, op=node.op)
-        self.generic_visit(node)
-        return self.hook("binary", number, node, node.left, node.right)
-
-    def visit_Compare(self, node: ast.Compare) -> Any:
-        if len(node.ops) > 1 or type(node.ops[0]) not in OPERATORS:
-            return self.generic_visit(node)
-        number = self.site(node, "binary", node.left, node.comparators[0], op=node.ops[0])
-        self.generic_visit(node)
-        return self.hook("binary", number, node, node.left, node.comparators[0])
+        texts = _is_text(node.left) or _is_text(node.right)
+        return self.generic_visit(node) if texts else self._computed(node, "left", "right")
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
-        if type(node.op) not in OPERATORS or isinstance(node.operand, ast.Constant):
+        number = isinstance(node.operand, ast.Constant)
+        return self.generic_visit(node) if number else self._computed(node, "operand")
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        if len(node.ops) > 1:
             return self.generic_visit(node)
-        number = self.site(node, "unary", node.operand, op=node.op)
-        self.generic_visit(node)
-        return self.hook("unary", number, node, node.operand)
+        node.op, node.right = node.ops[0], node.comparators[0]  # type: ignore[attr-defined]
+        return self._computed(node, "left", "right")
+
+    def _computed(self, node: Any, *names: str) -> Any:
+        """Write the hook of an operator with the operands in these fields."""
+        if type(node.op) not in OPERATORS:
+            return self.generic_visit(node)
+        operands = [getattr(node, name) for name in names]
+        number = self.site(node, "operator", *operands, op=node.op)
+        return self.hook("operator", number, node, *map(self.visit, operands))
 
     def visit_Call(self, node: ast.Call) -> Any:
         if isinstance(node.func, ast.Name) and node.func.id in LEFT_ALONE:
@@ -218,10 +219,10 @@ class Hooks(ast.NodeTransformer):
         return self.hook("call", number, node, node.func, *node.args, keywords=node.keywords)
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
-        number = self.site(node, "item", node.value) if node.attr == "T" else 0
-        self.generic_visit(node)
         if node.attr != "T" or not isinstance(node.ctx, ast.Load):
-            return node
+            return self.generic_visit(node)
+        number = self.site(node, "item", node.value)
+        self.generic_visit(node)
         return self.hook("attribute", number, node, node.value, ast.Constant("T"))
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
@@ -242,43 +243,39 @@ class Hooks(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> Any:
         target, value = node.targets[0], node.value
         named = ast.unparse(target)
-        node.value = self.visit(value)
         if len(node.targets) > 1:
-            return node
+            return self.generic_visit(node)
         if isinstance(target, ast.Subscript):
-            number = self.site(node, "put", target.value, value, named=named)
+            number, value = (
+                self.site(node, "put", target.value, value, named=named),
+                self.visit(value),
+            )
             owner, index = self.visit(_loaded(target.value)), _index(self.visit(target.slice))
-            return _placed(ast.Expr(self.hook("put", number, node, node.value, owner, index)), node)
+            return _placed(ast.Expr(self.hook("put", number, node, value, owner, index)), node)
+        node.value, text = self.visit(value), value
         if isinstance(target, ast.Tuple):
             names = [each for each in target.elts if isinstance(each, ast.Name)]
-            after = [
-                ast.Expr(
-                    self.hook("name", self.site(node, "name", named=each.id), node, _loaded(each))
-                )
-                for each in names
-            ]
-            return [node, *(_placed(each, node) for each in after)]
-        node.value = self.hook(
-            "name", self.site(node, "name", value, named=named), node, node.value
-        )
+            return [node, *(_placed(ast.Expr(self._name(each, each.id, _loaded(each))), node)
+                            for each in names)]  # fmt: skip
+        node.value = self._name(node, named, node.value, text)
         return node
 
+    def _name(self, node: ast.AST, named: str, value: ast.expr, *text: ast.expr) -> ast.expr:
+        return self.hook("name", self.site(node, "name", *text, named=named), node, value)
+
     def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        target = node.target
         if type(node.op) not in OPERATORS:
             return self.generic_visit(node)
-        target, value = node.target, self.visit(copy.deepcopy(node.value))
         number = self.site(node, "in place", target, node.value, op=node.op)
-        if isinstance(target, ast.Name):
-            changed = self.hook("in_place", number, node, _loaded(target), value)
-            return _placed(ast.Assign([target], changed), node)
-        owner = self.visit(_loaded(target.value))
-        where = (
-            ast.Constant(target.attr)
-            if isinstance(target, ast.Attribute)
-            else _index(self.visit(target.slice))
-        )
-        name = "attribute_in_place" if isinstance(target, ast.Attribute) else "item_in_place"
-        return _placed(ast.Expr(self.hook(name, number, node, owner, where, value)), node)
+        value = self.visit(node.value)
+        if isinstance(target, ast.Subscript):
+            owner, where = self.visit(_loaded(target.value)), _index(self.visit(target.slice))
+            return _placed(
+                ast.Expr(self.hook("part_in_place", number, node, owner, where, value)), node
+            )
+        changed = self.hook("in_place", number, node, _loaded(target), value)
+        return _placed(ast.Assign([target], changed), node)
 
 
 def _may_update(node: ast.stmt) -> bool:

@@ -61,10 +61,11 @@ class Mapping:
 def map_step(step: Step) -> Mapping:
     """Find the roles of a step's values."""
     if wanted := step.roles.get("weights"):
-        named = [
-            u for u in step.updates if {u.operation.site.operands[0], *u.old.names} & {*wanted}
-        ]
-        step = replace(step, updates=tuple(named))
+        told = [u for u in step.updates
+                if {u.operation.site.operands[0], *u.old.names} & {*wanted}]  # fmt: skip
+        numbers = {n: i for i, n in enumerate(dict.fromkeys(u.parameter for u in told))}
+        told = [replace(u, parameter=numbers[u.parameter]) for u in told]
+        step = replace(step, updates=tuple(told))
     found = _Graph(step)
     step = replace(step, updates=tuple(map(found.refined, step.updates)))
     error = found.error()
@@ -182,8 +183,8 @@ class _Graph:
         """Return (outputs, targets) if these may be an operation's two sides."""
         if operation.name not in ("subtract", "divide") or id(operation) in self.changed:
             return None
-        if len(operation.operands) == 3 and operation.index is not None:
-            owner, _, chosen = operation.operands  # p[range(n), y] -= 1
+        if len(operation.operands) > 2 and operation.index is not None:
+            owner, chosen = operation.operands[0], operation.operands[-1]  # p[range(n), y] -= 1
             return (owner, chosen) if self.bits(owner) and self.of(owner) is None else None
         if len(operation.operands) != 2:
             return None

@@ -30,6 +30,7 @@ from xpnet.doctor.scripts.checks import causes, outcome
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, map_step
 from xpnet.doctor.scripts.telling import SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
+from xpnet.doctor.scripts.variants import in_words
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
@@ -48,6 +49,7 @@ class Observer:
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self.problems = Counter[str]()
         self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
+        self._waiting: list[Mapping] = []
         self._names: tuple[str, ...] | None = None
         self._steps: list[int] = []  # numbers of the steps that were looked at
         self._moved: list[Moved] = []
@@ -56,15 +58,21 @@ class Observer:
         recorder.on_step.append(self.look)
 
     def look(self, step: Step) -> None:
-        """Map a step, and show it to the doctor."""
+        """Map a step, and show it to the doctor; the first one with the second, which has names."""
         mapping = map_step(step)
+        if self._names is None:
+            self._waiting.append(mapping)
+            if step.number == 0 and not step.live:
+                return
+            self._names = self._named(mapping)
+        for each in self._waiting or [mapping]:
+            self._show(replace(each, names=self._names))
+        self._waiting.clear()
+
+    def _show(self, mapping: Mapping) -> None:
         if not mapping.outputs and not mapping.layers and self.first is not None:
             self.problems["steps with neither outputs nor products"] += 1
             return
-        if self._names is None and step.live:
-            self._names = self._named(mapping)
-            self.first = replace(self.first or mapping, names=self._names)
-        mapping = replace(mapping, names=self._names or mapping.names)
         self.latest = mapping
         self.first = self.first or mapping
         arrays = arrays_of(mapping)
@@ -77,7 +85,7 @@ class Observer:
             with np.errstate(all="ignore"):
                 own = float(np.mean(np.square(np.asarray(error_of(mapping), dtype=float))))
         self._losses.append((own, loss))
-        self._steps.append(step.number)
+        self._steps.append(mapping.step.number)
         try:
             self.doctor.watch(
                 parameters=before, gradients=slopes, loss=own if loss is None else loss, **arrays
@@ -85,7 +93,7 @@ class Observer:
         except XpnetError as error:
             self.problems[str(error)] += 1
         with np.errstate(all="ignore"):
-            self._moved.append(Moved.of(step.number, before, slopes, after))
+            self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
         self._set_burst(arrays)
 
@@ -106,6 +114,11 @@ class Observer:
         self.same_rows = self.same_rows and (same or self._rows is None)
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
+
+    def _output(self) -> str:
+        """Return "identity" if the outputs are the last layer's sums, else nothing is known."""
+        last = self.latest.layers[-1:] if self.latest is not None else ()
+        return "identity" if last and last[0].activations is last[0].pre_activations else ""
 
     def curve(self) -> Any:
         """Return the mean loss in each quarter of the run."""
@@ -148,7 +161,7 @@ class Observer:
             losses = [loss for _, loss in self._losses if loss is not None]
         self.doctor.note(
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
-            movement=self._movement,
+            movement=self._movement, output=self._output(),
         )  # fmt: skip
         run = self.doctor.run
         own = [*causes(self, run)]
@@ -251,8 +264,8 @@ def sides(mapping: Mapping) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
 
 def called(value: Value, operation: Operation | None = None) -> str:
     """Return a value's name and shape; the name as an operation that uses it has it."""
-    pairs = zip(operation.operands, operation.site.operands, strict=False) if operation else ()
-    text = next((text for each, text in pairs if each is value), "")
+    slots = operation.operands if operation else ()
+    text = in_words(operation, slots.index(value)) if operation and value in slots else ""
     name = value.names[-1] if value.names else text
     return f"{name} {value.shape or '(a number)'}".strip()
 

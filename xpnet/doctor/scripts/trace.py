@@ -249,19 +249,14 @@ class Recorder:
 
     # The hooks. Each computes what the script computes, and records it.
 
-    def binary(self, place: int, left: Any, right: Any) -> Any:
-        """``left + right`` and the like."""
-        left, right = self._own(left), self._own(right)
+    def operator(self, place: int, *operands: Any) -> Any:
+        """``left + right``, ``-operand`` and the like."""
+        if self.substitutes:
+            operands = tuple(map(self._own, operands))
         name, compute, _ = OPERATORS[self.sites[place].operator]  # type: ignore[index]
-        return self._recorded(place, name, (left, right), compute(left, right))
+        return self._recorded(place, name, operands, compute(*operands))
 
-    def unary(self, place: int, operand: Any) -> Any:
-        """``-operand``."""
-        name, compute, _ = OPERATORS[self.sites[place].operator]  # type: ignore[index]
-        operand = self._own(operand)
-        return self._recorded(place, name, (operand,), compute(operand))
-
-    def call(self, place: int, function: Any, *args: Any, **options: Any) -> Any:
+    def call(self, place: int, function: Any, /, *args: Any, **options: Any) -> Any:
         """``function(*args, **options)``."""
         if self.substitutes:
             args = tuple(map(self._own, args))
@@ -293,17 +288,13 @@ class Recorder:
         return self._recorded(place, name, (owner,), result)
 
     def in_place(self, place: int, old: Any, value: Any) -> Any:
-        """``old += value`` for a name."""
+        """``old += value``, for names and attributes."""
         name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
         old, value = self._own(old), self._own(value)
         operands = self._values((old, value))  # before they change
         return self._recorded(place, name, operands, compute(old, value))
 
-    def attribute_in_place(self, place: int, owner: Any, name: str, value: Any) -> None:
-        """``owner.name += value``."""
-        setattr(owner, name, self.in_place(place, getattr(owner, name), value))
-
-    def item_in_place(self, place: int, owner: Any, index: Any, value: Any) -> None:
+    def part_in_place(self, place: int, owner: Any, index: Any, value: Any) -> None:
         """``owner[index] += value``."""
         if not isinstance(owner, np.ndarray):
             owner[index] = self.in_place(place, owner[index], value)
@@ -454,8 +445,12 @@ class Recorder:
         self._plan(operation.place, passed)
 
     def _tell(self, step: Step) -> None:
-        for look in self.on_step:
-            look(step)
+        try:
+            for look in self.on_step:
+                look(step)
+        except Exception as error:  # noqa: BLE001  # the script must go on, whatever is wrong here
+            self.problem = f"looking at it failed: {type(error).__name__}: {error}"
+            self.on_step.clear()
 
     def _plan(self, last: int, passed: Counter[int]) -> None:
         """Decide when to look again, after a step whose last update stands at a place."""
@@ -466,9 +461,9 @@ class Recorder:
             return
         if not self._per_step or known != self._per_step:
             return
-        running = time.process_time() - self._started - self.seconds
         self._rest = self.steps // (4 if self.burst > 1 else 16)
-        if self.seconds > FREE_SECONDS + SHARE * running:  # wait until recording may take more time
+        if not self._can_afford():  # wait until recording may take more time
+            running = time.process_time() - self._started - self.seconds
             each = running / max(1, self.steps - self._looked)
             wanted = (self.seconds - FREE_SECONDS) / SHARE - running
             self._rest = max(self._rest, int(wanted / max(each, 1e-6)))
