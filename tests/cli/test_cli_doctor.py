@@ -92,5 +92,3 @@ def test_train_and_doctor_say_alike_that_nothing_holds_for_other_rows(run: Run) 
         told = [run(each, path, "--target", "y", *options) for each in ("train", "doctor")]
         assert "no better than always the mean" in told[0].out
         assert told[1].out.startswith("ERROR ")
-        overfit = ["overfitting in validation loss" in each for each in (told[0].err, told[1].out)]
-        assert overfit == [bool(options)] * 2  # by default, the best epoch is kept
