@@ -66,7 +66,7 @@ def diagnose(
     rows : int
         The most rows to train on: evenly spaced, but of every class some.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
-        As for `fit`, except for callbacks and progress, which are the doctor's own.
+        As for `fit`, except for progress; callbacks see the copy.
 
     Returns
     -------
@@ -109,9 +109,9 @@ def diagnose(
 
 def _diverges(net: MLP, x: Any, y: Any, doctor: Doctor, **settings: Any) -> bool:
     """Train a copy that the doctor watches; return whether it diverged."""
-    twin = deepcopy(net)
+    twin, callbacks = deepcopy(net), [doctor, *settings.pop("callbacks", ())]
     try:
-        prepare_training(twin, x, y, callbacks=[doctor], progress=False, **settings).run()
+        prepare_training(twin, x, y, callbacks=callbacks, progress=False, **settings).run()
     except DivergenceError:
         return True
     return False

@@ -30,6 +30,7 @@ from xpnet.doctor.scripts.checks import causes, outcome
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, map_step
 from xpnet.doctor.scripts.telling import SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
+from xpnet.doctor.scripts.variants import in_words
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
@@ -114,6 +115,11 @@ class Observer:
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
 
+    def _output(self) -> str:
+        """Return "identity" if the outputs are the last layer's sums, else nothing is known."""
+        last = self.latest.layers[-1:] if self.latest is not None else ()
+        return "identity" if last and last[0].activations is last[0].pre_activations else ""
+
     def curve(self) -> Any:
         """Return the mean loss in each quarter of the run."""
         losses, steps = np.array([own for own, _ in self._losses]), np.array(self._steps)
@@ -155,7 +161,7 @@ class Observer:
             losses = [loss for _, loss in self._losses if loss is not None]
         self.doctor.note(
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
-            movement=self._movement,
+            movement=self._movement, output=self._output(),
         )  # fmt: skip
         run = self.doctor.run
         own = [*causes(self, run)]
@@ -258,8 +264,8 @@ def sides(mapping: Mapping) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
 
 def called(value: Value, operation: Operation | None = None) -> str:
     """Return a value's name and shape; the name as an operation that uses it has it."""
-    pairs = zip(operation.operands, operation.site.operands, strict=False) if operation else ()
-    text = next((text for each, text in pairs if each is value), "")
+    slots = operation.operands if operation else ()
+    text = in_words(operation, slots.index(value)) if operation and value in slots else ""
     name = value.names[-1] if value.names else text
     return f"{name} {value.shape or '(a number)'}".strip()
 

@@ -45,6 +45,9 @@ def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding
     findings = [*findings]
     measured = measured or any(each.code == "update-order" for each in findings)
     kept = [each for each in findings if _counts(each, run, measured)]
+    if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
+        # Slopes next to 0 have no sign that can be measured.
+        kept = [e for e in kept if e.code != "gradient-sign" or e.where == "every parameter"]
     kept = [_in_lines(each) for each in kept]
     found: list[Finding] = []
     for symptoms, weak in (
