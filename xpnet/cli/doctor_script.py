@@ -69,6 +69,7 @@ def _fix(found: "Examination") -> dict[str, Any]:
         raise InputError(f"{script.name}: --fix mends scripts; make a .py file of it")
     target, text, report = path.with_suffix(".fixed.py"), read_source(path), found.report.to_dict()
     best, told = (_skill(report), text), path
+    longer = [each for each in report["facts"].get("longer", ()) if each["file"] == str(path)]
     for _ in range(ROUNDS):
         edits = [
             each
@@ -76,6 +77,8 @@ def _fix(found: "Examination") -> dict[str, Any]:
             for each in (finding["repair"] or {}).get("edits", ())
             if each["file"] == str(told)
         ]
+        if not edits and told != path:  # what was wrong is mended: once, let it train longer
+            edits, longer = longer, []
         mended = apply(text, edits)
         if mended == text:
             break
