@@ -107,3 +107,11 @@ def test_inputs_that_are_scaled_only_in_training_are_seen():
     script = script.replace("h = np.tanh(X @ W1 + b1)", "h = forward(X)")
     assert "prediction-drift" in codes(script + "squash(forward(X * 50 + 40) @ W2 + b2)\n")
     assert "prediction-drift" not in codes(script + "squash(forward(X[:3]) @ W2 + b2)\n")
+
+
+def test_of_several_networks_the_last_is_looked_at():
+    start = RIGHT.index("W1 =")
+    several = "for units in (4, 8):\n" + "".join(
+        f"    {line}\n" for line in RIGHT[start:].replace("8", "units").splitlines()
+    ).replace("    def squash(z):\n        return", "    squash = lambda z:")
+    assert codes(RIGHT[:start] + several) == ()

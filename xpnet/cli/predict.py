@@ -96,7 +96,7 @@ def inspect(options: InspectOptions) -> None:
         lines += [("task", f"{plan.task} of {plan.target}"), ("columns", names)]
         lines += [("classes", ", ".join(class_names(plan.classes)))] if plan.classes else []
     if training is not None and isinstance(training.get("scores"), dict):
-        lines.append(("training", f"{training.get('epochs')} epochs; {training.get('stopped')}"))
+        lines.append(("training", str(training.get("stopped"))))
         lines += describe(training["scores"], f"{training.get('validated_on')} ")
     show(format_lines(lines))
 

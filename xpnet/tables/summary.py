@@ -117,14 +117,11 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     Numbers that the file calls text pass, and those with the likes of 3+ or <1.
     """
     words = texts_of(table, name)
-    numbers = np.asarray([is_number(each) for each in words], dtype=bool)
-    if numbers.all():
+    if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
-    meant = np.asarray([explain_cell(each) is not None for each in words], dtype=bool) | numbers
+    meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
     strays = int((~meant & (counts > 0)).sum())
     few = strays <= max(_MAX_STRAYS, len(words) // 20)
-    if all(map(_OPEN_RANGE.fullmatch, np.asarray(words, object)[~numbers])):
-        return
     if few and 0 < counts.sum() <= 2 * counts[meant].sum():
         refuse_text(table, name)
 

@@ -33,19 +33,10 @@ SYMPTOMS = {
 }  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
-    "saturated-units": "smaller weights, symmetric about 0, and inputs of mean 0 and deviation 1",
-    "dead-units": "biases of 0 at the start, a smaller rate, or np.where(z > 0, z, 0.01 * z)",
-    "vanishing-gradient": "ReLU in the hidden layers, or fewer layers",
-    "exploding-gradient": "smaller initial weights, a smaller learning rate",
-    "target-range": "y = (y - y.min()) / (y.max() - y.min()), or no activation at the output",
-    "class-imbalance": "weigh each row's error by 1 / the number of rows of its class",
-    "overfitting": "stop where the validation loss is lowest; fewer units, more rows",
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
     "loss-rising": "a smaller learning rate",
     "loss-not-decreasing": "another learning rate, other initial weights, more units",
     "cannot-overfit-one-batch": "more units, another learning rate",
-    "no-better-than-constant": "inputs of mean 0 and deviation 1, more steps, more units",
-    "constant-output": "inputs of mean 0 and deviation 1, other initial weights",
 }
 
 
@@ -54,6 +45,9 @@ def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding
     findings = [*findings]
     measured = measured or any(each.code == "update-order" for each in findings)
     kept = [each for each in findings if _counts(each, run, measured)]
+    if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
+        # Slopes next to 0 have no sign that can be measured.
+        kept = [e for e in kept if e.code != "gradient-sign" or e.where == "every parameter"]
     kept = [_in_lines(each) for each in kept]
     found: list[Finding] = []
     for symptoms, weak in (

@@ -371,8 +371,18 @@ class Recorder:
         self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any = None
     ) -> Any:
         """Record an operation, and return its result; look at the step if that ends it."""
-        if not self._on or not _is_numeric(result):
-            return result
+        if self._on and _is_numeric(result):
+            try:
+                self._record(place, name, operands, result, index)
+            except Exception as error:  # noqa: BLE001  # whatever is wrong here, the script goes on
+                self.problem = f"recording it failed: {type(error).__name__}: {error}"
+                self.counts[:] = [FAR_AWAY] * len(self.counts)
+                self._switch(False)
+        return result
+
+    def _record(
+        self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any
+    ) -> None:
         values = self._values(operands, self.sites[place].literals)
         operation = Operation(self.sites[place], name, values, None, place, index)  # type: ignore[arg-type]
         operation.result = self._new(result, operation)
@@ -387,7 +397,6 @@ class Recorder:
                 self._rest_again()
         elif place in self.pattern:
             self._update(operation)
-        return result
 
     def _scout(self, operation: Operation) -> None:
         """Search for updates."""
@@ -445,12 +454,8 @@ class Recorder:
         self._plan(operation.place, passed)
 
     def _tell(self, step: Step) -> None:
-        try:
-            for look in self.on_step:
-                look(step)
-        except Exception as error:  # noqa: BLE001  # the script must go on, whatever is wrong here
-            self.problem = f"looking at it failed: {type(error).__name__}: {error}"
-            self.on_step.clear()
+        for look in self.on_step:
+            look(step)
 
     def _plan(self, last: int, passed: Counter[int]) -> None:
         """Decide when to look again, after a step whose last update stands at a place."""
