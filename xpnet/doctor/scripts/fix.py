@@ -6,10 +6,10 @@ script draws, compares, sums and updates.
 """
 
 import ast
+import linecache
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.conclusions import edit, operand_edit
 from xpnet.doctor.scripts.mapping import Mapping
-from xpnet.doctor.scripts.source import read_source
 from xpnet.doctor.scripts.trace import Operation, Update, Value
 from xpnet.doctor.scripts.variants import in_words, is_made_by
 from xpnet.doctor.scripts.verdicts import Measured
@@ -159,10 +158,15 @@ def _rows(roles: Mapping) -> float:
     return float((layer.inputs.size * layer.pre_activations.size / weights) ** 0.5)
 
 
+def _tree(file: str) -> ast.Module:
+    """Return the syntax tree of a script's file, or of a notebook's cell."""
+    return ast.parse("".join(linecache.getlines(file)))
+
+
 def _numbers(file: str, name: str, value: float, new: float) -> list[Edit]:
     """Write another number wherever a source gives it to a name, as a variable or an argument."""
     last, edits = name.rpartition(".")[2], []
-    for node in ast.walk(ast.parse(read_source(Path(file)))):
+    for node in ast.walk(_tree(file)):
         given: list[Any] = []
         if isinstance(node, ast.Assign):
             given = [node.value] if any(ast.unparse(t).endswith(last) for t in node.targets) else []
@@ -207,7 +211,7 @@ def _scaled(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> lis
     """Standardise the inputs, after the last statement of the script that makes them."""
     value, product = roles.layers[0].inputs, roles.layers[0].product
     file, words = product.site.file, in_words(product, int(product.operands[1] is value))
-    tree = ast.parse(read_source(Path(file)))
+    tree = _tree(file)
     for name in (*value.names, words):
         made = [each for each in tree.body if isinstance(each, ast.Assign) and name in _named(each)]
         if made and len(value.shape) == 2:
@@ -235,7 +239,7 @@ def repeated(roles: Mapping) -> list[Edit]:
     """Let the outermost loop that updates, or calls what does, run ten times as often."""
     site = roles.step.updates[0].operation.site
     name = site.function.rpartition(".")[2]
-    for loop in ast.walk(ast.parse(read_source(Path(site.file)))):
+    for loop in ast.walk(_tree(site.file)):
         if not (isinstance(loop, ast.For) and isinstance(loop.iter, ast.Call)):
             continue
         inside = loop.lineno <= site.line <= (loop.end_lineno or 0)
