@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz.py [--minutes 12] [--seed 0] [--out FILE.md]
 
-The cases are those of tests/fuzzing.py, drawn by Hypothesis, each part for a quarter of the time,
+The cases are those of tests/fuzzing.py, drawn by Hypothesis, each part for as much of the time,
 in processes of their own, so that one that ends its process is counted, too.
 """
 
@@ -30,6 +30,7 @@ PARTS = {
     "model files": fuzzing.model_file,
     "tables": fuzzing.table,
     "Parquet files": fuzzing.parquet,
+    "hostile files": fuzzing.hostile,
     "commands": fuzzing.command,
 }
 

@@ -202,8 +202,8 @@ def seconds_of_command(name: str, folder: Path, older: Path, cache: dict, save: 
         took = []
         for checkout in (older, Path(__file__).parents[1]):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(checkout)},
-                                  capture_output=True, check=False)  # fmt: skip
+            where = {"env": {**os.environ, "PYTHONPATH": str(checkout)}, "cwd": made}
+            done = subprocess.run(command, capture_output=True, check=False, **where)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
             if done.returncode:
@@ -211,50 +211,51 @@ def seconds_of_command(name: str, folder: Path, older: Path, cache: dict, save: 
     save(key, {"seconds": took})
 
 
-def mean(cache: dict, name: str, kind: str, splits: int) -> float:
-    """Return the mean error over the splits."""
-    return float(np.mean([cache[f"{name}/{split}/{kind}"]["error"] for split in range(splits)]))
+def mean(cache: dict, name: str, kind: str, what: str = "error") -> float:
+    """Return the mean error, or time, over the splits on which all were measured."""
+    kinds = ("xpnet", "MLP", "HGB")
+    splits = {
+        key.split("/")[1] for key in cache if key.startswith(f"{name}/") and key.count("/") > 1
+    }
+    whole = [each for each in splits if all(f"{name}/{each}/{one}" in cache for one in kinds)]
+    return float(np.mean([cache[f"{name}/{each}/{kind}"][what] for each in whole]))
 
 
-def ratio(cache: dict, names: list, kind: str, other: str, splits: int) -> float:
+def ratio(cache: dict, names: list, kind: str, other: str) -> float:
     """Return the geometric mean over the tables of the ratio of two errors."""
-    logs = [np.log(mean(cache, n, kind, splits) / mean(cache, n, other, splits)) for n in names]
+    logs = [np.log(mean(cache, n, kind) / mean(cache, n, other)) for n in names]
     return float(np.exp(np.mean(logs)))
 
 
-def lines(cache: dict, names: list, splits: int) -> list[str]:
+def lines(cache: dict, names: list) -> list[str]:
     """Write the table of the errors."""
     kinds, found = ("xpnet", "MLP", "HGB"), []
     for name in names:
         first = cache[f"{name}/0/xpnet"]
-        errors = [mean(cache, name, kind, splits) for kind in kinds]
+        errors = [mean(cache, name, kind) for kind in kinds]
         cells = [f"**{each:.4f}**" if each == min(errors) else f"{each:.4f}" for each in errors]
-        for kind in kinds:
-            of_splits = (cache[f"{name}/{split}/{kind}"]["seconds"] for split in range(splits))
-            cells.append(f"{np.mean([*of_splits]):.1f}")
+        cells += [f"{mean(cache, name, kind, 'seconds'):.1f}" for kind in kinds]
         size = f"{first['rows']:,} x {first['report']['columns']}"
-        cells = [name, size, first["report"]["task"], *cells]
-        cells += [
-            f"{each:.1f}" for each in cache.get(f"{name}/command", {}).get("seconds", [])[::-1]
-        ]
-        found.append(f"| {' | '.join(cells)} |")
+        splits = sum(f"{name}/{each}/HGB" in cache for each in range(100))
+        cells = [name, size, first["report"]["task"], str(splits), *cells]
+        took = cache.get(f"{name}/command", {}).get("seconds", [])
+        found.append(f"| {' | '.join([*cells, *(f'{each:.1f}' for each in took[::-1])])} |")
     return found
 
 
 def ablation(cache: dict, names: list) -> list[str]:
     """Write the table of the steps towards the defaults, on the first split."""
     names = [name for name in names if all(f"{name}/0/{kind}" in cache for kind in XPNET)]
-    if not names:
-        return []
-    rows = [f"| {name} | {' | '.join(f'{mean(cache, name, kind, 1):.4f}' for kind in XPNET)} |"
-            for name in names]  # fmt: skip
-    means = (f"{ratio(cache, names, kind, 'MLP', 1):.3f}" for kind in XPNET)
+    errors = {name: [cache[f"{name}/0/{kind}"]["error"] for kind in XPNET] for name in names}
+    rows = [f"| {name} | {' | '.join(f'{e:.4f}' for e in errors[name])} |" for name in names]
+    logs = [np.log(np.asarray(errors[n]) / cache[f"{n}/0/MLP"]["error"]) for n in names]
+    means = (f"{each:.3f}" for each in np.exp(np.mean(logs, axis=0)))
     return [*rows, f"| ratio to scikit-learn's MLP, geometric mean | {' | '.join(means)} |"]
 
 
 TEXT = """# The defaults of `xpnet train` on {count} public tables
 
-By `python benchmarks/tables.py`; how it measures stands there. Errors are means of {splits} splits:
+By `python benchmarks/tables.py`; how it measures stands there. Errors are means of 1 to 5 splits:
 root mean square error / standard deviation, or log loss; the best in bold. Seconds are those of the
 processor, with one thread; the command's are from the start of the process to its end.
 
@@ -265,8 +266,8 @@ histogram gradient boosting on {hgb}. Geometric mean of the ratios of errors: {t
 MLP, {to_hgb:.3f} to boosting ({without:.3f} without airports, which boosting does not learn).
 {times}
 
-| table | rows x columns | task | xpnet | MLP | boosting | s | s | s | command | 0.1's |
-|---|---|---|---|---|---|---|---|---|---|---|
+| table | rows x columns | task | splits | xpnet | MLP | boosting | s | s | s | command | 0.1's |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 {lines}
 
 ## Step by step
@@ -282,30 +283,27 @@ several networks, up to 5,000 rows.
 """
 
 
-def write(cache: dict, names: list, splits: int, out: Path) -> None:
+def write(cache: dict, names: list, out: Path) -> None:
     """Write the result file."""
     both = [cache[f"{name}/command"]["seconds"] for name in names if f"{name}/command" in cache]
     times = [new / old for old, new in both] or [np.nan]
     better = {
-        other: [
-            n for n in names if mean(cache, n, "xpnet", splits) <= mean(cache, n, other, splits)
-        ]
+        other: [n for n in names if mean(cache, n, "xpnet") <= mean(cache, n, other)]
         for other in ("MLP", "HGB")
     }
     out.write_text(
         TEXT.format(
             count=len(names),
-            splits=splits,
             system="\n".join(system()),
             mlp=len(better["MLP"]),
             hgb=len(better["HGB"]),
             worse=", ".join(name for name in names if name not in better["MLP"]) or "none",
-            to_mlp=ratio(cache, names, "xpnet", "MLP", splits),
-            to_hgb=ratio(cache, names, "xpnet", "HGB", splits),
-            without=ratio(cache, [n for n in names if n != "airports"], "xpnet", "HGB", splits),
+            to_mlp=ratio(cache, names, "xpnet", "MLP"),
+            to_hgb=ratio(cache, names, "xpnet", "HGB"),
+            without=ratio(cache, [n for n in names if n != "airports"], "xpnet", "HGB"),
             times=f"The command takes {np.median(times):.1f} times as long as version 0.1's "
             f"(median of {len(both)} tables that both read; at most {max(times):.1f} times).",
-            lines="\n".join(lines(cache, names, splits)),
+            lines="\n".join(lines(cache, names)),
             kinds=" | ".join(XPNET),
             rules="---|" * len(XPNET),
             ablation="\n".join(ablation(cache, names)),
@@ -339,12 +337,12 @@ def run() -> None:
     for split in range(options.splits):
         for name in names:
             measure(name, split, options.folder, cache, save, {"xpnet": []})
-        write(cache, names, split + 1, options.out)
+        write(cache, names, options.out)
     for name in names:
         measure(name, 0, options.folder, cache, save, XPNET)
         if options.older:
             seconds_of_command(name, options.folder, options.older, cache, save)
-    write(cache, names, options.splits, options.out)
+    write(cache, names, options.out)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import io
 import json
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -161,6 +162,30 @@ def parquet(data, folder):
     source = next(each for each in good_files(folder) if each.suffix == ".parquet")
     path.write_bytes(damaged(data, source.read_bytes()))
     return prepared(data, path)
+
+
+def hostile(data, folder):
+    """A file of gigabytes, most of it a hole, or a packed one that claims or holds as much."""
+    good = data.draw(st.sampled_from(good_files(folder)))
+    path, content = folder / f"hostile-{good.name}", good.read_bytes()
+    heads = [b"", content, content[:20], b"a,b,y\n1,2,3\n", b'"', b"PAR1"]
+    head = data.draw(st.sampled_from(heads))
+    size = data.draw(st.integers(2**32, 2**42))
+    if data.draw(st.booleans()):
+        with path.open("wb") as file:
+            file.write(head)
+            file.truncate(size)
+    else:
+        file = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f4", "fortran_order": False, "shape": (size, 3)}
+        )
+        claim = file.getvalue() + bytes(1000)
+        path.write_bytes(gzip.compress(claim) if path.suffix == ".gz" else claim)
+    started = time.perf_counter()
+    found = prepared(data, path)
+    assert time.perf_counter() - started < 30
+    return found
 
 
 def prepared(data, path):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from command_line import BANKNOTE, Run, regression, table
 
@@ -82,3 +83,12 @@ def test_options_become_a_command_again() -> None:
     )
     expected = "xpnet train 'my data.csv' --target y --lr 0.1 --drop a --drop 'b c' --raw"
     assert as_command(options) == expected
+
+
+def test_train_and_doctor_say_alike_that_nothing_holds_for_other_rows(run: Run) -> None:
+    noise = np.random.default_rng(0).standard_normal((200, 4)).round(3)
+    path = table("noise.csv", "\n".join(["a,b,c,y", *(",".join(map(str, row)) for row in noise)]))
+    for options in ([], ["--simple"]):
+        told = [run(each, path, "--target", "y", *options) for each in ("train", "doctor")]
+        assert "no better than always the mean" in told[0].out
+        assert told[1].out.startswith("ERROR ")

@@ -157,3 +157,13 @@ def test_the_mapping_is_told_with_lines_and_names():
 def test_the_doctors_rules_see_a_script():
     own_bias_each = BY_NAME.replace("b1 -= 0.5 * dZ1.sum(axis=0)", "b1 = b1 - 0.5 * dZ1")
     assert observed(DATA + own_bias_each).report().codes[0] == "parameter-shape-changed"
+
+
+def test_a_script_goes_on_when_it_cannot_be_recorded():
+    recorder = Recorder()
+    recorder.on_step.append(lambda step: 1 / 0)
+    tree = instrument(textwrap.dedent(DATA + BY_NAME), "script.py", recorder.sites)
+    names = recorder.prepare({"__name__": "__main__"})
+    exec(compile(tree, "script.py", "exec"), names)
+    assert names["epoch"] == 8
+    assert recorder.problem == "recording it failed: ZeroDivisionError: division by zero"

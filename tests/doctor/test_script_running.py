@@ -114,7 +114,10 @@ def test_however_a_script_ends_it_is_said(script, text, how, status):
 def test_a_script_that_does_not_let_itself_be_stopped_is_given_up(script, monkeypatch):
     monkeypatch.setattr("xpnet.doctor.scripts.run.GRACE", 0.01)
 
+    leave = os._exit
+
     def stop(outcome):
+        assert os._exit is leave  # what runs now can end the process
         raise Stopped(f"given up: {outcome.how}", outcome.status)
 
     stubborn = script(

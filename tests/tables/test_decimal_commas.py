@@ -21,16 +21,10 @@ def refusal(text: str, **how: str) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("a;y\n-1,185;0\n1,414;1\n", "thousands separators or a decimal comma"),
-        ("a;y\n0,414;0\n1,185;1\n", "a decimal comma"),
-    ],
-)
-def test_three_digits_behind_a_comma_may_be_thousands(text: str, what: str) -> None:
+@pytest.mark.parametrize("text", ["a;y\n-1,185;0\n1,414;1\n", "a;y\n0,414;0\n1,185;1\n"])
+def test_three_digits_behind_a_comma_may_be_thousands(text: str) -> None:
     found = refusal(text, delimiter=";", decimal=".")
-    assert f"which has {what} (2 such cells); write" in found
+    assert "which has a decimal comma, or separators of thousands (2 such cells); write" in found
     assert found.endswith("or pass --decimal ',', or pass --drop a.")
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from xpnet.backend.files import probe_writable
-from xpnet.cli.other_options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
+from xpnet.cli.model_options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
 from xpnet.cli.output import (
     check_table_name,
     format_lines,
@@ -96,7 +96,7 @@ def inspect(options: InspectOptions) -> None:
         lines += [("task", f"{plan.task} of {plan.target}"), ("columns", names)]
         lines += [("classes", ", ".join(class_names(plan.classes)))] if plan.classes else []
     if training is not None and isinstance(training.get("scores"), dict):
-        lines.append(("training", f"{training.get('epochs')} epochs; {training.get('stopped')}"))
+        lines.append(("training", str(training.get("stopped"))))
         lines += describe(training["scores"], f"{training.get('validated_on')} ")
     show(format_lines(lines))
 

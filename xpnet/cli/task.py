@@ -30,6 +30,7 @@ STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_000, 20, 200
 # matter of luck; many need more steps than there is time for in several.
 BUDGETS = ((1_000, 4, 1_000), (5_000, 2, 2_000), (math.inf, 1, 3_000))
 MAX_NETS = 100
+PATIENCE = 15  # epochs; what comes later only repeats what overfitting has begun
 STEPS_PER_EPOCH = 50  # after each the validation rows are looked at
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
 PACKED = (".npz", ".npy.gz", "ubyte.gz", ".idx.gz")  # cannot be read in batches
@@ -309,11 +310,18 @@ def fit_options(task: Task) -> dict[str, Any]:
     return {
         "optimizer": _optimizer(options),
         "validation": task.held_out,
-        "early_stopping": EarlyStopping(options.patience) if options.early_stopping else False,
+        "early_stopping": _stopping(task),
         "keep_best": not options.simple and task.held_out is not None,
         "steps_per_epoch": STEPS_PER_EPOCH if options.steps else None,
         **{name: getattr(options, name) for name in PASSED_ON},
     }
+
+
+def _stopping(task: Task) -> EarlyStopping | None:
+    """Return when to stop: as asked, or within a budget of steps where the rest is of no use."""
+    if task.options.early_stopping:
+        return EarlyStopping(task.options.patience)
+    return EarlyStopping(PATIENCE) if task.options.steps and task.held_out else None
 
 
 def _optimizer(options: TrainOptions) -> Any:

@@ -24,6 +24,7 @@ from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import mean_outputs, save_model
+from xpnet.tables.messages import counted
 from xpnet.tables.scores import class_names, score
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
@@ -116,7 +117,7 @@ def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:
 
 def _errors(doctor: Doctor, task: Task) -> list[Finding]:
     found = in_cli_terms(doctor.report().findings, task)
-    return [each for each in found if each.severity == "error"]
+    return [each for each in found if each.severity == "error" or each.code == "overfitting"]
 
 
 def _say_errors(errors: list[Finding]) -> None:
@@ -177,8 +178,8 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
         kind = f"{plan.task}: {plan.target} is {listed}"
     activations = ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
     epochs, stopped = report["epochs"], report["stopped"]
-    early = "" if stopped == f"{epochs} epochs done" else f" ({stopped})"
-    rounds = "iterations" if options.optimizer == LBFGS else "epochs"
+    early = "" if stopped.endswith(" done") else f" ({stopped})"
+    rounds = counted(epochs, "iteration" if options.optimizer == LBFGS else "epoch")
     best = (history["best_epoch"] or epochs) - 1
     early += f", the best is epoch {best + 1}" * (best + 1 < epochs)
     losses = f"loss {history['loss'][best]:.4g}"
@@ -188,13 +189,14 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
     several = f"{report['networks']} x " if report["networks"] > 1 else ""
     lines = [
         ("task", kind),
-        ("data", f"{Path(options.data).name}: {rows['table']:,} rows, {len(plan.columns)} columns; "
+        ("data", f"{Path(options.data).name}: {rows['table']:,} rows, "
+         f"{counted(len(plan.columns), 'column')}; "
          f"{rows['training']:,} rows to train on, {rows['validation']:,} to validate"),
         *((each.kind, each.text()) for each in task.decisions),
         *(("note", each) for each in task.notes),
         ("network", f"{several}{'-'.join(map(str, net.sizes))}, {activations}; "
          f"{report['parameters']:,} parameters, {net.dtype} on {net.device.name}"),
-        ("training", f"{epochs} {rounds} with {options.optimizer} in {report['seconds']:.1f} s"
+        ("training", f"{rounds} with {options.optimizer} in {report['seconds']:.1f} s"
          f"{early}; {losses}"),
         *describe(report["scores"], f"{report['validated_on']} "),
         ("model", f"{out} ({os.path.getsize(out):,} bytes)"),

@@ -19,6 +19,7 @@ from xpnet.doctor.gradcheck.check import (
 from xpnet.doctor.rules.catalogue import examine
 from xpnet.doctor.rules.loss import target_shape
 from xpnet.doctor.sample import sample_arrays
+from xpnet.doctor.sklearn import as_network, in_sklearns_words
 from xpnet.doctor.step import Step, columns
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.arrays import as_inputs
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def diagnose(
-    net: MLP,
+    net: Any,
     x: Any,
     y: Any,
     *,
@@ -54,7 +55,8 @@ def diagnose(
     Parameters
     ----------
     net : MLP
-        With its initial weights; not changed.
+        With its initial weights; not changed. Or an ``MLPClassifier`` or ``MLPRegressor`` of
+        scikit-learn's: its settings are tried, with new weights.
     x, y : array_like
         As for `fit`, in memory; targets and values that `fit` refuses become findings.
     x_new : array_like, (rows, inputs), optional
@@ -64,7 +66,7 @@ def diagnose(
     rows : int
         The most rows to train on: evenly spaced, but of every class some.
     loss, optimizer, epochs, batch_size, validation, l1, l2, sample_weight, **options
-        As for `fit`, except for callbacks and progress, which are the doctor's own.
+        As for `fit`, except for progress; callbacks see the copy.
 
     Returns
     -------
@@ -76,6 +78,10 @@ def diagnose(
     InputError, InputTypeError
         For inputs of the wrong width, rows that do not match, and options that `fit` refuses.
     """
+    if not isinstance(net, MLP):
+        like, numbers, own = as_network(net, x, y)
+        more = {"validation": validation, "x_new": x_new, "names": names, "rows": rows}
+        return in_sklearns_words(diagnose(like, x, numbers, **(own | more | options)))
     weigh = options.get("class_weight") is None  # which counts rows itself
     given = (rows, x, y, sample_weight, net.output.name)
     (x, y, sample_weight), counts = sample_arrays(*given, weigh=weigh)
@@ -103,9 +109,9 @@ def diagnose(
 
 def _diverges(net: MLP, x: Any, y: Any, doctor: Doctor, **settings: Any) -> bool:
     """Train a copy that the doctor watches; return whether it diverged."""
-    twin = deepcopy(net)
+    twin, callbacks = deepcopy(net), [doctor, *settings.pop("callbacks", ())]
     try:
-        prepare_training(twin, x, y, callbacks=[doctor], progress=False, **settings).run()
+        prepare_training(twin, x, y, callbacks=callbacks, progress=False, **settings).run()
     except DivergenceError:
         return True
     return False

@@ -1,7 +1,6 @@
 """What the text of a cell means: a number, a missing value, or a number written unsuitably."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,17 +29,12 @@ _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
 
 # What a cell that is not a number looks like, with the remedy; the first match names it.
 _LOOKS_LIKE = tuple(
-    (re.compile(pattern, re.ASCII | re.IGNORECASE), what, remedy)
+    (re.compile(pattern, re.IGNORECASE), what, remedy)
     for pattern, what, remedy in (
         (r"[+-]?(inf|infinity)", "is infinite", "write a finite number or leave the cell empty"),
         (
-            r"[+-]?[1-9]\d{0,2},\d{3}",
-            "has thousands separators or a decimal comma",
-            "write 1234 or 1.234, or pass --decimal ','",
-        ),
-        (
             r"[+-]?(\d[\d.]*)?,\d+(e[+-]?\d+)?",
-            "has a decimal comma",
+            "has a decimal comma, or separators of thousands",
             "write a decimal point, or pass --decimal ','",
         ),
         (
@@ -162,14 +156,4 @@ def explain_cell(text: str) -> tuple[str, str] | None:
     for pattern, what, remedy in _LOOKS_LIKE:
         if pattern.fullmatch(text):
             return what, remedy
-    if not any(character.isdigit() for character in text):
-        return None
-    ascii_text = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
-    if any(unicodedata.category(character) == "Sc" for character in text):
-        bare = re.sub(r"[^\d.,' +-]", "", ascii_text)
-        if re.fullmatch(r"[-+ ]*[\d.,' ]*\d[\d.,' ]*[kKmM]?", bare) and len(bare) + 2 >= len(text):
-            return "has a currency sign", "write plain numbers and name the unit in the header"
-    digits = "".join(str(unicodedata.digit(each, each)) for each in ascii_text)
-    if _NUMBER.fullmatch(digits):
-        return "has digits or signs that are not ASCII", f"write {digits}"
     return None

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.arrays import pieces
 from xpnet.tables.assemble import MAX_TEXTS
 from xpnet.tables.cells import explain_cell, is_number
 from xpnet.tables.messages import quoted, up_to_ten
+from xpnet.tables.npy import pieces
 from xpnet.tables.table import Table
 
 _OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")
@@ -117,14 +117,11 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
     Numbers that the file calls text pass, and those with the likes of 3+ or <1.
     """
     words = texts_of(table, name)
-    numbers = np.asarray([is_number(each) for each in words], dtype=bool)
-    if numbers.all():
+    if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
-    meant = np.asarray([explain_cell(each) is not None for each in words], dtype=bool) | numbers
+    meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
     strays = int((~meant & (counts > 0)).sum())
     few = strays <= max(_MAX_STRAYS, len(words) // 20)
-    if all(map(_OPEN_RANGE.fullmatch, np.asarray(words, object)[~numbers])):
-        return
     if few and 0 < counts.sum() <= 2 * counts[meant].sum():
         refuse_text(table, name)
 

@@ -396,7 +396,9 @@ class Training:
         ended = self.stop_reason or state.epoch >= self.options.epochs
         if ended and state.best is not None and self.stop_reason not in (INTERRUPTED, "diverged"):
             self.net.flat[...] = state.best
-        state.history.stopped = self.stop_reason or f"{state.epoch} epochs done"
+        state.history.stopped = self.stop_reason or (
+            f"{state.epoch} epoch{'s' * (state.epoch != 1)} done"
+        )
         with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
             for callback in reversed(self._begun):
                 told.callback(self._notify, "on_train_end", [callback])

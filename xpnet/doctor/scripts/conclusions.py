@@ -11,6 +11,7 @@ from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.variants import Mistake
 from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
 
+FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
 MEASURED = "measured by moving parameters and running the script's own next step"
 PRODUCT = "The gradient of weights is what the layer was given times the error of what it gave."
 # By the kind of a mistake: the finding's code, and why it matters.
@@ -34,17 +35,27 @@ def conclude(points: Sequence[Measured], roles: Roles, *, failing: bool) -> list
         return []
     verdicts = {n: _together(points, n) for n in range(len(roles.names))}
     found = [_of_mistake(each, names) for each, names in _mistakes(points, roles).items()]
-    climbing = [n for n, kind in verdicts.items() if kind == "sign"]
+    climbing = _climbing(points[0], verdicts)
     if climbing:
-        found.append(
-            _sign(points[0], roles, climbing, everywhere=len(climbing) >= len(verdicts) / 2)
-        )
+        everywhere = "right" not in verdicts.values()
+        found.append(_sign(points[0], roles, climbing, everywhere=everywhere))
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
     if wrong and not found:
         found.append(_unexplained(points, roles, wrong, failing))
-    if not found and failing:
-        found += _too_long(points[0], roles)
+    if not found:
+        found += _too_long(points[0], roles, failing=failing)
     return found
+
+
+def _climbing(point: Measured, verdicts: dict[int, str]) -> list[int]:
+    """Return the parameters whose sign alone is wrong: some multiple climbs by chance, too."""
+    right = [point.verdicts[n].factor for n, kind in verdicts.items() if kind == "right"]
+    return [
+        n for n, kind in verdicts.items()
+        if kind == "sign" and (not right or n not in point.verdicts or any(
+            abs(point.verdicts[n].factor / factor - 1.0) < 0.01 for factor in right if factor
+        ))
+    ]  # fmt: skip
 
 
 def in_words(points: Sequence[Measured], roles: Roles, runs: int) -> str:
@@ -88,7 +99,7 @@ def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[st
 def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
     code, why = CODES[mistake.kind]
     site = mistake.site
-    said = f"{mistake.wrong} stands where {mistake.role} ({mistake.right}) should"
+    said = f"{mistake.wrong} stands where {mistake.role} should: {mistake.right}"
     if mistake.kind == "missing derivative":
         said = f"{mistake.role} is missing"
     elif mistake.kind == "transposed":
@@ -138,20 +149,22 @@ def _unexplained(
     )  # fmt: skip
 
 
-def _too_long(point: Measured, roles: Roles) -> list[Finding]:
+def _too_long(point: Measured, roles: Roles, *, failing: bool) -> list[Finding]:
     """Find a first step that raises the loss on the rows it was made for, and a shorter one not."""
     line = {share: loss for share, loss in point.line.items() if loss == loss}
     start, end = line.get(0.0), point.line.get(1.0)
     falling = [
         share for share in line if start is not None and 0.0 < share < 1.0 and line[share] < start
     ]
-    if start is None or end is None or end <= start or not falling:
+    far = 1.0 if failing else FAR
+    if start is None or end is None or end <= far * start or not falling:
         return []
     update = next(u for n in range(len(roles.names)) for u in roles.updates_of(n))
-    rate, best = update.factor, min(falling, key=lambda share: line[share])
-    name = next((text for text, value in update.scalars if value < 1.0), "the learning rate")
+    rate, best = abs(update.factor), min(falling, key=lambda share: line[share])
+    named = (text.lstrip("-") for text, value in update.scalars if abs(value) < 1.0)
+    name = next(named, "the learning rate")
     return [Finding(
-        "learning-rate-too-large", "error", name,
+        "learning-rate-too-large", "error" if failing else "warning", name,
         f"the gradient is right, but the first step ({rate:g} times it) raises {point.loss} from "
         f"{start:.4g} to {end:.4g}; {best:g} of it gives {line[best]:.4g}",
         "The step leads beyond the valley that the gradient points into.",

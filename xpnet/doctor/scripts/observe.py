@@ -30,6 +30,7 @@ from xpnet.doctor.scripts.checks import causes, outcome
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, map_step
 from xpnet.doctor.scripts.telling import SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
+from xpnet.doctor.scripts.variants import in_words
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
@@ -41,33 +42,52 @@ class Observer:
     """Maps each step that was recorded, and lets a `Doctor` look at it."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.recorder, self.doctor = recorder, Doctor()
+        self.recorder, self.networks = recorder, 0
+        self._names: tuple[str, ...] | None = None
+        self._waiting: list[Mapping] = []
+        self._begin()
+        recorder.on_step.append(self.look)
+
+    def _begin(self) -> None:
+        """Forget what was seen: what follows is the first, or another, network."""
+        self.doctor, self.networks = Doctor(), self.networks + 1
         self.first: Mapping | None = None
         self.latest: Mapping | None = None
         self.same_rows = True  # in all steps
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self.problems = Counter[str]()
         self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
-        self._names: tuple[str, ...] | None = None
         self._steps: list[int] = []  # numbers of the steps that were looked at
         self._moved: list[Moved] = []
         self._movement: list[float] = []
         self._rows: Any = None  # of the latest step
-        recorder.on_step.append(self.look)
+        self._shapes: dict[str, set[tuple[int, ...]]] = {}  # of each parameter, and after updates
 
     def look(self, step: Step) -> None:
-        """Map a step, and show it to the doctor."""
+        """Map a step, and show it to the doctor; the first one with the second, which has names."""
         mapping = map_step(step)
+        if self._names is None:
+            self._waiting.append(mapping)
+            if step.number == 0 and not step.live:
+                return
+            self._names = self._named(mapping)
+        for each in self._waiting or [mapping]:
+            self._show(replace(each, names=self._names))
+        self._waiting.clear()
+
+    def _show(self, mapping: Mapping) -> None:
         if not mapping.outputs and not mapping.layers and self.first is not None:
             self.problems["steps with neither outputs nor products"] += 1
             return
-        if self._names is None and step.live:
-            self._names = self._named(mapping)
-            self.first = replace(self.first or mapping, names=self._names)
-        mapping = replace(mapping, names=self._names or mapping.names)
+        arrays = arrays_of(mapping)
+        known, shown = self._shapes, arrays["before"].items()
+        if any(each.shape not in known.get(name, {each.shape}) for name, each in shown):
+            self._begin()
+        for state in ("before", "after"):
+            for name, each in arrays[state].items():
+                self._shapes.setdefault(name, set()).add(each.shape)
         self.latest = mapping
         self.first = self.first or mapping
-        arrays = arrays_of(mapping)
         first = mapping.layers[0].weights if mapping.layers else -1
         self._first_weights = next((u.old.shape for u in mapping.updates_of(first)), ())
         before, after, slopes = arrays.pop("before"), arrays.pop("after"), arrays.pop("slopes")
@@ -77,7 +97,7 @@ class Observer:
             with np.errstate(all="ignore"):
                 own = float(np.mean(np.square(np.asarray(error_of(mapping), dtype=float))))
         self._losses.append((own, loss))
-        self._steps.append(step.number)
+        self._steps.append(mapping.step.number)
         try:
             self.doctor.watch(
                 parameters=before, gradients=slopes, loss=own if loss is None else loss, **arrays
@@ -85,7 +105,7 @@ class Observer:
         except XpnetError as error:
             self.problems[str(error)] += 1
         with np.errstate(all="ignore"):
-            self._moved.append(Moved.of(step.number, before, slopes, after))
+            self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
         self._set_burst(arrays)
 
@@ -106,6 +126,11 @@ class Observer:
         self.same_rows = self.same_rows and (same or self._rows is None)
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
+
+    def _output(self) -> str:
+        """Return "identity" if the outputs are the last layer's sums, else nothing is known."""
+        last = self.latest.layers[-1:] if self.latest is not None else ()
+        return "identity" if last and last[0].activations is last[0].pre_activations else ""
 
     def curve(self) -> Any:
         """Return the mean loss in each quarter of the run."""
@@ -148,7 +173,7 @@ class Observer:
             losses = [loss for _, loss in self._losses if loss is not None]
         self.doctor.note(
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
-            movement=self._movement,
+            movement=self._movement, output=self._output(),
         )  # fmt: skip
         run = self.doctor.run
         own = [*causes(self, run)]
@@ -166,7 +191,9 @@ class Observer:
         mapping = self.latest
         if mapping is None:
             return self.recorder.problem or "no parameter that is updated again and again"
-        missing = [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
+        missing = [self.recorder.problem] if self.recorder.problem else []
+        missing += [each for each, n in self.problems.items() if 2 * n > len(self._steps)]
+        missing += [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
         missing += [] if mapping.layers else ["products of inputs with weights"]
         other = [n for i, n in enumerate(mapping.names) if not mapping.reaching >> i & 1]
         missing += [f"where {', '.join(other)} enters"] if other and mapping.outputs else []
@@ -251,8 +278,8 @@ def sides(mapping: Mapping) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
 
 def called(value: Value, operation: Operation | None = None) -> str:
     """Return a value's name and shape; the name as an operation that uses it has it."""
-    pairs = zip(operation.operands, operation.site.operands, strict=False) if operation else ()
-    text = next((text for each, text in pairs if each is value), "")
+    slots = operation.operands if operation else ()
+    text = in_words(operation, slots.index(value)) if operation and value in slots else ""
     name = value.names[-1] if value.names else text
     return f"{name} {value.shape or '(a number)'}".strip()
 

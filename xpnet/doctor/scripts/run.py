@@ -276,6 +276,7 @@ def _told_to_stop(seconds: float | None, give_up: Callable[[str, int], NoReturn]
             leave(128 + number)
         told.append(_in_words(number, seconds))
         if len(told) > 1:
+            os._exit = leave
             give_up(*told[0])
         if number == signal.SIGINT:  # which the script may handle itself
             raise KeyboardInterrupt
@@ -287,6 +288,7 @@ def _told_to_stop(seconds: float | None, give_up: Callable[[str, int], NoReturn]
             leave(status)
         how = f"the script ended by os._exit({status})", 0
         if threading.current_thread() is not threading.main_thread():
+            os._exit = leave
             give_up(*how)
         raise Stopped(*how)
 

@@ -1,5 +1,6 @@
 """Findings in the script's own words: causes in order, symptoms folded, remedies as its lines."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.conclusions import MEASURED, mended_line
 from xpnet.doctor.scripts.instrument import Site
 
+SEEN = "read from the script's operations"
 LEARNT = 0.8  # share of the variance explained, from which a start or a rate is no cause
 # Faults of the code, then of what it is given, each in the order in which they must be mended.
 FAULTS = (
@@ -31,19 +33,10 @@ SYMPTOMS = {
 }  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
-    "saturated-units": "smaller weights, symmetric about 0, and inputs of mean 0 and deviation 1",
-    "dead-units": "biases of 0 at the start, a smaller rate, or np.where(z > 0, z, 0.01 * z)",
-    "vanishing-gradient": "ReLU in the hidden layers, or fewer layers",
-    "exploding-gradient": "smaller initial weights, a smaller learning rate",
-    "target-range": "y = (y - y.min()) / (y.max() - y.min()), or no activation at the output",
-    "class-imbalance": "weigh each row's error by 1 / the number of rows of its class",
-    "overfitting": "stop where the validation loss is lowest; fewer units, more rows",
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
     "loss-rising": "a smaller learning rate",
     "loss-not-decreasing": "another learning rate, other initial weights, more units",
     "cannot-overfit-one-batch": "more units, another learning rate",
-    "no-better-than-constant": "inputs of mean 0 and deviation 1, more steps, more units",
-    "constant-output": "inputs of mean 0 and deviation 1, other initial weights",
 }
 
 
@@ -52,6 +45,9 @@ def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding
     findings = [*findings]
     measured = measured or any(each.code == "update-order" for each in findings)
     kept = [each for each in findings if _counts(each, run, measured)]
+    if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
+        # Slopes next to 0 have no sign that can be measured.
+        kept = [e for e in kept if e.code != "gradient-sign" or e.where == "every parameter"]
     kept = [_in_lines(each) for each in kept]
     found: list[Finding] = []
     for symptoms, weak in (
@@ -63,6 +59,8 @@ def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding
         found = sorted((each for each in kept if each.code not in symptoms), key=_rank)
         if any(each.severity == "error" and each.code not in weak for each in found):
             break
+    found = list({each.code if each.code == "gradient-sign" else id(each): each
+                  for each in found}.values())  # fmt: skip
     folded = dict.fromkeys(each.code for each in kept if each not in found)
     if folded:
         words = f"{found[0].explanation} Hence also: {', '.join(folded)}."
@@ -72,15 +70,26 @@ def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding
 
 def _counts(finding: Finding, run: Run, measured: bool) -> bool:
     """Return whether a finding says something that is not refuted."""
-    if measured and finding.code in HEURISTICS and finding.reference != MEASURED:
+    if measured and finding.code in HEURISTICS and finding.reference not in (MEASURED, SEEN):
         return False
+    one = one_error(run) is not None and finding.code != "gradient-sign"
+    if one and finding.reference == MEASURED:
+        return False  # products with one sum of all errors are no slopes of anything
     learnt = run.last.skill >= LEARNT
     return finding.severity != "note" and (finding.code in FAULTS or not learnt)
 
 
+def one_error(run: Run) -> float | None:
+    """Return the number that the gradients have in place of an error for each sample, if any."""
+    mistake = run.replay.mistake
+    found = re.search(r"one error, (\S+),", mistake.measured) if mistake else None
+    return float(found[1]) if found else None
+
+
 def _rank(finding: Finding) -> tuple[int, int]:
     order: Sequence[str] = FAULTS
-    place = order.index(finding.code) if finding.code in order else len(order)
+    code = "error-not-from-targets" if "one error" in finding.evidence else finding.code
+    place = order.index(code) if code in order else len(order)
     place += finding.code in LENGTH
     return ("error", "warning", "note").index(finding.severity), place
 

@@ -82,7 +82,7 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """How one step changed one parameter: ``new = decay * old + sign * factor * gradient``."""
+    """How one step changed one parameter: ``new = old + sign * factor * gradient``."""
 
     parameter: int  # the same for the same parameter in every step: 0, 1, ...
     operation: Operation  # the addition or subtraction
@@ -93,7 +93,6 @@ class Update:
     factor: float  # the numbers that multiply the gradient, multiplied with each other
     gradient: Value  # the first named value below delta, or all of it but the numbers
     scalars: tuple[tuple[str, float], ...]  # texts and values of the numbers in `factor`
-    decay: float = 1.0
     optimizer: str = ""  # "momentum" or "adaptive" if a state stands between gradient and delta
 
     @property
@@ -371,8 +370,18 @@ class Recorder:
         self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any = None
     ) -> Any:
         """Record an operation, and return its result; look at the step if that ends it."""
-        if not self._on or not _is_numeric(result):
-            return result
+        if self._on and _is_numeric(result):
+            try:
+                self._record(place, name, operands, result, index)
+            except Exception as error:  # noqa: BLE001  # whatever is wrong here, the script goes on
+                self.problem = f"recording it failed: {type(error).__name__}: {error}"
+                self.counts[:] = [FAR_AWAY] * len(self.counts)
+                self._switch(False)
+        return result
+
+    def _record(
+        self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any
+    ) -> None:
         values = self._values(operands, self.sites[place].literals)
         operation = Operation(self.sites[place], name, values, None, place, index)  # type: ignore[arg-type]
         operation.result = self._new(result, operation)
@@ -387,7 +396,6 @@ class Recorder:
                 self._rest_again()
         elif place in self.pattern:
             self._update(operation)
-        return result
 
     def _scout(self, operation: Operation) -> None:
         """Search for updates."""
@@ -445,12 +453,8 @@ class Recorder:
         self._plan(operation.place, passed)
 
     def _tell(self, step: Step) -> None:
-        try:
-            for look in self.on_step:
-                look(step)
-        except Exception as error:  # noqa: BLE001  # the script must go on, whatever is wrong here
-            self.problem = f"looking at it failed: {type(error).__name__}: {error}"
-            self.on_step.clear()
+        for look in self.on_step:
+            look(step)
 
     def _plan(self, last: int, passed: Counter[int]) -> None:
         """Decide when to look again, after a step whose last update stands at a place."""
@@ -495,10 +499,10 @@ class Recorder:
 
 def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
-    old, decay = operation.operands[side], 1.0
+    old = operation.operands[side]
     made = old.made_by  # (1 - rate * penalty) * W
     if made is not None and made.line == operation.line and made.name in ("multiply", "divide"):
-        old, decay = origin(old)
+        old = origin(old)[0]
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
@@ -526,7 +530,7 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
                     scalars[used:] = [(text, number)]
                     used += 1
     return Update(parameter, operation, old, operation.result, delta, sign, factor, gradient,
-                  tuple(scalars[:used]), decay)  # fmt: skip
+                  tuple(scalars[:used]))  # fmt: skip
 
 
 def _mere_number(operation: Operation) -> tuple[float, str]:

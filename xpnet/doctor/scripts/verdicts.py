@@ -102,8 +102,9 @@ def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
     found = {"the squared error": p - t}
     if np.min(p) >= 0.0 and np.max(p) <= 1.0:
         q = np.clip(p, 1e-12, 1.0 - 1e-12)
-        found["the binary cross-entropy"] = (q - t) / (q * (1.0 - q))
-        found["the cross-entropy"] = -t / q
+        if np.all((p == q) | (np.abs(p - t) < 1e-9)):  # or else they depend on where q was cut
+            found["the binary cross-entropy"] = (q - t) / (q * (1.0 - q))
+            found["the cross-entropy"] = -t / q
     return found
 
 
@@ -170,12 +171,15 @@ def _mistakes(
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
     roles = map_step(step)
     variants, mistakes, changes = Variants(roles), dict[int, Mistake | None](), dict[int, Any]()
+    kinds = [each.kind for each in found.values()]
+    down = kinds.count("right") >= kinds.count("sign")  # most updates go down
+    suspect = ("wrong", "sign") if down else ("wrong",)
     for number, layer in reversed([*enumerate(roles.layers)]):
         for n in (layer.weights, layer.biases):
-            if n is None or n not in found or found[n].kind != "wrong":
+            if n is None or n not in found or found[n].kind not in suspect:
                 continue
             updates = roles.updates_of(n)
-            agrees = partial(judges[n].agrees, slope[n], usual)
+            agrees = partial(judges[n].agrees, slope[n], usual, down)
             if changes and agrees(variants.again(updates[0].delta, changes)):
                 mistakes[n] = None
                 continue
@@ -196,17 +200,20 @@ class Judge:
         self.shape, project = np.shape(at), self.along.project
         self.change = project(change) if same else None
         self.made_of = [(project(each), sign) for each, sign in made_of(n, step)] if same else []
-        self.factor = next(abs(u.factor) for u in step.updates if u.parameter == n) or 1.0
+        update = next(each for each in step.updates if each.parameter == n)
+        self.factor, self.sign = abs(update.factor) or 1.0, update.sign
         self.tolerance = EXACT_FLOAT32 if slopes.float32 else EXACT
 
-    def agrees(self, slope: Any, usual: tuple[float, float], change: Any) -> bool:
-        """Return whether what is added to a parameter is a multiple of the slope."""
+    def agrees(self, slope: Any, usual: tuple[float, float], down: bool, change: Any) -> bool:
+        """Return whether an update by this goes straight down the slope, or up."""
         if change is None or np.size(change) != int(np.prod(self.shape)):
             return False
         found = self._fit(self.along.project(_laid_out(change, self.shape)), slope)
+        if found is None or (found * self.sign < 0.0) != down:
+            return False
+        if self.several:
+            return True
         # One number fits any gradient; the others' factor then tells.
-        if found is None or self.several:
-            return found is not None
         return usual[1] > 0.0 and abs(abs(found) / usual[1] - 1.0) < self.tolerance
 
     def single_number(self, found: Verdict, slope: Any, usual: tuple[float, float]) -> Verdict:

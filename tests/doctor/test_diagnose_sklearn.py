@@ -1,0 +1,36 @@
+"""`diagnose` of scikit-learn's MLPs."""
+
+import numpy as np
+import pytest
+
+import xpnet
+
+networks = pytest.importorskip("sklearn.neural_network")
+
+
+def data(scale: float = 1.0):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(200, 3)) * [scale, 1.0, 1.0]
+    return x, np.where(x[:, 0] / scale + x[:, 1] > 0, "yes", "no")
+
+
+def test_one_that_learns_has_no_findings():
+    assert xpnet.diagnose(networks.MLPClassifier((16,)), *data()).ok
+
+
+def test_inputs_on_unlike_scales_are_named():
+    net = networks.MLPClassifier((16,), activation="logistic", max_iter=5)
+    assert "unscaled-inputs" in xpnet.diagnose(net, *data(1e4)).codes
+
+
+def test_the_repair_is_a_parameter_of_scikit_learns():
+    x, _ = data()
+    net = networks.MLPRegressor((16,), solver="sgd", learning_rate_init=50.0)
+    report = xpnet.diagnose(net, x, x[:, 0] * 2)
+    changes = {name for each in report.findings for name in each.repair or {}}
+    assert "learning_rate_init" in changes
+
+
+def test_what_is_no_network_is_refused():
+    with pytest.raises(xpnet.XpnetError, match=r"object is neither an xpnet.MLP nor an MLP"):
+        xpnet.diagnose(object(), *data())

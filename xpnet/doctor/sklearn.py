@@ -1,0 +1,55 @@
+"""scikit-learn's MLPs as xpnet networks with the same settings, for `diagnose`."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.findings import Finding, Report
+from xpnet.errors import InputTypeError
+from xpnet.nn.network import MLP
+from xpnet.nn.optimizers import SGD, Adam
+
+EPOCHS = 100  # at most: enough to see whether it learns
+ACTIVATIONS = {"logistic": "sigmoid"}
+PARAMETERS = {"learning_rate": "learning_rate_init", "l2": "alpha", "epochs": "max_iter"}
+
+
+def as_network(estimator: Any, x: Any, y: Any) -> tuple[MLP, Any, dict[str, Any]]:
+    """Return a network like an ``MLPClassifier`` or ``MLPRegressor``, its targets, its settings.
+
+    Targets are numbers, or class numbers of sorted labels; several labels a row stay as they are.
+    Settings are arguments of `diagnose`.
+    """
+    try:
+        given = estimator.get_params()
+        hidden, kind = given["hidden_layer_sizes"], ACTIVATIONS.get(given["activation"])
+    except (AttributeError, KeyError):
+        raise InputTypeError(
+            f"{type(estimator).__name__} is neither an xpnet.MLP nor an MLP of scikit-learn's"
+        ) from None
+    x, y, output = np.asarray(x), np.asarray(y), "identity"
+    if hasattr(estimator, "predict_proba"):
+        output = "sigmoid"
+        if y.ndim == 1:
+            labels, y = np.unique(y, return_inverse=True)
+            output = "sigmoid" if len(labels) == 2 else "softmax"
+    last = len(labels) if output == "softmax" else 1 if y.ndim == 1 else y.shape[1]
+    rows = min(200, len(x)) if given["batch_size"] == "auto" else int(given["batch_size"])
+    sizes = [x.shape[1], *np.atleast_1d(hidden).tolist(), last]
+    names = [kind or given["activation"]] * (len(sizes) - 2)
+    net = MLP(sizes, hidden=names, output=output, init="glorot_uniform", seed=0)
+    rate = given["learning_rate_init"]
+    optimizer = SGD(rate, momentum=given["momentum"]) if given["solver"] == "sgd" else Adam(rate)
+    settings = {"optimizer": optimizer, "batch_size": rows, "l2": given["alpha"] / rows}
+    return net, y, settings | {"epochs": min(EPOCHS, given["max_iter"])}
+
+
+def in_sklearns_words(report: Report) -> Report:
+    """Return a report whose repairs are scikit-learn's parameters."""
+
+    def renamed(finding: Finding) -> Finding:
+        changes = finding.repair or {}
+        return replace(finding, repair={PARAMETERS.get(n, n): v for n, v in changes.items()})
+
+    return Report(tuple(map(renamed, report.findings)), report.facts)
