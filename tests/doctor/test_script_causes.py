@@ -53,6 +53,7 @@ MISTAKES = {
     "same-batch": BATCH.replace("rng.permutation(80)", "np.random.RandomState(0).permutation(80)"),
     "gradient-scale": RIGHT.replace("X.T @ d1", "X.T @ d1 / 80")
     .replace("h.T @ d2", "h.T @ d2 / 80").replace("sum(axis=0)", "mean(axis=0)"),
+    "error-not-from-targets": RIGHT.replace("(p - Y) / len(X)", "(p - Y) * np.mean(p - Y)"),
     "no-bias": NO_BIAS.replace("labels = (X[:, 0] * X[:, 1] > 0)", "labels = (X[:, 0] > 0.7)"),
     "too-few-steps": RIGHT.replace("range(300)", "range(8)").replace("rate = 2", "rate = 1"),
     "learning-rate-too-small": RIGHT.replace("rate = 2.0", "rate = 0.001")
@@ -107,6 +108,11 @@ def test_inputs_that_are_scaled_only_in_training_are_seen():
     script = script.replace("h = np.tanh(X @ W1 + b1)", "h = forward(X)")
     assert "prediction-drift" in codes(script + "squash(forward(X * 50 + 40) @ W2 + b2)\n")
     assert "prediction-drift" not in codes(script + "squash(forward(X[:3]) @ W2 + b2)\n")
+
+
+def test_a_rate_that_is_multiplied_in_twice_is_named():
+    script = RIGHT.replace("rate = 2.0", "rate = 0.1").replace("d2 = (p", "d2 = rate * (p")
+    assert codes(script.replace("d1 = d2", "d1 = rate * d2"))[:1] == ("gradient-scale",)
 
 
 def test_of_several_networks_the_last_is_looked_at():

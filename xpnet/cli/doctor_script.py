@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from xpnet.backend.threads import THREAD_VARIABLES
-from xpnet.cli.other_options import ScriptOptions
+from xpnet.cli.model_options import ScriptOptions
 from xpnet.cli.output import say, show, show_json
 from xpnet.errors import InputError, SaveError
 

@@ -38,7 +38,7 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
         return
     for check in (integers, shared, changed_data, update_order, turned_error, late_bias,
                   softmax_hidden, same_batch, shifted_labels, dropout_kept, divided_twice, summed,
-                  no_bias):  # fmt: skip
+                  scaled_error, rate_again, no_bias):  # fmt: skip
         finding = check(seen, seen.latest, run)
         if finding is not None:
             yield finding
@@ -236,6 +236,45 @@ def summed(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
         "Steps of such a length jump over the valley.", f"divide the gradients by {rows}, the "
         "number of rows", BACKPROPAGATION,
     )  # fmt: skip
+
+
+def scaled_error(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
+    """Find an error that is multiplied by a number made of itself, such as its mean."""
+    text = mapping.error.site.text if mapping.error is not None else ""
+    errors = {id(e.result) for e in mapping.step.operations if e.site.text == text}
+    for each in mapping.step.operations if text else ():
+        mine = [id(value) in errors for value in each.operands]
+        if each.name != "multiply" or mine.count(True) != 1:
+            continue
+        other = each.operands[mine.index(False)]
+        if other.size == 1 < each.result.size and errors & ancestors([other]):
+            return _at(
+                "error-not-from-targets", each, "the error", "it is multiplied by a number that is "
+                "made of all errors", "Where that number is below 0, every step climbs.",
+                "leave the number out", BACKPROPAGATION, severity=run.if_failing,
+            )  # fmt: skip
+    return None
+
+
+def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
+    """Find a learning rate that is multiplied in before the update, too."""
+    for update in mapping.step.updates if not run.last.skill > GOOD else ():
+        rates = {
+            text: value for text, value in update.scalars if value < 1.0 and text.isidentifier()
+        }
+        below = ancestors([update.gradient])
+        for each in mapping.step.operations:
+            before = each.name == "multiply" and each.line != update.operation.line
+            pairs = zip(each.operands, each.site.operands, strict=False)
+            again = (rates.get(text) == value.data for value, text in pairs if value.size == 1)
+            if before and id(each.result) in below and any(again):
+                return _at(
+                    "gradient-scale", each, mapping.names[update.parameter], "the learning rate is "
+                    "multiplied in here, and once more in the update", "Steps are shorter by the "
+                    "rate, in each layer again.", "multiply by it once, in the update",
+                    BACKPROPAGATION,
+                )  # fmt: skip
+    return None
 
 
 def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:

@@ -192,6 +192,7 @@ class Observer:
         if mapping is None:
             return self.recorder.problem or "no parameter that is updated again and again"
         missing = [self.recorder.problem] if self.recorder.problem else []
+        missing += [each for each, n in self.problems.items() if 2 * n > len(self._steps)]
         missing += [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
         missing += [] if mapping.layers else ["products of inputs with weights"]
         other = [n for i, n in enumerate(mapping.names) if not mapping.reaching >> i & 1]

@@ -82,7 +82,7 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """How one step changed one parameter: ``new = decay * old + sign * factor * gradient``."""
+    """How one step changed one parameter: ``new = old + sign * factor * gradient``."""
 
     parameter: int  # the same for the same parameter in every step: 0, 1, ...
     operation: Operation  # the addition or subtraction
@@ -93,7 +93,6 @@ class Update:
     factor: float  # the numbers that multiply the gradient, multiplied with each other
     gradient: Value  # the first named value below delta, or all of it but the numbers
     scalars: tuple[tuple[str, float], ...]  # texts and values of the numbers in `factor`
-    decay: float = 1.0
     optimizer: str = ""  # "momentum" or "adaptive" if a state stands between gradient and delta
 
     @property
@@ -500,10 +499,10 @@ class Recorder:
 
 def as_update(operation: Operation, side: int, parameter: int) -> Update:
     """Return an addition or subtraction, whose operand `side` is a parameter, as its update."""
-    old, decay = operation.operands[side], 1.0
+    old = operation.operands[side]
     made = old.made_by  # (1 - rate * penalty) * W
     if made is not None and made.line == operation.line and made.name in ("multiply", "divide"):
-        old, decay = origin(old)
+        old = origin(old)[0]
     delta = operation.operands[1 - side]
     sign = -1 if operation.name == "subtract" else 1
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
@@ -531,7 +530,7 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
                     scalars[used:] = [(text, number)]
                     used += 1
     return Update(parameter, operation, old, operation.result, delta, sign, factor, gradient,
-                  tuple(scalars[:used]), decay)  # fmt: skip
+                  tuple(scalars[:used]))  # fmt: skip
 
 
 def _mere_number(operation: Operation) -> tuple[float, str]:
