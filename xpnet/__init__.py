@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
     from xpnet.saving.checkpoint import Checkpoint as Checkpoint
     from xpnet.saving.model import load as load
     from xpnet.saving.model import load_model as load_model
-    from xpnet.tables.arrays import RowFile as RowFile
+    from xpnet.tables.npy import RowFile as RowFile
     from xpnet.training.callbacks import EarlyStopping as EarlyStopping
     from xpnet.training.fit import fit as fit
     from xpnet.training.history import History as History
@@ -72,7 +72,7 @@ _NAMES_OF = {
     "nn.optimizers": "SGD Adam AdamW",
     "saving.checkpoint": "Checkpoint",
     "saving.model": "load load_model",
-    "tables.arrays": "RowFile",
+    "tables.npy": "RowFile",
     "training.callbacks": "EarlyStopping",
     "training.history": "History",
     "training.fit": "fit",

@@ -117,7 +117,7 @@ def test_a_parquet_file_damaged_within_gives_one_message(run: Run) -> None:
 def test_rows_left_on_the_disk_give_the_same_model_bit_for_bit(
     run: Run, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 101)  # several blocks
+    monkeypatch.setattr("xpnet.tables.npy.CELLS", 101)  # several blocks
     monkeypatch.setattr("xpnet.tables.csv._BLOCK", 1 << 10)
     options = [data, *files_of_rows()[data], *QUICK]
     assert run("train", *options, "--out", "whole.safetensors").status == 0

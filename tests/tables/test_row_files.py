@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.tables.arrays import moments
+from xpnet.tables.npy import moments
 
 SIZES = (6, 5, 3)
 
@@ -38,7 +38,7 @@ def test_a_file_is_predicted_block_by_block_and_refused_where_it_cannot_be_read(
     x, y = numbers
     np.save(tmp_path / "x.npy", x)
     file, net = xpnet.RowFile(tmp_path / "x.npy"), xpnet.MLP(SIZES, output="softmax")
-    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 600)  # a fifth of the numbers
+    monkeypatch.setattr("xpnet.tables.npy.CELLS", 600)  # a fifth of the numbers
     np.testing.assert_allclose(net.predict(file), net.predict(x), rtol=1e-6)
     for use in (lambda: net.loss(file, y), lambda: xpnet.fit(net, x, file)):
         with pytest.raises(

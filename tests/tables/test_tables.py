@@ -11,7 +11,7 @@ import polars
 import pytest
 
 from xpnet.errors import FileError, InputError
-from xpnet.tables.arrays import RowFile
+from xpnet.tables.npy import RowFile
 from xpnet.tables.prepare import prepare
 from xpnet.tables.table import read_table
 
@@ -114,7 +114,7 @@ def test_numbers_are_read_to_the_last_bit(tmp_path):
 
 def test_integers_that_float64_cannot_tell_apart_are_read_as_texts(tmp_path, monkeypatch):
     monkeypatch.setattr("xpnet.tables.csv._BLOCK", 1 << 8)  # each in a block of its own
-    monkeypatch.setattr("xpnet.tables.arrays.CELLS", 100)
+    monkeypatch.setattr("xpnet.tables.npy.CELLS", 100)
     near, far = [2**60] * 50 + [2**60 + 1] * 50, [2**60 + 256 * i for i in range(100)]
     frame = polars.DataFrame({"near": near, "far": far})
     frame.write_csv(tmp_path / "t.csv")

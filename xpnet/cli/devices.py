@@ -6,7 +6,7 @@ import numpy as np
 
 from xpnet.backend.random import generator
 from xpnet.backend.threads import system_report
-from xpnet.cli.other_options import DevicesOptions
+from xpnet.cli.model_options import DevicesOptions
 from xpnet.cli.output import format_lines, show, show_json
 from xpnet.cli.task import Task, make_network, read_task, with_defaults
 from xpnet.cli.train_options import ParityOptions, with_recipe

@@ -17,7 +17,7 @@ import typer
 
 from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
-from xpnet.cli.other_options import (
+from xpnet.cli.model_options import (
     DevicesOptions,
     EvaluateOptions,
     InspectOptions,

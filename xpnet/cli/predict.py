@@ -3,7 +3,7 @@
 from typing import Any
 
 from xpnet.backend.files import probe_writable
-from xpnet.cli.other_options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
+from xpnet.cli.model_options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
 from xpnet.cli.output import (
     check_table_name,
     format_lines,

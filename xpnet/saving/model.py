@@ -109,7 +109,7 @@ class Model:
         InputTypeError
             If it is of another kind.
         """
-        from xpnet.tables.frames import frame_like
+        from xpnet.tables.parquet import frame_like
 
         return frame_like(table, self.columns(self._read(table, reading), spread=spread)[0])
 

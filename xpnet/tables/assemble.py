@@ -16,7 +16,6 @@ import numpy as np
 
 from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
-from xpnet.tables.arrays import RowFile, check_memory
 from xpnet.tables.cells import (
     LEADING_ZERO,
     LONG_INTEGER,
@@ -26,10 +25,11 @@ from xpnet.tables.cells import (
     collide_in_float64,
 )
 from xpnet.tables.messages import quoted
+from xpnet.tables.npy import RowFile, check_memory
 
 if TYPE_CHECKING:
     from xpnet.tables.csv import Csv
-    from xpnet.tables.frames import Frame
+    from xpnet.tables.parquet import Frame
 
     Source: TypeAlias = Csv | Frame
 

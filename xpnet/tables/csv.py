@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 import numpy as np
 
 from xpnet.errors import FileError, bad_argument
-from xpnet.tables.arrays import open_binary
 from xpnet.tables.assemble import header_fault, named
 from xpnet.tables.messages import quoted
+from xpnet.tables.npy import open_binary
 from xpnet.tables.sniff import (
     count_outside_quotes,
     fields_of,

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.arrays import RowFile, moments, pieces
 from xpnet.tables.choose import Choice, choose_columns, is_various
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number
 from xpnet.tables.encodings import bins_for, quantile_edges
@@ -21,6 +20,7 @@ from xpnet.tables.messages import (
     refuse_all,
     up_to_ten,
 )
+from xpnet.tables.npy import RowFile, moments, pieces
 from xpnet.tables.preprocessing import (
     MISSING_POLICIES,
     TASKS,

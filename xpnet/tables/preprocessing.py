@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.arrays import check_memory, pieces
 from xpnet.tables.columns import (
     UNSEEN,
     Category,
@@ -29,6 +28,7 @@ from xpnet.tables.columns import (
 )
 from xpnet.tables.encodings import piecewise_linear
 from xpnet.tables.messages import format_number, quoted, up_to_ten
+from xpnet.tables.npy import check_memory, pieces
 from xpnet.tables.summary import refuse_missing, refuse_text, summarize
 from xpnet.tables.table import Table
 

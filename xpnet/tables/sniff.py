@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.tables.arrays import open_binary
 from xpnet.tables.cells import MISSING, is_number
+from xpnet.tables.npy import open_binary
 
 DELIMITERS = (",", ";", "\t", "|")
 _WIDE_ENCODINGS = (

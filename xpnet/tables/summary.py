@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.arrays import pieces
 from xpnet.tables.assemble import MAX_TEXTS
 from xpnet.tables.cells import explain_cell, is_number
 from xpnet.tables.messages import quoted, up_to_ten
+from xpnet.tables.npy import pieces
 from xpnet.tables.table import Table
 
 _OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")

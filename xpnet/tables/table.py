@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
-from xpnet.tables.arrays import (
+from xpnet.tables.assemble import Texts, in_memory, in_temporary_file
+from xpnet.tables.cells import MAX_EXACT
+from xpnet.tables.csv import open_csv
+from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
+from xpnet.tables.npy import (
     STANDARD_INPUT,
     RowFile,
     check_array,
@@ -19,11 +23,7 @@ from xpnet.tables.arrays import (
     read_array,
     read_npz,
 )
-from xpnet.tables.assemble import Texts, in_memory, in_temporary_file
-from xpnet.tables.cells import MAX_EXACT
-from xpnet.tables.csv import open_csv
-from xpnet.tables.frames import IN_MEMORY, frame_of, open_parquet
-from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
+from xpnet.tables.parquet import IN_MEMORY, frame_of, open_parquet
 
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError
-from xpnet.tables.arrays import check_memory, open_binary, pieces
 from xpnet.tables.assemble import header_fault, named
 from xpnet.tables.messages import quoted
+from xpnet.tables.npy import check_memory, open_binary, pieces
 
 IN_MEMORY = "the table"  # in messages, where files have their path
 
