@@ -63,42 +63,55 @@ def _fix(found: "Examination") -> dict[str, Any]:
     from xpnet.doctor.scripts.fix import apply
     from xpnet.doctor.scripts.source import read_source
 
-    script = found.script
-    path = script.locate()
-    if script.is_module or path.suffix != ".py":
-        raise InputError(f"{script.name}: --fix mends scripts; make a .py file of it")
-    target, text, report = path.with_suffix(".fixed.py"), read_source(path), found.report.to_dict()
-    best, told = (_skill(report), text), path
+    path = found.script.locate()
+    if found.script.is_module or path.suffix != ".py":
+        raise InputError(f"{found.script.name}: --fix mends scripts; make a .py file of it")
+    target, source, report = (
+        path.with_suffix(".fixed.py"),
+        read_source(path),
+        found.report.to_dict(),
+    )
+    before, text, file = _skill(report), source, path
+    after, best = before, source
+    longer = _edits({"repair": {"edits": report["facts"].get("longer", ())}}, path)
     for _ in range(ROUNDS):
-        edits = [
-            each
-            for finding in report["findings"]
-            for each in (finding["repair"] or {}).get("edits", ())
-            if each["file"] == str(told)
-        ]
+        edits = [e for each in report["findings"] for e in _edits(each, file)]
+        if not edits and file != path:  # what was wrong is mended: once, let it train longer
+            edits, longer = longer, []
         mended = apply(text, edits)
         if mended == text:
             break
-        text, told = mended, target
+        text, file = mended, target
         target.write_text(text, encoding="utf-8")
-        limit = f"{min(max(QUICK, found.outcome.seconds), SLOW):g}"
-        command = [sys.executable, "-m", "xpnet", "doctor", "--json", "--seconds", limit]
-        command += [str(target), "--"]
-        run = subprocess.run([*command, *script.arguments], capture_output=True, check=False)
-        report = json.loads(run.stdout or '{"findings": [], "facts": {}}')
-        if _skill(report) > LEARNT:
-            best = _skill(report), text
+        report = _report_on(target, found)
+        if _skill(report) >= after:
+            after, best = _skill(report), text
+        if after > LEARNT:
             break
-        best = max((_skill(report), text), best, key=lambda pair: pair[0])  # the later, if equal
-    if best[1] == read_source(path):
+    if best == source:
         target.unlink(missing_ok=True)
-        return {"file": None, "before": best[0], "after": best[0]}
-    target.write_text(best[1], encoding="utf-8")
-    changes = difflib.unified_diff(
-        read_source(path).splitlines(), best[1].splitlines(), path.name, target.name, "", "", 0, ""
+        return {"file": None, "before": before, "after": after}
+    target.write_text(best, encoding="utf-8")
+    lines = source.splitlines(), best.splitlines()
+    changes = difflib.unified_diff(*lines, path.name, target.name, "", "", 0, "")
+    return {"file": str(target), "before": before, "after": after, "changes": [*changes][2:]}
+
+
+def _edits(finding: dict[str, Any], file: Path) -> list[dict[str, Any]]:
+    """Return a finding's changes of one file."""
+    edits = (finding["repair"] or {}).get("edits", ())
+    return [each for each in edits if each["file"] == str(file)]
+
+
+def _report_on(target: Path, found: "Examination") -> dict[str, Any]:
+    """Return the doctor's report on a mended script, in a process of its own."""
+    limit = f"{min(max(QUICK, found.outcome.seconds), SLOW):g}"
+    command = [sys.executable, "-m", "xpnet", "doctor", "--json", "--seconds", limit, str(target)]
+    run = subprocess.run(
+        [*command, "--", *found.script.arguments], capture_output=True, check=False
     )
-    before = _skill(found.report.to_dict())
-    return {"file": str(target), "before": before, "after": best[0], "changes": [*changes][2:]}
+    report: dict[str, Any] = json.loads(run.stdout or '{"findings": [], "facts": {}}')
+    return report
 
 
 def _skill(report: dict[str, Any]) -> float:

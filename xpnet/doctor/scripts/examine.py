@@ -6,12 +6,14 @@ from typing import IO, Any, NoReturn
 
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.scripts.conclusions import conclude, in_words
-from xpnet.doctor.scripts.fix import with_edits
+from xpnet.doctor.scripts.fix import repeated, with_edits
 from xpnet.doctor.scripts.measure import Measurer
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.run import Outcome, run_script
 from xpnet.doctor.scripts.source import Script
 from xpnet.doctor.scripts.trace import Recorder
+
+SHAPES = {"target-shape", "loss-broadcast", "parameter-shape-changed", "bias-per-sample"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,11 @@ def examine(
         def mend(findings: Iterable[Finding]) -> tuple[Finding, ...]:
             return with_edits(findings, mapping, points) if mapping else tuple(findings)
 
-        return Examination(script, outcome, observer.report(found, mend, **facts))
+        facts["longer"] = repeated(mapping) if mapping else []  # edits, for --fix
+        report = observer.report(found, mend, **facts)
+        if SHAPES & {*report.codes}:
+            report.facts["gradients"] = ""  # they are right only for the shapes that are wrong
+        return Examination(script, outcome, report)
 
     outcome = run_script(
         script, recorder, seconds=seconds, output=output,

@@ -6,10 +6,10 @@ script draws, compares, sums and updates.
 """
 
 import ast
+import linecache
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.conclusions import edit, operand_edit
 from xpnet.doctor.scripts.mapping import Mapping
-from xpnet.doctor.scripts.source import read_source
 from xpnet.doctor.scripts.trace import Operation, Update, Value
 from xpnet.doctor.scripts.variants import in_words, is_made_by
 from xpnet.doctor.scripts.verdicts import Measured
@@ -38,7 +37,7 @@ def with_edits(
         return found
     # The gradient is right, and no other cause was found: longer steps, if the first one says so.
     for i, each in enumerate(found):
-        if each.code in NOTHING_LEARNT and (edits := _rate(each, roles, points)):
+        if each.code in NOTHING_LEARNT and (edits := _longer(each, roles, points)):
             return (*found[:i], replace(each, repair={"edits": edits}), *found[i + 1 :])
     return found
 
@@ -159,10 +158,15 @@ def _rows(roles: Mapping) -> float:
     return float((layer.inputs.size * layer.pre_activations.size / weights) ** 0.5)
 
 
+def _tree(file: str) -> ast.Module:
+    """Return the syntax tree of a script's file, or of a notebook's cell."""
+    return ast.parse("".join(linecache.getlines(file)))
+
+
 def _numbers(file: str, name: str, value: float, new: float) -> list[Edit]:
     """Write another number wherever a source gives it to a name, as a variable or an argument."""
     last, edits = name.rpartition(".")[2], []
-    for node in ast.walk(ast.parse(read_source(Path(file)))):
+    for node in ast.walk(_tree(file)):
         given: list[Any] = []
         if isinstance(node, ast.Assign):
             given = [node.value] if any(ast.unparse(t).endswith(last) for t in node.targets) else []
@@ -206,17 +210,47 @@ def _one_error(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> 
 def _scaled(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
     """Standardise the inputs, after the last statement of the script that makes them."""
     value, product = roles.layers[0].inputs, roles.layers[0].product
-    file, name = product.site.file, next(iter(value.names or [in_words(product, 0)]), "")
-    tree = ast.parse(read_source(Path(file)))
-    made = [each for each in tree.body if isinstance(each, ast.Assign)
-            and any(ast.unparse(target) == name for target in each.targets)]  # fmt: skip
-    if not made or len(value.shape) != 2:
-        return []
-    axis = int(value.shape[0] < value.shape[1] and roles.outputs[0].shape[:1] != value.shape[:1])
-    keep = f"axis={axis}, keepdims=True"
-    end, line = made[-1].end_col_offset, made[-1].end_lineno
-    text = f"; {name} = ({name} - np.mean({name}, {keep})) / (np.std({name}, {keep}) + 1e-12)"
-    return [{"file": file, "line": line, "column": end, "end_column": end, "text": text}]
+    file, words = product.site.file, in_words(product, int(product.operands[1] is value))
+    tree = _tree(file)
+    for name in (*value.names, words):
+        made = [each for each in tree.body if isinstance(each, ast.Assign) and name in _named(each)]
+        if made and len(value.shape) == 2:
+            columns = roles.outputs[0].shape[:1] != value.shape[:1]
+            keep = f"axis={int(columns)}, keepdims=True"
+            end, line = made[-1].end_col_offset, made[-1].end_lineno
+            new = f"({name} - np.mean({name}, {keep})) / (np.std({name}, {keep}) + 1e-12)"
+            return [{"file": file, "line": line, "column": end, "end_column": end,
+                     "text": f"; {name} = {new}"}]  # fmt: skip
+    return []
+
+
+def _named(assignment: ast.Assign) -> set[str]:
+    """Return what an assignment gives a value to."""
+    targets = [each for target in assignment.targets for each in ast.walk(target)]
+    return {ast.unparse(each) for each in targets if isinstance(each, ast.Name | ast.Attribute)}
+
+
+def _longer(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+    """Take longer steps if the first one says so, or else ten times as many."""
+    return _rate(finding, roles, points) or repeated(roles)
+
+
+def repeated(roles: Mapping) -> list[Edit]:
+    """Let the outermost loop that updates, or calls what does, run ten times as often."""
+    site = roles.step.updates[0].operation.site
+    name = site.function.rpartition(".")[2]
+    for loop in ast.walk(_tree(site.file)):
+        if not (isinstance(loop, ast.For) and isinstance(loop.iter, ast.Call)):
+            continue
+        inside = loop.lineno <= site.line <= (loop.end_lineno or 0)
+        calls = [ast.unparse(n.func) for n in ast.walk(loop) if isinstance(n, ast.Call)]
+        counted = ast.unparse(loop.iter.func) == "range" and len(loop.iter.args) == 1
+        if counted and (inside or (name and any(each.endswith(name) for each in calls))):
+            n = loop.iter.args[0]
+            place = {"file": site.file, "line": n.lineno, "column": n.col_offset}
+            text = f"10 * ({ast.unparse(n)})"
+            return [{**place, "end_column": n.end_col_offset, "text": text}]
+    return []
 
 
 MENDERS = {
@@ -227,4 +261,6 @@ MENDERS = {
     "reshape_targets": _shapes,
     "gradient-wrong": _one_error,
     "standardize": _scaled,
+    "too-few-steps": _longer,
+    "learning-rate-too-small": _rate,
 }

@@ -144,11 +144,12 @@ class Measurer:
         """Return the slopes of outputs and named losses along directions of each parameter."""
         ways = {n: directions(value, steps.get(n)) for n, value in at.items()}
         runs = [(n, way) for n, each in ways.items() for way in each]
-        lengths = [_stride(at[n], way) for n, way in runs]
-        moves = [at | {n: at[n] + e * way} for (n, way), e in zip(runs, lengths, strict=True)]
-        (p, losses), found = here, {n: Along() for n in at}
-        for (n, way), e, end in zip(runs, lengths, self._ask(moves, outputs), strict=True):
+        lengths = _strides(at)
+        moves = [at | {n: at[n] + lengths[n] * way} for n, way in runs]
+        (p, losses), found = here, {n: Along(lengths[n]) for n in at}
+        for (n, way), end in zip(runs, self._ask(moves, outputs), strict=True):
             if end is not None:
+                e = lengths[n]
                 own = {name: (end[1][name] - losses[name]) / e for name in losses if name in end[1]}
                 found[n].add(np.ravel(way), (end[0] - p) / e, own)
         return found
@@ -237,7 +238,9 @@ def directions(value: Any, step: Any) -> list[Any]:
     return [way / np.linalg.norm(way) for way in ways]
 
 
-def _stride(value: Any, way: Any) -> float:
-    """Return how far to move: the outputs' differences must stand out from rounding."""
-    base = 3e-3 if np.asarray(value).dtype == np.float32 else 1e-6
-    return base * max(1.0, float(np.sqrt(np.mean(np.square(value)))))
+def _strides(at: Values) -> Values:
+    """Return how far to move each: far from rounding, but little beside what the units sum up."""
+    sizes = {n: float(np.sqrt(np.mean(np.square(value)))) for n, value in at.items()}
+    least = min((size for size in sizes.values() if 0.0 < size < 1.0), default=1.0)
+    exact = {n: np.asarray(value).dtype != np.float32 for n, value in at.items()}
+    return {n: (1e-6 if exact[n] else 3e-3) * (sizes[n] or least) for n in at}

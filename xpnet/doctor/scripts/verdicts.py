@@ -29,6 +29,7 @@ Values = dict[int, Any]  # by a parameter's lineage
 class Along:
     """Directions, flat, in which a parameter was moved, and the slopes of outputs and losses."""
 
+    length: float  # of a move
     ways: list[Any] = field(default_factory=list)
     outputs: list[Any] = field(default_factory=list)
     losses: list[Mapping[str, float]] = field(default_factory=list)
@@ -62,7 +63,7 @@ class Slopes:
     def of_losses(self, parameter: int) -> dict[str, tuple[Any, float]]:
         """Return each loss's slopes along a parameter's directions, and how much is rounding."""
         along, found = self.by_parameter[parameter], {}
-        rounding = ROUNDING / (3e-3 if self.float32 else 1e-6)
+        rounding = ROUNDING / along.length
         for name, gradient in loss_gradients(self.outputs, self.targets).items():
             slopes = np.array([gradient @ each for each in along.outputs])
             found[name] = slopes, rounding * float(np.linalg.norm(gradient * self.outputs))

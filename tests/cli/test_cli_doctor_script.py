@@ -1,0 +1,68 @@
+"""``xpnet doctor script.py``: which word makes it a script, and what the command prints."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from command_line import program
+
+from xpnet.cli.other_options import names_script
+
+CLIMBS = """import sys
+import numpy as np
+rng = np.random.default_rng(0)
+x = rng.normal(size=(60, 2))
+y = (x[:, :1] + x[:, 1:] > 0) * 1.0
+w, b, rate = rng.normal(size=(2, 1)), np.zeros((1, 1)), float(sys.argv[2])
+for step in range(300):
+    p = 1 / (1 + np.exp(-(x @ w + b)))
+    d = (y - p) / len(x)
+    w -= rate * x.T @ d
+    b -= rate * d.sum(axis=0, keepdims=True)
+print("accuracy", np.mean((p > 0.5) == y))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["doctor", "net.py", "--target", "y"], True),
+        (["doctor", "--seconds", "3", "--json", "Net.PY"], True),
+        (["doctor", "-m", "package.module"], True),
+        (["doctor", "net.ipynb"], True),
+        (["doctor", "table.csv", "--out", "net.py"], False),
+        (["doctor"], False),
+        (["train", "net.py"], False),
+    ],
+)
+def test_the_first_words_ending_decides_between_script_and_table(words, expected):
+    assert names_script(words) is expected
+
+
+@pytest.mark.process
+def test_a_script_is_diagnosed_and_mended_by_one_command(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(CLIMBS)
+    outcome = program("doctor", "--quiet", path, "--rate", "1.5", "--fix")
+    assert outcome.returncode == 0
+    assert "ERROR gradient-sign in every parameter" in outcome.stdout
+    assert "remedy: line 9: d = (p - y) / len(x)\n" in outcome.stdout
+    assert "+    d = (p - y) / len(x)\n" in outcome.stdout
+    assert f"Mended in {tmp_path / 'net.fixed.py'}" in outcome.stdout
+    assert "accuracy" in (tmp_path / "net.py.output.txt").read_text()
+    command = [sys.executable, tmp_path / "net.fixed.py", "--rate", "1.5"]
+    mended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert float(mended.stdout.split()[1]) > 0.95
+
+
+@pytest.mark.process
+def test_json_stands_alone_on_standard_output(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(f"{CLIMBS}\nprint(1 / 0)\n")
+    outcome = program("doctor", "--json", path, "--", "--json", "1.5")
+    report = json.loads(outcome.stdout)
+    assert (outcome.returncode, report["findings"][0]["code"]) == (2, "gradient-sign")
+    assert report["facts"]["ended"].endswith("line 14: ZeroDivisionError: division by zero")
+    assert "accuracy" in outcome.stderr
+    assert "xpnet/" not in outcome.stderr  # the traceback is the user's
