@@ -56,7 +56,9 @@ class Outcome:
 
     @property
     def mapped(self) -> bool:
-        return bool(self.facts.get("mapping")) and not self.facts.get("not_mapped")
+        lines = self.facts.get("mapping", ())
+        arrays = sum(each.startswith(("weights ", "biases ")) for each in lines)
+        return arrays == self.case.parameters and not self.facts.get("not_mapped")
 
     @property
     def true(self) -> bool:

@@ -46,8 +46,10 @@ def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding
     measured = measured or any(each.code == "update-order" for each in findings)
     kept = [each for each in findings if _counts(each, run, measured)]
     if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
-        # Slopes next to 0 have no sign that can be measured.
-        kept = [e for e in kept if e.code != "gradient-sign" or e.where == "every parameter"]
+        # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
+        unsure = ("gradient-sign", "gradient-wrong")
+        kept = [each for each in kept if each.reference != MEASURED or each.code not in unsure
+                or each.where == "every parameter"]  # fmt: skip
     kept = [_in_lines(each) for each in kept]
     found: list[Finding] = []
     for symptoms, weak in (
@@ -90,7 +92,8 @@ def _rank(finding: Finding) -> tuple[int, int]:
     order: Sequence[str] = FAULTS
     code = "error-not-from-targets" if "one error" in finding.evidence else finding.code
     place = order.index(code) if code in order else len(order)
-    place += finding.code in LENGTH
+    later = (STATES, LENGTH, SYMPTOMS)
+    place += sum(i + 1 for i, codes in enumerate(later) if finding.code in codes)
     return ("error", "warning", "note").index(finding.severity), place
 
 
