@@ -1,6 +1,8 @@
 """Pages written from the code they describe: the command line, and one page for each finding."""
 
 import shutil
+import tomllib
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ from xpnet.cli.main import COMMANDS
 from xpnet.cli.parsing import flag
 from xpnet.doctor.gradcheck.mistakes import TEXTS
 from xpnet.doctor.rules.catalogue import RULES
+
+SCRIPTS = Path(__file__).parents[1] / "tests" / "scripts"
+MOST = 2  # examples on a page
 
 
 def write(folder: Path) -> None:
@@ -58,7 +63,29 @@ def finding_pages() -> dict[str, str]:
         )
     for key, (_, why, remedy) in TEXTS.items():
         pages.setdefault(key.partition("/")[0], []).append(_section(why, remedy, ""))
+    shown: dict[str, list[str]] = {}
+    for codes, example in _examples():
+        for code in codes:
+            shown.setdefault(code, []).append(example)
+    for code in {code for codes, _ in _examples() for code in codes[:1]} | pages.keys():
+        pages.setdefault(code, []).extend(shown.get(code, [])[:MOST])
     return {code: f"# {code}\n\n" + "\n".join(dict.fromkeys(pages[code])) for code in sorted(pages)}
+
+
+def _examples() -> Iterator[tuple[list[str], str]]:
+    """Yield mistakes of whole scripts: the codes that name each, and the lines and their mend."""
+    corpus = tomllib.loads((SCRIPTS / "manifest.toml").read_text("utf-8"))
+    kinds = corpus.pop("kinds")
+    for name, each in corpus.items():
+        if each.get("kind") and each.get("mend"):
+            lines = [
+                f"{sign} {line}"
+                for old, new in each["mend"]
+                for sign, text in (("-", old), ("+", new))
+                for line in text.splitlines()
+            ]
+            text = f"Example, `tests/scripts/{name}`: {each['cause']}.\n"
+            yield kinds[each["kind"]], "\n".join([text, "```diff", *lines, "```", ""])
 
 
 def _section(
