@@ -12,6 +12,7 @@ from xpnet.cli.parsing import flag
 from xpnet.doctor.gradcheck.mistakes import TEXTS
 from xpnet.doctor.rules.catalogue import RULES
 
+PACKAGE = Path(__file__).parents[1] / "xpnet"
 SCRIPTS = Path(__file__).parents[1] / "tests" / "scripts"
 MOST = 2  # examples on a page
 
@@ -67,7 +68,8 @@ def finding_pages() -> dict[str, str]:
     for codes, example in _examples():
         for code in codes:
             shown.setdefault(code, []).append(example)
-    for code in {code for codes, _ in _examples() for code in codes[:1]} | pages.keys():
+    package = "".join(each.read_text("utf-8") for each in PACKAGE.rglob("*.py"))
+    for code in {code for code in shown if f'"{code}"' in package} | pages.keys():
         pages.setdefault(code, []).extend(shown.get(code, [])[:MOST])
     return {code: f"# {code}\n\n" + "\n".join(dict.fromkeys(pages[code])) for code in sorted(pages)}
 
