@@ -165,7 +165,7 @@ def test_a_file_larger_than_the_memory_is_trained_on() -> None:
     command = [sys.executable, "-c", LIMITED]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "80,000 rows, 1000 columns; 70,000 rows to train on, 10,000" in done.stdout
+    assert "80,000 rows, 1,000 columns; 70,000 rows to train on, 10,000" in done.stdout
 
 
 def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:

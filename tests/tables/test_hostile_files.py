@@ -50,7 +50,7 @@ def test_packed_files_are_bounded_by_what_they_unpack_to(name, write, tmp_path, 
     write(tmp_path / name)
     assert (tmp_path / name).stat().st_size < 10_000
     assert read_table(tmp_path / name).rows == 10_000
-    for module in ("arrays", "assemble"):
+    for module in ("npy", "assemble"):
         monkeypatch.setattr(f"xpnet.tables.{module}.free_memory", lambda: 100_000)
     with pytest.raises(InputError, match=rf"{name}: its cells need 0.0 GB or more.* --stream"):
         read_table(tmp_path / name)
