@@ -28,7 +28,7 @@ from xpnet.doctor.scripts.verdicts import (
 
 DIRECTIONS = 3  # in which each parameter is moved
 POINTS = 2  # steps after which is measured, or one more if they do not show all
-FREE_SECONDS, SHARE = 0.8, 0.5  # of processors that measuring may take, and of the script's own
+FREE_SECONDS, SHARE = 0.5, 0.5  # of processors that measuring may take, and of the script's own
 LONGEST_STEP = 10.0  # seconds that a child may take
 FRACTIONS = (1.0, 0.1, 0.01, 10.0, 100.0, 1e3, 1e4)  # of the first step, as its length
 
