@@ -1,5 +1,6 @@
 """Pages written from the code they describe: the command line, and one page for each finding."""
 
+import inspect
 import shutil
 import tomllib
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.cli.main import COMMANDS
+from xpnet.cli.model_options import ScriptOptions
 from xpnet.cli.parsing import flag
 from xpnet.doctor.gradcheck.mistakes import TEXTS
 from xpnet.doctor.rules.catalogue import RULES
@@ -38,12 +40,14 @@ def write(folder: Path) -> None:
 def command_line() -> str:
     """Return a table of the options of each command."""
     parts = ["# Command line\n", "`xpnet COMMAND --help` shows the same.\n"]
-    for name, (options, _) in COMMANDS.items():
+    commands = {name: options for name, (options, _) in COMMANDS.items()}
+    for name, options in {**commands, "doctor SCRIPT": ScriptOptions}.items():
         left_out = getattr(options, "LEFT_OUT", ())
         rows = [each for each in fields(options) if each.metadata and each.name not in left_out]
         arguments = [each.metadata["argument"] for each in rows if "argument" in each.metadata]
-        parts += [f"## {name}\n", f"{options.__doc__}\n"]
-        parts.append(f"    xpnet {' '.join([name, *arguments])} [OPTIONS]\n")
+        parts += [f"## {name}\n", f"{inspect.getdoc(options)}\n"]
+        words = [name.split()[0], *arguments]
+        parts.append(f"    xpnet {' '.join(words)} [OPTIONS]\n")
         parts += ["| option | default | meaning |", "|---|---|---|"]
         for each in rows:
             metadata: Any = each.metadata

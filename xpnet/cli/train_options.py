@@ -115,7 +115,10 @@ def with_recipe(options: TrainOptions) -> TrainOptions:
 
 @dataclass(frozen=True)
 class DoctorOptions(TrainOptions):
-    """Explain why a network does not learn: on a table, or `xpnet doctor script.py [arguments]`."""
+    """Explain why a network does not learn on a table.
+
+    A script of your own: `xpnet doctor script.py [arguments]`; its options: xpnet doctor x.py --help
+    """
 
     LEFT_OUT: ClassVar[tuple[str, ...]] = NOT_FOR_DOCTOR
 
