@@ -117,7 +117,7 @@ def with_recipe(options: TrainOptions) -> TrainOptions:
 class DoctorOptions(TrainOptions):
     """Explain why a network does not learn on a table.
 
-    A script of your own: `xpnet doctor script.py [arguments]`; its options: xpnet doctor x.py --help
+    A script of your own: `xpnet doctor script.py [arguments]`; `xpnet doctor x.py --help`.
     """
 
     LEFT_OUT: ClassVar[tuple[str, ...]] = NOT_FOR_DOCTOR
