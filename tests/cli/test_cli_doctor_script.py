@@ -66,3 +66,22 @@ def test_json_stands_alone_on_standard_output(tmp_path):
     assert report["facts"]["ended"].endswith("line 14: ZeroDivisionError: division by zero")
     assert "accuracy" in outcome.stderr
     assert "xpnet/" not in outcome.stderr  # the traceback is the user's
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("text", "words", "said"),
+    [
+        ("import sys; sys.exit(5)", [], "No network was found: no parameter"),
+        (CLIMBS, ["--as", "weights=w,nosuch", "2", "1.5"], "computes nothing with nosuch;"),
+        ("print('hi')", ["--seconds", "-1"], "xpnet: --seconds -1 must be above 0\n"),
+    ],
+)
+def test_where_there_is_nothing_to_examine_it_says_so_with_status_2(tmp_path, text, words, said):
+    path = tmp_path / "net.py"
+    path.write_text(text)
+    outcome = program("doctor", path, *words)
+    assert outcome.returncode == 2
+    assert said in outcome.stdout + outcome.stderr
+    assert "No findings" not in outcome.stdout
+    assert "Traceback" not in outcome.stderr

@@ -121,3 +121,74 @@ def test_of_several_networks_the_last_is_looked_at():
         f"    {line}\n" for line in RIGHT[start:].replace("8", "units").splitlines()
     ).replace("    def squash(z):\n        return", "    squash = lambda z:")
     assert codes(RIGHT[:start] + several) == ()
+
+
+ONE_BY_ONE = """
+import numpy as np
+r = np.random.default_rng(0)
+X = r.normal(size=(120, 3))
+y = (X[:, 0] > 0).astype(int)
+W = np.zeros((2, 3))
+for e in range(20):
+    for x, c in zip(X, y):
+        z = W @ x
+        p = np.exp(z - z.max())
+        p /= p.sum()
+        d = p.copy()
+        d[c] -= 1
+        W = W - 0.1 * np.outer(d, x)
+"""
+DIVIDED_LATE = """
+import numpy as np
+np.random.seed(2)
+m = 600
+X = np.random.randn(16, m)
+Y = (X[:8].mean(axis=0) > X[8:].mean(axis=0)).reshape(1, m) * 1.0
+W1, W2 = np.random.randn(8, 16), np.random.randn(1, 8)
+b1, b2 = np.zeros((8, 1)), np.zeros((1, 1))
+for it in range(60):
+    A1 = 1 / (1 + np.exp(-(W1 @ X + b1)))
+    A2 = 1 / (1 + np.exp(-(W2 @ A1 + b2)))
+    d2 = A2 - Y
+    d1 = W2.T @ d2 * A1 * (1 - A1)
+    dW1 = 1 / m * np.dot(d1, X.T)
+    W2 = W2 - 0.1 * (1 / m * np.dot(d2, A1.T))
+    W1 = W1 - 0.1 * dW1
+    b1 = b1 - 0.1 * (1 / m * d1.sum(axis=1, keepdims=True))
+    b2 = b2 - 0.1 * (1 / m * d2.sum(axis=1, keepdims=True))
+"""
+
+
+@pytest.mark.parametrize("labels", ["y", "y.tolist()"])
+def test_softmax_that_learns_sample_by_sample_has_no_findings(labels):
+    assert codes(ONE_BY_ONE.replace("zip(X, y)", f"zip(X, {labels})")) == ()
+
+
+def test_a_script_that_divides_by_its_rows_takes_no_too_long_steps():
+    assert not {"learning-rate-too-large", "vanishing-gradient"} & {*codes(DIVIDED_LATE)}
+
+
+VALIDATED = (
+    RIGHT[: RIGHT.index("for step")]
+    + """
+def slopes(X, Y, train=True):
+    h = np.tanh(X @ W1 + b1)
+    mask = (rng.random(h.shape) < 0.9) / 0.9 if train else 1.0
+    p = squash(h * mask @ W2 + b2)
+    d2 = (p - Y) / len(X)
+    d1 = d2 @ W2.T * mask * (1 - h**2)
+    return X.T @ d1, d1.sum(axis=0), (h * mask).T @ d2, d2.sum(axis=0)
+for step in range(300):
+    for k in range(0, 60, 20):
+        g1, g2, g3, g4 = slopes(X[k : k + 20], Y[k : k + 20])
+        W1 -= rate * g1
+        b1 -= rate * g2
+        W2 -= rate * g3
+        b2 -= rate * g4
+    slopes(X[50:], Y[50:], train=False)
+"""
+)
+
+
+def test_validation_between_steps_is_no_part_of_them():
+    assert codes(VALIDATED) == ()

@@ -149,7 +149,9 @@ def test_the_mapping_is_told_with_lines_and_names():
     report = observed(DATA + BY_NAME.replace("W2 -= 0.5 * A1.T @ dZ2", "W2 += -0.5 * (A1.T @ dZ2)"))
     assert report.report().facts["not_mapped"] == ""
     lines = "\n".join(report.mapping_in_words())
-    assert "weights W2 (4, 1), line 16: the update adds -0.5 times the gradient, line 16" in lines
+    assert (
+        "weights W2 (4, 1), line 16: the update subtracts 0.5 times the gradient, line 16" in lines
+    )
     assert "outputs A2 (20, 1), targets Y (20, 1): line 14: A2 - Y" in lines
     assert "inputs X (20, 3)" in lines
 
@@ -166,4 +168,4 @@ def test_a_script_goes_on_when_it_cannot_be_recorded():
     names = recorder.prepare({"__name__": "__main__"})
     exec(compile(tree, "script.py", "exec"), names)
     assert names["epoch"] == 8
-    assert recorder.problem == "recording it failed: ZeroDivisionError: division by zero"
+    assert recorder.problem == "what comes after line 16 was run, which could not be followed"

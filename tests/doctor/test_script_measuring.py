@@ -44,6 +44,7 @@ def report(tmp_path, monkeypatch):
     def run(text, *arguments):
         path = tmp_path / "net.py"
         path.write_text(text)
+        monkeypatch.chdir(tmp_path)
         return examine(Script(str(path), arguments), give_up=give_up).report
 
     return run

@@ -32,17 +32,16 @@ def script(tmp_path):
     return write
 
 
-def test_a_script_has_its_own_main_folder_arguments_and_helpers(script, capsys):
+def test_a_script_has_its_own_main_arguments_and_helpers(script, capsys):
     script("def double(x):\n    return 2 * x\n", "helper_beside_it.py")
-    script("7", "numbers.txt")
     path = script(
         "import sys, os, __main__\nfrom helper_beside_it import *\n"
         "assert __name__ == '__main__' and __main__.double is double\n"
-        "print(double(int(open('numbers.txt').read())), sys.argv[1:], os.path.basename(__file__))\n"
+        f"print(double(7), os.getcwd() == {os.getcwd()!r}, sys.argv[1:], __file__[-6:])\n"
     )
     here, main = os.getcwd(), sys.modules["__main__"]
     assert run(path, "--lr", "0.1").how == ""
-    assert capsys.readouterr().out == "14 ['--lr', '0.1'] net.py\n"
+    assert capsys.readouterr().out == "14 True ['--lr', '0.1'] net.py\n"
     assert (os.getcwd(), sys.modules["__main__"]) == (here, main)
     assert "helper_beside_it" not in sys.modules
 

@@ -18,6 +18,7 @@ from xpnet.errors import InputError, SaveError
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
 LEARNT = 0.9  # of the targets' variance, after which no more is mended
 ROLES = ("weights", "outputs", "targets", "loss")
+NOTHING = 2  # exit status where no network was found
 ROUNDS = 4  # of mending and running: one cause can hide the next
 
 if TYPE_CHECKING:
@@ -35,14 +36,17 @@ def doctor(options: ScriptOptions) -> int:
     words = words[1:] if is_module else words
     if not words:
         raise InputError("-m: name the module to run, as python -m does")
-    script = Script(words[0], tuple(words[1:]), is_module)
+    if options.seconds is not None and not options.seconds > 0.0:
+        raise InputError(f"--seconds {options.seconds:g} must be above 0")
+    name = words[0] if is_module else os.path.normpath(words[0])
+    script = Script(name, tuple(words[1:]), is_module)
     kept = Path(f"{script.name}.output.txt") if options.quiet else None
 
     def give_up(found: "Examination") -> NoReturn:
         _print(options, found, kept, {})
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(found.outcome.status)
+        os._exit(_status(found))
 
     with ExitStack() as stack:
         output = sys.stderr if options.json else None
@@ -53,9 +57,17 @@ def doctor(options: ScriptOptions) -> int:
                 raise SaveError(f"{kept}: {error.strerror}; --quiet writes there") from error
         found = examine(script, seconds=options.seconds, output=output, give_up=give_up,
                         roles=_roles(options.as_ or []))  # fmt: skip
-    fixed = _fix(found) if options.fix else {}
+    if unknown := found.report.facts["unknown_names"]:
+        raise InputError(f"--as: the script computes nothing with {', '.join(unknown)}; "
+                         "write names as its lines have them")  # fmt: skip
+    fixed = _fix(found) if options.fix and _status(found) != NOTHING else {}
     _print(options, found, kept, fixed)
-    return found.outcome.status
+    return _status(found)
+
+
+def _status(found: "Examination") -> int:
+    """Return the exit status: not 0 if nothing was there to examine."""
+    return found.outcome.status or (0 if found.report.facts["recognised"] else NOTHING)
 
 
 def _fix(found: "Examination") -> dict[str, Any]:
@@ -136,17 +148,20 @@ def _print(
     report = found.report
     if options.json:
         about = {"fixed": fixed} if options.fix else {}
-        show_json({"command": "doctor", "script": found.script.name, **report.to_dict(), **about})
+        show_json({"command": "doctor", "script": found.script.name, **report.to_dict(),
+                   "ok": report.ok and report.facts["recognised"], **about})  # fmt: skip
         return
     if kept is not None:
         say(f"What the script printed is in {kept}.")
     lines = ["", "The network, as far as it was recognised:"]
     lines += [f"  {line}" for line in report.facts["mapping"]]
-    if report.facts["not_mapped"]:
+    if not report.facts["recognised"]:
+        lines = ["", f"No network was found: {report.facts['not_mapped']}."]
+    elif report.facts["not_mapped"]:
         lines.append(f"  not found, and so not checked: {report.facts['not_mapped']}")
-    if report.facts.get("not_measured"):
+    if report.facts["recognised"] and report.facts.get("not_measured"):
         lines.append(f"  its gradients were not measured: {report.facts['not_measured']}")
-    lines += ["", str(report)]
+    lines += ["", str(report)] if report.facts["recognised"] else []
     if report.facts.get("gradients"):
         lines += ["", report.facts["gradients"]]
     if found.outcome.how:

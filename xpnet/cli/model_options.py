@@ -69,8 +69,8 @@ class DevicesOptions:
 class ScriptOptions:
     """Run a script, a notebook or -m MODULE unchanged, and explain why its network does not learn.
 
-    It runs with your rights, as with python, in its own folder. What follows its name, other than
-    the options below, are its own arguments; after --, everything is.
+    It runs with your rights, in the current folder, as with python. What follows its name, other
+    than the options below, are its own arguments; after --, everything is.
     """
 
     script: list[str] = argument("SCRIPT", SCRIPT)  # noqa: RUF009

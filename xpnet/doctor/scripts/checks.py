@@ -213,6 +213,8 @@ def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Finding | Non
         return None
     update = updates[0]
     again = rows if any(abs(value * rows - 1.0) < 1e-9 for _, value in update.scalars) else 1
+    if abs(update.factor) != run.learning_rate:
+        again = 1  # the slopes have it, see `arrays_of`
     if not any(abs(factor * rows**2 / (again * c) - 1.0) < 1e-3 for c in (1.0, 2.0)):
         return None
     return _at(
@@ -227,6 +229,9 @@ def summed(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
     """Find steps that are far too long because gradients are sums over many rows."""
     factor, rows = abs(next(iter(run.replay.deltas.values()), 0.0)), len([*run.whole, run.first][0])
     rate = run.learning_rate or 0.0
+    if any(_divides(each, rows) for each in mapping.step.operations
+           if id(each.result) in mapping.cone):  # fmt: skip
+        return None
     if not factor >= 0.5 or not rate * factor * rows > LONG_SUM or not run.last.skill < GOOD:
         return None
     update = mapping.step.updates[0]
@@ -236,6 +241,16 @@ def summed(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:
         "Steps of such a length jump over the valley.", f"divide the gradients by {rows}, the "
         "number of rows", BACKPROPAGATION,
     )  # fmt: skip
+
+
+def _divides(operation: Operation, rows: int) -> bool:
+    """Return whether an operation divides by a number of rows, or more."""
+    numbers = [float(np.ravel(each.data)[0]) for each in operation.operands if each.size == 1]
+    if operation.name == "multiply":
+        return any(0.0 < abs(each) * rows < 2.0 for each in numbers)
+    return operation.name == "mean" or (
+        operation.name == "divide" and any(abs(each) * 2.0 > rows for each in numbers[-1:])
+    )
 
 
 def scaled_error(seen: "Observer", mapping: Mapping, run: Run) -> Finding | None:

@@ -17,8 +17,8 @@ PRODUCT = "The gradient of weights is what the layer was given times the error o
 # By the kind of a mistake: the finding's code, and why it matters.
 CODES = {
     "operand": ("gradient-operand", PRODUCT),
-    "transposed": ("gradient-transposed", "The matrix is square, so the wrong order raises no "
-                   "error: each weight gets the change meant for its mirror image."),
+    "transposed": ("gradient-transposed", "The shapes fit this way, too, so that it raises no "
+                   "error: each weight gets the change meant for another."),
     "derivative": ("gradient-activation-derivative", WHY["gradient-activation-derivative"]),
     "missing derivative": ("gradient-activation-derivative", WHY["gradient-activation-derivative"]),
     "update order": ("update-order", "The error goes back through the weights that made it; these "

@@ -53,6 +53,11 @@ class Mapping:
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
 
+    @property
+    def recognised(self) -> bool:
+        """Whether anything of a network was found beside what is updated."""
+        return bool(self.outputs or self.layers)
+
     def updates_of(self, parameter: int) -> tuple[Update, ...]:
         """Return a parameter's updates in the step."""
         return tuple(u for u in self.step.updates if u.parameter == parameter)
@@ -185,7 +190,9 @@ class _Graph:
             return None
         if len(operation.operands) > 2 and operation.index is not None:
             owner, chosen = operation.operands[0], operation.operands[-1]  # p[range(n), y] -= 1
-            return (owner, chosen) if self.bits(owner) and self.of(owner) is None else None
+            by_class = isinstance(chosen.object, np.ndarray) or operation.site.operands[1] == "1"
+            found = by_class and self.bits(owner) and self.of(owner) is None
+            return (owner, chosen) if found else None
         if len(operation.operands) != 2:
             return None
         left, right = operation.operands
@@ -202,7 +209,7 @@ class _Graph:
         """Return outputs and targets: of all operations at the place of the first."""
         if error is None:
             return (), ()
-        pairs = [self._pair(each) for each in self.step.operations if each.place == error.place]
+        pairs = map(self._pair, at_place(self.step, error.place, self.cone))
         found = [pair for pair in pairs if pair is not None]
         return tuple(o for o, _ in found), tuple(t for _, t in found)
 
@@ -284,6 +291,12 @@ class _Graph:
             turn[text] = turn.get(text, 0) + 1
             names.append(f"{text} #{turn[text]}" if alike.count(text) > 1 else text)
         return tuple(names)
+
+
+def at_place(step: Step, place: int, cone: set[int]) -> list[Operation]:
+    """Return the operations at a place: those that updates depend on, if any do."""
+    found = [each for each in step.operations if each.place == place]
+    return [each for each in found if id(each.result) in cone] or found  # not those of validation
 
 
 def _has_root(value: Value) -> bool:

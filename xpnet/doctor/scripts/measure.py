@@ -6,6 +6,7 @@ compared with what an unmoved step does; `verdicts` has the comparison, which a 
 has that step's whole record at hand.
 """
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.fork import Child, ask, obstacle
-from xpnet.doctor.scripts.mapping import map_step
+from xpnet.doctor.scripts.mapping import ancestors, at_place, map_step
 from xpnet.doctor.scripts.trace import Recorder, Step
 from xpnet.doctor.scripts.verdicts import (
     LOSS,
@@ -74,8 +75,9 @@ class Measurer:
             self.problem = obstacle() or self._measure(step)
         except _GoOn:
             return
-        except Exception as error:  # noqa: BLE001  # the script must go on
-            self.problem = f"{type(error).__name__}: {error}"
+        except Exception:  # the script must go on
+            self.problem = "its next step could not be compared with this one"
+            logging.getLogger(__name__).debug(self.problem, exc_info=True)
         self.seconds += _processor_seconds() - began
 
     def _answer(self, step: Step) -> Any:
@@ -200,13 +202,12 @@ def error_in(step: Step) -> tuple[int, int, list[Any]]:
 
 def errors_at(step: Step, place: int, side: int) -> list[Any]:
     """Return pairs of outputs and targets, as they met at a place of the source in one step."""
-    found = []
-    for each in step.operations:
-        if each.place == place:
-            pair = [np.array(value.data, dtype=float) for value in each.operands[:2]]
-            if each.index is not None:  # outputs[rows, labels] -= 1
-                pair = [pair[0], pair[0] - each.result.data]
-            found.append(pair[::-1] if side else pair)
+    found, cone = [], ancestors(update.delta for update in step.updates)
+    for each in at_place(step, place, cone):
+        pair = [np.array(value.data, dtype=float) for value in each.operands[:2]]
+        if each.index is not None:  # outputs[rows, labels] -= 1
+            pair = [pair[0], pair[0] - each.result.data]
+        found.append(pair[::-1] if side else pair)
     return found
 
 

@@ -76,8 +76,9 @@ class Observer:
         self._waiting.clear()
 
     def _show(self, mapping: Mapping) -> None:
-        if not mapping.outputs and not mapping.layers and self.first is not None:
-            self.problems["steps with neither outputs nor products"] += 1
+        if not mapping.recognised:
+            if self.first is None and mapping.step.updates:
+                self.first = self.latest = mapping
             return
         arrays = arrays_of(mapping)
         known, shown = self._shapes, arrays["before"].items()
@@ -87,7 +88,7 @@ class Observer:
             for name, each in arrays[state].items():
                 self._shapes.setdefault(name, set()).add(each.shape)
         self.latest = mapping
-        self.first = self.first or mapping
+        self.first = self.first if self.first and self.first.recognised else mapping
         first = mapping.layers[0].weights if mapping.layers else -1
         self._first_weights = next((u.old.shape for u in mapping.updates_of(first)), ())
         before, after, slopes = arrays.pop("before"), arrays.pop("after"), arrays.pop("slopes")
@@ -183,8 +184,20 @@ class Observer:
         findings = told(mend(found.findings), run, known)
         if not any(each.severity == "error" for each in findings if each.code not in SYMPTOMS):
             findings = told((*mend(outcome(self, run)), *findings), run, known)
-        about = {"mapping": self.mapping_in_words(), "not_mapped": self.not_mapped()}
+        about: dict[str, Any] = {
+            "mapping": self.mapping_in_words(),
+            "not_mapped": self.not_mapped(),
+        }
+        recognised = self.latest is not None and self.latest.recognised
+        about |= {"recognised": recognised or bool(findings), "unknown_names": self._unknown()}
         return Report(findings, found.facts | about | {"not_shown": []} | facts)
+
+    def _unknown(self) -> list[str]:
+        """Return the names that the user gave, and no operation of the script has."""
+        sites = self.recorder.sites
+        known = {text for each in sites for text in (each.text, *each.operands)}
+        return [name for names in self.recorder.roles.values() for name in names
+                if name not in known]  # fmt: skip
 
     def not_mapped(self) -> str:
         """Say what was not found."""
@@ -255,10 +268,10 @@ def place(mapping: Mapping, number: int) -> str:
     gradient, made = update.gradient, update.gradient.made_by
     name = gradient.names[-1] if gradient.names else "the gradient"
     line = f", {where(made.site)}" if made is not None else ""
-    how = {"": f"{update.factor:g} times {name}"}.get(
-        update.optimizer, f"{update.optimizer} on {name}, {update.factor:g} times"
+    how = {"": f"{abs(update.factor):g} times {name}"}.get(
+        update.optimizer, f"{update.optimizer} on {name}, {abs(update.factor):g} times"
     )
-    verb = "adds" if update.sign > 0 else "subtracts"
+    verb = "adds" if update.sign * (update.factor or 1.0) > 0 else "subtracts"
     shape = update.old.shape or "(a number)"
     return f"{kind} {mapping.names[number]} {shape}, {where(site)}: the update {verb} {how}{line}"
 
@@ -323,7 +336,11 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
             slopes[name] = (before[name] - after[name]) / factor
     found: dict[str, Any] = {"before": before, "after": after, "slopes": slopes}
     if factors:
-        found["learning_rate"] = factors.most_common(1)[0][0]
+        rate = found["learning_rate"] = factors.most_common(1)[0][0]
+        for number in order:  # where 1 / rows is in some updates, and in some gradients
+            for update in mapping.updates_of(number)[:1] if mapping.names[number] in slopes else ():
+                if not update.optimizer:
+                    slopes[mapping.names[number]] *= (abs(update.factor) or 1.0) / rate
     matrices: list[Any] = [before.get(mapping.names[layer.weights]) for layer in mapping.layers]
     if matrices and all(np.ndim(each) == 2 for each in matrices):  # None has no dimensions
         each = mapping.samples or (mapping.layers,)
@@ -337,6 +354,10 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
             found[name] = rows_of(list(values))
             if len(values) > 1 and not mapping.samples:  # outputs of one sample
                 found[name] = found[name].reshape(1, -1)
+        if mapping.error is not None and mapping.error.index is not None:  # numbers of classes
+            if mapping.targets[0].size == 1 < mapping.outputs[0].size:  # of each sample
+                found["predictions"] = np.atleast_2d(found["predictions"])
+                found["targets"] = found["predictions"] - error_of(mapping)
         if math.prod(np.shape(found["predictions"])) == 0:
             found.pop("predictions"), found.pop("targets")
     return found

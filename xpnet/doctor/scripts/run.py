@@ -1,6 +1,6 @@
 """Run a user's script as Python would, with its code instrumented on the way.
 
-The script gets its own `__main__`, folder, arguments, and input; plots open no window. However it
+The script gets its own `__main__`, arguments, and input; plots open no window. However it
 ends, the caller gets control again, with the traceback that Python would have shown.
 """
 
@@ -159,10 +159,11 @@ def _as_program(script: Script, recorder: Recorder) -> Iterator[tuple[ModuleType
         for each in NOT_SHOWN:
             warnings.simplefilter("ignore", each)
         warnings.filterwarnings("ignore", message=".*non-interactive")  # plots, without a window
-        warnings.showwarning = _show_warning  # type: ignore[assignment]
+        warnings.showwarning = _Warnings().show  # type: ignore[assignment]
         restored.enter_context(_numpy_as_it_is())
         sys.modules["__main__"], sys.argv = main, [str(path), *script.arguments]
-        os.chdir(folder)
+        if path.suffix.lower() == ".ipynb":  # as Jupyter does; Python stays where it is
+            os.chdir(folder)
         yield main, path
 
 
@@ -182,15 +183,26 @@ def _restore(
     sys.modules["__main__"] = main
 
 
-def _show_warning(
-    message: Warning | str, category: type[Warning], file: str, line: int, *_: Any
-) -> None:
-    """Show a warning as Python does, but where the script's own code caused it."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_ours(file):
-        file, line = frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back
-    sys.stderr.write(warnings.formatwarning(message, category, file, line))
+class _Warnings:
+    """Shows warnings as Python does, but where the script's own code caused them."""
+
+    def __init__(self) -> None:
+        self.by_hooks = dict[tuple[str, int, str], bool]()  # those shown: whether a hook raised it
+
+    def show(
+        self, message: Warning | str, category: type[Warning], file: str, line: int, *_: Any
+    ) -> None:
+        """Show a warning, once if a hook and the script's own code both raise it."""
+        frame: FrameType | None = sys._getframe(1)
+        hook = _is_ours(file)
+        while frame is not None and (_is_ours(file) or file == warnings.__file__):
+            file, line = frame.f_code.co_filename, frame.f_lineno
+            frame = frame.f_back
+        key = file, line, str(message)
+        known = self.by_hooks.get(key)
+        self.by_hooks[key] = hook
+        if known is None or not (hook or known):
+            sys.stderr.write(warnings.formatwarning(message, category, file, line))
 
 
 @contextmanager
@@ -260,7 +272,9 @@ def _printing_to(file: IO[str] | None) -> Iterator[None]:
         with redirect_stdout(file), redirect_stderr(file):
             yield
     finally:
-        file.flush()
+        for stream in (file, sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                stream.flush()
         for number, before in kept.items():
             os.dup2(before, number)
             os.close(before)

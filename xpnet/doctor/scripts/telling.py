@@ -58,7 +58,9 @@ def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding
         (SYMPTOMS, ()),
         ((), ()),
     ):
-        found = sorted((each for each in kept if each.code not in symptoms), key=_rank)
+        lost = ("non-finite", "loss") if symptoms else ()
+        found = [each for each in kept if each.code not in symptoms]
+        found = sorted((f for f in found if (f.code, f.where) != lost), key=_rank)
         if any(each.severity == "error" and each.code not in weak for each in found):
             break
     found = list({each.code if each.code == "gradient-sign" else id(each): each

@@ -19,6 +19,7 @@ The recorder rests between steps that are looked at, and looks again by the numb
 the last update's statement ran, so often that recording takes at most `SHARE` of the time.
 """
 
+import logging
 import sys
 import time
 from collections import Counter
@@ -299,7 +300,8 @@ class Recorder:
             owner[index] = self.in_place(place, owner[index], value)
             return
         name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
-        chosen = [i for i in _flat((index,)) if isinstance(i, np.ndarray)]
+        one = np.size(value) == 1 and value == 1  # a class's output, minus its target
+        chosen = [i for i in _flat((index,)) if one or isinstance(i, np.ndarray)]
         operands = self._values((owner, self._own(value), *chosen))
         owner[index] = compute(owner[index], self._own(value))
         self._recorded(place, name, operands, owner, index)
@@ -373,9 +375,11 @@ class Recorder:
         if self._on and _is_numeric(result):
             try:
                 self._record(place, name, operands, result, index)
-            except Exception as error:  # noqa: BLE001  # whatever is wrong here, the script goes on
-                self.problem = f"recording it failed: {type(error).__name__}: {error}"
-                self.counts[:] = [FAR_AWAY] * len(self.counts)
+            except Exception:  # whatever is wrong here, the script goes on
+                line = self.sites[place].line
+                self.problem = f"what comes after line {line} was run, which could not be followed"
+                logging.getLogger(__name__).debug(self.problem, exc_info=True)
+                self.counts[:], self.operations = [FAR_AWAY] * len(self.counts), []
                 self._switch(False)
         return result
 
