@@ -213,8 +213,8 @@ def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Finding | Non
         return None
     update = updates[0]
     again = rows if any(abs(value * rows - 1.0) < 1e-9 for _, value in update.scalars) else 1
-    if abs(update.factor) != run.learning_rate:
-        again = 1  # the slopes have it, see `arrays_of`
+    if abs(update.factor) != run.learning_rate or len(update.scalars) < 2:
+        again = 1  # the slopes have it, see `arrays_of`; or it is the learning rate
     if not any(abs(factor * rows**2 / (again * c) - 1.0) < 1e-3 for c in (1.0, 2.0)):
         return None
     return _at(

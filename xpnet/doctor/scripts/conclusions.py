@@ -139,9 +139,11 @@ def _unexplained(
     cosine = min(p.verdicts[first].cosine for p in points if first in p.verdicts)
     others = [roles.names[n] for n in wrong if n != first]
     spread = f"; so {', '.join(others)} cannot be right either" if others else ""
+    close = {True: "is nearly", False: "goes against"} if abs(cosine) > 0.99 else {}
+    fit = close.get(cosine > 0.0, "is no multiple of")
     return Finding(
         "gradient-wrong", "error" if failing or cosine < 0.5 else "warning", roles.names[first],
-        f"line {made.line}, {made.text}: it is no multiple of the slope of {points[0].loss} "
+        f"line {made.line}, {made.text}: it {fit} the slope of {points[0].loss} "
         f"(cosine {cosine:.2f}){spread}",
         "Every usual mistake in an operand was tried, and none explains it.",
         f"derive the gradient in line {made.line} again: what the layer was given times the error "

@@ -349,15 +349,18 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
             rows_of([layers[i].activations for layers in each])
             for i in range(len(mapping.layers) - 1)
         ]
-    if mapping.outputs:
-        for name, values in zip(("predictions", "targets"), sides(mapping), strict=True):
-            found[name] = rows_of(list(values))
-            if len(values) > 1 and not mapping.samples:  # outputs of one sample
-                found[name] = found[name].reshape(1, -1)
-        if mapping.error is not None and mapping.error.index is not None:  # numbers of classes
-            if mapping.targets[0].size == 1 < mapping.outputs[0].size:  # of each sample
-                found["predictions"] = np.atleast_2d(found["predictions"])
-                found["targets"] = found["predictions"] - error_of(mapping)
-        if math.prod(np.shape(found["predictions"])) == 0:
-            found.pop("predictions"), found.pop("targets")
-    return found
+    return found | (outputs_of(mapping) if mapping.outputs else {})
+
+
+def outputs_of(mapping: Mapping) -> dict[str, Any]:
+    """Return the step's predictions and targets as rows; none if they are empty."""
+    found = {}
+    for name, values in zip(("predictions", "targets"), sides(mapping), strict=True):
+        found[name] = rows_of(list(values))
+        if len(values) > 1 and not mapping.samples:  # outputs of one sample
+            found[name] = found[name].reshape(1, -1)
+    of_class = mapping.error is not None and mapping.error.index is not None
+    if of_class and mapping.targets[0].size == 1 < mapping.outputs[0].size:  # of each sample
+        found["predictions"] = np.atleast_2d(found["predictions"])
+        found["targets"] = found["predictions"] - error_of(mapping)
+    return found if math.prod(np.shape(found["predictions"])) else {}
