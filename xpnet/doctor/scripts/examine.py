@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, NoReturn, TypeVar
 
 from xpnet.doctor.findings import Finding, Report
@@ -46,21 +47,15 @@ def examine(
         mapping, points = observer.first, measurer.points
         failed: list[str] = []
         facts: dict[str, Any] = {"ended": outcome.how, "script_seconds": outcome.seconds}
-
-        def attempt(what: str, action: Callable[[], Result], otherwise: Result) -> Result:
-            try:
-                return action()
-            except Exception as error:  # noqa: BLE001  # what else was found is told all the same
-                failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
-                return otherwise
-
+        attempt = partial(_attempt, failed)
         found: list[Finding] = []
         if mapping is not None:
             failing = observer.doctor.run.failing
             found = attempt(
                 "judging the gradients", lambda: conclude(points, mapping, failing=failing), []
             )
-            facts["gradients"] = in_words(points, mapping, measurer.runs)
+            right = partial(in_words, points, mapping, measurer.runs)
+            facts["gradients"] = attempt("judging the gradients", right, "")
         if not points:
             facts["not_measured"] = measurer.problem or "the script took too few steps"
 
@@ -82,3 +77,14 @@ def examine(
         give_up=lambda outcome: give_up(examined(outcome)),
     )  # fmt: skip
     return examined(outcome)
+
+
+def _attempt(
+    failed: list[str], what: str, action: Callable[[], Result], otherwise: Result
+) -> Result:
+    """Return what an action does; if it fails, note that: what else was found is told."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001  # whatever is wrong here is not the script's fault
+        failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
+        return otherwise
