@@ -1,4 +1,4 @@
-# Two commands need nothing but Python 3.11+ and make:
+# Three commands need nothing but Python 3.11+ and make:
 #   make demo   set up .venv, train on the shipped table, print the result
 #   make test   set up .venv, run lint, types and tests
 #   make docs   set up .venv-docs, build the documentation into build/docs; a warning is an error

@@ -246,6 +246,8 @@ def lines(cache: dict, names: list) -> list[str]:
 def ablation(cache: dict, names: list) -> list[str]:
     """Write the table of the steps towards the defaults, on the first split."""
     names = [name for name in names if all(f"{name}/0/{kind}" in cache for kind in XPNET)]
+    if not names:
+        return []
     errors = {name: [cache[f"{name}/0/{kind}"]["error"] for kind in XPNET] for name in names}
     rows = [f"| {name} | {' | '.join(f'{e:.4f}' for e in errors[name])} |" for name in names]
     logs = [np.log(np.asarray(errors[n]) / cache[f"{n}/0/MLP"]["error"]) for n in names]

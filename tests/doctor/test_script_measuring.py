@@ -37,6 +37,24 @@ def give_up(found):
 
 
 @pytest.fixture
+def counted(monkeypatch):
+    """Let what children execute count in the coverage: they may write, but nothing else is new."""
+    coverage = pytest.importorskip("coverage")
+    running = coverage.Coverage.current()
+    if running is None:
+        return
+    answer = Child.answer
+
+    def save_and_answer(self, what):
+        running.stop()
+        running.save()
+        answer(self, what)
+
+    monkeypatch.setattr(Child, "answer", save_and_answer)
+    monkeypatch.setattr("xpnet.doctor.scripts.fork._isolate", lambda pipe: None)
+
+
+@pytest.fixture
 def report(tmp_path, monkeypatch):
     monkeypatch.setattr("xpnet.doctor.scripts.measure.FREE_SECONDS", 30.0)
     monkeypatch.setattr("xpnet.doctor.scripts.measure.POINTS", 2)
@@ -57,6 +75,7 @@ def changed(*pairs):
     return text
 
 
+@pytest.mark.usefixtures("counted")
 def test_a_right_gradient_is_said_to_be_right(report):
     found = report(NETWORK)
     assert (
@@ -66,6 +85,7 @@ def test_a_right_gradient_is_said_to_be_right(report):
     assert not [each for each in found.findings if each.code.startswith("gradient")]
 
 
+@pytest.mark.usefixtures("counted")
 @pytest.mark.parametrize(
     "update",
     [
@@ -87,6 +107,7 @@ def test_optimisers_written_by_hand_are_not_called_wrong(report, update):
     assert "W1" in found.facts["gradients"] or "every gradient" in found.facts["gradients"]
 
 
+@pytest.mark.usefixtures("counted")
 @pytest.mark.parametrize(
     ("old", "new", "code", "remedy"),
     [
@@ -112,6 +133,7 @@ def test_what_is_wrong_is_named_with_its_line_as_it_should_be(report, old, new, 
         assert remedy.partition(": ")[2] in mended
 
 
+@pytest.mark.usefixtures("counted")
 def test_weights_that_were_updated_too_early_are_named(report):
     late = "    W3 -= 0.5 * A2.T @ D3\n"
     early = changed((late, ""), ("    D2 = D3", f"{late}    D2 = D3"))
@@ -119,6 +141,7 @@ def test_weights_that_were_updated_too_early_are_named(report):
     assert "update-order" in codes
 
 
+@pytest.mark.usefixtures("counted")
 def test_gradients_of_one_number_are_compared_with_the_others(report):
     text = """import math, random
 random.seed(4)
