@@ -352,5 +352,5 @@ def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table)
     plan = prepare(table("a,b,y\n" + rows), "y", keep=["b"]).preprocessing
     assert plan.notes(table("a,b\n1,50\n")) == []
     assert plan.notes(table("a,b\n1e6,50\n-9999,60\n2,1e5\n")) == [
-        "numbers more than 10 deviations from the mean in training: a 2, b 1"
+        "numbers more than 10 deviations from the mean in training: a (2), b (1)"
     ]
