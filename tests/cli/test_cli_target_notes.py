@@ -1,5 +1,7 @@
 """What `train` and `evaluate` say about a target, and about a network that has learnt nothing."""
 
+import re
+
 import numpy as np
 import pytest
 from command_line import QUICK, Run, table
@@ -65,6 +67,12 @@ def test_words_tell_which_rows_several_networks_are_judged_on(run: Run) -> None:
     where = " rows, each held out from a network ("
     assert where in out
     assert where in run("inspect", "t.safetensors").out
+    early = trained(
+        run, [int(a > b) for a, b in X], *QUICK[:1], "--early-stopping", "--patience", "1"
+    )
+    assert "(no improvement for 1 epochs)" in early
+    told = run("inspect", "t.safetensors").out
+    assert re.search(r"training     \d+ epochs, no improvement for 1 epochs\n", told)
 
 
 def test_the_importance_of_columns_with_long_names_is_aligned() -> None:
