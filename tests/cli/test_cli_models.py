@@ -8,6 +8,7 @@ import pytest
 from command_line import BANKNOTE, Run, table
 
 import xpnet
+from xpnet.cli.output import as_csv
 from xpnet.saving.model import save_model
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
@@ -21,6 +22,8 @@ def test_predict_takes_the_raw_table_and_writes_class_and_probabilities(
     assert len(lines) == 1373
     label, no, yes = lines[1].split(",")
     assert (label, float(no) + float(yes)) == ("0", pytest.approx(1.0))
+    small = polars.DataFrame({"p": polars.Series([3.5042695e-9, 1.5e-6], dtype=polars.Float32)})
+    assert as_csv(small) == "p\n0.0000000035042695\n0.0000015\n"  # one notation
 
 
 def test_predict_writes_the_kind_of_file_that_its_name_says(run: Run, model: Path) -> None:
@@ -31,7 +34,7 @@ def test_predict_writes_the_kind_of_file_that_its_name_says(run: Run, model: Pat
         assert run("predict", model, BANKNOTE, "--out", name).status == 0
         assert Path(name).read_text() == printed.replace(",", separator)
     run("predict", model, BANKNOTE, "--out", "p.parquet")
-    assert polars.read_parquet("p.parquet").write_csv() == printed
+    assert as_csv(polars.read_parquet("p.parquet")) == printed
     for name in ("p.npz", "p.csv.gz", "p.xlsx"):
         refused = run("predict", model, BANKNOTE, "--out", name)
         assert f"{name}: tables are written as .csv, .tsv or .parquet" in refused.err

@@ -1,8 +1,13 @@
 """What `train` and `evaluate` say about a target, and about a network that has learnt nothing."""
 
+import re
+
 import numpy as np
 import pytest
 from command_line import QUICK, Run, table
+
+from xpnet.cli.output import format_lines
+from xpnet.cli.scores import describe_importance
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
@@ -46,3 +51,31 @@ def test_categories_that_training_did_not_see_are_noted_where_they_count_as_miss
     assert note in run("predict", "t.safetensors", path, "--out", "p.csv").err
     assert note in run("evaluate", "t.safetensors", path).out
     assert run("predict", "t.safetensors", "t.csv", "--out", "p.csv").err.count("\n") == 1
+
+
+def test_the_sign_of_a_target_is_told_without_an_offer_to_drop_it(run: Run) -> None:
+    costs = [f"${i % 7 + b / 9:.2f}" for i, (_, b) in enumerate(np.abs(X))]
+    assert "numbers      y (currency signs)\n" in trained(run, costs)
+    assert run("train", "t.csv", "--target", "y", "--strict", *QUICK).status == 0
+    text = "a b,y\n" + "".join(f"${i}.5,${i}.25\n" for i in range(60))
+    out = run("train", table("t.csv", text), "--target", "y", *QUICK).out
+    assert "a b, y (currency signs) [--drop 'a b']\n" in out
+
+
+def test_words_tell_which_rows_several_networks_are_judged_on(run: Run) -> None:
+    out = trained(run, [int(a > b) for a, b in X], *QUICK, "--nets", "3")
+    where = " rows, each held out from a network ("
+    assert where in out
+    assert where in run("inspect", "t.safetensors").out
+    early = trained(
+        run, [int(a > b) for a, b in X], *QUICK[:1], "--early-stopping", "--patience", "1"
+    )
+    assert "(no improvement for 1 epochs)" in early
+    told = run("inspect", "t.safetensors").out
+    assert re.search(r"training     \d+ epochs, no improvement for 1 epochs\n", told)
+
+
+def test_the_importance_of_columns_with_long_names_is_aligned() -> None:
+    lines = describe_importance({"claims 2020": (0.5, 0.1), "b": (0.2, 0.1)}, {"r2": 0.5})
+    first, second = format_lines(lines).splitlines()[1:]
+    assert first.index("0.5000") == second.index("0.2000")

@@ -176,7 +176,7 @@ def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run
     told = run("predict", "real.safetensors", path, "--json").json
     assert told["rows"] == 200
     assert told["notes"] == [
-        "20 missing cells imputed: size 20",
+        "20 missing cells imputed: size (20)",
         "categories without an input, rare or not seen in training: colour 5, such as 'odd0'",
     ]
     assert run("evaluate", "real.safetensors", path, "--json").json["rows"] == 196

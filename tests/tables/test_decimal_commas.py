@@ -55,3 +55,26 @@ def test_the_command_remembers_the_decimal_sign(run: Run) -> None:
     assert again.json["predictions"] == rows
     options = ["--target", "y", *how, "--decimal", ",", *QUICK]
     assert run("train", path, *options, "--stream", "--validation", path).status == 0
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        ("7,50 €", 7.5), ("€7,50", 7.5), ("-€7,50", -7.5), ("7,5 %", 7.5), ("7,50 kg", 7.5),
+        ("1.234,50 €", 1234.5), ("1 234,50\u00a0€", 1234.5), ("3.446,70 EUR", 3446.7),
+    ],
+)  # fmt: skip
+def test_decimal_commas_are_found_and_read_beside_currencies_and_units(
+    cell: str, number: float
+) -> None:
+    other = cell.replace("50", "75").replace("70", "75").replace(",5 ", ",75 ")
+    found = read_table(table("t.csv", f"a;y\n{cell};1\n{other};0\n"))
+    assert (found.decimal, found.column("a").tolist()[0]) == (",", number)
+    assert found.signs["a"]
+
+
+@pytest.mark.parametrize("cell", ["$1,500", "1,500 kg", "$1,500.25"])
+def test_separators_of_thousands_beside_currencies_and_units_are_no_decimal_commas(
+    cell: str,
+) -> None:
+    assert read_table(table("t.csv", f"a;y\n{cell};1\n{cell};0\n")).decimal == "."

@@ -232,6 +232,8 @@ def test_duplicates_and_rare_classes_are_noted(table):
     text = "a,b,y\n" + "1.5,7,u\n2.5,7,v\n" * 3 + "3.5,7,w\n"
     notes = prepare(table(text), "y").notes
     assert "4 of 7 training rows repeat another" in notes
+    twice = prepare(table("a,y\n1.5,u\n1.5,u\n" + "2.5,v\n3.5,v\n"), "y", validation=0.5, nets=2)
+    assert "1 of 4 rows repeats another" in twice.notes
     assert "classes with a single training row: w" in notes
 
 
@@ -352,5 +354,5 @@ def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table)
     plan = prepare(table("a,b,y\n" + rows), "y", keep=["b"]).preprocessing
     assert plan.notes(table("a,b\n1,50\n")) == []
     assert plan.notes(table("a,b\n1e6,50\n-9999,60\n2,1e5\n")) == [
-        "numbers more than 10 deviations from the mean in training: a 2, b 1"
+        "numbers more than 10 deviations from the mean in training: a (2), b (1)"
     ]

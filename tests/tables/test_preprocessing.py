@@ -68,7 +68,7 @@ def test_unseen_categories_count_as_missing_where_those_are_imputed(table):
     new = table("weight,colour,size\n35,pink,3.5\n,,\n")
     np.testing.assert_allclose(plan.transform(new), 0, atol=1e-7)
     assert plan.notes(new) == [
-        "3 missing cells imputed: size 1, colour 1, weight 1",
+        "3 missing cells imputed: size (1), colour (1), weight (1)",
         "categories without an input, rare or not seen in training: colour 1, such as 'pink'",
     ]
 

@@ -16,6 +16,7 @@ from xpnet.cli.output import say, show, show_json
 from xpnet.errors import InputError, SaveError
 
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
+CLEARLY = 0.02  # of it, by which a mended copy must be better
 LEARNT = 0.9  # of the targets' variance, after which no more is mended
 ROLES = ("weights", "outputs", "targets", "loss")
 NOTHING = 2  # exit status where no network was found
@@ -84,25 +85,23 @@ def _fix(found: "Examination") -> dict[str, Any]:
         found.report.to_dict(),
     )
     before, text, file = _skill(report), source, path
-    after, best = before, source
-    longer = _edits({"repair": {"edits": report["facts"].get("longer", ())}}, path)
+    after, best, tried = before, source, list[float]()
     for _ in range(ROUNDS):
         edits = [e for each in report["findings"] for e in _edits(each, file)]
-        if not edits and file != path:  # what was wrong is mended: once, let it train longer
-            edits, longer = longer, []
         mended = apply(text, edits)
         if mended == text:
             break
         text, file = mended, target
         target.write_text(text, encoding="utf-8")
         report = _report_on(target, found)
-        if _skill(report) >= after:
+        tried.append(_skill(report))
+        if _skill(report) > max(after, 0.0) + CLEARLY:
             after, best = _skill(report), text
         if after > LEARNT:
             break
     if best == source:
         target.unlink(missing_ok=True)
-        return {"file": None, "before": before, "after": after}
+        return {"file": None, "before": before, "after": max(tried, default=None)}
     target.write_text(best, encoding="utf-8")
     lines = source.splitlines(), best.splitlines()
     changes = difflib.unified_diff(*lines, path.name, target.name, "", "", 0, "")
@@ -159,6 +158,7 @@ def _print(
         lines = ["", f"No network was found: {report.facts['not_mapped']}."]
     elif report.facts["not_mapped"]:
         lines.append(f"  not found, and so not checked: {report.facts['not_mapped']}")
+    lines += [f"  {line}" for line in report.facts["failed"]]
     if report.facts["recognised"] and report.facts.get("not_measured"):
         lines.append(f"  its gradients were not measured: {report.facts['not_measured']}")
     lines += ["", str(report)] if report.facts["recognised"] else []
@@ -172,10 +172,14 @@ def _print(
 
 
 def _in_words(fixed: dict[str, Any]) -> list[str]:
+    before, after = (f"{max(fixed.get(each) or 0.0, 0.0):.0%}" for each in ("before", "after"))
     if not fixed.get("file"):
-        return ["Nothing could be mended automatically so that it learns better."]
+        if not fixed or fixed["after"] is None:
+            return ["Nothing could be mended automatically."]
+        return [f"The mended copy does not learn better: before {before}, after {after} of the "
+                "targets' variance is explained at the end."]  # fmt: skip
     return [
         f"Mended in {fixed['file']}; of the targets' variance, its outputs explain at the end "
-        f"{max(fixed['after'], 0.0):.0%}, those of the script {max(fixed['before'], 0.0):.0%}:",
+        f"{after}, those of the script {before}:",
         *fixed["changes"],
     ]

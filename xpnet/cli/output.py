@@ -87,7 +87,16 @@ def write_table(path: str, columns: Mapping[str, Any]) -> None:
         if kind in PARQUET:
             frame.write_parquet(file)
         else:
-            frame.write_csv(file, separator=DELIMITERS[kind])
+            as_csv(frame, file, DELIMITERS[kind])
+
+
+def as_csv(frame: Any, file: Any = None, delimiter: str = ",") -> Any:
+    """Write a frame to a file, or return its text: digits that mean something, no powers of ten."""
+    import polars
+
+    singles = polars.col(polars.Float32)  # which would be written as float64, or in both notations
+    frame = frame.with_columns(singles.cast(polars.String).cast(polars.Float64))
+    return frame.write_csv(file, separator=delimiter, float_scientific=False)
 
 
 def _write(stream: TextIO | None, text: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from xpnet.backend.files import probe_writable
 from xpnet.cli.model_options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
 from xpnet.cli.output import (
+    as_csv,
     check_table_name,
     format_lines,
     keep_inputs,
@@ -13,7 +14,7 @@ from xpnet.cli.output import (
     show_json,
     write_table,
 )
-from xpnet.cli.scores import describe, describe_importance
+from xpnet.cli.scores import describe, describe_importance, describe_training
 from xpnet.errors import InputError
 from xpnet.saving.model import Model, load_model
 from xpnet.tables.messages import up_to_ten
@@ -46,7 +47,7 @@ def predict(options: PredictOptions) -> None:
     else:
         import polars
 
-        show(polars.DataFrame(columns).write_csv().rstrip("\n"))
+        show(as_csv(polars.DataFrame(columns)).rstrip("\n"))
 
 
 def evaluate(options: EvaluateOptions) -> None:
@@ -96,8 +97,9 @@ def inspect(options: InspectOptions) -> None:
         lines += [("task", f"{plan.task} of {plan.target}"), ("columns", names)]
         lines += [("classes", ", ".join(class_names(plan.classes)))] if plan.classes else []
     if training is not None and isinstance(training.get("scores"), dict):
-        lines.append(("training", str(training.get("stopped"))))
-        lines += describe(training["scores"], f"{training.get('validated_on')} ")
+        stopped = str(training.get("stopped"))
+        early = "" if stopped.endswith(" done") else f"{training.get('epochs')} epochs, "
+        lines += [("training", early + stopped), *describe_training(training)]
     show(format_lines(lines))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from xpnet.cli.parsing import OPTION_OF, flag
 from xpnet.cli.task import Task
 from xpnet.doctor.findings import Finding
-from xpnet.tables.messages import option
+from xpnet.tables.messages import option, up_to_ten
 
 REMEDIES = {
     "class-imbalance": "give more rows of the rare class",
@@ -27,10 +27,22 @@ REMEDIES = {
 
 def in_cli_terms(findings: Iterable[Finding], task: Task) -> tuple[Finding, ...]:
     """Return the findings with remedies that are options, or words about them."""
+    remedies, texts = dict(REMEDIES), free_texts(task)
+    if texts:
+        remedies["shuffled-targets"] = (
+            f"what tells may be in what was left out as free text: {up_to_ten(texts)}; make "
+            "columns of numbers or categories from it"
+        )
     return tuple(
-        replace(each, remedy=as_flags(each.repair, task) or REMEDIES.get(each.code, each.remedy))
+        replace(each, remedy=as_flags(each.repair, task) or remedies.get(each.code, each.remedy))
         for each in findings
     )
+
+
+def free_texts(task: Task) -> list[str]:
+    """Return the columns that were left out as free text."""
+    left_out = [each.columns for each in task.decisions if each.kind == "left out"]
+    return [name for columns in left_out for name, why in columns.items() if why == "free text"]
 
 
 def as_flags(repair: Mapping[str, Any] | None, task: Task) -> str:

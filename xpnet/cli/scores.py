@@ -1,5 +1,6 @@
 """Scores in words."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,16 @@ MIN_RECALL_GAIN = 0.1  # of the way from the mean recall of a constant, 1 / clas
 MAX_LISTED = 10  # classes whose recall is shown
 
 
-def describe(scores: dict[str, Any], where: str = "") -> list[tuple[str, str]]:
+def describe_training(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Put the scores of a training into words; several networks hold out different rows."""
+    several = report["scores"]["rows"] > report["rows"]["validation"] > 0
+    where = "rows, each held out from a network" if several else f"{report['validated_on']} rows"
+    return describe(report["scores"], where)
+
+
+def describe(scores: dict[str, Any], where: str = "rows") -> list[tuple[str, str]]:
     """Put scores into words, as lines of names and texts; `where` says which rows they are of."""
-    baseline, rows = scores["baseline"], f"on {scores['rows']:,} {where}rows"
+    baseline, rows = scores["baseline"], f"on {scores['rows']:,} {where}"
     if "accuracy" in scores:
         constant = f"always {baseline['class']}"
         share = f"{constant}: {100 * baseline['accuracy']:.2f} %"
@@ -37,8 +45,12 @@ def describe_importance(
     """Put the importance of columns into words, the largest first, as lines of names and texts."""
     name, more = ("accuracy" if "accuracy" in scores else "R2"), len(importance) - MAX_LISTED
     lines = [("importance", f"by how much {name} falls if a column is shuffled")]
-    shown = list(importance.items())[:MAX_LISTED]
-    lines += [(f"  {each}", f"{mean:.4f} +- {deviation:.4f}") for each, (mean, deviation) in shown]
+    shown = dict(list(importance.items())[:MAX_LISTED])
+    width = max(map(len, shown))
+    lines += [
+        (f"  {each:<{width}}", f"{mean:.4f} +- {deviation:.4f}")
+        for each, (mean, deviation) in shown.items()
+    ]
     return lines + ([("  ...", f"{more} more columns (--json has them)")] if more > 0 else [])
 
 

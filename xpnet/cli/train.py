@@ -15,7 +15,7 @@ from xpnet.backend.threads import blas
 from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
 from xpnet.cli.pilots import calibrated, load_task
 from xpnet.cli.remedies import as_flags, in_cli_terms
-from xpnet.cli.scores import MAX_LISTED, describe
+from xpnet.cli.scores import MAX_LISTED, describe_training
 from xpnet.cli.task import Task, fit_options, limit_threads, make_network
 from xpnet.cli.train_options import LBFGS, TrainOptions
 from xpnet.doctor.doctor import Doctor
@@ -99,9 +99,10 @@ def _train(task: Task, net: MLP, doctor: Doctor) -> History:
     try:
         return _fit(task, net, callbacks)
     except DivergenceError as error:
-        _say_errors(_errors(doctor, task))
-        remedy = as_flags(error.repair, task)
-        raise DivergenceError(f"{error.measured}; no model was written. Try {remedy}") from error
+        errors = _errors(doctor, task)
+        _say_errors(errors)
+        remedy = "" if errors else f". Try {as_flags(error.repair, task)}"
+        raise DivergenceError(f"{error.measured}; no model was written{remedy}") from error
 
 
 def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:
@@ -198,7 +199,7 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
          f"{report['parameters']:,} parameters, {net.dtype} on {net.device.name}"),
         ("training", f"{rounds} with {options.optimizer} in {report['seconds']:.1f} s"
          f"{early}; {losses}"),
-        *describe(report["scores"], f"{report['validated_on']} "),
+        *describe_training(report),
         ("model", f"{out} ({os.path.getsize(out):,} bytes)"),
     ]  # fmt: skip
     return format_lines(lines)

@@ -49,12 +49,18 @@ _LOOKS_LIKE = tuple(
 
 _THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
 _PERHAPS_DECIMALS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
-_CURRENCIES = r"[$\x{20ac}\x{a3}\x{a5}\x{20b9}]"
+_SPACE = "[ \u00a0\u202f]"
+_CURRENCIES = "[$\u20ac\u00a3\u00a5\u20b9]"
 _CURRENCY = (
-    (rf"^([+-]?) ?{_CURRENCIES} ?([+-]?[0-9.])", "${1}${2}"),
-    (rf"([0-9]) ?{_CURRENCIES}$", "${1}"),
+    (rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
+    (rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
 )
-_UNIT = r"^([^a-zA-Z%]*[0-9]) ?(%|[ ][a-zA-Z\x{b0}\x{b5}][a-zA-Z0-9/]*)$"
+_WORD = rf"{_SPACE}[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/]*"
+_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?(%|{_WORD})$"
+
+BEFORE = rf"[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
+AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES})|{_WORD})?"
+"""What may stand before and behind the digits of a number: a sign, a currency, a unit."""
 
 
 @dataclass

@@ -17,6 +17,7 @@ import numpy as np
 
 from xpnet.errors import FileError, bad_argument
 from xpnet.tables.assemble import header_fault, named
+from xpnet.tables.cells import AFTER, BEFORE
 from xpnet.tables.messages import quoted
 from xpnet.tables.npy import open_binary
 from xpnet.tables.sniff import (
@@ -32,8 +33,11 @@ _BLOCK = 1 << 22
 _MAX_RECORD = 1 << 26  # bytes; more in a line, or between quotes, are no record
 _NEWLINE = 10
 _REPLACED = "\ufffd".encode()  # what decoders write for bytes that are no text
-_DECIMAL_COMMA = r"^([ \t]*[+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?[ \t]*)$"
-_POINTS_BETWEEN_THOUSANDS = r"^[ \t]*[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]*)?[ \t]*$"
+_WHOLE = r"(?:[0-9]*|[1-9][0-9]{0,2}(?:[' \u00a0\u202f\u2019][0-9]{3})+)"
+_DECIMAL_COMMA = rf"^([ \t]*{BEFORE}{_WHOLE}),([0-9]+(?:[eE][+-]?[0-9]+)?{AFTER}[ \t]*)$"
+_POINTS_BETWEEN_THOUSANDS = (
+    rf"^[ \t]*{BEFORE}[1-9][0-9]{{0,2}}(\.[0-9]{{3}})+(,[0-9]*)?{AFTER}[ \t]*$"
+)
 
 # How files of other kinds begin, what they are, and the remedy.
 _OTHER_KINDS = (

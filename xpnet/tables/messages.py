@@ -84,7 +84,11 @@ class Decision:
         said = [f"{up_to_ten(names)} ({what})" for what, names in list(groups.items())[:10]]
         options = ", ".join(f"--{name.replace('_', '-')}" for name in self.repair)
         options = _CHANGED_BY.get(self.kind, options)
-        return ", ".join(said) + ", ..." * (len(groups) > 10) + f" [{options}]"
+        droppable = self.repair.get("drop", [])
+        if self.kind == "numbers" and len(droppable) < len(self.columns):  # not the target
+            options = up_to_ten(option("--drop", each) for each in droppable)
+        told = ", ".join(said) + ", ..." * (len(groups) > 10)
+        return told + f" [{options}]" * bool(options)
 
 
 def refuse_all(path: str, messages: Sequence[str], repair: Mapping[str, Any]) -> None:

@@ -166,7 +166,7 @@ def prepare(
     x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
     if not stream:
         x = plan.transform(table, rows[train], dtype=dtype)
-        _note_duplicates(x, y[train], notes)
+        _note_duplicates(x, y[train], "rows" if folds else "training rows", notes)
     _note_classes(plan, y[train], notes)
     notes += note_leaks(plan, table, rows[train], y[train])
     x_held = plan.transform(table, rows[held], dtype=dtype)
@@ -258,9 +258,10 @@ def _decisions(
     }
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     signs = {name: each for name, each in table.signs.items() if name in (*used, target)}
+    droppable = [name for name in signs if name != target]
     every = [
         Decision("read", read, table.guesses),
-        Decision("numbers", signs, {"drop": [name for name in signs if name != target]}),
+        Decision("numbers", signs, {"drop": droppable} if droppable else {}),
         Decision("rows", dropped if gone else {}),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
         Decision("dates", dates, {"drop": [*dates]}),
@@ -463,7 +464,7 @@ def _scales(
     return mean, np.where(std > 0, std, 1.0), same
 
 
-def _note_duplicates(x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
+def _note_duplicates(x: np.ndarray, y: np.ndarray, what: str, notes: list[str]) -> None:
     """Note equal rows, found by 64-bit sums of their bits in random proportions."""
     words = x.shape[1] * x.itemsize // 4 + 2
     factors = np.random.default_rng(0).integers(0, 2**64, words, np.uint64)
@@ -473,7 +474,8 @@ def _note_duplicates(x: np.ndarray, y: np.ndarray, notes: list[str]) -> None:
         keys[part] = bits.astype(np.uint64) @ factors
     repeated = len(x) - len(distinct(keys))
     if repeated:
-        notes.append(f"{repeated} of {len(x)} training rows repeat another")
+        verb = "repeats" if repeated == 1 else "repeat"
+        notes.append(f"{repeated:,} of {len(x):,} {what} {verb} another")
 
 
 def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:

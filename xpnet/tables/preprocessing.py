@@ -147,7 +147,7 @@ class Preprocessing:
         found = self.check(table)
         missing = summarize(table, self._names).missing if self.missing == "impute" else {}
         if missing:
-            listed = up_to_ten(f"{name} {count:,}" for name, count in missing.items())
+            listed = up_to_ten(f"{name} ({count:,})" for name, count in missing.items())
             found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}")
         unseen = []
         for column in self.columns:
@@ -162,7 +162,7 @@ class Preprocessing:
             listed = "; ".join(unseen[:10]) + "; ..." * (len(unseen) > 10)
             found.append(f"categories without an input, rare or not seen in training: {listed}")
         if far := self._far_outside(table):
-            listed = up_to_ten(f"{name} {count:,}" for name, count in far.items())
+            listed = up_to_ten(f"{name} ({count:,})" for name, count in far.items())
             found.append(f"numbers more than {FAR} deviations from the mean in training: {listed}")
         return found
 

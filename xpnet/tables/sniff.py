@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.tables.cells import MISSING, is_number
+from xpnet.tables.cells import AFTER, BEFORE, MISSING, is_number
 from xpnet.tables.npy import open_binary
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -24,7 +24,6 @@ _CHUNK = 1 << 22
 _HEAD = 1 << 16  # bytes that delimiters are looked for in
 _RECORDS = 25  # likewise
 _QUOTE, _NEWLINE = 34, 10
-_NUMBER = rb"[+-]?\d*%s\d+(?:[eE][+-]?\d+)?"
 
 
 def find_encoding(path: str) -> str:
@@ -129,10 +128,17 @@ def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
 
 
 def _has_decimal_commas(data: bytes, delimiter: str) -> bool:
-    edge = re.escape(delimiter.encode())
-    cell = rb'(?:^|[%s\n"])[ \t]*%s[ \t]*(?=[%s\r\n"]|$)'
-    commas, points = (re.compile(cell % (edge, _NUMBER % each, edge)) for each in (rb",", rb"\."))
-    return bool(commas.search(data)) and not points.search(data)
+    edge, text = re.escape(delimiter), data.decode("utf-8", "replace")
+
+    def found(sign: str, other: str) -> bool:
+        groups = rf"\d{{1,3}}(?:[{other}' \u00a0\u202f]\d{{3}})+{sign}"
+        single = rf"\d*{sign}(?!\d{{3}}(?!\d))"  # else, with signs, these may be thousands
+        with_signs = rf"{BEFORE}(?:{groups}|{single})\d+{AFTER}"
+        number = rf"[+-]?\d*{sign}\d+(?:[eE][+-]?\d+)?|{with_signs}"
+        cell = rf'(?:^|[{edge}\n"])[ \t]*(?:{number})[ \t]*(?=[{edge}\r\n"]|$)'
+        return bool(re.search(cell, text, re.ASCII))
+
+    return found(",", r"\.") and not found(r"\.", ",")
 
 
 def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:

@@ -1,6 +1,5 @@
 """What the measured slopes say, as findings with the script's lines as they should be."""
 
-import linecache
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.mistakes import WHY
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping as Roles
-from xpnet.doctor.scripts.variants import Mistake
+from xpnet.doctor.scripts.variants import Mistake, is_known
 from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
 
 FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
@@ -106,26 +105,28 @@ def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
         said = f"{mistake.wrong} must be transposed"
     elif mistake.kind == "superfluous":
         said = f"the factor {mistake.wrong} does not belong there"
+    known = is_known(mistake.right, site)
+    remedy = f"line {site.line}: {mistake.role} belongs here; keep what it is made of where it is "
     return Finding(
         code, "error", ", ".join(names), f"line {site.line}, {site.text}: {said}", why,
-        mended_line(site, mistake.mended), MEASURED, {"edits": [edit(site, mistake.mended)]},
+        f"{remedy}made, for this function", MEASURED,
+        {"edits": [edit(site, mistake.mended)]} if known else None,
     )  # fmt: skip
 
 
 def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: bool) -> Finding:
     sites = [roles.updates_of(n)[0].operation.site for n in climbing if roles.updates_of(n)]
     error, edits = roles.error, [edit(each, turned(each)) for each in sites]
-    remedy = "\n".join(mended_line(each, turned(each)) for each in dict.fromkeys(sites))
     cause = "; ".join(f"line {each.line}: {each.text}" for each in dict.fromkeys(sites))
     if everywhere and error is not None and error.operands[0] is roles.targets[0]:
         left, right = error.site.operands[:2]
         new = f"{right} - {left}"
-        edits, remedy = [edit(error.site, new)], mended_line(error.site, new)
+        edits = [edit(error.site, new)]
         cause = f"line {error.line}: {error.site.text}"
     where = "every parameter" if everywhere else ", ".join(roles.names[n] for n in climbing)
     return Finding(
         "gradient-sign", "error", where, f"each step climbs the slope of {point.loss}; {cause}",
-        WHY["gradient-sign"], remedy, MEASURED, {"edits": edits},
+        WHY["gradient-sign"], "the other sign", MEASURED, {"edits": edits},
     )  # fmt: skip
 
 
@@ -204,12 +205,3 @@ def operand_edit(site: Site, slot: int, old: str, new: str) -> dict[str, Any]:
     start = site.column + len(before.encode())
     end = start + len(old.encode()) if site.end_column else 0
     return {**edit(site, new), "column": start, "end_column": end}
-
-
-def mended_line(site: Site, text: str) -> str:
-    """Return the line of a site with another text in its place."""
-    line = linecache.getline(site.file, site.line).encode()
-    if not line or not site.end_column:
-        return f"line {site.line}: {text}"
-    new = (line[: site.column] + text.encode() + line[site.end_column :]).decode()
-    return f"line {site.line}: {new.strip()}"

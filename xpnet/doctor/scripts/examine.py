@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, NoReturn
+from functools import partial
+from typing import IO, Any, NoReturn, TypeVar
 
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.scripts.conclusions import conclude, in_words
-from xpnet.doctor.scripts.fix import repeated, with_edits
+from xpnet.doctor.scripts.fix import with_edits
 from xpnet.doctor.scripts.measure import Measurer
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.run import Outcome, run_script
 from xpnet.doctor.scripts.source import Script
 from xpnet.doctor.scripts.trace import Recorder
 
+Result = TypeVar("Result")
 SHAPES = {"target-shape", "loss-broadcast", "parameter-shape-changed", "bias-per-sample"}
 
 
@@ -43,20 +45,29 @@ def examine(
 
     def examined(outcome: Outcome) -> Examination:
         mapping, points = observer.first, measurer.points
-        found = []
+        failed: list[str] = []
         facts: dict[str, Any] = {"ended": outcome.how, "script_seconds": outcome.seconds}
+        attempt = partial(_attempt, failed)
+        found: list[Finding] = []
         if mapping is not None:
             failing = observer.doctor.run.failing
-            found = conclude(points, mapping, failing=failing)
-            facts["gradients"] = in_words(points, mapping, measurer.runs)
+            found = attempt(
+                "judging the gradients", lambda: conclude(points, mapping, failing=failing), []
+            )
+            right = partial(in_words, points, mapping, measurer.runs)
+            facts["gradients"] = attempt("judging the gradients", right, "")
         if not points:
             facts["not_measured"] = measurer.problem or "the script took too few steps"
 
         def mend(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-            return with_edits(findings, mapping, points) if mapping else tuple(findings)
+            findings = tuple(findings)
+            if mapping is None:
+                return findings
+            return attempt("mending", lambda: with_edits(findings, mapping, points), findings)
 
-        facts["longer"] = repeated(mapping) if mapping else []  # edits, for --fix
-        report = observer.report(found, mend, **facts)
+        nothing = Report((), {"mapping": [], "not_mapped": "", **facts})
+        report = attempt("examining", lambda: observer.report(found, mend, **facts), nothing)
+        report.facts["failed"] = [*dict.fromkeys(failed)]
         if SHAPES & {*report.codes}:
             report.facts["gradients"] = ""  # they are right only for the shapes that are wrong
         return Examination(script, outcome, report)
@@ -66,3 +77,14 @@ def examine(
         give_up=lambda outcome: give_up(examined(outcome)),
     )  # fmt: skip
     return examined(outcome)
+
+
+def _attempt(
+    failed: list[str], what: str, action: Callable[[], Result], otherwise: Result
+) -> Result:
+    """Return what an action does; if it fails, note that: what else was found is told."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001  # whatever is wrong here is not the script's fault
+        failed.append(f"{what} could not be done: {type(error).__name__}: {error}")
+        return otherwise

@@ -18,6 +18,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.conclusions import edit, operand_edit
 from xpnet.doctor.scripts.mapping import Mapping
 from xpnet.doctor.scripts.trace import Operation, Update, Value
+from xpnet.doctor.scripts.updates import origin
 from xpnet.doctor.scripts.variants import in_words, is_made_by
 from xpnet.doctor.scripts.verdicts import Measured
 
@@ -37,7 +38,7 @@ def with_edits(
         return found
     # The gradient is right, and no other cause was found: longer steps, if the first one says so.
     for i, each in enumerate(found):
-        if each.code in NOTHING_LEARNT and (edits := _longer(each, roles, points)):
+        if each.code in NOTHING_LEARNT and (edits := _rate(each, roles, points)):
             return (*found[:i], replace(each, repair={"edits": edits}), *found[i + 1 :])
     return found
 
@@ -61,6 +62,17 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
     for row, start, end, new in sorted(done, reverse=True):
         lines[row] = lines[row][:start] + new + lines[row][end:]
     return b"\n".join(lines).decode()
+
+
+def mended_lines(edits: Sequence[Edit]) -> list[str]:
+    """Return each line that edits change, with all its changes."""
+    lines = []
+    for file, number in dict.fromkeys((each["file"], each["line"]) for each in edits):
+        here = [{**e, "line": 1} for e in edits if (e["file"], e["line"]) == (file, number)]
+        line = linecache.getline(file, number).strip("\n")
+        whole = line and all(each["end_column"] for each in here)
+        lines.append(f"line {number}: {apply(line, here).strip() if whole else here[0]['text']}")
+    return lines
 
 
 def _with_edits(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> Finding:
@@ -109,14 +121,22 @@ def _draws(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list
             continue
         values, text = np.asarray(updates[0].old.data), drawn.site.text
         limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5
+        start, whole = origin(updates[0].old)[0], updates[0].old.made_by
         if not np.any(drawn.result.data):
-            text = f"{limit:.2g} * np.random.uniform(-1, 1, np.shape({text}))"
+            # A generator of its own: what the script draws later stays the same.
+            own = f"np.random.default_rng({layer.weights})"
+            text = f"{limit:.2g} * {own}.uniform(-1, 1, np.shape({text}))"
+        elif start is not drawn.result and whole is not drawn:  # drawn, and shifted
+            if whole is None or not whole.site.end_column or whole is updates[0].operation:
+                continue
+            drawn = whole
+            text = f"{limit / 3**0.5 / np.std(values):.2g} * ({whole.site.text})"
         elif np.min(drawn.result.data) >= 0.0:
             scaled = np.max(values) / np.max(drawn.result.data)
             text = f"{limit / scaled:.2g} * (2 * {text} - 1)"
         else:
             text = f"{limit / 3**0.5 / np.std(values):.2g} * {text}"
-        edits.append(edit(drawn.site, text))
+        edits += [edit(drawn.site, text)] * (not text.startswith("1 * "))
     return edits
 
 
@@ -134,6 +154,8 @@ def _drawn(value: Value) -> Operation | None:
 def _rate(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
     """Change the learning rate: where its number stands, or else in every update."""
     known = finding.repair or {}
+    if finding.code == "learning-rate-vanishes":
+        return []  # no factor helps against a decay
     updates = [each for n in range(len(roles.names)) for each in roles.updates_of(n)]
     factor = SHORTER if "large" in finding.code else LONGER
     if "factor" in known:
@@ -153,8 +175,10 @@ def _rate(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[
 
 def _rows(roles: Mapping) -> float:
     """Return how many samples a step has: of weights (i, o), inputs (n, i) and sums (n, o)."""
-    layer = roles.layers[0]
-    weights = max(1, roles.updates_of(layer.weights)[0].old.size)
+    updates = roles.updates_of(roles.layers[0].weights) if roles.layers else ()
+    if not updates:
+        return 0.0  # not known
+    layer, weights = roles.layers[0], max(1, updates[0].old.size)
     return float((layer.inputs.size * layer.pre_activations.size / weights) ** 0.5)
 
 
@@ -165,18 +189,28 @@ def _tree(file: str) -> ast.Module:
 
 def _numbers(file: str, name: str, value: float, new: float) -> list[Edit]:
     """Write another number wherever a source gives it to a name, as a variable or an argument."""
-    last, edits = name.rpartition(".")[2], []
-    for node in ast.walk(_tree(file)):
+    last, edits, tree = name.rpartition(".")[2], [], _tree(file)
+    taking = dict[str, int]()  # functions, and classes, that take it: as which argument
+    for node in ast.walk(tree):
+        for each in node.body if isinstance(node, ast.Module | ast.ClassDef) else ():
+            names = [a.arg for a in each.args.args] if isinstance(each, ast.FunctionDef) else []
+            if isinstance(each, ast.FunctionDef) and last in names:
+                whole = isinstance(node, ast.ClassDef) and each.name == "__init__"
+                called = getattr(node, "name", "") if whole else each.name
+                taking[called] = names.index(last) - (names[0] == "self")
+    for node in ast.walk(tree):
         given: list[Any] = []
         if isinstance(node, ast.Assign):
-            given = [node.value] if any(ast.unparse(t).endswith(last) for t in node.targets) else []
+            named = [ast.unparse(each).rpartition(".")[2] for each in node.targets]
+            given = [node.value] if last in named else []
         elif isinstance(node, ast.keyword):
             given = [node.value] if node.arg == last else []
-        elif isinstance(node, ast.Call | ast.FunctionDef | ast.BinOp):
-            inside = node.args if isinstance(node, ast.Call) else ()
-            given = [*inside] if not isinstance(inside, ast.arguments) else []
-            given += node.args.defaults if isinstance(node, ast.FunctionDef) else []
-            given += [node.left, node.right] if isinstance(node, ast.BinOp) and last == name else []
+        elif isinstance(node, ast.Call):
+            place = taking.get(ast.unparse(node.func).rpartition(".")[2], len(node.args))
+            given = node.args[place : place + 1]
+        elif isinstance(node, ast.FunctionDef):
+            names = [each.arg for each in node.args.args][-len(node.args.defaults) :]
+            given = [d for n, d in zip(names, node.args.defaults, strict=False) if n == last]
         edits += [
             {"file": file, "line": n.lineno, "column": n.col_offset, "end_column": n.end_col_offset,
              "text": f"{float(f'{new:.2g}'):g}"}
@@ -209,6 +243,8 @@ def _one_error(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> 
 
 def _scaled(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
     """Standardise the inputs, after the last statement of the script that makes them."""
+    if not roles.layers or not roles.outputs:
+        return []
     value, product = roles.layers[0].inputs, roles.layers[0].product
     file, words = product.site.file, in_words(product, int(product.operands[1] is value))
     tree = _tree(file)
@@ -232,10 +268,10 @@ def _named(assignment: ast.Assign) -> set[str]:
 
 def _longer(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
     """Take longer steps if the first one says so, or else ten times as many."""
-    return _rate(finding, roles, points) or repeated(roles)
+    return _rate(finding, roles, points) or _repeated(roles)
 
 
-def repeated(roles: Mapping) -> list[Edit]:
+def _repeated(roles: Mapping) -> list[Edit]:
     """Let the outermost loop that updates, or calls what does, run ten times as often."""
     site = roles.step.updates[0].operation.site
     name = site.function.rpartition(".")[2]
@@ -248,7 +284,8 @@ def repeated(roles: Mapping) -> list[Edit]:
         if counted and (inside or (name and any(each.endswith(name) for each in calls))):
             n = loop.iter.args[0]
             place = {"file": site.file, "line": n.lineno, "column": n.col_offset}
-            text = f"10 * ({ast.unparse(n)})"
+            number = isinstance(n, ast.Constant)
+            text = f"10 * {ast.unparse(n)}" if number else f"10 * ({ast.unparse(n)})"
             return [{**place, "end_column": n.end_col_offset, "text": text}]
     return []
 

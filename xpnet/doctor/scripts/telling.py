@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.run import Run
-from xpnet.doctor.scripts.conclusions import MEASURED, mended_line
-from xpnet.doctor.scripts.instrument import Site
+from xpnet.doctor.scripts.conclusions import MEASURED
+from xpnet.doctor.scripts.fix import mended_lines
 
 SEEN = "read from the script's operations"
 LEARNT = 0.8  # share of the variance explained, from which a start or a rate is no cause
@@ -102,7 +102,5 @@ def _rank(finding: Finding) -> tuple[int, int]:
 def _in_lines(finding: Finding) -> Finding:
     """Give the remedy as lines of the script where edits are known."""
     edits = (finding.repair or {}).get("edits", ())
-    lines = [mended_line(Site(e["file"], e["line"], e["column"], e["end_column"], "", None, ""),
-                         e["text"]) for e in edits]  # fmt: skip
-    remedy = "\n".join(dict.fromkeys(lines[:4])) or PLAIN.get(finding.code, finding.remedy)
+    remedy = "\n".join(mended_lines(edits)[:4]) or PLAIN.get(finding.code, finding.remedy)
     return replace(finding, remedy=remedy)

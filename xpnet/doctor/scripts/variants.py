@@ -5,10 +5,14 @@ the layers were given and gave, by derivatives of their activations, by its own 
 is guessed: what is named is what makes the gradient right.
 """
 
+import ast
+import linecache
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -195,12 +199,50 @@ class Variants:
             if operand is value and re.fullmatch(r"[\w.]+(\[[^]]*\])?", in_words(each, i))
         )
         texts |= dict.fromkeys((False, name) for name in value.names)
+        texts = {each: None for each in texts if is_known(each[1], near.site)} or texts
 
         def rank(found: tuple[bool, str]) -> tuple[bool, bool]:
             here = re.search(rf"(?<![\w.]){re.escape(found[1])}(?!\w)", near.site.text)
             return here is not None, found[0]
 
         return max(texts, key=rank, default=(False, "?"))[1]
+
+
+def is_known(text: str, site: Site) -> bool:
+    """Return whether the names in a text occur in a place's function, or are the script's own."""
+    known = _known(site.file, site.line)
+    nodes = [*ast.walk(ast.parse(text))] if known and text != "?" else []
+    names = {each.id for each in nodes if isinstance(each, ast.Name)}
+    kept = {ast.unparse(each) for each in nodes if isinstance(each, ast.Attribute)
+            and isinstance(each.value, ast.Name) and each.value.id == "self"}  # fmt: skip
+    return text != "?" and (not known or names | kept <= known)
+
+
+@cache
+def _known(file: str, line: int) -> set[str]:
+    """Return the names in a line's functions, at module level, and its class's attributes."""
+    tree, known = ast.parse("".join(linecache.getlines(file))), set[str]()
+    scopes = (ast.FunctionDef, ast.Lambda, ast.ClassDef)
+    around = [each for each in ast.walk(tree) if isinstance(each, scopes)
+              and each.lineno <= line <= (each.end_lineno or 0)]  # fmt: skip
+    if not around and not file.endswith(".py"):
+        return known  # a notebook's cell knows the others' names
+    waiting, bound = list[ast.AST]([tree]), Counter[str]()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, ast.Name):
+            known.add(each.id)
+            bound[each.id] += isinstance(each.ctx, ast.Store)
+        waiting += [n for n in ast.iter_child_nodes(each) if not isinstance(n, scopes)]
+    if around:  # what is bound again and again may be something else by now
+        known -= {name for name, times in bound.items() if times > 1}
+    for scope in around:
+        for each in ast.walk(scope):
+            if isinstance(each, ast.Attribute):
+                known.add(ast.unparse(each))
+            elif not isinstance(scope, ast.ClassDef) and isinstance(each, ast.Name | ast.arg):
+                known.add(each.id if isinstance(each, ast.Name) else each.arg)
+    return known
 
 
 def in_words(operation: Operation, slot: int) -> str:

@@ -1,0 +1,150 @@
+"""What the doctor changes in a script's text, and what it leaves alone."""
+
+import pytest
+
+from xpnet.cli import doctor_script
+from xpnet.doctor.scripts.examine import examine
+from xpnet.doctor.scripts.fix import apply
+from xpnet.doctor.scripts.source import Script
+
+START = """import numpy as np
+np.random.seed(2)
+X = 2 * np.random.randn(60, 2)
+Y = (X[:, :1] * X[:, 1:] > 0) * 1.0
+def squash(z):
+    return 1 / (1 + np.exp(-z))
+W1, b1 = np.random.randn(2, 8), np.zeros(8)
+W2, b2 = np.random.randn(8, 1), np.zeros(1)
+rate = 2
+for step in range(30):
+    A1 = np.tanh(X @ W1 + b1)
+    D2 = (squash(A1 @ W2 + b2) - Y) / 60
+    D1 = D2 @ W2.T * (1 - A1**2)
+"""
+ONE_LINE = "    W1 -= .1*X.T @ D1; b1 -= .1*D1.sum(0); W2 -= .1*A1.T @ D2; b2 -= .1*D2.sum(0)\n"
+CLASSES = """import numpy as np
+rng = np.random.default_rng(1)
+X = rng.uniform(-2, 2, (60, 3))
+Y = X[:, :1] * X[:, 1:2]
+class Dense:
+    def __init__(self, n, m):
+        self.W, self.b = rng.normal(size=(n, m)) * np.sqrt(2 / n), np.zeros((1, m))
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+    def backward(self, g):
+        back = g @ self.W.T
+        self.W -= 0.01 * self.x.T @ g
+        self.b -= 0.01 * g.sum(0, keepdims=True)
+        return back
+class ReLU:
+    def forward(self, x):
+        self.x = x
+        return np.maximum(0, x)
+    def backward(self, g):
+        return g * (g > 0)
+layers = [Dense(3, 16), ReLU(), Dense(16, 1)]
+for epoch in range(60):
+    a = X
+    for each in layers:
+        a = each.forward(a)
+    g = 2 * (a - Y) / 60
+    for each in reversed(layers):
+        g = each.backward(g)
+"""
+LOST = """import numpy as np
+r = np.random.default_rng(0)
+x = r.normal(size=(100, 2)); y = (x[:, :1] > 0) * 1.0
+W, b = r.normal(size=(2, 1)), np.zeros(1)
+for i in range(100):
+    d = (1 / (1 + np.exp(-(x @ W + b))) - y) / 100
+    for w, g in [(W, x.T @ d)]:
+        w = w - 0.5 * g
+    b -= 0.5 * d.sum(0)
+"""
+
+
+def give_up(found):
+    raise AssertionError(found)
+
+
+@pytest.fixture
+def examined(tmp_path):
+    def run(text):
+        path = tmp_path / "net.py"
+        path.write_text(text)
+        return examine(Script(str(path), ()), give_up=give_up)
+
+    return run
+
+
+def edits_of(found):
+    return [e for each in found.report.findings for e in (each.repair or {}).get("edits", ())]
+
+
+def test_a_script_that_updates_only_a_bias_is_examined(examined):
+    report = examined(LOST).report
+    assert report.findings
+    assert report.facts["failed"] == []
+
+
+@pytest.mark.parametrize(
+    ("part", "what"), [("with_edits", "mending"), ("conclude", "judging the gradients")]
+)
+def test_what_fails_in_the_doctor_is_one_line_of_its_report(examined, monkeypatch, part, what):
+    def fail(*args, **kwargs):
+        raise IndexError("gone")
+
+    monkeypatch.setattr(f"xpnet.doctor.scripts.examine.{part}", fail)
+    report = examined(START + ONE_LINE).report
+    assert report.facts["failed"] == [f"{what} could not be done: IndexError: gone"]
+    assert report.findings
+
+
+def test_another_rate_leaves_equal_numbers_in_seeds_and_data_alone(examined):
+    slow = ONE_LINE.replace(".1*", "rate / 1000 * ")
+    found = examined(START.replace("range(30)", "range(400)") + slow)
+    mended = apply(START, [e for e in edits_of(found) if e["line"] < 14])
+    assert edits_of(found)
+    assert "seed(2)\nX = 2 * np" in mended
+    assert "randn(2, 8), np.zeros(8)" in mended
+    assert "A1**2" in mended
+
+
+def test_changes_of_several_statements_on_a_line_are_one_remedy(examined):
+    first = examined(START + ONE_LINE).report.findings[0]
+    assert first.remedy.count("line 14: ") == 1
+    assert first.remedy.count("* (.1*") == 4
+
+
+@pytest.mark.parametrize(
+    ("kept", "remedy"), [("self.x = x", "line 21: return g * (self.x > 0)"), ("pass", "line 21: ")]
+)
+def test_a_remedy_uses_only_names_of_its_function(examined, kept, remedy):
+    relu = CLASSES.index("class ReLU")
+    found = examined(CLASSES[:relu] + CLASSES[relu:].replace("self.x = x", kept)).report
+    first = found.findings[0]
+    assert first.code == "gradient-activation-derivative"
+    assert first.remedy.startswith(remedy)
+    assert ("edits" in (first.repair or {})) == (kept != "pass")
+    assert "(x > 0)" not in first.remedy
+
+
+def test_initial_weights_are_scaled_about_zero(examined):
+    shifted = "40 * np.random.random((2, 8)) - 20"
+    script = START.replace("np.tanh(X", "squash(X").replace("(1 - A1**2)", "A1 * (1 - A1)")
+    script = script.replace("W1, b1 = np.random.randn(2, 8), ", f"W1 = {shifted}; b1 = ")
+    edits = edits_of(examined(script.replace("range(30)", "range(200)") + ONE_LINE))
+    assert [e["text"] for e in edits if e["line"] == 7] == [f"0.066 * ({shifted})"]
+
+
+@pytest.mark.parametrize(("skill", "said"), [(0.3, "does not learn better"), (0.95, "Mended in")])
+def test_a_copy_is_called_mended_only_if_it_learns_better(examined, monkeypatch, skill, said):
+    found = examined(START + ONE_LINE)
+    found.report.facts["skill"] = 0.3
+    after = {"findings": [], "facts": {"skill": skill}}
+    monkeypatch.setattr(doctor_script, "_report_on", lambda target, found: after)
+    fixed = doctor_script._fix(found)
+    assert said in doctor_script._in_words(fixed)[0]
+    assert f"{skill:.0%}" in doctor_script._in_words(fixed)[0]
+    assert found.script.locate().with_suffix(".fixed.py").exists() == (skill > 0.3)
