@@ -327,12 +327,11 @@ class Program:
 
 def _folder() -> Path:
     """Return a folder of the user's for compiled functions; a temporary one if need be."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "xpnet"
     try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(base) / "xpnet"
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
-        folder = Path(tempfile.gettempdir()) / f"xpnet-{os.getpid()}"
-        folder.mkdir(exist_ok=True)
+    except (OSError, RuntimeError):  # there is no home
+        folder = Path(tempfile.mkdtemp(prefix="xpnet-"))  # nobody else can have put code there
     return folder

@@ -44,22 +44,11 @@ OPERATORS: dict[type[ast.AST], tuple[str, Callable[..., Any], Callable[..., Any]
     ast.USub: ("negative", operator.neg, operator.neg),
 }
 # Calls that are left alone: they look at their caller, or compute nothing.
-LEFT_ALONE = (
-    *(
-        "super",
-        "locals",
-        "globals",
-        "vars",
-        "dir",
-        "eval",
-        "exec",
-        "compile",
-        "__import__",
-        "print",
-    ),
-    *("input", "open", "len", "range", "enumerate", "zip", "iter", "next", "isinstance"),
-    *("type", "id", "getattr", "setattr", "hasattr", "callable", "str", "repr", "format"),
-)
+LEFT_ALONE = {
+    "super", "locals", "globals", "vars", "dir", "eval", "exec", "compile", "__import__", "print",
+    "input", "open", "len", "range", "enumerate", "zip", "iter", "next", "isinstance", "type", "id",
+    "getattr", "setattr", "hasattr", "callable", "str", "repr", "format",
+}  # fmt: skip
 WRAPPED = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return)
 
 
