@@ -21,7 +21,7 @@ def predictor(model):
     source = model.to_numpy_source()
     assert len(source.splitlines()) < 100
     assert "xpnet" not in source.replace("xpnet model", "")
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"__name__": "xpnet.interchange.predictor"}
     exec(compile(source, TEMPLATE, "exec"), names)  # whose lines coverage then counts
     return names["predict"]
 
