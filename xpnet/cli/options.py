@@ -208,6 +208,15 @@ class InspectOptions:
 
 
 @dataclass(frozen=True)
+class ExportOptions:
+    """Write a model for other programs: as ONNX, or as Python that needs NumPy alone."""
+
+    model: str = argument("MODEL", MODEL)
+    out: str | None = option(None, "File to write; by default MODEL's name with .onnx or .py.")
+    numpy: bool = option(False, "Write a Python program instead of ONNX.")
+
+
+@dataclass(frozen=True)
 class DevicesOptions:
     """Show what this machine computes with."""
 
