@@ -62,7 +62,7 @@ def test_a_constant_column_is_named_with_the_option_that_drops_it(run: Run) -> N
     path = table("line.csv", "\n".join(["x,five,y", *rows]) + "\n")
     options = ["--keep", "five", "--raw", "--epochs", "30"]  # it is left out otherwise
     outcome = run("doctor", path, "--target", "y", *options)
-    assert "constant-feature in features five" in outcome.out
+    assert "constant-feature in inputs five" in outcome.out
     assert "remedy: --drop five\n" in outcome.out
 
 
