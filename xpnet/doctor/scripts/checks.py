@@ -25,6 +25,7 @@ FEW_STEPS = 500
 GOOD = 0.8  # share of the variance explained, from which nothing more is looked for
 POOR = 0.5  # the same, from which more steps would only be better
 FEW_UNITS = 4
+TAUGHT = ("same-batch", "targets-shifted")  # wrong, however well it is learnt
 LONG_SUM = 20.0  # rate, times the rows that are summed
 GOODFELLOW = "Goodfellow et al., Deep Learning"
 
@@ -45,11 +46,11 @@ def check(code: str, source: str, remedy: str = "") -> Callable[[Check], Check]:
 
 def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
-    worst = "warning" if run.last.skill >= GOOD else "error"
     mapping = seen.latest or Mapping(Step(0, (), ()), ())
     for code, source, remedy, function in CHECKS if seen.latest else CHECKS[:2]:
         for operation, place, said, *own in function(seen, mapping, run):
             line = "" if operation is None else f"{operation.site}: "
+            worst = "error" if code in TAUGHT or not run.last.skill >= GOOD else "warning"
             why = str(function.__doc__)
             yield Finding(code, worst, place, line + said, why, (own or [remedy])[0], source,
                           {"edits": own[1]} if own[1:] else None)  # fmt: skip

@@ -193,13 +193,21 @@ def _tree(file: str) -> ast.Module:
 
 def _numbers(file: str, name: str, value: float, new: float) -> list[Edit]:
     """Write another number where a source gives it to a name: assigned, by default, or passed."""
-    last, given = name.rpartition(".")[2], list[Any]()
-    for node in ast.walk(_tree(file)):
+    last, given, nodes = name.rpartition(".")[2], list[Any](), [*ast.walk(_tree(file))]
+    own = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    taken = [[a.arg for a in n.args.args if a.arg != "self"] for n in own
+             if isinstance(n, ast.FunctionDef)]  # fmt: skip
+    places = {names.index(last) for names in taken if last in names}
+    for node in nodes:
         if isinstance(node, ast.Assign):
             named = [ast.unparse(each).rpartition(".")[2] for each in node.targets]
             given += [node.value] * (last in named)
         elif isinstance(node, ast.keyword):
             given += [node.value] * (node.arg == last)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            ours = any(called == each.name for each in own)
+            given += [node.args[i] for i in places if ours and i < len(node.args)]
         elif isinstance(node, ast.FunctionDef):
             names = [each.arg for each in node.args.args][-len(node.args.defaults) :]
             given += [d for n, d in zip(names, node.args.defaults, strict=False) if n == last]
@@ -209,7 +217,7 @@ def _numbers(file: str, name: str, value: float, new: float) -> list[Edit]:
     ]  # fmt: skip
 
 
-def _place(file: str, node: ast.expr) -> Edit:
+def _place(file: str, node: ast.expr | ast.stmt) -> Edit:
     return {"file": file, "line": node.lineno, "column": node.col_offset,
             "end_column": node.end_col_offset}  # fmt: skip
 
@@ -248,9 +256,8 @@ def _scaled(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> lis
             columns = roles.outputs[0].shape[:1] != value.shape[:1]
             keep = f"axis={int(columns)}, keepdims=True"
             new = f"({name} - np.mean({name}, {keep})) / (np.std({name}, {keep}) + 1e-12)"
-            text = f"{ast.unparse(made[-1].value)}; {name} = {new}"
-            end = made[-1].end_lineno == made[-1].lineno
-            return [{**_place(file, made[-1].value), "text": text}] if end else []
+            end = {"line": made[-1].end_lineno, "column": made[-1].end_col_offset}
+            return [{**_place(file, made[-1]), **end, "text": f"; {name} = {new}"}]
     return []
 
 

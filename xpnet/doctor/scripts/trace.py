@@ -204,8 +204,9 @@ class Recorder:
         done = self.steps
         if self._rest:
             done += self._rest - -(-self.counts[self._anchor] // self._per_step)
-        before, self._loops[loop] = self._loops.get(loop, 0), done
-        if self._rest and not self._on and done > before + 1 and self._can_afford():
+        first, before = loop not in self._loops, self._loops.get(loop, 0)
+        self._loops[loop] = done
+        if self._rest and not self._on and done > before + 1 and (first or self._can_afford()):
             self.restart()
             self._after_loop = True
 
