@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.backend.device import CPU, device_of, to_host
 from xpnet.doctor.findings import Finding, Report
-from xpnet.doctor.gradcheck.mistakes import CS231N, shape_mistake, value_mistakes
+from xpnet.doctor.gradcheck.mistakes import CS231N, merge_findings, shape_mistake, value_mistakes
 from xpnet.doctor.gradcheck.slopes import Comparison, compare
 from xpnet.doctor.rules.loss import not_finite, target_shape
 from xpnet.doctor.rules.rule import Evidence
@@ -160,7 +160,7 @@ def check_functions(
         comparisons = [replace(each, flat=True) for each in comparisons]
     sizes = batch_size, (1, *list(host.values())[-1].shape)[-1]
     shapes = [each for n in host for each in shape_mistake(n, given[n], host[n].shape)[1]]
-    findings = (*broadcast, *_not_finite(given), *shapes,
+    findings = (*broadcast, *_not_finite(given), *merge_findings(shapes),
                 *value_mistakes(comparisons, value, sizes), *_not_checked(comparisons))  # fmt: skip
     return GradientReport(findings, {"loss": value}, tuple(comparisons))
 

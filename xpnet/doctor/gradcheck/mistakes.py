@@ -6,6 +6,7 @@ finding. A wrong delta spoils all gradients of its layer and of those before it.
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,6 +83,21 @@ def summed(name: str, axis: int, *, keep: bool) -> str:
     """Return the remedy for a gradient that is not summed over the samples along an axis."""
     word = re.sub(r"\W+", "_", name).strip("_")
     return f"gradient_of_{word} = delta.sum(axis={axis}{', keepdims=True' * keep})"
+
+
+def merge_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """Merge findings that differ only in where they are and what was seen there."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for each in findings:
+        groups.setdefault((each.code, each.explanation), []).append(each)
+    return [replace(
+        group[0],
+        where=", ".join(each.where for each in group),
+        evidence="; ".join(each.evidence for each in group),
+        remedy="\n".join(dict.fromkeys(each.remedy for each in group)),
+        repair={key: [name for each in group for name in (each.repair or {})[key]]
+                for key in group[0].repair or {}},
+    ) for group in groups.values()]  # fmt: skip
 
 
 def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes) -> list[Finding]:
