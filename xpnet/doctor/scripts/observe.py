@@ -1,9 +1,7 @@
 """Shows the steps of a script to a doctor, and puts its findings into the script's own words."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -28,8 +26,6 @@ class Observer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self._names: tuple[str, ...] | None = None
-        self._waiting: list[Mapping] = []
         self._begin()
         recorder.on_step.append(self.look)
 
@@ -49,18 +45,8 @@ class Observer:
         self._shapes: dict[str, set[tuple[int, ...]]] = {}  # of each parameter, and after updates
 
     def look(self, step: Step) -> None:
-        """Map a step, and show it to the doctor; the first one with the second, which has names."""
+        """Map a step, and show it to the doctor."""
         mapping = map_step(step)
-        if self._names is None:
-            self._waiting.append(mapping)
-            if step.number == 0 and not step.live:
-                return
-            self._names = self._named(mapping)
-        for each in self._waiting or [mapping]:
-            self._show(replace(each, names=self._names))
-        self._waiting.clear()
-
-    def _show(self, mapping: Mapping) -> None:
         if not mapping.recognised:
             if self.first is None and mapping.step.updates:
                 self.first = self.latest = mapping
@@ -93,15 +79,6 @@ class Observer:
         self.same_rows = self.same_rows and (same or self._rows is None)
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
-
-    def _named(self, mapping: Mapping) -> tuple[str, ...]:
-        """Return the parameters' names; by where they are kept if the updates' text is no name."""
-        objects = {id(v.object): u.parameter for u in mapping.step.updates for v in (u.old, u.new)}
-        places = {objects[i]: text for i, text in self.recorder.places_of({*objects}).items()}
-        return tuple(
-            name if re.fullmatch(r"[\w.]+", name) else places.get(number, name)
-            for number, name in enumerate(mapping.names)
-        )
 
     def curve(self) -> list[float]:
         """Return the mean loss in each quarter of the run."""
