@@ -44,8 +44,9 @@ def _with_edits(finding: Finding, roles: Mapping) -> Finding:
     known = finding.repair or {}
     if "edits" in known:
         return finding
-    edits = [each for change, mend in MENDERS.items() if change in known or change == finding.code
-             for each in mend(finding, roles)]  # fmt: skip
+    keys = [change for change in MENDERS if change in known or change == finding.code]
+    mends = dict.fromkeys(MENDERS[each] for each in keys)
+    edits = [each for mend in mends for each in mend(finding, roles)]
     return replace(finding, repair={**known, "edits": edits}) if edits else finding
 
 
@@ -86,7 +87,7 @@ def site_of(finding: Finding, roles: Mapping) -> Site | None:
     where = finding.where.split(", ")
     if "targets" in where[0] and roles.targets:
         made = roles.targets[0].made_by or roles.error
-    elif "input" in where[0] and roles.layers:
+    elif re.search("input|feature", where[0]) and roles.layers:
         made = roles.layers[0].inputs.made_by or roles.layers[0].product
     elif "layer" in where[0] and roles.layers:
         number = re.search(r"\d+", where[0])
@@ -241,7 +242,8 @@ def _scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     file, words = product.site.file, in_source(product, int(product.operands[1] is value))
     assigned = [each for each in _tree(file).body if isinstance(each, ast.Assign)]
     for name in (*value.names, words):
-        made = [each for each in assigned if name in map(ast.unparse, each.targets)]
+        made = [each for each in assigned for target in each.targets
+                if name in map(ast.unparse, ast.walk(target))]  # fmt: skip
         if made and len(value.shape) == 2:
             columns = roles.outputs[0].shape[:1] != value.shape[:1]
             keep = f"axis={int(columns)}, keepdims=True"
@@ -277,4 +279,5 @@ MENDERS = {
     "standardize": _scaled,
     "too-few-steps": _more,
     "learning-rate-too-small": _rate,
+    "learning-rate-too-large": _rate,
 }

@@ -37,7 +37,7 @@ class Observer:
         self.same_rows = True  # in all steps
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self._problems = Counter[str]()
-        self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
+        self.losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
         self._steps: list[int] = []  # numbers of the steps that were looked at
         self._moved: list[Moved] = []
         self._movement: list[float] = []
@@ -64,7 +64,7 @@ class Observer:
             own = float(np.mean(np.square(_errors(mapping)))) if mapping.error else float("nan")
             self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
-        self._losses.append((own, loss))
+        self.losses.append((own, loss))
         self._steps.append(mapping.step.number)
         try:
             self.doctor.watch(
@@ -82,7 +82,7 @@ class Observer:
 
     def curve(self) -> list[float]:
         """Return the mean loss in each quarter of the run."""
-        losses, steps = np.array([own for own, _ in self._losses]), np.array(self._steps)
+        losses, steps = np.array([own for own, _ in self.losses]), np.array(self._steps)
         ends = np.linspace(0, self.recorder.steps, 5)
         inside = [(steps >= low) & (steps <= high) for low, high in pairwise(ends)]
         return [float(np.mean(losses[each])) for each in inside if np.any(each)]
@@ -117,9 +117,9 @@ class Observer:
         """
         self.recorder.finish()
         self._served()
-        losses = [own for own, _ in self._losses]
-        if all(loss is not None for _, loss in self._losses):
-            losses = [loss for _, loss in self._losses if loss is not None]
+        losses = [own for own, _ in self.losses]
+        if all(loss is not None for _, loss in self.losses):
+            losses = [loss for _, loss in self.losses if loss is not None]
         last = self.latest.layers[-1:] if self.latest is not None else ()
         self.doctor.note(
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,

@@ -209,7 +209,8 @@ def _known(file: str, line: int) -> set[Any]:
     functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.Lambda)]
     around = [n for n in functions if n.lineno <= line <= (n.end_lineno or 0)]
     elsewhere = {id(n) for f in functions if f not in around for n in ast.walk(f)}
-    nodes = [n for each in around[:1] or [tree] for n in ast.walk(each) if id(n) not in elsewhere]
+    scope: ast.AST = around[0] if around else tree
+    nodes = [n for n in ast.walk(scope) if id(n) not in elsewhere]
     classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
     inside = [n for each in classes if each.lineno <= line <= (each.end_lineno or 0)
               for n in ast.walk(each) if isinstance(n, ast.Attribute)]  # fmt: skip
