@@ -55,7 +55,7 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
 
 __version__ = "0.1.0"
 
-_ROOMS = ("backend", "nn", "training", "tables", "saving", "doctor", "report", "estimators", "cli")
+_ROOMS = ("backend", "nn", "training", "tables", "saving", "doctor", "report", "estimators", "cli", "playground")
 _NAMES_OF = {
     "backend.device": "open_device",
     "backend.signals": "Interrupted",

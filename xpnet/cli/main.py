@@ -27,7 +27,7 @@ from xpnet.cli.model_options import (
 )
 from xpnet.cli.output import discard, say
 from xpnet.cli.parsing import OPTION_OF, flag, parser
-from xpnet.cli.train_options import DoctorOptions, ParityOptions, TrainOptions
+from xpnet.cli.train_options import DoctorOptions, ParityOptions, PlaygroundOptions, TrainOptions
 from xpnet.errors import DivergenceError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
@@ -43,6 +43,7 @@ COMMANDS = {
     "inspect": (InspectOptions, "predict"),
     "doctor": (DoctorOptions, "doctor"),
     "parity": (ParityOptions, "devices"),
+    "playground": (PlaygroundOptions, "playground"),
     "devices": (DevicesOptions, "devices"),
 }
 

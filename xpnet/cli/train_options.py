@@ -138,6 +138,26 @@ class ParityOptions(TrainOptions):
     simple: bool = True
 
 
+_TO_READ = ("data", "target", "task", "missing", "drop", "keep", "encoding", "delimiter", "decimal",
+            "no_header")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlaygroundOptions(TrainOptions):
+    """Open a page on which a small network learns and the doctor says what is wrong with it."""
+
+    LEFT_OUT: ClassVar[tuple[str, ...]] = tuple(
+        each.name for each in fields(TrainOptions) if each.name not in _TO_READ
+    )
+
+    data: str = argument("[DATA]", "As for train; some sets of points are there without.", "")
+    validation: str = "0"
+    simple: bool = True
+    dtype: str = "float64"
+    port: int = option(8642, "Port on 127.0.0.1; 0 is any that is free.")
+    no_browser: bool = option(False, "Only print the page's address.")
+
+
 def as_command(options: TrainOptions) -> str:
     """Return the `xpnet train` command with these options, ready for a shell."""
     words = ["xpnet", "train", options.data]
