@@ -16,7 +16,7 @@ function ask(message) {
   socket.send(JSON.stringify(message));
 }
 
-const start = () => ask({ do: "start", link: decodeURIComponent(location.hash.slice(1)) });
+const start = () => ask({ do: "start", link: location.hash.slice(1) });
 const look = () => ask({ do: "train", steps: 0 });
 
 function train() {
