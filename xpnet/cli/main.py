@@ -20,6 +20,7 @@ from xpnet.backend.signals import Interrupted, interrupt_on_signals
 from xpnet.cli.model_options import (
     DevicesOptions,
     EvaluateOptions,
+    ExportOptions,
     InspectOptions,
     PredictOptions,
     ScriptOptions,
@@ -41,6 +42,7 @@ COMMANDS = {
     "predict": (PredictOptions, "predict"),
     "evaluate": (EvaluateOptions, "predict"),
     "inspect": (InspectOptions, "predict"),
+    "export": (ExportOptions, "export"),
     "doctor": (DoctorOptions, "doctor"),
     "parity": (ParityOptions, "devices"),
     "playground": (PlaygroundOptions, "playground"),

@@ -1,4 +1,4 @@
-"""The options of `predict`, `evaluate`, `inspect`, `devices` and of scripts, one line each."""
+"""The options of what is done with a model file, of `devices` and of scripts, one line each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +56,15 @@ class InspectOptions:
 
     model: str = argument("MODEL", MODEL)
     json: bool = option(False, JSON)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a model for other programs: as ONNX, or as Python that needs NumPy alone."""
+
+    model: str = argument("MODEL", MODEL)
+    out: str | None = option(None, "File to write; by default MODEL's name with .onnx or .py.")
+    numpy: bool = option(False, "Write a Python program instead of ONNX.")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Points on a plane with targets: the usual toy sets, the origin cases', or a table's rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +12,9 @@ COMPONENTS = ("component 1", "component 2")
 
 @dataclass(frozen=True)
 class Points:
-    """Rows to learn from, before any scaling.
+    """Rows to learn from: x (rows, 2), of a whole table (rows, inputs); y (rows,).
 
-    Attributes
-    ----------
-    x : array, (rows, 2); of a whole table (rows, inputs)
-    y : array, (rows, 1)
-        0 or 1, or, of a regression, from -1 to 1.
-    names : sequence of str
-        Of the inputs.
-    regression : bool
+    Targets are 0 or 1, those of a regression from -1 to 1.
     """
 
     x: Any
@@ -66,18 +59,15 @@ def spiral(random: Any, rows: int) -> Points:
 
 
 def plane(random: Any, rows: int) -> Points:
-    """Regression: x1 + x2."""
+    """A regression: x1 + x2."""
     x = random.uniform(-6, 6, (rows, 2))
     return Points(x, x.sum(axis=1) / 12, regression=True)
 
 
 def hills(random: Any, rows: int) -> Points:
-    """Regression: six round hills and hollows in two rows."""
-    x, y = random.uniform(-6, 6, (rows, 2)), np.zeros(rows)
-    for i, centre in enumerate([(-4, 2.5), (0, 2.5), (4, 2.5), (-4, -2.5), (0, -2.5), (4, -2.5)]):
-        height = np.maximum(0, 1 - np.hypot(*(x - centre).T) / 2)
-        y += height * (-1) ** i
-    return Points(x, y, regression=True)
+    """A regression: hills and hollows that alternate, three by two."""
+    x = random.uniform(-6, 6, (rows, 2))
+    return Points(x, np.cos(np.pi * x[:, 0] / 4) * np.sin(np.pi * x[:, 1] / 6), regression=True)
 
 
 def customers(random: Any, rows: int) -> Points:
@@ -93,7 +83,7 @@ def six_points(random: Any, rows: int) -> Points:
     return Points(x, np.arange(6) > 2)
 
 
-DATA = {
-    each.__name__.replace("_", " "): each
-    for each in (circle, xor, gauss, spiral, plane, hills, customers, six_points)
-}
+DATA: dict[str, Callable[[Any, int], Points]] = {
+    "circle": circle, "xor": xor, "gauss": gauss, "spiral": spiral, "plane": plane,
+    "hills": hills, "customers": customers, "six points": six_points,
+}  # fmt: skip

@@ -1,16 +1,16 @@
 """What a page can set, one line each; the same in the page's address, which repeats a run."""
 
 from collections.abc import Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from xpnet.errors import InputError
 from xpnet.nn.initializers import INIT_NAMES
 from xpnet.playground.data import COMPONENTS, DATA, TABLE
-from xpnet.playground.export import FORMULAS
 from xpnet.playground.mistakes import MISTAKES
 
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "leaky_relu", "elu", "identity")  # of program.py, too
 MAX_LAYERS, MAX_UNITS = 8, 32
 
 
@@ -25,11 +25,11 @@ def _number(label: str, default: float, low: float, high: float, step: float | s
 
 @dataclass(frozen=True)
 class Settings:
-    """How to draw the points and to train; what has no label is not set in the form."""
+    """How to draw the points and to train; what has no label has no field in the form."""
 
     data: str = _choice("Data", *DATA)
-    horizontal: str = _choice("Across", COMPONENTS[0])
-    vertical: str = _choice("Upwards", COMPONENTS[1])
+    horizontal: str = _choice("Across", *COMPONENTS)
+    vertical: str = _choice("Upwards", *COMPONENTS[::-1])
     rows: int = _number("Rows", 300, 6, 1000)
     noise: float = _number("Noise", 0.0, 0.0, 1.0, 0.05)
     held_out: float = _number("Held out", 0.3, 0.0, 0.9, 0.1)
@@ -44,41 +44,53 @@ class Settings:
     l2: float = _number("L2", 0.0, 0.0, 10.0, "any")
     dropout: float = _number("Dropout", 0.0, 0.0, 0.9, 0.1)
     layers: str = "4 tanh,2 tanh"
-    mistakes: str = ""  # comma-separated
-    edits: str = ""  # comma-separated: step:layer:from:to:value, where from -1 is the bias
+    mistakes: str = ""  # names with commas between them
+    edits: str = ""  # likewise, step:layer:row:column:value; row -1 is the bias
     steps: int = 0  # how far to train at once
 
     @classmethod
     def of(cls, link: str, inputs: Sequence[str]) -> "Settings":
         """Read the part of an address behind #; `inputs` are those of the person's table."""
-        given, known = dict(parse_qsl(link.removeprefix("#"), True)), {e.name: e for e in fields(cls)}
-        if unknown := given.keys() - known.keys():
-            raise InputError(f"address: {', '.join(sorted(unknown))} is no setting; leave it out")
-        found = cls(**{name: _checked(known[name], given[name], inputs) for name in given})
-        units = [units for units, _ in found.hidden]
-        if len(units) > MAX_LAYERS or not all(0 < each <= MAX_UNITS for each in units):
-            raise InputError(f"layers: at most {MAX_LAYERS}, each of 1 to {MAX_UNITS} units")
-        if unknown := {activation for _, activation in found.hidden} - FORMULAS.keys():
-            raise InputError(f"layers: {unknown.pop()!r} is none of {', '.join(FORMULAS)}")
-        if "bias" in found.wrong and found.optimizer != "sgd":
-            raise InputError("mistakes: biases of each row take steps of sgd; choose that optimizer")
+        given, known = dict(parse_qsl(link, True)), {each.name: each for each in fields(cls)}
+        about = {each["name"]: each for each in form(inputs)}
+        try:
+            found = cls(**{name: known[name].type(text) for name, text in given.items()})  # type: ignore[operator]
+            hidden, edited = found.hidden, found.edited
+        except (KeyError, ValueError) as error:
+            raise InputError(f"address: {error} is not understood; leave it out") from error
+        for name in given:
+            value, allowed = getattr(found, name), about[name].get("choices")
+            if allowed and value not in allowed:
+                raise InputError(f"{name} {value!r}: choose one of {', '.join(allowed)}")
+            low, high = (about[name].get(each, value) for each in ("low", "high"))
+            if not low <= value <= high:
+                raise InputError(f"{name} {value:g}: give a number from {low:g} to {high:g}")
+        right = all(0 < n <= MAX_UNITS and name in ACTIVATIONS for n, name in hidden)
+        if len(hidden) > MAX_LAYERS or not right:
+            raise InputError(f"layers {found.layers}: at most {MAX_LAYERS}, each of 1 to "
+                             f"{MAX_UNITS} units and one of {', '.join(ACTIVATIONS)}")  # fmt: skip
         if unknown := found.wrong - MISTAKES.keys():
             raise InputError(f"mistakes: {unknown.pop()!r} is none of {', '.join(MISTAKES)}")
+        if "bias" in found.wrong and found.optimizer != "sgd":
+            raise InputError("mistakes: biases of each row take steps of sgd; choose that optimizer")
+        sizes = [2, *(units for units, _ in hidden), 1]
+        for _, layer, row, column, _ in edited:
+            rows, units = (*sizes, 0, 0)[layer : layer + 2] if layer >= 0 else (0, 0)
+            if not (-1 <= row < rows and 0 <= column < units):
+                raise InputError(f"edits {found.edits}: the network has no such weight")
         return found
 
     @property
     def link(self) -> str:
         """What `of` reads, without defaults."""
-        given = {e.name: getattr(self, e.name) for e in fields(self)}
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
         changed = {e.name: given[e.name] for e in fields(self) if given[e.name] != e.default}
         return urlencode(changed, safe=",:", quote_via=quote)
 
     @property
     def hidden(self) -> list[tuple[int, str]]:
         """Units and activation of each hidden layer."""
-        pairs = [each.split() for each in self.layers.split(",") if each]
-        if not all(len(each) == 2 and each[0].isdecimal() for each in pairs):
-            raise InputError(f"layers {self.layers!r}: write them as in 4 tanh,2 relu")
+        pairs = [each.split(" ") for each in self.layers.split(",") if each]
         return [(int(units), activation) for units, activation in pairs]
 
     @property
@@ -89,46 +101,41 @@ class Settings:
     @property
     def edited(self) -> list[tuple[int, int, int, int, float]]:
         """Step, layer, row, column and value of each parameter changed by hand."""
-        try:
-            parts = [each.split(":") for each in self.edits.split(",") if each]
-            return [(int(s), int(k), int(i), int(j), float(w)) for s, k, i, j, w in parts]
-        except ValueError as error:
-            raise InputError(f"edits {self.edits!r}: write step:layer:from:to:value") from error
-
-
-def choices(name: str, inputs: Sequence[str]) -> Sequence[str] | None:
-    """Return what a setting may be, or None for a number or a text."""
-    known = {each.name: each.metadata.get("choices") for each in fields(Settings)}[name]
-    if name == "data" and inputs:
-        return (TABLE, *known)
-    return (*COMPONENTS, *inputs) if name in ("horizontal", "vertical") else known
+        parts = [each.split(":") for each in self.edits.split(",") if each]
+        return [(int(s), int(k), int(i), int(j), float(w)) for s, k, i, j, w in parts]
 
 
 def form(inputs: Sequence[str]) -> list[dict[str, Any]]:
-    """Describe the settings for a page: name, default, label, and choices or low, high, step."""
-    return [
-        {"name": each.name, "default": each.default, **each.metadata,
-         "choices": choices(each.name, inputs)}
-        for each in fields(Settings)
-    ]  # fmt: skip
+    """Describe the settings for a page: name, label, and choices or low, high, step."""
+    described = [{"name": each.name, **each.metadata} for each in fields(Settings)]
+    if inputs:
+        described[0]["choices"] = (*DATA, TABLE)
+        for each in described[1:3]:
+            each["choices"] = (*each["choices"], *inputs)
+    return described
 
 
-def _checked(each: "Field[Any]", text: str, inputs: Sequence[str]) -> Any:
-    about, allowed = each.metadata, choices(each.name, inputs)
-    if allowed and text not in allowed:
-        raise InputError(f"{each.name} {text!r}: choose one of {', '.join(allowed)}")
-    try:
-        value = each.type(text)  # type: ignore[operator]
-    except ValueError as error:
-        raise InputError(f"{each.name} {text!r} is no number") from error
-    if "low" in about and not about["low"] <= value <= about["high"]:
-        raise InputError(f"{each.name} {text}: from {about['low']:g} to {about['high']:g}")
-    return value
-
-
-CASE_1 = "data=customers&layers=3 sigmoid,3 sigmoid&batch=1000&held_out=0&rows=150"
-CASE_2 = "data=six points&layers=3 sigmoid&batch=1000&held_out=0&loss=squared_error"
-CASE_3 = "data=circle&layers=16 sigmoid,16 sigmoid&batch=1&l2=0.0001"
+_CASE_1 = "data=customers&layers=3 sigmoid,3 sigmoid&batch=1000&held_out=0&rows=150&steps=2000"
+_CASE_2 = "data=six points&layers=3 sigmoid&batch=1000&held_out=0&loss=squared_error&steps=2000"
+_CASE_3 = "data=circle&layers=16 sigmoid,16 sigmoid&batch=1&l2=0.0001&rate=0.05&steps=3000"
 PRESETS = {
     "The circle learns": "data=circle&steps=2000",
+    "Case 1, done right": f"{_CASE_1}&rate=0.5",
+    "Case 1: bias gradients not summed": f"{_CASE_1}&rate=0.5&mistakes=bias",
+    "Case 1: not scaled at prediction": f"{_CASE_1}&rate=0.5&mistakes=raw",
+    "Case 1: positive weights": f"{_CASE_1}&rate=0.5&mistakes=positive",
+    "Case 1: steps of 5e-5": f"{_CASE_1}&rate=5e-05",
+    "Case 1: all four": f"{_CASE_1}&rate=5e-05&mistakes=bias,raw,positive",
+    "Case 2, done right": f"{_CASE_2}&rate=0.5",
+    "Case 2: targets (6,), outputs (6, 1)": f"{_CASE_2}&rate=0.1&mistakes=pairs",
+    "Case 2: errors summed to one number": f"{_CASE_2}&rate=0.1&mistakes=sum",
+    "Case 2: wrong sign": f"{_CASE_2}&rate=0.1&mistakes=sign",
+    "Case 2: bias gradients not summed": f"{_CASE_2}&rate=0.1&mistakes=bias",
+    "Case 2: all four": f"{_CASE_2}&rate=0.1&mistakes=pairs,sum,sign,bias",
+    "Case 3, done right": _CASE_3,
+    "Case 3: positive weights": f"{_CASE_3}&mistakes=positive",
+    "Dead ReLUs": "data=circle&layers=3 relu&steps=500&edits=0:0:-1:0:-9,0:0:-1:1:-9,0:0:-1:2:-9",
+    "A vanishing gradient": f"data=xor&layers={','.join(['6 sigmoid'] * 8)}"
+    "&init=glorot_uniform&steps=1500",
+    "Too high a rate": "data=hills&layers=8 tanh&rate=1.5&steps=1000",
 }

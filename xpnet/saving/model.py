@@ -138,6 +138,35 @@ class Model:
         data, plan = self._read(table, reading), self.preprocessing
         return permutation_importance(plan, self.outputs, data, repeats=repeats, seed=seed)
 
+    def to_onnx(self, path: Any = None) -> Any:
+        """Return an `onnx.ModelProto` that takes raw columns, and write it to a path if given.
+
+        A table's columns are inputs (n, 1) by their names: texts, or float64 with NaN where a cell
+        is missing; an array is one input ``x``. Outputs are ``label`` (n,) and ``probabilities``
+        (n, classes), or ``value`` (n, 1), those of `predict` to about 1e-6: networks compute in
+        float32. A row that `predict` would refuse gives NaN.
+
+        Raises
+        ------
+        InputError
+            For what ONNX cannot hold: columns of dates, your own activations; without the extra.
+        SaveError
+            If the file cannot be written.
+        """
+        from xpnet.interchange.onnx import to_onnx
+
+        return to_onnx(self, path)
+
+    def to_numpy_source(self, path: Any = None) -> str:
+        """Return, and write to a path if given, a Python program that predicts with NumPy alone.
+
+        Its ``predict(table)`` takes a dict of columns; as a program it reads a CSV file. Errors are
+        those of `to_onnx`, but dates are read, if written as in training.
+        """
+        from xpnet.interchange.numpy_source import to_numpy_source
+
+        return to_numpy_source(self, path)
+
     def _read(self, table: Any, reading: dict[str, Any]) -> Any:
         from xpnet.tables.table import read_table, table_of
 
