@@ -21,7 +21,7 @@ import itertools
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -64,8 +64,9 @@ class Playground:
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Follow a message and return the reply."""
-        actions = {"start": self._start, "train": self._train, "edit": self._edit,
-                   "export": self._export}  # fmt: skip
+        actions: dict[str, Callable[..., dict[str, Any]]] = {
+            "start": self._start, "train": self._train, "edit": self._edit, "export": self._export
+        }  # fmt: skip
         about = dict(message)
         try:
             with np.errstate(all="ignore"):
@@ -81,7 +82,8 @@ class Playground:
         else:
             points = DATA[s.data](draw, s.rows)
         rows = draw.permutation(len(points.x))[: s.rows]
-        self.raw = points.x[rows] + s.noise * points.x.std(axis=0) * draw.normal(size=(len(rows), 2))
+        noise = s.noise * points.x.std(axis=0) * draw.normal(size=(len(rows), 2))
+        self.raw = points.x[rows] + noise
         self.points, self.y = points, np.asarray(points.y, dtype=float)[rows, None]
         self.train, self.held = np.arange(len(rows)), np.arange(0)
         if s.held_out:
@@ -97,7 +99,8 @@ class Playground:
         return {
             "settings": asdict(s), "form": form(self._inputs), "presets": PRESETS,
             "activations": ACTIVATIONS, "mistakes": {name: MISTAKES[name][0] for name in MISTAKES},
-            "points": self._points(), "axes": [*zip(points.names, self.low, self.high, strict=True)],
+            "axes": [*zip(points.names, self.low, self.high, strict=True)],
+            "points": self._points(),
         } | self._train(steps=0)  # fmt: skip
 
     def _make_network(self) -> None:

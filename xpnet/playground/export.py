@@ -1,4 +1,4 @@
-"""A run as programs: `program.py` and `with_xpnet.py` with the run written in, and its numbers."""
+"""A run as programs, in NumPy alone and with xpnet, and its numbers."""
 
 import io
 import json
@@ -11,6 +11,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from xpnet.playground.engine import Playground
+
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 def export(play: "Playground") -> bytes:
@@ -28,8 +30,8 @@ def export(play: "Playground") -> bytes:
         "batch": len(play.train) if "bias" in s.wrong else s.batch,
     }  # fmt: skip
     with zipfile.ZipFile(archive, "w") as file, TemporaryDirectory() as folder:
-        for name, template in (("numpy_net.py", "program.py"), ("xpnet_net.py", "with_xpnet.py")):
-            source = Path(__file__).with_name(template).read_text(encoding="utf-8")
+        for name in ("numpy_net.py", "xpnet_net.py"):
+            source = (PROGRAMS / f"{name}.txt").read_text(encoding="utf-8")
             written = f"json.loads({json.dumps(run)!r})"
             file.writestr(name, source.replace('json.loads("{}")', written))
         file.writestr("numbers.npz", numbers.getvalue())

@@ -18,7 +18,7 @@ MISTAKES = {  # with the setting in `Finding.repair`, or the finding's code, tha
 
 
 def positive(generator: Any, fan_in: int, fan_out: int) -> Any:
-    """Initial weights from [0, 1), as `numpy.random.rand` draws them."""
+    """Draw initial weights from [0, 1), as `numpy.random.rand` does."""
     return generator.uniform(0.0, 1.0, (fan_in, fan_out))
 
 

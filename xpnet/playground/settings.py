@@ -10,7 +10,7 @@ from xpnet.nn.initializers import INIT_NAMES
 from xpnet.playground.data import COMPONENTS, DATA, TABLE
 from xpnet.playground.mistakes import MISTAKES
 
-ACTIVATIONS = ("tanh", "relu", "sigmoid", "leaky_relu", "elu", "identity")  # of program.py, too
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "leaky_relu", "elu", "identity")  # of the programs, too
 MAX_LAYERS, MAX_UNITS = 8, 32
 
 
@@ -69,13 +69,13 @@ class Settings:
         if len(hidden) > MAX_LAYERS or not right:
             raise InputError(f"layers {found.layers}: at most {MAX_LAYERS}, each of 1 to "
                              f"{MAX_UNITS} units and one of {', '.join(ACTIVATIONS)}")  # fmt: skip
-        if unknown := found.wrong - MISTAKES.keys():
-            raise InputError(f"mistakes: {unknown.pop()!r} is none of {', '.join(MISTAKES)}")
+        if unknown := sorted(found.wrong - MISTAKES.keys()):
+            raise InputError(f"mistakes: {unknown[0]!r} is none of {', '.join(MISTAKES)}")
         if "bias" in found.wrong and found.optimizer != "sgd":
-            raise InputError("mistakes: biases of each row take steps of sgd; choose that optimizer")
+            raise InputError("mistakes: biases of each row take steps of sgd; choose it")
         sizes = [2, *(units for units, _ in hidden), 1]
         for _, layer, row, column, _ in edited:
-            rows, units = (*sizes, 0, 0)[layer : layer + 2] if layer >= 0 else (0, 0)
+            rows, units = sizes[layer : layer + 2] if 0 <= layer <= len(hidden) else (0, 0)
             if not (-1 <= row < rows and 0 <= column < units):
                 raise InputError(f"edits {found.edits}: the network has no such weight")
         return found

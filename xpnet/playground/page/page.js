@@ -2,6 +2,7 @@
 const $ = (id) => document.getElementById(id);
 const SECONDS = 0.022; // of training for each frame
 const LOW = [245, 147, 34], MIDDLE = [236, 236, 236], HIGH = [22, 119, 190];
+const small = new OffscreenCanvas(1, 1);
 let socket, about, state, settings; // about: the reply to start; state: the latest reply
 let playing = false, until = 0, chosen = null, curve = [], asked = "";
 
@@ -77,7 +78,7 @@ function fillForm() {
   const presets = Object.entries(about.presets).map(([name, link]) => new Option(name, link));
   if ($("preset").options.length < 2) $("preset").replaceChildren(new Option("choose", ""), ...presets);
   const focused = document.activeElement?.id;
-  $("settings").replaceChildren(...about.form.filter((each) => each.label).map(control));
+  $("settings").replaceChildren(...about.form.filter(isSet).map(control));
   const wrong = settings.mistakes.split(",").filter(Boolean);
   $("mistakes").replaceChildren(...Object.entries(about.mistakes).map(([name, text]) => {
     const box = element("input", { type: "checkbox", checked: wrong.includes(name), id: `mistake-${name}` });
@@ -86,6 +87,8 @@ function fillForm() {
   }));
   if (focused) $(focused)?.focus(); // where the keyboard was
 }
+
+const isSet = ({ name, label }) => label && (settings.data === "your table" || !["horizontal", "vertical"].includes(name));
 
 function control({ name, label, choices, low, high, step }) {
   const made = choices
@@ -129,6 +132,7 @@ function buildNetwork() {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.ariaHidden = true;
   $("network").replaceChildren(svg, ...built);
+  svg.style.width = `${$("network").scrollWidth}px`;
   drawEdges(svg);
   showUnit();
 }
@@ -175,22 +179,27 @@ function fillWeights() {
   });
 }
 
+const COLOURS = Uint32Array.from({ length: 256 }, (_, value) => {
+  const [from, to, share] = value < 128 ? [LOW, MIDDLE, value / 128] : [MIDDLE, HIGH, (value - 128) / 127];
+  const [red, green, blue] = from.map((each, k) => Math.round(each + share * (to[k] - each)));
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+});
+
 function shade(context, bytes, width, height) {
-  const side = Math.sqrt(bytes.length), small = new OffscreenCanvas(side, side), image = new ImageData(side, side);
-  bytes.forEach((value, i) => {
-    const [from, to, share] = value < 128 ? [LOW, MIDDLE, value / 128] : [MIDDLE, HIGH, (value - 128) / 127];
-    image.data.set([...from.map((each, k) => each + share * (to[k] - each)), 255], 4 * i);
-  });
+  const side = Math.sqrt(bytes.length), image = new ImageData(side, side);
+  new Uint32Array(image.data.buffer).set(Uint32Array.from(bytes, (value) => COLOURS[value]));
+  small.width = small.height = side;
   small.getContext("2d").putImageData(image, 0, 0);
   context.drawImage(small, 0, 0, width, height);
 }
 
 function draw() {
-  const maps = Uint8Array.from(atob(state.maps), (each) => each.charCodeAt(0)), units = document.querySelectorAll(".unit canvas");
-  const size = maps.length / (units.length); // of a map; the last is the output's
+  const maps = Uint8Array.from(atob(state.maps), (each) => each.charCodeAt(0));
+  const units = document.querySelectorAll(".unit canvas"), size = maps.length / units.length;
   units.forEach((canvas, i) => shade(canvas.getContext("2d"), maps.subarray(i * size, (i + 1) * size), 40, 40));
   const marks = (state.findings ?? []).map((each) => each.marks);
-  const layers = new Set(marks.flatMap((each) => each.layers)), stuck = new Set(marks.flatMap((each) => each.units.map((unit) => `unit-${unit[0]}-${unit[1] - 0}`)));
+  const layers = new Set(marks.flatMap((each) => each.layers));
+  const stuck = new Set(marks.flatMap((each) => each.units.map((unit) => `unit-${unit.join("-")}`)));
   for (const each of document.querySelectorAll(".unit")) each.classList.toggle("marked", stuck.has(each.id));
   const paths = document.querySelectorAll("#network path");
   state.weights.flatMap((rows, layer) => rows.flat().map((value) => [layer, value])).forEach(([layer, value], i) => {
@@ -234,7 +243,7 @@ function drawCurve() {
 
 // Only what has changed is said again, so that a screen reader is not flooded.
 function showFindings(findings) {
-  const key = JSON.stringify(findings.map((each) => [each.code, each.where, each.change]));
+  const key = !state.step + JSON.stringify(findings.map((each) => [each.code, each.where, each.change]));
   if ($("findings").dataset.key === key) return;
   $("findings").dataset.key = key;
   const items = findings.map((each) => {
@@ -243,7 +252,7 @@ function showFindings(findings) {
       element("p", { textContent: `${each.evidence}. ${each.explanation}` }),
       element("p", {}, element("code", { textContent: each.remedy })));
     item.dataset.code = each.code;
-    const words = Object.entries(each.change).map(([name, value]) => `${name} ${value || "none"}`);
+    const words = Object.entries(each.change).map(([name, value]) => name === "mistakes" ? "without this mistake" : `${name} ${value}`);
     if (words.length) item.append(element("button", { textContent: `Apply: ${words.join(", ")}`, onclick: () => change(each.change) }));
     return item;
   });
@@ -255,27 +264,6 @@ function save(address, name) {
   element("a", { href: address, download: name }).click();
 }
 
-// The network as it is on the page, with the map and the curve beside it.
-function picture() {
-  const network = $("network"), [map, lines] = [$("map"), $("curve")];
-  const canvas = element("canvas", { width: network.scrollWidth + map.width + 40, height: Math.max(network.scrollHeight, 480) });
-  const context = canvas.getContext("2d"), style = getComputedStyle(document.body);
-  context.fillStyle = style.colorScheme === "dark" ? "black" : "white";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  for (const path of network.querySelectorAll("path")) {
-    context.strokeStyle = getComputedStyle(path).stroke;
-    context.lineWidth = path.getAttribute("stroke-width");
-    context.stroke(new Path2D(path.getAttribute("d")));
-  }
-  for (const unit of network.querySelectorAll(".unit")) {
-    const column = unit.parentElement;
-    context.drawImage(unit.firstChild, column.offsetLeft + unit.offsetLeft + 4, column.offsetTop + unit.offsetTop + 4);
-  }
-  context.drawImage(map, network.scrollWidth + 20, 10);
-  context.drawImage(lines, network.scrollWidth + 20, map.height + 20);
-  save(canvas.toDataURL("image/png"), "xpnet-playground.png");
-}
-
 $("play").onclick = () => {
   setPlaying(!playing);
   until = 0;
@@ -284,10 +272,14 @@ $("play").onclick = () => {
 $("step").onclick = () => ask({ do: "train", steps: 1 });
 $("reset").onclick = () => { setPlaying(false); change({}); start(); };
 $("export").onclick = () => ask({ do: "export" });
-$("picture").onclick = picture;
+$("picture").onclick = () => save($("map").toDataURL("image/png"), "xpnet-playground.png");
 $("preset").onchange = () => { setPlaying(false); location.hash = $("preset").value; };
 addEventListener("hashchange", start);
-addEventListener("resize", () => state && buildNetwork() && draw());
+addEventListener("resize", () => {
+  if (!state) return;
+  buildNetwork();
+  draw();
+});
 socket = new WebSocket(`ws://${location.host}${location.pathname}socket`);
 socket.onopen = start;
 socket.onmessage = receive;
