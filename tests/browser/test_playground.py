@@ -69,7 +69,9 @@ def test_closing_the_tab_ends_the_training(tab, address, monkeypatch):
 def test_there_are_20_frames_and_500_steps_a_second(tab, address, monkeypatch):
     frames, state = [], engine.Playground._state
     monkeypatch.setattr(
-        engine.Playground, "_state", lambda self, **given: (frames.append(1), state(self, **given))[1]
+        engine.Playground,
+        "_state",
+        lambda self, **given: (frames.append(1), state(self, **given))[1],
     )
     rates = []
     for _ in range(3):  # other processes may be busy

@@ -1,6 +1,7 @@
 """An ONNX file gives what `Model.predict` gives."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -109,3 +110,9 @@ def test_what_cannot_be_exported_is_refused_by_name():
     sine = xpnet.Activation("sine", lambda xp, z: xp.sin(z), lambda xp, d_a, z, a: d_a * xp.cos(z))
     with pytest.raises(xpnet.InputError, match="activation 'sine'"):
         model_of("binary", [ENCODINGS["plain"]], hidden=sine).to_onnx()
+
+
+def test_without_onnx_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[onnx\]'"):
+        model_of("binary", [ENCODINGS["plain"]]).to_onnx()

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from xpnet.cli import playground as command
-from xpnet.cli.train_options import PlaygroundOptions
+from xpnet.cli.options import PlaygroundOptions
 from xpnet.errors import InputError
 from xpnet.playground import server
 
@@ -76,7 +76,9 @@ def test_targets_of_a_table_are_classes_or_numbers_from_minus_1_to_1(tmp_path, t
 
 def test_a_table_of_one_input_and_a_port_in_use_are_refused(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("a,y\n" + "".join(f"{(i * 37 % 50) / 7 + 0.5 * (i > 30)},{i % 2}\n" for i in range(50)))
+    path.write_text(
+        "a,y\n" + "".join(f"{(i * 37 % 50) / 7 + 0.5 * (i > 30)},{i % 2}\n" for i in range(50))
+    )
     with pytest.raises(InputError, match="one input makes no plane"):
         command.points_of(PlaygroundOptions(str(path), target="y"))
     with (

@@ -5,9 +5,9 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from xpnet.cli.options import PlaygroundOptions
 from xpnet.cli.output import say, show
 from xpnet.cli.task import read_task
-from xpnet.cli.train_options import PlaygroundOptions
 from xpnet.errors import InputError
 from xpnet.playground.data import Points
 

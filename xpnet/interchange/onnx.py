@@ -19,7 +19,6 @@ from xpnet.tables.columns import Category, Number
 from xpnet.tables.preprocessing import MAX_LOG, Preprocessing
 
 OPSETS = {"": 20, "ai.onnx.ml": 3}
-IR_VERSION = 9
 
 ACTIVATIONS: dict[str, Callable[["Graph", str], str]] = {
     "identity": lambda graph, z: z,
@@ -38,34 +37,27 @@ ACTIVATIONS: dict[str, Callable[["Graph", str], str]] = {
 
 
 class Graph:
-    """Nodes, constants and inputs, in the order in which they are added.
+    """Nodes, constants and inputs, in the order in which they are added."""
 
-    Parameters
-    ----------
-    prefix : str
-        Begins the names of all values but inputs and outputs.
-    """
-
-    def __init__(self, prefix: str = "/") -> None:
+    def __init__(self) -> None:
         try:
             from onnx import TensorProto, helper, numpy_helper
         except ImportError as error:
             raise InputError("ONNX files need onnx: pip install 'xpnet[onnx]'") from error
         self.types, self._helper, self._tensor_of = TensorProto, helper, numpy_helper.from_array
-        self._prefix = prefix
         self.nodes, self.constants = list[Any](), list[Any]()
         self.inputs, self.outputs = list[Any](), list[Any]()
 
     def add(self, kind: str, *values: Any, out: str = "", **attributes: Any) -> str:
         """Add a node; return the name of its output. Values are names, or constants."""
-        name = out or f"{self._prefix}{kind}{len(self.nodes)}"
+        name = out or f"/{kind}{len(self.nodes)}"
         names = [each if isinstance(each, str) else self._constant(each) for each in values]
         domain = "ai.onnx.ml" if kind == "LabelEncoder" else ""
         self.nodes.append(self._helper.make_node(kind, names, [name], domain=domain, **attributes))
         return name
 
     def _constant(self, value: Any) -> str:
-        name = f"{self._prefix}constant{len(self.constants)}"
+        name = f"/constant{len(self.constants)}"
         self.constants.append(self._tensor_of(np.asarray(value), name))
         return name
 
@@ -90,7 +82,7 @@ class Graph:
         )
         opsets = [self._helper.make_opsetid(*each) for each in OPSETS.items()]
         model = self._helper.make_model(
-            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="xpnet"
+            graph, opset_imports=opsets, ir_version=9, producer_name="xpnet"
         )
         checker.check_model(model, full_check=True)
         return model
@@ -104,7 +96,7 @@ def to_onnx(model: Model, path: Any = None) -> Any:
         x = graph.take("x", graph.types.FLOAT, model.net.sizes[0])
     else:
         x = graph.add("Concat", *_inputs(graph, plan), axis=1)
-    outputs = graph.add("Mean", *(add_network(graph, x, net) for net in nets))
+    outputs = graph.add("Mean", *(_network(graph, x, net) for net in nets))
     if plan is None:
         width = model.net.sizes[-1]
         graph.give("Identity", outputs, name="y", type_=graph.types.FLOAT, width=width)
@@ -118,7 +110,7 @@ def to_onnx(model: Model, path: Any = None) -> Any:
     return made
 
 
-def add_network(graph: Graph, x: str, net: MLP) -> str:
+def _network(graph: Graph, x: str, net: MLP) -> str:
     """Add a network's nodes, float32, and return its outputs (n, outputs)."""
     if (own := own_activation(net)) is not None:
         raise InputError(
@@ -197,19 +189,13 @@ def _decoded(graph: Graph, plan: Preprocessing, outputs: str) -> None:
         if plan.target_log:
             values = graph.add("Exp", graph.add("Min", values, MAX_LOG))
         graph.give("Identity", values, name="value", type_=types.DOUBLE, width=1)
-    else:
-        add_classes(graph, outputs, plan.labels, plan.task == "binary")
-
-
-def add_classes(graph: Graph, outputs: str, labels: np.ndarray, binary: bool) -> None:
-    """Add label and probabilities, from those of all classes, or of the second of two."""
-    if binary:
+        return
+    if plan.task == "binary":
         first = graph.add("Sub", np.float32(1), outputs)
         outputs = graph.add("Concat", first, outputs, axis=1)
     best = graph.add("ArgMax", outputs, axis=1, keepdims=0)
-    texts = labels.dtype.kind == "U"
-    kinds = {"U": graph.types.STRING, "i": graph.types.INT64, "f": graph.types.DOUBLE}
-    known = labels.astype(object) if texts else labels
+    labels, kinds = plan.labels, {"U": types.STRING, "i": types.INT64, "f": types.DOUBLE}
+    known = labels.astype(object) if labels.dtype.kind == "U" else labels
     graph.give("Gather", known, best, name="label", type_=kinds[labels.dtype.kind])
-    graph.give("Identity", outputs, name="probabilities", type_=graph.types.FLOAT,
-               width=len(labels))  # fmt: skip
+    width = len(labels)
+    graph.give("Identity", outputs, name="probabilities", type_=types.FLOAT, width=width)
