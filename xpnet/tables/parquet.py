@@ -17,14 +17,7 @@ IN_MEMORY = "the table"  # in messages, where files have their path
 
 @dataclass(frozen=True)
 class Frame:
-    """A Polars LazyFrame, as a source for `assemble`; `texts` are the columns of no numbers.
-
-    Attributes
-    ----------
-    unfit : dict of str to str
-        Columns of which no inputs can be made, such as lists, and their types; they are read as
-        missing.
-    """
+    """A Polars LazyFrame, for `assemble`; `unfit` columns, such as lists, are read as missing."""
 
     path: str
     names: tuple[str, ...]
@@ -96,10 +89,7 @@ def open_frame(path: str, frame: Any) -> Frame:
 
 
 def frame_of(data: Any) -> Frame:
-    """Return what a data frame (pandas or Polars) or a dict of columns holds.
-
-    Columns may be of any kind; NaN among objects means missing.
-    """
+    """Return what a data frame (pandas or Polars) or a dict of columns holds."""
     import polars
 
     if isinstance(data, polars.LazyFrame | polars.DataFrame):

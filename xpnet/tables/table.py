@@ -31,10 +31,6 @@ class Table:
 
     Attributes
     ----------
-    path : str
-        The file, for messages.
-    names : tuple of str
-        The columns, in the file's order.
     matrix : array, (rows, columns)
         The numbers, perhaps on disk, mapped. If the file has named columns: float64 with NaN for
         missing cells, and in a text column the place of each text in `texts`. Otherwise of the
@@ -52,9 +48,9 @@ class Table:
     arrays : tuple of str
         The names of the arrays in an NPZ file.
     guesses : dict
-        How a CSV or TSV file was found to be written, where nobody said so: options and values.
+        How a CSV file was found to be written, where nobody said so: options and values.
     line_of : function, optional
-        From a row of a CSV or TSV file to the line on which it begins.
+        From a row of a CSV file to the line on which it begins.
     """
 
     path: str
@@ -87,9 +83,7 @@ class Table:
         if name not in self.places:
             near = closest(name, self.names)
             if "no_header" in self.guesses:
-                near = (
-                    f"the first line seems to be data, so the columns are x0 to {self.names[-1]}."
-                )
+                near = f"the first line seems to be data: columns are x0 to {self.names[-1]}."
             raise InputError(f"{self.path}: there is no {role} {quoted(name)}; {near}")
         return self.places[name]
 
@@ -135,40 +129,27 @@ def read_table(
     cache: str | None = None,
     as_texts: Collection[str] = (),
 ) -> Table:
-    r"""Read a table from a file.
+    r"""Read a table from a file; raise FileError if it is damaged or not what its name says.
 
     Parameters
     ----------
     path : path
         CSV, TSV, NPY, NPZ or IDX (all also .gz), or Parquet, told apart by the name; - is CSV on
         standard input.
-    encoding : str, optional
-        Of CSV and TSV; like delimiter, decimal and header found from the file, if it can be read
-        in one way only.
+    encoding, delimiter, decimal, header : optional
+        Of CSV and TSV: found from the file where only one reading is possible. ``\t`` may be
+        escaped; without a header, columns are x0, x1, ...
     target : str, optional
         For NPY and IDX the file with the targets, for NPZ the array (default ``y``, if present);
         needed only for training.
     features : str, optional
         For NPZ the array with the features, by default x, or the one that goes with the target.
-    delimiter : str, optional
-        Of CSV and TSV; ``\t`` may be escaped.
-    decimal : {".", ","}, optional
-        The decimal sign of CSV and TSV.
-    header : bool, optional
-        Whether CSV and TSV have a line of names; columns are otherwise x0, x1, ...
     stream : bool
         Leave the rows on disk: in the file, or for CSV and Parquet in a temporary one.
     cache : str, optional
         The directory of that temporary file, by default the table's.
     as_texts : collection of str
         Columns of CSV and TSV that are text even if all their cells are numbers: 1 is not 01.
-
-    Raises
-    ------
-    FileError
-        If the file is not what its name says, or is damaged: names the place and the remedy.
-    SaveError
-        If the temporary file cannot be written.
     """
     path = os.fspath(path)
     with open_binary(path) as file:
@@ -258,14 +239,7 @@ def _matrix_table(path: str, array: np.ndarray, label: str | None = None) -> Tab
 
 
 def table_of(data: Any, plan: "Preprocessing") -> Table:
-    """Return as a `Table` what `Model.predict` takes besides files.
-
-    Parameters
-    ----------
-    data : data frame, mapping of str to sequence, or array (rows, columns)
-        An array has the columns of the training table in their order, without the target; what a
-        masked array hides is missing.
-    """
+    """Return as a `Table` what `Model.predict` takes besides files; see there."""
     if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
         frame = frame_of(data)
