@@ -129,11 +129,3 @@ def test_columns_that_are_none_are_refused_by_name(words: Model, cells, message:
 def test_other_things_are_refused_by_name(words: Model, given, message: str) -> None:
     with pytest.raises((InputError, InputTypeError), match=message):
         words.predict(given)
-
-
-def test_images_are_given_as_they_were_trained_on() -> None:
-    x = np.random.default_rng(0).integers(0, 256, (40, 3, 3)).astype(np.uint8)
-    np.save("x.npy", x)
-    np.savez("both.npz", x=x, y=x[:, 0, 0] > 127)
-    images = model("both.npz", "y")
-    assert same(images.predict(x), images.predict("x.npy"))
