@@ -168,6 +168,24 @@ class ParityOptions(TrainOptions):
     simple: bool = True
 
 
+_TO_READ = ("data", "target", "task", "missing", "drop", "keep", "encoding", "delimiter", "decimal",
+            "no_header")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlaygroundOptions(TrainOptions):
+    """Open a page on which a small network learns and the doctor says what is wrong with it."""
+
+    LEFT_OUT: ClassVar = [e.name for e in fields(TrainOptions) if e.name not in _TO_READ]
+
+    data: str = argument("[DATA]", "As for train; without, sets of points to choose from.", "")
+    validation: str = "0"
+    simple: bool = True
+    dtype: str = "float64"
+    port: int = option(8642, "Port on 127.0.0.1; 0 is any that is free.")
+    no_browser: bool = option(False, "Only print the page's address.")
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """What `predict` and `evaluate` take."""
