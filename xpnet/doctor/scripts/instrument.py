@@ -145,10 +145,12 @@ class Instrumenter(ast.NodeTransformer):
     ) -> int:
         """Add a site, and return its number."""
         one_line = node.end_lineno == node.lineno
+        given = [each.value for each in operands if isinstance(each, ast.Constant)]
+        numbers = tuple(each for each in given if isinstance(each, float))
         self.sites.append(Site(
             self.file, node.lineno, node.col_offset, node.end_col_offset if one_line else 0, kind,
             None if op is None else type(op), named or self._text(node),
-            tuple(map(self._text, operands)), _literals(operands), ".".join(self.functions),
+            tuple(map(self._text, operands)), numbers, ".".join(self.functions),
             not self.sites or self.file == self.sites[0].file,
         ))  # fmt: skip
         return len(self.sites) - 1
@@ -274,11 +276,6 @@ def _may_update(node: ast.stmt) -> bool:
         ):
             return True
     return False
-
-
-def _literals(nodes: tuple[ast.AST, ...]) -> tuple[float, ...]:
-    numbers = [each.value for each in nodes if isinstance(each, ast.Constant)]
-    return tuple(each for each in numbers if isinstance(each, float))
 
 
 def _is_text(node: ast.expr) -> bool:

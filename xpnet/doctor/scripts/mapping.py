@@ -18,6 +18,7 @@ from xpnet.doctor.scripts.updates import SAME_VALUES, ancestors, origin
 
 PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
+ACTIVATED = {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"}  # sums, by these
 MAX_SAMPLES = 64  # of a loop, that are looked at
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 LOSS = re.compile(r"(?!.*(grad|_d|d_))(.*(loss|cost|mse|error|err)|J$|E$|L$|total$)", re.IGNORECASE)
@@ -214,10 +215,10 @@ class _Graph:
                 elif each.name == "add" and self.bits(other):
                     biases.setdefault(id(other), (number, each.result))
         sums = {id(product.result) for product, _ in products.values()}
-        self.late += [
-            other.made_by for key, (number, other) in biases.items()
-            if key not in sums and other.made_by is not None and _is_activated(other.made_by)
-        ]  # fmt: skip
+        for added in (other.made_by for key, (_, other) in biases.items() if key not in sums):
+            makers = [value.made_by for value in added.operands] if added else []
+            if added and ACTIVATED & {each.name for each in makers if each}:
+                self.late.append(added)
         found = []
         order = list(products.items())
         for i, (number, (product, inputs)) in enumerate(order):
@@ -280,12 +281,6 @@ def _has_root(value: Value) -> bool:
     if made is not None and made.name == "add":
         made = next((each.made_by for each in made.operands if each.made_by is not None), None)
     return made is not None and made.name in ("sqrt", "power")
-
-
-def _is_activated(addition: Operation) -> bool:
-    """Return whether something was added to what a function gave, and not to a product."""
-    names = {made.name for value in addition.operands if (made := value.made_by) is not None}
-    return bool(names & {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"})
 
 
 def in_words(mapping: Mapping) -> list[str]:

@@ -59,7 +59,9 @@ class Measurer:
             self._start.setdefault(update.parameter, np.array(update.old.data))
         began = _processor_seconds()
         own = began - self._began - self.seconds
-        enough = len(self.points) >= POINTS + bool(self._not_seen())
+        unknown = [{n for n, v in p.verdicts.items() if v.kind == "unknown"} for p in self.points]
+        not_seen = bool(unknown) and bool(set.intersection(*unknown))
+        enough = len(self.points) >= POINTS + not_seen
         if not step.live or enough or self.seconds > FREE_SECONDS + SHARE * own:
             return
         try:
@@ -135,11 +137,6 @@ class Measurer:
                 )
         return found
 
-    def _not_seen(self) -> set[int]:
-        """Return the parameters of which no point so far says anything."""
-        each = [{n for n, v in p.verdicts.items() if v.kind == "unknown"} for p in self.points]
-        return set.intersection(*each) if each else set()
-
     def _where(self) -> Values:
         """Return the values to measure at.
 
@@ -148,7 +145,8 @@ class Measurer:
         """
         at = {n: np.array(v) for n, v in self._now.items()}
         first = {n: self._start[n] for n, v in at.items() if self._start[n].shape == v.shape}
-        lost = not all(_is_near(v, first.get(n, v)) for n, v in at.items())
+        sizes = {n: 1.0 + np.max(np.abs(v), initial=0.0) for n, v in (at | first).items()}
+        lost = any(not np.max(np.abs(v), initial=0.0) < 1e3 * sizes[n] for n, v in at.items())
         if len(self.points) == 1 and not lost:
             return at
         if self.points:
@@ -167,12 +165,6 @@ def _move(arrays: Values, values: Values) -> None:
 def _processor_seconds() -> float:
     """Return the time that this process and its children have used."""
     return sum(os.times()[:4])
-
-
-def _is_near(value: Any, start: Any) -> bool:
-    """Return whether a parameter is still finite, and of the size of its start."""
-    largest = np.max(np.abs(value), initial=0.0)
-    return bool(largest < 1e3 * (1.0 + np.max(np.abs(start), initial=0.0)))
 
 
 def error_in(step: Step) -> tuple[int, int, list[Any]]:

@@ -213,7 +213,7 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
         before[name] = np.atleast_1d(np.asarray(update.old.data, dtype=float))
         after[name] = np.atleast_1d(np.asarray(updates[-1].new.data, dtype=float))
         factors[name] = abs(update.factor) or 1.0
-        if len(updates) == 1 and update.index is None:
+        if len(updates) == 1 and update.operation.index is None:
             slopes[name] = np.atleast_1d(np.asarray(update.slope, dtype=float))
         elif before[name].shape == after[name].shape:
             slopes[name] = (before[name] - after[name]) / factors[name]

@@ -71,7 +71,8 @@ def run_script(
         except Stopped as stop:
             how, status = stop.args
         except SystemExit as ended:
-            how = _exit_in_words(ended)
+            if ended.code not in (None, 0):
+                how = f"the script ended by sys.exit({ended.code!r})"
         except KeyboardInterrupt:
             how, status = "stopped by SIGINT", 130
         except BaseException as error:  # noqa: BLE001  # whatever the script raises is its own
@@ -89,16 +90,6 @@ def _compiled(text: str, file: str, recorder: Recorder) -> CodeType:
         version = ".".join(map(str, sys.version_info[:2]))
         old = "; code for Python 2 must be converted first" if "print" in reason else ""
         raise InputError(f"{place}: Python {version} cannot read it: {reason}{old}") from error
-
-
-def _exit_in_words(ended: SystemExit) -> str:
-    """Print the message of a `sys.exit`, as Python does, and say how the script ended."""
-    if ended.code in (None, 0):
-        return ""
-    if not isinstance(ended.code, int):
-        print(ended.code, file=sys.stderr)
-        return "the script ended by sys.exit"
-    return f"the script ended by sys.exit({ended.code})"
 
 
 def _show_traceback(error: BaseException) -> str:

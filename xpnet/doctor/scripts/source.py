@@ -61,9 +61,7 @@ def _cells(path: Path) -> Iterator[str]:
     for text in texts:
         foreign = FOREIGN.match(text) is not None
         lines = text.splitlines()
-        yield "\n".join(_skipped(each) if foreign or MAGIC.match(each) else each for each in lines)
-
-
-def _skipped(line: str) -> str:
-    """Keep a line's place, and a block's only statement: `pass` stands for it."""
-    return line[: len(line) - len(line.lstrip())] + f"pass  # {line.strip()}"
+        yield "\n".join(  # `pass` keeps a line's place, and a block's only statement
+            re.sub(r"^(\s*)", r"\1pass  # ", each) if foreign or MAGIC.match(each) else each
+            for each in lines
+        )

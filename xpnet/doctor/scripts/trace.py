@@ -88,11 +88,6 @@ class Update:
             return -self.sign * self.gradient.data
         return -self.sign * self.delta.data / (abs(self.factor) or 1.0)
 
-    @property
-    def index(self) -> Any:
-        """Of the part of the parameter that is changed; None if it is all."""
-        return self.operation.index
-
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -214,7 +209,8 @@ class Recorder:
     def call(self, place: int, function: Any, /, *args: Any, **options: Any) -> Any:
         """``function(*args, **options)``."""
         result = function(*args, **options)
-        if not self._on or not _is_numeric(result) or _is_of_modules(function, self.modules):
+        inside = getattr(function, "__globals__", None)  # what the script's own do is recorded
+        if not self._on or not _is_numeric(result) or any(inside is each for each in self.modules):
             return result
         owner = getattr(function, "__self__", None)
         given = [owner] if isinstance(owner, np.ndarray) else []
@@ -504,11 +500,6 @@ def _is_numeric(value: Any) -> bool:
     return isinstance(value, float | np.generic) or (
         hasattr(type(value), "__array__") and hasattr(value, "shape")  # data frames and the like
     )
-
-
-def _is_of_modules(function: Any, modules: list[MutableMapping[str, Any]]) -> bool:
-    """Return whether a function is the script's own, whose inside is recorded."""
-    return any(getattr(function, "__globals__", None) is each for each in modules)
 
 
 def _flat(given: Any, depth: int = 3) -> Iterator[Any]:
