@@ -77,7 +77,6 @@ def test_right_gradient_passes_with_small_errors():
     [
         ("gradient-scale", every(lambda g, p: g * M), "batch size"),
         ("gradient-scale", with_change(b1=lambda g, p: g / M), "averaged over samples once too"),
-        ("gradient-scale", every(lambda g, p: 2 * g), "the square's factor"),
         ("gradient-scale", every(lambda g, p: 0.5 * g), "1/2"),
         ("gradient-scale", every(lambda g, p: g * OUTPUTS), "number of outputs"),
         ("gradient-scale", every(lambda g, p: 1.37 * g), "1.37"),

@@ -54,6 +54,16 @@ MISTAKES = {
     "gradient-scale": RIGHT.replace("X.T @ d1", "X.T @ d1 / 80")
     .replace("h.T @ d2", "h.T @ d2 / 80").replace("sum(axis=0)", "mean(axis=0)"),
     "error-not-from-targets": RIGHT.replace("(p - Y) / len(X)", "(p - Y) * np.mean(p - Y)"),
+    "gradient-scale by the rate": RIGHT.replace("rate = 2.0", "rate = 0.1")
+    .replace("d2 = (p", "d2 = rate * (p").replace("d1 = d2", "d1 = rate * d2"),
+    "loss-broadcast": RIGHT.replace("Y = labels.reshape(-1, 1) * 1.0", "Y = labels * 1.0")
+    .replace("(p - Y)", "(p - Y).sum(axis=1, keepdims=True)"),
+    "no-update": RIGHT.replace("W1 -= rate * X.T @ d1", "for w in [W1]: w = w - rate * X.T @ d1")
+    .replace("b1 -=", "for w in [b1]: w = w -").replace("W2 -=", "for w in [W2]: w = w -")
+    .replace("b2 -=", "for w in [b2]: w = w -"),
+    "targets-shifted": RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.zeros((80, 2))\n"
+    "for i, c in enumerate(labels):\n    Y[i, c - 1] = 1").replace("(8, 1)", "(8, 2)")
+    .replace("zeros(1)", "zeros(2)"),
     "no-bias": NO_BIAS.replace("labels = (X[:, 0] * X[:, 1] > 0)", "labels = (X[:, 0] > 0.7)"),
     "too-few-steps": RIGHT.replace("range(300)", "range(8)").replace("rate = 2", "rate = 1"),
     "learning-rate-too-small": RIGHT.replace("rate = 2.0", "rate = 0.001")
@@ -79,13 +89,7 @@ def test_a_network_that_learns_has_no_findings(script):
 
 @pytest.mark.parametrize(("code", "script"), MISTAKES.items(), ids=MISTAKES)
 def test_the_mistake_is_the_first_finding(code, script):
-    assert codes(script)[:1] == (code,)
-
-
-def test_symptoms_are_told_with_their_cause():
-    script = RIGHT.replace("Y = labels.reshape(-1, 1) * 1.0", "Y = labels * 1.0")
-    summed = script.replace("(p - Y)", "(p - Y).sum(axis=1, keepdims=True)")
-    assert codes(summed) == ("loss-broadcast",)
+    assert codes(script)[:1] == (code.partition(" ")[0],)
 
 
 def test_one_sum_of_all_errors_is_named_before_its_sign():
@@ -108,11 +112,6 @@ def test_inputs_that_are_scaled_only_in_training_are_seen():
     script = script.replace("h = np.tanh(X @ W1 + b1)", "h = forward(X)")
     assert "prediction-drift" in codes(script + "squash(forward(X * 50 + 40) @ W2 + b2)\n")
     assert "prediction-drift" not in codes(script + "squash(forward(X[:3]) @ W2 + b2)\n")
-
-
-def test_a_rate_that_is_multiplied_in_twice_is_named():
-    script = RIGHT.replace("rate = 2.0", "rate = 0.1").replace("d2 = (p", "d2 = rate * (p")
-    assert codes(script.replace("d1 = d2", "d1 = rate * d2"))[:1] == ("gradient-scale",)
 
 
 def test_of_several_networks_the_last_is_looked_at():
