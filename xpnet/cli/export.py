@@ -2,7 +2,7 @@
 
 import os
 
-from xpnet.cli.model_options import ExportOptions
+from xpnet.cli.options import ExportOptions
 from xpnet.cli.output import keep_inputs, say
 from xpnet.saving.model import load_model
 
