@@ -1,8 +1,11 @@
 """What training leaves behind: the curves of a run."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from xpnet.errors import InputError
 
 CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
 
@@ -67,6 +70,15 @@ class History:
         from xpnet.report.plots import plot_history
 
         return plot_history(self, path)
+
+    def _repr_html_(self) -> str | None:
+        """Draw the plot in a notebook, which shows the text where there is no matplotlib."""
+        picture = io.StringIO()
+        try:
+            self.plot().savefig(picture, format="svg")
+        except InputError:
+            return None
+        return picture.getvalue().partition("?>")[2]
 
     def __repr__(self) -> str:
         if not self.loss:
