@@ -42,7 +42,7 @@ def train(compile, rows=24, sizes=(3, 5, 4, 2), dtype="float64", weighted=False,
 
 def assert_same(options):
     plain, fast = train("off", **options), train("on", **options)
-    assert isinstance(fast._launches, compiled.CompiledSteps)
+    assert isinstance(fast.launches, compiled.CompiledSteps)
     scale = np.abs(plain.net.flat).max()
     np.testing.assert_allclose(fast.net.flat, plain.net.flat, rtol=0, atol=1e-11 * scale)
     np.testing.assert_allclose(fast.state.history.loss, plain.state.history.loss, rtol=1e-10)
@@ -105,7 +105,7 @@ def test_a_step_that_cannot_be_compiled_runs_unchanged_and_says_so(forward):
         train("on", net={"hidden": own})
     with pytest.warns(UserWarning, match="the steps are not compiled"):
         auto = train("auto", net={"hidden": own}, epochs=10**6, callbacks=[Stop()])
-    assert auto._launches is None
+    assert auto.launches is None
 
 
 class Stop:
@@ -150,9 +150,9 @@ def test_a_callback_that_watches_every_step_keeps_the_plain_one():
 
 
 def test_short_runs_are_not_compiled_and_long_ones_are(monkeypatch):
-    assert train("auto")._launches is None
+    assert train("auto").launches is None
     monkeypatch.setattr(compiled, "SECONDS_TO_COMPILE", 0.0)
-    assert isinstance(train("auto", rows=24)._launches, compiled.CompiledSteps)
+    assert isinstance(train("auto", rows=24).launches, compiled.CompiledSteps)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
@@ -176,6 +176,6 @@ def test_without_a_folder_to_write_to_a_temporary_one_is_used(tmp_path, monkeypa
 def test_without_numba_the_plain_step_is_taken(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setattr(compiled, "SECONDS_TO_COMPILE", 0.0)
-    assert train("auto")._launches is None
+    assert train("auto").launches is None
     with pytest.raises(InputError, match=r"numba is not installed \(pip install 'xpnet\[fast\]'\)"):
         train("on")

@@ -6,7 +6,7 @@ CuPy itself is in `xpnet.backend.cuda`.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -134,6 +134,18 @@ CPU = Device(
     _ones_on_host,
     block=1 << 16,
 )
+
+
+def _matmul_into_stack(out: Array, a: Array, b: Array) -> None:
+    np.matmul(a, b, out=out)
+
+
+_CPU_STACK = replace(CPU, matmul=np.matmul, matmul_into=_matmul_into_stack)
+
+
+def for_many(device: Device) -> Device:
+    """Return the same device with products of stacks of matrices, for many networks at once."""
+    return _CPU_STACK if device is CPU else device
 
 
 def open_device(name: str = "cpu", *, fuse: bool = True, graph: bool = True) -> Device:

@@ -8,14 +8,14 @@ they are stored are not copied at all.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from xpnet.backend.device import Array, Device, Namespace, to_host
+from xpnet.backend.device import Array, Device, to_host
 from xpnet.backend.random import generator
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
@@ -86,24 +86,16 @@ def batches(
 
     for number in range(first, len(edges) - 1, block):
         cuts = edges[number : number + block + 1]
-        if as_they_are:
-            yield from cut(xp, data, cuts, equal)
-        else:
-            some = take_rows(data, order[cuts[0] : cuts[-1]], device, dtype)
-            yield from cut(xp, some, [edge - cuts[0] for edge in cuts], equal)
-
-
-def cut(xp: Namespace, data: Data, edges: Sequence[int], equal: Array) -> Iterator[Batch]:
-    """Cut rows on the device into batches; `equal` are the shares of a whole one's equal rows."""
-    x: Array = data.x
-    y, weights = data.y, data.row_weights
-    for left, right in pairwise(edges):
-        part = slice(left, right)
-        if weights is None and right - left == equal.shape[0]:
-            shares = equal
-        else:
-            shares = row_shares(xp, y[part, :], None if weights is None else weights[part, :])
-        yield Batch(x[part, :], y[part, :], shares)
+        start = 0 if as_they_are else cuts[0]
+        some = data if as_they_are else take_rows(data, order[start : cuts[-1]], device, dtype)
+        x, y, weights = some
+        for left, right in pairwise(cuts):
+            part = slice(left - start, right - start)
+            if weights is None and right - left == equal.shape[0]:
+                shares = equal
+            else:
+                shares = row_shares(xp, y[part, :], None if weights is None else weights[part, :])
+            yield Batch(x[part, :], y[part, :], shares)
 
 
 def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:
