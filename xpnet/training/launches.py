@@ -51,7 +51,9 @@ class Launches:
     ends_anywhere = False  # a launch is a recording of `count` steps
 
     def __init__(self, run: "Training | Any", step: Any) -> None:
-        self._run, self._step, self.rows, self.whole = run, step, run.batch_size, run.whole
+        # Not the run itself: a cycle would keep a GPU's memory until the garbage collector comes by.
+        self._net, self._data, self._dropout, self._step = run.net, run.data, run.dropout, step
+        self.rows, self.whole = run.batch_size, run.whole
         networks = run.net.flat.shape[0] if run.net.flat.ndim == 2 else 1
         batch_bytes = 8 * networks * self.rows * (run.data.x.shape[1] + run.data.y.shape[1])
         most = BLOCK_BYTES if run.net.device.record is None else MAX_BYTES
@@ -66,7 +68,7 @@ class Launches:
         All but the total are on the host. The order, (rows,) or (networks, rows), may go on with
         the rows of a short last batch.
         """
-        net, whole, lead = self._run.net, self.whole, order.shape[:-1]
+        net, whole, lead = self._net, self.whole, order.shape[:-1]
         cut = np.reshape(order[..., : whole * self.rows], (*lead, whole, self.rows))
         given = _Tables(
             net.device.put(np.ascontiguousarray(np.moveaxis(cut, -2, 0)), "int64"),
@@ -95,12 +97,7 @@ class Launches:
 
     def _record(self, like: _Tables) -> None:
         """Make the arrays that every launch reads, and the recording."""
-        device, data, step, dropout = (
-            self._run.net.device,
-            self._run.data,
-            self._step,
-            self._run.dropout,
-        )
+        device, data, step, dropout = self._net.device, self._data, self._step, self._dropout
         xp, count, rows = device.xp, self.count, self.rows
         tables = _Tables(*(xp.zeros_like(each) for each in like))
         offsets = device.put(np.arange(count), "int64")
@@ -117,7 +114,7 @@ class Launches:
                 first_loss = loss if first_loss is None else first_loss
             return first_loss, loss, *seen
 
-        # Without self: a cycle would keep a GPU's memory until the garbage collector comes by.
+        # Without self, for the same reason.
         record = device.record or (lambda function: function)
         self._tables, self.total, self._replay = tables, tables.total, record(take_steps)
 
