@@ -299,6 +299,8 @@ class Training:
     def _unseen(self, launches: Launches | CompiledSteps) -> int:
         """Return how many steps the next launch takes, up to one that a callback wants to see."""
         state, count = self.state, launches.steps_from(self.state.batch)
+        if not hooks(self.callbacks, "on_batch_end"):
+            return count
         for i in range(1, count + 1):
             if wants_any(self.callbacks, range(state.step + i, state.step + i + 1)):
                 return i if launches.ends_anywhere else 0
