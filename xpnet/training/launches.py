@@ -51,7 +51,7 @@ class Launches:
     ends_anywhere = False  # a launch is a recording of `count` steps
 
     def __init__(self, run: "Training | Any", step: Any) -> None:
-        # Not the run itself: a cycle would keep a GPU's memory until the garbage collector comes by.
+        # Not the run itself: a cycle would keep a GPU's memory until the collector comes by.
         self._net, self._data, self._dropout, self._step = run.net, run.data, run.dropout, step
         self.rows, self.whole = run.batch_size, run.whole
         networks = run.net.flat.shape[0] if run.net.flat.ndim == 2 else 1

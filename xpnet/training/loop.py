@@ -132,8 +132,8 @@ class Training:
     """
 
     loss: Array
-    gradients: Gradients
-    trace: Trace
+    gradients: Any  # of compiled steps None
+    trace: Any
 
     def __init__(
         self,
@@ -351,7 +351,7 @@ class Training:
             return 0
         if looks_at_losses(self.schedule) or wants_each_epoch(self.callbacks):
             return 0
-        count = min(options.epochs - state.epoch, launches.epochs)
+        count: int = min(options.epochs - state.epoch, launches.epochs)
         while count > 1:
             end = state.step + 1 + count * self.whole
             if not wants_any(self.callbacks, range(state.step + 1, end)):
