@@ -73,7 +73,6 @@ def test_json_stands_alone_on_standard_output(tmp_path):
     ("text", "words", "said"),
     [
         ("import sys; sys.exit(5)", [], "No network was found: no parameter"),
-        (CLIMBS, ["--as", "weights=w,nosuch", "2", "1.5"], "computes nothing with nosuch;"),
         ("print('hi')", ["--seconds", "-1"], "xpnet: --seconds -1 must be above 0\n"),
     ],
 )

@@ -34,10 +34,6 @@ for step in range(1, 60):
 """
 
 
-def give_up(found):
-    raise AssertionError(found)
-
-
 @pytest.fixture
 def counted(monkeypatch):
     """Let what children execute count in the coverage: they may write, but nothing else is new."""
@@ -65,7 +61,7 @@ def report(tmp_path, monkeypatch):
         path = tmp_path / "net.py"
         path.write_text(text)
         monkeypatch.chdir(tmp_path)
-        return examine(Script(str(path), arguments), give_up=give_up).report
+        return examine(Script(str(path), arguments)).report
 
     return run
 

@@ -64,16 +64,12 @@ for i in range(100):
 """
 
 
-def give_up(found):
-    raise AssertionError(found)
-
-
 @pytest.fixture
 def examined(tmp_path):
     def run(text):
         path = tmp_path / "net.py"
         path.write_text(text)
-        return examine(Script(str(path), ()), give_up=give_up)
+        return examine(Script(str(path), ()))
 
     return run
 
@@ -145,6 +141,6 @@ def test_a_copy_is_called_mended_only_if_it_learns_better(examined, monkeypatch,
     after = {"findings": [], "facts": {"skill": skill}}
     monkeypatch.setattr(doctor_script, "_report_on", lambda target, found: after)
     fixed = doctor_script._fix(found)
-    assert said in doctor_script._in_words(fixed)[0]
-    assert f"{skill:.0%}" in doctor_script._in_words(fixed)[0]
+    assert said in doctor_script._fixed_in_words(fixed)[0]
+    assert f"{skill:.0%}" in doctor_script._fixed_in_words(fixed)[0]
     assert found.script.locate().with_suffix(".fixed.py").exists() == (skill > 0.3)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from xpnet.errors import FileError
 from xpnet.tables.encodings import bins_for, piecewise_linear, quantile_edges
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
@@ -60,11 +59,3 @@ def test_bins_stand_beside_the_number_and_survive_the_model_file(numbers):
     assert plan.input_names()[:2] == ["a", f"a from {table.column('a').min():g}"]
     sums = found.x[:, 1:49].sum(axis=1)
     assert np.corrcoef(sums, np.argsort(np.argsort(table.column("a"))))[0, 1] > 0.999
-
-
-@pytest.mark.parametrize("edges", [[1.0, 2.0], [1.0, 3.0, 2.0], [1.0, 1.0, 2.0], ["a"], []])
-def test_edges_that_are_none_are_refused(numbers, edges):
-    given = prepare(numbers(100), "y", encode="ple").preprocessing.to_dict()
-    given["columns"][0]["edges"] = edges
-    with pytest.raises(FileError, match=r"columns\[0\].edges"):
-        Preprocessing.from_dict(given)

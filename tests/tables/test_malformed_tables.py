@@ -2,9 +2,7 @@
 
 import codecs
 import gzip
-import io
 import re
-import zipfile
 
 import numpy as np
 import pytest
@@ -36,13 +34,6 @@ def with_column(cells, name="c"):
 def many(template, n=30):
     """A table of one column beside a and y, by a format of the row number."""
     return "a,c,y\n" + "".join(f"{i}.5,{template.format(i)},{i % 2}\n" for i in range(n))
-
-
-def zipped():
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("table.csv", GOOD)
-    return data.getvalue()
 
 
 A4, B4 = ("line 4", "column 'a'"), ("line 4", "column 'b'")
@@ -83,7 +74,7 @@ WITH_PLACE = {
         ("line 4", "column 'y'", "2 of 3 fields"),
     ),
     "cut off": (GOOD[:-5], ("line 7", "column 'y'", "complete the line", "cut off")),
-    "stray quote": (with_row('3.5,1"75,0'), (*B4, "stray quote", 'twice, ""')),
+    "stray quote": (with_row('3.5,1"75,0'), (*B4, "stray quote", 'write ""')),
     "space before quotes": (with_row('3.5, "1.75",0'), (*B4, "has signs")),
     "never closed": (with_row('3.5,"1.75,0'), (*B4, "never closed")),
     "never closed, at the end": (GOOD + '1,"', ("line 8", "column 'b'", "never closed")),
@@ -105,6 +96,7 @@ WITH_PLACE = {
         "a,y\n" + "".join(f"{i}.5,{2**62 + i}\n" for i in range(9)),
         ("line 2", "column 'y'", f"'{2**62}'", "9 different texts", "identifier"),
     ),
+    "UTF-16 without a mark": (GOOD.encode("utf-16-le"), ("line 2", "NUL", "--encoding utf-16-le")),
     "NUL byte": (with_row("3.5,1\x0075,0"), (*B4, "NUL", "damaged")),
     "one class": (HEADER + "1,2.5,7\n3,4.5,7\n5,2,7\n", ("line 2", "column 'y'", "7", "another")),
     "after a quoted newline": (
@@ -122,17 +114,11 @@ WITHOUT_PLACE = {
     "unknown target": (GOOD.replace(",y", ",yes"), ("no target column 'y'", "'yes'")),
     "only the target": ("y\n0\n1\n", ("no columns are left",)),
     "no header": (GOOD.removeprefix(HEADER), ("no target column 'y'", "columns are x0 to x2")),
-    "ZIP": (zipped(), ("binary file", "unpack")),
+    "ZIP or Excel": (b"PK\x03\x04\x14\0", ("workbook", "save it as CSV")),
     "gzip": (gzip.compress(GOOD.encode()), ("gzip", ".gz")),
     "Parquet": (b"PAR1" + b"\0" * 40 + b"PAR1", ("Parquet", ".parquet")),
-    "NumPy": (b"\x93NUMPY\1\0" + b"\0" * 40, ("NumPy", ".npy")),
-    "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ("Excel",)),
     "HTML": ("<!DOCTYPE html><html><table></table></html>", ("HTML",)),
     "JSON": ('[{"a": 1, "y": 0}]', ("JSON",)),
-    "SQLite": (b"SQLite format 3\0" + b"\0" * 80, ("binary file", "unpack")),
-    "pickle": (b"\x80\x04\x95\x10\0\0", ("binary file", "unpack")),
-    "image": (b"\x89PNG\r\n\x1a\n", ("binary file", "unpack")),
-    "xz": (b"\xfd7zXZ\0", ("archive",)),
 }
 
 
@@ -174,7 +160,6 @@ WITH_A_NOTE = {
     "decimal commas": ("a;b;y\n1,5;2,5;0\n2,5;7;1\n", "read", "delimiter (';'), decimal (',')"),
     "Latin-1": (with_column(["caf\u00e9", "u"]).encode("latin-1"), "read", "encoding ('cp1252')"),
     "UTF-16": (GOOD.encode("utf-16"), "read", "encoding ('utf-16')"),
-    "UTF-16 without mark": (GOOD.encode("utf-16-le"), "read", "encoding ('utf-16-le')"),
     "UTF-32": (GOOD.encode("utf-32"), "read", "encoding ('utf-32')"),
     "Excel's separator": ("sep=;\n" + GOOD.replace(",", ";"), "read", "delimiter (';')"),
     "comments": ("# from somewhere, some day\n#\n" + GOOD, None, ""),
@@ -266,8 +251,6 @@ ACCEPTED = {
     "numbers as names": GOOD.replace("a,b", "0,1"),
     "two rows": HEADER + ROWS[0] + "\n" + ROWS[1],
     "few whole numbers": with_column([3, 1, 6, 5, 4, 2]),
-    "large integers, far apart": with_column([10**20 * i for i in (3, 1, 2, 7, 5, 4)]),
-    "large integers, written in two ways": with_column([2**60, f"+0{2**60}", 3 * 2**60]),
     "leading zeros": with_row("003.5,01.75,0"),
 }
 

@@ -36,7 +36,7 @@ def argument(name: str, help: str, default: Any = MISSING) -> Any:
 
 def flag(name: str) -> str:
     """Write a field's name as its option."""
-    return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's
+    return "--" + name.replace("_", "-")
 
 
 DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ; - is CSV on standard input."
@@ -237,9 +237,6 @@ class ScriptOptions:
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
     fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
-    as_: list[str] | None = option(  # noqa: RUF009
-        None, "ROLE=NAME,NAME: which values are weights, outputs, targets, loss; repeatable."
-    )
     json: bool = option(False, JSON)
 
 
@@ -247,7 +244,7 @@ def names_script(arguments: Sequence[str]) -> bool:
     """Return whether arguments are ``doctor`` and a script: its first word's ending decides."""
     words = iter(arguments[1:] if arguments[:1] == ["doctor"] else ())
     for word in words:
-        if word in ("--seconds", "--as"):
+        if word == "--seconds":
             next(words, "")
         elif word == "-m" or not word.startswith("-"):
             return word == "-m" or word.lower().endswith((".py", ".ipynb"))

@@ -79,7 +79,7 @@ def _backward(
               for (name, w), x in zip(shown.weights.items(), below, strict=True)]  # fmt: skip
     last, o = layers[-1], shown.predictions
     errors, own = o - shown.goals, {form.partition("(")[0]} & {"relu", "exp"}
-    slopes = {kind: _slope(kind, o) for kind in (*OUTPUT_SLOPES, *own)}
+    slopes = {kind: slope_of(kind, o) for kind in (*OUTPUT_SLOPES, *own)}
     factors = {kind: last.fit(errors * slope) for kind, slope in slopes.items()}
     deltas = {kind: factor for kind, factor in factors.items() if factor is not None}
     if not deltas:
@@ -89,7 +89,7 @@ def _backward(
     for layer, after, a, names in zip(
         layers[-2::-1], layers[:0:-1], below[:0:-1], kinds[::-1], strict=True
     ):
-        error, right = delta @ after.weights.T, [_slope(name, a) for name in names]
+        error, right = delta @ after.weights.T, [slope_of(name, a) for name in names]
         if not right:
             break
         fitting = [each for each in right if layer.fit(error * each) is not None]
@@ -118,7 +118,7 @@ def _derivative(names: list[str], form: str, right: str, remedy: str = "") -> Ev
 
 def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Evidence | None:
     """Find what is wrong in the gradient of the last weights."""
-    one = [c for kind in OUTPUT_SLOPES if (c := last.fit(_slope(kind, o), CLOSE_FIT))]
+    one = [c for kind in OUTPUT_SLOPES if (c := last.fit(slope_of(kind, o), CLOSE_FIT))]
     # The absolute error has one for all, too, if all outputs are too high, or too low.
     if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
         return Evidence(last.name, f"it comes from one error, {one[0]:.4g}, for all {len(o)} "
@@ -175,7 +175,7 @@ def _wrong_product(layer: _Layer, a: Any, error: Any) -> Evidence | None:
     """Find the wrong product in the gradient of a layer that a leaves."""
     x, gradient = layer.inputs, layer.gradient
     for kind in FORMS if gradient is not None else ():
-        delta = error * _slope(kind, a)
+        delta = error * slope_of(kind, a)
         if multiple(gradient.T, x.T @ delta, FIT) is not None:
             return _product(layer.name, "the transpose of inputs.T @ delta")
         if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
@@ -261,7 +261,7 @@ def _same(computed: Any, shown: Any) -> bool:
     return bool(np.max(np.abs(computed - shown)) <= limit)
 
 
-def _slope(kind: str, a: Any) -> Any:
+def slope_of(kind: str, a: Any) -> Any:
     """Return f'(z) from a = f(z), which is positive where z is if f is a ReLU."""
     return ACTIVATIONS[kind].backward(np, np.ones_like(a), a, a)
 
@@ -269,9 +269,9 @@ def _slope(kind: str, a: Any) -> Any:
 def _forms(a: Any) -> dict[str, Any]:
     """Return all that code multiplies by as if it were f'(z), by its text."""
     z = {"sigmoid": np.log(a / (1.0 - a)), "tanh": np.arctanh(a)}
-    found = {form: _slope(kind, a) for kind, form in FORMS.items()}
-    found |= {TWICE[kind]: _slope(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
-    return found | {"a": a} | {OF_SUMS[kind]: _slope(kind, z[kind]) for kind in OF_SUMS}
+    found = {form: slope_of(kind, a) for kind, form in FORMS.items()}
+    found |= {TWICE[kind]: slope_of(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
+    return found | {"a": a} | {OF_SUMS[kind]: slope_of(kind, z[kind]) for kind in OF_SUMS}
 
 
 def _gradient(shown: Step, name: str) -> Any:

@@ -25,6 +25,7 @@ import copy
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # Operators: what a recorded operation is called, the function, and the one that works in place.
@@ -67,6 +68,14 @@ class Site:
     literals: tuple[float, ...] = ()  # numbers that it is written with
     function: str = ""  # in which it stands; "" at module level
     main: bool = True  # whether the file is the script itself, and not a module that it imports
+
+    @property
+    def place(self) -> str:
+        """Its line, and its file if that is not the script itself."""
+        return f"line {self.line}" if self.main else f"{Path(self.file).name}, line {self.line}"
+
+    def __str__(self) -> str:
+        return f"{self.place}, {self.text}"
 
 
 def instrument(source: str, file: str, sites: list[Site]) -> ast.Module:

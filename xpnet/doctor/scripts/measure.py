@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.fork import Child, ask, obstacle
-from xpnet.doctor.scripts.mapping import ancestors, at_place, map_step
+from xpnet.doctor.scripts.mapping import at_place, map_step
 from xpnet.doctor.scripts.trace import Recorder, Step
+from xpnet.doctor.scripts.updates import ancestors
 from xpnet.doctor.scripts.verdicts import (
     LOSS,
     Along,
@@ -119,7 +120,7 @@ class Measurer:
         p, t = (joined([each[i] for each in sides], shapes) for i in (0, 1))
         slopes = self._slopes(at, steps, (p, losses), outputs)
         float32 = any(each.dtype == np.float32 for each in at.values())
-        measured = Slopes(place, p, t, losses, slopes, float32)
+        measured = Slopes(p, t, losses, slopes, float32)
         (found,) = self._ask([at], lambda step: compare(step, measured, at))
         if found is None:
             return unfinished

@@ -1,36 +1,22 @@
 """Records what a script computes in the steps that are looked at, as a graph of values.
 
-For the gradients' measurement (and whoever else works on steps), this is the interface::
-
-    recorder = Recorder()
-    recorder.on_step.append(look)       # look(step: Step), called inside the script's own run
-    namespace = recorder.prepare({...}) # the globals of an instrumented module
-
-`look` is called at the **end of a step that was recorded whole**: right after the last parameter's
-update was computed, inside the hook that computed it, with ``step.live`` true. (Written as
-``W = W - r * g`` the script has not yet stored that last result: `Update.new.object` is what it
-will store.) The process may fork there. In a child, set ``recorder.rests = False``, call
-`recorder.restart()` and return; `look` is called again at the end of the child's next step. A
-parameter that is an array is moved in place: ``update.new.object[...] += e``. Numbers cannot be:
-``recorder.substitutes[id(number)] = other`` makes every hook compute with the other number, until
-the script replaces the first by its next update. `mapping.map_step` says what the values are.
-
-The recorder rests between steps that are looked at, and looks again by the number of times that
-the last update's statement ran, so often that recording takes at most `SHARE` of the time.
+`Recorder.on_step` are called at the end of a step that was recorded whole, inside the hook that
+computed its last update: the process may fork there. The recorder rests between these steps, so
+often that recording takes at most `SHARE` of the time.
 """
 
 import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.scripts.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.updates import Search, origin, redrawn, scalar_side
+from xpnet.doctor.scripts.updates import Search, lost, origin, redrawn, scalar_side
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
@@ -117,8 +103,6 @@ class Step:
     operations: tuple[Operation, ...]
     updates: tuple[Update, ...]  # in order; several for a parameter that is updated in parts
     live: bool = True  # the script stands at this step's end now; False for its first two
-    # Names that the user gave: of "weights" (with biases), "outputs", "targets", "loss".
-    roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Recorder:
@@ -126,8 +110,7 @@ class Recorder:
 
     slice = slice
 
-    def __init__(self, roles: Mapping[str, Sequence[str]] | None = None) -> None:
-        self.roles = roles or {}
+    def __init__(self) -> None:
         self.sites: list[Site] = []
         self.counts: list[int] = []  # executions left until a statement wakes the recorder
         self.modules: list[MutableMapping[str, Any]] = []
@@ -143,11 +126,12 @@ class Recorder:
         self._anchor = -1  # the statement of a step's last update
         self._per_step = 0  # how often it runs in a step
         self._rest = 0  # steps before the next that is looked at
-        self._row = self._looked = 0  # steps looked at in a row, and before
+        self._row = 0  # steps looked at in a row
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self.rests = True  # False: look at every step
         self.redrawn: Operation | None = None  # updates what its own step has drawn
+        self.lost: Operation | None = None  # a step whose result nothing uses
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
         self._started = time.process_time()
@@ -168,23 +152,15 @@ class Recorder:
                 scopes.append(frame.f_locals)
             frame = frame.f_back  # type: ignore[assignment]
         found: dict[int, str] = {}
+        own = {each.get("__name__") for each in self.modules}
         for scope in (*self.modules, *reversed(scopes)):
             waiting = [(n, value, 0) for n, value in scope.items() if not n.startswith("__")]
             for text, value, depth in waiting:
                 if id(value) in objects:
                     found.setdefault(id(value), text)
                 elif depth < 3:
-                    waiting += [(text + n, each, depth + 1) for n, each in self._inside(value)]
+                    waiting += [(text + n, each, depth + 1) for n, each in _inside(value, own)]
         return found
-
-    def _inside(self, value: Any) -> Iterable[tuple[str, Any]]:
-        """Return what a list, a dict or an object of the script's own classes holds."""
-        if isinstance(value, list | tuple) and len(value) <= MAX_LIST:
-            return [(f"[{i}]", each) for i, each in enumerate(value)]
-        if isinstance(value, dict) and len(value) <= MAX_LIST:
-            return [(f"[{key!r}]", each) for key, each in value.items()]
-        own = any(each.get("__name__") == type(value).__module__ for each in self.modules)
-        return [(f".{key}", each) for key, each in getattr(value, "__dict__", {}).items() if own]
 
     def restart(self) -> None:
         """Record from here, where a step begins."""
@@ -228,8 +204,9 @@ class Recorder:
         done = self.steps
         if self._rest:
             done += self._rest - -(-self.counts[self._anchor] // self._per_step)
-        before, self._loops[loop] = self._loops.get(loop, 0), done
-        if self._rest and not self._on and done > before + 1 and self._can_afford():
+        first, before = loop not in self._loops, self._loops.get(loop, 0)
+        self._loops[loop] = done
+        if self._rest and not self._on and done > before + 1 and (first or self._can_afford()):
             self.restart()
             self._after_loop = True
 
@@ -426,7 +403,7 @@ class Recorder:
             for each in last:
                 self._updates.append(self._as_update(each))
             updates = tuple(sorted(self._updates, key=lambda u: everything.index(u.operation)))
-            self._tell(Step(number, tuple(everything[start:end]), updates, False, self.roles))
+            self._tell(Step(number, tuple(everything[start:end]), updates, live=False))
             start = end
         self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
         self._updates, self._seen = [], Counter()
@@ -450,8 +427,7 @@ class Recorder:
             return
         number, passed = self.steps, self._passed
         self.steps += 1
-        step = tuple(self.operations), tuple(self._updates)
-        self._tell(Step(number, *step, roles=self.roles))
+        self._tell(Step(number, tuple(self.operations), tuple(self._updates)))
         self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)
@@ -471,11 +447,7 @@ class Recorder:
             return
         self._rest = self.steps // (4 if self.burst > 1 else 16)
         if not self._can_afford():  # wait until recording may take more time
-            running = time.process_time() - self._started - self.seconds
-            each = running / max(1, self.steps - self._looked)
-            wanted = (self.seconds - FREE_SECONDS) / SHARE - running
-            self._rest = max(self._rest, int(wanted / max(each, 1e-6)))
-        self._looked += self._row
+            self._rest = max(self._rest, self.steps)
         self._row = 0
         if self._rest:
             self.counts[anchor] = self._rest * self._per_step
@@ -483,16 +455,21 @@ class Recorder:
 
     def _sleep(self) -> None:
         """Search again later: the script has computed much without an update."""
-        self.redrawn = self.redrawn or redrawn(self.operations)
+        self._suspect()
         self._doubled *= 2
         self.counts[:] = [self._doubled * 100] * len(self.counts)
         self.operations = []
         self._switch(False)
 
+    def _suspect(self) -> None:
+        """See why no updates were found."""
+        self.redrawn = self.redrawn or redrawn(self.operations)
+        self.lost = self.lost or lost(self.operations, times=3)
+
     def finish(self) -> None:
         """Stop, and count the last steps."""
         if not self.pattern:
-            self.redrawn = self.redrawn or redrawn(self.operations)
+            self._suspect()
         if self._after_loop or not self._rest:
             self.used = tuple(self.operations)
         if self._rest:
@@ -547,6 +524,16 @@ def _mere_number(operation: Operation) -> tuple[float, str]:
         number = 1.0 / number if number else 1.0
     texts = operation.site.operands
     return number, texts[side] if len(texts) > side else "a number"
+
+
+def _inside(value: Any, modules: set[Any]) -> Iterable[tuple[str, Any]]:
+    """Return what a list, a dict or an object of the script's own classes holds."""
+    if isinstance(value, list | tuple) and len(value) <= MAX_LIST:
+        return [(f"[{i}]", each) for i, each in enumerate(value)]
+    if isinstance(value, dict) and len(value) <= MAX_LIST:
+        return [(f"[{key!r}]", each) for key, each in value.items()]
+    own = vars(value) if type(value).__module__ in modules and hasattr(value, "__dict__") else {}
+    return [(f".{key}", each) for key, each in own.items()]
 
 
 def _is_numeric(value: Any) -> bool:

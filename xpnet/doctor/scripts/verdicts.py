@@ -41,14 +41,9 @@ class Along:
 
 @dataclass(frozen=True)
 class Slopes:
-    """Slopes of the outputs that entered the error, measured by moving parameters.
+    """Slopes of the outputs that entered the error, measured by moving parameters."""
 
-    `outputs` and `targets` are flat, all that entered the error in one step; `place` is that of the
-    difference.
-    """
-
-    place: int
-    outputs: Any
+    outputs: Any  # flat, all that entered the error in one step
     targets: Any
     losses: Mapping[str, float]  # that the script names
     by_parameter: Mapping[int, Along]
@@ -69,17 +64,12 @@ class Slopes:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one measurement says of a parameter's gradient.
+    """What one measurement says of a parameter's gradient."""
 
-    `kind` is "right", "sign", "wrong" or "unknown"; `factor` is that
-    of the gradient over the slope, `step_factor` that of the update (0 if it is no multiple),
-    `cosine` that of the update and the way down.
-    """
-
-    kind: str
-    factor: float = 0.0
-    step_factor: float = 0.0
-    cosine: float = 0.0
+    kind: str  # "right", "sign", "wrong" or "unknown"
+    factor: float = 0.0  # of the gradient over the slope
+    step_factor: float = 0.0  # of the update over the slope; 0 if it is no multiple
+    cosine: float = 0.0  # of the update and the way down
 
 
 @dataclass(frozen=True)
@@ -107,41 +97,41 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
     """Return the same losses."""
     with np.errstate(all="ignore"):
         q = np.clip(p, 1e-300, 1.0 - 1e-16)
+        entropies = t * np.log(q), (1 - t) * np.log(1 - q)
         return {
             "the squared error": 0.5 * float(np.sum((p - t) ** 2)),
-            "the binary cross-entropy": -float(np.sum(t * np.log(q) + (1 - t) * np.log(1 - q))),
-            "the cross-entropy": -float(np.sum(t * np.log(q))),
+            "the binary cross-entropy": -float(np.sum(sum(entropies))),
+            "the cross-entropy": -float(np.sum(entropies[0])),
         }
 
 
 def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
-    best = -1.0, "", dict[int, Verdict](), (dict[int, Any](), (0.0, 0.0))
     judges = {
         n: Judge(n, step, slopes, at[n])
         for n, along in slopes.by_parameter.items()
         if along.ways and any(each.parameter == n for each in step.updates)
     }
     by_loss = {n: slopes.of_losses(n) for n in judges}
+    best = -1.0, "", dict[int, Verdict](), dict[int, Any](), (0.0, 0.0)
     for loss in dict.fromkeys(name for each in by_loss.values() for name in each):
-        found = {n: judges[n].verdict(*each[loss]) for n, each in by_loss.items() if loss in each}
+        slope = {n: each[loss] for n, each in by_loss.items() if loss in each}
+        found = {n: judges[n].verdict(*each) for n, each in slope.items()}
         usual = _usual(found, judges)
-        found |= {
-            n: judges[n].single_number(each, by_loss[n][loss][0], usual)
-            for n, each in found.items()
-            if not judges[n].several
-        }
-        agreeing = [each.kind in ("right", "sign") for each in found.values()]
-        score = sum(agreeing) + 0.1 * sum(abs(each.cosine) for each in found.values())
+        for n in found:
+            if not judges[n].several:
+                found[n] = judges[n].single_number(found[n], slope[n][0], usual)
+        agreeing = sum(each.kind in ("right", "sign") for each in found.values())
+        score = agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
         if score > best[0] + 1e-9:
-            slope = {n: each[loss][0] for n, each in by_loss.items()}
-            best = score, loss, found, (slope, usual)
-    _, loss, found, known = best
-    return Measured(loss, found, _mistakes(step, judges, found, *known))
+            best = score, loss, found, {n: each[0] for n, each in slope.items()}, usual
+    _, loss, found, known, usual = best
+    return Measured(loss, found, _mistakes(step, judges, found, known, usual))
 
 
 def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"]) -> tuple[float, float]:
     """Return the factors over the slope that most gradients share, and most updates."""
+    known = [(judges[n].several, v) for n, v in found.items() if v.kind in ("right", "sign")]
 
     def shared(factors: list[tuple[bool, float]]) -> float:
         def votes(pair: tuple[bool, float]) -> tuple[bool, int]:
@@ -149,20 +139,16 @@ def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"]) -> tuple
 
         return max(factors, key=votes, default=(False, 0.0))[1]
 
-    known = {n: v for n, v in found.items() if v.kind in ("right", "sign")}
     return (
-        shared([(judges[n].several, v.factor) for n, v in known.items() if v.factor]),
-        shared([(judges[n].several, v.step_factor) for n, v in known.items() if v.step_factor]),
+        shared([(several, v.factor) for several, v in known if v.factor]),
+        shared([(several, v.step_factor) for several, v in known if v.step_factor]),
     )
 
 
 def _mistakes(
-    step: Step,
-    judges: Mapping[int, "Judge"],
-    found: Mapping[int, Verdict],
-    slope: Mapping[int, Any],
-    usual: tuple[float, float],
-) -> dict[int, Any]:
+    step: Step, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict],
+    slope: Mapping[int, Any], usual: tuple[float, float],
+) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
     roles = map_step(step)
     variants, mistakes, changes = Variants(roles), dict[int, Mistake | None](), dict[int, Any]()
@@ -173,13 +159,11 @@ def _mistakes(
         for n in (layer.weights, layer.biases):
             if n is None or n not in found or found[n].kind not in suspect:
                 continue
-            updates = roles.updates_of(n)
+            delta = roles.updates_of(n)[0].delta
             agrees = partial(judges[n].agrees, slope[n], usual, down)
-            if changes and agrees(variants.again(updates[0].delta, changes)):
+            if changes and agrees(variants.again(delta, changes)):
                 mistakes[n] = None
-                continue
-            mistake = variants.mistake(updates[0].delta, number, changes, agrees)
-            if mistake is not None:
+            elif mistake := variants.mistake(delta, number, changes, agrees):
                 mistakes[n] = replace(mistake, changes={})
                 changes |= mistake.changes
     return mistakes
