@@ -43,7 +43,9 @@ def pages(request, tmp_path_factory):
 
 def numbers_in(page):
     """Return the first table's rows: a name, and the network's number."""
-    return dict(re.findall(r'<th scope="row">([^<]+)</th><td>([^<]*)</td>', page.partition("</table>")[0]))
+    return dict(
+        re.findall(r'<th scope="row">([^<]+)</th><td>([^<]*)</td>', page.partition("</table>")[0])
+    )
 
 
 def test_a_report_of_a_table_has_the_numbers_of_evaluate(pages, capsys):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xpnet.tables.encodings import bins_for, piecewise_linear, quantile_edges
+from xpnet.tables.encodings import piecewise_linear, quantile_edges
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 
@@ -28,14 +28,6 @@ def test_bins_hold_about_as_many_rows_each_and_end_at_values_that_repeat():
     assert np.histogram(np.arange(1000.0) ** 2, edges)[0].tolist() == pytest.approx([100] * 10, 3)
     assert quantile_edges(np.array([3.0, 1.0, 2.0, 2.0]), 10) == (1.0, 2.0, 3.0)
     assert quantile_edges(np.array([0.0, 1.0, 1.0]), 10) == ()
-
-
-def test_bins_are_for_tables_of_enough_rows_and_not_too_many_columns():
-    assert bins_for(999, 8) == 0
-    assert bins_for(1_000, 8) == 48
-    assert bins_for(10_000, 100) == 10
-    assert bins_for(10_000, 784) == 0
-    assert bins_for(2_000_000, 20) == 0
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from xpnet.cli.options import (
     ExportOptions,
     InspectOptions,
     ParityOptions,
+    PlaygroundOptions,
     PredictOptions,
     ReportOptions,
     ScriptOptions,
@@ -49,6 +50,7 @@ COMMANDS = {
     "export": (ExportOptions, "export"),
     "doctor": (DoctorOptions, "doctor"),
     "parity": (ParityOptions, "devices"),
+    "playground": (PlaygroundOptions, "playground"),
     "devices": (DevicesOptions, "devices"),
 }
 VERSION = typer.Option(False, "--version", help="Show the version.")

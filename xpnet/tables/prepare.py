@@ -42,7 +42,6 @@ from xpnet.training.batches import MAX_VALIDATION_ROWS, split
 ENCODE = ("auto", "plain", "ple")
 FEW_ROWS = 100  # of which a fifth, to measure on, is 20: an accuracy is known to within 20 %
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
-_MIN_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 _NO_TARGET = "fill it in, or pass --missing drop or impute (leaves such rows out)"
 
@@ -262,7 +261,7 @@ def _with_task(
     cells = source.numbers([name], rows)[:, 0]
     for at in np.flatnonzero(np.isinf(cells))[:1]:
         raise source.fault(rows[at], name, "", "give finite numbers")
-    used = distinct(cells)
+    used = np.unique(cells)
     classes: Labels = tuple(used.tolist())
     kind = _kind(cells, len(classes))
     if name in source.texts:
@@ -274,8 +273,7 @@ def _with_task(
         texts = [words[int(each)] for each in used]
         if len(texts) > 2 and is_various(len(texts), len(rows)):
             what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
-            remedy = "pass a column with fewer as --target, or give more rows of each class"
-            raise source.fault(rows[0], name, what, remedy)
+            raise source.fault(rows[0], name, what, "pass a column with fewer as --target")
         classes = tuple(sorted(texts))
         kind = "binary" if len(classes) == 2 else "multiclass"
     if len(classes) < 2:
@@ -292,13 +290,6 @@ def _with_task(
     if name in source.texts:
         codes = np.argsort(np.argsort(texts))[codes]
     return replace(plan, task=kind, classes=classes), codes
-
-
-def distinct(values: np.ndarray) -> np.ndarray:
-    """Return the different ones of some numbers, in order; by hashing, faster than by sorting."""
-    import polars
-
-    return np.asarray(polars.Series(values).unique().sort().to_numpy())
 
 
 def _kind(values: np.ndarray, distinct: int) -> str:
@@ -362,17 +353,14 @@ def _scales(
     parts = pieces(len(rows), len(table.names))
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std, same = moments((table.numbers(names, rows[each]) for each in parts), len(names))
-    small = ~same & (std < _MIN_STD)
-    for at in np.flatnonzero(small | ~np.isfinite(std + mean))[:1]:
-        size = "small" if small[at] else "large"
+    for at in np.flatnonzero(~np.isfinite(std + mean))[:1]:
         row = rows[int(np.nanargmax(np.abs(table.numbers([names[at]], rows)[:, 0])))]
-        what, remedy = f", too {size} to standardise", "give finite numbers, in another unit"
-        raise table.fault(row, names[at], what, remedy)
+        remedy = "give finite numbers, in another unit"
+        raise table.fault(row, names[at], ", too large to standardise", remedy)
     return mean, np.where(std > 0, std, 1.0), same
 
 
 def _rare_classes(plan: Preprocessing, y: np.ndarray) -> list[str]:
-    """Note classes that have hardly any rows."""
     counts = np.bincount(y, minlength=len(plan.classes)) if plan.classes else np.zeros(0)
     rare = [format_number(plan.classes[at]) for at in np.flatnonzero(counts < 2)]
     return [f"classes with a single training row: {up_to_ten(rare)}"] if rare else []

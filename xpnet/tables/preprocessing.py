@@ -134,16 +134,14 @@ class Preprocessing:
             listed = up_to_ten(f"{name} ({count:,})" for name, count in missing.items())
             found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}")
         unseen = []
-        for column in self.columns:
-            if isinstance(column, Category) and column.name in table.texts:
-                column_cells = table.column(column.name)
-                codes = encode_labels(table, column.name, column.categories, column_cells)
-                rows = np.flatnonzero(codes == UNSEEN)
-                if rows.size:
-                    example = quoted(table.cell(rows[0], column.name))
-                    unseen.append(f"{column.name} {rows.size:,}, such as {example}")
+        for name, known in (
+            (c.name, c.categories) for c in self.columns if isinstance(c, Category)
+        ):
+            rows = np.flatnonzero(encode_labels(table, name, known, table.column(name)) == UNSEEN)
+            if rows.size:
+                unseen.append(f"{name} {rows.size:,}, such as {quoted(table.cell(rows[0], name))}")
         if unseen:
-            listed = "; ".join(unseen[:10]) + "; ..." * (len(unseen) > 10)
+            listed = up_to_ten(unseen)
             found.append(f"categories without an input, rare or not seen in training: {listed}")
         if far := self._far_outside(table):
             listed = up_to_ten(f"{name} ({count:,})" for name, count in far.items())
@@ -181,9 +179,8 @@ class Preprocessing:
         count = table.rows if rows is None else len(rows)
         check_memory(table.path, count * self.inputs * np.dtype(dtype).itemsize)
         rows = np.arange(table.rows) if rows is None else rows
-        for column in self.columns:
-            if isinstance(column, Number):
-                refuse_text(table, column.name)
+        for at in self._numbers[0]:
+            refuse_text(table, self._names[at])
         x, impute = np.zeros((count, self.inputs), dtype), self.missing == "impute"
         for part in pieces(count, len(table.names)):
             cells = table.numbers(self._names, rows[part])
@@ -248,8 +245,8 @@ class Preprocessing:
         if self.task == "regression":
             refuse_text(source, name)
             for at in np.flatnonzero(cells < 0.0)[:1] if self.target_log else ():
-                what = ", below 0, where the model predicts only numbers above it"
-                raise source.fault(rows[at], name, what, "correct it or remove the row")
+                remedy = "correct it or remove the row"
+                raise source.fault(rows[at], name, ", below 0, unlike any in training", remedy)
             return self.of_values(cells)
         codes = encode_labels(source, name, self.classes, cells)
         for at in np.flatnonzero(codes < 0)[:1]:
