@@ -1,4 +1,4 @@
-"""Take the documentation's screenshots: `python docs/screenshots.py`, with Playwright and Chromium."""
+"""Take the screenshots of the documentation, with Playwright and Chromium."""
 
 import subprocess
 import sys
@@ -12,6 +12,7 @@ TABLE = DOCS.parent / "examples" / "data" / "banknote.csv"
 
 
 def report(browser: Browser) -> None:
+    """Take the first screen of a report."""
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "banknote.html")
         options = ["--target", "class", "--simple", "--epochs", "3", "--report", str(page)]

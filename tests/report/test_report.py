@@ -141,9 +141,9 @@ def test_area_under_the_curve_and_average_precision_are_scikit_learns():
         e.title: e.description
         for e in classification(["0", "1"], np.stack([1 - share, share], 1), y)
     }
-    assert told["ROC curve"].endswith(f"1 {metrics.roc_auc_score(y, share):.4f}.")
+    assert told["ROC curve"].endswith(f"1: {metrics.roc_auc_score(y, share):.4f}.")
     average = metrics.average_precision_score(y, share)
-    assert told["Precision and recall"].endswith(f"1 {average:.4f}.")
+    assert told["Precision and recall"].endswith(f"1: {average:.4f}.")
 
 
 def test_a_report_must_not_replace_the_table_or_the_model(pages, capsys):

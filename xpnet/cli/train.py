@@ -1,5 +1,6 @@
 """`xpnet train`: read, prepare, fit, judge, save, and say in a few lines how good it is."""
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ KEPT = (
     "epochs", "stopped", "rows", "decisions", "notes", "validated_on", "scores", "linear",
     "history", "doctor", "blas",
 )  # fmt: skip
+LINEAR_STEPS = 2_000  # whatever the network has: a linear model is there to be compared with
 NOT_KEPT = {
     "data", "out", "plot", "report", "json", "checkpoint", "checkpoint_every", "resume", "stream",
     "cache",
@@ -156,7 +158,11 @@ def _judge(task: Task, nets: list[MLP]) -> Judged:
 
 def _linear_scores(task: Task, doctor: Doctor) -> dict[str, Any]:
     """Train networks without hidden layers on the same rows, and judge them on the same."""
-    options = replace(task.options, hidden="none", dropout=0.0, checkpoint=None)
+    epochs = math.ceil(LINEAR_STEPS * (task.options.batch_size or 1) / task.x.shape[0])
+    options = replace(
+        task.options, hidden="none", dropout=0.0, checkpoint=None, lr=0.01, steps=None,
+        schedule="linear", epochs=task.options.epochs if task.options.optimizer == LBFGS else epochs,
+    )  # fmt: skip
     linear = replace(task, options=options)
     nets = [make_network(linear.of_net(number)) for number in range(task.nets)]
     for number, net in enumerate(nets):

@@ -117,12 +117,12 @@ def classification(names: Sequence[str], shares: Any, y: Any) -> Iterator[Drawin
     ranked = {names[k]: _ranked(shares[:, k], y == k) for k in chosen if 0 < sum(y == k) < len(y)}
     if ranked:
         areas = {n: np.trapezoid(hit, false) for n, (false, hit, _) in ranked.items()}
-        told = "Area under the curve: " + ", ".join(f"{n} {a:.4f}" for n, a in areas.items())
+        told = "Area under the curve of " + ", ".join(f"{n}: {a:.4f}" for n, a in areas.items())
         roc = {n: (false, hit) for n, (false, hit, _) in ranked.items()}
         words = "false positive rate", "true positive rate"
         yield draw("ROC curve", f"{told}.", lambda axes: _curves(axes, roc, *words))
-        told = "Average precision: " + ", ".join(
-            f"{n} {np.sum(np.diff(hit) * right[1:]):.4f}" for n, (_, hit, right) in ranked.items()
+        told = "Average precision of " + ", ".join(
+            f"{n}: {np.sum(np.diff(hit) * right[1:]):.4f}" for n, (_, hit, right) in ranked.items()
         )
         both = {n: (hit, right) for n, (_, hit, right) in ranked.items()}
         words = "recall", "precision"
