@@ -34,7 +34,7 @@ from xpnet.training.lbfgs import fit_lbfgs
 
 # What a model file says of its training. Of the options, those that changed it.
 KEPT = (
-    "epochs", "stopped", "rows", "decisions", "notes", "validated_on", "scores", "linear",
+    "epochs", "stopped", "rows", "decisions", "validated_on", "scores", "linear",
     "history", "doctor", "blas",
 )  # fmt: skip
 LINEAR_STEPS = 2_000  # whatever the network has: a linear model is there to be compared with
@@ -68,7 +68,8 @@ def train(options: TrainOptions) -> None:
         if options.report:
             from xpnet.report.report import model_report
 
-            model = Model(nets[0], task.plan, training, __version__, tuple(nets[1:]))
+            told = training | {"notes": report["notes"]}
+            model = Model(nets[0], task.plan, told, __version__, tuple(nets[1:]))
             title = f"{Path(options.data).name}: {task.plan.target}"
             model_report(model, title, options.as_command(), options.report, judged=judged)
     lines = _summary(report, task, nets[0])
@@ -161,7 +162,8 @@ def _linear_scores(task: Task, doctor: Doctor) -> dict[str, Any]:
     epochs = math.ceil(LINEAR_STEPS * (task.options.batch_size or 1) / task.x.shape[0])
     options = replace(
         task.options, hidden="none", dropout=0.0, checkpoint=None, lr=0.01, steps=None,
-        schedule="linear", epochs=task.options.epochs if task.options.optimizer == LBFGS else epochs,
+        schedule="linear",
+        epochs=task.options.epochs if task.options.optimizer == LBFGS else epochs,
     )  # fmt: skip
     linear = replace(task, options=options)
     nets = [make_network(linear.of_net(number)) for number in range(task.nets)]
