@@ -36,7 +36,7 @@ def argument(name: str, help: str, default: Any = MISSING) -> Any:
 
 def flag(name: str) -> str:
     """Write a field's name as its option."""
-    return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's
+    return "--" + name.replace("_", "-")
 
 
 DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ; - is CSV on standard input."
@@ -106,6 +106,7 @@ class TrainOptions:
     deterministic: bool = option(False, ONE_THREAD)
     compile: str = option("auto", "on, off, or auto: compile the steps of long runs (needs numba).")
     plot: str | None = output(None, "Plot of the losses to write: .png, .svg or .pdf.")
+    report: str | None = output(None, "Report to write, one HTML file (needs the extra report).")
     checkpoint: str | None = output(None, "Directory for checkpoints.")
     checkpoint_every: str = output("1 epoch", "Or '30 seconds', '100 steps'.")
     resume: bool = output(False, "Continue from the newest checkpoint.")
@@ -168,6 +169,24 @@ class ParityOptions(TrainOptions):
     simple: bool = True
 
 
+_TO_READ = ("data", "target", "task", "missing", "drop", "keep", "encoding", "delimiter", "decimal",
+            "no_header")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlaygroundOptions(TrainOptions):
+    """Open a page on which a small network learns and the doctor says what is wrong with it."""
+
+    LEFT_OUT: ClassVar = [e.name for e in fields(TrainOptions) if e.name not in _TO_READ]
+
+    data: str = argument("[DATA]", "As for train; without, sets of points to choose from.", "")
+    validation: str = "0"
+    simple: bool = True
+    dtype: str = "float64"
+    port: int = option(8642, "Port on 127.0.0.1; 0 is any that is free.")
+    no_browser: bool = option(False, "Only print the page's address.")
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """What `predict` and `evaluate` take."""
@@ -200,6 +219,17 @@ class EvaluateOptions(ModelOptions):
 
 
 @dataclass(frozen=True)
+class ReportOptions(ModelOptions):
+    """Write a report of a model as one HTML file, with figures of a table if one is given."""
+
+    LEFT_OUT: ClassVar = ("json",)
+
+    data: str = argument("[DATA]", DATA, "")
+    target: str | None = option(None, "File with the targets (NPY, IDX), or their array (NPZ).")
+    out: str | None = option(None, "HTML file; by default MODEL's name with .html.")
+
+
+@dataclass(frozen=True)
 class InspectOptions:
     """Show what a model file holds."""
 
@@ -225,21 +255,19 @@ class DevicesOptions:
 
 @dataclass(frozen=True)
 class ScriptOptions:
-    """Run a script, a notebook or -m MODULE unchanged, and explain why its network does not learn.
+    """Run a script or a notebook unchanged, and explain why its network does not learn.
 
     It runs with your rights, in the current folder, as with python. What follows its name, other
     than the options below, are its own arguments; after --, everything is.
     """
 
     script: list[str] = argument(  # noqa: RUF009
-        "SCRIPT", "SCRIPT.py, NOTEBOOK.ipynb or -m MODULE, with its arguments."
+        "SCRIPT", "SCRIPT.py or NOTEBOOK.ipynb, with its arguments."
     )
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
     fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
-    as_: list[str] | None = option(  # noqa: RUF009
-        None, "ROLE=NAME,NAME: which values are weights, outputs, targets, loss; repeatable."
-    )
+    report: str | None = option(None, "Also write the report as one HTML file.")
     json: bool = option(False, JSON)
 
 
@@ -247,10 +275,10 @@ def names_script(arguments: Sequence[str]) -> bool:
     """Return whether arguments are ``doctor`` and a script: its first word's ending decides."""
     words = iter(arguments[1:] if arguments[:1] == ["doctor"] else ())
     for word in words:
-        if word in ("--seconds", "--as"):
+        if word in ("--seconds", "--report"):
             next(words, "")
-        elif word == "-m" or not word.startswith("-"):
-            return word == "-m" or word.lower().endswith((".py", ".ipynb"))
+        elif not word.startswith("-"):
+            return word.lower().endswith((".py", ".ipynb"))
     return False
 
 
