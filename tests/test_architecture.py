@@ -14,14 +14,17 @@ PACKAGE = Path(xpnet.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     "errors", "backend", "nn", "training", "tables", "saving", "doctor", "report",
-    "interchange", "estimators", "cli",
+    "interchange", "estimators", "playground", "cli",
 )  # fmt: skip
 # Methods that a user expects where they are; they import what they need when they are called.
 CLIMBS = {
     ("nn/network.py", "saving"), ("training/history.py", "report"),
     ("saving/model.py", "interchange"),
 }  # fmt: skip
-FORMATS = {"polars", "safetensors", "rich", "typer", "json", "matplotlib", "sklearn", "scipy"}
+FORMATS = {
+    "polars", "safetensors", "rich", "typer", "json", "matplotlib",
+    "jinja2", "sklearn", "scipy",
+}  # fmt: skip
 
 
 def name_of(path):

@@ -25,7 +25,9 @@ from xpnet.cli.options import (
     ExportOptions,
     InspectOptions,
     ParityOptions,
+    PlaygroundOptions,
     PredictOptions,
+    ReportOptions,
     ScriptOptions,
     TrainOptions,
     flag,
@@ -44,9 +46,11 @@ COMMANDS = {
     "predict": (PredictOptions, "predict"),
     "evaluate": (EvaluateOptions, "predict"),
     "inspect": (InspectOptions, "predict"),
+    "report": (ReportOptions, "report"),
     "export": (ExportOptions, "export"),
     "doctor": (DoctorOptions, "doctor"),
     "parity": (ParityOptions, "devices"),
+    "playground": (PlaygroundOptions, "playground"),
     "devices": (DevicesOptions, "devices"),
 }
 VERSION = typer.Option(False, "--version", help="Show the version.")
