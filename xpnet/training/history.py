@@ -1,8 +1,12 @@
 """What training leaves behind: the curves of a run."""
 
+import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any
+
+from xpnet.errors import InputError
 
 CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
 
@@ -56,7 +60,7 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON; ``History(**values)`` makes it again."""
-        return asdict(self)
+        return {name: copy(value) for name, value in vars(self).items()}
 
     def plot(self, path: Any = None) -> Any:
         """Draw training and validation loss over the epochs as a matplotlib Figure, and return it.
@@ -67,6 +71,24 @@ class History:
         from xpnet.report.plots import plot_history
 
         return plot_history(self, path)
+
+    def report(self, path: Any = None) -> str:
+        """Return the curves as one HTML page that needs nothing else, and write it to a path.
+
+        Raises `InputError` without the extra ``report``; `SaveError` if it cannot be written.
+        """
+        from xpnet.report.report import history_report
+
+        return history_report(self, path)
+
+    def _repr_html_(self) -> str | None:
+        """Draw the plot in a notebook, which shows the text where there is no matplotlib."""
+        picture = io.StringIO()
+        try:
+            self.plot().savefig(picture, format="svg")
+        except InputError:
+            return None
+        return picture.getvalue().partition("?>")[2]
 
     def __repr__(self) -> str:
         if not self.loss:
