@@ -29,7 +29,6 @@ print("accuracy", np.mean((p > 0.5) == y))
     [
         (["doctor", "net.py", "--target", "y"], True),
         (["doctor", "--seconds", "3", "--json", "Net.PY"], True),
-        (["doctor", "-m", "package.module"], True),
         (["doctor", "net.ipynb"], True),
         (["doctor", "table.csv", "--out", "net.py"], False),
         (["doctor"], False),

@@ -140,27 +140,6 @@ def test_weights_that_were_updated_too_early_are_named(report):
     assert "update-order" in codes
 
 
-@pytest.mark.usefixtures("counted")
-def test_gradients_of_one_number_are_compared_with_the_others(report):
-    text = """import math, random
-random.seed(4)
-w, v, b, c = 0.3, -0.4, 0.5, 0.0
-for step in range(200):
-    x = random.uniform(-2, 2)
-    h = 1 / (1 + math.exp(-(w * x + b)))
-    s = 1 / (1 + math.exp(-(v * h + c)))
-    e = s - (1.0 if x > 0 else 0.0)
-    d = e * s * (1 - s)
-    d1 = d * v * h * (1 - h)
-    v -= 0.8 * d * v
-    c -= 0.8 * d
-    w -= 0.8 * d1 * x
-    b -= 0.8 * d1
-"""
-    found = report(text).findings[0]
-    assert (found.code, found.remedy) == ("gradient-operand", "line 11: v -= 0.8 * d * h")
-
-
 def test_runs_that_measure_leave_no_trace(report, tmp_path, monkeypatch):
     log = """    with open('log.txt', 'a') as file:
         print(step, file=file)

@@ -12,8 +12,8 @@ from xpnet.doctor.scripts.trace import Recorder
 from xpnet.errors import FileError, InputError
 
 
-def run(name, *arguments, is_module=False, **options):
-    script = Script(str(name), arguments, is_module)
+def run(name, *arguments, **options):
+    script = Script(str(name), arguments)
     return run_script(script, Recorder(), **options)
 
 
@@ -40,20 +40,6 @@ def test_a_script_has_its_own_main_arguments_and_helpers(script, capsys):
     assert capsys.readouterr().out == "14 True ['--lr', '0.1'] net.py\n"
     assert (os.getcwd(), sys.modules["__main__"]) == (here, main)
     assert "helper_beside_it" not in sys.modules
-
-
-def test_a_module_of_a_package_runs_with_its_relative_imports(script, capsys, monkeypatch):
-    script("", "parcel/__init__.py")
-    script("rate = 0.5\n", "parcel/settings.py")
-    path = script("from .settings import rate\nprint(rate)\n", "parcel/train.py")
-    monkeypatch.chdir(path.parents[1])
-    assert run("parcel.train", is_module=True).how == ""
-    assert capsys.readouterr().out == "0.5\n"
-    assert "run it as a module of its package" in run(path).how
-    with pytest.raises(
-        FileError, match="No module named 'parcels'; run it from the folder that holds"
-    ):
-        run("parcels.train", is_module=True)
 
 
 def test_cells_of_a_notebook_run_in_order_without_what_only_ipython_knows(script, capsys):

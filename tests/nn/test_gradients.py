@@ -226,7 +226,7 @@ def test_penalties_are_those_of_the_documentation_and_leave_biases_alone():
     zero = np.zeros((1, 2)), np.array([[7.0]])
     loss, gradients = net.gradients(*zero, l1=0.5, l2=0.1)
     assert loss == pytest.approx(0.5 * 7.0 + 0.05 * 25.0)
-    assert loss == penalty(np, net.weights, 0.5, 0.1)
+    assert loss == penalty(np, net.flat_weights, 0.5, 0.1)
     np.testing.assert_allclose(gradients.weights[0][:, 0], [0.5 + 0.3, -0.5 - 0.4])
     np.testing.assert_array_equal(gradients.biases[0], 0.0)
 

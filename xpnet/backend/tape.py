@@ -108,7 +108,7 @@ class Recorded(np.ndarray[Any, Any]):
         result = getattr(ufunc, method)(*given, **target, **options)
         plain = target["out"][0] if target else np.asarray(result)
         if method == "__call__":
-            name = "dot" if ufunc is np.matmul else ufunc.__name__
+            name = "dot" if ufunc in (np.matmul, np.vecdot) else ufunc.__name__
             noted = self._tape(inputs, out).note(name, given, plain)
         else:
             axes = range(given[0].ndim) if axis is None else np.atleast_1d(axis)

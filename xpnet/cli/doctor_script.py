@@ -32,13 +32,10 @@ def doctor(options: ScriptOptions) -> int:
     from xpnet.doctor.scripts.examine import examine
     from xpnet.doctor.scripts.source import Script
 
-    is_module = options.script[0] == "-m"
-    words = options.script[is_module:]
-    if not words:
-        raise InputError("-m: name the module to run, as python -m does")
     if options.seconds is not None and not options.seconds > 0.0:
         raise InputError(f"--seconds {options.seconds:g} must be above 0")
-    name = words[0] if is_module else os.path.normpath(words[0])
+    name, *arguments = options.script
+    name = os.path.normpath(name)
     kept = Path(f"{name}.output.txt") if options.quiet else None
     with ExitStack() as stack:
         output = sys.stderr if options.json else None
@@ -47,7 +44,7 @@ def doctor(options: ScriptOptions) -> int:
                 output = stack.enter_context(open(kept, "w", encoding="utf-8"))
             except OSError as error:
                 raise SaveError(f"{kept}: {error.strerror}; --quiet writes there") from error
-        script = Script(name, tuple(words[1:]), is_module)
+        script = Script(name, tuple(arguments))
         found = examine(script, seconds=options.seconds, output=output)
     recognised = found.report.facts["recognised"]
     fixed = _fix(found) if options.fix and recognised else {}
@@ -68,7 +65,7 @@ def _fix(found: "Examination") -> dict[str, Any]:
     from xpnet.doctor.scripts.source import read_source
 
     path = found.script.locate()
-    if found.script.is_module or path.suffix != ".py":
+    if path.suffix != ".py":
         raise InputError(f"{found.script.name}: --fix mends scripts; make a .py file of it")
     target, source, report = (
         path.with_suffix(".fixed.py"),

@@ -243,14 +243,14 @@ class DevicesOptions:
 
 @dataclass(frozen=True)
 class ScriptOptions:
-    """Run a script, a notebook or -m MODULE unchanged, and explain why its network does not learn.
+    """Run a script or a notebook unchanged, and explain why its network does not learn.
 
     It runs with your rights, in the current folder, as with python. What follows its name, other
     than the options below, are its own arguments; after --, everything is.
     """
 
     script: list[str] = argument(  # noqa: RUF009
-        "SCRIPT", "SCRIPT.py, NOTEBOOK.ipynb or -m MODULE, with its arguments."
+        "SCRIPT", "SCRIPT.py or NOTEBOOK.ipynb, with its arguments."
     )
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
@@ -264,8 +264,8 @@ def names_script(arguments: Sequence[str]) -> bool:
     for word in words:
         if word == "--seconds":
             next(words, "")
-        elif word == "-m" or not word.startswith("-"):
-            return word == "-m" or word.lower().endswith((".py", ".ipynb"))
+        elif not word.startswith("-"):
+            return word.lower().endswith((".py", ".ipynb"))
     return False
 
 

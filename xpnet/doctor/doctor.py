@@ -325,7 +325,7 @@ class Doctor:
             batch = Batch(x, y, row_shares(xp, y, weights))
             loss, found, trace = net.loss_and_gradients(batch, pair)
             outputs = net.output.forward(xp, trace.pre_activations[-1])
-            objective = float(loss) + penalty(xp, net.weights, l1, l2)
+            objective = float(loss + penalty(xp, net.flat_weights, l1, l2))
         parameters = named_parameters(net)
         gradients = zip(parameters, (*found.weights, *found.biases), strict=True)
         return Step(

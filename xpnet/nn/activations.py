@@ -1,8 +1,8 @@
 """Activations: each function with its derivative beside it.
 
-``forward(xp, z)`` is a = f(z). ``backward(xp, d_a, z, a)`` is the vector-Jacobian product: given
-dL/da it returns dL/dz, and may use z, a, or both. Shapes of all: (batch, units). Softmax is
-therefore an ordinary activation.
+``forward(xp, z)`` is a = f(z); ``backward(xp, d_a, z, a)``, the vector-Jacobian product, makes
+dL/dz of dL/da. Shapes of all: (batch, units), or (networks, batch, units). So softmax is an
+ordinary activation.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ class Activation:
         return f"Activation({self.name!r})"
 
     def __reduce__(self) -> Any:
-        """Copy and pickle one of xpnet's own as a reference, whose functions have no names."""
+        """Copy and pickle one of xpnet's own, whose functions have no names, as a reference."""
         if ACTIVATIONS.get(self.name) is self:
             return resolve_activation, (self.name, (self.name,))
         return Activation, (self.name, self.forward, self.backward)
@@ -75,13 +75,13 @@ def _silu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
 
 def _transposed(xp: Namespace, a: Array) -> Array:
     """Return aᵀ as a new array, contiguous by rows, and not as a view."""
-    return xp.reshape(xp.reshape(a.T, (-1,)), (a.shape[1], a.shape[0]))
+    return xp.reshape(xp.reshape(a.mT, (-1,)), a.mT.shape)
 
 
 def _softmax(xp: Namespace, z: Array) -> Array:
     z = _transposed(xp, z)  # (classes, batch): NumPy is slow along a short last axis
-    e = xp.exp(z - xp.max(z, axis=0))
-    return _transposed(xp, e / xp.sum(e, axis=0))
+    e = xp.exp(z - xp.max(z, axis=-2, keepdims=True))
+    return _transposed(xp, e / xp.sum(e, axis=-2, keepdims=True))
 
 
 _ACTIVATIONS = (

@@ -19,7 +19,8 @@ class Batch(NamedTuple):
 
     x: Array  # (batch, inputs)
     y: Array  # (batch, outputs)
-    shares: Array  # (batch,), each row's share in the mean over the batch; see `row_shares`
+    shares: Array  # (batch,), each row's share in the mean; of networks with own rows, all
+    # three begin with an axis (networks,)
 
 
 def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
@@ -28,9 +29,9 @@ def row_shares(xp: Namespace, y: Array, row_weights: Array | None) -> Array:
     From y, (batch, outputs), and row weights, (batch, 1), or None for equal ones.
     """
     if row_weights is None:
-        return xp.full_like(y[:, 0], 1.0 / y.shape[0])
-    weights = row_weights[:, 0]
-    total = xp.sum(weights)
+        return xp.full_like(y[..., 0], 1.0 / y.shape[-2])
+    weights = row_weights[..., 0]
+    total = xp.sum(weights, axis=-1, keepdims=True)
     return weights / xp.where(total > 0.0, total, xp.ones_like(total))  # all 0: nothing to learn
 
 

@@ -2,17 +2,18 @@
 
 Convention, the same for all: the loss of a row is the **sum** over its outputs, the loss of a
 batch the **mean** over its rows. (PyTorch's ``MSELoss`` takes the mean over the outputs too, so
-its gradient is smaller by the number of outputs.) Shapes: a, y, z (batch, outputs).
+its gradient is smaller by the number of outputs.) Shapes: a, y, z (batch, outputs), or a and z
+(networks, batch, outputs).
 
-A `Head` is the pair of an output activation and a loss, resolved once before training. It gives
-the loss of every row and delta = dL/dz from the last pre-activations. The canonical pairs have
-their own stable formulas, finite for every finite z; all other pairs follow the chain rule.
+A `Head`, resolved once before training, gives the loss of every row and delta = dL/dz from the
+last pre-activations. The canonical pairs of output and loss have stable formulas, finite for every
+finite z; all other pairs follow the chain rule.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from xpnet.backend.device import Array, Namespace
+from xpnet.backend.device import Array, Namespace, Scalar
 from xpnet.errors import InputError, bad_argument
 from xpnet.nn.activations import ACTIVATIONS, Activation
 
@@ -138,7 +139,7 @@ def _softmax_cross_entropy(xp: Namespace, z: Array, y: Array) -> tuple[Array, Ar
     z = xp.maximum(z - xp.max(z, axis=-1, keepdims=True), -1e30)  # no 0 * inf below
     e = xp.exp(z)
     total = xp.sum(e, axis=-1, keepdims=True)
-    return xp.log(total[:, 0]) - xp.sum(y * z, axis=-1), e / total - y
+    return xp.log(total[..., 0]) - xp.sum(y * z, axis=-1), e / total - y
 
 
 def _exp_poisson(xp: Namespace, z: Array, y: Array) -> tuple[Array, Array]:
@@ -212,25 +213,26 @@ def resolve_head(output: Activation, loss: str | Loss = "auto") -> Head:
     return Head(found, by_chain_rule)
 
 
-def penalty(xp: Namespace, weights: Sequence[Array], l1: float, l2: float) -> float:
-    """l1 sum(|w|) + l2/2 sum(w²), over the weights but not the biases."""
-    total = 0.0
-    for each in weights:
-        if l1:
-            total += l1 * float(xp.sum(xp.abs(each)))
-        if l2:
-            total += 0.5 * l2 * float(xp.sum(each * each))
-    return total
+def penalty(xp: Namespace, weights: Array, l1: Scalar, l2: Scalar) -> Array:
+    """l1 sum(|w|) + l2/2 sum(w²), over all weights in one vector, without the biases."""
+    return l1 * xp.sum(xp.abs(weights), axis=-1) + 0.5 * l2 * xp.sum(weights * weights, axis=-1)
 
 
 def add_penalty_gradients(
-    xp: Namespace, weights: Sequence[Array], gradients: Sequence[Array], l1: float, l2: float
+    xp: Namespace,
+    weights: Sequence[Array],
+    gradients: Sequence[Array],
+    l1: Scalar | None,
+    l2: Scalar | None,
 ) -> None:
-    """Add l1 sign(w) + l2 w to the gradients in place; the derivative of `penalty`."""
-    if not (l1 or l2):
+    """Add l1 sign(w) + l2 w to the gradients in place; the derivative of `penalty`.
+
+    l1 and l2 are numbers, (networks, 1), or None, which adds nothing.
+    """
+    if l1 is None and l2 is None:
         return
     for each, gradient in zip(weights, gradients, strict=True):
-        if l2:
+        if l2 is not None:
             gradient += l2 * each
-        if l1:
+        if l1 is not None:
             gradient += l1 * (xp.astype(each > 0.0, each.dtype) - xp.astype(each < 0.0, each.dtype))

@@ -9,6 +9,9 @@ and from delta[L] = dLoss/dz[L], which the head gives,
 
     dLoss/dW[l] = a[l-1]ᵀ delta[l]         dLoss/db[l] = sum of delta[l] over the batch
     delta[l-1]  = (delta[l] W[l]ᵀ) through f[l-1]
+
+Many networks of one shape go through the same code: units are the last axis, the batch the one
+before it, and networks, if any, the first one.
 """
 
 import math
@@ -134,7 +137,7 @@ class MLP:
         masks : list of array, (batch, units), optional
             Dropout's factors, one for each hidden layer.
         """
-        xp, matmul, biases = self.device.xp, self.device.matmul, self._views.biases
+        xp, matmul, biases = self.device.xp, self.device.matmul, self._bias_rows
         inputs: list[Array] = []
         pre_activations: list[Array] = []
         activations: list[Array] = []
@@ -163,12 +166,12 @@ class MLP:
         device, xp = self.device, self.device.xp
         matmul, matmul_into, weights = device.matmul, device.matmul_into, self._views.weights
         gradients = self.views(xp.zeros_like(self.flat)) if into is None else into
-        ones = device.ones(delta.shape[0], self.dtype)  # times delta: its sum over the batch, fast
+        ones = device.ones(delta.shape[-2], self.dtype)  # times delta: its sum over the batch, fast
         for layer in range(len(weights) - 1, -1, -1):
-            matmul_into(gradients.weights[layer], trace.inputs[layer].T, delta)
+            matmul_into(gradients.weights[layer], trace.inputs[layer].mT, delta)
             matmul_into(gradients.biases[layer], ones, delta)
             if layer > 0:
-                d_a = matmul(delta, weights[layer].T)
+                d_a = matmul(delta, weights[layer].mT)
                 if trace.masks is not None:
                     d_a *= trace.masks[layer - 1]
                 z, a = trace.pre_activations[layer - 1], trace.activations[layer - 1]
@@ -190,8 +193,8 @@ class MLP:
         """
         trace = self.forward(batch.x, masks)
         losses, delta = head.value_and_delta(self.device.xp, trace.pre_activations[-1], batch.y)
-        loss = self.device.matmul(losses, batch.shares)
-        return loss, self.backward(trace, delta * batch.shares[:, None], into), trace
+        loss = self.device.vecdot(losses, batch.shares)
+        return loss, self.backward(trace, delta * batch.shares[..., None], into), trace
 
     def gradients(
         self,
@@ -213,7 +216,7 @@ class MLP:
             batch = Batch(x, y, row_shares(xp, y, row_weights))
             value, gradients, _ = self.loss_and_gradients(batch, head)
             add_penalty_gradients(xp, self.weights, gradients.weights, l1, l2)
-            return float(value) + penalty(xp, self.weights, l1, l2), gradients
+            return float(value + penalty(xp, self.flat_weights, l1, l2)), gradients
 
     def loss(
         self, x: Any, y: Any, *, loss: str | Loss = "auto", sample_weight: Any = None
@@ -228,12 +231,13 @@ class MLP:
         xp = self.device.xp
         total = weight = 0.0
         for z, rows in self.tiles(x):
-            losses, _ = head.value_and_delta(xp, z, y[rows, :])
+            losses, _ = head.value_and_delta(xp, z, y[..., rows, :])
             if row_weights is None:
-                total, weight = total + xp.sum(losses), weight + losses.shape[0]
+                total, weight = total + xp.sum(losses, axis=-1), weight + losses.shape[-1]
             else:
-                tile = row_weights[rows, 0]
-                total, weight = total + xp.sum(losses * tile), weight + xp.sum(tile)
+                tile = row_weights[..., rows, 0]
+                total = total + xp.sum(losses * tile, axis=-1)
+                weight = weight + xp.sum(tile, axis=-1)
         return total / weight
 
     def predict(self, x: Any) -> Any:
@@ -260,9 +264,9 @@ class MLP:
 
     def tiles(self, x: Array) -> Iterator[tuple[Array, slice]]:
         """Yield the last pre-activations and their rows, at most PREDICT_ROWS at a time."""
-        for start in range(0, x.shape[0], PREDICT_ROWS):
-            rows = slice(start, min(start + PREDICT_ROWS, x.shape[0]))
-            yield self.forward(x[rows, :]).pre_activations[-1], rows
+        for start in range(0, x.shape[-2], PREDICT_ROWS):
+            rows = slice(start, min(start + PREDICT_ROWS, x.shape[-2]))
+            yield self.forward(x[..., rows, :]).pre_activations[-1], rows
 
     def prepare(
         self, x: Any, y: Any, sample_weight: Any = None
@@ -278,6 +282,8 @@ class MLP:
     def _derive(self) -> None:
         """Make what copies and pickles leave out: views, and activations fused for the device."""
         self._views = self.views(self.flat)
+        many = self.flat.ndim == 2  # of one network they broadcast as they are, which is faster
+        self._bias_rows = [each[:, None, :] if many else each for each in self._views.biases]
         self._forward = [self.device.fuse(each.forward) for each in self.hidden]
         self._backward = [self.device.fuse(each.backward) for each in self.hidden]
 
@@ -296,12 +302,21 @@ class MLP:
         """All weights, then all biases: the arrays themselves, updated in place by training."""
         return (*self.weights, *self.biases)
 
+    @property
+    def flat_weights(self) -> Array:
+        """The first part of `flat`, without the biases."""
+        return self.without_biases(self.flat)
+
+    def without_biases(self, flat: Array) -> Array:
+        """Return the first part, (..., weights), of a vector as long as all parameters."""
+        return flat[..., : flat.shape[-1] - sum(self.sizes[1:])]
+
     def views(self, flat: Array) -> Gradients:
         """Cut a vector as long as all parameters into pieces, in their order and shapes."""
         xp, layers, pieces, start = self.device.xp, len(self.sizes) - 1, list[Array](), 0
         for shape in [*pairwise(self.sizes), *((fan_out,) for fan_out in self.sizes[1:])]:
             end = start + math.prod(shape)
-            pieces.append(xp.reshape(flat[start:end], shape, copy=False))
+            pieces.append(xp.reshape(flat[..., start:end], (*flat.shape[:-1], *shape), copy=False))
             start = end
         return Gradients(tuple(pieces[:layers]), tuple(pieces[layers:]))
 
@@ -323,16 +338,23 @@ class MLP:
         with self.device.active:
             self.flat[...] = xp.concat([xp.reshape(values, (-1,)) for values in ready])  # a copy
 
+    def with_parameters(self, flat: Array, device: Device | None = None) -> "MLP":
+        """Return the same network with another vector, or (networks, parameters), in its place."""
+        twin = object.__new__(MLP)
+        twin.__dict__.update(self.__dict__, flat=flat, device=device or self.device)
+        twin._derive()
+        return twin
+
     def to(self, device: Device, dtype: str | None = None) -> "MLP":
         """Return a copy on another device, or in another dtype."""
-        twin, own = object.__new__(MLP), self.device.get(self.flat).copy()
-        changes = {"device": device, "dtype": dtype or self.dtype, "flat": own}
-        twin.__setstate__(self.__getstate__() | changes)
+        own = self.device.get(self.flat).copy()
+        twin = self.with_parameters(device.put(own, dtype or self.dtype), device)
+        twin.dtype = dtype or self.dtype
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the views out of copies and pickles; they are rebuilt from the vector."""
-        derived = ("_views", "_forward", "_backward")
+        derived = ("_views", "_bias_rows", "_forward", "_backward")
         return {name: value for name, value in self.__dict__.items() if name not in derived}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 Options are frozen dataclasses. ``start(xp, parameters)`` returns the state, a list of arrays that
 belongs to the training run; ``step(xp, arrays, coefficients)`` writes **in place**. Whatever
-changes from step to step comes in through ``coefficients(learning_rate, t)``, as numbers or, for a
-device that replays a recorded step, as 0-d arrays.
+changes from step to step comes in through ``coefficients(learning_rate, t)``, which computes those
+of many steps t = 1, 2, ... at once; a step gets numbers or 0-d arrays, and of several networks,
+whose parameters are (networks, parameters), arrays (networks, 1).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from xpnet.backend.device import Array, Namespace, Scalar
 from xpnet.errors import check_numbers
@@ -23,7 +24,7 @@ class StepArrays(NamedTuple):
     state: Sequence[Array]
     """What ``start`` returned, cut likewise."""
     weights: Sequence[Array]
-    """The parameters' storage again, without the biases."""
+    """The parameters' storage again, without the biases, cut likewise."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class SGD:
         """Return the velocities, zero, one for each parameter; none without momentum."""
         return [xp.zeros_like(p) for p in parameters] if self.momentum else []
 
-    def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
+    def coefficients(self, learning_rate: Any, t: Any) -> tuple[Any, ...]:
         """Return the learning rate."""
         return (learning_rate,)
 
@@ -106,7 +107,7 @@ class Adam:
         """Return first and second moments, zero: all m, then all v."""
         return [xp.zeros_like(p) for p in (*parameters, *parameters)]
 
-    def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
+    def coefficients(self, learning_rate: Any, t: Any) -> tuple[Any, ...]:
         """Return the learning rate, corrected for moments that began at zero."""
         first = (1.0 - self.beta_1) / (1.0 - self.beta_1**t)
         second = (1.0 - self.beta_2) / (1.0 - self.beta_2**t)
@@ -139,7 +140,7 @@ class AdamW(Adam):
         super().__post_init__()
         check_numbers("must be finite and >= 0", weight_decay=self.weight_decay)
 
-    def coefficients(self, learning_rate: float, t: int) -> tuple[float, ...]:
+    def coefficients(self, learning_rate: Any, t: Any) -> tuple[Any, ...]:
         """Return Adam's, and the factor by which the weights shrink."""
         shrink = 1.0 - learning_rate * self.weight_decay
         return (*super().coefficients(learning_rate, t), shrink)
@@ -157,11 +158,11 @@ OPTIMIZERS = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 
 
 def clip_by_norm(xp: Namespace, gradients: Sequence[Array], limit: float) -> None:
-    """Scale all gradients, 1-d, in place so that their joint Euclidean norm is at most `limit`.
+    """Scale all gradients in place so that their joint Euclidean norm is at most `limit`.
 
-    Pascanu, Mikolov and Bengio, arXiv 1211.5063. No value is read back from the device.
+    Each is (parameters,) or (networks, parameters). Pascanu, Mikolov and Bengio, arXiv 1211.5063.
     """
-    squares = sum(xp.sum(g * g) for g in gradients)
+    squares = sum(xp.sum(g * g, axis=-1, keepdims=True) for g in gradients)
     factor = xp.minimum(limit / (xp.sqrt(squares) + 1e-30), xp.ones_like(squares))
     for g in gradients:
         g *= factor

@@ -139,9 +139,16 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
-def changes_within_epochs(schedule: Schedule) -> bool:
-    """Return whether the factor may differ between the steps of one epoch."""
-    return not isinstance(schedule, Constant | StepDecay | ReduceOnPlateau)
+def per_epoch(schedule: Schedule) -> bool:
+    """Return whether the factor is the same for all steps of an epoch."""
+    return isinstance(schedule, Constant | StepDecay | ReduceOnPlateau)
+
+
+def looks_at_losses(schedule: Schedule) -> bool:
+    """Return whether the factor may depend on the losses of the epochs before."""
+    if isinstance(schedule, Warmup):
+        return looks_at_losses(schedule.then)
+    return not isinstance(schedule, Constant | StepDecay | Linear | Cosine | InverseScaling)
 
 
 def ends_with_the_run(schedule: str | Schedule | None) -> bool:

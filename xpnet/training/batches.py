@@ -8,14 +8,14 @@ they are stored are not copied at all.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from xpnet.backend.device import Array, Device, Namespace, to_host
+from xpnet.backend.device import Array, Device, to_host
 from xpnet.backend.random import generator
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
@@ -49,26 +49,27 @@ class Data(NamedTuple):
 
 
 def epoch_order(
-    rows: int, seed: int, epoch: int, *, shuffle: bool, epoch_rows: int | None = None
-) -> Any:
-    """Return the row numbers of one epoch in the order of use, as a host int64 array.
+    rows: int, seed: int, epoch: int, *, shuffle: bool, epoch_rows: int | None = None,
+    epochs: int = 1,
+) -> Any:  # fmt: skip
+    """Return the row numbers of an epoch in the order of use, as a host int64 array.
 
-    An epoch is a pass over all rows, or as many rows as `epoch_rows`; the next one goes on from
-    there, through one pass after the other.
+    Or those of several epochs, beginning with this one. An epoch is a pass over all rows, or as
+    many rows as `epoch_rows`; the next one goes on from there, through one pass after the other.
     """
     size = epoch_rows or rows
-    first, stop = epoch * size, (epoch + 1) * size
+    first, stop = epoch * size, (epoch + epochs) * size
+    if not shuffle:
+        return np.arange(first, stop, dtype=np.int64) % rows
     passes = range(first // rows, -(-stop // rows))
-    orders = [_pass_order(rows, seed, each, shuffle) for each in passes]
+    orders = [_pass_order(rows, seed, each) for each in passes]
     order = orders[0] if len(orders) == 1 else np.concatenate(orders)
     start = first - passes.start * rows
-    return order[start : start + size]
+    return order[start : start + stop - first]
 
 
 @lru_cache(maxsize=2)  # an epoch may be a small part of a pass
-def _pass_order(rows: int, seed: int, number: int, shuffle: bool) -> Any:
-    if not shuffle:
-        return np.arange(rows, dtype=np.int64)
+def _pass_order(rows: int, seed: int, number: int) -> Any:
     return generator(seed, "order", number).permutation(rows)
 
 
@@ -86,24 +87,16 @@ def batches(
 
     for number in range(first, len(edges) - 1, block):
         cuts = edges[number : number + block + 1]
-        if as_they_are:
-            yield from cut(xp, data, cuts, equal)
-        else:
-            some = take_rows(data, order[cuts[0] : cuts[-1]], device, dtype)
-            yield from cut(xp, some, [edge - cuts[0] for edge in cuts], equal)
-
-
-def cut(xp: Namespace, data: Data, edges: Sequence[int], equal: Array) -> Iterator[Batch]:
-    """Cut rows on the device into batches; `equal` are the shares of a whole one's equal rows."""
-    x: Array = data.x
-    y, weights = data.y, data.row_weights
-    for left, right in pairwise(edges):
-        part = slice(left, right)
-        if weights is None and right - left == equal.shape[0]:
-            shares = equal
-        else:
-            shares = row_shares(xp, y[part, :], None if weights is None else weights[part, :])
-        yield Batch(x[part, :], y[part, :], shares)
+        start = 0 if as_they_are else cuts[0]
+        some = data if as_they_are else take_rows(data, order[start : cuts[-1]], device, dtype)
+        x, y, weights = some
+        for left, right in pairwise(cuts):
+            part = slice(left - start, right - start)
+            if weights is None and right - left == equal.shape[0]:
+                shares = equal
+            else:
+                shares = row_shares(xp, y[part, :], None if weights is None else weights[part, :])
+            yield Batch(x[part, :], y[part, :], shares)
 
 
 def rows_of(x: Any, part: slice, device: Device, dtype: str) -> Array:

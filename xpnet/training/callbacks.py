@@ -1,4 +1,7 @@
-"""What the training loop itself does not know about: early stopping and the progress bar."""
+"""What the training loop itself does not know about: early stopping and the progress bar.
+
+A callback is an object with any of the methods in `HOOKS`, each called with the run.
+"""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -70,6 +73,17 @@ def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
     )
 
 
+def wants_each_epoch(callbacks: Sequence[Any]) -> bool:
+    """Return whether one has to be called each epoch: not if it has ``each_epoch = False``."""
+    watching = [*hooks_of(callbacks, "on_epoch_start"), *hooks_of(callbacks, "on_epoch_end")]
+    return any(getattr(each, "each_epoch", True) for each in watching)
+
+
+def hooks_of(callbacks: Sequence[Any], name: str) -> list[Any]:
+    """Return the callbacks that have a method of that name."""
+    return [each for each in callbacks if hasattr(each, name)]
+
+
 @dataclass(frozen=True)
 class EarlyStopping:
     """Stop when the monitored loss has not improved for some epochs.
@@ -112,6 +126,8 @@ def wants_progress(progress: bool | None) -> bool:
 
 class ProgressBar:
     """A Rich progress bar on standard error, one step per epoch."""
+
+    each_epoch = False
 
     def on_train_start(self, training: "Training") -> None:
         """Draw the bar."""

@@ -5,6 +5,7 @@ inverted form, so that nothing is scaled at prediction.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,23 +28,24 @@ class Dropout:
 
     def of_step(self, step: int, rows: int) -> list[Array] | None:
         """Return the masks of the step after `step` others, as `masks` does."""
-        return self.masks(rows, self.keys(step)) if self._masks else None
-
-    def keys(self, step: int) -> list[int]:
-        """Return what determines the masks after `step` steps, for each layer; none without."""
         if not self._masks:
-            return []
+            return None
         block, i = divmod(step, KEYS_AT_A_TIME)
         if block != self._block:
-            steps = range(step - i, step - i + KEYS_AT_A_TIME)
-            self._keys = dropout_keys(self.seed, len(self._masks), steps).tolist()
-            self._block = block
-        return self._keys[i]
+            self._block, self._keys = block, self.keys(step - i, KEYS_AT_A_TIME).tolist()
+        return self.masks(rows, self._keys[i])
+
+    def keys(self, begin: int, count: int) -> Any:
+        """Return what determines the masks of `count` steps after `begin` others.
+
+        Host int64, (steps, layers); without dropout there are no columns.
+        """
+        return dropout_keys(self.seed, len(self._masks), range(begin, begin + count))
 
     def masks(self, rows: int, keys: Sequence[Scalar]) -> list[Array] | None:
         """Return factors 0 or 1 / (1 - rate), (rows, units), for each hidden layer; None without.
 
-        The keys are those of a step, as numbers or 0-d int64 arrays.
+        The keys are those of a step, as numbers or 0-d int64 arrays; or (networks, 1, 1).
         """
         if not self._masks:
             return None

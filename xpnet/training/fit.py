@@ -124,7 +124,7 @@ def fit(
         callbacks=callbacks, progress=progress, seed=seed, compile=compile,
     )  # fmt: skip
     with net.device.active:
-        penalty_at_start = penalty(net.device.xp, net.weights, l1, l2)
+        penalty_at_start = float(penalty(net.device.xp, net.flat_weights, l1, l2))
         history = training.run()
         message = verdict(training, penalty_at_start)
     if message:

@@ -7,23 +7,26 @@ the batches, makes the masks, takes the steps and adds up their losses; between 
 says only with which step of the epoch the next one begins.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from xpnet.backend.device import Array, Namespace, Step
-from xpnet.nn.arrays import row_shares
-from xpnet.nn.network import MLP, Gradients, Trace
-from xpnet.training.batches import Data, cut
-from xpnet.training.dropout import Dropout
+from xpnet.nn.arrays import Batch, row_shares
+from xpnet.training.batches import BLOCK_BYTES, Data
+
+if TYPE_CHECKING:
+    from xpnet.training.loop import Training
 
 MAX_STEPS = 64  # per launch: what the host does for a launch is then little beside the steps
 MAX_BYTES = 64 << 20  # of the rows that a launch gathers
 
 
 class _Tables(NamedTuple):
-    """What launches read, and the sum that they add to; always the same arrays."""
+    """What launches read, and the sum that they add to; always the same arrays.
+
+    Several networks have an axis of their own after those given here.
+    """
 
     order: Array
     """Which rows each step takes: int64, (steps of an epoch, rows of a batch)."""
@@ -40,49 +43,39 @@ class _Tables(NamedTuple):
 class Launches:
     """Takes the whole batches of an epoch, `count` of them in one launch.
 
-    The network's device has a `record`, and the data are in its memory; `step` is as in
-    `xpnet.training.loop.Step`, `rows` and `epoch_rows` are those of a batch and of an epoch. Of an
-    epoch's batches `whole` have that size; launches add to `total`, the sum of loss times rows over
-    the epoch so far.
+    The run's data are in the device's memory; a device that does not record computes each launch.
+    `step` is as in `xpnet.training.loop.Step`. Launches add to `total`, the sum of loss times rows
+    over the epoch so far.
     """
 
     ends_anywhere = False  # a launch is a recording of `count` steps
 
-    def __init__(
-        self,
-        net: MLP,
-        data: Data,
-        step: Callable[..., Any],
-        dropout: Dropout,
-        rows: int,
-        epoch_rows: int,
-    ) -> None:
-        self.rows, self.whole = rows, epoch_rows // rows
-        batch_bytes = 8 * rows * (data.x.shape[1] + data.y.shape[1])
-        self.count = steps_per_launch(self.whole, batch_bytes)
-        self._net, self._data, self._step, self._dropout = net, data, step, dropout
+    def __init__(self, run: "Training | Any", step: Any) -> None:
+        # Not the run itself: a cycle would keep a GPU's memory until the collector comes by.
+        self._net, self._data, self._dropout, self._step = run.net, run.data, run.dropout, step
+        self.rows, self.whole = run.batch_size, run.whole
+        networks = run.net.flat.shape[0] if run.net.flat.ndim == 2 else 1
+        batch_bytes = 8 * networks * self.rows * (run.data.x.shape[1] + run.data.y.shape[1])
+        most = BLOCK_BYTES if run.net.device.record is None else MAX_BYTES
+        self.count = steps_per_launch(self.whole, batch_bytes, most)
         self.total: Array = None
         self._tables: _Tables
         self._replay: Step
 
-    def begin(
-        self,
-        order: Any,
-        coefficients: Sequence[tuple[float, ...]],
-        keys: Sequence[list[int]],
-        total: Array,
-    ) -> None:
+    def begin(self, order: Any, coefficients: Any, keys: Any, total: Array) -> None:
         """Bring what differs between the steps of an epoch to the device, as in `_Tables`.
 
-        `order` is on the host, and may go on with the rows of a short last batch.
+        All but the total are on the host. The order, (rows,) or (networks, rows), may go on with
+        the rows of a short last batch.
         """
-        put, dtype, whole = self._net.device.put, self._net.dtype, self.whole
+        net, whole, lead = self._net, self.whole, order.shape[:-1]
+        cut = np.reshape(order[..., : whole * self.rows], (*lead, whole, self.rows))
         given = _Tables(
-            put(np.reshape(order[: whole * self.rows], (whole, self.rows)), "int64"),
-            put(np.reshape(coefficients, (whole, len(coefficients[0]))), dtype),
-            put(np.reshape(np.asarray(keys, np.int64), (whole, len(keys[0]))), "int64"),
-            put(total, dtype),
-            put(np.asarray(0), "int64"),
+            net.device.put(np.ascontiguousarray(np.moveaxis(cut, -2, 0)), "int64"),
+            net.device.put(coefficients, net.dtype),
+            net.device.put(keys, "int64"),
+            net.device.put(total, net.dtype),
+            net.device.put(np.asarray(0), "int64"),
         )
         if self.total is None:
             self._record(given)
@@ -93,55 +86,58 @@ class Launches:
         """Return how many steps a launch takes from this batch of the epoch on; 0 if too few."""
         return self.count if batch + self.count <= self.whole else 0
 
-    def __call__(self, batch: int, count: int) -> tuple[Array, Array, Gradients, Trace]:
+    def __call__(self, batch: int, count: int) -> Any:
         """Take `count` steps, always as many, beginning with this batch of the epoch.
 
         Returns the loss of the first step, and loss, gradients and trace of the last one; the next
         launch writes into the same arrays.
         """
         self._tables.start[...] = batch
-        first_loss, loss, gradients, trace = self._replay()
-        return first_loss, loss, gradients, trace
+        return self._replay()
 
     def _record(self, like: _Tables) -> None:
         """Make the arrays that every launch reads, and the recording."""
-        net, data, step, dropout, rows = (
-            self._net, self._data, self._step, self._dropout, self.rows,
-        )  # fmt: skip
-        xp, count, record = net.device.xp, self.count, net.device.record
-        assert record is not None
+        device, data, step, dropout = self._net.device, self._data, self._step, self._dropout
+        xp, count, rows = device.xp, self.count, self.rows
         tables = _Tables(*(xp.zeros_like(each) for each in like))
-        offsets = net.device.put(np.arange(count), "int64")
-        equal = row_shares(xp, data.y[:rows, :], None)
+        offsets = device.put(np.arange(count), "int64")
 
-        def take_steps() -> tuple[Array, Array, Gradients, Trace]:
+        def take_steps() -> tuple[Any, ...]:
             steps, total = tables.start + offsets, tables.total
-            numbers = xp.reshape(xp.take(tables.order, steps, axis=0), (-1,))
-            gathered = Data(
-                *(None if each is None else xp.take(each, numbers, axis=0) for each in data)
-            )
+            batches = gathered(xp, data, xp.take(tables.order, steps, axis=0))
             coefficients = _entries(xp, tables.coefficients, steps)
             keys, first_loss = _entries(xp, tables.keys, steps), None
-            edges = range(0, count * rows + 1, rows)
-            for i, batch in enumerate(cut(xp, gathered, edges, equal)):
-                masks = dropout.masks(rows, keys[i])
-                loss, gradients, trace = step(batch, masks, coefficients[i])
+            for i in range(count):
+                batch = Batch(*(each[i, ...] for each in batches))
+                loss, *seen = step(batch, dropout.masks(rows, keys[i]), coefficients[i])
                 total += loss * rows
                 first_loss = loss if first_loss is None else first_loss
-            return first_loss, loss, gradients, trace
+            return first_loss, loss, *seen
 
-        # Without self: a cycle would keep a GPU's memory until the garbage collector comes by.
+        # Without self, for the same reason.
+        record = device.record or (lambda function: function)
         self._tables, self.total, self._replay = tables, tables.total, record(take_steps)
 
 
-def steps_per_launch(steps: int, batch_bytes: int) -> int:
+def gathered(xp: Namespace, data: Data, numbers: Array) -> Batch:
+    """Return the rows with these numbers, (..., rows), and their shares."""
+    flat = xp.reshape(numbers, (-1,))
+    x, y, weights = (
+        None if each is None
+        else xp.reshape(xp.take(each, flat, axis=0), (*numbers.shape, each.shape[1]))
+        for each in data
+    )  # fmt: skip
+    return Batch(x, y, row_shares(xp, y, weights))
+
+
+def steps_per_launch(steps: int, batch_bytes: int, most_bytes: int = MAX_BYTES) -> int:
     """Return how many steps to take in one launch: many, and so that few of an epoch are left."""
-    most = max(1, min(steps, MAX_STEPS, MAX_BYTES // batch_bytes))
+    most = max(1, min(steps, MAX_STEPS, most_bytes // batch_bytes))
     return min(range(most, most // 2, -1), key=lambda count: steps % count)
 
 
 def _entries(xp: Namespace, table: Array, steps: Array) -> list[list[Array]]:
-    """Return some rows of a table, each as a list of 0-d arrays."""
+    """Return some rows of a table, each as a list of its entries."""
     if not table.shape[1]:
         return [[] for _ in range(steps.shape[0])]
     rows = xp.take(table, steps, axis=0)

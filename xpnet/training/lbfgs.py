@@ -118,7 +118,7 @@ class LBFGS:
                 total += tile
             l2 = self.options.l2
             add_penalty_gradients(xp, net.weights, net.views(total).weights, 0.0, l2)
-            loss += penalty(xp, net.weights, 0.0, l2)
+            loss += float(penalty(xp, net.flat_weights, 0.0, l2))
         return loss, np.array(device.get(total), dtype=np.float64)
 
     def _end_iteration(self, intermediate_result: Any) -> None:

@@ -1,10 +1,10 @@
 """Training: for each epoch, for each batch: forward, backward, step.
 
 `Training` is one run. It knows the algorithm but nothing about files, progress bars or doctors:
-those are callbacks, objects with any of ``on_train_start``, ``on_epoch_start``, ``on_batch_end``,
-``on_epoch_end``, ``on_train_end``, each called with the run. Its whole state is the parameters
-plus `TrainingState`, because all randomness is stateless (`xpnet.backend.random`). A GPU takes the
-steps that no callback wants to see in launches of many (`xpnet.training.launches`).
+those are callbacks (`xpnet.training.callbacks`), each called with the run. Its whole state is the
+parameters plus `TrainingState`, because all randomness is stateless (`xpnet.backend.random`). Steps
+that no callback wants to see are taken many at a time, by a GPU (`xpnet.training.launches`) or in
+compiled code (`xpnet.training.compiled`).
 """
 
 import math
@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from xpnet.backend.device import CPU, Array, Scalar
+from xpnet.backend.device import Array, Scalar
 from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError, bad_argument, check_integers, check_numbers
@@ -25,9 +25,16 @@ from xpnet.nn.arrays import Batch
 from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
-from xpnet.nn.schedules import Progress, Schedule, changes_within_epochs, resolve_schedule
+from xpnet.nn.schedules import (
+    Constant,
+    Progress,
+    Schedule,
+    looks_at_losses,
+    per_epoch,
+    resolve_schedule,
+)
 from xpnet.training.batches import Data, batches, epoch_order
-from xpnet.training.callbacks import hooks, needs_traces, wants_any
+from xpnet.training.callbacks import hooks, wants_any, wants_each_epoch
 from xpnet.training.compiled import CompiledSteps, compiled_steps
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
@@ -38,6 +45,7 @@ Step: TypeAlias = Callable[..., tuple[Array, Gradients, Trace]]
 """``step(batch, masks, coefficients)`` gives loss, gradients and trace, and updates in place."""
 
 INTERRUPTED = "interrupted"
+DIVERGED = "diverged"
 RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
 RUNAWAY_EPOCHS = 3  # ... for this many epochs, or at the last one, has run away
 
@@ -120,7 +128,7 @@ class Training:
     loss, gradients, trace
         Of the step just taken, for ``on_batch_end``; the loss is a 0-d device array. The next
         step may write into the same arrays: copy what you keep. Compiled steps, which no
-        ``on_batch_end`` sees, leave no trace.
+        ``on_batch_end`` sees, leave neither gradients nor trace.
     learning_rate : float
         Of the step just taken.
     stop_reason : str
@@ -129,6 +137,10 @@ class Training:
         Whether state and parameters match, so that they can be saved. They do not within a step,
         which a second Ctrl-C cuts short.
     """
+
+    loss: Array
+    gradients: Any  # of compiled steps None
+    trace: Any
 
     def __init__(
         self,
@@ -150,17 +162,16 @@ class Training:
         self.callbacks = list(callbacks)
         self.batch_size = min(options.batch_size, self.rows)
         self.epoch_rows = self.batch_size * (options.steps_per_epoch or 0) or self.rows
-        self._dropout = Dropout(net, self.seed)
-        self._launches: Launches | CompiledSteps | None = None
+        self.whole = self.epoch_rows // self.batch_size  # batches of an epoch
+        self.dropout = Dropout(net, self.seed)
+        self.launches: Launches | CompiledSteps | None = None
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
         self._begun: list[Any] = []  # callbacks that have been told of the start
+        self._one_by_one = 0  # up to this epoch, epochs are not taken many at a time
         self.learning_rate = options.optimizer.learning_rate
-        self.loss: Array
-        self.gradients: Gradients
-        self.trace: Trace
         with net.device.active:
-            self._flat_gradients = net.device.xp.zeros_like(net.flat)
+            self.flat_gradients = net.device.xp.zeros_like(net.flat)
             if not self.state.optimizer:
                 self.state.optimizer = options.optimizer.start(net.device.xp, [net.flat])
             if self.state.last_good is None:
@@ -176,18 +187,17 @@ class Training:
         KeyboardInterrupt
             On Ctrl-C, after the current step; a second one does not wait for it.
         """
-        # Overflow on the way to a divergence is reported once, by _end_epoch.
+        # Overflow on the way to a divergence is reported once, by end_epoch.
         quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
         with finish_step_first(lambda: self.stop(INTERRUPTED)), quiet, self.net.device.active:
             try:
-                for callback in self.callbacks:  # one of them may put an earlier state in place
-                    self._notify("on_train_start", [callback])
-                    self._begun.append(callback)
+                self.begin()
                 take_step, self.between_steps = self._prepare(), True
-                while self.state.epoch < self.options.epochs and not self.stop_reason:
-                    self._run_epoch(take_step)
+                while not self.has_ended:
+                    if not self._run_epochs():
+                        self._run_epoch(take_step)
             finally:
-                self._finish()
+                self.finish()
         return self.state.history
 
     def stop(self, reason: str) -> None:
@@ -195,32 +205,94 @@ class Training:
         if reason != INTERRUPTED or not self.stop_reason:  # that it had ended anyway counts more
             self.stop_reason = reason or "stopped without a reason"
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether no epoch is left, or the run was stopped."""
+        return bool(self.stop_reason) or self.state.epoch >= self.options.epochs
+
+    def begin(self) -> None:
+        """Tell the callbacks; one of them may put an earlier state in place."""
+        for callback in self.callbacks:
+            self._notify("on_train_start", [callback])
+            self._begun.append(callback)
+
+    def finish(self) -> None:
+        """Restore the best weights if kept, and tell the callbacks that began, however it ended."""
+        state = self.state
+        whole_run = self.has_ended and self.stop_reason not in (INTERRUPTED, DIVERGED)
+        if whole_run and state.best is not None:
+            self.net.flat[...] = state.best
+        state.history.stopped = self.stop_reason or (
+            f"{state.epoch} epoch{'s' * (state.epoch != 1)} done"
+        )
+        with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
+            for callback in reversed(self._begun):
+                told.callback(self._notify, "on_train_end", [callback])
+
+    def make_step(self, net: MLP, gradients: Array, state: Sequence[Array]) -> Step:
+        """Return the step of this run for a network, perhaps another one of its shape."""
+        penalties = self.options.l1 or None, self.options.l2 or None
+        return make_step(net, gradients, state, self.head, self.options, penalties)
+
+    def _prepare(self) -> Step:
+        """Return the step; where many can be taken at a time, also prepare that."""
+        net, state = self.net, self.state
+        step = self.make_step(net, self.flat_gradients, state.optimizer)
+        if net.device.record is not None:
+            if not hasattr(self.data.x, "read_rows"):
+                self.launches = Launches(self, step)
+            return RecordedStep(net.device, net.dtype, step, self.batch_size)
+        if self.launches is None:
+            self.launches = compiled_steps(self)
+        state.compile = "off" if self.launches is None else "on"
+        return step
+
     def _run_epoch(self, take_step: Step) -> None:
         """One epoch: for each batch the loss, its gradients, and the optimiser's step."""
-        started, state, net, options = time.perf_counter(), self.state, self.net, self.options
+        started, state = time.perf_counter(), self.state
         self._notify("on_epoch_start")
-        on_batch_end, rates = hooks(self.callbacks, "on_batch_end"), self._rates()
         if state.batch == 0:
             state.epoch_start = self._copy_parameters()
-        order = epoch_order(
-            self.rows, self.seed, state.epoch, shuffle=options.shuffle, epoch_rows=self.epoch_rows
-        )
-        if self._launches is not None:
-            self._launch_steps(self._launches, order, rates)
+        order, rates = self.order(state.epoch, 1), self.rates(state.epoch, 1)
+        begin = state.step - state.batch
+        coefficients = step_coefficients(self.options.optimizer, rates, begin)
+        if self.launches is not None and self._unseen(self.launches):
+            keys = self.dropout.keys(begin, self.whole)
+            self.launches.begin(order, coefficients[: self.whole], keys, state.epoch_loss)
+            self._launch_steps(self.launches, rates)
+        self._take_steps(take_step, order, rates, coefficients)
+        if not self.stop_reason:
+            losses = state.epoch_loss, state.epoch_first_loss
+            penalties = self.options.l1 or None, self.options.l2 or None
+            numbers = epoch_numbers(self.net, self.head, losses, penalties, self.validation)
+            self.end_epoch(*map(float, numbers), seconds=time.perf_counter() - started)
+
+    def _take_steps(self, take_step: Step, order: Any, rates: Any, coefficients: Any) -> None:
+        """Take the epoch's remaining steps, one by one."""
+        state, net, on_batch_end = self.state, self.net, hooks(self.callbacks, "on_batch_end")
         left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
+        rates, numbers = rates.tolist(), coefficients.tolist()
         for batch in left:
             if self.stop_reason:
                 return
             self.between_steps, self.learning_rate = False, rates[state.batch]
-            masks = self._dropout.of_step(state.step, batch.x.shape[0])
-            coefficients = options.optimizer.coefficients(self.learning_rate, state.step + 1)
-            self.loss, self.gradients, self.trace = take_step(batch, masks, coefficients)
+            masks = self.dropout.of_step(state.step, batch.x.shape[0])
+            self.loss, self.gradients, self.trace = take_step(batch, masks, numbers[state.batch])
             total = state.epoch_loss + self.loss * batch.x.shape[0]
             self._after_steps(1, batch.x.shape[0], self.loss, total)
             for hook in on_batch_end:
                 hook(self)
-        if not self.stop_reason:
-            self._end_epoch(started)
+
+    def _launch_steps(self, launches: Launches | CompiledSteps, rates: Any) -> None:
+        """Take steps, many at a time, until a callback wants to see one, or too few are left."""
+        while (count := self._unseen(launches)) and not self.stop_reason:
+            self.between_steps = False
+            first_loss, self.loss, *seen = launches(self.state.batch, count)
+            self.gradients, self.trace = seen
+            self._after_steps(count, count * self.batch_size, first_loss, launches.total)
+            self.learning_rate = float(rates[self.state.batch - 1])
+            if launches.ends_anywhere:
+                self._notify("on_batch_end")
 
     def _after_steps(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
         """Count steps just taken; the losses, of the first step and the epoch, stay on device."""
@@ -230,30 +302,6 @@ class Training:
         state.batch, state.step = state.batch + steps, state.step + steps
         state.epoch_loss, state.epoch_rows = epoch_loss, state.epoch_rows + rows
         self.between_steps = True
-
-    def _launch_steps(
-        self, launches: Launches | CompiledSteps, order: Any, rates: Sequence[float]
-    ) -> None:
-        """Take steps, many at a time, until a callback wants to see one, or too few are left."""
-        state, optimizer = self.state, self.options.optimizer
-        if not self._unseen(launches):
-            return
-        steps = range(state.step - state.batch, state.step - state.batch + launches.whole)
-        coefficients = [
-            optimizer.coefficients(rate, step + 1) for rate, step in zip(rates, steps, strict=False)
-        ]
-        keys = [self._dropout.keys(step) for step in steps]
-        launches.begin(order, coefficients, keys, state.epoch_loss)
-        while (count := self._unseen(launches)) and not self.stop_reason:
-            self.between_steps = False
-            taken: Any = launches(state.batch, count)
-            first_loss, self.loss, *seen = taken
-            if seen:
-                self.gradients, self.trace = seen
-            self._after_steps(count, count * launches.rows, first_loss, launches.total)
-            self.learning_rate = rates[state.batch - 1]
-            if launches.ends_anywhere:
-                self._notify("on_batch_end")
 
     def _unseen(self, launches: Launches | CompiledSteps) -> int:
         """Return how many steps the next launch takes, up to one that a callback wants to see."""
@@ -265,63 +313,96 @@ class Training:
                 return i if launches.ends_anywhere else 0
         return count
 
-    def _prepare(self) -> Step:
-        """Return the step; where many can be taken in one launch, also prepare that."""
-        net, data, state, options = self.net, self.data, self.state, self.options
-        make = partial(make_step, head=self.head, options=options)
-        step, in_memory = (
-            make(net, self._flat_gradients, state.optimizer),
-            not hasattr(data.x, "read_rows"),
-        )
-        if net.device.record is not None:
-            if in_memory:
-                self._launches = Launches(
-                    net, data, step, self._dropout, self.batch_size, self.epoch_rows
-                )
-            return RecordedStep(net.device, net.dtype, step, self.batch_size)
-        possible = in_memory and net.device is CPU and not needs_traces(self.callbacks)
-        how = state.compile or options.compile
-        whole = self.epoch_rows // self.batch_size
-        if how == "on" or (how == "auto" and possible):
-            self._launches = compiled_steps(
-                net, data, make, (self._flat_gradients, state.optimizer), self._dropout,
-                self.batch_size, whole, options.optimizer.coefficients(self.learning_rate, 1),
-                options.epochs * whole,
-                required=how == "on", possible=possible,
-            )  # fmt: skip
-        state.compile = "off" if self._launches is None else "on"
-        return step
+    def _run_epochs(self) -> bool:
+        """Take several epochs in one compiled call; return whether they were taken.
 
-    def _rates(self) -> list[float]:
-        """Return the learning rate of each step of the epoch."""
-        state, options, losses = self.state, self.options, self.state.history.monitored
-        count, begin = -(-self.epoch_rows // self.batch_size), state.step - state.batch
-        varying, rates = changes_within_epochs(self.schedule), list[float]()
-        for step in range(begin, begin + (count if varying else 1)):
-            progress = Progress(step, state.epoch, count, count * options.epochs, losses)
+        If one of them runs away, they are taken back, to be taken one by one.
+        """
+        launches, state, count = self.launches, self.state, self._unwatched_epochs()
+        if count < 2 or not isinstance(launches, CompiledSteps):
+            return False
+        started, epochs = time.perf_counter(), range(state.epoch, state.epoch + count)
+        before = [each.copy() for each in (self.net.flat, *state.optimizer)]
+        rates, order = self.rates(state.epoch, count), self.order(state.epoch, count)
+        coefficients = step_coefficients(self.options.optimizer, rates, state.step)
+        keys = self.dropout.keys(state.step, len(rates))
+        launches.begin(order, coefficients, keys, 0.0)
+        first_loss, self.loss, self.gradients, self.trace = launches(0, len(rates))
+        losses = launches.totals / self.epoch_rows + launches.penalties
+        if math.isnan(state.first_loss):
+            state.first_loss = float(first_loss)
+        if not np.isfinite(self.net.flat).all() or self._is_far_above_start(np.max(losses)):
+            for own, values in zip((self.net.flat, *state.optimizer), before, strict=True):
+                own[...] = values
+            self._one_by_one = epochs.stop
+            return False
+        state.epoch, state.step, state.last_good = epochs.stop, state.step + len(rates), before[0]
+        self.learning_rate = float(rates[-1])
+        seconds = (time.perf_counter() - started) / count
+        state.history.append(
+            {}, loss=losses.tolist(), learning_rate=rates[self.whole - 1 :: self.whole].tolist(),
+            seconds=[seconds] * count,
+        )  # fmt: skip
+        self._notify("on_batch_end")
+        self._notify("on_epoch_end")
+        return True
+
+    def _unwatched_epochs(self) -> int:
+        """Return how many epochs can be taken at once, since nothing happens between them."""
+        options, state, launches = self.options, self.state, self.launches
+        if not isinstance(launches, CompiledSteps) or state.batch or state.epoch < self._one_by_one:
+            return 0
+        measured = self.validation is not None or self.metrics or options.keep_best
+        if measured or self.epoch_rows % self.batch_size:
+            return 0
+        if looks_at_losses(self.schedule) or wants_each_epoch(self.callbacks):
+            return 0
+        count: int = min(options.epochs - state.epoch, launches.epochs)
+        while count > 1:
+            end = state.step + 1 + count * self.whole
+            if not wants_any(self.callbacks, range(state.step + 1, end)):
+                break
+            count //= 2
+        return count
+
+    def order(self, epoch: int, epochs: int) -> Any:
+        """Return the row numbers of some epochs; all rows at once are not shuffled."""
+        return epoch_order(
+            self.rows, self.seed, epoch, epochs=epochs, epoch_rows=self.epoch_rows,
+            shuffle=self.options.shuffle and self.batch_size < self.rows,
+        )  # fmt: skip
+
+    def rates(self, epoch: int, epochs: int) -> Any:
+        """Return the learning rate of each step of some epochs, float64."""
+        options, losses = self.options, self.state.history.monitored
+        count, factors = -(-self.epoch_rows // self.batch_size), list[float]()
+        rate = options.optimizer.learning_rate * self.state.learning_rate_factor
+        if isinstance(self.schedule, Constant):
+            return np.full(count * epochs, rate)
+        same = count if per_epoch(self.schedule) else 1  # steps with the same factor
+        for step in range(epoch * count, (epoch + epochs) * count, same):
+            progress = Progress(step, step // count, count, count * options.epochs, losses)
             factor = self.schedule(progress)
             if factor is None or not 0.0 <= factor < math.inf:
                 raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
-            rates.append(options.optimizer.learning_rate * state.learning_rate_factor * factor)
-        return rates if varying else rates * count
+            factors.append(factor)
+        return rate * np.repeat(factors, same)
 
-    def _end_epoch(self, started: float) -> None:
-        """Read the losses back, once; record, check, keep the best, tell the callbacks."""
-        state, net, options, xp = self.state, self.net, self.options, self.net.device.xp
-        finite = xp.all(xp.isfinite(net.flat))
-        numbers = (state.epoch_loss, state.epoch_first_loss, finite)
-        together = net.device.get(xp.stack([net.device.put(each, net.dtype) for each in numbers]))
-        loss, first_loss, finite = map(float, together)
-        seconds = time.perf_counter() - started  # a GPU has taken the steps only now
+    def end_epoch(
+        self, loss: float, first_loss: float, finite: float, extra: float, *held_out: float,
+        seconds: float,
+    ) -> None:  # fmt: skip
+        """Record an epoch from its `epoch_numbers`; check, keep the best, tell the callbacks."""
+        state, options = self.state, self.options
         if math.isnan(state.first_loss):
             state.first_loss = first_loss
         if not self._is_far_above_start(first_loss):
             state.last_good = state.epoch_start  # those at the end may have run away: not proven
-        loss = loss / state.epoch_rows + penalty(xp, net.weights, options.l1, options.l2)
-        validation_loss, metrics = self._evaluate()
+        loss = loss / state.epoch_rows + extra
+        metrics = self._measured()
         self.between_steps = False
         state.history.append(
-            metrics, loss=[loss], validation_loss=validation_loss,
+            metrics, loss=[loss], validation_loss=held_out,
             learning_rate=[self.learning_rate], seconds=[seconds],
         )  # fmt: skip
         state.epoch, state.batch, state.epoch_loss, state.epoch_rows = state.epoch + 1, 0, 0.0, 0
@@ -333,27 +414,25 @@ class Training:
         self.between_steps = True
         self._notify("on_epoch_end")
 
-    def _evaluate(self) -> tuple[tuple[float, ...], dict[str, float]]:
-        """Loss on the validation rows, and metrics there or, without them, on the training rows."""
-        net, held_out = self.net, self.validation
-        losses: tuple[float, ...] = ()
-        if held_out is not None:
-            losses = (float(net.mean_loss(self.head, *held_out)),)
+    def _measured(self) -> dict[str, float]:
+        """Return the metrics on the validation rows or, without them, on the training rows."""
         if not self.metrics:
-            return losses, {}
-        x, y, _ = held_out if held_out is not None else self.data
-        outputs, targets = net.device.get(net.outputs(x)), net.device.get(y)
-        return losses, {name: metric(outputs, targets) for name, metric in self.metrics.items()}
+            return {}
+        get, (x, y, _) = self.net.device.get, self.validation or self.data
+        outputs, targets = get(self.net.outputs(x)), get(y)
+        return {name: metric(outputs, targets) for name, metric in self.metrics.items()}
 
     def _is_far_above_start(self, loss: float) -> bool:
         """Return whether a loss shows that training has diverged or soon will."""
         if self.stream:
             return not math.isfinite(loss)
-        net, options, weights = self.net, self.options, self.net.views(self.state.last_good).weights
-        extra = penalty(net.device.xp, weights, options.l1, options.l2)  # as in the history
-        if loss <= RUNAWAY_FACTOR * (extra + max(self.state.first_loss, 1e-30)):
-            return False  # and the loss at zero, which takes time with many outputs, is not needed
-        return not loss <= RUNAWAY_FACTOR * (extra + self.loss_at_zero)
+        if loss <= RUNAWAY_FACTOR * max(self.state.first_loss, 1e-30):
+            return False  # and what takes time is not needed
+        net, options = self.net, self.options
+        weights = net.without_biases(self.state.last_good)
+        extra = float(penalty(net.device.xp, weights, options.l1, options.l2))  # as in the history
+        start = max(self.state.first_loss, self.loss_at_zero, 1e-30)
+        return not loss <= RUNAWAY_FACTOR * (extra + start)
 
     def _check_divergence(self, finite: bool) -> None:
         """Stop a run that is not finite, in loss or parameters, or stays far above its start."""
@@ -364,7 +443,7 @@ class Training:
         if finite and not ran_away:
             return
         net.flat[...] = state.last_good
-        self.stop("diverged")
+        self.stop(DIVERGED)
         rate, adam = self.learning_rate / 10, isinstance(self.options.optimizer, Adam)
         repair: dict[str, Any] = {"learning_rate": float(f"{rate:.2g}"), "standardize": True}
         repair |= {"clip_norm": 1.0} if adam else {"clip_norm": 1.0, "optimizer": "adam"}
@@ -392,19 +471,6 @@ class Training:
             total += float(xp.sum(self.head.value_and_delta(xp, xp.zeros_like(y), y)[0]))
         return total / self.rows
 
-    def _finish(self) -> None:
-        """Restore the best weights if kept, and tell the callbacks that began, however it ended."""
-        state = self.state
-        ended = self.stop_reason or state.epoch >= self.options.epochs
-        if ended and state.best is not None and self.stop_reason not in (INTERRUPTED, "diverged"):
-            self.net.flat[...] = state.best
-        state.history.stopped = self.stop_reason or (
-            f"{state.epoch} epoch{'s' * (state.epoch != 1)} done"
-        )
-        with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
-            for callback in reversed(self._begun):
-                told.callback(self._notify, "on_train_end", [callback])
-
     def _copy_parameters(self) -> Array:
         return self.net.device.xp.asarray(self.net.flat, copy=True)
 
@@ -413,27 +479,61 @@ class Training:
             hook(self)
 
 
+def step_coefficients(optimizer: Optimizer, rates: Any, begin: int) -> Any:
+    """Return the optimiser's coefficients of each step after `begin` others, float64.
+
+    Of the rates, (steps,) or (steps, networks, 1), they make (steps, coefficients, ...).
+    """
+    steps = np.arange(begin + 1, begin + 1 + len(rates)).reshape(-1, *[1] * (rates.ndim - 1))
+    return np.stack(np.broadcast_arrays(*optimizer.coefficients(rates, steps)), axis=1)
+
+
+def epoch_numbers(
+    net: MLP, head: Head, losses: Sequence[Array], penalties: Any, held_out: Data | None
+) -> Any:
+    """Return what `Training.end_epoch` takes, on the host, all in one transfer.
+
+    The losses given; whether the parameters are finite; the penalty; the validation loss. Each a
+    number, or (networks,).
+    """
+    xp, dtype, (l1, l2) = net.device.xp, net.dtype, penalties
+    finite = xp.astype(xp.all(xp.isfinite(net.flat), axis=-1), net.flat.dtype)
+    extra = xp.zeros_like(finite)
+    if l1 is not None or l2 is not None:
+        extra = penalty(xp, net.flat_weights, l1 or 0.0, 0.0 if l2 is None else l2)
+    numbers = [*losses, finite, extra]
+    if held_out is not None:
+        numbers.append(net.mean_loss(head, *held_out))
+    return net.device.get(xp.stack([net.device.put(each, dtype) for each in numbers]))
+
+
 def make_step(
-    net: MLP, gradients: Array, state: Sequence[Array], head: Head, options: TrainingOptions
+    net: MLP,
+    gradients: Array,
+    state: Sequence[Array],
+    head: Head,
+    options: TrainingOptions,
+    penalties: tuple[Scalar | None, Scalar | None],
 ) -> Step:
     """Return ``step(batch, masks, coefficients)``, which writes into all the given arrays.
 
-    Gradients, and each of the optimiser's state, are vectors as long as all parameters.
+    Gradients, and each of the optimiser's state, are as `net.flat`; the penalties are l1 and l2.
     """
     xp, optimizer, into = net.device.xp, options.optimizer, net.views(gradients)
-    end = gradients.shape[0] - sum(net.sizes[1:])  # of the weights; the biases follow
+    networks = net.flat.shape[0] if net.flat.ndim == 2 else 1
+    block = max(1, net.device.block // networks)
     parameters, flat_gradients, weights, weight_gradients = (
-        _blocks(each, net.device.block)
-        for each in (net.flat, gradients, net.flat[:end], gradients[:end])
+        _blocks(each, block)
+        for each in (net.flat, gradients, net.flat_weights, net.without_biases(gradients))
     )
-    moments = [block for each in state for block in _blocks(each, net.device.block)]
-    arrays = StepArrays(parameters, flat_gradients, moments, net.weights)
+    moments = [part for each in state for part in _blocks(each, block)]
+    arrays = StepArrays(parameters, flat_gradients, moments, weights)
 
     def step(
         batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
     ) -> tuple[Array, Gradients, Trace]:
         loss, grads, trace = net.loss_and_gradients(batch, head, masks, into)
-        add_penalty_gradients(xp, weights, weight_gradients, options.l1, options.l2)
+        add_penalty_gradients(xp, weights, weight_gradients, *penalties)
         if options.clip_norm is not None:
             clip_by_norm(xp, [gradients], options.clip_norm)
         optimizer.step(xp, arrays, coefficients)
@@ -443,6 +543,6 @@ def make_step(
 
 
 def _blocks(flat: Array, block: int) -> list[Array]:
-    """Cut a vector of all parameters into views that are updated one by one."""
-    size = flat.shape[0]
-    return [flat[i : min(i + block, size)] for i in range(0, size, block)]
+    """Cut all parameters into views that are updated one by one."""
+    size = flat.shape[-1]
+    return [flat[..., i : min(i + block, size)] for i in range(0, size, block)]

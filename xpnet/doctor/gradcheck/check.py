@@ -114,7 +114,8 @@ def check_network(
 
     def value(parameters: Parameters) -> float:
         put(parameters)
-        return twin.loss(x, y, loss=loss) + penalty(twin.device.xp, twin.weights, l1, l2)
+        extra = penalty(twin.device.xp, twin.flat_weights, l1, l2)
+        return twin.loss(x, y, loss=loss) + float(extra)
 
     def gradients(parameters: Parameters) -> dict[str, Any]:
         put(parameters)

@@ -10,7 +10,6 @@ from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.variants import Mistake, is_known
 from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
 
-FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
 MEASURED = "measured by moving parameters and running the script's own next step"
 DERIVATIVE = "gradient-activation-derivative", WHY["gradient-activation-derivative"]
 # By the kind of a mistake: the finding's code, why it matters, and what is said of an operand.
@@ -41,8 +40,6 @@ def conclude(
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
     if wrong and not found:
         found.append(_unexplained(points, roles, wrong, failing))
-    if not found:
-        found += _too_long(points[0], roles, failing=failing)
     if not right:
         return found, ""
     whose = (
@@ -134,26 +131,6 @@ def _unexplained(
         f"derive the gradient in line {site.line} again: what the layer was given times the error "
         "of what it gave", MEASURED,
     )  # fmt: skip
-
-
-def _too_long(point: Measured, roles: Roles, *, failing: bool) -> list[Finding]:
-    """Find a first step that raises the loss on the rows it was made for, and a shorter one not."""
-    line = {share: loss for share, loss in point.line.items() if loss == loss}
-    start, end = line.get(0.0, 0.0), line.get(1.0, 0.0)
-    falling = [share for share in line if 0.0 < share < 1.0 and line[share] < start]
-    if end <= (1.0 if failing else FAR) * start or not falling:
-        return []
-    update = roles.step.updates[0]
-    rate, best = abs(update.factor), min(falling, key=lambda share: line[share])
-    named = (text.lstrip("-") for text, value in update.scalars if abs(value) < 1.0)
-    name, good = next(named, "the learning rate"), float(f"{rate * best:.1g}")
-    return [Finding(
-        "learning-rate-too-large", "error" if failing else "warning", name,
-        f"{update.operation.site}: the gradient is right, but the first step ({rate:g} times it) "
-        f"raises {point.loss} from {start:.4g} to {end:.4g}; {best:g} of it gives {line[best]:.4g}",
-        "The step leads beyond the valley that the gradient points into.",
-        f"{name} = {good:g}", MEASURED, {"learning_rate": good, "factor": best},
-    )]  # fmt: skip
 
 
 def turned(site: Site) -> str:

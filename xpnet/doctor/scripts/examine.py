@@ -49,7 +49,7 @@ def examine(
         findings = tuple(findings)
         if mapping is None:
             return findings
-        return attempt("mending", lambda: with_edits(findings, mapping, points), findings)
+        return attempt("mending", lambda: with_edits(findings, mapping), findings)
 
     found: list[Finding] = []
     if mapping is not None and points:

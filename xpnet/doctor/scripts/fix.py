@@ -21,7 +21,6 @@ from xpnet.doctor.scripts.mapping import Mapping, in_source
 from xpnet.doctor.scripts.trace import Operation, Update, Value
 from xpnet.doctor.scripts.updates import origin
 from xpnet.doctor.scripts.variants import is_made_by
-from xpnet.doctor.scripts.verdicts import Measured
 
 Edit = dict[str, Any]
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
@@ -29,26 +28,25 @@ NOTHING_LEARNT = ("cannot-overfit-one-batch", "no-better-than-constant")
 LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured
 
 
-def with_edits(
-    findings: Iterable[Finding], roles: Mapping, points: Sequence[Measured]
-) -> tuple[Finding, ...]:
+def with_edits(findings: Iterable[Finding], roles: Mapping) -> tuple[Finding, ...]:
     """Return the findings, with edits of the source in `repair` wherever these are known."""
-    found = [_with_edits(each, roles, points) for each in findings]
+    found = [_with_edits(each, roles) for each in findings]
     if not any("edits" in (each.repair or {}) for each in found):
         # The gradient is right, and no other cause was found: longer steps, if the first says so.
         for i, each in enumerate(found):
-            if each.code in NOTHING_LEARNT and (edits := _rate(each, roles, points)):
+            if each.code in NOTHING_LEARNT and (edits := _rate(each, roles)):
                 found[i] = replace(each, repair={"edits": edits})
                 break
     return tuple(found)
 
 
-def _with_edits(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> Finding:
+def _with_edits(finding: Finding, roles: Mapping) -> Finding:
     known = finding.repair or {}
     if "edits" in known:
         return finding
-    edits = [each for change, mend in MENDERS.items() if change in known or change == finding.code
-             for each in mend(finding, roles, points)]  # fmt: skip
+    keys = [change for change in MENDERS if change in known or change == finding.code]
+    mends = dict.fromkeys(MENDERS[each] for each in keys)
+    edits = [each for mend in mends for each in mend(finding, roles)]
     return replace(finding, repair={**known, "edits": edits}) if edits else finding
 
 
@@ -89,7 +87,7 @@ def site_of(finding: Finding, roles: Mapping) -> Site | None:
     where = finding.where.split(", ")
     if "targets" in where[0] and roles.targets:
         made = roles.targets[0].made_by or roles.error
-    elif "input" in where[0] and roles.layers:
+    elif re.search("input|feature", where[0]) and roles.layers:
         made = roles.layers[0].inputs.made_by or roles.layers[0].product
     elif "layer" in where[0] and roles.layers:
         number = re.search(r"\d+", where[0])
@@ -104,7 +102,7 @@ def site_of(finding: Finding, roles: Mapping) -> Site | None:
     return made.site if made else None
 
 
-def _sums(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _sums(finding: Finding, roles: Mapping) -> list[Edit]:
     """Sum gradients of biases over the batch, where they are applied."""
     edits = []
     for name in (finding.repair or {}).get("sum_over_batch", ()):
@@ -125,7 +123,7 @@ def _applied(update: Update, form: str) -> Edit:
     return operand_edit(operation.site, slot, words, form.format(words))
 
 
-def _draws(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _draws(finding: Finding, roles: Mapping) -> list[Edit]:
     """Draw initial weights symmetrically about 0, of the size that the layers' widths ask for."""
     edits, fed_by_sigmoids = list[Edit](), False
     for layer in roles.layers:
@@ -167,19 +165,12 @@ def _drawn(value: Value) -> Operation | None:
     return None
 
 
-def _rate(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _rate(finding: Finding, roles: Mapping) -> list[Edit]:
     """Change the learning rate: where its number stands, or else in every update."""
-    known, factor = finding.repair or {}, LONGER
-    if "factor" in known or "large" in finding.code:
-        factor = known.get("factor", SHORTER)
-    elif points and points[0].line:
-        lengths = {f: loss for f, loss in points[0].line.items() if f >= 1.0 and loss == loss}
-        factor = max(1.0, min(lengths, key=lambda f: lengths[f], default=1.0) / 5.0)
-        if len(roles.outputs) == 1 and max(roles.outputs[0].shape, default=1) < 16:
-            factor = min(factor, LONGER)  # of few rows, the longest good step is not one for all
-    updates = roles.step.updates
-    if factor == 1.0:
-        return []
+    known, usual = finding.repair or {}, SHORTER if "large" in finding.code else LONGER
+    updates, factor = roles.step.updates, known.get("learning_rate_factor", usual)
+    if "learning_rate" in known:
+        factor = known["learning_rate"] / (abs(updates[0].factor) or 1.0)
     for text, value in dict.fromkeys(pair for each in updates for pair in each.scalars):
         if edits := _numbers(updates[0].operation.site.file, text, value, value * factor):
             return edits
@@ -222,7 +213,7 @@ def _place(file: str, node: ast.expr | ast.stmt) -> Edit:
             "end_column": node.end_col_offset}  # fmt: skip
 
 
-def _shapes(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _shapes(finding: Finding, roles: Mapping) -> list[Edit]:
     """Bring targets to the outputs' shape where the two meet."""
     error = roles.error
     if error is None or error.index is not None:
@@ -233,7 +224,7 @@ def _shapes(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> lis
     return [operand_edit(error.site, slot, targets, new)]
 
 
-def _one_error(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _one_error(finding: Finding, roles: Mapping) -> list[Edit]:
     """Leave out a sum over all errors before the backward pass."""
     return [
         edit(each.site, f"({in_source(each, 0)})")
@@ -243,7 +234,7 @@ def _one_error(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> 
     ]  # fmt: skip
 
 
-def _scaled(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     """Standardise the inputs, after the last statement of the script that makes them."""
     if not roles.layers or not roles.outputs:
         return []
@@ -251,7 +242,8 @@ def _scaled(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> lis
     file, words = product.site.file, in_source(product, int(product.operands[1] is value))
     assigned = [each for each in _tree(file).body if isinstance(each, ast.Assign)]
     for name in (*value.names, words):
-        made = [each for each in assigned if name in map(ast.unparse, each.targets)]
+        made = [each for each in assigned for target in each.targets
+                if name in map(ast.unparse, ast.walk(target))]  # fmt: skip
         if made and len(value.shape) == 2:
             columns = roles.outputs[0].shape[:1] != value.shape[:1]
             keep = f"axis={int(columns)}, keepdims=True"
@@ -261,12 +253,7 @@ def _scaled(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> lis
     return []
 
 
-def _longer(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
-    """Take longer steps if the first one says so, or else ten times as many."""
-    return _rate(finding, roles, points) or _more(roles)
-
-
-def _more(roles: Mapping) -> list[Edit]:
+def _more(finding: Finding, roles: Mapping) -> list[Edit]:
     """Let the outermost loop that updates, or calls what does, run ten times as often."""
     site = roles.step.updates[0].operation.site
     name = site.function.rpartition(".")[2]
@@ -276,7 +263,9 @@ def _more(roles: Mapping) -> list[Edit]:
         count, calls = loop.iter.args, map(ast.unparse, ast.walk(loop))  # type: ignore[attr-defined]
         inside = loop.lineno <= site.line <= (loop.end_lineno or 0)
         if len(count) == 1 and (inside or (name and any(f"{name}(" in each for each in calls))):
-            return [{**_place(site.file, count[0]), "text": f"10 * ({ast.unparse(count[0])})"}]
+            text = ast.unparse(count[0])
+            text = text if isinstance(count[0], ast.Constant | ast.Name) else f"({text})"
+            return [{**_place(site.file, count[0]), "text": f"10 * {text}"}]
     return []
 
 
@@ -288,6 +277,7 @@ MENDERS = {
     "reshape_targets": _shapes,
     "gradient-wrong": _one_error,
     "standardize": _scaled,
-    "too-few-steps": _longer,
+    "too-few-steps": _more,
     "learning-rate-too-small": _rate,
+    "learning-rate-too-large": _rate,
 }

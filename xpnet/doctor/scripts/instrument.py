@@ -1,23 +1,8 @@
 """A script's syntax tree, changed so that its arithmetic can be recorded while it runs.
 
-Every statement with arithmetic stands twice in the new tree, and a flag chooses::
-
-    dW = X.T @ dZ / m           if __xp_on__:
-                                    dW = __xp__.name(9, __xp__.operator(8, __xp__...
-                        ->      else:
-                                    dW = X.T @ dZ / m
-
-so that steps nobody looks at cost one look at a global variable a statement, about 3 ns. Statements
-that may be updates also count how often they ran, about 30 ns::
-
-                                else:
-                                    __xp_count__[11] -= 1
-                                    if not __xp_count__[11]:
-                                        __xp__.wake(11)
-                                    W = W - rate * dW
-
-The hooks compute exactly what the script does; `trace.Recorder` has them. Line numbers stay, names
-stay, and what is assigned keeps its meaning: ``W -= g`` still changes W in place.
+Every statement with arithmetic stands twice in the new tree, ``if __xp_on__: hooked else: plain``,
+so that steps nobody looks at cost one look at a flag. In plain statements that may be updates a
+counter runs out to wake the recorder. The hooks, in `trace.Recorder`, compute what the script does.
 """
 
 import ast

@@ -69,7 +69,7 @@ def map_step(step: Step) -> Mapping:
     outputs, targets = found.sides(error)
     layers = found.layers(outputs)
     return Mapping(
-        step, found.names(), layers, found.samples(layers, outputs), outputs, targets, error,
+        step, found.names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
         found.loss(), reduce(or_, map(found.bits, outputs), 0),
         tuple(found.late),
         frozenset(found.cone),
@@ -252,19 +252,20 @@ class _Graph:
                 return value
         return None
 
-    def names(self) -> tuple[str, ...]:
-        """Return the parameters' names as the updates write them, numbered where they are alike."""
+    def names(self, layers: tuple[Layer, ...]) -> tuple[str, ...]:
+        """Return the parameters' names as the updates write them; alike ones numbered by layer."""
         texts = dict[int, str]()
         for update in self.step.updates:
             operation = update.operation
             named = [t for v, t in zip(operation.operands, operation.site.operands, strict=False)
                      if v is update.old]  # fmt: skip
             texts.setdefault(update.parameter, named[0] if named else operation.site.text)
-        alike = [texts.get(n, f"parameter {n + 1}") for n in range(len(texts))]
-        return tuple(
-            f"{text} #{alike[: n + 1].count(text)}" if alike.count(text) > 1 else text
-            for n, text in enumerate(alike)
-        )
+        for text in {*texts.values()}:
+            order = [n for layer in layers for n in (layer.weights, layer.biases)]
+            alike = [n for n in dict.fromkeys([*order, *texts]) if n in texts and texts[n] == text]
+            for turn, n in enumerate(alike if len(alike) > 1 else (), start=1):
+                texts[n] = f"{text} #{turn}"
+        return tuple(texts.get(n, f"parameter {n + 1}") for n in range(len(texts)))
 
 
 def at_place(step: Step, place: int, cone: set[int]) -> list[Operation]:

@@ -1,9 +1,7 @@
 """Shows the steps of a script to a doctor, and puts its findings into the script's own words."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -28,8 +26,6 @@ class Observer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self._names: tuple[str, ...] | None = None
-        self._waiting: list[Mapping] = []
         self._begin()
         recorder.on_step.append(self.look)
 
@@ -41,7 +37,7 @@ class Observer:
         self.same_rows = True  # in all steps
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self._problems = Counter[str]()
-        self._losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
+        self.losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
         self._steps: list[int] = []  # numbers of the steps that were looked at
         self._moved: list[Moved] = []
         self._movement: list[float] = []
@@ -49,18 +45,8 @@ class Observer:
         self._shapes: dict[str, set[tuple[int, ...]]] = {}  # of each parameter, and after updates
 
     def look(self, step: Step) -> None:
-        """Map a step, and show it to the doctor; the first one with the second, which has names."""
+        """Map a step, and show it to the doctor."""
         mapping = map_step(step)
-        if self._names is None:
-            self._waiting.append(mapping)
-            if step.number == 0 and not step.live:
-                return
-            self._names = self._named(mapping)
-        for each in self._waiting or [mapping]:
-            self._show(replace(each, names=self._names))
-        self._waiting.clear()
-
-    def _show(self, mapping: Mapping) -> None:
         if not mapping.recognised:
             if self.first is None and mapping.step.updates:
                 self.first = self.latest = mapping
@@ -78,7 +64,7 @@ class Observer:
             own = float(np.mean(np.square(_errors(mapping)))) if mapping.error else float("nan")
             self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
-        self._losses.append((own, loss))
+        self.losses.append((own, loss))
         self._steps.append(mapping.step.number)
         try:
             self.doctor.watch(
@@ -94,18 +80,9 @@ class Observer:
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
 
-    def _named(self, mapping: Mapping) -> tuple[str, ...]:
-        """Return the parameters' names; by where they are kept if the updates' text is no name."""
-        objects = {id(v.object): u.parameter for u in mapping.step.updates for v in (u.old, u.new)}
-        places = {objects[i]: text for i, text in self.recorder.places_of({*objects}).items()}
-        return tuple(
-            name if re.fullmatch(r"[\w.]+", name) else places.get(number, name)
-            for number, name in enumerate(mapping.names)
-        )
-
     def curve(self) -> list[float]:
         """Return the mean loss in each quarter of the run."""
-        losses, steps = np.array([own for own, _ in self._losses]), np.array(self._steps)
+        losses, steps = np.array([own for own, _ in self.losses]), np.array(self._steps)
         ends = np.linspace(0, self.recorder.steps, 5)
         inside = [(steps >= low) & (steps <= high) for low, high in pairwise(ends)]
         return [float(np.mean(losses[each])) for each in inside if np.any(each)]
@@ -140,9 +117,9 @@ class Observer:
         """
         self.recorder.finish()
         self._served()
-        losses = [own for own, _ in self._losses]
-        if all(loss is not None for _, loss in self._losses):
-            losses = [loss for _, loss in self._losses if loss is not None]
+        losses = [own for own, _ in self.losses]
+        if all(loss is not None for _, loss in self.losses):
+            losses = [loss for _, loss in self.losses if loss is not None]
         last = self.latest.layers[-1:] if self.latest is not None else ()
         self.doctor.note(
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,

@@ -110,10 +110,7 @@ def _show_traceback(error: BaseException) -> str:
         each = each.__cause__ or each.__context__
     print("".join(told.format()), end="", file=sys.stderr)
     line = told.stack[-1].lineno if told.stack else 0
-    hint = ""
-    if isinstance(error, ImportError) and "relative import" in str(error):
-        hint = "; run it as a module of its package, from the folder above: -m package.module"
-    return f"the script stopped in line {line}: {type(error).__name__}: {error}{hint}"
+    return f"the script stopped in line {line}: {type(error).__name__}: {error}"
 
 
 def _is_ours(file: str) -> bool:
@@ -123,16 +120,14 @@ def _is_ours(file: str) -> bool:
 @contextmanager
 def _as_program(script: Script, recorder: Recorder) -> Iterator[tuple[ModuleType, Path]]:
     """Make this process look like the script's own; yield its `__main__` and its file."""
-    folder = str(Path.cwd() if script.is_module else script.locate().parent)
+    path = script.locate()
+    folder = str(path.parent)
     before = os.getcwd(), sys.argv, [*sys.path], sys.modules["__main__"], {*sys.modules}
     finder, main = _Finder(folder, recorder), ModuleType("__main__")
     try:
         sys.path.insert(0, folder)
         sys.meta_path.insert(0, finder)
-        path = script.locate()  # which imports the package of a module
         main.__dict__.update(__file__=str(path), __builtins__=__builtins__)
-        if script.is_module:
-            main.__package__ = script.name.rpartition(".")[0]
         sys.modules["__main__"], sys.argv = main, [str(path), *script.arguments]
         if path.suffix.lower() == ".ipynb":  # as Jupyter does; Python stays where it is
             main.__dict__["display"] = print

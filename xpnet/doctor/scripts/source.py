@@ -6,7 +6,6 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from xpnet.errors import FileError
@@ -18,33 +17,17 @@ FOREIGN = re.compile(r"%%(?!time|capture|prun)")
 
 @dataclass(frozen=True)
 class Script:
-    """What to run, with its arguments: a file, or a module if `is_module`."""
+    """What to run, with its arguments."""
 
     name: str
     arguments: tuple[str, ...] = ()
-    is_module: bool = False
 
     def locate(self) -> Path:
         """Return the file, absolute. FileError if there is none."""
-        path = Path(self._module_file() if self.is_module else self.name).absolute()
+        path = Path(self.name).absolute()
         if not path.is_file():
             raise FileError(f"{self.name}: there is no such file; name a script that exists")
         return path
-
-    def _module_file(self) -> str:
-        reason = f"No module named {self.name!r}"
-        try:
-            spec = find_spec(self.name)
-            if spec is not None and spec.submodule_search_locations is not None:
-                spec = find_spec(f"{self.name}.__main__")
-        except (ImportError, ValueError) as error:
-            spec, reason = None, str(error)
-        if spec is None or not spec.origin:
-            package = self.name.partition(".")[0]
-            raise FileError(
-                f"-m {self.name}: {reason}; run it from the folder that holds {package}"
-            )
-        return spec.origin
 
 
 def parts_of(path: Path) -> Iterator[tuple[str, str]]:

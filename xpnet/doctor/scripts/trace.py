@@ -6,10 +6,9 @@ often that recording takes at most `SHARE` of the time.
 """
 
 import logging
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,7 +114,6 @@ class Recorder:
         self.counts: list[int] = []  # executions left until a statement wakes the recorder
         self.modules: list[MutableMapping[str, Any]] = []
         self.on_step: list[Callable[[Step], None]] = []
-        self.substitutes: dict[int, Any] = {}
         self.problem = ""  # why recording stopped, if it did
         self.seconds = 0.0  # that looking took
         self.steps = 0  # taken by the script, as of the last look
@@ -143,24 +141,6 @@ class Recorder:
         namespace.update(__xp__=self, __xp_on__=self._on, __xp_count__=self.counts)
         self.modules.append(namespace)
         return namespace
-
-    def places_of(self, objects: set[int]) -> dict[int, str]:
-        """Return how the script reaches some objects, by their ids: ``net.weights[0]``."""
-        frame, scopes = sys._getframe(1), list[Mapping[str, Any]]()
-        while frame is not None:
-            if any(frame.f_globals is each for each in self.modules):
-                scopes.append(frame.f_locals)
-            frame = frame.f_back  # type: ignore[assignment]
-        found: dict[int, str] = {}
-        own = {each.get("__name__") for each in self.modules}
-        for scope in (*self.modules, *reversed(scopes)):
-            waiting = [(n, value, 0) for n, value in scope.items() if not n.startswith("__")]
-            for text, value, depth in waiting:
-                if id(value) in objects:
-                    found.setdefault(id(value), text)
-                elif depth < 3:
-                    waiting += [(text + n, each, depth + 1) for n, each in _inside(value, own)]
-        return found
 
     def restart(self) -> None:
         """Record from here, where a step begins."""
@@ -228,15 +208,11 @@ class Recorder:
 
     def operator(self, place: int, *operands: Any) -> Any:
         """``left + right``, ``-operand`` and the like."""
-        if self.substitutes:
-            operands = tuple(map(self._own, operands))
         name, compute, _ = OPERATORS[self.sites[place].operator]  # type: ignore[index]
         return self._recorded(place, name, operands, compute(*operands))
 
     def call(self, place: int, function: Any, /, *args: Any, **options: Any) -> Any:
         """``function(*args, **options)``."""
-        if self.substitutes:
-            args = tuple(map(self._own, args))
         result = function(*args, **options)
         if not self._on or not _is_numeric(result) or _is_of_modules(function, self.modules):
             return result
@@ -251,7 +227,7 @@ class Recorder:
 
     def item(self, place: int, owner: Any, index: Any) -> Any:
         """``owner[index]``."""
-        result = self._own(owner[index])
+        result = owner[index]
         chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
         if isinstance(owner, np.ndarray):
             self._recorded(place, "item", (owner, *chosen), result, index)
@@ -267,7 +243,6 @@ class Recorder:
     def in_place(self, place: int, old: Any, value: Any) -> Any:
         """``old += value``, for names and attributes."""
         name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
-        old, value = self._own(old), self._own(value)
         operands = self._values((old, value))  # before they change
         return self._recorded(place, name, operands, compute(old, value))
 
@@ -279,8 +254,8 @@ class Recorder:
         name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
         one = np.size(value) == 1 and value == 1  # a class's output, minus its target
         chosen = [i for i in _flat((index,)) if one or isinstance(i, np.ndarray)]
-        operands = self._values((owner, self._own(value), *chosen))
-        owner[index] = compute(owner[index], self._own(value))
+        operands = self._values((owner, value, *chosen))
+        owner[index] = compute(owner[index], value)
         self._recorded(place, name, operands, owner, index)
 
     def put(self, place: int, value: Any, owner: Any, index: Any) -> None:
@@ -298,9 +273,6 @@ class Recorder:
         if known is not None and known.object is value:
             known.names.append(self.sites[place].text)
         return value
-
-    def _own(self, value: Any) -> Any:
-        return self.substitutes.get(id(value), value) if self.substitutes else value
 
     # The record.
 
@@ -524,16 +496,6 @@ def _mere_number(operation: Operation) -> tuple[float, str]:
         number = 1.0 / number if number else 1.0
     texts = operation.site.operands
     return number, texts[side] if len(texts) > side else "a number"
-
-
-def _inside(value: Any, modules: set[Any]) -> Iterable[tuple[str, Any]]:
-    """Return what a list, a dict or an object of the script's own classes holds."""
-    if isinstance(value, list | tuple) and len(value) <= MAX_LIST:
-        return [(f"[{i}]", each) for i, each in enumerate(value)]
-    if isinstance(value, dict) and len(value) <= MAX_LIST:
-        return [(f"[{key!r}]", each) for key, each in value.items()]
-    own = vars(value) if type(value).__module__ in modules and hasattr(value, "__dict__") else {}
-    return [(f".{key}", each) for key, each in own.items()]
 
 
 def _is_numeric(value: Any) -> bool:

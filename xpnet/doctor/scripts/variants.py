@@ -199,30 +199,22 @@ def is_known(text: str, site: Site) -> bool:
     nodes = [*ast.walk(ast.parse(text))]
     names = {each.id for each in nodes if isinstance(each, ast.Name)}
     names |= {each for each in map(ast.unparse, nodes) if re.fullmatch(r"self\.\w+", each)}
-    return names <= _known(site.file, site.line) or not site.file.endswith(".py")
+    return not site.file.endswith(".py") or names <= _known(site.file, site.line)
 
 
 @cache
-def _known(file: str, line: int) -> set[str]:
-    """Return the names in a line's functions, at module level, and its class's attributes."""
+def _known(file: str, line: int) -> set[Any]:
+    """Return the names in a line's function, or else at module level, and all attributes."""
     tree = ast.parse("".join(linecache.getlines(file)))
-    scopes = [
-        n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.Lambda | ast.ClassDef)
-    ]
-    around = [n for n in scopes if n.lineno <= line <= (n.end_lineno or 0)]
-    others = {id(n) for scope in scopes if scope not in around for n in ast.walk(scope)}
-    inside = [
-        n for n in ast.walk(tree) if id(n) not in others and isinstance(n, ast.Name | ast.arg)
-    ]
-    known = {n.id if isinstance(n, ast.Name) else n.arg for n in inside}
-    if around:  # what is bound again and again outside may be something else by now
-        own = {id(n) for scope in around for n in ast.walk(scope)}
-        outer = [n for n in inside if isinstance(n, ast.Name) and id(n) not in own]
-        bound = [n.id for n in outer if isinstance(n.ctx, ast.Store)]
-        local = {n.id if isinstance(n, ast.Name) else n.arg for n in inside if id(n) in own}
-        known = local | {name for name in known if bound.count(name) < 2}
-    attributes = (n for scope in around for n in ast.walk(scope) if isinstance(n, ast.Attribute))
-    return known | set(map(ast.unparse, attributes))
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.Lambda)]
+    around = [n for n in functions if n.lineno <= line <= (n.end_lineno or 0)]
+    elsewhere = {id(n) for f in functions if f not in around for n in ast.walk(f)}
+    scope: ast.AST = around[0] if around else tree
+    nodes = [n for n in ast.walk(scope) if id(n) not in elsewhere]
+    classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+    inside = [n for each in classes if each.lineno <= line <= (each.end_lineno or 0)
+              for n in ast.walk(each) if isinstance(n, ast.Attribute)]  # fmt: skip
+    return {getattr(n, "id", getattr(n, "arg", None)) for n in nodes} | {*map(ast.unparse, inside)}
 
 
 def is_made_by(name: str, layer: Layer) -> bool:
