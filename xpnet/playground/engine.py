@@ -133,8 +133,9 @@ class Playground:
         """Train as `xpnet.fit` does; after each step, wait to be asked for the next."""
         s, net = self.settings, self.net
         optimizer = OPTIMIZERS[s.optimizer](s.rate)
-        options, penalties = TrainingOptions(optimizer=optimizer), (s.l1 or None, s.l2 or None)
+        options = TrainingOptions(optimizer=optimizer)
         state, gradients = optimizer.start(np, [net.flat]), np.zeros_like(net.flat)
+        penalties = s.l1 or None, s.l2 or None
         take_step = make_step(net, gradients, state, self.head, options, penalties)
         data, dropout = Data(self.x[self.train], self.y[self.train], None), Dropout(net, s.seed)
         rows = len(data.y)
