@@ -188,12 +188,6 @@ def test_rare_classes_are_noted(table):
     assert "classes with a single training row: w" in prepare(table(text), "y").notes
 
 
-def test_nothing_of_the_callers_is_written_to(table):
-    whole = table(TRAIN)
-    whole.matrix.flags.writeable = False
-    prepare(whole, "label", missing="impute")
-
-
 # Arrays.
 
 
@@ -240,11 +234,6 @@ def test_matrices_must_be_finite(value, found, tmp_path):
         prepare(arrays(tmp_path, x[:, ::2], y), missing="refuse")
     if np.isnan(value):
         assert prepare(arrays(tmp_path, x, np.arange(6) % 2), missing="drop").x.shape == (5, 3)
-
-
-def test_columns_of_an_array_cannot_be_dropped(tmp_path):
-    with pytest.raises(InputError, match=r"--drop x1: .*x.npy is an array.*save it without"):
-        prepare(arrays(tmp_path, np.eye(6), np.arange(6) % 2), drop=["x1"])
 
 
 def notes_of(given, target="y", **options):

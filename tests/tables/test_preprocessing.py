@@ -84,15 +84,6 @@ def test_targets_that_do_not_fit_the_model(cell, found, plan, table):
         plan.encode_target(table(f"size,colour,weight,label\n1,red,1,{cell}\n"))
 
 
-def test_numeric_classes_come_back_as_integers(table):
-    rows = "".join(f"{i / 7},{i % 3}\n" for i in range(9))
-    plan = prepare(table("a,y\n" + rows), "y").preprocessing
-    columns = plan.decode(np.array([[0.2, 0.7, 0.1]]))
-    assert columns["y"].dtype == np.int64
-    assert columns["y"].tolist() == [1]
-    assert columns["probability of 1"].tolist() == [0.7]
-
-
 def test_numbers_that_a_parquet_file_calls_texts_are_not_taken_for_their_places(table, tmp_path):
     plan = prepare(table(NUMBERS), "y").preprocessing
     new = polars.DataFrame({"a": ["9", "25"], "b": [1.5, 2.5]})

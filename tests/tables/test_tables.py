@@ -45,11 +45,9 @@ def idx(array, code):
         ("t.tsv", "\t", "utf-8", bytes),
         ("t.tab.gz", "\t", "utf-8", gzip.compress),
         ("T.CSV", ",", "utf-16", bytes),
-        ("t.csv", ",", "utf-16-le", bytes),
         ("t.csv", ",", "utf-16-le", lambda data: b"\xff\xfe" + data),
         ("t.csv", ",", "utf-32", bytes),
         ("t.csv", ",", "latin-1", bytes),
-        ("t.csv", ",", "cp1252", bytes),
         ("t.csv", ",", "utf-8-sig", bytes),
     ],
 )
@@ -234,15 +232,6 @@ def test_arrays_that_are_no_table(array, found, tmp_path):
     assert found in str(caught.value)
 
 
-def test_object_arrays_are_never_unpickled(tmp_path):
-    np.save(tmp_path / "x.npy", np.array([[object()]]), allow_pickle=True)
-    np.savez(tmp_path / "x.npz", x=np.array([[None]]))
-    np.savez(tmp_path / "y.npz", x=np.eye(2), y=np.array([None, 1]))
-    for name in ("x.npy", "x.npz", "y.npz"):
-        with pytest.raises(FileError, match=r"of object|Object arrays"):
-            read_table(tmp_path / name)
-
-
 def test_targets_must_fit(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((4, 2)))
     np.save(tmp_path / "y.npy", np.zeros(3))
@@ -293,3 +282,12 @@ def test_idx(code, dtype, tmp_path):
             (tmp_path / name).write_bytes(pack(broken))
             with pytest.raises(FileError, match=r"IDX|bytes, found"):
                 read_table(tmp_path / name)
+
+
+def test_object_arrays_are_never_unpickled(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[object()]]), allow_pickle=True)
+    np.savez(tmp_path / "x.npz", x=np.array([[None]]))
+    np.savez(tmp_path / "y.npz", x=np.eye(2), y=np.array([None, 1]))
+    for name in ("x.npy", "x.npz", "y.npz"):
+        with pytest.raises(FileError, match=r"of object|Object arrays"):
+            read_table(tmp_path / name)

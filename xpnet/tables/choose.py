@@ -101,9 +101,8 @@ def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
         return ""
     rising = bool((np.diff(column) > 0).all())
     distinct = rows if rising else len(np.unique(column))
-    if rising and (counted or with_gaps):
-        return "row numbers"
-    if counted and distinct == rows and rows >= MIN_SHUFFLED:
+    shuffled = distinct == rows >= MIN_SHUFFLED
+    if (counted and (rising or shuffled)) or (with_gaps and rising):
         return "row numbers"
     return "identifier" if called and distinct >= MIN_DISTINCT * rows else ""
 

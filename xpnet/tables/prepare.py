@@ -273,8 +273,7 @@ def _with_task(
         texts = [words[int(each)] for each in used]
         if len(texts) > 2 and is_various(len(texts), len(rows)):
             what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
-            remedy = "pass a column with fewer as --target, or give more rows of each class"
-            raise source.fault(rows[0], name, what, remedy)
+            raise source.fault(rows[0], name, what, "pass a column with fewer as --target")
         classes = tuple(sorted(texts))
         kind = "binary" if len(classes) == 2 else "multiclass"
     if len(classes) < 2:
@@ -362,7 +361,6 @@ def _scales(
 
 
 def _rare_classes(plan: Preprocessing, y: np.ndarray) -> list[str]:
-    """Note classes that have hardly any rows."""
     counts = np.bincount(y, minlength=len(plan.classes)) if plan.classes else np.zeros(0)
     rare = [format_number(plan.classes[at]) for at in np.flatnonzero(counts < 2)]
     return [f"classes with a single training row: {up_to_ten(rare)}"] if rare else []

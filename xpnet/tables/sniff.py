@@ -12,12 +12,6 @@ from xpnet.tables.cells import AFTER, BEFORE, MISSING, is_number
 from xpnet.tables.npy import open_binary
 
 DELIMITERS = (",", ";", "\t", "|")
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _CHUNK = 1 << 22
 _HEAD = 1 << 16  # bytes that delimiters are looked for in
 _RECORDS = 25  # likewise
@@ -29,9 +23,8 @@ def find_encoding(path: str) -> str:
     decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
     with open_binary(path) as file:
         chunk = file.read(_CHUNK)
-        for mark, encoding in _MARKS:
-            if chunk.startswith(mark):
-                return encoding
+        if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
         try:
             while chunk and b"\0" not in chunk:  # which is refused later
                 is_ascii = decoder.decode(chunk).isascii() and is_ascii

@@ -96,10 +96,8 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
 def texts_of(table: Table, name: str) -> tuple[str, ...]:
     """Return the distinct texts of a column; refuse a column with too many to be of use."""
     if (words := table.texts[name]) is None:
-        raise InputError(
-            f"{table.path}: column {quoted(name)} has more than {MAX_TEXTS:,} different texts, so "
-            f"it is an identifier or free text; make it numbers or categories."
-        )
+        found = f"column {quoted(name)} has more than {MAX_TEXTS:,} different texts"
+        raise InputError(f"{table.path}: {found}; make it numbers or categories.")
     return words
 
 

@@ -1,9 +1,12 @@
 """What training leaves behind: the curves of a run."""
 
+import io
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
+
+from xpnet.errors import InputError
 
 CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
 
@@ -68,6 +71,24 @@ class History:
         from xpnet.report.plots import plot_history
 
         return plot_history(self, path)
+
+    def report(self, path: Any = None) -> str:
+        """Return the curves as one HTML page that needs nothing else, and write it to a path.
+
+        Raises `InputError` without the extra ``report``; `SaveError` if it cannot be written.
+        """
+        from xpnet.report.report import history_report
+
+        return history_report(self, path)
+
+    def _repr_html_(self) -> str | None:
+        """Draw the plot in a notebook, which shows the text where there is no matplotlib."""
+        picture = io.StringIO()
+        try:
+            self.plot().savefig(picture, format="svg")
+        except InputError:
+            return None
+        return picture.getvalue().partition("?>")[2]
 
     def __repr__(self) -> str:
         if not self.loss:
