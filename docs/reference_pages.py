@@ -4,13 +4,11 @@ import inspect
 import shutil
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from xpnet.cli.main import COMMANDS
-from xpnet.cli.model_options import ScriptOptions
-from xpnet.cli.parsing import flag
+from xpnet.cli.options import ScriptOptions, flag, parsed_fields
 from xpnet.doctor.gradcheck.mistakes import TEXTS
 from xpnet.doctor.rules.catalogue import RULES
 
@@ -42,8 +40,7 @@ def command_line() -> str:
     parts = ["# Command line\n", "`xpnet COMMAND --help` shows the same.\n"]
     commands = {name: options for name, (options, _) in COMMANDS.items()}
     for name, options in {**commands, "doctor SCRIPT": ScriptOptions}.items():
-        left_out = getattr(options, "LEFT_OUT", ())
-        rows = [each for each in fields(options) if each.metadata and each.name not in left_out]
+        rows = parsed_fields(options)
         arguments = [each.metadata["argument"] for each in rows if "argument" in each.metadata]
         parts += [f"## {name}\n", f"{inspect.getdoc(options)}\n"]
         words = [name.split()[0], *arguments]

@@ -162,7 +162,7 @@ def main() -> None:
     print("(c) the start that xpnet chooses, and why")
     sizes = [x.shape[1], UNITS, UNITS, 10]
     chosen = xpnet.MLP(sizes, hidden="sigmoid", output="softmax", seed=0)
-    print(explain_init(chosen, x[:500], y[:500]), "\n")
+    print(explain_init(chosen, x[:500]), "\n")
     curves = compare(data, options.epochs)
     print("    test accuracy after each epoch")
     for name, curve in curves.items():

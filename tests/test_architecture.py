@@ -13,11 +13,14 @@ import xpnet
 PACKAGE = Path(xpnet.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
-    "errors", "backend", "nn", "training", "tables", "saving", "doctor", "report", "estimators",
-    "cli",
+    "errors", "backend", "nn", "training", "tables", "saving", "doctor", "report",
+    "interchange", "estimators", "cli",
 )  # fmt: skip
-# Two methods that a user expects where they are; both import what they need when they are called.
-CLIMBS = {("nn/network.py", "saving"), ("training/history.py", "report")}
+# Methods that a user expects where they are; they import what they need when they are called.
+CLIMBS = {
+    ("nn/network.py", "saving"), ("training/history.py", "report"),
+    ("saving/model.py", "interchange"),
+}  # fmt: skip
 FORMATS = {"polars", "safetensors", "rich", "typer", "json", "matplotlib", "sklearn", "scipy"}
 
 

@@ -1,13 +1,16 @@
 """The code on the pages of the documentation runs."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from command_line import BANKNOTE
 
 import xpnet
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+NEEDS = {"from-scikit-learn": ["sklearn"], "deploy": ["onnx", "onnxruntime", "torch"]}
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "```python" in page.read_text("utf-8"))
 
 
@@ -15,9 +18,11 @@ PAGES = sorted(page for page in DOCS.rglob("*.md") if "```python" in page.read_t
 def test_the_code_and_the_commands_of_a_page_run_from_top_to_bottom(
     page, tmp_path, monkeypatch, run, capfd
 ):
-    if page.stem == "from-scikit-learn":
-        pytest.importorskip("sklearn")
+    for needed in NEEDS.get(page.stem, ()):
+        pytest.importorskip(needed)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # for the program that a page writes
+    shutil.copy(BANKNOTE, tmp_path)
     names: dict[str, object] = {}
     blocks = re.findall(r"```(python|console)\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL)
     for language, source in blocks:

@@ -5,6 +5,7 @@
     check_gradients, Doctor, diagnose            why a network does not learn, yours included
     explain_init                                 what initial weights do to signal and gradient
     load, load_model, Checkpoint, RowFile        files: networks, models, checkpoints, large data
+    from_torch, to_torch, from_sklearn, to_sklearn   networks of others, and back
     MLPClassifier, MLPRegressor                  in place of scikit-learn's
     open_device                                  where arrays live: "cpu", "gpu", "gpu:N"
     XpnetError                                   base of all errors that the caller can fix
@@ -37,6 +38,10 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
     from xpnet.errors import XpnetError as XpnetError
     from xpnet.estimators.classifier import MLPClassifier as MLPClassifier
     from xpnet.estimators.classifier import MLPRegressor as MLPRegressor
+    from xpnet.interchange.convert import from_sklearn as from_sklearn
+    from xpnet.interchange.convert import from_torch as from_torch
+    from xpnet.interchange.convert import to_sklearn as to_sklearn
+    from xpnet.interchange.convert import to_torch as to_torch
     from xpnet.nn.activations import Activation as Activation
     from xpnet.nn.losses import Loss as Loss
     from xpnet.nn.losses import huber as huber
@@ -55,7 +60,8 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
 
 __version__ = "0.1.0"
 
-_ROOMS = ("backend", "nn", "training", "tables", "saving", "doctor", "report", "estimators", "cli")
+_ROOMS = ("backend", "nn", "training", "tables", "saving", "doctor", "report",
+          "interchange", "estimators", "cli")  # fmt: skip
 _NAMES_OF = {
     "backend.device": "open_device",
     "backend.signals": "Interrupted",
@@ -66,6 +72,7 @@ _NAMES_OF = {
     "errors": "DeviceError DivergenceError FileError InputError InputTypeError SaveError "
     "XpnetError",
     "estimators.classifier": "MLPClassifier MLPRegressor",
+    "interchange.convert": "from_sklearn from_torch to_sklearn to_torch",
     "nn.activations": "Activation",
     "nn.losses": "Loss huber",
     "nn.network": "MLP",

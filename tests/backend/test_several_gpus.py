@@ -95,7 +95,7 @@ CALLS = {
     "fit with callbacks": _with_callbacks,
     "fit with weights": _weighted,
     "fit_lbfgs": lambda net: [fit_lbfgs(net, X, Y, max_iter=5).loss, net.predict(X)],
-    "explain_init": lambda net: str(xpnet.explain_init(net, X, Y).layers),
+    "explain_init": lambda net: str(xpnet.explain_init(net, X).layers),
     "diagnose": lambda net: str(xpnet.diagnose(net, X, Y, epochs=3)),
     "check_gradients": lambda net: str(xpnet.check_gradients(net, X, Y)),
     "parameters": _given,

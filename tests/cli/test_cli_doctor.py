@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from command_line import BANKNOTE, Run, regression, table
 
+from xpnet.cli.options import TrainOptions
 from xpnet.cli.remedies import as_flags
-from xpnet.cli.train_options import TrainOptions, as_command
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
 
@@ -44,7 +44,7 @@ def test_a_repair_of_settings_becomes_options() -> None:
     columns = [SimpleNamespace(name="a b"), SimpleNamespace(name="c")]
     plan = SimpleNamespace(input_names=lambda: ["a b", "c=x", "c=y"], columns=columns)
     options = TrainOptions("t.csv", init="zeros", lr=0.1, raw=True, l2=0.0)
-    task = SimpleNamespace(plan=plan, options=options)
+    task = SimpleNamespace(plan=plan, options=options, free_texts=[])
     for repair, flags in (
         ({"init": "auto", "hidden": "tanh"}, "--init auto, --activation tanh"),
         ({"learning_rate_factor": 0.1}, "--lr 0.01"),
@@ -62,7 +62,7 @@ def test_a_constant_column_is_named_with_the_option_that_drops_it(run: Run) -> N
     path = table("line.csv", "\n".join(["x,five,y", *rows]) + "\n")
     options = ["--keep", "five", "--raw", "--epochs", "30"]  # it is left out otherwise
     outcome = run("doctor", path, "--target", "y", *options)
-    assert "constant-feature in features five" in outcome.out
+    assert "constant-feature in inputs five" in outcome.out
     assert "remedy: --drop five\n" in outcome.out
 
 
@@ -82,7 +82,7 @@ def test_options_become_a_command_again() -> None:
         "my data.csv", target="y", drop=["a", "b c"], raw=True, lr=0.1, json=True
     )
     expected = "xpnet train 'my data.csv' --target y --lr 0.1 --drop a --drop 'b c' --raw"
-    assert as_command(options) == expected
+    assert options.as_command() == expected
 
 
 def test_train_and_doctor_say_alike_that_nothing_holds_for_other_rows(run: Run) -> None:

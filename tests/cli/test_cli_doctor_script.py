@@ -7,7 +7,7 @@ import sys
 import pytest
 from command_line import program
 
-from xpnet.cli.model_options import names_script
+from xpnet.cli.options import names_script
 
 CLIMBS = """import sys
 import numpy as np

@@ -81,7 +81,7 @@ def test_networks_that_a_file_promises_are_all_there(heights) -> None:
     heights("--nets", 2)
     fields, tensors = read_container("m.safetensors", "model", 3)
     del fields["library"]
-    for changed, message in (([1, 2], "is missing"), ([], "of more networks"), (7, "other_seeds")):
+    for changed, message in (([1, 2], "do not fit"), ([], "of more networks"), (7, "architecture")):
         write_container("bad.safetensors", "model", 3, {**fields, "other_seeds": changed}, tensors)
         with pytest.raises(FileError, match=message):
             xpnet.load_model("bad.safetensors")
@@ -160,6 +160,4 @@ def test_targets_that_are_not_skewed_or_whose_logarithm_is_no_better_stay(run: R
     quick = ["--target", "price", "--steps", 100, "--hidden", "8", "--nets", 1, "--json"]
     assert "target" not in run("train", prices(0.3, lambda z: z + 10), *quick).json["decisions"]
     path = prices(0.0, lambda z: 1e-3 + np.maximum(z, 0.0) ** 2)
-    found = run("train", path, *quick).json
-    assert "target" not in found["decisions"]
-    assert "answers may be below 0, though no price is" in found["notes"][-1]
+    assert "target" not in run("train", path, *quick).json["decisions"]

@@ -64,7 +64,7 @@ def test_lbfgs_trains_on_all_rows_at_once(run: Run, monkeypatch: pytest.MonkeyPa
                             ("--l2 -1.0", "--l2 -1.0 must be")):  # fmt: skip
         outcome = run(*command, *option.split())
         assert (outcome.status, message in outcome.err) == (2, True)
-    assert "or, for train, lbfgs" in run("doctor", *command[1:]).err
+    assert "or, to train, lbfgs" in run("doctor", *command[1:]).err
     monkeypatch.setattr("xpnet.cli.task.find_spec", lambda name: None)
     outcome = run(*command)
     assert (outcome.status, "pip install" in outcome.err) == (2, True)

@@ -98,8 +98,8 @@ def test_an_update_that_divides_zero_by_zero():
             return -0.01 * (0.1 * g / (1 - 0.9**0)) / np.sqrt(0.001 * g**2 / (1 - 0.999**0))
 
     report = train(update=adam_from_zero, steps=20)
-    assert report.codes[0] == "update-not-finite"
-    assert "finite at step 0" in report.findings[0].evidence
+    assert report.codes[0] == "non-finite"
+    assert "count Adam's steps from 1" in report.findings[0].remedy
 
 
 def test_a_parameter_that_the_update_leaves_out():
@@ -262,12 +262,6 @@ def test_two_activations_in_a_row_on_the_outputs_are_named(form, output, turned)
 @pytest.mark.parametrize("output", [softmax, sigmoid, lambda z: softmax(3.0 * np.arctan(z))])
 def test_one_activation_or_an_unknown_one_on_the_outputs_is_left_alone(output):
     assert "output-activated-twice" not in train(output=output).codes
-
-
-def test_a_learning_rate_that_is_gone_at_once_is_the_cause():
-    finding = train(steps=400, rate=0.5, factor=0.5).findings[0]
-    assert finding.code == "learning-rate-vanishes"
-    assert finding.evidence == "0.5 at first, 3.1e-05 at entry 14 of 400, 3.9e-121 at the end"
 
 
 @pytest.mark.parametrize("redraw_every", [1, 3])

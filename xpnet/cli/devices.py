@@ -6,10 +6,9 @@ import numpy as np
 
 from xpnet.backend.random import generator
 from xpnet.backend.threads import system_report
-from xpnet.cli.model_options import DevicesOptions
-from xpnet.cli.output import format_lines, show, show_json
+from xpnet.cli.options import DevicesOptions, ParityOptions
+from xpnet.cli.output import show, show_report
 from xpnet.cli.task import Task, make_network, read_task, with_defaults
-from xpnet.cli.train_options import ParityOptions, with_recipe
 from xpnet.doctor.parity import compare
 from xpnet.errors import InputError
 from xpnet.tables.columns import Number
@@ -19,18 +18,15 @@ from xpnet.tables.preprocessing import Preprocessing
 def devices(options: DevicesOptions) -> None:
     """Show what this machine computes with."""
     report = system_report()
-    if options.json:
-        show_json({"command": "devices", **report})
-        return
-    blas = report["blas"]
+    blas, numpy = report["blas"], report["numpy"]
+    threads = f"{blas['threads'] or 'some'} thread(s)"
     lines = [
         ("cpu", f"{report['processor']}, {report['processors']} processor(s)"),
-        ("numpy", f"{report['numpy']} with {blas['name']} {blas['version']}, "
-         f"{blas['threads'] or 'some'} thread(s)"),
-        ("kernels", "not known" if blas["kernels"] is None else blas["kernels"]),
+        ("numpy", f"{numpy} with {blas['name']} {blas['version']}, {threads}"),
+        ("kernels", blas["kernels"] or "not known"),
         ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
-    ]  # fmt: skip
-    show(format_lines(lines))
+    ]
+    show_report(options.json, {"command": "devices", **report}, lines)
 
 
 def parity(options: ParityOptions) -> int:
@@ -57,4 +53,4 @@ def _generated(options: ParityOptions) -> Task:
     y = np.argmax(x[:, :6].reshape(-1, 3, 2).sum(axis=2), axis=1)
     columns = tuple(Number(f"x{index}") for index in range(x.shape[1]))
     plan = Preprocessing("multiclass", "y", columns, (0.0, 1.0, 2.0))
-    return with_defaults(Task(with_recipe(options), plan, x, y, None, len(y), ()))
+    return with_defaults(Task(options.with_recipe(), plan, x, y, None, len(y)))

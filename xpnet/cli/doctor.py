@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from xpnet.cli.output import say, show, show_json
+from xpnet.cli.options import DoctorOptions
+from xpnet.cli.output import say, show, show_report
 from xpnet.cli.pilots import load_task
 from xpnet.cli.remedies import in_cli_terms
 from xpnet.cli.scores import describe, is_useless
 from xpnet.cli.task import Task, fit_options, limit_threads, make_network
-from xpnet.cli.train_options import DoctorOptions
 from xpnet.doctor.diagnose import diagnose
 from xpnet.doctor.findings import Finding, Report
 from xpnet.tables.scores import score
@@ -27,8 +27,8 @@ def doctor(options: DoctorOptions) -> None:
     with limit_threads(task):
         report = _diagnose(task)
     if options.json:
-        told = {"command": "doctor", "data": options.data}
-        show_json({**told, **report.to_dict(), "notes": task.notes})
+        told = {"command": "doctor", "data": options.data, "notes": task.notes}
+        show_report(True, told | report.to_dict(), ())
         return
     for each in task.decisions:
         say(f"{each.kind}: {each.text()}")

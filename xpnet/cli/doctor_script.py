@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from xpnet.backend.threads import THREAD_VARIABLES
-from xpnet.cli.model_options import ScriptOptions
-from xpnet.cli.output import say, show, show_json
+from xpnet.cli.options import ScriptOptions
+from xpnet.cli.output import say, show, show_report
 from xpnet.errors import InputError, SaveError
 
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
@@ -147,8 +147,8 @@ def _print(
     report = found.report
     if options.json:
         about = {"fixed": fixed} if options.fix else {}
-        show_json({"command": "doctor", "script": found.script.name, **report.to_dict(),
-                   "ok": report.ok and report.facts["recognised"], **about})  # fmt: skip
+        told = {"command": "doctor", "script": found.script.name, **report.to_dict(), **about}
+        show_report(True, told | {"ok": report.ok and report.facts["recognised"]}, ())
         return
     if kept is not None:
         say(f"What the script printed is in {kept}.")

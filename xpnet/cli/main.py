@@ -17,57 +17,55 @@ import typer
 
 from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
-from xpnet.cli.model_options import (
+from xpnet.cli.options import (
+    OPTION_OF,
     DevicesOptions,
+    DoctorOptions,
     EvaluateOptions,
+    ExportOptions,
     InspectOptions,
+    ParityOptions,
     PredictOptions,
     ScriptOptions,
+    TrainOptions,
+    flag,
     names_script,
+    parser,
 )
 from xpnet.cli.output import discard, say
-from xpnet.cli.parsing import OPTION_OF, flag, parser
-from xpnet.cli.train_options import DoctorOptions, ParityOptions, TrainOptions
 from xpnet.errors import DivergenceError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
 STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
-
-
 # Its options, whose docstring is its help, and its module, imported when it runs.
 COMMANDS = {
     "train": (TrainOptions, "train"),
     "predict": (PredictOptions, "predict"),
     "evaluate": (EvaluateOptions, "predict"),
     "inspect": (InspectOptions, "predict"),
+    "export": (ExportOptions, "export"),
     "doctor": (DoctorOptions, "doctor"),
     "parity": (ParityOptions, "devices"),
     "devices": (DevicesOptions, "devices"),
 }
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"xpnet {__version__}")
-        raise typer.Exit
+VERSION = typer.Option(False, "--version", help="Show the version.")
 
 
 def _application(arguments: Sequence[str]) -> typer.Typer:
     app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
-    @app.callback(help="The neural network you would have written by hand, done right.")
-    def of_all(
-        version: bool = typer.Option(
-            False, "--version", callback=_version, is_eager=True, help="Show the version."
-        ),
-    ) -> None:
-        pass
+    @app.callback(
+        help="The neural network you would have written by hand, done right.",
+        invoke_without_command=True,
+    )
+    def of_all(version: bool = VERSION) -> None:
+        if version:
+            typer.echo(f"xpnet {__version__}")
 
-    of_script = names_script(arguments)
     for name, (options, module) in COMMANDS.items():
         settings = {}
-        if name == "doctor" and of_script:
+        if name == "doctor" and names_script(arguments):
             options, module = ScriptOptions, "doctor_script"
             settings = {"ignore_unknown_options": True}  # they are the script's
         run = partial(_run, module, name)
@@ -83,11 +81,7 @@ def _run(module: str, name: str, options: Any) -> int | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Without the program's name. None, as in the program itself, takes the process's own, and
-        also takes over its signals.
+    Without arguments, as the program itself, it takes the process's, and also takes over signals.
     """
     try:
         if arguments is None:
@@ -120,7 +114,9 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
         discard(1)
         return 0
     if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError, which Typer does not export
-        say(_usage(error, arguments))
+        usage: Any = error
+        path = usage.ctx.command_path if usage.ctx else "xpnet"
+        say(f"xpnet: {usage.format_message().rstrip('.')}; see {path} --help")
         return WRONG_INPUT
     if isinstance(error, XpnetError):
         message, name = str(error), error.argument
@@ -142,18 +138,8 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
     return BUG
 
 
-def _usage(error: Any, arguments: Sequence[str]) -> str:
-    """Say what is wrong with the command line, with the value found, which Typer leaves out."""
-    found = ""
-    for word, value in zip(arguments, [*arguments[1:], ""], strict=False):
-        option, _, attached = word.partition("=")
-        if option in getattr(getattr(error, "param", None), "opts", ()):
-            found = f" (found {attached or value!r})"
-    path = error.ctx.command_path if error.ctx else "xpnet"
-    return f"xpnet: {error.format_message().rstrip('.')}{found}; see {path} --help"
-
-
 def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
+    """Say what stopped the command, and how `train` goes on."""
     message = f"xpnet: {str(error) or 'stopped'}"
     if "train" not in arguments[:1]:
         return f"{message}."  # nothing else takes checkpoints

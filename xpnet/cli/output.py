@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
+from xpnet.backend.files import atomic_write
 from xpnet.errors import InputError, SaveError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": ",", "": ","}
@@ -31,21 +32,18 @@ def discard(descriptor: int) -> None:
 
 
 def show(text: str) -> None:
-    """Print a result on standard output.
-
-    Raises
-    ------
-    SaveError
-        If standard output is closed, so that the result is lost.
-    """
+    """Print a result on standard output; if that is closed, the result is lost: a SaveError."""
     if sys.stdout is None:
         raise SaveError("standard output is closed; send it to a file, or to /dev/null")
     _write(sys.stdout, text + "\n")
 
 
-def show_json(report: Mapping[str, Any]) -> None:
-    """Print one JSON object on standard output; what is not finite becomes null."""
-    show(json.dumps(_plain(report), allow_nan=False))
+def show_report(wanted_json: bool, report: Mapping[str, Any], lines: Iterable[Any]) -> None:
+    """Print a report as one JSON object, or for people as two aligned columns."""
+    if wanted_json:
+        show(json.dumps(_plain(report), allow_nan=False))  # what is not finite is null
+    else:
+        show(format_lines(lines))
 
 
 def format_lines(rows: Iterable[tuple[str, str]]) -> str:
@@ -55,34 +53,25 @@ def format_lines(rows: Iterable[tuple[str, str]]) -> str:
 
 def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
     """Refuse to write over what the same command reads."""
+    there = [each for each in inputs if each and os.path.exists(each)]
     for out in outputs:
-        for given in inputs:
-            both = given and os.path.exists(out) and os.path.exists(given)
-            if both and os.path.samefile(out, given or ""):
-                raise InputError(f"{out}: this command reads it; name another output.")
+        if os.path.exists(out) and any(os.path.samefile(out, each) for each in there):
+            raise InputError(f"{out}: this command reads it; name another output.")
 
 
-def check_table_name(path: str) -> str:
+def table_kind(path: str) -> str:
     """Return the suffix of a table's name; refuse one that `write_table` does not write."""
     kind = os.path.splitext(path.lower())[1]
-    if kind in (*DELIMITERS, *PARQUET):
-        return kind
-    raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name such a file.")
+    if kind not in (*DELIMITERS, *PARQUET):
+        raise InputError(f"{path}: tables are written as .csv, .tsv or .parquet; name such a file.")
+    return kind
 
 
 def write_table(path: str, columns: Mapping[str, Any]) -> None:
-    """Write columns of equal length to a CSV, TSV or Parquet file, whole or not at all.
-
-    Raises
-    ------
-    SaveError
-        If it cannot be written; an existing file stays as it was.
-    """
+    """Write columns of equal length to a CSV, TSV or Parquet file, whole or not at all."""
     import polars
 
-    from xpnet.backend.files import atomic_write
-
-    kind, frame = check_table_name(path), polars.DataFrame(columns)
+    kind, frame = table_kind(path), polars.DataFrame(columns)
     with atomic_write(path) as file:
         if kind in PARQUET:
             frame.write_parquet(file)
@@ -100,10 +89,9 @@ def as_csv(frame: Any, file: Any = None, delimiter: str = ",") -> Any:
 
 
 def _write(stream: TextIO | None, text: str) -> None:
-    if stream is None:  # closed by whoever started the program
-        return
-    encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    if stream is not None:  # closed by whoever started the program
+        encoding = stream.encoding or "utf-8"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _plain(value: Any) -> Any:

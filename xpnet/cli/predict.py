@@ -3,17 +3,8 @@
 from typing import Any
 
 from xpnet.backend.files import probe_writable
-from xpnet.cli.model_options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
-from xpnet.cli.output import (
-    as_csv,
-    check_table_name,
-    format_lines,
-    keep_inputs,
-    say,
-    show,
-    show_json,
-    write_table,
-)
+from xpnet.cli.options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
+from xpnet.cli.output import as_csv, keep_inputs, say, show, show_report, table_kind, write_table
 from xpnet.cli.scores import describe, describe_importance, describe_training
 from xpnet.errors import InputError
 from xpnet.saving.model import Model, load_model
@@ -24,8 +15,10 @@ from xpnet.tables.table import Table, read_table
 
 def predict(options: PredictOptions) -> None:
     """Write the predicted class and probabilities, or value, of each row."""
+    import polars
+
     if options.out:
-        check_table_name(options.out)
+        table_kind(options.out)
         keep_inputs([options.out], [options.model, options.data])
         probe_writable(options.out)
     model, data = _read(options, features=options.features)
@@ -37,16 +30,14 @@ def predict(options: PredictOptions) -> None:
         write_table(options.out, columns)
     if options.json:
         where = {"out": options.out} if options.out else {"predictions": columns}
-        show_json({"command": "predict", "model": options.model, "data": options.data,
-                   "rows": data.rows, "notes": notes, **where})  # fmt: skip
+        report = _about("predict", options) | {"rows": data.rows, "notes": notes}
+        show_report(True, report | where, ())
         return
     for note in notes:
         say(note)
     if options.out:
         say(f"{data.rows:,} predictions written to {options.out}")
     else:
-        import polars
-
         show(as_csv(polars.DataFrame(columns)).rstrip("\n"))
 
 
@@ -65,16 +56,12 @@ def evaluate(options: EvaluateOptions) -> None:
         notes.append(f"{data.rows - len(y)} of {data.rows} rows left out for missing cells")
     lines = [("data", f"{options.data}: {len(y):,} rows"), *(("note", each) for each in notes)]
     lines += describe(scores)
-    report: dict[str, Any] = {}
+    report = {"task": plan.task, "rows": len(y), "scores": scores, "notes": notes}
     if options.importance:
-        report["importance"] = permutation_importance(plan, model.outputs, data, repeats=5, seed=0)
-        lines += describe_importance(report["importance"], scores)
-    if options.json:
-        show_json({"command": "evaluate", "model": options.model, "data": options.data,
-                   "task": plan.task, "rows": len(y), "scores": scores,
-                   "notes": notes, **report})  # fmt: skip
-    else:
-        show(format_lines(lines))
+        importance = permutation_importance(plan, model.outputs, data, repeats=5, seed=0)
+        report["importance"] = importance
+        lines += describe_importance(importance, scores)
+    show_report(options.json, _about("evaluate", options) | report, lines)
 
 
 def inspect(options: InspectOptions) -> None:
@@ -82,12 +69,12 @@ def inspect(options: InspectOptions) -> None:
     model = load_model(options.model)
     net, plan, training = model.net, model.preprocessing, model.training
     version, count = model.format_version, 1 + len(model.other_nets)
-    if options.json:
-        show_json({"command": "inspect", "model": options.model, "format_version": version,
-                   "library_version": model.library_version, "architecture": net.config(),
-                   "networks": count, "parameters": count * net.flat.shape[0], "training": training,
-                   "preprocessing": None if plan is None else plan.to_dict()})  # fmt: skip
-        return
+    report = {
+        "command": "inspect", "model": options.model, "format_version": version,
+        "library_version": model.library_version, "architecture": net.config(),
+        "networks": count, "parameters": count * net.flat.shape[0], "training": training,
+        "preprocessing": None if plan is None else plan.to_dict(),
+    }  # fmt: skip
     lines = [
         ("file", f"{options.model}, format {version}, by xpnet {model.library_version}"),
         ("network", f"{f'{count} x ' * (count > 1)}{net!r}"),
@@ -100,12 +87,14 @@ def inspect(options: InspectOptions) -> None:
         stopped = str(training.get("stopped"))
         early = "" if stopped.endswith(" done") else f"{training.get('epochs')} epochs, "
         lines += [("training", early + stopped), *describe_training(training)]
-    show(format_lines(lines))
+    show_report(options.json, report, lines)
 
 
-def _read(
-    options: ModelOptions, target: str | None = None, features: str | None = None
-) -> tuple[Model, Table]:
+def _about(command: str, options: ModelOptions) -> dict[str, Any]:
+    return {"command": command, "model": options.model, "data": options.data}
+
+
+def _read(options: ModelOptions, **arrays: Any) -> tuple[Model, Table]:
     """Read the model and the table, as the model needs it."""
     model = load_model(options.model, options.device)
     if model.preprocessing is None:
@@ -115,7 +104,7 @@ def _read(
         )
     given = {"decimal": options.decimal, "header": False if options.no_header else None}
     how = model.reading | {name: each for name, each in given.items() if each is not None}
-    return model, read_table(
-        options.data, encoding=options.encoding, delimiter=options.delimiter, target=target,
-        features=features, **how,
-    )  # fmt: skip
+    table = read_table(
+        options.data, encoding=options.encoding, delimiter=options.delimiter, **arrays, **how
+    )
+    return model, table

@@ -4,63 +4,42 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from xpnet.cli.parsing import OPTION_OF, flag
+from xpnet.cli.options import OPTION_OF, flag
 from xpnet.cli.task import Task
 from xpnet.doctor.findings import Finding
 from xpnet.tables.messages import option, up_to_ten
 
+LOWER_RATE = "a lower --lr"
+# By a finding's code: what to try where no option follows from its repair.
 REMEDIES = {
     "class-imbalance": "give more rows of the rare class",
     "constant-feature": "such inputs are of no use; --drop their columns",
     "unscaled-inputs": "look for cells far from all others of their column",
     "initial-loss": "look for targets far from all others; their logarithm may be learnt better",
-    "shuffled-targets": "check that each row has its own target, or give other columns",
     "saturated-units": "--activation relu, or a lower --lr",
     "regularisation-dominates": "a lower --l2",
-    "non-finite": "a lower --lr",
-    "diverged": "a lower --lr",
-    "loss-rising": "a lower --lr",
+    **dict.fromkeys(("non-finite", "diverged", "loss-rising"), LOWER_RATE),
     "loss-not-decreasing": "another --lr, or more --epochs",
 }
-"""By a finding's code: what to try where no option follows from its repair."""
 
 
 def in_cli_terms(findings: Iterable[Finding], task: Task) -> tuple[Finding, ...]:
     """Return the findings with remedies that are options, or words about them."""
-    remedies, texts = dict(REMEDIES), free_texts(task)
-    if texts:
-        remedies["shuffled-targets"] = (
+    told = "check that each row has its own target, or give other columns"
+    if texts := task.free_texts:
+        told = (
             f"what tells may be in what was left out as free text: {up_to_ten(texts)}; make "
             "columns of numbers or categories from it"
         )
+    remedies = {**REMEDIES, "shuffled-targets": told}
     return tuple(
         replace(each, remedy=as_flags(each.repair, task) or remedies.get(each.code, each.remedy))
         for each in findings
     )
 
 
-def free_texts(task: Task) -> list[str]:
-    """Return the columns that were left out as free text."""
-    left_out = [each.columns for each in task.decisions if each.kind == "left out"]
-    return [name for columns in left_out for name, why in columns.items() if why == "free text"]
-
-
 def as_flags(repair: Mapping[str, Any] | None, task: Task) -> str:
     """Write a repair as options for a shell; "" where none follows from it."""
-    return ", ".join(in_words(*each) for each in changes(repair, task).items())
-
-
-def in_words(name: str, value: Any) -> str:
-    """Write the setting of an option for people, ready for a shell where it can be."""
-    if isinstance(value, list):
-        return " ".join(option(flag(name), each) for each in value)
-    if isinstance(value, bool):
-        return flag(name) if value else f"without {flag(name)}"
-    return f"{flag(name)} {value if isinstance(value, str) else f'{value:g}'}"
-
-
-def changes(repair: Mapping[str, Any] | None, task: Task) -> dict[str, Any]:
-    """Translate the repair of a finding or an error into options of `train` and their values."""
     options, wanted = task.options, dict[str, Any]()
     for setting, value in (repair or {}).items():
         name = OPTION_OF.get(setting, setting)
@@ -72,7 +51,15 @@ def changes(repair: Mapping[str, Any] | None, task: Task) -> dict[str, Any]:
             name, value = "drop", _with_columns(value, task)
         if getattr(options, name, value) != value:
             wanted.setdefault(name, value)
-    return wanted
+    return ", ".join(_in_words(*each) for each in wanted.items())
+
+
+def _in_words(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(option(flag(name), each) for each in value)
+    if isinstance(value, bool):
+        return flag(name) if value else f"without {flag(name)}"
+    return f"{flag(name)} {value if isinstance(value, str) else f'{value:g}'}"
 
 
 def _with_columns(features: Iterable[int], task: Task) -> list[str] | None:

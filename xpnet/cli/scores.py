@@ -8,7 +8,7 @@ import numpy as np
 from xpnet.training.skill import Skill
 
 MIN_RECALL_GAIN = 0.1  # of the way from the mean recall of a constant, 1 / classes, to 1
-MAX_LISTED = 10  # classes whose recall is shown
+MAX_LISTED = 10  # classes whose recall is shown, and columns whose importance is
 
 
 def describe_training(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -31,9 +31,10 @@ def describe(scores: dict[str, Any], where: str = "rows") -> list[tuple[str, str
     else:
         constant = "always the mean"
         r2 = "not defined" if scores["r2"] is None else f"{scores['r2']:.4f}"
-        own, other = (_format(each["mean_absolute_error"]) for each in (scores, baseline))
-        lines = [("R2", f"{r2} {rows} ({constant}: 0)"),
-                 ("mean error", f"{own} ({constant}: {other})")]  # fmt: skip
+        errors = [each["mean_absolute_error"] for each in (scores, baseline)]
+        own, other = (f"{e:,.0f}" if 1e3 <= e < 1e9 else f"{e:.4g}" for e in errors)
+        lines = [("R2", f"{r2} {rows} ({constant}: 0)")]
+        lines.append(("mean error", f"{own} ({constant}: {other})"))
     if is_useless(scores):
         lines.append(("note", f"no better than {constant}; xpnet doctor looks for the cause"))
     return lines
@@ -44,14 +45,13 @@ def describe_importance(
 ) -> list[tuple[str, str]]:
     """Put the importance of columns into words, the largest first, as lines of names and texts."""
     name, more = ("accuracy" if "accuracy" in scores else "R2"), len(importance) - MAX_LISTED
-    lines = [("importance", f"by how much {name} falls if a column is shuffled")]
-    shown = dict(list(importance.items())[:MAX_LISTED])
-    width = max(map(len, shown))
-    lines += [
-        (f"  {each:<{width}}", f"{mean:.4f} +- {deviation:.4f}")
-        for each, (mean, deviation) in shown.items()
+    shown = list(importance.items())[:MAX_LISTED]
+    width = max(len(name) for name, _ in shown)
+    return [
+        ("importance", f"by how much {name} falls if a column is shuffled"),
+        *((f"  {each:<{width}}", f"{mean:.4f} +- {spread:.4f}") for each, (mean, spread) in shown),
+        *[("  ...", f"{more} more columns (--json has them)")][: more > 0],
     ]
-    return lines + ([("  ...", f"{more} more columns (--json has them)")] if more > 0 else [])
 
 
 def is_useless(scores: dict[str, Any]) -> bool:
@@ -62,11 +62,7 @@ def is_useless(scores: dict[str, Any]) -> bool:
     if "accuracy" not in scores:
         return scores["r2"] is not None and not Skill(1.0 - scores["r2"], 1.0).is_clear
     recall = list(scores["recall"].values())
-    errors = Skill(1.0 - scores["accuracy"], 1.0 - scores["baseline"]["accuracy"])
     chance = 1.0 / len(recall)
+    errors = Skill(1.0 - scores["accuracy"], 1.0 - scores["baseline"]["accuracy"])
     missed = Skill(1.0 - float(np.mean(recall)), 1.0 - chance, MIN_RECALL_GAIN * (1.0 - chance))
     return not errors.is_clear and len(recall) > 1 and not missed.is_clear
-
-
-def _format(number: float) -> str:
-    return f"{number:,.0f}" if 1e3 <= number < 1e9 else f"{number:.4g}"

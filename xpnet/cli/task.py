@@ -9,8 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from xpnet.backend.threads import free_memory, one_thread, threads_for
-from xpnet.cli.parsing import flag
-from xpnet.cli.train_options import LBFGS, TrainOptions, as_command, with_recipe
+from xpnet.cli.options import LBFGS, TrainOptions, flag
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
@@ -22,8 +21,10 @@ from xpnet.training.callbacks import EarlyStopping
 
 LEARNING_RATES = {"adam": 0.003, "adamw": 0.002, "sgd": 0.03}
 # What L-BFGS, which has no steps, cannot do.
-NOT_LBFGS = ("lr", "steps", "batch_size", "schedule", "l1", "dropout", "clip_norm",
-             "early_stopping", "checkpoint")  # fmt: skip
+NOT_LBFGS = (
+    "lr", "steps", "batch_size", "schedule", "l1", "dropout", "clip_norm", "early_stopping",
+    "checkpoint",
+)  # fmt: skip
 MANY_ROWS = 10_000
 STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_000, 20, 200
 # By the rows of the table: how many networks, and the steps of each. On few rows one network is a
@@ -34,42 +35,25 @@ PATIENCE = 15  # epochs; what comes later only repeats what overfitting has begu
 STEPS_PER_EPOCH = 50  # after each the validation rows are looked at
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
 PACKED = (".npz", ".npy.gz", "ubyte.gz", ".idx.gz")  # cannot be read in batches
-PASSED_ON = ("loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule",
-             "compile")  # fmt: skip
+PASSED_ON = (
+    "loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule", "compile",
+)  # fmt: skip
 OUTPUTS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 
 
 @dataclass(frozen=True)
 class Task:
-    """A table made ready, and the options with every default filled in.
-
-    Attributes
-    ----------
-    options : TrainOptions
-    plan : Preprocessing
-    x, y : host arrays, (rows, inputs) and (rows,)
-        Training rows; x may be a `PreparedRows`.
-    held_out : (x, y) or None
-        Validation rows.
-    rows : int
-        Of the table.
-    notes : tuple of str
-        What the user should know about the table.
-    decisions : tuple of Decision
-        What was done to it unasked.
-    folds : tuple of pairs of int64 arrays
-        Of several networks: which rows of x train each, and which ones it is validated on.
-    """
+    """A table made ready, and the options with every default filled in."""
 
     options: TrainOptions
     plan: Preprocessing
-    x: Any
-    y: Any
-    held_out: tuple[Any, Any] | None
-    rows: int
-    notes: tuple[str, ...]
+    x: Any  # (rows, inputs), to train on; may be `PreparedRows`
+    y: Any  # (rows,)
+    held_out: tuple[Any, Any] | None  # validation rows, and their targets
+    rows: int  # of the table
+    notes: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
-    folds: tuple[tuple[Any, Any], ...] = ()
+    folds: tuple[tuple[Any, Any], ...] = ()  # which rows train each network, and which validate it
 
     @property
     def judged(self) -> tuple[Any, Any]:
@@ -80,6 +64,12 @@ class Task:
     def nets(self) -> int:
         """How many networks to train."""
         return int(self.options.nets)
+
+    @property
+    def free_texts(self) -> list[str]:
+        """The columns that were left out as free text."""
+        left_out = [each.columns for each in self.decisions if each.kind == "left out"]
+        return [name for each in left_out for name, why in each.items() if why == "free text"]
 
     def of_net(self, number: int) -> "Task":
         """Return the task of one of several networks: its seed, its rows, its checkpoints."""
@@ -94,12 +84,12 @@ class Task:
         return replace(self, options=options, x=x, y=y, held_out=held_out, folds=())
 
 
-def read_task(options: TrainOptions, *, to_train: bool = False) -> Task:
+def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
     """Read and prepare the table that the options name.
 
     Only to train may a large one be left on disk, and may there be several networks.
     """
-    given, options = options, with_recipe(options)
+    options = given.with_recipe()
     _check(given, options)
     stream = to_train and (options.stream or _is_large(options.data))
     share = _share(options.validation)
@@ -108,53 +98,47 @@ def read_task(options: TrainOptions, *, to_train: bool = False) -> Task:
             f"--validation 0: the rows of {options.data} are left on disk, so the model must be "
             "measured on other rows, held in memory; give a share or a file"
         )
-    table = _read(options, stream=stream)
+    table = _read(options, options.data, options.target, stream=stream, cache=options.cache)
+    if options.target is None and table.layout == "table":
+        raise InputError(
+            f"{table.path}: use --target to name the column to predict; the columns are "
+            f"{up_to_ten(table.names)}."
+        )
     told = {"decimal", "no_header"} & table.guesses.keys()  # a model reads other tables so, too
-    options = replace(options, **{name: table.guesses[name] for name in told})
-    several = to_train and not stream
-    options = replace(options, nets=_nets(options, table.rows) if several else "1")
-    missing = "refuse" if options.missing == "error" else options.missing
+    nets = _nets(options.nets, table.rows) if to_train and not stream else "1"
+    options = replace(options, nets=nets, **{name: table.guesses[name] for name in told})
     try:
         prepared = prepare(
-            table, options.target, task=options.task, missing=missing,
-            strict=options.strict, drop=options.drop or (), keep=options.keep or (),
-            standardize=not options.raw, encode=options.encode, validation=share or 0.0,
-            nets=int(options.nets),
+            table, options.target, task=options.task, strict=options.strict,
+            missing="refuse" if options.missing == "error" else options.missing,
+            drop=options.drop or (), keep=options.keep or (), standardize=not options.raw,
             scale_target=options.loss != "poisson",  # which has no negative targets
-            seed=options.seed, dtype=options.dtype, stream=stream,
+            encode=options.encode, validation=share or 0.0, nets=int(nets), seed=options.seed,
+            dtype=options.dtype, stream=stream,
         )  # fmt: skip
     except InputError as error:
         raise _with_command(error, given) from error
-    held_out = (
-        (prepared.x_validation, prepared.y_validation) if share and not prepared.folds else None
-    )
-    task = Task(
-        options, prepared.preprocessing, prepared.x, prepared.y, held_out, table.rows,
-        prepared.notes, prepared.decisions, prepared.folds,
-    )  # fmt: skip
+    held_out = (prepared.x_validation, prepared.y_validation)
+    plan = prepared.preprocessing
     if share is None:
-        task = _with_validation_file(task)
-    return with_defaults(task)
+        held_out = _validation_file(options, plan)
+    kept = None if share == 0.0 or prepared.folds else held_out
+    return with_defaults(Task(
+        options, plan, prepared.x, prepared.y, kept, table.rows, prepared.notes,
+        prepared.decisions, prepared.folds,
+    ))  # fmt: skip
 
 
-def _read(options: TrainOptions, *, stream: bool) -> Table:
-    """Read the table with the rows to train on."""
-    table = read_table(
-        options.data, encoding=options.encoding, target=options.target,
-        delimiter=options.delimiter, decimal=options.decimal, stream=stream, cache=options.cache,
-        header=False if options.no_header else None,
+def _read(options: TrainOptions, path: str, target: str | None, **how: Any) -> Table:
+    header = False if options.no_header else None
+    return read_table(
+        path, encoding=options.encoding, target=target, delimiter=options.delimiter,
+        decimal=options.decimal, header=header, **how,
     )  # fmt: skip
-    if options.target is None and table.layout == "table":
-        listed = up_to_ten(table.names)
-        raise InputError(
-            f"{table.path}: use --target to name the column to predict; the columns are {listed}."
-        )
-    return table
 
 
-def _nets(options: TrainOptions, rows: int) -> str:
+def _nets(nets: str, rows: int) -> str:
     """Return how many networks to train."""
-    nets = options.nets
     if nets == "auto":
         return next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
     if not nets.isdecimal() or not 1 <= int(nets[:9]) <= MAX_NETS:
@@ -167,20 +151,22 @@ def _with_command(error: InputError, options: TrainOptions) -> InputError:
     if not error.repair:
         return error
     drop = [*(options.drop or []), *error.repair.get("drop", [])]
-    command = as_command(replace(options, **{**error.repair, "drop": drop or None}))
+    command = replace(options, **{**error.repair, "drop": drop or None}).as_command()
     return InputError(f"{error}\n  without them: {command}")
 
 
 def _check(given: TrainOptions, options: TrainOptions) -> None:
     """Refuse misspelt options before a large table is read, and what would have no effect."""
-    for name in NOT_LBFGS if options.optimizer == LBFGS else ():
-        if getattr(given, name) != getattr(TrainOptions, name):
-            raise InputError(f"{flag(name)}: lbfgs takes no such option; leave it out, or use adam")
+    if options.optimizer == LBFGS:
+        for name in NOT_LBFGS:
+            if getattr(given, name) != getattr(TrainOptions, name):
+                what = f"{flag(name)}: lbfgs takes no such option; leave it out, or use adam"
+                raise InputError(what)
+        if find_spec("scipy") is None:
+            raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
     if options.steps is not None and (options.epochs is not None or options.steps < 1):
         remedy = "give a number from 1, and not --epochs as well"
         raise InputError(f"--steps {options.steps}: {remedy}")
-    if options.optimizer == LBFGS and find_spec("scipy") is None:
-        raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
     _network(options, 1, 1, "identity")
 
 
@@ -198,30 +184,22 @@ def _share(validation: str) -> float | None:
     except ValueError:
         return None
     if not 0.0 <= share < 1.0:
-        raise InputError(
-            f"--validation {validation}: give a share between 0 and 1 (0 holds out none), or a file"
-        )
+        remedy = "give a share between 0 and 1 (0 holds out none), or a file"
+        raise InputError(f"--validation {validation}: {remedy}")
     return share
 
 
-def _with_validation_file(task: Task) -> Task:
+def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, Any]:
     """Read validation rows, and prepare them as the training rows were."""
-    options, plan, target = task.options, task.plan, task.options.validation_target
+    target = options.validation_target
     if target is None and options.validation.endswith(".npz"):
         target = options.target
-    table = read_table(
-        options.validation, encoding=options.encoding, target=target,
-        delimiter=options.delimiter, decimal=options.decimal, as_texts=plan.text_columns,
-        header=False if options.no_header else None,
-    )  # fmt: skip
+    table = _read(options, options.validation, target, as_texts=plan.text_columns)
     if table.layout != "table" and not table.labels:
-        raise InputError(
-            f"--validation {options.validation}: name the file with its targets: "
-            "--validation-target FILE"
-        )
+        remedy = "name the file with its targets: --validation-target FILE"
+        raise InputError(f"--validation {options.validation}: {remedy}")
     rows = plan.complete_rows(table, target=True) if plan.missing != "refuse" else None
-    x = plan.transform(table, rows, dtype=options.dtype)
-    return replace(task, held_out=(x, plan.encode_target(table, rows)))
+    return plan.transform(table, rows, dtype=options.dtype), plan.encode_target(table, rows)
 
 
 def with_defaults(task: Task) -> Task:
@@ -241,8 +219,10 @@ def _of_rows(task: Task) -> dict[str, Any]:
     options, rows = task.options, task.x.shape[0]
     if options.optimizer == LBFGS:
         return {"epochs": MAX_EPOCHS}
-    small, large = (32, 128 if rows >= MANY_ROWS else 32) if options.simple else (32, 128)
-    batch_size = options.batch_size or min(max(rows // 16, small), large)
+    usual = min(max(rows // 16, 32), 128)
+    if options.simple and rows < MANY_ROWS:
+        usual = 32
+    batch_size = options.batch_size or usual
     found = {"batch_size": batch_size, "lr": LEARNING_RATES.get(options.optimizer)}
     if options.simple and options.steps is None:
         epochs = min(max(math.ceil(STEPS * batch_size / rows), MIN_EPOCHS), MAX_EPOCHS)
@@ -269,25 +249,17 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str) -> M
             "than are free; give fewer or smaller layers"
         )
     return MLP(
-        sizes,
-        hidden=names[0] if len(names) == 1 else names,
-        output=output,
-        init=options.init,
-        dtype=options.dtype,
-        device=options.device,
-        seed=options.seed,
-        dropout=options.dropout,
-    )
+        sizes, hidden=names[0] if len(names) == 1 else names, output=output, init=options.init,
+        dtype=options.dtype, device=options.device, seed=options.seed, dropout=options.dropout,
+    )  # fmt: skip
 
 
 def _layers(hidden: str) -> list[int]:
-    if hidden == "none":
-        return []
     try:
-        sizes = [int(units) for units in hidden.split(",")]
+        sizes = [] if hidden == "none" else [int(units) for units in hidden.split(",")]
     except ValueError:
-        sizes = []
-    if min(sizes, default=0) < 1:
+        sizes = [0]
+    if min(sizes, default=1) < 1:
         raise InputError(
             f"--hidden {hidden!r}: write the units of each layer, from 1, such as 64,64; or none, "
             "for a linear model"
@@ -307,29 +279,26 @@ def limit_threads(task: Task) -> AbstractContextManager[Any]:
 def fit_options(task: Task) -> dict[str, Any]:
     """Return the keyword arguments of `fit` that correspond to the options."""
     options = task.options
+    stopping = EarlyStopping(options.patience) if options.early_stopping else None
+    if options.steps and task.held_out:  # within a budget of steps the rest would be of no use
+        stopping = stopping or EarlyStopping(PATIENCE)
     return {
         "optimizer": _optimizer(options),
         "validation": task.held_out,
-        "early_stopping": _stopping(task),
+        "early_stopping": stopping,
         "keep_best": not options.simple and task.held_out is not None,
         "steps_per_epoch": STEPS_PER_EPOCH if options.steps else None,
         **{name: getattr(options, name) for name in PASSED_ON},
     }
 
 
-def _stopping(task: Task) -> EarlyStopping | None:
-    """Return when to stop: as asked, or within a budget of steps where the rest is of no use."""
-    if task.options.early_stopping:
-        return EarlyStopping(task.options.patience)
-    return EarlyStopping(PATIENCE) if task.options.steps and task.held_out else None
-
-
 def _optimizer(options: TrainOptions) -> Any:
-    if options.optimizer == "sgd":
-        return SGD(options.lr or 0.0, momentum=options.momentum, nesterov=options.nesterov)
-    if options.optimizer in OPTIMIZERS:
-        return OPTIMIZERS[options.optimizer](options.lr or 0.0)
-    raise InputError(
-        f"--optimizer {options.optimizer!r} is not known here; use one of {', '.join(OPTIMIZERS)}, "
-        "or, for train, lbfgs"
-    )
+    name, rate = options.optimizer, options.lr or 0.0
+    if name == "sgd":
+        return SGD(rate, momentum=options.momentum, nesterov=options.nesterov)
+    if name not in OPTIMIZERS:
+        known = ", ".join(OPTIMIZERS)
+        raise InputError(
+            f"--optimizer {name!r} is not known here; use {known}, or, to train, lbfgs"
+        )
+    return OPTIMIZERS[name](rate)

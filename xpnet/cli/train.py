@@ -12,12 +12,12 @@ import numpy as np
 
 from xpnet.backend.files import lock, probe_writable
 from xpnet.backend.threads import blas
-from xpnet.cli.output import format_lines, keep_inputs, say, show, show_json
+from xpnet.cli.options import LBFGS, TrainOptions
+from xpnet.cli.output import keep_inputs, say, show_report
 from xpnet.cli.pilots import calibrated, load_task
 from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.scores import MAX_LISTED, describe_training
 from xpnet.cli.task import Task, fit_options, limit_threads, make_network
-from xpnet.cli.train_options import LBFGS, TrainOptions
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
 from xpnet.errors import DivergenceError, InputError
@@ -32,8 +32,9 @@ from xpnet.training.lbfgs import fit_lbfgs
 
 # What a model file says of its training. Of the options, those that changed it.
 KEPT = ("epochs", "stopped", "rows", "decisions", "validated_on", "scores", "blas")
-NOT_KEPT = {"data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream",
-            "cache"}  # fmt: skip
+NOT_KEPT = {
+    "data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream", "cache",
+}  # fmt: skip
 
 
 def train(options: TrainOptions) -> None:
@@ -47,17 +48,16 @@ def train(options: TrainOptions) -> None:
             histories = [_train(task.of_net(at), net, doctor) for at, net in enumerate(nets)]
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
-            report = _report(task, nets, histories)
+            report = _report(task, nets, histories[0])
         report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}
         training = {name: report[name] for name in KEPT if report[name] != {}}
         training["options"] = {k: v for k, v in report["options"].items() if k not in NOT_KEPT}
         save_model(out, nets[0], preprocessing=task.plan, training=training, other_nets=nets[1:])
         if options.plot:
             histories[0].plot(options.plot)
-    if options.json:
-        show_json(report | {"model": str(out)})
-    else:
-        show(_summary(report, task, nets[0], out))
+    lines = _summary(report, task, nets[0])
+    lines.append(("model", f"{out} ({os.path.getsize(out):,} bytes)"))
+    show_report(options.json, report | {"model": str(out)}, lines)
     _say_errors(errors)
 
 
@@ -68,19 +68,17 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     name = "model" if options.data == "-" else Path(stem).stem
     out = Path(options.out or f"{name}.safetensors")
     outputs = [str(out), *([options.plot] if options.plot else [])]
-    inputs = [options.data, options.target, options.validation, options.validation_target]
-    keep_inputs(outputs, inputs)
+    keep_inputs(
+        outputs, [options.data, options.target, options.validation, options.validation_target]
+    )
     for path in outputs:
         probe_writable(path)
     if options.plot:
         from xpnet.report.plots import new_figure
 
         new_figure(options.plot)
-    if options.resume:
-        if options.checkpoint is None:
-            raise InputError("--resume: it has an effect only with --checkpoint; add that")
-        if not list(Path(options.checkpoint).rglob("checkpoint-*")):
-            say(f"xpnet: {options.checkpoint}: there is no checkpoint yet; starting from scratch.")
+    if options.resume and not options.checkpoint:
+        raise InputError("--resume: it has an effect only with --checkpoint; add that")
     with lock(out):
         yield out
 
@@ -97,23 +95,18 @@ def _train(task: Task, net: MLP, doctor: Doctor) -> History:
     if not options.resume and not doctor.run.steps:
         callbacks.append(doctor)
     try:
-        return _fit(task, net, callbacks)
+        if options.optimizer == LBFGS:
+            max_iter: Any = options.epochs  # with its default filled in
+            return fit_lbfgs(
+                net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
+                class_weight=options.class_weight, max_iter=max_iter,
+            )  # fmt: skip
+        return prepare_training(net, task.x, task.y, callbacks=callbacks, **fit_options(task)).run()
     except DivergenceError as error:
         errors = _errors(doctor, task)
         _say_errors(errors)
         remedy = "" if errors else f". Try {as_flags(error.repair, task)}"
         raise DivergenceError(f"{error.measured}; no model was written{remedy}") from error
-
-
-def _fit(task: Task, net: MLP, callbacks: list[Any]) -> History:
-    options = task.options
-    if options.optimizer == LBFGS:
-        max_iter: Any = options.epochs  # with its default filled in
-        return fit_lbfgs(
-            net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
-            class_weight=options.class_weight, max_iter=max_iter,
-        )  # fmt: skip
-    return prepare_training(net, task.x, task.y, callbacks=callbacks, **fit_options(task)).run()
 
 
 def _errors(doctor: Doctor, task: Task) -> list[Finding]:
@@ -143,10 +136,9 @@ def _judge(task: Task, nets: list[MLP]) -> dict[str, Any]:
     return score(task.plan, total[rows] / count[rows], y[rows])
 
 
-def _report(task: Task, nets: list[MLP], histories: list[History]) -> dict[str, Any]:
+def _report(task: Task, nets: list[MLP], history: History) -> dict[str, Any]:
     """Judge the networks; return what is said of them as JSON, and kept in the model file."""
-    plan, net, history = task.plan, nets[0], histories[0]
-    of_first = task.of_net(0)
+    plan, net, of_first = task.plan, nets[0], task.of_net(0)
     validation = len(of_first.held_out[1]) if of_first.held_out else 0
     return {
         "command": "train",
@@ -170,25 +162,16 @@ def _report(task: Task, nets: list[MLP], histories: list[History]) -> dict[str, 
     }
 
 
-def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
-    plan, options, rows, history = task.plan, task.options, report["rows"], report["history"]
+def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, str]]:
+    plan, options, rows = task.plan, task.options, report["rows"]
     kind = f"{plan.task} of {plan.target}"
     if plan.classes:
         names = class_names(plan.classes)
         listed = " or ".join(names) if len(names) <= MAX_LISTED else f"one of {len(names)} classes"
         kind = f"{plan.task}: {plan.target} is {listed}"
     activations = ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
-    epochs, stopped = report["epochs"], report["stopped"]
-    early = "" if stopped.endswith(" done") else f" ({stopped})"
-    rounds = counted(epochs, "iteration" if options.optimizer == LBFGS else "epoch")
-    best = (history["best_epoch"] or epochs) - 1
-    early += f", the best is epoch {best + 1}" * (best + 1 < epochs)
-    losses = f"loss {history['loss'][best]:.4g}"
-    losses += " (penalty included)" * bool(options.l1 or options.l2)
-    if history["validation_loss"]:
-        losses += f", validation {history['validation_loss'][best]:.4g}"
     several = f"{report['networks']} x " if report["networks"] > 1 else ""
-    lines = [
+    return [
         ("task", kind),
         ("data", f"{Path(options.data).name}: {rows['table']:,} rows, "
          f"{counted(len(plan.columns), 'column')}; "
@@ -197,9 +180,21 @@ def _summary(report: dict[str, Any], task: Task, net: MLP, out: Path) -> str:
         *(("note", each) for each in task.notes),
         ("network", f"{several}{'-'.join(map(str, net.sizes))}, {activations}; "
          f"{report['parameters']:,} parameters, {net.dtype} on {net.device.name}"),
-        ("training", f"{rounds} with {options.optimizer} in {report['seconds']:.1f} s"
-         f"{early}; {losses}"),
+        ("training", _course(report, options)),
         *describe_training(report),
-        ("model", f"{out} ({os.path.getsize(out):,} bytes)"),
     ]  # fmt: skip
-    return format_lines(lines)
+
+
+def _course(report: dict[str, Any], options: TrainOptions) -> str:
+    """Say how long it trained, why it stopped, and the losses of the epoch that is kept."""
+    history, epochs, stopped = report["history"], report["epochs"], report["stopped"]
+    best = history["best_epoch"] or epochs
+    told = counted(epochs, "iteration" if options.optimizer == LBFGS else "epoch")
+    told += f" with {options.optimizer} in {report['seconds']:.1f} s"
+    told += "" if stopped.endswith(" done") else f" ({stopped})"
+    told += f", the best is epoch {best}" if best < epochs else ""
+    told += f"; loss {history['loss'][best - 1]:.4g}"
+    told += " (penalty included)" if options.l1 or options.l2 else ""
+    if history["validation_loss"]:
+        told += f", validation {history['validation_loss'][best - 1]:.4g}"
+    return told

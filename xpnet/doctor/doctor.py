@@ -17,7 +17,6 @@ An array that is given becomes a float64 copy on the host at most once, as part 
 look at steps and return `Evidence`, from which come the findings of the report.
 """
 
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -239,7 +238,8 @@ class Doctor:
             if early:
                 self._early.append(step.rows())
                 self._early_rows += len(step)
-        self._compare_parameters(shown.parameters, step if compared else None, number)
+        if step is not None and compared:
+            self._compare(step, number)
         if "targets" in shown.rows and run.targets.wants(number):
             targets = None if step is None or len(step.targets) == MAX_ROWS else step.targets
             if targets is None:  # not all are in the step
@@ -256,19 +256,11 @@ class Doctor:
         if "predictions" in rows and "targets" in rows:
             run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
 
-    def _compare_parameters(self, given: Mapping[str, Any], step: Step | None, number: int) -> None:
-        """Compare shapes with those at the start and, if it is sampled, a step with the last one.
-
-        `step` has host copies of the given parameters, or is None if it is not to be compared.
-        """
-        run, known = self._run, self._run.first.parameters
-        for name, array in given.items():
-            if name in known and math.prod(shape_of(array)) != known[name].size:
-                run.reshaped.setdefault(name, (known[name].shape, shape_of(array)))
-        if step is None:
-            return
+    def _compare(self, step: Step, number: int) -> None:
+        """Compare the parameters with those of the step before, if it was sampled."""
+        run, new = self._run, step.parameters
         if self._before is not None:
-            sampled, (old, new) = self._before[0], (self._before[1], step.parameters)
+            sampled, old = self._before
             run.movement.append(relative_change(old.parameters, new))
             if old.gradients:
                 run.updates.append(Update.of(sampled, old.parameters, old.gradients, new))
@@ -311,7 +303,7 @@ class Doctor:
         if self.wants_step(number):
             parameters = named_parameters(training.net)
             step = Step(parameters={name: as_host(each) for name, each in parameters.items()})
-            self._compare_parameters({}, step, number)
+            self._compare(step, number)
 
     def on_train_end(self, training: "Training") -> None:
         """Look again, and take the curves."""

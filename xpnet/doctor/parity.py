@@ -5,7 +5,7 @@ may differ by rounding, since sums run in a different order: the allowed differe
 the largest entry of the array, because a small entry can be the remainder of a cancellation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -21,21 +21,19 @@ from xpnet.training.loop import Training
 SAME_BITS = ("initial weights", "rows of batches", "dropout masks")
 QUANTITIES = ("forward", "gradients", "weights")
 MAX_STEPS = 10  # float32 runs may part for good after some more: a ReLU decides differently
-
 # What rounding may cause: relative to the largest entry, in one forward and backward pass on the
 # same weights and in everything after the first update; and an absolute part.
 TOLERANCES = {"float64": (1e-12, 1e-11, 1e-14), "float32": (1e-5, 1e-5, 1e-6)}
 
 
 class Difference(NamedTuple):
-    """The largest difference of one quantity, in one layer, at one step; both from 1.
+    """The largest difference of a quantity, at one step and in one layer; both from 1.
 
-    Quantities are ``"forward"`` (pre-activations), ``"gradients"``, and ``"weights"`` after the
-    step; biases belong to their layer. `largest` is infinite where only one side is finite.
+    `largest` is infinite where only one side is finite.
     """
 
     step: int
-    quantity: str
+    quantity: str  # one of QUANTITIES; "forward" are pre-activations, biases belong to their layer
     layer: int
     largest: float
     allowed: float
@@ -43,20 +41,10 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class ParityReport:
-    """How far two devices differ; ``str()`` gives a table.
-
-    Attributes
-    ----------
-    title : str
-        Devices, network, dtype and size of the batches.
-    same_bits : dict of str to bool
-        Whether initial weights, rows of batches and dropout masks were the same bits.
-    differences : tuple of Difference
-        For every step, quantity and layer.
-    """
+    """How far two devices differ; ``str()`` gives a table."""
 
     title: str
-    same_bits: dict[str, bool]
+    same_bits: dict[str, bool]  # by what is in SAME_BITS
     differences: tuple[Difference, ...]
 
     @property
@@ -67,14 +55,15 @@ class ParityReport:
 
     def __str__(self) -> str:
         worst = max(self.differences, key=lambda each: each.largest / each.allowed)
+        bits = [f"  {what:17}  {'the same bits' if same else 'DIFFERENT'}"
+                for what, same in self.same_bits.items()]  # fmt: skip
+        rows = [
+            f"  {step:4}" + "".join(f"  {self._cell(step, each):<17}" for each in QUANTITIES)
+            for step in range(1, self.differences[-1].step + 1)
+        ]
         lines = [
-            self.title,
-            *(f"  {what:17}  {'the same bits' if same else 'DIFFERENT'}"
-              for what, same in self.same_bits.items()),
-            "Largest difference after each step, and its layer",
-            "  step" + "".join(f"  {quantity:<17}" for quantity in QUANTITIES),
-            *(f"  {step:4}" + "".join(f"  {self._cell(step, each):<17}" for each in QUANTITIES)
-              for step in range(1, self.differences[-1].step + 1)),
+            self.title, *bits, "Largest difference after each step, and its layer",
+            "  step" + "".join(f"  {each:<17}" for each in QUANTITIES), *rows,
             f"{'within tolerance' if self.ok else 'OUT OF TOLERANCE'}; at most "
             f"{worst.largest / worst.allowed:.2g} of what rounding may cause "
             f"(step {worst.step}, {worst.quantity}, layer {worst.layer})",
@@ -82,69 +71,49 @@ class ParityReport:
         return "\n".join(line.rstrip() for line in lines)
 
     def _cell(self, step: int, quantity: str) -> str:
-        found = [d for d in self.differences if (d.step, d.quantity) == (step, quantity)]
+        found = [each for each in self.differences if each[:2] == (step, quantity)]
         worst = max(found, key=lambda each: each.largest)
         return f"{worst.largest:<8.2g}layer {worst.layer}" if worst.largest else "0"
 
 
 def compare(
-    net: MLP,
-    x: Any,
-    y: Any,
-    *,
-    steps: int = MAX_STEPS,
-    learning_rate: float = 0.1,
-    momentum: float = 0.0,
-    other: str | Device = "strict",
-    **options: Any,
-) -> ParityReport:
-    """Train the same network on NumPy and on another device, and compare every step.
+    net: MLP, x: Any, y: Any, *, steps: int = MAX_STEPS, learning_rate: float = 0.1,
+    momentum: float = 0.0, other: str | Device = "strict", **options: Any,
+) -> ParityReport:  # fmt: skip
+    """Train networks like `net` on NumPy and on another device, and compare 1 to 10 steps of SGD.
 
-    Parameters
-    ----------
-    net : MLP
-        Not changed; networks like it are created on both devices.
-    x, y, batch_size, loss, l1, l2, **options
-        As for `xpnet.fit`, except for the optimiser, epochs, callbacks and progress.
-    steps : int, 1 to 10
-    learning_rate, momentum : float
-        Of SGD.
-    other : str or Device
-        ``"gpu"``, ``"gpu:N"``, or ``"strict"``: the array-api-strict library on its second device,
-        which refuses what a GPU would refuse.
-
-    Raises
-    ------
-    InputError
-        For what cannot be trained, and if array-api-strict is not installed.
-    DeviceError
-        If the GPU cannot be used.
+    The other device is ``"gpu"``, ``"gpu:N"``, or ``"strict"``: the array-api-strict library on its
+    second device, which refuses what a GPU would refuse. The options are those of `xpnet.fit`.
+    Raises `InputError` for what cannot be trained, and if array-api-strict is not installed;
+    `DeviceError` if the GPU cannot be used.
     """
     if not 1 <= steps <= MAX_STEPS:
         raise InputError(f"steps {steps!r} must be from 1 to {MAX_STEPS}, where tolerances hold")
-    devices, runs = (open_device("cpu"), _open_other(other)), (_Recorder(steps), _Recorder(steps))
+    devices, runs = (open_device("cpu"), _open_other(other)), list[list[dict[str, Any]]]()
     own = {"hidden": net.hidden, "output": net.output, "init": net.init}
-    for device, recorder in zip(devices, runs, strict=True):
+    for device in devices:
+        twin, recorder = MLP(**{**net.config(), **own}, device=device), _Recorder(steps)
         prepare_training(
-            MLP(**{**net.config(), **own}, device=device), x, y, epochs=steps,
-            optimizer=SGD(learning_rate, momentum), callbacks=[recorder], progress=False, **options,
+            twin, x, y, epochs=steps, optimizer=SGD(learning_rate, momentum),
+            callbacks=[recorder], progress=False, **options,
         ).run()  # fmt: skip
-    pairs = [*zip(*(run.taken for run in runs), strict=True)]
-    same_bits = {what: all(_same_bits(one[what], two[what]) for one, two in pairs)
-                 for what in SAME_BITS}  # fmt: skip
+        runs.append(recorder.taken)
+    pairs = list(zip(*runs, strict=True))
+    bits = {what: all(a.tobytes() == b.tobytes() for one, two in pairs
+                      for a, b in zip(one[what], two[what], strict=True))
+            for what in SAME_BITS}  # fmt: skip
     differences = tuple(
-        _difference(step, quantity, layer, *arrays, net.dtype)
+        _difference(step, quantity, layer, *arrays, TOLERANCES[net.dtype])
         for step, (one, two) in enumerate(pairs, start=1)
         for quantity in QUANTITIES
         for layer, arrays in enumerate(zip(one[quantity], two[quantity], strict=True), start=1)
     )
-    network = repr(net).partition(";")[0].removeprefix("MLP(")
-    (batch,) = runs[0].taken[0]["rows of batches"]
+    network, rows = repr(net).partition(";")[0].removeprefix("MLP("), runs[0][0]["rows of batches"]
     title = (
         f"The same training on {devices[0].name} and on {devices[1].name}\n"
-        f"  network            {network}, {net.dtype}, {steps} steps of {len(batch)} rows"
+        f"  network            {network}, {net.dtype}, {steps} steps of {len(rows[0])} rows"
     )
-    return ParityReport(title, same_bits, differences)
+    return ParityReport(title, bits, differences)
 
 
 def _open_other(other: str | Device) -> Device:
@@ -165,19 +134,18 @@ class _Recorder:
     """The callback that copies what each step computed, and stops after the last one."""
 
     def __init__(self, steps: int) -> None:
-        self.steps, self.start = steps, list[Any]()
-        self.taken: list[dict[str, list[Any]]] = []
+        self.steps, self.taken = steps, list[dict[str, list[Any]]]()
 
     def on_train_start(self, training: Training) -> None:
-        self.start = _host_copies(training.net.parameters)
+        self.start = _copies(training.net.parameters)
 
     def on_batch_end(self, training: Training) -> None:
         trace = training.trace
         self.taken.append({
             "initial weights": self.start,
-            "rows of batches": _host_copies(trace.inputs[:1]),
-            "dropout masks": _host_copies(trace.masks or []),
-            "forward": _host_copies(trace.pre_activations),
+            "rows of batches": _copies(trace.inputs[:1]),
+            "dropout masks": _copies(trace.masks or []),
+            "forward": _copies(trace.pre_activations),
             "gradients": _by_layer(training.gradients),
             "weights": _by_layer(training.net),
         })  # fmt: skip
@@ -185,7 +153,7 @@ class _Recorder:
             training.stop("steps compared")
 
 
-def _host_copies(arrays: Sequence[Any]) -> list[Any]:
+def _copies(arrays: Iterable[Any]) -> list[Any]:
     return [to_host(each).copy() for each in arrays]  # the next step overwrites some of them
 
 
@@ -195,18 +163,14 @@ def _by_layer(owner: Any) -> list[Any]:
     return [np.concat([weights.ravel(), biases]) for weights, biases in pairs]
 
 
-def _same_bits(arrays: list[Any], others: list[Any]) -> bool:
-    return all(one.tobytes() == two.tobytes() for one, two in zip(arrays, others, strict=True))
-
-
 def _difference(
-    step: int, quantity: str, layer: int, expected: Any, found: Any, dtype: str
+    step: int, quantity: str, layer: int, one: Any, two: Any, tolerances: tuple[float, ...]
 ) -> Difference:
-    first, later, absolute = TOLERANCES[dtype]
-    finite = np.isfinite(expected) & np.isfinite(found)
-    largest = float(np.max(np.abs(found[finite] - expected[finite]), initial=0.0))
-    if not np.array_equal(expected[~finite], found[~finite], equal_nan=True):
+    first, later, absolute = tolerances
+    finite = np.isfinite(one) & np.isfinite(two)
+    largest = float(np.max(np.abs(two[finite] - one[finite]), initial=0.0))
+    if not np.array_equal(one[~finite], two[~finite], equal_nan=True):
         largest = float("inf")
-    size = float(np.max(np.abs(expected[finite]), initial=0.0))
     relative = first if step == 1 and quantity != "weights" else later
+    size = float(np.max(np.abs(one[finite]), initial=0.0))
     return Difference(step, quantity, layer, largest, absolute + relative * size)

@@ -84,7 +84,6 @@ class Run:
     steps: int = 0
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of targets and predictions
     columns: bool = False  # whether the caller's code has samples as columns
-    reshaped: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # name: (before, after)
     hidden: Sequence[str] = ()  # names of the activations
     output: str = ""
     targets: SeenTargets = field(default_factory=SeenTargets)
@@ -93,6 +92,11 @@ class Run:
     names: Sequence[str] = ()  # of the inputs
     diverged: bool = False
     found: list[str] = field(default_factory=list)  # codes of the findings so far
+
+    @property
+    def start(self) -> Step:
+        """The first step: all of its rows, if they are known."""
+        return [*self.whole, self.first][0]
 
     @property
     def loss_undefined(self) -> bool:

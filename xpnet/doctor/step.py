@@ -236,6 +236,13 @@ class Step:
         """Class number that is predicted for each row."""
         return class_numbers(np, self.predictions)
 
+    def recall(self, label: int) -> float:
+        """Return the share of a class's rows that are predicted as such; NaN if it is unknown."""
+        if self.goals is None or not np.any(self.classes == label):
+            return float("nan")
+        known = np.all(np.isfinite(self.predictions))
+        return float(np.mean(self.guesses[self.classes == label] == label)) if known else math.nan
+
     @property
     def are_distributions(self) -> bool:
         """Whether each row of the predictions holds the probabilities of several classes."""

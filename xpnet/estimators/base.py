@@ -40,14 +40,12 @@ from xpnet.backend.device import (
 )
 from xpnet.errors import DivergenceError, InputError
 from xpnet.estimators.data import (
-    Scaler,
     as_rows,
     dense,
     hold_out,
     host_weights,
     place_of,
     scaler_of,
-    target_scaler_of,
 )
 from xpnet.estimators.parameters import core_name, hidden_sizes, optimizer_of, sklearn_draws
 from xpnet.estimators.verdict import DivergenceWarning, NoSkillWarning, lack_of_skill
@@ -125,6 +123,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         "standardize": ["boolean"],
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
+        "compile": [StrOptions({"auto", "on", "off"})],
     }
     solver: str | Optimizer = "adam"
     alpha: float = 0.0001
@@ -154,10 +153,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
     standardize: bool = False
     callbacks: Sequence[Any] | None = None
     progress: bool = False
+    compile: str = "auto"
     coefs_ = LayerArrays("weights")
     intercepts_ = LayerArrays("biases")
-    _scaler: Scaler | None = field(default=None, init=False)
-    _target_scaler: Scaler | None = field(default=None, init=False)
+    _scaler: Any = field(default=None, init=False)
+    _target_scaler: Any = field(default=None, init=False)
     _seed: int = field(default=0, init=False)
     _optimizer_kind: tuple[str, bool] | None = field(default=None, init=False)
 
@@ -225,7 +225,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         X, device, dtype = self._placed(X, first=first)
         with device.active:
             if first:
-                self._measure(X, targets, weights, train, device)
+                self._measure(X, targets, weights, slice(None) if train is None else train)
             x = as_rows(X, self._scaler, device, dtype)
             if first:
                 self._start(sizes, drawn, device, dtype)
@@ -263,18 +263,20 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             X = device.put(real_numbers(X if same else to_host(X)), dtype)
         return X, device, dtype
 
-    def _measure(self, X: Any, targets: Any, weights: Any, rows: Any, device: Device) -> None:
-        """Measure the features of the training rows, and targets of any size, for `standardize`."""
+    def _measure(self, X: Any, targets: Any, weights: Any, rows: Any) -> None:
+        """Measure features and targets of the training rows, if they are to be standardized."""
         self._scaler = self._target_scaler = None
         if self.standardize:
-            self._scaler = scaler_of(X, rows, device)
+            self._scaler = scaler_of((X if issparse(X) else to_host(X))[rows])
             if self._output() == "identity":
-                self._target_scaler = target_scaler_of(targets, weights, rows)
+                of_rows = None if weights is None else weights[rows]
+                self._target_scaler = scaler_of(targets[rows], of_rows)
 
     def _data(self, x: Any, targets: Any, weights: Any = None) -> Data:
         """Put targets, scaled, and weights on the device."""
         net, rows = self.network_, len(targets)
-        targets = targets if self._target_scaler is None else self._target_scaler(targets)
+        if self._target_scaler is not None:
+            targets = self._target_scaler.transform(targets)
         y = as_targets(targets, net.device, net.dtype, net.sizes[-1], net.output.name, rows)
         return Data(
             x, y, None if weights is None else as_row_weights(weights, net.device, net.dtype, rows)
@@ -357,7 +359,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             loss=self._core_loss(), optimizer=optimizer, batch_size=batch, shuffle=self.shuffle,
             epochs=state.epoch + (1 if incremental else self.max_iter), l2=self._l2(data, batch),
             schedule=None if self.learning_rate in OWN_RATES else self.learning_rate,
-            seed=self._seed,
+            seed=self._seed, compile=self.compile,
         )  # fmt: skip
         callbacks = [AfterEachEpoch(self._after_epoch), *checked_callbacks(self.callbacks)]
         self._learning_rate = float(optimizer.learning_rate) * state.learning_rate_factor
@@ -490,17 +492,15 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         """Say what to try next, whatever the cause."""
         if self.solver == "lbfgs":
             return "Set init='auto', or solver='adam'."
-        rate = float(optimizer_of(self).learning_rate)
-        name = (
-            "learning_rate_init" if isinstance(self.solver, str) else "the solver's learning_rate"
-        )
+        rate, name = float(optimizer_of(self).learning_rate), "the solver's learning_rate"
+        if isinstance(self.solver, str):
+            name = "learning_rate_init"
         if self.n_iter_ == self.max_iter:
             return f"All {self.n_iter_} epochs were needed: raise max_iter, or {name}."
         return (
-            f"Training stopped after {self.n_iter_} of {self.max_iter} epochs, because nothing "
-            f"improved by tol={self.tol:g} for {self.n_iter_no_change} epochs: a plateau that the "
-            f"learning rate is too small to leave. Set {name}={10 * rate:g} (it was {rate:g}), or "
-            "lower tol."
+            f"Training stopped after {self.n_iter_} of {self.max_iter} epochs on a plateau: nothing"
+            f" improved by tol={self.tol:g}. Set {name}={10 * rate:g} (it was {rate:g}), or lower"
+            " tol."
         )
 
     @property

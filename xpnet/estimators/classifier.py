@@ -79,6 +79,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         As for `xpnet.fit`.
     progress : bool
         Show a progress bar.
+    compile : {"auto", "on", "off"}
+        As for `xpnet.fit`.
 
     Attributes
     ----------
@@ -240,9 +242,10 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
         """Return the values, (n,), or (n, outputs) for several outputs."""
         outputs, give = self._outputs(X, "predict")
         if self._target_scaler is not None:
+            put, dtype = self.network_.device.put, self.network_.dtype
             with self.network_.device.active:
-                scaler = self._target_scaler.on(self.network_.device, self.network_.dtype)
-                outputs = outputs * scaler.scale + scaler.mean
+                outputs = outputs * put(self._target_scaler.scale_, dtype)
+                outputs = outputs + put(self._target_scaler.mean_, dtype)
         return give(outputs[:, 0] if outputs.shape[1] == 1 else outputs)
 
     def _encoded(self, y: Any, *, first: bool, incremental: bool) -> Any:

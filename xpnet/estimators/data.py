@@ -1,22 +1,20 @@
 """What the estimators feed to training: rows of sparse matrices, a stored scaler, held-out rows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
-from sklearn.utils.sparsefuncs import mean_variance_axis
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import _check_sample_weight
 
-from xpnet.backend.device import CPU, Array, Device, Namespace, device_of, is_foreign, to_host
+from xpnet.backend.device import CPU, Device, device_of, is_foreign, to_host
 from xpnet.errors import InputError
 from xpnet.nn.arrays import as_inputs
 from xpnet.nn.network import PREDICT_ROWS
 
-BLOCK_ROWS = PREDICT_ROWS  # rows of a sparse matrix that are made dense together, at most ...
-BLOCK_NUMBERS = 1 << 22  # ... with this many numbers
+BLOCK_NUMBERS = 1 << 22  # of a sparse matrix that are made dense together, at most
 SPARSE = 0.1  # share of numbers that are not 0, up to which a sparse product is the faster one
 
 
@@ -37,70 +35,25 @@ def host_weights(sample_weight: Any, y: Any) -> Any:
     return _check_sample_weight(to_host(sample_weight), np.empty((len(y), 1)))
 
 
-@dataclass(frozen=True)
-class Scaler:
-    """Means and standard deviations of columns: float64 on the host, or as `on` brings them."""
-
-    mean: Array
-    scale: Array
-
-    def on(self, device: Device, dtype: str) -> "Scaler":
-        """Return it for arrays of a device."""
-        return Scaler(device.put(self.mean, dtype), device.put(self.scale, dtype))
-
-    def __call__(self, x: Array) -> Array:
-        """Return x, (n, columns), with mean 0 and standard deviation 1."""
-        return (x - self.mean) / self.scale
-
-
-def scaler_of(X: Any, rows: Any, device: Device) -> Scaler:
-    """Measure the features of some rows, or all; a constant feature keeps its scale."""
-    if issparse(X):
-        mean, variance = mean_variance_axis(X if rows is None else X[rows], axis=0)
-        return _scaler(mean, np.sqrt(variance))
-    x = X if rows is None else device.xp.take(X, device.put(rows, "int64"), axis=0)
-    return _scaler(*map(device.get, _moments(device.xp, x)))
-
-
-def target_scaler_of(targets: Any, weights: Any, rows: Any) -> Scaler:
-    """Measure host targets, (n, outputs), of some rows or all, weighted, as `scaler_of` does."""
-    rows = slice(None) if rows is None else rows
-    y = np.asarray(targets[rows], np.float64)
-    weights = weights[rows] if weights is not None and np.any(weights[rows]) else None
-    mean = np.average(y, axis=0, weights=weights)
-    return _scaler(mean, np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weights)))
-
-
-def _scaler(mean: Any, scale: Any) -> Scaler:
-    varies = scale > 10.0 * np.finfo(scale.dtype).eps * np.abs(mean)
-    return Scaler(mean, np.where(varies, scale, 1.0))
-
-
-def _moments(xp: Namespace, x: Array) -> tuple[Array, Array]:
-    """Return mean and standard deviation of each column; float32 sums over rows lose digits."""
-    count = x.shape[0]
-    mean = xp.sum(x, axis=0, dtype=xp.float64) / count
-    squares = xp.zeros_like(mean)
-    for start in range(0, count, BLOCK_ROWS):
-        block = xp.astype(x[start : min(start + BLOCK_ROWS, count), :], xp.float64) - mean
-        squares = squares + xp.sum(block * block, axis=0)
-    return mean, xp.sqrt(squares / count)
+def scaler_of(columns: Any, weights: Any = None) -> StandardScaler:
+    """Measure the columns of a host array or sparse matrix; a constant one keeps its scale."""
+    return StandardScaler(with_mean=not issparse(columns)).fit(columns, sample_weight=weights)
 
 
 class SparseRows:
     """A sparse matrix as a `xpnet.training.batches.RowSource`, made dense block by block."""
 
-    def __init__(self, matrix: Any, scaler: Scaler | None) -> None:
+    def __init__(self, matrix: Any, scaler: StandardScaler | None) -> None:
         self._matrix, self.shape, self._scaler = matrix.tocsr(), matrix.shape, scaler
 
     def read_rows(self, rows: Any) -> Any:
         """Return these rows, scaled, as a dense host array."""
         x = self._matrix[rows].toarray()
-        return x if self._scaler is None else self._scaler(x)
+        return x if self._scaler is None else (x - self._scaler.mean_) / self._scaler.scale_
 
     def blocks(self) -> Iterator[Any]:
         """Yield all rows in order, some at a time."""
-        size = _rows_in_block(self.shape[1])
+        size = max(1, min(PREDICT_ROWS, BLOCK_NUMBERS // self.shape[1]))
         for start in range(0, self.shape[0], size):
             yield self.read_rows(np.arange(start, min(start + size, self.shape[0])))
 
@@ -138,7 +91,7 @@ class SparseArray:
         return out
 
 
-def as_rows(X: Any, scaler: Scaler | None, device: Device, dtype: str) -> Any:
+def as_rows(X: Any, scaler: StandardScaler | None, device: Device, dtype: str) -> Any:
     """Return the inputs in the form training takes: an array on the device, or a source of rows.
 
     A sparse matrix stays sparse on the CPU, if that is faster and no feature is shifted.
@@ -148,11 +101,9 @@ def as_rows(X: Any, scaler: Scaler | None, device: Device, dtype: str) -> Any:
             return SparseArray(X.tocsr().astype(dtype, copy=False))
         return SparseRows(X, scaler)
     x = as_inputs(X, device, dtype, X.shape[1])
-    return x if scaler is None else scaler.on(device, dtype)(x)
-
-
-def _rows_in_block(columns: int) -> int:
-    return max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // columns))
+    if scaler is None:
+        return x
+    return (x - device.put(scaler.mean_, dtype)) / device.put(scaler.scale_, dtype)
 
 
 def hold_out(targets: Any, fraction: float, seed: int, *, stratify: bool) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ from xpnet.errors import bad_argument
 LEAKY_SLOPE = 0.01
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _GELU_C = sqrt(2.0 / pi)
-_EXP_LIMIT = 88.0  # exp(88) is finite in float32; sigmoid(-88) is 6e-39
+EXP_LIMIT = 88.0  # exp(88) is finite in float32; sigmoid(-88) is 6e-39
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Activation:
 
 
 def _sigmoid(xp: Namespace, z: Array) -> Array:
-    return 1.0 / (xp.exp(xp.minimum(-z, _EXP_LIMIT)) + 1.0)
+    return 1.0 / (xp.exp(xp.minimum(-z, EXP_LIMIT)) + 1.0)
 
 
 def _selu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
@@ -122,7 +122,7 @@ _ACTIVATIONS = (
         lambda xp, d_a, z, a: d_a * _sigmoid(xp, z),
     ),
     Activation(  # for outputs: a Poisson mean
-        "exp", lambda xp, z: xp.exp(xp.minimum(z, _EXP_LIMIT)), lambda xp, d_a, z, a: d_a * a
+        "exp", lambda xp, z: xp.exp(xp.minimum(z, EXP_LIMIT)), lambda xp, d_a, z, a: d_a * a
     ),
     Activation(  # for outputs. Bridle, "Probabilistic interpretation of ...", 1990
         "softmax",

@@ -138,6 +138,35 @@ class Model:
         data, plan = self._read(table, reading), self.preprocessing
         return permutation_importance(plan, self.outputs, data, repeats=repeats, seed=seed)
 
+    def to_onnx(self, path: Any = None) -> Any:
+        """Return an `onnx.ModelProto` that takes raw columns, and write it to a path if given.
+
+        A table's columns are inputs (n, 1) by their names: texts, or float64 with NaN where a cell
+        is missing; an array is one input ``x``. Outputs are ``label`` (n,) and ``probabilities``
+        (n, classes), or ``value`` (n, 1), those of `predict` to about 1e-6: networks compute in
+        float32. A row that `predict` would refuse gives NaN.
+
+        Raises
+        ------
+        InputError
+            For what ONNX cannot hold: columns of dates, your own activations; without the extra.
+        SaveError
+            If the file cannot be written.
+        """
+        from xpnet.interchange.onnx import to_onnx
+
+        return to_onnx(self, path)
+
+    def to_numpy_source(self, path: Any = None) -> str:
+        """Return, and write to a path if given, a Python program that predicts with NumPy alone.
+
+        Its ``predict(table)`` takes a dict of columns; as a program it reads a CSV file. Errors are
+        those of `to_onnx`, but dates are read, if written as in training.
+        """
+        from xpnet.interchange.numpy_source import to_numpy_source
+
+        return to_numpy_source(self, path)
+
     def _read(self, table: Any, reading: dict[str, Any]) -> Any:
         from xpnet.tables.table import read_table, table_of
 
@@ -275,55 +304,46 @@ def parameters_in(
     tensors: Arrays, sizes: Sequence[int], dtype: str, refuse: Refuse
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Return weights and biases by layer; refuse tensors that do not fit the layer sizes."""
-    layers = list(pairwise(sizes))
-    shapes: dict[str, tuple[int, ...]] = {f"weights.{i}": each for i, each in enumerate(layers)}
-    shapes |= {f"biases.{i}": each[1:] for i, each in enumerate(layers)}
-    for name in sorted(shapes.keys() | tensors.keys()):
-        found: Any = tensors[name].shape if name in tensors else "none: it is missing"
-        needed: Any = shapes.get(name, "no such tensor")
-        if found != needed:
-            problem = f"has shape {found}, but layer sizes {quoted(sizes)} need {quoted(needed)}"
-            refuse(f"tensor {quoted(name)}", problem)
-        if tensors[name].dtype.name != dtype:
-            problem = f"is {tensors[name].dtype}, but the network is {quoted(dtype)}"
-            refuse(f"tensor {name!r}", problem)
-        if not np.isfinite(tensors[name]).all():
-            refuse(f"tensor {name!r}", "holds NaN or infinity")
-    count = range(len(layers))
-    return [tensors[f"weights.{i}"] for i in count], [tensors[f"biases.{i}"] for i in count]
+    shapes = list(pairwise(sizes))
+    needed: dict[str, Any] = {f"weights.{i}": each for i, each in enumerate(shapes)}
+    needed |= {f"biases.{i}": each[1:] for i, each in enumerate(shapes)}
+    found = {name: each.shape for name, each in tensors.items()}
+    if found != needed:
+        names = sorted(
+            each for each in needed.keys() | found if needed.get(each) != found.get(each)
+        )
+        refuse(f"tensors {quoted(names)}", f"do not fit the layer sizes {quoted(sizes)}")
+    for name, each in tensors.items():
+        if each.dtype.name != dtype or not np.isfinite(each).all():
+            refuse(f"tensor {name!r}", f"is {each.dtype}, or not finite; needed is {quoted(dtype)}")
+    ready = [tensors[name] for name in needed]
+    return ready[: len(shapes)], ready[len(shapes) :]
 
 
 def _networks(
     fields: dict[str, Any], tensors: Arrays, device: str | Device, refuse: Refuse
 ) -> list[MLP]:
-    """Make all networks of a file."""
-    seeds, config = fields.get("other_seeds", []), fields["architecture"]
-    if not isinstance(seeds, list) or not isinstance(config, dict):
-        refuse("architecture, other_seeds", f"are {quoted(config)}, {quoted(seeds)}")
-    own = [{name: tensors[name] for name in tensors if not name.startswith("net")}]
-    configs = [config, *({**config, "seed": seed} for seed in seeds)]
-    for number in range(2, len(configs) + 1):
-        prefix = f"net{number}."
-        own.append({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    if sum(map(len, own)) < len(tensors):
-        refuse("tensors", f"are of more networks than {len(configs)}")
-    return [_network(*each, device, refuse) for each in zip(configs, own, strict=True)]
-
-
-def _network(config: Any, tensors: Arrays, device: str | Device, refuse: Refuse) -> MLP:
-    """Make the network, which must describe itself as the file does."""
-    if not isinstance(config, dict) or not isinstance(config.get("sizes"), list):
-        refuse("architecture", f"is {quoted(config)}, without layer sizes")
-    # Before the network is made, which takes as much memory as the sizes say.
-    parameters = parameters_in(tensors, config["sizes"], config.get("dtype", ""), refuse)
+    """Make all networks of a file, each of which must describe itself as the file does."""
+    nets: list[MLP] = []
+    own: dict[str, Arrays] = {}
+    for name, array in tensors.items():
+        prefix = name[: name.find(".") + 1] if name.startswith("net") else ""
+        own.setdefault(prefix, {})[name.removeprefix(prefix)] = array
     try:
-        net = MLP.from_config(config, *parameters, device=device)
+        architecture, seeds = fields["architecture"], fields.get("other_seeds", [])
+        for number, seed in enumerate([architecture["seed"], *seeds], 1):
+            config = architecture | {"seed": seed}
+            given = own.pop("" if number == 1 else f"net{number}.", {})
+            # Before the network is made, which takes as much memory as the sizes say.
+            parameters = parameters_in(given, config["sizes"], config["dtype"], refuse)
+            nets.append(MLP.from_config(config, *parameters, device=device))
+            if nets[-1].config() != config:
+                refuse("architecture", f"is {quoted(config)}, not {quoted(nets[-1].config())}")
     except (InputError, TypeError, KeyError) as error:
-        refuse("architecture", f"{error!s:.200}")
-    for name, value in net.config().items():
-        if config.get(name) != value:
-            refuse(f"architecture.{name}", f"is {quoted(config.get(name))}, not {quoted(value)}")
-    return net
+        refuse("architecture", f"is not of a network ({error!r:.200})")
+    if own:
+        refuse("tensors", f"are of more networks than {len(nets)}")
+    return nets
 
 
 def _preprocessing(given: Any, net: MLP, refuse: Refuse) -> Any:

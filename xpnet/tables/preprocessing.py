@@ -110,6 +110,13 @@ class Preprocessing:
         words = tuple(each.name for each in self.columns if not isinstance(each, Number))
         return (*words, self.target) if self.classes and isinstance(self.classes[0], str) else words
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The classes as an array (classes,): texts, integers where all are whole, or numbers."""
+        labels = np.asarray(self.classes)
+        whole = labels.dtype.kind == "f" and (np.abs(labels) < 2**53).all()
+        return labels.astype(np.int64) if whole and not (labels % 1).any() else labels
+
     def input_names(self) -> list[str]:
         """Name each input: the column, or column=category."""
         return [name for column in self.columns for name in column.input_names()]
@@ -325,10 +332,7 @@ class Preprocessing:
             return {self.target: self.values(outputs[:, 0])}
         if self.task == "binary":
             outputs = np.stack([1.0 - outputs[:, 0], outputs[:, 0]], axis=1)
-        labels = np.asarray(self.classes)
-        if labels.dtype.kind == "f" and (np.abs(labels) < 2**53).all() and not (labels % 1).any():
-            labels = labels.astype(np.int64)
-        columns = {self.target: labels[np.argmax(outputs, axis=1)]}
+        columns = {self.target: self.labels[np.argmax(outputs, axis=1)]}
         for index, label in enumerate(self.classes):
             name = f"probability of {format_number(label)}"
             columns[name if name != self.target else f"{name} (predicted)"] = outputs[:, index]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import CHECKER, RECIPE, STANDARDISE, Evidence, rule
+from xpnet.doctor.rules.rule import CHECKER, LECUN, RECIPE, STANDARDISE, Evidence, rule
 from xpnet.doctor.run import SORTED, Run
 from xpnet.training.skill import unscaled
 
@@ -17,12 +17,11 @@ OUTPUT_RANGES = {
 
 @rule("prediction-drift", limit=4.0, severity="error", needs=("data.inputs",),
       remedy="use the mean and std of the training set at prediction too: " + STANDARDISE,
-      why="On inputs of another scale units saturate, and all samples get nearly the same output.",
       change={"scale_at_prediction": True}, source="deepchecks, Feature Drift")  # fmt: skip
 def prediction_drift(run: Run, limit: float) -> Evidence | None:
-    """See means far off and outside the values of training; of few rows, those of most features."""
+    """On inputs of another scale units saturate, and all samples get nearly the same output."""
     trained, used = run.data.inputs, run.served.inputs
-    if used is None or trained.shape[1] != used.shape[1]:
+    if used is None:
         return None
     mean, low, high = used.mean(axis=0), trained.min(axis=0), trained.max(axis=0)
     deviation = np.maximum(trained.std(axis=0), 1e-3 * (np.abs(trained).max() + 1e-12))
@@ -32,24 +31,23 @@ def prediction_drift(run: Run, limit: float) -> Evidence | None:
     if typical <= limit and wider <= limit:
         return None
     return Evidence("inputs at prediction", f"feature {run.feature(worst)}: mean "
-                    f"{used[:, worst].mean():.4g}, but in training {trained[:, worst].mean():.4g} "
-                    f"with standard deviation {deviation[worst]:.4g}")  # fmt: skip
+                    f"{mean[worst]:.4g}, but in training {trained[:, worst].mean():.4g} with "
+                    f"standard deviation {deviation[worst]:.4g}")  # fmt: skip
 
 
-@rule("target-range", limit=1e-6, severity="error", needs=("first.goals",),
-      why="The output activation cannot reach them, whatever the weights.",
-      remedy="encode classes as 0 and 1 for a sigmoid; no activation on the output for numbers",
-      source=CHECKER)  # fmt: skip
+@rule("target-range", limit=1e-6, severity="error", needs=("first.goals",), source=CHECKER,
+      remedy="encode classes as 0 and 1 for a sigmoid; no activation on the output for numbers"
+      )  # fmt: skip
 def target_range(run: Run, limit: float) -> Evidence | None:
+    """The output activation cannot reach them, whatever the weights."""
     goals = run.first.goals
-    if not np.all(np.isfinite(goals)):
-        return None
     low, high = OUTPUT_RANGES.get(run.output, (-np.inf, np.inf))
     if not run.output:
-        seen = (run.first.predictions, run.last.predictions)
-        low, high = _range_of([each for each in seen if each is not None])
+        shown = (run.first.predictions, run.last.predictions)
+        low, high = _range_of([each for each in shown if each is not None])
     least, most = float(np.min(goals)), float(np.max(goals))
-    if least >= low - limit and most <= high + limit:
+    reached = least >= low - limit and most <= high + limit
+    if reached or not np.all(np.isfinite(goals)):
         return None
     return Evidence("targets", f"targets from {least:g} to {most:g}, but outputs only from {low:g} "
                     f"to {high:g}", {"target_range": [low, high]})  # fmt: skip
@@ -68,56 +66,52 @@ def _range_of(seen: list[Any]) -> tuple[float, float]:
 
 @rule("constant-target", limit=50, severity="error", explained_by=("target-shape",),
       needs=("targets.first",), source=RECIPE + " (become one with the data)",
-      why="There is nothing to learn; the last bias is enough for a loss of 0.",
       remedy="check which column is the target, and how the rows were selected")  # fmt: skip
 def constant_target(run: Run, limit: float) -> Evidence | None:
-    """One target in all rows: in all there are, or in `limit` or more over several steps."""
+    """There is nothing to learn; the last bias is enough for a loss of 0."""
     seen = run.targets
-    if seen.differ or seen.rows < 2:
-        return None
-    if not seen.complete and (run.steps < 2 or seen.rows < limit):
+    few = not seen.complete and (run.steps < 2 or seen.rows < limit)
+    if seen.differ or seen.rows < 2 or few:
         return None
     value = ", ".join(f"{each:g}" for each in seen.first[:5]) + ", ..." * (len(seen.first) > 5)
     return Evidence("targets", f"every target is {value}, in all {seen.rows} rows seen")
 
 
 @rule("constant-feature", limit=1e-9, severity="note", needs=("data.inputs",),
-      source="scikit-learn, VarianceThreshold",
-      why="They carry no information, and dividing by their standard deviation gives NaN.",
-      remedy="x = x[:, x.std(axis=0) > 0]")  # fmt: skip
+      source="scikit-learn, VarianceThreshold", remedy="x = x[:, x.std(axis=0) > 0]")  # fmt: skip
 def constant_feature(run: Run, limit: float) -> Evidence | None:
+    """They carry no information, and dividing by their standard deviation gives NaN."""
     x = run.data.inputs
-    if len(x) < 20:
-        return None
     flat = np.flatnonzero(np.ptp(x, axis=0) <= limit * np.abs(x).max(axis=0))
     if run.without_biases:
         flat = np.setdiff1d(flat, np.flatnonzero(np.all(x == 1.0, axis=0))[:1])  # the bias
     encoded = np.isin(x[:1, flat], (0.0, 1.0)).all()  # categories and bins that a sample lacks
-    if not len(flat) or (x.shape[1] >= 30 and len(flat) < x.shape[1] and encoded):
+    lacking = x.shape[1] >= 30 and len(flat) < x.shape[1] and encoded
+    if len(x) < 20 or not len(flat) or lacking:
         return None
-    named = ", ".join(map(run.feature, flat[:5])) + (", ..." if len(flat) > 5 else "")
-    return Evidence(f"features {named}", f"{len(flat)} of {x.shape[1]} features never change in "
+    named = ", ".join(map(run.feature, flat[:5])) + ", ..." * (len(flat) > 5)
+    return Evidence(f"inputs {named}", f"{len(flat)} of {x.shape[1]} features never change in "
                     f"the {len(x)} rows looked at", {"drop_features": flat.tolist()},
                     severity="error" if len(flat) == x.shape[1] else "")  # fmt: skip
 
 
-@rule("unscaled-inputs", limit=5.0, needs=("data.inputs",),
-      source="LeCun et al., Efficient BackProp, 1998, section 4.3", remedy=STANDARDISE,
-      why="Large inputs saturate the first units, tiny ones hardly move the output, and no one "
-          "learning rate suits both.",
-      change={"standardize": True})  # fmt: skip
+@rule("unscaled-inputs", limit=5.0, needs=("data.inputs",), source=f"{LECUN}, section 4.3",
+      remedy=STANDARDISE, change={"standardize": True})  # fmt: skip
 def unscaled_inputs(run: Run, limit: float) -> Evidence | None:
-    """Of unscaled inputs, see a root mean square that does harm though rows may be many."""
-    x = run.data.inputs
-    if not np.all(np.isfinite(x)) or not unscaled(x):
-        return None
-    rms = np.sqrt(np.mean(x**2, axis=0))
+    """Large inputs saturate the first units, and tiny ones hardly move the output."""
+    rms = np.sqrt(np.mean(run.data.inputs**2, axis=0))  # what does harm, though rows may be many
     worst = int(np.argmax(rms))
-    if 0.02 <= rms[worst] <= limit:
+    if not unscaled_by(run) or 0.02 <= rms[worst] <= limit:
         return None
     kind = "largest" if rms[worst] > limit else "largest (all are tiny)"
     evidence = f"{kind} root mean square {rms[worst]:.4g}, smallest {rms.min():.4g}; near 1 is well"
     return Evidence(f"feature {run.feature(worst)}", evidence, remedy=scaled(run))
+
+
+def unscaled_by(run: Run) -> str:
+    """Say how far the inputs are from being scaled; "" if they are near enough, or not known."""
+    x = run.data.inputs
+    return unscaled(x) if x is not None and np.all(np.isfinite(x)) else ""
 
 
 def scaled(run: Run) -> str:
@@ -130,56 +124,42 @@ def first_of_sorted(run: Run) -> bool:
     return run.targets.share_between > SORTED and not run.targets.complete
 
 
-@rule("class-imbalance", limit=10.0, needs=("data.targets",),
+@rule("class-imbalance", limit=10.0, needs=("data.classes",),
       source="Amazon SageMaker Debugger, ClassImbalance (10)",
-      why="Always predicting the commonest class is nearly right; the rare one hardly counts.",
       remedy="multiply each row's loss and delta by len(y) / (classes * rows of its class)",
       change={"class_weight": "balanced"})  # fmt: skip
 def class_imbalance(run: Run, limit: float) -> Evidence | None:
+    """Always predicting the commonest class is nearly right; the rare one hardly counts."""
     classes, weights = run.data.classes, run.data.row_weights
-    if classes is None or len(classes) < 50 or first_of_sorted(run):
-        return None
     shown = np.bincount(classes)
     heard = shown if weights is None else np.bincount(classes, weights[:, 0])
     counts = shown if run.class_counts is None else run.class_counts
-    if np.sum(heard > 0) < 2 or heard.max() < limit * heard[heard > 0].min():
+    if len(classes) < 50 or first_of_sorted(run) or np.sum(heard > 0) < 2:
+        return None
+    if heard.max() < limit * heard[heard > 0].min():
         return None
     rarest = int(np.argmin(np.where(counts > 0, counts, counts.sum())))
-    recall = _recall(run, rarest)
+    recall = run.last.recall(rarest)
     found = "" if np.isnan(recall) else f", of which {recall:.0%} are recognised"
     return Evidence("targets", f"{counts.max()} rows of the commonest class, {counts[rarest]} of "
                     f"the rarest{found}", severity="" if recall < 0.7 else "note")  # fmt: skip
 
 
-def _recall(run: Run, label: int) -> float:
-    """Return the share of a class's rows that are predicted at the end; NaN if it is unknown."""
-    last = run.last
-    if last.goals is None or not np.any(last.classes == label):
-        return float("nan")
-    if not np.all(np.isfinite(last.predictions)):
-        return float("nan")
-    return float(np.mean(last.guesses[last.classes == label] == label))
-
-
 @rule("shuffled-targets", limit=3.0, needs=("data.inputs", "data.goals"), source=RECIPE,
       explained_by=("non-finite", "class-imbalance"),
-      why="Nothing in the inputs predicts the targets. The rows of x and y may have been shuffled "
-          "or sorted separately.",
       remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # one for both",
       change={"check_pairing": True})  # fmt: skip
 def shuffled_targets(run: Run, limit: float) -> Evidence | None:
+    """Nothing in the inputs predicts the targets; x and y may have been shuffled separately."""
     if len(run.data.inputs) != len(run.data.goals):
         return None
     x, keep = np.unique(run.data.inputs, axis=0, return_index=True)
-    y = run.data.goals[keep]
-    if len(x) < 50 or not np.all(np.isfinite(y)) or not np.any(np.ptp(y, axis=0)):
-        return None
-    found = relation(x, y)
-    if found * np.sqrt(len(x)) > limit:
+    y, chance = run.data.goals[keep], limit / np.sqrt(len(keep))
+    known = len(x) >= 50 and np.all(np.isfinite(y)) and np.any(np.ptp(y, axis=0))
+    if not known or (found := relation(x, y)) > chance:
         return None
     return Evidence("targets", f"correlation of {found:.2f} between targets and what the other "
-                    f"{len(x) - 1} rows predict; chance alone reaches "
-                    f"{limit / np.sqrt(len(x)):.2f}")  # fmt: skip
+                    f"{len(x) - 1} rows predict; chance alone reaches {chance:.2f}")  # fmt: skip
 
 
 def relation(x: Any, y: Any) -> float:
@@ -205,15 +185,12 @@ def relation(x: Any, y: Any) -> float:
     return max(abs(correlation(near)), correlation(line))
 
 
-@rule("unshuffled-rows", limit=SORTED, needs=("targets.first",),
-      source="LeCun et al., Efficient BackProp, 1998, section 4.2",
-      why="Each batch pulls the network towards rows of one kind, and the next one away again.",
+@rule("unshuffled-rows", limit=SORTED, needs=("targets.first",), source=f"{LECUN}, section 4.2",
       remedy="order = generator.permutation(len(x)); x, y = x[order], y[order]   # in every epoch; "
-             "of a time series, whole windows",
-      change={"shuffle": True})  # fmt: skip
+             "of a time series, whole windows", change={"shuffle": True})  # fmt: skip
 def unshuffled_rows(run: Run, limit: float) -> Evidence | None:
-    """Share of the targets' variance between batches, about 1/m where m rows are shuffled."""
-    share = run.targets.share_between
+    """Each batch pulls the network towards rows of one kind, and the next one away again."""
+    share = run.targets.share_between  # about 1/m where m rows are shuffled
     if not share > limit:
         return None
     rows = run.targets.rows / run.targets.batches

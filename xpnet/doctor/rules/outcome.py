@@ -6,7 +6,7 @@ import numpy as np
 
 from xpnet.doctor.findings import UNSKILLED
 from xpnet.doctor.replay import MOVED
-from xpnet.doctor.rules.data import scaled
+from xpnet.doctor.rules.data import scaled, unscaled_by
 from xpnet.doctor.rules.rule import (
     CHECKER,
     DIAGNOSIS,
@@ -17,7 +17,6 @@ from xpnet.doctor.rules.rule import (
     rule,
 )
 from xpnet.doctor.run import FAR, Run
-from xpnet.training.skill import unscaled
 
 STEPS_OF_A_LOSS_ALONE = 100  # if no predictions are shown
 MIN_ROWS = 6  # fewer show nothing about skill
@@ -29,9 +28,10 @@ def _share(skill: float) -> str:
 
 
 @rule("non-finite", severity="error", source=DIAGNOSIS, explained_by=("non-finite",),
-      why="The steps were too long, or a formula is undefined here, such as log(0) or 0 / 0.",
-      remedy="lower the learning rate; compute cross-entropy from the pre-activations")  # fmt: skip
+      remedy="lower the learning rate; compute cross-entropy from the pre-activations; count "
+             "Adam's steps from 1")  # fmt: skip
 def no_number(run: Run) -> Evidence | None:
+    """The steps were too long, or a formula is undefined here, such as log(0) or 0 / 0."""
     for step, when in ((run.first, "at the start"), (run.last, "at the end")):
         shown = {f"gradient of {name}": each for name, each in step.gradients.items()}
         shown = dict(step.parameters) | shown | {"predictions": step.predictions}
@@ -56,10 +56,9 @@ def no_number(run: Run) -> Evidence | None:
 
 
 @rule("loss-rising", severity="error", needs=("losses",), source=CHECKER,
-      why="The gradient is wrong, such as its sign, or the steps are too long.",
       remedy="run xpnet.check_gradients; if it is right, lower the learning rate")  # fmt: skip
 def loss_curve(run: Run) -> Evidence | None:
-    """See a loss that has run away, or risen, or not fallen."""
+    """The gradient is wrong, such as its sign, or the steps are too long."""
     (start, end), skilled = run.loss_span(), run.last.skill > 0.8
     evidence, fall = f"loss {start:.4g} at the start, {end:.4g} at the end", start - end
     if run.loss_undefined:
@@ -85,11 +84,10 @@ def loss_curve(run: Run) -> Evidence | None:
 
 @rule("no-better-than-constant", limit=UNSKILLED, severity="error", steps=ENOUGH_STEPS,
       needs=("last.goals",), source=RECIPE + " (input-independent baseline)",
-      why="Always giving the mean or the commonest class is as good.",
       remedy="run xpnet.check_gradients; if it is right, try more units and other learning rates"
       )  # fmt: skip
 def no_better(run: Run, limit: float) -> Evidence | None:
-    """1 - squared error / that of the best constant prediction, near or below 0."""
+    """Always giving the mean or the commonest class is as good."""
     last, p, goals = run.last, run.last.predictions, run.last.goals
     if len(goals) < MIN_ROWS:
         return None
@@ -113,9 +111,7 @@ def _next_step(run: Run) -> dict[str, Any]:
     if run.travelled() < FAR:
         return {"remedy": "train longer, or multiply the learning rate by 10",
                 "change": run.rate_times(10.0)}  # fmt: skip
-    x = run.data.inputs
-    found = unscaled(x) if x is not None and np.all(np.isfinite(x)) else ""
-    if found:
+    if found := unscaled_by(run):
         return {"remedy": f"{scaled(run) or STANDARDISE}   # {found}",
                 "change": {"standardize": True}}  # fmt: skip
     return {}
@@ -123,11 +119,10 @@ def _next_step(run: Run) -> dict[str, Any]:
 
 @rule("overfitting", limit=1.25, severity="warning", needs=("validation_losses", "losses"),
       source="Prechelt, Early stopping - but when?, 1998",
-      why="The network memorises the training rows; the best weights were some epochs ago.",
       remedy="keep the weights of the lowest validation loss; a penalty, fewer units, more rows",
       change={"early_stopping": True})  # fmt: skip
 def overfitting(run: Run, limit: float) -> Evidence | None:
-    """Compare the last validation loss with the best, if the training loss kept falling."""
+    """The network memorises the training rows; the best weights were some epochs ago."""
     held_out = run.validation_losses
     if len(held_out) < 5 or not np.all(np.isfinite(held_out)):
         return None

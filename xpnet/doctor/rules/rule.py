@@ -1,12 +1,12 @@
-"""A rule of the doctor: one decorated function with its limit, needs, texts and remedy.
+"""A rule of the doctor: one decorated function whose docstring is the finding's explanation.
 
 To add one, write it where its cause belongs, in one of the files of this room::
 
     @rule("dead-units", limit=0.6, needs=("first.activations",), source=DIAGNOSIS,
-          why="A ReLU that gives 0 for every sample has gradient 0 and never recovers.",
           remedy="start biases at 0, lower the learning rate, or use a leaky ReLU",
           change={"init": "auto", "hidden": "leaky_relu"})
     def dead_units(run: Run, limit: float) -> Evidence | None:
+        \"\"\"A ReLU that gives 0 for every sample has gradient 0 and never recovers.\"\"\"
         ...
 
 and one test that makes the mistake. The rules of a file are applied from top to bottom. Remedies
@@ -26,6 +26,8 @@ RECIPE = "Karpathy, A recipe for training neural networks, 2019"
 CHECKER = "Ben Braiek and Khomh, TheDeepChecker, arXiv 2204.00694"
 DIAGNOSIS = "Wardat et al., DeepDiagnosis, arXiv 2112.04036"
 GLOROT = "Glorot and Bengio, Understanding the difficulty of training deep networks, 2010"
+GOODFELLOW = "Goodfellow et al., Deep Learning"
+LECUN = "LeCun et al., Efficient BackProp, 1998"
 NIELSEN = "Nielsen, Neural networks and deep learning, 2015"
 BACKPROPAGATION = "CS231n notes, Backpropagation, gradients for vectorized operations"
 STANDARDISE = "mean, std = x_train.mean(axis=0), x_train.std(axis=0); x = (x - mean) / std"
@@ -36,7 +38,6 @@ NEEDS = {
     "losses": "loss",
     "validation_losses": "validation_loss",
     "movement": "parameters of two steps in a row",
-    "rates": "learning_rate",
     "goals": "predictions with targets of their shape",
     "updates": "parameters and gradients of two steps in a row",
     "weights": "parameters",
@@ -67,9 +68,8 @@ class Rule:
     def missing(self, run: Run) -> list[str]:
         """Return what the rule needs and was not seen, in words."""
         names = [need.rpartition(".")[2] for need in self.needs if not _has(run, need)]
-        return [NEEDS.get(name, name) for name in names] + (
-            [f"{self.steps} steps"] if run.steps < self.steps else []
-        )
+        steps = [f"{self.steps} steps"] if run.steps < self.steps else []
+        return [NEEDS.get(name, name) for name in names] + steps
 
     def apply(self, run: Run) -> Finding | None:
         """Return the finding for a run, if there is one."""
@@ -89,7 +89,7 @@ class Rule:
 
 def rule(code: str, **about: Any) -> Callable[[Callable[..., Evidence | None]], Rule]:
     """Make a `Rule` of the function that follows; `about` are the rule's attributes."""
-    return lambda check: Rule(code, check, **about)
+    return lambda check: Rule(code, check, " ".join((check.__doc__ or "").split()), **about)
 
 
 def _has(run: Run, need: str) -> bool:

@@ -179,12 +179,8 @@ def _too_long(point: Measured, roles: Roles, *, failing: bool) -> list[Finding]:
 def turned(site: Site) -> str:
     """Return an update with the other sign."""
     text = site.text
-    for one, other in (
-        ("-=", "+="),
-        ("+=", "-="),
-        ("np.subtract", "np.add"),
-        ("np.add", "np.subtract"),
-    ):
+    pairs = ("-=", "+="), ("np.subtract", "np.add")
+    for one, other in (*pairs, *(pair[::-1] for pair in pairs)):
         if one in text:
             return text.replace(one, other, 1)
     left, right = site.operands[:2]

@@ -154,8 +154,6 @@ def _drawn(value: Value) -> Operation | None:
 def _rate(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
     """Change the learning rate: where its number stands, or else in every update."""
     known = finding.repair or {}
-    if finding.code == "learning-rate-vanishes":
-        return []  # no factor helps against a decay
     updates = [each for n in range(len(roles.names)) for each in roles.updates_of(n)]
     factor = SHORTER if "large" in finding.code else LONGER
     if "factor" in known:

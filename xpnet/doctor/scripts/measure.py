@@ -41,16 +41,7 @@ class _GoOn(BaseException):
 
 
 class Measurer:
-    """Looks at a recorder's steps, and measures after a few of them.
-
-    Attributes
-    ----------
-    points : list of Measured
-    problem : str
-        Why nothing could be measured the last time; empty if something was.
-    seconds : float
-        That measuring took.
-    """
+    """Looks at a recorder's steps, and measures after a few; `problem` is why nothing could be."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.points, self.problem, self.seconds, self.runs = list[Measured](), "", 0.0, 0
@@ -153,7 +144,9 @@ class Measurer:
             if end is not None:
                 e = lengths[n]
                 own = {name: (end[1][name] - losses[name]) / e for name in losses if name in end[1]}
-                found[n].add(np.ravel(way), (end[0] - p) / e, own)
+                found[n].ways.append(np.ravel(way))
+                found[n].outputs.append((end[0] - p) / e)
+                found[n].losses.append(own)
         return found
 
     def _not_seen(self) -> set[int]:

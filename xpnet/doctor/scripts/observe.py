@@ -1,16 +1,4 @@
-"""Shows the steps of a script to a doctor, and puts its findings into the script's own words.
-
-How it is used::
-
-    recorder = Recorder()
-    observer = Observer(recorder)          # looks at every step that the recorder records
-    ...                                    # run the script
-    report = observer.report(measured)     # a Report; `measured` are findings of other checks
-    for line in observer.mapping_in_words(): ...
-
-`report.facts` has "mapping" (lines of text), "not_mapped" (what was not found, in words; empty if
-all was) and what `Doctor.report` has.
-"""
+"""Shows the steps of a script to a doctor, and puts its findings into the script's own words."""
 
 import math
 import re
@@ -219,7 +207,9 @@ class Observer:
             return []
         lines = [f"{place(mapping, each)}" for each in range(len(mapping.names))]
         if mapping.error is not None:
-            outputs, targets = (called(each[0], mapping.error) for each in sides(mapping))
+            outputs, targets = (
+                called(each[0], mapping.error) for each in (mapping.outputs, mapping.targets)
+            )
             site = mapping.error.site
             lines.append(f"outputs {outputs}, targets {targets}: {where(site)}: {site.text}")
         if mapping.layers:
@@ -282,11 +272,6 @@ def rows_of(values: list[Value]) -> Any:
         return values[0].data
     rows = [np.ravel(np.asarray(each.data, dtype=float)) for each in values]
     return np.stack([each for each in rows if each.size == rows[0].size])
-
-
-def sides(mapping: Mapping) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-    """Return outputs and targets."""
-    return mapping.outputs, mapping.targets
 
 
 def called(value: Value, operation: Operation | None = None) -> str:
@@ -355,7 +340,7 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
 def outputs_of(mapping: Mapping) -> dict[str, Any]:
     """Return the step's predictions and targets as rows; none if they are empty."""
     found = {}
-    for name, values in zip(("predictions", "targets"), sides(mapping), strict=True):
+    for name, values in (("predictions", mapping.outputs), ("targets", mapping.targets)):
         found[name] = rows_of(list(values))
         if len(values) > 1 and not mapping.samples:  # outputs of one sample
             found[name] = found[name].reshape(1, -1)

@@ -54,21 +54,9 @@ def run_script(
     output: IO[str] | None = None,
     give_up: Callable[[Outcome], NoReturn],
 ) -> Outcome:
-    """Run a script to its end, or for some seconds.
+    """Run a script to its end, or for some seconds; what it prints can go to a file.
 
-    Parameters
-    ----------
-    recorder : Recorder
-        Looks at what the script computes.
-    output : file, optional
-        What the script prints goes there, on both streams.
-    give_up : callable
-        Is called with the outcome if the script is told to end, and does not.
-
-    Raises
-    ------
-    InputError
-        If it is no Python of this version.
+    `give_up` is called if the script is told to end and does not. InputError if it is no Python.
     """
     began = time.perf_counter()
 

@@ -16,8 +16,8 @@ FAULTS = (
     "data-changed", "shared-parameters", "integer-parameters", "weights-redrawn", "loss-broadcast",
     "target-shape", "gradient-shape", "update-order", "error-not-from-targets", "gradient-operand",
     "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-sign",
-    "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "update-not-finite",
-    "gradient-scale", "no-update", "empty-batch", "softmax-axis", "softmax-hidden",
+    "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "gradient-scale",
+    "no-update", "empty-batch", "softmax-axis", "softmax-hidden",
     "output-activated-twice", "bias-after-activation", "gradient-wrong", "same-batch",
     "dropout-at-prediction", "class-numbers", "targets-shifted", "shuffled-targets",
     "target-range", "constant-target", "prediction-drift",
@@ -29,7 +29,7 @@ STATES = {  # of a network, that may have a cause
 LENGTH = ("too-few-steps", "learning-rate-too-small")  # a cause, or all that small gradients allow
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged",
-    "cannot-overfit-one-batch", "loss-wrong",
+    "cannot-overfit-one-batch",
 }  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms

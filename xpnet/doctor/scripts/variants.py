@@ -89,14 +89,9 @@ class Variants:
                         return None
                     changes = {**known, id(operation): (slot, each.array)}
                     if agrees(self.again(gradient, changes)):
+                        words = in_words(operation, slot)
                         return Mistake(
-                            each.kind,
-                            operation.site,
-                            slot,
-                            each.text,
-                            each.role,
-                            in_words(operation, slot),
-                            changes,
+                            each.kind, operation.site, slot, each.text, each.role, words, changes
                         )
         return None
 
@@ -186,9 +181,8 @@ class Variants:
             for array, turned in ((value.data, ""), (np.transpose(value.data), ".T")):
                 if np.shape(array) == wanted:
                     a = self._text(value, operation) + turned
-                    yield Candidate(
-                        kind, f"the {name}'s derivative", formula(array), text.format(a=a)
-                    )
+                    role = f"the {name}'s derivative"
+                    yield Candidate(kind, role, formula(array), text.format(a=a))
 
     def _text(self, value: Value, near: Operation) -> str:
         """Return how the script writes a value, preferably where an operation stands."""

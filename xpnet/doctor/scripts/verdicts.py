@@ -34,12 +34,6 @@ class Along:
     outputs: list[Any] = field(default_factory=list)
     losses: list[Mapping[str, float]] = field(default_factory=list)
 
-    def add(self, way: Any, outputs: Any, losses: Mapping[str, float]) -> None:
-        """Add a direction."""
-        self.ways.append(way)
-        self.outputs.append(outputs)
-        self.losses.append(losses)
-
     def project(self, array: Any) -> Any:
         """Return an array of the parameter's size along the directions."""
         return np.stack(self.ways) @ np.ravel(array)

@@ -1,0 +1,89 @@
+"""Networks of scikit-learn and PyTorch become xpnet's, and back, with the same outputs."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import xpnet
+from xpnet.interchange.convert import TORCH
+from xpnet.nn.activations import HIDDEN, OUTPUTS
+
+X = np.random.default_rng(0).normal(size=(30, 4)) * 20.0
+
+
+def close(found, wanted):
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_scikit_learns_networks_there_and_back(activation, classes):
+    neural_network = pytest.importorskip("sklearn.neural_network")
+    kind = neural_network.MLPClassifier if classes else neural_network.MLPRegressor
+    y = np.arange(30) % classes if classes else X[:, 0]
+    labels = np.array(["a", "b", "c"])[: max(classes, 1)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = kind(hidden_layer_sizes=(5, 3), activation=activation, max_iter=3)
+        theirs.fit(X, labels[y] if classes else y)
+    net = xpnet.from_sklearn(theirs)
+    back = xpnet.to_sklearn(net, labels if classes else None)
+    np.testing.assert_array_equal(back.predict(X), theirs.predict(X))
+    wanted = theirs.predict_proba(X) if classes else theirs.predict(X)[:, None]
+    close(net.predict(X), wanted[:, 1:] if classes == 2 else wanted)
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (xpnet.MLP([4, 3, 1], hidden="gelu"), "activation gelu"),
+        (xpnet.MLP([4, 3, 3, 1], hidden=["relu", "tanh"]), "activation relu, tanh"),
+        (xpnet.MLP([4, 3, 1], output="exp"), "output exp of 1 units"),
+    ],
+)
+def test_what_scikit_learn_does_not_have_is_refused_by_name(net, message):
+    pytest.importorskip("sklearn")
+    with pytest.raises(xpnet.InputError, match=message):
+        xpnet.to_sklearn(net)
+
+
+def test_an_estimator_that_was_not_fitted_is_refused():
+    neural_network = pytest.importorskip("sklearn.neural_network")
+    with pytest.raises(xpnet.InputError, match="MLPRegressor has no coefs_"):
+        xpnet.from_sklearn(neural_network.MLPRegressor())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_pytorchs_networks_there_and_back(hidden, dtype):
+    torch = pytest.importorskip("torch")
+    net = xpnet.MLP([4, 5, 2], hidden=hidden, output="softmax", dtype=dtype, dropout=0.25)
+    module = xpnet.to_torch(net).eval()
+    back = xpnet.from_torch(module)
+    assert back.config() | {"init": "auto"} == net.config()
+    np.testing.assert_array_equal(back.predict(X), net.predict(X))
+    found = module(torch.tensor(X, dtype=getattr(torch, dtype))).detach().numpy()
+    digits = 1e-12 if dtype == "float64" else 1e-5
+    np.testing.assert_allclose(found, net.predict(X), rtol=digits, atol=digits)
+
+
+def test_an_output_that_pytorch_leaves_to_the_loss_can_be_given():
+    nn = pytest.importorskip("torch").nn
+    module = nn.Sequential(nn.Linear(4, 3, bias=False), nn.ReLU(inplace=True), nn.Linear(3, 2))
+    net = xpnet.from_torch(module, output="softmax")
+    np.testing.assert_allclose(net.predict(X).sum(axis=1), 1.0, rtol=1e-6)
+    assert net.hidden[0].name == "relu"
+    assert not net.biases[0].any()
+
+
+def test_layers_and_activations_that_the_other_lacks_are_refused_by_name():
+    nn = pytest.importorskip("torch").nn
+    for layer in (nn.BatchNorm1d(3), nn.GELU(), nn.LeakyReLU(0.2)):
+        with pytest.raises(xpnet.InputError, match=type(layer).__name__):
+            xpnet.from_torch(nn.Sequential(nn.Linear(4, 3), layer))
+    with pytest.raises(xpnet.InputError, match="no linear layers"):
+        xpnet.from_torch(nn.Sequential())
+    assert {*HIDDEN, *OUTPUTS} - TORCH.keys() == {"exp"}
+    with pytest.raises(xpnet.InputError, match="activation 'exp'"):
+        xpnet.to_torch(xpnet.MLP([4, 1], output="exp"))

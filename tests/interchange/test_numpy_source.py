@@ -1,0 +1,100 @@
+"""The program of `to_numpy_source` gives what `Model.predict` gives, without xpnet."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported_models import CLASSES, ENCODINGS, cells_of, model_of
+
+import xpnet
+from xpnet.nn.activations import HIDDEN, OUTPUTS
+from xpnet.tables.columns import Category, Dates, Number
+from xpnet.tables.preprocessing import MISSING_POLICIES
+
+TEMPLATE = str(Path(xpnet.__file__).with_name("interchange") / "predictor.py")
+
+
+def predictor(model):
+    source = model.to_numpy_source()
+    assert len(source.splitlines()) < 100
+    assert "xpnet" not in source.replace("xpnet model", "")
+    names: dict[str, object] = {"__name__": "xpnet.interchange.predictor"}
+    exec(compile(source, TEMPLATE, "exec"), names)  # whose lines coverage then counts
+    return names["predict"]
+
+
+def assert_same(model, cells):
+    found, wanted = predictor(model)(cells), model.predict(cells)
+    assert [*found] == [*wanted]
+    for name, values in wanted.items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(found[name], values, rtol=2e-6, atol=2e-6)
+        else:
+            np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.parametrize("missing", MISSING_POLICIES)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("task", CLASSES)
+def test_every_task_encoding_and_missing_policy(task, encoding, missing):
+    for pooled in (False, True):
+        columns = [ENCODINGS[encoding], Category("colour", ("blue", "red"), pooled)]
+        model = model_of(task, columns, missing, nets=2)
+        assert_same(model, cells_of(missing=missing == "impute"))
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_every_hidden_activation(hidden):
+    model = model_of("regression", [ENCODINGS["all"]], hidden=hidden)
+    assert_same(model, {"size": [*np.linspace(-90.0, 80.0, 61), math.nan]})
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_every_output_activation(output):
+    task = "multiclass" if output == "softmax" else "regression"
+    model = model_of(task, [ENCODINGS["plain"]], output=output, target_log=task == "regression")
+    assert_same(model, {"size": [-3.0, 0.0, 4.5]})
+
+
+def test_dates_are_read_as_in_training():
+    parts = ("year", "month", "weekday", "hour", "days")
+    means, stds = (2000.0, 6.0, 4.0, 12.0, 11_000.0), (10.0, 3.0, 2.0, 6.0, 3_000.0)
+    column = Dates("at", "%d.%m.%Y %H:%M", parts, means, stds)
+    assert_same(
+        model_of("regression", [column]), {"at": ["31.12.1999 23:59", "", "01.02.2024 6:30"]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "colour"), [(math.nan, "red"), (math.inf, "red"), (1.0, ""), (1.0, "unseen")]
+)
+def test_a_row_that_predict_refuses_is_refused(size, colour):
+    model = model_of("binary", [Number("size"), Category("colour", ("blue", "red"))], "refuse")
+    with pytest.raises(ValueError, match=r"(size|colour): a cell is missing, infinite, or a new"):
+        predictor(model)({"size": [size], "colour": [colour]})
+
+
+@pytest.mark.process
+def test_as_a_program_it_reads_a_csv_file(tmp_path):
+    model = model_of("multiclass", [Category("colour", ("blue", "'réd\\"))])
+    model.to_numpy_source(tmp_path / "predictor.py")
+    (tmp_path / "table.csv").write_text("colour\nblue\n'réd\\\n", encoding="utf-8")
+    ran = subprocess.run(
+        [sys.executable, "-I", "predictor.py", "table.csv"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    header, *rows = ran.stdout.splitlines()
+    assert header == "y,probability of no,probability of perhaps,probability of yes"
+    wanted = model.predict({"colour": ["blue", "'réd\\"]})
+    assert [row.partition(",")[0] for row in rows] == wanted["y"].tolist()
+
+
+def test_what_cannot_be_written_is_refused():
+    sine = xpnet.Activation("sine", lambda xp, z: xp.sin(z), lambda xp, d_a, z, a: d_a * xp.cos(z))
+    with pytest.raises(xpnet.InputError, match="activation 'sine'"):
+        model_of("binary", [ENCODINGS["plain"]], hidden=sine).to_numpy_source()
+    with pytest.raises(xpnet.InputError, match="only models of tables"):
+        model_of("binary", [Number("x0")], layout="matrix").to_numpy_source()

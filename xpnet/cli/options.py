@@ -1,0 +1,293 @@
+"""Every option, one line each: those of a command are a dataclass, whose docstring is its help.
+
+The same object is parsed, used, written into reports, and turned back into a command.
+"""
+
+import inspect
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from functools import partial
+from typing import Any, ClassVar, get_type_hints
+
+import typer
+
+from xpnet.errors import InputError
+
+LBFGS = "lbfgs"
+OPTION_OF = {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"}
+"""The options that are called otherwise than the library's arguments and settings."""
+
+
+def option(default: Any, help: str) -> Any:
+    """Return the field of an option."""
+    return field(default=default, metadata={"help": help})
+
+
+def output(default: Any, help: str) -> Any:
+    """Return the field of an option that only `train` has, not `doctor` and `parity`."""
+    return field(default=default, metadata={"help": help, "only": "train"})
+
+
+def argument(name: str, help: str, default: Any = MISSING) -> Any:
+    """Return the field of an argument, which is given by its place."""
+    return field(default=default, metadata={"help": help, "argument": name})
+
+
+def flag(name: str) -> str:
+    """Write a field's name as its option."""
+    return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's
+
+
+DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ; - is CSV on standard input."
+JSON = "Print one JSON object on standard output."
+DEVICE = "cpu, gpu or gpu:N."
+ENCODING = "Encoding of CSV and TSV files; found if left out, like the next three."
+DELIMITER = "Delimiter of CSV files."
+DECIMAL = "Decimal sign of CSV and TSV files"
+NO_HEADER = "CSV and TSV files have no line of names; columns are x0, x1, ..."
+MODEL = "A model file written by train."
+DTYPE = "float32 or float64."
+NETS = "Networks of different seeds and validation rows whose predictions are averaged, or auto."
+SIMPLE = "The textbook network: relu, Adam, no dropout, one network, the last epoch's weights."
+ONE_THREAD = "Use one BLAS thread: the same bits on any number of processors, but slower."
+ENCODE = (
+    "Numbers: plain, ple (also in bins, piecewise linear), or auto: in bins from 1,000 rows on."
+)
+POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train a network on a table and save it."""
+
+    data: str = argument("DATA", DATA)
+    target: str | None = option(None, "Column to predict; of NPY and IDX, the file of targets.")
+    out: str | None = output(None, "Model file; by default DATA's name with .safetensors.")
+    task: str = option("auto", "auto, binary, multiclass or regression.")
+    validation: str = option("0.2", "Share of rows to hold out (0: none), or a file of rows.")
+    validation_target: str | None = option(None, "File of targets for validation rows in NPY, IDX.")
+    simple: bool = option(False, SIMPLE)
+    hidden: str = option(None, "Units of each hidden layer, 128,128 by default; none: linear.")
+    activation: str = option(None, "Of the hidden layers, silu by default: one for all, or each.")
+    nets: str = output(None, NETS)
+    init: str = option("auto", "Rule for the initial weights.")
+    optimizer: str = option(None, "adamw, adam, sgd, or lbfgs (all rows at once; needs SciPy).")
+    lr: float | None = option(None, "Learning rate; 0.002 by default, 0.03 for sgd.")
+    momentum: float = option(0.9, "Momentum, for sgd.")
+    nesterov: bool = option(False, "Nesterov momentum, for sgd.")
+    schedule: str = option(None, "constant, step, linear, cosine, inverse, plateau or warmup.")
+    steps: int | None = option(None, "Steps of training; the best epoch of 50 is kept.")
+    epochs: int | None = option(None, "Passes over the data, instead of --steps.")
+    batch_size: int | None = option(None, "Rows per step; 32 to 128 by default.")
+    l1: float = option(0.0, "Penalty l1 * sum(|w|).")
+    l2: float = option(None, "Penalty l2/2 * sum(w**2); 0 by default.")
+    dropout: float = option(None, "Share of hidden units dropped in training; 0.3 by default.")
+    clip_norm: float | None = option(None, "Upper limit of the gradient's norm.")
+    loss: str = option("auto", "By default the usual one for the task.")
+    class_weight: str | None = option(None, "balanced: classes count equally, rare ones too.")
+    early_stopping: bool = option(False, "Stop when the validation loss no longer falls.")
+    patience: int = option(10, "Epochs that --early-stopping waits for.")
+    missing: str | None = option(None, POLICIES)
+    strict: bool = option(False, "Refuse all that would be decided about the table unasked.")
+    drop: list[str] | None = option(None, "Column to leave out; repeatable.")  # noqa: RUF009
+    keep: list[str] | None = option(None, "Column to use even if it seems of no use.")  # noqa: RUF009
+    raw: bool = option(False, "Do not standardise numbers.")
+    encode: str = option(None, ENCODE)
+    encoding: str | None = option(None, ENCODING)
+    delimiter: str | None = option(None, DELIMITER)
+    decimal: str | None = option(None, f"{DECIMAL}.")
+    no_header: bool = option(False, NO_HEADER)
+    stream: bool = output(False, "Read the rows from disk, CSV and Parquet by a temporary file.")
+    cache: str | None = output(None, "Directory for that file; DATA's by default.")
+    device: str = option("cpu", DEVICE)
+    dtype: str = option("float32", DTYPE)
+    seed: int = option(0, "Seed of every random draw.")
+    deterministic: bool = option(False, ONE_THREAD)
+    compile: str = option("auto", "on, off, or auto: compile the steps of long runs (needs numba).")
+    plot: str | None = output(None, "Plot of the losses to write: .png, .svg or .pdf.")
+    checkpoint: str | None = output(None, "Directory for checkpoints.")
+    checkpoint_every: str = output("1 epoch", "Or '30 seconds', '100 steps'.")
+    resume: bool = output(False, "Continue from the newest checkpoint.")
+    json: bool = option(False, JSON)
+
+    def with_recipe(self) -> "TrainOptions":
+        """Fill in the options that are not given and that `--simple` or L-BFGS decide on."""
+        recipe = TEXTBOOK if self.simple or self.optimizer == LBFGS else RECIPE
+        unset = {name: each for name, each in recipe.items() if getattr(self, name) is None}
+        return replace(self, **unset)
+
+    def as_command(self) -> str:
+        """Return the `xpnet train` command with these options, ready for a shell."""
+        words = ["xpnet", "train", self.data]
+        for each in fields(TrainOptions):
+            value, name = getattr(self, each.name), flag(each.name)
+            if value == each.default or each.name in ("data", "json"):
+                continue
+            for item in value if isinstance(value, list) else [value]:
+                words += [name] if item is True else [name, str(item)]
+        return shlex.join(words)
+
+
+RECIPE: dict[str, Any] = {
+    "hidden": "128,128", "activation": "silu", "optimizer": "adamw", "schedule": "cosine",
+    "l2": 0.0, "dropout": 0.3, "encode": "auto", "nets": "auto",
+}  # fmt: skip
+TEXTBOOK: dict[str, Any] = {
+    "hidden": "64,64", "activation": "relu", "optimizer": "adam", "schedule": "linear",
+    "l2": 0.001, "dropout": 0.0, "encode": "plain", "nets": "1",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DoctorOptions(TrainOptions):
+    """Explain why a network does not learn on a table.
+
+    A script of your own: `xpnet doctor script.py [arguments]`; `xpnet doctor x.py --help`.
+    """
+
+    LEFT_OUT: ClassVar = ()
+
+
+@dataclass(frozen=True)
+class ParityOptions(TrainOptions):
+    """Compare the same training on NumPy and on another device."""
+
+    LEFT_OUT: ClassVar = (
+        "validation", "validation_target", "optimizer", "nesterov", "schedule", "epochs",
+        "clip_norm", "class_weight", "early_stopping", "patience", "deterministic", "compile",
+        "json", "simple",
+    )  # fmt: skip
+
+    data: str = argument("[DATA]", "As for train; generated if left out.", "")
+    steps: int = option(10, "Training steps to compare, 1 to 10.")
+    lr: float = option(0.1, "Learning rate of SGD.")
+    momentum: float = option(0.0, "Momentum of SGD.")
+    dtype: str = option("float64", DTYPE)
+    validation: str = "0"
+    simple: bool = True
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What `predict` and `evaluate` take."""
+
+    model: str = argument("MODEL", MODEL)
+    data: str = argument("DATA", DATA)
+    device: str = option("cpu", DEVICE)
+    encoding: str | None = option(None, ENCODING)
+    delimiter: str | None = option(None, DELIMITER)
+    decimal: str | None = option(None, f"{DECIMAL}; by default as in training.")
+    no_header: bool = option(False, NO_HEADER)
+    json: bool = option(False, JSON)
+
+
+@dataclass(frozen=True)
+class PredictOptions(ModelOptions):
+    """Predict each row of a table."""
+
+    out: str | None = option(None, ".csv, .tsv or .parquet; standard output by default.")
+    spread: bool = option(False, "Also say how far the networks of --nets are apart.")
+    features: str | None = option(None, "Array of an NPZ file with the rows; by default x.")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(ModelOptions):
+    """Evaluate a model on a table."""
+
+    target: str | None = option(None, "File with the targets (NPY, IDX), or their array (NPZ).")
+    importance: bool = option(False, "Also show how far the score falls if a column is shuffled.")
+
+
+@dataclass(frozen=True)
+class InspectOptions:
+    """Show what a model file holds."""
+
+    model: str = argument("MODEL", MODEL)
+    json: bool = option(False, JSON)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Write a model for other programs: as ONNX, or as Python that needs NumPy alone."""
+
+    model: str = argument("MODEL", MODEL)
+    out: str | None = option(None, "File to write; by default MODEL's name with .onnx or .py.")
+    numpy: bool = option(False, "Write a Python program instead of ONNX.")
+
+
+@dataclass(frozen=True)
+class DevicesOptions:
+    """Show what this machine computes with."""
+
+    json: bool = option(False, JSON)
+
+
+@dataclass(frozen=True)
+class ScriptOptions:
+    """Run a script, a notebook or -m MODULE unchanged, and explain why its network does not learn.
+
+    It runs with your rights, in the current folder, as with python. What follows its name, other
+    than the options below, are its own arguments; after --, everything is.
+    """
+
+    script: list[str] = argument(  # noqa: RUF009
+        "SCRIPT", "SCRIPT.py, NOTEBOOK.ipynb or -m MODULE, with its arguments."
+    )
+    seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
+    quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
+    fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
+    as_: list[str] | None = option(  # noqa: RUF009
+        None, "ROLE=NAME,NAME: which values are weights, outputs, targets, loss; repeatable."
+    )
+    json: bool = option(False, JSON)
+
+
+def names_script(arguments: Sequence[str]) -> bool:
+    """Return whether arguments are ``doctor`` and a script: its first word's ending decides."""
+    words = iter(arguments[1:] if arguments[:1] == ["doctor"] else ())
+    for word in words:
+        if word in ("--seconds", "--as"):
+            next(words, "")
+        elif word == "-m" or not word.startswith("-"):
+            return word == "-m" or word.lower().endswith((".py", ".ipynb"))
+    return False
+
+
+def parsed_fields(options: type) -> "list[Field[Any]]":
+    """Return the fields that the command line sets."""
+    left_out = getattr(options, "LEFT_OUT", None)
+    found = [each for each in fields(options) if each.metadata]
+    if left_out is not None:  # `doctor` and `parity` write no files
+        found = [e for e in found if e.name not in left_out and "only" not in e.metadata]
+    return found
+
+
+def parser(options: type, command: Callable[[Any], Any]) -> Callable[..., Callable[[], Any]]:
+    """Return a function for Typer: its parameters are the fields of a dataclass.
+
+    Called with them, it returns the command, ready to be run: Typer only parses. Empty texts, as of
+    an unset variable of the shell, are refused.
+    """
+    known, hints = parsed_fields(options), get_type_hints(options)
+
+    def parse(**given: Any) -> Callable[[], Any]:
+        for name, value in given.items():
+            if value in ("", [""]) and name not in ("data", "model", "script"):
+                raise InputError(f"{flag(name)} '': it is empty; give a value, or leave it out")
+        return partial(command, options(**given))
+
+    parse.__annotations__ = {each.name: hints[each.name] for each in known}
+    parse.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=_described(each))
+        for each in known
+    ])  # fmt: skip
+    return parse
+
+
+def _described(each: "Field[Any]") -> Any:
+    """Return what Typer calls an `Argument` or `Option`."""
+    name, text = each.metadata.get("argument"), each.metadata["help"]
+    if name is None:
+        return typer.Option(each.default, flag(each.name), help=text)
+    return typer.Argument(... if each.default is MISSING else each.default, metavar=name, help=text)

@@ -1,0 +1,1 @@
+"""Networks and models in the forms of other programs."""

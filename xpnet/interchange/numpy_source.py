@@ -1,0 +1,41 @@
+"""A model as one Python file that needs NumPy alone: `predictor.py` with the model written in."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.device import to_host
+from xpnet.backend.files import atomic_write
+from xpnet.errors import InputError
+from xpnet.saving.model import Model, own_activation
+from xpnet.tables.cells import MISSING
+
+
+def to_numpy_source(model: Model, path: Any = None) -> str:
+    """Return the program, and write it; see `Model.to_numpy_source`."""
+    net, plan = model.net, model.preprocessing
+    if plan is None or plan.layout != "table":
+        raise InputError("only models of tables with named columns become NumPy programs")
+    if (own := own_activation(net)) is not None:
+        raise InputError(f"activation {own!r} is a function of your own; use one of xpnet's")
+    content = plan.to_dict() | {
+        "gaps": [*MISSING, "None"],
+        "labels": [] if plan.task == "regression" else plan.labels.tolist(),
+        "names": [*plan.decode(np.zeros((1, plan.outputs)))],
+        "sizes": net.sizes,
+        "dtype": net.dtype,
+        "activations": [each.name for each in (*net.hidden, net.output)],
+        "nets": [
+            base64.b64encode(to_host(each.flat).tobytes()).decode()
+            for each in (net, *model.other_nets)
+        ],
+    }
+    template = Path(__file__).with_name("predictor.py").read_text(encoding="utf-8")
+    source = template.replace('json.loads("{}")', f"json.loads({json.dumps(content)!r})")
+    if path is not None:
+        with atomic_write(path) as file:
+            file.write(source.encode())
+    return source

@@ -1,0 +1,99 @@
+"""Predicts as the xpnet model that it holds: ``predict({"age": [31, None], "job": ["cook", ""]})``.
+
+As a program it reads a CSV file, and writes one to standard output. It needs NumPy alone.
+"""
+
+import base64
+import csv
+import json
+import sys
+from datetime import datetime
+
+import numpy as np
+
+MODEL = json.loads("{}")
+
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "sigmoid": lambda z: 1 / (1 + np.exp(np.minimum(-z, 88))),
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0),
+    "leaky_relu": lambda z: np.maximum(z, 0.01 * z),
+    "elu": lambda z: np.maximum(z, 0) + np.expm1(np.minimum(z, 0)),
+    "selu": lambda z: 1.05070098735548 * np.where(z > 0, z, 1.67326324235437 * np.expm1(z)),
+    "gelu": lambda z: z / 2 * (1 + np.tanh(0.7978845608028654 * (z + 0.044715 * z * z * z))),
+    "silu": lambda z: z / (1 + np.exp(np.minimum(-z, 88))),
+    "softplus": lambda z: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))),
+    "exp": lambda z: np.exp(np.minimum(z, 88)),
+    "softmax": lambda z: (e := np.exp(z - z.max(1)[:, None])) / e.sum(1)[:, None],
+}
+
+
+def number(cells, column, impute):
+    values = np.array([float(each or "nan") for each in cells])
+    gaps = np.isnan(values)
+    if impute:
+        values[gaps] = column.get("fill", column["mean"])
+    edges = np.array(column.get("edges", [0.0]))
+    bins = np.clip((values[:, None] - edges[:-1]) / np.diff(edges), 0, 1)
+    scaled = (values - column["mean"]) / column["std"]
+    return np.column_stack([scaled, *[gaps][: column.get("indicator", False)], bins])
+
+
+def category(cells, column, impute):
+    places = {each: at for at, each in enumerate(column["categories"])}
+    x = np.zeros((len(cells), len(places) + column.get("pooled", False)))
+    for row, cell in enumerate(cells):
+        if cell in places:
+            x[row, places[cell]] = 1
+        elif cell and column.get("pooled"):
+            x[row, -1] = 1
+        elif not impute:
+            x[row] = np.nan
+    return x
+
+
+def dates(cells, column, impute):
+    x = np.tile(column["means"] if impute else np.nan, (len(cells), 1))
+    for row, cell in enumerate(cells):
+        if cell:
+            at = datetime.strptime(cell, column["pattern"])
+            hour = at.hour + at.minute / 60 + at.second / 3600
+            parts = {"year": at.year, "month": at.month, "weekday": at.isoweekday(), "hour": hour}
+            parts["days"] = at.toordinal() - 719163 + hour / 24
+            x[row] = [parts[each] for each in column["parts"]]
+    return (x - column["means"]) / column["stds"]
+
+
+def network(x, parameters):
+    flat, sizes = np.frombuffer(base64.b64decode(parameters), MODEL["dtype"]), MODEL["sizes"]
+    cuts = np.cumsum([*(a * b for a, b in zip(sizes, sizes[1:])), *sizes[1:-1]])
+    weights, layers = np.split(flat, cuts), len(sizes) - 1
+    for layer, activation in enumerate(MODEL["activations"]):
+        z = x @ weights[layer].reshape(sizes[layer], -1) + weights[layers + layer]
+        x = ACTIVATIONS[activation](z)
+    return x
+
+
+def predict(table):
+    blocks = []
+    for column in MODEL["columns"]:
+        cells = [str(each).strip() for each in table[column["name"]]]
+        cells = ["" if each in MODEL["gaps"] else each for each in cells]
+        kind = category if "categories" in column else dates if "parts" in column else number
+        blocks.append(kind(cells, column, MODEL["missing"] == "impute"))
+        if not np.isfinite(blocks[-1]).all():
+            raise ValueError(f"{column['name']}: a cell is missing, infinite, or a new category")
+    x, nets, labels = np.hstack(blocks).astype(MODEL["dtype"]), MODEL["nets"], MODEL["labels"]
+    y = (sum(network(x, each) for each in nets) / len(nets)).astype(float)
+    if MODEL["task"] == "regression":
+        y = y[:, 0] * MODEL["target_std"] + MODEL["target_mean"]
+        return {MODEL["target"]: np.exp(np.minimum(y, 700)) if MODEL.get("target_log") else y}
+    y = np.hstack([1 - y, y]) if MODEL["task"] == "binary" else y
+    return dict(zip(MODEL["names"], [np.array(labels)[y.argmax(1)], *y.T]))
+
+
+if __name__ == "__main__":
+    rows = [*csv.DictReader(open(sys.argv[1], encoding="utf-8-sig", newline=""))]
+    found = predict({name: [row[name] for row in rows] for name in rows[0]})
+    csv.writer(sys.stdout).writerows([found, *zip(*found.values())])
