@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -503,12 +503,14 @@ def make_step(
     head: Head,
     options: TrainingOptions,
     penalties: tuple[Scalar | None, Scalar | None],
+    loss_and_gradients: Callable[..., Any] | None = None,
 ) -> Step:
     """Return ``step(batch, masks, coefficients)``, which writes into all the given arrays.
 
     Gradients, and each of the optimiser's state, are as `net.flat`; the penalties are l1 and l2.
     """
     xp, optimizer, into = net.device.xp, options.optimizer, net.views(gradients)
+    compute = loss_and_gradients or partial(net.loss_and_gradients, head=head, into=into)
     networks = net.flat.shape[0] if net.flat.ndim == 2 else 1
     block = max(1, net.device.block // networks)
     parameters, flat_gradients, weights, weight_gradients = (
@@ -521,7 +523,7 @@ def make_step(
     def step(
         batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
     ) -> tuple[Array, Gradients, Trace]:
-        loss, grads, trace = net.loss_and_gradients(batch, head, masks, into)
+        loss, grads, trace = compute(batch, masks=masks)
         add_penalty_gradients(xp, weights, weight_gradients, *penalties)
         if options.clip_norm is not None:
             clip_by_norm(xp, [gradients], options.clip_norm)
