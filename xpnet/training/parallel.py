@@ -147,6 +147,7 @@ class ParallelTraining(Training):
         while not request.Test():
             if time.monotonic() > until:
                 raise InputError(f"another process has not answered for {MAX_SECONDS:g} seconds")
+            time.sleep(0)  # there may be fewer processors than processes
         return every
 
 
