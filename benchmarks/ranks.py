@@ -55,12 +55,12 @@ def timed(self, own):
     return every
 
 ParallelTraining._gathered = timed
-net = xpnet.MLP(sizes, output="softmax", seed=0)
 times = []
 for parallel in ({contenders}):
     talking[0] = 0.0
+    net = xpnet.MLP(sizes, output="softmax", seed=0)
     history = xpnet.fit(net, x, y, epochs=4, batch_size=batch, progress=False, parallel=parallel,
-                        compile="off")
+                        compile="off", optimizer=xpnet.SGD(0.001))
     times.append(min(history.seconds) / -(-rows // batch) * 1e6)
 if comm.rank == 0:
     print(*times, 100 * talking[0] / sum(history.seconds))
@@ -190,7 +190,7 @@ def scaling(repeats: int = 3) -> list[str]:
             for _ in range(repeats):
                 text = STEP.format(sizes=sizes, batch=batch, rows=rows,
                                    contenders="None, comm" if ranks == 1 else "comm,")  # fmt: skip
-                said = launch(ranks, "-c", text).communicate()[0]
+                said = launch(ranks, "-W", "ignore", "-c", text).communicate()[0]
                 runs.append([float(each) for each in said.split()[-3 if ranks == 1 else -2 :]])
             *times, waiting = (statistics.median(each) for each in zip(*runs, strict=True))
             cells += [f"{each:,.0f}" for each in times] + ([f"{waiting:.0f} %"] * (ranks > 1))
