@@ -1,7 +1,9 @@
-# Three commands need nothing but Python 3.11+ and make:
+# These need nothing but Python 3.11+ and make:
 #   make demo   set up .venv, train on the shipped table, print the result
 #   make test   set up .venv, run lint, types and tests
 #   make docs   set up .venv-docs, build the documentation into build/docs; a warning is an error
+# What is published:
+#   make test-wheel   build sdist and wheel into build/dist, install the wheel into an empty .venv-wheel, train from it
 # With g++ on x86-64 Linux also, and without a GPU:
 #   make test-cuda    set up .venv-cuda, run the tests that need a GPU on an emulated one
 #   make test-nvrtc   after it, compile the kernels of those tests with NVIDIA's compiler
@@ -13,10 +15,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 DOCS_VENV := .venv-docs
+WHEEL_VENV := .venv-wheel
 CUDA_VENV := .venv-cuda
 CUDA_BIN := $(CUDA_VENV)/bin
 
-.PHONY: demo test docs emulated-cuda test-cuda test-nvrtc test-mistakes gpu lint types format clean
+.PHONY: demo test docs test-wheel emulated-cuda test-cuda test-nvrtc test-mistakes gpu lint types format clean
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xpnet needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
@@ -50,6 +53,16 @@ $(DOCS_VENV)/.ready: $(DOCS_VENV)/bin/python pyproject.toml
 docs: $(DOCS_VENV)/.ready
 	$(DOCS_VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
 
+# The wheel is built from the sdist, and runs where the checkout cannot be imported.
+test-wheel:
+	rm -rf $(WHEEL_VENV) build/dist
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check build
+	$(WHEEL_VENV)/bin/python -m build --outdir build/dist .
+	$(PYTHON) -m venv --clear $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check build/dist/*.whl
+	cd build/dist && ../../$(WHEEL_VENV)/bin/xpnet train ../../examples/data/banknote.csv --target class --out banknote.safetensors
+
 # An environment of its own, because where CuPy is installed `make test` would look for a GPU.
 $(CUDA_VENV)/.ready: $(CUDA_BIN)/python pyproject.toml
 	$(CUDA_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[emulated-cuda]'
@@ -76,5 +89,5 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(CUDA_VENV) $(DOCS_VENV) build docs/reference/api docs/reference/findings docs/reference/command-line.md .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache banknote.safetensors
+	rm -rf $(VENV) $(CUDA_VENV) $(DOCS_VENV) $(WHEEL_VENV) build docs/reference/api docs/reference/findings docs/reference/command-line.md .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache banknote.safetensors
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,10 +1,17 @@
 """The package's front door: names are there when asked for, and starting costs next to nothing."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+
+import xpnet
+
+ROOT = Path(__file__).resolve().parents[1]
 
 HEAVY = ("polars", "scipy", "sklearn", "rich", "typer", "matplotlib", "safetensors")
 LOADED = f"""
@@ -36,7 +43,6 @@ assert "numpy" not in sys.modules
 import numpy
 print(process_time() - between, between - before)
 """
-pytestmark = pytest.mark.process
 
 
 def run(script: str) -> str:
@@ -47,10 +53,12 @@ def run(script: str) -> str:
     ).stdout
 
 
+@pytest.mark.process
 def test_names_are_reached_through_the_package_which_loads_little_else() -> None:
     assert run(LOADED).splitlines() == ["Cosine(end=0.0) huber", "[]"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("script", "allowed", "numpys"),
     [(LIBRARY, 0.1, 1.0), (COMMAND, 0.4, 4.0)],
@@ -69,3 +77,14 @@ def test_starting_takes_a_moment(script: str, allowed: float, numpys: float) -> 
         if own < max(allowed, numpys * numpy):
             return
     pytest.fail(f"{found} seconds")
+
+
+def test_citation_and_conda_recipe_agree_with_the_package():
+    recipe = (ROOT / "conda" / "recipe.yaml").read_text("utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    packages = re.findall(r"^    - ([\w-]+) (>=[\d.]+)$", recipe.split("  run:")[1], re.MULTILINE)
+    assert {name + at_least for name, at_least in packages} == {
+        f"python{project['requires-python']}", *project["dependencies"]
+    }  # fmt: skip
+    assert f'version: "{xpnet.__version__}"' in recipe
+    assert f"version: {xpnet.__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")

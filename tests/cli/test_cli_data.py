@@ -145,7 +145,7 @@ import xpnet.cli.task
 from xpnet.cli.main import main
 main(["train", "small.npy", "--target", "small_y.npy", "--epochs", "1", "--out", "s.safetensors"])
 pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (pages + 300 * 2**20,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (pages + 600 * 2**20,) * 2)  # a map of 320 MB, and the rest
 xpnet.cli.task.free_memory = lambda: 300 * 2**20
 sys.exit(main(["train", "x.npy", "--target", "y.npy", "--hidden", "4", "--epochs", "1"]))
 """
@@ -170,7 +170,6 @@ def test_a_file_larger_than_the_memory_is_trained_on() -> None:
 
 def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:
     files_of_rows()
-    np.save("columns.npy", np.asfortranarray(np.ones((300, 6))))
     np.savez("both.npz", x=np.eye(4), y=np.arange(4) % 2)
     wide = "".join(f"t{row},{row % 2}\n" for row in range(40))
     table("texts.csv", "name,y\n" + wide)
@@ -178,7 +177,6 @@ def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:
         ("both.npz --target y", 2, "packed file; save it as .npy"),
         ("t.csv --target fit --validation 0", 2, "give a share or a file"),
         ("t.csv --target fit --cache no/such", 4, "--stream --cache DIR keeps them elsewhere"),
-        ("columns.npy --target y.npy", 2, "in Fortran order, shape (300, 6); save real numbers"),
         ("t.csv --target fit --missing error", 2, "t.csv: line 2, column 'colour': a missing cell"),
         ("none.csv --target fit", 2, "none.csv: cannot be read"),
         (

@@ -69,7 +69,7 @@ def test_decimal_commas_are_found_and_read_beside_currencies_and_units(
 ) -> None:
     other = cell.replace("50", "75").replace("70", "75").replace(",5 ", ",75 ")
     found = read_table(table("t.csv", f"a;y\n{cell};1\n{other};0\n"))
-    assert (found.decimal, found.column("a").tolist()[0]) == (",", number)
+    assert (found.guesses["decimal"], found.column("a")[0]) == (",", number)
     assert found.signs["a"]
 
 
@@ -77,4 +77,4 @@ def test_decimal_commas_are_found_and_read_beside_currencies_and_units(
 def test_separators_of_thousands_beside_currencies_and_units_are_no_decimal_commas(
     cell: str,
 ) -> None:
-    assert read_table(table("t.csv", f"a;y\n{cell};1\n{cell};0\n")).decimal == "."
+    assert "decimal" not in read_table(table("t.csv", f"a;y\n{cell};1\n{cell};0\n")).guesses

@@ -83,7 +83,7 @@ WITH_PLACE = {
         ("line 4", "column 'y'", "2 of 3 fields"),
     ),
     "cut off": (GOOD[:-5], ("line 7", "column 'y'", "complete the line", "cut off")),
-    "stray quote": (with_row('3.5,1"75,0'), (*B4, "stray quote", 'twice, ""')),
+    "stray quote": (with_row('3.5,1"75,0'), (*B4, "stray quote", 'write ""')),
     "space before quotes": (with_row('3.5, "1.75",0'), (*B4, "has signs")),
     "never closed": (with_row('3.5,"1.75,0'), (*B4, "never closed")),
     "never closed, at the end": (GOOD + '1,"', ("line 8", "column 'b'", "never closed")),
@@ -105,6 +105,7 @@ WITH_PLACE = {
         "a,y\n" + "".join(f"{i}.5,{2**62 + i}\n" for i in range(9)),
         ("line 2", "column 'y'", f"'{2**62}'", "9 different texts", "identifier"),
     ),
+    "UTF-16 without a mark": (GOOD.encode("utf-16-le"), ("line 2", "NUL", "--encoding utf-16-le")),
     "NUL byte": (with_row("3.5,1\x0075,0"), (*B4, "NUL", "damaged")),
     "one class": (HEADER + "1,2.5,7\n3,4.5,7\n5,2,7\n", ("line 2", "column 'y'", "7", "another")),
     "after a quoted newline": (
@@ -174,7 +175,6 @@ WITH_A_NOTE = {
     "decimal commas": ("a;b;y\n1,5;2,5;0\n2,5;7;1\n", "read", "delimiter (';'), decimal (',')"),
     "Latin-1": (with_column(["caf\u00e9", "u"]).encode("latin-1"), "read", "encoding ('cp1252')"),
     "UTF-16": (GOOD.encode("utf-16"), "read", "encoding ('utf-16')"),
-    "UTF-16 without mark": (GOOD.encode("utf-16-le"), "read", "encoding ('utf-16-le')"),
     "UTF-32": (GOOD.encode("utf-32"), "read", "encoding ('utf-32')"),
     "Excel's separator": ("sep=;\n" + GOOD.replace(",", ";"), "read", "delimiter (';')"),
     "comments": ("# from somewhere, some day\n#\n" + GOOD, None, ""),
@@ -266,8 +266,6 @@ ACCEPTED = {
     "numbers as names": GOOD.replace("a,b", "0,1"),
     "two rows": HEADER + ROWS[0] + "\n" + ROWS[1],
     "few whole numbers": with_column([3, 1, 6, 5, 4, 2]),
-    "large integers, far apart": with_column([10**20 * i for i in (3, 1, 2, 7, 5, 4)]),
-    "large integers, written in two ways": with_column([2**60, f"+0{2**60}", 3 * 2**60]),
     "leading zeros": with_row("003.5,01.75,0"),
 }
 

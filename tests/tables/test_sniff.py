@@ -60,7 +60,10 @@ def test_delimiter_and_decimal_sign(text, delimiter, decimal, tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(text)
     found = read_table(path)
-    assert (found.guesses.get("delimiter", ","), found.decimal) == (delimiter, decimal)
+    assert (found.guesses.get("delimiter", ","), found.guesses.get("decimal", ".")) == (
+        delimiter,
+        decimal,
+    )
 
 
 def test_lines_are_counted_from_the_top_of_the_file(table):

@@ -120,7 +120,9 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError, which Typer does not export
         usage: Any = error
         path = usage.ctx.command_path if usage.ctx else "xpnet"
-        say(f"xpnet: {usage.format_message().rstrip('.')}; see {path} --help")
+        invalid: Any = error.__cause__  # pydantic's error has the value, which Typer leaves out
+        found = f" (found {invalid.errors()[0]['input']!r})" if invalid else ""
+        say(f"xpnet: {usage.format_message().rstrip('.')}{found}; see {path} --help")
         return WRONG_INPUT
     if isinstance(error, XpnetError):
         message, name = str(error), error.argument

@@ -1,37 +1,22 @@
 """Blocks of rows, as CSV, Parquet and data frames give them, put together into one matrix.
 
-The matrix is float64 with NaN for missing cells, in memory or, for `stream`, in a temporary NPY
-file. A text column holds the number of each cell's text, in the order in which they first occur.
+It is float64 with NaN for missing cells, in memory or, for `stream`, in a temporary file. A text
+column holds the number of each cell's text, in the order in which they first occur.
 """
 
 import io
 import sys
 import tempfile
-import weakref
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
-from xpnet.tables.cells import (
-    LEADING_ZERO,
-    LONG_INTEGER,
-    MAX_EXACT,
-    MISSING,
-    Signs,
-    collide_in_float64,
-)
+from xpnet.tables.cells import PLAIN, as_numbers, as_text, contradict
 from xpnet.tables.messages import quoted
-from xpnet.tables.npy import RowFile, check_memory
-
-if TYPE_CHECKING:
-    from xpnet.tables.csv import Csv
-    from xpnet.tables.parquet import Frame
-
-    Source: TypeAlias = Csv | Frame
+from xpnet.tables.npy import check_memory
 
 MAX_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
 
@@ -39,133 +24,80 @@ Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 """The distinct texts of each text column, as they occur; None if there are too many."""
 
 
-def in_memory(source: "Source") -> tuple[np.ndarray, Texts, Mapping[str, str]]:
-    """Return all rows, the texts of text columns, and signs beside numbers; see `Table`."""
-    file = io.BytesIO()
-    shape, texts, signs = _assemble(source, file, free_memory())
-    return np.frombuffer(file.getbuffer(), np.float64).reshape(shape), texts, signs
+class Source(Protocol):
+    """A table's rows, as Polars frames of texts or numbers; `texts` are never read as numbers."""
+
+    path: str
+    names: tuple[str, ...]
+    texts: frozenset[int]
+    delimiter: str
+
+    def blocks(self) -> Iterator[Any]:
+        """Yield all rows, some at a time."""
 
 
-def in_temporary_file(source: "Source", folder: str) -> tuple[RowFile, Texts, Mapping[str, str]]:
-    """Do the same in a file in `folder`, which is removed with the rows, or when Python ends.
+def assemble(source: Any, folder: str | None = None) -> tuple[np.ndarray, Texts, Mapping[str, str]]:
+    """Return all rows, the texts of text columns, and signs beside numbers; see `Table`.
+
+    Parameters
+    ----------
+    folder : str, optional
+        Where a temporary file holds the rows, which vanishes with them.
 
     Raises
     ------
     SaveError
-        If it cannot be written.
+        If that file cannot be written.
     """
-    path = ""
+    if folder is None:
+        memory = io.BytesIO()
+        shape, texts, signs = _write(source, memory, free_memory())
+        return np.frombuffer(memory.getbuffer(), np.float64).reshape(shape), texts, signs
     try:
-        with tempfile.NamedTemporaryFile(
-            "w+b", prefix=".xpnet-", suffix=".npy", dir=folder, delete=False
-        ) as file:
-            path = file.name
-            _write_head(file, (0, 0))
-            shape, texts, signs = _assemble(source, file, sys.maxsize)
-            file.seek(0)
-            _write_head(file, shape)
-        rows = RowFile(path)
-    except BaseException as error:
-        if path:
-            Path(path).unlink()
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            message = f"{folder}: the table's rows cannot be kept here ({reason})"
-            raise SaveError(f"{message}; --stream --cache DIR keeps them elsewhere.") from error
-        raise
-    weakref.finalize(rows, Path(path).unlink, missing_ok=True)
-    return rows, texts, signs
+        with tempfile.TemporaryFile(prefix=".xpnet-", dir=folder) as file:
+            shape, texts, signs = _write(source, file, sys.maxsize)
+            file.flush()
+            return np.memmap(file, np.float64, "r", 0, shape), texts, signs
+    except OSError as error:
+        message = f"{folder}: the table's rows cannot be kept here ({error.strerror or error})"
+        raise SaveError(f"{message}; --stream --cache DIR keeps them elsewhere.") from error
 
 
-def _write_head(file: Any, shape: tuple[int, int]) -> None:
-    """Write an NPY head, of the same length for every shape."""
-    text = repr({"descr": "<f8", "fortran_order": False, "shape": shape}).ljust(117) + "\n"
-    file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode())
-
-
-def _assemble(
-    source: "Source", file: Any, limit: int
-) -> tuple[tuple[int, int], Texts, dict[str, str]]:
+def _write(source: Source, file: Any, limit: int) -> tuple[tuple[int, int], Texts, dict[str, str]]:
     """Write all rows to a file of up to `limit` bytes; return its shape, the texts and the signs.
 
     If a column turns out to be text after the first block, everything is read again, since its
     cells so far were read as numbers: 7 may have been 07.
     """
-    start, texts = file.tell(), set(source.texts)
+    texts, places = set(source.texts), range(len(source.names))
     while True:
         written_as, rows = set(texts), 0
-        seen = [NumberColumn(source.delimiter == ",") for _ in source.names]
-        known: list[dict[str, int]] = [{} for _ in source.names]
-        floats = set[int]()
-        for frame in source.blocks(floats):
+        signs, known = [set[str]() for _ in places], [dict[str, int]() for _ in places]
+        for frame in source.blocks():
             block = np.empty(frame.shape)
             for column, cells in enumerate(frame):
-                numbers = None if column in texts else seen[column].read(cells)
+                numbers = None
+                if column not in texts:
+                    numbers, found = as_numbers(cells, decimal_commas=source.delimiter != ",")
+                    signs[column] |= found
                 if numbers is None:
                     texts.add(column)
                     numbers = _numbered(as_text(cells), known[column])
                 block[:, column] = numbers
-            floats |= {at for at, each in enumerate(seen) if each.signs.fractions} - texts
             written_as = written_as if rows else set(texts)
             check_memory(source.path, file.tell() + block.nbytes, limit)
             file.write(block.data)
             rows += len(block)
             del frame, cells, block, numbers  # before the next ones are read
-        texts |= {at for at, each in enumerate(seen) if each.signs.are_unclear}
+        texts |= {at for at, each in enumerate(signs) if contradict(each)}
         if texts == written_as:
             words = {source.names[at]: tuple(known[at]) for at in sorted(texts)}
-            signs = {source.names[at]: str(each.signs) for at, each in enumerate(seen)}
-            few = {name: w if len(w) <= MAX_TEXTS else None for name, w in words.items()}
-            return (rows, len(source.names)), few, {k: each for k, each in signs.items() if each}
-        file.seek(start)
+            few = {name: each if len(each) <= MAX_TEXTS else None for name, each in words.items()}
+            beside = {source.names[at]: ", ".join(sorted(signs[at] - {PLAIN})) for at in places}
+            beside = {name: each for name, each in beside.items() if each and name not in few}
+            return (rows, len(places)), few, beside
+        file.seek(0)
         file.truncate()
-
-
-class NumberColumn:
-    """What has been seen of a column of numbers, block by block."""
-
-    def __init__(self, no_decimal_commas: bool) -> None:
-        self.signs = Signs(no_decimal_commas)
-        self._integers: dict[float, str] = {}
-
-    def read(self, cells: Any) -> Any:
-        """Return a Polars series as numbers, NaN where a cell is missing; None if it is text.
-
-        That is, if some cell is not a finite number, is a code such as 007, or is an integer that
-        float64 does not tell from another one.
-        """
-        import polars
-
-        found = cells.cast(polars.Float64, strict=False).to_numpy()
-        text = cells.dtype == polars.String
-        if not text or np.isfinite(found).all():
-            self.signs.plain = True
-        else:
-            cells = as_text(cells)
-            numbers = self.signs.read(cells)
-            if numbers is None:
-                return None
-            found = numbers.to_numpy()
-        if text and (found[:100] % 1 > 0).any():
-            self.signs.fractions = True
-        elif text:
-            whole = (np.isnan(found) | (found % 1 == 0)).all()
-            if whole and cells.str.contains(LEADING_ZERO).any():
-                return None
-        if np.fmax.reduce(np.abs(found), initial=0.0) >= MAX_EXACT:
-            cells = as_text(cells)
-            long = cells.filter(cells.str.contains(LONG_INTEGER)).unique(maintain_order=True)
-            if collide_in_float64(long, self._integers):
-                return None
-        return found
-
-
-def as_text(cells: Any) -> Any:
-    """Return a Polars series as strings without spaces around them, null where one is missing."""
-    import polars
-
-    cells = cells.cast(polars.String).str.strip_chars(" \t")
-    return cells.set(cells.is_in(list(MISSING)), None)
 
 
 def _numbered(cells: Any, known: dict[str, int]) -> Any:
@@ -180,16 +112,13 @@ def _numbered(cells: Any, known: dict[str, int]) -> Any:
     return numbers.cast(polars.Float64).to_numpy()
 
 
-def named(names: Sequence[str]) -> tuple[str, ...]:
-    """Give columns without a name one, unnamed_ and their place."""
-    return tuple(name or f"unnamed_{place}" for place, name in enumerate(names, 1))
-
-
-def header_fault(names: Sequence[str]) -> str | None:
-    """Say what is wrong with a table's column names, and the remedy; None if all is well."""
+def checked_names(names: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Return columns' names, unnamed_ and their place for those without, and what is wrong."""
+    named = tuple(name or f"unnamed_{place}" for place, name in enumerate(names, 1))
     seen: dict[str, int] = {}
-    for place, name in enumerate(names, 1):
+    for place, name in enumerate(named, 1):
         if name in seen:
-            return f"columns {seen[name]} and {place} are both called {quoted(name)}; rename one."
+            fault = f"columns {seen[name]} and {place} are both called {quoted(name)}; rename one."
+            return named, fault
         seen[name] = place
-    return None
+    return named, None

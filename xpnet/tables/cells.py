@@ -1,24 +1,18 @@
 """What the text of a cell means: a number, a missing value, or a number written unsuitably."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
 """The cells that mean "no value here", once stripped of spaces."""
 
 MAX_EXACT = 2**53
-"""Up to here float64 holds every integer."""
+"""Up to here float64 holds every integer; longer ones are codes, as are those like 007."""
 
-LONG_INTEGER = r"^[+-]?[0-9]{16,309}$"
-"""Integers that may be larger, but are not infinite in float64."""
-
-LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*$"
-"""Integers that are codes, such as 007."""
-
-_MAX_COMPARED = 100_000  # integers kept to compare others with
-
+_LONG_INTEGER = r"^[+-]?[0-9]{16,}$"
+_LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*$"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = (
@@ -47,8 +41,6 @@ _LOOKS_LIKE = tuple(
     )
 )
 
-_THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
-_PERHAPS_DECIMALS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 _SPACE = "[ \u00a0\u202f]"
 _CURRENCIES = "[$\u20ac\u00a3\u00a5\u20b9]"
 _CURRENCY = (
@@ -57,76 +49,83 @@ _CURRENCY = (
 )
 _WORD = rf"{_SPACE}[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/]*"
 _UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?(%|{_WORD})$"
+_THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
+_PERHAPS_DECIMALS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 
 BEFORE = rf"[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
 AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES})|{_WORD})?"
 """What may stand before and behind the digits of a number: a sign, a currency, a unit."""
 
+PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
 
-@dataclass
-class Signs:
-    """What stands beside the digits in a column of numbers, if it can be read in one way only.
 
-    Attributes
+def as_text(cells: Any) -> Any:
+    """Return a Polars series as strings without spaces around them, null where one is missing."""
+    import polars
+
+    cells = cells.cast(polars.String).str.strip_chars(" \t")
+    return cells.set(cells.is_in(list(MISSING)), None)
+
+
+def as_numbers(cells: Any, *, decimal_commas: bool) -> tuple[np.ndarray | None, set[str]]:
+    """Return a Polars series as float64, NaN where a cell is missing; None if it is text.
+
+    That is, if some cell is not a finite number, or all are whole and some are codes. Also the
+    signs found beside digits; `PLAIN` says that some cells have none.
+
+    Parameters
     ----------
-    no_decimal_commas : bool
-        Whether 1,234 can only have a separator of thousands, as in files that commas delimit.
-    plain, fractions : bool
-        Whether some cells are plain numbers, or have decimals.
-    units : set of str
-        Signs behind numbers, such as %; they must be the same in all cells.
-    currency, thousands, perhaps_decimals : bool
-        Whether there are signs of currencies, separators of thousands, and such that might be
-        decimal commas.
+    decimal_commas : bool
+        Whether 1,234 may be less than 2; else it has a separator of thousands.
     """
+    import polars
 
-    no_decimal_commas: bool
-    plain: bool = False
-    fractions: bool = False
-    units: set[str] = field(default_factory=set)
-    currency: bool = False
-    thousands: bool = False
-    perhaps_decimals: bool = False
+    numbers, signs = cells.cast(polars.Float64, strict=False), {PLAIN}
+    if cells.dtype == polars.String and numbers.is_finite().sum() < len(cells):
+        text = as_text(cells)
+        numbers, signs = _with_signs(text, decimal_commas)
+        if (numbers.is_finite().fill_null(False) != text.is_not_null()).any():
+            return None, signs
+    found = numbers.to_numpy()
+    whole = cells.dtype == polars.String and not (found > np.floor(found)).any()
+    if whole and cells.str.contains(_LEADING_ZERO).any():
+        return None, signs
+    long = np.fmax.reduce(np.abs(found), initial=0.0) >= MAX_EXACT
+    if long and cells.cast(polars.String).str.contains(_LONG_INTEGER).any():
+        return None, signs
+    return found, signs
 
-    def read(self, cells: Any) -> Any:
-        """Return a Polars series of stripped texts as numbers; None if some cells are none."""
-        import polars
 
-        numbers = cells.cast(polars.Float64, strict=False)
-        if numbers.is_finite().sum() == cells.count():
-            self.plain |= cells.count() > 0
-            return numbers
-        cells = cells.str.replace("^\u2212", "-")
-        units = cells.str.extract(_UNIT, 2).str.strip_chars()
-        self.units |= set(units.drop_nulls().unique()[:2])
-        self.plain |= units.count() < cells.count()
-        cells = cells.str.replace(_UNIT, "${1}")
-        for pattern, bare in _CURRENCY:
-            self.currency |= bool(cells.str.contains(pattern).any())
-            cells = cells.str.replace(pattern, bare)
-        grouped = cells.filter(cells.str.contains(_THOUSANDS))
-        perhaps = grouped.str.contains(_PERHAPS_DECIMALS).sum()
-        self.thousands |= len(grouped) > perhaps
-        self.perhaps_decimals |= perhaps > 0
+def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
+    """Read numbers with currencies, units and separators; null where there is none."""
+    import polars
+
+    numbers, signs = cells.cast(polars.Float64, strict=False), set[str]()
+    if numbers.is_finite().sum() == cells.count():
+        return numbers, {PLAIN} if cells.count() else signs
+    cells = cells.str.replace("^\u2212", "-")
+    units = cells.str.extract(_UNIT, 2).str.strip_chars()
+    signs |= {f"in {each}" for each in units.drop_nulls().unique()[:2]}
+    signs |= {PLAIN} if units.count() < cells.count() else set()
+    cells = cells.str.replace(_UNIT, "${1}")
+    for pattern, bare in _CURRENCY:
+        signs |= {CURRENCY} if cells.str.contains(pattern).any() else set()
+        cells = cells.str.replace(pattern, bare)
+    grouped = cells.filter(cells.str.contains(_THOUSANDS))
+    unsure = decimal_commas and CURRENCY not in signs and not (cells.str.contains("[.]").any())
+    if unsure and grouped.str.contains(_PERHAPS_DECIMALS).all():
+        grouped = grouped[:0]
+    if len(grouped):
+        signs.add(THOUSANDS)
         groups = cells.str.extract(_THOUSANDS).str.replace_all("[^0-9+-]", "")
-        rest = cells.str.extract(_THOUSANDS, 2).fill_null("")
-        cells = (groups + rest).fill_null(cells)
-        numbers = cells.cast(polars.Float64, strict=False)
-        bad = numbers.is_finite().fill_null(False) != cells.is_not_null()
-        return None if bad.any() or self.are_unclear else numbers
+        cells = (groups + cells.str.extract(_THOUSANDS, 2).fill_null("")).fill_null(cells)
+    return cells.cast(polars.Float64, strict=False), signs
 
-    @property
-    def are_unclear(self) -> bool:
-        """Whether the cells contradict each other, or can be read in two ways."""
-        sure = self.no_decimal_commas or self.fractions or self.thousands or self.currency
-        return (bool(self.units) and (self.plain or len(self.units) > 1)) or (
-            self.perhaps_decimals and not sure
-        )
 
-    def __str__(self) -> str:
-        separators = self.thousands or self.perhaps_decimals
-        names = [f"in {each}" for each in self.units] + ["currency signs"] * self.currency
-        return ", ".join(names + ["thousands separators"] * separators)
+def contradict(signs: set[str]) -> bool:
+    """Return whether a column's numbers are of several units, or only some have one."""
+    units = [each for each in signs if each.startswith("in ")]
+    return len(units) > 1 or (bool(units) and PLAIN in signs)
 
 
 def is_number(text: str) -> bool:
@@ -139,27 +138,11 @@ def is_date(text: str) -> bool:
     return bool(_DATES.fullmatch(text))
 
 
-def collide_in_float64(integers: Iterable[str], known: dict[float, str]) -> bool:
-    """Return whether two different integers are the same number in float64.
-
-    They are also compared with those `known` before, by their float64, and added to these, until
-    there are so many that the column is sure to hold many different ones.
-    """
-    for each in integers:
-        if len(known) >= _MAX_COMPARED:
-            return False
-        if int(known.setdefault(float(each), each)) != int(each):
-            return True
-    return False
-
-
 def explain_cell(text: str) -> tuple[str, str] | None:
     """Say what is wrong with a cell that looks like a number, and the remedy; None for words."""
     if _NUMBER.fullmatch(text):
         return "is beyond the largest number of float64", "correct it or use another unit"
-    if len(text) > 100:
-        return None
-    for pattern, what, remedy in _LOOKS_LIKE:
+    for pattern, what, remedy in _LOOKS_LIKE if len(text) <= 100 else ():
         if pattern.fullmatch(text):
             return what, remedy
     return None

@@ -1,7 +1,7 @@
 """Which kind each column of a table is, and which columns are of no use."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,7 +26,7 @@ _IDENTIFIER = re.compile(
 """Names of columns that number or name the rows, if nearly all of their cells differ."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Choice:
     """What becomes of the columns of a table.
 
@@ -46,9 +46,9 @@ class Choice:
 
 
 def choose_columns(
-    table: Table, found: Summary, names: Collection[str], keep: Collection[str], *, impute: bool
+    table: Table, found: Mapping[str, Summary], keep: Collection[str], *, impute: bool
 ) -> Choice:
-    """Decide on the kind of each column.
+    """Decide on the kind of each column that was summarised.
 
     Parameters
     ----------
@@ -58,18 +58,18 @@ def choose_columns(
         Whether missing cells are filled in.
     """
     choice = Choice()
-    for name in names:
+    for name, cells in found.items():
         try:
-            pattern = _check_text(table, found, name) if table.texts.get(name) else None
-            why = "" if pattern else _of_no_use(table, found, name)
+            pattern = _pattern(table, name, cells.counts) if table.texts.get(name) else None
+            why = "" if pattern or table.layout != "table" else _of_no_use(table, name, cells)
             if why and name not in keep:
                 choice.left_out[name] = why
             elif pattern:
-                choice.columns.append(_dates(table, name, pattern, found.counts[name]))
+                choice.columns.append(_dates(table, name, pattern, cells.counts))
             elif name in table.texts:
-                choice.columns.append(_category(table, found, name))
+                choice.columns.append(_category(table, name, cells.counts))
             else:
-                many = impute and found.missing.get(name, 0) >= MIN_INDICATED * table.rows
+                many = impute and cells.missing >= max(MIN_INDICATED * table.rows, 1)
                 choice.columns.append(Number(name, indicator=many))
         except InputError as error:
             remedy = f", or pass {option('--drop', name)}."
@@ -77,73 +77,68 @@ def choose_columns(
     return choice
 
 
-def _of_no_use(table: Table, found: Summary, name: str) -> str:
+def _of_no_use(table: Table, name: str, cells: Summary) -> str:
     """Say why a column can tell nothing about rows not seen yet; "" if it may."""
-    if table.layout != "table":
-        return ""
-    missing = found.missing.get(name, 0)
-    if missing == table.rows:
+    if cells.missing == table.rows:
         return "empty"
     if name in table.texts:
-        return _useless_text(table, found, name)
-    if found.low[name] == found.high[name] and not missing:
+        return _useless_text(table, name, cells.counts)
+    if cells.low == cells.high and not cells.missing:
         return "constant"
-    return _numbers_rows(table, found, name)
+    return _numbers_rows(table, name, cells)
 
 
-def _useless_text(table: Table, found: Summary, name: str) -> str:
+def _useless_text(table: Table, name: str, counts: np.ndarray) -> str:
     words = table.texts[name]
     if words is None:
         return "identifier"
-    used = found.counts[name] > 0
-    distinct, count = int(used.sum()), int(found.counts[name].sum())
+    distinct, count = int((counts > 0).sum()), int(counts.sum())
     if distinct == 1 and count == table.rows:
         return "constant"
     various = is_various(distinct, count)
     if not (various or distinct > MAX_CATEGORIES):
         return ""
-    frequent = found.counts[name][found.counts[name] >= max(_min_count(table.rows), 2)].sum()
+    frequent = counts[counts >= max(_min_count(table.rows), 2)].sum()
     if frequent >= MIN_COVERED * count and not (various and _IDENTIFIER.fullmatch(name)):
         return ""
     spaces = sum(text.count(" ") for text in words[:1000]) / min(len(words), 1000)
     return "free text" if spaces >= 3 else "identifier"
 
 
-def _numbers_rows(table: Table, found: Summary, name: str) -> str:
+def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
     """Say whether integers number the rows, in order or shuffled, with gaps, or are identifiers."""
-    low, high, rows = found.low[name], found.high[name], table.rows
+    low, high, rows = cells.low, cells.high, table.rows
     called = _IDENTIFIER.fullmatch(name)
-    whole = rows >= 3 and low.is_integer() and high.is_integer() and high - low >= rows - 1
+    whole = rows >= 3 and low % 1 == 0 and high % 1 == 0 and high - low >= rows - 1
     counted = low in (0.0, 1.0) and high == low + rows - 1
     with_gaps = low >= 0 and high < 1.5 * rows and rows >= MIN_SHUFFLED
-    if not whole or not (called or counted or with_gaps) or found.missing.get(name):
+    if not whole or not (called or counted or with_gaps) or cells.missing:
         return ""
     column = table.column(name)
     if not np.array_equal(column, np.floor(column)):
         return ""
     rising = bool((np.diff(column) > 0).all())
     distinct = rows if rising else len(np.unique(column))
-    if (counted or with_gaps) and rising:
+    if rising and (counted or with_gaps):
         return "row numbers"
     if counted and distinct == rows and rows >= MIN_SHUFFLED:
         return "row numbers"
     return "identifier" if called and distinct >= MIN_DISTINCT * rows else ""
 
 
-def _check_text(table: Table, found: Summary, name: str) -> str | None:
+def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:
     """Return how the dates are written, if these are dates; refuse numbers with slips."""
-    words, counts = texts_of(table, name), found.counts[name]
+    words = texts_of(table, name)
     pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
     if not pattern:
         refuse_spoilt_numbers(table, name, counts)
     return pattern
 
 
-def _category(table: Table, found: Summary, name: str) -> Category:
+def _category(table: Table, name: str, counts: np.ndarray) -> Category:
     """Give frequent texts an input each, and pool the others if there are several."""
-    words, counts = texts_of(table, name), found.counts[name]
+    words, least = texts_of(table, name), _min_count(table.rows)
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
-    least = _min_count(table.rows)
     frequent = [at for at in order[:MAX_CATEGORIES] if counts[at] >= least]
     if len(order) - len(frequent) < 2 or not frequent:
         frequent = order[: max(MAX_CATEGORIES, len(frequent))]
@@ -162,14 +157,12 @@ def _min_count(rows: int) -> int:
 
 def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:
     """Keep the parts that vary; days only if there are several, not times of one day."""
-    words = texts_of(table, name)
     used = np.flatnonzero(counts)
-    values = date_parts(words, pattern)[used]
+    values = date_parts(texts_of(table, name), pattern)[used]
     for at in np.flatnonzero(np.isnan(values[:, 0]))[:1]:
         row = int(np.flatnonzero(table.column(name) == used[at])[0])
         raise no_date(table, row, name, pattern)
     compared = np.concatenate([values[:, :-1], np.floor(values[:, -1:])], axis=1)
     varies = (compared != compared[:1]).any(axis=0)
     parts = tuple(part for part, each in zip(PARTS, varies, strict=True) if each) or ("days",)
-    none = (0.0,) * len(parts)
-    return Dates(name, pattern, parts, none, (1.0,) * len(parts))
+    return Dates(name, pattern, parts, (0.0,) * len(parts), (1.0,) * len(parts))

@@ -1,17 +1,14 @@
-"""The kinds of columns.
+"""The kinds of columns: frozen dataclasses that know their inputs, fill them, and become JSON.
 
-A kind is a frozen dataclass that says how many inputs of the network a column fills and what they
-are called, fills them, and goes into the model file and back. To add one: write it, add it to
-`KINDS`, and let `xpnet.tables.choose` choose it from the column's summary. What version 1 of the
-model files did not know is written only where it is used.
+To add one: write it, add it to `Column`, and let `xpnet.tables.choose` choose it. What version 1 of
+the model files did not know is written only where it is used.
 """
 
-import re
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from itertools import pairwise
-from typing import Any, NoReturn, TypeAlias
+from types import NoneType
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -54,6 +51,11 @@ class Number:
     edges: tuple[float, ...] = ()
 
     @property
+    def is_valid(self) -> bool:
+        """Whether its fields fit together."""
+        return self.std > 0.0 and all(a < b for a, b in pairwise(self.edges))
+
+    @property
     def inputs(self) -> int:
         """How many inputs of the network it fills."""
         return 1 + self.indicator + max(len(self.edges) - 1, 0)
@@ -77,6 +79,11 @@ class Category:
     name: str
     categories: tuple[str, ...]
     pooled: bool = False
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether its fields fit together."""
+        return 0 < len(self.categories) == len(set(self.categories))
 
     @property
     def inputs(self) -> int:
@@ -136,6 +143,13 @@ class Dates:
     stds: tuple[float, ...]
 
     @property
+    def is_valid(self) -> bool:
+        """Whether its fields fit together."""
+        alike = len(self.parts) == len(self.means) == len(self.stds) > 0
+        known = self.pattern in PATTERNS and set(self.parts) <= set(PARTS)
+        return alike and known and min(self.stds) > 0
+
+    @property
     def inputs(self) -> int:
         """How many inputs of the network it fills."""
         return len(self.parts)
@@ -143,9 +157,8 @@ class Dates:
     @property
     def summary(self) -> str:
         """Its parts, and the order of day and month where that could be read in two ways."""
-        orders = {"%m/%d": "month first: ", "%m-%d": "month first: ",
-                  "%d/%m": "day first: ", "%d-%m": "day first: "}  # fmt: skip
-        return orders.get(self.pattern[:5], "") + ", ".join(self.parts)
+        first = {"%m": "month first: ", "%d": "day first: "}.get(self.pattern[:2], "")
+        return first * (self.pattern[2:5] in ("/%d", "-%d", "/%m", "-%m")) + ", ".join(self.parts)
 
     def input_names(self) -> list[str]:
         """Name each input: column part."""
@@ -159,8 +172,7 @@ class Dates:
             read_as = np.where(np.isnan(read_as), date_parts(words, typed), read_as)
         parts = read_as[:, [PARTS.index(each) for each in self.parts]]
         codes = text_numbers(cells)
-        gone = np.full((1, len(self.parts)), np.nan)
-        read: np.ndarray = np.concatenate([parts, gone])[codes]
+        read: np.ndarray = np.append(parts, np.full((1, self.inputs), np.nan), axis=0)[codes]
         for at in np.flatnonzero(np.isnan(read[:, 0]) & (codes >= 0))[:1]:
             raise no_date(table, rows[at], self.name, self.pattern)
         return read
@@ -173,102 +185,43 @@ class Dates:
 
 
 Column: TypeAlias = Number | Category | Dates
-_SCALES = {"mean": "number", "std": "scale", "fill": "number", "indicator": "flag",
-           "edges": "numbers"}  # fmt: skip
-_PARTS = {"pattern": "pattern", "parts": "parts", "means": "numbers", "stds": "scales"}
-KINDS: dict[Any, dict[str, str]] = {
-    Number: {"name": "text", **_SCALES},
-    Category: {"name": "text", "categories": "texts", "pooled": "flag"},
-    Dates: {"name": "text", **_PARTS},
-}
-"""The kinds of columns, and the fields that a model file has of each, with the kinds of values."""
 
-_OPTIONAL = {"fill", "indicator", "edges", "pooled"}  # unknown to version 1: written if used
+_LATER = {"fill", "indicator", "edges", "pooled", "left_out", "target_log"}  # than version 1
 
 
-def column_to_dict(column: Column) -> dict[str, Any]:
-    """Return a column in JSON's types; what version 1 does not know only if it is used."""
-    given = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(column).items()}
-    return {k: v for k, v in given.items() if not (k in _OPTIONAL and v in (None, False, []))}
+def to_json(value: Any) -> Any:
+    """Return a dataclass in JSON's types; floats survive exactly."""
+    if is_dataclass(value):
+        found = {each: getattr(value, each.name) for each in fields(value)}
+        used = {k: v for k, v in found.items() if k.name not in _LATER or v != k.default}
+        return {each.name: to_json(v) for each, v in used.items()}
+    return [to_json(each) for each in value] if isinstance(value, tuple) else value
 
 
-def column_from_dict(given: Any, place: str) -> Column:
-    """Make a column of the kind whose fields are given, which is not trusted.
+def from_json(kind: Any, found: Any, place: str = "preprocessing") -> Any:
+    """Make a value of a kind, such as a dataclass or a tuple of numbers, of what is not trusted.
 
     Raises
     ------
     FileError
-        Names the first field that is invalid, and what was found.
+        Names the first field that is of another kind, and what was found.
     """
-    fields = given.keys() if isinstance(given, dict) else set()
-    fitting = [
-        kind for kind, all_of in KINDS.items() if fields | _OPTIONAL >= all_of.keys() >= fields
-    ]
-    if not fitting:
-        refuse_field(place, given, "name, mean and std, or name and categories")
-    wanted = KINDS[fitting[0]]
-    values = {name: checked(f"{place}.{name}", given[name], wanted[name]) for name in fields}
-    column: Column = fitting[0](**values)
-    edges = column.edges if isinstance(column, Number) else ()
-    if len(edges) == 2 or any(a >= b for a, b in pairwise(edges)):
-        refuse_field(f"{place}.edges", given["edges"], "three or more numbers, ascending")
-    for name in ("means", "stds") if isinstance(column, Dates) else ():
-        if len(given[name]) != column.inputs:
-            refuse_field(f"{place}.{name}", given[name], "a number for each part")
-    return column
-
-
-def refuse_field(field: str, found: Any, wanted: object) -> NoReturn:
-    """Raise the FileError for a field of a model file."""
-    raise FileError(f"preprocessing.{field}: found {quoted_value(found)}, expected {wanted}.")
-
-
-def checked(field: str, found: Any, kind: str) -> Any:
-    """Return the value of a field if it is of a kind of `_VALUES`, or all of a list are."""
-    if kind not in _VALUES:
-        return checked_list(field, found, kind.removesuffix("s"))
-    good, wanted = _VALUES[kind]
-    if not good(found):
-        refuse_field(field, found, wanted)
-    return float(found) if isinstance(found, int) and kind != "flag" else found
-
-
-def checked_list(field: str, found: Any, kind: str) -> tuple[Any, ...]:
-    """Return some values of a kind, at least one; names each once."""
-    if not isinstance(found, list) or not found:
-        refuse_field(field, found, f"a list, each {_VALUES[kind][1]}")
-    values = tuple(checked(f"{field}[{at}]", each, kind) for at, each in enumerate(found))
-    if kind in ("text", "part") or field == "classes":
-        refuse_repeated(field, values)
-    return values
-
-
-def refuse_repeated(field: str, found: Sequence[Any]) -> None:
-    """Refuse names or labels that occur twice."""
-    seen = set()
-    for each in found:
-        if each in seen:
-            refuse_field(field, each, "each name once")
-        seen.add(each)
-
-
-def _is_text(found: Any) -> bool:
-    return isinstance(found, str) and bool(found) and not re.search(r"[\ud800-\udfff]", found)
-
-
-def _is_finite(found: Any) -> bool:
-    number = isinstance(found, int | float) and not isinstance(found, bool)
-    return number and abs(found) <= sys.float_info.max
-
-
-_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "text": (_is_text, "a text"),
-    "number": (_is_finite, "a finite number"),
-    "scale": (lambda found: _is_finite(found) and found > 0, "a finite number above 0"),
-    "flag": (lambda found: isinstance(found, bool), "true or false"),
-    "pattern": (lambda found: found in PATTERNS, "a way to write dates"),
-    "part": (lambda found: found in PARTS, f"one of {', '.join(PARTS)}"),
-}
+    if get_origin(kind) is tuple and isinstance(found, list):
+        kind = get_args(kind)[0]
+        return tuple(from_json(kind, each, f"{place}[{at}]") for at, each in enumerate(found))
+    kinds_of = [kind] if isinstance(kind, type) else get_args(kind)
+    for each in kinds_of if get_origin(kind) is not tuple else ():
+        if is_dataclass(each) and isinstance(found, dict):
+            kinds = get_type_hints(each)
+            needed = {field.name for field in fields(each) if field.default is MISSING}
+            if needed <= found.keys() <= kinds.keys():
+                values = {k: from_json(kinds[k], v, f"{place}.{k}") for k, v in found.items()}
+                return each(**values)
+        elif each is float and type(found) in (int, float) and abs(found) <= sys.float_info.max:
+            return float(found)
+        elif each in (str, bool, NoneType) and isinstance(found, each):
+            return found
+    raise FileError(f"{place}: found {quoted_value(found)}, which does not belong there.")
 
 
 def no_date(table: Table, row: Any, name: str, pattern: str) -> InputError:
@@ -298,8 +251,8 @@ def encode_labels(table: Table, name: str, known: Labels, cells: np.ndarray) -> 
         return places.get(text, other)
 
     if name in table.texts:
-        codes = [*map(place_of, texts_of(table, name)), GONE]
-        return np.asarray(np.asarray(codes, dtype=np.int64)[text_numbers(cells)])
-    found, back = np.unique(cells, return_inverse=True)
-    codes = [GONE if np.isnan(each) else place_of(format_number(each)) for each in found.tolist()]
-    return np.asarray(np.asarray(codes, dtype=np.int64)[back])
+        codes, back = [*map(place_of, texts_of(table, name))], text_numbers(cells)
+    else:
+        found, back = np.unique(np.append(cells, np.nan), return_inverse=True)
+        codes, back = [place_of(format_number(each)) for each in found[:-1].tolist()], back[:-1]
+    return np.take(np.asarray([*codes, GONE], dtype=np.int64), back)

@@ -1,9 +1,7 @@
-"""Inputs beside a column's own: numbers in bins.
+"""Numbers in bins: the piecewise-linear encoding of Gorishniy et al., arXiv 2203.05556.
 
-A network of a few layers learns smooth functions of standardised numbers easily, others slowly. In
-the piecewise-linear encoding a number fills one input for each bin: 1 if it is above the bin, 0 if
-below, and within it how far it has come. Any piecewise linear function of the number is then
-linear in the inputs. Gorishniy, Rubachev and Babenko, arXiv 2203.05556.
+A number fills one input for each bin: 1 if it is above the bin, 0 if below, and within it how far
+it has come. Any piecewise linear function of the number is then linear in the inputs.
 """
 
 import numpy as np
@@ -26,12 +24,7 @@ def bins_for(rows: int, columns: int, *, always: bool = False) -> int:
 def quantile_edges(values: np.ndarray, bins: int) -> tuple[float, ...]:
     """Return the edges of bins with about as many values each, ascending; none for two or fewer.
 
-    Parameters
-    ----------
-    values : array (rows,)
-        Without NaN.
-    bins : int
-        The most there may be. Fewer where values repeat.
+    There are at most as many `bins`, fewer where values, (rows,) without NaN, repeat.
     """
     edges = np.unique(values)
     if len(edges) > bins + 1:

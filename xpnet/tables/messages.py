@@ -2,6 +2,7 @@
 
 import difflib
 import shlex
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -40,8 +41,7 @@ def up_to_ten(names: Iterable[str]) -> str:
 
 def closest(name: str, names: Iterable[str]) -> str:
     """Suggest what was meant by a name that is not among `names`."""
-    names = list(names)
-    folded = {each.casefold().strip(): each for each in reversed(names)}
+    folded = {each.casefold().strip(): each for each in reversed(list(names))}
     near = difflib.get_close_matches(name.casefold().strip(), folded, n=3, cutoff=0.6)
     if near:
         return "did you mean " + " or ".join(quoted(folded[each]) for each in near) + "?"
@@ -49,7 +49,6 @@ def closest(name: str, names: Iterable[str]) -> str:
 
 
 _CHANGED_BY = {
-    "numbers": "--drop COLUMN",
     "rows": "--missing",
     "left out": "--keep COLUMN",
     "dates": "--drop COLUMN",
@@ -78,28 +77,19 @@ class Decision:
 
     def text(self) -> str:
         """Write it in a line: those of which the same is said together."""
-        groups = dict[str, list[str]]()
+        groups = defaultdict[str, list[str]](list)
         for name, what in self.columns.items():
-            groups.setdefault(what, []).append(name)
-        said = [f"{up_to_ten(names)} ({what})" for what, names in list(groups.items())[:10]]
+            groups[what].append(name)
+        told = up_to_ten(f"{up_to_ten(names)} ({what})" for what, names in groups.items())
         options = ", ".join(f"--{name.replace('_', '-')}" for name in self.repair)
         options = _CHANGED_BY.get(self.kind, options)
-        droppable = self.repair.get("drop", [])
-        if self.kind == "numbers" and len(droppable) < len(self.columns):  # not the target
-            options = up_to_ten(option("--drop", each) for each in droppable)
-        told = ", ".join(said) + ", ..." * (len(groups) > 10)
-        return told + f" [{options}]" * bool(options)
+        return f"{told} [{options}]" if options else told
 
 
 def refuse_all(path: str, messages: Sequence[str], repair: Mapping[str, Any]) -> None:
-    """Raise the InputError for all that keeps a table from being trained on, if there is anything.
+    """Raise one InputError for all that keeps a table from being used, if there is anything.
 
-    Parameters
-    ----------
-    messages : sequence of str
-        Each with place, what was found, and the remedy.
-    repair : dict
-        Options, by name, with which they would all be gone.
+    `repair` are the options, by name, with which all of it would be gone.
     """
     told = [each.removeprefix(f"{path}: ") for each in messages]
     if told:

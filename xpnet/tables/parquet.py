@@ -1,14 +1,14 @@
 """Parquet files, and tables in memory: data frames and dicts of columns; read with Polars."""
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError
-from xpnet.tables.assemble import header_fault, named
+from xpnet.tables.assemble import checked_names
 from xpnet.tables.messages import quoted
 from xpnet.tables.npy import check_memory, open_binary, pieces
 
@@ -17,7 +17,7 @@ IN_MEMORY = "the table"  # in messages, where files have their path
 
 @dataclass(frozen=True)
 class Frame:
-    """A Polars LazyFrame; `texts` are the columns of another type than numbers.
+    """A Polars LazyFrame, as a source for `assemble`; `texts` are the columns of no numbers.
 
     Attributes
     ----------
@@ -32,10 +32,10 @@ class Frame:
     rows: int
     texts: frozenset[int]
     unfit: Mapping[str, str]
-    delimiter: str = ""  # see `Csv`
+    delimiter: str = ""
 
-    def blocks(self, floats: Collection[int] = ()) -> Iterator[Any]:
-        """Yield rows as Polars frames of numbers and texts; for `floats` see `Csv`."""
+    def blocks(self) -> Iterator[Any]:
+        """Yield rows as Polars frames of numbers and texts."""
         import polars
 
         for part in pieces(self.rows, len(self.names)):
@@ -77,22 +77,22 @@ def open_frame(path: str, frame: Any) -> Frame:
 
     schema = frame.collect_schema()
     rows = int(frame.select(polars.len()).collect().item())
-    names = named([name.strip() for name in schema])
-    if fault := header_fault(names):
-        raise FileError(f"{path}: {fault}")
-    if not rows:
-        raise FileError(f"{path}: there are no rows; add some.")
+    names, fault = checked_names([name.strip() for name in schema])
+    if fault or not rows:
+        raise FileError(f"{path}: {fault or 'there are no rows; add some.'}")
     no_cells = (polars.Binary, polars.Object, polars.Duration)
+    kinds = dict(zip(names, schema.items(), strict=True))
     unfit = {
-        name: str(dtype) for name, dtype in schema.items() if dtype.is_nested() or dtype in no_cells
+        name: str(kind) for name, (_, kind) in kinds.items() if kind.is_nested() or kind in no_cells
     }
-    frame = frame.with_columns(polars.lit(None, polars.Float64).alias(name) for name in unfit)
+    none = polars.lit(None, polars.Float64)
+    frame = frame.with_columns(none.alias(kinds[name][0]) for name in unfit)
     texts = frozenset(
         at
-        for at, (name, dtype) in enumerate(schema.items())
-        if not dtype.is_numeric() and name not in unfit
+        for at, (name, (_, kind)) in enumerate(kinds.items())
+        if not (kind.is_numeric() or kind == polars.Null or name in unfit)
     )
-    return Frame(path, names, frame, rows, texts, {k.strip(): each for k, each in unfit.items()})
+    return Frame(path, names, frame, rows, texts, unfit)
 
 
 def frame_of(data: Any) -> Frame:
@@ -102,50 +102,35 @@ def frame_of(data: Any) -> Frame:
     """
     import polars
 
-    if isinstance(data, polars.LazyFrame):
-        try:
-            data = data.collect()
-        except polars.exceptions.PolarsError as error:
-            message = f"the LazyFrame cannot be collected ({_reason(error)}); correct its query"
-            raise InputError(f"{IN_MEMORY}: {message}.") from error
-    if not isinstance(data, polars.DataFrame):
-        names = named([str(name) for name in data])
-        if fault := header_fault(names):
-            raise InputError(f"{IN_MEMORY}: {fault}")
-        columns = [_column(name, data[key]) for name, key in zip(names, data, strict=True)]
-        if len(lengths := {len(each): each.name for each in columns}) > 1:
-            found = " and ".join(f"{rows} ({quoted(name)})" for rows, name in lengths.items())
-            raise InputError(
-                f"{IN_MEMORY}: columns of lengths {found:.200}; give columns of the same length."
-            )
-        data = polars.DataFrame(columns)
-    # A column of nothing but missing cells is one of numbers.
-    return open_frame(IN_MEMORY, data.cast({polars.Null: polars.Float64}).lazy())
+    if isinstance(data, polars.LazyFrame | polars.DataFrame):
+        return open_frame(IN_MEMORY, data.lazy().collect().lazy())
+    names, fault = checked_names([str(name) for name in data])
+    columns = [_column(name, data[key]) for name, key in zip(names, data, strict=True)]
+    lengths = {len(each): each.name for each in columns}
+    if len(lengths) > 1:
+        found = " and ".join(f"{rows} ({quoted(name)})" for rows, name in lengths.items())
+        fault = f"columns of lengths {found:.200}; give columns of the same length."
+    if fault:
+        raise InputError(f"{IN_MEMORY}: {fault}")
+    return open_frame(IN_MEMORY, polars.DataFrame(columns).lazy())
 
 
 def _column(name: str, cells: Any) -> Any:
     """Return one column as a Polars series; refuse what has no cells, or some of unusable kinds."""
     import polars
 
-    where, kind = f"{IN_MEMORY}: column {quoted(name)}", type(cells).__name__
-    single = isinstance(cells, str | bytes | Mapping) or not hasattr(cells, "__len__")
-    if single or getattr(cells, "shape", None) == ():
-        raise InputTypeError(f"{where} is of type {kind}; give a list or an array, a cell per row.")
     try:
-        hidden = isinstance(cells, np.ma.MaskedArray)
-        if hasattr(cells, "__array__") and not hidden and np.asarray(cells).dtype.kind in "buif":
-            return polars.Series(name, np.asarray(cells))
-        values = cells.tolist() if hasattr(cells, "tolist") else list(cells)
-        gone = cells.isna() if hasattr(cells, "isna") else map(_is_missing, values)
-        values = [None if none else each for each, none in zip(values, gone, strict=True)]
-        return polars.Series(name, values, strict=False)
+        if hasattr(cells, "isna"):  # of pandas, which has several kinds of missing cells
+            cells = [None if gone else each for each, gone in zip(cells, cells.isna(), strict=True)]
+        elif (
+            isinstance(cells, str | np.ma.MaskedArray) or np.asarray(cells).dtype.kind not in "buif"
+        ):
+            cells = cells.tolist() if hasattr(cells, "tolist") else [*cells]
+        return polars.Series(name, cells, strict=False)
     except (TypeError, ValueError, OverflowError, polars.exceptions.PolarsError) as error:
-        message = f"{where} ({kind}) cannot be read ({_reason(error)}); give numbers or text"
-        raise InputTypeError(f"{message}.") from error
-
-
-def _is_missing(cell: Any) -> bool:
-    return cell is np.ma.masked or bool(cell != cell)
+        where = f"{IN_MEMORY}: column {quoted(name)} ({type(cells).__name__})"
+        remedy = "give a list or an array of numbers or texts"
+        raise InputTypeError(f"{where} cannot be read ({_reason(error)}); {remedy}.") from error
 
 
 def frame_like(data: Any, columns: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """Decide how a table is prepared for training: task, columns, validation rows, scales."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from xpnet.tables.messages import (
     refuse_all,
     up_to_ten,
 )
-from xpnet.tables.npy import RowFile, moments, pieces
+from xpnet.tables.npy import moments, pieces
 from xpnet.tables.preprocessing import (
     MISSING_POLICIES,
     TASKS,
@@ -30,7 +30,7 @@ from xpnet.tables.preprocessing import (
 )
 from xpnet.tables.summary import (
     Summary,
-    distinct,
+    complete_rows,
     refuse_missing,
     refuse_spoilt_numbers,
     refuse_text,
@@ -43,7 +43,6 @@ from xpnet.training.batches import MAX_VALIDATION_ROWS, split
 ENCODE = ("auto", "plain", "ple")
 FEW_ROWS = 100  # of which a fifth, to measure on, is 20: an accuracy is known to within 20 %
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
-_MIN_ROWS_OF_CLASS = 10  # on average, if there are many classes
 _MIN_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 _NO_TARGET = "fill it in, or pass --missing drop or impute (leaves such rows out)"
@@ -59,7 +58,7 @@ class Prepared:
         The training rows; `x_validation` and `y_validation` likewise, with 0 rows if there are
         none. With `stream`, x is a `PreparedRows`.
     notes : tuple of str
-        What the user should know: what is constant, duplicate, rare.
+        What the user should know: what is constant or rare, or gives the target away.
     decisions : tuple of Decision
         What was done to the table unasked.
     folds : tuple of pairs of int64 arrays
@@ -140,13 +139,14 @@ def prepare(
             raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
     source, target = target_of(table, target or "")
     source.index(target, "target column")
-    names = _features(table, target, drop, keep)
-    choice, found, of_target = _chosen(table, source, names, target, keep, missing)
-    rows = _rows_to_use(source, target, found, of_target, missing)
+    used = _used(table, target, drop, keep)
+    found = summarize(table, used)
+    choice = choose_columns(table, found, keep, impute=missing == "impute")
+    choice.left_out.update({name: f"holds {table.unfit[name]:.60}" for name in table.unfit})
+    rows = _rows_to_use(table, source, target, [each.name for each in choice.columns], missing)
     decisions = _decisions(table, choice, found, missing, len(rows), target)
-    targets = (source, target, of_target)
-    _refuse(table, choice, found, targets, missing, decisions if strict else [])
-    notes = _row_notes(table, rows)
+    _refuse(table, choice, source, target, missing, decisions if strict else [])
+    notes = _row_notes(table, rows, used, choice, stream)
     plan = Preprocessing(
         "regression", target, tuple(choice.columns), missing=missing,
         layout="image" if table.matrix.dtype == np.uint8 else table.layout,
@@ -157,115 +157,93 @@ def prepare(
     if share < validation:
         notes.append(f"validation rows limited to {MAX_VALIDATION_ROWS:,}: the others train")
     train, held, folds = _divided(len(y), share, nets, seed, y if plan.classes else None)
-    gaps = found.missing if missing == "impute" else ()
-    plan = _with_scales(plan, table, rows[train], standardize, gaps, notes)
-    if encode != "plain" and standardize and plan.layout != "image":
-        plan = _with_bins(plan, table, rows[train], len(rows), always=encode == "ple")
+    if plan.layout == "image":
+        plan = replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
+    else:
+        bins = _bins(plan, len(rows), encode if standardize else "plain")
+        plan = _with_scales(plan, table, rows[train], standardize, bins, found, notes)
     if plan.task == "regression" and standardize and scale_target:
-        plan, y = _with_target_scale(plan, source, y, rows[train])
+        mean, std, _ = _scales(source, [target], rows[train])
+        plan = replace(plan, target_mean=float(mean[0]), target_std=float(std[0]))
+        y = plan.of_values(y)
     x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
-    if not stream:
-        x = plan.transform(table, rows[train], dtype=dtype)
-        _note_duplicates(x, y[train], "rows" if folds else "training rows", notes)
-    _note_classes(plan, y[train], notes)
-    notes += note_leaks(plan, table, rows[train], y[train])
+    x = x if stream else plan.transform(table, rows[train], dtype=dtype)
+    notes += [*_rare_classes(plan, y[train]), *note_leaks(plan, table, rows[train], y[train])]
     x_held = plan.transform(table, rows[held], dtype=dtype)
     done = tuple(notes), tuple(decisions), folds
     return Prepared(plan, x, y[train], x_held, y[held], *done)
 
 
-def _features(
+def _used(
     table: Table, target: str, drop: Collection[str], keep: Collection[str]
 ) -> tuple[str, ...]:
     """Return the columns to use; refuse names of columns that do not exist."""
     if drop and table.layout != "table":
-        listed = ", ".join(drop)
-        raise InputError(
-            f"--drop {listed}: {table.path} is an array, and all its columns are used; save it "
-            "without these."
+        message = (
+            f"--drop {', '.join(drop)}: {table.path} is an array, and all its columns are used"
         )
-    for name in drop:
-        table.index(name, "column to drop,")
-    for name in keep:
-        table.index(name, "column to keep,")
-        if name in drop:
+        raise InputError(f"{message}; save it without these.")
+    for name in (*drop, *keep):
+        if name not in table.unfit:
+            table.index(name, "column to keep," if name in keep else "column to drop,")
+        if name in drop and name in keep:
             raise InputError(f"--drop {name}: there is --keep {name} too; leave one of them out.")
     if target in drop and not table.labels:
         raise InputError(f"--drop {target}: this is the target, the column to predict; keep it.")
-    left_out = {*drop, *([] if table.labels else [target])}
+    left_out = {*drop, *table.unfit, *([] if table.labels else [target])}
     names = tuple(name for name in table.names if name not in left_out)
     if not names:
         raise InputError(f"{table.path}: no columns are left besides the target; add some.")
     return names
 
 
-def _chosen(
-    table: Table,
-    source: Table,
-    names: tuple[str, ...],
-    target: str,
-    keep: Collection[str],
-    missing: str,
-) -> tuple[Choice, Summary, Summary]:
-    """Choose the columns; also return the summaries of features and target.
-
-    Rows that are left out for a missing cell in a column that is used have no say in a second turn.
-    """
-    left_out = {name: f"holds {table.unfit[name]:.60}" for name in names if name in table.unfit}
-    for only_complete in (False, True)[: 1 + (missing == "drop")]:
-        used = [name for name in names if name not in left_out]
-        if source is table:
-            found = of_target = summarize(table, (*used, target), only_complete=only_complete)
-        else:
-            found, of_target = summarize(table, used), summarize(source, [target])
-        choice = choose_columns(table, found, used, keep, impute=missing == "impute")
-        choice.left_out = left_out = left_out | choice.left_out
-    if not choice.columns and not choice.obstacles and table.rows > 1:
-        message = f"{table.path}: no columns of use are left besides the target"
-        raise InputError(f"{message}; add some, or pass {option('--keep', names[0])}.")
-    return choice, found, of_target
-
-
 def _rows_to_use(
-    source: Table, target: str, found: Summary, of_target: Summary, missing: str
+    table: Table, source: Table, target: str, names: Collection[str], missing: str
 ) -> np.ndarray:
-    if missing == "drop":
-        return np.flatnonzero(found.complete & of_target.complete)
-    if target not in of_target.missing:
-        return np.arange(source.rows)
-    return np.flatnonzero(~np.isnan(source.column(target)))
+    """Return the rows of which nothing needed is missing."""
+    good = np.ones(table.rows, dtype=bool)
+    if missing != "refuse":
+        good = complete_rows(source, [target])
+    if missing == "drop" and names:
+        good &= complete_rows(table, [*names])
+    return np.flatnonzero(good)
 
 
 def _decisions(
-    table: Table, choice: Choice, found: Summary, missing: str, rows: int, target: str
+    table: Table,
+    choice: Choice,
+    found: Mapping[str, Summary],
+    missing: str,
+    rows: int,
+    target: str,
 ) -> list[Decision]:
     """List what is done to the table unasked."""
     read = {key: quoted(each) for key, each in table.guesses.items() if key != "no_header"}
     read |= {"header": "none"} if "no_header" in table.guesses else {}
-    impute, gone = missing == "impute", table.rows - rows
-    used = [each.name for each in choice.columns]
-    gaps = {name: found.missing[name] for name in used if name in found.missing and impute}
-    encoded, pooled = dict[str, str](), list[str]()
+    impute, gone, total = missing == "impute", table.rows - rows, table.rows
+    encoded, pooled, imputed = dict[str, str](), list[str](), dict[str, str]()
     for each in choice.columns:
+        if impute and (count := found[each.name].missing):
+            imputed[each.name] = counted(count, "cell")
         if isinstance(each, Category):
             encoded[each.name] = counted(len(each.categories), "value")
             if each.pooled:
-                rare = np.count_nonzero(found.counts[each.name]) - len(each.categories)
+                rare = np.count_nonzero(found[each.name].counts) - len(each.categories)
                 encoded[each.name] += f", {rare:,} rare ones pooled"
                 pooled.append(each.name)
-    dropped = {
-        f"{gone:,} of {table.rows:,} left out": f"no {target}" if impute else "missing cells"
-    }
+    why = f"no {target}" if impute else "missing cells"
+    dropped = {f"{gone:,} of {total:,} left out": why} if gone else {}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
-    signs = {name: each for name, each in table.signs.items() if name in (*used, target)}
+    used = {target, *(each.name for each in choice.columns)}
+    signs = {name: each for name, each in table.signs.items() if name in used}
     droppable = [name for name in signs if name != target]
     every = [
         Decision("read", read, table.guesses),
         Decision("numbers", signs, {"drop": droppable} if droppable else {}),
-        Decision("rows", dropped if gone else {}),
+        Decision("rows", dropped),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
         Decision("dates", dates, {"drop": [*dates]}),
-        Decision("imputed", {name: counted(count, "cell") for name, count in gaps.items()}),
+        Decision("imputed", imputed),
         Decision("encoded", encoded, {"drop": pooled} if pooled else {}),
     ]
     return [each for each in every if each.columns]
@@ -274,8 +252,8 @@ def _decisions(
 def _refuse(
     table: Table,
     choice: Choice,
-    found: Summary,
-    targets: tuple[Table, str, Summary],
+    source: Table,
+    target: str,
     missing: str,
     guesses: list[Decision],
 ) -> None:
@@ -283,14 +261,10 @@ def _refuse(
     messages = [*choice.obstacles.values()]
     repair: dict[str, Any] = {"drop": [*choice.obstacles]}
     used = [each.name for each in choice.columns]
-    source, target, of_target = targets
-    for where, summary, names, remedy in (
-        (table, found, used, _MISSING_REMEDY),
-        (source, of_target, [target], _NO_TARGET),
-    ):
+    for where, names, remedy in ((table, used, _MISSING_REMEDY), (source, [target], _NO_TARGET)):
         try:
             if missing == "refuse":
-                refuse_missing(where, summary, names, remedy)
+                refuse_missing(where, names, remedy)
         except InputError as error:
             messages.append(str(error))
             repair["missing"] = "impute"
@@ -301,17 +275,19 @@ def _refuse(
     refuse_all(table.path, messages, repair)
 
 
-def _row_notes(table: Table, rows: np.ndarray) -> list[str]:
-    """Note where rows are kept; refuse to go on with less than two of them."""
-    notes = []
-    if isinstance(table.matrix, RowFile) and table.layout == "table":
-        size, path = table.matrix.path.stat().st_size, table.matrix.path
-        notes.append(f"rows read from a temporary file of {size:,} bytes, {path}")
-    if 2 <= len(rows) < FEW_ROWS:
-        notes.append(f"{len(rows)} rows are few: the scores are rough")
+def _row_notes(
+    table: Table, rows: np.ndarray, names: tuple[str, ...], choice: Choice, stream: bool
+) -> list[str]:
+    """Note where rows are kept; refuse to go on without columns, or with less than two rows."""
     if len(rows) < 2:
         of = f" of {table.rows}" if len(rows) < table.rows else ""
         raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")
+    if not choice.columns:
+        message = f"{table.path}: no columns of use are left besides the target"
+        raise InputError(f"{message}; add some, or pass {option('--keep', names[0])}.")
+    notes = [f"{len(rows)} rows are few: the scores are rough"] if len(rows) < FEW_ROWS else []
+    if stream and table.layout == "table":
+        notes.append(f"rows read from a temporary file of {table.matrix.nbytes:,} bytes")
     return notes
 
 
@@ -322,10 +298,8 @@ def _divided(
     everything, none = np.arange(rows), np.arange(0)
     if not share:
         return everything, none, ()
-    if nets == 1:
-        return *split(rows, share, seed, labels), ()
     folds = tuple(split(rows, share, seed + number, labels) for number in range(nets))
-    return everything, none, folds
+    return (*folds[0], ()) if nets == 1 else (everything, none, folds)
 
 
 def _with_task(
@@ -333,15 +307,15 @@ def _with_task(
 ) -> tuple[Preprocessing, np.ndarray]:
     """Find the task and the classes from the target; return class numbers, or raw values."""
     name = plan.target
-    cells = source.numbers([name], rows)
-    for at in np.flatnonzero(np.isinf(cells[:, 0]))[:1]:
+    cells = source.numbers([name], rows)[:, 0]
+    for at in np.flatnonzero(np.isinf(cells))[:1]:
         raise source.fault(rows[at], name, "", "give finite numbers")
-    used = distinct(cells[:, 0])
+    used = distinct(cells)
     classes: Labels = tuple(used.tolist())
-    kind = _kind(cells[:, 0], len(classes))
+    kind = _kind(cells, len(classes))
     if name in source.texts:
         words = texts_of(source, name)
-        counts = np.bincount(cells[:, 0].astype(np.int64), minlength=len(words))
+        counts = np.bincount(cells.astype(np.int64), minlength=len(words))
         refuse_spoilt_numbers(source, name, counts)
         if task == "regression":
             refuse_text(source, name, ", or leave --task regression out")
@@ -357,15 +331,22 @@ def _with_task(
         raise source.fault(rows[0], name, what, "add rows of another class")
     kind = kind if task == "auto" else task
     if kind == "regression":
-        return plan, cells[:, 0]
+        return plan, cells
     many = kind == "multiclass" and len(classes) > max(_MAX_INTEGER_CLASSES, len(rows) // 2)
     if (kind == "binary" and len(classes) != 2) or many:
         message = f"column {quoted(name)}, the target, has {len(classes)} distinct values"
         raise InputError(f"{source.path}: {message}, too many for {kind}; correct --task.")
-    codes = np.searchsorted(used, cells[:, 0])
+    codes = np.searchsorted(used, cells)
     if name in source.texts:
         codes = np.argsort(np.argsort(texts))[codes]
     return replace(plan, task=kind, classes=classes), codes
+
+
+def distinct(values: np.ndarray) -> np.ndarray:
+    """Return the different ones of some numbers, in order; by hashing, faster than by sorting."""
+    import polars
+
+    return np.asarray(polars.Series(values).unique().sort().to_numpy())
 
 
 def _kind(values: np.ndarray, distinct: int) -> str:
@@ -377,17 +358,22 @@ def _kind(values: np.ndarray, distinct: int) -> str:
     return "multiclass" if whole and few else "regression"
 
 
+def _bins(plan: Preprocessing, rows: int, encode: str) -> int:
+    """Return how many bins each number column should have."""
+    numbers = sum(isinstance(each, Number) for each in plan.columns)
+    return 0 if encode == "plain" else bins_for(rows, numbers, always=encode == "ple")
+
+
 def _with_scales(
     plan: Preprocessing,
     table: Table,
     rows: np.ndarray,
     standardize: bool,
-    gaps: Collection[str],
+    bins: int,
+    found: Mapping[str, Summary],
     notes: list[str],
 ) -> Preprocessing:
-    """Set means and standard deviations from the training rows; medians of columns with gaps."""
-    if plan.layout == "image":
-        return replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
+    """Measure columns on the training rows: means, deviations, medians where there are gaps."""
     numbers = [column.name for column in plan.columns if isinstance(column, Number)]
     mean, std, same = _scales(table, numbers, rows)
     if same.any():
@@ -402,33 +388,17 @@ def _with_scales(
             return _with_date_scales(column, table, rows)
         if not isinstance(column, Number):
             return column
-        fill = _median(table, column.name, rows) if column.name in gaps else None
-        return replace(column, mean=scales[column.name][0], std=scales[column.name][1], fill=fill)
-
-    return replace(plan, columns=tuple(measured(each) for each in plan.columns))
-
-
-def _with_bins(
-    plan: Preprocessing, table: Table, rows: np.ndarray, of_table: int, *, always: bool
-) -> Preprocessing:
-    """Give number columns bins, by the quantiles of the training rows."""
-    numbers = sum(isinstance(each, Number) for each in plan.columns)
-    bins = bins_for(of_table, numbers, always=always)
-
-    def with_edges(column: Column) -> Column:
-        if not isinstance(column, Number) or not bins:
+        mean, std = scales[column.name]
+        column = replace(column, mean=mean, std=std)
+        gaps = plan.missing == "impute" and found[column.name].missing
+        if not (gaps or bins):
             return column
         cells = table.numbers([column.name], rows)[:, 0]
-        return replace(column, edges=quantile_edges(cells[~np.isnan(cells)], bins))
+        cells = cells[~np.isnan(cells)]
+        fill = (float(np.median(cells)) if cells.size else 0.0) if gaps else None
+        return replace(column, fill=fill, edges=quantile_edges(cells, bins) if bins else ())
 
-    return replace(plan, columns=tuple(map(with_edges, plan.columns)))
-
-
-def _median(table: Table, name: str, rows: np.ndarray) -> float:
-    """Return the median of the cells that are there; 0 if there are none."""
-    cells = table.numbers([name], rows)[:, 0]
-    cells = cells[~np.isnan(cells)]
-    return float(np.median(cells)) if cells.size else 0.0
+    return replace(plan, columns=tuple(measured(each) for each in plan.columns))
 
 
 def _with_date_scales(column: Dates, table: Table, rows: np.ndarray) -> Dates:
@@ -437,15 +407,6 @@ def _with_date_scales(column: Dates, table: Table, rows: np.ndarray) -> Dates:
     mean, std, _ = moments([values], column.inputs)
     std = np.where(std > 0, std, 1.0)
     return replace(column, means=tuple(mean.tolist()), stds=tuple(std.tolist()))
-
-
-def _with_target_scale(
-    plan: Preprocessing, source: Table, y: np.ndarray, rows: np.ndarray
-) -> tuple[Preprocessing, np.ndarray]:
-    """Standardise the target of a regression by its training rows."""
-    mean, std, _ = _scales(source, [plan.target], rows)
-    plan = replace(plan, target_mean=float(mean[0]), target_std=float(std[0]))
-    return plan, (y - plan.target_mean) / plan.target_std
 
 
 def _scales(
@@ -464,38 +425,8 @@ def _scales(
     return mean, np.where(std > 0, std, 1.0), same
 
 
-def _note_duplicates(x: np.ndarray, y: np.ndarray, what: str, notes: list[str]) -> None:
-    """Note equal rows, found by 64-bit sums of their bits in random proportions."""
-    words = x.shape[1] * x.itemsize // 4 + 2
-    factors = np.random.default_rng(0).integers(0, 2**64, words, np.uint64)
-    keys = np.empty(len(x), np.uint64)
-    for part in pieces(*x.shape):
-        bits = np.hstack([x[part].view(np.uint32), y[part, None].view(np.uint32)])
-        keys[part] = bits.astype(np.uint64) @ factors
-    repeated = len(x) - len(distinct(keys))
-    if repeated:
-        verb = "repeats" if repeated == 1 else "repeat"
-        notes.append(f"{repeated:,} of {len(x):,} {what} {verb} another")
-
-
-def _note_classes(plan: Preprocessing, y: np.ndarray, notes: list[str]) -> None:
-    """Note classes that are spelt in two ways, or have hardly any rows."""
-    if plan.task == "regression":
-        return
-    spelt = dict[str, list[str]]()
-    for each in plan.classes:
-        spelt.setdefault(format_number(each).casefold(), []).append(format_number(each))
-    groups = [", ".join(sorted(each)) for each in spelt.values() if len(each) > 1]
-    if groups:
-        listed = "; ".join(groups[:5]) + ("; ..." if len(groups) > 5 else "")
-        notes.append(f"classes differ only in case: {listed}; if they are one, write it in one way")
-    if len(plan.classes) > max(_MAX_INTEGER_CLASSES, len(y) / _MIN_ROWS_OF_CLASS):
-        notes.append(
-            f"{len(plan.classes)} classes in {len(y):,} training rows, so hardly any of each; "
-            "put like classes together, or give more rows"
-        )
-        return
-    counts = np.bincount(y, minlength=len(plan.classes))
+def _rare_classes(plan: Preprocessing, y: np.ndarray) -> list[str]:
+    """Note classes that have hardly any rows."""
+    counts = np.bincount(y, minlength=len(plan.classes)) if plan.classes else np.zeros(0)
     rare = [format_number(plan.classes[at]) for at in np.flatnonzero(counts < 2)]
-    if rare:
-        notes.append(f"classes with a single training row: {up_to_ten(rare)}")
+    return [f"classes with a single training row: {up_to_ten(rare)}"] if rare else []

@@ -4,48 +4,40 @@ It is fixed when a network is trained (`xpnet.tables.prepare`), kept in the mode
 unchanged to every table afterwards.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from xpnet.errors import InputError
+from xpnet.errors import FileError, InputError
 from xpnet.tables.columns import (
     UNSEEN,
     Category,
     Column,
     Labels,
     Number,
-    checked,
-    checked_list,
-    column_from_dict,
-    column_to_dict,
     encode_labels,
-    refuse_field,
-    refuse_repeated,
+    from_json,
+    to_json,
 )
 from xpnet.tables.encodings import piecewise_linear
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.npy import check_memory, pieces
-from xpnet.tables.summary import refuse_missing, refuse_text, summarize
+from xpnet.tables.summary import complete_rows, refuse_missing, refuse_text, summarize
 from xpnet.tables.table import Table
 
 Rows: TypeAlias = np.ndarray | None
 """Row numbers (int64), or None for all rows."""
 
-_OPTIONAL = {"left_out", "target_log"}  # unknown to version 1 of the model files: written if used
 MAX_LOG = 700.0  # its exponential is finite
 
 TASKS = ("binary", "multiclass", "regression")
 MISSING_POLICIES = ("refuse", "drop", "impute")
 LAYOUTS = ("table", "matrix", "image")
 FAR = 10  # standard deviations
-_NOT_FILLED_IN = {
-    "refuse": "fill them in, or train with --missing impute",
-    "drop": "fill them in, remove the rows, or train with --missing impute",
-}
+_NOT_FILLED_IN = "fill it in, or train with --missing impute"
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,7 @@ class Preprocessing:
     @property
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
-        kinds = [column_to_dict(each).keys() for each in self.columns]
+        kinds = [to_json(each).keys() for each in self.columns]
         if self.target_log or any("edges" in each for each in kinds):
             return 3
         plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
@@ -123,18 +115,12 @@ class Preprocessing:
 
     def check(self, table: Table) -> list[str]:
         """Refuse a table that lacks needed columns; return notes on what is ignored."""
-        if (table.layout == "table") != (self.layout == "table"):
-            kinds = {True: "named columns", False: "a plain array"}
-            raise InputError(
-                f"{table.path}: found {kinds[table.layout == 'table']}, but the model was trained "
-                f"on {kinds[self.layout == 'table']}; give a table of that kind."
-            )
-        if self.layout == "image" and table.matrix.dtype != np.uint8:
-            raise InputError(
-                f"{table.path}: found {table.matrix.dtype}, but the model was trained on images "
-                "in bytes, 0 to 255; give uint8."
-            )
-        lacking = [column.name for column in self.columns if column.name not in table.places]
+        kinds = {"table": "named columns", "matrix": "a plain array", "image": "images of bytes"}
+        found = "image" if table.matrix.dtype == np.uint8 else table.layout
+        if (found == "table") != (self.layout == "table") or self.layout == "image" != found:
+            message = f"found {kinds[found]}, but the model was trained on {kinds[self.layout]}"
+            raise InputError(f"{table.path}: {message}; give a table of that kind.")
+        lacking = [name for name in self._names if name not in table.places]
         if lacking:
             raise InputError(
                 f"{table.path}: {len(lacking)} of the {len(self.columns)} columns that the model "
@@ -150,17 +136,18 @@ class Preprocessing:
         return [ignored] if extra else []
 
     def notes(self, table: Table) -> list[str]:
-        """Refuse what `check` refuses; also note what is imputed, and categories not seen."""
+        """Refuse what `check` refuses; also note what is imputed, unseen, or far from training."""
         found = self.check(table)
-        missing = summarize(table, self._names).missing if self.missing == "impute" else {}
-        if missing:
+        cells = summarize(table, self._names)
+        missing = {name: each.missing for name, each in cells.items() if each.missing}
+        if missing and self.missing == "impute":
             listed = up_to_ten(f"{name} ({count:,})" for name, count in missing.items())
             found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}")
         unseen = []
         for column in self.columns:
             if isinstance(column, Category) and column.name in table.texts:
-                cells = table.column(column.name)
-                codes = encode_labels(table, column.name, column.categories, cells)
+                column_cells = table.column(column.name)
+                codes = encode_labels(table, column.name, column.categories, column_cells)
                 rows = np.flatnonzero(codes == UNSEEN)
                 if rows.size:
                     example = quoted(table.cell(rows[0], column.name))
@@ -176,12 +163,11 @@ class Preprocessing:
     def _far_outside(self, table: Table) -> dict[str, int]:
         """Count, for each column of numbers, those that are far from all that training saw."""
         places, _, (mean, std, _) = self._numbers
-        counts = np.zeros(len(places), np.int64)
+        counts, names = np.zeros(len(places), np.int64), [self._names[at] for at in places]
         for part in pieces(table.rows, len(self.columns)) if self.layout != "image" else ():
-            away = table.numbers([self._names[at] for at in places], part) - mean
-            counts += (np.abs(away) > FAR * std).sum(axis=0)
+            counts += (np.abs(table.numbers(names, part) - mean) > FAR * std).sum(axis=0)
         scaled = (mean != 0) | (std != 1)  # else they were left as they are
-        return {self._names[places[at]]: int(counts[at]) for at in np.flatnonzero(counts * scaled)}
+        return {names[at]: int(counts[at]) for at in np.flatnonzero(counts * scaled)}
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the rows that can be used: of missing cells, only imputed ones are no hindrance.
@@ -190,10 +176,10 @@ class Preprocessing:
         """
         good = np.ones(table.rows, dtype=bool)
         if self.missing != "impute":
-            good = summarize(table, self._names).complete
+            good = complete_rows(table, self._names)
         if target:
             source, name = target_of(table, self.target)
-            good = good & summarize(source, [name]).complete
+            good = good & complete_rows(source, [name])
         return np.flatnonzero(good)
 
     @cached_property
@@ -218,13 +204,11 @@ class Preprocessing:
         for column in self.columns:
             if isinstance(column, Number):
                 refuse_text(table, column.name)
-        x = np.zeros((len(rows), self.inputs), dtype)
-        impute = self.missing == "impute"
-        for part in pieces(len(rows), len(table.names)):
+        x, impute = np.zeros((count, self.inputs), dtype), self.missing == "impute"
+        for part in pieces(count, len(table.names)):
             cells = table.numbers(self._names, rows[part])
             if not impute and np.isnan(cells).any():
-                remedy = _NOT_FILLED_IN[self.missing]
-                refuse_missing(table, summarize(table, self._names), self._names, remedy)
+                refuse_missing(table, self._names, _NOT_FILLED_IN)
             for place, first, column in self._with_inputs:
                 inputs = x[part, first : first + column.inputs]
                 if not isinstance(column, Number):
@@ -235,33 +219,18 @@ class Preprocessing:
         return x
 
     @cached_property
-    def _numbers(self) -> tuple[list[int], list[int], np.ndarray]:
-        """Of all number columns: places, inputs, and rows of means, deviations and fills."""
-        places, inputs, scales = list[int](), list[int](), list[tuple[float, float, float]]()
-        for place, first, each in self._with_inputs:
-            if isinstance(each, Number):
-                places.append(place)
-                inputs.append(first)
-                scales.append((each.mean, each.std, each.mean if each.fill is None else each.fill))
-        return places, inputs, np.asarray(scales).reshape(-1, 3).T
-
-    @cached_property
-    def _bins(self) -> list[tuple[int, int, np.ndarray]]:
-        """Of number columns with bins: place among them, first such input, standardised edges."""
-        numbers = [
-            (first, each) for _, first, each in self._with_inputs if isinstance(each, Number)
-        ]
-        return [
-            (at, first + 1 + each.indicator, (np.asarray(each.edges) - each.mean) / each.std)
-            for at, (first, each) in enumerate(numbers)
-            if each.edges
-        ]
-
-    @cached_property
     def _with_inputs(self) -> list[tuple[int, int, Column]]:
         """Each column with its place and its first input."""
         firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
         return [*zip(range(len(self.columns)), firsts[:-1], self.columns, strict=True)]
+
+    @cached_property
+    def _numbers(self) -> tuple[list[int], list[int], np.ndarray]:
+        """Of all number columns: places, inputs, and rows of means, deviations and fills."""
+        found = [each for each in self._with_inputs if isinstance(each[2], Number)]
+        scales = [(c.mean, c.std, c.mean if c.fill is None else c.fill) for _, _, c in found]  # type: ignore[union-attr]
+        places, inputs = [place for place, _, _ in found], [first for _, first, _ in found]
+        return places, inputs, np.asarray(scales).reshape(-1, 3).T
 
     def _fill_numbers(
         self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray
@@ -281,8 +250,12 @@ class Preprocessing:
             what = ", which is not finite or too far from the numbers in training"
             raise table.fault(rows[row], name, what, "correct it")
         x[:, inputs] = block
-        for at, first, edges in self._bins:
-            x[:, first : first + len(edges) - 1] = piecewise_linear(cells[:, at], edges)
+        for at, (place, first) in enumerate(zip(places, inputs, strict=True)):
+            number: Any = self.columns[place]
+            if number.edges:
+                edges = (np.asarray(number.edges) - number.mean) / number.std
+                first += 1 + number.indicator
+                x[:, first : first + len(edges) - 1] = piecewise_linear(cells[:, at], edges)
 
     def encode_target(self, table: Table, rows: Rows = None) -> np.ndarray:
         """Return the targets (rows,): class numbers as int64, or standardised values as float64."""
@@ -291,8 +264,7 @@ class Preprocessing:
         rows = np.arange(table.rows) if rows is None else rows
         cells = source.numbers([name], rows)[:, 0]
         if np.isnan(cells).any():
-            remedy = "fill it in or remove the row"
-            refuse_missing(source, summarize(source, [name]), [name], remedy)
+            refuse_missing(source, [name], "fill it in or remove the row")
         if self.task == "regression":
             refuse_text(source, name)
             for at in np.flatnonzero(cells < 0.0)[:1] if self.target_log else ():
@@ -300,11 +272,10 @@ class Preprocessing:
                 raise source.fault(rows[at], name, what, "correct it or remove the row")
             return self.of_values(cells)
         codes = encode_labels(source, name, self.classes, cells)
-        if (codes < 0).any():
-            row = rows[np.flatnonzero(codes < 0)[0]]
+        for at in np.flatnonzero(codes < 0)[:1]:
             listed = up_to_ten(quoted(format_number(each)) for each in self.classes)
             remedy = f"the classes are {listed}; correct the cell or remove the row"
-            raise source.fault(row, name, ", not a class seen in training", remedy)
+            raise source.fault(rows[at], name, ", not a class seen in training", remedy)
         return codes
 
     def of_values(self, values: np.ndarray) -> np.ndarray:
@@ -340,13 +311,11 @@ class Preprocessing:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in JSON's types; floats survive exactly."""
-        columns = [column_to_dict(each) for each in self.columns]
-        found = {**asdict(self), "classes": list(self.classes), "columns": columns}
-        found |= {"left_out": list(self.left_out)}
-        return {k: v for k, v in found.items() if k not in _OPTIONAL or v}
+        found: dict[str, Any] = to_json(self)
+        return found
 
     @classmethod
-    def from_dict(cls, given: Mapping[str, Any]) -> "Preprocessing":
+    def from_dict(cls, given: Any) -> "Preprocessing":
         """Make it from the result of `to_dict`, which is not trusted.
 
         Raises
@@ -354,46 +323,21 @@ class Preprocessing:
         FileError
             Names the first field that is invalid, and what was found.
         """
-        wanted = tuple(each.name for each in fields(cls) if each.name not in _OPTIONAL)
-        if not isinstance(given, Mapping) or set(given) - _OPTIONAL != set(wanted):
-            found = sorted(map(str, given)) if isinstance(given, Mapping) else given
-            refuse_field("fields", found, wanted)
-        for name, known in (("task", TASKS), ("missing", MISSING_POLICIES), ("layout", LAYOUTS)):
-            if given[name] not in known:
-                refuse_field(name, given[name], f"one of {', '.join(known)}")
-        plan = cls(
-            given["task"],
-            checked("target", given["target"], "text"),
-            _columns_from(given["columns"]),
-            _classes_from(given["classes"], given["task"]),
-            checked("target_mean", given["target_mean"], "number"),
-            checked("target_std", given["target_std"], "scale"),
-            given["missing"],
-            given["layout"],
-            checked_list("left_out", given["left_out"], "text") if "left_out" in given else (),
-            checked("target_log", given.get("target_log", False), "flag"),
-        )
-        names = [*plan._names, *plan.left_out]
-        refuse_repeated("columns", [plan.target] * (plan.layout == "table") + names)
-        if plan.layout != "table" and not all(isinstance(each, Number) for each in plan.columns):
-            refuse_field("columns", "categories", f"only numbers, as the layout is {plan.layout}")
+        plan: Preprocessing = from_json(cls, given)
+        names = [*plan._names, *plan.left_out, *[plan.target] * (plan.layout == "table")]
+        classes = {"binary": len(plan.classes) == 2, "regression": not plan.classes}
+        good = {
+            "task": plan.task in TASKS,
+            "missing": plan.missing in MISSING_POLICIES,
+            "layout": plan.layout in LAYOUTS,
+            "columns": bool(plan.columns) and len(set(names)) == len(names),
+            "classes": classes.get(plan.task, len(plan.classes) > 1),
+            "target_std": plan.target_std > 0.0,
+        } | {f"columns[{at}]": each.is_valid for at, each in enumerate(plan.columns)}
+        for field, fits in good.items():
+            if not fits:
+                raise FileError(f"preprocessing.{field}: does not fit the other fields.")
         return plan
-
-
-def _columns_from(given: Any) -> tuple[Column, ...]:
-    if not isinstance(given, list) or not given:
-        refuse_field("columns", given, "a list of columns")
-    return tuple(column_from_dict(each, f"columns[{at}]") for at, each in enumerate(given))
-
-
-def _classes_from(given: Any, task: str) -> Labels:
-    if not isinstance(given, list):
-        refuse_field("classes", given, "a list")
-    wanted = {"regression": "none", "binary": "two", "multiclass": "two or more"}[task]
-    if not {"regression": not given, "binary": len(given) == 2}.get(task, len(given) >= 2):
-        refuse_field("classes", given, f"{wanted}, since the task is {task}")
-    numbers = all(isinstance(each, int | float) for each in given)
-    return checked_list("classes", given, "number" if numbers else "text") if given else ()
 
 
 def target_of(table: Table, name: str) -> tuple[Table, str]:

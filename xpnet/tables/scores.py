@@ -69,7 +69,7 @@ def permutation_importance(
     if len(rows) > MAX_ROWS:
         rows = np.sort(draw.choice(rows, MAX_ROWS, replace=False))
     y = plan.encode_target(table, rows)
-    matrix = np.array(table.read_rows(rows))
+    matrix = np.array(table.matrix[rows])
     shuffled = replace(table, matrix=matrix)
 
     def measure() -> float:

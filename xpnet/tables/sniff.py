@@ -12,14 +12,12 @@ from xpnet.tables.cells import AFTER, BEFORE, MISSING, is_number
 from xpnet.tables.npy import open_binary
 
 DELIMITERS = (",", ";", "\t", "|")
-_WIDE_ENCODINGS = (
-    (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", "utf-32"),
-    (rb"\xff\xfe|\xfe\xff", "utf-16"),
-    (rb"([^\x00]\x00){4}", "utf-16-le"),
-    (rb"(\x00[^\x00]){4}", "utf-16-be"),
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
 )
-"""How text in UTF-16 and UTF-32 begins."""
-
 _CHUNK = 1 << 22
 _HEAD = 1 << 16  # bytes that delimiters are looked for in
 _RECORDS = 25  # likewise
@@ -32,22 +30,20 @@ def find_encoding(path: str) -> str:
     What is not UTF-8 is taken for cp1252, the encoding of Windows for western Europe. With
     characters of UTF-8, it is a damaged file of that encoding, which is refused later.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
     with open_binary(path) as file:
-        chunk = first = file.read(_CHUNK)
-        for pattern, encoding in _WIDE_ENCODINGS:
-            if re.match(pattern, first[:512], re.DOTALL):
+        chunk = file.read(_CHUNK)
+        for mark, encoding in _MARKS:
+            if chunk.startswith(mark):
                 return encoding
         try:
-            ascii_so_far = True
             while chunk and b"\0" not in chunk:  # which is refused later
-                ascii_so_far = decoder.decode(chunk).isascii() and ascii_so_far
+                is_ascii = decoder.decode(chunk).isascii() and is_ascii
                 chunk = file.read(_CHUNK)
             decoder.decode(b"", final=True)
-            return "utf-8"
         except UnicodeDecodeError as error:
-            ascii_so_far = ascii_so_far and error.object[: error.start].isascii()
-            return "cp1252" if ascii_so_far and b"\0" not in chunk else "utf-8"
+            return "cp1252" if is_ascii and error.object[: error.start].isascii() else "utf-8"
+    return "utf-8"
 
 
 def find_layout(
@@ -75,7 +71,7 @@ def find_layout(
     if header is None:
         head = [single_spaces(each) for each in head] if delimiter == " " else head
         rows = [fields_of(each, delimiter) for each in head]
-        header = not _is_data(rows[0], rows[1:], decimal) if rows else True
+        header = not (rows and _is_data(rows[0], rows[1:], decimal))
     return delimiter, decimal, header, skipped
 
 
@@ -114,17 +110,17 @@ def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
 
     If the first record lacks the usual one, half of them are enough: the others are refused later.
     """
-    fitting = []
+    if not records:
+        return usual
+    fitting, least = [], 1.0 if usual.encode() in records[0] else 0.5
     for each in dict.fromkeys((usual, *DELIMITERS)):
         counts = [outside_quotes(record, ord(each)).size for record in records]
-        alike = sum(count == counts[0] for count in counts) / len(counts) if counts else 0.0
-        least = 0.5 if records and usual.encode() not in records[0] else 1.0
-        if alike >= least and counts[0]:
+        if counts[0] and counts.count(counts[0]) >= least * len(counts):
             fitting.append(each)
-    if not fitting:
-        words = {len(outside_quotes(single_spaces(each), ord(" "))) for each in records}
-        fitting = [" "] if len(records) > 1 and len(words) == 1 and min(words) else []
-    return fitting[0] if fitting and (fitting[0] == usual or len(fitting) == 1) else usual
+    if not fitting and len(records) > 1:
+        words = {outside_quotes(single_spaces(each), ord(" ")).size for each in records}
+        fitting = [" "] if len(words) == 1 and min(words) else []
+    return fitting[0] if len(fitting) == 1 else usual
 
 
 def _has_decimal_commas(data: bytes, delimiter: str) -> bool:
@@ -145,8 +141,7 @@ def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:
     """Return whether the first line can only be data, not names.
 
     So it is if it has a number wherever all others have one, and one of these is no whole number,
-    two cells are alike, or a text occurs again in its column. Missing cells are no hindrance, but
-    names that lack are none.
+    two cells are alike, or a text occurs again in its column.
     """
 
     def number(cell: str) -> bool:
@@ -173,11 +168,6 @@ def outside_quotes(data: bytes, byte: int) -> np.ndarray[Any, Any]:
         return found
     quotes = np.flatnonzero(body == _QUOTE)
     return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
-
-
-def count_outside_quotes(data: bytes, byte: int) -> int:
-    """Return how often a byte occurs outside quoted fields."""
-    return outside_quotes(data, byte).size if b'"' in data else data.count(byte)
 
 
 def single_spaces(records: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,98 +17,81 @@ _OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")
 _MAX_STRAYS = 3  # different words, or 5 % of all, that may stand among numbers by mistake
 
 
-@dataclass(frozen=True)
+@dataclass
 class Summary:
-    """What one pass over some columns shows; integers of an array cannot be missing.
+    """What one pass over a column shows; integers of an array cannot be missing.
 
     Attributes
     ----------
-    complete : bool array (rows,)
-        Where no cell is missing.
-    missing, first_missing : dict of str to int
-        For each column with missing cells: how many, and the row of the first.
-    low, high : dict of str to float
-        The smallest and largest number of each column.
-    counts : dict of str to int array
+    missing, first_missing : int
+        How many cells are missing, and the row of the first.
+    low, high : float
+        The smallest and largest number.
+    counts : int array
         How often each text of a text column occurs.
     """
 
-    complete: np.ndarray
-    missing: dict[str, int]
-    first_missing: dict[str, int]
-    low: dict[str, float]
-    high: dict[str, float]
-    counts: dict[str, np.ndarray]
+    missing: int = 0
+    first_missing: int = 0
+    low: float = np.inf
+    high: float = -np.inf
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-def summarize(table: Table, names: Sequence[str], *, only_complete: bool = False) -> Summary:
-    """Look at some columns, once.
-
-    Parameters
-    ----------
-    only_complete : bool
-        Count texts only in rows without missing cells.
-    """
-    texts = {name: at for at, name in enumerate(names) if table.texts.get(name)}
-    counts = {name: np.zeros(len(table.texts[name] or ()), np.int64) for name in texts}
-    found = Summary(np.ones(table.rows, dtype=bool), {}, {}, {}, {}, counts)
-    if table.matrix.dtype.kind != "f":
-        return found
-    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
-    for part in pieces(table.rows, len(table.names)):
+def summarize(table: Table, names: Sequence[str]) -> dict[str, Summary]:
+    """Look at some columns, once."""
+    found = {name: Summary() for name in names}
+    for name in table.texts.keys() & found.keys():
+        found[name].counts = np.zeros(len(table.texts[name] or ()), np.int64)
+    for part in pieces(table.rows, len(table.names)) if table.matrix.dtype.kind == "f" else ():
         block = table.numbers(names, part)
-        low = np.fmin(low, np.fmin.reduce(block, axis=0))
-        high = np.fmax(high, np.fmax.reduce(block, axis=0))
+        low, high = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
         gone = np.isnan(block)
-        for at in np.flatnonzero(gone.any(axis=0)).tolist():
-            rows = np.flatnonzero(gone[:, at])
-            found.missing[names[at]] = found.missing.get(names[at], 0) + len(rows)
-            found.first_missing.setdefault(names[at], part.start + int(rows[0]))
-        found.complete[part] = ~gone.any(axis=1)
-        for name, at in texts.items():
-            there = found.complete[part] if only_complete else ~gone[:, at]
-            codes = block[there, at].astype(np.int64)
-            counts[name] += np.bincount(codes, minlength=len(counts[name]))
-    found.low.update(zip(names, low.tolist(), strict=True))
-    found.high.update(zip(names, high.tolist(), strict=True))
+        counts, firsts = gone.sum(axis=0), gone.argmax(axis=0)
+        for at, each in enumerate(found.values()):
+            if counts[at] and not each.missing:
+                each.first_missing = part.start + int(firsts[at])
+            each.missing += int(counts[at])
+            each.low, each.high = np.fmin(each.low, low[at]), np.fmax(each.high, high[at])
+            if each.counts.size:
+                codes = block[~gone[:, at], at].astype(np.int64)
+                each.counts += np.bincount(codes, minlength=len(each.counts))
     return found
 
 
-def refuse_missing(table: Table, found: Summary, names: Sequence[str], remedy: str) -> None:
+def complete_rows(table: Table, names: Sequence[str]) -> np.ndarray:
+    """Return where no cell of some columns is missing, bool (rows,)."""
+    parts = pieces(table.rows, len(table.names))
+    return np.concatenate([~np.isnan(table.numbers(names, each)).any(axis=1) for each in parts])
+
+
+def refuse_missing(table: Table, names: Sequence[str], remedy: str) -> None:
     """Raise the InputError for missing cells in some columns, if there are any."""
-    missing = {name: found.missing[name] for name in names if name in found.missing}
-    if not missing:
-        return
-    name = min(missing, key=found.first_missing.__getitem__)
-    counts = up_to_ten(f"{quoted(each)} {count}" for each, count in missing.items())
-    raise InputError(
-        f"{table.place(found.first_missing[name], name)}: a missing cell, the first of "
-        f"{sum(missing.values())} ({counts}); {remedy}."
-    )
+    missing = {name: each for name, each in summarize(table, names).items() if each.missing}
+    if missing:
+        name = min(missing, key=lambda each: missing[each].first_missing)
+        total = sum(each.missing for each in missing.values())
+        counts = up_to_ten(f"{quoted(name)} {each.missing}" for name, each in missing.items())
+        found = f"a missing cell, the first of {total} ({counts})"
+        raise InputError(f"{table.place(missing[name].first_missing, name)}: {found}; {remedy}.")
 
 
 def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
     """Raise the InputError for the first cell that is not a number, if a column is text.
 
-    Parameters
-    ----------
-    otherwise : str
-        What helps besides correcting the cells, such as ", or pass --drop COLUMN".
+    `otherwise` is what helps besides correcting the cells, such as ", or pass --drop COLUMN".
     """
     if name not in table.texts:
         return
-    words = texts_of(table, name)
-    bad = np.asarray([not is_number(each) for each in words] + [False])
+    bad = np.asarray([*(not is_number(each) for each in texts_of(table, name)), False])
     rows = np.flatnonzero(bad[text_numbers(table.column(name))])
     if not rows.size:
         message = f"{table.path}: column {quoted(name)} holds text where numbers are needed"
         remedy = "save it as numbers without leading zeros, exact in float64 (up to 2^53)"
         raise InputError(f"{message}; {remedy}{otherwise}.")
-    cell = table.cell(rows[0], name)
-    what, remedy = explain_cell(cell) or ("is not a number", "correct it")
+    what, remedy = explain_cell(table.cell(rows[0], name)) or ("is not a number", "correct it")
     others = f" ({len(rows)} such cells)" if len(rows) > 1 else ""
-    found = f"found {quoted(cell)}, which {what}{others}"
-    raise InputError(f"{table.place(rows[0], name)}: {found}; {remedy}{otherwise}.")
+    raise table.fault(rows[0], name, f", which {what}{others}", remedy + otherwise)
 
 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
@@ -139,10 +122,3 @@ def texts_of(table: Table, name: str) -> tuple[str, ...]:
 def text_numbers(cells: np.ndarray) -> np.ndarray:
     """Return the numbers of texts as integers, -1 where a cell is missing."""
     return np.asarray(np.nan_to_num(cells, nan=-1.0), dtype=np.int64)
-
-
-def distinct(values: np.ndarray) -> np.ndarray:
-    """Return the different ones of some numbers, in order; by hashing, faster than by sorting."""
-    import polars
-
-    return np.asarray(polars.Series(values).unique().sort().to_numpy())

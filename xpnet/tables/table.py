@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
-from xpnet.tables.assemble import Texts, in_memory, in_temporary_file
+from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.cells import MAX_EXACT
 from xpnet.tables.csv import open_csv
 from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
-from xpnet.tables.npy import (
-    STANDARD_INPUT,
-    RowFile,
-    check_array,
-    open_binary,
-    pieces,
-    read_array,
-    read_npz,
-)
+from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz
 from xpnet.tables.parquet import IN_MEMORY, frame_of, open_parquet
 
 if TYPE_CHECKING:
@@ -43,26 +35,20 @@ class Table:
         The file, for messages.
     names : tuple of str
         The columns, in the file's order.
-    matrix : array or RowFile, (rows, columns)
-        The numbers. If the file has named columns: float64 with NaN for missing cells, and in a
-        text column the place of each text in `texts`. Otherwise of the file's own type, flattened
-        to two axes.
+    matrix : array, (rows, columns)
+        The numbers, perhaps on disk, mapped. If the file has named columns: float64 with NaN for
+        missing cells, and in a text column the place of each text in `texts`. Otherwise of the
+        file's own type, flattened to two axes.
     texts : dict of str to tuple of str, or None
-        The text columns: their distinct texts, as they occur; None for more than 100,000. Whether
-        text is welcome depends on the use, so a table with a stray word in a column can be
-        read, and the column dropped.
+        The text columns: their distinct texts, as they occur; None for more than 100,000.
+    signs : dict of str to str
+        Columns of numbers in which these have signs of a currency or the like beside them.
     layout : {"table", "matrix"}
         Whether the columns have names of their own, or are x0, x1, ...
     unfit : dict of str to str
         Columns of which no inputs can be made, such as lists, and their types; NaN in `matrix`.
-        They may be in the file, but not be used.
     labels : Table, optional
         The target of a matrix, if it is in a separate array; one column.
-    signs : dict of str to str
-        Columns of numbers in which these have signs of a currency or the like beside them.
-    decimal : str
-        Of a CSV or TSV file. With a decimal comma, cells are here as a decimal point would have
-        them: 1.5 for 1,5, and 1234 for 1.234.
     arrays : tuple of str
         The names of the arrays in an NPZ file.
     guesses : dict
@@ -73,13 +59,12 @@ class Table:
 
     path: str
     names: tuple[str, ...]
-    matrix: np.ndarray | RowFile
+    matrix: np.ndarray
     texts: Texts = field(default_factory=dict)
     signs: Mapping[str, str] = field(default_factory=dict)
     layout: str = "table"
     unfit: Mapping[str, str] = field(default_factory=dict)
     labels: "Table | None" = None
-    decimal: str = "."
     arrays: tuple[str, ...] = ()
     guesses: Mapping[str, Any] = field(default_factory=dict)
     line_of: Callable[[int], int] | None = None
@@ -87,7 +72,7 @@ class Table:
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return int(self.matrix.shape[0])
+        return len(self.matrix)
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -96,6 +81,9 @@ class Table:
 
     def index(self, name: str, role: str = "column") -> int:
         """Return the place of a column; raise InputError with the closest names if missing."""
+        if name in self.unfit:
+            held = f"column {quoted(name)} holds {self.unfit[name]:.60}"
+            raise InputError(f"{self.path}: {held}; give numbers or text.")
         if name not in self.places:
             near = closest(name, self.names)
             if "no_header" in self.guesses:
@@ -106,36 +94,24 @@ class Table:
         return self.places[name]
 
     def numbers(self, names: Sequence[str], rows: np.ndarray | slice) -> np.ndarray:
-        """Return some columns of some rows, float64 (rows, columns); texts as their places."""
+        """Return some columns of some rows, a new float64 (rows, columns); texts as places."""
         places = [self.index(name) for name in names]
-        for name in self.unfit.keys() & names:
-            held = f"column {quoted(name)} holds {self.unfit[name]:.60}"
-            raise InputError(f"{self.path}: {held}; give numbers or text.")
-        if isinstance(rows, slice):
-            return np.take(self.read_rows(rows), places, axis=1).astype(np.float64, copy=False)
-        if isinstance(self.matrix, np.ndarray) and len(places) == 1:
-            return np.asarray(self.matrix[:, places[0], None][rows], dtype=np.float64)
-        values = np.empty((len(rows), len(places)))
-        whole = tuple(names) == self.names
-        for part in pieces(len(rows), len(self.names)):
-            block = self.read_rows(rows[part])
-            values[part] = block if whole else np.take(block, places, axis=1)
-        return values
+        if len(places) == 1:
+            return np.array(self.matrix[rows, places[0]], dtype=np.float64)[:, None]
+        return np.take(self.matrix[rows], places, axis=1).astype(np.float64, copy=False)
 
     def column(self, name: str) -> np.ndarray:
         """Return a column, float64 (rows,)."""
-        return self.numbers([name], np.arange(self.rows))[:, 0]
+        return self.numbers([name], slice(None))[:, 0]
 
     def place(self, row: int | np.integer[Any], name: str) -> str:
         """Say where a cell is: file, line (or row) and column."""
-        where = f"row {row} (the first is 0)"
-        if self.line_of:
-            where = f"line {self.line_of(int(row))}"
+        where = f"line {self.line_of(int(row))}" if self.line_of else f"row {row} (the first is 0)"
         return f"{self.path}: {where}, column {quoted(name)}"
 
     def cell(self, row: int | np.integer[Any], name: str) -> str:
         """Return what is in a cell, as text."""
-        value = float(self.numbers([name], np.asarray([row]))[0, 0])
+        value = float(self.matrix[row, self.index(name)])
         if np.isnan(value):
             return ""
         return (self.texts[name] or ())[int(value)] if name in self.texts else format_number(value)
@@ -144,13 +120,6 @@ class Table:
         """Return the error for a cell: its place and text, what is wrong, and the remedy."""
         found = f"found {quoted(self.cell(row, name))}{what}"
         return InputError(f"{self.place(row, name)}: {found}; {remedy}.")
-
-    def read_rows(self, rows: np.ndarray | slice) -> np.ndarray:
-        """Return whole rows of the matrix, of its own type."""
-        if isinstance(self.matrix, RowFile):
-            every = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
-            return np.asarray(self.matrix.read_rows(every))
-        return np.asarray(self.matrix[rows])
 
 
 def read_table(
@@ -210,22 +179,18 @@ def read_table(
         remedy = f"names an array, but {path} is no NPZ file; leave it out"
         raise bad_argument("features", features, remedy)
     folder = (cache or os.path.dirname(path) or ".") if stream else None
-    if kind in _DELIMITERS:
-        csv = open_csv(
-            path, encoding, delimiter, decimal, as_texts, usual=_DELIMITERS[kind], header=header
-        )
-        return Table(
-            path, csv.names, *_assembled(csv, folder), decimal=csv.decimal, guesses=csv.guesses,
-            line_of=csv.line_of,
-        )  # fmt: skip
+    if usual := _DELIMITERS.get(kind):
+        csv = open_csv(path, encoding, delimiter, decimal, header, as_texts, usual)
+        read = assemble(csv, folder)
+        return Table(path, csv.names, *read, guesses=csv.guesses, line_of=csv.line_of)
     if kind in _PARQUET and not packed:
         frame = open_parquet(path, lazily=stream)
-        return Table(path, frame.names, *_assembled(frame, folder), unfit=frame.unfit)
+        return Table(path, frame.names, *assemble(frame, folder), unfit=frame.unfit)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     if kind == ".npz":
         return _npz_table(path, target, features)
-    table = _matrix_table(path, _array_of(path, stream=stream))
+    table = _matrix_table(path, _array_of(path))
     if target is None:
         return table
     if not os.path.exists(target):
@@ -251,18 +216,12 @@ def _kind(path: str) -> str:
     return os.path.splitext(path.removesuffix(".gz").lower())[1]
 
 
-def _assembled(
-    source: Any, folder: str | None
-) -> tuple[np.ndarray | RowFile, Texts, Mapping[str, str]]:
-    return in_memory(source) if folder is None else in_temporary_file(source, folder)
-
-
-def _array_of(path: str, **how: bool) -> np.ndarray | RowFile:
+def _array_of(path: str, *, labels: bool = False) -> np.ndarray:
     if _kind(path) not in (".npy", ".idx") and not re.search(
         r"idx\d|ubyte", os.path.basename(path)
     ):
         raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
-    return read_array(path, **how)
+    return read_array(path, labels=labels)
 
 
 def _npz_table(path: str, target: str | None, features: str | None) -> Table:
@@ -283,21 +242,18 @@ def _with_labels(table: Table, labels: Table) -> Table:
     return replace(table, labels=labels)
 
 
-def _matrix_table(path: str, array: np.ndarray | RowFile, label: str | None = None) -> Table:
+def _matrix_table(path: str, array: np.ndarray, label: str | None = None) -> Table:
     """Make a table of an array, its further axes flattened; of one called `label`, the targets."""
-    if not isinstance(array, RowFile):
-        check_array(path, array.shape, array.dtype, label is not None)
-        if array.dtype.kind == "U":
-            words, numbers = np.unique(array, return_inverse=True)
-            texts = {label or "": tuple(str(each) for each in words)}
-            return Table(path, (label or "",), numbers[:, None].astype(np.float64), texts)
-        exact = array.dtype.kind not in "iu" or array.dtype.itemsize < 8
-        if label is not None and not exact and np.abs(array.astype(np.float64)).max() > MAX_EXACT:
-            found = f"{path}: found integers above 2^53, which float64 does not tell apart"
-            raise InputError(f"{found}; save targets as texts, or as numbers from 0.")
-        array = array.reshape(len(array), -1)
-    columns = range(array.shape[1])
-    names = tuple(f"x{at}" if label is None else label for at in columns)
+    if array.dtype.kind == "U":
+        words, numbers = np.unique(array, return_inverse=True)
+        texts = {label or "": tuple(words.tolist())}
+        return Table(path, (label or "",), numbers[:, None].astype(np.float64), texts)
+    long = label is not None and array.dtype.kind in "iu" and array.dtype.itemsize == 8
+    if long and np.abs(array.astype(np.float64)).max() > MAX_EXACT:
+        found = f"{path}: found integers above 2^53, which float64 does not tell apart"
+        raise InputError(f"{found}; save targets as texts, or as numbers from 0.")
+    array = array.reshape(len(array), -1)
+    names = tuple(f"x{at}" if label is None else label for at in range(array.shape[1]))
     return Table(path, names, array, layout="matrix")
 
 
@@ -310,26 +266,22 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
         An array has the columns of the training table in their order, without the target; what a
         masked array hides is missing.
     """
-    import polars
-
-    if isinstance(data, Mapping | polars.LazyFrame) or hasattr(data, "columns"):
+    if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
         frame = frame_of(data)
-        return Table(IN_MEMORY, frame.names, *in_memory(frame), unfit=frame.unfit)
+        return Table(IN_MEMORY, frame.names, *assemble(frame), unfit=frame.unfit)
     if not hasattr(data, "__array__"):
         wanted = "a file's path, a data frame (pandas or Polars), a dict of columns, or an array"
         raise InputTypeError(f"predict: found {type(data).__name__}; give {wanted}.")
-    if np.ma.is_masked(data) and data.dtype.kind in "buif":
+    if np.ma.is_masked(data):
         data = data.astype(np.float64).filled(np.nan)
-    array = np.asarray(data)
-    if plan.layout != "table":
-        return _matrix_table(IN_MEMORY, array)
-    names = tuple(column.name for column in plan.columns)
+    array, names = np.asarray(data), tuple(column.name for column in plan.columns)
     texts = [name for name in plan.text_columns if name in names]
     if texts or array.dtype.kind not in "buif":
         found = f"column {texts[0]!r} holds text" if texts else f"it holds {array.dtype}"
-        remedy = "real numbers" if array.dtype.kind == "c" else "a data frame or a dict"
-        raise InputTypeError(f"predict: found an array, but {found}; give {remedy}.")
+        raise InputTypeError(f"predict: found an array, but {found}; give a data frame or a dict.")
+    if plan.layout != "table" and array.ndim > 1 and len(array):
+        return _matrix_table(IN_MEMORY, array)
     if array.ndim != 2 or array.shape[1] != len(names) or not len(array):
         message = f"predict: found an array of shape {array.shape}; give (rows, {len(names)})"
         raise InputError(f"{message}, with the columns {up_to_ten(names)}.")
