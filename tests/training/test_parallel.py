@@ -128,7 +128,7 @@ def test_what_interrupts_one_process_ends_all_after_the_same_step():
 def test_a_process_that_does_not_answer_ends_the_run(monkeypatch):
     monkeypatch.setattr(Rank, "Test", lambda _: False)
     monkeypatch.setattr(parallel, "MAX_SECONDS", 0.01)
-    assert "has not answered" in str(train(1, epochs=1)[2][0])
+    assert "has not answered" in str(train(2, epochs=1)[2][0])
 
 
 @pytest.mark.parametrize(("size", "rows"), [(5, 103), (2, 3)])

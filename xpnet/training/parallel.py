@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.device import Array, to_host
+from xpnet.backend.device import CPU, Array, to_host
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.training.batches import Data, epoch_order, take_rows
@@ -96,18 +96,20 @@ class ParallelTraining(Training):
     def _loss_and_gradients(self) -> Any:
         """Return what a step calls with a batch, its weight and its masks for each part here."""
         net, flat, size = self.net, self.flat_gradients, self.net.flat.shape[0]
-        scratch = [net.device.xp.zeros_like(net.flat) for _ in self.parts]
-        views, combined = [net.views(each) for each in scratch], net.views(flat)
         own = np.zeros((len(self.parts), size + 4), net.dtype)
+        on_host = net.device is CPU
+        scratch = [each[:size] if on_host else net.device.put(each[:size]) for each in own]
+        views, combined = [net.views(each) for each in scratch], net.views(flat)
 
         def compute(batches: Any, masks: Any) -> Any:
             trace = None
             for i, (batch, weight) in enumerate(batches):
-                own[i] = 0.0
+                own[i, LOSS:STOPS] = 0.0
                 if weight:
                     loss, _, trace = net.loss_and_gradients(batch, self.head, masks[i], views[i])
-                    own[i, :size] = to_host(scratch[i])
                     own[i, LOSS:STOPS] = float(loss), weight, batch.x.shape[0]
+                    if not on_host:
+                        own[i, :size] = to_host(scratch[i])
             own[:, STOPS] = self._asked_to_stop
             every = self._gathered(own)
             flat[...] = net.device.put(weighted_mean(every[:, :size], every[:, WEIGHT]), net.dtype)
@@ -140,6 +142,8 @@ class ParallelTraining(Training):
 
     def _gathered(self, own: Any) -> Any:
         """Return what all processes send, in the order of the parts."""
+        if self.comm.size == 1:
+            return own
         every = np.empty((PARTS, own.shape[1]), own.dtype)
         counts = [each * own.shape[1] for each in self._counts]
         request = self.comm.Iallgatherv(own, [every, counts])
@@ -154,9 +158,10 @@ class ParallelTraining(Training):
 def weighted_mean(parts: Any, weights: Any) -> Any:
     """Return the mean of the parts, (parts, n), added in their order."""
     shares = weights / weights.sum()
-    total = parts[0] * shares[0]
+    total, scratch = parts[0] * shares[0], np.empty_like(parts[0])
     for part, share in zip(parts[1:], shares[1:], strict=True):
-        total += part * share
+        if share:  # a part without rows has no gradient
+            total += np.multiply(part, share, out=scratch)
     return total
 
 
