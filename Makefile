@@ -2,6 +2,8 @@
 #   make demo   set up .venv, train on the shipped table, print the result
 #   make test   set up .venv, run lint, types and tests
 #   make docs   set up .venv-docs, build the documentation into build/docs; a warning is an error
+# With Chromium in /usr/bin and npm:
+#   make test-browser   test the pages in it; what is missing skips, and says so
 # What is published:
 #   make test-wheel   build sdist and wheel into build/dist, install the wheel into an empty .venv-wheel, train from it
 # With g++ on x86-64 Linux also, and without a GPU:
@@ -19,7 +21,7 @@ WHEEL_VENV := .venv-wheel
 CUDA_VENV := .venv-cuda
 CUDA_BIN := $(CUDA_VENV)/bin
 
-.PHONY: demo test docs test-wheel emulated-cuda test-cuda test-nvrtc test-mistakes gpu lint types format clean
+.PHONY: demo test test-browser docs test-wheel emulated-cuda test-cuda test-nvrtc test-mistakes gpu lint types format clean
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "xpnet needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
@@ -44,7 +46,12 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest -n 2 -m 'not browser' --cov --cov-report=term --cov-fail-under=95
+
+test-browser: $(VENV)/.dev
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check 'playwright>=1.50'
+	-mkdir -p build/axe && npm install --silent --no-fund --no-audit --prefix build/axe axe-core@4
+	$(BIN)/python -m pytest -m browser tests/browser
 
 $(DOCS_VENV)/.ready: $(DOCS_VENV)/bin/python pyproject.toml
 	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'

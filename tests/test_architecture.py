@@ -14,7 +14,7 @@ PACKAGE = Path(xpnet.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     "errors", "backend", "nn", "training", "tables", "saving", "doctor", "report",
-    "interchange", "estimators", "cli",
+    "interchange", "estimators", "playground", "cli",
 )  # fmt: skip
 # Methods that a user expects where they are; they import what they need when they are called.
 CLIMBS = {

@@ -61,7 +61,7 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
 __version__ = "0.1.0"
 
 _ROOMS = ("backend", "nn", "training", "tables", "saving", "doctor", "report",
-          "interchange", "estimators", "cli")  # fmt: skip
+          "interchange", "estimators", "cli", "playground")  # fmt: skip
 _NAMES_OF = {
     "backend.device": "open_device",
     "backend.signals": "Interrupted",

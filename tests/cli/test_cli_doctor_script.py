@@ -29,7 +29,6 @@ print("accuracy", np.mean((p > 0.5) == y))
     [
         (["doctor", "net.py", "--target", "y"], True),
         (["doctor", "--seconds", "3", "--json", "Net.PY"], True),
-        (["doctor", "-m", "package.module"], True),
         (["doctor", "net.ipynb"], True),
         (["doctor", "table.csv", "--out", "net.py"], False),
         (["doctor"], False),
@@ -73,7 +72,6 @@ def test_json_stands_alone_on_standard_output(tmp_path):
     ("text", "words", "said"),
     [
         ("import sys; sys.exit(5)", [], "No network was found: no parameter"),
-        (CLIMBS, ["--as", "weights=w,nosuch", "2", "1.5"], "computes nothing with nosuch;"),
         ("print('hi')", ["--seconds", "-1"], "xpnet: --seconds -1 must be above 0\n"),
     ],
 )

@@ -141,7 +141,6 @@ MEANING = {
     "training list": (field("training", [1]), "training: is [1], neither an object nor null"),
     "extra field": (field("pickle", "x"), "fields: are ['architecture', 'library', 'pickle'"),
     "preprocessing list": (field("preprocessing", [1]), "preprocessing: found [1]"),
-    "std 0": (with_columns(0, std=0.0), "preprocessing: columns[0]: does not fit"),
     "category missing": (
         with_columns(1, categories=["red"]),
         "preprocessing: has inputs and outputs (2, 2), but the network (3, 2)",

@@ -71,10 +71,3 @@ def test_decimal_commas_are_found_and_read_beside_currencies_and_units(
     found = read_table(table("t.csv", f"a;y\n{cell};1\n{other};0\n"))
     assert (found.guesses["decimal"], found.column("a")[0]) == (",", number)
     assert found.signs["a"]
-
-
-@pytest.mark.parametrize("cell", ["$1,500", "1,500 kg", "$1,500.25"])
-def test_separators_of_thousands_beside_currencies_and_units_are_no_decimal_commas(
-    cell: str,
-) -> None:
-    assert "decimal" not in read_table(table("t.csv", f"a;y\n{cell};1\n{cell};0\n")).guesses

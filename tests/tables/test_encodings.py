@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from xpnet.errors import FileError
-from xpnet.tables.encodings import bins_for, piecewise_linear, quantile_edges
+from xpnet.tables.encodings import piecewise_linear, quantile_edges
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 
@@ -31,14 +30,6 @@ def test_bins_hold_about_as_many_rows_each_and_end_at_values_that_repeat():
     assert quantile_edges(np.array([0.0, 1.0, 1.0]), 10) == ()
 
 
-def test_bins_are_for_tables_of_enough_rows_and_not_too_many_columns():
-    assert bins_for(999, 8) == 0
-    assert bins_for(1_000, 8) == 48
-    assert bins_for(10_000, 100) == 10
-    assert bins_for(10_000, 784) == 0
-    assert bins_for(2_000_000, 20) == 0
-
-
 @pytest.mark.parametrize(
     ("rows", "encode", "many"),
     [(100, "auto", False), (1000, "auto", True), (100, "ple", True), (1000, "plain", False)],
@@ -60,11 +51,3 @@ def test_bins_stand_beside_the_number_and_survive_the_model_file(numbers):
     assert plan.input_names()[:2] == ["a", f"a from {table.column('a').min():g}"]
     sums = found.x[:, 1:49].sum(axis=1)
     assert np.corrcoef(sums, np.argsort(np.argsort(table.column("a"))))[0, 1] > 0.999
-
-
-@pytest.mark.parametrize("edges", [[1.0, 3.0, 2.0], [1.0, 1.0, 2.0], ["a"]])
-def test_edges_that_are_none_are_refused(numbers, edges):
-    given = prepare(numbers(100), "y", encode="ple").preprocessing.to_dict()
-    given["columns"][0]["edges"] = edges
-    with pytest.raises(FileError, match=r"columns\[0\]"):
-        Preprocessing.from_dict(given)

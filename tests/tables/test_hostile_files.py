@@ -82,15 +82,6 @@ def test_a_sparse_csv_is_refused_at_its_first_zeros(tmp_path):
         read_table(path)
 
 
-def test_a_line_without_an_end_is_not_read_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("xpnet.tables.csv._BLOCK", 1 << 10)
-    monkeypatch.setattr("xpnet.tables.csv._MAX_RECORD", 1 << 12)
-    path = tmp_path / "t.csv.gz"
-    path.write_bytes(gzip.compress(b"a,b\n" + b"1" * 10**6))
-    with pytest.raises(FileError, match="line 2, column 'b': the line ends after 1 of 2 fields"):
-        read_table(path)
-
-
 def test_a_model_file_of_many_tensors_is_refused_before_they_are_hashed(tmp_path, monkeypatch):
     empty = {
         f"t{at}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for at in range(10**4)

@@ -2,9 +2,7 @@
 
 import codecs
 import gzip
-import io
 import re
-import zipfile
 
 import numpy as np
 import pytest
@@ -38,13 +36,6 @@ def many(template, n=30):
     return "a,c,y\n" + "".join(f"{i}.5,{template.format(i)},{i % 2}\n" for i in range(n))
 
 
-def zipped():
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("table.csv", GOOD)
-    return data.getvalue()
-
-
 A4, B4 = ("line 4", "column 'a'"), ("line 4", "column 'b'")
 C2, C3 = ("line 2", "column 'c'"), ("line 3", "column 'c'")
 
@@ -53,46 +44,20 @@ WITH_PLACE = {
     "word among numbers": (with_row("3.5,abc,0"), (*B4, "'abc'", "--drop b")),
     "decimal comma, quoted": (with_row('3.5,"1,75",0'), (*B4, "'1,75'", "decimal comma", "point")),
     "decimal comma, not quoted": (with_row("3,5,1,75,0"), ("line 4", "column 4", "5 fields")),
-    "thousands, points": (with_row("3.5,1.750.000,0"), (*B4, "separators", "write plain numbers")),
     "percent among numbers": (with_row("3.5,5%,0"), (*B4, "'5%'", "has signs", "1234.5")),
-    "hexadecimal": (with_row("3.5,0x1F,0"), (*B4, "'0x1F'", "not a number", "--drop b")),
-    "Arabic digits": (with_row("3.5,١٢,0"), (*B4, "has signs", "plain numbers")),
     "inf": (with_row("3.5,inf,0"), (*B4, "'inf'", "infinite")),
     "overflow": (with_row("3.5,1e400,0"), (*B4, "'1e400'", "largest")),
     "too large to standardise": (with_row("3.5,1e308,0"), (*B4, "too large", "unit")),
-    "too small to standardise": (
-        with_column(["1e-165", "2e-165"]),
-        (*C3, "2e-165", "too small", "unit"),
-    ),
-    "target too small to standardise": (
-        "a,y\n" + "".join(f"{i}.5,{i * i}.5e-163\n" for i in range(9)),
-        ("line 10", "column 'y'", "6.45e-162", "too small", "unit"),
-    ),
     "spreadsheet error": (with_row("3.5,#DIV/0!,0"), (*B4, "spreadsheet")),
     "missing": (with_row("3.5,,0"), (*B4, "missing", "first of 1", "--missing drop", "impute")),
-    "missing, question mark": (with_row("?,1.75,0"), (*A4, "missing", "--missing")),
-    "missing, NA": (with_row("3.5,NA,0"), (*B4, "missing")),
-    "missing, NaN": (with_row("3.5,NaN,0"), (*B4, "missing")),
     "missing text": (with_column(["u", "v", "", "u", "v"]), ("line 4", "column 'c'", "missing")),
     "missing target": (with_row("3.5,1.75,"), ("line 4", "column 'y'", "missing")),
-    "only delimiters": (with_row(",,"), (*A4, "first of 2")),
     "short row": (with_row("3.5,1.75"), ("line 4", "column 'y'", "2 of 3 fields", "'3.5,1.75'")),
     "long row": (with_row("3.5,1.75,0,9"), ("line 4", "column 4", "4 fields", "'9'")),
-    "short row between semicolons": (
-        with_row("3.5,1.75").replace(",", ";"),
-        ("line 4", "column 'y'", "2 of 3 fields"),
-    ),
     "cut off": (GOOD[:-5], ("line 7", "column 'y'", "complete the line", "cut off")),
     "stray quote": (with_row('3.5,1"75,0'), (*B4, "stray quote", 'write ""')),
-    "space before quotes": (with_row('3.5, "1.75",0'), (*B4, "has signs")),
     "never closed": (with_row('3.5,"1.75,0'), (*B4, "never closed")),
     "never closed, at the end": (GOOD + '1,"', ("line 8", "column 'b'", "never closed")),
-    "never closed, more quotes": (
-        with_row('3.5,"1.75,0') + '5.5,"2.5",0\n',
-        ("line 8", "column 'b'", "stray quote", "opened on line 4"),
-    ),
-    "names alike but for spaces": (GOOD.replace("a,b", "a, a"), ("line 1", "columns 1 and 2")),
-    "header twice": (with_row("a,b,y"), ("line 4", "column 'a'", "found 'a'", "column 'b'")),
     "text target, all different": (
         "a,y\n" + "".join(f"{i}.5,k{i}\n" for i in range(9)),
         ("line 2", "column 'y'", "'k0'", "9 different texts", "as --target"),
@@ -101,10 +66,6 @@ WITH_PLACE = {
         "a,y\n" + "".join(f"{i}.5,2024-01-0{i}\n" for i in range(1, 9)),
         ("line 2", "column 'y'", "date", "write numbers"),
     ),
-    "target of integers that are one in float64": (
-        "a,y\n" + "".join(f"{i}.5,{2**62 + i}\n" for i in range(9)),
-        ("line 2", "column 'y'", f"'{2**62}'", "9 different texts", "identifier"),
-    ),
     "UTF-16 without a mark": (GOOD.encode("utf-16-le"), ("line 2", "NUL", "--encoding utf-16-le")),
     "NUL byte": (with_row("3.5,1\x0075,0"), (*B4, "NUL", "damaged")),
     "one class": (HEADER + "1,2.5,7\n3,4.5,7\n5,2,7\n", ("line 2", "column 'y'", "7", "another")),
@@ -112,7 +73,6 @@ WITH_PLACE = {
         'a,c,y\n1.5,"u\nv",0\n2.5,"u\nv",1\n3.5,x,0\nabc,x,1\n',
         ("line 7", "column 'a'", "'abc'"),
     ),
-    "after blank lines": (HEADER + "\n".join(ROWS) + "\n\n\n1,x,0\n", ("line 10", "column 'b'")),
     "word in a class column": (with_row("3.5,1.75,oops"), ("line 4", "column 'y'", "'oops'")),
 }
 
@@ -123,17 +83,11 @@ WITHOUT_PLACE = {
     "unknown target": (GOOD.replace(",y", ",yes"), ("no target column 'y'", "'yes'")),
     "only the target": ("y\n0\n1\n", ("no columns are left",)),
     "no header": (GOOD.removeprefix(HEADER), ("no target column 'y'", "columns are x0 to x2")),
-    "ZIP": (zipped(), ("binary file", "unpack")),
+    "ZIP or Excel": (b"PK\x03\x04\x14\0", ("workbook", "save it as CSV")),
     "gzip": (gzip.compress(GOOD.encode()), ("gzip", ".gz")),
     "Parquet": (b"PAR1" + b"\0" * 40 + b"PAR1", ("Parquet", ".parquet")),
-    "NumPy": (b"\x93NUMPY\1\0" + b"\0" * 40, ("NumPy", ".npy")),
-    "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ("Excel",)),
     "HTML": ("<!DOCTYPE html><html><table></table></html>", ("HTML",)),
     "JSON": ('[{"a": 1, "y": 0}]', ("JSON",)),
-    "SQLite": (b"SQLite format 3\0" + b"\0" * 80, ("binary file", "unpack")),
-    "pickle": (b"\x80\x04\x95\x10\0\0", ("binary file", "unpack")),
-    "image": (b"\x89PNG\r\n\x1a\n", ("binary file", "unpack")),
-    "xz": (b"\xfd7zXZ\0", ("archive",)),
 }
 
 
@@ -168,48 +122,32 @@ def test_refused_as_a_whole(name, tmp_path):
 # name: (content, what is said to be done, and to what).
 WITH_A_NOTE = {
     "semicolons": (GOOD.replace(",", ";"), "read", "delimiter (';')"),
-    "tabs": (GOOD.replace(",", "\t"), "read", "delimiter"),
-    "bars": (GOOD.replace(",", "|"), "read", "delimiter ('|')"),
     "semicolons, commas in names": ("a (x,y);b;y\n" + "1;2;3\n2;1;4\n" * 6, "read",
                                     "delimiter (';')"),
     "decimal commas": ("a;b;y\n1,5;2,5;0\n2,5;7;1\n", "read", "delimiter (';'), decimal (',')"),
     "Latin-1": (with_column(["caf\u00e9", "u"]).encode("latin-1"), "read", "encoding ('cp1252')"),
     "UTF-16": (GOOD.encode("utf-16"), "read", "encoding ('utf-16')"),
-    "UTF-32": (GOOD.encode("utf-32"), "read", "encoding ('utf-32')"),
     "Excel's separator": ("sep=;\n" + GOOD.replace(",", ";"), "read", "delimiter (';')"),
     "comments": ("# from somewhere, some day\n#\n" + GOOD, None, ""),
     "a header that is a comment": ("# " + GOOD, None, ""),
-    "a name that begins like a comment": (GOOD.replace("a,b", "#,b"), None, ""),
     "name lacking": (GOOD.replace("a,b", ",b"), None, ""),
     "row names without a header": (with_column(["p", "q", "r", "s", "t", "u"], ""), "left out",
                                    "unnamed_3 (identifier)"),
-    "index from 0": (with_column(range(6)), "left out", "c (row numbers)"),
     "index from 1": (with_column(range(1, 7)), "left out", "c (row numbers)"),
     "index, shuffled": (
         "a,c,y\n" + "".join(f"{i}.5,{i * 7 % 30},{i % 2}\n" for i in range(30)),
         "left out", "c (row numbers)",
     ),
-    "index with gaps": (
-        "a,c,y\n" + "".join(f"{i / 7},{i + i // 5},{i % 2}\n" for i in range(30)),
-        "left out", "c (row numbers)",
-    ),
     "identifiers": (many("id{}"), "left out", "c (identifier)"),
-    "identifiers of 21 digits": (many("10000000000000000000{}"), "left out", "c (identifier)"),
     "free text": (many("this is sentence number {}"), "left out", "c (free text)"),
     "constant": (with_column(["7"]), "left out", "c (constant)"),
-    "constant text": (with_column(["u"]), "left out", "c (constant)"),
     "nothing in a column": (with_column(["", ""]), "left out", "c (empty)"),
-    "NaN": (with_row("3.5,NaN,0"), "imputed", "b (1 cell)"),
     "missing": (with_row("3.5,,0"), "imputed", "b (1 cell)"),
-    "missing text": (with_column(["u", "v", "", "u", "v"]), "imputed", "c (1 cell)"),
     "missing target": (with_row("3.5,1.75,"), "rows", "1 of 6 left out (no y)"),
     "dates": (with_column([f"2024-01-0{i}" for i in range(1, 7)]), "dates", "c (weekday, days)"),
-    "dates, few": (with_column(["2024-01-01", "2024-02-05", "2024-01-01"]), "dates",
-                   "c (month, days)"),
     "dates, German": (with_column(["1.2.2024", "3.2.2024"]), "dates", "c (weekday, days)"),
     "dates, slashes": (with_column(["1/31/2024", "2/1/2024"]), "dates",
                        "c (month first: month, weekday, days)"),
-    "dates, words": (with_column(["5 Mar 2021", "6 Mar 2022"]), "dates", "c (year, weekday, days)"),
     "moments": (with_column(["2024-01-01T12:30:00Z", "2024-01-01T13:30:00Z"]), "dates", "c (hour)"),
     "times": (with_column(["12:30", "12:45", "12:30"]), "dates", "c (hour)"),
     "currencies": (with_column(['"$1,234.50"', "5.20 €", "-£3"]), "numbers",
@@ -218,8 +156,6 @@ WITH_A_NOTE = {
     "a unit": (with_column(["0.35 kg", "12 kg", ""]), "numbers", "c (in kg)"),
     "thousands": (with_column(['"1,750"', "999", '"1,000,000"']), "numbers",
                   "c (thousands separators)"),
-    "thousands, apostrophes": (with_column(["1'750", "999"]), "numbers",
-                               "c (thousands separators)"),
     "codes": (with_column(["007", "08", "007", "08"]), "encoded", "c (2 values)"),
     "integers that are one in float64": (with_column([2**60, 2**60 + 1, 2**60]), "encoded",
                                          "c (2 values)"),
@@ -247,25 +183,15 @@ ACCEPTED = {
     "classic Macintosh": GOOD.replace("\n", "\r"),
     "blank lines at the end": GOOD + "\n\r\n\n",
     "blank line in the middle": GOOD.replace("2.5,0.5", "\n2.5,0.5"),
-    "blank line at the start": "\n" + GOOD,
     "quoted": "\n".join(",".join(f'"{c}"' for c in x.split(",")) for x in GOOD.split()) + "\n",
     "quoted comma": with_column(['"u,v"', "w", '"u,v"', "w"]),
     "quoted newline": with_column(['"u\nv"', "w", '"u\nv"', "w"]),
-    "quoted quote": with_column(['"u ""v"""', "w", '"u ""v"""', "w"]),
     "spaces": GOOD.replace(",", ", ").replace("\n", " \n"),
-    "signs": with_row("+3.5,-1.75,0"),
     "a typographic minus": with_row("3.5,\u22121.75,0"),
-    "tiny": with_row("1e-320,1e-400,0"),
-    "columns in another order": "\n".join(",".join(x.split(",")[::-1]) for x in GOOD.split()),
     "text categories": with_column(["red", "blue", "red", "blue"]),
     "counts with an open end": with_column(["0", "1", "2", "3+", "0", "1"]),
-    "emoji": with_column(["\U0001f600", "\U0001f622", "\U0001f600", "\U0001f622"]),
     "text target": GOOD.replace(",0\n", ",no\n").replace(",1\n", ",yes\n"),
     "dollars in words": with_column(["<=$50K", ">$50K", "<=$50K", ">$50K"]),
-    "a name like a Parquet file's first bytes": GOOD.replace("a,b", "PAR1,PAR2"),
-    "numbers as names": GOOD.replace("a,b", "0,1"),
-    "two rows": HEADER + ROWS[0] + "\n" + ROWS[1],
-    "few whole numbers": with_column([3, 1, 6, 5, 4, 2]),
     "leading zeros": with_row("003.5,01.75,0"),
 }
 
@@ -284,13 +210,6 @@ def test_a_dropped_column_may_hold_anything(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(with_column(["x", "2024-01-01", "", "$5", "NaN", "7"]))
     assert prepare(read_table(path), "y", drop=["c"]).x.shape == (6, 2)
-
-
-def test_20_000_columns(tmp_path):
-    path = tmp_path / "wide.csv"
-    rows = "".join(f"{r % 3 + 0.5}," * 20_000 + f"{r % 2}\n" for r in range(4))
-    path.write_text("".join(f"c{i}," for i in range(20_000)) + f"y\n{rows}")
-    assert prepare(read_table(path), "y").x.shape == (4, 20_000)
 
 
 def test_faults_far_into_a_long_file_keep_their_line(tmp_path, monkeypatch):

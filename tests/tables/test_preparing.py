@@ -51,12 +51,6 @@ def test_rows_on_the_disk_leave_few_to_validate(table, monkeypatch):
     np.testing.assert_array_equal(ready.x.read_rows(every), np.concatenate([*ready.x.blocks()]))
 
 
-def test_values_pass_unscaled_where_asked(table):
-    ready = prepare(table(NUMBERS), "y", standardize=False, dtype="float64")
-    np.testing.assert_array_equal(ready.x[:, 0], np.arange(12.0) ** 2)
-    np.testing.assert_array_equal(ready.y, 3 * np.arange(12) + 0.25)
-
-
 @pytest.mark.parametrize(
     ("values", "task", "classes"),
     [
@@ -75,13 +69,6 @@ def test_the_task_follows_from_the_target(values, task, classes, table):
     plan = prepare(table("a,y\n" + rows), "y").preprocessing
     assert (plan.task, plan.classes) == (task, classes)
     assert plan.outputs == (len(classes) if task == "multiclass" else 1)
-
-
-def test_the_task_can_be_set(table):
-    rows = table("a,y\n" + "".join(f"{i / 7},{i % 3}\n" for i in range(9)))
-    assert prepare(rows, "y", task="regression").preprocessing.classes == ()
-    rows = table("a,y\n" + "".join(f"{i / 7},{i % 2}\n" for i in range(9)))
-    assert prepare(rows, "y", task="multiclass").preprocessing.outputs == 2
 
 
 @pytest.mark.parametrize(
@@ -109,12 +96,6 @@ def test_options_that_cannot_be(options, found, table):
     assert found in str(caught.value)
 
 
-def test_a_text_target_is_no_regression(table):
-    found = r"line 2, column 'label': found 'no'.*not a number.*leave --task regression out"
-    with pytest.raises(InputError, match=found):
-        prepare(table(TRAIN), "label", task="regression")
-
-
 def test_missing_rows_are_dropped_and_counted(table):
     text = TRAIN.replace("2.0,blue", ",blue").replace("60,yes", "60,?")
     ready = prepare(table(text), "label", missing="drop")
@@ -137,14 +118,6 @@ def test_missing_cells_are_imputed(table):
     assert ready.decisions[0].columns == {"size": "1 cell", "colour": "1 cell"}
     ready = prepare(table(TRAIN.replace("60,yes", "60,")), "label")
     assert (len(ready.y), ready.decisions[0].text()[:26]) == (5, "1 of 6 left out (no label)")
-
-
-def test_that_hardly_any_cell_is_missing_is_no_input(table):
-    rows = "".join(f"{i / 7},{i % 2}\n" for i in range(200))
-    plan = prepare(table(f"a,y\n{rows},1\n"), "y").preprocessing
-    assert plan.input_names() == ["a"]
-    plan = prepare(table(f"a,y\n{rows}" + ",1\n" * 3), "y").preprocessing
-    assert plan.input_names() == ["a", "a missing"]
 
 
 def test_all_obstacles_are_named_at_once(table):
@@ -186,12 +159,6 @@ def test_integers_are_identifiers_by_their_name_and_texts_by_themselves(name, ce
     assert plan.left_out == ((name,) if why else ())
 
 
-def test_many_valued_texts_are_encoded_by_their_frequent_values(table):
-    rows = [f"{i / 7},{'Rome' if i % 3 else f'town{i}'},{i % 2}\n" for i in range(300)]
-    ready = prepare(table("a,city,y\n" + "".join(rows)), "y")
-    assert ready.preprocessing.input_names() == ["a", "city=Rome", "city=(others)"]
-
-
 def test_dates_become_the_parts_that_vary(table):
     days = np.datetime64("2020-01-30") + np.arange(40)
     rows = [f"{day},{i % 2}\n" for i, day in enumerate(days)]
@@ -216,43 +183,9 @@ def test_columns_of_dates_are_the_same_dates_as_text(table):
         np.testing.assert_array_equal(ready.preprocessing.transform(new), ready.x)
 
 
-def test_slips_among_dates_are_refused(table):
-    rows = "".join(f"2020-01-{i + 1:02},{i % 2}\n" for i in range(20))
-    with pytest.raises(InputError, match="line 22, column 'when': found '2020-13-01', not a date"):
-        prepare(table(f"when,y\n{rows}2020-13-01,0\n"), "y")
-
-
-def test_codes_keep_their_zeros(table):
-    rows = "".join(f"{i / 7},{'007' if i % 2 else '7'}\n" for i in range(20))
-    plan = prepare(table("a,y\n" + rows), "y").preprocessing
-    assert plan.decode(np.array([[0.1], [0.9]]))["y"].tolist() == ["007", "7"]
-
-
 def test_rare_classes_are_noted(table):
     text = "a,b,y\n" + "1.5,7,u\n2.5,7,v\n" * 3 + "3.5,7,w\n"
     assert "classes with a single training row: w" in prepare(table(text), "y").notes
-
-
-def test_kept_columns_may_look_like_numbers_of_rows(table):
-    text = "n,name,y\n" + "".join(f"{i},p{i},{i % 2}\n" for i in range(5))
-    ready = prepare(table(text), "y", keep=["n", "name"])
-    assert ready.x.shape == (5, 6)
-
-
-def test_the_target_may_number_the_rows(table):
-    text = "a,y\n" + "".join(f"{i * i / 7},{i}\n" for i in range(30))
-    assert prepare(table(text), "y").preprocessing.task == "regression"
-
-
-def test_a_target_may_have_many_classes_of_text(table):
-    text = "a,y\n" + "".join(f"{i / 7},k{i % 150}\n" for i in range(600))
-    assert prepare(table(text), "y").preprocessing.outputs == 150
-
-
-def test_nothing_of_the_callers_is_written_to(table):
-    whole = table(TRAIN)
-    whole.matrix.flags.writeable = False
-    prepare(whole, "label", missing="impute")
 
 
 # Arrays.
@@ -272,16 +205,6 @@ def test_images_in_bytes_are_divided_by_255(tmp_path):
         ready.preprocessing.transform(arrays(tmp_path, np.zeros((2, 5), np.uint8)))
     with pytest.raises(InputError, match=r"1 of the 4 columns.*missing: 'x3'"):
         ready.preprocessing.transform(arrays(tmp_path, np.zeros((2, 3), np.uint8)))
-
-
-def test_numbers_to_predict_from_images_are_standardised_like_any_others(tmp_path):
-    x = np.random.default_rng(0).integers(0, 256, (50, 4), dtype=np.uint8)
-    y = 3000.0 + 10.0 * x[:, 0] + np.arange(50) / 7
-    ready = prepare(arrays(tmp_path, x, y), dtype="float64")
-    assert (ready.preprocessing.layout, ready.preprocessing.task) == ("image", "regression")
-    np.testing.assert_allclose(ready.y, (y - y.mean()) / y.std(), rtol=1e-12)
-    raw = prepare(arrays(tmp_path, x, y), standardize=False)
-    np.testing.assert_array_equal(raw.y, y)
 
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f8", "<i4", "f2", "?"])
@@ -313,18 +236,6 @@ def test_matrices_must_be_finite(value, found, tmp_path):
         assert prepare(arrays(tmp_path, x, np.arange(6) % 2), missing="drop").x.shape == (5, 3)
 
 
-@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
-def test_classes_of_arrays_that_float64_does_not_tell_apart(dtype, tmp_path):
-    y = (2**62 + np.arange(6) % 2).astype(dtype)
-    with pytest.raises(InputError, match=r"y.npy: found integers above 2\^53.*save targets as"):
-        prepare(arrays(tmp_path, np.eye(6), y))
-
-
-def test_columns_of_an_array_cannot_be_dropped(tmp_path):
-    with pytest.raises(InputError, match=r"--drop x1: .*x.npy is an array.*save it without"):
-        prepare(arrays(tmp_path, np.eye(6), np.arange(6) % 2), drop=["x1"])
-
-
 def notes_of(given, target="y", **options):
     return prepare(given, target, **options).notes
 
@@ -339,12 +250,6 @@ def test_a_column_that_gives_the_target_away_is_named(table):
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone gives y away")
     rows = "".join(f"{i // 50},{i % 7},{i // 100}\n" for i in range(300))  # in the target's order
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
-
-
-def test_a_table_of_a_few_rows_says_so(table):
-    assert notes_of(table("a,y\n" + "1.5,0\n2.5,1\n3,0\n4,1\n"))[0] == (
-        "4 rows are few: the scores are rough"
-    )
 
 
 def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table):

@@ -24,14 +24,6 @@ def test_rows_come_in_the_order_asked_for(tmp_path, numbers):
     assert source.shape == (500, 6)
 
 
-def test_idx_files_and_further_axes_are_flattened(tmp_path):
-    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    head = bytes([0, 0, 8, 3]) + np.array([2, 3, 4], ">u4").tobytes()
-    (tmp_path / "x.idx").write_bytes(head + images.tobytes())
-    source = xpnet.RowFile(tmp_path / "x.idx")
-    np.testing.assert_array_equal(source.read_rows([1, 0]), images.reshape(2, 12)[::-1])
-
-
 def test_a_file_is_predicted_block_by_block_and_refused_where_it_cannot_be_read(
     tmp_path, numbers, monkeypatch
 ):
@@ -122,12 +114,3 @@ def test_a_file_that_shrinks_while_it_is_read_is_reported(tmp_path, numbers):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(xpnet.FileError, match="became shorter"):
         source.read_rows([499])
-
-
-def test_metrics_on_a_file_need_validation_rows(tmp_path, numbers):
-    np.save(tmp_path / "x.npy", numbers[0])
-    source, net = xpnet.RowFile(tmp_path / "x.npy"), xpnet.MLP(SIZES, output="softmax")
-    with pytest.raises(xpnet.InputError, match="pass validation"):
-        xpnet.fit(net, source, numbers[1], metrics=["accuracy"])
-    history = xpnet.fit(net, source, numbers[1], epochs=1, metrics=["accuracy"], validation=0.2)
-    assert len(history.metrics["accuracy"]) == 1

@@ -66,12 +66,6 @@ def test_delimiter_and_decimal_sign(text, delimiter, decimal, tmp_path):
     )
 
 
-def test_lines_are_counted_from_the_top_of_the_file(table):
-    found = table("\n# who\n# when\n\na,b\n1,2\n3,oops\n")
-    assert found.names == ("a", "b")
-    assert found.place(1, "b").endswith("line 7, column 'b'")
-
-
 def test_text_that_is_utf_8_but_for_a_byte_is_damaged(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes("a,b\né,1\n".encode() + b"\xe9,2\n")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.errors import InputError
+from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.activations import HIDDEN
 from xpnet.training import compiled
 from xpnet.training.batches import Data
@@ -26,12 +26,12 @@ def interpreted(monkeypatch, tmp_path):
 
 
 def train(compile, rows=24, sizes=(3, 5, 4, 2), dtype="float64", weighted=False, net=None,
-          callbacks=(), **options):  # fmt: skip
-    """Train a small network for three epochs; the last batch is a short one."""
+          callbacks=(), short=3, **options):  # fmt: skip
+    """Train a small network for three epochs, each with a short last batch, if any."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(rows + 3, sizes[0])).astype(dtype)
-    y = np.eye(sizes[-1], dtype=dtype)[rng.integers(sizes[-1], size=rows + 3)]
-    weights = rng.uniform(0.5, 2, (rows + 3, 1)).astype(dtype) if weighted else None
+    x = rng.normal(size=(rows + short, sizes[0])).astype(dtype)
+    y = np.eye(sizes[-1], dtype=dtype)[rng.integers(sizes[-1], size=rows + short)]
+    weights = rng.uniform(0.5, 2, (rows + short, 1)).astype(dtype) if weighted else None
     net = xpnet.MLP(sizes, seed=1, dtype=dtype, **(net or {}))
     given = {"epochs": 3, "batch_size": 8, "optimizer": xpnet.SGD(0.1), **options}
     training = Training(net, Data(x, y, weights), TrainingOptions(compile=compile, **given),
@@ -61,6 +61,7 @@ def test_every_loss_compiles_to_the_plain_steps_numbers(loss):
 
 
 @pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("short", [3, 0])  # with whole batches alone, all epochs are one call
 @pytest.mark.parametrize(
     "options",
     [
@@ -75,8 +76,18 @@ def test_every_loss_compiles_to_the_plain_steps_numbers(loss):
     ],
     ids=lambda each: ", ".join(each),
 )
-def test_every_option_of_training_compiles_to_the_plain_steps_numbers(options):
-    assert_same(options)
+def test_every_option_of_training_compiles_to_the_plain_steps_numbers(options, short):
+    assert_same(options | {"short": short})
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_a_run_that_diverges_ends_alike():
+    ends = []
+    for how in ("off", "on"):
+        with pytest.raises(DivergenceError) as caught:
+            train(how, short=0, optimizer=xpnet.SGD(1e3), epochs=20)
+        ends.append(str(caught.value))
+    assert ends[0] == ends[1]
 
 
 @pytest.mark.usefixtures("interpreted")

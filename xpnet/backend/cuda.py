@@ -63,7 +63,9 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
         optional["fuse"] = partial(_fused, cupy)
     if graph:
         optional["record"] = partial(GraphedStep, cupy)
-    return Device(name, xp, put, cupy.asnumpy, xp.matmul, matmul_into, cupy.ones, **optional)
+    return Device(
+        name, xp, put, cupy.asnumpy, xp.matmul, matmul_into, xp.vecdot, cupy.ones, **optional
+    )
 
 
 def _why_no_device(runtime: Any, error: Any) -> str:

@@ -96,6 +96,8 @@ class Device:
     """``matmul(a, b)`` gives the product of vectors and matrices in the fastest way."""
     matmul_into: Callable[[Array, Array, Array], None] = field(repr=False)
     """``matmul_into(out, a, b)`` writes it, for which the standard has no function."""
+    vecdot: Callable[[Array, Array], Array] = field(repr=False)
+    """``vecdot(a, b)`` gives the sums of products over the last axis."""
     ones: Callable[[int, str], Array] = field(repr=False)
     """``ones(count, dtype_name)`` gives a vector, perhaps the same one each time: only read it."""
     block: int = field(repr=False, default=1 << 62)
@@ -131,6 +133,7 @@ CPU = Device(
     np.asarray,
     np.dot,  # the same BLAS calls as matmul's, at two thirds of the overhead
     _matmul_into,
+    np.dot,
     _ones_on_host,
     block=1 << 16,
 )
@@ -140,7 +143,7 @@ def _matmul_into_stack(out: Array, a: Array, b: Array) -> None:
     np.matmul(a, b, out=out)
 
 
-_CPU_STACK = replace(CPU, matmul=np.matmul, matmul_into=_matmul_into_stack)
+_CPU_STACK = replace(CPU, matmul=np.matmul, matmul_into=_matmul_into_stack, vecdot=np.vecdot)
 
 
 def for_many(device: Device) -> Device:
@@ -209,7 +212,7 @@ def device_of(array: Array) -> Device:
         return xp.ones(count, dtype=getattr(xp, dtype), device=place)
 
     library = xp.__name__.removeprefix("array_api_compat.")  # that name is of a wrapper
-    return Device(f"{library}:{place}", xp, put, get, xp.matmul, matmul_into, ones)
+    return Device(f"{library}:{place}", xp, put, get, xp.matmul, matmul_into, xp.vecdot, ones)
 
 
 def to_host(array: Any) -> Any:

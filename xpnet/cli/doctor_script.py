@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from xpnet.backend.threads import THREAD_VARIABLES
 from xpnet.cli.options import ScriptOptions
@@ -18,7 +18,6 @@ from xpnet.errors import InputError, SaveError
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
 CLEARLY = 0.02  # of it, by which a mended copy must be better
 LEARNT = 0.9  # of the targets' variance, after which no more is mended
-ROLES = ("weights", "outputs", "targets", "loss")
 NOTHING = 2  # exit status where no network was found
 ROUNDS = 4  # of mending and running: one cause can hide the next
 
@@ -33,22 +32,11 @@ def doctor(options: ScriptOptions) -> int:
     from xpnet.doctor.scripts.examine import examine
     from xpnet.doctor.scripts.source import Script
 
-    is_module, words = options.script[0] == "-m", options.script
-    words = words[1:] if is_module else words
-    if not words:
-        raise InputError("-m: name the module to run, as python -m does")
     if options.seconds is not None and not options.seconds > 0.0:
         raise InputError(f"--seconds {options.seconds:g} must be above 0")
-    name = words[0] if is_module else os.path.normpath(words[0])
-    script = Script(name, tuple(words[1:]), is_module)
-    kept = Path(f"{script.name}.output.txt") if options.quiet else None
-
-    def give_up(found: "Examination") -> NoReturn:
-        _print(options, found, kept, {})
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(_status(found))
-
+    name, *arguments = options.script
+    name = os.path.normpath(name)
+    kept = Path(f"{name}.output.txt") if options.quiet else None
     with ExitStack() as stack:
         output = sys.stderr if options.json else None
         if kept is not None:
@@ -56,19 +44,19 @@ def doctor(options: ScriptOptions) -> int:
                 output = stack.enter_context(open(kept, "w", encoding="utf-8"))
             except OSError as error:
                 raise SaveError(f"{kept}: {error.strerror}; --quiet writes there") from error
-        found = examine(script, seconds=options.seconds, output=output, give_up=give_up,
-                        roles=_roles(options.as_ or []))  # fmt: skip
-    if unknown := found.report.facts["unknown_names"]:
-        raise InputError(f"--as: the script computes nothing with {', '.join(unknown)}; "
-                         "write names as its lines have them")  # fmt: skip
-    fixed = _fix(found) if options.fix and _status(found) != NOTHING else {}
-    _print(options, found, kept, fixed)
-    return _status(found)
-
-
-def _status(found: "Examination") -> int:
-    """Return the exit status: not 0 if nothing was there to examine."""
-    return found.outcome.status or (0 if found.report.facts["recognised"] else NOTHING)
+        script = Script(name, tuple(arguments))
+        found = examine(script, seconds=options.seconds, output=output)
+    recognised = found.report.facts["recognised"]
+    fixed = _fix(found) if options.fix and recognised else {}
+    if options.json:
+        told = {"command": "doctor", "script": name, **found.report.to_dict()}
+        told |= {"fixed": fixed} if options.fix else {}
+        show_report(True, told | {"ok": found.report.ok and recognised}, ())
+    else:
+        if kept is not None:
+            say(f"What the script printed is in {kept}.")
+        show("\n".join(_in_words(found) + (["", *_fixed_in_words(fixed)] if options.fix else [])))
+    return found.outcome.status or (0 if recognised else NOTHING)
 
 
 def _fix(found: "Examination") -> dict[str, Any]:
@@ -77,28 +65,27 @@ def _fix(found: "Examination") -> dict[str, Any]:
     from xpnet.doctor.scripts.source import read_source
 
     path = found.script.locate()
-    if found.script.is_module or path.suffix != ".py":
+    if path.suffix != ".py":
         raise InputError(f"{found.script.name}: --fix mends scripts; make a .py file of it")
     target, source, report = (
         path.with_suffix(".fixed.py"),
         read_source(path),
         found.report.to_dict(),
     )
-    before, text, file = _skill(report), source, path
-    after, best, tried = before, source, list[float]()
+    text, file, best, tried = source, path, source, list[float]()
+    before = after = _skill(report)
     for _ in range(ROUNDS):
-        edits = [e for each in report["findings"] for e in _edits(each, file)]
-        mended = apply(text, edits)
-        if mended == text:
+        repairs = (each["repair"] or {} for each in report["findings"])
+        edits = [edit for each in repairs for edit in each.get("edits", ())]
+        mended = apply(text, [each for each in edits if each["file"] == str(file)])
+        if mended == text or after > LEARNT:
             break
         text, file = mended, target
         target.write_text(text, encoding="utf-8")
         report = _report_on(target, found)
         tried.append(_skill(report))
-        if _skill(report) > max(after, 0.0) + CLEARLY:
-            after, best = _skill(report), text
-        if after > LEARNT:
-            break
+        if tried[-1] > max(after, 0.0) + CLEARLY:
+            after, best = tried[-1], text
     if best == source:
         target.unlink(missing_ok=True)
         return {"file": None, "before": before, "after": max(tried, default=None)}
@@ -106,12 +93,6 @@ def _fix(found: "Examination") -> dict[str, Any]:
     lines = source.splitlines(), best.splitlines()
     changes = difflib.unified_diff(*lines, path.name, target.name, "", "", 0, "")
     return {"file": str(target), "before": before, "after": after, "changes": [*changes][2:]}
-
-
-def _edits(finding: dict[str, Any], file: Path) -> list[dict[str, Any]]:
-    """Return a finding's changes of one file."""
-    edits = (finding["repair"] or {}).get("edits", ())
-    return [each for each in edits if each["file"] == str(file)]
 
 
 def _report_on(target: Path, found: "Examination") -> dict[str, Any]:
@@ -131,51 +112,27 @@ def _skill(report: dict[str, Any]) -> float:
     return -math.inf if skill is None or math.isnan(skill) else float(skill)
 
 
-def _roles(given: list[str]) -> dict[str, list[str]]:
-    roles: dict[str, list[str]] = {}
-    for each in given:
-        role, _, names = each.partition("=")
-        if role not in ROLES or not names:
-            raise InputError(f"--as {each}: write ROLE=NAME,NAME; roles are {', '.join(ROLES)}")
-        roles.setdefault(role, []).extend(names.split(","))
-    return roles
+def _in_words(found: "Examination") -> list[str]:
+    facts = found.report.facts
+    if facts["recognised"]:
+        lines = ["", "The network, as far as it was recognised:"]
+        lines += [f"  {line}" for line in facts["mapping"]]
+        if facts["not_mapped"]:
+            lines.append(f"  not found, and so not checked: {facts['not_mapped']}")
+        if facts.get("not_measured"):
+            lines.append(f"  its gradients were not measured: {facts['not_measured']}")
+        lines += [*(f"  {line}" for line in facts["failed"]), "", str(found.report)]
+        lines += ["", facts["gradients"]] if facts.get("gradients") else []
+    else:
+        lines = ["", f"No network was found: {facts['not_mapped']}."]
+    return lines + (["", f"Note: {found.outcome.how}."] if found.outcome.how else [])
 
 
-def _print(
-    options: ScriptOptions, found: "Examination", kept: Path | None, fixed: dict[str, Any]
-) -> None:
-    report = found.report
-    if options.json:
-        about = {"fixed": fixed} if options.fix else {}
-        told = {"command": "doctor", "script": found.script.name, **report.to_dict(), **about}
-        show_report(True, told | {"ok": report.ok and report.facts["recognised"]}, ())
-        return
-    if kept is not None:
-        say(f"What the script printed is in {kept}.")
-    lines = ["", "The network, as far as it was recognised:"]
-    lines += [f"  {line}" for line in report.facts["mapping"]]
-    if not report.facts["recognised"]:
-        lines = ["", f"No network was found: {report.facts['not_mapped']}."]
-    elif report.facts["not_mapped"]:
-        lines.append(f"  not found, and so not checked: {report.facts['not_mapped']}")
-    lines += [f"  {line}" for line in report.facts["failed"]]
-    if report.facts["recognised"] and report.facts.get("not_measured"):
-        lines.append(f"  its gradients were not measured: {report.facts['not_measured']}")
-    lines += ["", str(report)] if report.facts["recognised"] else []
-    if report.facts.get("gradients"):
-        lines += ["", report.facts["gradients"]]
-    if found.outcome.how:
-        lines += ["", f"Note: {found.outcome.how}."]
-    if options.fix:
-        lines += ["", *_in_words(fixed)]
-    show("\n".join(lines))
-
-
-def _in_words(fixed: dict[str, Any]) -> list[str]:
-    before, after = (f"{max(fixed.get(each) or 0.0, 0.0):.0%}" for each in ("before", "after"))
-    if not fixed.get("file"):
-        if not fixed or fixed["after"] is None:
-            return ["Nothing could be mended automatically."]
+def _fixed_in_words(fixed: dict[str, Any]) -> list[str]:
+    if not fixed or fixed["after"] is None:
+        return ["Nothing could be mended automatically."]
+    before, after = (f"{max(fixed[each], 0.0):.0%}" for each in ("before", "after"))
+    if not fixed["file"]:
         return [f"The mended copy does not learn better: before {before}, after {after} of the "
                 "targets' variance is explained at the end."]  # fmt: skip
     return [

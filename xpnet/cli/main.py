@@ -26,6 +26,7 @@ from xpnet.cli.options import (
     ExportOptions,
     InspectOptions,
     ParityOptions,
+    PlaygroundOptions,
     PredictOptions,
     ScriptOptions,
     TrainOptions,
@@ -48,6 +49,7 @@ COMMANDS = {
     "export": (ExportOptions, "export"),
     "doctor": (DoctorOptions, "doctor"),
     "parity": (ParityOptions, "devices"),
+    "playground": (PlaygroundOptions, "playground"),
     "devices": (DevicesOptions, "devices"),
 }
 VERSION = typer.Option(False, "--version", help="Show the version.")

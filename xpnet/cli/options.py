@@ -36,7 +36,7 @@ def argument(name: str, help: str, default: Any = MISSING) -> Any:
 
 def flag(name: str) -> str:
     """Write a field's name as its option."""
-    return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's
+    return "--" + name.replace("_", "-")
 
 
 DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ; - is CSV on standard input."
@@ -168,6 +168,24 @@ class ParityOptions(TrainOptions):
     simple: bool = True
 
 
+_TO_READ = ("data", "target", "task", "missing", "drop", "keep", "encoding", "delimiter", "decimal",
+            "no_header")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PlaygroundOptions(TrainOptions):
+    """Open a page on which a small network learns and the doctor says what is wrong with it."""
+
+    LEFT_OUT: ClassVar = [e.name for e in fields(TrainOptions) if e.name not in _TO_READ]
+
+    data: str = argument("[DATA]", "As for train; without, sets of points to choose from.", "")
+    validation: str = "0"
+    simple: bool = True
+    dtype: str = "float64"
+    port: int = option(8642, "Port on 127.0.0.1; 0 is any that is free.")
+    no_browser: bool = option(False, "Only print the page's address.")
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """What `predict` and `evaluate` take."""
@@ -225,21 +243,18 @@ class DevicesOptions:
 
 @dataclass(frozen=True)
 class ScriptOptions:
-    """Run a script, a notebook or -m MODULE unchanged, and explain why its network does not learn.
+    """Run a script or a notebook unchanged, and explain why its network does not learn.
 
     It runs with your rights, in the current folder, as with python. What follows its name, other
     than the options below, are its own arguments; after --, everything is.
     """
 
     script: list[str] = argument(  # noqa: RUF009
-        "SCRIPT", "SCRIPT.py, NOTEBOOK.ipynb or -m MODULE, with its arguments."
+        "SCRIPT", "SCRIPT.py or NOTEBOOK.ipynb, with its arguments."
     )
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
     fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
-    as_: list[str] | None = option(  # noqa: RUF009
-        None, "ROLE=NAME,NAME: which values are weights, outputs, targets, loss; repeatable."
-    )
     json: bool = option(False, JSON)
 
 
@@ -247,10 +262,10 @@ def names_script(arguments: Sequence[str]) -> bool:
     """Return whether arguments are ``doctor`` and a script: its first word's ending decides."""
     words = iter(arguments[1:] if arguments[:1] == ["doctor"] else ())
     for word in words:
-        if word in ("--seconds", "--as"):
+        if word == "--seconds":
             next(words, "")
-        elif word == "-m" or not word.startswith("-"):
-            return word == "-m" or word.lower().endswith((".py", ".ipynb"))
+        elif not word.startswith("-"):
+            return word.lower().endswith((".py", ".ipynb"))
     return False
 
 

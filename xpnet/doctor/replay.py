@@ -7,7 +7,7 @@ may be added. Each form is computed from the arrays shown and compared with the 
 that has a wrong form fits that form to the last digits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -79,7 +79,7 @@ def _backward(
               for (name, w), x in zip(shown.weights.items(), below, strict=True)]  # fmt: skip
     last, o = layers[-1], shown.predictions
     errors, own = o - shown.goals, {form.partition("(")[0]} & {"relu", "exp"}
-    slopes = {kind: _slope(kind, o) for kind in (*OUTPUT_SLOPES, *own)}
+    slopes = {kind: slope_of(kind, o) for kind in (*OUTPUT_SLOPES, *own)}
     factors = {kind: last.fit(errors * slope) for kind, slope in slopes.items()}
     deltas = {kind: factor for kind, factor in factors.items() if factor is not None}
     if not deltas:
@@ -89,23 +89,23 @@ def _backward(
     for layer, after, a, names in zip(
         layers[-2::-1], layers[:0:-1], below[:0:-1], kinds[::-1], strict=True
     ):
-        error, right = delta @ after.weights.T, [_slope(name, a) for name in names]
-        if not right:
+        if not names:
             break
-        fitting = [each for each in right if layer.fit(error * each) is not None]
-        if not fitting:
-            form_seen = layer.wrong_slope(a, error)
-            if not form_seen and not wrong:
-                found = _wrong_product(layer, a, error) or _wrong_way_back(
-                    layer, right[0], delta, after.weights)  # fmt: skip
-                if form and layer.gradient is not None and not found:
-                    found = _unknown(layer, error * right[0])
+        error, right = delta @ after.weights.T, [slope_of(name, a) for name in names]
+        fitting = next((each for each in right if layer.fit(error * each) is not None), None)
+        if fitting is None:
+            seen = layer.wrong_slope(a, error)
+            if not seen and not wrong:
+                products = _wrong_products(layer, a, error, right[0], delta, after.weights)
+                found = layer.product(products) or (
+                    _unknown(layer, error * right[0]) if form else None
+                )
                 return Replay(deltas=deltas, mistake=found)
-            if not form_seen:
+            if not seen:
                 break
-            wrong, first = [layer.name, *wrong], first if wrong else (form_seen, FORMS[names[0]])
-            fitting = [_forms(a)[form_seen]]
-        delta = error * fitting[0]
+            wrong, first = [layer.name, *wrong], first if wrong else (seen, FORMS[names[0]])
+            fitting = _forms(a)[seen]
+        delta = error * fitting
     return Replay(deltas=deltas, mistake=_derivative(wrong, *first) if wrong else None)
 
 
@@ -118,7 +118,7 @@ def _derivative(names: list[str], form: str, right: str, remedy: str = "") -> Ev
 
 def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Evidence | None:
     """Find what is wrong in the gradient of the last weights."""
-    one = [c for kind in OUTPUT_SLOPES if (c := last.fit(_slope(kind, o), CLOSE_FIT))]
+    one = [c for kind in OUTPUT_SLOPES if (c := last.fit(slope_of(kind, o), CLOSE_FIT))]
     # The absolute error has one for all, too, if all outputs are too high, or too low.
     if one and len(o) > FEW and np.any(np.ptp(np.sign(errors), axis=0)):
         return Evidence(last.name, f"it comes from one error, {one[0]:.4g}, for all {len(o)} "
@@ -130,7 +130,7 @@ def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Eviden
         remedy = "delta = (outputs - targets) * derivative   # left out if the loss cancels it"
         return _derivative([last.name], form, "a * (1 - a) or 1 - a**2", remedy)
     # Or else the weights may only be turned, which nothing tells where all are square.
-    return _wrong_product(last, o, errors) if forward else None
+    return last.product(_wrong_products(last, o, errors)) if forward else None
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,17 @@ class _Layer:
         forms = _forms(a).items()
         return next((form for form, each in forms if self.fit(error * each) is not None), "")
 
+    def product(self, products: Iterable[tuple[str, Any]]) -> Evidence | None:
+        """Return which of some wrong products the gradient is, if it is one."""
+        for text, product in products:
+            if multiple(self.gradient, product, FIT) is not None:
+                return Evidence(
+                    self.name, f"recomputed from the arrays shown, its gradient is {text}",
+                    remedy="delta = (delta_next @ weights_next.T) * derivative; "
+                    "gradient = inputs.T @ delta", code="gradient-product",
+                )  # fmt: skip
+        return None
+
     def without_penalty(self, product: Any) -> Any:
         """Return the gradient without the multiples of W and sign(W) that fit it best."""
         g, w = self.gradient, self.weights
@@ -165,42 +176,35 @@ class _Layer:
         return g - l2 * w - l1 * np.sign(w)
 
 
-def _product(name: str, product: str) -> Evidence:
-    evidence = f"recomputed from the arrays shown, its gradient is {product}"
-    remedy = "delta = (delta_next @ weights_next.T) * derivative; gradient = inputs.T @ delta"
-    return Evidence(name, evidence, remedy=remedy, code="gradient-product")
+def _wrong_products(
+    layer: _Layer, a: Any, error: Any, slope: Any = None, delta: Any = None, w: Any = None
+) -> Iterator[tuple[str, Any]]:
+    """Yield what code computes in place of inputs.T @ delta, in a layer that `a` leaves.
 
-
-def _wrong_product(layer: _Layer, a: Any, error: Any) -> Evidence | None:
-    """Find the wrong product in the gradient of a layer that a leaves."""
-    x, gradient = layer.inputs, layer.gradient
-    for kind in FORMS if gradient is not None else ():
-        delta = error * _slope(kind, a)
-        if multiple(gradient.T, x.T @ delta, FIT) is not None:
-            return _product(layer.name, "the transpose of inputs.T @ delta")
-        if a.shape == x.shape and multiple(gradient, a.T @ delta, FIT) is not None:
-            return _product(layer.name, "activations.T @ delta with those that leave the layer")
-    return None
-
-
-def _wrong_way_back(layer: _Layer, slope: Any, delta: Any, w: Any) -> Evidence | None:
-    """See the error of the next layer taken back through its weights w in another way."""
-    ways = {"delta_next with no weights": delta} if delta.shape[1] in (1, slope.shape[1]) else {}
-    if w.shape[0] == w.shape[1]:
-        ways["delta_next @ weights_next with no transpose"] = delta @ w
-    for way, error in ways.items():
-        if layer.fit(error * slope) is not None:
-            return _product(layer.name, f"inputs.T @ delta, and delta from {way}")
-    return None
+    From the layer after it, delta comes back through the weights w.
+    """
+    x = layer.inputs
+    for kind in FORMS:
+        own = error * slope_of(kind, a)
+        yield "the transpose of inputs.T @ delta", (x.T @ own).T
+        if a.shape == x.shape:
+            yield "activations.T @ delta with those that leave the layer", a.T @ own
+    way = "inputs.T @ delta, and delta from delta_next "
+    if delta is not None and delta.shape[1] in (1, slope.shape[1]):
+        yield f"{way}with no weights", x.T @ (delta * slope)
+    if w is not None and w.shape[0] == w.shape[1]:
+        yield f"{way}@ weights_next with no transpose", x.T @ (delta @ w * slope)
 
 
 def _unknown(layer: _Layer, delta: Any) -> Evidence | None:
     """See a gradient that is nothing like the right one; one that was cut off is no mistake."""
     product = layer.inputs.T @ delta
     rest = layer.without_penalty(product)
-    cosine = 1.0 if rest is None else _cosine(rest, product)
-    size = np.abs(layer.gradient)
-    if not cosine < 1.0 - NO_FIT or np.sum(size >= size.max() * (1.0 - 1e-9)) > 1:
+    size = np.abs(layer.gradient) if rest is not None else np.ones(2)
+    if np.sum(size >= size.max() * (1.0 - 1e-9)) > 1:
+        return None
+    cosine = _cosine(rest, product)
+    if not cosine < 1.0 - NO_FIT:
         return None
     return Evidence(
         layer.name, "recomputed from the arrays shown, the gradients after it are right, but its "
@@ -261,7 +265,7 @@ def _same(computed: Any, shown: Any) -> bool:
     return bool(np.max(np.abs(computed - shown)) <= limit)
 
 
-def _slope(kind: str, a: Any) -> Any:
+def slope_of(kind: str, a: Any) -> Any:
     """Return f'(z) from a = f(z), which is positive where z is if f is a ReLU."""
     return ACTIVATIONS[kind].backward(np, np.ones_like(a), a, a)
 
@@ -269,9 +273,9 @@ def _slope(kind: str, a: Any) -> Any:
 def _forms(a: Any) -> dict[str, Any]:
     """Return all that code multiplies by as if it were f'(z), by its text."""
     z = {"sigmoid": np.log(a / (1.0 - a)), "tanh": np.arctanh(a)}
-    found = {form: _slope(kind, a) for kind, form in FORMS.items()}
-    found |= {TWICE[kind]: _slope(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
-    return found | {"a": a} | {OF_SUMS[kind]: _slope(kind, z[kind]) for kind in OF_SUMS}
+    found = {form: slope_of(kind, a) for kind, form in FORMS.items()}
+    found |= {TWICE[kind]: slope_of(kind, ACTIVATIONS[kind].forward(np, a)) for kind in TWICE}
+    return found | {"a": a} | {OF_SUMS[kind]: slope_of(kind, z[kind]) for kind in OF_SUMS}
 
 
 def _gradient(shown: Step, name: str) -> Any:

@@ -69,7 +69,7 @@ class SparseArray:
         self._matrix, self.shape = matrix, matrix.shape
 
     @property
-    def T(self) -> "SparseArray":  # noqa: N802, NumPy's name
+    def mT(self) -> "SparseArray":  # noqa: N802, NumPy's name
         """The transpose."""
         return SparseArray(self._matrix.T)
 

@@ -229,6 +229,8 @@ def add_penalty_gradients(
 
     l1 and l2 are numbers, (networks, 1), or None, which adds nothing.
     """
+    if l1 is None and l2 is None:
+        return
     for each, gradient in zip(weights, gradients, strict=True):
         if l2 is not None:
             gradient += l2 * each

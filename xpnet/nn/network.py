@@ -193,7 +193,7 @@ class MLP:
         """
         trace = self.forward(batch.x, masks)
         losses, delta = head.value_and_delta(self.device.xp, trace.pre_activations[-1], batch.y)
-        loss = self.device.xp.vecdot(losses, batch.shares)
+        loss = self.device.vecdot(losses, batch.shares)
         return loss, self.backward(trace, delta * batch.shares[..., None], into), trace
 
     def gradients(
@@ -282,7 +282,8 @@ class MLP:
     def _derive(self) -> None:
         """Make what copies and pickles leave out: views, and activations fused for the device."""
         self._views = self.views(self.flat)
-        self._bias_rows = [each[..., None, :] for each in self._views.biases]  # (1, fan_out)
+        many = self.flat.ndim == 2  # of one network they broadcast as they are, which is faster
+        self._bias_rows = [each[:, None, :] if many else each for each in self._views.biases]
         self._forward = [self.device.fuse(each.forward) for each in self.hidden]
         self._backward = [self.device.fuse(each.backward) for each in self.hidden]
 

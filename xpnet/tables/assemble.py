@@ -7,8 +7,8 @@ column holds the number of each cell's text, in the order in which they first oc
 import io
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,30 +24,10 @@ Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 """The distinct texts of each text column, as they occur; None if there are too many."""
 
 
-class Source(Protocol):
-    """A table's rows, as Polars frames of texts or numbers; `texts` are never read as numbers."""
-
-    path: str
-    names: tuple[str, ...]
-    texts: frozenset[int]
-    delimiter: str
-
-    def blocks(self) -> Iterator[Any]:
-        """Yield all rows, some at a time."""
-
-
 def assemble(source: Any, folder: str | None = None) -> tuple[np.ndarray, Texts, Mapping[str, str]]:
-    """Return all rows, the texts of text columns, and signs beside numbers; see `Table`.
+    """Return all rows of a `Csv` or `Frame`, the texts, and signs beside numbers; see `Table`.
 
-    Parameters
-    ----------
-    folder : str, optional
-        Where a temporary file holds the rows, which vanishes with them.
-
-    Raises
-    ------
-    SaveError
-        If that file cannot be written.
+    In a folder, a temporary file holds the rows, which vanishes with them.
     """
     if folder is None:
         memory = io.BytesIO()
@@ -63,11 +43,10 @@ def assemble(source: Any, folder: str | None = None) -> tuple[np.ndarray, Texts,
         raise SaveError(f"{message}; --stream --cache DIR keeps them elsewhere.") from error
 
 
-def _write(source: Source, file: Any, limit: int) -> tuple[tuple[int, int], Texts, dict[str, str]]:
+def _write(source: Any, file: Any, limit: int) -> tuple[tuple[int, int], Texts, dict[str, str]]:
     """Write all rows to a file of up to `limit` bytes; return its shape, the texts and the signs.
 
-    If a column turns out to be text after the first block, everything is read again, since its
-    cells so far were read as numbers: 7 may have been 07.
+    If a later block makes a column text, all is read again: of its numbers, 7 may have been 07.
     """
     texts, places = set(source.texts), range(len(source.names))
     while True:

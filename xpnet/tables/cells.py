@@ -71,12 +71,7 @@ def as_numbers(cells: Any, *, decimal_commas: bool) -> tuple[np.ndarray | None, 
     """Return a Polars series as float64, NaN where a cell is missing; None if it is text.
 
     That is, if some cell is not a finite number, or all are whole and some are codes. Also the
-    signs found beside digits; `PLAIN` says that some cells have none.
-
-    Parameters
-    ----------
-    decimal_commas : bool
-        Whether 1,234 may be less than 2; else it has a separator of thousands.
+    signs beside digits, `PLAIN` if some cells have none. 1,234 may have a decimal comma, or not.
     """
     import polars
 

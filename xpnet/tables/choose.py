@@ -28,17 +28,7 @@ _IDENTIFIER = re.compile(
 
 @dataclass(frozen=True)
 class Choice:
-    """What becomes of the columns of a table.
-
-    Attributes
-    ----------
-    columns : list of Column
-        Those to use; scales and fills are not yet measured.
-    left_out : dict of str to str
-        Those of no use, and why.
-    obstacles : dict of str to str
-        Those that cannot be used as they are, and the message.
-    """
+    """The columns to use, not yet measured; those left out, and why; messages on unusable ones."""
 
     columns: list[Column] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
@@ -48,15 +38,7 @@ class Choice:
 def choose_columns(
     table: Table, found: Mapping[str, Summary], keep: Collection[str], *, impute: bool
 ) -> Choice:
-    """Decide on the kind of each column that was summarised.
-
-    Parameters
-    ----------
-    keep : names
-        Columns to use even if they seem to be of no use.
-    impute : bool
-        Whether missing cells are filled in.
-    """
+    """Decide on the kind of each column that was summarised; those to keep are used in any case."""
     choice = Choice()
     for name, cells in found.items():
         try:
@@ -119,9 +101,8 @@ def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
         return ""
     rising = bool((np.diff(column) > 0).all())
     distinct = rows if rising else len(np.unique(column))
-    if rising and (counted or with_gaps):
-        return "row numbers"
-    if counted and distinct == rows and rows >= MIN_SHUFFLED:
+    shuffled = distinct == rows >= MIN_SHUFFLED
+    if (counted and (rising or shuffled)) or (with_gaps and rising):
         return "row numbers"
     return "identifier" if called and distinct >= MIN_DISTINCT * rows else ""
 

@@ -6,7 +6,6 @@ the model files did not know is written only where it is used.
 
 import sys
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from itertools import pairwise
 from types import NoneType
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -15,7 +14,7 @@ import numpy as np
 from xpnet.backend.files import quoted as quoted_value
 from xpnet.errors import FileError, InputError
 from xpnet.tables.cells import is_number
-from xpnet.tables.dates import PARTS, PATTERNS, TYPED_PATTERNS, date_parts
+from xpnet.tables.dates import PARTS, TYPED_PATTERNS, date_parts
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.summary import text_numbers, texts_of
 from xpnet.tables.table import Table
@@ -31,16 +30,9 @@ OTHERS = "(others)"
 class Number:
     """A column of numbers; its first input is ``(cell - mean) / std``.
 
-    All number columns are filled at once, by `Preprocessing`.
-
-    Attributes
-    ----------
-    fill : float, optional
-        What an imputed cell is taken to be; by default the mean.
-    indicator : bool
-        Whether a second input is 1 where the cell is missing, else 0.
-    edges : tuple of float
-        Of bins with an input each, see `xpnet.tables.encodings`; ascending, or empty.
+    An imputed cell is taken to be `fill`, by default the mean. With an `indicator`, a second input
+    is 1 where the cell is missing. Bins between `edges`, ascending or none, have an input each, see
+    `xpnet.tables.encodings`. All number columns are filled at once, by `Preprocessing`.
     """
 
     name: str
@@ -49,11 +41,6 @@ class Number:
     fill: float | None = None
     indicator: bool = False
     edges: tuple[float, ...] = ()
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether its fields fit together."""
-        return self.std > 0.0 and all(a < b for a, b in pairwise(self.edges))
 
     @property
     def inputs(self) -> int:
@@ -70,20 +57,12 @@ class Number:
 class Category:
     """A column of texts, with one input for each category: 1 where the cell holds it, else 0.
 
-    Attributes
-    ----------
-    pooled : bool
-        Whether a last input stands for all other categories, rare or unseen.
+    If `pooled`, a last input stands for all other categories, rare or unseen.
     """
 
     name: str
     categories: tuple[str, ...]
     pooled: bool = False
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether its fields fit together."""
-        return 0 < len(self.categories) == len(set(self.categories))
 
     @property
     def inputs(self) -> int:
@@ -98,16 +77,9 @@ class Category:
     def fill(
         self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
     ) -> None:
-        """Write the inputs, 0 so far, of some rows.
+        """Write the inputs, 0 so far, of some rows: x (rows, inputs) of cells (rows,).
 
-        Parameters
-        ----------
-        x : array (rows, inputs)
-        cells : float64 array (rows,)
-        rows : int64 array
-            The cells' rows in the table, for messages.
-        impute : bool
-            Whether unseen categories, unless pooled, count as missing; they are refused otherwise.
+        With `impute`, unseen categories count as missing, unless pooled; else they are refused.
         """
         codes = encode_labels(table, self.name, self.categories, cells)
         unseen = np.flatnonzero(codes == UNSEEN)
@@ -126,14 +98,8 @@ class Category:
 class Dates:
     """A column of dates or times, with one standardised input for each of some parts.
 
-    Attributes
-    ----------
-    pattern : str
-        How they are written, one of `xpnet.tables.dates.PATTERNS`.
-    parts : tuple of str
-        Of `xpnet.tables.dates.PARTS`.
-    means, stds : tuple of float
-        Of each part; an imputed cell has the means.
+    `pattern` is how they are written, one of `xpnet.tables.dates.PATTERNS`, `parts` some of its
+    `PARTS`; an imputed cell has the means.
     """
 
     name: str
@@ -141,13 +107,6 @@ class Dates:
     parts: tuple[str, ...]
     means: tuple[float, ...]
     stds: tuple[float, ...]
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether its fields fit together."""
-        alike = len(self.parts) == len(self.means) == len(self.stds) > 0
-        known = self.pattern in PATTERNS and set(self.parts) <= set(PARTS)
-        return alike and known and min(self.stds) > 0
 
     @property
     def inputs(self) -> int:
@@ -199,13 +158,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: Any, found: Any, place: str = "preprocessing") -> Any:
-    """Make a value of a kind, such as a dataclass or a tuple of numbers, of what is not trusted.
-
-    Raises
-    ------
-    FileError
-        Names the first field that is of another kind, and what was found.
-    """
+    """Make a value of a kind, such as a dataclass; FileError names the first that is of another."""
     if get_origin(kind) is tuple and isinstance(found, list):
         kind = get_args(kind)[0]
         return tuple(from_json(kind, each, f"{place}[{at}]") for at, each in enumerate(found))
@@ -237,8 +190,7 @@ GONE, UNSEEN = -1, -2
 def encode_labels(table: Table, name: str, known: Labels, cells: np.ndarray) -> np.ndarray:
     """Return each cell's place among the known texts or numbers, int64 (rows,).
 
-    A cell that is not written as one of them is the only one that has its number: 1.0 is 1, where
-    it cannot be 01.
+    A cell not written like one of them is the one with its number: 1.0 is 1, if none is 01.
     """
     places = {format_number(each): place for place, each in enumerate(known)}
     numbers = dict[float, int]()

@@ -39,17 +39,12 @@ _POINTS_BETWEEN_THOUSANDS = (
     rf"^[ \t]*{BEFORE}[1-9][0-9]{{0,2}}(\.[0-9]{{3}})+(,[0-9]*)?{AFTER}[ \t]*$"
 )
 
-# How files of other kinds begin, what they are, and the remedy.
-_OTHER_KINDS = (
-    (rb"\x1f\x8b", "gzip data", "name it .gz"),
-    (rb"PAR1[\x00-\x1f]", "a Parquet file", "name it .parquet"),
-    (rb"\x93NUMPY", "a NumPy array", "name it .npy"),
-    (rb"PK\x03\x04|\xd0\xcf\x11\xe0|BZh\d1AY|\xfd7zXZ|7z\xbc\xaf|\x28\xb5\x2f\xfd|Rar!"
-     rb"|SQLite format 3\x00|\x80[\x02-\x05]|%PDF|\x89PNG|\xff\xd8\xff|GIF8",
-     "an archive, an Excel workbook or another binary file", "unpack it, or save it as CSV"),
-    (rb"\s*<(?i:!doctype|html|\?xml|table)|\s*(\{\s*[\"}]|\[\s*[\[{\"])", "HTML, XML or JSON",
-     "export the table as CSV"),
-)  # fmt: skip
+# How files of other kinds begin.
+_OTHER_KINDS = re.compile(
+    rb"\x1f\x8b|PAR1[\x00-\x1f]|\x93NUMPY|PK\x03\x04|\xd0\xcf\x11\xe0|BZh\d1AY|\xfd7zXZ|%PDF"
+    rb"|SQLite format 3\x00|\x80[\x02-\x05]|\x89PNG"
+    rb"|\s*<(?i:!doctype|html|\?xml|table)|\s*(\{\s*[\"}]|\[\s*[\[{\"])"
+)
 
 
 def open_csv(
@@ -61,10 +56,7 @@ def open_csv(
     as_texts: Collection[str],
     usual: str,
 ) -> "Csv":
-    """Read the header of a CSV file; the rows then come from `blocks`.
-
-    What is None is found from the file; `usual` is the delimiter that goes with its name.
-    """
+    """Read the header; what is None is found. `usual` is the delimiter that goes with the name."""
     try:
         "".encode(encoding or "utf-8")
         codecs.getincrementaldecoder(encoding or "utf-8")
@@ -123,9 +115,10 @@ def _decoded(path: str, encoding: str, errors: str = "strict") -> Iterator[bytes
     decoder, mark = io.IncrementalNewlineDecoder(new(errors), translate=True), "\ufeff"
     with open_binary(path) as file:
         chunk = file.read(_BLOCK)
-        for pattern, what, remedy in _OTHER_KINDS:
-            if re.match(pattern, chunk[:512], re.DOTALL):
-                raise FileError(f"{path}: this is {what}, not a CSV file; {remedy}.")
+        if _OTHER_KINDS.match(chunk):
+            what = "an archive, a workbook, a binary file, HTML or JSON, not CSV"
+            remedy = "if it is gzip, Parquet or NumPy, name it .gz, .parquet or .npy"
+            raise FileError(f"{path}: this is {what}; {remedy}; else save it as CSV.")
         while chunk:
             yield decoder.decode(chunk).removeprefix(mark).encode("utf-8", "replace")
             chunk, mark = file.read(_BLOCK), ""
@@ -134,14 +127,9 @@ def _decoded(path: str, encoding: str, errors: str = "strict") -> Iterator[bytes
 
 @dataclass(frozen=True)
 class Csv:
-    """One CSV file and how to read it; a source for `assemble`.
+    """One CSV file and how to read it, for `assemble`; rows start at a place and line of the text.
 
-    Attributes
-    ----------
-    start, line : int
-        The first row's place in the decoded text, and its line.
-    guesses : dict
-        The options that say how the file was found to be written.
+    `guesses` are the options that say how the file was found to be written.
     """
 
     path: str
@@ -205,7 +193,7 @@ class Csv:
     def _rows(self, data: bytes) -> tuple[np.ndarray, bytes]:
         """Return where rows begin in some records, and these without blank lines.
 
-        In a file of one column, a blank line is a row with a missing cell, unless it is at the end.
+        In a file of one column, a blank line is a missing cell.
         """
         data = data if data.endswith(b"\n") else data + b"\n"
         ends = outside_quotes(data, _NEWLINE)

@@ -17,14 +17,7 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
     """Return a note on the columns of which neighbours in order have all but the same target.
 
     That is half the mean square of the differences (J. von Neumann, 1941), or the share of
-    neighbours of different classes, beside that of rows in any order.
-
-    Parameters
-    ----------
-    rows : int64 array (n,)
-        Training rows of the table.
-    y : array (n,)
-        Their class numbers, or values.
+    neighbours of different classes, beside that of rows in any order. y (n,) is of these rows.
     """
     order = np.random.default_rng(0).permutation(len(rows))[:MAX_ROWS]
     order = order[: MAX_CELLS // len(plan.columns)]

@@ -59,16 +59,9 @@ _CHANGED_BY = {
 
 @dataclass(frozen=True)
 class Decision:
-    """Something done to a table that nobody asked for.
+    """Something done to a table that nobody asked for: to which `columns`, and in words what.
 
-    Attributes
-    ----------
-    kind : str
-        "read", "numbers", "rows", "left out", "dates", "imputed", "encoded" or "target".
-    columns : dict of str to str
-        What it was done to, columns for the most part, and in a few words what.
-    repair : dict
-        The options, by name, that say the same, so that it need not be guessed.
+    `repair` are the options, by name, that say the same, so that it need not be guessed.
     """
 
     kind: str
@@ -87,10 +80,7 @@ class Decision:
 
 
 def refuse_all(path: str, messages: Sequence[str], repair: Mapping[str, Any]) -> None:
-    """Raise one InputError for all that keeps a table from being used, if there is anything.
-
-    `repair` are the options, by name, with which all of it would be gone.
-    """
+    """Raise one InputError for all obstacles, if any; the options of `repair` would mend them."""
     told = [each.removeprefix(f"{path}: ") for each in messages]
     if told:
         head = f"{path}: {len(told)} obstacles\n  " if len(told) > 1 else f"{path}: "

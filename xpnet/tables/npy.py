@@ -42,9 +42,8 @@ def open_binary(path: str) -> Iterator[Any]:
         with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
             yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise FileError(
-            f"{path}: broken or truncated gzip data ({error}); get it again."
-        ) from error
+        what = f"broken or truncated gzip data ({error})"
+        raise FileError(f"{path}: {what}; get it again.") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileError(f"{path}: cannot be read: {reason}; correct the path.") from error
@@ -178,9 +177,7 @@ def read_array(path: str, *, labels: bool = False) -> np.ndarray:
         found = len(data) if packed else os.path.getsize(path) - offset
     if found != needed:
         message = f"{dtype} of shape {shape} needs {needed} bytes, found {found}"
-        raise FileError(
-            f"{path}: {message}{' or more' * (packed and found > needed)}; get it again."
-        )
+        raise FileError(f"{path}: {message}; get it again.")
     order: Any = "F" if fortran else "C"
     if packed:
         return np.frombuffer(data, dtype).reshape(shape, order=order)
@@ -190,11 +187,7 @@ def read_array(path: str, *, labels: bool = False) -> np.ndarray:
 def read_npz(
     path: str, target: str | None, features: str | None
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Return the array with the features and, if there is one, that with the target, by name.
-
-    Also the names of all arrays in the file. The target is by default ``y``, the features ``x``,
-    those that go with the target, or the only other array.
-    """
+    """Return the features and, if there is one, the target (``y``), and the names of all arrays."""
     try:
         with open_binary(path) as file, np.load(file, allow_pickle=False) as arrays:
             names = tuple(arrays.files)

@@ -17,14 +17,7 @@ IN_MEMORY = "the table"  # in messages, where files have their path
 
 @dataclass(frozen=True)
 class Frame:
-    """A Polars LazyFrame, as a source for `assemble`; `texts` are the columns of no numbers.
-
-    Attributes
-    ----------
-    unfit : dict of str to str
-        Columns of which no inputs can be made, such as lists, and their types; they are read as
-        missing.
-    """
+    """A Polars LazyFrame, for `assemble`; `unfit` columns, such as lists, are read as missing."""
 
     path: str
     names: tuple[str, ...]
@@ -80,36 +73,27 @@ def open_frame(path: str, frame: Any) -> Frame:
     names, fault = checked_names([name.strip() for name in schema])
     if fault or not rows:
         raise FileError(f"{path}: {fault or 'there are no rows; add some.'}")
-    no_cells = (polars.Binary, polars.Object, polars.Duration)
-    kinds = dict(zip(names, schema.items(), strict=True))
-    unfit = {
-        name: str(kind) for name, (_, kind) in kinds.items() if kind.is_nested() or kind in no_cells
-    }
-    none = polars.lit(None, polars.Float64)
-    frame = frame.with_columns(none.alias(kinds[name][0]) for name in unfit)
-    texts = frozenset(
-        at
-        for at, (name, (_, kind)) in enumerate(kinds.items())
-        if not (kind.is_numeric() or kind == polars.Null or name in unfit)
-    )
-    return Frame(path, names, frame, rows, texts, unfit)
+    no_cells, none = (polars.Binary, polars.Object, polars.Duration), polars.lit(None)
+    unfit, texts = dict[str, str](), set[int]()
+    for at, (original, kind) in enumerate(schema.items()):
+        if kind.is_nested() or kind in no_cells:
+            unfit[names[at]] = str(kind)
+            frame = frame.with_columns(none.cast(polars.Float64).alias(original))
+        elif not (kind.is_numeric() or kind == polars.Null):
+            texts.add(at)
+    return Frame(path, names, frame, rows, frozenset(texts), unfit)
 
 
 def frame_of(data: Any) -> Frame:
-    """Return what a data frame (pandas or Polars) or a dict of columns holds.
-
-    Columns may be of any kind; NaN among objects means missing.
-    """
+    """Return what a data frame (pandas or Polars) or a dict of columns holds."""
     import polars
 
     if isinstance(data, polars.LazyFrame | polars.DataFrame):
         return open_frame(IN_MEMORY, data.lazy().collect().lazy())
     names, fault = checked_names([str(name) for name in data])
     columns = [_column(name, data[key]) for name, key in zip(names, data, strict=True)]
-    lengths = {len(each): each.name for each in columns}
-    if len(lengths) > 1:
-        found = " and ".join(f"{rows} ({quoted(name)})" for rows, name in lengths.items())
-        fault = f"columns of lengths {found:.200}; give columns of the same length."
+    if len({len(each) for each in columns}) > 1:
+        fault = "columns of different lengths; give each a cell per row."
     if fault:
         raise InputError(f"{IN_MEMORY}: {fault}")
     return open_frame(IN_MEMORY, polars.DataFrame(columns).lazy())
@@ -122,9 +106,7 @@ def _column(name: str, cells: Any) -> Any:
     try:
         if hasattr(cells, "isna"):  # of pandas, which has several kinds of missing cells
             cells = [None if gone else each for each, gone in zip(cells, cells.isna(), strict=True)]
-        elif (
-            isinstance(cells, str | np.ma.MaskedArray) or np.asarray(cells).dtype.kind not in "buif"
-        ):
+        elif np.ma.isMA(cells) or np.asarray(cells).dtype.kind not in "buif":
             cells = cells.tolist() if hasattr(cells, "tolist") else [*cells]
         return polars.Series(name, cells, strict=False)
     except (TypeError, ValueError, OverflowError, polars.exceptions.PolarsError) as error:

@@ -30,7 +30,6 @@ from xpnet.tables.preprocessing import (
 )
 from xpnet.tables.summary import (
     Summary,
-    complete_rows,
     refuse_missing,
     refuse_spoilt_numbers,
     refuse_text,
@@ -43,26 +42,16 @@ from xpnet.training.batches import MAX_VALIDATION_ROWS, split
 ENCODE = ("auto", "plain", "ple")
 FEW_ROWS = 100  # of which a fifth, to measure on, is 20: an accuracy is known to within 20 %
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
-_MIN_STD = float(np.sqrt(np.finfo(np.float64).tiny))  # below it, the variance underflows
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
 _NO_TARGET = "fill it in, or pass --missing drop or impute (leaves such rows out)"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A table ready for training.
+    """A table ready for training: x (rows, inputs), y (rows,), the same of validation rows, if any.
 
-    Attributes
-    ----------
-    x, y : arrays (rows, inputs), (rows,)
-        The training rows; `x_validation` and `y_validation` likewise, with 0 rows if there are
-        none. With `stream`, x is a `PreparedRows`.
-    notes : tuple of str
-        What the user should know: what is constant or rare, or gives the target away.
-    decisions : tuple of Decision
-        What was done to the table unasked.
-    folds : tuple of pairs of int64 arrays
-        Of several networks: which rows of x train each, and which ones it is validated on.
+    `notes` are what the user should know, `decisions` what was done to the table unasked. With
+    several networks, `folds` has the numbers of the rows that each is trained and validated on.
     """
 
     preprocessing: Preprocessing
@@ -93,10 +82,7 @@ def prepare(
     dtype: str = "float32",
     stream: bool = False,
 ) -> Prepared:
-    """Choose the preprocessing from a table, and apply it.
-
-    The table is read three times: its columns are summarised, the scales of the training rows are
-    measured, and the inputs are made.
+    """Choose the preprocessing from a table, and apply it; raise InputError if nothing fits.
 
     Parameters
     ----------
@@ -105,32 +91,23 @@ def prepare(
     task : {"auto", "binary", "multiclass", "regression"}
         "auto": text or a few distinct integers are classes, other numbers a regression.
     missing : {"impute", "drop", "refuse"}, optional
-        See `Preprocessing`; "drop" leaves out rows with a missing cell in a column that is used,
-        "impute" (the default, unless `strict`) those without a target.
+        What is done about rows with a missing cell in a column that is used; "impute" (the default,
+        unless `strict`) leaves out those without a target.
     strict : bool
         Whether to refuse everything that would be decided unasked.
-    drop : names
-        Columns not to use.
-    keep : names
-        Columns to use even if they seem to be of no use, such as identifiers.
+    drop, keep : names
+        Columns not to use, and to use even if they seem to be of no use, such as identifiers.
     standardize, scale_target : bool
-        Numbers to mean 0 and standard deviation 1; with `scale_target`, those of a regression's
-        target, too.
+        Numbers, and those of a regression's target, to mean 0 and standard deviation 1.
     encode : {"auto", "plain", "ple"}
-        Whether numbers also fill inputs of bins, see `xpnet.tables.encodings`; "auto" decides by
-        the number of rows and columns.
+        Whether numbers also fill inputs of bins, see `xpnet.tables.encodings`.
     validation : float
-        Share of the rows to keep for validation, 0 to below 1, at most `MAX_VALIDATION_ROWS`; drawn
-        by class where there are classes. Means and deviations come from the other rows alone.
+        Share of the rows, 0 to below 1, for validation, at most `MAX_VALIDATION_ROWS`; drawn by
+        class where there are classes. Means and deviations come from the other rows alone.
     nets : int, from 1
         With several, every one keeps other rows for validation, and x has all rows.
     stream : bool
-        Prepare training rows as they are read.
-
-    Raises
-    ------
-    InputError
-        Names file, line, column, what was found and the remedy.
+        Prepare training rows as they are read: x is a `PreparedRows`.
     """
     missing = missing or ("refuse" if strict else "impute")
     for argument, value, known in (("task", task, ("auto", *TASKS)), ("encode", encode, ENCODE),
@@ -143,15 +120,13 @@ def prepare(
     found = summarize(table, used)
     choice = choose_columns(table, found, keep, impute=missing == "impute")
     choice.left_out.update({name: f"holds {table.unfit[name]:.60}" for name in table.unfit})
-    rows = _rows_to_use(table, source, target, [each.name for each in choice.columns], missing)
-    decisions = _decisions(table, choice, found, missing, len(rows), target)
-    _refuse(table, choice, source, target, missing, decisions if strict else [])
+    layout = "image" if table.matrix.dtype == np.uint8 else table.layout
+    plan = Preprocessing("regression", target, tuple(choice.columns), missing=missing,
+                         layout=layout, left_out=tuple(choice.left_out))  # fmt: skip
+    rows = plan.complete_rows(table, target=True)
+    decisions = _decisions(table, choice, found, plan, len(rows))
+    _refuse(table, choice, source, plan, decisions if strict else [])
     notes = _row_notes(table, rows, used, choice, stream)
-    plan = Preprocessing(
-        "regression", target, tuple(choice.columns), missing=missing,
-        layout="image" if table.matrix.dtype == np.uint8 else table.layout,
-        left_out=tuple(choice.left_out),
-    )  # fmt: skip
     plan, y = _with_task(plan, task, source, rows)
     share = min(validation, MAX_VALIDATION_ROWS / len(rows))
     if share < validation:
@@ -160,7 +135,9 @@ def prepare(
     if plan.layout == "image":
         plan = replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
     else:
-        bins = _bins(plan, len(rows), encode if standardize else "plain")
+        binned = standardize and encode != "plain"
+        numbers = sum(isinstance(each, Number) for each in plan.columns)
+        bins = bins_for(len(rows), numbers, always=encode == "ple") if binned else 0
         plan = _with_scales(plan, table, rows[train], standardize, bins, found, notes)
     if plan.task == "regression" and standardize and scale_target:
         mean, std, _ = _scales(source, [target], rows[train])
@@ -179,15 +156,10 @@ def _used(
 ) -> tuple[str, ...]:
     """Return the columns to use; refuse names of columns that do not exist."""
     if drop and table.layout != "table":
-        message = (
-            f"--drop {', '.join(drop)}: {table.path} is an array, and all its columns are used"
-        )
-        raise InputError(f"{message}; save it without these.")
-    for name in (*drop, *keep):
-        if name not in table.unfit:
-            table.index(name, "column to keep," if name in keep else "column to drop,")
-        if name in drop and name in keep:
-            raise InputError(f"--drop {name}: there is --keep {name} too; leave one of them out.")
+        message = f"{table.path} is an array, and all its columns are used"
+        raise InputError(f"--drop {', '.join(drop)}: {message}; save it without these.")
+    for name in {*drop, *keep} - table.unfit.keys():
+        table.index(name, "column to keep," if name in keep else "column to drop,")
     if target in drop and not table.labels:
         raise InputError(f"--drop {target}: this is the target, the column to predict; keep it.")
     left_out = {*drop, *table.unfit, *([] if table.labels else [target])}
@@ -197,30 +169,14 @@ def _used(
     return names
 
 
-def _rows_to_use(
-    table: Table, source: Table, target: str, names: Collection[str], missing: str
-) -> np.ndarray:
-    """Return the rows of which nothing needed is missing."""
-    good = np.ones(table.rows, dtype=bool)
-    if missing != "refuse":
-        good = complete_rows(source, [target])
-    if missing == "drop" and names:
-        good &= complete_rows(table, [*names])
-    return np.flatnonzero(good)
-
-
 def _decisions(
-    table: Table,
-    choice: Choice,
-    found: Mapping[str, Summary],
-    missing: str,
-    rows: int,
-    target: str,
+    table: Table, choice: Choice, found: Mapping[str, Summary], plan: Preprocessing, rows: int
 ) -> list[Decision]:
     """List what is done to the table unasked."""
+    target = plan.target
     read = {key: quoted(each) for key, each in table.guesses.items() if key != "no_header"}
     read |= {"header": "none"} if "no_header" in table.guesses else {}
-    impute, gone, total = missing == "impute", table.rows - rows, table.rows
+    impute, gone, total = plan.missing == "impute", table.rows - rows, table.rows
     encoded, pooled, imputed = dict[str, str](), list[str](), dict[str, str]()
     for each in choice.columns:
         if impute and (count := found[each.name].missing):
@@ -250,21 +206,16 @@ def _decisions(
 
 
 def _refuse(
-    table: Table,
-    choice: Choice,
-    source: Table,
-    target: str,
-    missing: str,
-    guesses: list[Decision],
+    table: Table, choice: Choice, source: Table, plan: Preprocessing, guesses: list[Decision]
 ) -> None:
     """Refuse, in one message, all that keeps the table from being used."""
     messages = [*choice.obstacles.values()]
     repair: dict[str, Any] = {"drop": [*choice.obstacles]}
-    used = [each.name for each in choice.columns]
-    for where, names, remedy in ((table, used, _MISSING_REMEDY), (source, [target], _NO_TARGET)):
+    used = (table, [each.name for each in choice.columns], _MISSING_REMEDY)
+    for needed in (used, (source, [plan.target], _NO_TARGET)):
         try:
-            if missing == "refuse":
-                refuse_missing(where, names, remedy)
+            if plan.missing == "refuse":
+                refuse_missing(*needed)
         except InputError as error:
             messages.append(str(error))
             repair["missing"] = "impute"
@@ -310,7 +261,7 @@ def _with_task(
     cells = source.numbers([name], rows)[:, 0]
     for at in np.flatnonzero(np.isinf(cells))[:1]:
         raise source.fault(rows[at], name, "", "give finite numbers")
-    used = distinct(cells)
+    used = np.unique(cells)
     classes: Labels = tuple(used.tolist())
     kind = _kind(cells, len(classes))
     if name in source.texts:
@@ -322,8 +273,7 @@ def _with_task(
         texts = [words[int(each)] for each in used]
         if len(texts) > 2 and is_various(len(texts), len(rows)):
             what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
-            remedy = "pass a column with fewer as --target, or give more rows of each class"
-            raise source.fault(rows[0], name, what, remedy)
+            raise source.fault(rows[0], name, what, "pass a column with fewer as --target")
         classes = tuple(sorted(texts))
         kind = "binary" if len(classes) == 2 else "multiclass"
     if len(classes) < 2:
@@ -342,13 +292,6 @@ def _with_task(
     return replace(plan, task=kind, classes=classes), codes
 
 
-def distinct(values: np.ndarray) -> np.ndarray:
-    """Return the different ones of some numbers, in order; by hashing, faster than by sorting."""
-    import polars
-
-    return np.asarray(polars.Series(values).unique().sort().to_numpy())
-
-
 def _kind(values: np.ndarray, distinct: int) -> str:
     """Infer the task of a numeric target."""
     if distinct == 2:
@@ -356,12 +299,6 @@ def _kind(values: np.ndarray, distinct: int) -> str:
     whole = np.array_equal(values, np.round(values))
     few = distinct <= _MAX_INTEGER_CLASSES and len(values) >= 2 * distinct
     return "multiclass" if whole and few else "regression"
-
-
-def _bins(plan: Preprocessing, rows: int, encode: str) -> int:
-    """Return how many bins each number column should have."""
-    numbers = sum(isinstance(each, Number) for each in plan.columns)
-    return 0 if encode == "plain" else bins_for(rows, numbers, always=encode == "ple")
 
 
 def _with_scales(
@@ -416,17 +353,14 @@ def _scales(
     parts = pieces(len(rows), len(table.names))
     with np.errstate(over="ignore", invalid="ignore"):
         mean, std, same = moments((table.numbers(names, rows[each]) for each in parts), len(names))
-    small = ~same & (std < _MIN_STD)
-    for at in np.flatnonzero(small | ~np.isfinite(std + mean))[:1]:
-        size = "small" if small[at] else "large"
+    for at in np.flatnonzero(~np.isfinite(std + mean))[:1]:
         row = rows[int(np.nanargmax(np.abs(table.numbers([names[at]], rows)[:, 0])))]
-        what, remedy = f", too {size} to standardise", "give finite numbers, in another unit"
-        raise table.fault(row, names[at], what, remedy)
+        remedy = "give finite numbers, in another unit"
+        raise table.fault(row, names[at], ", too large to standardise", remedy)
     return mean, np.where(std > 0, std, 1.0), same
 
 
 def _rare_classes(plan: Preprocessing, y: np.ndarray) -> list[str]:
-    """Note classes that have hardly any rows."""
     counts = np.bincount(y, minlength=len(plan.classes)) if plan.classes else np.zeros(0)
     rare = [format_number(plan.classes[at]) for at in np.flatnonzero(counts < 2)]
     return [f"classes with a single training row: {up_to_ten(rare)}"] if rare else []

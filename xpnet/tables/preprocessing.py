@@ -1,8 +1,4 @@
-"""What turns a table into the network's inputs and targets, and predictions back into a table.
-
-It is fixed when a network is trained (`xpnet.tables.prepare`), kept in the model file, and applied
-unchanged to every table afterwards.
-"""
+"""What turns a table into inputs and targets, and predictions back; kept in the model file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,14 +43,10 @@ class Preprocessing:
     Attributes
     ----------
     task : {"binary", "multiclass", "regression"}
-    target : str
-        The target's column.
     columns : tuple of Column
         In the order of the inputs.
     classes : tuple of str, or of float
         In the order of the class numbers; empty for a regression.
-    target_mean, target_std : float
-        Of a regression's target, which is standardised too.
     missing : {"refuse", "drop", "impute"}
         What is done about missing cells: "impute" uses the column's `fill` or mean for a number,
         the means for a date, and no category for text (as for text never seen in training).
@@ -122,11 +114,9 @@ class Preprocessing:
             raise InputError(f"{table.path}: {message}; give a table of that kind.")
         lacking = [name for name in self._names if name not in table.places]
         if lacking:
-            raise InputError(
-                f"{table.path}: {len(lacking)} of the {len(self.columns)} columns that the model "
-                f"was trained on are missing: {up_to_ten(map(quoted, lacking))}; add or rename "
-                "them."
-            )
+            found = f"{len(lacking)} of the {len(self.columns)} columns that the model was trained"
+            listed = up_to_ten(map(quoted, lacking))
+            raise InputError(f"{table.path}: {found} on are missing: {listed}; add or rename them.")
         known = {self.target, *self.left_out, *self._names}
         extra = [name for name in table.names if name not in known]
         if extra and self.layout != "table":
@@ -144,16 +134,14 @@ class Preprocessing:
             listed = up_to_ten(f"{name} ({count:,})" for name, count in missing.items())
             found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}")
         unseen = []
-        for column in self.columns:
-            if isinstance(column, Category) and column.name in table.texts:
-                column_cells = table.column(column.name)
-                codes = encode_labels(table, column.name, column.categories, column_cells)
-                rows = np.flatnonzero(codes == UNSEEN)
-                if rows.size:
-                    example = quoted(table.cell(rows[0], column.name))
-                    unseen.append(f"{column.name} {rows.size:,}, such as {example}")
+        for name, known in (
+            (c.name, c.categories) for c in self.columns if isinstance(c, Category)
+        ):
+            rows = np.flatnonzero(encode_labels(table, name, known, table.column(name)) == UNSEEN)
+            if rows.size:
+                unseen.append(f"{name} {rows.size:,}, such as {quoted(table.cell(rows[0], name))}")
         if unseen:
-            listed = "; ".join(unseen[:10]) + "; ..." * (len(unseen) > 10)
+            listed = up_to_ten(unseen)
             found.append(f"categories without an input, rare or not seen in training: {listed}")
         if far := self._far_outside(table):
             listed = up_to_ten(f"{name} ({count:,})" for name, count in far.items())
@@ -170,10 +158,7 @@ class Preprocessing:
         return {names[at]: int(counts[at]) for at in np.flatnonzero(counts * scaled)}
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
-        """Return the rows that can be used: of missing cells, only imputed ones are no hindrance.
-
-        With `target`, its cell must be there, too.
-        """
+        """Return the rows in which no cell is missing unless imputed, nor the `target`."""
         good = np.ones(table.rows, dtype=bool)
         if self.missing != "impute":
             good = complete_rows(table, self._names)
@@ -189,21 +174,13 @@ class Preprocessing:
     def transform(
         self, table: Table, rows: Rows = None, *, dtype: str = "float32"
     ) -> np.ndarray[Any, Any]:
-        """Return the network's inputs, (rows, inputs).
-
-        Raises
-        ------
-        InputError
-            Names file, line, column, the text found and the remedy, if a cell is missing (unless
-            imputed), not a number, not finite, or a category that training did not see.
-        """
+        """Return the network's inputs, (rows, inputs); refuse the first cell that has none."""
         self.check(table)
         count = table.rows if rows is None else len(rows)
         check_memory(table.path, count * self.inputs * np.dtype(dtype).itemsize)
         rows = np.arange(table.rows) if rows is None else rows
-        for column in self.columns:
-            if isinstance(column, Number):
-                refuse_text(table, column.name)
+        for at in self._numbers[0]:
+            refuse_text(table, self._names[at])
         x, impute = np.zeros((count, self.inputs), dtype), self.missing == "impute"
         for part in pieces(count, len(table.names)):
             cells = table.numbers(self._names, rows[part])
@@ -268,8 +245,8 @@ class Preprocessing:
         if self.task == "regression":
             refuse_text(source, name)
             for at in np.flatnonzero(cells < 0.0)[:1] if self.target_log else ():
-                what = ", below 0, where the model predicts only numbers above it"
-                raise source.fault(rows[at], name, what, "correct it or remove the row")
+                remedy = "correct it or remove the row"
+                raise source.fault(rows[at], name, ", below 0, unlike any in training", remedy)
             return self.of_values(cells)
         codes = encode_labels(source, name, self.classes, cells)
         for at in np.flatnonzero(codes < 0)[:1]:
@@ -290,14 +267,7 @@ class Preprocessing:
         return np.exp(np.minimum(scaled, MAX_LOG)) if self.target_log else scaled
 
     def decode(self, predictions: np.ndarray) -> dict[str, np.ndarray]:
-        """Turn the network's outputs (n, outputs) into columns for people.
-
-        Returns
-        -------
-        dict
-            Maps the target's name to the predicted classes or values; for classes, also
-            ``probability of CLASS`` for each.
-        """
+        """Turn outputs (n, outputs) into columns: classes and probabilities, or values."""
         outputs = np.asarray(predictions, dtype=np.float64)
         if self.task == "regression":
             return {self.target: self.values(outputs[:, 0])}
@@ -316,26 +286,18 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, given: Any) -> "Preprocessing":
-        """Make it from the result of `to_dict`, which is not trusted.
-
-        Raises
-        ------
-        FileError
-            Names the first field that is invalid, and what was found.
-        """
+        """Make it from the result of `to_dict`; FileError names the first field that is invalid."""
         plan: Preprocessing = from_json(cls, given)
-        names = [*plan._names, *plan.left_out, *[plan.target] * (plan.layout == "table")]
         classes = {"binary": len(plan.classes) == 2, "regression": not plan.classes}
         good = {
             "task": plan.task in TASKS,
             "missing": plan.missing in MISSING_POLICIES,
             "layout": plan.layout in LAYOUTS,
-            "columns": bool(plan.columns) and len(set(names)) == len(names),
+            "columns": 0 < len(plan.columns) == len(set(plan._names)),
             "classes": classes.get(plan.task, len(plan.classes) > 1),
-            "target_std": plan.target_std > 0.0,
-        } | {f"columns[{at}]": each.is_valid for at, each in enumerate(plan.columns)}
-        for field, fits in good.items():
-            if not fits:
+        }
+        for field in good:
+            if not good[field]:
                 raise FileError(f"preprocessing.{field}: does not fit the other fields.")
         return plan
 

@@ -23,13 +23,9 @@ def class_names(classes: tuple[Any, ...]) -> list[str]:
 
 
 def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
-    """Measure predictions against those of the best constant, in the target's own unit.
+    """Measure outputs (n, outputs) against the best constant, in the target's own unit.
 
-    Parameters
-    ----------
-    outputs : host array, (n, outputs)
-    y : host array, (n,)
-        Class numbers, or values as the network is trained on them.
+    y (n,) are class numbers, or values as the network is trained on them.
     """
     if plan.task == "regression":
         predicted, values = plan.values(outputs[:, 0]), plan.values(y)

@@ -12,12 +12,6 @@ from xpnet.tables.cells import AFTER, BEFORE, MISSING, is_number
 from xpnet.tables.npy import open_binary
 
 DELIMITERS = (",", ";", "\t", "|")
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _CHUNK = 1 << 22
 _HEAD = 1 << 16  # bytes that delimiters are looked for in
 _RECORDS = 25  # likewise
@@ -25,17 +19,12 @@ _QUOTE, _NEWLINE = 34, 10
 
 
 def find_encoding(path: str) -> str:
-    """Return the encoding of a whole file.
-
-    What is not UTF-8 is taken for cp1252, the encoding of Windows for western Europe. With
-    characters of UTF-8, it is a damaged file of that encoding, which is refused later.
-    """
+    """Return the encoding of a file: cp1252 (Windows) if nothing in it, of all, is UTF-8."""
     decoder, is_ascii = codecs.getincrementaldecoder("utf-8")(), True
     with open_binary(path) as file:
         chunk = file.read(_CHUNK)
-        for mark, encoding in _MARKS:
-            if chunk.startswith(mark):
-                return encoding
+        if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
         try:
             while chunk and b"\0" not in chunk:  # which is refused later
                 is_ascii = decoder.decode(chunk).isascii() and is_ascii
@@ -51,16 +40,8 @@ def find_layout(
 ) -> tuple[str, str, bool, int]:
     """Return delimiter, decimal sign, whether there is a header, and the lines before that.
 
-    Lines before the header, or the first row, are blank, comments, or Excel's ``sep=;``.
-
-    Parameters
-    ----------
-    data : bytes
-        How the file begins, in UTF-8.
-    delimiter, decimal, header : optional
-        What is known of it.
-    usual : str
-        The delimiter that goes with the file's name; it is preferred if it fits.
+    `data` is how the file begins, in UTF-8; what is not None is known. Lines before the header are
+    blank, comments, or Excel's ``sep=;``. The usual delimiter is preferred if it fits.
     """
     skipped, named = _lines_before_header(data)
     body = data.split(b"\n", skipped)[-1]

@@ -19,17 +19,7 @@ _MAX_STRAYS = 3  # different words, or 5 % of all, that may stand among numbers 
 
 @dataclass
 class Summary:
-    """What one pass over a column shows; integers of an array cannot be missing.
-
-    Attributes
-    ----------
-    missing, first_missing : int
-        How many cells are missing, and the row of the first.
-    low, high : float
-        The smallest and largest number.
-    counts : int array
-        How often each text of a text column occurs.
-    """
+    """What one pass over a column shows: missing cells, extremes, how often each text occurs."""
 
     missing: int = 0
     first_missing: int = 0
@@ -77,10 +67,7 @@ def refuse_missing(table: Table, names: Sequence[str], remedy: str) -> None:
 
 
 def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
-    """Raise the InputError for the first cell that is not a number, if a column is text.
-
-    `otherwise` is what helps besides correcting the cells, such as ", or pass --drop COLUMN".
-    """
+    """Refuse the first cell that is not a number, if a column is text; `otherwise` also helps."""
     if name not in table.texts:
         return
     bad = np.asarray([*(not is_number(each) for each in texts_of(table, name)), False])
@@ -95,10 +82,7 @@ def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
 
 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
-    """Refuse text that is mostly numbers, or was meant to be, with a few other words among them.
-
-    Numbers that the file calls text pass, and those with the likes of 3+ or <1.
-    """
+    """Refuse text that is, or was meant as, mostly numbers; the likes of 3+ or <1 pass."""
     words = texts_of(table, name)
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
         return
@@ -112,10 +96,8 @@ def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
 def texts_of(table: Table, name: str) -> tuple[str, ...]:
     """Return the distinct texts of a column; refuse a column with too many to be of use."""
     if (words := table.texts[name]) is None:
-        raise InputError(
-            f"{table.path}: column {quoted(name)} has more than {MAX_TEXTS:,} different texts, so "
-            f"it is an identifier or free text; make it numbers or categories."
-        )
+        found = f"column {quoted(name)} has more than {MAX_TEXTS:,} different texts"
+        raise InputError(f"{table.path}: {found}; make it numbers or categories.")
     return words
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
-from xpnet.tables.cells import MAX_EXACT
 from xpnet.tables.csv import open_csv
 from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
 from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz
@@ -31,10 +30,6 @@ class Table:
 
     Attributes
     ----------
-    path : str
-        The file, for messages.
-    names : tuple of str
-        The columns, in the file's order.
     matrix : array, (rows, columns)
         The numbers, perhaps on disk, mapped. If the file has named columns: float64 with NaN for
         missing cells, and in a text column the place of each text in `texts`. Otherwise of the
@@ -52,9 +47,9 @@ class Table:
     arrays : tuple of str
         The names of the arrays in an NPZ file.
     guesses : dict
-        How a CSV or TSV file was found to be written, where nobody said so: options and values.
+        How a CSV file was found to be written, where nobody said so: options and values.
     line_of : function, optional
-        From a row of a CSV or TSV file to the line on which it begins.
+        From a row of a CSV file to the line on which it begins.
     """
 
     path: str
@@ -87,9 +82,7 @@ class Table:
         if name not in self.places:
             near = closest(name, self.names)
             if "no_header" in self.guesses:
-                near = (
-                    f"the first line seems to be data, so the columns are x0 to {self.names[-1]}."
-                )
+                near = f"the first line seems to be data: columns are x0 to {self.names[-1]}."
             raise InputError(f"{self.path}: there is no {role} {quoted(name)}; {near}")
         return self.places[name]
 
@@ -135,46 +128,35 @@ def read_table(
     cache: str | None = None,
     as_texts: Collection[str] = (),
 ) -> Table:
-    r"""Read a table from a file.
+    r"""Read a table from a file; raise FileError if it is damaged or not what its name says.
 
     Parameters
     ----------
     path : path
         CSV, TSV, NPY, NPZ or IDX (all also .gz), or Parquet, told apart by the name; - is CSV on
         standard input.
-    encoding : str, optional
-        Of CSV and TSV; like delimiter, decimal and header found from the file, if it can be read
-        in one way only.
+    encoding, delimiter, decimal, header : optional
+        Of CSV and TSV: found from the file where only one reading is possible. ``\t`` may be
+        escaped; without a header, columns are x0, x1, ...
     target : str, optional
         For NPY and IDX the file with the targets, for NPZ the array (default ``y``, if present);
         needed only for training.
     features : str, optional
         For NPZ the array with the features, by default x, or the one that goes with the target.
-    delimiter : str, optional
-        Of CSV and TSV; ``\t`` may be escaped.
-    decimal : {".", ","}, optional
-        The decimal sign of CSV and TSV.
-    header : bool, optional
-        Whether CSV and TSV have a line of names; columns are otherwise x0, x1, ...
     stream : bool
         Leave the rows on disk: in the file, or for CSV and Parquet in a temporary one.
     cache : str, optional
         The directory of that temporary file, by default the table's.
     as_texts : collection of str
         Columns of CSV and TSV that are text even if all their cells are numbers: 1 is not 01.
-
-    Raises
-    ------
-    FileError
-        If the file is not what its name says, or is damaged: names the place and the remedy.
-    SaveError
-        If the temporary file cannot be written.
     """
     path = os.fspath(path)
     with open_binary(path) as file:
         file.read(1)  # whether it can be read at all
     _refuse_forked_process()
-    kind, packed = ".csv" if path == STANDARD_INPUT else _kind(path), path.endswith(".gz")
+    packed = path.endswith(".gz")
+    kind = os.path.splitext(path.removesuffix(".gz").lower())[1]
+    kind = ".csv" if path == STANDARD_INPUT else kind
     if features is not None and kind != ".npz":
         remedy = f"names an array, but {path} is no NPZ file; leave it out"
         raise bad_argument("features", features, remedy)
@@ -189,7 +171,12 @@ def read_table(
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     if kind == ".npz":
-        return _npz_table(path, target, features)
+        found, names = read_npz(path, target, features)
+        (data, array), *label = found.items()
+        table = replace(_matrix_table(f"{path}[{data}]", array), arrays=names)
+        for name, labels in label:
+            table = _with_labels(table, _matrix_table(f"{path}[{name}]", labels, name))
+        return table
     table = _matrix_table(path, _array_of(path))
     if target is None:
         return table
@@ -212,33 +199,16 @@ def _refuse_forked_process() -> None:
         raise InputError(f"{message}; {remedy}.")
 
 
-def _kind(path: str) -> str:
-    return os.path.splitext(path.removesuffix(".gz").lower())[1]
-
-
 def _array_of(path: str, *, labels: bool = False) -> np.ndarray:
-    if _kind(path) not in (".npy", ".idx") and not re.search(
-        r"idx\d|ubyte", os.path.basename(path)
-    ):
+    if not re.search(r"\.npy$|\.idx$|idx\d[^/]*$|ubyte[^/]*$", path.removesuffix(".gz").lower()):
         raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
     return read_array(path, labels=labels)
 
 
-def _npz_table(path: str, target: str | None, features: str | None) -> Table:
-    found, names = read_npz(path, target, features)
-    (data, array), *label = found.items()
-    table = replace(_matrix_table(f"{path}[{data}]", array), arrays=names)
-    for name, labels in label:
-        table = _with_labels(table, _matrix_table(f"{path}[{name}]", labels, name))
-    return table
-
-
 def _with_labels(table: Table, labels: Table) -> Table:
     if labels.rows != table.rows or len(labels.names) != 1:
-        raise FileError(
-            f"{labels.path}: found targets of shape {labels.matrix.shape} for {table.rows} rows of "
-            f"{table.path}; give one target per row."
-        )
+        found = f"{labels.path}: found targets of shape {labels.matrix.shape} for {table.rows} rows"
+        raise FileError(f"{found} of {table.path}; give one target per row.")
     return replace(table, labels=labels)
 
 
@@ -248,24 +218,13 @@ def _matrix_table(path: str, array: np.ndarray, label: str | None = None) -> Tab
         words, numbers = np.unique(array, return_inverse=True)
         texts = {label or "": tuple(words.tolist())}
         return Table(path, (label or "",), numbers[:, None].astype(np.float64), texts)
-    long = label is not None and array.dtype.kind in "iu" and array.dtype.itemsize == 8
-    if long and np.abs(array.astype(np.float64)).max() > MAX_EXACT:
-        found = f"{path}: found integers above 2^53, which float64 does not tell apart"
-        raise InputError(f"{found}; save targets as texts, or as numbers from 0.")
     array = array.reshape(len(array), -1)
     names = tuple(f"x{at}" if label is None else label for at in range(array.shape[1]))
     return Table(path, names, array, layout="matrix")
 
 
 def table_of(data: Any, plan: "Preprocessing") -> Table:
-    """Return as a `Table` what `Model.predict` takes besides files.
-
-    Parameters
-    ----------
-    data : data frame, mapping of str to sequence, or array (rows, columns)
-        An array has the columns of the training table in their order, without the target; what a
-        masked array hides is missing.
-    """
+    """Return as a `Table` what `Model.predict` takes besides files; see there."""
     if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
         frame = frame_of(data)
@@ -276,9 +235,9 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
     if np.ma.is_masked(data):
         data = data.astype(np.float64).filled(np.nan)
     array, names = np.asarray(data), tuple(column.name for column in plan.columns)
-    texts = [name for name in plan.text_columns if name in names]
+    texts = [each for each in plan.text_columns if each != plan.target]
     if texts or array.dtype.kind not in "buif":
-        found = f"column {texts[0]!r} holds text" if texts else f"it holds {array.dtype}"
+        found = f"{up_to_ten(texts)} hold text" if texts else f"it holds {array.dtype}"
         raise InputTypeError(f"predict: found an array, but {found}; give a data frame or a dict.")
     if plan.layout != "table" and array.ndim > 1 and len(array):
         return _matrix_table(IN_MEMORY, array)

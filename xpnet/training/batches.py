@@ -49,26 +49,27 @@ class Data(NamedTuple):
 
 
 def epoch_order(
-    rows: int, seed: int, epoch: int, *, shuffle: bool, epoch_rows: int | None = None
-) -> Any:
-    """Return the row numbers of one epoch in the order of use, as a host int64 array.
+    rows: int, seed: int, epoch: int, *, shuffle: bool, epoch_rows: int | None = None,
+    epochs: int = 1,
+) -> Any:  # fmt: skip
+    """Return the row numbers of an epoch in the order of use, as a host int64 array.
 
-    An epoch is a pass over all rows, or as many rows as `epoch_rows`; the next one goes on from
-    there, through one pass after the other.
+    Or those of several epochs, beginning with this one. An epoch is a pass over all rows, or as
+    many rows as `epoch_rows`; the next one goes on from there, through one pass after the other.
     """
     size = epoch_rows or rows
-    first, stop = epoch * size, (epoch + 1) * size
+    first, stop = epoch * size, (epoch + epochs) * size
+    if not shuffle:
+        return np.arange(first, stop, dtype=np.int64) % rows
     passes = range(first // rows, -(-stop // rows))
-    orders = [_pass_order(rows, seed, each, shuffle) for each in passes]
+    orders = [_pass_order(rows, seed, each) for each in passes]
     order = orders[0] if len(orders) == 1 else np.concatenate(orders)
     start = first - passes.start * rows
-    return order[start : start + size]
+    return order[start : start + stop - first]
 
 
 @lru_cache(maxsize=2)  # an epoch may be a small part of a pass
-def _pass_order(rows: int, seed: int, number: int, shuffle: bool) -> Any:
-    if not shuffle:
-        return np.arange(rows, dtype=np.int64)
+def _pass_order(rows: int, seed: int, number: int) -> Any:
     return generator(seed, "order", number).permutation(rows)
 
 

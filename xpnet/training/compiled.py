@@ -101,9 +101,12 @@ class CompiledSteps:
             lines += [f"{each.dtype}[{source.place(each)}] = {name}[s, {i}]"
                       for i, each in enumerate(some)]  # fmt: skip
         self._scratch = list(source.scratch.values())
-        parameters = "x, y, weights, order, coefficients, keys, losses, totals, begin, count"
+        parameters = (
+            "x, y, weights, order, coefficients, keys, losses, totals, penalties, begin, count"
+        )
         last = [f"losses[s] = {source.entry(loss)}",
-                f"totals[s // {run.whole}] += losses[s] * {rows}"]  # fmt: skip
+                f"totals[s // {run.whole}] += losses[s] * {rows}",
+                *_penalty_lines(run)]  # fmt: skip
         self._program = Program(source.text(parameters, lines, last), wide)
 
     def of(self, run: "Training") -> "CompiledSteps":
@@ -117,9 +120,10 @@ class CompiledSteps:
         steps, dtype, (x, y, weights) = len(coefficients), self._run.net.dtype, self._run.data
         self._losses = np.zeros(steps, dtype)
         self.totals = np.zeros(max(1, steps // self._run.whole), dtype)
-        self.totals[0] = total
-        kept = order, np.asarray(coefficients, dtype), keys, self._losses, self.totals
-        self._given = x, y, y if weights is None else weights, *kept
+        self.totals[0], self.penalties = total, np.zeros(len(self.totals))
+        kept = order, np.asarray(coefficients, dtype), keys
+        sums = self._losses, self.totals, self.penalties
+        self._given = x, y, y if weights is None else weights, *kept, *sums
 
     def steps_from(self, batch: int) -> int:
         """Return how many steps a call takes from this batch of the epoch on, at most."""
@@ -165,6 +169,18 @@ class CompiledSteps:
 
 def _on(xp: Any, net: MLP, flat: Any) -> MLP:
     return net.with_parameters(flat, replace(net.device, xp=xp, block=1 << 62))
+
+
+def _penalty_lines(run: "Training") -> list[str]:
+    """Return the lines that note the penalty on the weights at the end of an epoch."""
+    l1, l2 = run.options.l1, run.options.l2
+    if not (l1 or l2):
+        return []
+    return [
+        f"if (s + 1) % {run.whole} == 0:",
+        f"    for i in range({run.net.flat_weights.shape[0]}):",
+        f"        penalties[s // {run.whole}] += {l1} * abs(p0[i]) + {l2 / 2} * p0[i] * p0[i]",
+    ]
 
 
 def _gather(name: str, batch: Any, source: Source) -> list[str]:

@@ -1,7 +1,8 @@
 """What training leaves behind: the curves of a run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any
 
 CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
@@ -56,7 +57,7 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON; ``History(**values)`` makes it again."""
-        return asdict(self)
+        return {name: copy(value) for name, value in vars(self).items()}
 
     def plot(self, path: Any = None) -> Any:
         """Draw training and validation loss over the epochs as a matplotlib Figure, and return it.

@@ -25,7 +25,14 @@ from xpnet.nn.arrays import Batch
 from xpnet.nn.losses import Head, Loss, add_penalty_gradients, penalty, resolve_head
 from xpnet.nn.network import MLP, PREDICT_ROWS, Gradients, Trace
 from xpnet.nn.optimizers import SGD, Adam, Optimizer, StepArrays, clip_by_norm
-from xpnet.nn.schedules import Progress, Schedule, looks_at_losses, per_epoch, resolve_schedule
+from xpnet.nn.schedules import (
+    Constant,
+    Progress,
+    Schedule,
+    looks_at_losses,
+    per_epoch,
+    resolve_schedule,
+)
 from xpnet.training.batches import Data, batches, epoch_order
 from xpnet.training.callbacks import hooks, wants_any, wants_each_epoch
 from xpnet.training.compiled import CompiledSteps, compiled_steps
@@ -246,7 +253,7 @@ class Training:
         self._notify("on_epoch_start")
         if state.batch == 0:
             state.epoch_start = self._copy_parameters()
-        order, rates = self.order(state.epoch), self.rates(state.epoch)
+        order, rates = self.order(state.epoch, 1), self.rates(state.epoch, 1)
         begin = state.step - state.batch
         coefficients = step_coefficients(self.options.optimizer, rates, begin)
         if self.launches is not None and self._unseen(self.launches):
@@ -264,11 +271,11 @@ class Training:
         """Take the epoch's remaining steps, one by one."""
         state, net, on_batch_end = self.state, self.net, hooks(self.callbacks, "on_batch_end")
         left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
-        numbers = coefficients.tolist()
+        rates, numbers = rates.tolist(), coefficients.tolist()
         for batch in left:
             if self.stop_reason:
                 return
-            self.between_steps, self.learning_rate = False, float(rates[state.batch])
+            self.between_steps, self.learning_rate = False, rates[state.batch]
             masks = self.dropout.of_step(state.step, batch.x.shape[0])
             self.loss, self.gradients, self.trace = take_step(batch, masks, numbers[state.batch])
             total = state.epoch_loss + self.loss * batch.x.shape[0]
@@ -316,13 +323,12 @@ class Training:
             return False
         started, epochs = time.perf_counter(), range(state.epoch, state.epoch + count)
         before = [each.copy() for each in (self.net.flat, *state.optimizer)]
-        rates = np.concatenate([self.rates(epoch) for epoch in epochs])
+        rates, order = self.rates(state.epoch, count), self.order(state.epoch, count)
         coefficients = step_coefficients(self.options.optimizer, rates, state.step)
         keys = self.dropout.keys(state.step, len(rates))
-        order = np.concatenate([self.order(epoch) for epoch in epochs])
         launches.begin(order, coefficients, keys, 0.0)
         first_loss, self.loss, self.gradients, self.trace = launches(0, len(rates))
-        losses = launches.totals / self.epoch_rows
+        losses = launches.totals / self.epoch_rows + launches.penalties
         if math.isnan(state.first_loss):
             state.first_loss = float(first_loss)
         if not np.isfinite(self.net.flat).all() or self._is_far_above_start(np.max(losses)):
@@ -347,7 +353,7 @@ class Training:
         if not isinstance(launches, CompiledSteps) or state.batch or state.epoch < self._one_by_one:
             return 0
         measured = self.validation is not None or self.metrics or options.keep_best
-        if measured or options.l1 or options.l2 or self.epoch_rows % self.batch_size:
+        if measured or self.epoch_rows % self.batch_size:
             return 0
         if looks_at_losses(self.schedule) or wants_each_epoch(self.callbacks):
             return 0
@@ -359,23 +365,28 @@ class Training:
             count //= 2
         return count
 
-    def order(self, epoch: int) -> Any:
-        """Return the row numbers of an epoch; all rows at once are not shuffled."""
-        shuffle = self.options.shuffle and self.batch_size < self.rows
-        return epoch_order(self.rows, self.seed, epoch, shuffle=shuffle, epoch_rows=self.epoch_rows)
+    def order(self, epoch: int, epochs: int) -> Any:
+        """Return the row numbers of some epochs; all rows at once are not shuffled."""
+        return epoch_order(
+            self.rows, self.seed, epoch, epochs=epochs, epoch_rows=self.epoch_rows,
+            shuffle=self.options.shuffle and self.batch_size < self.rows,
+        )  # fmt: skip
 
-    def rates(self, epoch: int) -> Any:
-        """Return the learning rate of each step of an epoch, float64."""
-        state, options, losses = self.state, self.options, self.state.history.monitored
-        count, constant = -(-self.epoch_rows // self.batch_size), per_epoch(self.schedule)
-        begin, rates = epoch * count, list[float]()
-        for step in range(begin, begin + (1 if constant else count)):
-            progress = Progress(step, epoch, count, count * options.epochs, losses)
+    def rates(self, epoch: int, epochs: int) -> Any:
+        """Return the learning rate of each step of some epochs, float64."""
+        options, losses = self.options, self.state.history.monitored
+        count, factors = -(-self.epoch_rows // self.batch_size), list[float]()
+        rate = options.optimizer.learning_rate * self.state.learning_rate_factor
+        if isinstance(self.schedule, Constant):
+            return np.full(count * epochs, rate)
+        same = count if per_epoch(self.schedule) else 1  # steps with the same factor
+        for step in range(epoch * count, (epoch + epochs) * count, same):
+            progress = Progress(step, step // count, count, count * options.epochs, losses)
             factor = self.schedule(progress)
             if factor is None or not 0.0 <= factor < math.inf:
                 raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
-            rates.append(options.optimizer.learning_rate * state.learning_rate_factor * factor)
-        return np.full(count, rates[0]) if constant else np.asarray(rates)
+            factors.append(factor)
+        return rate * np.repeat(factors, same)
 
     def end_epoch(
         self, loss: float, first_loss: float, finite: float, extra: float, *held_out: float,

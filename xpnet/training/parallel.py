@@ -75,12 +75,14 @@ class ParallelTraining(Training):
         flat, self.state, self.learning_rate, self.stop_reason = self.comm.bcast(given)
         net.flat[...] = net.device.put(flat, net.dtype)
 
-    def order(self, epoch: int) -> list[Any]:
-        """Return the row numbers of an epoch for each part that is here."""
+    def order(self, epoch: int, epochs: int) -> list[Any]:
+        """Return the row numbers of some epochs for each part that is here."""
         shuffle, steps = self.options.shuffle, self.options.steps_per_epoch
         rows = self.part_rows * steps if steps else None
         return [
-            epoch_order(part.y.shape[0], seed, epoch, shuffle=shuffle, epoch_rows=rows)
+            epoch_order(
+                part.y.shape[0], seed, epoch, epochs=epochs, shuffle=shuffle, epoch_rows=rows
+            )
             for part, seed in zip(self.parts, self._seeds, strict=True)
         ]
 
@@ -98,7 +100,9 @@ class ParallelTraining(Training):
         net, flat, size = self.net, self.flat_gradients, self.net.flat.shape[0]
         own = np.zeros((len(self.parts), size + 4), net.dtype)
         on_host = net.device is CPU
-        scratch = [each[:size] if on_host else net.device.put(each[:size]) for each in own]
+        scratch = [
+            each[:size] if on_host else net.device.put(each[:size], net.dtype) for each in own
+        ]
         views, combined = [net.views(each) for each in scratch], net.views(flat)
 
         def compute(batches: Any, masks: Any) -> Any:

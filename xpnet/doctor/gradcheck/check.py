@@ -32,14 +32,9 @@ MAX_ROWS = 32  # of an xpnet network's data
 
 @dataclass(frozen=True)
 class GradientReport(Report):
-    """Report of a gradient check, with one `Comparison` for each parameter.
+    """Report of a gradient check."""
 
-    Attributes
-    ----------
-    comparisons : tuple of Comparison
-    """
-
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()  # one for each parameter
 
     def __str__(self) -> str:
         width = max((len(each.name) for each in self.comparisons), default=0)
@@ -212,13 +207,12 @@ class _Code:
                 f"array for each of {sorted(values)}"
             )
         given = same_names(given, values)
-        if set(given) != set(values):
+        if given.keys() != values.keys():
             raise InputError(
                 f"gradients(parameters) returned {sorted(given)} but the parameters are "
                 f"{sorted(values)}; return one array for each, under the same names"
             )
-        changed = [name for name, own in values.items()
-                   if not np.array_equal(as_host(handed[name]), own, equal_nan=True)]  # fmt: skip
+        changed = [n for n in values if not np.array_equal(as_host(handed[n]), values[n])]
         if changed:
             raise InputError(
                 f"gradients(parameters) changed {', '.join(changed)}; let it only return "
@@ -243,11 +237,7 @@ class _Code:
 def _beside_kinks(
     code: _Code, host: Parameters, comparisons: Sequence[Comparison]
 ) -> list[Comparison]:
-    """Check beside the given values what has only kinks there, as ReLUs do with biases of 0.
-
-    What is wrong among kinks is checked there again: two of them can cancel in the loss (a ReLU of
-    minus a ReLU), and leave the gradient at that one point to convention.
-    """
+    """Check beside the given values what has only kinks there, or is wrong among kinks."""
     kinks = any(each.kinks for each in comparisons)
     doubtful = [each.name for each in comparisons if not each.checked or (kinks and each.wrong)]
     if not doubtful:
@@ -262,10 +252,7 @@ def _beside_kinks(
 
 
 def away_from_saturation(parameters: Parameters) -> dict[str, Any]:
-    """Return small random host parameters of the same shapes.
-
-    Where units are saturated, every slope is 0 and a wrong gradient looks right.
-    """
+    """Return small random host parameters: where units are saturated, every slope is 0."""
     random = np.random.default_rng(0)
     shapes = {n: tuple(each.shape) for n, each in named_arrays(parameters, "parameters").items()}
     return {
@@ -304,15 +291,12 @@ def _not_finite(given: Parameters) -> tuple[Finding, ...]:
 def _not_checked(comparisons: Sequence[Comparison]) -> tuple[Finding, ...]:
     """Return one warning for what the check cannot speak of, if there is anything."""
     left = [each for each in comparisons if not each.checked]
-    flat = any(each.flat for each in left)
+    kinks = f"all {sum(each.kinks for each in left)} slopes tried are at kinks, also beside them"
+    flat = "every slope of the loss is exactly 0" if any(each.flat for each in left) else kinks
     return (Finding(
-        "not-checked", "warning", ", ".join(each.name for each in left),
-        "every slope of the loss is exactly 0" if flat else
-        f"all {sum(each.kinks for each in left)} slopes tried are at kinks, also beside them",
+        "not-checked", "warning", ", ".join(each.name for each in left), flat,
         "Nothing shows a mistake here: the loss does not use the parameters it is given, has a "
-        "factor that is 0 (such as 1 // m), is at a minimum, jumps, is not a number, or units are "
-        "dead, saturated or at a kink (a ReLU at exactly 0).",
+        "factor that is 0 (such as 1 // m), or units are dead, saturated or at a kink.",
         "let loss(parameters) use what it is given (in a class, store it first: "
-        "vars(network).update(parameters)), or check at other parameters, such as small random "
-        "ones", CS231N,
+        "vars(network).update(parameters)), or check at small random parameters", CS231N,
     ),) if left else ()  # fmt: skip

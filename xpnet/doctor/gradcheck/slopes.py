@@ -12,32 +12,17 @@ STEPS = (2e-5, 2e-6, 2e-7)  # the last two only where the first meets a kink or 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Given and measured slopes of one parameter, along the same directions.
-
-    Attributes
-    ----------
-    name : str
-    given, measured, noise : ndarray, (k,)
-        Slopes by the gradient, slopes of the loss, and their uncertainty.
-    transposed, penalty : ndarray, (k,)
-        Slopes of the transposed gradient, and of half the squared norm (the parameter itself).
-    kinks : int
-        Directions left out, since the loss has no slope there: a kink, or not a number.
-    place : str
-        Where the slopes were measured, if not at the parameters given.
-    flat : bool
-        Whether all slopes of the whole check are 0, so that nothing was compared.
-    """
+    """Given and measured slopes of one parameter, along the same directions."""
 
     name: str
-    given: Any
-    measured: Any
-    noise: Any
-    transposed: Any
-    penalty: Any
-    kinks: int
-    place: str = ""
-    flat: bool = False
+    given: Any  # slopes by the gradient, (k,)
+    measured: Any  # slopes of the loss, (k,)
+    noise: Any  # their uncertainty, (k,)
+    transposed: Any  # slopes of the transposed gradient, (k,)
+    penalty: Any  # slopes of half the squared norm, (k,): the parameter itself
+    kinks: int  # directions left out, since the loss has no slope there: a kink, or not a number
+    place: str = ""  # where the slopes were measured, if not at the parameters given
+    flat: bool = False  # whether all slopes of the whole check are 0: nothing was compared
 
     def matches(self, slopes: Any, target: Any = None, rtol: float = RTOL) -> bool:
         """Return whether slopes agree with the measured ones within tolerance and noise."""
@@ -105,12 +90,7 @@ def compare(
 ) -> Comparison:
     """Compare the gradient of one parameter with the slopes of the loss.
 
-    Parameters
-    ----------
-    loss : callable
-        ``loss(values)``, with all other parameters fixed.
-    gradient : ndarray or None
-        Of the shape of `values`; None if it cannot be used.
+    `loss` is a function of its values alone, `gradient` None if it cannot be used.
     """
     if gradient is not None and not np.all(np.isfinite(gradient)):
         gradient = None

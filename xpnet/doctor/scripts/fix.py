@@ -16,31 +16,38 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.conclusions import edit, operand_edit
-from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.instrument import Site
+from xpnet.doctor.scripts.mapping import Mapping, in_source
 from xpnet.doctor.scripts.trace import Operation, Update, Value
 from xpnet.doctor.scripts.updates import origin
-from xpnet.doctor.scripts.variants import in_words, is_made_by
-from xpnet.doctor.scripts.verdicts import Measured
+from xpnet.doctor.scripts.variants import is_made_by
 
 Edit = dict[str, Any]
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
 NOTHING_LEARNT = ("cannot-overfit-one-batch", "no-better-than-constant")
-FEW_ROWS = 16  # of which the longest good step is not one for all rows
 LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured
 
 
-def with_edits(
-    findings: Iterable[Finding], roles: Mapping, points: Sequence[Measured]
-) -> tuple[Finding, ...]:
+def with_edits(findings: Iterable[Finding], roles: Mapping) -> tuple[Finding, ...]:
     """Return the findings, with edits of the source in `repair` wherever these are known."""
-    found = tuple(_with_edits(each, roles, points) for each in findings)
-    if any("edits" in (each.repair or {}) for each in found):
-        return found
-    # The gradient is right, and no other cause was found: longer steps, if the first one says so.
-    for i, each in enumerate(found):
-        if each.code in NOTHING_LEARNT and (edits := _rate(each, roles, points)):
-            return (*found[:i], replace(each, repair={"edits": edits}), *found[i + 1 :])
-    return found
+    found = [_with_edits(each, roles) for each in findings]
+    if not any("edits" in (each.repair or {}) for each in found):
+        # The gradient is right, and no other cause was found: longer steps, if the first says so.
+        for i, each in enumerate(found):
+            if each.code in NOTHING_LEARNT and (edits := _rate(each, roles)):
+                found[i] = replace(each, repair={"edits": edits})
+                break
+    return tuple(found)
+
+
+def _with_edits(finding: Finding, roles: Mapping) -> Finding:
+    known = finding.repair or {}
+    if "edits" in known:
+        return finding
+    keys = [change for change in MENDERS if change in known or change == finding.code]
+    mends = dict.fromkeys(MENDERS[each] for each in keys)
+    edits = [each for mend in mends for each in mend(finding, roles)]
+    return replace(finding, repair={**known, "edits": edits}) if edits else finding
 
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
@@ -75,26 +82,34 @@ def mended_lines(edits: Sequence[Edit]) -> list[str]:
     return lines
 
 
-def _with_edits(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> Finding:
-    known = finding.repair or {}
-    if "edits" in known:
-        return finding
-    edits: list[Edit] = []
-    for change, mend in MENDERS.items():
-        if change in known or change == finding.code:
-            edits += mend(finding, roles, points)
-    return replace(finding, repair={**known, "edits": edits}) if edits else finding
+def site_of(finding: Finding, roles: Mapping) -> Site | None:
+    """Return where the script makes what a finding is about."""
+    where = finding.where.split(", ")
+    if "targets" in where[0] and roles.targets:
+        made = roles.targets[0].made_by or roles.error
+    elif re.search("input|feature", where[0]) and roles.layers:
+        made = roles.layers[0].inputs.made_by or roles.layers[0].product
+    elif "layer" in where[0] and roles.layers:
+        number = re.search(r"\d+", where[0])
+        made = roles.layers[min(int(number[0]) if number else 1, len(roles.layers)) - 1].product
+    elif where[0] in roles.names:
+        update = roles.updates_of(roles.names.index(where[0]))[0]
+        made = _drawn(update.old) or update.operation
+    else:
+        made = (
+            roles.error if {"predictions", "loss"} & {*where} else roles.step.updates[0].operation
+        )
+    return made.site if made else None
 
 
-def _sums(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _sums(finding: Finding, roles: Mapping) -> list[Edit]:
     """Sum gradients of biases over the batch, where they are applied."""
     edits = []
     for name in (finding.repair or {}).get("sum_over_batch", ()):
         update = roles.updates_of(roles.names.index(name))[0]
-        for axis, keep in ((0, False), (1, False), (0, True), (1, True)):
-            shape = np.shape(np.sum(update.delta.data, axis=axis, keepdims=keep))
-            if shape == update.old.shape:
-                options = f"axis={axis}, keepdims=True" if keep else f"axis={axis}"
+        for options in ("axis=0", "axis=1", "axis=0, keepdims=True", "axis=1, keepdims=True"):
+            axis, keep = int(options[5]), "keepdims" in options
+            if np.sum(update.delta.data, axis=axis, keepdims=keep).shape == update.old.shape:
                 edits.append(_applied(update, "np.sum({}, " + options + ")"))
                 break
     return edits
@@ -104,11 +119,11 @@ def _applied(update: Update, form: str) -> Edit:
     """Change what an update adds or subtracts; {} stands for what it does now."""
     operation = update.operation
     slot = operation.operands.index(update.delta)
-    words = in_words(operation, slot)
+    words = in_source(operation, slot)
     return operand_edit(operation.site, slot, words, form.format(words))
 
 
-def _draws(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _draws(finding: Finding, roles: Mapping) -> list[Edit]:
     """Draw initial weights symmetrically about 0, of the size that the layers' widths ask for."""
     edits, fed_by_sigmoids = list[Edit](), False
     for layer in roles.layers:
@@ -117,26 +132,25 @@ def _draws(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list
         gain *= 2.0 if fed_by_sigmoids else 1.0
         updates = roles.updates_of(layer.weights)
         drawn = _drawn(updates[0].old) if updates else None
-        if drawn is None or not drawn.site.end_column:
+        if drawn is None:
             continue
+        start, whole = origin(updates[0].old)[0], updates[0].old.made_by
+        if start is not drawn.result and whole not in (None, updates[0].operation):
+            drawn = whole or drawn  # it was drawn, and shifted
         values, text = np.asarray(updates[0].old.data), drawn.site.text
         limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5
-        start, whole = origin(updates[0].old)[0], updates[0].old.made_by
         if not np.any(drawn.result.data):
             # A generator of its own: what the script draws later stays the same.
             own = f"np.random.default_rng({layer.weights})"
             text = f"{limit:.2g} * {own}.uniform(-1, 1, np.shape({text}))"
-        elif start is not drawn.result and whole is not drawn:  # drawn, and shifted
-            if whole is None or not whole.site.end_column or whole is updates[0].operation:
-                continue
-            drawn = whole
-            text = f"{limit / 3**0.5 / np.std(values):.2g} * ({whole.site.text})"
         elif np.min(drawn.result.data) >= 0.0:
             scaled = np.max(values) / np.max(drawn.result.data)
             text = f"{limit / scaled:.2g} * (2 * {text} - 1)"
         else:
+            text = f"({text})" if drawn is whole else text
             text = f"{limit / 3**0.5 / np.std(values):.2g} * {text}"
-        edits += [edit(drawn.site, text)] * (not text.startswith("1 * "))
+        if drawn.site.end_column and not text.startswith("1 * "):
+            edits.append(edit(drawn.site, text))
     return edits
 
 
@@ -151,33 +165,16 @@ def _drawn(value: Value) -> Operation | None:
     return None
 
 
-def _rate(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _rate(finding: Finding, roles: Mapping) -> list[Edit]:
     """Change the learning rate: where its number stands, or else in every update."""
-    known = finding.repair or {}
-    updates = [each for n in range(len(roles.names)) for each in roles.updates_of(n)]
-    factor = SHORTER if "large" in finding.code else LONGER
-    if "factor" in known:
-        factor = known["factor"]
-    elif "large" not in finding.code and points and points[0].line:
-        lengths = {f: loss for f, loss in points[0].line.items() if f >= 1.0 and loss == loss}
-        factor = max(1.0, min(lengths, key=lambda f: lengths[f], default=1.0) / 5.0)
-        factor = min(factor, LONGER) if _rows(roles) < FEW_ROWS else factor
-    if factor == 1.0:
-        return []
+    known, usual = finding.repair or {}, SHORTER if "large" in finding.code else LONGER
+    updates, factor = roles.step.updates, known.get("learning_rate_factor", usual)
+    if "learning_rate" in known:
+        factor = known["learning_rate"] / (abs(updates[0].factor) or 1.0)
     for text, value in dict.fromkeys(pair for each in updates for pair in each.scalars):
-        edits = _numbers(updates[0].operation.site.file, text, value, value * factor)
-        if edits:
+        if edits := _numbers(updates[0].operation.site.file, text, value, value * factor):
             return edits
     return [_applied(each, f"{factor:g} * ({{}})") for each in updates]
-
-
-def _rows(roles: Mapping) -> float:
-    """Return how many samples a step has: of weights (i, o), inputs (n, i) and sums (n, o)."""
-    updates = roles.updates_of(roles.layers[0].weights) if roles.layers else ()
-    if not updates:
-        return 0.0  # not known
-    layer, weights = roles.layers[0], max(1, updates[0].old.size)
-    return float((layer.inputs.size * layer.pre_activations.size / weights) ** 0.5)
 
 
 def _tree(file: str) -> ast.Module:
@@ -186,105 +183,89 @@ def _tree(file: str) -> ast.Module:
 
 
 def _numbers(file: str, name: str, value: float, new: float) -> list[Edit]:
-    """Write another number wherever a source gives it to a name, as a variable or an argument."""
-    last, edits, tree = name.rpartition(".")[2], [], _tree(file)
-    taking = dict[str, int]()  # functions, and classes, that take it: as which argument
-    for node in ast.walk(tree):
-        for each in node.body if isinstance(node, ast.Module | ast.ClassDef) else ():
-            names = [a.arg for a in each.args.args] if isinstance(each, ast.FunctionDef) else []
-            if isinstance(each, ast.FunctionDef) and last in names:
-                whole = isinstance(node, ast.ClassDef) and each.name == "__init__"
-                called = getattr(node, "name", "") if whole else each.name
-                taking[called] = names.index(last) - (names[0] == "self")
-    for node in ast.walk(tree):
-        given: list[Any] = []
+    """Write another number where a source gives it to a name: assigned, by default, or passed."""
+    last, given, nodes = name.rpartition(".")[2], list[Any](), [*ast.walk(_tree(file))]
+    own = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    taken = [[a.arg for a in n.args.args if a.arg != "self"] for n in own
+             if isinstance(n, ast.FunctionDef)]  # fmt: skip
+    places = {names.index(last) for names in taken if last in names}
+    for node in nodes:
         if isinstance(node, ast.Assign):
             named = [ast.unparse(each).rpartition(".")[2] for each in node.targets]
-            given = [node.value] if last in named else []
+            given += [node.value] * (last in named)
         elif isinstance(node, ast.keyword):
-            given = [node.value] if node.arg == last else []
+            given += [node.value] * (node.arg == last)
         elif isinstance(node, ast.Call):
-            place = taking.get(ast.unparse(node.func).rpartition(".")[2], len(node.args))
-            given = node.args[place : place + 1]
+            called = ast.unparse(node.func).rpartition(".")[2]
+            ours = any(called == each.name for each in own)
+            given += [node.args[i] for i in places if ours and i < len(node.args)]
         elif isinstance(node, ast.FunctionDef):
             names = [each.arg for each in node.args.args][-len(node.args.defaults) :]
-            given = [d for n, d in zip(names, node.args.defaults, strict=False) if n == last]
-        edits += [
-            {"file": file, "line": n.lineno, "column": n.col_offset, "end_column": n.end_col_offset,
-             "text": f"{float(f'{new:.2g}'):g}"}
-            for n in given if isinstance(n, ast.Constant) and type(n.value) in (int, float)
-            and n.value == value
-        ]  # fmt: skip
-    return edits
+            given += [d for n, d in zip(names, node.args.defaults, strict=False) if n == last]
+    return [
+        {**_place(file, n), "text": f"{float(f'{new:.2g}'):g}"} for n in given
+        if isinstance(n, ast.Constant) and type(n.value) in (int, float) and n.value == value
+    ]  # fmt: skip
 
 
-def _shapes(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _place(file: str, node: ast.expr | ast.stmt) -> Edit:
+    return {"file": file, "line": node.lineno, "column": node.col_offset,
+            "end_column": node.end_col_offset}  # fmt: skip
+
+
+def _shapes(finding: Finding, roles: Mapping) -> list[Edit]:
     """Bring targets to the outputs' shape where the two meet."""
     error = roles.error
     if error is None or error.index is not None:
         return []
     slot = int(error.operands[1] is roles.targets[0])
-    targets, outputs = in_words(error, slot), in_words(error, 1 - slot)
+    targets, outputs = in_source(error, slot), in_source(error, 1 - slot)
     new = f"np.reshape({targets}, np.shape({outputs}))"
     return [operand_edit(error.site, slot, targets, new)]
 
 
-def _one_error(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _one_error(finding: Finding, roles: Mapping) -> list[Edit]:
     """Leave out a sum over all errors before the backward pass."""
     return [
-        edit(each.site, f"({in_words(each, 0)})")
+        edit(each.site, f"({in_source(each, 0)})")
         for each in roles.step.operations
         if roles.error is not None and each.name in ("sum", "mean") and each.result.size == 1
         and each.operands[0] is roles.error.result and id(each.result) in roles.cone
     ]  # fmt: skip
 
 
-def _scaled(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
+def _scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     """Standardise the inputs, after the last statement of the script that makes them."""
     if not roles.layers or not roles.outputs:
         return []
     value, product = roles.layers[0].inputs, roles.layers[0].product
-    file, words = product.site.file, in_words(product, int(product.operands[1] is value))
-    tree = _tree(file)
+    file, words = product.site.file, in_source(product, int(product.operands[1] is value))
+    assigned = [each for each in _tree(file).body if isinstance(each, ast.Assign)]
     for name in (*value.names, words):
-        made = [each for each in tree.body if isinstance(each, ast.Assign) and name in _named(each)]
+        made = [each for each in assigned for target in each.targets
+                if name in map(ast.unparse, ast.walk(target))]  # fmt: skip
         if made and len(value.shape) == 2:
             columns = roles.outputs[0].shape[:1] != value.shape[:1]
             keep = f"axis={int(columns)}, keepdims=True"
-            end, line = made[-1].end_col_offset, made[-1].end_lineno
             new = f"({name} - np.mean({name}, {keep})) / (np.std({name}, {keep}) + 1e-12)"
-            return [{"file": file, "line": line, "column": end, "end_column": end,
-                     "text": f"; {name} = {new}"}]  # fmt: skip
+            end = {"line": made[-1].end_lineno, "column": made[-1].end_col_offset}
+            return [{**_place(file, made[-1]), **end, "text": f"; {name} = {new}"}]
     return []
 
 
-def _named(assignment: ast.Assign) -> set[str]:
-    """Return what an assignment gives a value to."""
-    targets = [each for target in assignment.targets for each in ast.walk(target)]
-    return {ast.unparse(each) for each in targets if isinstance(each, ast.Name | ast.Attribute)}
-
-
-def _longer(finding: Finding, roles: Mapping, points: Sequence[Measured]) -> list[Edit]:
-    """Take longer steps if the first one says so, or else ten times as many."""
-    return _rate(finding, roles, points) or _repeated(roles)
-
-
-def _repeated(roles: Mapping) -> list[Edit]:
+def _more(finding: Finding, roles: Mapping) -> list[Edit]:
     """Let the outermost loop that updates, or calls what does, run ten times as often."""
     site = roles.step.updates[0].operation.site
     name = site.function.rpartition(".")[2]
     for loop in ast.walk(_tree(site.file)):
-        if not (isinstance(loop, ast.For) and isinstance(loop.iter, ast.Call)):
+        if not (isinstance(loop, ast.For) and ast.unparse(loop.iter).startswith("range(")):
             continue
+        count, calls = loop.iter.args, map(ast.unparse, ast.walk(loop))  # type: ignore[attr-defined]
         inside = loop.lineno <= site.line <= (loop.end_lineno or 0)
-        calls = [ast.unparse(n.func) for n in ast.walk(loop) if isinstance(n, ast.Call)]
-        counted = ast.unparse(loop.iter.func) == "range" and len(loop.iter.args) == 1
-        if counted and (inside or (name and any(each.endswith(name) for each in calls))):
-            n = loop.iter.args[0]
-            place = {"file": site.file, "line": n.lineno, "column": n.col_offset}
-            number = isinstance(n, ast.Constant)
-            text = f"10 * {ast.unparse(n)}" if number else f"10 * ({ast.unparse(n)})"
-            return [{**place, "end_column": n.end_col_offset, "text": text}]
+        if len(count) == 1 and (inside or (name and any(f"{name}(" in each for each in calls))):
+            text = ast.unparse(count[0])
+            text = text if isinstance(count[0], ast.Constant | ast.Name) else f"({text})"
+            return [{**_place(site.file, count[0]), "text": f"10 * {text}"}]
     return []
 
 
@@ -296,6 +277,7 @@ MENDERS = {
     "reshape_targets": _shapes,
     "gradient-wrong": _one_error,
     "standardize": _scaled,
-    "too-few-steps": _longer,
+    "too-few-steps": _more,
     "learning-rate-too-small": _rate,
+    "learning-rate-too-large": _rate,
 }

@@ -1,11 +1,11 @@
 """Forked children that run on alone, unnoticed from outside, and answer one question each.
 
 A child gets nothing of the outside and leaves nothing there: its files, sockets and pipes lead
-nowhere, writing is refused by Python's audit events and, where Linux has Landlock, by the kernel.
+nowhere, its files may not grow, and what Python tells its audit hooks of is refused.
 """
 
 import builtins
-import ctypes
+import fcntl
 import gc
 import io
 import os
@@ -20,20 +20,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NoReturn
 
 AT_ONCE = min(4, os.cpu_count() or 1)
-# Modules that write files without asking Python.
-UNGUARDED = ("h5py", "netCDF4", "tables", "sqlite3", "cv2", "pyarrow", "polars", "torch")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 OUTSIDE = {"os", "shutil", "subprocess", "socket", "sqlite3", "syslog", "webbrowser", "pty"}
 HARMLESS = {"os.listdir", "os.scandir", "os.walk", "os.chdir", "os.putenv", "os.unsetenv"}
-# Landlock's system calls, whose numbers are the same on every processor, and what it can refuse.
-CREATE_RULESET, RESTRICT_SELF, NO_NEW_PRIVILEGES = 444, 446, 38
-WRITE, REMOVE_AND_MAKE, REFER, TRUNCATE = 1 << 1, 0b111111111 << 4, 1 << 13, 1 << 14
-
-_leave = os._exit  # which scripts' runs replace
 
 
 @dataclass(frozen=True)
@@ -46,7 +38,7 @@ class Child:
         """Send an answer to the parent, and end."""
         with open(self.pipe, "wb") as file:
             pickle.dump(what, file, pickle.HIGHEST_PROTOCOL)
-        _leave(0)
+        os._exit(0)
 
 
 def obstacle() -> str:
@@ -58,11 +50,6 @@ def obstacle() -> str:
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
         if any(line.split()[1] == "rw-s" for line in file):
             return "the script shares memory with a file, a device or another process"
-    loaded = [name for name in UNGUARDED if name in sys.modules]
-    if loaded and not _landlock_version():
-        return (
-            f"{loaded[0]} could write files, and this kernel has no Landlock to keep it from that"
-        )
     return ""
 
 
@@ -131,24 +118,19 @@ def _isolate(pipe: int) -> None:
 
     builtins.open = io.open = open_nowhere
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    if _landlock_version():
-        _lock_files()
     sys.addaudithook(_refuse)
 
 
 def _cut_off(number: int, nowhere: int) -> None:
     """Let a descriptor lead nowhere; give a file that is only read a position of its own."""
     try:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+        read = fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+        if not (read and stat.S_ISREG(os.fstat(number).st_mode)):
             os.dup2(nowhere, number)
             return
-        with open(f"/proc/self/fdinfo/{number}", encoding="ascii") as file:
-            known = dict(line.split()[:2] for line in file if len(line.split()) > 1)
-        if int(known["flags:"], 8) & os.O_ACCMODE != os.O_RDONLY:
-            os.dup2(nowhere, number)
-            return
+        position = os.lseek(number, 0, os.SEEK_CUR)
         own = os.open(f"/proc/self/fd/{number}", os.O_RDONLY)
-        os.lseek(own, int(known["pos:"]), os.SEEK_SET)
+        os.lseek(own, position, os.SEEK_SET)
         os.dup2(own, number)
         os.close(own)
     except OSError:  # it is closed, such as the folder's that was listed
@@ -164,17 +146,3 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
         outside = event.partition(".")[0] in OUTSIDE and event not in HARMLESS
     if outside:
         raise PermissionError(f"{event}: kept back while a gradient is measured")
-
-
-@cache
-def _landlock_version() -> int:
-    return max(0, int(ctypes.CDLL(None).syscall(CREATE_RULESET, None, 0, 1)))
-
-
-def _lock_files() -> None:
-    """Let the kernel refuse that files are written, made or removed, by C code too."""
-    library, version = ctypes.CDLL(None), _landlock_version()
-    handled = WRITE | REMOVE_AND_MAKE | REFER * (version > 1) | TRUNCATE * (version > 2)
-    ruleset = library.syscall(CREATE_RULESET, ctypes.byref(ctypes.c_uint64(handled)), 8, 0)
-    library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    library.syscall(RESTRICT_SELF, ruleset, 0)

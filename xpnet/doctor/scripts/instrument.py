@@ -1,23 +1,8 @@
 """A script's syntax tree, changed so that its arithmetic can be recorded while it runs.
 
-Every statement with arithmetic stands twice in the new tree, and a flag chooses::
-
-    dW = X.T @ dZ / m           if __xp_on__:
-                                    dW = __xp__.name(9, __xp__.operator(8, __xp__...
-                        ->      else:
-                                    dW = X.T @ dZ / m
-
-so that steps nobody looks at cost one look at a global variable a statement, about 3 ns. Statements
-that may be updates also count how often they ran, about 30 ns::
-
-                                else:
-                                    __xp_count__[11] -= 1
-                                    if not __xp_count__[11]:
-                                        __xp__.wake(11)
-                                    W = W - rate * dW
-
-The hooks compute exactly what the script does; `trace.Recorder` has them. Line numbers stay, names
-stay, and what is assigned keeps its meaning: ``W -= g`` still changes W in place.
+Every statement with arithmetic stands twice in the new tree, ``if __xp_on__: hooked else: plain``,
+so that steps nobody looks at cost one look at a flag. In plain statements that may be updates a
+counter runs out to wake the recorder. The hooks, in `trace.Recorder`, compute what the script does.
 """
 
 import ast
@@ -25,6 +10,7 @@ import copy
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 # Operators: what a recorded operation is called, the function, and the one that works in place.
@@ -67,6 +53,14 @@ class Site:
     literals: tuple[float, ...] = ()  # numbers that it is written with
     function: str = ""  # in which it stands; "" at module level
     main: bool = True  # whether the file is the script itself, and not a module that it imports
+
+    @property
+    def place(self) -> str:
+        """Its line, and its file if that is not the script itself."""
+        return f"line {self.line}" if self.main else f"{Path(self.file).name}, line {self.line}"
+
+    def __str__(self) -> str:
+        return f"{self.place}, {self.text}"
 
 
 def instrument(source: str, file: str, sites: list[Site]) -> ast.Module:

@@ -7,16 +7,14 @@ products with parameters are layers, and sums with parameters have biases.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
-from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.scripts.trace import Operation, Step, Update, Value
-from xpnet.doctor.scripts.updates import SAME_VALUES, origin
+from xpnet.doctor.scripts.updates import SAME_VALUES, ancestors, origin
 
 PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
@@ -65,19 +63,13 @@ class Mapping:
 
 def map_step(step: Step) -> Mapping:
     """Find the roles of a step's values."""
-    if wanted := step.roles.get("weights"):
-        told = [u for u in step.updates
-                if {u.operation.site.operands[0], *u.old.names} & {*wanted}]  # fmt: skip
-        numbers = {n: i for i, n in enumerate(dict.fromkeys(u.parameter for u in told))}
-        told = [replace(u, parameter=numbers[u.parameter]) for u in told]
-        step = replace(step, updates=tuple(told))
     found = _Graph(step)
     step = replace(step, updates=tuple(map(found.refined, step.updates)))
     error = found.error()
     outputs, targets = found.sides(error)
     layers = found.layers(outputs)
     return Mapping(
-        step, found.names(), layers, found.samples(layers, outputs), outputs, targets, error,
+        step, found.names(layers), layers, found.samples(layers, outputs), outputs, targets, error,
         found.loss(), reduce(or_, map(found.bits, outputs), 0),
         tuple(found.late),
         frozenset(found.cone),
@@ -166,23 +158,14 @@ class _Graph:
 
     def error(self) -> Operation | None:
         """Return the operation in which outputs first meet targets."""
-        found: list[tuple[tuple[bool, int, bool], Operation]] = []
-        for each in self.step.operations:
-            pair = self._pair(each)
-            if pair is not None and self._as_told(each, pair):
-                rank = id(each.result) in self.cone, self.bits(pair[0]).bit_count()
-                found.append(((rank[0], rank[1], each.name == "subtract"), each))
-        best = max((rank for rank, _ in found), default=None)
-        return next((each for rank, each in found if rank == best), None)
+        pairs = [(each, pair) for each in self.step.operations if (pair := self._pair(each))]
 
-    def _as_told(self, operation: Operation, pair: tuple[Value, Value]) -> bool:
-        """Return whether outputs and targets have the names that the user gave, if any."""
-        texts = dict(zip(map(id, operation.operands), operation.site.operands, strict=False))
-        return all(
-            {texts.get(id(value), ""), *value.names} & {*self.step.roles[role]}
-            for role, value in zip(("outputs", "targets"), pair, strict=True)
-            if role in self.step.roles
-        )
+        def rank(found: tuple[Operation, tuple[Value, Value]]) -> tuple[bool, int, bool]:
+            each, (outputs, _) = found
+            known = self.bits(outputs).bit_count()
+            return id(each.result) in self.cone, known, each.name == "subtract"
+
+        return max(pairs, key=rank, default=(None, None))[0]
 
     def _pair(self, operation: Operation) -> tuple[Value, Value] | None:
         """Return (outputs, targets) if these may be an operation's two sides."""
@@ -257,40 +240,32 @@ class _Graph:
         return found if len(alike) == 1 else ()
 
     def loss(self) -> Value | None:
-        """Return the number of the step that is called a loss and depends on the parameters."""
-        found = None
-        for each in self.step.operations:
-            value = each.result
-            wanted = self.step.roles.get("loss")
-            names = [
-                name for name in value.names if (name in wanted if wanted else LOSS.match(name))
-            ]
-            called = value.size == 1 and bool(names)
+        """Return the last number that is called a loss and depends on the parameters."""
+        for value in (each.result for each in reversed(self.step.operations)):
+            called = value.size == 1 and any(map(LOSS.match, value.names))
             if (
                 called
                 and id(value) not in self.cone
                 and self.bits(value)
                 and self.of(value) is None
             ):
-                found = value
-        return found
+                return value
+        return None
 
-    def names(self) -> tuple[str, ...]:
-        """Return the parameters' names as the updates write them, numbered where they are alike."""
+    def names(self, layers: tuple[Layer, ...]) -> tuple[str, ...]:
+        """Return the parameters' names as the updates write them; alike ones numbered by layer."""
         texts = dict[int, str]()
         for update in self.step.updates:
             operation = update.operation
             named = [t for v, t in zip(operation.operands, operation.site.operands, strict=False)
                      if v is update.old]  # fmt: skip
             texts.setdefault(update.parameter, named[0] if named else operation.site.text)
-        alike = list(texts.values())
-        turn: dict[str, int] = {}
-        names = []
-        for number in range(len(texts)):
-            text = texts.get(number, f"parameter {number + 1}")
-            turn[text] = turn.get(text, 0) + 1
-            names.append(f"{text} #{turn[text]}" if alike.count(text) > 1 else text)
-        return tuple(names)
+        for text in {*texts.values()}:
+            order = [n for layer in layers for n in (layer.weights, layer.biases)]
+            alike = [n for n in dict.fromkeys([*order, *texts]) if n in texts and texts[n] == text]
+            for turn, n in enumerate(alike if len(alike) > 1 else (), start=1):
+                texts[n] = f"{text} #{turn}"
+        return tuple(texts.get(n, f"parameter {n + 1}") for n in range(len(texts)))
 
 
 def at_place(step: Step, place: int, cone: set[int]) -> list[Operation]:
@@ -313,18 +288,49 @@ def _is_activated(addition: Operation) -> bool:
     return bool(names & {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"})
 
 
-def ancestors(
-    values: Iterable[Value], stop: Callable[[Value], bool] = lambda value: False
-) -> set[int]:
-    """Return the ids of values and of all from which they were made, not going beyond some."""
-    found: set[int] = set()
-    waiting: list[Any] = list(values)
-    while waiting:
-        value = waiting.pop()
-        if value is None or id(value) in found:
-            continue
-        found.add(id(value))
-        waiting.append(value.base)
-        if value.made_by is not None and not stop(value):
-            waiting.extend(value.made_by.operands)
-    return found
+def in_words(mapping: Mapping) -> list[str]:
+    """Say what was found, in lines of text."""
+    lines = [_update_in_words(mapping, each) for each in range(len(mapping.names))]
+    if (error := mapping.error) is not None:
+        outputs, targets = (called(each[0], error) for each in (mapping.outputs, mapping.targets))
+        lines.append(f"outputs {outputs}, targets {targets}: {error.site}")
+    lines += [f"inputs {called(e.inputs, e.product)}" for e in mapping.layers[:1]]
+    return lines + ([] if mapping.loss is None else [f"loss {called(mapping.loss)}"])
+
+
+def _update_in_words(mapping: Mapping, number: int) -> str:
+    updates = mapping.updates_of(number)
+    if not updates:
+        return f"{mapping.names[number]}: no update in this step"
+    update, made = updates[0], updates[0].gradient.made_by
+    kind = "biases" if any(number == layer.biases for layer in mapping.layers) else "weights"
+    name = update.gradient.names[-1] if update.gradient.names else "the gradient"
+    line = f", {made.site.place}" if made is not None else ""
+    how = f"{update.optimizer} on {name}, {abs(update.factor):g} times"
+    how = how if update.optimizer else f"{abs(update.factor):g} times {name}"
+    verb = "adds" if update.sign * (update.factor or 1.0) > 0 else "subtracts"
+    shape, site = update.old.shape or "(a number)", update.operation.site
+    return f"{kind} {mapping.names[number]} {shape}, {site.place}: the update {verb} {how}{line}"
+
+
+def called(value: Value, operation: Operation | None = None) -> str:
+    """Return a value's name and shape; the name as an operation that uses it has it."""
+    slots = operation.operands if operation else ()
+    text = in_source(operation, slots.index(value)) if operation and value in slots else ""
+    name = value.names[-1] if value.names else text
+    return f"{name} {value.shape or '(a number)'}".strip()
+
+
+def in_source(operation: Operation, slot: int) -> str:
+    """Return an operand, -1 for the whole operation, as the script writes it."""
+    site, words = operation.site, operation.site.operands
+    if slot < 0:
+        return site.text
+    if site.kind == "call" and len(operation.operands) > len(words):  # a.dot(b)
+        depth = 0
+        for i in reversed(range(len(site.text))):
+            depth += {")": 1, "(": -1}.get(site.text[i], 0)
+            if depth == 0:
+                words = (site.text[:i].rpartition(".")[0], *words)
+                break
+    return words[slot] if slot < len(words) else "?"

@@ -15,15 +15,18 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.fork import Child, ask, obstacle
-from xpnet.doctor.scripts.mapping import ancestors, at_place, map_step
+from xpnet.doctor.scripts.mapping import at_place, map_step
 from xpnet.doctor.scripts.trace import Recorder, Step
+from xpnet.doctor.scripts.updates import ancestors
 from xpnet.doctor.scripts.verdicts import (
+    EXACT,
+    EXACT_FLOAT32,
     LOSS,
     Along,
     Measured,
     Slopes,
+    Values,
     compare,
-    loss_values,
     moved_by,
 )
 
@@ -31,9 +34,6 @@ DIRECTIONS = 3  # in which each parameter is moved
 POINTS = 2  # steps after which is measured, or one more if they do not show all
 FREE_SECONDS, SHARE = 0.5, 0.5  # of processors that measuring may take, and of the script's own
 LONGEST_STEP = 10.0  # seconds that a child may take
-FRACTIONS = (1.0, 0.1, 0.01, 10.0, 100.0, 1e3, 1e4)  # of the first step, as its length
-
-Values = dict[int, Any]  # by a parameter's lineage
 
 
 class _GoOn(BaseException):
@@ -45,7 +45,7 @@ class Measurer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.points, self.problem, self.seconds, self.runs = list[Measured](), "", 0.0, 0
-        self._recorder, self._began = recorder, _processor_seconds()
+        self._began = _processor_seconds()
         self._child: Child | None = None
         self._reply: Callable[[Step], Any] = lambda step: None
         self._start: Values = {}  # the parameters' first values
@@ -80,7 +80,7 @@ class Measurer:
     def _ask(self, moves: Sequence[Values], reply: Callable[[Step], Any]) -> list[Any]:
         """Return what children reply that each make some moves and then the script's next step."""
         self._reply = reply
-        found = ask([partial(self._move, each) for each in moves], LONGEST_STEP)
+        found = ask([partial(_move, self._now, each) for each in moves], LONGEST_STEP)
         if isinstance(found, Child):
             self._child = found
             raise _GoOn
@@ -90,18 +90,11 @@ class Measurer:
                 raise each
         return found
 
-    def _move(self, values: Values) -> None:
-        for lineage, value in values.items():
-            place = self._now[lineage]
-            if isinstance(place, np.ndarray):
-                place[...] = value
-            else:
-                self._recorder.substitutes[id(place)] = type(place)(value)
-
     def _measure(self, step: Step) -> str:
         """Measure at this point; return why nothing could be, or nothing."""
         self._now = {each.parameter: each.new.object for each in step.updates}
-        self._now = {n: v for n, v in self._now.items() if np.asarray(v).dtype.kind == "f"}
+        self._now = {n: v for n, v in self._now.items()
+                     if isinstance(v, np.ndarray) and v.dtype.kind == "f"}  # fmt: skip
         at, unfinished = self._where(), "the script did not come to the end of another step"
         (found,) = self._ask([at], lambda s: (error_in(s), moved_by(s), named_losses(s)))
         if found is None:
@@ -119,34 +112,27 @@ class Measurer:
         p, t = (joined([each[i] for each in sides], shapes) for i in (0, 1))
         slopes = self._slopes(at, steps, (p, losses), outputs)
         float32 = any(each.dtype == np.float32 for each in at.values())
-        measured = Slopes(place, p, t, losses, slopes, float32)
+        measured = Slopes(p, t, losses, slopes, EXACT_FLOAT32 if float32 else EXACT)
         (found,) = self._ask([at], lambda step: compare(step, measured, at))
-        if found is None:
-            return unfinished
-        self.points.append(found)
-        if len(self.points) == 1 and found.loss in loss_values(p, t):  # along the first step
-            ways = [at | {n: at[n] + f * d for n, d in steps.items() if n in at} for f in FRACTIONS]
-            ends = zip(FRACTIONS, self._ask(ways, outputs), strict=True)
-            found.line[0.0] = loss_values(p, t)[found.loss]
-            found.line.update({f: loss_values(q[0], t)[found.loss] for f, q in ends if q})
-        return ""
+        self.points += [] if found is None else [found]
+        return unfinished if found is None else ""
 
     def _slopes(
         self, at: Values, steps: Values, here: Any, outputs: Callable[[Step], Any]
     ) -> dict[int, Along]:
         """Return the slopes of outputs and named losses along directions of each parameter."""
-        ways = {n: directions(value, steps.get(n)) for n, value in at.items()}
-        runs = [(n, way) for n, each in ways.items() for way in each]
+        runs = [(n, way) for n, value in at.items() for way in directions(value, steps.get(n))]
         lengths = _strides(at)
         moves = [at | {n: at[n] + lengths[n] * way} for n, way in runs]
         (p, losses), found = here, {n: Along(lengths[n]) for n in at}
         for (n, way), end in zip(runs, self._ask(moves, outputs), strict=True):
             if end is not None:
                 e = lengths[n]
-                own = {name: (end[1][name] - losses[name]) / e for name in losses if name in end[1]}
                 found[n].ways.append(np.ravel(way))
                 found[n].outputs.append((end[0] - p) / e)
-                found[n].losses.append(own)
+                found[n].losses.append(
+                    {k: (end[1][k] - losses[k]) / e for k in losses & end[1].keys()}
+                )
         return found
 
     def _not_seen(self) -> set[int]:
@@ -171,6 +157,11 @@ class Measurer:
                 for n, v in first.items()
             }
         return at | first
+
+
+def _move(arrays: Values, values: Values) -> None:
+    for n, value in values.items():
+        arrays[n][...] = value
 
 
 def _processor_seconds() -> float:

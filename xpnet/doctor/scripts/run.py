@@ -1,7 +1,7 @@
 """Run a user's script as Python would, with its code instrumented on the way.
 
-The script gets its own `__main__`, arguments, and input; plots open no window. However it
-ends, the caller gets control again, with the traceback that Python would have shown.
+The script gets its own `__main__`, arguments, and input. However it ends, the caller gets control
+again, with the traceback that Python would have shown.
 """
 
 import os
@@ -11,14 +11,14 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 from xpnet.doctor.scripts.instrument import instrument
 from xpnet.doctor.scripts.source import Script, parts_of, read_source
@@ -27,9 +27,9 @@ from xpnet.errors import InputError
 
 PACKAGE = str(Path(__file__).parents[2])
 INSTALLED = ("site-packages", "dist-packages")  # folders with other people's code
-STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")
+STOPPING = ("SIGTERM", "SIGHUP", "SIGALRM")
 NOT_SHOWN = DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning
-GRACE = 1.0  # seconds that a script has to end once it was told to
+GRACE = 1.0  # seconds after which a script that was told to end is told again
 
 
 class Stopped(BaseException):
@@ -43,7 +43,6 @@ class Outcome:
     how: str
     status: int
     seconds: float
-    line: int = 0  # that raised an exception
 
 
 def run_script(
@@ -52,37 +51,32 @@ def run_script(
     *,
     seconds: float | None = None,
     output: IO[str] | None = None,
-    give_up: Callable[[Outcome], NoReturn],
 ) -> Outcome:
     """Run a script to its end, or for some seconds; what it prints can go to a file.
 
-    `give_up` is called if the script is told to end and does not. InputError if it is no Python.
+    InputError if it is no Python.
     """
-    began = time.perf_counter()
-
-    def outcome(how: str = "", status: int = 0, line: int = 0) -> Outcome:
-        return Outcome(how, status, time.perf_counter() - began, line)
-
     with _as_program(script, recorder) as (main, path), _printing_to(output):
         parts = [_compiled(text, file, recorder) for file, text in parts_of(path)]
         recorder.prepare(main.__dict__)
         began = time.perf_counter()
+        how, status = "", 0
         try:
-            with _told_to_stop(seconds, lambda *how: give_up(outcome(*how))):
+            with _told_to_stop(seconds):
                 for code in parts:
                     exec(code, main.__dict__)
                 for thread in threading.enumerate():  # Python waits for them, too
                     if thread is not threading.current_thread() and not thread.daemon:
                         thread.join()
         except Stopped as stop:
-            return outcome(*stop.args)
+            how, status = stop.args
         except SystemExit as ended:
-            return outcome(_exit_in_words(ended))
+            how = _exit_in_words(ended)
         except KeyboardInterrupt:
-            return outcome("stopped by SIGINT", 130)
+            how, status = "stopped by SIGINT", 130
         except BaseException as error:  # noqa: BLE001  # whatever the script raises is its own
-            return outcome(*_show_traceback(error))
-    return outcome()
+            how, status = _show_traceback(error), 2
+        return Outcome(how, status, time.perf_counter() - began)
 
 
 def _compiled(text: str, file: str, recorder: Recorder) -> CodeType:
@@ -107,19 +101,16 @@ def _exit_in_words(ended: SystemExit) -> str:
     return f"the script ended by sys.exit({ended.code})"
 
 
-def _show_traceback(error: BaseException) -> tuple[str, int, int]:
-    """Print the traceback without frames of this package; return how it ended, status and line."""
+def _show_traceback(error: BaseException) -> str:
+    """Print the traceback without frames of this package; return how the script ended."""
     told = traceback.TracebackException.from_exception(error)
     each: traceback.TracebackException | None = told
     while each is not None:
         each.stack[:] = [frame for frame in each.stack if not _is_ours(frame.filename)]
         each = each.__cause__ or each.__context__
     print("".join(told.format()), end="", file=sys.stderr)
-    line = told.stack[-1].lineno or 0 if told.stack else 0
-    hint = ""
-    if isinstance(error, ImportError) and "relative import" in str(error):
-        hint = "; run it as a module of its package, from the folder above: -m package.module"
-    return f"the script stopped in line {line}: {type(error).__name__}: {error}{hint}", 2, line
+    line = told.stack[-1].lineno if told.stack else 0
+    return f"the script stopped in line {line}: {type(error).__name__}: {error}"
 
 
 def _is_ours(file: str) -> bool:
@@ -129,84 +120,50 @@ def _is_ours(file: str) -> bool:
 @contextmanager
 def _as_program(script: Script, recorder: Recorder) -> Iterator[tuple[ModuleType, Path]]:
     """Make this process look like the script's own; yield its `__main__` and its file."""
-    folder = str(Path.cwd() if script.is_module else script.locate().parent)
-    before = (os.getcwd(), sys.argv, [*sys.path], {*sys.modules}, sys.modules["__main__"])
+    path = script.locate()
+    folder = str(path.parent)
+    before = os.getcwd(), sys.argv, [*sys.path], sys.modules["__main__"], {*sys.modules}
     finder, main = _Finder(folder, recorder), ModuleType("__main__")
-    with ExitStack() as restored:
-        restored.callback(_restore, *before, finder)
+    try:
         sys.path.insert(0, folder)
         sys.meta_path.insert(0, finder)
-        path = script.locate()  # which imports the package of a module
         main.__dict__.update(__file__=str(path), __builtins__=__builtins__)
-        if script.is_module:
-            main.__package__ = script.name.rpartition(".")[0]
-        if path.suffix.lower() == ".ipynb":
-            main.__dict__["display"] = print  # IPython's
-        restored.enter_context(warnings.catch_warnings())
-        warnings.resetwarnings()
-        for each in NOT_SHOWN:
-            warnings.simplefilter("ignore", each)
-        warnings.filterwarnings("ignore", message=".*non-interactive")  # plots, without a window
-        warnings.showwarning = _Warnings().show  # type: ignore[assignment]
-        restored.enter_context(_numpy_as_it_is())
         sys.modules["__main__"], sys.argv = main, [str(path), *script.arguments]
         if path.suffix.lower() == ".ipynb":  # as Jupyter does; Python stays where it is
+            main.__dict__["display"] = print
             os.chdir(folder)
-        yield main, path
+        with warnings.catch_warnings():
+            warnings.resetwarnings()
+            for each in NOT_SHOWN:
+                warnings.simplefilter("ignore", each)
+            warnings.filterwarnings("ignore", message=".*non-interactive")  # no plot has a window
+            warnings.showwarning = _shown_once()
+            yield main, path
+    finally:
+        os.chdir(before[0])
+        sys.argv, sys.path[:], sys.modules["__main__"] = before[1:4]
+        sys.meta_path.remove(finder)
+        for name in finder.instrumented - before[4]:
+            sys.modules.pop(name, None)
 
 
-def _restore(
-    folder: str,
-    arguments: list[str],
-    path: list[str],
-    modules: set[str],
-    main: ModuleType,
-    finder: "_Finder",
-) -> None:
-    os.chdir(folder)
-    sys.argv, sys.path[:] = arguments, path
-    sys.meta_path.remove(finder)
-    for name in finder.instrumented - modules:
-        sys.modules.pop(name, None)
-    sys.modules["__main__"] = main
+def _shown_once() -> Any:
+    """Return what shows a warning as Python does, but where the script's own code caused it."""
+    shown = set[tuple[str, int, str]]()
 
-
-class _Warnings:
-    """Shows warnings as Python does, but where the script's own code caused them."""
-
-    def __init__(self) -> None:
-        self.by_hooks = dict[tuple[str, int, str], bool]()  # those shown: whether a hook raised it
-
-    def show(
-        self, message: Warning | str, category: type[Warning], file: str, line: int, *_: Any
-    ) -> None:
-        """Show a warning, once if a hook and the script's own code both raise it."""
+    def show(message: Any, category: type[Warning], file: str, line: int, *_: Any) -> None:
         frame: FrameType | None = sys._getframe(1)
-        hook = _is_ours(file)
         while frame is not None and (_is_ours(file) or file == warnings.__file__):
-            file, line = frame.f_code.co_filename, frame.f_lineno
-            frame = frame.f_back
-        key = file, line, str(message)
-        known = self.by_hooks.get(key)
-        self.by_hooks[key] = hook
-        if known is None or not (hook or known):
+            file, line, frame = frame.f_code.co_filename, frame.f_lineno, frame.f_back
+        if (key := (file, line, str(message))) not in shown:  # by a hook or by the plain code
+            shown.add(key)
             sys.stderr.write(warnings.formatwarning(message, category, file, line))
 
-
-@contextmanager
-def _numpy_as_it_is() -> Iterator[None]:
-    """Give NumPy's functions back if the script replaces them: the report needs them."""
-    import numpy as np
-
-    known = {**vars(np)}
-    try:
-        yield
-    finally:
-        vars(np).update(known)
+    return show
 
 
 class _Finder(MetaPathFinder):
-    """Instruments the modules beside the script, and keeps Matplotlib from opening windows."""
+    """Instruments the modules beside the script."""
 
     def __init__(self, folder: str, recorder: Recorder) -> None:
         self.folder, self.recorder = os.path.realpath(folder), recorder
@@ -215,8 +172,6 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name == "matplotlib.pyplot":
-            _without_windows(sys.modules["matplotlib"])
         spec = PathFinder.find_spec(name, path, target)
         file = spec.origin if spec else None
         if spec is None or file is None or not file.endswith(".py"):
@@ -238,11 +193,6 @@ class _Loader(SourceFileLoader):
         code = _compiled(read_source(Path(self.path)), self.path, self.recorder)
         self.recorder.prepare(module.__dict__)
         exec(code, module.__dict__)
-
-
-def _without_windows(matplotlib: Any) -> None:
-    matplotlib.rcParams["backend"] = "agg"
-    matplotlib.use = lambda *args, **kwargs: None
 
 
 @contextmanager
@@ -269,34 +219,21 @@ def _printing_to(file: IO[str] | None) -> Iterator[None]:
 
 
 @contextmanager
-def _told_to_stop(seconds: float | None, give_up: Callable[[str, int], NoReturn]) -> Iterator[None]:
-    """Let signals, the end of the time, and `os._exit` end the script, if need be by force."""
-    process, told, kept, leave = os.getpid(), list[tuple[str, int]](), dict[int, Any](), os._exit
+def _told_to_stop(seconds: float | None) -> Iterator[None]:
+    """Let signals and the end of the time end the script, again and again if it goes on."""
+    process, told, kept = os.getpid(), list[tuple[str, int]](), dict[int, Any]()
 
     def stop(number: int, frame: Any) -> None:
         if os.getpid() != process:  # one of the script's own workers
-            leave(128 + number)
-        told.append(_in_words(number, seconds))
-        if len(told) > 1:
-            os._exit = leave
-            give_up(*told[0])
-        if number == signal.SIGINT:  # which the script may handle itself
-            raise KeyboardInterrupt
+            os._exit(128 + number)
+        if number == getattr(signal, "SIGALRM", None):
+            told.append((f"stopped after {seconds or 0.0:g} seconds", 0))
+        else:
+            told.append((f"stopped by {signal.Signals(number).name}", 128 + number))
         _alarm_in(GRACE)
         raise Stopped(*told[0])
 
-    def leave_at_once(status: int) -> NoReturn:
-        if os.getpid() != process:
-            leave(status)
-        how = f"the script ended by os._exit({status})", 0
-        if threading.current_thread() is not threading.main_thread():
-            os._exit = leave
-            give_up(*how)
-        raise Stopped(*how)
-
-    os._exit = leave_at_once
-    for name in STOPPING:
-        number = getattr(signal, name, None)  # Windows knows fewer
+    for number in (getattr(signal, name, None) for name in STOPPING):  # Windows knows fewer
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             kept[number] = signal.signal(number, stop)
     _alarm_in(seconds or 0.0)
@@ -304,8 +241,7 @@ def _told_to_stop(seconds: float | None, give_up: Callable[[str, int], NoReturn]
         yield
     finally:
         if os.getpid() != process:  # a child that came to the script's end
-            leave(0)
-        os._exit = leave
+            os._exit(0)
         _alarm_in(0.0)
         for number, handler in kept.items():
             signal.signal(number, handler)
@@ -314,9 +250,3 @@ def _told_to_stop(seconds: float | None, give_up: Callable[[str, int], NoReturn]
 def _alarm_in(seconds: float) -> None:
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def _in_words(number: int, seconds: float | None) -> tuple[str, int]:
-    if number == getattr(signal, "SIGALRM", None):
-        return f"stopped after {seconds:g} seconds", 0
-    return f"stopped by {signal.Signals(number).name}", 128 + number

@@ -1,57 +1,33 @@
-"""The text of a user's script, notebook or module, as Python would read it, or more kindly."""
+"""The text of a user's script, notebook or module."""
 
-import io
 import json
 import linecache
 import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from xpnet.errors import FileError
 
-MAGIC = re.compile(r"\s*(?:[\w., ]+=\s*)?[%!]|\s*[\w.]+\?{1,2}\s*$|\s*\?")  # IPython's, in a cell
-KEPT_CELLS = ("%%time", "%%timeit", "%%capture", "%%prun")  # whose other lines are Python
+# What only IPython understands, in a cell's line and for a cell as a whole.
+MAGIC = re.compile(r"\s*(?:[\w., ]+=\s*)?[%!]|\s*[\w.]+\?{1,2}\s*$|\s*\?")
+FOREIGN = re.compile(r"%%(?!time|capture|prun)")
 
 
 @dataclass(frozen=True)
 class Script:
-    """What to run, with its arguments: a file, or a module if `is_module`."""
+    """What to run, with its arguments."""
 
     name: str
     arguments: tuple[str, ...] = ()
-    is_module: bool = False
 
     def locate(self) -> Path:
-        """Return the file, absolute.
-
-        Raises
-        ------
-        FileError
-            If there is none.
-        """
-        path = Path(self._module_file() if self.is_module else self.name).absolute()
+        """Return the file, absolute. FileError if there is none."""
+        path = Path(self.name).absolute()
         if not path.is_file():
             raise FileError(f"{self.name}: there is no such file; name a script that exists")
         return path
-
-    def _module_file(self) -> str:
-        try:
-            spec = find_spec(self.name)
-            if spec is not None and spec.submodule_search_locations is not None:
-                spec = find_spec(f"{self.name}.__main__")
-        except (ImportError, ValueError) as error:
-            raise self._not_found(str(error)) from error
-        if spec is None or not spec.origin:
-            raise self._not_found(f"No module named {self.name!r}")
-        return spec.origin
-
-    def _not_found(self, reason: str) -> FileError:
-        package = self.name.partition(".")[0]
-        return FileError(f"-m {self.name}: {reason}; run it from the folder that holds {package}")
 
 
 def parts_of(path: Path) -> Iterator[tuple[str, str]]:
@@ -67,26 +43,24 @@ def parts_of(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_source(path: Path) -> str:
-    """Return a file's text: in the encoding it declares, or else, if it is not UTF-8, Latin-1."""
-    given = path.read_bytes()
+    """Return a file's text in the encoding that it declares."""
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(given).readline)
-        text = given.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError):
-        text = given.decode("latin-1")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        with tokenize.open(path) as file:
+            return file.read()
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: Python cannot read it: {error}; save it as UTF-8") from error
 
 
 def _cells(path: Path) -> Iterator[str]:
     """Yield the code cells of a notebook, without what only IPython understands."""
     try:
-        cells: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["cells"]
+        cells = json.loads(path.read_text("utf-8"))["cells"]
         texts = ["".join(each["source"]) for each in cells if each["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path.name}: it is no notebook of format 4: {error!r}") from error
     for text in texts:
+        foreign = FOREIGN.match(text) is not None
         lines = text.splitlines()
-        foreign = text.startswith("%%") and not text.startswith(KEPT_CELLS)
         yield "\n".join(_skipped(each) if foreign or MAGIC.match(each) else each for each in lines)
 
 

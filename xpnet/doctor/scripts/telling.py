@@ -1,13 +1,14 @@
-"""Findings in the script's own words: causes in order, symptoms folded, remedies as its lines."""
+"""What is told of all findings: causes first, symptoms folded, each with the script's lines."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
-from xpnet.doctor.findings import Finding
+from xpnet.doctor.findings import SEVERITIES, Finding
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.conclusions import MEASURED
-from xpnet.doctor.scripts.fix import mended_lines
+from xpnet.doctor.scripts.fix import mended_lines, site_of
+from xpnet.doctor.scripts.mapping import Mapping
 
 SEEN = "read from the script's operations"
 LEARNT = 0.8  # share of the variance explained, from which a start or a rate is no cause
@@ -26,7 +27,7 @@ STATES = {  # of a network, that may have a cause
     "vanishing-gradient", "exploding-gradient", "saturated-units", "dead-units", "initial-loss",
     "gradient-zero",
 }  # fmt: skip
-LENGTH = ("too-few-steps", "learning-rate-too-small")  # a cause, or all that small gradients allow
+LENGTH = {"too-few-steps", "learning-rate-too-small"}  # a cause, or all that small gradients allow
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged",
     "cannot-overfit-one-batch",
@@ -40,31 +41,27 @@ PLAIN = {  # remedies that the rules give in xpnet's terms
 }
 
 
-def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding, ...]:
+def told(
+    findings: Iterable[Finding], run: Run, mapping: Mapping | None, *, measured: bool
+) -> tuple[Finding, ...]:
     """Return what is to be told of the findings, in order; `measured`: gradients were."""
     findings = [*findings]
     measured = measured or any(each.code == "update-order" for each in findings)
-    kept = [each for each in findings if _counts(each, run, measured)]
+    kept = [each for each in findings if _counts(each, run, measured=measured)]
     if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
         # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
         unsure = ("gradient-sign", "gradient-wrong")
         kept = [each for each in kept if each.reference != MEASURED or each.code not in unsure
                 or each.where == "every parameter"]  # fmt: skip
-    kept = [_in_lines(each) for each in kept]
-    found: list[Finding] = []
-    for symptoms, weak in (
-        (STATES | SYMPTOMS, LENGTH),
-        (SYMPTOMS, LENGTH),
-        (SYMPTOMS, ()),
-        ((), ()),
-    ):
-        lost = ("non-finite", "loss") if symptoms else ()
-        found = [each for each in kept if each.code not in symptoms]
-        found = sorted((f for f in found if (f.code, f.where) != lost), key=_rank)
-        if any(each.severity == "error" and each.code not in weak for each in found):
+    kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
+    found = kept
+    for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, {*()})):
+        cause = [each for each in kept if each.code not in symptoms
+                 and (each.code, each.where) != ("non-finite", "loss")]  # fmt: skip
+        if any(each.severity == "error" and each.code not in weak for each in cause):
+            found = cause
             break
-    found = list({each.code if each.code == "gradient-sign" else id(each): each
-                  for each in found}.values())  # fmt: skip
+    found = [*{e.code if e.code == "gradient-sign" else id(e): e for e in found}.values()]
     folded = dict.fromkeys(each.code for each in kept if each not in found)
     if folded:
         words = f"{found[0].explanation} Hence also: {', '.join(folded)}."
@@ -72,7 +69,7 @@ def told(findings: Iterable[Finding], run: Run, measured: bool) -> tuple[Finding
     return tuple(found)
 
 
-def _counts(finding: Finding, run: Run, measured: bool) -> bool:
+def _counts(finding: Finding, run: Run, *, measured: bool) -> bool:
     """Return whether a finding says something that is not refuted."""
     if measured and finding.code in HEURISTICS and finding.reference not in (MEASURED, SEEN):
         return False
@@ -91,16 +88,19 @@ def one_error(run: Run) -> float | None:
 
 
 def _rank(finding: Finding) -> tuple[int, int]:
-    order: Sequence[str] = FAULTS
     code = "error-not-from-targets" if "one error" in finding.evidence else finding.code
-    place = order.index(code) if code in order else len(order)
+    place = FAULTS.index(code) if code in FAULTS else len(FAULTS)
     later = (STATES, LENGTH, SYMPTOMS)
     place += sum(i + 1 for i, codes in enumerate(later) if finding.code in codes)
-    return ("error", "warning", "note").index(finding.severity), place
+    return SEVERITIES.index(finding.severity), place
 
 
-def _in_lines(finding: Finding) -> Finding:
-    """Give the remedy as lines of the script where edits are known."""
+def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
+    """Give the remedy as lines of the script where edits are known, or else name a line."""
     edits = (finding.repair or {}).get("edits", ())
-    remedy = "\n".join(mended_lines(edits)[:4]) or PLAIN.get(finding.code, finding.remedy)
+    lines = mended_lines(edits)[:4]
+    remedy = "\n".join(lines) or PLAIN.get(finding.code, finding.remedy)
+    site = None if mapping is None else site_of(finding, mapping)
+    if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
+        finding = replace(finding, evidence=f"{site}: {finding.evidence}")
     return replace(finding, remedy=remedy)

@@ -1,36 +1,21 @@
 """Records what a script computes in the steps that are looked at, as a graph of values.
 
-For the gradients' measurement (and whoever else works on steps), this is the interface::
-
-    recorder = Recorder()
-    recorder.on_step.append(look)       # look(step: Step), called inside the script's own run
-    namespace = recorder.prepare({...}) # the globals of an instrumented module
-
-`look` is called at the **end of a step that was recorded whole**: right after the last parameter's
-update was computed, inside the hook that computed it, with ``step.live`` true. (Written as
-``W = W - r * g`` the script has not yet stored that last result: `Update.new.object` is what it
-will store.) The process may fork there. In a child, set ``recorder.rests = False``, call
-`recorder.restart()` and return; `look` is called again at the end of the child's next step. A
-parameter that is an array is moved in place: ``update.new.object[...] += e``. Numbers cannot be:
-``recorder.substitutes[id(number)] = other`` makes every hook compute with the other number, until
-the script replaces the first by its next update. `mapping.map_step` says what the values are.
-
-The recorder rests between steps that are looked at, and looks again by the number of times that
-the last update's statement ran, so often that recording takes at most `SHARE` of the time.
+`Recorder.on_step` are called at the end of a step that was recorded whole, inside the hook that
+computed its last update: the process may fork there. The recorder rests between these steps, so
+often that recording takes at most `SHARE` of the time.
 """
 
 import logging
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.scripts.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.updates import Search, origin, redrawn, scalar_side
+from xpnet.doctor.scripts.updates import Search, lost, origin, redrawn, scalar_side
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
@@ -117,8 +102,6 @@ class Step:
     operations: tuple[Operation, ...]
     updates: tuple[Update, ...]  # in order; several for a parameter that is updated in parts
     live: bool = True  # the script stands at this step's end now; False for its first two
-    # Names that the user gave: of "weights" (with biases), "outputs", "targets", "loss".
-    roles: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Recorder:
@@ -126,13 +109,11 @@ class Recorder:
 
     slice = slice
 
-    def __init__(self, roles: Mapping[str, Sequence[str]] | None = None) -> None:
-        self.roles = roles or {}
+    def __init__(self) -> None:
         self.sites: list[Site] = []
         self.counts: list[int] = []  # executions left until a statement wakes the recorder
         self.modules: list[MutableMapping[str, Any]] = []
         self.on_step: list[Callable[[Step], None]] = []
-        self.substitutes: dict[int, Any] = {}
         self.problem = ""  # why recording stopped, if it did
         self.seconds = 0.0  # that looking took
         self.steps = 0  # taken by the script, as of the last look
@@ -143,11 +124,12 @@ class Recorder:
         self._anchor = -1  # the statement of a step's last update
         self._per_step = 0  # how often it runs in a step
         self._rest = 0  # steps before the next that is looked at
-        self._row = self._looked = 0  # steps looked at in a row, and before
+        self._row = 0  # steps looked at in a row
         self._doubled = 1  # how often the search was put off, as a power of 2
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self.rests = True  # False: look at every step
         self.redrawn: Operation | None = None  # updates what its own step has drawn
+        self.lost: Operation | None = None  # a step whose result nothing uses
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
         self._started = time.process_time()
@@ -159,32 +141,6 @@ class Recorder:
         namespace.update(__xp__=self, __xp_on__=self._on, __xp_count__=self.counts)
         self.modules.append(namespace)
         return namespace
-
-    def places_of(self, objects: set[int]) -> dict[int, str]:
-        """Return how the script reaches some objects, by their ids: ``net.weights[0]``."""
-        frame, scopes = sys._getframe(1), list[Mapping[str, Any]]()
-        while frame is not None:
-            if any(frame.f_globals is each for each in self.modules):
-                scopes.append(frame.f_locals)
-            frame = frame.f_back  # type: ignore[assignment]
-        found: dict[int, str] = {}
-        for scope in (*self.modules, *reversed(scopes)):
-            waiting = [(n, value, 0) for n, value in scope.items() if not n.startswith("__")]
-            for text, value, depth in waiting:
-                if id(value) in objects:
-                    found.setdefault(id(value), text)
-                elif depth < 3:
-                    waiting += [(text + n, each, depth + 1) for n, each in self._inside(value)]
-        return found
-
-    def _inside(self, value: Any) -> Iterable[tuple[str, Any]]:
-        """Return what a list, a dict or an object of the script's own classes holds."""
-        if isinstance(value, list | tuple) and len(value) <= MAX_LIST:
-            return [(f"[{i}]", each) for i, each in enumerate(value)]
-        if isinstance(value, dict) and len(value) <= MAX_LIST:
-            return [(f"[{key!r}]", each) for key, each in value.items()]
-        own = any(each.get("__name__") == type(value).__module__ for each in self.modules)
-        return [(f".{key}", each) for key, each in getattr(value, "__dict__", {}).items() if own]
 
     def restart(self) -> None:
         """Record from here, where a step begins."""
@@ -228,8 +184,9 @@ class Recorder:
         done = self.steps
         if self._rest:
             done += self._rest - -(-self.counts[self._anchor] // self._per_step)
-        before, self._loops[loop] = self._loops.get(loop, 0), done
-        if self._rest and not self._on and done > before + 1 and self._can_afford():
+        first, before = loop not in self._loops, self._loops.get(loop, 0)
+        self._loops[loop] = done
+        if self._rest and not self._on and done > before + 1 and (first or self._can_afford()):
             self.restart()
             self._after_loop = True
 
@@ -251,15 +208,11 @@ class Recorder:
 
     def operator(self, place: int, *operands: Any) -> Any:
         """``left + right``, ``-operand`` and the like."""
-        if self.substitutes:
-            operands = tuple(map(self._own, operands))
         name, compute, _ = OPERATORS[self.sites[place].operator]  # type: ignore[index]
         return self._recorded(place, name, operands, compute(*operands))
 
     def call(self, place: int, function: Any, /, *args: Any, **options: Any) -> Any:
         """``function(*args, **options)``."""
-        if self.substitutes:
-            args = tuple(map(self._own, args))
         result = function(*args, **options)
         if not self._on or not _is_numeric(result) or _is_of_modules(function, self.modules):
             return result
@@ -274,7 +227,7 @@ class Recorder:
 
     def item(self, place: int, owner: Any, index: Any) -> Any:
         """``owner[index]``."""
-        result = self._own(owner[index])
+        result = owner[index]
         chosen = [each for each in _flat((index,)) if isinstance(each, np.ndarray)]
         if isinstance(owner, np.ndarray):
             self._recorded(place, "item", (owner, *chosen), result, index)
@@ -290,7 +243,6 @@ class Recorder:
     def in_place(self, place: int, old: Any, value: Any) -> Any:
         """``old += value``, for names and attributes."""
         name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
-        old, value = self._own(old), self._own(value)
         operands = self._values((old, value))  # before they change
         return self._recorded(place, name, operands, compute(old, value))
 
@@ -302,8 +254,8 @@ class Recorder:
         name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
         one = np.size(value) == 1 and value == 1  # a class's output, minus its target
         chosen = [i for i in _flat((index,)) if one or isinstance(i, np.ndarray)]
-        operands = self._values((owner, self._own(value), *chosen))
-        owner[index] = compute(owner[index], self._own(value))
+        operands = self._values((owner, value, *chosen))
+        owner[index] = compute(owner[index], value)
         self._recorded(place, name, operands, owner, index)
 
     def put(self, place: int, value: Any, owner: Any, index: Any) -> None:
@@ -321,9 +273,6 @@ class Recorder:
         if known is not None and known.object is value:
             known.names.append(self.sites[place].text)
         return value
-
-    def _own(self, value: Any) -> Any:
-        return self.substitutes.get(id(value), value) if self.substitutes else value
 
     # The record.
 
@@ -426,7 +375,7 @@ class Recorder:
             for each in last:
                 self._updates.append(self._as_update(each))
             updates = tuple(sorted(self._updates, key=lambda u: everything.index(u.operation)))
-            self._tell(Step(number, tuple(everything[start:end]), updates, False, self.roles))
+            self._tell(Step(number, tuple(everything[start:end]), updates, live=False))
             start = end
         self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
         self._updates, self._seen = [], Counter()
@@ -450,8 +399,7 @@ class Recorder:
             return
         number, passed = self.steps, self._passed
         self.steps += 1
-        step = tuple(self.operations), tuple(self._updates)
-        self._tell(Step(number, *step, roles=self.roles))
+        self._tell(Step(number, tuple(self.operations), tuple(self._updates)))
         self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)
@@ -471,11 +419,7 @@ class Recorder:
             return
         self._rest = self.steps // (4 if self.burst > 1 else 16)
         if not self._can_afford():  # wait until recording may take more time
-            running = time.process_time() - self._started - self.seconds
-            each = running / max(1, self.steps - self._looked)
-            wanted = (self.seconds - FREE_SECONDS) / SHARE - running
-            self._rest = max(self._rest, int(wanted / max(each, 1e-6)))
-        self._looked += self._row
+            self._rest = max(self._rest, self.steps)
         self._row = 0
         if self._rest:
             self.counts[anchor] = self._rest * self._per_step
@@ -483,16 +427,21 @@ class Recorder:
 
     def _sleep(self) -> None:
         """Search again later: the script has computed much without an update."""
-        self.redrawn = self.redrawn or redrawn(self.operations)
+        self._suspect()
         self._doubled *= 2
         self.counts[:] = [self._doubled * 100] * len(self.counts)
         self.operations = []
         self._switch(False)
 
+    def _suspect(self) -> None:
+        """See why no updates were found."""
+        self.redrawn = self.redrawn or redrawn(self.operations)
+        self.lost = self.lost or lost(self.operations, times=3)
+
     def finish(self) -> None:
         """Stop, and count the last steps."""
         if not self.pattern:
-            self.redrawn = self.redrawn or redrawn(self.operations)
+            self._suspect()
         if self._after_loop or not self._rest:
             self.used = tuple(self.operations)
         if self._rest:

@@ -9,6 +9,7 @@ out running sums, counters, momentum and sums of gradients.
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -136,9 +137,7 @@ class Search:
 
     def _classify(self, longest: Chain, everything: list["Operation"]) -> None:
         """See which chains are parameters: what is added to them depends on them."""
-        chains = list(
-            {id(c): c for c, _ in self._chains.values() if len(c.operations) > 1}.values()
-        )
+        chains = [*{id(c): c for c, _ in self._chains.values() if len(c.operations) > 1}.values()]
         number = {id(chain): i for i, chain in enumerate(chains)}
         depends: dict[int, int] = {}  # by the id of a value: bits of the chains
         own: dict[int, bool] = {}
@@ -180,22 +179,47 @@ def _part(operation: "Operation") -> tuple[int, int, str]:
 
 def redrawn(everything: list["Operation"]) -> "Operation | None":
     """Return an update of what the same step has drawn at random, if no step keeps any."""
-    for place, times in Counter(each.place for each in everything).items():
-        some = [each for each in everything if each.place == place][:3]
-        if times < 3 or some[0].name not in ("add", "subtract") or some[0].result.size < 2:
-            continue
+    for some in _additions(everything, 3):
         old = [origin(each.operands[0])[0] for each in some]
         drawn = [each.made_by for each in old]
-        if any(each is None or not DRAWN.search(each.name) for each in drawn) or len({*old}) < 3:
-            continue
-        waiting, seen = list(some[2].operands[1:]), set[int]()
-        for value in waiting:  # does the step that is taken depend on it?
-            if value is old[2]:
-                return some[2]
-            if id(value) not in seen and len(seen) < 10_000:
-                seen.add(id(value))
-                waiting += [
-                    *(value.made_by.operands if value.made_by else ()),
-                    *filter(None, [value.base]),
-                ]
+        anew = all(each is not None and DRAWN.search(each.name) for each in drawn)
+        if anew and len({*old}) == 3 and id(old[2]) in ancestors(some[2].operands[1:]):
+            return some[2]
     return None
+
+
+def lost(everything: list["Operation"], times: int) -> "Operation | None":
+    """Return a step from an array, by what was made of it, that is named and never used."""
+    used = {id(value) for each in everything for value in each.operands}
+    for some in _additions(everything, times):
+        last = some[-1]
+        if any(id(each.result) in used or not each.result.names for each in some):
+            continue
+        if id(origin(last.operands[0])[0]) in ancestors(last.operands[1:]):
+            return last
+    return None
+
+
+def _additions(everything: list["Operation"], times: int) -> Iterator[list["Operation"]]:
+    """Yield the first additions or subtractions of arrays at each place, if there are so many."""
+    places: dict[int, list[Operation]] = {}
+    for each in everything:
+        if each.name in ("add", "subtract") and each.result.size > 1 and each.index is None:
+            places.setdefault(each.place, []).append(each)
+    return (each[:times] for each in places.values() if len(each) >= times)
+
+
+def ancestors(
+    values: Iterable["Value"], stop: Callable[["Value"], bool] = lambda value: False
+) -> set[int]:
+    """Return the ids of values and of all from which they were made, not going beyond some."""
+    found = set[int]()
+    waiting: list[Value | None] = [*values]
+    while waiting:
+        value = waiting.pop()
+        if value is not None and id(value) not in found:
+            found.add(id(value))
+            waiting.append(value.base)
+            if value.made_by is not None and not stop(value):
+                waiting.extend(value.made_by.operands)
+    return found

@@ -22,7 +22,7 @@ ROUNDING = 1e-15  # relative error of outputs and losses
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
 
-Values = dict[int, Any]  # by a parameter's lineage
+Values = dict[int, Any]  # by a parameter's number
 
 
 @dataclass
@@ -34,25 +34,16 @@ class Along:
     outputs: list[Any] = field(default_factory=list)
     losses: list[Mapping[str, float]] = field(default_factory=list)
 
-    def project(self, array: Any) -> Any:
-        """Return an array of the parameter's size along the directions."""
-        return np.stack(self.ways) @ np.ravel(array)
-
 
 @dataclass(frozen=True)
 class Slopes:
-    """Slopes of the outputs that entered the error, measured by moving parameters.
+    """Slopes of the outputs that entered the error, measured by moving parameters."""
 
-    `outputs` and `targets` are flat, all that entered the error in one step; `place` is that of the
-    difference.
-    """
-
-    place: int
-    outputs: Any
+    outputs: Any  # flat, all that entered the error in one step
     targets: Any
     losses: Mapping[str, float]  # that the script names
     by_parameter: Mapping[int, Along]
-    float32: bool = False
+    tolerance: float
 
     def of_losses(self, parameter: int) -> dict[str, tuple[Any, float]]:
         """Return each loss's slopes along a parameter's directions, and how much is rounding."""
@@ -69,27 +60,20 @@ class Slopes:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one measurement says of a parameter's gradient.
+    """What one measurement says of a parameter's gradient."""
 
-    `kind` is "right", "sign", "wrong" or "unknown"; `factor` is that
-    of the gradient over the slope, `step_factor` that of the update (0 if it is no multiple),
-    `cosine` that of the update and the way down.
-    """
-
-    kind: str
-    factor: float = 0.0
-    step_factor: float = 0.0
-    cosine: float = 0.0
+    kind: str  # "right", "sign", "wrong" or "unknown"
+    factor: float = 0.0  # of the gradient over the slope
+    cosine: float = 0.0  # of the update and the way down
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured after one step: of which loss, and the verdict by lineage."""
+    """What was measured after one step: of which loss, verdicts, and the mistakes that explain."""
 
     loss: str
     verdicts: Mapping[int, Verdict]
-    mistakes: Mapping[int, Any] = field(default_factory=dict)
-    line: dict[float, float] = field(default_factory=dict)  # loss, by how far along the step
+    mistakes: Mapping[int, Mistake | None]
 
 
 def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
@@ -103,66 +87,29 @@ def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
     return found
 
 
-def loss_values(p: Any, t: Any) -> dict[str, float]:
-    """Return the same losses."""
-    with np.errstate(all="ignore"):
-        q = np.clip(p, 1e-300, 1.0 - 1e-16)
-        return {
-            "the squared error": 0.5 * float(np.sum((p - t) ** 2)),
-            "the binary cross-entropy": -float(np.sum(t * np.log(q) + (1 - t) * np.log(1 - q))),
-            "the cross-entropy": -float(np.sum(t * np.log(q))),
-        }
-
-
 def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
-    best = -1.0, "", dict[int, Verdict](), (dict[int, Any](), (0.0, 0.0))
     judges = {
         n: Judge(n, step, slopes, at[n])
         for n, along in slopes.by_parameter.items()
         if along.ways and any(each.parameter == n for each in step.updates)
     }
     by_loss = {n: slopes.of_losses(n) for n in judges}
+    best = -1.0, "", dict[int, Verdict]()
     for loss in dict.fromkeys(name for each in by_loss.values() for name in each):
         found = {n: judges[n].verdict(*each[loss]) for n, each in by_loss.items() if loss in each}
-        usual = _usual(found, judges)
-        found |= {
-            n: judges[n].single_number(each, by_loss[n][loss][0], usual)
-            for n, each in found.items()
-            if not judges[n].several
-        }
-        agreeing = [each.kind in ("right", "sign") for each in found.values()]
-        score = sum(agreeing) + 0.1 * sum(abs(each.cosine) for each in found.values())
+        agreeing = sum(each.kind in ("right", "sign") for each in found.values())
+        score = agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
         if score > best[0] + 1e-9:
-            slope = {n: each[loss][0] for n, each in by_loss.items()}
-            best = score, loss, found, (slope, usual)
-    _, loss, found, known = best
-    return Measured(loss, found, _mistakes(step, judges, found, *known))
-
-
-def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"]) -> tuple[float, float]:
-    """Return the factors over the slope that most gradients share, and most updates."""
-
-    def shared(factors: list[tuple[bool, float]]) -> float:
-        def votes(pair: tuple[bool, float]) -> tuple[bool, int]:
-            return pair[0], sum(abs(pair[1] / each - 1.0) < 1e-3 for _, each in factors)
-
-        return max(factors, key=votes, default=(False, 0.0))[1]
-
-    known = {n: v for n, v in found.items() if v.kind in ("right", "sign")}
-    return (
-        shared([(judges[n].several, v.factor) for n, v in known.items() if v.factor]),
-        shared([(judges[n].several, v.step_factor) for n, v in known.items() if v.step_factor]),
-    )
+            best = score, loss, found
+    _, loss, found = best
+    slope = {n: each[loss][0] for n, each in by_loss.items() if loss in each}
+    return Measured(loss, found, _mistakes(step, judges, found, slope))
 
 
 def _mistakes(
-    step: Step,
-    judges: Mapping[int, "Judge"],
-    found: Mapping[int, Verdict],
-    slope: Mapping[int, Any],
-    usual: tuple[float, float],
-) -> dict[int, Any]:
+    step: Step, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], slope: Values
+) -> dict[int, Mistake | None]:
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
     roles = map_step(step)
     variants, mistakes, changes = Variants(roles), dict[int, Mistake | None](), dict[int, Any]()
@@ -173,13 +120,11 @@ def _mistakes(
         for n in (layer.weights, layer.biases):
             if n is None or n not in found or found[n].kind not in suspect:
                 continue
-            updates = roles.updates_of(n)
-            agrees = partial(judges[n].agrees, slope[n], usual, down)
-            if changes and agrees(variants.again(updates[0].delta, changes)):
+            delta = roles.updates_of(n)[0].delta
+            agrees = partial(judges[n].agrees, slope[n], down)
+            if changes and agrees(variants.again(delta, changes)):
                 mistakes[n] = None
-                continue
-            mistake = variants.mistake(updates[0].delta, number, changes, agrees)
-            if mistake is not None:
+            elif mistake := variants.mistake(delta, number, changes, agrees):
                 mistakes[n] = replace(mistake, changes={})
                 changes |= mistake.changes
     return mistakes
@@ -189,38 +134,23 @@ class Judge:
     """Compares one parameter's update with slopes of a loss, along the directions measured."""
 
     def __init__(self, n: int, step: Step, slopes: Slopes, at: Any) -> None:
-        self.along, change = slopes.by_parameter[n], moved_by(step)[n]
-        self.several = len(self.along.ways) > 1
-        same = change is not None and np.shape(change) == np.shape(at)
-        self.shape, project = np.shape(at), self.along.project
-        self.change = project(change) if same else None
-        self.made_of = [(project(each), sign) for each, sign in made_of(n, step)] if same else []
+        self.ways, self.shape = np.stack(slopes.by_parameter[n].ways), np.shape(at)
+        self.tolerance, change = slopes.tolerance, moved_by(step)[n]
+        same = change is not None and np.shape(change) == self.shape
+        self.change = self._along(change) if same else None
+        self.made_of = [(self._along(e), sign) for e, sign in made_of(n, step)] if same else []
         update = next(each for each in step.updates if each.parameter == n)
         self.factor, self.sign = abs(update.factor) or 1.0, update.sign
-        self.tolerance = EXACT_FLOAT32 if slopes.float32 else EXACT
 
-    def agrees(self, slope: Any, usual: tuple[float, float], down: bool, change: Any) -> bool:
+    def _along(self, array: Any) -> Any:
+        return self.ways @ np.ravel(array)
+
+    def agrees(self, slope: Any, down: bool, change: Any) -> bool:
         """Return whether an update by this goes straight down the slope, or up."""
-        if change is None or np.size(change) != int(np.prod(self.shape)):
-            return False
-        found = self._fit(self.along.project(_laid_out(change, self.shape)), slope)
-        if found is None or (found * self.sign < 0.0) != down:
-            return False
-        if self.several:
-            return True
-        # One number fits any gradient; the others' factor then tells.
-        return usual[1] > 0.0 and abs(abs(found) / usual[1] - 1.0) < self.tolerance
-
-    def single_number(self, found: Verdict, slope: Any, usual: tuple[float, float]) -> Verdict:
-        """Judge by the factor a parameter that is one number: any gradient is a multiple there."""
-        if found.kind not in ("right", "sign"):
-            return found
-        for each, sign in [*self.made_of, (self.change, 1)]:
-            factor = float(each[0] / slope[0])
-            ratios = [abs(factor) / one for one in usual if one and factor]
-            if any(min(abs(x - round(x)) for x in (r, 1 / r)) < self.tolerance for r in ratios):
-                return replace(found, kind="sign" if factor * sign > 0 else "right")
-        return replace(found, kind="wrong")
+        if change is None or np.size(change) != int(np.prod(self.shape)) or len(self.ways) < 2:
+            return False  # one number fits any gradient
+        found = self._fit(self._along(_laid_out(change, self.shape)), slope)
+        return found is not None and (found * self.sign < 0.0) == down
 
     def verdict(self, slope: Any, rounding: float) -> Verdict:
         """Judge by the slopes of one loss."""
@@ -230,12 +160,11 @@ class Judge:
         if size * self.tolerance < rounding or np.linalg.norm(change) < 1e-12 * size:
             return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
-        if (times := self._fit(change, slope)) is not None:
-            kind = "right" if times < 0.0 else "sign"
-            return Verdict(kind, abs(times) / self.factor, abs(times), cosine)
-        for each, sign in self.made_of:
+        for each, sign, factor in [(change, 1, self.factor), *((*m, 1.0) for m in self.made_of)]:
             if (times := self._fit(each, slope)) is not None:
-                return Verdict("sign" if sign * times > 0.0 else "right", abs(times), 0.0, cosine)
+                return Verdict(
+                    "sign" if sign * times > 0.0 else "right", abs(times) / factor, cosine
+                )
         return Verdict("wrong", cosine=cosine)
 
     def _fit(self, wanted: Any, slope: Any) -> float | None:
@@ -265,8 +194,7 @@ def made_of(n: int, step: Step) -> Iterator[tuple[Any, int]]:
             yield _laid_out(data, update.new.shape), sign
         if value.base is not None:
             waiting.append((value.base, sign))
-        made = value.made_by
-        if made is not None:
+        if (made := value.made_by) is not None:
             signs = [sign * _sign_of(made, i) for i in range(len(made.operands))]
             waiting += zip(made.operands, signs, strict=True)
 
