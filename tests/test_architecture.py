@@ -21,7 +21,10 @@ CLIMBS = {
     ("nn/network.py", "saving"), ("training/history.py", "report"),
     ("saving/model.py", "interchange"),
 }  # fmt: skip
-FORMATS = {"polars", "safetensors", "rich", "typer", "json", "matplotlib", "sklearn", "scipy"}
+FORMATS = {
+    "polars", "safetensors", "rich", "typer", "json", "matplotlib",
+    "jinja2", "sklearn", "scipy",
+}  # fmt: skip
 
 
 def name_of(path):

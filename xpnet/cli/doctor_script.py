@@ -56,6 +56,10 @@ def doctor(options: ScriptOptions) -> int:
         if kept is not None:
             say(f"What the script printed is in {kept}.")
         show("\n".join(_in_words(found) + (["", *_fixed_in_words(fixed)] if options.fix else [])))
+    if options.report:
+        from xpnet.report.report import script_report
+
+        script_report(name, found.report, options.report)
     return found.outcome.status or (0 if recognised else NOTHING)
 
 

@@ -106,6 +106,7 @@ class TrainOptions:
     deterministic: bool = option(False, ONE_THREAD)
     compile: str = option("auto", "on, off, or auto: compile the steps of long runs (needs numba).")
     plot: str | None = output(None, "Plot of the losses to write: .png, .svg or .pdf.")
+    report: str | None = output(None, "Report to write, one HTML file (needs the extra report).")
     checkpoint: str | None = output(None, "Directory for checkpoints.")
     checkpoint_every: str = output("1 epoch", "Or '30 seconds', '100 steps'.")
     resume: bool = output(False, "Continue from the newest checkpoint.")
@@ -218,6 +219,17 @@ class EvaluateOptions(ModelOptions):
 
 
 @dataclass(frozen=True)
+class ReportOptions(ModelOptions):
+    """Write a report of a model as one HTML file, with figures of a table if one is given."""
+
+    LEFT_OUT: ClassVar = ("json",)
+
+    data: str = argument("[DATA]", DATA, "")
+    target: str | None = option(None, "File with the targets (NPY, IDX), or their array (NPZ).")
+    out: str | None = option(None, "HTML file; by default MODEL's name with .html.")
+
+
+@dataclass(frozen=True)
 class InspectOptions:
     """Show what a model file holds."""
 
@@ -255,6 +267,7 @@ class ScriptOptions:
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
     fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
+    report: str | None = option(None, "Also write the report as one HTML file.")
     json: bool = option(False, JSON)
 
 
@@ -262,7 +275,7 @@ def names_script(arguments: Sequence[str]) -> bool:
     """Return whether arguments are ``doctor`` and a script: its first word's ending decides."""
     words = iter(arguments[1:] if arguments[:1] == ["doctor"] else ())
     for word in words:
-        if word == "--seconds":
+        if word in ("--seconds", "--report"):
             next(words, "")
         elif not word.startswith("-"):
             return word.lower().endswith((".py", ".ipynb"))

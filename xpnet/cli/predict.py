@@ -3,11 +3,17 @@
 from typing import Any
 
 from xpnet.backend.files import probe_writable
-from xpnet.cli.options import EvaluateOptions, InspectOptions, ModelOptions, PredictOptions
+from xpnet.cli.options import (
+    EvaluateOptions,
+    InspectOptions,
+    ModelOptions,
+    PredictOptions,
+    ReportOptions,
+)
 from xpnet.cli.output import as_csv, keep_inputs, say, show, show_report, table_kind, write_table
 from xpnet.cli.scores import describe, describe_importance, describe_training
 from xpnet.errors import InputError
-from xpnet.saving.model import Model, load_model
+from xpnet.saving.model import Judged, Model, load_model
 from xpnet.tables.messages import up_to_ten
 from xpnet.tables.scores import class_names, permutation_importance, score
 from xpnet.tables.table import Table, read_table
@@ -41,8 +47,8 @@ def predict(options: PredictOptions) -> None:
         show(as_csv(polars.DataFrame(columns)).rstrip("\n"))
 
 
-def evaluate(options: EvaluateOptions) -> None:
-    """Measure a model on rows whose targets are known."""
+def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Table, Judged, list[str]]:
+    """Read a model and rows whose targets are known, and predict them; also return notes."""
     model, data = _read(options, target=options.target)
     plan = model.preprocessing
     if data.layout == "table" and options.target not in (None, plan.target):
@@ -51,9 +57,17 @@ def evaluate(options: EvaluateOptions) -> None:
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     y = plan.encode_target(data, rows)
-    scores = score(plan, model.outputs(plan.transform(data, rows, dtype=model.net.dtype)), y)
+    x = plan.transform(data, rows, dtype=model.net.dtype)
     if len(y) < data.rows:
         notes.append(f"{data.rows - len(y)} of {data.rows} rows left out for missing cells")
+    return model, data, Judged(x, model.outputs(x), y), notes
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Measure a model on rows whose targets are known."""
+    model, data, judged, notes = judge(options)
+    plan, y = model.preprocessing, judged.y
+    scores = score(plan, judged.outputs, y)
     lines = [("data", f"{options.data}: {len(y):,} rows"), *(("note", each) for each in notes)]
     lines += describe(scores)
     report = {"task": plan.task, "rows": len(y), "scores": scores, "notes": notes}

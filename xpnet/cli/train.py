@@ -1,15 +1,17 @@
 """`xpnet train`: read, prepare, fit, judge, save, and say in a few lines how good it is."""
 
+import math
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xpnet import __version__
 from xpnet.backend.files import lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli import ranks
@@ -24,7 +26,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
-from xpnet.saving.model import mean_outputs, save_model
+from xpnet.saving.model import Judged, Model, mean_outputs, save_model
 from xpnet.tables.messages import counted
 from xpnet.tables.scores import class_names, score
 from xpnet.training.fit import prepare_training
@@ -32,9 +34,14 @@ from xpnet.training.history import History
 from xpnet.training.lbfgs import fit_lbfgs
 
 # What a model file says of its training. Of the options, those that changed it.
-KEPT = ("epochs", "stopped", "rows", "decisions", "validated_on", "scores", "blas")
+KEPT = (
+    "epochs", "stopped", "rows", "decisions", "validated_on", "scores", "linear",
+    "history", "doctor", "blas",
+)  # fmt: skip
+LINEAR_STEPS = 2_000  # whatever the network has: a linear model is there to be compared with
 NOT_KEPT = {
-    "data", "out", "plot", "json", "checkpoint", "checkpoint_every", "resume", "stream", "cache",
+    "data", "out", "plot", "report", "json", "checkpoint", "checkpoint_every", "resume", "stream",
+    "cache",
 }  # fmt: skip
 
 
@@ -56,13 +63,23 @@ def train(options: TrainOptions) -> None:
             histories = [_train(task.of_net(at), net, doctor) for at, net in enumerate(nets)]
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
-            report = _report(task, nets, histories[0])
+            judged = _judge(task, nets)
+            report = _report(task, nets, histories[0], judged)
+            report["linear"] = _linear_scores(task, doctor) if options.report else {}
         report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}
-        training = {name: report[name] for name in KEPT if report[name] != {}}
+        training = {name: report[name] for name in KEPT if report[name] not in ({}, [])}
+        training["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
         training["options"] = {k: v for k, v in report["options"].items() if k not in NOT_KEPT}
         save_model(out, nets[0], preprocessing=task.plan, training=training, other_nets=nets[1:])
         if options.plot:
             histories[0].plot(options.plot)
+        if options.report:
+            from xpnet.report.report import model_report
+
+            told = training | {"notes": report["notes"]}
+            model = Model(nets[0], task.plan, told, __version__, tuple(nets[1:]))
+            title = f"{Path(options.data).name}: {task.plan.target}"
+            model_report(model, title, options.as_command(), options.report, judged=judged)
     lines = _summary(report, task, nets[0])
     lines.append(("model", f"{out} ({os.path.getsize(out):,} bytes)"))
     show_report(options.json, report | {"model": str(out)}, lines)
@@ -75,7 +92,7 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     stem = Path(options.data).name.removesuffix(".gz")
     name = "model" if options.data == "-" else Path(stem).stem
     out = Path(options.out or f"{name}.safetensors")
-    outputs = [str(out), *([options.plot] if options.plot else [])]
+    outputs = [str(out), *(each for each in (options.plot, options.report) if each)]
     keep_inputs(
         outputs, [options.data, options.target, options.validation, options.validation_target]
     )
@@ -85,6 +102,10 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         from xpnet.report.plots import new_figure
 
         new_figure(options.plot)
+    if options.report:
+        from xpnet.report.report import page_template
+
+        page_template()
     if options.resume and not options.checkpoint:
         raise InputError("--resume: it has an effect only with --checkpoint; add that")
     with lock(out):
@@ -133,21 +154,37 @@ def _say_errors(errors: list[Finding]) -> None:
         say(f"remedy: {worst.remedy.splitlines()[0]}")
 
 
-def _judge(task: Task, nets: list[MLP]) -> dict[str, Any]:
-    """Return the scores; with folds, each network counts for the rows kept from it."""
+def _judge(task: Task, nets: list[MLP]) -> Judged:
+    """Predict the rows to judge on; with folds, each network counts for the rows kept from it."""
     x, y = task.judged
     if not task.folds:
-        return score(task.plan, mean_outputs(nets, x), y)
+        return Judged(x, mean_outputs(nets, x), y)
     total, count = np.zeros((len(y), task.plan.outputs)), np.zeros((len(y), 1))
     for net, (_, held) in zip(nets, task.folds, strict=True):
         total[held] += net.predict(x[held])
         count[held] += 1
     rows = np.flatnonzero(count)
-    return score(task.plan, total[rows] / count[rows], y[rows])
+    return Judged(x[rows], total[rows] / count[rows], y[rows])
 
 
-def _report(task: Task, nets: list[MLP], history: History) -> dict[str, Any]:
-    """Judge the networks; return what is said of them as JSON, and kept in the model file."""
+def _linear_scores(task: Task, doctor: Doctor) -> dict[str, Any]:
+    """Train networks without hidden layers on the same rows, and judge them on the same."""
+    epochs = math.ceil(LINEAR_STEPS * (task.options.batch_size or 1) / task.x.shape[0])
+    options = replace(
+        task.options, hidden="none", dropout=0.0, checkpoint=None, lr=0.01, steps=None,
+        schedule="linear",
+        epochs=task.options.epochs if task.options.optimizer == LBFGS else epochs,
+    )  # fmt: skip
+    linear = replace(task, options=options)
+    nets = [make_network(linear.of_net(number)) for number in range(task.nets)]
+    for number, net in enumerate(nets):
+        _train(linear.of_net(number), net, doctor)
+    judged = _judge(linear, nets)
+    return score(task.plan, judged.outputs, judged.y)
+
+
+def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> dict[str, Any]:
+    """Return what is said of them as JSON, and kept in the model file."""
     plan, net, of_first = task.plan, nets[0], task.of_net(0)
     validation = len(of_first.held_out[1]) if of_first.held_out else 0
     return {
@@ -162,7 +199,7 @@ def _report(task: Task, nets: list[MLP], history: History) -> dict[str, Any]:
         "networks": len(nets),
         "parameters": len(nets) * net.flat.shape[0],
         "options": asdict(task.options),
-        "scores": _judge(task, nets),
+        "scores": score(plan, judged.outputs, judged.y),
         "validated_on": "validation" if validation else "training",
         "notes": list(task.notes),
         "history": history.to_dict(),

@@ -196,6 +196,15 @@ class Model:
         return columns, notes
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Rows that a model is judged on: inputs (n, inputs), its outputs, targets (n,)."""
+
+    x: Any
+    outputs: Any
+    y: Any
+
+
 def save_model(
     path: PathLike,
     net: MLP,

@@ -76,7 +76,7 @@ def as_numbers(cells: Any, *, decimal_commas: bool) -> tuple[np.ndarray | None, 
     import polars
 
     numbers, signs = cells.cast(polars.Float64, strict=False), {PLAIN}
-    if cells.dtype == polars.String and numbers.is_finite().sum() < len(cells):
+    if cells.dtype == polars.String and not np.isfinite(numbers.to_numpy()).all():
         text = as_text(cells)
         numbers, signs = _with_signs(text, decimal_commas)
         if (numbers.is_finite().fill_null(False) != text.is_not_null()).any():

@@ -69,6 +69,15 @@ class History:
 
         return plot_history(self, path)
 
+    def report(self, path: Any = None) -> str:
+        """Return the curves as one HTML page that needs nothing else, and write it to a path.
+
+        Raises `InputError` without the extra ``report``; `SaveError` if it cannot be written.
+        """
+        from xpnet.report.report import history_report
+
+        return history_report(self, path)
+
     def __repr__(self) -> str:
         if not self.loss:
             return "History(no epochs)"

@@ -231,8 +231,7 @@ class Training:
 
     def make_step(self, net: MLP, gradients: Array, state: Sequence[Array]) -> Step:
         """Return the step of this run for a network, perhaps another one of its shape."""
-        penalties = self.options.l1 or None, self.options.l2 or None
-        return make_step(net, gradients, state, self.head, self.options, penalties)
+        return make_step(net, gradients, state, self.head, self.options)
 
     def _prepare(self) -> Step:
         """Return the step; where many can be taken at a time, also prepare that."""
@@ -513,13 +512,15 @@ def make_step(
     state: Sequence[Array],
     head: Head,
     options: TrainingOptions,
-    penalties: tuple[Scalar | None, Scalar | None],
+    penalties: tuple[Scalar | None, Scalar | None] | None = None,
     loss_and_gradients: Callable[..., Any] | None = None,
 ) -> Step:
     """Return ``step(batch, masks, coefficients)``, which writes into all the given arrays.
 
-    Gradients, and each of the optimiser's state, are as `net.flat`; the penalties are l1 and l2.
+    Gradients, and each of the optimiser's state, are as `net.flat`; the penalties are l1 and l2,
+    by default those of the options.
     """
+    penalties = penalties or (options.l1 or None, options.l2 or None)
     xp, optimizer, into = net.device.xp, options.optimizer, net.views(gradients)
     compute = loss_and_gradients or partial(net.loss_and_gradients, head=head, into=into)
     networks = net.flat.shape[0] if net.flat.ndim == 2 else 1

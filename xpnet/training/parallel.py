@@ -88,11 +88,10 @@ class ParallelTraining(Training):
 
     def _prepare(self) -> Step:
         """Return the step, whose gradients are those of all processes."""
-        self.state.compile, options = "off", self.options
-        penalties = options.l1 or None, options.l2 or None
+        self.state.compile = "off"
         return make_step(
-            self.net, self.flat_gradients, self.state.optimizer, self.head, options, penalties,
-            self._loss_and_gradients(),
+            self.net, self.flat_gradients, self.state.optimizer, self.head, self.options,
+            loss_and_gradients=self._loss_and_gradients(),
         )  # fmt: skip
 
     def _loss_and_gradients(self) -> Any:

@@ -1,0 +1,186 @@
+import json
+import re
+
+import numpy as np
+import polars
+import pytest
+
+from xpnet.cli.main import main
+from xpnet.training.history import History
+
+pytest.importorskip("matplotlib", reason="reports need matplotlib")
+pytest.importorskip("jinja2", reason="reports need Jinja2")
+SHORT = ("--hidden", "4", "--epochs", "3", "--nets", "2")
+HOSTILE = "<script>alert($1$)</script>"
+
+
+def table_of(task, rows=120):
+    draw = np.random.default_rng(0)
+    a, b = draw.normal(size=(2, rows))
+    target = {
+        "binary": np.where(a + b > 0, "yes", "no"),
+        "multiclass": np.array(["low", "middle", "high"])[np.digitize(a, [-0.5, 0.5])],
+        "regression": a - 2 * b,
+    }[task]
+    return polars.DataFrame({HOSTILE: a, "b": b, "y": target})
+
+
+@pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
+def pages(request, tmp_path_factory):
+    """The task, a folder with table and model, and the pages of train and report."""
+    folder = tmp_path_factory.mktemp(request.param)
+    data, model = f"{folder}/data.csv", f"{folder}/model.safetensors"
+    table_of(request.param).write_csv(data)
+    trained, judged = f"{folder}/trained.html", f"{folder}/judged.html"
+    assert main(["train", data, "--target=y", "--out", model, "--report", trained, *SHORT]) == 0
+    assert main(["report", model, data, "--out", judged]) == 0
+    return (
+        request.param,
+        folder,
+        [(folder / f"{n}.html").read_text() for n in ("trained", "judged")],
+    )
+
+
+def numbers_in(page):
+    """Return the first table's rows: a name, and the network's number."""
+    return dict(
+        re.findall(r'<th scope="row">([^<]+)</th><td>([^<]*)</td>', page.partition("</table>")[0])
+    )
+
+
+def test_a_report_of_a_table_has_the_numbers_of_evaluate(pages, capsys):
+    _, folder, (_, judged) = pages
+    capsys.readouterr()
+    assert main(["evaluate", f"{folder}/model.safetensors", f"{folder}/data.csv", "--json"]) == 0
+    scores, shown = json.loads(capsys.readouterr().out)["scores"], numbers_in(judged)
+    flat = {n: v for n, v in scores.items() if isinstance(v, float)}
+    flat |= {f"recall of {name}": each for name, each in scores.get("recall", {}).items()}
+    assert {name: float(shown[name]) for name in flat} == pytest.approx(flat, rel=1e-5)
+
+
+def test_a_report_of_a_training_has_the_numbers_of_the_model_file(pages, capsys):
+    _, folder, (trained, _) = pages
+    capsys.readouterr()
+    main(["inspect", f"{folder}/model.safetensors", "--json"])
+    training = json.loads(capsys.readouterr().out)["training"]
+    name = "accuracy" if "accuracy" in training["scores"] else "r2"
+    assert float(numbers_in(trained)[name]) == pytest.approx(training["scores"][name], rel=1e-5)
+    assert "linear model" in trained
+    assert training["linear"]["rows"] == training["scores"]["rows"]
+
+
+def test_figures_are_those_of_the_task(pages):
+    task, _, (trained, judged) = pages
+    of_classes = {"Confusion matrix", "ROC curve", "Precision and recall", "Calibration"}
+    wanted = {"Predicted against true", "Residuals"} if task == "regression" else of_classes
+    for page in (trained, judged):
+        titles = set(re.findall(r"<strong>([^<]+)\.</strong>", page))
+        assert titles >= wanted | {"Loss", "Network"}
+        assert not titles & ({"Residuals", *of_classes} - wanted)
+    assert {"Permutation importance", "Decision regions", "Partial dependence on b"} <= titles
+
+
+def test_the_same_model_and_table_give_the_same_bytes(pages, tmp_path):
+    _, folder, (_, judged) = pages
+    again = tmp_path / "again.html"
+    main(["report", f"{folder}/model.safetensors", f"{folder}/data.csv", "--out", str(again)])
+    assert again.read_text() == judged
+
+
+def test_a_page_asks_for_nothing_and_names_of_columns_stay_text(pages):
+    for page in pages[2]:
+        assert "<script" not in page
+        assert not re.findall(r'(?:src|href)="(?!#)|url\((?!#)|@import', page)
+        assert len(page.encode()) < 400_000
+    assert "&lt;script&gt;alert($1$)" in page
+
+
+def test_a_report_without_a_table_leaves_out_what_needs_one(pages, tmp_path):
+    _, folder, _ = pages
+    out = tmp_path / "alone.html"
+    assert main(["report", f"{folder}/model.safetensors", "--out", str(out)]) == 0
+    page = out.read_text()
+    assert "How good it is" in page
+    assert "xpnet train TABLE --target y" in page
+    assert "What each column adds" not in page
+    assert "Calibration" not in page
+
+
+def test_many_classes_and_text_columns_are_reported(tmp_path):
+    draw = np.random.default_rng(1)
+    kind = draw.choice(["red", "green", "blue"], 400)
+    table = polars.DataFrame(
+        {"kind": kind, "a": draw.normal(size=400), "y": draw.integers(0, 20, 400)}
+    )
+    data, model, out = (f"{tmp_path}/{name}" for name in ("t.csv", "t.safetensors", "t.html"))
+    table.write_csv(data)
+    assert main(["train", data, "--target=y", "--task=multiclass", "--out", model, *SHORT]) == 0
+    assert main(["report", model, data, "--out", out]) == 0
+    page = (tmp_path / "t.html").read_text()
+    assert "Calibration" in page
+    assert "Confusion matrix" not in page
+    assert len(page) < 400_000
+
+
+def test_history_report_shows_the_curves_and_the_epoch_that_was_kept(tmp_path):
+    history = History([3.0, 2.0, 1.0], [3.0, 1.0, 2.0], {"r2": [0.0, 0.5, 0.4]}, [0.2, 0.1, 0.0])
+    history.best_epoch = 2
+    page = history.report(tmp_path / "history.html")
+    assert (tmp_path / "history.html").read_text() == page
+    assert "the weights of epoch 2 were kept" in page
+    assert re.findall(r"<strong>([^<]+)\.</strong>", page) == ["Loss", "Learning rate", "r2"]
+
+
+def test_area_under_the_curve_and_average_precision_are_scikit_learns():
+    metrics = pytest.importorskip("sklearn.metrics", reason="the oracle is scikit-learn")
+    from xpnet.report.figures import classification
+
+    draw = np.random.default_rng(0)
+    y, share = draw.integers(0, 2, 200), draw.integers(0, 20, 200) / 20.0  # with ties
+    told = {
+        e.title: e.description
+        for e in classification(["0", "1"], np.stack([1 - share, share], 1), y)
+    }
+    assert told["ROC curve"].endswith(f"1: {metrics.roc_auc_score(y, share):.4f}.")
+    average = metrics.average_precision_score(y, share)
+    assert told["Precision and recall"].endswith(f"1: {average:.4f}.")
+
+
+def test_a_report_must_not_replace_the_table_or_the_model(pages, capsys):
+    _, folder, _ = pages
+    data, model = f"{folder}/data.csv", f"{folder}/model.safetensors"
+    assert main(["report", model, data, "--out", data]) == 2
+    assert "this command reads it" in capsys.readouterr().err
+
+
+@pytest.mark.process
+def test_the_doctor_reports_on_a_script(tmp_path, monkeypatch):
+    import subprocess
+    import sys
+
+    script = tmp_path / "net.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "xpnet", "doctor", "--report", "net.html", "net.py"]
+    subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
+    page = (tmp_path / "net.html").read_text()
+    assert "The network, as far as it was recognised" in page
+    assert "gradient-sign" in page
+
+
+SCRIPT = """
+import numpy as np
+draw = np.random.default_rng(0)
+x = draw.normal(size=(64, 3))
+y = x @ np.array([[1.0], [2.0], [3.0]])
+w1, b1 = draw.normal(size=(3, 5)), np.zeros(5)
+w2, b2 = draw.normal(size=(5, 1)), np.zeros(1)
+for step in range(60):
+    h = np.tanh(x @ w1 + b1)
+    out = h @ w2 + b2
+    delta = 2 * (out - y) / len(x)
+    dw2, db2 = h.T @ delta, delta.sum(0)
+    back = (delta @ w2.T) * (1 - h**2)
+    dw1, db1 = x.T @ back, back.sum(0)
+    w1 -= 0.01 * dw1; b1 -= 0.01 * db1
+    w2 += 0.01 * dw2; b2 += 0.01 * db2
+"""

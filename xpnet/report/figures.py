@@ -1,0 +1,239 @@
+"""The figures of a report as SVG: equal data give equal bytes, and texts stay texts."""
+
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.device import to_host
+from xpnet.nn.network import MLP
+from xpnet.report.plots import new_figure
+from xpnet.training.history import History
+
+BLUE, RED, GREY = "#1f5fa8", "#b3261e", "#5f5f5f"
+MAX_CLASSES = 12  # in a confusion matrix, and with curves of their own
+MAX_POINTS = 400  # of a curve or a cloud, so that a report can be mailed
+MAX_UNITS = 9  # drawn of a layer
+BINS = 10  # of confidence
+IDS = re.compile(r'<g id="[^"]*">')  # would be given twice on one page
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, what it is called, and what it shows in a sentence."""
+
+    title: str
+    description: str
+    svg: str
+
+
+def draw(title: str, description: str, paint: Callable[[Any], None]) -> Drawing:
+    """Return what a function paints on matplotlib's axes."""
+    figure = new_figure()
+    from matplotlib import rc_context
+
+    with rc_context({
+        "svg.hashsalt": title, "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
+        "axes.spines.top": False, "axes.spines.right": False,
+    }):  # fmt: skip
+        figure.set_size_inches(4.4, 3.2)
+        paint(figure.add_subplot())
+        buffer = io.StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    found = IDS.sub("<g>", buffer.getvalue())
+    return Drawing(title, description, found[found.index("<svg") :])
+
+
+def some(values: Any) -> Any:
+    """Return evenly spaced entries of values, (n, ...), the first and the last among them."""
+    values = np.asarray(values)
+    return values[np.linspace(0, len(values) - 1, min(len(values), MAX_POINTS)).astype(int)]
+
+
+def curves(history: History) -> Iterator[Drawing]:
+    """Draw the losses, the learning rate and the metrics over the epochs."""
+    epochs = some(np.arange(1, history.epochs + 1))
+
+    def paint(axes: Any, named: Mapping[str, Sequence[float]], label: str) -> None:
+        for (name, values), color in zip(named.items(), (BLUE, RED, GREY) * 9, strict=False):
+            axes.plot(epochs, some(values), color=color, label=name)
+        if history.best_epoch is not None:
+            axes.axvline(history.best_epoch, color=GREY, linestyle=":", label="kept")
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.legend()
+
+    if not history.epochs:
+        return
+    losses = {"training": history.loss, "validation": history.validation_loss}
+    losses = {name: values for name, values in losses.items() if values}
+    best = f"; the weights of epoch {history.best_epoch} were kept" if history.best_epoch else ""
+    told = f"From {history.loss[0]:.4g} to {history.loss[-1]:.4g} in {history.epochs} epochs{best}."
+    yield draw("Loss", told, lambda axes: paint(axes, losses, "loss"))
+    rates = history.learning_rate
+    if len(set(rates)) > 1:
+        told = f"From {rates[0]:.4g} to {rates[-1]:.4g}."
+        yield draw("Learning rate", told, lambda axes: paint(axes, {"rate": rates}, "rate"))
+    for name, values in history.metrics.items():
+        told = f"{name} is {values[-1]:.4g} after the last epoch."
+        yield draw(name, told, partial(paint, named={name: values}, label=name))
+
+
+def network(net: MLP) -> Drawing:
+    """Draw the layers: units as points, weights as lines, dark where large."""
+
+    def paint(axes: Any) -> None:
+        shown = [min(units, MAX_UNITS) for units in net.sizes]
+        for layer, weights in enumerate(net.weights):
+            host = np.abs(to_host(weights)[: shown[layer], : shown[layer + 1]])
+            scaled = host / (host.max() or 1.0)
+            for (i, j), strength in np.ndenumerate(scaled):
+                ends = [i - shown[layer] / 2, j - shown[layer + 1] / 2]
+                axes.plot([layer, layer + 1], ends, color=BLUE, alpha=0.8 * strength, lw=1)
+        for layer, units in enumerate(shown):
+            axes.plot([layer] * units, np.arange(units) - units / 2, "o", color="black", ms=5)
+        names = ["inputs", *(each.name for each in (*net.hidden, net.output))]
+        places = range(len(shown))
+        axes.set_xticks(places, [f"{n}\n{name}" for n, name in zip(net.sizes, names, strict=True)])
+        axes.yaxis.set_visible(False)
+
+    told = f"{net!r}; of each layer, at most {MAX_UNITS} units are drawn."
+    return draw("Network", told, paint)
+
+
+def classification(names: Sequence[str], shares: Any, y: Any) -> Iterator[Drawing]:
+    """Draw confusion, ROC, precision and recall, and calibration.
+
+    shares: probabilities (n, classes); y: class numbers (n,).
+    """
+    few = len(names) <= MAX_CLASSES
+    if few:
+        yield confusion(names, shares, y)
+    chosen = range(len(names)) if len(names) > 2 and few else [1] if len(names) == 2 else []
+    ranked = {names[k]: _ranked(shares[:, k], y == k) for k in chosen if 0 < sum(y == k) < len(y)}
+    if ranked:
+        areas = {n: np.trapezoid(hit, false) for n, (false, hit, _) in ranked.items()}
+        told = "Area under the curve of " + ", ".join(f"{n}: {a:.4f}" for n, a in areas.items())
+        roc = {n: (false, hit) for n, (false, hit, _) in ranked.items()}
+        words = "false positive rate", "true positive rate"
+        yield draw("ROC curve", f"{told}.", lambda axes: _curves(axes, roc, *words))
+        told = "Average precision of " + ", ".join(
+            f"{n}: {np.sum(np.diff(hit) * right[1:]):.4f}" for n, (_, hit, right) in ranked.items()
+        )
+        both = {n: (hit, right) for n, (_, hit, right) in ranked.items()}
+        words = "recall", "precision"
+        yield draw("Precision and recall", f"{told}.", lambda axes: _curves(axes, both, *words))
+    yield calibration(shares, y)
+
+
+def confusion(names: Sequence[str], shares: Any, y: Any) -> Drawing:
+    """Draw how often each class is taken for each."""
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, (y, np.argmax(shares, axis=1)), 1)
+
+    def paint(axes: Any) -> None:
+        axes.pcolormesh(counts, cmap="Blues", edgecolor="white")
+        for (i, j), count in np.ndenumerate(counts):
+            color = "white" if count > counts.max() / 2 else "black"
+            axes.text(j + 0.5, i + 0.5, count, ha="center", va="center", color=color)
+        places = np.arange(len(names)) + 0.5
+        axes.set_xticks(places, names, rotation=30 if len(names) > 4 else 0)
+        axes.set_yticks(places, names)
+        axes.invert_yaxis()
+        axes.set(xlabel="predicted", ylabel="true")
+
+    right = int(np.trace(counts))
+    return draw("Confusion matrix", f"{right:,} of {len(y):,} rows are right.", paint)
+
+
+def _ranked(share: Any, positive: Any) -> tuple[Any, Any, Any]:
+    """Return false and true positive rate and precision at each threshold, from the highest."""
+    order = np.argsort(-share, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(share[order])), len(order) - 1)  # of equal shares
+    hits = np.cumsum(positive[order])[last]
+    misses = last + 1 - hits
+    false, hit = (np.append(0.0, each / each[-1]) for each in (misses, hits))
+    return false, hit, np.append(1.0, hits / (last + 1))
+
+
+def _curves(axes: Any, named: dict[str, tuple[Any, Any]], x: str, y: str) -> None:
+    for name, (across, up) in named.items():
+        axes.plot(some(across), some(up), label=name)
+    axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.legend()
+
+
+def calibration(shares: Any, y: Any) -> Drawing:
+    """Draw how often predictions of a confidence are right (Guo et al., 2017)."""
+    sure, right = np.max(shares, axis=1), np.argmax(shares, axis=1) == y
+    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
+    used = np.unique(bins)
+    means = np.array([(sure[bins == b].mean(), right[bins == b].mean()) for b in used])
+    weights = np.array([np.mean(bins == b) for b in used])
+    error = float(np.sum(weights * np.abs(means[:, 0] - means[:, 1])))
+
+    def paint(axes: Any) -> None:
+        axes.plot([0, 1], [0, 1], ":", color=GREY, label="as sure as right")
+        axes.plot(*means.T, "o-", color=BLUE, label="network")
+        axes.set(xlabel="confidence", ylabel="share that is right")
+        axes.legend()
+
+    return draw("Calibration", f"Expected calibration error: {error:.4f}.", paint)
+
+
+def regression(target: str, predicted: Any, true: Any) -> Iterator[Drawing]:
+    """Draw predictions and residuals, both (n,)."""
+    points, ends = some(np.stack([true, predicted], axis=1)), [np.min(true), np.max(true)]
+
+    def against(axes: Any) -> None:
+        axes.plot(*points.T, ".", color=BLUE, alpha=0.6)
+        axes.plot(ends, ends, ":", color=GREY)
+        axes.set(xlabel=f"true {target}", ylabel=f"predicted {target}")
+
+    def residuals(axes: Any) -> None:
+        axes.hist(predicted - true, bins=30, color=BLUE)
+        axes.axvline(0.0, color=GREY, linestyle=":")
+        axes.set(xlabel="predicted - true", ylabel="rows")
+
+    yield draw("Predicted against true", "On the dotted line both are equal.", against)
+    mean = f"Their mean is {np.mean(predicted - true):.4g}, "
+    yield draw("Residuals", f"{mean}their deviation {np.std(predicted - true):.4g}.", residuals)
+
+
+def bars(title: str, told: str, named: dict[str, tuple[float, float]], label: str) -> Drawing:
+    """Draw a value and its deviation for each name, the first on top."""
+
+    def paint(axes: Any) -> None:
+        values, errors = zip(*named.values(), strict=True)
+        axes.barh(range(len(named)), values, xerr=errors, color=BLUE, ecolor=GREY)
+        axes.set_yticks(range(len(named)), [each[:24] for each in named])
+        axes.invert_yaxis()
+        axes.set(xlabel=label)
+
+    return draw(title, told, paint)
+
+
+def dependence(name: str, what: str, cells: Any, means: Any) -> Drawing:
+    """Draw the mean prediction, (points,), where a column has the same cell in all rows."""
+
+    def paint(axes: Any) -> None:
+        axes.plot(cells, means, color=BLUE)
+        axes.set(xlabel=name, ylabel=f"mean of {what}")
+
+    told = f"{what} goes from {means[0]:.4g} to {means[-1]:.4g} on average as {name} grows."
+    return draw(f"Partial dependence on {name}", told, paint)
+
+
+def regions(names: Sequence[str], what: str, grid: tuple[Any, Any], values: Any) -> Drawing:
+    """Draw the prediction on the plane of two columns; values (up, across)."""
+
+    def paint(axes: Any) -> None:
+        axes.contourf(*grid, values, levels=10, cmap="Blues")
+        axes.contour(*grid, values, levels=3, colors="black", linewidths=0.6)
+        axes.set(xlabel=names[0], ylabel=names[1])
+
+    return draw("Decision regions", f"The darker, the larger {what}.", paint)
