@@ -131,3 +131,8 @@ def test_ctrl_c_while_the_command_is_loading_is_one_line(module: str) -> None:
     assert done.returncode == 130
     assert done.stderr.startswith("xpnet: stopped by SIGINT")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_shell_completes_commands():
+    asked = {"_XPNET_COMPLETE": "complete_bash", "COMP_WORDS": "xpnet tr", "COMP_CWORD": "1"}
+    assert program(env=os.environ | asked).stdout.split() == ["train"]

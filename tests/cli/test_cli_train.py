@@ -189,3 +189,30 @@ def test_a_real_table_trains_at_the_first_command_and_predicts_as_it_is(run: Run
     assert "real.csv: 5 obstacles\n" in refused
     command = refused.splitlines()[-1].removeprefix("  without them: xpnet ")
     assert run(*command.split()).status == 0
+
+
+def test_options_are_written_to_a_file_and_read_from_it(run):
+    given = ("--drop", "a", "--hidden", "4", "--lr", 1e-5, "--simple", "--epochs", 2)
+    data = regression()
+    wrote = run("train", data, "--target", "height", *given, "--save-config", "run.toml", "--json")
+    read = run("train", "--config", "run.toml", "--epochs", 1, "--json")
+    assert (wrote.status, read.status) == (0, 0), wrote.err + read.err
+    expected = wrote.json["options"] | {"epochs": 1, "config": "run.toml", "save_config": None}
+    assert read.json["options"] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lrr = 1", "--config run.toml: 'lrr' is no option of train"),
+        ("lr =", "--config run.toml: it cannot be read: Invalid value (at end of document)"),
+        ("lr = 'abc'", "(found 'abc')"),
+        (None, "--config run.toml: it cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_of_options_that_cannot_be_used_is_refused(run, text, said):
+    if text is not None:
+        table("run.toml", text)
+    outcome = run("train", BANKNOTE, "--target", "class", "--config", "run.toml")
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert said in outcome.err

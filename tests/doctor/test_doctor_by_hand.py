@@ -69,8 +69,6 @@ def test_hand_written_sample_by_sample():
     report, rows = train(**alone, show=as_vectors), train(**alone)
     assert report.findings == rows.findings == ()
     assert report.facts.pop("not_shown") == rows.facts.pop("not_shown") == []
-    unchecked = {"overfitting": "validation_loss"}
-    assert report.facts.pop("not_checked") == rows.facts.pop("not_checked") == unchecked
     assert report.facts == pytest.approx(rows.facts)
     short = train(**alone | {"steps": 100, "rate": 1e-6}, show=as_vectors)
     assert "learning-rate-too-small" in short.codes

@@ -160,11 +160,6 @@ def test_what_was_not_shown_is_told():
     assert str(doctor.report()).endswith(
         "checked: parameters, gradients, activations, inputs, targets, predictions."
     )
-    missing = doctor.report().facts["not_checked"]
-    assert missing["no-better-than-constant"] == "predictions with targets of their shape, 10 steps"
-    assert missing["dead-units"] == "activations"
-    assert missing["regularisation-dominates"] == "parameters, 10 steps"
-    assert "diverged" not in missing
     for _ in range(100):
         doctor.watch(loss=1.0)
     assert [(each.code, each.severity) for each in doctor.report().findings] == [

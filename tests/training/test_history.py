@@ -83,3 +83,26 @@ def test_a_picture_that_cannot_be_written_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(xpnet.InputError, match=r"losses.xyz: end the name in .png, .svg or .pdf"):
         history.plot(tmp_path / "losses.xyz")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_notebook_shows_the_plot_and_the_layers(monkeypatch):
+    pytest.importorskip("matplotlib")
+    history = xpnet.History(loss=[2.0, 1.0], validation_loss=[2.0, 1.5])
+    assert "<svg" in history._repr_html_()
+    own = xpnet.Activation("a<b", lambda xp, z: z, lambda xp, d_a, z, a: d_a)
+    shown = xpnet.MLP([4, 3, 1], hidden=own)._repr_html_()
+    assert "<td>4 → 3</td><td>a&lt;b</td><td>15</td>" in shown
+    assert "<b" not in shown
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert history._repr_html_() is None
+
+
+def test_the_logger_xpnet_is_silent_unless_asked(caplog, capfd):
+    net, x = xpnet.MLP([1, 1]), [[1.0], [2.0]]
+    xpnet.fit(net, x, [1.0, 2.0], epochs=1, progress=False)
+    assert capfd.readouterr() == ("", "")
+    with caplog.at_level("DEBUG", logger="xpnet"):
+        xpnet.fit(net, x, [1.0, 2.0], epochs=2, progress=False)
+    epochs, end = caplog.messages[:-1], caplog.messages[-1]
+    assert [each.partition(":")[0] for each in epochs] == ["epoch 1", "epoch 2"]
+    assert end.endswith("2 epochs done")

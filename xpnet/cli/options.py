@@ -4,7 +4,9 @@ The same object is parsed, used, written into reports, and turned back into a co
 """
 
 import inspect
+import json
 import shlex
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import partial
@@ -12,7 +14,7 @@ from typing import Any, ClassVar, get_type_hints
 
 import typer
 
-from xpnet.errors import InputError
+from xpnet.errors import FileError, InputError
 
 LBFGS = "lbfgs"
 OPTION_OF = {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"}
@@ -54,6 +56,7 @@ ONE_THREAD = "Use one BLAS thread: the same bits on any number of processors, bu
 ENCODE = (
     "Numbers: plain, ple (also in bins, piecewise linear), or auto: in bins from 1,000 rows on."
 )
+CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
 
 
@@ -111,6 +114,8 @@ class TrainOptions:
     checkpoint_every: str = output("1 epoch", "Or '30 seconds', '100 steps'.")
     resume: bool = output(False, "Continue from the newest checkpoint.")
     json: bool = option(False, JSON)
+    config: str | None = option(None, CONFIG)
+    save_config: str | None = output(None, "TOML file to write the given options to.")
 
     def with_recipe(self) -> "TrainOptions":
         """Fill in the options that are not given and that `--simple` or L-BFGS decide on."""
@@ -121,13 +126,24 @@ class TrainOptions:
     def as_command(self) -> str:
         """Return the `xpnet train` command with these options, ready for a shell."""
         words = ["xpnet", "train", self.data]
-        for each in fields(TrainOptions):
-            value, name = getattr(self, each.name), flag(each.name)
-            if value == each.default or each.name in ("data", "json"):
-                continue
+        for name, value in self.given():
             for item in value if isinstance(value, list) else [value]:
                 words += [name] if item is True else [name, str(item)]
         return shlex.join(words)
+
+    def as_toml(self) -> str:
+        """Return these options as `--config` reads them."""
+        values = [("data", self.data), *((name[2:], value) for name, value in self.given())]
+        # A number or text of JSON is one of TOML, too.
+        lines = (f"{name} = {json.dumps(each, ensure_ascii=False)}\n" for name, each in values)
+        return "".join(lines)
+
+    def given(self) -> list[tuple[str, Any]]:
+        """Return the options that are not the default ones, and their values."""
+        apart = ("data", "json", "config", "save_config")
+        named = [each for each in fields(TrainOptions) if each.name not in apart]
+        values = ((flag(each.name), getattr(self, each.name), each.default) for each in named)
+        return [(name, value) for name, value, default in values if value != default]
 
 
 RECIPE: dict[str, Any] = {
@@ -313,9 +329,28 @@ def parser(options: type, command: Callable[[Any], Any]) -> Callable[..., Callab
     return parse
 
 
+def _read_config(context: typer.Context, path: str | None) -> str | None:
+    """Make the values of a TOML file the defaults of a command's options."""
+    if path:
+        try:
+            with open(path, "rb") as file:
+                values = tomllib.load(file)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise FileError(f"--config {path}: it cannot be read: {reason}") from error
+        known = {flag(each.name)[2:]: each.name for each in fields(TrainOptions)}
+        for name in values:
+            if name not in known:
+                raise FileError(f"--config {path}: {name!r} is no option of train")
+        context.default_map = {known[name]: value for name, value in values.items()}
+    return path
+
+
 def _described(each: "Field[Any]") -> Any:
     """Return what Typer calls an `Argument` or `Option`."""
     name, text = each.metadata.get("argument"), each.metadata["help"]
+    if each.name == "config":  # eager: read before the other options are looked up
+        return typer.Option(None, "--config", help=text, callback=_read_config, is_eager=True)
     if name is None:
         return typer.Option(each.default, flag(each.name), help=text)
     return typer.Argument(... if each.default is MISSING else each.default, metavar=name, help=text)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xpnet import __version__
-from xpnet.backend.files import lock, probe_writable
+from xpnet.backend.files import atomic_write, lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli import ranks
 from xpnet.cli.options import LBFGS, TrainOptions
@@ -41,7 +41,7 @@ KEPT = (
 LINEAR_STEPS = 2_000  # whatever the network has: a linear model is there to be compared with
 NOT_KEPT = {
     "data", "out", "plot", "report", "json", "checkpoint", "checkpoint_every", "resume", "stream",
-    "cache",
+    "cache", "config", "save_config",
 }  # fmt: skip
 
 
@@ -92,9 +92,19 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     stem = Path(options.data).name.removesuffix(".gz")
     name = "model" if options.data == "-" else Path(stem).stem
     out = Path(options.out or f"{name}.safetensors")
-    outputs = [str(out), *(each for each in (options.plot, options.report) if each)]
+    outputs = [
+        str(out),
+        *(each for each in (options.plot, options.report, options.save_config) if each),
+    ]
     keep_inputs(
-        outputs, [options.data, options.target, options.validation, options.validation_target]
+        outputs,
+        [
+            options.data,
+            options.target,
+            options.validation,
+            options.validation_target,
+            options.config,
+        ],
     )
     for path in outputs:
         probe_writable(path)
@@ -108,6 +118,9 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         page_template()
     if options.resume and not options.checkpoint:
         raise InputError("--resume: it has an effect only with --checkpoint; add that")
+    if options.save_config:
+        with atomic_write(options.save_config) as file:
+            file.write(options.as_toml().encode())
     with lock(out):
         yield out
 

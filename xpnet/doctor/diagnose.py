@@ -103,18 +103,12 @@ def diagnose(
     doctor.note(check.findings)
     options |= {"optimizer": optimizer, "epochs": epochs, "validation": validation}
     options |= {"sample_weight": sample_weight, **settings}
-    doctor.note(diverged=_diverges(net, x, y, doctor, **options))
-    return doctor.report()
-
-
-def _diverges(net: MLP, x: Any, y: Any, doctor: Doctor, **settings: Any) -> bool:
-    """Train a copy that the doctor watches; return whether it diverged."""
-    twin, callbacks = deepcopy(net), [doctor, *settings.pop("callbacks", ())]
+    options["callbacks"] = [doctor, *options.get("callbacks", ())]
     try:
-        prepare_training(twin, x, y, callbacks=callbacks, progress=False, **settings).run()
+        prepare_training(deepcopy(net), x, y, progress=False, **options).run()
     except DivergenceError:
-        return True
-    return False
+        doctor.note(diverged=True)
+    return doctor.report()
 
 
 def _refused(net: MLP, x: Any, y: Any, doctor: Doctor, loss: "str | Loss") -> tuple[Finding, ...]:

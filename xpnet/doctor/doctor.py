@@ -13,11 +13,10 @@ In a hand-written loop, once per step and before the update::
 For an xpnet network: ``xpnet.fit(net, x, y, callbacks=[doctor])``, or `diagnose`, which also checks
 data and gradient before it trains, and tries a small batch if training fails.
 
-An array that is given becomes a float64 copy on the host at most once, as part of a `Step`; rules
-look at steps and return `Evidence`, from which come the findings of the report.
+What is looked at becomes a `Step`, float64 on the host; rules look at steps and return `Evidence`,
+from which come the findings of the report.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,9 +31,9 @@ from xpnet.doctor.gradcheck.check import (
     named_parameters,
 )
 from xpnet.doctor.replay import Replay, Update
-from xpnet.doctor.rules.catalogue import examine, not_checked
+from xpnet.doctor.rules.catalogue import examine
 from xpnet.doctor.run import Run, SeenTargets
-from xpnet.doctor.sample import sample_data
+from xpnet.doctor.sample import sample
 from xpnet.doctor.step import (
     MAX_ROWS,
     ROW_NAMES,
@@ -45,7 +44,6 @@ from xpnet.doctor.step import (
     as_host,
     gradients_of,
     joined,
-    layers_of,
     named_arrays,
     relative_change,
     shape_of,
@@ -92,8 +90,7 @@ class Doctor:
         self._latest: Shown | None = None
         self._before: tuple[int, Step] | None = None
         self._early: list[Step] = []
-        self._early_rows = 0
-        self._recent = deque[tuple[int, Step]]()
+        self._recent: list[Step] = []
         self._shown: set[str] = set()
         self._trained: tuple[Data, Head, float, float] | None = None
 
@@ -127,14 +124,22 @@ class Doctor:
         learning_rate : float
         """
         run = self._run
-        hidden = [each for each in layers_of(activations)
-                  if each is not predictions and each is not inputs]  # fmt: skip
+        if len(shape := getattr(activations, "shape", (1, 1, 1))) < 3:
+            raise InputError(
+                f"activations is one array of shape {tuple(shape)}; pass a list, one for each "
+                "hidden layer"
+            )
+        hidden = [each for each in activations if each is not predictions and each is not inputs]
         rows = {"inputs": inputs, "targets": targets, "predictions": predictions}
         rows |= {f"activations[{i}]": each for i, each in enumerate(hidden)}
         rows = {name: as_array(each, name) for name, each in rows.items() if each is not None}
         if rows and all(0 in shape_of(each) for each in rows.values()):
             return  # nothing is learnt from an empty batch
-        self._add_numbers(loss, validation_loss, learning_rate)
+        numbers = {"the loss": (loss, run.losses), "learning_rate": (learning_rate, run.rates),
+                   "the validation loss": (validation_loss, run.validation_losses)}  # fmt: skip
+        for name, (value, curve) in numbers.items():
+            if value is not None:
+                curve.append(float(as_host(value, name=name).mean()))
         parameters = named_arrays({} if parameters is None else parameters, "parameters")
         gradients = gradients_of(parameters, {} if gradients is None else gradients)
         if run.steps == 0:
@@ -142,9 +147,10 @@ class Doctor:
             run.columns = self._layout.columns
         rows = {name: self._layout.as_batch(each, name) for name, each in rows.items()}
         self._latest = Shown(rows, parameters, gradients)
-        named = {"loss": loss is not None, "parameters": parameters, "gradients": gradients}
+        named = {"loss": loss is not None, "parameters": parameters, "gradients": gradients} | {
+            name.partition("[")[0]: True for name in rows
+        }
         self._shown |= {name for name, given in named.items() if given}
-        self._shown |= {name.partition("[")[0] for name in rows}
         self._keep(self._latest)
         run.steps += 1
 
@@ -190,7 +196,7 @@ class Doctor:
             run.replay = Replay.of(run.whole[0])
         if self._latest is not None:
             end = self._latest.to_step(self._layout, parameters=True)
-            last = joined([step for _, step in self._recent]) or end
+            last = joined(self._recent) or end
             rows = np.cumsum([0, *map(len, self._early)])
             first = joined(self._early[: int(np.searchsorted(rows, START_ROWS))])
             run.data, start = joined(self._early), run.first
@@ -202,59 +208,41 @@ class Doctor:
         """Apply the rules to everything that was seen."""
         with np.errstate(all="ignore"):
             run = self.run
-            facts: dict[str, Any] = {"steps": run.steps, "skill": run.last.skill}
-            facts["learning_rate"] = run.learning_rate
+            facts: dict[str, Any] = {
+                "steps": run.steps, "skill": run.last.skill, "learning_rate": run.learning_rate,
+            }  # fmt: skip
             if self._trained is None:
                 facts["not_shown"] = [name for name in CAN_BE_SHOWN if name not in self._shown]
-                facts["not_checked"] = not_checked(run)
             if run.losses:
                 facts |= {"first_loss": run.losses[0], "last_loss": run.losses[-1]}
             return Report(examine(run, self._checked), facts)
 
-    def _add_numbers(self, loss: Any, validation_loss: Any, learning_rate: Any) -> None:
-        run = self._run
-        for name, value, curve in (
-            ("the loss", loss, run.losses),
-            ("the validation loss", validation_loss, run.validation_losses),
-            ("learning_rate", learning_rate, run.rates),
-        ):
-            if value is not None:
-                number = isinstance(value, float)
-                curve.append(float(value if number else as_host(value, name=name).mean()))
-
     def _keep(self, shown: Shown) -> None:
         """Keep of a step what the rules need, and no more: of most steps only a few rows."""
-        run, number = self._run, self._run.steps
+        run, number, layout = self._run, self._run.steps, self._layout
         whole = number < 2 and len(run.whole) == number and shown.numbers <= MAX_NUMBERS
         compared = bool(shown.parameters) and (self._before is not None or _is_sampled(number))
-        early = number < MAX_ROWS and self._early_rows < MAX_ROWS
-        step = None
+        early = number < MAX_ROWS and sum(map(len, self._early)) < MAX_ROWS
         if whole or compared or early:
             limit = None if whole else MAX_ROWS
-            step = shown.to_step(self._layout, limit, parameters=compared or number < 2)
+            step = shown.to_step(layout, limit, parameters=compared or number < 2)
             if number == 0:
-                self._keep_shapes(step)
+                run.first = step
+                run.width = 0 if step.inputs is None else step.inputs.shape[1]
+                run.shapes = {name: shape_of(each) for name, each in shown.rows.items()}
             run.whole += [step] if whole else []
-            if early:
-                self._early.append(step.rows())
-                self._early_rows += len(step)
-        if step is not None and compared:
-            self._compare(step, number)
+            self._early += [step.rows()] if early else []
+            if compared:
+                self._compare(step, number)
         if "targets" in shown.rows and run.targets.wants(number):
-            targets = None if step is None or len(step.targets) == MAX_ROWS else step.targets
-            if targets is None:  # not all are in the step
-                targets = self._layout.host_rows(shown.rows["targets"], "targets")
-            run.targets.add(targets)
-        self._keep_recent(shown)
-
-    def _keep_shapes(self, step: Step) -> None:
-        """Take the parameters, the shapes and the width of the first step."""
-        assert self._latest is not None
-        run, rows = self._run, self._latest.rows
-        run.first = replace(step, activations=())
-        run.width = 0 if step.inputs is None else step.inputs.shape[1]
-        if "predictions" in rows and "targets" in rows:
-            run.shapes = {name: shape_of(rows[name]) for name in ("targets", "predictions")}
+            run.targets.add(layout.host_rows(shown.rows["targets"], "targets"))
+        rows, recent = layout.row_count(shown.rows), self._recent
+        if rows >= BATCH_ROWS:
+            recent.clear()  # this batch is enough, and `run` copies it
+        elif rows:
+            recent.append(shown.to_step(layout))
+        while recent and sum(map(len, recent)) - len(recent[0]) >= BATCH_ROWS:
+            recent.pop(0)
 
     def _compare(self, step: Step, number: int) -> None:
         """Compare the parameters with those of the step before, if it was sampled."""
@@ -266,23 +254,12 @@ class Doctor:
                 run.updates.append(Update.of(sampled, old.parameters, old.gradients, new))
         self._before = (number, step) if _is_sampled(number) else None
 
-    def _keep_recent(self, shown: Shown) -> None:
-        """Keep the rows of the latest small batches, to judge them together."""
-        rows, recent = self._layout.row_count(shown.rows), self._recent
-        if rows >= BATCH_ROWS:
-            recent.clear()  # this batch is enough, and `run` copies it
-        elif rows:
-            recent.append((rows, shown.to_step(self._layout)))
-        total = sum(count for count, _ in recent)
-        while recent and total - recent[0][0] >= BATCH_ROWS:
-            total -= recent.popleft()[0]
-
     def on_train_start(self, training: "Training") -> None:
         """Look at the network and at a sample of the data before the first step."""
         net, options, run = training.net, training.options, self._run
         rows = max(START_ROWS, min(MAX_ROWS, MAX_INPUTS // net.sizes[0]))
-        sample, counts = sample_data(training.data, net, rows)
-        self._trained = sample, resolve_head(net.output, options.loss), options.l1, options.l2
+        data, counts = sample(training.data, net.device, net.dtype, net.output.name, rows)
+        self._trained = data, resolve_head(net.output, options.loss), options.l1, options.l2
         run.class_counts = counts if run.class_counts is None else run.class_counts
         run.hidden, run.output = [each.name for each in net.hidden], net.output.name
         run.rates = [training.learning_rate]

@@ -64,8 +64,7 @@ class Report:
     findings : tuple of Finding
     facts : dict
         Numbers measured whether or not anything was found (skill, losses, steps). Of a
-        hand-written loop, ``not_shown`` lists what it did not show, and ``not_checked`` gives for
-        the codes of the rules that could not be checked what was missing.
+        hand-written loop, ``not_shown`` lists what it did not show.
     """
 
     findings: tuple[Finding, ...]

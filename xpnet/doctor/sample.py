@@ -12,11 +12,9 @@ import numpy as np
 from xpnet.backend.device import CPU, Device, to_host
 from xpnet.doctor.step import as_array, as_host, columns, evenly_spaced
 from xpnet.errors import InputError
-from xpnet.nn.network import MLP
 from xpnet.training.batches import Data, take_rows
 
 MIN_CLASS_ROWS = 10  # rows of a class from which it shows whether it is recognised
-CLASSIFYING = ("sigmoid", "softmax")
 
 
 def choose_rows(labels: Any, rows: int, limit: int) -> tuple[Any, Any]:
@@ -25,47 +23,45 @@ def choose_rows(labels: Any, rows: int, limit: int) -> tuple[Any, Any]:
     `labels`, host int (rows,), are the classes, or None; the shares are None if all count alike.
     """
     even = evenly_spaced(rows, limit)
-    if labels is None or rows <= limit:
+    if labels is None:
         return even, None
     counts = np.bincount(labels)
     few = np.minimum(min(MIN_CLASS_ROWS, limit // (4 * len(set(labels)))), counts)
     if np.all(np.bincount(labels[even], minlength=len(counts)) >= few):
         return even, None
     wanted = np.clip(np.rint(limit * counts / rows).astype(np.int64), few, counts)
-    members = {label: np.flatnonzero(labels == label) for label in np.flatnonzero(wanted)}
-    numbers = np.sort(np.concatenate(
-        [own[evenly_spaced(len(own), wanted[label])] for label, own in members.items()]
-    ))  # fmt: skip
+    members = [(np.flatnonzero(labels == each), wanted[each]) for each in np.flatnonzero(wanted)]
+    numbers = np.sort(np.concatenate([own[evenly_spaced(len(own), n)] for own, n in members]))
     return numbers, (counts / np.maximum(wanted, 1))[labels[numbers]]
 
 
-def class_labels(y: Any, device: Device, output: str) -> Any:
-    """Return the class of each row, host int32 (rows,); None where targets are not classes.
-
-    `y`, (rows, outputs) or (rows,), has class numbers in one column, or a single 1 in each row.
-    """
+def _labels(y: Any, device: Device, output: str) -> Any:
+    """Return the class of each row, host int32 (rows,); None where targets are not classes."""
     xp, y = device.xp, columns(y)
-    if output not in CLASSIFYING or y.ndim > 2:
+    if output not in ("sigmoid", "softmax") or y.ndim > 2:
         return None
+    found = xp.argmax(y, axis=1) if y.shape[1] > 1 else y[:, 0]
     if y.shape[1] > 1:
-        ones = xp.all((y == 0) | (y == 1)) and xp.all(xp.sum(y, axis=1) == 1)
-        return np.asarray(device.get(xp.argmax(y, axis=1)), np.int32) if ones else None
-    y = y[:, 0]
-    whole = xp.all((y >= 0) & (y < y.shape[0]) & (y == xp.round(y)))
-    return np.asarray(device.get(y), np.int32) if whole else None
+        classes = xp.all((y == 0) | (y == 1)) and xp.all(xp.sum(y, axis=1) == 1)
+    else:
+        classes = xp.all((found >= 0) & (found < y.shape[0]) & (found == xp.round(found)))
+    return np.asarray(device.get(found), np.int32) if classes else None
 
 
-def sample_data(data: Data, net: MLP, limit: int) -> tuple[Data, Any]:
-    """Return about `limit` rows of training data, and how many rows each class has.
+def sample(
+    data: Data, device: Device, dtype: str, output: str, limit: int, *, weigh: bool = True
+) -> tuple[Data, Any]:
+    """Return about `limit` rows of data, and how many rows each class has.
 
-    The counts are None where all rows are returned, or the targets are not classes.
+    The counts are None where all rows are returned, or the targets are not classes. With `weigh`,
+    row weights are multiplied by how many rows each stands for, if they differ.
     """
-    device, rows = net.device, data.y.shape[0]
-    labels = class_labels(data.y, device, net.output.name) if rows > limit else None
+    rows = data.y.shape[0]
+    labels = _labels(data.y, device, output) if rows > limit else None
     numbers, shares = choose_rows(labels, rows, limit)
-    x, y, weights = take_rows(data, numbers, device, net.dtype)
-    if shares is not None:
-        factors = device.put(shares[:, None], net.dtype)
+    x, y, weights = take_rows(data, numbers, device, dtype)
+    if shares is not None and weigh:
+        factors = device.put(shares[:, None], dtype)
         weights = factors if weights is None else weights * factors
     return Data(x, y, weights), None if labels is None else np.bincount(labels)
 
@@ -73,29 +69,23 @@ def sample_data(data: Data, net: MLP, limit: int) -> tuple[Data, Any]:
 def sample_arrays(
     limit: int, x: Any, y: Any, sample_weight: Any = None, output: str = "", *, weigh: bool = True
 ) -> tuple[list[Any], Any]:
-    """Return about `limit` rows of what a caller gave, on the host, and counts as `sample_data`.
+    """Return `sample` of what a caller gave, as host arrays; the weights, (rows,), may be None.
 
-    With `weigh`, sample weights are multiplied by how many rows each stands for, if they differ.
     Rows that do not match, and what is not numbers, raise `InputError` or `InputTypeError`.
     """
     if not isinstance(limit, Integral) or limit < 1:
         raise InputError(f"rows {limit!r} must be an integer >= 1")
-    arrays = {"x": as_array(x, "x"), "y": as_array(y, "y")}
-    if sample_weight is not None:
-        arrays["sample_weight"] = as_array(sample_weight, "sample_weight")
-    shape = tuple(arrays["x"].shape)
+    given = {"x": x, "y": y} | ({} if sample_weight is None else {"sample_weight": sample_weight})
+    arrays = {name: to_host(as_array(each, name)) for name, each in given.items()}
+    shape = arrays["x"].shape
     for name, array in arrays.items():
-        if tuple(array.shape)[:1] != shape[:1]:
+        if not shape or array.shape[:1] != shape[:1]:
             raise InputError(
-                f"{name} has shape {tuple(array.shape)} but x has shape {shape}; pass one row per "
+                f"{name} has shape {array.shape} but x has shape {shape}; pass one row per "
                 "sample in each"
             )
-    rows = shape[0] if shape else 0
-    labels = class_labels(as_host(arrays["y"], name="y"), CPU, output) if rows > limit else None
-    numbers, shares = choose_rows(labels, rows, limit)
-    found = {name: as_host(to_host(each)[numbers] if rows > limit else each, name=name)
-             for name, each in arrays.items()}  # fmt: skip
-    weights = found.get("sample_weight")
-    if shares is not None and weigh:
-        weights = shares if weights is None else shares * weights
-    return [found["x"], found["y"], weights], None if labels is None else np.bincount(labels)
+    weights = arrays.get("sample_weight")
+    data = Data(arrays["x"], arrays["y"], None if weights is None else columns(weights))
+    found, counts = sample(data, CPU, "float64", output, int(limit), weigh=weigh)
+    x, y = (as_host(each, name=name) for name, each in zip("xy", found[:2], strict=True))
+    return [x, y, None if found[2] is None else as_host(found[2]).reshape(-1)], counts

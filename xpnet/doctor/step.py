@@ -82,17 +82,6 @@ def gradients_of(parameters: Mapping[str, Any], given: Any) -> dict[str, Any]:
     return gradients
 
 
-def layers_of(activations: Any) -> Sequence[Any]:
-    """Return the activations of the hidden layers, one array each; refuse one array alone."""
-    shape = getattr(activations, "shape", None)
-    if shape is not None and len(shape) < 3:
-        raise InputError(
-            f"activations is one array of shape {tuple(shape)}; pass a list, one for each hidden "
-            "layer"
-        )
-    return () if activations is None else list(activations)
-
-
 def shape_of(array: Any) -> tuple[int, ...]:
     """Return the shape of an array of any library, (1,) for a single number, () for None."""
     return () if array is None else tuple(array.shape) or (1,)
@@ -130,21 +119,21 @@ class Layout:
     def of(cls, rows: Mapping[str, Any], parameters: Mapping[str, Any]) -> "Layout":
         """Return the layout of the first step's arrays, named as in `ROW_NAMES`."""
         matrices = [shape_of(p) for name, p in parameters.items() if not is_bias(name, p)]
-        weights, inputs = matrices[0] if matrices else (), shape_of(rows.get("inputs"))
-        square = len(inputs) == len(weights) == 2
-        sideways = square and inputs[1] not in weights and inputs[0] in weights
+        first, last = (matrices[0], matrices[-1]) if matrices else ((), ())
+        inputs, outputs = shape_of(rows.get("inputs")), shape_of(rows.get("predictions"))
         shapes = [tuple(rows[name].shape) for name in ROW_NAMES if name in rows]
+        sideways = False
         if all(len(shape) == 2 for shape in shapes):  # samples are what all of them have in common
-            common = [len({shape[axis] for shape in shapes}) == 1 for axis in (0, 1)]
-            sideways = sideways or common == [False, True]
-        outputs = shape_of(rows.get("predictions"))
-        if not inputs and len(outputs) == 2 and matrices and len(matrices[-1]) == 2:
-            ends = matrices[-1]  # (outputs, units) if samples are columns, else (units, outputs)
-            sideways = outputs[0] == ends[0] and outputs[1] not in ends
+            kinds, batches = (len({shape[axis] for shape in shapes}) for axis in (0, 1))
+            sideways = batches == 1 < kinds
+        if len(inputs) == len(first) == 2:  # weights are (units, inputs) or (inputs, units)
+            sideways = sideways or (inputs[0] in first and inputs[1] not in first)
+        elif not inputs and len(outputs) == len(last) == 2:
+            sideways = outputs[0] == last[0] and outputs[1] not in last
         # Inputs (n,) are n features where other vectors, or the weights, say so.
         vectors = {shape[0] for shape in shapes if len(shape) == 1}
         alone = len(inputs) == 1 and not any(len(s) > 1 and s[0] > 1 for s in shapes)
-        alone = alone and (len(vectors) > 1 or (len(weights) == 2 and 1 not in weights))
+        alone = alone and (len(vectors) > 1 or (len(first) == 2 and 1 not in first))
         return cls(sideways, () in shapes or alone)
 
     def as_batch(self, array: Any, name: str) -> Any:
@@ -156,9 +145,8 @@ class Layout:
         """Return a host copy of a batch, (rows, n), of at most `limit` rows."""
         sideways = self.columns and len(batch.shape) == 2
         host = columns(as_host(batch.T if sideways else batch, limit, name))
-        flat = host.ndim == 2 or self.columns or name in ("targets", "predictions")
-        if not flat:  # images, which the network flattens itself
-            host = host.reshape(len(host), -1)
+        if not (host.ndim == 2 or self.columns or name in ("targets", "predictions")):
+            host = host.reshape(len(host), -1)  # images, which the network flattens itself
         if host.ndim != 2 or not len(host):
             raise InputError(
                 f"{name}: the shape is {tuple(batch.shape)}; pass (batch, n) with at least one row"
@@ -259,13 +247,10 @@ class Step:
         if self.goals is None:
             return float("nan")
         p = self.predictions
-        several = self.classes is not None and p.shape[1] > 1
         shown = [p]
         if self.classes is not None and np.any((p < 0) | (p > 1)):
-            total = np.logaddexp(0.0, p)
-            if several:
-                total = np.logaddexp.reduce(p, axis=1, keepdims=True)
-            shown.append(np.exp(p - total))
+            several = np.logaddexp.reduce(p, axis=1, keepdims=True)
+            shown.append(np.exp(p - (several if p.shape[1] > 1 else np.logaddexp(0.0, p))))
         if np.all(np.abs(self.goals) == 1):  # a hinge loss takes the values far beyond
             shown.append(np.minimum(np.maximum(p, -1.0), 1.0))
         w = np.ones((len(p), 1)) if self.row_weights is None else self.row_weights

@@ -169,7 +169,7 @@ def _number(graph: Graph, cells: str, column: Number, impute: bool) -> str:
 
 def _category(graph: Graph, cells: str, column: Category, impute: bool) -> str:
     """Look up a text's inputs in a table: a row for each category, for missing, for others."""
-    count, known = column.inputs, len(column.categories)
+    count, known = len(column.input_names()), len(column.categories)
     refused = np.full(count, 0.0 if impute else np.nan)
     others = np.eye(count)[known] if column.pooled else refused
     rows = np.vstack([np.eye(count)[:known], refused, others]).astype(np.float32)

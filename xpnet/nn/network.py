@@ -16,6 +16,7 @@ before it, and networks, if any, the first one.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -401,6 +402,17 @@ class MLP:
             f"MLP({shape}, {', '.join(names)}; {self.flat.shape[0]:,} parameters, {self.dtype} on "
             f"{self.device.name})"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            f"<tr><td>{fan_in} → {fan_out}</td><td>{escape(each.name)}</td>"
+            f"<td>{(fan_in + 1) * fan_out:,}</td></tr>"
+            for (fan_in, fan_out), each in zip(
+                pairwise(self.sizes), (*self.hidden, self.output), strict=True
+            )
+        ]
+        head = "<tr><th>layer</th><th>activation</th><th>parameters</th></tr>"
+        return f"<p>{escape(repr(self))}</p><table>{head}{''.join(rows)}</table>"
 
 
 def per_layer(value: Any, layers: int) -> list[Any]:

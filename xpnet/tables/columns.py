@@ -42,11 +42,6 @@ class Number:
     indicator: bool = False
     edges: tuple[float, ...] = ()
 
-    @property
-    def inputs(self) -> int:
-        """How many inputs of the network it fills."""
-        return 1 + self.indicator + max(len(self.edges) - 1, 0)
-
     def input_names(self) -> list[str]:
         """Name the inputs."""
         bins = [f"{self.name} from {format_number(each)}" for each in self.edges[:-1]]
@@ -63,11 +58,6 @@ class Category:
     name: str
     categories: tuple[str, ...]
     pooled: bool = False
-
-    @property
-    def inputs(self) -> int:
-        """How many inputs of the network it fills."""
-        return len(self.categories) + self.pooled
 
     def input_names(self) -> list[str]:
         """Name each input: column=category."""
@@ -109,11 +99,6 @@ class Dates:
     stds: tuple[float, ...]
 
     @property
-    def inputs(self) -> int:
-        """How many inputs of the network it fills."""
-        return len(self.parts)
-
-    @property
     def summary(self) -> str:
         """Its parts, and the order of day and month where that could be read in two ways."""
         first = {"%m": "month first: ", "%d": "day first: "}.get(self.pattern[:2], "")
@@ -131,7 +116,7 @@ class Dates:
             read_as = np.where(np.isnan(read_as), date_parts(words, typed), read_as)
         parts = read_as[:, [PARTS.index(each) for each in self.parts]]
         codes = text_numbers(cells)
-        read: np.ndarray = np.append(parts, np.full((1, self.inputs), np.nan), axis=0)[codes]
+        read: np.ndarray = np.append(parts, np.full((1, len(self.parts)), np.nan), axis=0)[codes]
         for at in np.flatnonzero(np.isnan(read[:, 0]) & (codes >= 0))[:1]:
             raise no_date(table, rows[at], self.name, self.pattern)
         return read

@@ -341,7 +341,7 @@ def _with_scales(
 def _with_date_scales(column: Dates, table: Table, rows: np.ndarray) -> Dates:
     """Standardise the parts of dates, whatever is done to numbers: days since 1970 are large."""
     values = column.values(table, table.numbers([column.name], rows)[:, 0], rows)
-    mean, std, _ = moments([values], column.inputs)
+    mean, std, _ = moments([values], len(column.parts))
     std = np.where(std > 0, std, 1.0)
     return replace(column, means=tuple(mean.tolist()), stds=tuple(std.tolist()))
 

@@ -78,10 +78,10 @@ class Preprocessing:
         plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
         return 1 if plain and not self.left_out else 2
 
-    @property
+    @cached_property
     def inputs(self) -> int:
         """The number of the network's inputs."""
-        return sum(column.inputs for column in self.columns)
+        return len(self.input_names())
 
     @property
     def outputs(self) -> int:
@@ -186,8 +186,8 @@ class Preprocessing:
             cells = table.numbers(self._names, rows[part])
             if not impute and np.isnan(cells).any():
                 refuse_missing(table, self._names, _NOT_FILLED_IN)
-            for place, first, column in self._with_inputs:
-                inputs = x[part, first : first + column.inputs]
+            for place, first, end, column in self._with_inputs:
+                inputs = x[part, first:end]
                 if not isinstance(column, Number):
                     column.fill(inputs, table, cells[:, place], rows[part], impute=impute)
                 elif column.indicator:
@@ -196,16 +196,16 @@ class Preprocessing:
         return x
 
     @cached_property
-    def _with_inputs(self) -> list[tuple[int, int, Column]]:
-        """Each column with its place and its first input."""
-        firsts = np.cumsum([0, *(column.inputs for column in self.columns)]).tolist()
-        return [*zip(range(len(self.columns)), firsts[:-1], self.columns, strict=True)]
+    def _with_inputs(self) -> list[tuple[int, int, int, Column]]:
+        """Each column with its place, its first input and the next one's."""
+        ends = np.cumsum([0, *(len(each.input_names()) for each in self.columns)]).tolist()
+        return [*zip(range(len(self.columns)), ends[:-1], ends[1:], self.columns, strict=True)]
 
     @cached_property
     def _numbers(self) -> tuple[list[int], list[int], np.ndarray]:
         """Of all number columns: places, inputs, and rows of means, deviations and fills."""
-        found = [each for each in self._with_inputs if isinstance(each[2], Number)]
-        scales = [(c.mean, c.std, c.mean if c.fill is None else c.fill) for _, _, c in found]  # type: ignore[union-attr]
+        found = [(at, first, c) for at, first, _, c in self._with_inputs if isinstance(c, Number)]
+        scales = [(c.mean, c.std, c.mean if c.fill is None else c.fill) for _, _, c in found]
         places, inputs = [place for place, _, _ in found], [first for _, first, _ in found]
         return places, inputs, np.asarray(scales).reshape(-1, 3).T
 

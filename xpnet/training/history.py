@@ -1,9 +1,12 @@
 """What training leaves behind: the curves of a run."""
 
+import io
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
+
+from xpnet.errors import InputError
 
 CURVES = ("loss", "validation_loss", "learning_rate", "seconds")
 
@@ -77,6 +80,15 @@ class History:
         from xpnet.report.report import history_report
 
         return history_report(self, path)
+
+    def _repr_html_(self) -> str | None:
+        """Draw the plot in a notebook, which shows the text where there is no matplotlib."""
+        picture = io.StringIO()
+        try:
+            self.plot().savefig(picture, format="svg")
+        except InputError:
+            return None
+        return picture.getvalue().partition("?>")[2]
 
     def __repr__(self) -> str:
         if not self.loss:

@@ -7,6 +7,7 @@ that no callback wants to see are taken many at a time, by a GPU (`xpnet.trainin
 compiled code (`xpnet.training.compiled`).
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -44,6 +45,8 @@ from xpnet.training.metrics import resolve_metrics
 Step: TypeAlias = Callable[..., tuple[Array, Gradients, Trace]]
 """``step(batch, masks, coefficients)`` gives loss, gradients and trace, and updates in place."""
 
+LOG = logging.getLogger("xpnet")
+LOG.addHandler(logging.NullHandler())
 INTERRUPTED = "interrupted"
 DIVERGED = "diverged"
 RUNAWAY_FACTOR = 10.0  # a loss this many times the one at the start ...
@@ -225,6 +228,7 @@ class Training:
         state.history.stopped = self.stop_reason or (
             f"{state.epoch} epoch{'s' * (state.epoch != 1)} done"
         )
+        LOG.info("%s: %s, %s", self.net, state.history, state.history.stopped)
         with ExitStack() as told:  # all of them, even if one raises: they hold locks and files
             for callback in reversed(self._begun):
                 told.callback(self._notify, "on_train_end", [callback])
@@ -411,6 +415,7 @@ class Training:
             state.best_loss, state.best = monitored, self._copy_parameters()
             state.history.best_epoch = state.epoch
         self.between_steps = True
+        LOG.debug("epoch %d: %s", state.epoch, state.history)
         self._notify("on_epoch_end")
 
     def _measured(self) -> dict[str, float]:

@@ -49,15 +49,17 @@ def _updates(given: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 def bias_per_sample(run: Run) -> Evidence | None:
     """A bias for each sample stores that sample's label, and says nothing of others."""
     axis, widths = -1 if run.columns else 0, {each.shape[1] for each in run.first.weights.values()}
-    rows = run.shapes.get("predictions", (0,))[axis]
-    found = [name for name, bias in run.last.parameters.items()
-             if is_bias(name, bias) and bias.ndim == 2 and bias.shape[axis] == rows > 1
-             and bias.size not in widths and bias.shape[1 + axis] in widths]  # fmt: skip
+    rows, start = run.shapes.get("predictions", (0,))[axis], run.first.parameters
+    each_own = {n: p for n, p in run.last.parameters.items()
+                if p.ndim == 2 and p.shape[axis] == rows > 1 and n in start}  # fmt: skip
+    grown = [n for n, p in each_own.items() if p.size != start[n].size]
+    found = grown or [n for n, p in each_own.items() if is_bias(n, p)
+                      and p.size not in widths and p.shape[1 + axis] in widths]  # fmt: skip
     if not found:
         return None
-    first, last = (each.parameters[found[0]].shape for each in (run.first, run.last))
+    first, last = start[found[0]].shape, run.last.parameters[found[0]].shape
     where, change = ", ".join(found), {"sum_over_batch": found}
-    if first != last:
+    if grown:
         return Evidence(where, f"shape {first} became {last}: one for each of the {rows} samples",
                         change, remedy=_summed(run, found) if run.columns else "")  # fmt: skip
     shape = (last[0], 1) if run.columns else (1, last[1])

@@ -22,11 +22,3 @@ def examine(run: Run, given: tuple[Finding, ...] = ()) -> tuple[Finding, ...]:
             findings.append(finding)
             run.found.append(finding.code)
     return tuple(findings)
-
-
-def not_checked(run: Run) -> dict[str, str]:
-    """Return the codes of the rules that could not be checked, with what was missing for it."""
-    missing = dict[str, dict[str, None]]()  # each name once
-    for rule in RULES:
-        missing.setdefault(rule.code, {}).update(dict.fromkeys(rule.missing(run)))
-    return {code: ", ".join(names) for code, names in missing.items() if names}

@@ -32,17 +32,6 @@ NIELSEN = "Nielsen, Neural networks and deep learning, 2015"
 BACKPROPAGATION = "CS231n notes, Backpropagation, gradients for vectorized operations"
 STANDARDISE = "mean, std = x_train.mean(axis=0), x_train.std(axis=0); x = (x - mean) / std"
 ENOUGH_STEPS = 10  # fewer say nothing about the outcome
-# What a rule's `needs` are called where they are missing, if by another name.
-NEEDS = {
-    "first": "targets",
-    "losses": "loss",
-    "validation_losses": "validation_loss",
-    "movement": "parameters of two steps in a row",
-    "goals": "predictions with targets of their shape",
-    "updates": "parameters and gradients of two steps in a row",
-    "weights": "parameters",
-    "whole": "a step of fewer numbers",
-}
 
 
 @dataclass(frozen=True)
@@ -65,15 +54,10 @@ class Rule:
     severity: str = ""  # by default an error if nothing was learnt, a warning if something was
     change: dict[str, Any] | None = None  # the remedy for programs
 
-    def missing(self, run: Run) -> list[str]:
-        """Return what the rule needs and was not seen, in words."""
-        names = [need.rpartition(".")[2] for need in self.needs if not _has(run, need)]
-        steps = [f"{self.steps} steps"] if run.steps < self.steps else []
-        return [NEEDS.get(name, name) for name in names] + steps
-
     def apply(self, run: Run) -> Finding | None:
         """Return the finding for a run, if there is one."""
-        if run.has_found(*self.explained_by) or self.missing(run):
+        known = run.steps >= self.steps and all(_has(run, need) for need in self.needs)
+        if not known or run.has_found(*self.explained_by):
             return None
         seen = self.check(run) if self.limit is None else self.check(run, self.limit)
         usual = "error" if run.failing else "warning"
