@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -520,14 +520,16 @@ def make_step(
     head: Head,
     options: TrainingOptions,
     penalties: tuple[Scalar | None, Scalar | None] | None = None,
+    loss_and_gradients: Callable[..., Any] | None = None,
 ) -> Step:
     """Return ``step(batch, masks, coefficients)``, which writes into all the given arrays.
 
     Gradients, and each of the optimiser's state, are as `net.flat`; the penalties are l1 and l2,
     by default those of the options.
     """
+    penalties = penalties or (options.l1 or None, options.l2 or None)
     xp, optimizer, into = net.device.xp, options.optimizer, net.views(gradients)
-    l1, l2 = penalties or (options.l1 or None, options.l2 or None)
+    compute = loss_and_gradients or partial(net.loss_and_gradients, head=head, into=into)
     networks = net.flat.shape[0] if net.flat.ndim == 2 else 1
     block = max(1, net.device.block // networks)
     parameters, flat_gradients, weights, weight_gradients = (
@@ -540,8 +542,8 @@ def make_step(
     def step(
         batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
     ) -> tuple[Array, Gradients, Trace]:
-        loss, grads, trace = net.loss_and_gradients(batch, head, masks, into)
-        add_penalty_gradients(xp, weights, weight_gradients, l1, l2)
+        loss, grads, trace = compute(batch, masks=masks)
+        add_penalty_gradients(xp, weights, weight_gradients, *penalties)
         if options.clip_norm is not None:
             clip_by_norm(xp, [gradients], options.clip_norm)
         optimizer.step(xp, arrays, coefficients)
