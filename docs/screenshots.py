@@ -4,8 +4,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Browser, sync_playwright
+
+from xpnet.playground.settings import PRESETS
 
 DOCS = Path(__file__).parent
 TABLE = DOCS.parent / "examples" / "data" / "banknote.csv"
@@ -23,10 +26,24 @@ def report(browser: Browser) -> None:
         tab.screenshot(path=DOCS / "report.png")
 
 
+def playground(browser: Browser) -> None:
+    """Take the playground at a preset."""
+    command = [sys.executable, "-m", "xpnet", "playground", "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        address = served.stdout.readline().strip()
+        tab = browser.new_page(viewport={"width": 1280, "height": 960})
+        tab.goto(f"{address}#{quote(PRESETS['Case 2: wrong sign'], safe='=&,:')}")
+        tab.wait_for_selector("#findings [data-code]")
+        tab.wait_for_selector("body[data-settled]")
+        tab.screenshot(path=DOCS / "playground.png")
+        served.terminate()
+
+
 if __name__ == "__main__":
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
         report(chromium)
+        playground(chromium)
         chromium.close()

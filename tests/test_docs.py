@@ -10,7 +10,12 @@ from command_line import BANKNOTE
 import xpnet
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-NEEDS = {"from-scikit-learn": ["sklearn"], "deploy": ["onnx", "onnxruntime", "torch"]}
+NEEDS = {
+    "from-scikit-learn": ["sklearn"],
+    "deploy": ["onnx", "onnxruntime", "torch"],
+    "several-machines": ["mpi4py"],
+    "searches": ["sklearn", "distributed", "optuna"],
+}
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "```python" in page.read_text("utf-8"))
 
 

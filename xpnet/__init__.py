@@ -56,6 +56,7 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
     from xpnet.training.callbacks import EarlyStopping as EarlyStopping
     from xpnet.training.fit import fit as fit
     from xpnet.training.history import History as History
+    from xpnet.training.many import fit_many as fit_many
     from xpnet.training.skill import NoSkillWarning as NoSkillWarning
 
 __version__ = "0.1.0"
@@ -83,6 +84,7 @@ _NAMES_OF = {
     "training.callbacks": "EarlyStopping",
     "training.history": "History",
     "training.fit": "fit",
+    "training.many": "fit_many",
     "training.skill": "NoSkillWarning",
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}

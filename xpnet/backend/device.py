@@ -148,7 +148,8 @@ _CPU_STACK = replace(CPU, matmul=np.matmul, matmul_into=_matmul_into_stack, vecd
 
 def for_many(device: Device) -> Device:
     """Return the same device with products of stacks of matrices, for many networks at once."""
-    return _CPU_STACK if device is CPU else device
+    # CuPy refuses such products in a CUDA graph.
+    return _CPU_STACK if device is CPU else replace(device, record=None)
 
 
 def open_device(name: str = "cpu", *, fuse: bool = True, graph: bool = True) -> Device:

@@ -17,6 +17,7 @@ import typer
 
 from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
+from xpnet.cli import ranks
 from xpnet.cli.options import (
     OPTION_OF,
     DevicesOptions,
@@ -35,7 +36,7 @@ from xpnet.cli.options import (
     parser,
 )
 from xpnet.cli.output import discard, say
-from xpnet.errors import DivergenceError, SaveError, XpnetError
+from xpnet.errors import DivergenceError, InputError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
 INTERRUPTED = 130  # what Typer makes of Ctrl-C
@@ -78,6 +79,8 @@ def _application(arguments: Sequence[str]) -> typer.Typer:
 
 
 def _run(module: str, name: str, options: Any) -> int | None:
+    if ranks.communicator() is not None and name != "train":
+        raise InputError(f"mpiexec: it runs xpnet train, not xpnet {name}; leave mpiexec out")
     status: int | None = getattr(import_module(f"xpnet.cli.{module}"), name)(options)
     return status
 
@@ -105,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return int(action or 0) if arguments else WRONG_INPUT
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001  # all get a status
-        return _status(error, arguments or ())
+        tell = partial(_status, error, arguments or ())
+        return tell() if ranks.rank() is None else ranks.end_all(tell)
 
 
 def _status(error: BaseException, arguments: Sequence[str]) -> int:

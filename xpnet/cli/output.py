@@ -15,12 +15,13 @@ from xpnet.errors import InputError, SaveError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": ",", "": ","}
 PARQUET = (".parquet", ".pq")
+speaker = ""  # who says it, where several processes might
 
 
 def say(text: str) -> None:
     """Print a message for people on standard error; that nobody reads it must not stop the work."""
     try:
-        _write(sys.stderr, text + "\n")
+        _write(sys.stderr, f"{speaker}{text}\n")
     except OSError:
         discard(2)
 

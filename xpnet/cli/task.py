@@ -10,6 +10,7 @@ from typing import Any
 
 from xpnet.backend.threads import free_memory, one_thread, threads_for
 from xpnet.cli.options import LBFGS, TrainOptions, flag
+from xpnet.cli.ranks import own_device, rank
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
@@ -158,6 +159,8 @@ def _with_command(error: InputError, options: TrainOptions) -> InputError:
 def _check(given: TrainOptions, options: TrainOptions) -> None:
     """Refuse misspelt options before a large table is read, and what would have no effect."""
     if options.optimizer == LBFGS:
+        if rank() is not None:
+            raise InputError("--optimizer lbfgs: it has no steps to share; leave mpiexec out")
         for name in NOT_LBFGS:
             if getattr(given, name) != getattr(TrainOptions, name):
                 what = f"{flag(name)}: lbfgs takes no such option; leave it out, or use adam"
@@ -250,7 +253,8 @@ def _network(options: TrainOptions, inputs: int, outputs: int, output: str) -> M
         )
     return MLP(
         sizes, hidden=names[0] if len(names) == 1 else names, output=output, init=options.init,
-        dtype=options.dtype, device=options.device, seed=options.seed, dropout=options.dropout,
+        dtype=options.dtype, device=own_device(options.device), seed=options.seed,
+        dropout=options.dropout,
     )  # fmt: skip
 
 
@@ -269,7 +273,7 @@ def _layers(hidden: str) -> list[int]:
 
 def limit_threads(task: Task) -> AbstractContextManager[Any]:
     """Limit BLAS' threads to one, if asked for or if the products of a step are small."""
-    if task.options.deterministic:
+    if task.options.deterministic or rank() is not None:
         return one_thread()
     sizes = [task.plan.inputs, *_layers(task.options.hidden), task.plan.outputs]
     largest = max(a * b for a, b in itertools.pairwise(sizes))

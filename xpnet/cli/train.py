@@ -14,6 +14,7 @@ import numpy as np
 from xpnet import __version__
 from xpnet.backend.files import atomic_write, lock, probe_writable
 from xpnet.backend.threads import blas
+from xpnet.cli import ranks
 from xpnet.cli.options import LBFGS, TrainOptions
 from xpnet.cli.output import keep_inputs, say, show_report
 from xpnet.cli.pilots import calibrated, load_task
@@ -46,6 +47,13 @@ NOT_KEPT = {
 
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
+    if ranks.rank():  # another process does all but the training
+        task = load_task(options, to_train=True)
+        with limit_threads(task):
+            for number in range(task.nets):
+                one = task.of_net(number)
+                _train(one, make_network(one))
+        return
     with _claimed_output(options) as out:
         task = load_task(options, to_train=True)
         with limit_threads(task):
@@ -117,16 +125,17 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         yield out
 
 
-def _train(task: Task, net: MLP, doctor: Doctor) -> History:
+def _train(task: Task, net: MLP, doctor: Doctor | None = None) -> History:
     """Train a network; the first one is watched by the doctor.
 
-    A run that is resumed has no errors: the doctor must see it from its first step on.
+    A run that is resumed has no errors: the doctor must see it from its first step on. Of several
+    processes, none sees a whole step.
     """
-    options, callbacks = task.options, list[Any]()
-    if options.checkpoint:
+    options, callbacks, parallel = task.options, list[Any](), ranks.communicator()
+    if options.checkpoint and not ranks.rank():
         every, resume = options.checkpoint_every, options.resume
         callbacks.append(Checkpoint(options.checkpoint, every=every, resume=resume))
-    if not options.resume and not doctor.run.steps:
+    if parallel is None and doctor and not options.resume and not doctor.run.steps:
         callbacks.append(doctor)
     try:
         if options.optimizer == LBFGS:
@@ -135,9 +144,10 @@ def _train(task: Task, net: MLP, doctor: Doctor) -> History:
                 net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
                 class_weight=options.class_weight, max_iter=max_iter,
             )  # fmt: skip
-        return prepare_training(net, task.x, task.y, callbacks=callbacks, **fit_options(task)).run()
+        settings = fit_options(task) | {"callbacks": callbacks, "parallel": parallel}
+        return prepare_training(net, task.x, task.y, **settings).run()
     except DivergenceError as error:
-        errors = _errors(doctor, task)
+        errors = _errors(doctor, task) if doctor else []
         _say_errors(errors)
         remedy = "" if errors else f". Try {as_flags(error.repair, task)}"
         raise DivergenceError(f"{error.measured}; no model was written{remedy}") from error

@@ -133,7 +133,7 @@ class Playground:
         """Train as `xpnet.fit` does; after each step, wait to be asked for the next."""
         s, net = self.settings, self.net
         optimizer = OPTIMIZERS[s.optimizer](s.rate)
-        options = TrainingOptions(optimizer=optimizer, l1=s.l1, l2=s.l2)
+        options = TrainingOptions(optimizer=optimizer)
         state, gradients = optimizer.start(np, [net.flat]), np.zeros_like(net.flat)
         penalties = s.l1 or None, s.l2 or None
         take_step = make_step(net, gradients, state, self.head, options, penalties)

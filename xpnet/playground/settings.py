@@ -10,7 +10,7 @@ from xpnet.nn.initializers import INIT_NAMES
 from xpnet.playground.data import COMPONENTS, DATA, TABLE
 from xpnet.playground.mistakes import MISTAKES
 
-ACTIVATIONS = ("tanh", "relu", "sigmoid", "leaky_relu", "elu", "identity")  # of the programs, too
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "leaky_relu", "identity")  # of the programs, too
 MAX_LAYERS, MAX_UNITS = 8, 32
 
 
@@ -52,19 +52,17 @@ class Settings:
     def of(cls, link: str, inputs: Sequence[str]) -> "Settings":
         """Read the part of an address behind #; `inputs` are those of the person's table."""
         given, known = dict(parse_qsl(link, True)), {each.name: each for each in fields(cls)}
-        about = {each["name"]: each for each in form(inputs)}
         try:
             found = cls(**{name: known[name].type(text) for name, text in given.items()})  # type: ignore[operator]
             hidden, edited = found.hidden, found.edited
         except (KeyError, ValueError) as error:
             raise InputError(f"address: {error} is not understood; leave it out") from error
-        for name in given:
-            value, allowed = getattr(found, name), about[name].get("choices")
+        for about in form(inputs):
+            value, allowed = getattr(found, about["name"]), about.get("choices")
             if allowed and value not in allowed:
-                raise InputError(f"{name} {value!r}: choose one of {', '.join(allowed)}")
-            low, high = (about[name].get(each, value) for each in ("low", "high"))
-            if not low <= value <= high:
-                raise InputError(f"{name} {value:g}: give a number from {low:g} to {high:g}")
+                raise InputError(f"{about['name']} {value!r}: choose one of {', '.join(allowed)}")
+            if "low" in about and not about["low"] <= value <= about["high"]:
+                raise InputError("{name} {0:g}: from {low:g} to {high:g}".format(value, **about))
         right = all(0 < n <= MAX_UNITS and name in ACTIVATIONS for n, name in hidden)
         if len(hidden) > MAX_LAYERS or not right:
             raise InputError(f"layers {found.layers}: at most {MAX_LAYERS}, each of 1 to "

@@ -158,7 +158,13 @@ class Checkpoint:
             warnings.warn(f"{message} Continuing from {saved.path.name}.", stacklevel=2)
         # A broken one may have a later step than the next ones saved: it does not count as kept.
         self._broken = len(saved.broken)
-        _restore(saved, training)
+        try:
+            _restore(saved, training)
+        except XpnetError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            found = f"{type(error).__name__}: {str(error)[:80]}"
+            refusal(saved.path)("state", f"is not what xpnet writes ({found})")
         self.resumed_from = saved.path
         before, now = saved.fields["epochs"], training.options.epochs
         if before != now and ends_with_the_run(training.options.schedule):
@@ -219,37 +225,22 @@ def _write(path: Path, training: "Training") -> None:
 
 def _restore(saved: Saved, training: "Training") -> None:
     """Put a run, just created with the same data and options, where the saved one was."""
-    refuse, net, tensors = refusal(saved.path), training.net, saved.tensors
-    try:
-        _check_same(saved, training)
-        own = {name: tensors[name] for name in tensors if name.startswith(("weights.", "biases."))}
-        net.set_parameters(*parameters_in(own, net.sizes, net.dtype, refuse))
-        _restore_state(saved, training)
-    except XpnetError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        refuse("state", f"is not what xpnet writes ({type(error).__name__}: {str(error)[:80]})")
+    _check_same(saved, training)
+    net, state, tensors = training.net, training.state, saved.tensors
+    own = {name: tensors[name] for name in tensors if name.startswith(("weights.", "biases."))}
+    net.set_parameters(*parameters_in(own, net.sizes, net.dtype, refusal(saved.path)))
 
+    def put(name: str) -> Any:
+        return net.device.put(tensors[name], tensors[name].dtype.name)
 
-def _restore_state(saved: Saved, training: "Training") -> None:
-    state, device, tensors = training.state, training.net.device, saved.tensors
-
-    def put_like(name: str, own: Any) -> Any:
-        if tensors[name].shape != own.shape:
-            raise ValueError(f"{name} has another shape")
-        return device.put(tensors[name], tensors[name].dtype.name)
-
-    state.optimizer = [put_like(f"optimizer.{i}", own) for i, own in enumerate(state.optimizer)]
+    state.optimizer = [put(f"optimizer.{i}") for i in range(len(state.optimizer))]
     counters = saved.fields["counters"]
     for name in (f.name for f in fields(state)):
         if name in counters and (name != "compile" or training.options.compile == "auto"):
-            if type(counters[name]) is not type(getattr(state, name)):
-                raise TypeError(f"{name} is {counters[name]!r:.20}")
             setattr(state, name, counters[name])
         elif (stored := f"state.{name}") in tensors:
             number = tensors[stored].ndim == 0
-            value = float(tensors[stored]) if number else put_like(stored, training.net.flat)
-            setattr(state, name, value)
+            setattr(state, name, float(tensors[stored]) if number else put(stored))
     curves: dict[str, Any] = {name: tensors[f"history.{name}"].tolist() for name in CURVES}
     curves["metrics"] = {
         name: tensors[f"history.metrics.{name}"].tolist() for name in saved.fields["metrics"]
@@ -278,6 +269,8 @@ def _options(training: "Training") -> dict[str, str]:
     described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
     del described["epochs"], described["compile"]
     described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
+    if hasattr(training, "parts"):  # row orders and masks are others then
+        described["seed"] += ", rows in parts"
     described["loss"] = training.head.loss.name
     described["data"] = digest(training.data, training.net.device)
     described["validation data"] = digest(training.validation, training.net.device)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -18,6 +19,7 @@ from xpnet.training.batches import MAX_VALIDATION_ROWS, Data, split, take_rows
 from xpnet.training.callbacks import EarlyStopping, ProgressBar, checked_callbacks, wants_progress
 from xpnet.training.history import History
 from xpnet.training.loop import Training, TrainingOptions
+from xpnet.training.parallel import ParallelTraining
 from xpnet.training.skill import NoSkillWarning, verdict
 
 
@@ -45,6 +47,7 @@ def fit(
     progress: bool | None = None,
     seed: int | None = None,
     compile: str = "auto",
+    parallel: Any = None,
 ) -> History:
     """Train a network in place by mini-batches; return its history.
 
@@ -98,6 +101,10 @@ def fit(
         Compile the steps, on the CPU, with the extra ``fast`` (numba). The losses are the same to
         rounding. By default for long runs: compiling takes some seconds once, and an epoch of a
         small network then a twentieth of the time. Not where a callback watches every step.
+    parallel : mpi4py communicator, optional
+        Train with all its processes, on each of which `fit` is called with the same arguments; see
+        `xpnet.training.parallel`. Run such a program with ``mpiexec -n 4 python -m mpi4py``, so
+        that an error ends all processes.
 
     Returns
     -------
@@ -122,6 +129,7 @@ def fit(
         early_stopping=early_stopping, sample_weight=sample_weight, class_weight=class_weight,
         l1=l1, l2=l2, clip_norm=clip_norm, schedule=schedule, metrics=metrics,
         callbacks=callbacks, progress=progress, seed=seed, compile=compile,
+        parallel=parallel,
     )  # fmt: skip
     with net.device.active:
         penalty_at_start = float(penalty(net.device.xp, net.flat_weights, l1, l2))
@@ -147,6 +155,7 @@ def prepare_training(
     callbacks: Sequence[Any] | None = (),
     progress: bool | None = None,
     seed: int | None = None,
+    parallel: Any = None,
     **options: Any,
 ) -> Training:
     """Check and prepare what `fit` takes; return the training, to be run.
@@ -169,9 +178,11 @@ def prepare_training(
             keep_best=keep_best or bool(stopping),
             **options,
         )
-        shown = [ProgressBar()] if wants_progress(progress) else []
+        speaks = parallel is None or parallel.rank == 0
+        shown = [ProgressBar()] if speaks and wants_progress(progress) else []
         every = [*stopping, *own_callbacks, *shown]
-        return Training(net, data, settings, validation=held_out, callbacks=every)
+        kind = Training if parallel is None else partial(ParallelTraining, parallel)
+        return kind(net, data, settings, validation=held_out, callbacks=every)
 
 
 def _resolve_optimizer(given: Any) -> Optimizer:

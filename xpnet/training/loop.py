@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -235,8 +235,7 @@ class Training:
 
     def make_step(self, net: MLP, gradients: Array, state: Sequence[Array]) -> Step:
         """Return the step of this run for a network, perhaps another one of its shape."""
-        penalties = self.options.l1 or None, self.options.l2 or None
-        return make_step(net, gradients, state, self.head, self.options, penalties)
+        return make_step(net, gradients, state, self.head, self.options)
 
     def _prepare(self) -> Step:
         """Return the step; where many can be taken at a time, also prepare that."""
@@ -501,11 +500,13 @@ def epoch_numbers(
     The losses given; whether the parameters are finite; the penalty; the validation loss. Each a
     number, or (networks,).
     """
-    xp, dtype, (l1, l2) = net.device.xp, net.dtype, penalties
+    xp, dtype = net.device.xp, net.dtype
     finite = xp.astype(xp.all(xp.isfinite(net.flat), axis=-1), net.flat.dtype)
     extra = xp.zeros_like(finite)
-    if l1 is not None or l2 is not None:
-        extra = penalty(xp, net.flat_weights, l1 or 0.0, 0.0 if l2 is None else l2)
+    if any(each is not None for each in penalties):
+        extra = penalty(
+            xp, net.flat_weights, *(0.0 if each is None else each for each in penalties)
+        )
     numbers = [*losses, finite, extra]
     if held_out is not None:
         numbers.append(net.mean_loss(head, *held_out))
@@ -518,13 +519,17 @@ def make_step(
     state: Sequence[Array],
     head: Head,
     options: TrainingOptions,
-    penalties: tuple[Scalar | None, Scalar | None],
+    penalties: tuple[Scalar | None, Scalar | None] | None = None,
+    loss_and_gradients: Callable[..., Any] | None = None,
 ) -> Step:
     """Return ``step(batch, masks, coefficients)``, which writes into all the given arrays.
 
-    Gradients, and each of the optimiser's state, are as `net.flat`; the penalties are l1 and l2.
+    Gradients, and each of the optimiser's state, are as `net.flat`; the penalties are l1 and l2,
+    by default those of the options.
     """
+    penalties = penalties or (options.l1 or None, options.l2 or None)
     xp, optimizer, into = net.device.xp, options.optimizer, net.views(gradients)
+    compute = loss_and_gradients or partial(net.loss_and_gradients, head=head, into=into)
     networks = net.flat.shape[0] if net.flat.ndim == 2 else 1
     block = max(1, net.device.block // networks)
     parameters, flat_gradients, weights, weight_gradients = (
@@ -537,7 +542,7 @@ def make_step(
     def step(
         batch: Batch, masks: list[Array] | None, coefficients: Sequence[Scalar]
     ) -> tuple[Array, Gradients, Trace]:
-        loss, grads, trace = net.loss_and_gradients(batch, head, masks, into)
+        loss, grads, trace = compute(batch, masks=masks)
         add_penalty_gradients(xp, weights, weight_gradients, *penalties)
         if options.clip_norm is not None:
             clip_by_norm(xp, [gradients], options.clip_norm)

@@ -4,7 +4,7 @@ const SECONDS = 0.022; // of training for each frame
 const LOW = [245, 147, 34], MIDDLE = [236, 236, 236], HIGH = [22, 119, 190];
 const small = new OffscreenCanvas(1, 1);
 let socket, about, state, settings; // about: the reply to start; state: the latest reply
-let playing = false, until = 0, chosen = null, curve = [], asked = "";
+let playing = false, until = 0, chosen = null, curve = [];
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -12,18 +12,11 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-function ask(message) {
-  asked = message.do;
-  socket.send(JSON.stringify(message));
-}
-
+const ask = (message) => socket.send(JSON.stringify(message));
 const start = () => ask({ do: "start", link: location.hash.slice(1) });
 const look = () => ask({ do: "train", steps: 0 });
 
-function train() {
-  const left = until ? until - state.step : Number($("speed").value);
-  ask({ do: "train", seconds: SECONDS, steps: Math.min(left, Number($("speed").value)) });
-}
+const train = () => ask({ do: "train", seconds: SECONDS, steps: until ? until - state.step : 1e6 });
 
 function setPlaying(wanted) {
   playing = wanted;
@@ -241,9 +234,9 @@ function drawCurve() {
   }
 }
 
-// Only what has changed is said again, so that a screen reader is not flooded.
+// While it trains, evidence alone is not said again, so that a screen reader is not flooded.
 function showFindings(findings) {
-  const key = !state.step + JSON.stringify(findings.map((each) => [each.code, each.where, each.change]));
+  const key = !state.step + JSON.stringify(findings.map((each) => [each.code, each.where, each.change, playing || each.evidence]));
   if ($("findings").dataset.key === key) return;
   $("findings").dataset.key = key;
   const items = findings.map((each) => {
@@ -260,9 +253,7 @@ function showFindings(findings) {
   $("findings").replaceChildren(...(items.length ? items : [element("li", { textContent: fine })]));
 }
 
-function save(address, name) {
-  element("a", { href: address, download: name }).click();
-}
+const save = (address, name) => element("a", { href: address, download: name }).click();
 
 $("play").onclick = () => {
   setPlaying(!playing);
@@ -275,11 +266,7 @@ $("export").onclick = () => ask({ do: "export" });
 $("picture").onclick = () => save($("map").toDataURL("image/png"), "xpnet-playground.png");
 $("preset").onchange = () => { setPlaying(false); location.hash = $("preset").value; };
 addEventListener("hashchange", start);
-addEventListener("resize", () => {
-  if (!state) return;
-  buildNetwork();
-  draw();
-});
+addEventListener("resize", () => { if (state) { buildNetwork(); draw(); } });
 socket = new WebSocket(`ws://${location.host}${location.pathname}socket`);
 socket.onopen = start;
 socket.onmessage = receive;

@@ -1,0 +1,110 @@
+"""Many networks trained at once end as each does alone."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import xpnet
+from xpnet.errors import InputError
+from xpnet.training import compiled
+
+SIZES = (3, 5, 2)
+
+
+def rows(count=30):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, SIZES[0])), rng.integers(SIZES[-1], size=count)
+
+
+def networks(count, device="cpu", **options):
+    options = {"output": "softmax", "dtype": "float64"} | options
+    return [xpnet.MLP(SIZES, seed=seed, device=device, **options) for seed in range(count)]
+
+
+def assert_same_as_alone(together, alone, histories, x, y, each, **options):
+    for net, twin, history, own in zip(together, alone, histories, each, strict=True):
+        expected = xpnet.fit(twin, x, y, progress=False, compile="off", **options, **own)
+        get = net.device.get
+        np.testing.assert_allclose(get(net.flat), get(twin.flat), rtol=0, atol=1e-12)
+        np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-11)
+        np.testing.assert_allclose(history.validation_loss, expected.validation_loss, rtol=1e-11)
+        assert history.learning_rate == expected.learning_rate
+        assert (history.stopped, history.best_epoch) == (expected.stopped, expected.best_epoch)
+
+
+OPTIONS = st.fixed_dictionaries(
+    {
+        "batch_size": st.sampled_from([4, 7, 100]),
+        "shuffle": st.booleans(),
+        "epochs": st.integers(1, 6),
+        "validation": st.sampled_from([None, 0.3, rows(12)]),
+        "early_stopping": st.sampled_from([False, 1, 2]),
+        "schedule": st.sampled_from([None, "linear", "plateau"]),
+        "clip_norm": st.sampled_from([None, 0.1]),
+        "class_weight": st.sampled_from([None, "balanced"]),
+        "loss": st.sampled_from(["auto", "squared_error"]),
+    }
+)
+OPTIMIZERS = [xpnet.SGD, xpnet.Adam, lambda rate: xpnet.SGD(rate, momentum=0.9), xpnet.AdamW]
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    options=OPTIONS,
+    optimizer=st.sampled_from(OPTIMIZERS),
+    penalized=st.booleans(),
+    dropout=st.sampled_from([0.0, 0.4]),
+)
+def test_each_of_many_ends_as_it_does_alone(backend, options, optimizer, penalized, dropout):
+    x, y = rows()
+    pair = [networks(4, backend.device, dropout=dropout) for _ in range(2)]
+    each = [
+        {"optimizer": optimizer(rate), "l1": l1 * penalized, "l2": l2 * penalized, "seed": seed}
+        for rate, l1, l2, seed in zip((0.1, 0.01, 0.3, 0.02), (0, 0.01, 0, 0.1),
+                                      (0.1, 0, 0, 0.01), (0, 1, 2, 3), strict=True)
+    ]  # fmt: skip
+    columns = {name: [own[name] for own in each] for name in each[0]}
+    histories = xpnet.fit_many(pair[0], x, y, compile="off", **columns, **options)
+    assert_same_as_alone(*pair, histories, x, y, each, **options)
+
+
+def test_one_that_diverges_does_not_touch_the_others():
+    x, _ = rows()
+    y, (together, alone) = x[:, :2], (networks(3, output="identity") for _ in range(2))
+    rates = [xpnet.SGD(0.1), xpnet.SGD(1e9), xpnet.SGD(0.2)]
+    histories = xpnet.fit_many(together, x, y, optimizer=rates, epochs=6)
+    assert [history.stopped for history in histories] == ["6 epochs done", "diverged",
+                                                          "6 epochs done"]  # fmt: skip
+    assert np.isfinite(together[1].flat).all()
+    others = [[each[0], each[2]] for each in (together, alone, histories)]
+    each = [{"optimizer": rates[0]}, {"optimizer": rates[2]}]
+    assert_same_as_alone(*others, x, y, each, epochs=6)
+
+
+def test_compiled_ones_run_on_all_cores_and_end_alike(monkeypatch, tmp_path):
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiled, "SECONDS_TO_COMPILE", 0.0)
+    x, y = rows()
+    together, alone = networks(3), networks(3)
+    each = [{"optimizer": xpnet.Adam(rate)} for rate in (0.1, 0.01, 0.001)]
+    columns = [own["optimizer"] for own in each]
+    histories = xpnet.fit_many(together, x, y, optimizer=columns, batch_size=8, epochs=4)
+    assert_same_as_alone(together, alone, histories, x, y, each, batch_size=8, epochs=4)
+
+
+@pytest.mark.parametrize(
+    ("nets", "options", "message"),
+    [
+        ([], {}, "0 networks given"),
+        (networks(1) * 2, {}, "each another one"),
+        (networks(2), {"l2": [0.1]}, r"\[0.1\] has 1 entries for 2 networks"),
+        ([*networks(1), *networks(1, hidden="tanh")], {}, "the networks differ in layers"),
+        (networks(2), {"optimizer": ["sgd", "adam"]}, "optimisers in more than the learning rate"),
+    ],
+)
+def test_what_cannot_be_trained_together_is_refused(nets, options, message):
+    with pytest.raises(InputError, match=message):
+        xpnet.fit_many(nets, *rows(), **options)

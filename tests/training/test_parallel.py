@@ -1,0 +1,178 @@
+"""One network on several processes: here threads with a communicator of their own, and mpiexec."""
+
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import BANKNOTE
+
+import xpnet
+from xpnet.cli import ranks
+from xpnet.cli.main import main
+from xpnet.errors import InputError
+from xpnet.training import parallel
+
+ROWS = np.random.default_rng(0)
+X = ROWS.normal(size=(103, 5)).astype("float32")
+Y = (X[:, 0] * X[:, 1] > 0).astype(float)
+
+
+class Threads:
+    """What `ParallelTraining` needs of a communicator, between threads of one process."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self._barrier = size, threading.Barrier(size, timeout=20)
+        self._sent = [None] * size
+
+    def of(self, rank: int) -> "Rank":
+        return Rank(self, rank)
+
+    def exchange(self, rank, what):
+        self._sent[rank] = what
+        self._barrier.wait()
+        every = list(self._sent)
+        self._barrier.wait()
+        return every
+
+
+class Rank:
+    def __init__(self, threads: Threads, rank: int) -> None:
+        self._threads, self.rank, self.size = threads, rank, threads.size
+
+    def bcast(self, what):
+        return pickle.loads(self._threads.exchange(self.rank, pickle.dumps(what))[0])  # noqa: S301
+
+    def Iallgatherv(self, own, given):  # noqa: N802  # mpi4py's name
+        every, counts = given
+        sent = self._threads.exchange(self.rank, own.copy())
+        assert [each.size for each in sent] == counts
+        every[...] = np.concatenate(sent)
+        return self
+
+    def Test(self) -> bool:  # noqa: N802
+        return True
+
+
+def train(size, **options):
+    """Train on so many threads; return the networks and histories."""
+    comm, nets, histories, errors = Threads(size), [None] * size, [None] * size, []
+
+    def run(rank):
+        nets[rank] = xpnet.MLP([5, 8, 1], output="sigmoid", dropout=0.2, seed=3, dtype="float64")
+        try:
+            histories[rank] = xpnet.fit(
+                nets[rank], X, Y, progress=False, parallel=comm.of(rank), **options
+            )
+        except BaseException as error:  # noqa: BLE001  # looked at below
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(size)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return nets, histories, errors
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adam", "epochs": 4, "batch_size": 10, "validation": 0.2, "l2": 1e-3},
+        {"epochs": 3, "batch_size": 200, "class_weight": "balanced", "clip_norm": 0.1},
+        {"epochs": 5, "batch_size": 8, "steps_per_epoch": 4, "schedule": "cosine", "l1": 1e-3},
+        {"epochs": 30, "batch_size": 16, "validation": 0.3, "early_stopping": 2},
+        {
+            "epochs": 2,
+            "batch_size": 16,
+            "sample_weight": np.arange(103) % 7 * (np.arange(103) > 40),
+        },
+    ],
+)
+def test_any_number_of_processes_gives_the_same_bits(options):
+    nets, histories, errors = train(1, **options)
+    assert not errors
+    for size in (2, 3, 4):
+        others, curves, errors = train(size, **options)
+        assert not errors
+        for net, history in zip(others, curves, strict=True):
+            assert net.flat.tobytes() == nets[0].flat.tobytes()
+            assert history.loss == histories[0].loss
+            assert history.validation_loss == histories[0].validation_loss
+
+
+def test_a_step_of_several_processes_is_the_step_of_one_network():
+    options = {"epochs": 1, "batch_size": 103, "shuffle": False, "optimizer": xpnet.SGD(0.1)}
+    net = xpnet.MLP([5, 8, 1], output="sigmoid", seed=3, dtype="float64")
+    xpnet.fit(net, X, Y, progress=False, **options)
+    comm = Threads(1).of(0)
+    other = xpnet.MLP([5, 8, 1], output="sigmoid", seed=3, dtype="float64")
+    xpnet.fit(other, X, Y, progress=False, parallel=comm, **options)
+    np.testing.assert_allclose(other.flat, net.flat, rtol=1e-12, atol=1e-14)
+
+
+def test_what_interrupts_one_process_ends_all_after_the_same_step():
+    def stop(training):
+        if training.comm.rank == 1 and training.state.epoch == 2:
+            training.stop("interrupted")
+
+    nets, _, errors = train(2, epochs=50, batch_size=16, callbacks=[stop])
+    assert [type(each) for each in errors] == [KeyboardInterrupt] * 2
+    assert nets[0].flat.tobytes() == nets[1].flat.tobytes()
+
+
+def test_a_process_that_does_not_answer_ends_the_run(monkeypatch):
+    monkeypatch.setattr(Rank, "Test", lambda _: False)
+    monkeypatch.setattr(parallel, "MAX_SECONDS", 0.01)
+    assert "has not answered" in str(train(2, epochs=1)[2][0])
+
+
+@pytest.mark.parametrize(("size", "rows"), [(5, 103), (2, 3)])
+def test_too_many_processes_or_too_few_rows_are_refused(size, rows):
+    with pytest.raises(InputError, match="parts of a batch"):
+        xpnet.fit(xpnet.MLP([5, 1]), X[:rows], Y[:rows], parallel=Threads(size).of(0))
+
+
+def test_only_train_runs_under_mpiexec(monkeypatch, capsys):
+    monkeypatch.setattr(ranks, "communicator", lambda: Threads(1).of(0))
+    assert main(["devices"]) == 2
+    assert "mpiexec: it runs xpnet train, not xpnet devices" in capsys.readouterr().err
+
+
+def test_under_mpiexec_without_mpi4py_one_line_says_what_is_missing(monkeypatch):
+    monkeypatch.setenv("PMI_RANK", "1")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    ranks.communicator.cache_clear()
+    with pytest.raises(InputError, match=r"pip install 'xpnet\[mpi\]'"):
+        ranks.communicator()
+
+
+MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not MPIEXEC, reason="mpiexec is not installed: pip install 'xpnet[mpi]'")
+def test_two_processes_write_the_model_of_one_and_resume_its_checkpoint(tmp_path):
+    def run(count, *words, status=0):
+        command = [MPIEXEC, "-n", str(count), sys.executable, "-m", "xpnet", "train", BANKNOTE,
+                   "--target", "class", "--nets", "1", "--hidden", "8", *words]  # fmt: skip
+        found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60,
+                               check=False)  # fmt: skip
+        assert found.returncode == status, found.stderr
+        return found
+
+    for count in (1, 2):
+        run(count, "--epochs", "4", "--schedule", "constant", "--out", f"{count}.safetensors")
+    run(2, "--epochs", "2", "--schedule", "constant", "--out", "a.safetensors", "--checkpoint", "c")
+    run(1, "--epochs", "4", "--schedule", "constant", "--out", "3.safetensors", "--checkpoint", "c",
+        "--resume")  # fmt: skip
+    one, two = (tmp_path.joinpath(f"{i}.safetensors").read_bytes() for i in (1, 2))
+    assert one == two
+    flats = [xpnet.load_model(tmp_path / f"{i}.safetensors").net.flat for i in (1, 3)]
+    assert flats[0].tobytes() == flats[1].tobytes()
+    wrong = run(2, "--lr", "1e9", "--optimizer", "sgd", "--raw", "--epochs", "9", status=3)
+    assert wrong.stderr.count("training diverged") == 1

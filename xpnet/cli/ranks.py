@@ -1,0 +1,61 @@
+"""`mpiexec -n 4 xpnet train ...`: one network, trained by several processes.
+
+All of them read and prepare the table; the first one, of rank 0, speaks, writes and checkpoints.
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NoReturn
+
+from xpnet.cli import output
+from xpnet.errors import InputError
+
+# What MPICH and Open MPI tell the processes that they start.
+RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK")
+RANKS_ON_MACHINE = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK")
+SAME_ERROR_SECONDS = 1.0  # an error that all have is told by the first one
+
+
+def rank() -> int | None:
+    """Return this process's number among those that mpiexec started; None without mpiexec."""
+    return _number(RANKS)
+
+
+@cache
+def communicator() -> Any:
+    """Return the communicator of all processes; None without mpiexec."""
+    number = rank()
+    if number is None:
+        return None
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise InputError("mpiexec: needs mpi4py: pip install 'xpnet[mpi]'") from error
+    if number:
+        output.speaker = f"rank {number}: "
+        warnings.simplefilter("ignore")
+    return MPI.COMM_WORLD
+
+
+def own_device(device: str) -> str:
+    """Return the device of this process: of several GPUs, each takes another."""
+    return f"gpu:{_number(RANKS_ON_MACHINE) or 0}" if device == "gpu" and rank() else device
+
+
+def end_all(tell: Callable[[], int]) -> NoReturn:
+    """Say what went wrong, and end all processes with its exit status."""
+    if rank():
+        time.sleep(SAME_ERROR_SECONDS)
+    status = tell()
+    try:
+        communicator().Abort(status)
+    finally:  # without mpi4py
+        os._exit(status)
+
+
+def _number(names: tuple[str, ...]) -> int | None:
+    found = [os.environ[name] for name in names if name in os.environ]
+    return int(found[0]) if found else None

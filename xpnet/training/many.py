@@ -1,0 +1,233 @@
+"""Many networks of one shape, trained at once: other seeds, learning rates or penalties.
+
+Each has a `Training` of its own, which does for it whatever is done between epochs. The steps are
+taken for all together: parameters stand in one array, (networks, parameters), and each network is a
+view of its row. Where steps are compiled, networks are trained one by one instead, on all cores.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.device import Array, for_many
+from xpnet.backend.signals import finish_step_first
+from xpnet.errors import DivergenceError, InputError
+from xpnet.nn.network import MLP
+from xpnet.nn.optimizers import Optimizer
+from xpnet.training.batches import Data
+from xpnet.training.compiled import compiled_steps
+from xpnet.training.dropout import Dropout
+from xpnet.training.fit import prepare_training
+from xpnet.training.history import History
+from xpnet.training.launches import Launches, gathered
+from xpnet.training.loop import INTERRUPTED, Training, epoch_numbers, make_step, step_coefficients
+
+
+def fit_many(
+    nets: Sequence[MLP],
+    x: Any,
+    y: Any,
+    *,
+    optimizer: str | Optimizer | Sequence[str | Optimizer] | None = None,
+    l1: float | Sequence[float] = 0.0,
+    l2: float | Sequence[float] = 0.0,
+    seed: int | Sequence[int] | None = None,
+    **options: Any,
+) -> list[History]:
+    """Train networks of one shape in place, all at once; return the history of each.
+
+    Each ends as if `xpnet.fit` had trained it alone, to rounding. One that diverges keeps its last
+    good weights, its history says "diverged", and the others go on.
+
+    Parameters
+    ----------
+    nets : sequence of MLP
+        All with the same layers, dtype and device, such as
+        ``[xpnet.MLP([4, 16, 1], seed=seed) for seed in range(10)]``.
+    x, y
+        As in `xpnet.fit`; the same for all.
+    optimizer, l1, l2, seed
+        As in `xpnet.fit`; one for all, or a list of one for each network. Optimisers may differ in
+        their learning rates only.
+    **options
+        All others of `xpnet.fit` but callbacks and progress; the same for all. A share held out
+        for validation is drawn by each network's own seed.
+
+    Raises
+    ------
+    InputError
+        For networks or optimisers that differ in more, and whatever `xpnet.fit` refuses.
+    """
+    count = len(nets)
+    if not count or len({id(net) for net in nets}) < count:
+        raise InputError(f"{count} networks given; pass one or more, each another one")
+    if hasattr(x, "read_rows"):
+        raise InputError(f"x is {x}; fit_many needs an array")
+    each = zip(*(_of_each(given, count) for given in (optimizer, l1, l2, seed)), strict=True)
+    with nets[0].device.active:
+        x, y, _ = nets[0].prepare(x, y)
+        runs = [
+            prepare_training(
+                net, x, y, optimizer=own[0], l1=own[1], l2=own[2], seed=own[3], progress=False,
+                **options,
+            )
+            for net, own in zip(nets, each, strict=True)
+        ]  # fmt: skip
+    if len({_kind(run) for run in runs}) > 1:
+        raise InputError(
+            "the networks differ in layers, dtype or device, or their optimisers in more than the "
+            "learning rate; call fit_many once for each kind"
+        )
+    if not _run_compiled(runs):
+        _run_stacked(runs)
+    return [run.state.history for run in runs]
+
+
+def _of_each(given: Any, count: int) -> list[Any]:
+    """Return an option of each network."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return [given] * count
+    values = list(given)
+    if len(values) != count:
+        raise InputError(f"{values!r:.80} has {len(values)} entries for {count} networks")
+    return values
+
+
+def _kind(run: Training) -> tuple[Any, ...]:
+    """Return what has to be the same of all networks."""
+    net, optimizer = run.net, replace(run.options.optimizer, learning_rate=1.0)
+    return net.sizes, net.hidden, net.output, net.dropout, net.dtype, net.device.name, optimizer
+
+
+def _run_compiled(runs: list[Training]) -> bool:
+    """Run them in compiled code; return False where it would not pay, or cannot be had."""
+    if len({(run.options.l1, run.options.l2) for run in runs}) > 1:  # numbers in that code
+        return False
+    compiled = compiled_steps(runs[0], len(runs))
+    if compiled is None:
+        return False
+    for run in runs:
+        run.launches = compiled.of(run)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, finish_step_first(lambda: _stop(runs)):
+        list(pool.map(_run_to_the_end, runs))
+    return True
+
+
+def _run_to_the_end(run: Training) -> None:
+    with suppress(DivergenceError):  # its history says so
+        run.run()
+
+
+def _stop(runs: list[Training]) -> None:
+    for run in runs:
+        run.stop(INTERRUPTED)
+
+
+def _run_stacked(runs: list[Training]) -> None:
+    """Take the steps of all together; as networks end, the others move closer together."""
+    own = {id(run): run.net for run in runs}
+    quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    with finish_step_first(lambda: _stop(runs)), quiet, runs[0].net.device.active:
+        stack, left = Stack(runs), runs
+        for run in runs:
+            run.begin()
+        while left:
+            stack.run_epoch(left[0].state.epoch)
+            for run in left:
+                if run.has_ended:
+                    own[id(run)].flat[...] = run.net.flat
+                    run.net = own[id(run)]
+                    run.finish()
+            left = [run for run in left if not run.has_ended]
+            if left and 2 * len(left) <= len(stack.runs):
+                stack = Stack(left)
+
+
+class Stack:
+    """Runs that take their steps together; for `Launches` it is one run of a stack of networks."""
+
+    def __init__(self, runs: list[Training]) -> None:
+        first, self.runs = runs[0], runs
+        device, xp = for_many(first.net.device), first.net.device.xp
+        flat = xp.stack([run.net.flat for run in runs])
+        state = [
+            xp.stack(each) for each in zip(*(run.state.optimizer for run in runs), strict=True)
+        ]
+        for number, run in enumerate(runs):
+            run.net = run.net.with_parameters(flat[number, :])
+            run.state.optimizer = [each[number, :] for each in state]
+        self.net = first.net.with_parameters(flat, device)
+        self.batch_size, self.whole = first.batch_size, first.whole
+        self.dropout = Dropout(self.net, first.seed)
+        apart = any(run.data.x is not first.data.x for run in runs)
+        self.data = _together(xp.concat, [run.data for run in runs]) if apart else first.data
+        self._offsets = np.arange(len(runs))[:, None] * (first.rows if apart else 0)
+        held_out = [run.validation for run in runs if run.validation is not None]
+        self._validation = held_out[0] if held_out else None
+        if any(each.x is not held_out[0].x for each in held_out):
+            self._validation = _together(xp.stack, held_out)
+        self._penalties = self._column("l1"), self._column("l2")
+        gradients = xp.zeros_like(flat)
+        self._step = make_step(
+            self.net, gradients, state, first.head, first.options, self._penalties
+        )
+        self._launches = Launches(self, self._step)
+
+    def _column(self, name: str) -> Array | None:
+        """Return a penalty's factors, (networks, 1); None if all are 0."""
+        values = [[getattr(run.options, name)] for run in self.runs]
+        return self.net.device.put(np.asarray(values), self.net.dtype) if np.any(values) else None
+
+    def run_epoch(self, epoch: int) -> None:
+        """Take the steps of an epoch, and end it for each network that goes on."""
+        started, runs, net = time.perf_counter(), self.runs, self.net
+        before = net.device.xp.asarray(net.flat, copy=True)
+        rates = np.stack([run.rates(epoch, 1) for run in runs], axis=1)[..., None]
+        losses = self._take_steps(epoch, rates)
+        penalties = [None if each is None else each[:, 0] for each in self._penalties]
+        numbers = epoch_numbers(net, runs[0].head, losses, penalties, self._validation)
+        seconds = (time.perf_counter() - started) / len(runs)
+        for number, run in enumerate(runs):
+            if run.has_ended:
+                continue
+            run.state.step, run.state.epoch_rows = run.state.step + len(rates), run.epoch_rows
+            run.state.epoch_start = before[number, :]
+            run.learning_rate = float(rates[-1, number, 0])
+            with suppress(DivergenceError):  # the run has stopped then
+                run.end_epoch(*map(float, numbers[:, number]), seconds=seconds)
+
+    def _take_steps(self, epoch: int, rates: Any) -> tuple[Array, Array]:
+        """Take the steps; return the sums of loss times rows, and the first losses, (networks,)."""
+        runs, launches, size, dtype = self.runs, self._launches, self.batch_size, self.net.dtype
+        xp, put, begin = self.net.device.xp, self.net.device.put, epoch * len(rates)
+        order = np.stack([run.order(epoch, 1) for run in runs]) + self._offsets
+        keys = np.stack([run.dropout.keys(begin, len(rates)) for run in runs], axis=-1)
+        keys = keys[..., None, None]  # (steps, layers, networks, 1, 1)
+        coefficients = step_coefficients(runs[0].options.optimizer, rates, begin)
+        zeros = np.zeros(len(runs))
+        launches.begin(order, coefficients[: self.whole], keys[: self.whole], zeros)
+        batch, first_loss = 0, None
+        while count := launches.steps_from(batch):
+            loss, *_ = launches(batch, count)
+            first_loss = xp.asarray(loss, copy=True) if first_loss is None else first_loss
+            batch += count
+        total = launches.total
+        for step in range(batch, len(rates)):  # too few for a launch, or of a short batch
+            numbers = put(order[:, step * size : (step + 1) * size], "int64")
+            masks = self.dropout.masks(numbers.shape[1], [put(key, "int64") for key in keys[step]])
+            own = [put(each, dtype) for each in coefficients[step]]
+            loss, *_ = self._step(gathered(xp, self.data, numbers), masks, own)
+            total = total + loss * numbers.shape[1]
+        return total, first_loss
+
+
+def _together(join: Any, parts: Sequence[Data]) -> Data:
+    """Return the rows of several networks as one."""
+    x, y, weights = zip(*parts, strict=True)
+    return Data(join(x), join(y), None if weights[0] is None else join(weights))
