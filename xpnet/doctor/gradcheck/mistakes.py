@@ -105,6 +105,10 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
     found = {each.name: _mistake(each, sizes) for each in comparisons if each.wrong}
     found |= _from_one_layer(_layers_of(comparisons), found)
     none_right = not any(each.shown_right for each in comparisons)  # so that the loss may be wrong
+    vague = [each for each in comparisons if found.get(each.name, Mistake()).text.startswith(VAGUE)]
+    slopes = sum(int(each.clear.sum()) for each in vague)  # one or two point uphill by chance
+    if none_right and slopes > 2 and all(each.cosine < -0.3 for each in vague):
+        found |= {each.name: Mistake("gradient-sign/roughly", -1.0) for each in vague}
     groups: dict[Mistake, list[Comparison]] = {}
     for each in comparisons:
         if each.name in found:
@@ -118,7 +122,7 @@ def value_mistakes(comparisons: Sequence[Comparison], loss: float, sizes: Sizes)
         if none_right and code == "gradient-sign":
             remedy = EITHER_SIGN
         if none_right and code in ("gradient-sign", *VAGUE):
-            remedy += OR_MINUS if loss < 0.0 else "" if code == "gradient-sign" else OR_LOSS
+            remedy += OR_MINUS if loss < 0.0 else "" if text == "gradient-sign" else OR_LOSS
         findings.append(Finding(
             code, "error", ", ".join(where), evidence, why, remedy, CS231N,
             {"gradient": code.removeprefix("gradient-"), "where": where, "number": number},
@@ -170,23 +174,32 @@ def _layers_of(comparisons: Sequence[Comparison]) -> dict[int, list[Comparison]]
 def _from_one_layer(
     layers: Mapping[int, Sequence[Comparison]], found: Mistakes
 ) -> dict[str, Mistake]:
-    """Blame the delta of one layer if it and all before it are wrong, and none after it is.
-
-    A gradient that is right but for a factor acquits delta, if it is no single slope by chance.
-    """
+    """Blame the delta of one layer if it and all before it are wrong, and none after it is."""
     if not found or len(layers) < 2:
         return {}
     top = max(layer for layer, group in layers.items() if any(e.name in found for e in group))
     below = [each for layer, group in layers.items() if layer <= top for each in group]
     judged = [each for each in below if each.name in found or each.shown_right]
-    factors = [found[e.name].number for e in judged if e.name in found]
-    for each in judged:
-        text, factor = found.get(each.name, Mistake())
-        single = text in MULTIPLE and each.clear.sum() == 1 and factors.count(factor) == 1
-        if text != "gradient-wrong" and not single:
-            return {}
+    if len(judged) < 2 or not all(_explained_by_delta(each, found) for each in judged):
+        return {}
     text = "gradient-activation-derivative" + "/last" * (top == max(layers))
-    return {each.name: Mistake(text) for each in judged} if len(judged) > 1 else {}
+    return {each.name: Mistake(text) for each in judged}
+
+
+def _explained_by_delta(each: Comparison, found: Mistakes) -> bool:
+    """Return whether a wrong delta explains a gradient.
+
+    One that is right but for a factor acquits the delta of its layer and of all after it. A single
+    slope may have a factor by chance, if no other gradient has the same; where sigmoids are almost
+    linear, a wrong delta is almost a multiple.
+    """
+    text, factor = found.get(each.name, Mistake())
+    if text not in MULTIPLE:
+        return text == "gradient-wrong"
+    alike = [abs(other.number - factor) < 1e-5 * abs(factor)
+             for other in found.values() if other.text == text]  # fmt: skip
+    several = each.clear.sum() > 1 or sum(alike) > 1
+    return not (several and each.matches(each.given, factor * each.measured))
 
 
 def _reading(factor: float, sizes: Sizes) -> str:
@@ -255,6 +268,11 @@ TEXTS = {
         "it points against the slope of the loss (cosine {cosine:.2f}, factor {factor:.4g})",
         WHY["gradient-sign"],
         "flip the sign of the gradient of {where} alone",
+    ),
+    "gradient-sign/roughly": (
+        "it points against the slope of the loss (cosine {cosine:.2f}), but is no multiple of it",
+        WHY["gradient-sign"],
+        "",
     ),
     "gradient-scale": (
         "gradient = {factor:.6g} x slope of the loss; {reading}",
