@@ -144,4 +144,4 @@ def test_a_copy_is_called_mended_only_if_it_learns_better(examined, monkeypatch,
     fixed = doctor_script._fix(found)
     assert said in doctor_script._fixed_in_words(fixed)[0]
     assert f"{skill:.0%}" in doctor_script._fixed_in_words(fixed)[0]
-    assert found.script.locate().with_suffix(".fixed.py").exists() == (skill > 0.3)
+    assert found.script.locate()[0].with_suffix(".fixed.py").exists() == (skill > 0.3)
