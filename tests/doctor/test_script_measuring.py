@@ -142,7 +142,7 @@ def test_weights_that_were_updated_too_early_are_named(report):
 
 @pytest.mark.usefixtures("counted")
 @pytest.mark.parametrize("value", ["v", "net[0]"])
-def test_gradients_of_one_number_are_compared_with_the_others(report, tmp_path, value):
+def test_gradients_of_one_number_are_compared_with_the_others(report, value):
     text = """import math, random
 random.seed(4)
 net = [-0.4]
