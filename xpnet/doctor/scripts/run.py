@@ -75,7 +75,7 @@ def run_script(
         recorder.prepare(main.__dict__)
         began = time.perf_counter()
         try:
-            with _told_to_stop(seconds, end):
+            with _ToldToStop(seconds, end):
                 for code in parts:
                     exec(code, main.__dict__)
                 for thread in threading.enumerate():  # Python waits for them, too
@@ -230,64 +230,71 @@ def _printing_to(file: IO[str] | None) -> Iterator[None]:
             os.close(before)
 
 
-@contextmanager
-def _told_to_stop(seconds: float | None, end: Callable[[str, int], None]) -> Iterator[None]:
-    """Let signals, the end of the time and `os._exit` end the script, if need be by force."""
-    process, told, kept, leave = os.getpid(), list[tuple[str, int]](), dict[int, Any](), os._exit
-    over, only_one = threading.Event(), threading.RLock()
+class _ToldToStop:
+    """Lets signals, the end of the time and `os._exit` end the script, if need be by force."""
 
-    def let_go() -> None:
-        only_one.acquire()  # of this thread and the guard's, one goes on
-        over.set()
-        os._exit = leave
-        faulthandler.cancel_dump_traceback_later()
-        if threading.current_thread() is threading.main_thread():
-            _alarm_in(0.0)
-            for number, handler in kept.items():
-                signal.signal(number, handler)
+    def __init__(self, seconds: float | None, end: Callable[[str, int], None]) -> None:
+        self.seconds, self.end = seconds, end
+        self.process, self.leave = os.getpid(), os._exit
+        self.told, self.kept = list[tuple[str, int]](), dict[int, Any]()
+        self.over, self.only_one = threading.Event(), threading.RLock()
 
-    def force(how: str, status: int) -> None:
-        let_go()
-        end(how, status)
+    def __enter__(self) -> None:
+        os._exit = self._leave_at_once
+        for number in (getattr(signal, name, None) for name in STOPPING):  # Windows knows fewer
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                self.kept[number] = signal.signal(number, self._stop)
+        if self.seconds and hasattr(signal, "setitimer"):
+            _alarm_in(self.seconds)
+            _thread.start_new_thread(self._guard, ())  # `threading` would count it as the script's
+            faulthandler.dump_traceback_later(self.seconds + 9.0 * GRACE, exit=True, file=2)
 
-    def stop(number: int, frame: Any) -> None:
-        if os.getpid() != process:  # one of the script's own workers
-            leave(128 + number)
-        told.append(_in_words(number, seconds))
-        if len(told) > 1:
-            force(*told[0])
+    def __exit__(self, *_: object) -> None:
+        if os.getpid() != self.process:  # a child that came to the script's end
+            self.leave(0)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with self.only_one:  # of the script's thread and the guard's, one goes on
+            self.over.set()
+            os._exit = self.leave
+            faulthandler.cancel_dump_traceback_later()
+            if threading.current_thread() is threading.main_thread():
+                _alarm_in(0.0)
+                for number, handler in self.kept.items():
+                    signal.signal(number, handler)
+
+    def _force(self, how: str, status: int) -> None:
+        with self.only_one:
+            self._let_go()
+            self.end(how, status)
+
+    def _stop(self, number: int, frame: Any) -> None:
+        if os.getpid() != self.process:  # one of the script's own workers
+            self.leave(128 + number)
+        self.told.append(_in_words(number, self.seconds))
+        if len(self.told) > 1:
+            self._force(*self.told[0])
         elif number == signal.SIGINT:  # which the script may handle itself
             raise KeyboardInterrupt
         else:
             _alarm_in(GRACE)
-        raise Stopped(*told[0])
+        raise Stopped(*self.told[0])
 
-    def leave_at_once(status: int) -> NoReturn:
-        if os.getpid() != process:
-            leave(status)
+    def _leave_at_once(self, status: int) -> NoReturn:
+        if os.getpid() != self.process:
+            self.leave(status)
         how = f"the script ended by os._exit({status})", 0
-        force(*how)
+        self._force(*how)
         raise Stopped(*how)
 
-    def guard() -> None:
-        """Report in place of a script that sits in C code, and takes no signals."""
-        if not over.wait((seconds or 0.0) + 2.0 * GRACE):
-            force(*_in_words(signal.SIGALRM, seconds))
+    def _guard(self) -> None:
+        """Report in place of a script that sits in C code, and takes no signals.
 
-    os._exit = leave_at_once
-    for number in (getattr(signal, name, None) for name in STOPPING):  # Windows knows fewer
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            kept[number] = signal.signal(number, stop)
-    if seconds and hasattr(signal, "setitimer"):  # not on Windows
-        _alarm_in(seconds)
-        _thread.start_new_thread(guard, ())  # `threading` would count it as the script's
-        faulthandler.dump_traceback_later(seconds + 9.0 * GRACE, exit=True, file=2)  # lets none run
-    try:
-        yield
-    finally:
-        if os.getpid() != process:  # a child that came to the script's end
-            leave(0)
-        let_go()
+        Where that lets no thread run, `faulthandler` says where it sits.
+        """
+        if not self.over.wait((self.seconds or 0.0) + 2.0 * GRACE):
+            self._force(*_in_words(signal.SIGALRM, self.seconds))
 
 
 def _alarm_in(seconds: float) -> None:
