@@ -30,12 +30,6 @@ EVERY = [
 ]
 
 
-@pytest.mark.parametrize("optimizer", EVERY, ids=str)
-def test_every_optimiser_finds_the_minimum_of_a_parabola(optimizer):
-    found = descend(optimizer, parabola, np.array([0.0, 0.0]), 1000)
-    np.testing.assert_allclose(found, [3.0, -1.0], atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
