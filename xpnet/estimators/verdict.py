@@ -7,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from xpnet.backend.device import Array, to_host
 from xpnet.doctor.findings import Finding
+from xpnet.doctor.sklearn import PARAMETERS
 from xpnet.estimators.parameters import optimizer_of
 from xpnet.training import skill
 from xpnet.training.lbfgs import LBFGS
@@ -15,14 +16,6 @@ from xpnet.training.skill import find_no_skill, unscaled
 
 SAID_ANYWAY = {"unscaled-inputs", "learning-rate-too-small"}
 SYMPTOMS = {"no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising"}
-PARAMETERS = {
-    "hidden": "activation",
-    "l2": "alpha",
-    "learning_rate": "learning_rate_init",
-    "optimizer": "solver",
-    "standardize_target": "standardize",
-}
-"""The core's settings that scikit-learn calls otherwise."""
 
 
 class DivergenceWarning(ConvergenceWarning):  # type: ignore[misc]
@@ -88,6 +81,7 @@ def _findings(training: Any, start: Array) -> tuple[Finding, ...]:
 
 def _remedy(finding: Finding, parameters: Container[str]) -> str:
     """Return a finding's remedy as parameters of the estimator, or else in its own words."""
-    repair = {PARAMETERS.get(name, name): each for name, each in (finding.repair or {}).items()}
+    names = PARAMETERS | {"standardize_target": "standardize"}
+    repair = {names.get(name, name): each for name, each in (finding.repair or {}).items()}
     settings = [f"{name}={each!r}" for name, each in repair.items() if name in parameters]
     return f"Set {', '.join(settings)}." if settings else finding.remedy.splitlines()[0]
