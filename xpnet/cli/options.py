@@ -65,7 +65,7 @@ class TrainOptions:
     """Train a network on a table and save it."""
 
     data: str = argument("DATA", DATA)
-    target: str | None = option(None, "Column to predict; of NPY and IDX, the file of targets.")
+    target: str | None = option(None, "Column to predict, or several: a,b; of NPY, IDX the file.")
     out: str | None = output(None, "Model file; by default DATA's name with .safetensors.")
     task: str = option("auto", "auto, binary, multiclass or regression.")
     validation: str = option("0.2", "Share of rows to hold out (0: none), or a file of rows.")

@@ -185,11 +185,14 @@ def _decoded(graph: Graph, plan: Preprocessing, outputs: str) -> None:
     types = graph.types
     if plan.task == "regression":
         values = graph.add("Cast", outputs, to=types.DOUBLE)
-        values = graph.add("Add", graph.add("Mul", values, plan.target_std), plan.target_mean)
+        mean, std = plan.target_scales
+        values = graph.add("Add", graph.add("Mul", values, std), mean)
         if plan.target_log:
             values = graph.add("Exp", graph.add("Min", values, MAX_LOG))
-        graph.give("Identity", values, name="value", type_=types.DOUBLE, width=1)
+        graph.give("Identity", values, name="value", type_=types.DOUBLE, width=len(mean))
         return
+    if plan.more_targets:
+        raise InputError("several targets of classes are not exported; export a model of each")
     if plan.task == "binary":
         first = graph.add("Sub", np.float32(1), outputs)
         outputs = graph.add("Concat", first, outputs, axis=1)
