@@ -10,11 +10,13 @@ from reference_pages import explanations
 import xpnet
 
 EXAMPLES = examples()
+NOT_FIRST = ("shared-parameters", "unscaled-inputs", "diverged", "constant-output")
 
 
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_the_mistake_of_a_page_is_found(code):
-    assert code in diagnosis(EXAMPLES[code].wrong).codes
+    found = diagnosis(EXAMPLES[code].wrong).codes
+    assert code in found[code in NOT_FIRST :][:1]
 
 
 @pytest.mark.parametrize("right", {each.right: None for each in EXAMPLES.values()})
