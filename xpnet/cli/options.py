@@ -204,8 +204,7 @@ class PlaygroundOptions(TrainOptions):
     no_browser: bool = option(False, "Only print the page's address.")
 
 
-RATES = "Learning rates: several, or A..B, two for each power of ten, or A..B:N, which are N."
-LAYERS = "Units of each hidden layer, several times: 16,16 32,32 none."
+RANGE = "; or a range, such as 1e-4..1e-1 (two for each power of ten) or 1e-4..1e-1:9 (nine)."
 
 
 @dataclass(frozen=True)
@@ -217,10 +216,10 @@ class SweepOptions(TrainOptions):
 
     LEFT_OUT: ClassVar = ("config",)
 
-    hidden: list[str] | None = option(None, LAYERS)  # type: ignore[assignment]  # noqa: RUF009
+    hidden: list[str] | None = option(None, "Layers, such as 16,16 32 none.")  # type: ignore[assignment]  # noqa: RUF009
     activation: list[str] | None = option(None, "Activations.")  # type: ignore[assignment]  # noqa: RUF009
-    lr: list[str] | None = option(None, RATES)  # type: ignore[assignment]  # noqa: RUF009
-    l2: list[str] | None = option(None, "Penalties, as --lr.")  # type: ignore[assignment]  # noqa: RUF009
+    lr: list[str] | None = option(None, f"Learning rates{RANGE}")  # type: ignore[assignment]  # noqa: RUF009
+    l2: list[str] | None = option(None, f"Penalties{RANGE}")  # type: ignore[assignment]  # noqa: RUF009
     dropout: list[str] | None = option(None, "Shares.")  # type: ignore[assignment]  # noqa: RUF009
     seeds: int | None = option(None, "Networks of each candidate, as --nets of train.")
     out: str | None = option(None, "File of finished candidates, where the sweep is continued.")

@@ -35,7 +35,6 @@ from xpnet.training.many import kind, train_together
 SHOWN = 10  # candidates, the best first; --json has them all
 PER_DECADE = 2  # values of a range
 NUMBERS = ("lr", "l2", "dropout")
-LOSSES = {"regression": "root mean squared error"}  # of classes the log loss
 
 
 @dataclass(frozen=True)
@@ -49,25 +48,14 @@ class Candidate:
 
 def sweep(options: SweepOptions) -> None:
     """Train what is not in the file of finished candidates, and print how all of them did."""
-    stem = Path(options.data).name.removesuffix(".gz")
-    name = "sweep" if options.data == "-" else f"{Path(stem).stem}.sweep"
-    out, started = options.out or f"{name}.jsonl", time.perf_counter()
-    outputs = [out, *([options.plot] if options.plot else [])]
-    keep_inputs(outputs, [options.data, options.target, options.validation])
-    for path in outputs:
-        probe_writable(path)
-    if options.plot:
-        from xpnet.report.plots import new_figure
-
-        new_figure(options.plot)
-    every = _settings(options)
+    started, every, out = time.perf_counter(), _settings(options), _output(options)
     with lock(out):
         kept, task = _finished(out), _task(every[0])
         rows = (digest(Data(*each, None), CPU) for each in ((task.x, task.y), task.judged))
         about = {"data": " ".join(rows), "xpnet": __version__}
         known = {each["command"]: each for each in kept if about.items() <= each.items()}
         left = [each for each in every if each.as_command() not in known]
-        for group in _groups(task, left) if left else ():
+        for group in _groups(task, left):
             with limit_threads(group[0].task):
                 train_together([run for each in group for run in each.runs])
                 found = [_result(each) | about for each in group]
@@ -76,48 +64,63 @@ def sweep(options: SweepOptions) -> None:
             with atomic_write(out) as file:
                 file.writelines(f"{json.dumps(each)}\n".encode() for each in kept)
             say(f"{len(kept)} candidates are in {out}")
-    results = sorted((known[each.as_command()] for each in every), key=_rank)
-    if options.plot:
-        _plot(options.plot, results, _measure(task.plan))
-    report = {"command": "sweep", "task": task.plan.task, "target": task.plan.target,
-              "rows": task.rows, "networks": task.nets, "measure": _measure(task.plan),
-              "trained": len(left), "seconds": time.perf_counter() - started, "file": out,
-              "best": results[0]["command"], "candidates": results}  # fmt: skip
+    results = sorted(
+        (known[each.as_command()] for each in every),
+        key=lambda each: (each["loss"] is None, each["loss"]),
+    )
     if results[0]["loss"] is None:
         raise DivergenceError(f"all of {counted(len(results), 'candidate')} diverged; lower --lr")
+    report = {
+        "command": "sweep", "task": task.plan.task, "target": task.plan.target, "rows": task.rows,
+        "networks": task.nets, "trained": len(left), "seconds": time.perf_counter() - started,
+        "measure": "log loss" if task.plan.classes else "root mean squared error",
+        "varied": [name for name in SWEPT if len({each.get(name) for each in results}) > 1],
+        "file": out, "best": results[0]["command"], "candidates": results,
+    }  # fmt: skip
+    if options.plot:
+        _plot(options.plot, report)
     show_report(options.json, report, _lines(report))
+
+
+def _output(options: SweepOptions) -> str:
+    """Return the file of finished candidates; refuse what would fail or do harm at the end."""
+    stem = Path(options.data.removesuffix(".gz")).stem
+    out = options.out or f"{'table' if options.data == '-' else stem}.sweep.jsonl"
+    outputs = [each for each in (out, options.plot) if each]
+    keep_inputs(outputs, [options.data, options.target, options.validation])
+    for path in outputs:
+        probe_writable(path)
+    if options.plot:
+        from xpnet.report.plots import new_figure
+
+        new_figure(options.plot)
+    return out
 
 
 def _settings(options: SweepOptions) -> list[TrainOptions]:
     """Return the options of each candidate."""
     if options.optimizer == LBFGS:
-        raise InputError(
-            "--optimizer lbfgs: it has no steps that a sweep could share; leave it out"
-        )
+        raise InputError("--optimizer lbfgs: it has no steps to take together; leave it out")
     own = {"out", "plot", "json", "nets", *SWEPT}
     same = {e.name: getattr(options, e.name) for e in fields(TrainOptions) if e.name not in own}
     same["nets"] = None if options.seeds is None else str(options.seeds)
-    values = [_values(name, getattr(options, name)) for name in SWEPT]
+    each = ((name, getattr(options, name) or [None]) for name in SWEPT)
+    values = [[v for word in given for v in _values(name, word)] for name, given in each]
     chosen = dict.fromkeys(itertools.product(*values))
     return [TrainOptions(**same, **dict(zip(SWEPT, each, strict=True))) for each in chosen]
 
 
-def _values(name: str, given: list[str] | None) -> list[Any]:
-    """Return what an option is to be, one after the other; [None] is its default."""
-    if name not in NUMBERS or not given:
-        return given or [None]
-    return [value for word in given for value in _numbers(name, word)]
-
-
-def _numbers(name: str, word: str) -> list[float]:
-    """Return the numbers that one word means: itself, or those of a range, evenly in logarithm."""
+def _values(name: str, word: str | None) -> list[Any]:
+    """Return what a word means: itself, or the numbers of a range, evenly in logarithm."""
+    if word is None or name not in NUMBERS:
+        return [word]
     start, dots, rest = word.partition("..")
     end, _, count = rest.partition(":")
     try:
         if not dots:
             return [float(word)]
         first, last = float(start), float(end)
-        many = int(count or round(PER_DECADE * math.log10(last / first)) + 1)
+        many = int(count) if count else round(PER_DECADE * math.log10(last / first)) + 1
         if not 0.0 < first < last < math.inf or many < 2:
             raise ValueError
     except (ValueError, ZeroDivisionError, OverflowError) as error:
@@ -142,34 +145,37 @@ def _finished(out: str) -> list[dict[str, Any]]:
         return []
     try:
         found = [json.loads(line) for line in Path(out).read_text("utf-8").splitlines()]
-        if all({"command", "data", "loss"} <= each.keys() for each in found):
-            return found
-    except (ValueError, AttributeError):
-        pass
-    raise FileError(f"{out}: it is no file of a sweep; name another one with --out")
+        if not all({"command", "data", "loss"} <= each.keys() for each in found):
+            raise ValueError
+    except (ValueError, AttributeError) as error:
+        raise FileError(f"{out}: it is no file of a sweep; name another with --out") from error
+    return found
 
 
 def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
     """Yield candidates that can be trained together; all are checked before the first one is."""
     groups = dict[Any, list[Candidate]]()
-    rows = [task.of_net(number) for number in range(task.nets)]
+    device, dtype = make_network(task.of_net(0)).device, task.options.dtype
+    with device.active:
+        inputs = [device.put(task.of_net(number).x, dtype) for number in range(task.nets)]
     for options in left:
-        given = {name: value for name in SWEPT if (value := getattr(options, name)) is not None}
-        own, runs = with_target(replace(task, options=replace(task.options, **given))), []
+        own = with_target(replace(task, options=replace(task.options, **_given(options))))
+        runs = list[Training]()
         for number in range(task.nets):
             one = own.of_net(number)
             net, settings = make_network(one), fit_options(one)
-            runs.append(prepare_training(net, rows[number].x, one.y, progress=False, **settings))
+            runs.append(prepare_training(net, inputs[number], one.y, progress=False, **settings))
         groups.setdefault(kind(runs[0]), []).append(Candidate(options, own, runs))
     yield from groups.values()
 
 
+def _given(options: TrainOptions) -> dict[str, Any]:
+    return {name: value for name in SWEPT if (value := getattr(options, name)) is not None}
+
+
 def _result(candidate: Candidate) -> dict[str, Any]:
     """Measure a candidate on rows held out, as `train` does; also each network on its own."""
-    told: dict[str, Any] = {name: getattr(candidate.options, name) for name in SWEPT}
-    told = {"command": candidate.options.as_command()} | {
-        k: v for k, v in told.items() if v is not None
-    }
+    told = {"command": candidate.options.as_command(), **_given(candidate.options)}
     if any(run.state.history.stopped == DIVERGED for run in candidate.runs):
         return told | {"loss": None, "stopped": DIVERGED}
     nets = [run.net for run in candidate.runs]
@@ -185,10 +191,6 @@ def _result(candidate: Candidate) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _measure(plan: Preprocessing) -> str:
-    return LOSSES.get(plan.task, "log loss")
-
-
 def _loss(plan: Preprocessing, outputs: Any, y: Any) -> float:
     """Return what candidates are compared by: comparable even where their targets are scaled."""
     if plan.task == "regression":
@@ -199,48 +201,41 @@ def _loss(plan: Preprocessing, outputs: Any, y: Any) -> float:
     return float(-np.mean(np.log(np.maximum(right, np.finfo(p.dtype).tiny))))
 
 
-def _rank(result: dict[str, Any]) -> float:
-    return math.inf if result["loss"] is None else result["loss"]
-
-
-def _setting(result: dict[str, Any], leave_out: str = "") -> str:
-    given = [name for name in SWEPT if name in result and name != leave_out]
-    return " ".join(f"{flag(name)} {result[name]}" for name in given) or "defaults"
+def _setting(result: dict[str, Any], names: Iterable[str]) -> str:
+    return " ".join(f"{flag(name)} {result[name]}" for name in names) or "as train"
 
 
 def _lines(report: dict[str, Any]) -> list[tuple[str, str]]:
-    results, measure = report["candidates"], report["measure"]
+    results, measure, several = report["candidates"], report["measure"], report["networks"] > 1
     lines = [
         ("task", f"{report['task']} of {report['target']}, {report['rows']:,} rows"),
         ("candidates", f"{len(results)}, of {counted(report['networks'], 'network')} each; "
          f"{report['trained']} trained in {report['seconds']:.1f} s"),
-        (measure, "of rows held out, and how far apart the networks are"),
+        (measure, f"of rows held out{', and how far apart the networks are' if several else ''}"),
     ]  # fmt: skip
     for each in results[:SHOWN]:
+        setting = _setting(each, report["varied"])
         if each["loss"] is None:
-            lines.append(("  diverged", _setting(each)))
+            lines.append(("  diverged", setting))
             continue
-        scores = each["scores"]
-        name, value = (
-            ("accuracy", scores.get("accuracy")) if "accuracy" in scores else ("R2", scores["r2"])
-        )
-        shown = "" if value is None else f"{name} {value:.4f}  "
-        lines.append((f"  {each['loss']:.4g}",
-                      f"± {np.std(each['losses']):<8.2g} {shown}{_setting(each)}"))  # fmt: skip
+        name = "accuracy" if "accuracy" in each["scores"] else "r2"
+        told = f"{name} {each['scores'][name] or 0.0:.4f}  {setting}"
+        apart = f"± {np.std(each['losses']):<8.2g} " if several else ""
+        lines.append((f"  {each['loss']:.4g}", apart + told))
     more = len(results) - SHOWN
     lines += [("  ...", f"{more} more (--json has them)")][: more > 0]
     return [*lines, ("best", report["best"])]
 
 
-def _plot(path: str, results: list[dict[str, Any]], measure: str) -> None:
+def _plot(path: str, report: dict[str, Any]) -> None:
     """Draw the losses over a number that was varied, one line for all the other settings."""
     from xpnet.report.plots import plot_results
 
-    drawn = [each for each in results if each["loss"] is not None]
-    counts = {name: len({each.get(name) for each in drawn}) for name in NUMBERS}
-    name = max(counts, key=lambda each: counts[each])
-    series = dict[str, list[tuple[float, float, float]]]()
-    for each in sorted(drawn, key=lambda result: result.get(name, 0.0)):
-        point = each.get(name, 0.0), each["loss"], float(np.std(each["losses"]))
-        series.setdefault(_setting(each, leave_out=name), []).append(point)
-    plot_results(path, series, flag(name), measure)
+    name = next((each for each in NUMBERS if each in report["varied"]), None)
+    others = [each for each in report["varied"] if each != name]
+    series = dict[str, list[Any]]()
+    for each in report["candidates"]:
+        if each["loss"] is not None:
+            point = each[name] if name else 0.0, each["loss"], np.std(each["losses"])
+            series.setdefault(_setting(each, others), []).append(point)
+    plot_results(path, series, flag(name or "lr"), report["measure"])

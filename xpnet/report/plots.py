@@ -28,14 +28,12 @@ def plot_history(history: "History", path: Any = None) -> Any:
     return figure
 
 
-def plot_results(
-    path: str, series: Mapping[str, list[tuple[float, float, float]]], x: str, y: str
-) -> None:
+def plot_results(path: str, series: Mapping[str, list[tuple[float, ...]]], x: str, y: str) -> None:
     """Draw points (x, y, deviation of y), a line for each series."""
     figure = new_figure(path)
     axes = figure.add_subplot()
     for label, points in series.items():
-        axes.errorbar(*zip(*points, strict=True), marker="o", capsize=2, label=label)
+        axes.errorbar(*zip(*sorted(points), strict=True), marker="o", capsize=2, label=label)
     if all(point[0] > 0.0 for points in series.values() for point in points):
         axes.set_xscale("log")
     axes.set(xlabel=x, ylabel=y)
