@@ -47,11 +47,25 @@ class Rank:
     def bcast(self, what):
         return pickle.loads(self._threads.exchange(self.rank, pickle.dumps(what))[0])  # noqa: S301
 
-    def Iallgatherv(self, own, given):  # noqa: N802  # mpi4py's name
+    def Iallgather(self, own, every):  # noqa: N802  # mpi4py's names
+        every[...] = self._threads.exchange(self.rank, own.copy())
+        return self
+
+    def Iallgatherv(self, own, given):  # noqa: N802
         every, counts = given
         sent = self._threads.exchange(self.rank, own.copy())
         assert [each.size for each in sent] == counts
         every[...] = np.concatenate(sent)
+        return self
+
+    def Ialltoallv(self, own, given):  # noqa: N802
+        numbers, counts = own
+        pieces = np.split(numbers.copy(), np.cumsum(counts)[:-1])
+        given[0][...] = [each[self.rank] for each in self._threads.exchange(self.rank, pieces)]
+        return self
+
+    def Iallreduce(self, own, total):  # noqa: N802
+        total[...] = sum(self._threads.exchange(self.rank, own.copy()))
         return self
 
     def Test(self) -> bool:  # noqa: N802
