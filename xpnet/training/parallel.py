@@ -9,7 +9,7 @@ order of its own. Validation rows are on all processes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ import numpy as np
 from xpnet.backend.device import CPU, for_many, to_host
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch
-from xpnet.training.batches import Data, epoch_order, take_rows
+from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, take_rows
+from xpnet.training.callbacks import hooks
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.loop import INTERRUPTED, Step, Training, make_step
@@ -25,6 +26,7 @@ from xpnet.training.loop import INTERRUPTED, Step, Training, make_step
 CHUNKS = 4
 MAX_SECONDS = 15.0  # that a process waits for the others at one step
 SEEDS_APART = 1 << 32  # of two chunks: the seeds of networks are small
+SENT_BYTES = 1 << 23
 SLICED = 1 << 14  # numbers; to add fewer takes less time than one more message
 LOSS, WEIGHT, STOPS = range(-3, 0)  # what is sent with a gradient, at its end
 
@@ -48,11 +50,13 @@ class ParallelTraining(Training):
         self.batch_size = self._chunk_rows * self.chunks
         self.epoch_rows = self.batch_size * (self.options.steps_per_epoch or 0) or self.rows
         edges = [self.rows * chunk // self.chunks for chunk in range(self.chunks + 1)]
-        own = chunks_of_each(range(self.chunks), comm.size)[comm.rank]
+        every = chunks_of_each(range(self.chunks), comm.size)
+        own = every[comm.rank]
         starts, stops = edges[own.start : own.stop], edges[own.start + 1 : own.stop + 1]
-        self._own = _rows(self.net, self.data, range(starts[0], stops[-1]))
-        self._starts = np.subtract(starts, starts[0])[:, None]
-        self._counts = np.subtract(stops, starts)[:, None]
+        rows_of_each = [range(edges[each.start], edges[each.stop]) for each in every]
+        self._own = _rows_here(self.net, self.data, rows_of_each, comm.rank)
+        self._starts = [each - starts[0] for each in starts]
+        self._counts = [stop - start for start, stop in zip(starts, stops, strict=True)]
         self._seeds = [self.seed + SEEDS_APART * (chunk + 1) for chunk in own]
         shape = (len(own), self.net.flat.shape[0])
         flat = self.net.device.xp.broadcast_to(self.net.flat, shape)
@@ -83,19 +87,19 @@ class ParallelTraining(Training):
         net.flat[...] = net.device.put(flat, net.dtype)
 
     def order(self, epoch: int, epochs: int) -> Any:
-        """Return the row numbers of some epochs, (own chunks, rows).
+        """Return which of the rows here an epoch's steps take, (steps, chunks, rows).
 
-        A chunk with a row less than others ends with a number that does not count.
+        -1 where a batch has no row: the last one may be short.
         """
-        steps, rows = self.options.steps_per_epoch, -(-self.rows // self.chunks)
-        orders = np.zeros((len(self._seeds), self._chunk_rows * steps if steps else rows), np.int64)
-        for own, count, seed in zip(orders, self._counts[:, 0], self._seeds, strict=True):
-            found = epoch_order(
-                count, seed, epoch, epochs=epochs, shuffle=self.options.shuffle,
-                epoch_rows=len(own) if steps else None,
-            )  # fmt: skip
-            own[: len(found)] = found
-        return orders + self._starts
+        steps = -(-self.epoch_rows // self.batch_size)
+        orders = np.full((len(self._seeds), steps * self._chunk_rows), -1)
+        chunks = zip(orders, self._starts, self._counts, self._seeds, strict=True)
+        for order, start, count, seed in chunks:
+            epoch_rows = len(order) if self.options.steps_per_epoch else None
+            shuffle = self.options.shuffle
+            found = epoch_order(count, seed, epoch, shuffle=shuffle, epoch_rows=epoch_rows)
+            order[: len(found)] = start + found
+        return orders.reshape(len(orders), steps, -1).swapaxes(0, 1)
 
     def _prepare(self) -> Step:
         """Return the step, whose gradients are those of all processes."""
@@ -123,13 +127,15 @@ class ParallelTraining(Training):
 
         def compute(batch: Batch, masks: Any) -> Any:
             losses, _, trace = stack.loss_and_gradients(batch, self.head, masks, into)
-            add_up(gradients)
-            if not on_host:
+            own[:, LOSS], own[:, STOPS] = to_host(losses), self._asked_to_stop
+            if weighted:
+                own[:, WEIGHT] = to_host(xp.sum(batch.shares, axis=-1))
+            if on_host:
+                add_up(own)
+            else:
+                add_up(own[:, LOSS:])
+                add_up(gradients)
                 own[0, :LOSS] = to_host(gradients[0, :])
-            own[:, LOSS] = to_host(losses)
-            own[:, WEIGHT] = to_host(xp.sum(batch.shares, axis=-1))
-            add_up(own[:, LOSS:STOPS])
-            own[0, STOPS] = self._asked_to_stop
             add_all(own[0], total)
             if weighted and total[WEIGHT] > 0.0:
                 total[:WEIGHT] /= total[WEIGHT]
@@ -143,36 +149,51 @@ class ParallelTraining(Training):
 
     def _take_steps(self, take_step: Step, order: Any, rates: Any, coefficients: Any) -> None:
         """Take the epoch's steps, each with a batch from every chunk."""
-        state, numbers, begin = (
-            self.state,
-            coefficients.tolist(),
-            self.state.step - self.state.batch,
-        )
-        keys = [Dropout(self.net, seed).keys(begin, len(rates)) for seed in self._seeds]
-        keys = np.stack(keys, axis=-1)[..., None, None]  # (steps, layers, chunks, 1, 1)
-        while state.batch < len(rates) and not self.stop_reason:
-            self.between_steps, self.learning_rate = False, float(rates[state.batch])
-            rows = min(self.batch_size, self.epoch_rows - state.batch * self.batch_size)
-            batch = self._batch(order, rows)
-            key = [self.net.device.put(each, "int64") for each in keys[state.batch]]
-            masks = self._dropout.masks(batch.x.shape[1], key)
+        state, put, begin = self.state, self.net.device.put, self.state.step - self.state.batch
+        of_chunks = [Dropout(self.net, seed).keys(begin, len(rates)) for seed in self._seeds]
+        keys = np.stack(of_chunks, axis=-1)[..., None, None]  # (steps, layers, chunks, 1, 1)
+        rates, numbers = rates.tolist(), coefficients.tolist()
+        on_batch_end = hooks(self.callbacks, "on_batch_end")
+        for batch in self._batches(order, state.batch):
+            if self.stop_reason:
+                return
+            self.between_steps, self.learning_rate = False, rates[state.batch]
+            step_keys = [put(each, "int64") for each in keys[state.batch]]
+            masks = self._dropout.masks(self._chunk_rows, step_keys)
+            rows = int(self._rows_of(state.batch))
             found = take_step(batch, masks, numbers[state.batch])
             self.loss, self.gradients, self.trace = found
             self._after_steps(1, rows, self.loss, state.epoch_loss + self.loss * rows)
-            self._notify("on_batch_end")
+            for hook in on_batch_end:
+                hook(self)
 
-    def _batch(self, order: Any, rows: int) -> Batch:
-        """Return the next rows of the chunks here, whose shares are those in the whole batch."""
-        net, first = self.net, self.state.batch * self._chunk_rows
-        numbers = order[:, first : first + self._chunk_rows]
-        x, y, weights = take_rows(self._own, numbers.reshape(-1), net.device, net.dtype)
-        shares = np.full(numbers.shape, 1.0 / rows)
-        if rows < self.batch_size:
-            shares[first + np.arange(numbers.shape[1]) >= self._counts] = 0.0
-        if weights is not None:
-            shares *= to_host(weights).reshape(numbers.shape)
-        x, y = (net.device.xp.reshape(each, (*numbers.shape, each.shape[1])) for each in (x, y))
-        return Batch(x, y, net.device.put(shares, net.dtype))
+    def _rows_of(self, batch: Any) -> Any:
+        """Return how many rows a batch of the epoch has, in all chunks."""
+        return np.minimum(self.batch_size, self.epoch_rows - self.batch_size * batch)
+
+    def _batches(self, order: Any, begin: int) -> Iterator[Batch]:
+        """Yield batches from one of the epoch on: of each array (chunks, rows, ...).
+
+        The shares are those in the whole batch, before they are divided by its weight.
+        """
+        net, own = self.net, self._own
+        row_bytes = 8 * (own.x.shape[1] + own.y.shape[1])
+        several = max(1, BLOCK_BYTES // (row_bytes * order[0].size))
+        for first in range(begin, len(order), several):
+            numbers = order[first : first + several]
+            found = take_rows(own, np.maximum(numbers, 0).reshape(-1), net.device, net.dtype)
+            stacked: list[Any] = [
+                each if each is None
+                else net.device.xp.reshape(each, (*numbers.shape, each.shape[1]))
+                for each in found
+            ]  # fmt: skip
+            x, y, weights = stacked
+            rows = self._rows_of(np.arange(first, first + len(numbers)))
+            shares = net.device.put((numbers >= 0) / rows[:, None, None], net.dtype)
+            if weights is not None:
+                shares = shares * weights[..., 0]
+            for i in range(len(numbers)):
+                yield Batch(x[i, ...], y[i, ...], shares[i, ...])
 
 
 def chunks_of_each(chunks: range, processes: int) -> list[range]:
@@ -224,10 +245,53 @@ def _wait(request: Any) -> None:
         time.sleep(0)  # there may be fewer processors than processes
 
 
-def _rows(net: Any, data: Data, rows: range) -> Data:
-    """Return some neighbouring rows in memory."""
-    if hasattr(data.x, "read_rows"):
-        return take_rows(data, np.arange(rows.start, rows.stop), net.device, net.dtype)
-    some = slice(rows.start, rows.stop)
-    weights = None if data.row_weights is None else data.row_weights[some, :]
-    return Data(data.x[some, :], data.y[some, :], weights)
+class SentRows:
+    """The x of all processes, of which the first one has the rows, and sends each its own."""
+
+    def __init__(self, comm: Any, source: Any) -> None:
+        self._comm, self._source = comm, source  # an array or a `RowSource`; elsewhere None
+        self.shape = comm.bcast(None if source is None else tuple(source.shape))
+
+    def read_rows(self, rows: Any) -> Any:
+        """Return these rows, in the first process, as a host array (len(rows), columns)."""
+        source = self._source
+        return source.read_rows(rows) if hasattr(source, "read_rows") else source[rows]
+
+    def blocks(self) -> Iterator[Any]:
+        """Yield all rows in order, some at a time; in the others nothing."""
+        every = range(self.shape[0] if self._source is not None else 0)
+        return (self.read_rows(np.arange(each.start, each.stop)) for each in self._pieces(every))
+
+    def _pieces(self, rows: range) -> Iterator[range]:
+        several = max(1, SENT_BYTES // (8 * self.shape[1]))
+        return (rows[i : i + several] for i in range(0, len(rows), several))
+
+    def share(self, rows_of_each: list[range], dtype: str) -> Any:
+        """Send the rows of each process; return those of this one."""
+        comm, own = self._comm, rows_of_each[self._comm.rank]
+        mine = np.empty((len(own), self.shape[1]), dtype)
+        for rank, rows in enumerate(rows_of_each):
+            for part in self._pieces(rows):
+                here = slice(part.start - own.start, part.stop - own.start)
+                if rank == comm.rank == 0:
+                    mine[here] = self.read_rows(np.arange(part.start, part.stop))
+                elif comm.rank == 0:
+                    block = self.read_rows(np.arange(part.start, part.stop))
+                    comm.Send(np.ascontiguousarray(block, dtype), rank)
+                elif comm.rank == rank:
+                    comm.Recv(mine[here], 0)
+        return mine
+
+
+def _rows_here(net: Any, data: Data, rows_of_each: list[range], rank: int) -> Data:
+    """Return the rows of this process, in memory."""
+    rows, put = rows_of_each[rank], net.device.put
+    if isinstance(data.x, SentRows):
+        x = put(data.x.share(rows_of_each, net.dtype), net.dtype)
+    elif hasattr(data.x, "read_rows"):
+        x = put(data.x.read_rows(np.arange(rows.start, rows.stop)), net.dtype)
+    else:
+        x = data.x[rows.start : rows.stop, :]
+    weights = data.row_weights
+    weights = None if weights is None else weights[rows.start : rows.stop, :]
+    return Data(x, data.y[rows.start : rows.stop, :], weights)
