@@ -80,11 +80,12 @@ class Rank:
         return True
 
 
-def train(size, sent=False, dropout=0.2, **options):
+def train(size, sent=False, dropout=0.2, device="cpu", **options):
     """Train on so many threads; return the networks and histories.
 
     With `sent`, the first one alone has the inputs.
     """
+    kind = {"output": "sigmoid", "dropout": dropout, "dtype": "float64", "device": device}
     comm, nets, histories, errors = Threads(size), [None] * size, [None] * size, []
 
     def run(rank):
@@ -137,17 +138,19 @@ def test_any_number_of_processes_gives_the_same_bits(monkeypatch, options, slice
             assert history.validation_loss == histories[0].validation_loss
 
 
-@pytest.mark.parametrize(("size", "chunks"), [(1, 4), (3, 0)])
-@pytest.mark.parametrize("weights", [None, np.arange(103) % 7])
-def test_a_step_of_several_processes_is_the_step_of_one_network(size, chunks, weights):
+@pytest.mark.parametrize(
+    ("size", "chunks", "weights"), [(1, 4, None), (3, 0, np.arange(103) % 7), (2, 4, X[:, 0] > 0)]
+)
+def test_a_step_of_several_processes_is_the_step_of_one_network(backend, size, chunks, weights):
     options = {"epochs": 1, "batch_size": 105, "shuffle": False, "optimizer": xpnet.SGD(0.1)}
     options |= {"sample_weight": weights, "dropout": 0.0}
-    nets, histories, errors = train(size, chunks=chunks, **options)
+    nets, histories, errors = train(size, chunks=chunks, device=backend.device, **options)
     assert not errors
     del options["dropout"]
     net = xpnet.MLP([5, 8, 1], output="sigmoid", seed=3, dtype="float64")
     history = xpnet.fit(net, X, Y, progress=False, **options)
-    np.testing.assert_allclose(nets[-1].flat, net.flat, rtol=1e-12, atol=1e-14)
+    flat = backend.device.get(nets[-1].flat)
+    np.testing.assert_allclose(flat, net.flat, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(histories[-1].loss, history.loss, rtol=1e-12)
 
 
