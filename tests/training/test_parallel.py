@@ -90,9 +90,7 @@ def train(size, sent=False, dropout=0.2, device="cpu", **options):
 
     def run(rank):
         own, x = comm.of(rank), X
-        nets[rank] = xpnet.MLP(
-            [5, 8, 1], output="sigmoid", dropout=dropout, seed=3, dtype="float64"
-        )
+        nets[rank] = xpnet.MLP([5, 8, 1], seed=3, **kind)
         try:
             if sent:
                 x = parallel.SentRows(own, None if rank else X)
