@@ -64,7 +64,7 @@ def train(options: TrainOptions) -> None:
             ]
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
-            judged = _judge(task, nets)
+            judged = judge(task, nets)
             report = _report(task, nets, histories[0], judged)
             report["linear"] = _linear_scores(task, doctor) if options.report else {}
         report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}
@@ -168,7 +168,7 @@ def _say_errors(errors: list[Finding]) -> None:
         say(f"remedy: {worst.remedy.splitlines()[0]}")
 
 
-def _judge(task: Task, nets: list[MLP]) -> Judged:
+def judge(task: Task, nets: list[MLP]) -> Judged:
     """Predict the rows to judge on; with folds, each network counts for the rows kept from it."""
     x, y = task.judged
     if not task.folds:
@@ -193,7 +193,7 @@ def _linear_scores(task: Task, doctor: Doctor) -> dict[str, Any]:
     nets = [make_network(linear.of_net(number)) for number in range(task.nets)]
     for number, net in enumerate(nets):
         _train(linear.of_net(number), net, doctor)
-    judged = _judge(linear, nets)
+    judged = judge(linear, nets)
     return score(task.plan, judged.outputs, judged.y)
 
 

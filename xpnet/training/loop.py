@@ -235,9 +235,11 @@ class Training:
             for callback in reversed(self._begun):
                 told.callback(self._notify, "on_train_end", [callback])
 
-    def make_step(self, net: MLP, gradients: Array, state: Sequence[Array]) -> Step:
+    def make_step(
+        self, net: MLP, gradients: Array, state: Sequence[Array], penalties: Any = None
+    ) -> Step:
         """Return the step of this run for a network, perhaps another one of its shape."""
-        return make_step(net, gradients, state, self.head, self.options)
+        return make_step(net, gradients, state, self.head, self.options, penalties)
 
     def _prepare(self) -> Step:
         """Return the step; where many can be taken at a time, also prepare that."""
