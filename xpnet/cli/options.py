@@ -58,6 +58,7 @@ ENCODE = (
     "Numbers: plain, ple (also in bins, piecewise linear), or auto: in bins from 1,000 rows on."
 )
 CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
+CHUNKS = "With mpiexec: chunks of a batch, added in one order; 4 by default; 0: one per process."
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
 
 
@@ -109,6 +110,7 @@ class TrainOptions:
     seed: int = option(0, "Seed of every random draw.")
     deterministic: bool = option(False, ONE_THREAD)
     compile: str = option("auto", "on, off, or auto: compile the steps of long runs (needs numba).")
+    chunks: int | None = output(None, CHUNKS)
     plot: str | None = output(None, "Plot of the losses to write: .png, .svg or .pdf.")
     report: str | None = output(None, "Report to write, one HTML file (needs the extra report).")
     checkpoint: str | None = output(None, "Directory for checkpoints.")

@@ -48,19 +48,20 @@ NOT_KEPT = {
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
     if ranks.rank():  # another process does all but the training
-        task = load_task(options, to_train=True)
+        task = ranks.shared(lambda: None)
         with limit_threads(task):
-            for number in range(task.nets):
-                one = task.of_net(number)
-                _train(one, make_network(one))
+            _train(task, make_network(task), parallel=ranks.communicator())
         return
     with _claimed_output(options) as out:
-        task = load_task(options, to_train=True)
+        task = ranks.shared(lambda: load_task(options, to_train=True))
         with limit_threads(task):
             nets = [make_network(task.of_net(number)) for number in range(task.nets)]
             probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
             started, doctor = time.perf_counter(), Doctor(names=task.plan.input_names())
-            histories = [_train(task.of_net(at), net, doctor) for at, net in enumerate(nets)]
+            parallel = ranks.communicator()
+            histories = [
+                _train(task.of_net(at), net, doctor, parallel) for at, net in enumerate(nets)
+            ]
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
             judged = judge(task, nets)
@@ -125,13 +126,13 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         yield out
 
 
-def _train(task: Task, net: MLP, doctor: Doctor | None = None) -> History:
+def _train(task: Task, net: MLP, doctor: Doctor | None = None, parallel: Any = None) -> History:
     """Train a network; the first one is watched by the doctor.
 
     A run that is resumed has no errors: the doctor must see it from its first step on. Of several
     processes, none sees a whole step.
     """
-    options, callbacks, parallel = task.options, list[Any](), ranks.communicator()
+    options, callbacks = task.options, list[Any]()
     if options.checkpoint and not ranks.rank():
         every, resume = options.checkpoint_every, options.resume
         callbacks.append(Checkpoint(options.checkpoint, every=every, resume=resume))
