@@ -20,7 +20,7 @@ def blas() -> dict[str, Any]:
     from threadpoolctl import threadpool_info
 
     pools = [each for each in threadpool_info() if each["user_api"] == "blas"]
-    found = min(pools, key=lambda each: "numpy" not in each["filepath"], default={})
+    found: dict[str, Any] = min(pools, key=lambda each: "numpy" not in each["filepath"], default={})
     names = {"name": "internal_api", "version": "version", "kernels": "architecture"}
     return {ours: found.get(its) for ours, its in (names | {"threads": "num_threads"}).items()}
 

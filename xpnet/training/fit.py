@@ -48,6 +48,7 @@ def fit(
     seed: int | None = None,
     compile: str = "auto",
     parallel: Any = None,
+    chunks: int | None = None,
 ) -> History:
     """Train a network in place by mini-batches; return its history.
 
