@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
 from sklearn.utils import check_random_state, column_or_1d
@@ -47,8 +48,9 @@ from xpnet.estimators.data import (
     place_of,
     scaler_of,
 )
+from xpnet.estimators.fit_tasks import FitTasks
 from xpnet.estimators.parameters import core_name, hidden_sizes, optimizer_of, sklearn_draws
-from xpnet.estimators.verdict import DivergenceWarning, NoSkillWarning, lack_of_skill
+from xpnet.estimators.verdict import DivergenceWarning, no_skill
 from xpnet.nn.activations import HIDDEN, Activation
 from xpnet.nn.arrays import as_row_weights, as_targets
 from xpnet.nn.losses import Loss
@@ -107,7 +109,7 @@ class LayerArrays:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Perceptron(BaseEstimator):  # type: ignore[misc]
+class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     """The estimators' common part; see `MLPClassifier` for parameters and attributes."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -192,6 +194,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 f"learning_rate={self.learning_rate!r} ends with the last epoch, but partial_fit "
                 "has no last one; use fit, or 'invscaling' or 'adaptive' with solver='sgd'"
             )
+        tasks = self._tasks(X, y, sample_weight, incremental)
         before = dict(vars(self))
         try:
             rows = self._prepared(X, y, sample_weight, validation, incremental)
@@ -199,14 +202,23 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 if self.solver == "lbfgs":
                     told = self._run_lbfgs(self._lbfgs(*rows))
                 else:
-                    told = self._run_steps(self._steps(*rows, incremental))
+                    told = self._run_steps(self._steps(*rows, tasks, incremental))
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
         with self.network_.device.active:
             for message, category in told:  # trains
                 warnings.warn(message, category, stacklevel=4)
+        tasks.end()
         return self
+
+    def _tasks(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> FitTasks:
+        """Tell scikit-learn's callbacks that a fit begins; its decorator tears them down."""
+        epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
+        name = "partial_fit" if incremental else "fit"
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        context = self._init_callback_context(name, max_subtasks=epochs)
+        return FitTasks(context, {"estimator": self, "X": X, "y": y, "metadata": metadata})
 
     def _prepared(
         self, X: Any, y: Any, sample_weight: Any, validation: Any, incremental: bool
@@ -312,19 +324,23 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         if drawn:
             net.set_parameters(*drawn)
         self.network_, self._state, self._made_of = net, TrainingState(), self._fixed(sizes)
+        self._show_curves()
         self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
         self.out_activation_ = "logistic" if net.output.name == "sigmoid" else net.output.name
         self.n_iter_, self.t_, self.loss_ = 0, 0, math.nan
-        self.loss_curve_, self.validation_loss_curve_ = list[float](), list[float]()
         self.best_loss_: Any = None if self.early_stopping else math.inf
         self.best_validation_score_: Any = -math.inf if self.early_stopping else None
         self.validation_scores_: Any = [] if self.early_stopping else None
         self._best = self._flat_copy() if self.early_stopping else None
         self._no_improvement_count, self._learning_rate = 0, math.nan
 
+    def _show_curves(self) -> None:
+        history = self._state.history
+        self.loss_curve_, self.validation_loss_curve_ = history.loss, history.validation_loss
+
     def _fixed(self, sizes: list[int]) -> dict[str, Any]:
-        return {"layer sizes": sizes, **{name: getattr(self, name, None) for name in FIXED},
-                "output": self._output()}  # fmt: skip
+        named = {name: getattr(self, name, None) for name in FIXED}
+        return {"layer sizes": sizes, **named, "output": self._output()}
 
     def _continue(self, sizes: list[int]) -> None:
         """Refuse to train on with a network that is not the one the parameters describe."""
@@ -347,13 +363,16 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         weights, xp = data.row_weights, self.network_.device.xp
         return float(self.alpha) / (batch * (1.0 if weights is None else float(xp.mean(weights))))
 
-    def _steps(self, data: Data, held_out: Data | None, incremental: bool) -> Training:
+    def _steps(
+        self, data: Data, held_out: Data | None, tasks: FitTasks, incremental: bool
+    ) -> Training:
         """Prepare a training by mini-batches from where the estimator is."""
         rows, state, optimizer = data.y.shape[0], self._state, optimizer_of(self)
         kind = type(optimizer).__name__, bool(self.momentum)
         if self._optimizer_kind != kind:
-            state = TrainingState()
-        self._optimizer_kind = kind
+            state = TrainingState(history=state.history)
+        self._optimizer_kind, self._state = kind, state
+        self._show_curves()  # after a divergence they begin again
         batch = min(AUTO_BATCH if self.batch_size == "auto" else int(self.batch_size), rows)
         options = TrainingOptions(
             loss=self._core_loss(), optimizer=optimizer, batch_size=batch, shuffle=self.shuffle,
@@ -362,6 +381,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             seed=self._seed, compile=self.compile,
         )  # fmt: skip
         callbacks = [AfterEachEpoch(self._after_epoch), *checked_callbacks(self.callbacks)]
+        callbacks += [tasks] if hasattr(self, "_skl_callbacks") else []
         self._learning_rate = float(optimizer.learning_rate) * state.learning_rate_factor
         self.n_iter_ = 0
         return Training(
@@ -398,7 +418,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                     "optimization hasn't converged yet.",
                     ConvergenceWarning,
                 )
-            yield from self._no_skill(training, start)
+            yield from no_skill(self, training, start)
 
     def _after_epoch(self, training: Training) -> None:
         """Record the epoch; stop or slow down by scikit-learn's rules when nothing improves."""
@@ -433,8 +453,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ += 1
         self.t_ += training.rows
         self.loss_ = np.float64(history.loss[-1])  # as scikit-learn's, which can be rounded
-        self.loss_curve_.append(history.loss[-1])
-        self.validation_loss_curve_.extend(history.validation_loss[-1:])
 
     def _improved_score(self, training: Training) -> bool:
         net, held_out = training.net, training.validation
@@ -480,28 +498,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 "Increase max_iter or max_fun, or pass standardize=True.",
                 ConvergenceWarning,
             )
-        yield from self._no_skill(training, start)
-
-    def _no_skill(self, training: Training | LBFGS, start: Array) -> Iterator[tuple[str, Any]]:
-        """Warn if the model is no better than a constant; name the likely cause and remedy."""
-        known, advice = self.get_params(deep=False), self._next_attempt()
-        if message := lack_of_skill(training, start, self._seed, known, advice):
-            yield f"{type(self).__name__}: {message}", NoSkillWarning
-
-    def _next_attempt(self) -> str:
-        """Say what to try next, whatever the cause."""
-        if self.solver == "lbfgs":
-            return "Set init='auto', or solver='adam'."
-        rate, name = float(optimizer_of(self).learning_rate), "the solver's learning_rate"
-        if isinstance(self.solver, str):
-            name = "learning_rate_init"
-        if self.n_iter_ == self.max_iter:
-            return f"All {self.n_iter_} epochs were needed: raise max_iter, or {name}."
-        return (
-            f"Training stopped after {self.n_iter_} of {self.max_iter} epochs on a plateau: nothing"
-            f" improved by tol={self.tol:g}. Set {name}={10 * rate:g} (it was {rate:g}), or lower"
-            " tol."
-        )
+        yield from no_skill(self, training, start)
 
     @property
     def _optimizer(self) -> SimpleNamespace:

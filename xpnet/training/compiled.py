@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend.compiled import NoCompilerError, Program, Source, gemm_address, require_numba
+from xpnet.backend.compiled import NoCompilerError, Source, load, product_of
 from xpnet.backend.device import CPU, Array
 from xpnet.backend.tape import NotRecordableError, RecordingNamespace, Tape
 from xpnet.errors import InputError
@@ -76,12 +76,11 @@ class CompiledSteps:
     ends_anywhere = True
 
     def __init__(self, run: "Training") -> None:
-        require_numba()
         self._run, net, rows = run, run.net, run.batch_size
         calls = max(1, int(PRODUCTS_PER_CALL // products(net, rows)))
         self.count = min(run.whole, calls)
         self.epochs = max(1, min(calls // run.whole, ROWS_PER_CALL // run.epoch_rows))
-        self._gemm, wide = gemm_address(net.dtype)
+        product = product_of(net.dtype)
         tape = Tape()
         own = [tape.record(each.copy()) for each in self._kept]
         twin = _on(RecordingNamespace(net.device.xp), net, own[0])
@@ -93,21 +92,29 @@ class CompiledSteps:
         keys = [tape.record(np.asarray(each, np.int64)) for each in run.dropout.keys(0, 1)[0]]
         batch = Batch(x, y, row_shares(twin.device.xp, y, weights))
         masks = Dropout(twin, run.seed).masks(rows, keys)
-        loss, _, _ = run.make_step(twin, own[1], own[2:])(batch, masks, numbers)
-        source, lines = Source(tape, own), list[str]()
+        factors = [
+            tape.record(np.asarray(each, net.dtype)) if each else None
+            for each in (run.options.l1, run.options.l2)
+        ]
+        step = run.make_step(twin, own[1], own[2:], factors)
+        loss, _, _ = step(batch, masks, numbers)
+        source, lines = Source(tape, own, product), list[str]()
         for name, each in (("x", x), ("y", y), ("weights", weights)):
             lines += [] if each is None else _gather(name, each, source)
         for name, some in (("coefficients", numbers), ("keys", keys)):
             lines += [f"{each.dtype}[{source.place(each)}] = {name}[s, {i}]"
                       for i, each in enumerate(some)]  # fmt: skip
+        lines += [f"{each.dtype}[{source.place(each)}] = factors[{i}]"
+                  for i, each in enumerate(factors) if each is not None]  # fmt: skip
         self._scratch = list(source.scratch.values())
         parameters = (
-            "x, y, weights, order, coefficients, keys, losses, totals, penalties, begin, count"
+            "x, y, weights, factors, order, coefficients, keys, losses, totals, penalties, "
+            "begin, count"
         )
         last = [f"losses[s] = {source.entry(loss)}",
                 f"totals[s // {run.whole}] += losses[s] * {rows}",
                 *_penalty_lines(run)]  # fmt: skip
-        self._program = Program(source.text(parameters, lines, last), wide)
+        self._steps = load(source.text(parameters, lines, last))
 
     def of(self, run: "Training") -> "CompiledSteps":
         """Return the same for another run with such a network, data and options."""
@@ -121,7 +128,8 @@ class CompiledSteps:
         self._losses = np.zeros(steps, dtype)
         self.totals = np.zeros(max(1, steps // self._run.whole), dtype)
         self.totals[0], self.penalties = total, np.zeros(len(self.totals))
-        kept = order, np.asarray(coefficients, dtype), keys
+        factors = np.asarray([self._run.options.l1, self._run.options.l2])
+        kept = factors, order, np.asarray(coefficients, dtype), keys
         sums = self._losses, self.totals, self.penalties
         self._given = x, y, y if weights is None else weights, *kept, *sums
 
@@ -164,7 +172,7 @@ class CompiledSteps:
                 raise NotRecordableError("compiled, it gives other numbers")
 
     def _take(self, kept: list[Array], begin: int, count: int) -> None:
-        self._program.load()(self._gemm, *self._scratch, *kept, *self._given, begin, count)
+        self._steps(*self._scratch, *kept, *self._given, begin, count)
 
 
 def _on(xp: Any, net: MLP, flat: Any) -> MLP:
@@ -173,13 +181,13 @@ def _on(xp: Any, net: MLP, flat: Any) -> MLP:
 
 def _penalty_lines(run: "Training") -> list[str]:
     """Return the lines that note the penalty on the weights at the end of an epoch."""
-    l1, l2 = run.options.l1, run.options.l2
-    if not (l1 or l2):
+    if not (run.options.l1 or run.options.l2):
         return []
     return [
         f"if (s + 1) % {run.whole} == 0:",
         f"    for i in range({run.net.flat_weights.shape[0]}):",
-        f"        penalties[s // {run.whole}] += {l1} * abs(p0[i]) + {l2 / 2} * p0[i] * p0[i]",
+        f"        penalties[s // {run.whole}] += factors[0] * abs(p0[i]) + "
+        "factors[1] / 2 * p0[i] * p0[i]",
     ]
 
 
