@@ -13,10 +13,11 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.conclusions import edit, swapped
-from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping
 from xpnet.doctor.scripts.telling import SEEN, one_error
 from xpnet.doctor.scripts.trace import Operation, Step
 from xpnet.doctor.scripts.updates import ancestors, lost, origin
+from xpnet.doctor.scripts.variants import is_made_by
 
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.observe import Observer
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 FEW_STEPS = 500
 GOOD = 0.8  # share of the variance explained, from which nothing more is looked for
 POOR = 0.5  # the same, from which more steps would only be better
+BAD = 0.1  # the same, up to which nothing was learnt
+ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 FEW_UNITS = 4
 TAUGHT = ("same-batch", "targets-shifted")  # wrong, however well it is learnt
 LONG_SUM = 20.0  # rate, times the rows that are summed
@@ -85,6 +88,10 @@ def integers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     whole = [each for each in mapping.step.updates
              if getattr(each.old.data, "dtype", np.dtype(float)).kind in "iu"]  # fmt: skip
     names = [mapping.names[each.parameter] for each in whole]
+    if seen.recorder.cut is not None:
+        owner = seen.recorder.cut.site.operands[0]
+        yield (seen.recorder.cut, owner, "fractions are put into an array of whole numbers, and "
+               "cut off", f"{owner} = {owner}.astype(float)   # where it is made")  # fmt: skip
     if whole:
         yield (whole[0].operation, ", ".join(names), "whole numbers: what a step adds is cut off "
                "to whole numbers, too",
@@ -119,6 +126,48 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         if used and id(before) not in states and before.size > 1:
             yield (each, "inputs", "changes the data in place, and with them what all later steps "
                    "get")  # fmt: skip
+
+
+@check("no-update", BACKPROPAGATION, "update what belongs to it, too")
+def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """What no step changes stays as it was drawn, and the rest must do without it."""
+    used = {id(v) for each in mapping.step.operations for v in each.operands} | {
+        id(u.new) for u in mapping.step.updates}  # fmt: skip
+    fixed = {v.shape for each in mapping.step.operations if each.name in PRODUCTS
+             for v in each.operands if v.made_by is None and v.base is None}  # fmt: skip
+    after = {id(mapping.error.result)} if mapping.error else set()
+    for each in mapping.step.operations:
+        after |= {id(each.result)} if any(id(v) in after for v in each.operands) else set()
+        unused = id(each.result) in after and id(each.result) not in used and each.result.names
+        if unused and each.name in PRODUCTS and each.result.shape in fixed:
+            yield each, each.result.names[-1], "nothing uses this gradient"
+
+
+@check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
+def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Long before the network has learnt, its steps are too short to get anywhere."""
+    first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
+    if last < 1e-2 * first:
+        yield (mapping.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
+               f"{last:.3g} in {run.steps} steps")  # fmt: skip
+
+
+@check("unshuffled-rows", RECIPE, "take the rows in an order drawn anew in each epoch")
+def unshuffled(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Each class is unlearnt while the others are taught."""
+    targets = run.data.targets
+    if seen.alike >= ROWS_ALIKE and targets is not None and np.any(targets != targets[0]):
+        yield (mapping.error, "batches", f"{seen.alike} steps in a row have targets of one class "
+               "only")  # fmt: skip
+
+
+@check("gradient-activation-derivative", NIELSEN, "1 / (1 + np.exp(-z))")
+def falling_sigmoid(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """The derivative a * (1 - a) is that of the sigmoid that rises."""
+    for layer in mapping.layers:
+        if is_made_by("sigmoid", layer, -1.0):
+            yield (layer.activations.made_by, "activations", "this sigmoid falls: it lacks the "
+                   "minus of exp(-z)")  # fmt: skip
 
 
 @check("update-order", BACKPROPAGATION)
@@ -291,8 +340,8 @@ def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 def outcome(seen: "Observer", run: Run) -> Iterator[Finding]:
     """Yield what is left to say of a network that learns too little, if no cause was found."""
-    skill, curve = run.last.skill, seen.curve()
-    if seen.latest is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
+    mapping, skill, curve = seen.latest, run.last.skill, seen.curve()
+    if mapping is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
         return
     widths = [each.shape[1] for each in run.first.activations if each is not None]
     said = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
@@ -308,6 +357,12 @@ def outcome(seen: "Observer", run: Run) -> Iterator[Finding]:
             f"moved the weights by {run.travelled():.2g} of their size",
             "So short steps need far more of them.", "multiply the learning rate by 10", RECIPE,
             run.rate_times(10.0),
+        )  # fmt: skip
+    elif mapping.layers and len(mapping.layers) == 1 and skill < BAD:
+        yield Finding(
+            "too-small", "error", "the network", f"{said}, and there is no hidden layer",
+            "Without one, outputs change along one straight line only.",
+            "add a hidden layer, with an activation", f"{GOODFELLOW}, 6.1",
         )  # fmt: skip
     elif widths and min(widths) <= FEW_UNITS:
         yield Finding(

@@ -9,6 +9,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.mistakes import WHY
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping as Roles
+from xpnet.doctor.scripts.trace import Operation, Update
 from xpnet.doctor.scripts.variants import Mistake, is_known
 from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
 
@@ -109,12 +110,31 @@ def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: boo
         sites.insert(0, error.site)
         if error.operands[0] is roles.targets[0]:
             edits, sites = [edit(error.site, swapped(error.site))], [error.site]
+    update = roles.updates_of(climbing[0])[0]
+    if negative := _negative(update) if update.optimizer else None:
+        return Finding(
+            "update-wrong", "error", ", ".join(roles.names[n] for n in climbing),
+            f"{negative.site}: below 0, so that the step climbs the slope of {point.loss}",
+            "The gradient is right; what the optimizer makes of it is not.",
+            "compare this line with the optimizer's formula", "Kingma & Ba, Adam, 2015",
+        )  # fmt: skip
     cause = "; ".join(map(str, dict.fromkeys(sites)))
     where = "every parameter" if everywhere else ", ".join(roles.names[n] for n in climbing)
     return Finding(
         "gradient-sign", "error", where, f"each step climbs the slope of {point.loss}; {cause}",
         WHY["gradient-sign"], "the other sign", MEASURED, {"edits": edits},
     )  # fmt: skip
+
+
+def _negative(update: Update) -> Operation | None:
+    """Return the factor or divisor between a gradient and its step that is a number below 0."""
+    value = update.delta
+    while value is not update.gradient and (made := value.made_by) is not None and made.operands:
+        one = next((v for v in made.operands if v.size == 1 and v.made_by is not None), None)
+        if made.name in ("multiply", "divide") and one is not None and np.all(one.data < 0.0):
+            return one.made_by
+        value = max(made.operands, key=lambda each: each.size)
+    return None
 
 
 def _unexplained(

@@ -40,6 +40,9 @@ class Observer:
         self._problems = Counter[str]()
         self.losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
         self._steps: list[int] = []  # numbers of the steps that were looked at
+        self.rates: list[float] = []  # in each of them
+        self.alike = self._row = 0  # most steps in a row with targets all the same, and the latest
+        self._target: Any = None
         self._moved: list[Moved] = []
         self._movement: list[float] = []
         self._rows: Any = None  # of the latest step
@@ -69,6 +72,8 @@ class Observer:
             self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
         self.losses.append((own, loss))
+        self.rates += [arrays["learning_rate"]] if "learning_rate" in arrays else []
+        self._compare_targets(mapping.step.number, arrays.get("targets"))
         self._steps.append(mapping.step.number)
         try:
             self.doctor.watch(
@@ -78,11 +83,22 @@ class Observer:
             self._problems[str(error)] += 1
         # Have enough steps looked at in a row, if batches are small and differ.
         rows = min(np.shape(arrays.get("predictions", ())), default=1)
-        again = arrays.get("inputs", arrays.get("targets"))
+        inputs = mapping.layers[0].inputs.data if mapping.layers else arrays.get("targets")
+        again = arrays.get("inputs", inputs)
         same = again is None or (self._rows is not None and np.array_equal(again, self._rows))
         self.same_rows = self.same_rows and (same or self._rows is None)
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
+
+    def _compare_targets(self, number: int, targets: Any) -> None:
+        """Count the steps in a row that have one class only."""
+        rows = np.atleast_1d(np.asarray(targets)) if targets is not None else np.empty(0)
+        one = rows.size > 0 and bool(np.all(rows == rows[0]))
+        same = one and self._target is not None and np.array_equal(rows[0], self._target)
+        follows = same and self._steps[-1:] == [number - 1]
+        self._row = self._row + 1 if follows else int(one)
+        self._target = rows[0] if one else None
+        self.alike = max(self.alike, self._row)
 
     def curve(self) -> list[float]:
         """Return the mean loss in each quarter of the run."""

@@ -18,7 +18,7 @@ FAULTS = (
     "target-shape", "gradient-shape", "update-order", "error-not-from-targets", "gradient-operand",
     "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-sign",
     "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "gradient-scale",
-    "no-update", "empty-batch", "softmax-axis", "softmax-hidden",
+    "no-update", "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis", "softmax-hidden",
     "output-activated-twice", "bias-after-activation", "gradient-wrong", "same-batch",
     "dropout-at-prediction", "class-numbers", "targets-shifted", "shuffled-targets",
     "target-range", "constant-target", "prediction-drift",
@@ -94,7 +94,8 @@ def _rank(finding: Finding) -> tuple[int, int, bool]:
     place = FAULTS.index(code) if code in FAULTS else len(FAULTS)
     later = (STATES, LENGTH, SYMPTOMS)
     place += sum(i + 1 for i, codes in enumerate(later) if finding.code in codes)
-    return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
+    severity = "warning" if finding.code in LENGTH else finding.severity  # after other causes
+    return SEVERITIES.index(severity), place, finding.reference != MEASURED
 
 
 def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:

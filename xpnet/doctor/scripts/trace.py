@@ -135,6 +135,7 @@ class Recorder:
         self.rests = True  # False: look at every step
         self.redrawn: Operation | None = None  # updates what its own step has drawn
         self.lost: Operation | None = None  # a step whose result nothing uses
+        self.cut: Operation | None = None  # puts fractions into an array of whole numbers
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
         self._started = time.process_time()
@@ -270,6 +271,8 @@ class Recorder:
         owner[index] = value
         if operands:
             self._recorded(place, "put", operands, owner, index)
+            if owner.dtype.kind in "iu" and self.operations and np.any(owner[index] != value):
+                self.cut = self.cut or self.operations[-1]
         else:
             self.name(place, value)
 

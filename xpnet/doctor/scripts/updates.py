@@ -157,10 +157,9 @@ class Search:
                 bits = bit | mask(each.operands[chain.side if chain else 0])
             depends[id(each.result)] = bits
         parameters = [chain for chain in chains if own[id(chain)]]
-        states = {
-            id(origin(chain.operations[1].operands[1 - chain.side])[0]) for chain in parameters
-        }
-        parameters = [c for c in parameters if id(c.operations[1].result) not in states]
+        made = [origin(c.operations[1].operands[1 - c.side])[0].made_by for c in parameters]
+        states = {id(self._chains[id(each)][0]) for each in made if id(each) in self._chains}
+        parameters = [chain for chain in parameters if id(chain) not in states]
         if longest in parameters:
             order = {id(each): i for i, each in enumerate(everything)}
             start, end = (order[id(longest.operations[i])] for i in (1, 2))

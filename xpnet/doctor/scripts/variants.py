@@ -217,11 +217,11 @@ def _known(file: str, line: int) -> set[Any]:
     return {getattr(n, "id", getattr(n, "arg", None)) for n in nodes} | {*map(ast.unparse, inside)}
 
 
-def is_made_by(name: str, layer: Layer) -> bool:
-    """Return whether a layer's activations are what an activation makes of its sums."""
+def is_made_by(name: str, layer: Layer, sign: float = 1.0) -> bool:
+    """Return whether a layer's activations are what an activation makes of its sums, or minus."""
     z, a = (np.asarray(v.data, dtype=float) for v in (layer.pre_activations, layer.activations))
     with np.errstate(all="ignore"):
-        made = ACTIVATIONS[name].forward(np, z)
+        made = ACTIVATIONS[name].forward(np, sign * z)
     return made.size == a.size and np.allclose(np.ravel(made), np.ravel(a), rtol=1e-6, atol=1e-12)
 
 

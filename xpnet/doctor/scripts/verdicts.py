@@ -194,7 +194,7 @@ class Judge:
             both = [r for ratio in ratios for r in (ratio, 1.0 / ratio)]
             if any(abs(r / max(1.0, round(r)) - 1.0) < self.tolerance for r in both):
                 return replace(verdict, kind="sign" if sign * times > 0.0 else "right")
-        return replace(verdict, kind="wrong")
+        return replace(verdict, kind="wrong", cosine=0.0)
 
     def verdict(self, slope: Any, rounding: float) -> Verdict:
         """Judge by the slopes of one loss."""
