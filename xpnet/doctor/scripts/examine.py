@@ -69,7 +69,8 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
         failing, runs = observer.doctor.run.failing, measurer.runs
         found, facts["gradients"] = attempt(
             "judging the gradients",
-            lambda: conclude(points, mapping, runs, failing=failing), (found, ""),
+            lambda: conclude(points, observer.latest or mapping, runs, failing=failing),
+            (found, ""),
         )  # fmt: skip
     elif not points:
         facts["not_measured"] = measurer.problem or "the script took too few steps"

@@ -10,6 +10,7 @@ import linecache
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -269,7 +270,39 @@ def _more(finding: Finding, roles: Mapping) -> list[Edit]:
     return []
 
 
+def _floats(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Make floats of parameters where they are made."""
+    made = [origin(roles.updates_of(n)[0].old)[0].made_by for n in range(len(roles.names))
+            if roles.names[n] in finding.where.split(", ")]  # fmt: skip
+    return [edit(each.site, f"{each.site.text}.astype(float)") for each in made if each]
+
+
+def _moved(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Move an update behind another one, if both stand in one block."""
+    file, lines = roles.step.updates[0].operation.site.file, re.findall(r"\d+", finding.remedy)
+    found = [n for line in lines for n in ast.walk(_tree(file))
+             if isinstance(n, ast.stmt) and n.lineno == int(line)]  # fmt: skip
+    if len(found) != 2 or found[0].col_offset != found[1].col_offset:
+        return []
+    early, late = map(partial(_place, file), found)
+    after = {**late, "line": found[1].end_lineno, "column": late["end_column"]}
+    return [{**early, "text": "pass"}, {**after, "text": f"; {ast.unparse(found[0])}"}]
+
+
+def _unseeded(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Leave out seeds that are set again and again, in a loop or a function."""
+    file = roles.step.updates[0].operation.site.file
+    inside = {id(n): n for outer in ast.walk(_tree(file))
+              if isinstance(outer, ast.For | ast.While | ast.FunctionDef)
+              for n in ast.walk(outer)}.values()  # fmt: skip
+    seeds = [n for n in inside if isinstance(n, ast.Expr) and ".seed(" in ast.unparse(n)]
+    return [{**_place(file, each), "text": "pass"} for each in seeds]
+
+
 MENDERS = {
+    "integer-parameters": _floats,
+    "update-order": _moved,
+    "same-batch": _unseeded,
     "sum_over_batch": _sums,
     "init": _draws,
     "learning_rate": _rate,

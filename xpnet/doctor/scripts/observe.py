@@ -72,8 +72,9 @@ class Observer:
             self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
         self.losses.append((own, loss))
-        self.rates += [arrays["learning_rate"]] if "learning_rate" in arrays else []
-        self._compare_targets(mapping.step.number, arrays.get("targets"))
+        if "learning_rate" in arrays and not any(each.optimizer for each in mapping.step.updates):
+            self.rates.append(arrays["learning_rate"])
+        self._compare_targets(mapping, arrays.get("targets"))
         self._steps.append(mapping.step.number)
         try:
             self.doctor.watch(
@@ -90,12 +91,14 @@ class Observer:
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
 
-    def _compare_targets(self, number: int, targets: Any) -> None:
+    def _compare_targets(self, mapping: Mapping, targets: Any) -> None:
         """Count the steps in a row that have one class only."""
-        rows = np.atleast_1d(np.asarray(targets)) if targets is not None else np.empty(0)
+        rows = np.empty(0) if targets is None else np.atleast_1d(np.asarray(targets))
+        single = bool(mapping.layers) and len(mapping.layers[0].inputs.shape) == 1
+        rows = rows[None] if single and rows.ndim == 1 else rows
         one = rows.size > 0 and bool(np.all(rows == rows[0]))
-        same = one and self._target is not None and np.array_equal(rows[0], self._target)
-        follows = same and self._steps[-1:] == [number - 1]
+        same = one and np.array_equal(rows[0], self._target)
+        follows = same and self._steps[-1:] == [mapping.step.number - 1]
         self._row = self._row + 1 if follows else int(one)
         self._target = rows[0] if one else None
         self.alike = max(self.alike, self._row)

@@ -18,8 +18,8 @@ FAULTS = (
     "target-shape", "gradient-shape", "update-order", "error-not-from-targets", "gradient-operand",
     "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-sign",
     "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "gradient-scale",
-    "no-update", "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis", "softmax-hidden",
-    "output-activated-twice", "bias-after-activation", "gradient-wrong", "same-batch",
+    "no-update", "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis",
+    "softmax-hidden", "output-activated-twice", "bias-after-activation", "gradient-wrong", "same-batch",
     "dropout-at-prediction", "class-numbers", "targets-shifted", "shuffled-targets",
     "target-range", "constant-target", "prediction-drift",
 )  # fmt: skip
@@ -54,6 +54,8 @@ def told(
         unsure = ("gradient-sign", "gradient-wrong")
         kept = [each for each in kept if each.reference != MEASURED or each.code not in unsure
                 or each.where == "every parameter"]  # fmt: skip
+    if {each.code for each in kept} - STATES - SYMPTOMS - LENGTH:  # which come first
+        kept = [replace(e, severity="warning") if e.code in LENGTH else e for e in kept]
     kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
     found = kept
     for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, {*()})):
@@ -94,8 +96,7 @@ def _rank(finding: Finding) -> tuple[int, int, bool]:
     place = FAULTS.index(code) if code in FAULTS else len(FAULTS)
     later = (STATES, LENGTH, SYMPTOMS)
     place += sum(i + 1 for i, codes in enumerate(later) if finding.code in codes)
-    severity = "warning" if finding.code in LENGTH else finding.severity  # after other causes
-    return SEVERITIES.index(severity), place, finding.reference != MEASURED
+    return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
 
 
 def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:

@@ -65,7 +65,7 @@ def scalar_side(operation: "Operation") -> int | None:
         return single[0]
     # Both are numbers: a factor was not computed from anything, and whole numbers may be data.
     bare = [i for i in single if (value := operation.operands[i]).made_by is None
-            and isinstance(value.object, float)]  # fmt: skip
+            and (operation.name == "divide" or isinstance(value.object, float))]  # fmt: skip
     other = [i for i in bare if operation.operands[1 - i].made_by is not None]
     return (other or bare or [None])[0]  # type: ignore[list-item]
 

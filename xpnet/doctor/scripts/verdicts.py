@@ -192,7 +192,7 @@ class Judge:
             times = float(each[0]) / float(slope[0])
             ratios = [abs(times) / one for one in usual if times]
             both = [r for ratio in ratios for r in (ratio, 1.0 / ratio)]
-            if any(abs(r / max(1.0, round(r)) - 1.0) < self.tolerance for r in both):
+            if any(r > 0.5 and abs(r - round(r)) < self.tolerance for r in both):
                 return replace(verdict, kind="sign" if sign * times > 0.0 else "right")
         return replace(verdict, kind="wrong", cosine=0.0)
 
