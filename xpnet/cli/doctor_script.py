@@ -120,13 +120,13 @@ def _fix(found: "Examination", roles: Sequence[str] = ()) -> dict[str, Any]:
         repairs = (each["repair"] or {} for each in report["findings"])
         edits = [edit for each in repairs for edit in each.get("edits", ())]
         mended = apply(text, [each for each in edits if each["file"] == str(file)])
-        if mended == text or after > LEARNT:
+        if mended == text or (tried and after > LEARNT):
             break
         text, file = mended, target
         target.write_text(text, encoding="utf-8")
         report = _report_on(target, found, roles)
         tried.append(_skill(report))
-        if tried[-1] > max(after, 0.0) + CLEARLY:
+        if tried[-1] > min(max(after, 0.0) + CLEARLY, LEARNT):
             after, best = tried[-1], text
     if best == source:
         target.unlink(missing_ok=True)

@@ -133,15 +133,15 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("no-update", BACKPROPAGATION, "update what belongs to it, too")
 def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """What no step changes stays as it was drawn, and the rest must do without it."""
-    used = {id(v) for each in mapping.step.operations for v in each.operands} | {
-        id(u.new) for u in mapping.step.updates}  # fmt: skip
-    fixed = {v.shape for each in mapping.step.operations if each.name in PRODUCTS
-             for v in each.operands if v.made_by is None and v.base is None}  # fmt: skip
-    after = {id(mapping.error.result)} if mapping.error else set()
-    for each in mapping.step.operations:
-        after |= {id(each.result)} if any(id(v) in after for v in each.operands) else set()
-        unused = id(each.result) in after and id(each.result) not in used and each.result.names
-        if unused and each.name in PRODUCTS and each.result.shape in fixed:
+    states = {id(v) for u in mapping.step.updates for v in (u.old, u.new)}
+    products = [each for each in mapping.step.operations if each.name in PRODUCTS]
+    fixed = {v.shape for each in products for v in each.operands
+             if not states & ancestors([each.result])}  # fmt: skip
+    used = {id(v) for each in mapping.step.operations for v in each.operands} | states
+    error = {id(each.result) for each in [mapping.error] if each is not None}
+    for each in products:
+        unused = each.result.names and id(each.result) not in used and each.result.shape in fixed
+        if unused and error & ancestors([each.result]):
             yield each, each.result.names[-1], "nothing uses this gradient"
 
 

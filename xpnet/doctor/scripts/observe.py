@@ -93,10 +93,11 @@ class Observer:
 
     def _compare_targets(self, mapping: Mapping, targets: Any) -> None:
         """Count the steps in a row that have one class only."""
-        rows = np.empty(0) if targets is None else np.atleast_1d(np.asarray(targets))
-        single = bool(mapping.layers) and len(mapping.layers[0].inputs.shape) == 1
-        rows = rows[None] if single and rows.ndim == 1 else rows
-        one = rows.size > 0 and bool(np.all(rows == rows[0]))
+        inputs = mapping.layers[0].inputs.shape if mapping.layers else ()
+        rows = np.empty(0) if targets is None else np.asarray(targets)
+        rows = rows.reshape(1, -1) if len(inputs) == 1 else rows
+        whole = len(inputs) == 1 or (1,) < np.shape(rows)[:1] == inputs[:1]
+        one = whole and bool(np.all(rows == rows[0]))
         same = one and np.array_equal(rows[0], self._target)
         follows = same and self._steps[-1:] == [mapping.step.number - 1]
         self._row = self._row + 1 if follows else int(one)

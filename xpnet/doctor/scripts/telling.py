@@ -19,8 +19,8 @@ FAULTS = (
     "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-sign",
     "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "gradient-scale",
     "no-update", "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis",
-    "softmax-hidden", "output-activated-twice", "bias-after-activation", "gradient-wrong", "same-batch",
-    "dropout-at-prediction", "class-numbers", "targets-shifted", "shuffled-targets",
+    "softmax-hidden", "output-activated-twice", "bias-after-activation", "gradient-wrong",
+    "same-batch", "dropout-at-prediction", "class-numbers", "targets-shifted", "shuffled-targets",
     "target-range", "constant-target", "prediction-drift",
 )  # fmt: skip
 STATES = {  # of a network, that may have a cause
@@ -54,7 +54,8 @@ def told(
         unsure = ("gradient-sign", "gradient-wrong")
         kept = [each for each in kept if each.reference != MEASURED or each.code not in unsure
                 or each.where == "every parameter"]  # fmt: skip
-    if {each.code for each in kept} - STATES - SYMPTOMS - LENGTH:  # which come first
+    causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
+    if causes and not any(each.severity == "error" for each in causes):  # which come first
         kept = [replace(e, severity="warning") if e.code in LENGTH else e for e in kept]
     kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
     found = kept
