@@ -76,6 +76,12 @@ class Rank:
     def Recv(self, rows, _):  # noqa: N802
         rows[...] = self._threads.mail[self.rank].get(timeout=20)
 
+    def isend(self, what, rank):
+        self._threads.mail[rank].put(what)
+
+    def iprobe(self, _):
+        return not self._threads.mail[self.rank].empty()
+
     def Test(self) -> bool:  # noqa: N802
         return True
 
@@ -162,10 +168,21 @@ def test_what_interrupts_one_process_ends_all_after_the_same_step():
     assert nets[0].flat.tobytes() == nets[1].flat.tobytes()
 
 
-def test_a_process_that_does_not_answer_ends_the_run(monkeypatch):
-    monkeypatch.setattr(Rank, "Test", lambda _: False)
+def test_a_process_that_does_not_answer_ends_the_run_and_is_named(monkeypatch):
+    monkeypatch.setattr(Rank, "Test", lambda own: own.rank == 1)
     monkeypatch.setattr(parallel, "MAX_SECONDS", 0.01)
-    assert "has not answered" in str(train(2, epochs=1)[2][0])
+    monkeypatch.setattr(parallel, "SECONDS_TO_SAY_SO", 0.01)
+    with pytest.raises(InputError, match=r"rank 1 has not answered for 0\.01 seconds") as caught:
+        parallel._wait(Threads(2).of(0), Threads(2).of(0))
+    assert "hangs" in str(caught.value)
+
+
+def test_an_error_in_a_callback_says_in_which_process():
+    def fail(_):
+        raise ValueError("mine")
+
+    *_, errors = train(1, epochs=1, callbacks=[fail])
+    assert errors[0].__notes__ == ["in the process of rank 0 of 1"]
 
 
 @pytest.mark.parametrize(("size", "rows"), [(5, 103), (2, 3)])

@@ -25,6 +25,7 @@ from xpnet.training.loop import INTERRUPTED, Step, Training, make_step
 
 CHUNKS = 4
 MAX_SECONDS = 15.0  # that a process waits for the others at one step
+SECONDS_TO_SAY_SO = 2.0
 SEEDS_APART = 1 << 32  # of two chunks: the seeds of networks are small
 SENT_BYTES = 1 << 23
 SLICED = 1 << 14  # numbers; to add fewer takes less time than one more message
@@ -66,7 +67,11 @@ class ParallelTraining(Training):
 
     def run(self) -> History:
         """Train as `Training.run` does; what interrupts one process interrupts all."""
-        history = super().run()
+        try:
+            history = super().run()
+        except Exception as error:
+            error.add_note(f"in the process of rank {self.comm.rank} of {self.comm.size}")
+            raise
         if self.stop_reason == INTERRUPTED:
             raise KeyboardInterrupt(INTERRUPTED)
         return history
@@ -224,25 +229,36 @@ def make_sum(comm: Any, size: int, dtype: str, *, in_pairs: bool) -> Callable[[A
         if count == 1:
             return  # it is the same array
         if not in_pairs:
-            _wait(comm.Iallreduce(own, total))
+            _wait(comm, comm.Iallreduce(own, total))
         elif sliced:
-            _wait(comm.Ialltoallv([own, slices], [every, [mine] * count]))
+            _wait(comm, comm.Ialltoallv([own, slices], [every, [mine] * count]))
             add_up(every)
-            _wait(comm.Iallgatherv(every[0], [total, slices]))
+            _wait(comm, comm.Iallgatherv(every[0], [total, slices]))
         else:
-            _wait(comm.Iallgather(own, every))
+            _wait(comm, comm.Iallgather(own, every))
             add_up(every)
             total[...] = every[0]
 
     return add_all
 
 
-def _wait(request: Any) -> None:
+def _wait(comm: Any, request: Any) -> None:
     until = time.monotonic() + MAX_SECONDS
     while not request.Test():
         if time.monotonic() > until:
-            raise InputError(f"another process has not answered for {MAX_SECONDS:g} seconds")
+            silent = ", ".join(map(str, _silent(comm)))
+            found = f"rank {silent} has not answered for {MAX_SECONDS:g} seconds"
+            raise InputError(f"{found}; see whether that process or its machine hangs")
         time.sleep(0)  # there may be fewer processors than processes
+
+
+def _silent(comm: Any) -> list[int]:
+    """Return the ranks of the processes that do not wait, as this one does, and say so."""
+    others = [rank for rank in range(comm.size) if rank != comm.rank]
+    for rank in others:
+        comm.isend(None, rank)
+    time.sleep(SECONDS_TO_SAY_SO)
+    return [rank for rank in others if not comm.iprobe(rank)]
 
 
 class SentRows:
