@@ -49,8 +49,9 @@ class Rank:
     def bcast(self, what):
         return pickle.loads(self._threads.exchange(self.rank, pickle.dumps(what))[0])  # noqa: S301
 
-    def Iallgather(self, own, every):  # noqa: N802  # mpi4py's names
-        every[...] = self._threads.exchange(self.rank, own.copy())
+    def Iallgather(self, in_place, every):  # noqa: N802  # mpi4py's names
+        assert in_place is None
+        every[...] = self._threads.exchange(self.rank, every[self.rank].copy())
         return self
 
     def Iallgatherv(self, own, given):  # noqa: N802
@@ -143,7 +144,8 @@ def test_any_number_of_processes_gives_the_same_bits(monkeypatch, options, slice
 
 
 @pytest.mark.parametrize(
-    ("size", "chunks", "weights"), [(1, 4, None), (3, 0, np.arange(103) % 7), (2, 4, X[:, 0] > 0)]
+    ("size", "chunks", "weights"),
+    [(1, 4, None), (5, None, np.arange(103) % 7), (2, 4, X[:, 0] > 0)],
 )
 def test_a_step_of_several_processes_is_the_step_of_one_network(backend, size, chunks, weights):
     options = {"epochs": 1, "batch_size": 105, "shuffle": False, "optimizer": xpnet.SGD(0.1)}
@@ -188,7 +190,7 @@ def test_an_error_in_a_callback_says_in_which_process():
 @pytest.mark.parametrize(("size", "rows"), [(5, 103), (2, 3)])
 def test_too_many_processes_or_too_few_rows_are_refused(size, rows):
     with pytest.raises(InputError, match="than the 4 chunks"):
-        xpnet.fit(xpnet.MLP([5, 1]), X[:rows], Y[:rows], parallel=Threads(size).of(0))
+        xpnet.fit(xpnet.MLP([5, 1]), X[:rows], Y[:rows], parallel=Threads(size).of(0), chunks=4)
 
 
 def test_only_train_runs_under_mpiexec(monkeypatch, capsys):
