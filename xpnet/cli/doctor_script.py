@@ -59,7 +59,7 @@ def doctor(options: ScriptOptions) -> int:
     if options.report:
         from xpnet.report.report import script_report
 
-        script_report(name, found.report, options.report)
+        script_report(name, found.report, found.run, options.report)
     return found.outcome.status or (0 if recognised else NOTHING)
 
 

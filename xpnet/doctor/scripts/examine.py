@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
 from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.conclusions import conclude
 from xpnet.doctor.scripts.fix import with_edits
 from xpnet.doctor.scripts.measure import Measurer
@@ -24,6 +25,7 @@ class Examination:
     script: Script
     outcome: Outcome
     report: Report
+    run: Run
 
 
 def examine(
@@ -64,4 +66,4 @@ def examine(
     report.facts["failed"] = [*dict.fromkeys(failed)]
     if SHAPES & {*report.codes}:
         report.facts["gradients"] = ""  # they are right only for the shapes that are wrong
-    return Examination(script, outcome, report)
+    return Examination(script, outcome, report, observer.doctor.run)
