@@ -28,8 +28,12 @@ def _weights(run: Run) -> Drawing | None:
 
 
 def _units(run: Run) -> Drawing | None:
-    layers = {f"layer {n} {when}": values for step, when in ((run.first, "at the start"),
-              (run.last, "at the end")) for n, values in enumerate(step.activations, 1)}  # fmt: skip
+    steps = {"start": run.first, "end": run.last}
+    layers = {
+        f"layer {number}, {when}": values
+        for when, step in steps.items()
+        for number, values in enumerate(step.activations, 1)
+    }
     told = "What the hidden units give for all rows looked at."
     return histograms("Activations", told, _first(layers), "activation")
 
@@ -67,7 +71,7 @@ def _losses(run: Run) -> Drawing | None:
         return None
     named = {"training": run.losses, "validation": run.validation_losses}
     told = f"From {run.losses[0]:.4g} to {run.losses[-1]:.4g}."
-    return lines("Loss, as the doctor saw it", told, named, ("time", "loss"))
+    return lines("Loss, as the doctor saw it", told, named, ("step looked at", "loss"))
 
 
 def _first(named: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ BLUE, RED, GREY = "#1f5fa8", "#b3261e", "#5f5f5f"
 MAX_CLASSES = 12  # in a confusion matrix, and with curves of their own
 MAX_POINTS = 400  # of a curve or a cloud, so that a report can be mailed
 MAX_UNITS = 9  # drawn of a layer
-BINS = 10  # of confidence
+BINS, BARS = 10, 30  # of confidence; of other histograms
 MAX_NAME = 24  # letters
 IDS = re.compile(r'<g id="[^"]*">')  # would be given twice on one page
 
@@ -94,6 +94,7 @@ def lines(
         if kept is not None:
             axes.axvline(kept, color=GREY, linestyle=":", label="kept")
         axes.set(xlabel=labels[0], ylabel=labels[1])
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
 
     return draw(title, told, paint)
@@ -215,7 +216,7 @@ def regression(target: str, predicted: Any, true: Any) -> Iterator[Drawing]:
         axes.set(xlabel=f"true {short(target)}", ylabel=f"predicted {short(target)}")
 
     def residuals(axes: Any) -> None:
-        axes.hist(predicted - true, bins=30, color=BLUE)
+        axes.hist(predicted - true, bins=BARS, color=BLUE)
         axes.axvline(0.0, color=GREY, linestyle=":")
         axes.set(xlabel="predicted - true", ylabel="rows")
 
@@ -242,15 +243,19 @@ def bars(
 def histograms(title: str, told: str, named: dict[str, Any], label: str) -> Drawing | None:
     """Draw how arrays of any shape are distributed; None if there is none."""
     finite = {name: each[np.isfinite(each)] for name, each in named.items()}
+    finite = {name: each for name, each in finite.items() if each.size}
+    if not finite:
+        return None
+    bins = np.histogram_bin_edges(np.concatenate([*finite.values()]), BARS)
 
     def paint(axes: Any) -> None:
         for name, values in finite.items():
-            share = np.full(values.size, 1 / max(values.size, 1))
-            axes.hist(values, bins=30, weights=share, histtype="step", label=short(name))
+            share = np.full(values.size, 1 / values.size)
+            axes.hist(values, bins=bins, weights=share, histtype="step", label=short(name))
         axes.set(xlabel=label, ylabel="share")
         axes.legend()
 
-    return draw(title, told, paint) if any(map(len, finite.values())) else None
+    return draw(title, told, paint)
 
 
 def dependence(name: str, what: str, cells: Any, means: Any) -> Drawing:

@@ -99,12 +99,12 @@ def model_report(
     return render(title, [
         _scores("How good it is", now, None if other else linear, drawn),
         _scores("How good it was when it was trained", other, linear, ()),
+        _found(training.get("doctor", ()), _seen(model, judged, history)),
         Section("What was done to the table", ("what", "columns"), decisions),
         Section("Network", figures=[drawing]),
         Section("Training", figures=[*figures.curves(history)], text=training.get("stopped", "")),
         Section("What each column adds", figures=[*_column_figures(model, judged)]),
         _layers(model.net, judged.x if judged else None),
-        _found(training.get("doctor", ()), _seen(model, judged, history)),
         Section("The command that repeats it", text=command),
     ], path)  # fmt: skip
 
