@@ -44,15 +44,33 @@ def test_a_reload_gives_the_same_loss(tab, address):
     assert tab.inner_text("#count") == "700"
 
 
-def test_pause_answers_within_200_ms(tab, address):
+@pytest.fixture
+def answers(monkeypatch):
+    """Seconds of processor time and the step of each reply: other processes may be busy."""
+    found, answer = [], engine.Playground.answer
+
+    def timed(self, message):
+        started = time.thread_time()
+        reply = answer(self, message)
+        found.append((time.thread_time() - started, reply["step"]))
+        return reply
+
+    monkeypatch.setattr(engine.Playground, "answer", timed)
+    return found
+
+
+def test_pause_ends_the_training_within_200_ms(tab, address, answers):
     settle(tab, address, "data=spiral&layers=8 tanh,8 tanh")
     tab.click("#play")
-    tab.wait_for_selector(PLAYING)
-    started = time.perf_counter()
-    tab.click("#play", no_wait_after=True)
-    tab.wait_for_selector("body[data-state=paused]")
-    assert time.perf_counter() - started < 0.2
+    tab.wait_for_function("() => count.textContent.length > 3")
+    state, shown = tab.evaluate(
+        "() => [play.click(), document.body.dataset.state, count.textContent].slice(1)"
+    )
+    assert state == "paused"
     tab.wait_for_selector(SETTLED)
+    late = [seconds for seconds, step in answers if step > int(shown.replace(",", ""))]
+    assert len(late) <= 2  # the steps under way, and a last look
+    assert sum(late) < 0.2
 
 
 def test_closing_the_tab_ends_the_training(tab, address, monkeypatch):
@@ -69,33 +87,25 @@ def test_closing_the_tab_ends_the_training(tab, address, monkeypatch):
     assert not taken or taken[-1] < closed + 2.0
 
 
-def test_20_frames_and_500_steps_take_a_second_of_processor_time_at_most(tab, address, monkeypatch):
-    """In the engine and in the page together, so that other processes may be busy."""
-    frames, answer = [], engine.Playground.answer
-
-    def timed(self, message):
-        started = time.thread_time()
-        reply = answer(self, message)
-        frames.append((time.thread_time() - started, reply["step"]))
-        return reply
+def test_20_frames_and_500_steps_take_a_second_of_processor_time_at_most(tab, address, answers):
+    """In the engine and in the page together."""
 
     def seconds_of_page():
         metrics = session.send("Performance.getMetrics")["metrics"]
         return next(each["value"] for each in metrics if each["name"] == "ThreadTime")
 
-    monkeypatch.setattr(engine.Playground, "answer", timed)
     settle(tab, address, "data=spiral&layers=8 tanh,8 tanh")
     session = tab.context.new_cdp_session(tab)
     session.send("Performance.enable")
-    frames.clear()
+    answers.clear()
     before = seconds_of_page()
     tab.click("#play")
     time.sleep(2)
     tab.click("#play")
     tab.wait_for_selector(SETTLED)
-    seconds = seconds_of_page() - before + sum(each for each, _ in frames)
-    assert len(frames) / seconds > 20
-    assert frames[-1][1] / seconds > 500
+    seconds = seconds_of_page() - before + sum(each for each, _ in answers)
+    assert len(answers) / seconds > 20
+    assert answers[-1][1] / seconds > 500
 
 
 def test_a_remedy_is_applied_by_a_click(tab, address):

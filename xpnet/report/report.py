@@ -122,6 +122,9 @@ def _scores(
         others = [_number(each["recall"].get(name)) for each in beside[2:]]
         always = _number(name == constant)
         rows.append([f"recall of {name}", _number(scores["recall"][name]), always, *others])
+    for target, each in scores.get("targets", {}).items():
+        other = linear["targets"][target] if linear else None
+        rows += [[f"{target}: {row[0]}", *row[1:]] for row in _scores("", each, other, ()).rows]
     rows.append(["rows", *(f"{scores['rows']}" for _ in beside)])
     head = ["score", "network", f"always {constant}", *(["linear model"] if linear else [])]
     return Section(heading, head, rows, drawn)
@@ -132,11 +135,15 @@ def _number(value: float | None) -> str:
 
 
 def _judged_figures(plan: Any, judged: Judged) -> Iterator[Drawing]:
-    if plan.task == "regression":
-        predicted, true = plan.values(judged.outputs[:, 0]), plan.values(judged.y)
-        return figures.regression(plan.target, predicted, true)
-    shares = [*plan.decode(judged.outputs).values()][1:]
-    return figures.classification(class_names(plan.classes), np.stack(shares, axis=1), judged.y)
+    for at, one in enumerate(plan.each_target):
+        outputs, y = judged.outputs, judged.y
+        if plan.more_targets:
+            outputs, y = outputs[:, at : at + 1], y[:, at]
+        if one.task == "regression":
+            yield from figures.regression(one.target, one.values(outputs[:, 0]), one.values(y))
+        else:
+            shares = np.stack([*one.decode(outputs).values()][1:], axis=1)
+            yield from figures.classification(class_names(one.classes), shares, y)
 
 
 def _column_figures(model: Model, judged: Judged | None) -> Iterator[Drawing]:
@@ -151,7 +158,7 @@ def _column_figures(model: Model, judged: Judged | None) -> Iterator[Drawing]:
         label = f"fall of {score_name}"
         yield from filter(None, [figures.bars("Permutation importance", told, first, label)])
     rows = figures.some(judged.x)[:ROWS]
-    what = plan.target if plan.task == "regression" else f"probability of {plan.labels[-1]}"
+    what = [*plan.decode(np.zeros((1, plan.outputs)))][-1]
 
     def answers(x: Any) -> Any:
         return [*plan.decode(model.outputs(x)).values()][-1]

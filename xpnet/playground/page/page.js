@@ -29,6 +29,7 @@ function setPlaying(wanted) {
   playing = wanted;
   $("play").textContent = playing ? "Pause" : "Play";
   document.body.dataset.state = playing ? "playing" : "paused";
+  if (playing) delete document.body.dataset.settled;
 }
 
 // Go to other settings: the address changes, and the run begins anew.
