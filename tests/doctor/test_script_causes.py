@@ -56,6 +56,7 @@ MISTAKES = {
     "error-not-from-targets": RIGHT.replace("(p - Y) / len(X)", "(p - Y) * np.mean(p - Y)"),
     "gradient-scale by the rate": RIGHT.replace("rate = 2.0", "rate = 0.1")
     .replace("d2 = (p", "d2 = rate * (p").replace("d1 = d2", "d1 = rate * d2"),
+    "target-range": RIGHT.replace("* 1.0", "* 300.0"),
     "loss-broadcast": RIGHT.replace("Y = labels.reshape(-1, 1) * 1.0", "Y = labels * 1.0")
     .replace("(p - Y)", "(p - Y).sum(axis=1, keepdims=True)"),
     "no-update": RIGHT.replace("W1 -= rate * X.T @ d1", "for w in [W1]: w = w - rate * X.T @ d1")
