@@ -2,19 +2,18 @@
 
 import inspect
 import shutil
-import tomllib
-from collections.abc import Iterator
+from difflib import ndiff
 from pathlib import Path
 from typing import Any
+
+from finding_examples import Example, diagnosis, examples
 
 from xpnet.cli.main import COMMANDS
 from xpnet.cli.options import ScriptOptions, flag, parsed_fields
 from xpnet.doctor.gradcheck.mistakes import TEXTS
 from xpnet.doctor.rules.catalogue import RULES
-
-PACKAGE = Path(__file__).parents[1] / "xpnet"
-SCRIPTS = Path(__file__).parents[1] / "tests" / "scripts"
-MOST = 2  # examples on a page
+from xpnet.doctor.scripts.checks import CHECKS
+from xpnet.doctor.scripts.conclusions import KINDS
 
 
 def write(folder: Path) -> None:
@@ -55,54 +54,52 @@ def command_line() -> str:
     return "\n".join(parts)
 
 
+def explanations() -> dict[str, list[str]]:
+    """Return why each code matters, by each rule, check or measurement that gives it."""
+    found: dict[str, list[str]] = {}
+    known = [(rule.code, rule.why) for rule in RULES]
+    known += [(code, str(function.__doc__)) for code, _, _, function in CHECKS]
+    known += [(key.partition("/")[0], why) for key, (_, why, _) in TEXTS.items()]
+    known += [(code, why) for code, why, _ in KINDS.values()]
+    for code, why in known:
+        if why not in found.setdefault(code, []):
+            found[code].append(why)
+    return found
+
+
 def finding_pages() -> dict[str, str]:
     """Return the text of each code's page."""
-    pages: dict[str, list[str]] = {}
-    for rule in RULES:
-        needs = ", ".join(f"`{need.rpartition('.')[2]}`" for need in rule.needs)
-        pages.setdefault(rule.code, []).append(
-            _section(rule.why, rule.remedy, rule.source, rule.limit, needs)
-        )
-    for key, (_, why, remedy) in TEXTS.items():
-        pages.setdefault(key.partition("/")[0], []).append(_section(why, remedy, ""))
-    shown: dict[str, list[str]] = {}
-    for codes, example in _examples():
-        for code in codes:
-            shown.setdefault(code, []).append(example)
-    package = "".join(each.read_text("utf-8") for each in PACKAGE.rglob("*.py"))
-    for code in {code for code in shown if f'"{code}"' in package} | pages.keys():
-        pages.setdefault(code, []).extend(shown.get(code, [])[:MOST])
-    return {code: f"# {code}\n\n" + "\n".join(dict.fromkeys(pages[code])) for code in sorted(pages)}
+    reasons = explanations()
+    return {
+        code: _page(code, reasons.get(code, []), example)
+        for code, example in sorted(examples().items())
+    }
 
 
-def _examples() -> Iterator[tuple[list[str], str]]:
-    """Yield mistakes of whole scripts: the codes that name each, and the lines and their mend."""
-    corpus = tomllib.loads((SCRIPTS / "manifest.toml").read_text("utf-8"))
-    kinds = corpus.pop("kinds")
-    for name, each in corpus.items():
-        if each.get("kind") and each.get("mend"):
-            lines = [
-                f"{sign} {line}"
-                for old, new in each["mend"]
-                for sign, text in (("-", old), ("+", new))
-                for line in text.splitlines()
-            ]
-            text = f"Example, `tests/scripts/{name}`: {each['cause']}.\n"
-            yield kinds[each["kind"]], "\n".join([text, "```diff", *lines, "```", ""])
+def _page(code: str, reasons: list[str], example: Example) -> str:
+    found = next(each for each in diagnosis(example.wrong).findings if each.code == code)
+    why = "\n\n".join(reasons or [found.explanation])
+    lines = ndiff(example.wrong.splitlines(), example.right.splitlines())
+    script = "\n".join(line for line in lines if not line.startswith("?"))
+    return f"""\
+# {code}
 
+{why}
 
-def _section(
-    why: str, remedy: str, source: str, limit: float | None = None, needs: str = ""
-) -> str:
-    parts = [f"{why}\n"]
-    if remedy:
-        parts += ["What helps:\n", *(f"    {line}" for line in remedy.splitlines()), ""]
-    facts = [
-        f"Limit: {limit:g}." if limit is not None else "",
-        f"Looked for where these are shown: {needs}." if needs else "",
-        f"Source: {source}." if source else "",
-    ]
-    return "\n".join([*parts, " ".join(filter(None, facts)), ""])
+## Example
+
+The mistake is in the lines with `-`; those with `+` mend it:
+
+```diff
+{script}
+```
+
+What the doctor says of the script with the mistake:
+
+```text
+{found}
+```
+"""
 
 
 def _cell(text: str) -> str:

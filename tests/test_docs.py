@@ -12,7 +12,7 @@ import xpnet
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NEEDS = {
     "from-scikit-learn": ["sklearn"],
-    "deploy": ["onnx", "onnxruntime", "torch"],
+    "deploy": ["onnx", "onnxruntime", "skl2onnx", "skops", "torch"],
     "several-machines": ["mpi4py"],
     "searches": ["sklearn", "distributed", "optuna"],
 }

@@ -6,7 +6,7 @@
     explain_init                                 what initial weights do to signal and gradient
     load, load_model, Checkpoint, RowFile        files: networks, models, checkpoints, large data
     from_torch, to_torch, from_sklearn, to_sklearn   networks of others, and back
-    MLPClassifier, MLPRegressor                  in place of scikit-learn's
+    MLPClassifier, MLPRegressor                  in place of scikit-learn's; register_skl2onnx
     open_device                                  where arrays live: "cpu", "gpu", "gpu:N"
     XpnetError                                   base of all errors that the caller can fix
     NoSkillWarning                               the trained network is no better than a constant
@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # "as": for type checkers, these too are names of the package
     from xpnet.errors import XpnetError as XpnetError
     from xpnet.estimators.classifier import MLPClassifier as MLPClassifier
     from xpnet.estimators.classifier import MLPRegressor as MLPRegressor
+    from xpnet.estimators.pipelines import register_skl2onnx as register_skl2onnx
     from xpnet.interchange.convert import from_sklearn as from_sklearn
     from xpnet.interchange.convert import from_torch as from_torch
     from xpnet.interchange.convert import to_sklearn as to_sklearn
@@ -73,6 +74,7 @@ _NAMES_OF = {
     "errors": "DeviceError DivergenceError FileError InputError InputTypeError SaveError "
     "XpnetError",
     "estimators.classifier": "MLPClassifier MLPRegressor",
+    "estimators.pipelines": "register_skl2onnx",
     "interchange.convert": "from_sklearn from_torch to_sklearn to_torch",
     "nn.activations": "Activation",
     "nn.losses": "Loss huber",

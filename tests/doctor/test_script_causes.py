@@ -34,44 +34,6 @@ for step in range(300):
 BATCH = RIGHT.replace("(X @", "(x @").replace("X.T", "x.T").replace("- Y", "- y").replace(
     "    h =", "    rows = rng.permutation(80)[:20]\n    x, y = X[rows], Y[rows]\n    h ="
 )  # fmt: skip
-NO_BIAS = (
-    RIGHT.replace(" + b1", "").replace(" + b2", "").replace("b1 -=", "#").replace("b2 -=", "#")
-)
-MISTAKES = {
-    "integer-parameters": RIGHT.replace("rng.normal(size=(2, 8))", "rng.integers(-2, 3, (2, 8))")
-    .replace("W1 -= rate * X.T @ d1", "W1[:] = W1 - rate * X.T @ d1"),
-    "shared-parameters": RIGHT.replace("(2, 8)", "(2, 2)").replace("zeros(8)", "zeros(2)")
-    .replace("(8, 1)", "(2, 1)").replace("(X @ W1 + b1)", "(np.tanh(X @ W1 + b1) @ W3)")
-    .replace("rate = 2", "W3 = W1\nrate = 2").replace("W1 -=", "W3 -= 0.01 * X.T @ d1\n    W1 -="),
-    "data-changed": RIGHT.replace("    h =", "    X *= rng.random(X.shape) > 0.01\n    h ="),
-    "update-order": RIGHT.replace("    d1 =", "    W2 -= rate * 300 * h.T @ d2\n    d1 =")
-    .replace("    W2 -= rate * h.T @ d2\n", ""),
-    "bias-after-activation": RIGHT.replace("(X @ W1 + b1)", "(X @ W1) + b1"),
-    "softmax-hidden": RIGHT.replace(
-        "np.tanh(X @ W1 + b1)", "np.exp(X @ W1 + b1)\n    h = h / h.sum(axis=1, keepdims=True)"
-    ),
-    "same-batch": BATCH.replace("rng.permutation(80)", "np.random.RandomState(0).permutation(80)"),
-    "gradient-scale": RIGHT.replace("X.T @ d1", "X.T @ d1 / 80")
-    .replace("h.T @ d2", "h.T @ d2 / 80").replace("sum(axis=0)", "mean(axis=0)"),
-    "error-not-from-targets": RIGHT.replace("(p - Y) / len(X)", "(p - Y) * np.mean(p - Y)"),
-    "gradient-scale by the rate": RIGHT.replace("rate = 2.0", "rate = 0.1")
-    .replace("d2 = (p", "d2 = rate * (p").replace("d1 = d2", "d1 = rate * d2"),
-    "target-range": RIGHT.replace("* 1.0", "* 300.0"),
-    "loss-broadcast": RIGHT.replace("Y = labels.reshape(-1, 1) * 1.0", "Y = labels * 1.0")
-    .replace("(p - Y)", "(p - Y).sum(axis=1, keepdims=True)"),
-    "no-update": RIGHT.replace("W1 -= rate * X.T @ d1", "for w in [W1]: w = w - rate * X.T @ d1")
-    .replace("b1 -=", "for w in [b1]: w = w -").replace("W2 -=", "for w in [W2]: w = w -")
-    .replace("b2 -=", "for w in [b2]: w = w -"),
-    "targets-shifted": RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.zeros((80, 2))\n"
-    "for i, c in enumerate(labels):\n    Y[i, c - 1] = 1").replace("(8, 1)", "(8, 2)")
-    .replace("zeros(1)", "zeros(2)"),
-    "no-bias": NO_BIAS.replace("labels = (X[:, 0] * X[:, 1] > 0)", "labels = (X[:, 0] > 0.7)"),
-    "too-few-steps": RIGHT.replace("range(300)", "range(8)").replace("rate = 2", "rate = 1"),
-    "learning-rate-too-small": RIGHT.replace("rate = 2.0", "rate = 0.001")
-    .replace("range(300)", "range(600)"),
-    "too-small": RIGHT.replace("8", "2").replace("size=(20,", "size=(80,")
-    .replace("range(300)", "range(1500)"),
-}  # fmt: skip
 
 
 def codes(script: str) -> tuple[str, ...]:
@@ -88,9 +50,13 @@ def test_a_network_that_learns_has_no_findings(script):
     assert codes(script) == ()
 
 
-@pytest.mark.parametrize(("code", "script"), MISTAKES.items(), ids=MISTAKES)
-def test_the_mistake_is_the_first_finding(code, script):
-    assert codes(script)[:1] == (code.partition(" ")[0],)
+def test_a_rate_that_is_multiplied_twice_is_seen():
+    script = RIGHT.replace("rate = 2.0", "rate = 0.1").replace("d2 = (p", "d2 = rate * (p")
+    assert codes(script.replace("d1 = d2", "d1 = rate * d2"))[:1] == ("gradient-scale",)
+
+
+def test_targets_beyond_a_saturated_sigmoid_are_out_of_its_range():
+    assert codes(RIGHT.replace("* 1.0", "* 300.0"))[:1] == ("target-range",)
 
 
 def test_one_sum_of_all_errors_is_named_before_its_sign():

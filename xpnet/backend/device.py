@@ -114,8 +114,12 @@ class Device:
     # A device is a reference to a library, not data: copies of a network share it, and a pickle
     # carries the name only, and what was switched off.
     def __reduce__(self) -> tuple[Callable[[], "Device"], tuple[()]]:
+        return partial(open_device, **self.opening()), ()
+
+    def opening(self) -> dict[str, Any]:
+        """Return the arguments of `open_device` that give this device."""
         fuse, graph = self.fuse is not _as_it_is, self.record is not None
-        return partial(open_device, self.name, fuse=fuse, graph=graph), ()
+        return {"name": self.name, "fuse": fuse, "graph": graph}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Device":
         return self

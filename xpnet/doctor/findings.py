@@ -4,6 +4,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SEVERITIES = ("error", "warning", "note")
+MORE = (
+    "Each code has a page with an example in the documentation: reference/findings, by make docs."
+)
 UNSKILLED = 0.05  # share of the targets' variance below which a constant is as good
 
 
@@ -93,6 +96,8 @@ class Report:
                 told = [f"No findings, but {steps} the predictions are no better than a constant."]
         if missing := ", ".join(self.facts.get("not_shown", ())):
             told.append(f"Not shown, and so not checked: {missing}.")
+        if self.findings:
+            told.append(MORE)
         return "\n\n".join(told)
 
     def to_dict(self) -> dict[str, Any]:

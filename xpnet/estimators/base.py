@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network._multilayer_perceptron import BaseMultilayerPerceptron
 from sklearn.utils import check_random_state, column_or_1d
@@ -47,6 +48,7 @@ from xpnet.estimators.data import (
     place_of,
     scaler_of,
 )
+from xpnet.estimators.fit_tasks import FitTasks
 from xpnet.estimators.parameters import core_name, hidden_sizes, optimizer_of, sklearn_draws
 from xpnet.estimators.verdict import DivergenceWarning, NoSkillWarning, lack_of_skill
 from xpnet.nn.activations import HIDDEN, Activation
@@ -107,7 +109,7 @@ class LayerArrays:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class Perceptron(BaseEstimator):  # type: ignore[misc]
+class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     """The estimators' common part; see `MLPClassifier` for parameters and attributes."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -192,6 +194,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 f"learning_rate={self.learning_rate!r} ends with the last epoch, but partial_fit "
                 "has no last one; use fit, or 'invscaling' or 'adaptive' with solver='sgd'"
             )
+        tasks = self._tasks(X, y, sample_weight, incremental)
         before = dict(vars(self))
         try:
             rows = self._prepared(X, y, sample_weight, validation, incremental)
@@ -199,14 +202,23 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
                 if self.solver == "lbfgs":
                     told = self._run_lbfgs(self._lbfgs(*rows))
                 else:
-                    told = self._run_steps(self._steps(*rows, incremental))
+                    told = self._run_steps(self._steps(*rows, tasks, incremental))
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
         with self.network_.device.active:
             for message, category in told:  # trains
                 warnings.warn(message, category, stacklevel=4)
+        tasks.end()
         return self
+
+    def _tasks(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> FitTasks:
+        """Tell scikit-learn's callbacks that a fit begins; its decorator tears them down."""
+        epochs = 0 if self.solver == "lbfgs" else 1 if incremental else self.max_iter
+        name = "partial_fit" if incremental else "fit"
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        context = self._init_callback_context(name, max_subtasks=epochs)
+        return FitTasks(context, {"estimator": self, "X": X, "y": y, "metadata": metadata})
 
     def _prepared(
         self, X: Any, y: Any, sample_weight: Any, validation: Any, incremental: bool
@@ -347,7 +359,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         weights, xp = data.row_weights, self.network_.device.xp
         return float(self.alpha) / (batch * (1.0 if weights is None else float(xp.mean(weights))))
 
-    def _steps(self, data: Data, held_out: Data | None, incremental: bool) -> Training:
+    def _steps(
+        self, data: Data, held_out: Data | None, tasks: FitTasks, incremental: bool
+    ) -> Training:
         """Prepare a training by mini-batches from where the estimator is."""
         rows, state, optimizer = data.y.shape[0], self._state, optimizer_of(self)
         kind = type(optimizer).__name__, bool(self.momentum)
@@ -362,6 +376,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             seed=self._seed, compile=self.compile,
         )  # fmt: skip
         callbacks = [AfterEachEpoch(self._after_epoch), *checked_callbacks(self.callbacks)]
+        callbacks += [tasks] if hasattr(self, "_skl_callbacks") else []
         self._learning_rate = float(optimizer.learning_rate) * state.learning_rate_factor
         self.n_iter_ = 0
         return Training(

@@ -4,6 +4,7 @@ What `Model.predict` refuses in a row (a missing cell, a category never seen) gi
 """
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -37,27 +38,32 @@ ACTIVATIONS: dict[str, Callable[["Graph", str], str]] = {
 
 
 class Graph:
-    """Nodes, constants and inputs, in the order in which they are added."""
+    """Nodes, constants and inputs, in the order in which they are added.
 
-    def __init__(self) -> None:
+    `unique` makes a name that nothing else in the graph has of the one it is given.
+    """
+
+    def __init__(self, unique: Callable[[str], str] | None = None) -> None:
         try:
             from onnx import TensorProto, helper, numpy_helper
         except ImportError as error:
             raise InputError("ONNX files need onnx: pip install 'xpnet[onnx]'") from error
         self.types, self._helper, self._tensor_of = TensorProto, helper, numpy_helper.from_array
         self.nodes, self.constants = list[Any](), list[Any]()
+        numbers = count()
+        self._unique = unique or (lambda name: f"/{name}{next(numbers)}")
         self.inputs, self.outputs = list[Any](), list[Any]()
 
     def add(self, kind: str, *values: Any, out: str = "", **attributes: Any) -> str:
         """Add a node; return the name of its output. Values are names, or constants."""
-        name = out or f"/{kind}{len(self.nodes)}"
+        name = out or self._unique(kind)
         names = [each if isinstance(each, str) else self._constant(each) for each in values]
         domain = "ai.onnx.ml" if kind == "LabelEncoder" else ""
         self.nodes.append(self._helper.make_node(kind, names, [name], domain=domain, **attributes))
         return name
 
     def _constant(self, value: Any) -> str:
-        name = f"/constant{len(self.constants)}"
+        name = self._unique("constant")
         self.constants.append(self._tensor_of(np.asarray(value), name))
         return name
 
@@ -96,7 +102,7 @@ def to_onnx(model: Model, path: Any = None) -> Any:
         x = graph.take("x", graph.types.FLOAT, model.net.sizes[0])
     else:
         x = graph.add("Concat", *_inputs(graph, plan), axis=1)
-    outputs = graph.add("Mean", *(_network(graph, x, net) for net in nets))
+    outputs = graph.add("Mean", *(add_network(graph, x, net) for net in nets))
     if plan is None:
         width = model.net.sizes[-1]
         graph.give("Identity", outputs, name="y", type_=graph.types.FLOAT, width=width)
@@ -110,7 +116,7 @@ def to_onnx(model: Model, path: Any = None) -> Any:
     return made
 
 
-def _network(graph: Graph, x: str, net: MLP) -> str:
+def add_network(graph: Graph, x: str, net: MLP) -> str:
     """Add a network's nodes, float32, and return its outputs (n, outputs)."""
     if (own := own_activation(net)) is not None:
         raise InputError(
@@ -190,12 +196,18 @@ def _decoded(graph: Graph, plan: Preprocessing, outputs: str) -> None:
             values = graph.add("Exp", graph.add("Min", values, MAX_LOG))
         graph.give("Identity", values, name="value", type_=types.DOUBLE, width=1)
         return
-    if plan.task == "binary":
+    known, kinds = plan.labels, {"U": types.STRING, "i": types.INT64, "f": types.DOUBLE}
+    label, outputs = add_classes(graph, outputs, known)
+    graph.give("Identity", label, name="label", type_=kinds[known.dtype.kind])
+    width = len(known)
+    graph.give("Identity", outputs, name="probabilities", type_=types.FLOAT, width=width)
+
+
+def add_classes(graph: Graph, outputs: str, known: np.ndarray) -> tuple[str, str]:
+    """Add nodes from a network's outputs to labels (n,) and probabilities (n, classes)."""
+    if len(known) == 2:
         first = graph.add("Sub", np.float32(1), outputs)
         outputs = graph.add("Concat", first, outputs, axis=1)
     best = graph.add("ArgMax", outputs, axis=1, keepdims=0)
-    labels, kinds = plan.labels, {"U": types.STRING, "i": types.INT64, "f": types.DOUBLE}
-    known = labels.astype(object) if labels.dtype.kind == "U" else labels
-    graph.give("Gather", known, best, name="label", type_=kinds[labels.dtype.kind])
-    width = len(labels)
-    graph.give("Identity", outputs, name="probabilities", type_=types.FLOAT, width=width)
+    labels = known.astype(object) if known.dtype.kind == "U" else known
+    return graph.add("Gather", labels, best), outputs

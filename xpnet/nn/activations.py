@@ -43,9 +43,14 @@ class Activation:
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"
 
+    @property
+    def known_by(self) -> "str | Activation":
+        """The name of one of xpnet's own; otherwise the activation itself."""
+        return self.name if ACTIVATIONS.get(self.name) is self else self
+
     def __reduce__(self) -> Any:
         """Copy and pickle one of xpnet's own, whose functions have no names, as a reference."""
-        if ACTIVATIONS.get(self.name) is self:
+        if self.known_by == self.name:
             return resolve_activation, (self.name, (self.name,))
         return Activation, (self.name, self.forward, self.backward)
 

@@ -353,13 +353,25 @@ class MLP:
         twin.dtype = dtype or self.dtype
         return twin
 
+    def __copy__(self) -> "MLP":
+        return self.with_parameters(self.flat)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "MLP":
+        return self.to(self.device)
+
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the views out of copies and pickles; they are rebuilt from the vector."""
+        """Leave out what is derived; name devices and activations, which files cannot hold."""
         derived = ("_views", "_bias_rows", "_forward", "_backward")
-        return {name: value for name, value in self.__dict__.items() if name not in derived}
+        state = {name: value for name, value in self.__dict__.items() if name not in derived}
+        hidden = tuple(each.known_by for each in self.hidden)
+        device, output = self.device.opening(), self.output.known_by
+        return state | {"device": device, "hidden": hidden, "output": output}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.device = open_device(**state["device"])
+        self.hidden = tuple(resolve_activation(each, HIDDEN) for each in state["hidden"])
+        self.output = resolve_activation(state["output"], OUTPUTS)
         self.flat = self.device.put(self.flat, self.dtype)  # a pickle's is on the current GPU
         self._derive()
 

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from xpnet.backend.device import Device, to_host
 from xpnet.backend.files import quoted
 from xpnet.errors import FileError, InputError, SaveError
-from xpnet.nn.activations import ACTIVATIONS
 from xpnet.nn.network import MLP
 from xpnet.saving.container import (
     Arrays,
@@ -298,7 +297,7 @@ def mean_outputs(nets: Sequence[MLP], x: Any) -> Any:
 def own_activation(net: MLP) -> str | None:
     """Return the name of an activation that is the user's own function, or None."""
     used = (*net.hidden, net.output)
-    return next((each.name for each in used if ACTIVATIONS.get(each.name) != each), None)
+    return next((each.name for each in used if each.known_by is each), None)
 
 
 def network_tensors(net: MLP) -> Arrays:
