@@ -142,6 +142,42 @@ def test_weights_that_were_updated_too_early_are_named(report):
     assert "update-order" in codes
 
 
+@pytest.mark.usefixtures("counted")
+@pytest.mark.parametrize("value", ["v", "net[0]"])
+def test_gradients_of_one_number_are_compared_with_the_others(report, value):
+    text = """import math, random
+random.seed(4)
+net = [-0.4]
+w, v, b, c = 0.3, -0.4, 0.5, 0.0
+for step in range(200):
+    x = random.uniform(-2, 2)
+    h = 1 / (1 + math.exp(-(w * x + b)))
+    s = 1 / (1 + math.exp(-(v * h + c)))
+    e = s - (1.0 if x > 0 else 0.0)
+    d = e * s * (1 - s)
+    d1 = d * v * h * (1 - h)
+    v -= 0.8 * d * h
+    c -= 0.8 * d
+    w -= 0.8 * d1 * x
+    b -= 0.8 * d1
+""".replace("v *", f"{value} *").replace("v -=", f"{value} -=")
+    assert report(text).facts["gradients"].startswith("Right: every gradient")
+    found = report(text.replace("d * h\n", f"d * {value}\n")).findings[0]
+    assert (found.code, found.remedy) == ("gradient-operand", f"line 12: {value} -= 0.8 * d * h")
+    for line in ("w -=", "c -="):
+        found = report(text.replace(line, line.replace("-", "+"))).findings[0]
+        assert (found.code, found.where) == ("gradient-sign", line[0])
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_right_gradient_with_too_long_a_step_is_told_with_a_better_length(report):
+    found = report(changed(*((f"{name} -= 0.5", f"{name} -= 60") for name in ("W1", "W2", "W3"))))
+    first = found.findings[0]
+    assert (first.code, first.severity) == ("learning-rate-too-large", "error")
+    assert "the gradient is right, but the first step raises" in first.evidence
+    assert first.repair["learning_rate"] == 6.0
+
+
 def test_runs_that_measure_leave_no_trace(report, tmp_path, monkeypatch):
     log = """    with open('log.txt', 'a') as file:
         print(step, file=file)
@@ -165,6 +201,12 @@ def test_nothing_is_forked_while_other_threads_run(report):
     text = "import threading\nend = threading.Event()\nthreading.Thread(target=end.wait).start()\n"
     found = report(f"{text}{NETWORK}\nend.set()\n")
     assert found.facts["not_measured"] == "other threads of the script are running"
+
+
+def test_nothing_is_forked_where_files_could_be_written_unseen(report, monkeypatch):
+    monkeypatch.setattr("xpnet.doctor.scripts.fork._landlock", lambda: 0)
+    monkeypatch.setitem(sys.modules, "h5py", object())
+    assert report(NETWORK).facts["not_measured"].startswith("h5py could write files, and this")
 
 
 def test_children_answer_once_and_those_that_do_not_are_left_alone(tmp_path):

@@ -27,6 +27,7 @@ class Observer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self._unknown = {name for names in recorder.roles.values() for name in names}
         self._begin()
         recorder.on_step.append(self.look)
 
@@ -47,6 +48,9 @@ class Observer:
 
     def look(self, step: Step) -> None:
         """Map a step, and show it to the doctor."""
+        for each in step.operations if self._unknown else ():
+            self._unknown -= {*each.site.operands, *each.result.names}
+        self._unknown -= {name for names in step.places for name in names}
         mapping = map_step(step)
         if not mapping.recognised:
             if self.first is None and mapping.step.updates:
@@ -137,7 +141,7 @@ class Observer:
         return Report(findings, found.facts | {
             "mapping": in_words(self.latest) if self.latest is not None else [],
             "not_mapped": self.not_mapped(), "recognised": recognised or bool(findings),
-            "not_shown": [],
+            "not_shown": [], "unknown_names": sorted(self._unknown),
         } | facts)  # fmt: skip
 
     def not_mapped(self) -> str:

@@ -36,6 +36,7 @@ SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged",
     "cannot-overfit-one-batch",
 }  # fmt: skip
+ONCE = {"gradient-sign", "learning-rate-too-large"}
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
@@ -70,7 +71,8 @@ def told(
             small = {each.code for each in kept} & SMALL_GRADIENTS
             found = [each for each in cause if not (small and each.code in LENGTH)]
             break
-    found = [*{e.code if e.code == "gradient-sign" else id(e): e for e in found}.values()]
+    first = {e.code: e for e in reversed(found)}
+    found = [e for e in found if e.code not in ONCE or e is first[e.code]]
     folded = dict.fromkeys(each.code for each in kept if each not in found)
     if folded:
         words = f"{found[0].explanation} Hence also: {', '.join(folded)}."
@@ -96,12 +98,12 @@ def one_error(run: Run) -> float | None:
     return float(found[1]) if found else None
 
 
-def _rank(finding: Finding) -> tuple[int, int]:
+def _rank(finding: Finding) -> tuple[int, int, bool]:
     code = "error-not-from-targets" if "one error" in finding.evidence else finding.code
     place = FAULTS.index(code) if code in FAULTS else len(FAULTS)
     later = (STATES, LENGTH, SYMPTOMS)
     place += sum(i + 1 for i, codes in enumerate(later) if finding.code in codes)
-    return SEVERITIES.index(finding.severity), place
+    return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
 
 
 def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
