@@ -28,6 +28,10 @@ STATES = {  # of a network, that may have a cause
     "gradient-zero",
 }  # fmt: skip
 LENGTH = {"too-few-steps", "learning-rate-too-small"}  # a cause, or all that small gradients allow
+SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradient-zero"}
+# Faults that make the outputs, or one parameter's step, no slope of any loss.
+NO_SLOPE = {"softmax-axis", "output-activated-twice", "loss-broadcast"}
+NO_SLOPE_OF_ITS_OWN = {"gradient-shape", "bias-per-sample"}
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged",
     "cannot-overfit-one-batch",
@@ -54,13 +58,18 @@ def told(
         unsure = ("gradient-sign", "gradient-wrong")
         kept = [each for each in kept if each.reference != MEASURED or each.code not in unsure
                 or each.where == "every parameter"]  # fmt: skip
+    codes = {each.code for each in kept}
+    spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
+    kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")
+            or not (codes & NO_SLOPE or each.where in spoilt)]  # fmt: skip
     kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
     found = kept
     for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, {*()})):
         cause = [each for each in kept if each.code not in symptoms
                  and (each.code, each.where) != ("non-finite", "loss")]  # fmt: skip
         if any(each.severity == "error" and each.code not in weak for each in cause):
-            found = cause
+            small = {each.code for each in kept} & SMALL_GRADIENTS
+            found = [each for each in cause if not (small and each.code in LENGTH)]
             break
     first = {e.code: e for e in reversed(found)}
     found = [e for e in found if e.code not in ONCE or e is first[e.code]]
