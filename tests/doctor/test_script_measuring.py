@@ -118,6 +118,8 @@ def test_optimisers_written_by_hand_are_not_called_wrong(report, update):
          "line 15: D1 = D2 @ W2.T * (1 - A1**2)"),
         ("(1 - A2**2)", "(1 - A2)", "gradient-activation-derivative",
          "line 14: D2 = D3 @ W3.T * (1 - A2**2)"),
+        ("(1 - A2**2)", "(1 - np.tanh(A2)**2)", "gradient-activation-derivative",
+         "line 14: D2 = D3 @ W3.T * (1 - A2**2)"),
         ("D2 @ W2.T", "D2 @ W2", "gradient-transposed", "line 15: D1 = D2 @ W2.T * (1 - A1**2)"),
         ("D2 @ W2.T * (1 - A1**2)", "np.sin(9 * A1) * D3", "gradient-wrong",
          "derive the gradient in line 16 again"),
@@ -231,3 +233,10 @@ def test_edits_inside_each_other_are_all_made():
     ]
     assert apply("\nd = sum(y - p)\n", edits) == "\nd = (p - y[:, None])\n"
     assert apply("\nd = sum(y - p)\n", []) == "\nd = sum(y - p)\n"
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_gradient_of_another_shape_is_not_called_wrong_once_more(report):
+    found = report(changed(("b1 -= 0.5 * D1.sum(axis=0, keepdims=True)", "b1 -= 0.5 * D1.sum()")))
+    assert "gradient-shape" in found.codes
+    assert "gradient-wrong" not in found.codes

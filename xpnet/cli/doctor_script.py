@@ -97,7 +97,7 @@ def _finish(options: ScriptOptions, kept: Path | None, found: "Examination") -> 
     if options.report:
         from xpnet.report.report import script_report
 
-        script_report(name, found.report, options.report)
+        script_report(name, found.report, found.run, options.report)
     return found.outcome.status or (0 if recognised else NOTHING)
 
 

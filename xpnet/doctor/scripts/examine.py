@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
 from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.conclusions import conclude
 from xpnet.doctor.scripts.fix import with_edits
 from xpnet.doctor.scripts.measure import Measurer
@@ -24,6 +25,7 @@ class Examination:
     script: Script
     outcome: Outcome
     report: Report
+    run: Run
 
 
 def examine(
@@ -40,7 +42,9 @@ def examine(
     observer = Observer(recorder)
 
     def examined(outcome: Outcome) -> Examination:
-        return Examination(script, outcome, _report(outcome, measurer, observer))
+        return Examination(
+            script, outcome, _report(outcome, measurer, observer), observer.doctor.run
+        )
 
     return examined(run_script(script, recorder, seconds=seconds, output=output,
                                give_up=lambda outcome: give_up(examined(outcome))))  # fmt: skip

@@ -14,6 +14,7 @@ from xpnet.doctor.scripts.checks import causes, outcome
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, map_step
 from xpnet.doctor.scripts.telling import SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
+from xpnet.doctor.scripts.variants import is_made_by
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
@@ -144,11 +145,9 @@ class Observer:
         losses = [own for own, _ in self.losses]
         if all(loss is not None for _, loss in self.losses):
             losses = [loss for _, loss in self.losses if loss is not None]
-        last = self.latest.layers[-1:] if self.latest is not None else ()
         self.doctor.note(
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
-            movement=self._movement,
-            output="identity" if last and last[0].activations is last[0].pre_activations else "",
+            movement=self._movement, output=output_activation(self.latest),
         )  # fmt: skip
         run = self.doctor.run
         self.doctor.note([*causes(self, run)])
@@ -276,3 +275,12 @@ def _ends_of(mapping: Mapping) -> dict[str, Any]:
         predictions = np.atleast_2d(predictions)
         targets = predictions - _errors(mapping)
     return {"predictions": predictions, "targets": targets} if np.size(predictions) else {}
+
+
+def output_activation(mapping: Mapping | None) -> str:
+    """Return the name of the activation that made the outputs; empty if it is not known."""
+    for last in mapping.layers[-1:] if mapping is not None else ():
+        if last.activations is last.pre_activations:
+            return "identity"
+        return next((name for name in ("sigmoid", "tanh") if is_made_by(name, last)), "")
+    return ""

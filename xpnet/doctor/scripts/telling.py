@@ -23,14 +23,14 @@ FAULTS = (
     "same-batch", "dropout-at-prediction", "class-numbers", "targets-shifted", "shuffled-targets",
     "target-range", "constant-target", "prediction-drift",
 )  # fmt: skip
-STATES = {  # of a network, that may have a cause
-    "vanishing-gradient", "exploding-gradient", "saturated-units", "dead-units", "initial-loss",
-    "gradient-zero",
-}  # fmt: skip
+SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradient-zero"}
+STATES = SMALL_GRADIENTS | {"initial-loss"}  # of a network, that may have a cause
 LENGTH = {"too-few-steps", "learning-rate-too-small"}  # a cause, or all that small gradients allow
+# Faults that make the outputs, or one parameter's step, no slope of any loss.
+NO_SLOPE = {"softmax-axis", "output-activated-twice", "loss-broadcast"}
+NO_SLOPE_OF_ITS_OWN = {"gradient-shape", "bias-per-sample"}
 SYMPTOMS = {
-    "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged",
-    "cannot-overfit-one-batch",
+    "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"
 }  # fmt: skip
 ONCE = {"gradient-sign", "learning-rate-too-large"}
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
@@ -38,7 +38,6 @@ PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
     "loss-rising": "a smaller learning rate",
     "loss-not-decreasing": "another learning rate, other initial weights, more units",
-    "cannot-overfit-one-batch": "more units, another learning rate",
 }
 
 
@@ -57,13 +56,18 @@ def told(
     causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
     if causes and not any(each.severity == "error" for each in causes):  # which come first
         kept = [replace(e, severity="warning") if e.code in LENGTH else e for e in kept]
+    codes = {each.code for each in kept}
+    spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
+    kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")
+            or not (codes & NO_SLOPE or each.where in spoilt)]  # fmt: skip
     kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
     found = kept
     for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, {*()})):
         cause = [each for each in kept if each.code not in symptoms
                  and (each.code, each.where) != ("non-finite", "loss")]  # fmt: skip
         if any(each.severity == "error" and each.code not in weak for each in cause):
-            found = cause
+            small = {each.code for each in kept} & SMALL_GRADIENTS
+            found = [each for each in cause if not (small and each.code in LENGTH)]
             break
     first = {e.code: e for e in reversed(found)}
     found = [e for e in found if e.code not in ONCE or e is first[e.code]]

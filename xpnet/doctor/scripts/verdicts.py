@@ -17,7 +17,7 @@ from xpnet.doctor.scripts.mapping import map_step
 from xpnet.doctor.scripts.trace import Operation, Step
 from xpnet.doctor.scripts.variants import Mistake, Variants
 
-EXACT, EXACT_FLOAT32 = 1e-3, 5e-2  # relative error of a gradient that counts as none
+EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
 ROUNDING = 1e-15  # relative error of outputs and losses
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
