@@ -125,6 +125,21 @@ for it in range(60):
 """
 
 
+# By the code of the finding that must come first.
+MISTAKES = {
+    "integer-parameters": RIGHT.replace("W1 =", "x = np.zeros((80, 2), dtype=int)\n"
+    "x[:, 0] = X[:, 0]\nX = x\nW1 ="),
+    "no-update": RIGHT.replace("W1 -= rate *", "dW1 =").replace("b1 -= rate *", "db1 ="),
+    "error-not-from-targets": ONE_BY_ONE.replace("d[c]", "d[y[-1]]"),
+    "gradient-activation-derivative": RIGHT.replace("exp(-z)", "exp(z)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "script"), MISTAKES.items(), ids=MISTAKES)
+def test_the_mistake_is_the_first_finding(code, script):
+    assert codes(script)[:1] == (code,)
+
+
 @pytest.mark.parametrize("labels", ["y", "y.tolist()"])
 def test_softmax_that_learns_sample_by_sample_has_no_findings(labels):
     assert codes(ONE_BY_ONE.replace("zip(X, y)", f"zip(X, {labels})")) == ()

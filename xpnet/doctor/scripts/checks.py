@@ -157,8 +157,7 @@ def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("unshuffled-rows", RECIPE, "take the rows in an order drawn anew in each epoch")
 def unshuffled(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Each class is unlearnt while the others are taught."""
-    targets = run.data.targets
-    if seen.alike >= ROWS_ALIKE and targets is not None and np.any(targets != targets[0]):
+    if seen.alike >= ROWS_ALIKE and seen.varied:
         yield (mapping.error, "batches", f"{seen.alike} steps in a row have targets of one class "
                "only")  # fmt: skip
 
@@ -166,9 +165,7 @@ def unshuffled(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("error-not-from-targets", NIELSEN, "take the target of the row that the step has")
 def same_target(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The same answer is taught for all rows."""
-    targets = run.data.targets
-    differ = targets is None or np.any(targets != targets[0])
-    if seen.alike >= ROWS_ALIKE and not differ and not seen.same_rows:
+    if seen.alike >= ROWS_ALIKE and not seen.varied and not seen.same_rows:
         yield mapping.error, "targets", f"{seen.alike} steps in a row have the same target"
 
 

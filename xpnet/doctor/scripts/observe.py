@@ -43,7 +43,8 @@ class Observer:
         self._steps: list[int] = []  # numbers of the steps that were looked at
         self.rates: list[float] = []  # in each of them
         self.alike = self._row = 0  # most steps in a row with targets all the same, and the latest
-        self._target: Any = None
+        self._target: Any = None  # of the latest step, if its rows have one only
+        self.varied = False  # whether there was another one
         self._moved: list[Moved] = []
         self._movement: list[float] = []
         self._rows: Any = None  # of the latest step
@@ -85,9 +86,9 @@ class Observer:
             self._problems[str(error)] += 1
         # Have enough steps looked at in a row, if batches are small and differ.
         rows = min(np.shape(arrays.get("predictions", ())), default=1)
-        inputs = mapping.layers[0].inputs.data if mapping.layers else arrays.get("targets")
-        again = arrays.get("inputs", inputs)
-        same = again is None or (self._rows is not None and np.array_equal(again, self._rows))
+        inputs = mapping.layers[0].inputs.data if mapping.layers else None
+        again = arrays.get("inputs", inputs), arrays.get("targets")
+        same = self._rows is not None and all(map(np.array_equal, again, self._rows))
         self.same_rows = self.same_rows and (same or self._rows is None)
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
@@ -102,7 +103,8 @@ class Observer:
         same = one and np.array_equal(rows[0], self._target)
         follows = same and self._steps[-1:] == [mapping.step.number - 1]
         self._row = self._row + 1 if follows else int(one)
-        self._target = rows[0] if one else None
+        other = self._target is not None and not same
+        self.varied, self._target = self.varied or not one or other, rows[0] if one else None
         self.alike = max(self.alike, self._row)
 
     def curve(self) -> list[float]:

@@ -19,6 +19,7 @@ from xpnet.doctor.scripts.variants import Mistake, Variants
 
 EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
 ROUNDING = 1e-15  # relative error of outputs and losses
+NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
 
@@ -155,8 +156,9 @@ def _mistakes(
             if changes and agrees(variants.again(delta, changes)):
                 mistakes[n] = None
             elif mistake := variants.mistake(delta, number, changes, agrees):
-                mistakes[n] = replace(mistake, changes={})
-                changes |= mistake.changes
+                if found[n].cosine < NEARLY or "derivative" in mistake.kind:
+                    mistakes[n] = replace(mistake, changes={})
+                    changes |= mistake.changes
     return mistakes
 
 
@@ -201,7 +203,7 @@ class Judge:
         change, size = self.change, np.linalg.norm(slope)
         if change is None or not np.all(np.isfinite([slope, change])):
             return Verdict("unknown")
-        if size * self.tolerance < rounding or np.linalg.norm(change) < 1e-12 * size:
+        if size * self.tolerance <= rounding or np.linalg.norm(change) < 1e-12 * size:
             return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
         if (times := self._fit(change, slope)) is not None:
