@@ -81,17 +81,23 @@ def _trained_on(table):
     prepare(replace(table, labels=replace(table, names=("y",), matrix=table.matrix[:, :1])))
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_standard_input_without_an_end_is_refused_when_it_fills_the_memory(monkeypatch):
     monkeypatch.setattr("xpnet.tables.npy.free_memory", lambda: 1 << 24)
-    monkeypatch.setattr("sys.stdin", open("/dev/zero", encoding="latin-1"))  # noqa: SIM115
-    with pytest.raises(InputError, match=r"^-: its cells need 0.0 GB or more"):
-        read_table("-")
+    with open("/dev/zero", encoding="latin-1") as endless:
+        monkeypatch.setattr("sys.stdin", endless)
+        with pytest.raises(InputError, match=r"^-: its cells need 0.0 GB or more"):
+            read_table("-")
 
 
 def test_what_polars_prints_of_a_panic_is_not_shown_beside_the_error(capfd):
-    with pytest.raises(FileError, match=r"t.parquet: .*damaged \(offset\)"), reading("t.parquet"):
+    @reading("t.parquet")
+    def panic():
         os.write(2, b"thread panicked")
         raise polars.exceptions.PanicException("offset")
+
+    with pytest.raises(FileError, match=r"t.parquet: .*damaged \(offset\)"):
+        panic()
     os.write(2, b"afterwards")
     assert capfd.readouterr().err == "afterwards"
 
