@@ -45,6 +45,8 @@ def hash64(counter: Array, key: int | Array) -> Array:
 
 def dropout_keys(seed: int, layers: int, steps: range) -> Any:
     """Return the keys of each layer's mask at some training steps, host int64 (steps, layers)."""
+    if not layers:  # a generator takes longer than a small network's step
+        return np.zeros((len(steps), 0), dtype=np.int64)
     of_layers = generator(seed, "dropout").integers(1 << 63, size=layers)
     return hash64(np.asarray(steps, dtype=np.int64)[:, None], of_layers)
 
