@@ -87,7 +87,8 @@ def _begun(scope: Any, operator: Any) -> tuple[Graph, str]:
     if (scaler := estimator._scaler) is not None:
         centred = graph.add("Sub", graph.add("Cast", x, to=graph.types.DOUBLE), scaler.mean_)
         x = graph.add("Div", centred, scaler.scale_)
-    return graph, add_network(graph, graph.add("Cast", x, to=graph.types.FLOAT), estimator.network_)
+    x = graph.add("Cast", x, to=graph.types.FLOAT)
+    return graph, graph.add("Mean", *(add_network(graph, x, net) for net in estimator.networks_))
 
 
 def _end(graph: Graph, outputs: str, wanted: Any, container: Any) -> None:

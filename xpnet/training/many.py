@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Optimizer
 from xpnet.training.batches import Data
+from xpnet.training.callbacks import HOOKS, hooks
 from xpnet.training.compiled import compiled_steps
 from xpnet.training.dropout import Dropout
 from xpnet.training.fit import prepare_training
@@ -88,6 +89,23 @@ def fit_many(
     return [run.state.history for run in runs]
 
 
+def train_all(runs: Sequence[Training]) -> None:
+    """Run trainings to their ends, together where they can be; if one diverged, it says so.
+
+    Not those whose callbacks want more than the ends of epochs, nor rows that are read as needed.
+    """
+    groups = dict[Any, list[Training]]()
+    for run in runs:
+        alone = hasattr(run.data.x, "read_rows") or not hasattr(run.data.x, "dtype")
+        alone = alone or any(hooks(run.callbacks, name) for name in HOOKS if name != "on_epoch_end")
+        groups.setdefault(id(run) if alone else kind(run), []).append(run)
+    for group in groups.values():
+        if len(group) > 1:
+            train_together(group)
+        else:
+            _run_to_the_end(group[0])
+
+
 def train_together(runs: list[Training]) -> None:
     """Run trainings of one `kind` to their ends; the history of one that diverged says so."""
     if not _run_compiled(runs):
@@ -96,10 +114,12 @@ def train_together(runs: list[Training]) -> None:
 
 def kind(run: Training) -> tuple[Any, ...]:
     """Return what has to be the same of all that are trained together."""
-    net, optimizer = run.net, replace(run.options.optimizer, learning_rate=1.0)
-    steps = run.rows, run.batch_size, run.options.epochs, run.validation is None
+    net, optimizer = run.net, run.options.optimizer
+    if is_dataclass(optimizer):
+        optimizer = replace(optimizer, learning_rate=1.0)
+    steps = run.rows, run.batch_size, run.state.epoch, run.options.epochs, run.validation is None
     layers = net.sizes, net.hidden, net.output, net.dropout
-    return *layers, net.dtype, net.device.name, optimizer, steps
+    return *layers, net.dtype, net.device.name, optimizer, *steps
 
 
 def _of_each(given: Any, count: int) -> list[Any]:
