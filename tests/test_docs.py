@@ -12,6 +12,7 @@ import xpnet
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NEEDS = {
     "from-scikit-learn": ["sklearn"],
+    "sweeps-and-ensembles": ["sklearn"],
     "deploy": ["onnx", "onnxruntime", "skl2onnx", "skops", "torch"],
     "several-machines": ["mpi4py"],
     "searches": ["sklearn", "distributed", "optuna"],

@@ -154,17 +154,18 @@ def _finished(out: str) -> list[dict[str, Any]]:
 
 def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
     """Yield candidates that can be trained together; all are checked before the first one is."""
-    groups = dict[Any, list[Candidate]]()
-    device, dtype = make_network(task.of_net(0)).device, task.options.dtype
+    groups, rows = dict[Any, list[Candidate]](), [task.of_net(k) for k in range(task.nets)]
+    device = make_network(rows[0]).device
     with device.active:
-        inputs = [device.put(task.of_net(number).x, dtype) for number in range(task.nets)]
+        rows = [replace(each, x=device.put(each.x, task.options.dtype)) for each in rows]
     for options in left:
         own = with_target(replace(task, options=replace(task.options, **_given(options))))
         runs = list[Training]()
-        for number in range(task.nets):
-            one = own.of_net(number)
-            net, settings = make_network(one), fit_options(one)
-            runs.append(prepare_training(net, inputs[number], one.y, progress=False, **settings))
+        for number, one in enumerate(rows):
+            each = replace(one, options=replace(own.options, seed=one.options.seed))
+            each = each if own.plan is task.plan else own.of_net(number)  # a copy of the rows
+            net, settings = make_network(each), fit_options(each)
+            runs.append(prepare_training(net, each.x, each.y, progress=False, **settings))
         groups.setdefault(kind(runs[0]), []).append(Candidate(options, own, runs))
     yield from groups.values()
 

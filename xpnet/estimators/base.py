@@ -52,6 +52,7 @@ from xpnet.estimators.data import (
 from xpnet.estimators.fit_tasks import FitTasks
 from xpnet.estimators.parameters import (
     LayerArrays,
+    can_train_in_steps,
     core_name,
     hidden_sizes,
     optimizer_of,
@@ -83,15 +84,6 @@ NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
-
-
-def can_train_in_steps(estimator: Any) -> bool:
-    """Return whether there is a `partial_fit`; scikit-learn shows the error."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
-        )
-    return True
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -191,7 +183,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                 every = [self, *self._others]
                 told: Iterator[tuple[str, Any]]
                 if self.solver == "lbfgs":
-                    told = chain.from_iterable(e._run_lbfgs(e._lbfgs(*rows)) for e in every)
+                    runs = [each._lbfgs(*rows) for each in every]
+                    told = chain.from_iterable(map(Perceptron._run_lbfgs, every, runs))
                 else:
                     told = self._run_steps([e._steps(*rows, tasks, incremental) for e in every])
         except BaseException:  # a call that is refused leaves the model that was there

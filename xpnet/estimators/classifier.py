@@ -16,7 +16,7 @@ from xpnet.errors import InputError, XpnetError
 try:
     from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 
-    from xpnet.estimators.base import Perceptron, can_train_in_steps
+    from xpnet.estimators.base import Perceptron
 except ImportError as error:
     raise XpnetError(
         f"MLPClassifier and MLPRegressor need scikit-learn 1.9 or newer ({error}); install it with "
@@ -35,7 +35,7 @@ from sklearn.utils.multiclass import (
 )
 
 from xpnet.backend.device import Array, Namespace
-from xpnet.estimators.parameters import core_name
+from xpnet.estimators.parameters import can_train_in_steps, core_name
 from xpnet.nn.activations import OUTPUTS, Activation
 from xpnet.nn.arrays import class_numbers
 from xpnet.nn.losses import Loss

@@ -44,6 +44,15 @@ def sklearn_draws(random: Any, sizes: list[int], activation: Any) -> tuple[list[
     return weights, biases
 
 
+def can_train_in_steps(estimator: Any) -> bool:
+    """Return whether there is a `partial_fit`; scikit-learn shows the error."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+        )
+    return True
+
+
 class LayerArrays:
     """An attribute with the network's own arrays of each layer, or before a fit those set by hand.
 
