@@ -133,8 +133,8 @@ def tensor(name, change):
 NO_CHECKPOINT = "format: is 'xpnet checkpoint', not 'xpnet model'; name a model file"
 MEANING = {
     "newer format": (
-        field("format_version", 4),
-        f"is 4, by xpnet '0.1.0', but this xpnet {xpnet.__version__} reads 1 to 3; update xpnet",
+        field("format_version", 5),
+        f"is 5, by xpnet '0.1.0', but this xpnet {xpnet.__version__} reads 1 to 4; update xpnet",
     ),
     "format true": (field("format_version", True), "format_version: is True"),
     "a checkpoint": (field("format", "xpnet checkpoint"), NO_CHECKPOINT),
@@ -210,11 +210,11 @@ def test_what_is_no_file_is_refused(tmp_path, case):
 
 
 def test_random_mutations_are_refused_or_change_nothing(tmp_path):
-    counts = mutate_model(KEPT, 2000, tmp_path)
+    counts = mutate_model(KEPT, 500, tmp_path)
     allowed = {"mutations", "refused", "same content", "refused without the file's name"}
     assert set(counts) <= allowed, counts
     assert counts["refused without the file's name"] == 0
-    assert counts["refused"] >= 1900
+    assert counts["refused"] >= 475
 
 
 def test_memory_is_bounded_by_the_size_of_the_file(path):

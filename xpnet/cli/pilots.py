@@ -59,7 +59,8 @@ def calibrated(task: Task, nets: Sequence[MLP]) -> Task:
 
 def _is_skewed(task: Task) -> bool:
     """Return whether a target is above 0 and skewed, and its logarithm is not, or much less."""
-    if task.plan.task != "regression" or not task.of_net(0).held_out:
+    several = len(task.plan.targets) > 1
+    if task.plan.task != "regression" or several or not task.of_net(0).held_out:
         return False
     values = task.plan.values(task.y)
     if values.min() <= 0.0 or _skewness(values) < SKEWED:

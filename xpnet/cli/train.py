@@ -19,7 +19,7 @@ from xpnet.cli.options import LBFGS, TrainOptions
 from xpnet.cli.output import keep_inputs, say, show_report
 from xpnet.cli.pilots import calibrated, load_task
 from xpnet.cli.remedies import as_flags, in_cli_terms
-from xpnet.cli.scores import MAX_LISTED, describe_training
+from xpnet.cli.scores import describe_training, described_task
 from xpnet.cli.task import Task, fit_options, limit_threads, make_network
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
@@ -28,7 +28,7 @@ from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import Judged, Model, mean_outputs, save_model
 from xpnet.tables.messages import counted
-from xpnet.tables.scores import class_names, score
+from xpnet.tables.scores import score
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.lbfgs import fit_lbfgs
@@ -51,17 +51,17 @@ NOT_KEPT = {
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
     if ranks.rank():  # another process does all but the training
-        task = load_task(options, to_train=True)
+        task = ranks.shared(lambda: None)
         with limit_threads(task):
-            _train(task, [make_network(task.of_net(number)) for number in range(task.nets)])
+            _train(task, [make_network(task)], parallel=ranks.communicator())
         return
     with _claimed_output(options) as out:
-        task = load_task(options, to_train=True)
+        task = ranks.shared(lambda: load_task(options, to_train=True))
         with limit_threads(task):
             nets = [make_network(task.of_net(number)) for number in range(task.nets)]
             probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
             started, doctor = time.perf_counter(), Doctor(names=task.plan.input_names())
-            history = _train(task, nets, doctor)
+            history = _train(task, nets, doctor, ranks.communicator())
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
             judged = judge(task, nets)
@@ -79,7 +79,7 @@ def train(options: TrainOptions) -> None:
 
             told = training | {"notes": report["notes"]}
             model = Model(nets[0], task.plan, told, __version__, tuple(nets[1:]))
-            title = f"{Path(options.data).name}: {task.plan.target}"
+            title = f"{Path(options.data).name}: {', '.join(task.plan.targets)}"
             model_report(model, title, options.as_command(), options.report, judged=judged)
     lines = _summary(report, task, nets[0])
     lines.append(("model", f"{out} ({os.path.getsize(out):,} bytes)"))
@@ -126,18 +126,20 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         yield out
 
 
-def _train(task: Task, nets: list[MLP], doctor: Doctor | None = None) -> History:
+def _train(
+    task: Task, nets: list[MLP], doctor: Doctor | None = None, parallel: Any = None
+) -> History:
     """Train the networks; return the history of the first one, which is watched by the doctor."""
     options, histories = task.options, list[History]()
     count = max(1, COPIED // getattr(task.x, "nbytes", COPIED))  # each has rows of its own
     try:
-        for start in range(0, task.nets, count):
-            some = range(start, min(start + count, task.nets))
+        for start in range(0, len(nets), count):
+            some = range(start, min(start + count, len(nets)))
             if options.optimizer == LBFGS:
                 histories += [_by_lbfgs(task.of_net(number), nets[number]) for number in some]
                 continue
             runs = [
-                _training(task.of_net(number), nets[number], None if number else doctor)
+                _training(task.of_net(number), nets[number], None if number else doctor, parallel)
                 for number in some
             ]
             train_all(runs)
@@ -153,12 +155,12 @@ def _train(task: Task, nets: list[MLP], doctor: Doctor | None = None) -> History
     return histories[0]
 
 
-def _training(task: Task, net: MLP, doctor: Doctor | None) -> Training:
+def _training(task: Task, net: MLP, doctor: Doctor | None, parallel: Any) -> Training:
     """Prepare a training; that of the first network, with its doctor, shows its progress.
 
     The doctor must see a run from its first step on, and the whole of a step.
     """
-    options, callbacks, parallel = task.options, list[Any](), ranks.communicator()
+    options, callbacks = task.options, list[Any]()
     if options.checkpoint and not ranks.rank():
         every, resume = options.checkpoint_every, options.resume
         callbacks.append(Checkpoint(options.checkpoint, every=every, resume=resume))
@@ -197,13 +199,20 @@ def judge(task: Task, nets: list[MLP]) -> Judged:
     """Predict the rows to judge on; with folds, each network counts for the rows kept from it."""
     x, y = task.judged
     if not task.folds:
-        return Judged(x, mean_outputs(nets, x), y)
-    total, count = np.zeros((len(y), task.plan.outputs)), np.zeros((len(y), 1))
-    for net, (_, held) in zip(nets, task.folds, strict=True):
-        total[held] += net.predict(x[held])
-        count[held] += 1
-    rows = np.flatnonzero(count)
-    return Judged(x[rows], total[rows] / count[rows], y[rows])
+        return Judged(x, mean_outputs(nets, x), y, lambda x, rows: mean_outputs(nets, x))
+    kept = np.zeros((len(y), len(nets)), dtype=bool)  # whether a row was kept from a network
+    for number, (_, held) in enumerate(task.folds):
+        kept[held, number] = True
+    rows = np.flatnonzero(kept.any(axis=1))
+    x, y, kept = x[rows], y[rows], kept[rows]
+
+    def predict(x: Any, rows: Any) -> Any:
+        total = np.zeros((len(x), task.plan.outputs))
+        for net, held in zip(nets, kept[rows].T, strict=True):
+            total[held] += net.predict(x[held])
+        return total / kept[rows].sum(axis=1, keepdims=True)
+
+    return Judged(x, predict(x, slice(None)), y, predict)
 
 
 def _linear_scores(task: Task) -> dict[str, Any]:
@@ -228,7 +237,7 @@ def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> di
     return {
         "command": "train",
         "task": plan.task,
-        "target": plan.target,
+        "target": ",".join(plan.targets),
         "classes": list(plan.classes),
         "rows": {"table": task.rows, "training": len(of_first.y), "validation": validation},
         "columns": len(plan.columns),
@@ -249,15 +258,10 @@ def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> di
 
 def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, str]]:
     plan, options, rows = task.plan, task.options, report["rows"]
-    kind = f"{plan.task} of {plan.target}"
-    if plan.classes:
-        names = class_names(plan.classes)
-        listed = " or ".join(names) if len(names) <= MAX_LISTED else f"one of {len(names)} classes"
-        kind = f"{plan.task}: {plan.target} is {listed}"
     activations = ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
     several = f"{report['networks']} x " if report["networks"] > 1 else ""
     return [
-        ("task", kind),
+        ("task", described_task(plan)),
         ("data", f"{Path(options.data).name}: {rows['table']:,} rows, "
          f"{counted(len(plan.columns), 'column')}; "
          f"{rows['training']:,} rows to train on, {rows['validation']:,} to validate"),

@@ -100,7 +100,7 @@ def train_all(runs: Sequence[Training]) -> None:
     for run in runs:
         seen = [*hooks(run.callbacks, "on_epoch_start"), *hooks(run.callbacks, "on_batch_end")]
         is_array = hasattr(run.data.x, "dtype") and not hasattr(run.data.x, "read_rows")
-        alone = seen or not is_array or type(run) is not Training
+        alone = seen or not is_array or type(run) is not Training or len(runs) == 1
         groups.setdefault(id(run) if alone else kind(run), []).append(run)
     for group in groups.values():
         if len(group) > 1:
@@ -259,7 +259,7 @@ class Stack:
             first_loss = xp.asarray(loss, copy=True) if first_loss is None else first_loss
             batch += count
         total = launches.total
-        for step in range(batch, len(rates)):  # too few for a launch, or of a short batch
+        for step in range(batch, len(rates)):  # of a short batch
             numbers = put(order[:, step * size : (step + 1) * size], "int64")
             masks = self.dropout.masks(numbers.shape[1], [put(key, "int64") for key in keys[step]])
             own = [put(each, dtype) for each in coefficients[step]]
