@@ -71,8 +71,9 @@ def sweep(options: SweepOptions) -> None:
     if results[0]["loss"] is None:
         raise DivergenceError(f"all of {counted(len(results), 'candidate')} diverged; lower --lr")
     report = {
-        "command": "sweep", "task": task.plan.task, "target": ",".join(task.plan.targets), "rows": task.rows,
-        "networks": task.nets, "trained": len(left), "seconds": time.perf_counter() - started,
+        "command": "sweep", "task": task.plan.task, "target": ",".join(task.plan.targets),
+        "rows": task.rows, "networks": task.nets, "trained": len(left),
+        "seconds": time.perf_counter() - started,
         "measure": "log loss" if task.plan.classes else "root mean squared error",
         "varied": [name for name in SWEPT if len({each.get(name) for each in results}) > 1],
         "file": out, "best": results[0]["command"], "candidates": results,
@@ -204,111 +205,6 @@ def _loss(plan: Preprocessing, outputs: Any, y: Any) -> float:
     else:
         right = np.take_along_axis(outputs, y.astype(np.int64), axis=1)
     return float(-np.mean(np.log(np.maximum(right, np.finfo(right.dtype).tiny))))
-
-
-def _settings(options: SweepOptions) -> list[TrainOptions]:
-    """Return the options of each candidate."""
-    if options.optimizer == LBFGS:
-        raise InputError("--optimizer lbfgs: it has no steps to take together; leave it out")
-    own = {"out", "plot", "json", "nets", *SWEPT}
-    same = {e.name: getattr(options, e.name) for e in fields(TrainOptions) if e.name not in own}
-    same["nets"] = None if options.seeds is None else str(options.seeds)
-    each = ((name, getattr(options, name) or [None]) for name in SWEPT)
-    values = [[v for word in given for v in _values(name, word)] for name, given in each]
-    chosen = dict.fromkeys(itertools.product(*values))
-    return [TrainOptions(**same, **dict(zip(SWEPT, each, strict=True))) for each in chosen]
-
-
-def _values(name: str, word: str | None) -> list[Any]:
-    """Return what a word means: itself, or the numbers of a range, evenly in logarithm."""
-    if word is None or name not in NUMBERS:
-        return [word]
-    start, dots, rest = word.partition("..")
-    end, _, count = rest.partition(":")
-    try:
-        if not dots:
-            return [float(word)]
-        first, last = float(start), float(end)
-        many = int(count) if count else round(PER_DECADE * math.log10(last / first)) + 1
-        if not 0.0 < first < last < math.inf or many < 2:
-            raise ValueError
-    except (ValueError, ZeroDivisionError, OverflowError) as error:
-        remedy = "write numbers, or a range of them above 0, such as 1e-4..1e-1 or 1e-4..1e-1:7"
-        raise InputError(f"{flag(name)} {word}: {remedy}") from error
-    return [float(f"{each:.2g}") for each in np.geomspace(first, last, many)]
-
-
-def _task(options: TrainOptions) -> Task:
-    """Read the table, for all candidates."""
-    task = read_task(options, to_train=True)
-    if hasattr(task.x, "read_rows"):
-        raise InputError(f"{options.data}: too large to be held in memory, which a sweep needs")
-    if not (task.folds or task.held_out):
-        raise InputError("--validation 0: candidates are compared on rows held out; give a share")
-    return task
-
-
-def _finished(out: str) -> list[dict[str, Any]]:
-    """Return what earlier sweeps left in their file."""
-    if not Path(out).exists():
-        return []
-    try:
-        found = [json.loads(line) for line in Path(out).read_text("utf-8").splitlines()]
-        if not all({"command", "data", "loss"} <= each.keys() for each in found):
-            raise ValueError
-    except (ValueError, AttributeError) as error:
-        raise FileError(f"{out}: it is no file of a sweep; name another with --out") from error
-    return found
-
-
-def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
-    """Yield candidates that can be trained together; all are checked before the first one is."""
-    groups, rows = dict[Any, list[Candidate]](), [task.of_net(k) for k in range(task.nets)]
-    device = make_network(rows[0]).device
-    with device.active:
-        rows = [replace(each, x=device.put(each.x, task.options.dtype)) for each in rows]
-    for options in left:
-        own = with_target(replace(task, options=replace(task.options, **_given(options))))
-        runs = list[Training]()
-        for number, one in enumerate(rows):
-            each = replace(one, options=replace(own.options, seed=one.options.seed))
-            each = each if own.plan is task.plan else own.of_net(number)  # a copy of the rows
-            net, settings = make_network(each), fit_options(each)
-            runs.append(prepare_training(net, each.x, each.y, progress=False, **settings))
-        groups.setdefault(kind(runs[0]), []).append(Candidate(options, own, runs))
-    yield from groups.values()
-
-
-def _given(options: TrainOptions) -> dict[str, Any]:
-    return {name: value for name in SWEPT if (value := getattr(options, name)) is not None}
-
-
-def _result(candidate: Candidate) -> dict[str, Any]:
-    """Measure a candidate on rows held out, as `train` does; also each network on its own."""
-    told = {"command": candidate.options.as_command(), **_given(candidate.options)}
-    if any(run.state.history.stopped == DIVERGED for run in candidate.runs):
-        return told | {"loss": None, "stopped": DIVERGED}
-    nets = [run.net for run in candidate.runs]
-    task = calibrated(candidate.task, nets)
-    judged = judge(task, nets)
-    of_each = [task.of_net(number).judged for number in range(task.nets)]
-    return told | {
-        "loss": _loss(task.plan, judged.outputs, judged.y),
-        "losses": [_loss(task.plan, net.predict(x), y)
-                   for net, (x, y) in zip(nets, of_each, strict=True)],
-        "scores": score(task.plan, judged.outputs, judged.y),
-        "epochs": [run.state.epoch for run in candidate.runs],
-    }  # fmt: skip
-
-
-def _loss(plan: Preprocessing, outputs: Any, y: Any) -> float:
-    """Return what candidates are compared by: comparable even where their targets are scaled."""
-    if plan.task == "regression":
-        errors = plan.values(outputs[:, 0]) - plan.values(y)
-        return float(np.sqrt(np.mean(errors**2)))
-    p = np.hstack([1.0 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
-    right = p[np.arange(len(y)), np.asarray(y, np.int64)]
-    return float(-np.mean(np.log(np.maximum(right, np.finfo(p.dtype).tiny))))
 
 
 def _setting(result: dict[str, Any], names: Iterable[str]) -> str:
