@@ -101,7 +101,8 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             f"--validation 0: the rows of {options.data} are left on disk, so the model must be "
             "measured on other rows, held in memory; give a share or a file"
         )
-    table = _read(options, options.data, options.target, stream=stream, cache=options.cache)
+    where = {"sheet": options.sheet, "query": options.query, "cache": options.cache}
+    table = _read(options, options.data, options.target, stream=stream, **where)
     if options.target is None and table.layout == "table":
         raise InputError(
             f"{table.path}: use --target to name the column to predict; the columns are "

@@ -94,8 +94,9 @@ class Model:
             Also say how far a file's networks are apart, in a column of its own.
         encoding, delimiter, decimal : str, optional
             Of CSV and TSV, as for the command.
-        features : str, optional
-            Of an NPZ file, the array with the rows to predict; by default x.
+        features, sheet, query : str, optional
+            Of an NPZ file the array with the rows to predict, by default x; of an Excel file the
+            sheet; of a database the SQL.
 
         Returns
         -------
