@@ -231,15 +231,10 @@ def save_model(
 ) -> None:
     """Write a model file in one atomic step; equal models give equal bytes.
 
-    `other_nets` are like `net` in all but their seeds.
-
-    Raises
-    ------
-    SaveError
-        If the file cannot be written, or the network could not be loaded again because of your
-        own activation functions or weights that are not finite. A previous file is kept.
-    InputError
-        If `training`, a summary to keep with the model, holds what JSON cannot represent.
+    `other_nets` are like `net` in all but their seeds. `SaveError` if the file cannot be written,
+    or the network could not be loaded again because of your own activation functions or weights
+    that are not finite; a previous file is kept. `InputError` if `training`, a summary to keep with
+    the model, holds what JSON cannot represent.
     """
     tensors = network_tensors(net)
     for number, other in enumerate(other_nets, 2):

@@ -52,10 +52,7 @@ def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], No
 
 
 def needs_traces(callbacks: Sequence[Any]) -> bool:
-    """Return whether a callback may look at single steps; not if it has ``needs_traces = False``.
-
-    Then it is content with the state between steps, as a checkpoint is.
-    """
+    """Return whether a callback may look at single steps: not with ``needs_traces = False``."""
     return any(
         hooks([each], "on_batch_end") and getattr(each, "needs_traces", True) for each in callbacks
     )
