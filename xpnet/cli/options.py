@@ -61,7 +61,7 @@ ENCODE = (
     "Numbers: plain, ple (also in bins, piecewise linear), or auto: in bins from 1,000 rows on."
 )
 CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
-CHUNKS = "With mpiexec: chunks of a batch, added in one order; 4 by default; 0: one per process."
+CHUNKS = "Under mpiexec: parts of a batch, added in one order (default 4), or 0: MPI's Allreduce."
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
 
 
