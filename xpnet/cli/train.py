@@ -93,20 +93,9 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     stem = Path(options.data).name.removesuffix(".gz")
     name = "model" if options.data == "-" else Path(stem).stem
     out = Path(options.out or f"{name}.safetensors")
-    outputs = [
-        str(out),
-        *(each for each in (options.plot, options.report, options.save_config) if each),
-    ]
-    keep_inputs(
-        outputs,
-        [
-            options.data,
-            options.target,
-            options.validation,
-            options.validation_target,
-            options.config,
-        ],
-    )
+    outputs = [str(out), *filter(None, (options.plot, options.report, options.save_config))]
+    targets = [options.target, options.validation_target]
+    keep_inputs(outputs, [options.data, options.validation, options.config, *targets])
     for path in outputs:
         probe_writable(path)
     if options.plot:
@@ -269,6 +258,7 @@ def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, st
         *(("note", each) for each in task.notes),
         ("network", f"{several}{'-'.join(map(str, net.sizes))}, {activations}; "
          f"{report['parameters']:,} parameters, {net.dtype} on {net.device.name}"),
+        *ranks.described(options.chunks),
         ("training", _course(report, options)),
         *describe_training(report),
     ]  # fmt: skip
