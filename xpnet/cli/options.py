@@ -43,10 +43,7 @@ def flag(name: str) -> str:
     return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's
 
 
-DATA = (
-    "CSV, TSV, NPY or IDX file (each also .gz), Parquet, NPZ or Excel; - is CSV on standard input."
-    " Or a database, such as sqlite:///shop.db."
-)
+DATA = "CSV, TSV, NPY, IDX (also .gz), Parquet, NPZ, Excel; - is CSV on standard input; a database."
 SHEET = "Sheet of an Excel file, if several have rows."
 QUERY = "Of a database: the SQL that gives the rows."
 JSON = "Print one JSON object on standard output."
@@ -64,7 +61,7 @@ ENCODE = (
     "Numbers: plain, ple (also in bins, piecewise linear), or auto: in bins from 1,000 rows on."
 )
 CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
-CHUNKS = "With mpiexec: chunks of a batch, added in one order; 4 by default; 0: one per process."
+CHUNKS = "Under mpiexec: parts of a batch, added in one order (default 4), or 0: MPI's Allreduce."
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
 
 

@@ -171,6 +171,8 @@ def _check(given: TrainOptions, options: TrainOptions) -> None:
                 raise InputError(what)
         if find_spec("scipy") is None:
             raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
+    if options.chunks is not None and rank() is None:
+        raise InputError("--chunks: it has an effect only under mpiexec; leave it out")
     if options.steps is not None and (options.epochs is not None or options.steps < 1):
         remedy = "give a number from 1, and not --epochs as well"
         raise InputError(f"--steps {options.steps}: {remedy}")
