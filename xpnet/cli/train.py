@@ -243,6 +243,7 @@ def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, st
         *(("note", each) for each in task.notes),
         ("network", f"{several}{'-'.join(map(str, net.sizes))}, {activations}; "
          f"{report['parameters']:,} parameters, {net.dtype} on {net.device.name}"),
+        *ranks.described(options.chunks),
         ("training", _course(report, options)),
         *describe_training(report),
     ]  # fmt: skip

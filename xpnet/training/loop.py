@@ -277,12 +277,13 @@ class Training:
         """Take the epoch's remaining steps, one by one."""
         state, net, on_batch_end = self.state, self.net, hooks(self.callbacks, "on_batch_end")
         left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
+        keys = self.dropout.keys(state.step - state.batch, len(rates)).tolist()
         rates, numbers = rates.tolist(), coefficients.tolist()
         for batch in left:
             if self.stop_reason:
                 return
             self.between_steps, self.learning_rate = False, rates[state.batch]
-            masks = self.dropout.of_step(state.step, batch.x.shape[0])
+            masks = self.dropout.masks(batch.x.shape[0], keys[state.batch])
             self.loss, self.gradients, self.trace = take_step(batch, masks, numbers[state.batch])
             total = state.epoch_loss + self.loss * batch.x.shape[0]
             self._after_steps(1, batch.x.shape[0], self.loss, total)
