@@ -51,7 +51,7 @@ def test_a_plain_function_is_called_after_each_epoch_and_can_stop():
     assert (losses, history.stopped) == (history.loss, "enough")
 
 
-def test_an_error_in_a_callback_is_not_swallowed_and_training_ends_in_order():
+def test_an_error_in_a_callback_is_not_swallowed_and_ends_those_that_began_and_only_those():
     class Broken(Calls):
         def on_epoch_end(self, training):
             raise RuntimeError("my own mistake")
@@ -61,8 +61,6 @@ def test_an_error_in_a_callback_is_not_swallowed_and_training_ends_in_order():
         xpnet.fit(regressor(), X, Y, epochs=2, callbacks=[calls])
     assert calls.names[-1] == "train_end"
 
-
-def test_a_callback_that_cannot_start_ends_those_before_it_and_only_those():
     class Unwilling:
         def on_train_start(self, training):
             raise RuntimeError("not today")
@@ -92,3 +90,18 @@ def test_ctrl_c_finishes_the_step_and_leaves_a_network_that_can_go_on():
         callbacks=[Calls(lambda training: training.state.step == 5 and training.stop("5 steps"))],
     )  # fmt: skip
     np.testing.assert_array_equal(parameters(net), parameters(steps))
+
+
+def test_a_trial_of_optuna_that_is_pruned_ends_the_training_at_once():
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    def objective(trial):
+        prune = xpnet.callbacks.OptunaPruning(trial)
+        history = xpnet.fit(regressor(), X, Y, epochs=5, callbacks=[prune], progress=False)
+        return history.loss[-1]
+
+    study = optuna.create_study(pruner=optuna.pruners.ThresholdPruner(upper=0.0, n_warmup_steps=2))
+    study.optimize(objective, n_trials=1)
+    assert study.trials[0].state == optuna.trial.TrialState.PRUNED
+    assert list(study.trials[0].intermediate_values) == [1, 2]

@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from numbers import Real
+from itertools import chain, repeat
+from numbers import Integral, Real
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -49,8 +50,16 @@ from xpnet.estimators.data import (
     scaler_of,
 )
 from xpnet.estimators.fit_tasks import FitTasks
-from xpnet.estimators.parameters import core_name, hidden_sizes, optimizer_of, sklearn_draws
-from xpnet.estimators.verdict import DivergenceWarning, NoSkillWarning, lack_of_skill
+from xpnet.estimators.parameters import (
+    LayerArrays,
+    can_train_in_steps,
+    core_name,
+    hidden_sizes,
+    optimizer_of,
+    sklearn_draws,
+    to_continue,
+)
+from xpnet.estimators.verdict import DivergenceWarning, no_skill
 from xpnet.nn.activations import HIDDEN, Activation
 from xpnet.nn.arrays import as_row_weights, as_targets
 from xpnet.nn.losses import Loss
@@ -62,6 +71,7 @@ from xpnet.training.callbacks import AfterEachEpoch, ProgressBar, checked_callba
 from xpnet.training.fit import as_pair, divided
 from xpnet.training.lbfgs import CONVERGED, LBFGS
 from xpnet.training.loop import Training, TrainingOptions, TrainingState
+from xpnet.training.many import train_all
 
 AUTO_BATCH = 200
 OWN_RATES = ("constant", "invscaling", "adaptive")  # learning rates that are scikit-learn's
@@ -69,43 +79,11 @@ MIN_RATE = 1e-6  # at which learning_rate="adaptive" stops
 ADAPTIVE_FACTOR = 5.0
 # What the network is made of, which cannot change while training goes on with it.
 FIXED = ("activation", "out_activation", "dropout", "device", "dtype", "standardize",
-         "early_stopping")  # fmt: skip
+         "early_stopping", "n_networks")  # fmt: skip
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
-
-
-def can_train_in_steps(estimator: Any) -> bool:
-    """Return whether there is a `partial_fit`; scikit-learn shows the error."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
-        )
-    return True
-
-
-class LayerArrays:
-    """An attribute with the network's own arrays of each layer, or before a fit those set by hand.
-
-    Setting it writes into the network, which must have the same shapes.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, estimator: Any, kind: Any = None) -> Any:
-        if estimator is None:
-            return self
-        net = vars(estimator).get("network_")
-        return getattr(estimator, f"_{self._name}") if net is None else getattr(net, self._name)
-
-    def __set__(self, estimator: Any, values: Sequence[Array]) -> None:
-        net = vars(estimator).get("network_")
-        if net is None:  # for a training that goes on
-            setattr(estimator, f"_{self._name}", values)
-        else:
-            net.set_parameters(**{"weights": net.weights, "biases": net.biases, self._name: values})
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -123,6 +101,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         "init": [str, callable],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "standardize": ["boolean"],
+        "n_networks": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
         "compile": [StrOptions({"auto", "on", "off"})],
@@ -153,6 +132,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     init: str | Callable[..., Any] = "sklearn"
     dropout: float | Sequence[float] = 0.0
     standardize: bool = False
+    n_networks: int = 1
     callbacks: Sequence[Any] | None = None
     progress: bool = False
     compile: str = "auto"
@@ -160,6 +140,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     intercepts_ = LayerArrays("biases")
     _scaler: Any = field(default=None, init=False)
     _target_scaler: Any = field(default=None, init=False)
+    _others: Sequence[Any] = field(default=(), init=False)  # estimators of one more network each
     _seed: int = field(default=0, init=False)
     _optimizer_kind: tuple[str, bool] | None = field(default=None, init=False)
 
@@ -199,10 +180,13 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         try:
             rows = self._prepared(X, y, sample_weight, validation, incremental)
             with self.network_.device.active:
+                every = [self, *self._others]
+                told: Iterator[tuple[str, Any]]
                 if self.solver == "lbfgs":
-                    told = self._run_lbfgs(self._lbfgs(*rows))
+                    runs = [each._lbfgs(*rows) for each in every]
+                    told = chain.from_iterable(map(Perceptron._run_lbfgs, every, runs))
                 else:
-                    told = self._run_steps(self._steps(*rows, tasks, incremental))
+                    told = self._run_steps([e._steps(*rows, tasks, incremental) for e in every])
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
@@ -241,6 +225,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             x = as_rows(X, self._scaler, device, dtype)
             if first:
                 self._start(sizes, drawn, device, dtype)
+                self._others = [self._other(k, sizes) for k in range(1, self.n_networks)]
             else:
                 self._continue(sizes)
             data = self._data(x, targets, weights)
@@ -324,19 +309,31 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if drawn:
             net.set_parameters(*drawn)
         self.network_, self._state, self._made_of = net, TrainingState(), self._fixed(sizes)
+        self._show_curves()
         self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
         self.out_activation_ = "logistic" if net.output.name == "sigmoid" else net.output.name
         self.n_iter_, self.t_, self.loss_ = 0, 0, math.nan
-        self.loss_curve_, self.validation_loss_curve_ = list[float](), list[float]()
         self.best_loss_: Any = None if self.early_stopping else math.inf
         self.best_validation_score_: Any = -math.inf if self.early_stopping else None
         self.validation_scores_: Any = [] if self.early_stopping else None
         self._best = self._flat_copy() if self.early_stopping else None
         self._no_improvement_count, self._learning_rate = 0, math.nan
 
+    def _other(self, number: int, sizes: list[int]) -> Any:
+        """Return an estimator with one more network: another seed, the same rows."""
+        other, net, seed = object.__new__(type(self)), self.network_, self._seed + number
+        other.__dict__ = vars(self) | {"_others": (), "random_state": seed % 2**32}
+        other.__dict__.pop("_skl_callbacks", None)  # they are told of the first network
+        other._start(sizes, other._drawn(sizes, given=False), net.device, net.dtype)
+        return other
+
+    def _show_curves(self) -> None:
+        history = self._state.history
+        self.loss_curve_, self.validation_loss_curve_ = history.loss, history.validation_loss
+
     def _fixed(self, sizes: list[int]) -> dict[str, Any]:
-        return {"layer sizes": sizes, **{name: getattr(self, name, None) for name in FIXED},
-                "output": self._output()}  # fmt: skip
+        named = {name: getattr(self, name, None) for name in FIXED}
+        return {"layer sizes": sizes, **named, "output": self._output()}
 
     def _continue(self, sizes: list[int]) -> None:
         """Refuse to train on with a network that is not the one the parameters describe."""
@@ -347,6 +344,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                     f"{name}={asked!r}, but training goes on with a network that was made with "
                     f"{name}={found!r}; call fit with warm_start=False to start afresh"
                 )
+        for other in self._others:
+            vars(other).update(self.get_params(deep=False))
 
     # -- training
 
@@ -366,8 +365,9 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         rows, state, optimizer = data.y.shape[0], self._state, optimizer_of(self)
         kind = type(optimizer).__name__, bool(self.momentum)
         if self._optimizer_kind != kind:
-            state = TrainingState()
-        self._optimizer_kind = kind
+            state = TrainingState(history=state.history)
+        self._optimizer_kind, self._state = kind, state
+        self._show_curves()  # after a divergence they begin again
         batch = min(AUTO_BATCH if self.batch_size == "auto" else int(self.batch_size), rows)
         options = TrainingOptions(
             loss=self._core_loss(), optimizer=optimizer, batch_size=batch, shuffle=self.shuffle,
@@ -384,26 +384,24 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             callbacks=[*callbacks, ProgressBar()] if self.progress else callbacks,
         )  # fmt: skip
 
-    def _run_steps(self, training: Training) -> Iterator[tuple[str, Any]]:
+    def _run_steps(self, trainings: list[Training]) -> Iterator[tuple[str, Any]]:
         """Train by mini-batches; yield the warnings."""
-        start, diverged = self._flat_copy(), ""
+        start, every = self._flat_copy(), [self, *self._others]
         try:
-            training.run()
-        except DivergenceError as error:
-            self._record(training)
-            diverged = error.measured
-            if self.early_stopping:
-                self.validation_scores_.append(math.nan)
+            train_all(trainings)
         finally:
-            self._state = TrainingState() if diverged else to_continue(training.state)
-        if self.early_stopping:
-            training.net.flat[...] = self._best
-        if diverged:
+            for each, training in zip(every, trainings, strict=True):
+                each._keep(training)
+        for each in every if self.early_stopping else ():
+            each.network_.flat[...] = each._best
+        training = next((each for each in trainings if each.diverged), trainings[0])
+        if training.diverged:
             if training.state.epoch == 1 and not np.isfinite(float(training.state.first_loss)):
                 raise InputError(NON_FINITE)
             yield (
-                f"{type(self).__name__}: {diverged}; the last good weights are kept. Lower the "
-                f"learning rate (try {training.learning_rate / 10:.2g}), or set standardize=True.",
+                f"{type(self).__name__}: {training.diverged.measured}; the last good weights are "
+                f"kept. Lower the learning rate (try {training.learning_rate / 10:.2g}), or set "
+                "standardize=True.",
                 DivergenceWarning,
             )
         elif not training.stream:
@@ -413,7 +411,15 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                     "optimization hasn't converged yet.",
                     ConvergenceWarning,
                 )
-            yield from self._no_skill(training, start)
+            yield from no_skill(self, training, start)
+
+    def _keep(self, training: Training) -> None:
+        """Keep what the next call continues from."""
+        if training.diverged:
+            self._record(training)
+            if self.early_stopping:
+                self.validation_scores_.append(math.nan)
+        self._state = TrainingState() if training.diverged else to_continue(training.state)
 
     def _after_epoch(self, training: Training) -> None:
         """Record the epoch; stop or slow down by scikit-learn's rules when nothing improves."""
@@ -448,8 +454,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self.n_iter_ += 1
         self.t_ += training.rows
         self.loss_ = np.float64(history.loss[-1])  # as scikit-learn's, which can be rounded
-        self.loss_curve_.append(history.loss[-1])
-        self.validation_loss_curve_.extend(history.validation_loss[-1:])
 
     def _improved_score(self, training: Training) -> bool:
         net, held_out = training.net, training.validation
@@ -460,7 +464,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self.validation_scores_.append(score)
         improved = not score < self.best_validation_score_ + self.tol
         if score > self.best_validation_score_:
-            self.best_validation_score_, self._best = score, self._flat_copy()
+            self.best_validation_score_ = score
+            self._best = net.device.xp.asarray(net.flat, copy=True)
         return improved
 
     def _set_rate(self, training: Training, rate: float) -> None:
@@ -495,32 +500,16 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                 "Increase max_iter or max_fun, or pass standardize=True.",
                 ConvergenceWarning,
             )
-        yield from self._no_skill(training, start)
-
-    def _no_skill(self, training: Training | LBFGS, start: Array) -> Iterator[tuple[str, Any]]:
-        """Warn if the model is no better than a constant; name the likely cause and remedy."""
-        known, advice = self.get_params(deep=False), self._next_attempt()
-        if message := lack_of_skill(training, start, self._seed, known, advice):
-            yield f"{type(self).__name__}: {message}", NoSkillWarning
-
-    def _next_attempt(self) -> str:
-        """Say what to try next, whatever the cause."""
-        if self.solver == "lbfgs":
-            return "Set init='auto', or solver='adam'."
-        rate, name = float(optimizer_of(self).learning_rate), "the solver's learning_rate"
-        if isinstance(self.solver, str):
-            name = "learning_rate_init"
-        if self.n_iter_ == self.max_iter:
-            return f"All {self.n_iter_} epochs were needed: raise max_iter, or {name}."
-        return (
-            f"Training stopped after {self.n_iter_} of {self.max_iter} epochs on a plateau: nothing"
-            f" improved by tol={self.tol:g}. Set {name}={10 * rate:g} (it was {rate:g}), or lower"
-            " tol."
-        )
+        yield from no_skill(self, training, start)
 
     @property
     def _optimizer(self) -> SimpleNamespace:
         return SimpleNamespace(learning_rate=self._learning_rate)  # as scikit-learn's
+
+    @property
+    def networks_(self) -> list[MLP]:
+        """All networks, whose outputs are averaged; `network_` is the first."""
+        return [self.network_, *(each.network_ for each in self._others)]
 
     @property
     def _flat(self) -> Array:
@@ -547,16 +536,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             if self.device is None:
                 check_same_namespace(X, self, attribute="_flat", method=method)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        net: MLP = self.network_
         device_array = self.device is None and is_foreign(X) and not issparse(X)
         X, device, dtype = self._placed(X, first=False)
         with device.active:
             x = as_rows(X, self._scaler, device, dtype)
-            if hasattr(x, "blocks"):
-                parts = [net.outputs(device.put(block, dtype)) for block in x.blocks()]
-                outputs = device.xp.concat(parts, axis=0)
-            else:
-                outputs = net.outputs(x)
+            nets = self.networks_
+            blocks = map(device.put, x.blocks(), repeat(dtype)) if hasattr(x, "blocks") else [x]
+            parts = [sum(net.outputs(block) for net in nets) / len(nets) for block in blocks]
+            outputs = parts[0] if len(parts) == 1 else device.xp.concat(parts, axis=0)
         return outputs, (lambda array: array) if device_array else device.get
 
     # -- copies, tags
@@ -573,6 +560,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
         twin = copy(self)
         twin.__dict__.update(self._on(place_of(converter(self._flat)), converter))
+        twin._others = [e.__sklearn_array_api_convert__(converter) for e in self._others]
         return twin
 
     def _on(self, device: Device, convert: Any) -> dict[str, Any]:
@@ -589,12 +577,3 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         tags.array_api_support = True
         return tags
-
-
-def to_continue(state: TrainingState) -> TrainingState:
-    """Keep what the next call continues from: an epoch that was interrupted is begun again."""
-    return TrainingState(
-        epoch=state.epoch, step=state.step, optimizer=state.optimizer, history=state.history,
-        first_loss=None if state.first_loss is None else float(state.first_loss),
-        learning_rate_factor=state.learning_rate_factor,
-    )  # fmt: skip

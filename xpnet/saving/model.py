@@ -15,7 +15,7 @@ that has what it needs.
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -94,8 +94,9 @@ class Model:
             Also say how far a file's networks are apart, in a column of its own.
         encoding, delimiter, decimal : str, optional
             Of CSV and TSV, as for the command.
-        features : str, optional
-            Of an NPZ file, the array with the rows to predict; by default x.
+        features, sheet, query : str, optional
+            Of an NPZ file the array with the rows to predict, by default x; of an Excel file the
+            sheet; of a database the SQL.
 
         Returns
         -------
@@ -136,7 +137,15 @@ class Model:
         from xpnet.tables.scores import permutation_importance
 
         data, plan = self._read(table, reading), self.preprocessing
-        return permutation_importance(plan, self.outputs, data, repeats=repeats, seed=seed)
+        judged = self.judge(data, plan.complete_rows(data, target=True))
+        return permutation_importance(plan, judged.predict, judged.x, judged.y, repeats, seed)
+
+    def judge(self, table: Any, rows: Any = None) -> "Judged":
+        """Return what the model makes of rows, by default all, of a table with the target."""
+        plan = self.preprocessing
+        y = plan.encode_target(table, rows)
+        x = plan.transform(table, rows, dtype=self.net.dtype)
+        return Judged(x, self.outputs(x), y, lambda x, rows: self.outputs(x))
 
     def to_onnx(self, path: Any = None) -> Any:
         """Return an `onnx.ModelProto` that takes raw columns, and write it to a path if given.
@@ -201,11 +210,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Judged:
-    """Rows that a model is judged on: inputs (n, inputs), its outputs, targets (n,)."""
+    """Rows that a model is judged on: inputs (n, inputs), its outputs, targets (n,).
+
+    `predict` takes other inputs of some of the rows, and their numbers.
+    """
 
     x: Any
     outputs: Any
     y: Any
+    predict: Callable[[Any, Any], Any]
 
 
 def save_model(
@@ -218,15 +231,10 @@ def save_model(
 ) -> None:
     """Write a model file in one atomic step; equal models give equal bytes.
 
-    `other_nets` are like `net` in all but their seeds.
-
-    Raises
-    ------
-    SaveError
-        If the file cannot be written, or the network could not be loaded again because of your
-        own activation functions or weights that are not finite. A previous file is kept.
-    InputError
-        If `training`, a summary to keep with the model, holds what JSON cannot represent.
+    `other_nets` are like `net` in all but their seeds. `SaveError` if the file cannot be written,
+    or the network could not be loaded again because of your own activation functions or weights
+    that are not finite; a previous file is kept. `InputError` if `training`, a summary to keep with
+    the model, holds what JSON cannot represent.
     """
     tensors = network_tensors(net)
     for number, other in enumerate(other_nets, 2):

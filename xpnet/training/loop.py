@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.backend.device import Array, Scalar
-from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.arrays import Batch
@@ -172,6 +171,7 @@ class Training:
         self.launches: Launches | CompiledSteps | None = None
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
+        self.diverged: DivergenceError | None = None  # what `run` raised, or would have
         self._begun: list[Any] = []  # callbacks that have been told of the start
         self._one_by_one = 0  # up to this epoch, epochs are not taken many at a time
         self.learning_rate = options.optimizer.learning_rate
@@ -248,7 +248,7 @@ class Training:
         if net.device.record is not None:
             if not hasattr(self.data.x, "read_rows"):
                 self.launches = Launches(self, step)
-            return RecordedStep(net.device, net.dtype, step, self.batch_size)
+            return step
         if self.launches is None:
             self.launches = compiled_steps(self)
         state.compile = "off" if self.launches is None else "on"
@@ -278,12 +278,13 @@ class Training:
         """Take the epoch's remaining steps, one by one."""
         state, net, on_batch_end = self.state, self.net, hooks(self.callbacks, "on_batch_end")
         left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
+        keys = self.dropout.keys(state.step - state.batch, len(rates)).tolist()
         rates, numbers = rates.tolist(), coefficients.tolist()
         for batch in left:
             if self.stop_reason:
                 return
             self.between_steps, self.learning_rate = False, rates[state.batch]
-            masks = self.dropout.of_step(state.step, batch.x.shape[0])
+            masks = self.dropout.masks(batch.x.shape[0], keys[state.batch])
             self.loss, self.gradients, self.trace = take_step(batch, masks, numbers[state.batch])
             total = state.epoch_loss + self.loss * batch.x.shape[0]
             self._after_steps(1, batch.x.shape[0], self.loss, total)
@@ -291,14 +292,14 @@ class Training:
                 hook(self)
 
     def _launch_steps(self, launches: Launches | CompiledSteps, rates: Any) -> None:
-        """Take steps, many at a time, until a callback wants to see one, or too few are left."""
+        """Take the whole batches, many at a time where no callback wants to see a step."""
         while (count := self._unseen(launches)) and not self.stop_reason:
             self.between_steps = False
             first_loss, self.loss, *seen = launches(self.state.batch, count)
             self.gradients, self.trace = seen
             self._after_steps(count, count * self.batch_size, first_loss, launches.total)
             self.learning_rate = float(rates[self.state.batch - 1])
-            if launches.ends_anywhere:
+            if launches.ends_anywhere or count == 1:
                 self._notify("on_batch_end")
 
     def _after_steps(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
@@ -317,7 +318,7 @@ class Training:
             return count
         for i in range(1, count + 1):
             if wants_any(self.callbacks, range(state.step + i, state.step + i + 1)):
-                return i if launches.ends_anywhere else 0
+                return i if launches.ends_anywhere else 1
         return count
 
     def _run_epochs(self) -> bool:
@@ -459,13 +460,14 @@ class Training:
             f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
             f"{state.first_loss:.4g} at the start, learning rate {self.learning_rate:g}"
         )
-        raise DivergenceError(
+        self.diverged = DivergenceError(
             f"{measured}; the network keeps its last good weights. Try learning_rate={rate:.2g}"
             f"{'' if adam else ' or the optimiser Adam'}, scale inputs and large targets to mean 0 "
             "and standard deviation 1, or set clip_norm=1",
             measured,
             repair,
         )
+        raise self.diverged
 
     @cached_property
     def loss_at_zero(self) -> float:
