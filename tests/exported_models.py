@@ -18,7 +18,9 @@ CLASSES = {"binary": (0.0, 1.0), "multiclass": ("no", "perhaps", "yes"), "regres
 
 
 def model_of(task, columns, missing="impute", hidden="tanh", output=None, nets=1, **plan):
-    plan = Preprocessing(task, "y", tuple(columns), CLASSES[task], missing=missing, **plan)
+    plan = Preprocessing(
+        task, "y", tuple(columns), plan.pop("classes", CLASSES[task]), missing=missing, **plan
+    )
     made = [
         xpnet.MLP([plan.inputs, 7, 5, plan.outputs], hidden=hidden, seed=seed,
                   output=output or OUTPUT_OF[task])

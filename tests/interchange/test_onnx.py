@@ -60,6 +60,11 @@ def test_every_output_activation(output):
     assert_same(run(model, size=[-3.0, 0.0, 4.5]), model, size=[-3.0, 0.0, 4.5])
 
 
+def test_two_classes_may_have_an_output_each():
+    model = model_of("multiclass", [ENCODINGS["plain"]], classes=("no", "yes"))
+    assert_same(run(model, size=[-3.0, 0.0, 4.5]), model, size=[-3.0, 0.0, 4.5])
+
+
 def test_a_target_learnt_as_logarithm_comes_in_its_own_unit():
     model = model_of("regression", [ENCODINGS["plain"]], target_log=True, target_mean=5.0,
                      target_std=2.0)  # fmt: skip

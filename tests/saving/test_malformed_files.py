@@ -133,8 +133,8 @@ def tensor(name, change):
 NO_CHECKPOINT = "format: is 'xpnet checkpoint', not 'xpnet model'; name a model file"
 MEANING = {
     "newer format": (
-        field("format_version", 4),
-        f"is 4, by xpnet '0.1.0', but this xpnet {xpnet.__version__} reads 1 to 3; update xpnet",
+        field("format_version", 5),
+        f"is 5, by xpnet '0.1.0', but this xpnet {xpnet.__version__} reads 1 to 4; update xpnet",
     ),
     "format true": (field("format_version", True), "format_version: is True"),
     "a checkpoint": (field("format", "xpnet checkpoint"), NO_CHECKPOINT),

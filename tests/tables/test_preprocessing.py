@@ -156,6 +156,7 @@ GOOD = Preprocessing(
         (("columns", 2, "indicator"), 1, "columns[2].indicator"),
         (("columns", 4, "means"), [None], "columns[4].means[0]"),
         (("left_out",), "f", "left_out"),
+        (("more_targets",), [{"name": "z", "classes": [0.0, 1.0]}], "more_targets"),
     ],
 )
 def test_what_a_hostile_model_file_may_say_is_refused_by_field(path, value, field):

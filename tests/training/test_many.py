@@ -89,9 +89,9 @@ def test_compiled_ones_run_on_all_cores_and_end_alike(monkeypatch, tmp_path):
     monkeypatch.setattr(compiled, "SECONDS_TO_COMPILE", 0.0)
     x, y = rows()
     together, alone = networks(3), networks(3)
-    each = [{"optimizer": xpnet.Adam(rate)} for rate in (0.1, 0.01, 0.001)]
-    columns = [own["optimizer"] for own in each]
-    histories = xpnet.fit_many(together, x, y, optimizer=columns, batch_size=8, epochs=4)
+    each = [{"optimizer": xpnet.Adam(rate), "l2": rate} for rate in (0.1, 0.01, 0.001)]
+    columns = {name: [own[name] for own in each] for name in each[0]}
+    histories = xpnet.fit_many(together, x, y, **columns, batch_size=8, epochs=4)
     assert_same_as_alone(together, alone, histories, x, y, each, batch_size=8, epochs=4)
 
 

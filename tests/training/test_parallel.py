@@ -1,6 +1,7 @@
 """One network on several processes: here threads with a communicator of their own, and mpiexec."""
 
 import pickle
+import queue
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ class Threads:
     def __init__(self, size: int) -> None:
         self.size, self._barrier = size, threading.Barrier(size, timeout=20)
         self._sent = [None] * size
+        self.mail = [queue.Queue() for _ in range(size)]
 
     def of(self, rank: int) -> "Rank":
         return Rank(self, rank)
@@ -47,27 +49,52 @@ class Rank:
     def bcast(self, what):
         return pickle.loads(self._threads.exchange(self.rank, pickle.dumps(what))[0])  # noqa: S301
 
-    def Iallgatherv(self, own, given):  # noqa: N802  # mpi4py's name
+    def Iallgather(self, own, every):  # noqa: N802  # mpi4py's names
+        every[...] = self._threads.exchange(self.rank, own.copy())
+        return self
+
+    def Iallgatherv(self, own, given):  # noqa: N802
         every, counts = given
         sent = self._threads.exchange(self.rank, own.copy())
         assert [each.size for each in sent] == counts
         every[...] = np.concatenate(sent)
         return self
 
+    def Ialltoallv(self, own, given):  # noqa: N802
+        numbers, counts = own
+        pieces = np.split(numbers.copy(), np.cumsum(counts)[:-1])
+        given[0][...] = [each[self.rank] for each in self._threads.exchange(self.rank, pieces)]
+        return self
+
+    def Iallreduce(self, own, total):  # noqa: N802
+        total[...] = sum(self._threads.exchange(self.rank, own.copy()))
+        return self
+
+    def Send(self, rows, rank):  # noqa: N802
+        self._threads.mail[rank].put(rows)
+
+    def Recv(self, rows, _):  # noqa: N802
+        rows[...] = self._threads.mail[self.rank].get(timeout=20)
+
     def Test(self) -> bool:  # noqa: N802
         return True
 
 
-def train(size, **options):
-    """Train on so many threads; return the networks and histories."""
+def train(size, sent=False, dropout=0.2, device="cpu", **options):
+    """Train on so many threads; return the networks and histories.
+
+    With `sent`, the first one alone has the inputs.
+    """
+    kind = {"output": "sigmoid", "dropout": dropout, "dtype": "float64", "device": device}
     comm, nets, histories, errors = Threads(size), [None] * size, [None] * size, []
 
     def run(rank):
-        nets[rank] = xpnet.MLP([5, 8, 1], output="sigmoid", dropout=0.2, seed=3, dtype="float64")
+        own, x = comm.of(rank), X
+        nets[rank] = xpnet.MLP([5, 8, 1], seed=3, **kind)
         try:
-            histories[rank] = xpnet.fit(
-                nets[rank], X, Y, progress=False, parallel=comm.of(rank), **options
-            )
+            if sent:
+                x = parallel.SentRows(own, None if rank else X)
+            histories[rank] = xpnet.fit(nets[rank], x, Y, progress=False, parallel=own, **options)
         except BaseException as error:  # noqa: BLE001  # looked at below
             errors.append(error)
 
@@ -91,9 +118,13 @@ def train(size, **options):
             "batch_size": 16,
             "sample_weight": np.arange(103) % 7 * (np.arange(103) > 40),
         },
+        {"epochs": 2, "chunks": 7, "sent": True, "validation": (X[:9], Y[:9])},
     ],
 )
-def test_any_number_of_processes_gives_the_same_bits(options):
+@pytest.mark.parametrize("sliced", [1, 1000])
+def test_any_number_of_processes_gives_the_same_bits(monkeypatch, options, sliced):
+    monkeypatch.setattr(parallel, "SLICED", sliced)  # both ways to add gradients
+    monkeypatch.setattr(parallel, "SENT_BYTES", 700)
     nets, histories, errors = train(1, **options)
     assert not errors
     for size in (2, 3, 4):
@@ -105,14 +136,20 @@ def test_any_number_of_processes_gives_the_same_bits(options):
             assert history.validation_loss == histories[0].validation_loss
 
 
-def test_a_step_of_several_processes_is_the_step_of_one_network():
-    options = {"epochs": 1, "batch_size": 103, "shuffle": False, "optimizer": xpnet.SGD(0.1)}
+@pytest.mark.parametrize(
+    ("size", "chunks", "weights"), [(1, 4, None), (3, 0, np.arange(103) % 7), (2, 4, X[:, 0] > 0)]
+)
+def test_a_step_of_several_processes_is_the_step_of_one_network(backend, size, chunks, weights):
+    options = {"epochs": 1, "batch_size": 105, "shuffle": False, "optimizer": xpnet.SGD(0.1)}
+    options |= {"sample_weight": weights, "dropout": 0.0}
+    nets, histories, errors = train(size, chunks=chunks, device=backend.device, **options)
+    assert not errors
+    del options["dropout"]
     net = xpnet.MLP([5, 8, 1], output="sigmoid", seed=3, dtype="float64")
-    xpnet.fit(net, X, Y, progress=False, **options)
-    comm = Threads(1).of(0)
-    other = xpnet.MLP([5, 8, 1], output="sigmoid", seed=3, dtype="float64")
-    xpnet.fit(other, X, Y, progress=False, parallel=comm, **options)
-    np.testing.assert_allclose(other.flat, net.flat, rtol=1e-12, atol=1e-14)
+    history = xpnet.fit(net, X, Y, progress=False, **options)
+    flat = backend.device.get(nets[-1].flat)
+    np.testing.assert_allclose(flat, net.flat, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(histories[-1].loss, history.loss, rtol=1e-12)
 
 
 def test_what_interrupts_one_process_ends_all_after_the_same_step():
@@ -133,7 +170,7 @@ def test_a_process_that_does_not_answer_ends_the_run(monkeypatch):
 
 @pytest.mark.parametrize(("size", "rows"), [(5, 103), (2, 3)])
 def test_too_many_processes_or_too_few_rows_are_refused(size, rows):
-    with pytest.raises(InputError, match="parts of a batch"):
+    with pytest.raises(InputError, match="than the 4 chunks"):
         xpnet.fit(xpnet.MLP([5, 1]), X[:rows], Y[:rows], parallel=Threads(size).of(0))
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from xpnet.backend.tape import NotRecordableError, Operation, Tape, View
 
-SMALL_PRODUCT = 40_000  # multiplications; above, BLAS is faster than a loop
+SMALL_PRODUCT = 1_000  # multiplications; above, BLAS is faster than a loop
 # Written so that NaN goes through, as in NumPy.
 _LARGER = "({0} if {0} > {1} or {0} != {0} else {1})"
 _FORMS = {
@@ -200,7 +200,7 @@ class Source:
             out = out._replace(shape=(*out.shape, 1), strides=(*out.strides, 0))
         (rows, inner), columns = a.shape, b.shape[1]
         leading = [max(view.strides) for view in (a, b, out)]
-        if rows * inner * columns > SMALL_PRODUCT and rows > 1 and columns > 1:
+        if rows * inner * columns > SMALL_PRODUCT and min(rows, inner, columns) > 1:
             turned = [112 if view.strides[0] == 1 and view.strides[1] != 1 else 111
                       for view in (a, b)]  # fmt: skip
             starts = [f"{self._name(v)}.ctypes.data + {self._start(v) * np.dtype(v.dtype).itemsize}"

@@ -30,10 +30,12 @@ from xpnet.cli.options import (
     PredictOptions,
     ReportOptions,
     ScriptOptions,
+    SweepOptions,
     TrainOptions,
     flag,
     names_script,
     parser,
+    repeated,
 )
 from xpnet.cli.output import discard, say
 from xpnet.errors import DivergenceError, InputError, SaveError, XpnetError
@@ -44,6 +46,7 @@ STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
 # Its options, whose docstring is its help, and its module, imported when it runs.
 COMMANDS = {
     "train": (TrainOptions, "train"),
+    "sweep": (SweepOptions, "sweep"),
     "predict": (PredictOptions, "predict"),
     "evaluate": (EvaluateOptions, "predict"),
     "inspect": (InspectOptions, "predict"),
@@ -95,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             interrupt_on_signals()
             warnings.showwarning = lambda message, *_: say(f"xpnet: {message}")
             arguments = sys.argv[1:]
+        arguments = repeated(arguments) if arguments[:1] == ["sweep"] else arguments
         command = typer.main.get_command(_application(arguments))
         # Typer only parses: it would turn signals and closed pipes into statuses of its own.
         action = command.main(

@@ -5,6 +5,7 @@ The same object is parsed, used, written into reports, and turned back into a co
 
 import inspect
 import json
+import os
 import shlex
 import tomllib
 from collections.abc import Callable, Sequence
@@ -57,6 +58,7 @@ ENCODE = (
     "Numbers: plain, ple (also in bins, piecewise linear), or auto: in bins from 1,000 rows on."
 )
 CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
+CHUNKS = "With mpiexec: chunks of a batch, added in one order; 4 by default; 0: one per process."
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
 
 
@@ -65,7 +67,7 @@ class TrainOptions:
     """Train a network on a table and save it."""
 
     data: str = argument("DATA", DATA)
-    target: str | None = option(None, "Column to predict; of NPY and IDX, the file of targets.")
+    target: str | None = option(None, "Column to predict, or several: a,b; of NPY, IDX the file.")
     out: str | None = output(None, "Model file; by default DATA's name with .safetensors.")
     task: str = option("auto", "auto, binary, multiclass or regression.")
     validation: str = option("0.2", "Share of rows to hold out (0: none), or a file of rows.")
@@ -108,6 +110,7 @@ class TrainOptions:
     seed: int = option(0, "Seed of every random draw.")
     deterministic: bool = option(False, ONE_THREAD)
     compile: str = option("auto", "on, off, or auto: compile the steps of long runs (needs numba).")
+    chunks: int | None = output(None, CHUNKS)
     plot: str | None = output(None, "Plot of the losses to write: .png, .svg or .pdf.")
     report: str | None = output(None, "Report to write, one HTML file (needs the extra report).")
     checkpoint: str | None = output(None, "Directory for checkpoints.")
@@ -201,6 +204,47 @@ class PlaygroundOptions(TrainOptions):
     dtype: str = "float64"
     port: int = option(8642, "Port on 127.0.0.1; 0 is any that is free.")
     no_browser: bool = option(False, "Only print the page's address.")
+
+
+RANGE = "; or a range, such as 1e-4..1e-1 (two for each power of ten) or 1e-4..1e-1:9 (nine)."
+
+
+@dataclass(frozen=True)
+class SweepOptions(TrainOptions):
+    """Try settings of `train` on a table, all combinations at once, and say which is best.
+
+    Several values may follow --hidden, --activation, --lr, --l2 and --dropout.
+    """
+
+    LEFT_OUT: ClassVar = ("config",)
+
+    hidden: list[str] | None = option(None, "Layers, such as 16,16 32 none.")  # type: ignore[assignment]  # noqa: RUF009
+    activation: list[str] | None = option(None, "Activations.")  # type: ignore[assignment]  # noqa: RUF009
+    lr: list[str] | None = option(None, f"Learning rates{RANGE}")  # type: ignore[assignment]  # noqa: RUF009
+    l2: list[str] | None = option(None, f"Penalties{RANGE}")  # type: ignore[assignment]  # noqa: RUF009
+    dropout: list[str] | None = option(None, "Shares.")  # type: ignore[assignment]  # noqa: RUF009
+    seeds: int | None = option(None, "Networks of each candidate, as --nets of train.")
+    out: str | None = option(None, "File of finished candidates, where the sweep is continued.")
+    plot: str | None = option(None, "Plot of the results to write: .png, .svg or .pdf.")
+
+
+SWEPT = ("hidden", "activation", "lr", "l2", "dropout")
+
+
+def repeated(arguments: Sequence[str]) -> list[str]:
+    """Write an option of `sweep` before each of the values that follow it: that is what is parsed.
+
+    A file that exists is no value, but the table.
+    """
+    words, name = list[str](), ""
+    for word in arguments:
+        if word.startswith("-") or os.path.exists(word):
+            name = ""
+        elif name and words[-1] != name:
+            words.append(name)
+        name = word if word in map(flag, SWEPT) else name
+        words.append(word)
+    return words
 
 
 @dataclass(frozen=True)

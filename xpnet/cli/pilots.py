@@ -29,8 +29,13 @@ SKEWED = 2.0  # skewness: 0 if symmetric, 2 of an exponential distribution
 
 def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
     """Return the task that the options describe, its target modelled as held-out rows say."""
-    task = read_task(options, to_train=to_train)
-    asked = task.options.loss != "auto" or options.strict or options.raw or options.simple
+    return with_target(read_task(options, to_train=to_train))
+
+
+def with_target(task: Task) -> Task:
+    """Return a task with its target, or the target's logarithm."""
+    options = task.options
+    asked = options.loss != "auto" or options.strict or options.raw or options.simple
     if asked or options.optimizer == LBFGS or not _is_skewed(task):
         return task
     logs = np.log(task.plan.values(task.y))
@@ -54,7 +59,8 @@ def calibrated(task: Task, nets: Sequence[MLP]) -> Task:
 
 def _is_skewed(task: Task) -> bool:
     """Return whether a target is above 0 and skewed, and its logarithm is not, or much less."""
-    if task.plan.task != "regression" or not task.of_net(0).held_out:
+    several = len(task.plan.targets) > 1
+    if task.plan.task != "regression" or several or not task.of_net(0).held_out:
         return False
     values = task.plan.values(task.y)
     if values.min() <= 0.0 or _skewness(values) < SKEWED:

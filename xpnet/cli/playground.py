@@ -33,6 +33,8 @@ def points_of(options: PlaygroundOptions) -> Points:
     x, y, names = np.asarray(task.x), np.asarray(task.y, dtype=float), task.plan.input_names()
     if x.shape[1] < 2:
         raise InputError(f"{options.data}: one input makes no plane; give a table with two or more")
+    if y.ndim > 1:
+        raise InputError(f"--target {options.target}: the page shows one target; name one")
     regression = task.plan.task == "regression"
     if regression:
         low, high = y.min(), y.max()

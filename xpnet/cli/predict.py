@@ -11,11 +11,11 @@ from xpnet.cli.options import (
     ReportOptions,
 )
 from xpnet.cli.output import as_csv, keep_inputs, say, show, show_report, table_kind, write_table
-from xpnet.cli.scores import describe, describe_importance, describe_training
+from xpnet.cli.scores import describe, describe_importance, describe_training, described_task
 from xpnet.errors import InputError
 from xpnet.saving.model import Judged, Model, load_model
 from xpnet.tables.messages import up_to_ten
-from xpnet.tables.scores import class_names, permutation_importance, score
+from xpnet.tables.scores import permutation_importance, score
 from xpnet.tables.table import Table, read_table
 
 
@@ -51,8 +51,9 @@ def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Table, Judge
     """Read a model and rows whose targets are known, and predict them; also return notes."""
     model, data = _read(options, target=options.target)
     plan = model.preprocessing
-    if data.layout == "table" and options.target not in (None, plan.target):
-        what = f"--target {options.target}: the model predicts {plan.target}; leave --target out"
+    if data.layout == "table" and options.target not in (None, ",".join(plan.targets)):
+        known = ", ".join(plan.targets)
+        what = f"--target {options.target}: the model predicts {known}; leave --target out"
         raise InputError(what)
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
@@ -95,8 +96,7 @@ def inspect(options: InspectOptions) -> None:
     ]
     if plan is not None:
         names = up_to_ten(each.name for each in plan.columns)
-        lines += [("task", f"{plan.task} of {plan.target}"), ("columns", names)]
-        lines += [("classes", ", ".join(class_names(plan.classes)))] if plan.classes else []
+        lines += [("task", described_task(plan)), ("columns", names)]
     if training is not None and isinstance(training.get("scores"), dict):
         stopped = str(training.get("stopped"))
         early = "" if stopped.endswith(" done") else f"{training.get('epochs')} epochs, "

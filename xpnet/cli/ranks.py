@@ -1,12 +1,14 @@
 """`mpiexec -n 4 xpnet train ...`: one network, trained by several processes.
 
-All of them read and prepare the table; the first one, of rank 0, speaks, writes and checkpoints.
+The first one, of rank 0, reads and prepares the table, and sends each of the others its rows; it
+speaks, writes and checkpoints.
 """
 
 import os
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, NoReturn
 
@@ -38,6 +40,18 @@ def communicator() -> Any:
         output.speaker = f"rank {number}: "
         warnings.simplefilter("ignore")
     return MPI.COMM_WORLD
+
+
+def shared(load: Callable[[], Any]) -> Any:
+    """Return the `Task` that the first process loads; the others have the rows that it sends."""
+    comm = communicator()
+    if comm is None:
+        return load()
+    from xpnet.training.parallel import SentRows
+
+    task = None if comm.rank else load()
+    sent = comm.bcast(task and replace(task, x=None))
+    return replace(sent, x=SentRows(comm, task and task.x))
 
 
 def own_device(device: str) -> str:

@@ -5,10 +5,25 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.tables.messages import up_to_ten
+from xpnet.tables.preprocessing import Preprocessing
+from xpnet.tables.scores import class_names
 from xpnet.training.skill import Skill
 
 MIN_RECALL_GAIN = 0.1  # of the way from the mean recall of a constant, 1 / classes, to 1
 MAX_LISTED = 10  # classes whose recall is shown, and columns whose importance is
+
+
+def described_task(plan: Preprocessing) -> str:
+    """Say what is predicted: numbers, or which classes."""
+    if plan.task == "regression":
+        return f"regression of {up_to_ten(plan.targets)}"
+    told = []
+    for one in plan.each_target:
+        names = class_names(one.classes)
+        listed = " or ".join(names) if len(names) <= MAX_LISTED else f"one of {len(names)} classes"
+        told.append(f"{one.target} is {listed}")
+    return f"{plan.task}: {up_to_ten(told)}"
 
 
 def describe_training(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -21,6 +36,11 @@ def describe_training(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 def describe(scores: dict[str, Any], where: str = "rows") -> list[tuple[str, str]]:
     """Put scores into words, as lines of names and texts; `where` says which rows they are of."""
     baseline, rows = scores["baseline"], f"on {scores['rows']:,} {where}"
+    if "targets" in scores:
+        told = {name: describe(each, where) for name, each in scores["targets"].items()}
+        lines = [(name, "; ".join(map(" ".join, each))) for name, each in told.items()]
+        more = len(lines) - MAX_LISTED
+        return [*lines[:MAX_LISTED], *[("...", f"{more} more targets (--json)")][: more > 0]]
     if "accuracy" in scores:
         constant = f"always {baseline['class']}"
         share = f"{constant}: {100 * baseline['accuracy']:.2f} %"

@@ -35,9 +35,11 @@ MAX_NETS = 100
 PATIENCE = 15  # epochs; what comes later only repeats what overfitting has begun
 STEPS_PER_EPOCH = 50  # after each the validation rows are looked at
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
+LARGE_TO_SEND = 1 << 26  # bytes: one of several processes, of which each keeps its rows
 PACKED = (".npz", ".npy.gz", "ubyte.gz", ".idx.gz")  # cannot be read in batches
 PASSED_ON = (
     "loss", "epochs", "batch_size", "class_weight", "l1", "l2", "clip_norm", "schedule", "compile",
+    "chunks",
 )  # fmt: skip
 OUTPUTS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 
@@ -106,7 +108,8 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             f"{up_to_ten(table.names)}."
         )
     told = {"decimal", "no_header"} & table.guesses.keys()  # a model reads other tables so, too
-    nets = _nets(options.nets, table.rows) if to_train and not stream else "1"
+    several = to_train and not stream and rank() is None
+    nets = _nets(options.nets, table.rows) if several else "1"
     options = replace(options, nets=nets, **{name: table.guesses[name] for name in told})
     try:
         prepared = prepare(
@@ -174,10 +177,10 @@ def _check(given: TrainOptions, options: TrainOptions) -> None:
 
 
 def _is_large(path: str) -> bool:
-    """Return whether a file can be read in batches, and is large for the memory."""
+    """Return whether a file can be read in batches, and is large: for the memory, or to be sent."""
     if path.lower().endswith(PACKED) or not os.path.isfile(path):
         return False
-    return os.path.getsize(path) > LARGE * free_memory()
+    return os.path.getsize(path) > (LARGE * free_memory() if rank() is None else LARGE_TO_SEND)
 
 
 def _share(validation: str) -> float | None:

@@ -19,7 +19,7 @@ from xpnet.cli.options import LBFGS, TrainOptions
 from xpnet.cli.output import keep_inputs, say, show_report
 from xpnet.cli.pilots import calibrated, load_task
 from xpnet.cli.remedies import as_flags, in_cli_terms
-from xpnet.cli.scores import MAX_LISTED, describe_training
+from xpnet.cli.scores import describe_training, described_task
 from xpnet.cli.task import Task, fit_options, limit_threads, make_network
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding
@@ -28,7 +28,7 @@ from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import Judged, Model, mean_outputs, save_model
 from xpnet.tables.messages import counted
-from xpnet.tables.scores import class_names, score
+from xpnet.tables.scores import score
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.lbfgs import fit_lbfgs
@@ -48,22 +48,23 @@ NOT_KEPT = {
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
     if ranks.rank():  # another process does all but the training
-        task = load_task(options, to_train=True)
+        task = ranks.shared(lambda: None)
         with limit_threads(task):
-            for number in range(task.nets):
-                one = task.of_net(number)
-                _train(one, make_network(one))
+            _train(task, make_network(task), parallel=ranks.communicator())
         return
     with _claimed_output(options) as out:
-        task = load_task(options, to_train=True)
+        task = ranks.shared(lambda: load_task(options, to_train=True))
         with limit_threads(task):
             nets = [make_network(task.of_net(number)) for number in range(task.nets)]
             probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
             started, doctor = time.perf_counter(), Doctor(names=task.plan.input_names())
-            histories = [_train(task.of_net(at), net, doctor) for at, net in enumerate(nets)]
+            parallel = ranks.communicator()
+            histories = [
+                _train(task.of_net(at), net, doctor, parallel) for at, net in enumerate(nets)
+            ]
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
-            judged = _judge(task, nets)
+            judged = judge(task, nets)
             report = _report(task, nets, histories[0], judged)
             report["linear"] = _linear_scores(task, doctor) if options.report else {}
         report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}
@@ -78,7 +79,7 @@ def train(options: TrainOptions) -> None:
 
             told = training | {"notes": report["notes"]}
             model = Model(nets[0], task.plan, told, __version__, tuple(nets[1:]))
-            title = f"{Path(options.data).name}: {task.plan.target}"
+            title = f"{Path(options.data).name}: {', '.join(task.plan.targets)}"
             model_report(model, title, options.as_command(), options.report, judged=judged)
     lines = _summary(report, task, nets[0])
     lines.append(("model", f"{out} ({os.path.getsize(out):,} bytes)"))
@@ -125,13 +126,13 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         yield out
 
 
-def _train(task: Task, net: MLP, doctor: Doctor | None = None) -> History:
+def _train(task: Task, net: MLP, doctor: Doctor | None = None, parallel: Any = None) -> History:
     """Train a network; the first one is watched by the doctor.
 
     A run that is resumed has no errors: the doctor must see it from its first step on. Of several
     processes, none sees a whole step.
     """
-    options, callbacks, parallel = task.options, list[Any](), ranks.communicator()
+    options, callbacks = task.options, list[Any]()
     if options.checkpoint and not ranks.rank():
         every, resume = options.checkpoint_every, options.resume
         callbacks.append(Checkpoint(options.checkpoint, every=every, resume=resume))
@@ -167,7 +168,7 @@ def _say_errors(errors: list[Finding]) -> None:
         say(f"remedy: {worst.remedy.splitlines()[0]}")
 
 
-def _judge(task: Task, nets: list[MLP]) -> Judged:
+def judge(task: Task, nets: list[MLP]) -> Judged:
     """Predict the rows to judge on; with folds, each network counts for the rows kept from it."""
     x, y = task.judged
     if not task.folds:
@@ -192,7 +193,7 @@ def _linear_scores(task: Task, doctor: Doctor) -> dict[str, Any]:
     nets = [make_network(linear.of_net(number)) for number in range(task.nets)]
     for number, net in enumerate(nets):
         _train(linear.of_net(number), net, doctor)
-    judged = _judge(linear, nets)
+    judged = judge(linear, nets)
     return score(task.plan, judged.outputs, judged.y)
 
 
@@ -203,7 +204,7 @@ def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> di
     return {
         "command": "train",
         "task": plan.task,
-        "target": plan.target,
+        "target": ",".join(plan.targets),
         "classes": list(plan.classes),
         "rows": {"table": task.rows, "training": len(of_first.y), "validation": validation},
         "columns": len(plan.columns),
@@ -224,15 +225,10 @@ def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> di
 
 def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, str]]:
     plan, options, rows = task.plan, task.options, report["rows"]
-    kind = f"{plan.task} of {plan.target}"
-    if plan.classes:
-        names = class_names(plan.classes)
-        listed = " or ".join(names) if len(names) <= MAX_LISTED else f"one of {len(names)} classes"
-        kind = f"{plan.task}: {plan.target} is {listed}"
     activations = ", ".join(dict.fromkeys(each.name for each in (*net.hidden, net.output)))
     several = f"{report['networks']} x " if report["networks"] > 1 else ""
     return [
-        ("task", kind),
+        ("task", described_task(plan)),
         ("data", f"{Path(options.data).name}: {rows['table']:,} rows, "
          f"{counted(len(plan.columns), 'column')}; "
          f"{rows['training']:,} rows to train on, {rows['validation']:,} to validate"),

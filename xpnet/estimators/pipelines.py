@@ -67,7 +67,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
         if classes.dtype.kind not in "OUS":  # scikit-learn has whole numbers only, skl2onnx int64
             classes = classes.astype(np.int64)
         known = classes if len(classes) > 1 else classes.repeat(2)
-        labels, outputs = add_classes(graph, outputs, known)
+        labels, outputs = add_classes(graph, outputs, known, one=len(known) == 2)
     graph.add("Identity", labels, out=label.full_name)
     _end(graph, outputs, probabilities, container)
 

@@ -19,10 +19,14 @@ def to_numpy_source(model: Model, path: Any = None) -> str:
     net, plan = model.net, model.preprocessing
     if plan is None or plan.layout != "table":
         raise InputError("only models of tables with named columns become NumPy programs")
+    if plan.more_targets and plan.task != "regression":
+        raise InputError("several targets of classes are not exported; export a model of each")
     if (own := own_activation(net)) is not None:
         raise InputError(f"activation {own!r} is a function of your own; use one of xpnet's")
     content = plan.to_dict() | {
         "gaps": [*MISSING, "None"],
+        "target_mean": plan.target_scales[0].tolist(),
+        "target_std": plan.target_scales[1].tolist(),
         "labels": [] if plan.task == "regression" else plan.labels.tolist(),
         "names": [*plan.decode(np.zeros((1, plan.outputs)))],
         "sizes": net.sizes,

@@ -191,21 +191,27 @@ def _decoded(graph: Graph, plan: Preprocessing, outputs: str) -> None:
     types = graph.types
     if plan.task == "regression":
         values = graph.add("Cast", outputs, to=types.DOUBLE)
-        values = graph.add("Add", graph.add("Mul", values, plan.target_std), plan.target_mean)
+        mean, std = plan.target_scales
+        values = graph.add("Add", graph.add("Mul", values, std), mean)
         if plan.target_log:
             values = graph.add("Exp", graph.add("Min", values, MAX_LOG))
-        graph.give("Identity", values, name="value", type_=types.DOUBLE, width=1)
+        graph.give("Identity", values, name="value", type_=types.DOUBLE, width=len(mean))
         return
+    if plan.more_targets:
+        raise InputError("several targets of classes are not exported; export a model of each")
     known, kinds = plan.labels, {"U": types.STRING, "i": types.INT64, "f": types.DOUBLE}
-    label, outputs = add_classes(graph, outputs, known)
+    label, outputs = add_classes(graph, outputs, known, one=plan.outputs == 1)
     graph.give("Identity", label, name="label", type_=kinds[known.dtype.kind])
     width = len(known)
     graph.give("Identity", outputs, name="probabilities", type_=types.FLOAT, width=width)
 
 
-def add_classes(graph: Graph, outputs: str, known: np.ndarray) -> tuple[str, str]:
-    """Add nodes from a network's outputs to labels (n,) and probabilities (n, classes)."""
-    if len(known) == 2:
+def add_classes(graph: Graph, outputs: str, known: np.ndarray, *, one: bool) -> tuple[str, str]:
+    """Add nodes from a network's outputs to labels (n,) and probabilities (n, classes).
+
+    One output is the probability of the second of two classes.
+    """
+    if one:
         first = graph.add("Sub", np.float32(1), outputs)
         outputs = graph.add("Concat", first, outputs, axis=1)
     best = graph.add("ArgMax", outputs, axis=1, keepdims=0)

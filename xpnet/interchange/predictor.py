@@ -84,13 +84,13 @@ def predict(table):
         blocks.append(kind(cells, column, MODEL["missing"] == "impute"))
         if not np.isfinite(blocks[-1]).all():
             raise ValueError(f"{column['name']}: a cell is missing, infinite, or a new category")
-    x, nets, labels = np.hstack(blocks).astype(MODEL["dtype"]), MODEL["nets"], MODEL["labels"]
-    y = (sum(network(x, each) for each in nets) / len(nets)).astype(float)
+    x, names = np.hstack(blocks).astype(MODEL["dtype"]), MODEL["names"]
+    y = (sum(network(x, each) for each in MODEL["nets"]) / len(MODEL["nets"])).astype(float)
     if MODEL["task"] == "regression":
-        y = y[:, 0] * MODEL["target_std"] + MODEL["target_mean"]
-        return {MODEL["target"]: np.exp(np.minimum(y, 700)) if MODEL.get("target_log") else y}
+        y = (y * MODEL["target_std"] + MODEL["target_mean"]).T
+        return dict(zip(names, np.exp(np.minimum(y, 700)) if MODEL.get("target_log") else y))
     y = np.hstack([1 - y, y]) if MODEL["task"] == "binary" else y
-    return dict(zip(MODEL["names"], [np.array(labels)[y.argmax(1)], *y.T]))
+    return dict(zip(names, [np.array(MODEL["labels"])[y.argmax(1)], *y.T]))
 
 
 if __name__ == "__main__":

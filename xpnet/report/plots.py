@@ -1,6 +1,7 @@
 """Plots, drawn with matplotlib, which is an extra."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from xpnet.backend.files import atomic_write
@@ -23,9 +24,26 @@ def plot_history(history: "History", path: Any = None) -> Any:
     axes.set(xlabel="epoch", ylabel="loss")
     axes.legend()
     if path is not None:
-        with atomic_write(path) as file:
-            figure.savefig(file, format=_kind(path), dpi=150)
+        _save(figure, path)
     return figure
+
+
+def plot_results(path: str, series: Mapping[str, list[tuple[float, ...]]], x: str, y: str) -> None:
+    """Draw points (x, y, deviation of y), a line for each series."""
+    figure = new_figure(path)
+    axes = figure.add_subplot()
+    for label, points in series.items():
+        axes.errorbar(*zip(*sorted(points), strict=True), marker="o", capsize=2, label=label)
+    if all(point[0] > 0.0 for points in series.values() for point in points):
+        axes.set_xscale("log")
+    axes.set(xlabel=x, ylabel=y)
+    axes.legend(fontsize="small")
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Any) -> None:
+    with atomic_write(path) as file:
+        figure.savefig(file, format=_kind(path), dpi=150)
 
 
 def new_figure(path: Any = None) -> Any:

@@ -119,6 +119,9 @@ def _scores(
     for name in scores.get("recall", {}):
         others = [_number(each["recall"].get(name)) for each in beside[2:]]
         rows.append([f"recall of {name}", _number(scores["recall"][name]), "", *others])
+    for target, each in scores.get("targets", {}).items():
+        other = linear["targets"][target] if linear else None
+        rows += [[f"{target}: {row[0]}", *row[1:]] for row in _scores("", each, other, ()).rows]
     rows.append(["rows", f"{scores['rows']}"])
     constant = scores["baseline"].get("class", "the mean")
     head = ["score", "network", f"always {constant}", *(["linear model"] if linear else [])]
@@ -130,11 +133,15 @@ def _number(value: float | None) -> str:
 
 
 def _judged_figures(plan: Any, judged: Judged) -> Iterator[Drawing]:
-    if plan.task == "regression":
-        predicted, true = plan.values(judged.outputs[:, 0]), plan.values(judged.y)
-        return figures.regression(plan.target, predicted, true)
-    shares = [*plan.decode(judged.outputs).values()][1:]
-    return figures.classification(class_names(plan.classes), np.stack(shares, axis=1), judged.y)
+    for at, one in enumerate(plan.each_target):
+        outputs, y = judged.outputs, judged.y
+        if plan.more_targets:
+            outputs, y = outputs[:, at : at + 1], y[:, at]
+        if one.task == "regression":
+            yield from figures.regression(one.target, one.values(outputs[:, 0]), one.values(y))
+        else:
+            shares = np.stack([*one.decode(outputs).values()][1:], axis=1)
+            yield from figures.classification(class_names(one.classes), shares, y)
 
 
 def _column_figures(
@@ -148,7 +155,7 @@ def _column_figures(
         yield figures.bars("Permutation importance", told, first, f"fall of {score_name}")
     rows = figures.some(plan.complete_rows(table))[:ROWS]
     part = table.matrix[rows].copy()
-    what = plan.target if plan.task == "regression" else f"probability of {plan.labels[-1]}"
+    what = [*plan.decode(np.zeros((1, plan.outputs)))][-1]
 
     def mean_of(other: Table) -> Any:
         return [*plan.decode(model.outputs(plan.transform(other))).values()][-1]

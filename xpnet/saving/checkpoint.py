@@ -269,8 +269,8 @@ def _options(training: "Training") -> dict[str, str]:
     described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
     del described["epochs"], described["compile"]
     described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
-    if hasattr(training, "parts"):  # row orders and masks are others then
-        described["seed"] += ", rows in parts"
+    if hasattr(training, "chunks"):  # row orders and masks are others then
+        described["seed"] += f", rows in {training.chunks} chunks"
     described["loss"] = training.head.loss.name
     described["data"] = digest(training.data, training.net.device)
     described["validation data"] = digest(training.validation, training.net.device)

@@ -1,4 +1,4 @@
-"""Model files, version 3: a network, how its inputs are prepared, how it was trained.
+"""Model files, version 4: a network, how its inputs are prepared, how it was trained.
 
     fields   architecture   MLP.config()
              preprocessing  Preprocessing.to_dict(): columns with their types, classes; or null
@@ -9,7 +9,8 @@
 See `xpnet.saving.container` for what surrounds them. Any change that an older xpnet would misread
 must raise FORMAT_VERSION; files of every earlier version stay readable. Version 2 has more kinds of
 columns, and names of those left out; version 3 has bins of numbers, logarithms of
-targets, and several networks. A file is written in the first version that has what it needs.
+targets, and several networks; version 4 has several targets. A file is written in the first version
+that has what it needs.
 """
 
 import os
@@ -35,7 +36,7 @@ from xpnet.saving.container import (
     write_container,
 )
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,14 @@ class Model:
 
         A table's columns are inputs (n, 1) by their names: texts, or float64 with NaN where a cell
         is missing; an array is one input ``x``. Outputs are ``label`` (n,) and ``probabilities``
-        (n, classes), or ``value`` (n, 1), those of `predict` to about 1e-6: networks compute in
-        float32. A row that `predict` would refuse gives NaN.
+        (n, classes), or ``value`` (n, targets), those of `predict` to about 1e-6: networks compute
+        in float32. A row that `predict` would refuse gives NaN.
 
         Raises
         ------
         InputError
-            For what ONNX cannot hold: columns of dates, your own activations; without the extra.
+            For what ONNX cannot hold: columns of dates, several targets of classes, your own
+            activations; without the extra.
         SaveError
             If the file cannot be written.
         """
@@ -189,9 +191,11 @@ class Model:
             each = np.stack([net.predict(x) for net in (self.net, *self.other_nets)])
             if plan.task == "regression":
                 each = plan.values(each)
-            chosen = np.argmax(each.mean(axis=0), axis=1)[:, None]
-            apart = np.take_along_axis(each.std(axis=0), chosen, axis=1)[:, 0]
-            columns[f"spread of {plan.target}"] = apart
+            mean, apart = each.mean(axis=0), each.std(axis=0)
+            if len(plan.targets) == 1:
+                chosen = np.argmax(mean, axis=1)[:, None]
+                apart = np.take_along_axis(apart, chosen, axis=1)
+            columns |= {f"spread of {t}": s for t, s in zip(plan.targets, apart.T, strict=True)}
         return columns, notes
 
 
@@ -284,9 +288,8 @@ def load(path: PathLike, device: str | Device = "cpu") -> MLP:
 
 
 def _version(preprocessing: Any, other_nets: Sequence[MLP]) -> int:
-    if other_nets:
-        return 3
-    return 1 if preprocessing is None else int(preprocessing.format_version)
+    needed = 1 if preprocessing is None else int(preprocessing.format_version)
+    return max(needed, 3) if other_nets else needed
 
 
 def mean_outputs(nets: Sequence[MLP], x: Any) -> Any:

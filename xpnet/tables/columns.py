@@ -130,7 +130,19 @@ class Dates:
 
 Column: TypeAlias = Number | Category | Dates
 
-_LATER = {"fill", "indicator", "edges", "pooled", "left_out", "target_log"}  # than version 1
+
+@dataclass(frozen=True)
+class Target:
+    """One of several targets: its classes, or the mean and deviation by which it is scaled."""
+
+    name: str
+    classes: Labels = ()
+    mean: float = 0.0
+    std: float = 1.0
+
+
+# Than version 1.
+_LATER = {"fill", "indicator", "edges", "pooled", "left_out", "target_log", "more_targets"}
 
 
 def to_json(value: Any) -> Any:

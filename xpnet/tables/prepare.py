@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.errors import InputError, bad_argument
 from xpnet.tables.choose import Choice, choose_columns, is_various
-from xpnet.tables.columns import Category, Column, Dates, Labels, Number
+from xpnet.tables.columns import Category, Column, Dates, Labels, Number, Target
 from xpnet.tables.encodings import bins_for, quantile_edges
 from xpnet.tables.leaks import note_leaks
 from xpnet.tables.messages import (
@@ -50,6 +50,8 @@ _NO_TARGET = "fill it in, or pass --missing drop or impute (leaves such rows out
 class Prepared:
     """A table ready for training: x (rows, inputs), y (rows,), the same of validation rows, if any.
 
+    Several targets are y (rows, targets).
+
     `notes` are what the user should know, `decisions` what was done to the table unasked. With
     several networks, `folds` has the numbers of the rows that each is trained and validated on.
     """
@@ -87,7 +89,8 @@ def prepare(
     Parameters
     ----------
     target : str
-        The target's column; not needed where the table has `labels`.
+        The target's column, or several with commas between them; not needed where the table has
+        `labels`.
     task : {"auto", "binary", "multiclass", "regression"}
         "auto": text or a few distinct integers are classes, other numbers a regression.
     missing : {"impute", "drop", "refuse"}, optional
@@ -114,24 +117,24 @@ def prepare(
                                    ("missing", missing, MISSING_POLICIES)):  # fmt: skip
         if value not in known:
             raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
-    source, target = target_of(table, target or "")
-    source.index(target, "target column")
-    used = _used(table, target, drop, keep)
+    source, targets = _targets(table, target or "")
+    used = _used(table, targets, drop, keep)
     found = summarize(table, used)
     choice = choose_columns(table, found, keep, impute=missing == "impute")
     choice.left_out.update({name: f"holds {table.unfit[name]:.60}" for name in table.unfit})
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
-    plan = Preprocessing("regression", target, tuple(choice.columns), missing=missing,
-                         layout=layout, left_out=tuple(choice.left_out))  # fmt: skip
+    plan = Preprocessing(
+        "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
+        left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),))  # fmt: skip
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
     notes = _row_notes(table, rows, used, choice, stream)
-    plan, y = _with_task(plan, task, source, rows)
+    plan, y = _with_tasks(plan, task, source, rows)
     share = min(validation, MAX_VALIDATION_ROWS / len(rows))
     if share < validation:
         notes.append(f"validation rows limited to {MAX_VALIDATION_ROWS:,}: the others train")
-    train, held, folds = _divided(len(y), share, nets, seed, y if plan.classes else None)
+    train, held, folds = _divided(plan, y, share, nets, seed)
     if plan.layout == "image":
         plan = replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
     else:
@@ -140,19 +143,29 @@ def prepare(
         bins = bins_for(len(rows), numbers, always=encode == "ple") if binned else 0
         plan = _with_scales(plan, table, rows[train], standardize, bins, found, notes)
     if plan.task == "regression" and standardize and scale_target:
-        mean, std, _ = _scales(source, [target], rows[train])
-        plan = replace(plan, target_mean=float(mean[0]), target_std=float(std[0]))
+        plan = _with_target_scales(plan, source, rows[train])
         y = plan.of_values(y)
     x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
     x = x if stream else plan.transform(table, rows[train], dtype=dtype)
-    notes += [*_rare_classes(plan, y[train]), *note_leaks(plan, table, rows[train], y[train])]
+    for one, values in zip(plan.each_target, y[train].reshape(len(train), -1).T, strict=True):
+        notes += [*_rare_classes(one, values), *note_leaks(one, table, rows[train], values)]
     x_held = plan.transform(table, rows[held], dtype=dtype)
     done = tuple(notes), tuple(decisions), folds
     return Prepared(plan, x, y[train], x_held, y[held], *done)
 
 
+def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
+    """Return the table and the columns that hold the target, or several, given as a,b."""
+    source, name = target_of(table, given)
+    several = dict.fromkeys(each.strip() for each in name.split(","))
+    names = (name,) if name in source.places or "" in several else tuple(several)
+    for each in names:
+        source.index(each, "target column")
+    return source, names
+
+
 def _used(
-    table: Table, target: str, drop: Collection[str], keep: Collection[str]
+    table: Table, targets: Collection[str], drop: Collection[str], keep: Collection[str]
 ) -> tuple[str, ...]:
     """Return the columns to use; refuse names of columns that do not exist."""
     if drop and table.layout != "table":
@@ -160,9 +173,10 @@ def _used(
         raise InputError(f"--drop {', '.join(drop)}: {message}; save it without these.")
     for name in {*drop, *keep} - table.unfit.keys():
         table.index(name, "column to keep," if name in keep else "column to drop,")
-    if target in drop and not table.labels:
-        raise InputError(f"--drop {target}: this is the target, the column to predict; keep it.")
-    left_out = {*drop, *table.unfit, *([] if table.labels else [target])}
+    targets = [] if table.labels else targets
+    for name in {*drop} & {*targets}:
+        raise InputError(f"--drop {name}: this is the target, the column to predict; keep it.")
+    left_out = {*drop, *table.unfit, *targets}
     names = tuple(name for name in table.names if name not in left_out)
     if not names:
         raise InputError(f"{table.path}: no columns are left besides the target; add some.")
@@ -173,7 +187,6 @@ def _decisions(
     table: Table, choice: Choice, found: Mapping[str, Summary], plan: Preprocessing, rows: int
 ) -> list[Decision]:
     """List what is done to the table unasked."""
-    target = plan.target
     read = {key: quoted(each) for key, each in table.guesses.items() if key != "no_header"}
     read |= {"header": "none"} if "no_header" in table.guesses else {}
     impute, gone, total = plan.missing == "impute", table.rows - rows, table.rows
@@ -187,12 +200,12 @@ def _decisions(
                 rare = np.count_nonzero(found[each.name].counts) - len(each.categories)
                 encoded[each.name] += f", {rare:,} rare ones pooled"
                 pooled.append(each.name)
-    why = f"no {target}" if impute else "missing cells"
+    why = f"no {' or '.join(plan.targets)}" if impute else "missing cells"
     dropped = {f"{gone:,} of {total:,} left out": why} if gone else {}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
-    used = {target, *(each.name for each in choice.columns)}
+    used = {*plan.targets, *(each.name for each in choice.columns)}
     signs = {name: each for name, each in table.signs.items() if name in used}
-    droppable = [name for name in signs if name != target]
+    droppable = [name for name in signs if name not in plan.targets]
     every = [
         Decision("read", read, table.guesses),
         Decision("numbers", signs, {"drop": droppable} if droppable else {}),
@@ -212,7 +225,7 @@ def _refuse(
     messages = [*choice.obstacles.values()]
     repair: dict[str, Any] = {"drop": [*choice.obstacles]}
     used = (table, [each.name for each in choice.columns], _MISSING_REMEDY)
-    for needed in (used, (source, [plan.target], _NO_TARGET)):
+    for needed in (used, (source, plan.targets, _NO_TARGET)):
         try:
             if plan.missing == "refuse":
                 refuse_missing(*needed)
@@ -243,14 +256,32 @@ def _row_notes(
 
 
 def _divided(
-    rows: int, share: float, nets: int, seed: int, labels: np.ndarray | None
+    plan: Preprocessing, y: np.ndarray, share: float, nets: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, tuple[tuple[np.ndarray, np.ndarray], ...]]:
     """Return which rows train and which ones are held out; for several networks, folds of all."""
-    everything, none = np.arange(rows), np.arange(0)
+    everything, none = np.arange(len(y)), np.arange(0)
     if not share:
         return everything, none, ()
-    folds = tuple(split(rows, share, seed + number, labels) for number in range(nets))
+    labels = y if plan.classes and y.ndim == 1 else None
+    folds = tuple(split(len(y), share, seed + number, labels) for number in range(nets))
     return (*folds[0], ()) if nets == 1 else (everything, none, folds)
+
+
+def _with_tasks(
+    plan: Preprocessing, task: str, source: Table, rows: np.ndarray
+) -> tuple[Preprocessing, np.ndarray]:
+    """Do what `_with_task` does for every target; those of different kinds have no one network."""
+    found = [_with_task(each, task, source, rows) for each in plan.each_target]
+    if len(found) == 1:
+        return found[0]
+    kinds = {each.target: each.task for each, _ in found}
+    if len({*kinds.values()}) > 1 or "multiclass" in kinds.values():
+        told = up_to_ten(f"{quoted(name)} ({kind})" for name, kind in kinds.items())
+        remedy = "pass --task regression if all are numbers, or train a model for each"
+        what = "several targets must be numbers, or of two classes each"
+        raise InputError(f"{source.path}: {what}; found {told}; {remedy}.")
+    more = tuple(Target(each.target, each.classes) for each, _ in found[1:])
+    return replace(found[0][0], more_targets=more), np.stack([y for _, y in found], axis=1)
 
 
 def _with_task(
@@ -336,6 +367,13 @@ def _with_scales(
         return replace(column, fill=fill, edges=quantile_edges(cells, bins) if bins else ())
 
     return replace(plan, columns=tuple(measured(each) for each in plan.columns))
+
+
+def _with_target_scales(plan: Preprocessing, source: Table, rows: np.ndarray) -> Preprocessing:
+    mean, std, _ = (each.tolist() for each in _scales(source, [*plan.targets], rows))
+    others = zip(plan.targets[1:], mean[1:], std[1:], strict=True)
+    more = tuple(Target(name, (), *scale) for name, *scale in others)
+    return replace(plan, target_mean=mean[0], target_std=std[0], more_targets=more)
 
 
 def _with_date_scales(column: Dates, table: Table, rows: np.ndarray) -> Dates:

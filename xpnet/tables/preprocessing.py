@@ -1,7 +1,7 @@
 """What turns a table into inputs and targets, and predictions back; kept in the model file."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from xpnet.tables.columns import (
     Column,
     Labels,
     Number,
+    Target,
     encode_labels,
     from_json,
     to_json,
@@ -56,6 +57,8 @@ class Preprocessing:
         Columns of the training table that are of no use; they may be in other tables, too.
     target_log : bool
         Whether mean and standard deviation are those of the target's logarithm.
+    more_targets : tuple of Target
+        Others of the same task, each with an output of its own; none beside several classes.
     """
 
     task: str
@@ -68,10 +71,13 @@ class Preprocessing:
     layout: str = "table"
     left_out: tuple[str, ...] = ()
     target_log: bool = False
+    more_targets: tuple[Target, ...] = ()
 
     @property
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
+        if self.more_targets:
+            return 4
         kinds = [to_json(each).keys() for each in self.columns]
         if self.target_log or any("edges" in each for each in kinds):
             return 3
@@ -86,13 +92,29 @@ class Preprocessing:
     @property
     def outputs(self) -> int:
         """The number of the network's outputs."""
-        return len(self.classes) if self.task == "multiclass" else 1
+        return len(self.classes) if self.task == "multiclass" else len(self.targets)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of all targets."""
+        return self.target, *(each.name for each in self.more_targets)
+
+    @property
+    def each_target(self) -> tuple["Preprocessing", ...]:
+        """The same for every target alone."""
+        others = (
+            replace(self, target=each.name, classes=each.classes, target_mean=each.mean,
+                    target_std=each.std, more_targets=())
+            for each in self.more_targets
+        )  # fmt: skip
+        return replace(self, more_targets=()), *others
 
     @property
     def text_columns(self) -> tuple[str, ...]:
         """The columns that are text whatever a table's cells look like, including the target."""
         words = tuple(each.name for each in self.columns if not isinstance(each, Number))
-        return (*words, self.target) if self.classes and isinstance(self.classes[0], str) else words
+        named = (each.target for each in self.each_target if isinstance([*each.classes, 0][0], str))
+        return (*words, *named)
 
     @property
     def labels(self) -> np.ndarray:
@@ -117,7 +139,7 @@ class Preprocessing:
             found = f"{len(lacking)} of the {len(self.columns)} columns that the model was trained"
             listed = up_to_ten(map(quoted, lacking))
             raise InputError(f"{table.path}: {found} on are missing: {listed}; add or rename them.")
-        known = {self.target, *self.left_out, *self._names}
+        known = {*self.targets, *self.left_out, *self._names}
         extra = [name for name in table.names if name not in known]
         if extra and self.layout != "table":
             message = f"found {len(table.names)} columns, but the model knows {len(self.columns)}"
@@ -163,8 +185,8 @@ class Preprocessing:
         if self.missing != "impute":
             good = complete_rows(table, self._names)
         if target:
-            source, name = target_of(table, self.target)
-            good = good & complete_rows(source, [name])
+            for source, name in (target_of(table, each) for each in self.targets):
+                good = good & complete_rows(source, [name])
         return np.flatnonzero(good)
 
     @cached_property
@@ -235,7 +257,9 @@ class Preprocessing:
                 x[:, first : first + len(edges) - 1] = piecewise_linear(cells[:, at], edges)
 
     def encode_target(self, table: Table, rows: Rows = None) -> np.ndarray:
-        """Return the targets (rows,): class numbers as int64, or standardised values as float64."""
+        """Return targets, (rows,) or (rows, targets): class numbers, int64, or scaled, float64."""
+        if self.more_targets:
+            return np.stack([one.encode_target(table, rows) for one in self.each_target], axis=1)
         source, name = target_of(table, self.target)
         source.index(name, "target column")
         rows = np.arange(table.rows) if rows is None else rows
@@ -256,21 +280,36 @@ class Preprocessing:
         return codes
 
     def of_values(self, values: np.ndarray) -> np.ndarray:
-        """Return a regression's targets as the network is trained on them, (n,)."""
+        """Return a regression's targets as the network is trained on them; of the same shape."""
         with np.errstate(divide="ignore"):  # the logarithm of 0 becomes 0 again
             scaled = np.log(values) if self.target_log else values
-        return np.asarray((scaled - self.target_mean) / self.target_std)
+        mean, std = self.target_scales
+        return np.asarray((scaled - mean) / std)
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
-        """Return a regression's outputs or targets, (n,), in the target's own unit."""
-        scaled = np.asarray(outputs, np.float64) * self.target_std + self.target_mean
+        """Return a regression's outputs or targets in their own units; of the same shape."""
+        mean, std = self.target_scales
+        scaled: np.ndarray = np.asarray(outputs, np.float64) * std + mean
         return np.exp(np.minimum(scaled, MAX_LOG)) if self.target_log else scaled
+
+    @property
+    def target_scales(self) -> tuple[Any, Any]:
+        """Means and deviations of the targets, (targets,) each."""
+        others = ((each.mean, each.std) for each in self.more_targets)
+        mean, std = np.array([(self.target_mean, self.target_std), *others]).T
+        return mean, std
 
     def decode(self, predictions: np.ndarray) -> dict[str, np.ndarray]:
         """Turn outputs (n, outputs) into columns: classes and probabilities, or values."""
         outputs = np.asarray(predictions, dtype=np.float64)
         if self.task == "regression":
-            return {self.target: self.values(outputs[:, 0])}
+            return dict(zip(self.targets, self.values(outputs).T, strict=True))
+        if self.more_targets:
+            columns = dict[str, np.ndarray]()
+            for one, part in zip(self.each_target, outputs.T[..., None], strict=True):
+                for name, values in one.decode(part).items():
+                    columns[name if name == one.target else f"{one.target}: {name}"] = values
+            return columns
         if self.task == "binary":
             outputs = np.stack([1.0 - outputs[:, 0], outputs[:, 0]], axis=1)
         columns = {self.target: self.labels[np.argmax(outputs, axis=1)]}
@@ -288,13 +327,16 @@ class Preprocessing:
     def from_dict(cls, given: Any) -> "Preprocessing":
         """Make it from the result of `to_dict`; FileError names the first field that is invalid."""
         plan: Preprocessing = from_json(cls, given)
-        classes = {"binary": len(plan.classes) == 2, "regression": not plan.classes}
+        classes = [len(each.classes) for each in plan.each_target]
+        wanted = {"binary": {2}, "regression": {0}}
+        several = plan.task != "multiclass" and len(set(plan.targets)) == len(plan.targets)
         good = {
             "task": plan.task in TASKS,
             "missing": plan.missing in MISSING_POLICIES,
             "layout": plan.layout in LAYOUTS,
             "columns": 0 < len(plan.columns) == len(set(plan._names)),
-            "classes": classes.get(plan.task, len(plan.classes) > 1),
+            "classes": {*classes} == wanted.get(plan.task, {*classes} - {0, 1}),
+            "more_targets": several or not plan.more_targets,
         }
         for field in good:
             if not good[field]:

@@ -25,10 +25,19 @@ def class_names(classes: tuple[Any, ...]) -> list[str]:
 def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
     """Measure outputs (n, outputs) against the best constant, in the target's own unit.
 
-    y (n,) are class numbers, or values as the network is trained on them.
+    y (n,), or (n, targets), are class numbers, or values as the network is trained on them. Of
+    several targets, the score is the mean of theirs, which are in `targets`.
     """
+    name = "r2" if plan.task == "regression" else "accuracy"
+    if plan.more_targets:
+        columns = zip(plan.each_target, outputs.T[..., None], y.T, strict=True)
+        each = {one.target: score(one, of_one, values) for one, of_one, values in columns}
+        baseline = float(np.mean([one["baseline"][name] for one in each.values()]))
+        known = [one[name] for one in each.values() if one[name] is not None]
+        mean = float(np.mean(known)) if known else None
+        return {name: mean, "baseline": {name: baseline}, "targets": each, "rows": len(y)}
     if plan.task == "regression":
-        predicted, values = plan.values(outputs[:, 0]), plan.values(y)
+        predicted, values = plan.values(outputs)[:, 0], plan.values(y)
         error, spread = np.abs(predicted - values), np.abs(values - np.mean(values))
         squares, total = float(np.sum(error**2)), float(np.sum(spread**2))
         return {

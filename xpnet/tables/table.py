@@ -235,7 +235,7 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
     if np.ma.is_masked(data):
         data = data.astype(np.float64).filled(np.nan)
     array, names = np.asarray(data), tuple(column.name for column in plan.columns)
-    texts = [each for each in plan.text_columns if each != plan.target]
+    texts = [each for each in plan.text_columns if each not in plan.targets]
     if texts or array.dtype.kind not in "buif":
         found = f"{up_to_ten(texts)} hold text" if texts else f"it holds {array.dtype}"
         raise InputTypeError(f"predict: found an array, but {found}; give a data frame or a dict.")

@@ -93,16 +93,24 @@ class CompiledSteps:
         keys = [tape.record(np.asarray(each, np.int64)) for each in run.dropout.keys(0, 1)[0]]
         batch = Batch(x, y, row_shares(twin.device.xp, y, weights))
         masks = Dropout(twin, run.seed).masks(rows, keys)
-        loss, _, _ = run.make_step(twin, own[1], own[2:])(batch, masks, numbers)
+        factors = [
+            tape.record(np.asarray(each, net.dtype)) if each else None
+            for each in (run.options.l1, run.options.l2)
+        ]
+        step = run.make_step(twin, own[1], own[2:], factors)
+        loss, _, _ = step(batch, masks, numbers)
         source, lines = Source(tape, own), list[str]()
         for name, each in (("x", x), ("y", y), ("weights", weights)):
             lines += [] if each is None else _gather(name, each, source)
         for name, some in (("coefficients", numbers), ("keys", keys)):
             lines += [f"{each.dtype}[{source.place(each)}] = {name}[s, {i}]"
                       for i, each in enumerate(some)]  # fmt: skip
+        lines += [f"{each.dtype}[{source.place(each)}] = factors[{i}]"
+                  for i, each in enumerate(factors) if each is not None]  # fmt: skip
         self._scratch = list(source.scratch.values())
         parameters = (
-            "x, y, weights, order, coefficients, keys, losses, totals, penalties, begin, count"
+            "x, y, weights, factors, order, coefficients, keys, losses, totals, penalties, "
+            "begin, count"
         )
         last = [f"losses[s] = {source.entry(loss)}",
                 f"totals[s // {run.whole}] += losses[s] * {rows}",
@@ -121,7 +129,8 @@ class CompiledSteps:
         self._losses = np.zeros(steps, dtype)
         self.totals = np.zeros(max(1, steps // self._run.whole), dtype)
         self.totals[0], self.penalties = total, np.zeros(len(self.totals))
-        kept = order, np.asarray(coefficients, dtype), keys
+        factors = np.asarray([self._run.options.l1, self._run.options.l2])
+        kept = factors, order, np.asarray(coefficients, dtype), keys
         sums = self._losses, self.totals, self.penalties
         self._given = x, y, y if weights is None else weights, *kept, *sums
 
@@ -173,13 +182,13 @@ def _on(xp: Any, net: MLP, flat: Any) -> MLP:
 
 def _penalty_lines(run: "Training") -> list[str]:
     """Return the lines that note the penalty on the weights at the end of an epoch."""
-    l1, l2 = run.options.l1, run.options.l2
-    if not (l1 or l2):
+    if not (run.options.l1 or run.options.l2):
         return []
     return [
         f"if (s + 1) % {run.whole} == 0:",
         f"    for i in range({run.net.flat_weights.shape[0]}):",
-        f"        penalties[s // {run.whole}] += {l1} * abs(p0[i]) + {l2 / 2} * p0[i] * p0[i]",
+        f"        penalties[s // {run.whole}] += factors[0] * abs(p0[i]) + "
+        "factors[1] / 2 * p0[i] * p0[i]",
     ]
 
 

@@ -48,6 +48,7 @@ def fit(
     seed: int | None = None,
     compile: str = "auto",
     parallel: Any = None,
+    chunks: int | None = None,
 ) -> History:
     """Train a network in place by mini-batches; return its history.
 
@@ -129,7 +130,7 @@ def fit(
         early_stopping=early_stopping, sample_weight=sample_weight, class_weight=class_weight,
         l1=l1, l2=l2, clip_norm=clip_norm, schedule=schedule, metrics=metrics,
         callbacks=callbacks, progress=progress, seed=seed, compile=compile,
-        parallel=parallel,
+        parallel=parallel, chunks=chunks,
     )  # fmt: skip
     with net.device.active:
         penalty_at_start = float(penalty(net.device.xp, net.flat_weights, l1, l2))

@@ -71,11 +71,13 @@ class TrainingOptions:
     seed: int | None = None
     keep_best: bool = False
     compile: str = "auto"
+    chunks: int | None = None
 
     def __post_init__(self) -> None:
         if self.compile not in ("auto", "on", "off"):
             raise bad_argument("compile", self.compile, "must be 'auto', 'on' or 'off'")
         check_integers(1, epochs=self.epochs, batch_size=self.batch_size)
+        check_integers(0, chunks=self.chunks or 0)
         if self.steps_per_epoch is not None:
             check_integers(1, steps_per_epoch=self.steps_per_epoch)
         check_numbers("must be finite and >= 0", l1=self.l1, l2=self.l2)
@@ -233,9 +235,11 @@ class Training:
             for callback in reversed(self._begun):
                 told.callback(self._notify, "on_train_end", [callback])
 
-    def make_step(self, net: MLP, gradients: Array, state: Sequence[Array]) -> Step:
+    def make_step(
+        self, net: MLP, gradients: Array, state: Sequence[Array], penalties: Any = None
+    ) -> Step:
         """Return the step of this run for a network, perhaps another one of its shape."""
-        return make_step(net, gradients, state, self.head, self.options)
+        return make_step(net, gradients, state, self.head, self.options, penalties)
 
     def _prepare(self) -> Step:
         """Return the step; where many can be taken at a time, also prepare that."""

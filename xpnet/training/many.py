@@ -79,14 +79,27 @@ def fit_many(
             )
             for net, own in zip(nets, each, strict=True)
         ]  # fmt: skip
-    if len({_kind(run) for run in runs}) > 1:
+    if len({kind(run) for run in runs}) > 1:
         raise InputError(
             "the networks differ in layers, dtype or device, or their optimisers in more than the "
             "learning rate; call fit_many once for each kind"
         )
+    train_together(runs)
+    return [run.state.history for run in runs]
+
+
+def train_together(runs: list[Training]) -> None:
+    """Run trainings of one `kind` to their ends; the history of one that diverged says so."""
     if not _run_compiled(runs):
         _run_stacked(runs)
-    return [run.state.history for run in runs]
+
+
+def kind(run: Training) -> tuple[Any, ...]:
+    """Return what has to be the same of all that are trained together."""
+    net, optimizer = run.net, replace(run.options.optimizer, learning_rate=1.0)
+    steps = run.rows, run.batch_size, run.options.epochs, run.validation is None
+    layers = net.sizes, net.hidden, net.output, net.dropout
+    return *layers, net.dtype, net.device.name, optimizer, steps
 
 
 def _of_each(given: Any, count: int) -> list[Any]:
@@ -99,15 +112,9 @@ def _of_each(given: Any, count: int) -> list[Any]:
     return values
 
 
-def _kind(run: Training) -> tuple[Any, ...]:
-    """Return what has to be the same of all networks."""
-    net, optimizer = run.net, replace(run.options.optimizer, learning_rate=1.0)
-    return net.sizes, net.hidden, net.output, net.dropout, net.dtype, net.device.name, optimizer
-
-
 def _run_compiled(runs: list[Training]) -> bool:
     """Run them in compiled code; return False where it would not pay, or cannot be had."""
-    if len({(run.options.l1, run.options.l2) for run in runs}) > 1:  # numbers in that code
+    if len({(run.options.l1 > 0.0, run.options.l2 > 0.0) for run in runs}) > 1:  # other code
         return False
     compiled = compiled_steps(runs[0], len(runs))
     if compiled is None:
@@ -165,9 +172,10 @@ class Stack:
         self.net = first.net.with_parameters(flat, device)
         self.batch_size, self.whole = first.batch_size, first.whole
         self.dropout = Dropout(self.net, first.seed)
-        apart = any(run.data.x is not first.data.x for run in runs)
-        self.data = _together(xp.concat, [run.data for run in runs]) if apart else first.data
-        self._offsets = np.arange(len(runs))[:, None] * (first.rows if apart else 0)
+        apart = {id(run.data.x): run.data for run in runs}
+        self.data = first.data if len(apart) == 1 else _together(xp.concat, list(apart.values()))
+        places = [list(apart).index(id(run.data.x)) for run in runs]
+        self._offsets = np.asarray(places)[:, None] * first.rows
         held_out = [run.validation for run in runs if run.validation is not None]
         self._validation = held_out[0] if held_out else None
         if any(each.x is not held_out[0].x for each in held_out):

@@ -1,56 +1,67 @@
-"""One training on several processes (MPI, extra ``mpi``): each computes its parts of every batch.
+"""One training on several processes (MPI, extra ``mpi``): each computes its chunks of every batch.
 
-The rows are cut into `PARTS` parts, however many processes there are, and a batch takes as many
-rows from each. A process holds the rows of some parts and computes one gradient for each; all
-gradients go to all processes, which add them in the order of the parts and take the same step. So
-the network has the same bits for any number of processes. Validation rows are on all of them.
+The rows are cut into chunks, and a batch takes as many rows from each. A process holds the rows of
+some neighbouring chunks and computes their gradients at once, as those of a stack of networks.
+Gradients are added in pairs, and their sums in pairs again: those of one process first, then those
+of all, each process a slice. The pairs depend on the number of chunks alone, so the network has the
+same bits for any number of processes. With 0 chunks each process has one, and MPI adds them in an
+order of its own. Validation rows are on all processes.
 """
 
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from xpnet.backend.device import CPU, Array, to_host
+from xpnet.backend.device import CPU, for_many, to_host
 from xpnet.errors import InputError
-from xpnet.nn.arrays import Batch, row_shares
-from xpnet.training.batches import Data, epoch_order, take_rows
+from xpnet.nn.arrays import Batch
+from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, take_rows
+from xpnet.training.callbacks import hooks
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.loop import INTERRUPTED, Step, Training, make_step
 
-PARTS = 4
+CHUNKS = 4
 MAX_SECONDS = 15.0  # that a process waits for the others at one step
-SEEDS_APART = 1 << 32  # of two parts: the seeds of networks are small
-LOSS, WEIGHT, ROWS, STOPS = range(-4, 0)  # what is sent with each part's gradient, at its end
+SEEDS_APART = 1 << 32  # of two chunks: the seeds of networks are small
+SENT_BYTES = 1 << 23
+SLICED = 1 << 14  # numbers; to add fewer takes less time than one more message
+LOSS, WEIGHT, STOPS = range(-3, 0)  # what is sent with a gradient, at its end
 
 
 class ParallelTraining(Training):
     """A run whose gradients are computed by all processes of an mpi4py communicator.
 
     On all of them it is made with the same network, data and options. Row orders and masks differ
-    from those of a `Training`; the batch size is rounded up to a multiple of `PARTS`.
+    from those of a `Training`; the batch size is rounded up to a multiple of the chunks.
     """
 
     def __init__(self, comm: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        if comm.size > PARTS:
-            raise InputError(f"{comm.size} processes are more than the {PARTS} parts of a batch")
-        if self.rows < PARTS:
-            raise InputError(f"{self.rows} rows are less than the {PARTS} parts of a batch")
-        self.comm, self.part_rows = comm, -(-self.batch_size // PARTS)
-        self.batch_size = self.part_rows * PARTS
+        given = self.options.chunks
+        self.comm, self.chunks = comm, (CHUNKS if given is None else given) or comm.size
+        if comm.size > self.chunks:
+            raise InputError(f"{comm.size} processes are more than the {self.chunks} chunks")
+        if self.rows < self.chunks:
+            raise InputError(f"{self.rows} rows are less than the {self.chunks} chunks of a batch")
+        self._chunk_rows = -(-self.batch_size // self.chunks)
+        self.batch_size = self._chunk_rows * self.chunks
         self.epoch_rows = self.batch_size * (self.options.steps_per_epoch or 0) or self.rows
-        edges = [self.rows * part // PARTS for part in range(PARTS + 1)]
-        self._counts = [
-            len(range(PARTS * rank // comm.size, PARTS * (rank + 1) // comm.size))
-            for rank in range(comm.size)
-        ]
-        first = sum(self._counts[: comm.rank])
-        own = range(first, first + self._counts[comm.rank])
-        self.parts = [_rows(self.net, self.data, range(*edges[i : i + 2])) for i in own]
-        self._seeds = [self.seed + SEEDS_APART * (i + 1) for i in own]
-        self._dropouts = [Dropout(self.net, seed) for seed in self._seeds]
+        edges = [self.rows * chunk // self.chunks for chunk in range(self.chunks + 1)]
+        every = chunks_of_each(range(self.chunks), comm.size)
+        own = every[comm.rank]
+        starts, stops = edges[own.start : own.stop], edges[own.start + 1 : own.stop + 1]
+        rows_of_each = [range(edges[each.start], edges[each.stop]) for each in every]
+        self._own = _rows_here(self.net, self.data, rows_of_each, comm.rank)
+        self._starts = [each - starts[0] for each in starts]
+        self._counts = [stop - start for start, stop in zip(starts, stops, strict=True)]
+        self._seeds = [self.seed + SEEDS_APART * (chunk + 1) for chunk in own]
+        shape = (len(own), self.net.flat.shape[0])
+        flat = self.net.device.xp.broadcast_to(self.net.flat, shape)
+        self._stack = self.net.with_parameters(flat, for_many(self.net.device))
+        self._dropout = Dropout(self._stack, self.seed)
         self._asked_to_stop = False
 
     def run(self) -> History:
@@ -75,110 +86,212 @@ class ParallelTraining(Training):
         flat, self.state, self.learning_rate, self.stop_reason = self.comm.bcast(given)
         net.flat[...] = net.device.put(flat, net.dtype)
 
-    def order(self, epoch: int, epochs: int) -> list[Any]:
-        """Return the row numbers of some epochs for each part that is here."""
-        shuffle, steps = self.options.shuffle, self.options.steps_per_epoch
-        rows = self.part_rows * steps if steps else None
-        return [
-            epoch_order(
-                part.y.shape[0], seed, epoch, epochs=epochs, shuffle=shuffle, epoch_rows=rows
-            )
-            for part, seed in zip(self.parts, self._seeds, strict=True)
-        ]
+    def order(self, epoch: int, epochs: int) -> Any:
+        """Return which of the rows here an epoch's steps take, (steps, chunks, rows).
+
+        -1 where a batch has no row: the last one may be short.
+        """
+        steps = -(-self.epoch_rows // self.batch_size)
+        orders = np.full((len(self._seeds), steps * self._chunk_rows), -1)
+        chunks = zip(orders, self._starts, self._counts, self._seeds, strict=True)
+        for order, start, count, seed in chunks:
+            epoch_rows = len(order) if self.options.steps_per_epoch else None
+            shuffle = self.options.shuffle
+            found = epoch_order(count, seed, epoch, shuffle=shuffle, epoch_rows=epoch_rows)
+            order[: len(found)] = start + found
+        return orders.reshape(len(orders), steps, -1).swapaxes(0, 1)
 
     def _prepare(self) -> Step:
         """Return the step, whose gradients are those of all processes."""
         self.state.compile = "off"
+        net = self.net
+        own = np.zeros((len(self._seeds), net.flat.shape[0] + 3), net.dtype)
+        total = own[0] if self.comm.size == 1 else np.zeros_like(own[0])
+        if net.device is CPU:
+            self.flat_gradients = total[:LOSS]
         return make_step(
-            self.net, self.flat_gradients, self.state.optimizer, self.head, self.options,
-            loss_and_gradients=self._loss_and_gradients(),
+            net, self.flat_gradients, self.state.optimizer, self.head, self.options,
+            loss_and_gradients=self._loss_and_gradients(own, total),
         )  # fmt: skip
 
-    def _loss_and_gradients(self) -> Any:
-        """Return what a step calls with a batch, its weight and its masks for each part here."""
-        net, flat, size = self.net, self.flat_gradients, self.net.flat.shape[0]
-        own = np.zeros((len(self.parts), size + 4), net.dtype)
-        on_host = net.device is CPU
-        scratch = [
-            each[:size] if on_host else net.device.put(each[:size], net.dtype) for each in own
-        ]
-        views, combined = [net.views(each) for each in scratch], net.views(flat)
+    def _loss_and_gradients(self, own: Any, total: Any) -> Any:
+        """Return what a step calls with the batches of the chunks here, and their masks.
 
-        def compute(batches: Any, masks: Any) -> Any:
-            trace = None
-            for i, (batch, weight) in enumerate(batches):
-                own[i, LOSS:STOPS] = 0.0
-                if weight:
-                    loss, _, trace = net.loss_and_gradients(batch, self.head, masks[i], views[i])
-                    own[i, LOSS:STOPS] = float(loss), weight, batch.x.shape[0]
-                    if not on_host:
-                        own[i, :size] = to_host(scratch[i])
-            own[:, STOPS] = self._asked_to_stop
-            every = self._gathered(own)
-            flat[...] = net.device.put(weighted_mean(every[:, :size], every[:, WEIGHT]), net.dtype)
-            if every[:, STOPS].any():
+        Each chunk's gradient and the rest go into `own`, (chunks, numbers); the sum into `total`.
+        """
+        net, stack, put, xp = self.net, self._stack, self.net.device.put, self.net.device.xp
+        on_host, weighted = net.device is CPU, self._own.row_weights is not None
+        gradients = own[:, :LOSS] if on_host else put(own[:, :LOSS], net.dtype)
+        into, combined = stack.views(gradients), net.views(self.flat_gradients)
+        add_all = make_sum(self.comm, len(total), net.dtype, in_pairs=self.options.chunks != 0)
+
+        def compute(batch: Batch, masks: Any) -> Any:
+            losses, _, trace = stack.loss_and_gradients(batch, self.head, masks, into)
+            own[:, LOSS], own[:, STOPS] = to_host(losses), self._asked_to_stop
+            if weighted:
+                own[:, WEIGHT] = to_host(xp.sum(batch.shares, axis=-1))
+            if on_host:
+                add_up(own)
+            else:
+                add_up(own[:, LOSS:])
+                add_up(gradients)
+                own[0, :LOSS] = to_host(gradients[0, :])
+            add_all(own[0], total)
+            if weighted and total[WEIGHT] > 0.0:
+                total[:WEIGHT] /= total[WEIGHT]
+            if not on_host:
+                self.flat_gradients[...] = put(total[:LOSS], net.dtype)
+            if total[STOPS]:
                 super(ParallelTraining, self).stop(INTERRUPTED)
-            self._step_rows = int(every[:, ROWS].sum())
-            loss = weighted_mean(every[:, [LOSS]], every[:, WEIGHT])[0]
-            return net.device.put(loss, net.dtype), combined, trace
+            return put(total[LOSS], net.dtype), combined, trace
 
         return compute
 
     def _take_steps(self, take_step: Step, order: Any, rates: Any, coefficients: Any) -> None:
-        """Take the epoch's steps, each with a batch from every part."""
-        state, numbers = self.state, coefficients.tolist()
-        while state.batch < len(rates) and not self.stop_reason:
-            self.between_steps, self.learning_rate = False, float(rates[state.batch])
-            batches = [
-                _batch(self.net, part, numbers[state.batch * self.part_rows :][: self.part_rows])
-                for part, numbers in zip(self.parts, order, strict=True)
-            ]
-            masks = [
-                each.of_step(state.step, batch.x.shape[0])
-                for each, (batch, _) in zip(self._dropouts, batches, strict=True)
-            ]
-            found = take_step(batches, masks, numbers[state.batch])
+        """Take the epoch's steps, each with a batch from every chunk."""
+        state, put, begin = self.state, self.net.device.put, self.state.step - self.state.batch
+        of_chunks = [Dropout(self.net, seed).keys(begin, len(rates)) for seed in self._seeds]
+        keys = np.stack(of_chunks, axis=-1)[..., None, None]  # (steps, layers, chunks, 1, 1)
+        rates, numbers = rates.tolist(), coefficients.tolist()
+        on_batch_end = hooks(self.callbacks, "on_batch_end")
+        for batch in self._batches(order, state.batch):
+            if self.stop_reason:
+                return
+            self.between_steps, self.learning_rate = False, rates[state.batch]
+            step_keys = [put(each, "int64") for each in keys[state.batch]]
+            masks = self._dropout.masks(self._chunk_rows, step_keys)
+            rows = int(self._rows_of(state.batch))
+            found = take_step(batch, masks, numbers[state.batch])
             self.loss, self.gradients, self.trace = found
-            total = state.epoch_loss + self.loss * self._step_rows
-            self._after_steps(1, self._step_rows, self.loss, total)
-            self._notify("on_batch_end")
+            self._after_steps(1, rows, self.loss, state.epoch_loss + self.loss * rows)
+            for hook in on_batch_end:
+                hook(self)
 
-    def _gathered(self, own: Any) -> Any:
-        """Return what all processes send, in the order of the parts."""
-        if self.comm.size == 1:
-            return own
-        every = np.empty((PARTS, own.shape[1]), own.dtype)
-        counts = [each * own.shape[1] for each in self._counts]
-        request = self.comm.Iallgatherv(own, [every, counts])
-        until = time.monotonic() + MAX_SECONDS
-        while not request.Test():
-            if time.monotonic() > until:
-                raise InputError(f"another process has not answered for {MAX_SECONDS:g} seconds")
-            time.sleep(0)  # there may be fewer processors than processes
-        return every
+    def _rows_of(self, batch: Any) -> Any:
+        """Return how many rows a batch of the epoch has, in all chunks."""
+        return np.minimum(self.batch_size, self.epoch_rows - self.batch_size * batch)
 
+    def _batches(self, order: Any, begin: int) -> Iterator[Batch]:
+        """Yield batches from one of the epoch on: of each array (chunks, rows, ...).
 
-def weighted_mean(parts: Any, weights: Any) -> Any:
-    """Return the mean of the parts, (parts, n), added in their order."""
-    shares = weights / weights.sum()
-    total, scratch = parts[0] * shares[0], np.empty_like(parts[0])
-    for part, share in zip(parts[1:], shares[1:], strict=True):
-        if share:  # a part without rows has no gradient
-            total += np.multiply(part, share, out=scratch)
-    return total
-
-
-def _rows(net: Any, data: Data, rows: range) -> Data:
-    """Return some neighbouring rows in memory."""
-    if hasattr(data.x, "read_rows"):
-        return take_rows(data, np.arange(rows.start, rows.stop), net.device, net.dtype)
-    some = slice(rows.start, rows.stop)
-    weights = None if data.row_weights is None else data.row_weights[some, :]
-    return Data(data.x[some, :], data.y[some, :], weights)
+        The shares are those in the whole batch, before they are divided by its weight.
+        """
+        net, own = self.net, self._own
+        row_bytes = 8 * (own.x.shape[1] + own.y.shape[1])
+        several = max(1, BLOCK_BYTES // (row_bytes * order[0].size))
+        for first in range(begin, len(order), several):
+            numbers = order[first : first + several]
+            found = take_rows(own, np.maximum(numbers, 0).reshape(-1), net.device, net.dtype)
+            stacked: list[Any] = [
+                each if each is None
+                else net.device.xp.reshape(each, (*numbers.shape, each.shape[1]))
+                for each in found
+            ]  # fmt: skip
+            x, y, weights = stacked
+            rows = self._rows_of(np.arange(first, first + len(numbers)))
+            shares = net.device.put((numbers >= 0) / rows[:, None, None], net.dtype)
+            if weights is not None:
+                shares = shares * weights[..., 0]
+            for i in range(len(numbers)):
+                yield Batch(x[i, ...], y[i, ...], shares[i, ...])
 
 
-def _batch(net: Any, part: Data, numbers: Any) -> tuple[Batch, float]:
-    """Return the rows with these numbers, and the sum of their weights."""
-    x, y, weights = take_rows(part, numbers, net.device, net.dtype)
-    weight: Array = len(numbers) if weights is None else float(net.device.xp.sum(weights))
-    return Batch(x, y, row_shares(net.device.xp, y, weights)), weight
+def chunks_of_each(chunks: range, processes: int) -> list[range]:
+    """Return which chunks each process computes: a branch of the tree in which `add_up` adds."""
+    if processes == 1:
+        return [chunks]
+    half, left = len(chunks) // 2, processes // 2
+    return chunks_of_each(chunks[:half], left) + chunks_of_each(chunks[half:], processes - left)
+
+
+def add_up(parts: Any) -> None:
+    """Add arrays, (parts, n), into the first, in pairs and pairs of pairs."""
+    if half := parts.shape[0] // 2:
+        add_up(parts[:half, :])
+        add_up(parts[half:, :])
+        first = parts[0, :]
+        first += parts[half, :]
+
+
+def make_sum(comm: Any, size: int, dtype: str, *, in_pairs: bool) -> Callable[[Any, Any], None]:
+    """Return ``add_all(own, total)``, by which all processes add what each has, (size,)."""
+    count, sliced = comm.size, size >= SLICED
+    slices = np.diff([size * rank // count for rank in range(count + 1)]).tolist()
+    mine = slices[comm.rank] if sliced else size
+    every = np.empty((count, mine), dtype)
+
+    def add_all(own: Any, total: Any) -> None:
+        if count == 1:
+            return  # it is the same array
+        if not in_pairs:
+            _wait(comm.Iallreduce(own, total))
+        elif sliced:
+            _wait(comm.Ialltoallv([own, slices], [every, [mine] * count]))
+            add_up(every)
+            _wait(comm.Iallgatherv(every[0], [total, slices]))
+        else:
+            _wait(comm.Iallgather(own, every))
+            add_up(every)
+            total[...] = every[0]
+
+    return add_all
+
+
+def _wait(request: Any) -> None:
+    until = time.monotonic() + MAX_SECONDS
+    while not request.Test():
+        if time.monotonic() > until:
+            raise InputError(f"another process has not answered for {MAX_SECONDS:g} seconds")
+        time.sleep(0)  # there may be fewer processors than processes
+
+
+class SentRows:
+    """The x of all processes, of which the first one has the rows, and sends each its own."""
+
+    def __init__(self, comm: Any, source: Any) -> None:
+        self._comm, self._source = comm, source  # an array or a `RowSource`; elsewhere None
+        self.shape = comm.bcast(None if source is None else tuple(source.shape))
+
+    def read_rows(self, rows: Any) -> Any:
+        """Return these rows, in the first process, as a host array (len(rows), columns)."""
+        source = self._source
+        return source.read_rows(rows) if hasattr(source, "read_rows") else source[rows]
+
+    def blocks(self) -> Iterator[Any]:
+        """Yield all rows in order, some at a time; in the others nothing."""
+        every = range(self.shape[0] if self._source is not None else 0)
+        return (self.read_rows(np.arange(each.start, each.stop)) for each in self._pieces(every))
+
+    def _pieces(self, rows: range) -> Iterator[range]:
+        several = max(1, SENT_BYTES // (8 * self.shape[1]))
+        return (rows[i : i + several] for i in range(0, len(rows), several))
+
+    def share(self, rows_of_each: list[range], dtype: str) -> Any:
+        """Send the rows of each process; return those of this one."""
+        comm, own = self._comm, rows_of_each[self._comm.rank]
+        mine = np.empty((len(own), self.shape[1]), dtype)
+        for rank, rows in enumerate(rows_of_each):
+            for part in self._pieces(rows):
+                here = slice(part.start - own.start, part.stop - own.start)
+                if rank == comm.rank == 0:
+                    mine[here] = self.read_rows(np.arange(part.start, part.stop))
+                elif comm.rank == 0:
+                    block = self.read_rows(np.arange(part.start, part.stop))
+                    comm.Send(np.ascontiguousarray(block, dtype), rank)
+                elif comm.rank == rank:
+                    comm.Recv(mine[here], 0)
+        return mine
+
+
+def _rows_here(net: Any, data: Data, rows_of_each: list[range], rank: int) -> Data:
+    """Return the rows of this process, in memory."""
+    rows, put = rows_of_each[rank], net.device.put
+    if isinstance(data.x, SentRows):
+        x = put(data.x.share(rows_of_each, net.dtype), net.dtype)
+    elif hasattr(data.x, "read_rows"):
+        x = put(data.x.read_rows(np.arange(rows.start, rows.stop)), net.dtype)
+    else:
+        x = data.x[rows.start : rows.stop, :]
+    weights = data.row_weights
+    weights = None if weights is None else weights[rows.start : rows.stop, :]
+    return Data(x, data.y[rows.start : rows.stop, :], weights)

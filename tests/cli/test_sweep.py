@@ -1,0 +1,145 @@
+"""`xpnet sweep`: many settings on one table, the best as a command."""
+
+import json
+import math
+import shlex
+from pathlib import Path
+
+import pytest
+from command_line import BANKNOTE, Run, regression, table
+
+from xpnet.cli import sweep as module
+
+pytestmark = pytest.mark.usefixtures("in_empty_directory")
+
+SHORT = ["--steps", "100", "--dropout", "0"]
+SWEEP = ["sweep", "heights.csv", "--target", "height", *SHORT, "--seeds", "2", "--json"]
+
+
+def test_the_best_is_a_train_command_that_gives_the_same_scores(run: Run) -> None:
+    regression()
+    report = run(*SWEEP, "--lr", "0.001", "0.03", "--hidden", "4", "8,8", "none").json
+    assert len(report["candidates"]) == report["trained"] == 6
+    losses = [each["loss"] for each in report["candidates"]]
+    assert losses == sorted(losses)
+    for each in (report["candidates"][0], report["candidates"][-1]):
+        assert len(each["losses"]) == 2
+        again = run(*shlex.split(each["command"])[1:], "--json").json
+        assert again["networks"] == 2
+        assert again["scores"]["rows"] == each["scores"]["rows"]
+        assert again["scores"]["r2"] == pytest.approx(each["scores"]["r2"], rel=1e-3)
+    assert report["best"] == report["candidates"][0]["command"]
+
+
+def test_classes_are_compared_by_log_loss_and_shown_with_their_accuracy(run: Run) -> None:
+    outcome = run(
+        "sweep", BANKNOTE, "--target", "class", *SHORT, "--simple", "--lr", "1e-9..0.01:2"
+    )
+    assert outcome.status == 0, outcome.err
+    assert "log loss" in outcome.out
+    best, worst = outcome.out.splitlines()[3:5]
+    assert best.endswith("--lr 0.01")
+    assert worst.endswith("--lr 1e-09")
+    assert float(best.split()[0]) < 0.3 < float(worst.split()[0])
+    assert outcome.out.splitlines()[-1].split()[:3] == ["best", "xpnet", "train"]
+
+
+def test_what_is_finished_is_not_trained_again(run: Run, monkeypatch) -> None:
+    path, read = regression(), []
+    monkeypatch.setattr(module, "read_task", counting(module.read_task, read))
+    first = run(*SWEEP, "--lr", "0.01", "0.03", "--hidden", "4").json
+    more = run(*SWEEP, "--lr", "0.01", "0.1", "--hidden", "4").json
+    assert (first["trained"], more["trained"], len(read)) == (2, 1, 2)
+    assert len(Path("heights.sweep.jsonl").read_text().splitlines()) == 3
+    path.write_text(path.read_text().replace("1", "2"))
+    assert run(*SWEEP, "--lr", "0.01", "--hidden", "4").json["trained"] == 1
+
+
+def counting(function, calls):
+    def counted(*given, **named):
+        calls.append(given)
+        return function(*given, **named)
+
+    return counted
+
+
+def test_a_sweep_that_is_stopped_keeps_the_shapes_that_are_done(run: Run, monkeypatch) -> None:
+    regression()
+    together, calls = module.train_together, []
+
+    def stopped(runs):
+        calls.append(runs)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        together(runs)
+
+    monkeypatch.setattr(module, "train_together", stopped)
+    words = [*SWEEP, "--lr", "0.01", "0.03", "--hidden", "4", "6"]
+    assert run(*words).status == 130
+    lines = Path("heights.sweep.jsonl").read_text().splitlines()
+    assert [json.loads(line)["hidden"] for line in lines] == ["4", "4"]
+    assert run(*words).json["trained"] == 2
+
+
+def test_one_that_diverges_is_last_and_the_others_are_unharmed(run: Run) -> None:
+    regression()
+    words = [*SWEEP, "--hidden", "4", "--optimizer", "sgd"]
+    report = run(*words, "--lr", "1e9", "0.01").json
+    assert [each["loss"] is None for each in report["candidates"]] == [False, True]
+    assert report["candidates"][1]["stopped"] == "diverged"
+    outcome = run(*words, "--lr", "1e9")
+    assert outcome.status == 3
+    assert "1 candidate diverged; lower --lr" in outcome.err
+
+
+def test_a_skewed_target_is_modelled_for_each_candidate_as_train_does(run: Run) -> None:
+    lines = [f"{i % 17},{i % 5},{math.exp((i % 17) / 4 + (i % 5)):.5g}" for i in range(300)]
+    table("skewed.csv", "\n".join(["a,b,cost", *lines]) + "\n")
+    words = ["skewed.csv", "--target", "cost", "--steps", "300", "--hidden", "16", "--nets", "1"]
+    report = run("sweep", *words[:-2], "--seeds", "1", "--lr", "0.02", "--json").json
+    again = run("train", *words, "--lr", "0.02", "--json").json
+    assert "target" in again["decisions"]
+    assert report["candidates"][0]["scores"]["r2"] == pytest.approx(again["scores"]["r2"], rel=1e-2)
+
+
+def test_results_are_drawn_over_what_was_varied(run: Run) -> None:
+    pytest.importorskip("matplotlib")
+    regression()
+    outcome = run(*SWEEP, "--lr", "0.01..0.1", "--hidden", "4", "8", "--plot", "results.svg")
+    assert outcome.status == 0, outcome.err
+    picture = Path("results.svg").read_text()
+    assert picture.startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--lr", "0..1"], "--lr 0..1: write numbers, or a range of them above 0"),
+        (["--lr", "0.1..0.01"], "--lr 0.1..0.01: write numbers"),
+        (["--dropout", "much"], "--dropout much: write numbers"),
+        (["--hidden", "4", "x"], "--hidden 'x': write the units"),
+        (["--activation", "relu", "rectified"], "'rectified'"),
+        (["--optimizer", "lbfgs"], "--optimizer lbfgs: it has no steps"),
+        (["--validation", "0"], "--validation 0: candidates are compared on rows held out"),
+        (["--seeds", "0"], "--nets 0: give a number"),
+        (["--out", "heights.csv"], "heights.csv: this command reads it"),
+    ],
+)
+def test_what_cannot_be_swept_is_said_before_anything_is_trained(
+    run: Run, options: list[str], message: str
+) -> None:
+    regression()
+    outcome = run("sweep", "heights.csv", "--target", "height", *options)
+    assert outcome.status == 2
+    assert message in outcome.err
+    assert not list(Path().glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", '{"command": "xpnet train"}\n', "3\n"])
+def test_a_file_that_is_no_sweeps_is_left_alone(run: Run, text: str) -> None:
+    regression()
+    table("kept.txt", text)
+    outcome = run(*SWEEP, "--out", "kept.txt")
+    assert outcome.status == 2
+    assert "kept.txt: it is no file of a sweep; name another with --out" in outcome.err
+    assert Path("kept.txt").read_text() == text

@@ -1,0 +1,241 @@
+"""`xpnet sweep`: train all candidates on a table that is read once, and say which is best.
+
+A candidate is what `xpnet train` makes of the same options, with its seeds and held-out rows, so
+that the best one's command gives it again. Those of one shape are trained together.
+"""
+
+import itertools
+import json
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet import __version__
+from xpnet.backend.device import CPU
+from xpnet.backend.files import atomic_write, lock, probe_writable
+from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
+from xpnet.cli.output import keep_inputs, say, show_report
+from xpnet.cli.pilots import calibrated, with_target
+from xpnet.cli.task import Task, fit_options, limit_threads, make_network, read_task
+from xpnet.cli.train import judge
+from xpnet.errors import DivergenceError, FileError, InputError
+from xpnet.tables.messages import counted
+from xpnet.tables.preprocessing import Preprocessing
+from xpnet.tables.scores import score
+from xpnet.training.batches import Data, digest
+from xpnet.training.fit import prepare_training
+from xpnet.training.loop import DIVERGED, Training
+from xpnet.training.many import kind, train_together
+
+SHOWN = 10  # candidates, the best first; --json has them all
+PER_DECADE = 2  # values of a range
+NUMBERS = ("lr", "l2", "dropout")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings to try, as options of `train`, and the networks that are trained with them."""
+
+    options: TrainOptions
+    task: Task
+    runs: list[Training]
+
+
+def sweep(options: SweepOptions) -> None:
+    """Train what is not in the file of finished candidates, and print how all of them did."""
+    started, every, out = time.perf_counter(), _settings(options), _output(options)
+    with lock(out):
+        kept, task = _finished(out), _task(every[0])
+        rows = (digest(Data(*each, None), CPU) for each in ((task.x, task.y), task.judged))
+        about = {"data": " ".join(rows), "xpnet": __version__}
+        known = {each["command"]: each for each in kept if about.items() <= each.items()}
+        left = [each for each in every if each.as_command() not in known]
+        for group in _groups(task, left):
+            with limit_threads(group[0].task):
+                train_together([run for each in group for run in each.runs])
+                found = [_result(each) | about for each in group]
+            known |= {each["command"]: each for each in found}
+            kept += found
+            with atomic_write(out) as file:
+                file.writelines(f"{json.dumps(each)}\n".encode() for each in kept)
+            say(f"{len(kept)} candidates are in {out}")
+    results = sorted(
+        (known[each.as_command()] for each in every),
+        key=lambda each: (each["loss"] is None, each["loss"]),
+    )
+    if results[0]["loss"] is None:
+        raise DivergenceError(f"all of {counted(len(results), 'candidate')} diverged; lower --lr")
+    report = {
+        "command": "sweep", "task": task.plan.task, "target": task.plan.target, "rows": task.rows,
+        "networks": task.nets, "trained": len(left), "seconds": time.perf_counter() - started,
+        "measure": "log loss" if task.plan.classes else "root mean squared error",
+        "varied": [name for name in SWEPT if len({each.get(name) for each in results}) > 1],
+        "file": out, "best": results[0]["command"], "candidates": results,
+    }  # fmt: skip
+    if options.plot:
+        _plot(options.plot, report)
+    show_report(options.json, report, _lines(report))
+
+
+def _output(options: SweepOptions) -> str:
+    """Return the file of finished candidates; refuse what would fail or do harm at the end."""
+    stem = Path(options.data.removesuffix(".gz")).stem
+    out = options.out or f"{'table' if options.data == '-' else stem}.sweep.jsonl"
+    outputs = [each for each in (out, options.plot) if each]
+    keep_inputs(outputs, [options.data, options.target, options.validation])
+    for path in outputs:
+        probe_writable(path)
+    if options.plot:
+        from xpnet.report.plots import new_figure
+
+        new_figure(options.plot)
+    return out
+
+
+def _settings(options: SweepOptions) -> list[TrainOptions]:
+    """Return the options of each candidate."""
+    if options.optimizer == LBFGS:
+        raise InputError("--optimizer lbfgs: it has no steps to take together; leave it out")
+    own = {"out", "plot", "json", "nets", *SWEPT}
+    same = {e.name: getattr(options, e.name) for e in fields(TrainOptions) if e.name not in own}
+    same["nets"] = None if options.seeds is None else str(options.seeds)
+    each = ((name, getattr(options, name) or [None]) for name in SWEPT)
+    values = [[v for word in given for v in _values(name, word)] for name, given in each]
+    chosen = dict.fromkeys(itertools.product(*values))
+    return [TrainOptions(**same, **dict(zip(SWEPT, each, strict=True))) for each in chosen]
+
+
+def _values(name: str, word: str | None) -> list[Any]:
+    """Return what a word means: itself, or the numbers of a range, evenly in logarithm."""
+    if word is None or name not in NUMBERS:
+        return [word]
+    start, dots, rest = word.partition("..")
+    end, _, count = rest.partition(":")
+    try:
+        if not dots:
+            return [float(word)]
+        first, last = float(start), float(end)
+        many = int(count) if count else round(PER_DECADE * math.log10(last / first)) + 1
+        if not 0.0 < first < last < math.inf or many < 2:
+            raise ValueError
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        remedy = "write numbers, or a range of them above 0, such as 1e-4..1e-1 or 1e-4..1e-1:7"
+        raise InputError(f"{flag(name)} {word}: {remedy}") from error
+    return [float(f"{each:.2g}") for each in np.geomspace(first, last, many)]
+
+
+def _task(options: TrainOptions) -> Task:
+    """Read the table, for all candidates."""
+    task = read_task(options, to_train=True)
+    if hasattr(task.x, "read_rows"):
+        raise InputError(f"{options.data}: too large to be held in memory, which a sweep needs")
+    if not (task.folds or task.held_out):
+        raise InputError("--validation 0: candidates are compared on rows held out; give a share")
+    return task
+
+
+def _finished(out: str) -> list[dict[str, Any]]:
+    """Return what earlier sweeps left in their file."""
+    if not Path(out).exists():
+        return []
+    try:
+        found = [json.loads(line) for line in Path(out).read_text("utf-8").splitlines()]
+        if not all({"command", "data", "loss"} <= each.keys() for each in found):
+            raise ValueError
+    except (ValueError, AttributeError) as error:
+        raise FileError(f"{out}: it is no file of a sweep; name another with --out") from error
+    return found
+
+
+def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
+    """Yield candidates that can be trained together; all are checked before the first one is."""
+    groups = dict[Any, list[Candidate]]()
+    device, dtype = make_network(task.of_net(0)).device, task.options.dtype
+    with device.active:
+        inputs = [device.put(task.of_net(number).x, dtype) for number in range(task.nets)]
+    for options in left:
+        own = with_target(replace(task, options=replace(task.options, **_given(options))))
+        runs = list[Training]()
+        for number in range(task.nets):
+            one = own.of_net(number)
+            net, settings = make_network(one), fit_options(one)
+            runs.append(prepare_training(net, inputs[number], one.y, progress=False, **settings))
+        groups.setdefault(kind(runs[0]), []).append(Candidate(options, own, runs))
+    yield from groups.values()
+
+
+def _given(options: TrainOptions) -> dict[str, Any]:
+    return {name: value for name in SWEPT if (value := getattr(options, name)) is not None}
+
+
+def _result(candidate: Candidate) -> dict[str, Any]:
+    """Measure a candidate on rows held out, as `train` does; also each network on its own."""
+    told = {"command": candidate.options.as_command(), **_given(candidate.options)}
+    if any(run.state.history.stopped == DIVERGED for run in candidate.runs):
+        return told | {"loss": None, "stopped": DIVERGED}
+    nets = [run.net for run in candidate.runs]
+    task = calibrated(candidate.task, nets)
+    judged = judge(task, nets)
+    of_each = [task.of_net(number).judged for number in range(task.nets)]
+    return told | {
+        "loss": _loss(task.plan, judged.outputs, judged.y),
+        "losses": [_loss(task.plan, net.predict(x), y)
+                   for net, (x, y) in zip(nets, of_each, strict=True)],
+        "scores": score(task.plan, judged.outputs, judged.y),
+        "epochs": [run.state.epoch for run in candidate.runs],
+    }  # fmt: skip
+
+
+def _loss(plan: Preprocessing, outputs: Any, y: Any) -> float:
+    """Return what candidates are compared by: comparable even where their targets are scaled."""
+    if plan.task == "regression":
+        errors = plan.values(outputs[:, 0]) - plan.values(y)
+        return float(np.sqrt(np.mean(errors**2)))
+    p = np.hstack([1.0 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+    right = p[np.arange(len(y)), np.asarray(y, np.int64)]
+    return float(-np.mean(np.log(np.maximum(right, np.finfo(p.dtype).tiny))))
+
+
+def _setting(result: dict[str, Any], names: Iterable[str]) -> str:
+    return " ".join(f"{flag(name)} {result[name]}" for name in names) or "as train"
+
+
+def _lines(report: dict[str, Any]) -> list[tuple[str, str]]:
+    results, measure, several = report["candidates"], report["measure"], report["networks"] > 1
+    lines = [
+        ("task", f"{report['task']} of {report['target']}, {report['rows']:,} rows"),
+        ("candidates", f"{len(results)}, of {counted(report['networks'], 'network')} each; "
+         f"{report['trained']} trained in {report['seconds']:.1f} s"),
+        (measure, f"of rows held out{', and how far apart the networks are' if several else ''}"),
+    ]  # fmt: skip
+    for each in results[:SHOWN]:
+        setting = _setting(each, report["varied"])
+        if each["loss"] is None:
+            lines.append(("  diverged", setting))
+            continue
+        name = "accuracy" if "accuracy" in each["scores"] else "r2"
+        told = f"{name} {each['scores'][name] or 0.0:.4f}  {setting}"
+        apart = f"± {np.std(each['losses']):<8.2g} " if several else ""
+        lines.append((f"  {each['loss']:.4g}", apart + told))
+    more = len(results) - SHOWN
+    lines += [("  ...", f"{more} more (--json has them)")][: more > 0]
+    return [*lines, ("best", report["best"])]
+
+
+def _plot(path: str, report: dict[str, Any]) -> None:
+    """Draw the losses over a number that was varied, one line for all the other settings."""
+    from xpnet.report.plots import plot_results
+
+    name = next((each for each in NUMBERS if each in report["varied"]), None)
+    others = [each for each in report["varied"] if each != name]
+    series = dict[str, list[Any]]()
+    for each in report["candidates"]:
+        if each["loss"] is not None:
+            point = each[name] if name else 0.0, each["loss"], np.std(each["losses"])
+            series.setdefault(_setting(each, others), []).append(point)
+    plot_results(path, series, flag(name or "lr"), report["measure"])
