@@ -1,12 +1,8 @@
-import functools
 import gzip
-import hashlib
-import http.server
 import os
 import runpy
 import struct
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +36,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_four_files_are_read_packed_or_not(folder):
-    x_train, y_train, x_test, y_test = example["load"](folder)
-    assert (x_train.shape, x_test.shape) == ((600, 784), (200, 784))
-    assert (x_train.dtype, y_train.dtype) == (np.float32, np.uint8)
-    assert 0.0 <= x_train.min() <= x_train.max() <= 1.0
-    brightest = x_test.reshape(-1, 28, 28).mean(axis=2).argmax(axis=1)
-    np.testing.assert_array_equal(brightest, 2 * y_test.astype(int) + 4)
-
-
 def test_the_example_prints_each_seed_and_the_mean(folder, monkeypatch, capsys):
     arguments = ["mnist.py", "--data", str(folder), "--seeds", "2", "--epochs", "8"]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -68,42 +55,6 @@ def test_downloads_are_checked_by_the_checksums_of_the_real_files():
         pooch = pytest.importorskip("pooch")
         for name, sums in example["FILES"].items():
             assert pooch.file_hash(str(DATA / folder / name)) == sums[column]
-
-
-@pytest.fixture
-def site(folder):
-    """Serve that folder by HTTP; give its address and the checksums of its files."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    sums = {path.name: [hashlib.sha256(path.read_bytes()).hexdigest()] for path in folder.iterdir()}
-    yield f"http://127.0.0.1:{server.server_address[1]}/", sums
-    server.shutdown()
-    server.server_close()
-
-
-def test_downloads_are_kept_and_a_wrong_file_is_refused(site, folder, tmp_path, monkeypatch):
-    pytest.importorskip("pooch")
-    address, sums = site
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    example = runpy.run_path(str(EXAMPLE))
-    example["SOURCES"]["mnist"] = address
-    example["FILES"].clear()
-    example["FILES"].update(sums)
-    fetched = Path(example["download"]("mnist"))
-    name = next(iter(sums))
-    assert (fetched / name).read_bytes() == (folder / name).read_bytes()
-    (folder / name).write_bytes(b"another file")
-    assert Path(example["download"]("mnist")) == fetched  # nothing is fetched twice
-    (fetched / name).unlink()
-    with pytest.raises(ValueError, match="does not match the known hash"):
-        example["download"]("mnist")
 
 
 def test_three_thousand_real_digits_are_learned():

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from playground_presets import EXPECTED, LEARNT
 
 from xpnet.playground import engine
 from xpnet.playground.settings import PRESETS
@@ -19,20 +20,22 @@ SETTLED, PLAYING = "body[data-settled]", "body[data-state=playing]"
 def settle(tab, address, link):
     tab.goto("about:blank")
     tab.goto(f"{address}#{quote(link, safe='=&,:')}")
-    tab.wait_for_selector(SETTLED)
+    tab.wait_for_selector(SETTLED, timeout=120_000)
     while tab.inner_text("#count") == "0" and "steps=" in link:
         time.sleep(0.01)
     return tab.inner_text("#loss")
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_by_its_address_is_trained_and_told_about(tab, address, name):
-    settle(tab, address, PRESETS[name])
+@pytest.mark.parametrize(("name", "code"), EXPECTED.items())
+def test_every_preset_by_its_address_learns_or_shows_its_finding(tab, address, name, code):
+    loss = settle(tab, address, PRESETS[name])
     items = tab.locator("#findings li")
-    if "right" in name or "learns" in name:
+    if code is None:
         assert items.all_inner_texts() == ["Nothing wrong was measured so far."]
+        assert float(loss) < LEARNT
     else:
-        assert items.first.get_attribute("data-code")
+        assert tab.locator(f"#findings [data-code={code}]").count() == 1
+        assert tab.locator(".marked").count() > 0 or "rate" in code
 
 
 def test_a_reload_gives_the_same_loss(tab, address):
@@ -41,15 +44,33 @@ def test_a_reload_gives_the_same_loss(tab, address):
     assert tab.inner_text("#count") == "700"
 
 
-def test_pause_answers_within_200_ms(tab, address):
+@pytest.fixture
+def answers(monkeypatch):
+    """Seconds of processor time and the step of each reply: other processes may be busy."""
+    found, answer = [], engine.Playground.answer
+
+    def timed(self, message):
+        started = time.thread_time()
+        reply = answer(self, message)
+        found.append((time.thread_time() - started, reply["step"]))
+        return reply
+
+    monkeypatch.setattr(engine.Playground, "answer", timed)
+    return found
+
+
+def test_pause_ends_the_training_within_200_ms(tab, address, answers):
     settle(tab, address, "data=spiral&layers=8 tanh,8 tanh")
     tab.click("#play")
-    tab.wait_for_selector(PLAYING)
-    started = time.perf_counter()
-    tab.click("#play", no_wait_after=True)
-    tab.wait_for_selector("body[data-state=paused]")
-    assert time.perf_counter() - started < 0.2
+    tab.wait_for_function("() => count.textContent.length > 3")
+    state, shown = tab.evaluate(
+        "() => [play.click(), document.body.dataset.state, count.textContent].slice(1)"
+    )
+    assert state == "paused"
     tab.wait_for_selector(SETTLED)
+    late = [seconds for seconds, step in answers if step > int(shown.replace(",", ""))]
+    assert len(late) <= 2  # the steps under way, and a last look
+    assert sum(late) < 0.2
 
 
 def test_closing_the_tab_ends_the_training(tab, address, monkeypatch):
@@ -66,23 +87,25 @@ def test_closing_the_tab_ends_the_training(tab, address, monkeypatch):
     assert not taken or taken[-1] < closed + 2.0
 
 
-def test_there_are_20_frames_and_500_steps_a_second(tab, address, monkeypatch):
-    frames, state = [], engine.Playground._state
-    monkeypatch.setattr(
-        engine.Playground,
-        "_state",
-        lambda self, **given: (frames.append(1), state(self, **given))[1],
-    )
-    rates = []
-    for _ in range(3):  # other processes may be busy
-        settle(tab, address, "data=spiral&layers=8 tanh,8 tanh")
-        frames.clear()
-        tab.click("#play")
-        time.sleep(2)
-        rates.append((len(frames) / 2, int(tab.inner_text("#count").replace(",", "")) / 2))
-        if rates[-1][0] >= 20 and rates[-1][1] >= 500:
-            return
-    pytest.fail(f"frames and steps a second: {rates}")
+def test_20_frames_and_500_steps_take_a_second_of_processor_time_at_most(tab, address, answers):
+    """In the engine and in the page together."""
+
+    def seconds_of_page():
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in metrics if each["name"] == "ThreadTime")
+
+    settle(tab, address, "data=spiral&layers=8 tanh,8 tanh")
+    session = tab.context.new_cdp_session(tab)
+    session.send("Performance.enable")
+    answers.clear()
+    before = seconds_of_page()
+    tab.click("#play")
+    time.sleep(2)
+    tab.click("#play")
+    tab.wait_for_selector(SETTLED)
+    seconds = seconds_of_page() - before + sum(each for each, _ in answers)
+    assert len(answers) / seconds > 20
+    assert answers[-1][1] / seconds > 500
 
 
 def test_a_remedy_is_applied_by_a_click(tab, address):

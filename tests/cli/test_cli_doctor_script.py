@@ -22,6 +22,11 @@ for step in range(300):
     b -= rate * d.sum(axis=0, keepdims=True)
 print("accuracy", np.mean((p > 0.5) == y))
 """
+# As C code does that runs on and on.
+BLOCKED = """import signal, time
+signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+time.sleep(60)
+"""
 
 
 @pytest.mark.parametrize(
@@ -30,6 +35,7 @@ print("accuracy", np.mean((p > 0.5) == y))
         (["doctor", "net.py", "--target", "y"], True),
         (["doctor", "--seconds", "3", "--json", "Net.PY"], True),
         (["doctor", "net.ipynb"], True),
+        (["doctor", "-m", "package.module"], True),
         (["doctor", "table.csv", "--out", "net.py"], False),
         (["doctor"], False),
         (["train", "net.py"], False),
@@ -68,10 +74,22 @@ def test_json_stands_alone_on_standard_output(tmp_path):
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("leave", ["import os; os._exit(3)", BLOCKED])
+def test_a_script_that_leaves_or_takes_no_signals_is_reported(tmp_path, leave):
+    path = tmp_path / "net.py"
+    path.write_text(f"{CLIMBS}\n{leave}\n")
+    outcome = program("doctor", "--json", "--seconds", "1", path, "--", "--rate", "1.5")
+    report = json.loads(outcome.stdout)
+    assert (outcome.returncode, report["findings"][0]["code"]) == (0, "gradient-sign")
+    assert report["facts"]["ended"].startswith(("stopped after 1 ", "the script ended by os._"))
+
+
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("text", "words", "said"),
     [
         ("import sys; sys.exit(5)", [], "No network was found: no parameter"),
+        (CLIMBS, ["--as", "weights=w,nosuch", "2", "1.5"], "computes nothing with nosuch;"),
         ("print('hi')", ["--seconds", "-1"], "xpnet: --seconds -1 must be above 0\n"),
     ],
 )

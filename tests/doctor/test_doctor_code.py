@@ -78,15 +78,12 @@ def test_remedies_for_samples_as_columns_keep_the_column():
 
 
 @pytest.mark.parametrize(
-    "name", ["b", "b1", "_b2", "bias", "hidden_bias", "fc1.bias", "w1b", "l_b"]
-)
-def test_names_of_biases(name):
-    assert is_bias(name, np.zeros((1, 4)))
-
-
-@pytest.mark.parametrize("name", ["W1", "embedding", "weights", "hidden", "theta_ab"])
-def test_names_of_weights(name):
-    assert not is_bias(name, np.zeros((3, 4)))
+    ("names", "are_biases"),
+    [("b b1 _b2 bias hidden_bias fc1.bias w1b l_b", True),
+     ("W1 embedding weights hidden theta_ab", False)],
+)  # fmt: skip
+def test_biases_are_told_by_their_names(names, are_biases):
+    assert {is_bias(each, np.zeros((3, 4))) for each in names.split()} == {are_biases}
 
 
 def test_the_column_of_ones_is_the_bias_where_there_is_no_other():

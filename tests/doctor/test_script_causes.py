@@ -55,6 +55,10 @@ def test_a_rate_that_is_multiplied_twice_is_seen():
     assert codes(script.replace("d1 = d2", "d1 = rate * d2"))[:1] == ("gradient-scale",)
 
 
+def test_targets_beyond_a_saturated_sigmoid_are_out_of_its_range():
+    assert codes(RIGHT.replace("* 1.0", "* 300.0"))[:1] == ("target-range",)
+
+
 def test_one_sum_of_all_errors_is_named_before_its_sign():
     script = RIGHT.replace("d2 = (p - Y) / len(X)", "d2 = 2 * np.sum(Y - p) * p * (1 - p) / 80")
     assert codes(script)[:2] == ("gradient-wrong", "gradient-sign")

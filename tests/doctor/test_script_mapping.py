@@ -81,8 +81,8 @@ MOMENTUM = BY_NAME.replace("W2 -=", "v2 = 0.9 * v2 -").replace("W1 -=", "W2 += v
 MOMENTUM = MOMENTUM.replace("for epoch", "v1, v2 = 0 * W1, 0 * W2\nfor epoch") + "    W1 += v1\n"
 
 
-def mappings(script: str) -> list[Mapping]:
-    recorder, found = Recorder(), list[Mapping]()
+def mappings(script: str, **roles: list[str]) -> list[Mapping]:
+    recorder, found = Recorder(roles), list[Mapping]()
     recorder.on_step.append(lambda step: found.append(map_step(step)))
     tree = instrument(textwrap.dedent(script), "script.py", recorder.sites)
     exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
@@ -95,12 +95,8 @@ def mappings(script: str) -> list[Mapping]:
     ("script", "names", "rows"),
     [
         (BY_NAME, {"W1", "b1", "W2", "b2"}, (20, 1)),
-        (
-            COLUMNS,
-            {"theta[name] #1", "theta[name] #2", "theta[name] #3", "theta[name] #4"},
-            (1, 20),
-        ),
-        (NIELSEN, {"w #1", "w #2", "b #1", "b #2"}, (1, 1)),
+        (COLUMNS, {f"theta['{name}']" for name in ("W1", "b1", "W2", "b2")}, (1, 20)),
+        (NIELSEN, {f"net.{name}[{i}]" for name in ("weights", "biases") for i in (0, 1)}, (1, 1)),
         (MOMENTUM, {"W1", "b1", "W2", "b2"}, (20, 1)),
     ],
     ids=["names", "columns and a dict", "lists in a class", "momentum"],
@@ -111,6 +107,16 @@ def test_parameters_outputs_and_targets_are_found(script, names, rows):
     assert len(found.layers) == 2
     assert all(layer.biases is not None for layer in found.layers)
     assert found.outputs[0].shape == found.targets[0].shape == rows
+
+
+def test_names_that_the_user_gives_decide():
+    script = BY_NAME.replace("    dZ2 =", "    other = A2 - (Y + 1)\n    dZ2 = 0 * other +")
+    assert mappings(DATA + script)[-1].error.site.text == "A2 - (Y + 1)"
+    told = mappings(DATA + script, targets=["Y"], weights=["W1", "b1"], loss=["A1"])[-1]
+    assert told.error.site.text == "A2 - Y"
+    assert set(told.names) == {"W1", "b1"}
+    assert told.loss is None
+    assert mappings(DATA + COLUMNS, weights=["theta['W1']"])[-1].names == ("theta['W1']",)
 
 
 def test_an_update_has_its_sign_its_factor_and_its_gradient():

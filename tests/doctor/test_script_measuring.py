@@ -118,6 +118,8 @@ def test_optimisers_written_by_hand_are_not_called_wrong(report, update):
          "line 15: D1 = D2 @ W2.T * (1 - A1**2)"),
         ("(1 - A2**2)", "(1 - A2)", "gradient-activation-derivative",
          "line 14: D2 = D3 @ W3.T * (1 - A2**2)"),
+        ("(1 - A2**2)", "(1 - np.tanh(A2)**2)", "gradient-activation-derivative",
+         "line 14: D2 = D3 @ W3.T * (1 - A2**2)"),
         ("D2 @ W2.T", "D2 @ W2", "gradient-transposed", "line 15: D1 = D2 @ W2.T * (1 - A1**2)"),
         ("D2 @ W2.T * (1 - A1**2)", "np.sin(9 * A1) * D3", "gradient-wrong",
          "derive the gradient in line 16 again"),
@@ -138,6 +140,42 @@ def test_weights_that_were_updated_too_early_are_named(report):
     early = changed((late, ""), ("    D2 = D3", f"{late}    D2 = D3"))
     codes = [each.code for each in report(early).findings]
     assert "update-order" in codes
+
+
+@pytest.mark.usefixtures("counted")
+@pytest.mark.parametrize("value", ["v", "net[0]"])
+def test_gradients_of_one_number_are_compared_with_the_others(report, value):
+    text = """import math, random
+random.seed(4)
+net = [-0.4]
+w, v, b, c = 0.3, -0.4, 0.5, 0.0
+for step in range(200):
+    x = random.uniform(-2, 2)
+    h = 1 / (1 + math.exp(-(w * x + b)))
+    s = 1 / (1 + math.exp(-(v * h + c)))
+    e = s - (1.0 if x > 0 else 0.0)
+    d = e * s * (1 - s)
+    d1 = d * v * h * (1 - h)
+    v -= 0.8 * d * h
+    c -= 0.8 * d
+    w -= 0.8 * d1 * x
+    b -= 0.8 * d1
+""".replace("v *", f"{value} *").replace("v -=", f"{value} -=")
+    assert report(text).facts["gradients"].startswith("Right: every gradient")
+    found = report(text.replace("d * h\n", f"d * {value}\n")).findings[0]
+    assert (found.code, found.remedy) == ("gradient-operand", f"line 12: {value} -= 0.8 * d * h")
+    for line in ("w -=", "c -="):
+        found = report(text.replace(line, line.replace("-", "+"))).findings[0]
+        assert (found.code, found.where) == ("gradient-sign", line[0])
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_right_gradient_with_too_long_a_step_is_told_with_a_better_length(report):
+    found = report(changed(*((f"{name} -= 0.5", f"{name} -= 60") for name in ("W1", "W2", "W3"))))
+    first = found.findings[0]
+    assert (first.code, first.severity) == ("learning-rate-too-large", "error")
+    assert "the gradient is right, but the first step raises" in first.evidence
+    assert first.repair["learning_rate"] == 6.0
 
 
 def test_runs_that_measure_leave_no_trace(report, tmp_path, monkeypatch):
@@ -165,6 +203,12 @@ def test_nothing_is_forked_while_other_threads_run(report):
     assert found.facts["not_measured"] == "other threads of the script are running"
 
 
+def test_nothing_is_forked_where_files_could_be_written_unseen(report, monkeypatch):
+    monkeypatch.setattr("xpnet.doctor.scripts.fork._landlock", lambda: 0)
+    monkeypatch.setitem(sys.modules, "h5py", object())
+    assert report(NETWORK).facts["not_measured"].startswith("h5py could write files, and this")
+
+
 def test_children_answer_once_and_those_that_do_not_are_left_alone(tmp_path):
     (tmp_path / "f").write_text("one\ntwo\n")
     with open(tmp_path / "f") as file:
@@ -189,3 +233,10 @@ def test_edits_inside_each_other_are_all_made():
     ]
     assert apply("\nd = sum(y - p)\n", edits) == "\nd = (p - y[:, None])\n"
     assert apply("\nd = sum(y - p)\n", []) == "\nd = sum(y - p)\n"
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_gradient_of_another_shape_is_not_called_wrong_once_more(report):
+    found = report(changed(("b1 -= 0.5 * D1.sum(axis=0, keepdims=True)", "b1 -= 0.5 * D1.sum()")))
+    assert "gradient-shape" in found.codes
+    assert "gradient-wrong" not in found.codes

@@ -4,16 +4,17 @@ import json
 import os
 import sys
 
+import numpy as np
 import pytest
 
-from xpnet.doctor.scripts.run import run_script
+from xpnet.doctor.scripts.run import Stopped, run_script
 from xpnet.doctor.scripts.source import Script
 from xpnet.doctor.scripts.trace import Recorder
 from xpnet.errors import FileError, InputError
 
 
-def run(name, *arguments, **options):
-    script = Script(str(name), arguments)
+def run(name, *arguments, is_module=False, **options):
+    script = Script(str(name), arguments, is_module)
     return run_script(script, Recorder(), **options)
 
 
@@ -40,6 +41,21 @@ def test_a_script_has_its_own_main_arguments_and_helpers(script, capsys):
     assert capsys.readouterr().out == "14 True ['--lr', '0.1'] net.py\n"
     assert (os.getcwd(), sys.modules["__main__"]) == (here, main)
     assert "helper_beside_it" not in sys.modules
+
+
+def test_a_module_of_a_package_runs_with_its_relative_imports(script, capsys, monkeypatch):
+    script("", "parcel/__init__.py")
+    script("rate = 0.5\n", "parcel/settings.py")
+    path = script("from .settings import rate\nprint(rate)\n", "parcel/__main__.py")
+    script("from .settings import rate\nprint(rate + 1)\n", "parcel/train.py")
+    monkeypatch.chdir(path.parents[1])
+    assert run("parcel.train", is_module=True).how == run("parcel", is_module=True).how == ""
+    assert capsys.readouterr().out == "1.5\n0.5\n"
+    assert run(path).how.endswith("from the folder above its package: -m package.module")
+    with pytest.raises(
+        FileError, match="No module named 'parcels'; run it from the folder that holds its package"
+    ):
+        run("parcels.train", is_module=True)
 
 
 def test_cells_of_a_notebook_run_in_order_without_what_only_ipython_knows(script, capsys):
@@ -78,7 +94,9 @@ def test_the_traceback_is_the_users_and_has_no_frames_of_the_doctor(script, caps
     [
         ("import sys; sys.exit()", "", 0),
         ("import sys; sys.exit(3)", "the script ended by sys.exit(3)", 0),
+        ("import os; os._exit(5)", "the script ended by os._exit(5)", 0),
         ("raise KeyboardInterrupt", "stopped by SIGINT", 130),
+        ("import os\nos.kill(os.getpid(), 2)", "stopped by SIGINT", 130),
         ("import os\nos.kill(os.getpid(), 15)", "stopped by SIGTERM", 143),
         ("while True:\n    pass", "stopped after 0.05 seconds", 0),
         ("import time\ntry:\n    time.sleep(9)\nexcept Exception:\n    pass",
@@ -91,10 +109,19 @@ def test_however_a_script_ends_it_is_said(script, text, how, status):
     assert (outcome.how, outcome.status) == (how, status)
 
 
-def test_a_script_that_goes_on_is_told_to_stop_again(script, monkeypatch):
-    monkeypatch.setattr("xpnet.doctor.scripts.run.GRACE", 0.01)
-    stubborn = "import time\ntry:\n  while True: time.sleep(.1)\nexcept: pass\nwhile True: pass"
-    assert run(script(stubborn), seconds=0.05).how == "stopped after 0.05 seconds"
+def test_a_script_that_does_not_let_itself_be_stopped_is_given_up(script, monkeypatch):
+    monkeypatch.setattr("xpnet.doctor.scripts.run.GRACE", 0.3)
+    leave, outcomes = os._exit, []
+
+    def stop(outcome):
+        assert os._exit is leave  # what runs now can end the process
+        outcomes.append(outcome.how)
+        raise Stopped("given up", outcome.status)
+
+    forever = "while True: time.sleep(.1)"
+    stubborn = f"import time\ntry:\n  {forever}\nexcept: pass\n{forever}"
+    assert run(script(stubborn), seconds=0.05, give_up=stop).how == "given up"
+    assert outcomes == ["stopped after 0.05 seconds"]
 
 
 def test_threads_of_the_script_are_waited_for(script, capsys):
@@ -103,8 +130,9 @@ def test_threads_of_the_script_are_waited_for(script, capsys):
     assert capsys.readouterr().out == "1\n"
 
 
-def test_windows_files_run(script, capsys):
-    assert run(script("größe = 3\r\nprint(größe)\r\n", encoding="utf-8-sig")).how == ""
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
+def test_windows_files_run(script, capsys, encoding):
+    assert run(script("größe = 3\r\nprint(größe)\r\n", encoding=encoding)).how == ""
     assert capsys.readouterr().out == "3\n"
 
 
@@ -115,10 +143,20 @@ def test_what_python_cannot_read_is_one_message_with_its_line(script):
         run(script("x = 1\nprint x\n"))
     with pytest.raises(InputError, match=r"line 1: .* was never closed"):
         run(script("f(\n"))
-    with pytest.raises(FileError, match="save it as UTF-8"):
-        run(script("größe = 3\n", encoding="latin-1"))
     with pytest.raises(FileError, match="no such file"):
         run("absent.py")
+
+
+def test_numpy_is_given_back_as_it_was(script):
+    before = np.dot
+    run(script("import numpy\nnumpy.dot = None"))
+    assert np.dot is before
+
+
+def test_plots_open_no_window_whatever_the_script_chooses(script):
+    text = "import matplotlib\nmatplotlib.use('TkAgg')\nimport matplotlib.pyplot as plt\n"
+    outcome = run(script(f"{text}matplotlib.use('TkAgg')\nplt.plot([1, 2])\nplt.show()\n"))
+    assert outcome.how == ""
 
 
 def test_what_a_script_and_its_children_print_can_go_to_a_file(script, tmp_path):

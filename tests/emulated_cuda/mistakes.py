@@ -41,17 +41,17 @@ MISTAKES = (
         f"{REPLAY}[sgd-gpu]",
     ),
     Mistake(
-        "a missing copy into the inputs of the recording",
-        "backend/recording",
-        "zip(self._inputs, given, strict=True):",
-        "zip(self._inputs[1:], given[1:], strict=True):",
+        "a missing copy into the tables of the recording",
+        "training/launches",
+        "zip(self._tables, given, strict=True):",
+        "zip(self._tables[1:], given[1:], strict=True):",
         f"{REPLAY}[momentum-gpu]",
     ),
     Mistake(
         "a step that reads its loss back",
         "training/loop",
-        "state.epoch_loss + self.loss * rows",
-        "state.epoch_loss + float(self.loss) * rows",
+        "state.epoch_loss + self.loss * batch",
+        "state.epoch_loss + float(self.loss) * batch",
         f"{WAITS}test_a_step_never_waits_and_an_epoch_reads_back_once[eager]",
     ),
     Mistake(
@@ -62,10 +62,10 @@ MISTAKES = (
         "test_parity.py::test_dropout_momentum_and_penalties_stay_within_tolerance[cupy]",
     ),
     Mistake(
-        "a coefficient from the step that was recorded",
-        "backend/recording",
-        "coefficients = self._inputs[first + masks :]",
-        "coefficients = [float(each) for each in given[first + masks :]]",
+        "a coefficient from the first step of the epoch",
+        "training/launches",
+        "coefficients = _entries(xp, tables.coefficients, steps)",
+        "coefficients = _entries(xp, tables.coefficients, steps * 0)",
         f"{REPLAY}[a rate that changes at every step-gpu]",
     ),
     Mistake(
@@ -91,9 +91,9 @@ MISTAKES = (
     ),
     Mistake(
         "float64 within a training in float32",
-        "backend/recording",
-        "*(put(each, dtype) for each in coefficients)",
-        '*(put(each, "float64") for each in coefficients)',
+        "training/launches",
+        "net.device.put(coefficients, net.dtype)",
+        'net.device.put(coefficients, "float64")',
         f"{WAITS}test_a_training_in_float32_computes_nothing_in_float64",
     ),
     Mistake(

@@ -174,28 +174,6 @@ def test_gradients_agree_with_pytorch(output, loss):
         np.testing.assert_allclose(own, other, rtol=1e-12, atol=1e-12 * np.max(np.abs(other)))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("hidden", [HIDDEN[:5], HIDDEN[5:]], ids="-".join)
-def test_one_gradient_is_the_same_on_every_backend(other_backend, hidden, dtype):
-    rng = np.random.default_rng(5)
-    x, y = rng.normal(size=(9, 4)), np.eye(3)[rng.integers(3, size=9)]
-    options = {"l1": 0.01, "l2": 0.1, "sample_weight": rng.random(9)}
-    found = []
-    for device in ("cpu", other_backend.device):
-        net = xpnet.MLP(
-            [4, 8, 7, 6, 7, 8, 3], hidden=hidden, output="softmax", dtype=dtype, device=device,
-            seed=2,
-        )  # fmt: skip
-        loss, gradients = net.gradients(x, y, **options)
-        found.append((loss, [net.device.get(g) for each in gradients for g in each]))
-    (loss, expected), (other_loss, actual) = found
-    rtol, atol = (1e-12, 1e-14) if dtype == "float64" else (1e-5, 1e-6)
-    np.testing.assert_allclose(other_loss, loss, rtol=rtol)
-    for own, other in zip(actual, expected, strict=True):
-        assert own.dtype == other.dtype == dtype
-        np.testing.assert_allclose(own, other, rtol=rtol, atol=atol)
-
-
 def test_gradients_with_dropout_are_those_of_the_thinned_network():
     rng = np.random.default_rng(1)
     net = xpnet.MLP([3, 6, 5, 2], hidden="tanh", output="softmax", dtype="float64")

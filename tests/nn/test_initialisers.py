@@ -49,13 +49,6 @@ def test_auto_has_a_rule_and_a_reason_for_every_hidden_activation():
         assert reason
 
 
-def test_weights_of_either_sign_and_biases_of_zero_by_default():
-    net = xpnet.MLP([20, 30, 30, 2], hidden="relu")
-    for weights, biases in zip(net.weights, net.biases, strict=True):
-        assert 0.3 < np.mean(weights > 0.0) < 0.7
-        np.testing.assert_array_equal(biases, 0.0)
-
-
 def test_initial_weights_are_the_same_bits_on_every_backend_and_rounded_for_float32(other_backend):
     for init in INIT_NAMES:
         exact = xpnet.MLP([5, 9, 4], init=init, seed=7, dtype="float64")

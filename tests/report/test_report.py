@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import polars
@@ -77,7 +78,7 @@ def test_figures_are_those_of_the_task(pages):
         titles = set(re.findall(r"<strong>([^<]+)\.</strong>", page))
         assert titles >= wanted | {"Loss", "Network"}
         assert not titles & ({"Residuals", *of_classes} - wanted)
-    assert {"Permutation importance", "Decision regions", "Partial dependence on b"} <= titles
+        assert {"Permutation importance", "Decision regions", "Partial dependence on b"} <= titles
 
 
 def test_the_same_model_and_table_give_the_same_bytes(pages, tmp_path):
@@ -120,6 +121,62 @@ def test_many_classes_and_text_columns_are_reported(tmp_path):
     assert "Calibration" in page
     assert "Confusion matrix" not in page
     assert len(page) < 400_000
+
+
+def test_findings_have_a_picture_of_their_evidence(tmp_path):
+    data, model = f"{tmp_path}/t.csv", f"{tmp_path}/t.safetensors"
+    pages = [f"{tmp_path}/{name}.html" for name in ("trained", "judged", "alone")]
+    table_of("binary").write_csv(data)
+    main(
+        ["train", data, "--target=y", "--out", model, "--init=zeros", "--report", pages[0], *SHORT]
+    )
+    main(["report", model, data, "--out", pages[1]])
+    main(["report", model, "--out", pages[2]])
+    for page in pages:
+        found = Path(page).read_text().partition("What the doctor found")[2]
+        assert "symmetric-units in weights[0]" in found
+        assert "Initial weights." in found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "all-positive-weights",
+        "dead-units",
+        "vanishing-gradient",
+        "prediction-drift",
+        "constant-output",
+        "loss-rising",
+    ],
+)
+def test_each_kind_of_finding_is_drawn_once_and_only_where_it_was_seen(code):
+    from xpnet.doctor.doctor import Doctor
+    from xpnet.report.evidence import pictures
+
+    draw, doctor = np.random.default_rng(0), Doctor()
+    x, weights = draw.normal(size=(20, 2)), draw.normal(size=(2, 1))
+    for step in range(3):
+        doctor.watch(loss=step, parameters={"W": weights}, gradients={"W": weights}, inputs=x,
+                     activations=[x**2], predictions=x @ weights, targets=x[:, :1])  # fmt: skip
+    first, again = pictures([code, code], doctor.run)
+    assert first is not None
+    assert again is None
+    assert [*pictures([code, "no-bias"], Doctor().run)] == [None, None]
+
+
+def test_importance_of_a_training_is_measured_on_rows_kept_from_each_network(tmp_path, monkeypatch):
+    from xpnet.report import report
+
+    measured = []
+    monkeypatch.setattr(report, "permutation_importance", lambda plan, predict, x, y: (
+        measured.append((predict(x, np.arange(len(y))), len(y))) or {"b": (0.5, 0.0)}
+    ))  # fmt: skip
+    data, model, page = (f"{tmp_path}/{name}" for name in ("t.csv", "t.safetensors", "t.html"))
+    table_of("regression").write_csv(data)
+    main(["train", data, "--target=y", "--out", model, "--report", page, *SHORT])
+    ((outputs, rows),) = measured
+    assert 24 < rows < 48  # a fifth of 120 rows each, some of them twice
+    assert np.isfinite(outputs).all()
 
 
 def test_history_report_shows_the_curves_and_the_epoch_that_was_kept(tmp_path):

@@ -51,7 +51,7 @@ def test_a_plain_function_is_called_after_each_epoch_and_can_stop():
     assert (losses, history.stopped) == (history.loss, "enough")
 
 
-def test_an_error_in_a_callback_is_not_swallowed_and_training_ends_in_order():
+def test_an_error_in_a_callback_is_not_swallowed_and_ends_those_that_began_and_only_those():
     class Broken(Calls):
         def on_epoch_end(self, training):
             raise RuntimeError("my own mistake")
@@ -61,8 +61,6 @@ def test_an_error_in_a_callback_is_not_swallowed_and_training_ends_in_order():
         xpnet.fit(regressor(), X, Y, epochs=2, callbacks=[calls])
     assert calls.names[-1] == "train_end"
 
-
-def test_a_callback_that_cannot_start_ends_those_before_it_and_only_those():
     class Unwilling:
         def on_train_start(self, training):
             raise RuntimeError("not today")

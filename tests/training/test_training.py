@@ -21,6 +21,10 @@ def test_optimisers_by_name_have_their_default_rates():
 # Reproducible -------------------------------------------------------------------------------------
 
 
+def several():
+    return xpnet.MLP([3, 4, 2], output="sigmoid")
+
+
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
     def train(**options):
         net = regressor(dropout=0.2)
@@ -142,15 +146,6 @@ def test_early_stopping_without_validation_looks_at_the_training_loss():
 # Weights of samples and classes -------------------------------------------------------------------
 
 
-def test_rows_of_weight_zero_are_as_if_they_were_not_there():
-    weights = np.ones(60)
-    weights[40:] = 0.0
-    nets = regressor(), regressor()
-    xpnet.fit(nets[0], X, Y, sample_weight=weights, batch_size=60, epochs=5)
-    xpnet.fit(nets[1], X[:40], Y[:40], batch_size=40, epochs=5)
-    np.testing.assert_allclose(parameters(nets[0]), parameters(nets[1]), rtol=1e-10, atol=1e-12)
-
-
 def test_a_part_in_which_every_row_has_weight_zero_is_refused(backend):
     train, held_out = split(60, 0.2, 0)
     for rows, message in ((held_out, "all 12 rows held out have"), (train, "all 48 rows to train")):
@@ -185,19 +180,11 @@ def test_validation_rows_are_weighted_by_class_like_the_training_rows():
     assert history.validation_loss[-1] == pytest.approx(expected, rel=1e-5)
 
 
-def several():
-    return xpnet.MLP([3, 4, 2], output="sigmoid")
-
-
 @pytest.mark.parametrize(
     ("net", "options", "message"),
     [
         (regressor, {"class_weight": "balanced"}, "needs one class per row"),
-        (
-            several,
-            {"class_weight": {0: 2.0}},
-            "but the output is 'sigmoid'",
-        ),
+        (several, {"class_weight": {0: 2.0}}, "but the output is 'sigmoid'"),
         (classifier, {"class_weight": {2: 1.0}}, r"class_weight names \[2\], which are not class"),
         (classifier, {"class_weight": "equal"}, "class_weight 'equal' is neither 'balanced' nor"),
         (
@@ -271,15 +258,7 @@ def test_clipping_bounds_the_length_of_a_step():
 def test_the_best_weights_are_restored_where_they_are_to_be_kept():
     rng = np.random.default_rng(0)
     x, y, other, targets = (rng.standard_normal((20, n)) for n in (4, 1, 4, 1))
-    net = xpnet.MLP([4, 16, 1])
-    training = prepare_training(
-        net,
-        x,
-        y,
-        optimizer=xpnet.Adam(0.05),
-        epochs=60,
-        validation=(other, targets),
-        keep_best=True,
-    )
-    losses = training.run().validation_loss
+    net, options = xpnet.MLP([4, 16, 1]), {"optimizer": xpnet.Adam(0.05), "epochs": 60}
+    options |= {"validation": (other, targets), "keep_best": True}
+    losses = prepare_training(net, x, y, **options).run().validation_loss
     assert net.loss(other, targets) == min(losses) < losses[-1]

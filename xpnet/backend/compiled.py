@@ -1,8 +1,8 @@
 """A recorded step as a compiled function that takes many: loops by numba, products by NumPy's BLAS.
 
-`Source` turns a tape into the text of a function; a `Program` compiles it, once, and keeps the
-result in a folder of the user's. Operations on arrays of one shape share a loop, so that most of
-their results never leave the processor.
+`Source` turns a tape into the text of a function; `load` compiles it, once, and keeps the result in
+a folder of the user's. Operations on arrays of one shape share a loop, so that most of their
+results never leave the processor.
 """
 
 import ctypes
@@ -12,10 +12,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
 from importlib.metadata import version
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import numpy as np
 
 from xpnet.backend.tape import NotRecordableError, Operation, Tape, View
 
+ROW_MAJOR = 101  # in BLAS
 SMALL_PRODUCT = 1_000  # multiplications; above, BLAS is faster than a loop
 # Written so that NaN goes through, as in NumPy.
 _LARGER = "({0} if {0} > {1} or {0} != {0} else {1})"
@@ -46,13 +45,14 @@ _REDUCTIONS = {"add.reduce": ("0", "{0} + {1}"), "maximum.reduce": ("-np.inf", _
                "minimum.reduce": ("np.inf", _LARGER.replace(">", "<"))}  # fmt: skip
 _LETTERS = "ijkl"
 
-HEADER = """\
+_HEADER = """\
 import math
 
 import numba
 import numpy as np
+from numba import types
 
-from xpnet.backend.blas import gemm
+{product}
 
 
 @numba.njit(cache=True, error_model="numpy", boundscheck=False, nogil=True,
@@ -71,8 +71,8 @@ class Source:
     step's inputs and constants among them, are places in one scratch array for each dtype.
     """
 
-    def __init__(self, tape: Tape, kept: Iterable[Any]) -> None:
-        self._tape = tape
+    def __init__(self, tape: Tape, kept: Iterable[Any], product: str) -> None:
+        self._tape, self._header = tape, _HEADER.replace("{product}", product)
         self._kept = [tape.view(each).buffer for each in kept]
         self._lines: list[str] = []
         self._places = dict[int, int]()  # of buffers in their scratch array
@@ -108,7 +108,7 @@ class Source:
         kept = "".join(f", p{i}" for i in range(len(self._kept)))
         lines = [*prologue, *self._lines, *epilogue]
         return (
-            f"{HEADER}def steps(gemm_at, float32, float64, int64, bool_{kept}, {parameters}):\n"
+            f"{self._header}def steps(float32, float64, int64, bool_{kept}, {parameters}):\n"
             "    for s in range(begin, begin + count):\n"
             + "".join(f"        {line}\n" for line in lines)
         )
@@ -205,9 +205,12 @@ class Source:
                       for view in (a, b)]  # fmt: skip
             starts = [f"{self._name(v)}.ctypes.data + {self._start(v) * np.dtype(v.dtype).itemsize}"
                       for v in (a, b, out)]  # fmt: skip
-            given = [*turned, rows, columns, inner, *chain(*zip(starts, leading, strict=True))]
-            one = f"np.{out.dtype}(1)"
-            self._lines.append(f"gemm(gemm_at, {one}, {', '.join(map(str, given))})")
+            left, right, target = (f"np.int64({at}), integer({step})"
+                                   for at, step in zip(starts, leading, strict=True))  # fmt: skip
+            given = [f"np.int32({each})" for each in (ROW_MAJOR, *turned)]
+            given += [f"integer({each})" for each in (rows, columns, inner)]
+            given += [f"np.{out.dtype}(1)", left, right, f"np.{out.dtype}(0)", target]
+            self._lines.append(f"gemm({', '.join(given)})")
             return
         left, right, target = (self._entry(*each) for each in ((a, "ik"), (b, "kj"), (out, "ij")))
         sizes = {"i": rows, "k": inner, "j": columns}
@@ -265,64 +268,57 @@ def _expression(each: Operation, given: list[Any]) -> str:
     return text if each.out.dtype == "bool" else f"np.{each.out.dtype}({text})"
 
 
-def require_numba() -> None:
-    """Raise `NoCompilerError` if there is no numba."""
+def product_of(dtype: str) -> str:
+    """Return lines by which compiled code knows ``gemm``, the matrix product of NumPy's BLAS.
+
+    numba's ``numpy.dot`` uses SciPy's library, which may be another one, and slower.
+    """
     if importlib.util.find_spec("numba") is None:
         raise NoCompilerError("numba is not installed (pip install 'xpnet[fast]')")
-
-
-@cache
-def gemm_address(dtype: str) -> tuple[int, bool]:
-    """Return where NumPy's BLAS has its matrix product, and whether its integers have 64 bits."""
+    from llvmlite.binding import add_symbol
     from threadpoolctl import threadpool_info
 
-    letter = "s" if dtype == "float32" else "d"
     paths = [each["filepath"] for each in threadpool_info() if each["user_api"] == "blas"]
-    for path in sorted(paths, key=lambda each: "numpy" not in each):
-        library = ctypes.CDLL(path)
-        for before, after in (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", "")):
-            found = getattr(library, f"{before}cblas_{letter}gemm{after}", None)
-            if found is not None:
-                return ctypes.cast(found, ctypes.c_void_p).value or 0, after == "64_"
-    raise NotRecordableError("the BLAS of this NumPy has no CBLAS interface")
+    libraries = map(ctypes.CDLL, sorted(paths, key=lambda each: "numpy" not in each))
+    name = f"cblas_{'s' if dtype == 'float32' else 'd'}gemm"
+    found = (
+        (function, "int64" if after else "int32")
+        for library, after, before in product(libraries, ("64_", ""), ("scipy_", ""))
+        if (function := getattr(library, f"{before}{name}{after}", None)) is not None
+    )
+    gemm, integer = next(found, (None, ""))
+    if gemm is None:
+        raise NotRecordableError("the BLAS of this NumPy has no CBLAS interface")
+    symbol = f"xpnet_{dtype}_{integer}"
+    add_symbol(symbol, ctypes.cast(gemm, ctypes.c_void_p).value)
+    real, matrix = f"types.{dtype}", f"types.int64, types.{integer}"
+    sizes = ", ".join(["types.int32"] * 3 + [f"types.{integer}"] * 3)
+    return (
+        f"integer = np.{integer}\n"
+        f'gemm = types.ExternalFunction("{symbol}", types.void('
+        f"{sizes}, {real}, {matrix}, {matrix}, {real}, {matrix}))"
+    )
 
 
-@dataclass(frozen=True)
-class Program:
-    """The text of a function; it is compiled when it is first used, and kept on disk."""
-
-    text: str
-    wide: bool  # BLAS takes integers of 64 bits
-
-    def load(self) -> Callable[..., None]:
-        """Return the function."""
-        if self._name not in sys.modules:
-            if not self._path.exists():
-                imported = f"import gemm_{64 if self.wide else 32} as gemm\n"
-                handle, draft = tempfile.mkstemp(dir=self._path.parent)
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(self.text.replace("import gemm\n", imported))
-                os.replace(draft, self._path)  # two processes write the same
-            spec = importlib.util.spec_from_file_location(self._name, self._path)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            sys.modules[self._name] = module
-        function: Callable[..., None] = sys.modules[self._name].steps
-        return function
-
-    @cached_property
-    def _name(self) -> str:
-        """What it depends on, as a number: this package's own code, too."""
-        here, versions = Path(__file__).parent, [version("numba"), np.__version__, str(self.wide)]
-        code = [(here / name).read_text("utf-8") for name in ("blas.py", "compiled.py")]
-        about = "\n".join([self.text, *versions, *code])
-        return f"xpnet_{hashlib.sha256(about.encode()).hexdigest()[:16]}"
-
-    @cached_property
-    def _path(self) -> Path:
-        return _folder() / f"{self._name}.py"
+def load(text: str) -> Callable[..., None]:
+    """Return the function of a text; it is compiled at its first use, and kept on disk."""
+    about = "\n".join([text, version("numba"), np.__version__])
+    name = f"xpnet_{hashlib.sha256(about.encode()).hexdigest()[:16]}"
+    if name not in sys.modules:
+        path = _folder() / f"{name}.py"
+        if not path.exists():
+            handle, draft = tempfile.mkstemp(dir=path.parent)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(draft, path)  # two processes write the same
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[name] = module
+    function: Callable[..., None] = sys.modules[name].steps
+    return function
 
 
 def _folder() -> Path:

@@ -40,7 +40,8 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
     try:
         count = runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
-        raise DeviceError(f"device {name!r}: {_why_no_device(runtime, error)}") from error
+        remedy = f"see nvidia-smi and CUDA_VISIBLE_DEVICES, update the driver, or {INSTALL_CUPY}"
+        raise DeviceError(f"device {name!r}: {error}; {remedy}") from error
     if index >= count:
         raise DeviceError(
             f"device {name!r}: this machine has {count} CUDA device(s), numbered from gpu:0"
@@ -66,21 +67,6 @@ def open_gpu(name: str, index: int, *, fuse: bool, graph: bool) -> Device:
     return Device(
         name, xp, put, cupy.asnumpy, xp.matmul, matmul_into, xp.vecdot, cupy.ones, **optional
     )
-
-
-def _why_no_device(runtime: Any, error: Any) -> str:
-    """Read CUDA's status code: 35 no or too old a driver, 100 no visible device."""
-    driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
-    if error.status == 35 and driver == 0:
-        return "no NVIDIA driver found (libcuda is missing); install one, then try nvidia-smi"
-    if error.status == 35:
-        return (
-            f"the NVIDIA driver supports CUDA {driver // 1000}.{driver % 1000 // 10}, this CuPy "
-            f"needs CUDA {needed // 1000}; update the driver or {INSTALL_CUPY}"
-        )
-    if error.status == 100:
-        return "no CUDA device is visible; is CUDA_VISIBLE_DEVICES empty?"
-    return f"{error}; try nvidia-smi"
 
 
 @cache

@@ -8,7 +8,6 @@ from typing import Any
 
 from xpnet.errors import DeviceError
 
-LIBRARIES = ("openblas", "mkl", "blis", "flexiblas", "accelerate")  # NumPy may be built on
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 # Two threads on two processors that other programs also used took 8 to 50 times as long as one
 # for products of 13 million operations (128 x 784 x 64), and 4 times as long for 537 million.
@@ -16,23 +15,14 @@ WORTH_SHARING = 1e8
 
 
 def blas() -> dict[str, Any]:
-    """Return name, version, kernels and threads of NumPy's BLAS, as threadpoolctl knows them.
-
-    The kernels are OpenBLAS' or BLIS' name for them; they, and threads, are None if not known.
-    """
-    import numpy as np
+    """Return name, version, kernels and threads of NumPy's BLAS; None for what is not known."""
+    import numpy  # noqa: F401  # only libraries that are loaded are found
     from threadpoolctl import threadpool_info
 
-    built: Any = np.show_config(mode="dicts")
-    library = built["Build Dependencies"]["blas"]
-    found = {"name": str(library["name"]), "version": str(library["version"])}
-    # A NumPy built on "blas" takes whichever the system has; any other, the one it was built on.
-    linked = next((each for each in LIBRARIES if each in found["name"]), "")
-    for pool in sorted(threadpool_info(), key=lambda each: "numpy" not in each["filepath"]):
-        if pool["user_api"] == "blas" and linked in pool["internal_api"]:
-            found = {"name": pool["internal_api"], "version": str(pool["version"])}
-            return found | {"kernels": pool.get("architecture"), "threads": pool["num_threads"]}
-    return found | {"kernels": None, "threads": None}
+    pools = [each for each in threadpool_info() if each["user_api"] == "blas"]
+    found: dict[str, Any] = min(pools, key=lambda each: "numpy" not in each["filepath"], default={})
+    names = {"name": "internal_api", "version": "version", "kernels": "architecture"}
+    return {ours: found.get(its) for ours, its in (names | {"threads": "num_threads"}).items()}
 
 
 def one_thread() -> AbstractContextManager[Any]:

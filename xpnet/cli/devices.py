@@ -19,10 +19,9 @@ def devices(options: DevicesOptions) -> None:
     """Show what this machine computes with."""
     report = system_report()
     blas, numpy = report["blas"], report["numpy"]
-    threads = f"{blas['threads'] or 'some'} thread(s)"
     lines = [
         ("cpu", f"{report['processor']}, {report['processors']} processor(s)"),
-        ("numpy", f"{numpy} with {blas['name']} {blas['version']}, {threads}"),
+        ("numpy", f"{numpy} with {blas['name']} {blas['version']}, {blas['threads']} thread(s)"),
         ("kernels", blas["kernels"] or "not known"),
         ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
     ]

@@ -6,19 +6,22 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpnet.backend.threads import THREAD_VARIABLES
 from xpnet.cli.options import ScriptOptions
 from xpnet.cli.output import say, show, show_report
-from xpnet.errors import InputError, SaveError
+from xpnet.errors import InputError, SaveError, XpnetError
 
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
 CLEARLY = 0.02  # of it, by which a mended copy must be better
 LEARNT = 0.9  # of the targets' variance, after which no more is mended
 NOTHING = 2  # exit status where no network was found
+ROLES = ("weights", "outputs", "targets", "loss")
 ROUNDS = 4  # of mending and running: one cause can hide the next
 
 if TYPE_CHECKING:
@@ -34,9 +37,24 @@ def doctor(options: ScriptOptions) -> int:
 
     if options.seconds is not None and not options.seconds > 0.0:
         raise InputError(f"--seconds {options.seconds:g} must be above 0")
-    name, *arguments = options.script
-    name = os.path.normpath(name)
+    is_module = options.script[0] == "-m"
+    name, *arguments = options.script[is_module:] or [""]
+    name = name if is_module else os.path.normpath(name)
     kept = Path(f"{name}.output.txt") if options.quiet else None
+    finish = partial(_finish, options, kept)
+
+    def give_up(found: "Examination") -> None:
+        status = 1
+        try:
+            status = finish(found)
+        except XpnetError as error:
+            say(f"xpnet: {error}")
+            status = NOTHING
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
     with ExitStack() as stack:
         output = sys.stderr if options.json else None
         if kept is not None:
@@ -44,10 +62,30 @@ def doctor(options: ScriptOptions) -> int:
                 output = stack.enter_context(open(kept, "w", encoding="utf-8"))
             except OSError as error:
                 raise SaveError(f"{kept}: {error.strerror}; --quiet writes there") from error
-        script = Script(name, tuple(arguments))
-        found = examine(script, seconds=options.seconds, output=output)
+        script = Script(name, tuple(arguments), is_module)
+        found = examine(script, seconds=options.seconds, output=output,
+                        roles=_roles(options.as_ or ()), give_up=give_up)  # fmt: skip
+    return finish(found)
+
+
+def _roles(given: Sequence[str]) -> dict[str, list[str]]:
+    roles: dict[str, list[str]] = {}
+    for each in given:
+        role, _, names = each.partition("=")
+        if role not in ROLES or not names:
+            raise InputError(f"--as {each}: write ROLE=NAME,NAME; roles are {', '.join(ROLES)}")
+        roles.setdefault(role, []).extend(names.split(","))
+    return roles
+
+
+def _finish(options: ScriptOptions, kept: Path | None, found: "Examination") -> int:
+    """Mend, if that is wanted; print the report, and return the exit status."""
+    name = found.script.name
+    if unknown := found.report.facts["unknown_names"]:
+        raise InputError(f"--as: the script computes nothing with {', '.join(unknown)}; "
+                         "write names as its lines have them")  # fmt: skip
     recognised = found.report.facts["recognised"]
-    fixed = _fix(found) if options.fix and recognised else {}
+    fixed = _fix(found, options.as_ or ()) if options.fix and recognised else {}
     if options.json:
         told = {"command": "doctor", "script": name, **found.report.to_dict()}
         told |= {"fixed": fixed} if options.fix else {}
@@ -59,18 +97,18 @@ def doctor(options: ScriptOptions) -> int:
     if options.report:
         from xpnet.report.report import script_report
 
-        script_report(name, found.report, options.report)
+        script_report(name, found.report, found.run, options.report)
     return found.outcome.status or (0 if recognised else NOTHING)
 
 
-def _fix(found: "Examination") -> dict[str, Any]:
+def _fix(found: "Examination", roles: Sequence[str] = ()) -> dict[str, Any]:
     """Mend the script, run what was made of it, mend that again; keep what learns best."""
     from xpnet.doctor.scripts.fix import apply
     from xpnet.doctor.scripts.source import read_source
 
-    path = found.script.locate()
-    if path.suffix != ".py":
-        raise InputError(f"{found.script.name}: --fix mends scripts; make a .py file of it")
+    path, package = found.script.locate()
+    if path.suffix != ".py" or package is not None:
+        raise InputError(f"{found.script.name}: --fix mends scripts that are one .py file")
     target, source, report = (
         path.with_suffix(".fixed.py"),
         read_source(path),
@@ -86,7 +124,7 @@ def _fix(found: "Examination") -> dict[str, Any]:
             break
         text, file = mended, target
         target.write_text(text, encoding="utf-8")
-        report = _report_on(target, found)
+        report = _report_on(target, found, roles)
         tried.append(_skill(report))
         if tried[-1] > max(after, 0.0) + CLEARLY:
             after, best = tried[-1], text
@@ -99,13 +137,12 @@ def _fix(found: "Examination") -> dict[str, Any]:
     return {"file": str(target), "before": before, "after": after, "changes": [*changes][2:]}
 
 
-def _report_on(target: Path, found: "Examination") -> dict[str, Any]:
+def _report_on(target: Path, found: "Examination", roles: Sequence[str]) -> dict[str, Any]:
     """Return the doctor's report on a mended script, in a process of its own."""
     limit = f"{min(max(QUICK, found.outcome.seconds), SLOW):g}"
-    command = [sys.executable, "-m", "xpnet", "doctor", "--json", "--seconds", limit, str(target)]
-    run = subprocess.run(
-        [*command, "--", *found.script.arguments], capture_output=True, check=False
-    )
+    command = [sys.executable, "-m", "xpnet", "doctor", "--json", "--seconds", limit]
+    command += [word for each in roles for word in ("--as", each)] + [str(target), "--"]
+    run = subprocess.run([*command, *found.script.arguments], capture_output=True, check=False)
     report: dict[str, Any] = json.loads(run.stdout or '{"findings": [], "facts": {}}')
     return report
 

@@ -39,7 +39,7 @@ def argument(name: str, help: str, default: Any = MISSING) -> Any:
 
 def flag(name: str) -> str:
     """Write a field's name as its option."""
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's
 
 
 DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ; - is CSV on standard input."
@@ -315,18 +315,21 @@ class DevicesOptions:
 
 @dataclass(frozen=True)
 class ScriptOptions:
-    """Run a script or a notebook unchanged, and explain why its network does not learn.
+    """Run a script, a notebook or -m MODULE unchanged, and explain why its network does not learn.
 
     It runs with your rights, in the current folder, as with python. What follows its name, other
     than the options below, are its own arguments; after --, everything is.
     """
 
     script: list[str] = argument(  # noqa: RUF009
-        "SCRIPT", "SCRIPT.py or NOTEBOOK.ipynb, with its arguments."
+        "SCRIPT", "SCRIPT.py, NOTEBOOK.ipynb or -m MODULE, with its arguments."
     )
     seconds: float | None = option(None, "Stop the script after so many seconds, and report.")
     quiet: bool = option(False, "Send what the script prints to SCRIPT.output.txt.")
     fix: bool = option(False, "Write SCRIPT.fixed.py, run it, and compare.")
+    as_: list[str] | None = option(  # noqa: RUF009
+        None, "ROLE=NAME,NAME: which values are weights, outputs, targets, loss; repeatable."
+    )
     report: str | None = option(None, "Also write the report as one HTML file.")
     json: bool = option(False, JSON)
 
@@ -335,10 +338,10 @@ def names_script(arguments: Sequence[str]) -> bool:
     """Return whether arguments are ``doctor`` and a script: its first word's ending decides."""
     words = iter(arguments[1:] if arguments[:1] == ["doctor"] else ())
     for word in words:
-        if word in ("--seconds", "--report"):
+        if word in ("--seconds", "--as", "--report"):
             next(words, "")
-        elif not word.startswith("-"):
-            return word.lower().endswith((".py", ".ipynb"))
+        elif word == "-m" or not word.startswith("-"):
+            return word == "-m" or word.lower().endswith((".py", ".ipynb"))
     return False
 
 

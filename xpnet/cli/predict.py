@@ -47,7 +47,7 @@ def predict(options: PredictOptions) -> None:
         show(as_csv(polars.DataFrame(columns)).rstrip("\n"))
 
 
-def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Table, Judged, list[str]]:
+def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Judged, list[str]]:
     """Read a model and rows whose targets are known, and predict them; also return notes."""
     model, data = _read(options, target=options.target)
     plan = model.preprocessing
@@ -57,23 +57,22 @@ def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Table, Judge
         raise InputError(what)
     notes = plan.notes(data)
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
-    y = plan.encode_target(data, rows)
-    x = plan.transform(data, rows, dtype=model.net.dtype)
-    if len(y) < data.rows:
-        notes.append(f"{data.rows - len(y)} of {data.rows} rows left out for missing cells")
-    return model, data, Judged(x, model.outputs(x), y), notes
+    judged = model.judge(data, rows)
+    if (left_out := data.rows - len(judged.y)) > 0:
+        notes.append(f"{left_out} of {data.rows} rows left out for missing cells")
+    return model, judged, notes
 
 
 def evaluate(options: EvaluateOptions) -> None:
     """Measure a model on rows whose targets are known."""
-    model, data, judged, notes = judge(options)
+    model, judged, notes = judge(options)
     plan, y = model.preprocessing, judged.y
     scores = score(plan, judged.outputs, y)
     lines = [("data", f"{options.data}: {len(y):,} rows"), *(("note", each) for each in notes)]
     lines += describe(scores)
     report = {"task": plan.task, "rows": len(y), "scores": scores, "notes": notes}
     if options.importance:
-        importance = permutation_importance(plan, model.outputs, data, repeats=5, seed=0)
+        importance = permutation_importance(plan, judged.predict, judged.x, y)
         report["importance"] = importance
         lines += describe_importance(importance, scores)
     show_report(options.json, _about("evaluate", options) | report, lines)

@@ -11,9 +11,6 @@ from xpnet.cli.predict import judge
 from xpnet.errors import InputError
 from xpnet.report.report import model_report
 from xpnet.saving.model import load_model
-from xpnet.tables.scores import permutation_importance
-
-MAX_COLUMNS = 60  # that are shuffled: each is predicted five times
 
 
 def report(options: ReportOptions) -> None:
@@ -22,20 +19,14 @@ def report(options: ReportOptions) -> None:
     keep_inputs([out], [options.model, options.data])
     probe_writable(out)
     title = f"{Path(options.model).name} of xpnet"
-    if not options.data:
-        model = load_model(options.model, options.device)
+    if options.data:
+        model, judged, _ = judge(options)
+    else:
+        model, judged = load_model(options.model, options.device), None
         if model.preprocessing is None:
             raise InputError(f"{options.model}: holds only a network; report what trained it")
-        model_report(model, title, _command(model.training, "TABLE"), out)
-    else:
-        model, table, judged, _ = judge(options)
-        plan, importance = model.preprocessing, None
-        if len(plan.columns) <= MAX_COLUMNS:
-            importance = permutation_importance(plan, model.outputs, table, repeats=5, seed=0)
-        model_report(
-            model, title, _command(model.training, options.data), out,
-            judged=judged, table=table, importance=importance,
-        )  # fmt: skip
+    command = _command(model.training, options.data or "TABLE")
+    model_report(model, title, command, out, judged=judged)
     say(f"report written to {out}")
 
 

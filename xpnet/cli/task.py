@@ -247,13 +247,6 @@ def make_network(task: Task) -> MLP:
 
 def _network(options: TrainOptions, inputs: int, outputs: int, output: str) -> MLP:
     names, sizes = options.activation.split(","), [inputs, *_layers(options.hidden), outputs]
-    # Parameters, gradients, two moments, those at the start of the epoch and the last good ones.
-    needed = 6 * 4 * sum((a + 1) * b for a, b in itertools.pairwise(sizes))
-    if needed > free_memory() and options.device == "cpu":
-        raise InputError(
-            f"--hidden {options.hidden}: its training needs about {needed / 1e9:,.1f} GB, more "
-            "than are free; give fewer or smaller layers"
-        )
     return MLP(
         sizes, hidden=names[0] if len(names) == 1 else names, output=output, init=options.init,
         dtype=options.dtype, device=own_device(options.device), seed=options.seed,

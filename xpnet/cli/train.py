@@ -172,13 +172,20 @@ def judge(task: Task, nets: list[MLP]) -> Judged:
     """Predict the rows to judge on; with folds, each network counts for the rows kept from it."""
     x, y = task.judged
     if not task.folds:
-        return Judged(x, mean_outputs(nets, x), y)
-    total, count = np.zeros((len(y), task.plan.outputs)), np.zeros((len(y), 1))
-    for net, (_, held) in zip(nets, task.folds, strict=True):
-        total[held] += net.predict(x[held])
-        count[held] += 1
-    rows = np.flatnonzero(count)
-    return Judged(x[rows], total[rows] / count[rows], y[rows])
+        return Judged(x, mean_outputs(nets, x), y, lambda x, rows: mean_outputs(nets, x))
+    kept = np.zeros((len(y), len(nets)), dtype=bool)  # whether a row was kept from a network
+    for number, (_, held) in enumerate(task.folds):
+        kept[held, number] = True
+    rows = np.flatnonzero(kept.any(axis=1))
+    x, y, kept = x[rows], y[rows], kept[rows]
+
+    def predict(x: Any, rows: Any) -> Any:
+        total = np.zeros((len(x), task.plan.outputs))
+        for net, held in zip(nets, kept[rows].T, strict=True):
+            total[held] += net.predict(x[held])
+        return total / kept[rows].sum(axis=1, keepdims=True)
+
+    return Judged(x, predict(x, slice(None)), y, predict)
 
 
 def _linear_scores(task: Task, doctor: Doctor) -> dict[str, Any]:

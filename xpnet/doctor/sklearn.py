@@ -12,7 +12,10 @@ from xpnet.nn.optimizers import SGD, Adam
 
 EPOCHS = 100  # at most: enough to see whether it learns
 ACTIVATIONS = {"logistic": "sigmoid"}
-PARAMETERS = {"learning_rate": "learning_rate_init", "l2": "alpha", "epochs": "max_iter"}
+PARAMETERS = {
+    "learning_rate": "learning_rate_init", "l2": "alpha", "epochs": "max_iter",
+    "hidden": "activation", "optimizer": "solver",
+}  # fmt: skip
 
 
 def as_network(estimator: Any, x: Any, y: Any) -> tuple[MLP, Any, dict[str, Any]]:

@@ -50,7 +50,7 @@ from xpnet.estimators.data import (
 )
 from xpnet.estimators.fit_tasks import FitTasks
 from xpnet.estimators.parameters import core_name, hidden_sizes, optimizer_of, sklearn_draws
-from xpnet.estimators.verdict import DivergenceWarning, NoSkillWarning, lack_of_skill
+from xpnet.estimators.verdict import DivergenceWarning, no_skill
 from xpnet.nn.activations import HIDDEN, Activation
 from xpnet.nn.arrays import as_row_weights, as_targets
 from xpnet.nn.losses import Loss
@@ -324,19 +324,23 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         if drawn:
             net.set_parameters(*drawn)
         self.network_, self._state, self._made_of = net, TrainingState(), self._fixed(sizes)
+        self._show_curves()
         self.n_outputs_, self.n_layers_ = net.sizes[-1], len(net.sizes)
         self.out_activation_ = "logistic" if net.output.name == "sigmoid" else net.output.name
         self.n_iter_, self.t_, self.loss_ = 0, 0, math.nan
-        self.loss_curve_, self.validation_loss_curve_ = list[float](), list[float]()
         self.best_loss_: Any = None if self.early_stopping else math.inf
         self.best_validation_score_: Any = -math.inf if self.early_stopping else None
         self.validation_scores_: Any = [] if self.early_stopping else None
         self._best = self._flat_copy() if self.early_stopping else None
         self._no_improvement_count, self._learning_rate = 0, math.nan
 
+    def _show_curves(self) -> None:
+        history = self._state.history
+        self.loss_curve_, self.validation_loss_curve_ = history.loss, history.validation_loss
+
     def _fixed(self, sizes: list[int]) -> dict[str, Any]:
-        return {"layer sizes": sizes, **{name: getattr(self, name, None) for name in FIXED},
-                "output": self._output()}  # fmt: skip
+        named = {name: getattr(self, name, None) for name in FIXED}
+        return {"layer sizes": sizes, **named, "output": self._output()}
 
     def _continue(self, sizes: list[int]) -> None:
         """Refuse to train on with a network that is not the one the parameters describe."""
@@ -366,8 +370,9 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         rows, state, optimizer = data.y.shape[0], self._state, optimizer_of(self)
         kind = type(optimizer).__name__, bool(self.momentum)
         if self._optimizer_kind != kind:
-            state = TrainingState()
-        self._optimizer_kind = kind
+            state = TrainingState(history=state.history)
+        self._optimizer_kind, self._state = kind, state
+        self._show_curves()  # after a divergence they begin again
         batch = min(AUTO_BATCH if self.batch_size == "auto" else int(self.batch_size), rows)
         options = TrainingOptions(
             loss=self._core_loss(), optimizer=optimizer, batch_size=batch, shuffle=self.shuffle,
@@ -413,7 +418,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                     "optimization hasn't converged yet.",
                     ConvergenceWarning,
                 )
-            yield from self._no_skill(training, start)
+            yield from no_skill(self, training, start)
 
     def _after_epoch(self, training: Training) -> None:
         """Record the epoch; stop or slow down by scikit-learn's rules when nothing improves."""
@@ -448,8 +453,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self.n_iter_ += 1
         self.t_ += training.rows
         self.loss_ = np.float64(history.loss[-1])  # as scikit-learn's, which can be rounded
-        self.loss_curve_.append(history.loss[-1])
-        self.validation_loss_curve_.extend(history.validation_loss[-1:])
 
     def _improved_score(self, training: Training) -> bool:
         net, held_out = training.net, training.validation
@@ -495,28 +498,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                 "Increase max_iter or max_fun, or pass standardize=True.",
                 ConvergenceWarning,
             )
-        yield from self._no_skill(training, start)
-
-    def _no_skill(self, training: Training | LBFGS, start: Array) -> Iterator[tuple[str, Any]]:
-        """Warn if the model is no better than a constant; name the likely cause and remedy."""
-        known, advice = self.get_params(deep=False), self._next_attempt()
-        if message := lack_of_skill(training, start, self._seed, known, advice):
-            yield f"{type(self).__name__}: {message}", NoSkillWarning
-
-    def _next_attempt(self) -> str:
-        """Say what to try next, whatever the cause."""
-        if self.solver == "lbfgs":
-            return "Set init='auto', or solver='adam'."
-        rate, name = float(optimizer_of(self).learning_rate), "the solver's learning_rate"
-        if isinstance(self.solver, str):
-            name = "learning_rate_init"
-        if self.n_iter_ == self.max_iter:
-            return f"All {self.n_iter_} epochs were needed: raise max_iter, or {name}."
-        return (
-            f"Training stopped after {self.n_iter_} of {self.max_iter} epochs on a plateau: nothing"
-            f" improved by tol={self.tol:g}. Set {name}={10 * rate:g} (it was {rate:g}), or lower"
-            " tol."
-        )
+        yield from no_skill(self, training, start)
 
     @property
     def _optimizer(self) -> SimpleNamespace:

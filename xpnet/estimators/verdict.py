@@ -1,12 +1,14 @@
 """What an estimator says at the end: that it diverged, or has learnt nothing, and the cause."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
 from xpnet.backend.device import Array, to_host
 from xpnet.doctor.findings import Finding
+from xpnet.doctor.sklearn import PARAMETERS
+from xpnet.estimators.parameters import optimizer_of
 from xpnet.training import skill
 from xpnet.training.lbfgs import LBFGS
 from xpnet.training.loop import Training
@@ -14,14 +16,6 @@ from xpnet.training.skill import find_no_skill, unscaled
 
 SAID_ANYWAY = {"unscaled-inputs", "learning-rate-too-small"}
 SYMPTOMS = {"no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising"}
-PARAMETERS = {
-    "hidden": "activation",
-    "l2": "alpha",
-    "learning_rate": "learning_rate_init",
-    "optimizer": "solver",
-    "standardize_target": "standardize",
-}
-"""The core's settings that scikit-learn calls otherwise."""
 
 
 class DivergenceWarning(ConvergenceWarning):  # type: ignore[misc]
@@ -32,17 +26,17 @@ class NoSkillWarning(skill.NoSkillWarning, ConvergenceWarning):  # type: ignore[
     """The same of an estimator, and one of the warnings that scikit-learn's users know."""
 
 
-def lack_of_skill(
-    training: Training | LBFGS, start: Array, seed: int, parameters: Container[str], advice: str
-) -> str:
-    """Say that a network is no better than a constant, and the likely causes; "" if it is better.
+def no_skill(
+    estimator: Any, training: Training | LBFGS, start: Array
+) -> Iterator[tuple[str, type[NoSkillWarning]]]:
+    """Warn if a network is no better than a constant, with the likely causes.
 
-    `start` are its parameters, (parameters,), before the run, `seed` chooses the rows to judge by,
-    and `parameters` are those of the estimator; `advice` applies in any case.
+    `start` are its parameters, (parameters,), before the run.
     """
+    seed = estimator._seed  # chooses the rows to judge by
     found = find_no_skill(training.net, training.options.loss, training.data, seed)
     if found is None:
-        return ""
+        return
     shortcoming, judged = found
     causes = []
     if scales := unscaled(to_host(judged.x)):
@@ -50,9 +44,24 @@ def lack_of_skill(
         causes.append(f"X is not scaled ({scales}). {remedy}")
     for each in _findings(training, start):
         if each.severity != "note" and each.code not in SYMPTOMS | SAID_ANYWAY:
-            remedy = _remedy(each, parameters)
+            remedy = _remedy(each, estimator.get_params(deep=False))
             causes.append(f"{each.code} in {each.where}: {each.evidence}. {remedy}")
-    return f"{shortcoming}. Likely cause: {' '.join([*causes, advice])}"
+    causes.append(_next_attempt(estimator))
+    message = f"{type(estimator).__name__}: {shortcoming}. Likely cause: {' '.join(causes)}"
+    yield message, NoSkillWarning
+
+
+def _next_attempt(estimator: Any) -> str:
+    """Say what to try next, whatever the cause."""
+    if estimator.solver == "lbfgs":
+        return "Set init='auto', or solver='adam'."
+    rate, name = float(optimizer_of(estimator).learning_rate), "the solver's learning_rate"
+    if isinstance(estimator.solver, str):
+        name = "learning_rate_init"
+    return (
+        f"Training took {estimator.n_iter_} of {estimator.max_iter} epochs. Set {name}="
+        f"{10 * rate:g} (it was {rate:g}), lower tol (it was {estimator.tol:g}), or raise max_iter."
+    )
 
 
 def _findings(training: Any, start: Array) -> tuple[Finding, ...]:
@@ -72,6 +81,7 @@ def _findings(training: Any, start: Array) -> tuple[Finding, ...]:
 
 def _remedy(finding: Finding, parameters: Container[str]) -> str:
     """Return a finding's remedy as parameters of the estimator, or else in its own words."""
-    repair = {PARAMETERS.get(name, name): each for name, each in (finding.repair or {}).items()}
+    names = PARAMETERS | {"standardize_target": "standardize"}
+    repair = {names.get(name, name): each for name, each in (finding.repair or {}).items()}
     settings = [f"{name}={each!r}" for name, each in repair.items() if name in parameters]
     return f"Set {', '.join(settings)}." if settings else finding.remedy.splitlines()[0]

@@ -8,10 +8,11 @@ engine in the browser could take this one's place.
     {"do": "edit", "layer": 0, "row": -1, "column": 2, "value": 0.5}  a weight; row -1: a bias
     {"do": "export"}                                programs, model and numbers
 
-`start` gives ``settings``, the ``form``, ``presets``, ``activations`` and ``mistakes`` to choose
-from, ``points`` (across, upwards and colour from 0 to 1; 1 if held out), ``axes`` (name, low, high)
-and, like `train` and `edit`, the state: ``step``, ``loss``, ``held_out``, ``weights``, ``biases``,
-``maps`` (base64: SIDE x SIDE bytes of each unit, then of the output, by rows from the top),
+`start` gives ``settings``, the ``form``, ``presets`` and which ``preset`` this is, ``activations``
+and ``mistakes`` to choose from, ``points`` (across, upwards and colour from 0 to 1; 1 if held out),
+``axes`` (name, low, high) and, like `train` and `edit`, the state: ``step``, ``loss``,
+``held_out``, ``weights``, ``biases``, ``maps`` (base64: SIDE x SIDE bytes of each unit, then of the
+output, by rows from the top),
 ``ended`` (why no step follows, or ""), ``link`` (that leads here), ``findings`` (or null: as
 before). `export` gives ``zip`` (base64). A message that cannot be followed gives ``error``.
 """
@@ -67,12 +68,16 @@ class Playground:
         actions: dict[str, Callable[..., dict[str, Any]]] = {
             "start": self._start, "train": self._train, "edit": self._edit, "export": self._export
         }  # fmt: skip
-        about = dict(message)
+        before = dict(vars(self))  # a run that cannot be started leaves the present one as it is
         try:
+            about = dict(message)
             with np.errstate(all="ignore"):
                 return actions[about.pop("do")](**about)
         except XpnetError as error:
+            vars(self).update(before)
             return {"error": str(error)}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return {"error": f"{message!r:.80} is not understood: {error!r}"}
 
     def _start(self, link: str) -> dict[str, Any]:
         s = self.settings = Settings.of(link, self._inputs)
@@ -98,6 +103,7 @@ class Playground:
         self._make_network()
         return {
             "settings": asdict(s), "form": form(self._inputs), "presets": PRESETS,
+            "preset": next((n for n, each in PRESETS.items() if s == Settings.of(each, ())), ""),
             "activations": ACTIVATIONS, "mistakes": {name: MISTAKES[name][0] for name in MISTAKES},
             "axes": [*zip(points.names, self.low, self.high, strict=True)],
             "points": self._points(),
@@ -184,7 +190,7 @@ class Playground:
         )
 
     def _train(self, steps: int = 1_000_000, seconds: float = 1.0) -> dict[str, Any]:
-        end = time.perf_counter() + min(seconds, 1.0)
+        end = time.perf_counter() + min(1.0, seconds)
         for _ in range(steps):
             if time.perf_counter() > end or self.ended:
                 break
@@ -278,6 +284,10 @@ class Playground:
             values = self.net.forward(self.x[self.train]).activations[layer - 1]
             stuck = np.flatnonzero(np.ptp(values, axis=0) < STUCK).tolist()
             units += [(layer, unit) for unit in stuck or range(values.shape[1])]
+        ends = {"feature": 0, "inputs": 0, "targets": -1, "predictions": -1}
+        if (end := ends.get(finding.where.split(" ")[0])) is not None:
+            layer = end % len(self.sizes)
+            units += [(layer, unit) for unit in range(self.sizes[layer])]
         named = {int(number) - 1 for number in re.findall(r"\b[Wb](\d+)", finding.where)}
         return {"layers": sorted(named), "units": units}
 

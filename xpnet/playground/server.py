@@ -31,10 +31,10 @@ def application(token: str, port: int, table: Points | None = None) -> Starlette
         playground = Playground(table)
         try:
             while True:
-                reply = playground.answer(json.loads(await connection.receive_text()))
+                reply = playground.answer(await connection.receive_json())
                 await connection.send_text(json.dumps(reply, allow_nan=False))
-        except WebSocketDisconnect:
-            return  # the tab was closed; nothing trains unasked
+        except (WebSocketDisconnect, json.JSONDecodeError, KeyError):
+            return  # the tab was closed, or it was no page; nothing trains unasked
 
     page = StaticFiles(directory=PAGE, html=True)
     routes = [WebSocketRoute("/socket", talk), Mount("/", page)]
@@ -53,8 +53,8 @@ def serve(table: Points | None, port: int, tell: Callable[[str], None]) -> None:
 
     try:
         listening = socket.create_server((HOST, port))
-    except OSError as error:
-        raise InputError(f"--port {port}: {error.strerror}; give another, or 0 for any") from error
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--port {port}: {error}; give another, or 0 for any") from error
     with listening:
         port, token = listening.getsockname()[1], secrets.token_urlsafe(16)
         config = uvicorn.Config(application(token, port, table), log_level="warning")

@@ -11,7 +11,7 @@ from xpnet.playground.data import COMPONENTS, DATA, TABLE
 from xpnet.playground.mistakes import MISTAKES
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid", "leaky_relu", "identity")  # of the programs, too
-MAX_LAYERS, MAX_UNITS = 8, 32
+MAX_LAYERS, MAX_UNITS, MAX_WEIGHT = 8, 32, 1e9
 
 
 def _choice(label: str, *choices: str) -> Any:
@@ -46,7 +46,7 @@ class Settings:
     layers: str = "4 tanh,2 tanh"
     mistakes: str = ""  # names with commas between them
     edits: str = ""  # likewise, step:layer:row:column:value; row -1 is the bias
-    steps: int = 0  # how far to train at once
+    steps: int = _number("", 0, 0, 10_000_000)  # how far to train at once
 
     @classmethod
     def of(cls, link: str, inputs: Sequence[str]) -> "Settings":
@@ -72,9 +72,9 @@ class Settings:
         if "bias" in found.wrong and found.optimizer != "sgd":
             raise InputError("mistakes: biases of each row take steps of sgd; choose it")
         sizes = [2, *(units for units, _ in hidden), 1]
-        for _, layer, row, column, _ in edited:
+        for _, layer, row, column, value in edited:
             rows, units = sizes[layer : layer + 2] if 0 <= layer <= len(hidden) else (0, 0)
-            if not (-1 <= row < rows and 0 <= column < units):
+            if not (-1 <= row < rows and 0 <= column < units and abs(value) <= MAX_WEIGHT):
                 raise InputError(f"edits {found.edits}: the network has no such weight")
         return found
 

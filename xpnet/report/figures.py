@@ -4,7 +4,6 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,8 @@ BLUE, RED, GREY = "#1f5fa8", "#b3261e", "#5f5f5f"
 MAX_CLASSES = 12  # in a confusion matrix, and with curves of their own
 MAX_POINTS = 400  # of a curve or a cloud, so that a report can be mailed
 MAX_UNITS = 9  # drawn of a layer
-BINS = 10  # of confidence
+BINS, BARS = 10, 30  # of confidence; of other histograms
+MAX_NAME = 24  # letters
 IDS = re.compile(r'<g id="[^"]*">')  # would be given twice on one page
 
 
@@ -55,45 +55,63 @@ def some(values: Any) -> Any:
     return values[np.linspace(0, len(values) - 1, min(len(values), MAX_POINTS)).astype(int)]
 
 
+def short(name: str) -> str:
+    """Return the beginning of a name that would leave no room for the figure."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
+
+
 def curves(history: History) -> Iterator[Drawing]:
     """Draw the losses, the learning rate and the metrics over the epochs."""
-    epochs = some(np.arange(1, history.epochs + 1))
-
-    def paint(axes: Any, named: Mapping[str, Sequence[float]], label: str) -> None:
-        for (name, values), color in zip(named.items(), (BLUE, RED, GREY) * 9, strict=False):
-            axes.plot(epochs, some(values), color=color, label=name)
-        if history.best_epoch is not None:
-            axes.axvline(history.best_epoch, color=GREY, linestyle=":", label="kept")
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.legend()
-
     if not history.epochs:
         return
-    losses = {"training": history.loss, "validation": history.validation_loss}
-    losses = {name: values for name, values in losses.items() if values}
-    best = f"; the weights of epoch {history.best_epoch} were kept" if history.best_epoch else ""
-    told = f"From {history.loss[0]:.4g} to {history.loss[-1]:.4g} in {history.epochs} epochs{best}."
-    yield draw("Loss", told, lambda axes: paint(axes, losses, "loss"))
-    rates = history.learning_rate
-    if len(set(rates)) > 1:
+    best, rates = history.best_epoch, history.learning_rate
+    kept = f"; the weights of epoch {best} were kept" if best else ""
+    told = f"From {history.loss[0]:.4g} to {history.loss[-1]:.4g} in {history.epochs} epochs{kept}."
+    named = {"training": history.loss, "validation": history.validation_loss}
+    yield lines("Loss", told, named, ("epoch", "loss"), best)
+    if rates:
         told = f"From {rates[0]:.4g} to {rates[-1]:.4g}."
-        yield draw("Learning rate", told, lambda axes: paint(axes, {"rate": rates}, "rate"))
+        yield lines("Learning rate", told, {"rate": rates}, ("epoch", "rate"), best)
     for name, values in history.metrics.items():
         told = f"{name} is {values[-1]:.4g} after the last epoch."
-        yield draw(name, told, partial(paint, named={name: values}, label=name))
+        yield lines(name, told, {name: values}, ("epoch", name), best)
 
 
-def network(net: MLP) -> Drawing:
-    """Draw the layers: units as points, weights as lines, dark where large."""
+def lines(
+    title: str,
+    told: str,
+    named: Mapping[str, Sequence[float]],
+    labels: tuple[str, str],
+    kept: int | None = None,
+) -> Drawing:
+    """Draw values over their places from 1, and which place was kept."""
+
+    def paint(axes: Any) -> None:
+        for (name, values), color in zip(named.items(), (BLUE, RED), strict=False):
+            if len(values):
+                places = some(np.arange(1, len(values) + 1))
+                axes.plot(places, some(values), color=color, label=name)
+        if kept is not None:
+            axes.axvline(kept, color=GREY, linestyle=":", label="kept")
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend()
+
+    return draw(title, told, paint)
+
+
+def network(net: MLP, count: int) -> Drawing:
+    """Draw the layers: units as points, weights as lines, dark where large, red where negative."""
 
     def paint(axes: Any) -> None:
         shown = [min(units, MAX_UNITS) for units in net.sizes]
         for layer, weights in enumerate(net.weights):
-            host = np.abs(to_host(weights)[: shown[layer], : shown[layer + 1]])
-            scaled = host / (host.max() or 1.0)
-            for (i, j), strength in np.ndenumerate(scaled):
+            host = to_host(weights)[: shown[layer], : shown[layer + 1]]
+            scaled = host / (np.abs(host).max() or 1.0)
+            for (i, j), weight in np.ndenumerate(scaled):
                 ends = [i - shown[layer] / 2, j - shown[layer + 1] / 2]
-                axes.plot([layer, layer + 1], ends, color=BLUE, alpha=0.8 * strength, lw=1)
+                color = BLUE if weight > 0 else RED
+                axes.plot([layer, layer + 1], ends, color=color, alpha=0.8 * abs(weight), lw=1)
         for layer, units in enumerate(shown):
             axes.plot([layer] * units, np.arange(units) - units / 2, "o", color="black", ms=5)
         names = ["inputs", *(each.name for each in (*net.hidden, net.output))]
@@ -101,7 +119,8 @@ def network(net: MLP) -> Drawing:
         axes.set_xticks(places, [f"{n}\n{name}" for n, name in zip(net.sizes, names, strict=True)])
         axes.yaxis.set_visible(False)
 
-    told = f"{net!r}; of each layer, at most {MAX_UNITS} units are drawn."
+    told = f"{net!r}; negative weights are red; of a layer, {MAX_UNITS} units at most are drawn."
+    told = f"The first of {count}: {told}" if count > 1 else told
     return draw("Network", told, paint)
 
 
@@ -141,8 +160,10 @@ def confusion(names: Sequence[str], shares: Any, y: Any) -> Drawing:
             color = "white" if count > counts.max() / 2 else "black"
             axes.text(j + 0.5, i + 0.5, count, ha="center", va="center", color=color)
         places = np.arange(len(names)) + 0.5
-        axes.set_xticks(places, names, rotation=30 if len(names) > 4 else 0)
-        axes.set_yticks(places, names)
+        told = [short(each) for each in names]
+        slanted = {"rotation": 30, "ha": "right"} if len("".join(told)) > MAX_NAME else {}
+        axes.set_xticks(places, told, **slanted)
+        axes.set_yticks(places, told)
         axes.invert_yaxis()
         axes.set(xlabel="predicted", ylabel="true")
 
@@ -162,7 +183,7 @@ def _ranked(share: Any, positive: Any) -> tuple[Any, Any, Any]:
 
 def _curves(axes: Any, named: dict[str, tuple[Any, Any]], x: str, y: str) -> None:
     for name, (across, up) in named.items():
-        axes.plot(some(across), some(up), label=name)
+        axes.plot(some(across), some(up), label=short(name))
     axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend()
 
@@ -192,10 +213,10 @@ def regression(target: str, predicted: Any, true: Any) -> Iterator[Drawing]:
     def against(axes: Any) -> None:
         axes.plot(*points.T, ".", color=BLUE, alpha=0.6)
         axes.plot(ends, ends, ":", color=GREY)
-        axes.set(xlabel=f"true {target}", ylabel=f"predicted {target}")
+        axes.set(xlabel=f"true {short(target)}", ylabel=f"predicted {short(target)}")
 
     def residuals(axes: Any) -> None:
-        axes.hist(predicted - true, bins=30, color=BLUE)
+        axes.hist(predicted - true, bins=BARS, color=BLUE)
         axes.axvline(0.0, color=GREY, linestyle=":")
         axes.set(xlabel="predicted - true", ylabel="rows")
 
@@ -204,15 +225,35 @@ def regression(target: str, predicted: Any, true: Any) -> Iterator[Drawing]:
     yield draw("Residuals", f"{mean}their deviation {np.std(predicted - true):.4g}.", residuals)
 
 
-def bars(title: str, told: str, named: dict[str, tuple[float, float]], label: str) -> Drawing:
-    """Draw a value and its deviation for each name, the first on top."""
+def bars(
+    title: str, told: str, named: dict[str, tuple[float, float]], label: str, *, log: bool = False
+) -> Drawing | None:
+    """Draw a value and its deviation for each name, the first on top; None if there is none."""
 
     def paint(axes: Any) -> None:
         values, errors = zip(*named.values(), strict=True)
-        axes.barh(range(len(named)), values, xerr=errors, color=BLUE, ecolor=GREY)
-        axes.set_yticks(range(len(named)), [each[:24] for each in named])
+        axes.barh(range(len(named)), values, xerr=errors, color=BLUE, ecolor=GREY, log=log)
+        axes.set_yticks(range(len(named)), [short(each) for each in named])
         axes.invert_yaxis()
         axes.set(xlabel=label)
+
+    return draw(title, told, paint) if named else None
+
+
+def histograms(title: str, told: str, named: dict[str, Any], label: str) -> Drawing | None:
+    """Draw how arrays of any shape are distributed; None if there is none."""
+    finite = {name: each[np.isfinite(each)] for name, each in named.items()}
+    finite = {name: each for name, each in finite.items() if each.size}
+    if not finite:
+        return None
+    bins = np.histogram_bin_edges(np.concatenate([*finite.values()]), BARS)
+
+    def paint(axes: Any) -> None:
+        for name, values in finite.items():
+            share = np.full(values.size, 1 / values.size)
+            axes.hist(values, bins=bins, weights=share, histtype="step", label=short(name))
+        axes.set(xlabel=label, ylabel="share")
+        axes.legend()
 
     return draw(title, told, paint)
 
@@ -222,7 +263,7 @@ def dependence(name: str, what: str, cells: Any, means: Any) -> Drawing:
 
     def paint(axes: Any) -> None:
         axes.plot(cells, means, color=BLUE)
-        axes.set(xlabel=name, ylabel=f"mean of {what}")
+        axes.set(xlabel=short(name), ylabel="mean prediction")
 
     told = f"{what} goes from {means[0]:.4g} to {means[-1]:.4g} on average as {name} grows."
     return draw(f"Partial dependence on {name}", told, paint)
@@ -234,6 +275,6 @@ def regions(names: Sequence[str], what: str, grid: tuple[Any, Any], values: Any)
     def paint(axes: Any) -> None:
         axes.contourf(*grid, values, levels=10, cmap="Blues")
         axes.contour(*grid, values, levels=3, colors="black", linewidths=0.6)
-        axes.set(xlabel=names[0], ylabel=names[1])
+        axes.set(xlabel=short(names[0]), ylabel=short(names[1]))
 
     return draw("Decision regions", f"The darker, the larger {what}.", paint)

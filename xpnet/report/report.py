@@ -1,8 +1,8 @@
 """A report in one HTML file: what was done, how good it is, and why; missing parts are left out."""
 
 import platform
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from typing import Any
 
@@ -10,17 +10,22 @@ import numpy as np
 
 import xpnet
 from xpnet.backend.files import atomic_write
+from xpnet.doctor.doctor import Doctor
+from xpnet.doctor.gradcheck.check import named_parameters
 from xpnet.doctor.initial_weights import explain_init
+from xpnet.doctor.run import Run
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.report import figures
+from xpnet.report.evidence import pictures
 from xpnet.report.figures import Drawing
 from xpnet.saving.model import Judged, Model
 from xpnet.tables.columns import Number
-from xpnet.tables.scores import class_names, score
-from xpnet.tables.table import Table, table_of
+from xpnet.tables.encodings import piecewise_linear
+from xpnet.tables.scores import class_names, permutation_importance, score
 from xpnet.training.history import History
 
+MAX_COLUMNS = 60  # that are shuffled: each is predicted five times
 MAX_IMPORTANT, MAX_DEPENDENCE = 15, 3  # columns that are drawn
 GRID = 40  # points of a column
 ROWS = 500  # that partial dependence is the mean of
@@ -35,6 +40,7 @@ class Section:
     rows: Sequence[Sequence[str]] = ()
     figures: Sequence[Drawing] = ()
     text: str = ""
+    findings: Sequence[tuple[Mapping[str, Any], Drawing | None]] = ()
 
 
 def page_template() -> Any:
@@ -52,7 +58,7 @@ def page_template() -> Any:
 
 def render(title: str, sections: Iterable[Section], path: Any = None) -> str:
     """Return the page, and write it to a path if given."""
-    there = [each for each in sections if each.rows or each.figures or each.text]
+    there = [s for s in sections if s.rows or s.figures or s.text or s.findings]
     html: str = page_template().render(title=title, sections=[*there, _versions()])
     if path is not None:
         with atomic_write(path) as file:
@@ -73,10 +79,8 @@ def model_report(
     path: Any,
     *,
     judged: Judged | None = None,
-    table: Table | None = None,
-    importance: dict[str, tuple[float, float]] | None = None,
 ) -> str:
-    """Write the report of a model, on rows that it is judged on, of a table, if there are any."""
+    """Write the report of a model, on rows that it is judged on, if there are any."""
     plan, training = model.preprocessing, model.training or {}
     known = training.get("scores")
     now = score(plan, judged.outputs, judged.y) if judged else known
@@ -89,21 +93,18 @@ def model_report(
     decisions += [("note", each) for each in training.get("notes", ())]
     named = {each.name for each in fields(History)}
     curves = {k: v for k, v in training.get("history", {}).items() if k in named}
-    linear = training.get("linear") if now == known else None
+    linear, other = training.get("linear"), None if now == known else known
     history = History(**curves)
-    found = training.get("doctor", ())
-    told = ("code", "severity", "where", "evidence", "why", "remedy")
-    keys = ("code", "severity", "where", "evidence", "explanation", "remedy")
-    columns = _column_figures(model, table, importance or {}) if table is not None else ()
+    drawing = figures.network(model.net, 1 + len(model.other_nets))
     return render(title, [
-        _scores("How good it is", now, linear, drawn),
-        _scores("How good it was when it was trained", known if now != known else None, None, ()),
+        _scores("How good it is", now, None if other else linear, drawn),
+        _scores("How good it was when it was trained", other, linear, ()),
+        _found(training.get("doctor", ()), _seen(model, judged, history)),
         Section("What was done to the table", ("what", "columns"), decisions),
-        Section("Network", figures=[figures.network(model.net)], text=repr(model.net)),
+        Section("Network", figures=[drawing]),
         Section("Training", figures=[*figures.curves(history)], text=training.get("stopped", "")),
-        Section("What each column adds", figures=[*columns]),
+        Section("What each column adds", figures=[*_column_figures(model, judged)]),
         _layers(model.net, judged.x if judged else None),
-        Section("What the doctor found", told, [[each[key] for key in keys] for each in found]),
         Section("The command that repeats it", text=command),
     ], path)  # fmt: skip
 
@@ -116,14 +117,15 @@ def _scores(
     beside = [scores, scores["baseline"], *([linear] if linear else [])]
     names = [name for name in ("accuracy", "r2", "mean_absolute_error") if name in scores]
     rows = [[name, *(_number(each.get(name)) for each in beside)] for name in names]
+    constant = scores["baseline"].get("class", "the mean")
     for name in scores.get("recall", {}):
         others = [_number(each["recall"].get(name)) for each in beside[2:]]
-        rows.append([f"recall of {name}", _number(scores["recall"][name]), "", *others])
+        always = _number(name == constant)
+        rows.append([f"recall of {name}", _number(scores["recall"][name]), always, *others])
     for target, each in scores.get("targets", {}).items():
         other = linear["targets"][target] if linear else None
         rows += [[f"{target}: {row[0]}", *row[1:]] for row in _scores("", each, other, ()).rows]
-    rows.append(["rows", f"{scores['rows']}"])
-    constant = scores["baseline"].get("class", "the mean")
+    rows.append(["rows", *(f"{scores['rows']}" for _ in beside)])
     head = ["score", "network", f"always {constant}", *(["linear model"] if linear else [])]
     return Section(heading, head, rows, drawn)
 
@@ -144,41 +146,50 @@ def _judged_figures(plan: Any, judged: Judged) -> Iterator[Drawing]:
             yield from figures.classification(class_names(one.classes), shares, y)
 
 
-def _column_figures(
-    model: Model, table: Table, importance: dict[str, tuple[float, float]]
-) -> Iterator[Drawing]:
-    plan = model.preprocessing
-    score_name = "R2" if plan.task == "regression" else "accuracy"
-    if importance:
+def _column_figures(model: Model, judged: Judged | None) -> Iterator[Drawing]:
+    if judged is None:
+        return
+    plan, importance = model.preprocessing, dict[str, tuple[float, float]]()
+    if len(plan.columns) <= MAX_COLUMNS:
+        importance = permutation_importance(plan, judged.predict, judged.x, judged.y)
+        score_name = "R2" if plan.task == "regression" else "accuracy"
         first = dict(list(importance.items())[:MAX_IMPORTANT])
         told = f"By how much {score_name} falls if a column is shuffled, on average of five times."
-        yield figures.bars("Permutation importance", told, first, f"fall of {score_name}")
-    rows = figures.some(plan.complete_rows(table))[:ROWS]
-    part = table.matrix[rows].copy()
+        label = f"fall of {score_name}"
+        yield from filter(None, [figures.bars("Permutation importance", told, first, label)])
+    rows = figures.some(judged.x)[:ROWS]
     what = [*plan.decode(np.zeros((1, plan.outputs)))][-1]
 
-    def mean_of(other: Table) -> Any:
-        return [*plan.decode(model.outputs(plan.transform(other))).values()][-1]
+    def answers(x: Any) -> Any:
+        return [*plan.decode(model.outputs(x)).values()][-1]
 
-    numbers = {each.name for each in plan.columns if isinstance(each, Number)}
-    spans = dict[str, Any]()
-    for name in importance or numbers:
-        cells = table.numbers([name], rows)[:, 0] if name in numbers else np.array([np.nan])
-        low, high = np.nanquantile(cells, [0.02, 0.98]) if not np.isnan(cells).all() else (0, 0)
-        if low < high and name in numbers:
-            spans[name] = np.linspace(low, high, GRID)
-    for name, cells in list(spans.items())[:MAX_DEPENDENCE]:
-        means = []
-        for cell in cells:
-            matrix = part.copy()
-            matrix[:, table.index(name)] = cell
-            means.append(float(np.mean(mean_of(replace(table, matrix=matrix)))))
-        yield figures.dependence(name, what, cells, means)
     names = [each.name for each in plan.columns]
-    if len(names) == 2 and {*names} == spans.keys():
-        across, up = np.meshgrid(*(spans[name] for name in names))
-        plane = table_of(np.stack([across.ravel(), up.ravel()], axis=1), plan)
-        yield figures.regions(names, what, (across, up), mean_of(plane).reshape(across.shape))
+    grids = dict[str, tuple[Any, slice, Any]]()  # cells, inputs, and what the cells are there
+    for name in importance or names:
+        column, inputs = plan.columns[names.index(name)], plan.inputs_of(name)
+        low, high = np.quantile(rows[:, inputs.start], [0.02, 0.98])
+        if isinstance(column, Number) and low < high:
+            scaled = np.linspace(low, high, GRID)
+            grids[name] = scaled * column.std + column.mean, inputs, _inputs(column, scaled)
+    for name, (cells, inputs, values) in list(grids.items())[:MAX_DEPENDENCE]:
+        everywhere = np.repeat(rows[None], GRID, axis=0)
+        everywhere[:, :, inputs] = values[:, None]
+        means = np.mean([answers(each) for each in everywhere], axis=1)
+        yield figures.dependence(name, what, cells, means)
+    if len(names) == 2 and {*names} == grids.keys():
+        (across, i, values), (up, j, others) = (grids[name] for name in names)
+        plane = np.zeros((GRID, GRID, plan.inputs), rows.dtype)
+        plane[:, :, i], plane[:, :, j] = values, others[:, None]
+        shown = answers(plane.reshape(-1, plan.inputs)).reshape(GRID, GRID)
+        yield figures.regions(names, what, (across, up), shown)
+
+
+def _inputs(column: Number, scaled: Any) -> Any:
+    """Return what `Preprocessing.transform` makes of a column's standardised cells, (n,)."""
+    edges = (np.asarray(column.edges) - column.mean) / column.std
+    bins = piecewise_linear(scaled, edges) if column.edges else np.zeros((len(scaled), 0))
+    missing = np.zeros((len(scaled), int(column.indicator)))
+    return np.hstack([scaled[:, None], missing, bins])
 
 
 def _layers(net: MLP, x: Any) -> Section:
@@ -198,17 +209,36 @@ def _layers(net: MLP, x: Any) -> Section:
     return Section(heading, head, rows, text="\n".join(before.warnings))
 
 
-def script_report(name: str, found: Any, path: Any) -> str:
+def _seen(model: Model, judged: Judged | None, history: History) -> Run:
+    """Return what the doctor sees of a network before and after training, on the rows judged."""
+    net, doctor = model.net, Doctor(names=model.preprocessing.input_names())
+    options = (model.training or {}).get("options", {})
+    for each in (MLP(**net.config()), net) if net.init != "callable" else (net,):
+        parameters, shown = named_parameters(each), {}
+        if judged:
+            _, slopes = each.gradients(judged.x, judged.y, loss=options.get("loss", "auto"))
+            shown = {
+                "inputs": judged.x, "targets": judged.y, "predictions": each.predict(judged.x),
+                "activations": each.forward(judged.x).activations,
+                "gradients": dict(zip(parameters, (*slopes.weights, *slopes.biases), strict=True)),
+            }  # fmt: skip
+        doctor.watch(parameters=parameters, **shown)
+    doctor.note(losses=history.loss, validation_losses=history.validation_loss)
+    return doctor.run
+
+
+def _found(findings: Sequence[Mapping[str, Any]], run: Run) -> Section:
+    drawn = pictures([each["code"] for each in findings], run)
+    return Section("What the doctor found", findings=[*zip(findings, drawn, strict=True)])
+
+
+def script_report(name: str, found: Any, run: Run, path: Any) -> str:
     """Write the doctor's report on a script, found: doctor.findings.Report."""
     facts = found.facts
-    head = ("code", "severity", "where", "evidence", "why", "remedy")
-    rows = [
-        (each.code, each.severity, each.where, each.evidence, each.explanation, each.remedy)
-        for each in found.findings
-    ]
     mapping = [*facts.get("mapping", ()), facts.get("not_mapped") or ""]
+    findings = [asdict(each) for each in found.findings]
     return render(f"The doctor on {name}", [
-        Section("What the doctor found", head, rows, text="" if rows else str(found)),
+        _found(findings, run) if findings else Section("What the doctor found", text=str(found)),
         Section("The network, as far as it was recognised", text="\n".join(mapping).strip()),
         Section("Gradients", text=facts.get("gradients") or ""),
     ], path)  # fmt: skip

@@ -15,7 +15,7 @@ that has what it needs.
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -136,7 +136,15 @@ class Model:
         from xpnet.tables.scores import permutation_importance
 
         data, plan = self._read(table, reading), self.preprocessing
-        return permutation_importance(plan, self.outputs, data, repeats=repeats, seed=seed)
+        judged = self.judge(data, plan.complete_rows(data, target=True))
+        return permutation_importance(plan, judged.predict, judged.x, judged.y, repeats, seed)
+
+    def judge(self, table: Any, rows: Any = None) -> "Judged":
+        """Return what the model makes of rows, by default all, of a table with the target."""
+        plan = self.preprocessing
+        y = plan.encode_target(table, rows)
+        x = plan.transform(table, rows, dtype=self.net.dtype)
+        return Judged(x, self.outputs(x), y, lambda x, rows: self.outputs(x))
 
     def to_onnx(self, path: Any = None) -> Any:
         """Return an `onnx.ModelProto` that takes raw columns, and write it to a path if given.
@@ -201,11 +209,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Judged:
-    """Rows that a model is judged on: inputs (n, inputs), its outputs, targets (n,)."""
+    """Rows that a model is judged on: inputs (n, inputs), its outputs, targets (n,).
+
+    `predict` takes other inputs of some of the rows, and their numbers.
+    """
 
     x: Any
     outputs: Any
     y: Any
+    predict: Callable[[Any, Any], Any]
 
 
 def save_model(

@@ -217,6 +217,11 @@ class Preprocessing:
             self._fill_numbers(x[part], table, cells, rows[part])
         return x
 
+    def inputs_of(self, name: str) -> slice:
+        """Return which inputs a column fills."""
+        _, first, end, _ = self._with_inputs[self._names.index(name)]
+        return slice(first, end)
+
     @cached_property
     def _with_inputs(self) -> list[tuple[int, int, int, Column]]:
         """Each column with its place, its first input and the next one's."""

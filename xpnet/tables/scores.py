@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from xpnet.errors import bad_argument
 from xpnet.nn.arrays import class_numbers
 from xpnet.tables.messages import format_number
 from xpnet.tables.preprocessing import Preprocessing
-from xpnet.tables.table import Table
 
 MAX_ROWS = 5_000  # to judge columns by
 
@@ -60,36 +58,39 @@ def score(plan: Preprocessing, outputs: Any, y: Any) -> dict[str, Any]:
 
 
 def permutation_importance(
-    plan: Preprocessing, predict: Callable[[Any], Any], table: Table, *, repeats: int, seed: int
+    plan: Preprocessing,
+    predict: Callable[..., Any],
+    x: Any,
+    y: Any,
+    repeats: int = 5,
+    seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
     """Return by how much accuracy, or R2, falls if a column is shuffled, the largest first.
 
-    Breiman, Random Forests, 2001, section 10, on the columns of the raw table. `predict` takes the
-    network's inputs (n, inputs) and gives its outputs; each column has the mean and the standard
-    deviation over the repeats.
+    Breiman, Random Forests, 2001, section 10, on the columns of the raw table: all inputs of a
+    column, of x (n, inputs), are shuffled alike. `predict` takes some rows of x and their numbers,
+    and gives outputs; each column has the mean and the standard deviation over the repeats.
     """
     if repeats < 1:
         raise bad_argument("repeats", repeats, "must be an integer >= 1")
-    rows, draw = plan.complete_rows(table, target=True), generator(seed, "importance")
+    rows, draw = np.arange(len(y)), generator(seed, "importance")
     if len(rows) > MAX_ROWS:
         rows = np.sort(draw.choice(rows, MAX_ROWS, replace=False))
-    y = plan.encode_target(table, rows)
-    matrix = np.array(table.matrix[rows])
-    shuffled = replace(table, matrix=matrix)
+    shuffled = x[rows]
 
     def measure() -> float:
-        scores = score(plan, predict(plan.transform(shuffled)), y)
+        scores = score(plan, predict(shuffled, rows), y[rows])
         value = scores["r2" if plan.task == "regression" else "accuracy"]
         return math.nan if value is None else float(value)
 
     whole, found = measure(), dict[str, tuple[float, float]]()
-    for name in dict.fromkeys(each.name for each in plan.columns):
-        column = matrix[:, table.index(name)]  # a view
-        before = column.copy()
+    for column in plan.columns:
+        inputs = shuffled[:, plan.inputs_of(column.name)]  # a view
+        before = inputs.copy()
         falls = []
         for _ in range(repeats):
-            column[:] = draw.permutation(before)
+            inputs[:] = before[draw.permutation(len(rows))]
             falls.append(whole - measure())
-        column[:] = before
-        found[name] = float(np.mean(falls)), float(np.std(falls))
+        inputs[:] = before
+        found[column.name] = float(np.mean(falls)), float(np.std(falls))
     return dict(sorted(found.items(), key=lambda item: -item[1][0]))

@@ -75,13 +75,11 @@ def wants_any(callbacks: Sequence[Any], steps: range) -> bool:
 
 def wants_each_epoch(callbacks: Sequence[Any]) -> bool:
     """Return whether one has to be called each epoch: not if it has ``each_epoch = False``."""
-    watching = [*hooks_of(callbacks, "on_epoch_start"), *hooks_of(callbacks, "on_epoch_end")]
-    return any(getattr(each, "each_epoch", True) for each in watching)
-
-
-def hooks_of(callbacks: Sequence[Any], name: str) -> list[Any]:
-    """Return the callbacks that have a method of that name."""
-    return [each for each in callbacks if hasattr(each, name)]
+    return any(
+        getattr(each, "each_epoch", True)
+        for each in callbacks
+        if hasattr(each, "on_epoch_start") or hasattr(each, "on_epoch_end")
+    )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend.compiled import NoCompilerError, Program, Source, gemm_address, require_numba
+from xpnet.backend.compiled import NoCompilerError, Source, load, product_of
 from xpnet.backend.device import CPU, Array
 from xpnet.backend.tape import NotRecordableError, RecordingNamespace, Tape
 from xpnet.errors import InputError
@@ -76,12 +76,11 @@ class CompiledSteps:
     ends_anywhere = True
 
     def __init__(self, run: "Training") -> None:
-        require_numba()
         self._run, net, rows = run, run.net, run.batch_size
         calls = max(1, int(PRODUCTS_PER_CALL // products(net, rows)))
         self.count = min(run.whole, calls)
         self.epochs = max(1, min(calls // run.whole, ROWS_PER_CALL // run.epoch_rows))
-        self._gemm, wide = gemm_address(net.dtype)
+        product = product_of(net.dtype)
         tape = Tape()
         own = [tape.record(each.copy()) for each in self._kept]
         twin = _on(RecordingNamespace(net.device.xp), net, own[0])
@@ -99,7 +98,7 @@ class CompiledSteps:
         ]
         step = run.make_step(twin, own[1], own[2:], factors)
         loss, _, _ = step(batch, masks, numbers)
-        source, lines = Source(tape, own), list[str]()
+        source, lines = Source(tape, own, product), list[str]()
         for name, each in (("x", x), ("y", y), ("weights", weights)):
             lines += [] if each is None else _gather(name, each, source)
         for name, some in (("coefficients", numbers), ("keys", keys)):
@@ -115,7 +114,7 @@ class CompiledSteps:
         last = [f"losses[s] = {source.entry(loss)}",
                 f"totals[s // {run.whole}] += losses[s] * {rows}",
                 *_penalty_lines(run)]  # fmt: skip
-        self._program = Program(source.text(parameters, lines, last), wide)
+        self._steps = load(source.text(parameters, lines, last))
 
     def of(self, run: "Training") -> "CompiledSteps":
         """Return the same for another run with such a network, data and options."""
@@ -173,7 +172,7 @@ class CompiledSteps:
                 raise NotRecordableError("compiled, it gives other numbers")
 
     def _take(self, kept: list[Array], begin: int, count: int) -> None:
-        self._program.load()(self._gemm, *self._scratch, *kept, *self._given, begin, count)
+        self._steps(*self._scratch, *kept, *self._given, begin, count)
 
 
 def _on(xp: Any, net: MLP, flat: Any) -> MLP:

@@ -124,14 +124,7 @@ def fit(
         Once it has trained for 5 epochs and 100 steps, or for 1,000 steps: if the
         network is no better than the best constant prediction on the training rows.
     """
-    training = prepare_training(
-        net, x, y, loss=loss, optimizer=optimizer, epochs=epochs, steps_per_epoch=steps_per_epoch,
-        batch_size=batch_size, shuffle=shuffle, validation=validation,
-        early_stopping=early_stopping, sample_weight=sample_weight, class_weight=class_weight,
-        l1=l1, l2=l2, clip_norm=clip_norm, schedule=schedule, metrics=metrics,
-        callbacks=callbacks, progress=progress, seed=seed, compile=compile,
-        parallel=parallel, chunks=chunks,
-    )  # fmt: skip
+    training = prepare_training(**locals())  # all arguments as they are
     with net.device.active:
         penalty_at_start = float(penalty(net.device.xp, net.flat_weights, l1, l2))
         history = training.run()

@@ -1,10 +1,10 @@
 """Many training steps in one launch, for a device that records: an epoch is a few launches.
 
-A recording repeats the same operations on the same memory. So what differs between the steps of an
-epoch is brought to the device at its start, in tables with one row for each step: the numbers of
-the batch's rows, the optimiser's coefficients, dropout's keys. Within a launch the device gathers
-the batches, makes the masks, takes the steps and adds up their losses; between launches the host
-says only with which step of the epoch the next one begins.
+A recording repeats the same operations on the same memory with the same Python numbers. So what
+differs between the steps of an epoch is brought to the device at its start, in tables with one row
+for each step: the numbers of the batch's rows, the optimiser's coefficients, dropout's keys. Within
+a launch the device gathers the batches, makes the masks, takes the steps and adds up their losses;
+between launches the host says only with which step of the epoch the next one begins.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,14 +41,14 @@ class _Tables(NamedTuple):
 
 
 class Launches:
-    """Takes the whole batches of an epoch, `count` of them in one launch.
+    """Takes the whole batches of an epoch, `count` of them in one launch, or one.
 
     The run's data are in the device's memory; a device that does not record computes each launch.
     `step` is as in `xpnet.training.loop.Step`. Launches add to `total`, the sum of loss times rows
     over the epoch so far.
     """
 
-    ends_anywhere = False  # a launch is a recording of `count` steps
+    ends_anywhere = False  # each number of steps is a recording of its own
 
     def __init__(self, run: "Training | Any", step: Any) -> None:
         # Not the run itself: a cycle would keep a GPU's memory until the collector comes by.
@@ -60,7 +60,7 @@ class Launches:
         self.count = steps_per_launch(self.whole, batch_bytes, most)
         self.total: Array = None
         self._tables: _Tables
-        self._replay: Step
+        self._replays: dict[int, Step] = {}
 
     def begin(self, order: Any, coefficients: Any, keys: Any, total: Array) -> None:
         """Bring what differs between the steps of an epoch to the device, as in `_Tables`.
@@ -78,28 +78,29 @@ class Launches:
             net.device.put(np.asarray(0), "int64"),
         )
         if self.total is None:
-            self._record(given)
+            self._tables = _Tables(*(net.device.xp.zeros_like(each) for each in given))
+            self.total = self._tables.total
         for own, values in zip(self._tables, given, strict=True):
             own[...] = values
 
     def steps_from(self, batch: int) -> int:
-        """Return how many steps a launch takes from this batch of the epoch on; 0 if too few."""
-        return self.count if batch + self.count <= self.whole else 0
+        """Return how many steps a launch takes from this batch of the epoch on; 0 at its end."""
+        return self.count if batch + self.count <= self.whole else int(batch < self.whole)
 
     def __call__(self, batch: int, count: int) -> Any:
-        """Take `count` steps, always as many, beginning with this batch of the epoch.
+        """Take `count` steps, beginning with this batch of the epoch.
 
         Returns the loss of the first step, and loss, gradients and trace of the last one; the next
         launch writes into the same arrays.
         """
         self._tables.start[...] = batch
-        return self._replay()
+        if count not in self._replays:
+            self._replays[count] = self._recorded(count)
+        return self._replays[count]()
 
-    def _record(self, like: _Tables) -> None:
-        """Make the arrays that every launch reads, and the recording."""
+    def _recorded(self, count: int) -> Step:
         device, data, step, dropout = self._net.device, self._data, self._step, self._dropout
-        xp, count, rows = device.xp, self.count, self.rows
-        tables = _Tables(*(xp.zeros_like(each) for each in like))
+        xp, rows, tables = device.xp, self.rows, self._tables
         offsets = device.put(np.arange(count), "int64")
 
         def take_steps() -> tuple[Any, ...]:
@@ -114,9 +115,7 @@ class Launches:
                 first_loss = loss if first_loss is None else first_loss
             return first_loss, loss, *seen
 
-        # Without self, for the same reason.
-        record = device.record or (lambda function: function)
-        self._tables, self.total, self._replay = tables, tables.total, record(take_steps)
+        return take_steps if device.record is None else device.record(take_steps)  # without self
 
 
 def gathered(xp: Namespace, data: Data, numbers: Array) -> Batch:

@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.backend.device import Array, Scalar
-from xpnet.backend.recording import RecordedStep
 from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.arrays import Batch
@@ -248,7 +247,7 @@ class Training:
         if net.device.record is not None:
             if not hasattr(self.data.x, "read_rows"):
                 self.launches = Launches(self, step)
-            return RecordedStep(net.device, net.dtype, step, self.batch_size)
+            return step
         if self.launches is None:
             self.launches = compiled_steps(self)
         state.compile = "off" if self.launches is None else "on"
@@ -291,14 +290,14 @@ class Training:
                 hook(self)
 
     def _launch_steps(self, launches: Launches | CompiledSteps, rates: Any) -> None:
-        """Take steps, many at a time, until a callback wants to see one, or too few are left."""
+        """Take the whole batches, many at a time where no callback wants to see a step."""
         while (count := self._unseen(launches)) and not self.stop_reason:
             self.between_steps = False
             first_loss, self.loss, *seen = launches(self.state.batch, count)
             self.gradients, self.trace = seen
             self._after_steps(count, count * self.batch_size, first_loss, launches.total)
             self.learning_rate = float(rates[self.state.batch - 1])
-            if launches.ends_anywhere:
+            if launches.ends_anywhere or count == 1:
                 self._notify("on_batch_end")
 
     def _after_steps(self, steps: int, rows: int, first_loss: Array, epoch_loss: Array) -> None:
@@ -317,7 +316,7 @@ class Training:
             return count
         for i in range(1, count + 1):
             if wants_any(self.callbacks, range(state.step + i, state.step + i + 1)):
-                return i if launches.ends_anywhere else 0
+                return i if launches.ends_anywhere else 1
         return count
 
     def _run_epochs(self) -> bool:

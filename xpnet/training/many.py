@@ -226,7 +226,7 @@ class Stack:
             first_loss = xp.asarray(loss, copy=True) if first_loss is None else first_loss
             batch += count
         total = launches.total
-        for step in range(batch, len(rates)):  # too few for a launch, or of a short batch
+        for step in range(batch, len(rates)):  # of a short batch
             numbers = put(order[:, step * size : (step + 1) * size], "int64")
             masks = self.dropout.masks(numbers.shape[1], [put(key, "int64") for key in keys[step]])
             own = [put(each, dtype) for each in coefficients[step]]

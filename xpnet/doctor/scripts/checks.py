@@ -227,16 +227,6 @@ def summed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                )  # fmt: skip
 
 
-@check("learning-rate-too-large", RECIPE, "divide the learning rate by 10, or scale the targets")
-def too_long(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """The first step leads beyond the valley that the gradient points into."""
-    start, end = (*(own for own, _ in seen.losses[:2]), 0.0, 0.0)[:2]
-    if end > 3.0 * start and not np.isfinite(seen.losses[-1][0]):
-        yield (mapping.step.updates[0].operation, "learning_rate", "the first step raises the mean "
-               f"squared error from {start:.4g} to {end:.4g}, and in the end it is no number"
-               )  # fmt: skip
-
-
 def _scale(mapping: Mapping, run: Run) -> tuple[float, int, Any]:
     """Return the factor of the last gradient, the rows of a step, and the last weights' update."""
     updates = mapping.updates_of(mapping.layers[-1].weights) if mapping.layers else ()

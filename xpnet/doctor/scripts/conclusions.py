@@ -1,7 +1,9 @@
 """What the measured slopes say, as findings with the script's lines as they should be."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.mistakes import WHY
@@ -10,6 +12,7 @@ from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.variants import Mistake, is_known
 from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
 
+FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
 MEASURED = "measured by moving parameters and running the script's own next step"
 DERIVATIVE = "gradient-activation-derivative", WHY["gradient-activation-derivative"]
 # By the kind of a mistake: the finding's code, why it matters, and what is said of an operand.
@@ -40,6 +43,8 @@ def conclude(
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
     if wrong and not found:
         found.append(_unexplained(points, roles, wrong, failing))
+    if not found:
+        found += _too_long(points[0].line, points[0].loss, roles, failing)
     if not right:
         return found, ""
     whose = (
@@ -131,6 +136,25 @@ def _unexplained(
         f"derive the gradient in line {site.line} again: what the layer was given times the error "
         "of what it gave", MEASURED,
     )  # fmt: skip
+
+
+def _too_long(
+    line: Mapping[float, float], loss: str, roles: Roles, failing: bool
+) -> Iterator[Finding]:
+    """Find a first step that raises the loss on the rows it was made for, and a shorter one not."""
+    start, end = line.get(0.0, np.nan), line.get(1.0, np.nan)
+    falling = {share: each for share, each in line.items() if share < 1.0 and each < start}
+    if falling and end > (start if failing else FAR * start):
+        update, best = roles.step.updates[0], min(falling, key=lambda share: falling[share])
+        name = next((t.lstrip("-") for t, n in update.scalars if abs(n) < 1.0), "the learning rate")
+        rate = float(f"{abs(update.factor) * best:.1g}")
+        yield Finding(
+            "learning-rate-too-large", "error" if failing else "warning", name,
+            f"{update.operation.site}: the gradient is right, but the first step raises {loss} "
+            f"from {start:.4g} to {end:.4g}; {best:g} of it gives {line[best]:.4g}",
+            "The step leads beyond the valley that the gradient points into.",
+            f"{name} = {rate:g}", MEASURED, {"learning_rate": rate},
+        )  # fmt: skip
 
 
 def turned(site: Site) -> str:

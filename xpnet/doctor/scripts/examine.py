@@ -1,10 +1,11 @@
 """Run a script under the doctor's eyes: record, map, watch, measure, and report."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
 from xpnet.doctor.findings import Finding, Report
+from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.conclusions import conclude
 from xpnet.doctor.scripts.fix import with_edits
 from xpnet.doctor.scripts.measure import Measurer
@@ -24,16 +25,32 @@ class Examination:
     script: Script
     outcome: Outcome
     report: Report
+    run: Run
 
 
 def examine(
-    script: Script, *, seconds: float | None = None, output: IO[str] | None = None
-) -> Examination:
-    """Run a script, see `run_script`, and say what is wrong with its network."""
-    recorder = Recorder()
+    script: Script, *, seconds: float | None = None, output: IO[str] | None = None,
+    roles: Mapping[str, Sequence[str]] | None = None,
+    give_up: Callable[[Examination], None] = lambda found: None,
+) -> Examination:  # fmt: skip
+    """Run a script, see `run_script`, and say what is wrong with its network.
+
+    `roles` are names of its values, see `Recorder`.
+    """
+    recorder = Recorder(roles)
     measurer = Measurer(recorder)  # the first to look: its children answer at once
     observer = Observer(recorder)
-    outcome = run_script(script, recorder, seconds=seconds, output=output)
+
+    def examined(outcome: Outcome) -> Examination:
+        return Examination(
+            script, outcome, _report(outcome, measurer, observer), observer.doctor.run
+        )
+
+    return examined(run_script(script, recorder, seconds=seconds, output=output,
+                               give_up=lambda outcome: give_up(examined(outcome))))  # fmt: skip
+
+
+def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
     mapping, points, failed = observer.first, measurer.points, list[str]()
     facts: dict[str, Any] = {"ended": outcome.how, "script_seconds": outcome.seconds}
 
@@ -64,4 +81,4 @@ def examine(
     report.facts["failed"] = [*dict.fromkeys(failed)]
     if SHAPES & {*report.codes}:
         report.facts["gradients"] = ""  # they are right only for the shapes that are wrong
-    return Examination(script, outcome, report)
+    return report

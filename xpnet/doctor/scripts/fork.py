@@ -1,10 +1,12 @@
 """Forked children that run on alone, unnoticed from outside, and answer one question each.
 
 A child gets nothing of the outside and leaves nothing there: its files, sockets and pipes lead
-nowhere, its files may not grow, and what Python tells its audit hooks of is refused.
+nowhere, its files may not grow, and what Python tells its audit hooks of is refused; what C code
+does to files by itself, the kernel refuses.
 """
 
 import builtins
+import ctypes
 import fcntl
 import gc
 import io
@@ -20,12 +22,20 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn
 
 AT_ONCE = min(4, os.cpu_count() or 1)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 OUTSIDE = {"os", "shutil", "subprocess", "socket", "sqlite3", "syslog", "webbrowser", "pty"}
 HARMLESS = {"os.listdir", "os.scandir", "os.walk", "os.chdir", "os.putenv", "os.unsetenv"}
+# Modules that write files, or to other computers, without asking Python.
+UNGUARDED = ("h5py", "netCDF4", "tables", "sqlite3", "cv2", "pyarrow", "polars", "torch")
+# Landlock's calls have the same numbers on every processor; what its versions can refuse.
+CREATE_RULESET, RESTRICT_SELF, NO_NEW_PRIVILEGES = 444, 446, 38
+WRITE_REMOVE_MAKE, REFER, TRUNCATE = 0x1FF2, 1 << 13, 1 << 14
+
+_leave = os._exit  # which a script's run replaces
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class Child:
         """Send an answer to the parent, and end."""
         with open(self.pipe, "wb") as file:
             pickle.dump(what, file, pickle.HIGHEST_PROTOCOL)
-        os._exit(0)
+        _leave(0)
 
 
 def obstacle() -> str:
@@ -50,6 +60,9 @@ def obstacle() -> str:
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
         if any(line.split()[1] == "rw-s" for line in file):
             return "the script shares memory with a file, a device or another process"
+    loaded = [each for each in UNGUARDED if each in sys.modules]
+    if loaded and not _landlock():
+        return f"{loaded[0]} could write files, and this kernel has no Landlock to keep it from it"
     return ""
 
 
@@ -118,6 +131,7 @@ def _isolate(pipe: int) -> None:
 
     builtins.open = io.open = open_nowhere
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    _refuse_files()
     sys.addaudithook(_refuse)
 
 
@@ -146,3 +160,18 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
         outside = event.partition(".")[0] in OUTSIDE and event not in HARMLESS
     if outside:
         raise PermissionError(f"{event}: kept back while a gradient is measured")
+
+
+@cache
+def _landlock() -> int:
+    """Return the version of the kernel's Landlock; 0 if it has none."""
+    return max(0, int(ctypes.CDLL(None).syscall(CREATE_RULESET, None, 0, 1)))
+
+
+def _refuse_files() -> None:
+    """Let the kernel refuse that files are written, made or removed, by C code too."""
+    library, version = ctypes.CDLL(None), _landlock()
+    refused = WRITE_REMOVE_MAKE | REFER * (version > 1) | TRUNCATE * (version > 2)
+    ruleset = library.syscall(CREATE_RULESET, ctypes.byref(ctypes.c_uint64(refused)), 8, 0)
+    library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    library.syscall(RESTRICT_SELF, ruleset, 0)

@@ -159,7 +159,8 @@ class _Graph:
 
     def error(self) -> Operation | None:
         """Return the operation in which outputs first meet targets."""
-        pairs = [(each, pair) for each in self.step.operations if (pair := self._pair(each))]
+        pairs = [(each, pair) for each in self.step.operations
+                 if (pair := self._pair(each)) and self._as_told(each, pair)]  # fmt: skip
 
         def rank(found: tuple[Operation, tuple[Value, Value]]) -> tuple[bool, int, bool]:
             each, (outputs, _) = found
@@ -167,6 +168,13 @@ class _Graph:
             return id(each.result) in self.cone, known, each.name == "subtract"
 
         return max(pairs, key=rank, default=(None, None))[0]
+
+    def _as_told(self, operation: Operation, pair: tuple[Value, Value]) -> bool:
+        """Return whether outputs and targets have the names that the user gave, if any."""
+        texts = dict(zip(operation.operands, operation.site.operands, strict=False))
+        told = (self.step.roles.get(each) for each in ("outputs", "targets"))
+        return all(not names or {texts.get(value), *value.names} & {*names}
+                   for names, value in zip(told, pair, strict=True))  # fmt: skip
 
     def _pair(self, operation: Operation) -> tuple[Value, Value] | None:
         """Return (outputs, targets) if these may be an operation's two sides."""
@@ -242,8 +250,10 @@ class _Graph:
 
     def loss(self) -> Value | None:
         """Return the last number that is called a loss and depends on the parameters."""
+        told = self.step.roles.get("loss")
         for value in (each.result for each in reversed(self.step.operations)):
-            called = value.size == 1 and any(map(LOSS.match, value.names))
+            names = [n for n in value.names if (n in told if told else LOSS.match(n))]
+            called = value.size == 1 and bool(names)
             if (
                 called
                 and id(value) not in self.cone
@@ -254,13 +264,21 @@ class _Graph:
         return None
 
     def names(self, layers: tuple[Layer, ...]) -> tuple[str, ...]:
-        """Return the parameters' names as the updates write them; alike ones numbered by layer."""
+        """Return the parameters' names as the updates write them, or by where they are kept.
+
+        Those that are still alike are numbered by layer.
+        """
         texts = dict[int, str]()
         for update in self.step.updates:
             operation = update.operation
             named = [t for v, t in zip(operation.operands, operation.site.operands, strict=False)
                      if v is update.old]  # fmt: skip
             texts.setdefault(update.parameter, named[0] if named else operation.site.text)
+        vague = {t for t in texts.values() if [*texts.values()].count(t) > 1
+                 or not re.fullmatch(r"[\w.]+", t)}  # fmt: skip
+        for n, text in texts.items():
+            places = [each for each in self.step.places[n] if each not in vague]
+            texts[n] = places[0] if places and text in vague else text
         for text in {*texts.values()}:
             order = [n for layer in layers for n in (layer.weights, layer.biases)]
             alike = [n for n in dict.fromkeys([*order, *texts]) if n in texts and texts[n] == text]

@@ -9,6 +9,7 @@ has that step's whole record at hand.
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from xpnet.doctor.scripts.verdicts import (
     Slopes,
     Values,
     compare,
+    loss_values,
     moved_by,
 )
 
@@ -34,10 +36,31 @@ DIRECTIONS = 3  # in which each parameter is moved
 POINTS = 2  # steps after which is measured, or one more if they do not show all
 FREE_SECONDS, SHARE = 0.5, 0.5  # of processors that measuring may take, and of the script's own
 LONGEST_STEP = 10.0  # seconds that a child may take
+LENGTHS = (1.0, 0.1, 0.01, 10.0, 100.0, 1e3, 1e4)  # times the first step, that are tried
 
 
 class _GoOn(BaseException):
     """Raised in a child, which must return into the script."""
+
+
+class _Moved:
+    """A recorder's hooks, for which some numbers of the script are others."""
+
+    def __init__(self, hooks: Recorder, numbers: dict[int, Any]) -> None:
+        self._hooks, self._numbers = hooks, numbers
+
+    def __getattr__(self, name: str) -> Any:
+        hook = getattr(self._hooks, name)
+        return lambda *given, **options: self._other(hook(*map(self._other, given), **options))
+
+    def part_in_place(self, place: int, owner: Any, index: Any, value: Any) -> None:
+        """Have the hook see the other number in a list, too."""
+        if not isinstance(owner, np.ndarray):
+            owner[index] = self._other(owner[index])
+        self._hooks.part_in_place(place, owner, index, value)
+
+    def _other(self, value: Any) -> Any:
+        return self._numbers.get(id(value), value)
 
 
 class Measurer:
@@ -45,7 +68,7 @@ class Measurer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.points, self.problem, self.seconds, self.runs = list[Measured](), "", 0.0, 0
-        self._began = _processor_seconds()
+        self._recorder, self._began = recorder, _processor_seconds()
         self._child: Child | None = None
         self._reply: Callable[[Step], Any] = lambda step: None
         self._start: Values = {}  # the parameters' first values
@@ -82,7 +105,7 @@ class Measurer:
     def _ask(self, moves: Sequence[Values], reply: Callable[[Step], Any]) -> list[Any]:
         """Return what children reply that each make some moves and then the script's next step."""
         self._reply = reply
-        found = ask([partial(_move, self._now, each) for each in moves], LONGEST_STEP)
+        found = ask([partial(self._move, each) for each in moves], LONGEST_STEP)
         if isinstance(found, Child):
             self._child = found
             raise _GoOn
@@ -92,11 +115,21 @@ class Measurer:
                 raise each
         return found
 
+    def _move(self, values: Values) -> None:
+        numbers = dict[int, Any]()
+        for n, value in values.items():
+            now = self._now[n]
+            if isinstance(now, np.ndarray):
+                now[...] = value
+            else:
+                numbers[id(now)] = type(now)(value)
+        for namespace in self._recorder.modules if numbers else ():
+            namespace["__xp__"] = _Moved(self._recorder, numbers)
+
     def _measure(self, step: Step) -> str:
         """Measure at this point; return why nothing could be, or nothing."""
         self._now = {each.parameter: each.new.object for each in step.updates}
-        self._now = {n: v for n, v in self._now.items()
-                     if isinstance(v, np.ndarray) and v.dtype.kind == "f"}  # fmt: skip
+        self._now = {n: v for n, v in self._now.items() if np.asarray(v).dtype.kind == "f"}
         at, unfinished = self._where(), "the script did not come to the end of another step"
         (found,) = self._ask([at], lambda s: (error_in(s), moved_by(s), named_losses(s)))
         if found is None:
@@ -116,8 +149,18 @@ class Measurer:
         float32 = any(each.dtype == np.float32 for each in at.values())
         measured = Slopes(p, t, losses, slopes, EXACT_FLOAT32 if float32 else EXACT)
         (found,) = self._ask([at], lambda step: compare(step, measured, at))
-        self.points += [] if found is None else [found]
-        return unfinished if found is None else ""
+        if found is None:
+            return unfinished
+        first = [*self.points, found][0]
+        if found.loss != first.loss and {v.kind for v in first.verdicts.values()} <= {"right"}:
+            found = replace(found, verdicts={}, mistakes={})  # where that loss is not defined
+        self.points.append(found)
+        if len(self.points) == 1 and found.loss in loss_values(p, t):  # along the first step
+            ways = [at | {n: at[n] + f * d for n, d in steps.items() if n in at} for f in LENGTHS]
+            ends = zip(LENGTHS, self._ask(ways, outputs), strict=True)
+            found.line[0.0] = loss_values(p, t)[found.loss]
+            found.line.update({f: loss_values(end[0], t)[found.loss] for f, end in ends if end})
+        return ""
 
     def _slopes(
         self, at: Values, steps: Values, here: Any, outputs: Callable[[Step], Any]
@@ -155,11 +198,6 @@ class Measurer:
                 for n, v in first.items()
             }
         return at | first
-
-
-def _move(arrays: Values, values: Values) -> None:
-    for n, value in values.items():
-        arrays[n][...] = value
 
 
 def _processor_seconds() -> float:

@@ -14,6 +14,7 @@ from xpnet.doctor.scripts.checks import causes, outcome
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, map_step
 from xpnet.doctor.scripts.telling import SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
+from xpnet.doctor.scripts.variants import is_made_by
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
@@ -26,6 +27,7 @@ class Observer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self._unknown = {name for names in recorder.roles.values() for name in names}
         self._begin()
         recorder.on_step.append(self.look)
 
@@ -46,6 +48,9 @@ class Observer:
 
     def look(self, step: Step) -> None:
         """Map a step, and show it to the doctor."""
+        for each in step.operations if self._unknown else ():
+            self._unknown -= {*each.site.operands, *each.result.names}
+        self._unknown -= {name for names in step.places for name in names}
         mapping = map_step(step)
         if not mapping.recognised:
             if self.first is None and mapping.step.updates:
@@ -120,11 +125,9 @@ class Observer:
         losses = [own for own, _ in self.losses]
         if all(loss is not None for _, loss in self.losses):
             losses = [loss for _, loss in self.losses if loss is not None]
-        last = self.latest.layers[-1:] if self.latest is not None else ()
         self.doctor.note(
             measured, steps=self.recorder.steps, losses=losses, updates=self._moved,
-            movement=self._movement,
-            output="identity" if last and last[0].activations is last[0].pre_activations else "",
+            movement=self._movement, output=output_activation(self.latest),
         )  # fmt: skip
         run = self.doctor.run
         self.doctor.note([*causes(self, run)])
@@ -138,7 +141,7 @@ class Observer:
         return Report(findings, found.facts | {
             "mapping": in_words(self.latest) if self.latest is not None else [],
             "not_mapped": self.not_mapped(), "recognised": recognised or bool(findings),
-            "not_shown": [],
+            "not_shown": [], "unknown_names": sorted(self._unknown),
         } | facts)  # fmt: skip
 
     def not_mapped(self) -> str:
@@ -252,3 +255,12 @@ def _ends_of(mapping: Mapping) -> dict[str, Any]:
         predictions = np.atleast_2d(predictions)
         targets = predictions - _errors(mapping)
     return {"predictions": predictions, "targets": targets} if np.size(predictions) else {}
+
+
+def output_activation(mapping: Mapping | None) -> str:
+    """Return the name of the activation that made the outputs; empty if it is not known."""
+    for last in mapping.layers[-1:] if mapping is not None else ():
+        if last.activations is last.pre_activations:
+            return "identity"
+        return next((name for name in ("sigmoid", "tanh") if is_made_by(name, last)), "")
+    return ""

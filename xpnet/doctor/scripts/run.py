@@ -4,6 +4,8 @@ The script gets its own `__main__`, arguments, and input. However it ends, the c
 again, with the traceback that Python would have shown.
 """
 
+import _thread
+import faulthandler
 import os
 import signal
 import sys
@@ -11,14 +13,16 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
-from typing import IO, Any
+from typing import IO, Any, NoReturn
+
+import numpy as np
 
 from xpnet.doctor.scripts.instrument import instrument
 from xpnet.doctor.scripts.source import Script, parts_of, read_source
@@ -27,9 +31,9 @@ from xpnet.errors import InputError
 
 PACKAGE = str(Path(__file__).parents[2])
 INSTALLED = ("site-packages", "dist-packages")  # folders with other people's code
-STOPPING = ("SIGTERM", "SIGHUP", "SIGALRM")
+STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")
 NOT_SHOWN = DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning
-GRACE = 1.0  # seconds after which a script that was told to end is told again
+GRACE = 1.0  # seconds after which a script that was told to end is ended by force
 
 
 class Stopped(BaseException):
@@ -51,18 +55,27 @@ def run_script(
     *,
     seconds: float | None = None,
     output: IO[str] | None = None,
+    give_up: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
     """Run a script to its end, or for some seconds; what it prints can go to a file.
 
+    `give_up` must end the process: it is called if the script does not end when it is told to.
     InputError if it is no Python.
     """
-    with _as_program(script, recorder) as (main, path), _printing_to(output):
+    began, how, status = time.perf_counter(), "", 0
+
+    def end(how: str, status: int) -> None:
+        stack.close()
+        give_up(Outcome(how, status, time.perf_counter() - began))
+
+    with ExitStack() as stack:
+        main, path = stack.enter_context(_as_program(script, recorder))
+        stack.enter_context(_printing_to(output))
         parts = [_compiled(text, file, recorder) for file, text in parts_of(path)]
         recorder.prepare(main.__dict__)
         began = time.perf_counter()
-        how, status = "", 0
         try:
-            with _told_to_stop(seconds):
+            with _ToldToStop(seconds, end):
                 for code in parts:
                     exec(code, main.__dict__)
                 for thread in threading.enumerate():  # Python waits for them, too
@@ -101,7 +114,9 @@ def _show_traceback(error: BaseException) -> str:
         each = each.__cause__ or each.__context__
     print("".join(told.format()), end="", file=sys.stderr)
     line = told.stack[-1].lineno if told.stack else 0
-    return f"the script stopped in line {line}: {type(error).__name__}: {error}"
+    relative = isinstance(error, ImportError) and "relative import" in str(error)
+    hint = "; run it from the folder above its package: -m package.module" if relative else ""
+    return f"the script stopped in line {line}: {type(error).__name__}: {error}{hint}"
 
 
 def _is_ours(file: str) -> bool:
@@ -111,13 +126,14 @@ def _is_ours(file: str) -> bool:
 @contextmanager
 def _as_program(script: Script, recorder: Recorder) -> Iterator[tuple[ModuleType, Path]]:
     """Make this process look like the script's own; yield its `__main__` and its file."""
-    path = script.locate()
-    folder = str(path.parent)
+    folder = str(Path.cwd() if script.is_module else script.locate()[0].parent)
     before = os.getcwd(), sys.argv, [*sys.path], sys.modules["__main__"], {*sys.modules}
+    numpy = {**vars(np)}  # which the report needs as it is, whatever the script replaces
     finder, main = _Finder(folder, recorder), ModuleType("__main__")
     try:
         sys.path.insert(0, folder)
         sys.meta_path.insert(0, finder)
+        path, main.__package__ = script.locate()
         main.__dict__.update(__file__=str(path), __builtins__=__builtins__)
         sys.modules["__main__"], sys.argv = main, [str(path), *script.arguments]
         if path.suffix.lower() == ".ipynb":  # as Jupyter does; Python stays where it is
@@ -131,6 +147,7 @@ def _as_program(script: Script, recorder: Recorder) -> Iterator[tuple[ModuleType
             warnings.showwarning = _shown_once()
             yield main, path
     finally:
+        vars(np).update(numpy)
         os.chdir(before[0])
         sys.argv, sys.path[:], sys.modules["__main__"] = before[1:4]
         sys.meta_path.remove(finder)
@@ -154,7 +171,7 @@ def _shown_once() -> Any:
 
 
 class _Finder(MetaPathFinder):
-    """Instruments the modules beside the script."""
+    """Instruments the modules beside the script, and keeps Matplotlib from opening windows."""
 
     def __init__(self, folder: str, recorder: Recorder) -> None:
         self.folder, self.recorder = os.path.realpath(folder), recorder
@@ -163,6 +180,10 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        if name == "matplotlib.pyplot":
+            matplotlib: Any = sys.modules["matplotlib"]
+            matplotlib.rcParams["backend"] = "agg"
+            matplotlib.use = lambda *_, **__: None
         spec = PathFinder.find_spec(name, path, target)
         file = spec.origin if spec else None
         if spec is None or file is None or not file.endswith(".py"):
@@ -209,35 +230,80 @@ def _printing_to(file: IO[str] | None) -> Iterator[None]:
             os.close(before)
 
 
-@contextmanager
-def _told_to_stop(seconds: float | None) -> Iterator[None]:
-    """Let signals and the end of the time end the script, again and again if it goes on."""
-    process, told, kept = os.getpid(), list[tuple[str, int]](), dict[int, Any]()
+class _ToldToStop:
+    """Lets signals, the end of the time and `os._exit` end the script, if need be by force."""
 
-    def stop(number: int, frame: Any) -> None:
-        if os.getpid() != process:  # one of the script's own workers
-            os._exit(128 + number)
-        if number == getattr(signal, "SIGALRM", None):
-            told.append((f"stopped after {seconds or 0.0:g} seconds", 0))
+    def __init__(self, seconds: float | None, end: Callable[[str, int], None]) -> None:
+        self.seconds, self.end = seconds, end
+        self.process, self.leave = os.getpid(), os._exit
+        self.told, self.kept = list[tuple[str, int]](), dict[int, Any]()
+        self.over, self.only_one = threading.Event(), threading.RLock()
+
+    def __enter__(self) -> None:
+        os._exit = self._leave_at_once
+        for number in (getattr(signal, name, None) for name in STOPPING):  # Windows knows fewer
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                self.kept[number] = signal.signal(number, self._stop)
+        if self.seconds and hasattr(signal, "setitimer"):
+            _alarm_in(self.seconds)
+            _thread.start_new_thread(self._guard, ())  # `threading` would count it as the script's
+            faulthandler.dump_traceback_later(self.seconds + 9.0 * GRACE, exit=True, file=2)
+
+    def __exit__(self, *_: object) -> None:
+        if os.getpid() != self.process:  # a child that came to the script's end
+            self.leave(0)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with self.only_one:  # of the script's thread and the guard's, one goes on
+            self.over.set()
+            os._exit = self.leave
+            faulthandler.cancel_dump_traceback_later()
+            if threading.current_thread() is threading.main_thread():
+                _alarm_in(0.0)
+                for number, handler in self.kept.items():
+                    signal.signal(number, handler)
+
+    def _force(self, how: str, status: int) -> None:
+        with self.only_one:
+            self._let_go()
+            self.end(how, status)
+
+    def _stop(self, number: int, frame: Any) -> None:
+        if os.getpid() != self.process:  # one of the script's own workers
+            self.leave(128 + number)
+        self.told.append(_in_words(number, self.seconds))
+        if len(self.told) > 1:
+            self._force(*self.told[0])
+        elif number == signal.SIGINT:  # which the script may handle itself
+            raise KeyboardInterrupt
         else:
-            told.append((f"stopped by {signal.Signals(number).name}", 128 + number))
-        _alarm_in(GRACE)
-        raise Stopped(*told[0])
+            _alarm_in(GRACE)
+        raise Stopped(*self.told[0])
 
-    for number in (getattr(signal, name, None) for name in STOPPING):  # Windows knows fewer
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            kept[number] = signal.signal(number, stop)
-    _alarm_in(seconds or 0.0)
-    try:
-        yield
-    finally:
-        if os.getpid() != process:  # a child that came to the script's end
-            os._exit(0)
-        _alarm_in(0.0)
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+    def _leave_at_once(self, status: int) -> NoReturn:
+        if os.getpid() != self.process:
+            self.leave(status)
+        how = f"the script ended by os._exit({status})", 0
+        self._force(*how)
+        raise Stopped(*how)
+
+    def _guard(self) -> None:
+        """Report in place of a script that sits in C code, and takes no signals.
+
+        Where that lets no thread run, `faulthandler` says where it sits.
+        """
+        if not self.over.wait((self.seconds or 0.0) + 2.0 * GRACE):
+            self._force(*_in_words(signal.SIGALRM, self.seconds))
 
 
 def _alarm_in(seconds: float) -> None:
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _in_words(number: int, seconds: float | None) -> tuple[str, int]:
+    """Return how a signal ends a script, and with which status."""
+    if number == getattr(signal, "SIGALRM", None):
+        return f"stopped after {seconds or 0.0:g} seconds", 0
+    return f"stopped by {signal.Signals(number).name}", 128 + number

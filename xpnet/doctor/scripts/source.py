@@ -6,6 +6,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from xpnet.errors import FileError
@@ -17,17 +18,30 @@ FOREIGN = re.compile(r"%%(?!time|capture|prun)")
 
 @dataclass(frozen=True)
 class Script:
-    """What to run, with its arguments."""
+    """What to run, with its arguments: a file, or a module as ``python -m`` finds it."""
 
     name: str
     arguments: tuple[str, ...] = ()
+    is_module: bool = False
 
-    def locate(self) -> Path:
-        """Return the file, absolute. FileError if there is none."""
-        path = Path(self.name).absolute()
-        if not path.is_file():
-            raise FileError(f"{self.name}: there is no such file; name a script that exists")
-        return path
+    def locate(self) -> tuple[Path, str | None]:
+        """Return the file, absolute, and a module's package. FileError if there is none."""
+        if not self.is_module:
+            path = Path(self.name).absolute()
+            if not path.is_file():
+                raise FileError(f"{self.name}: there is no such file; name a script that exists")
+            return path, None
+        try:
+            spec = find_spec(self.name)
+            if spec is not None and spec.submodule_search_locations is not None:
+                spec = find_spec(f"{self.name}.__main__")
+            if spec is None or not spec.has_location:
+                raise ImportError(f"No module named {self.name!r}")
+        except Exception as error:  # also what the package raises when it is imported
+            raise FileError(
+                f"-m {self.name}: {error}; run it from the folder that holds its package"
+            ) from error
+        return Path(str(spec.origin)).absolute(), spec.parent
 
 
 def parts_of(path: Path) -> Iterator[tuple[str, str]]:
@@ -37,18 +51,24 @@ def parts_of(path: Path) -> Iterator[tuple[str, str]]:
         return
     for number, text in enumerate(_cells(path), start=1):
         file = f"{path.name}, cell {number}"
-        # Tracebacks read their lines there.
-        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        _remember(file, text)
         yield file, text
 
 
+def _remember(file: str, text: str) -> None:
+    """Put a text where tracebacks, and whoever else wants its lines, read them."""
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+
+
 def read_source(path: Path) -> str:
-    """Return a file's text in the encoding that it declares."""
+    """Return a file's text in the encoding that it declares; what is not that is Latin-1."""
     try:
         with tokenize.open(path) as file:
             return file.read()
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: Python cannot read it: {error}; save it as UTF-8") from error
+    except (SyntaxError, UnicodeDecodeError):
+        text = path.read_text("latin-1")
+        _remember(str(path), text)
+        return text
 
 
 def _cells(path: Path) -> Iterator[str]:

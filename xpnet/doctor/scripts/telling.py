@@ -28,10 +28,15 @@ STATES = {  # of a network, that may have a cause
     "gradient-zero",
 }  # fmt: skip
 LENGTH = {"too-few-steps", "learning-rate-too-small"}  # a cause, or all that small gradients allow
+SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradient-zero"}
+# Faults that make the outputs, or one parameter's step, no slope of any loss.
+NO_SLOPE = {"softmax-axis", "output-activated-twice", "loss-broadcast"}
+NO_SLOPE_OF_ITS_OWN = {"gradient-shape", "bias-per-sample"}
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged",
     "cannot-overfit-one-batch",
 }  # fmt: skip
+ONCE = {"gradient-sign", "learning-rate-too-large"}
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
@@ -53,15 +58,21 @@ def told(
         unsure = ("gradient-sign", "gradient-wrong")
         kept = [each for each in kept if each.reference != MEASURED or each.code not in unsure
                 or each.where == "every parameter"]  # fmt: skip
+    codes = {each.code for each in kept}
+    spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
+    kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")
+            or not (codes & NO_SLOPE or each.where in spoilt)]  # fmt: skip
     kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
     found = kept
     for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, {*()})):
         cause = [each for each in kept if each.code not in symptoms
                  and (each.code, each.where) != ("non-finite", "loss")]  # fmt: skip
         if any(each.severity == "error" and each.code not in weak for each in cause):
-            found = cause
+            small = {each.code for each in kept} & SMALL_GRADIENTS
+            found = [each for each in cause if not (small and each.code in LENGTH)]
             break
-    found = [*{e.code if e.code == "gradient-sign" else id(e): e for e in found}.values()]
+    first = {e.code: e for e in reversed(found)}
+    found = [e for e in found if e.code not in ONCE or e is first[e.code]]
     folded = dict.fromkeys(each.code for each in kept if each not in found)
     if folded:
         words = f"{found[0].explanation} Hence also: {', '.join(folded)}."
@@ -87,12 +98,12 @@ def one_error(run: Run) -> float | None:
     return float(found[1]) if found else None
 
 
-def _rank(finding: Finding) -> tuple[int, int]:
+def _rank(finding: Finding) -> tuple[int, int, bool]:
     code = "error-not-from-targets" if "one error" in finding.evidence else finding.code
     place = FAULTS.index(code) if code in FAULTS else len(FAULTS)
     later = (STATES, LENGTH, SYMPTOMS)
     place += sum(i + 1 for i, codes in enumerate(later) if finding.code in codes)
-    return SEVERITIES.index(finding.severity), place
+    return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
 
 
 def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:

@@ -6,16 +6,17 @@ often that recording takes at most `SHARE` of the time.
 """
 
 import logging
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.scripts.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.updates import Search, lost, origin, redrawn, scalar_side
+from xpnet.doctor.scripts.updates import Chain, Search, lost, origin, redrawn, scalar_side
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
@@ -25,6 +26,7 @@ FAR_AWAY = 1 << 60  # executions that are never reached
 FIRST_STEPS = 16  # that are all looked at
 MAX_AFTER = 5000  # operations that are recorded after a loop
 MAX_LIST = 256  # items of a list whose numbers are followed
+MAX_PLACES = 10_000  # where a parameter is looked for
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
 
@@ -97,14 +99,21 @@ class Step:
     operations: tuple[Operation, ...]
     updates: tuple[Update, ...]  # in order; several for a parameter that is updated in parts
     live: bool = True  # the script stands at this step's end now; False for its first two
+    places: tuple[tuple[str, ...], ...] = ()  # of each parameter: ``net.weights[0]``
+    roles: Mapping[str, Sequence[str]] = field(default_factory=dict)  # names that the user gave
 
 
 class Recorder:
-    """The hooks of instrumented code, and when to look."""
+    """The hooks of instrumented code, and when to look.
+
+    `roles` has the names of the script's values that are "weights" (with biases), "outputs",
+    "targets" and "loss", where the user gave them.
+    """
 
     slice = slice
 
-    def __init__(self) -> None:
+    def __init__(self, roles: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.roles = roles or {}
         self.sites: list[Site] = []
         self.counts: list[int] = []  # executions left until a statement wakes the recorder
         self.modules: list[MutableMapping[str, Any]] = []
@@ -115,6 +124,7 @@ class Recorder:
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site
         self.burst = 1  # steps to look at in a row
         self._search = Search()
+        self._places: tuple[tuple[str, ...], ...] = ()  # of the parameters
         self._sides: dict[int, int] = {}  # of which operand an update gives the new value
         self._anchor = -1  # the statement of a step's last update
         self._per_step = 0  # how often it runs in a step
@@ -360,8 +370,16 @@ class Recorder:
 
     def _found(self) -> None:
         """Take over what the search has found: two steps, and how a step is recognised."""
-        chains, everything = self._search.found, self.operations
-        self.pattern = self._search.pattern()
+        places, everything = self._reached(), self.operations
+        found = [(each, tuple(places.get(id(each.operations[1].result.object), ())))
+                 for each in self._search.found]  # fmt: skip
+        if wanted := {*self.roles.get("weights", ())}:
+            found = [pair for pair in found if wanted & {*pair[1], *_written(pair[0])}]
+        if not found:  # other parameters than the user means
+            self._search = Search()
+            return
+        chains, self._places = zip(*found, strict=True)
+        self.pattern = Counter(chain.operations[1].place for chain in chains)
         self._sides = {chain.operations[1].place: chain.side for chain in chains}
         start = 0
         for number in (0, 1):
@@ -370,14 +388,29 @@ class Recorder:
             end = max(everything.index(each) for each in last) + 1
             for each in last:
                 self._updates.append(self._as_update(each))
-            updates = tuple(sorted(self._updates, key=lambda u: everything.index(u.operation)))
-            self._tell(Step(number, tuple(everything[start:end]), updates, live=False))
+            updates = sorted(self._updates, key=lambda u: everything.index(u.operation))
+            self._tell(number, everything[start:end], updates, live=False)
             start = end
         self.operations, self.steps, self._woken = everything[start:], 2, time.process_time()
         self._updates, self._seen = [], Counter()
         for operation in self.operations[:]:
             if operation.place in self.pattern:
                 self._update(operation)
+
+    def _reached(self) -> dict[int, list[str]]:
+        """Return how the script reaches its objects, by their ids."""
+        frame, scopes = sys._getframe(), list[Mapping[str, Any]]()
+        while frame is not None:
+            scopes += [frame.f_locals] * any(frame.f_globals is each for each in self.modules)
+            frame = frame.f_back  # type: ignore[assignment]
+        found, own = dict[int, list[str]](), {each.get("__name__") for each in self.modules}
+        waiting = [(name, value, 0) for scope in (*self.modules, *reversed(scopes))
+                   for name, value in scope.items() if not name.startswith("__")]  # fmt: skip
+        for text, value, depth in waiting:
+            found.setdefault(id(value), []).append(text)
+            if depth < 3 and len(waiting) < MAX_PLACES:
+                waiting += [(text + n, each, depth + 1) for n, each in _inside(value, own)]
+        return found
 
     def _as_update(self, operation: Operation) -> Update:
         """Return an operation at an update's place as an update."""
@@ -395,12 +428,15 @@ class Recorder:
             return
         number, passed = self.steps, self._passed
         self.steps += 1
-        self._tell(Step(number, tuple(self.operations), tuple(self._updates)))
+        self._tell(number, self.operations, self._updates)
         self.seconds += time.process_time() - self._woken
         self.restart()
         self._plan(operation.place, passed)
 
-    def _tell(self, step: Step) -> None:
+    def _tell(
+        self, number: int, operations: list[Operation], updates: list[Update], *, live: bool = True
+    ) -> None:
+        step = Step(number, tuple(operations), tuple(updates), live, self._places, self.roles)
         for look in self.on_step:
             look(step)
 
@@ -457,7 +493,8 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
     stages = [(value, factor, 0)]
     while (made := value.made_by) is not None and made.index is None:
-        number, text = (1.0, "") if made.name == "negative" else _mere_number(made)
+        mere = made.name != "negative" and old not in made.operands
+        number, text = _mere_number(made) if mere else (1.0, "")
         if made.name == "negative":
             factor, value = -factor, made.operands[0]
         elif made.name in ("multiply", "divide") and text:
@@ -492,6 +529,21 @@ def _mere_number(operation: Operation) -> tuple[float, str]:
         number = 1.0 / number if number else 1.0
     texts = operation.site.operands
     return number, texts[side] if len(texts) > side else "a number"
+
+
+def _written(chain: Chain) -> list[str]:
+    """Return how an update writes the parameter."""
+    operation = chain.operations[1]
+    return [*operation.site.operands[chain.side :][:1], *operation.operands[chain.side].names]
+
+
+def _inside(value: Any, modules: set[Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a list, a dict or an object of the script's own classes holds."""
+    if isinstance(value, list | tuple | dict) and len(value) <= MAX_LIST:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        yield from ((f"[{key!r}]", each) for key, each in items)
+    elif type(value).__module__ in modules:
+        yield from ((f".{key}", each) for key, each in getattr(value, "__dict__", {}).items())
 
 
 def _is_numeric(value: Any) -> bool:

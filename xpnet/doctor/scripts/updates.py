@@ -8,7 +8,6 @@ out running sums, counters, momentum and sums of gradients.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -167,10 +166,6 @@ class Search:
             start, end = (order[id(longest.operations[i])] for i in (1, 2))
             inside = [c for c in parameters if start <= order[id(c.operations[1])] < end]
             self.found = sorted(inside, key=lambda chain: order[id(chain.operations[1])])
-
-    def pattern(self) -> Counter[int]:
-        """How often a step's updates stand at each place."""
-        return Counter(chain.operations[1].place for chain in self.found)
 
 
 def _part(operation: "Operation") -> tuple[int, int, str]:

@@ -134,7 +134,7 @@ class Variants:
                     text = self._shifted(words, old, value) or self._text(value, operation) + turned
                     yield kind, role, array, text
         yield from self._derivatives(layer, operation, "derivative", old.shape)
-        if operation.name == "multiply" and len(operation.operands) == 2:
+        if operation.name == "multiply" and scalar_side(operation) is None:
             yield "superfluous", "nothing", np.ones(old.shape), "1"
 
     def _values(self, layer: int) -> Iterator[tuple[str, str, Value]]:

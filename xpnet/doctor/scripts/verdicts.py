@@ -6,7 +6,7 @@ and penalties may follow.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from xpnet.doctor.scripts.mapping import map_step
 from xpnet.doctor.scripts.trace import Operation, Step
 from xpnet.doctor.scripts.variants import Mistake, Variants
 
-EXACT, EXACT_FLOAT32 = 1e-3, 5e-2  # relative error of a gradient that counts as none
+EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
 ROUNDING = 1e-15  # relative error of outputs and losses
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
@@ -63,7 +63,8 @@ class Verdict:
     """What one measurement says of a parameter's gradient."""
 
     kind: str  # "right", "sign", "wrong" or "unknown"
-    factor: float = 0.0  # of the gradient over the slope
+    factor: float = 0.0  # of the gradient over the slope; 0 if it is no multiple
+    step: float = 0.0  # the same, of what the update adds
     cosine: float = 0.0  # of the update and the way down
 
 
@@ -74,6 +75,7 @@ class Measured:
     loss: str
     verdicts: Mapping[int, Verdict]
     mistakes: Mapping[int, Mistake | None]
+    line: dict[float, float] = field(default_factory=dict)  # loss, by how far along the step
 
 
 def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
@@ -87,6 +89,17 @@ def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
     return found
 
 
+def loss_values(p: Any, t: Any) -> dict[str, float]:
+    """Return the same losses."""
+    q = np.clip(p, 1e-300, 1.0 - 1e-16)
+    with np.errstate(all="ignore"):
+        return {
+            "the squared error": 0.5 * float(np.sum((p - t) ** 2)),
+            "the binary cross-entropy": -float(np.sum(t * np.log(q) + (1 - t) * np.log(1 - q))),
+            "the cross-entropy": -float(np.sum(t * np.log(q))),
+        }
+
+
 def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
     judges = {
@@ -95,33 +108,50 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         if along.ways and any(each.parameter == n for each in step.updates)
     }
     by_loss = {n: slopes.of_losses(n) for n in judges}
-    best = -1.0, "", dict[int, Verdict]()
+    best = -1.0, "", dict[int, Verdict](), [0.0, 0.0]
     for loss in dict.fromkeys(name for each in by_loss.values() for name in each):
         found = {n: judges[n].verdict(*each[loss]) for n, each in by_loss.items() if loss in each}
+        usual = [_usual(found, judges, of) for of in ("factor", "step")]
+        found = {n: judges[n].of_number(v, by_loss[n][loss][0], usual) for n, v in found.items()}
         agreeing = sum(each.kind in ("right", "sign") for each in found.values())
         score = agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
         if score > best[0] + 1e-9:
-            best = score, loss, found
-    _, loss, found = best
+            best = score, loss, found, usual
+    _, loss, found, usual = best
     slope = {n: each[loss][0] for n, each in by_loss.items() if loss in each}
-    return Measured(loss, found, _mistakes(step, judges, found, slope))
+    return Measured(loss, found, _mistakes(step, judges, found, slope, usual))
+
+
+def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"], of: str) -> float:
+    """Return how many times the slope most gradients are, arrays' first; 0 if it varies."""
+    known = [(len(judges[n].ways) > 1, getattr(each, of)) for n, each in found.items()]
+    factors = [each for each in known if each[1]]
+
+    def votes(pair: tuple[bool, float]) -> tuple[bool, int]:
+        return pair[0], sum(abs(pair[1] / each - 1.0) < EXACT for _, each in factors)
+
+    best = max(factors, key=votes, default=(False, 0.0))
+    return best[1] if votes(best) > (False, 1) else 0.0
 
 
 def _mistakes(
-    step: Step, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], slope: Values
-) -> dict[int, Mistake | None]:
+    step: Step, judges: Mapping[int, "Judge"], found: Mapping[int, Verdict], slope: Values,
+    usual: Sequence[float],
+) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
     roles = map_step(step)
     variants, mistakes, changes = Variants(roles), dict[int, Mistake | None](), dict[int, Any]()
     kinds = [each.kind for each in found.values()]
     down = kinds.count("right") >= kinds.count("sign")  # most updates go down
-    suspect = ("wrong", "sign") if down else ("wrong",)
+    # Of one number's sign, anything that happens to have the other one is no explanation.
+    suspect = {n for n, each in found.items() if each.kind == "wrong"
+               or (each.kind == "sign" and down and len(judges[n].ways) > 1)}  # fmt: skip
     for number, layer in reversed([*enumerate(roles.layers)]):
         for n in (layer.weights, layer.biases):
-            if n is None or n not in found or found[n].kind not in suspect:
+            if n is None or n not in suspect:
                 continue
             delta = roles.updates_of(n)[0].delta
-            agrees = partial(judges[n].agrees, slope[n], down)
+            agrees = partial(judges[n].agrees, slope[n], usual[1], down)
             if changes and agrees(variants.again(delta, changes)):
                 mistakes[n] = None
             elif mistake := variants.mistake(delta, number, changes, agrees):
@@ -145,12 +175,26 @@ class Judge:
     def _along(self, array: Any) -> Any:
         return self.ways @ np.ravel(array)
 
-    def agrees(self, slope: Any, down: bool, change: Any) -> bool:
+    def agrees(self, slope: Any, usual: float, down: bool, change: Any) -> bool:
         """Return whether an update by this goes straight down the slope, or up."""
-        if change is None or np.size(change) != int(np.prod(self.shape)) or len(self.ways) < 2:
-            return False  # one number fits any gradient
+        if change is None or np.size(change) != int(np.prod(self.shape)):
+            return False
         found = self._fit(self._along(_laid_out(change, self.shape)), slope)
-        return found is not None and (found * self.sign < 0.0) == down
+        if found is None or (found * self.sign < 0.0) != down:
+            return False
+        return len(self.ways) > 1 or abs(abs(found) - usual) < EXACT * usual
+
+    def of_number(self, verdict: Verdict, slope: Any, usual: Sequence[float]) -> Verdict:
+        """Judge one number, which is a multiple of any: by how many times the slope it is."""
+        if len(self.ways) > 1 or not verdict.factor or not all(usual):
+            return verdict
+        for each, sign in [*self.made_of, (self.change, 1)]:
+            times = float(each[0]) / float(slope[0])
+            ratios = [abs(times) / one for one in usual if times]
+            both = [r for ratio in ratios for r in (ratio, 1.0 / ratio)]
+            if any(abs(r / max(1.0, round(r)) - 1.0) < self.tolerance for r in both):
+                return replace(verdict, kind="sign" if sign * times > 0.0 else "right")
+        return replace(verdict, kind="wrong")
 
     def verdict(self, slope: Any, rounding: float) -> Verdict:
         """Judge by the slopes of one loss."""
@@ -160,11 +204,12 @@ class Judge:
         if size * self.tolerance < rounding or np.linalg.norm(change) < 1e-12 * size:
             return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
-        for each, sign, factor in [(change, 1, self.factor), *((*m, 1.0) for m in self.made_of)]:
+        if (times := self._fit(change, slope)) is not None:
+            kind, times = "sign" if times > 0.0 else "right", abs(times)
+            return Verdict(kind, times / self.factor, times, cosine)
+        for each, sign in self.made_of:
             if (times := self._fit(each, slope)) is not None:
-                return Verdict(
-                    "sign" if sign * times > 0.0 else "right", abs(times) / factor, cosine
-                )
+                return Verdict("sign" if sign * times > 0.0 else "right", abs(times), 0.0, cosine)
         return Verdict("wrong", cosine=cosine)
 
     def _fit(self, wanted: Any, slope: Any) -> float | None:

@@ -1,10 +1,10 @@
 // The page: sends messages to the engine and draws its replies; engine.py has the protocol.
 const $ = (id) => document.getElementById(id);
-const SECONDS = 0.022; // of training for each frame
+const SECONDS = 0.02, FAST = 0.1; // of training for each frame; where an address says how far
 const LOW = [245, 147, 34], MIDDLE = [236, 236, 236], HIGH = [22, 119, 190];
 const small = new OffscreenCanvas(1, 1);
 let socket, about, state, settings; // about: the reply to start; state: the latest reply
-let playing = false, until = 0, chosen = null, curve = [];
+let playing = false, starting = false, until = 0, chosen = null, curve = [];
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -13,42 +13,60 @@ function element(tag, properties = {}, ...children) {
 }
 
 const ask = (message) => socket.send(JSON.stringify(message));
-const start = () => ask({ do: "start", link: location.hash.slice(1) });
 const look = () => ask({ do: "train", steps: 0 });
 
-const train = () => ask({ do: "train", seconds: SECONDS, steps: until ? until - state.step : 1e6 });
+const train = () => ask(until
+  ? { do: "train", seconds: FAST, steps: until - state.step }
+  : { do: "train", seconds: SECONDS });
+
+function start() {
+  $("error").textContent = "";
+  starting = true; // what still comes is of the run before
+  ask({ do: "start", link: location.hash.slice(1) });
+}
 
 function setPlaying(wanted) {
   playing = wanted;
   $("play").textContent = playing ? "Pause" : "Play";
   document.body.dataset.state = playing ? "playing" : "paused";
+  if (playing) delete document.body.dataset.settled;
 }
 
 // Go to other settings: the address changes, and the run begins anew.
 function change(changes) {
   const { steps, edits, ...rest } = { ...settings, ...changes };
   const link = Object.entries(rest).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
-  location.hash = link.join("&");
+  go(link.join("&"));
+}
+
+function go(link) {
+  history.pushState(null, "", `#${link}`);
+  start();
 }
 
 function receive({ data }) {
   const reply = JSON.parse(data);
-  $("error").textContent = reply.error ?? reply.ended ?? "";
-  if (reply.error) return setPlaying(false);
   if (reply.zip) return save(`data:application/zip;base64,${reply.zip}`, "xpnet-playground.zip");
+  if (starting && !reply.settings && !reply.error) return;
+  starting = false;
+  if (reply.error || reply.ended) $("error").textContent = reply.error || reply.ended;
+  if (reply.error) {
+    setPlaying(false);
+    return about || ask({ do: "start", link: "" });
+  }
   state = { ...reply, findings: reply.findings ?? state?.findings };
   if (reply.settings) begin(reply);
+  const last = state.ended || (until && state.step >= until);
+  if (playing && !last) train(); // while this page draws
   curve.push([state.step, state.loss, state.held_out]);
   if (curve.length > 2000) curve = curve.filter((_, i) => i % 2 === 0);
   draw();
   if (reply.findings) showFindings(reply.findings);
-  if (playing && (state.ended || (until && state.step >= until))) {
+  if (playing && last) {
     setPlaying(false);
     until = 0;
     look();
-  } else if (playing) {
-    (document.hidden ? setTimeout : requestAnimationFrame)(() => playing && train());
-  } else {
+  } else if (!playing) {
     history.replaceState(null, "", `#${state.link}`);
     document.body.dataset.settled = state.step;
   }
@@ -70,6 +88,7 @@ function begin(reply) {
 function fillForm() {
   const presets = Object.entries(about.presets).map(([name, link]) => new Option(name, link));
   if ($("preset").options.length < 2) $("preset").replaceChildren(new Option("choose", ""), ...presets);
+  $("preset").value = about.presets[about.preset] ?? "";
   const focused = document.activeElement?.id;
   $("settings").replaceChildren(...about.form.filter(isSet).map(control));
   const wrong = settings.mistakes.split(",").filter(Boolean);
@@ -232,6 +251,9 @@ function drawCurve() {
     for (const each of curve) if (each[column] !== null) context.lineTo((each[0] / last) * width, height - 2 - (each[column] / top) * (height - 6));
     context.stroke();
   }
+  context.fillStyle = context.strokeStyle;
+  context.fillText(top.toPrecision(3), 3, 10);
+  context.fillText("0", 3, height - 4);
 }
 
 // While it trains, evidence alone is not said again, so that a screen reader is not flooded.
@@ -245,12 +267,18 @@ function showFindings(findings) {
       element("p", { textContent: `${each.evidence}. ${each.explanation}` }),
       element("p", {}, element("code", { textContent: each.remedy })));
     item.dataset.code = each.code;
-    const words = Object.entries(each.change).map(([name, value]) => name === "mistakes" ? "without this mistake" : `${name} ${value}`);
+    const words = Object.entries(each.change).map(inWords);
     if (words.length) item.append(element("button", { textContent: `Apply: ${words.join(", ")}`, onclick: () => change(each.change) }));
     return item;
   });
   const fine = state.step ? "Nothing wrong was measured so far." : "Press Play; the doctor watches every step.";
   $("findings").replaceChildren(...(items.length ? items : [element("li", { textContent: fine })]));
+}
+
+function inWords([name, value]) {
+  if (name === "mistakes") return "without this mistake";
+  if (name === "layers") return `${value.split(" ").pop()} in all layers`;
+  return `${about.form.find((each) => each.name === name).label.toLowerCase()} ${value}`;
 }
 
 const save = (address, name) => element("a", { href: address, download: name }).click();
@@ -261,10 +289,10 @@ $("play").onclick = () => {
   playing ? train() : look();
 };
 $("step").onclick = () => ask({ do: "train", steps: 1 });
-$("reset").onclick = () => { setPlaying(false); change({}); start(); };
+$("reset").onclick = () => { setPlaying(false); change({}); };
 $("export").onclick = () => ask({ do: "export" });
 $("picture").onclick = () => save($("map").toDataURL("image/png"), "xpnet-playground.png");
-$("preset").onchange = () => { setPlaying(false); location.hash = $("preset").value; };
+$("preset").onchange = () => { setPlaying(false); go($("preset").value); };
 addEventListener("hashchange", start);
 addEventListener("resize", () => { if (state) { buildNetwork(); draw(); } });
 socket = new WebSocket(`ws://${location.host}${location.pathname}socket`);
