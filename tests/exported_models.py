@@ -1,11 +1,14 @@
 """Models to export, and cells for them; a third of the cells may be missing or unseen."""
 
 import numpy as np
+import polars
 
 import xpnet
 from xpnet.saving.model import Model
 from xpnet.tables.columns import Number
+from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
+from xpnet.tables.table import read_table
 
 ENCODINGS = {
     "plain": Number("size", 3.0, 2.0),
@@ -36,3 +39,33 @@ def cells_of(rows=40, missing=False):
     if missing:
         size[::5], colour[1::5], colour[2::5] = np.nan, [""] * 8, ["unseen"] * 8
     return {"size": size.tolist(), "colour": colour}
+
+
+def random_cells(random, rows, gaps=()):
+    """Columns of several scales and kinds; in the rows `gaps` one cell is missing or unseen."""
+    cells = {
+        "size": random.normal(0.02, 0.01, rows),
+        "price": 1e5 * random.lognormal(sigma=1.5, size=rows),
+        "count": random.poisson(3.0, rows).astype(float),
+        "colour": random.choice(["red", "blue", "grün", "0.5"], rows).astype(object),
+        "maker": random.choice([f"maker {at}" for at in range(40)], rows).astype(object),
+    }
+    for row in gaps:
+        name = random.choice([*cells])
+        cells[name][row] = random.choice(["", "unseen"]) if cells[name].dtype == object else np.nan
+    return cells
+
+
+def model_of_random_table(path, task, missing, encode, hidden):
+    """Two untrained networks, with the preprocessing of a table that is written to a CSV file."""
+    random = np.random.default_rng(len(hidden))
+    cells = random_cells(random, 400, range(20) if missing != "refuse" else ())
+    target = {"regression": 50.0 + 9.0 * random.normal(size=400),
+              "binary": random.choice(["no", "yes"], 400),
+              "multiclass": random.integers(5, 9, 400)}[task]  # fmt: skip
+    polars.DataFrame({**cells, "y": target}).write_csv(path)
+    ready = prepare(read_table(path), "y", task=task, missing=missing, encode=encode)
+    plan = ready.preprocessing
+    nets = [xpnet.MLP([plan.inputs, 7, 5, plan.outputs], hidden=hidden, seed=seed,
+                      output=OUTPUT_OF[task]) for seed in (1, 2)]  # fmt: skip
+    return Model(nets[0], plan, None, "0", (nets[1],))

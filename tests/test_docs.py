@@ -20,12 +20,19 @@ GENERATED = ("records", "api", "findings", "command-line.md")
 NEEDS = {
     "does-not-learn": ["sklearn"],
     "from-scikit-learn": ["sklearn"],
-    "deploy": ["onnx", "onnxruntime", "torch"],
+    "sweeps-and-ensembles": ["sklearn"],
+    "deploy": ["onnx", "onnxruntime", "skl2onnx", "skops", "torch"],
+    "excel-and-databases": ["fastexcel", "adbc_driver_sqlite", "xlsxwriter"],
     "several-machines": ["mpi4py"],
     "searches": ["sklearn", "distributed", "optuna"],
 }
 PAGES = sorted(page for page in DOCS.rglob("*.md") if not {*GENERATED} & {*page.parts})
-RUNNABLE = [page for page in PAGES if re.search("```(python|console)", page.read_text("utf-8"))]
+RUNNABLE = [
+    page
+    for page in PAGES
+    if re.search("```(python|console)", page.read_text("utf-8"))
+    and page.stem != "tracking"  # see test_trackers.py
+]
 EVERYTHING = [ROOT / "README.md", *PAGES]
 
 

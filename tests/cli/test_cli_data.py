@@ -49,7 +49,7 @@ def test_arrays_of_an_npz_file_are_chosen_by_name(run: Run) -> None:
     assert "k.npz: there is no array 'x_tset'; did you mean 'x_test'" in outcome.err
     np.save("x.npy", x)
     told = run("predict", "m.safetensors", "x.npy", "--features", "x").err
-    assert told.startswith("xpnet: --features 'x' names an array, but x.npy is no NPZ file")
+    assert told.startswith("xpnet: --features 'x' has no effect: x.npy is no NPZ file")
 
 
 def test_targets_of_arrays_must_be_named_and_what_there_is_is_listed(run: Run) -> None:

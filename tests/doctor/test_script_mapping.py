@@ -109,6 +109,19 @@ def test_parameters_outputs_and_targets_are_found(script, names, rows):
     assert found.outputs[0].shape == found.targets[0].shape == rows
 
 
+def test_numbers_in_lists_that_generators_add_up_are_parameters():
+    found = mappings("""
+        w, b = [0.5, -0.5], 0.0
+        for x, t in [([0.1 * i, 0.3], float(i > 4)) for i in range(9)]:
+            e = sum(v * u for v, u in zip(w, x)) + b - t
+            for i in range(2):
+                w[i] -= 0.1 * e * x[i]
+            b -= 0.1 * e
+    """)[-1]
+    assert found.names == ("w[0]", "w[1]", "b")
+    assert found.outputs
+
+
 def test_names_that_the_user_gives_decide():
     script = BY_NAME.replace("    dZ2 =", "    other = A2 - (Y + 1)\n    dZ2 = 0 * other +")
     assert mappings(DATA + script)[-1].error.site.text == "A2 - (Y + 1)"

@@ -5,7 +5,14 @@ import sys
 
 import numpy as np
 import pytest
-from exported_models import CLASSES, ENCODINGS, cells_of, model_of
+from exported_models import (
+    CLASSES,
+    ENCODINGS,
+    cells_of,
+    model_of,
+    model_of_random_table,
+    random_cells,
+)
 
 import xpnet
 from xpnet.nn.activations import HIDDEN, OUTPUTS
@@ -28,29 +35,42 @@ def run(model, **cells):
 def assert_same(found, model, **cells):
     wanted = model.predict(cells)
     if "value" in found:
-        np.testing.assert_allclose(found["value"][:, 0], wanted["y"], rtol=1e-6, atol=1e-6)
+        scale = 1e-6 * max(1.0, model.preprocessing.target_std)
+        np.testing.assert_allclose(found["value"][:, 0], wanted["y"], rtol=1e-6, atol=scale)
         return
     np.testing.assert_array_equal(found["label"], wanted["y"])
     probabilities = [each for name, each in wanted.items() if name.startswith("probability")]
     np.testing.assert_allclose(found["probabilities"].T, probabilities, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("missing", MISSING_POLICIES)
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("task", CLASSES)
-@pytest.mark.parametrize("pooled", [False, True])
-def test_every_task_encoding_and_missing_policy(task, encoding, missing, pooled):
-    columns = [ENCODINGS[encoding], Category("colour", ("blue", "red"), pooled)]
-    model = model_of(task, columns, missing, nets=2)
-    cells = cells_of(missing=missing == "impute")
-    assert_same(run(model, **cells), model, **cells)
-
-
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_every_hidden_activation(hidden):
-    model = model_of("regression", [ENCODINGS["all"]], hidden=hidden)
-    size = [*np.linspace(-90.0, 90.0, 61), math.nan]
-    assert_same(run(model, size=size), model, size=size)
+@pytest.mark.parametrize("task", CLASSES)
+@pytest.mark.parametrize("missing", MISSING_POLICIES)
+@pytest.mark.parametrize("encode", ["plain", "ple"])
+def test_every_activation_task_missing_policy_and_encoding(task, missing, encode, hidden, tmp_path):
+    model = model_of_random_table(tmp_path / "table.csv", task, missing, encode, hidden)
+    gaps = range(0, 60, 3)
+    cells = random_cells(np.random.default_rng(9), 60, gaps)
+    found, good = run(model, **cells), np.ones(60, bool)
+    if missing != "impute":
+        good[gaps] = np.isfinite(
+            found["value" if task == "regression" else "probabilities"][gaps]
+        ).all(axis=1)
+    complete = {name: each[good] for name, each in cells.items()}
+    assert_same({name: each[good] for name, each in found.items()}, model, **complete)
+    for row in np.flatnonzero(~good):
+        with pytest.raises(xpnet.InputError):
+            model.predict({name: each[row : row + 1] for name, each in cells.items()})
+
+
+@pytest.mark.parametrize("task", CLASSES)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("pooled", [False, True])
+def test_indicators_fills_bins_and_pooled_categories(task, encoding, pooled):
+    columns = [ENCODINGS[encoding], Category("colour", ("blue", "red"), pooled)]
+    model = model_of(task, columns, nets=2)
+    cells = cells_of(missing=True)
+    assert_same(run(model, **cells), model, **cells)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

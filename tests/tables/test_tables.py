@@ -126,9 +126,9 @@ def test_missing_and_unreadable_files(tmp_path):
         read_table(tmp_path / "folder.csv")
     with pytest.raises(FileError, match="cannot be read"):
         read_table("nul\0byte.csv")
-    (tmp_path / "table.xlsx").write_bytes(b"PK")
+    (tmp_path / "table.docx").write_bytes(b"PK")
     (tmp_path / "table.parquet.gz").write_bytes(gzip.compress(b"PAR1"))
-    for name in ("table.xlsx", "table.parquet.gz"):
+    for name in ("table.docx", "table.parquet.gz"):
         with pytest.raises(FileError, match=r"unknown kind of file; name it \.csv"):
             read_table(tmp_path / name)
 

@@ -49,8 +49,9 @@ class Rank:
     def bcast(self, what):
         return pickle.loads(self._threads.exchange(self.rank, pickle.dumps(what))[0])  # noqa: S301
 
-    def Iallgather(self, own, every):  # noqa: N802  # mpi4py's names
-        every[...] = self._threads.exchange(self.rank, own.copy())
+    def Iallgather(self, in_place, every):  # noqa: N802  # mpi4py's names
+        assert in_place is None
+        every[...] = self._threads.exchange(self.rank, every[self.rank].copy())
         return self
 
     def Iallgatherv(self, own, given):  # noqa: N802
@@ -75,6 +76,12 @@ class Rank:
 
     def Recv(self, rows, _):  # noqa: N802
         rows[...] = self._threads.mail[self.rank].get(timeout=20)
+
+    def isend(self, what, rank):
+        self._threads.mail[rank].put(what)
+
+    def iprobe(self, _):
+        return not self._threads.mail[self.rank].empty()
 
     def Test(self) -> bool:  # noqa: N802
         return True
@@ -137,7 +144,8 @@ def test_any_number_of_processes_gives_the_same_bits(monkeypatch, options, slice
 
 
 @pytest.mark.parametrize(
-    ("size", "chunks", "weights"), [(1, 4, None), (3, 0, np.arange(103) % 7), (2, 4, X[:, 0] > 0)]
+    ("size", "chunks", "weights"),
+    [(1, 4, None), (5, None, np.arange(103) % 7), (2, 4, X[:, 0] > 0)],
 )
 def test_a_step_of_several_processes_is_the_step_of_one_network(backend, size, chunks, weights):
     options = {"epochs": 1, "batch_size": 105, "shuffle": False, "optimizer": xpnet.SGD(0.1)}
@@ -162,16 +170,27 @@ def test_what_interrupts_one_process_ends_all_after_the_same_step():
     assert nets[0].flat.tobytes() == nets[1].flat.tobytes()
 
 
-def test_a_process_that_does_not_answer_ends_the_run(monkeypatch):
-    monkeypatch.setattr(Rank, "Test", lambda _: False)
+def test_a_process_that_does_not_answer_ends_the_run_and_is_named(monkeypatch):
+    monkeypatch.setattr(Rank, "Test", lambda own: own.rank == 1)
     monkeypatch.setattr(parallel, "MAX_SECONDS", 0.01)
-    assert "has not answered" in str(train(2, epochs=1)[2][0])
+    monkeypatch.setattr(parallel, "SECONDS_TO_SAY_SO", 0.01)
+    with pytest.raises(InputError, match=r"rank 1 has not answered for 0\.01 seconds") as caught:
+        parallel._wait(Threads(2).of(0), Threads(2).of(0))
+    assert "hangs" in str(caught.value)
+
+
+def test_an_error_in_a_callback_says_in_which_process():
+    def fail(_):
+        raise ValueError("mine")
+
+    *_, errors = train(1, epochs=1, callbacks=[fail])
+    assert errors[0].__notes__ == ["in the process of rank 0 of 1"]
 
 
 @pytest.mark.parametrize(("size", "rows"), [(5, 103), (2, 3)])
 def test_too_many_processes_or_too_few_rows_are_refused(size, rows):
     with pytest.raises(InputError, match="than the 4 chunks"):
-        xpnet.fit(xpnet.MLP([5, 1]), X[:rows], Y[:rows], parallel=Threads(size).of(0))
+        xpnet.fit(xpnet.MLP([5, 1]), X[:rows], Y[:rows], parallel=Threads(size).of(0), chunks=4)
 
 
 def test_only_train_runs_under_mpiexec(monkeypatch, capsys):

@@ -7,6 +7,7 @@ step, come from a counter hash in integer array operations that any device can c
 """
 
 import zlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,12 @@ def hash64(counter: Array, key: int | Array) -> Array:
 
 def dropout_keys(seed: int, layers: int, steps: range) -> Any:
     """Return the keys of each layer's mask at some training steps, host int64 (steps, layers)."""
-    of_layers = generator(seed, "dropout").integers(1 << 63, size=layers)
-    return hash64(np.asarray(steps, dtype=np.int64)[:, None], of_layers)
+    return hash64(np.asarray(steps, dtype=np.int64)[:, None], _layer_keys(seed, layers))
+
+
+@lru_cache(maxsize=64)
+def _layer_keys(seed: int, layers: int) -> Any:
+    return generator(seed, "dropout").integers(1 << 63, size=layers)
 
 
 def keep_mask(counter: Array, key: int | Array, rate: float) -> Array:

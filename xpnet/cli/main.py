@@ -159,5 +159,7 @@ def _interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> str:
         return f"{message}."  # nothing else takes checkpoints
     if not any(each.partition("=")[0] == "--checkpoint" for each in arguments):
         return f"{message}; nothing was saved (--checkpoint DIR would have kept the work)."
-    again = [*arguments, *(["--resume"] if "--resume" not in arguments else [])]
-    return f"{message}; continue with: {shlex.join(['xpnet', *again])}"
+    again = ["xpnet", *arguments, *(["--resume"] if "--resume" not in arguments else [])]
+    if ranks.rank() is not None:
+        again = ["mpiexec", "-n", str(ranks.communicator().size), *again]
+    return f"{message}; continue with: {shlex.join(again)}"

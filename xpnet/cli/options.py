@@ -16,6 +16,7 @@ from typing import Any, ClassVar, get_type_hints
 import typer
 
 from xpnet.errors import FileError, InputError
+from xpnet.tables.messages import without_password
 
 LBFGS = "lbfgs"
 OPTION_OF = {"learning_rate": "lr", "hidden": "activation", "max_iter": "epochs"}
@@ -42,7 +43,9 @@ def flag(name: str) -> str:
     return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's
 
 
-DATA = "CSV, TSV, NPY or IDX file (each also .gz), Parquet or NPZ; - is CSV on standard input."
+DATA = "CSV, TSV, NPY, IDX (also .gz), Parquet, NPZ, Excel; - is CSV on standard input; a database."
+SHEET = "Sheet of an Excel file, if several have rows."
+QUERY = "Of a database: the SQL that gives the rows."
 JSON = "Print one JSON object on standard output."
 DEVICE = "cpu, gpu or gpu:N."
 ENCODING = "Encoding of CSV and TSV files; found if left out, like the next three."
@@ -58,7 +61,7 @@ ENCODE = (
     "Numbers: plain, ple (also in bins, piecewise linear), or auto: in bins from 1,000 rows on."
 )
 CONFIG = "TOML file of options, such as lr = 0.01; what the command line says comes first."
-CHUNKS = "With mpiexec: chunks of a batch, added in one order; 4 by default; 0: one per process."
+CHUNKS = "Under mpiexec: parts of a batch, added in one order (default 4), or 0: MPI's Allreduce."
 POLICIES = "Missing cells: impute (the default; at prediction, too), drop (the rows) or error."
 
 
@@ -99,6 +102,8 @@ class TrainOptions:
     keep: list[str] | None = option(None, "Column to use even if it seems of no use.")  # noqa: RUF009
     raw: bool = option(False, "Do not standardise numbers.")
     encode: str = option(None, ENCODE)
+    sheet: str | None = option(None, SHEET)
+    query: str | None = option(None, QUERY)
     encoding: str | None = option(None, ENCODING)
     delimiter: str | None = option(None, DELIMITER)
     decimal: str | None = option(None, f"{DECIMAL}.")
@@ -128,7 +133,7 @@ class TrainOptions:
 
     def as_command(self) -> str:
         """Return the `xpnet train` command with these options, ready for a shell."""
-        words = ["xpnet", "train", self.data]
+        words = ["xpnet", "train", without_password(self.data)]
         for name, value in self.given():
             for item in value if isinstance(value, list) else [value]:
                 words += [name] if item is True else [name, str(item)]
@@ -188,8 +193,8 @@ class ParityOptions(TrainOptions):
     simple: bool = True
 
 
-_TO_READ = ("data", "target", "task", "missing", "drop", "keep", "encoding", "delimiter", "decimal",
-            "no_header")  # fmt: skip
+_TO_READ = ("data", "target", "task", "missing", "drop", "keep", "sheet", "query", "encoding",
+            "delimiter", "decimal", "no_header")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -254,6 +259,8 @@ class ModelOptions:
     model: str = argument("MODEL", MODEL)
     data: str = argument("DATA", DATA)
     device: str = option("cpu", DEVICE)
+    sheet: str | None = option(None, SHEET)
+    query: str | None = option(None, QUERY)
     encoding: str | None = option(None, ENCODING)
     delimiter: str | None = option(None, DELIMITER)
     decimal: str | None = option(None, f"{DECIMAL}; by default as in training.")

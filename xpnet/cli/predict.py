@@ -115,6 +115,7 @@ def _read(options: ModelOptions, **arrays: Any) -> tuple[Model, Table]:
             f"{options.model}: holds only a network, without the preprocessing that a table needs; "
             "use it from Python: xpnet.load(...).predict(x)"
         )
+    arrays |= {"sheet": options.sheet, "query": options.query}
     given = {"decimal": options.decimal, "header": False if options.no_header else None}
     how = model.reading | {name: each for name, each in given.items() if each is not None}
     table = read_table(

@@ -54,6 +54,19 @@ def shared(load: Callable[[], Any]) -> Any:
     return replace(sent, x=SentRows(comm, task and task.x))
 
 
+def described(chunks: int | None) -> list[tuple[str, str]]:
+    """Say how many processes there are, and what depends on their number."""
+    comm = communicator()
+    if comm is None:
+        return []
+    from xpnet.training.parallel import chunks_for
+
+    if most := chunks_for(chunks, comm.size):
+        return [("processes", f"{comm.size}; any number up to {most} gives the same bits")]
+    told = f"{comm.size}; MPI adds their gradients: another number gives other bits"
+    return [("processes", f"{told} (not with --chunks {comm.size})")]
+
+
 def own_device(device: str) -> str:
     """Return the device of this process: of several GPUs, each takes another."""
     return f"gpu:{_number(RANKS_ON_MACHINE) or 0}" if device == "gpu" and rank() else device
@@ -61,12 +74,17 @@ def own_device(device: str) -> str:
 
 def end_all(tell: Callable[[], int]) -> NoReturn:
     """Say what went wrong, and end all processes with its exit status."""
+    try:
+        abort: Callable[[int], Any] = communicator().Abort
+    except InputError:  # without mpi4py all have the same error, and none can end the others
+        abort = os._exit
+        tell = tell if rank() == 0 else lambda: 2
     if rank():
         time.sleep(SAME_ERROR_SECONDS)
     status = tell()
     try:
-        communicator().Abort(status)
-    finally:  # without mpi4py
+        abort(status)
+    finally:
         os._exit(status)
 
 

@@ -101,7 +101,8 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             f"--validation 0: the rows of {options.data} are left on disk, so the model must be "
             "measured on other rows, held in memory; give a share or a file"
         )
-    table = _read(options, options.data, options.target, stream=stream, cache=options.cache)
+    where = {"sheet": options.sheet, "query": options.query, "cache": options.cache}
+    table = _read(options, options.data, options.target, stream=stream, **where)
     if options.target is None and table.layout == "table":
         raise InputError(
             f"{table.path}: use --target to name the column to predict; the columns are "
@@ -170,6 +171,8 @@ def _check(given: TrainOptions, options: TrainOptions) -> None:
                 raise InputError(what)
         if find_spec("scipy") is None:
             raise InputError("--optimizer lbfgs needs SciPy: pip install 'xpnet[sklearn]'")
+    if options.chunks is not None and rank() is None:
+        raise InputError("--chunks: it has an effect only under mpiexec; leave it out")
     if options.steps is not None and (options.epochs is not None or options.steps < 1):
         remedy = "give a number from 1, and not --epochs as well"
         raise InputError(f"--steps {options.steps}: {remedy}")

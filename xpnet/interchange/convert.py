@@ -51,7 +51,7 @@ def to_sklearn(net: MLP, classes: Sequence[Any] | None = None) -> Any:
     Parameters
     ----------
     classes : sequence, (classes,), optional
-        Ascending; by default 0, 1, ...
+        Ascending; by default 0, 1, ... Several sigmoid outputs are labels, which have none.
 
     Raises
     ------
@@ -62,24 +62,23 @@ def to_sklearn(net: MLP, classes: Sequence[Any] | None = None) -> Any:
     from sklearn.preprocessing import LabelBinarizer
 
     names = {ours: theirs for theirs, ours in SKLEARN.items() if theirs != "softmax"}
-    hidden = {each.name for each in net.hidden} or {"identity"}
-    output, several = net.output.name, net.sizes[-1] > 1
+    hidden: set[Any] = {each.known_by for each in net.hidden} or {"identity"}
+    output, width = net.output.name, net.sizes[-1]
     if hidden - names.keys() or len(hidden) > 1:
-        found = ", ".join(sorted(hidden))
+        found = ", ".join(sorted(map(str, hidden)))
         raise InputError(f"activation {found}: scikit-learn has one of {', '.join(names)}")
-    if output not in ("identity", "softmax" if several else "sigmoid"):
-        raise InputError(f"output {output} of {net.sizes[-1]} units: scikit-learn has no such one")
+    if output not in ("identity", "sigmoid", "softmax"):
+        raise InputError(f"output {output}: scikit-learn has identity, sigmoid and softmax")
     kind = MLPRegressor if output == "identity" else MLPClassifier
     made = kind(hidden_layer_sizes=net.sizes[1:-1], activation=names[hidden.pop()])
     made.coefs_, made.intercepts_ = [*map(to_host, net.weights)], [*map(to_host, net.biases)]
-    made.n_features_in_, made.n_outputs_, made.n_layers_ = (
-        net.sizes[0],
-        net.sizes[-1],
-        len(net.sizes),
-    )
+    made.n_features_in_, made.n_outputs_, made.n_layers_ = net.sizes[0], width, len(net.sizes)
     made.out_activation_ = {"sigmoid": "logistic"}.get(output, output)
     if output != "identity":
-        known = np.arange(max(net.sizes[-1], 2)) if classes is None else np.asarray(classes)
+        known: Any = classes
+        if known is None:
+            labels = output == "sigmoid" and width > 1
+            known = np.eye(width, dtype=int) if labels else np.arange(max(width, 2))
         made._label_binarizer = LabelBinarizer().fit(known)
         made.classes_ = made._label_binarizer.classes_
     return made
@@ -142,7 +141,7 @@ def to_torch(net: MLP) -> Any:
     for weights, biases, activation, rate in zip(
         net.weights, net.biases, activations, rates, strict=True
     ):
-        if activation.name not in TORCH:
+        if activation.known_by not in TORCH:
             raise InputError(f"activation {activation.name!r}: PyTorch has no layer for it")
         linear = nn.Linear(*weights.shape, dtype=getattr(torch, net.dtype))
         linear.load_state_dict(

@@ -192,10 +192,7 @@ def _resolve_loss(output: Activation, loss: str | Loss) -> Loss:
 def resolve_head(output: Activation, loss: str | Loss = "auto") -> Head:
     """Combine an output activation and a loss, by default the usual one for it.
 
-    Raises
-    ------
-    InputError
-        For an unknown name, or a loss that is not defined on the range of this output.
+    `InputError` for an unknown name, or a loss that is not defined on the range of this output.
     """
     found = _resolve_loss(output, loss)
     known_loss, pair = LOSSES.get(found.name) == found, (output.name, found.name)

@@ -151,7 +151,7 @@ class Playground:
             for batch in batches(data, order, size, net.device, net.dtype):
                 self._apply_edits()
                 before, number = net.flat.copy(), len(self.losses) + 1
-                masks = dropout.of_step(number - 1, len(batch.y))
+                masks = dropout.masks(len(batch.y), dropout.keys(number - 1, 1)[0].tolist())
                 taken = take_step(batch, masks, optimizer.coefficients(s.rate, number))
                 self._watch(net.views(before), batch, *taken)
                 if not (math.isfinite(self.losses[-1]) and np.all(np.isfinite(net.flat))):

@@ -269,8 +269,7 @@ def _options(training: "Training") -> dict[str, str]:
     described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
     del described["epochs"], described["compile"]
     described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
-    if hasattr(training, "chunks"):  # row orders and masks are others then
-        described["seed"] += f", rows in {training.chunks} chunks"
+    described["chunks"] = str(getattr(training, "chunks", "none"))  # of a run by several processes
     described["loss"] = training.head.loss.name
     described["data"] = digest(training.data, training.net.device)
     described["validation data"] = digest(training.validation, training.net.device)

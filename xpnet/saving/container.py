@@ -29,16 +29,10 @@ Refuse = Callable[..., NoReturn]
 def write_container(
     path: PathLike, kind: str, version: int, fields: Mapping[str, Any], tensors: Arrays
 ) -> None:
-    """Write `fields` (JSON values) and `tensors` in one atomic step.
+    """Write `fields` (JSON values) and `tensors` in one atomic step; equal ones give equal bytes.
 
-    `kind` is "model" or "checkpoint". Equal contents give equal bytes.
-
-    Raises
-    ------
-    InputError
-        If a field is not a JSON value (NaN is not).
-    SaveError
-        If the file cannot be written.
+    `kind` is "model" or "checkpoint". `InputError` for a field that is not a JSON value (NaN is
+    not); `SaveError` if the file cannot be written.
     """
     from safetensors.numpy import save
 
@@ -61,12 +55,8 @@ def write_container(
 def read_container(path: PathLike, kind: str, newest: int) -> tuple[dict[str, Any], Arrays]:
     """Read the fields and tensors of a file of `kind`, in a format version up to `newest`.
 
-    The fields are those given to `write_container` plus "library", the version that wrote them.
-
-    Raises
-    ------
-    FileError
-        Naming the file, the field and what was found, for anything that is not exactly right.
+    The fields are those given to `write_container` plus "library", the version that wrote them. A
+    `FileError` names the file, the field and what was found, for anything not exactly right.
     """
     refuse = refusal(path)
     fields, tensors = _content(path, refuse)

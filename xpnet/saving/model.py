@@ -94,8 +94,9 @@ class Model:
             Also say how far a file's networks are apart, in a column of its own.
         encoding, delimiter, decimal : str, optional
             Of CSV and TSV, as for the command.
-        features : str, optional
-            Of an NPZ file, the array with the rows to predict; by default x.
+        features, sheet, query : str, optional
+            Of an NPZ file the array with the rows to predict, by default x; of an Excel file the
+            sheet; of a database the SQL.
 
         Returns
         -------
@@ -230,15 +231,10 @@ def save_model(
 ) -> None:
     """Write a model file in one atomic step; equal models give equal bytes.
 
-    `other_nets` are like `net` in all but their seeds.
-
-    Raises
-    ------
-    SaveError
-        If the file cannot be written, or the network could not be loaded again because of your
-        own activation functions or weights that are not finite. A previous file is kept.
-    InputError
-        If `training`, a summary to keep with the model, holds what JSON cannot represent.
+    `other_nets` are like `net` in all but their seeds. `SaveError` if the file cannot be written,
+    or the network could not be loaded again because of your own activation functions or weights
+    that are not finite; a previous file is kept. `InputError` if `training`, a summary to keep with
+    the model, holds what JSON cannot represent.
     """
     tensors = network_tensors(net)
     for number, other in enumerate(other_nets, 2):

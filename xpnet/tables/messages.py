@@ -1,6 +1,7 @@
 """How messages about tables quote texts, numbers and names."""
 
 import difflib
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,11 @@ from xpnet.errors import InputError
 def quoted(text: str) -> str:
     """Quote a text found in a file, shortened to about 60 characters."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def without_password(address: str) -> str:
+    """Return a database's address as it can be shown."""
+    return re.sub("(?<=://).*@", "", address)
 
 
 def format_number(value: str | float) -> str:

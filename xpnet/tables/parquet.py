@@ -56,11 +56,12 @@ def open_parquet(path: str, *, lazily: bool) -> Frame:
         raise _damaged(path, error) from error
 
 
-def _damaged(path: str, reason: object) -> FileError:
-    return FileError(f"{path}: not a Parquet file, or damaged ({_reason(reason)}); get it again.")
+def _damaged(path: str, error: object) -> FileError:
+    return FileError(f"{path}: not a Parquet file, or damaged ({reason(error)}); get it again.")
 
 
-def _reason(error: object) -> str:
+def reason(error: object) -> str:
+    """Return the first line of an error."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
@@ -112,7 +113,7 @@ def _column(name: str, cells: Any) -> Any:
     except (TypeError, ValueError, OverflowError, polars.exceptions.PolarsError) as error:
         where = f"{IN_MEMORY}: column {quoted(name)} ({type(cells).__name__})"
         remedy = "give a list or an array of numbers or texts"
-        raise InputTypeError(f"{where} cannot be read ({_reason(error)}); {remedy}.") from error
+        raise InputTypeError(f"{where} cannot be read ({reason(error)}); {remedy}.") from error
 
 
 def frame_like(data: Any, columns: dict[str, Any]) -> Any:

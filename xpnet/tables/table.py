@@ -12,16 +12,17 @@ import numpy as np
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.csv import open_csv
+from xpnet.tables.foreign import EXCEL, open_database, open_excel
 from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
 from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz
-from xpnet.tables.parquet import IN_MEMORY, frame_of, open_parquet
+from xpnet.tables.parquet import IN_MEMORY, Frame, frame_of, open_parquet
 
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _PARQUET = (".parquet", ".pq")
-_FORMATS = ".csv, .tsv, .npy, .npz, -idx3-ubyte or .idx (these also .gz), or .parquet"
+_FORMATS = ".csv, .tsv, .npy, .npz, -idx3-ubyte or .idx (these also .gz), .parquet or .xlsx"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def read_table(
     encoding: str | None = None,
     target: str | None = None,
     features: str | None = None,
+    sheet: str | None = None,
+    query: str | None = None,
     delimiter: str | None = None,
     decimal: str | None = None,
     header: bool | None = None,
@@ -133,8 +136,8 @@ def read_table(
     Parameters
     ----------
     path : path
-        CSV, TSV, NPY, NPZ or IDX (all also .gz), or Parquet, told apart by the name; - is CSV on
-        standard input.
+        CSV, TSV, NPY, NPZ or IDX (all also .gz), Parquet or Excel, told apart by the name; - is CSV
+        on standard input. Or the address of a database, such as ``sqlite:///shop.db``.
     encoding, delimiter, decimal, header : optional
         Of CSV and TSV: found from the file where only one reading is possible. ``\t`` may be
         escaped; without a header, columns are x0, x1, ...
@@ -143,6 +146,8 @@ def read_table(
         needed only for training.
     features : str, optional
         For NPZ the array with the features, by default x, or the one that goes with the target.
+    sheet, query : str, optional
+        Of Excel the sheet, by default the only one with rows; of a database the SQL to read.
     stream : bool
         Leave the rows on disk: in the file, or for CSV and Parquet in a temporary one.
     cache : str, optional
@@ -150,33 +155,47 @@ def read_table(
     as_texts : collection of str
         Columns of CSV and TSV that are text even if all their cells are numbers: 1 is not 01.
     """
-    path = os.fspath(path)
-    with open_binary(path) as file:
-        file.read(1)  # whether it can be read at all
+    path, database = os.fspath(path), "://" in os.fspath(path)
+    if not database:
+        with open_binary(path) as file:
+            file.read(1)  # whether it can be read at all
     _refuse_forked_process()
     packed = path.endswith(".gz")
     kind = os.path.splitext(path.removesuffix(".gz").lower())[1]
     kind = ".csv" if path == STANDARD_INPUT else kind
-    if features is not None and kind != ".npz":
-        remedy = f"names an array, but {path} is no NPZ file; leave it out"
-        raise bad_argument("features", features, remedy)
-    folder = (cache or os.path.dirname(path) or ".") if stream else None
+    for name, given, fits, what in (
+        ("features", features, kind == ".npz", "NPZ file"),
+        ("sheet", sheet, kind in EXCEL, "Excel file"),
+        ("query", query, database, "database"),
+    ):
+        if given is not None and not fits:
+            raise bad_argument(name, given, f"has no effect: {path} is no {what}; leave it out")
+    folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
+    if database:
+        return _of_frame(open_database(path, query), folder)
+    if kind in EXCEL:
+        return _of_frame(open_excel(path, sheet), folder)
     if usual := _DELIMITERS.get(kind):
         csv = open_csv(path, encoding, delimiter, decimal, header, as_texts, usual)
         read = assemble(csv, folder)
         return Table(path, csv.names, *read, guesses=csv.guesses, line_of=csv.line_of)
     if kind in _PARQUET and not packed:
-        frame = open_parquet(path, lazily=stream)
-        return Table(path, frame.names, *assemble(frame, folder), unfit=frame.unfit)
+        return _of_frame(open_parquet(path, lazily=stream), folder)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
-    if kind == ".npz":
-        found, names = read_npz(path, target, features)
-        (data, array), *label = found.items()
-        table = replace(_matrix_table(f"{path}[{data}]", array), arrays=names)
-        for name, labels in label:
-            table = _with_labels(table, _matrix_table(f"{path}[{name}]", labels, name))
-        return table
+    return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
+
+
+def _of_npz(path: str, target: str | None, features: str | None) -> Table:
+    found, names = read_npz(path, target, features)
+    (data, array), *label = found.items()
+    table = replace(_matrix_table(f"{path}[{data}]", array), arrays=names)
+    for name, labels in label:
+        table = _with_labels(table, _matrix_table(f"{path}[{name}]", labels, name))
+    return table
+
+
+def _of_array(path: str, target: str | None) -> Table:
     table = _matrix_table(path, _array_of(path))
     if target is None:
         return table
@@ -184,6 +203,10 @@ def read_table(
         message = f"the target {quoted(target)} is not a file; {path} has no named columns, so"
         raise InputError(f"{message} give the file with the targets, such as labels.npy.")
     return _with_labels(table, _matrix_table(target, _array_of(target, labels=True), "target"))
+
+
+def _of_frame(frame: Frame, folder: str | None = None) -> Table:
+    return Table(frame.path, frame.names, *assemble(frame, folder), unfit=frame.unfit)
 
 
 @cache
@@ -227,8 +250,7 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
     """Return as a `Table` what `Model.predict` takes besides files; see there."""
     if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
-        frame = frame_of(data)
-        return Table(IN_MEMORY, frame.names, *assemble(frame), unfit=frame.unfit)
+        return _of_frame(frame_of(data))
     if not hasattr(data, "__array__"):
         wanted = "a file's path, a data frame (pandas or Polars), a dict of columns, or an array"
         raise InputTypeError(f"predict: found {type(data).__name__}; give {wanted}.")

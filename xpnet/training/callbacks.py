@@ -1,4 +1,4 @@
-"""What the training loop itself does not know about: early stopping and the progress bar.
+"""What the training loop itself does not know about: early stopping, pruning, the progress bar.
 
 A callback is an object with any of the methods in `HOOKS`, each called with the run.
 """
@@ -52,10 +52,7 @@ def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], No
 
 
 def needs_traces(callbacks: Sequence[Any]) -> bool:
-    """Return whether a callback may look at single steps; not if it has ``needs_traces = False``.
-
-    Then it is content with the state between steps, as a checkpoint is.
-    """
+    """Return whether a callback may look at single steps: not with ``needs_traces = False``."""
     return any(
         hooks([each], "on_batch_end") and getattr(each, "needs_traces", True) for each in callbacks
     )
@@ -112,6 +109,30 @@ class EarlyStopping:
             best = min(best, loss)
         if waited >= self.patience:
             training.stop(f"no improvement for {waited} epochs")
+
+
+@dataclass(frozen=True)
+class OptunaPruning:
+    """Report each epoch's monitored loss to a trial of Optuna; end the training if it is pruned.
+
+    The loss is the validation loss if there is one, else the training loss. What ends the training
+    is ``optuna.TrialPruned``, from which the study knows.
+
+    Parameters
+    ----------
+    trial : optuna.Trial
+    """
+
+    trial: Any
+
+    def on_epoch_end(self, training: "Training") -> None:
+        """Report, and ask the study's pruner."""
+        loss, epoch = training.state.history.monitored[-1], training.state.epoch
+        self.trial.report(loss, epoch)
+        if self.trial.should_prune():
+            from optuna import TrialPruned
+
+            raise TrialPruned(f"after epoch {epoch}: loss {loss:.4g}")
 
 
 def wants_progress(progress: bool | None) -> bool:

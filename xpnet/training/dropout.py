@@ -13,8 +13,6 @@ from xpnet.backend.device import Array, Function, Namespace, Scalar
 from xpnet.backend.random import dropout_keys, keep_mask
 from xpnet.nn.network import MLP
 
-KEYS_AT_A_TIME = 256  # steps
-
 
 class Dropout:
     """Draws the masks of one training run, from its seed."""
@@ -23,23 +21,15 @@ class Dropout:
         self._net, self.seed = net, seed
         rates = net.dropout if any(net.dropout) else ()
         self._masks = [net.device.fuse(mask_of(rate, net.dtype)) for rate in rates]
-        self._block, self._keys = -1, list[list[int]]()
         self._counters: dict[int, list[Array]] = {}
-
-    def of_step(self, step: int, rows: int) -> list[Array] | None:
-        """Return the masks of the step after `step` others, as `masks` does."""
-        if not self._masks:
-            return None
-        block, i = divmod(step, KEYS_AT_A_TIME)
-        if block != self._block:
-            self._block, self._keys = block, self.keys(step - i, KEYS_AT_A_TIME).tolist()
-        return self.masks(rows, self._keys[i])
 
     def keys(self, begin: int, count: int) -> Any:
         """Return what determines the masks of `count` steps after `begin` others.
 
         Host int64, (steps, layers); without dropout there are no columns.
         """
+        if not self._masks:
+            return np.empty((count, 0), np.int64)
         return dropout_keys(self.seed, len(self._masks), range(begin, begin + count))
 
     def masks(self, rows: int, keys: Sequence[Scalar]) -> list[Array] | None:

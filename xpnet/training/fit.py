@@ -152,10 +152,7 @@ def prepare_training(
     parallel: Any = None,
     **options: Any,
 ) -> Training:
-    """Check and prepare what `fit` takes; return the training, to be run.
-
-    For what has words of its own at the end: the command, `diagnose`, and comparisons.
-    """
+    """Check and prepare what `fit` takes; return the training, to be run."""
     optimizer = _resolve_optimizer(optimizer)
     own_callbacks = checked_callbacks(callbacks)
     if hasattr(x, "read_rows") and metrics and validation is None:

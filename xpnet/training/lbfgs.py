@@ -28,14 +28,8 @@ CONVERGED = "converged"
 class LBFGS:
     """One run of L-BFGS, which callbacks see, at its start and its end, as they see a `Training`.
 
-    Parameters
-    ----------
-    net, data, loss, l2, validation, callbacks
-        As in `xpnet.training.Training`; without dropout, which would change the loss each time.
-    max_iter, max_fun : int, from 1
-        The most iterations, and evaluations of the loss.
-    tol : float, from 0
-        Stop when no component of the gradient exceeds it.
+    Without dropout, which would change the loss each time. At most `max_iter` iterations and
+    `max_fun` evaluations of the loss, until no component of the gradient exceeds `tol`.
     """
 
     learning_rate = None  # which a `Training` has

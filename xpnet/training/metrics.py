@@ -14,12 +14,8 @@ Metric: TypeAlias = Callable[[Any, Any], float]
 def accuracy(outputs: Any, targets: Any) -> float:
     """Share of rows whose class is right; several binary outputs must all be right.
 
-    Parameters
-    ----------
-    outputs : host array, (n, outputs)
-        Probabilities.
-    targets : host array, (n, outputs)
-        Rows that sum to 1 (one class, or its smoothed labels), or 0 and 1.
+    Host arrays (n, outputs): probabilities; and rows that sum to 1 (one class, or its smoothed
+    labels), or 0 and 1.
     """
     one_class = np.allclose(np.sum(targets, axis=1), 1.0, rtol=0.0, atol=1e-3)  # as `as_targets`
     if outputs.shape[1] == 1 or one_class:

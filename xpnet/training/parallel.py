@@ -8,6 +8,7 @@ same bits for any number of processes. With 0 chunks each process has one, and M
 order of its own. Validation rows are on all processes.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,9 +26,10 @@ from xpnet.training.loop import INTERRUPTED, Step, Training, make_step
 
 CHUNKS = 4
 MAX_SECONDS = 15.0  # that a process waits for the others at one step
+SECONDS_TO_SAY_SO = 2.0
 SEEDS_APART = 1 << 32  # of two chunks: the seeds of networks are small
 SENT_BYTES = 1 << 23
-SLICED = 1 << 14  # numbers; to add fewer takes less time than one more message
+SLICED = 1 << 17  # numbers; fewer, or those of two, are added by all: one message less
 LOSS, WEIGHT, STOPS = range(-3, 0)  # what is sent with a gradient, at its end
 
 
@@ -40,8 +42,8 @@ class ParallelTraining(Training):
 
     def __init__(self, comm: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        given = self.options.chunks
-        self.comm, self.chunks = comm, (CHUNKS if given is None else given) or comm.size
+        chunks = chunks_for(self.options.chunks, comm.size)
+        self.comm, self.chunks, self._in_pairs = comm, chunks or comm.size, chunks > 0
         if comm.size > self.chunks:
             raise InputError(f"{comm.size} processes are more than the {self.chunks} chunks")
         if self.rows < self.chunks:
@@ -66,7 +68,11 @@ class ParallelTraining(Training):
 
     def run(self) -> History:
         """Train as `Training.run` does; what interrupts one process interrupts all."""
-        history = super().run()
+        try:
+            history = super().run()
+        except Exception as error:
+            error.add_note(f"in the process of rank {self.comm.rank} of {self.comm.size}")
+            raise
         if self.stop_reason == INTERRUPTED:
             raise KeyboardInterrupt(INTERRUPTED)
         return history
@@ -104,26 +110,26 @@ class ParallelTraining(Training):
     def _prepare(self) -> Step:
         """Return the step, whose gradients are those of all processes."""
         self.state.compile = "off"
-        net = self.net
-        own = np.zeros((len(self._seeds), net.flat.shape[0] + 3), net.dtype)
-        total = own[0] if self.comm.size == 1 else np.zeros_like(own[0])
-        if net.device is CPU:
-            self.flat_gradients = total[:LOSS]
+        compute = self._loss_and_gradients()
         return make_step(
-            net, self.flat_gradients, self.state.optimizer, self.head, self.options,
-            loss_and_gradients=self._loss_and_gradients(own, total),
+            self.net, self.flat_gradients, self.state.optimizer, self.head, self.options,
+            loss_and_gradients=compute,
         )  # fmt: skip
 
-    def _loss_and_gradients(self, own: Any, total: Any) -> Any:
+    def _loss_and_gradients(self) -> Any:
         """Return what a step calls with the batches of the chunks here, and their masks.
 
-        Each chunk's gradient and the rest go into `own`, (chunks, numbers); the sum into `total`.
+        Each chunk's gradient, and what else is sent, goes into `own`, (chunks, numbers).
         """
         net, stack, put, xp = self.net, self._stack, self.net.device.put, self.net.device.xp
         on_host, weighted = net.device is CPU, self._own.row_weights is not None
+        own, total, add_all = make_sum(
+            self.comm, len(self._seeds), net.flat.shape[0] + 3, net.dtype, in_pairs=self._in_pairs
+        )
+        if on_host:
+            self.flat_gradients = total[:LOSS]
         gradients = own[:, :LOSS] if on_host else put(own[:, :LOSS], net.dtype)
         into, combined = stack.views(gradients), net.views(self.flat_gradients)
-        add_all = make_sum(self.comm, len(total), net.dtype, in_pairs=self.options.chunks != 0)
 
         def compute(batch: Batch, masks: Any) -> Any:
             losses, _, trace = stack.loss_and_gradients(batch, self.head, masks, into)
@@ -136,7 +142,7 @@ class ParallelTraining(Training):
                 add_up(own[:, LOSS:])
                 add_up(gradients)
                 own[0, :LOSS] = to_host(gradients[0, :])
-            add_all(own[0], total)
+            add_all()
             if weighted and total[WEIGHT] > 0.0:
                 total[:WEIGHT] /= total[WEIGHT]
             if not on_host:
@@ -196,6 +202,11 @@ class ParallelTraining(Training):
                 yield Batch(x[i, ...], y[i, ...], shares[i, ...])
 
 
+def chunks_for(given: int | None, processes: int) -> int:
+    """Return the number of chunks: by default `CHUNKS`, or 0 where there are more processes."""
+    return (CHUNKS if processes <= CHUNKS else 0) if given is None else given
+
+
 def chunks_of_each(chunks: range, processes: int) -> list[range]:
     """Return which chunks each process computes: a branch of the tree in which `add_up` adds."""
     if processes == 1:
@@ -213,36 +224,55 @@ def add_up(parts: Any) -> None:
         first += parts[half, :]
 
 
-def make_sum(comm: Any, size: int, dtype: str, *, in_pairs: bool) -> Callable[[Any, Any], None]:
-    """Return ``add_all(own, total)``, by which all processes add what each has, (size,)."""
-    count, sliced = comm.size, size >= SLICED
-    slices = np.diff([size * rank // count for rank in range(count + 1)]).tolist()
-    mine = slices[comm.rank] if sliced else size
-    every = np.empty((count, mine), dtype)
+def make_sum(
+    comm: Any, chunks: int, size: int, dtype: str, *, in_pairs: bool
+) -> tuple[Any, Any, Callable[[], None]]:
+    """Return arrays for own numbers and for sums, and a function that adds up between processes.
 
-    def add_all(own: Any, total: Any) -> None:
-        if count == 1:
-            return  # it is the same array
-        if not in_pairs:
-            _wait(comm.Iallreduce(own, total))
-        elif sliced:
-            _wait(comm.Ialltoallv([own, slices], [every, [mine] * count]))
-            add_up(every)
-            _wait(comm.Iallgatherv(every[0], [total, slices]))
-        else:
-            _wait(comm.Iallgather(own, every))
-            add_up(every)
-            total[...] = every[0]
+    Of the own ones, (chunks, size), the first is this process's part of the sum, (size,).
+    """
+    count, rank = comm.size, comm.rank
+    if in_pairs and (count <= 2 or size < SLICED):
+        every = np.zeros((count + chunks - 1, size), dtype)  # own ones lie where they are sent
 
-    return add_all
+        def add_all() -> None:
+            if count > 1:
+                _wait(comm, comm.Iallgather(None, every[:count]))
+                add_up(every[:count])
+
+        return every[rank : rank + chunks], every[0], add_all
+
+    own, total = np.zeros((chunks, size), dtype), np.zeros(size, dtype)
+    if not in_pairs:
+        return own, total, lambda: _wait(comm, comm.Iallreduce(own[0], total))
+    slices = np.diff([size * each // count for each in range(count + 1)]).tolist()
+    mine = np.zeros((count, slices[rank]), dtype)
+
+    def add_slices() -> None:
+        _wait(comm, comm.Ialltoallv([own[0], slices], [mine, [slices[rank]] * count]))
+        add_up(mine)
+        _wait(comm, comm.Iallgatherv(mine[0], [total, slices]))
+
+    return own, total, add_slices
 
 
-def _wait(request: Any) -> None:
+def _wait(comm: Any, request: Any) -> None:
     until = time.monotonic() + MAX_SECONDS
     while not request.Test():
         if time.monotonic() > until:
-            raise InputError(f"another process has not answered for {MAX_SECONDS:g} seconds")
-        time.sleep(0)  # there may be fewer processors than processes
+            silent = ", ".join(map(str, _silent(comm)))
+            found = f"rank {silent} has not answered for {MAX_SECONDS:g} seconds"
+            raise InputError(f"{found}; see whether that process or its machine hangs")
+        os.sched_yield()  # there may be fewer processors than processes
+
+
+def _silent(comm: Any) -> list[int]:
+    """Return the ranks of the processes that do not wait, as this one does, and say so."""
+    others = [rank for rank in range(comm.size) if rank != comm.rank]
+    for rank in others:
+        comm.isend(None, rank)
+    time.sleep(SECONDS_TO_SAY_SO)
+    return [rank for rank in others if not comm.iprobe(rank)]
 
 
 class SentRows:

@@ -137,10 +137,7 @@ def _spread(values: Any, share: Any) -> float:
 
 
 def verdict(training: Training, penalty_at_start: float) -> str:
-    """Say that a network has learnt nothing in a run, and the likely cause; "" if it has learnt.
-
-    The penalty on the initial weights is part of the losses in the history.
-    """
+    """Say that a network has learnt nothing in a run, and the likely cause; "" if it has learnt."""
     state = training.state
     if not any(state.epoch >= epochs and state.step >= steps for epochs, steps in LONG_ENOUGH):
         return ""

@@ -6,6 +6,7 @@ often that recording takes at most `SHARE` of the time.
 """
 
 import logging
+import math
 import sys
 import time
 from collections import Counter
@@ -218,6 +219,8 @@ class Recorder:
 
     def call(self, place: int, function: Any, /, *args: Any, **options: Any) -> Any:
         """``function(*args, **options)``."""
+        if self._on and function in (sum, math.fsum):  # of a generator, which would be used up
+            args = ([*args[0]], *args[1:])
         result = function(*args, **options)
         inside = getattr(function, "__globals__", None)  # what the script's own do is recorded
         if not self._on or not _is_numeric(result) or any(inside is each for each in self.modules):

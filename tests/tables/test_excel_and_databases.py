@@ -1,0 +1,145 @@
+"""Tables in Excel files and databases are read as those in CSV files."""
+
+import sqlite3
+import sys
+
+import numpy as np
+import polars
+import pytest
+from command_line import BANKNOTE
+
+import xpnet
+from xpnet.tables.foreign import open_database
+from xpnet.tables.table import read_table
+
+pytest.importorskip("fastexcel")
+pytest.importorskip("adbc_driver_sqlite")
+xlsxwriter = pytest.importorskip("xlsxwriter")
+
+CELLS = {
+    "size": [1.5, None, 3.0],
+    "born": [polars.Series(["1999-12-31"]).str.to_date()[0], None, None],
+    "colour": ["red", "", "blue"],
+    "sold": [True, False, None],
+}
+
+
+def write_excel(path, **sheets):
+    with xlsxwriter.Workbook(path) as book:
+        for name, cells in sheets.items():
+            page = book.add_worksheet(name)
+            if cells:
+                polars.DataFrame(cells).write_excel(book, page)
+    return str(path)
+
+
+def write_database(path, frame, name="shop"):
+    with sqlite3.connect(path) as database:
+        names = ", ".join(f'"{each}"' for each in frame.columns)
+        database.execute(f"CREATE TABLE {name} ({names})")
+        database.executemany(
+            f"INSERT INTO {name} VALUES ({', '.join('?' * frame.width)})", frame.rows()
+        )
+    database.close()
+    return f"sqlite:///{path}"
+
+
+def test_cells_of_every_kind(tmp_path):
+    table = read_table(write_excel(tmp_path / "table.xlsx", sheet=CELLS))
+    assert table.names == (*CELLS,)
+    np.testing.assert_array_equal(table.column("size"), [1.5, np.nan, 3.0])
+    assert [table.cell(0, name) for name in CELLS] == ["1.5", "1999-12-31", "red", "true"]
+    assert [table.cell(2, name) for name in CELLS] == ["3", "", "blue", ""]
+
+
+def test_of_several_sheets_the_one_with_rows_or_the_one_named(tmp_path):
+    path = write_excel(tmp_path / "book.xlsx", empty=None, full=CELLS)
+    assert read_table(path).rows == 3
+    path = write_excel(tmp_path / "book.xlsx", first=CELLS, second={"x": [1.0, 2.0]})
+    assert read_table(path, sheet="second").names == ("x",)
+    with pytest.raises(xpnet.InputError, match=r"name one of the sheets first, second: --sheet"):
+        read_table(path)
+    with pytest.raises(xpnet.FileError, match='sheet with name "third" not found'):
+        read_table(path, sheet="third")
+
+
+def test_a_text_far_below_numbers_is_not_lost(tmp_path):
+    path = write_excel(tmp_path / "table.xlsx", sheet={"x": ["1"] * 2000 + ["none of these"]})
+    assert read_table(path).cell(2000, "x") == "none of these"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"a,b\n1,2\n"])
+def test_a_damaged_excel_file_is_refused_in_one_line(content, tmp_path):
+    (tmp_path / "table.xlsx").write_bytes(content)
+    with pytest.raises(xpnet.FileError, match=r"table\.xlsx: .*mend the file") as refused:
+        read_table(tmp_path / "table.xlsx")
+    assert "\n" not in str(refused.value)
+
+
+def test_an_excel_file_that_unpacks_to_more_than_the_memory_is_refused(tmp_path, monkeypatch):
+    path = write_excel(tmp_path / "table.xlsx", sheet=CELLS)
+    monkeypatch.setattr("xpnet.tables.npy.free_memory", lambda: 100)
+    with pytest.raises(xpnet.InputError, match="its cells need"):
+        read_table(path)
+
+
+def test_a_query_of_a_database(tmp_path):
+    address = write_database(tmp_path / "shop.db", polars.DataFrame(CELLS | {"born": "1999-12-31"}))
+    table = read_table(address, query="SELECT size, colour FROM shop WHERE size > 1")
+    assert table.names == ("size", "colour")
+    assert table.column("size").tolist() == [1.5, 3.0]
+    assert [table.cell(row, "colour") for row in (0, 1)] == ["red", "blue"]
+
+
+@pytest.mark.parametrize(
+    ("address", "query", "message"),
+    [
+        ("sqlite:///{}/shop.db", None, r"say which rows to read: --query 'SELECT"),
+        ("sqlite:///{}/shop.db", "SELECT * FROM stop", "no such table: stop; correct the address"),
+        ("sqlite:///{}/shop.db", "SELECT * FROM shop WHERE 0", "there are no rows"),
+        ("sqlite:///{}/none.db", "SELECT 1", r"none\.db: cannot be read: No such file"),
+        ("sqlite:///{}/text.db", "SELECT 1", "file is not a database"),
+        ("oracle9://me:secret@host/shop", "SELECT 1", r"^oracle9://host/shop: .*pip install 'xpn"),
+        ("{}/text.db.csv", "SELECT 1", r"query.*has no effect: .*text\.db\.csv is no database"),
+    ],
+)
+def test_what_a_database_cannot_give_is_refused_in_one_line(address, query, message, tmp_path):
+    write_database(tmp_path / "shop.db", polars.DataFrame({"x": [1.0]}))
+    for name in ("text.db", "text.db.csv"):
+        (tmp_path / name).write_text("x\n1\n" * 1000)
+    with pytest.raises(xpnet.XpnetError, match=message) as refused:
+        read_table(address.format(tmp_path), query=query)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_an_extra_that_is_missing_is_named(tmp_path, monkeypatch):
+    path = write_excel(tmp_path / "table.xlsx", sheet=CELLS)
+    for name in ("fastexcel", "adbc_driver_manager"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[excel\]'"):
+        read_table(path)
+    with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[database\]'"):
+        open_database(f"sqlite:///{path}", "SELECT 1")
+
+
+def test_the_command_trains_and_predicts_as_from_the_csv_file(tmp_path, run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = polars.read_csv(BANKNOTE)
+    write_excel("bank.xlsx", notes=frame.to_dict(), others=CELLS)
+    address, query = write_database("bank.db", frame), "SELECT * FROM shop"
+    given = {"bank.xlsx": ["--sheet", "notes"], address: ["--query", query], str(BANKNOTE): []}
+    predicted = []
+    for data, how in given.items():
+        out = ["--simple", "--epochs", "2", "--out", "model.safetensors"]
+        trained = run("train", data, "--target", "class", *how, *out)
+        assert trained.status == 0, trained.err
+        predicted.append(run("predict", "model.safetensors", data, *how).out)
+    assert predicted[0] == predicted[1] == predicted[2] != ""
+
+
+def test_a_password_is_not_in_the_command_that_a_report_shows():
+    from xpnet.cli.options import TrainOptions
+
+    options = TrainOptions("postgresql://me:secret@host/shop", query="SELECT 1")
+    assert options.as_command() == "xpnet train postgresql://host/shop --query 'SELECT 1'"

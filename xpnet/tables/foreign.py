@@ -1,0 +1,68 @@
+"""Excel files and databases, each by an extra; read with Polars."""
+
+import zipfile
+
+from xpnet.errors import FileError, InputError
+from xpnet.tables.messages import up_to_ten, without_password
+from xpnet.tables.npy import check_memory, open_binary
+from xpnet.tables.parquet import Frame, open_frame, reason
+
+EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
+SQLITE = "sqlite:///"
+
+
+def open_excel(path: str, sheet: str | None) -> Frame:
+    """Read a sheet of an Excel or OpenDocument file: that with cells, if only one has any."""
+    import polars
+
+    try:
+        import fastexcel
+    except ImportError as error:
+        raise InputError(
+            f"{path}: Excel files need an extra: pip install 'xpnet[excel]'"
+        ) from error
+    with open_binary(path) as file:
+        if zipfile.is_zipfile(file):
+            check_memory(path, sum(each.file_size for each in zipfile.ZipFile(file).infolist()))
+    try:
+        book = fastexcel.read_excel(path)
+        names = [sheet] if sheet else book.sheet_names
+        read = [(name, book.load_sheet(name, schema_sample_rows=None)) for name in names]
+        found = {name: each.to_polars() for name, each in read if each.height or sheet}
+    except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
+        raise FileError(
+            f"{path}: {reason(error)}; mend the file, or give another sheet."
+        ) from error
+    if len(found) != 1:
+        raise InputError(
+            f"{path}: name one of the sheets {up_to_ten(found or names)}: --sheet NAME"
+        )
+    (frame,) = found.values()
+    whole_days = [
+        each.name
+        for each in frame
+        if each.dtype == polars.Datetime and (each == each.dt.truncate("1d")).all()
+    ]  # Excel has no dates without time
+    return open_frame(path, frame.with_columns(polars.col(whole_days).cast(polars.Date)).lazy())
+
+
+def open_database(address: str, query: str | None) -> Frame:
+    """Read what a query gives from a database with an ADBC driver."""
+    import polars
+
+    shown = without_password(address)
+    if query is None:
+        raise InputError(f"{shown}: say which rows to read: --query 'SELECT * FROM ...'")
+    if address.startswith(SQLITE):  # which would make a file that is not there
+        with open_binary(address.removeprefix(SQLITE)) as file:
+            file.read(1)
+    try:
+        import adbc_driver_manager
+
+        rows = polars.read_database_uri(query, address, engine="adbc")
+    except ImportError as error:
+        remedy = "pip install 'xpnet[database]' (SQLite), or the database's own ADBC driver"
+        raise InputError(f"{shown}: {reason(error)} {remedy}") from error
+    except (adbc_driver_manager.Error, polars.exceptions.PolarsError, ValueError) as error:
+        raise FileError(f"{shown}: {reason(error)}; correct the address or --query.") from error
+    return open_frame(shown, rows.lazy())
