@@ -47,7 +47,7 @@ class Observer:
         self.varied = False  # whether there was another one
         self._moved: list[Moved] = []
         self._movement: list[float] = []
-        self._rows: Any = None  # of the latest step
+        self._rows: list[Any] = []  # inputs and targets of the latest step
         self._shapes: dict[str, set[tuple[int, ...]]] = {}  # of each parameter, and after updates
 
     def look(self, step: Step) -> None:
@@ -87,9 +87,10 @@ class Observer:
         # Have enough steps looked at in a row, if batches are small and differ.
         rows = min(np.shape(arrays.get("predictions", ())), default=1)
         inputs = mapping.layers[0].inputs.data if mapping.layers else None
-        again = arrays.get("inputs", inputs), arrays.get("targets")
-        same = self._rows is not None and all(map(np.array_equal, again, self._rows))
-        self.same_rows = self.same_rows and (same or self._rows is None)
+        again = [arrays.get("inputs", inputs), arrays.get("targets")]
+        pairs = zip(again, self._rows, strict=False)
+        same = bool(self._rows) and all(np.array_equal(one, other) for one, other in pairs)
+        self.same_rows = self.same_rows and (same or not self._rows)
         self._rows = again
         self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
 

@@ -155,10 +155,11 @@ def _mistakes(
             agrees = partial(judges[n].agrees, slope[n], usual[1], down)
             if changes and agrees(variants.again(delta, changes)):
                 mistakes[n] = None
-            elif mistake := variants.mistake(delta, number, changes, agrees):
-                if found[n].cosine < NEARLY or "derivative" in mistake.kind:
-                    mistakes[n] = replace(mistake, changes={})
-                    changes |= mistake.changes
+                continue
+            mistake = variants.mistake(delta, number, changes, agrees)
+            if mistake and (found[n].cosine < NEARLY or "derivative" in mistake.kind):
+                mistakes[n] = replace(mistake, changes={})
+                changes |= mistake.changes
     return mistakes
 
 
