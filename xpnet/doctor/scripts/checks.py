@@ -141,7 +141,7 @@ def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     error = {id(each.result) for each in [mapping.error] if each is not None}
     for each in products:
         unused = each.result.names and id(each.result) not in used and each.result.shape in fixed
-        if unused and error & ancestors([each.result]):
+        if unused and each.result.size > 1 and error & ancestors([each.result]):
             yield each, each.result.names[-1], "nothing uses this gradient"
 
 
@@ -173,7 +173,8 @@ def same_target(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def falling_sigmoid(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The derivative a * (1 - a) is that of the sigmoid that rises."""
     for layer in mapping.layers:
-        if is_made_by("sigmoid", layer, -1.0):
+        made = layer.inputs.made_by  # np.exp(-x @ w) has its minus there
+        if is_made_by("sigmoid", layer, -1.0) and not (made and made.name == "negative"):
             yield (layer.activations.made_by, "activations", "this sigmoid falls: it lacks the "
                    "minus of exp(-z)")  # fmt: skip
 
@@ -357,8 +358,7 @@ def outcome(seen: "Observer", run: Run) -> Iterator[Finding]:
         return
     widths = [each.shape[1] for each in run.first.activations if each is not None]
     said = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
-    falls = curve[-1] < (0.99 if skill < POOR else 0.95) * curve[-2]
-    if falls and run.steps < FEW_STEPS:
+    if curve[-1] < 0.99 * curve[-2] and skill < POOR and run.steps < FEW_STEPS:
         yield Finding(
             "too-few-steps", "error", "training", f"{said}, and the loss still falls "
             f"({curve[-2]:.4g} half way, {curve[-1]:.4g} at the end)", "It stops too early.",

@@ -84,10 +84,13 @@ class Observer:
             )
         except XpnetError as error:
             self._problems[str(error)] += 1
-        # Have enough steps looked at in a row, if batches are small and differ.
+        self._pace(mapping, arrays)
+
+    def _pace(self, mapping: Mapping, arrays: dict[str, Any]) -> None:
+        """Have enough steps looked at in a row, if batches are small and differ."""
         rows = min(np.shape(arrays.get("predictions", ())), default=1)
-        inputs = mapping.layers[0].inputs.data if mapping.layers else None
-        again = [arrays.get("inputs", inputs), arrays.get("targets")]
+        inputs = mapping.layers[0].inputs.data if mapping.layers else ()
+        again = [arrays.get("inputs", inputs), arrays.get("targets", ())]
         pairs = zip(again, self._rows, strict=False)
         same = bool(self._rows) and all(np.array_equal(one, other) for one, other in pairs)
         self.same_rows = self.same_rows and (same or not self._rows)
