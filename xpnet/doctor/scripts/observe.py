@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -158,6 +159,9 @@ class Observer:
         run = self.doctor.run
         self.doctor.note([*causes(self, run)])
         found = self.doctor.report()
+        if 2 * max(self._steps, default=0) < self.recorder.steps:  # no later one could be afforded
+            kept = [each for each in found.findings if each.code not in SYMPTOMS]
+            found = replace(found, findings=tuple(kept))
         known = bool(measured or facts.get("gradients"))
         findings = told(mend(found.findings), run, self.first, measured=known)
         if not any(each.severity == "error" for each in findings if each.code not in SYMPTOMS):
