@@ -31,7 +31,7 @@ def playground(browser: Browser) -> None:
     command = [sys.executable, "-m", "xpnet", "playground", "--port", "0", "--no-browser"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
         address = served.stdout.readline().strip()
-        tab = browser.new_page(viewport={"width": 1280, "height": 960})
+        tab = browser.new_page(viewport={"width": 1280, "height": 1080})
         tab.goto(f"{address}#{quote(PRESETS['Case 2: wrong sign'], safe='=&,:')}")
         tab.wait_for_selector("#findings [data-code]")
         tab.wait_for_selector("body[data-settled]")

@@ -13,6 +13,7 @@ import xpnet
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NEEDS = {
     "from-scikit-learn": ["sklearn"],
+    "sweeps-and-ensembles": ["sklearn"],
     "deploy": ["onnx", "onnxruntime", "skl2onnx", "skops", "torch"],
     "excel-and-databases": ["fastexcel", "adbc_driver_sqlite", "xlsxwriter"],
     "several-machines": ["mpi4py"],

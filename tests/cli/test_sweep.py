@@ -44,6 +44,16 @@ def test_classes_are_compared_by_log_loss_and_shown_with_their_accuracy(run: Run
     assert outcome.out.splitlines()[-1].split()[:3] == ["best", "xpnet", "train"]
 
 
+def test_several_targets_are_swept_together(run: Run) -> None:
+    lines = [f"{i % 7},{i % 5},{i % 7 + i % 5},{i % 7 - i % 5}" for i in range(80)]
+    table("two.csv", "\n".join(["a,b,sum,difference", *lines]) + "\n")
+    words = ["two.csv", "--target", "sum,difference", "--task", "regression", *SHORT, "--json"]
+    report = run("sweep", *words, "--lr", "1e-6", "0.02").json
+    assert report["target"] == "sum,difference"
+    best, worst = (each["loss"] for each in report["candidates"])
+    assert best < 0.5 < worst
+
+
 def test_what_is_finished_is_not_trained_again(run: Run, monkeypatch) -> None:
     path, read = regression(), []
     monkeypatch.setattr(module, "read_task", counting(module.read_task, read))

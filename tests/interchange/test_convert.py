@@ -18,6 +18,7 @@ TARGETS = {
     "three classes": np.array(["a", "b", "c"])[THREE],
     "labels": np.stack([THREE > 0, THREE > 1], axis=1).astype(int),
 }
+MY_RELU = xpnet.Activation("relu", lambda xp, z: 2.0 * z, lambda xp, d_a, z, a: 2.0 * d_a)
 DIGITS = {"float32": 1e-6, "float64": 1e-12}
 
 
@@ -46,6 +47,7 @@ def test_scikit_learns_networks_there_and_back(activation, target, dtype):
     [
         (xpnet.MLP([4, 3, 1], hidden="gelu"), "activation gelu"),
         (xpnet.MLP([4, 3, 3, 1], hidden=["relu", "tanh"]), "activation relu, tanh"),
+        (xpnet.MLP([4, 3, 1], hidden=MY_RELU), r"activation Activation\('relu'\)"),
         (xpnet.MLP([4, 3, 1], output="exp"), "output exp: scikit-learn has"),
     ],
 )
@@ -94,3 +96,5 @@ def test_layers_and_activations_that_the_other_lacks_are_refused_by_name():
     assert {*HIDDEN, *OUTPUTS} - TORCH.keys() == {"exp"}
     with pytest.raises(xpnet.InputError, match="activation 'exp'"):
         xpnet.to_torch(xpnet.MLP([4, 1], output="exp"))
+    with pytest.raises(xpnet.InputError, match="activation 'relu'"):
+        xpnet.to_torch(xpnet.MLP([4, 3, 1], hidden=MY_RELU))

@@ -12,7 +12,7 @@ from xpnet.training.history import History
 pytest.importorskip("matplotlib", reason="reports need matplotlib")
 pytest.importorskip("jinja2", reason="reports need Jinja2")
 SHORT = ("--hidden", "4", "--epochs", "3", "--nets", "2")
-HOSTILE = "<script>alert($1$)</script>"
+HOSTILE = "<script>alert($1$)</script>日本"
 
 
 def table_of(task, rows=120):
@@ -208,6 +208,8 @@ def test_a_report_must_not_replace_the_table_or_the_model(pages, capsys):
     data, model = f"{folder}/data.csv", f"{folder}/model.safetensors"
     assert main(["report", model, data, "--out", data]) == 2
     assert "this command reads it" in capsys.readouterr().err
+    assert main(["train", data, "--target=y", "--out", model, "--report", model]) == 2
+    assert "this command writes it twice" in capsys.readouterr().err
 
 
 @pytest.mark.process

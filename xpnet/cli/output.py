@@ -53,7 +53,11 @@ def format_lines(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
-    """Refuse to write over what the same command reads."""
+    """Refuse to write over what the same command reads, or writes."""
+    outputs = [*outputs]
+    for out in outputs:
+        if [*map(os.path.abspath, outputs)].count(os.path.abspath(out)) > 1:
+            raise InputError(f"{out}: this command writes it twice; name another output.")
     there = [each for each in inputs if each and os.path.exists(each)]
     for out in outputs:
         if os.path.exists(out) and any(os.path.samefile(out, each) for each in there):

@@ -71,8 +71,9 @@ def sweep(options: SweepOptions) -> None:
     if results[0]["loss"] is None:
         raise DivergenceError(f"all of {counted(len(results), 'candidate')} diverged; lower --lr")
     report = {
-        "command": "sweep", "task": task.plan.task, "target": task.plan.target, "rows": task.rows,
-        "networks": task.nets, "trained": len(left), "seconds": time.perf_counter() - started,
+        "command": "sweep", "task": task.plan.task, "target": ",".join(task.plan.targets),
+        "rows": task.rows, "networks": task.nets, "trained": len(left),
+        "seconds": time.perf_counter() - started,
         "measure": "log loss" if task.plan.classes else "root mean squared error",
         "varied": [name for name in SWEPT if len({each.get(name) for each in results}) > 1],
         "file": out, "best": results[0]["command"], "candidates": results,
@@ -154,17 +155,18 @@ def _finished(out: str) -> list[dict[str, Any]]:
 
 def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
     """Yield candidates that can be trained together; all are checked before the first one is."""
-    groups = dict[Any, list[Candidate]]()
-    device, dtype = make_network(task.of_net(0)).device, task.options.dtype
+    groups, rows = dict[Any, list[Candidate]](), [task.of_net(k) for k in range(task.nets)]
+    device = make_network(rows[0]).device
     with device.active:
-        inputs = [device.put(task.of_net(number).x, dtype) for number in range(task.nets)]
+        rows = [replace(each, x=device.put(each.x, task.options.dtype)) for each in rows]
     for options in left:
         own = with_target(replace(task, options=replace(task.options, **_given(options))))
         runs = list[Training]()
-        for number in range(task.nets):
-            one = own.of_net(number)
-            net, settings = make_network(one), fit_options(one)
-            runs.append(prepare_training(net, inputs[number], one.y, progress=False, **settings))
+        for number, one in enumerate(rows):
+            each = replace(one, options=replace(own.options, seed=one.options.seed))
+            each = each if own.plan is task.plan else own.of_net(number)  # a copy of the rows
+            net, settings = make_network(each), fit_options(each)
+            runs.append(prepare_training(net, each.x, each.y, progress=False, **settings))
         groups.setdefault(kind(runs[0]), []).append(Candidate(options, own, runs))
     yield from groups.values()
 
@@ -193,12 +195,16 @@ def _result(candidate: Candidate) -> dict[str, Any]:
 
 def _loss(plan: Preprocessing, outputs: Any, y: Any) -> float:
     """Return what candidates are compared by: comparable even where their targets are scaled."""
+    y = np.reshape(y, (len(y), -1))
     if plan.task == "regression":
-        errors = plan.values(outputs[:, 0]) - plan.values(y)
-        return float(np.sqrt(np.mean(errors**2)))
-    p = np.hstack([1.0 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
-    right = p[np.arange(len(y)), np.asarray(y, np.int64)]
-    return float(-np.mean(np.log(np.maximum(right, np.finfo(p.dtype).tiny))))
+        if not plan.more_targets:  # whose units may differ
+            outputs, y = plan.values(outputs), plan.values(y)
+        return float(np.sqrt(np.mean((outputs - y) ** 2)))
+    if outputs.shape == y.shape:
+        right = np.where(y > 0, outputs, 1.0 - outputs)
+    else:
+        right = np.take_along_axis(outputs, y.astype(np.int64), axis=1)
+    return float(-np.mean(np.log(np.maximum(right, np.finfo(right.dtype).tiny))))
 
 
 def _setting(result: dict[str, Any], names: Iterable[str]) -> str:

@@ -32,12 +32,15 @@ from xpnet.tables.scores import score
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.lbfgs import fit_lbfgs
+from xpnet.training.loop import Training
+from xpnet.training.many import train_all
 
 # What a model file says of its training. Of the options, those that changed it.
 KEPT = (
     "epochs", "stopped", "rows", "decisions", "validated_on", "scores", "linear",
     "history", "doctor", "blas",
 )  # fmt: skip
+COPIED = 1 << 30  # bytes of rows, of networks that are trained together
 LINEAR_STEPS = 2_000  # whatever the network has: a linear model is there to be compared with
 NOT_KEPT = {
     "data", "out", "plot", "report", "json", "checkpoint", "checkpoint_every", "resume", "stream",
@@ -50,7 +53,7 @@ def train(options: TrainOptions) -> None:
     if ranks.rank():  # another process does all but the training
         task = ranks.sent(None)
         with limit_threads(task):
-            _train(task, make_network(task), parallel=ranks.communicator())
+            _train(task, [make_network(task)], parallel=ranks.communicator())
         return
     with _claimed_output(options) as out:
         task = load_task(options, to_train=True)
@@ -59,22 +62,19 @@ def train(options: TrainOptions) -> None:
             nets = [make_network(task.of_net(number)) for number in range(task.nets)]
             probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
             started, doctor = time.perf_counter(), Doctor(names=task.plan.input_names())
-            parallel = ranks.communicator()
-            histories = [
-                _train(of_all.of_net(at), net, doctor, parallel) for at, net in enumerate(nets)
-            ]
+            history = _train(of_all, nets, doctor, ranks.communicator())
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
             judged = judge(task, nets)
-            report = _report(task, nets, histories[0], judged)
-            report["linear"] = _linear_scores(task, doctor) if options.report else {}
+            report = _report(task, nets, history, judged)
+            report["linear"] = _linear_scores(task) if options.report else {}
         report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}
         training = {name: report[name] for name in KEPT if report[name] not in ({}, [])}
         training["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
         training["options"] = {k: v for k, v in report["options"].items() if k not in NOT_KEPT}
         save_model(out, nets[0], preprocessing=task.plan, training=training, other_nets=nets[1:])
         if options.plot:
-            histories[0].plot(options.plot)
+            history.plot(options.plot)
         if options.report:
             from xpnet.report.report import model_report
 
@@ -94,20 +94,9 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     stem = Path(options.data).name.removesuffix(".gz")
     name = "model" if options.data == "-" else Path(stem).stem
     out = Path(options.out or f"{name}.safetensors")
-    outputs = [
-        str(out),
-        *(each for each in (options.plot, options.report, options.save_config) if each),
-    ]
-    keep_inputs(
-        outputs,
-        [
-            options.data,
-            options.target,
-            options.validation,
-            options.validation_target,
-            options.config,
-        ],
-    )
+    outputs = [str(out), *filter(None, (options.plot, options.report, options.save_config))]
+    targets = [options.target, options.validation_target]
+    keep_inputs(outputs, [options.data, options.validation, options.config, *targets])
     for path in outputs:
         probe_writable(path)
     if options.plot:
@@ -127,32 +116,59 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
         yield out
 
 
-def _train(task: Task, net: MLP, doctor: Doctor | None = None, parallel: Any = None) -> History:
-    """Train a network; the first one is watched by the doctor.
-
-    A run that is resumed has no errors: the doctor must see it from its first step on. Of several
-    processes, none sees a whole step.
-    """
-    options, callbacks = task.options, list[Any]()
-    if options.checkpoint and not ranks.rank():
-        every, resume = options.checkpoint_every, options.resume
-        callbacks.append(Checkpoint(options.checkpoint, every=every, resume=resume))
-    if parallel is None and doctor and not options.resume and not doctor.run.steps:
-        callbacks.append(doctor)
+def _train(
+    task: Task, nets: list[MLP], doctor: Doctor | None = None, parallel: Any = None
+) -> History:
+    """Train the networks; return the history of the first one, which is watched by the doctor."""
+    options, histories = task.options, list[History]()
+    count = max(1, COPIED // getattr(task.x, "nbytes", COPIED))  # each has rows of its own
     try:
-        if options.optimizer == LBFGS:
-            max_iter: Any = options.epochs  # with its default filled in
-            return fit_lbfgs(
-                net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
-                class_weight=options.class_weight, max_iter=max_iter,
-            )  # fmt: skip
-        settings = fit_options(task) | {"callbacks": callbacks, "parallel": parallel}
-        return prepare_training(net, task.x, task.y, **settings).run()
+        for start in range(0, len(nets), count):
+            some = range(start, min(start + count, len(nets)))
+            if options.optimizer == LBFGS:
+                histories += [_by_lbfgs(task.of_net(number), nets[number]) for number in some]
+                continue
+            runs = [
+                _training(task.of_net(number), nets[number], None if number else doctor, parallel)
+                for number in some
+            ]
+            train_all(runs)
+            for run in runs:
+                if run.diverged:
+                    raise run.diverged
+            histories += [run.state.history for run in runs]
     except DivergenceError as error:
         errors = _errors(doctor, task) if doctor else []
         _say_errors(errors)
         remedy = "" if errors else f". Try {as_flags(error.repair, task)}"
         raise DivergenceError(f"{error.measured}; no model was written{remedy}") from error
+    return histories[0]
+
+
+def _training(task: Task, net: MLP, doctor: Doctor | None, parallel: Any) -> Training:
+    """Prepare a training; that of the first network, with its doctor, shows its progress.
+
+    The doctor must see a run from its first step on, and the whole of a step.
+    """
+    options, callbacks = task.options, list[Any]()
+    if options.checkpoint and not ranks.rank():
+        every, resume = options.checkpoint_every, options.resume
+        callbacks.append(Checkpoint(options.checkpoint, every=every, resume=resume))
+    if parallel is None and doctor and not options.resume:
+        callbacks.append(doctor)
+    return prepare_training(
+        net, task.x, task.y, callbacks=callbacks, parallel=parallel,
+        progress=None if doctor else False, **fit_options(task),
+    )  # fmt: skip
+
+
+def _by_lbfgs(task: Task, net: MLP) -> History:
+    options = task.options
+    max_iter: Any = options.epochs  # with its default filled in
+    return fit_lbfgs(
+        net, task.x, task.y, loss=options.loss, l2=options.l2, validation=task.held_out,
+        class_weight=options.class_weight, max_iter=max_iter,
+    )  # fmt: skip
 
 
 def _errors(doctor: Doctor, task: Task) -> list[Finding]:
@@ -189,7 +205,7 @@ def judge(task: Task, nets: list[MLP]) -> Judged:
     return Judged(x, predict(x, slice(None)), y, predict)
 
 
-def _linear_scores(task: Task, doctor: Doctor) -> dict[str, Any]:
+def _linear_scores(task: Task) -> dict[str, Any]:
     """Train networks without hidden layers on the same rows, and judge them on the same."""
     epochs = math.ceil(LINEAR_STEPS * (task.options.batch_size or 1) / task.x.shape[0])
     options = replace(
@@ -199,8 +215,7 @@ def _linear_scores(task: Task, doctor: Doctor) -> dict[str, Any]:
     )  # fmt: skip
     linear = replace(task, options=options)
     nets = [make_network(linear.of_net(number)) for number in range(task.nets)]
-    for number, net in enumerate(nets):
-        _train(linear.of_net(number), net, doctor)
+    _train(linear, nets)
     judged = judge(linear, nets)
     return score(task.plan, judged.outputs, judged.y)
 

@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from numbers import Real
+from itertools import chain, repeat
+from numbers import Integral, Real
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -49,7 +50,15 @@ from xpnet.estimators.data import (
     scaler_of,
 )
 from xpnet.estimators.fit_tasks import FitTasks
-from xpnet.estimators.parameters import core_name, hidden_sizes, optimizer_of, sklearn_draws
+from xpnet.estimators.parameters import (
+    LayerArrays,
+    can_train_in_steps,
+    core_name,
+    hidden_sizes,
+    optimizer_of,
+    sklearn_draws,
+    to_continue,
+)
 from xpnet.estimators.verdict import DivergenceWarning, no_skill
 from xpnet.nn.activations import HIDDEN, Activation
 from xpnet.nn.arrays import as_row_weights, as_targets
@@ -62,6 +71,7 @@ from xpnet.training.callbacks import AfterEachEpoch, ProgressBar, checked_callba
 from xpnet.training.fit import as_pair, divided
 from xpnet.training.lbfgs import CONVERGED, LBFGS
 from xpnet.training.loop import Training, TrainingOptions, TrainingState
+from xpnet.training.many import train_all
 
 AUTO_BATCH = 200
 OWN_RATES = ("constant", "invscaling", "adaptive")  # learning rates that are scikit-learn's
@@ -69,43 +79,11 @@ MIN_RATE = 1e-6  # at which learning_rate="adaptive" stops
 ADAPTIVE_FACTOR = 5.0
 # What the network is made of, which cannot change while training goes on with it.
 FIXED = ("activation", "out_activation", "dropout", "device", "dtype", "standardize",
-         "early_stopping")  # fmt: skip
+         "early_stopping", "n_networks")  # fmt: skip
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
-
-
-def can_train_in_steps(estimator: Any) -> bool:
-    """Return whether there is a `partial_fit`; scikit-learn shows the error."""
-    if estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
-        )
-    return True
-
-
-class LayerArrays:
-    """An attribute with the network's own arrays of each layer, or before a fit those set by hand.
-
-    Setting it writes into the network, which must have the same shapes.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __get__(self, estimator: Any, kind: Any = None) -> Any:
-        if estimator is None:
-            return self
-        net = vars(estimator).get("network_")
-        return getattr(estimator, f"_{self._name}") if net is None else getattr(net, self._name)
-
-    def __set__(self, estimator: Any, values: Sequence[Array]) -> None:
-        net = vars(estimator).get("network_")
-        if net is None:  # for a training that goes on
-            setattr(estimator, f"_{self._name}", values)
-        else:
-            net.set_parameters(**{"weights": net.weights, "biases": net.biases, self._name: values})
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -123,6 +101,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         "init": [str, callable],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "standardize": ["boolean"],
+        "n_networks": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [list, tuple, None],
         "progress": ["boolean"],
         "compile": [StrOptions({"auto", "on", "off"})],
@@ -153,6 +132,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     init: str | Callable[..., Any] = "sklearn"
     dropout: float | Sequence[float] = 0.0
     standardize: bool = False
+    n_networks: int = 1
     callbacks: Sequence[Any] | None = None
     progress: bool = False
     compile: str = "auto"
@@ -160,6 +140,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     intercepts_ = LayerArrays("biases")
     _scaler: Any = field(default=None, init=False)
     _target_scaler: Any = field(default=None, init=False)
+    _others: Sequence[Any] = field(default=(), init=False)  # estimators of one more network each
     _seed: int = field(default=0, init=False)
     _optimizer_kind: tuple[str, bool] | None = field(default=None, init=False)
 
@@ -199,10 +180,13 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         try:
             rows = self._prepared(X, y, sample_weight, validation, incremental)
             with self.network_.device.active:
+                every = [self, *self._others]
+                told: Iterator[tuple[str, Any]]
                 if self.solver == "lbfgs":
-                    told = self._run_lbfgs(self._lbfgs(*rows))
+                    runs = [each._lbfgs(*rows) for each in every]
+                    told = chain.from_iterable(map(Perceptron._run_lbfgs, every, runs))
                 else:
-                    told = self._run_steps(self._steps(*rows, tasks, incremental))
+                    told = self._run_steps([e._steps(*rows, tasks, incremental) for e in every])
         except BaseException:  # a call that is refused leaves the model that was there
             self.__dict__ = before
             raise
@@ -241,6 +225,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             x = as_rows(X, self._scaler, device, dtype)
             if first:
                 self._start(sizes, drawn, device, dtype)
+                self._others = [self._other(k, sizes) for k in range(1, self.n_networks)]
             else:
                 self._continue(sizes)
             data = self._data(x, targets, weights)
@@ -334,6 +319,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self._best = self._flat_copy() if self.early_stopping else None
         self._no_improvement_count, self._learning_rate = 0, math.nan
 
+    def _other(self, number: int, sizes: list[int]) -> Any:
+        """Return an estimator with one more network: another seed, the same rows."""
+        other, net, seed = object.__new__(type(self)), self.network_, self._seed + number
+        other.__dict__ = vars(self) | {"_others": (), "random_state": seed % 2**32}
+        other.__dict__.pop("_skl_callbacks", None)  # they are told of the first network
+        other._start(sizes, other._drawn(sizes, given=False), net.device, net.dtype)
+        return other
+
     def _show_curves(self) -> None:
         history = self._state.history
         self.loss_curve_, self.validation_loss_curve_ = history.loss, history.validation_loss
@@ -351,6 +344,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                     f"{name}={asked!r}, but training goes on with a network that was made with "
                     f"{name}={found!r}; call fit with warm_start=False to start afresh"
                 )
+        for other in self._others:
+            vars(other).update(self.get_params(deep=False))
 
     # -- training
 
@@ -389,26 +384,24 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             callbacks=[*callbacks, ProgressBar()] if self.progress else callbacks,
         )  # fmt: skip
 
-    def _run_steps(self, training: Training) -> Iterator[tuple[str, Any]]:
+    def _run_steps(self, trainings: list[Training]) -> Iterator[tuple[str, Any]]:
         """Train by mini-batches; yield the warnings."""
-        start, diverged = self._flat_copy(), ""
+        start, every = self._flat_copy(), [self, *self._others]
         try:
-            training.run()
-        except DivergenceError as error:
-            self._record(training)
-            diverged = error.measured
-            if self.early_stopping:
-                self.validation_scores_.append(math.nan)
+            train_all(trainings)
         finally:
-            self._state = TrainingState() if diverged else to_continue(training.state)
-        if self.early_stopping:
-            training.net.flat[...] = self._best
-        if diverged:
+            for each, training in zip(every, trainings, strict=True):
+                each._keep(training)
+        for each in every if self.early_stopping else ():
+            each.network_.flat[...] = each._best
+        training = next((each for each in trainings if each.diverged), trainings[0])
+        if training.diverged:
             if training.state.epoch == 1 and not np.isfinite(float(training.state.first_loss)):
                 raise InputError(NON_FINITE)
             yield (
-                f"{type(self).__name__}: {diverged}; the last good weights are kept. Lower the "
-                f"learning rate (try {training.learning_rate / 10:.2g}), or set standardize=True.",
+                f"{type(self).__name__}: {training.diverged.measured}; the last good weights are "
+                f"kept. Lower the learning rate (try {training.learning_rate / 10:.2g}), or set "
+                "standardize=True.",
                 DivergenceWarning,
             )
         elif not training.stream:
@@ -419,6 +412,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
                     ConvergenceWarning,
                 )
             yield from no_skill(self, training, start)
+
+    def _keep(self, training: Training) -> None:
+        """Keep what the next call continues from."""
+        if training.diverged:
+            self._record(training)
+            if self.early_stopping:
+                self.validation_scores_.append(math.nan)
+        self._state = TrainingState() if training.diverged else to_continue(training.state)
 
     def _after_epoch(self, training: Training) -> None:
         """Record the epoch; stop or slow down by scikit-learn's rules when nothing improves."""
@@ -463,7 +464,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         self.validation_scores_.append(score)
         improved = not score < self.best_validation_score_ + self.tol
         if score > self.best_validation_score_:
-            self.best_validation_score_, self._best = score, self._flat_copy()
+            self.best_validation_score_ = score
+            self._best = net.device.xp.asarray(net.flat, copy=True)
         return improved
 
     def _set_rate(self, training: Training, rate: float) -> None:
@@ -505,6 +507,11 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         return SimpleNamespace(learning_rate=self._learning_rate)  # as scikit-learn's
 
     @property
+    def networks_(self) -> list[MLP]:
+        """All networks, whose outputs are averaged; `network_` is the first."""
+        return [self.network_, *(each.network_ for each in self._others)]
+
+    @property
     def _flat(self) -> Array:
         return self.network_.flat
 
@@ -529,16 +536,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             if self.device is None:
                 check_same_namespace(X, self, attribute="_flat", method=method)
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        net: MLP = self.network_
         device_array = self.device is None and is_foreign(X) and not issparse(X)
         X, device, dtype = self._placed(X, first=False)
         with device.active:
             x = as_rows(X, self._scaler, device, dtype)
-            if hasattr(x, "blocks"):
-                parts = [net.outputs(device.put(block, dtype)) for block in x.blocks()]
-                outputs = device.xp.concat(parts, axis=0)
-            else:
-                outputs = net.outputs(x)
+            nets = self.networks_
+            blocks = map(device.put, x.blocks(), repeat(dtype)) if hasattr(x, "blocks") else [x]
+            parts = [sum(net.outputs(block) for net in nets) / len(nets) for block in blocks]
+            outputs = parts[0] if len(parts) == 1 else device.xp.concat(parts, axis=0)
         return outputs, (lambda array: array) if device_array else device.get
 
     # -- copies, tags
@@ -555,6 +560,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         """Return the estimator with its arrays in another namespace, as `move_estimator_to`."""
         twin = copy(self)
         twin.__dict__.update(self._on(place_of(converter(self._flat)), converter))
+        twin._others = [e.__sklearn_array_api_convert__(converter) for e in self._others]
         return twin
 
     def _on(self, device: Device, convert: Any) -> dict[str, Any]:
@@ -571,12 +577,3 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         tags.array_api_support = True
         return tags
-
-
-def to_continue(state: TrainingState) -> TrainingState:
-    """Keep what the next call continues from: an epoch that was interrupted is begun again."""
-    return TrainingState(
-        epoch=state.epoch, step=state.step, optimizer=state.optimizer, history=state.history,
-        first_loss=None if state.first_loss is None else float(state.first_loss),
-        learning_rate_factor=state.learning_rate_factor,
-    )  # fmt: skip

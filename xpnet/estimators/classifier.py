@@ -16,7 +16,7 @@ from xpnet.errors import InputError, XpnetError
 try:
     from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context
 
-    from xpnet.estimators.base import Perceptron, can_train_in_steps
+    from xpnet.estimators.base import Perceptron
 except ImportError as error:
     raise XpnetError(
         f"MLPClassifier and MLPRegressor need scikit-learn 1.9 or newer ({error}); install it with "
@@ -35,7 +35,7 @@ from sklearn.utils.multiclass import (
 )
 
 from xpnet.backend.device import Array, Namespace
-from xpnet.estimators.parameters import core_name
+from xpnet.estimators.parameters import can_train_in_steps, core_name
 from xpnet.nn.activations import OUTPUTS, Activation
 from xpnet.nn.arrays import class_numbers
 from xpnet.nn.losses import Loss
@@ -75,6 +75,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         Measure the features at the first call of `fit` or `partial_fit`, store that in the model,
         and scale every X with it; in `MLPRegressor`, with the output ``"identity"``, y as well:
         predictions are on the original scale, losses in standard deviations.
+    n_networks : int, from 1
+        How many networks are trained, of other seeds, whose outputs are averaged; all at once,
+        unless `callbacks` or `progress` are given.
     callbacks : list of function or object, optional
         As for `xpnet.fit`.
     progress : bool
@@ -98,6 +101,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         Epochs of the last call, and rows seen since the first.
     network_ : MLP
         The network itself, with `save`; `xpnet.load` reads it.
+    networks_ : list of MLP
+        All of `n_networks`; weights and curves above are those of the first.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -1,13 +1,16 @@
 """scikit-learn's parameters in the core's terms: names, sizes, solvers, initial weights."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from xpnet.backend.device import Array
 from xpnet.errors import InputError
 from xpnet.nn.optimizers import SGD, Adam, AdamW, Optimizer
+from xpnet.training.loop import TrainingState
 
 
 def core_name(activation: Any) -> Any:
@@ -41,6 +44,38 @@ def sklearn_draws(random: Any, sizes: list[int], activation: Any) -> tuple[list[
     return weights, biases
 
 
+def can_train_in_steps(estimator: Any) -> bool:
+    """Return whether there is a `partial_fit`; scikit-learn shows the error."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+        )
+    return True
+
+
+class LayerArrays:
+    """An attribute with the network's own arrays of each layer, or before a fit those set by hand.
+
+    Setting it writes into the network, which must have the same shapes.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, estimator: Any, kind: Any = None) -> Any:
+        if estimator is None:
+            return self
+        net = vars(estimator).get("network_")
+        return getattr(estimator, f"_{self._name}") if net is None else getattr(net, self._name)
+
+    def __set__(self, estimator: Any, values: Sequence[Array]) -> None:
+        net = vars(estimator).get("network_")
+        if net is None:  # for a training that goes on
+            setattr(estimator, f"_{self._name}", values)
+        else:
+            net.set_parameters(**{"weights": net.weights, "biases": net.biases, self._name: values})
+
+
 def optimizer_of(estimator: Any) -> Optimizer:
     """Return the core's optimiser for an estimator's solver and its parameters."""
     rate, solver = float(estimator.learning_rate_init), estimator.solver
@@ -54,3 +89,12 @@ def optimizer_of(estimator: Any) -> Optimizer:
         raise InputError(f"solver {name} is a class; pass {name}(...), an instance of it")
     given: Optimizer = solver
     return given
+
+
+def to_continue(state: TrainingState) -> TrainingState:
+    """Keep what the next call continues from: an epoch that was interrupted is begun again."""
+    return TrainingState(
+        epoch=state.epoch, step=state.step, optimizer=state.optimizer, history=state.history,
+        first_loss=None if state.first_loss is None else float(state.first_loss),
+        learning_rate_factor=state.learning_rate_factor,
+    )  # fmt: skip

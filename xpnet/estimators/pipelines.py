@@ -8,6 +8,9 @@ from xpnet.errors import InputError
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
 from xpnet.interchange.onnx import Graph, add_classes, add_network
 
+OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False],
+           "output_class_labels": [False, True]}  # fmt: skip
+
 
 def register_skl2onnx() -> None:
     """Let `skl2onnx.to_onnx` convert `MLPClassifier` and `MLPRegressor`, alone or in a pipeline.
@@ -24,33 +27,28 @@ def register_skl2onnx() -> None:
         from skl2onnx import update_registered_converter
     except ImportError as error:
         raise InputError("pipelines as ONNX need skl2onnx: pip install skl2onnx") from error
-    options = {"zipmap": [True, False, "columns"], "nocl": [True, False],
-               "output_class_labels": [False, True]}  # fmt: skip
-    update_registered_converter(
-        MLPClassifier, "XpnetMLPClassifier", _classifier_shapes, _convert_classifier,
-        options=options,
-    )  # fmt: skip
-    update_registered_converter(
-        MLPRegressor, "XpnetMLPRegressor", _regressor_shapes, _convert_regressor
-    )
+    for kind, convert, options in (
+        (MLPClassifier, _convert_classifier, OPTIONS),
+        (MLPRegressor, _convert_regressor, None),
+    ):
+        name = f"Xpnet{kind.__name__}"
+        update_registered_converter(kind, name, _add_shapes, convert, options=options)
 
 
-def _classifier_shapes(operator: Any) -> None:
-    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+def _add_shapes(operator: Any) -> None:
+    """Let skl2onnx say what comes out, which knows of one label or value only."""
+    from skl2onnx.common import shape_calculator
 
-    calculate_linear_classifier_output_shapes(operator)
-    if _is_multilabel(operator.raw_operator):
-        operator.outputs[0].type.shape = operator.outputs[1].type.shape
-
-
-def _regressor_shapes(operator: Any) -> None:
-    from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes
-
-    calculate_linear_regressor_output_shapes(operator)
-    operator.outputs[0].type.shape = [None, operator.raw_operator.n_outputs_]
+    estimator = operator.raw_operator
+    if isinstance(estimator, MLPClassifier):
+        shape_calculator.calculate_linear_classifier_output_shapes(operator)
+    else:
+        shape_calculator.calculate_linear_regressor_output_shapes(operator)
+    if not isinstance(estimator, MLPClassifier) or _is_multilabel(estimator):
+        operator.outputs[0].type.shape = [None, estimator.n_outputs_]
 
 
-def _is_multilabel(classifier: Any) -> bool:
+def _is_multilabel(classifier: MLPClassifier) -> bool:
     return bool(classifier._label_binarizer.y_type_.startswith("multilabel"))
 
 
@@ -61,14 +59,14 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
     graph, outputs = _begun(scope, operator)
     if _is_multilabel(classifier):
         above = graph.add("Greater", outputs, np.float32(0.5))
-        labels = graph.add("Cast", above, to=graph.types.INT64)
+        graph.add("Cast", above, to=graph.types.INT64, out=label.full_name)
     else:
-        classes = get_label_classes(scope, classifier)  # or their numbers, with the option nocl
-        if classes.dtype.kind not in "OUS":  # scikit-learn has whole numbers only, skl2onnx int64
-            classes = classes.astype(np.int64)
-        known = classes if len(classes) > 1 else classes.repeat(2)
-        labels, outputs = add_classes(graph, outputs, known, one=len(known) == 2)
-    graph.add("Identity", labels, out=label.full_name)
+        known = get_label_classes(scope, classifier)  # or their numbers, with the option nocl
+        if known.dtype.kind not in "OUS":  # scikit-learn has whole numbers only, skl2onnx int64
+            known = known.astype(np.int64)
+        one = classifier.n_outputs_ == 1
+        labels, outputs = add_classes(graph, outputs, known[[0, -1]] if one else known, one=one)
+        graph.add("Identity", labels, out=label.full_name)
     _end(graph, outputs, probabilities, container)
 
 
@@ -87,7 +85,8 @@ def _begun(scope: Any, operator: Any) -> tuple[Graph, str]:
     if (scaler := estimator._scaler) is not None:
         centred = graph.add("Sub", graph.add("Cast", x, to=graph.types.DOUBLE), scaler.mean_)
         x = graph.add("Div", centred, scaler.scale_)
-    return graph, add_network(graph, graph.add("Cast", x, to=graph.types.FLOAT), estimator.network_)
+    x = graph.add("Cast", x, to=graph.types.FLOAT)
+    return graph, graph.add("Mean", *(add_network(graph, x, net) for net in estimator.networks_))
 
 
 def _end(graph: Graph, outputs: str, wanted: Any, container: Any) -> None:

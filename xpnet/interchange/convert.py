@@ -62,10 +62,10 @@ def to_sklearn(net: MLP, classes: Sequence[Any] | None = None) -> Any:
     from sklearn.preprocessing import LabelBinarizer
 
     names = {ours: theirs for theirs, ours in SKLEARN.items() if theirs != "softmax"}
-    hidden = {each.name for each in net.hidden} or {"identity"}
+    hidden: set[Any] = {each.known_by for each in net.hidden} or {"identity"}
     output, width = net.output.name, net.sizes[-1]
     if hidden - names.keys() or len(hidden) > 1:
-        found = ", ".join(sorted(hidden))
+        found = ", ".join(sorted(map(str, hidden)))
         raise InputError(f"activation {found}: scikit-learn has one of {', '.join(names)}")
     if output not in ("identity", "sigmoid", "softmax"):
         raise InputError(f"output {output}: scikit-learn has identity, sigmoid and softmax")
@@ -141,7 +141,7 @@ def to_torch(net: MLP) -> Any:
     for weights, biases, activation, rate in zip(
         net.weights, net.biases, activations, rates, strict=True
     ):
-        if activation.name not in TORCH:
+        if activation.known_by not in TORCH:
             raise InputError(f"activation {activation.name!r}: PyTorch has no layer for it")
         linear = nn.Linear(*weights.shape, dtype=getattr(torch, net.dtype))
         linear.load_state_dict(

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +37,11 @@ def draw(title: str, description: str, paint: Callable[[Any], None]) -> Drawing:
     figure = new_figure()
     from matplotlib import rc_context
 
-    with rc_context({
+    with warnings.catch_warnings(), rc_context({
         "svg.hashsalt": title, "svg.fonttype": "none", "text.parse_math": False, "font.size": 9,
         "axes.spines.top": False, "axes.spines.right": False,
     }):  # fmt: skip
+        warnings.filterwarnings("ignore", "Glyph")  # the browser has the letters
         figure.set_size_inches(4.4, 3.2)
         paint(figure.add_subplot())
         buffer = io.StringIO()

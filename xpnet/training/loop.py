@@ -171,6 +171,7 @@ class Training:
         self.launches: Launches | CompiledSteps | None = None
         self.state = state or TrainingState()
         self.stop_reason, self.between_steps, self.stream = "", False, stream
+        self.diverged: DivergenceError | None = None  # what `run` raised, or would have
         self._begun: list[Any] = []  # callbacks that have been told of the start
         self._one_by_one = 0  # up to this epoch, epochs are not taken many at a time
         self.learning_rate = options.optimizer.learning_rate
@@ -467,13 +468,14 @@ class Training:
             f"training diverged in epoch {state.epoch}: loss {recent[-1]:.4g} after "
             f"{state.first_loss:.4g} at the start, learning rate {self.learning_rate:g}"
         )
-        raise DivergenceError(
+        self.diverged = DivergenceError(
             f"{measured}; the network keeps its last good weights. Try learning_rate={rate:.2g}"
             f"{'' if adam else ' or the optimiser Adam'}, scale inputs and large targets to mean 0 "
             "and standard deviation 1, or set clip_norm=1",
             measured,
             repair,
         )
+        raise self.diverged
 
     @cached_property
     def loss_at_zero(self) -> float:

@@ -10,23 +10,26 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from xpnet.backend.device import Array, for_many
+from xpnet.backend.device import CPU, Array, for_many
 from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Optimizer
 from xpnet.training.batches import Data
+from xpnet.training.callbacks import hooks
 from xpnet.training.compiled import compiled_steps
 from xpnet.training.dropout import Dropout
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.launches import Launches, gathered
 from xpnet.training.loop import INTERRUPTED, Training, epoch_numbers, make_step, step_coefficients
+
+BYTES_PER_STACK = 800_000  # of parameters and activations; larger stacks were slower by up to half
 
 
 def fit_many(
@@ -88,6 +91,24 @@ def fit_many(
     return [run.state.history for run in runs]
 
 
+def train_all(runs: Sequence[Training]) -> None:
+    """Run trainings to their ends, together where they can be; if one diverged, it says so.
+
+    Not those whose callbacks look into epochs, nor those whose rows are read as needed.
+    """
+    groups = dict[Any, list[Training]]()
+    for run in runs:
+        seen = [*hooks(run.callbacks, "on_epoch_start"), *hooks(run.callbacks, "on_batch_end")]
+        is_array = hasattr(run.data.x, "dtype") and not hasattr(run.data.x, "read_rows")
+        alone = seen or not is_array or type(run) is not Training or len(runs) == 1
+        groups.setdefault(id(run) if alone else kind(run), []).append(run)
+    for group in groups.values():
+        if len(group) > 1:
+            train_together(group)
+        else:
+            _run_to_the_end(group[0])
+
+
 def train_together(runs: list[Training]) -> None:
     """Run trainings of one `kind` to their ends; the history of one that diverged says so."""
     if not _run_compiled(runs):
@@ -96,10 +117,12 @@ def train_together(runs: list[Training]) -> None:
 
 def kind(run: Training) -> tuple[Any, ...]:
     """Return what has to be the same of all that are trained together."""
-    net, optimizer = run.net, replace(run.options.optimizer, learning_rate=1.0)
-    steps = run.rows, run.batch_size, run.options.epochs, run.validation is None
+    net, optimizer = run.net, run.options.optimizer
+    if is_dataclass(optimizer):
+        optimizer = replace(optimizer, learning_rate=1.0)
+    steps = run.rows, run.batch_size, run.state.epoch, run.options.epochs, run.validation is None
     layers = net.sizes, net.hidden, net.output, net.dropout
-    return *layers, net.dtype, net.device.name, optimizer, steps
+    return *layers, net.dtype, net.device.name, optimizer, *steps
 
 
 def _of_each(given: Any, count: int) -> list[Any]:
@@ -137,7 +160,17 @@ def _stop(runs: list[Training]) -> None:
 
 
 def _run_stacked(runs: list[Training]) -> None:
-    """Take the steps of all together; as networks end, the others move closer together."""
+    """Take the steps of all together, on the CPU of so many at a time as suits its cache."""
+    net, rows = runs[0].net, runs[0].batch_size
+    size, count = net.flat.shape[0] + rows * sum(net.sizes[1:]), len(runs)
+    if net.device is CPU:
+        count = max(1, BYTES_PER_STACK // (size * net.flat.itemsize))
+    for start in range(0, len(runs), count):
+        _run_stack(runs[start : start + count])
+
+
+def _run_stack(runs: list[Training]) -> None:
+    """Take the steps of these together; as networks end, the others move closer together."""
     own = {id(run): run.net for run in runs}
     quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
     with finish_step_first(lambda: _stop(runs)), quiet, runs[0].net.device.active:

@@ -1,10 +1,9 @@
 // The page: sends messages to the engine and draws its replies; engine.py has the protocol.
 const $ = (id) => document.getElementById(id);
-const SECONDS = 0.02, FAST = 0.1; // of training for each frame; where an address says how far
 const LOW = [245, 147, 34], MIDDLE = [236, 236, 236], HIGH = [22, 119, 190];
 const small = new OffscreenCanvas(1, 1);
 let socket, about, state, settings; // about: the reply to start; state: the latest reply
-let playing = false, starting = false, until = 0, chosen = null, curve = [];
+let playing = false, starting = false, until = 0, asked = 0, chosen = null, curve = [];
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -15,9 +14,12 @@ function element(tag, properties = {}, ...children) {
 const ask = (message) => socket.send(JSON.stringify(message));
 const look = () => ask({ do: "train", steps: 0 });
 
-const train = () => ask(until
-  ? { do: "train", seconds: FAST, steps: until - state.step }
-  : { do: "train", seconds: SECONDS });
+// Train longer where the page needs long to draw, and where the address says how far.
+function train() {
+  const seconds = Math.min(0.15, Math.max(until ? 0.1 : 0.02, (performance.now() - asked) / 2000));
+  asked = performance.now();
+  ask({ do: "train", seconds, steps: until ? until - state.step : 1e6 });
+}
 
 function start() {
   $("error").textContent = "";
@@ -62,13 +64,12 @@ function receive({ data }) {
   if (curve.length > 2000) curve = curve.filter((_, i) => i % 2 === 0);
   draw();
   if (reply.findings) showFindings(reply.findings);
-  if (playing && last) {
+  if (!playing || (reply.findings && !until)) history.replaceState(null, "", `#${state.link}`);
+  if (!playing) document.body.dataset.settled = state.step;
+  else if (last) {
     setPlaying(false);
     until = 0;
     look();
-  } else if (!playing) {
-    history.replaceState(null, "", `#${state.link}`);
-    document.body.dataset.settled = state.step;
   }
 }
 
@@ -215,8 +216,12 @@ function draw() {
   for (const each of document.querySelectorAll(".unit")) each.classList.toggle("marked", stuck.has(each.id));
   const paths = document.querySelectorAll("#network path");
   state.weights.flatMap((rows, layer) => rows.flat().map((value) => [layer, value])).forEach(([layer, value], i) => {
-    paths[i].setAttribute("stroke-width", Math.min(10, 0.3 + 2 * Math.abs(value)));
-    paths[i].setAttribute("class", `${value < 0 ? "low" : ""} ${layers.has(layer) ? "marked" : ""}`);
+    const width = Math.min(10, 0.3 + 2 * Math.abs(value)).toFixed(1);
+    const name = `${value < 0 ? "low" : ""} ${layers.has(layer) ? "marked" : ""}`;
+    if (paths[i].drawn === width + name) return; // of thousands, most are as they were
+    paths[i].drawn = width + name;
+    paths[i].setAttribute("stroke-width", width);
+    paths[i].setAttribute("class", name);
   });
   fillWeights();
   drawMap(maps.subarray(-size));
