@@ -166,7 +166,7 @@ def ends(folder: Path) -> list[str]:
             for e in said.splitlines()
             if re.match(r"(rank \d: )?xpnet:|\w+Error|Abort|.*Killed", e)
         ]
-        text = "; ".join(told).replace(str(folder), "FOLDER")
+        text = "; ".join(told).replace(str(folder), "FOLDER").replace(f"{HERE.parent}/", "")
         lines.append(
             f"| {name} | {run.returncode} | {time.monotonic() - begun:.1f} | {text[:320]} |"
         )
@@ -243,10 +243,12 @@ def main() -> None:
         *system(), f"- mpi4py {version('mpi4py')}, mpich {version('mpich')}", "",
         "## The same bits", "", "First digits of the model file's SHA-256, by processes.", "",
         *same_bits(folder), "", *killed(folder, options.kills), "",
-        "## How a run ends", "", "Two processes, of the last case four; seconds from the event on, or from the start.", "",
+        "## How a run ends", "",
+        "Two processes, of the last case four; seconds from the event on, or from the start.", "",
         *ends(folder), "",
-        "## Memory", "", "A table of 2 GB (NPY, 5,000,000 x 100), `--simple`. The first process reads the file",
-        "and sends each its rows; pages of the file that are mapped while it does are the system's",
+        "## Memory", "",
+        "A table of 2 GB (NPY, 5,000,000 x 100), `--simple`. The first process reads the file and",
+        "sends each its rows; pages of the file that are mapped while it does are the system's",
         "cache, not its own memory.", "",
         *memory(folder), "",
     ]  # fmt: skip

@@ -191,6 +191,15 @@ def test_only_train_runs_under_mpiexec(monkeypatch, capsys):
     assert "mpiexec: it runs xpnet train, not xpnet devices" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("size", "chunks", "told"),
+    [(2, None, "any number up to 4"), (5, None, "another number gives other bits")],
+)
+def test_what_depends_on_the_number_of_processes_is_told(monkeypatch, size, chunks, told):
+    monkeypatch.setattr(ranks, "communicator", lambda: Threads(size).of(0))
+    assert told in ranks.described(chunks)
+
+
 def test_under_mpiexec_without_mpi4py_one_line_says_what_is_missing(monkeypatch):
     monkeypatch.setenv("PMI_RANK", "1")
     monkeypatch.setitem(sys.modules, "mpi4py", None)
@@ -222,5 +231,6 @@ def test_two_processes_write_the_model_of_one_and_resume_its_checkpoint(tmp_path
     assert one == two
     flats = [xpnet.load_model(tmp_path / f"{i}.safetensors").net.flat for i in (1, 3)]
     assert flats[0].tobytes() == flats[1].tobytes()
+    assert "2; any number up to 4 gives the same bits" in run(2, "--epochs", "1").stdout
     wrong = run(2, "--lr", "1e9", "--optimizer", "sgd", "--raw", "--epochs", "9", status=3)
     assert wrong.stderr.count("training diverged") == 1
