@@ -13,6 +13,11 @@ EXAMPLES = examples()
 NOT_FIRST = ("shared-parameters", "unscaled-inputs", "diverged", "constant-output")
 
 
+@pytest.fixture(autouse=True)
+def measured_at_one_step(monkeypatch):
+    monkeypatch.setattr("xpnet.doctor.scripts.measure.POINTS", 1)
+
+
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_the_mistake_of_a_page_is_found(code):
     found = diagnosis(EXAMPLES[code].wrong).codes
