@@ -18,13 +18,13 @@ FAULTS = (
     "target-shape", "gradient-shape", "update-order", "error-not-from-targets", "gradient-operand",
     "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-sign",
     "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "gradient-scale",
-    "no-update", "softmax-axis", "softmax-hidden",
+    "no-update", "empty-batch", "softmax-axis", "softmax-hidden",
     "output-activated-twice", "bias-after-activation", "gradient-wrong", "same-batch",
     "dropout-at-prediction", "class-numbers", "targets-shifted", "shuffled-targets",
     "target-range", "constant-target", "prediction-drift",
 )  # fmt: skip
 STATES = {  # of a network, that may have a cause
-    "vanishing-gradient", "saturated-units", "dead-units", "initial-loss",
+    "vanishing-gradient", "exploding-gradient", "saturated-units", "dead-units", "initial-loss",
     "gradient-zero",
 }  # fmt: skip
 LENGTH = {"too-few-steps", "learning-rate-too-small"}  # a cause, or all that small gradients allow
@@ -34,6 +34,7 @@ NO_SLOPE = {"softmax-axis", "output-activated-twice", "loss-broadcast"}
 NO_SLOPE_OF_ITS_OWN = {"gradient-shape", "bias-per-sample"}
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged",
+    "cannot-overfit-one-batch",
 }  # fmt: skip
 ONCE = {"gradient-sign", "learning-rate-too-large"}
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
@@ -41,6 +42,7 @@ PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
     "loss-rising": "a smaller learning rate",
     "loss-not-decreasing": "another learning rate, other initial weights, more units",
+    "cannot-overfit-one-batch": "more units, another learning rate",
 }
 
 
