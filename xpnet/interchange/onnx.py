@@ -3,6 +3,7 @@
 What `Model.predict` refuses in a row (a missing cell, a category never seen) gives NaN here.
 """
 
+import shlex
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -14,7 +15,7 @@ from xpnet.backend.files import atomic_write
 from xpnet.errors import InputError
 from xpnet.nn.activations import EXP_LIMIT
 from xpnet.nn.network import MLP
-from xpnet.saving.model import Model, own_activation
+from xpnet.saving.model import Model, refuse_own_activations
 from xpnet.tables.cells import MISSING
 from xpnet.tables.columns import Category, Number
 from xpnet.tables.preprocessing import MAX_LOG, Preprocessing
@@ -118,11 +119,7 @@ def to_onnx(model: Model, path: Any = None) -> Any:
 
 def add_network(graph: Graph, x: str, net: MLP) -> str:
     """Add a network's nodes, float32, and return its outputs (n, outputs)."""
-    if (own := own_activation(net)) is not None:
-        raise InputError(
-            f"activation {own!r} is a function of your own, which ONNX has no name for; "
-            "use one of xpnet's"
-        )
+    refuse_own_activations(net)
     for weights, biases, activation in zip(
         net.weights, net.biases, (*net.hidden, net.output), strict=True
     ):
@@ -151,7 +148,7 @@ def _inputs(graph: Graph, plan: Preprocessing) -> list[str]:
         else:
             raise InputError(
                 f"column {column.name!r} holds dates, which ONNX cannot read; export with --numpy,"
-                f" or train with --drop {column.name}"
+                f" or train with --drop {shlex.quote(column.name)}"
             )
     return made
 

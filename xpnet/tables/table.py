@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".dat": ",", ".data": ","}
 _PARQUET = (".parquet", ".pq")
-_FORMATS = ".csv, .tsv, .txt, .npy, .npz, -idx3-ubyte, .idx (all also .gz), .parquet or .xlsx"
+_FORMATS = ".csv, .tsv, .txt, .npy, .npz, .idx (all also .gz), .parquet, .xlsx, or sqlite:///FILE"
 
 
 @dataclass(frozen=True)
