@@ -96,5 +96,5 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(CUDA_VENV) $(DOCS_VENV) $(WHEEL_VENV) build docs/reference/api docs/reference/findings docs/reference/command-line.md .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache banknote.safetensors
+	rm -rf $(VENV) $(CUDA_VENV) $(DOCS_VENV) $(WHEEL_VENV) build docs/records docs/reference/api docs/reference/findings docs/reference/command-line.md .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache banknote.safetensors
 	find . -name __pycache__ -prune -exec rm -rf {} +

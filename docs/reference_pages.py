@@ -1,4 +1,4 @@
-"""Pages written from the code they describe: the command line, and one page for each finding."""
+"""Pages that others' text is made of: the command line, each finding, what benchmarks recorded."""
 
 import inspect
 import shutil
@@ -14,6 +14,8 @@ from xpnet.doctor.gradcheck.mistakes import TEXTS
 from xpnet.doctor.rules.catalogue import RULES
 from xpnet.doctor.scripts.checks import CHECKS
 from xpnet.doctor.scripts.conclusions import KINDS
+
+ROOT = Path(__file__).parents[1]
 
 
 def write(folder: Path) -> None:
@@ -32,6 +34,15 @@ def write(folder: Path) -> None:
         f"```{{toctree}}\n:maxdepth: 1\n\n{listed}```\n",
         encoding="utf-8",
     )
+
+
+def copy_records(folder: Path) -> None:
+    """Copy what the benchmarks recorded, and how an emulated GPU works, into a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "benchmarks" / "results", folder)
+    shutil.copy(ROOT / "tests" / "emulated_cuda" / "README.md", folder / "GPU.md")
+    text = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    (folder / "README.md").write_text(text.replace("](results/", "]("), encoding="utf-8")
 
 
 def command_line() -> str:

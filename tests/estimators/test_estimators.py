@@ -14,7 +14,6 @@ from estimator_examples import BOTH, QUICK, X, Y, parameters
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import BaggingClassifier
-from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputClassifier
 
@@ -124,18 +123,6 @@ def test_the_dtype_of_the_inputs_is_kept_or_chosen(kind, dtype):
     for chosen, expected in ((None, dtype), (other, other)):
         model = kind(max_iter=2, dtype=chosen, **QUICK).fit(X.astype(dtype), Y)
         assert {each.dtype.name for each in parameters(model)} == {expected}
-
-
-def test_text_labels_and_columns_of_labels_are_given_back_as_they_came():
-    names = np.array(["setosa", "b", "virginica"], dtype=object)[Y]
-    model = MLPClassifier(solver="lbfgs", standardize=True, max_iter=60, **QUICK).fit(X, names)
-    assert model.score(X, names) > 0.9
-    peer = sklearn.neural_network.MLPClassifier(max_iter=1).fit(X, names)
-    assert model.classes_.dtype == peer.classes_.dtype == model.predict(X).dtype == "<U9"
-    np.testing.assert_array_equal(model.classes_, peer.classes_)
-    assert MLPClassifier().partial_fit(X, names, classes=np.unique(names)).classes_.dtype == "<U9"
-    with pytest.warns(DataConversionWarning):
-        model.set_params(max_iter=1).fit(X, names[:, None])
 
 
 def test_lbfgs_is_right_for_several_outputs():

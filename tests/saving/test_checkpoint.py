@@ -38,16 +38,17 @@ def test_the_interval_is_in_epochs_steps_or_seconds(tmp_path, every, saves):
     assert len(checkpoints(tmp_path)) == saves
 
 
-@pytest.mark.parametrize("every", ["often", "0 steps", "-1", "1.5 epochs"])
-def test_an_interval_that_is_not_understood_is_refused(tmp_path, every):
-    with pytest.raises(InputError, match="write for example '5 epochs', '30 seconds'"):
-        Checkpoint(tmp_path, every=every)
-
-
-@pytest.mark.parametrize("keep", [0, 2.5, "3"])
-def test_anything_but_a_number_of_files_to_keep_is_refused(tmp_path, keep):
-    with pytest.raises(InputError, match=f"keep {keep!r} must be an integer >= 1"):
-        Checkpoint(tmp_path, keep=keep)
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        *(({"every": each}, "write for example '5 epochs', '30 seconds'")
+          for each in ("often", "0 steps", "-1", "1.5 epochs")),
+        *(({"keep": each}, f"keep {each!r} must be an integer >= 1") for each in (0, 2.5, "3")),
+    ],
+)  # fmt: skip
+def test_options_that_are_not_understood_are_refused(tmp_path, option, message):
+    with pytest.raises(InputError, match=message):
+        Checkpoint(tmp_path, **option)
 
 
 def test_an_earlier_training_is_not_overwritten(tmp_path):

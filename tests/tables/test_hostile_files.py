@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import struct
+from dataclasses import replace
 
 import numpy as np
 import polars
@@ -13,6 +14,7 @@ import pytest
 
 import xpnet
 from xpnet.errors import FileError, InputError
+from xpnet.tables.parquet import _polars_reading as reading
 from xpnet.tables.prepare import prepare
 from xpnet.tables.table import read_table
 
@@ -69,8 +71,35 @@ def test_a_sparse_file_larger_than_memory_is_named(tmp_path):
     np.save(tmp_path / "x.npy", np.eye(2, dtype=np.uint8))
     small = read_table(tmp_path / "x.npy", target=str(tmp_path / "y.npy"))
     plan = prepare(small, task="regression").preprocessing
-    with pytest.raises(InputError, match=r"t.npy: its cells need 8,796.1 GB or more"):
-        plan.transform(read_table(path))
+    table = read_table(path)
+    for refused in (plan.transform, plan.notes, plan.complete_rows, _trained_on):
+        with pytest.raises(InputError, match=r"t.npy: its cells need [\d,.]+ GB or more"):
+            refused(table)
+
+
+def _trained_on(table):
+    prepare(replace(table, labels=replace(table, names=("y",), matrix=table.matrix[:, :1])))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+def test_standard_input_without_an_end_is_refused_when_it_fills_the_memory(monkeypatch):
+    monkeypatch.setattr("xpnet.tables.npy.free_memory", lambda: 1 << 24)
+    with open("/dev/zero", encoding="latin-1") as endless:
+        monkeypatch.setattr("sys.stdin", endless)
+        with pytest.raises(InputError, match=r"^-: its cells need 0.0 GB or more"):
+            read_table("-")
+
+
+def test_what_polars_prints_of_a_panic_is_not_shown_beside_the_error(capfd):
+    @reading("t.parquet")
+    def panic():
+        os.write(2, b"thread panicked")
+        raise polars.exceptions.PanicException("offset")
+
+    with pytest.raises(FileError, match=r"t.parquet: .*damaged \(offset\)"):
+        panic()
+    os.write(2, b"afterwards")
+    assert capfd.readouterr().err == "afterwards"
 
 
 def test_a_sparse_csv_is_refused_at_its_first_zeros(tmp_path):

@@ -53,6 +53,7 @@ def test_that_there_is_no_header_can_be_said(tmp_path):
         ("a,b;c\n1,2;3\n", ",", "."),  # the usual one fits
         ("a b\n1 2\n", " ", "."),
         (' a "b  c"\n  1.5   2\n', " ", "."),
+        ('"a" "b"\n"1" 1.5 2\n"2" 2.5 2\n', " ", "."),
         ('"a;b",c\n"1;2",3\n', ",", "."),
     ],
 )

@@ -26,12 +26,6 @@ def test_an_epoch_holds_every_row_once(rows, batch_size, seed, epoch):
         assert batch.shares.sum() == pytest.approx(1.0)
 
 
-def test_rows_change_their_company_from_epoch_to_epoch():
-    first = {frozenset(rows) for rows in order(60, epoch=0).reshape(10, 6)}
-    second = {frozenset(rows) for rows in order(60, epoch=1).reshape(10, 6)}
-    assert not first & second
-
-
 def test_batches_are_the_rows_of_the_order_on_every_backend(backend):
     x, y = np.arange(14.0).reshape(7, 2), np.arange(7.0).reshape(7, 1)
     put = backend.device.put

@@ -8,15 +8,12 @@ from xpnet.errors import InputError
 from xpnet.estimators.classifier import MLPClassifier, MLPRegressor
 from xpnet.interchange.onnx import Graph, add_classes, add_network
 
-OPTIONS = {"zipmap": [True, False, "columns"], "nocl": [True, False],
-           "output_class_labels": [False, True]}  # fmt: skip
-
 
 def register_skl2onnx() -> None:
     """Let `skl2onnx.to_onnx` convert `MLPClassifier` and `MLPRegressor`, alone or in a pipeline.
 
-    As for scikit-learn's own, labels and probabilities come out, or values; the options are
-    ``zipmap``, ``nocl`` and ``output_class_labels``. Networks compute in float32.
+    As for scikit-learn's own, labels and probabilities come out, or values; options are ``zipmap``
+    and ``nocl``. Networks compute in float32.
 
     Raises
     ------
@@ -27,8 +24,9 @@ def register_skl2onnx() -> None:
         from skl2onnx import update_registered_converter
     except ImportError as error:
         raise InputError("pipelines as ONNX need skl2onnx: pip install skl2onnx") from error
+    of_classes = {"zipmap": [True, False, "columns"], "nocl": [True, False]}
     for kind, convert, options in (
-        (MLPClassifier, _convert_classifier, OPTIONS),
+        (MLPClassifier, _convert_classifier, of_classes),
         (MLPRegressor, _convert_regressor, None),
     ):
         name = f"Xpnet{kind.__name__}"

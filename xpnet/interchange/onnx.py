@@ -3,6 +3,7 @@
 What `Model.predict` refuses in a row (a missing cell, a category never seen) gives NaN here.
 """
 
+import shlex
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -151,7 +152,7 @@ def _inputs(graph: Graph, plan: Preprocessing) -> list[str]:
         else:
             raise InputError(
                 f"column {column.name!r} holds dates, which ONNX cannot read; export with --numpy,"
-                f" or train with --drop {column.name}"
+                f" or train with --drop {shlex.quote(column.name)}"
             )
     return made
 

@@ -19,6 +19,7 @@ from xpnet.nn.network import MLP
 from xpnet.report import figures
 from xpnet.report.evidence import pictures
 from xpnet.report.figures import Drawing
+from xpnet.report.plots import some
 from xpnet.saving.model import Judged, Model
 from xpnet.tables.columns import Number
 from xpnet.tables.encodings import piecewise_linear
@@ -155,9 +156,8 @@ def _column_figures(model: Model, judged: Judged | None) -> Iterator[Drawing]:
         score_name = "R2" if plan.task == "regression" else "accuracy"
         first = dict(list(importance.items())[:MAX_IMPORTANT])
         told = f"By how much {score_name} falls if a column is shuffled, on average of five times."
-        label = f"fall of {score_name}"
-        yield from filter(None, [figures.bars("Permutation importance", told, first, label)])
-    rows = figures.some(judged.x)[:ROWS]
+        yield figures.bars("Permutation importance", told, first, f"fall of {score_name}")
+    rows = some(judged.x)[:ROWS]
     what = [*plan.decode(np.zeros((1, plan.outputs)))][-1]
 
     def answers(x: Any) -> Any:

@@ -8,6 +8,9 @@ import numpy as np
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
 """The cells that mean "no value here", once stripped of spaces."""
 
+GAPS = ("-", "--", ".", "None", "n.a.", "N.A.")
+"""Likewise, but only in columns of numbers: elsewhere they may be answers."""
+
 MAX_EXACT = 2**53
 """Up to here float64 holds every integer; longer ones are codes, as are those like 007."""
 
@@ -47,6 +50,7 @@ _CURRENCY = (
     (rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
     (rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
 )
+_NEGATIVE = r"^\(([^()+-]*[0-9][^()]*)\)$"
 _WORD = rf"{_SPACE}[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/]*"
 _UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?(%|{_WORD})$"
 _THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
@@ -78,6 +82,7 @@ def as_numbers(cells: Any, *, decimal_commas: bool) -> tuple[np.ndarray | None, 
     numbers, signs = cells.cast(polars.Float64, strict=False), {PLAIN}
     if cells.dtype == polars.String and not np.isfinite(numbers.to_numpy()).all():
         text = as_text(cells)
+        text = text.set(text.is_in(list(GAPS)), None)
         numbers, signs = _with_signs(text, decimal_commas)
         if (numbers.is_finite().fill_null(False) != text.is_not_null()).any():
             return None, signs
@@ -99,6 +104,9 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
     if numbers.is_finite().sum() == cells.count():
         return numbers, {PLAIN} if cells.count() else signs
     cells = cells.str.replace("^\u2212", "-")
+    if cells.str.contains(_NEGATIVE).any():
+        signs |= {"parentheses around negative numbers"}
+        cells = cells.str.replace(_NEGATIVE, "-${1}")
     units = cells.str.extract(_UNIT, 2).str.strip_chars()
     signs |= {f"in {each}" for each in units.drop_nulls().unique()[:2]}
     signs |= {PLAIN} if units.count() < cells.count() else set()

@@ -27,6 +27,7 @@ from xpnet.tables.sniff import (
     find_layout,
     outside_quotes,
     single_spaces,
+    whole_records,
 )
 
 _BLOCK = 1 << 22
@@ -98,7 +99,13 @@ def _names(
     if not header.decode("utf-8", "replace").strip(" \t\n,;"):
         message = "the table is empty; it needs a line of column names, then rows."
         raise FileError(f"{path}: {message}")
-    row = fields_of(single_spaces(header) if delimiter == " " else header, delimiter)
+    spaced = delimiter == " "
+    row = fields_of(single_spaces(header) if spaced else header, delimiter)
+    records = [single_spaces(each) if spaced else each for each in whole_records(body)[1:]]
+    others = [fields_of(each, delimiter) for each in records]
+    if {len(each) for each in others} == {len(row) + 1} and len(row) > 1:
+        empty = not any(each[-1] for each in others)  # else the rows' names have none, as in R
+        row = [*row, ""] if empty else ["", *row]
     if not has_header:
         return tuple(f"x{at}" for at in range(len(row))), start
     names, fault = checked_names([row[0].removeprefix("# "), *row[1:]])

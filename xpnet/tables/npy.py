@@ -25,8 +25,15 @@ IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 @lru_cache(maxsize=1)
 def _read_whole(stream: Any) -> bytes:
-    """Read standard input, which is there once, to be looked at several times."""
-    return bytes(stream.read())
+    """Read standard input, which is there once, to be looked at several times; it may be endless.
+
+    As a table it takes several times the memory.
+    """
+    whole, limit = io.BytesIO(), free_memory()
+    while chunk := stream.read(CELLS):
+        whole.write(chunk)
+        check_memory(STANDARD_INPUT, 4 * whole.tell(), limit)
+    return whole.getvalue()
 
 
 @contextmanager
@@ -175,13 +182,13 @@ def read_array(path: str, *, labels: bool = False) -> np.ndarray:
             check_memory(path, needed)
             data = file.read(needed + 1)
         found = len(data) if packed else os.path.getsize(path) - offset
-    if found != needed:
-        message = f"{dtype} of shape {shape} needs {needed} bytes, found {found}"
-        raise FileError(f"{path}: {message}; get it again.")
-    order: Any = "F" if fortran else "C"
-    if packed:
-        return np.frombuffer(data, dtype).reshape(shape, order=order)
-    return np.memmap(path, dtype, "r", offset, shape, order)
+        if found != needed:
+            message = f"{dtype} of shape {shape} needs {needed} bytes, found {found}"
+            raise FileError(f"{path}: {message}; get it again.")
+        order: Any = "F" if fortran else "C"
+        if packed:
+            return np.frombuffer(data, dtype).reshape(shape, order=order)
+        return np.memmap(path, dtype, "r", offset, shape, order)
 
 
 def read_npz(

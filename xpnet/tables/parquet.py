@@ -1,7 +1,9 @@
 """Parquet files, and tables in memory: data frames and dicts of columns; read with Polars."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,13 +31,10 @@ class Frame:
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
-        import polars
-
         for part in pieces(self.rows, len(self.names)):
-            try:
-                yield self.frame.slice(part.start, part.stop - part.start).collect()
-            except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
-                raise _damaged(self.path, error) from error
+            with _polars_reading(self.path):
+                frame = self.frame.slice(part.start, part.stop - part.start).collect()
+            yield frame
 
 
 def open_parquet(path: str, *, lazily: bool) -> Frame:
@@ -46,14 +45,29 @@ def open_parquet(path: str, *, lazily: bool) -> Frame:
         first = file.read(4)
     if first != b"PAR1":
         raise _damaged(path, f"it begins with {first!r}")
-    try:
+    with _polars_reading(path):
         found = open_frame(path, polars.scan_parquet(path))
         if lazily:
             return found
         check_memory(path, 8 * found.rows * len(found.names))
         return replace(found, frame=found.frame.collect().lazy())
-    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
-        raise _damaged(path, error) from error
+
+
+@contextmanager
+def _polars_reading(path: str) -> Iterator[None]:
+    """Turn Polars' errors into a FileError; also panics, without what Rust prints of them."""
+    import polars
+
+    with ExitStack() as restored:
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:  # or standard error is closed
+            kept = os.dup(2)
+            restored.callback(os.close, kept)
+            restored.callback(os.dup2, kept, 2)
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
+            raise _damaged(path, error) from error
 
 
 def _damaged(path: str, error: object) -> FileError:

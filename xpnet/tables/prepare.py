@@ -20,7 +20,7 @@ from xpnet.tables.messages import (
     refuse_all,
     up_to_ten,
 )
-from xpnet.tables.npy import moments, pieces
+from xpnet.tables.npy import check_memory, moments, pieces
 from xpnet.tables.preprocessing import (
     MISSING_POLICIES,
     TASKS,
@@ -161,6 +161,7 @@ def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
     names = (name,) if name in source.places or "" in several else tuple(several)
     for each in names:
         source.index(each, "target column")
+    check_memory(source.path, 8 * source.rows)  # targets are held, also where rows are not
     return source, names
 
 

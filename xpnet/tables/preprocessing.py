@@ -150,6 +150,7 @@ class Preprocessing:
     def notes(self, table: Table) -> list[str]:
         """Refuse what `check` refuses; also note what is imputed, unseen, or far from training."""
         found = self.check(table)
+        check_memory(table.path, 4 * table.rows * self.inputs)  # before all of it is read
         cells = summarize(table, self._names)
         missing = {name: each.missing for name, each in cells.items() if each.missing}
         if missing and self.missing == "impute":
@@ -181,6 +182,7 @@ class Preprocessing:
 
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the rows in which no cell is missing unless imputed, nor the `target`."""
+        check_memory(table.path, 8 * table.rows)  # to hold the numbers of all rows
         good = np.ones(table.rows, dtype=bool)
         if self.missing != "impute":
             good = complete_rows(table, self._names)

@@ -45,7 +45,7 @@ def find_layout(
     """
     skipped, named = _lines_before_header(data)
     body = data.split(b"\n", skipped)[-1]
-    head = _whole_records(body)
+    head = whole_records(body)
     delimiter = delimiter or named or _find_delimiter(head, usual)
     if decimal is None:
         decimal = "," if delimiter != "," and _has_decimal_commas(body, delimiter) else "."
@@ -76,7 +76,7 @@ def _lines_before_header(data: bytes) -> tuple[int, str]:
     return 0, ""
 
 
-def _whole_records(data: bytes) -> list[bytes]:
+def whole_records(data: bytes) -> list[bytes]:
     """Return the first records, none of them blank, without their line ends."""
     part = data[:_HEAD]
     cuts = [-1, *outside_quotes(part, _NEWLINE)[: 4 * _RECORDS].tolist()]
@@ -90,17 +90,19 @@ def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
     """Return the only delimiter that divides the records alike; the usual one if it does.
 
     If the first record lacks the usual one, half of them are enough: the others are refused later.
+    It may be one short, as R writes them, without a name for the rows' names.
     """
     if not records:
         return usual
     fitting, least = [], 1.0 if usual.encode() in records[0] else 0.5
     for each in dict.fromkeys((usual, *DELIMITERS)):
         counts = [outside_quotes(record, ord(each)).size for record in records]
-        if counts[0] and counts.count(counts[0]) >= least * len(counts):
+        alike = counts.count(counts[0]) >= least * len(counts)
+        if counts[0] and (alike or {*counts[1:]} == {counts[0] + 1}):
             fitting.append(each)
     if not fitting and len(records) > 1:
-        words = {outside_quotes(single_spaces(each), ord(" ")).size for each in records}
-        fitting = [" "] if len(words) == 1 and min(words) else []
+        first, *words = (outside_quotes(single_spaces(each), ord(" ")).size for each in records)
+        fitting = [" "] if first and {*words} in ({first}, {first + 1}) else []
     return fitting[0] if len(fitting) == 1 else usual
 
 

@@ -20,9 +20,9 @@ from xpnet.tables.parquet import IN_MEMORY, Frame, frame_of, open_parquet
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".dat": ",", ".data": ","}
 _PARQUET = (".parquet", ".pq")
-_FORMATS = ".csv, .tsv, .npy, .npz, -idx3-ubyte or .idx (these also .gz), .parquet or .xlsx"
+_FORMATS = ".csv, .tsv, .txt, .npy, .npz, .idx (all also .gz), .parquet, .xlsx, or sqlite:///FILE"
 
 
 @dataclass(frozen=True)

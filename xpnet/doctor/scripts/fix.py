@@ -24,7 +24,6 @@ from xpnet.doctor.scripts.variants import is_made_by
 
 Edit = dict[str, Any]
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
-NOTHING_LEARNT = ("cannot-overfit-one-batch", "no-better-than-constant")
 LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured
 
 
@@ -34,7 +33,7 @@ def with_edits(findings: Iterable[Finding], roles: Mapping) -> tuple[Finding, ..
     if not any("edits" in (each.repair or {}) for each in found):
         # The gradient is right, and no other cause was found: longer steps, if the first says so.
         for i, each in enumerate(found):
-            if each.code in NOTHING_LEARNT and (edits := _rate(each, roles)):
+            if each.code == "no-better-than-constant" and (edits := _rate(each, roles)):
                 found[i] = replace(each, repair={"edits": edits})
                 break
     return tuple(found)
