@@ -52,17 +52,18 @@ NOT_KEPT = {
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
     if ranks.rank():  # another process does all but the training
-        task = ranks.shared(lambda: None)
+        task = ranks.sent(None)
         with limit_threads(task):
             _train(task, [make_network(task)], parallel=ranks.communicator())
         return
     with _claimed_output(options) as out:
-        task = ranks.shared(lambda: load_task(options, to_train=True))
+        task = load_task(options, to_train=True)
+        of_all = ranks.sent(task)
         with limit_threads(task):
             nets = [make_network(task.of_net(number)) for number in range(task.nets)]
             probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
             started, doctor = time.perf_counter(), Doctor(names=task.plan.input_names())
-            history, compiled = _train(task, nets, doctor, ranks.communicator())
+            history, compiled = _train(of_all, nets, doctor, ranks.communicator())
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
             judged = judge(task, nets)
@@ -266,7 +267,7 @@ def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, st
         *(("note", each) for each in task.notes),
         ("network", f"{several}{'-'.join(map(str, net.sizes))}, {activations}; "
          f"{report['parameters']:,} parameters, {net.dtype} on {net.device.name}"),
-        *ranks.described(options.chunks),
+        *([("processes", ranks.described(options.chunks))] if ranks.communicator() else []),
         ("training", _course(report, options)),
         *describe_training(report),
     ]  # fmt: skip
