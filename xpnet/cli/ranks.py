@@ -58,10 +58,9 @@ def described(chunks: int | None) -> str:
     from xpnet.training.parallel import chunks_for
 
     count = communicator().size
-    if most := chunks_for(chunks, count):
-        return f"{count}; any number up to {most} gives the same bits"
-    told = "MPI adds their gradients: another number gives other bits"
-    return f"{count}; {told} (not with --chunks {count})"
+    most = chunks_for(chunks, count)
+    same = f"any number up to {most} gives the same bits"
+    return f"{count}; {same if most else 'another number gives other bits (plain Allreduce)'}"
 
 
 def own_device(device: str) -> str:

@@ -102,19 +102,11 @@ class ParallelTraining(Training):
         return orders.reshape(len(orders), steps, -1).swapaxes(0, 1)
 
     def _prepare(self) -> Step:
-        """Return the step, whose gradients are those of all processes."""
-        self.state.compile = "off"
-        compute = self._loss_and_gradients()
-        return make_step(
-            self.net, self.flat_gradients, self.state.optimizer, self.head, self.options,
-            loss_and_gradients=compute,
-        )  # fmt: skip
-
-    def _loss_and_gradients(self) -> Any:
-        """Return what a step calls with the batches of the chunks here, and their masks.
+        """Return the step, whose gradients are those of all processes.
 
         Each chunk's gradient, and what else is sent, goes into `own`, (chunks, numbers).
         """
+        self.state.compile = "off"
         net, stack, put, xp = self.net, self._stack, self.net.device.put, self.net.device.xp
         on_host, weighted = net.device is CPU, self._own.row_weights is not None
         own, total, add_all = make_sum(
@@ -145,7 +137,10 @@ class ParallelTraining(Training):
                 super(ParallelTraining, self).stop(INTERRUPTED)
             return put(total[LOSS], net.dtype), combined, trace
 
-        return compute
+        return make_step(
+            net, self.flat_gradients, self.state.optimizer, self.head, self.options,
+            loss_and_gradients=compute,
+        )  # fmt: skip
 
     def _mask_keys(self, begin: int, count: int) -> Any:
         """Return the keys of each step's masks, each an array (chunks, 1, 1)."""
