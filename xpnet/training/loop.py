@@ -388,21 +388,24 @@ class Training:
             shuffle=self.options.shuffle and self.batch_size < self.rows,
         )  # fmt: skip
 
-    def rates(self, epoch: int, epochs: int) -> Any:
+    def rates(self, epoch: int, epochs: int, factors: Any = None) -> Any:
         """Return the learning rate of each step of some epochs, float64."""
-        options, losses = self.options, self.state.history.monitored
-        count, factors = -(-self.epoch_rows // self.batch_size), list[float]()
-        rate = options.optimizer.learning_rate * self.state.learning_rate_factor
+        rate = self.options.optimizer.learning_rate * self.state.learning_rate_factor
+        return rate * (self.factors(epoch, epochs) if factors is None else factors)
+
+    def factors(self, epoch: int, epochs: int) -> Any:
+        """Return the schedule's factor of each step of some epochs, float64."""
+        count, losses = -(-self.epoch_rows // self.batch_size), self.state.history.monitored
         if isinstance(self.schedule, Constant):
-            return np.full(count * epochs, rate)
+            return np.ones(count * epochs)
+        total, found = count * self.options.epochs, list[float]()
         same = count if per_epoch(self.schedule) else 1  # steps with the same factor
         for step in range(epoch * count, (epoch + epochs) * count, same):
-            progress = Progress(step, step // count, count, count * options.epochs, losses)
-            factor = self.schedule(progress)
+            factor = self.schedule(Progress(step, step // count, count, total, losses))
             if factor is None or not 0.0 <= factor < math.inf:
                 raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
-            factors.append(factor)
-        return rate * np.repeat(factors, same)
+            found.append(factor)
+        return np.repeat(found, same)
 
     def end_epoch(
         self, loss: float, first_loss: float, finite: float, extra: float, *held_out: float,
