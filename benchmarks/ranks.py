@@ -1,17 +1,18 @@
-"""One network on several processes: the same bits, what ends a run, and when it pays.
+"""One network on several processes: the same bits, what ends a run, and the memory.
 
     python benchmarks/ranks.py [--kills 20] [--out FOLDER]
 
-Needs the extra ``mpi``, and MNIST in XPNET_DATA for half of the runs.
+Needs the extra ``mpi``, MNIST in XPNET_DATA for half of the runs, and root for a full disk.
 """
 
 import argparse
+import contextlib
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,42 +29,24 @@ MPIEXEC = Path(sys.executable).parent / "mpiexec"
 BANKNOTE = HERE.parent / "examples" / "data" / "banknote.csv"
 MNIST = Path(os.environ.get("XPNET_DATA", HERE.parents[1] / "shared" / "data")) / "mnist"
 QUICK = ["--nets", "1", "--early-stopping", "--patience", "4", "--dropout", "0.2"]
-WORKLOADS = {
-    "toy: 2-4-2-2, batch 12": ((2, 4, 2, 2), 12, 6000),
-    "table: 30-64-64-2, batch 32": ((30, 64, 64, 2), 32, 6400),
-    "MNIST: 784-128-128-10, batch 64": ((784, 128, 128, 10), 64, 6400),
-    "wide: 784-1024-1024-10, batch 256": ((784, 1024, 1024, 10), 256, 2560),
-    "784-4096-4096-10, batch 256": ((784, 4096, 4096, 10), 256, 512),
-}
-STEP = """
-import sys, time
+CALLBACK = """
 import numpy as np
 import xpnet
 from mpi4py import MPI
-from xpnet.training.parallel import ParallelTraining
 
-comm, sizes, batch, rows = MPI.COMM_WORLD, {sizes}, {batch}, {rows}
-x = np.random.default_rng(0).normal(size=(rows, sizes[0])).astype("float32")
-y = np.random.default_rng(1).integers(0, sizes[-1], rows)
-talking = [0.0]
-plain = ParallelTraining._gathered
+def fail(training):
+    if MPI.COMM_WORLD.rank == 1 and training.state.epoch == 50:
+        raise ValueError("my own error")
 
-def timed(self, own):
-    started = time.perf_counter()
-    every = plain(self, own)
-    talking[0] += time.perf_counter() - started
-    return every
-
-ParallelTraining._gathered = timed
-times = []
-for parallel in ({contenders}):
-    talking[0] = 0.0
-    net = xpnet.MLP(sizes, output="softmax", seed=0)
-    history = xpnet.fit(net, x, y, epochs=4, batch_size=batch, progress=False, parallel=parallel,
-                        compile="off", optimizer=xpnet.SGD(0.001))
-    times.append(min(history.seconds) / -(-rows // batch) * 1e6)
-if comm.rank == 0:
-    print(*times, 100 * talking[0] / sum(history.seconds))
+x = np.random.default_rng(0).normal(size=(1000, 8))
+xpnet.fit(xpnet.MLP([8, 32, 1]), x, x[:, 0] * x[:, 1], epochs=100_000, progress=False,
+          parallel=MPI.COMM_WORLD, callbacks=[fail])
+"""
+WITHOUT = """
+import sys
+sys.modules["mpi4py"] = None  # as if it were not installed
+from xpnet.cli.main import main
+sys.exit(main())
 """
 
 
@@ -129,12 +112,8 @@ def killed(folder: Path, kills: int) -> list[str]:
         while not list(points.glob("checkpoint-*")) and time.monotonic() < until:
             time.sleep(0.05)
         time.sleep(draw.uniform(0.0, 1.0))
-        victims = subprocess.run(
-            ["pgrep", "-f", f"xpnet train .*{points}"], capture_output=True, text=True, check=False
-        ).stdout.split()
-        workers = [each for each in map(int, victims) if each != run.pid and not _is_mpi(each)]
-        if workers:
-            os.kill(draw.choice(workers), signal.SIGKILL)
+        if victims := workers(points):
+            os.kill(draw.choice(victims), signal.SIGKILL)
         run.communicate()
         resumed += run.returncode != 0
         again = draw.choice([each for each in (1, 2, 3, 4) if each != ranks])
@@ -145,57 +124,64 @@ def killed(folder: Path, kills: int) -> list[str]:
             "uninterrupted run."]  # fmt: skip
 
 
-def _is_mpi(process: int) -> bool:
-    name = Path(f"/proc/{process}/comm")
-    return name.exists() and "python" not in name.read_text()
-
-
 def ends(folder: Path) -> list[str]:
     """Let one process fail in several ways; tell status, seconds and the messages."""
-    bad = folder / "bad.csv"
+    bad, small, kept = folder / "bad.csv", folder / "small", folder / "kept"
     bad.write_text("a,y\n" + "1,2\n" * 200 + "x1,2\n" + "3,4\n" * 50)
-    long = [BANKNOTE, "--target", "class", *QUICK, "--steps", 200_000, "--patience", 100_000]
-    full = Path("/dev/full")
-    cases: dict[str, tuple[list[Any], Any]] = {
-        "a cell that is no number": ([bad, "--target", "y", "--strict"], None),
-        "a disk that is full": ([*long[:-4], "--steps", 100, "--out", full], None),
-        "Ctrl-C to one process": (long, signal.SIGINT),
-        "a process that stops answering": (long, signal.SIGSTOP),
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", small], check=True)
+    long = [BANKNOTE, "--target", "class", *QUICK, "--steps", 200_000, "--patience", 100_000,
+            "--out", folder / "e.safetensors", "--checkpoint-every", "50 steps"]  # fmt: skip
+    callback, without = folder / "callback.py", folder / "without.py"
+    callback.write_text(CALLBACK)
+    without.write_text(WITHOUT)
+    started = ["-m", "xpnet", "train"]
+    running = [*started, *long, "--checkpoint"]
+    cases: dict[str, tuple[int, list[Any], Any]] = {
+        "a cell that is no number": (2, [*started, bad, "--target", "y", "--strict"], None),
+        "the disk fills up": (2, [*running, small / "c"], "full"),
+        "Ctrl-C to rank 1": (2, [*running, kept], signal.SIGINT),
+        "rank 1 stops answering": (2, [*running, kept], signal.SIGSTOP),
+        "rank 1 is killed": (2, [*running, kept], signal.SIGKILL),
+        "an exception in a callback on rank 1": (2, ["-m", "mpi4py", callback], None),
+        "mpi4py is not installed": (4, [without, "train", BANKNOTE, "--target", "class"], None),
     }
     lines = ["| what happens | status | seconds | said |", "|---|---|---|---|"]
-    for name, (words, number) in cases.items():
-        run = train(2, *words, *([] if "--out" in words else ["--out", folder / "e.safetensors"]))
-        if number:
-            time.sleep(6)
-            found = subprocess.run(["pgrep", "-f", f"{sys.executable} -m xpnet train"],
-                                   capture_output=True, text=True, check=False)  # fmt: skip
-            workers = [each for each in map(int, found.stdout.split()) if not _is_mpi(each)]
-            os.kill(workers[-1], number)
-        started = time.monotonic()
+    for name, (ranks, words, event) in cases.items():
+        run, begun = launch(ranks, *words), time.monotonic()
+        if event:
+            until = begun + 60
+            where = Path(words[-1])
+            while not list(where.glob("checkpoint-*")) and time.monotonic() < until:
+                time.sleep(0.1)
+            begun = time.monotonic()
+            if event == "full":
+                with contextlib.suppress(OSError), (small / "fill").open("wb") as file:
+                    file.write(bytes(40 << 20))
+            else:
+                os.kill(workers(where)[-1], event)
         said = run.communicate(timeout=60)[0]
-        told = [each for each in said.splitlines() if "xpnet:" in each]
-        lines.append(f"| {name} | {run.returncode} | {time.monotonic() - started:.1f} | "
-                     f"{'; '.join(told)[:200]} |")  # fmt: skip
+        told = [
+            e
+            for e in said.splitlines()
+            if re.match(r"(rank \d: )?xpnet:|\w+Error|Abort|.*Killed", e)
+        ]
+        text = "; ".join(told).replace(str(folder), "FOLDER").replace(f"{HERE.parent}/", "")
+        lines.append(
+            f"| {name} | {run.returncode} | {time.monotonic() - begun:.1f} | {text[:320]} |"
+        )
+        shutil.rmtree(kept, ignore_errors=True)
+    subprocess.run(["umount", small], check=True)
     return lines
 
 
-def scaling(repeats: int = 3) -> list[str]:
-    """Time the step of five networks."""
-    lines = ["| network | one process, plain | 1 | 2 | waiting at 2 | 4 | waiting at 4 |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
-    for name, (sizes, batch, rows) in WORKLOADS.items():
-        cells = []
-        for ranks in (1, 2, 4):
-            runs = []
-            for _ in range(repeats):
-                text = STEP.format(sizes=sizes, batch=batch, rows=rows,
-                                   contenders="None, comm" if ranks == 1 else "comm,")  # fmt: skip
-                said = launch(ranks, "-W", "ignore", "-c", text).communicate()[0]
-                runs.append([float(each) for each in said.split()[-3 if ranks == 1 else -2 :]])
-            *times, waiting = (statistics.median(each) for each in zip(*runs, strict=True))
-            cells += [f"{each:,.0f}" for each in times] + ([f"{waiting:.0f} %"] * (ranks > 1))
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+def workers(where: Path) -> list[int]:
+    """Return the processes that train with checkpoints there."""
+    found = subprocess.run(
+        ["pgrep", "-f", f"^{sys.executable} -m xpnet train .*{where}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return [int(each) for each in found.stdout.split()]
 
 
 def memory(folder: Path) -> list[str]:
@@ -208,28 +194,37 @@ def memory(folder: Path) -> list[str]:
         x[start : start + 100_000] = draw.normal(size=(100_000, columns))
     np.save(folder / "y.npy", np.asarray(x[:, 0] + x[:, 1] > 0, "int64"))
     del x
-    lines = ["| processes | peak of each, MB |", "|---|---|"]
-    words = ["-m", "xpnet", "train", path, "--target", folder / "y.npy", "--stream", "--simple",
-             "--steps", 50, "--out", folder / "big.safetensors"]  # fmt: skip
+    lines = ["| processes | peak of each, MB | of the file, mapped, at rank 0 |", "|---|---|---|"]
+    words = ["train", path, "--target", folder / "y.npy", "--simple", "--steps", 50, "--out",
+             folder / "big.safetensors"]  # fmt: skip
     for ranks in (1, 2, 4):
-        report = folder / "peak"
-        run = launch(ranks, "-c", PEAK.format(report=report), *words[1:])
+        run = launch(ranks, "-c", PEAK.format(report=folder / "peak"), *words)
         said = run.communicate()[0]
-        peaks = [p.read_text() for p in sorted(folder.glob("peak*"))] or [said[-200:]]
+        peaks = [p.read_text().split() for p in sorted(folder.glob("peak*"))] or [[said[-200:], ""]]
         for each in folder.glob("peak*"):
             each.unlink()
-        lines.append(f"| {ranks} | {', '.join(peaks)} |")
+        lines.append(f"| {ranks} | {', '.join(own for own, _ in peaks)} | {peaks[0][1]} |")
     return lines
 
 
 PEAK = """
-import os, resource, sys
+import os, sys, threading, time
+from pathlib import Path
 from xpnet.cli.main import main
 
-sys.argv = ["xpnet", *sys.argv[2:]]
+peaks = [0, 0]
+
+def watch():
+    while True:
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").open())
+        for i, name in enumerate(("RssAnon", "RssFile")):
+            peaks[i] = max(peaks[i], int(status[name].split()[0]) // 1024)
+        time.sleep(0.02)
+
+threading.Thread(target=watch, daemon=True).start()
+sys.argv = ["xpnet", *sys.argv[1:]]
 status = main()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-open("{report}" + os.environ["PMI_RANK"], "w").write(str(peak))
+Path("{report}" + os.environ["PMI_RANK"]).write_text(" ".join(map(str, peaks)))
 sys.exit(status)
 """
 
@@ -248,12 +243,13 @@ def main() -> None:
         *system(), f"- mpi4py {version('mpi4py')}, mpich {version('mpich')}", "",
         "## The same bits", "", "First digits of the model file's SHA-256, by processes.", "",
         *same_bits(folder), "", *killed(folder, options.kills), "",
-        "## How a run ends", "", "Two processes; seconds from the event on.", "",
+        "## How a run ends", "",
+        "Two processes, of the last case four; seconds from the event on, or from the start.", "",
         *ends(folder), "",
-        "## Time per step, microseconds", "",
-        "Medians of 3 runs. With more processes than processors, they wait for each other.", "",
-        *scaling(), "",
-        "## Memory", "", "A table of 2 GB (NPY, 5,000,000 x 100), `--stream --simple`.", "",
+        "## Memory", "",
+        "A table of 2 GB (NPY, 5,000,000 x 100), `--simple`. The first process reads the file and",
+        "sends each its rows; pages of the file that are mapped while it does are the system's",
+        "cache, not its own memory.", "",
         *memory(folder), "",
     ]  # fmt: skip
     (options.out / "ranks.md").write_text("\n".join(text), encoding="utf-8")

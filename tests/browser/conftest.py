@@ -4,6 +4,7 @@ import socket
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -45,11 +46,14 @@ def tab(chromium):
 @pytest.fixture(scope="session")
 def address():
     uvicorn = pytest.importorskip("uvicorn")
+    from xpnet.playground.data import Points
     from xpnet.playground.server import application
 
+    x = np.random.default_rng(0).normal(size=(80, 3))
+    table = Points(x, x[:, 1] > 0, ("age", "income", "visits"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(application("t", port), log_level="warning"))
+        server = uvicorn.Server(uvicorn.Config(application("t", port, table), log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         yield f"http://127.0.0.1:{port}/t/"

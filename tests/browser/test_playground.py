@@ -20,9 +20,8 @@ SETTLED, PLAYING = "body[data-settled]", "body[data-state=playing]"
 def settle(tab, address, link):
     tab.goto("about:blank")
     tab.goto(f"{address}#{quote(link, safe='=&,:')}")
-    tab.wait_for_selector(SETTLED, timeout=120_000)
-    while tab.inner_text("#count") == "0" and "steps=" in link:
-        time.sleep(0.01)
+    trained = ":not([data-settled='0'])" if "steps=" in link else ""
+    tab.wait_for_selector(f"{SETTLED}{trained}", timeout=120_000)
     return tab.inner_text("#loss")
 
 
@@ -162,7 +161,18 @@ def test_axe_finds_nothing_serious(tab, address, scheme, width):
     assert tab.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
+def test_a_table_is_learnt_on_its_main_components_or_on_inputs_that_are_chosen(tab, address):
+    settle(tab, address, "data=your table&steps=20")
+    assert "component 1" in tab.inner_text("#axes")
+    tab.select_option("#set-horizontal", "income")
+    tab.wait_for_function("() => axes.textContent.includes('income')")
+    link = tab.url.partition("#")[2].replace("%20", " ")
+    assert float(settle(tab, address, f"{link}&steps=400")) < 0.3
+
+
 def test_an_error_in_the_address_is_told(tab, address):
     tab.goto(f"{address}#data=moon")
     tab.wait_for_selector("#error:not(:empty)")
+    assert "choose one of" in tab.inner_text("#error")
+    tab.wait_for_selector(SETTLED)  # with the defaults, and the error still there
     assert "choose one of" in tab.inner_text("#error")

@@ -156,6 +156,20 @@ def test_the_logarithm_of_a_skewed_target_is_learnt_where_that_is_better(run: Ru
     assert "[--loss]" in run("train", path, *quick).out
 
 
+def test_counts_are_learnt_with_the_poisson_loss_where_that_is_better(run: Run) -> None:
+    rng = np.random.default_rng(0)
+    path = prices(0.0, lambda z: rng.poisson(np.exp(0.7 * z + 1)))
+    quick = ["--target", "price", "--steps", 200, "--hidden", "16", "--lr", "0.02", "--nets", 2,
+             "--json"]  # fmt: skip
+    found = run("train", path, *quick).json
+    assert found["decisions"]["target"] == {"price": "counts, learnt with the Poisson loss"}
+    assert (found["options"]["loss"], found["network"]["output"]) == ("poisson", "exp")
+    assert found["scores"]["r2"] > 0.5
+    assert xpnet.load_model("prices.safetensors").predict(path)["price"].min() >= 0.0
+    asked = run("train", path, *quick, "--loss", "squared_error").json
+    assert "target" not in asked["decisions"]
+
+
 def test_targets_that_are_not_skewed_or_whose_logarithm_is_no_better_stay(run: Run) -> None:
     quick = ["--target", "price", "--steps", 100, "--hidden", "8", "--nets", 1, "--json"]
     assert "target" not in run("train", prices(0.3, lambda z: z + 10), *quick).json["decisions"]

@@ -21,6 +21,8 @@ def test_json_is_one_object_with_all_that_was_done(train: Run) -> None:
     assert len(report["history"]["validation_loss"]) == 3
     assert report["scores"]["baseline"]["accuracy"] == pytest.approx(152 / 274)
     assert report["blas"]["name"]
+    assert not report["compiled"]["used"]
+    assert 0.0 < report["compiled"]["seconds_saved"] < 0.1  # too little for it to pay
     assert Path(report["model"]).exists()
 
 

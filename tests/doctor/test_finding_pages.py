@@ -34,3 +34,9 @@ def test_there_is_an_example_for_every_code():
     source = "\n".join(each.read_text("utf-8") for each in doctor.rglob("*.py"))
     given = re.findall(r'(?:\bcode ?=|Finding\(|Mistake\()\s*"([a-z-]+)"', source)
     assert {*given, *explanations()} == {*EXAMPLES}
+
+
+def test_a_report_with_findings_ends_with_where_their_pages_are():
+    example = EXAMPLES["bias-per-sample"]
+    assert str(diagnosis(example.wrong)).endswith("reference/findings, by make docs.")
+    assert "reference/findings" not in str(diagnosis(example.right))

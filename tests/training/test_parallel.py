@@ -171,25 +171,17 @@ def test_what_interrupts_one_process_ends_all_after_the_same_step():
 
 
 def test_a_process_that_does_not_answer_ends_the_run_and_is_named(monkeypatch):
-    monkeypatch.setattr(Rank, "Test", lambda own: own.rank == 1)
+    monkeypatch.setattr(Rank, "Test", lambda _: False)
     monkeypatch.setattr(parallel, "MAX_SECONDS", 0.01)
     monkeypatch.setattr(parallel, "SECONDS_TO_SAY_SO", 0.01)
-    with pytest.raises(InputError, match=r"rank 1 has not answered for 0\.01 seconds") as caught:
-        parallel._wait(Threads(2).of(0), Threads(2).of(0))
-    assert "hangs" in str(caught.value)
-
-
-def test_an_error_in_a_callback_says_in_which_process():
-    def fail(_):
-        raise ValueError("mine")
-
-    *_, errors = train(1, epochs=1, callbacks=[fail])
-    assert errors[0].__notes__ == ["in the process of rank 0 of 1"]
+    own = Threads(2).of(0)
+    with pytest.raises(InputError, match=r"rank 1 has not answered for 0\.01 seconds"):
+        parallel._wait(own, own)
 
 
 @pytest.mark.parametrize(("size", "rows"), [(5, 103), (2, 3)])
 def test_too_many_processes_or_too_few_rows_are_refused(size, rows):
-    with pytest.raises(InputError, match="than the 4 chunks"):
+    with pytest.raises(InputError, match="give every process a chunk, and every chunk a row"):
         xpnet.fit(xpnet.MLP([5, 1]), X[:rows], Y[:rows], parallel=Threads(size).of(0), chunks=4)
 
 
@@ -197,6 +189,15 @@ def test_only_train_runs_under_mpiexec(monkeypatch, capsys):
     monkeypatch.setattr(ranks, "communicator", lambda: Threads(1).of(0))
     assert main(["devices"]) == 2
     assert "mpiexec: it runs xpnet train, not xpnet devices" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("size", "chunks", "told"),
+    [(2, None, "any number up to 4"), (5, None, "another number gives other bits")],
+)
+def test_what_depends_on_the_number_of_processes_is_told(monkeypatch, size, chunks, told):
+    monkeypatch.setattr(ranks, "communicator", lambda: Threads(size).of(0))
+    assert told in ranks.described(chunks)
 
 
 def test_under_mpiexec_without_mpi4py_one_line_says_what_is_missing(monkeypatch):
@@ -230,5 +231,6 @@ def test_two_processes_write_the_model_of_one_and_resume_its_checkpoint(tmp_path
     assert one == two
     flats = [xpnet.load_model(tmp_path / f"{i}.safetensors").net.flat for i in (1, 3)]
     assert flats[0].tobytes() == flats[1].tobytes()
+    assert "2; any number up to 4 gives the same bits" in run(2, "--epochs", "1").stdout
     wrong = run(2, "--lr", "1e9", "--optimizer", "sgd", "--raw", "--epochs", "9", status=3)
     assert wrong.stderr.count("training diverged") == 1

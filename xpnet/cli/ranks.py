@@ -42,29 +42,25 @@ def communicator() -> Any:
     return MPI.COMM_WORLD
 
 
-def shared(load: Callable[[], Any]) -> Any:
-    """Return the `Task` that the first process loads; the others have the rows that it sends."""
+def sent(task: Any) -> Any:
+    """Return the `Task` of the first process; the others have the rows that it sends them."""
     comm = communicator()
     if comm is None:
-        return load()
+        return task
     from xpnet.training.parallel import SentRows
 
-    task = None if comm.rank else load()
-    sent = comm.bcast(task and replace(task, x=None))
-    return replace(sent, x=SentRows(comm, task and task.x))
+    of_all = comm.bcast(task and replace(task, x=None))
+    return replace(of_all, x=SentRows(comm, task and task.x))
 
 
-def described(chunks: int | None) -> list[tuple[str, str]]:
+def described(chunks: int | None) -> str:
     """Say how many processes there are, and what depends on their number."""
-    comm = communicator()
-    if comm is None:
-        return []
     from xpnet.training.parallel import chunks_for
 
-    if most := chunks_for(chunks, comm.size):
-        return [("processes", f"{comm.size}; any number up to {most} gives the same bits")]
-    told = f"{comm.size}; MPI adds their gradients: another number gives other bits"
-    return [("processes", f"{told} (not with --chunks {comm.size})")]
+    count = communicator().size
+    most = chunks_for(chunks, count)
+    same = f"any number up to {most} gives the same bits"
+    return f"{count}; {same if most else 'another number gives other bits (plain Allreduce)'}"
 
 
 def own_device(device: str) -> str:

@@ -29,6 +29,7 @@ from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import Judged, Model, mean_outputs, save_model
 from xpnet.tables.messages import counted
 from xpnet.tables.scores import score
+from xpnet.training.compiled import seconds_saved
 from xpnet.training.fit import prepare_training
 from xpnet.training.history import History
 from xpnet.training.lbfgs import fit_lbfgs
@@ -51,23 +52,25 @@ NOT_KEPT = {
 def train(options: TrainOptions) -> None:
     """Train a network as the options say, save the model, print the summary."""
     if ranks.rank():  # another process does all but the training
-        task = ranks.shared(lambda: None)
+        task = ranks.sent(None)
         with limit_threads(task):
             _train(task, [make_network(task)], parallel=ranks.communicator())
         return
     with _claimed_output(options) as out:
-        task = ranks.shared(lambda: load_task(options, to_train=True))
+        task = load_task(options, to_train=True)
+        of_all = ranks.sent(task)
         with limit_threads(task):
             nets = [make_network(task.of_net(number)) for number in range(task.nets)]
             probe_writable(out, 8 * len(nets) * nets[0].flat.shape[0])
             started, doctor = time.perf_counter(), Doctor(names=task.plan.input_names())
-            history = _train(task, nets, doctor, ranks.communicator())
+            history, compiled = _train(of_all, nets, doctor, ranks.communicator())
             task = calibrated(task, nets)
             seconds, errors = time.perf_counter() - started, _errors(doctor, task)
             judged = judge(task, nets)
             report = _report(task, nets, history, judged)
             report["linear"] = _linear_scores(task) if options.report else {}
         report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}
+        report["compiled"] = compiled
         training = {name: report[name] for name in KEPT if report[name] not in ({}, [])}
         training["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
         training["options"] = {k: v for k, v in report["options"].items() if k not in NOT_KEPT}
@@ -117,9 +120,12 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
 
 def _train(
     task: Task, nets: list[MLP], doctor: Doctor | None = None, parallel: Any = None
-) -> History:
-    """Train the networks; return the history of the first one, which is watched by the doctor."""
-    options, histories = task.options, list[History]()
+) -> tuple[History, dict[str, Any]]:
+    """Train the networks; return the history of the first one, which is watched by the doctor.
+
+    Also, whether its steps were compiled, and how many seconds that was expected to save.
+    """
+    options, histories, compiled = task.options, list[History](), dict[str, Any]()
     count = max(1, COPIED // getattr(task.x, "nbytes", COPIED))  # each has rows of its own
     try:
         for start in range(0, len(nets), count):
@@ -136,12 +142,15 @@ def _train(
                 if run.diverged:
                     raise run.diverged
             histories += [run.state.history for run in runs]
+            if not start:
+                used, saved = runs[0].state.compile == "on", seconds_saved(runs[0])
+                compiled = {"used": used, "seconds_saved": saved}
     except DivergenceError as error:
         errors = _errors(doctor, task) if doctor else []
         _say_errors(errors)
         remedy = "" if errors else f". Try {as_flags(error.repair, task)}"
         raise DivergenceError(f"{error.measured}; no model was written{remedy}") from error
-    return histories[0]
+    return histories[0], compiled
 
 
 def _training(task: Task, net: MLP, doctor: Doctor | None, parallel: Any) -> Training:
@@ -258,7 +267,7 @@ def _summary(report: dict[str, Any], task: Task, net: MLP) -> list[tuple[str, st
         *(("note", each) for each in task.notes),
         ("network", f"{several}{'-'.join(map(str, net.sizes))}, {activations}; "
          f"{report['parameters']:,} parameters, {net.dtype} on {net.device.name}"),
-        *ranks.described(options.chunks),
+        *([("processes", ranks.described(options.chunks))] if ranks.communicator() else []),
         ("training", _course(report, options)),
         *describe_training(report),
     ]  # fmt: skip

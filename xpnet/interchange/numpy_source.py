@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.backend.device import to_host
 from xpnet.backend.files import atomic_write
 from xpnet.errors import InputError
-from xpnet.saving.model import Model, own_activation
+from xpnet.saving.model import Model, refuse_own_activations
 from xpnet.tables.cells import MISSING
 
 
@@ -21,8 +21,7 @@ def to_numpy_source(model: Model, path: Any = None) -> str:
         raise InputError("only models of tables with named columns become NumPy programs")
     if plan.more_targets and plan.task != "regression":
         raise InputError("several targets of classes are not exported; export a model of each")
-    if (own := own_activation(net)) is not None:
-        raise InputError(f"activation {own!r} is a function of your own; use one of xpnet's")
+    refuse_own_activations(net)
     content = plan.to_dict() | {
         "gaps": [*MISSING, "None"],
         "target_mean": plan.target_scales[0].tolist(),

@@ -15,7 +15,7 @@ from xpnet.backend.files import atomic_write
 from xpnet.errors import InputError
 from xpnet.nn.activations import EXP_LIMIT
 from xpnet.nn.network import MLP
-from xpnet.saving.model import Model, own_activation
+from xpnet.saving.model import Model, refuse_own_activations
 from xpnet.tables.cells import MISSING
 from xpnet.tables.columns import Category, Number
 from xpnet.tables.preprocessing import MAX_LOG, Preprocessing
@@ -119,11 +119,7 @@ def to_onnx(model: Model, path: Any = None) -> Any:
 
 def add_network(graph: Graph, x: str, net: MLP) -> str:
     """Add a network's nodes, float32, and return its outputs (n, outputs)."""
-    if (own := own_activation(net)) is not None:
-        raise InputError(
-            f"activation {own!r} is a function of your own, which ONNX has no name for; "
-            "use one of xpnet's"
-        )
+    refuse_own_activations(net)
     for weights, biases, activation in zip(
         net.weights, net.biases, (*net.hidden, net.output), strict=True
     ):

@@ -2,88 +2,85 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpnet.doctor.run import Run
 from xpnet.report.figures import Drawing, bars, histograms, lines
+from xpnet.report.plots import numbered
 
 MAX_SERIES = 9  # in a picture: layers, or columns
 
 
+class Picture(NamedTuple):
+    """What to draw of a run for findings of some codes; `seen` gives what by its name."""
+
+    codes: str
+    title: str
+    told: str
+    seen: Callable[[Run], dict[str, Any]]
+    paint: Callable[..., Drawing]
+    label: str | tuple[str, str]
+
+
 def pictures(codes: Sequence[str], run: Run) -> Iterator[Drawing | None]:
     """Draw for each finding what shows it; None where nothing does, or what did stands above."""
-    drawn = set[Any]()
+    left = [*PICTURES]
     for code in codes:
-        kinds = [kind for kind, names in SHOWN_BY.items() for n in names if fnmatchcase(code, n)]
-        new = [kind for kind in kinds[:1] if kind not in drawn]
-        drawn.update(new)
-        yield new[0](run) if new else None
+        fit = [p for p in left if any(fnmatchcase(code, each) for each in p.codes.split())]
+        seen = {name: each for p in fit[:1] for name, each in p.seen(run).items() if len(each)}
+        if seen:
+            left.remove(fit[0])
+            shown = dict(list(seen.items())[:MAX_SERIES])
+            yield fit[0].paint(fit[0].title, fit[0].told, shown, fit[0].label)
+        else:
+            yield None
 
 
-def _weights(run: Run) -> Drawing | None:
-    told = "Weights of each layer before the first step."
-    return histograms("Initial weights", told, _first(run.first.weights), "weight")
-
-
-def _units(run: Run) -> Drawing | None:
+def _units(run: Run) -> dict[str, Any]:
     steps = {"start": run.first, "end": run.last}
-    layers = {
-        f"layer {number}, {when}": values
-        for when, step in steps.items()
-        for number, values in enumerate(step.activations, 1)
-    }
-    told = "What the hidden units give for all rows looked at."
-    return histograms("Activations", told, _first(layers), "activation")
+    layers = {when: enumerate(step.activations, 1) for when, step in steps.items()}
+    return {f"layer {n}, {when}": each for when, named in layers.items() for n, each in named}
 
 
-def _gradients(run: Run) -> Drawing | None:
-    sizes = {name: (float(np.sqrt(np.mean(run.first.gradients[name] ** 2))), 0.0)
-             for name in run.first.weights if name in run.first.gradients}  # fmt: skip
-    told = "Root mean square of each layer's gradient at the first step."
-    return bars("Gradients", told, _first(sizes), "rms gradient", log=True)
+def _gradients(run: Run) -> dict[str, Any]:
+    gradients = {name: run.first.gradients.get(name) for name in run.first.weights}
+    return {n: (np.sqrt(np.mean(g**2)), 0.0) for n, g in gradients.items() if g is not None}
 
 
-def _inputs(run: Run) -> Drawing | None:
+def _inputs(run: Run) -> dict[str, Any]:
     seen = {"": run.data.inputs, " at prediction": run.served.inputs}
-    shown = {
-        f"{run.feature(at)}{when}": (float(np.mean(x[:, at])), float(np.std(x[:, at])))
-        for at in range(min(run.width, MAX_SERIES))
-        for when, x in seen.items()
-        if x is not None
-    }
-    told = "Mean and standard deviation of each feature, as the network gets it."
-    return bars("Inputs", told, shown, "input")
+    return {
+        f"{run.feature(at)}{when}": (np.mean(x[:, at]), np.std(x[:, at]))
+        for at in range(run.width) for when, x in seen.items() if x is not None
+    }  # fmt: skip
 
 
-def _outputs(run: Run) -> Drawing | None:
-    outputs, goals = run.last.predictions, run.last.goals
-    if goals is None:
-        return None
-    told = "What the network gives at the end, and what it should give."
-    named = {"predictions": outputs, "targets": goals}
-    return histograms("Predictions", told, named, "value")
+def _outputs(run: Run) -> dict[str, Any]:
+    goals = run.last.goals
+    return {} if goals is None else {"predictions": run.last.predictions, "targets": goals}
 
 
-def _losses(run: Run) -> Drawing | None:
-    if not run.losses:
-        return None
-    named = {"training": run.losses, "validation": run.validation_losses}
-    told = f"From {run.losses[0]:.4g} to {run.losses[-1]:.4g}."
-    return lines("Loss, as the doctor saw it", told, named, ("step looked at", "loss"))
+def _losses(run: Run) -> dict[str, Any]:
+    return numbered({"training": run.losses, "validation": run.validation_losses})
 
 
-def _first(named: dict[str, Any]) -> dict[str, Any]:
-    return dict(list(named.items())[:MAX_SERIES])
-
-
-SHOWN_BY: dict[Callable[[Run], Drawing | None], Sequence[str]] = {
-    _weights: ("*weights*", "symmetric-units", "wrong-init-scale"),
-    _units: ("dead-units", "saturated-units", "linear-hidden-layer"),
-    _gradients: ("vanishing-gradient", "gradient-zero", "gradient-activation-derivative"),
-    _inputs: ("*input*", "prediction-drift", "constant-feature"),
-    _outputs: ("*target*", "*constant*", "class-*", "*output*", "initial-loss", "softmax-axis"),
-    _losses: ("loss-*", "gradient-*", "learning-rate-*", "*update*", "non-finite", "diverged",
-              "overfitting", "regularisation-dominates", "parameter-shape-changed", "bias-*"),
-}  # fmt: skip
+PICTURES = (
+    Picture("*weights* symmetric-units wrong-init-scale", "Initial weights",
+            "Those of each layer.", lambda run: run.first.weights, histograms, "weight"),
+    Picture("dead-units saturated-units linear-hidden-layer", "Activations",
+            "What the hidden units give for the rows looked at.", _units, histograms, "activation"),
+    Picture("vanishing-gradient gradient-zero gradient-activation-derivative", "Gradients",
+            "Root mean square by layer, at the first step.",
+            _gradients, partial(bars, log=True), "rms gradient"),
+    Picture("*input* prediction-drift constant-feature", "Inputs",
+            "Mean and standard deviation, as the network gets them.", _inputs, bars, "input"),
+    Picture("*target* *constant* class-* *output* initial-loss softmax-axis", "Predictions",
+            "What the network gives at the end, and should.", _outputs, histograms, "value"),
+    Picture("loss-* gradient-* learning-rate-* *update* bias-* parameter-shape-changed non-finite "
+            "diverged overfitting regularisation-dominates", "Loss, as the doctor saw it",
+            "From the first time that it looked to the last.",
+            _losses, lines, ("step looked at", "loss")),
+)  # fmt: skip

@@ -11,15 +11,13 @@ import numpy as np
 
 from xpnet.backend.device import to_host
 from xpnet.nn.network import MLP
-from xpnet.report.plots import new_figure
+from xpnet.report.plots import MAX_NAME, curve, new_figure, numbered, short
 from xpnet.training.history import History
 
 BLUE, RED, GREY = "#1f5fa8", "#b3261e", "#5f5f5f"
 MAX_CLASSES = 12  # in a confusion matrix, and with curves of their own
-MAX_POINTS = 400  # of a curve or a cloud, so that a report can be mailed
 MAX_UNITS = 9  # drawn of a layer
 BINS, BARS = 10, 30  # of confidence; of other histograms
-MAX_NAME = 24  # letters
 IDS = re.compile(r'<g id="[^"]*">')  # would be given twice on one page
 
 
@@ -51,17 +49,6 @@ def draw(title: str, description: str, paint: Callable[[Any], None]) -> Drawing:
     return Drawing(title, description, found[found.index("<svg") :])
 
 
-def some(values: Any) -> Any:
-    """Return evenly spaced entries of values, (n, ...), the first and the last among them."""
-    values = np.asarray(values)
-    return values[np.linspace(0, len(values) - 1, min(len(values), MAX_POINTS)).astype(int)]
-
-
-def short(name: str) -> str:
-    """Return the beginning of a name that would leave no room for the figure."""
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
-
-
 def curves(history: History) -> Iterator[Drawing]:
     """Draw the losses, the learning rate and the metrics over the epochs."""
     if not history.epochs:
@@ -70,36 +57,21 @@ def curves(history: History) -> Iterator[Drawing]:
     kept = f"; the weights of epoch {best} were kept" if best else ""
     told = f"From {history.loss[0]:.4g} to {history.loss[-1]:.4g} in {history.epochs} epochs{kept}."
     named = {"training": history.loss, "validation": history.validation_loss}
-    yield lines("Loss", told, named, ("epoch", "loss"), best)
+    yield lines("Loss", told, numbered(named), ("epoch", "loss"), kept=best)
     if rates:
-        told = f"From {rates[0]:.4g} to {rates[-1]:.4g}."
-        yield lines("Learning rate", told, {"rate": rates}, ("epoch", "rate"), best)
+        told, named = f"From {rates[0]:.4g} to {rates[-1]:.4g}.", {"rate": rates}
+        yield lines("Learning rate", told, numbered(named), ("epoch", "rate"), kept=best)
     for name, values in history.metrics.items():
         told = f"{name} is {values[-1]:.4g} after the last epoch."
-        yield lines(name, told, {name: values}, ("epoch", name), best)
+        yield lines(name, told, numbered({name: values}), ("epoch", name), kept=best)
 
 
 def lines(
-    title: str,
-    told: str,
-    named: Mapping[str, Sequence[float]],
-    labels: tuple[str, str],
-    kept: int | None = None,
-) -> Drawing:
-    """Draw values over their places from 1, and which place was kept."""
-
-    def paint(axes: Any) -> None:
-        for (name, values), color in zip(named.items(), (BLUE, RED), strict=False):
-            if len(values):
-                places = some(np.arange(1, len(values) + 1))
-                axes.plot(places, some(values), color=color, label=name)
-        if kept is not None:
-            axes.axvline(kept, color=GREY, linestyle=":", label="kept")
-        axes.set(xlabel=labels[0], ylabel=labels[1])
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend()
-
-    return draw(title, told, paint)
+    title: str, told: str, named: Mapping[str, Any], labels: tuple[str, str],
+    *, kept: int | None = None, dots: str = "",
+) -> Drawing:  # fmt: skip
+    """Draw curves, see `curve`."""
+    return draw(title, told, lambda axes: curve(axes, named, labels, kept, dots))
 
 
 def network(net: MLP, count: int) -> Drawing:
@@ -140,14 +112,12 @@ def classification(names: Sequence[str], shares: Any, y: Any) -> Iterator[Drawin
         areas = {n: np.trapezoid(hit, false) for n, (false, hit, _) in ranked.items()}
         told = "Area under the curve of " + ", ".join(f"{n}: {a:.4f}" for n, a in areas.items())
         roc = {n: (false, hit) for n, (false, hit, _) in ranked.items()}
-        words = "false positive rate", "true positive rate"
-        yield draw("ROC curve", f"{told}.", lambda axes: _curves(axes, roc, *words))
+        yield lines("ROC curve", f"{told}.", roc, ("false positive rate", "true positive rate"))
         told = "Average precision of " + ", ".join(
             f"{n}: {np.sum(np.diff(hit) * right[1:]):.4f}" for n, (_, hit, right) in ranked.items()
         )
         both = {n: (hit, right) for n, (_, hit, right) in ranked.items()}
-        words = "recall", "precision"
-        yield draw("Precision and recall", f"{told}.", lambda axes: _curves(axes, both, *words))
+        yield lines("Precision and recall", f"{told}.", both, ("recall", "precision"))
     yield calibration(shares, y)
 
 
@@ -183,13 +153,6 @@ def _ranked(share: Any, positive: Any) -> tuple[Any, Any, Any]:
     return false, hit, np.append(1.0, hits / (last + 1))
 
 
-def _curves(axes: Any, named: dict[str, tuple[Any, Any]], x: str, y: str) -> None:
-    for name, (across, up) in named.items():
-        axes.plot(some(across), some(up), label=short(name))
-    axes.set(xlabel=x, ylabel=y, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    axes.legend()
-
-
 def calibration(shares: Any, y: Any) -> Drawing:
     """Draw how often predictions of a confidence are right (Guo et al., 2017)."""
     sure, right = np.max(shares, axis=1), np.argmax(shares, axis=1) == y
@@ -197,40 +160,26 @@ def calibration(shares: Any, y: Any) -> Drawing:
     used = np.unique(bins)
     means = np.array([(sure[bins == b].mean(), right[bins == b].mean()) for b in used])
     weights = np.array([np.mean(bins == b) for b in used])
-    error = float(np.sum(weights * np.abs(means[:, 0] - means[:, 1])))
-
-    def paint(axes: Any) -> None:
-        axes.plot([0, 1], [0, 1], ":", color=GREY, label="as sure as right")
-        axes.plot(*means.T, "o-", color=BLUE, label="network")
-        axes.set(xlabel="confidence", ylabel="share that is right")
-        axes.legend()
-
-    return draw("Calibration", f"Expected calibration error: {error:.4f}.", paint)
+    told = f"Expected calibration error: {weights @ np.abs(means[:, 0] - means[:, 1]):.4f}."
+    both = {"as sure as right": ([0.0, 1.0], [0.0, 1.0]), "network": means.T}
+    labels = "confidence", "share that is right"
+    return lines("Calibration", told, both, labels, dots="network")
 
 
 def regression(target: str, predicted: Any, true: Any) -> Iterator[Drawing]:
     """Draw predictions and residuals, both (n,)."""
-    points, ends = some(np.stack([true, predicted], axis=1)), [np.min(true), np.max(true)]
-
-    def against(axes: Any) -> None:
-        axes.plot(*points.T, ".", color=BLUE, alpha=0.6)
-        axes.plot(ends, ends, ":", color=GREY)
-        axes.set(xlabel=f"true {short(target)}", ylabel=f"predicted {short(target)}")
-
-    def residuals(axes: Any) -> None:
-        axes.hist(predicted - true, bins=BARS, color=BLUE)
-        axes.axvline(0.0, color=GREY, linestyle=":")
-        axes.set(xlabel="predicted - true", ylabel="rows")
-
-    yield draw("Predicted against true", "On the dotted line both are equal.", against)
-    mean = f"Their mean is {np.mean(predicted - true):.4g}, "
-    yield draw("Residuals", f"{mean}their deviation {np.std(predicted - true):.4g}.", residuals)
+    ends, wrong = [np.min(true), np.max(true)], predicted - true
+    named = {"equal": (ends, ends), "rows": (true, predicted)}
+    told = "Where both are equal they lie on the line."
+    yield lines("Predicted against true", told, named, (target, f"predicted {target}"), dots="rows")
+    told = f"Their mean is {np.mean(wrong):.4g}, their deviation {np.std(wrong):.4g}."
+    yield histograms("Residuals", told, {"predicted - true": wrong}, target)
 
 
 def bars(
-    title: str, told: str, named: dict[str, tuple[float, float]], label: str, *, log: bool = False
-) -> Drawing | None:
-    """Draw a value and its deviation for each name, the first on top; None if there is none."""
+    title: str, told: str, named: Mapping[str, Any], label: str, *, log: bool = False
+) -> Drawing:
+    """Draw a value and its deviation for each name, the first on top."""
 
     def paint(axes: Any) -> None:
         values, errors = zip(*named.values(), strict=True)
@@ -239,20 +188,17 @@ def bars(
         axes.invert_yaxis()
         axes.set(xlabel=label)
 
-    return draw(title, told, paint) if named else None
+    return draw(title, told, paint)
 
 
-def histograms(title: str, told: str, named: dict[str, Any], label: str) -> Drawing | None:
-    """Draw how arrays of any shape are distributed; None if there is none."""
+def histograms(title: str, told: str, named: Mapping[str, Any], label: str) -> Drawing:
+    """Draw how arrays of any shape are distributed."""
     finite = {name: each[np.isfinite(each)] for name, each in named.items()}
-    finite = {name: each for name, each in finite.items() if each.size}
-    if not finite:
-        return None
     bins = np.histogram_bin_edges(np.concatenate([*finite.values()]), BARS)
 
     def paint(axes: Any) -> None:
         for name, values in finite.items():
-            share = np.full(values.size, 1 / values.size)
+            share = np.full(values.size, 1 / max(values.size, 1))
             axes.hist(values, bins=bins, weights=share, histtype="step", label=short(name))
         axes.set(xlabel=label, ylabel="share")
         axes.legend()
@@ -262,13 +208,9 @@ def histograms(title: str, told: str, named: dict[str, Any], label: str) -> Draw
 
 def dependence(name: str, what: str, cells: Any, means: Any) -> Drawing:
     """Draw the mean prediction, (points,), where a column has the same cell in all rows."""
-
-    def paint(axes: Any) -> None:
-        axes.plot(cells, means, color=BLUE)
-        axes.set(xlabel=short(name), ylabel="mean prediction")
-
     told = f"{what} goes from {means[0]:.4g} to {means[-1]:.4g} on average as {name} grows."
-    return draw(f"Partial dependence on {name}", told, paint)
+    title, labels = f"Partial dependence on {name}", (name, "mean prediction")
+    return lines(title, told, {what: (cells, means)}, labels)
 
 
 def regions(names: Sequence[str], what: str, grid: tuple[Any, Any], values: Any) -> Drawing:

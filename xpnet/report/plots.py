@@ -1,8 +1,10 @@
 """Plots, drawn with matplotlib, which is an extra."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from xpnet.backend.files import atomic_write
 from xpnet.errors import InputError
@@ -10,22 +12,50 @@ from xpnet.errors import InputError
 if TYPE_CHECKING:
     from xpnet.training.history import History
 
+MAX_POINTS = 400  # of a curve or a cloud, so that a report can be mailed
+MAX_NAME = 24  # letters
+
 
 def plot_history(history: "History", path: Any = None) -> Any:
     """Draw training and validation loss over the epochs; see `History.plot`."""
     figure = new_figure(path)
     axes = figure.add_subplot()
-    epochs = range(1, history.epochs + 1)
-    axes.plot(epochs, history.loss, label="training")
-    if history.validation_loss:
-        axes.plot(epochs, history.validation_loss, label="validation")
-    if history.best_epoch is not None:
-        axes.axvline(history.best_epoch, color="grey", linestyle=":", label="best weights")
-    axes.set(xlabel="epoch", ylabel="loss")
-    axes.legend()
+    named = {"training": history.loss, "validation": history.validation_loss}
+    curve(axes, numbered(named), ("epoch", "loss"), history.best_epoch)
     if path is not None:
         _save(figure, path)
     return figure
+
+
+def curve(
+    axes: Any, named: Mapping[str, Any], labels: tuple[str, str], kept: int | None, dots: str = ""
+) -> None:
+    """Draw a curve (across, up) for each name, `dots` for one; and which epoch was kept."""
+    for name, points in named.items():
+        across, up = map(some, points)
+        axes.plot(across, up, "." if name == dots else "-", label=short(name))
+        axes.xaxis.get_major_locator().set_params(integer=across.dtype.kind == "i")
+    if kept is not None:
+        axes.axvline(kept, color="grey", linestyle=":", label="kept")
+    axes.set(xlabel=short(labels[0]), ylabel=short(labels[1]))
+    if named:
+        axes.legend()
+
+
+def numbered(named: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return values with their places from 1, without what is empty."""
+    return {name: (np.arange(1, len(each) + 1), each) for name, each in named.items() if each}
+
+
+def some(values: Any) -> Any:
+    """Return evenly spaced entries of values, (n, ...), the first and the last among them."""
+    values = np.asarray(values)
+    return values[np.linspace(0, len(values) - 1, min(len(values), MAX_POINTS)).astype(int)]
+
+
+def short(name: str) -> str:
+    """Return the beginning of a name that would leave no room for the figure."""
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 
 
 def plot_results(path: str, series: Mapping[str, list[tuple[float, ...]]], x: str, y: str) -> None:

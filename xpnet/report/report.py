@@ -19,6 +19,7 @@ from xpnet.nn.network import MLP
 from xpnet.report import figures
 from xpnet.report.evidence import pictures
 from xpnet.report.figures import Drawing
+from xpnet.report.plots import some
 from xpnet.saving.model import Judged, Model
 from xpnet.tables.columns import Number
 from xpnet.tables.encodings import piecewise_linear
@@ -28,7 +29,6 @@ from xpnet.training.history import History
 MAX_COLUMNS = 60  # that are shuffled: each is predicted five times
 MAX_IMPORTANT, MAX_DEPENDENCE = 15, 3  # columns that are drawn
 GRID = 40  # points of a column
-ROWS = 500  # that partial dependence is the mean of
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,7 @@ def history_report(history: History, path: Any = None) -> str:
 
 
 def model_report(
-    model: Model,
-    title: str,
-    command: str,
-    path: Any,
-    *,
-    judged: Judged | None = None,
+    model: Model, title: str, command: str, path: Any, *, judged: Judged | None = None
 ) -> str:
     """Write the report of a model, on rows that it is judged on, if there are any."""
     plan, training = model.preprocessing, model.training or {}
@@ -155,9 +150,8 @@ def _column_figures(model: Model, judged: Judged | None) -> Iterator[Drawing]:
         score_name = "R2" if plan.task == "regression" else "accuracy"
         first = dict(list(importance.items())[:MAX_IMPORTANT])
         told = f"By how much {score_name} falls if a column is shuffled, on average of five times."
-        label = f"fall of {score_name}"
-        yield from filter(None, [figures.bars("Permutation importance", told, first, label)])
-    rows = figures.some(judged.x)[:ROWS]
+        yield figures.bars("Permutation importance", told, first, f"fall of {score_name}")
+    rows = some(judged.x)
     what = [*plan.decode(np.zeros((1, plan.outputs)))][-1]
 
     def answers(x: Any) -> Any:
@@ -172,9 +166,10 @@ def _column_figures(model: Model, judged: Judged | None) -> Iterator[Drawing]:
             scaled = np.linspace(low, high, GRID)
             grids[name] = scaled * column.std + column.mean, inputs, _inputs(column, scaled)
     for name, (cells, inputs, values) in list(grids.items())[:MAX_DEPENDENCE]:
-        everywhere = np.repeat(rows[None], GRID, axis=0)
-        everywhere[:, :, inputs] = values[:, None]
-        means = np.mean([answers(each) for each in everywhere], axis=1)
+        x, means = rows.copy(), list[float]()
+        for each in values:
+            x[:, inputs] = each
+            means.append(float(np.mean(answers(x))))
         yield figures.dependence(name, what, cells, means)
     if len(names) == 2 and {*names} == grids.keys():
         (across, i, values), (up, j, others) = (grids[name] for name in names)

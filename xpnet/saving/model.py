@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from xpnet.backend.device import Device, to_host
 from xpnet.backend.files import quoted
-from xpnet.errors import FileError, InputError, SaveError
+from xpnet.errors import FileError, InputError, SaveError, XpnetError
 from xpnet.nn.network import MLP
 from xpnet.saving.container import (
     Arrays,
@@ -245,11 +245,7 @@ def save_model(
                 f"{os.fspath(path)}: not saved: {name} holds NaN or infinity, so the training"
                 " diverged; train again with a smaller learning rate."
             )
-    if (own := own_activation(net)) is not None:
-        raise SaveError(
-            f"{os.fspath(path)}: not saved: activation {own!r} is a function of your own, and"
-            " model files hold no code; use one of xpnet's, or save the weights."
-        )
+    refuse_own_activations(net, SaveError, f"{os.fspath(path)}: not saved: ")
     fields = {
         "architecture": net.config(),
         "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
@@ -305,10 +301,12 @@ def mean_outputs(nets: Sequence[MLP], x: Any) -> Any:
     return sum(net.predict(x) for net in nets) / len(nets)
 
 
-def own_activation(net: MLP) -> str | None:
-    """Return the name of an activation that is the user's own function, or None."""
-    used = (*net.hidden, net.output)
-    return next((each.name for each in used if each.known_by is each), None)
+def refuse_own_activations(net: MLP, kind: type[XpnetError] = InputError, done: str = "") -> None:
+    """Raise an error if an activation is the user's own function, which files cannot hold."""
+    for each in (*net.hidden, net.output):
+        if each.known_by is each:
+            what = f"activation {each.name!r} is a function of your own, and files hold no code"
+            raise kind(f"{done}{what}; use one of xpnet's, or save the weights.")
 
 
 def network_tensors(net: MLP) -> Arrays:

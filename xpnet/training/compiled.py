@@ -43,8 +43,7 @@ def compiled_steps(run: "Training", networks: int = 1) -> "CompiledSteps | None"
     how, net = run.state.compile or run.options.compile, run.net
     impossible = net.device is not CPU or hasattr(run.data.x, "read_rows")
     impossible = impossible or needs_traces(run.callbacks)
-    steps = networks * run.options.epochs * run.whole
-    saved = steps * (SAVED_PER_STEP + SAVED_PER_PRODUCT * products(net, run.batch_size))
+    saved = seconds_saved(run, networks)
     # Whether or not it was compiled before: the same run has to give the same bits.
     if how == "off" or (how == "auto" and (impossible or saved < WORTH * SECONDS_TO_COMPILE)):
         return None
@@ -60,6 +59,13 @@ def compiled_steps(run: "Training", networks: int = 1) -> "CompiledSteps | None"
             warnings.warn(f"the steps are not compiled: {error}", stacklevel=2)
         return None
     return found
+
+
+def seconds_saved(run: "Training", networks: int = 1) -> float:
+    """Estimate what compiled steps save, all epochs long; compiling takes `SECONDS_TO_COMPILE`."""
+    of_step = SAVED_PER_STEP + SAVED_PER_PRODUCT * products(run.net, run.batch_size)
+    steps: int = networks * run.options.epochs * run.whole
+    return steps * of_step
 
 
 def products(net: MLP, rows: int) -> int:

@@ -106,6 +106,10 @@ def fit(
         Train with all its processes, on each of which `fit` is called with the same arguments; see
         `xpnet.training.parallel`. Run such a program with ``mpiexec -n 4 python -m mpi4py``, so
         that an error ends all processes.
+    chunks : int, from 0, optional
+        Into how many parts, added in one order, `parallel` cuts a batch: up to so many processes
+        give the same bits. By default 4; 0, and the default for more than 4 processes, is a plain
+        Allreduce.
 
     Returns
     -------

@@ -10,7 +10,7 @@ compiled code (`xpnet.training.compiled`).
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -276,20 +276,28 @@ class Training:
 
     def _take_steps(self, take_step: Step, order: Any, rates: Any, coefficients: Any) -> None:
         """Take the epoch's remaining steps, one by one."""
-        state, net, on_batch_end = self.state, self.net, hooks(self.callbacks, "on_batch_end")
-        left = batches(self.data, order, self.batch_size, net.device, net.dtype, first=state.batch)
-        keys = self.dropout.keys(state.step - state.batch, len(rates)).tolist()
+        state, on_batch_end = self.state, hooks(self.callbacks, "on_batch_end")
+        keys = self._mask_keys(state.step - state.batch, len(rates))
         rates, numbers = rates.tolist(), coefficients.tolist()
-        for batch in left:
+        for batch in self._batches(order):
             if self.stop_reason:
                 return
             self.between_steps, self.learning_rate = False, rates[state.batch]
-            masks = self.dropout.masks(batch.x.shape[0], keys[state.batch])
+            masks = self.dropout.masks(batch.x.shape[-2], keys[state.batch])
             self.loss, self.gradients, self.trace = take_step(batch, masks, numbers[state.batch])
-            total = state.epoch_loss + self.loss * batch.x.shape[0]
-            self._after_steps(1, batch.x.shape[0], self.loss, total)
+            rows = min(self.batch_size, self.epoch_rows - self.batch_size * state.batch)
+            self._after_steps(1, rows, self.loss, state.epoch_loss + self.loss * rows)
             for hook in on_batch_end:
                 hook(self)
+
+    def _mask_keys(self, begin: int, count: int) -> Any:
+        """Return what `Dropout.masks` takes at each of `count` steps after `begin` others."""
+        return self.dropout.keys(begin, count).tolist()
+
+    def _batches(self, order: Any) -> Iterator[Batch]:
+        """Yield the epoch's remaining batches."""
+        net, first = self.net, self.state.batch
+        return batches(self.data, order, self.batch_size, net.device, net.dtype, first=first)
 
     def _launch_steps(self, launches: Launches | CompiledSteps, rates: Any) -> None:
         """Take the whole batches, many at a time where no callback wants to see a step."""
@@ -380,21 +388,24 @@ class Training:
             shuffle=self.options.shuffle and self.batch_size < self.rows,
         )  # fmt: skip
 
-    def rates(self, epoch: int, epochs: int) -> Any:
+    def rates(self, epoch: int, epochs: int, factors: Any = None) -> Any:
         """Return the learning rate of each step of some epochs, float64."""
-        options, losses = self.options, self.state.history.monitored
-        count, factors = -(-self.epoch_rows // self.batch_size), list[float]()
-        rate = options.optimizer.learning_rate * self.state.learning_rate_factor
+        rate = self.options.optimizer.learning_rate * self.state.learning_rate_factor
+        return rate * (self.factors(epoch, epochs) if factors is None else factors)
+
+    def factors(self, epoch: int, epochs: int) -> Any:
+        """Return the schedule's factor of each step of some epochs, float64."""
+        count, losses = -(-self.epoch_rows // self.batch_size), self.state.history.monitored
         if isinstance(self.schedule, Constant):
-            return np.full(count * epochs, rate)
+            return np.ones(count * epochs)
+        total, found = count * self.options.epochs, list[float]()
         same = count if per_epoch(self.schedule) else 1  # steps with the same factor
         for step in range(epoch * count, (epoch + epochs) * count, same):
-            progress = Progress(step, step // count, count, count * options.epochs, losses)
-            factor = self.schedule(progress)
+            factor = self.schedule(Progress(step, step // count, count, total, losses))
             if factor is None or not 0.0 <= factor < math.inf:
                 raise InputError(f"schedule {self.schedule!r} gave {factor!r}, not a factor >= 0")
-            factors.append(factor)
-        return rate * np.repeat(factors, same)
+            found.append(factor)
+        return np.repeat(found, same)
 
     def end_epoch(
         self, loss: float, first_loss: float, finite: float, extra: float, *held_out: float,

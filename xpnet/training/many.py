@@ -20,6 +20,7 @@ from xpnet.backend.signals import finish_step_first
 from xpnet.errors import DivergenceError, InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Optimizer
+from xpnet.nn.schedules import looks_at_losses
 from xpnet.training.batches import Data
 from xpnet.training.callbacks import hooks
 from xpnet.training.compiled import compiled_steps
@@ -122,7 +123,7 @@ def kind(run: Training) -> tuple[Any, ...]:
         optimizer = replace(optimizer, learning_rate=1.0)
     steps = run.rows, run.batch_size, run.state.epoch, run.options.epochs, run.validation is None
     layers = net.sizes, net.hidden, net.output, net.dropout
-    return *layers, net.dtype, net.device.name, optimizer, *steps
+    return *layers, net.dtype, net.device.name, optimizer, run.options.schedule, *steps
 
 
 def _of_each(given: Any, count: int) -> list[Any]:
@@ -229,7 +230,9 @@ class Stack:
         """Take the steps of an epoch, and end it for each network that goes on."""
         started, runs, net = time.perf_counter(), self.runs, self.net
         before = net.device.xp.asarray(net.flat, copy=True)
-        rates = np.stack([run.rates(epoch, 1) for run in runs], axis=1)[..., None]
+        apart = looks_at_losses(runs[0].schedule)
+        factors = None if apart else runs[0].factors(epoch, 1)
+        rates = np.stack([run.rates(epoch, 1, factors) for run in runs], axis=1)[..., None]
         losses = self._take_steps(epoch, rates)
         penalties = [None if each is None else each[:, 0] for each in self._penalties]
         numbers = epoch_numbers(net, runs[0].head, losses, penalties, self._validation)
@@ -247,8 +250,11 @@ class Stack:
         """Take the steps; return the sums of loss times rows, and the first losses, (networks,)."""
         runs, launches, size, dtype = self.runs, self._launches, self.batch_size, self.net.dtype
         xp, put, begin = self.net.device.xp, self.net.device.put, epoch * len(rates)
-        order = np.stack([run.order(epoch, 1) for run in runs]) + self._offsets
-        keys = np.stack([run.dropout.keys(begin, len(rates)) for run in runs], axis=-1)
+        by_seed = {run.seed: run for run in runs}
+        orders = {seed: run.order(epoch, 1) for seed, run in by_seed.items()}
+        order = np.stack([orders[run.seed] for run in runs]) + self._offsets
+        of_seed = {seed: run.dropout.keys(begin, len(rates)) for seed, run in by_seed.items()}
+        keys = np.stack([of_seed[run.seed] for run in runs], axis=-1)
         keys = keys[..., None, None]  # (steps, layers, networks, 1, 1)
         coefficients = step_coefficients(runs[0].options.optimizer, rates, begin)
         zeros = np.zeros(len(runs))

@@ -19,7 +19,6 @@ from xpnet.backend.device import CPU, for_many, to_host
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch
 from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, take_rows
-from xpnet.training.callbacks import hooks
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.loop import INTERRUPTED, Step, Training, make_step
@@ -44,10 +43,9 @@ class ParallelTraining(Training):
         super().__init__(*arguments, **options)
         chunks = chunks_for(self.options.chunks, comm.size)
         self.comm, self.chunks, self._in_pairs = comm, chunks or comm.size, chunks > 0
-        if comm.size > self.chunks:
-            raise InputError(f"{comm.size} processes are more than the {self.chunks} chunks")
-        if self.rows < self.chunks:
-            raise InputError(f"{self.rows} rows are less than the {self.chunks} chunks of a batch")
+        if not comm.size <= self.chunks <= self.rows:
+            told = f"{comm.size} processes, {self.chunks} chunks of a batch, {self.rows} rows"
+            raise InputError(f"{told}: give every process a chunk, and every chunk a row")
         self._chunk_rows = -(-self.batch_size // self.chunks)
         self.batch_size = self._chunk_rows * self.chunks
         self.epoch_rows = self.batch_size * (self.options.steps_per_epoch or 0) or self.rows
@@ -63,16 +61,12 @@ class ParallelTraining(Training):
         shape = (len(own), self.net.flat.shape[0])
         flat = self.net.device.xp.broadcast_to(self.net.flat, shape)
         self._stack = self.net.with_parameters(flat, for_many(self.net.device))
-        self._dropout = Dropout(self._stack, self.seed)
+        self.dropout = Dropout(self._stack, self.seed)
         self._asked_to_stop = False
 
     def run(self) -> History:
         """Train as `Training.run` does; what interrupts one process interrupts all."""
-        try:
-            history = super().run()
-        except Exception as error:
-            error.add_note(f"in the process of rank {self.comm.rank} of {self.comm.size}")
-            raise
+        history = super().run()
         if self.stop_reason == INTERRUPTED:
             raise KeyboardInterrupt(INTERRUPTED)
         return history
@@ -108,19 +102,11 @@ class ParallelTraining(Training):
         return orders.reshape(len(orders), steps, -1).swapaxes(0, 1)
 
     def _prepare(self) -> Step:
-        """Return the step, whose gradients are those of all processes."""
-        self.state.compile = "off"
-        compute = self._loss_and_gradients()
-        return make_step(
-            self.net, self.flat_gradients, self.state.optimizer, self.head, self.options,
-            loss_and_gradients=compute,
-        )  # fmt: skip
-
-    def _loss_and_gradients(self) -> Any:
-        """Return what a step calls with the batches of the chunks here, and their masks.
+        """Return the step, whose gradients are those of all processes.
 
         Each chunk's gradient, and what else is sent, goes into `own`, (chunks, numbers).
         """
+        self.state.compile = "off"
         net, stack, put, xp = self.net, self._stack, self.net.device.put, self.net.device.xp
         on_host, weighted = net.device is CPU, self._own.row_weights is not None
         own, total, add_all = make_sum(
@@ -151,53 +137,36 @@ class ParallelTraining(Training):
                 super(ParallelTraining, self).stop(INTERRUPTED)
             return put(total[LOSS], net.dtype), combined, trace
 
-        return compute
+        return make_step(
+            net, self.flat_gradients, self.state.optimizer, self.head, self.options,
+            loss_and_gradients=compute,
+        )  # fmt: skip
 
-    def _take_steps(self, take_step: Step, order: Any, rates: Any, coefficients: Any) -> None:
-        """Take the epoch's steps, each with a batch from every chunk."""
-        state, put, begin = self.state, self.net.device.put, self.state.step - self.state.batch
-        of_chunks = [Dropout(self.net, seed).keys(begin, len(rates)) for seed in self._seeds]
-        keys = np.stack(of_chunks, axis=-1)[..., None, None]  # (steps, layers, chunks, 1, 1)
-        rates, numbers = rates.tolist(), coefficients.tolist()
-        on_batch_end = hooks(self.callbacks, "on_batch_end")
-        for batch in self._batches(order, state.batch):
-            if self.stop_reason:
-                return
-            self.between_steps, self.learning_rate = False, rates[state.batch]
-            step_keys = [put(each, "int64") for each in keys[state.batch]]
-            masks = self._dropout.masks(self._chunk_rows, step_keys)
-            rows = int(self._rows_of(state.batch))
-            found = take_step(batch, masks, numbers[state.batch])
-            self.loss, self.gradients, self.trace = found
-            self._after_steps(1, rows, self.loss, state.epoch_loss + self.loss * rows)
-            for hook in on_batch_end:
-                hook(self)
+    def _mask_keys(self, begin: int, count: int) -> Any:
+        """Return the keys of each step's masks, each an array (chunks, 1, 1)."""
+        keys = np.stack([Dropout(self.net, seed).keys(begin, count) for seed in self._seeds], -1)
+        put = self.net.device.put
+        return [[put(each, "int64") for each in of_step] for of_step in keys[..., None, None]]
 
-    def _rows_of(self, batch: Any) -> Any:
-        """Return how many rows a batch of the epoch has, in all chunks."""
-        return np.minimum(self.batch_size, self.epoch_rows - self.batch_size * batch)
-
-    def _batches(self, order: Any, begin: int) -> Iterator[Batch]:
-        """Yield batches from one of the epoch on: of each array (chunks, rows, ...).
+    def _batches(self, order: Any) -> Iterator[Batch]:
+        """Yield the epoch's remaining batches: of each array (chunks, rows, ...).
 
         The shares are those in the whole batch, before they are divided by its weight.
         """
-        net, own = self.net, self._own
+        net, own, size = self.net, self._own, self.batch_size
         row_bytes = 8 * (own.x.shape[1] + own.y.shape[1])
         several = max(1, BLOCK_BYTES // (row_bytes * order[0].size))
-        for first in range(begin, len(order), several):
-            numbers = order[first : first + several]
+        rows = np.minimum(size, self.epoch_rows - size * np.arange(len(order)))[:, None, None]
+        for first in range(self.state.batch, len(order), several):
+            some = slice(first, first + several)
+            numbers = order[some]
             found = take_rows(own, np.maximum(numbers, 0).reshape(-1), net.device, net.dtype)
-            stacked: list[Any] = [
-                each if each is None
-                else net.device.xp.reshape(each, (*numbers.shape, each.shape[1]))
-                for each in found
-            ]  # fmt: skip
-            x, y, weights = stacked
-            rows = self._rows_of(np.arange(first, first + len(numbers)))
-            shares = net.device.put((numbers >= 0) / rows[:, None, None], net.dtype)
-            if weights is not None:
-                shares = shares * weights[..., 0]
+            shares = net.device.put((numbers >= 0) / rows[some], net.dtype)
+            if found.row_weights is not None:
+                shares = shares * net.device.xp.reshape(found.row_weights, numbers.shape)
+            x, y = (
+                net.device.xp.reshape(each, (*numbers.shape, each.shape[1])) for each in found[:2]
+            )
             for i in range(len(numbers)):
                 yield Batch(x[i, ...], y[i, ...], shares[i, ...])
 
@@ -276,7 +245,10 @@ def _silent(comm: Any) -> list[int]:
 
 
 class SentRows:
-    """The x of all processes, of which the first one has the rows, and sends each its own."""
+    """The x of all processes, of which the first one has the rows, and sends each its own.
+
+    It has checked them: `blocks`, from which `fit` would see whether all are finite, has none.
+    """
 
     def __init__(self, comm: Any, source: Any) -> None:
         self._comm, self._source = comm, source  # an array or a `RowSource`; elsewhere None
@@ -287,41 +259,38 @@ class SentRows:
         source = self._source
         return source.read_rows(rows) if hasattr(source, "read_rows") else source[rows]
 
-    def blocks(self) -> Iterator[Any]:
-        """Yield all rows in order, some at a time; in the others nothing."""
-        every = range(self.shape[0] if self._source is not None else 0)
-        return (self.read_rows(np.arange(each.start, each.stop)) for each in self._pieces(every))
-
-    def _pieces(self, rows: range) -> Iterator[range]:
-        several = max(1, SENT_BYTES // (8 * self.shape[1]))
-        return (rows[i : i + several] for i in range(0, len(rows), several))
+    def blocks(self) -> tuple[()]:
+        """Return no rows."""
+        return ()
 
     def share(self, rows_of_each: list[range], dtype: str) -> Any:
         """Send the rows of each process; return those of this one."""
-        comm, own = self._comm, rows_of_each[self._comm.rank]
+        rank, own = self._comm.rank, rows_of_each[self._comm.rank]
         mine = np.empty((len(own), self.shape[1]), dtype)
-        for rank, rows in enumerate(rows_of_each):
-            for part in self._pieces(rows):
-                here = slice(part.start - own.start, part.stop - own.start)
-                if rank == comm.rank == 0:
-                    mine[here] = self.read_rows(np.arange(part.start, part.stop))
-                elif comm.rank == 0:
-                    block = self.read_rows(np.arange(part.start, part.stop))
-                    comm.Send(np.ascontiguousarray(block, dtype), rank)
-                elif comm.rank == rank:
-                    comm.Recv(mine[here], 0)
+        several = max(1, SENT_BYTES // (8 * self.shape[1]))
+        for to, rows in enumerate(rows_of_each):
+            for first in range(0, len(rows), several):
+                here = slice(first, first + several)
+                if rank == 0:
+                    block = self.read_rows(np.asarray(rows[here])).astype(dtype)
+                    if to:
+                        self._comm.Send(block, to)
+                    else:
+                        mine[here] = block
+                elif rank == to:
+                    self._comm.Recv(mine[here], 0)
         return mine
 
 
 def _rows_here(net: Any, data: Data, rows_of_each: list[range], rank: int) -> Data:
     """Return the rows of this process, in memory."""
-    rows, put = rows_of_each[rank], net.device.put
-    if isinstance(data.x, SentRows):
-        x = put(data.x.share(rows_of_each, net.dtype), net.dtype)
-    elif hasattr(data.x, "read_rows"):
-        x = put(data.x.read_rows(np.arange(rows.start, rows.stop)), net.dtype)
+    x, rows = data.x, rows_of_each[rank]
+    some = slice(rows.start, rows.stop)
+    if isinstance(x, SentRows):
+        x = net.device.put(x.share(rows_of_each, net.dtype), net.dtype)
+    elif hasattr(x, "read_rows"):
+        x = net.device.put(x.read_rows(np.asarray(rows)), net.dtype)
     else:
-        x = data.x[rows.start : rows.stop, :]
-    weights = data.row_weights
-    weights = None if weights is None else weights[rows.start : rows.stop, :]
-    return Data(x, data.y[rows.start : rows.stop, :], weights)
+        x = x[some, :]
+    weights = None if data.row_weights is None else data.row_weights[some, :]
+    return Data(x, data.y[some, :], weights)

@@ -3,7 +3,7 @@ const $ = (id) => document.getElementById(id);
 const LOW = [245, 147, 34], MIDDLE = [236, 236, 236], HIGH = [22, 119, 190];
 const small = new OffscreenCanvas(1, 1);
 let socket, about, state, settings; // about: the reply to start; state: the latest reply
-let playing = false, starting = false, until = 0, asked = 0, chosen = null, curve = [];
+let playing = false, starting = false, until = 0, drawing = 0, chosen = null, curve = [];
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -16,8 +16,7 @@ const look = () => ask({ do: "train", steps: 0 });
 
 // Train longer where the page needs long to draw, and where the address says how far.
 function train() {
-  const seconds = Math.min(0.15, Math.max(until ? 0.1 : 0.02, (performance.now() - asked) / 2000));
-  asked = performance.now();
+  const seconds = Math.min(0.15, Math.max(until ? 0.1 : 0.02, drawing / 1000));
   ask({ do: "train", seconds, steps: until ? until - state.step : 1e6 });
 }
 
@@ -62,7 +61,9 @@ function receive({ data }) {
   if (playing && !last) train(); // while this page draws
   curve.push([state.step, state.loss, state.held_out]);
   if (curve.length > 2000) curve = curve.filter((_, i) => i % 2 === 0);
+  const began = performance.now();
   draw();
+  drawing = performance.now() - began;
   if (reply.findings) showFindings(reply.findings);
   if (!playing || (reply.findings && !until)) history.replaceState(null, "", `#${state.link}`);
   if (!playing) document.body.dataset.settled = state.step;
