@@ -52,7 +52,9 @@ class Slopes:
         rounding = ROUNDING / along.length
         for name, gradient in loss_gradients(self.outputs, self.targets).items():
             slopes = np.array([gradient @ each for each in along.outputs])
-            found[name] = slopes, rounding * float(np.linalg.norm(gradient * self.outputs))
+            terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
+            lost = rounding * float(np.linalg.norm(gradient * self.outputs))
+            found[name] = slopes, lost + ROUNDING * max(terms, default=0.0)
         for name, value in self.losses.items():
             slopes = np.array([each.get(name, np.nan) for each in along.losses])
             found[f"the script's {name}"] = slopes, rounding * abs(value)
