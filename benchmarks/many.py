@@ -37,6 +37,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from speed_contenders import jax_objective
 
 import xpnet
 from xpnet.cli.main import main as command
@@ -106,15 +107,9 @@ def jax_at_once(work: Workload) -> Callable[..., Any]:
     x, y = (jnp.asarray(each) for each in work.data())
     adam, steps = work.optimizer == "Adam", work.rows // work.batch_size
 
-    def objective(parameters: Any, xb: Any, yb: Any) -> Any:
-        for w, b in parameters[:-1]:
-            xb = jax.nn.relu(xb @ w + b)
-        w, b = parameters[-1]
-        return -jnp.mean(jax.nn.log_softmax(xb @ w + b)[jnp.arange(yb.shape[0]), yb])
-
     def step(carry: Any, rows: Any) -> Any:
         parameters, first, second, t = carry
-        gradients = jax.grad(objective)(parameters, x[rows], y[rows])
+        gradients = jax.grad(jax_objective)(parameters, x[rows], y[rows])
         if not adam:
             moved = jax.tree.map(lambda p, g: p - RATE * g, parameters, gradients)
             return (moved, first, second, t), None

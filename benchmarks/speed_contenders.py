@@ -76,9 +76,9 @@ class Contender:
     """Seconds of the last `train` without what it compiled, loaded and checked before."""
 
 
-def _order_from(place: str, orders: Orders) -> AbstractContextManager[Any]:
-    """Let a library that shuffles by itself find the given orders."""
-    return nullcontext() if isinstance(orders, str) else patch(place, side_effect=orders)
+def _order_from(place: str, orders: Orders, given: Any = None) -> AbstractContextManager[Any]:
+    """Let a library that shuffles by itself find the given orders, or what a function gives."""
+    return nullcontext() if isinstance(orders, str) else patch(place, side_effect=given or orders)
 
 
 def xpnet_fit(work: Workload, *, binary: bool = False, compile: str = "off") -> Contender:
@@ -93,8 +93,7 @@ def xpnet_fit(work: Workload, *, binary: bool = False, compile: str = "off") -> 
         def given(rows: int, seed: int, epoch: int, *, epochs: int = 1, **how: Any) -> Any:
             return np.concatenate(orders[epoch : epoch + epochs])  # type: ignore[arg-type]
 
-        own = isinstance(orders, str)
-        with nullcontext() if own else patch("xpnet.training.loop.epoch_order", given):
+        with _order_from("xpnet.training.loop.epoch_order", orders, given):
             history = xpnet.fit(
                 net, x, y, optimizer=xpnet.SGD(LEARNING_RATE), epochs=work.epochs,
                 batch_size=work.batch_size, shuffle=orders != AS_GIVEN, progress=False,
@@ -195,6 +194,17 @@ def pytorch(work: Workload, *, compiled: bool = False) -> Contender:
     return Contender(train, loss)
 
 
+def jax_objective(parameters: Any, xb: Any, yb: Any) -> Any:
+    """Return the mean cross-entropy of a network of ReLUs, written for JAX."""
+    import jax
+    import jax.numpy as jnp
+
+    for w, b in parameters[:-1]:
+        xb = jax.nn.relu(xb @ w + b)
+    w, b = parameters[-1]
+    return -jnp.mean(jax.nn.log_softmax(xb @ w + b)[jnp.arange(yb.shape[0]), yb])
+
+
 def jax_scan(work: Workload) -> Contender:
     import jax
     import jax.numpy as jnp
@@ -205,14 +215,8 @@ def jax_scan(work: Workload) -> Contender:
     features, labels = jnp.asarray(x), jnp.asarray(y)
     trained = [start]
 
-    def objective(parameters: Any, xb: Any, yb: Any) -> Any:
-        for w, b in parameters[:-1]:
-            xb = jax.nn.relu(xb @ w + b)
-        w, b = parameters[-1]
-        return -jnp.mean(jax.nn.log_softmax(xb @ w + b)[jnp.arange(yb.shape[0]), yb])
-
     def step(parameters: Any, batch: Any) -> Any:
-        loss, gradients = jax.value_and_grad(objective)(parameters, *batch)
+        loss, gradients = jax.value_and_grad(jax_objective)(parameters, *batch)
         moved = jax.tree.map(lambda p, g: p - LEARNING_RATE * g, parameters, gradients)
         return moved, loss
 
@@ -241,7 +245,7 @@ def jax_scan(work: Workload) -> Contender:
             total.block_until_ready()
         trained[0] = parameters
 
-    return Contender(train, lambda: float(objective(trained[0], features, labels)))
+    return Contender(train, lambda: float(jax_objective(trained[0], features, labels)))
 
 
 def gemm_only(work: Workload) -> Contender:
