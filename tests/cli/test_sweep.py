@@ -99,17 +99,20 @@ def test_one_that_diverges_is_last_and_the_others_are_unharmed(run: Run) -> None
     assert report["candidates"][1]["stopped"] == "diverged"
     outcome = run(*words, "--lr", "1e9")
     assert outcome.status == 3
-    assert "1 candidate diverged; lower --lr" in outcome.err
+    assert "1 candidate tried, none without diverging; lower --lr" in outcome.err
 
 
 def test_a_skewed_target_is_modelled_for_each_candidate_as_train_does(run: Run) -> None:
     lines = [f"{i % 17},{i % 5},{math.exp((i % 17) / 4 + (i % 5)):.5g}" for i in range(300)]
     table("skewed.csv", "\n".join(["a,b,cost", *lines]) + "\n")
-    words = ["skewed.csv", "--target", "cost", "--steps", "300", "--hidden", "16", "--nets", "1"]
-    report = run("sweep", *words[:-2], "--seeds", "1", "--lr", "0.02", "--json").json
-    again = run("train", *words, "--lr", "0.02", "--json").json
-    assert "target" in again["decisions"]
-    assert report["candidates"][0]["scores"]["r2"] == pytest.approx(again["scores"]["r2"], rel=1e-2)
+    words = ["skewed.csv", "--target", "cost", "--steps", "300", "--hidden", "16"]
+    report = run("sweep", *words, "--seeds", "1", "--lr", "1e-6..0.02:2", "--json").json
+    logarithms = []
+    for each in report["candidates"]:  # one learns the logarithm, the other does not
+        again = run(*shlex.split(each["command"])[1:], "--json").json
+        logarithms.append("target" in again["decisions"])
+        assert each["scores"]["r2"] == pytest.approx(again["scores"]["r2"], rel=1e-2)
+    assert sorted(logarithms) == [False, True]
 
 
 def test_results_are_drawn_over_what_was_varied(run: Run) -> None:
@@ -131,7 +134,8 @@ def test_results_are_drawn_over_what_was_varied(run: Run) -> None:
         (["--activation", "relu", "rectified"], "'rectified'"),
         (["--optimizer", "lbfgs"], "--optimizer lbfgs: it has no steps"),
         (["--validation", "0"], "--validation 0: candidates are compared on rows held out"),
-        (["--seeds", "0"], "--nets 0: give a number"),
+        (["--seeds", "0"], "--seeds 0: give a number from 1 to 100"),
+        (["--hidden", "4", "8", "--plot", "a.svg"], "--plot: it shows losses over --lr"),
         (["--out", "heights.csv"], "heights.csv: this command reads it"),
     ],
 )
@@ -151,5 +155,5 @@ def test_a_file_that_is_no_sweeps_is_left_alone(run: Run, text: str) -> None:
     table("kept.txt", text)
     outcome = run(*SWEEP, "--out", "kept.txt")
     assert outcome.status == 2
-    assert "kept.txt: it is no file of a sweep; name another with --out" in outcome.err
+    assert "kept.txt: not a file written by xpnet sweep; name another with --out" in outcome.err
     assert Path("kept.txt").read_text() == text

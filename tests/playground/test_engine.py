@@ -95,6 +95,14 @@ def test_a_table_is_drawn_on_two_inputs_or_its_main_components():
     assert reply["loss"] < 0.2
 
 
+def test_an_input_that_is_the_same_in_all_rows_drawn_is_no_obstacle():
+    x = np.stack([np.arange(50.0), np.zeros(50)], axis=1)
+    _, reply = run(
+        f"data={TABLE}&horizontal=a&vertical=rare", 5, Points(x, x[:, 0] > 20, ("a", "rare"))
+    )
+    assert np.isfinite(reply["loss"])
+
+
 def test_the_doctor_marks_the_stuck_units():
     _, reply = run(PRESETS["Dead ReLUs"])
     marks = next(each["marks"] for each in reply["findings"] if each["code"] == "dead-units")
@@ -110,8 +118,9 @@ def test_numbers_that_are_not_finite_end_the_run():
 @pytest.mark.parametrize(
     ("link", "told"),
     [
-        ("colour=red", "address: 'colour'"),
-        ("rate=fast", "address: could not convert"),
+        ("colour=red", "address: colour=red is not understood"),
+        ("rate=fast", "address: rate=fast is not understood"),
+        ("layers=4", "address: layers=4 is not understood"),
         ("rate=-1", "rate -1: from 1e-09 to"),
         ("data=moon", "data 'moon': choose one of circle, "),
         ("layers=99 tanh", "layers 99 tanh: at most 8"),

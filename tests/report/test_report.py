@@ -1,5 +1,7 @@
 import json
 import re
+import shlex
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +212,31 @@ def test_a_report_must_not_replace_the_table_or_the_model(pages, capsys):
     assert "this command reads it" in capsys.readouterr().err
     assert main(["train", data, "--target=y", "--out", model, "--report", model]) == 2
     assert "this command writes it twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--hidden=4"], ["--optimizer=lbfgs"]])
+def test_the_command_on_a_page_trains_the_model_again(options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table_of("binary", 60).write_csv("data.csv")
+    words = ["train", "data.csv", "--target=y", "--nets=1", *options]
+    assert main([*words, "--out=a.safetensors"]) == 0
+    assert main(["report", "a.safetensors", "data.csv", "--out=page.html"]) == 0
+    command = re.search(r"xpnet train [^<]+", Path("page.html").read_text())
+    assert main([*shlex.split(unescape(command[0]))[1:], "--out=b.safetensors"]) == 0
+    assert Path("a.safetensors").read_bytes() == Path("b.safetensors").read_bytes()
+
+
+def test_a_linear_model_that_diverges_costs_no_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    common = draw.normal(size=(100, 1))
+    x = common + 0.1 * draw.normal(size=(100, 300))
+    columns = {f"x{i}": x[:, i] for i in range(300)} | {"y": common[:, 0]}
+    polars.DataFrame(columns).write_csv("wide.csv")
+    words = ["--simple", "--optimizer=sgd", "--lr=0.0005", "--report=page.html"]
+    assert main(["train", "wide.csv", "--target=y", *words, "--out=m.safetensors"]) == 0
+    assert Path("m.safetensors").exists()
+    assert "linear model" not in Path("page.html").read_text()
 
 
 @pytest.mark.process

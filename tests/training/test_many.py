@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 import xpnet
 from xpnet.errors import InputError
 from xpnet.training import compiled
+from xpnet.training.fit import prepare_training
+from xpnet.training.many import train_together
 
 SIZES = (3, 5, 2)
 
@@ -102,9 +104,49 @@ def test_compiled_ones_run_on_all_cores_and_end_alike(monkeypatch, tmp_path):
         (networks(1) * 2, {}, "each another one"),
         (networks(2), {"l2": [0.1]}, r"\[0.1\] has 1 entries for 2 networks"),
         ([*networks(1), *networks(1, hidden="tanh")], {}, "the networks differ in layers"),
+        (networks(2), {"callbacks": [print]}, "fit_many has no callbacks; train each"),
         (networks(2), {"optimizer": ["sgd", "adam"]}, "optimisers in more than the learning rate"),
     ],
 )
 def test_what_cannot_be_trained_together_is_refused(nets, options, message):
     with pytest.raises(InputError, match=message):
         xpnet.fit_many(nets, *rows(), **options)
+
+
+class Told:
+    """Stops after some epochs, or raises in one; notes the end."""
+
+    def __init__(self, epochs, *, fails=0):
+        self.epochs, self.fails, self.ended = epochs, fails, False
+
+    def on_epoch_end(self, run):
+        if run.state.epoch == self.fails:
+            raise ZeroDivisionError
+        if run.state.epoch == self.epochs:
+            run.stop("enough")
+
+    def on_train_end(self, run):
+        self.ended = True
+
+
+def prepared(net, callback):
+    options = {"optimizer": xpnet.Adam(0.1), "epochs": 6, "compile": "off", "progress": False}
+    return prepare_training(net, *rows(), callbacks=[callback], **options)
+
+
+def test_a_network_that_has_ended_keeps_its_optimizers_state():
+    runs = [prepared(net, Told(epochs)) for net, epochs in zip(networks(3), (2, 6, 6), strict=True)]
+    alone = prepared(networks(1)[0], Told(2))
+    train_together(runs)
+    alone.run()
+    for ours, theirs in zip(runs[0].state.optimizer, alone.state.optimizer, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_a_callback_that_raises_ends_all_and_they_keep_what_was_learnt():
+    told, nets = [Told(6, fails=3), Told(6)], networks(2)
+    with pytest.raises(ZeroDivisionError):
+        train_together([prepared(*pair) for pair in zip(nets, told, strict=True)])
+    assert [each.ended for each in told] == [True, True]
+    for net, untrained in zip(nets, networks(2), strict=True):
+        assert not np.array_equal(net.flat, untrained.flat)

@@ -16,13 +16,17 @@ WORTH_SHARING = 1e8
 
 def blas() -> dict[str, Any]:
     """Return name, version, kernels and threads of NumPy's BLAS; None for what is not known."""
-    import numpy  # noqa: F401  # only libraries that are loaded are found
+    import numpy as np  # only libraries that are loaded are found
     from threadpoolctl import threadpool_info
 
     pools = [each for each in threadpool_info() if each["user_api"] == "blas"]
     found: dict[str, Any] = min(pools, key=lambda each: "numpy" not in each["filepath"], default={})
     names = {"name": "internal_api", "version": "version", "kernels": "architecture"}
-    return {ours: found.get(its) for ours, its in (names | {"threads": "num_threads"}).items()}
+    told = {ours: found.get(its) for ours, its in (names | {"threads": "num_threads"}).items()}
+    if not found:  # such as Apple's Accelerate
+        built: Any = np.show_config(mode="dicts")
+        told |= {name: built["Build Dependencies"]["blas"][name] for name in ("name", "version")}
+    return told
 
 
 def one_thread() -> AbstractContextManager[Any]:

@@ -21,7 +21,10 @@ def devices(options: DevicesOptions) -> None:
     blas, numpy = report["blas"], report["numpy"]
     lines = [
         ("cpu", f"{report['processor']}, {report['processors']} processor(s)"),
-        ("numpy", f"{numpy} with {blas['name']} {blas['version']}, {blas['threads']} thread(s)"),
+        (
+            "numpy",
+            f"{numpy} with {blas['name']} {blas['version']}, {blas['threads'] or '?'} thread(s)",
+        ),
         ("kernels", blas["kernels"] or "not known"),
         ("gpu", ", ".join(report["gpus"]) or f"none: {report['gpu_reason']}"),
     ]

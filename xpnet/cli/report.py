@@ -31,8 +31,8 @@ def report(options: ReportOptions) -> None:
 
 
 def _command(training: dict[str, Any] | None, data: str) -> str:
-    """Return the command that trained a model, as far as its file tells."""
-    known, names = (training or {}).get("options"), {each.name for each in fields(TrainOptions)}
+    """Return the command that trained a model, if its file tells."""
+    known, names = (training or {}).get("given"), {each.name for each in fields(TrainOptions)}
     if not isinstance(known, dict):
         return ""
     return TrainOptions(data, **{k: v for k, v in known.items() if k in names}).as_command()

@@ -21,7 +21,7 @@ from xpnet.backend.files import atomic_write, lock, probe_writable
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
 from xpnet.cli.output import keep_inputs, say, show_report
 from xpnet.cli.pilots import calibrated, with_target
-from xpnet.cli.task import Task, fit_options, limit_threads, make_network, read_task
+from xpnet.cli.task import MAX_NETS, Task, fit_options, limit_threads, make_network, read_task
 from xpnet.cli.train import judge
 from xpnet.errors import DivergenceError, FileError, InputError
 from xpnet.tables.messages import counted
@@ -63,13 +63,14 @@ def sweep(options: SweepOptions) -> None:
             kept += found
             with atomic_write(out) as file:
                 file.writelines(f"{json.dumps(each)}\n".encode() for each in kept)
-            say(f"{len(kept)} candidates are in {out}")
+            say(f"{out}: {counted(len(kept), 'finished candidate')}")
     results = sorted(
         (known[each.as_command()] for each in every),
         key=lambda each: (each["loss"] is None, each["loss"]),
     )
     if results[0]["loss"] is None:
-        raise DivergenceError(f"all of {counted(len(results), 'candidate')} diverged; lower --lr")
+        tried = counted(len(results), "candidate")
+        raise DivergenceError(f"{tried} tried, none without diverging; lower --lr")
     report = {
         "command": "sweep", "task": task.plan.task, "target": ",".join(task.plan.targets),
         "rows": task.rows, "networks": task.nets, "trained": len(left),
@@ -102,11 +103,16 @@ def _settings(options: SweepOptions) -> list[TrainOptions]:
     """Return the options of each candidate."""
     if options.optimizer == LBFGS:
         raise InputError("--optimizer lbfgs: it has no steps to take together; leave it out")
+    if options.seeds is not None and not 1 <= options.seeds <= MAX_NETS:
+        raise InputError(f"--seeds {options.seeds}: give a number from 1 to {MAX_NETS}")
     own = {"out", "plot", "json", "nets", *SWEPT}
     same = {e.name: getattr(options, e.name) for e in fields(TrainOptions) if e.name not in own}
     same["nets"] = None if options.seeds is None else str(options.seeds)
     each = ((name, getattr(options, name) or [None]) for name in SWEPT)
     values = [[v for word in given for v in _values(name, word)] for name, given in each]
+    tried = dict(zip(SWEPT, values, strict=True))
+    if options.plot and not any(len({*tried[name]}) > 1 for name in NUMBERS):
+        raise InputError("--plot: it shows losses over --lr, --l2 or --dropout; vary one of them")
     chosen = dict.fromkeys(itertools.product(*values))
     return [TrainOptions(**same, **dict(zip(SWEPT, each, strict=True))) for each in chosen]
 
@@ -127,7 +133,8 @@ def _values(name: str, word: str | None) -> list[Any]:
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         remedy = "write numbers, or a range of them above 0, such as 1e-4..1e-1 or 1e-4..1e-1:7"
         raise InputError(f"{flag(name)} {word}: {remedy}") from error
-    return [float(f"{each:.2g}") for each in np.geomspace(first, last, many)]
+    between = np.geomspace(first, last, many)[1:-1]
+    return [first, *(float(f"{each:.2g}") for each in between), last]
 
 
 def _task(options: TrainOptions) -> Task:
@@ -149,7 +156,9 @@ def _finished(out: str) -> list[dict[str, Any]]:
         if not all({"command", "data", "loss"} <= each.keys() for each in found):
             raise ValueError
     except (ValueError, AttributeError) as error:
-        raise FileError(f"{out}: it is no file of a sweep; name another with --out") from error
+        raise FileError(
+            f"{out}: not a file written by xpnet sweep; name another with --out"
+        ) from error
     return found
 
 
@@ -167,7 +176,8 @@ def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
             each = each if own.plan is task.plan else own.of_net(number)  # a copy of the rows
             net, settings = make_network(each), fit_options(each)
             runs.append(prepare_training(net, each.x, each.y, progress=False, **settings))
-        groups.setdefault(kind(runs[0]), []).append(Candidate(options, own, runs))
+        alike = kind(runs[0]), own.plan.target_log  # which changes the targets
+        groups.setdefault(alike, []).append(Candidate(options, own, runs))
     yield from groups.values()
 
 
@@ -237,11 +247,11 @@ def _plot(path: str, report: dict[str, Any]) -> None:
     """Draw the losses over a number that was varied, one line for all the other settings."""
     from xpnet.report.plots import plot_results
 
-    name = next((each for each in NUMBERS if each in report["varied"]), None)
+    name = next(each for each in NUMBERS if each in report["varied"])
     others = [each for each in report["varied"] if each != name]
     series = dict[str, list[Any]]()
     for each in report["candidates"]:
         if each["loss"] is not None:
-            point = each[name] if name else 0.0, each["loss"], np.std(each["losses"])
+            point = each[name], each["loss"], np.std(each["losses"])
             series.setdefault(_setting(each, others), []).append(point)
-    plot_results(path, series, flag(name or "lr"), report["measure"])
+    plot_results(path, series, flag(name), report["measure"])

@@ -36,7 +36,7 @@ from xpnet.training.lbfgs import fit_lbfgs
 from xpnet.training.loop import Training
 from xpnet.training.many import train_all
 
-# What a model file says of its training. Of the options, those that changed it.
+# What a model file says of its training. Of the options, as used and as given, what changes it.
 KEPT = (
     "epochs", "stopped", "rows", "decisions", "validated_on", "scores", "linear",
     "history", "doctor", "blas",
@@ -73,7 +73,8 @@ def train(options: TrainOptions) -> None:
         report["compiled"] = compiled
         training = {name: report[name] for name in KEPT if report[name] not in ({}, [])}
         training["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
-        training["options"] = {k: v for k, v in report["options"].items() if k not in NOT_KEPT}
+        for name, all_of_them in (("options", report["options"]), ("given", asdict(options))):
+            training[name] = {k: v for k, v in all_of_them.items() if k not in NOT_KEPT}
         save_model(out, nets[0], preprocessing=task.plan, training=training, other_nets=nets[1:])
         if options.plot:
             history.plot(options.plot)
@@ -223,7 +224,10 @@ def _linear_scores(task: Task) -> dict[str, Any]:
     )  # fmt: skip
     linear = replace(task, options=options)
     nets = [make_network(linear.of_net(number)) for number in range(task.nets)]
-    _train(linear, nets)
+    try:
+        _train(linear, nets)
+    except DivergenceError:  # the model beside it is fine
+        return {}
     judged = judge(linear, nets)
     return score(task.plan, judged.outputs, judged.y)
 

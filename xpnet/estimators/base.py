@@ -388,7 +388,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
         """Train by mini-batches; yield the warnings."""
         start, every = self._flat_copy(), [self, *self._others]
         try:
-            train_all(trainings)
+            for together in [[each] for each in trainings] if self.callbacks else [trainings]:
+                train_all(together)
         finally:
             for each, training in zip(every, trainings, strict=True):
                 each._keep(training)

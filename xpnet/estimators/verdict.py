@@ -58,9 +58,12 @@ def _next_attempt(estimator: Any) -> str:
     rate, name = float(optimizer_of(estimator).learning_rate), "the solver's learning_rate"
     if isinstance(estimator.solver, str):
         name = "learning_rate_init"
+    longer = f"lower tol (it was {estimator.tol:g})"
+    if estimator.n_iter_ == estimator.max_iter:
+        longer = "raise max_iter"
     return (
         f"Training took {estimator.n_iter_} of {estimator.max_iter} epochs. Set {name}="
-        f"{10 * rate:g} (it was {rate:g}), lower tol (it was {estimator.tol:g}), or raise max_iter."
+        f"{10 * rate:g} (it was {rate:g}), or {longer}."
     )
 
 

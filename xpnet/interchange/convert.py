@@ -69,6 +69,9 @@ def to_sklearn(net: MLP, classes: Sequence[Any] | None = None) -> Any:
         raise InputError(f"activation {found}: scikit-learn has one of {', '.join(names)}")
     if output not in ("identity", "sigmoid", "softmax"):
         raise InputError(f"output {output}: scikit-learn has identity, sigmoid and softmax")
+    labels = output == "sigmoid" and width > 1
+    if labels and classes is not None:
+        raise InputError("classes: several sigmoid outputs are labels, each 0 or 1; leave it out")
     kind = MLPRegressor if output == "identity" else MLPClassifier
     made = kind(hidden_layer_sizes=net.sizes[1:-1], activation=names[hidden.pop()])
     made.coefs_, made.intercepts_ = [*map(to_host, net.weights)], [*map(to_host, net.biases)]
@@ -77,7 +80,6 @@ def to_sklearn(net: MLP, classes: Sequence[Any] | None = None) -> Any:
     if output != "identity":
         known: Any = classes
         if known is None:
-            labels = output == "sigmoid" and width > 1
             known = np.eye(width, dtype=int) if labels else np.arange(max(width, 2))
         made._label_binarizer = LabelBinarizer().fit(known)
         made.classes_ = made._label_binarizer.classes_

@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.backend.device import to_host
 from xpnet.backend.files import atomic_write
 from xpnet.errors import InputError
-from xpnet.saving.model import Model, refuse_own_activations
+from xpnet.saving.model import Model, refuse_own_activations, refuse_several_classes
 from xpnet.tables.cells import MISSING
 
 
@@ -19,8 +19,7 @@ def to_numpy_source(model: Model, path: Any = None) -> str:
     net, plan = model.net, model.preprocessing
     if plan is None or plan.layout != "table":
         raise InputError("only models of tables with named columns become NumPy programs")
-    if plan.more_targets and plan.task != "regression":
-        raise InputError("several targets of classes are not exported; export a model of each")
+    refuse_several_classes(plan)
     refuse_own_activations(net)
     content = plan.to_dict() | {
         "gaps": [*MISSING, "None"],

@@ -15,7 +15,7 @@ from xpnet.backend.files import atomic_write
 from xpnet.errors import InputError
 from xpnet.nn.activations import EXP_LIMIT
 from xpnet.nn.network import MLP
-from xpnet.saving.model import Model, refuse_own_activations
+from xpnet.saving.model import Model, refuse_own_activations, refuse_several_classes
 from xpnet.tables.cells import MISSING
 from xpnet.tables.columns import Category, Number
 from xpnet.tables.preprocessing import MAX_LOG, Preprocessing
@@ -102,6 +102,7 @@ def to_onnx(model: Model, path: Any = None) -> Any:
     if plan is None:
         x = graph.take("x", graph.types.FLOAT, model.net.sizes[0])
     else:
+        refuse_several_classes(plan)
         x = graph.add("Concat", *_inputs(graph, plan), axis=1)
     outputs = graph.add("Mean", *(add_network(graph, x, net) for net in nets))
     if plan is None:
@@ -194,8 +195,6 @@ def _decoded(graph: Graph, plan: Preprocessing, outputs: str) -> None:
             values = graph.add("Exp", graph.add("Min", values, MAX_LOG))
         graph.give("Identity", values, name="value", type_=types.DOUBLE, width=len(mean))
         return
-    if plan.more_targets:
-        raise InputError("several targets of classes are not exported; export a model of each")
     known, kinds = plan.labels, {"U": types.STRING, "i": types.INT64, "f": types.DOUBLE}
     label, outputs = add_classes(graph, outputs, known, one=plan.outputs == 1)
     graph.give("Identity", label, name="label", type_=kinds[known.dtype.kind])

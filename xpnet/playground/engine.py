@@ -97,8 +97,10 @@ class Playground:
         self.mean, self.std = np.zeros(2), np.ones(2)
         if s.scale == "standardized":
             self.mean, self.std = (f(self.raw[self.train], axis=0) for f in (np.mean, np.std))
+            self.std[self.std == 0.0] = 1.0  # of an input that is the same in the rows drawn
         self.x = (self.raw - self.mean) / self.std
-        margin = MARGIN * np.ptp(self.raw, axis=0)
+        span = np.ptp(self.raw, axis=0)
+        margin = MARGIN * np.where(span > 0.0, span, 1.0)
         self.low, self.high = self.raw.min(axis=0) - margin, self.raw.max(axis=0) + margin
         self._make_network()
         return {

@@ -54,7 +54,8 @@ def serve(table: Points | None, port: int, tell: Callable[[str], None]) -> None:
     try:
         listening = socket.create_server((HOST, port))
     except (OSError, OverflowError) as error:
-        raise InputError(f"--port {port}: {error}; give another, or 0 for any") from error
+        remedy = "it is taken, or no port; give another, or 0 for any"
+        raise InputError(f"--port {port}: {remedy}") from error
     with listening:
         port, token = listening.getsockname()[1], secrets.token_urlsafe(16)
         config = uvicorn.Config(application(token, port, table), log_level="warning")

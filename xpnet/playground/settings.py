@@ -1,7 +1,7 @@
 """What a page can set, one line each; the same in the page's address, which repeats a run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -51,12 +51,15 @@ class Settings:
     @classmethod
     def of(cls, link: str, inputs: Sequence[str]) -> "Settings":
         """Read the part of an address behind #; `inputs` are those of the person's table."""
-        given, known = dict(parse_qsl(link, True)), {each.name: each for each in fields(cls)}
-        try:
-            found = cls(**{name: known[name].type(text) for name, text in given.items()})  # type: ignore[operator]
-            hidden, edited = found.hidden, found.edited
-        except (KeyError, ValueError) as error:
-            raise InputError(f"address: {error} is not understood; leave it out") from error
+        known, found = {each.name: each for each in fields(cls)}, cls()
+        for name, text in dict(parse_qsl(link, True)).items():
+            try:
+                found = replace(found, **{name: known[name].type(text)})  # type: ignore[operator]
+                _ = found.hidden, found.edited  # which may be misspelt, too
+            except (KeyError, ValueError) as error:
+                remedy = "is not understood; correct it, or leave it out"
+                raise InputError(f"address: {name}={text} {remedy}") from error
+        hidden, edited = found.hidden, found.edited
         for about in form(inputs):
             value, allowed = getattr(found, about["name"]), about.get("choices")
             if allowed and value not in allowed:

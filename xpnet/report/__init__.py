@@ -1,1 +1,1 @@
-"""Pictures of a training."""
+"""Pictures of a training, and reports on one page."""

@@ -269,7 +269,8 @@ def _options(training: "Training") -> dict[str, str]:
     described = {f.name: _described(getattr(options, f.name)) for f in fields(options)}
     del described["epochs"], described["compile"]
     described["metrics"], described["seed"] = ", ".join(training.metrics), str(training.seed)
-    described["chunks"] = str(getattr(training, "chunks", "none"))  # of a run by several processes
+    plain = "" if getattr(training, "in_pairs", True) else ", plain"  # of several processes
+    described["chunks"] = f"{getattr(training, 'chunks', 'none')}{plain}"
     described["loss"] = training.head.loss.name
     described["data"] = digest(training.data, training.net.device)
     described["validation data"] = digest(training.validation, training.net.device)

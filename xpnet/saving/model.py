@@ -309,6 +309,12 @@ def refuse_own_activations(net: MLP, kind: type[XpnetError] = InputError, done: 
             raise kind(f"{done}{what}; use one of xpnet's, or save the weights.")
 
 
+def refuse_several_classes(plan: Any) -> None:
+    """Raise an error for several targets of classes, which exported files do not have."""
+    if plan.more_targets and plan.task != "regression":
+        raise InputError("several targets of classes are not exported; export a model of each")
+
+
 def network_tensors(net: MLP) -> Arrays:
     """Return the parameters on the host by name: weights.0, biases.0, weights.1, ..."""
     tensors: Arrays = {}

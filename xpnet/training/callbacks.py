@@ -115,8 +115,8 @@ class EarlyStopping:
 class OptunaPruning:
     """Report each epoch's monitored loss to a trial of Optuna; end the training if it is pruned.
 
-    The loss is the validation loss if there is one, else the training loss. What ends the training
-    is ``optuna.TrialPruned``, from which the study knows.
+    The loss is the validation loss if there is one, else the training loss. It ends with
+    ``optuna.TrialPruned``, by which the study knows.
 
     Parameters
     ----------

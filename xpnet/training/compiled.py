@@ -62,7 +62,7 @@ def compiled_steps(run: "Training", networks: int = 1) -> "CompiledSteps | None"
 
 
 def seconds_saved(run: "Training", networks: int = 1) -> float:
-    """Estimate what compiled steps save, all epochs long; compiling takes `SECONDS_TO_COMPILE`."""
+    """Estimate the seconds that compiled steps save in all epochs, but for the compiling."""
     of_step = SAVED_PER_STEP + SAVED_PER_PRODUCT * products(run.net, run.batch_size)
     steps: int = networks * run.options.epochs * run.whole
     return steps * of_step

@@ -1,8 +1,7 @@
 """What training leaves behind: the curves of a run."""
 
-import io
 from collections.abc import Mapping, Sequence
-from copy import copy
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +59,7 @@ class History:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as for JSON; ``History(**values)`` makes it again."""
-        return {name: copy(value) for name, value in vars(self).items()}
+        return {name: deepcopy(value) for name, value in vars(self).items()}
 
     def plot(self, path: Any = None) -> Any:
         """Draw training and validation loss over the epochs as a matplotlib Figure, and return it.
@@ -82,13 +81,13 @@ class History:
         return history_report(self, path)
 
     def _repr_html_(self) -> str | None:
-        """Draw the plot in a notebook, which shows the text where there is no matplotlib."""
-        picture = io.StringIO()
+        """Draw the curves in a notebook, which shows the text where there is no matplotlib."""
+        from xpnet.report.figures import curves
+
         try:
-            self.plot().savefig(picture, format="svg")
+            return "".join(each.svg for each in curves(self)) or None
         except InputError:
             return None
-        return picture.getvalue().partition("?>")[2]
 
     def __repr__(self) -> str:
         if not self.loss:

@@ -68,6 +68,8 @@ def fit_many(
     InputError
         For networks or optimisers that differ in more, and whatever `xpnet.fit` refuses.
     """
+    if refused := sorted({"callbacks", "progress", "parallel"} & options.keys()):
+        raise InputError(f"fit_many has no {', '.join(refused)}; train each network with fit")
     count = len(nets)
     if not count or len({id(net) for net in nets}) < count:
         raise InputError(f"{count} networks given; pass one or more, each another one")
@@ -172,22 +174,33 @@ def _run_stacked(runs: list[Training]) -> None:
 
 def _run_stack(runs: list[Training]) -> None:
     """Take the steps of these together; as networks end, the others move closer together."""
-    own = {id(run): run.net for run in runs}
+    own, left = {id(run): run.net for run in runs}, runs
     quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
     with finish_step_first(lambda: _stop(runs)), quiet, runs[0].net.device.active:
-        stack, left = Stack(runs), runs
-        for run in runs:
-            run.begin()
-        while left:
-            stack.run_epoch(left[0].state.epoch)
+        stack = Stack(runs)
+        try:
+            for run in runs:
+                run.begin()
+            while left:
+                stack.run_epoch(left[0].state.epoch)
+                ended, left = (
+                    [run for run in left if run.has_ended is state] for state in (True, False)
+                )
+                for run in ended:
+                    _leave(run, own[id(run)])
+                if left and 2 * len(left) <= len(stack.runs):
+                    stack = Stack(left)
+        finally:
             for run in left:
-                if run.has_ended:
-                    own[id(run)].flat[...] = run.net.flat
-                    run.net = own[id(run)]
-                    run.finish()
-            left = [run for run in left if not run.has_ended]
-            if left and 2 * len(left) <= len(stack.runs):
-                stack = Stack(left)
+                _leave(run, own[id(run)])
+
+
+def _leave(run: Training, net: MLP) -> None:
+    """End a run whose arrays are the stack's, which goes on writing into them."""
+    net.flat[...], xp = run.net.flat, net.device.xp
+    run.state.optimizer = [xp.asarray(each, copy=True) for each in run.state.optimizer]
+    run.net = net
+    run.finish()
 
 
 class Stack:

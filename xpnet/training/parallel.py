@@ -42,7 +42,7 @@ class ParallelTraining(Training):
     def __init__(self, comm: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         chunks = chunks_for(self.options.chunks, comm.size)
-        self.comm, self.chunks, self._in_pairs = comm, chunks or comm.size, chunks > 0
+        self.comm, self.chunks, self.in_pairs = comm, chunks or comm.size, chunks > 0
         if not comm.size <= self.chunks <= self.rows:
             told = f"{comm.size} processes, {self.chunks} chunks of a batch, {self.rows} rows"
             raise InputError(f"{told}: give every process a chunk, and every chunk a row")
@@ -110,7 +110,7 @@ class ParallelTraining(Training):
         net, stack, put, xp = self.net, self._stack, self.net.device.put, self.net.device.xp
         on_host, weighted = net.device is CPU, self._own.row_weights is not None
         own, total, add_all = make_sum(
-            self.comm, len(self._seeds), net.flat.shape[0] + 3, net.dtype, in_pairs=self._in_pairs
+            self.comm, len(self._seeds), net.flat.shape[0] + 3, net.dtype, in_pairs=self.in_pairs
         )
         if on_host:
             self.flat_gradients = total[:LOSS]
