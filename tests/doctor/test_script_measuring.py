@@ -75,12 +75,17 @@ def changed(*pairs):
 
 
 @pytest.mark.usefixtures("counted")
-def test_a_right_gradient_is_said_to_be_right(report):
-    found = report(NETWORK)
-    assert (
-        "Right: every gradient, as the slope of the binary cross-entropy"
-        in found.facts["gradients"]
-    )
+@pytest.mark.parametrize(
+    ("error", "loss"),
+    [
+        ("(P - Y)", "binary cross-entropy"),
+        ("(P - Y) * P * (1 - P)", "squared error"),
+        ("np.sign(P - Y) * P * (1 - P)", "absolute error"),
+    ],
+)
+def test_a_right_gradient_is_said_to_be_right_and_of_which_loss(report, error, loss):
+    found = report(changed(("(P - Y)", error)))
+    assert f"Right: every gradient, as the slope of the {loss}" in found.facts["gradients"]
     assert not [each for each in found.findings if each.code.startswith("gradient")]
 
 

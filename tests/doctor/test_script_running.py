@@ -111,6 +111,7 @@ def test_however_a_script_ends_it_is_said(script, text, how, status):
 
 def test_a_script_that_does_not_let_itself_be_stopped_is_given_up(script, monkeypatch):
     monkeypatch.setattr("xpnet.doctor.scripts.run.GRACE", 0.3)
+    monkeypatch.setattr("faulthandler.dump_traceback_later", lambda *_, **__: None)
     leave, outcomes = os._exit, []
 
     def stop(outcome):

@@ -16,7 +16,7 @@ from xpnet.doctor.step import is_bias
 @rule("gradient-shape", severity="error", needs=("first.gradients",), source=BACKPROPAGATION,
       remedy="gradient = inputs.T @ delta   # of weights; delta.sum(axis=0) of biases")  # fmt: skip
 def gradient_shape(run: Run) -> Evidence | None:
-    """A gradient has one number for each of its parameter; NumPy broadcasts any other shape."""
+    """A gradient has one number for each of the parameter; NumPy broadcasts any other shape."""
     shapes = {name: (each.shape, run.first.parameters.get(name, each).shape)
               for name, each in run.first.gradients.items()}  # fmt: skip
     wrong = {name: each for name, each in shapes.items() if not _updates(*each)}

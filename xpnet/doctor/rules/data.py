@@ -104,7 +104,9 @@ def unscaled_inputs(run: Run, limit: float) -> Evidence | None:
     if not unscaled_by(run) or 0.02 <= rms[worst] <= limit:
         return None
     kind = "largest" if rms[worst] > limit else "largest (all are tiny)"
-    evidence = f"{kind} root mean square {rms[worst]:.4g}, smallest {rms.min():.4g}; near 1 is well"
+    evidence = (
+        f"{kind} root mean square {rms[worst]:.4g}, smallest {rms.min():.4g}; it should be near 1"
+    )
     return Evidence(f"feature {run.feature(worst)}", evidence, remedy=scaled(run))
 
 

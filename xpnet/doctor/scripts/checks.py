@@ -149,7 +149,7 @@ def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
     first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
-    if last < 1e-2 * first:
+    if last < 1e-2 * first and not run.last.skill >= GOOD:
         yield (mapping.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
                f"{last:.3g} in {run.steps} steps")  # fmt: skip
 

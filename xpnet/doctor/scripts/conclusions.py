@@ -15,7 +15,10 @@ from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
 
 FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
 MEASURED = "measured by moving parameters and running the script's own next step"
-DERIVATIVE = "gradient-activation-derivative", WHY["gradient-activation-derivative"]
+DERIVATIVE = (
+    "gradient-activation-derivative",
+    "The error is multiplied by this derivative on its way back, here and in all layers before.",
+)
 # By the kind of a mistake: the finding's code, why it matters, and what is said of an operand.
 KINDS = {
     "operand": ("gradient-operand", "The gradient of weights is what the layer was given times the "
@@ -95,10 +98,10 @@ def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
     code, why, said = KINDS[mistake.kind]
     site, words = mistake.site, vars(mistake)
     made = f" (made in line {mistake.made})" if mistake.made not in (0, site.line) else ""
-    remedy = f"line {site.line}: {mistake.role} belongs here; keep what it is made of where it is "
+    remedy = f"line {site.line}: {mistake.role} belongs here"
     return Finding(
         code, "error", ", ".join(names), f"{site}: {said.format(**words)}{made}", why,
-        f"{remedy}made, for this function", MEASURED,
+        remedy, MEASURED,
         {"edits": [edit(site, mistake.mended)]} if is_known(mistake.right, site) else None,
     )  # fmt: skip
 

@@ -77,7 +77,9 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
             (found, ""),
         )  # fmt: skip
     elif not points:
-        facts["not_measured"] = measurer.problem or "the script took too few steps"
+        facts["not_measured"] = measurer.problem or (
+            "" if mapping is None else "the script took too few steps"
+        )
     report = observer.report(found, mend, **facts)
     report.facts["failed"] = [*dict.fromkeys(failed)]
     if SHAPES & {*report.codes}:

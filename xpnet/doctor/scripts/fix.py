@@ -94,7 +94,8 @@ def site_of(finding: Finding, roles: Mapping) -> Site | None:
         made = roles.layers[min(int(number[0]) if number else 1, len(roles.layers)) - 1].product
     elif where[0] in roles.names:
         update = roles.updates_of(roles.names.index(where[0]))[0]
-        made = _drawn(update.old) or update.operation
+        drawn = _drawn(update.old) if "init" in (finding.repair or {}) else None
+        made = drawn or update.gradient.made_by or update.operation
     else:
         made = (
             roles.error if {"predictions", "loss"} & {*where} else roles.step.updates[0].operation
@@ -258,14 +259,14 @@ def _more(finding: Finding, roles: Mapping) -> list[Edit]:
     site = roles.step.updates[0].operation.site
     name = site.function.rpartition(".")[2]
     for loop in ast.walk(_tree(site.file)):
-        if not (isinstance(loop, ast.For) and ast.unparse(loop.iter).startswith("range(")):
-            continue
-        count, calls = loop.iter.args, map(ast.unparse, ast.walk(loop))  # type: ignore[attr-defined]
-        inside = loop.lineno <= site.line <= (loop.end_lineno or 0)
-        if len(count) == 1 and (inside or (name and any(f"{name}(" in each for each in calls))):
-            text = ast.unparse(count[0])
-            text = text if isinstance(count[0], ast.Constant | ast.Name) else f"({text})"
-            return [{**_place(site.file, count[0]), "text": f"10 * {text}"}]
+        match loop:
+            case ast.For(iter=ast.Call(func=ast.Name("range"), args=[count])):
+                inside = loop.lineno <= site.line <= (loop.end_lineno or 0)
+                calls = map(ast.unparse, ast.walk(loop))
+                if inside or (name and any(f"{name}(" in each for each in calls)):
+                    text = ast.unparse(count)
+                    text = text if isinstance(count, ast.Constant | ast.Name) else f"({text})"
+                    return [{**_place(site.file, count), "text": f"10 * {text}"}]
     return []
 
 

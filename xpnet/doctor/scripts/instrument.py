@@ -47,7 +47,7 @@ class Site:
     column: int
     end_column: int  # of the same line; 0 if it ends on another one
     kind: str  # "operator", "in place", "call", "item", "put", "name", ...
-    operator: type[ast.AST] | None
+    operator: type[ast.AST]
     text: str  # of the whole operation, or of the names that are assigned
     operands: tuple[str, ...] = ()  # their texts
     literals: tuple[float, ...] = ()  # numbers that it is written with
@@ -149,7 +149,7 @@ class Instrumenter(ast.NodeTransformer):
         numbers = tuple(each for each in given if isinstance(each, float))
         self.sites.append(Site(
             self.file, node.lineno, node.col_offset, node.end_col_offset if one_line else 0, kind,
-            None if op is None else type(op), named or self._text(node),
+            type(op or node), named or self._text(node),
             tuple(map(self._text, operands)), numbers, ".".join(self.functions),
             not self.sites or self.file == self.sites[0].file,
         ))  # fmt: skip
@@ -185,8 +185,9 @@ class Hooks(ast.NodeTransformer):
     def visit_Compare(self, node: ast.Compare) -> Any:
         if len(node.ops) > 1:
             return self.generic_visit(node)
-        node.op, node.right = node.ops[0], node.comparators[0]  # type: ignore[attr-defined]
-        return self._computed(node, "left", "right")
+        compared: Any = node
+        compared.op, compared.right = node.ops[0], node.comparators[0]
+        return self._computed(compared, "left", "right")
 
     def _computed(self, node: Any, *names: str) -> Any:
         """Write the hook of an operator with the operands in these fields."""

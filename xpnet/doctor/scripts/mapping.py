@@ -128,7 +128,7 @@ class _Graph:
         while (made := value.made_by) is not None and made.operands and made.index is None:
             dependent = [i for i, each in enumerate(made.operands) if self.bits(each)]
             divisor = made.operands[-1]
-            if made.name == "divide" and _has_root(divisor):
+            if made.name == "divide" and divisor.shape == value.shape and _has_root(divisor):
                 found, value, named = "adaptive", made.operands[0], None
             elif made.name == "negative":
                 factor, value = -factor, made.operands[0]
@@ -319,8 +319,8 @@ def _update_in_words(mapping: Mapping, number: int) -> str:
     kind = "biases" if any(number == layer.biases for layer in mapping.layers) else "weights"
     name = update.gradient.names[-1] if update.gradient.names else "the gradient"
     line = f", {made.site.place}" if made is not None else ""
-    how = f"{update.optimizer} on {name}, {abs(update.factor):g} times"
-    how = how if update.optimizer else f"{abs(update.factor):g} times {name}"
+    way = {"momentum": "with momentum, ", "adaptive": "scaled adaptively, "}
+    how = f"{way.get(update.optimizer, '')}{abs(update.factor):g} times {name}"
     verb = "adds" if update.sign * (update.factor or 1.0) > 0 else "subtracts"
     shape, site = update.old.shape or "(a number)", update.operation.site
     return f"{kind} {mapping.names[number]} {shape}, {site.place}: the update {verb} {how}{line}"
@@ -330,7 +330,7 @@ def called(value: Value, operation: Operation | None = None) -> str:
     """Return a value's name and shape; the name as an operation that uses it has it."""
     slots = operation.operands if operation else ()
     text = in_source(operation, slots.index(value)) if operation and value in slots else ""
-    name = value.names[-1] if value.names else text
+    name = value.names[-1] if value.names else text.replace("?", "")
     return f"{name} {value.shape or '(a number)'}".strip()
 
 

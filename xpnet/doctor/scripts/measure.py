@@ -152,8 +152,11 @@ class Measurer:
         if found is None:
             return unfinished
         first = [*self.points, found][0]
-        if found.loss != first.loss and {v.kind for v in first.verdicts.values()} <= {"right"}:
-            found = replace(found, verdicts={}, mistakes={})  # where that loss is not defined
+        right = [{v.kind for v in each.verdicts.values()} <= {"right"} for each in (first, found)]
+        if found.loss != first.loss and all(right):  # at the first point their slopes are alike
+            self.points[0] = replace(first, loss=found.loss, line={})
+        elif found.loss != first.loss and right[0]:  # where that loss is not defined
+            found = replace(found, verdicts={}, mistakes={})
         self.points.append(found)
         if len(self.points) == 1 and found.loss in loss_values(p, t):  # along the first step
             ways = [at | {n: at[n] + f * d for n, d in steps.items() if n in at} for f in LENGTHS]

@@ -264,8 +264,8 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
                 and each is mapping.updates_of(each.parameter)[0]
             ):
                 slopes[name] = slopes[name] * (factors[name] / rate)
-    weights = [before.get(mapping.names[layer.weights]) for layer in mapping.layers]
-    if weights and all(np.ndim(each) == 2 for each in weights):  # type: ignore[arg-type]
+    weights = [before.get(mapping.names[layer.weights], 0.0) for layer in mapping.layers]
+    if weights and all(np.ndim(each) == 2 for each in weights):
         samples = mapping.samples or (mapping.layers,)
         found["inputs"] = _rows_of([layers[0].inputs for layers in samples])
         found["activations"] = [

@@ -62,16 +62,16 @@ def told(
             or not (codes & NO_SLOPE or each.where in spoilt)]  # fmt: skip
     kept = sorted((_in_lines(each, mapping) for each in kept), key=_rank)
     found = kept
-    for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, {*()})):
-        cause = [each for each in kept if each.code not in symptoms
-                 and (each.code, each.where) != ("non-finite", "loss")]  # fmt: skip
+    for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, set[str]())):
+        cause = [each for each in kept if each.code not in symptoms | {"non-finite"}]
         if any(each.severity == "error" and each.code not in weak for each in cause):
             small = {each.code for each in kept} & SMALL_GRADIENTS
             found = [each for each in cause if not (small and each.code in LENGTH)]
             break
     first = {e.code: e for e in reversed(found)}
     found = [e for e in found if e.code not in ONCE or e is first[e.code]]
-    folded = dict.fromkeys(each.code for each in kept if each not in found)
+    shown = {each.code for each in found}
+    folded = dict.fromkeys(each.code for each in kept if each.code not in shown)
     if folded:
         words = f"{found[0].explanation} Hence also: {', '.join(folded)}."
         found[0] = replace(found[0], explanation=words)

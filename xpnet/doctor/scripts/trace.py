@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -215,7 +216,7 @@ class Recorder:
 
     def operator(self, place: int, *operands: Any) -> Any:
         """``left + right``, ``-operand`` and the like."""
-        name, compute, _ = OPERATORS[self.sites[place].operator]  # type: ignore[index]
+        name, compute, _ = OPERATORS[self.sites[place].operator]
         return self._recorded(place, name, operands, compute(*operands))
 
     def call(self, place: int, function: Any, /, *args: Any, **options: Any) -> Any:
@@ -252,7 +253,7 @@ class Recorder:
 
     def in_place(self, place: int, old: Any, value: Any) -> Any:
         """``old += value``, for names and attributes."""
-        name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
+        name, _, compute = OPERATORS[self.sites[place].operator]
         operands = self._values((old, value))  # before they change
         return self._recorded(place, name, operands, compute(old, value))
 
@@ -261,7 +262,7 @@ class Recorder:
         if not isinstance(owner, np.ndarray):
             owner[index] = self.in_place(place, owner[index], value)
             return
-        name, _, compute = OPERATORS[self.sites[place].operator]  # type: ignore[index]
+        name, _, compute = OPERATORS[self.sites[place].operator]
         one = np.size(value) == 1 and value == 1  # a class's output, minus its target
         chosen = [i for i in _flat((index,)) if one or isinstance(i, np.ndarray)]
         operands = self._values((owner, value, *chosen))
@@ -348,7 +349,7 @@ class Recorder:
         self, place: int, name: str, operands: tuple[Any, ...], result: Any, index: Any
     ) -> None:
         values = self._values(operands, self.sites[place].literals)
-        operation = Operation(self.sites[place], name, values, None, place, index)  # type: ignore[arg-type]
+        operation = Operation(self.sites[place], name, values, Value(None, None), place, index)
         operation.result = self._new(result, operation)
         if name in ("T", "item") and values[0].object is not result:
             operation.result.base = values[0]
@@ -405,10 +406,11 @@ class Recorder:
 
     def _reached(self) -> dict[int, list[str]]:
         """Return how the script reaches its objects, by their ids."""
-        frame, scopes = sys._getframe(), list[Mapping[str, Any]]()
+        frame: FrameType | None = sys._getframe()
+        scopes = list[Mapping[str, Any]]()
         while frame is not None:
             scopes += [frame.f_locals] * any(frame.f_globals is each for each in self.modules)
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         found, own = dict[int, list[str]](), {each.get("__name__") for each in self.modules}
         waiting = [(name, value, 0) for scope in (*self.modules, *reversed(scopes))
                    for name, value in scope.items() if not name.startswith("__")]  # fmt: skip

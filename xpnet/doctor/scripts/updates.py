@@ -63,11 +63,15 @@ def scalar_side(operation: "Operation") -> int | None:
         return None
     if operation.operands[1 - single[0]].size > 1:
         return single[0]
+    mere = [i for i in single if not operation.operands[i].shape
+            and operation.operands[1 - i].shape]  # fmt: skip
+    if mere:
+        return mere[0]
     # Both are numbers: a factor was not computed from anything, and whole numbers may be data.
     bare = [i for i in single if (value := operation.operands[i]).made_by is None
             and (operation.name == "divide" or isinstance(value.object, float))]  # fmt: skip
     other = [i for i in bare if operation.operands[1 - i].made_by is not None]
-    return (other or bare or [None])[0]  # type: ignore[list-item]
+    return next(iter(other or bare), None)
 
 
 @dataclass(eq=False)

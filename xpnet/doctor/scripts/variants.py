@@ -189,7 +189,8 @@ class Variants:
             here = re.search(rf"(?<![\w.]){re.escape(text)}(?!\w)", near.site.text)
             return here is not None, texts[text]
 
-        return max(texts, key=rank, default="?")
+        unnamed = f"({value.made_by.site.text})" if value.made_by else "?"
+        return max(texts, key=rank, default=unnamed)
 
 
 def is_known(text: str, site: Site) -> bool:

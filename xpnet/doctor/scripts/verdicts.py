@@ -89,7 +89,7 @@ def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
         if np.all((p == q) | (np.abs(p - t) < 1e-9)):  # or else they depend on where q was cut
             found["the binary cross-entropy"] = (q - t) / (q * (1.0 - q))
             found["the cross-entropy"] = -t / q
-    return found
+    return found | {"the absolute error": np.sign(p - t)}  # the last: at 0 and 1 it is p - t, too
 
 
 def loss_values(p: Any, t: Any) -> dict[str, float]:
@@ -98,6 +98,7 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
     with np.errstate(all="ignore"):
         return {
             "the squared error": 0.5 * float(np.sum((p - t) ** 2)),
+            "the absolute error": float(np.sum(np.abs(p - t))),
             "the binary cross-entropy": -float(np.sum(t * np.log(q) + (1 - t) * np.log(1 - q))),
             "the cross-entropy": -float(np.sum(t * np.log(q))),
         }
