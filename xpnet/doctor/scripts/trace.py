@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from types import FrameType
 from typing import Any
 
@@ -25,10 +26,11 @@ SHARE = 0.3  # of the script's time that recording may take, after the first ste
 FREE_SECONDS = 1.0  # that it may take besides
 SCOUTED = 50_000  # operations in which updates are searched, before the search is put off
 FAR_AWAY = 1 << 60  # executions that are never reached
-FIRST_STEPS = 16  # that are all looked at
+FIRST_STEPS, FEWEST_STEPS = 16, 4  # that are all looked at; where that takes long
 MAX_AFTER = 5000  # operations that are recorded after a loop
 MAX_LIST = 256  # items of a list whose numbers are followed
 MAX_PLACES = 10_000  # where a parameter is looked for
+MAX_VIEWS = 64  # of one array, that others may be parts of
 SYNONYMS = {"true_divide": "divide", "dot": "matmul", "sub": "subtract", "mul": "multiply"}
 
 
@@ -50,7 +52,7 @@ class Value:
     @property
     def size(self) -> int:
         """How many numbers it holds."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
 
 @dataclass(eq=False)
@@ -154,7 +156,8 @@ class Recorder:
         """Record from here, where a step begins."""
         self.operations: list[Operation] = []
         self._known: dict[int, Value] = {}
-        self._views: dict[int, list[Value]] = {}  # by the id of the array that has the memory
+        # By the id of the array that has the memory, and their own: the first are the largest.
+        self._views: dict[int, dict[int, Value]] = {}
         self._updates: list[Update] = []
         self._seen: Counter[int] = Counter()  # updates by their place
         self._passed: Counter[int] = Counter()  # statements by their place
@@ -172,6 +175,10 @@ class Recorder:
     def wake(self, statement: int) -> None:
         """Begin to record, after the statement that now runs: its counter has run out."""
         self.steps += self._rest
+        if self._rest and not self._can_afford():  # wait until recording may take more time
+            self._rest = max(self._rest, self.steps // 2)
+            self.counts[statement] = self._rest * self._per_step
+            return
         self._rest, self.counts[statement] = 0, FAR_AWAY
         if not self.pattern:
             self._search = Search()
@@ -321,13 +328,13 @@ class Recorder:
             root = given
             while isinstance(root.base, np.ndarray):
                 root = root.base
-            sharing = self._views.setdefault(id(root), [])
+            sharing = self._views.setdefault(id(root), {})
             if made_by is None and root is not given:
-                value.base = next(
-                    (v for v in sharing if np.may_share_memory(v.object, given)), None
-                )
+                first = islice(sharing.values(), MAX_VIEWS)
+                value.base = next((v for v in first if np.may_share_memory(v.object, given)), None)
             if value.base is None and (made_by is None or made_by.name not in ("T", "item")):
-                sharing[:] = [v for v in sharing if v.object is not given] + [value]
+                sharing.pop(id(given), None)
+                sharing[id(given)] = value
         return value
 
     def _recorded(
@@ -453,13 +460,14 @@ class Recorder:
         anchor = self._statement(last)
         known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
         self._row += 1
-        if not self.rests or self.steps < FIRST_STEPS or self._row < self.burst:
+        rich = self._can_afford()
+        if not self.rests or self.steps < (FIRST_STEPS if rich else FEWEST_STEPS):
+            return
+        if self._row < (self.burst if rich else min(self.burst, FIRST_STEPS)):
             return
         if not self._per_step or known != self._per_step:
             return
-        self._rest = self.steps // (4 if self.burst > 1 else 16)
-        if not self._can_afford():  # wait until recording may take more time
-            self._rest = max(self._rest, self.steps)
+        self._rest = self.steps // (4 if self.burst > 1 else 16) if rich else self.steps
         self._row = 0
         if self._rest:
             self.counts[anchor] = self._rest * self._per_step

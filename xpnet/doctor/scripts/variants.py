@@ -24,7 +24,7 @@ from xpnet.doctor.scripts.trace import Operation, Value
 from xpnet.doctor.scripts.updates import scalar_side
 from xpnet.nn.activations import ACTIVATIONS
 
-SECONDS = 0.5  # that the search may take for one parameter
+SECONDS = 0.8  # that the search may take for all parameters
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
 DERIVATIVES = {"sigmoid": "({a} * (1 - {a}))", "tanh": "(1 - {a}**2)", "relu": "({a} > 0)"}
 
@@ -67,6 +67,7 @@ class Variants:
 
     def __init__(self, roles: Roles) -> None:
         self.roles, self.operations = roles, roles.step.operations
+        self.deadline = time.process_time() + SECONDS
         start = 0 if roles.error is None else self.operations.index(roles.error)
         self.backward = [o for o in self.operations[start:] if id(o.result) in roles.cone]
 
@@ -74,11 +75,10 @@ class Variants:
         self, gradient: Value, layer: int, known: Changes, agrees: Callable[[Any], bool]
     ) -> Mistake | None:
         """Return the change that makes a layer's gradient agree, beside those known so far."""
-        deadline = time.process_time() + SECONDS
         for operation in self._towards(gradient):
             for slot in (*range(min(2, len(operation.operands))), -1):
                 for kind, role, array, text in self._candidates(operation, slot, layer):
-                    if time.process_time() > deadline:
+                    if time.process_time() > self.deadline:
                         return None
                     changes = {**known, id(operation): (slot, array)}
                     if agrees(self.again(gradient, changes)):

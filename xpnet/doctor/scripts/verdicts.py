@@ -118,7 +118,8 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         usual = [_usual(found, judges, of) for of in ("factor", "step")]
         found = {n: judges[n].of_number(v, by_loss[n][loss][0], usual) for n, v in found.items()}
         agreeing = sum(each.kind in ("right", "sign") for each in found.values())
-        score = agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
+        weight = 1.0 if any(usual) else 0.5  # numbers agree with any slope, unless with each other
+        score = weight * agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
         if score > best[0] + 1e-9:
             best = score, loss, found, usual
     _, loss, found, usual = best
@@ -192,11 +193,11 @@ class Judge:
 
     def of_number(self, verdict: Verdict, slope: Any, usual: Sequence[float]) -> Verdict:
         """Judge one number, which is a multiple of any: by how many times the slope it is."""
-        if len(self.ways) > 1 or not verdict.factor or not all(usual):
+        if len(self.ways) > 1 or not verdict.factor or not any(usual):
             return verdict
         for each, sign in [*self.made_of, (self.change, 1)]:
             times = float(each[0]) / float(slope[0])
-            ratios = [abs(times) / one for one in usual if times]
+            ratios = [abs(times) / one for one in usual if times and one]
             both = [r for ratio in ratios for r in (ratio, 1.0 / ratio)]
             if any(r > 0.5 and abs(r - round(r)) < self.tolerance for r in both):
                 return replace(verdict, kind="sign" if sign * times > 0.0 else "right")
@@ -210,13 +211,17 @@ class Judge:
         if size * self.tolerance <= rounding or np.linalg.norm(change) < 1e-12 * size:
             return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
+        found = []
         if (times := self._fit(change, slope)) is not None:
             kind, times = "sign" if times > 0.0 else "right", abs(times)
-            return Verdict(kind, times / self.factor, times, cosine)
+            found.append(Verdict(kind, times / self.factor, times, cosine))
         for each, sign in self.made_of:
             if (times := self._fit(each, slope)) is not None:
-                return Verdict("sign" if sign * times > 0.0 else "right", abs(times), 0.0, cosine)
-        return Verdict("wrong", cosine=cosine)
+                kind = "sign" if sign * times > 0.0 else "right"
+                found.append(Verdict(kind, abs(times), 0.0, cosine))
+        if len(self.ways) > 1:  # an optimizer's step may go up, where its gradient is right
+            found.sort(key=lambda each: each.kind)
+        return found[0] if found else Verdict("wrong", cosine=cosine)
 
     def _fit(self, wanted: Any, slope: Any) -> float | None:
         """Return how many times the slope something is; None if it is no multiple."""
