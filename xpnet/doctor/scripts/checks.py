@@ -28,7 +28,7 @@ POOR = 0.5  # the same, from which more steps would only be better
 BAD = 0.1  # the same, up to which nothing was learnt
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 FEW_UNITS = 4
-TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows")  # wrong, however well it is learnt
+TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "prediction-wrong")  # wrong, however well it is learnt
 LONG_SUM = 20.0  # rate, times the rows that are summed
 GOODFELLOW = "Goodfellow et al., Deep Learning"
 
@@ -50,7 +50,7 @@ def check(code: str, source: str, remedy: str = "") -> Callable[[Check], Check]:
 def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
     mapping = seen.latest or Mapping(Step(0, (), ()), ())
-    for code, source, remedy, function in CHECKS if seen.latest else CHECKS[:2]:
+    for code, source, remedy, function in CHECKS if seen.latest else CHECKS[:3]:
         for operation, place, said, *own in function(seen, mapping, run):
             line = "" if operation is None else f"{operation.site}: "
             worst = "error" if code in TAUGHT or not run.last.skill >= GOOD else "warning"
@@ -80,6 +80,13 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         yield (found, old, "nothing uses the result of this step, and the weights stay as they "
                "were", f"{old} -= ...   # in place; or put the new array where the old one is kept"
                )  # fmt: skip
+
+
+@check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop")
+def never_run(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """The weights stay as they were drawn."""
+    for site in () if seen.latest else seen.recorder.never_run():
+        yield None, site.operands[0], f"{site}: this update is never run"
 
 
 @check("integer-parameters", "NumPy manual, Data types")
@@ -134,15 +141,70 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """What no step changes stays as it was drawn, and the rest must do without it."""
     states = {id(v) for u in mapping.step.updates for v in (u.old, u.new)}
-    products = [each for each in mapping.step.operations if each.name in PRODUCTS]
-    fixed = {v.shape for each in products for v in each.operands
-             if not states & ancestors([each.result])}  # fmt: skip
-    used = {id(v) for each in mapping.step.operations for v in each.operands} | states
+    operations = mapping.step.operations
+    inputs = {shape for each in mapping.layers[:1]
+              for shape in (each.inputs.shape, each.inputs.shape[::-1])}  # fmt: skip
+    fixed = {v.shape for each in operations if each.name in PRODUCTS for v in each.operands
+             if not states & ancestors([v])} - inputs  # fmt: skip
+    used = {id(v) for each in operations for v in each.operands} | states
     error = {id(each.result) for each in [mapping.error] if each is not None}
-    for each in products:
+    for each in operations:
         unused = each.result.names and id(each.result) not in used and each.result.shape in fixed
-        if unused and each.result.size > 1 and error & ancestors([each.result]):
+        made = origin(each.result)[0].made_by
+        product = made is not None and made.name in PRODUCTS
+        if unused and product and each.result.size > 1 and error & ancestors([each.result]):
             yield each, each.result.names[-1], "nothing uses this gradient"
+
+
+@check("prediction-wrong", "NumPy manual, argmax", "take the argmax over the outputs of each sample")
+def wrong_answers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """The network may be right; what is made of its outputs is not."""
+    outputs = next((v for v in mapping.outputs if len(v.shape) == 2), None)
+    rows, columns = outputs.shape if outputs is not None else (0, 0)
+    if run.columns:
+        rows, columns = columns, rows
+    for each in (*seen.recorder.used, *mapping.step.operations):
+        operand = each.operands[0].data if each.operands else None
+        if each.name == "argmax" and np.ndim(operand) == 2 and min(rows, columns) > 1:
+            samples, classes = operand.shape[:: -1 if run.columns else 1]
+            if classes == columns != samples and each.result.shape == (classes,):
+                yield (each, "predictions", f"one answer for each of the {classes} outputs, in "
+                       f"place of the {samples} samples")  # fmt: skip
+        pairs = zip(each.operands, each.operands[::-1], strict=True)
+        for one, other in pairs if each.name == "equal" and len(each.operands) == 2 else ():
+            made = origin(one)[0].made_by
+            if made is None or made.name != "argmax" or one.shape != other.shape or one.size < 8:
+                continue
+            right = {d: np.mean(one.data + d == other.data) for d in (-1, 0, 1)}
+            best = max(right, key=lambda d: right[d])
+            if best and right[best] > GOOD and right[0] < 1.0 - GOOD:
+                yield (each, "predictions", f"{right[best]:.0%} of the class numbers are "
+                       f"{best:+d} off", f"{each.site.text}   # with {best:+d} on one side")
+
+
+@check("normalised-per-row", RECIPE, "take the mean and the deviation of each feature, over "
+       "all samples")  # fmt: skip
+def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """It takes away how large a sample is, and mixes features that have different units."""
+    first = seen.first or mapping
+    below = ancestors(each.inputs for each in first.layers[:1])
+    for each in first.step.operations if run.last.skill < GOOD else ():
+        if each.name in ("mean", "std", "max", "min") and id(each.result) in below:
+            data = each.operands[0].shape[:: -1 if run.columns else 1]
+            if len(data) == 2 and 1 < data[1] and each.result.size == data[0] > data[1]:
+                yield each, "inputs", f"it is taken over the {data[1]} features of each sample"
+
+
+@check("shuffled-targets", "NumPy manual, reshape")
+def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """It takes the numbers row by row: each new column holds pieces of several samples."""
+    first = seen.first or mapping
+    below = ancestors([*(each.inputs for each in first.layers[:1]), *first.targets])
+    for each in first.step.operations:
+        old, new = each.operands[0].shape if each.operands else (), each.result.shape
+        if each.name == "reshape" and id(each.result) in below and len(old) == 2:
+            if old == new[::-1] and min(old) > 1 and old != new:
+                yield each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T"
 
 
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")

@@ -61,12 +61,13 @@ def conclude(
 
 def _climbing(point: Measured, verdicts: dict[int, str]) -> list[int]:
     """Return the parameters whose sign alone is wrong: some multiple climbs by chance, too."""
-    right = [point.verdicts[n].factor for n, kind in verdicts.items()
-             if kind == "right" and n in point.verdicts]  # fmt: skip
+    right = [each for n, kind in verdicts.items() if kind == "right" and n in point.verdicts
+             for each in (point.verdicts[n].factor, point.verdicts[n].step)]  # fmt: skip
     return [
         n for n, kind in verdicts.items()
         if kind == "sign" and (not right or n not in point.verdicts or any(
-            abs(point.verdicts[n].factor / factor - 1.0) < 0.01 for factor in right if factor
+            abs(own / factor - 1.0) < 0.01 for factor in right if factor
+            for own in (point.verdicts[n].factor, point.verdicts[n].step)
         ))
     ]  # fmt: skip
 

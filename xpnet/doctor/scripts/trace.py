@@ -5,6 +5,7 @@ computed its last update: the process may fork there. The recorder rests between
 often that recording takes at most `SHARE` of the time.
 """
 
+import ast
 import logging
 import math
 import sys
@@ -140,6 +141,7 @@ class Recorder:
         self.redrawn: Operation | None = None  # updates what its own step has drawn
         self.lost: Operation | None = None  # a step whose result nothing uses
         self.cut: Operation | None = None  # puts fractions into an array of whole numbers
+        self.reached = set[int]()  # places, while no update was found
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update
         self._loops: dict[int, int] = {}  # steps taken when each loop last ended
         self._started = time.process_time()
@@ -483,8 +485,16 @@ class Recorder:
 
     def _suspect(self) -> None:
         """See why no updates were found."""
+        self.reached |= {each.place for each in self.operations}
         self.redrawn = self.redrawn or redrawn(self.operations)
         self.lost = self.lost or lost(self.operations, times=3)
+
+    def never_run(self) -> Iterator[Site]:
+        """Yield what is written as an update, rate times gradient, and was not reached."""
+        for place, site in enumerate(self.sites if self.reached else ()):
+            update = site.kind == "in place" and site.operator in (ast.Add, ast.Sub)
+            if update and place not in self.reached and "*" in site.operands[1]:
+                yield site
 
     def finish(self) -> None:
         """Stop, and count the last steps."""
