@@ -28,7 +28,13 @@ POOR = 0.5  # the same, from which more steps would only be better
 BAD = 0.1  # the same, up to which nothing was learnt
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 FEW_UNITS = 4
-TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "prediction-wrong")  # wrong, however well it is learnt
+TAUGHT = (
+    "same-batch",
+    "targets-shifted",
+    "unshuffled-rows",
+    "prediction-wrong",
+    "rows-left-out",
+)  # wrong, however well it is learnt
 LONG_SUM = 20.0  # rate, times the rows that are summed
 GOODFELLOW = "Goodfellow et al., Deep Learning"
 
@@ -156,30 +162,39 @@ def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             yield each, each.result.names[-1], "nothing uses this gradient"
 
 
-@check("prediction-wrong", "NumPy manual, argmax", "take the argmax over the outputs of each sample")
-def wrong_answers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+@check(
+    "prediction-wrong", "NumPy manual, argmax", "take the argmax over the outputs of each sample"
+)
+def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The network may be right; what is made of its outputs is not."""
-    outputs = next((v for v in mapping.outputs if len(v.shape) == 2), None)
-    rows, columns = outputs.shape if outputs is not None else (0, 0)
-    if run.columns:
-        rows, columns = columns, rows
+    way = -1 if run.columns else 1
+    shapes = {each.shape[::way] for each in mapping.outputs if len(each.shape) == 2}
     for each in (*seen.recorder.used, *mapping.step.operations):
-        operand = each.operands[0].data if each.operands else None
-        if each.name == "argmax" and np.ndim(operand) == 2 and min(rows, columns) > 1:
-            samples, classes = operand.shape[:: -1 if run.columns else 1]
-            if classes == columns != samples and each.result.shape == (classes,):
-                yield (each, "predictions", f"one answer for each of the {classes} outputs, in "
-                       f"place of the {samples} samples")  # fmt: skip
-        pairs = zip(each.operands, each.operands[::-1], strict=True)
-        for one, other in pairs if each.name == "equal" and len(each.operands) == 2 else ():
-            made = origin(one)[0].made_by
-            if made is None or made.name != "argmax" or one.shape != other.shape or one.size < 8:
-                continue
-            right = {d: np.mean(one.data + d == other.data) for d in (-1, 0, 1)}
-            best = max(right, key=lambda d: right[d])
-            if best and right[best] > GOOD and right[0] < 1.0 - GOOD:
-                yield (each, "predictions", f"{right[best]:.0%} of the class numbers are "
-                       f"{best:+d} off", f"{each.site.text}   # with {best:+d} on one side")
+        shape = each.operands[0].shape[::way] if each.name == "argmax" and each.operands else ()
+        alike = any(shape[1:] == known[1:] and known[0] > known[1] for known in shapes)
+        if alike and shape[1] > 1 and shape[0] != shape[1] and each.result.shape == shape[1:]:
+            yield (each, "predictions", f"one answer for each of the {shape[1]} outputs, in place "
+                   f"of the {shape[0]} samples")  # fmt: skip
+
+
+@check("prediction-wrong", "NumPy manual, Indexing")
+def wrong_count(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Outputs are counted from 0, the classes they are compared with are not."""
+    for each in (*seen.recorder.used, *mapping.step.operations):
+        if each.name != "equal" or len({value.shape for value in each.operands}) != 1:
+            continue
+        for i, one in enumerate(each.operands):
+            made, other = origin(one)[0].made_by, each.operands[1 - i].data
+            if made is not None and made.name == "argmax" and one.size >= ROWS_ALIKE:
+                right = {d: float(np.mean(one.data + d == other)) for d in (-1, 0, 1)}
+                best = max(right, key=lambda d: right[d])
+                if best and right[best] > GOOD and right[0] < 1.0 - GOOD:
+                    yield (
+                        each,
+                        "predictions",
+                        f"{right[best]:.0%} of the answers are right if {best:+d} is added",
+                        f"add {best:+d} to {each.site.operands[i]}",
+                    )
 
 
 @check("normalised-per-row", RECIPE, "take the mean and the deviation of each feature, over "
@@ -191,7 +206,7 @@ def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     for each in first.step.operations if run.last.skill < GOOD else ():
         if each.name in ("mean", "std", "max", "min") and id(each.result) in below:
             data = each.operands[0].shape[:: -1 if run.columns else 1]
-            if len(data) == 2 and 1 < data[1] and each.result.size == data[0] > data[1]:
+            if len(data) == 2 and data[1] > 1 and each.result.size == data[0] > data[1]:
                 yield each, "inputs", f"it is taken over the {data[1]} features of each sample"
 
 
@@ -202,9 +217,9 @@ def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     below = ancestors([*(each.inputs for each in first.layers[:1]), *first.targets])
     for each in first.step.operations:
         old, new = each.operands[0].shape if each.operands else (), each.result.shape
-        if each.name == "reshape" and id(each.result) in below and len(old) == 2:
-            if old == new[::-1] and min(old) > 1 and old != new:
-                yield each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T"
+        turned = len(old) == 2 and min(old) > 1 and old == new[::-1] != new
+        if turned and each.name == "reshape" and id(each.result) in below:
+            yield each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T"
 
 
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
@@ -227,7 +242,7 @@ def unshuffled(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("error-not-from-targets", NIELSEN, "take the target of the row that the step has")
 def same_target(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The same answer is taught for all rows."""
-    if seen.alike >= ROWS_ALIKE and not seen.varied and not seen.same_rows:
+    if seen.alike >= ROWS_ALIKE and not seen.varied and not (seen.same_rows or seen.wrapped):
         yield mapping.error, "targets", f"{seen.alike} steps in a row have the same target"
 
 
@@ -298,6 +313,14 @@ def same_batch(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         source = rows.base or (made.operands[0] if made and made.name == "item" else None)
         if made is not None and source is not None and rows.size * 2 <= source.size:
             yield made, "batches", f"every step gets the same {rows.shape} of {source.shape}"
+
+
+@check("rows-left-out", RECIPE, "let the batches go through all rows")
+def left_out(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """What the other rows would teach is never learnt."""
+    for made, last, rows in [seen.wrapped] if seen.wrapped else ():
+        if last * 2 <= rows:
+            yield made, "batches", f"they start again after {last} of {rows} rows"
 
 
 @check("targets-shifted", "NumPy manual, Indexing", "use the class numbers as they are")

@@ -112,7 +112,7 @@ def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: boo
     error, edits = roles.error, [edit(each, turned(each)) for each in sites]
     if everywhere and error is not None:
         sites.insert(0, error.site)
-        if error.operands[0] is roles.targets[0]:
+        if error.name == "subtract" and error.operands[0] is roles.targets[0]:
             edits, sites = [edit(error.site, swapped(error.site))], [error.site]
     update = roles.updates_of(climbing[0])[0]
     if negative := _negative(update) if update.optimizer else None:

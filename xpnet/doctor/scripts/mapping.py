@@ -178,7 +178,10 @@ class _Graph:
 
     def _pair(self, operation: Operation) -> tuple[Value, Value] | None:
         """Return (outputs, targets) if these may be an operation's two sides."""
-        if operation.name not in ("subtract", "divide") or id(operation) in self.changed:
+        if (
+            operation.name not in ("subtract", "divide", "multiply")
+            or id(operation) in self.changed
+        ):
             return None
         if len(operation.operands) > 2 and operation.index is not None:
             owner, chosen = operation.operands[0], operation.operands[-1]  # p[range(n), y] -= 1
@@ -190,6 +193,9 @@ class _Graph:
         left, right = operation.operands
         texts = operation.site.operands
         for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
+            signs = one.shape == other.shape and other.size > 1 and np.all(np.abs(other.data) == 1)
+            if operation.name == "multiply" and not signs:  # of a margin, with targets of -1 and 1
+                continue
             literal = bool(text and NUMBER.fullmatch(text[0]))
             bare = other.size == 1 and other.made_by is None
             constant = bare and (operation.name == "divide" or one.size > 1 or literal)

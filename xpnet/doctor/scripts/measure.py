@@ -158,8 +158,8 @@ class Measurer:
         elif found.loss != first.loss and right[0]:  # where that loss is not defined
             found = replace(found, verdicts={}, mistakes={})
         self.points.append(found)
-        right = {v.kind for v in found.verdicts.values()} <= {"right", "unknown"}
-        if right and len(self.points) == 1 and found.loss in loss_values(p, t):  # along the step
+        known = {v.kind for v in found.verdicts.values()} <= {"right", "unknown"}
+        if known and len(self.points) == 1 and found.loss in loss_values(p, t):  # along the step
             ways = [at | {n: at[n] + f * d for n, d in steps.items() if n in at} for f in LENGTHS]
             ends = zip(LENGTHS, self._ask(ways, outputs), strict=True)
             found.line[0.0] = loss_values(p, t)[found.loss]

@@ -46,6 +46,8 @@ class Observer:
         self.alike = self._row = 0  # most steps in a row with targets all the same, and the latest
         self._target: Any = None  # of the latest step, if its rows have one only
         self.varied = False  # whether there was another one
+        self.wrapped: tuple[Operation, int, int] | None = None  # batch, rows before it, all rows
+        self._stop = 0  # of the latest batch, if it is a slice
         self._moved: list[Moved] = []
         self._movement: list[float] = []
         self._rows: list[Any] = []  # inputs and targets of the latest step
@@ -77,6 +79,7 @@ class Observer:
         self.losses.append((own, loss))
         if "learning_rate" in arrays and not any(each.optimizer for each in mapping.step.updates):
             self.rates.append(arrays["learning_rate"])
+        self._compare_batches(mapping)
         self._compare_targets(mapping, arrays.get("targets"))
         self._steps.append(mapping.step.number)
         try:
@@ -98,6 +101,18 @@ class Observer:
         self._rows = again
         if not same or self._steps[-2:-1] == [mapping.step.number - 1]:  # steps far apart may agree
             self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
+
+    def _compare_batches(self, mapping: Mapping) -> None:
+        """See where batches that are slices start again."""
+        made = mapping.layers[0].inputs.made_by if mapping.layers else None
+        index = made.index if made is not None else None
+        if made is None or not isinstance(index, slice) or index.start is None:
+            return
+        rows = made.operands[0].shape[0]
+        stop, self._stop = self._stop, min(index.stop or rows, rows)
+        again = index.start == 0 and self._steps[-1:] == [mapping.step.number - 1]
+        if again and stop > (self.wrapped[1] if self.wrapped else 0):
+            self.wrapped = made, stop, rows
 
     def _compare_targets(self, mapping: Mapping, targets: Any) -> None:
         """Count the steps in a row that have one class only."""
@@ -279,6 +294,8 @@ def _ends_of(mapping: Mapping) -> dict[str, Any]:
     if not mapping.outputs:
         return {}
     predictions, targets = _rows_of(mapping.outputs), _rows_of(mapping.targets)
+    if mapping.error is not None and mapping.error.name == "multiply":
+        predictions = np.clip(predictions, -1.0, 1.0)  # beyond its margin none is better
     if len(mapping.outputs) > 1 and not mapping.samples:  # outputs of one sample
         predictions, targets = predictions.reshape(1, -1), targets.reshape(1, -1)
     of_class = mapping.error is not None and mapping.error.index is not None

@@ -20,8 +20,9 @@ FAULTS = (
     "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "gradient-scale",
     "no-update", "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis",
     "softmax-hidden", "output-activated-twice", "bias-after-activation", "gradient-wrong",
-    "same-batch", "dropout-at-prediction", "class-numbers", "targets-shifted", "shuffled-targets",
-    "target-range", "constant-target", "prediction-drift", "prediction-wrong",
+    "rows-left-out", "same-batch", "dropout-at-prediction", "class-numbers", "targets-shifted",
+    "shuffled-targets", "target-range", "constant-target", "prediction-drift", "prediction-wrong",
+    "normalised-per-row",
 )  # fmt: skip
 SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradient-zero"}
 STATES = SMALL_GRADIENTS | {"initial-loss"}  # of a network, that may have a cause
