@@ -173,3 +173,47 @@ for step in range(300):
 
 def test_validation_between_steps_is_no_part_of_them():
     assert codes(VALIDATED) == ()
+
+
+@pytest.mark.parametrize(
+    "last",
+    ["right = np.argmax(found, axis=0)", "right = np.argmax(found, axis=1) == labels+ 1"],
+    ids=["over the samples", "counted from 0"],
+)
+def test_answers_that_are_counted_wrongly_are_seen_though_the_network_learnt(last):
+    two = RIGHT.replace("Y = labels.reshape(-1, 1) * 1.0", "Y = np.eye(2)[labels]").replace(
+        "size=(8, 1)", "size=(8, 2)"
+    )
+    two = two.replace("b2 = np.zeros(1)", "b2 = np.zeros(2)")
+    answers = "found = squash(np.tanh(X @ W1 + b1) @ W2 + b2)\n"
+    assert codes(two + answers + "right = np.argmax(found, axis=1) == labels") == ()
+    assert codes(two + answers + last) == ("prediction-wrong",)
+
+
+def test_reshape_in_place_of_transpose_is_seen():
+    script = RIGHT.replace("labels =", "whole = X\nX = whole.T.reshape(80, 2)\nlabels =")
+    script = script.replace("(X[:, 0] * X[:, 1]", "(whole[:, 0] * whole[:, 1]")
+    assert codes(script)[:1] == ("shuffled-targets",)
+
+
+@pytest.mark.parametrize("layer", ["1", "2"])
+def test_a_layer_whose_gradient_nothing_uses_is_seen_wherever_it_is(layer):
+    script = RIGHT.replace("X.T @ d1", "dW1").replace("h.T @ d2", "dW2").replace(
+        "    W1 -=", "    dW1, dW2 = 1.0 * (X.T @ d1), 1.0 * (h.T @ d2)\n    W1 -="
+    )  # fmt: skip
+    lines = [line for line in script.splitlines() if f"    W{layer} -=" not in line]
+    assert codes("\n".join(lines))[:1] == ("no-update",)
+
+
+def test_updates_that_are_never_run_are_named():
+    found = codes(RIGHT.replace("    W1 -=", "    continue\n    W1 -="))
+    assert found == ("no-update",)
+
+
+def test_a_margin_has_outputs_and_targets_too():
+    script = RIGHT.replace("* 1.0", "* 2.0 - 1").replace("squash(h @ W2 + b2)", "h @ W2 + b2")
+    hinge = script.replace("(p - Y) / len(X)", "-Y * (Y * p < 1) / len(X)").replace(
+        "2.0\n", "0.5\n"
+    )
+    assert codes(hinge) == ()
+    assert codes(hinge.replace("rate * ", "1e-9 * "))[:1] == ("learning-rate-too-small",)
