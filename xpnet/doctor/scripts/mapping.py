@@ -51,6 +51,7 @@ class Mapping:
     reaching: int = 0  # bits of the parameters on which the outputs depend
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
+    repeated: frozenset[int] = frozenset()  # places of what each step does
 
     @property
     def recognised(self) -> bool:

@@ -1,0 +1,496 @@
+"""For kinds of causes, the lines of the script as they should be.
+
+Each mender takes a finding and what the script's first step showed, and returns edits; none where
+it does not see how the script would have to be. They look for what is usual in scripts of any
+style; whether an edit helps is seen when the mended copy runs.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from os.path import commonprefix
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.findings import Finding
+from xpnet.doctor.scripts.edits import (
+    LOOPS,
+    Edit,
+    after,
+    ahead,
+    around,
+    assigned,
+    at,
+    block,
+    changed,
+    edit,
+    operand_edit,
+    statements,
+    tree,
+)
+from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
+from xpnet.doctor.scripts.sizes import applied, loops
+from xpnet.doctor.scripts.trace import Operation, Value
+from xpnet.doctor.scripts.updates import origin
+
+NAME = re.compile(r"[\w.]+")
+
+
+def _file(roles: Mapping) -> str:
+    return roles.step.updates[0].operation.site.file
+
+
+def _spot(finding: Finding, roles: Mapping) -> Operation | None:
+    """Return the operation that a finding tells of."""
+    found = (e for e in roles.step.operations if finding.evidence.startswith(f"{e.site}: "))
+    return next(found, None)
+
+
+def _kept(value: Value, roles: Mapping) -> Iterator[Value]:
+    """Yield a value and what it was taken from, but for what each step makes anew."""
+    source: Value | None = value
+    while source is not None:
+        made = source.made_by
+        if made is None or made.place not in roles.repeated:
+            yield source
+        source = source.base or (made.operands[0] if made and made.name in VIEWS else None)
+
+
+def _given(value: Value, words: str, roles: Mapping) -> tuple[str, Value, ast.stmt] | None:
+    """Return the name of the script's data that a step's value is of, and where that is made."""
+    file, line = _file(roles), roles.step.updates[0].operation.site
+    for each in _kept(value, roles):
+        for name in dict.fromkeys([*each.names, words]):
+            made = [s for s in assigned(file, name) if line.function or s.lineno < line.line]
+            if made:
+                return name, each, made[-1]
+    return None
+
+
+def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Standardise the inputs, after the last statement of the script that makes them."""
+    if not roles.layers or not roles.outputs:
+        return []
+    value, product = roles.layers[0].inputs, roles.layers[0].product
+    found = _given(value, in_source(product, int(product.operands[1] is value)), roles)
+    if found is None or len(found[1].shape) != 2:
+        return []
+    name, _, made = found
+    columns = len(value.shape) == 2 and roles.outputs[0].shape[:1] != value.shape[:1]
+    keep = f"axis={int(columns)}, keepdims=True"
+    new = f"{name} = ({name} - np.mean({name}, {keep})) / (np.std({name}, {keep}) + 1e-12)"
+    return [after(product.site.file, made, new)]
+
+
+def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Bring the targets to where the outputs can be, after the statement that makes them."""
+    error, known = roles.error, finding.repair or {}
+    if error is None or error.index is not None:
+        return []
+    target = roles.targets[0]
+    found = _given(target, in_source(error, error.operands.index(target)), roles)
+    if found is None:
+        return []
+    t, _, made = found
+    low, high = known.get("target_range", (-np.inf, np.inf))
+    new = f"({t} - np.min({t})) / (np.max({t}) - np.min({t}))"
+    if np.isfinite(low) and np.isfinite(high):
+        new = f"{new} * {high - low:g} + {low:g}" if (low, high) != (0.0, 1.0) else new
+    elif np.isfinite(low):
+        new = f"{t} - np.min({t})" + (f" + {low:g}" if low else "")
+    else:
+        new = f"({t} - np.mean({t})) / np.std({t})"
+    return [after(_file(roles), made, f"{t} = {new}")]
+
+
+def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Let a softmax divide by the sum over the outputs of each sample."""
+    made, layer = roles.outputs[0].made_by, roles.layers[-1]
+    divisor = made.operands[-1].made_by if made and made.name == "divide" else None
+    total = divisor
+    while total is not None and total.name in VIEWS:
+        total = total.operands[0].made_by
+    if divisor is None or total is None or total.name != "sum":
+        return []
+    axis = int(layer.product.operands[0] is layer.inputs)
+    return [edit(divisor.site, f"np.sum({in_source(total, 0)}, axis={axis}, keepdims=True)")]
+
+
+def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Take out seeds that are set again and again; else choose the rows of a batch at random."""
+    file, made = _file(roles), roles.layers[0].inputs.made_by
+    repeated = (ast.For, ast.While, ast.FunctionDef)
+    seeds = [n for n in statements(file) if isinstance(n, ast.Expr)
+             and ".seed(" in ast.unparse(n) and around(file, n.lineno, repeated)]  # fmt: skip
+    if seeds or made is None or made.name != "item":
+        return [changed(file, each, "pass") for each in seeds]
+    inside = [*around(file, made.line, repeated)]
+    nodes = [n for n in ast.walk(inside[-1]) if isinstance(n, ast.Subscript)] if inside else []
+    owner = made.site.operands[0]
+    index = made.site.text[len(owner) :].replace(" ", "")
+    same = [n for n in nodes if f"[{ast.unparse(n.slice)}]".replace(" ", "") == index]
+    first = at(file, min((n.lineno for n in same), default=0))
+    if first is None or len(same) < 2 or ":" not in index or "," in index:
+        return []
+    rows = f"rows = np.random.randint(len({owner}), size={roles.layers[0].inputs.shape[0]})"
+    return [ahead(file, first, rows), *(changed(file, n.slice, "rows") for n in same)]
+
+
+def paired(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Give each row its own target: one order for both, the batch's targets, the same set's."""
+    return _one_order(_file(roles)) or _stale(roles) or _same_set(roles)
+
+
+def _one_order(file: str) -> list[Edit]:
+    """Shuffle two things in one order that two statements, one behind the other, shuffle apart."""
+
+    def shuffling(statement: ast.stmt) -> ast.Call | None:
+        calls = [n for n in ast.walk(statement) if isinstance(n, ast.Call) and n.args
+                 and re.search(r"(shuffle|permutation)$", ast.unparse(n.func))]  # fmt: skip
+        return calls[0] if calls else None
+
+    for one in statements(file):
+        for first, second in pairwise(block(file, one) if shuffling(one) else ()):
+            calls = [shuffling(first), shuffling(second)]
+            if None in calls or ast.unparse(first) == ast.unparse(second):
+                continue
+            a, b = (ast.unparse(each.args[0]) for each in calls if each)
+            if isinstance(first, ast.Expr) and isinstance(second, ast.Expr):
+                both = ", ".join(f"[{n}[i] for i in order]" for n in (a, b))
+                return [changed(file, first, f"order = np.random.permutation(len({a}))"),
+                        changed(file, second, f"{a}[:], {b}[:] = {both}")]  # fmt: skip
+            whole = [NAME.fullmatch(n) and ast.unparse(s).startswith(f"{n} = ")
+                     for n, s in ((a, first), (b, second))]  # fmt: skip
+            order = f"np.random.permutation(len({a}))" if all(whole) else ast.unparse(calls[0])
+            return [ahead(file, first, f"order = {order}"), *(
+                changed(file, each, f"{n}[order]" if own else "order")
+                for each, n, own in zip(calls, (a, b), whole, strict=True)
+            )]  # fmt: skip
+    return []
+
+
+def _stale(roles: Mapping) -> list[Edit]:
+    """Make the targets before the error that uses them, where the script makes them behind it."""
+    error, file = roles.error, _file(roles)
+    using = at(file, error.line) if error else None
+    if error is None or using is None:
+        return []
+    words, around_it = in_source(error, error.operands.index(roles.targets[0])), block(file, using)
+    late = [
+        s for s in around_it if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == words
+    ]
+    if not late or late[0].lineno <= using.lineno:
+        return []
+    return [changed(file, late[0], "pass"), ahead(file, using, ast.unparse(late[0]))]
+
+
+def _same_set(roles: Mapping) -> list[Edit]:
+    """Take the targets that are called as the inputs are: y_train beside x_train, not y_test."""
+    made = roles.targets[0].made_by if roles.targets else None
+    inputs = [n for v in _kept(roles.layers[0].inputs, roles) for n in v.names]
+    if made is None or not made.site.operands or not inputs:
+        return []
+    old = made.site.operands[0]
+    names = {n.id for n in ast.walk(tree(_file(roles))) if isinstance(n, ast.Name)}
+
+    def likeness(name: str) -> int:
+        ends = len(commonprefix([name[::-1], inputs[0][::-1]]))
+        return (ends + len(commonprefix([name, old]))) * (ends > 3)
+
+    best = max(sorted(names - {inputs[0]}), key=likeness)
+    return [operand_edit(made.site, 0, old, best)] if likeness(best) > likeness(old) else []
+
+
+def own_target(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Take the target of the row that a step has, in place of another loop's last one."""
+    error, made = roles.error, roles.layers[0].inputs.made_by if roles.layers else None
+    if error is None or made is None or made.name != "item":
+        return []
+    slot = error.operands.index(roles.targets[0])
+    words, row = in_source(error, slot), made.site.text[len(made.site.operands[0]) :]
+    for node in ast.walk(tree(error.site.file)):
+        match node:
+            case ast.For(ast.Name(name), ast.Name(rows)) if name == words:
+                return [operand_edit(error.site, slot, words, f"{rows}{row}")]
+    return []
+
+
+def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Set gradients that a step adds up back to 0 after their update."""
+    edits = []
+    for update in roles.step.updates:
+        made, site = update.gradient.made_by, update.operation.site
+        statement = at(site.file, site.line)
+        if made is not None and made.site.kind == "in place" and statement is not None:
+            part = "[...]" if update.gradient.shape else ""
+            edits.append(after(site.file, statement, f"{made.site.operands[0]}{part} = 0.0"))
+    return edits
+
+
+def copied(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Make arrays of their own of one that stands in several places."""
+    file = _file(roles)
+    for node in ast.walk(tree(file)):
+        match node:
+            case ast.BinOp(ast.List([one]), ast.Mult(), times) if not isinstance(one, ast.Constant):
+                copy = ast.unparse(one) + ".copy()" * isinstance(one, ast.Name | ast.Attribute)
+                return [changed(file, node, f"[{copy} for _ in range({ast.unparse(times)})]")]
+            case ast.Assign([target], ast.Name() | ast.Attribute() | ast.Subscript()):
+                both = {ast.unparse(target), ast.unparse(node.value)}
+                if both == {*finding.where.split(" and ")}:
+                    return [changed(file, node.value, f"{ast.unparse(node.value)}.copy()")]
+    return []
+
+
+def in_place(operation: Operation) -> list[Edit]:
+    """Let steps that only set a name change the array itself: this one, and those beside it."""
+    file, line = operation.site.file, operation.line
+    edits = []
+    for each in block(file, statement) if (statement := at(file, line)) else ():
+        match each:
+            case ast.Assign(
+                [ast.Name(name)], ast.BinOp(ast.Name(old), ast.Add() | ast.Sub() as op)
+            ):
+                if name == old:
+                    sign = "+" if isinstance(op, ast.Add) else "-"
+                    step = ast.unparse(each.value.right)  # type: ignore[attr-defined]
+                    edits.append(changed(file, each, f"{name} {sign}= {step}"))
+    return edits
+
+
+def also_updated(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Update what has a gradient and no update, as the script does with the others."""
+    operations, updates = roles.step.operations, roles.step.updates
+    used = {id(v) for each in operations for v in each.operands}
+    unused = [each.result.names[-1] for each in operations
+              if each.result.names and id(each.result) not in used]  # fmt: skip
+    last = updates[-1].operation.site
+    statement, edits = at(last.file, last.line), list[Edit]()
+    for gradient in dict.fromkeys(unused):
+        for update in updates:
+            old, known = update.operation.site.operands[0], (update.gradient.names or [""])[-1]
+            ours = at(last.file, update.operation.line)
+            if not known or ours is None or statement is None or known == gradient:
+                continue
+            # self.dW2 belongs to self.W2, so self.dW1 to self.W1
+            like = re.sub(r"\d+$", "", known), re.sub(r"\d+$", "", gradient)
+            number, own = (re.search(r"\d+$", each) for each in (gradient, old))
+            if like[0] == like[1] and number and own:
+                text = ast.unparse(ours).replace(known, gradient)
+                text = re.sub(rf"(?<![\w.]){re.escape(old)}(?!\w)", old[: own.start()] + number[0],
+                              text)  # fmt: skip
+                edits.append(after(last.file, statement, text))
+                break
+    return edits
+
+
+def left_alone(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Make a new array where the script's data are changed in place."""
+    spot = _spot(finding, roles)
+    statement = at(spot.site.file, spot.line) if spot else None
+    match statement:
+        case ast.AugAssign(ast.Name(name)) if spot is not None:
+            new = ast.unparse(ast.BinOp(ast.Name(name), statement.op, statement.value))
+            return [changed(spot.site.file, statement, f"{name} = {new}")]
+    return []
+
+
+def once(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Take away the second activation of the outputs."""
+    file, error = _file(roles), roles.error
+    words = in_source(error, error.operands.index(roles.outputs[0])) if error else ""
+    values = [n.value for n in statements(file) if isinstance(n, ast.Assign)
+              and ast.unparse(n.targets[0]) in {words, *roles.outputs[0].names}]  # fmt: skip
+    calls = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Call)
+             and ast.unparse(n) == words]  # fmt: skip
+    for call in (*values, *calls):
+        match call:
+            case ast.Call(_, [ast.Call() | ast.Name() | ast.Attribute() as inner], []):
+                return [changed(file, call, ast.unparse(inner))]
+    return []
+
+
+def constant(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Leave the learning rate as it is."""
+    file, names = _file(roles), {text.rpartition(".")[2] for u in roles.step.updates
+                                 for text, _ in u.scalars}  # fmt: skip
+    inside = [n for n in statements(file) if isinstance(n, ast.Assign | ast.AugAssign)
+              and around(file, n.lineno, LOOPS)]  # fmt: skip
+    return [
+        changed(file, n, "pass") for n in inside
+        for t in (n.targets if isinstance(n, ast.Assign) else [n.target])
+        if ast.unparse(t).rpartition(".")[2] in names
+    ]  # fmt: skip
+
+
+def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Give the inputs a column of ones, whose weights are biases."""
+    layer = roles.layers[0]
+    value, file = layer.inputs, _file(roles)
+    slot = int(layer.product.operands[1] is value)
+    found = _given(value, in_source(layer.product, slot), roles)
+    drawn = _shape_of(roles.updates_of(layer.weights)[0].old, 1 - slot * 2)
+    if found is None or drawn is None or len(found[1].shape) != 2:
+        return []
+    name, _, made = found
+    more = f"np.vstack([{name}, np.ones((1, np.shape({name})[1]))])" if slot else (
+        f"np.hstack([{name}, np.ones((len({name}), 1))])")  # fmt: skip
+    return [after(file, made, f"{name} = {more}"), {**drawn, "text": f"{drawn['text']} + 1"}]
+
+
+def _shape_of(weights: Value, way: int) -> Edit | None:
+    """Return where the number of inputs stands in what draws weights: first, or last for -1."""
+    drawn = origin(weights)[0].made_by
+    statement = at(drawn.site.file, drawn.line) if drawn else None
+    for node in ast.walk(statement) if statement and drawn else ():
+        if isinstance(node, ast.Tuple | ast.Call) and drawn.site.column <= node.col_offset:
+            sizes = node.elts if isinstance(node, ast.Tuple) else node.args
+            inside = (
+                node.lineno == drawn.line and (node.end_col_offset or 0) <= drawn.site.end_column
+            )
+            if (
+                inside
+                and len(sizes) == len(weights.shape) == 2
+                and not any(isinstance(each, ast.Tuple | ast.Call) for each in sizes)
+            ):
+                size = sizes[0 if way > 0 else 1]
+                return changed(drawn.site.file, size, ast.unparse(size))
+    return None
+
+
+def inside(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Add biases to the sums, inside the activation."""
+    edits = []
+    for each in roles.late_biases:
+        call, bias = in_source(each, 0), in_source(each, 1)
+        if call.endswith(")") and NAME.match(call):
+            edits.append(edit(each.site, f"{call[:-1]} + {bias})"))
+    return edits
+
+
+def as_counted(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Use class numbers as they are."""
+    spot = _spot(finding, roles)
+    statement = at(spot.site.file, spot.line) if spot else None
+    for node in ast.walk(statement) if statement else ():
+        for inner in ast.walk(node.slice) if isinstance(node, ast.Subscript) else ():
+            match inner:
+                case ast.BinOp(left, ast.Sub(), ast.Constant(1)) if spot:
+                    return [changed(spot.site.file, inner, ast.unparse(left))]
+    return []
+
+
+def shuffled(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Take the rows in a new order in each epoch."""
+    file = _file(roles)
+    for loop in reversed(loops(roles)):
+        match getattr(loop, "iter", None):
+            case ast.Call(ast.Name("zip"), [ast.Name(), *_] as data, []):
+                names = [ast.unparse(each) for each in data]
+                rows = ", ".join(f"{name}[i]" for name in names)
+                new = f"[({rows}) for i in np.random.permutation(len({names[0]}))]"
+                return [changed(file, loop.iter, new)]
+            case ast.Call(ast.Name("range"), [count]) if loop is not loops(roles)[0]:
+                return [changed(file, loop.iter, f"np.random.permutation({ast.unparse(count)})")]
+    return []
+
+
+def true_division(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Divide the inputs with fractions."""
+    for each in _kept(roles.layers[0].inputs, roles) if roles.layers else ():
+        if each.made_by is not None and each.made_by.name == "floor_divide":
+            return [edit(each.made_by.site, each.made_by.site.text.replace("//", "/", 1))]
+    return []
+
+
+def corrected(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Raise the decay of a running mean to the power of the step, in its correction."""
+    spot = _spot(finding, roles)
+    new = re.sub(r"(1 - [\w.]+) \* (\w+)", r"\1 ** \2", spot.site.text) if spot else ""
+    return [edit(spot.site, new)] if spot and new != spot.site.text else []
+
+
+def summed(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Sum gradients of biases over the batch, where they are applied, as those of weights are."""
+    edits = []
+    for name in (finding.repair or {}).get("sum_over_batch", ()):
+        number = roles.names.index(name)
+        update = roles.updates_of(number)[0]
+        options = _axes(update.delta.data, update.old.shape)
+        how = "mean" if options and _averaged(roles, number, int(options[5])) else "sum"
+        if options:
+            edits.append(applied(update, f"np.{how}({{}}, {options})"))
+    return edits
+
+
+def _axes(array: Any, shape: tuple[int, ...]) -> str:
+    """Return the options with which a sum of an array gets a shape; nothing if none do."""
+    for options in ("axis=0", "axis=1", "axis=0, keepdims=True", "axis=1, keepdims=True"):
+        axis, keep = int(options[5]), "keepdims" in options
+        if np.ndim(array) == 2 and np.sum(array, axis=axis, keepdims=keep).shape == shape:
+            return options
+    return ""
+
+
+def _averaged(roles: Mapping, biases: int, axis: int) -> bool:
+    """Return whether a layer's weights are updated by a mean over the rows, and not by a sum."""
+    for layer in roles.layers:
+        if layer.biases == biases:
+            errors = roles.updates_of(biases)[0].delta.data
+            x, applied = layer.inputs.data, roles.updates_of(layer.weights)[0].delta.data
+            total = x @ errors.T if axis else errors.T @ x
+            mean = total / errors.shape[axis]
+            return any(np.shape(a) == mean.shape and np.allclose(a, mean)
+                       for a in (applied, np.transpose(applied)))  # fmt: skip
+    return False
+
+
+def summed_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Sum gradients of biases over the batch only, not over the units."""
+    edits = []
+    for update in roles.step.updates:
+        made = update.gradient.made_by
+        if made is not None and made.name in ("sum", "mean") and made.result.size == 1:
+            options = _axes(made.operands[0].data, update.old.shape)
+            new = f"np.{made.name}({in_source(made, 0)}, {options})"
+            edits += [edit(made.site, new)] if options and update.old.size > 1 else []
+    return edits
+
+
+def reshaped(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Bring targets to the outputs' shape where the two meet."""
+    error = roles.error
+    if error is None or error.index is not None:
+        return []
+    slot = int(error.operands[1] is roles.targets[0])
+    targets, outputs = in_source(error, slot), in_source(error, 1 - slot)
+    new = f"np.reshape({targets}, np.shape({outputs}))"
+    return [operand_edit(error.site, slot, targets, new)]
+
+
+def each_error(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Leave out a sum over all errors before the backward pass."""
+    return [
+        edit(each.site, f"({in_source(each, 0)})")
+        for each in roles.step.operations
+        if roles.error is not None and each.name in ("sum", "mean") and each.result.size == 1
+        and each.operands[0] is roles.error.result and id(each.result) in roles.cone
+    ]  # fmt: skip
+
+
+def floats(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Make floats of parameters where they are made."""
+    made = [origin(roles.updates_of(n)[0].old)[0].made_by for n in range(len(roles.names))
+            if roles.names[n] in finding.where.split(", ")]  # fmt: skip
+    return [edit(each.site, f"{each.site.text}.astype(float)") for each in made if each]
+
+
+def moved(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Move an update behind another one, if both stand in one block."""
+    file, lines = _file(roles), re.findall(r"\d+", finding.remedy)
+    found = [each for line in lines if (each := at(file, int(line)))]
+    if len(found) != 2 or found[0].col_offset != found[1].col_offset:
+        return []
+    return [changed(file, found[0], "pass"), after(file, found[1], ast.unparse(found[0]))]
