@@ -33,7 +33,7 @@ MISTAUGHT = {
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.examine import Examination
 
-Texts = dict[Path | int, str]  # by the file, or by the number of a notebook's cell
+Texts = dict[Path, str]  # by the file; of a notebook's cells, by their number
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Attempt:
 
     @property
     def mistaught(self) -> set[str]:
+        """The findings with which the skill says nothing."""
         return MISTAUGHT & {each["code"] for each in self.report["findings"]}
 
     def better_than(self, other: "Attempt") -> bool:
@@ -105,11 +106,12 @@ class Fixer:
                      if e]  # fmt: skip
             latest = None
             for some in dict.fromkeys((len(edits), 1)):
-                latest = self._tried(now, [e for each in edits[:some] for e in each])
-                if latest is not None:
-                    yield latest
-                    if not latest.failed and latest.skill > now.skill - CLEARLY:
-                        break
+                each = self._tried(now, [e for mine in edits[:some] for e in mine])
+                if each is not None:
+                    yield each
+                    latest = max((each, latest or each), key=lambda a: (not a.failed, a.skill))
+                if latest is not None and latest.better_than(now):
+                    break
             if latest is None:
                 break
             now = latest
@@ -159,14 +161,14 @@ class Fixer:
         from xpnet.doctor.scripts.source import raw_cells, read_source
 
         if self.notebook:
-            return dict(enumerate(raw_cells(self.path), start=1))
+            return {Path(str(n)): t for n, t in enumerate(raw_cells(self.path), start=1)}
         return {self.path: read_source(self.path)}
 
-    def _key(self, file: str) -> Path | int | None:
+    def _key(self, file: str) -> Path | None:
         """Return whose text an edit's file is: the script's, or its copy's."""
         if self.notebook:
             cell = re.fullmatch(r".*\.ipynb, cell (\d+)", file)
-            return int(cell[1]) if cell else None
+            return Path(cell[1]) if cell else None
         path = Path(file)
         path = self.path if path == self.target else path
         if path.stem.endswith("_fixed") and path in self.written:
@@ -184,8 +186,8 @@ class Fixer:
         new = dict(texts)
         for file, mine in by_file.items():
             key = self._key(file)
-            helper = isinstance(key, Path) and key != self.path
-            old = texts.get(key) if key is not None else None  # type: ignore[arg-type]
+            helper = not self.notebook and key != self.path
+            old = texts.get(key) if key is not None else None
             if old is None and helper:
                 old = read_source(Path(file))
             text = apply(old, mine) if old is not None else None
@@ -213,11 +215,10 @@ class Fixer:
             whole = json.loads(self.path.read_text("utf-8"))
             code = [each for each in whole["cells"] if each["cell_type"] == "code"]
             for number, text in texts.items():
-                code[int(number) - 1]["source"] = text.splitlines(keepends=True)  # type: ignore[arg-type]
+                code[int(number.name) - 1]["source"] = text.splitlines(keepends=True)
             self.target.write_text(json.dumps(whole, ensure_ascii=False, indent=1), "utf-8")
             return
         for file, text in texts.items():
-            assert isinstance(file, Path)
             target = self.copy_of(file)
             write_like(file, target, text)
             self.written.add(target)
@@ -236,9 +237,9 @@ def _importing(text: str, module: str) -> str:
     if module.endswith("_fixed"):
         return text
     text, froms = re.subn(rf"^(\s*from {module})(?= import )", r"\1_fixed", text, flags=re.M)
-    text, plain = re.subn(rf"^(\s*import {module})( as \w+)?[ \t]*$",
-                          lambda m: f"{m[1]}_fixed{m[2] or f' as {module}'}", text, flags=re.M)  # fmt: skip
-    return text if froms or plain else ""
+    plain = re.compile(rf"^(\s*import {module})(?: as (\w+))?[ \t]*$", re.M)
+    text, plains = plain.subn(lambda m: f"{m[1]}_fixed as {m[2] or module}", text)
+    return text if froms or plains else ""
 
 
 def fix(found: "Examination", roles: Sequence[str] = ()) -> dict[str, Any]:
@@ -250,7 +251,7 @@ def fix(found: "Examination", roles: Sequence[str] = ()) -> dict[str, Any]:
         return {"file": None, "after": tried, **told}
     changes = []
     for key, text in best.texts.items():
-        file = key if isinstance(key, Path) else fixer.path
+        file = fixer.path if fixer.notebook else key
         old = start.texts.get(key) or file.read_text("utf-8", "replace")
         names = file.name, fixer.copy_of(file).name
         lines = difflib.unified_diff(old.splitlines(), text.splitlines(), *names, "", "", 0, "")

@@ -61,6 +61,13 @@ def tree(file: str) -> ast.Module:
     return ast.parse("".join(linecache.getlines(file)))
 
 
+@cache
+def modules(file: str) -> set[str]:
+    """Return the names of imported modules."""
+    nodes = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Import)]
+    return {each.asname or each.name for n in nodes for each in n.names}
+
+
 def statements(file: str) -> Iterator[ast.stmt]:
     """Yield all simple statements of a file."""
     for node in ast.walk(tree(file)):
@@ -76,9 +83,9 @@ def at(file: str, line: int) -> ast.stmt | None:
 
 def around(file: str, line: int, kinds: tuple[type, ...]) -> list[Any]:
     """Return the nodes of some kinds that a line is in, the innermost last."""
-    inside = (n for n in ast.walk(tree(file)) if isinstance(n, kinds))
-    found: list[Any] = [n for n in inside if n.lineno <= line <= (n.end_lineno or 0)]
-    return sorted(found, key=lambda n: n.lineno)
+    nodes: Iterator[Any] = (n for n in ast.walk(tree(file)) if isinstance(n, kinds))
+    inside = [n for n in nodes if n.lineno <= line <= n.end_lineno]
+    return sorted(inside, key=lambda n: n.lineno)
 
 
 def block(file: str, statement: ast.stmt) -> list[ast.stmt]:

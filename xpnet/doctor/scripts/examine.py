@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, Any, TypeVar
 
 from xpnet.doctor.findings import Finding, Report
@@ -84,7 +85,8 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
             "" if mapping is None else "the script took too few steps"
         )
     report = observer.report(found, mend, **facts)
-    report.facts["tries"] = attempt("mending", lambda: tries(mapping), []) if mapping else []
+    if mapping is not None:
+        report.facts["tries"] = attempt("mending", partial(tries, mapping), list[dict[str, Any]]())
     report.facts["failed"] = [*dict.fromkeys(failed)]
     if SHAPES & {*report.codes}:
         report.facts["gradients"] = ""  # they are right only for the shapes that are wrong

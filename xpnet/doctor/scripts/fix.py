@@ -62,6 +62,8 @@ TRIED: dict[str, Mender] = {
     "more units": sizes.more_units,
 }
 
+UNNAMED = "__import__('numpy')"
+
 
 def with_edits(findings: Iterable[Finding], roles: Mapping) -> tuple[Finding, ...]:
     """Return the findings, with edits of the source in `repair` wherever these are known."""
@@ -90,14 +92,11 @@ def in_numpy(edits: list[Edit]) -> list[Edit]:
     return [{**e, "text": re.sub(r"\bnp\.", _numpy(e["file"]), e["text"])} for e in edits]
 
 
-_UNNAMED = "__import__('numpy')"
-
-
 @cache
 def _numpy(file: str) -> str:
     imports = [each for n in ast.walk(tree(file)) if isinstance(n, ast.Import) for each in n.names]
     names = [each.asname or each.name for each in imports if each.name == "numpy"]
-    return f"{names[0] if names else _UNNAMED}."
+    return f"{[*names, UNNAMED][0]}."
 
 
 def site_of(finding: Finding, roles: Mapping) -> Site | None:

@@ -13,6 +13,7 @@ from operator import or_
 
 import numpy as np
 
+from xpnet.doctor.scripts.edits import modules
 from xpnet.doctor.scripts.trace import Operation, Step, Update, Value
 from xpnet.doctor.scripts.updates import SAME_VALUES, ancestors, origin
 
@@ -345,6 +346,7 @@ def in_source(operation: Operation, slot: int) -> str:
         for i in reversed(range(len(site.text))):
             depth += {")": 1, "(": -1}.get(site.text[i], 0)
             if depth == 0:
-                words = (site.text[:i].rpartition(".")[0], *words)
+                owner = site.text[:i].rpartition(".")[0]
+                words = words if owner in modules(site.file) else (owner, *words)
                 break
     return words[slot] if slot < len(words) else "?"

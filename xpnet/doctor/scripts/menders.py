@@ -8,8 +8,7 @@ style; whether an edit helps is seen when the mended copy runs.
 import ast
 import re
 from collections.abc import Iterator
-from itertools import pairwise
-from os.path import commonprefix
+from itertools import pairwise, takewhile
 from typing import Any
 
 import numpy as np
@@ -153,21 +152,23 @@ def _one_order(file: str) -> list[Edit]:
 
     for one in statements(file):
         for first, second in pairwise(block(file, one) if shuffling(one) else ()):
-            calls = [shuffling(first), shuffling(second)]
-            if None in calls or ast.unparse(first) == ast.unparse(second):
+            one_call, other_call = shuffling(first), shuffling(second)
+            if one_call is None or other_call is None or one_call is other_call:
                 continue
-            a, b = (ast.unparse(each.args[0]) for each in calls if each)
-            if isinstance(first, ast.Expr) and isinstance(second, ast.Expr):
+            a, b = ast.unparse(one_call.args[0]), ast.unparse(other_call.args[0])
+            if isinstance(first, ast.Expr) and isinstance(second, ast.Expr) and a != b:
                 both = ", ".join(f"[{n}[i] for i in order]" for n in (a, b))
                 return [changed(file, first, f"order = np.random.permutation(len({a}))"),
                         changed(file, second, f"{a}[:], {b}[:] = {both}")]  # fmt: skip
-            whole = [NAME.fullmatch(n) and ast.unparse(s).startswith(f"{n} = ")
-                     for n, s in ((a, first), (b, second))]  # fmt: skip
-            order = f"np.random.permutation(len({a}))" if all(whole) else ast.unparse(calls[0])
-            return [ahead(file, first, f"order = {order}"), *(
-                changed(file, each, f"{n}[order]" if own else "order")
-                for each, n, own in zip(calls, (a, b), whole, strict=True)
-            )]  # fmt: skip
+            if isinstance(first, ast.Assign) and isinstance(second, ast.Assign):
+                whole = [f"{n} = " == ast.unparse(s)[: len(n) + 3]
+                         for n, s in ((a, first), (b, second))]  # fmt: skip
+                order = f"np.random.permutation(len({a}))" if whole[0] else ast.unparse(one_call)
+                rows = [f"{n}[order]" if own else "order"
+                        for n, own in zip((a, b), whole, strict=True)]  # fmt: skip
+                return [ahead(file, first, f"order = {order}"),
+                        changed(file, one_call, rows[0]),
+                        changed(file, other_call, rows[1])]  # fmt: skip
     return []
 
 
@@ -186,6 +187,12 @@ def _stale(roles: Mapping) -> list[Edit]:
     return [changed(file, late[0], "pass"), ahead(file, using, ast.unparse(late[0]))]
 
 
+def alike(one: str, other: str) -> int:
+    """Return how many letters two words begin with together."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 def _same_set(roles: Mapping) -> list[Edit]:
     """Take the targets that are called as the inputs are: y_train beside x_train, not y_test."""
     made = roles.targets[0].made_by if roles.targets else None
@@ -196,8 +203,8 @@ def _same_set(roles: Mapping) -> list[Edit]:
     names = {n.id for n in ast.walk(tree(_file(roles))) if isinstance(n, ast.Name)}
 
     def likeness(name: str) -> int:
-        ends = len(commonprefix([name[::-1], inputs[0][::-1]]))
-        return (ends + len(commonprefix([name, old]))) * (ends > 3)
+        ends = alike(name[::-1], inputs[0][::-1])
+        return (ends + alike(name, old)) * (ends > 3)
 
     best = max(sorted(names - {inputs[0]}), key=likeness)
     return [operand_edit(made.site, 0, old, best)] if likeness(best) > likeness(old) else []
@@ -344,17 +351,16 @@ def _shape_of(weights: Value, way: int) -> Edit | None:
     """Return where the number of inputs stands in what draws weights: first, or last for -1."""
     drawn = origin(weights)[0].made_by
     statement = at(drawn.site.file, drawn.line) if drawn else None
-    for node in ast.walk(statement) if statement and drawn else ():
-        if isinstance(node, ast.Tuple | ast.Call) and drawn.site.column <= node.col_offset:
+    if drawn is None or statement is None:
+        return None
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Tuple | ast.Call):
             sizes = node.elts if isinstance(node, ast.Tuple) else node.args
-            inside = (
-                node.lineno == drawn.line and (node.end_col_offset or 0) <= drawn.site.end_column
-            )
-            if (
-                inside
-                and len(sizes) == len(weights.shape) == 2
-                and not any(isinstance(each, ast.Tuple | ast.Call) for each in sizes)
-            ):
+            here = (node.lineno, node.end_lineno) == (drawn.line, drawn.line)
+            within = here and drawn.site.column <= node.col_offset
+            within = within and (node.end_col_offset or 0) <= drawn.site.end_column
+            nested = any(isinstance(each, ast.Tuple | ast.Call) for each in sizes)
+            if within and not nested and len(sizes) == len(weights.shape) == 2:
                 size = sizes[0 if way > 0 else 1]
                 return changed(drawn.site.file, size, ast.unparse(size))
     return None

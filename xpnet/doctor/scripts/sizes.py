@@ -16,7 +16,7 @@ from xpnet.doctor.scripts.variants import is_made_by
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
 LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured
 MORE_STEPS = 10
-NAME = re.compile(r"[\w.]+")
+NAME = re.compile(r"[^\W\d][\w.]*")
 UNITS = 32  # that a hidden layer gets where it had too few
 
 
@@ -65,8 +65,8 @@ def numbers(file: str, name: str, factor: float, value: float | None = None) -> 
             given += [d for n, d in zip(names, node.args.defaults, strict=False) if n == last]
     return [
         changed(file, n, times(n.value, factor)) for n in given
-        if isinstance(n, ast.Constant) and type(n.value) in (int, float)
-        and value in (None, n.value)
+        if isinstance(n, ast.Constant) and isinstance(n.value, int | float)
+        and not isinstance(n.value, bool) and value in (None, n.value)
     ]  # fmt: skip
 
 
@@ -122,16 +122,16 @@ def _more(file: str, loop: ast.For | ast.While, count: ast.expr | None) -> list[
 
 def more_units(finding: Finding, roles: Mapping) -> list[Edit]:
     """Give the narrowest hidden layer more units, where their number has a name."""
-    hidden = [each for each in roles.layers[:-1] if each.activations.shape]
-    for layer in sorted(hidden, key=lambda each: each.activations.shape[-1]):
-        weights = roles.updates_of(layer.weights)[0].old
-        drawn = drawn_by(weights)
-        nodes = ast.walk(ast.parse(drawn.site.text)) if drawn else ()
-        for text in (ast.unparse(n) for n in nodes if isinstance(n, ast.Name | ast.Attribute)):
-            for units in {*weights.shape} if drawn else ():
-                edits = numbers(drawn.site.file, text, max(8, UNITS // units), units)
-                if edits:
-                    return edits
+    widths = list[tuple[int, Operation]]()
+    for layer in roles.layers[:-1]:
+        drawn, (x, w) = drawn_by(roles.updates_of(layer.weights)[0].old), layer.product.operands[:2]
+        width = [*w.shape, 1][-1] if x is layer.inputs else [*x.shape, 1][0]
+        widths += [(width, drawn)] if drawn else []
+    for width, drawn in sorted(widths, key=lambda pair: pair[0]):
+        nodes = [n for n in ast.walk(ast.parse(drawn.site.text)) if isinstance(n, ast.expr)]
+        for text in filter(NAME.fullmatch, map(ast.unparse, nodes)):
+            if edits := numbers(drawn.site.file, text, max(8, UNITS // width), width):
+                return edits
     return []
 
 
