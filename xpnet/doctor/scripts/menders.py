@@ -68,6 +68,19 @@ def _given(value: Value, words: str, roles: Mapping) -> tuple[str, Value, ast.st
     return None
 
 
+def _before_training(file: str, made: ast.stmt, new: str, roles: Mapping) -> Edit:
+    """Add a statement just ahead of the training: what else is made of the data stays as it is."""
+    lines = [roles.step.updates[0].operation.line, *(loop.lineno for loop in loops(roles))]
+    calls = [f"{n.name}(" for line in lines for n in around(file, line, (ast.FunctionDef,))]
+    for each in block(file, made):
+        within = any(each.lineno <= line <= (each.end_lineno or 0) for line in lines)
+        trains = within or any(call in ast.unparse(each) for call in calls)
+        own = isinstance(each, ast.FunctionDef | ast.ClassDef)
+        if each.lineno > made.lineno and trains and not own:
+            return ahead(file, each, new)
+    return after(file, made, new)
+
+
 def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     """Standardise the inputs, after the last statement of the script that makes them."""
     if not roles.layers or not roles.outputs:
@@ -80,7 +93,7 @@ def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     columns = len(value.shape) == 2 and roles.outputs[0].shape[:1] != value.shape[:1]
     keep = f"axis={int(columns)}, keepdims=True"
     new = f"{name} = ({name} - np.mean({name}, {keep})) / (np.std({name}, {keep}) + 1e-12)"
-    return [after(product.site.file, made, new)]
+    return [_before_training(product.site.file, made, new, roles)]
 
 
 def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -101,7 +114,7 @@ def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
         new = f"{t} - np.min({t})" + (f" + {low:g}" if low else "")
     else:
         new = f"({t} - np.mean({t})) / np.std({t})"
-    return [after(_file(roles), made, f"{t} = {new}")]
+    return [_before_training(_file(roles), made, f"{t} = {new}", roles)]
 
 
 def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -344,7 +357,9 @@ def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
     name, _, made = found
     more = f"np.vstack([{name}, np.ones((1, np.shape({name})[1]))])" if slot else (
         f"np.hstack([{name}, np.ones((len({name}), 1))])")  # fmt: skip
-    return [after(file, made, f"{name} = {more}"), {**drawn, "text": f"{drawn['text']} + 1"}]
+    ones = _before_training(file, made, f"{name} = {more}", roles)
+    known = drawn["line"] > ones["line"] and "shape" in drawn["text"]  # it is drawn behind
+    return [ones] + [{**drawn, "text": f"{drawn['text']} + 1"}] * (not known)
 
 
 def _shape_of(weights: Value, way: int) -> Edit | None:
