@@ -140,7 +140,7 @@ def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
     for update in roles.step.updates:
         for each in roles.step.operations:
             side = scalar_side(each) if each.name == "multiply" else None
-            if side is None or origin(each.operands[1 - side])[0] is not update.old:
+            if side is None or each.operands[1 - side] is not update.old:
                 continue
             words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
             if edits := numbers(each.site.file, words, 0.01, value):
