@@ -56,17 +56,19 @@ class Attempt:
         return "the script stopped in line" in self.report["facts"].get("ended", "stopped")
 
     @property
-    def mistaught(self) -> set[str]:
-        """The findings with which the skill says nothing."""
-        return MISTAUGHT & {each["code"] for each in self.report["findings"]}
+    def codes(self) -> set[str]:
+        """The codes of errors that were found."""
+        found = self.report["findings"]
+        return {each["code"] for each in found if each["severity"] == "error"}
 
     def better_than(self, other: "Attempt") -> bool:
         """Return whether it learns more, or at last what it should."""
         if self.failed and not other.failed:
             return False
-        if other.mistaught - self.mistaught:
+        if other.codes & MISTAUGHT - self.codes:
             return self.skill > 0.0
-        return self.skill > min(max(other.skill, 0.0) + CLEARLY, LEARNT)
+        cured = bool(other.codes - self.codes) and self.skill > LEARNT
+        return cured or self.skill > max(other.skill, 0.0) + CLEARLY
 
 
 @dataclass
