@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.edits import apply
+from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.fork import Child, ask
 from xpnet.doctor.scripts.source import Script
 

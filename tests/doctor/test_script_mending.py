@@ -3,8 +3,8 @@
 import pytest
 
 from xpnet.cli import doctor_fix
-from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.edits import apply
+from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.source import Script
 
 START = """import numpy as np
