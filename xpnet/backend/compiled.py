@@ -234,10 +234,11 @@ def _is_flat(view: View, shape: tuple[int, ...]) -> bool:
 
 def _is_large_product(each: Operation) -> bool:
     """Return whether BLAS takes it."""
-    if each.name != "dot" or any(len(view.shape) < 2 for view in _views(each.inputs)):
+    first, second = each.inputs[0], each.inputs[-1]
+    if each.name != "dot" or len(first.shape) < 2 or len(second.shape) < 2:
         return False
-    rows, inner, columns = *each.inputs[0].shape, each.inputs[1].shape[1]
-    return bool(min(rows, inner, columns) > 1 and rows * inner * columns > SMALL_PRODUCT)
+    sizes: tuple[int, ...] = (*first.shape, second.shape[1])
+    return min(sizes) > 1 and math.prod(sizes) > SMALL_PRODUCT
 
 
 def _folded(operations: list[Operation]) -> list[Operation]:
