@@ -15,23 +15,19 @@ from xpnet.doctor.scripts import menders, sizes
 from xpnet.doctor.scripts.edits import Edit, tree
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.rewrites import rewritten
 
 Mender = Callable[[Finding, Mapping], list[Edit]]
 # By a finding's code, or by a change that it asks for.
 MENDERS: dict[str, Mender] = {
     "integer-parameters": menders.floats,
-    "shared-parameters": menders.copied,
-    "data-changed": menders.left_alone,
     "update-order": menders.moved,
     "no-update": menders.also_updated,
     "same-batch": menders.other_rows,
-    "unshuffled-rows": menders.shuffled,
     "shuffled-targets": menders.paired,
     "error-not-from-targets": menders.own_target,
-    "targets-shifted": menders.as_counted,
     "target-range": menders.reachable,
     "standardize_target": menders.reachable,
-    "constant-feature": menders.true_division,
     "standardize": menders.scaled,
     "sum_over_batch": menders.summed,
     "gradient-shape": menders.summed_by_unit,
@@ -40,11 +36,7 @@ MENDERS: dict[str, Mender] = {
     "gradient-wrong": menders.each_error,
     "gradient-accumulated": menders.cleared,
     "softmax-axis": menders.by_sample,
-    "output-activated-twice": menders.once,
-    "bias-after-activation": menders.inside,
     "no-bias": menders.column_of_ones,
-    "update-wrong": menders.corrected,
-    "learning-rate-vanishes": menders.constant,
     "regularisation-dominates": sizes.less_decay,
     "init": sizes.draws,
     "learning_rate": sizes.rate,
@@ -76,7 +68,7 @@ def _with_edits(finding: Finding, roles: Mapping) -> Finding:
         return finding
     keys = [change for change in MENDERS if change in known or change == finding.code]
     mends = dict.fromkeys(MENDERS[each] for each in keys)
-    edits = [each for mend in mends for each in in_numpy(mend(finding, roles))]
+    edits = [each for mend in (rewritten, *mends) for each in in_numpy(mend(finding, roles))]
     return replace(finding, repair={**known, "edits": edits}) if edits else finding
 
 

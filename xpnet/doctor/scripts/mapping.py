@@ -59,6 +59,11 @@ class Mapping:
         """Whether anything of a network was found beside what is updated."""
         return bool(self.outputs or self.layers)
 
+    @property
+    def file(self) -> str:
+        """The file that updates the parameters."""
+        return self.step.updates[0].operation.site.file
+
     def updates_of(self, parameter: int) -> tuple[Update, ...]:
         """Return a parameter's updates in the step."""
         return tuple(u for u in self.step.updates if u.parameter == parameter)

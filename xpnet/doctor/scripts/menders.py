@@ -7,7 +7,6 @@ style; whether an edit helps is seen when the mended copy runs.
 
 import ast
 import re
-from collections.abc import Iterator
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -15,7 +14,6 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.edits import (
-    LOOPS,
     Edit,
     after,
     ahead,
@@ -30,37 +28,17 @@ from xpnet.doctor.scripts.edits import (
     tree,
 )
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
-from xpnet.doctor.scripts.sizes import applied, loops
-from xpnet.doctor.scripts.trace import Operation, Value
+from xpnet.doctor.scripts.sizes import applied, kept, loops
+from xpnet.doctor.scripts.trace import Value
 from xpnet.doctor.scripts.updates import origin
 
 NAME = re.compile(r"[\w.]+")
 
 
-def _file(roles: Mapping) -> str:
-    return roles.step.updates[0].operation.site.file
-
-
-def _spot(finding: Finding, roles: Mapping) -> Operation | None:
-    """Return the operation that a finding tells of."""
-    found = (e for e in roles.step.operations if finding.evidence.startswith(f"{e.site}: "))
-    return next(found, None)
-
-
-def _kept(value: Value, roles: Mapping) -> Iterator[Value]:
-    """Yield a value and what it was taken from, but for what each step makes anew."""
-    source: Value | None = value
-    while source is not None:
-        made = source.made_by
-        if made is None or made.place not in roles.repeated:
-            yield source
-        source = source.base or (made.operands[0] if made and made.name in VIEWS else None)
-
-
 def _given(value: Value, words: str, roles: Mapping) -> tuple[str, Value, ast.stmt] | None:
     """Return the name of the script's data that a step's value is of, and where that is made."""
-    file, line = _file(roles), roles.step.updates[0].operation.site
-    for each in _kept(value, roles):
+    file, line = roles.file, roles.step.updates[0].operation.site
+    for each in kept(value, roles):
         for name in dict.fromkeys([*each.names, words]):
             made = [s for s in assigned(file, name) if line.function or s.lineno < line.line]
             if made:
@@ -114,7 +92,7 @@ def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
         new = f"{t} - np.min({t})" + (f" + {low:g}" if low else "")
     else:
         new = f"({t} - np.mean({t})) / np.std({t})"
-    return [_before_training(_file(roles), made, f"{t} = {new}", roles)]
+    return [_before_training(roles.file, made, f"{t} = {new}", roles)]
 
 
 def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -131,13 +109,11 @@ def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
 
 
 def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Take out seeds that are set again and again; else choose the rows of a batch at random."""
-    file, made = _file(roles), roles.layers[0].inputs.made_by
+    """Choose the rows of a batch at random."""
+    file, made = roles.file, roles.layers[0].inputs.made_by
     repeated = (ast.For, ast.While, ast.FunctionDef)
-    seeds = [n for n in statements(file) if isinstance(n, ast.Expr)
-             and ".seed(" in ast.unparse(n) and around(file, n.lineno, repeated)]  # fmt: skip
-    if seeds or made is None or made.name != "item":
-        return [changed(file, each, "pass") for each in seeds]
+    if made is None or made.name != "item":
+        return []
     inside = [*around(file, made.line, repeated)]
     nodes = [n for n in ast.walk(inside[-1]) if isinstance(n, ast.Subscript)] if inside else []
     owner = made.site.operands[0]
@@ -152,7 +128,7 @@ def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def paired(finding: Finding, roles: Mapping) -> list[Edit]:
     """Give each row its own target: one order for both, the batch's targets, the same set's."""
-    return _one_order(_file(roles)) or _stale(roles) or _same_set(roles)
+    return _one_order(roles.file) or _stale(roles) or _same_set(roles)
 
 
 def _one_order(file: str) -> list[Edit]:
@@ -187,7 +163,7 @@ def _one_order(file: str) -> list[Edit]:
 
 def _stale(roles: Mapping) -> list[Edit]:
     """Make the targets before the error that uses them, where the script makes them behind it."""
-    error, file = roles.error, _file(roles)
+    error, file = roles.error, roles.file
     using = at(file, error.line) if error else None
     if error is None or using is None:
         return []
@@ -209,11 +185,11 @@ def alike(one: str, other: str) -> int:
 def _same_set(roles: Mapping) -> list[Edit]:
     """Take the targets that are called as the inputs are: y_train beside x_train, not y_test."""
     made = roles.targets[0].made_by if roles.targets else None
-    inputs = [n for v in _kept(roles.layers[0].inputs, roles) for n in v.names]
+    inputs = [n for v in kept(roles.layers[0].inputs, roles) for n in v.names]
     if made is None or not made.site.operands or not inputs:
         return []
     old = made.site.operands[0]
-    names = {n.id for n in ast.walk(tree(_file(roles))) if isinstance(n, ast.Name)}
+    names = {n.id for n in ast.walk(tree(roles.file)) if isinstance(n, ast.Name)}
 
     def likeness(name: str) -> int:
         ends = alike(name[::-1], inputs[0][::-1])
@@ -249,37 +225,6 @@ def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def copied(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Make arrays of their own of one that stands in several places."""
-    file = _file(roles)
-    for node in ast.walk(tree(file)):
-        match node:
-            case ast.BinOp(ast.List([one]), ast.Mult(), times) if not isinstance(one, ast.Constant):
-                copy = ast.unparse(one) + ".copy()" * isinstance(one, ast.Name | ast.Attribute)
-                return [changed(file, node, f"[{copy} for _ in range({ast.unparse(times)})]")]
-            case ast.Assign([target], ast.Name() | ast.Attribute() | ast.Subscript()):
-                both = {ast.unparse(target), ast.unparse(node.value)}
-                if both == {*finding.where.split(" and ")}:
-                    return [changed(file, node.value, f"{ast.unparse(node.value)}.copy()")]
-    return []
-
-
-def in_place(operation: Operation) -> list[Edit]:
-    """Let steps that only set a name change the array itself: this one, and those beside it."""
-    file, line = operation.site.file, operation.line
-    edits = []
-    for each in block(file, statement) if (statement := at(file, line)) else ():
-        match each:
-            case ast.Assign(
-                [ast.Name(name)], ast.BinOp(ast.Name(old), ast.Add() | ast.Sub() as op)
-            ):
-                if name == old:
-                    sign = "+" if isinstance(op, ast.Add) else "-"
-                    step = ast.unparse(each.value.right)  # type: ignore[attr-defined]
-                    edits.append(changed(file, each, f"{name} {sign}= {step}"))
-    return edits
-
-
 def also_updated(finding: Finding, roles: Mapping) -> list[Edit]:
     """Update what has a gradient and no update, as the script does with the others."""
     operations, updates = roles.step.operations, roles.step.updates
@@ -306,49 +251,10 @@ def also_updated(finding: Finding, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def left_alone(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Make a new array where the script's data are changed in place."""
-    spot = _spot(finding, roles)
-    statement = at(spot.site.file, spot.line) if spot else None
-    match statement:
-        case ast.AugAssign(ast.Name(name)) if spot is not None:
-            new = ast.unparse(ast.BinOp(ast.Name(name), statement.op, statement.value))
-            return [changed(spot.site.file, statement, f"{name} = {new}")]
-    return []
-
-
-def once(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Take away the second activation of the outputs."""
-    file, error = _file(roles), roles.error
-    words = in_source(error, error.operands.index(roles.outputs[0])) if error else ""
-    values = [n.value for n in statements(file) if isinstance(n, ast.Assign)
-              and ast.unparse(n.targets[0]) in {words, *roles.outputs[0].names}]  # fmt: skip
-    calls = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Call)
-             and ast.unparse(n) == words]  # fmt: skip
-    for call in (*values, *calls):
-        match call:
-            case ast.Call(_, [ast.Call() | ast.Name() | ast.Attribute() as inner], []):
-                return [changed(file, call, ast.unparse(inner))]
-    return []
-
-
-def constant(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Leave the learning rate as it is."""
-    file, names = _file(roles), {text.rpartition(".")[2] for u in roles.step.updates
-                                 for text, _ in u.scalars}  # fmt: skip
-    inside = [n for n in statements(file) if isinstance(n, ast.Assign | ast.AugAssign)
-              and around(file, n.lineno, LOOPS)]  # fmt: skip
-    return [
-        changed(file, n, "pass") for n in inside
-        for t in (n.targets if isinstance(n, ast.Assign) else [n.target])
-        if ast.unparse(t).rpartition(".")[2] in names
-    ]  # fmt: skip
-
-
 def column_of_ones(finding: Finding, roles: Mapping) -> list[Edit]:
     """Give the inputs a column of ones, whose weights are biases."""
     layer = roles.layers[0]
-    value, file = layer.inputs, _file(roles)
+    value, file = layer.inputs, roles.file
     slot = int(layer.product.operands[1] is value)
     found = _given(value, in_source(layer.product, slot), roles)
     drawn = _shape_of(roles.updates_of(layer.weights)[0].old, 1 - slot * 2)
@@ -379,58 +285,6 @@ def _shape_of(weights: Value, way: int) -> Edit | None:
                 size = sizes[0 if way > 0 else 1]
                 return changed(drawn.site.file, size, ast.unparse(size))
     return None
-
-
-def inside(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Add biases to the sums, inside the activation."""
-    edits = []
-    for each in roles.late_biases:
-        call, bias = in_source(each, 0), in_source(each, 1)
-        if call.endswith(")") and NAME.match(call):
-            edits.append(edit(each.site, f"{call[:-1]} + {bias})"))
-    return edits
-
-
-def as_counted(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Use class numbers as they are."""
-    spot = _spot(finding, roles)
-    statement = at(spot.site.file, spot.line) if spot else None
-    for node in ast.walk(statement) if statement else ():
-        for inner in ast.walk(node.slice) if isinstance(node, ast.Subscript) else ():
-            match inner:
-                case ast.BinOp(left, ast.Sub(), ast.Constant(1)) if spot:
-                    return [changed(spot.site.file, inner, ast.unparse(left))]
-    return []
-
-
-def shuffled(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Take the rows in a new order in each epoch."""
-    file = _file(roles)
-    for loop in reversed(loops(roles)):
-        match getattr(loop, "iter", None):
-            case ast.Call(ast.Name("zip"), [ast.Name(), *_] as data, []):
-                names = [ast.unparse(each) for each in data]
-                rows = ", ".join(f"{name}[i]" for name in names)
-                new = f"[({rows}) for i in np.random.permutation(len({names[0]}))]"
-                return [changed(file, loop.iter, new)]
-            case ast.Call(ast.Name("range"), [count]) if loop is not loops(roles)[0]:
-                return [changed(file, loop.iter, f"np.random.permutation({ast.unparse(count)})")]
-    return []
-
-
-def true_division(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Divide the inputs with fractions."""
-    for each in _kept(roles.layers[0].inputs, roles) if roles.layers else ():
-        if each.made_by is not None and each.made_by.name == "floor_divide":
-            return [edit(each.made_by.site, each.made_by.site.text.replace("//", "/", 1))]
-    return []
-
-
-def corrected(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Raise the decay of a running mean to the power of the step, in its correction."""
-    spot = _spot(finding, roles)
-    new = re.sub(r"(1 - [\w.]+) \* (\w+)", r"\1 ** \2", spot.site.text) if spot else ""
-    return [edit(spot.site, new)] if spot and new != spot.site.text else []
 
 
 def summed(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -510,7 +364,7 @@ def floats(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def moved(finding: Finding, roles: Mapping) -> list[Edit]:
     """Move an update behind another one, if both stand in one block."""
-    file, lines = _file(roles), re.findall(r"\d+", finding.remedy)
+    file, lines = roles.file, re.findall(r"\d+", finding.remedy)
     found = [each for line in lines if (each := at(file, int(line)))]
     if len(found) != 2 or found[0].col_offset != found[1].col_offset:
         return []

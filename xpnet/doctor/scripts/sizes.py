@@ -2,13 +2,14 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.edits import LOOPS, Edit, around, changed, edit, operand_edit, tree
-from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
 from xpnet.doctor.scripts.trace import Operation, Update, Value
 from xpnet.doctor.scripts.updates import origin, scalar_side
 from xpnet.doctor.scripts.variants import is_made_by
@@ -85,6 +86,16 @@ def loops(roles: Mapping) -> list[Any]:
     calling = [n for n in ast.walk(tree(site.file)) if isinstance(n, LOOPS) and n not in inside
                and name and f"{name}(" in ast.unparse(n)]  # fmt: skip
     return [*calling, *inside]
+
+
+def kept(value: Value, roles: Mapping) -> Iterator[Value]:
+    """Yield a value and what it was taken from, but for what each step makes anew."""
+    source: Value | None = value
+    while source is not None:
+        made = source.made_by
+        if made is None or made.place not in roles.repeated:
+            yield source
+        source = source.base or (made.operands[0] if made and made.name in VIEWS else None)
 
 
 def more_steps(finding: Finding, roles: Mapping) -> list[Edit]:
