@@ -190,7 +190,7 @@ class Fixer:
             key = self._key(file)
             helper = not self.notebook and key != self.path
             old = texts.get(key) if key is not None else None
-            if old is None and helper:
+            if old is None and helper and key is not None:
                 old = read_source(Path(file))
             text = apply(old, mine) if old is not None else None
             main = _importing(new[self.path], Path(file).stem) if helper else ""

@@ -136,7 +136,7 @@ def more_units(finding: Finding, roles: Mapping) -> list[Edit]:
     widths = list[tuple[int, Operation]]()
     for layer in roles.layers[:-1]:
         drawn, (x, w) = drawn_by(roles.updates_of(layer.weights)[0].old), layer.product.operands[:2]
-        width = [*w.shape, 1][-1] if x is layer.inputs else [*x.shape, 1][0]
+        width = (w.shape or (1,))[-1] if x is layer.inputs else (x.shape or (1,))[0]
         widths += [(width, drawn)] if drawn else []
     for width, drawn in sorted(widths, key=lambda pair: pair[0]):
         nodes = [n for n in ast.walk(ast.parse(drawn.site.text)) if isinstance(n, ast.expr)]
