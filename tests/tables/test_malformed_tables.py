@@ -129,6 +129,10 @@ WITH_A_NOTE = {
     "UTF-16": (GOOD.encode("utf-16"), "read", "encoding ('utf-16')"),
     "Excel's separator": ("sep=;\n" + GOOD.replace(",", ";"), "read", "delimiter (';')"),
     "comments": ("# from somewhere, some day\n#\n" + GOOD, None, ""),
+    "titles": ("Report, 2023\n\n" + GOOD, "passed over", "1 line above the header ('Report"),
+    "titles with delimiters": ("Report,,\n,,\n" + GOOD, "passed over", "2 lines above the header"),
+    "a total": (GOOD + "Total,9,\n", "passed over", "1 line at the end ('Total,9,')"),
+    "notes at the end": (GOOD + "\nSource: the office\n", "passed over", "1 line at the end"),
     "a header that is a comment": ("# " + GOOD, None, ""),
     "name lacking": (GOOD.replace("a,b", ",b"), None, ""),
     "row names without a header": (with_column(["p", "q", "r", "s", "t", "u"], ""), "left out",
@@ -208,6 +212,8 @@ ACCEPTED = {
     "text target": GOOD.replace(",0\n", ",no\n").replace(",1\n", ",yes\n"),
     "dollars in words": with_column(["<=$50K", ">$50K", "<=$50K", ">$50K"]),
     "leading zeros": with_row("003.5,01.75,0"),
+    "empty cells at the end": "y\ta\tb\n" + "0\t1.5\t\n1\t2.5\t\n" * 3,
+    "a category like a total": "y,c\n" + "0,u\n1,Total\n" * 3 + "0,u\n",
 }
 
 

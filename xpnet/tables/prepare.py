@@ -209,6 +209,7 @@ def _decisions(
     droppable = [name for name in signs if name not in plan.targets]
     every = [
         Decision("read", read, table.guesses),
+        Decision("passed over", table.passed_over, {"strict": False}),
         Decision("numbers", signs, {"drop": droppable} if droppable else {}),
         Decision("rows", dropped),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),

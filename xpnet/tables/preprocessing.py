@@ -150,6 +150,7 @@ class Preprocessing:
     def notes(self, table: Table) -> list[str]:
         """Refuse what `check` refuses; also note what is imputed, unseen, or far from training."""
         found = self.check(table)
+        found += [f"passed over: {each} ({what})" for each, what in table.passed_over.items()]
         check_memory(table.path, 4 * table.rows * self.inputs)  # before all of it is read
         cells = summarize(table, self._names)
         missing = {name: each.missing for name, each in cells.items() if each.missing}

@@ -49,6 +49,8 @@ class Table:
         The names of the arrays in an NPZ file.
     guesses : dict
         How a CSV file was found to be written, where nobody said so: options and values.
+    passed_over : dict of str to str
+        Lines of the file, such as titles and totals, that are no rows, and what the first says.
     line_of : function, optional
         From a row of a CSV file to the line on which it begins.
     """
@@ -63,6 +65,7 @@ class Table:
     labels: "Table | None" = None
     arrays: tuple[str, ...] = ()
     guesses: Mapping[str, Any] = field(default_factory=dict)
+    passed_over: Mapping[str, str] = field(default_factory=dict)
     line_of: Callable[[int], int] | None = None
 
     @property
@@ -178,7 +181,8 @@ def read_table(
     if usual := _DELIMITERS.get(kind):
         csv = open_csv(path, encoding, delimiter, decimal, header, as_texts, usual)
         read = assemble(csv, folder)
-        return Table(path, csv.names, *read, guesses=csv.guesses, line_of=csv.line_of)
+        how = {"guesses": csv.guesses, "passed_over": csv.passed_over, "line_of": csv.line_of}
+        return Table(path, csv.names, *read, **how)
     if kind in _PARQUET and not packed:
         return _of_frame(open_parquet(path, lazily=stream), folder)
     if stream and (packed or kind == ".npz"):
