@@ -25,6 +25,7 @@ from xpnet.cli.task import MAX_NETS, Task, fit_options, limit_threads, make_netw
 from xpnet.cli.train import judge
 from xpnet.errors import DivergenceError, FileError, InputError
 from xpnet.tables.messages import counted
+from xpnet.tables.npy import unpacked
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.scores import score
 from xpnet.training.batches import Data, digest
@@ -86,7 +87,7 @@ def sweep(options: SweepOptions) -> None:
 
 def _output(options: SweepOptions) -> str:
     """Return the file of finished candidates; refuse what would fail or do harm at the end."""
-    stem = Path(options.data.removesuffix(".gz")).stem
+    stem = Path(unpacked(options.data)).stem
     out = options.out or f"{'table' if options.data == '-' else stem}.sweep.jsonl"
     outputs = [each for each in (out, options.plot) if each]
     keep_inputs(outputs, [options.data, options.target, options.validation])
