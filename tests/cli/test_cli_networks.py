@@ -170,6 +170,22 @@ def test_counts_are_learnt_with_the_poisson_loss_where_that_is_better(run: Run) 
     assert "target" not in asked["decisions"]
 
 
+@pytest.mark.parametrize("effect", [1.0, 0.0])
+def test_texts_with_many_values_count_by_their_mean_target_where_that_is_better(
+    run: Run, effect: float
+) -> None:
+    rng = np.random.default_rng(0)
+    shops, noise = rng.integers(0, 300, 1200), rng.standard_normal((2, 1200))
+    y = effect * rng.standard_normal(300)[shops] + 0.3 * noise[0] + noise[1]
+    rows = (f"s{shop},{a:.3f},{b:.3f}" for shop, a, b in zip(shops, noise[0], y, strict=True))
+    path = table("shops.csv", "\n".join(["shop,a,y", *rows]) + "\n")
+    quick = ["--target", "y", "--steps", 100, "--hidden", "8", "--lr", "0.02", "--nets", 1]
+    out = run("train", path, *quick).out
+    assert (" by their mean y" in out) == bool(effect)
+    assert run("predict", "shops.safetensors", path).status == 0
+    assert "by their mean" not in run("train", path, *quick, "--encode", "ple").out
+
+
 def test_targets_that_are_not_skewed_or_whose_logarithm_is_no_better_stay(run: Run) -> None:
     quick = ["--target", "price", "--steps", 100, "--hidden", "8", "--nets", 1, "--json"]
     assert "target" not in run("train", prices(0.3, lambda z: z + 10), *quick).json["decisions"]

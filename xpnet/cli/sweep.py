@@ -20,7 +20,7 @@ from xpnet.backend.device import CPU
 from xpnet.backend.files import atomic_write, lock, probe_writable
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
 from xpnet.cli.output import keep_inputs, say, show_report
-from xpnet.cli.pilots import calibrated, with_target
+from xpnet.cli.pilots import calibrated, with_effects, with_target
 from xpnet.cli.task import MAX_NETS, Task, fit_options, limit_threads, make_network, read_task
 from xpnet.cli.train import judge
 from xpnet.errors import DivergenceError, FileError, InputError
@@ -140,7 +140,7 @@ def _values(name: str, word: str | None) -> list[Any]:
 
 def _task(options: TrainOptions) -> Task:
     """Read the table, for all candidates."""
-    task = read_task(options, to_train=True)
+    task = with_effects(read_task(options, to_train=True))
     if hasattr(task.x, "read_rows"):
         raise InputError(f"{options.data}: too large to be held in memory, which a sweep needs")
     if not (task.folds or task.held_out):

@@ -168,7 +168,7 @@ def read_table(
     _refuse_forked_process()
     packed = unpacked(path) != path
     kind = os.path.splitext(unpacked(path).lower())[1]
-    kind = ".csv" if path == STANDARD_INPUT or (packed and not kind) else kind
+    kind = ".csv" if path == STANDARD_INPUT or (path.endswith(".zip") and not kind) else kind
     for name, given, fits, what in (
         ("features", features, kind == ".npz", "NPZ file"),
         ("sheet", sheet, kind in EXCEL, "Excel file"),
