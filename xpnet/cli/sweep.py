@@ -6,9 +6,10 @@ that the best one's command gives it again. Those of one shape are trained toget
 
 import itertools
 import json
+import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from xpnet.training.many import kind, train_together
 SHOWN = 10  # candidates, the best first; --json has them all
 PER_DECADE = 2  # values of a range
 NUMBERS = ("lr", "l2", "dropout")
+SECONDS_TO_CONNECT = 10
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,12 @@ def sweep(options: SweepOptions) -> None:
         about = {"data": " ".join(rows), "xpnet": __version__}
         known = {each["command"]: each for each in kept if about.items() <= each.items()}
         left = [each for each in every if each.as_command() not in known]
-        for group in _groups(task, left):
-            with limit_threads(group[0].task):
-                train_together([run for each in group for run in each.runs])
-                found = [_result(each) | about for each in group]
+        groups = _groups(task, left)
+        found_by = map(_trained, groups)
+        if options.scheduler and groups:
+            found_by = _by_workers(options.scheduler, task, groups)
+        for results in found_by:
+            found = [each | about for each in results]
             known |= {each["command"]: each for each in found}
             kept += found
             with atomic_write(out) as file:
@@ -162,8 +166,8 @@ def _finished(out: str) -> list[dict[str, Any]]:
     return found
 
 
-def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
-    """Yield candidates that can be trained together; all are checked before the first one is."""
+def _groups(task: Task, left: list[TrainOptions]) -> list[list[Candidate]]:
+    """Return candidates by what can be trained together; all are checked."""
     groups, rows = dict[Any, list[Candidate]](), [task.of_net(k) for k in range(task.nets)]
     device = make_network(rows[0]).device
     with device.active:
@@ -178,7 +182,49 @@ def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
             runs.append(prepare_training(net, each.x, each.y, progress=False, **settings))
         alike = kind(runs[0]), own.plan.target_log  # which changes the targets
         groups.setdefault(alike, []).append(Candidate(options, own, runs))
-    yield from groups.values()
+    return list(groups.values())
+
+
+def _trained(group: list[Candidate]) -> list[dict[str, Any]]:
+    """Train candidates together; return how each did."""
+    with limit_threads(group[0].task):
+        train_together([run for each in group for run in each.runs])
+        return [_result(each) for each in group]
+
+
+def _by_worker(task: Task, some: list[TrainOptions]) -> list[dict[str, Any]]:
+    """Do so on a worker, which prepares them itself: not all of a training can be sent."""
+    [group] = _groups(task, some)
+    return _trained(group)
+
+
+def _by_workers(
+    scheduler: str, task: Task, groups: list[list[Candidate]]
+) -> Iterator[list[dict[str, Any]]]:
+    """Train on the workers of a Dask cluster; yield how some candidates did, as they finish."""
+    try:
+        from distributed import CancelledError, Client, KilledWorker, as_completed
+    except ImportError as error:
+        raise InputError("--scheduler: needs Dask: pip install 'dask[distributed]'") from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it tells is told below
+    try:
+        client = Client(scheduler, timeout=SECONDS_TO_CONNECT)
+    except (OSError, ValueError, TypeError) as error:
+        found = f"cannot be reached ({str(error).splitlines()[0]:.100})"
+        remedy = "give the address of a Dask scheduler, such as tcp://host:8786"
+        raise InputError(f"--scheduler {scheduler}: {found}; {remedy}") from error
+    with client:
+        every = [[each.options for each in group] for group in groups]
+        size = -(-sum(map(len, every)) // max(1, sum(client.nthreads().values())))
+        try:
+            sent = client.scatter(task, broadcast=True, hash=False)
+            tasks = [client.submit(_by_worker, sent, options[start : start + size], pure=False)
+                     for options in every for start in range(0, len(options), size)]  # fmt: skip
+            yield from (each.result() for each in as_completed(tasks))
+        except (KilledWorker, CancelledError, TimeoutError) as error:
+            found = "no worker is left that has this xpnet"
+            remedy = "start workers, and give the same command again: it goes on"
+            raise InputError(f"--scheduler {scheduler}: {found}; {remedy}") from error
 
 
 def _given(options: TrainOptions) -> dict[str, Any]:
