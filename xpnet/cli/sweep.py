@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,8 @@ def sweep(options: SweepOptions) -> None:
         known = {each["command"]: each for each in kept if about.items() <= each.items()}
         left = [each for each in every if each.as_command() not in known]
         groups = _groups(task, left)
-        found_by = map(_trained, groups)
-        if options.scheduler and groups:
-            found_by = _by_workers(options.scheduler, task, groups)
-        for results in found_by:
+        remote = options.scheduler and groups
+        for results in _by_workers(options, task, groups) if remote else map(_trained, groups):
             found = [each | about for each in results]
             known |= {each["command"]: each for each in found}
             kept += found
@@ -199,16 +198,17 @@ def _by_worker(task: Task, some: list[TrainOptions]) -> list[dict[str, Any]]:
 
 
 def _by_workers(
-    scheduler: str, task: Task, groups: list[list[Candidate]]
+    options: SweepOptions, task: Task, groups: list[list[Candidate]]
 ) -> Iterator[list[dict[str, Any]]]:
     """Train on the workers of a Dask cluster; yield how some candidates did, as they finish."""
+    scheduler = options.scheduler
     try:
-        from distributed import CancelledError, Client, KilledWorker, as_completed
+        dask: Any = import_module("distributed")
     except ImportError as error:
         raise InputError("--scheduler: needs Dask: pip install 'dask[distributed]'") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it tells is told below
     try:
-        client = Client(scheduler, timeout=SECONDS_TO_CONNECT)
+        client = dask.Client(scheduler, timeout=SECONDS_TO_CONNECT)
     except (OSError, ValueError, TypeError) as error:
         found = f"cannot be reached ({str(error).splitlines()[0]:.100})"
         remedy = "give the address of a Dask scheduler, such as tcp://host:8786"
@@ -218,10 +218,10 @@ def _by_workers(
         size = -(-sum(map(len, every)) // max(1, sum(client.nthreads().values())))
         try:
             sent = client.scatter(task, broadcast=True, hash=False)
-            tasks = [client.submit(_by_worker, sent, options[start : start + size], pure=False)
-                     for options in every for start in range(0, len(options), size)]  # fmt: skip
-            yield from (each.result() for each in as_completed(tasks))
-        except (KilledWorker, CancelledError, TimeoutError) as error:
+            tasks = [client.submit(_by_worker, sent, some[start : start + size], pure=False)
+                     for some in every for start in range(0, len(some), size)]  # fmt: skip
+            yield from (each.result() for each in dask.as_completed(tasks))
+        except (dask.KilledWorker, dask.CancelledError, TimeoutError) as error:
             found = "no worker is left that has this xpnet"
             remedy = "start workers, and give the same command again: it goes on"
             raise InputError(f"--scheduler {scheduler}: {found}; {remedy}") from error

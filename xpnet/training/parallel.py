@@ -245,7 +245,7 @@ def _silent(comm: Any) -> list[int]:
 
 
 class SentRows:
-    """The x of all processes, of which the first one has the rows, and sends each its own.
+    """The x of all processes, of which the first one has the rows.
 
     It has checked them: `blocks`, from which `fit` would see whether all are finite, has none.
     """
@@ -264,7 +264,11 @@ class SentRows:
         return ()
 
     def share(self, rows_of_each: list[range], dtype: str) -> Any:
-        """Send the rows of each process; return those of this one."""
+        """Return the rows of this process: from the file, if all find it here, or sent."""
+        parts = getattr(self._source, "shared_out", lambda _: None)(rows_of_each)
+        part = self._comm.scatter(parts or [None] * self._comm.size)
+        if all(self._comm.allgather(part is not None and part.is_here())):
+            return part.read()
         rank, own = self._comm.rank, rows_of_each[self._comm.rank]
         mine = np.empty((len(own), self.shape[1]), dtype)
         several = max(1, SENT_BYTES // (8 * self.shape[1]))
