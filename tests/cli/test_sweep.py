@@ -92,9 +92,8 @@ def test_a_sweep_that_is_stopped_keeps_the_shapes_that_are_done(run: Run, monkey
 
 
 @pytest.mark.process
-def test_workers_of_a_dask_cluster_give_the_bits_of_this_machine(run: Run, monkeypatch) -> None:
+def test_workers_of_a_dask_cluster_give_the_bits_of_this_machine(run: Run) -> None:
     distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(module, "SECONDS_TO_CONNECT", 1)
     regression()
     words = [*SWEEP, "--deterministic", "--lr", "0.01", "0.03", "--hidden", "4", "8,8", "none"]
     here = run(*words).json["candidates"]
@@ -104,7 +103,7 @@ def test_workers_of_a_dask_cluster_give_the_bits_of_this_machine(run: Run, monke
         assert there["trained"] == 6
         assert there["candidates"] == here
         assert run(*again).json["trained"] == 0
-    outcome = run(*again, "--l2", "0.1")
+    outcome = run(*words, "--out", "nowhere", "--scheduler", "host")
     assert outcome.status == 2
     assert "cannot be reached" in outcome.err
 

@@ -78,12 +78,6 @@ class Rank:
         total[...] = sum(self._threads.exchange(self.rank, own.copy()))
         return self
 
-    def Send(self, rows, rank):  # noqa: N802
-        self._threads.mail[rank].put(rows)
-
-    def Recv(self, rows, _):  # noqa: N802
-        rows[...] = self._threads.mail[self.rank].get(timeout=20)
-
     def isend(self, what, rank):
         self._threads.mail[rank].put(what)
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from xpnet import __version__
 from xpnet.backend.device import CPU
-from xpnet.backend.files import atomic_write, lock, probe_writable
+from xpnet.backend.files import atomic_write, lock
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
-from xpnet.cli.output import keep_inputs, say, show_report
+from xpnet.cli.output import check_outputs, say, show_report
 from xpnet.cli.pilots import calibrated, with_target
 from xpnet.cli.task import MAX_NETS, Task, fit_options, limit_threads, make_network, read_task
 from xpnet.cli.train import judge
@@ -37,7 +37,6 @@ from xpnet.training.many import kind, train_together
 SHOWN = 10  # candidates, the best first; --json has them all
 PER_DECADE = 2  # values of a range
 NUMBERS = ("lr", "l2", "dropout")
-SECONDS_TO_CONNECT = 10
 
 
 @dataclass(frozen=True)
@@ -92,13 +91,7 @@ def _output(options: SweepOptions) -> str:
     stem = Path(options.data.removesuffix(".gz")).stem
     out = options.out or f"{'table' if options.data == '-' else stem}.sweep.jsonl"
     outputs = [each for each in (out, options.plot) if each]
-    keep_inputs(outputs, [options.data, options.target, options.validation])
-    for path in outputs:
-        probe_writable(path)
-    if options.plot:
-        from xpnet.report.plots import new_figure
-
-        new_figure(options.plot)
+    check_outputs(outputs, [options.data, options.target, options.validation], options.plot)
     return out
 
 
@@ -208,7 +201,7 @@ def _by_workers(
         raise InputError("--scheduler: needs Dask: pip install 'dask[distributed]'") from error
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it tells is told below
     try:
-        client = dask.Client(scheduler, timeout=SECONDS_TO_CONNECT)
+        client = dask.Client(scheduler, timeout=10)
     except (OSError, ValueError, TypeError) as error:
         found = f"cannot be reached ({str(error).splitlines()[0]:.100})"
         remedy = "give the address of a Dask scheduler, such as tcp://host:8786"

@@ -47,14 +47,14 @@ class RowsOfFile:
     """Some rows of a file, in ascending order, that a process may have, too."""
 
     path: str
-    stamp: tuple[int, int] | None
+    stamp: tuple[int, int]
     plan: Preprocessing
     rows: np.ndarray
     dtype: str
 
     def is_here(self) -> bool:
         """Return whether it is here as it was there."""
-        return self.stamp is not None and _stamp(self.path) == self.stamp
+        return os.path.exists(self.path) and _stamp(self.path) == self.stamp
 
     def read(self) -> np.ndarray:
         """Read them, some at a time, and prepare them."""
@@ -66,10 +66,6 @@ class RowsOfFile:
         return inputs
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
-    """Return size and time of a file; None without."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
+def _stamp(path: str) -> tuple[int, int]:
+    found = os.stat(path)
     return found.st_size, found.st_mtime_ns

@@ -269,20 +269,13 @@ class SentRows:
         part = self._comm.scatter(parts or [None] * self._comm.size)
         if all(self._comm.allgather(part is not None and part.is_here())):
             return part.read()
-        rank, own = self._comm.rank, rows_of_each[self._comm.rank]
-        mine = np.empty((len(own), self.shape[1]), dtype)
-        several = max(1, SENT_BYTES // (8 * self.shape[1]))
-        for to, rows in enumerate(rows_of_each):
-            for first in range(0, len(rows), several):
-                here = slice(first, first + several)
-                if rank == 0:
-                    block = self.read_rows(np.asarray(rows[here])).astype(dtype)
-                    if to:
-                        self._comm.Send(block, to)
-                    else:
-                        mine[here] = block
-                elif rank == to:
-                    self._comm.Recv(mine[here], 0)
+        mine = np.empty((len(rows_of_each[self._comm.rank]), self.shape[1]), dtype)
+        several, blocks = max(1, SENT_BYTES // (8 * self.shape[1])), None
+        for first in range(0, max(map(len, rows_of_each)), several):
+            here = slice(first, first + several)
+            if self._comm.rank == 0:
+                blocks = [self.read_rows(np.asarray(rows[here], int)) for rows in rows_of_each]
+            mine[here] = self._comm.scatter(blocks)
         return mine
 
 
