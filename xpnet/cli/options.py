@@ -211,7 +211,6 @@ class PlaygroundOptions(TrainOptions):
     no_browser: bool = option(False, "Only print the page's address.")
 
 
-SCHEDULER = "Address of a Dask scheduler, such as tcp://host:8786, on whose workers to train."
 RANGE = "; or a range, such as 1e-4..1e-1 (two for each power of ten) or 1e-4..1e-1:9 (nine)."
 
 
@@ -232,7 +231,7 @@ class SweepOptions(TrainOptions):
     seeds: int | None = option(None, "Networks of each candidate, as --nets of train.")
     out: str | None = option(None, "File of finished candidates, where the sweep is continued.")
     plot: str | None = option(None, "Plot of the results to write: .png, .svg or .pdf.")
-    scheduler: str | None = option(None, SCHEDULER)
+    scheduler: str | None = option(None, "Dask cluster to train on: tcp://HOST:8786.")
 
 
 SWEPT = ("hidden", "activation", "lr", "l2", "dropout")

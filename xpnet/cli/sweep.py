@@ -186,8 +186,7 @@ def _trained(group: list[Candidate]) -> list[dict[str, Any]]:
 
 def _by_worker(task: Task, some: list[TrainOptions]) -> list[dict[str, Any]]:
     """Do so on a worker, which prepares them itself: not all of a training can be sent."""
-    [group] = _groups(task, some)
-    return _trained(group)
+    return _trained(*_groups(task, some))
 
 
 def _by_workers(

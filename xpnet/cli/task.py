@@ -144,15 +144,13 @@ def _read(options: TrainOptions, path: str, target: str | None, **how: Any) -> T
 
 def _nets(nets: str, rows: int, *, alone: bool) -> str:
     """Return how many networks to train."""
-    if alone and nets not in ("auto", "1"):
-        what = "several need the rows in memory, and no mpiexec"
-        raise InputError(f"--nets {nets}: {what}; leave it out")
-    if alone:
-        return "1"
     if nets == "auto":
-        return next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
+        return "1" if alone else next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
     if not nets.isdecimal() or not 1 <= int(nets[:9]) <= MAX_NETS:
         raise InputError(f"--nets {nets}: give a number from 1 to {MAX_NETS}, or auto")
+    if alone and int(nets) > 1:
+        what = "several need the rows in memory, and no mpiexec"
+        raise InputError(f"--nets {nets}: {what}; leave it out")
     return nets
 
 

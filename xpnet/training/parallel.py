@@ -18,7 +18,7 @@ import numpy as np
 from xpnet.backend.device import CPU, for_many, to_host
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch
-from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, take_rows
+from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, rows_of, take_rows
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.loop import INTERRUPTED, Step, Training, make_step
@@ -285,9 +285,7 @@ def _rows_here(net: Any, data: Data, rows_of_each: list[range], rank: int) -> Da
     some = slice(rows.start, rows.stop)
     if isinstance(x, SentRows):
         x = net.device.put(x.share(rows_of_each, net.dtype), net.dtype)
-    elif hasattr(x, "read_rows"):
-        x = net.device.put(x.read_rows(np.asarray(rows)), net.dtype)
     else:
-        x = x[some, :]
+        x = rows_of(x, some, net.device, net.dtype)
     weights = None if data.row_weights is None else data.row_weights[some, :]
     return Data(x, data.y[some, :], weights)
