@@ -170,10 +170,11 @@ def test_short_runs_are_not_compiled_and_long_ones_are(monkeypatch):
 def test_machine_code_gives_the_plain_steps_numbers(dtype, tolerance, tmp_path, monkeypatch):
     """Products large enough for BLAS, by numba itself; found on disk the second time."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    options = {"rows": 64, "sizes": (40, 48, 3), "dtype": dtype, "batch_size": 32}
+    options = {"rows": 64, "sizes": (40, 48, 3), "dtype": dtype, "batch_size": 32, "short": 0}
     options |= {"net": {"output": "softmax"}}
     plain, fast = train("off", **options), train("on", **options)
     np.testing.assert_allclose(fast.net.flat, plain.net.flat, rtol=0, atol=tolerance)
+    assert not np.any(fast.net.views(fast.flat_gradients).weights[0])  # BLAS took it from weights
     assert list((tmp_path / "xpnet").glob("*.py"))
 
 
