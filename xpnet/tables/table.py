@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".dat": ",", ".data": ","}
-_PARQUET = (".parquet", ".pq")
+PARQUET = (".parquet", ".pq")
 _FORMATS = ".csv, .tsv, .txt, .npy, .npz, .idx (all also .gz), .parquet, .xlsx, or sqlite:///FILE"
 
 
@@ -179,11 +179,19 @@ def read_table(
         csv = open_csv(path, encoding, delimiter, decimal, header, as_texts, usual)
         read = assemble(csv, folder)
         return Table(path, csv.names, *read, guesses=csv.guesses, line_of=csv.line_of)
-    if kind in _PARQUET and not packed:
+    if kind in PARQUET and not packed:
         return _of_frame(open_parquet(path, lazily=stream), folder)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
+
+
+def read_part(path: str, start: int, stop: int) -> Table:
+    """Read rows of a Parquet, NPY or IDX file: of Parquet, the groups of rows that hold them."""
+    if path.lower().endswith(PARQUET):
+        return _of_frame(open_parquet(path, lazily=True).part(start, stop))
+    table = _of_array(path, None)
+    return replace(table, matrix=table.matrix[start:stop])
 
 
 def _of_npz(path: str, target: str | None, features: str | None) -> Table:
