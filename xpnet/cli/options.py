@@ -231,6 +231,7 @@ class SweepOptions(TrainOptions):
     seeds: int | None = option(None, "Networks of each candidate, as --nets of train.")
     out: str | None = option(None, "File of finished candidates, where the sweep is continued.")
     plot: str | None = option(None, "Plot of the results to write: .png, .svg or .pdf.")
+    scheduler: str | None = option(None, "Dask cluster to train on: tcp://HOST:8786.")
 
 
 SWEPT = ("hidden", "activation", "lr", "l2", "dropout")

@@ -16,7 +16,7 @@ from xpnet.backend.files import atomic_write, lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli import ranks
 from xpnet.cli.options import LBFGS, TrainOptions
-from xpnet.cli.output import keep_inputs, say, show_report
+from xpnet.cli.output import check_outputs, say, show_report
 from xpnet.cli.pilots import calibrated, load_task
 from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.scores import describe_training, described_task
@@ -99,13 +99,8 @@ def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     out = Path(options.out or f"{name}.safetensors")
     outputs = [str(out), *filter(None, (options.plot, options.report, options.save_config))]
     targets = [options.target, options.validation_target]
-    keep_inputs(outputs, [options.data, options.validation, options.config, *targets])
-    for path in outputs:
-        probe_writable(path)
-    if options.plot:
-        from xpnet.report.plots import new_figure
-
-        new_figure(options.plot)
+    inputs = [options.data, options.validation, options.config, *targets]
+    check_outputs(outputs, inputs, options.plot)
     if options.report:
         from xpnet.report.report import page_template
 

@@ -30,10 +30,10 @@ from xpnet.tables.npy import check_memory, moments, pieces
 from xpnet.tables.preprocessing import (
     MISSING_POLICIES,
     TASKS,
-    PreparedRows,
     Preprocessing,
     target_of,
 )
+from xpnet.tables.rows import PreparedRows
 from xpnet.tables.summary import (
     Summary,
     refuse_missing,

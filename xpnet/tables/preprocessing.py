@@ -1,6 +1,5 @@
 """What turns a table into inputs and targets, and predictions back; kept in the model file."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -365,26 +364,3 @@ def target_of(table: Table, name: str) -> tuple[Table, str]:
             remedy = f"use --target to name the array with the targets; there are: {listed}"
         raise InputError(f"{table.path}: the target is not in this array; {remedy}.")
     return table, name
-
-
-@dataclass(frozen=True)
-class PreparedRows:
-    """The inputs of rows that stay on disk, read and prepared on request."""
-
-    plan: Preprocessing
-    table: Table
-    rows: np.ndarray
-    dtype: str
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and inputs."""
-        return len(self.rows), self.plan.inputs
-
-    def read_rows(self, rows: Any) -> np.ndarray:
-        """Return these of the rows, prepared."""
-        return self.plan.transform(self.table, self.rows[rows], dtype=self.dtype)
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Yield all rows in order, some at a time."""
-        return (self.read_rows(part) for part in pieces(*self.shape))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".dat": ",", ".data": ","}
+PARQUET = (".parquet", ".pq")
 _FORMATS = (
     ".csv, .tsv, .txt (also packed: .gz, .zip, .bz2, .xz), .npy, .npz, .idx (also .gz), .parquet, "
     ".feather, .json, .jsonl, .xlsx, or sqlite:///FILE"
@@ -193,6 +194,14 @@ def read_table(
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
+
+
+def read_part(path: str, start: int, stop: int) -> Table:
+    """Read rows of a Parquet, NPY or IDX file: of Parquet, the groups of rows that hold them."""
+    if path.lower().endswith(PARQUET):
+        return _of_frame(open_file(path, lazily=True).part(start, stop))
+    table = _of_array(path, None)
+    return replace(table, matrix=table.matrix[start:stop])
 
 
 def _of_npz(path: str, target: str | None, features: str | None) -> Table:
