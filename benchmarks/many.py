@@ -37,7 +37,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from speed_contenders import jax_objective
+from speed_contenders import jax_step
 
 import xpnet
 from xpnet.cli.main import main as command
@@ -105,26 +105,14 @@ def jax_at_once(work: Workload) -> Callable[..., Any]:
     import jax.numpy as jnp
 
     x, y = (jnp.asarray(each) for each in work.data())
-    adam, steps = work.optimizer == "Adam", work.rows // work.batch_size
+    steps, step = work.rows // work.batch_size, jax_step(work.optimizer, RATE)
 
-    def step(carry: Any, rows: Any) -> Any:
-        parameters, first, second, t = carry
-        gradients = jax.grad(jax_objective)(parameters, x[rows], y[rows])
-        if not adam:
-            moved = jax.tree.map(lambda p, g: p - RATE * g, parameters, gradients)
-            return (moved, first, second, t), None
-        t, tree = t + 1, jax.tree.map
-        first = tree(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
-        second = tree(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
-        rate = RATE * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        parameters = tree(
-            lambda p, m, v: p - rate * m / (jnp.sqrt(v) + 1e-8), parameters, first, second
-        )
-        return (parameters, first, second, t), None
+    def on_rows(state: Any, rows: Any) -> Any:
+        return step(state, (x[rows], y[rows]))
 
     def epoch(carry: Any, key: Any, shuffle: bool) -> Any:
         order = jax.random.permutation(key, work.rows) if shuffle else jnp.arange(work.rows)
-        return jax.lax.scan(step, carry, order.reshape(steps, -1))[0]
+        return jax.lax.scan(on_rows, carry, order.reshape(steps, -1))[0]
 
     every = jax.jit(jax.vmap(epoch, in_axes=(0, 0, None)), static_argnums=2)
     nets = work.networks_at_start()

@@ -16,8 +16,10 @@ from unittest.mock import patch
 import numpy as np
 
 import xpnet
+from xpnet.training.loop import TrainingState
 
 LEARNING_RATE = 0.05
+ADAM_RATE = 0.001
 
 OWN = "each epoch in an order of its own"
 AS_GIVEN = "each epoch in the order of the data"
@@ -34,6 +36,11 @@ class Workload:
     batch_size: int
     rows: int
     epochs: int
+    optimizer: str = "SGD"
+
+    @property
+    def learning_rate(self) -> float:
+        return LEARNING_RATE if self.optimizer == "SGD" else ADAM_RATE
 
     @property
     def steps(self) -> int:
@@ -85,6 +92,7 @@ def xpnet_fit(work: Workload, *, binary: bool = False, compile: str = "off") -> 
     x, y = work.data()
     net = work.network(binary=binary)
     weights, biases = [[np.array(p) for p in each] for each in (net.weights, net.biases)]
+    optimizer = getattr(xpnet, work.optimizer)(work.learning_rate)
     seconds = [0.0]
 
     def train(orders: Orders) -> None:
@@ -95,7 +103,7 @@ def xpnet_fit(work: Workload, *, binary: bool = False, compile: str = "off") -> 
 
         with _order_from("xpnet.training.loop.epoch_order", orders, given):
             history = xpnet.fit(
-                net, x, y, optimizer=xpnet.SGD(LEARNING_RATE), epochs=work.epochs,
+                net, x, y, optimizer=optimizer, epochs=work.epochs,
                 batch_size=work.batch_size, shuffle=orders != AS_GIVEN, progress=False,
                 compile=compile,
             )  # fmt: skip
@@ -122,8 +130,8 @@ def _scikit_learn_like(work: Workload, cls: Any, place: str) -> Contender:
     binary = work.sizes[-1] == 2
     net = work.network(binary=binary)
     model = cls(
-        work.sizes[1:-1], solver="sgd", alpha=0.0, batch_size=work.batch_size, momentum=0.0,
-        learning_rate_init=LEARNING_RATE, nesterovs_momentum=False, tol=0.0,
+        work.sizes[1:-1], solver=work.optimizer.lower(), alpha=0.0, batch_size=work.batch_size,
+        momentum=0.0, learning_rate_init=work.learning_rate, nesterovs_momentum=False, tol=0.0,
         n_iter_no_change=10**6, max_iter=1, warm_start=True, random_state=0,
     )  # fmt: skip
     weights = [np.array(w) for w in net.weights]
@@ -134,6 +142,7 @@ def _scikit_learn_like(work: Workload, cls: Any, place: str) -> Contender:
 
     def train(orders: Orders) -> None:
         model.shuffle = orders != AS_GIVEN
+        model._state = TrainingState()  # xpnet's would go on with Adam's moments
         model.coefs_ = [w.copy() for w in weights]
         model.intercepts_ = [np.zeros(w.shape[1], np.float32) for w in weights]
         with warnings.catch_warnings(), _order_from(place, orders):
@@ -160,7 +169,6 @@ def pytorch(work: Workload, *, compiled: bool = False) -> Contender:
     model = torch.nn.Sequential(*layers[:-1])
     linear = [layer for layer in model if isinstance(layer, torch.nn.Linear)]
     criterion = torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
 
     def objective(xb: Any, yb: Any) -> Any:
         return criterion(model(xb), yb)
@@ -172,6 +180,7 @@ def pytorch(work: Workload, *, compiled: bool = False) -> Contender:
             for layer, weights in zip(linear, net.weights, strict=True):
                 layer.weight.copy_(torch.from_numpy(weights.T.copy()))
                 layer.bias.zero_()
+        optimizer = getattr(torch.optim, work.optimizer)(model.parameters(), lr=work.learning_rate)
         size, xs, ys = work.batch_size, features, labels
         for epoch in range(work.epochs):
             if orders != AS_GIVEN:  # one copy an epoch: faster than a gather for each batch
@@ -205,6 +214,32 @@ def jax_objective(parameters: Any, xb: Any, yb: Any) -> Any:
     return -jnp.mean(jax.nn.log_softmax(xb @ w + b)[jnp.arange(yb.shape[0]), yb])
 
 
+def jax_step(optimizer: str, learning_rate: float) -> Callable[[Any, Any], Any]:
+    """Return a step of training for `jax.lax.scan`: (state, batch) to (state, loss).
+
+    The state is the parameters, their first and second moments, and the number of steps.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    def step(state: Any, batch: Any) -> Any:
+        parameters, first, second, t = state
+        loss, gradients = jax.value_and_grad(jax_objective)(parameters, *batch)
+        if optimizer == "SGD":
+            moved = jax.tree.map(lambda p, g: p - learning_rate * g, parameters, gradients)
+            return (moved, first, second, t), loss
+        t, tree = t + 1, jax.tree.map
+        first = tree(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
+        second = tree(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
+        rate = learning_rate * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        parameters = tree(
+            lambda p, m, v: p - rate * m / (jnp.sqrt(v) + 1e-8), parameters, first, second
+        )
+        return (parameters, first, second, t), loss
+
+    return step
+
+
 def jax_scan(work: Workload) -> Contender:
     import jax
     import jax.numpy as jnp
@@ -214,36 +249,31 @@ def jax_scan(work: Workload) -> Contender:
     start = [(jnp.asarray(w), jnp.zeros(w.shape[1])) for w in net.weights]
     features, labels = jnp.asarray(x), jnp.asarray(y)
     trained = [start]
+    step = jax_step(work.optimizer, work.learning_rate)
 
-    def step(parameters: Any, batch: Any) -> Any:
-        loss, gradients = jax.value_and_grad(jax_objective)(parameters, *batch)
-        moved = jax.tree.map(lambda p, g: p - LEARNING_RATE * g, parameters, gradients)
-        return moved, loss
-
-    def in_order(parameters: Any, xs: Any, ys: Any) -> Any:
+    def in_order(state: Any, xs: Any, ys: Any) -> Any:
         batches = (xs.reshape(-1, work.batch_size, x.shape[1]), ys.reshape(-1, work.batch_size))
-        parameters, losses = jax.lax.scan(step, parameters, batches)
-        return parameters, losses.sum()
+        state, losses = jax.lax.scan(step, state, batches)
+        return state, losses.sum()
 
-    as_given = jax.jit(lambda parameters: in_order(parameters, features, labels))
-    shuffled = jax.jit(
-        lambda parameters, order: in_order(parameters, features[order], labels[order])
-    )
+    as_given = jax.jit(lambda state: in_order(state, features, labels))
+    shuffled = jax.jit(lambda state, order: in_order(state, features[order], labels[order]))
 
     @jax.jit
     def draw(key: Any) -> Any:
         return jax.random.permutation(key, work.rows)
 
     def train(orders: Orders) -> None:
-        parameters = start
+        zeros = jax.tree.map(jnp.zeros_like, start)
+        state = start, zeros, zeros, jnp.zeros(())
         for epoch in range(work.epochs):
             if orders == AS_GIVEN:
-                parameters, total = as_given(parameters)
+                state, total = as_given(state)
             else:
                 order = draw(jax.random.key(epoch)) if orders == OWN else orders[epoch]
-                parameters, total = shuffled(parameters, order)
+                state, total = shuffled(state, order)
             total.block_until_ready()
-        trained[0] = parameters
+        trained[0] = state[0]
 
     return Contender(train, lambda: float(jax_objective(trained[0], features, labels)))
 

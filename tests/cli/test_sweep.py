@@ -91,6 +91,23 @@ def test_a_sweep_that_is_stopped_keeps_the_shapes_that_are_done(run: Run, monkey
     assert run(*words).json["trained"] == 2
 
 
+@pytest.mark.process
+def test_workers_of_a_dask_cluster_give_the_bits_of_this_machine(run: Run) -> None:
+    distributed = pytest.importorskip("distributed")
+    regression()
+    words = [*SWEEP, "--deterministic", "--lr", "0.01", "0.03", "--hidden", "4", "8,8", "none"]
+    here = run(*words).json["candidates"]
+    with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
+        again = [*words, "--out", "there", "--scheduler", cluster.scheduler_address]
+        there = run(*again).json
+        assert there["trained"] == 6
+        assert there["candidates"] == here
+        assert run(*again).json["trained"] == 0
+    outcome = run(*words, "--out", "nowhere", "--scheduler", "host")
+    assert outcome.status == 2
+    assert "cannot be reached" in outcome.err
+
+
 def test_one_that_diverges_is_last_and_the_others_are_unharmed(run: Run) -> None:
     regression()
     words = [*SWEEP, "--hidden", "4", "--optimizer", "sgd"]

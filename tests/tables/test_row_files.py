@@ -1,10 +1,15 @@
 """Training from files that are read row by row."""
 
+import os
+
 import numpy as np
+import polars
 import pytest
 
 import xpnet
 from xpnet.tables.npy import moments
+from xpnet.tables.prepare import prepare
+from xpnet.tables.table import read_table
 
 SIZES = (6, 5, 3)
 
@@ -52,6 +57,40 @@ def test_a_file_trains_to_the_same_bits_as_the_array(tmp_path, numbers, options)
     assert of_array.validation_loss == of_file.validation_loss
     for in_memory, from_file in zip(nets[0].parameters, nets[1].parameters, strict=True):
         np.testing.assert_array_equal(in_memory, from_file)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "x.npy", "t.csv"])
+def test_processes_read_their_own_rows_of_a_file_that_allows_it(
+    tmp_path, numbers, name, monkeypatch
+):
+    monkeypatch.setattr("xpnet.tables.npy.CELLS", 200)
+    x, y = numbers
+    path, target = tmp_path / name, "y"
+    table = polars.DataFrame(x).with_columns(
+        y=y, text=polars.Series(y).replace_strict({0: "b", 1: None, 2: "a"})
+    )
+    if name == "x.npy":
+        target = None
+        np.save(path, x)
+        np.save(tmp_path / "y.npy", y)
+    elif name == "t.csv":
+        table.write_csv(path)
+    else:
+        table.write_parquet(path, row_group_size=70)
+    given = {"target": str(tmp_path / "y.npy")} if target is None else {}
+    rows = prepare(read_table(path, stream=True, **given), target, stream=True, validation=0.2).x
+    every = [range(150), range(150, len(rows.rows))]
+    parts = rows.shared_out(every)
+    if name == "t.csv":
+        assert parts is None
+        return
+    for part, own in zip(parts, every, strict=True):
+        assert part.is_here()
+        np.testing.assert_array_equal(part.read(), rows.read_rows(np.asarray(own)))
+    os.utime(path, (0, 0))
+    assert not parts[0].is_here()
+    path.unlink()
+    assert not parts[0].is_here()
 
 
 def test_standardized_rows_have_mean_0_and_variance_1(tmp_path, numbers):

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import polars
 import pytest
 from command_line import BANKNOTE
 
@@ -49,6 +50,12 @@ class Rank:
     def bcast(self, what):
         return pickle.loads(self._threads.exchange(self.rank, pickle.dumps(what))[0])  # noqa: S301
 
+    def scatter(self, parts):
+        return self._threads.exchange(self.rank, parts)[0][self.rank]
+
+    def allgather(self, what):
+        return self._threads.exchange(self.rank, what)
+
     def Iallgather(self, in_place, every):  # noqa: N802  # mpi4py's names
         assert in_place is None
         every[...] = self._threads.exchange(self.rank, every[self.rank].copy())
@@ -70,12 +77,6 @@ class Rank:
     def Iallreduce(self, own, total):  # noqa: N802
         total[...] = sum(self._threads.exchange(self.rank, own.copy()))
         return self
-
-    def Send(self, rows, rank):  # noqa: N802
-        self._threads.mail[rank].put(rows)
-
-    def Recv(self, rows, _):  # noqa: N802
-        rows[...] = self._threads.mail[self.rank].get(timeout=20)
 
     def isend(self, what, rank):
         self._threads.mail[rank].put(what)
@@ -214,8 +215,8 @@ MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
 @pytest.mark.process
 @pytest.mark.skipif(not MPIEXEC, reason="mpiexec is not installed: pip install 'xpnet[mpi]'")
 def test_two_processes_write_the_model_of_one_and_resume_its_checkpoint(tmp_path):
-    def run(count, *words, status=0):
-        command = [MPIEXEC, "-n", str(count), sys.executable, "-m", "xpnet", "train", BANKNOTE,
+    def run(count, *words, table=BANKNOTE, status=0):
+        command = [MPIEXEC, "-n", str(count), sys.executable, "-m", "xpnet", "train", table,
                    "--target", "class", "--nets", "1", "--hidden", "8", *words]  # fmt: skip
         found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60,
                                check=False)  # fmt: skip
@@ -229,8 +230,10 @@ def test_two_processes_write_the_model_of_one_and_resume_its_checkpoint(tmp_path
         "--resume")  # fmt: skip
     one, two = (tmp_path.joinpath(f"{i}.safetensors").read_bytes() for i in (1, 2))
     assert one == two
-    flats = [xpnet.load_model(tmp_path / f"{i}.safetensors").net.flat for i in (1, 3)]
-    assert flats[0].tobytes() == flats[1].tobytes()
-    assert "2; any number up to 4 gives the same bits" in run(2, "--epochs", "1").stdout
+    polars.read_csv(BANKNOTE).write_parquet(tmp_path / "4.parquet")  # each reads its own rows
+    told = run(2, "--epochs", "4", "--schedule", "constant", "--stream", table="4.parquet").stdout
+    assert "2; any number up to 4 gives the same bits" in told
+    flats = [xpnet.load_model(tmp_path / f"{i}.safetensors").net.flat for i in (1, 3, 4)]
+    assert len({each.tobytes() for each in flats}) == 1
     wrong = run(2, "--lr", "1e9", "--optimizer", "sgd", "--raw", "--epochs", "9", status=3)
     assert wrong.stderr.count("training diverged") == 1

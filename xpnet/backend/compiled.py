@@ -8,6 +8,7 @@ results never leave the processor.
 import ctypes
 import hashlib
 import importlib.util
+import math
 import os
 import sys
 import tempfile
@@ -91,7 +92,9 @@ class Source:
             if number not in made:  # an input, which is overwritten, or a constant
                 own = self.scratch[buffer.dtype.name]
                 own[place : place + buffer.size] = buffer.reshape(-1)
-        self._body(list(_groups(tape.operations)))
+        operations = _folded(tape.operations)
+        self.is_whole = operations is tape.operations  # and all kept buffers are written
+        self._body(list(_groups(operations)))
 
     def place(self, array: Any) -> int:
         """Return where the numbers of an input begin in the scratch array of its dtype."""
@@ -200,7 +203,7 @@ class Source:
             out = out._replace(shape=(*out.shape, 1), strides=(*out.strides, 0))
         (rows, inner), columns = a.shape, b.shape[1]
         leading = [max(view.strides) for view in (a, b, out)]
-        if rows * inner * columns > SMALL_PRODUCT and min(rows, inner, columns) > 1:
+        if _is_large_product(each):
             turned = [112 if view.strides[0] == 1 and view.strides[1] != 1 else 111
                       for view in (a, b)]  # fmt: skip
             starts = [f"{self._name(v)}.ctypes.data + {self._start(v) * np.dtype(v.dtype).itemsize}"
@@ -209,7 +212,9 @@ class Source:
                                    for at, step in zip(starts, leading, strict=True))  # fmt: skip
             given = [f"np.int32({each})" for each in (ROW_MAJOR, *turned)]
             given += [f"integer({each})" for each in (rows, columns, inner)]
-            given += [f"np.{out.dtype}(1)", left, right, f"np.{out.dtype}(0)", target]
+            factor = f"-{self._entry(each.taken, '')}" if each.taken else "1"
+            given += [f"np.{out.dtype}({factor})", left, right]
+            given += [f"np.{out.dtype}({int(each.taken is not None)})", target]
             self._lines.append(f"gemm({', '.join(given)})")
             return
         left, right, target = (self._entry(*each) for each in ((a, "ik"), (b, "kj"), (out, "ij")))
@@ -227,6 +232,59 @@ def _views(inputs: Iterable[Any]) -> list[View]:
 def _is_flat(view: View, shape: tuple[int, ...]) -> bool:
     steps = tuple(int(np.prod(shape[i + 1 :])) if n > 1 else 0 for i, n in enumerate(shape))
     return view.shape == shape and view.strides == steps
+
+
+def _is_large_product(each: Operation) -> bool:
+    """Return whether BLAS takes it."""
+    first, second = each.inputs[0], each.inputs[-1]
+    if each.name != "dot" or len(first.shape) < 2 or len(second.shape) < 2:
+        return False
+    sizes: tuple[int, ...] = (*first.shape, second.shape[1])
+    return min(sizes) > 1 and math.prod(sizes) > SMALL_PRODUCT
+
+
+def _folded(operations: list[Operation]) -> list[Operation]:
+    """Let BLAS take products, times a number, from parameters, if they serve for nothing else.
+
+    That is ``g = a @ b`` here and there, each in its part of a gradient, and at the end
+    ``p -= rate * g`` of all parameters: large gradients are then neither written nor read.
+    """
+    *before, scaled, taken = operations
+    read = {view.buffer for each in before for view in _views(each.inputs)}
+    update, gradient = (scaled.name, taken.name, taken.inputs), scaled.inputs[-1]
+    if (
+        update != ("multiply", "subtract", (taken.out, scaled.out))
+        or [len(each.shape) for each in _views(scaled.inputs)] != [0, 1]
+        or gradient.buffer in read
+    ):
+        return operations
+    kept, folded, start = list[Operation](), list[Operation](), 0
+    for i, each in enumerate(before):
+        sources = {view.buffer for view in _views(each.inputs)}
+        changed = any(later.out.buffer in sources for later in [*before[i:], taken])
+        if each.out.buffer != gradient.buffer or changed or not _is_large_product(each):
+            kept.append(each)
+            continue
+        folded.append(
+            each._replace(out=each.out._replace(buffer=taken.out.buffer), taken=scaled.inputs[0])
+        )
+    parts = [(each.out.offset, math.prod(each.out.shape)) for each in folded]
+    for offset, size in [*sorted(parts), (gradient.shape[0], 0)]:
+        if offset > start:
+            kept += [_part(rest, gradient.shape, start, offset) for rest in (scaled, taken)]
+        start = offset + size
+    return [*kept, *folded]
+
+
+def _part(each: Operation, shape: tuple[int, ...], start: int, end: int) -> Operation:
+    """Return an operation on vectors for some of their entries."""
+
+    def part(view: Any) -> Any:
+        if not isinstance(view, View) or view.shape != shape:
+            return view
+        return view._replace(offset=view.offset + start, shape=(end - start,))
+
+    return each._replace(inputs=tuple(map(part, each.inputs)), out=part(each.out))
 
 
 def _groups(operations: Iterable[Operation]) -> Iterator[list[Operation]]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TextIO
 
-from xpnet.backend.files import atomic_write
+from xpnet.backend.files import atomic_write, probe_writable
 from xpnet.errors import InputError, SaveError
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": ",", "": ","}
@@ -52,8 +52,10 @@ def format_lines(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
 
 
-def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
-    """Refuse to write over what the same command reads, or writes."""
+def check_outputs(
+    outputs: Iterable[str], inputs: Iterable[str | None], plot: str | None = None
+) -> None:
+    """Refuse what could not be written at the end, or would be written over what is read."""
     outputs = [*outputs]
     for out in outputs:
         if [*map(os.path.abspath, outputs)].count(os.path.abspath(out)) > 1:
@@ -62,6 +64,11 @@ def keep_inputs(outputs: Iterable[str], inputs: Iterable[str | None]) -> None:
     for out in outputs:
         if os.path.exists(out) and any(os.path.samefile(out, each) for each in there):
             raise InputError(f"{out}: this command reads it; name another output.")
+        probe_writable(out)
+    if plot:
+        from xpnet.report.plots import new_figure
+
+        new_figure(plot)
 
 
 def table_kind(path: str) -> str:

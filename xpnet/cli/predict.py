@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from xpnet.backend.files import probe_writable
 from xpnet.cli.options import (
     EvaluateOptions,
     InspectOptions,
@@ -10,7 +9,7 @@ from xpnet.cli.options import (
     PredictOptions,
     ReportOptions,
 )
-from xpnet.cli.output import as_csv, keep_inputs, say, show, show_report, table_kind, write_table
+from xpnet.cli.output import as_csv, check_outputs, say, show, show_report, table_kind, write_table
 from xpnet.cli.scores import describe, describe_importance, describe_training, described_task
 from xpnet.errors import InputError
 from xpnet.saving.model import Judged, Model, load_model
@@ -25,8 +24,7 @@ def predict(options: PredictOptions) -> None:
 
     if options.out:
         table_kind(options.out)
-        keep_inputs([options.out], [options.model, options.data])
-        probe_writable(options.out)
+        check_outputs([options.out], [options.model, options.data])
     model, data = _read(options, features=options.features)
     columns, notes = model.columns(data, spread=options.spread)
     for name, values in columns.items() if model.net.dtype == "float32" else ():

@@ -4,9 +4,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from xpnet.backend.files import probe_writable
 from xpnet.cli.options import ReportOptions, TrainOptions
-from xpnet.cli.output import keep_inputs, say
+from xpnet.cli.output import check_outputs, say
 from xpnet.cli.predict import judge
 from xpnet.errors import InputError
 from xpnet.report.report import model_report
@@ -16,8 +15,7 @@ from xpnet.saving.model import load_model
 def report(options: ReportOptions) -> None:
     """Write the report of a model, with figures where there is a table to judge it on."""
     out = options.out or f"{Path(options.model).stem}.html"
-    keep_inputs([out], [options.model, options.data])
-    probe_writable(out)
+    check_outputs([out], [options.model, options.data])
     title = f"{Path(options.model).name} of xpnet"
     if options.data:
         model, judged, _ = judge(options)

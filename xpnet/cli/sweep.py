@@ -6,10 +6,12 @@ that the best one's command gives it again. Those of one shape are trained toget
 
 import itertools
 import json
+import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,15 @@ import numpy as np
 
 from xpnet import __version__
 from xpnet.backend.device import CPU
-from xpnet.backend.files import atomic_write, lock, probe_writable
+from xpnet.backend.files import atomic_write, lock
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
-from xpnet.cli.output import keep_inputs, say, show_report
-from xpnet.cli.pilots import calibrated, with_target
+from xpnet.cli.output import check_outputs, say, show_report
+from xpnet.cli.pilots import calibrated, with_effects, with_target
 from xpnet.cli.task import MAX_NETS, Task, fit_options, limit_threads, make_network, read_task
 from xpnet.cli.train import judge
 from xpnet.errors import DivergenceError, FileError, InputError
 from xpnet.tables.messages import counted
+from xpnet.tables.npy import unpacked
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.scores import score
 from xpnet.training.batches import Data, digest
@@ -55,10 +58,10 @@ def sweep(options: SweepOptions) -> None:
         about = {"data": " ".join(rows), "xpnet": __version__}
         known = {each["command"]: each for each in kept if about.items() <= each.items()}
         left = [each for each in every if each.as_command() not in known]
-        for group in _groups(task, left):
-            with limit_threads(group[0].task):
-                train_together([run for each in group for run in each.runs])
-                found = [_result(each) | about for each in group]
+        groups = _groups(task, left)
+        remote = options.scheduler and groups
+        for results in _by_workers(options, task, groups) if remote else map(_trained, groups):
+            found = [each | about for each in results]
             known |= {each["command"]: each for each in found}
             kept += found
             with atomic_write(out) as file:
@@ -86,16 +89,10 @@ def sweep(options: SweepOptions) -> None:
 
 def _output(options: SweepOptions) -> str:
     """Return the file of finished candidates; refuse what would fail or do harm at the end."""
-    stem = Path(options.data.removesuffix(".gz")).stem
+    stem = Path(unpacked(options.data)).stem
     out = options.out or f"{'table' if options.data == '-' else stem}.sweep.jsonl"
     outputs = [each for each in (out, options.plot) if each]
-    keep_inputs(outputs, [options.data, options.target, options.validation])
-    for path in outputs:
-        probe_writable(path)
-    if options.plot:
-        from xpnet.report.plots import new_figure
-
-        new_figure(options.plot)
+    check_outputs(outputs, [options.data, options.target, options.validation], options.plot)
     return out
 
 
@@ -139,7 +136,7 @@ def _values(name: str, word: str | None) -> list[Any]:
 
 def _task(options: TrainOptions) -> Task:
     """Read the table, for all candidates."""
-    task = read_task(options, to_train=True)
+    task = with_effects(read_task(options, to_train=True))
     if hasattr(task.x, "read_rows"):
         raise InputError(f"{options.data}: too large to be held in memory, which a sweep needs")
     if not (task.folds or task.held_out):
@@ -162,8 +159,8 @@ def _finished(out: str) -> list[dict[str, Any]]:
     return found
 
 
-def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
-    """Yield candidates that can be trained together; all are checked before the first one is."""
+def _groups(task: Task, left: list[TrainOptions]) -> list[list[Candidate]]:
+    """Return candidates by what can be trained together; all are checked."""
     groups, rows = dict[Any, list[Candidate]](), [task.of_net(k) for k in range(task.nets)]
     device = make_network(rows[0]).device
     with device.active:
@@ -178,7 +175,49 @@ def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
             runs.append(prepare_training(net, each.x, each.y, progress=False, **settings))
         alike = kind(runs[0]), own.plan.target_log  # which changes the targets
         groups.setdefault(alike, []).append(Candidate(options, own, runs))
-    yield from groups.values()
+    return list(groups.values())
+
+
+def _trained(group: list[Candidate]) -> list[dict[str, Any]]:
+    """Train candidates together; return how each did."""
+    with limit_threads(group[0].task):
+        train_together([run for each in group for run in each.runs])
+        return [_result(each) for each in group]
+
+
+def _by_worker(task: Task, some: list[TrainOptions]) -> list[dict[str, Any]]:
+    """Do so on a worker, which prepares them itself: not all of a training can be sent."""
+    return _trained(*_groups(task, some))
+
+
+def _by_workers(
+    options: SweepOptions, task: Task, groups: list[list[Candidate]]
+) -> Iterator[list[dict[str, Any]]]:
+    """Train on the workers of a Dask cluster; yield how some candidates did, as they finish."""
+    scheduler = options.scheduler
+    try:
+        dask: Any = import_module("distributed")
+    except ImportError as error:
+        raise InputError("--scheduler: needs Dask: pip install 'dask[distributed]'") from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it tells is told below
+    try:
+        client = dask.Client(scheduler, timeout=10)
+    except (OSError, ValueError, TypeError) as error:
+        found = f"cannot be reached ({str(error).splitlines()[0]:.100})"
+        remedy = "give the address of a Dask scheduler, such as tcp://host:8786"
+        raise InputError(f"--scheduler {scheduler}: {found}; {remedy}") from error
+    with client:
+        every = [[each.options for each in group] for group in groups]
+        size = -(-sum(map(len, every)) // max(1, sum(client.nthreads().values())))
+        try:
+            sent = client.scatter(task, broadcast=True, hash=False)
+            tasks = [client.submit(_by_worker, sent, some[start : start + size], pure=False)
+                     for some in every for start in range(0, len(some), size)]  # fmt: skip
+            yield from (each.result() for each in dask.as_completed(tasks))
+        except (dask.KilledWorker, dask.CancelledError, TimeoutError) as error:
+            found = "no worker is left that has this xpnet"
+            remedy = "start workers, and give the same command again: it goes on"
+            raise InputError(f"--scheduler {scheduler}: {found}; {remedy}") from error
 
 
 def _given(options: TrainOptions) -> dict[str, Any]:

@@ -109,8 +109,8 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             f"{up_to_ten(table.names)}."
         )
     told = {"decimal", "no_header"} & table.guesses.keys()  # a model reads other tables so, too
-    several = to_train and not stream and rank() is None
-    nets = _nets(options.nets, table.rows) if several else "1"
+    alone = stream or rank() is not None
+    nets = _nets(options.nets, table.rows, alone=alone) if to_train else "1"
     options = replace(options, nets=nets, **{name: table.guesses[name] for name in told})
     try:
         prepared = prepare(
@@ -119,7 +119,7 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             drop=options.drop or (), keep=options.keep or (), standardize=not options.raw,
             scale_target=options.loss != "poisson",  # which has no negative targets
             encode=options.encode, validation=share or 0.0, nets=int(nets), seed=options.seed,
-            dtype=options.dtype, stream=stream,
+            effects=to_train and options.encode == "auto", dtype=options.dtype, stream=stream,
         )  # fmt: skip
     except InputError as error:
         raise _with_command(error, given) from error
@@ -142,12 +142,15 @@ def _read(options: TrainOptions, path: str, target: str | None, **how: Any) -> T
     )  # fmt: skip
 
 
-def _nets(nets: str, rows: int) -> str:
+def _nets(nets: str, rows: int, *, alone: bool) -> str:
     """Return how many networks to train."""
     if nets == "auto":
-        return next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
+        return "1" if alone else next(f"{count}" for most, count, _ in BUDGETS if rows <= most)
     if not nets.isdecimal() or not 1 <= int(nets[:9]) <= MAX_NETS:
         raise InputError(f"--nets {nets}: give a number from 1 to {MAX_NETS}, or auto")
+    if alone and int(nets) > 1:
+        what = "several need the rows in memory, and no mpiexec"
+        raise InputError(f"--nets {nets}: {what}; leave it out")
     return nets
 
 

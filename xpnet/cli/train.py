@@ -16,7 +16,7 @@ from xpnet.backend.files import atomic_write, lock, probe_writable
 from xpnet.backend.threads import blas
 from xpnet.cli import ranks
 from xpnet.cli.options import LBFGS, TrainOptions
-from xpnet.cli.output import keep_inputs, say, show_report
+from xpnet.cli.output import check_outputs, say, show_report
 from xpnet.cli.pilots import calibrated, load_task
 from xpnet.cli.remedies import as_flags, in_cli_terms
 from xpnet.cli.scores import describe_training, described_task
@@ -28,6 +28,7 @@ from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import Judged, Model, mean_outputs, save_model
 from xpnet.tables.messages import counted
+from xpnet.tables.npy import unpacked
 from xpnet.tables.scores import score
 from xpnet.training.compiled import seconds_saved
 from xpnet.training.fit import prepare_training
@@ -94,18 +95,12 @@ def train(options: TrainOptions) -> None:
 @contextmanager
 def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     """Lock the model file for this run; refuse what would fail or do harm at the end."""
-    stem = Path(options.data).name.removesuffix(".gz")
-    name = "model" if options.data == "-" else Path(stem).stem
+    name = "model" if options.data == "-" else Path(unpacked(options.data)).stem
     out = Path(options.out or f"{name}.safetensors")
     outputs = [str(out), *filter(None, (options.plot, options.report, options.save_config))]
     targets = [options.target, options.validation_target]
-    keep_inputs(outputs, [options.data, options.validation, options.config, *targets])
-    for path in outputs:
-        probe_writable(path)
-    if options.plot:
-        from xpnet.report.plots import new_figure
-
-        new_figure(options.plot)
+    inputs = [options.data, options.validation, options.config, *targets]
+    check_outputs(outputs, inputs, options.plot)
     if options.report:
         from xpnet.report.report import page_template
 

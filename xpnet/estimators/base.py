@@ -67,7 +67,7 @@ from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import Optimizer
 from xpnet.nn.schedules import SCHEDULES, Schedule, ends_with_the_run
 from xpnet.training.batches import Data, take_rows
-from xpnet.training.callbacks import AfterEachEpoch, ProgressBar, checked_callbacks
+from xpnet.training.callbacks import ProgressBar, checked_callbacks
 from xpnet.training.fit import as_pair, divided
 from xpnet.training.lbfgs import CONVERGED, LBFGS
 from xpnet.training.loop import Training, TrainingOptions, TrainingState
@@ -375,7 +375,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
             schedule=None if self.learning_rate in OWN_RATES else self.learning_rate,
             seed=self._seed, compile=self.compile,
         )  # fmt: skip
-        callbacks = [AfterEachEpoch(self._after_epoch), *checked_callbacks(self.callbacks)]
+        callbacks = [*checked_callbacks([self._after_epoch]), *checked_callbacks(self.callbacks)]
         callbacks += [tasks] if hasattr(self, "_skl_callbacks") else []
         self._learning_rate = float(optimizer.learning_rate) * state.learning_rate_factor
         self.n_iter_ = 0

@@ -1,6 +1,5 @@
 """What turns a table into inputs and targets, and predictions back; kept in the model file."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -76,9 +75,9 @@ class Preprocessing:
     @property
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
-        if self.more_targets:
-            return 4
         kinds = [to_json(each).keys() for each in self.columns]
+        if self.more_targets or any("effects" in each for each in kinds):
+            return 4
         if self.target_log or any("edges" in each for each in kinds):
             return 3
         plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
@@ -150,6 +149,7 @@ class Preprocessing:
     def notes(self, table: Table) -> list[str]:
         """Refuse what `check` refuses; also note what is imputed, unseen, or far from training."""
         found = self.check(table)
+        found += [f"passed over: {each} ({what})" for each, what in table.passed_over.items()]
         check_memory(table.path, 4 * table.rows * self.inputs)  # before all of it is read
         cells = summarize(table, self._names)
         missing = {name: each.missing for name, each in cells.items() if each.missing}
@@ -158,7 +158,7 @@ class Preprocessing:
             found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}")
         unseen = []
         for name, known in (
-            (c.name, c.categories) for c in self.columns if isinstance(c, Category)
+            (c.name, c.texts or c.categories) for c in self.columns if isinstance(c, Category)
         ):
             rows = np.flatnonzero(encode_labels(table, name, known, table.column(name)) == UNSEEN)
             if rows.size:
@@ -337,11 +337,13 @@ class Preprocessing:
         classes = [len(each.classes) for each in plan.each_target]
         wanted = {"binary": {2}, "regression": {0}}
         several = plan.task != "multiclass" and len(set(plan.targets)) == len(plan.targets)
+        texts = [each for each in plan.columns if isinstance(each, Category)]
+        whole = all(len(each.texts) == len(each.effects) for each in texts)
         good = {
             "task": plan.task in TASKS,
             "missing": plan.missing in MISSING_POLICIES,
             "layout": plan.layout in LAYOUTS,
-            "columns": 0 < len(plan.columns) == len(set(plan._names)),
+            "columns": whole and 0 < len(plan.columns) == len(set(plan._names)),
             "classes": {*classes} == wanted.get(plan.task, {*classes} - {0, 1}),
             "more_targets": several or not plan.more_targets,
         }
@@ -362,26 +364,3 @@ def target_of(table: Table, name: str) -> tuple[Table, str]:
             remedy = f"use --target to name the array with the targets; there are: {listed}"
         raise InputError(f"{table.path}: the target is not in this array; {remedy}.")
     return table, name
-
-
-@dataclass(frozen=True)
-class PreparedRows:
-    """The inputs of rows that stay on disk, read and prepared on request."""
-
-    plan: Preprocessing
-    table: Table
-    rows: np.ndarray
-    dtype: str
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and inputs."""
-        return len(self.rows), self.plan.inputs
-
-    def read_rows(self, rows: Any) -> np.ndarray:
-        """Return these of the rows, prepared."""
-        return self.plan.transform(self.table, self.rows[rows], dtype=self.dtype)
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Yield all rows in order, some at a time."""
-        return (self.read_rows(part) for part in pieces(*self.shape))

@@ -6,6 +6,7 @@ A callback is an object with any of the methods in `HOOKS`, each called with the
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from xpnet.errors import InputError
@@ -14,13 +15,6 @@ if TYPE_CHECKING:
     from xpnet.training.loop import Training
 
 HOOKS = ("on_train_start", "on_epoch_start", "on_batch_end", "on_epoch_end", "on_train_end")
-
-
-@dataclass(frozen=True)
-class AfterEachEpoch:
-    """A plain function as a callback."""
-
-    on_epoch_end: Callable[["Training"], None]
 
 
 def checked_callbacks(callbacks: Any) -> list[Any]:
@@ -36,7 +30,7 @@ def checked_callbacks(callbacks: Any) -> list[Any]:
         if any(hasattr(each, name) for name in HOOKS):
             checked.append(each)
         elif callable(each):
-            checked.append(AfterEachEpoch(each))
+            checked.append(SimpleNamespace(on_epoch_end=each))
         else:
             raise InputError(
                 f"callbacks holds {each!r:.80}, which would never be called; give it a method "
@@ -47,8 +41,7 @@ def checked_callbacks(callbacks: Any) -> list[Any]:
 
 def hooks(callbacks: Sequence[Any], name: str) -> list[Callable[["Training"], None]]:
     """Return the methods of that name from the callbacks that have one."""
-    found = (getattr(callback, name, None) for callback in callbacks)
-    return [hook for hook in found if hook is not None]
+    return [getattr(each, name) for each in callbacks if hasattr(each, name)]
 
 
 def needs_traces(callbacks: Sequence[Any]) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 from xpnet.backend.device import CPU, for_many, to_host
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch
-from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, take_rows
+from xpnet.training.batches import BLOCK_BYTES, Data, epoch_order, rows_of, take_rows
 from xpnet.training.dropout import Dropout
 from xpnet.training.history import History
 from xpnet.training.loop import INTERRUPTED, Step, Training, make_step
@@ -245,7 +245,7 @@ def _silent(comm: Any) -> list[int]:
 
 
 class SentRows:
-    """The x of all processes, of which the first one has the rows, and sends each its own.
+    """The x of all processes, of which the first one has the rows.
 
     It has checked them: `blocks`, from which `fit` would see whether all are finite, has none.
     """
@@ -264,21 +264,18 @@ class SentRows:
         return ()
 
     def share(self, rows_of_each: list[range], dtype: str) -> Any:
-        """Send the rows of each process; return those of this one."""
-        rank, own = self._comm.rank, rows_of_each[self._comm.rank]
-        mine = np.empty((len(own), self.shape[1]), dtype)
-        several = max(1, SENT_BYTES // (8 * self.shape[1]))
-        for to, rows in enumerate(rows_of_each):
-            for first in range(0, len(rows), several):
-                here = slice(first, first + several)
-                if rank == 0:
-                    block = self.read_rows(np.asarray(rows[here])).astype(dtype)
-                    if to:
-                        self._comm.Send(block, to)
-                    else:
-                        mine[here] = block
-                elif rank == to:
-                    self._comm.Recv(mine[here], 0)
+        """Return the rows of this process: from the file, if all find it here, or sent."""
+        parts = getattr(self._source, "shared_out", lambda _: None)(rows_of_each)
+        part = self._comm.scatter(parts or [None] * self._comm.size)
+        if all(self._comm.allgather(part is not None and part.is_here())):
+            return part.read()
+        mine = np.empty((len(rows_of_each[self._comm.rank]), self.shape[1]), dtype)
+        several, blocks = max(1, SENT_BYTES // (8 * self.shape[1])), None
+        for first in range(0, max(map(len, rows_of_each)), several):
+            here = slice(first, first + several)
+            if self._comm.rank == 0:
+                blocks = [self.read_rows(np.asarray(rows[here], int)) for rows in rows_of_each]
+            mine[here] = self._comm.scatter(blocks)
         return mine
 
 
@@ -288,9 +285,7 @@ def _rows_here(net: Any, data: Data, rows_of_each: list[range], rank: int) -> Da
     some = slice(rows.start, rows.stop)
     if isinstance(x, SentRows):
         x = net.device.put(x.share(rows_of_each, net.dtype), net.dtype)
-    elif hasattr(x, "read_rows"):
-        x = net.device.put(x.read_rows(np.asarray(rows)), net.dtype)
     else:
-        x = x[some, :]
+        x = rows_of(x, some, net.device, net.dtype)
     weights = None if data.row_weights is None else data.row_weights[some, :]
     return Data(x, data.y[some, :], weights)
