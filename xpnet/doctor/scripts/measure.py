@@ -36,6 +36,7 @@ DIRECTIONS = 3  # in which each parameter is moved
 POINTS = 2  # steps after which is measured, or one more if they do not show all
 FREE_SECONDS, SHARE = 0.5, 0.5  # of processors that measuring may take, and of the script's own
 LONGEST_STEP = 10.0  # seconds that a child may take
+OFF_ZERO = 1e-4  # how far at most a parameter of 0 is moved, to be measured there
 LENGTHS = 1.0, 0.1, 0.01  # times the first step, that are tried
 
 
@@ -252,7 +253,9 @@ def _noise(value: Any, seed: int) -> Any:
 
 def _off_zero(value: Any, seed: int) -> Any:
     """Move what is exactly 0, where a ReLU of biases alone has no slope."""
-    return np.where(value == 0.0, 1e-4 * _noise(value, seed), value).astype(value.dtype)
+    return np.where(value == 0.0, OFF_ZERO * np.tanh(_noise(value, seed)), value).astype(
+        value.dtype
+    )
 
 
 def directions(value: Any, step: Any) -> list[Any]:
@@ -266,6 +269,7 @@ def directions(value: Any, step: Any) -> list[Any]:
 def _strides(at: Values) -> Values:
     """Return how far to move each: far from rounding, but little beside what the units sum up."""
     sizes = {n: float(np.sqrt(np.mean(np.square(value)))) for n, value in at.items()}
+    sizes = {n: size if size > OFF_ZERO else 0.0 for n, size in sizes.items()}
     least = min((size for size in sizes.values() if 0.0 < size < 1.0), default=1.0)
     exact = {n: np.asarray(value).dtype != np.float32 for n, value in at.items()}
     return {n: (1e-6 if exact[n] else 3e-3) * (sizes[n] or least) for n in at}

@@ -121,8 +121,9 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         usual = [_usual(found, judges, of) for of in ("factor", "step")]
         found = {n: judges[n].of_number(v, by_loss[n][loss][0], usual) for n, v in found.items()}
         agreeing = sum(each.kind in ("right", "sign") for each in found.values())
-        weight = 1.0 if any(usual) else 0.5  # numbers agree with any slope, unless with each other
-        score = weight * agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
+        compared = all(usual) or any(len(each.ways) > 1 for each in judges.values())
+        agreeing *= 1.0 if compared else 0.5  # a number alone agrees with any slope
+        score = agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
         if score > best[0] + 1e-9:
             best = score, loss, found, usual
     _, loss, found, usual = best
@@ -196,11 +197,11 @@ class Judge:
 
     def of_number(self, verdict: Verdict, slope: Any, usual: Sequence[float]) -> Verdict:
         """Judge one number, which is a multiple of any: by how many times the slope it is."""
-        if len(self.ways) > 1 or not verdict.factor or not any(usual):
+        if len(self.ways) > 1 or not verdict.factor or not all(usual):
             return verdict
         for each, sign in [*self.made_of, (self.change, 1)]:
             times = float(each[0]) / float(slope[0])
-            ratios = [abs(times) / one for one in usual if times and one]
+            ratios = [abs(times) / one for one in usual if times]
             both = [r for ratio in ratios for r in (ratio, 1.0 / ratio)]
             if any(r > 0.5 and abs(r - round(r)) < self.tolerance for r in both):
                 return replace(verdict, kind="sign" if sign * times > 0.0 else "right")
