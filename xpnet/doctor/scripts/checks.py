@@ -326,7 +326,7 @@ def same_batch(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def left_out(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """What the other rows would teach is never learnt."""
     for made, last, rows in [seen.wrapped] if seen.wrapped else ():
-        if last * 2 <= rows:
+        if last * 2 <= rows and not seen.same_rows:
             yield made, "batches", f"they start again after {last} of {rows} rows"
 
 

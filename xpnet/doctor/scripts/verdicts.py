@@ -122,8 +122,8 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
         found = {n: judges[n].of_number(v, by_loss[n][loss][0], usual) for n, v in found.items()}
         agreeing = sum(each.kind in ("right", "sign") for each in found.values())
         compared = all(usual) or any(len(each.ways) > 1 for each in judges.values())
-        agreeing *= 1.0 if compared else 0.5  # a number alone agrees with any slope
-        score = agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
+        weight = 1.0 if compared else 0.5  # a number alone agrees with any slope
+        score = weight * agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
         if score > best[0] + 1e-9:
             best = score, loss, found, usual
     _, loss, found, usual = best
