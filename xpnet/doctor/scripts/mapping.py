@@ -266,13 +266,8 @@ class _Graph:
         told = self.step.roles.get("loss")
         for value in (each.result for each in reversed(self.step.operations)):
             names = [n for n in value.names if (n in told if told else LOSS.match(n))]
-            called = value.size == 1 and bool(names)
-            if (
-                called
-                and id(value) not in self.cone
-                and self.bits(value)
-                and self.of(value) is None
-            ):
+            made = self.bits(value) and self.of(value) is None and id(value) not in self.cone
+            if value.size == 1 and names and made:
                 return value
         return None
 

@@ -105,8 +105,7 @@ class Observer:
     def _compare_batches(self, mapping: Mapping) -> None:
         """See where batches that are slices start again."""
         made = mapping.layers[0].inputs.made_by if mapping.layers else None
-        index = made.index if made is not None else None
-        if made is None or not isinstance(index, slice) or index.start is None:
+        if made is None or not isinstance(index := made.index, slice) or index.start is None:
             return
         rows = made.operands[0].shape[0]
         stop, self._stop = self._stop, min(index.stop or rows, rows)
@@ -269,15 +268,9 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
     found: dict[str, Any] = {"before": before, "after": after, "slopes": slopes}
     if factors:
         rate = found["learning_rate"] = Counter(factors.values()).most_common(1)[0][0]
-        for (
-            each
-        ) in mapping.step.updates:  # where 1 / rows is in some updates, and in some gradients
-            name = mapping.names[each.parameter]
-            if (
-                name in slopes
-                and not each.optimizer
-                and each is mapping.updates_of(each.parameter)[0]
-            ):
+        for each in mapping.step.updates:  # 1 / rows may be in some, and in others' gradients
+            name, first = mapping.names[each.parameter], mapping.updates_of(each.parameter)[0]
+            if name in slopes and not each.optimizer and each is first:
                 slopes[name] = slopes[name] * (factors[name] / rate)
     weights = [before.get(mapping.names[layer.weights], 0.0) for layer in mapping.layers]
     if weights and all(np.ndim(each) == 2 for each in weights):

@@ -216,13 +216,10 @@ class Judge:
             return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
         found = []
-        if (times := self._fit(change, slope)) is not None:
-            kind, times = "sign" if times > 0.0 else "right", abs(times)
-            found.append(Verdict(kind, times / self.factor, times, cosine))
-        for each, sign in self.made_of:
+        for each, sign, factor in [(change, 1, self.factor), *((*e, 0.0) for e in self.made_of)]:
             if (times := self._fit(each, slope)) is not None:
-                kind = "sign" if sign * times > 0.0 else "right"
-                found.append(Verdict(kind, abs(times), 0.0, cosine))
+                kind, times = "sign" if sign * times > 0.0 else "right", abs(times)
+                found.append(Verdict(kind, times / (factor or 1.0), times * bool(factor), cosine))
         if len(self.ways) > 1:  # an optimizer's step may go up, where its gradient is right
             found.sort(key=lambda each: each.kind)
         return found[0] if found else Verdict("wrong", cosine=cosine)
