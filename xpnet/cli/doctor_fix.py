@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from xpnet.errors import InputError
 
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
-ALL, TIMES = 90.0, 5.0  # seconds that all copies together may run, or times the script's own
+ALL, TIMES = 60.0, 3.0  # seconds that all copies together may run, or times the script's own
 CLEARLY = 0.02  # of the targets' variance, by which a mended copy must be better
 LEARNT = 0.9  # of it, after which no more is mended
 ENOUGH = {False: 0.8, True: 0.95}  # of it, after which nothing else is tried; with errors found
