@@ -84,13 +84,12 @@ def test_processes_read_their_own_rows_of_a_file_that_allows_it(
     if name == "t.csv":
         assert parts is None
         return
-    for part, own in zip(parts, every, strict=True):
-        assert part.is_here()
-        np.testing.assert_array_equal(part.read(), rows.read_rows(np.asarray(own)))
+    for read, own in zip(parts, every, strict=True):
+        np.testing.assert_array_equal(read(), rows.read_rows(np.asarray(own)))
     os.utime(path, (0, 0))
-    assert not parts[0].is_here()
+    assert parts[0]() is None
     path.unlink()
-    assert not parts[0].is_here()
+    assert parts[0]() is None
 
 
 def test_standardized_rows_have_mean_0_and_variance_1(tmp_path, numbers):

@@ -186,12 +186,13 @@ def read_table(
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
 
 
-def read_part(path: str, start: int, stop: int) -> Table:
+def read_part(path: str, start: int, count: int) -> Table:
     """Read rows of a Parquet, NPY or IDX file: of Parquet, the groups of rows that hold them."""
     if path.lower().endswith(PARQUET):
-        return _of_frame(open_parquet(path, lazily=True).part(start, stop))
+        frame = open_parquet(path, lazily=True)
+        return _of_frame(replace(frame, frame=frame.frame.slice(start, count), rows=count))
     table = _of_array(path, None)
-    return replace(table, matrix=table.matrix[start:stop])
+    return replace(table, matrix=table.matrix[start : start + count])
 
 
 def _of_npz(path: str, target: str | None, features: str | None) -> Table:
