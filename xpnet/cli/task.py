@@ -149,7 +149,7 @@ def _nets(nets: str, rows: int, *, alone: bool) -> str:
     if not nets.isdecimal() or not 1 <= int(nets[:9]) <= MAX_NETS:
         raise InputError(f"--nets {nets}: give a number from 1 to {MAX_NETS}, or auto")
     if alone and int(nets) > 1:
-        raise InputError(f"--nets {nets}: several need rows in memory, and no mpiexec; give none")
+        raise InputError(f"--nets {nets}: several need rows in memory and no mpiexec; leave it out")
     return nets
 
 
