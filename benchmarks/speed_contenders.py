@@ -16,6 +16,7 @@ from unittest.mock import patch
 import numpy as np
 
 import xpnet
+from xpnet.training.loop import TrainingState
 
 LEARNING_RATE = 0.05
 ADAM_RATE = 0.001
@@ -141,6 +142,7 @@ def _scikit_learn_like(work: Workload, cls: Any, place: str) -> Contender:
 
     def train(orders: Orders) -> None:
         model.shuffle = orders != AS_GIVEN
+        model._state = TrainingState()  # xpnet's would go on with Adam's moments
         model.coefs_ = [w.copy() for w in weights]
         model.intercepts_ = [np.zeros(w.shape[1], np.float32) for w in weights]
         with warnings.catch_warnings(), _order_from(place, orders):

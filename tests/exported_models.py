@@ -5,7 +5,7 @@ import polars
 
 import xpnet
 from xpnet.saving.model import Model
-from xpnet.tables.columns import Number
+from xpnet.tables.columns import Category, Number
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import read_table
@@ -16,6 +16,11 @@ ENCODINGS = {
     "fill and indicator": Number("size", 3.0, 2.0, fill=2.5, indicator=True),
     "all": Number("size", 3.0, 2.0, 2.5, True, (-1.0, 0.5, 3.0, 8.0)),
 }
+COLOURS = (
+    Category("colour", ("blue", "red")),
+    Category("colour", ("blue", "red"), pooled=True),
+    Category("colour", ("blue",), True, ("blue", "red", "seldom"), (0.5, -0.25, 2.0)),
+)
 OUTPUT_OF = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 CLASSES = {"binary": (0.0, 1.0), "multiclass": ("no", "perhaps", "yes"), "regression": ()}
 

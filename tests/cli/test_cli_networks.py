@@ -74,10 +74,8 @@ def test_a_network_of_several_ends_with_the_same_bits_when_it_is_resumed(heights
 def test_the_number_of_networks_fits_the_rows(heights) -> None:
     assert heights("--nets", "auto")["networks"] == 4
     assert "--nets 0: give a number" in heights("--nets", 0, status=2).err
-    assert (
-        "--nets 3: several need rows in memory and no mpiexec"
-        in heights("--nets", 3, "--stream", status=2).err
-    )
+    refused = heights("--nets", 3, "--stream", status=2).err
+    assert "--nets 3: several need rows in memory and no mpiexec" in refused
     assert "--steps 100: give a number" in heights("--epochs", 3, status=2).err
 
 
@@ -172,6 +170,22 @@ def test_counts_are_learnt_with_the_poisson_loss_where_that_is_better(run: Run) 
     assert xpnet.load_model("prices.safetensors").predict(path)["price"].min() >= 0.0
     asked = run("train", path, *quick, "--loss", "squared_error").json
     assert "target" not in asked["decisions"]
+
+
+@pytest.mark.parametrize("effect", [1.0, 0.0])
+def test_texts_with_many_values_count_by_their_mean_target_where_that_is_better(
+    run: Run, effect: float
+) -> None:
+    rng = np.random.default_rng(0)
+    shops, noise = rng.integers(0, 300, 1200), rng.standard_normal((2, 1200))
+    y = effect * rng.standard_normal(300)[shops] + 0.3 * noise[0] + noise[1]
+    rows = (f"s{shop},{a:.3f},{b:.3f}" for shop, a, b in zip(shops, noise[0], y, strict=True))
+    path = table("shops.csv", "\n".join(["shop,a,y", *rows]) + "\n")
+    quick = ["--target", "y", "--steps", 100, "--hidden", "8", "--lr", "0.02", "--nets", 1]
+    out = run("train", path, *quick).out
+    assert (" by their mean y" in out) == bool(effect)
+    assert run("predict", "shops.safetensors", path).status == 0
+    assert "by their mean" not in run("train", path, *quick, "--encode", "ple").out
 
 
 def test_targets_that_are_not_skewed_or_whose_logarithm_is_no_better_stay(run: Run) -> None:

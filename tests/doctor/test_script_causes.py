@@ -140,6 +140,12 @@ def test_the_mistake_is_the_first_finding(code, script):
     assert codes(script)[:1] == (code,)
 
 
+def test_an_error_taken_from_a_part_of_the_inputs_is_named():
+    assert "error-not-from-targets" in codes(RIGHT.replace("(p - Y)", "(p - X[:, :1])"))
+    assert "error-not-from-targets" not in codes(RIGHT.replace("(8, 1)", "(8, 2)").replace(
+        "zeros(1)", "zeros(2)").replace("(p - Y)", "(p - X)"))  # fmt: skip
+
+
 @pytest.mark.parametrize("labels", ["y", "y.tolist()"])
 def test_softmax_that_learns_sample_by_sample_has_no_findings(labels):
     assert codes(ONE_BY_ONE.replace("zip(X, y)", f"zip(X, {labels})")) == ()

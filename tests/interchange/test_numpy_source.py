@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exported_models import CLASSES, ENCODINGS, cells_of, model_of
+from exported_models import CLASSES, COLOURS, ENCODINGS, cells_of, model_of
 
 import xpnet
 from xpnet.nn.activations import HIDDEN, OUTPUTS
@@ -40,9 +40,8 @@ def assert_same(model, cells):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("task", CLASSES)
 def test_every_task_encoding_and_missing_policy(task, encoding, missing):
-    for pooled in (False, True):
-        columns = [ENCODINGS[encoding], Category("colour", ("blue", "red"), pooled)]
-        model = model_of(task, columns, missing, nets=2)
+    for colours in COLOURS:
+        model = model_of(task, [ENCODINGS[encoding], colours], missing, nets=2)
         assert_same(model, cells_of(missing=missing == "impute"))
 
 

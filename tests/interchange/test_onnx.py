@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from exported_models import (
     CLASSES,
+    COLOURS,
     ENCODINGS,
     cells_of,
     model_of,
@@ -65,10 +66,9 @@ def test_every_activation_task_missing_policy_and_encoding(task, missing, encode
 
 @pytest.mark.parametrize("task", CLASSES)
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("pooled", [False, True])
-def test_indicators_fills_bins_and_pooled_categories(task, encoding, pooled):
-    columns = [ENCODINGS[encoding], Category("colour", ("blue", "red"), pooled)]
-    model = model_of(task, columns, nets=2)
+@pytest.mark.parametrize("colours", COLOURS)
+def test_indicators_fills_bins_pooled_categories_and_effects(task, encoding, colours):
+    model = model_of(task, [ENCODINGS[encoding], colours], nets=2)
     cells = cells_of(missing=True)
     assert_same(run(model, **cells), model, **cells)
 

@@ -63,6 +63,16 @@ def test_of_several_sheets_the_one_with_rows_or_the_one_named(tmp_path):
         read_table(path, sheet="third")
 
 
+def test_titles_above_the_names_are_passed_over(tmp_path):
+    with xlsxwriter.Workbook(path := tmp_path / "report.xlsx") as book:
+        page = book.add_worksheet()
+        page.write(0, 0, "Report")
+        polars.DataFrame(CELLS).write_excel(book, page, position="A3")
+    table = read_table(path)
+    assert (table.names, table.rows) == ((*CELLS,), 3)
+    assert table.passed_over == {"2 lines above the header": "'Report'"}
+
+
 def test_a_text_far_below_numbers_is_not_lost(tmp_path):
     path = write_excel(tmp_path / "table.xlsx", sheet={"x": ["1"] * 2000 + ["none of these"]})
     assert read_table(path).cell(2000, "x") == "none of these"

@@ -129,6 +129,10 @@ WITH_A_NOTE = {
     "UTF-16": (GOOD.encode("utf-16"), "read", "encoding ('utf-16')"),
     "Excel's separator": ("sep=;\n" + GOOD.replace(",", ";"), "read", "delimiter (';')"),
     "comments": ("# from somewhere, some day\n#\n" + GOOD, None, ""),
+    "titles": ("Report, 2023\n\n" + GOOD, "passed over", "1 line above the header ('Report"),
+    "titles with delimiters": ("Report,,\n,,\n" + GOOD, "passed over", "2 lines above the header"),
+    "a total": (GOOD + "Total,9,\n", "passed over", "1 line at the end ('Total,9,')"),
+    "notes at the end": (GOOD + "\nSource: the office\n", "passed over", "1 line at the end"),
     "a header that is a comment": ("# " + GOOD, None, ""),
     "name lacking": (GOOD.replace("a,b", ",b"), None, ""),
     "row names without a header": (with_column(["p", "q", "r", "s", "t", "u"], ""), "left out",
@@ -163,6 +167,12 @@ WITH_A_NOTE = {
                                 "c (currency signs, parentheses around negative numbers)"),
     "percent": (with_column(["5%", "7.5 %", "-1%"]), "numbers", "c (in %)"),
     "a unit": (with_column(["0.35 kg", "12 kg", ""]), "numbers", "c (in kg)"),
+    "a unit without a space": (with_column(["-5°C", "12°C"]), "numbers", "c (in °C)"),
+    "one and several": (with_column(["1 day", "12 days"]), "numbers", "c (in day)"),
+    "thousands and millions": (with_column(["€1.5K", "2M", "700"]), "numbers",
+                               "c (K = 1,000, M = 1,000,000, currency signs)"),
+    "units that differ": (with_column(["5kg", "5g", "5kg", "5g"]), "encoded", "c (2 values)"),
+    "a word for nothing": (with_row("3.5,Unknown,0"), "imputed", "b (1 cell)"),
     "thousands": (with_column(['"1,750"', "999", '"1,000,000"']), "numbers",
                   "c (thousands separators)"),
     "codes": (with_column(["007", "08", "007", "08"]), "encoded", "c (2 values)"),
@@ -202,6 +212,8 @@ ACCEPTED = {
     "text target": GOOD.replace(",0\n", ",no\n").replace(",1\n", ",yes\n"),
     "dollars in words": with_column(["<=$50K", ">$50K", "<=$50K", ">$50K"]),
     "leading zeros": with_row("003.5,01.75,0"),
+    "empty cells at the end": "y\ta\tb\n" + "0\t1.5\t\n1\t2.5\t\n" * 3,
+    "a category like a total": "y,c\n" + "0,u\n1,Total\n" * 3 + "0,u\n",
 }
 
 

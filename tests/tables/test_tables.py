@@ -1,9 +1,12 @@
 """Reading CSV, TSV, Parquet, NPY, NPZ and IDX files."""
 
+import bz2
 import datetime
 import gzip
+import io
 import os
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,14 @@ def idx(array, code):
     return head + array.tobytes()
 
 
+def zipped(data, count=1):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(count):
+            archive.writestr(f"in/{number}.csv", data)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "delimiter", "encoding", "pack"),
     [
@@ -44,6 +55,8 @@ def idx(array, code):
         ("t.csv.gz", ",", "utf-8", gzip.compress),
         ("t.tsv", "\t", "utf-8", bytes),
         ("t.tab.gz", "\t", "utf-8", gzip.compress),
+        ("t.csv.bz2", ",", "utf-8", bz2.compress),
+        ("t.zip", ",", "utf-8", zipped),
         ("T.CSV", ",", "utf-16", bytes),
         ("t.csv", ",", "utf-16-le", lambda data: b"\xff\xfe" + data),
         ("t.csv", ",", "utf-32", bytes),
@@ -145,10 +158,10 @@ def test_pipes_are_refused_before_they_are_opened(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.npy.gz", "t-idx3-ubyte.gz"])
-def test_broken_gzip_data(name, tmp_path):
+def test_broken_packed_data(name, tmp_path):
     path = tmp_path / name
     path.write_bytes(b"no gzip at all")
-    with pytest.raises(FileError, match="gzip data"):
+    with pytest.raises(FileError, match="packed data"):
         read_table(path)
     path.write_bytes(gzip.compress(b"\0\0\x08\1\0\0\x10\0" + os.urandom(4096))[:-1000])
     with pytest.raises(FileError):
@@ -193,8 +206,29 @@ def test_parquet_that_cannot_be_used(tmp_path):
     with pytest.raises(FileError, match="no rows"):
         read_table(path)
     path.write_bytes(b"PAR1 and nothing")
-    with pytest.raises(FileError, match="not a Parquet file, or damaged"):
+    with pytest.raises(FileError, match=r"not a \.\w+ file, or damaged"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("t.feather", "write_ipc"), ("t.jsonl", "write_ndjson"), ("t.json", "write_json")],
+)
+def test_arrow_and_json(name, write, tmp_path):
+    path = tmp_path / name
+    getattr(polars.DataFrame({"a": [1.5, None], "c": ["u", "v"], "e": [[1], [2]]}), write)(path)
+    table = read_table(path)
+    np.testing.assert_array_equal(table.column("a"), [1.5, np.nan])
+    assert (table.texts["c"], [*table.unfit]) == (("u", "v"), ["e"])
+    path.write_bytes(b"nothing")
+    with pytest.raises(FileError, match=rf"not a \{path.suffix} file, or damaged"):
+        read_table(path)
+
+
+def test_an_archive_of_several_files_is_refused(tmp_path):
+    (tmp_path / "t.zip").write_bytes(zipped(b"a,b\n", 2))
+    with pytest.raises(FileError, match="holds 2 files; take out the one with the table"):
+        read_table(tmp_path / "t.zip")
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npy.gz"])
@@ -264,7 +298,7 @@ def test_npz(tmp_path):
     np.savez(path, p=x)
     assert read_table(path).labels is None
     path.write_bytes(b"PK\x03\x04 and nothing")
-    with pytest.raises(FileError, match="not an NPZ file, or damaged"):
+    with pytest.raises(FileError, match=r"t\.npz: broken or truncated packed data"):
         read_table(path)
 
 

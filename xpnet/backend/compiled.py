@@ -92,7 +92,9 @@ class Source:
             if number not in made:  # an input, which is overwritten, or a constant
                 own = self.scratch[buffer.dtype.name]
                 own[place : place + buffer.size] = buffer.reshape(-1)
-        self._body(list(_groups(_folded(tape.operations))))
+        operations = _folded(tape.operations)
+        self.is_whole = operations is tape.operations  # and all kept buffers are written
+        self._body(list(_groups(operations)))
 
     def place(self, array: Any) -> int:
         """Return where the numbers of an input begin in the scratch array of its dtype."""

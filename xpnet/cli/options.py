@@ -43,7 +43,7 @@ def flag(name: str) -> str:
     return "--" + name.rstrip("_").replace("_", "-")  # as_ is no keyword of Python's
 
 
-DATA = "CSV, TSV, NPY, IDX (also .gz), Parquet, NPZ, Excel; - is CSV on standard input; a database."
+DATA = "CSV, TSV (also .zip, .gz), NPY, NPZ, IDX, Parquet, JSON, Excel; - is CSV on standard input."
 SHEET = "Sheet of an Excel file, if several have rows."
 QUERY = "Of a database: the SQL that gives the rows."
 JSON = "Print one JSON object on standard output."

@@ -21,11 +21,12 @@ from xpnet.backend.device import CPU
 from xpnet.backend.files import atomic_write, lock
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
 from xpnet.cli.output import check_outputs, say, show_report
-from xpnet.cli.pilots import calibrated, with_target
+from xpnet.cli.pilots import calibrated, with_effects, with_target
 from xpnet.cli.task import MAX_NETS, Task, fit_options, limit_threads, make_network, read_task
 from xpnet.cli.train import judge
 from xpnet.errors import DivergenceError, FileError, InputError
 from xpnet.tables.messages import counted
+from xpnet.tables.npy import unpacked
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.scores import score
 from xpnet.training.batches import Data, digest
@@ -86,7 +87,7 @@ def sweep(options: SweepOptions) -> None:
 
 def _output(options: SweepOptions) -> str:
     """Return the file of finished candidates; refuse what would fail or do harm at the end."""
-    stem = Path(options.data.removesuffix(".gz")).stem
+    stem = Path(unpacked(options.data)).stem
     out = options.out or f"{'table' if options.data == '-' else stem}.sweep.jsonl"
     outputs = [each for each in (out, options.plot) if each]
     check_outputs(outputs, [options.data, options.target, options.validation], options.plot)
@@ -133,7 +134,7 @@ def _values(name: str, word: str | None) -> list[Any]:
 
 def _task(options: TrainOptions) -> Task:
     """Read the table, for all candidates."""
-    task = read_task(options, to_train=True)
+    task = with_effects(read_task(options, to_train=True))
     if hasattr(task.x, "read_rows"):
         raise InputError(f"{options.data}: too large to be held in memory, which a sweep needs")
     if not (task.folds or task.held_out):

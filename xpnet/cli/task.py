@@ -119,7 +119,7 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
             drop=options.drop or (), keep=options.keep or (), standardize=not options.raw,
             scale_target=options.loss != "poisson",  # which has no negative targets
             encode=options.encode, validation=share or 0.0, nets=int(nets), seed=options.seed,
-            dtype=options.dtype, stream=stream,
+            effects=to_train and options.encode == "auto", dtype=options.dtype, stream=stream,
         )  # fmt: skip
     except InputError as error:
         raise _with_command(error, given) from error

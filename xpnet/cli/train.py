@@ -28,6 +28,7 @@ from xpnet.nn.network import MLP
 from xpnet.saving.checkpoint import Checkpoint
 from xpnet.saving.model import Judged, Model, mean_outputs, save_model
 from xpnet.tables.messages import counted
+from xpnet.tables.npy import unpacked
 from xpnet.tables.scores import score
 from xpnet.training.compiled import seconds_saved
 from xpnet.training.fit import prepare_training
@@ -94,8 +95,7 @@ def train(options: TrainOptions) -> None:
 @contextmanager
 def _claimed_output(options: TrainOptions) -> Iterator[Path]:
     """Lock the model file for this run; refuse what would fail or do harm at the end."""
-    stem = Path(options.data).name.removesuffix(".gz")
-    name = "model" if options.data == "-" else Path(stem).stem
+    name = "model" if options.data == "-" else Path(unpacked(options.data)).stem
     out = Path(options.out or f"{name}.safetensors")
     outputs = [str(out), *filter(None, (options.plot, options.report, options.save_config))]
     targets = [options.target, options.validation_target]

@@ -173,14 +173,19 @@ def _number(graph: Graph, cells: str, column: Number, impute: bool) -> str:
 
 def _category(graph: Graph, cells: str, column: Category, impute: bool) -> str:
     """Look up a text's inputs in a table: a row for each category, for missing, for others."""
-    count, known = len(column.input_names()), len(column.categories)
-    refused = np.full(count, 0.0 if impute else np.nan)
-    others = np.eye(count)[known] if column.pooled else refused
-    rows = np.vstack([np.eye(count)[:known], refused, others]).astype(np.float32)
+    texts, known = column.texts or column.categories, len(column.categories)
+    places = {each: at for at, each in enumerate(column.categories)}
+    refused = np.full(known + column.pooled, 0.0 if impute else np.nan)
+    others = np.eye(known + 1)[known] if column.pooled else refused
+    own = [np.eye(len(refused))[places[each]] if each in places else others for each in texts]
+    rows = np.vstack([*own, refused, others])
+    if column.effects:
+        rows = np.column_stack([rows, [*column.effects, 0.0, 0.0]])
     codes = graph.add(
-        "LabelEncoder", cells, keys_strings=[*column.categories, *MISSING],
-        values_int64s=[*range(known), *[known] * len(MISSING)], default_int64=known + 1,
+        "LabelEncoder", cells, keys_strings=[*texts, *MISSING], default_int64=len(texts) + 1,
+        values_int64s=[*range(len(texts)), *[len(texts)] * len(MISSING)],
     )  # fmt: skip
+    rows = rows.astype(np.float32)
     return graph.add("Squeeze", graph.add("Gather", rows, codes), np.array([1]))
 
 

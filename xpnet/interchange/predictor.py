@@ -44,13 +44,12 @@ def category(cells, column, impute):
     places = {each: at for at, each in enumerate(column["categories"])}
     x = np.zeros((len(cells), len(places) + column.get("pooled", False)))
     for row, cell in enumerate(cells):
-        if cell in places:
-            x[row, places[cell]] = 1
-        elif cell and column.get("pooled"):
-            x[row, -1] = 1
+        if cell in places or (cell and column.get("pooled")):
+            x[row, places.get(cell, -1)] = 1
         elif not impute:
             x[row] = np.nan
-    return x
+    effects = dict(zip(column.get("texts", []), column.get("effects", [])))
+    return np.column_stack([x, [effects.get(each, 0) for each in cells]]) if effects else x
 
 
 def dates(cells, column, impute):

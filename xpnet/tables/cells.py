@@ -8,14 +8,14 @@ import numpy as np
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
 """The cells that mean "no value here", once stripped of spaces."""
 
-GAPS = ("-", "--", ".", "None", "n.a.", "N.A.")
-"""Likewise, but only in columns of numbers: elsewhere they may be answers."""
+GAPS = ("-", "--", ".", "none", "n.a.", "missing", "unknown", *map(str.lower, MISSING))
+"""Likewise in lower case, but only in columns of numbers: elsewhere they may be answers."""
 
 MAX_EXACT = 2**53
 """Up to here float64 holds every integer; longer ones are codes, as are those like 007."""
 
 _LONG_INTEGER = r"^[+-]?[0-9]{16,}$"
-_LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*$"
+_LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*([a-zA-Z]|$)"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = (
@@ -51,13 +51,14 @@ _CURRENCY = (
     (rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
 )
 _NEGATIVE = r"^\(([^()+-]*[0-9][^()]*)\)$"
-_WORD = rf"{_SPACE}[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/]*"
+_WORD = r"[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/]*"
 _UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?(%|{_WORD})$"
+_POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
 _THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
 _PERHAPS_DECIMALS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 
 BEFORE = rf"[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
-AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES})|{_WORD})?"
+AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}))?"
 """What may stand before and behind the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
@@ -82,7 +83,7 @@ def as_numbers(cells: Any, *, decimal_commas: bool) -> tuple[np.ndarray | None, 
     numbers, signs = cells.cast(polars.Float64, strict=False), {PLAIN}
     if cells.dtype == polars.String and not np.isfinite(numbers.to_numpy()).all():
         text = as_text(cells)
-        text = text.set(text.is_in(list(GAPS)), None)
+        text = text.set(text.str.to_lowercase().is_in(list(GAPS)), None)
         numbers, signs = _with_signs(text, decimal_commas)
         if (numbers.is_finite().fill_null(False) != text.is_not_null()).any():
             return None, signs
@@ -107,9 +108,14 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
     if cells.str.contains(_NEGATIVE).any():
         signs |= {"parentheses around negative numbers"}
         cells = cells.str.replace(_NEGATIVE, "-${1}")
-    units = cells.str.extract(_UNIT, 2).str.strip_chars()
-    signs |= {f"in {each}" for each in units.drop_nulls().unique()[:2]}
-    signs |= {PLAIN} if units.count() < cells.count() else set()
+    units = cells.str.extract(_UNIT, 2)
+    factors = units.replace_strict(_POWERS, default=None, return_dtype=polars.Float64)
+    powers = 0 < units.count() == factors.count()
+    told = "{} = {:,.0f}" if powers else "in {}"
+    kinds = {*units.drop_nulls().unique()[:4]}
+    kinds -= {f"{each}s" for each in kinds}  # 1 day, 2 days
+    signs |= {told.format(each, _POWERS.get(each)) for each in kinds}
+    signs |= {PLAIN} if powers or units.count() < cells.count() else set()
     cells = cells.str.replace(_UNIT, "${1}")
     for pattern, bare in _CURRENCY:
         signs |= {CURRENCY} if cells.str.contains(pattern).any() else set()
@@ -122,7 +128,8 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
         signs.add(THOUSANDS)
         groups = cells.str.extract(_THOUSANDS).str.replace_all("[^0-9+-]", "")
         cells = (groups + cells.str.extract(_THOUSANDS, 2).fill_null("")).fill_null(cells)
-    return cells.cast(polars.Float64, strict=False), signs
+    numbers = cells.cast(polars.Float64, strict=False)
+    return numbers * factors.fill_null(1.0) if powers else numbers, signs
 
 
 def contradict(signs: set[str]) -> bool:

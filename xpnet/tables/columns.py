@@ -52,17 +52,21 @@ class Number:
 class Category:
     """A column of texts, with one input for each category: 1 where the cell holds it, else 0.
 
-    If `pooled`, a last input stands for all other categories, rare or unseen.
+    If `pooled`, another input stands for all other categories, rare or unseen. With `effects`, a
+    last one is that of a cell's text, one of `texts`: its scaled mean target, 0 if not known.
     """
 
     name: str
     categories: tuple[str, ...]
     pooled: bool = False
+    texts: tuple[str, ...] = ()
+    effects: tuple[float, ...] = ()
 
     def input_names(self) -> list[str]:
         """Name each input: column=category."""
         names = [*self.categories, *([OTHERS] if self.pooled else [])]
-        return [f"{self.name}={each}" for each in names]
+        names = [f"{self.name}={each}" for each in names]
+        return [*names, f"{self.name} effect"] if self.effects else names
 
     def fill(
         self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
@@ -71,6 +75,9 @@ class Category:
 
         With `impute`, unseen categories count as missing, unless pooled; else they are refused.
         """
+        if self.effects:
+            effects = np.append(self.effects, [0.0, 0.0])  # of UNSEEN and GONE
+            x[:, -1] = effects[encode_labels(table, self.name, self.texts, cells)]
         codes = encode_labels(table, self.name, self.categories, cells)
         unseen = np.flatnonzero(codes == UNSEEN)
         if self.pooled:
@@ -142,7 +149,10 @@ class Target:
 
 
 # Than version 1.
-_LATER = {"fill", "indicator", "edges", "pooled", "left_out", "target_log", "more_targets"}
+_LATER = {
+    "fill", "indicator", "edges", "pooled", "texts", "effects", "left_out", "target_log",
+    "more_targets",
+}  # fmt: skip
 
 
 def to_json(value: Any) -> Any:

@@ -7,7 +7,7 @@ only where something is wrong with a block is it gone through, field by field, t
 import codecs
 import io
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,13 +19,14 @@ import numpy as np
 from xpnet.errors import FileError, bad_argument
 from xpnet.tables.assemble import checked_names
 from xpnet.tables.cells import AFTER, BEFORE
-from xpnet.tables.messages import quoted
+from xpnet.tables.messages import counted, quoted
 from xpnet.tables.npy import open_binary
 from xpnet.tables.sniff import (
     fields_of,
     find_encoding,
     find_layout,
     outside_quotes,
+    rows_end,
     single_spaces,
     whole_records,
 )
@@ -75,7 +76,7 @@ def open_csv(
         data = next(_decoded(path, written_in, "replace"), b"")
     except UnicodeError as error:
         raise FileError(f"{path}: this is not {written_in} text; correct --encoding.") from error
-    found, sign, has_header, skipped = find_layout(data, delimiter, usual, decimal, header)
+    found, sign, has_header, skipped, titles = find_layout(data, delimiter, usual, decimal, header)
     names, start = _names(path, data, skipped, has_header, found)
     texts = frozenset(at for at, each in enumerate(names) if each in as_texts)
     guesses = {
@@ -86,7 +87,8 @@ def open_csv(
     }
     told = {name: found for name, (found, known) in guesses.items() if found != known}
     line = 1 + data.count(b"\n", 0, start)
-    return Csv(path, names, texts, written_in, found, sign == ",", start, line, told)
+    above = passed_over(data.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
+    return Csv(path, names, texts, written_in, found, sign == ",", start, line, told, above)
 
 
 def _names(
@@ -136,7 +138,8 @@ def _decoded(path: str, encoding: str, errors: str = "strict") -> Iterator[bytes
 class Csv:
     """One CSV file and how to read it, for `assemble`; rows start at a place and line of the text.
 
-    `guesses` are the options that say how the file was found to be written.
+    `guesses` are the options that say how the file was found to be written; in `passed_over` are
+    lines above and, once they are read, below the rows.
     """
 
     path: str
@@ -148,6 +151,7 @@ class Csv:
     start: int
     line: int
     guesses: Mapping[str, Any]
+    passed_over: dict[str, str]
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of strings, with decimal points."""
@@ -180,12 +184,17 @@ class Csv:
         """Yield blocks of whole records after the header, and the line of each one's first."""
         start, line, tail = self.start, self.line, b""
         chunks = filter(None, _decoded(self.path, self.encoding, errors))
+        ahead = next(chunks, b"")
         while True:
             # At least as much again as is left over, lest a long record be searched often.
-            data = b"".join([tail, *islice(chunks, 1 + len(tail) // _BLOCK)])
-            last, data, start = len(data) == len(tail), data[start:], 0
+            data = b"".join([tail, ahead, *islice(chunks, len(tail) // _BLOCK)])[start:]
+            ahead, start = next(chunks, b""), 0
+            last = not ahead
             cut = len(data)
-            if not last:
+            if last and len(self.names) > 1:
+                cut = rows_end(data, self.delimiter)
+                self.passed_over.update(passed_over(data[cut:].split(b"\n"), "at the end"))
+            elif not last:
                 ends = outside_quotes(data, _NEWLINE) if b'"' in data else [data.rfind(b"\n")]
                 cut = int(ends[-1]) + 1 if len(ends) else 0
             if cut:
@@ -273,6 +282,12 @@ class Csv:
         text = quoted(found.decode("utf-8", "replace").strip())
         where = f"{self.path}: line {line}, column {column}"
         raise FileError(f"{where}: {what}, found {text}; {remedy}.")
+
+
+def passed_over(lines: Sequence[bytes], where: str) -> dict[str, str]:
+    """Say which lines, if there are any but blank ones, are not among the rows."""
+    texts = [each.decode("utf-8", "replace").strip() for each in lines if each.strip()]
+    return {f"{counted(len(texts), 'line')} {where}": quoted(texts[0])} if texts else {}
 
 
 def _with_points(frame: Any) -> Any:

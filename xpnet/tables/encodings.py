@@ -1,24 +1,29 @@
-"""Numbers in bins: the piecewise-linear encoding of Gorishniy et al., arXiv 2203.05556.
+"""Numbers in bins, and texts with many values by the mean of their targets.
 
-A number fills one input for each bin: 1 if it is above the bin, 0 if below, and within it how far
-it has come. Any piecewise linear function of the number is then linear in the inputs.
+In the piecewise-linear encoding of Gorishniy et al., arXiv 2203.05556, a number fills one input for
+each bin: 1 if it is above the bin, 0 if below, and within it how far it has come. Any piecewise
+linear function of the number is then linear in the inputs.
 """
 
 import numpy as np
+
+from xpnet.backend.random import generator
 
 MIN_ROWS = 1_000  # of the table: on fewer, bins fit their noise
 MAX_BINS = 48  # of a column
 MIN_BINS = 4  # fewer are not worth it
 MAX_INPUTS = 1_024  # of all columns' bins: for the time of a step
 MAX_NUMBERS = 1 << 26  # rows times inputs: 256 MB in float32
+FOLDS = 10
+MIN_ROWS_PER_TEXT = 2.5  # fewer say too little
 
 
-def bins_for(rows: int, columns: int, *, always: bool = False) -> int:
+def bins_for(rows: int, columns: int, encode: str) -> int:
     """Return how many bins each of some number columns should have; 0 where none are of use."""
     count = min(MAX_BINS, MAX_INPUTS // max(columns, 1), MAX_NUMBERS // max(rows * columns, 1))
-    if always:
+    if encode == "ple":
         return max(count, MIN_BINS)
-    return count if rows >= MIN_ROWS and count >= MIN_BINS else 0
+    return count if encode == "auto" and rows >= MIN_ROWS and count >= MIN_BINS else 0
 
 
 def quantile_edges(values: np.ndarray, bins: int) -> tuple[float, ...]:
@@ -36,3 +41,26 @@ def piecewise_linear(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """Return how much of each bin lies below a value, 0 to 1: (rows, bins) from (rows,)."""
     above = (values[:, None] - edges[:-1]) / np.diff(edges)
     return np.asarray(np.clip(above, 0.0, 1.0))
+
+
+def shrunken_means(codes: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
+    """Return the mean target of each of some codes, as a deviation from that of all: (count,).
+
+    Those of rare codes are close to 0, by the variances within and between codes (D.
+    Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes", 2001).
+    """
+    away, rows = y - np.mean(y), np.bincount(codes, minlength=count)
+    sums, squares = (np.bincount(codes, each, count) for each in (away, away**2))
+    explained, used = np.sum(sums**2 / np.maximum(rows, 1)), np.count_nonzero(rows)
+    within = float(np.sum(squares) - explained) / max(len(y) - int(used), 1)
+    between = float(explained - used * within) / (len(y) - np.sum(rows**2) / len(y) + 1e-9)
+    return np.asarray(sums / (rows + within / np.maximum(between, 1e-3 * within + 1e-9)))
+
+
+def means_of_other_rows(codes: np.ndarray, y: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return for each row the mean of its code in the other folds: its own target is not in it."""
+    fold, found = generator(seed, "folds").permutation(len(y)) % FOLDS, np.zeros(len(y))
+    for each in range(FOLDS):
+        own = fold == each
+        found[own] = shrunken_means(codes[~own], y[~own], count)[codes[own]]
+    return found

@@ -1,14 +1,18 @@
 """Excel files and databases, each by an extra; read with Polars."""
 
 import zipfile
+from dataclasses import replace
+from typing import Any
 
 from xpnet.errors import FileError, InputError
-from xpnet.tables.messages import up_to_ten, without_password
+from xpnet.tables.cells import is_number
+from xpnet.tables.messages import counted, quoted, up_to_ten, without_password
 from xpnet.tables.npy import check_memory, open_binary
 from xpnet.tables.parquet import Frame, open_frame, reason
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
+_UNNAMED, _TITLES = "__UNNAMED__", 10  # how columns without a name are called; lines above them
 
 
 def open_excel(path: str, sheet: str | None) -> Frame:
@@ -27,8 +31,8 @@ def open_excel(path: str, sheet: str | None) -> Frame:
     try:
         book = fastexcel.read_excel(path)
         names = [sheet] if sheet else book.sheet_names
-        read = [(name, book.load_sheet(name, schema_sample_rows=None)) for name in names]
-        found = {name: each.to_polars() for name, each in read if each.height or sheet}
+        read = {name: _below_titles(book, name) for name in names}
+        found = {name: each for name, each in read.items() if len(each[0]) or sheet}
     except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
         raise FileError(
             f"{path}: {reason(error)}; mend the file, or give another sheet."
@@ -37,13 +41,28 @@ def open_excel(path: str, sheet: str | None) -> Frame:
         raise InputError(
             f"{path}: name one of the sheets {up_to_ten(found or names)}: --sheet NAME"
         )
-    (frame,) = found.values()
+    ((frame, above),) = found.values()
     whole_days = [
         each.name
         for each in frame
         if each.dtype == polars.Datetime and (each == each.dt.truncate("1d")).all()
     ]  # Excel has no dates without time
-    return open_frame(path, frame.with_columns(polars.col(whole_days).cast(polars.Date)).lazy())
+    opened = open_frame(path, frame.with_columns(polars.col(whole_days).cast(polars.Date)).lazy())
+    return replace(opened, passed_over=above)
+
+
+def _below_titles(book: Any, name: str) -> tuple[Any, dict[str, str]]:
+    """Return a sheet from the line on that names all columns, save one of rows' names."""
+    frames = list[Any]()
+    for titles in range(_TITLES):
+        sheet = book.load_sheet(name, header_row=titles, schema_sample_rows=None)
+        frames.append(sheet.to_polars())
+        names = frames[-1].columns
+        words = not titles or not any(map(is_number, names))
+        if words and not any(each.startswith(_UNNAMED) for each in names[1:]):
+            above = f"{counted(titles, 'line')} above the header"
+            return frames[-1], {above: quoted(frames[0].columns[0])} if titles else {}
+    return frames[0], {}
 
 
 def open_database(address: str, query: str | None) -> Frame:

@@ -55,6 +55,7 @@ def closest(name: str, names: Iterable[str]) -> str:
 
 
 _CHANGED_BY = {
+    "passed over": "",
     "rows": "--missing",
     "left out": "--keep COLUMN",
     "dates": "--drop COLUMN",

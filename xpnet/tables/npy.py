@@ -1,15 +1,19 @@
 """Files opened, and bounded by the memory; NPY, NPZ and IDX arrays, mapped unless packed."""
 
+import bz2
 import gzip
 import io
+import lzma
 import math
 import os
+import re
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
@@ -36,9 +40,28 @@ def _read_whole(stream: Any) -> bytes:
     return whole.getvalue()
 
 
+def _open_zip(path: str) -> Any:
+    archive = ZipFile(path)
+    files = [each for each in archive.namelist() if not re.match(r"__MACOSX|.*/$", each)]
+    if len(files) != 1:
+        raise FileError(f"{path}: holds {len(files)} files; take out the one with the table.")
+    return archive.open(files[0])
+
+
+_UNPACK: dict[str, Callable[[str], Any]] = {
+    ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _open_zip,
+}  # fmt: skip
+
+
+def unpacked(path: str) -> str:
+    """Return a file's name as it would be if it were not packed."""
+    stem, ending = os.path.splitext(path)
+    return stem if ending in _UNPACK else path
+
+
 @contextmanager
 def open_binary(path: str) -> Iterator[Any]:
-    """Open a file, or what is inside a .gz; anything that goes wrong becomes a FileError."""
+    """Open a file, or what is packed in it; anything that goes wrong becomes a FileError."""
     try:
         if path == STANDARD_INPUT:
             yield io.BytesIO(_read_whole(sys.stdin.buffer))
@@ -46,10 +69,11 @@ def open_binary(path: str) -> Iterator[Any]:
         if "\0" in path:
             raise FileNotFoundError(2, "no such file", path)
         require_ordinary(path)
-        with gzip.open(path) if path.endswith(".gz") else open(path, "rb") as file:
+        unpack = _UNPACK.get(os.path.splitext(path)[1])
+        with unpack(path) if unpack else open(path, "rb") as file:
             yield file
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        what = f"broken or truncated gzip data ({error})"
+    except (gzip.BadGzipFile, BadZipFile, lzma.LZMAError, EOFError, zlib.error) as error:
+        what = f"broken or truncated packed data ({error})"
         raise FileError(f"{path}: {what}; get it again.") from error
     except OSError as error:
         reason = error.strerror or str(error)

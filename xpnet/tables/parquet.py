@@ -1,10 +1,10 @@
-"""Parquet files, and tables in memory: data frames and dicts of columns; read with Polars."""
+"""Parquet, Arrow and JSON; and tables in memory, data frames and dicts; read with Polars."""
 
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,14 @@ import numpy as np
 from xpnet.errors import FileError, InputError, InputTypeError
 from xpnet.tables.assemble import checked_names
 from xpnet.tables.messages import quoted
-from xpnet.tables.npy import check_memory, open_binary, pieces
+from xpnet.tables.npy import check_memory, pieces
 
 IN_MEMORY = "the table"  # in messages, where files have their path
+READERS = {
+    ".parquet": "scan_parquet", ".pq": "scan_parquet", ".feather": "scan_ipc", ".arrow": "scan_ipc",
+    ".jsonl": "scan_ndjson", ".ndjson": "scan_ndjson", ".json": "read_json",
+}  # fmt: skip
+"""By the endings of files: Polars' functions."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Frame:
     texts: frozenset[int]
     unfit: Mapping[str, str]
     delimiter: str = ""
+    passed_over: Mapping[str, str] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
@@ -37,16 +43,14 @@ class Frame:
             yield frame
 
 
-def open_parquet(path: str, *, lazily: bool) -> Frame:
-    """Read a Parquet file, or only names and types; the rows then come from `blocks`."""
+def open_file(path: str, *, lazily: bool) -> Frame:
+    """Read one of the `READERS`' files, or only names and types; rows then come from `blocks`."""
     import polars
 
-    with open_binary(path) as file:
-        first = file.read(4)
-    if first != b"PAR1":
-        raise _damaged(path, f"it begins with {first!r}")
+    reader = READERS[os.path.splitext(path.lower())[1]]
+    how = {"infer_schema_length": None} if "json" in reader else {}
     with _polars_reading(path):
-        found = open_frame(path, polars.scan_parquet(path))
+        found = open_frame(path, getattr(polars, reader)(path, **how).lazy())
         if lazily:
             return found
         check_memory(path, 8 * found.rows * len(found.names))
@@ -71,7 +75,8 @@ def _polars_reading(path: str) -> Iterator[None]:
 
 
 def _damaged(path: str, error: object) -> FileError:
-    return FileError(f"{path}: not a Parquet file, or damaged ({reason(error)}); get it again.")
+    kind = os.path.splitext(path)[1]
+    return FileError(f"{path}: not a {kind} file, or damaged ({reason(error)}); get it again.")
 
 
 def reason(error: object) -> str:

@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.choose import Choice, choose_columns, is_various
+from xpnet.tables.choose import MAX_CATEGORIES, Choice, choose_columns, is_various
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number, Target
-from xpnet.tables.encodings import bins_for, quantile_edges
+from xpnet.tables.encodings import (
+    MIN_ROWS_PER_TEXT,
+    bins_for,
+    means_of_other_rows,
+    quantile_edges,
+    shrunken_means,
+)
 from xpnet.tables.leaks import note_leaks
 from xpnet.tables.messages import (
     Decision,
@@ -34,6 +40,7 @@ from xpnet.tables.summary import (
     refuse_spoilt_numbers,
     refuse_text,
     summarize,
+    text_numbers,
     texts_of,
 )
 from xpnet.tables.table import Table
@@ -77,6 +84,7 @@ def prepare(
     keep: Collection[str] = (),
     standardize: bool = True,
     encode: str = "plain",
+    effects: bool = False,
     scale_target: bool = True,
     validation: float = 0.0,
     nets: int = 1,
@@ -104,6 +112,8 @@ def prepare(
         Numbers, and those of a regression's target, to mean 0 and standard deviation 1.
     encode : {"auto", "plain", "ple"}
         Whether numbers also fill inputs of bins, see `xpnet.tables.encodings`.
+    effects : bool
+        Whether texts with many values also fill an input with their mean target, see there.
     validation : float
         Share of the rows, 0 to below 1, for validation, at most `MAX_VALIDATION_ROWS`; drawn by
         class where there are classes. Means and deviations come from the other rows alone.
@@ -138,20 +148,20 @@ def prepare(
     if plan.layout == "image":
         plan = replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
     else:
-        binned = standardize and encode != "plain"
-        numbers = sum(isinstance(each, Number) for each in plan.columns)
-        bins = bins_for(len(rows), numbers, always=encode == "ple") if binned else 0
-        plan = _with_scales(plan, table, rows[train], standardize, bins, found, notes)
+        how = (encode, len(rows)) if standardize else None
+        plan = _with_scales(plan, table, rows[train], how, found, notes)
     if plan.task == "regression" and standardize and scale_target:
         plan = _with_target_scales(plan, source, rows[train])
         y = plan.of_values(y)
-    x: np.ndarray | PreparedRows = PreparedRows(plan, table, rows[train], dtype)
-    x = x if stream else plan.transform(table, rows[train], dtype=dtype)
+    x: Any = PreparedRows(plan, table, rows[train], dtype)
+    if effects and share and not (strict or stream):
+        plan, x = _with_effects(x, y[train], seed)
+    elif not stream:
+        x = plan.transform(table, rows[train], dtype=dtype)
     for one, values in zip(plan.each_target, y[train].reshape(len(train), -1).T, strict=True):
         notes += [*_rare_classes(one, values), *note_leaks(one, table, rows[train], values)]
-    x_held = plan.transform(table, rows[held], dtype=dtype)
-    done = tuple(notes), tuple(decisions), folds
-    return Prepared(plan, x, y[train], x_held, y[held], *done)
+    x_held, done = plan.transform(table, rows[held], dtype=dtype), (tuple(notes), tuple(decisions))
+    return Prepared(plan, x, y[train], x_held, y[held], *done, folds)
 
 
 def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
@@ -209,6 +219,7 @@ def _decisions(
     droppable = [name for name in signs if name not in plan.targets]
     every = [
         Decision("read", read, table.guesses),
+        Decision("passed over", table.passed_over, {"strict": False}),
         Decision("numbers", signs, {"drop": droppable} if droppable else {}),
         Decision("rows", dropped),
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
@@ -337,18 +348,21 @@ def _with_scales(
     plan: Preprocessing,
     table: Table,
     rows: np.ndarray,
-    standardize: bool,
-    bins: int,
+    how: tuple[str, int] | None,
     found: Mapping[str, Summary],
     notes: list[str],
 ) -> Preprocessing:
-    """Measure columns on the training rows: means, deviations, medians where there are gaps."""
+    """Measure columns on the training rows: means, deviations, medians where there are gaps.
+
+    To be standardised, `how` has what to encode, and how many rows there are in all.
+    """
     numbers = [column.name for column in plan.columns if isinstance(column, Number)]
     mean, std, same = _scales(table, numbers, rows)
     if same.any():
         constant = [name for name, each in zip(numbers, same, strict=True) if each]
         notes.append(f"constant in all training rows, so of no use: {up_to_ten(constant)}")
-    if not standardize:
+    bins = bins_for(how[1], len(numbers), how[0]) if how else 0
+    if not how:
         mean, std = np.zeros_like(mean), np.ones_like(std)
     scales = dict(zip(numbers, zip(mean.tolist(), std.tolist(), strict=True), strict=True))
 
@@ -368,6 +382,34 @@ def _with_scales(
         return replace(column, fill=fill, edges=quantile_edges(cells, bins) if bins else ())
 
     return replace(plan, columns=tuple(measured(each) for each in plan.columns))
+
+
+def _with_effects(
+    source: PreparedRows, y: np.ndarray, seed: int
+) -> tuple[Preprocessing, np.ndarray]:
+    """Measure the effects of texts with many values; return the inputs with those of other rows."""
+    plan, table, others = source.plan, source.table, dict[str, np.ndarray]()
+    columns = list[Column]()
+    for column in plan.columns:
+        if isinstance(column, Category) and plan.task != "multiclass" and not plan.more_targets:
+            codes = text_numbers(table.column(column.name)[source.rows])
+            known = np.flatnonzero(codes >= 0)
+            used, codes = np.unique(codes[known], return_inverse=True)
+            if len(used) > MAX_CATEGORIES and len(known) >= MIN_ROWS_PER_TEXT * len(used):
+                own = np.zeros(len(y))
+                own[known] = means_of_other_rows(codes, y[known], len(used), seed)
+                scale = float(own.std()) or 1.0
+                effects = shrunken_means(codes, y[known], len(used)) / scale
+                words = texts_of(table, column.name)
+                texts = tuple(words[at] for at in used.tolist())
+                column = replace(column, texts=texts, effects=tuple(effects.tolist()))
+                others[column.name] = own / scale
+        columns.append(column)
+    plan = replace(plan, columns=tuple(columns))
+    x = plan.transform(table, source.rows, dtype=source.dtype)
+    for name, effect in others.items():
+        x[:, plan.inputs_of(name).stop - 1] = effect
+    return plan, x
 
 
 def _with_target_scales(plan: Preprocessing, source: Table, rows: np.ndarray) -> Preprocessing:

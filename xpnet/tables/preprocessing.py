@@ -75,9 +75,9 @@ class Preprocessing:
     @property
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
-        if self.more_targets:
-            return 4
         kinds = [to_json(each).keys() for each in self.columns]
+        if self.more_targets or any("effects" in each for each in kinds):
+            return 4
         if self.target_log or any("edges" in each for each in kinds):
             return 3
         plain = all(each in ({"name", "mean", "std"}, {"name", "categories"}) for each in kinds)
@@ -149,6 +149,7 @@ class Preprocessing:
     def notes(self, table: Table) -> list[str]:
         """Refuse what `check` refuses; also note what is imputed, unseen, or far from training."""
         found = self.check(table)
+        found += [f"passed over: {each} ({what})" for each, what in table.passed_over.items()]
         check_memory(table.path, 4 * table.rows * self.inputs)  # before all of it is read
         cells = summarize(table, self._names)
         missing = {name: each.missing for name, each in cells.items() if each.missing}
@@ -157,7 +158,7 @@ class Preprocessing:
             found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}")
         unseen = []
         for name, known in (
-            (c.name, c.categories) for c in self.columns if isinstance(c, Category)
+            (c.name, c.texts or c.categories) for c in self.columns if isinstance(c, Category)
         ):
             rows = np.flatnonzero(encode_labels(table, name, known, table.column(name)) == UNSEEN)
             if rows.size:
@@ -336,11 +337,13 @@ class Preprocessing:
         classes = [len(each.classes) for each in plan.each_target]
         wanted = {"binary": {2}, "regression": {0}}
         several = plan.task != "multiclass" and len(set(plan.targets)) == len(plan.targets)
+        texts = [each for each in plan.columns if isinstance(each, Category)]
+        whole = all(len(each.texts) == len(each.effects) for each in texts)
         good = {
             "task": plan.task in TASKS,
             "missing": plan.missing in MISSING_POLICIES,
             "layout": plan.layout in LAYOUTS,
-            "columns": 0 < len(plan.columns) == len(set(plan._names)),
+            "columns": whole and 0 < len(plan.columns) == len(set(plan._names)),
             "classes": {*classes} == wanted.get(plan.task, {*classes} - {0, 1}),
             "more_targets": several or not plan.more_targets,
         }

@@ -9,7 +9,7 @@ import numpy as np
 
 from xpnet.tables.npy import pieces
 from xpnet.tables.preprocessing import Preprocessing
-from xpnet.tables.table import PARQUET, Table, read_part
+from xpnet.tables.table import IN_GROUPS, Table, read_part
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class PreparedRows:
     def shared_out(self, of_each: Iterable[range]) -> list[Callable[[], np.ndarray | None]] | None:
         """Return what reads the rows of each process there, `read_here`; None if only this can."""
         path = os.path.abspath(self.table.path)
-        if self.table.layout == "table" and not path.lower().endswith(PARQUET):
+        if self.table.layout == "table" and not path.lower().endswith(IN_GROUPS):
             return None
         own = (self.rows[each.start : each.stop] for each in of_each)
         return [partial(read_here, path, _stamp(path), self.plan, e, self.dtype) for e in own]

@@ -15,7 +15,9 @@ DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 1 << 22
 _HEAD = 1 << 16  # bytes that delimiters are looked for in
 _RECORDS = 25  # likewise
+_TITLES = 10  # lines above the header, and below the rows
 _QUOTE, _NEWLINE = 34, 10
+_TOTAL = re.compile(rb"(?i)[\W_]*((grand |sub-?)?totals?|sums?|averages?|means?)\b:?[^\w \n]")
 
 
 def find_encoding(path: str) -> str:
@@ -37,23 +39,25 @@ def find_encoding(path: str) -> str:
 
 def find_layout(
     data: bytes, delimiter: str | None, usual: str, decimal: str | None, header: bool | None
-) -> tuple[str, str, bool, int]:
-    """Return delimiter, decimal sign, whether there is a header, and the lines before that.
+) -> tuple[str, str, bool, int, int]:
+    """Return delimiter, decimal sign, whether there is a header, the lines before that, and titles.
 
     `data` is how the file begins, in UTF-8; what is not None is known. Lines before the header are
-    blank, comments, or Excel's ``sep=;``. The usual delimiter is preferred if it fits.
+    blank, comments, Excel's ``sep=;``, or titles. The usual delimiter is preferred if it fits.
     """
     skipped, named = _lines_before_header(data)
     body = data.split(b"\n", skipped)[-1]
+    titles, divides = _titles(body, delimiter or named, usual) if header is None else (0, "")
+    skipped, body = skipped + titles, body.split(b"\n", titles)[-1]
     head = whole_records(body)
-    delimiter = delimiter or named or _find_delimiter(head, usual)
+    delimiter = delimiter or named or divides or _find_delimiter(head, usual)
     if decimal is None:
         decimal = "," if delimiter != "," and _has_decimal_commas(body, delimiter) else "."
     if header is None:
         head = [single_spaces(each) for each in head] if delimiter == " " else head
         rows = [fields_of(each, delimiter) for each in head]
         header = not (rows and _is_data(rows[0], rows[1:], decimal))
-    return delimiter, decimal, header, skipped
+    return delimiter, decimal, header, skipped, titles
 
 
 def _lines_before_header(data: bytes) -> tuple[int, str]:
@@ -74,6 +78,46 @@ def _lines_before_header(data: bytes) -> tuple[int, str]:
         elif text:
             return at, named
     return 0, ""
+
+
+def _titles(body: bytes, delimiter: str, usual: str) -> tuple[int, str]:
+    """Count lines above the header, such as the name of a report; return the delimiter, too.
+
+    They lack cells that the header has, which are all words; below it are numbers.
+    """
+    lines = body[:_HEAD].split(b"\n", _TITLES)
+    for at in range(len(lines) - 1):
+        records = whole_records(body.split(b"\n", at)[-1])
+        for each in [delimiter] if delimiter else dict.fromkeys((usual, *DELIMITERS)):
+            first, *rows = [fields_of(record, each) for record in records] or [[]]
+            if len(first) < 2 or any(len(row) != len(first) for row in rows):
+                continue
+            if not at:
+                if len(first) > sum(map(bool, first)) == 1:
+                    continue
+                return 0, ""
+            above = [fields_of(line, each) for line in lines[:at]]
+            lacking = all(len(row) < len(first) or sum(map(bool, row)) < 2 for row in above)
+            named = {*first}.isdisjoint(MISSING) and not any(map(is_number, first))
+            columns = zip(*rows, strict=True)
+            if lacking and named and any(all(map(is_number, cells)) for cells in columns):
+                return at, each
+    return 0, ""
+
+
+def rows_end(data: bytes, delimiter: str) -> int:
+    """Return where rows end in the end of a file, before totals, and notes after a blank line."""
+    whole = end = len(data.rstrip(b"\n"))
+    blank = data.rfind(b"\n\n", 0, end)
+    notes = data[blank + 2 : end].split(b"\n", _TITLES)
+    cells = {sum(map(bool, fields_of(line, delimiter))) for line in notes}
+    if blank >= 0 and len(notes) <= _TITLES and cells == {1}:
+        end = len(data[:blank].rstrip(b"\n"))
+    while total := _TOTAL.match(data, start := data.rfind(b"\n", 0, end) + 1, end):
+        if start == 0 or data.count(total[1]) > 1:
+            break
+        end = len(data[:start].rstrip(b"\n"))
+    return end if end < whole and data.count(b'"', 0, end) % 2 == 0 else len(data)
 
 
 def whole_records(data: bytes) -> list[bytes]:

@@ -14,15 +14,18 @@ from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.csv import open_csv
 from xpnet.tables.foreign import EXCEL, open_database, open_excel
 from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
-from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz
-from xpnet.tables.parquet import IN_MEMORY, Frame, frame_of, open_parquet
+from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz, unpacked
+from xpnet.tables.parquet import IN_MEMORY, READERS, Frame, frame_of, open_file
 
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".dat": ",", ".data": ","}
-PARQUET = (".parquet", ".pq")
-_FORMATS = ".csv, .tsv, .txt, .npy, .npz, .idx (all also .gz), .parquet, .xlsx, or sqlite:///FILE"
+IN_GROUPS = (".parquet", ".pq", ".feather", ".arrow")  # of rows, read without the others
+_FORMATS = (
+    ".csv, .tsv, .txt (also packed: .gz, .zip, .bz2, .xz), .npy, .npz, .idx (also .gz), .parquet, "
+    ".feather, .json, .jsonl, .xlsx, or sqlite:///FILE"
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Table:
         The names of the arrays in an NPZ file.
     guesses : dict
         How a CSV file was found to be written, where nobody said so: options and values.
+    passed_over : dict of str to str
+        Lines of the file, such as titles and totals, that are no rows, and what the first says.
     line_of : function, optional
         From a row of a CSV file to the line on which it begins.
     """
@@ -63,6 +68,7 @@ class Table:
     labels: "Table | None" = None
     arrays: tuple[str, ...] = ()
     guesses: Mapping[str, Any] = field(default_factory=dict)
+    passed_over: Mapping[str, str] = field(default_factory=dict)
     line_of: Callable[[int], int] | None = None
 
     @property
@@ -136,8 +142,9 @@ def read_table(
     Parameters
     ----------
     path : path
-        CSV, TSV, NPY, NPZ or IDX (all also .gz), Parquet or Excel, told apart by the name; - is CSV
-        on standard input. Or the address of a database, such as ``sqlite:///shop.db``.
+        CSV or TSV (also .gz, .zip, .bz2, .xz), NPY, NPZ or IDX (also .gz), Parquet, Feather, JSON,
+        JSON lines or Excel, told apart by the name; - is CSV on standard input. Or the address of a
+        database, such as ``sqlite:///shop.db``.
     encoding, delimiter, decimal, header : optional
         Of CSV and TSV: found from the file where only one reading is possible. ``\t`` may be
         escaped; without a header, columns are x0, x1, ...
@@ -160,9 +167,9 @@ def read_table(
         with open_binary(path) as file:
             file.read(1)  # whether it can be read at all
     _refuse_forked_process()
-    packed = path.endswith(".gz")
-    kind = os.path.splitext(path.removesuffix(".gz").lower())[1]
-    kind = ".csv" if path == STANDARD_INPUT else kind
+    packed = unpacked(path) != path
+    kind = os.path.splitext(unpacked(path).lower())[1]
+    kind = ".csv" if path == STANDARD_INPUT or (path.endswith(".zip") and not kind) else kind
     for name, given, fits, what in (
         ("features", features, kind == ".npz", "NPZ file"),
         ("sheet", sheet, kind in EXCEL, "Excel file"),
@@ -178,18 +185,21 @@ def read_table(
     if usual := _DELIMITERS.get(kind):
         csv = open_csv(path, encoding, delimiter, decimal, header, as_texts, usual)
         read = assemble(csv, folder)
-        return Table(path, csv.names, *read, guesses=csv.guesses, line_of=csv.line_of)
-    if kind in PARQUET and not packed:
-        return _of_frame(open_parquet(path, lazily=stream), folder)
+        return Table(
+            path, csv.names, *read, guesses=csv.guesses, passed_over=csv.passed_over,
+            line_of=csv.line_of,
+        )  # fmt: skip
+    if kind in READERS and not packed:
+        return _of_frame(open_file(path, lazily=stream), folder)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
 
 
 def read_part(path: str, start: int, count: int) -> Table:
-    """Read rows of a Parquet, NPY or IDX file: of Parquet, the groups of rows that hold them."""
-    if path.lower().endswith(PARQUET):
-        frame = open_parquet(path, lazily=True)
+    """Read rows of an NPY or IDX file, or the groups of rows of Parquet or Arrow that hold them."""
+    if path.lower().endswith(IN_GROUPS):
+        frame = open_file(path, lazily=True)
         return _of_frame(replace(frame, frame=frame.frame.slice(start, count), rows=count))
     table = _of_array(path, None)
     return replace(table, matrix=table.matrix[start : start + count])
@@ -215,7 +225,8 @@ def _of_array(path: str, target: str | None) -> Table:
 
 
 def _of_frame(frame: Frame, folder: str | None = None) -> Table:
-    return Table(frame.path, frame.names, *assemble(frame, folder), unfit=frame.unfit)
+    read, passed = assemble(frame, folder), frame.passed_over
+    return Table(frame.path, frame.names, *read, unfit=frame.unfit, passed_over=passed)
 
 
 @cache

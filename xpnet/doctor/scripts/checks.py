@@ -12,8 +12,10 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
-from xpnet.doctor.scripts.conclusions import edit, swapped
+from xpnet.doctor.scripts.conclusions import swapped
+from xpnet.doctor.scripts.edits import edit
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping
+from xpnet.doctor.scripts.rewrites import in_place
 from xpnet.doctor.scripts.telling import SEEN, one_error
 from xpnet.doctor.scripts.trace import Operation, Step
 from xpnet.doctor.scripts.updates import ancestors, lost, origin
@@ -28,7 +30,8 @@ POOR = 0.5  # the same, from which more steps would only be better
 BAD = 0.1  # the same, up to which nothing was learnt
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 FEW_UNITS = 4
-TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows")  # wrong, however well it is learnt
+# Wrong, however well it is learnt.
+TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets")
 LONG_SUM = 20.0  # rate, times the rows that are summed
 GOODFELLOW = "Goodfellow et al., Deep Learning"
 
@@ -78,8 +81,8 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if found is not None:
         old = found.site.operands[0]
         yield (found, old, "nothing uses the result of this step, and the weights stay as they "
-               "were", f"{old} -= ...   # in place; or put the new array where the old one is kept"
-               )  # fmt: skip
+               "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
+               in_place(found.site))  # fmt: skip
 
 
 @check("integer-parameters", "NumPy manual, Data types")
@@ -167,6 +170,15 @@ def same_target(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The same answer is taught for all rows."""
     if seen.alike >= ROWS_ALIKE and not seen.varied and not seen.same_rows:
         yield mapping.error, "targets", f"{seen.alike} steps in a row have the same target"
+
+
+@check("error-not-from-targets", NIELSEN, "take the error from the targets")
+def taught_inputs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """The network is taught a part of what it is given, and the true targets have no say."""
+    inputs = [layer.inputs for layer in mapping.layers[:1]]
+    for target in mapping.targets:
+        if {id(each) for each in inputs} & ancestors([target]) and target.size < inputs[0].size:
+            yield mapping.error, "the error", "it is taken from a part of the inputs"
 
 
 @check("gradient-activation-derivative", SEEN, "1 / (1 + np.exp(-z))")
