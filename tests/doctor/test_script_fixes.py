@@ -74,6 +74,14 @@ def test_the_first_round_of_mending_writes_the_line_as_it_should_be(name, tmp_pa
     assert any(numbers_of(MENDED[name]) in numbers_of(text) for text in mended), mended[:1]
 
 
+def test_columns_of_one_table_are_not_taken_for_parts_of_each_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (case,) = cases(only="clientes_csv.py")
+    found = examine(Script(str(case.path), ())).report
+    assert found.codes[0] == "unscaled-inputs"
+    assert "X = (X - np.mean(X, axis=0" in found.findings[0].remedy
+
+
 @pytest.mark.process
 @pytest.mark.parametrize(
     "name", ["stale_batch.py", "main_helpers.py", "notizbuch.ipynb", "bledny_znak_i_krok.py"]
