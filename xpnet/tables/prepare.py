@@ -131,7 +131,6 @@ def prepare(
     used = _used(table, targets, drop, keep)
     found = summarize(table, used)
     choice = choose_columns(table, found, keep, impute=missing == "impute")
-    choice.left_out.update({name: f"holds {table.unfit[name]:.60}" for name in table.unfit})
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
     plan = Preprocessing(
         "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
@@ -160,10 +159,9 @@ def prepare(
         x = plan.transform(table, rows[train], dtype=dtype)
     for one, values in zip(plan.each_target, y[train].reshape(len(train), -1).T, strict=True):
         notes += [*_rare_classes(one, values), *note_leaks(one, table, rows[train], values)]
+    x_held = plan.transform(table, rows[held], dtype=dtype)
     done = tuple(notes), (*decisions, *_other_spellings(plan, source)), folds
-    return Prepared(
-        plan, x, y[train], plan.transform(table, rows[held], dtype=dtype), y[held], *done
-    )
+    return Prepared(plan, x, y[train], x_held, y[held], *done)
 
 
 def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
@@ -184,7 +182,7 @@ def _used(
     if drop and table.layout != "table":
         message = f"{table.path} is an array, and all its columns are used"
         raise InputError(f"--drop {', '.join(drop)}: {message}; save it without these.")
-    for name in {*drop, *keep} - table.unfit.keys():
+    for name in ({*drop} - table.unfit.keys()) | {*keep}:
         table.index(name, "column to keep," if name in keep else "column to drop,")
     targets = [] if table.labels else targets
     for name in {*drop} & {*targets}:
