@@ -263,6 +263,12 @@ def test_a_column_that_gives_the_target_away_is_named(table):
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
 
 
+def test_numbers_that_may_stand_for_nothing_are_named(table):
+    rows = [f"{i / 7},{i % 80 if i % 9 else 999},{900 + i % 99},{i % 2}\n" for i in range(100)]
+    (note,) = notes_of(table("a,b,c,y\n" + "".join(rows)))
+    assert note.endswith("stand for nothing, empty these cells: 'b' (12 x 999)")
+
+
 def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table):
     rows = "".join(f"{i / 7},{i},{i % 2}\n" for i in range(200))
     plan = prepare(table("a,b,y\n" + rows), "y", keep=["b"]).preprocessing

@@ -16,7 +16,7 @@ from xpnet.tables.encodings import (
     quantile_edges,
     shrunken_means,
 )
-from xpnet.tables.leaks import note_leaks
+from xpnet.tables.leaks import note_codes, note_leaks
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -138,7 +138,7 @@ def prepare(
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
-    notes = _row_notes(table, rows, used, choice, stream)
+    notes = [*_row_notes(table, rows, used, choice, stream), *note_codes(table, found)]
     plan, y = _with_tasks(plan, task, source, rows, strict)
     share = min(validation, MAX_VALIDATION_ROWS / len(rows))
     if share < validation:
