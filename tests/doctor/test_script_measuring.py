@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from xpnet.doctor.scripts.edits import apply
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.fix import apply
 from xpnet.doctor.scripts.fork import Child, ask
 from xpnet.doctor.scripts.source import Script
 
@@ -230,7 +230,7 @@ def test_children_answer_once_and_those_that_do_not_are_left_alone(tmp_path):
 
 
 def test_edits_inside_each_other_are_all_made():
-    place = {"file": "net.py", "line": 2}
+    place = {"file": "net.py", "line": 2, "end_line": 2}
     edits = [
         {**place, "column": 4, "end_column": 14, "text": "(y - p)"},
         {**place, "column": 8, "end_column": 13, "text": "p - y"},

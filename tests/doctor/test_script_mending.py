@@ -2,9 +2,9 @@
 
 import pytest
 
-from xpnet.cli import doctor_script
+from xpnet.cli import doctor_fix
+from xpnet.doctor.scripts.edits import apply
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.fix import apply
 from xpnet.doctor.scripts.source import Script
 
 START = """import numpy as np
@@ -140,8 +140,8 @@ def test_a_copy_is_called_mended_only_if_it_learns_better(examined, monkeypatch,
     found = examined(START + ONE_LINE)
     found.report.facts["skill"] = 0.3
     after = {"findings": [], "facts": {"skill": skill}}
-    monkeypatch.setattr(doctor_script, "_report_on", lambda target, found, roles: after)
-    fixed = doctor_script._fix(found)
-    assert said in doctor_script._fixed_in_words(fixed)[0]
-    assert f"{skill:.0%}" in doctor_script._fixed_in_words(fixed)[0]
+    monkeypatch.setattr(doctor_fix.Fixer, "_report", lambda fixer: after)
+    fixed = doctor_fix.fix(found)
+    assert said in doctor_fix.in_words(fixed)[0]
+    assert f"{skill:.0%}" in doctor_fix.in_words(fixed)[0]
     assert found.script.locate()[0].with_suffix(".fixed.py").exists() == (skill > 0.3)

@@ -12,8 +12,10 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
-from xpnet.doctor.scripts.conclusions import edit, swapped
+from xpnet.doctor.scripts.conclusions import swapped
+from xpnet.doctor.scripts.edits import edit
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping
+from xpnet.doctor.scripts.rewrites import in_place
 from xpnet.doctor.scripts.telling import SEEN, one_error
 from xpnet.doctor.scripts.trace import Operation, Step
 from xpnet.doctor.scripts.updates import ancestors, lost, origin
@@ -79,8 +81,8 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if found is not None:
         old = found.site.operands[0]
         yield (found, old, "nothing uses the result of this step, and the weights stay as they "
-               "were", f"{old} -= ...   # in place; or put the new array where the old one is kept"
-               )  # fmt: skip
+               "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
+               in_place(found.site))  # fmt: skip
 
 
 @check("integer-parameters", "NumPy manual, Data types")

@@ -7,6 +7,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.mistakes import WHY
+from xpnet.doctor.scripts.edits import edit
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.trace import Operation, Update
@@ -194,17 +195,3 @@ def turned(site: Site) -> str:
 def swapped(site: Site) -> str:
     """Return a difference with its two sides exchanged."""
     return " - ".join(site.operands[1::-1])
-
-
-def edit(site: Site, text: str) -> dict[str, Any]:
-    """Return a change of the source: what stands at a site becomes another text."""
-    return {"file": site.file, "line": site.line, "column": site.column,
-            "end_column": site.end_column, "text": text}  # fmt: skip
-
-
-def operand_edit(site: Site, slot: int, old: str, new: str) -> dict[str, Any]:
-    """Return a change of an operation's first or second operand."""
-    before = site.text.rpartition(old)[0] if slot else site.text.partition(old)[0]
-    start = site.column + len(before.encode())
-    end = start + len(old.encode()) if site.end_column else 0
-    return {**edit(site, new), "column": start, "end_column": end}

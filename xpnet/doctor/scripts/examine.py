@@ -1,13 +1,14 @@
 """Run a script under the doctor's eyes: record, map, watch, measure, and report."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, Any, TypeVar
 
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.conclusions import conclude
-from xpnet.doctor.scripts.fix import with_edits
+from xpnet.doctor.scripts.fix import tries, with_edits
 from xpnet.doctor.scripts.measure import Measurer
 from xpnet.doctor.scripts.observe import Observer
 from xpnet.doctor.scripts.run import Outcome, run_script
@@ -52,6 +53,9 @@ def examine(
 
 def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
     mapping, points, failed = observer.first, measurer.points, list[str]()
+    if mapping is not None and observer.latest is not None:
+        places = (each.place for each in observer.latest.step.operations)
+        mapping = replace(mapping, repeated=frozenset(places))
     facts: dict[str, Any] = {"ended": outcome.how, "script_seconds": outcome.seconds}
 
     def attempt(what: str, action: Callable[[], Result], otherwise: Result) -> Result:
@@ -81,6 +85,8 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
             "" if mapping is None else "the script took too few steps"
         )
     report = observer.report(found, mend, **facts)
+    if mapping is not None:
+        report.facts["tries"] = attempt("mending", partial(tries, mapping), list[dict[str, Any]]())
     report.facts["failed"] = [*dict.fromkeys(failed)]
     if SHAPES & {*report.codes}:
         report.facts["gradients"] = ""  # they are right only for the shapes that are wrong

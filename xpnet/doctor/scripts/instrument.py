@@ -45,7 +45,8 @@ class Site:
     file: str
     line: int
     column: int
-    end_column: int  # of the same line; 0 if it ends on another one
+    end_line: int
+    end_column: int
     kind: str  # "operator", "in place", "call", "item", "put", "name", ...
     operator: type[ast.AST]
     text: str  # of the whole operation, or of the names that are assigned
@@ -144,11 +145,10 @@ class Instrumenter(ast.NodeTransformer):
         self, node: Any, kind: str, *operands: ast.AST, named: str = "", op: ast.AST | None = None
     ) -> int:
         """Add a site, and return its number."""
-        one_line = node.end_lineno == node.lineno
         given = [each.value for each in operands if isinstance(each, ast.Constant)]
         numbers = tuple(each for each in given if isinstance(each, float))
         self.sites.append(Site(
-            self.file, node.lineno, node.col_offset, node.end_col_offset if one_line else 0, kind,
+            self.file, node.lineno, node.col_offset, node.end_lineno, node.end_col_offset, kind,
             type(op or node), named or self._text(node),
             tuple(map(self._text, operands)), numbers, ".".join(self.functions),
             not self.sites or self.file == self.sites[0].file,

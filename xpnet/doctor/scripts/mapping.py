@@ -13,6 +13,7 @@ from operator import or_
 
 import numpy as np
 
+from xpnet.doctor.scripts.edits import modules
 from xpnet.doctor.scripts.trace import Operation, Step, Update, Value
 from xpnet.doctor.scripts.updates import SAME_VALUES, ancestors, origin
 
@@ -51,11 +52,17 @@ class Mapping:
     reaching: int = 0  # bits of the parameters on which the outputs depend
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
+    repeated: frozenset[int] = frozenset()  # places of what each step does
 
     @property
     def recognised(self) -> bool:
         """Whether anything of a network was found beside what is updated."""
         return bool(self.outputs or self.layers)
+
+    @property
+    def file(self) -> str:
+        """The file that updates the parameters."""
+        return self.step.updates[0].operation.site.file
 
     def updates_of(self, parameter: int) -> tuple[Update, ...]:
         """Return a parameter's updates in the step."""
@@ -344,6 +351,7 @@ def in_source(operation: Operation, slot: int) -> str:
         for i in reversed(range(len(site.text))):
             depth += {")": 1, "(": -1}.get(site.text[i], 0)
             if depth == 0:
-                words = (site.text[:i].rpartition(".")[0], *words)
+                owner = site.text[:i].rpartition(".")[0]
+                words = words if owner in modules(site.file) else (owner, *words)
                 break
     return words[slot] if slot < len(words) else "?"

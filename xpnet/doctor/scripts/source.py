@@ -1,5 +1,6 @@
 """The text of a user's script, notebook or module."""
 
+import io
 import json
 import linecache
 import re
@@ -71,14 +72,30 @@ def read_source(path: Path) -> str:
         return text
 
 
-def _cells(path: Path) -> Iterator[str]:
-    """Yield the code cells of a notebook, without what only IPython understands."""
+def write_like(original: Path, path: Path, text: str) -> None:
+    """Write a file in the encoding and with the line ends of another one."""
+    raw = original.read_bytes()
+    try:
+        encoding = tokenize.detect_encoding(io.BytesIO(raw).readline)[0]
+        raw.decode(encoding)
+        data = text.encode(encoding)
+    except (SyntaxError, UnicodeError):  # which Python does not read either
+        data = text.encode()
+    path.write_bytes(data.replace(b"\n", b"\r\n") if b"\r\n" in raw else data)
+
+
+def raw_cells(path: Path) -> list[str]:
+    """Return the code cells of a notebook."""
     try:
         cells = json.loads(path.read_text("utf-8"))["cells"]
-        texts = ["".join(each["source"]) for each in cells if each["cell_type"] == "code"]
+        return ["".join(each["source"]) for each in cells if each["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path.name}: it is no notebook of format 4: {error!r}") from error
-    for text in texts:
+
+
+def _cells(path: Path) -> Iterator[str]:
+    """Yield the code cells of a notebook, without what only IPython understands."""
+    for text in raw_cells(path):
         foreign = FOREIGN.match(text) is not None
         lines = text.splitlines()
         yield "\n".join(  # `pass` keeps a line's place, and a block's only statement

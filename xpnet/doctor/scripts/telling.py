@@ -7,7 +7,8 @@ from dataclasses import replace
 from xpnet.doctor.findings import SEVERITIES, Finding
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.conclusions import MEASURED
-from xpnet.doctor.scripts.fix import mended_lines, site_of
+from xpnet.doctor.scripts.edits import mended_lines
+from xpnet.doctor.scripts.fix import site_of
 from xpnet.doctor.scripts.mapping import Mapping
 
 SEEN = "read from the script's operations"

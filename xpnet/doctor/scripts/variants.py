@@ -21,12 +21,16 @@ from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Layer, in_source
 from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.trace import Operation, Value
-from xpnet.doctor.scripts.updates import scalar_side
+from xpnet.doctor.scripts.updates import ancestors, scalar_side
 from xpnet.nn.activations import ACTIVATIONS
 
 SECONDS = 0.5  # that the search may take for one parameter
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
 DERIVATIVES = {"sigmoid": "({a} * (1 - {a}))", "tanh": "(1 - {a}**2)", "relu": "({a} > 0)"}
+FROM_SUMS = {
+    "sigmoid": "np.exp(-{a}) / (1 + np.exp(-{a}))**2", "tanh": "(1 - np.tanh({a})**2)",
+    "relu": "({a} > 0)",
+}  # fmt: skip
 
 Candidate = tuple[str, str, Any, str]  # kind, role, array, and how the script writes it
 Changes = Mapping[int, tuple[int, Any]]  # by the id of an operation: a slot, and what it gets
@@ -83,6 +87,18 @@ class Variants:
                     changes = {**known, id(operation): (slot, array)}
                     if agrees(self.again(gradient, changes)):
                         made = operation.operands[slot].made_by if slot >= 0 else None
+                        if (
+                            kind == "derivative"
+                            and made
+                            and (
+                                own := self._in_its_function(
+                                    made, in_source(operation, slot), layer
+                                )
+                            )
+                        ):
+                            return Mistake(
+                                kind, made.site, 0, own, role, made.site.text, 0, changes
+                            )
                         return Mistake(
                             kind, operation.site, slot, text, role, in_source(operation, slot),
                             made.line if made and made.site.main else 0, changes,
@@ -173,6 +189,27 @@ class Variants:
                     a = self._text(layer.activations, operation) + turned
                     role = f"the derivative of {name}"
                     yield kind, role, slope_of(name, array), text.format(a=a)
+
+    def _in_its_function(self, made: Operation, words: str, number: int) -> str:
+        """Return what a function of the script should give that gives a wrong derivative."""
+        layer, inside = self.roles.layers[number], ancestors([made.result])
+        kind = next((name for name in DERIVATIVES if is_made_by(name, layer)), "")
+        if not re.fullmatch(r"[\w.]+\(.*\)", words) or made.site.text in words or not kind:
+            return ""
+        given = (layer.activations, DERIVATIVES), (layer.pre_activations, FROM_SUMS)
+        mine = [o for o in self.operations if id(o.result) in inside
+                and o.site.function == made.site.function]  # fmt: skip
+        for value, formulas in given:
+            for operation, i in ((o, i) for o in mine for i in range(min(2, len(o.operands)))):
+                x, text = operation.operands[i].data, in_source(operation, i)
+                if text.isidentifier() and np.array_equal(x, value.data):
+                    right = slope_of(kind, ACTIVATIONS[kind].forward(np, np.asarray(x, float)))
+                    fine = np.shape(right) == made.result.shape and np.allclose(
+                        right, made.result.data
+                    )
+                    # If it is right for what it is given, that is what is wrong.
+                    return "" if fine else formulas[kind].format(a=text)
+        return ""
 
     def _text(self, value: Value, near: Operation) -> str:
         """Return how the script writes a value, preferably where an operation stands."""

@@ -1,0 +1,175 @@
+"""What `--fix` writes: lines as they should be, in files that Python reads, and that learn."""
+
+import json
+
+import pytest
+from doctor_scripts import examine as ask_for
+from script_corpus import cases
+
+from xpnet.cli.doctor_fix import Attempt, Fixer, fix, in_words
+from xpnet.doctor.scripts.edits import apply, mended_lines
+from xpnet.doctor.scripts.examine import examine
+from xpnet.doctor.scripts.source import Script, write_like
+
+# A script of the corpus, and lines that its mended copy must have.
+MENDED = {
+    "tanh_derivative_typo.py": "return 1 - a ** 2",
+    "digits_test_labels.py": "y_train[i:i + batch]",
+    "stale_batch.py": "        yb = Y[rows]\n        err = out - yb\n        pass",
+    "temperature_sigmoid.py": "targets = (targets - np.min(targets)) / (np.max(targets)",
+    "few_epochs.py": "epochs = 300",
+    "stops_early.py": "< 1e-06 or epoch",
+    "spiral_two_units.py": "hidden = 32",
+    "parabola_no_bias.py": "W1 = np.random.randn(1 + 1, 10)",
+    "softmax_axis.py": "np.sum(ez, axis=1, keepdims=True)",
+    "same_batch.py": "xb = X[rows]\n        yb = y[rows]",
+    "seed_in_loop.py": "    pass\n    idx = np.random.choice",
+    "onehot_shift.py": "out[i, c] = 1",
+    "dead_relu.py": "b1 = 0 * np.full",
+    "never_reset.py": "dW1 / 10\n        dW1[...] = 0.0",
+    "shuffled_apart.py": "order = np.random.permutation(len(samples))",
+    "only_last_layer.py": "self.W1 = self.W1 - lr * self.dW1",
+    "same_array_twice.py": "W = [start.copy() for _ in range(2)]",
+    "loop_variable.py": "W -= 2.0 * dW\n        b -= 2.0 * db",
+    "strong_decay.py": "30, 0.3, 0.005",
+    "sigmoid_on_sigmoid.py": "y = self.vorhersage(x)",
+    "halving_rate.py": "        pass\n    if epoch",
+    "adam_wrong.py": "(1 - beta1 ** t)",
+    "integer_division.py": "X = images / 256",
+    "sorted_classes.py": "[(X[i], labels[i]) for i in np.random.permutation(len(X))]",
+    "data_destroyed.py": "a = a * (rng.random(a.shape) > p)",
+    "bias_total.py": "db2 = np.sum(dZ2, axis=0, keepdims=True)",
+    "bias_outside.py": "np.tanh(V @ x + c)",
+    "columns_bias_matrix.py": "np.mean(alpha * db1, axis=1, keepdims=True)",
+    "last_label.py": "delta = out - wanted[i]",
+}
+SHORTER = {"never_reset.py": ("range(60)", "range(2)"), "last_label.py": ("range(60)", "range(2)")}
+NETWORK = """import numpy as np
+np.random.seed(0)
+X = np.random.randn(40, 2)
+y = (X[:, :1] > 0) * 1.0
+W, b = np.random.randn(2, 1), np.zeros(1)
+for i in range(100):
+    p = 1 / (1 + np.exp(-(X @ W + b)))
+    d = (y - p) / 40
+    W -= 0.5 * X.T @ d
+    b -= 0.5 * d.sum(0)
+"""
+
+
+def numbers_of(text):
+    return "".join(text.split()).replace("(", "").replace(")", "")
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_the_first_round_of_mending_writes_the_line_as_it_should_be(name, tmp_path, capsys):
+    (case,) = cases(only=name)
+    text = case.path.read_text().replace(*SHORTER.get(name, ("", "")))
+    (tmp_path / name).write_text(text)
+    found = examine(Script(str(tmp_path / name), case.args)).report
+    repairs = [each.repair or {} for each in found.findings]
+    repairs += [each for each in found.facts.get("tries", ()) if not found.findings]
+    mended = [apply(text, each["edits"]) for each in repairs if "edits" in each]
+    assert any(numbers_of(MENDED[name]) in numbers_of(text) for text in mended), mended[:1]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "name", ["stale_batch.py", "main_helpers.py", "notizbuch.ipynb", "bledny_znak_i_krok.py"]
+)
+def test_the_copy_that_fix_writes_learns(name):
+    (case,) = cases(only=name)
+    assert ask_for(case, fix=True).fix_learns
+
+
+def edits(*changes):
+    keys = ("line", "column", "end_line", "end_column", "text")
+    return [{"file": "net.py", **dict(zip(keys, each, strict=True))} for each in changes]
+
+
+def test_statements_are_added_and_lines_that_span_several_are_changed():
+    text = "x = (1 +\n     2)\nz = x\n"
+    changes = edits((1, 4, 2, 7, "3"), (3, 5, 3, 5, "\ny = z"), (3, 0, 3, 0, "w = 1\n"))
+    assert apply(text, changes) == "x = 3\nw = 1\nz = x\ny = z\n"
+    assert apply(text, changes[1:2] * 2) == apply(text, changes[1:2])
+    assert mended_lines(changes[:1]) == ["line 1: 3"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("# größer\nx = 1\n".encode(), "# größer\nx = 2\n".encode()),
+        (b"# gr\xf6\xdfer\nx = 1\n", "# größer\nx = 2\n".encode()),
+        (b"# coding: latin-1\n# \xf6\nx = 1\n", b"# coding: latin-1\n# \xf6\nx = 2\n"),
+        (b"\xef\xbb\xbfx = 1\r\n", b"\xef\xbb\xbfx = 2\r\n"),
+    ],
+)  # fmt: skip
+def test_a_copy_has_the_encoding_and_the_line_ends_of_the_script(tmp_path, raw, expected):
+    from xpnet.doctor.scripts.source import read_source
+
+    script, copy = tmp_path / "net.py", tmp_path / "copy.py"
+    script.write_bytes(raw)
+    write_like(script, copy, read_source(script).replace("x = 1", "x = 2"))
+    assert copy.read_bytes() == expected
+
+
+@pytest.fixture
+def fixer(tmp_path, monkeypatch, capsys):
+    def make(text=NETWORK, after=(), name="net.py", helper=""):
+        (tmp_path / name).write_text(text)
+        if helper:
+            (tmp_path / "part.py").write_text(helper)
+        monkeypatch.syspath_prepend(tmp_path)
+        replies = [{"findings": [], "facts": {"skill": each, "ended": ""}} for each in after]
+        monkeypatch.setattr(Fixer, "_report", lambda fixer: replies.pop(0))
+        return examine(Script(str(tmp_path / name), ()))
+
+    return make
+
+
+def test_a_worse_copy_is_said_and_not_kept(fixer, tmp_path):
+    done = fix(fixer(after=[-2.0] * 9))
+    assert done["file"] is None
+    assert "does not learn better: before 0%, after 0%" in in_words(done)[0]
+    assert not (tmp_path / "net.fixed.py").exists()
+
+
+def test_a_helper_is_mended_as_a_copy_that_the_mended_script_imports(fixer, tmp_path):
+    update = NETWORK[NETWORK.index("    p = ") :].replace("    ", "", 1)
+    lines = [f"    {each.strip()}" for each in update.splitlines()]
+    helper = "import numpy as np\ndef step(X, y, W, b):\n" + "\n".join(lines) + "\n"
+    main = NETWORK[: NETWORK.index("    p = ")] + "    step(X, y, W, b)\n"
+    done = fix(fixer("from part import step\n" + main, [0.95], helper=helper))
+    assert "from part_fixed import step" in (tmp_path / "net.fixed.py").read_text()
+    assert "(p - y) / 40" in (tmp_path / "part_fixed.py").read_text()
+    assert "+from part_fixed import step" in done["changes"]
+
+
+def test_a_helper_that_the_script_does_not_import_itself_is_left_to_the_user(fixer, tmp_path):
+    found = fixer(after=[0.0] * 9)
+    found.report.findings[0].repair["edits"][0]["file"] = str(tmp_path / "elsewhere" / "part.py")
+    done = fix(found)
+    assert done["by_hand"][0].startswith("part.py, line ")
+
+
+def test_a_notebook_is_mended_as_a_notebook(fixer, tmp_path):
+    split = NETWORK.index("for i")
+    cells = [{"cell_type": "code", "source": each, "metadata": {}, "outputs": []}
+             for each in ("%matplotlib inline\n" + NETWORK[:split], NETWORK[split:])]  # fmt: skip
+    done = fix(fixer(json.dumps({"cells": cells, "nbformat": 4}), [0.95], "net.ipynb"))
+    mended = json.loads((tmp_path / "net.fixed.ipynb").read_text("utf-8"))["cells"]
+    assert done["file"].endswith("net.fixed.ipynb")
+    assert "".join(mended[0]["source"]).startswith("%matplotlib")
+    assert "p - y" in "".join(mended[1]["source"])
+
+
+def test_what_was_taught_wrongly_need_not_be_learnt_as_well():
+    def attempt(skill, *codes, ended=""):
+        found = [{"code": each, "severity": "error"} for each in codes]
+        return Attempt({}, {"findings": found, "facts": {"skill": skill, "ended": ended}})
+
+    assert attempt(0.7).better_than(attempt(1.0, "same-batch"))
+    assert not attempt(0.7).better_than(attempt(0.8, "gradient-sign"))
+    assert attempt(0.93).better_than(attempt(0.95, "gradient-wrong"))
+    assert not attempt(0.94).better_than(attempt(0.95))
+    assert not attempt(0.9, ended="the script stopped in line 3").better_than(attempt(0.0))

@@ -1,0 +1,279 @@
+"""`xpnet doctor script.py --fix`: mend a copy, run it, mend that again; keep what learns best.
+
+A mended helper file is a copy of its own, `helper_fixed.py`, which the mended script imports.
+"""
+
+import ast
+import difflib
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpnet.errors import InputError
+
+QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
+ALL, TIMES = 90.0, 5.0  # seconds that all copies together may run, or times the script's own
+CLEARLY = 0.02  # of the targets' variance, by which a mended copy must be better
+LEARNT, WELL = 0.9, 0.95  # of it, after which no more is mended; and nothing else is tried
+ROUNDS = 4  # of mending and running: one cause can hide the next
+# With these, what is learnt is not what should be, and how well it is learnt says nothing.
+MISTAUGHT = {
+    "same-batch", "targets-shifted", "shuffled-targets", "error-not-from-targets", "data-changed",
+    "unshuffled-rows", "bias-per-sample", "parameter-shape-changed", "dropout-at-prediction",
+    "prediction-drift",
+}  # fmt: skip
+
+if TYPE_CHECKING:
+    from xpnet.doctor.scripts.examine import Examination
+
+Texts = dict[Path, str]  # by the file; of a notebook's cells, by their number
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A copy of the script, and what the doctor says of it."""
+
+    texts: Texts
+    report: dict[str, Any]
+    what: tuple[str, ...] = ()  # was tried besides
+
+    @property
+    def skill(self) -> float:
+        """The share of the targets' variance that the outputs explain at the end."""
+        skill = self.report["facts"].get("skill")
+        return -math.inf if skill is None or math.isnan(skill) else float(skill)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended by an error."""
+        return "the script stopped in line" in self.report["facts"].get("ended", "stopped")
+
+    @property
+    def codes(self) -> set[str]:
+        """The codes of errors that were found."""
+        found = self.report["findings"]
+        return {each["code"] for each in found if each["severity"] == "error"}
+
+    def better_than(self, other: "Attempt") -> bool:
+        """Return whether it learns more, or at last what it should."""
+        if self.failed and not other.failed:
+            return False
+        if other.codes & MISTAUGHT - self.codes:
+            return self.skill > 0.0
+        cured = bool(other.codes - self.codes) and self.skill > LEARNT
+        return cured or self.skill > max(other.skill, 0.0) + CLEARLY
+
+
+@dataclass
+class Fixer:
+    """Makes and runs the copies of one script."""
+
+    found: "Examination"
+    roles: Sequence[str]
+    by_hand: dict[str, None] = field(default_factory=dict)  # what was not mended
+
+    def __post_init__(self) -> None:
+        self.path, package = self.found.script.locate()
+        self.notebook = self.path.suffix.lower() == ".ipynb"
+        if package is not None or self.path.suffix.lower() not in (".py", ".ipynb"):
+            raise InputError(f"{self.found.script.name}: --fix mends scripts and notebooks; "
+                             "name the file of the module")  # fmt: skip
+        self.target = self.path.with_name(f"{self.path.stem}.fixed{self.path.suffix}")
+        self.began, self.written = time.perf_counter(), {*[self.target]}
+
+    def run(self) -> tuple[Attempt, Attempt, float | None]:
+        """Return the script, the best copy of it, and how well any copy learnt."""
+        start = best = now = Attempt(self._read(), self.found.report.to_dict())
+        skills = []
+        for each in self._attempts(now):
+            skills.append(each.skill)
+            best = each if each.better_than(best) else best
+        self._clean()
+        if best is not start:
+            self._write(best.texts)
+        return start, best, max(skills, default=None)
+
+    def _attempts(self, now: Attempt) -> Iterator[Attempt]:
+        """Yield copies, mended by all findings or else by the first; then try what may help."""
+        best = now
+        for _ in range(ROUNDS):
+            edits = [e for e in ((f["repair"] or {}).get("edits") for f in now.report["findings"])
+                     if e]  # fmt: skip
+            latest = None
+            for some in dict.fromkeys((len(edits), 1)):
+                each = self._tried(now, [e for mine in edits[:some] for e in mine])
+                if each is not None:
+                    yield each
+                    latest = max((each, latest or each), key=lambda a: (not a.failed, a.skill))
+                if latest is not None and latest.better_than(now):
+                    break
+            if latest is None:
+                break
+            now = latest
+            best = now if now.better_than(best) else best
+            if best is now and now.skill > LEARNT:
+                break
+        yield from self._more(best)
+
+    def _more(self, best: Attempt) -> Iterator[Attempt]:
+        """Yield copies with other steps, or more units, as long as that helps."""
+        tried = set[str]()
+        while best.skill < WELL:
+            ways = {each["what"]: each["edits"] for each in best.report["facts"].get("tries", ())}
+            what = next((each for each in ways if each not in tried), None)
+            if what is None:
+                return
+            latest = self._tried(best, ways[what], what)
+            if latest is not None:
+                yield latest
+            if latest is not None and latest.better_than(best):
+                best = latest
+            else:
+                tried.add(what)
+
+    def _tried(self, before: Attempt, edits: Iterable[dict[str, Any]], what: str = "") -> Any:
+        """Return the copy with some edits, after a run; None if there is none, or no time."""
+        texts = self._edited(before.texts, edits)
+        limit = max(ALL, TIMES * self.found.outcome.seconds)
+        if texts == before.texts or time.perf_counter() - self.began > limit:
+            return None
+        self._write(texts)
+        return Attempt(texts, self._report(), before.what + (what,) * bool(what))
+
+    def _report(self) -> dict[str, Any]:
+        """Return the doctor's report on the copy, in a process of its own."""
+        limit = f"{min(max(QUICK, self.found.outcome.seconds), SLOW):g}"
+        command = [sys.executable, "-m", "xpnet", "doctor", "--json", "--seconds", limit]
+        command += [word for each in self.roles for word in ("--as", each)]
+        command += [str(self.target), "--", *self.found.script.arguments]
+        run = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+        report: dict[str, Any] = json.loads(run.stdout or '{"findings": [], "facts": {}}')
+        return report
+
+    # The files.
+
+    def _read(self) -> Texts:
+        from xpnet.doctor.scripts.source import raw_cells, read_source
+
+        if self.notebook:
+            return {Path(str(n)): t for n, t in enumerate(raw_cells(self.path), start=1)}
+        return {self.path: read_source(self.path)}
+
+    def _key(self, file: str) -> Path | None:
+        """Return whose text an edit's file is: the script's, or its copy's."""
+        if self.notebook:
+            cell = re.fullmatch(r".*\.ipynb, cell (\d+)", file)
+            return Path(cell[1]) if cell else None
+        path = Path(file)
+        path = self.path if path == self.target else path
+        if path.stem.endswith("_fixed") and path in self.written:
+            path = path.with_name(f"{path.stem.removesuffix('_fixed')}.py")
+        return path if path.parent == self.path.parent else None
+
+    def _edited(self, texts: Texts, edits: Iterable[dict[str, Any]]) -> Texts:
+        """Return the texts with edits, where they stay Python."""
+        from xpnet.doctor.scripts.edits import apply
+        from xpnet.doctor.scripts.source import read_source
+
+        by_file: dict[str, list[dict[str, Any]]] = {}
+        for each in edits:
+            by_file.setdefault(each["file"], []).append(each)
+        new = dict(texts)
+        for file, mine in by_file.items():
+            key = self._key(file)
+            helper = not self.notebook and key != self.path
+            old = texts.get(key) if key is not None else None
+            if old is None and helper and key is not None:
+                old = read_source(Path(file))
+            text = apply(old, mine) if old is not None else None
+            main = _importing(new[self.path], Path(file).stem) if helper else ""
+            if text is None or key is None or not self._is_python(text) or (helper and not main):
+                self.by_hand |= dict.fromkeys(f"{Path(file).name}, line {e['line']}" for e in mine)
+                continue
+            new[key] = text
+            if helper:
+                new[self.path] = main
+        return new
+
+    def _is_python(self, text: str) -> bool:
+        try:
+            ast.parse("" if self.notebook else text)
+        except (SyntaxError, ValueError):
+            return False
+        return True
+
+    def _write(self, texts: Texts) -> None:
+        """Write the copies, in the encoding and with the line ends of the files they are of."""
+        from xpnet.doctor.scripts.source import write_like
+
+        if self.notebook:
+            whole = json.loads(self.path.read_text("utf-8"))
+            code = [each for each in whole["cells"] if each["cell_type"] == "code"]
+            for number, text in texts.items():
+                code[int(number.name) - 1]["source"] = text.splitlines(keepends=True)
+            self.target.write_text(json.dumps(whole, ensure_ascii=False, indent=1), "utf-8")
+            return
+        for file, text in texts.items():
+            target = self.copy_of(file)
+            write_like(file, target, text)
+            self.written.add(target)
+
+    def copy_of(self, file: Path) -> Path:
+        """Return where a file's mended copy is."""
+        return self.target if file == self.path else file.with_name(f"{file.stem}_fixed.py")
+
+    def _clean(self) -> None:
+        for each in self.written:
+            each.unlink(missing_ok=True)
+
+
+def _importing(text: str, module: str) -> str:
+    """Return a script that imports a module's mended copy; nothing if it does not import it."""
+    if module.endswith("_fixed"):
+        return text
+    text, froms = re.subn(rf"^(\s*from {module})(?= import )", r"\1_fixed", text, flags=re.M)
+    plain = re.compile(rf"^(\s*import {module})(?: as (\w+))?[ \t]*$", re.M)
+    text, plains = plain.subn(lambda m: f"{m[1]}_fixed as {m[2] or module}", text)
+    return text if froms or plains else ""
+
+
+def fix(found: "Examination", roles: Sequence[str] = ()) -> dict[str, Any]:
+    """Mend the script, as far as that makes it learn; return what was done."""
+    fixer = Fixer(found, roles)
+    start, best, tried = fixer.run()
+    told = {"before": start.skill, "by_hand": [*fixer.by_hand]}
+    if best is start:
+        return {"file": None, "after": tried, **told}
+    changes = []
+    for key, text in best.texts.items():
+        file = fixer.path if fixer.notebook else key
+        old = start.texts.get(key) or file.read_text("utf-8", "replace")
+        names = file.name, fixer.copy_of(file).name
+        lines = difflib.unified_diff(old.splitlines(), text.splitlines(), *names, "", "", 0, "")
+        changes += [*lines][2:]
+    return {"file": str(fixer.target), "after": best.skill, "changes": changes,
+            "tried": [*dict.fromkeys(best.what)], **told}  # fmt: skip
+
+
+def in_words(fixed: dict[str, Any]) -> list[str]:
+    """Return what `fix` has done, as lines for the user."""
+    by_hand = [f"Not mended, do it by hand: {each}" for each in fixed.get("by_hand", ())]
+    if not fixed or fixed["after"] is None:
+        return ["Nothing could be mended automatically.", *by_hand]
+    before, after = (f"{max(fixed[each], 0.0):.0%}" for each in ("before", "after"))
+    if not fixed["file"]:
+        return [f"The mended copy does not learn better: before {before}, after {after} of the "
+                "targets' variance is explained at the end.", *by_hand]  # fmt: skip
+    besides = f" Changed besides, as that helps: {', '.join(fixed['tried'])}."
+    return [
+        f"Mended in {fixed['file']}; of the targets' variance, its outputs explain at the end "
+        f"{after}, those of the script {before}.{besides if fixed['tried'] else ''}",
+        *fixed["changes"], *by_hand,
+    ]  # fmt: skip

@@ -1,0 +1,149 @@
+"""Changes of a script's text: what stands at a place of the source becomes another text."""
+
+import ast
+import linecache
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from xpnet.doctor.scripts.instrument import Site
+
+Edit = dict[str, Any]
+LOOPS = (ast.For, ast.While)
+
+
+def edit(site: Site, text: str) -> Edit:
+    """Change a whole operation."""
+    return {"file": site.file, "line": site.line, "column": site.column,
+            "end_line": site.end_line, "end_column": site.end_column, "text": text}  # fmt: skip
+
+
+def operand_edit(site: Site, slot: int, old: str, new: str) -> Edit:
+    """Change an operation's first or second operand."""
+    before, _, after = site.text.rpartition(old) if slot else site.text.partition(old)
+    if site.end_line != site.line:  # whose text is not as the source has it
+        return edit(site, f"{before}{new}{after}")
+    start = site.column + len(before.encode())
+    return {**edit(site, new), "column": start, "end_column": start + len(old.encode())}
+
+
+def place(file: str, node: Any) -> Edit:
+    """Return where a node stands, without a new text."""
+    return {"file": file, "line": node.lineno, "column": node.col_offset,
+            "end_line": node.end_lineno, "end_column": node.end_col_offset}  # fmt: skip
+
+
+def changed(file: str, node: Any, text: str) -> Edit:
+    """Change what a node of a file's tree stands for."""
+    return {**place(file, node), "text": text}
+
+
+def after(file: str, statement: ast.stmt, text: str) -> Edit:
+    """Add a statement after another one, on a line of its own where that one has one."""
+    end = {"line": statement.end_lineno, "column": statement.end_col_offset}
+    before = linecache.getline(file, statement.lineno).encode()[: statement.col_offset]
+    joint = f"\n{before.decode()}" if not before.strip() else "; "
+    return {**place(file, statement), **end, "text": f"{joint}{text}"}
+
+
+def ahead(file: str, statement: ast.stmt, text: str) -> Edit:
+    """Add a statement ahead of another one."""
+    start = {"end_line": statement.lineno, "end_column": statement.col_offset}
+    before = linecache.getline(file, statement.lineno).encode()[: statement.col_offset]
+    joint = f"\n{before.decode()}" if not before.strip() else "; "
+    return {**place(file, statement), **start, "text": f"{text}{joint}"}
+
+
+@cache
+def tree(file: str) -> ast.Module:
+    """Return the syntax tree of a script's file, or of a notebook's cell."""
+    return ast.parse("".join(linecache.getlines(file)))
+
+
+@cache
+def modules(file: str) -> set[str]:
+    """Return the names of imported modules."""
+    nodes = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Import)]
+    return {each.asname or each.name for n in nodes for each in n.names}
+
+
+def statements(file: str) -> Iterator[ast.stmt]:
+    """Yield all simple statements of a file."""
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.stmt) and not hasattr(node, "body"):
+            yield node
+
+
+def at(file: str, line: int) -> ast.stmt | None:
+    """Return the simple statement at a line."""
+    lines = (n for n in statements(file) if n.lineno <= line <= (n.end_lineno or 0))
+    return next(lines, None)
+
+
+def around(file: str, line: int, kinds: tuple[type, ...]) -> list[Any]:
+    """Return the nodes of some kinds that a line is in, the innermost last."""
+    nodes: Iterator[Any] = (n for n in ast.walk(tree(file)) if isinstance(n, kinds))
+    inside = [n for n in nodes if n.lineno <= line <= n.end_lineno]
+    return sorted(inside, key=lambda n: n.lineno)
+
+
+def block(file: str, statement: ast.stmt) -> list[ast.stmt]:
+    """Return the statements among which one stands."""
+    for node in ast.walk(tree(file)):
+        for name in ("body", "orelse", "finalbody"):
+            found = getattr(node, name, None)
+            if isinstance(found, list) and statement in found:
+                return found
+    return []
+
+
+def assigned(file: str, name: str) -> list[ast.Assign]:
+    """Return the statements that give a name its value, outside loops; the script's own first."""
+    found = [n for n in statements(file) if isinstance(n, ast.Assign)
+             and name in {ast.unparse(each) for target in n.targets for each in ast.walk(target)}
+             and not around(file, n.lineno, LOOPS)]  # fmt: skip
+    top = [n for n in found if n in tree(file).body]
+    return top or found
+
+
+def apply(text: str, edits: Iterable[Edit]) -> str:
+    """Return a source with its edits; one inside another is made within that one's new text."""
+    source, starts = text.encode(), [0]
+    starts += [each.end() for each in re.finditer(rb"\n", source)]
+    done = list[tuple[int, int, bytes]]()
+    spans = [(starts[e["line"] - 1] + e["column"], starts[e["end_line"] - 1] + e["end_column"],
+              e["text"].encode()) for e in edits]  # fmt: skip
+    for start, end, new in sorted(dict.fromkeys(spans), key=lambda span: span[1] - span[0]):
+        inner = [e for e in done if start < e[1] and e[0] < end]
+        if not all(_fits_in(e, (start, end), source, new) for e in inner):
+            continue  # perhaps in the next round
+        for e in inner:
+            new = new.replace(source[e[0] : e[1]], e[2], 1)
+            done.remove(e)
+        done.append((start, end, new))
+    for start, end, new in sorted(done, reverse=True):
+        source = source[:start] + new + source[end:]
+    return source.decode()
+
+
+def _fits_in(inner: tuple[int, int, bytes], outer: tuple[int, int], source: bytes,
+             new: bytes) -> bool:  # fmt: skip
+    """Return whether what an edit changes is part of another one's text, and of its new one."""
+    start, end = inner[:2]
+    within = (start, end) != outer and outer[0] <= start < end <= outer[1]
+    return within and source[start:end] in new
+
+
+def mended_lines(edits: Sequence[Edit]) -> list[str]:
+    """Return each line that edits change, with all its changes."""
+    lines = []
+    for file, number in dict.fromkeys((each["file"], each["line"]) for each in edits):
+        here = [e for e in edits if (e["file"], e["line"]) == (file, number)]
+        last = max(e["end_line"] for e in here)
+        old = "".join(linecache.getline(file, n) for n in range(number, last + 1)).rstrip("\n")
+        moved = [{**e, "line": 1, "end_line": e["end_line"] - number + 1} for e in here]
+        new = apply(old, moved).splitlines() if old else [here[0]["text"]]
+        lines.append(f"line {number}: {new[0].strip()}")
+        lines += [f"  then: {each.strip()}" for each in new[1:]]
+    return lines

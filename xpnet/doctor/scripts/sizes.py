@@ -1,0 +1,205 @@
+"""Edits of a script's numbers: its rate, its steps, its initial weights, its sizes."""
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from xpnet.doctor.findings import Finding
+from xpnet.doctor.scripts.edits import LOOPS, Edit, around, changed, edit, operand_edit, tree
+from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
+from xpnet.doctor.scripts.trace import Operation, Update, Value
+from xpnet.doctor.scripts.updates import origin, scalar_side
+from xpnet.doctor.scripts.variants import is_made_by
+
+DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
+LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured
+MORE_STEPS = 10
+NAME = re.compile(r"[^\W\d][\w.]*")
+UNITS = 32  # that a hidden layer gets where it had too few
+
+
+def rate(finding: Finding, roles: Mapping, factor: float = LONGER) -> list[Edit]:
+    """Change the learning rate: where its number stands, or else in every update."""
+    known, usual = finding.repair or {}, SHORTER if "large" in finding.code else factor
+    updates, factor = roles.step.updates, known.get("learning_rate_factor", usual)
+    if "learning_rate" in known:
+        factor = known["learning_rate"] / (abs(updates[0].factor) or 1.0)
+    for text, value in dict.fromkeys(pair for each in updates for pair in each.scalars):
+        if edits := numbers(updates[0].operation.site.file, text, factor, value):
+            return edits
+    return [applied(each, f"{factor:g} * ({{}})") for each in updates]
+
+
+def applied(update: Update, form: str) -> Edit:
+    """Change what an update adds or subtracts; {} stands for what it does now."""
+    operation = update.operation
+    slot = operation.operands.index(update.delta)
+    words = in_source(operation, slot)
+    return operand_edit(operation.site, slot, words, form.format(words))
+
+
+def numbers(file: str, name: str, factor: float, value: float | None = None) -> list[Edit]:
+    """Multiply the number where a source gives it to a name: assigned, by default, or passed."""
+    last, given, nodes = name.rpartition(".")[2], list[Any](), [*ast.walk(tree(file))]
+    own = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    taken = [[a.arg for a in n.args.args if a.arg != "self"] for n in own
+             if isinstance(n, ast.FunctionDef)]  # fmt: skip
+    places = {names.index(last) for names in taken if last in names}
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                pairs = [(target, node.value)]
+                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                    pairs = [*zip(target.elts, node.value.elts, strict=False)]
+                given += [v for t, v in pairs if ast.unparse(t).rpartition(".")[2] == last]
+        elif isinstance(node, ast.keyword):
+            given += [node.value] * (node.arg == last)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            ours = any(called == each.name for each in own)
+            given += [node.args[i] for i in places if ours and i < len(node.args)]
+        elif isinstance(node, ast.FunctionDef):
+            names = [each.arg for each in node.args.args][-len(node.args.defaults) :]
+            given += [d for n, d in zip(names, node.args.defaults, strict=False) if n == last]
+    return [
+        changed(file, n, times(n.value, factor)) for n in given
+        if isinstance(n, ast.Constant) and isinstance(n.value, int | float)
+        and not isinstance(n.value, bool) and value in (None, n.value)
+    ]  # fmt: skip
+
+
+def times(number: float, factor: float) -> str:
+    """Write a number times a factor: a whole number stays one, if it gets larger."""
+    if isinstance(number, int) and factor == int(factor):
+        return str(number * int(factor))
+    return f"{float(f'{number * factor:.2g}'):g}"
+
+
+def loops(roles: Mapping) -> list[Any]:
+    """Return the loops that update, or call what does, the outermost first."""
+    site = roles.step.updates[0].operation.site
+    name = site.function.rpartition(".")[2]
+    inside = around(site.file, site.line, LOOPS)
+    calling = [n for n in ast.walk(tree(site.file)) if isinstance(n, LOOPS) and n not in inside
+               and name and f"{name}(" in ast.unparse(n)]  # fmt: skip
+    return [*calling, *inside]
+
+
+def kept(value: Value, roles: Mapping) -> Iterator[Value]:
+    """Yield a value and what it was taken from, but for what each step makes anew."""
+    source: Value | None = value
+    while source is not None:
+        made = source.made_by
+        if made is None or made.place not in roles.repeated:
+            yield source
+        source = source.base or (made.operands[0] if made and made.name in VIEWS else None)
+
+
+def more_steps(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Let the outermost loop that has a number of steps take ten times as many."""
+    file = roles.step.updates[0].operation.site.file
+    for loop in loops(roles):
+        match loop:
+            case ast.For(iter=ast.Call(ast.Name("range"), [*_, count] as limits)) if (
+                len(limits) < 3
+            ):
+                return _more(file, loop, count)
+            case ast.While(test=ast.Compare(_, [ast.Lt() | ast.LtE()], [count])):
+                return _more(file, loop, count)
+            case ast.While():
+                return _more(file, loop, None)
+    return []
+
+
+def _more(file: str, loop: ast.For | ast.While, count: ast.expr | None) -> list[Edit]:
+    """Multiply a loop's number of steps, and divide the numbers below 1 at which it ends."""
+    edits = []
+    if isinstance(count, ast.Constant) and isinstance(count.value, int | float):
+        edits = [changed(file, count, times(count.value, MORE_STEPS))]
+    elif count is not None:
+        text = ast.unparse(count)
+        edits = numbers(file, text, MORE_STEPS) if NAME.fullmatch(text) else []
+        edits = edits or [changed(file, count, f"{MORE_STEPS} * ({text})")]
+    for node in ast.walk(loop):
+        if isinstance(node, ast.If) and any(isinstance(n, ast.Break) for n in node.body):
+            edits += [changed(file, n, f"{n.value / 1000:g}") for n in ast.walk(node.test)
+                      if isinstance(n, ast.Constant) and isinstance(n.value, float)
+                      and 0.0 < n.value < 1.0]  # fmt: skip
+    return edits
+
+
+def more_units(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Give the narrowest hidden layer more units, where their number has a name."""
+    widths = list[tuple[int, Operation]]()
+    for layer in roles.layers[:-1]:
+        drawn, (x, w) = drawn_by(roles.updates_of(layer.weights)[0].old), layer.product.operands[:2]
+        width = (w.shape or (1,))[-1] if x is layer.inputs else (x.shape or (1,))[0]
+        widths += [(width, drawn)] if drawn else []
+    for width, drawn in sorted(widths, key=lambda pair: pair[0]):
+        nodes = [n for n in ast.walk(ast.parse(drawn.site.text)) if isinstance(n, ast.expr)]
+        for text in filter(NAME.fullmatch, map(ast.unparse, nodes)):
+            if edits := numbers(drawn.site.file, text, max(8, UNITS // width), width):
+                return edits
+    return []
+
+
+def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Divide the factor of a penalty by 100, where its number stands."""
+    for update in roles.step.updates:
+        for each in roles.step.operations:
+            side = scalar_side(each) if each.name == "multiply" else None
+            if side is None or each.operands[1 - side] is not update.old:
+                continue
+            words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
+            if edits := numbers(each.site.file, words, 0.01, value):
+                return edits
+    return []
+
+
+def draws(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Draw initial weights symmetrically about 0, of the size that the layers' widths ask for."""
+    edits, fed_by_sigmoids = list[Edit](), False
+    for layer in roles.layers:
+        gain = 2.0 if fed_by_sigmoids else 1.0  # as `xpnet.nn.initializers` has it
+        fed_by_sigmoids = is_made_by("sigmoid", layer) and layer is not roles.layers[-1]
+        gain *= 2.0 if fed_by_sigmoids else 1.0
+        updates = roles.updates_of(layer.weights)
+        drawn = drawn_by(updates[0].old) if updates else None
+        if drawn is None:
+            continue
+        start, whole = origin(updates[0].old)[0], updates[0].old.made_by
+        if start is not drawn.result and whole not in (None, updates[0].operation):
+            drawn = whole or drawn  # it was drawn, and shifted
+        values, text = np.asarray(updates[0].old.data), drawn.site.text
+        limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5
+        if not np.any(drawn.result.data):
+            # A generator of its own: what the script draws later stays the same.
+            own = f"np.random.default_rng({layer.weights})"
+            text = f"{limit:.2g} * {own}.uniform(-1, 1, np.shape({text}))"
+        elif np.min(drawn.result.data) >= 0.0:
+            scaled = np.max(values) / np.max(drawn.result.data)
+            text = f"{limit / scaled:.2g} * (2 * {text} - 1)"
+        else:
+            text = f"({text})" if drawn is whole else text
+            text = f"{limit / 3**0.5 / np.std(values):.2g} * {text}"
+        if not text.startswith("1 * "):
+            edits.append(edit(drawn.site, text))
+        if layer.biases is not None and roles.updates_of(layer.biases):
+            start = roles.updates_of(layer.biases)[0].old
+            drawn = drawn_by(start) if np.max(start.data) < 0.0 else None
+            edits += [edit(drawn.site, f"0 * {drawn.site.text}")] if drawn else []
+    return edits
+
+
+def drawn_by(value: Value) -> Operation | None:
+    """Return the operation that drew a parameter's first value."""
+    waiting = [value]
+    for each in waiting:
+        made = each.made_by
+        if made is not None and DRAWS.search(made.name) and made.result.size == value.size:
+            return made
+        waiting += made.operands if made is not None and len(waiting) < 50 else ()
+    return None
