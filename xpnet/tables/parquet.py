@@ -35,15 +35,11 @@ class Frame:
     delimiter: str = ""
     passed_over: Mapping[str, str] = field(default_factory=dict)
 
-    def part(self, start: int, stop: int) -> "Frame":
-        """Return some of the rows."""
-        return replace(self, frame=self.frame.slice(start, stop - start), rows=stop - start)
-
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
         for part in pieces(self.rows, len(self.names)):
             with _polars_reading(self.path):
-                frame = self.part(part.start, part.stop).frame.collect()
+                frame = self.frame.slice(part.start, part.stop - part.start).collect()
             yield frame
 
 
