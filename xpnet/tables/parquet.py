@@ -71,12 +71,8 @@ def _polars_reading(path: str) -> Iterator[None]:
         try:
             yield
         except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
-            raise _damaged(path, error) from error
-
-
-def _damaged(path: str, error: object) -> FileError:
-    kind = os.path.splitext(path)[1]
-    return FileError(f"{path}: not a {kind} file, or damaged ({reason(error)}); get it again.")
+            what = f"not a {os.path.splitext(path)[1]} file, or damaged ({reason(error)})"
+            raise FileError(f"{path}: {what}; get it again.") from error
 
 
 def reason(error: object) -> str:
