@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.updates import Chain, Search, lost, origin, redrawn, scalar_side
+from xpnet.doctor.scripts.updates import (
+    Chain,
+    Search,
+    ancestors,
+    lost,
+    origin,
+    redrawn,
+    scalar_side,
+)
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
@@ -501,8 +509,17 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
     stages = [(value, factor, 0)]
     while (made := value.made_by) is not None and made.index is None:
-        mere = made.name != "negative" and old not in made.operands
-        number, text = _mere_number(made) if mere else (1.0, "")
+        side = scalar_side(made) if made.name in ("multiply", "divide") else None
+        number, text = _mere_number(made) if old not in made.operands else (1.0, "")
+        if side is not None and id(old) in ancestors([made.operands[side]]):
+            # An error of one number, perhaps times the rate: a part of the gradient.
+            inner = made.operands[side].made_by
+            number, text = _mere_number(inner) if inner is not None else (1.0, "")
+            if text and inner is not None and inner.name == made.name == "multiply":
+                factor *= number
+                scalars.append((text, number))
+                stages.append((value, factor, len(scalars)))
+            break
         if made.name == "negative":
             factor, value = -factor, made.operands[0]
         elif made.name in ("multiply", "divide") and text:
