@@ -175,6 +175,7 @@ def main() -> None:
             " ".join((model.__doc__ or "").split()), "", *model(kept), "",
         ]  # fmt: skip
     (given.out / "ranks_speed.md").write_text("\n".join(text), encoding="utf-8")
+    print("\n".join(text))
 
 
 if __name__ == "__main__":

@@ -183,6 +183,17 @@ def test_columns_of_dates_are_the_same_dates_as_text(table):
         np.testing.assert_array_equal(ready.preprocessing.transform(new), ready.x)
 
 
+def test_classes_that_differ_in_capitals_only_are_one(table):
+    text = "a,y\n" + "1.5,yes\n2.5,no\n" * 4 + "3.5,Yes\n4.5, no \n5.5,NO\n"
+    ready = prepare(table(text), "y")
+    plan = ready.preprocessing
+    assert (plan.task, plan.classes) == ("binary", ("no", "yes"))
+    assert ready.y.tolist() == [1, 0] * 4 + [1, 0, 0]
+    assert ready.decisions[0].text() == "y (also written 'Yes', 'NO')"
+    assert plan.encode_target(table("a,y\n1,YES\n2,nO\n")).tolist() == [1, 0]
+    assert len(prepare(table(text), "y", strict=True).preprocessing.classes) == 4
+
+
 def test_rare_classes_are_noted(table):
     text = "a,b,y\n" + "1.5,7,u\n2.5,7,v\n" * 3 + "3.5,7,w\n"
     assert "classes with a single training row: w" in prepare(table(text), "y").notes
@@ -250,6 +261,12 @@ def test_a_column_that_gives_the_target_away_is_named(table):
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone gives y away")
     rows = "".join(f"{i // 50},{i % 7},{i // 100}\n" for i in range(300))  # in the target's order
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
+
+
+def test_numbers_that_may_stand_for_nothing_are_named(table):
+    rows = [f"{i / 7},{i % 80 if i % 9 else 999},{900 + i % 99},{i % 2}\n" for i in range(100)]
+    (note,) = notes_of(table("a,b,c,y\n" + "".join(rows)))
+    assert note.endswith("stand for nothing, empty these cells: 'b' (12 x 999)")
 
 
 def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table):

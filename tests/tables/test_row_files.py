@@ -59,7 +59,7 @@ def test_a_file_trains_to_the_same_bits_as_the_array(tmp_path, numbers, options)
         np.testing.assert_array_equal(in_memory, from_file)
 
 
-@pytest.mark.parametrize("name", ["t.parquet", "x.npy", "t.csv"])
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "x.npy", "t.csv"])
 def test_processes_read_their_own_rows_of_a_file_that_allows_it(
     tmp_path, numbers, name, monkeypatch
 ):
@@ -75,6 +75,8 @@ def test_processes_read_their_own_rows_of_a_file_that_allows_it(
         np.save(tmp_path / "y.npy", y)
     elif name == "t.csv":
         table.write_csv(path)
+    elif name == "t.feather":
+        table.write_ipc(path, record_batch_size=70)
     else:
         table.write_parquet(path, row_group_size=70)
     given = {"target": str(tmp_path / "y.npy")} if target is None else {}
@@ -84,13 +86,12 @@ def test_processes_read_their_own_rows_of_a_file_that_allows_it(
     if name == "t.csv":
         assert parts is None
         return
-    for part, own in zip(parts, every, strict=True):
-        assert part.is_here()
-        np.testing.assert_array_equal(part.read(), rows.read_rows(np.asarray(own)))
+    for read, own in zip(parts, every, strict=True):
+        np.testing.assert_array_equal(read(), rows.read_rows(np.asarray(own)))
     os.utime(path, (0, 0))
-    assert not parts[0].is_here()
+    assert parts[0]() is None
     path.unlink()
-    assert not parts[0].is_here()
+    assert parts[0]() is None
 
 
 def test_standardized_rows_have_mean_0_and_variance_1(tmp_path, numbers):

@@ -52,11 +52,8 @@ def format_lines(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
 
 
-def check_outputs(
-    outputs: Iterable[str], inputs: Iterable[str | None], plot: str | None = None
-) -> None:
+def check_outputs(outputs: list[str], inputs: list[Any], plot: str | None = None) -> None:
     """Refuse what could not be written at the end, or would be written over what is read."""
-    outputs = [*outputs]
     for out in outputs:
         if [*map(os.path.abspath, outputs)].count(os.path.abspath(out)) > 1:
             raise InputError(f"{out}: this command writes it twice; name another output.")

@@ -56,13 +56,10 @@ def with_effects(task: Task) -> Task:
     without = replace(task, plan=replace(plan, columns=tuple(plain)), x=x, held_out=held_out)
     if not _is_better(task, without):
         return without
-    decisions = []
-    for decision in task.decisions:
-        columns = decision.columns
-        if decision.kind == "encoded":
-            columns = {name: what + told.get(name, "") for name, what in columns.items()}
-        decisions.append(replace(decision, columns=columns))
-    return replace(task, decisions=tuple(decisions))
+    encoded = next(each for each in task.decisions if each.kind == "encoded")
+    columns = {name: what + told.get(name, "") for name, what in encoded.columns.items()}
+    others = (each for each in task.decisions if each is not encoded)
+    return replace(task, decisions=(*others, replace(encoded, columns=columns)))
 
 
 def with_target(task: Task) -> Task:

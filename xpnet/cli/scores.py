@@ -48,6 +48,8 @@ def describe(scores: dict[str, Any], where: str = "rows") -> list[tuple[str, str
         if 2 <= len(scores["recall"]) <= MAX_LISTED:
             each = ", ".join(f"{name} {100 * r:.1f}" for name, r in scores["recall"].items())
             lines.append(("by class", f"{each} %"))
+        if len(scores["recall"]) == 1:
+            lines.append(("note", "these rows are all of one class, so the accuracy says nothing"))
     else:
         constant = "always the mean"
         r2 = "not defined" if scores["r2"] is None else f"{scores['r2']:.4f}"

@@ -6,7 +6,6 @@ that the best one's command gives it again. Those of one shape are trained toget
 
 import itertools
 import json
-import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -58,9 +57,8 @@ def sweep(options: SweepOptions) -> None:
         about = {"data": " ".join(rows), "xpnet": __version__}
         known = {each["command"]: each for each in kept if about.items() <= each.items()}
         left = [each for each in every if each.as_command() not in known]
-        groups = _groups(task, left)
-        remote = options.scheduler and groups
-        for results in _by_workers(options, task, groups) if remote else map(_trained, groups):
+        away = options.scheduler and left
+        for results in _by_workers(options, task, left) if away else _trained(task, left):
             found = [each | about for each in results]
             known |= {each["command"]: each for each in found}
             kept += found
@@ -159,7 +157,7 @@ def _finished(out: str) -> list[dict[str, Any]]:
     return found
 
 
-def _groups(task: Task, left: list[TrainOptions]) -> list[list[Candidate]]:
+def _groups(task: Task, left: list[TrainOptions]) -> Iterable[list[Candidate]]:
     """Return candidates by what can be trained together; all are checked."""
     groups, rows = dict[Any, list[Candidate]](), [task.of_net(k) for k in range(task.nets)]
     device = make_network(rows[0]).device
@@ -175,49 +173,41 @@ def _groups(task: Task, left: list[TrainOptions]) -> list[list[Candidate]]:
             runs.append(prepare_training(net, each.x, each.y, progress=False, **settings))
         alike = kind(runs[0]), own.plan.target_log  # which changes the targets
         groups.setdefault(alike, []).append(Candidate(options, own, runs))
-    return list(groups.values())
+    return groups.values()
 
 
-def _trained(group: list[Candidate]) -> list[dict[str, Any]]:
-    """Train candidates together; return how each did."""
-    with limit_threads(group[0].task):
-        train_together([run for each in group for run in each.runs])
-        return [_result(each) for each in group]
-
-
-def _by_worker(task: Task, some: list[TrainOptions]) -> list[dict[str, Any]]:
-    """Do so on a worker, which prepares them itself: not all of a training can be sent."""
-    return _trained(*_groups(task, some))
+def _trained(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[str, Any]]]:
+    """Train candidates, those of one kind together; yield how those of each kind did."""
+    for group in _groups(task, left):
+        with limit_threads(group[0].task):
+            train_together([run for each in group for run in each.runs])
+            found = [_result(each) for each in group]
+        yield found
 
 
 def _by_workers(
-    options: SweepOptions, task: Task, groups: list[list[Candidate]]
+    options: SweepOptions, task: Task, left: list[TrainOptions]
 ) -> Iterator[list[dict[str, Any]]]:
-    """Train on the workers of a Dask cluster; yield how some candidates did, as they finish."""
-    scheduler = options.scheduler
+    """Do so on the workers of a Dask cluster, in the order in which they finish."""
+    asked = f"--scheduler {options.scheduler}"
     try:
         dask: Any = import_module("distributed")
+        client = dask.Client(options.scheduler, timeout=10)
     except ImportError as error:
-        raise InputError("--scheduler: needs Dask: pip install 'dask[distributed]'") from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it tells is told below
-    try:
-        client = dask.Client(scheduler, timeout=10)
+        raise InputError(f"{asked}: needs Dask: pip install 'dask[distributed]'") from error
     except (OSError, ValueError, TypeError) as error:
         found = f"cannot be reached ({str(error).splitlines()[0]:.100})"
-        remedy = "give the address of a Dask scheduler, such as tcp://host:8786"
-        raise InputError(f"--scheduler {scheduler}: {found}; {remedy}") from error
+        raise InputError(f"{asked}: {found}; give a scheduler's tcp://HOST:8786") from error
     with client:
-        every = [[each.options for each in group] for group in groups]
-        size = -(-sum(map(len, every)) // max(1, sum(client.nthreads().values())))
+        size = -(-len(left) // max(1, sum(client.nthreads().values())))
+        some = (left[start : start + size] for start in range(0, len(left), size))
         try:
             sent = client.scatter(task, broadcast=True, hash=False)
-            tasks = [client.submit(_by_worker, sent, some[start : start + size], pure=False)
-                     for some in every for start in range(0, len(some), size)]  # fmt: skip
-            yield from (each.result() for each in dask.as_completed(tasks))
+            tasks = [client.submit(lambda *given: [*_trained(*given)], sent, e) for e in some]
+            yield from (found for each in dask.as_completed(tasks) for found in each.result())
         except (dask.KilledWorker, dask.CancelledError, TimeoutError) as error:
-            found = "no worker is left that has this xpnet"
-            remedy = "start workers, and give the same command again: it goes on"
-            raise InputError(f"--scheduler {scheduler}: {found}; {remedy}") from error
+            what = "no worker is left that has this xpnet; start some, and give the command again"
+            raise InputError(f"{asked}: {what}: it goes on") from error
 
 
 def _given(options: TrainOptions) -> dict[str, Any]:

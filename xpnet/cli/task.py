@@ -149,8 +149,7 @@ def _nets(nets: str, rows: int, *, alone: bool) -> str:
     if not nets.isdecimal() or not 1 <= int(nets[:9]) <= MAX_NETS:
         raise InputError(f"--nets {nets}: give a number from 1 to {MAX_NETS}, or auto")
     if alone and int(nets) > 1:
-        what = "several need the rows in memory, and no mpiexec"
-        raise InputError(f"--nets {nets}: {what}; leave it out")
+        raise InputError(f"--nets {nets}: several need rows in memory and no mpiexec; leave it out")
     return nets
 
 

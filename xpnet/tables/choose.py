@@ -39,7 +39,7 @@ def choose_columns(
     table: Table, found: Mapping[str, Summary], keep: Collection[str], *, impute: bool
 ) -> Choice:
     """Decide on the kind of each column that was summarised; those to keep are used in any case."""
-    choice = Choice()
+    choice = Choice(left_out={name: f"holds {held:.60}" for name, held in table.unfit.items()})
     for name, cells in found.items():
         try:
             pattern = _pattern(table, name, cells.counts) if table.texts.get(name) else None

@@ -194,20 +194,25 @@ GONE, UNSEEN = -1, -2
 """What `encode_labels` returns for a missing cell, and for one that is not among the labels."""
 
 
-def encode_labels(table: Table, name: str, known: Labels, cells: np.ndarray) -> np.ndarray:
+def encode_labels(
+    table: Table, name: str, known: Labels, cells: np.ndarray, *, any_case: bool = False
+) -> np.ndarray:
     """Return each cell's place among the known texts or numbers, int64 (rows,).
 
-    A cell not written like one of them is the one with its number: 1.0 is 1, if none is 01.
+    A cell not written like one of them is the one with its number, if none other has it: 1.0 is 1;
+    or with its letters in `any_case`.
     """
+
+    def meant(text: str) -> str | float:
+        return float(text) if is_number(text) else text.casefold() if any_case else text
+
     places = {format_number(each): place for place, each in enumerate(known)}
-    numbers = dict[float, int]()
+    others = dict[str | float, int]()
     for text, place in places.items():
-        if is_number(text):
-            numbers[float(text)] = UNSEEN if float(text) in numbers else place
+        others[meant(text)] = UNSEEN if meant(text) in others else place
 
     def place_of(text: str) -> int:
-        other = numbers.get(float(text), UNSEEN) if is_number(text) else UNSEEN
-        return places.get(text, other)
+        return places.get(text, others.get(meant(text), UNSEEN))
 
     if name in table.texts:
         codes, back = [*map(place_of, texts_of(table, name))], text_numbers(cells)

@@ -12,7 +12,7 @@ from xpnet.backend.random import generator
 MIN_ROWS = 1_000  # of the table: on fewer, bins fit their noise
 MAX_BINS = 48  # of a column
 MIN_BINS = 4  # fewer are not worth it
-MAX_INPUTS = 1_024  # of all columns' bins: for the time of a step
+MAX_INPUTS = 512  # of all columns' bins; twice as many were no better, and a step takes longer
 MAX_NUMBERS = 1 << 26  # rows times inputs: 256 MB in float32
 FOLDS = 10
 MIN_ROWS_PER_TEXT = 2.5  # fewer say too little

@@ -1,15 +1,19 @@
-"""Columns that alone give the target away: known only afterwards, as a rule."""
+"""What is suspicious: columns that give the target away, numbers that may stand for nothing."""
+
+from collections.abc import Mapping
 
 import numpy as np
 
 from xpnet.tables.columns import Number
 from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.preprocessing import Preprocessing
+from xpnet.tables.summary import Summary
 from xpnet.tables.table import Table
 
 MIN_ROWS = 50
 MAX_CELLS = 4_000_000  # looked at, of at most MAX_ROWS rows
 MAX_ROWS = 20_000
+CODES = {10.0**digits - 1.0 for digits in range(2, 10)}  # 99, 999, ...
 MAX_LEFT = 0.02  # of the target's variance; petals of irises leave 0.1, the odour of mushrooms 0.06
 
 
@@ -37,3 +41,17 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
             found.append(quoted(column.name))
     told = f"alone gives {plan.target} away: if it is not known before, --drop it"
     return [f"{up_to_ten(found)} {told}"] if found else []
+
+
+def note_codes(table: Table, found: Mapping[str, Summary]) -> list[str]:
+    """Return a note on columns of numbers in which 999, or the like, is far from all others."""
+    told = []
+    for name, value in ((name, value) for name, s in found.items() for value in (s.low, s.high)):
+        if abs(value) in CODES and name not in table.texts:
+            cells = table.column(name)
+            others = np.abs(cells[(cells != value) & ~np.isnan(cells)])
+            count = np.count_nonzero(cells == value)
+            if count > 1 and others.size and 4 * np.max(others) < abs(value):
+                told.append(f"{quoted(name)} ({count:,} x {value:.0f})")
+    far = "numbers far from all others; if they stand for nothing, empty these cells:"
+    return [f"{far} {up_to_ten(told)}"] if told else []

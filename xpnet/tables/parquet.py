@@ -35,15 +35,11 @@ class Frame:
     delimiter: str = ""
     passed_over: Mapping[str, str] = field(default_factory=dict)
 
-    def part(self, start: int, stop: int) -> "Frame":
-        """Return some of the rows."""
-        return replace(self, frame=self.frame.slice(start, stop - start), rows=stop - start)
-
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
         for part in pieces(self.rows, len(self.names)):
             with _polars_reading(self.path):
-                frame = self.part(part.start, part.stop).frame.collect()
+                frame = self.frame.slice(part.start, part.stop - part.start).collect()
             yield frame
 
 
@@ -75,12 +71,8 @@ def _polars_reading(path: str) -> Iterator[None]:
         try:
             yield
         except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
-            raise _damaged(path, error) from error
-
-
-def _damaged(path: str, error: object) -> FileError:
-    kind = os.path.splitext(path)[1]
-    return FileError(f"{path}: not a {kind} file, or damaged ({reason(error)}); get it again.")
+            what = f"not a {os.path.splitext(path)[1]} file, or damaged ({reason(error)})"
+            raise FileError(f"{path}: {what}; get it again.") from error
 
 
 def reason(error: object) -> str:

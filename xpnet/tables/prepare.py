@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.errors import InputError, bad_argument
 from xpnet.tables.choose import MAX_CATEGORIES, Choice, choose_columns, is_various
-from xpnet.tables.columns import Category, Column, Dates, Labels, Number, Target
+from xpnet.tables.columns import Category, Column, Dates, Labels, Number, Target, encode_labels
 from xpnet.tables.encodings import (
     MIN_ROWS_PER_TEXT,
     bins_for,
@@ -16,7 +16,7 @@ from xpnet.tables.encodings import (
     quantile_edges,
     shrunken_means,
 )
-from xpnet.tables.leaks import note_leaks
+from xpnet.tables.leaks import note_codes, note_leaks
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -131,7 +131,6 @@ def prepare(
     used = _used(table, targets, drop, keep)
     found = summarize(table, used)
     choice = choose_columns(table, found, keep, impute=missing == "impute")
-    choice.left_out.update({name: f"holds {table.unfit[name]:.60}" for name in table.unfit})
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
     plan = Preprocessing(
         "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
@@ -139,8 +138,8 @@ def prepare(
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
-    notes = _row_notes(table, rows, used, choice, stream)
-    plan, y = _with_tasks(plan, task, source, rows)
+    notes = [*_row_notes(table, rows, used, choice, stream), *note_codes(table, found)]
+    plan, y = _with_tasks(plan, task, source, rows, strict)
     share = min(validation, MAX_VALIDATION_ROWS / len(rows))
     if share < validation:
         notes.append(f"validation rows limited to {MAX_VALIDATION_ROWS:,}: the others train")
@@ -160,8 +159,9 @@ def prepare(
         x = plan.transform(table, rows[train], dtype=dtype)
     for one, values in zip(plan.each_target, y[train].reshape(len(train), -1).T, strict=True):
         notes += [*_rare_classes(one, values), *note_leaks(one, table, rows[train], values)]
-    x_held, done = plan.transform(table, rows[held], dtype=dtype), (tuple(notes), tuple(decisions))
-    return Prepared(plan, x, y[train], x_held, y[held], *done, folds)
+    x_held = plan.transform(table, rows[held], dtype=dtype)
+    done = tuple(notes), (*decisions, *_other_spellings(plan, source)), folds
+    return Prepared(plan, x, y[train], x_held, y[held], *done)
 
 
 def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
@@ -182,7 +182,7 @@ def _used(
     if drop and table.layout != "table":
         message = f"{table.path} is an array, and all its columns are used"
         raise InputError(f"--drop {', '.join(drop)}: {message}; save it without these.")
-    for name in {*drop, *keep} - table.unfit.keys():
+    for name in ({*drop} - table.unfit.keys()) | {*keep}:
         table.index(name, "column to keep," if name in keep else "column to drop,")
     targets = [] if table.labels else targets
     for name in {*drop} & {*targets}:
@@ -280,10 +280,10 @@ def _divided(
 
 
 def _with_tasks(
-    plan: Preprocessing, task: str, source: Table, rows: np.ndarray
+    plan: Preprocessing, task: str, source: Table, rows: np.ndarray, strict: bool
 ) -> tuple[Preprocessing, np.ndarray]:
     """Do what `_with_task` does for every target; those of different kinds have no one network."""
-    found = [_with_task(each, task, source, rows) for each in plan.each_target]
+    found = [_with_task(each, task, source, rows, strict) for each in plan.each_target]
     if len(found) == 1:
         return found[0]
     kinds = {each.target: each.task for each, _ in found}
@@ -297,7 +297,7 @@ def _with_tasks(
 
 
 def _with_task(
-    plan: Preprocessing, task: str, source: Table, rows: np.ndarray
+    plan: Preprocessing, task: str, source: Table, rows: np.ndarray, strict: bool
 ) -> tuple[Preprocessing, np.ndarray]:
     """Find the task and the classes from the target; return class numbers, or raw values."""
     name = plan.target
@@ -317,7 +317,7 @@ def _with_task(
         if len(texts) > 2 and is_various(len(texts), len(rows)):
             what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
             raise source.fault(rows[0], name, what, "pass a column with fewer as --target")
-        classes = tuple(sorted(texts))
+        classes = tuple(sorted(texts)) if strict else _spellings(texts, counts[used.astype(int)])
         kind = "binary" if len(classes) == 2 else "multiclass"
     if len(classes) < 2:
         what = f" in all {len(rows)} rows, so there is nothing to learn"
@@ -329,10 +329,27 @@ def _with_task(
     if (kind == "binary" and len(classes) != 2) or many:
         message = f"column {quoted(name)}, the target, has {len(classes)} distinct values"
         raise InputError(f"{source.path}: {message}, too many for {kind}; correct --task.")
-    codes = np.searchsorted(used, cells)
-    if name in source.texts:
-        codes = np.argsort(np.argsort(texts))[codes]
-    return replace(plan, task=kind, classes=classes), codes
+    return replace(plan, task=kind, classes=classes), encode_labels(
+        source, name, classes, cells, any_case=True
+    )
+
+
+def _spellings(texts: list[str], counts: np.ndarray) -> tuple[str, ...]:
+    """Return the commonest of the texts that differ in capitals only."""
+    found = dict[str, str]()
+    for at in np.argsort(-counts, kind="stable").tolist():
+        found.setdefault(texts[at].casefold(), texts[at])
+    return tuple(sorted(found.values()))
+
+
+def _other_spellings(plan: Preprocessing, source: Table) -> list[Decision]:
+    """Say how classes were also written, with other capitals."""
+    others = dict[str, str]()
+    for one in plan.each_target:
+        texts = texts_of(source, one.target) if one.classes and one.target in source.texts else ()
+        if words := [each for each in texts if each not in one.classes]:
+            others[one.target] = f"also written {up_to_ten(map(quoted, words))}"
+    return [Decision("classes", others)] if others else []
 
 
 def _kind(values: np.ndarray, distinct: int) -> str:

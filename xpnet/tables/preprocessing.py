@@ -279,7 +279,7 @@ class Preprocessing:
                 remedy = "correct it or remove the row"
                 raise source.fault(rows[at], name, ", below 0, unlike any in training", remedy)
             return self.of_values(cells)
-        codes = encode_labels(source, name, self.classes, cells)
+        codes = encode_labels(source, name, self.classes, cells, any_case=True)
         for at in np.flatnonzero(codes < 0)[:1]:
             listed = up_to_ten(quoted(format_number(each)) for each in self.classes)
             remedy = f"the classes are {listed}; correct the cell or remove the row"

@@ -1,14 +1,15 @@
 """The inputs of rows that stay on disk, prepared as they are read, by whoever needs them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from xpnet.tables.npy import pieces
 from xpnet.tables.preprocessing import Preprocessing
-from xpnet.tables.table import PARQUET, Table, read_part
+from xpnet.tables.table import IN_GROUPS, Table, read_part
 
 
 @dataclass(frozen=True)
@@ -33,37 +34,28 @@ class PreparedRows:
         """Yield all rows in order, some at a time."""
         return (self.read_rows(part) for part in pieces(*self.shape))
 
-    def shared_out(self, of_each: Iterable[range]) -> "list[RowsOfFile] | None":
-        """Return by what each process reads its own rows; None if only this one can."""
+    def shared_out(self, of_each: Iterable[range]) -> list[Callable[[], np.ndarray | None]] | None:
+        """Return what reads the rows of each process there, `read_here`; None if only this can."""
         path = os.path.abspath(self.table.path)
-        if self.table.layout == "table" and not path.lower().endswith(PARQUET):
+        if self.table.layout == "table" and not path.lower().endswith(IN_GROUPS):
             return None
         own = (self.rows[each.start : each.stop] for each in of_each)
-        return [RowsOfFile(path, _stamp(path), self.plan, rows, self.dtype) for rows in own]
+        return [partial(read_here, path, _stamp(path), self.plan, e, self.dtype) for e in own]
 
 
-@dataclass(frozen=True)
-class RowsOfFile:
-    """Some rows of a file, in ascending order, that a process may have, too."""
-
-    path: str
-    stamp: tuple[int, int]
-    plan: Preprocessing
-    rows: np.ndarray
-    dtype: str
-
-    def is_here(self) -> bool:
-        """Return whether it is here as it was there."""
-        return os.path.exists(self.path) and _stamp(self.path) == self.stamp
-
-    def read(self) -> np.ndarray:
-        """Read them, some at a time, and prepare them."""
-        inputs = np.empty((len(self.rows), self.plan.inputs), self.dtype)
-        for part in pieces(*inputs.shape):
-            rows = self.rows[part]
-            table = read_part(self.path, rows[0], rows[-1] + 1)
-            inputs[part] = self.plan.transform(table, rows - rows[0], dtype=self.dtype)
-        return inputs
+def read_here(
+    path: str, stamp: tuple[int, int], plan: Preprocessing, rows: np.ndarray, dtype: str
+) -> np.ndarray | None:
+    """Read and prepare ascending rows of a file; None where it is not as it was there."""
+    if not os.path.exists(path) or _stamp(path) != stamp:
+        return None
+    inputs = np.empty((len(rows), plan.inputs), dtype)
+    for part in pieces(*inputs.shape):
+        some = rows[part]
+        places = some - some[0]
+        table = read_part(path, some[0], places[-1] + 1)
+        inputs[part] = plan.transform(table, places, dtype=dtype)
+    return inputs
 
 
 def _stamp(path: str) -> tuple[int, int]:

@@ -92,9 +92,7 @@ def _titles(body: bytes, delimiter: str, usual: str) -> tuple[int, str]:
             first, *rows = [fields_of(record, each) for record in records] or [[]]
             if len(first) < 2 or any(len(row) != len(first) for row in rows):
                 continue
-            if not at:
-                if len(first) > sum(map(bool, first)) == 1:
-                    continue
+            if not at and (all(first) or sum(map(bool, first)) > 1):
                 return 0, ""
             above = [fields_of(line, each) for line in lines[:at]]
             lacking = all(len(row) < len(first) or sum(map(bool, row)) < 2 for row in above)

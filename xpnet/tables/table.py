@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".dat": ",", ".data": ","}
-PARQUET = (".parquet", ".pq")
+IN_GROUPS = (".parquet", ".pq", ".feather", ".arrow")  # of rows, read without the others
 _FORMATS = (
     ".csv, .tsv, .txt (also packed: .gz, .zip, .bz2, .xz), .npy, .npz, .idx (also .gz), .parquet, "
     ".feather, .json, .jsonl, .xlsx, or sqlite:///FILE"
@@ -196,12 +196,13 @@ def read_table(
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
 
 
-def read_part(path: str, start: int, stop: int) -> Table:
-    """Read rows of a Parquet, NPY or IDX file: of Parquet, the groups of rows that hold them."""
-    if path.lower().endswith(PARQUET):
-        return _of_frame(open_file(path, lazily=True).part(start, stop))
+def read_part(path: str, start: int, count: int) -> Table:
+    """Read rows of an NPY or IDX file, or the groups of rows of Parquet or Arrow that hold them."""
+    if path.lower().endswith(IN_GROUPS):
+        frame = open_file(path, lazily=True)
+        return _of_frame(replace(frame, frame=frame.frame.slice(start, count), rows=count))
     table = _of_array(path, None)
-    return replace(table, matrix=table.matrix[start:stop])
+    return replace(table, matrix=table.matrix[start : start + count])
 
 
 def _of_npz(path: str, target: str | None, features: str | None) -> Table:

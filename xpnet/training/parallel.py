@@ -94,10 +94,10 @@ class ParallelTraining(Training):
         steps = -(-self.epoch_rows // self.batch_size)
         orders = np.full((len(self._seeds), steps * self._chunk_rows), -1)
         chunks = zip(orders, self._starts, self._counts, self._seeds, strict=True)
+        epoch_rows = orders.shape[1] if self.options.steps_per_epoch else None
+        how: Any = {"shuffle": self.options.shuffle, "epoch_rows": epoch_rows}
         for order, start, count, seed in chunks:
-            epoch_rows = len(order) if self.options.steps_per_epoch else None
-            shuffle = self.options.shuffle
-            found = epoch_order(count, seed, epoch, shuffle=shuffle, epoch_rows=epoch_rows)
+            found = epoch_order(count, seed, epoch, **how)
             order[: len(found)] = start + found
         return orders.reshape(len(orders), steps, -1).swapaxes(0, 1)
 
@@ -266,9 +266,10 @@ class SentRows:
     def share(self, rows_of_each: list[range], dtype: str) -> Any:
         """Return the rows of this process: from the file, if all find it here, or sent."""
         parts = getattr(self._source, "shared_out", lambda _: None)(rows_of_each)
-        part = self._comm.scatter(parts or [None] * self._comm.size)
-        if all(self._comm.allgather(part is not None and part.is_here())):
-            return part.read()
+        read = self._comm.scatter(parts or [None] * self._comm.size)
+        mine = read and read()
+        if all(self._comm.allgather(mine is not None)):
+            return mine
         mine = np.empty((len(rows_of_each[self._comm.rank]), self.shape[1]), dtype)
         several, blocks = max(1, SENT_BYTES // (8 * self.shape[1])), None
         for first in range(0, max(map(len, rows_of_each)), several):
@@ -281,11 +282,10 @@ class SentRows:
 
 def _rows_here(net: Any, data: Data, rows_of_each: list[range], rank: int) -> Data:
     """Return the rows of this process, in memory."""
-    x, rows = data.x, rows_of_each[rank]
-    some = slice(rows.start, rows.stop)
-    if isinstance(x, SentRows):
-        x = net.device.put(x.share(rows_of_each, net.dtype), net.dtype)
+    some = slice(rows_of_each[rank].start, rows_of_each[rank].stop)
+    if isinstance(data.x, SentRows):
+        x = net.device.put(data.x.share(rows_of_each, net.dtype), net.dtype)
     else:
-        x = rows_of(x, some, net.device, net.dtype)
+        x = rows_of(data.x, some, net.device, net.dtype)
     weights = None if data.row_weights is None else data.row_weights[some, :]
     return Data(x, data.y[some, :], weights)
