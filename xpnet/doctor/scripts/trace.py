@@ -509,13 +509,10 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
     stages = [(value, factor, 0)]
     while (made := value.made_by) is not None and made.index is None:
-        side = scalar_side(made) if made.name in ("multiply", "divide") else None
         number, text = _mere_number(made) if old not in made.operands else (1.0, "")
-        if side is not None and id(old) in ancestors([made.operands[side]]):
-            # An error of one number, perhaps times the rate: a part of the gradient.
-            inner = made.operands[side].made_by
-            number, text = _mere_number(inner) if inner is not None else (1.0, "")
-            if text and inner is not None and inner.name == made.name == "multiply":
+        if (error := _factor_from(old, made)) is not None:  # is a part of the gradient
+            number, text = _mere_number(error)
+            if text and error.name == "multiply":
                 factor *= number
                 scalars.append((text, number))
                 stages.append((value, factor, len(scalars)))
@@ -542,6 +539,13 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
                     used += 1
     return Update(parameter, operation, old, operation.result, delta, sign, factor, gradient,
                   tuple(scalars[:used]))  # fmt: skip
+
+
+def _factor_from(old: Value, made: Operation) -> Operation | None:
+    """Return what computed a product's factor of one number from a parameter: an error."""
+    side = scalar_side(made) if made.name == "multiply" else None
+    factor = None if side is None else made.operands[side]
+    return factor.made_by if factor is not None and id(old) in ancestors([factor]) else None
 
 
 def _mere_number(operation: Operation) -> tuple[float, str]:
