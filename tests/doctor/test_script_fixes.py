@@ -7,6 +7,7 @@ from doctor_scripts import examine as ask_for
 from script_corpus import cases
 
 from xpnet.cli.doctor_fix import Attempt, Fixer, fix, in_words
+from xpnet.doctor.scripts import fix as fixes
 from xpnet.doctor.scripts.edits import apply, mended_lines
 from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.source import Script, write_like
@@ -73,6 +74,14 @@ def test_the_first_round_of_mending_writes_the_line_as_it_should_be(name, tmp_pa
     assert any(numbers_of(MENDED[name]) in numbers_of(text) for text in mended), mended[:1]
 
 
+def test_columns_of_one_table_are_not_taken_for_parts_of_each_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (case,) = cases(only="clientes_csv.py")
+    found = examine(Script(str(case.path), ())).report
+    assert found.codes[0] == "unscaled-inputs"
+    assert "X = (X - np.mean(X, axis=0" in found.findings[0].remedy
+
+
 @pytest.mark.process
 @pytest.mark.parametrize(
     "name", ["stale_batch.py", "main_helpers.py", "notizbuch.ipynb", "bledny_znak_i_krok.py"]
@@ -80,6 +89,22 @@ def test_the_first_round_of_mending_writes_the_line_as_it_should_be(name, tmp_pa
 def test_the_copy_that_fix_writes_learns(name):
     (case,) = cases(only=name)
     assert ask_for(case, fix=True).fix_learns
+
+
+def test_numpy_is_called_as_the_script_does_and_a_mender_that_fails_spoils_no_other(
+    tmp_path, monkeypatch, capsys
+):
+    def fail(finding, roles):
+        raise IndexError("no such operand")
+
+    monkeypatch.setitem(fixes.MENDERS, "too-few-steps", fail)
+    path = tmp_path / "net.py"
+    text = NETWORK.replace("X = np.random.randn(40, 2)", "X = 1000 * np.random.randn(40, 2)")
+    path.write_text(text.replace("np.", "n.").replace("as np", "as n").replace("100)", "12)"))
+    report = examine(Script(str(path), ())).report
+    texts = [e["text"] for each in report.findings for e in (each.repair or {}).get("edits", ())]
+    assert any("n.mean(X" in each for each in texts)
+    assert report.facts["failed"] == []
 
 
 def edits(*changes):

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from xpnet.errors import InputError
 
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
-ALL, TIMES = 90.0, 5.0  # seconds that all copies together may run, or times the script's own
+ALL, TIMES = 60.0, 3.0  # seconds that all copies together may run, or times the script's own
 CLEARLY = 0.02  # of the targets' variance, by which a mended copy must be better
-LEARNT, WELL = 0.9, 0.95  # of it, after which no more is mended; and nothing else is tried
+LEARNT = 0.9  # of it, after which no more is mended
+ENOUGH = {False: 0.8, True: 0.95}  # of it, after which nothing else is tried; with errors found
 ROUNDS = 4  # of mending and running: one cause can hide the next
 # With these, what is learnt is not what should be, and how well it is learnt says nothing.
 MISTAUGHT = {
@@ -33,6 +34,7 @@ MISTAUGHT = {
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.examine import Examination
 
+Edit = dict[str, Any]
 Texts = dict[Path, str]  # by the file; of a notebook's cells, by their number
 
 
@@ -86,66 +88,58 @@ class Fixer:
             raise InputError(f"{self.found.script.name}: --fix mends scripts and notebooks; "
                              "name the file of the module")  # fmt: skip
         self.target = self.path.with_name(f"{self.path.stem}.fixed{self.path.suffix}")
-        self.began, self.written = time.perf_counter(), {*[self.target]}
+        self.began, self.written = time.perf_counter(), {self.target}
+        self.start = self.best = Attempt(self._read(), self.found.report.to_dict())
+        self.skills = list[float]()  # of all copies
 
-    def run(self) -> tuple[Attempt, Attempt, float | None]:
-        """Return the script, the best copy of it, and how well any copy learnt."""
-        start = best = now = Attempt(self._read(), self.found.report.to_dict())
-        skills = []
-        for each in self._attempts(now):
-            skills.append(each.skill)
-            best = each if each.better_than(best) else best
-        self._clean()
-        if best is not start:
-            self._write(best.texts)
-        return start, best, max(skills, default=None)
+    def run(self) -> None:
+        """Find the best copy, and write it."""
+        self._mend(self.start)
+        self._vary(ENOUGH[bool(self.start.codes)])
+        for each in self.written:
+            each.unlink(missing_ok=True)
+        if self.best is not self.start:
+            self._write(self.best.texts)
 
-    def _attempts(self, now: Attempt) -> Iterator[Attempt]:
-        """Yield copies, mended by all findings or else by the first; then try what may help."""
-        best = now
+    def _mend(self, now: Attempt) -> None:
+        """Mend what all findings name, or else the first, run that, and mend it again."""
         for _ in range(ROUNDS):
-            edits = [e for e in ((f["repair"] or {}).get("edits") for f in now.report["findings"])
-                     if e]  # fmt: skip
-            latest = None
+            repairs = [each["repair"] or {} for each in now.report["findings"]]
+            edits = [each["edits"] for each in repairs if each.get("edits")]
+            latest: Attempt | None = None
             for some in dict.fromkeys((len(edits), 1)):
                 each = self._tried(now, [e for mine in edits[:some] for e in mine])
-                if each is not None:
-                    yield each
-                    latest = max((each, latest or each), key=lambda a: (not a.failed, a.skill))
+                if each is not None and (latest is None or each.better_than(latest)):
+                    latest = each
                 if latest is not None and latest.better_than(now):
                     break
-            if latest is None:
-                break
-            now = latest
-            best = now if now.better_than(best) else best
-            if best is now and now.skill > LEARNT:
-                break
-        yield from self._more(best)
-
-    def _more(self, best: Attempt) -> Iterator[Attempt]:
-        """Yield copies with other steps, or more units, as long as that helps."""
-        tried = set[str]()
-        while best.skill < WELL:
-            ways = {each["what"]: each["edits"] for each in best.report["facts"].get("tries", ())}
-            what = next((each for each in ways if each not in tried), None)
-            if what is None:
+            if latest is None or (latest is self.best and latest.skill > LEARNT):
                 return
-            latest = self._tried(best, ways[what], what)
-            if latest is not None:
-                yield latest
-            if latest is not None and latest.better_than(best):
-                best = latest
-            else:
-                tried.add(what)
+            now = latest
 
-    def _tried(self, before: Attempt, edits: Iterable[dict[str, Any]], what: str = "") -> Any:
+    def _vary(self, enough: float) -> None:
+        """Try other steps, and more units, as long as that helps."""
+        left = None
+        while self.best.skill < enough:
+            ways = {e["what"]: e["edits"] for e in self.best.report["facts"].get("tries", ())}
+            left = [*ways] if left is None else [each for each in left if each in ways]
+            if not left:
+                return
+            tried = self._tried(self.best, ways[left[0]], left[0])
+            if tried is None or tried is not self.best:
+                left = left[1:]
+
+    def _tried(self, before: Attempt, edits: Iterable[Edit], what: str = "") -> Attempt | None:
         """Return the copy with some edits, after a run; None if there is none, or no time."""
         texts = self._edited(before.texts, edits)
         limit = max(ALL, TIMES * self.found.outcome.seconds)
         if texts == before.texts or time.perf_counter() - self.began > limit:
             return None
         self._write(texts)
-        return Attempt(texts, self._report(), before.what + (what,) * bool(what))
+        tried = Attempt(texts, self._report(), before.what + (what,) * bool(what))
+        self.skills.append(tried.skill)
+        self.best = tried if tried.better_than(self.best) else self.best
+        return tried
 
     def _report(self) -> dict[str, Any]:
         """Return the doctor's report on the copy, in a process of its own."""
@@ -177,12 +171,12 @@ class Fixer:
             path = path.with_name(f"{path.stem.removesuffix('_fixed')}.py")
         return path if path.parent == self.path.parent else None
 
-    def _edited(self, texts: Texts, edits: Iterable[dict[str, Any]]) -> Texts:
+    def _edited(self, texts: Texts, edits: Iterable[Edit]) -> Texts:
         """Return the texts with edits, where they stay Python."""
         from xpnet.doctor.scripts.edits import apply
         from xpnet.doctor.scripts.source import read_source
 
-        by_file: dict[str, list[dict[str, Any]]] = {}
+        by_file: dict[str, list[Edit]] = {}
         for each in edits:
             by_file.setdefault(each["file"], []).append(each)
         new = dict(texts)
@@ -229,10 +223,6 @@ class Fixer:
         """Return where a file's mended copy is."""
         return self.target if file == self.path else file.with_name(f"{file.stem}_fixed.py")
 
-    def _clean(self) -> None:
-        for each in self.written:
-            each.unlink(missing_ok=True)
-
 
 def _importing(text: str, module: str) -> str:
     """Return a script that imports a module's mended copy; nothing if it does not import it."""
@@ -247,10 +237,11 @@ def _importing(text: str, module: str) -> str:
 def fix(found: "Examination", roles: Sequence[str] = ()) -> dict[str, Any]:
     """Mend the script, as far as that makes it learn; return what was done."""
     fixer = Fixer(found, roles)
-    start, best, tried = fixer.run()
+    fixer.run()
+    start, best = fixer.start, fixer.best
     told = {"before": start.skill, "by_hand": [*fixer.by_hand]}
     if best is start:
-        return {"file": None, "after": tried, **told}
+        return {"file": None, "after": max(fixer.skills, default=None), **told}
     changes = []
     for key, text in best.texts.items():
         file = fixer.path if fixer.notebook else key

@@ -4,6 +4,7 @@ What was measured brings its own edits; for what rules and checks find they are 
 """
 
 import ast
+import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -68,19 +69,24 @@ def _with_edits(finding: Finding, roles: Mapping) -> Finding:
         return finding
     keys = [change for change in MENDERS if change in known or change == finding.code]
     mends = dict.fromkeys(MENDERS[each] for each in keys)
-    edits = [each for mend in (rewritten, *mends) for each in in_numpy(mend(finding, roles))]
+    edits = [each for mend in (rewritten, *mends) for each in made_by(mend, finding, roles)]
     return replace(finding, repair={**known, "edits": edits}) if edits else finding
 
 
 def tries(roles: Mapping) -> list[dict[str, Any]]:
     """Return changes that may let any network learn more, each with what it does."""
     none = Finding("", "", "", "", "", "", "")
-    made = {what: in_numpy(mend(none, roles)) for what, mend in TRIED.items()}
+    made = {what: made_by(mend, none, roles) for what, mend in TRIED.items()}
     return [{"what": what, "edits": edits} for what, edits in made.items() if edits]
 
 
-def in_numpy(edits: list[Edit]) -> list[Edit]:
-    """Return edits that call NumPy as their file does."""
+def made_by(mend: Mender, finding: Finding, roles: Mapping) -> list[Edit]:
+    """Return a mender's edits, with NumPy called as their file does; none if it cannot do it."""
+    try:
+        edits = mend(finding, roles)
+    except Exception:  # one mender that does not fit a script must not spoil the others
+        logging.getLogger(__name__).debug("%s was not mended", finding.code, exc_info=True)
+        return []
     return [{**e, "text": re.sub(r"\bnp\.", _numpy(e["file"]), e["text"])} for e in edits]
 
 

@@ -331,9 +331,7 @@ class Recorder:
                 root = root.base
             sharing = self._views.setdefault(id(root), [])
             if made_by is None and root is not given:
-                value.base = next(
-                    (v for v in sharing if np.may_share_memory(v.object, given)), None
-                )
+                value.base = next((v for v in sharing if _overlap(v.object, given)), None)
             if value.base is None and (made_by is None or made_by.name not in ("T", "item")):
                 sharing[:] = [v for v in sharing if v.object is not given] + [value]
         return value
@@ -573,6 +571,15 @@ def _inside(value: Any, modules: set[Any]) -> Iterator[tuple[str, Any]]:
         yield from ((f"[{key!r}]", each) for key, each in items)
     elif type(value).__module__ in modules:
         yield from ((f".{key}", each) for key, each in getattr(value, "__dict__", {}).items())
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    """Return whether two views have memory in common: not as a table's first and last columns."""
+    work: Any = 1000  # NumPy's types know two numbers only
+    try:
+        return bool(np.shares_memory(one, other, max_work=work))
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _is_numeric(value: Any) -> bool:
