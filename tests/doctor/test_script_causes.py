@@ -125,8 +125,31 @@ for it in range(60):
 """
 
 
+# One row at a time, and the weights of the one output are a vector.
+ODD = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.uniform(-1, 1, (200, 2))
+Y = (X**2).sum(axis=1) < 0.5
+V = rng.normal(size=(2, 10))
+w = rng.normal(size=10)
+for epoch in range(5):
+    for x, y in zip(X, Y):
+        h = np.tanh(x @ V)
+        e = 1 / (1 + np.exp(-h @ w)) - y
+        back = e * w * (1 - h**2)
+        w -= 0.1 * e * h
+        V -= 0.1 * np.outer(x, back)
+"""
+
 # By the code of the finding that must come first.
 MISTAKES = {
+    "no-bias": ODD,
+    "update-order": RIGHT.replace(
+        "    d1 = d2 @ W2.T", "    W2 -= 9 * rate * h.T @ d2\n    d1 = d2 @ W2.T").replace(
+        "    W2 -= rate * h.T @ d2\n", ""),
+    "symmetric-units": RIGHT.replace("rng.normal(size=(2, 8))", "np.ones((2, 8))").replace(
+        "rng.normal(size=(8, 1))", "np.ones((8, 1))"),
     "integer-parameters": RIGHT.replace("W1 =", "x = np.zeros((80, 2), dtype=int)\n"
     "x[:, 0] = X[:, 0]\nX = x\nW1 ="),
     "no-update": RIGHT.replace("W1 -= rate *", "dW1 =").replace("b1 -= rate *", "db1 ="),

@@ -34,6 +34,7 @@ def symmetric_units(run: Run, limit: float) -> Evidence | None:
 
 
 @rule("all-positive-weights", limit=9, needs=("first.weights",), source=GLOROT,
+      explained_by=("symmetric-units",),
       remedy="limit = sqrt(6 / (fan_in + fan_out)); weights = generator.uniform(-limit, limit, "
              "shape)", change={"init": "auto"})  # fmt: skip
 def all_positive(run: Run, limit: float) -> Evidence | None:

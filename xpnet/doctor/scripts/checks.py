@@ -257,10 +257,10 @@ def taught_inputs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def falling_sigmoid(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The derivative a * (1 - a) is that of the sigmoid that rises."""
     for layer in mapping.layers:
-        made = layer.inputs.made_by  # np.exp(-x @ w) has its minus there
+        made = [each.made_by for each in layer.product.operands]  # np.exp(-x @ w)
         falls = is_made_by("sigmoid", layer, -1.0) and not is_made_by("sigmoid", layer)
         several = layer.activations.size > 1  # one number may be a sigmoid by chance
-        if falls and several and not (made and made.name == "negative"):
+        if falls and several and not any(each and each.name == "negative" for each in made):
             yield (layer.activations.made_by, "activations", "this sigmoid falls: it lacks the "
                    "minus of exp(-z)")  # fmt: skip
 

@@ -240,12 +240,11 @@ class _Graph:
             makers = [value.made_by for value in added.operands] if added else []
             if added and ACTIVATED & {each.name for each in makers if each}:
                 self.late.append(added)
-        found = []
-        order = list(products.items())
+        found, order = [], list(products.items())
         for i, (number, (product, inputs)) in enumerate(order):
             bias, z = biases.get(id(product.result), (None, product.result))
             after = order[i + 1][1][1] if i + 1 < len(order) else outputs[0]
-            found.append(Layer(number, bias, inputs, z, after, product))
+            found.append(Layer(number, bias, _turned(inputs), z, _turned(after), product))
         return tuple(found)
 
     def samples(
@@ -293,6 +292,12 @@ class _Graph:
             for turn, n in enumerate(alike if len(alike) > 1 else (), start=1):
                 texts[n] = f"{text} #{turn}"
         return tuple(texts.get(n, f"parameter {n + 1}") for n in range(len(texts)))
+
+
+def _turned(value: Value) -> Value:
+    """Return what a layer was given; np.exp(-h @ w) has its minus there."""
+    made = value.made_by
+    return made.operands[0] if made is not None and made.name == "negative" else value
 
 
 def at_place(step: Step, place: int, cone: set[int]) -> list[Operation]:

@@ -272,6 +272,11 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
             name, first = mapping.names[each.parameter], mapping.updates_of(each.parameter)[0]
             if name in slopes and not each.optimizer and each is first:
                 slopes[name] = slopes[name] * (factors[name] / rate)
+    for layer in mapping.layers:  # weights (n,) are those of one unit, (n, 1)
+        name, inputs = mapping.names[layer.weights], layer.inputs.shape
+        for some in (before, after, slopes):
+            if name in some and inputs[-1:] == some[name].shape:
+                some[name] = some[name].reshape(-1, 1)
     weights = [before.get(mapping.names[layer.weights], 0.0) for layer in mapping.layers]
     if weights and all(np.ndim(each) == 2 for each in weights):
         samples = mapping.samples or (mapping.layers,)

@@ -174,17 +174,18 @@ def draws(finding: Finding, roles: Mapping) -> list[Edit]:
         if start is not drawn.result and whole not in (None, updates[0].operation):
             drawn = whole or drawn  # it was drawn, and shifted
         values, text = np.asarray(updates[0].old.data), drawn.site.text
-        limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5
-        if not np.any(drawn.result.data):
+        first = drawn.result.data
+        scaled = np.max(values) / np.max(first) if np.any(first) else 1.0
+        limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5 / scaled
+        if np.ptp(first) == 0.0:
             # A generator of its own: what the script draws later stays the same.
             own = f"np.random.default_rng({layer.weights})"
-            text = f"{limit:.2g} * {own}.uniform(-1, 1, np.shape({text}))"
-        elif np.min(drawn.result.data) >= 0.0:
-            scaled = np.max(values) / np.max(drawn.result.data)
-            text = f"{limit / scaled:.2g} * (2 * {text} - 1)"
+            text = f"{limit:.2g} * {own}.uniform(-1, 1, {_shape_in(text)})"
+        elif np.min(first) >= 0.0:
+            text = f"{limit:.2g} * (2 * {text} - 1)"
         else:
             text = f"({text})" if drawn is whole else text
-            text = f"{limit / 3**0.5 / np.std(values):.2g} * {text}"
+            text = f"{limit * scaled / 3**0.5 / np.std(values):.2g} * {text}"
         if not text.startswith("1 * "):
             edits.append(edit(drawn.site, text))
         if layer.biases is not None and roles.updates_of(layer.biases):
@@ -192,6 +193,18 @@ def draws(finding: Finding, roles: Mapping) -> list[Edit]:
             drawn = drawn_by(start) if np.max(start.data) < 0.0 else None
             edits += [edit(drawn.site, f"0 * {drawn.site.text}")] if drawn else []
     return edits
+
+
+def _shape_in(text: str) -> str:
+    """Return the shape of what a call such as np.zeros((2, 3)) makes, as text."""
+    call = ast.parse(text, mode="eval").body
+    if (
+        isinstance(call, ast.Call)
+        and call.args
+        and re.search(r"(ones|zeros|empty)$", text.split("(")[0])
+    ):
+        return ast.unparse(call.args[0])
+    return f"np.shape({text})"
 
 
 def drawn_by(value: Value) -> Operation | None:

@@ -29,7 +29,7 @@ SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradi
 STATES = SMALL_GRADIENTS | {"initial-loss"}  # of a network, that may have a cause
 LENGTH = {"too-few-steps", "learning-rate-too-small"}  # a cause, or all that small gradients allow
 # Faults that make the outputs, or one parameter's step, no slope of any loss.
-NO_SLOPE = {"softmax-axis", "output-activated-twice", "loss-broadcast"}
+NO_SLOPE = {"softmax-axis", "output-activated-twice", "loss-broadcast", "update-order"}
 NO_SLOPE_OF_ITS_OWN = {"gradient-shape", "bias-per-sample"}
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"

@@ -20,7 +20,15 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.updates import Chain, Search, lost, origin, redrawn, scalar_side
+from xpnet.doctor.scripts.updates import (
+    Chain,
+    Search,
+    ancestors,
+    lost,
+    origin,
+    redrawn,
+    scalar_side,
+)
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
 SHARE = 0.3  # of the script's time that recording may take, after the first steps
@@ -519,8 +527,14 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
     stages = [(value, factor, 0)]
     while (made := value.made_by) is not None and made.index is None:
-        mere = made.name != "negative" and old not in made.operands
-        number, text = _mere_number(made) if mere else (1.0, "")
+        number, text = _mere_number(made) if old not in made.operands else (1.0, "")
+        if (error := _factor_from(old, made)) is not None:  # is a part of the gradient
+            number, text = _mere_number(error)
+            if text and error.name == "multiply":
+                factor *= number
+                scalars.append((text, number))
+                stages.append((value, factor, len(scalars)))
+            break
         if made.name == "negative":
             factor, value = -factor, made.operands[0]
         elif made.name in ("multiply", "divide") and text:
@@ -543,6 +557,13 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
                     used += 1
     return Update(parameter, operation, old, operation.result, delta, sign, factor, gradient,
                   tuple(scalars[:used]))  # fmt: skip
+
+
+def _factor_from(old: Value, made: Operation) -> Operation | None:
+    """Return what computed a product's factor of one number from a parameter: an error."""
+    side = scalar_side(made) if made.name == "multiply" else None
+    factor = None if side is None else made.operands[side]
+    return factor.made_by if factor is not None and id(old) in ancestors([factor]) else None
 
 
 def _mere_number(operation: Operation) -> tuple[float, str]:
