@@ -191,8 +191,10 @@ class Measurer:
         First from the start, then where the script is, then from a mirrored start: there nothing
         is saturated, dead or diverged.
         """
-        at = {n: _off_zero(np.array(v), n) for n, v in self._now.items()}
-        first = {n: _off_zero(self._start[n], n) for n, v in at.items()
+        matrices = [v for v in self._start.values() if min(v.shape, default=0) > 1]
+        off = _off_zero if all(map(np.any, matrices)) else lambda value, seed: value
+        at = {n: off(np.array(v), n) for n, v in self._now.items()}
+        first = {n: off(self._start[n], n) for n, v in at.items()
                  if self._start[n].shape == v.shape}  # fmt: skip
         sizes = {n: 1.0 + np.max(np.abs(v), initial=0.0) for n, v in (at | first).items()}
         lost = any(not np.max(np.abs(v), initial=0.0) < 1e3 * sizes[n] for n, v in at.items())
