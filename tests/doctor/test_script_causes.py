@@ -163,6 +163,12 @@ def test_the_mistake_is_the_first_finding(code, script):
     assert codes(script)[:1] == (code,)
 
 
+def test_weights_that_shrink_without_a_penalty_are_not_put_down_to_one():
+    shrinking = ODD.replace("w = rng", "X, Y = np.vstack([X, -X]), np.hstack([Y, Y])\nw = 3 * rng")
+    shrinking = shrinking.replace("V = rng", "V = 0.05 * rng").replace("0.1 *", "1.0 *")
+    assert "regularisation-dominates" not in codes(shrinking.replace("range(5)", "range(10)"))
+
+
 def test_an_error_taken_from_a_part_of_the_inputs_is_named():
     assert "error-not-from-targets" in codes(RIGHT.replace("(p - Y)", "(p - X[:, :1])"))
     assert "error-not-from-targets" not in codes(RIGHT.replace("(8, 1)", "(8, 2)").replace(

@@ -11,7 +11,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.edits import LOOPS, Edit, around, changed, edit, operand_edit, tree
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
 from xpnet.doctor.scripts.trace import Operation, Update, Value
-from xpnet.doctor.scripts.updates import origin, scalar_side
+from xpnet.doctor.scripts.updates import ancestors, origin, scalar_side
 from xpnet.doctor.scripts.variants import is_made_by
 
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
@@ -148,15 +148,22 @@ def more_units(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
     """Divide the factor of a penalty by 100, where its number stands."""
-    for update in roles.step.updates:
-        for each in roles.step.operations:
-            side = scalar_side(each) if each.name == "multiply" else None
-            if side is None or each.operands[1 - side] is not update.old:
-                continue
-            words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
-            if edits := numbers(each.site.file, words, 0.01, value):
-                return edits
+    for each, side in penalties(roles):
+        words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
+        if edits := numbers(each.site.file, words, 0.01, value):
+            return edits
     return []
+
+
+def penalties(roles: Mapping) -> Iterator[tuple[Operation, int]]:
+    """Yield what multiplies parameters by a number, and which operand the number is."""
+    states = {id(update.old) for update in roles.step.updates}
+    for each in roles.step.operations:
+        side = scalar_side(each) if each.name == "multiply" else None
+        if side is None or id(each.operands[1 - side]) not in states:
+            continue
+        if not states & ancestors([each.operands[side]]):  # or else it is an error
+            yield each, side
 
 
 def draws(finding: Finding, roles: Mapping) -> list[Edit]:

@@ -10,6 +10,7 @@ from xpnet.doctor.scripts.conclusions import MEASURED
 from xpnet.doctor.scripts.edits import mended_lines
 from xpnet.doctor.scripts.fix import site_of
 from xpnet.doctor.scripts.mapping import Mapping
+from xpnet.doctor.scripts.sizes import penalties
 
 SEEN = "read from the script's operations"
 LEARNT = 0.8  # share of the variance explained, from which a start or a rate is no cause
@@ -50,6 +51,8 @@ def told(
     findings = [*findings]
     measured = measured or any(each.code == "update-order" for each in findings)
     kept = [each for each in findings if _counts(each, run, measured=measured)]
+    if mapping is not None and not any(penalties(mapping)):
+        kept = [each for each in kept if each.code != "regularisation-dominates"]
     if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
         # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
         unsure = ("gradient-sign", "gradient-wrong")
