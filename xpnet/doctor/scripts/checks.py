@@ -4,6 +4,7 @@ A check's docstring is the explanation in its finding. It yields operation, plac
 perhaps a remedy of its own; the first counts.
 """
 
+import ast
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +90,11 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop")
 def never_run(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The weights stay as they were drawn."""
-    for site in () if seen.latest else seen.recorder.never_run():
-        yield None, site.operands[0], f"{site}: this update is never run"
+    reached = () if seen.latest else seen.recorder.reached
+    for place, site in enumerate(seen.recorder.sites if reached else ()):
+        update = site.kind == "in place" and site.operator in (ast.Add, ast.Sub)
+        if update and place not in reached and "*" in site.operands[1]:
+            yield None, site.operands[0], f"{site}: this update is never run"
 
 
 @check("integer-parameters", "NumPy manual, Data types")

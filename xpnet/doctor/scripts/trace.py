@@ -5,7 +5,6 @@ computed its last update: the process may fork there. The recorder rests between
 often that recording takes at most `SHARE` of the time.
 """
 
-import ast
 import logging
 import math
 import sys
@@ -21,13 +20,14 @@ import numpy as np
 
 from xpnet.doctor.scripts.instrument import OPERATORS, Site
 from xpnet.doctor.scripts.updates import (
-    Chain,
     Search,
     ancestors,
     lost,
+    mere_number,
     origin,
     redrawn,
     scalar_side,
+    written,
 )
 
 COPIED = 1 << 20  # larger arrays are not copied: they are rarely changed in place
@@ -398,7 +398,7 @@ class Recorder:
         found = [(each, tuple(places.get(id(each.operations[1].result.object), ())))
                  for each in self._search.found]  # fmt: skip
         if wanted := {*self.roles.get("weights", ())}:
-            found = [pair for pair in found if wanted & {*pair[1], *_written(pair[0])}]
+            found = [pair for pair in found if wanted & {*pair[1], *written(pair[0])}]
         if not found:  # other parameters than the user means
             self._search = Search()
             return
@@ -497,13 +497,6 @@ class Recorder:
         self.redrawn = self.redrawn or redrawn(self.operations)
         self.lost = self.lost or lost(self.operations, times=3)
 
-    def never_run(self) -> Iterator[Site]:
-        """Yield what is written as an update, rate times gradient, and was not reached."""
-        for place, site in enumerate(self.sites if self.reached else ()):
-            update = site.kind == "in place" and site.operator in (ast.Add, ast.Sub)
-            if update and place not in self.reached and "*" in site.operands[1]:
-                yield site
-
     def finish(self) -> None:
         """Stop, and count the last steps."""
         if not self.pattern:
@@ -527,9 +520,9 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     factor, value, scalars = 1.0, delta, list[tuple[str, float]]()
     stages = [(value, factor, 0)]
     while (made := value.made_by) is not None and made.index is None:
-        number, text = _mere_number(made) if old not in made.operands else (1.0, "")
+        number, text = mere_number(made) if old not in made.operands else (1.0, "")
         if (error := _factor_from(old, made)) is not None:  # is a part of the gradient
-            number, text = _mere_number(error)
+            number, text = mere_number(error)
             if text and error.name == "multiply":
                 factor *= number
                 scalars.append((text, number))
@@ -550,7 +543,7 @@ def as_update(operation: Operation, side: int, parameter: int) -> Update:
     if gradient.made_by is not None and gradient.made_by.name == "matmul" and not gradient.names:
         for value in gradient.made_by.operands:  # rate * inputs.T @ delta
             if not value.names and (made := value.made_by) and made.name in ("multiply", "divide"):
-                number, text = _mere_number(made)
+                number, text = mere_number(made)
                 if text:
                     factor *= number
                     scalars[used:] = [(text, number)]
@@ -564,24 +557,6 @@ def _factor_from(old: Value, made: Operation) -> Operation | None:
     side = scalar_side(made) if made.name == "multiply" else None
     factor = None if side is None else made.operands[side]
     return factor.made_by if factor is not None and id(old) in ancestors([factor]) else None
-
-
-def _mere_number(operation: Operation) -> tuple[float, str]:
-    """Return the number that multiplies the rest of a product or quotient, and its text."""
-    side = scalar_side(operation)
-    if side is None:
-        return 1.0, ""
-    number = float(np.ravel(operation.operands[side].data)[0])
-    if operation.name == "divide":
-        number = 1.0 / number if number else 1.0
-    texts = operation.site.operands
-    return number, texts[side] if len(texts) > side else "a number"
-
-
-def _written(chain: Chain) -> list[str]:
-    """Return how an update writes the parameter."""
-    operation = chain.operations[1]
-    return [*operation.site.operands[chain.side :][:1], *operation.operands[chain.side].names]
 
 
 def _inside(value: Any, modules: set[Any]) -> Iterator[tuple[str, Any]]:

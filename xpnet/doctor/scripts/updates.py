@@ -74,12 +74,30 @@ def scalar_side(operation: "Operation") -> int | None:
     return next(iter(other or bare), None)
 
 
+def mere_number(operation: "Operation") -> tuple[float, str]:
+    """Return the number that multiplies the rest of a product or quotient, and its text."""
+    side = scalar_side(operation)
+    if side is None:
+        return 1.0, ""
+    number = float(np.ravel(operation.operands[side].data)[0])
+    if operation.name == "divide":
+        number = 1.0 / number if number else 1.0
+    texts = operation.site.operands
+    return number, texts[side] if len(texts) > side else "a number"
+
+
 @dataclass(eq=False)
 class Chain:
     """Successive updates of one parameter by one statement, and on which side its value stood."""
 
     operations: list["Operation"] = field(default_factory=list)
     side: int = 0
+
+
+def written(chain: Chain) -> list[str]:
+    """Return how an update writes the parameter."""
+    operation = chain.operations[1]
+    return [*operation.site.operands[chain.side :][:1], *operation.operands[chain.side].names]
 
 
 class Search:
