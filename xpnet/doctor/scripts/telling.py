@@ -1,18 +1,19 @@
 """What is told of all findings: causes first, symptoms folded, each with the script's lines."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from xpnet.doctor.findings import SEVERITIES, Finding
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.conclusions import MEASURED
-from xpnet.doctor.scripts.edits import mended_lines
+from xpnet.doctor.scripts.edits import Edit, mended_lines
 from xpnet.doctor.scripts.fix import site_of
 from xpnet.doctor.scripts.mapping import Mapping
 from xpnet.doctor.scripts.sizes import penalties
 
 SEEN = "read from the script's operations"
+MOST_LINES = 4  # of a remedy
 LEARNT = 0.8  # share of the variance explained, from which a start or a rate is no cause
 # Faults of the code, then of what it is given, each in the order in which they must be mended.
 FAULTS = (
@@ -80,7 +81,21 @@ def told(
     if folded:
         words = f"{found[0].explanation} Hence also: {', '.join(folded)}."
         found[0] = replace(found[0], explanation=words)
-    return tuple(found)
+    return tuple(_one_upon_another(found))
+
+
+def _one_upon_another(found: Iterable[Finding]) -> Iterator[Finding]:
+    """Give each remedy's lines as they should be after those before it."""
+    before = list[Edit]()
+    for each in found:
+        edits: Sequence[Edit] = (each.repair or {}).get("edits", ())
+        here = {(e["file"], e["line"]) for e in edits}
+        earlier = [e for e in before if (e["file"], e["line"]) in here]
+        lines = mended_lines([*earlier, *edits]) if earlier else []
+        if lines and lines != mended_lines(earlier):  # or else they are no part of one another
+            each = replace(each, remedy="\n".join(lines[:MOST_LINES]))
+        before += edits
+        yield each
 
 
 def _counts(finding: Finding, run: Run, *, measured: bool) -> bool:
@@ -112,7 +127,7 @@ def _rank(finding: Finding) -> tuple[int, int, bool]:
 def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
     """Give the remedy as lines of the script where edits are known, or else name a line."""
     edits = (finding.repair or {}).get("edits", ())
-    lines = mended_lines(edits)[:4]
+    lines = mended_lines(edits)[:MOST_LINES]
     remedy = "\n".join(lines) or PLAIN.get(finding.code, finding.remedy)
     site = None if mapping is None else site_of(finding, mapping)
     if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
