@@ -120,6 +120,14 @@ def test_statements_are_added_and_lines_that_span_several_are_changed():
     assert mended_lines(changes[:1]) == ["line 1: 3"]
 
 
+def test_a_change_within_another_one_meets_the_same_place_there():
+    text = "W = random(a, b)"
+    inner, outer = edits((1, 11, 1, 12, "a + 1"), (1, 4, 1, 16, "2 * random(a, b) - 1"))
+    assert apply(text, [inner, outer]) == "W = 2 * random(a + 1, b) - 1"
+    outer["text"] = "random(shape(a))"
+    assert apply(text, [inner, outer]) == "W = random(shape(a + 1))"
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [

@@ -166,13 +166,18 @@ class CompiledSteps:
         order, keys = np.arange(rows)[::-1].copy(), run.dropout.keys(1, 1)
         rate = 0.01 if self._leaves_gradients else 1.0  # then all that the parameters move by
         coefficients = [float(each) for each in run.options.optimizer.coefficients(rate, 1)]
-        mine, plain = ([each.copy() for each in self._kept] for _ in range(2))
+        plain = [each.copy() for each in self._kept]
+        x, y, weights = take_rows(run.data, order, net.device, net.dtype)
+        given = Batch(x, y, row_shares(net.device.xp, y, weights)), run.dropout.masks(rows, keys[0])
+        step = run.make_step(_on(net.device.xp, net, plain[0]), plain[1], plain[2:])
+        step(*given, coefficients)
+        for each in plain[2:]:  # Adam's first step is the sign of a gradient, however small
+            each[...] = np.abs(each) + np.max(np.abs(each), initial=0.0)
+        plain[0][...] = net.flat
+        mine = [each.copy() for each in plain]
         self.begin(order, [coefficients], keys, 0.0)
         self._take(mine, 0, 1)
-        x, y, weights = take_rows(run.data, order, net.device, net.dtype)
-        batch = Batch(x, y, row_shares(net.device.xp, y, weights))
-        step = run.make_step(_on(net.device.xp, net, plain[0]), plain[1], plain[2:])
-        loss, _, _ = step(batch, run.dropout.masks(rows, keys[0]), coefficients)
+        loss, _, _ = step(*given, coefficients)
         rounding = 0.0
         if not self._leaves_gradients:
             rounding = 4 * np.finfo(net.dtype).eps * np.max(np.abs(net.flat))

@@ -118,8 +118,12 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
         inner = [e for e in done if start < e[1] and e[0] < end]
         if not all(_fits_in(e, (start, end), source, new) for e in inner):
             continue  # perhaps in the next round
-        for e in inner:
-            new = new.replace(source[e[0] : e[1]], e[2], 1)
+        whole = new.find(source[start:end])
+        for e in sorted(inner, reverse=True):
+            place = whole + e[0] - start
+            if whole < 0:
+                place = _find(source[e[0] : e[1]], new)
+            new = new[:place] + e[2] + new[place + e[1] - e[0] :]
             done.remove(e)
         done.append((start, end, new))
     for start, end, new in sorted(done, reverse=True):
@@ -132,7 +136,14 @@ def _fits_in(inner: tuple[int, int, bytes], outer: tuple[int, int], source: byte
     """Return whether what an edit changes is part of another one's text, and of its new one."""
     start, end = inner[:2]
     within = (start, end) != outer and outer[0] <= start < end <= outer[1]
-    return within and source[start:end] in new
+    return within and _find(source[start:end], new) >= 0
+
+
+def _find(old: bytes, new: bytes) -> int:
+    """Return where a text stands in another one, not as a part of a name; -1 if it does not."""
+    before, after = (rb"\b" if re.match(rb"\w", each) else b"" for each in (old, old[::-1]))
+    found = re.search(before + re.escape(old) + after, new)
+    return found.start() if found else -1
 
 
 def mended_lines(edits: Sequence[Edit]) -> list[str]:

@@ -62,6 +62,8 @@ def told(
     causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
     if causes and not any(each.severity == "error" for each in causes):  # which come first
         kept = [replace(e, severity="warning") if e.code in LENGTH else e for e in kept]
+    if any(e.severity == "error" and e.code != "no-bias" for e in causes):  # it may do without
+        kept = [replace(e, severity="warning") if e.code == "no-bias" else e for e in kept]
     codes = {each.code for each in kept}
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
     kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")
@@ -119,7 +121,7 @@ def one_error(run: Run) -> float | None:
 def _rank(finding: Finding) -> tuple[int, int, bool]:
     code = "error-not-from-targets" if "one error" in finding.evidence else finding.code
     place = FAULTS.index(code) if code in FAULTS else len(FAULTS)
-    later = (STATES, LENGTH, SYMPTOMS)
+    later = (STATES | {"no-bias"}, LENGTH, SYMPTOMS)
     place += sum(i + 1 for i, codes in enumerate(later) if finding.code in codes)
     return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
 
