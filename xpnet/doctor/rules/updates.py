@@ -42,7 +42,7 @@ def rate_too_large(run: Run, limit: float) -> Evidence | None:
     step = max((each for each in run.movement if np.isfinite(each)), default=0.0)
     worse = not np.isfinite(end) or end > start + 0.1 * abs(start)
     bad = run.diverged or (worse and not run.last.skill > 0.8)  # or only the loss shown is odd
-    bad = bad or (run.failing and not run.from_zero)
+    bad = bad or (run.failing and not run.starts_small)
     if not bad or not step or (step <= limit and not run.diverged):
         return None
     factor = 10.0 ** np.floor(np.log10(min(0.3, max(1e-6, 0.03 / max(step, 0.1)))))

@@ -27,6 +27,7 @@ FAULTS = (
     "shuffled-targets", "target-range", "constant-target", "prediction-drift", "prediction-wrong",
     "normalised-per-row",
 )  # fmt: skip
+STARTS = {"symmetric-units", "all-positive-weights", "wrong-init-scale", "unscaled-inputs"}
 SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradient-zero"}
 STATES = SMALL_GRADIENTS | {"initial-loss"}  # of a network, that may have a cause
 LENGTH = {"too-few-steps", "learning-rate-too-small"}  # a cause, or all that small gradients allow
@@ -62,7 +63,7 @@ def told(
     causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
     if causes and not any(each.severity == "error" for each in causes):  # which come first
         kept = [replace(e, severity="warning") if e.code in LENGTH else e for e in kept]
-    if any(e.severity == "error" and e.code != "no-bias" for e in causes):  # it may do without
+    if any(e.severity == "error" and e.code in STARTS for e in causes):  # it may do without
         kept = [replace(e, severity="warning") if e.code == "no-bias" else e for e in kept]
     codes = {each.code for each in kept}
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
@@ -120,8 +121,8 @@ def one_error(run: Run) -> float | None:
 
 def _rank(finding: Finding) -> tuple[int, int, bool]:
     code = "error-not-from-targets" if "one error" in finding.evidence else finding.code
-    place = FAULTS.index(code) if code in FAULTS else len(FAULTS)
-    later = (STATES | {"no-bias"}, LENGTH, SYMPTOMS)
+    place = FAULTS.index(code) if code in FAULTS else len(FAULTS) + (code not in STARTS)
+    later = (STATES, LENGTH, SYMPTOMS)
     place += sum(i + 1 for i, codes in enumerate(later) if finding.code in codes)
     return SEVERITIES.index(finding.severity), place, finding.reference != MEASURED
 
