@@ -112,10 +112,8 @@ class CompiledSteps:
                       for i, each in enumerate(some)]  # fmt: skip
         lines += [f"{each.dtype}[{source.place(each)}] = factors[{i}]"
                   for i, each in enumerate(factors) if each is not None]  # fmt: skip
-        self._scratch, self._writes_gradients = (
-            list(source.scratch.values()),
-            source.writes_gradients,
-        )
+        self._scratch = list(source.scratch.values())
+        self._writes_gradients = source.writes_gradients
         parameters = (
             "x, y, weights, factors, order, coefficients, keys, losses, totals, penalties, "
             "begin, count"
