@@ -152,12 +152,10 @@ def prepare(
     if plan.task == "regression" and standardize and scale_target:
         plan = _with_target_scales(plan, source, rows[train])
         y = plan.of_values(y)
-    x: Any
-    if stream:
-        x = PreparedRows(plan, table, rows[train], dtype)
-    elif effects and share and not strict:
+    x: Any = PreparedRows(plan, table, rows[train], dtype) if stream else None
+    if effects and share and not (strict or stream):
         plan, x = _with_effects(plan, table, rows[train], y[train], seed, dtype)
-    else:
+    elif not stream:
         x = plan.transform(table, rows[train], dtype=dtype)
     for one, values in zip(plan.each_target, y[train].reshape(len(train), -1).T, strict=True):
         notes += [*_rare_classes(one, values), *note_leaks(one, table, rows[train], values)]
