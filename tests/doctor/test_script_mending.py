@@ -1,6 +1,7 @@
 """What the doctor changes in a script's text, and what it leaves alone."""
 
 import pytest
+from script_corpus import cases
 
 from xpnet.cli import doctor_fix
 from xpnet.doctor.scripts.edits import apply
@@ -174,11 +175,11 @@ def test_other_rows_are_taken_of_the_data_only_and_under_a_new_name(examined):
     assert "log[0:20]" in mended
 
 
-@pytest.mark.parametrize(("second", "mends"), [("Y", True), ("other", False)])
-def test_only_inputs_and_their_targets_are_shuffled_in_one_order(examined, second, mends):
-    shuffles = f"    np.random.shuffle(X)\n    np.random.shuffle({second})\n"
-    script = START.replace("rate = 2\n", "rate, order = 2, np.zeros(60)\nother = np.ones(60)\n")
-    script = script.replace("    A1 = ", f"{shuffles}    A1 = ") + ONE_LINE
+@pytest.mark.parametrize("between", ["", "    np.random.shuffle(order)\n"])
+def test_only_inputs_and_their_targets_are_shuffled_in_one_order(examined, between):
+    (case,) = cases(only="shuffled_apart.py")
+    text = case.path.read_text().replace("nn = dict", "order = [1, 2]\nnn = dict")
+    script = text.replace("    np.random.shuffle(targets)", f"{between}    np.random.shuffle(targets)")
     mended = apply(script, edits_of(examined(script)))
-    assert ("order_ = np.random.permutation(len(X))" in mended) == mends
-    assert ("shuffle(X)" in mended) != mends
+    assert ("order_ = np.random.permutation(len(samples))" in mended) == (not between)
+    assert ("shuffle(samples)" in mended) == bool(between)
