@@ -179,7 +179,8 @@ def test_other_rows_are_taken_of_the_data_only_and_under_a_new_name(examined):
 def test_only_inputs_and_their_targets_are_shuffled_in_one_order(examined, between):
     (case,) = cases(only="shuffled_apart.py")
     text = case.path.read_text().replace("nn = dict", "order = [1, 2]\nnn = dict")
-    script = text.replace("    np.random.shuffle(targets)", f"{between}    np.random.shuffle(targets)")
+    last = "    np.random.shuffle(targets)"
+    script = text.replace(last, between + last)
     mended = apply(script, edits_of(examined(script)))
     assert ("order_ = np.random.permutation(len(samples))" in mended) == (not between)
     assert ("shuffle(samples)" in mended) == bool(between)
