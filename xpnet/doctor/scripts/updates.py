@@ -204,16 +204,17 @@ def redrawn(everything: list["Operation"]) -> "Operation | None":
     return None
 
 
-def lost(everything: list["Operation"], times: int) -> "Operation | None":
-    """Return a step from an array, by what was made of it, that is named and never used."""
+def lost(everything: list["Operation"], times: int) -> list["Operation"]:
+    """Return steps from an array, by what was made of it, that are named and never used."""
+    found = list["Operation"]()
     used = {id(value) for each in everything for value in each.operands}
     for some in _additions(everything, times):
         last = some[-1]
         if any(id(each.result) in used or not each.result.names for each in some):
             continue
         if id(origin(last.operands[0])[0]) in ancestors(last.operands[1:]):
-            return last
-    return None
+            found.append(last)
+    return found
 
 
 def _additions(everything: list["Operation"], times: int) -> Iterator[list["Operation"]]:
