@@ -26,6 +26,15 @@ def test_json_is_one_object_with_all_that_was_done(train: Run) -> None:
     assert Path(report["model"]).exists()
 
 
+def test_curves_of_very_long_runs_are_not_kept_in_the_model_file(
+    train: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xpnet.cli.train.MOST_IN_FILE", 2)
+    report = train("--json").json
+    assert len(report["history"]["loss"]) == 3
+    assert "history" not in load_model(report["model"]).training
+
+
 def test_the_same_command_writes_the_same_bytes(train: Run, model: Path) -> None:
     train("--out", "b.safetensors", "--plot", "loss.svg")
     assert Path("b.safetensors").read_bytes() == model.read_bytes()

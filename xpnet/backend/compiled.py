@@ -92,8 +92,8 @@ class Source:
             if number not in made:  # an input, which is overwritten, or a constant
                 own = self.scratch[buffer.dtype.name]
                 own[place : place + buffer.size] = buffer.reshape(-1)
-        operations = _folded(tape.operations)
-        self.is_whole = operations is tape.operations  # and all kept buffers are written
+        operations = _fold_products(tape.operations)
+        self.writes_gradients = operations is tape.operations  # or else not the large ones
         self._body(list(_groups(operations)))
 
     def place(self, array: Any) -> int:
@@ -212,9 +212,9 @@ class Source:
                                    for at, step in zip(starts, leading, strict=True))  # fmt: skip
             given = [f"np.int32({each})" for each in (ROW_MAJOR, *turned)]
             given += [f"integer({each})" for each in (rows, columns, inner)]
-            factor = f"-{self._entry(each.taken, '')}" if each.taken else "1"
+            factor = f"-{self._entry(each.subtracted_times, '')}" if each.subtracted_times else "1"
             given += [f"np.{out.dtype}({factor})", left, right]
-            given += [f"np.{out.dtype}({int(each.taken is not None)})", target]
+            given += [f"np.{out.dtype}({int(each.subtracted_times is not None)})", target]
             self._lines.append(f"gemm({', '.join(given)})")
             return
         left, right, target = (self._entry(*each) for each in ((a, "ik"), (b, "kj"), (out, "ij")))
@@ -243,7 +243,7 @@ def _is_large_product(each: Operation) -> bool:
     return min(sizes) > 1 and math.prod(sizes) > SMALL_PRODUCT
 
 
-def _folded(operations: list[Operation]) -> list[Operation]:
+def _fold_products(operations: list[Operation]) -> list[Operation]:
     """Let BLAS take products, times a number, from parameters, if they serve for nothing else.
 
     That is ``g = a @ b`` here and there, each in its part of a gradient, and at the end
@@ -266,8 +266,12 @@ def _folded(operations: list[Operation]) -> list[Operation]:
             kept.append(each)
             continue
         folded.append(
-            each._replace(out=each.out._replace(buffer=taken.out.buffer), taken=scaled.inputs[0])
+            each._replace(
+                out=each.out._replace(buffer=taken.out.buffer), subtracted_times=scaled.inputs[0]
+            )
         )
+    if not folded:
+        return operations
     parts = [(each.out.offset, math.prod(each.out.shape)) for each in folded]
     for offset, size in [*sorted(parts), (gradient.shape[0], 0)]:
         if offset > start:

@@ -39,7 +39,7 @@ class Operation(NamedTuple):
     inputs: tuple[Any, ...]  # views, and Python's numbers
     out: View
     axis: tuple[int, ...] = ()  # of a reduction
-    taken: View | None = None  # a number: so many times a product is taken from what `out` holds
+    subtracted_times: View | None = None  # a number: so often a product is taken from `out`
 
 
 class Tape:

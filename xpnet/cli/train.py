@@ -42,6 +42,7 @@ KEPT = (
     "epochs", "stopped", "rows", "decisions", "validated_on", "scores", "linear",
     "history", "doctor", "blas",
 )  # fmt: skip
+MOST_IN_FILE = 10_000  # epochs whose curves a model file keeps: those of longer runs are too large
 COPIED = 1 << 30  # bytes of rows, of networks that are trained together
 LINEAR_STEPS = 2_000  # whatever the network has: a linear model is there to be compared with
 NOT_KEPT = {
@@ -72,11 +73,10 @@ def train(options: TrainOptions) -> None:
             report["linear"] = _linear_scores(task) if options.report else {}
         report |= {"seconds": seconds, "doctor": [asdict(each) for each in errors]}
         report["compiled"] = compiled
-        training = {name: report[name] for name in KEPT if report[name] not in ({}, [])}
-        training["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
-        for name, all_of_them in (("options", report["options"]), ("given", asdict(options))):
-            training[name] = {k: v for k, v in all_of_them.items() if k not in NOT_KEPT}
-        save_model(out, nets[0], preprocessing=task.plan, training=training, other_nets=nets[1:])
+        training = _of_training(report, options)
+        long = report["epochs"] > MOST_IN_FILE
+        saved = {k: v for k, v in training.items() if not (long and k == "history")}
+        save_model(out, nets[0], preprocessing=task.plan, training=saved, other_nets=nets[1:])
         if options.plot:
             history.plot(options.plot)
         if options.report:
@@ -225,6 +225,15 @@ def _linear_scores(task: Task) -> dict[str, Any]:
         return {}
     judged = judge(linear, nets)
     return score(task.plan, judged.outputs, judged.y)
+
+
+def _of_training(report: dict[str, Any], options: Any) -> dict[str, Any]:
+    """Return what a model says of its training."""
+    training = {name: report[name] for name in KEPT if report[name] not in ({}, [])}
+    training["history"] = {k: v for k, v in report["history"].items() if k != "seconds"}
+    for name, all_of_them in (("options", report["options"]), ("given", asdict(options))):
+        training[name] = {k: v for k, v in all_of_them.items() if k not in NOT_KEPT}
+    return training
 
 
 def _report(task: Task, nets: list[MLP], history: History, judged: Judged) -> dict[str, Any]:

@@ -112,7 +112,8 @@ class CompiledSteps:
                       for i, each in enumerate(some)]  # fmt: skip
         lines += [f"{each.dtype}[{source.place(each)}] = factors[{i}]"
                   for i, each in enumerate(factors) if each is not None]  # fmt: skip
-        self._scratch, self._leaves_gradients = list(source.scratch.values()), source.is_whole
+        self._scratch = list(source.scratch.values())
+        self._writes_gradients = source.writes_gradients
         parameters = (
             "x, y, weights, factors, order, coefficients, keys, losses, totals, penalties, "
             "begin, count"
@@ -164,7 +165,7 @@ class CompiledSteps:
         """
         run, net, rows = self._run, self._run.net, self._run.batch_size
         order, keys = np.arange(rows)[::-1].copy(), run.dropout.keys(1, 1)
-        rate = 0.01 if self._leaves_gradients else 1.0  # then all that the parameters move by
+        rate = 0.01 if self._writes_gradients else 1.0  # then all that the parameters move by
         coefficients = [float(each) for each in run.options.optimizer.coefficients(rate, 1)]
         plain = [each.copy() for each in self._kept]
         x, y, weights = take_rows(run.data, order, net.device, net.dtype)
@@ -179,7 +180,7 @@ class CompiledSteps:
         self._take(mine, 0, 1)
         loss, _, _ = step(*given, coefficients)
         rounding = 0.0
-        if not self._leaves_gradients:
+        if not self._writes_gradients:
             rounding = 4 * np.finfo(net.dtype).eps * np.max(np.abs(net.flat))
             mine[:2], plain[:2] = [mine[0] - net.flat], [plain[0] - net.flat]
         for found, wanted in zip([self._losses, *mine], [np.asarray(loss), *plain], strict=True):
