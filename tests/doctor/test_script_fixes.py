@@ -33,6 +33,7 @@ MENDED = {
     "shuffled_apart.py": "order = np.random.permutation(len(samples))",
     "only_last_layer.py": "self.W1 = self.W1 - lr * self.dW1",
     "same_array_twice.py": "W = [start.copy() for _ in range(2)]",
+    "local_copy.py": "w2 -= lr * g[2]\n    b2 -= lr * g[3]",
     "loop_variable.py": "W -= 2.0 * dW\n        b -= 2.0 * db",
     "strong_decay.py": "30, 0.3, 0.005",
     "sigmoid_on_sigmoid.py": "y = self.vorhersage(x)",
