@@ -20,6 +20,7 @@ COLOURS = (
     Category("colour", ("blue", "red")),
     Category("colour", ("blue", "red"), pooled=True),
     Category("colour", ("blue",), True, ("blue", "red", "seldom"), (0.5, -0.25, 2.0)),
+    Category("colour", ("blue", "red"), True, ("blue",), (0.5,)),  # red: in no training row
 )
 OUTPUT_OF = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
 CLASSES = {"binary": (0.0, 1.0), "multiclass": ("no", "perhaps", "yes"), "regression": ()}

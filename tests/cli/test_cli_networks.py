@@ -6,6 +6,7 @@ from command_line import BANKNOTE, QUICK, Run, regression, table
 from safetensors.numpy import load_file
 
 import xpnet
+from xpnet.cli import pilots
 from xpnet.errors import FileError
 from xpnet.saving.checkpoint import checkpoints
 from xpnet.saving.container import read_container, write_container
@@ -186,6 +187,21 @@ def test_texts_with_many_values_count_by_their_mean_target_where_that_is_better(
     assert (" by their mean y" in out) == bool(effect)
     assert run("predict", "shops.safetensors", path).status == 0
     assert "by their mean" not in run("train", path, *quick, "--encode", "ple").out
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_effects_stay_where_they_save_3_percent_of_log_loss_or_root_mean_square(
+    run: Run, monkeypatch, classes: bool
+) -> None:
+    def loss(task):  # of classes, the log loss itself; of numbers, squares
+        return 0.96 if any(getattr(each, "effects", ()) for each in task.plan.columns) else 1.0
+
+    monkeypatch.setattr(pilots, "_pilot_loss", loss)
+    shops, y = np.random.default_rng(0).integers(0, 300, (2, 1200)).tolist()
+    rows = (f"s{a},{a % 7},{'ny'[b % 2] if classes else b}" for a, b in zip(shops, y, strict=True))
+    path = table("shops.csv", "\n".join(["shop,a,y", *rows]) + "\n")
+    found = run("train", path, "--target", "y", "--steps", 10, "--hidden", "2", "--nets", 1)
+    assert (found.status, " by their mean y" in found.out) == (0, classes)
 
 
 def test_targets_that_are_not_skewed_or_whose_logarithm_is_no_better_stay(run: Run) -> None:

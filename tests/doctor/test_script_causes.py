@@ -245,6 +245,12 @@ def test_updates_that_are_never_run_are_named():
     assert found == ("no-update",)
 
 
+def test_a_sum_that_is_never_run_is_no_update_of_weights():
+    unused = "def add(a, b):\n    total = 0\n    total += a * b\n    return total\n"
+    assert codes(f"import numpy as np\n{unused}x = np.arange(9.0)\nfor i in range(30):\n"
+                 "    x = x * 0.5 + 1\n") == ()  # fmt: skip
+
+
 def test_a_margin_has_outputs_and_targets_too():
     script = RIGHT.replace("* 1.0", "* 2.0 - 1").replace("squash(h @ W2 + b2)", "h @ W2 + b2")
     hinge = script.replace("(p - Y) / len(X)", "-Y * (Y * p < 1) / len(X)").replace(

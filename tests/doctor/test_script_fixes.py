@@ -9,8 +9,9 @@ from script_corpus import cases
 
 from xpnet.cli.doctor_fix import Attempt, Fixer, fix, in_words
 from xpnet.doctor.scripts import fix as fixes
-from xpnet.doctor.scripts.edits import apply, mended_lines
+from xpnet.doctor.scripts.edits import after, apply, at, mended_lines, tree
 from xpnet.doctor.scripts.examine import examine
+from xpnet.doctor.scripts.sizes import _more, numbers
 from xpnet.doctor.scripts.source import Script, write_like
 from xpnet.errors import InputError
 
@@ -129,6 +130,46 @@ def test_a_change_within_another_one_meets_the_same_place_there():
     assert apply(text, [inner, outer]) == "W = 2 * random(a + 1, b) - 1"
     outer["text"] = "random(shape(a))"
     assert apply(text, [inner, outer]) == "W = random(shape(a + 1))"
+    outer["text"] = "random(self.a, a)"
+    assert apply(text, [inner, outer]) == "W = random(self.a, a + 1)"
+    outer["text"] = "random(a, a)"
+    assert apply(text, [inner, outer]) == "W = random(a + 1, b)"
+
+
+def test_statements_are_added_behind_comments_and_not_around_a_match(tmp_path):
+    text = "x = 1  # one\nmatch x:\n    case 1:\n        x = 2\n"
+    path = tmp_path / "net.py"
+    path.write_text(text)
+    added = after(str(path), at(str(path), 1), "y = x")
+    assert apply(text, [added]).startswith("x = 1  # one\ny = x\nmatch")
+    assert at(str(path), 4).col_offset == 8
+
+
+SIZES = """def smooth(x, a):
+    return x * a
+def train(x, rate):
+    n = 50
+    for step in range(n):
+        x -= rate * smooth(x, 0.1)
+        if score(x) > 0.95 or abs(x) < 0.001:
+            break
+train(data(n=300), 0.1)
+"""
+
+
+def test_a_number_changes_only_where_its_own_function_takes_it(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(SIZES)
+    mended = apply(SIZES, numbers(str(path), "rate", 10.0, 0.1))
+    assert mended == SIZES.replace("train(data(n=300), 0.1)", "train(data(n=300), 1)")
+
+
+def test_more_steps_are_for_the_loop_alone_and_a_score_still_ends_it(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(SIZES)
+    loop = tree(str(path)).body[1].body[1]
+    expected = SIZES.replace("range(n)", "range(10 * (n))").replace("0.001", "1e-06")
+    assert apply(SIZES, _more(str(path), loop, loop.iter.args[0])) == expected
 
 
 @pytest.mark.parametrize(

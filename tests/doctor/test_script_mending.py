@@ -1,6 +1,7 @@
 """What the doctor changes in a script's text, and what it leaves alone."""
 
 import pytest
+from script_corpus import cases
 
 from xpnet.cli import doctor_fix
 from xpnet.doctor.scripts.edits import apply
@@ -190,3 +191,41 @@ def test_a_copy_is_called_mended_only_if_it_learns_better(examined, monkeypatch,
     assert said in doctor_fix.in_words(fixed)[0]
     assert f"{skill:.0%}" in doctor_fix.in_words(fixed)[0]
     assert found.script.locate()[0].with_suffix(".fixed.py").exists() == (skill > 0.3)
+
+
+def test_weights_of_zero_are_drawn_anew_whatever_their_size(examined):
+    zeros = START.replace("np.random.randn(2, 8), np.zeros(8)", "np.zeros((2, 4)), np.zeros(4)")
+    zeros = zeros.replace("np.random.randn(8, 1)", "np.zeros((4, 1))")
+    texts = {e["line"]: e["text"] for e in edits_of(examined(zeros + ONE_LINE))}
+    assert texts[7].startswith("1 * np.random.default_rng(")
+
+
+def test_scaled_inputs_say_what_new_ones_need(examined):
+    large = START.replace("2 * np.random.randn(60, 2)", "1000 * np.random.randn(60, 2)")
+    remedies = [each.remedy for each in examined(large + ONE_LINE).report.findings]
+    assert any("# scale new inputs alike" in each for each in remedies)
+
+
+BATCHES = START.replace("squash(A1 @ W2 + b2) - Y) / 60", "squash(A1 @ W2 + b2) - Y[0:20]) / 20")
+BATCHES = BATCHES.replace("X @ W1", "X[0:20] @ W1")
+
+
+def test_other_rows_are_taken_of_the_data_only_and_under_a_new_name(examined):
+    script = BATCHES.replace("rate = 2\n", "rate = 2\nlog, rows = np.zeros(60), 60\n")
+    script += ONE_LINE.replace("X.T", "X[0:20].T") + "    spent = log[0:20] + rows\n"
+    mended = apply(script, edits_of(examined(script)))
+    assert mended.count("rows_ = np.random.randint(len(X), size=20)") == 1
+    assert "X[rows_] @ W1" in mended
+    assert "- Y[rows_]" in mended
+    assert "log[0:20]" in mended
+
+
+@pytest.mark.parametrize("between", ["", "    np.random.shuffle(order)\n"])
+def test_only_inputs_and_their_targets_are_shuffled_in_one_order(examined, between):
+    (case,) = cases(only="shuffled_apart.py")
+    text = case.path.read_text().replace("nn = dict", "order = [1, 2]\nnn = dict")
+    last = "    np.random.shuffle(targets)"
+    script = text.replace(last, between + last)
+    mended = apply(script, edits_of(examined(script)))
+    assert ("order_ = np.random.permutation(len(samples))" in mended) == (not between)
+    assert ("shuffle(samples)" in mended) == bool(between)

@@ -73,6 +73,15 @@ def test_titles_above_the_names_are_passed_over(tmp_path):
     assert table.passed_over == {"2 lines above the header": "'Report'"}
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_short_sheet_with_columns_without_names_is_read(rows, tmp_path):
+    with xlsxwriter.Workbook(path := tmp_path / "short.xlsx") as book:
+        page = book.add_worksheet()
+        for at, cells in enumerate([["a", None, None], [1, 2, 3], [4, 5, 6]][: rows + 1]):
+            page.write_row(at, 0, cells)
+    assert read_table(path).rows == rows
+
+
 def test_a_text_far_below_numbers_is_not_lost(tmp_path):
     path = write_excel(tmp_path / "table.xlsx", sheet={"x": ["1"] * 2000 + ["none of these"]})
     assert read_table(path).cell(2000, "x") == "none of these"

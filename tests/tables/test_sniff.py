@@ -34,6 +34,11 @@ def test_headerless_files_are_recognised(text, names, table):
     assert found.rows == text.count("\n") - (names[0] != "x0")
 
 
+def test_a_last_row_that_is_only_called_like_a_total_is_a_row(table):
+    assert table("kind,n\nsales,1\ncosts,2\nmean,3.7\n").rows == 3
+    assert table("kind,n\nsales,1\ncosts,2\nmean,1.5\n").rows == 2
+
+
 def test_that_there_is_no_header_can_be_said(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("1,2\n3,4\n")

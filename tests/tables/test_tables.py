@@ -231,6 +231,15 @@ def test_an_archive_of_several_files_is_refused(tmp_path):
         read_table(tmp_path / "t.zip")
 
 
+@pytest.mark.parametrize(("field", "value"), [(8, 1), (10, 9)], ids=["encrypted", "deflate64"])
+def test_an_archive_that_cannot_be_unpacked_is_refused(field, value, tmp_path):
+    data = bytearray(zipped(b"a,b\n1,2\n"))
+    data[data.index(b"PK\1\2") + field] = value
+    (tmp_path / "t.zip").write_bytes(data)
+    with pytest.raises(FileError, match=r"t\.zip: cannot be unpacked here .*; unpack it first"):
+        read_table(tmp_path / "t.zip")
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npy.gz"])
 def test_npy_with_its_targets(suffix, tmp_path):
     x = np.arange(24, dtype=np.float32).reshape(4, 3, 2)

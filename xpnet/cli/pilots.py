@@ -11,7 +11,7 @@ Also, whether texts with many values have an input with their mean target, which
 differ (12 to 16 % on simulated rows), and does harm if not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,14 +21,14 @@ from xpnet.cli.task import Task, fit_options, limit_threads, make_network, read_
 from xpnet.errors import DivergenceError
 from xpnet.nn.network import MLP
 from xpnet.saving.model import mean_outputs
-from xpnet.tables.columns import Category, Column
+from xpnet.tables.columns import Category
 from xpnet.tables.messages import Decision
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.training.fit import prepare_training
 
 PILOT_EPOCHS = 5  # of 50 steps; twice as many decide alike, but for counts
 PILOTS = 2  # networks with other held-out rows: one alone may be deceived by a few large values
-GAIN = 0.97  # of the error as it is: below it, the difference is no accident
+GAIN = 0.97  # of the root mean square or cross-entropy as it is: below it, it is no accident
 LARGE_COUNT = 50.0  # a mean from which on counts are like other numbers
 EDGE = 1e-6
 SKEWED = 2.0  # skewness: 0 if symmetric, 2 of an exponential distribution
@@ -41,25 +41,37 @@ def load_task(options: TrainOptions, *, to_train: bool = False) -> Task:
 
 def with_effects(task: Task) -> Task:
     """Return a task with effects of texts with many values, if rows that are held out gain."""
-    plan, told, plain = task.plan, dict[str, str](), list[Column]()
-    for each in plan.columns:
-        if isinstance(each, Category) and each.effects:
-            told[each.name] = f"; {len(each.effects):,} by their mean {plan.target}"
-            each = replace(each, texts=(), effects=())
-        plain.append(each)
+    plan = task.plan
+    told = {
+        name: f"; {len(effects):,} by their mean {plan.target}" for name, effects in _effects(plan)
+    }
     if not told:
         return task
-    effects = [plan.inputs_of(name).stop - 1 for name in told]
-    x, held_out = np.delete(task.x, effects, axis=1), task.held_out
-    if held_out:
-        held_out = np.delete(held_out[0], effects, axis=1), held_out[1]
-    without = replace(task, plan=replace(plan, columns=tuple(plain)), x=x, held_out=held_out)
-    if not _is_better(task, without):
-        return without
+    gain = GAIN if plan.classes else GAIN**2  # of squares
+    if not _is_better(_pilots(task), map(_without_effects, _pilots(task)), gain):
+        return _without_effects(task)
     encoded = next(each for each in task.decisions if each.kind == "encoded")
     columns = {name: what + told.get(name, "") for name, what in encoded.columns.items()}
     others = (each for each in task.decisions if each is not encoded)
     return replace(task, decisions=(*others, replace(encoded, columns=columns)))
+
+
+def _effects(plan: Preprocessing) -> list[tuple[str, tuple[float, ...]]]:
+    categories = (each for each in plan.columns if isinstance(each, Category))
+    return [(each.name, each.effects) for each in categories if each.effects]
+
+
+def _without_effects(task: Task) -> Task:
+    plan, held_out = task.plan, task.held_out
+    places = [plan.inputs_of(name).stop - 1 for name, _ in _effects(plan)]
+    columns = tuple(
+        replace(each, texts=(), effects=()) if isinstance(each, Category) else each
+        for each in plan.columns
+    )
+    if held_out:
+        held_out = np.delete(held_out[0], places, axis=1), held_out[1]
+    x = np.delete(task.x, places, axis=1)
+    return replace(task, plan=replace(plan, columns=columns), x=x, held_out=held_out)
 
 
 def with_target(task: Task) -> Task:
@@ -82,7 +94,7 @@ def with_target(task: Task) -> Task:
     decision = Decision("target", {plan.target: what}, {"loss": "squared_error"})
     other = replace(task, options=options, decisions=(*task.decisions, decision))
     other = _with_plan(other, plan)
-    return other if _is_better(other, task) else task
+    return other if _is_better(_pilots(other), _pilots(task), GAIN**2) else task
 
 
 def calibrated(task: Task, nets: Sequence[MLP]) -> Task:
@@ -129,17 +141,22 @@ def _factor(plan: Preprocessing, outputs: np.ndarray, y: np.ndarray) -> float:
     return float(plan.values(y).mean() / plan.values(outputs[:, 0]).mean())
 
 
-def _is_better(other: Task, task: Task) -> bool:
-    """Return whether networks of another task err clearly less; the first alone can say no."""
-    squares = np.zeros(2)
-    for number in range(min(PILOTS, task.nets)):
-        squares += [_pilot_error(each.of_net(number)) for each in (other, task)]
-        if not squares[0] < squares[1]:
+def _pilots(task: Task) -> Iterator[Task]:
+    """Yield a copy of the rows of one network at a time."""
+    return (task.of_net(number) for number in range(min(PILOTS, task.nets)))
+
+
+def _is_better(candidate: Iterable[Task], plain: Iterable[Task], gain: float) -> bool:
+    """Return whether networks of a candidate err clearly less; the first alone can say no."""
+    losses = np.zeros(2)
+    for tasks in zip(candidate, plain, strict=True):
+        losses += [_pilot_loss(each) for each in tasks]
+        if not losses[0] < losses[1]:
             return False
-    return bool(squares[0] < GAIN**2 * squares[1])
+    return bool(losses[0] < gain * losses[1])
 
 
-def _pilot_error(task: Task) -> float:
+def _pilot_loss(task: Task) -> float:
     """Train for a while; return the loss of held-out rows: of numbers, squares in their unit."""
     net, (x, y), plan = make_network(task), task.judged, task.plan
     counts = task.options.loss == "poisson" or (not plan.classes and _are_counts(plan.values(y)))

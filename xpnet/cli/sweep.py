@@ -36,6 +36,7 @@ from xpnet.training.many import kind, train_together
 
 SHOWN = 10  # candidates, the best first; --json has them all
 PER_DECADE = 2  # values of a range
+CHUNKS = 4  # of candidates, for each thread of a cluster: an interruption loses those begun
 NUMBERS = ("lr", "l2", "dropout")
 
 
@@ -199,7 +200,7 @@ def _by_workers(
         found = f"cannot be reached ({str(error).splitlines()[0]:.100})"
         raise InputError(f"{asked}: {found}; give a scheduler's tcp://HOST:8786") from error
     with client:
-        size = -(-len(left) // max(1, sum(client.nthreads().values())))
+        size = -(-len(left) // (CHUNKS * max(1, sum(client.nthreads().values()))))
         some = (left[start : start + size] for start in range(0, len(left), size))
         try:
             sent = client.scatter(task, broadcast=True, hash=False)

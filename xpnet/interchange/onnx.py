@@ -173,14 +173,14 @@ def _number(graph: Graph, cells: str, column: Number, impute: bool) -> str:
 
 def _category(graph: Graph, cells: str, column: Category, impute: bool) -> str:
     """Look up a text's inputs in a table: a row for each category, for missing, for others."""
-    texts, known = column.texts or column.categories, len(column.categories)
-    places = {each: at for at, each in enumerate(column.categories)}
+    texts, known = [*dict.fromkeys(column.categories + column.texts)], len(column.categories)
     refused = np.full(known + column.pooled, 0.0 if impute else np.nan)
     others = np.eye(known + 1)[known] if column.pooled else refused
-    own = [np.eye(len(refused))[places[each]] if each in places else others for each in texts]
-    rows = np.vstack([*own, refused, others])
+    own = np.eye(known, len(refused))
+    rows = np.vstack([own, *[others] * (len(texts) - known), refused, others])
     if column.effects:
-        rows = np.column_stack([rows, [*column.effects, 0.0, 0.0]])
+        effects = dict(zip(column.texts, column.effects, strict=True))
+        rows = np.column_stack([rows, [*(effects.get(each, 0.0) for each in texts), 0.0, 0.0]])
     codes = graph.add(
         "LabelEncoder", cells, keys_strings=[*texts, *MISSING], default_int64=len(texts) + 1,
         values_int64s=[*range(len(texts)), *[len(texts)] * len(MISSING)],

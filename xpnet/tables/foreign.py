@@ -53,16 +53,18 @@ def open_excel(path: str, sheet: str | None) -> Frame:
 
 def _below_titles(book: Any, name: str) -> tuple[Any, dict[str, str]]:
     """Return a sheet from the line on that names all columns, save one of rows' names."""
-    frames = list[Any]()
+    first = None
     for titles in range(_TITLES):
-        sheet = book.load_sheet(name, header_row=titles, schema_sample_rows=None)
-        frames.append(sheet.to_polars())
-        names = frames[-1].columns
+        frame = book.load_sheet(name, header_row=titles, schema_sample_rows=None).to_polars()
+        first = frame if first is None else first
+        if frame.is_empty():
+            break
+        names = frame.columns
         words = not titles or not any(map(is_number, names))
         if words and not any(each.startswith(_UNNAMED) for each in names[1:]):
             above = f"{counted(titles, 'line')} above the header"
-            return frames[-1], {above: quoted(frames[0].columns[0])} if titles else {}
-    return frames[0], {}
+            return frame, {above: quoted(first.columns[0])} if titles else {}
+    return first, {}
 
 
 def open_database(address: str, query: str | None) -> Frame:

@@ -45,7 +45,10 @@ def _open_zip(path: str) -> Any:
     files = [each for each in archive.namelist() if not re.match(r"__MACOSX|.*/$", each)]
     if len(files) != 1:
         raise FileError(f"{path}: holds {len(files)} files; take out the one with the table.")
-    return archive.open(files[0])
+    try:
+        return archive.open(files[0])
+    except RuntimeError as error:  # also NotImplementedError, of methods such as deflate64
+        raise FileError(f"{path}: cannot be unpacked here ({error}); unpack it first.") from error
 
 
 _UNPACK: dict[str, Callable[[str], Any]] = {

@@ -152,9 +152,9 @@ def prepare(
     if plan.task == "regression" and standardize and scale_target:
         plan = _with_target_scales(plan, source, rows[train])
         y = plan.of_values(y)
-    x: Any = PreparedRows(plan, table, rows[train], dtype)
+    x: Any = PreparedRows(plan, table, rows[train], dtype) if stream else None
     if effects and share and not (strict or stream):
-        plan, x = _with_effects(x, y[train], seed)
+        plan, x = _with_effects(plan, table, rows[train], y[train], seed, dtype)
     elif not stream:
         x = plan.transform(table, rows[train], dtype=dtype)
     for one, values in zip(plan.each_target, y[train].reshape(len(train), -1).T, strict=True):
@@ -402,14 +402,13 @@ def _with_scales(
 
 
 def _with_effects(
-    source: PreparedRows, y: np.ndarray, seed: int
+    plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarray, seed: int, dtype: str
 ) -> tuple[Preprocessing, np.ndarray]:
     """Measure the effects of texts with many values; return the inputs with those of other rows."""
-    plan, table, others = source.plan, source.table, dict[str, np.ndarray]()
-    columns = list[Column]()
+    columns, others = list[Column](), dict[str, np.ndarray]()
     for column in plan.columns:
         if isinstance(column, Category) and plan.task != "multiclass" and not plan.more_targets:
-            codes = text_numbers(table.column(column.name)[source.rows])
+            codes = text_numbers(table.column(column.name)[rows])
             known = np.flatnonzero(codes >= 0)
             used, codes = np.unique(codes[known], return_inverse=True)
             if len(used) > MAX_CATEGORIES and len(known) >= MIN_ROWS_PER_TEXT * len(used):
@@ -423,7 +422,7 @@ def _with_effects(
                 others[column.name] = own / scale
         columns.append(column)
     plan = replace(plan, columns=tuple(columns))
-    x = plan.transform(table, source.rows, dtype=source.dtype)
+    x = plan.transform(table, rows, dtype=dtype)
     for name, effect in others.items():
         x[:, plan.inputs_of(name).stop - 1] = effect
     return plan, x

@@ -1,9 +1,10 @@
 """How a CSV file is written, where nobody says so: only what can be read in one way is found."""
 
 import codecs
+import math
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import numpy as np
@@ -103,19 +104,45 @@ def _titles(body: bytes, delimiter: str, usual: str) -> tuple[int, str]:
     return 0, ""
 
 
-def rows_end(data: bytes, delimiter: str) -> int:
-    """Return where rows end in the end of a file, before totals, and notes after a blank line."""
+def rows_end(data: bytes, delimiter: str, decimal: str) -> int:
+    """Return where rows end in the end of a file, before totals, and notes after a blank line.
+
+    Totals are the sums or means of the rows before them; of a larger file these are not all there,
+    and what is called a total is a row.
+    """
     whole = end = len(data.rstrip(b"\n"))
     blank = data.rfind(b"\n\n", 0, end)
     notes = data[blank + 2 : end].split(b"\n", _TITLES)
     cells = {sum(map(bool, fields_of(line, delimiter))) for line in notes}
     if blank >= 0 and len(notes) <= _TITLES and cells == {1}:
         end = len(data[:blank].rstrip(b"\n"))
-    while total := _TOTAL.match(data, start := data.rfind(b"\n", 0, end) + 1, end):
+    rows = end
+    while total := _TOTAL.match(data, start := data.rfind(b"\n", 0, rows) + 1, rows):
         if start == 0 or data.count(total[1]) > 1:
             break
-        end = len(data[:start].rstrip(b"\n"))
+        rows = len(data[:start].rstrip(b"\n"))
+    if rows < end and _are_totals(data[rows:end], data[:rows], delimiter, decimal):
+        end = rows
     return end if end < whole and data.count(b'"', 0, end) % 2 == 0 else len(data)
+
+
+def _are_totals(last: bytes, rows: bytes, delimiter: str, decimal: str) -> bool:
+    """Return whether all numbers in the last lines are sums or means of their columns."""
+
+    def numbers(line: bytes) -> list[float]:
+        cells = (re.sub(rf"[^\d{decimal}-]", "", each) for each in fields_of(line, delimiter))
+        texts = (each.replace(decimal, ".") for each in cells)
+        return [float(each) if is_number(each) else math.nan for each in texts]
+
+    cells = np.array([*zip_longest(*map(numbers, rows.split(b"\n")), fillvalue=math.nan)])
+    sums, counts = np.nansum(cells, axis=1), np.maximum(np.sum(~np.isnan(cells), axis=1), 1)
+    for line in filter(bytes.strip, last.split(b"\n")):
+        found = np.array(numbers(line))[: len(sums)]
+        each = np.flatnonzero(~np.isnan(found))
+        wanted = np.stack([sums, sums / counts])[:, each]
+        if not each.size or not np.isclose(found[each], wanted, rtol=0.01).any(axis=0).all():
+            return False
+    return True
 
 
 def whole_records(data: bytes) -> list[bytes]:

@@ -5,6 +5,7 @@ perhaps a remedy of its own; the first counts.
 """
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ FEW_UNITS = 4
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
 LONG_SUM = 20.0  # rate, times the rows that are summed
+PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
+RANDOM = re.compile(r"rand|uniform|normal")
 GOODFELLOW = "Goodfellow et al., Deep Learning"
 
 Seen = Iterator[tuple[Any, ...]]
@@ -91,9 +94,15 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def never_run(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The weights stay as they were drawn."""
     reached = () if seen.latest else seen.recorder.reached
-    for place, site in enumerate(seen.recorder.sites if reached else ()):
+    sites = seen.recorder.sites if reached else []
+    products = [s for s in sites if s.operator is ast.MatMult or PRODUCT.search(s.text)]
+    weights = {text for each in products for text in each.operands}
+    weights |= {each.text for each in sites if each.kind == "name" and each.operands
+                and RANDOM.search(each.operands[0])}  # fmt: skip
+    for place, site in enumerate(sites):
         update = site.kind == "in place" and site.operator in (ast.Add, ast.Sub)
-        if update and place not in reached and "*" in site.operands[1]:
+        used = update and site.operands[0] in weights
+        if used and place not in reached and "*" in site.operands[1]:
             yield None, site.operands[0], f"{site}: this update is never run"
 
 

@@ -41,10 +41,15 @@ def changed(file: str, node: Any, text: str) -> Edit:
 
 def after(file: str, statement: ast.stmt, text: str) -> Edit:
     """Add a statement after another one, on a line of its own where that one has one."""
-    end = {"line": statement.end_lineno, "column": statement.end_col_offset}
+    where = place(file, statement)
+    number, column = where["end_line"], where["end_column"]
     before = linecache.getline(file, statement.lineno).encode()[: statement.col_offset]
+    last = linecache.getline(file, number).rstrip().encode()
     joint = f"\n{before.decode()}" if not before.strip() else "; "
-    return {**place(file, statement), **end, "text": f"{joint}{text}"}
+    if joint != "; " and last[column:].lstrip().startswith(b"#"):
+        column = len(last)  # the line keeps its comment
+    return {**where, "line": number, "column": column, "end_column": column,
+            "text": f"{joint}{text}"}  # fmt: skip
 
 
 def ahead(file: str, statement: ast.stmt, text: str) -> Edit:
@@ -71,7 +76,7 @@ def modules(file: str) -> set[str]:
 def statements(file: str) -> Iterator[ast.stmt]:
     """Yield all simple statements of a file."""
     for node in ast.walk(tree(file)):
-        if isinstance(node, ast.stmt) and not hasattr(node, "body"):
+        if isinstance(node, ast.stmt) and not {"body", "cases"} & {*node._fields}:
             yield node
 
 
@@ -107,6 +112,17 @@ def assigned(file: str, name: str) -> list[ast.Assign]:
     return top or found
 
 
+def unused(file: str, name: str) -> str:
+    """Return a name that a file does not have, as near to this one as can be."""
+    start = file.partition(", cell ")[0]  # other cells of a notebook have the same names
+    files = [each for each in linecache.cache if each.startswith(start)]
+    words = {word for each in files for line in linecache.getlines(each)
+             for word in re.findall(r"\w+", line)}  # fmt: skip
+    while name in words:
+        name += "_"
+    return name
+
+
 def apply(text: str, edits: Iterable[Edit]) -> str:
     """Return a source with its edits; one inside another is made within that one's new text."""
     source, starts = text.encode(), [0]
@@ -116,13 +132,13 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
               e["text"].encode()) for e in edits]  # fmt: skip
     for start, end, new in sorted(dict.fromkeys(spans), key=lambda span: span[1] - span[0]):
         inner = [e for e in done if start < e[1] and e[0] < end]
-        if not all(_fits_in(e, (start, end), source, new) for e in inner):
+        whole = _find(source[start:end], new)
+        found = {whole + e[0] - start if whole >= 0 else _find(source[slice(*e[:2])], new): e
+                 for e in inner}  # fmt: skip
+        within = all(start <= e[0] < e[1] <= end and e[:2] != (start, end) for e in inner)
+        if not within or len(found) < len(inner) or -1 in found:
             continue  # perhaps in the next round
-        whole = new.find(source[start:end])
-        for e in sorted(inner, reverse=True):
-            place = whole + e[0] - start
-            if whole < 0:
-                place = _find(source[e[0] : e[1]], new)
+        for place, e in sorted(found.items(), reverse=True):
             new = new[:place] + e[2] + new[place + e[1] - e[0] :]
             done.remove(e)
         done.append((start, end, new))
@@ -131,19 +147,12 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
     return source.decode()
 
 
-def _fits_in(inner: tuple[int, int, bytes], outer: tuple[int, int], source: bytes,
-             new: bytes) -> bool:  # fmt: skip
-    """Return whether what an edit changes is part of another one's text, and of its new one."""
-    start, end = inner[:2]
-    within = (start, end) != outer and outer[0] <= start < end <= outer[1]
-    return within and _find(source[start:end], new) >= 0
-
-
 def _find(old: bytes, new: bytes) -> int:
-    """Return where a text stands in another one, not as a part of a name; -1 if it does not."""
-    before, after = (rb"\b" if re.match(rb"\w", each) else b"" for each in (old, old[::-1]))
-    found = re.search(before + re.escape(old) + after, new)
-    return found.start() if found else -1
+    """Return where a text stands in another one, not as a part of a name; -1 unless once."""
+    before, after = rb"(?<![\w.])", rb"(?!\w)"
+    pattern = before * bool(re.match(rb"\w", old)) + re.escape(old)
+    found = [*re.finditer(pattern + after * bool(re.match(rb"\w", old[::-1])), new)]
+    return found[0].start() if len(found) == 1 else -1
 
 
 def mended_lines(edits: Sequence[Edit]) -> list[str]:

@@ -26,13 +26,12 @@ from xpnet.doctor.scripts.edits import (
     operand_edit,
     statements,
     tree,
+    unused,
 )
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
 from xpnet.doctor.scripts.sizes import applied, kept, loops
 from xpnet.doctor.scripts.trace import Value
-from xpnet.doctor.scripts.updates import origin
-
-NAME = re.compile(r"[\w.]+")
+from xpnet.doctor.scripts.updates import ancestors, origin
 
 
 def _given(value: Value, words: str, roles: Mapping) -> tuple[str, Value, ast.stmt] | None:
@@ -46,8 +45,11 @@ def _given(value: Value, words: str, roles: Mapping) -> tuple[str, Value, ast.st
     return None
 
 
-def _before_training(file: str, made: ast.stmt, new: str, roles: Mapping) -> Edit:
-    """Add a statement just ahead of the training: what else is made of the data stays as it is."""
+def _before_training(file: str, made: ast.stmt, new: str, roles: Mapping, note: str = "") -> Edit:
+    """Add a statement just ahead of the training: what else is made of the data stays as it is.
+
+    What users must mind then is a comment, where the statement has a line of its own.
+    """
     lines = [roles.step.updates[0].operation.line, *(loop.lineno for loop in loops(roles))]
     calls = [f"{n.name}(" for line in lines for n in around(file, line, (ast.FunctionDef,))]
     for each in block(file, made):
@@ -55,8 +57,14 @@ def _before_training(file: str, made: ast.stmt, new: str, roles: Mapping) -> Edi
         trains = within or any(call in ast.unparse(each) for call in calls)
         own = isinstance(each, ast.FunctionDef | ast.ClassDef)
         if each.lineno > made.lineno and trains and not own:
-            return ahead(file, each, new)
-    return after(file, made, new)
+            return _noted(ahead(file, each, new), new, note)
+    return _noted(after(file, made, new), new, note)
+
+
+def _noted(added: Edit, new: str, note: str) -> Edit:
+    own_line = note and "\n" in added["text"]
+    text = added["text"].replace(new, f"{new}  # {note}") if own_line else added["text"]
+    return {**added, "text": text}
 
 
 def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -71,7 +79,8 @@ def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     columns = len(value.shape) == 2 and roles.outputs[0].shape[:1] != value.shape[:1]
     keep = f"axis={int(columns)}, keepdims=True"
     new = f"{name} = ({name} - np.mean({name}, {keep})) / (np.std({name}, {keep}) + 1e-12)"
-    return [_before_training(product.site.file, made, new, roles)]
+    note = "scale new inputs alike, by the mean and std of these"
+    return [_before_training(product.site.file, made, new, roles, note)]
 
 
 def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -92,7 +101,8 @@ def reachable(finding: Finding, roles: Mapping) -> list[Edit]:
         new = f"{t} - np.min({t})" + (f" + {low:g}" if low else "")
     else:
         new = f"({t} - np.mean({t})) / np.std({t})"
-    return [_before_training(roles.file, made, f"{t} = {new}", roles)]
+    note = "outputs are then on this scale, too"
+    return [_before_training(roles.file, made, f"{t} = {new}", roles, note)]
 
 
 def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -118,47 +128,51 @@ def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
     nodes = [n for n in ast.walk(inside[-1]) if isinstance(n, ast.Subscript)] if inside else []
     owner = made.site.operands[0]
     index = made.site.text[len(owner) :].replace(" ", "")
-    same = [n for n in nodes if f"[{ast.unparse(n.slice)}]".replace(" ", "") == index]
+    used = ancestors([update.delta for update in roles.step.updates])
+    data = {each.site.operands[0] for each in roles.step.operations if each.name == "item"
+            and id(each.result) in used
+            and each.operands[0].shape[:1] == made.operands[0].shape[:1]}  # fmt: skip
+    same = [n for n in nodes if f"[{ast.unparse(n.slice)}]".replace(" ", "") == index
+            and ast.unparse(n.value) in data]  # fmt: skip
     first = at(file, min((n.lineno for n in same), default=0))
     if first is None or len(same) < 2 or ":" not in index or "," in index:
         return []
-    rows = f"rows = np.random.randint(len({owner}), size={roles.layers[0].inputs.shape[0]})"
-    return [ahead(file, first, rows), *(changed(file, n.slice, "rows") for n in same)]
+    rows, count = unused(file, "rows"), roles.layers[0].inputs.shape[0]
+    drawn = f"{rows} = np.random.randint(len({owner}), size={count})"
+    return [ahead(file, first, drawn), *(changed(file, n.slice, rows) for n in same)]
 
 
 def paired(finding: Finding, roles: Mapping) -> list[Edit]:
     """Give each row its own target: one order for both, the batch's targets, the same set's."""
-    return _one_order(roles.file) or _stale(roles) or _same_set(roles)
+    return _one_order(roles) or _stale(roles) or _same_set(roles)
 
 
-def _one_order(file: str) -> list[Edit]:
-    """Shuffle two things in one order that two statements, one behind the other, shuffle apart."""
-
-    def shuffling(statement: ast.stmt) -> ast.Call | None:
-        calls = [n for n in ast.walk(statement) if isinstance(n, ast.Call) and n.args
-                 and re.search(r"(shuffle|permutation)$", ast.unparse(n.func))]  # fmt: skip
-        return calls[0] if calls else None
-
+def _one_order(roles: Mapping) -> list[Edit]:
+    """Shuffle inputs and targets in one order that two neighbouring statements shuffle apart."""
+    file = roles.file
+    inputs, targets = (
+        {name for value in values for each in kept(value, roles) for name in each.names}
+        for values in ([roles.layers[0].inputs], roles.targets)
+    )
     for one in statements(file):
-        for first, second in pairwise(block(file, one) if shuffling(one) else ()):
-            one_call, other_call = shuffling(first), shuffling(second)
-            if one_call is None or other_call is None or one_call is other_call:
-                continue
-            a, b = ast.unparse(one_call.args[0]), ast.unparse(other_call.args[0])
-            if isinstance(first, ast.Expr) and isinstance(second, ast.Expr) and a != b:
-                both = ", ".join(f"[{n}[i] for i in order]" for n in (a, b))
-                return [changed(file, first, f"order = np.random.permutation(len({a}))"),
+        for first, second in pairwise(block(file, one)):
+            a, b = _shuffled(first), _shuffled(second)
+            if (a in inputs and b in targets) or (a in targets and b in inputs):
+                order = unused(file, "order")
+                both = ", ".join(f"[{n}[i] for i in {order}]" for n in (a, b))
+                return [changed(file, first, f"{order} = np.random.permutation(len({a}))"),
                         changed(file, second, f"{a}[:], {b}[:] = {both}")]  # fmt: skip
-            if isinstance(first, ast.Assign) and isinstance(second, ast.Assign):
-                whole = [f"{n} = " == ast.unparse(s)[: len(n) + 3]
-                         for n, s in ((a, first), (b, second))]  # fmt: skip
-                order = f"np.random.permutation(len({a}))" if whole[0] else ast.unparse(one_call)
-                rows = [f"{n}[order]" if own else "order"
-                        for n, own in zip((a, b), whole, strict=True)]  # fmt: skip
-                return [ahead(file, first, f"order = {order}"),
-                        changed(file, one_call, rows[0]),
-                        changed(file, other_call, rows[1])]  # fmt: skip
     return []
+
+
+def _shuffled(statement: ast.stmt) -> str:
+    """Return what a statement shuffles in place, if it does nothing else."""
+    match statement:
+        case ast.Expr(ast.Call(function, [argument])) if re.search(
+            r"shuffle$", ast.unparse(function)
+        ):
+            return ast.unparse(argument)
+    return ""
 
 
 def _stale(roles: Mapping) -> list[Edit]:
@@ -287,7 +301,7 @@ def _shape_of(weights: Value, way: int) -> Edit | None:
     return None
 
 
-def summed(finding: Finding, roles: Mapping) -> list[Edit]:
+def sum_biases(finding: Finding, roles: Mapping) -> list[Edit]:
     """Sum gradients of biases over the batch, where they are applied, as those of weights are."""
     edits = []
     for name in (finding.repair or {}).get("sum_over_batch", ()):
@@ -322,7 +336,7 @@ def _averaged(roles: Mapping, biases: int, axis: int) -> bool:
     return False
 
 
-def summed_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
+def sum_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
     """Sum gradients of biases over the batch only, not over the units."""
     edits = []
     for update in roles.step.updates:
@@ -334,7 +348,7 @@ def summed_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
     return edits
 
 
-def reshaped(finding: Finding, roles: Mapping) -> list[Edit]:
+def reshape_targets(finding: Finding, roles: Mapping) -> list[Edit]:
     """Bring targets to the outputs' shape where the two meet."""
     error = roles.error
     if error is None or error.index is not None:

@@ -44,10 +44,7 @@ def applied(update: Update, form: str) -> Edit:
 def numbers(file: str, name: str, factor: float, value: float | None = None) -> list[Edit]:
     """Multiply the number where a source gives it to a name: assigned, by default, or passed."""
     last, given, nodes = name.rpartition(".")[2], list[Any](), [*ast.walk(tree(file))]
-    own = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
-    taken = [[a.arg for a in n.args.args if a.arg != "self"] for n in own
-             if isinstance(n, ast.FunctionDef)]  # fmt: skip
-    places = {names.index(last) for names in taken if last in names}
+    places = _places(nodes, last)
     for node in nodes:
         if isinstance(node, ast.Assign):
             for target in node.targets:
@@ -59,8 +56,7 @@ def numbers(file: str, name: str, factor: float, value: float | None = None) -> 
             given += [node.value] * (node.arg == last)
         elif isinstance(node, ast.Call):
             called = ast.unparse(node.func).rpartition(".")[2]
-            ours = any(called == each.name for each in own)
-            given += [node.args[i] for i in places if ours and i < len(node.args)]
+            given += [node.args[i] for i in places.get(called, ()) if i < len(node.args)]
         elif isinstance(node, ast.FunctionDef):
             names = [each.arg for each in node.args.args][-len(node.args.defaults) :]
             given += [d for n, d in zip(names, node.args.defaults, strict=False) if n == last]
@@ -69,6 +65,19 @@ def numbers(file: str, name: str, factor: float, value: float | None = None) -> 
         if isinstance(n, ast.Constant) and isinstance(n.value, int | float)
         and not isinstance(n.value, bool) and value in (None, n.value)
     ]  # fmt: skip
+
+
+def _places(nodes: list[Any], name: str) -> dict[str, set[int]]:
+    """Return at which places functions take an argument of a name; a class is its __init__."""
+    called = [(n.name, n) for n in nodes if isinstance(n, ast.FunctionDef)]
+    called += [(n.name, each) for n in nodes if isinstance(n, ast.ClassDef) for each in n.body
+               if isinstance(each, ast.FunctionDef) and each.name == "__init__"]  # fmt: skip
+    places = dict[str, set[int]]()
+    for function, node in called:
+        names = [each.arg for each in node.args.args if each.arg != "self"]
+        if name in names:
+            places.setdefault(function, set()).add(names.index(name))
+    return places
 
 
 def times(number: float, factor: float) -> str:
@@ -122,12 +131,14 @@ def _more(file: str, loop: ast.For | ast.While, count: ast.expr | None) -> list[
     elif count is not None:
         text = ast.unparse(count)
         edits = numbers(file, text, MORE_STEPS) if NAME.fullmatch(text) else []
-        edits = edits or [changed(file, count, f"{MORE_STEPS} * ({text})")]
+        if len(edits) != 1:  # which of several is meant, nobody knows
+            edits = [changed(file, count, f"{MORE_STEPS} * ({text})")]
     for node in ast.walk(loop):
         if isinstance(node, ast.If) and any(isinstance(n, ast.Break) for n in node.body):
-            edits += [changed(file, n, f"{n.value / 1000:g}") for n in ast.walk(node.test)
-                      if isinstance(n, ast.Constant) and isinstance(n.value, float)
-                      and 0.0 < n.value < 1.0]  # fmt: skip
+            for test in ast.walk(node.test):
+                match test:
+                    case ast.Compare(_, [ast.Lt() | ast.LtE()], [ast.Constant(float(low)) as n]):
+                        edits += [changed(file, n, f"{low / 1000:g}")] if 0.0 < low < 1.0 else []
     return edits
 
 
@@ -191,9 +202,10 @@ def draws(finding: Finding, roles: Mapping) -> list[Edit]:
         elif np.min(first) >= 0.0:
             text = f"{limit:.2g} * (2 * {text} - 1)"
         else:
-            text = f"({text})" if drawn is whole else text
-            text = f"{limit * scaled / 3**0.5 / np.std(values):.2g} * {text}"
-        if not text.startswith("1 * "):
+            factor = f"{limit * scaled / 3**0.5 / np.std(values):.2g}"
+            own = f"({text})" if drawn is whole else text
+            text = text if factor == "1" else f"{factor} * {own}"
+        if text != drawn.site.text:
             edits.append(edit(drawn.site, text))
         if layer.biases is not None and roles.updates_of(layer.biases):
             start = roles.updates_of(layer.biases)[0].old
