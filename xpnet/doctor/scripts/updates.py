@@ -197,9 +197,9 @@ def redrawn(everything: list["Operation"]) -> "Operation | None":
     """Return an update of what the same step has drawn at random, if no step keeps any."""
     for some in _additions(everything, 3):
         old = [origin(each.operands[0])[0] for each in some]
-        drawn = [each.made_by for each in old if each.size > 1]
-        anew = all(each is not None and DRAWN.search(each.name) for each in drawn)
-        if anew and len(drawn) == len({*old}) == 3 and id(old[2]) in ancestors(some[2].operands[1:]):
+        made = [each.made_by for each in old if each.size > 1]
+        anew = all(each is not None and DRAWN.search(each.name) for each in made)
+        if anew and len(made) == len({*old}) == 3 and id(old[2]) in ancestors(some[2].operands[1:]):
             return some[2]
     return None
 
