@@ -1,6 +1,7 @@
 """What `--fix` writes: lines as they should be, in files that Python reads, and that learn."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from doctor_scripts import examine as ask_for
@@ -12,6 +13,7 @@ from xpnet.doctor.scripts.edits import after, apply, at, mended_lines, tree
 from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.sizes import _more, numbers
 from xpnet.doctor.scripts.source import Script, write_like
+from xpnet.errors import InputError
 
 # A script of the corpus, and lines that its mended copy must have.
 MENDED = {
@@ -32,6 +34,7 @@ MENDED = {
     "shuffled_apart.py": "order = np.random.permutation(len(samples))",
     "only_last_layer.py": "self.W1 = self.W1 - lr * self.dW1",
     "same_array_twice.py": "W = [start.copy() for _ in range(2)]",
+    "local_copy.py": "w2 -= lr * g[2]\n    b2 -= lr * g[3]",
     "loop_variable.py": "W -= 2.0 * dW\n        b -= 2.0 * db",
     "strong_decay.py": "30, 0.3, 0.005",
     "sigmoid_on_sigmoid.py": "y = self.vorhersage(x)",
@@ -192,7 +195,7 @@ def fixer(tmp_path, monkeypatch, capsys):
     def make(text=NETWORK, after=(), name="net.py", helper=""):
         (tmp_path / name).write_text(text)
         if helper:
-            (tmp_path / "part.py").write_text(helper)
+            (tmp_path / f"{text.split()[1]}.py").write_text(helper)
         monkeypatch.syspath_prepend(tmp_path)
         replies = [{"findings": [], "facts": {"skill": each, "ended": ""}} for each in after]
         monkeypatch.setattr(Fixer, "_report", lambda fixer: replies.pop(0))
@@ -208,12 +211,69 @@ def test_a_worse_copy_is_said_and_not_kept(fixer, tmp_path):
     assert not (tmp_path / "net.fixed.py").exists()
 
 
+@pytest.mark.parametrize("earlier", [None, "print('mended before')"])
+def test_no_copy_is_left_after_ctrl_c_and_an_earlier_one_is_put_back(
+    fixer, tmp_path, monkeypatch, earlier
+):
+    def stop(fixer):
+        raise KeyboardInterrupt
+
+    found, target = fixer(), tmp_path / "net.fixed.py"
+    monkeypatch.setattr(Fixer, "_report", stop)
+    if earlier:
+        target.write_text(earlier)
+    with pytest.raises(KeyboardInterrupt):
+        fix(found)
+    assert (target.read_text() if target.exists() else None) == earlier
+
+
+def in_helper(name):
+    """Return a script whose step is in a module, and that module."""
+    start = NETWORK.index("    p = ")
+    lines = [f"    {each.strip()}\n" for each in NETWORK[start:].splitlines()]
+    helper = "import numpy as np\ndef step(X, y, W, b):\n" + "".join(lines)
+    return f"from {name} import step\n{NETWORK[:start]}    step(X, y, W, b)\n", helper
+
+
+def test_a_users_own_file_is_not_taken_for_a_helpers_copy(fixer, tmp_path):
+    main, helper = in_helper("part")
+    found = fixer(main, [0.95], helper=helper)
+    (tmp_path / "part_fixed.py").write_text("mine = 1")
+    with pytest.raises(InputError, match=r"part_fixed\.py exists.*move it away"):
+        fix(found)
+    assert (tmp_path / "part_fixed.py").read_text() == "mine = 1"
+    assert not (tmp_path / "net.fixed.py").exists()
+
+
+@pytest.mark.parametrize("name", ["part", "part_fixed"])
+def test_a_script_and_its_helper_are_mended_together(fixer, tmp_path, name):
+    maker = Fixer(fixer(f"from {name} import rate\n{NETWORK}", helper="rate = 1\n"), ())
+    script, helper = str(tmp_path / "net.py"), str(tmp_path / f"{name}.py")
+    (change,) = edits((1, 0, 1, 8, "rate = 2"))
+    (other,) = edits((3, 15, 3, 16, "1"))
+    both = [{**change, "file": helper}, {**other, "file": script}]
+    texts, by_hand = maker._edited({script: (tmp_path / "net.py").read_text()}, both)
+    assert f"from {name}_fixed import rate\n" in texts[script]
+    assert "np.random.seed(1)" in texts[script]
+    assert (texts[helper], by_hand) == ("rate = 2\n", [])
+    again = {**change, "file": str(tmp_path / f"{name}_fixed.py"), "text": "rate = 3"}
+    assert maker._edited(texts, [again])[0] == {**texts, helper: "rate = 3\n"}
+
+
+def test_what_a_later_copy_has_mended_need_not_be_done_by_hand(fixer):
+    found = fixer(after=[0.95])
+    (change,) = edits((2, 0, 2, 0, "("))
+    wrong = replace(
+        found.report.findings[0], repair={"edits": [{**change, "file": found.script.name}]}
+    )
+    found = replace(found, report=replace(found.report, findings=(*found.report.findings, wrong)))
+    assert Fixer(found, ()).by_hand() == ["net.py, line 2"]
+    assert fix(found)["by_hand"] == []
+
+
 def test_a_helper_is_mended_as_a_copy_that_the_mended_script_imports(fixer, tmp_path):
-    update = NETWORK[NETWORK.index("    p = ") :].replace("    ", "", 1)
-    lines = [f"    {each.strip()}" for each in update.splitlines()]
-    helper = "import numpy as np\ndef step(X, y, W, b):\n" + "\n".join(lines) + "\n"
-    main = NETWORK[: NETWORK.index("    p = ")] + "    step(X, y, W, b)\n"
-    done = fix(fixer("from part import step\n" + main, [0.95], helper=helper))
+    main, helper = in_helper("part")
+    done = fix(fixer(main, [0.95], helper=helper))
     assert "from part_fixed import step" in (tmp_path / "net.fixed.py").read_text()
     assert "(p - y) / 40" in (tmp_path / "part_fixed.py").read_text()
     assert "+from part_fixed import step" in done["changes"]
@@ -228,13 +288,14 @@ def test_a_helper_that_the_script_does_not_import_itself_is_left_to_the_user(fix
 
 def test_a_notebook_is_mended_as_a_notebook(fixer, tmp_path):
     split = NETWORK.index("for i")
-    cells = [{"cell_type": "code", "source": each, "metadata": {}, "outputs": []}
-             for each in ("%matplotlib inline\n" + NETWORK[:split], NETWORK[split:])]  # fmt: skip
+    texts = f"%matplotlib inline\n{NETWORK[:split]}", NETWORK[split:], ""
+    cells = [{"cell_type": "code", "source": each, "metadata": {}} for each in texts]
     done = fix(fixer(json.dumps({"cells": cells, "nbformat": 4}), [0.95], "net.ipynb"))
     mended = json.loads((tmp_path / "net.fixed.ipynb").read_text("utf-8"))["cells"]
     assert done["file"].endswith("net.fixed.ipynb")
     assert "".join(mended[0]["source"]).startswith("%matplotlib")
     assert "p - y" in "".join(mended[1]["source"])
+    assert not any("nbformat" in each for each in done["changes"])
 
 
 def test_what_was_taught_wrongly_need_not_be_learnt_as_well():
@@ -245,5 +306,6 @@ def test_what_was_taught_wrongly_need_not_be_learnt_as_well():
     assert attempt(0.7).better_than(attempt(1.0, "same-batch"))
     assert not attempt(0.7).better_than(attempt(0.8, "gradient-sign"))
     assert attempt(0.93).better_than(attempt(0.95, "gradient-wrong"))
+    assert not attempt(0.99, "same-batch").better_than(attempt(0.5))
     assert not attempt(0.94).better_than(attempt(0.95))
     assert not attempt(0.9, ended="the script stopped in line 3").better_than(attempt(0.0))

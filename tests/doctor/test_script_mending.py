@@ -63,6 +63,37 @@ for i in range(100):
         w = w - 0.5 * g
     b -= 0.5 * d.sum(0)
 """
+SORTED = """import numpy as np
+rng = np.random.default_rng(0)
+X = np.vstack([rng.normal(c, 0.4, (60, 2)) for c in (-1.5, 0, 1.5)])
+T = np.repeat(np.eye(3), 60, axis=0)
+ws, bs = [rng.normal(size=(2, 8)), rng.normal(size=(8, 3))], [np.zeros(8), np.zeros(3)]
+def forward(x):
+    h = [x]
+    for w, b in zip(ws, bs):
+        h.append(np.tanh(h[-1] @ w + b))
+    return h
+for epoch in range(3):
+    for x, t in zip(X, T):
+        x, h, out = forward(x)
+        d = (out - t) * (1 - out**2)
+        e = ws[1] @ d * (1 - h**2)
+        for w, b, a, g in zip(ws, bs, (x, h), (e, d)):
+            w -= 0.1 * np.outer(a, g)
+            b -= 0.1 * g
+"""
+SHARED = """import numpy as np
+rng, n = np.random.default_rng(0), 3
+X = rng.uniform(-1, 1, (60, n))
+Y, sizes = X * [-1, 1, 1], [n] * 3
+W = [rng.normal(size=sizes[:2])] * 2
+for epoch in range(200):
+    h = np.tanh(X @ W[0])
+    d = (h @ W[1] - Y) / 60
+    e = d @ W[1].T * (1 - h**2)
+    W[1] -= 0.1 * h.T @ d
+    W[0] -= 0.1 * X.T @ e
+"""
 
 
 @pytest.fixture
@@ -83,6 +114,20 @@ def test_a_script_that_updates_only_a_bias_is_examined(examined):
     report = examined(LOST).report
     assert report.findings
     assert report.facts["failed"] == []
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "line", "text"),
+    [
+        (SORTED, "unshuffled-rows", 12, "[(X[i], T[i]) for i in np.random.permutation(len(X))]"),
+        (SHARED, "shared-parameters", 5, "[rng.normal(size=sizes[:2]).copy() for _ in range(2)]"),
+        (LOST.replace("* g\n", "* g; x = x + r.random(x.shape)\n"), "no-update", 8, "w -= 0.5 * g"),
+    ],
+)  # fmt: skip
+def test_only_rows_parameters_and_lost_steps_are_rewritten(examined, script, code, line, text):
+    findings = [each for each in examined(script).report.findings if each.code == code]
+    edits = [e for each in findings for e in (each.repair or {}).get("edits", ())]
+    assert {(each["line"], each["text"]) for each in edits} == {(line, text)}
 
 
 @pytest.mark.parametrize(

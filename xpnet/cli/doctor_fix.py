@@ -12,7 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,8 @@ QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the 
 ALL, TIMES = 60.0, 3.0  # seconds that all copies together may run, or times the script's own
 CLEARLY = 0.02  # of the targets' variance, by which a mended copy must be better
 LEARNT = 0.9  # of it, after which no more is mended
-ENOUGH = {False: 0.8, True: 0.95}  # of it, after which nothing else is tried; with errors found
+ENOUGH = 0.8  # of it, after which nothing else is tried
+ENOUGH_MENDED = 0.95  # the same, where errors were found
 ROUNDS = 4  # of mending and running: one cause can hide the next
 # With these, what is learnt is not what should be, and how well it is learnt says nothing.
 MISTAUGHT = {
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from xpnet.doctor.scripts.examine import Examination
 
 Edit = dict[str, Any]
-Texts = dict[Path, str]  # by the file; of a notebook's cells, by their number
+Texts = dict[str, str]  # by the file; of a notebook's cells, by their number
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Attempt:
     @property
     def failed(self) -> bool:
         """Whether it ended by an error."""
-        return "the script stopped in line" in self.report["facts"].get("ended", "stopped")
+        return "the script stopped in line" in self.report["facts"].get("ended", "")
 
     @property
     def codes(self) -> set[str]:
@@ -66,6 +68,8 @@ class Attempt:
     def better_than(self, other: "Attempt") -> bool:
         """Return whether it learns more, or at last what it should."""
         if self.failed and not other.failed:
+            return False
+        if self.codes & MISTAUGHT - other.codes:
             return False
         if other.codes & MISTAUGHT - self.codes:
             return self.skill > 0.0
@@ -79,7 +83,6 @@ class Fixer:
 
     found: "Examination"
     roles: Sequence[str]
-    by_hand: dict[str, None] = field(default_factory=dict)  # what was not mended
 
     def __post_init__(self) -> None:
         self.path, package = self.found.script.locate()
@@ -93,11 +96,19 @@ class Fixer:
         self.skills = list[float]()  # of all copies
 
     def run(self) -> None:
-        """Find the best copy, and write it."""
-        self._mend(self.start)
-        self._vary(ENOUGH[bool(self.start.codes)])
-        for each in self.written:
-            each.unlink(missing_ok=True)
+        """Find the best copy, and write it; InputError where a helper's copy would replace a file.
+
+        An earlier mended script is put back, if this one is not better.
+        """
+        earlier = self.target.read_bytes() if self.target.is_file() else None
+        try:
+            self._mend(self.start)
+            self._vary(ENOUGH_MENDED if self.start.codes else ENOUGH)
+        finally:
+            for each in self.written:
+                each.unlink(missing_ok=True)
+            if earlier is not None:
+                self.target.write_bytes(earlier)
         if self.best is not self.start:
             self._write(self.best.texts)
 
@@ -131,7 +142,7 @@ class Fixer:
 
     def _tried(self, before: Attempt, edits: Iterable[Edit], what: str = "") -> Attempt | None:
         """Return the copy with some edits, after a run; None if there is none, or no time."""
-        texts = self._edited(before.texts, edits)
+        texts, _ = self._edited(before.texts, edits)
         limit = max(ALL, TIMES * self.found.outcome.seconds)
         if texts == before.texts or time.perf_counter() - self.began > limit:
             return None
@@ -157,51 +168,48 @@ class Fixer:
         from xpnet.doctor.scripts.source import raw_cells, read_source
 
         if self.notebook:
-            return {Path(str(n)): t for n, t in enumerate(raw_cells(self.path), start=1)}
-        return {self.path: read_source(self.path)}
+            return {str(n): t for n, t in enumerate(raw_cells(self.path), start=1)}
+        return {str(self.path): read_source(self.path)}
 
-    def _key(self, file: str) -> Path | None:
-        """Return whose text an edit's file is: the script's, or its copy's."""
+    def _key(self, file: str, texts: Texts) -> str:
+        """Return whose text an edit's file is: its own or its original's; "" if it is not ours."""
         if self.notebook:
             cell = re.fullmatch(r".*\.ipynb, cell (\d+)", file)
-            return Path(cell[1]) if cell else None
-        path = Path(file)
-        path = self.path if path == self.target else path
-        if path.stem.endswith("_fixed") and path in self.written:
-            path = path.with_name(f"{path.stem.removesuffix('_fixed')}.py")
-        return path if path.parent == self.path.parent else None
+            return cell[1] if cell else ""
+        originals = {str(self.copy_of(Path(each))): each for each in texts}
+        file = originals.get(file, file)
+        return file if Path(file).parent == self.path.parent else ""
 
-    def _edited(self, texts: Texts, edits: Iterable[Edit]) -> Texts:
-        """Return the texts with edits, where they stay Python."""
+    def _edited(self, texts: Texts, edits: Iterable[Edit]) -> tuple[Texts, list[str]]:
+        """Return the texts with edits, where they stay Python, and the lines of all others."""
         from xpnet.doctor.scripts.edits import apply
         from xpnet.doctor.scripts.source import read_source
 
-        by_file: dict[str, list[Edit]] = {}
+        by_key: dict[str, list[Edit]] = {}
         for each in edits:
-            by_file.setdefault(each["file"], []).append(each)
-        new = dict(texts)
-        for file, mine in by_file.items():
-            key = self._key(file)
-            helper = not self.notebook and key != self.path
-            old = texts.get(key) if key is not None else None
-            if old is None and helper and key is not None:
-                old = read_source(Path(file))
-            text = apply(old, mine) if old is not None else None
-            main = _importing(new[self.path], Path(file).stem) if helper else ""
-            if text is None or key is None or not self._is_python(text) or (helper and not main):
-                self.by_hand |= dict.fromkeys(f"{Path(file).name}, line {e['line']}" for e in mine)
+            by_key.setdefault(self._key(each["file"], texts), []).append(each)
+        new, by_hand, script = dict(texts), list[str](), str(self.path)
+        # The script first: its edits are for its lines as they were, before its imports change.
+        for key, mine in sorted(by_key.items(), key=lambda item: item[0] != script):
+            is_helper = bool(key) and key not in texts
+            imports = _importing(new[script], Path(key).stem) if is_helper else ""
+            old = read_source(Path(key)) if imports else texts.get(key)
+            try:
+                text = None if old is None else apply(old, mine)
+                ast.parse("" if self.notebook else text or "")
+            except (SyntaxError, ValueError):
+                text = None
+            if text is None:
+                by_hand += [f"{Path(e['file']).name}, line {e['line']}" for e in mine]
                 continue
-            new[key] = text
-            if helper:
-                new[self.path] = main
-        return new
+            new |= {key: text} | ({script: imports} if imports else {})
+        return new, by_hand
 
-    def _is_python(self, text: str) -> bool:
-        try:
-            ast.parse("" if self.notebook else text)
-        except (SyntaxError, ValueError):
-            return False
-        return True
+    def by_hand(self) -> list[str]:
+        """Return the lines that the best copy still has wrong, and that cannot be mended in it."""
+        repairs = [each["repair"] or {} for each in self.best.report["findings"]]
+        lines = [self._edited(self.best.texts, each.get("edits", ()))[1] for each in repairs]
+        return [*dict.fromkeys(chain(*lines))]
 
     def _write(self, texts: Texts) -> None:
         """Write the copies, in the encoding and with the line ends of the files they are of."""
@@ -211,13 +219,15 @@ class Fixer:
             whole = json.loads(self.path.read_text("utf-8"))
             code = [each for each in whole["cells"] if each["cell_type"] == "code"]
             for number, text in texts.items():
-                code[int(number.name) - 1]["source"] = text.splitlines(keepends=True)
+                code[int(number) - 1]["source"] = text.splitlines(keepends=True)
             self.target.write_text(json.dumps(whole, ensure_ascii=False, indent=1), "utf-8")
             return
         for file, text in texts.items():
-            target = self.copy_of(file)
-            write_like(file, target, text)
+            target = self.copy_of(Path(file))
+            if target not in self.written and target.exists():
+                raise InputError(f"{target} exists, and --fix would replace it; move it away")
             self.written.add(target)
+            write_like(Path(file), target, text)
 
     def copy_of(self, file: Path) -> Path:
         """Return where a file's mended copy is."""
@@ -226,8 +236,6 @@ class Fixer:
 
 def _importing(text: str, module: str) -> str:
     """Return a script that imports a module's mended copy; nothing if it does not import it."""
-    if module.endswith("_fixed"):
-        return text
     text, froms = re.subn(rf"^(\s*from {module})(?= import )", r"\1_fixed", text, flags=re.M)
     plain = re.compile(rf"^(\s*import {module})(?: as (\w+))?[ \t]*$", re.M)
     text, plains = plain.subn(lambda m: f"{m[1]}_fixed as {m[2] or module}", text)
@@ -236,16 +244,18 @@ def _importing(text: str, module: str) -> str:
 
 def fix(found: "Examination", roles: Sequence[str] = ()) -> dict[str, Any]:
     """Mend the script, as far as that makes it learn; return what was done."""
+    from xpnet.doctor.scripts.source import read_source
+
     fixer = Fixer(found, roles)
     fixer.run()
     start, best = fixer.start, fixer.best
-    told = {"before": start.skill, "by_hand": [*fixer.by_hand]}
+    told = {"before": start.skill, "by_hand": fixer.by_hand()}
     if best is start:
         return {"file": None, "after": max(fixer.skills, default=None), **told}
     changes = []
     for key, text in best.texts.items():
-        file = fixer.path if fixer.notebook else key
-        old = start.texts.get(key) or file.read_text("utf-8", "replace")
+        file = fixer.path if fixer.notebook else Path(key)
+        old = start.texts[key] if key in start.texts else read_source(file)
         names = file.name, fixer.copy_of(file).name
         lines = difflib.unified_diff(old.splitlines(), text.splitlines(), *names, "", "", 0, "")
         changes += [*lines][2:]

@@ -83,11 +83,11 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     found = seen.recorder.lost or lost(
         [each for each in mapping.step.operations if id(each) not in updates], times=1
     )
-    if found is not None:
-        old = found.site.operands[0]
-        yield (found, old, "nothing uses the result of this step, and the weights stay as they "
+    if found:
+        old = found[0].site.operands[0]
+        yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
                "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
-               in_place(found.site))  # fmt: skip
+               in_place(each.site for each in found))  # fmt: skip
 
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop")

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.edits import LOOPS, Edit, around, at, block, changed, statements, tree
+from xpnet.doctor.scripts.edits import LOOPS, Edit, around, at, changed, statements, tree
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping, in_source
 from xpnet.doctor.scripts.sizes import kept, loops
 from xpnet.doctor.scripts.trace import Operation
+from xpnet.doctor.scripts.updates import origin
 
 ORDER = "[(_x[i], _y[i]) for i in np.random.permutation(len(_x))]"
 # By a finding's code: a place, a key of `PLACES`; what may stand there, and should. `_a` is any
@@ -18,13 +19,13 @@ ORDER = "[(_x[i], _y[i]) for i in np.random.permutation(len(_x))]"
 REWRITES = {
     "data-changed": [("spot", f"_x {op}= _a", f"_x = _x {op} _a") for op in "*+-/"],
     "shared-parameters": [
-        ("file", "[_x] * _n", "[_x.copy() for _ in range(_n)]"),
+        ("lists", "[_x] * _n", "[_x.copy() for _ in range(_n)]"),
         ("alias", "_y = _x", "_y = _x.copy()"),
     ],
     "same-batch": [("loops", "_x.seed(_n)", "pass")],
     "unshuffled-rows": [
-        ("loops", "zip(_x, _y)", ORDER),
-        ("loops", "range(len(_x))", "np.random.permutation(len(_x))"),
+        ("rows", "zip(_x, _y)", ORDER),
+        ("rows", "range(len(_x))", "np.random.permutation(len(_x))"),
     ],
     "targets-shifted": [("spot", "_x - 1", "_x")],
     "constant-feature": [("inputs", "_x // _n", "_x / _n")],
@@ -51,6 +52,15 @@ def _in_loops(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]
     file = roles.file
     functions = (n for n in tree(file).body if isinstance(n, ast.FunctionDef))
     yield from ((file, each) for each in (*loops(roles), *functions))
+
+
+def _rows(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]:
+    """Yield what loops go over, if that is the inputs or the targets."""
+    data = [layer.inputs for layer in roles.layers[:1]] + [*roles.targets[:1]]
+    names = {name for value in data for each in kept(value, roles) for name in each.names}
+    for loop in loops(roles):
+        if isinstance(loop, ast.For) and names & {ast.unparse(n) for n in ast.walk(loop.iter)}:
+            yield roles.file, loop.iter
 
 
 def _inputs(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST | None]]:
@@ -87,9 +97,21 @@ def _alias(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]:
                 yield roles.file, each
 
 
+def _lists(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]:
+    """Yield the products of a list with the array that the parameters share, or what made it."""
+    known = set[str]()
+    for each in roles.step.updates:
+        start = origin(each.old)[0]
+        known |= {*start.names, *([start.made_by.site.text] if start.made_by else ())}
+    for node in ast.walk(tree(roles.file)):
+        match node:
+            case ast.BinOp(ast.List([element])) if ast.unparse(element) in known:
+                yield roles.file, node
+
+
 PLACES: dict[str, Place] = {
     "spot": _at_spot, "loops": _in_loops, "inputs": _inputs, "outputs": _outputs,
-    "rate": _rate, "alias": _alias, "file": lambda finding, roles: [(roles.file, tree(roles.file))],
+    "rate": _rate, "alias": _alias, "rows": _rows, "lists": _lists,
 }  # fmt: skip
 
 
@@ -102,13 +124,13 @@ def rewritten(finding: Finding, roles: Mapping) -> list[Edit]:
     ]  # fmt: skip
 
 
-def in_place(site: Site) -> list[Edit]:
-    """Let steps that only set a name change the array itself: this one, and those beside it."""
-    here, edits = at(site.file, site.line), list[Edit]()
-    for each in block(site.file, here) if here else ():
-        for op in "-+":
-            edits += rewrite(site.file, each, f"_x = _x {op} _a", f"_x {op}= _a")
-    return edits
+def in_place(sites: Iterable[Site]) -> list[Edit]:
+    """Let steps that only set a name change the array itself."""
+    found = ((site.file, at(site.file, site.line), op) for site in sites for op in "-+")
+    return [
+        each for file, statement, op in found if statement is not None
+        for each in rewrite(file, statement, f"_x = _x {op} _a", f"_x {op}= _a")
+    ]  # fmt: skip
 
 
 def rewrite(file: str, root: ast.AST, old: str, new: str, *, inside: bool = True) -> Iterator[Edit]:

@@ -147,7 +147,7 @@ class Recorder:
         self._numbers: dict[tuple[int, int], int] = {}  # of parameters, by place and turn
         self.rests = True  # False: look at every step
         self.redrawn: Operation | None = None  # updates what its own step has drawn
-        self.lost: Operation | None = None  # a step whose result nothing uses
+        self.lost = list[Operation]()  # steps whose results nothing uses
         self.cut: Operation | None = None  # puts fractions into an array of whole numbers
         self.reached = set[int]()  # places, while no update was found
         self.used: tuple[Operation, ...] = ()  # what was computed after the last update

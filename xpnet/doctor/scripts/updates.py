@@ -197,30 +197,31 @@ def redrawn(everything: list["Operation"]) -> "Operation | None":
     """Return an update of what the same step has drawn at random, if no step keeps any."""
     for some in _additions(everything, 3):
         old = [origin(each.operands[0])[0] for each in some]
-        drawn = [each.made_by for each in old]
-        anew = all(each is not None and DRAWN.search(each.name) for each in drawn)
-        if anew and len({*old}) == 3 and id(old[2]) in ancestors(some[2].operands[1:]):
+        made = [each.made_by for each in old if each.size > 1]
+        anew = all(each is not None and DRAWN.search(each.name) for each in made)
+        if anew and len(made) == len({*old}) == 3 and id(old[2]) in ancestors(some[2].operands[1:]):
             return some[2]
     return None
 
 
-def lost(everything: list["Operation"], times: int) -> "Operation | None":
-    """Return a step from an array, by what was made of it, that is named and never used."""
+def lost(everything: list["Operation"], times: int) -> list["Operation"]:
+    """Return steps from an array, by what was made of it, that are named and never used."""
+    found = list["Operation"]()
     used = {id(value) for each in everything for value in each.operands}
     for some in _additions(everything, times):
         last = some[-1]
         if any(id(each.result) in used or not each.result.names for each in some):
             continue
         if id(origin(last.operands[0])[0]) in ancestors(last.operands[1:]):
-            return last
-    return None
+            found.append(last)
+    return found if any(each.result.size > 1 for each in found) else []
 
 
 def _additions(everything: list["Operation"], times: int) -> Iterator[list["Operation"]]:
     """Yield the first additions or subtractions of arrays at each place, if there are so many."""
     places: dict[int, list[Operation]] = {}
     for each in everything:
-        if each.name in ("add", "subtract") and each.result.size > 1 and each.index is None:
+        if each.name in ("add", "subtract") and each.result.shape and each.index is None:
             places.setdefault(each.place, []).append(each)
     return (each[:times] for each in places.values() if len(each) >= times)
 
