@@ -3,10 +3,13 @@
 import json
 import math
 import shlex
+import sys
+from importlib.util import find_spec
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
-from command_line import BANKNOTE, Run, regression, table
+from command_line import BANKNOTE, Run, program, regression, table
 
 from xpnet.cli import sweep as module
 
@@ -91,22 +94,34 @@ def test_a_sweep_that_is_stopped_keeps_the_shapes_that_are_done(run: Run, monkey
     assert run(*words).json["trained"] == 2
 
 
+CLUSTER = """
+from distributed import LocalCluster
+with LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
+    print(cluster.scheduler_address, flush=True)
+    input()
+"""
+
+
 @pytest.mark.process
+@pytest.mark.skipif(find_spec("distributed") is None, reason="Dask is not installed")
 def test_workers_of_a_dask_cluster_give_the_bits_of_this_machine(run: Run) -> None:
-    distributed = pytest.importorskip("distributed")
+    """In processes of their own: Dask leaves threads behind."""
     regression()
     words = [*SWEEP, "--deterministic", "--lr", "0.01", "0.03", "--hidden", "4", "8,8", "none"]
     here = run(*words).json["candidates"]
-    with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
-        again = [*words, "--out", "there", "--scheduler", cluster.scheduler_address]
-        outcome = run(*again)
-        there = outcome.json
-        assert there["trained"] == outcome.err.count("finished candidate") == 6  # kept one by one
-        assert there["candidates"] == here
-        assert run(*again).json["trained"] == 0
-    outcome = run(*words, "--out", "nowhere", "--scheduler", "host")
-    assert outcome.status == 2
-    assert "cannot be reached" in outcome.err
+    command = [sys.executable, "-c", CLUSTER]
+    with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as cluster:
+        assert cluster.stdout is not None
+        again = [*words, "--out", "there", "--scheduler", cluster.stdout.readline().strip()]
+        done, more = (program(*again, timeout=300) for _ in range(2))
+        cluster.communicate("\n")
+    there = json.loads(done.stdout)
+    assert there["trained"] == done.stderr.count("finished candidate") == 6  # kept one by one
+    assert there["candidates"] == here
+    assert json.loads(more.stdout)["trained"] == 0
+    unreachable = program(*words, "--out", "nowhere", "--scheduler", "host")
+    assert unreachable.returncode == 2
+    assert "cannot be reached" in unreachable.stderr
 
 
 def test_one_that_diverges_is_last_and_the_others_are_unharmed(run: Run) -> None:
