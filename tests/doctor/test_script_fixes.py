@@ -277,6 +277,7 @@ def test_a_helper_is_mended_as_a_copy_that_the_mended_script_imports(fixer, tmp_
     assert "from part_fixed import step" in (tmp_path / "net.fixed.py").read_text()
     assert "(p - y) / 40" in (tmp_path / "part_fixed.py").read_text()
     assert "+from part_fixed import step" in done["changes"]
+    assert fix(fixer(main, [0.95], helper=helper)) == done  # which replaces its own copies
 
 
 def test_a_helper_that_the_script_does_not_import_itself_is_left_to_the_user(fixer, tmp_path):

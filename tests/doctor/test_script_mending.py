@@ -181,6 +181,14 @@ def test_initial_weights_are_scaled_about_zero(examined):
     assert [e["text"] for e in edits if e["line"] == 7] == [f"0.066 * ({shifted})"]
 
 
+def test_initial_weights_that_are_never_above_zero_get_a_finite_scale(examined):
+    script = START.replace("W1, b1 = np.random.randn(2, 8), ",
+                           "W1 = 9.0 * np.random.randint(-1, 1, (2, 8)); b1 = ")  # fmt: skip
+    texts = [e["text"] for e in edits_of(examined(script + ONE_LINE)) if e["line"] == 7]
+    assert texts
+    assert not any("nan" in each or "inf" in each for each in texts)
+
+
 @pytest.mark.parametrize(("skill", "said"), [(0.3, "does not learn better"), (0.95, "Mended in")])
 def test_a_copy_is_called_mended_only_if_it_learns_better(examined, monkeypatch, skill, said):
     found = examined(START + ONE_LINE)

@@ -91,24 +91,25 @@ class Fixer:
             raise InputError(f"{self.found.script.name}: --fix mends scripts and notebooks; "
                              "name the file of the module")  # fmt: skip
         self.target = self.path.with_name(f"{self.path.stem}.fixed{self.path.suffix}")
-        self.began, self.written = time.perf_counter(), {self.target}
+        self.began = time.perf_counter()
+        self.before = dict[Path, bytes | None]()  # by a copy's path: what stood there
         self.start = self.best = Attempt(self._read(), self.found.report.to_dict())
         self.skills = list[float]()  # of all copies
 
     def run(self) -> None:
         """Find the best copy, and write it; InputError where a helper's copy would replace a file.
 
-        An earlier mended script is put back, if this one is not better.
+        Earlier copies are put back, if these are not better.
         """
-        earlier = self.target.read_bytes() if self.target.is_file() else None
         try:
             self._mend(self.start)
             self._vary(ENOUGH_MENDED if self.start.codes else ENOUGH)
         finally:
-            for each in self.written:
-                each.unlink(missing_ok=True)
-            if earlier is not None:
-                self.target.write_bytes(earlier)
+            for path, content in self.before.items():
+                if content is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    path.write_bytes(content)
         if self.best is not self.start:
             self._write(self.best.texts)
 
@@ -216,6 +217,7 @@ class Fixer:
         from xpnet.doctor.scripts.source import write_like
 
         if self.notebook:
+            self._remember(self.target)
             whole = json.loads(self.path.read_text("utf-8"))
             code = [each for each in whole["cells"] if each["cell_type"] == "code"]
             for number, text in texts.items():
@@ -223,11 +225,18 @@ class Fixer:
             self.target.write_text(json.dumps(whole, ensure_ascii=False, indent=1), "utf-8")
             return
         for file, text in texts.items():
-            target = self.copy_of(Path(file))
-            if target not in self.written and target.exists():
-                raise InputError(f"{target} exists, and --fix would replace it; move it away")
-            self.written.add(target)
-            write_like(Path(file), target, text)
+            self._remember(self.copy_of(Path(file)))
+            write_like(Path(file), self.copy_of(Path(file)), text)
+
+    def _remember(self, copy: Path) -> None:
+        """Keep what stands where a copy goes; refuse to replace what no earlier copy imports."""
+        if copy in self.before:
+            return
+        content = copy.read_bytes() if copy.is_file() else None
+        mended = self.before.get(self.target) or b""
+        if copy != self.target and content is not None and copy.stem.encode() not in mended:
+            raise InputError(f"{copy} exists, and --fix would replace it; move it away")
+        self.before[copy] = content
 
     def copy_of(self, file: Path) -> Path:
         """Return where a file's mended copy is."""

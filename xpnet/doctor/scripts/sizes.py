@@ -193,7 +193,7 @@ def draws(finding: Finding, roles: Mapping) -> list[Edit]:
             drawn = whole or drawn  # it was drawn, and shifted
         values, text = np.asarray(updates[0].old.data), drawn.site.text
         first = drawn.result.data
-        scaled = np.max(values) / np.max(first) if np.any(first) else 1.0
+        scaled = np.max(np.abs(values)) / np.max(np.abs(first)) if np.any(first) else 1.0
         limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5 / scaled
         if np.ptp(first) == 0.0:
             # A generator of its own: what the script draws later stays the same.
@@ -216,13 +216,9 @@ def draws(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def _shape_in(text: str) -> str:
     """Return the shape of what a call such as np.zeros((2, 3)) makes, as text."""
-    call = ast.parse(text, mode="eval").body
-    if (
-        isinstance(call, ast.Call)
-        and call.args
-        and re.search(r"(ones|zeros|empty)$", text.split("(")[0])
-    ):
-        return ast.unparse(call.args[0])
+    match ast.parse(text, mode="eval").body:
+        case ast.Call(args=[shape, *_]) if re.match(r"[\w.]*(ones|zeros|empty)\(", text):
+            return ast.unparse(shape)
     return f"np.shape({text})"
 
 
