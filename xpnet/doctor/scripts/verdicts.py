@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.mapping import map_step
-from xpnet.doctor.scripts.trace import Operation, Step
+from xpnet.doctor.scripts.trace import Operation, Step, Value
 from xpnet.doctor.scripts.variants import Mistake, Variants
 
 EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
@@ -22,6 +22,7 @@ ROUNDING = 1e-15  # relative error of outputs and losses
 DOUBTFUL = 0.01  # relative error of slopes above which nothing is compared with them
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
+SUMS_OF_PRODUCTS = {"matmul", "outer", "inner", "einsum", "tensordot"}
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
 
 Values = dict[int, Any]  # by a parameter's number
@@ -186,7 +187,8 @@ class Judge:
         self.tolerance, change = slopes.tolerance, moved_by(step)[n]
         same = change is not None and np.shape(change) == self.shape
         self.change = self._along(change) if same else None
-        self.made_of = [(self._along(e), sign) for e, sign in made_of(n, step)] if same else []
+        parts = made_of(n, step) if same else ()
+        self.made_of = [(self._along(_laid_out(v.data, self.shape)), sign) for v, sign in parts]
         update = next(each for each in step.updates if each.parameter == n)
         self.factor, self.sign = abs(update.factor) or 1.0, update.sign
 
@@ -242,11 +244,8 @@ class Judge:
         return factor if error <= (self.tolerance + doubt) * size > 0.0 else None
 
 
-def made_of(n: int, step: Step) -> Iterator[tuple[Any, int]]:
-    """Yield what an update was made of element by element, and its sign in the new value, 0: any.
-
-    Arrays are in the parameter's layout.
-    """
+def made_of(n: int, step: Step) -> Iterator[tuple[Value, int]]:
+    """Yield what an update was made of, element by element, and its sign in it, 0: any."""
     updates, seen = [each for each in step.updates if each.parameter == n], set[int]()
     if len(updates) > 1:
         return
@@ -259,10 +258,10 @@ def made_of(n: int, step: Step) -> Iterator[tuple[Any, int]]:
         seen.add(id(value))
         data = np.asarray(value.data)
         if data.dtype.kind == "f" and np.all(np.isfinite(data)):
-            yield _laid_out(data, update.new.shape), sign
+            yield value, sign
         if value.base is not None:
             waiting.append((value.base, sign))
-        if (made := value.made_by) is not None:
+        if (made := value.made_by) is not None and made.name not in SUMS_OF_PRODUCTS:
             signs = [sign * _sign_of(made, i) for i in range(len(made.operands))]
             waiting += zip(made.operands, signs, strict=True)
 
