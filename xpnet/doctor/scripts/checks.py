@@ -270,7 +270,7 @@ def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     error = {id(each.result) for each in [first.error] if each is not None}
     found, below = dict[Operation, str](), False
     for root in first.step.operations:
-        made = root.operands[0].made_by if root.name == "sqrt" else None
+        made = origin(root.operands[0])[0].made_by if root.name == "sqrt" else None
         if made is None or made.name != "add" or id(root.result) not in first.cone:
             continue
         below |= bool(np.any(made.result.data < 0.0))

@@ -13,7 +13,7 @@ from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.scripts.checks import causes, outcome
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, map_step
-from xpnet.doctor.scripts.telling import SYMPTOMS, told
+from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
 from xpnet.doctor.scripts.updates import ancestors
 from xpnet.doctor.scripts.variants import is_made_by
@@ -177,7 +177,8 @@ class Observer:
         self.doctor.note([*causes(self, run)])
         found = self.doctor.report()
         if 2 * max(self._steps, default=0) < self.recorder.steps:  # no later one could be afforded
-            kept = [each for each in found.findings if each.code not in SYMPTOMS]
+            kept = [each for each in found.findings if each.code not in SYMPTOMS
+                    and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
             facts["skill"] = 1.0  # not known
             found = replace(found, findings=tuple(kept))
         known = bool(measured or facts.get("gradients"))

@@ -250,7 +250,7 @@ def made_of(n: int, step: Step) -> Iterator[tuple[Value, int]]:
     if len(updates) > 1:
         return
     (update,) = updates
-    waiting = [(update.delta, update.sign)]
+    waiting = [(update.delta, -1 if update.operation.name == "subtract" else 1)]
     while waiting:
         value, sign = waiting.pop(0)
         if id(value) in seen or value.size != update.new.size:
