@@ -258,8 +258,10 @@ def never_cleared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         value, last = update.gradient, update.gradient.made_by
         while (made := value.made_by) is not None and made.name == "add" and made.index is None:
             value = made.operands[0]
-        kept = value.made_by is None and value is not update.gradient and np.any(value.data)
-        if kept and id(value) not in states and value.shape == update.new.shape:
+        if last is None or value.made_by is not None or id(value) in states:
+            continue
+        itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
+        if itself and value.shape == update.new.shape and np.any(value.data):
             yield last, mapping.names[update.parameter], "it is added to that of the step before"
 
 
@@ -287,38 +289,28 @@ def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
 def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """1 - b**t goes to 1, and what it divides stays; (1 - b)**t goes to 0."""
-    powers = dict[int, Operation]()
-    for each in (seen.first or mapping).step.operations:
-        made = each.operands[1].made_by if each.name == "divide" else None
-        if made is not None and made.name == "power" and made.result.size == 1:
-            powers[made.place] = made
-    found = []
-    for made in powers.values():
-        base, exponent = made.site.operands
-        if made.operands[0].made_by and base.startswith("1 - ") and 0.0 < made.operands[0].data < 1:
-            found.append((made, f"(1 - {base.removeprefix('1 - ')} ** {exponent})"))
-    if found:
-        yield (found[0][0], "the update", "it divides by a power that vanishes", found[0][1],
-               [edit(each.site, new) for each, new in found])  # fmt: skip
+    made = [each.operands[1].made_by for each in (seen.first or mapping).step.operations
+            if each.name == "divide"]  # fmt: skip
+    powers = {each.site: each.site.operands for each in made if each and each.name == "power"
+              and each.result.size == 1 and each.operands[0].made_by}  # fmt: skip
+    edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
+             for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
+    for site in powers if edits else ():
+        yield None, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t", edits
 
 
 @check("update-wrong", GOODFELLOW)
 def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """A penalty takes a part of the weights away. With the other sign they grow without end."""
-    shrinking = {id(each.result): each for each, side in penalties(mapping)
-                 if np.all(each.operands[side].data > 0.0)}  # fmt: skip
-    found = [
-        (mapping.names[n], shrinking[id(value)])
-        for n in range(len(mapping.names)) if mapping.updates_of(n)
-        for value, sign in made_of(n, mapping.step) if sign > 0 and id(value) in shrinking
-    ]  # fmt: skip
-    added = {id(each.result) for _, each in found}
-    sums = [each for each in mapping.step.operations if each.name in ("add", "subtract")
-            and added & {id(value) for value in each.operands}]  # fmt: skip
-    if found:
-        names = ", ".join(dict.fromkeys(name for name, _ in found))
-        yield (found[0][1], names, "this penalty makes the weights larger", "the other sign",
-               [edit(each.site, turned(each.site)) for each in sums])  # fmt: skip
+    numbers = [n for n in range(len(mapping.names)) if mapping.updates_of(n)]
+    added = {id(v) for n in numbers for v, sign in made_of(n, mapping.step) if sign > 0}
+    grown = [each for each, side in penalties(mapping)
+             if id(each.result) in added and np.all(each.operands[side].data > 0.0)]  # fmt: skip
+    sums = [each.site for each in mapping.step.operations if each.name in ("add", "subtract")
+            and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
+    for each in grown:
+        yield (each, "weights", "this penalty makes them larger", "the other sign",
+               [edit(site, turned(site)) for site in sums])  # fmt: skip
 
 
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")

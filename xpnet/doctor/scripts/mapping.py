@@ -298,10 +298,11 @@ class _Graph:
 
 def _terms(value: Value) -> list[Value]:
     """Return a value and what it is the sum of."""
-    made = value.made_by
-    if made is None or made.name not in ("add", "sum") or made.index is not None:
-        return [value]
-    return [value, *(term for each in made.operands for term in _terms(each))]
+    found = [value]
+    for each in found:
+        if (made := each.made_by) is not None and made.name in ("add", "sum"):
+            found += made.operands
+    return found
 
 
 def _turned(value: Value) -> Value:

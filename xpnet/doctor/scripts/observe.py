@@ -179,7 +179,7 @@ class Observer:
         if 2 * max(self._steps, default=0) < self.recorder.steps:  # no later one could be afforded
             kept = [each for each in found.findings if each.code not in SYMPTOMS
                     and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
-            facts["skill"] = 1.0  # not known
+            facts["stopped_looking"] = max(self._steps, default=0)
             found = replace(found, findings=tuple(kept))
         known = bool(measured or facts.get("gradients"))
         findings = told(mend(found.findings), run, self.first, measured=known)
