@@ -36,16 +36,17 @@ def _as_it_is(function: Function) -> Function:
 
 _add_up: Function = np.add.reduce
 _largest: Function = np.maximum.reduce
+_NONE_GIVEN: Any = np._NoValue
 
 
 class _NumPy:
-    """NumPy's functions, the reductions without their Python wrappers.
+    """NumPy's functions, some of them without their Python wrappers.
 
     Those cost 1 µs, as array-api-compat's do: more than the work takes in a small network.
     """
 
     def __init__(self) -> None:
-        vars(self).update(vars(np), sum=self._sum, max=self._max)
+        vars(self).update(vars(np), sum=self._sum, max=self._max, astype=self._astype)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)  # what NumPy itself imports on demand, as linalg
@@ -53,19 +54,26 @@ class _NumPy:
     # With the parameters of numpy.sum and numpy.max, in their order: users' own functions are given
     # this namespace too.
     @staticmethod
-    def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
-             keepdims: bool = False, **others: Any) -> Any:  # fmt: skip
-        return _add_up(a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, **others)
+    def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
+             initial: Any = _NONE_GIVEN, where: Any = True) -> Any:  # fmt: skip
+        return _add_up(a, axis, dtype, out, keepdims, initial, where)
 
     @staticmethod
     def _max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False,
-             **others: Any) -> Any:  # fmt: skip
-        return _largest(a, axis=axis, out=out, keepdims=keepdims, **others)
+             initial: Any = _NONE_GIVEN, where: Any = True) -> Any:  # fmt: skip
+        return _largest(a, axis, None, out, keepdims, initial, where)
+
+    @staticmethod
+    def _astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
+        return x.astype(dtype, copy=copy)
+
+
+_product: Function = np.ndarray.dot  # the same BLAS calls as matmul's, at half the overhead
 
 
 def _matmul_into(out: Array, a: Array, b: Array) -> None:
     try:
-        np.dot(a, b, out=out)
+        _product(a, b, out)
     except ValueError:  # another dtype, as from a user's activation with a float64 in it
         np.matmul(a, b, out=out)
 
@@ -135,9 +143,9 @@ CPU = Device(
     _NumPy(),
     _put_on_host,
     np.asarray,
-    np.dot,  # the same BLAS calls as matmul's, at two thirds of the overhead
+    _product,
     _matmul_into,
-    np.dot,
+    _product,
     _ones_on_host,
     block=1 << 16,
 )
