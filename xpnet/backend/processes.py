@@ -30,7 +30,7 @@ def in_processes(
                 with open(pipe, "rb") as file:
                     answer = file.read()
                 _, status = os.waitpid(process, 0)
-                yield item, None if status else pickle.loads(answer)  # of our own child
+                yield item, None if status else pickle.loads(answer)  # noqa: S301  # of a child
     finally:
         for pipe, (process, _) in running.items():
             os.kill(process, signal.SIGKILL)
