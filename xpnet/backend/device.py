@@ -68,12 +68,13 @@ class _NumPy:
         return x.astype(dtype, copy=copy)
 
 
-_product: Function = np.ndarray.dot  # the same BLAS calls as matmul's, at half the overhead
+def _product(a: Array, b: Array) -> Array:
+    return a.dot(b)  # the same BLAS calls as matmul's, at half the overhead
 
 
 def _matmul_into(out: Array, a: Array, b: Array) -> None:
     try:
-        _product(a, b, out)
+        a.dot(b, out)
     except ValueError:  # another dtype, as from a user's activation with a float64 in it
         np.matmul(a, b, out=out)
 
