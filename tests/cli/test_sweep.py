@@ -122,7 +122,7 @@ def test_what_fails_in_a_process_is_told_as_without(run, monkeypatch):
         trained(runs)
 
     monkeypatch.setattr(module, "processors", lambda: 2)
-    refused = run(*SWEEP, "--lr", "0.01", "--hidden", "4", "8,x")
+    refused = run(*SWEEP, "--lr", "0.01", "--hidden", "4", "8,x", "--out", "refused")
     assert (refused.status, "--hidden '8,x'" in refused.err) == (2, True)
     monkeypatch.setattr(module, "train_together", killed)
     assert run(*SWEEP, "--lr", "0.01", "--hidden", "4", "8").json["trained"] == 2

@@ -79,15 +79,11 @@ def _matmul_into(out: Array, a: Array, b: Array) -> None:
         np.matmul(a, b, out=out)
 
 
-@lru_cache(maxsize=8)
-def _kept_ones(count: int, dtype: str) -> Array:
+@lru_cache(maxsize=4)
+def _ones(count: int, dtype: str) -> Array:
     ones = np.ones(count, dtype=dtype)
     ones.flags.writeable = False
     return ones
-
-
-def _ones_on_host(count: int, dtype: str) -> Array:  # long ones are not worth their memory
-    return _kept_ones(count, dtype) if count <= 4096 else np.ones(count, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -147,16 +143,14 @@ CPU = Device(
     _product,
     _matmul_into,
     _product,
-    _ones_on_host,
+    _ones,
     block=1 << 16,
 )
 
 
-def _matmul_into_stack(out: Array, a: Array, b: Array) -> None:
-    np.matmul(a, b, out=out)
-
-
-_CPU_STACK = replace(CPU, matmul=np.matmul, matmul_into=_matmul_into_stack, vecdot=np.vecdot)
+_CPU_STACK = replace(
+    CPU, matmul=np.matmul, vecdot=np.vecdot, matmul_into=lambda out, a, b: np.matmul(a, b, out)
+)
 
 
 def for_many(device: Device) -> Device:

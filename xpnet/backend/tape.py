@@ -186,13 +186,9 @@ class _RecordingNamespace:
         return np.asarray(x, dtype=dtype, copy=copy)
 
 
-def _dot_into(out: Any, a: Any, b: Any) -> None:
-    np.dot(a, b, out)
-
-
 RECORDING = replace(
-    CPU, xp=_RecordingNamespace(), matmul=np.dot, matmul_into=_dot_into, vecdot=np.dot,
-    block=1 << 62,
+    CPU, xp=_RecordingNamespace(), matmul=np.dot, vecdot=np.dot, block=1 << 62,
+    matmul_into=lambda out, a, b: np.dot(a, b, out),
 )  # fmt: skip
 """The CPU, for networks whose arrays are recorded."""
 
