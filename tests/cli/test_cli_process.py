@@ -123,7 +123,7 @@ sys.exit(run())
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("module", ["xpnet.cli.main", "click", "numpy", "polars", "safetensors"])
 def test_ctrl_c_while_the_command_is_loading_is_one_line(module: str) -> None:
-    words = ["train", str(BANKNOTE), "--target", "class"]
+    words = ["train", str(BANKNOTE), "--target", "class", "--simple", "--epochs", "1"]
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED_WHILE, module, *words],
         capture_output=True, text=True, check=False, timeout=60,
