@@ -6,7 +6,6 @@ The same object is parsed, used, written into reports, and turned back into a co
 import json
 import os
 import shlex
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import partial
@@ -404,6 +403,8 @@ def parser(name: str, options: type, command: Callable[[Any], Any], **how: Any) 
 def _read_config(context: click.Context, _: click.Parameter, path: str | None) -> str | None:
     """Make the values of a TOML file the defaults of a command's options; read before them."""
     if path:
+        import tomllib
+
         try:
             with open(path, "rb") as file:
                 values = tomllib.load(file)
