@@ -43,9 +43,11 @@ def conclude(
     verdicts = {n: _together(points, n) for n in range(len(roles.names))}
     found = [_of_mistake(each, names) for each, names in _mistakes(points, roles).items()]
     right = [roles.names[n] for n, kind in verdicts.items() if kind == "right"]
-    if climbing := _climbing(points[0], verdicts):
-        found.append(_sign(points[0], roles, climbing, everywhere=not right))
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
+    climbing = _climbing(points[0], verdicts)
+    alone = any(is_array(roles, n) for n in wrong) and not any(is_array(roles, n) for n in climbing)
+    if climbing and not alone:  # a number has the wrong sign by chance, by another loss
+        found.append(_sign(points[0], roles, climbing, everywhere=not right))
     arrays = [n for n, kind in verdicts.items() if kind == "right" and is_array(roles, n)]
     if wrong and not found and (failing or arrays):  # or else it learns by another loss: Huber's
         found.append(_unexplained(points, roles, wrong, failing))
