@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
@@ -196,16 +197,13 @@ def _by_processes(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[st
         shapes.setdefault((each.hidden, each.activation), []).append(each)
     count = min(processors(), len(shapes))
     if count > 1 and sys.platform == "linux" and task.options.device == "cpu":
-
-        def trained(shape: Any) -> list[list[dict[str, Any]]]:
-            with threads_of_each(count):
-                return [*_trained(task, shapes[shape])]
-
-        for shape, found in in_processes(trained, [*shapes], count):
-            if found is None:  # what went wrong is told below
-                break
-            del shapes[shape]
-            yield from found
+        several = in_processes(lambda each: [*_trained(task, shapes[each])], [*shapes], count)
+        with threads_of_each(count), closing(several):
+            for shape, found in several:
+                if found is None:  # what went wrong is told below
+                    break
+                del shapes[shape]
+                yield from found
     if shapes:
         yield from _trained(task, [*itertools.chain(*shapes.values())])
 
