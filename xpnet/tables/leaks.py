@@ -43,15 +43,14 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
     return [f"{up_to_ten(found)} {told}"] if found else []
 
 
-def note_codes(table: Table, found: Mapping[str, Summary]) -> list[str]:
-    """Return a note on columns of numbers in which 999, or the like, is far from all others."""
-    told = []
+def codes_for_nothing(table: Table, found: Mapping[str, Summary]) -> dict[str, float]:
+    """Return 999, or the like, of columns of numbers in which it is far from all others."""
+    codes = dict[str, float]()
     for name, value in ((name, value) for name, s in found.items() for value in (s.low, s.high)):
         if abs(value) in CODES and name not in table.texts:
             cells = table.column(name)
             others = np.abs(cells[(cells != value) & ~np.isnan(cells)])
             count = np.count_nonzero(cells == value)
             if count > 1 and others.size and 4 * np.max(others) < abs(value):
-                told.append(f"{quoted(name)} ({count:,} x {value:.0f})")
-    far = "numbers far from all others; if they stand for nothing, empty these cells:"
-    return [f"{far} {up_to_ten(told)}"] if told else []
+                codes[name] = float(value)
+    return codes

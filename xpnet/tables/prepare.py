@@ -16,7 +16,7 @@ from xpnet.tables.encodings import (
     quantile_edges,
     shrunken_means,
 )
-from xpnet.tables.leaks import note_codes, note_leaks
+from xpnet.tables.leaks import codes_for_nothing, note_leaks
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -94,33 +94,10 @@ def prepare(
 ) -> Prepared:
     """Choose the preprocessing from a table, and apply it; raise InputError if nothing fits.
 
-    Parameters
-    ----------
-    target : str
-        The target's column, or several with commas between them; not needed where the table has
-        `labels`.
-    task : {"auto", "binary", "multiclass", "regression"}
-        "auto": text or a few distinct integers are classes, other numbers a regression.
-    missing : {"impute", "drop", "refuse"}, optional
-        What is done about rows with a missing cell in a column that is used; "impute" (the default,
-        unless `strict`) leaves out those without a target.
-    strict : bool
-        Whether to refuse everything that would be decided unasked.
-    drop, keep : names
-        Columns not to use, and to use even if they seem to be of no use, such as identifiers.
-    standardize, scale_target : bool
-        Numbers, and those of a regression's target, to mean 0 and standard deviation 1.
-    encode : {"auto", "plain", "ple"}
-        Whether numbers also fill inputs of bins, see `xpnet.tables.encodings`.
-    effects : bool
-        Whether texts with many values also fill an input with their mean target, see there.
-    validation : float
-        Share of the rows, 0 to below 1, for validation, at most `MAX_VALIDATION_ROWS`; drawn by
-        class where there are classes. Means and deviations come from the other rows alone.
-    nets : int, from 1
-        With several, every one keeps other rows for validation, and x has all rows.
-    stream : bool
-        Prepare training rows as they are read: x is a `PreparedRows`.
+    The options are those of the command; `effects` are those of texts with many values, see
+    `xpnet.tables.encodings`. At most `MAX_VALIDATION_ROWS` are held out, drawn by class where there
+    are classes; means and deviations come from the other rows alone. With several `nets`, every one
+    keeps other rows, and x has all. To `stream` prepares rows as they are read.
     """
     missing = missing or ("refuse" if strict else "impute")
     for argument, value, known in (("task", task, ("auto", *TASKS)), ("encode", encode, ENCODE),
@@ -130,6 +107,10 @@ def prepare(
     source, targets = _targets(table, target or "")
     used = _used(table, targets, drop, keep)
     found = summarize(table, used)
+    if missing == "impute":
+        codes = codes_for_nothing(table, found)
+        table = replace(table, gaps={k: each for k, each in codes.items() if k not in keep})
+        found |= summarize(table, [*table.gaps])
     choice = choose_columns(table, found, keep, impute=missing == "impute")
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
     plan = Preprocessing(
@@ -138,7 +119,7 @@ def prepare(
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
-    notes = [*_row_notes(table, rows, used, choice, stream), *note_codes(table, found)]
+    notes = _row_notes(table, rows, used, choice, stream)
     plan, y = _with_tasks(plan, task, source, rows, strict)
     share = min(validation, MAX_VALIDATION_ROWS / len(rows))
     if share < validation:
@@ -204,7 +185,8 @@ def _decisions(
     encoded, pooled, imputed = dict[str, str](), list[str](), dict[str, str]()
     for each in choice.columns:
         if impute and (count := found[each.name].missing):
-            imputed[each.name] = counted(count, "cell")
+            code = f", empty or {table.gaps[each.name]:.0f}" if each.name in table.gaps else ""
+            imputed[each.name] = counted(count, "cell") + code
         if isinstance(each, Category):
             encoded[each.name] = counted(len(each.categories), "value")
             if each.pooled:
