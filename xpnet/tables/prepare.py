@@ -16,7 +16,7 @@ from xpnet.tables.encodings import (
     quantile_edges,
     shrunken_means,
 )
-from xpnet.tables.leaks import codes_for_nothing, note_leaks
+from xpnet.tables.leaks import note_leaks, with_gaps
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -108,9 +108,7 @@ def prepare(
     used = _used(table, targets, drop, keep)
     found = summarize(table, used)
     if missing == "impute":
-        codes = codes_for_nothing(table, found)
-        table = replace(table, gaps={k: each for k, each in codes.items() if k not in keep})
-        found |= summarize(table, [*table.gaps])
+        table = with_gaps(table, found, keep)
     choice = choose_columns(table, found, keep, impute=missing == "impute")
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
     plan = Preprocessing(
@@ -121,10 +119,7 @@ def prepare(
     _refuse(table, choice, source, plan, decisions if strict else [])
     notes = _row_notes(table, rows, used, choice, stream)
     plan, y = _with_tasks(plan, task, source, rows, strict)
-    share = min(validation, MAX_VALIDATION_ROWS / len(rows))
-    if share < validation:
-        notes.append(f"validation rows limited to {MAX_VALIDATION_ROWS:,}: the others train")
-    train, held, folds = _divided(plan, y, share, nets, seed)
+    train, held, folds = _divided(plan, y, validation, nets, seed, notes)
     if plan.layout == "image":
         plan = replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
     else:
@@ -134,7 +129,7 @@ def prepare(
         plan = _with_target_scales(plan, source, rows[train])
         y = plan.of_values(y)
     x: Any = PreparedRows(plan, table, rows[train], dtype) if stream else None
-    if effects and share and not (strict or stream):
+    if effects and validation and not (strict or stream):
         plan, x = _with_effects(plan, table, rows[train], y[train], seed, dtype)
     elif not stream:
         x = plan.transform(table, rows[train], dtype=dtype)
@@ -250,12 +245,15 @@ def _row_notes(
 
 
 def _divided(
-    plan: Preprocessing, y: np.ndarray, share: float, nets: int, seed: int
+    plan: Preprocessing, y: np.ndarray, validation: float, nets: int, seed: int, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, tuple[tuple[np.ndarray, np.ndarray], ...]]:
     """Return which rows train and which ones are held out; for several networks, folds of all."""
     everything, none = np.arange(len(y)), np.arange(0)
+    share = min(validation, MAX_VALIDATION_ROWS / len(y))
     if not share:
         return everything, none, ()
+    if share < validation:
+        notes.append(f"validation rows limited to {MAX_VALIDATION_ROWS:,}: the others train")
     labels = y if plan.classes and y.ndim == 1 else None
     folds = tuple(split(len(y), share, seed + number, labels) for number in range(nets))
     return (*folds[0], ()) if nets == 1 else (everything, none, folds)
