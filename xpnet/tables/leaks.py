@@ -40,7 +40,8 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
             apart = apart[steps == 0]  # neighbours of one category
         if len(apart) >= len(y) / 2 and np.mean(apart) <= MAX_LEFT * before:
             found.append(quoted(column.name))
-    told = f"alone give{'s' * (len(found) == 1)} {plan.target} away: if it is not known before, --drop it"
+    gives = "alone gives" if len(found) == 1 else "alone give"
+    told = f"{gives} {plan.target} away: if it is not known before, --drop it"
     return [f"{up_to_ten(found)} {told}"] if found else []
 
 

@@ -302,7 +302,8 @@ def _with_task(
     if len(classes) < 2:
         what = f" in all {len(rows)} rows, so there is nothing to learn"
         raise source.fault(rows[0], name, what, "add rows of another class")
-    if task == "auto" and len(rows) >= MIN_SHUFFLED and (np.diff(cells) == 1.0).all():
+    one_more = cells[0] % 1 == 0 and np.array_equal(cells, cells[0] + np.arange(len(cells)))
+    if task == "auto" and len(rows) >= MIN_SHUFFLED and one_more:
         remedy = "pass another column as --target, or --task regression if that is meant"
         raise source.fault(rows[0], name, ", and 1 more in each row: row numbers", remedy)
     kind = kind if task == "auto" else task
