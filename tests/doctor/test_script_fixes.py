@@ -46,9 +46,8 @@ MENDED = {
     "bias_total.py": "db2 = np.sum(dZ2, axis=0, keepdims=True)",
     "bias_outside.py": "np.tanh(V @ x + c)",
     "columns_bias_matrix.py": "np.mean(alpha * db1, axis=1, keepdims=True)",
-    "last_label.py": "delta = out - wanted[i]",
 }
-SHORTER = {"never_reset.py": ("range(60)", "range(2)"), "last_label.py": ("range(60)", "range(2)")}
+SHORTER = {"never_reset.py": ("range(60)", "range(2)")}
 NETWORK = """import numpy as np
 np.random.seed(0)
 X = np.random.randn(40, 2)

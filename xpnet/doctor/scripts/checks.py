@@ -15,9 +15,9 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.conclusions import swapped
-from xpnet.doctor.scripts.edits import edit
+from xpnet.doctor.scripts.edits import edit, moved
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping
-from xpnet.doctor.scripts.rewrites import in_place
+from xpnet.doctor.scripts.rewrites import IN_PLACE, NOT_IN_PLACE, at_sites
 from xpnet.doctor.scripts.telling import SEEN, one_error
 from xpnet.doctor.scripts.trace import Operation, Step
 from xpnet.doctor.scripts.updates import ancestors, lost, origin
@@ -64,7 +64,7 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
             worst = "error" if code in TAUGHT or not run.last.skill >= GOOD else "warning"
             why = str(function.__doc__)
             yield Finding(code, worst, place, line + said, why, (own or [remedy])[0], source,
-                          {"edits": own[1]} if own[1:] else None)  # fmt: skip
+                          {"edits": own[1]} if any(own[1:]) else None)  # fmt: skip
             break
 
 
@@ -87,7 +87,7 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         old = found[0].site.operands[0]
         yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
                "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
-               in_place(each.site for each in found))  # fmt: skip
+               at_sites([each.site for each in found], IN_PLACE))  # fmt: skip
 
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop")
@@ -137,7 +137,7 @@ def shared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                    )  # fmt: skip
 
 
-@check("data-changed", "NumPy manual, Copies and views", "work on a copy")
+@check("data-changed", "NumPy manual, Copies and views")
 def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
     states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
@@ -151,7 +151,7 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         used = id(before) in data or id(each.result) in reached
         if used and id(before) not in states and before.size > 1:
             yield (each, "inputs", "changes the data in place, and with them what all later steps "
-                   "get")  # fmt: skip
+                   "get", "work on a copy", at_sites([each.site], NOT_IN_PLACE))  # fmt: skip
 
 
 @check("no-update", BACKPROPAGATION, "update what belongs to it, too")
@@ -288,9 +288,10 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                  and origin(update.delta)[0] is not new[i].new]  # fmt: skip
         for first in early:
             name, other = mapping.names[first.parameter], mapping.names[update.parameter]
+            sites = first.operation.site, update.operation.site
             yield (first.operation, name, f"{name} is changed here, and then used for the gradient "
-                   f"of {other}", f"move line {first.operation.line} behind line "
-                   f"{update.operation.line}")  # fmt: skip
+                   f"of {other}", f"move line {sites[0].line} behind line {sites[1].line}",
+                   moved(*sites))  # fmt: skip
 
 
 @check("gradient-sign", SEEN)
@@ -305,12 +306,13 @@ def turned_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                f"line {error.line}: {new}", [edit(error.site, new)])  # fmt: skip
 
 
-@check("bias-after-activation", NIELSEN,
-       "add it to the product of inputs and weights, inside the activation")  # fmt: skip
+@check("bias-after-activation", NIELSEN)
 def late_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Added there, it cannot move the point where this layer's units switch."""
     for each in mapping.late_biases:
-        yield each, "biases", "the bias is added after the activation"
+        yield (each, "biases", "the bias is added after the activation",
+               "add it to the product of inputs and weights, inside the activation",
+               at_sites([each.site], [("_f(_x) + _b", "_f(_x + _b)")]))  # fmt: skip
 
 
 @check("softmax-hidden", f"{GOODFELLOW}, 6.2.2.3",
@@ -343,7 +345,7 @@ def left_out(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             yield made, "batches", f"they start again after {last} of {rows} rows"
 
 
-@check("targets-shifted", "NumPy manual, Indexing", "use the class numbers as they are")
+@check("targets-shifted", "NumPy manual, Indexing")
 def shifted_labels(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Classes are counted from 0. One off, class 0 is taught as the last one."""
     columns = dict[int, set[int]]()
@@ -353,7 +355,9 @@ def shifted_labels(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             found = columns.setdefault(each.place, set())
             found |= {*map(int, np.ravel(index))}
             if min(found) == -1 and max(found) == (each.operands[0].shape or (0,))[-1] - 2:
-                yield each, "targets", f"class numbers from -1 to {max(found)}: -1 is the last one"
+                yield (each, "targets", f"class numbers from -1 to {max(found)}: -1 is the last "
+                       "one", "use the class numbers as they are",
+                       at_sites([each.site], [("_x - 1", "_x")]))  # fmt: skip
 
 
 @check("dropout-at-prediction", "Srivastava et al., Dropout, 2014",

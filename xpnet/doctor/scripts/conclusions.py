@@ -10,6 +10,7 @@ from xpnet.doctor.gradcheck.mistakes import WHY
 from xpnet.doctor.scripts.edits import edit
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping as Roles
+from xpnet.doctor.scripts.rewrites import at_sites
 from xpnet.doctor.scripts.trace import Operation, Update
 from xpnet.doctor.scripts.variants import Mistake, is_known
 from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
@@ -122,6 +123,7 @@ def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: boo
             f"{negative.site}: below 0, so that the step climbs the slope of {point.loss}",
             "The gradient is right; what the optimizer makes of it is not.",
             "compare this line with the optimizer's formula", "Kingma & Ba, Adam, 2015",
+            {"edits": at_sites([negative.site], [("1 - _b * _t", "1 - _b ** _t")])},
         )  # fmt: skip
     cause = "; ".join(map(str, dict.fromkeys(sites)))
     where = "every parameter" if everywhere else ", ".join(roles.names[n] for n in climbing)
