@@ -91,7 +91,7 @@ def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[st
     found = dict[tuple[Any, ...], tuple[Mistake, list[str]]]()
     for n, mistake in (pair for each in points for pair in each.mistakes.items()):
         if mistake is not None:
-            key = mistake.site, mistake.slot, mistake.right
+            key = mistake.site, mistake.wrong, mistake.right
             names = found.setdefault(key, (mistake, []))[1]
             names += [roles.names[n]] * (roles.names[n] not in names)
     return dict(found.values())
@@ -105,7 +105,7 @@ def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
     return Finding(
         code, "error", ", ".join(names), f"{site}: {said.format(**words)}{made}", why,
         remedy, MEASURED,
-        {"edits": [edit(site, mistake.mended)]} if is_known(mistake.right, site) else None,
+        {"edits": [mistake.edit]} if is_known(mistake.right, site) else None,
     )  # fmt: skip
 
 

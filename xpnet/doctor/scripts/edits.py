@@ -9,7 +9,7 @@ from typing import Any
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import in_source
 from xpnet.doctor.scripts.source import tree
-from xpnet.doctor.scripts.trace import Operation, Value
+from xpnet.doctor.scripts.trace import Operation
 
 Edit = dict[str, Any]
 LOOPS = (ast.For, ast.While)
@@ -21,16 +21,17 @@ def edit(site: Site, text: str) -> Edit:
             "end_line": site.end_line, "end_column": site.end_column, "text": text}  # fmt: skip
 
 
-def operand_edit(operation: Operation, operand: Value, form: str) -> Edit:
+def operand_edit(operation: Operation, slot: int, form: str) -> Edit:
     """Change an operation's first or second operand; {} stands for what it is now."""
-    site, slot = operation.site, operation.operands.index(operand)
-    old = in_source(operation, operand)
-    before, _, after = site.text.rpartition(old) if slot else site.text.partition(old)
+    site, old = operation.site, in_source(operation, slot)
+    new, cut = form.replace("{}", old), str.rpartition if slot else str.partition
+    before, _, after = cut(site.text, old)
+    if f"{before[-1:]}{after[:1]}" == f"{new[:1]}{new[-1:]}" == "()":
+        new = new[1:-1]
     if site.end_line != site.line:  # whose text is not as the source has it
-        return edit(site, f"{before}{form.format(old)}{after}")
+        return edit(site, f"{before}{new}{after}")
     start = site.column + len(before.encode())
-    return {**edit(site, form.format(old)), "column": start,
-            "end_column": start + len(old.encode())}  # fmt: skip
+    return {**edit(site, new), "column": start, "end_column": start + len(old.encode())}
 
 
 def changed(file: str, node: Any, text: str) -> Edit:

@@ -226,10 +226,13 @@ def _same_set(roles: Mapping) -> list[Edit]:
     """Take the targets that are called as the inputs are: y_train beside x_train, not y_test."""
     made = roles.targets[0].made_by
     old = made.site.operands[0] if made and made.site.operands else ""
-    right = [f"{old.rpartition('_')[0]}_{name.rpartition('_')[2]}"
-             for name in _names(roles.layers[0].inputs, roles) if "_" in name and "_" in old]
+    right = [
+        f"{old.rpartition('_')[0]}_{name.rpartition('_')[2]}"
+        for name in _names(roles.layers[0].inputs, roles)
+        if "_" in name and "_" in old
+    ]
     right = [each for each in right if each != old and assigned(roles.file, each)]
-    return [operand_edit(made, made.operands[0], right[0])] if made and right else []
+    return [operand_edit(made, 0, right[0])] if made and right else []
 
 
 # What a step does.
@@ -323,11 +326,11 @@ def sum_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def reshape_targets(finding: Finding, roles: Mapping) -> list[Edit]:
     """Bring targets to the outputs' shape where the two meet."""
-    error, target = roles.error, roles.targets[0]
+    error = roles.error
     if error is None or error.index is not None:
         return []
-    outputs = in_source(error, roles.outputs[0])
-    return [operand_edit(error, target, f"np.reshape({{}}, np.shape({outputs}))")]
+    slot, outputs = error.operands.index(roles.targets[0]), in_source(error, roles.outputs[0])
+    return [operand_edit(error, slot, f"np.reshape({{}}, np.shape({outputs}))")]
 
 
 def each_error(finding: Finding, roles: Mapping) -> list[Edit]:

@@ -37,7 +37,8 @@ def rate(finding: Finding, roles: Mapping, factor: float = LONGER) -> list[Edit]
 
 def applied(update: Update, form: str) -> Edit:
     """Change what an update adds or subtracts; {} stands for what it does now."""
-    return operand_edit(update.operation, update.delta, form)
+    operation = update.operation
+    return operand_edit(operation, operation.operands.index(update.delta), form)
 
 
 def numbers(file: str, name: str, factor: float, value: float | None = None) -> list[Edit]:
