@@ -196,7 +196,7 @@ def fixer(tmp_path, monkeypatch, capsys):
         if helper:
             (tmp_path / f"{text.split()[1]}.py").write_text(helper)
         monkeypatch.syspath_prepend(tmp_path)
-        replies = [{"findings": [], "facts": {"skill": each, "ended": ""}} for each in after]
+        replies = [{"findings": [], "facts": {"skill": each}} for each in after]
         monkeypatch.setattr(Fixer, "_report", lambda fixer: replies.pop(0))
         return examine(Script(str(tmp_path / name), ()))
 
@@ -299,13 +299,13 @@ def test_a_notebook_is_mended_as_a_notebook(fixer, tmp_path):
 
 
 def test_what_was_taught_wrongly_need_not_be_learnt_as_well():
-    def attempt(skill, *codes, ended=""):
+    def attempt(skill, *codes, status=0):
         found = [{"code": each, "severity": "error"} for each in codes]
-        return Attempt({}, {"findings": found, "facts": {"skill": skill, "ended": ended}})
+        return Attempt({}, {"findings": found, "facts": {"skill": skill, "status": status}})
 
     assert attempt(0.7).better_than(attempt(1.0, "same-batch"))
     assert not attempt(0.7).better_than(attempt(0.8, "gradient-sign"))
     assert attempt(0.93).better_than(attempt(0.95, "gradient-wrong"))
     assert not attempt(0.99, "same-batch").better_than(attempt(0.5))
     assert not attempt(0.94).better_than(attempt(0.95))
-    assert not attempt(0.9, ended="the script stopped in line 3").better_than(attempt(0.0))
+    assert not attempt(0.9, status=2).better_than(attempt(0.0))
