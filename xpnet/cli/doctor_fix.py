@@ -70,13 +70,18 @@ class Attempt:
         found = self.report["findings"]
         return {each["code"] for each in found if each["severity"] == "error"}
 
+    @property
+    def mistaught(self) -> set[str]:
+        """The codes for which it does not matter how well it learns."""
+        return MISTAUGHT & {each["code"] for each in self.report["findings"]}
+
     def better_than(self, other: "Attempt") -> bool:
         """Return whether it learns more, or at last what it should."""
         if self.failed and not other.failed:
             return False
-        if self.codes & MISTAUGHT - other.codes:
+        if self.mistaught - other.mistaught:
             return False
-        if other.codes & MISTAUGHT - self.codes:
+        if other.mistaught - self.mistaught:
             return self.skill > 0.0
         cured = bool(other.codes - self.codes) and self.skill > LEARNT
         return cured or self.skill > max(other.skill, 0.0) + CLEARLY

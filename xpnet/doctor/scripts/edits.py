@@ -160,6 +160,11 @@ def mended_lines(edits: Sequence[Edit]) -> list[str]:
     lines = []
     for file, number in dict.fromkeys((each["file"], each["line"]) for each in edits):
         here = [e for e in edits if (e["file"], e["line"]) == (file, number)]
+        if all(e["line"] == e["end_line"] and e["column"] == e["end_column"] for e in here):
+            where = "ahead of" if here[0]["text"].endswith((" ", "\n")) else "after"
+            lines += [f"{where} line {number}: {each.strip()}"
+                      for e in here for each in e["text"].strip("\n; ").splitlines()]  # fmt: skip
+            continue
         last = max(e["end_line"] for e in here)
         old = "".join(linecache.getline(file, n) for n in range(number, last + 1)).rstrip("\n")
         moved = [{**e, "line": 1, "end_line": e["end_line"] - number + 1} for e in here]

@@ -35,6 +35,7 @@ MENDERS: dict[str, Mender] = {
     "constant-feature": rewrites.fractions,
     "gradient-accumulated": menders.cleared,
     "softmax-axis": menders.by_sample,
+    "dropout-at-prediction": menders.only_in_training,
     "no-bias": menders.column_of_ones,
     "regularisation-dominates": sizes.less_decay,
     "init": sizes.draws,

@@ -8,7 +8,6 @@ style; whether an edit helps is seen when the mended copy runs.
 import ast
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,10 @@ from xpnet.doctor.scripts.edits import (
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
 from xpnet.doctor.scripts.rewrites import matches
 from xpnet.doctor.scripts.sizes import applied, kept, loops
+from xpnet.doctor.scripts.source import tree
 from xpnet.doctor.scripts.trace import Operation, Value
-from xpnet.doctor.scripts.updates import ancestors, origin
+from xpnet.doctor.scripts.updates import ancestors, origin, random_masks
+from xpnet.doctor.scripts.variants import is_known, names_at
 
 SHUFFLE = ast.parse("_r.shuffle(_x)").body[0]
 OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the trained ones say "train"
@@ -43,9 +44,9 @@ OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the traine
 
 def _data(value: Value, user: Operation, roles: Mapping) -> tuple[str, Value, ast.stmt] | None:
     """Return the name of the script's data that a step's value is of, and where that is made."""
-    line, words = roles.step.updates[0].operation.site, in_source(user, value)
-    for each in kept(value, roles):
-        for name in dict.fromkeys([*each.names, words]):
+    line = roles.step.updates[0].operation.site
+    for each, names in kept(value, roles, in_source(user, value)):
+        for name in names:
             made = [s for s in assigned(roles.file, name)
                     if line.function or s.lineno < line.line]  # fmt: skip
             if made:
@@ -189,22 +190,29 @@ def paired(finding: Finding, roles: Mapping) -> list[Edit]:
 
 def _names(value: Value, roles: Mapping) -> list[str]:
     """Return what the script calls a step's value, and the data that it is of."""
-    return [name for each in kept(value, roles) for name in each.names]
+    return [name for _, names in kept(value, roles) for name in names]
 
 
 def _one_order(roles: Mapping) -> list[Edit]:
-    """Shuffle inputs and targets in one order that two neighboring statements shuffle apart."""
-    file, pairs = roles.file, [_names(v, roles) for v in (roles.layers[0].inputs, *roles.targets)]
-    for one in statements(file):
-        for first, second in pairwise(block(file, one)):
-            known = dict[str, str](), dict[str, str]()
-            if matches(SHUFFLE, first, known[0]) and matches(SHUFFLE, second, known[1]):
-                a, b = (each["_x"] for each in known)
-                order = unused(file, "order")
-                both = ", ".join(f"[{n}[i] for i in {order}]" for n in (a, b))
-                if any(a in x and b in t for x, t in (pairs[:2], pairs[1::-1])):
-                    return [changed(file, first, f"{order} = np.random.permutation(len({a}))"),
-                            changed(file, second, f"{a}[:], {b}[:] = {both}")]  # fmt: skip
+    """Put inputs and targets in one order, where the script shuffles one of them or both apart."""
+    file, found = roles.file, list[tuple[ast.stmt, str, dict[str, Any]]]()
+    x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names}
+            for value in (roles.layers[0].inputs, roles.targets[0]))  # fmt: skip
+    for each in statements(file):
+        if matches(SHUFFLE, each, known := dict[str, str]()):
+            a = known["_x"]
+            found += [(each, a, other) for own, other in ((x, t), (t, x)) if a in own]
+    for first, a, others in found[:1]:
+        second = [(s, b) for s, b, _ in found[1:] if b in others and s in block(file, first)]
+        rows, names = (x | t)[a], names_at(file, first.lineno)
+        partners = [b for b, n in others.items() if n == rows and b in names and b != a]
+        order = unused(file, "order")
+        drawn = f"{order} = np.random.permutation(len({a}))"
+        for b in [b for _, b in second] or partners:
+            both = f"{a}[:], {b}[:] = " + ", ".join(f"[{n}[i] for i in {order}]" for n in (a, b))
+            if not second:
+                return [changed(file, first, drawn), after(file, first, both)]
+            return [changed(file, first, drawn), changed(file, second[0][0], both)]
     return []
 
 
@@ -236,6 +244,36 @@ def _same_set(roles: Mapping) -> list[Edit]:
 
 
 # What a step does.
+
+
+def only_in_training(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Let masks drop units until training has ended, and be their mean then."""
+    file, body = roles.file, tree(roles.file).body
+    edits, forward = list[Edit](), ancestors(roles.outputs[:1])
+    training, flag = _training(body[0], roles), unused(roles.file, "training")
+    for product, slot in random_masks(roles.step.operations):
+        share = _share(product.operands[slot])
+        if id(product.result) in forward and share and is_known(share, product.site):
+            edits.append(operand_edit(product, slot, f"({{}} if {flag} else {share})"))
+    first = next(
+        each for each in body if not isinstance(each, ast.Expr | ast.Import | ast.ImportFrom)
+    )
+    if not edits or training is None:
+        return []
+    return [ahead(file, first, f"{flag} = True"), *edits, after(file, training, f"{flag} = False")]
+
+
+def _share(mask: Value) -> str:
+    """Return how the script writes the share of units that a mask keeps; 1 if it is scaled."""
+    if np.max(mask.data) > 1.0:
+        return "1"
+    while (made := mask.made_by) is not None and made.operands:
+        if made.name in ("less", "less_equal"):
+            return in_source(made, 1)
+        if made.name in ("greater", "greater_equal"):
+            return f"(1 - {in_source(made, 1)})"
+        mask = made.operands[0]
+    return ""
 
 
 def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:

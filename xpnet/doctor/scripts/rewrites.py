@@ -19,6 +19,7 @@ from xpnet.doctor.scripts.updates import origin
 # Of an operation's statement, see `at_sites`.
 IN_PLACE = [(f"_x = _x {op} _a", f"_x {op}= _a") for op in "-+"]
 NOT_IN_PLACE = [(f"_x {op}= _a", f"_x = _x {op} _a") for op in "*+-/"]
+CORRECTED = "_a / (1 - _b) ** _t", "_a / (1 - _b ** _t)"  # Adam's moments
 ORDER = "[(_x[i], _y[i]) for i in np.random.permutation(len(_x))]"
 
 
@@ -37,10 +38,14 @@ def _in_loops(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
 def _rows(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     """Yield what loops go over, if that is the inputs or the targets."""
     data = [layer.inputs for layer in roles.layers[:1]] + [*roles.targets[:1]]
-    names = {name for value in data for each in kept(value, roles) for name in each.names}
+    names = {name for value in data for _, names in kept(value, roles) for name in names}
     for loop in loops(roles):
         if isinstance(loop, ast.For) and names & {ast.unparse(n) for n in ast.walk(loop.iter)}:
             yield loop.iter
+
+
+def _script(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+    yield tree(roles.file)
 
 
 def _outputs(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
@@ -93,13 +98,15 @@ REWRITES = {
         (_rows, "range(len(_x))", "np.random.permutation(len(_x))"),
     ],
     "output-activated-twice": [(_outputs, "_f(_x)", "_x")],
+    "non-finite": [(_script, *CORRECTED)],
+    "update-wrong": [(_script, *CORRECTED)],
     "learning-rate-vanishes": [(_rate, f"_x {op}= _a", "pass") for op in ("", "*", "/", "-")],
 }
 
 
 def fractions(finding: Finding, roles: Mapping) -> list[Edit]:
     """Divide inputs without cutting off to whole numbers, where the script makes them."""
-    made = [each.made_by for each in kept(roles.layers[0].inputs, roles)]
+    made = [each.made_by for each, _ in kept(roles.layers[0].inputs, roles)]
     return at_sites([each.site for each in made if each], [("_x // _n", "_x / _n")])
 
 

@@ -19,6 +19,7 @@ DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
 LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured
 MORE_STEPS = 10
 NAME = re.compile(r"[^\W\d][\w.]*")
+TIMES = re.compile(r"(\d[\d.e-]*) \* \((.*)\)")  # as a copy's update was multiplied before
 UNITS = 32  # that a hidden layer gets where it had too few
 
 
@@ -30,9 +31,17 @@ def rate(finding: Finding, roles: Mapping, factor: float = LONGER) -> list[Edit]
     if "learning_rate" in known:
         factor = known["learning_rate"] / (abs(updates[0].factor) or 1.0)
     for text, value in dict.fromkeys(pair for each in updates for pair in each.scalars):
-        if edits := numbers(roles.file, text, factor, value):
+        if edits := numbers(roles.file, text.lstrip("-"), factor, abs(value)):
             return edits
-    return [applied(each, f"{factor:g} * ({{}})") for each in updates]
+    return [_longer(each, factor) for each in updates]
+
+
+def _longer(update: Update, factor: float) -> Edit:
+    """Multiply what an update adds or subtracts, or the number with which that was done before."""
+    before = TIMES.fullmatch(in_source(update.operation, update.delta))
+    if before is None:
+        return applied(update, f"{factor:g} * ({{}})")
+    return applied(update, f"{float(before[1]) * factor:.3g} * ({before[2]})")
 
 
 def applied(update: Update, form: str) -> Edit:
@@ -43,13 +52,17 @@ def applied(update: Update, form: str) -> Edit:
 
 def numbers(file: str, name: str, factor: float, value: float | None = None) -> list[Edit]:
     """Multiply the number where a source gives it to a name."""
-    last = name.rpartition(".")[2]
-    return [
-        changed(file, node, times(node.value, factor)) for each, node in _named(file)
-        if each.rpartition(".")[2] == last
-        and isinstance(node, ast.Constant) and isinstance(node.value, int | float)
-        and not isinstance(node.value, bool) and value in (None, node.value)
-    ]  # fmt: skip
+    last, edits = name.rpartition(".")[2], []
+    for each, node in _named(file):
+        if isinstance(node, ast.Call) and len(node.args) == 1:  # np.float32(0.1)
+            node = node.args[0]
+        match node:
+            case ast.Constant(bool()):
+                continue
+            case ast.Constant(int(known) | float(known)) if each.rpartition(".")[2] == last:
+                if value is None or np.isclose(known, value, rtol=1e-6, atol=0.0):
+                    edits.append(changed(file, node, times(known, factor)))
+    return edits
 
 
 def _named(file: str) -> Iterator[tuple[str, ast.expr]]:
@@ -93,14 +106,30 @@ def loops(roles: Mapping) -> list[Any]:
     return [*calling, *inside]
 
 
-def kept(value: Value, roles: Mapping) -> Iterator[Value]:
-    """Yield a value and what it was taken from, but for what each step makes anew."""
+def kept(value: Value, roles: Mapping, words: str = "") -> Iterator[tuple[Value, list[str]]]:
+    """Yield a value and what it was taken from, but for what each step makes anew, with names.
+
+    `words` are how a step writes the value.
+    """
     source: Value | None = value
     while source is not None:
         made = source.made_by
         if made is None or made.place not in roles.repeated:
-            yield source
+            yield source, [*source.names, words]
+        words = in_source(made, 0) if made and made.operands else ""
         source = source.base or (made.operands[0] if made and made.name in VIEWS else None)
+
+
+def undivided(rows: int, roles: Mapping) -> list[Edit]:
+    """Leave out a division by the number of rows where gradients are made."""
+    edits = []
+    for made in dict.fromkeys(each.gradient.made_by for each in roles.step.updates):
+        side = scalar_side(made) if made and made.name in ("divide", "multiply") else None
+        if made and side is not None:
+            number = float(np.ravel(made.operands[side].data)[0])
+            once = number / rows if made.name == "divide" else number * rows
+            edits += [edit(made.site, in_source(made, 1 - side))] * (abs(once - 1.0) < 1e-9)
+    return edits
 
 
 def more_steps(finding: Finding, roles: Mapping) -> list[Edit]:

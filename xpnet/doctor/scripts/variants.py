@@ -272,11 +272,11 @@ def is_known(text: str, site: Site) -> bool:
     nodes = [*ast.walk(ast.parse(text))]
     names = {each.id for each in nodes if isinstance(each, ast.Name)}
     names |= {each for each in map(ast.unparse, nodes) if re.fullmatch(r"self\.\w+", each)}
-    return not site.file.endswith(".py") or names <= _known(site.file, site.line)
+    return not site.file.endswith(".py") or names <= names_at(site.file, site.line)
 
 
 @cache
-def _known(file: str, line: int) -> set[Any]:
+def names_at(file: str, line: int) -> set[Any]:
     """Return the names in a line's function, or else at module level, and all attributes."""
     functions = [n for n in ast.walk(tree(file)) if isinstance(n, ast.FunctionDef | ast.Lambda)]
     own = around(file, line, (ast.FunctionDef, ast.Lambda))
