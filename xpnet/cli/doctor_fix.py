@@ -33,9 +33,8 @@ ROUNDS = 4  # of mending and running: one cause can hide the next
 # With these, what is learnt is not what should be, and how well it is learnt says nothing.
 MISTAUGHT = {
     "same-batch", "targets-shifted", "shuffled-targets", "error-not-from-targets", "data-changed",
-    "unshuffled-rows", "bias-per-sample", "parameter-shape-changed", "dropout-at-prediction",
-    "prediction-drift",
-}  # fmt: skip
+    "unshuffled-rows", "bias-per-sample", "parameter-shape-changed", "prediction-wrong",
+} | (AT_PREDICTION := {"dropout-at-prediction", "prediction-drift"})  # fmt: skip
 
 Texts = dict[str, str]  # by the file, or a notebook's cell, as the script's own edits name it
 
@@ -138,7 +137,7 @@ class Fixer:
     def _vary(self, enough: float) -> None:
         """Try other steps, and more units, as long as that helps."""
         useless = set[str]()
-        while self.best.skill < enough:
+        while self.best.skill < enough and not self.best.mistaught - AT_PREDICTION:
             ways = {e["what"]: e["edits"] for e in self.best.report["facts"].get("tries", ())}
             left = [what for what in ways if what not in useless]
             if not left:

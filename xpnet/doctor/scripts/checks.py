@@ -15,7 +15,7 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.conclusions import swapped
-from xpnet.doctor.scripts.edits import edit, moved
+from xpnet.doctor.scripts.edits import edit, moved, operand_edit
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping
 from xpnet.doctor.scripts.rewrites import IN_PLACE, NOT_IN_PLACE, at_sites
 from xpnet.doctor.scripts.sizes import undivided
@@ -208,6 +208,7 @@ def wrong_count(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                         "predictions",
                         f"{right[best]:.0%} of the answers are right if {best:+d} is added",
                         f"add {best:+d} to {each.site.operands[i]}",
+                        {"edits": [operand_edit(each, i, f"{{}} {'+-'[best < 0]} 1")]},
                     )
 
 

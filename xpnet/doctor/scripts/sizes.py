@@ -33,6 +33,9 @@ def rate(finding: Finding, roles: Mapping, factor: float = LONGER) -> list[Edit]
     for text, value in dict.fromkeys(pair for each in updates for pair in each.scalars):
         if edits := numbers(roles.file, text.lstrip("-"), factor, abs(value)):
             return edits
+        first = NAME.match(text.lstrip("-("))  # eta / len(batch)
+        if first and len(edits := numbers(roles.file, first[0], factor)) == 1:
+            return edits
     return [_longer(each, factor) for each in updates]
 
 
@@ -116,8 +119,9 @@ def kept(value: Value, roles: Mapping, words: str = "") -> Iterator[tuple[Value,
         made = source.made_by
         if made is None or made.place not in roles.repeated:
             yield source, [*source.names, words]
-        words = in_source(made, 0) if made and made.operands else ""
-        source = source.base or (made.operands[0] if made and made.name in VIEWS else None)
+        above = made.operands[:1] if made and made.name in VIEWS else ()
+        words = in_source(made, 0) if made and above else ""
+        source = source.base or next(iter(above), None)
 
 
 def undivided(rows: int, roles: Mapping) -> list[Edit]:
