@@ -54,7 +54,6 @@ def counted(monkeypatch):
 
 @pytest.fixture
 def report(tmp_path, monkeypatch):
-    monkeypatch.setattr("xpnet.doctor.scripts.measure.FREE_SECONDS", 30.0)
     monkeypatch.setattr("xpnet.doctor.scripts.measure.POINTS", 2)
 
     def run(text, *arguments):
@@ -72,6 +71,15 @@ def changed(*pairs):
         assert old in text
         text = text.replace(old, new)
     return text
+
+
+def test_slopes_that_cancel_are_no_evidence_against_a_gradient(report):
+    symmetric = "X = np.repeat(rng.normal(size=(40, 3)), 2, axis=0)\nX[1::2] *= -1"
+    text = changed(("X = rng.normal(size=(40, 3))", symmetric),
+                   ("Y = (X[:, :1] * X[:, 1:2] > 0)", "X += rng.normal(size=X.shape) * 1e-7\n"
+                    "Y = (X[:, :1] > 0)"))  # fmt: skip
+    found = report(text)
+    assert not [each for each in found.findings if each.code.startswith("gradient")]
 
 
 @pytest.mark.usefixtures("counted")

@@ -57,7 +57,7 @@ MISTAKES = (
     Mistake(
         "a mask that the device draws",
         "training/dropout",
-        "keep_mask(counter, key, rate)",
+        "keep_mask(counter, key, rate, unsigned=unsigned)",
         "xp.random.default_rng(0).random(counter.shape) >= rate",
         "test_parity.py::test_dropout_momentum_and_penalties_stay_within_tolerance[cupy]",
     ),

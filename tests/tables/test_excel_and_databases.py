@@ -63,14 +63,17 @@ def test_of_several_sheets_the_one_with_rows_or_the_one_named(tmp_path):
         read_table(path, sheet="third")
 
 
-def test_titles_above_the_names_are_passed_over(tmp_path):
+def test_titles_totals_and_signs_beside_numbers_are_dealt_with_as_in_csv_files(tmp_path):
+    rows = [["day", "price"], ["2024-05-01", "$1,200.50"], ["2024-05-02", "$7.50"]]
     with xlsxwriter.Workbook(path := tmp_path / "report.xlsx") as book:
         page = book.add_worksheet()
-        page.write(0, 0, "Report")
-        polars.DataFrame(CELLS).write_excel(book, page, position="A3")
+        for at, row in enumerate([["Report"], [], *rows, ["Total", 1208]]):
+            page.write_row(at, 0, row)
     table = read_table(path)
-    assert (table.names, table.rows) == ((*CELLS,), 3)
-    assert table.passed_over == {"2 lines above the header": "'Report'"}
+    assert (table.names, table.rows) == (("day", "price"), 2)
+    assert table.column("price").tolist() == [1200.5, 7.5]
+    assert [*table.passed_over.values()] == ["'Report'", "'Total\\t1208'"]
+    assert table.place(1, "price").endswith("line 5, column 'price'")
 
 
 @pytest.mark.parametrize("rows", [1, 2])

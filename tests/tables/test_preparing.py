@@ -150,6 +150,7 @@ def test_rare_categories_are_pooled(table):
         ("humid", "{0}", None),  # a measurement
         ("price", "{0}", None),
         ("code", "c{0}", "identifier"),
+        ("phone", "+49 30 12{0}", "identifier"),
     ],
 )
 def test_integers_are_identifiers_by_their_name_and_texts_by_themselves(name, cell, why, table):
@@ -157,6 +158,13 @@ def test_integers_are_identifiers_by_their_name_and_texts_by_themselves(name, ce
     rows = [f"{i / 7},{cell.format(each)},{i % 2}\n" for i, each in enumerate(numbers)]
     plan = prepare(table(f"a,{name},y\n" + "".join(rows)), "y").preprocessing
     assert plan.left_out == ((name,) if why else ())
+
+
+def test_row_numbers_are_no_target_unless_the_task_says_so(table):
+    rows = table("id,a\n" + "".join(f"{i},{i % 7}\n" for i in range(1, 31)))
+    with pytest.raises(InputError, match=r"found '1', .*: row numbers; pass another column"):
+        prepare(rows, "id")
+    assert prepare(rows, "id", task="regression").preprocessing.task == "regression"
 
 
 def test_dates_become_the_parts_that_vary(table):
@@ -196,7 +204,7 @@ def test_classes_that_differ_in_capitals_only_are_one(table):
 
 def test_rare_classes_are_noted(table):
     text = "a,b,y\n" + "1.5,7,u\n2.5,7,v\n" * 3 + "3.5,7,w\n"
-    assert "classes with a single training row: w" in prepare(table(text), "y").notes
+    assert "classes with a single training row: 'w'" in prepare(table(text), "y").notes
 
 
 # Arrays.

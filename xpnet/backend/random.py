@@ -6,7 +6,9 @@ same draws bit for bit. Host draws are float64 from NumPy's PCG64; dropout masks
 step, come from a counter hash in integer array operations that any device can compute.
 """
 
+import operator
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -20,8 +22,9 @@ def _signed(bits: int) -> int:
     return ((bits & ((1 << 64) - 1)) ^ (1 << 63)) - (1 << 63)
 
 
-_INCREMENT = _signed(0x9E3779B97F4A7C15)
-_FACTORS = _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
+_INCREMENT = 0x9E3779B97F4A7C15
+_ROUNDS = (30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)
+_TOP = 1 << 63
 
 
 def generator(seed: int, purpose: str, *counters: int) -> np.random.Generator:
@@ -38,10 +41,18 @@ def hash64(counter: Array, key: int | Array) -> Array:
 
     Reference: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
-    z = counter * _INCREMENT + key
-    z = (z ^ ((z >> 30) & ((1 << 34) - 1))) * _FACTORS[0]
-    z = (z ^ ((z >> 27) & ((1 << 37) - 1))) * _FACTORS[1]
-    return z ^ ((z >> 31) & ((1 << 33) - 1))
+    z = _mixed(counter * _signed(_INCREMENT) + key, _shifted, _signed)
+    return z ^ _shifted(z, 31)
+
+
+def _mixed(z: Array, shifted: Callable[[Array, int], Array], integer: Callable[[int], int]) -> Any:
+    for bits, factor in _ROUNDS:
+        z = (z ^ shifted(z, bits)) * integer(factor)
+    return z
+
+
+def _shifted(z: Array, bits: int) -> Array:
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
 
 
 def dropout_keys(seed: int, layers: int, steps: range) -> Any:
@@ -54,11 +65,21 @@ def _layer_keys(seed: int, layers: int) -> Any:
     return generator(seed, "dropout").integers(1 << 63, size=layers)
 
 
-def keep_mask(counter: Array, key: int | Array, rate: float) -> Array:
+def counters(count: int, *, unsigned: bool = False) -> Any:
+    """Return what `keep_mask` takes for so many entries: host int64, or uint64, (count,)."""
+    found = np.arange(count) * _signed(_INCREMENT)
+    return found.view(np.uint64) if unsigned else found
+
+
+def keep_mask(counter: Array, key: int | Array, rate: float, *, unsigned: bool = False) -> Array:
     """Return a boolean mask that keeps each entry with probability ``1 - rate``.
 
-    From one distinct int64 for every entry, as in an ``arange``, and a key of `dropout_keys`.
+    From the entries' `counters` and a key of `dropout_keys`, both int64; or both uint64, with
+    which NumPy takes half the time. The mask compares the first 31 bits of `hash64`, which its last
+    shift leaves alone.
     """
-    limit = min(int((1.0 - rate) * 2.0**64), (1 << 64) - 1)
+    limit = min(int((1.0 - rate) * 2.0**31), (1 << 31) - 1) << 33
+    if unsigned:
+        return _mixed(counter + key, operator.rshift, int) < limit
     # Flipping the top bit of both makes int64 compare as uint64 does.
-    return (hash64(counter, key) ^ _signed(1 << 63)) < _signed(limit ^ (1 << 63))
+    return (_mixed(counter + key, _shifted, _signed) ^ _signed(_TOP)) < _signed(limit ^ _TOP)

@@ -57,7 +57,7 @@ def judge(options: EvaluateOptions | ReportOptions) -> tuple[Model, Judged, list
     rows = plan.complete_rows(data, target=True) if plan.missing != "refuse" else None
     judged = model.judge(data, rows)
     if (left_out := data.rows - len(judged.y)) > 0:
-        notes.append(f"{left_out} of {data.rows} rows left out for missing cells")
+        notes.append(f"{left_out:,} of {data.rows:,} rows left out for missing cells")
     return model, judged, notes
 
 

@@ -32,7 +32,7 @@ STEPS, MIN_EPOCHS, MAX_EPOCHS = 1_000, 20, 200
 # matter of luck; many need more steps than there is time for in several.
 BUDGETS = ((1_000, 4, 1_000), (5_000, 2, 2_000), (math.inf, 1, 3_000))
 MAX_NETS = 100
-PATIENCE = 15  # epochs; what comes later only repeats what overfitting has begun
+PATIENCE = 10  # epochs; what comes later only repeats what overfitting has begun
 STEPS_PER_EPOCH = 50  # after each the validation rows are looked at
 LARGE = 1 / 8  # of the free memory: as numbers and prepared, a table takes several times its file
 LARGE_TO_SEND = 1 << 26  # bytes: one of several processes, of which each keeps its rows

@@ -8,7 +8,10 @@ import numpy as np
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL")
 """The cells that mean "no value here", once stripped of spaces."""
 
-GAPS = ("-", "--", ".", "none", "n.a.", "missing", "unknown", *map(str.lower, MISSING))
+GAPS = (
+    "-", "--", ".", "none", "n.a.", "missing", "unknown", *map(str.lower, MISSING),
+    "#div/0!", "#ref!", "#value!", "#name?", "#num!", "#null!",
+)  # fmt: skip
 """Likewise in lower case, but only in columns of numbers: elsewhere they may be answers."""
 
 MAX_EXACT = 2**53
@@ -35,12 +38,11 @@ _LOOKS_LIKE = tuple(
             "write a decimal point, or pass --decimal ','",
         ),
         (
-            r"[^\w(]*\d[\d.,' \u00a0\u202f\u2019]*[^\w)]?",
+            r"[^\w(]*(\d[\d.,]*|\d{1,3}([' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?)[^\w)]?",
             "has signs or separators of its own",
             "write plain numbers, such as 1234.5",
         ),
         (_DATE, "is a date or time", "write numbers (year, month, ...)"),
-        (r"#(N/A|DIV/0!|REF!|VALUE!|NAME\?|NUM!|NULL!)", "is a spreadsheet error", "correct it"),
     )
 )
 

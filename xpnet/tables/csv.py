@@ -57,8 +57,12 @@ def open_csv(
     header: bool | None,
     as_texts: Collection[str],
     usual: str,
+    data: bytes | None = None,
 ) -> "Csv":
-    """Read the header; what is None is found. `usual` is the delimiter that goes with the name."""
+    """Read the header; what is None is found. `usual` is the delimiter that goes with the name.
+
+    The content may be given as `data`, of a file of another kind.
+    """
     try:
         "".encode(encoding or "utf-8")
         codecs.getincrementaldecoder(encoding or "utf-8")
@@ -73,11 +77,11 @@ def open_csv(
         raise bad_argument("decimal", decimal, "must be . or , (a point or a comma)")
     written_in = encoding or find_encoding(path)
     try:
-        data = next(_decoded(path, written_in, "replace"), b"")
+        head = next(_decoded(path, written_in, "replace", data), b"")
     except UnicodeError as error:
         raise FileError(f"{path}: this is not {written_in} text; correct --encoding.") from error
-    found, sign, has_header, skipped, titles = find_layout(data, delimiter, usual, decimal, header)
-    names, start = _names(path, data, skipped, has_header, found)
+    found, sign, has_header, skipped, titles = find_layout(head, delimiter, usual, decimal, header)
+    names, start = _names(path, head, skipped, has_header, found)
     texts = frozenset(at for at, each in enumerate(names) if each in as_texts)
     guesses = {
         "encoding": (written_in, encoding or "utf-8"),
@@ -86,9 +90,9 @@ def open_csv(
         "no_header": (not has_header, header is False),
     }
     told = {name: found for name, (found, known) in guesses.items() if found != known}
-    line = 1 + data.count(b"\n", 0, start)
-    above = passed_over(data.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
-    return Csv(path, names, texts, written_in, found, sign == ",", start, line, told, above)
+    line = 1 + head.count(b"\n", 0, start)
+    above = passed_over(head.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
+    return Csv(path, names, texts, written_in, found, sign == ",", start, line, told, above, data)
 
 
 def _names(
@@ -117,12 +121,14 @@ def _names(
     return names, start + len(header)
 
 
-def _decoded(path: str, encoding: str, errors: str = "strict") -> Iterator[bytes]:
+def _decoded(
+    path: str, encoding: str, errors: str = "strict", data: bytes | None = None
+) -> Iterator[bytes]:
     """Yield a file in UTF-8, piece by piece, with newlines for line ends and no mark."""
     utf8 = codecs.lookup(encoding).name == "utf-8"
     new = codecs.getincrementaldecoder("utf-8-sig" if utf8 else encoding)
     decoder, mark = io.IncrementalNewlineDecoder(new(errors), translate=True), "\ufeff"
-    with open_binary(path) as file:
+    with open_binary(path) if data is None else io.BytesIO(data) as file:
         chunk = file.read(_BLOCK)
         if _OTHER_KINDS.match(chunk):
             what = "an archive, a workbook, a binary file, HTML or JSON, not CSV"
@@ -152,6 +158,7 @@ class Csv:
     line: int
     guesses: Mapping[str, Any]
     passed_over: dict[str, str]
+    data: bytes | None = None
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of strings, with decimal points."""
@@ -183,7 +190,7 @@ class Csv:
     def _records(self, errors: str = "strict") -> Iterator[tuple[bytes, int]]:
         """Yield blocks of whole records after the header, and the line of each one's first."""
         start, line, tail = self.start, self.line, b""
-        chunks = filter(None, _decoded(self.path, self.encoding, errors))
+        chunks = filter(None, _decoded(self.path, self.encoding, errors, self.data))
         ahead = next(chunks, b"")
         while True:
             # At least as much again as is left over, lest a long record be searched often.

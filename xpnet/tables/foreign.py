@@ -1,26 +1,27 @@
 """Excel files and databases, each by an extra; read with Polars."""
 
+import re
 import zipfile
-from dataclasses import replace
-from typing import Any
+from collections.abc import Collection
 
 from xpnet.errors import FileError, InputError
-from xpnet.tables.cells import is_number
-from xpnet.tables.messages import counted, quoted, up_to_ten, without_password
+from xpnet.tables.csv import Csv, open_csv
+from xpnet.tables.messages import up_to_ten, without_password
 from xpnet.tables.npy import check_memory, open_binary
 from xpnet.tables.parquet import Frame, open_frame, reason
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
-_UNNAMED, _TITLES = "__UNNAMED__", 10  # how columns without a name are called; lines above them
 
 
-def open_excel(path: str, sheet: str | None) -> Frame:
-    """Read a sheet of an Excel or OpenDocument file: that with cells, if only one has any."""
-    import polars
+def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collection[str]) -> Csv:
+    """Read a sheet of an Excel or OpenDocument file, that with cells if only one has any, as CSV.
 
+    So titles, totals and signs beside numbers are dealt with in one way.
+    """
     try:
         import fastexcel
+        import polars
     except ImportError as error:
         raise InputError(
             f"{path}: Excel files need an extra: pip install 'xpnet[excel]'"
@@ -31,8 +32,9 @@ def open_excel(path: str, sheet: str | None) -> Frame:
     try:
         book = fastexcel.read_excel(path)
         names = [sheet] if sheet else book.sheet_names
-        read = {name: _below_titles(book, name) for name in names}
-        found = {name: each for name, each in read.items() if len(each[0]) or sheet}
+        sheets = {name: book.load_sheet(name, header_row=None, dtypes="string") for name in names}
+        frames = {name: each.to_polars() for name, each in sheets.items()}
+        found = {name: each for name, each in frames.items() if len(each) > 1 or sheet}
     except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
         raise FileError(
             f"{path}: {reason(error)}; mend the file, or give another sheet."
@@ -41,30 +43,13 @@ def open_excel(path: str, sheet: str | None) -> Frame:
         raise InputError(
             f"{path}: name one of the sheets {up_to_ten(found or names)}: --sheet NAME"
         )
-    ((frame, above),) = found.values()
-    whole_days = [
-        each.name
-        for each in frame
-        if each.dtype == polars.Datetime and (each == each.dt.truncate("1d")).all()
-    ]  # Excel has no dates without time
-    opened = open_frame(path, frame.with_columns(polars.col(whole_days).cast(polars.Date)).lazy())
-    return replace(opened, passed_over=above)
-
-
-def _below_titles(book: Any, name: str) -> tuple[Any, dict[str, str]]:
-    """Return a sheet from the line on that names all columns, save one of rows' names."""
-    first = None
-    for titles in range(_TITLES):
-        frame = book.load_sheet(name, header_row=titles, schema_sample_rows=None).to_polars()
-        first = frame if first is None else first
-        if frame.is_empty():
-            break
-        names = frame.columns
-        words = not titles or not any(map(is_number, names))
-        if words and not any(each.startswith(_UNNAMED) for each in names[1:]):
-            above = f"{counted(titles, 'line')} above the header"
-            return frame, {above: quoted(first.columns[0])} if titles else {}
-    return first, {}
+    (frame,) = found.values()
+    midnight, cells = " 00:00:00", polars.all()  # Excel has no dates without a time
+    whole_days = cells.str.ends_with(midnight).sum() == cells.str.contains(r":\d\d:").sum()
+    days = polars.when(whole_days).then(cells.str.strip_suffix(midnight)).otherwise(cells)
+    lines = frame.with_columns(days).write_csv(include_header=False, separator="\t")
+    data = re.sub(r"(?m)^\t+$", "", lines).encode()  # blank lines have no cells
+    return open_csv(path, "utf-8", "\t", None, header, texts, "\t", data)
 
 
 def open_database(address: str, query: str | None) -> Frame:

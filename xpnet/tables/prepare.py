@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.choose import MAX_CATEGORIES, Choice, choose_columns, is_various
+from xpnet.tables.choose import MAX_CATEGORIES, MIN_SHUFFLED, Choice, choose_columns, is_various
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number, Target, encode_labels
 from xpnet.tables.encodings import (
     MIN_ROWS_PER_TEXT,
@@ -322,6 +322,9 @@ def _with_task(
     if len(classes) < 2:
         what = f" in all {len(rows)} rows, so there is nothing to learn"
         raise source.fault(rows[0], name, what, "add rows of another class")
+    if task == "auto" and len(rows) >= MIN_SHUFFLED and (np.diff(cells) == 1.0).all():
+        remedy = "pass another column as --target, or --task regression if that is meant"
+        raise source.fault(rows[0], name, ", and 1 more in each row: row numbers", remedy)
     kind = kind if task == "auto" else task
     if kind == "regression":
         return plan, cells
@@ -459,5 +462,5 @@ def _scales(
 
 def _rare_classes(plan: Preprocessing, y: np.ndarray) -> list[str]:
     counts = np.bincount(y, minlength=len(plan.classes)) if plan.classes else np.zeros(0)
-    rare = [format_number(plan.classes[at]) for at in np.flatnonzero(counts < 2)]
+    rare = [quoted(format_number(plan.classes[at])) for at in np.flatnonzero(counts < 2)]
     return [f"classes with a single training row: {up_to_ten(rare)}"] if rare else []

@@ -19,7 +19,7 @@ from xpnet.tables.columns import (
     to_json,
 )
 from xpnet.tables.encodings import piecewise_linear
-from xpnet.tables.messages import format_number, quoted, up_to_ten
+from xpnet.tables.messages import counted, format_number, quoted, up_to_ten
 from xpnet.tables.npy import check_memory, pieces
 from xpnet.tables.summary import complete_rows, refuse_missing, refuse_text, summarize
 from xpnet.tables.table import Table
@@ -155,7 +155,8 @@ class Preprocessing:
         missing = {name: each.missing for name, each in cells.items() if each.missing}
         if missing and self.missing == "impute":
             listed = up_to_ten(f"{name} ({count:,})" for name, count in missing.items())
-            found.append(f"{sum(missing.values()):,} missing cells imputed: {listed}")
+            total = counted(sum(missing.values()), "missing cell")
+            found.append(f"{total} imputed: {listed}")
         unseen = []
         for name, known in (
             (c.name, c.texts or c.categories) for c in self.columns if isinstance(c, Category)

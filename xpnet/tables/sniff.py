@@ -20,6 +20,8 @@ _TITLES = 10  # lines above the header, and below the rows
 _QUOTE, _NEWLINE = 34, 10
 _TOTAL = re.compile(rb"(?i)[\W_]*((grand |sub-?)?totals?|sums?|averages?|means?)\b:?[^\w \n]")
 
+_FIGURE = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*$")  # a number, with signs beside it, or a date
+
 
 def find_encoding(path: str) -> str:
     """Return the encoding of a file: cp1252 (Windows) if nothing in it, of all, is UTF-8."""
@@ -84,7 +86,7 @@ def _lines_before_header(data: bytes) -> tuple[int, str]:
 def _titles(body: bytes, delimiter: str, usual: str) -> tuple[int, str]:
     """Count lines above the header, such as the name of a report; return the delimiter, too.
 
-    They lack cells that the header has, which are all words; below it are numbers.
+    They lack cells that the header has, which are all words; below it are numbers or dates.
     """
     lines = body[:_HEAD].split(b"\n", _TITLES)
     for at in range(len(lines) - 1):
@@ -98,8 +100,8 @@ def _titles(body: bytes, delimiter: str, usual: str) -> tuple[int, str]:
             above = [fields_of(line, each) for line in lines[:at]]
             lacking = all(len(row) < len(first) or sum(map(bool, row)) < 2 for row in above)
             named = {*first}.isdisjoint(MISSING) and not any(map(is_number, first))
-            columns = zip(*rows, strict=True)
-            if lacking and named and any(all(map(is_number, cells)) for cells in columns):
+            filled = [[*filter(None, cells)] for cells in zip(*rows, strict=True)]
+            if lacking and named and any(each and all(map(_FIGURE.match, each)) for each in filled):
                 return at, each
     return 0, ""
 

@@ -180,10 +180,13 @@ def read_table(
     folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
     if database:
         return _of_frame(open_database(path, query), folder)
-    if kind in EXCEL:
-        return _of_frame(open_excel(path, sheet), folder)
-    if usual := _DELIMITERS.get(kind):
-        csv = open_csv(path, encoding, delimiter, decimal, header, as_texts, usual)
+    usual = _DELIMITERS.get(kind)
+    if usual or kind in EXCEL:
+        csv = (
+            open_csv(path, encoding, delimiter, decimal, header, as_texts, usual)
+            if usual
+            else open_excel(path, sheet, header, as_texts)
+        )
         read = assemble(csv, folder)
         return Table(
             path, csv.names, *read, guesses=csv.guesses, passed_over=csv.passed_over,
@@ -225,8 +228,7 @@ def _of_array(path: str, target: str | None) -> Table:
 
 
 def _of_frame(frame: Frame, folder: str | None = None) -> Table:
-    read, passed = assemble(frame, folder), frame.passed_over
-    return Table(frame.path, frame.names, *read, unfit=frame.unfit, passed_over=passed)
+    return Table(frame.path, frame.names, *assemble(frame, folder), unfit=frame.unfit)
 
 
 @cache

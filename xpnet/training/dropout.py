@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.device import Array, Function, Namespace, Scalar
-from xpnet.backend.random import dropout_keys, keep_mask
+from xpnet.backend.device import CPU, Array, Function, Namespace, Scalar
+from xpnet.backend.random import counters, dropout_keys, keep_mask
 from xpnet.nn.network import MLP
 
 
@@ -20,7 +20,9 @@ class Dropout:
     def __init__(self, net: MLP, seed: int) -> None:
         self._net, self.seed = net, seed
         rates = net.dropout if any(net.dropout) else ()
-        self._masks = [net.device.fuse(mask_of(rate, net.dtype)) for rate in rates]
+        self._unsigned = net.device is CPU
+        masks = (mask_of(rate, net.dtype, unsigned=self._unsigned) for rate in rates)
+        self._masks = [net.device.fuse(each) for each in masks]
         self._counters: dict[int, list[Array]] = {}
 
     def keys(self, begin: int, count: int) -> Any:
@@ -40,19 +42,22 @@ class Dropout:
         if not self._masks:
             return None
         if rows not in self._counters:
-            put, units = self._net.device.put, self._net.sizes[1:-1]
+            put, kind = self._net.device.put, "uint64" if self._unsigned else "int64"
             self._counters[rows] = [
-                put(np.reshape(np.arange(rows * each), (rows, each)), "int64") for each in units
+                put(counters(rows * each, unsigned=self._unsigned).reshape(rows, each), kind)
+                for each in self._net.sizes[1:-1]
             ]
+        if self._unsigned:
+            keys = [np.asarray(key).view(np.uint64) for key in keys]
         xp, given = self._net.device.xp, zip(self._masks, self._counters[rows], keys, strict=True)
         return [mask(xp, counter, key) for mask, counter, key in given]
 
 
-def mask_of(rate: float, dtype: str) -> Function:
+def mask_of(rate: float, dtype: str, *, unsigned: bool = False) -> Function:
     """Return ``mask(xp, counter, key)``, elementwise: the factors of a layer with this rate."""
 
     def dropout_mask(xp: Namespace, counter: Array, key: Scalar) -> Array:
-        keep = xp.astype(keep_mask(counter, key, rate), getattr(xp, dtype))
+        keep = xp.astype(keep_mask(counter, key, rate, unsigned=unsigned), getattr(xp, dtype))
         return keep * (1.0 / (1.0 - rate))
 
     return dropout_mask

@@ -19,6 +19,7 @@ from xpnet.doctor.scripts.variants import Mistake, Variants
 
 EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
 ROUNDING = 1e-15  # relative error of outputs and losses
+DOUBTFUL = 0.01  # relative error of slopes above which nothing is compared with them
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
@@ -46,18 +47,23 @@ class Slopes:
     by_parameter: Mapping[int, Along]
     tolerance: float
 
-    def of_losses(self, parameter: int) -> dict[str, tuple[Any, float]]:
-        """Return each loss's slopes along a parameter's directions, and how much is rounding."""
+    def of_losses(self, parameter: int) -> dict[str, tuple[Any, float, float]]:
+        """Return each loss's slopes along a parameter's directions, and how far they may be off.
+
+        That is by rounding, and by how the slope bends along a move: about the move's length times
+        what the outputs add to the slope, which may cancel in the slope itself.
+        """
         along, found = self.by_parameter[parameter], {}
         rounding = ROUNDING / along.length
         for name, gradient in loss_gradients(self.outputs, self.targets).items():
             slopes = np.array([gradient @ each for each in along.outputs])
             terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
             lost = rounding * float(np.linalg.norm(gradient * self.outputs))
-            found[name] = slopes, lost + ROUNDING * max(terms, default=0.0)
+            bent = max((float(np.sum(np.abs(gradient * e))) for e in along.outputs), default=0.0)
+            found[name] = slopes, lost + ROUNDING * max(terms, default=0.0), along.length * bent
         for name, value in self.losses.items():
             slopes = np.array([each.get(name, np.nan) for each in along.losses])
-            found[f"the script's {name}"] = slopes, rounding * abs(value)
+            found[f"the script's {name}"] = slopes, rounding * abs(value), 0.0
         return found
 
 
@@ -119,11 +125,12 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     for loss in dict.fromkeys(name for each in by_loss.values() for name in each):
         found = {n: judges[n].verdict(*each[loss]) for n, each in by_loss.items() if loss in each}
         usual = [_usual(found, judges, of) for of in ("factor", "step")]
-        found = {n: judges[n].of_number(v, by_loss[n][loss][0], usual) for n, v in found.items()}
+        found = {n: judges[n].of_number(v, by_loss[n][loss], usual) for n, v in found.items()}
         agreeing = sum(each.kind in ("right", "sign") for each in found.values())
         compared = all(usual) or any(len(each.ways) > 1 for each in judges.values())
         weight = 1.0 if compared else 0.5  # a number alone agrees with any slope
-        score = weight * agreeing + 0.1 * sum(abs(each.cosine) for each in found.values())
+        close = sum(abs(each.cosine) - (each.kind == "wrong") for each in found.values())
+        score = weight * agreeing + 0.1 * close
         if score > best[0] + 1e-9:
             best = score, loss, found, usual
     _, loss, found, usual = best
@@ -195,40 +202,44 @@ class Judge:
             return False
         return len(self.ways) > 1 or abs(abs(found) - usual) < EXACT * usual
 
-    def of_number(self, verdict: Verdict, slope: Any, usual: Sequence[float]) -> Verdict:
+    def of_number(self, verdict: Verdict, measured: Any, usual: Sequence[float]) -> Verdict:
         """Judge one number, which is a multiple of any: by how many times the slope it is."""
+        slope, _, bent = measured
         if len(self.ways) > 1 or not verdict.factor or not all(usual):
             return verdict
         for each, sign in [*self.made_of, (self.change, 1)]:
             times = float(each[0]) / float(slope[0])
             ratios = [abs(times) / one for one in usual if times]
             both = [r for ratio in ratios for r in (ratio, 1.0 / ratio)]
-            if any(r > 0.5 and abs(r - round(r)) < self.tolerance for r in both):
+            limit = self.tolerance + bent / abs(float(slope[0]))
+            if any(r > 0.5 and abs(r - round(r)) < limit for r in both):
                 return replace(verdict, kind="sign" if sign * times > 0.0 else "right")
         return replace(verdict, kind="wrong", cosine=0.0)
 
-    def verdict(self, slope: Any, rounding: float) -> Verdict:
-        """Judge by the slopes of one loss."""
-        change, size = self.change, np.linalg.norm(slope)
+    def verdict(self, slope: Any, rounding: float, bent: float) -> Verdict:
+        """Judge by the slopes of one loss, which may be off by rounding and by bending."""
+        change, size = self.change, float(np.linalg.norm(slope))
         if change is None or not np.all(np.isfinite([slope, change])):
             return Verdict("unknown")
         if size * self.tolerance <= rounding or np.linalg.norm(change) < 1e-12 * size:
             return Verdict("unknown")
+        if bent > max(DOUBTFUL, self.tolerance) * size:
+            return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
         found = []
         for each, sign, factor in [(change, 1, self.factor), *((*e, 0.0) for e in self.made_of)]:
-            if (times := self._fit(each, slope)) is not None:
+            if (times := self._fit(each, slope, bent / size)) is not None:
                 kind, times = "sign" if sign * times > 0.0 else "right", abs(times)
                 found.append(Verdict(kind, times / (factor or 1.0), times * bool(factor), cosine))
         if len(self.ways) > 1:  # an optimizer's step may go up, where its gradient is right
             found.sort(key=lambda each: each.kind)
         return found[0] if found else Verdict("wrong", cosine=cosine)
 
-    def _fit(self, wanted: Any, slope: Any) -> float | None:
+    def _fit(self, wanted: Any, slope: Any, doubt: float = 0.0) -> float | None:
         """Return how many times the slope something is; None if it is no multiple."""
         factor = float(wanted @ slope) / float(slope @ slope)
         error, size = np.linalg.norm(factor * slope - wanted), np.linalg.norm(wanted)
-        return factor if error <= self.tolerance * size > 0.0 else None
+        return factor if error <= (self.tolerance + doubt) * size > 0.0 else None
 
 
 def made_of(n: int, step: Step) -> Iterator[tuple[Any, int]]:
