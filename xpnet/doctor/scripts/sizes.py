@@ -12,7 +12,7 @@ from xpnet.doctor.scripts.edits import LOOPS, Edit, around, changed, edit, opera
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
 from xpnet.doctor.scripts.source import tree
 from xpnet.doctor.scripts.trace import Operation, Update, Value
-from xpnet.doctor.scripts.updates import ancestors, origin, scalar_side
+from xpnet.doctor.scripts.updates import ancestors, mere_number, origin, scalar_side
 from xpnet.doctor.scripts.variants import is_made_by
 
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
@@ -125,14 +125,18 @@ def kept(value: Value, roles: Mapping, words: str = "") -> Iterator[tuple[Value,
 
 
 def undivided(rows: int, roles: Mapping) -> list[Edit]:
-    """Leave out a division by the number of rows where gradients are made."""
+    """Leave out the last division of each update by the number of rows."""
     edits = []
-    for made in dict.fromkeys(each.gradient.made_by for each in roles.step.updates):
-        side = scalar_side(made) if made and made.name in ("divide", "multiply") else None
-        if made and side is not None:
-            number = float(np.ravel(made.operands[side].data)[0])
-            once = number / rows if made.name == "divide" else number * rows
-            edits += [edit(made.site, in_source(made, 1 - side))] * (abs(once - 1.0) < 1e-9)
+    for value in (each.delta for each in roles.step.updates):
+        while (made := value.made_by) is not None and made.name in ("divide", "multiply"):
+            number, text = mere_number(made)
+            if not text:
+                break
+            rest = 1 - (scalar_side(made) or 0)
+            if abs(number * rows - 1.0) < 1e-9:
+                edits.append(edit(made.site, in_source(made, rest)))
+                break
+            value = made.operands[rest]
     return edits
 
 
