@@ -63,15 +63,16 @@ def conclude(
 
 def _climbing(point: Measured, verdicts: dict[int, str]) -> list[int]:
     """Return the parameters whose sign alone is wrong: some multiple climbs by chance, too."""
-    right = [each for n, kind in verdicts.items() if kind == "right" and n in point.verdicts
-             for each in (point.verdicts[n].factor, point.verdicts[n].step)]  # fmt: skip
-    return [
-        n for n, kind in verdicts.items()
-        if kind == "sign" and (not right or n not in point.verdicts or any(
-            abs(own / factor - 1.0) < 0.01 for factor in right if factor
-            for own in (point.verdicts[n].factor, point.verdicts[n].step)
-        ))
-    ]  # fmt: skip
+    known = point.verdicts
+    right = {factor for n, kind in verdicts.items() if kind == "right" and n in known
+             for factor in (known[n].factor, known[n].step)}  # fmt: skip
+
+    def multiple_of_others(n: int) -> bool:
+        own = (known[n].factor, known[n].step) if n in known else ()
+        alike = any(abs(one / factor - 1.0) < 0.01 for factor in right - {0.0} for one in own)
+        return alike or not right or not own
+
+    return [n for n, kind in verdicts.items() if kind == "sign" and multiple_of_others(n)]
 
 
 def _together(points: Iterable[Measured], n: int) -> str:
@@ -98,13 +99,11 @@ def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[st
 
 
 def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
-    code, why, said = KINDS[mistake.kind]
-    site, words = mistake.site, vars(mistake)
+    (code, why, said), site = KINDS[mistake.kind], mistake.site
     made = f" (made in line {mistake.made})" if mistake.made not in (0, site.line) else ""
-    remedy = f"line {site.line}: {mistake.role} belongs here"
     return Finding(
-        code, "error", ", ".join(names), f"{site}: {said.format(**words)}{made}", why,
-        remedy, MEASURED,
+        code, "error", ", ".join(names), f"{site}: {said.format(**vars(mistake))}{made}", why,
+        f"line {site.line}: {mistake.role} belongs here", MEASURED,
         {"edits": [mistake.edit]} if is_known(mistake.right, site) else None,
     )  # fmt: skip
 

@@ -97,20 +97,19 @@ def _for_its_file(edits: Iterable[Edit]) -> list[Edit]:
 
 def site_of(finding: Finding, roles: Mapping) -> Site | None:
     """Return where the script makes what a finding is about."""
-    where = finding.where.split(", ")
+    where, layers = finding.where.split(", "), roles.layers
+    made = roles.step.updates[0].operation
     if "targets" in where[0] and roles.targets:
-        made = roles.targets[0].made_by or roles.error
-    elif re.search("input|feature", where[0]) and roles.layers:
-        made = roles.layers[0].inputs.made_by or roles.layers[0].product
-    elif "layer" in where[0] and roles.layers:
-        number = re.search(r"\d+", where[0])
-        made = roles.layers[min(int(number[0]) if number else 1, len(roles.layers)) - 1].product
+        made = roles.targets[0].made_by or roles.error or made
+    elif re.search("input|feature", where[0]) and layers:
+        made = layers[0].inputs.made_by or layers[0].product
+    elif "layer" in where[0] and layers:
+        number = int((re.findall(r"\d+", where[0]) or [1])[0])
+        made = layers[min(number, len(layers)) - 1].product
     elif where[0] in roles.names:
         update = roles.updates_of(roles.names.index(where[0]))[0]
         drawn = sizes.drawn_by(update.old) if "init" in (finding.repair or {}) else None
         made = drawn or update.gradient.made_by or update.operation
-    else:
-        made = (
-            roles.error if {"predictions", "loss"} & {*where} else roles.step.updates[0].operation
-        )
-    return made.site if made else None
+    elif {"predictions", "loss"} & {*where}:
+        return roles.error.site if roles.error else None
+    return made.site
