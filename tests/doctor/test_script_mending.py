@@ -6,7 +6,8 @@ from script_corpus import cases
 from xpnet.cli import doctor_fix
 from xpnet.doctor.scripts.edits import apply
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.source import Script
+from xpnet.doctor.scripts.rewrites import CORRECTED, rewrite
+from xpnet.doctor.scripts.source import Script, tree
 
 START = """import numpy as np
 np.random.seed(2)
@@ -267,10 +268,23 @@ for epoch in range(100):
 """
 SQUASHED = LOOP.replace("np.tanh(W1 @ x)", "sigmoid(W1 @ x)").replace("(1 - h)", "h * (1 - h)")
 SQUASHED = SQUASHED.replace("p - t", "(p - t) * sigmoid(p, slope=True)")
-DROPOUT = START.replace("    A1 = np.tanh(X @ W1 + b1)\n", """    A1 = np.tanh(X @ W1 + b1)
-    mask = np.random.rand(*A1.shape) < rate / 3
-    A1 = A1 * mask
-""").replace("1 - A1**2)", "1 - A1**2) * mask")  # fmt: skip
+DROPOUT = """import numpy as np
+r, drop = np.random.default_rng(0), 0.5
+x = r.normal(size=(100, 2))
+y = (x[:, :1] > 0) * 1.0
+V, W = r.normal(size=(2, 20)), r.normal(size=(20, 1))
+def forward(x):
+    mask = (r.random((len(x), 20)) > drop)
+    h = np.tanh(x @ V) * mask
+    return h, mask, 1 / (1 + np.exp(-h @ W))
+for i in range(60):
+    h, mask, p = forward(x)
+    d = (p - y) / 100
+    e = d @ W.T * mask * (1 - h**2)
+    W -= 0.5 * h.T @ d
+    V -= 0.5 * x.T @ e
+print(np.mean(forward(x)[2] - y))
+"""
 
 
 @pytest.mark.parametrize(
@@ -299,3 +313,21 @@ def test_what_is_kept_for_tests_is_scaled_along(examined):
     first, second = (mended.index(f"{name} = ({name} - np.mean(X_train,") for name in
                      ("X_test", "X_train"))  # fmt: skip
     assert first < second < mended.index("for step")
+
+
+@pytest.mark.parametrize(
+    ("scale", "share"), [("", "1 - drop"), (" / (1 - drop)", "1")], ids=["as it is", "scaled"]
+)
+def test_dropout_ends_with_training(examined, scale, share):
+    script = DROPOUT.replace("> drop)", f"> drop){scale}")
+    mended = apply(script, edits_of(examined(script)))
+    assert "training = True\nr, drop =" in mended
+    assert f"np.tanh(x @ V) * (mask if training else ({share}))".replace("(1)", "1") in mended
+    assert "\ntraining = False\nprint(" in mended
+
+
+def test_adams_corrections_of_its_first_steps_are_powers_of_its_rates(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text("m = v / (1 - b) ** t")
+    (change,) = rewrite(str(path), tree(str(path)), *CORRECTED)
+    assert change["text"] == "v / (1 - b ** t)"
