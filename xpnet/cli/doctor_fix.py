@@ -135,16 +135,16 @@ class Fixer:
             now = latest
 
     def _vary(self, enough: float) -> None:
-        """Try other steps, and more units, as long as that helps."""
-        useless = set[str]()
+        """Try other steps, and more units, as long as that helps; but more steps only once."""
+        done = set[str]()
         while self.best.skill < enough and not self.best.mistaught - AT_PREDICTION:
             ways = {e["what"]: e["edits"] for e in self.best.report["facts"].get("tries", ())}
-            left = [what for what in ways if what not in useless]
+            left = [what for what in ways if what not in done]
             if not left:
                 return
             tried = self._tried(self.best, ways[left[0]], left[0])
-            if tried is None or tried is not self.best:
-                useless.add(left[0])
+            if tried is not self.best or left[0] == "more steps":
+                done.add(left[0])
 
     def _tried(self, before: Attempt, edits: Iterable[Edit], what: str = "") -> Attempt | None:
         """Return the copy with some edits, after a run; None if there is none, or no time."""
