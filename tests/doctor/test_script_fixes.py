@@ -9,10 +9,10 @@ from script_corpus import cases
 
 from xpnet.cli.doctor_fix import Attempt, Fixer, fix, in_words
 from xpnet.doctor.scripts import fix as fixes
-from xpnet.doctor.scripts.edits import after, apply, at, mended_lines, tree
+from xpnet.doctor.scripts.edits import after, apply, at, mended_lines
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.sizes import _more, numbers
-from xpnet.doctor.scripts.source import Script, write_like
+from xpnet.doctor.scripts.sizes import _later_ends, _more, numbers
+from xpnet.doctor.scripts.source import Script, tree, write_like
 from xpnet.errors import InputError
 
 # A script of the corpus, and lines that its mended copy must have.
@@ -29,6 +29,7 @@ MENDED = {
     "same_batch.py": "xb = X[rows]\n        yb = y[rows]",
     "seed_in_loop.py": "    pass\n    idx = np.random.choice",
     "onehot_shift.py": "out[i, c] = 1",
+    "dropout_left_on.py": "self.h *= self.mask if training else 1",
     "dead_relu.py": "b1 = 0 * np.full",
     "never_reset.py": "dW1 / 10\n        dW1[...] = 0.0",
     "shuffled_apart.py": "order = np.random.permutation(len(samples))",
@@ -168,7 +169,8 @@ def test_more_steps_are_for_the_loop_alone_and_a_score_still_ends_it(tmp_path):
     path.write_text(SIZES)
     loop = tree(str(path)).body[1].body[1]
     expected = SIZES.replace("range(n)", "range(10 * (n))").replace("0.001", "1e-06")
-    assert apply(SIZES, _more(str(path), loop, loop.iter.args[0])) == expected
+    edits = _more(str(path), loop.iter.args[0]) + _later_ends(str(path), loop)
+    assert apply(SIZES, edits) == expected
 
 
 @pytest.mark.parametrize(

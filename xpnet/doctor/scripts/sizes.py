@@ -141,36 +141,40 @@ def undivided(rows: int, roles: Mapping) -> list[Edit]:
 
 
 def more_steps(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Let the outermost loop that has a number of steps take ten times as many."""
+    """Let the outermost loop that has a number of steps take ten times as many.
+
+    Numbers below 1 at which it ends before are divided.
+    """
     for loop in loops(roles):
         match loop:
-            case ast.For(iter=ast.Call(ast.Name("range"), [*_, count] as limits)) if (
-                len(limits) < 3
+            case (
+                ast.For(iter=ast.Call(ast.Name("range"), [count] | [_, count]))
+                | ast.While(test=ast.Compare(_, [ast.Lt() | ast.LtE()], [count]))
             ):
-                return _more(roles.file, loop, count)
-            case ast.While(test=ast.Compare(_, [ast.Lt() | ast.LtE()], [count])):
-                return _more(roles.file, loop, count)
+                return _more(roles.file, count) + _later_ends(roles.file, loop)
             case ast.While():
-                return _more(roles.file, loop, None)
+                return _later_ends(roles.file, loop)
     return []
 
 
-def _more(file: str, loop: ast.For | ast.While, count: ast.expr | None) -> list[Edit]:
-    """Multiply a loop's number of steps, and divide the numbers below 1 at which it ends."""
-    edits = []
+def _more(file: str, count: ast.expr) -> list[Edit]:
+    text = ast.unparse(count)
     if isinstance(count, ast.Constant) and isinstance(count.value, int | float):
-        edits = [changed(file, count, times(count.value, MORE_STEPS))]
-    elif count is not None:
-        text = ast.unparse(count)
-        edits = numbers(file, text, MORE_STEPS) if NAME.fullmatch(text) else []
-        if len(edits) != 1:  # which of several is meant, nobody knows
-            edits = [changed(file, count, f"{MORE_STEPS} * ({text})")]
+        return [changed(file, count, times(count.value, MORE_STEPS))]
+    edits = numbers(file, text, MORE_STEPS) if NAME.fullmatch(text) else []
+    # Of several numbers nobody knows which is meant.
+    return edits if len(edits) == 1 else [changed(file, count, f"{MORE_STEPS} * ({text})")]
+
+
+def _later_ends(file: str, loop: ast.AST) -> list[Edit]:
+    edits = []
     for node in ast.walk(loop):
-        if isinstance(node, ast.If) and any(isinstance(n, ast.Break) for n in node.body):
-            for test in ast.walk(node.test):
-                match test:
-                    case ast.Compare(_, [ast.Lt() | ast.LtE()], [ast.Constant(float(low)) as n]):
-                        edits += [changed(file, n, f"{low / 1000:g}")] if 0.0 < low < 1.0 else []
+        ends = isinstance(node, ast.If) and any(isinstance(n, ast.Break) for n in node.body)
+        for test in ast.walk(node.test) if isinstance(node, ast.If) and ends else ():
+            match test:
+                case ast.Compare(_, [ast.Lt() | ast.LtE()], [ast.Constant(float(low)) as number]):
+                    if 0.0 < low < 1.0:
+                        edits.append(changed(file, number, f"{low / 1000:g}"))
     return edits
 
 
