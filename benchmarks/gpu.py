@@ -17,8 +17,7 @@ platform, then ``pip install --no-index --find-links wheels NAME ...``):
   (``cuda-pathfinder``, ``nvidia-cublas``, ``nvidia-cuda-nvrtc``, ``nvidia-cuda-runtime``; what a
   PyTorch with CUDA brought along serves too)
 - what xpnet itself needs: numpy, array-api-compat, safetensors, polars (with polars-runtime-32),
-  typer (with click, shellingham), rich (with markdown-it-py, mdurl, pygments), threadpoolctl,
-  filelock
+  click, rich (with markdown-it-py, mdurl, pygments), threadpoolctl, filelock
 - what the tests need: pytest (with iniconfig, packaging, pluggy), hypothesis (with
   sortedcontainers), array-api-strict, scikit-learn (with scipy, joblib); pytest-xdist is used if
   it is there

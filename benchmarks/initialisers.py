@@ -27,7 +27,7 @@ from mnist import load
 
 ROWS, HELD_OUT, WIDTH, EPOCHS, SEEDS = 20_000, 10_000, 128, 3, (0, 1)
 DEPTHS, DEEP = (1, 2, 3, 5, 8), (2, 5, 8)
-glorot = initialisers.INITIALISERS["glorot_uniform"]
+glorot = initialisers.INITIALIZERS["glorot_uniform"]
 
 
 def scaled(rule, gain):
@@ -55,7 +55,7 @@ SIGMOID_RULES = {
     "Glorot / √3 (scikit-learn)": scaled(glorot, 3**-0.5),
     "Glorot (PyTorch's gain 1)": scaled(glorot, 1.0),
     "4 × Glorot (Theano)": scaled(glorot, 4.0),
-    "3.6 × LeCun (Kumar)": scaled(initialisers.INITIALISERS["lecun_normal"], 12.8**0.5),
+    "3.6 × LeCun (Kumar)": scaled(initialisers.INITIALIZERS["lecun_normal"], 12.8**0.5),
     "4 × orthogonal": scaled(initialisers.orthogonal, 4.0),
 }
 SIGMOID_GAINS = (4.0, 5.0, 6.0, 7.0, 8.0, 10.0)

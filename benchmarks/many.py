@@ -345,7 +345,7 @@ def main() -> None:
         " with its `batch_size` and `max_iter`; its defaults are 200 epochs of up to 200 rows a"
         " step. Errors are those of the best candidate, on the rows that each of its networks was"
         " not trained on, and on 30 % of the rows that no search has seen. On two processors"
-        " `GridSearchCV(n_jobs=2)` takes at best half; a sweep uses one unless compiled.",
+        " `GridSearchCV(n_jobs=2)` takes at best half; a sweep trains a shape on each.",
         "",
         *time_searches(max(1, given.repeats // 3)),
         "",

@@ -6,12 +6,14 @@ OLDER and NEWER are folders of checkouts; NEWER is this one by default. Each has
 own that train the workloads of `speed.py` with the public `xpnet.fit` and `xpnet.MLPClassifier`,
 on one thread, with rows shuffled. They take turns, repetition by repetition, so that drift
 of the machine meets both alike; medians over the repetitions and the median of the paired ratios
-are reported. Importing and the command are timed in processes of their own.
+are reported, of CPU time, which other programs disturb least. Importing and the command are timed
+in processes of their own, once Python's caches are written.
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -71,16 +73,17 @@ def serve() -> None:
     for line in sys.stdin:
         name, kind = json.loads(line)
         _, batch_size, rows, epochs = WORKLOADS[name]
-        started = time.perf_counter()
+        started = time.process_time()
         runs[name, kind]()
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         print(1e6 * seconds / (epochs * (rows // batch_size)), flush=True)
 
 
 def environment(checkout: Path) -> dict[str, str]:
     """Return the environment in which `import xpnet` finds that checkout, on one thread."""
     threads = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    return os.environ | dict.fromkeys(threads, "1") | {"PYTHONPATH": str(checkout)}
+    kept = {name: each for name, each in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | dict.fromkeys(threads, "1") | {"PYTHONPATH": str(checkout)}
 
 
 def time_training(checkouts: list[Path], repeats: int) -> dict[str, list[list[float]]]:
@@ -114,12 +117,14 @@ def time_starts(checkouts: list[Path], repeats: int) -> dict[str, list[list[floa
     """Return the milliseconds of whole processes, likewise."""
 
     def once(arguments: list[str], checkout: Path, folder: str) -> float:
-        started = time.perf_counter()
+        if "train" in arguments and (checkout / "xpnet" / "cli").is_dir():
+            arguments = [*arguments, "--simple"]  # the network that version 0.1 has by default
+        before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
         subprocess.run(
             [sys.executable, *arguments], env=environment(checkout), cwd=folder, check=False,
             capture_output=True,
         )  # fmt: skip
-        return 1e3 * (time.perf_counter() - started)
+        return 1e3 * (sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before)
 
     found = {}
     for name, arguments in STARTS.items():
@@ -144,7 +149,8 @@ def main() -> None:
         "# An older and a newer checkout in one run",
         "",
         f"Written by `python benchmarks/versions.py OLDER --repeats {options.repeats}`; repetitions"
-        " take turns, one thread, rows shuffled. The ratio is the median of the paired ratios.",
+        " take turns, one thread, CPU time, rows shuffled. The ratio is the median of the paired"
+        " ratios.",
         "",
         *system(),
         "",

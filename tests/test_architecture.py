@@ -22,7 +22,7 @@ CLIMBS = {
     ("saving/model.py", "interchange"),
 }  # fmt: skip
 FORMATS = {
-    "polars", "safetensors", "rich", "typer", "json", "matplotlib",
+    "polars", "safetensors", "rich", "click", "json", "matplotlib",
     "jinja2", "sklearn", "scipy",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ import xpnet
 
 ROOT = Path(__file__).resolve().parents[1]
 
-HEAVY = ("polars", "scipy", "sklearn", "rich", "typer", "matplotlib", "safetensors")
+HEAVY = ("polars", "scipy", "sklearn", "rich", "click", "matplotlib", "safetensors")
 LOADED = f"""
 import sys, xpnet
 assert "numpy" not in sys.modules

@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 
 import xpnet
-from xpnet.backend.device import CPU, open_device
+from xpnet.backend.device import open_device
+from xpnet.backend.tape import RECORDING
 from xpnet.training import launches, loop
 from xpnet.training.batches import Data
 from xpnet.training.loop import Training, TrainingOptions
@@ -90,7 +91,7 @@ def _put_taped(array, dtype):
 
 
 class TapedNumPy:
-    """NumPy, but for ``asarray``, which is the one function used that arrays cannot intercept."""
+    """NumPy, but for ``asarray`` and ``astype``, which arrays cannot intercept."""
 
     def __getattr__(self, name):
         return getattr(np, name)
@@ -102,9 +103,11 @@ class TapedNumPy:
             tape.append(lambda: np.copyto(result, plain, casting="unsafe"))
         return result.view(Taped)
 
+    astype = asarray
+
 
 TAPED = dataclasses.replace(
-    CPU, xp=TapedNumPy(), put=_put_taped, get=lambda a: np.array(_plain(a)), record=TapedStep
+    RECORDING, xp=TapedNumPy(), put=_put_taped, get=lambda a: np.array(_plain(a)), record=TapedStep
 )
 
 ROWS, BATCH, EPOCHS = 58, 8, 4  # of an epoch's eight batches the last one is short

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("in_empty_directory")
     [
         # the command line itself
         ("--hidden=", "--hidden '': it is empty; give a value, or leave it out"),
-        ("--lr abc", "a number (found 'abc'); see xpnet train --help"),
+        ("--lr abc", "'--lr': 'abc' is not a valid float; see xpnet train --help"),
         ("--out", "requires an argument"),
         ("--nonsense", "No such option"),
         ("--resume", "only with --checkpoint"),

@@ -121,9 +121,9 @@ sys.exit(run())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-@pytest.mark.parametrize("module", ["xpnet.cli.main", "typer", "numpy", "polars", "safetensors"])
+@pytest.mark.parametrize("module", ["xpnet.cli.main", "click", "numpy", "polars", "safetensors"])
 def test_ctrl_c_while_the_command_is_loading_is_one_line(module: str) -> None:
-    words = ["train", str(BANKNOTE), "--target", "class"]
+    words = ["train", str(BANKNOTE), "--target", "class", "--simple", "--epochs", "1"]
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED_WHILE, module, *words],
         capture_output=True, text=True, check=False, timeout=60,
@@ -134,5 +134,5 @@ def test_ctrl_c_while_the_command_is_loading_is_one_line(module: str) -> None:
 
 
 def test_a_shell_completes_commands():
-    asked = {"_XPNET_COMPLETE": "complete_bash", "COMP_WORDS": "xpnet tr", "COMP_CWORD": "1"}
-    assert program(env=os.environ | asked).stdout.split() == ["train"]
+    asked = {"_XPNET_COMPLETE": "bash_complete", "COMP_WORDS": "xpnet tr", "COMP_CWORD": "1"}
+    assert program(env=os.environ | asked).stdout.split() == ["plain,train"]

@@ -217,7 +217,7 @@ def test_options_are_written_to_a_file_and_read_from_it(run):
     [
         ("lrr = 1", "--config run.toml: 'lrr' is no option of train"),
         ("lr =", "--config run.toml: it cannot be read: Invalid value (at end of document)"),
-        ("lr = 'abc'", "(found 'abc')"),
+        ("lr = 'abc'", "'--lr': 'abc' is not a valid float"),
         (None, "--config run.toml: it cannot be read: No such file or directory"),
     ],
 )

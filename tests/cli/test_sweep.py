@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import shlex
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -87,11 +89,43 @@ def test_a_sweep_that_is_stopped_keeps_the_shapes_that_are_done(run: Run, monkey
         together(runs)
 
     monkeypatch.setattr(module, "train_together", stopped)
+    monkeypatch.setattr(module, "processors", lambda: 1)
     words = [*SWEEP, "--lr", "0.01", "0.03", "--hidden", "4", "6"]
     assert run(*words).status == 130
     lines = Path("heights.sweep.jsonl").read_text().splitlines()
     assert [json.loads(line)["hidden"] for line in lines] == ["4", "4"]
     assert run(*words).json["trained"] == 2
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+def test_shapes_trained_in_processes_of_their_own_give_the_same_candidates(run, monkeypatch):
+    regression()
+    words = [*SWEEP, "--lr", "0.01", "0.03", "--hidden", "4", "8,8", "none"]
+    monkeypatch.setattr(module, "processors", lambda: 1)
+    alone = run(*words, "--out", "alone").json["candidates"]
+    monkeypatch.setattr(module, "processors", lambda: 2)
+    outcome = run(*words, "--out", "shared")
+    assert outcome.json["candidates"] == alone
+    assert [int(line.split()[1]) for line in outcome.err.splitlines()] == [2, 4, 6]
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+def test_what_fails_in_a_process_is_told_as_without(run, monkeypatch):
+    regression()
+    here, trained = os.getpid(), module.train_together
+
+    def killed(runs):
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        trained(runs)
+
+    monkeypatch.setattr(module, "processors", lambda: 2)
+    refused = run(*SWEEP, "--lr", "0.01", "--hidden", "4", "8,x", "--out", "refused")
+    assert (refused.status, "--hidden '8,x'" in refused.err) == (2, True)
+    monkeypatch.setattr(module, "train_together", killed)
+    assert run(*SWEEP, "--lr", "0.01", "--hidden", "4", "8").json["trained"] == 2
 
 
 CLUSTER = """

@@ -57,8 +57,8 @@ def test_a_sparse_array_is_taken_for_an_array_by_what_a_layer_needs_and_by_nothi
     matrix, _ = words(6, 1000)
     sparse, dense, weights = SparseArray(matrix), matrix.toarray(), np.ones((1000, 2))
     out = np.empty((1000, 3))
-    np.testing.assert_allclose(np.dot(sparse, weights), dense @ weights)
-    assert np.dot(sparse.mT, np.ones((6, 3)), out=out) is out
+    np.testing.assert_allclose(sparse.dot(weights), dense @ weights)
+    assert sparse.mT.dot(np.ones((6, 3)), out) is out
     np.testing.assert_allclose(out, dense.T @ np.ones((6, 3)))
     np.testing.assert_array_equal(np.take(sparse, [4, 1], axis=0), dense[[4, 1]])
     np.testing.assert_array_equal(sparse[1:3, :], dense[1:3])

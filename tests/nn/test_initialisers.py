@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import xpnet
 from xpnet.backend.random import dropout_keys, hash64
 from xpnet.nn.activations import HIDDEN
-from xpnet.nn.initializers import AUTO, INIT_NAMES, INITIALISERS, rule_for
+from xpnet.nn.initializers import AUTO, INIT_NAMES, INITIALIZERS, rule_for
 from xpnet.training.dropout import Dropout
 
 GLOROT = sqrt(2.0 / 500)
@@ -24,7 +24,7 @@ STANDARD_DEVIATIONS = {
 
 @pytest.mark.parametrize("name", list(STANDARD_DEVIATIONS))
 def test_each_rule_draws_with_its_published_spread_about_zero(name):
-    drawn = INITIALISERS[name](np.random.default_rng(0), 300, 200)
+    drawn = INITIALIZERS[name](np.random.default_rng(0), 300, 200)
     expected = STANDARD_DEVIATIONS[name]
     assert drawn.shape == (300, 200)
     assert drawn.std() == pytest.approx(expected, rel=0.02)
@@ -33,7 +33,7 @@ def test_each_rule_draws_with_its_published_spread_about_zero(name):
 
 @given(fan_in=st.integers(1, 40), fan_out=st.integers(1, 40), seed=st.integers(0, 99))
 def test_orthogonal_weights_have_orthonormal_rows_or_columns(fan_in, fan_out, seed):
-    drawn = INITIALISERS["orthogonal"](np.random.default_rng(seed), fan_in, fan_out)
+    drawn = INITIALIZERS["orthogonal"](np.random.default_rng(seed), fan_in, fan_out)
     assert drawn.shape == (fan_in, fan_out)
     small = drawn @ drawn.T if fan_in <= fan_out else drawn.T @ drawn
     np.testing.assert_allclose(small, np.eye(min(fan_in, fan_out)), atol=1e-13)

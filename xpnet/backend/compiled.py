@@ -13,7 +13,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import version
 from itertools import chain, product
 from pathlib import Path
 from typing import Any
@@ -364,6 +363,8 @@ def product_of(dtype: str) -> str:
 
 def load(text: str) -> Callable[..., None]:
     """Return the function of a text; it is compiled at its first use, and kept on disk."""
+    from importlib.metadata import version  # which takes as long to import as all else here
+
     about = "\n".join([text, version("numba"), np.__version__])
     name = f"xpnet_{hashlib.sha256(about.encode()).hexdigest()[:16]}"
     if name not in sys.modules:

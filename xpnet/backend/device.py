@@ -36,16 +36,17 @@ def _as_it_is(function: Function) -> Function:
 
 _add_up: Function = np.add.reduce
 _largest: Function = np.maximum.reduce
+_NONE_GIVEN: Any = np._NoValue
 
 
 class _NumPy:
-    """NumPy's functions, the reductions without their Python wrappers.
+    """NumPy's functions, some of them without their Python wrappers.
 
     Those cost 1 µs, as array-api-compat's do: more than the work takes in a small network.
     """
 
     def __init__(self) -> None:
-        vars(self).update(vars(np), sum=self._sum, max=self._max)
+        vars(self).update(vars(np), sum=self._sum, max=self._max, astype=self._astype)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)  # what NumPy itself imports on demand, as linalg
@@ -53,32 +54,36 @@ class _NumPy:
     # With the parameters of numpy.sum and numpy.max, in their order: users' own functions are given
     # this namespace too.
     @staticmethod
-    def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None,
-             keepdims: bool = False, **others: Any) -> Any:  # fmt: skip
-        return _add_up(a, axis=axis, dtype=dtype, out=out, keepdims=keepdims, **others)
+    def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False,
+             initial: Any = _NONE_GIVEN, where: Any = True) -> Any:  # fmt: skip
+        return _add_up(a, axis, dtype, out, keepdims, initial, where)
 
     @staticmethod
     def _max(a: Any, axis: Any = None, out: Any = None, keepdims: bool = False,
-             **others: Any) -> Any:  # fmt: skip
-        return _largest(a, axis=axis, out=out, keepdims=keepdims, **others)
+             initial: Any = _NONE_GIVEN, where: Any = True) -> Any:  # fmt: skip
+        return _largest(a, axis, None, out, keepdims, initial, where)
+
+    @staticmethod
+    def _astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
+        return x.astype(dtype, copy=copy)
+
+
+def _product(a: Array, b: Array) -> Array:
+    return a.dot(b)  # the same BLAS calls as matmul's, at half the overhead
 
 
 def _matmul_into(out: Array, a: Array, b: Array) -> None:
     try:
-        np.dot(a, b, out=out)
+        a.dot(b, out)
     except ValueError:  # another dtype, as from a user's activation with a float64 in it
         np.matmul(a, b, out=out)
 
 
-@lru_cache(maxsize=8)
-def _kept_ones(count: int, dtype: str) -> Array:
+@lru_cache(maxsize=4)
+def _ones(count: int, dtype: str) -> Array:
     ones = np.ones(count, dtype=dtype)
     ones.flags.writeable = False
     return ones
-
-
-def _ones_on_host(count: int, dtype: str) -> Array:  # long ones are not worth their memory
-    return _kept_ones(count, dtype) if count <= 4096 else np.ones(count, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -135,19 +140,17 @@ CPU = Device(
     _NumPy(),
     _put_on_host,
     np.asarray,
-    np.dot,  # the same BLAS calls as matmul's, at two thirds of the overhead
+    _product,
     _matmul_into,
-    np.dot,
-    _ones_on_host,
+    _product,
+    _ones,
     block=1 << 16,
 )
 
 
-def _matmul_into_stack(out: Array, a: Array, b: Array) -> None:
-    np.matmul(a, b, out=out)
-
-
-_CPU_STACK = replace(CPU, matmul=np.matmul, matmul_into=_matmul_into_stack, vecdot=np.vecdot)
+_CPU_STACK = replace(
+    CPU, matmul=np.matmul, vecdot=np.vecdot, matmul_into=lambda out, a, b: np.matmul(a, b, out)
+)
 
 
 def for_many(device: Device) -> Device:

@@ -6,11 +6,12 @@ operations on views of a few buffers. Whatever cannot be noted, such as a branch
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from xpnet.backend.device import Array, Namespace
+from xpnet.backend.device import CPU
 
 _BY_UFUNCS = (np.sum, np.max, np.min, np.mean, np.clip)  # written in Python, of recorded calls
 _CONSTANTS = (np.zeros_like, np.ones_like, np.full_like)
@@ -102,6 +103,8 @@ class Recorded(np.ndarray[Any, Any]):
         options = {k: v for k, v in options.items() if v is not None and v is not np._NoValue}
         target = {} if out is None else {"out": tuple(_plain(each) for each in out)}
         axis = options.get("axis", 0)
+        if options.get("where") is True:
+            del options["where"]
         if options.keys() - {"axis", "keepdims", "dtype"} or method not in ("__call__", "reduce"):
             raise NotRecordableError(f"{ufunc.__name__} with {', '.join(options)}")
         if method == "reduce" and "axis" not in options:  # None means all, and was left out
@@ -169,15 +172,11 @@ class Recorded(np.ndarray[Any, Any]):
     __bool__ = __float__ = __int__ = __index__ = item = tolist = _branch
 
 
-class RecordingNamespace:
-    """NumPy's functions, where those that are no ufuncs note what they do."""
-
-    def __init__(self, xp: Namespace) -> None:
-        own = vars(type(self))
-        vars(self).update({name: each for name, each in vars(xp).items() if name not in own})
+class _RecordingNamespace:
+    """The CPU's functions, where one that a recorded array cannot intercept notes what it does."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
+        return getattr(CPU.xp, name)
 
     @staticmethod
     def asarray(x: Any, dtype: Any = None, copy: bool | None = None, **_: Any) -> Any:
@@ -186,10 +185,12 @@ class RecordingNamespace:
             return x.astype(x.dtype if dtype is None else dtype, copy=bool(copy))
         return np.asarray(x, dtype=dtype, copy=copy)
 
-    @staticmethod
-    def astype(x: Array, dtype: Any, *, copy: bool = True, **_: Any) -> Any:
-        """As NumPy's."""
-        return x.astype(dtype, copy=copy)
+
+RECORDING = replace(
+    CPU, xp=_RecordingNamespace(), matmul=np.dot, vecdot=np.dot, block=1 << 62,
+    matmul_into=lambda out, a, b: np.dot(a, b, out),
+)  # fmt: skip
+"""The CPU, for networks whose arrays are recorded."""
 
 
 def _plain(value: Any) -> Any:

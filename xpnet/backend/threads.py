@@ -31,10 +31,14 @@ def blas() -> dict[str, Any]:
 
 def one_thread() -> AbstractContextManager[Any]:
     """Compute every product with one BLAS thread: the number of processors then changes no bit."""
+    return _blas_threads(1)
+
+
+def _blas_threads(count: int) -> AbstractContextManager[Any]:
     import numpy  # noqa: F401  # only libraries that are loaded are limited
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(1, user_api="blas")  # type: ignore[no-any-return]
+    return threadpool_limits(count, user_api="blas")  # type: ignore[no-any-return]
 
 
 def threads_for(operations: float) -> AbstractContextManager[Any]:
@@ -42,9 +46,22 @@ def threads_for(operations: float) -> AbstractContextManager[Any]:
 
     If the user has set a number of threads, nothing is limited.
     """
-    if operations >= WORTH_SHARING or any(name in os.environ for name in THREAD_VARIABLES):
-        return nullcontext()
-    return one_thread()
+    return nullcontext() if operations >= WORTH_SHARING or _user_chose() else one_thread()
+
+
+def threads_of_each(processes: int) -> AbstractContextManager[Any]:
+    """Limit BLAS to the share of one of several processes in the processors, likewise."""
+    return nullcontext() if _user_chose() else _blas_threads(max(1, processors() // processes))
+
+
+def _user_chose() -> bool:
+    return any(name in os.environ for name in THREAD_VARIABLES)
+
+
+def processors() -> int:
+    """Return on how many processors this process may run."""
+    linux = sys.platform == "linux"  # which knows
+    return len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
 
 
 def free_memory() -> int:
@@ -77,10 +94,9 @@ def system_report() -> dict[str, Any]:
     import numpy as np
 
     usable, reason = gpus()
-    linux = sys.platform == "linux"  # which knows how many this process may run on
     return {
         "processor": platform.processor() or platform.machine(),
-        "processors": len(os.sched_getaffinity(0)) if linux else os.cpu_count(),
+        "processors": processors(),
         "numpy": np.__version__,
         "blas": blas(),
         "gpus": usable,

@@ -13,7 +13,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-import typer
+import click
 
 from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
@@ -41,7 +41,6 @@ from xpnet.cli.output import discard, say
 from xpnet.errors import DivergenceError, InputError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
-INTERRUPTED = 130  # what Typer makes of Ctrl-C
 STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
 # Its options, whose docstring is its help, and its module, imported when it runs.
 COMMANDS = {
@@ -57,28 +56,30 @@ COMMANDS = {
     "playground": (PlaygroundOptions, "playground"),
     "devices": (DevicesOptions, "devices"),
 }
-VERSION = typer.Option(False, "--version", help="Show the version.")
 
 
-def _application(arguments: Sequence[str]) -> typer.Typer:
-    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+class Program(click.Group):
+    """The program, which makes a command's parser when it is asked for."""
 
-    @app.callback(
-        help="The neural network you would have written by hand, done right.",
-        invoke_without_command=True,
-    )
-    def of_all(version: bool = VERSION) -> None:
-        if version:
-            typer.echo(f"xpnet {__version__}")
+    def __init__(self, arguments: Sequence[str]) -> None:
+        super().__init__(help="The neural network you would have written by hand, done right.")
+        click.version_option(__version__, message="xpnet %(version)s")(self)
+        self._runs_script = names_script(arguments)
 
-    for name, (options, module) in COMMANDS.items():
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in their order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a command, or None if there is none of that name."""
+        if name not in COMMANDS:
+            return None
+        options, module = COMMANDS[name]
         settings = {}
-        if name == "doctor" and names_script(arguments):
+        if name == "doctor" and self._runs_script:
             options, module = ScriptOptions, "doctor_script"
             settings = {"ignore_unknown_options": True}  # they are the script's
-        run = partial(_run, module, name)
-        app.command(name, help=options.__doc__, context_settings=settings)(parser(options, run))
-    return app
+        return parser(name, options, partial(_run, module, name), context_settings=settings)
 
 
 def _run(module: str, name: str, options: Any) -> int | None:
@@ -99,13 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = lambda message, *_: say(f"xpnet: {message}")
             arguments = sys.argv[1:]
         arguments = repeated(arguments) if arguments[:1] == ["sweep"] else arguments
-        command = typer.main.get_command(_application(arguments))
-        # Typer only parses: it would turn signals and closed pipes into statuses of its own.
-        action = command.main(
+        # Click only parses: it would turn signals and closed pipes into statuses of its own.
+        action = Program(arguments).main(
             list(arguments) or ["--help"], prog_name="xpnet", standalone_mode=False
         )
-        if action == INTERRUPTED:
-            raise Interrupted(signal.SIGINT)
         if callable(action):
             action = action()
         if sys.stdout is not None:
@@ -118,19 +116,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _status(error: BaseException, arguments: Sequence[str]) -> int:
     """Say what went wrong, in one message, and return the exit status."""
+    if isinstance(error, click.Abort):  # what Click makes of Ctrl-C
+        error = Interrupted(signal.SIGINT)
     if isinstance(error, KeyboardInterrupt):
         say(_interrupted(error, arguments))
         return error.exit_code if isinstance(error, Interrupted) else 130
-    # The reader, such as head, has what it wanted; Typer turns that into an exit of its own.
+    # The reader, such as head, has what it wanted; Click turns that into an exit of its own.
     if isinstance(error, BrokenPipeError | SystemExit):
         discard(1)
         return 0
-    if isinstance(error, typer.BadParameter.__mro__[1]):  # UsageError, which Typer does not export
-        usage: Any = error
-        path = usage.ctx.command_path if usage.ctx else "xpnet"
-        invalid: Any = error.__cause__  # pydantic's error has the value, which Typer leaves out
-        found = f" (found {invalid.errors()[0]['input']!r})" if invalid else ""
-        say(f"xpnet: {usage.format_message().rstrip('.')}{found}; see {path} --help")
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "xpnet"
+        say(f"xpnet: {error.format_message().rstrip('.')}; see {path} --help")
         return WRONG_INPUT
     if isinstance(error, XpnetError):
         message, name = str(error), error.argument

@@ -3,17 +3,15 @@
 The same object is parsed, used, written into reports, and turned back into a command.
 """
 
-import inspect
 import json
 import os
 import shlex
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import partial
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, get_args, get_type_hints
 
-import typer
+import click
 
 from xpnet.errors import FileError, InputError
 from xpnet.tables.messages import without_password
@@ -362,31 +360,51 @@ def parsed_fields(options: type) -> "list[Field[Any]]":
     return found
 
 
-def parser(options: type, command: Callable[[Any], Any]) -> Callable[..., Callable[[], Any]]:
-    """Return a function for Typer: its parameters are the fields of a dataclass.
+class Command(click.Command):
+    """A command whose arguments are explained, too."""
 
-    Called with them, it returns the command, ready to be run: Typer only parses. Empty texts, as of
-    an unset variable of the shell, are refused.
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the arguments, then the options."""
+        arguments = [each for each in self.params if isinstance(each, Argument)]
+        if arguments:
+            with formatter.section("Arguments"):
+                formatter.write_dl([(each.human_readable_name, each.text) for each in arguments])
+        super().format_options(ctx, formatter)
+
+
+class Argument(click.Argument):
+    """What is given by its place, and an explanation."""
+
+    def __init__(self, *given: Any, text: str, **others: Any) -> None:
+        super().__init__(*given, **others)
+        self.text = text
+
+
+def parser(name: str, options: type, command: Callable[[Any], Any], **how: Any) -> Command:
+    """Return a command that makes an object of a dataclass: its parameters are the fields.
+
+    What it returns runs the command on that object: Click only parses. Empty texts, as of an unset
+    variable of the shell, are refused.
     """
     known, hints = parsed_fields(options), get_type_hints(options)
 
     def parse(**given: Any) -> Callable[[], Any]:
         for name, value in given.items():
-            if value in ("", [""]) and name not in ("data", "model", "script"):
+            if isinstance(value, tuple):
+                given[name] = list(value) or None
+            if value in ("", ("",)) and name not in ("data", "model", "script"):
                 raise InputError(f"{flag(name)} '': it is empty; give a value, or leave it out")
         return partial(command, options(**given))
 
-    parse.__annotations__ = {each.name: hints[each.name] for each in known}
-    parse.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
-        inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=_described(each))
-        for each in known
-    ])  # fmt: skip
-    return parse
+    parameters = [_parameter(each, hints[each.name]) for each in known]
+    return Command(name, params=parameters, callback=parse, help=options.__doc__, **how)
 
 
-def _read_config(context: typer.Context, path: str | None) -> str | None:
-    """Make the values of a TOML file the defaults of a command's options."""
+def _read_config(context: click.Context, _: click.Parameter, path: str | None) -> str | None:
+    """Make the values of a TOML file the defaults of a command's options; read before them."""
     if path:
+        import tomllib
+
         try:
             with open(path, "rb") as file:
                 values = tomllib.load(file)
@@ -401,11 +419,19 @@ def _read_config(context: typer.Context, path: str | None) -> str | None:
     return path
 
 
-def _described(each: "Field[Any]") -> Any:
-    """Return what Typer calls an `Argument` or `Option`."""
-    name, text = each.metadata.get("argument"), each.metadata["help"]
-    if each.name == "config":  # eager: read before the other options are looked up
-        return typer.Option(None, "--config", help=text, callback=_read_config, is_eager=True)
-    if name is None:
-        return typer.Option(each.default, flag(each.name), help=text)
-    return typer.Argument(... if each.default is MISSING else each.default, metavar=name, help=text)
+def _parameter(each: "Field[Any]", hint: Any) -> click.Parameter:
+    """Return what Click calls an argument or an option."""
+    name, text, several = each.metadata.get("argument"), each.metadata["help"], "list" in str(hint)
+    kind = next((one for one in (bool, int, float) if one in (hint, *get_args(hint))), str)
+    if name is not None:
+        optional = {} if each.default is MISSING else {"default": each.default}
+        return Argument(
+            [each.name], text=text, metavar=name, nargs=-1 if several else 1, required=not optional,
+            **optional,
+        )  # fmt: skip
+    config = each.name == "config"
+    return click.Option(
+        [each.name, flag(each.name)], help=text, default=each.default, show_default=True,
+        type=kind, is_flag=kind is bool, multiple=several, is_eager=config,
+        callback=_read_config if config else None,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ that the best one's command gives it again. Those of one shape are trained toget
 import itertools
 import json
 import math
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -19,6 +20,8 @@ import numpy as np
 from xpnet import __version__
 from xpnet.backend.device import CPU
 from xpnet.backend.files import atomic_write, lock
+from xpnet.backend.processes import in_processes
+from xpnet.backend.threads import processors, threads_of_each
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
 from xpnet.cli.output import check_outputs, say, show_report
 from xpnet.cli.pilots import calibrated, with_effects, with_target
@@ -59,7 +62,7 @@ def sweep(options: SweepOptions) -> None:
         known = {each["command"]: each for each in kept if about.items() <= each.items()}
         left = [each for each in every if each.as_command() not in known]
         away = options.scheduler and left
-        for results in _by_workers(options, task, left) if away else _trained(task, left):
+        for results in _by_workers(options, task, left) if away else _by_processes(task, left):
             found = [each | about for each in results]
             known |= {each["command"]: each for each in found}
             kept += found
@@ -184,6 +187,27 @@ def _trained(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[str, An
             train_together([run for each in group for run in each.runs])
             found = [_result(each) for each in group]
         yield found
+
+
+def _by_processes(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[str, Any]]]:
+    """Do so in a process for each shape, as many at once as there are processors."""
+    shapes = dict[Any, list[TrainOptions]]()
+    for each in left:
+        shapes.setdefault((each.hidden, each.activation), []).append(each)
+    count = min(processors(), len(shapes))
+    if count > 1 and sys.platform == "linux" and task.options.device == "cpu":
+
+        def trained(shape: Any) -> list[list[dict[str, Any]]]:
+            with threads_of_each(count):
+                return [*_trained(task, shapes[shape])]
+
+        for shape, found in in_processes(trained, [*shapes], count):
+            if found is None:  # what went wrong is told below
+                break
+            del shapes[shape]
+            yield from found
+    if shapes:
+        yield from _trained(task, [*itertools.chain(*shapes.values())])
 
 
 def _by_workers(

@@ -61,8 +61,8 @@ class SparseRows:
 class SparseArray:
     """A sparse matrix, (n, inputs), that the network takes for a NumPy array.
 
-    It has what the first layer needs: rows of it, and `numpy.dot` of it, or of its transpose, with
-    a dense array. Anything else makes of it, by `numpy.asarray`, a dense array.
+    It has what the first layer needs: rows of it, and products of it, or of its transpose, with a
+    dense array. Anything else makes of it, by `numpy.asarray`, a dense array.
     """
 
     def __init__(self, matrix: Any) -> None:
@@ -80,11 +80,11 @@ class SparseArray:
         return np.asarray(self._matrix.toarray(), dtype=dtype)
 
     def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
-        if function is np.take:  # along axis 0
-            return self[given[1]]
-        if function is not np.dot:
-            return NotImplemented
-        product, out = self._matrix @ given[1], options.get("out")
+        return self[given[1]] if function is np.take else NotImplemented  # along axis 0
+
+    def dot(self, other: Any, out: Any = None) -> Any:
+        """Return the product with a dense array, as NumPy's arrays do."""
+        product = self._matrix @ other
         if out is None:
             return product
         out[...] = product

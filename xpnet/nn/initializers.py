@@ -71,7 +71,7 @@ def _he(fan_in: int, fan_out: int) -> float:
     return sqrt(2.0 / fan_in)
 
 
-INITIALISERS: dict[str, Rule] = {
+INITIALIZERS: dict[str, Rule] = {
     # Glorot and Bengio, "Understanding the difficulty of training deep ... networks", 2010
     "glorot_uniform": _uniform(_glorot),
     "glorot_normal": _normal(_glorot),
@@ -84,7 +84,7 @@ INITIALISERS: dict[str, Rule] = {
     # Every unit of a hidden layer stays equal: for tests and for the doctor.
     "zeros": lambda generator, fan_in, fan_out: generator.uniform(0.0, 0.0, (fan_in, fan_out)),
 }
-INIT_NAMES = ("auto", *INITIALISERS)
+INIT_NAMES = ("auto", *INITIALIZERS)
 
 # Rule and reason for the weights that feed each activation.
 AUTO: dict[str, tuple[str, str]] = {
@@ -109,16 +109,16 @@ def rule_for(
         return getattr(init, "__name__", "callable"), init, "given by the caller"
     if init == "auto":
         return _auto_rule(activation, output, fed_by)
-    if init not in INITIALISERS:
+    if init not in INITIALIZERS:
         raise bad_argument("init", init, f"is not known; use one of {', '.join(INIT_NAMES)}")
-    return init, INITIALISERS[init], "given by name"
+    return init, INITIALIZERS[init], "given by name"
 
 
 def _auto_rule(activation: str, output: bool, fed_by: str | None) -> tuple[str, Rule, str]:
     name, reason = AUTO_DEFAULT if output else AUTO.get(activation, AUTO_DEFAULT)
     if output and fed_by == "selu":
         name, reason = AUTO["selu"]
-    rule, gain = INITIALISERS[name], 1.0
+    rule, gain = INITIALIZERS[name], 1.0
     if not output and activation == fed_by and activation in ("tanh", "sigmoid"):
         gain, reason = TANH_GAIN, "at this gain gradients keep their size"
     if not output and activation == "sigmoid":

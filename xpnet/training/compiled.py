@@ -7,14 +7,13 @@ those of the plain step by rounding. Before it is used, one step is taken both w
 
 import warnings
 from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.backend.compiled import NoCompilerError, Source, load, product_of
 from xpnet.backend.device import CPU, Array
-from xpnet.backend.tape import NotRecordableError, RecordingNamespace, Tape
+from xpnet.backend.tape import RECORDING, NotRecordableError, Tape
 from xpnet.errors import InputError
 from xpnet.nn.arrays import Batch, row_shares
 from xpnet.nn.network import MLP
@@ -89,7 +88,7 @@ class CompiledSteps:
         product = product_of(net.dtype)
         tape = Tape()
         own = [tape.record(each.copy()) for each in self._kept]
-        twin = _on(RecordingNamespace(net.device.xp), net, own[0])
+        twin = net.with_parameters(own[0], RECORDING)
         x, y, weights = (
             None if each is None else tape.record(np.array(each[:rows, :])) for each in run.data
         )
@@ -170,7 +169,7 @@ class CompiledSteps:
         plain = [each.copy() for each in self._kept]
         x, y, weights = take_rows(run.data, order, net.device, net.dtype)
         given = Batch(x, y, row_shares(net.device.xp, y, weights)), run.dropout.masks(rows, keys[0])
-        step = run.make_step(_on(net.device.xp, net, plain[0]), plain[1], plain[2:])
+        step = run.make_step(net.with_parameters(plain[0]), plain[1], plain[2:])
         step(*given, coefficients)
         for each in plain[2:]:  # Adam's first step is the sign of a gradient, however small
             each[...] = np.abs(each) + np.max(np.abs(each), initial=0.0)
@@ -190,10 +189,6 @@ class CompiledSteps:
 
     def _take(self, kept: list[Array], begin: int, count: int) -> None:
         self._steps(*self._scratch, *kept, *self._given, begin, count)
-
-
-def _on(xp: Any, net: MLP, flat: Any) -> MLP:
-    return net.with_parameters(flat, replace(net.device, xp=xp, block=1 << 62))
 
 
 def _penalty_lines(run: "Training") -> list[str]:

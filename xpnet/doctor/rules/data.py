@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.rules.rule import CHECKER, LECUN, RECIPE, STANDARDISE, Evidence, rule
+from xpnet.doctor.rules.rule import CHECKER, LECUN, RECIPE, STANDARDIZE, Evidence, rule
 from xpnet.doctor.run import SORTED, Run
 from xpnet.training.skill import unscaled
 
@@ -16,7 +16,7 @@ OUTPUT_RANGES = {
 
 
 @rule("prediction-drift", limit=4.0, severity="error", needs=("data.inputs",),
-      remedy="use the mean and std of the training set at prediction too: " + STANDARDISE,
+      remedy="use the mean and std of the training set at prediction too: " + STANDARDIZE,
       change={"scale_at_prediction": True}, source="deepchecks, Feature Drift")  # fmt: skip
 def prediction_drift(run: Run, limit: float) -> Evidence | None:
     """On inputs of another scale units saturate, and all samples get nearly the same output."""
@@ -96,7 +96,7 @@ def constant_feature(run: Run, limit: float) -> Evidence | None:
 
 
 @rule("unscaled-inputs", limit=5.0, needs=("data.inputs",), source=f"{LECUN}, section 4.3",
-      remedy=STANDARDISE, change={"standardize": True})  # fmt: skip
+      remedy=STANDARDIZE, change={"standardize": True})  # fmt: skip
 def unscaled_inputs(run: Run, limit: float) -> Evidence | None:
     """Large inputs saturate the first units, and tiny ones hardly move the output."""
     rms = np.sqrt(np.mean(run.data.inputs**2, axis=0))  # what does harm, though rows may be many

@@ -121,7 +121,7 @@ def _high_entropy(run: Run, limit: float) -> Evidence | None:
       needs=("first.weights", "last.weights"), change={"l2": 0.0, "l1": 0.0},
       remedy="l2 = l2 / 100   # and check whether it is divided by the number of samples"
       )  # fmt: skip
-def regularisation(run: Run, limit: float) -> Evidence | None:
+def regularization(run: Run, limit: float) -> Evidence | None:
     """The penalty pulls the weights to 0 harder than the data pull them anywhere."""
     before, after = (float(np.sqrt(sum(np.sum(w**2) for w in each.weights.values())))
                      for each in (run.first, run.last))  # fmt: skip

@@ -12,7 +12,7 @@ from xpnet.doctor.rules.rule import (
     DIAGNOSIS,
     ENOUGH_STEPS,
     RECIPE,
-    STANDARDISE,
+    STANDARDIZE,
     Evidence,
     rule,
 )
@@ -112,7 +112,7 @@ def _next_step(run: Run) -> dict[str, Any]:
         return {"remedy": "train longer, or multiply the learning rate by 10",
                 "change": run.rate_times(10.0)}  # fmt: skip
     if found := unscaled_by(run):
-        return {"remedy": f"{scaled(run) or STANDARDISE}   # {found}",
+        return {"remedy": f"{scaled(run) or STANDARDIZE}   # {found}",
                 "change": {"standardize": True}}  # fmt: skip
     return {}
 

@@ -30,7 +30,7 @@ GOODFELLOW = "Goodfellow et al., Deep Learning"
 LECUN = "LeCun et al., Efficient BackProp, 1998"
 NIELSEN = "Nielsen, Neural networks and deep learning, 2015"
 BACKPROPAGATION = "CS231n notes, Backpropagation, gradients for vectorized operations"
-STANDARDISE = "mean, std = x_train.mean(axis=0), x_train.std(axis=0); x = (x - mean) / std"
+STANDARDIZE = "mean, std = x_train.mean(axis=0), x_train.std(axis=0); x = (x - mean) / std"
 ENOUGH_STEPS = 10  # fewer say nothing about the outcome
 
 

@@ -1,0 +1,62 @@
+"""Work in forked processes, which begin with all that this one has in memory."""
+
+import gc
+import os
+import pickle
+import select
+import signal
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NoReturn, TypeVar
+
+Item = TypeVar("Item")
+
+
+def in_processes(
+    work: Callable[[Item], Any], items: Iterable[Item], count: int
+) -> Iterator[tuple[Item, Any]]:
+    """Yield each item and what the work on it gives, as they finish; None where it fails.
+
+    Up to `count` processes run at once. They end when the iterator is closed.
+    """
+    waiting, running = list(items), dict[int, tuple[int, Item]]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < count:
+                process, pipe = _forked(work, waiting[0])
+                running[pipe] = process, waiting.pop(0)
+            for pipe in select.select([*running], [], [])[0]:
+                process, item = running.pop(pipe)
+                with open(pipe, "rb") as file:
+                    answer = file.read()
+                _, status = os.waitpid(process, 0)
+                yield item, None if status else pickle.loads(answer)  # noqa: S301  # of a child
+    finally:
+        for pipe, (process, _) in running.items():
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            os.close(pipe)
+
+
+def _forked(work: Callable[[Item], Any], item: Item) -> tuple[int, int]:
+    """Return the number of a new process, and the pipe to which it answers."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():  # Polars' threads are not there in the child, nor needed
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = os.fork()
+    if not process:
+        _answer(work, item, writing)
+    os.close(writing)
+    return process, reading
+
+
+def _answer(work: Callable[[Item], Any], item: Item, pipe: int) -> NoReturn:
+    status = 1
+    gc.freeze()  # what is there already need not be looked at, and copied for that
+    try:
+        answer = pickle.dumps(work(item))
+        with open(pipe, "wb") as file:
+            file.write(answer)
+        status = 0
+    finally:  # whatever happened: what is left to write, and to tell, is the parent's
+        os._exit(status)
