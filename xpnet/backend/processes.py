@@ -6,7 +6,7 @@ import pickle
 import select
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, NoReturn, TypeVar
 
 Item = TypeVar("Item")
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 def in_processes(
     work: Callable[[Item], Any], items: Iterable[Item], count: int
-) -> Iterator[tuple[Item, Any]]:
+) -> Generator[tuple[Item, Any], None, None]:
     """Yield each item and what the work on it gives, as they finish; None where it fails.
 
     Up to `count` processes run at once. They end when the iterator is closed.

@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +22,7 @@ from xpnet import __version__
 from xpnet.backend.device import CPU
 from xpnet.backend.files import atomic_write, lock
 from xpnet.backend.processes import in_processes
-from xpnet.backend.threads import processors, threads_of_each
+from xpnet.backend.threads import free_memory, processors, threads_of_each
 from xpnet.cli.options import LBFGS, SWEPT, SweepOptions, TrainOptions, flag
 from xpnet.cli.output import check_outputs, say, show_report
 from xpnet.cli.pilots import calibrated, with_effects, with_target
@@ -190,22 +191,20 @@ def _trained(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[str, An
 
 
 def _by_processes(task: Task, left: list[TrainOptions]) -> Iterator[list[dict[str, Any]]]:
-    """Do so in a process for each shape, as many at once as there are processors."""
+    """Do so in a process for each shape, as many at once as processors and memory allow."""
     shapes = dict[Any, list[TrainOptions]]()
     for each in left:
         shapes.setdefault((each.hidden, each.activation), []).append(each)
-    count = min(processors(), len(shapes))
+    copies = 2 * task.nets * task.x.nbytes  # that each may make of its rows
+    count = min(processors(), len(shapes), free_memory() // copies)
     if count > 1 and sys.platform == "linux" and task.options.device == "cpu":
-
-        def trained(shape: Any) -> list[list[dict[str, Any]]]:
-            with threads_of_each(count):
-                return [*_trained(task, shapes[shape])]
-
-        for shape, found in in_processes(trained, [*shapes], count):
-            if found is None:  # what went wrong is told below
-                break
-            del shapes[shape]
-            yield from found
+        several = in_processes(lambda each: [*_trained(task, shapes[each])], [*shapes], count)
+        with threads_of_each(count), closing(several):
+            for shape, found in several:
+                if found is None:  # what went wrong is told below
+                    break
+                del shapes[shape]
+                yield from found
     if shapes:
         yield from _trained(task, [*itertools.chain(*shapes.values())])
 

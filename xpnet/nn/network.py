@@ -43,14 +43,10 @@ PREDICT_ROWS = 512
 class Trace(NamedTuple):
     """What one forward pass computed; the backward pass, the doctor and tests all use it."""
 
-    inputs: list[Array]
-    """What each layer received, (batch, fan_in): x, then the activations, after dropout."""
-    pre_activations: list[Array]
-    """z of each layer, (batch, fan_out), the last one included."""
-    activations: list[Array]
-    """a of each hidden layer, (batch, units), before dropout."""
-    masks: list[Array] | None
-    """Dropout's factors for each hidden layer, (batch, units): 0 or 1 / (1 - rate)."""
+    inputs: list[Array]  # what each layer received, (batch, fan_in), after dropout
+    pre_activations: list[Array]  # z of each layer, (batch, fan_out), the last one included
+    activations: list[Array]  # a of each hidden layer, (batch, units), before dropout
+    masks: list[Array] | None  # dropout's factors, (batch, units): 0 or 1 / (1 - rate)
 
 
 class Gradients(NamedTuple):

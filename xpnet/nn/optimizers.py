@@ -18,13 +18,10 @@ from xpnet.errors import check_numbers
 class StepArrays(NamedTuple):
     """What steps read and write, the same arrays in every step."""
 
-    parameters: Sequence[Array]
-    """The network's own storage, cut into blocks that fit the cache."""
+    parameters: Sequence[Array]  # the network's own storage, cut into blocks that fit the cache
     gradients: Sequence[Array]
-    state: Sequence[Array]
-    """What ``start`` returned, cut likewise."""
-    weights: Sequence[Array]
-    """The parameters' storage again, without the biases, cut likewise."""
+    state: Sequence[Array]  # what ``start`` returned, cut likewise
+    weights: Sequence[Array]  # the parameters' storage again, without the biases, cut likewise
 
 
 @dataclass(frozen=True)

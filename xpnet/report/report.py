@@ -59,7 +59,10 @@ def page_template() -> Any:
 def render(title: str, sections: Iterable[Section], path: Any = None) -> str:
     """Return the page, and write it to a path if given."""
     there = [s for s in sections if s.rows or s.figures or s.text or s.findings]
-    html: str = page_template().render(title=title, sections=[*there, _versions()])
+    versions = {"xpnet": xpnet.__version__, "NumPy": np.__version__}
+    versions |= {"Python": platform.python_version()}
+    there.append(Section("Versions", ("package", "version"), [*versions.items()]))
+    html: str = page_template().render(title=title, sections=there)
     if path is not None:
         with atomic_write(path) as file:
             file.write(html.encode())
@@ -237,9 +240,3 @@ def script_report(name: str, found: Any, run: Run, path: Any) -> str:
         Section("The network, as far as it was recognised", text="\n".join(mapping).strip()),
         Section("Gradients", text=facts.get("gradients") or ""),
     ], path)  # fmt: skip
-
-
-def _versions() -> Section:
-    found = {"xpnet": xpnet.__version__, "NumPy": np.__version__}
-    rows = [*found.items(), ("Python", platform.python_version())]
-    return Section("Versions", ("package", "version"), rows)

@@ -28,16 +28,11 @@ class _Tables(NamedTuple):
     Several networks have an axis of their own after those given here.
     """
 
-    order: Array
-    """Which rows each step takes: int64, (steps of an epoch, rows of a batch)."""
-    coefficients: Array
-    """The optimiser's, (steps of an epoch, coefficients)."""
-    keys: Array
-    """Dropout's: int64, (steps of an epoch, hidden layers); no columns without it."""
-    total: Array
-    """Sum of loss times rows over the epoch so far, 0-d."""
-    start: Array
-    """The step of the epoch with which the launch begins: int64, 0-d."""
+    order: Array  # which rows each step takes: int64, (steps of an epoch, rows of a batch)
+    coefficients: Array  # the optimiser's, (steps of an epoch, coefficients)
+    keys: Array  # dropout's: int64, (steps of an epoch, hidden layers); no columns without it
+    total: Array  # sum of loss times rows over the epoch so far, 0-d
+    start: Array  # the step of the epoch with which the launch begins: int64, 0-d
 
 
 class Launches:
