@@ -188,7 +188,7 @@ def measure(name: str, split: int, folder: Path, cache: dict, save: Callable, ki
 
 
 def seconds_of_command(name: str, folder: Path, older: Path, cache: dict, save: Callable) -> None:
-    """Measure the processor time of both versions' command, on a file that both can read."""
+    """Measure the processor time of both versions' command, in turns, on a file both can read."""
     key = f"{name}/command"
     if key in cache:
         return
@@ -199,16 +199,17 @@ def seconds_of_command(name: str, folder: Path, older: Path, cache: dict, save: 
         x.to_csv(f"{made}/t.csv", index=False)
         command = [sys.executable, "-m", "xpnet", "train", f"{made}/t.csv", "--target", target,
                    "--out", f"{made}/m.safetensors"]  # fmt: skip
-        took = []
-        for checkout in (older, Path(__file__).parents[1]):
+        took = {older: list[float](), Path(__file__).parents[1]: list[float]()}
+        for checkout in [*took] * 3:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             where = {"env": {**os.environ, "PYTHONPATH": str(checkout)}, "cwd": made}
             done = subprocess.run(command, capture_output=True, check=False, **where)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            took[checkout].append(used)
             if done.returncode:
                 return  # version 0.1 refuses some
-    save(key, {"seconds": took})
+    save(key, {"seconds": [float(np.median(each)) for each in took.values()]})
 
 
 def mean(cache: dict, name: str, kind: str, what: str = "error") -> float:

@@ -14,7 +14,7 @@ ENCODINGS = {
     "plain": Number("size", 3.0, 2.0),
     "bins": Number("size", 3.0, 2.0, edges=(-1.0, 0.5, 3.0, 8.0)),
     "fill and indicator": Number("size", 3.0, 2.0, fill=2.5, indicator=True),
-    "all": Number("size", 3.0, 2.0, 2.5, True, (-1.0, 0.5, 3.0, 8.0)),
+    "all": Number("size", 3.0, 2.0, 2.5, True, (-1.0, 0.5, 3.0, 8.0), gap=7.0),
 }
 COLOURS = (
     Category("colour", ("blue", "red")),
@@ -43,6 +43,7 @@ def cells_of(rows=40, missing=False):
     size = random.normal(3.0, 4.0, rows)
     colour = random.choice(["red", "blue"], rows).tolist()
     if missing:
+        size[3] = 7.0
         size[::5], colour[1::5], colour[2::5] = np.nan, [""] * 8, ["unseen"] * 8
     return {"size": size.tolist(), "colour": colour}
 

@@ -175,6 +175,13 @@ def test_classes_that_are_counted_from_one_are_found():
     assert "class numbers from 1 to 3, but the 3 outputs" in report.findings[0].evidence
 
 
+def test_steps_are_too_short_as_long_as_the_loss_falls_however_far_they_have_led(monkeypatch):
+    monkeypatch.setattr("xpnet.doctor.rules.updates.FAR", 0.0)
+    report = train(steps=4000, rate=3e-5)
+    assert report.codes[0] == "learning-rate-too-small"
+    assert report.findings[0].repair["learning_rate"] == pytest.approx(3e-3)
+
+
 def test_an_update_that_is_not_applied_is_no_small_learning_rate():
     zero, shown = {"w": np.zeros((3, 1)), "b": np.zeros(1)}, {"learning_rate": 0.1}
     for report in (train(update=lambda name, g: 0.0), logistic(zero, rate=0.0, show=shown)):

@@ -1,12 +1,14 @@
 """Gradients of unchanged scripts are measured: what is right, and which operand is wrong."""
 
+import os
 import sys
+from contextlib import nullcontext
 
 import pytest
 
 from xpnet.doctor.scripts.edits import apply
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.fork import Child, ask
+from xpnet.doctor.scripts.fork import Child, _cut_off, _refuse, ask
 from xpnet.doctor.scripts.source import Script
 
 NETWORK = """import numpy as np
@@ -228,6 +230,40 @@ def test_nothing_is_forked_where_files_could_be_written_unseen(report, monkeypat
     monkeypatch.setattr("xpnet.doctor.scripts.fork._landlock", lambda: 0)
     monkeypatch.setitem(sys.modules, "h5py", object())
     assert report(NETWORK).facts["not_measured"].startswith("h5py could write files, and this")
+
+
+@pytest.mark.parametrize(
+    ("event", "arguments", "refused"),
+    [
+        ("open", ("log.txt", "w", os.O_WRONLY | os.O_CREAT), True),
+        ("open", ("log.txt", "r", os.O_RDONLY), False),
+        ("open", (os.devnull, "w", os.O_WRONLY), False),
+        ("os.remove", ("log.txt", -1), True),
+        ("subprocess.Popen", ("ls", ["ls"], None, None), True),
+        ("os.listdir", (".",), False),
+        ("import", ("json", None, None, None, None), False),
+    ],
+)
+def test_a_child_is_refused_what_could_be_seen_outside(event, arguments, refused):
+    with pytest.raises(PermissionError, match=event) if refused else nullcontext():
+        _refuse(event, arguments)
+
+
+def test_a_childs_descriptors_lead_nowhere_but_for_files_that_it_reads_at_a_place_of_its_own(
+    tmp_path,
+):
+    path = tmp_path / "data.txt"
+    path.write_text("one two")
+    nowhere, reading = os.open(os.devnull, os.O_RDWR), os.open(path, os.O_RDONLY)
+    parents, (out, into) = os.dup(reading), os.pipe()
+    for number in (reading, into, 10_000):  # the last is closed
+        _cut_off(number, nowhere)
+    assert os.read(reading, 4) == b"one "
+    assert os.read(parents, 3) == b"one"
+    assert os.write(into, b"lost") == 4
+    assert os.read(out, 4) == b""
+    for number in (nowhere, reading, parents, out, into):
+        os.close(number)
 
 
 def test_children_answer_once_and_those_that_do_not_are_left_alone(tmp_path):

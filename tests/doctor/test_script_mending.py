@@ -6,7 +6,8 @@ from script_corpus import cases
 from xpnet.cli import doctor_fix
 from xpnet.doctor.scripts.edits import apply
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.source import Script
+from xpnet.doctor.scripts.rewrites import CORRECTED, rewrite
+from xpnet.doctor.scripts.source import Script, tree
 
 START = """import numpy as np
 np.random.seed(2)
@@ -228,12 +229,105 @@ def test_other_rows_are_taken_of_the_data_only_and_under_a_new_name(examined):
     assert "log[0:20]" in mended
 
 
-@pytest.mark.parametrize("between", ["", "    np.random.shuffle(order)\n"])
-def test_only_inputs_and_their_targets_are_shuffled_in_one_order(examined, between):
+@pytest.mark.parametrize("second", ["    np.random.shuffle(targets)", "    pass"])
+def test_inputs_and_their_targets_are_shuffled_in_one_order_and_nothing_else(examined, second):
     (case,) = cases(only="shuffled_apart.py")
     text = case.path.read_text().replace("nn = dict", "order = [1, 2]\nnn = dict")
-    last = "    np.random.shuffle(targets)"
-    script = text.replace(last, between + last)
+    both = f"    np.random.shuffle(order)\n{second}"
+    script = text.replace("    np.random.shuffle(targets)", both)
     mended = apply(script, edits_of(examined(script)))
-    assert ("order_ = np.random.permutation(len(samples))" in mended) == (not between)
-    assert ("shuffle(samples)" in mended) == bool(between)
+    assert "order_ = np.random.permutation(len(samples))" in mended
+    assert "samples[:], targets[:] = [samples[i] for i in order_]" in mended
+    assert "shuffle(order)" in mended
+    assert "shuffle(samples)" not in mended
+
+
+LOOP = """import numpy as np
+rng = np.random.default_rng(3)
+X = rng.uniform(-1, 1, (40, 2))
+T = (X[:, 0] * X[:, 1] > 0) * 1.0
+def sigmoid(z, slope=False):
+    if slope:
+        return z * (1 - z)
+    return 1 / (1 + np.exp(-z))
+W1, b1 = rng.normal(size=(5, 2)), np.zeros(5)
+W2, b2 = rng.normal(size=5), 0.0
+for epoch in range(100):
+    dW1, dW2, db2 = np.zeros_like(W1), np.zeros_like(W2), 0.0
+    for x, t in zip(X, T):
+        h = np.tanh(W1 @ x)
+        p = sigmoid(W2 @ h + b2)
+        d2 = p - t
+        dW2 = dW2 + d2 * h
+        db2 = db2 + d2
+        d1 = d2 * W2 * (1 - h)
+        dW1 = dW1 + np.outer(d1, x)
+    W1 -= 0.0125 * dW1
+    W2 -= 0.0125 * dW2
+    b2 -= 0.0125 * db2
+"""
+SQUASHED = LOOP.replace("np.tanh(W1 @ x)", "sigmoid(W1 @ x)").replace("(1 - h)", "h * (1 - h)")
+SQUASHED = SQUASHED.replace("p - t", "(p - t) * sigmoid(p, slope=True)")
+DROPOUT = """import numpy as np
+r, drop = np.random.default_rng(0), 0.5
+x = r.normal(size=(100, 2))
+y = (x[:, :1] > 0) * 1.0
+V, W = r.normal(size=(2, 20)), r.normal(size=(20, 1))
+def forward(x):
+    mask = (r.random((len(x), 20)) > drop)
+    h = np.tanh(x @ V) * mask
+    return h, mask, 1 / (1 + np.exp(-h @ W))
+for i in range(60):
+    h, mask, p = forward(x)
+    d = (p - y) / 100
+    e = d @ W.T * mask * (1 - h**2)
+    W -= 0.5 * h.T @ d
+    V -= 0.5 * x.T @ e
+print(np.mean(forward(x)[2] - y))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "mended"),
+    [
+        (LOOP, "gradient-activation-derivative", "d1 = d2 * W2 * (1 - h**2)"),
+        (SQUASHED.replace("h * (1 - h)", "sigmoid(W1 @ x, slope=True)"),
+         "gradient-activation-derivative", "d1 = d2 * W2 * (h * (1 - h))"),
+        (START + ONE_LINE.replace("D1;", "D1 / 60;").replace("D1.sum(0)", "D1.sum(0) / 60")
+         .replace("D2;", "D2 / 60;").replace("D2.sum(0)", "D2.sum(0) / 60"), "gradient-scale",
+         ONE_LINE),
+    ],
+    ids=["each sample", "one call of a function", "divided twice"],
+)  # fmt: skip
+def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
+    found = examined(script)
+    assert code in found.report.codes
+    assert mended in apply(script, edits_of(found))
+
+
+def test_what_is_kept_for_tests_is_scaled_along(examined):
+    large = START.replace("2 * np.random.randn(60, 2)", "1000 * np.random.randn(60, 2)")
+    large = large.replace("rate = 2", "X_test = X[:9]").replace("X ", "X_train ")
+    large = large.replace("X[", "X_train[")
+    mended = apply(large, edits_of(examined(large + ONE_LINE.replace("X.T", "X_train.T"))))
+    first, second = (mended.index(f"{name} = ({name} - np.mean(X_train,") for name in
+                     ("X_test", "X_train"))  # fmt: skip
+    assert first < second < mended.index("for step")
+
+
+@pytest.mark.parametrize(
+    ("scale", "share"), [("", "1 - drop"), (" / (1 - drop)", "1")], ids=["as it is", "scaled"]
+)
+def test_dropout_ends_with_training(examined, scale, share):
+    script = DROPOUT.replace("> drop)", f"> drop){scale}")
+    mended = apply(script, edits_of(examined(script)))
+    assert "training = True\nr, drop =" in mended
+    assert f"np.tanh(x @ V) * (mask if training else ({share}))".replace("(1)", "1") in mended
+    assert "\ntraining = False\nprint(" in mended
+
+
+def test_adams_corrections_of_its_first_steps_are_powers_of_its_rates(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text("m = v / (1 - b) ** t")
+    (change,) = rewrite(str(path), tree(str(path)), *CORRECTED)
+    assert change["text"] == "v / (1 - b ** t)"

@@ -65,6 +65,7 @@ def test_of_several_sheets_the_one_with_rows_or_the_one_named(tmp_path):
 
 def test_titles_totals_and_signs_beside_numbers_are_dealt_with_as_in_csv_files(tmp_path):
     rows = [["day", "price"], ["2024-05-01", "$1,200.50"], ["2024-05-02", "$7.50"]]
+    names = [["name", "colour"], ["Ann", "red"], ["Bob", "blue"]]
     with xlsxwriter.Workbook(path := tmp_path / "report.xlsx") as book:
         page = book.add_worksheet()
         for at, row in enumerate([["Report"], [], *rows, ["Total", 1208]]):
@@ -74,6 +75,11 @@ def test_titles_totals_and_signs_beside_numbers_are_dealt_with_as_in_csv_files(t
     assert table.column("price").tolist() == [1200.5, 7.5]
     assert [*table.passed_over.values()] == ["'Report'", "'Total\\t1208'"]
     assert table.place(1, "price").endswith("line 5, column 'price'")
+    with xlsxwriter.Workbook(path) as book:
+        page = book.add_worksheet()
+        for at, row in enumerate([["Report"], *names]):
+            page.write_row(at, 0, row)
+    assert read_table(path).names == ("name", "colour")
 
 
 @pytest.mark.parametrize("rows", [1, 2])

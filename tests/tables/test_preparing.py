@@ -7,6 +7,7 @@ from table_examples import NUMBERS, TRAIN, arrays
 
 from xpnet.errors import InputError
 from xpnet.tables.prepare import prepare
+from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import table_of
 
 
@@ -271,10 +272,15 @@ def test_a_column_that_gives_the_target_away_is_named(table):
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
 
 
-def test_numbers_that_may_stand_for_nothing_are_named(table):
+def test_numbers_that_stand_for_nothing_are_imputed_also_at_prediction(table):
     rows = [f"{i / 7},{i % 80 if i % 9 else 999},{900 + i % 99},{i % 2}\n" for i in range(100)]
-    (note,) = notes_of(table("a,b,c,y\n" + "".join(rows)))
-    assert note.endswith("stand for nothing, empty these cells: 'b' (12 x 999)")
+    ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y")
+    assert ready.decisions[0].columns == {"b": "12 cells, empty or 999"}
+    plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
+    coded, empty = (table(f"a,b,c\n1,{each},950\n") for each in ("999", ""))
+    assert plan.notes(coded) == plan.notes(empty) == ["1 missing cell imputed: b (1)"]
+    np.testing.assert_array_equal(plan.transform(coded), plan.transform(empty))
+    assert not prepare(table("a,b,c,y\n" + "".join(rows)), "y", keep=["b"]).decisions
 
 
 def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table):

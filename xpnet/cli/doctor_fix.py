@@ -7,37 +7,36 @@ import ast
 import difflib
 import json
 import math
+import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from xpnet.doctor.scripts.edits import Edit, apply
+from xpnet.doctor.scripts.examine import Examination
+from xpnet.doctor.scripts.source import raw_cells, read_source, write_like
 from xpnet.errors import InputError
 
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
-ALL, TIMES = 60.0, 3.0  # seconds that all copies together may run, or times the script's own
+ALL, TIMES = 60.0, 3.0  # seconds of processors that all copies may take, or times the script's
 CLEARLY = 0.02  # of the targets' variance, by which a mended copy must be better
 LEARNT = 0.9  # of it, after which no more is mended
 ENOUGH = 0.8  # of it, after which nothing else is tried
 ENOUGH_MENDED = 0.95  # the same, where errors were found
+FAILED = 2  # exit status after an error
 ROUNDS = 4  # of mending and running: one cause can hide the next
 # With these, what is learnt is not what should be, and how well it is learnt says nothing.
 MISTAUGHT = {
     "same-batch", "targets-shifted", "shuffled-targets", "error-not-from-targets", "data-changed",
-    "unshuffled-rows", "bias-per-sample", "parameter-shape-changed", "dropout-at-prediction",
-    "prediction-drift",
-}  # fmt: skip
+    "unshuffled-rows", "bias-per-sample", "parameter-shape-changed", "prediction-wrong",
+} | (AT_PREDICTION := {"dropout-at-prediction", "prediction-drift"})  # fmt: skip
 
-if TYPE_CHECKING:
-    from xpnet.doctor.scripts.examine import Examination
-
-Edit = dict[str, Any]
-Texts = dict[str, str]  # by the file; of a notebook's cells, by their number
+Texts = dict[str, str]  # by the file, or a notebook's cell, as the script's own edits name it
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,12 @@ class Attempt:
     @property
     def failed(self) -> bool:
         """Whether it ended by an error."""
-        return "the script stopped in line" in self.report["facts"].get("ended", "")
+        return bool(self.report["facts"].get("status") == FAILED)
+
+    @property
+    def repairs(self) -> list[list[Edit]]:
+        """The edits of each finding."""
+        return [(each["repair"] or {}).get("edits", []) for each in self.report["findings"]]
 
     @property
     def codes(self) -> set[str]:
@@ -65,36 +69,38 @@ class Attempt:
         found = self.report["findings"]
         return {each["code"] for each in found if each["severity"] == "error"}
 
+    @property
+    def mistaught(self) -> set[str]:
+        """The codes for which it does not matter how well it learns."""
+        return MISTAUGHT & {each["code"] for each in self.report["findings"]}
+
     def better_than(self, other: "Attempt") -> bool:
         """Return whether it learns more, or at last what it should."""
         if self.failed and not other.failed:
             return False
-        if self.codes & MISTAUGHT - other.codes:
+        if self.mistaught - other.mistaught:
             return False
-        if other.codes & MISTAUGHT - self.codes:
+        if other.mistaught - self.mistaught:
             return self.skill > 0.0
         cured = bool(other.codes - self.codes) and self.skill > LEARNT
         return cured or self.skill > max(other.skill, 0.0) + CLEARLY
 
 
-@dataclass
 class Fixer:
     """Makes and runs the copies of one script."""
 
-    found: "Examination"
-    roles: Sequence[str]
-
-    def __post_init__(self) -> None:
-        self.path, package = self.found.script.locate()
-        self.notebook = self.path.suffix.lower() == ".ipynb"
+    def __init__(self, found: Examination, roles: Sequence[str]) -> None:
+        self.found, self.roles = found, roles
+        self.path, package = found.script.locate()
         if package is not None or self.path.suffix.lower() not in (".py", ".ipynb"):
-            raise InputError(f"{self.found.script.name}: --fix mends scripts and notebooks; "
+            raise InputError(f"{found.script.name}: --fix mends scripts and notebooks; "
                              "name the file of the module")  # fmt: skip
+        self.notebook = self.path.suffix.lower() == ".ipynb"
         self.target = self.path.with_name(f"{self.path.stem}.fixed{self.path.suffix}")
-        self.began = time.perf_counter()
         self.before = dict[Path, bytes | None]()  # by a copy's path: what stood there
-        self.start = self.best = Attempt(self._read(), self.found.report.to_dict())
+        self.start = self.best = Attempt(self._read(), found.report.to_dict())
         self.skills = list[float]()  # of all copies
+        self.limit = _used() + max(ALL, TIMES * found.outcome.seconds)
 
     def run(self) -> None:
         """Find the best copy, and write it; InputError where a helper's copy would replace a file.
@@ -116,11 +122,10 @@ class Fixer:
     def _mend(self, now: Attempt) -> None:
         """Mend what all findings name, or else the first, run that, and mend it again."""
         for _ in range(ROUNDS):
-            repairs = [each["repair"] or {} for each in now.report["findings"]]
-            edits = [each["edits"] for each in repairs if each.get("edits")]
+            edits = [each for each in now.repairs if each]
             latest: Attempt | None = None
             for some in dict.fromkeys((len(edits), 1)):
-                each = self._tried(now, [e for mine in edits[:some] for e in mine])
+                each = self._tried(now, chain(*edits[:some]))
                 if each is not None and (latest is None or each.better_than(latest)):
                     latest = each
                 if latest is not None and latest.better_than(now):
@@ -130,22 +135,21 @@ class Fixer:
             now = latest
 
     def _vary(self, enough: float) -> None:
-        """Try other steps, and more units, as long as that helps."""
-        left = None
-        while self.best.skill < enough:
+        """Try other steps, and more units, as long as that helps; but more steps only once."""
+        done = set[str]()
+        while self.best.skill < enough and not self.best.mistaught - AT_PREDICTION:
             ways = {e["what"]: e["edits"] for e in self.best.report["facts"].get("tries", ())}
-            left = [*ways] if left is None else [each for each in left if each in ways]
+            left = [what for what in ways if what not in done]
             if not left:
                 return
             tried = self._tried(self.best, ways[left[0]], left[0])
-            if tried is None or tried is not self.best:
-                left = left[1:]
+            if tried is not self.best or left[0] == "more steps":
+                done.add(left[0])
 
     def _tried(self, before: Attempt, edits: Iterable[Edit], what: str = "") -> Attempt | None:
         """Return the copy with some edits, after a run; None if there is none, or no time."""
         texts, _ = self._edited(before.texts, edits)
-        limit = max(ALL, TIMES * self.found.outcome.seconds)
-        if texts == before.texts or time.perf_counter() - self.began > limit:
+        if texts == before.texts or _used() > self.limit:
             return None
         self._write(texts)
         tried = Attempt(texts, self._report(), before.what + (what,) * bool(what))
@@ -166,62 +170,55 @@ class Fixer:
     # The files.
 
     def _read(self) -> Texts:
-        from xpnet.doctor.scripts.source import raw_cells, read_source
-
-        if self.notebook:
-            return {str(n): t for n, t in enumerate(raw_cells(self.path), start=1)}
-        return {str(self.path): read_source(self.path)}
-
-    def _key(self, file: str, texts: Texts) -> str:
-        """Return whose text an edit's file is: its own or its original's; "" if it is not ours."""
-        if self.notebook:
-            cell = re.fullmatch(r".*\.ipynb, cell (\d+)", file)
-            return cell[1] if cell else ""
-        originals = {str(self.copy_of(Path(each))): each for each in texts}
-        file = originals.get(file, file)
-        return file if Path(file).parent == self.path.parent else ""
+        if not self.notebook:
+            return {str(self.path): read_source(self.path)}
+        cells = enumerate(raw_cells(self.path), start=1)
+        return {f"{self.path.name}, cell {n}": text for n, text in cells}
 
     def _edited(self, texts: Texts, edits: Iterable[Edit]) -> tuple[Texts, list[str]]:
         """Return the texts with edits, where they stay Python, and the lines of all others."""
-        from xpnet.doctor.scripts.edits import apply
-        from xpnet.doctor.scripts.source import read_source
-
-        by_key: dict[str, list[Edit]] = {}
+        originals = {str(self.copy_of(Path(each))): each for each in texts}
+        by_file: dict[str, list[Edit]] = {}
         for each in edits:
-            by_key.setdefault(self._key(each["file"], texts), []).append(each)
+            file = each["file"].replace(self.target.name, self.path.name)
+            by_file.setdefault(originals.get(file, file), []).append(each)
         new, by_hand, script = dict(texts), list[str](), str(self.path)
         # The script first: its edits are for its lines as they were, before its imports change.
-        for key, mine in sorted(by_key.items(), key=lambda item: item[0] != script):
-            is_helper = bool(key) and key not in texts
-            imports = _importing(new[script], Path(key).stem) if is_helper else ""
-            old = read_source(Path(key)) if imports else texts.get(key)
+        for file, mine in sorted(by_file.items(), key=lambda item: item[0] != script):
+            now = new if file in texts else self._with_helper(new, Path(file))
             try:
-                text = None if old is None else apply(old, mine)
-                ast.parse("" if self.notebook else text or "")
-            except (SyntaxError, ValueError):
-                text = None
-            if text is None:
+                text = apply(now[file], mine)
+                ast.parse("" if self.notebook else text)  # cells may have what only IPython reads
+                new = {**now, file: text}
+            except (KeyError, SyntaxError, ValueError):
                 by_hand += [f"{Path(e['file']).name}, line {e['line']}" for e in mine]
-                continue
-            new |= {key: text} | ({script: imports} if imports else {})
         return new, by_hand
+
+    def _with_helper(self, texts: Texts, helper: Path) -> Texts:
+        """Return texts with a helper's, whose copy the script imports; nothing if it does not."""
+        if self.notebook or helper.parent != self.path.parent:
+            return {}
+        module, script = helper.stem, str(self.path)
+        text = re.sub(rf"^(\s*from {module})(?= import )", r"\1_fixed", texts[script], flags=re.M)
+        plain = re.compile(rf"^(\s*import {module})(?: as (\w+))?[ \t]*$", re.M)
+        text = plain.sub(lambda m: f"{m[1]}_fixed as {m[2] or module}", text)
+        if text == texts[script]:
+            return {}
+        return {**texts, script: text, str(helper): read_source(helper)}
 
     def by_hand(self) -> list[str]:
         """Return the lines that the best copy still has wrong, and that cannot be mended in it."""
-        repairs = [each["repair"] or {} for each in self.best.report["findings"]]
-        lines = [self._edited(self.best.texts, each.get("edits", ()))[1] for each in repairs]
+        lines = [self._edited(self.best.texts, each)[1] for each in self.best.repairs]
         return [*dict.fromkeys(chain(*lines))]
 
     def _write(self, texts: Texts) -> None:
         """Write the copies, in the encoding and with the line ends of the files they are of."""
-        from xpnet.doctor.scripts.source import write_like
-
         if self.notebook:
             self._remember(self.target)
             whole = json.loads(self.path.read_text("utf-8"))
             code = [each for each in whole["cells"] if each["cell_type"] == "code"]
-            for number, text in texts.items():
-                code[int(number) - 1]["source"] = text.splitlines(keepends=True)
+            for cell, text in zip(code, texts.values(), strict=True):
+                cell["source"] = text.splitlines(keepends=True)
             self.target.write_text(json.dumps(whole, ensure_ascii=False, indent=1), "utf-8")
             return
         for file, text in texts.items():
@@ -243,18 +240,13 @@ class Fixer:
         return self.target if file == self.path else file.with_name(f"{file.stem}_fixed.py")
 
 
-def _importing(text: str, module: str) -> str:
-    """Return a script that imports a module's mended copy; nothing if it does not import it."""
-    text, froms = re.subn(rf"^(\s*from {module})(?= import )", r"\1_fixed", text, flags=re.M)
-    plain = re.compile(rf"^(\s*import {module})(?: as (\w+))?[ \t]*$", re.M)
-    text, plains = plain.subn(lambda m: f"{m[1]}_fixed as {m[2] or module}", text)
-    return text if froms or plains else ""
+def _used() -> float:
+    """Return the time that processors spent on all copies so far, whatever else they do."""
+    return sum(os.times()[2:4])
 
 
-def fix(found: "Examination", roles: Sequence[str] = ()) -> dict[str, Any]:
+def fix(found: Examination, roles: Sequence[str] = ()) -> dict[str, Any]:
     """Mend the script, as far as that makes it learn; return what was done."""
-    from xpnet.doctor.scripts.source import read_source
-
     fixer = Fixer(found, roles)
     fixer.run()
     start, best = fixer.start, fixer.best

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xpnet.backend.threads import THREAD_VARIABLES
-from xpnet.cli.doctor_fix import fix, in_words
 from xpnet.cli.options import ScriptOptions
 from xpnet.cli.output import say, show, show_report
 from xpnet.errors import InputError, SaveError, XpnetError
@@ -73,6 +72,8 @@ def _roles(given: Sequence[str]) -> dict[str, list[str]]:
 
 def _finish(options: ScriptOptions, kept: Path | None, found: "Examination") -> int:
     """Mend, if that is wanted; print the report, and return the exit status."""
+    from xpnet.cli.doctor_fix import fix, in_words
+
     name = found.script.name
     if unknown := found.report.facts["unknown_names"]:
         raise InputError(f"--as: the script computes nothing with {', '.join(unknown)}; "

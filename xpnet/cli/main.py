@@ -17,45 +17,22 @@ import click
 
 from xpnet import __version__
 from xpnet.backend.signals import Interrupted, interrupt_on_signals
-from xpnet.cli import ranks
-from xpnet.cli.options import (
-    OPTION_OF,
-    DevicesOptions,
-    DoctorOptions,
-    EvaluateOptions,
-    ExportOptions,
-    InspectOptions,
-    ParityOptions,
-    PlaygroundOptions,
-    PredictOptions,
-    ReportOptions,
-    ScriptOptions,
-    SweepOptions,
-    TrainOptions,
-    flag,
-    names_script,
-    parser,
-    repeated,
-)
+from xpnet.cli import options, ranks
+from xpnet.cli.options import OPTION_OF, flag, names_script, parser, repeated
 from xpnet.cli.output import discard, say
 from xpnet.errors import DivergenceError, InputError, SaveError, XpnetError
 
 BUG, WRONG_INPUT, DIVERGED, NOT_SAVED = 1, 2, 3, 4
 STATUS_OF = {DivergenceError: DIVERGED, SaveError: NOT_SAVED}
-# Its options, whose docstring is its help, and its module, imported when it runs.
+MODULES = {
+    "train": "train", "sweep": "sweep", "predict": "models", "evaluate": "models",
+    "inspect": "models", "report": "models", "export": "models", "doctor": "doctor",
+    "parity": "devices", "playground": "playground", "devices": "devices",
+}  # fmt: skip
 COMMANDS = {
-    "train": (TrainOptions, "train"),
-    "sweep": (SweepOptions, "sweep"),
-    "predict": (PredictOptions, "predict"),
-    "evaluate": (EvaluateOptions, "predict"),
-    "inspect": (InspectOptions, "predict"),
-    "report": (ReportOptions, "report"),
-    "export": (ExportOptions, "export"),
-    "doctor": (DoctorOptions, "doctor"),
-    "parity": (ParityOptions, "devices"),
-    "playground": (PlaygroundOptions, "playground"),
-    "devices": (DevicesOptions, "devices"),
+    name: (getattr(options, f"{name.title()}Options"), module) for name, module in MODULES.items()
 }
+"""By name: its options, whose docstring is its help, and its module, imported when it runs."""
 
 
 class Program(click.Group):
@@ -74,18 +51,18 @@ class Program(click.Group):
         """Return a command, or None if there is none of that name."""
         if name not in COMMANDS:
             return None
-        options, module = COMMANDS[name]
+        kind, module = COMMANDS[name]
         settings = {}
         if name == "doctor" and self._runs_script:
-            options, module = ScriptOptions, "doctor_script"
+            kind, module = options.ScriptOptions, "doctor_script"
             settings = {"ignore_unknown_options": True}  # they are the script's
-        return parser(name, options, partial(_run, module, name), context_settings=settings)
+        return parser(name, kind, partial(_run, module, name), context_settings=settings)
 
 
-def _run(module: str, name: str, options: Any) -> int | None:
+def _run(module: str, name: str, given: Any) -> int | None:
     if ranks.communicator() is not None and name != "train":
         raise InputError(f"mpiexec: it runs xpnet train, not xpnet {name}; leave mpiexec out")
-    status: int | None = getattr(import_module(f"xpnet.cli.{module}"), name)(options)
+    status: int | None = getattr(import_module(f"xpnet.cli.{module}"), name)(given)
     return status
 
 

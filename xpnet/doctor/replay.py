@@ -124,7 +124,7 @@ def _of_outputs(last: "_Layer", o: Any, errors: Any, *, forward: bool) -> Eviden
         return Evidence(last.name, f"it comes from one error, {one[0]:.4g}, for all {len(o)} "
                         "samples: none is pushed up while another is pushed down",
                         remedy="delta = outputs - targets   # per sample; sum only in gradients",
-                        code="gradient-wrong")  # fmt: skip
+                        code="gradient-wrong", change={"one_error": one[0]})  # fmt: skip
     form = last.wrong_slope(o, errors)
     if form:
         remedy = "delta = (outputs - targets) * derivative   # left out if the loss cancels it"

@@ -156,6 +156,8 @@ def _inputs(graph: Graph, plan: Preprocessing) -> list[str]:
 
 def _number(graph: Graph, cells: str, column: Number, impute: bool) -> str:
     """Scale a column in float64, as `Preprocessing` does; fill it in, and add its bins."""
+    if column.gap is not None:
+        cells = graph.add("Where", graph.add("Equal", cells, column.gap), np.nan, cells)
     scaled = graph.add("Div", graph.add("Sub", cells, column.mean), column.std)
     missing = graph.add("IsNaN", cells)
     if impute:

@@ -31,7 +31,7 @@ ACTIVATIONS = {
 
 def number(cells, column, impute):
     values = np.array([float(each or "nan") for each in cells])
-    gaps = np.isnan(values)
+    gaps = np.isnan(values) | (values == column.get("gap", np.nan))
     if impute:
         values[gaps] = column.get("fill", column["mean"])
     edges = np.array(column.get("edges", [0.0]))

@@ -30,6 +30,8 @@ class Activation:
         ``forward(xp, z)`` gives a = f(z), (batch, units) like z.
     backward : callable
         ``backward(xp, d_a, z, a)`` gives dL/dz, (batch, units), from d_a = dL/da of that shape.
+    both : callable, optional
+        ``both(xp, z)`` gives a and f'(z), elementwise, if that is faster than one after the other.
 
     Examples
     --------
@@ -39,6 +41,7 @@ class Activation:
     name: str
     forward: Callable[[Namespace, Array], Array]
     backward: Callable[[Namespace, Array, Array, Array], Array]
+    both: Callable[[Namespace, Array], tuple[Array, Array]] | None = None
 
     def __repr__(self) -> str:
         return f"Activation({self.name!r})"
@@ -52,7 +55,7 @@ class Activation:
         """Copy and pickle one of xpnet's own, whose functions have no names, as a reference."""
         if self.known_by == self.name:
             return resolve_activation, (self.name, (self.name,))
-        return Activation, (self.name, self.forward, self.backward)
+        return Activation, (self.name, self.forward, self.backward, self.both)
 
 
 def _sigmoid(xp: Namespace, z: Array) -> Array:
@@ -73,9 +76,10 @@ def _gelu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
     return d_a * (0.5 * (1.0 + t) + 0.5 * z * (1.0 - t * t) * inner)
 
 
-def _silu_backward(xp: Namespace, d_a: Array, z: Array, a: Array) -> Array:
+def _silu(xp: Namespace, z: Array) -> tuple[Array, Array]:
     s = _sigmoid(xp, z)
-    return d_a * (s + a * (1.0 - s))
+    a = z * s
+    return a, s + a * (1.0 - s)
 
 
 def _transposed(xp: Namespace, a: Array) -> Array:
@@ -119,7 +123,10 @@ _ACTIVATIONS = (
         "gelu", lambda xp, z: 0.5 * z * (1.0 + _gelu_tanh(xp, z)), _gelu_backward
     ),
     Activation(  # Elfwing, Uchibe and Doya, arXiv 1702.03118; also called swish
-        "silu", lambda xp, z: z * _sigmoid(xp, z), _silu_backward
+        "silu",
+        lambda xp, z: z * _sigmoid(xp, z),
+        lambda xp, d_a, z, a: d_a * _silu(xp, z)[1],
+        _silu,
     ),
     Activation(  # Dugas et al., "Incorporating second-order functional knowledge ...", 2001
         "softplus",

@@ -21,7 +21,7 @@ from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
 
-from xpnet.backend.device import DTYPES, Array, Device, device_of, is_foreign, open_device
+from xpnet.backend.device import CPU, DTYPES, Array, Device, device_of, is_foreign, open_device
 from xpnet.errors import InputError, bad_argument, check_integers, check_numbers
 from xpnet.nn.activations import HIDDEN, OUTPUTS, Activation, resolve_activation
 from xpnet.nn.arrays import (
@@ -47,6 +47,7 @@ class Trace(NamedTuple):
     pre_activations: list[Array]  # z of each layer, (batch, fan_out), the last one included
     activations: list[Array]  # a of each hidden layer, (batch, units), before dropout
     masks: list[Array] | None  # dropout's factors, (batch, units): 0 or 1 / (1 - rate)
+    slopes: list[Array | None]  # f'(z) of each hidden layer, where it came with a
 
 
 class Gradients(NamedTuple):
@@ -125,7 +126,7 @@ class MLP:
             self.flat = xp.concat([xp.reshape(p, (-1,)) for p in drawn])
             self._derive()
 
-    def forward(self, x: Array, masks: list[Array] | None = None) -> Trace:
+    def forward(self, x: Array, masks: list[Array] | None = None, *, slopes: bool = False) -> Trace:
         """Compute up to the last pre-activations; the head applies the output activation.
 
         Parameters
@@ -133,21 +134,26 @@ class MLP:
         x : device array, (batch, inputs)
         masks : list of array, (batch, units), optional
             Dropout's factors, one for each hidden layer.
+        slopes : bool
+            Whether a backward pass follows.
         """
         xp, matmul, biases = self.device.xp, self.device.matmul, self._bias_rows
         inputs: list[Array] = []
         pre_activations: list[Array] = []
         activations: list[Array] = []
+        found: list[Array | None] = []
         for layer, weights in enumerate(self._views.weights):
             inputs.append(x)
             z = matmul(x, weights)
             z += biases[layer]
             pre_activations.append(z)
             if layer < len(self.hidden):
-                a = self._forward[layer](xp, z)
+                both = self._both[layer] if slopes else None
+                a, slope = both(xp, z) if both else (self._forward[layer](xp, z), None)
                 activations.append(a)
+                found.append(slope)
                 x = a if masks is None else a * masks[layer]
-        return Trace(inputs, pre_activations, activations, masks)
+        return Trace(inputs, pre_activations, activations, masks, found)
 
     def backward(self, trace: Trace, delta: Array, into: Gradients | None = None) -> Gradients:
         """Carry delta = dLoss/dz of the last layer down to every parameter.
@@ -171,8 +177,12 @@ class MLP:
                 d_a = matmul(delta, weights[layer].mT)
                 if trace.masks is not None:
                     d_a *= trace.masks[layer - 1]
-                z, a = trace.pre_activations[layer - 1], trace.activations[layer - 1]
-                delta = self._backward[layer - 1](xp, d_a, z, a)
+                slope = trace.slopes[layer - 1]
+                if slope is None:
+                    z, a = trace.pre_activations[layer - 1], trace.activations[layer - 1]
+                    delta = self._backward[layer - 1](xp, d_a, z, a)
+                else:
+                    delta = d_a * slope
         return gradients
 
     def loss_and_gradients(
@@ -188,7 +198,7 @@ class MLP:
         masks and into are those of `forward` and `backward`. The loss is the mean over the batch,
         0-d, without penalties.
         """
-        trace = self.forward(batch.x, masks)
+        trace = self.forward(batch.x, masks, slopes=True)
         losses, delta = head.value_and_delta(self.device.xp, trace.pre_activations[-1], batch.y)
         loss = self.device.vecdot(losses, batch.shares)
         return loss, self.backward(trace, delta * batch.shares[..., None], into), trace
@@ -283,6 +293,7 @@ class MLP:
         self._bias_rows = [each[:, None, :] if many else each for each in self._views.biases]
         self._forward = [self.device.fuse(each.forward) for each in self.hidden]
         self._backward = [self.device.fuse(each.backward) for each in self.hidden]
+        self._both = [each.both if self.device is CPU else None for each in self.hidden]
 
     @property
     def weights(self) -> tuple[Array, ...]:

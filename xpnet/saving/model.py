@@ -9,8 +9,8 @@
 See `xpnet.saving.container` for what surrounds them. Any change that an older xpnet would misread
 must raise FORMAT_VERSION; files of every earlier version stay readable. Version 2 has more kinds of
 columns, and names of those left out; version 3 has bins of numbers, logarithms of
-targets, and several networks; version 4 has several targets. A file is written in the first version
-that has what it needs.
+targets, and several networks; version 4 has several targets, effects of texts, and numbers that
+stand for nothing. A file is written in the first version that has what it needs.
 """
 
 import os

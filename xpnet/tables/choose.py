@@ -52,7 +52,7 @@ def choose_columns(
                 choice.columns.append(_category(table, name, cells.counts))
             else:
                 many = impute and cells.missing >= max(MIN_INDICATED * table.rows, 1)
-                choice.columns.append(Number(name, indicator=many))
+                choice.columns.append(Number(name, indicator=many, gap=table.gaps.get(name)))
         except InputError as error:
             remedy = f", or pass {option('--drop', name)}."
             choice.obstacles[name] = str(error).removesuffix(".") + remedy

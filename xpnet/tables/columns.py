@@ -31,8 +31,9 @@ class Number:
     """A column of numbers; its first input is ``(cell - mean) / std``.
 
     An imputed cell is taken to be `fill`, by default the mean. With an `indicator`, a second input
-    is 1 where the cell is missing. Bins between `edges`, ascending or none, have an input each, see
-    `xpnet.tables.encodings`. All number columns are filled at once, by `Preprocessing`.
+    is 1 where the cell is missing; the `gap`, such as -999, stands for that. Bins between `edges`,
+    ascending or none, have an input each, see `xpnet.tables.encodings`. All number columns are
+    filled at once, by `Preprocessing`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Number:
     fill: float | None = None
     indicator: bool = False
     edges: tuple[float, ...] = ()
+    gap: float | None = None
 
     def input_names(self) -> list[str]:
         """Name the inputs."""
@@ -150,7 +152,7 @@ class Target:
 
 # Than version 1.
 _LATER = {
-    "fill", "indicator", "edges", "pooled", "texts", "effects", "left_out", "target_log",
+    "fill", "indicator", "edges", "gap", "pooled", "texts", "effects", "left_out", "target_log",
     "more_targets",
 }  # fmt: skip
 

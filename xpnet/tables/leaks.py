@@ -1,13 +1,14 @@
-"""What is suspicious: columns that give the target away, numbers that may stand for nothing."""
+"""What is suspicious: columns that give the target away, numbers that stand for nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 
 from xpnet.tables.columns import Number
 from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.preprocessing import Preprocessing
-from xpnet.tables.summary import Summary
+from xpnet.tables.summary import Summary, summarize
 from xpnet.tables.table import Table
 
 MIN_ROWS = 50
@@ -39,19 +40,24 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
             apart = apart[steps == 0]  # neighbours of one category
         if len(apart) >= len(y) / 2 and np.mean(apart) <= MAX_LEFT * before:
             found.append(quoted(column.name))
-    told = f"alone gives {plan.target} away: if it is not known before, --drop it"
+    gives = "alone gives" if len(found) == 1 else "alone give"
+    told = f"{gives} {plan.target} away: if it is not known before, --drop it"
     return [f"{up_to_ten(found)} {told}"] if found else []
 
 
-def note_codes(table: Table, found: Mapping[str, Summary]) -> list[str]:
-    """Return a note on columns of numbers in which 999, or the like, is far from all others."""
-    told = []
+def with_gaps(table: Table, found: dict[str, Summary], keep: Collection[str]) -> Table:
+    """Let cells be missing that hold 999, or the like, far from all others of their column.
+
+    What was `found` in these columns is brought up to date; those to keep are left alone.
+    """
+    gaps = dict[str, float]()
     for name, value in ((name, value) for name, s in found.items() for value in (s.low, s.high)):
-        if abs(value) in CODES and name not in table.texts:
+        if abs(value) in CODES and name not in table.texts and name not in keep:
             cells = table.column(name)
             others = np.abs(cells[(cells != value) & ~np.isnan(cells)])
             count = np.count_nonzero(cells == value)
             if count > 1 and others.size and 4 * np.max(others) < abs(value):
-                told.append(f"{quoted(name)} ({count:,} x {value:.0f})")
-    far = "numbers far from all others; if they stand for nothing, empty these cells:"
-    return [f"{far} {up_to_ten(told)}"] if told else []
+                gaps[name] = float(value)
+    table = replace(table, gaps=gaps)
+    found |= summarize(table, [*gaps])
+    return table

@@ -16,7 +16,7 @@ from xpnet.tables.encodings import (
     quantile_edges,
     shrunken_means,
 )
-from xpnet.tables.leaks import note_codes, note_leaks
+from xpnet.tables.leaks import note_leaks, with_gaps
 from xpnet.tables.messages import (
     Decision,
     counted,
@@ -94,33 +94,10 @@ def prepare(
 ) -> Prepared:
     """Choose the preprocessing from a table, and apply it; raise InputError if nothing fits.
 
-    Parameters
-    ----------
-    target : str
-        The target's column, or several with commas between them; not needed where the table has
-        `labels`.
-    task : {"auto", "binary", "multiclass", "regression"}
-        "auto": text or a few distinct integers are classes, other numbers a regression.
-    missing : {"impute", "drop", "refuse"}, optional
-        What is done about rows with a missing cell in a column that is used; "impute" (the default,
-        unless `strict`) leaves out those without a target.
-    strict : bool
-        Whether to refuse everything that would be decided unasked.
-    drop, keep : names
-        Columns not to use, and to use even if they seem to be of no use, such as identifiers.
-    standardize, scale_target : bool
-        Numbers, and those of a regression's target, to mean 0 and standard deviation 1.
-    encode : {"auto", "plain", "ple"}
-        Whether numbers also fill inputs of bins, see `xpnet.tables.encodings`.
-    effects : bool
-        Whether texts with many values also fill an input with their mean target, see there.
-    validation : float
-        Share of the rows, 0 to below 1, for validation, at most `MAX_VALIDATION_ROWS`; drawn by
-        class where there are classes. Means and deviations come from the other rows alone.
-    nets : int, from 1
-        With several, every one keeps other rows for validation, and x has all rows.
-    stream : bool
-        Prepare training rows as they are read: x is a `PreparedRows`.
+    The options are those of the command; `effects` are those of texts with many values, see
+    `xpnet.tables.encodings`. At most `MAX_VALIDATION_ROWS` are held out, drawn by class where there
+    are classes; means and deviations come from the other rows alone. With several `nets`, every one
+    keeps other rows, and x has all. To `stream` prepares rows as they are read.
     """
     missing = missing or ("refuse" if strict else "impute")
     for argument, value, known in (("task", task, ("auto", *TASKS)), ("encode", encode, ENCODE),
@@ -130,6 +107,8 @@ def prepare(
     source, targets = _targets(table, target or "")
     used = _used(table, targets, drop, keep)
     found = summarize(table, used)
+    if missing == "impute":
+        table = with_gaps(table, found, keep)
     choice = choose_columns(table, found, keep, impute=missing == "impute")
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
     plan = Preprocessing(
@@ -138,12 +117,9 @@ def prepare(
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
-    notes = [*_row_notes(table, rows, used, choice, stream), *note_codes(table, found)]
+    notes = _row_notes(table, rows, used, choice, stream)
     plan, y = _with_tasks(plan, task, source, rows, strict)
-    share = min(validation, MAX_VALIDATION_ROWS / len(rows))
-    if share < validation:
-        notes.append(f"validation rows limited to {MAX_VALIDATION_ROWS:,}: the others train")
-    train, held, folds = _divided(plan, y, share, nets, seed)
+    train, held, folds = _divided(plan, y, validation, nets, seed, notes)
     if plan.layout == "image":
         plan = replace(plan, columns=tuple(Number(each.name, 0.0, 255.0) for each in plan.columns))
     else:
@@ -153,7 +129,7 @@ def prepare(
         plan = _with_target_scales(plan, source, rows[train])
         y = plan.of_values(y)
     x: Any = PreparedRows(plan, table, rows[train], dtype) if stream else None
-    if effects and share and not (strict or stream):
+    if effects and validation and not (strict or stream):
         plan, x = _with_effects(plan, table, rows[train], y[train], seed, dtype)
     elif not stream:
         x = plan.transform(table, rows[train], dtype=dtype)
@@ -204,7 +180,8 @@ def _decisions(
     encoded, pooled, imputed = dict[str, str](), list[str](), dict[str, str]()
     for each in choice.columns:
         if impute and (count := found[each.name].missing):
-            imputed[each.name] = counted(count, "cell")
+            code = f", empty or {table.gaps[each.name]:.0f}" if each.name in table.gaps else ""
+            imputed[each.name] = counted(count, "cell") + code
         if isinstance(each, Category):
             encoded[each.name] = counted(len(each.categories), "value")
             if each.pooled:
@@ -268,12 +245,15 @@ def _row_notes(
 
 
 def _divided(
-    plan: Preprocessing, y: np.ndarray, share: float, nets: int, seed: int
+    plan: Preprocessing, y: np.ndarray, validation: float, nets: int, seed: int, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, tuple[tuple[np.ndarray, np.ndarray], ...]]:
     """Return which rows train and which ones are held out; for several networks, folds of all."""
     everything, none = np.arange(len(y)), np.arange(0)
+    share = min(validation, MAX_VALIDATION_ROWS / len(y))
     if not share:
         return everything, none, ()
+    if share < validation:
+        notes.append(f"validation rows limited to {MAX_VALIDATION_ROWS:,}: the others train")
     labels = y if plan.classes and y.ndim == 1 else None
     folds = tuple(split(len(y), share, seed + number, labels) for number in range(nets))
     return (*folds[0], ()) if nets == 1 else (everything, none, folds)
@@ -322,7 +302,8 @@ def _with_task(
     if len(classes) < 2:
         what = f" in all {len(rows)} rows, so there is nothing to learn"
         raise source.fault(rows[0], name, what, "add rows of another class")
-    if task == "auto" and len(rows) >= MIN_SHUFFLED and (np.diff(cells) == 1.0).all():
+    one_more = cells[0] % 1 == 0 and np.array_equal(cells, cells[0] + np.arange(len(cells)))
+    if task == "auto" and len(rows) >= MIN_SHUFFLED and one_more:
         remedy = "pass another column as --target, or --task regression if that is meant"
         raise source.fault(rows[0], name, ", and 1 more in each row: row numbers", remedy)
     kind = kind if task == "auto" else task

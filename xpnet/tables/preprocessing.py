@@ -40,43 +40,27 @@ _NOT_FILLED_IN = "fill it in, or train with --missing impute"
 class Preprocessing:
     """From raw columns to inputs (n, inputs) and targets (n,), and from predictions back.
 
-    Attributes
-    ----------
-    task : {"binary", "multiclass", "regression"}
-    columns : tuple of Column
-        In the order of the inputs.
-    classes : tuple of str, or of float
-        In the order of the class numbers; empty for a regression.
-    missing : {"refuse", "drop", "impute"}
-        What is done about missing cells: "impute" uses the column's `fill` or mean for a number,
-        the means for a date, and no category for text (as for text never seen in training).
-    layout : {"table", "matrix", "image"}
-        "image": the matrix holds bytes, which are divided by 255.
-    left_out : tuple of str
-        Columns of the training table that are of no use; they may be in other tables, too.
-    target_log : bool
-        Whether mean and standard deviation are those of the target's logarithm.
-    more_targets : tuple of Target
-        Others of the same task, each with an output of its own; none beside several classes.
+    To impute uses a number's `fill` or mean, the means for a date, and no category for text, as for
+    text never seen in training.
     """
 
-    task: str
+    task: str  # of TASKS
     target: str
-    columns: tuple[Column, ...]
-    classes: Labels = ()
+    columns: tuple[Column, ...]  # in the order of the inputs
+    classes: Labels = ()  # in the order of the class numbers; empty for a regression
     target_mean: float = 0.0
     target_std: float = 1.0
     missing: str = "refuse"
-    layout: str = "table"
-    left_out: tuple[str, ...] = ()
-    target_log: bool = False
-    more_targets: tuple[Target, ...] = ()
+    layout: str = "table"  # of "image", the matrix holds bytes, which are divided by 255
+    left_out: tuple[str, ...] = ()  # of no use; they may be in other tables, too
+    target_log: bool = False  # whether mean and deviation are those of the logarithm
+    more_targets: tuple[Target, ...] = ()  # of the same task, with an output each
 
     @property
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
         kinds = [to_json(each).keys() for each in self.columns]
-        if self.more_targets or any("effects" in each for each in kinds):
+        if self.more_targets or any({"effects", "gap"} & each for each in kinds):
             return 4
         if self.target_log or any("edges" in each for each in kinds):
             return 3
@@ -148,7 +132,7 @@ class Preprocessing:
 
     def notes(self, table: Table) -> list[str]:
         """Refuse what `check` refuses; also note what is imputed, unseen, or far from training."""
-        found = self.check(table)
+        found, table = self.check(table), self._with_gaps(table)
         found += [f"passed over: {each} ({what})" for each, what in table.passed_over.items()]
         check_memory(table.path, 4 * table.rows * self.inputs)  # before all of it is read
         cells = summarize(table, self._names)
@@ -184,6 +168,7 @@ class Preprocessing:
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the rows in which no cell is missing unless imputed, nor the `target`."""
         check_memory(table.path, 8 * table.rows)  # to hold the numbers of all rows
+        table = self._with_gaps(table)
         good = np.ones(table.rows, dtype=bool)
         if self.missing != "impute":
             good = complete_rows(table, self._names)
@@ -191,6 +176,12 @@ class Preprocessing:
             for source, name in (target_of(table, each) for each in self.targets):
                 good = good & complete_rows(source, [name])
         return np.flatnonzero(good)
+
+    def _with_gaps(self, table: Table) -> Table:
+        """Return the table with cells missing that hold what stood for nothing in training."""
+        numbers = (each for each in self.columns if isinstance(each, Number))
+        gaps = {each.name: each.gap for each in numbers if each.gap is not None}
+        return replace(table, gaps=gaps) if gaps else table
 
     @cached_property
     def _names(self) -> list[str]:
@@ -201,6 +192,7 @@ class Preprocessing:
     ) -> np.ndarray[Any, Any]:
         """Return the network's inputs, (rows, inputs); refuse the first cell that has none."""
         self.check(table)
+        table = self._with_gaps(table)
         count = table.rows if rows is None else len(rows)
         check_memory(table.path, count * self.inputs * np.dtype(dtype).itemsize)
         rows = np.arange(table.rows) if rows is None else rows

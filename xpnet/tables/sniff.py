@@ -86,7 +86,8 @@ def _lines_before_header(data: bytes) -> tuple[int, str]:
 def _titles(body: bytes, delimiter: str, usual: str) -> tuple[int, str]:
     """Count lines above the header, such as the name of a report; return the delimiter, too.
 
-    They lack cells that the header has, which are all words; below it are numbers or dates.
+    They lack cells that the header has, which are all words; below it are numbers or dates, unless
+    they are written with as many delimiters.
     """
     lines = body[:_HEAD].split(b"\n", _TITLES)
     for at in range(len(lines) - 1):
@@ -101,7 +102,9 @@ def _titles(body: bytes, delimiter: str, usual: str) -> tuple[int, str]:
             lacking = all(len(row) < len(first) or sum(map(bool, row)) < 2 for row in above)
             named = {*first}.isdisjoint(MISSING) and not any(map(is_number, first))
             filled = [[*filter(None, cells)] for cells in zip(*rows, strict=True)]
-            if lacking and named and any(each and all(map(_FIGURE.match, each)) for each in filled):
+            sure = all(len(row) == len(first) for row in above if any(row))  # as in "Report,,,"
+            sure = sure or any(each and all(map(_FIGURE.match, each)) for each in filled)
+            if lacking and named and sure:
                 return at, each
     return 0, ""
 

@@ -32,44 +32,23 @@ _FORMATS = (
 class Table:
     """Rows of a file, as read: nothing is scaled, encoded or left out.
 
-    Attributes
-    ----------
-    matrix : array, (rows, columns)
-        The numbers, perhaps on disk, mapped. If the file has named columns: float64 with NaN for
-        missing cells, and in a text column the place of each text in `texts`. Otherwise of the
-        file's own type, flattened to two axes.
-    texts : dict of str to tuple of str, or None
-        The text columns: their distinct texts, as they occur; None for more than 100,000.
-    signs : dict of str to str
-        Columns of numbers in which these have signs of a currency or the like beside them.
-    layout : {"table", "matrix"}
-        Whether the columns have names of their own, or are x0, x1, ...
-    unfit : dict of str to str
-        Columns of which no inputs can be made, such as lists, and their types; NaN in `matrix`.
-    labels : Table, optional
-        The target of a matrix, if it is in a separate array; one column.
-    arrays : tuple of str
-        The names of the arrays in an NPZ file.
-    guesses : dict
-        How a CSV file was found to be written, where nobody said so: options and values.
-    passed_over : dict of str to str
-        Lines of the file, such as titles and totals, that are no rows, and what the first says.
-    line_of : function, optional
-        From a row of a CSV file to the line on which it begins.
+    With named columns, the matrix is float64 with NaN for missing cells, and in a text column the
+    place of each text in `texts`; else of the file's own type. It may be on disk, mapped.
     """
 
     path: str
     names: tuple[str, ...]
-    matrix: np.ndarray
+    matrix: np.ndarray  # (rows, columns)
     texts: Texts = field(default_factory=dict)
-    signs: Mapping[str, str] = field(default_factory=dict)
-    layout: str = "table"
-    unfit: Mapping[str, str] = field(default_factory=dict)
-    labels: "Table | None" = None
-    arrays: tuple[str, ...] = ()
-    guesses: Mapping[str, Any] = field(default_factory=dict)
-    passed_over: Mapping[str, str] = field(default_factory=dict)
-    line_of: Callable[[int], int] | None = None
+    signs: Mapping[str, str] = field(default_factory=dict)  # beside numbers: currencies, units
+    layout: str = "table"  # or "matrix", whose columns are x0, x1, ...
+    unfit: Mapping[str, str] = field(default_factory=dict)  # types of columns such as lists, NaN
+    labels: "Table | None" = None  # of a matrix: the target, one column
+    arrays: tuple[str, ...] = ()  # in an NPZ file
+    guesses: Mapping[str, Any] = field(default_factory=dict)  # options: how CSV is written
+    passed_over: Mapping[str, str] = field(default_factory=dict)  # lines that are no rows
+    line_of: Callable[[int], int] | None = None  # where a row of CSV begins
+    gaps: Mapping[str, float] = field(default_factory=dict)  # numbers such as -999 for nothing
 
     @property
     def rows(self) -> int:
@@ -97,8 +76,13 @@ class Table:
         """Return some columns of some rows, a new float64 (rows, columns); texts as places."""
         places = [self.index(name) for name in names]
         if len(places) == 1:
-            return np.array(self.matrix[rows, places[0]], dtype=np.float64)[:, None]
-        return np.take(self.matrix[rows], places, axis=1).astype(np.float64, copy=False)
+            found = np.array(self.matrix[rows, places[0]], dtype=np.float64)[:, None]
+        else:
+            found = np.take(self.matrix[rows], places, axis=1).astype(np.float64, copy=False)
+        for at, name in enumerate(names) if self.gaps else ():
+            if name in self.gaps:
+                found[found[:, at] == self.gaps[name], at] = np.nan
+        return found
 
     def column(self, name: str) -> np.ndarray:
         """Return a column, float64 (rows,)."""
@@ -137,30 +121,11 @@ def read_table(
     cache: str | None = None,
     as_texts: Collection[str] = (),
 ) -> Table:
-    r"""Read a table from a file; raise FileError if it is damaged or not what its name says.
+    """Read a table from a file; raise FileError if it is damaged or not what its name says.
 
-    Parameters
-    ----------
-    path : path
-        CSV or TSV (also .gz, .zip, .bz2, .xz), NPY, NPZ or IDX (also .gz), Parquet, Feather, JSON,
-        JSON lines or Excel, told apart by the name; - is CSV on standard input. Or the address of a
-        database, such as ``sqlite:///shop.db``.
-    encoding, delimiter, decimal, header : optional
-        Of CSV and TSV: found from the file where only one reading is possible. ``\t`` may be
-        escaped; without a header, columns are x0, x1, ...
-    target : str, optional
-        For NPY and IDX the file with the targets, for NPZ the array (default ``y``, if present);
-        needed only for training.
-    features : str, optional
-        For NPZ the array with the features, by default x, or the one that goes with the target.
-    sheet, query : str, optional
-        Of Excel the sheet, by default the only one with rows; of a database the SQL to read.
-    stream : bool
-        Leave the rows on disk: in the file, or for CSV and Parquet in a temporary one.
-    cache : str, optional
-        The directory of that temporary file, by default the table's.
-    as_texts : collection of str
-        Columns of CSV and TSV that are text even if all their cells are numbers: 1 is not 01.
+    The options are those of the command. To `stream` leaves the rows on disk: in the file, or for
+    CSV and Parquet in a temporary one. In `as_texts` are columns that are text even if all their
+    cells are numbers: 1 is not 01.
     """
     path, database = os.fspath(path), "://" in os.fspath(path)
     if not database:

@@ -81,7 +81,7 @@ def wrong_gradient(run: Run) -> Evidence | None:
     names, kind = [*run.first.weights], found.code.removeprefix("gradient-")
     below = names[: names.index(found.where.split(", ")[-1]) + 1]
     change = {"gradient": kind or "activation-derivative", "where": below, "number": 0.0}
-    return replace(found, change=change)
+    return replace(found, change=change | (found.change or {}))
 
 
 @rule("gradient-accumulated", needs=("whole",), source="PyTorch, torch.optim.Optimizer.zero_grad",

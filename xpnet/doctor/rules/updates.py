@@ -83,13 +83,14 @@ def rate_too_small(run: Run, limit: float) -> Evidence | None:
         travelled = max((float(np.max(np.abs(w))) for w in run.last.weights.values()), default=0.0)
         what = "moved the weights from 0 to {:.2g} at most"
     crawling = run.failing and bool(run.movement) and float(np.median(run.movement)) < 1e-5
-    crawling = crawling and not travelled > FAR
+    falling = bool(run.losses) and run.losses[-1] < 0.99 * run.losses[len(run.losses) // 2]
+    crawling = crawling and (falling or not travelled > FAR)
     if run.diverged or run.last.skill > 0.8 or not (travelled < limit or crawling):
         return None
     slopes, sizes = sizes_of(run.first.gradients), sizes_of(run.first.weights)
     if all(slopes.get(name, 0.0) < 1e-5 * size for name, size in sizes.items()) and slopes:
         return None  # there is no gradient to follow: not the learning rate's fault
-    factor = 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9))))
+    factor = max(10.0, 10.0 ** np.ceil(np.log10(min(1e6, 0.5 / max(travelled, 1e-9)))))
     return Evidence("learning_rate", f"{run.steps} steps {what.format(travelled)}{run.with_rate}",
                     run.rate_times(factor))  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What the doctor's rules cannot see in arrays alone, and a script's operations show.
 
 A check's docstring is the explanation in its finding. It yields operation, place and evidence, and
-perhaps a remedy of its own; the first counts.
+perhaps a remedy and a repair of its own; the first counts.
 """
 
 import ast
@@ -15,10 +15,10 @@ from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.conclusions import swapped, turned
-from xpnet.doctor.scripts.edits import edit
+from xpnet.doctor.scripts.edits import edit, moved, operand_edit
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping
-from xpnet.doctor.scripts.rewrites import in_place
-from xpnet.doctor.scripts.sizes import penalties
+from xpnet.doctor.scripts.rewrites import IN_PLACE, NOT_IN_PLACE, at_sites
+from xpnet.doctor.scripts.sizes import penalties, undivided
 from xpnet.doctor.scripts.telling import SEEN, one_error
 from xpnet.doctor.scripts.trace import Operation, Step
 from xpnet.doctor.scripts.updates import ancestors, lost, origin, scalar_side
@@ -65,8 +65,8 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
             line = "" if operation is None else f"{operation.site}: "
             worst = "error" if code in TAUGHT or not run.last.skill >= GOOD else "warning"
             why = str(function.__doc__)
-            yield Finding(code, worst, place, line + said, why, (own or [remedy])[0], source,
-                          {"edits": own[1]} if own[1:] else None)  # fmt: skip
+            told = (*own, *(remedy, None)[len(own) :])
+            yield Finding(code, worst, place, line + said, why, told[0], source, told[1])
             break
 
 
@@ -89,7 +89,7 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         old = found[0].site.operands[0]
         yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
                "were", f"{old} -= ...   # in place; or put the new array where the old one is kept",
-               in_place(each.site for each in found))  # fmt: skip
+               {"edits": at_sites([each.site for each in found], IN_PLACE)})  # fmt: skip
 
 
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop")
@@ -119,7 +119,8 @@ def integers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         owner, made = cut.site.operands[0], origin(cut.operands[0])[0].made_by
         edits = [edit(made.site, f"{made.site.text}.astype(float)")] if made else []
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
-               f"{owner} = {owner}.astype(float)   # where it is made", edits)  # fmt: skip
+               f"{owner} = {owner}.astype(float)   # where it is made",
+               {"edits": edits})  # fmt: skip
     if whole:
         yield (whole[0].operation, ", ".join(names), "whole numbers: what a step adds is cut off "
                "to whole numbers, too",
@@ -139,7 +140,7 @@ def shared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                    )  # fmt: skip
 
 
-@check("data-changed", "NumPy manual, Copies and views", "work on a copy")
+@check("data-changed", "NumPy manual, Copies and views")
 def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """What is lost from the data in one step is lost for all."""
     states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
@@ -153,7 +154,8 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         used = id(before) in data or id(each.result) in reached
         if used and id(before) not in states and before.size > 1:
             yield (each, "inputs", "changes the data in place, and with them what all later steps "
-                   "get")  # fmt: skip
+                   "get", "work on a copy",
+                   {"edits": at_sites([each.site], NOT_IN_PLACE)})  # fmt: skip
 
 
 @check("no-update", BACKPROPAGATION, "update what belongs to it, too")
@@ -207,6 +209,7 @@ def wrong_count(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                         "predictions",
                         f"{right[best]:.0%} of the answers are right if {best:+d} is added",
                         f"add {best:+d} to {each.site.operands[i]}",
+                        {"edits": [operand_edit(each, i, f"{{}} {'+-'[best < 0]} 1")]},
                     )
 
 
@@ -283,7 +286,8 @@ def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                 found[term] = f"{word} ** 2".join(term.site.text.rsplit(word, 1))
     if below and found:
         edits = [edit(each.site, new) for each, new in found.items()]
-        yield next(iter(found)), "the update", "the gradient's square belongs here", "** 2", edits
+        yield (next(iter(found)), "the update", "the gradient's square belongs here", "** 2",
+               {"edits": edits})  # fmt: skip
 
 
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
@@ -296,7 +300,8 @@ def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
              for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
     for site in powers if edits else ():
-        yield None, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t", edits
+        yield (None, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t",
+               {"edits": edits})  # fmt: skip
 
 
 @check("update-wrong", GOODFELLOW)
@@ -310,7 +315,7 @@ def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
     for each in grown:
         yield (each, "weights", "this penalty makes them larger", "the other sign",
-               [edit(site, turned(site)) for site in sums])  # fmt: skip
+               {"edits": [edit(site, turned(site)) for site in sums]})  # fmt: skip
 
 
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
@@ -368,9 +373,10 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                  and origin(update.delta)[0] is not new[i].new]  # fmt: skip
         for first in early:
             name, other = mapping.names[first.parameter], mapping.names[update.parameter]
+            sites = first.operation.site, update.operation.site
             yield (first.operation, name, f"{name} is changed here, and then used for the gradient "
-                   f"of {other}", f"move line {first.operation.line} behind line "
-                   f"{update.operation.line}")  # fmt: skip
+                   f"of {other}", f"move line {sites[0].line} behind line {sites[1].line}",
+                   {"edits": moved(*sites)})  # fmt: skip
 
 
 @check("gradient-sign", SEEN)
@@ -382,15 +388,16 @@ def turned_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if one * (np.mean(run.whole[0].predictions) - np.mean(run.whole[0].targets)) < 0.0:
         new = swapped(error.site)
         yield (error, "every parameter", "targets minus outputs, and the updates subtract it",
-               f"line {error.line}: {new}", [edit(error.site, new)])  # fmt: skip
+               f"line {error.line}: {new}", {"edits": [edit(error.site, new)]})  # fmt: skip
 
 
-@check("bias-after-activation", NIELSEN,
-       "add it to the product of inputs and weights, inside the activation")  # fmt: skip
+@check("bias-after-activation", NIELSEN)
 def late_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Added there, it cannot move the point where this layer's units switch."""
     for each in mapping.late_biases:
-        yield each, "biases", "the bias is added after the activation"
+        yield (each, "biases", "the bias is added after the activation",
+               "add it to the product of inputs and weights, inside the activation",
+               {"edits": at_sites([each.site], [("_f(_x) + _b", "_f(_x + _b)")])})  # fmt: skip
 
 
 @check("softmax-hidden", f"{GOODFELLOW}, 6.2.2.3",
@@ -423,7 +430,7 @@ def left_out(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             yield made, "batches", f"they start again after {last} of {rows} rows"
 
 
-@check("targets-shifted", "NumPy manual, Indexing", "use the class numbers as they are")
+@check("targets-shifted", "NumPy manual, Indexing")
 def shifted_labels(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Classes are counted from 0. One off, class 0 is taught as the last one."""
     columns = dict[int, set[int]]()
@@ -433,7 +440,9 @@ def shifted_labels(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             found = columns.setdefault(each.place, set())
             found |= {*map(int, np.ravel(index))}
             if min(found) == -1 and max(found) == (each.operands[0].shape or (0,))[-1] - 2:
-                yield each, "targets", f"class numbers from -1 to {max(found)}: -1 is the last one"
+                yield (each, "targets", f"class numbers from -1 to {max(found)}: -1 is the last "
+                       "one", "use the class numbers as they are",
+                       {"edits": at_sites([each.site], [("_x - 1", "_x")])})  # fmt: skip
 
 
 @check("dropout-at-prediction", "Srivastava et al., Dropout, 2014",
@@ -454,10 +463,10 @@ def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if abs(update.factor) != run.learning_rate or len(update.scalars) < 2:
         again = 1  # the slopes have it, see `arrays_of`; or it is the learning rate
     if any(abs(factor * rows**2 / (again * c) - 1.0) < 1e-3 for c in (1.0, 2.0)):
-        made = update.gradient.made_by or update.operation
-        new = made.site.operands[0] if made.name == "divide" else ""
-        yield (made, "every gradient", f"it is divided by the {rows} rows twice",
-               "divide by the number of rows once", [edit(made.site, new)] * bool(new))  # fmt: skip
+        edits = undivided(rows, mapping)
+        yield (update.gradient.made_by or update.operation, "every gradient", "it is divided by "
+               f"the {rows} rows twice", "divide by the number of rows once",
+               {"edits": edits} if edits else {"learning_rate_factor": float(rows)})  # fmt: skip
 
 
 @check("learning-rate-too-large", BACKPROPAGATION, "divide the gradients by the number of rows")
@@ -507,7 +516,7 @@ def scaled_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             other = each.operands[mine.index(False)]
             if other.size == 1 < each.result.size and errors & ancestors([other]):
                 yield (each, "the error", "it is multiplied by a number that is made of all errors",
-                       "leave the number out", [edit(each.site, text)])  # fmt: skip
+                       "leave the number out", {"edits": [edit(each.site, text)]})  # fmt: skip
 
 
 @check("gradient-scale", BACKPROPAGATION)
@@ -524,7 +533,7 @@ def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             if before and id(each.result) in below and len(rest) == 1:
                 yield (each, mapping.names[update.parameter], "the learning rate is multiplied in "
                        "here, and once more in the update", "multiply by it once, in the update",
-                       [edit(each.site, rest[0])])  # fmt: skip
+                       {"edits": [edit(each.site, rest[0])]})  # fmt: skip
 
 
 @check("no-bias", NIELSEN)

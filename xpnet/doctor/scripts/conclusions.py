@@ -10,6 +10,7 @@ from xpnet.doctor.gradcheck.mistakes import WHY
 from xpnet.doctor.scripts.edits import edit
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping as Roles
+from xpnet.doctor.scripts.rewrites import at_sites
 from xpnet.doctor.scripts.trace import Operation, Update
 from xpnet.doctor.scripts.variants import Mistake, is_known
 from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
@@ -70,15 +71,16 @@ def is_array(roles: Roles, n: int) -> bool:
 
 def _climbing(point: Measured, verdicts: dict[int, str]) -> list[int]:
     """Return the parameters whose sign alone is wrong: some multiple climbs by chance, too."""
-    right = [each for n, kind in verdicts.items() if kind == "right" and n in point.verdicts
-             for each in (point.verdicts[n].factor, point.verdicts[n].step)]  # fmt: skip
-    return [
-        n for n, kind in verdicts.items()
-        if kind == "sign" and (not right or n not in point.verdicts or any(
-            abs(own / factor - 1.0) < 0.01 for factor in right if factor
-            for own in (point.verdicts[n].factor, point.verdicts[n].step)
-        ))
-    ]  # fmt: skip
+    known = point.verdicts
+    right = {factor for n, kind in verdicts.items() if kind == "right" and n in known
+             for factor in (known[n].factor, known[n].step)}  # fmt: skip
+
+    def multiple_of_others(n: int) -> bool:
+        own = (known[n].factor, known[n].step) if n in known else ()
+        alike = any(abs(one / factor - 1.0) < 0.01 for factor in right - {0.0} for one in own)
+        return alike or not right or not own
+
+    return [n for n, kind in verdicts.items() if kind == "sign" and multiple_of_others(n)]
 
 
 def _together(points: Iterable[Measured], n: int) -> str:
@@ -98,21 +100,19 @@ def _mistakes(points: Iterable[Measured], roles: Roles) -> dict[Mistake, list[st
     found = dict[tuple[Any, ...], tuple[Mistake, list[str]]]()
     for n, mistake in (pair for each in points for pair in each.mistakes.items()):
         if mistake is not None:
-            key = mistake.site, mistake.slot, mistake.right
+            key = mistake.site, mistake.wrong, mistake.right
             names = found.setdefault(key, (mistake, []))[1]
             names += [roles.names[n]] * (roles.names[n] not in names)
     return dict(found.values())
 
 
 def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
-    code, why, said = KINDS[mistake.kind]
-    site, words = mistake.site, vars(mistake)
+    (code, why, said), site = KINDS[mistake.kind], mistake.site
     made = f" (made in line {mistake.made})" if mistake.made not in (0, site.line) else ""
-    remedy = f"line {site.line}: {mistake.role} belongs here"
     return Finding(
-        code, "error", ", ".join(names), f"{site}: {said.format(**words)}{made}", why,
-        remedy, MEASURED,
-        {"edits": [edit(site, mistake.mended)]} if is_known(mistake.right, site) else None,
+        code, "error", ", ".join(names), f"{site}: {said.format(**vars(mistake))}{made}", why,
+        f"line {site.line}: {mistake.role} belongs here", MEASURED,
+        {"edits": [mistake.edit]} if is_known(mistake.right, site) else None,
     )  # fmt: skip
 
 
@@ -130,6 +130,7 @@ def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: boo
             f"{negative.site}: below 0, so that the step climbs the slope of {point.loss}",
             "The gradient is right; what the optimizer makes of it is not.",
             "compare this line with the optimizer's formula", "Kingma & Ba, Adam, 2015",
+            {"edits": at_sites([negative.site], [("1 - _b * _t", "1 - _b ** _t")])},
         )  # fmt: skip
     cause = "; ".join(map(str, dict.fromkeys(sites)))
     where = "every parameter" if everywhere else ", ".join(roles.names[n] for n in climbing)

@@ -4,10 +4,12 @@ import ast
 import linecache
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 from xpnet.doctor.scripts.instrument import Site
+from xpnet.doctor.scripts.mapping import in_source
+from xpnet.doctor.scripts.source import tree
+from xpnet.doctor.scripts.trace import Operation
 
 Edit = dict[str, Any]
 LOOPS = (ast.For, ast.While)
@@ -19,58 +21,56 @@ def edit(site: Site, text: str) -> Edit:
             "end_line": site.end_line, "end_column": site.end_column, "text": text}  # fmt: skip
 
 
-def operand_edit(site: Site, slot: int, old: str, new: str) -> Edit:
-    """Change an operation's first or second operand."""
-    before, _, after = site.text.rpartition(old) if slot else site.text.partition(old)
+def operand_edit(operation: Operation, slot: int, form: str) -> Edit:
+    """Change an operation's first or second operand; {} stands for what it is now."""
+    site, old = operation.site, in_source(operation, slot)
+    new, cut = form.replace("{}", old), str.rpartition if slot else str.partition
+    before, _, after = cut(site.text, old)
+    if f"{before[-1:]}{after[:1]}" == f"{new[:1]}{new[-1:]}" == "()":
+        new = new[1:-1]
     if site.end_line != site.line:  # whose text is not as the source has it
         return edit(site, f"{before}{new}{after}")
     start = site.column + len(before.encode())
     return {**edit(site, new), "column": start, "end_column": start + len(old.encode())}
 
 
-def place(file: str, node: Any) -> Edit:
-    """Return where a node stands, without a new text."""
-    return {"file": file, "line": node.lineno, "column": node.col_offset,
-            "end_line": node.end_lineno, "end_column": node.end_col_offset}  # fmt: skip
-
-
 def changed(file: str, node: Any, text: str) -> Edit:
     """Change what a node of a file's tree stands for."""
-    return {**place(file, node), "text": text}
+    return {"file": file, "line": node.lineno, "column": node.col_offset,
+            "end_line": node.end_lineno, "end_column": node.end_col_offset,
+            "text": text}  # fmt: skip
 
 
-def after(file: str, statement: ast.stmt, text: str) -> Edit:
-    """Add a statement after another one, on a line of its own where that one has one."""
-    where = place(file, statement)
+def after(file: str, statement: ast.stmt, *texts: str) -> Edit:
+    """Add statements after another one, on lines of their own where that one has one."""
+    where, joint = changed(file, statement, ""), _joint(file, statement)
     number, column = where["end_line"], where["end_column"]
-    before = linecache.getline(file, statement.lineno).encode()[: statement.col_offset]
     last = linecache.getline(file, number).rstrip().encode()
-    joint = f"\n{before.decode()}" if not before.strip() else "; "
     if joint != "; " and last[column:].lstrip().startswith(b"#"):
         column = len(last)  # the line keeps its comment
     return {**where, "line": number, "column": column, "end_column": column,
-            "text": f"{joint}{text}"}  # fmt: skip
+            "text": joint.join(["", *texts])}  # fmt: skip
 
 
-def ahead(file: str, statement: ast.stmt, text: str) -> Edit:
-    """Add a statement ahead of another one."""
+def ahead(file: str, statement: ast.stmt, *texts: str) -> Edit:
+    """Add statements ahead of another one."""
     start = {"end_line": statement.lineno, "end_column": statement.col_offset}
+    new = _joint(file, statement).join([*texts, ""])
+    return {**changed(file, statement, new), **start}
+
+
+def _joint(file: str, statement: ast.stmt) -> str:
+    """Return what parts a statement from one that is added: its indent, if it has its own line."""
     before = linecache.getline(file, statement.lineno).encode()[: statement.col_offset]
-    joint = f"\n{before.decode()}" if not before.strip() else "; "
-    return {**place(file, statement), **start, "text": f"{text}{joint}"}
+    return f"\n{before.decode()}" if not before.strip() else "; "
 
 
-@cache
-def tree(file: str) -> ast.Module:
-    """Return the syntax tree of a script's file, or of a notebook's cell."""
-    return ast.parse("".join(linecache.getlines(file)))
-
-
-@cache
-def modules(file: str) -> set[str]:
-    """Return the names of imported modules."""
-    nodes = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Import)]
-    return {each.asname or each.name for n in nodes for each in n.names}
+def moved(first: Site, last: Site) -> list[Edit]:
+    """Move a statement behind another one, if both stand in one block."""
+    one, other = at(first.file, first.line), at(last.file, last.line)
+    if one is None or other is None or other not in block(first.file, one):
+        return []
+    return [changed(first.file, one, "pass"), after(first.file, other, ast.unparse(one))]
 
 
 def statements(file: str) -> Iterator[ast.stmt]:
@@ -160,6 +160,11 @@ def mended_lines(edits: Sequence[Edit]) -> list[str]:
     lines = []
     for file, number in dict.fromkeys((each["file"], each["line"]) for each in edits):
         here = [e for e in edits if (e["file"], e["line"]) == (file, number)]
+        if all(e["line"] == e["end_line"] and e["column"] == e["end_column"] for e in here):
+            where = "ahead of" if here[0]["text"].endswith((" ", "\n")) else "after"
+            lines += [f"{where} line {number}: {each.strip()}"
+                      for e in here for each in e["text"].strip("\n; ").splitlines()]  # fmt: skip
+            continue
         last = max(e["end_line"] for e in here)
         old = "".join(linecache.getline(file, n) for n in range(number, last + 1)).rstrip("\n")
         moved = [{**e, "line": 1, "end_line": e["end_line"] - number + 1} for e in here]

@@ -56,7 +56,8 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
     if mapping is not None and observer.latest is not None:
         places = (each.place for each in observer.latest.step.operations)
         mapping = replace(mapping, repeated=frozenset(places))
-    facts: dict[str, Any] = {"ended": outcome.how, "script_seconds": outcome.seconds}
+    facts: dict[str, Any] = {"ended": outcome.how, "status": outcome.status}
+    facts["script_seconds"] = outcome.seconds
 
     def attempt(what: str, action: Callable[[], Result], otherwise: Result) -> Result:
         """Do something; if it fails, note that: what else was found is told."""

@@ -3,30 +3,27 @@
 What was measured brings its own edits; for what rules and checks find they are made here.
 """
 
-import ast
 import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts import menders, sizes
-from xpnet.doctor.scripts.edits import Edit, tree
+from xpnet.doctor.scripts import menders, rewrites, sizes
+from xpnet.doctor.scripts.edits import Edit
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping
-from xpnet.doctor.scripts.rewrites import rewritten
+from xpnet.doctor.scripts.source import modules
 
 Mender = Callable[[Finding, Mapping], list[Edit]]
 # By a finding's code, or by a change that it asks for.
 MENDERS: dict[str, Mender] = {
     "integer-parameters": menders.floats,
-    "update-order": menders.moved,
     "no-update": menders.also_updated,
     "same-batch": menders.other_rows,
     "shuffled-targets": menders.paired,
-    "error-not-from-targets": menders.own_target,
     "target-range": menders.reachable,
     "standardize_target": menders.reachable,
     "standardize": menders.scaled,
@@ -35,8 +32,10 @@ MENDERS: dict[str, Mender] = {
     "reshape_targets": menders.reshape_targets,
     "loss-broadcast": menders.reshape_targets,
     "gradient-wrong": menders.each_error,
+    "constant-feature": rewrites.fractions,
     "gradient-accumulated": menders.cleared,
     "softmax-axis": menders.by_sample,
+    "dropout-at-prediction": menders.only_in_training,
     "no-bias": menders.column_of_ones,
     "regularisation-dominates": sizes.less_decay,
     "init": sizes.draws,
@@ -55,8 +54,6 @@ TRIED: dict[str, Mender] = {
     "more units": sizes.more_units,
 }
 
-UNNAMED = "__import__('numpy')"
-
 
 def with_edits(findings: Iterable[Finding], roles: Mapping) -> tuple[Finding, ...]:
     """Return the findings, with edits of the source in `repair` wherever these are known."""
@@ -65,11 +62,10 @@ def with_edits(findings: Iterable[Finding], roles: Mapping) -> tuple[Finding, ..
 
 def _with_edits(finding: Finding, roles: Mapping) -> Finding:
     known = finding.repair or {}
-    if "edits" in known:
-        return finding
-    keys = [change for change in MENDERS if change in known or change == finding.code]
-    mends = dict.fromkeys(MENDERS[each] for each in keys)
-    edits = [each for mend in (rewritten, *mends) for each in made_by(mend, finding, roles)]
+    mends = {mend: None for key, mend in MENDERS.items() if key in known or key == finding.code}
+    edits = _for_its_file(known.get("edits", ())) or [
+        each for mend in (rewrites.rewritten, *mends) for each in made_by(mend, finding, roles)
+    ]
     return replace(finding, repair={**known, "edits": edits}) if edits else finding
 
 
@@ -81,38 +77,39 @@ def tries(roles: Mapping) -> list[dict[str, Any]]:
 
 
 def made_by(mend: Mender, finding: Finding, roles: Mapping) -> list[Edit]:
-    """Return a mender's edits, with NumPy called as their file does; none if it cannot do it."""
+    """Return a mender's edits; none if it cannot do it."""
     try:
-        edits = mend(finding, roles)
+        return _for_its_file(mend(finding, roles))
     except Exception:  # one mender that does not fit a script must not spoil the others
         logging.getLogger(__name__).debug("%s was not mended", finding.code, exc_info=True)
         return []
-    return [{**e, "text": re.sub(r"\bnp\.", _numpy(e["file"]), e["text"])} for e in edits]
 
 
-@cache
-def _numpy(file: str) -> str:
-    imports = [each for n in ast.walk(tree(file)) if isinstance(n, ast.Import) for each in n.names]
-    names = [each.asname or each.name for each in imports if each.name == "numpy"]
-    return f"{[*names, UNNAMED][0]}."
+def _for_its_file(edits: Iterable[Edit]) -> list[Edit]:
+    """Return edits that call NumPy as their file does."""
+    found = []
+    for each in edits:
+        names = [name for name, module in modules(each["file"]).items() if module == "numpy"]
+        numpy = [*names, "__import__('numpy')"][0]
+        found.append({**each, "text": re.sub(r"\bnp\.", f"{numpy}.", each["text"])})
+    return found
 
 
 def site_of(finding: Finding, roles: Mapping) -> Site | None:
     """Return where the script makes what a finding is about."""
-    where = finding.where.split(", ")
+    where, layers = finding.where.split(", "), roles.layers
+    made = roles.step.updates[0].operation
     if "targets" in where[0] and roles.targets:
-        made = roles.targets[0].made_by or roles.error
-    elif re.search("input|feature", where[0]) and roles.layers:
-        made = roles.layers[0].inputs.made_by or roles.layers[0].product
-    elif "layer" in where[0] and roles.layers:
-        number = re.search(r"\d+", where[0])
-        made = roles.layers[min(int(number[0]) if number else 1, len(roles.layers)) - 1].product
+        made = roles.targets[0].made_by or roles.error or made
+    elif re.search("input|feature", where[0]) and layers:
+        made = layers[0].inputs.made_by or layers[0].product
+    elif "layer" in where[0] and layers:
+        number = int((re.findall(r"\d+", where[0]) or [1])[0])
+        made = layers[min(number, len(layers)) - 1].product
     elif where[0] in roles.names:
         update = roles.updates_of(roles.names.index(where[0]))[0]
         drawn = sizes.drawn_by(update.old) if "init" in (finding.repair or {}) else None
         made = drawn or update.gradient.made_by or update.operation
-    else:
-        made = (
-            roles.error if {"predictions", "loss"} & {*where} else roles.step.updates[0].operation
-        )
-    return made.site if made else None
+    elif {"predictions", "loss"} & {*where}:
+        return roles.error.site if roles.error else None
+    return made.site

@@ -13,7 +13,7 @@ from operator import or_
 
 import numpy as np
 
-from xpnet.doctor.scripts.edits import modules
+from xpnet.doctor.scripts.source import modules
 from xpnet.doctor.scripts.trace import Operation, Step, Update, Value
 from xpnet.doctor.scripts.updates import SAME_VALUES, ancestors, origin
 
@@ -64,7 +64,7 @@ class Mapping:
         """The file that updates the parameters."""
         return self.step.updates[0].operation.site.file
 
-    def updates_of(self, parameter: int) -> tuple[Update, ...]:
+    def updates_of(self, parameter: int | None) -> tuple[Update, ...]:
         """Return a parameter's updates in the step."""
         return tuple(u for u in self.step.updates if u.parameter == parameter)
 
@@ -352,15 +352,15 @@ def _update_in_words(mapping: Mapping, number: int) -> str:
 
 def called(value: Value, operation: Operation | None = None) -> str:
     """Return a value's name and shape; the name as an operation that uses it has it."""
-    slots = operation.operands if operation else ()
-    text = in_source(operation, slots.index(value)) if operation and value in slots else ""
+    text = in_source(operation, value) if operation and value in operation.operands else ""
     name = value.names[-1] if value.names else text.replace("?", "")
     return f"{name} {value.shape or '(a number)'}".strip()
 
 
-def in_source(operation: Operation, slot: int) -> str:
-    """Return an operand, -1 for the whole operation, as the script writes it."""
+def in_source(operation: Operation, which: int | Value) -> str:
+    """Return an operand or its number, -1 for the whole operation, as the script writes it."""
     site, words = operation.site, operation.site.operands
+    slot = which if isinstance(which, int) else operation.operands.index(which)
     if slot < 0:
         return site.text
     words = words[1:] if operation.name == "einsum" else words  # the first are the subscripts

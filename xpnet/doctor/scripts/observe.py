@@ -15,12 +15,11 @@ from xpnet.doctor.scripts.checks import causes, outcome
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, map_step
 from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
-from xpnet.doctor.scripts.updates import ancestors
+from xpnet.doctor.scripts.updates import ancestors, random_masks
 from xpnet.doctor.scripts.variants import is_made_by
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 
-RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")
 ROWS = 64  # that are looked at in a row, in as many steps as it takes
 
 
@@ -141,7 +140,8 @@ class Observer:
         known, columns = self.doctor.run.data.inputs, self.doctor.run.columns
         if self.latest is None or not self.latest.layers or known is None:
             return
-        self.served_mask = random_mask(self.recorder.used)
+        masks = random_masks(self.recorder.used)
+        self.served_mask = next((product for product, _ in masks), None)
         updates = self.latest.updates_of(self.latest.layers[0].weights)
         first = updates[0].old.shape if updates else ()
         rows = [
@@ -205,20 +205,6 @@ class Observer:
         other = [n for i, n in enumerate(mapping.names) if not mapping.reaching >> i & 1]
         missing += [f"where {', '.join(other)} enters"] if other and mapping.outputs else []
         return "; ".join(missing)
-
-
-def random_mask(operations: tuple[Operation, ...]) -> Operation | None:
-    """Return the product that drops units at random, if there is one."""
-    drawn = set[int]()
-    for each in operations:
-        random = [id(value) in drawn for value in each.operands]
-        arrays = each.result.size > 1 and all(value.size > 1 for value in each.operands)
-        if any(random) and not all(random) and each.name == "multiply" and arrays:
-            return each
-        same = any(random) and each.result.shape == each.operands[random.index(True)].shape
-        if each.name in RANDOM or same:
-            drawn.add(id(each.result))
-    return None
 
 
 def _far(served: Any, known: Any) -> bool:

@@ -1,135 +1,121 @@
-"""Menders that are mere patterns: what stands in a line, and what should stand there."""
+"""Menders that are mere patterns: what stands in a line, and what should stand there.
+
+In a pattern `_a` is any expression; `_x` and `_y` are no constants.
+"""
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.edits import LOOPS, Edit, around, at, changed, statements, tree
+from xpnet.doctor.scripts.edits import LOOPS, Edit, around, at, changed, statements
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping, in_source
 from xpnet.doctor.scripts.sizes import kept, loops
-from xpnet.doctor.scripts.trace import Operation
+from xpnet.doctor.scripts.source import tree
 from xpnet.doctor.scripts.updates import origin
 
+# Of an operation's statement, see `at_sites`.
+IN_PLACE = [(f"_x = _x {op} _a", f"_x {op}= _a") for op in "-+"]
+NOT_IN_PLACE = [(f"_x {op}= _a", f"_x = _x {op} _a") for op in "*+-/"]
+CORRECTED = "_a / (1 - _b) ** _t", "_a / (1 - _b ** _t)"  # Adam's moments
 ORDER = "[(_x[i], _y[i]) for i in np.random.permutation(len(_x))]"
-# By a finding's code: a place, a key of `PLACES`; what may stand there, and should. `_a` is any
-# expression, `_x` and `_y` are no constants.
-REWRITES = {
-    "data-changed": [("spot", f"_x {op}= _a", f"_x = _x {op} _a") for op in "*+-/"],
-    "shared-parameters": [
-        ("lists", "[_x] * _n", "[_x.copy() for _ in range(_n)]"),
-        ("alias", "_y = _x", "_y = _x.copy()"),
-    ],
-    "same-batch": [("loops", "_x.seed(_n)", "pass")],
-    "unshuffled-rows": [
-        ("rows", "zip(_x, _y)", ORDER),
-        ("rows", "range(len(_x))", "np.random.permutation(len(_x))"),
-    ],
-    "targets-shifted": [("spot", "_x - 1", "_x")],
-    "constant-feature": [("inputs", "_x // _n", "_x / _n")],
-    "output-activated-twice": [("outputs", "_f(_x)", "_x")],
-    "bias-after-activation": [("spot", "_f(_x) + _b", "_f(_x + _b)")],
-    "update-wrong": [("spot", "1 - _b * _t", "1 - _b ** _t")],
-    "learning-rate-vanishes": [("rate", f"_x {op}= _a", "pass") for op in ("", "*", "/", "-")],
-}  # fmt: skip
-Place = Callable[[Finding, Mapping], Iterable[tuple[str, ast.AST | None]]]
 
 
-def spot(finding: Finding, roles: Mapping) -> Operation | None:
-    """Return the operation that a finding tells of."""
-    found = (e for e in roles.step.operations if finding.evidence.startswith(f"{e.site}: "))
-    return next(found, None)
+def at_sites(sites: Iterable[Site], patterns: Iterable[tuple[str, str]]) -> list[Edit]:
+    """Return the edits of the statements in which operations stand."""
+    found = [(site.file, statement, pattern) for site in sites for pattern in patterns
+             if (statement := at(site.file, site.line)) is not None]  # fmt: skip
+    return [e for file, statement, pair in found for e in rewrite(file, statement, *pair)]
 
 
-def _at_spot(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST | None]]:
-    if (found := spot(finding, roles)) is not None:
-        yield found.site.file, at(found.site.file, found.line)
+def _in_loops(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+    yield from loops(roles)
+    yield from (n for n in tree(roles.file).body if isinstance(n, ast.FunctionDef))
 
 
-def _in_loops(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]:
-    file = roles.file
-    functions = (n for n in tree(file).body if isinstance(n, ast.FunctionDef))
-    yield from ((file, each) for each in (*loops(roles), *functions))
-
-
-def _rows(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]:
+def _rows(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     """Yield what loops go over, if that is the inputs or the targets."""
     data = [layer.inputs for layer in roles.layers[:1]] + [*roles.targets[:1]]
-    names = {name for value in data for each in kept(value, roles) for name in each.names}
+    names = {name for value in data for _, names in kept(value, roles) for name in names}
     for loop in loops(roles):
         if isinstance(loop, ast.For) and names & {ast.unparse(n) for n in ast.walk(loop.iter)}:
-            yield roles.file, loop.iter
+            yield loop.iter
 
 
-def _inputs(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST | None]]:
-    for each in kept(roles.layers[0].inputs, roles) if roles.layers else ():
-        if each.made_by is not None:
-            yield each.made_by.site.file, at(each.made_by.site.file, each.made_by.line)
+def _script(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
+    yield tree(roles.file)
 
 
-def _outputs(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]:
+def _outputs(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     """Yield the expression that the error takes for the outputs, or that made them."""
-    error = roles.error
-    words = in_source(error, error.operands.index(roles.outputs[0])) if error else ""
+    words = in_source(roles.error, roles.outputs[0]) if roles.error else ""
     for node in ast.walk(tree(roles.file)):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == words:
-            yield roles.file, node.value
+            yield node.value
         elif isinstance(node, ast.Call) and ast.unparse(node) == words:
-            yield roles.file, node
+            yield node
 
 
-def _rate(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]:
+def _rate(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     names = {text.rpartition(".")[2] for u in roles.step.updates for text, _ in u.scalars}
     for each in statements(roles.file):
         if isinstance(each, ast.Assign | ast.AugAssign) and around(roles.file, each.lineno, LOOPS):
             target = each.targets[0] if isinstance(each, ast.Assign) else each.target
             if ast.unparse(target).rpartition(".")[2] in names:
-                yield roles.file, each
+                yield each
 
 
-def _alias(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]:
+def _alias(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     for each in statements(roles.file):
         if isinstance(each, ast.Assign):
             both = {ast.unparse(each.targets[0]), ast.unparse(each.value)}
             if both == {*finding.where.split(" and ")}:
-                yield roles.file, each
+                yield each
 
 
-def _lists(finding: Finding, roles: Mapping) -> Iterator[tuple[str, ast.AST]]:
+def _lists(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     """Yield the products of a list with the array that the parameters share, or what made it."""
-    known = set[str]()
-    for each in roles.step.updates:
-        start = origin(each.old)[0]
-        known |= {*start.names, *([start.made_by.site.text] if start.made_by else ())}
+    starts = [origin(each.old)[0] for each in roles.step.updates]
+    known = {name for each in starts for name in each.names}
+    known |= {each.made_by.site.text for each in starts if each.made_by}
     for node in ast.walk(tree(roles.file)):
         match node:
             case ast.BinOp(ast.List([element])) if ast.unparse(element) in known:
-                yield roles.file, node
+                yield node
 
 
-PLACES: dict[str, Place] = {
-    "spot": _at_spot, "loops": _in_loops, "inputs": _inputs, "outputs": _outputs,
-    "rate": _rate, "alias": _alias, "rows": _rows, "lists": _lists,
-}  # fmt: skip
+# By a finding's code: where in the file that has the updates, what stands there, and what should.
+REWRITES = {
+    "shared-parameters": [
+        (_lists, "[_x] * _n", "[_x.copy() for _ in range(_n)]"),
+        (_alias, "_y = _x", "_y = _x.copy()"),
+    ],
+    "same-batch": [(_in_loops, "_x.seed(_n)", "pass")],
+    "unshuffled-rows": [
+        (_rows, "zip(_x, _y)", ORDER),
+        (_rows, "range(len(_x))", "np.random.permutation(len(_x))"),
+    ],
+    "output-activated-twice": [(_outputs, "_f(_x)", "_x")],
+    "non-finite": [(_script, *CORRECTED)],
+    "update-wrong": [(_script, *CORRECTED)],
+    "learning-rate-vanishes": [(_rate, f"_x {op}= _a", "pass") for op in ("", "*", "/", "-")],
+}
+
+
+def fractions(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Divide inputs without cutting off to whole numbers, where the script makes them."""
+    made = [each.made_by for each, _ in kept(roles.layers[0].inputs, roles)]
+    return at_sites([each.site for each in made if each], [("_x // _n", "_x / _n")])
 
 
 def rewritten(finding: Finding, roles: Mapping) -> list[Edit]:
     """Return the edits of all patterns that belong to a finding."""
     return [
         each for where, old, new in REWRITES.get(finding.code, ())
-        for file, root in PLACES[where](finding, roles) if root is not None
-        for each in rewrite(file, root, old, new, inside=where != "outputs")
-    ]  # fmt: skip
-
-
-def in_place(sites: Iterable[Site]) -> list[Edit]:
-    """Let steps that only set a name change the array itself."""
-    found = ((site.file, at(site.file, site.line), op) for site in sites for op in "-+")
-    return [
-        each for file, statement, op in found if statement is not None
-        for each in rewrite(file, statement, f"_x = _x {op} _a", f"_x {op}= _a")
+        for root in where(finding, roles)
+        for each in rewrite(roles.file, root, old, new, inside=where is not _outputs)
     ]  # fmt: skip
 
 
@@ -139,16 +125,16 @@ def rewrite(file: str, root: ast.AST, old: str, new: str, *, inside: bool = True
     pattern = pattern.value if isinstance(pattern, ast.Expr) else pattern
     for node in ast.walk(root) if inside else (root,):
         known: dict[str, str] = {}
-        if isinstance(node, ast.stmt | ast.expr) and _matches(pattern, node, known):
+        if isinstance(node, ast.stmt | ast.expr) and matches(pattern, node, known):
             text = re.sub(r"\b_[a-z]\b", lambda m: f"({known[m[0]]})", new)  # noqa: B023
             yield changed(file, node, ast.unparse(ast.parse(text)))
 
 
-def _matches(pattern: Any, node: Any, known: dict[str, str]) -> bool:
+def matches(pattern: Any, node: Any, known: dict[str, str]) -> bool:
+    """Return whether a node is as a pattern's; `known` gets what its names stand for."""
     if isinstance(pattern, ast.Name) and re.fullmatch("_[a-z]", pattern.id):
-        if not isinstance(node, ast.expr) or (
-            pattern.id in ("_x", "_y") and isinstance(node, ast.Constant)
-        ):
+        constant = pattern.id in ("_x", "_y") and isinstance(node, ast.Constant)
+        if not isinstance(node, ast.expr) or constant:
             return False
         text = ast.unparse(node)
         return known.setdefault(pattern.id, text) == text
@@ -156,8 +142,8 @@ def _matches(pattern: Any, node: Any, known: dict[str, str]) -> bool:
         return False
     if isinstance(pattern, list):
         same = len(pattern) == len(node)
-        return same and all(_matches(a, b, known) for a, b in zip(pattern, node, strict=True))
+        return same and all(matches(a, b, known) for a, b in zip(pattern, node, strict=True))
     if not isinstance(pattern, ast.AST):
         return bool(pattern == node)
     fields = [name for name in pattern._fields if name not in ("ctx", "type_comment", "kind")]
-    return all(_matches(getattr(pattern, f), getattr(node, f), known) for f in fields)
+    return all(matches(getattr(pattern, f), getattr(node, f), known) for f in fields)

@@ -8,76 +8,88 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.edits import LOOPS, Edit, around, changed, edit, operand_edit, tree
+from xpnet.doctor.scripts.edits import LOOPS, Edit, around, changed, edit, operand_edit
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
+from xpnet.doctor.scripts.source import tree
 from xpnet.doctor.scripts.trace import Operation, Update, Value
-from xpnet.doctor.scripts.updates import ancestors, origin, scalar_side
+from xpnet.doctor.scripts.updates import ancestors, mere_number, origin, scalar_side
 from xpnet.doctor.scripts.variants import is_made_by
 
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
 LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured
 MORE_STEPS = 10
 NAME = re.compile(r"[^\W\d][\w.]*")
+TIMES = re.compile(r"(\d[\d.e-]*) \* \((.*)\)")  # as a copy's update was multiplied before
 UNITS = 32  # that a hidden layer gets where it had too few
 
 
 def rate(finding: Finding, roles: Mapping, factor: float = LONGER) -> list[Edit]:
     """Change the learning rate: where its number stands, or else in every update."""
-    known, usual = finding.repair or {}, SHORTER if "large" in finding.code else factor
-    updates, factor = roles.step.updates, known.get("learning_rate_factor", usual)
+    known, updates = finding.repair or {}, roles.step.updates
+    usual = SHORTER if finding.code == "learning-rate-too-large" else factor
+    factor = known.get("learning_rate_factor", usual)
     if "learning_rate" in known:
         factor = known["learning_rate"] / (abs(updates[0].factor) or 1.0)
     for text, value in dict.fromkeys(pair for each in updates for pair in each.scalars):
-        if edits := numbers(updates[0].operation.site.file, text, factor, value):
+        if edits := numbers(roles.file, text.lstrip("-"), factor, abs(value)):
             return edits
-    return [applied(each, f"{factor:g} * ({{}})") for each in updates]
+        first = NAME.match(text.lstrip("-("))  # eta / len(batch)
+        if first and len(edits := numbers(roles.file, first[0], factor)) == 1:
+            return edits
+    return [_longer(each, factor) for each in updates]
+
+
+def _longer(update: Update, factor: float) -> Edit:
+    """Multiply what an update adds or subtracts, or the number with which that was done before."""
+    before = TIMES.fullmatch(in_source(update.operation, update.delta))
+    if before is None:
+        return applied(update, f"{factor:g} * ({{}})")
+    return applied(update, f"{float(before[1]) * factor:.3g} * ({before[2]})")
 
 
 def applied(update: Update, form: str) -> Edit:
     """Change what an update adds or subtracts; {} stands for what it does now."""
     operation = update.operation
-    slot = operation.operands.index(update.delta)
-    words = in_source(operation, slot)
-    return operand_edit(operation.site, slot, words, form.format(words))
+    return operand_edit(operation, operation.operands.index(update.delta), form)
 
 
 def numbers(file: str, name: str, factor: float, value: float | None = None) -> list[Edit]:
-    """Multiply the number where a source gives it to a name: assigned, by default, or passed."""
-    last, given, nodes = name.rpartition(".")[2], list[Any](), [*ast.walk(tree(file))]
-    places = _places(nodes, last)
+    """Multiply the number where a source gives it to a name."""
+    last, edits = name.rpartition(".")[2], []
+    for each, node in _named(file):
+        if isinstance(node, ast.Call) and len(node.args) == 1:  # np.float32(0.1)
+            node = node.args[0]
+        match node:
+            case ast.Constant(bool()):
+                continue
+            case ast.Constant(int(known) | float(known)) if each.rpartition(".")[2] == last:
+                if value is None or np.isclose(known, value, rtol=1e-6, atol=0.0):
+                    edits.append(changed(file, node, times(known, factor)))
+    return edits
+
+
+def _named(file: str) -> Iterator[tuple[str, ast.expr]]:
+    """Yield what gets a name, and the name: by assignment, as an argument or its default."""
+    nodes = [*ast.walk(tree(file))]
+    functions = [(n.name, n) for n in nodes if isinstance(n, ast.FunctionDef)]
+    functions += [(n.name, each) for n in nodes if isinstance(n, ast.ClassDef) for each in n.body
+                  if isinstance(each, ast.FunctionDef) and each.name == "__init__"]  # fmt: skip
     for node in nodes:
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
-                pairs = [(target, node.value)]
-                if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                    pairs = [*zip(target.elts, node.value.elts, strict=False)]
-                given += [v for t, v in pairs if ast.unparse(t).rpartition(".")[2] == last]
-        elif isinstance(node, ast.keyword):
-            given += [node.value] * (node.arg == last)
-        elif isinstance(node, ast.Call):
-            called = ast.unparse(node.func).rpartition(".")[2]
-            given += [node.args[i] for i in places.get(called, ()) if i < len(node.args)]
-        elif isinstance(node, ast.FunctionDef):
-            names = [each.arg for each in node.args.args][-len(node.args.defaults) :]
-            given += [d for n, d in zip(names, node.args.defaults, strict=False) if n == last]
-    return [
-        changed(file, n, times(n.value, factor)) for n in given
-        if isinstance(n, ast.Constant) and isinstance(n.value, int | float)
-        and not isinstance(n.value, bool) and value in (None, n.value)
-    ]  # fmt: skip
-
-
-def _places(nodes: list[Any], name: str) -> dict[str, set[int]]:
-    """Return at which places functions take an argument of a name; a class is its __init__."""
-    called = [(n.name, n) for n in nodes if isinstance(n, ast.FunctionDef)]
-    called += [(n.name, each) for n in nodes if isinstance(n, ast.ClassDef) for each in n.body
-               if isinstance(each, ast.FunctionDef) and each.name == "__init__"]  # fmt: skip
-    places = dict[str, set[int]]()
-    for function, node in called:
-        names = [each.arg for each in node.args.args if each.arg != "self"]
-        if name in names:
-            places.setdefault(function, set()).add(names.index(name))
-    return places
+        match node:
+            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
+                yield from zip(map(ast.unparse, targets), values, strict=False)
+            case ast.Assign(targets, assigned):
+                yield from ((ast.unparse(each), assigned) for each in targets)
+            case ast.keyword(str(name), given):
+                yield name, given
+            case ast.arguments(args=[*arguments], defaults=[*defaults]):
+                names = (each.arg for each in reversed(arguments))
+                yield from zip(names, reversed(defaults), strict=False)
+            case ast.Call(called, given):
+                own = ast.unparse(called).rpartition(".")[2]
+                for each in (function for name, function in functions if name == own):
+                    names = (each.arg for each in each.args.args if each.arg != "self")
+                    yield from zip(names, given, strict=False)
 
 
 def times(number: float, factor: float) -> str:
@@ -97,48 +109,72 @@ def loops(roles: Mapping) -> list[Any]:
     return [*calling, *inside]
 
 
-def kept(value: Value, roles: Mapping) -> Iterator[Value]:
-    """Yield a value and what it was taken from, but for what each step makes anew."""
+def kept(value: Value, roles: Mapping, words: str = "") -> Iterator[tuple[Value, list[str]]]:
+    """Yield a value and what it was taken from, but for what each step makes anew, with names.
+
+    `words` are how a step writes the value.
+    """
     source: Value | None = value
     while source is not None:
         made = source.made_by
         if made is None or made.place not in roles.repeated:
-            yield source
-        source = source.base or (made.operands[0] if made and made.name in VIEWS else None)
+            yield source, [*source.names, words]
+        above = made.operands[:1] if made and made.name in VIEWS else ()
+        words = in_source(made, 0) if made and above else ""
+        source = source.base or next(iter(above), None)
+
+
+def undivided(rows: int, roles: Mapping) -> list[Edit]:
+    """Leave out the last division of each update by the number of rows."""
+    edits = []
+    for value in (each.delta for each in roles.step.updates):
+        while (made := value.made_by) is not None and made.name in ("divide", "multiply"):
+            number, text = mere_number(made)
+            if not text:
+                break
+            rest = 1 - (scalar_side(made) or 0)
+            if abs(number * rows - 1.0) < 1e-9:
+                edits.append(edit(made.site, in_source(made, rest)))
+                break
+            value = made.operands[rest]
+    return edits
 
 
 def more_steps(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Let the outermost loop that has a number of steps take ten times as many."""
-    file = roles.step.updates[0].operation.site.file
+    """Let the outermost loop that has a number of steps take ten times as many.
+
+    Numbers below 1 at which it ends before are divided.
+    """
     for loop in loops(roles):
         match loop:
-            case ast.For(iter=ast.Call(ast.Name("range"), [*_, count] as limits)) if (
-                len(limits) < 3
+            case (
+                ast.For(iter=ast.Call(ast.Name("range"), [count] | [_, count]))
+                | ast.While(test=ast.Compare(_, [ast.Lt() | ast.LtE()], [count]))
             ):
-                return _more(file, loop, count)
-            case ast.While(test=ast.Compare(_, [ast.Lt() | ast.LtE()], [count])):
-                return _more(file, loop, count)
+                return _more(roles.file, count) + _later_ends(roles.file, loop)
             case ast.While():
-                return _more(file, loop, None)
+                return _later_ends(roles.file, loop)
     return []
 
 
-def _more(file: str, loop: ast.For | ast.While, count: ast.expr | None) -> list[Edit]:
-    """Multiply a loop's number of steps, and divide the numbers below 1 at which it ends."""
-    edits = []
+def _more(file: str, count: ast.expr) -> list[Edit]:
+    text = ast.unparse(count)
     if isinstance(count, ast.Constant) and isinstance(count.value, int | float):
-        edits = [changed(file, count, times(count.value, MORE_STEPS))]
-    elif count is not None:
-        text = ast.unparse(count)
-        edits = numbers(file, text, MORE_STEPS) if NAME.fullmatch(text) else []
-        if len(edits) != 1:  # which of several is meant, nobody knows
-            edits = [changed(file, count, f"{MORE_STEPS} * ({text})")]
+        return [changed(file, count, times(count.value, MORE_STEPS))]
+    edits = numbers(file, text, MORE_STEPS) if NAME.fullmatch(text) else []
+    # Of several numbers nobody knows which is meant.
+    return edits if len(edits) == 1 else [changed(file, count, f"{MORE_STEPS} * ({text})")]
+
+
+def _later_ends(file: str, loop: ast.AST) -> list[Edit]:
+    edits = []
     for node in ast.walk(loop):
-        if isinstance(node, ast.If) and any(isinstance(n, ast.Break) for n in node.body):
-            for test in ast.walk(node.test):
-                match test:
-                    case ast.Compare(_, [ast.Lt() | ast.LtE()], [ast.Constant(float(low)) as n]):
-                        edits += [changed(file, n, f"{low / 1000:g}")] if 0.0 < low < 1.0 else []
+        ends = isinstance(node, ast.If) and any(isinstance(n, ast.Break) for n in node.body)
+        for test in ast.walk(node.test) if isinstance(node, ast.If) and ends else ():
+            match test:
+                case ast.Compare(_, [ast.Lt() | ast.LtE()], [ast.Constant(float(low)) as number]):
+                    if 0.0 < low < 1.0:
+                        edits.append(changed(file, number, f"{low / 1000:g}"))
     return edits
 
 
@@ -179,39 +215,36 @@ def penalties(roles: Mapping) -> Iterator[tuple[Operation, int]]:
 
 def draws(finding: Finding, roles: Mapping) -> list[Edit]:
     """Draw initial weights symmetrically about 0, of the size that the layers' widths ask for."""
-    edits, fed_by_sigmoids = list[Edit](), False
-    for layer in roles.layers:
-        gain = 2.0 if fed_by_sigmoids else 1.0  # as `xpnet.nn.initializers` has it
-        fed_by_sigmoids = is_made_by("sigmoid", layer) and layer is not roles.layers[-1]
-        gain *= 2.0 if fed_by_sigmoids else 1.0
-        updates = roles.updates_of(layer.weights)
-        drawn = drawn_by(updates[0].old) if updates else None
-        if drawn is None:
-            continue
-        start, whole = origin(updates[0].old)[0], updates[0].old.made_by
-        if start is not drawn.result and whole not in (None, updates[0].operation):
-            drawn = whole or drawn  # it was drawn, and shifted
-        values, text = np.asarray(updates[0].old.data), drawn.site.text
-        first = drawn.result.data
-        scaled = np.max(np.abs(values)) / np.max(np.abs(first)) if np.any(first) else 1.0
-        limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5 / scaled
-        if np.ptp(first) == 0.0:
-            # A generator of its own: what the script draws later stays the same.
-            own = f"np.random.default_rng({layer.weights})"
-            text = f"{limit:.2g} * {own}.uniform(-1, 1, {_shape_in(text)})"
-        elif np.min(first) >= 0.0:
-            text = f"{limit:.2g} * (2 * {text} - 1)"
-        else:
-            factor = f"{limit * scaled / 3**0.5 / np.std(values):.2g}"
-            own = f"({text})" if drawn is whole else text
-            text = text if factor == "1" else f"{factor} * {own}"
-        if text != drawn.site.text:
-            edits.append(edit(drawn.site, text))
-        if layer.biases is not None and roles.updates_of(layer.biases):
-            start = roles.updates_of(layer.biases)[0].old
-            drawn = drawn_by(start) if np.max(start.data) < 0.0 else None
+    edits, gain = list[Edit](), 1.0
+    for layer in roles.layers:  # with the gains of `xpnet.nn.initializers`
+        inner = is_made_by("sigmoid", layer) and layer is not roles.layers[-1]
+        for update in roles.updates_of(layer.weights)[:1]:
+            edits += _redrawn(update.old, gain * (2.0 if inner else 1.0), layer.weights)
+        for update in roles.updates_of(layer.biases)[:1]:
+            drawn = drawn_by(update.old) if np.max(update.old.data) < 0.0 else None
             edits += [edit(drawn.site, f"0 * {drawn.site.text}")] if drawn else []
+        gain = 2.0 if inner else 1.0
     return edits
+
+
+def _redrawn(weights: Value, gain: float, seed: int) -> list[Edit]:
+    """Change how initial weights are drawn."""
+    drawn, whole = drawn_by(weights), weights.made_by
+    if drawn is None:
+        return []
+    shifted = origin(weights)[0] is not drawn.result and whole is not None
+    drawn = whole if shifted and whole else drawn
+    values, text, first = np.asarray(weights.data), drawn.site.text, drawn.result.data
+    scaled = np.max(np.abs(values)) / np.max(np.abs(first)) if np.any(first) else 1.0
+    limit = gain * (6.0 / max(1, sum(values.shape))) ** 0.5 / scaled
+    if np.ptp(first) == 0.0:
+        # A generator of its own: what the script draws later stays the same.
+        own = f"np.random.default_rng({seed})"
+        return [edit(drawn.site, f"{limit:.2g} * {own}.uniform(-1, 1, {_shape_in(text)})")]
+    if np.min(first) >= 0.0:
+        return [edit(drawn.site, f"{limit:.2g} * (2 * {text} - 1)")]
+    factor, own = limit * scaled / 3**0.5 / np.std(values), f"({text})" if shifted else text
+    return [edit(drawn.site, f"{factor:.2g} * {own}")] if f"{factor:.2g}" != "1" else []
 
 
 def _shape_in(text: str) -> str:

@@ -1,5 +1,6 @@
 """The text of a user's script, notebook or module."""
 
+import ast
 import io
 import json
 import linecache
@@ -7,6 +8,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -70,6 +72,19 @@ def read_source(path: Path) -> str:
         text = path.read_text("latin-1")
         _remember(str(path), text)
         return text
+
+
+@cache
+def tree(file: str) -> ast.Module:
+    """Return the syntax tree of a script's file, or of a notebook's cell."""
+    return ast.parse("".join(linecache.getlines(file)))
+
+
+@cache
+def modules(file: str) -> dict[str, str]:
+    """Return the imported modules, by what a file calls them."""
+    nodes = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Import)]
+    return {each.asname or each.name: each.name for n in nodes for each in n.names}
 
 
 def write_like(original: Path, path: Path, text: str) -> None:

@@ -120,12 +120,11 @@ def _counts(finding: Finding, run: Run, *, measured: bool) -> bool:
 def one_error(run: Run) -> float | None:
     """Return the number that the gradients have in place of an error for each sample, if any."""
     mistake = run.replay.mistake
-    found = re.search(r"one error, (\S+),", mistake.measured) if mistake else None
-    return float(found[1]) if found else None
+    return ((mistake and mistake.change) or {}).get("one_error")
 
 
 def _rank(finding: Finding) -> tuple[int, int, bool]:
-    code = "error-not-from-targets" if "one error" in finding.evidence else finding.code
+    code = "error-not-from-targets" if "one_error" in (finding.repair or {}) else finding.code
     place = FAULTS.index(code) if code in FAULTS else len(FAULTS) + (code not in STARTS)
     later = (STATES, LENGTH, SYMPTOMS)
     place += sum(i + 1 for i, codes in enumerate(later) if finding.code in codes)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xpnet.doctor.scripts.trace import Operation, Value
 
 DRAWN = re.compile("rand|normal|uniform|choice")
+RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")
 HOPS = 8  # updates of one parameter by several statements of one step
 SAME_VALUES = {
     *("copy", "array", "asarray", "asanyarray", "ascontiguousarray", "reshape", "ravel", "flatten"),
@@ -221,6 +222,20 @@ def lost(everything: list["Operation"], times: int) -> list["Operation"]:
         if id(origin(last.operands[0])[0]) in ancestors(last.operands[1:]):
             found.append(last)
     return found if any(each.result.size > 1 for each in found) else []
+
+
+def random_masks(operations: Iterable["Operation"]) -> Iterator[tuple["Operation", int]]:
+    """Yield the products that drop units at random, and which operand drops them."""
+    drawn = set[int]()
+    for each in operations:
+        random = [id(value) in drawn for value in each.operands]
+        arrays = each.result.size > 1 and all(value.size > 1 for value in each.operands)
+        if any(random) and not all(random) and each.name == "multiply" and arrays:
+            yield each, random.index(True)
+            continue
+        same = any(random) and each.result.shape == each.operands[random.index(True)].shape
+        if each.name in RANDOM or same:
+            drawn.add(id(each.result))
 
 
 def _additions(everything: list["Operation"], times: int) -> Iterator[list["Operation"]]:

@@ -6,33 +6,46 @@ is guessed: what is named is what makes the gradient right.
 """
 
 import ast
-import linecache
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpnet.doctor.replay import slope_of
+from xpnet.doctor.scripts.edits import Edit, around, edit, operand_edit
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Layer, in_source
 from xpnet.doctor.scripts.mapping import Mapping as Roles
+from xpnet.doctor.scripts.source import tree
 from xpnet.doctor.scripts.trace import Operation, Value
 from xpnet.doctor.scripts.updates import ancestors, scalar_side
 from xpnet.nn.activations import ACTIVATIONS
 
-SECONDS = 0.8  # that the search may take for all parameters
+WORK = 400_000_000  # numbers that may be computed in search of all parameters' mistakes,
+CALL = 5_000  # where calling a function counts as so many
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
 DERIVATIVES = {"sigmoid": "({a} * (1 - {a}))", "tanh": "(1 - {a}**2)", "relu": "({a} > 0)"}
+INDEXED = re.compile(r"(.+\[)(-?[a-z_]\w*)(?: ?([+-]) ?(\d+))?(\](?:\.T|\.transpose\(\))?)", re.I)
+PLAIN = re.compile(r"[\w.]+(\[(\d+|['\"].*)\])?")  # what means the same in each turn of a loop
 FROM_SUMS = {
     "sigmoid": "np.exp(-{a}) / (1 + np.exp(-{a}))**2", "tanh": "(1 - np.tanh({a})**2)",
     "relu": "({a} > 0)",
 }  # fmt: skip
 
-Candidate = tuple[str, str, Any, str]  # kind, role, array, and how the script writes it
+
+class Candidate(NamedTuple):
+    """What may belong in place of an operand; `text` is how the script writes it."""
+
+    kind: str
+    role: str
+    text: str
+    of: Value
+    made: Callable[[Any], Any]  # of the value's array
+
+
 Changes = Mapping[int, tuple[int, Any]]  # by the id of an operation: a slot, and what it gets
 
 
@@ -40,70 +53,71 @@ Changes = Mapping[int, tuple[int, Any]]  # by the id of an operation: a slot, an
 class Mistake:
     """One operand that is not what it should be.
 
-    `kind` is a key of `conclusions.KINDS`; `slot` is the operand's number, -1 for the operation as
-    a whole; `right` what should stand there in place of `wrong`, in the script's words, and `role`
-    what that is; `made` the line that made what is wrong, if one did.
+    `kind` is a key of `conclusions.KINDS`; `right` what should stand there in place of `wrong`, in
+    the script's words, and `role` what that is; `made` the line that made what is wrong, if any.
     """
 
     kind: str
     site: Site
-    slot: int
-    right: str
     role: str
+    right: str
     wrong: str
-    made: int
+    edit: Edit
     changes: Changes
-
-    @property
-    def mended(self) -> str:
-        """The operation as it should be."""
-        text, right = self.site.text, self.right
-        if self.slot < 0:
-            return f"{text} * {right}"
-        before, _, after = text.rpartition(self.wrong) if self.slot else text.partition(self.wrong)
-        if before.endswith("(") and after.startswith(")") and right.startswith("("):
-            right = right[1:-1]  # `DERIVATIVES` come in parentheses
-        return f"{before}{right}{after}"
+    made: int = 0
 
 
 class Variants:
-    """The backward pass of one step, to be computed again with changes."""
+    """The backward pass of one step, to be computed again with changes.
+
+    Where a loop takes samples singly, all of them are changed alike.
+    """
 
     def __init__(self, roles: Roles) -> None:
-        self.roles, self.operations = roles, roles.step.operations
-        self.deadline = time.process_time() + SECONDS
+        self.roles, self.operations, self.work = roles, roles.step.operations, 0
         start = 0 if roles.error is None else self.operations.index(roles.error)
         self.backward = [o for o in self.operations[start:] if id(o.result) in roles.cone]
+        self.twins, self.first = _twins(self.operations, len(roles.outputs) or 1)
 
     def mistake(
         self, gradient: Value, layer: int, known: Changes, agrees: Callable[[Any], bool]
     ) -> Mistake | None:
         """Return the change that makes a layer's gradient agree, beside those known so far."""
-        for operation in self._towards(gradient):
+        for operation in dict.fromkeys(self.first[id(o)] for o in self._towards(gradient)):
             for slot in (*range(min(2, len(operation.operands))), -1):
-                for kind, role, array, text in self._candidates(operation, slot, layer):
-                    if time.process_time() > self.deadline:
+                for each in self._candidates(operation, slot, layer):
+                    if self.work > WORK:
                         return None
-                    changes = {**known, id(operation): (slot, array)}
+                    changes = {**known, **self._everywhere(operation, slot, each)}
                     if agrees(self.again(gradient, changes)):
-                        made = operation.operands[slot].made_by if slot >= 0 else None
-                        if (
-                            kind == "derivative"
-                            and made
-                            and (
-                                own := self._in_its_function(
-                                    made, in_source(operation, slot), layer
-                                )
-                            )
-                        ):
-                            return Mistake(
-                                kind, made.site, 0, own, role, made.site.text, 0, changes
-                            )
-                        return Mistake(
-                            kind, operation.site, slot, text, role, in_source(operation, slot),
-                            made.line if made and made.site.main else 0, changes,
-                        )  # fmt: skip
+                        return self._named(operation, slot, each, layer, changes)
         return None
+
+    def _everywhere(self, operation: Operation, slot: int, candidate: Candidate) -> Changes:
+        """Return the changes of an operation in all samples."""
+        return {
+            id(own.get(id(operation), operation)):
+                (slot, candidate.made(own.get(id(candidate.of), candidate.of).data))
+            for own in self.twins
+        }  # fmt: skip
+
+    def _named(
+        self, operation: Operation, slot: int, candidate: Candidate, layer: int, changes: Changes
+    ) -> Mistake:
+        """Say where the mistake is: here, or in a function of the script that is called here."""
+        kind, role, right, *_ = candidate
+        site, words = operation.site, in_source(operation, slot)
+        if slot < 0:
+            mended = edit(site, f"{words} * {right}")
+            return Mistake(kind, site, role, right, words, mended, changes)
+        made = operation.operands[slot].made_by
+        its = self._in_its_function(made, words, layer) if kind == "derivative" and made else ""
+        if made and its:
+            mended = edit(made.site, its)
+            return Mistake(kind, made.site, role, its, made.site.text, mended, changes)
+        mended = operand_edit(operation, slot, right)
+        line = made.line if made and made.site.main else 0
+        return Mistake(kind, site, role, right, words, mended, changes, line)
 
     def _towards(self, gradient: Value) -> Iterator[Operation]:
         """Yield the operations that a gradient was made by, the last one first."""
@@ -130,6 +144,8 @@ class Variants:
             if np.shape(result) != each.result.shape and each.result.size == np.size(result):
                 result = np.reshape(result, each.result.shape)
             new[id(each.result)] = result
+            self.work += CALL + max(each.result.size, *(value.size for value in each.operands))
+        self.work += len(self.backward)
         return new.get(id(gradient))
 
     def _candidates(self, operation: Operation, slot: int, layer: int) -> Iterator[Candidate]:
@@ -143,15 +159,16 @@ class Variants:
             return  # rate * x: what belongs in place of x is tried there
         if len(old.shape) == 2:
             text = words.removesuffix(".T") if words.endswith(".T") else f"{words}.T"
-            yield "transposed", "its transpose", old.data.T, text
+            yield Candidate("transposed", "its transpose", text, old, np.transpose)
         for kind, role, value in self._values(layer):
-            for array, turned in ((value.data, ""), (np.transpose(value.data), ".T")):
-                if np.shape(array) == old.shape and not np.array_equal(array, old.data):
+            for made_of, turned in ((np.asarray, ""), (np.transpose, ".T")):
+                array = made_of(value.data)
+                if array.shape == old.shape and not np.array_equal(array, old.data):
                     text = self._shifted(words, old, value) or self._text(value, operation) + turned
-                    yield kind, role, array, text
+                    yield Candidate(kind, role, text, value, made_of)
         yield from self._derivatives(layer, operation, "derivative", old.shape)
         if operation.name == "multiply" and scalar_side(operation) is None:
-            yield "superfluous", "nothing", np.ones(old.shape), "1"
+            yield Candidate("superfluous", "nothing", "1", old, np.ones_like)
 
     def _values(self, layer: int) -> Iterator[tuple[str, str, Value]]:
         """Yield (kind, role, value) of what the step had, the nearest layers' first."""
@@ -163,14 +180,16 @@ class Variants:
         if self.roles.error is not None:
             yield "error", "outputs minus targets", self.roles.error.result
         for each in self.backward:
-            if each.result.names:
+            if each.result.names and self.first[id(each)] is each:
                 yield "operand", "the error of this layer", each.result
 
     def _shifted(self, words: str, old: Value, new: Value) -> str:
         """Return ``a[i].T`` for ``a[i + 1].T``, if the layers' values stand in a list so."""
         chain = [self.roles.layers[0].inputs, *(each.activations for each in self.roles.layers)]
+        if (made := old.made_by) and made.name == "transpose":
+            old = made.operands[0]
         places = [[i for i, v in enumerate(chain) if v is w or v is w.base] for w in (old, new)]
-        parts = re.fullmatch(r"(.+\[)([a-z_]\w*)(?: ?([+-]) ?(\d+))?(\](?:\.T)?)", words, re.I)
+        parts = INDEXED.fullmatch(words)
         if not all(places) or parts is None:
             return ""
         offset = int(f"{parts[3] or '+'}{parts[4] or 0}") + places[1][0] - places[0][0]
@@ -181,34 +200,38 @@ class Variants:
         self, number: int, operation: Operation, kind: str, shape: tuple[int, ...]
     ) -> Iterator[Candidate]:
         layer = self.roles.layers[number]
-        for name, text in DERIVATIVES.items():
-            for turned in (".T", "") if is_made_by(name, layer) else ():
-                array = np.asarray(layer.activations.data, dtype=float)
-                array = array.T if turned else array
-                if array.shape == shape:
-                    a = self._text(layer.activations, operation) + turned
+        for name, form in DERIVATIVES.items():
+            turns = (".T", "") if len(shape) == 2 else ("",)
+            for turned in turns if is_made_by(name, layer) else ():
+                made_of = partial(_slope, name, bool(turned))
+                if made_of(layer.activations.data).shape == shape:
+                    text = form.format(a=self._text(layer.activations, operation) + turned)
                     role = f"the derivative of {name}"
-                    yield kind, role, slope_of(name, array), text.format(a=a)
+                    yield Candidate(kind, role, text, layer.activations, made_of)
 
     def _in_its_function(self, made: Operation, words: str, number: int) -> str:
         """Return what a function of the script should give that gives a wrong derivative."""
         layer, inside = self.roles.layers[number], ancestors([made.result])
-        kind = next((name for name in DERIVATIVES if is_made_by(name, layer)), "")
-        if not re.fullmatch(r"[\w.]+\(.*\)", words) or made.site.text in words or not kind:
+        kinds = [name for name in DERIVATIVES if is_made_by(name, layer)]
+        if not re.fullmatch(r"[\w.]+\(.*\)", words) or made.site.text in words or not kinds:
             return ""
-        given = (layer.activations, DERIVATIVES), (layer.pre_activations, FROM_SUMS)
-        mine = [o for o in self.operations if id(o.result) in inside
-                and o.site.function == made.site.function]  # fmt: skip
-        for value, formulas in given:
-            for operation, i in ((o, i) for o in mine for i in range(min(2, len(o.operands)))):
-                x, text = operation.operands[i].data, in_source(operation, i)
+        right = [slope_of(name, each.activations.data) for each in self.roles.layers
+                 for name in DERIVATIVES if is_made_by(name, each)]  # fmt: skip
+        elsewhere = [o.result.data for o in self.operations if o.place == made.place]
+        if any(np.shape(a) == np.shape(b) and np.allclose(a, b) for a in right for b in elsewhere):
+            return ""  # it is right where it is given what it is for
+        given = [(operand.data, in_source(each, i)) for each in self.operations
+                 if id(each.result) in inside and each.site.function == made.site.function
+                 for i, operand in enumerate(each.operands[:2])]  # fmt: skip
+        for value, forms in (layer.activations, DERIVATIVES), (layer.pre_activations, FROM_SUMS):
+            for x, text in given:
                 if text.isidentifier() and np.array_equal(x, value.data):
-                    right = slope_of(kind, ACTIVATIONS[kind].forward(np, np.asarray(x, float)))
-                    fine = np.shape(right) == made.result.shape and np.allclose(
-                        right, made.result.data
-                    )
+                    z = np.asarray(x, float)
+                    right = slope_of(kinds[0], ACTIVATIONS[kinds[0]].forward(np, z))
+                    same = np.shape(right) == made.result.shape
+                    fine = same and np.allclose(right, made.result.data)
                     # If it is right for what it is given, that is what is wrong.
-                    return "" if fine else formulas[kind].format(a=text)
+                    return "" if fine else forms[kinds[0]].format(a=text)
         return ""
 
     def _text(self, value: Value, near: Operation) -> str:
@@ -217,7 +240,7 @@ class Variants:
             in_source(each, i): near.site.function == each.site.function
             for each in self.operations
             for i, operand in enumerate(each.operands[:2])
-            if operand is value and re.fullmatch(r"[\w.]+(\[[^]]*\])?", in_source(each, i))
+            if operand is value and PLAIN.fullmatch(in_source(each, i))
         }
         texts = dict.fromkeys(value.names, False) | texts
         texts = {text: here for text, here in texts.items() if is_known(text, near.site)} or texts
@@ -230,6 +253,27 @@ class Variants:
         return max(texts, key=rank, default=unnamed)
 
 
+def _twins(
+    operations: Sequence[Operation], samples: int
+) -> tuple[list[dict[int, Any]], dict[int, Operation]]:
+    """Return what each sample of a loop has in place of the first one's operations and values.
+
+    And by the id of each operation that of the first sample.
+    """
+    places = dict[int, list[Operation]]()
+    for each in operations:
+        places.setdefault(each.place, []).append(each)
+    found, first = [dict[int, Any]() for _ in range(samples)], {id(o): o for o in operations}
+    for some in places.values():
+        share, rest = divmod(len(some), samples)
+        for i, other in enumerate(() if rest else some):
+            one = first[id(other)] = some[i % share]
+            pairs = zip((one, one.result, *one.operands), (other, other.result, *other.operands),
+                        strict=False)  # fmt: skip
+            found[i // share].update((id(mine), its) for mine, its in pairs)
+    return found, first
+
+
 def is_known(text: str, site: Site) -> bool:
     """Return whether the names in a text occur in a place's function, or are the script's own."""
     if text == "?":
@@ -237,20 +281,17 @@ def is_known(text: str, site: Site) -> bool:
     nodes = [*ast.walk(ast.parse(text))]
     names = {each.id for each in nodes if isinstance(each, ast.Name)}
     names |= {each for each in map(ast.unparse, nodes) if re.fullmatch(r"self\.\w+", each)}
-    return not site.file.endswith(".py") or names <= _known(site.file, site.line)
+    return not site.file.endswith(".py") or names <= names_at(site.file, site.line)
 
 
 @cache
-def _known(file: str, line: int) -> set[Any]:
+def names_at(file: str, line: int) -> set[Any]:
     """Return the names in a line's function, or else at module level, and all attributes."""
-    tree = ast.parse("".join(linecache.getlines(file)))
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.Lambda)]
-    around = [n for n in functions if n.lineno <= line <= (n.end_lineno or 0)]
-    elsewhere = {id(n) for f in functions if f not in around for n in ast.walk(f)}
-    scope: ast.AST = around[0] if around else tree
-    nodes = [n for n in ast.walk(scope) if id(n) not in elsewhere]
-    classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
-    inside = [n for each in classes if each.lineno <= line <= (each.end_lineno or 0)
+    functions = [n for n in ast.walk(tree(file)) if isinstance(n, ast.FunctionDef | ast.Lambda)]
+    own = around(file, line, (ast.FunctionDef, ast.Lambda))
+    elsewhere = {id(n) for f in functions if f not in own for n in ast.walk(f)}
+    nodes = [n for n in ast.walk([tree(file), *own[:1]][-1]) if id(n) not in elsewhere]
+    inside = [n for each in around(file, line, (ast.ClassDef,))
               for n in ast.walk(each) if isinstance(n, ast.Attribute)]  # fmt: skip
     return {getattr(n, "id", getattr(n, "arg", None)) for n in nodes} | {*map(ast.unparse, inside)}
 
@@ -261,6 +302,11 @@ def is_made_by(name: str, layer: Layer, sign: float = 1.0) -> bool:
     with np.errstate(all="ignore"):
         made = ACTIVATIONS[name].forward(np, sign * z)
     return made.size == a.size and np.allclose(np.ravel(made), np.ravel(a), rtol=1e-6, atol=1e-12)
+
+
+def _slope(name: str, turned: bool, activations: Any) -> Any:
+    array = np.asarray(activations, dtype=float)
+    return slope_of(name, array.T if turned else array)
 
 
 def _compute(operation: Operation, operands: list[Any]) -> Any:
@@ -281,6 +327,8 @@ def _compute(operation: Operation, operands: list[Any]) -> Any:
             same = getattr(np, name)(operation.operands[0].data, axis=axis, keepdims=keep)
             if np.array_equal(same, operation.result.data):
                 return getattr(np, name)(first, axis=axis, keepdims=keep)
+    if name == "einsum":
+        return np.einsum(ast.literal_eval(operation.site.operands[0]), *operands)
     if name == "reshape":
         return np.reshape(first, operation.result.shape)
     function: Any = getattr(np, name, None)

@@ -1,13 +1,18 @@
-"""`xpnet predict`, `evaluate` and `inspect`: what is done with a model file."""
+"""`xpnet predict`, `evaluate`, `inspect`, `report`, `export`: what is done with a model file."""
 
+import os
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from xpnet.cli.options import (
     EvaluateOptions,
+    ExportOptions,
     InspectOptions,
     ModelOptions,
     PredictOptions,
     ReportOptions,
+    TrainOptions,
 )
 from xpnet.cli.output import as_csv, check_outputs, say, show, show_report, table_kind, write_table
 from xpnet.cli.scores import describe, describe_importance, describe_training, described_task
@@ -99,6 +104,36 @@ def inspect(options: InspectOptions) -> None:
         early = "" if stopped.endswith(" done") else f"{training.get('epochs')} epochs, "
         lines += [("training", early + stopped), *describe_training(training)]
     show_report(options.json, report, lines)
+
+
+def report(options: ReportOptions) -> None:
+    """Write the report of a model, with figures where there is a table to judge it on."""
+    from xpnet.report.report import model_report
+
+    out = options.out or f"{Path(options.model).stem}.html"
+    check_outputs([out], [options.model, options.data])
+    if options.data:
+        model, judged, _ = judge(options)
+    else:
+        model, judged = load_model(options.model, options.device), None
+        if model.preprocessing is None:
+            raise InputError(f"{options.model}: holds only a network; report what trained it")
+    known, names = (model.training or {}).get("given"), {each.name for each in fields(TrainOptions)}
+    given = {k: v for k, v in known.items() if k in names} if isinstance(known, dict) else None
+    command = "" if given is None else TrainOptions(options.data or "TABLE", **given).as_command()
+    title = f"{Path(options.model).name} of xpnet"
+    model_report(model, title, command, out, judged=judged)
+    say(f"report written to {out}")
+
+
+def export(options: ExportOptions) -> None:
+    """Write a model as ONNX, or as a Python program."""
+    suffix = ".py" if options.numpy else ".onnx"
+    out = options.out or os.path.splitext(options.model)[0] + suffix
+    check_outputs([out], [options.model])
+    model = load_model(options.model)
+    (model.to_numpy_source if options.numpy else model.to_onnx)(out)
+    say(f"{out} written ({os.path.getsize(out):,} bytes)")
 
 
 def _about(command: str, options: ModelOptions) -> dict[str, Any]:
