@@ -363,21 +363,14 @@ def parsed_fields(options: type) -> "list[Field[Any]]":
 class Command(click.Command):
     """A command whose arguments are explained, too."""
 
+    explained: Sequence[tuple[str, str]] = ()
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the arguments, then the options."""
-        arguments = [each for each in self.params if isinstance(each, Argument)]
-        if arguments:
+        if self.explained:
             with formatter.section("Arguments"):
-                formatter.write_dl([(each.human_readable_name, each.text) for each in arguments])
+                formatter.write_dl(self.explained)
         super().format_options(ctx, formatter)
-
-
-class Argument(click.Argument):
-    """What is given by its place, and an explanation."""
-
-    def __init__(self, *given: Any, text: str, **others: Any) -> None:
-        super().__init__(*given, **others)
-        self.text = text
 
 
 def parser(name: str, options: type, command: Callable[[Any], Any], **how: Any) -> Command:
@@ -397,7 +390,10 @@ def parser(name: str, options: type, command: Callable[[Any], Any], **how: Any) 
         return partial(command, options(**given))
 
     parameters = [_parameter(each, hints[each.name]) for each in known]
-    return Command(name, params=parameters, callback=parse, help=options.__doc__, **how)
+    made = Command(name, params=parameters, callback=parse, help=options.__doc__, **how)
+    arguments = [each.metadata for each in known if "argument" in each.metadata]
+    made.explained = [(each["argument"], each["help"]) for each in arguments]
+    return made
 
 
 def _read_config(context: click.Context, _: click.Parameter, path: str | None) -> str | None:
@@ -421,17 +417,16 @@ def _read_config(context: click.Context, _: click.Parameter, path: str | None) -
 
 def _parameter(each: "Field[Any]", hint: Any) -> click.Parameter:
     """Return what Click calls an argument or an option."""
-    name, text, several = each.metadata.get("argument"), each.metadata["help"], "list" in str(hint)
+    several, config = "list" in str(hint), each.name == "config"
     kind = next((one for one in (bool, int, float) if one in (hint, *get_args(hint))), str)
-    if name is not None:
+    if "argument" in each.metadata:
         optional = {} if each.default is MISSING else {"default": each.default}
-        return Argument(
-            [each.name], text=text, metavar=name, nargs=-1 if several else 1, required=not optional,
-            **optional,
+        return click.Argument(
+            [each.name], metavar=each.metadata["argument"], nargs=-1 if several else 1,
+            required=not optional, **optional,
         )  # fmt: skip
-    config = each.name == "config"
     return click.Option(
-        [each.name, flag(each.name)], help=text, default=each.default, show_default=True,
-        type=kind, is_flag=kind is bool, multiple=several, is_eager=config,
+        [each.name, flag(each.name)], help=each.metadata["help"], default=each.default,
+        show_default=True, type=kind, is_flag=kind is bool, multiple=several, is_eager=config,
         callback=_read_config if config else None,
     )  # fmt: skip
