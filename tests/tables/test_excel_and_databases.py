@@ -91,9 +91,11 @@ def test_a_short_sheet_with_columns_without_names_is_read(rows, tmp_path):
     assert read_table(path).rows == rows
 
 
-def test_a_text_far_below_numbers_is_not_lost(tmp_path):
-    path = write_excel(tmp_path / "table.xlsx", sheet={"x": ["1"] * 2000 + ["none of these"]})
-    assert read_table(path).cell(2000, "x") == "none of these"
+def test_a_text_far_below_numbers_is_not_lost_nor_are_the_digits_of_small_ones(tmp_path):
+    cells = {"x": ["1"] * 2000 + ["none of these"], "y": [1.2345678901e-12] * 2001}
+    table = read_table(write_excel(tmp_path / "table.xlsx", sheet=cells))
+    assert table.cell(2000, "x") == "none of these"
+    assert table.column("y")[0] == 1.2345678901e-12
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"a,b\n1,2\n"])

@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Collection
+from typing import Any
 
 from xpnet.errors import FileError, InputError
 from xpnet.tables.csv import Csv, open_csv
@@ -32,9 +33,9 @@ def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collect
     try:
         book = fastexcel.read_excel(path)
         names = [sheet] if sheet else book.sheet_names
-        sheets = {name: book.load_sheet(name, header_row=None, dtypes="string") for name in names}
-        frames = {name: each.to_polars() for name, each in sheets.items()}
+        frames = {name: _cells(book, name, "string") for name in names}
         found = {name: each for name, each in frames.items() if len(each) > 1 or sheet}
+        exact = {name: _cells(book, name, "float") for name in found}
     except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
         raise FileError(
             f"{path}: {reason(error)}; mend the file, or give another sheet."
@@ -43,13 +44,23 @@ def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collect
         raise InputError(
             f"{path}: name one of the sheets {up_to_ten(found or names)}: --sheet NAME"
         )
-    (frame,) = found.values()
+    ((name, frame),) = found.items()
+    frame = frame.with_columns(
+        polars.when(each.cast(polars.Float64, strict=False) != number)
+        .then(number.cast(polars.String))
+        .otherwise(each)
+        for each, number in zip(frame, exact[name], strict=True)
+    )  # texts of numbers have nine decimals
     midnight, cells = " 00:00:00", polars.all()  # Excel has no dates without a time
     whole_days = cells.str.ends_with(midnight).sum() == cells.str.contains(r":\d\d:").sum()
     days = polars.when(whole_days).then(cells.str.strip_suffix(midnight)).otherwise(cells)
     lines = frame.with_columns(days).write_csv(include_header=False, separator="\t")
     data = re.sub(r"(?m)^\t+$", "", lines).encode()  # blank lines have no cells
     return open_csv(path, "utf-8", "\t", None, header, texts, "\t", data)
+
+
+def _cells(book: Any, sheet: str, kind: str) -> Any:
+    return book.load_sheet(sheet, header_row=None, dtypes=kind).to_polars()
 
 
 def open_database(address: str, query: str | None) -> Frame:
