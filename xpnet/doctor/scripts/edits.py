@@ -8,7 +8,7 @@ from typing import Any
 
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import in_source
-from xpnet.doctor.scripts.source import tree
+from xpnet.doctor.scripts.source import tree, whole
 from xpnet.doctor.scripts.trace import Operation
 
 Edit = dict[str, Any]
@@ -114,9 +114,7 @@ def assigned(file: str, name: str) -> list[ast.Assign]:
 
 def unused(file: str, name: str) -> str:
     """Return a name that a file does not have, as near to this one as can be."""
-    start = file.partition(", cell ")[0]  # other cells of a notebook have the same names
-    files = [each for each in linecache.cache if each.startswith(start)]
-    words = {word for each in files for line in linecache.getlines(each)
+    words = {word for each in whole(file) for line in linecache.getlines(each)
              for word in re.findall(r"\w+", line)}  # fmt: skip
     while name in words:
         name += "_"

@@ -15,7 +15,7 @@ from xpnet.doctor.scripts import menders, rewrites, sizes
 from xpnet.doctor.scripts.edits import Edit
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping
-from xpnet.doctor.scripts.source import modules
+from xpnet.doctor.scripts.source import modules, whole
 
 Mender = Callable[[Finding, Mapping], list[Edit]]
 # By a finding's code, or by a change that it asks for.
@@ -89,7 +89,8 @@ def _for_its_file(edits: Iterable[Edit]) -> list[Edit]:
     """Return edits that call NumPy as their file does."""
     found = []
     for each in edits:
-        names = [name for name, module in modules(each["file"]).items() if module == "numpy"]
+        names = [name for file in whole(each["file"]) for name, module in modules(file).items()
+                 if module == "numpy"]  # fmt: skip
         numpy = [*names, "__import__('numpy')"][0]
         found.append({**each, "text": re.sub(r"\bnp\.", f"{numpy}.", each["text"])})
     return found

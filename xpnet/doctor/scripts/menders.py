@@ -285,8 +285,12 @@ def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
         total = total.operands[0].made_by
     if divisor is None or total is None or total.name != "sum":
         return []
-    axis = int(layer.product.operands[0] is layer.inputs)
-    return [edit(divisor.site, f"np.sum({in_source(total, 0)}, axis={axis}, keepdims=True)")]
+    by = f"axis={int(layer.product.operands[0] is layer.inputs)}, keepdims=True"
+    largest = [each for each in roles.step.operations if each.name in ("max", "amax")
+               and each.operands[0] is layer.pre_activations]  # fmt: skip
+    return [edit(divisor.site, f"np.sum({in_source(total, 0)}, {by})"),
+            *(edit(each.site, f"np.max({in_source(each, 0)}, {by})")
+              for each in largest)]  # fmt: skip
 
 
 def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -295,9 +299,13 @@ def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
     for update in roles.step.updates:
         made, site = update.gradient.made_by, update.operation.site
         statement = at(site.file, site.line)
-        if made is not None and made.site.kind == "in place" and statement is not None:
-            part = "[...]" if update.gradient.shape else ""
-            edits.append(after(site.file, statement, f"{made.site.operands[0]}{part} = 0.0"))
+        if made is None or made.site.kind != "in place" or statement is None:
+            continue
+        applied = [in_source(each, update.gradient) for each in roles.step.operations
+                   if each.line == site.line and update.gradient in each.operands]  # fmt: skip
+        names = [each for each in (made.site.operands[0], *applied) if is_known(each, site)]
+        part = "[...]" if update.gradient.shape else ""
+        edits += [after(site.file, statement, f"{each}{part} = 0.0") for each in names[:1]]
     return edits
 
 

@@ -74,6 +74,13 @@ def read_source(path: Path) -> str:
         return text
 
 
+def whole(file: str) -> list[str]:
+    """Return a script's file, or all cells of the notebook that a cell is of."""
+    start, cell, _ = file.partition(", cell ")
+    cells = [each for each in linecache.cache if each.startswith(f"{start}{cell}")]
+    return cells if cell else [file]
+
+
 @cache
 def tree(file: str) -> ast.Module:
     """Return the syntax tree of a script's file, or of a notebook's cell."""
