@@ -10,6 +10,7 @@ from xpnet.doctor.gradcheck.mistakes import WHY
 from xpnet.doctor.scripts.edits import edit
 from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping as Roles
+from xpnet.doctor.scripts.mapping import listed
 from xpnet.doctor.scripts.rewrites import at_sites
 from xpnet.doctor.scripts.trace import Operation, Update
 from xpnet.doctor.scripts.variants import Mistake, is_known
@@ -57,7 +58,7 @@ def conclude(
     if not right:
         return found, ""
     whose = (
-        f"the gradient of {', '.join(right)}" if len(right) < len(verdicts) else "every gradient"
+        f"the gradient of {listed(right)}" if len(right) < len(verdicts) else "every gradient"
     )
     return found, (
         f"Right: {whose}, as the slope of {points[0].loss}, in {runs} runs of one step each."
@@ -110,7 +111,7 @@ def _of_mistake(mistake: Mistake, names: list[str]) -> Finding:
     (code, why, said), site = KINDS[mistake.kind], mistake.site
     made = f" (made in line {mistake.made})" if mistake.made not in (0, site.line) else ""
     return Finding(
-        code, "error", ", ".join(names), f"{site}: {said.format(**vars(mistake))}{made}", why,
+        code, "error", listed(names), f"{site}: {said.format(**vars(mistake))}{made}", why,
         f"line {site.line}: {mistake.role} belongs here", MEASURED,
         {"edits": [mistake.edit]} if is_known(mistake.right, site) else None,
     )  # fmt: skip
@@ -126,14 +127,14 @@ def _sign(point: Measured, roles: Roles, climbing: list[int], *, everywhere: boo
     update = roles.updates_of(climbing[0])[0]
     if negative := _negative(update) if update.optimizer else None:
         return Finding(
-            "update-wrong", "error", ", ".join(roles.names[n] for n in climbing),
+            "update-wrong", "error", listed([roles.names[n] for n in climbing]),
             f"{negative.site}: below 0, so that the step climbs the slope of {point.loss}",
             "The gradient is right; what the optimizer makes of it is not.",
             "compare this line with the optimizer's formula", "Kingma & Ba, Adam, 2015",
             {"edits": at_sites([negative.site], [("1 - _b * _t", "1 - _b ** _t")])},
         )  # fmt: skip
     cause = "; ".join(map(str, dict.fromkeys(sites)))
-    where = "every parameter" if everywhere else ", ".join(roles.names[n] for n in climbing)
+    where = "every parameter" if everywhere else listed([roles.names[n] for n in climbing])
     return Finding(
         "gradient-sign", "error", where, f"each step climbs the slope of {point.loss}; {cause}",
         WHY["gradient-sign"], "the other sign", MEASURED, {"edits": edits},
@@ -160,7 +161,7 @@ def _unexplained(
     site = (update.gradient.made_by or update.operation).site
     cosine = min(p.verdicts[first].cosine for p in points if first in p.verdicts)
     others = [roles.names[n] for n in wrong if n != first]
-    spread = f"; so {', '.join(others)} cannot be right either" if others else ""
+    spread = f"; so {listed(others)} cannot be right either" if others else ""
     close = {True: "is nearly", False: "goes against"} if abs(cosine) > 0.99 else {}
     fit = close.get(cosine > 0.0, "is no multiple of")
     return Finding(

@@ -7,6 +7,7 @@ products with parameters are layers, and sums with parameters have biases.
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
@@ -20,6 +21,7 @@ from xpnet.doctor.scripts.updates import SAME_VALUES, ancestors, origin
 PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
 ACTIVATED = {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"}  # sums, by these
+MANY = 8  # names in a row, from which on most are left out
 MAX_SAMPLES = 64  # of a loop, that are looked at
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 LOSS = re.compile(r"(?!.*(grad|_d|d_))(.*(loss|cost|mse|error|err)|J$|E$|L$|total$)", re.IGNORECASE)
@@ -327,7 +329,11 @@ def _has_root(value: Value) -> bool:
 
 def in_words(mapping: Mapping) -> list[str]:
     """Say what was found, in lines of text."""
-    lines = [_update_in_words(mapping, each) for each in range(len(mapping.names))]
+    alike = dict[int, list[int]]()  # numbers that one place of the source updates
+    for n in range(len(mapping.names)):
+        update = next((each for each in mapping.updates_of(n) if not each.old.shape), None)
+        alike.setdefault(-1 - n if update is None else update.operation.place, []).append(n)
+    lines = [_update_in_words(mapping, each) for each in alike.values()]
     if (error := mapping.error) is not None:
         outputs, targets = (called(each[0], error) for each in (mapping.outputs, mapping.targets))
         lines.append(f"outputs {outputs}, targets {targets}: {error.site}")
@@ -335,7 +341,15 @@ def in_words(mapping: Mapping) -> list[str]:
     return lines + ([] if mapping.loss is None else [f"loss {called(mapping.loss)}"])
 
 
-def _update_in_words(mapping: Mapping, number: int) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Join names with commas; of many, only the first."""
+    if len(names) <= MANY:
+        return ", ".join(names)
+    return f"{', '.join(names[:3])} and {len(names) - 3} others"
+
+
+def _update_in_words(mapping: Mapping, numbers: Sequence[int]) -> str:
+    number = numbers[0]
     updates = mapping.updates_of(number)
     if not updates:
         return f"{mapping.names[number]}: no update in this step"
@@ -346,8 +360,10 @@ def _update_in_words(mapping: Mapping, number: int) -> str:
     way = {"momentum": "with momentum, ", "adaptive": "scaled adaptively, "}
     how = f"{way.get(update.optimizer, '')}{abs(update.factor):g} times {name}"
     verb = "adds" if update.sign * (update.factor or 1.0) > 0 else "subtracts"
+    names = mapping.names[number] + (f" to {mapping.names[numbers[-1]]}" if numbers[1:] else "")
     shape, site = update.old.shape or "(a number)", update.operation.site
-    return f"{kind} {mapping.names[number]} {shape}, {site.place}: the update {verb} {how}{line}"
+    shape = f"({len(numbers)} numbers)" if numbers[1:] else shape
+    return f"{kind} {names} {shape}, {site.place}: the update {verb} {how}{line}"
 
 
 def called(value: Value, operation: Operation | None = None) -> str:

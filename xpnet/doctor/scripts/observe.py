@@ -12,7 +12,7 @@ from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.scripts.checks import causes, outcome
-from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, map_step
+from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, listed, map_step
 from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
 from xpnet.doctor.scripts.updates import ancestors, random_masks
@@ -203,7 +203,7 @@ class Observer:
         missing += [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
         missing += [] if mapping.layers else ["products of inputs with weights"]
         other = [n for i, n in enumerate(mapping.names) if not mapping.reaching >> i & 1]
-        missing += [f"where {', '.join(other)} enters"] if other and mapping.outputs else []
+        missing += [f"where {listed(other)} enters"] if other and mapping.outputs else []
         return "; ".join(missing)
 
 
