@@ -158,7 +158,55 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("code", "script"), MISTAKES.items(), ids=MISTAKES)
+ADAM = (
+    RIGHT[: RIGHT.index("    W1 -=")].replace("for step", "m, s = [0.0] * 4, [0.0] * 4\nfor step")
+    + """
+    grads = X.T @ d1, d1.sum(axis=0), h.T @ d2, d2.sum(axis=0)
+    for k, (w, g) in enumerate(zip((W1, b1, W2, b2), grads)):
+        m[k] = 0.9 * m[k] + 0.1 * g
+        s[k] = 0.9 * s[k] + 0.1 * g**2
+        now = 1 + step
+        w -= 0.05 * (m[k] / (1 - 0.9**now)) / (np.sqrt(s[k] / (1 - 0.9**now)) + 1e-8)
+"""
+)
+SUMMED = BATCH.replace(
+    "    W1 -= rate * x.T @ d1", "    G += x.T @ d1\n    W1 -= rate * G"
+).replace("for step", "G = np.zeros((2, 8))\nfor step")
+ONE_BY_ONE_NORMALISED = (
+    RIGHT.replace("X @ W1 + b1", "norm(X @ W1) + b1").replace(
+        "for step", "def norm(z):\n    return z - z.mean(axis=0)\nfor step"
+    )
+    + "for x in X:\n    squash(np.tanh(norm(x[None] @ W1) + b1) @ W2 + b2)\n"
+)
+SINGLE_NUMBERS = """
+import math
+rows, targets = [[133, 65], [160, 72], [152, 70], [120, 60]], [1, 0, 0, 1]
+a, b, c, d = 0.3, -0.2, 0.1, 0.5
+for step in range(50):
+    for (x, y), t in zip(rows, targets):
+        h = math.tanh(a * float(x) + b * float(y) + c)
+        e = d * h - t
+        back = e * d * (1 - h * h)
+        d -= 0.01 * e * h
+        a -= 0.01 * back * x
+        b -= 0.01 * back * y
+        c -= 0.01 * back
+"""
+MORE_MISTAKES = [
+    ("update-wrong", ADAM.replace("g**2", "g")),
+    ("update-wrong", ADAM.replace("(1 - 0.9**now)", "(1 - 0.9)**now")),
+    ("update-wrong", RIGHT.replace("rate * X.T @ d1", "rate * (X.T @ d1 - 0.05 * W1)")),
+    ("gradient-accumulated", SUMMED),
+    ("prediction-wrong", ONE_BY_ONE_NORMALISED),
+    ("unscaled-inputs", SINGLE_NUMBERS),
+]
+
+
+def test_an_optimizer_written_by_hand_has_no_findings():
+    assert codes(ADAM) == ()
+
+
+@pytest.mark.parametrize(("code", "script"), [*MISTAKES.items(), *MORE_MISTAKES])
 def test_the_mistake_is_the_first_finding(code, script):
     assert codes(script)[:1] == (code,)
 

@@ -122,6 +122,22 @@ def test_numbers_in_lists_that_generators_add_up_are_parameters():
     assert found.outputs
 
 
+LOOK_AHEAD = """
+import numpy as np
+x = np.linspace(-1, 1, 9).reshape(-1, 1)
+W, v = np.ones((1, 1)), np.zeros((1, 1))
+for step in range(9):
+    W += 0.9 * v
+    g = x.T @ (x @ W - 3 * x)
+    W -= 0.1 * g
+    v = 0.9 * v - 0.1 * g
+"""
+
+
+def test_a_velocity_that_is_added_before_the_step_is_no_parameter():
+    assert {each.names for each in mappings(LOOK_AHEAD)} == {("W",)}
+
+
 def test_names_that_the_user_gives_decide():
     script = BY_NAME.replace("    dZ2 =", "    other = A2 - (Y + 1)\n    dZ2 = 0 * other +")
     assert mappings(DATA + script)[-1].error.site.text == "A2 - (Y + 1)"

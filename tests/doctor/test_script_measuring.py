@@ -84,6 +84,13 @@ def test_slopes_that_cancel_are_no_evidence_against_a_gradient(report):
     assert not [each for each in found.findings if each.code.startswith("gradient")]
 
 
+def test_a_sign_is_seen_where_one_output_is_taught_row_by_row(report):
+    # There each weight's gradient is a multiple of what the layer was given, whatever the sign.
+    row = "    X, Y = XX[step % 40 :][:1], YY[step % 40 :][:1]\n    A1 ="
+    text = changed(("W1, b1", "XX, YY = X, Y\nW1, b1"), ("    A1 =", row), ("(P - Y)", "(Y - P)"))
+    assert [each.where for each in report(text).findings] == ["every parameter"]
+
+
 @pytest.mark.usefixtures("counted")
 @pytest.mark.parametrize(
     ("error", "loss"),
@@ -91,6 +98,7 @@ def test_slopes_that_cancel_are_no_evidence_against_a_gradient(report):
         ("(P - Y)", "binary cross-entropy"),
         ("(P - Y) * P * (1 - P)", "squared error"),
         ("np.sign(P - Y) * P * (1 - P)", "absolute error"),
+        ("np.clip(P - Y, -0.4, 0.4) * P * (1 - P)", "Huber loss"),
     ],
 )
 def test_a_right_gradient_is_said_to_be_right_and_of_which_loss(report, error, loss):

@@ -161,6 +161,12 @@ def test_integers_are_identifiers_by_their_name_and_texts_by_themselves(name, ce
     assert plan.left_out == ((name,) if why else ())
 
 
+def test_few_whole_numbers_and_a_word_are_categories(table):
+    rows = [f"{i / 7},{(4, 6, 8)[i % 3] if i % 30 else 'rotary'},{i % 2}\n" for i in range(90)]
+    plan = prepare(table("a,cylinders,y\n" + "".join(rows)), "y").preprocessing
+    assert plan.columns[1].categories == ("4", "6", "8", "rotary")
+
+
 def test_row_numbers_are_no_target_unless_the_task_says_so(table):
     rows = table("id,a\n" + "".join(f"{i},{i % 7}\n" for i in range(1, 31)))
     with pytest.raises(InputError, match=r"found '1', .*: row numbers; pass another column"):

@@ -91,7 +91,7 @@ class Report:
         told = [str(finding) for finding in self.findings]
         if not told:
             told = ["No findings: nothing wrong was measured."]
-            if self.facts.get("skill", 1.0) < UNSKILLED:
+            if "stopped_looking" not in self.facts and self.facts.get("skill", 1.0) < UNSKILLED:
                 steps = f"after {self.facts['steps']} steps"
                 told = [f"No findings, but {steps} the predictions are no better than a constant."]
         if missing := ", ".join(self.facts.get("not_shown", ())):

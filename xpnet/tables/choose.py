@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xpnet.errors import InputError
+from xpnet.tables.cells import is_number
 from xpnet.tables.columns import Category, Column, Dates, Number, no_date
 from xpnet.tables.dates import PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option
@@ -14,6 +15,7 @@ from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
 MAX_CATEGORIES = 200  # of a column, with an input each; rarer ones are pooled
+MAX_CODES = 9  # few whole numbers, in many rows, and words: 4, 6, 8 or rotary
 MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
 MIN_COVERED = 0.2  # share of a column's cells that frequent texts must hold, if most are rare
 MIN_INDICATED = 0.01  # share of missing cells from which on that they are missing is an input
@@ -111,7 +113,9 @@ def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:
     """Return how the dates are written, if these are dates; refuse numbers with slips."""
     words = texts_of(table, name)
     pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
-    if not pattern:
+    used = [words[at] for at in np.flatnonzero(counts).tolist()]
+    whole = all(each.isdigit() or not is_number(each) for each in used)
+    if not pattern and not (whole and len(used) <= MAX_CODES <= counts.sum() / len(used)):
         refuse_spoilt_numbers(table, name, counts)
     return pattern
 

@@ -14,15 +14,16 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
-from xpnet.doctor.scripts.conclusions import swapped
+from xpnet.doctor.scripts.conclusions import swapped, turned
 from xpnet.doctor.scripts.edits import edit, moved, operand_edit
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping
 from xpnet.doctor.scripts.rewrites import IN_PLACE, NOT_IN_PLACE, at_sites
-from xpnet.doctor.scripts.sizes import undivided
+from xpnet.doctor.scripts.sizes import penalties, undivided
 from xpnet.doctor.scripts.telling import SEEN, one_error
 from xpnet.doctor.scripts.trace import Operation, Step
-from xpnet.doctor.scripts.updates import ancestors, lost, origin
+from xpnet.doctor.scripts.updates import ancestors, lost, origin, scalar_side
 from xpnet.doctor.scripts.variants import is_made_by
+from xpnet.doctor.scripts.verdicts import made_of
 
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.observe import Observer
@@ -237,6 +238,86 @@ def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             yield each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T"
 
 
+@check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
+       "keep running averages of means and variances in training, and use them")  # fmt: skip
+def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """One sample is its own mean: normalised by it, all samples are alike."""
+    below, way = ancestors(mapping.outputs), -1 if run.columns else 1
+    rows = {each.place: each.operands[0].shape[::way] for each in mapping.step.operations
+            if each.name in ("mean", "var", "std") and id(each.result) in below}  # fmt: skip
+    for each in seen.recorder.used:
+        shape = each.operands[0].shape[::way] if each.operands else ()
+        if shape[:1] == (1,) and each.result.size > 1 and rows.get(each.place, (1,))[0] > 1:
+            yield (each, "predictions", f"it is taken over 1 sample, in training over "
+                   f"{rows[each.place][0]}")  # fmt: skip
+
+
+@check("gradient-accumulated", "PyTorch, torch.optim.Optimizer.zero_grad", "set all gradients to 0 "
+       "before each step")  # fmt: skip
+def never_cleared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
+    states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
+    for update in mapping.step.updates:
+        value, last = update.gradient, update.gradient.made_by
+        while (made := value.made_by) is not None and made.name == "add" and made.index is None:
+            value = made.operands[0]
+        if last is None or value.made_by is not None or id(value) in states:
+            continue
+        itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
+        if itself and value.shape == update.new.shape and np.any(value.data):
+            yield last, mapping.names[update.parameter], "it is added to that of the step before"
+
+
+@check("update-wrong", "Hinton, Neural networks for machine learning, lecture 6e")
+def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """The mean of squares is never below 0, a mean of gradients is: it has no square root."""
+    first = seen.first or mapping
+    error = {id(each.result) for each in [first.error] if each is not None}
+    found, below = dict[Operation, str](), False
+    for root in first.step.operations:
+        made = origin(root.operands[0])[0].made_by if root.name == "sqrt" else None
+        if made is None or made.name != "add" or id(root.result) not in first.cone:
+            continue
+        below |= bool(np.any(made.result.data < 0.0))
+        for term in (each.made_by for each in made.operands if error & ancestors([each])):
+            side = scalar_side(term) if term and term.name == "multiply" else None
+            word = term.site.operands[1 - side] if term and side is not None else ""
+            if term and re.fullmatch(r"[\w.]+(\[[^]]*\])?", word):  # one name, and no square
+                found[term] = f"{word} ** 2".join(term.site.text.rsplit(word, 1))
+    if below and found:
+        edits = [edit(each.site, new) for each, new in found.items()]
+        yield (next(iter(found)), "the update", "the gradient's square belongs here", "** 2",
+               {"edits": edits})  # fmt: skip
+
+
+@check("update-wrong", "Kingma & Ba, Adam, 2015")
+def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """1 - b**t goes to 1, and what it divides stays; (1 - b)**t goes to 0."""
+    made = [each.operands[1].made_by for each in (seen.first or mapping).step.operations
+            if each.name == "divide"]  # fmt: skip
+    powers = {each.site: each.site.operands for each in made if each and each.name == "power"
+              and each.result.size == 1 and each.operands[0].made_by}  # fmt: skip
+    edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
+             for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
+    for site in powers if edits else ():
+        yield (None, "the update", f"{site}: it divides by a power that vanishes", "1 - b**t",
+               {"edits": edits})  # fmt: skip
+
+
+@check("update-wrong", GOODFELLOW)
+def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """A penalty takes a part of the weights away. With the other sign they grow without end."""
+    numbers = [n for n in range(len(mapping.names)) if mapping.updates_of(n)]
+    added = {id(v) for n in numbers for v, sign in made_of(n, mapping.step) if sign > 0}
+    grown = [each for each, side in penalties(mapping)
+             if id(each.result) in added and np.all(each.operands[side].data > 0.0)]  # fmt: skip
+    sums = [each.site for each in mapping.step.operations if each.name in ("add", "subtract")
+            and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
+    for each in grown:
+        yield (each, "weights", "this penalty makes them larger", "the other sign",
+               {"edits": [edit(site, turned(site)) for site in sums]})  # fmt: skip
+
+
 @check("learning-rate-vanishes", RECIPE, "a rate that falls more slowly, or stays as it is")
 def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
@@ -395,11 +476,16 @@ def summed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     rate = run.learning_rate or 0.0
     if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or run.last.skill >= GOOD:
         return
+    behind = {id(mapping.error.result)} if mapping.error else set[int]()
     cone = [each for each in mapping.step.operations if id(each.result) in mapping.cone]
-    if not any(_divides(each, rows) for each in cone):
-        yield (update.gradient.made_by or update.operation, "learning_rate", "the gradient is the "
-               f"sum over {rows} rows, so that {rate:g} times it is {rate * rows:g} times the mean"
-               )  # fmt: skip
+    for each in cone:
+        if behind & {id(value) for value in each.operands}:
+            behind.add(id(each.result))
+            if _divides(each, rows):
+                return
+    times = factor * rows * rate
+    yield (update.gradient.made_by or update.operation, "learning_rate", "the gradient is no mean "
+           f"over the {rows} rows: {rate:g} times it is {times:g} times that")  # fmt: skip
 
 
 def _scale(mapping: Mapping, run: Run) -> tuple[float, int, Any]:

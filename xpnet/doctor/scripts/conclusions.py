@@ -44,10 +44,13 @@ def conclude(
     verdicts = {n: _together(points, n) for n in range(len(roles.names))}
     found = [_of_mistake(each, names) for each, names in _mistakes(points, roles).items()]
     right = [roles.names[n] for n, kind in verdicts.items() if kind == "right"]
-    if climbing := _climbing(points[0], verdicts):
-        found.append(_sign(points[0], roles, climbing, everywhere=not right))
     wrong = [n for n, kind in verdicts.items() if kind == "wrong"]
-    if wrong and not found:
+    climbing = _climbing(points[0], verdicts)
+    alone = any(is_array(roles, n) for n in wrong) and not any(is_array(roles, n) for n in climbing)
+    if climbing and not alone:  # a number has the wrong sign by chance, by another loss
+        found.append(_sign(points[0], roles, climbing, everywhere=not right))
+    arrays = [n for n, kind in verdicts.items() if kind == "right" and is_array(roles, n)]
+    if wrong and not found and (failing or arrays):  # or else it learns by another loss: Huber's
         found.append(_unexplained(points, roles, wrong, failing))
     if not found:
         found += _too_long(points[0].line, points[0].loss, roles, failing)
@@ -59,6 +62,11 @@ def conclude(
     return found, (
         f"Right: {whose}, as the slope of {points[0].loss}, in {runs} runs of one step each."
     )
+
+
+def is_array(roles: Roles, n: int) -> bool:
+    """Return whether a parameter has several numbers."""
+    return any(each.old.size > 1 for each in roles.updates_of(n))
 
 
 def _climbing(point: Measured, verdicts: dict[int, str]) -> list[int]:

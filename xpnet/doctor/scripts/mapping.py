@@ -231,10 +231,12 @@ class _Graph:
                 number = self.of(one)
                 if number is None or self.of(other) is not None:
                     continue
-                if each.name in PRODUCTS:
+                gain = each.name == "multiply" and each.result.shape == other.shape != ()
+                if each.name in PRODUCTS and not (gain and one.size > 1):  # as gamma * x_hat
                     products.setdefault(number, (each, other))
                 elif each.name == "add" and self.bits(other):
-                    biases.setdefault(id(other), (number, each.result))
+                    for term in _terms(other):
+                        biases.setdefault(id(term), (number, each.result))
         sums = {id(product.result) for product, _ in products.values()}
         for added in (other.made_by for key, (_, other) in biases.items() if key not in sums):
             makers = [value.made_by for value in added.operands] if added else []
@@ -292,6 +294,15 @@ class _Graph:
             for turn, n in enumerate(alike if len(alike) > 1 else (), start=1):
                 texts[n] = f"{text} #{turn}"
         return tuple(texts.get(n, f"parameter {n + 1}") for n in range(len(texts)))
+
+
+def _terms(value: Value) -> list[Value]:
+    """Return a value and what it is the sum of."""
+    found = [value]
+    for each in found:
+        if (made := each.made_by) is not None and made.name in ("add", "sum"):
+            found += made.operands
+    return found
 
 
 def _turned(value: Value) -> Value:
@@ -352,6 +363,7 @@ def in_source(operation: Operation, which: int | Value) -> str:
     slot = which if isinstance(which, int) else operation.operands.index(which)
     if slot < 0:
         return site.text
+    words = words[1:] if operation.name == "einsum" else words  # the first are the subscripts
     if site.kind == "call" and len(operation.operands) > len(words):  # a.dot(b)
         depth = 0
         for i in reversed(range(len(site.text))):

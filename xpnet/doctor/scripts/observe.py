@@ -13,9 +13,9 @@ from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.scripts.checks import causes, outcome
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, map_step
-from xpnet.doctor.scripts.telling import SYMPTOMS, told
+from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
-from xpnet.doctor.scripts.updates import random_masks
+from xpnet.doctor.scripts.updates import ancestors, random_masks
 from xpnet.doctor.scripts.variants import is_made_by
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
@@ -77,8 +77,9 @@ class Observer:
             self._moved.append(Moved.of(mapping.step.number, before, slopes, after))
             self._movement.append(relative_change(before, after))
         self.losses.append((own, loss))
-        if "learning_rate" in arrays and not any(each.optimizer for each in mapping.step.updates):
-            self.rates.append(arrays["learning_rate"])
+        factors = [abs(each.factor) for each in mapping.step.updates]
+        if factors and not any(each.optimizer for each in mapping.step.updates):
+            self.rates.append(max(factors))
         self._compare_batches(mapping)
         self._compare_targets(mapping, arrays.get("targets"))
         self._steps.append(mapping.step.number)
@@ -176,7 +177,9 @@ class Observer:
         self.doctor.note([*causes(self, run)])
         found = self.doctor.report()
         if 2 * max(self._steps, default=0) < self.recorder.steps:  # no later one could be afforded
-            kept = [each for each in found.findings if each.code not in SYMPTOMS]
+            kept = [each for each in found.findings if each.code not in SYMPTOMS
+                    and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
+            facts["stopped_looking"] = max(self._steps, default=0)
             found = replace(found, findings=tuple(kept))
         known = bool(measured or facts.get("gradients"))
         findings = told(mend(found.findings), run, self.first, measured=known)
@@ -271,7 +274,23 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
         found["activations"] = [
             _rows_of([layers[i].activations for layers in samples]) for i in range(len(weights) - 1)
         ]
+    elif single := _single_inputs(mapping):
+        found["inputs"] = np.array([single])
     return found | _ends_of(mapping)
+
+
+def _single_inputs(mapping: Mapping) -> list[float]:
+    """Return what a network of single numbers is given."""
+    states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
+    given = dict[Any, float]()
+    if any(each.old.size > 1 for each in mapping.step.updates):
+        return []
+    for value in (layer.inputs for layer in mapping.layers):
+        made = value.made_by
+        key = (id(made.operands[0].object), repr(made.index)) if made and made.operands else value
+        if value.size == 1 and not states & ancestors([value]):
+            given.setdefault(key, float(np.ravel(value.data)[0]))
+    return [*given.values()]
 
 
 def _ends_of(mapping: Mapping) -> dict[str, Any]:

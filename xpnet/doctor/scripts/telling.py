@@ -37,6 +37,7 @@ NO_SLOPE_OF_ITS_OWN = {"gradient-shape", "bias-per-sample"}
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"
 }  # fmt: skip
+RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
 ONCE = {"gradient-sign", "learning-rate-too-large"}
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
@@ -60,6 +61,10 @@ def told(
         unsure = ("gradient-sign", "gradient-wrong")
         kept = [each for each in kept if each.reference != MEASURED or each.code not in unsure
                 or each.where == "every parameter"]  # fmt: skip
+    if RISING & {each.code for each in kept}:  # which small weights do not bring about
+        kept = [
+            e for e in kept if (e.code, "too small" in e.evidence) != ("wrong-init-scale", True)
+        ]
     causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
     if causes and not any(each.severity == "error" for each in causes):  # which come first
         kept = [replace(e, severity="warning") if e.code in LENGTH else e for e in kept]

@@ -180,14 +180,20 @@ class Search:
                 bits = bit | mask(each.operands[chain.side if chain else 0])
             depends[id(each.result)] = bits
         parameters = [chain for chain in chains if own[id(chain)]]
-        made = [origin(c.operations[1].operands[1 - c.side])[0].made_by for c in parameters]
-        states = {id(self._chains[id(each)][0]) for each in made if id(each) in self._chains}
+        ahead = self._made(parameters, old=True)  # Nesterov: a look ahead comes before the step
+        states = self._made([*parameters, *(c for c in chains if id(c) in ahead)], old=False)
         parameters = [chain for chain in parameters if id(chain) not in states]
         if longest in parameters:
             order = {id(each): i for i, each in enumerate(everything)}
             start, end = (order[id(longest.operations[i])] for i in (1, 2))
             inside = [c for c in parameters if start <= order[id(c.operations[1])] < end]
             self.found = sorted(inside, key=lambda chain: order[id(chain.operations[1])])
+
+    def _made(self, chains: list[Chain], *, old: bool) -> set[int]:
+        """Return the ids of chains that made what these update, or what is added to that."""
+        sides = [(each, each.side if old else 1 - each.side) for each in chains]
+        made = [origin(each.operations[1].operands[side])[0].made_by for each, side in sides]
+        return {id(self._chains[id(each)][0]) for each in made if id(each) in self._chains}
 
 
 def _part(operation: "Operation") -> tuple[int, int, str]:

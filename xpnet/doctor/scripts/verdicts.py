@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.mapping import map_step
-from xpnet.doctor.scripts.trace import Operation, Step
+from xpnet.doctor.scripts.trace import Operation, Step, Value
+from xpnet.doctor.scripts.updates import SAME_VALUES
 from xpnet.doctor.scripts.variants import Mistake, Variants
 
 EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
@@ -22,6 +23,7 @@ ROUNDING = 1e-15  # relative error of outputs and losses
 DOUBTFUL = 0.01  # relative error of slopes above which nothing is compared with them
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
+SUMS_OF_PRODUCTS = {"matmul", "outer", "inner", "einsum", "tensordot"}
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
 
 Values = dict[int, Any]  # by a parameter's number
@@ -46,6 +48,7 @@ class Slopes:
     losses: Mapping[str, float]  # that the script names
     by_parameter: Mapping[int, Along]
     tolerance: float
+    limit: float = np.inf  # at which the script cuts its errors off
 
     def of_losses(self, parameter: int) -> dict[str, tuple[Any, float, float]]:
         """Return each loss's slopes along a parameter's directions, and how far they may be off.
@@ -55,7 +58,11 @@ class Slopes:
         """
         along, found = self.by_parameter[parameter], {}
         rounding = ROUNDING / along.length
-        for name, gradient in loss_gradients(self.outputs, self.targets).items():
+        gradients = loss_gradients(self.outputs, self.targets)
+        if self.limit < np.inf:
+            error = self.outputs - self.targets
+            gradients["the Huber loss"] = np.clip(error, -self.limit, self.limit)
+        for name, gradient in gradients.items():
             slopes = np.array([gradient @ each for each in along.outputs])
             terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
             lost = rounding * float(np.linalg.norm(gradient * self.outputs))
@@ -115,6 +122,7 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
 
 def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
+    slopes = replace(slopes, limit=_limit(step, np.abs(slopes.outputs - slopes.targets)))
     judges = {
         n: Judge(n, step, slopes, at[n])
         for n, along in slopes.by_parameter.items()
@@ -136,6 +144,16 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     _, loss, found, usual = best
     slope = {n: each[loss][0] for n, each in by_loss.items() if loss in each}
     return Measured(loss, found, _mistakes(step, judges, found, slope, usual))
+
+
+def _limit(step: Step, errors: Any) -> float:
+    """Return where a step cuts its errors off; infinity if it does not."""
+    for value in (each.result for each in step.operations if each.result.size == errors.size):
+        sizes = np.abs(np.ravel(value.data))
+        limit = float(np.max(sizes))
+        if 0.0 < limit < np.max(errors) and np.allclose(sizes, np.minimum(errors, limit)):
+            return limit
+    return np.inf
 
 
 def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"], of: str) -> float:
@@ -186,7 +204,8 @@ class Judge:
         self.tolerance, change = slopes.tolerance, moved_by(step)[n]
         same = change is not None and np.shape(change) == self.shape
         self.change = self._along(change) if same else None
-        self.made_of = [(self._along(e), sign) for e, sign in made_of(n, step)] if same else []
+        parts = made_of(n, step) if same else ()
+        self.made_of = [(self._along(_laid_out(v.data, self.shape)), sign) for v, sign in parts]
         update = next(each for each in step.updates if each.parameter == n)
         self.factor, self.sign = abs(update.factor) or 1.0, update.sign
 
@@ -226,14 +245,15 @@ class Judge:
         if bent > max(DOUBTFUL, self.tolerance) * size:
             return Verdict("unknown")
         cosine = float(-(change @ slope) / (size * np.linalg.norm(change)))
-        found = []
+        found = list[tuple[bool, Verdict]]()  # with whether its sign is not known
         for each, sign, factor in [(change, 1, self.factor), *((*e, 0.0) for e in self.made_of)]:
             if (times := self._fit(each, slope, bent / size)) is not None:
                 kind, times = "sign" if sign * times > 0.0 else "right", abs(times)
-                found.append(Verdict(kind, times / (factor or 1.0), times * bool(factor), cosine))
+                verdict = Verdict(kind, times / (factor or 1.0), times * bool(factor), cosine)
+                found.append((not sign, verdict))
         if len(self.ways) > 1:  # an optimizer's step may go up, where its gradient is right
-            found.sort(key=lambda each: each.kind)
-        return found[0] if found else Verdict("wrong", cosine=cosine)
+            found.sort(key=lambda each: (each[0], each[1].kind))
+        return found[0][1] if found else Verdict("wrong", cosine=cosine)
 
     def _fit(self, wanted: Any, slope: Any, doubt: float = 0.0) -> float | None:
         """Return how many times the slope something is; None if it is no multiple."""
@@ -242,16 +262,13 @@ class Judge:
         return factor if error <= (self.tolerance + doubt) * size > 0.0 else None
 
 
-def made_of(n: int, step: Step) -> Iterator[tuple[Any, int]]:
-    """Yield what an update was made of element by element, and its sign in the new value, 0: any.
-
-    Arrays are in the parameter's layout.
-    """
+def made_of(n: int, step: Step) -> Iterator[tuple[Value, int]]:
+    """Yield what an update was made of, element by element, and its sign in it, 0: any."""
     updates, seen = [each for each in step.updates if each.parameter == n], set[int]()
     if len(updates) > 1:
         return
     (update,) = updates
-    waiting = [(update.delta, update.sign)]
+    waiting = [(update.delta, -1 if update.operation.name == "subtract" else 1)]
     while waiting:
         value, sign = waiting.pop(0)
         if id(value) in seen or value.size != update.new.size:
@@ -259,10 +276,10 @@ def made_of(n: int, step: Step) -> Iterator[tuple[Any, int]]:
         seen.add(id(value))
         data = np.asarray(value.data)
         if data.dtype.kind == "f" and np.all(np.isfinite(data)):
-            yield _laid_out(data, update.new.shape), sign
+            yield value, sign
         if value.base is not None:
             waiting.append((value.base, sign))
-        if (made := value.made_by) is not None:
+        if (made := value.made_by) is not None and made.name not in SUMS_OF_PRODUCTS:
             signs = [sign * _sign_of(made, i) for i in range(len(made.operands))]
             waiting += zip(made.operands, signs, strict=True)
 
@@ -270,7 +287,7 @@ def made_of(n: int, step: Step) -> Iterator[tuple[Any, int]]:
 def _sign_of(operation: Operation, i: int) -> int:
     """Return the sign with which operand i enters an operation; 0 if that is not clear."""
     name, others = operation.name, [v.data for j, v in enumerate(operation.operands) if j != i]
-    if name in ("add", "T", "item", "put", "clip", "copy", "array", "reshape", "astype"):
+    if name in SAME_VALUES | {"add", "T", "item", "clip", "sum", "mean"}:
         return 1
     if name in ("subtract", "negative"):
         return -1 if i == 1 or name == "negative" else 1
