@@ -305,6 +305,12 @@ def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
     assert mended in apply(script, edits_of(found))
 
 
+def test_items_of_lists_are_named_as_the_same_turn_of_a_loop_reads_them(examined):
+    (case,) = cases(only="train_with_trainer.py")
+    found = examine(Script(str(case.path), case.args))
+    assert any("(1 - self.acts[i]**2)" in each["text"] for each in edits_of(found))
+
+
 def test_what_is_kept_for_tests_is_scaled_along(examined):
     large = START.replace("2 * np.random.randn(60, 2)", "1000 * np.random.randn(60, 2)")
     large = large.replace("rate = 2", "X_test = X[:9]").replace("X ", "X_train ")

@@ -29,7 +29,8 @@ CALL = 5_000  # where calling a function counts as so many
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
 DERIVATIVES = {"sigmoid": "({a} * (1 - {a}))", "tanh": "(1 - {a}**2)", "relu": "({a} > 0)"}
 INDEXED = re.compile(r"(.+\[)(-?[a-z_]\w*)(?: ?([+-]) ?(\d+))?(\](?:\.T|\.transpose\(\))?)", re.I)
-PLAIN = re.compile(r"[\w.]+(\[(\d+|['\"].*)\])?")  # what means the same in each turn of a loop
+PLAIN = re.compile(r"[\w.]+(\[[^]]*\])?")
+LITERAL = re.compile(r"\[(\d+|['\"].*)\]")  # an index that means the same in each turn of a loop
 FROM_SUMS = {
     "sigmoid": "np.exp(-{a}) / (1 + np.exp(-{a}))**2", "tanh": "(1 - np.tanh({a})**2)",
     "relu": "({a} > 0)",
@@ -234,13 +235,21 @@ class Variants:
                     return "" if fine else forms[kinds[0]].format(a=text)
         return ""
 
+    def _same_turn(self, one: Operation, other: Operation) -> bool:
+        """Return whether operations of one line belong to the same turn of a loop."""
+        first, last = sorted(map(self.operations.index, (one, other)))
+        places = {each.place for each in self.operations[first + 1 : last]}
+        return one.line == other.line and not places & {one.place, other.place}
+
     def _text(self, value: Value, near: Operation) -> str:
         """Return how the script writes a value, preferably where an operation stands."""
         texts = {
             in_source(each, i): near.site.function == each.site.function
             for each in self.operations
             for i, operand in enumerate(each.operands[:2])
-            if operand is value and PLAIN.fullmatch(in_source(each, i))
+            if operand is value
+            and PLAIN.fullmatch(text := in_source(each, i))
+            and ("[" not in text or LITERAL.search(text) or self._same_turn(each, near))
         }
         texts = dict.fromkeys(value.names, False) | texts
         texts = {text: here for text, here in texts.items() if is_known(text, near.site)} or texts
