@@ -297,3 +297,24 @@ def test_a_gradient_of_another_shape_is_not_called_wrong_once_more(report):
     found = report(changed(("b1 -= 0.5 * D1.sum(axis=0, keepdims=True)", "b1 -= 0.5 * D1.sum()")))
     assert "gradient-shape" in found.codes
     assert "gradient-wrong" not in found.codes
+
+
+def test_of_many_numbers_that_one_line_changes_a_few_are_measured_and_all_are_told_as_one(report):
+    found = report("""import math, random
+random.seed(0)
+W = [[random.gauss(0, 1) for _ in range(3)] for _ in range(9)]
+v = [random.gauss(0, 1) for _ in range(9)]
+X = [[random.gauss(0, 1) for _ in range(3)] for _ in range(20)]
+for epoch in range(5):
+    for x in X:
+        h = [math.tanh(sum(w[i] * x[i] for i in range(3))) for w in W]
+        e = sum(v[j] * h[j] for j in range(9)) - x[0] * x[1]
+        for j in range(9):
+            for i in range(3):
+                W[j][i] -= 0.05 * e * v[j] * (1 - h[j] ** 2) * x[i]
+            v[j] -= 0.05 * e * h[j]
+""")
+    mapping = "\n".join(found.facts["mapping"])
+    assert "W[0][0] to W[8][2] (27 numbers), line 12" in mapping
+    assert "v[0] to v[8] (9 numbers), line 13" in mapping
+    assert "and 8 others" in found.facts["gradients"]

@@ -16,7 +16,7 @@ from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.conclusions import swapped, turned
 from xpnet.doctor.scripts.edits import edit, moved, operand_edit
-from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping
+from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, a_few
 from xpnet.doctor.scripts.rewrites import IN_PLACE, NOT_IN_PLACE, at_sites
 from xpnet.doctor.scripts.sizes import penalties, undivided
 from xpnet.doctor.scripts.telling import SEEN, one_error
@@ -166,7 +166,7 @@ def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     inputs = {shape for each in mapping.layers[:1]
               for shape in (each.inputs.shape, each.inputs.shape[::-1])}  # fmt: skip
     fixed = {v.shape for each in operations if each.name in PRODUCTS for v in each.operands
-             if not states & ancestors([v])} - inputs  # fmt: skip
+             if not mapping.depends(v)} - inputs  # fmt: skip
     used = {id(v) for each in operations for v in each.operands} | states
     error = {id(each.result) for each in [mapping.error] if each is not None}
     for each in operations:
@@ -307,10 +307,10 @@ def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("update-wrong", GOODFELLOW)
 def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """A penalty takes a part of the weights away. With the other sign they grow without end."""
-    numbers = [n for n in range(len(mapping.names)) if mapping.updates_of(n)]
+    taken = [each for each, side in penalties(mapping) if np.all(each.operands[side].data > 0.0)]
+    numbers = {each.parameter for each in mapping.step.updates} if taken else ()
     added = {id(v) for n in numbers for v, sign in made_of(n, mapping.step) if sign > 0}
-    grown = [each for each, side in penalties(mapping)
-             if id(each.result) in added and np.all(each.operands[side].data > 0.0)]  # fmt: skip
+    grown = [each for each in taken if id(each.result) in added]
     sums = [each.site for each in mapping.step.operations if each.name in ("add", "subtract")
             and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
     for each in grown:
@@ -367,7 +367,7 @@ def falling_sigmoid(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The error must go back through the weights that made it; these are those of the next step."""
     new = {id(u.new): u for u in mapping.step.updates}
-    for update in mapping.step.updates:
+    for update in a_few(mapping.step.updates):
         through = ancestors([update.delta], stop=lambda v: id(v) in new)
         early = [new[i] for i in through if i in new and new[i].parameter != update.parameter
                  and origin(update.delta)[0] is not new[i].new]  # fmt: skip
@@ -522,7 +522,7 @@ def scaled_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("gradient-scale", BACKPROPAGATION)
 def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
-    for update in mapping.step.updates if not run.last.skill > GOOD else ():
+    for update in a_few(mapping.step.updates) if not run.last.skill > GOOD else ():
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
         below = ancestors([update.gradient])
         for each in mapping.step.operations:

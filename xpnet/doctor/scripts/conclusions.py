@@ -57,9 +57,7 @@ def conclude(
         found += _too_long(points[0].line, points[0].loss, roles, failing)
     if not right:
         return found, ""
-    whose = (
-        f"the gradient of {listed(right)}" if len(right) < len(verdicts) else "every gradient"
-    )
+    whose = f"the gradient of {listed(right)}" if len(right) < len(verdicts) else "every gradient"
     return found, (
         f"Right: {whose}, as the slope of {points[0].loss}, in {runs} runs of one step each."
     )

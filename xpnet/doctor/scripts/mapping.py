@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 
 import numpy as np
@@ -21,6 +21,7 @@ from xpnet.doctor.scripts.updates import SAME_VALUES, ancestors, origin
 PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
 ACTIVATED = {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"}  # sums, by these
+NUMBERS = 6  # that one place of the source updates, are looked at singly
 MANY = 8  # names in a row, from which on most are left out
 MAX_SAMPLES = 64  # of a loop, that are looked at
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
@@ -56,6 +57,26 @@ class Mapping:
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
     repeated: frozenset[int] = frozenset()  # places of what each step does
 
+    @cached_property
+    def _updates(self) -> dict[int | None, tuple[Update, ...]]:
+        found = dict[int | None, tuple[Update, ...]]()
+        for each in self.step.updates:
+            found[each.parameter] = (*found.get(each.parameter, ()), each)
+        return found
+
+    @cached_property
+    def _trained(self) -> set[int]:
+        """Ids of the parameters' values, and of all that was made of them."""
+        found = {id(value) for u in self.step.updates for value in (u.old, u.new)}
+        for each in self.step.operations:
+            if any(not found.isdisjoint((id(v), id(v.base))) for v in each.operands):
+                found.add(id(each.result))
+        return found
+
+    def depends(self, value: Value) -> bool:
+        """Return whether a value is a parameter or depends on one."""
+        return not self._trained.isdisjoint((id(value), id(value.base)))
+
     @property
     def recognised(self) -> bool:
         """Whether anything of a network was found beside what is updated."""
@@ -68,7 +89,17 @@ class Mapping:
 
     def updates_of(self, parameter: int | None) -> tuple[Update, ...]:
         """Return a parameter's updates in the step."""
-        return tuple(u for u in self.step.updates if u.parameter == parameter)
+        return self._updates.get(parameter, ())
+
+
+def a_few(updates: Sequence[Update]) -> list[Update]:
+    """Return the updates of arrays, and a few of those of numbers that one place changes."""
+    at = dict[int, dict[int, None]]()
+    for each in updates:
+        place = each.operation.place if each.old.size == 1 else -1 - each.parameter
+        at.setdefault(place, {})[each.parameter] = None
+    chosen = {n for each in at.values() for n in [*each][:: -(-len(each) // NUMBERS)]}
+    return [each for each in updates if each.parameter in chosen]
 
 
 def map_step(step: Step) -> Mapping:
@@ -285,15 +316,18 @@ class _Graph:
             named = [t for v, t in zip(operation.operands, operation.site.operands, strict=False)
                      if v is update.old]  # fmt: skip
             texts.setdefault(update.parameter, named[0] if named else operation.site.text)
-        vague = {t for t in texts.values() if [*texts.values()].count(t) > 1
-                 or not re.fullmatch(r"[\w.]+", t)}  # fmt: skip
+        times = Counter(texts.values())
+        vague = {t for t, n in times.items() if n > 1 or not re.fullmatch(r"[\w.]+", t)}
         for n, text in texts.items():
             places = [each for each in self.step.places[n] if each not in vague]
             texts[n] = places[0] if places and text in vague else text
-        for text in {*texts.values()}:
-            order = [n for layer in layers for n in (layer.weights, layer.biases)]
-            alike = [n for n in dict.fromkeys([*order, *texts]) if n in texts and texts[n] == text]
-            for turn, n in enumerate(alike if len(alike) > 1 else (), start=1):
+        order = [n for each in layers for n in (each.weights, each.biases) if n in texts]
+        alike = dict[str, list[int]]()
+        for n in dict.fromkeys([*order, *texts]):
+            if n is not None:
+                alike.setdefault(texts[n], []).append(n)
+        for text, numbers in alike.items():
+            for turn, n in enumerate(numbers if len(numbers) > 1 else (), start=1):
                 texts[n] = f"{text} #{turn}"
         return tuple(texts.get(n, f"parameter {n + 1}") for n in range(len(texts)))
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.fork import Child, ask, obstacle
-from xpnet.doctor.scripts.mapping import at_place, map_step
-from xpnet.doctor.scripts.trace import Recorder, Step, Update
+from xpnet.doctor.scripts.mapping import a_few, at_place, map_step
+from xpnet.doctor.scripts.trace import Recorder, Step
 from xpnet.doctor.scripts.updates import ancestors
 from xpnet.doctor.scripts.verdicts import (
     EXACT,
@@ -33,7 +33,6 @@ from xpnet.doctor.scripts.verdicts import (
 )
 
 DIRECTIONS = 3  # in which each parameter is moved
-NUMBERS = 6  # that one place of the source updates, are moved at most
 POINTS = 2  # steps after which is measured, or one more if they do not show all
 FREE_SECONDS, SHARE = 0.5, 0.5  # of processors that measuring may take, and of the script's own
 LONGEST_STEP = 10.0  # seconds that a child may take
@@ -110,6 +109,7 @@ class Measurer:
         found = ask([partial(self._move, each) for each in moves], LONGEST_STEP)
         if isinstance(found, Child):
             self._child = found
+            self._recorder.on_step[:] = [self.look]  # nobody else looks at what a child does
             raise _GoOn
         self.runs += len(moves)
         for each in found:
@@ -130,8 +130,7 @@ class Measurer:
 
     def _measure(self, step: Step) -> str:
         """Measure at this point; return why nothing could be, or nothing."""
-        chosen = _measured(step.updates)
-        self._now = {e.parameter: e.new.object for e in step.updates if e.parameter in chosen}
+        self._now = {each.parameter: each.new.object for each in a_few(step.updates)}
         self._now = {n: v for n, v in self._now.items() if np.asarray(v).dtype.kind == "f"}
         at, unfinished = self._where(), "the script did not come to the end of another step"
         (found,) = self._ask([at], lambda s: (error_in(s), moved_by(s), named_losses(s)))
@@ -208,15 +207,6 @@ class Measurer:
                 for n, v in first.items()
             }
         return at | first
-
-
-def _measured(updates: Sequence[Update]) -> set[int]:
-    """Return the parameters to move: arrays, and a few of the numbers that one place updates."""
-    at = dict[int, dict[int, None]]()
-    for each in updates:
-        place = each.operation.place if each.old.size == 1 else -1 - each.parameter
-        at.setdefault(place, {})[each.parameter] = None
-    return {n for each in at.values() for n in [*each][:: -(-len(each) // NUMBERS)]}
 
 
 def _processor_seconds() -> float:

@@ -15,7 +15,7 @@ from xpnet.doctor.scripts.checks import causes, outcome
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, listed, map_step
 from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
 from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
-from xpnet.doctor.scripts.updates import ancestors, random_masks
+from xpnet.doctor.scripts.updates import random_masks
 from xpnet.doctor.scripts.variants import is_made_by
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
@@ -281,14 +281,13 @@ def arrays_of(mapping: Mapping) -> dict[str, Any]:
 
 def _single_inputs(mapping: Mapping) -> list[float]:
     """Return what a network of single numbers is given."""
-    states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
     given = dict[Any, float]()
     if any(each.old.size > 1 for each in mapping.step.updates):
         return []
     for value in (layer.inputs for layer in mapping.layers):
         made = value.made_by
         key = (id(made.operands[0].object), repr(made.index)) if made and made.operands else value
-        if value.size == 1 and not states & ancestors([value]):
+        if value.size == 1 and not mapping.depends(value):
             given.setdefault(key, float(np.ravel(value.data)[0]))
     return [*given.values()]
 

@@ -73,13 +73,13 @@ def run_script(
         stack.enter_context(_printing_to(output))
         parts = [_compiled(text, file, recorder) for file, text in parts_of(path)]
         recorder.prepare(main.__dict__)
-        began = time.perf_counter()
+        began, others = time.perf_counter(), {*threading.enumerate()}
         try:
             with _ToldToStop(seconds, end):
                 for code in parts:
                     exec(code, main.__dict__)
-                for thread in threading.enumerate():  # Python waits for them, too
-                    if thread is not threading.current_thread() and not thread.daemon:
+                for thread in {*threading.enumerate()} - others:  # Python waits for them, too
+                    if not thread.daemon:
                         thread.join()
         except Stopped as stop:
             how, status = stop.args

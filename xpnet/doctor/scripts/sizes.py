@@ -12,7 +12,7 @@ from xpnet.doctor.scripts.edits import LOOPS, Edit, around, changed, edit, opera
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
 from xpnet.doctor.scripts.source import tree
 from xpnet.doctor.scripts.trace import Operation, Update, Value
-from xpnet.doctor.scripts.updates import ancestors, mere_number, origin, scalar_side
+from xpnet.doctor.scripts.updates import mere_number, origin, scalar_side
 from xpnet.doctor.scripts.variants import is_made_by
 
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
@@ -209,7 +209,7 @@ def penalties(roles: Mapping) -> Iterator[tuple[Operation, int]]:
         side = scalar_side(each) if each.name == "multiply" else None
         if side is None or id(each.operands[1 - side]) not in states:
             continue
-        if not states & ancestors([each.operands[side]]):  # or else it is an error
+        if not roles.depends(each.operands[side]):  # or else it is an error
             yield each, side
 
 
