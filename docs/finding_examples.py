@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.source import Script
+from xpnet.doctor.scripts.recording.source import Script
 
 FILE = Path(__file__).with_suffix(".diff")
 

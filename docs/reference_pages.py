@@ -13,7 +13,7 @@ from xpnet.cli.options import ScriptOptions, flag, parsed_fields
 from xpnet.doctor.gradcheck.mistakes import TEXTS
 from xpnet.doctor.rules.catalogue import RULES
 from xpnet.doctor.scripts.checks import CHECKS
-from xpnet.doctor.scripts.conclusions import KINDS
+from xpnet.doctor.scripts.gradients.conclusions import KINDS
 
 ROOT = Path(__file__).parents[1]
 

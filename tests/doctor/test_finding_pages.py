@@ -15,7 +15,7 @@ NOT_FIRST = ("shared-parameters", "diverged", "constant-output")
 
 @pytest.fixture(autouse=True)
 def measured_at_one_step(monkeypatch):
-    monkeypatch.setattr("xpnet.doctor.scripts.measure.POINTS", 1)
+    monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.POINTS", 1)
 
 
 @pytest.mark.parametrize("code", EXAMPLES)

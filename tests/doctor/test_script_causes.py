@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from xpnet.doctor.scripts.instrument import instrument
 from xpnet.doctor.scripts.observe import Observer
-from xpnet.doctor.scripts.trace import Recorder
+from xpnet.doctor.scripts.recording.instrument import instrument
+from xpnet.doctor.scripts.recording.trace import Recorder
 
 # A network that learns; each test makes one mistake in it.
 RIGHT = """

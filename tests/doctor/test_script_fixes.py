@@ -8,11 +8,11 @@ from doctor_scripts import examine as ask_for
 from script_corpus import cases
 
 from xpnet.cli.doctor_fix import Attempt, Fixer, fix, in_words
-from xpnet.doctor.scripts import fix as fixes
-from xpnet.doctor.scripts.edits import after, apply, at, mended_lines
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.sizes import _later_ends, _more, numbers
-from xpnet.doctor.scripts.source import Script, tree, write_like
+from xpnet.doctor.scripts.recording.source import Script, tree, write_like
+from xpnet.doctor.scripts.repairs import fix as fixes
+from xpnet.doctor.scripts.repairs.edits import after, apply, at, mended_lines
+from xpnet.doctor.scripts.repairs.sizes import _later_ends, _more, numbers
 from xpnet.errors import InputError
 
 # A script of the corpus, and lines that its mended copy must have.
@@ -183,7 +183,7 @@ def test_more_steps_are_for_the_loop_alone_and_a_score_still_ends_it(tmp_path):
     ],
 )  # fmt: skip
 def test_a_copy_has_the_encoding_and_the_line_ends_of_the_script(tmp_path, raw, expected):
-    from xpnet.doctor.scripts.source import read_source
+    from xpnet.doctor.scripts.recording.source import read_source
 
     script, copy = tmp_path / "net.py", tmp_path / "copy.py"
     script.write_bytes(raw)

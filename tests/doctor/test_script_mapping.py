@@ -5,10 +5,10 @@ import textwrap
 import numpy as np
 import pytest
 
-from xpnet.doctor.scripts.instrument import instrument
 from xpnet.doctor.scripts.mapping import Mapping, map_step
 from xpnet.doctor.scripts.observe import Observer
-from xpnet.doctor.scripts.trace import Recorder
+from xpnet.doctor.scripts.recording.instrument import instrument
+from xpnet.doctor.scripts.recording.trace import Recorder
 
 DATA = """
 import numpy as np

@@ -6,10 +6,10 @@ from contextlib import nullcontext
 
 import pytest
 
-from xpnet.doctor.scripts.edits import apply
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.fork import Child, _cut_off, _refuse, ask
-from xpnet.doctor.scripts.source import Script
+from xpnet.doctor.scripts.recording.fork import Child, _cut_off, _refuse, ask
+from xpnet.doctor.scripts.recording.source import Script
+from xpnet.doctor.scripts.repairs.edits import apply
 
 NETWORK = """import numpy as np
 rng = np.random.default_rng(1)
@@ -51,12 +51,12 @@ def counted(monkeypatch):
         answer(self, what)
 
     monkeypatch.setattr(Child, "answer", save_and_answer)
-    monkeypatch.setattr("xpnet.doctor.scripts.fork._isolate", lambda pipe: None)
+    monkeypatch.setattr("xpnet.doctor.scripts.recording.fork._isolate", lambda pipe: None)
 
 
 @pytest.fixture
 def report(tmp_path, monkeypatch):
-    monkeypatch.setattr("xpnet.doctor.scripts.measure.POINTS", 2)
+    monkeypatch.setattr("xpnet.doctor.scripts.gradients.measure.POINTS", 2)
 
     def run(text, *arguments):
         path = tmp_path / "net.py"
@@ -227,7 +227,7 @@ def test_nothing_is_forked_while_other_threads_run(report):
 
 
 def test_nothing_is_forked_where_files_could_be_written_unseen(report, monkeypatch):
-    monkeypatch.setattr("xpnet.doctor.scripts.fork._landlock", lambda: 0)
+    monkeypatch.setattr("xpnet.doctor.scripts.recording.fork._landlock", lambda: 0)
     monkeypatch.setitem(sys.modules, "h5py", object())
     assert report(NETWORK).facts["not_measured"].startswith("h5py could write files, and this")
 

@@ -4,10 +4,10 @@ import pytest
 from script_corpus import cases
 
 from xpnet.cli import doctor_fix
-from xpnet.doctor.scripts.edits import apply
 from xpnet.doctor.scripts.examine import examine
-from xpnet.doctor.scripts.rewrites import CORRECTED, rewrite
-from xpnet.doctor.scripts.source import Script, tree
+from xpnet.doctor.scripts.recording.source import Script, tree
+from xpnet.doctor.scripts.repairs.edits import apply
+from xpnet.doctor.scripts.repairs.patterns import CORRECTED, rewrite
 
 START = """import numpy as np
 np.random.seed(2)

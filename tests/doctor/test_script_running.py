@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from xpnet.doctor.scripts.run import Stopped, run_script
-from xpnet.doctor.scripts.source import Script
-from xpnet.doctor.scripts.trace import Recorder
+from xpnet.doctor.scripts.recording.run import Stopped, run_script
+from xpnet.doctor.scripts.recording.source import Script
+from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.errors import FileError, InputError
 
 
@@ -110,7 +110,7 @@ def test_however_a_script_ends_it_is_said(script, text, how, status):
 
 
 def test_a_script_that_does_not_let_itself_be_stopped_is_given_up(script, monkeypatch):
-    monkeypatch.setattr("xpnet.doctor.scripts.run.GRACE", 0.3)
+    monkeypatch.setattr("xpnet.doctor.scripts.recording.run.GRACE", 0.3)
     monkeypatch.setattr("faulthandler.dump_traceback_later", lambda *_, **__: None)
     leave, outcomes = os._exit, []
 

@@ -17,9 +17,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from xpnet.doctor.scripts.edits import Edit, apply
 from xpnet.doctor.scripts.examine import Examination
-from xpnet.doctor.scripts.source import raw_cells, read_source, write_like
+from xpnet.doctor.scripts.recording.source import raw_cells, read_source, write_like
+from xpnet.doctor.scripts.repairs.edits import Edit, apply
 from xpnet.errors import InputError
 
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise

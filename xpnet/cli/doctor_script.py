@@ -25,7 +25,7 @@ def doctor(options: ScriptOptions) -> int:
     os.environ |= dict.fromkeys(THREAD_VARIABLES, "1")  # before NumPy is loaded: it will be forked
     os.environ["MPLBACKEND"] = "Agg"
     from xpnet.doctor.scripts.examine import examine
-    from xpnet.doctor.scripts.source import Script
+    from xpnet.doctor.scripts.recording.source import Script
 
     if options.seconds is not None and not options.seconds > 0.0:
         raise InputError(f"--seconds {options.seconds:g} must be above 0")

@@ -14,16 +14,16 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
 from xpnet.doctor.run import FAR, Run
-from xpnet.doctor.scripts.conclusions import swapped, turned
-from xpnet.doctor.scripts.edits import edit, moved, operand_edit
+from xpnet.doctor.scripts.gradients.conclusions import swapped, turned
+from xpnet.doctor.scripts.gradients.variants import is_made_by
+from xpnet.doctor.scripts.gradients.verdicts import made_of
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, a_few
-from xpnet.doctor.scripts.rewrites import IN_PLACE, NOT_IN_PLACE, at_sites
-from xpnet.doctor.scripts.sizes import penalties, undivided
+from xpnet.doctor.scripts.recording.trace import Operation, Step
+from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin, scalar_side
+from xpnet.doctor.scripts.repairs.edits import edit, moved, operand_edit
+from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites
+from xpnet.doctor.scripts.repairs.sizes import penalties, undivided
 from xpnet.doctor.scripts.telling import SEEN, one_error
-from xpnet.doctor.scripts.trace import Operation, Step
-from xpnet.doctor.scripts.updates import ancestors, lost, origin, scalar_side
-from xpnet.doctor.scripts.variants import is_made_by
-from xpnet.doctor.scripts.verdicts import made_of
 
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.observe import Observer

@@ -7,13 +7,13 @@ from typing import IO, Any, TypeVar
 
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.run import Run
-from xpnet.doctor.scripts.conclusions import conclude
-from xpnet.doctor.scripts.fix import tries, with_edits
-from xpnet.doctor.scripts.measure import Measurer
+from xpnet.doctor.scripts.gradients.conclusions import conclude
+from xpnet.doctor.scripts.gradients.measure import Measurer
 from xpnet.doctor.scripts.observe import Observer
-from xpnet.doctor.scripts.run import Outcome, run_script
-from xpnet.doctor.scripts.source import Script
-from xpnet.doctor.scripts.trace import Recorder
+from xpnet.doctor.scripts.recording.run import Outcome, run_script
+from xpnet.doctor.scripts.recording.source import Script
+from xpnet.doctor.scripts.recording.trace import Recorder
+from xpnet.doctor.scripts.repairs.fix import tries, with_edits
 
 Result = TypeVar("Result")
 SHAPES = {"target-shape", "loss-broadcast", "parameter-shape-changed", "bias-per-sample"}

@@ -14,9 +14,9 @@ from operator import or_
 
 import numpy as np
 
-from xpnet.doctor.scripts.source import modules
-from xpnet.doctor.scripts.trace import Operation, Step, Update, Value
-from xpnet.doctor.scripts.updates import SAME_VALUES, ancestors, origin
+from xpnet.doctor.scripts.recording.source import modules
+from xpnet.doctor.scripts.recording.trace import Operation, Step, Update, Value
+from xpnet.doctor.scripts.recording.updates import SAME_VALUES, ancestors, origin
 
 PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}

@@ -12,11 +12,11 @@ from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.scripts.checks import causes, outcome
+from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, listed, map_step
+from xpnet.doctor.scripts.recording.trace import Operation, Recorder, Step, Value
+from xpnet.doctor.scripts.recording.updates import random_masks
 from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
-from xpnet.doctor.scripts.trace import Operation, Recorder, Step, Value
-from xpnet.doctor.scripts.updates import random_masks
-from xpnet.doctor.scripts.variants import is_made_by
 from xpnet.doctor.step import relative_change
 from xpnet.errors import XpnetError
 

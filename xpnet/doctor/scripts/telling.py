@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from xpnet.doctor.findings import SEVERITIES, Finding
 from xpnet.doctor.run import Run
-from xpnet.doctor.scripts.conclusions import MEASURED
-from xpnet.doctor.scripts.edits import Edit, mended_lines
-from xpnet.doctor.scripts.fix import site_of
+from xpnet.doctor.scripts.gradients.conclusions import MEASURED
 from xpnet.doctor.scripts.mapping import Mapping
-from xpnet.doctor.scripts.sizes import penalties
+from xpnet.doctor.scripts.repairs.edits import Edit, mended_lines
+from xpnet.doctor.scripts.repairs.fix import site_of
+from xpnet.doctor.scripts.repairs.sizes import penalties
 
 SEEN = "read from the script's operations"
 MOST_LINES = 4  # of a remedy

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import in_source
-from xpnet.doctor.scripts.source import tree, whole
-from xpnet.doctor.scripts.trace import Operation
+from xpnet.doctor.scripts.recording.instrument import Site
+from xpnet.doctor.scripts.recording.source import tree, whole
+from xpnet.doctor.scripts.recording.trace import Operation
 
 Edit = dict[str, Any]
 LOOPS = (ast.For, ast.While)

@@ -24,9 +24,9 @@ from typing import IO, Any, NoReturn
 
 import numpy as np
 
-from xpnet.doctor.scripts.instrument import instrument
-from xpnet.doctor.scripts.source import Script, parts_of, read_source
-from xpnet.doctor.scripts.trace import Recorder
+from xpnet.doctor.scripts.recording.instrument import instrument
+from xpnet.doctor.scripts.recording.source import Script, parts_of, read_source
+from xpnet.doctor.scripts.recording.trace import Recorder
 from xpnet.errors import InputError
 
 PACKAGE = str(Path(__file__).parents[2])

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.doctor.scripts.gradients.variants import Mistake, Variants
 from xpnet.doctor.scripts.mapping import map_step
-from xpnet.doctor.scripts.trace import Operation, Step, Value
-from xpnet.doctor.scripts.updates import SAME_VALUES
-from xpnet.doctor.scripts.variants import Mistake, Variants
+from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
+from xpnet.doctor.scripts.recording.updates import SAME_VALUES
 
 EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
 ROUNDING = 1e-15  # relative error of outputs and losses

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.edits import LOOPS, Edit, around, at, changed, statements
-from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping, in_source
-from xpnet.doctor.scripts.sizes import kept, loops
-from xpnet.doctor.scripts.source import tree
-from xpnet.doctor.scripts.updates import origin
+from xpnet.doctor.scripts.recording.instrument import Site
+from xpnet.doctor.scripts.recording.source import tree
+from xpnet.doctor.scripts.recording.updates import origin
+from xpnet.doctor.scripts.repairs.edits import LOOPS, Edit, around, at, changed, statements
+from xpnet.doctor.scripts.repairs.sizes import kept, loops
 
 # Of an operation's statement, see `at_sites`.
 IN_PLACE = [(f"_x = _x {op} _a", f"_x {op}= _a") for op in "-+"]

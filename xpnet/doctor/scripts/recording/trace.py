@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.scripts.instrument import OPERATORS, Site
-from xpnet.doctor.scripts.updates import (
+from xpnet.doctor.scripts.recording.instrument import OPERATORS, Site
+from xpnet.doctor.scripts.recording.updates import (
     Search,
     ancestors,
     lost,

@@ -7,14 +7,14 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.gradcheck.mistakes import WHY
-from xpnet.doctor.scripts.edits import edit
-from xpnet.doctor.scripts.instrument import Site
+from xpnet.doctor.scripts.gradients.variants import Mistake, is_known
+from xpnet.doctor.scripts.gradients.verdicts import CLEARLY, Measured
 from xpnet.doctor.scripts.mapping import Mapping as Roles
 from xpnet.doctor.scripts.mapping import listed
-from xpnet.doctor.scripts.rewrites import at_sites
-from xpnet.doctor.scripts.trace import Operation, Update
-from xpnet.doctor.scripts.variants import Mistake, is_known
-from xpnet.doctor.scripts.verdicts import CLEARLY, Measured
+from xpnet.doctor.scripts.recording.instrument import Site
+from xpnet.doctor.scripts.recording.trace import Operation, Update
+from xpnet.doctor.scripts.repairs.edits import edit
+from xpnet.doctor.scripts.repairs.patterns import at_sites
 
 FAR = 3.0  # times the loss before a step, after which it is too long whatever the outcome
 MEASURED = "measured by moving parameters and running the script's own next step"

@@ -15,11 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.doctor.scripts.fork import Child, ask, obstacle
-from xpnet.doctor.scripts.mapping import a_few, at_place, map_step
-from xpnet.doctor.scripts.trace import Recorder, Step
-from xpnet.doctor.scripts.updates import ancestors
-from xpnet.doctor.scripts.verdicts import (
+from xpnet.doctor.scripts.gradients.verdicts import (
     EXACT,
     EXACT_FLOAT32,
     LOSS,
@@ -31,6 +27,10 @@ from xpnet.doctor.scripts.verdicts import (
     loss_values,
     moved_by,
 )
+from xpnet.doctor.scripts.mapping import a_few, at_place, map_step
+from xpnet.doctor.scripts.recording.fork import Child, ask, obstacle
+from xpnet.doctor.scripts.recording.trace import Recorder, Step
+from xpnet.doctor.scripts.recording.updates import ancestors
 
 DIRECTIONS = 3  # in which each parameter is moved
 POINTS = 2  # steps after which is measured, or one more if they do not show all

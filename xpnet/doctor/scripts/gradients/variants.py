@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet.doctor.replay import slope_of
-from xpnet.doctor.scripts.edits import Edit, around, edit, operand_edit
-from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Layer, in_source
 from xpnet.doctor.scripts.mapping import Mapping as Roles
-from xpnet.doctor.scripts.source import tree
-from xpnet.doctor.scripts.trace import Operation, Value
-from xpnet.doctor.scripts.updates import ancestors, scalar_side
+from xpnet.doctor.scripts.recording.instrument import Site
+from xpnet.doctor.scripts.recording.source import tree
+from xpnet.doctor.scripts.recording.trace import Operation, Value
+from xpnet.doctor.scripts.recording.updates import ancestors, scalar_side
+from xpnet.doctor.scripts.repairs.edits import Edit, around, edit, operand_edit
 from xpnet.nn.activations import ACTIVATIONS
 
 WORK = 400_000_000  # numbers that may be computed in search of all parameters' mistakes,

@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.edits import (
+from xpnet.doctor.scripts.gradients.variants import is_known, names_at
+from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
+from xpnet.doctor.scripts.recording.source import tree
+from xpnet.doctor.scripts.recording.trace import Operation, Value
+from xpnet.doctor.scripts.recording.updates import ancestors, origin, random_masks
+from xpnet.doctor.scripts.repairs.edits import (
     Edit,
     after,
     ahead,
@@ -27,13 +32,8 @@ from xpnet.doctor.scripts.edits import (
     statements,
     unused,
 )
-from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
-from xpnet.doctor.scripts.rewrites import matches
-from xpnet.doctor.scripts.sizes import applied, kept, loops
-from xpnet.doctor.scripts.source import tree
-from xpnet.doctor.scripts.trace import Operation, Value
-from xpnet.doctor.scripts.updates import ancestors, origin, random_masks
-from xpnet.doctor.scripts.variants import is_known, names_at
+from xpnet.doctor.scripts.repairs.patterns import matches
+from xpnet.doctor.scripts.repairs.sizes import applied, kept, loops
 
 SHUFFLE = ast.parse("_r.shuffle(_x)").body[0]
 OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the trained ones say "train"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from xpnet.doctor.scripts.trace import Operation, Value
+    from xpnet.doctor.scripts.recording.trace import Operation, Value
 
 DRAWN = re.compile("rand|normal|uniform|choice")
 RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")

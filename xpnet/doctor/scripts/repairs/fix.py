@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts import menders, rewrites, sizes
-from xpnet.doctor.scripts.edits import Edit
-from xpnet.doctor.scripts.instrument import Site
 from xpnet.doctor.scripts.mapping import Mapping
-from xpnet.doctor.scripts.source import modules, whole
+from xpnet.doctor.scripts.recording.instrument import Site
+from xpnet.doctor.scripts.recording.source import modules, whole
+from xpnet.doctor.scripts.repairs import menders, patterns, sizes
+from xpnet.doctor.scripts.repairs.edits import Edit
 
 Mender = Callable[[Finding, Mapping], list[Edit]]
 # By a finding's code, or by a change that it asks for.
@@ -32,7 +32,7 @@ MENDERS: dict[str, Mender] = {
     "reshape_targets": menders.reshape_targets,
     "loss-broadcast": menders.reshape_targets,
     "gradient-wrong": menders.each_error,
-    "constant-feature": rewrites.fractions,
+    "constant-feature": patterns.fractions,
     "gradient-accumulated": menders.cleared,
     "softmax-axis": menders.by_sample,
     "dropout-at-prediction": menders.only_in_training,
@@ -64,7 +64,7 @@ def _with_edits(finding: Finding, roles: Mapping) -> Finding:
     known = finding.repair or {}
     mends = {mend: None for key, mend in MENDERS.items() if key in known or key == finding.code}
     edits = _for_its_file(known.get("edits", ())) or [
-        each for mend in (rewrites.rewritten, *mends) for each in made_by(mend, finding, roles)
+        each for mend in (patterns.rewritten, *mends) for each in made_by(mend, finding, roles)
     ]
     return replace(finding, repair={**known, "edits": edits}) if edits else finding
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.edits import LOOPS, Edit, around, changed, edit, operand_edit
+from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
-from xpnet.doctor.scripts.source import tree
-from xpnet.doctor.scripts.trace import Operation, Update, Value
-from xpnet.doctor.scripts.updates import mere_number, origin, scalar_side
-from xpnet.doctor.scripts.variants import is_made_by
+from xpnet.doctor.scripts.recording.source import tree
+from xpnet.doctor.scripts.recording.trace import Operation, Update, Value
+from xpnet.doctor.scripts.recording.updates import mere_number, origin, scalar_side
+from xpnet.doctor.scripts.repairs.edits import LOOPS, Edit, around, changed, edit, operand_edit
 
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
 LONGER, SHORTER = 10.0, 0.1  # steps, where no better length was measured

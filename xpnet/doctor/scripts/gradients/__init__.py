@@ -1,0 +1,1 @@
+"""Measure a script's gradients, and conclude what is wrong with them."""

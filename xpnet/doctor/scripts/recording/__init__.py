@@ -1,0 +1,1 @@
+"""Run a script as Python would, and record what it computes."""

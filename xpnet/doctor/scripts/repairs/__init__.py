@@ -1,0 +1,1 @@
+"""Change a script's text: its lines as they should be."""
