@@ -9,7 +9,7 @@ import pytest
 from command_line import BANKNOTE
 
 import xpnet
-from xpnet.tables.foreign import open_database
+from xpnet.tables.excel_and_databases import open_database
 from xpnet.tables.table import read_table
 
 pytest.importorskip("fastexcel")

@@ -1,7 +1,7 @@
 """The kinds of columns: frozen dataclasses that know their inputs, fill them, and become JSON.
 
-To add one: write it, add it to `Column`, and let `xpnet.tables.choose` choose it. What version 1 of
-the model files did not know is written only where it is used.
+To add one: write it, add it to `Column`, and let `xpnet.tables.column_kinds` choose it. What
+version 1 of the model files did not know is written only where it is used.
 """
 
 import sys

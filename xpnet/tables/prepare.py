@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.choose import MAX_CATEGORIES, MIN_SHUFFLED, Choice, choose_columns, is_various
+from xpnet.tables.column_kinds import (
+    MAX_CATEGORIES,
+    MIN_SHUFFLED,
+    Choice,
+    choose_columns,
+    is_various,
+)
 from xpnet.tables.columns import Category, Column, Dates, Labels, Number, Target, encode_labels
 from xpnet.tables.encodings import (
     MIN_ROWS_PER_TEXT,

@@ -12,7 +12,7 @@ import numpy as np
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.csv import open_csv
-from xpnet.tables.foreign import EXCEL, open_database, open_excel
+from xpnet.tables.excel_and_databases import EXCEL, open_database, open_excel
 from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
 from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz, unpacked
 from xpnet.tables.parquet import IN_MEMORY, READERS, Frame, frame_of, open_file
