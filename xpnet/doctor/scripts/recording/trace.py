@@ -220,9 +220,9 @@ class Recorder:
         self._after_loop = False
         self._switch(False)
 
-    def _can_afford(self, free: float = FREE_SECONDS) -> bool:
+    def _can_afford(self, part: float = 1.0) -> bool:
         running = time.process_time() - self._started - self.seconds
-        return self.seconds <= free + SHARE * running
+        return self.seconds <= part * FREE_SECONDS + SHARE * running
 
     def _switch(self, on: bool) -> None:
         self._on = on
@@ -470,7 +470,7 @@ class Recorder:
         anchor = self._statement(last)
         known, self._anchor, self._per_step = self._per_step, anchor, passed[anchor]
         self._row += 1
-        rich = self._can_afford(FREE_SECONDS / 2)  # the rest is for later steps
+        rich = self._can_afford(0.5)  # the rest is for later steps
         if not self.rests or self.steps < (FIRST_STEPS if rich else FEWEST_STEPS):
             return
         if self._row < (self.burst if rich else min(self.burst, FIRST_STEPS)):
