@@ -306,3 +306,97 @@ def test_a_margin_has_outputs_and_targets_too():
     )
     assert codes(hinge) == ()
     assert codes(hinge.replace("rate * ", "1e-9 * "))[:1] == ("learning-rate-too-small",)
+
+
+FIT = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(400, 3))
+y = X[:, :1] + 0.5 * X[:, 1:2] + NOISE * rng.normal(size=(400, 1))
+W, b = np.zeros((3, 1)), np.zeros(1)
+for step in range(900):
+    i = rng.integers(0, 400, 32)
+    x, t = X[i], y[i]
+    d = x @ W + b - t
+    W -= 0.1 * x.T @ d / 32
+    b -= 0.1 * d.mean(axis=0)
+"""
+NOISY = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(400, 3)) * 0.1
+y = 5 * X[:, :1] + rng.normal(size=(400, 1)) * 0.5
+W = np.zeros((3, 1))
+lr = 0.1
+for step in range(300):
+    W -= lr * X.T @ (X @ W - y)
+"""
+POOLED = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(200, 5, 2))
+y = X.mean(axis=1)[:, :1] * 3
+b = np.zeros(1)
+def net(x):
+    h = np.tanh(x @ V)
+    pooled = h.mean(axis=1)
+    return h, pooled, pooled @ W + b
+V = rng.normal(size=(2, 8)) * 0.5
+W = rng.normal(size=(8, 1)) * 0.5
+for step in range(400):
+    h, pooled, p = net(X)
+    d = (p - y) / 200
+    dV = np.einsum("nsi,nsj->ij", X, (d @ W.T)[:, None, :] / 5 * (1 - h**2))
+    W -= 0.5 * pooled.T @ d
+    b -= 0.5 * d.sum(axis=0)
+    V -= 0.5 * dV
+net(X[:1])
+"""
+SAG = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(100, 3))
+y = X[:, :1] + 0.5 * X[:, 1:2]
+W, mean, kept = np.zeros((3, 1)), np.zeros((3, 1)), np.zeros((100, 3, 1))
+for step in range(3000):
+    i = rng.integers(0, 100)
+    g = X[i][:, None] * (X[i] @ W - y[i])
+    mean += (g - kept[i]) / 100
+    kept[i] = g
+    W -= 0.02 * mean
+"""
+PLAIN = """
+data = [(x / 10, 2.0 * x / 10 + 1.0) for x in range(1, 21)]
+w1, b1, w2, b2 = 0.5, 0.1, 0.4, 0.0
+for epoch in range(60):
+    for x, t in data:
+        z = x * w1 + b1
+        h = z if z > 0 else 0.0
+        err = w2 * h + b2 - t
+        d = err * w2 * (1.0 if z > 0 else 0.0)
+        w2 -= 0.002 * err * h
+        b2 -= 0.002 * err
+        w1 -= 0.002 * d * x
+        b1 -= 0.002 * d
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "script"),
+    [
+        ("prediction-wrong", POOLED),
+        ("update-wrong", PLAIN),
+        ("update-wrong", RIGHT.replace("    h =", "    rate = 2 / (1 - 1e-4 * step) ** 2\n    h =")),
+        ("data-changed", FIT.replace("x, t = X[i], y[i]", "x[:] = X[i]; t = y[i]").replace(
+            "for", "x = np.empty((32, 3))\nfor").replace("NOISE", "1.0")),
+        ("gradient-accumulated", SAG),
+        ("error-not-from-targets", FIT.replace("x, t = X[i], y[i]", "x = rng.normal(size=(32, 3)); "
+         "t = np.sin(x[:, :1]) + x[:, 1:2]").replace("NOISE", "0.0")),
+        ("learning-rate-vanishes", FIT.replace("0.1 *", "0.2 * 0.993**step *").replace(
+            "NOISE", "1.0")),
+        ("learning-rate-too-large", NOISY),
+        ("no-bias", NOISY),
+    ],
+)  # fmt: skip
+def test_a_right_script_is_not_taken_for_a_wrong_one(wrong, script):
+    assert wrong not in codes(script)

@@ -17,23 +17,23 @@ from xpnet.doctor.run import FAR, Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped, turned
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.gradients.verdicts import made_of
-from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, a_few
+from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few
 from xpnet.doctor.scripts.recording.trace import Operation, Step
 from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites
 from xpnet.doctor.scripts.repairs.sizes import penalties, undivided
-from xpnet.doctor.scripts.telling import SEEN, one_error
+from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
 
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.observe import Observer
 
 FEW_STEPS = 500
-GOOD = 0.8  # share of the variance explained, from which nothing more is looked for
-POOR = 0.5  # the same, from which more steps would only be better
+POOR = 0.5  # share of the variance explained, from which more steps would only be better
 BAD = 0.1  # the same, up to which nothing was learnt
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 FEW_UNITS = 4
+STILL_FALLS = 1.1  # times the later loss: what it was when the rate had become short
 # Wrong, however well it is learnt.
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
@@ -147,12 +147,14 @@ def changed_data(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     inputs = [layer.inputs for layer in mapping.layers[:1]]
     data = {id(value.base or value) for value in inputs + [*mapping.targets] * bool(inputs)}
     reached = ancestors(inputs)
-    for each in mapping.step.operations:
+    for each in mapping.step.operations if not run.last.skill >= GOOD else ():
         before = each.operands[0] if each.operands else None
         if before is None or before.made_by is not None or before.object is not each.result.object:
             continue
         used = id(before) in data or id(each.result) in reached
-        if used and id(before) not in states and before.size > 1:
+        new = each.name == "put" and id(before) not in ancestors(each.operands[1:])
+        new &= each.operands[-1].size > 1  # a buffer's next rows
+        if used and not new and id(before) not in states and before.size > 1:
             yield (each, "inputs", "changes the data in place, and with them what all later steps "
                    "get", "work on a copy",
                    {"edits": at_sites([each.site], NOT_IN_PLACE)})  # fmt: skip
@@ -244,7 +246,8 @@ def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """One sample is its own mean: normalised by it, all samples are alike."""
     below, way = ancestors(mapping.outputs), -1 if run.columns else 1
     rows = {each.place: each.operands[0].shape[::way] for each in mapping.step.operations
-            if each.name in ("mean", "var", "std") and id(each.result) in below}  # fmt: skip
+            if each.name in ("mean", "var", "std") and id(each.result) in below
+            and each.result.shape[::way][:1] != each.operands[0].shape[::way][:1]}  # fmt: skip
     for each in seen.recorder.used:
         shape = each.operands[0].shape[::way] if each.operands else ()
         if shape[:1] == (1,) and each.result.size > 1 and rows.get(each.place, (1,))[0] > 1:
@@ -257,12 +260,16 @@ def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def never_cleared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
     states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
-    for update in mapping.step.updates:
+    error = {id(each.result) for each in [mapping.error] if each is not None}
+    for update in mapping.step.updates if not run.last.skill >= GOOD else ():
         value, last = update.gradient, update.gradient.made_by
         while (made := value.made_by) is not None and made.name == "add" and made.index is None:
             value = made.operands[0]
         if last is None or value.made_by is not None or id(value) in states:
             continue
+        added = origin(last.operands[-1])[0].made_by
+        if added and added.name == "subtract" and error & ancestors(added.operands[:1]):
+            continue  # in place of an earlier one, as in SAG
         itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
         if itself and value.shape == update.new.shape and np.any(value.data):
             yield last, mapping.names[update.parameter], "it is added to that of the step before"
@@ -293,10 +300,14 @@ def no_square(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
 def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """1 - b**t goes to 1, and what it divides stays; (1 - b)**t goes to 0."""
-    made = [each.operands[1].made_by for each in (seen.first or mapping).step.operations
-            if each.name == "divide"]  # fmt: skip
-    powers = {each.site: each.site.operands for each in made if each and each.name == "power"
-              and each.result.size == 1 and each.operands[0].made_by}  # fmt: skip
+    first, latest = (
+        {each.site: each for each in (divide.operands[1].made_by for divide in some.step.operations
+         if divide.name == "divide") if each and each.name == "power"}
+        for some in (seen.first or mapping, mapping)
+    )  # fmt: skip
+    powers = {site: site.operands for site, each in first.items() if each.result.size == 1
+              and site in latest and each.operands[0].made_by
+              and each.operands[1].data != latest[site].operands[1].data}  # fmt: skip
     edits = [edit(site, f"(1 - {base.removeprefix('1 - ')} ** {exponent})")
              for site, (base, exponent) in powers.items() if base.startswith("1 - ")]  # fmt: skip
     for site in powers if edits else ():
@@ -308,9 +319,9 @@ def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """A penalty takes a part of the weights away. With the other sign they grow without end."""
     taken = [each for each, side in penalties(mapping) if np.all(each.operands[side].data > 0.0)]
-    numbers = {each.parameter for each in mapping.step.updates} if taken else ()
-    added = {id(v) for n in numbers for v, sign in made_of(n, mapping.step) if sign > 0}
-    grown = [each for each in taken if id(each.result) in added]
+    grown = [each for each in taken for update in mapping.step.updates
+             if update.old in each.operands
+             and (each.result, 1) in made_of(update.parameter, mapping.step)]  # fmt: skip
     sums = [each.site for each in mapping.step.operations if each.name in ("add", "subtract")
             and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
     for each in grown:
@@ -322,7 +333,11 @@ def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
     first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
-    if last < 1e-2 * first and not run.last.skill >= GOOD:
+    losses, short = [own for own, _ in seen.losses], sum(r > 0.1 * first for r in seen.rates)
+    before, after = losses[max(0, short - ROWS_ALIKE) : short], losses[short:]
+    early = 0 < short < len(seen.steps) and 10 * seen.steps[short] < run.steps
+    fell = early and np.mean(before) > STILL_FALLS * np.mean(after)
+    if last < 1e-2 * first and fell and not run.last.skill >= GOOD:
         yield (mapping.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
                f"{last:.3g} in {run.steps} steps")  # fmt: skip
 
@@ -347,7 +362,8 @@ def taught_inputs(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The network is taught a part of what it is given, and the true targets have no say."""
     inputs = [layer.inputs for layer in mapping.layers[:1]]
     for target in mapping.targets:
-        if {id(each) for each in inputs} & ancestors([target]) and target.size < inputs[0].size:
+        above = ancestors([target], stop=lambda v: v.made_by is None or v.made_by.name not in VIEWS)
+        if {id(each) for each in inputs} & above and target.size < inputs[0].size:
             yield mapping.error, "the error", "it is taken from a part of the inputs"
 
 
@@ -473,7 +489,9 @@ def divided_twice(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def summed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Steps of such a length jump over the valley."""
     factor, rows, update = _scale(mapping, run)
-    rate = run.learning_rate or 0.0
+    rate, curve = run.learning_rate or 0.0, seen.curve()
+    if not run.failing and curve[-1:] < curve[:1] and np.allclose(curve[-2:], curve[-1], rtol=1e-3):
+        return  # where no step is better
     if update is None or factor < 0.5 or rate * factor * rows <= LONG_SUM or run.last.skill >= GOOD:
         return
     behind = {id(mapping.error.result)} if mapping.error else set[int]()
@@ -544,6 +562,9 @@ def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         return
     if seen.not_mapped() or x is None or not run.last.skill < GOOD:
         return
+    p, t = run.last.predictions, run.last.targets
+    if len(mapping.layers) == 1 and np.all(np.abs(np.mean(p - t, axis=0)) < 0.1 * np.std(p - t)):
+        return  # the best bias is 0
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
     if not any(np.any((np.ptp(each, axis=0) == 0) & (each[0] != 0)) for each in shown):
         product = mapping.layers[0].product  # and no column of ones

@@ -41,7 +41,7 @@ class Observer:
         self.served_mask: Operation | None = None  # drops units in a pass that no update follows
         self._problems = Counter[str]()
         self.losses: list[tuple[float, float | None]] = []  # computed here, and the script's own
-        self._steps: list[int] = []  # numbers of the steps that were looked at
+        self.steps: list[int] = []  # numbers of the steps that were looked at
         self.rates: list[float] = []  # in each of them
         self.alike = self._row = 0  # most steps in a row with targets all the same, and the latest
         self._target: Any = None  # of the latest step, if its rows have one only
@@ -82,7 +82,7 @@ class Observer:
             self.rates.append(max(factors))
         self._compare_batches(mapping)
         self._compare_targets(mapping, arrays.get("targets"))
-        self._steps.append(mapping.step.number)
+        self.steps.append(mapping.step.number)
         try:
             self.doctor.watch(
                 parameters=before, gradients=slopes, loss=own if loss is None else loss, **arrays
@@ -100,7 +100,7 @@ class Observer:
         same = bool(self._rows) and all(np.array_equal(one, other) for one, other in pairs)
         self.same_rows = self.same_rows and (same or not self._rows)
         self._rows = again
-        if not same or self._steps[-2:-1] == [mapping.step.number - 1]:  # steps far apart may agree
+        if not same or self.steps[-2:-1] == [mapping.step.number - 1]:  # steps far apart may agree
             self.recorder.burst = 1 if same else max(1, ROWS // max(1, rows))
 
     def _compare_batches(self, mapping: Mapping) -> None:
@@ -110,7 +110,7 @@ class Observer:
             return
         rows = made.operands[0].shape[0]
         stop, self._stop = self._stop, min(index.stop or rows, rows)
-        again = index.start == 0 and self._steps[-1:] == [mapping.step.number - 1]
+        again = index.start == 0 and self.steps[-1:] == [mapping.step.number - 1]
         if again and stop > (self.wrapped[1] if self.wrapped else 0):
             self.wrapped = made, stop, rows
 
@@ -122,7 +122,7 @@ class Observer:
         whole = len(inputs) == 1 or (1,) < np.shape(rows)[:1] == inputs[:1]
         one = whole and bool(np.all(rows == rows[0]))
         same = one and np.array_equal(rows[0], self._target)
-        follows = same and self._steps[-1:] == [mapping.step.number - 1]
+        follows = same and self.steps[-1:] == [mapping.step.number - 1]
         self._row = self._row + 1 if follows else int(one)
         other = self._target is not None and not same
         self.varied, self._target = self.varied or not one or other, rows[0] if one else None
@@ -130,7 +130,7 @@ class Observer:
 
     def curve(self) -> list[float]:
         """Return the mean loss in each quarter of the run."""
-        losses, steps = np.array([own for own, _ in self.losses]), np.array(self._steps)
+        losses, steps = np.array([own for own, _ in self.losses]), np.array(self.steps)
         ends = np.linspace(0, self.recorder.steps, 5)
         inside = [(steps >= low) & (steps <= high) for low, high in pairwise(ends)]
         return [float(np.mean(losses[each])) for each in inside if np.any(each)]
@@ -176,10 +176,10 @@ class Observer:
         run = self.doctor.run
         self.doctor.note([*causes(self, run)])
         found = self.doctor.report()
-        if 2 * max(self._steps, default=0) < self.recorder.steps:  # no later one could be afforded
+        if 2 * max(self.steps, default=0) < self.recorder.steps:  # no later one could be afforded
             kept = [each for each in found.findings if each.code not in SYMPTOMS
                     and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
-            facts["stopped_looking"] = max(self._steps, default=0)
+            facts["stopped_looking"] = max(self.steps, default=0)
             found = replace(found, findings=tuple(kept))
         known = bool(measured or facts.get("gradients"))
         findings = told(mend(found.findings), run, self.first, measured=known)
@@ -199,7 +199,7 @@ class Observer:
         if mapping is None:
             return self.recorder.problem or "no parameter that is updated again and again"
         missing = [self.recorder.problem] if self.recorder.problem else []
-        missing += [each for each, n in self._problems.items() if 2 * n > len(self._steps)]
+        missing += [each for each, n in self._problems.items() if 2 * n > len(self.steps)]
         missing += [] if mapping.outputs else ["outputs and targets (no difference of the two)"]
         missing += [] if mapping.layers else ["products of inputs with weights"]
         other = [n for i, n in enumerate(mapping.names) if not mapping.reaching >> i & 1]

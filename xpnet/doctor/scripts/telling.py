@@ -38,6 +38,7 @@ SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"
 }  # fmt: skip
 RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
+GOOD = 0.8  # share of the variance explained, from which nothing more is looked for
 ONCE = {"gradient-sign", "learning-rate-too-large"}
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
@@ -56,6 +57,8 @@ def told(
     kept = [each for each in findings if _counts(each, run, measured=measured)]
     if mapping is not None and not any(penalties(mapping)):
         kept = [each for each in kept if each.code != "regularisation-dominates"]
+    if run.last.skill >= GOOD:  # SAG, for one, adds up gradients, too
+        kept = [each for each in kept if each.code != "gradient-accumulated"]
     if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
         # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
         unsure = ("gradient-sign", "gradient-wrong")

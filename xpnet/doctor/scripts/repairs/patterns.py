@@ -60,10 +60,15 @@ def _outputs(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
 
 def _rate(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     names = {text.rpartition(".")[2] for u in roles.step.updates for text, _ in u.scalars}
-    for each in statements(roles.file):
-        if isinstance(each, ast.Assign | ast.AugAssign) and around(roles.file, each.lineno, LOOPS):
+    before = {each.arg for each in ast.walk(tree(roles.file)) if isinstance(each, ast.arg)}
+    for each in sorted(statements(roles.file), key=lambda each: each.lineno):
+        if isinstance(each, ast.Assign | ast.AugAssign):
             target = each.targets[0] if isinstance(each, ast.Assign) else each.target
-            if ast.unparse(target).rpartition(".")[2] in names:
+            text = ast.unparse(target)
+            known = text in before or isinstance(each, ast.AugAssign)
+            if not around(roles.file, each.lineno, LOOPS):
+                before.add(text)
+            elif known and text.rpartition(".")[2] in names:
                 yield each
 
 

@@ -12,7 +12,7 @@ from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Update, Value
-from xpnet.doctor.scripts.recording.updates import mere_number, origin, scalar_side
+from xpnet.doctor.scripts.recording.updates import ancestors, mere_number, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import LOOPS, Edit, around, changed, edit, operand_edit
 
 DRAWS = re.compile(r"rand|uniform|normal|zeros|ones|full|empty")
@@ -205,11 +205,13 @@ def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
 def penalties(roles: Mapping) -> Iterator[tuple[Operation, int]]:
     """Yield what multiplies parameters by a number, and which operand the number is."""
     states = {id(update.old) for update in roles.step.updates}
+    forward = ancestors(roles.outputs, stop=lambda value: id(value) in states)
     for each in roles.step.operations:
         side = scalar_side(each) if each.name == "multiply" else None
         if side is None or id(each.operands[1 - side]) not in states:
             continue
-        if not roles.depends(each.operands[side]):  # or else it is an error
+        error = roles.depends(each.operands[side])
+        if not error and id(each.result) not in forward:
             yield each, side
 
 
