@@ -366,18 +366,15 @@ for step in range(3000):
     W -= 0.02 * mean
 """
 PLAIN = """
-data = [(x / 10, 2.0 * x / 10 + 1.0) for x in range(1, 21)]
-w1, b1, w2, b2 = 0.5, 0.1, 0.4, 0.0
-for epoch in range(60):
-    for x, t in data:
-        z = x * w1 + b1
-        h = z if z > 0 else 0.0
-        err = w2 * h + b2 - t
-        d = err * w2 * (1.0 if z > 0 else 0.0)
-        w2 -= 0.002 * err * h
-        b2 -= 0.002 * err
-        w1 -= 0.002 * d * x
-        b1 -= 0.002 * d
+w1, w2, lr = 0.2, 0.3, 0.02
+for epoch in range(40):
+    for x, t in [(0.5, 1.0), (0.8, 1.6), (1.0, 2.0), (0.3, 0.6)]:
+        h = x * w1
+        err = w2 * h - t
+        g2 = err * h
+        g1 = err * w2 * x
+        w2 = w2 - lr * g2
+        w1 = w1 - lr * g1
 """
 
 

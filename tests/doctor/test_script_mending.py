@@ -1,5 +1,7 @@
 """What the doctor changes in a script's text, and what it leaves alone."""
 
+from types import SimpleNamespace
+
 import pytest
 from script_corpus import cases
 
@@ -7,7 +9,7 @@ from xpnet.cli import doctor_fix
 from xpnet.doctor.scripts.examine import examine
 from xpnet.doctor.scripts.recording.source import Script, tree
 from xpnet.doctor.scripts.repairs.edits import apply
-from xpnet.doctor.scripts.repairs.patterns import CORRECTED, rewrite
+from xpnet.doctor.scripts.repairs.patterns import CORRECTED, rewrite, rewritten
 
 START = """import numpy as np
 np.random.seed(2)
@@ -337,3 +339,13 @@ def test_adams_corrections_of_its_first_steps_are_powers_of_its_rates(tmp_path):
     path.write_text("m = v / (1 - b) ** t")
     (change,) = rewrite(str(path), tree(str(path)), *CORRECTED)
     assert change["text"] == "v / (1 - b ** t)"
+
+
+@pytest.mark.parametrize(("start", "edits"), [("rate = 0.2", 1), ("first = 0.2", 0)])
+def test_a_rate_that_falls_is_left_alone_where_nothing_else_sets_it(tmp_path, start, edits):
+    path = tmp_path / "net.py"
+    path.write_text(f"{start}\nfor k in range(9):\n    rate = 0.2 / 2**k\n    w -= rate * g\n")
+    update = SimpleNamespace(scalars=(("rate", 0.2),))
+    roles = SimpleNamespace(file=str(path), step=SimpleNamespace(updates=[update]))
+    vanishes = SimpleNamespace(code="learning-rate-vanishes")
+    assert len(rewritten(vanishes, roles)) == edits
