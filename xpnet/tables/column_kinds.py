@@ -54,7 +54,8 @@ def choose_columns(
                 choice.columns.append(_category(table, name, cells.counts))
             else:
                 many = impute and cells.missing >= max(MIN_INDICATED * table.rows, 1)
-                choice.columns.append(Number(name, indicator=many, gap=table.gaps.get(name)))
+                gap = table.gaps.get(name)  # perhaps a number after all, so it has an input
+                choice.columns.append(Number(name, indicator=many or gap is not None, gap=gap))
         except InputError as error:
             remedy = f", or pass {option('--drop', name)}."
             choice.obstacles[name] = str(error).removesuffix(".") + remedy
