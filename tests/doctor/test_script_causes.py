@@ -383,7 +383,7 @@ for epoch in range(40):
     [
         ("prediction-wrong", POOLED),
         ("update-wrong", PLAIN),
-        ("update-wrong", RIGHT.replace("    h =", "    rate = 2 / (1 - 1e-4 * step) ** 2\n    h =")),
+        ("update-wrong", RIGHT.replace("    h =", "    rate = 2 / (1 - step / 1e4)**2\n    h =")),
         ("data-changed", FIT.replace("x, t = X[i], y[i]", "x[:] = X[i]; t = y[i]").replace(
             "for", "x = np.empty((32, 3))\nfor").replace("NOISE", "1.0")),
         ("gradient-accumulated", SAG),

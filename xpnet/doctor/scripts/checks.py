@@ -33,7 +33,6 @@ POOR = 0.5  # share of the variance explained, from which more steps would only 
 BAD = 0.1  # the same, up to which nothing was learnt
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 FEW_UNITS = 4
-STILL_FALLS = 1.1  # times the later loss: what it was when the rate had become short
 # Wrong, however well it is learnt.
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
@@ -206,13 +205,10 @@ def wrong_count(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                 right = {d: float(np.mean(one.data + d == other)) for d in (-1, 0, 1)}
                 best = max(right, key=lambda d: right[d])
                 if best and right[best] > GOOD and right[0] < 1.0 - GOOD:
-                    yield (
-                        each,
-                        "predictions",
-                        f"{right[best]:.0%} of the answers are right if {best:+d} is added",
-                        f"add {best:+d} to {each.site.operands[i]}",
-                        {"edits": [operand_edit(each, i, f"{{}} {'+-'[best < 0]} 1")]},
-                    )
+                    edits = [operand_edit(each, i, f"{{}} {'+-'[best < 0]} 1")]
+                    said = f"{right[best]:.0%} of the answers are right if {best:+d} is added"
+                    remedy = f"add {best:+d} to {each.site.operands[i]}"
+                    yield each, "predictions", said, remedy, {"edits": edits}
 
 
 @check("normalised-per-row", RECIPE, "take the mean and the deviation of each feature, over "
@@ -260,7 +256,7 @@ def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def never_cleared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """They still contain those of earlier steps. Steps grow, and point where the loss fell."""
     states = {id(value) for u in mapping.step.updates for value in (u.old, u.new)}
-    error = {id(each.result) for each in [mapping.error] if each is not None}
+    error = {id(mapping.error.result)} if mapping.error else set[int]()
     for update in mapping.step.updates if not run.last.skill >= GOOD else ():
         value, last = update.gradient, update.gradient.made_by
         while (made := value.made_by) is not None and made.name == "add" and made.index is None:
@@ -268,10 +264,9 @@ def never_cleared(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         if last is None or value.made_by is not None or id(value) in states:
             continue
         added = origin(last.operands[-1])[0].made_by
-        if added and added.name == "subtract" and error & ancestors(added.operands[:1]):
-            continue  # in place of an earlier one, as in SAG
+        sag = added and added.name == "subtract" and error & ancestors(added.operands[:1])
         itself = last.site.kind == "in place" or last.site.operands[0] in update.gradient.names
-        if itself and value.shape == update.new.shape and np.any(value.data):
+        if itself and not sag and value.shape == update.new.shape and np.any(value.data):
             yield last, mapping.names[update.parameter], "it is added to that of the step before"
 
 
@@ -318,9 +313,8 @@ def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("update-wrong", GOODFELLOW)
 def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """A penalty takes a part of the weights away. With the other sign they grow without end."""
-    taken = [each for each, side in penalties(mapping) if np.all(each.operands[side].data > 0.0)]
-    grown = [each for each in taken for update in mapping.step.updates
-             if update.old in each.operands
+    grown = [each for each, side in penalties(mapping) for update in mapping.step.updates
+             if np.all(each.operands[side].data > 0.0) and update.old in each.operands
              and (each.result, 1) in made_of(update.parameter, mapping.step)]  # fmt: skip
     sums = [each.site for each in mapping.step.operations if each.name in ("add", "subtract")
             and {*each.operands} & {penalty.result for penalty in grown}]  # fmt: skip
@@ -333,11 +327,11 @@ def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Long before the network has learnt, its steps are too short to get anywhere."""
     first, last = [*seen.rates, 0.0][0], [0.0, *seen.rates][-1]
+    if last >= 1e-2 * first or run.last.skill >= GOOD:
+        return
     losses, short = [own for own, _ in seen.losses], sum(r > 0.1 * first for r in seen.rates)
-    before, after = losses[max(0, short - ROWS_ALIKE) : short], losses[short:]
-    early = 0 < short < len(seen.steps) and 10 * seen.steps[short] < run.steps
-    fell = early and np.mean(before) > STILL_FALLS * np.mean(after)
-    if last < 1e-2 * first and fell and not run.last.skill >= GOOD:
+    before, after = np.mean(losses[max(0, short - 16) : short]), np.mean(losses[short:])
+    if 10 * seen.steps[short] < run.steps and before > 1.1 * after:  # it still fell
         yield (mapping.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
                f"{last:.3g} in {run.steps} steps")  # fmt: skip
 
@@ -562,11 +556,10 @@ def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         return
     if seen.not_mapped() or x is None or not run.last.skill < GOOD:
         return
-    p, t = run.last.predictions, run.last.targets
-    if len(mapping.layers) == 1 and np.all(np.abs(np.mean(p - t, axis=0)) < 0.1 * np.std(p - t)):
-        return  # the best bias is 0
+    errors = run.last.predictions - run.last.targets
+    zero = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
-    if not any(np.any((np.ptp(each, axis=0) == 0) & (each[0] != 0)) for each in shown):
+    if not (zero or any(np.any((np.ptp(a, axis=0) == 0) & (a[0] != 0)) for a in shown)):
         product = mapping.layers[0].product  # and no column of ones
         yield (product, "the network", "no layer has a bias", f"add one to each product: "
                f"{product.site.text} + b, with b = np.zeros(units), and update it by the sum of "

@@ -14,7 +14,7 @@ from xpnet.doctor.scripts.repairs.sizes import penalties
 
 SEEN = "read from the script's operations"
 MOST_LINES = 4  # of a remedy
-LEARNT = 0.8  # share of the variance explained, from which a start or a rate is no cause
+GOOD = 0.8  # share of the variance explained, from which a start or a rate is no cause
 # Faults of the code, then of what it is given, each in the order in which they must be mended.
 FAULTS = (
     "data-changed", "shared-parameters", "integer-parameters", "weights-redrawn", "loss-broadcast",
@@ -38,7 +38,6 @@ SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"
 }  # fmt: skip
 RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
-GOOD = 0.8  # share of the variance explained, from which nothing more is looked for
 ONCE = {"gradient-sign", "learning-rate-too-large"}
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
@@ -57,8 +56,6 @@ def told(
     kept = [each for each in findings if _counts(each, run, measured=measured)]
     if mapping is not None and not any(penalties(mapping)):
         kept = [each for each in kept if each.code != "regularisation-dominates"]
-    if run.last.skill >= GOOD:  # SAG, for one, adds up gradients, too
-        kept = [each for each in kept if each.code != "gradient-accumulated"]
     if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
         # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
         unsure = ("gradient-sign", "gradient-wrong")
@@ -116,8 +113,9 @@ def _counts(finding: Finding, run: Run, *, measured: bool) -> bool:
     one = one_error(run) is not None and finding.code != "gradient-sign"
     if one and finding.reference == MEASURED:
         return False  # products with one sum of all errors are no slopes of anything
-    learnt = run.last.skill >= LEARNT
-    return finding.severity != "note" and (finding.code in FAULTS or not learnt)
+    learnt = run.last.skill >= GOOD
+    fault = finding.code in FAULTS and finding.code != "gradient-accumulated"  # as SAG does, too
+    return finding.severity != "note" and (fault or not learnt)
 
 
 def one_error(run: Run) -> float | None:
