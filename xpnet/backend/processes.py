@@ -39,7 +39,8 @@ def in_processes(
                 with open(pipe, "rb") as file:
                     answer = file.read()
                 _, status = os.waitpid(process, 0)
-                yield item, None if status or not answer else pickle.loads(answer)  # noqa: S301  # of a child
+                failed = status or not answer
+                yield item, None if failed else pickle.loads(answer)  # noqa: S301  # of a child
     finally:
         for pipe, (process, _) in running.items():
             os.kill(process, signal.SIGKILL)
