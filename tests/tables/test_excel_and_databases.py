@@ -98,6 +98,12 @@ def test_a_text_far_below_numbers_is_not_lost_nor_are_the_digits_of_small_ones(t
     assert table.column("y")[0] == 1.2345678901e-12
 
 
+def test_texts_with_leading_zeros_are_codes_but_not_as_titles(tmp_path):
+    cells = {"code": ["0012", "1.50", "0012"], "01": [1.5, 2.5, 0.5], "text": ["1", "2.5", "0"]}
+    table = read_table(write_excel(tmp_path / "table.xlsx", sheet=cells))
+    assert table.texts == {"code": ("0012", "1.50")}
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"a,b\n1,2\n"])
 def test_a_damaged_excel_file_is_refused_in_one_line(content, tmp_path):
     (tmp_path / "table.xlsx").write_bytes(content)

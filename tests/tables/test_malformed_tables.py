@@ -45,6 +45,10 @@ WITH_PLACE = {
     "decimal comma, quoted": (with_row('3.5,"1,75",0'), (*B4, "'1,75'", "decimal comma", "point")),
     "decimal comma, not quoted": (with_row("3,5,1,75,0"), ("line 4", "column 4", "5 fields")),
     "percent among numbers": (with_row("3.5,5%,0"), (*B4, "'5%'", "has signs", "1234.5")),
+    "a slip among prices": (
+        many("{}.2 \u20ac").replace(",", ";").replace(".", ",").replace(";3,2 ", ";3,4,3 "),
+        ("line 2", "column 'c'", "has signs", "--drop c"),
+    ),
     "inf": (with_row("3.5,inf,0"), (*B4, "'inf'", "infinite")),
     "overflow": (with_row("3.5,1e400,0"), (*B4, "'1e400'", "largest")),
     "too large to standardise": (with_row("3.5,1e308,0"), (*B4, "too large", "unit")),

@@ -162,9 +162,12 @@ def test_integers_are_identifiers_by_their_name_and_texts_by_themselves(name, ce
 
 
 def test_few_whole_numbers_and_a_word_are_categories(table):
-    rows = [f"{i / 7},{(4, 6, 8)[i % 3] if i % 30 else 'rotary'},{i % 2}\n" for i in range(90)]
+    rows = [f"{i / 7},{(4, 6, 8)[i % 3] if i else 'rotary'},{i % 2}\n" for i in range(90)]
     plan = prepare(table("a,cylinders,y\n" + "".join(rows)), "y").preprocessing
     assert plan.columns[1].categories == ("4", "6", "8", "rotary")
+    rows[0] = rows[0].replace("rotary", "4o")  # a slip
+    with pytest.raises(InputError, match=r"line 2, column 'cylinders': found '4o'"):
+        prepare(table("a,cylinders,y\n" + "".join(rows)), "y")
 
 
 def test_row_numbers_are_no_target_unless_the_task_says_so(table):
@@ -279,14 +282,30 @@ def test_a_column_that_gives_the_target_away_is_named(table):
 
 
 def test_numbers_that_stand_for_nothing_are_imputed_also_at_prediction(table):
-    rows = [f"{i / 7},{i % 80 if i % 9 else 999},{900 + i % 99},{i % 2}\n" for i in range(100)]
+    rows = [f"{i / 7},{i % 80 if i % 150 else 999},{900 + i % 99},{i % 2}\n" for i in range(300)]
     ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y")
-    assert ready.decisions[0].columns == {"b": "12 cells, empty or 999"}
+    assert ready.decisions[0].text() == "b (2 cells, empty or 999, imputed) [--keep COLUMN]"
     plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
     coded, empty = (table(f"a,b,c\n1,{each},950\n") for each in ("999", ""))
     assert plan.notes(coded) == plan.notes(empty) == ["1 missing cell imputed: b (1)"]
     np.testing.assert_array_equal(plan.transform(coded), plan.transform(empty))
+    assert plan.input_names()[2] == "b missing"  # lest 999 be a number after all
     assert not prepare(table("a,b,c,y\n" + "".join(rows)), "y", keep=["b"]).decisions
+    for options in ({"missing": "drop"}, {"missing": "impute", "strict": True}):
+        ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y", **options)
+        assert (len(ready.decisions), ready.notes[0][-13:]) == (0, "'b' (2 x 999)")
+
+
+@pytest.mark.parametrize("cells", [(0, 999), (0, 1, 999), (1, 2, 3, 4, 99)])
+def test_flags_and_small_numbers_stand_for_themselves(cells, table):
+    rows = [f"{i / 7},{cells[i % len(cells)]},{i % 2}\n" for i in range(100)]
+    ready = prepare(table("a,b,y\n" + "".join(rows)), "y")
+    assert (ready.decisions, ready.preprocessing.inputs, len(ready.notes)) == ((), 2, 0)
+
+
+def test_a_number_that_is_constant_save_for_gaps_is_not_of_no_use(table):
+    rows = [f"{i / 7},{'' if i % 3 else 5},{i % 2}\n" for i in range(100)]
+    assert prepare(table("a,b,y\n" + "".join(rows)), "y").notes == ()
 
 
 def test_numbers_far_outside_the_training_range_are_counted_at_prediction(table):

@@ -80,10 +80,14 @@ def _matmul_into(out: Array, a: Array, b: Array) -> None:
 
 
 @lru_cache(maxsize=4)
-def _ones(count: int, dtype: str) -> Array:
+def _kept_ones(count: int, dtype: str) -> Array:
     ones = np.ones(count, dtype=dtype)
     ones.flags.writeable = False
     return ones
+
+
+def _ones(count: int, dtype: str) -> Array:  # long ones are not worth their memory
+    return _kept_ones(count, dtype) if count <= 4096 else np.ones(count, dtype=dtype)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ _LOOKS_LIKE = tuple(
             "write a decimal point, or pass --decimal ','",
         ),
         (
-            r"[^\w(]*(\d[\d.,]*|\d{1,3}([' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?)[^\w)]?",
+            r"[^\w(]*(\d[\d.,]*|\d{1,3}([' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?)"
+            r"[ \u00a0\u202f]?[^\w)]?",
             "has signs or separators of its own",
             "write plain numbers, such as 1234.5",
         ),

@@ -54,7 +54,8 @@ def choose_columns(
                 choice.columns.append(_category(table, name, cells.counts))
             else:
                 many = impute and cells.missing >= max(MIN_INDICATED * table.rows, 1)
-                choice.columns.append(Number(name, indicator=many, gap=table.gaps.get(name)))
+                gap = table.gaps.get(name)  # perhaps a number after all, so it has an input
+                choice.columns.append(Number(name, indicator=many or gap is not None, gap=gap))
         except InputError as error:
             remedy = f", or pass {option('--drop', name)}."
             choice.obstacles[name] = str(error).removesuffix(".") + remedy
@@ -113,9 +114,12 @@ def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:
     """Return how the dates are written, if these are dates; refuse numbers with slips."""
     words = texts_of(table, name)
     pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
-    used = [words[at] for at in np.flatnonzero(counts).tolist()]
+    used = {words[at]: int(counts[at]) for at in np.flatnonzero(counts).tolist()}
     whole = all(each.isdigit() or not is_number(each) for each in used)
-    if not pattern and not (whole and len(used) <= MAX_CODES <= counts.sum() / len(used)):
+    others = {each: count for each, count in used.items() if not is_number(each)}
+    long = all(len(each) > 2 for each in others)  # or else a slip
+    meant = whole and long and sum(others.values()) >= _min_count(table.rows)
+    if not pattern and not (meant and len(used) <= MAX_CODES <= counts.sum() / len(used)):
         refuse_spoilt_numbers(table, name, counts)
     return pattern
 

@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from xpnet.errors import FileError, InputError
@@ -18,7 +19,8 @@ SQLITE = "sqlite:///"
 def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collection[str]) -> Csv:
     """Read a sheet of an Excel or OpenDocument file, that with cells if only one has any, as CSV.
 
-    So titles, totals and signs beside numbers are dealt with in one way.
+    So titles, totals and signs beside numbers are dealt with in one way. Only texts have leading
+    zeros: a column with any holds codes.
     """
     try:
         import fastexcel
@@ -56,7 +58,10 @@ def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collect
     days = polars.when(whole_days).then(cells.str.strip_suffix(midnight)).otherwise(cells)
     lines = frame.with_columns(days).write_csv(include_header=False, separator="\t")
     data = re.sub(r"(?m)^\t+$", "", lines).encode()  # blank lines have no cells
-    return open_csv(path, "utf-8", "\t", None, header, texts, "\t", data)
+    csv = open_csv(path, "utf-8", "\t", None, header, texts, "\t", data)
+    rows = frame[csv.line - 1 :]
+    coded = {at for at, each in enumerate(rows) if each.str.contains("^0[0-9]+$").any()}
+    return replace(csv, texts=csv.texts | coded)
 
 
 def _cells(book: Any, sheet: str, kind: str) -> Any:

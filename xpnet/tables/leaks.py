@@ -14,7 +14,8 @@ from xpnet.tables.table import Table
 MIN_ROWS = 50
 MAX_CELLS = 4_000_000  # looked at, of at most MAX_ROWS rows
 MAX_ROWS = 20_000
-CODES = {10.0**digits - 1.0 for digits in range(2, 10)}  # 99, 999, ...
+CODES = {10.0**digits - 1.0 for digits in range(3, 10)}  # 999, 9999, ...
+MIN_OTHERS = 3  # different numbers beside one that stands for nothing
 MAX_LEFT = 0.02  # of the target's variance; petals of irises leave 0.1, the odour of mushrooms 0.06
 
 
@@ -45,19 +46,27 @@ def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarra
     return [f"{up_to_ten(found)} {told}"] if found else []
 
 
-def with_gaps(table: Table, found: dict[str, Summary], keep: Collection[str]) -> Table:
+def with_gaps(
+    table: Table, found: dict[str, Summary], keep: Collection[str], *, impute: bool
+) -> tuple[Table, list[str]]:
     """Let cells be missing that hold 999, or the like, far from all others of their column.
 
-    What was `found` in these columns is brought up to date; those to keep are left alone.
+    What was `found` in these columns is brought up to date; those to keep are left alone. Unless
+    cells are to be imputed, only a note on such columns is returned.
     """
-    gaps = dict[str, float]()
+    gaps, told = dict[str, float](), list[str]()
     for name, value in ((name, value) for name, s in found.items() for value in (s.low, s.high)):
         if abs(value) in CODES and name not in table.texts and name not in keep:
             cells = table.column(name)
             others = np.abs(cells[(cells != value) & ~np.isnan(cells)])
             count = np.count_nonzero(cells == value)
-            if count > 1 and others.size and 4 * np.max(others) < abs(value):
+            far = count > 1 and others.size and 4 * np.max(others) < abs(value)
+            if far and len(np.unique(others)) >= MIN_OTHERS:  # a flag may be 0 or 999
                 gaps[name] = float(value)
-    table = replace(table, gaps=gaps)
-    found |= summarize(table, [*gaps])
-    return table
+                told.append(f"{quoted(name)} ({count:,} x {value:.0f})")
+    if impute:
+        table = replace(table, gaps=gaps)
+        found |= summarize(table, [*gaps])
+        return table, []
+    note = "numbers far from all others; if they stand for nothing, empty these cells:"
+    return table, [f"{note} {up_to_ten(told)}"] if told else []

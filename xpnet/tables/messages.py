@@ -60,6 +60,7 @@ _CHANGED_BY = {
     "left out": "--keep COLUMN",
     "dates": "--drop COLUMN",
     "imputed": "--missing drop",
+    "codes": "--keep COLUMN",
     "encoded": "--drop COLUMN",
 }
 

@@ -113,8 +113,7 @@ def prepare(
     source, targets = _targets(table, target or "")
     used = _used(table, targets, drop, keep)
     found = summarize(table, used)
-    if missing == "impute":
-        table = with_gaps(table, found, keep)
+    table, notes = with_gaps(table, found, keep, impute=missing == "impute" and not strict)
     choice = choose_columns(table, found, keep, impute=missing == "impute")
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
     plan = Preprocessing(
@@ -123,7 +122,7 @@ def prepare(
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
-    notes = _row_notes(table, rows, used, choice, stream)
+    notes += _row_notes(table, rows, used, choice, stream)
     plan, y = _with_tasks(plan, task, source, rows, strict)
     train, held, folds = _divided(plan, y, validation, nets, seed, notes)
     if plan.layout == "image":
@@ -183,11 +182,13 @@ def _decisions(
     read = {key: quoted(each) for key, each in table.guesses.items() if key != "no_header"}
     read |= {"header": "none"} if "no_header" in table.guesses else {}
     impute, gone, total = plan.missing == "impute", table.rows - rows, table.rows
-    encoded, pooled, imputed = dict[str, str](), list[str](), dict[str, str]()
+    encoded, pooled = dict[str, str](), list[str]()
+    imputed, codes = dict[str, str](), dict[str, str]()
     for each in choice.columns:
         if impute and (count := found[each.name].missing):
-            code = f", empty or {table.gaps[each.name]:.0f}" if each.name in table.gaps else ""
-            imputed[each.name] = counted(count, "cell") + code
+            gap = table.gaps.get(each.name)
+            told, code = (imputed, "") if gap is None else (codes, f", empty or {gap:.0f}, imputed")
+            told[each.name] = counted(count, "cell") + code
         if isinstance(each, Category):
             encoded[each.name] = counted(len(each.categories), "value")
             if each.pooled:
@@ -208,6 +209,7 @@ def _decisions(
         Decision("left out", choice.left_out, {"drop": [*choice.left_out]}),
         Decision("dates", dates, {"drop": [*dates]}),
         Decision("imputed", imputed),
+        Decision("codes", codes),
         Decision("encoded", encoded, {"drop": pooled} if pooled else {}),
     ]
     return [each for each in every if each.columns]
@@ -363,10 +365,10 @@ def _with_scales(
 
     To be standardised, `how` has what to encode, and how many rows there are in all.
     """
-    numbers = [column.name for column in plan.columns if isinstance(column, Number)]
-    mean, std, same = _scales(table, numbers, rows)
-    if same.any():
-        constant = [name for name, each in zip(numbers, same, strict=True) if each]
+    numbers = {each.name: each.indicator for each in plan.columns if isinstance(each, Number)}
+    mean, std, same = _scales(table, [*numbers], rows)
+    used = zip(numbers.items(), same, strict=True)
+    if constant := [name for (name, indicator), each in used if each and not indicator]:
         notes.append(f"constant in all training rows, so of no use: {up_to_ten(constant)}")
     bins = bins_for(how[1], len(numbers), how[0]) if how else 0
     if not how:
