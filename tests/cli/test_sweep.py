@@ -13,6 +13,7 @@ from subprocess import PIPE, Popen
 import pytest
 from command_line import BANKNOTE, Run, program, regression, table
 
+from xpnet.backend.processes import in_processes
 from xpnet.cli import sweep as module
 
 pytestmark = pytest.mark.usefixtures("in_empty_directory")
@@ -126,6 +127,31 @@ def test_what_fails_in_a_process_is_told_as_without(run, monkeypatch):
     assert (refused.status, "--hidden '8,x'" in refused.err) == (2, True)
     monkeypatch.setattr(module, "train_together", killed)
     assert run(*SWEEP, "--lr", "0.01", "--hidden", "4", "8").json["trained"] == 2
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
+@pytest.mark.parametrize("work", [str, lambda item: os._exit(0)])
+def test_a_process_that_a_signal_meets_at_once_or_that_leaves_gives_nothing(
+    tmp_path, monkeypatch, work
+):
+    here, fork, unwound = os.getpid(), os.fork, tmp_path / "unwound"
+
+    def interrupted():
+        process = fork()
+        if not process and work is str:
+            os.kill(os.getpid(), signal.SIGINT)
+        return process
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    try:
+        assert sorted(in_processes(work, [1, 2], 2)) == [(1, None), (2, None)]
+    finally:  # which is for this process only
+        if os.getpid() != here:
+            unwound.touch()
+            os._exit(0)
+    assert not unwound.exists()
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 CLUSTER = """

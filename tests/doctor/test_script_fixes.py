@@ -1,5 +1,6 @@
 """What `--fix` writes: lines as they should be, in files that Python reads, and that learn."""
 
+import ast
 import json
 from dataclasses import replace
 
@@ -9,9 +10,10 @@ from script_corpus import cases
 
 from xpnet.cli.doctor_fix import Attempt, Fixer, fix, in_words
 from xpnet.doctor.scripts.examine import examine
+from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import Script, tree, write_like
 from xpnet.doctor.scripts.repairs import fix as fixes
-from xpnet.doctor.scripts.repairs.edits import after, apply, at, mended_lines
+from xpnet.doctor.scripts.repairs.edits import after, apply, at, mended_lines, moved
 from xpnet.doctor.scripts.repairs.sizes import _later_ends, _more, numbers
 from xpnet.errors import InputError
 
@@ -140,9 +142,37 @@ def test_statements_are_added_behind_comments_and_not_around_a_match(tmp_path):
     text = "x = 1  # one\nmatch x:\n    case 1:\n        x = 2\n"
     path = tmp_path / "net.py"
     path.write_text(text)
-    added = after(str(path), at(str(path), 1), "y = x")
+    added = after(str(path), at(str(path), 1, 0), "y = x")
     assert apply(text, [added]).startswith("x = 1  # one\ny = x\nmatch")
-    assert at(str(path), 4).col_offset == 8
+    assert at(str(path), 4, 8).col_offset == 8
+
+
+def test_the_statement_at_a_place_is_one_of_several_on_its_line(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text("W2 -= a; W1 -= b\n")
+    assert at(str(path), 1, 9).target.id == "W1"
+    assert at(str(path), 1, 7) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ("W2 -= h @ e\ng = e @ W2.T\nW1 -= g", "pass\ng = e @ W2.T\nW1 -= g\nW2 -= h @ e"),
+        ("W2 -= h @ e; W1 -= e @ W2.T", "pass; W1 -= e @ W2.T; W2 -= h @ e"),
+        ("p['v'] -= d['v']\nd['w'] = p['v']\np['w'] -= d['w']",
+         "pass\nd['w'] = p['v']\np['w'] -= d['w']\np['v'] -= d['v']"),
+        ("W2 -= g\ng = e @ W2.T\nW1 -= g", None),
+        ("W2 -= g.T\ng[...] = e @ W2.T\nW1 -= g", None),
+        ("W2, W1 = W2 - h @ e, W1 - e @ W2", None),
+    ],
+)  # fmt: skip
+def test_a_statement_moves_only_where_it_reads_what_it_read(tmp_path, text, mended):
+    path = tmp_path / "net.py"
+    path.write_text(text)
+    nodes = tree(str(path)).body
+    sites = [Site(str(path), n.lineno, n.col_offset, n.end_lineno, n.end_col_offset, "in place",
+                  ast.Sub, "") for n in (nodes[0], nodes[-1])]  # fmt: skip
+    assert (apply(text, moved(*sites)) if moved(*sites) else None) == mended
 
 
 SIZES = """def smooth(x, a):

@@ -165,6 +165,21 @@ def test_weights_that_were_updated_too_early_are_named(report):
     assert "update-order" in codes
 
 
+def test_a_gradient_is_not_explained_by_what_updates_another_parameter(report):
+    text = """import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(400, 3)); y = np.sin(X[:, :1]) + 0.5 * X[:, 1:2]
+W1 = rng.normal(size=(3, 16)) * 0.5; W2 = rng.normal(size=(16, 1)) * 0.25
+for step in range(600):
+    h = np.tanh(X @ W1)
+    err = (h @ W2 - y) / 400
+    W2 = W2 - 0.3 * h.T @ err
+    g = err @ W2.T * (1 - h ** 2)
+    W1 = W1 - 0.3 * X.T @ g
+"""
+    assert [each.code for each in report(text).findings] == ["update-order"]
+
+
 @pytest.mark.usefixtures("counted")
 @pytest.mark.parametrize("value", ["v", "net[0]"])
 def test_gradients_of_one_number_are_compared_with_the_others(report, value):

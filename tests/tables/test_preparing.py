@@ -162,11 +162,12 @@ def test_integers_are_identifiers_by_their_name_and_texts_by_themselves(name, ce
 
 
 def test_few_whole_numbers_and_a_word_are_categories(table):
-    rows = [f"{i / 7},{(4, 6, 8)[i % 3] if i % 30 else 'rotary'},{i % 2}\n" for i in range(90)]
+    rows = [f"{i / 7},{(4, 6, 8)[i % 3] if i else 'rotary'},{i % 2}\n" for i in range(90)]
     plan = prepare(table("a,cylinders,y\n" + "".join(rows)), "y").preprocessing
     assert plan.columns[1].categories == ("4", "6", "8", "rotary")
-    with pytest.raises(InputError, match=r"line 2, column 'cylinders': found 'rotary'"):
-        prepare(table("a,cylinders,y\n" + "".join([*rows[:30], *rows[31:60], *rows[61:]])), "y")
+    rows[0] = rows[0].replace("rotary", "4o")  # a slip
+    with pytest.raises(InputError, match=r"line 2, column 'cylinders': found '4o'"):
+        prepare(table("a,cylinders,y\n" + "".join(rows)), "y")
 
 
 def test_row_numbers_are_no_target_unless_the_task_says_so(table):

@@ -116,8 +116,9 @@ def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:
     pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
     used = {words[at]: int(counts[at]) for at in np.flatnonzero(counts).tolist()}
     whole = all(each.isdigit() or not is_number(each) for each in used)
-    others = sum(count for each, count in used.items() if not is_number(each))
-    meant = whole and others >= max(_min_count(table.rows), 2)  # one may be a slip
+    others = {each: count for each, count in used.items() if not is_number(each)}
+    long = all(len(each) > 2 for each in others)  # or else a slip
+    meant = whole and long and sum(others.values()) >= _min_count(table.rows)
     if not pattern and not (meant and len(used) <= MAX_CODES <= counts.sum() / len(used)):
         refuse_spoilt_numbers(table, name, counts)
     return pattern

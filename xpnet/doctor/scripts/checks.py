@@ -385,7 +385,7 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             name, other = mapping.names[first.parameter], mapping.names[update.parameter]
             sites = first.operation.site, update.operation.site
             yield (first.operation, name, f"{name} is changed here, and then used for the gradient "
-                   f"of {other}", f"move line {sites[0].line} behind line {sites[1].line}",
+                   f"of {other}", f"take the gradient of {other} before {name} is changed",
                    {"edits": moved(*sites)})  # fmt: skip
 
 

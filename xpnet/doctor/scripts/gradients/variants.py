@@ -121,10 +121,10 @@ class Variants:
         return Mistake(kind, site, role, right, words, mended, changes, line)
 
     def _towards(self, gradient: Value) -> Iterator[Operation]:
-        """Yield the operations that a gradient was made by, the last one first."""
-        needed = {id(gradient)}
+        """Yield the operations that a gradient was made by, the last one first; not by updates."""
+        needed, updated = {id(gradient)}, {id(u.new) for u in self.roles.step.updates}
         for each in reversed(self.backward):
-            if id(each.result) in needed:
+            if id(each.result) in needed - updated:
                 needed |= {id(value) for value in each.operands}
                 yield each
 

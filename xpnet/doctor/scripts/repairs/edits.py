@@ -66,11 +66,31 @@ def _joint(file: str, statement: ast.stmt) -> str:
 
 
 def moved(first: Site, last: Site) -> list[Edit]:
-    """Move a statement behind another one, if both stand in one block."""
-    one, other = at(first.file, first.line), at(last.file, last.line)
-    if one is None or other is None or other not in block(first.file, one):
+    """Move a statement behind another one of its block, if it still reads the same there."""
+    one, other = statement_of(first), statement_of(last)
+    among = block(first.file, one) if one else []
+    if one is None or other not in among:
+        return []
+    passed = among[among.index(one) + 1 : among.index(other) + 1]
+    changes = {text for each in passed for text in _accessed(each, (ast.Store, ast.Del))}
+    if not passed or any(_overlap(a, b) for a in _accessed(one) for b in changes):
         return []
     return [changed(first.file, one, "pass"), after(first.file, other, ast.unparse(one))]
+
+
+def _accessed(statement: ast.stmt, how: tuple[type, ...] = (ast.expr_context,)) -> set[str]:
+    """Return what a statement reads or sets: names, attributes, items; ``a`` for ``a[i]``."""
+    kinds = ast.Name | ast.Attribute | ast.Subscript
+    nodes = [n for n in ast.walk(statement) if isinstance(n, kinds)]
+    owners = {id(n.value) for n in nodes if not isinstance(n, ast.Name)}
+    texts = {ast.unparse(n) for n in nodes if isinstance(n.ctx, how) and id(n) not in owners}
+    return {re.sub(r"\[(?!(-?\d+|'[^']*')\]).*", "", each) for each in texts}
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Return whether one of two is the other, or a part of it: ``a`` and ``a[0].T``."""
+    short, long = sorted((one, other), key=len)
+    return long.startswith(short) and long[len(short) :][:1] in ("", ".", "[")
 
 
 def statements(file: str) -> Iterator[ast.stmt]:
@@ -80,10 +100,16 @@ def statements(file: str) -> Iterator[ast.stmt]:
             yield node
 
 
-def at(file: str, line: int) -> ast.stmt | None:
-    """Return the simple statement at a line."""
-    lines = (n for n in statements(file) if n.lineno <= line <= (n.end_lineno or 0))
-    return next(lines, None)
+def statement_of(site: Site) -> ast.stmt | None:
+    """Return the simple statement that an operation stands in."""
+    return at(site.file, site.line, site.column)
+
+
+def at(file: str, line: int, column: int) -> ast.stmt | None:
+    """Return the simple statement at a place."""
+    spans = ((n, (n.lineno, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0))
+             for n in statements(file))  # fmt: skip
+    return next((n for n, start, end in spans if start <= (line, column) < end), None)
 
 
 def around(file: str, line: int, kinds: tuple[type, ...]) -> list[Any]:

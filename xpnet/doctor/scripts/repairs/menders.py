@@ -29,6 +29,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     changed,
     edit,
     operand_edit,
+    statement_of,
     statements,
     unused,
 )
@@ -143,10 +144,10 @@ def _shape_of(weights: Value, place: int) -> Edit | None:
     """Return where one of its two sizes stands in what draws weights."""
     made = origin(weights)[0].made_by
     drawn = made.site if made else None
-    statement = at(drawn.file, drawn.line) if drawn else None
-    if drawn is None or statement is None:
+    whole = statement_of(drawn) if drawn else None
+    if drawn is None or whole is None:
         return None
-    for node in ast.walk(statement):
+    for node in ast.walk(whole):
         if isinstance(node, ast.Tuple | ast.Call) and node.lineno == node.end_lineno == drawn.line:
             sizes = node.elts if isinstance(node, ast.Tuple) else node.args
             within = drawn.column <= node.col_offset
@@ -175,7 +176,7 @@ def other_rows(finding: Finding, roles: Mapping) -> list[Edit]:
     same = [n for each in inside for n in ast.walk(each) if isinstance(n, ast.Subscript)
             and "".join(ast.unparse(n.slice).split()) == "".join(index.split())
             and ast.unparse(n.value) in data]  # fmt: skip
-    first = at(file, min((n.lineno for n in same), default=0))
+    first = at(file, *min(((n.lineno, n.col_offset) for n in same), default=(0, 0)))
     if first is None or len(same) < 2 or ":" not in index or "," in index:
         return []
     rows, count = unused(file, "rows"), roles.layers[0].inputs.shape[0]
@@ -219,7 +220,7 @@ def _one_order(roles: Mapping) -> list[Edit]:
 def _stale(roles: Mapping) -> list[Edit]:
     """Make the targets before the error that uses them, where the script makes them behind it."""
     file, error = roles.file, roles.error
-    using = at(file, error.line) if error else None
+    using = statement_of(error.site) if error else None
     if error is None or using is None:
         return []
     words = in_source(error, roles.targets[0])
@@ -298,14 +299,14 @@ def cleared(finding: Finding, roles: Mapping) -> list[Edit]:
     edits = []
     for update in roles.step.updates:
         made, site = update.gradient.made_by, update.operation.site
-        statement = at(site.file, site.line)
-        if made is None or made.site.kind != "in place" or statement is None:
+        applying = statement_of(site)
+        if made is None or made.site.kind != "in place" or applying is None:
             continue
         applied = [in_source(each, update.gradient) for each in roles.step.operations
                    if each.line == site.line and update.gradient in each.operands]  # fmt: skip
         names = [each for each in (made.site.operands[0], *applied) if is_known(each, site)]
         part = "[...]" if update.gradient.shape else ""
-        edits += [after(site.file, statement, f"{each}{part} = 0.0") for each in names[:1]]
+        edits += [after(site.file, applying, f"{each}{part} = 0.0") for each in names[:1]]
     return edits
 
 
@@ -315,10 +316,10 @@ def also_updated(finding: Finding, roles: Mapping) -> list[Edit]:
     used = {id(value) for each in operations for value in each.operands}
     unused = [each.result.names[-1] for each in operations
               if each.result.names and id(each.result) not in used]  # fmt: skip
-    end, new = at(roles.file, updates[-1].operation.line), dict[str, str]()
+    end, new = statement_of(updates[-1].operation.site), dict[str, str]()
     pairs = [(u, known, name) for name in unused for u in updates for known in u.gradient.names]
     for update, known, gradient in pairs:
-        ours, stem = at(roles.file, update.operation.line), known.rstrip("0123456789")
+        ours, stem = statement_of(update.operation.site), known.rstrip("0123456789")
         if ours and known != stem and gradient != known and gradient.rstrip("0123456789") == stem:
             numbers = known.removeprefix(stem), gradient.removeprefix(stem)
             text = re.sub(rf"(?<=[A-Za-z_]){numbers[0]}\b", numbers[1], ast.unparse(ours))

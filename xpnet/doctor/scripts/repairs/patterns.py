@@ -13,7 +13,14 @@ from xpnet.doctor.scripts.mapping import Mapping, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.updates import origin
-from xpnet.doctor.scripts.repairs.edits import LOOPS, Edit, around, at, changed, statements
+from xpnet.doctor.scripts.repairs.edits import (
+    LOOPS,
+    Edit,
+    around,
+    changed,
+    statement_of,
+    statements,
+)
 from xpnet.doctor.scripts.repairs.sizes import kept, loops
 
 # Of an operation's statement, see `at_sites`.
@@ -25,9 +32,9 @@ ORDER = "[(_x[i], _y[i]) for i in np.random.permutation(len(_x))]"
 
 def at_sites(sites: Iterable[Site], patterns: Iterable[tuple[str, str]]) -> list[Edit]:
     """Return the edits of the statements in which operations stand."""
-    found = [(site.file, statement, pattern) for site in sites for pattern in patterns
-             if (statement := at(site.file, site.line)) is not None]  # fmt: skip
-    return [e for file, statement, pair in found for e in rewrite(file, statement, *pair)]
+    places = [(site.file, found, pattern) for site in sites for pattern in patterns
+             if (found := statement_of(site)) is not None]  # fmt: skip
+    return [e for file, node, pair in places for e in rewrite(file, node, *pair)]
 
 
 def _in_loops(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
