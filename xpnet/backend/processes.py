@@ -1,4 +1,4 @@
-"""Work in forked processes, which begin with all that this one has in memory."""
+"""Work in forked processes of Linux, which begin with all that this one has in memory."""
 
 import ctypes
 import gc
@@ -6,7 +6,6 @@ import os
 import pickle
 import select
 import signal
-import sys
 import warnings
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, NoReturn, TypeVar
@@ -28,7 +27,7 @@ def in_processes(
         while waiting or running:
             while waiting and len(running) < count:
                 mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-                try:  # a signal in between would let a child do the `finally` of this process
+                try:  # a signal just after the fork would run this process's `finally` in the child
                     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
                     process, pipe = _forked(work, waiting[0], mask)
                     running[pipe] = process, waiting.pop(0)
@@ -63,8 +62,8 @@ def _forked(work: Callable[[Item], Any], item: Item, mask: Signals) -> tuple[int
 def _answer(work: Callable[[Item], Any], item: Item, pipe: int, mask: Signals) -> NoReturn:
     status = 1
     try:
-        if sys.platform == "linux":  # it ends with the parent, however that ends
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # It ends with the parent, however that ends.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         gc.freeze()  # what is there already need not be looked at, and copied for that
         answer = pickle.dumps(work(item))

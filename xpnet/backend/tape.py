@@ -173,7 +173,7 @@ class Recorded(np.ndarray[Any, Any]):
 
 
 class _RecordingNamespace:
-    """The CPU's functions, where one that a recorded array cannot intercept notes what it does."""
+    """The CPU's functions, but for asarray, which recorded arrays could not note."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(CPU.xp, name)

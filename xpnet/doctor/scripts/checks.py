@@ -556,7 +556,7 @@ def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         return
     if seen.not_mapped() or x is None or not run.last.skill < GOOD:
         return
-    errors = run.last.predictions - run.last.targets
+    errors = run.last.predictions - run.last.goals  # known, or else there is no skill
     zero = len(biases) == 1 and np.all(np.abs(np.mean(errors, axis=0)) < 0.1 * np.std(errors))
     shown = [each for each in (x, *run.first.activations) if each is not None and len(each) > 2]
     if not (zero or any(np.any((np.ptp(a, axis=0) == 0) & (a[0] != 0)) for a in shown)):

@@ -62,9 +62,8 @@ def told(
         kept = [each for each in kept if each.reference != MEASURED or each.code not in unsure
                 or each.where == "every parameter"]  # fmt: skip
     if RISING & {each.code for each in kept}:  # which small weights do not bring about
-        kept = [
-            e for e in kept if (e.code, "too small" in e.evidence) != ("wrong-init-scale", True)
-        ]
+        tiny = [e for e in kept if e.code == "wrong-init-scale" and "too small" in e.evidence]
+        kept = [each for each in kept if each not in tiny]
     causes = [e for e in kept if e.code not in STATES | SYMPTOMS | LENGTH]
     if causes and not any(each.severity == "error" for each in causes):  # which come first
         kept = [replace(e, severity="warning") if e.code in LENGTH else e for e in kept]
