@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.doctor.scripts.examine import Examination
+from xpnet.doctor.scripts.recording.run import FAILED
 from xpnet.doctor.scripts.recording.source import raw_cells, read_source, write_like
 from xpnet.doctor.scripts.repairs.edits import Edit, apply
 from xpnet.errors import InputError
@@ -28,7 +29,6 @@ CLEARLY = 0.02  # of the targets' variance, by which a mended copy must be bette
 LEARNT = 0.9  # of it, after which no more is mended
 ENOUGH = 0.8  # of it, after which nothing else is tried
 ENOUGH_MENDED = 0.95  # the same, where errors were found
-FAILED = 2  # exit status after an error
 ROUNDS = 4  # of mending and running: one cause can hide the next
 # With these, what is learnt is not what should be, and how well it is learnt says nothing.
 MISTAUGHT = {

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.rules.rule import BACKPROPAGATION, NIELSEN, RECIPE
-from xpnet.doctor.run import FAR, Run
+from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
+from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped, turned
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.gradients.verdicts import made_of
@@ -28,18 +28,13 @@ from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
 if TYPE_CHECKING:
     from xpnet.doctor.scripts.observe import Observer
 
-FEW_STEPS = 500
-POOR = 0.5  # share of the variance explained, from which more steps would only be better
-BAD = 0.1  # the same, up to which nothing was learnt
 ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
-FEW_UNITS = 4
 # Wrong, however well it is learnt.
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
 LONG_SUM = 20.0  # rate, times the rows that are summed
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
-GOODFELLOW = "Goodfellow et al., Deep Learning"
 
 Seen = Iterator[tuple[Any, ...]]
 Check = Callable[["Observer", Mapping, Run], Seen]
@@ -59,7 +54,7 @@ def check(code: str, source: str, remedy: str = "") -> Callable[[Check], Check]:
 def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
     """Yield what is wrong with the script, as its operations show it."""
     mapping = seen.latest or Mapping(Step(0, (), ()), ())
-    for code, source, remedy, function in CHECKS if seen.latest else CHECKS[:3]:
+    for code, source, remedy, function in CHECKS if seen.latest else CHECKS[:4]:
         for operation, place, said, *own in function(seen, mapping, run):
             line = "" if operation is None else f"{operation.site}: "
             worst = "error" if code in TAUGHT or not run.last.skill >= GOOD else "warning"
@@ -67,6 +62,18 @@ def causes(seen: "Observer", run: Run) -> Iterator[Finding]:
             told = (*own, *(remedy, None)[len(own) :])
             yield Finding(code, worst, place, line + said, why, told[0], source, told[1])
             break
+
+
+@check("loss-broadcast", "NumPy manual, Broadcasting")
+def crossed(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """Each output meets the targets of all rows, and nothing after that fits."""
+    for each in seen.recorder.used if seen.latest is None else ():
+        shapes = [value.shape for value in each.operands]
+        for i, shape in enumerate(shapes if each.name == "subtract" else ()):
+            if len(shape) == 1 < shape[0] and shapes[1 - i] == (shape[0], 1):
+                said = f"{shapes[0]} - {shapes[1]} is {each.result.shape}"
+                edits = [operand_edit(each, i, "np.reshape({}, (-1, 1))")]
+                yield each, "targets", said, f"make one of shape {shapes[1 - i]}", {"edits": edits}
 
 
 @check("weights-redrawn", NIELSEN, "draw the initial weights once, before the loop")
@@ -94,7 +101,7 @@ def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("no-update", NIELSEN, "see why the script never comes there, such as a return in a loop")
 def never_run(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The weights stay as they were drawn."""
-    reached = () if seen.latest else seen.recorder.reached
+    reached = () if seen.latest or seen.failed else seen.recorder.reached
     sites = seen.recorder.sites if reached else []
     products = [s for s in sites if s.operator is ast.MatMult or PRODUCT.search(s.text)]
     weights = {text for each in products for text in each.operands}
@@ -564,37 +571,3 @@ def no_bias(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         yield (product, "the network", "no layer has a bias", f"add one to each product: "
                f"{product.site.text} + b, with b = np.zeros(units), and update it by the sum of "
                "the deltas")  # fmt: skip
-
-
-def outcome(seen: "Observer", run: Run) -> Iterator[Finding]:
-    """Yield what is left to say of a network that learns too little, if no cause was found."""
-    mapping, skill, curve = seen.latest, run.last.skill, seen.curve()
-    if mapping is None or not skill < GOOD or len(curve) < 4 or not np.isfinite(curve).all():
-        return
-    widths = [each.shape[1] for each in run.first.activations if each is not None]
-    said = f"after {run.steps} steps {max(skill, 0.0):.0%} of the targets' variance is explained"
-    if curve[-1] < 0.99 * curve[-2] and skill < POOR and run.steps < FEW_STEPS:
-        yield Finding(
-            "too-few-steps", "error", "training", f"{said}, and the loss still falls "
-            f"({curve[-2]:.4g} half way, {curve[-1]:.4g} at the end)", "It stops too early.",
-            "take ten times as many steps, or longer ones", RECIPE, {"steps_factor": 10.0},
-        )  # fmt: skip
-    elif skill < POOR and run.travelled() < FAR:
-        yield Finding(
-            "learning-rate-too-small", "error", "learning_rate", f"{said}; all steps together "
-            f"moved the weights by {run.travelled():.2g} of their size",
-            "So short steps need far more of them.", "multiply the learning rate by 10", RECIPE,
-            run.rate_times(10.0),
-        )  # fmt: skip
-    elif mapping.layers and len(mapping.layers) == 1 and skill < BAD:
-        yield Finding(
-            "too-small", "error", "the network", f"{said}, and there is no hidden layer",
-            "Without one, outputs change along one straight line only.",
-            "add a hidden layer, with an activation", f"{GOODFELLOW}, 6.1",
-        )  # fmt: skip
-    elif widths and min(widths) <= FEW_UNITS:
-        yield Finding(
-            "too-small", "error", "the network", f"{said}, the loss has stopped falling, and a "
-            f"hidden layer has {min(widths)} units", "Each unit can draw one boundary.",
-            "give the hidden layers more units", f"{GOODFELLOW}, 6.4.1",
-        )  # fmt: skip

@@ -11,9 +11,11 @@ import numpy as np
 from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
-from xpnet.doctor.scripts.checks import causes, outcome
+from xpnet.doctor.scripts.checks import causes
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, listed, map_step
+from xpnet.doctor.scripts.outcome import outcome
+from xpnet.doctor.scripts.recording.run import FAILED
 from xpnet.doctor.scripts.recording.trace import Operation, Recorder, Step, Value
 from xpnet.doctor.scripts.recording.updates import random_masks
 from xpnet.doctor.scripts.telling import FAULTS, SYMPTOMS, told
@@ -28,6 +30,7 @@ class Observer:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self.failed = False  # whether an error ended the script
         self._unknown = {name for names in recorder.roles.values() for name in names}
         self._begin()
         recorder.on_step.append(self.look)
@@ -174,6 +177,7 @@ class Observer:
             movement=self._movement, output=output_activation(self.latest),
         )  # fmt: skip
         run = self.doctor.run
+        self.failed = facts.get("status") == FAILED
         self.doctor.note([*causes(self, run)])
         found = self.doctor.report()
         if 2 * max(self.steps, default=0) < self.recorder.steps:  # no later one could be afforded

@@ -33,6 +33,7 @@ PACKAGE = str(Path(__file__).parents[2])
 INSTALLED = ("site-packages", "dist-packages")  # folders with other people's code
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM")
 NOT_SHOWN = DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning
+FAILED = 2  # exit status after an error of the script
 GRACE = 1.0  # seconds after which a script that was told to end is ended by force
 
 
@@ -89,7 +90,7 @@ def run_script(
         except KeyboardInterrupt:
             how, status = "stopped by SIGINT", 130
         except BaseException as error:  # noqa: BLE001  # whatever the script raises is its own
-            how, status = _show_traceback(error), 2
+            how, status = _show_traceback(error), FAILED
         return Outcome(how, status, time.perf_counter() - began)
 
 
