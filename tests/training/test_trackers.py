@@ -39,7 +39,9 @@ def test_mlflow_keeps_the_curves_the_network_and_its_file(page):
 
 @pytest.mark.process
 def test_weights_and_biases_keeps_the_curves_offline(page, tmp_path):
-    history = page("wandb")["history"]
+    names = page("wandb")
+    names["wandb"].teardown()  # waits for the process that writes the file
+    history = names["history"]
     (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     kept = path.read_bytes()
     for value in (*history.loss, *history.validation_loss):

@@ -18,7 +18,8 @@ from xpnet.errors import InputError
 # What MPICH and Open MPI tell the processes that they start.
 RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK")
 RANKS_ON_MACHINE = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK")
-SAME_ERROR_SECONDS = 1.0  # an error that all have is told by the first one
+SAME_ERROR_SECONDS = 2.0  # an error that all have is told by the first one
+HEARD_SECONDS = 0.5  # mpiexec may drop what a process said just before it aborts
 
 
 def rank() -> int | None:
@@ -78,6 +79,7 @@ def end_all(tell: Callable[[], int]) -> NoReturn:
     if rank():
         time.sleep(SAME_ERROR_SECONDS)
     status = tell()
+    time.sleep(HEARD_SECONDS)
     try:
         abort(status)
     finally:
