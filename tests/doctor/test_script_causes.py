@@ -155,6 +155,8 @@ MISTAKES = {
     "no-update": RIGHT.replace("W1 -= rate *", "dW1 =").replace("b1 -= rate *", "db1 ="),
     "error-not-from-targets": ONE_BY_ONE.replace("d[c]", "d[y[-1]]"),
     "gradient-activation-derivative": RIGHT.replace("exp(-z)", "exp(z)"),
+    "weights-redrawn": RIGHT.replace("    h =", "    W1, W2 = rng.normal(size=(2, 8)), "
+    "rng.normal(size=(8, 1))\n    b1, b2 = np.zeros(8), np.zeros(1)\n    h ="),
 }  # fmt: skip
 
 
@@ -192,6 +194,11 @@ for step in range(50):
         b -= 0.01 * back * y
         c -= 0.01 * back
 """
+LOST = RIGHT[: RIGHT.index("    W1 -=")].replace("rate =", "W3 = rng.normal(size=W1.shape)\nrate =")
+LOST += """
+    for w, g in zip((W3, W1, W2), (X.T @ d1, X.T @ d1, h.T @ d2)):
+        w = w - rate * g
+"""
 MORE_MISTAKES = [
     ("update-wrong", ADAM.replace("g**2", "g")),
     ("update-wrong", ADAM.replace("(1 - 0.9**now)", "(1 - 0.9)**now")),
@@ -199,6 +206,7 @@ MORE_MISTAKES = [
     ("gradient-accumulated", SUMMED),
     ("prediction-wrong", ONE_BY_ONE_NORMALISED),
     ("unscaled-inputs", SINGLE_NUMBERS),
+    ("no-update", LOST),
 ]
 
 

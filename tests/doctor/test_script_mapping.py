@@ -138,6 +138,48 @@ def test_a_velocity_that_is_added_before_the_step_is_no_parameter():
     assert {each.names for each in mappings(LOOK_AHEAD)} == {("W",)}
 
 
+IN_A_LOOP = BY_NAME[: BY_NAME.index("    W2 -=")].replace("for epoch", """
+m, s, net = [0 * W1, 0 * b1, 0 * W2, 0 * b2], [0 * W1, 0 * b1, 0 * W2, 0 * b2], [W1, b1, W2, b2]
+for epoch""") + """
+    g = X.T @ dZ1, dZ1.sum(axis=0), A1.T @ dZ2, dZ2.sum(axis=0)
+    for i in range(4):
+        UPDATE
+"""
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        "m[i] += 0.1 * (g[i] - m[i]); s[i] += 0.1 * (g[i] ** 2 - s[i]); "
+        "net[i] -= 0.1 * m[i] / (np.sqrt(s[i]) + 1e-8)",
+        "m[i] += 0.1 * (g[i] - m[i]); net[i] -= m[i]",
+        "net[i] -= 0.1 * g[i]; m[i] += 0.01 * (net[i] - m[i])",
+    ],
+    ids=["Adam", "mean gradient", "mean weights"],
+)
+def test_running_means_are_no_parameters(update):
+    found = mappings(DATA + IN_A_LOOP.replace("UPDATE", update))[-1]
+    assert found.names == ("W1", "b1", "W2", "b2")
+    assert [each.factor for each in found.step.updates] == [pytest.approx(0.1)] * 4
+
+
+ADDED_UP = """
+W, total = rng.normal(size=(2, 3)), 0.0
+for x, t in zip(X, Y[:, 0].astype(int)):
+    p = np.exp(W @ x)
+    p = p / p.sum()
+    total -= np.log(p[t])
+    p[t] -= 1.0
+    W -= 0.1 * np.outer(p, x)
+"""
+
+
+@pytest.mark.parametrize("added", ["total -=", "total = total -"])
+def test_a_loss_that_is_added_up_has_no_outputs_and_targets(added):
+    first = mappings(DATA + ADDED_UP.replace("total -=", added))[0]
+    assert first.error.site.text == "p[t] -= 1.0"
+
+
 def test_names_that_the_user_gives_decide():
     script = BY_NAME.replace("    dZ2 =", "    other = A2 - (Y + 1)\n    dZ2 = 0 * other +")
     assert mappings(DATA + script)[-1].error.site.text == "A2 - (Y + 1)"

@@ -84,6 +84,14 @@ def test_slopes_that_cancel_are_no_evidence_against_a_gradient(report):
     assert not [each for each in found.findings if each.code.startswith("gradient")]
 
 
+def test_a_right_gradient_of_saturated_units_is_not_called_wrong(report):
+    large = "X = X * [1, 1, 3000]\nW1, b1 = 0.5 * "
+    text = changed(("rng(1)", "rng(3)"), ("X[:, :1] * X[:, 1:2]", "X[:, :1]"), ("W1, b1 = ", large))
+    found = report(text)
+    assert found.codes == ("unscaled-inputs",)
+    assert "every gradient" in found.facts["gradients"]
+
+
 def test_a_sign_is_seen_where_one_output_is_taught_row_by_row(report):
     # There each weight's gradient is a multiple of what the layer was given, whatever the sign.
     row = "    X, Y = XX[step % 40 :][:1], YY[step % 40 :][:1]\n    A1 ="
@@ -99,6 +107,7 @@ def test_a_sign_is_seen_where_one_output_is_taught_row_by_row(report):
         ("(P - Y) * P * (1 - P)", "squared error"),
         ("np.sign(P - Y) * P * (1 - P)", "absolute error"),
         ("np.clip(P - Y, -0.4, 0.4) * P * (1 - P)", "Huber loss"),
+        ("(1 - Y / P) * P * (1 - P)", "Poisson loss"),
     ],
 )
 def test_a_right_gradient_is_said_to_be_right_and_of_which_loss(report, error, loss):

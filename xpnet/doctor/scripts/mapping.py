@@ -21,6 +21,7 @@ from xpnet.doctor.scripts.recording.updates import SAME_VALUES, ancestors, origi
 PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
 VIEWS = SAME_VALUES | {"T", "transpose", "item"}
 ACTIVATED = {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"}  # sums, by these
+ONE = ("1", "1.", "1.0")
 NUMBERS = 6  # that one place of the source updates, are looked at singly
 MANY = 8  # names in a row, from which on most are left out
 MAX_SAMPLES = 64  # of a loop, that are looked at
@@ -165,6 +166,7 @@ class _Graph:
         """Return an update by momentum, Adam and the like with the gradient that enters it."""
         value, factor, found, state = update.gradient, update.factor, "", False
         named: tuple[Value, float] | None = None
+        mean: Value | None = None
         while (made := value.made_by) is not None and made.operands and made.index is None:
             dependent = [i for i, each in enumerate(made.operands) if self.bits(each)]
             divisor = made.operands[-1]
@@ -175,10 +177,13 @@ class _Graph:
             elif len(dependent) != 1 or len(made.operands) != 2:
                 break
             elif made.name in ("add", "subtract"):
-                if origin(made.operands[1 - dependent[0]])[1] == 1.0:  # no state that decays
-                    break
-                found, value, named = found or "momentum", made.operands[dependent[0]], None
-                state = True
+                kept, delta = (made.operands[i] for i in (1 - dependent[0], dependent[0]))
+                if kept is not mean and origin(kept)[1] == 1.0:  # no state that decays
+                    to = origin(delta)[0].made_by  # but m + (1 - b) * (g - m)
+                    if to is None or kept not in to.operands:
+                        break
+                    mean = kept
+                found, value, named, state = found or "momentum", delta, None, True
                 factor *= -1.0 if made.name == "subtract" and dependent[0] == 1 else 1.0
             elif made.name in ("multiply", "divide") and made.operands[1 - dependent[0]].size == 1:
                 number = float(np.ravel(made.operands[1 - dependent[0]].data)[0]) or 1.0
@@ -225,13 +230,15 @@ class _Graph:
             return None
         if len(operation.operands) > 2 and operation.index is not None:
             owner, chosen = operation.operands[0], operation.operands[-1]  # p[range(n), y] -= 1
-            by_class = isinstance(chosen.object, np.ndarray) or operation.site.operands[1] == "1"
+            by_class = isinstance(chosen.object, np.ndarray) or operation.site.operands[1] in ONE
             found = by_class and self.bits(owner) and self.of(owner) is None
             return (owner, chosen) if found else None
         if len(operation.operands) != 2:
             return None
         left, right = operation.operands
         texts = operation.site.operands
+        if operation.site.kind == "in place" and id(operation.result) not in self.cone:
+            return None  # total -= np.log(p[label])
         for one, other, text in ((left, right, texts[-1:]), (right, left, texts[:1])):
             signs = one.shape == other.shape and other.size > 1 and np.all(np.abs(other.data) == 1)
             if operation.name == "multiply" and not signs:  # of a margin, with targets of -1 and 1

@@ -38,7 +38,10 @@ SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"
 }  # fmt: skip
 RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
-ONCE = {"gradient-sign", "learning-rate-too-large"}
+ONCE = {
+    "gradient-sign", "learning-rate-too-large", "shuffled-targets", "gradient-accumulated",
+    "weights-redrawn", "unshuffled-rows",
+}  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
@@ -98,7 +101,7 @@ def _one_upon_another(found: Iterable[Finding]) -> Iterator[Finding]:
         edits: Sequence[Edit] = (each.repair or {}).get("edits", ())
         here = {(e["file"], e["line"]) for e in edits}
         earlier = [e for e in before if (e["file"], e["line"]) in here]
-        lines = mended_lines([*earlier, *edits]) if earlier else []
+        lines = mended_lines([*earlier, *(e for e in edits if e not in earlier)]) if earlier else []
         if lines and lines != mended_lines(earlier):  # or else they are no part of one another
             each = replace(each, remedy="\n".join(lines[:MOST_LINES]))
         before += edits
@@ -137,6 +140,8 @@ def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
     lines = mended_lines(edits)[:MOST_LINES]
     remedy = "\n".join(lines) or PLAIN.get(finding.code, finding.remedy)
     site = None if mapping is None else site_of(finding, mapping)
+    if finding.code == "shuffled-targets" and "permutation" in remedy and not lines:
+        site, remedy = None, "compare some rows of both as they enter the first step: which belong together?"
     if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
         finding = replace(finding, evidence=f"{site}: {finding.evidence}")
     return replace(finding, remedy=remedy)

@@ -88,8 +88,8 @@ def _together(points: Iterable[Measured], n: int) -> str:
         return "explained"
     known = [v for p in points if (v := p.verdicts.get(n)) and v.kind != "unknown"]
     kinds, wrong = {each.kind for each in known}, [each for each in known if each.kind == "wrong"]
-    clearly = any(each.cosine < CLEARLY for each in wrong)
-    if len(wrong) > 1 or (clearly and kinds == {"wrong"}):
+    worst = min((each.cosine for each in wrong), default=1.0)
+    if worst < CLEARLY and (len(wrong) > 1 or kinds == {"wrong"}):
         return "wrong"
     return "sign" if kinds - {"wrong"} == {"sign"} else "right" if "right" in kinds else "unknown"
 
@@ -160,8 +160,7 @@ def _unexplained(
     cosine = min(p.verdicts[first].cosine for p in points if first in p.verdicts)
     others = [roles.names[n] for n in wrong if n != first]
     spread = f"; so {listed(others)} cannot be right either" if others else ""
-    close = {True: "is nearly", False: "goes against"} if abs(cosine) > 0.99 else {}
-    fit = close.get(cosine > 0.0, "is no multiple of")
+    fit = "goes against" if cosine < -0.99 else "is no multiple of"
     return Finding(
         "gradient-wrong", "error" if failing or cosine < 0.5 else "warning", roles.names[first],
         f"{site}: it {fit} the slope of {points[0].loss} (cosine {cosine:.2f}){spread}",

@@ -8,7 +8,7 @@ has that step's whole record at hand.
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -37,6 +37,7 @@ POINTS = 2  # steps after which is measured, or one more if they do not show all
 FREE_SECONDS, SHARE = 0.5, 0.5  # of processors that measuring may take, and of the script's own
 LONGEST_STEP = 10.0  # seconds that a child may take
 OFF_ZERO = 1e-4  # how far at most a parameter of 0 is moved, to be measured there
+LARGE = 100.0  # inputs for which shorter moves are not lost in rounding
 LENGTHS = 1.0, 0.1, 0.01  # times the first step, that are tried
 
 
@@ -147,9 +148,9 @@ class Measurer:
             return (joined(found, shapes), named_losses(step)) if fits else None
 
         p, t = (joined([each[i] for each in sides], shapes) for i in (0, 1))
-        slopes = self._slopes(at, steps, (p, losses), outputs)
+        along = self._slopes(at, _strides(at, step), steps, (p, losses), outputs)
         float32 = any(each.dtype == np.float32 for each in at.values())
-        measured = Slopes(p, t, losses, slopes, EXACT_FLOAT32 if float32 else EXACT)
+        measured = Slopes(p, t, losses, along, EXACT_FLOAT32 if float32 else EXACT)
         (found,) = self._ask([at], lambda step: compare(step, measured, at))
         if found is None:
             return unfinished
@@ -169,16 +170,16 @@ class Measurer:
         return ""
 
     def _slopes(
-        self, at: Values, steps: Values, here: Any, outputs: Callable[[Step], Any]
-    ) -> dict[int, Along]:
+        self, at: Values, strides: Mapping[int, tuple[float, float]], steps: Values, here: Any,
+        outputs: Callable[[Step], Any],
+    ) -> dict[int, Along]:  # fmt: skip
         """Return the slopes of outputs and named losses along directions of each parameter."""
         runs = [(n, way) for n, value in at.items() for way in directions(value, steps.get(n))]
-        lengths = _strides(at)
-        moves = [at | {n: at[n] + lengths[n] * way} for n, way in runs]
-        (p, losses), found = here, {n: Along(lengths[n]) for n in at}
+        moves = [at | {n: at[n] + strides[n][0] * way} for n, way in runs]
+        (p, losses), found = here, {n: Along(*strides[n]) for n in at}
         for (n, way), end in zip(runs, self._ask(moves, outputs), strict=True):
             if end is not None:
-                e = lengths[n]
+                e = found[n].length
                 found[n].ways.append(np.ravel(way))
                 found[n].outputs.append((end[0] - p) / e)
                 found[n].losses.append(
@@ -269,10 +270,23 @@ def directions(value: Any, step: Any) -> list[Any]:
     return [way / np.linalg.norm(way) for way in ways]
 
 
-def _strides(at: Values) -> Values:
-    """Return how far to move each: far from rounding, but little beside what the units sum up."""
+def _strides(at: Values, step: Step) -> dict[int, tuple[float, float]]:
+    """Return how far to move each parameter, and how far that moves what its units sum up.
+
+    That is far from rounding, but little beside these sums.
+    """
+    largest = {layer.weights: float(np.max(np.abs(layer.inputs.data), initial=0.0))
+               for layer in map_step(step).layers}  # fmt: skip
     sizes = {n: float(np.sqrt(np.mean(np.square(value)))) for n, value in at.items()}
     sizes = {n: size if size > OFF_ZERO else 0.0 for n, size in sizes.items()}
     least = min((size for size in sizes.values() if 0.0 < size < 1.0), default=1.0)
     exact = {n: np.asarray(value).dtype != np.float32 for n, value in at.items()}
-    return {n: (1e-6 if exact[n] else 3e-3) * (sizes[n] or least) for n in at}
+    found = dict[int, tuple[float, float]]()
+    for n, size in sizes.items():
+        length, times = (
+            (1e-6 if exact[n] else 3e-3) * (size or least),
+            max(1.0, largest.get(n, 1.0)),
+        )
+        length /= min(times, LARGE) if exact[n] else 1.0
+        found[n] = length, length * times
+    return found

@@ -34,6 +34,7 @@ class Along:
     """Directions, flat, in which a parameter was moved, and the slopes of outputs and losses."""
 
     length: float  # of a move
+    bend: float  # how far it moves the sums of a unit
     ways: list[Any] = field(default_factory=list)
     outputs: list[Any] = field(default_factory=list)
     losses: list[Mapping[str, float]] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Slopes:
     def of_losses(self, parameter: int) -> dict[str, tuple[Any, float, float]]:
         """Return each loss's slopes along a parameter's directions, and how far they may be off.
 
-        That is by rounding, and by how the slope bends along a move: about the move's length times
+        That is by rounding, and by how the slope bends along a move: about how far sums move, times
         what the outputs add to the slope, which may cancel in the slope itself.
         """
         along, found = self.by_parameter[parameter], {}
@@ -67,7 +68,7 @@ class Slopes:
             terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
             lost = rounding * float(np.linalg.norm(gradient * self.outputs))
             bent = max((float(np.sum(np.abs(gradient * e))) for e in along.outputs), default=0.0)
-            found[name] = slopes, lost + ROUNDING * max(terms, default=0.0), along.length * bent
+            found[name] = slopes, lost + ROUNDING * max(terms, default=0.0), along.bend * bent
         for name, value in self.losses.items():
             slopes = np.array([each.get(name, np.nan) for each in along.losses])
             found[f"the script's {name}"] = slopes, rounding * abs(value), 0.0
@@ -104,6 +105,8 @@ def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
         if np.all((p == q) | (np.abs(p - t) < 1e-9)):  # or else they depend on where q was cut
             found["the binary cross-entropy"] = (q - t) / (q * (1.0 - q))
             found["the cross-entropy"] = -t / q
+    if np.min(p) > 0.0 and np.min(t) >= 0.0:
+        found["the Poisson loss"] = 1.0 - t / p  # counts; with softmax it is the cross-entropy's
     return found | {"the absolute error": np.sign(p - t)}  # the last: at 0 and 1 it is p - t, too
 
 
@@ -117,6 +120,7 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
             "the hinge loss": float(np.sum(np.maximum(0.0, 1.0 - p * t))),
             "the binary cross-entropy": -float(np.sum(t * np.log(q) + (1 - t) * np.log(1 - q))),
             "the cross-entropy": -float(np.sum(t * np.log(q))),
+            "the Poisson loss": float(np.sum(p - t * np.log(np.maximum(p, 1e-300)))),
         }
 
 

@@ -8,7 +8,7 @@ out running sums, counters, momentum and sums of gradients.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -160,26 +160,7 @@ class Search:
     def _classify(self, longest: Chain, everything: list["Operation"]) -> None:
         """See which chains are parameters: what is added to them depends on them."""
         chains = [*{id(c): c for c, _ in self._chains.values() if len(c.operations) > 1}.values()]
-        number = {id(chain): i for i, chain in enumerate(chains)}
-        depends: dict[int, int] = {}  # by the id of a value: bits of the chains
-        own: dict[int, bool] = {}
-
-        def mask(value: "Value | None") -> int:
-            return 0 if value is None else depends.get(id(value), 0) | mask(value.base)
-
-        for each in everything:
-            bits = 0
-            chain, place = self._chains.get(id(each), (None, 0))
-            bit = 1 << number[id(chain)] if id(chain) in number else 0
-            for value in each.operands:
-                bits |= mask(value)
-            if chain is not None and bit and place == 1:
-                added = [v for i, v in enumerate(each.operands) if i != chain.side]
-                own[id(chain)] = any(mask(value) & bit for value in added)
-            if bit and place == 0:  # what is updated now is of the next step
-                bits = bit | mask(each.operands[chain.side if chain else 0])
-            depends[id(each.result)] = bits
-        parameters = [chain for chain in chains if own[id(chain)]]
+        parameters = self._trained(chains, everything)
         ahead = self._made(parameters, old=True)  # Nesterov: a look ahead comes before the step
         states = self._made([*parameters, *(c for c in chains if id(c) in ahead)], old=False)
         parameters = [chain for chain in parameters if id(chain) not in states]
@@ -188,6 +169,53 @@ class Search:
             start, end = (order[id(longest.operations[i])] for i in (1, 2))
             inside = [c for c in parameters if start <= order[id(c.operations[1])] < end]
             self.found = sorted(inside, key=lambda chain: order[id(chain.operations[1])])
+
+    def _trained(self, chains: list[Chain], everything: list["Operation"]) -> list[Chain]:
+        """Return the chains on which what is added to them depends, except running means.
+
+        In ``m += (1 - b) * (g - m)``, only m itself depends on what m was, and no other step does.
+        """
+        number = {id(chain): n for n, chain in enumerate(chains)}
+        depends: dict[int, int] = {}  # by the id of a value: bits of the chains
+        entering, means = [0] * len(chains), dict[int, bool]()  # True: of parameters
+
+        def mask(value: "Value | None") -> int:
+            return 0 if value is None else depends.get(id(value), 0) | mask(value.base)
+
+        for each in everything:
+            bits = 0
+            for value in each.operands:
+                bits |= mask(value)
+            chain, place = self._chains.get(id(each), (None, 0))
+            if chain is not None and (n := number.get(id(chain), -1)) >= 0:
+                old, delta = each.operands[chain.side], each.operands[1 - chain.side]
+                if place == 0:  # what is updated now is of the next step
+                    bits = 1 << n | mask(old)
+                elif place == 1:
+                    entering[n], bits = mask(delta), bits & ~(1 << n)
+                    terms = [v for v in self._terms(delta, number) if old not in (v, v.base)]
+                    if not any(mask(value) >> n & 1 for value in terms):
+                        means[n] = any(self._updates(value, number) for value in terms)
+            depends[id(each.result)] = bits
+        own = [n for n, bits in enumerate(entering) if bits >> n & 1]
+        alone = {n for n in own if sum(bits >> n & 1 for bits in entering) == 1}
+        states = {
+            chains[n].operations[1].place for n in means if n in own and (means[n] or n in alone)
+        }
+        return [chains[n] for n in own if chains[n].operations[1].place not in states]
+
+    def _updates(self, value: "Value", chains: Container[int]) -> bool:
+        """Return whether one of some chains made a value."""
+        chain, _ = self._chains.get(id(value.made_by), (None, 0))
+        return id(chain) in chains
+
+    def _terms(self, value: "Value", chains: Container[int]) -> list["Value"]:
+        """Return of what a value is the sum, apart from factors."""
+        value, _ = origin(value)
+        made = value.made_by
+        if made is None or made.name not in ("add", "subtract") or self._updates(value, chains):
+            return [value]
+        return [term for each in made.operands for term in self._terms(each, chains)]
 
     def _made(self, chains: list[Chain], *, old: bool) -> set[int]:
         """Return the ids of chains that made what these update, or what is added to that."""
@@ -201,13 +229,15 @@ def _part(operation: "Operation") -> tuple[int, int, str]:
 
 
 def redrawn(everything: list["Operation"]) -> "Operation | None":
-    """Return an update of what the same step has drawn at random, if no step keeps any."""
+    """Return an update of what was drawn at random after the update before it."""
+    order = {id(each): i for i, each in enumerate(everything)}
     for some in _additions(everything, 3):
         old = [origin(each.operands[0])[0] for each in some]
-        made = [each.made_by for each in old if each.size > 1]
-        anew = all(each is not None and DRAWN.search(each.name) for each in made)
-        if anew and len(made) == len({*old}) == 3 and id(old[2]) in ancestors(some[2].operands[1:]):
-            return some[2]
+        drawn = [each.made_by for each in old if each.size > 1]
+        anew = all(each is not None and DRAWN.search(each.name) for each in drawn)
+        again = anew and order.get(id([None, *drawn][-1]), -1) > order[id(some[0])]
+        if again and len(drawn) == len({*old}) and id(old[-1]) in ancestors(some[-1].operands[1:]):
+            return some[-1]
     return None
 
 
@@ -216,8 +246,8 @@ def lost(everything: list["Operation"], times: int) -> list["Operation"]:
     found = list["Operation"]()
     used = {id(value) for each in everything for value in each.operands}
     for some in _additions(everything, times):
-        last = some[-1]
-        if any(id(each.result) in used or not each.result.names for each in some):
+        last = some[times - 1]
+        if any(id(each.result) in used or not each.result.names for each in some[:times]):
             continue
         if id(origin(last.operands[0])[0]) in ancestors(last.operands[1:]):
             found.append(last)
@@ -239,12 +269,12 @@ def random_masks(operations: Iterable["Operation"]) -> Iterator[tuple["Operation
 
 
 def _additions(everything: list["Operation"], times: int) -> Iterator[list["Operation"]]:
-    """Yield the first additions or subtractions of arrays at each place, if there are so many."""
+    """Yield the additions or subtractions of arrays at each place, if there are so many."""
     places: dict[int, list[Operation]] = {}
     for each in everything:
         if each.name in ("add", "subtract") and each.result.shape and each.index is None:
             places.setdefault(each.place, []).append(each)
-    return (each[:times] for each in places.values() if len(each) >= times)
+    return (each for each in places.values() if len(each) >= times)
 
 
 def ancestors(

@@ -86,13 +86,14 @@ def made_by(mend: Mender, finding: Finding, roles: Mapping) -> list[Edit]:
 
 
 def _for_its_file(edits: Iterable[Edit]) -> list[Edit]:
-    """Return edits that call NumPy as their file does."""
-    found = []
+    """Return edits, each once, that call NumPy as their file does."""
+    found = list[Edit]()
     for each in edits:
         names = [name for file in whole(each["file"]) for name, module in modules(file).items()
                  if module == "numpy"]  # fmt: skip
         numpy = [*names, "__import__('numpy')"][0]
-        found.append({**each, "text": re.sub(r"\bnp\.", f"{numpy}.", each["text"])})
+        new = {**each, "text": re.sub(r"\bnp\.", f"{numpy}.", each["text"])}
+        found += [new] * (new not in found)
     return found
 
 
