@@ -138,13 +138,19 @@ def test_a_velocity_that_is_added_before_the_step_is_no_parameter():
     assert {each.names for each in mappings(LOOK_AHEAD)} == {("W",)}
 
 
-IN_A_LOOP = BY_NAME[: BY_NAME.index("    W2 -=")].replace("for epoch", """
+IN_A_LOOP = (
+    BY_NAME[: BY_NAME.index("    W2 -=")].replace(
+        "for epoch",
+        """
 m, s, net = [0 * W1, 0 * b1, 0 * W2, 0 * b2], [0 * W1, 0 * b1, 0 * W2, 0 * b2], [W1, b1, W2, b2]
-for epoch""") + """
+for epoch""",
+    )
+    + """
     g = X.T @ dZ1, dZ1.sum(axis=0), A1.T @ dZ2, dZ2.sum(axis=0)
     for i in range(4):
         UPDATE
 """
+)
 
 
 @pytest.mark.parametrize(

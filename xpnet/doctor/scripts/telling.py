@@ -141,7 +141,10 @@ def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
     remedy = "\n".join(lines) or PLAIN.get(finding.code, finding.remedy)
     site = None if mapping is None else site_of(finding, mapping)
     if finding.code == "shuffled-targets" and "permutation" in remedy and not lines:
-        site, remedy = None, "compare some rows of both as they enter the first step: which belong together?"
+        site, remedy = (
+            None,
+            "compare some rows of both as they enter the first step: which belong together?",
+        )
     if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
         finding = replace(finding, evidence=f"{site}: {finding.evidence}")
     return replace(finding, remedy=remedy)
