@@ -270,6 +270,33 @@ for epoch in range(100):
 """
 SQUASHED = LOOP.replace("np.tanh(W1 @ x)", "sigmoid(W1 @ x)").replace("(1 - h)", "h * (1 - h)")
 SQUASHED = SQUASHED.replace("p - t", "(p - t) * sigmoid(p, slope=True)")
+METHODS = """import numpy as np
+r = np.random.default_rng(2)
+X = r.normal(size=(90, 2))
+Y = (X[:, :1] * X[:, 1:] > 0) * 1.0
+class Net:
+    W = [r.normal(size=(2, 6)), r.normal(size=(6, 4)), r.normal(size=(4, 1))]
+    def act(self, x):
+        return 1 / (1 + np.exp(-x))
+    def slope(self, x):
+        return x * (1 - x)
+    def learn(self):
+        self.zs, self.hs = [], [X]
+        for w in self.W:
+            self.zs.append(self.hs[-1] @ w)
+            self.hs.append(self.act(self.zs[-1]))
+        d = (self.hs[-1] - Y) / 90
+        for k in (2, 1, 0):
+            g = self.hs[k].T @ d
+            if k:
+                d = d @ self.W[k].T * self.slope(self.zs[k - 1])
+            self.W[k] -= 0.5 * g
+net = Net()
+for i in range(60):
+    net.learn()
+"""
+OF_SUMS = METHODS.replace("return x * (1 - x)", "return self.act(x) * (1 - self.act(x))")
+OF_SUMS = OF_SUMS.replace("slope(self.zs[k - 1])", "slope(self.hs[k])")
 DROPOUT = """import numpy as np
 r, drop = np.random.default_rng(0), 0.5
 x = r.normal(size=(100, 2))
@@ -295,11 +322,15 @@ print(np.mean(forward(x)[2] - y))
         (LOOP, "gradient-activation-derivative", "d1 = d2 * W2 * (1 - h**2)"),
         (SQUASHED.replace("h * (1 - h)", "sigmoid(W1 @ x, slope=True)"),
          "gradient-activation-derivative", "d1 = d2 * W2 * (h * (1 - h))"),
+        (METHODS, "gradient-activation-derivative",
+         "return np.exp(-abs(x)) / (1 + np.exp(-abs(x)))**2"),
+        (OF_SUMS, "gradient-activation-derivative", "* (self.hs[k] * (1 - self.hs[k]))"),
         (START + ONE_LINE.replace("D1;", "D1 / 60;").replace("D1.sum(0)", "D1.sum(0) / 60")
          .replace("D2;", "D2 / 60;").replace("D2.sum(0)", "D2.sum(0) / 60"), "gradient-scale",
          ONE_LINE),
     ],
-    ids=["each sample", "one call of a function", "divided twice"],
+    ids=["each sample", "one call of a function", "a function of activations",
+         "a function of sums", "divided twice"],
 )  # fmt: skip
 def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
     found = examined(script)
