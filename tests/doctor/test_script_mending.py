@@ -239,7 +239,7 @@ def test_inputs_and_their_targets_are_shuffled_in_one_order_and_nothing_else(exa
     script = text.replace("    np.random.shuffle(targets)", both)
     mended = apply(script, edits_of(examined(script)))
     assert "order_ = np.random.permutation(len(samples))" in mended
-    assert "samples[:], targets[:] = [samples[i] for i in order_]" in mended
+    assert "samples[:], targets[:] = samples[order_], targets[order_]" in mended
     assert "shuffle(order)" in mended
     assert "shuffle(samples)" not in mended
 

@@ -201,7 +201,8 @@ def _names(value: Value, roles: Mapping) -> list[str]:
 def _one_order(roles: Mapping) -> list[Edit]:
     """Put inputs and targets in one order, where the script shuffles one of them or both apart."""
     file, found = roles.file, list[tuple[ast.stmt, str, dict[str, Any]]]()
-    x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names}
+    x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names
+             if isinstance(each.object, np.ndarray)}
             for value in (roles.layers[0].inputs, roles.targets[0]))  # fmt: skip
     for each in statements(file):
         if matches(SHUFFLE, each, known := dict[str, str]()):
@@ -214,7 +215,7 @@ def _one_order(roles: Mapping) -> list[Edit]:
         order = unused(file, "order")
         drawn = f"{order} = np.random.permutation(len({a}))"
         for b in [b for _, b in second] or partners:
-            both = f"{a}[:], {b}[:] = " + ", ".join(f"[{n}[i] for i in {order}]" for n in (a, b))
+            both = f"{a}[:], {b}[:] = {a}[{order}], {b}[{order}]"
             if not second:
                 return [changed(file, first, drawn), after(file, first, both)]
             return [changed(file, first, drawn), changed(file, second[0][0], both)]
