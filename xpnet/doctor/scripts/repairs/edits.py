@@ -186,7 +186,7 @@ def _find(old: bytes, new: bytes) -> int:
 
 def mended_lines(edits: Sequence[Edit]) -> list[str]:
     """Return each line that edits change, with all its changes."""
-    lines = []
+    lines = list[str]()
     for file, number in dict.fromkeys((each["file"], each["line"]) for each in edits):
         here = [e for e in edits if (e["file"], e["line"]) == (file, number)]
         if all(e["line"] == e["end_line"] and e["column"] == e["end_column"] for e in here):
