@@ -384,11 +384,49 @@ for epoch in range(40):
         w2 = w2 - lr * g2
         w1 = w1 - lr * g1
 """
+TURNS = (
+    RIGHT[: RIGHT.index("    h =")]
+    + """
+    h = np.tanh(X @ W1 + b1)
+    d2 = (squash(h @ W2 + b2) - Y) / len(X)
+    W2 -= rate * h.T @ d2
+    b2 -= rate * d2.sum(axis=0)
+    d2 = (squash(h @ W2 + b2) - Y) / len(X)
+    d1 = d2 @ W2.T * (1 - h**2)
+    W1 -= rate * X.T @ d1
+    b1 -= rate * d1.sum(axis=0)
+"""
+)
+RECURRENT = """
+import numpy as np
+rng = np.random.default_rng(0)
+X = rng.normal(size=(200, 3))
+Y = (X[:, 2:] > 0) * 1.0
+U, V, W = rng.normal(size=(1, 6)), 0.3 * rng.normal(size=(6, 6)), rng.normal(size=(6, 1))
+for step in range(400):
+    h = [np.zeros((200, 6))]
+    for t in range(3):
+        h.append(np.tanh(X[:, t : t + 1] @ U + h[-1] @ V))
+    d = (1 / (1 + np.exp(-(h[-1] @ W))) - Y) / 200
+    dW, dU, dV = h[-1].T @ d, np.zeros((1, 6)), np.zeros((6, 6))
+    dh = d @ W.T
+    for t in (2, 1, 0):
+        dz = dh * (1 - h[t + 1] ** 2)
+        dU += X[:, t : t + 1].T @ dz
+        dV += h[t].T @ dz
+        dh = dz @ V.T
+    U -= 0.5 * dU
+    V -= 0.5 * dV
+    W -= 0.5 * dW
+"""
 
 
 @pytest.mark.parametrize(
     ("wrong", "script"),
     [
+        ("update-order", TURNS),
+        ("no-update", RECURRENT),
+        ("shuffled-targets", RECURRENT),
         ("prediction-wrong", POOLED),
         ("update-wrong", PLAIN),
         ("update-wrong", RIGHT.replace("    h =", "    rate = 2 / (1 - step / 1e4)**2\n    h =")),

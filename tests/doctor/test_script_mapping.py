@@ -160,13 +160,30 @@ for epoch""",
         "net[i] -= 0.1 * m[i] / (np.sqrt(s[i]) + 1e-8)",
         "m[i] += 0.1 * (g[i] - m[i]); net[i] -= m[i]",
         "net[i] -= 0.1 * g[i]; m[i] += 0.01 * (net[i] - m[i])",
+        "s[i] = 0.9 * s[i] + 0.1 * g[i]**2; v = np.sqrt(m[i] + 1) / np.sqrt(s[i] + 1) * g[i]; "
+        "m[i] = 0.9 * m[i] + 0.1 * v**2; net[i] -= 0.1 * v",
     ],
-    ids=["Adam", "mean gradient", "mean weights"],
+    ids=["Adam", "mean gradient", "mean weights", "Adadelta"],
 )
-def test_running_means_are_no_parameters(update):
+def test_an_optimizers_states_are_no_parameters(update):
     found = mappings(DATA + IN_A_LOOP.replace("UPDATE", update))[-1]
     assert found.names == ("W1", "b1", "W2", "b2")
     assert [each.factor for each in found.step.updates] == [pytest.approx(0.1)] * 4
+
+
+def test_centres_that_follow_the_rows_are_no_parameters():
+    start = "C = X[:4].copy()\nfor x in X:\n    k = int(x[0] > 0)\n    C[k] += 0.1 * (x - C[k])\n"
+    assert set(mappings(DATA + start + BY_NAME)[-1].names) == {"W1", "b1", "W2", "b2"}
+
+
+def test_what_a_mean_of_the_weights_gives_is_a_target():
+    script = BY_NAME.replace("for epoch", "M1, M2 = W1.copy(), W2.copy()\nfor epoch").replace(
+        "- Y", "- goal").replace("    loss", "    goal = 0.5 * Y + 0.5 * np.tanh(X @ M1) @ M2\n"
+        "    loss")  # fmt: skip
+    script += "    M1 += 0.1 * (W1 - M1); M2 += 0.1 * (W2 - M2)\n"
+    found = mappings(DATA + script)[-1]
+    assert set(found.names) == {"W1", "b1", "W2", "b2"}
+    assert found.error.site.text == "A2 - goal"
 
 
 ADDED_UP = """

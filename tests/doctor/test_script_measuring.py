@@ -106,14 +106,33 @@ def test_a_sign_is_seen_where_one_output_is_taught_row_by_row(report):
         ("(P - Y)", "binary cross-entropy"),
         ("(P - Y) * P * (1 - P)", "squared error"),
         ("np.sign(P - Y) * P * (1 - P)", "absolute error"),
-        ("np.clip(P - Y, -0.4, 0.4) * P * (1 - P)", "Huber loss"),
-        ("(1 - Y / P) * P * (1 - P)", "Poisson loss"),
+        (
+            "np.clip(P - Y, -0.4, 0.4) * P * (1 - P)",
+            "loss with the slope np.clip(P - Y, -0.4, 0.4)",
+        ),
     ],
 )
 def test_a_right_gradient_is_said_to_be_right_and_of_which_loss(report, error, loss):
     found = report(changed(("(P - Y)", error)))
     assert f"Right: every gradient, as the slope of the {loss}" in found.facts["gradients"]
     assert not [each for each in found.findings if each.code.startswith("gradient")]
+
+
+def test_an_uneven_loss_is_not_judged_by_squared_errors(report):
+    slope = "np.where(E > 0, 0.02, -0.98)"
+    found = report(changed(("D3 = (P - Y)", f"E = P - Y\n    D3 = {slope} * P * (1 - P)")))
+    assert (
+        f"every gradient, as the slope of the uneven loss with the slope {slope}"
+        in found.facts["gradients"]
+    )
+    assert "no-better-than-constant" not in found.codes
+
+
+def test_counts_are_judged_by_their_own_loss(report):
+    text = changed(
+        ("Y = (", "Y = 1 + 3 * ("), ("1 / (1 + np.exp(-(A2 @ W3 + b3)))", "np.exp(A2 @ W3 + b3)")
+    )
+    assert "every gradient, as the slope of the Poisson loss" in report(text).facts["gradients"]
 
 
 @pytest.mark.usefixtures("counted")

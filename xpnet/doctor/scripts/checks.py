@@ -88,9 +88,13 @@ def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Setting a name, of an argument or in a loop, does not reach what the network keeps."""
     updates = {id(each.operation) for each in mapping.step.updates}
-    found = seen.recorder.lost or lost(
-        [each for each in mapping.step.operations if id(each) not in updates], times=1
-    )
+    start = {
+        id(v.object) for each in (seen.first or mapping).step.operations for v in each.operands
+    }
+    found = seen.recorder.lost or [
+        each for each in lost([o for o in mapping.step.operations if id(o) not in updates], times=1)
+        if id(origin(each.operands[0])[0].object) in start  # or else it is what was made before
+    ]  # fmt: skip
     if found:
         old = found[0].site.operands[0]
         yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
@@ -177,8 +181,9 @@ def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
              if not mapping.depends(v)} - inputs  # fmt: skip
     used = {id(v) for each in operations for v in each.operands} | states
     error = {id(each.result) for each in [mapping.error] if each is not None}
+    turns = {each.place for each in operations if id(each.result) in used}  # of a loop
     for each in operations:
-        unused = each.result.names and id(each.result) not in used and each.result.shape in fixed
+        unused = each.result.names and each.place not in turns and each.result.shape in fixed
         made = origin(each.result)[0].made_by
         product = made is not None and made.name in PRODUCTS
         if unused and product and each.result.size > 1 and error & ancestors([each.result]):
@@ -387,7 +392,8 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     for update in a_few(mapping.step.updates):
         through = ancestors([update.delta], stop=lambda v: id(v) in new)
         early = [new[i] for i in through if i in new and new[i].parameter != update.parameter
-                 and origin(update.delta)[0] is not new[i].new]  # fmt: skip
+                 and id(new[i].old) in through and origin(update.delta)[0] is not new[i].new
+                 ]  # fmt: skip
         for first in early:
             name, other = mapping.names[first.parameter], mapping.names[update.parameter]
             sites = first.operation.site, update.operation.site
@@ -541,9 +547,10 @@ def scaled_error(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("gradient-scale", BACKPROPAGATION)
 def rate_again(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Steps are shorter by the rate, in each layer again."""
+    new = {id(u.new) for u in mapping.step.updates}
     for update in a_few(mapping.step.updates) if not run.last.skill > GOOD else ():
         rates = {text: n for text, n in update.scalars if n < 1.0 and text.isidentifier()}
-        below = ancestors([update.gradient])
+        below = ancestors([update.gradient], stop=lambda v: id(v) in new)
         for each in mapping.step.operations:
             before = each.name == "multiply" and each.line != update.operation.line
             pairs = zip(each.operands, each.site.operands, strict=False)

@@ -16,10 +16,9 @@ import numpy as np
 
 from xpnet.doctor.scripts.recording.source import modules
 from xpnet.doctor.scripts.recording.trace import Operation, Step, Update, Value
-from xpnet.doctor.scripts.recording.updates import SAME_VALUES, ancestors, origin
+from xpnet.doctor.scripts.recording.updates import MIXING, VIEWS, ancestors, origin
 
-PRODUCTS = {"matmul", "inner", "einsum", "tensordot", "vdot", "multiply", "outer"}
-VIEWS = SAME_VALUES | {"T", "transpose", "item"}
+PRODUCTS = MIXING | {"multiply"}
 ACTIVATED = {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"}  # sums, by these
 ONE = ("1", "1.", "1.0")
 NUMBERS = 6  # that one place of the source updates, are looked at singly
@@ -57,6 +56,7 @@ class Mapping:
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
     repeated: frozenset[int] = frozenset()  # places of what each step does
+    partial: bool = False  # the first weights meet other inputs, too: of a pair, of a sequence
 
     @cached_property
     def _updates(self) -> dict[int | None, tuple[Update, ...]]:
@@ -115,6 +115,7 @@ def map_step(step: Step) -> Mapping:
         found.loss(), reduce(or_, map(found.bits, outputs), 0),
         tuple(found.late),
         frozenset(found.cone),
+        partial=any(layer.weights in found.shared for layer in layers[:1]),
     )  # fmt: skip
 
 
@@ -131,6 +132,7 @@ class _Graph:
         for each in step.operations:
             self._follow(each)
         self.late: list[Operation] = []
+        self.shared = set[int]()  # numbers of weights that several inputs meet
         self.cone = ancestors(update.delta for update in step.updates)
 
     def _follow(self, operation: Operation) -> None:
@@ -150,7 +152,18 @@ class _Graph:
                 known = self.of(one)
                 if known is not None and one.shape == other.shape and not self.bits(other):
                     self.parameter[id(result)] = known
-        self.depends[id(result)] = bits
+        self.depends[id(result)] = 0 if self._follows(operation) else bits
+
+    def _follows(self, operation: Operation) -> bool:
+        """Return whether a running mean takes up a parameter: what it gives is taken as given."""
+        if operation.name != "add" or len(operation.operands) != 2:
+            return False
+        for mean, delta in (operation.operands, operation.operands[::-1]):
+            made = origin(delta)[0].made_by
+            difference = made is not None and made.name == "subtract" and made.operands[1] is mean
+            if made is not None and difference and self.of(made.operands[0]) is not None:
+                return True
+        return False
 
     def of(self, value: Value) -> int | None:
         """Return the number of the parameter that a value is or shows, if it is one."""
@@ -273,7 +286,8 @@ class _Graph:
                     continue
                 gain = each.name == "multiply" and each.result.shape == other.shape != ()
                 if each.name in PRODUCTS and not (gain and one.size > 1):  # as gamma * x_hat
-                    products.setdefault(number, (each, other))
+                    _, known = products.setdefault(number, (each, other))
+                    self.shared |= {number} if known is not other and other.size > 1 else set()
                 elif each.name == "add" and self.bits(other):
                     for term in _terms(other):
                         biases.setdefault(id(term), (number, each.result))

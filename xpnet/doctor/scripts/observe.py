@@ -13,6 +13,7 @@ from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.scripts.checks import causes
 from xpnet.doctor.scripts.gradients.variants import is_made_by
+from xpnet.doctor.scripts.gradients.verdicts import UNEVEN
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, listed, map_step
 from xpnet.doctor.scripts.outcome import outcome
 from xpnet.doctor.scripts.recording.run import FAILED
@@ -185,9 +186,17 @@ class Observer:
                     and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
             facts["stopped_looking"] = max(self.steps, default=0)
             found = replace(found, findings=tuple(kept))
-        known = bool(measured or facts.get("gradients"))
+        known, uneven = (
+            bool(measured or facts.get("gradients")),
+            UNEVEN in facts.get("gradients", ""),
+        )
+        if uneven:  # as for quantiles, which squared errors do not judge
+            kept = [each for each in found.findings if each.code not in SYMPTOMS]
+            found = replace(found, findings=tuple(kept))
         findings = told(mend(found.findings), run, self.first, measured=known)
-        if not any(each.severity == "error" for each in findings if each.code not in SYMPTOMS):
+        if not uneven and not any(
+            each.severity == "error" for each in findings if each.code not in SYMPTOMS
+        ):
             more = (*mend(outcome(self, run)), *findings)
             findings = told(more, run, self.first, measured=known)
         recognised = self.latest is not None and self.latest.recognised

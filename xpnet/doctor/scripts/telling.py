@@ -60,6 +60,8 @@ def told(
     kept = [each for each in findings if _counts(each, run, measured=measured)]
     if mapping is not None and not any(penalties(mapping)):
         kept = [each for each in kept if each.code != "regularisation-dominates"]
+    if mapping is not None and mapping.partial:
+        kept = [each for each in kept if each.code != "shuffled-targets"]
     if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
         # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
         unsure = ("gradient-sign", "gradient-wrong")

@@ -16,14 +16,15 @@ import numpy as np
 from xpnet.doctor.scripts.gradients.variants import Mistake, Variants
 from xpnet.doctor.scripts.mapping import map_step
 from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
-from xpnet.doctor.scripts.recording.updates import SAME_VALUES
+from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES
 
 EXACT, EXACT_FLOAT32 = 1e-5, 5e-2  # relative error of a gradient that counts as none
 ROUNDING = 1e-15  # relative error of outputs and losses
 DOUBTFUL = 0.01  # relative error of slopes above which nothing is compared with them
+OWN, UNEVEN = "the loss with the slope", "the uneven loss with the slope"
+ENOUGH = 8  # errors, of which what grows with them is no chance
 NEARLY = 0.9999  # a cosine above this comes from no wrong operand; it may from a derivative
 CLEARLY = 0.98  # a cosine above this is not called wrong unless it is known why
-SUMS_OF_PRODUCTS = {"matmul", "outer", "inner", "einsum", "tensordot"}
 LOSS = re.compile(r"^(?!.*grad).*(loss|cost|mse|verlust|perte|custo|perda|потер)|^J$", re.I)
 
 Values = dict[int, Any]  # by a parameter's number
@@ -49,7 +50,7 @@ class Slopes:
     losses: Mapping[str, float]  # that the script names
     by_parameter: Mapping[int, Along]
     tolerance: float
-    limit: float = np.inf  # at which the script cuts its errors off
+    own: Mapping[str, Any] = field(default_factory=dict)  # what the script makes of its errors
 
     def of_losses(self, parameter: int) -> dict[str, tuple[Any, float, float]]:
         """Return each loss's slopes along a parameter's directions, and how far they may be off.
@@ -60,10 +61,7 @@ class Slopes:
         along, found = self.by_parameter[parameter], {}
         rounding = ROUNDING / along.length
         gradients = loss_gradients(self.outputs, self.targets)
-        if self.limit < np.inf:
-            error = self.outputs - self.targets
-            gradients["the Huber loss"] = np.clip(error, -self.limit, self.limit)
-        for name, gradient in gradients.items():
+        for name, gradient in (gradients | self.own).items():
             slopes = np.array([gradient @ each for each in along.outputs])
             terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
             lost = rounding * float(np.linalg.norm(gradient * self.outputs))
@@ -105,8 +103,8 @@ def loss_gradients(p: Any, t: Any) -> dict[str, Any]:
         if np.all((p == q) | (np.abs(p - t) < 1e-9)):  # or else they depend on where q was cut
             found["the binary cross-entropy"] = (q - t) / (q * (1.0 - q))
             found["the cross-entropy"] = -t / q
-    if np.min(p) > 0.0 and np.min(t) >= 0.0:
-        found["the Poisson loss"] = 1.0 - t / p  # counts; with softmax it is the cross-entropy's
+    if np.min(p) > 0.0 and np.min(t) >= 0.0 and np.max(t) > 1.0:
+        found["the Poisson loss"] = 1.0 - t / p
     return found | {"the absolute error": np.sign(p - t)}  # the last: at 0 and 1 it is p - t, too
 
 
@@ -126,7 +124,7 @@ def loss_values(p: Any, t: Any) -> dict[str, float]:
 
 def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     """Judge each parameter by that loss to which most of them agree, and explain what is wrong."""
-    slopes = replace(slopes, limit=_limit(step, np.abs(slopes.outputs - slopes.targets)))
+    slopes = replace(slopes, own=dict(_own_gradients(step, slopes.outputs - slopes.targets)))
     judges = {
         n: Judge(n, step, slopes, at[n])
         for n, along in slopes.by_parameter.items()
@@ -150,14 +148,23 @@ def compare(step: Step, slopes: Slopes, at: Values) -> Measured:
     return Measured(loss, found, _mistakes(step, judges, found, slope, usual))
 
 
-def _limit(step: Step, errors: Any) -> float:
-    """Return where a step cuts its errors off; infinity if it does not."""
-    for value in (each.result for each in step.operations if each.result.size == errors.size):
-        sizes = np.abs(np.ravel(value.data))
-        limit = float(np.max(sizes))
-        if 0.0 < limit < np.max(errors) and np.allclose(sizes, np.minimum(errors, limit)):
-            return limit
-    return np.inf
+def _own_gradients(step: Step, errors: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a step makes of each error alone, that grows with it: another loss's slope."""
+    error, order = map_step(step).error, np.argsort(errors)
+    functions = {id(error.result)} if error is not None and error.index is None else set[int]()
+    for each in step.operations if functions else ():
+        arrays = [value for value in each.operands if value.size > 1]
+        if not arrays or not all(id(value) in functions for value in arrays):
+            continue
+        functions.add(id(each.result))
+        data = np.asarray(each.result.data, dtype=float).ravel()
+        if data.size == errors.size > ENOUGH and np.ptp(data):
+            data = data * np.sign(np.diff(data[order[[0, -1]]]))
+            grows = np.all(np.diff(data[order]) >= -1e-12 * np.ptp(data))
+            if grows and np.all(data * errors >= 0.0):
+                near = data[np.abs(errors) <= min(np.max(errors), -np.min(errors))]
+                even = np.isclose(np.max(near, initial=0), -np.min(near, initial=0), rtol=0.2)
+                yield f"{OWN if even else UNEVEN} {each.site.text}", data
 
 
 def _usual(found: Mapping[int, Verdict], judges: Mapping[int, "Judge"], of: str) -> float:
@@ -283,7 +290,7 @@ def made_of(n: int, step: Step) -> Iterator[tuple[Value, int]]:
             yield value, sign
         if value.base is not None:
             waiting.append((value.base, sign))
-        if (made := value.made_by) is not None and made.name not in SUMS_OF_PRODUCTS:
+        if (made := value.made_by) is not None and made.name not in MIXING:
             signs = [sign * _sign_of(made, i) for i in range(len(made.operands))]
             waiting += zip(made.operands, signs, strict=True)
 

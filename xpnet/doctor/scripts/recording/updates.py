@@ -8,8 +8,10 @@ out running sums, counters, momentum and sums of gradients.
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
 DRAWN = re.compile("rand|normal|uniform|choice")
 RANDOM = ("rand", "random", "random_sample", "binomial", "uniform", "choice", "bernoulli")
 HOPS = 8  # updates of one parameter by several statements of one step
+MIXING = {"matmul", "inner", "einsum", "tensordot", "vdot", "outer"}
 SAME_VALUES = {
     *("copy", "array", "asarray", "asanyarray", "ascontiguousarray", "reshape", "ravel", "flatten"),
     *("squeeze", "float", "float64", "float32", "astype", "atleast_1d", "atleast_2d", "put"),
     "expand_dims",
 }
+
+VIEWS = SAME_VALUES | {"T", "transpose", "item"}
 
 
 def origin(value: "Value") -> tuple["Value", float]:
@@ -171,13 +176,15 @@ class Search:
             self.found = sorted(inside, key=lambda chain: order[id(chain.operations[1])])
 
     def _trained(self, chains: list[Chain], everything: list["Operation"]) -> list[Chain]:
-        """Return the chains on which what is added to them depends, except running means.
+        """Return the chains on which what is added to them depends, except an optimizer's states.
 
-        In ``m += (1 - b) * (g - m)``, only m itself depends on what m was, and no other step does.
+        What states add depends on them, too, in ``m += (1 - b) * (g - m)``, but number by number,
+        and they follow the parameters, as in ``mean += (1 - b) * (W - mean)``.
         """
-        number = {id(chain): n for n, chain in enumerate(chains)}
-        depends: dict[int, int] = {}  # by the id of a value: bits of the chains
-        entering, means = [0] * len(chains), dict[int, bool]()  # True: of parameters
+        number, total = {id(chain): n for n, chain in enumerate(chains)}, len(chains)
+        low = (1 << total) - 1
+        depends: dict[int, int] = {}  # by the id of a value: bits of the chains; where mixed, again
+        entering, following = [0] * total, set[int]()
 
         def mask(value: "Value | None") -> int:
             return 0 if value is None else depends.get(id(value), 0) | mask(value.base)
@@ -185,37 +192,26 @@ class Search:
         for each in everything:
             bits = 0
             for value in each.operands:
-                bits |= mask(value)
+                own, part = mask(value), each.name in VIEWS or each.index is not None
+                alike = value.shape == each.result.shape and each.name not in MIXING
+                mixed = value.size == 1 or not (alike or part)
+                bits |= own | ((own & low) << total if mixed else 0)
             chain, place = self._chains.get(id(each), (None, 0))
-            if chain is not None and (n := number.get(id(chain), -1)) >= 0:
+            n = number.get(id(chain), -1)
+            if chain is not None and n >= 0 and place < 2:
                 old, delta = each.operands[chain.side], each.operands[1 - chain.side]
+                entering[n], made = mask(delta), origin(delta)[0].made_by
                 if place == 0:  # what is updated now is of the next step
                     bits = 1 << n | mask(old)
-                elif place == 1:
-                    entering[n], bits = mask(delta), bits & ~(1 << n)
-                    terms = [v for v in self._terms(delta, number) if old not in (v, v.base)]
-                    if not any(mask(value) >> n & 1 for value in terms):
-                        means[n] = any(self._updates(value, number) for value in terms)
+                elif made is not None and made.name == "subtract" and old is made.operands[1]:
+                    followed, _ = self._chains.get(id(made.operands[0].made_by), (None, 0))
+                    following |= {n} if id(followed) in number else set()
             depends[id(each.result)] = bits
-        own = [n for n, bits in enumerate(entering) if bits >> n & 1]
-        alone = {n for n in own if sum(bits >> n & 1 for bits in entering) == 1}
-        states = {
-            chains[n].operations[1].place for n in means if n in own and (means[n] or n in alone)
-        }
-        return [chains[n] for n in own if chains[n].operations[1].place not in states]
-
-    def _updates(self, value: "Value", chains: Container[int]) -> bool:
-        """Return whether one of some chains made a value."""
-        chain, _ = self._chains.get(id(value.made_by), (None, 0))
-        return id(chain) in chains
-
-    def _terms(self, value: "Value", chains: Container[int]) -> list["Value"]:
-        """Return of what a value is the sum, apart from factors."""
-        value, _ = origin(value)
-        made = value.made_by
-        if made is None or made.name not in ("add", "subtract") or self._updates(value, chains):
-            return [value]
-        return [term for each in made.operands for term in self._terms(each, chains)]
+        mixed = reduce(or_, entering, 0) >> total
+        found = [n for n, bits in enumerate(entering) if bits >> n & 1]
+        states = {chains[n].operations[1].place for n in found
+                  if n in following or not mixed >> n & 1}  # fmt: skip
+        return [chains[n] for n in found if chains[n].operations[1].place not in states]
 
     def _made(self, chains: list[Chain], *, old: bool) -> set[int]:
         """Return the ids of chains that made what these update, or what is added to that."""
