@@ -61,7 +61,7 @@ class Slopes:
         along, found = self.by_parameter[parameter], {}
         rounding = ROUNDING / along.length
         gradients = loss_gradients(self.outputs, self.targets)
-        for name, gradient in (gradients | self.own).items():
+        for name, gradient in {**gradients, **self.own}.items():
             slopes = np.array([gradient @ each for each in along.outputs])
             terms = [float(np.linalg.norm(gradient * each)) for each in along.outputs]  # may cancel
             lost = rounding * float(np.linalg.norm(gradient * self.outputs))
