@@ -12,6 +12,7 @@ from xpnet.doctor.doctor import Doctor
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.replay import Update as Moved
 from xpnet.doctor.scripts.checks import causes
+from xpnet.doctor.scripts.failures import failures
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, in_words, listed, map_step
 from xpnet.doctor.scripts.outcome import outcome
@@ -178,7 +179,7 @@ class Observer:
         )  # fmt: skip
         run = self.doctor.run
         self.failed = facts.get("status") == FAILED
-        self.doctor.note([*causes(self, run)])
+        self.doctor.note([*failures(self.recorder), *causes(self, run)])
         found = self.doctor.report()
         if 2 * max(self.steps, default=0) < self.recorder.steps:  # no later one could be afforded
             kept = [each for each in found.findings if each.code not in SYMPTOMS

@@ -132,6 +132,7 @@ class Recorder:
         self.modules: list[MutableMapping[str, Any]] = []
         self.on_step: list[Callable[[Step], None]] = []
         self.problem = ""  # why recording stopped, if it did
+        self.error: BaseException | None = None  # that ended the script
         self.seconds = 0.0  # that looking took
         self.steps = 0  # taken by the script, as of the last look
         self.pattern: Counter[int] = Counter()  # updates of a step, by the number of their site

@@ -333,13 +333,13 @@ def sum_biases(finding: Finding, roles: Mapping) -> list[Edit]:
     for name in (finding.repair or {}).get("sum_over_batch", ()):
         number = roles.names.index(name)
         update = roles.updates_of(number)[0]
-        for options in _axes(update.delta.data, update.old.shape):
+        for options in axes(update.delta.data, update.old.shape):
             how = "mean" if _averaged(roles, number, int(options[5])) else "sum"
             edits.append(applied(update, f"np.{how}({{}}, {options})"))
     return edits
 
 
-def _axes(array: Any, shape: tuple[int, ...]) -> Iterator[str]:
+def axes(array: Any, shape: tuple[int, ...]) -> Iterator[str]:
     """Yield the options with which a sum of an array gets a shape: the first, if any do."""
     for options in ("axis=0", "axis=1", "axis=0, keepdims=True", "axis=1, keepdims=True"):
         axis, keep = int(options[5]), "keepdims" in options
@@ -365,7 +365,7 @@ def sum_by_unit(finding: Finding, roles: Mapping) -> list[Edit]:
         made = update.gradient.made_by
         if made is None or made.name not in ("sum", "mean") or made.result.size > 1:
             continue
-        for options in _axes(made.operands[0].data, update.old.shape):
+        for options in axes(made.operands[0].data, update.old.shape):
             new = f"np.{made.name}({in_source(made, 0)}, {options})"
             edits += [edit(made.site, new)] if update.old.size > 1 else []
     return edits
