@@ -273,10 +273,46 @@ def test_answers_that_are_counted_wrongly_are_seen_though_the_network_learnt(las
     assert codes(two + answers + last) == ("prediction-wrong",)
 
 
-def test_reshape_in_place_of_transpose_is_seen():
-    script = RIGHT.replace("labels =", "whole = X\nX = whole.T.reshape(80, 2)\nlabels =")
-    script = script.replace("(X[:, 0] * X[:, 1]", "(whole[:, 0] * whole[:, 1]")
-    assert codes(script)[:1] == ("shuffled-targets",)
+COLUMNS = """
+import numpy as np
+rng = np.random.default_rng(0)
+images = rng.normal(size=(90, 2, 3))
+X = images.reshape(6, 90)
+Y = (images[:, 0, 0] > 0).reshape(1, 90) * 1.0
+W = np.zeros((1, 6))
+for step in range(100):
+    d = 1 / (1 + np.exp(-(W @ X))) - Y
+    W -= 0.5 * d @ X.T / 90
+"""
+ONE_HOT = RIGHT.replace("labels.reshape(-1, 1) * 1.0", "np.zeros((80, 2)); Y[:, labels] = 1")
+ONE_HOT = ONE_HOT.replace("(8, 1)", "(8, 2)").replace("b2 = np.zeros(1)", "b2 = np.zeros(2)")
+RADIUS = RIGHT.replace("labels = (X[:, 0] * X[:, 1] > 0)", "r = np.linalg.norm(X, axis=1, "
+                       "keepdims=True)\nlabels = (r > 1)")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "right", "changes"),
+    [
+        ("shuffled-targets", COLUMNS.replace("(6, 90)", "(90, 6).T"), [("(90, 6).T", "(6, 90)")]),
+        ("shuffled-targets", RIGHT, [
+            ("labels =", "whole = X\nX = whole.T.reshape(80, 2)\nlabels ="),
+            ("(X[:, 0] * X[:, 1]", "(whole[:, 0] * whole[:, 1]")]),
+        ("constant-target", ONE_HOT.replace("[:, labels]", "[range(80), labels]"),
+         [("[range(80), labels]", "[:, labels]")]),
+        ("normalised-per-row", RADIUS, [("W1 =", "X = X / r\nW1 =")]),
+    ],
+    ids=["images to columns", "columns to rows", "one-hot", "radius"],
+)  # fmt: skip
+def test_what_spoils_the_data_before_training_is_the_only_finding(code, right, changes):
+    assert codes(right) == ()
+    for change in changes:
+        right = right.replace(*change)
+    assert codes(right) == (code,)
+
+
+def test_rows_of_unit_length_whose_directions_predict_have_no_findings():
+    script = RIGHT.replace("labels =", "X = X / np.linalg.norm(X, axis=1, keepdims=True)\nlabels =")
+    assert "normalised-per-row" not in codes(script.replace("rate = 2.0", "rate = 0.02"))
 
 
 @pytest.mark.parametrize("layer", ["1", "2"])

@@ -218,31 +218,6 @@ def wrong_count(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                     yield each, "predictions", said, remedy, {"edits": edits}
 
 
-@check("normalised-per-row", RECIPE, "take the mean and the deviation of each feature, over "
-       "all samples")  # fmt: skip
-def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """It takes away how large a sample is, and mixes features that have different units."""
-    first = seen.first or mapping
-    below = ancestors(each.inputs for each in first.layers[:1])
-    for each in first.step.operations if run.last.skill < GOOD else ():
-        if each.name in ("mean", "std", "max", "min") and id(each.result) in below:
-            data = each.operands[0].shape[:: -1 if run.columns else 1]
-            if len(data) == 2 and data[1] > 1 and each.result.size == data[0] > data[1]:
-                yield each, "inputs", f"it is taken over the {data[1]} features of each sample"
-
-
-@check("shuffled-targets", "NumPy manual, reshape")
-def reshaped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
-    """It takes the numbers row by row: each new column holds pieces of several samples."""
-    first = seen.first or mapping
-    below = ancestors([*(each.inputs for each in first.layers[:1]), *first.targets])
-    for each in first.step.operations:
-        old, new = each.operands[0].shape if each.operands else (), each.result.shape
-        turned = len(old) == 2 and min(old) > 1 and old == new[::-1] != new
-        if turned and each.name == "reshape" and id(each.result) in below:
-            yield each, "inputs", f"reshape of {old} into {new} does not transpose", "use .T"
-
-
 @check("prediction-wrong", "Ioffe and Szegedy, Batch normalization, 2015, section 3.1",
        "keep running averages of means and variances in training, and use them")  # fmt: skip
 def own_statistics(seen: "Observer", mapping: Mapping, run: Run) -> Seen:

@@ -1,6 +1,5 @@
 """What an error that ended the script says: shapes that one change of an operand makes fit."""
 
-import re
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -48,8 +47,12 @@ def _failed(recorder: Recorder) -> Operation | None:
         hook = inside if inside.get("self") is recorder and "place" in inside else hook
         trace = trace.tb_next
     owner = getattr(hook.get("function"), "__self__", None)
-    given = [*hook.get("operands", ()), *([owner] if isinstance(owner, np.ndarray) else []),
-             *hook.get("args", ()), *(hook[each] for each in ("old", "value") if each in hook)]
+    given = [
+        *hook.get("operands", ()),
+        *([owner] if isinstance(owner, np.ndarray) else []),
+        *hook.get("args", ()),
+        *(hook[each] for each in ("old", "value") if each in hook),
+    ]
     given = [each.object if isinstance(each, Value) else each for each in given]
     if len(given) < 2 or not all(isinstance(each, np.ndarray) for each in given[:2]):
         return None
@@ -98,7 +101,9 @@ def _averaged(error: Value, rows: int, recorder: Recorder) -> bool:
     """Return whether products with an error are divided by the number of rows afterwards."""
     products = [each.result for each in recorder.operations
                 if each.name == "matmul" and error in map(_whole, each.operands)]  # fmt: skip
-    divided = [mere_number(each)[0] for each in recorder.operations if {*each.operands} & {*products}]
+    divided = [
+        mere_number(each)[0] for each in recorder.operations if {*each.operands} & {*products}
+    ]
     return any(abs(each * rows - 1.0) < 1e-9 for each in divided)
 
 

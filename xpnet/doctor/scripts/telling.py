@@ -18,14 +18,14 @@ GOOD = 0.8  # share of the variance explained, from which a start or a rate is n
 # Faults of the code, then of what it is given, each in the order in which they must be mended.
 FAULTS = (
     "shapes-do-not-fit", "data-changed", "shared-parameters", "integer-parameters",
-    "weights-redrawn", "loss-broadcast", "target-shape", "gradient-shape", "update-order", "error-not-from-targets", "gradient-operand",
-    "gradient-transposed", "gradient-activation-derivative", "gradient-product", "gradient-sign",
-    "bias-per-sample", "parameter-shape-changed", "gradient-accumulated", "gradient-scale",
-    "no-update", "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis",
-    "softmax-hidden", "output-activated-twice", "bias-after-activation", "gradient-wrong",
-    "rows-left-out", "same-batch", "dropout-at-prediction", "class-numbers", "targets-shifted",
+    "weights-redrawn", "loss-broadcast", "target-shape", "gradient-shape", "update-order",
+    "error-not-from-targets", "gradient-operand", "gradient-transposed",
+    "gradient-activation-derivative", "gradient-product", "gradient-sign", "bias-per-sample",
+    "parameter-shape-changed", "gradient-accumulated", "gradient-scale", "no-update",
+    "update-wrong", "learning-rate-vanishes", "unshuffled-rows", "softmax-axis", "softmax-hidden",
+    "output-activated-twice", "bias-after-activation", "gradient-wrong", "rows-left-out",
+    "same-batch", "dropout-at-prediction", "class-numbers", "targets-shifted", "normalised-per-row",
     "shuffled-targets", "target-range", "constant-target", "prediction-drift", "prediction-wrong",
-    "normalised-per-row",
 )  # fmt: skip
 STARTS = {"symmetric-units", "all-positive-weights", "wrong-init-scale", "unscaled-inputs"}
 SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradient-zero"}
@@ -38,7 +38,7 @@ SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"
 }  # fmt: skip
 RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
-ONCE = {"gradient-sign", "learning-rate-too-large"}
+ONCE = {"gradient-sign", "learning-rate-too-large", "constant-target", "shuffled-targets"}
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
@@ -70,6 +70,8 @@ def told(
     if any(e.severity == "error" and e.code in STARTS for e in causes):  # it may do without
         kept = [replace(e, severity="warning") if e.code == "no-bias" else e for e in kept]
     codes = {each.code for each in kept}
+    if "normalised-per-row" in codes:  # nothing predicts the targets any more
+        kept = [each for each in kept if each.code != "shuffled-targets"]
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
     kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")
             or not (codes & NO_SLOPE or each.where in spoilt)]  # fmt: skip
