@@ -169,6 +169,9 @@ ADAM = (
         w -= 0.05 * (m[k] / (1 - 0.9**now)) / (np.sqrt(s[k] / (1 - 0.9**now)) + 1e-8)
 """
 )
+KEPT = ADAM.replace("(m[k] / (1 - 0.9**now))", "m[k]").replace(
+    "        w -=", "        m[k] = m[k] / (1 - 0.9**now)\n        w -="
+)
 SUMMED = BATCH.replace(
     "    W1 -= rate * x.T @ d1", "    G += x.T @ d1\n    W1 -= rate * G"
 ).replace("for step", "G = np.zeros((2, 8))\nfor step")
@@ -194,6 +197,8 @@ for step in range(50):
 """
 MORE_MISTAKES = [
     ("update-wrong", ADAM.replace("g**2", "g")),
+    ("update-wrong", KEPT),
+    ("update-wrong", KEPT.replace("m[k] = m[k] /", "m[k] /=")),
     ("update-wrong", ADAM.replace("(1 - 0.9**now)", "(1 - 0.9)**now")),
     ("update-wrong", RIGHT.replace("rate * X.T @ d1", "rate * (X.T @ d1 - 0.05 * W1)")),
     ("gradient-accumulated", SUMMED),
@@ -308,6 +313,41 @@ def test_what_spoils_the_data_before_training_is_the_only_finding(code, right, c
     for change in changes:
         right = right.replace(*change)
     assert codes(right) == (code,)
+
+
+TRAININGS = (
+    RIGHT[: RIGHT.index("W1 =")]
+    + """
+def start():
+    global W1, b1, W2, b2
+    W1, b1, W2, b2 = rng.normal(size=(2, 8)), np.zeros(8), rng.normal(size=(8, 1)), np.zeros(1)
+def epoch():
+    for k in range(0, 80, ROWS):
+        x, y = X[k : k + ROWS], Y[k : k + ROWS]
+        h = np.tanh(x @ W1 + b1)
+        d2 = (1 / (1 + np.exp(-(h @ W2 + b2))) - y) / ROWS
+        d1 = d2 @ W2.T * (1 - h**2)
+        W1[:] -= 0.05 * x.T @ d1
+        b1[:] -= 0.05 * d1.sum(axis=0)
+        W2[:] -= 0.05 * h.T @ d2
+        b2[:] -= 0.05 * d2.sum(axis=0)
+for training in range(15):
+    start()
+    for each in range(EPOCHS):
+        epoch()
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "wrong"), [("2", "1", True), ("16", "1", True), ("8", "3", False)]
+)
+def test_weights_that_are_drawn_anew_in_each_epoch_are_seen_and_restarts_let_be(
+    rows, epochs, wrong
+):
+    found = codes(TRAININGS.replace("ROWS", rows).replace("EPOCHS", epochs))
+    assert (found[:1] == ("weights-redrawn",)) is wrong
+    assert ("weights-redrawn" in found) is wrong
 
 
 def test_rows_of_unit_length_whose_directions_predict_have_no_findings():

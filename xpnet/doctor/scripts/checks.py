@@ -17,10 +17,11 @@ from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped, turned
 from xpnet.doctor.scripts.gradients.variants import is_made_by
 from xpnet.doctor.scripts.gradients.verdicts import made_of
-from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few
-from xpnet.doctor.scripts.recording.trace import Operation, Step
+from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
+from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin, scalar_side
 from xpnet.doctor.scripts.repairs.edits import edit, moved, operand_edit
+from xpnet.doctor.scripts.repairs.menders import apart
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites
 from xpnet.doctor.scripts.repairs.sizes import penalties, undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
@@ -32,6 +33,7 @@ ROWS_ALIKE = 16  # of one class, one after the other, that are no chance
 # Wrong, however well it is learnt.
 TAUGHT = ("same-batch", "targets-shifted", "unshuffled-rows", "error-not-from-targets",
           "prediction-wrong", "rows-left-out")  # fmt: skip
+NOTHING = 1e-6  # of a rate, that moves nothing any more
 LONG_SUM = 20.0  # rate, times the rows that are summed
 PRODUCT = re.compile(r"^[\w.]*\b(dot|matmul|inner|einsum)\(")
 RANDOM = re.compile(r"rand|uniform|normal")
@@ -82,6 +84,13 @@ def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if seen.recorder.redrawn is not None:
         yield (seen.recorder.redrawn, "weights", "what is updated here was drawn anew in the same "
                "step")  # fmt: skip
+    draws = seen.recorder.draws
+    for rows, source in _batches(mapping) if draws.again and not run.last.skill >= GOOD else ():
+        if (
+            draws.after - 1
+        ) * rows.size < source.size:  # several trainings have several epochs each
+            yield (draws.again, "weights", f"they are drawn anew after {draws.after} steps, in "
+                   "which no row was seen twice")  # fmt: skip
 
 
 @check("no-update", "Python FAQ, Why did changing list y also change list x?")
@@ -292,6 +301,25 @@ def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
                {"edits": edits})  # fmt: skip
 
 
+@check("update-wrong", "Kingma & Ba, Adam, 2015")
+def kept_correction(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
+    """The correction is for one step. Kept, it is corrected again in the next, and grows."""
+    found, gains = list[Operation](), list[float]()
+    for each in (seen.first or mapping).step.operations:
+        mean = each.operands[0].made_by if each.name == "divide" else None
+        own = each.site.kind == "in place" or in_source(each, 0) in each.result.names
+        if mean is None or mean.name != "add" or not own or each.operands[1].size > 1:
+            continue
+        gain = abs(origin(mean.operands[0])[1] / float(np.ravel(each.operands[1].data)[0]))
+        if mean.operands[0].made_by and gain > 1.0:
+            found.append(each)
+            gains.append(gain)
+    for each, gain in zip(found, gains, strict=True):
+        yield (each, "the update", f"the mean of the steps before is kept {gain:.3g} times as "
+               "large", "correct a copy, and keep the mean as it is",
+               {"edits": apart(each.site for each in found)})  # fmt: skip
+
+
 @check("update-wrong", GOODFELLOW)
 def growing(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """A penalty takes a part of the weights away. With the other sign they grow without end."""
@@ -313,7 +341,9 @@ def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         return
     losses, short = [own for own, _ in seen.losses], sum(r > 0.1 * first for r in seen.rates)
     before, after = np.mean(losses[max(0, short - 16) : short]), np.mean(losses[short:])
-    if 10 * seen.steps[short] < run.steps and before > 1.1 * after:  # it still fell
+    still_fell = 10 * seen.steps[short] < run.steps and before > 1.1 * after
+    gone = sum(rate > NOTHING * first for rate in seen.rates)
+    if still_fell or 2 * [*seen.steps, run.steps][gone] < run.steps:
         yield (mapping.step.updates[0].operation, "learning_rate", f"it falls from {first:.3g} to "
                f"{last:.3g} in {run.steps} steps")  # fmt: skip
 
@@ -407,11 +437,21 @@ def softmax_hidden(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
        )  # fmt: skip
 def same_batch(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The network learns these rows by heart and never sees the others."""
-    for layer in mapping.layers[:1] if seen.same_rows and run.steps >= 20 else ():
-        rows, made = layer.inputs, layer.inputs.made_by
+    for rows, source in _batches(mapping) if seen.same_rows and run.steps >= 20 else ():
+        if rows.made_by is not None and rows.size * 2 <= source.size:
+            yield (
+                rows.made_by,
+                "batches",
+                f"every step gets the same {rows.shape} of {source.shape}",
+            )
+
+
+def _batches(mapping: Mapping) -> Iterator[tuple[Value, Value]]:
+    """Yield the inputs of a step, and those that they were taken from, if any."""
+    for rows in (layer.inputs for layer in mapping.layers[:1]):
+        made = rows.made_by
         source = rows.base or (made.operands[0] if made and made.name == "item" else None)
-        if made is not None and source is not None and rows.size * 2 <= source.size:
-            yield made, "batches", f"every step gets the same {rows.shape} of {source.shape}"
+        yield from [(rows, source)] if source is not None else ()
 
 
 @check("rows-left-out", RECIPE, "let the batches go through all rows")

@@ -51,17 +51,18 @@ def per_row(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 
 def _relations(divided: Operation, run: Run) -> tuple[float, float]:
     """Return how inputs predict their targets before and after an operation, by nearest rows."""
-    if run.data.goals is None or len(run.data.inputs) != len(run.data.goals):
+    inputs, goals = run.data.inputs, run.data.goals
+    if inputs is None or goals is None or len(inputs) != len(goals):
         return 0.0, 0.0
     before, after = (np.asarray(each.data, dtype=float) for each in
                      (divided.operands[0], divided.result))  # fmt: skip
     before, after = (before.T, after.T) if run.columns else (before, after)
     places = {row.tobytes(): i for i, row in enumerate(np.ascontiguousarray(after))}
-    x, keep = np.unique(np.asarray(run.data.inputs, dtype=float), axis=0, return_index=True)
+    x, keep = np.unique(np.asarray(inputs, dtype=float), axis=0, return_index=True)
     found = [places.get(row.tobytes(), -1) for row in x]
     if min(found) < 0:
         return 0.0, 0.0
-    return relation(before[found], run.data.goals[keep]), relation(x, run.data.goals[keep])
+    return relation(before[found], goals[keep]), relation(x, goals[keep])
 
 
 @check("shuffled-targets", "NumPy manual, reshape")

@@ -84,7 +84,7 @@ class Observer:
         self.losses.append((own, loss))
         factors = [abs(each.factor) for each in mapping.step.updates]
         if factors and not any(each.optimizer for each in mapping.step.updates):
-            self.rates.append(max(factors))
+            self.rates.append(min(factors))  # of weights with a penalty it is 1
         self._compare_batches(mapping)
         self._compare_targets(mapping, arrays.get("targets"))
         self.steps.append(mapping.step.number)

@@ -80,7 +80,7 @@ def told(
     for symptoms, weak in ((STATES | SYMPTOMS, LENGTH), (SYMPTOMS, LENGTH), (SYMPTOMS, set[str]())):
         cause = [each for each in kept if each.code not in symptoms | {"non-finite"}]
         if any(each.severity == "error" and each.code not in weak for each in cause):
-            small = {each.code for each in kept} & SMALL_GRADIENTS
+            small = {each.code for each in kept} & (SMALL_GRADIENTS | {"update-wrong"})
             found = [each for each in cause if not (small and each.code in LENGTH)]
             break
     first = {e.code: e for e in reversed(found)}

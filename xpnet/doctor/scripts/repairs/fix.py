@@ -21,6 +21,7 @@ Mender = Callable[[Finding, Mapping], list[Edit]]
 # By a finding's code, or by a change that it asks for.
 MENDERS: dict[str, Mender] = {
     "integer-parameters": menders.floats,
+    "weights-redrawn": menders.drawn_once,
     "no-update": menders.also_updated,
     "same-batch": menders.other_rows,
     "shuffled-targets": menders.paired,

@@ -7,7 +7,7 @@ style; whether an edit helps is seen when the mended copy runs.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.gradients.variants import is_known, names_at
 from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
+from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, origin, random_masks
@@ -247,6 +248,20 @@ def _same_set(roles: Mapping) -> list[Edit]:
 # What a step does.
 
 
+def drawn_once(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Draw the initial weights ahead of the outermost loop that trains."""
+    file, loop = roles.file, loops(roles)[0]
+    made = [origin(each.old)[0].made_by for each in roles.step.updates]
+    sites = [each.site for each in made if each is not None]
+    calls = {f"{each.function}()" for each in sites}
+    found = {id(s): s for s in map(statement_of, sites) if s and s in ast.walk(loop)}
+    found |= {id(s): s for s in statements(file)
+              if isinstance(s, ast.Expr) and ast.unparse(s) in calls}  # fmt: skip
+    drawn = [*found.values()]
+    new = [ast.unparse(each) for each in drawn]
+    return [changed(file, each, "pass") for each in drawn] + [ahead(file, loop, *new)] * bool(new)
+
+
 def only_in_training(finding: Finding, roles: Mapping) -> list[Edit]:
     """Let masks drop units until training has ended, and be their mean then."""
     file, body = roles.file, tree(roles.file).body
@@ -395,3 +410,24 @@ def floats(finding: Finding, roles: Mapping) -> list[Edit]:
     made = [origin(roles.updates_of(n)[0].old)[0].made_by for n in range(len(roles.names))
             if roles.names[n] in finding.where.split(", ")]  # fmt: skip
     return [edit(each.site, f"{each.site.text}.astype(float)") for each in made if each]
+
+
+def apart(sites: Iterable[Site]) -> list[Edit]:
+    """Give what a statement makes of a value a name of its own, in it and in those that follow."""
+    edits = list[Edit]()
+    for file, made in dict.fromkeys((each.file, statement_of(each)) for each in sites):
+        if not isinstance(made, ast.Assign | ast.AugAssign):
+            continue
+        target = made.targets[0] if isinstance(made, ast.Assign) else made.target
+        old, value = ast.unparse(target), ast.unparse(made.value)
+        new = unused(file, re.sub(r"\W+", "_", old.removeprefix("self.")).strip("_") + "_now")
+        value = value if isinstance(made, ast.Assign) else f"{old} / ({value})"
+        among = block(file, made)
+        uses = [n for each in among[among.index(made) + 1 :] for n in ast.walk(each)
+                if isinstance(n, ast.expr) and ast.unparse(n) == old]  # fmt: skip
+        if uses:
+            edits += [
+                changed(file, made, f"{new} = {value}"),
+                *(changed(file, n, new) for n in uses),
+            ]
+    return edits
