@@ -174,12 +174,20 @@ def _mistakes(
 ) -> dict[int, Mistake | None]:  # fmt: skip
     """Explain wrong gradients, from the outputs down; None where a cause above explains."""
     roles = map_step(step)
-    variants, mistakes, changes = Variants(roles), dict[int, Mistake | None](), dict[int, Any]()
+    variants, changes = Variants(roles), dict[int, Any]()
     kinds = [each.kind for each in found.values()]
     down = kinds.count("right") >= kinds.count("sign")  # most updates go down
     # Of one number's sign, anything that happens to have the other one is no explanation.
     suspect = {n for n, each in found.items() if each.kind == "wrong"
                or (each.kind == "sign" and down and len(judges[n].ways) > 1)}  # fmt: skip
+    mistakes: dict[int, Mistake | None] = {
+        n: Mistake("layer", roles.updates_of(n)[0].operation.site, "its own gradient",
+                   roles.names[m], roles.names[n], {}, {})
+        for n in suspect for m in suspect - {n} if len(judges[m].ways) > 1
+        and judges[m].shape == judges[n].shape
+        and judges[m].agrees(slope[m], usual[1], down, roles.updates_of(n)[0].delta.data)
+    }  # fmt: skip
+    suspect -= mistakes.keys()
     for number, layer in reversed([*enumerate(roles.layers)]):
         for n in (layer.weights, layer.biases):
             if n is None or n not in suspect:

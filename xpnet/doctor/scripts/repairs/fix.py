@@ -42,6 +42,7 @@ MENDERS: dict[str, Mender] = {
     "init": sizes.draws,
     "learning_rate": sizes.rate,
     "learning_rate_factor": sizes.rate,
+    "first_layer_first": menders.first_layer_first,
     "learning-rate-too-small": sizes.rate,
     "learning-rate-too-large": sizes.rate,
     "too-few-steps": sizes.more_steps,

@@ -412,6 +412,18 @@ def floats(finding: Finding, roles: Mapping) -> list[Edit]:
     return [edit(each.site, f"{each.site.text}.astype(float)") for each in made if each]
 
 
+def first_layer_first(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Collect the gradients in the layers' order, where a list gets the last layer's first."""
+    edits = list[Edit]()
+    sites = [u.gradient.made_by.site for u in roles.step.updates if u.gradient.made_by]
+    for file, made in dict.fromkeys((each.file, statement_of(each)) for each in sites):
+        match made:
+            case ast.Expr(ast.Call(ast.Attribute(owner, "append"), [value])):
+                new = f"{ast.unparse(owner)}.insert(0, {ast.unparse(value)})"
+                edits.append(changed(file, made, new))
+    return edits
+
+
 def apart(sites: Iterable[Site]) -> list[Edit]:
     """Give what a statement makes of a value a name of its own, in it and in those that follow."""
     edits = list[Edit]()
