@@ -36,13 +36,17 @@ BATCH = RIGHT.replace("(X @", "(x @").replace("X.T", "x.T").replace("- Y", "- y"
 )  # fmt: skip
 
 
-def codes(script: str) -> tuple[str, ...]:
+def observed(script: str) -> Observer:
     recorder = Recorder()
     observer = Observer(recorder)
     tree = instrument(script, "script.py", recorder.sites)
     with np.errstate(all="ignore"):
         exec(compile(tree, "script.py", "exec"), recorder.prepare({"__name__": "__main__"}))
-    return observer.report().codes
+    return observer
+
+
+def codes(script: str) -> tuple[str, ...]:
+    return observed(script).report().codes
 
 
 @pytest.mark.parametrize("script", [RIGHT, BATCH], ids=["all rows", "batches"])
@@ -348,6 +352,19 @@ def test_weights_that_are_drawn_anew_in_each_epoch_are_seen_and_restarts_let_be(
     found = codes(TRAININGS.replace("ROWS", rows).replace("EPOCHS", epochs))
     assert (found[:1] == ("weights-redrawn",)) is wrong
     assert ("weights-redrawn" in found) is wrong
+
+
+@pytest.mark.parametrize(
+    "cut", ["np.clip(g, -LIMIT, LIMIT)", "g * min(1, LIMIT / np.sqrt(np.sum(g**2)))"]
+)
+def test_gradients_that_are_cut_to_almost_nothing_are_named_and_others_not(cut):
+    script = RIGHT.replace("for step", f"def cut(g):\n    return {cut}\nfor step")
+    for gradient in ("X.T @ d1", "d1.sum(axis=0)", "h.T @ d2", "d2.sum(axis=0)"):
+        script = script.replace(f"rate * {gradient}", f"rate * cut({gradient})")
+    assert codes(script.replace("LIMIT", "1.0")) == ()
+    (found,) = observed(script.replace("LIMIT", "1e-6")).report().findings
+    assert found.code == "learning-rate-too-small"
+    assert f"{cut}: this leaves".replace("LIMIT", "1e-6") in found.evidence
 
 
 def test_rows_of_unit_length_whose_directions_predict_have_no_findings():
