@@ -42,6 +42,8 @@ def examined(text, folder):
         (".mean(axis=0, keepdims=True)", "", "parameter-shape-changed",
          "0.1 * np.mean(D2, axis=0, keepdims=True)"),
         ("X[:, :1] > 0", "X[:, 0] > 0", "loss-broadcast", "np.reshape(Y, (-1, 1))"),
+        ("X[:, :1] > 0, 1.0, 0", "X[:, 0] > 0, 'a', 'b'", "class-numbers",
+         "np.unique(Y, return_inverse=True)[1].reshape(-1, 1)"),
     ],
 )  # fmt: skip
 def test_the_cause_of_the_error_is_named_and_mended(right, wrong, code, mended, tmp_path):

@@ -27,6 +27,9 @@ def failures(recorder: Recorder) -> Iterator[Finding]:
     why = "The operands cannot be combined as they are."
     if failed.name == "matmul":
         found = _turned(failed)
+    elif texts := [i for i, v in enumerate(failed.operands) if v.data.dtype.kind in "US"]:
+        code, why = "class-numbers", "Texts cannot be added or subtracted."
+        found = _numbered(failed, texts[0])
     elif failed.name in ("add", "subtract") and len(shapes) == 2:
         if shapes[0] == shapes[1][::-1]:
             found = "one is the other's transpose", "transpose it", [_transposed(failed, 1)]
@@ -74,6 +77,18 @@ def _turned(failed: Operation) -> tuple[str, str, list[Edit]] | None:
     slot = ways[0].index(-1)
     said = f"they fit if {in_source(failed, slot)} is transposed, and no other way"
     return said, "transpose it", [_transposed(failed, slot)]
+
+
+def _numbered(failed: Operation, slot: int) -> tuple[str, str, list[Edit]]:
+    """Return how texts become numbers as the other operand has them: one, or one of each class."""
+    form = "np.unique({}, return_inverse=True)[1]"
+    match failed.operands[1 - slot].shape:
+        case (_, 1):
+            form += ".reshape(-1, 1)"
+        case (_, classes):
+            form = f"np.eye({classes})[{form}]"
+    said = f"{in_source(failed, slot)} holds texts, such as {failed.operands[slot].data.flat[0]!s}"
+    return said, "make class numbers of them", [operand_edit(failed, slot, form)]
 
 
 def _transposed(failed: Operation, slot: int) -> Edit:
