@@ -43,7 +43,7 @@ def examined(text, folder):
          "0.1 * np.mean(D2, axis=0, keepdims=True)"),
         ("X[:, :1] > 0", "X[:, 0] > 0", "loss-broadcast", "np.reshape(Y, (-1, 1))"),
         ("X[:, :1] > 0, 1.0, 0", "X[:, 0] > 0, 'a', 'b'", "class-numbers",
-         "np.unique(Y, return_inverse=True)[1].reshape(-1, 1)"),
+         "np.unique(Y, return_inverse=True)[1].reshape(np.shape("),
     ],
 )  # fmt: skip
 def test_the_cause_of_the_error_is_named_and_mended(right, wrong, code, mended, tmp_path):

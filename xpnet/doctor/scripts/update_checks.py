@@ -68,17 +68,15 @@ def vanishing_divisor(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("update-wrong", "Kingma & Ba, Adam, 2015")
 def kept_correction(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The correction is for one step. Kept, it is corrected again in the next, and grows."""
-    found, gains = list[Operation](), list[float]()
+    found = dict[Operation, float]()
     for each in (seen.first or mapping).step.operations:
         mean = each.operands[0].made_by if each.name == "divide" else None
         own = each.site.kind == "in place" or in_source(each, 0) in each.result.names
-        if mean is None or mean.name != "add" or not own or each.operands[1].size > 1:
-            continue
-        gain = abs(origin(mean.operands[0])[1] / float(np.ravel(each.operands[1].data)[0]))
-        if mean.operands[0].made_by and gain > 1.0:
-            found.append(each)
-            gains.append(gain)
-    for each, gain in zip(found, gains, strict=True):
+        if mean and mean.name == "add" and own and each.operands[1].size == 1:
+            gain = abs(origin(mean.operands[0])[1] / float(np.ravel(each.operands[1].data)[0]))
+            if mean.operands[0].made_by and gain > 1.0:
+                found[each] = gain
+    for each, gain in found.items():
         yield (each, "the update", f"the mean of the steps before is kept {gain:.3g} times as "
                "large", "correct a copy, and keep the mean as it is",
                {"edits": apart(each.site for each in found)})  # fmt: skip
@@ -115,17 +113,18 @@ def vanishing_rate(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 @check("learning-rate-too-small", "Pascanu et al., On the difficulty of training, 2013")
 def clipped(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """A limit is for the few gradients that are far too large; here it makes every step short."""
-    error, cuts = {id(e.result) for e in [mapping.error] if e is not None}, list[Operation]()
-    for each in mapping.step.operations if not run.last.skill >= GOOD else ():
+    error, shares = {id(e.result) for e in [mapping.error] if e is not None}, list[float]()
+    cuts = dict[int, tuple[Operation, int]]()  # by place: and the operand that is cut
+    for each in mapping.step.operations if run.travelled() < FAR else ():
         side = scalar_side(each) if each.name in ("multiply", "divide") else None
         by_itself = side is not None and error & ancestors([each.operands[side]])
         if id(each.result) in mapping.cone and (each.name == "clip" or by_itself):
-            before = np.linalg.norm(each.operands[0 if side is None else 1 - side].data)
-            if 0.0 < np.linalg.norm(each.result.data) < LITTLE * before:
-                cuts.append(each)
-    for each in cuts if run.travelled() < FAR else ():
-        kept = 1 - (scalar_side(each) or 0) if each.name != "clip" else 0
-        share = np.linalg.norm(each.result.data) / np.linalg.norm(each.operands[kept].data)
-        edits = [edit(e.site, in_source(e, kept)) for e in cuts if e.place == each.place]
-        yield (each, "learning_rate", f"this leaves {share:.2g} of the gradient", "a larger limit, "
-               "about as large as usual gradients are", {"edits": edits[:1]})  # fmt: skip
+            slot = 0 if side is None else 1 - side
+            after, before = (np.linalg.norm(v.data) for v in (each.result, each.operands[slot]))
+            if 0.0 < after < LITTLE * before:
+                cuts.setdefault(each.place, (each, slot))
+                shares.append(float(after / before))
+    edits = [edit(each.site, in_source(each, slot)) for each, slot in cuts.values()]
+    for each, _ in cuts.values() if not run.last.skill >= GOOD else ():
+        yield (each, "learning_rate", f"this leaves {shares[0]:.2g} of the gradient", "a larger "
+               "limit, as large as usual gradients are", {"edits": edits})  # fmt: skip
