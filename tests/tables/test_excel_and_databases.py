@@ -156,7 +156,7 @@ def test_an_extra_that_is_missing_is_named(tmp_path, monkeypatch):
     with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[excel\]'"):
         read_table(path)
     with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[database\]'"):
-        open_database(f"sqlite:///{path}", "SELECT 1")
+        open_database(f"sqlite:///{path}", "SELECT 1", ())
 
 
 def test_the_command_trains_and_predicts_as_from_the_csv_file(tmp_path, run, monkeypatch):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.cells import is_number
+from xpnet.tables.cells import MAX_CODES, is_number, unit_of
 from xpnet.tables.columns import Category, Column, Dates, Number, no_date
 from xpnet.tables.dates import PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option
@@ -15,7 +15,6 @@ from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
 MAX_CATEGORIES = 200  # of a column, with an input each; rarer ones are pooled
-MAX_CODES = 9  # few whole numbers, in many rows, and words: 4, 6, 8 or rotary
 MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
 MIN_COVERED = 0.2  # share of a column's cells that frequent texts must hold, if most are rare
 MIN_INDICATED = 0.01  # share of missing cells from which on that they are missing is an input
@@ -55,7 +54,9 @@ def choose_columns(
             else:
                 many = impute and cells.missing >= max(MIN_INDICATED * table.rows, 1)
                 gap = table.gaps.get(name)  # perhaps a number after all, so it has an input
-                choice.columns.append(Number(name, indicator=many or gap is not None, gap=gap))
+                many |= gap is not None or name in table.words
+                unit = unit_of(table.signs.get(name, ""))
+                choice.columns.append(Number(name, indicator=many, gap=gap, unit=unit))
         except InputError as error:
             remedy = f", or pass {option('--drop', name)}."
             choice.obstacles[name] = str(error).removesuffix(".") + remedy

@@ -43,6 +43,7 @@ class Number:
     indicator: bool = False
     edges: tuple[float, ...] = ()
     gap: float | None = None
+    unit: str = ""  # if each cell had one
 
     def input_names(self) -> list[str]:
         """Name the inputs."""
@@ -152,8 +153,8 @@ class Target:
 
 # Than version 1.
 _LATER = {
-    "fill", "indicator", "edges", "gap", "pooled", "texts", "effects", "left_out", "target_log",
-    "more_targets",
+    "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "left_out",
+    "target_log", "more_targets", "gap_words",
 }  # fmt: skip
 
 

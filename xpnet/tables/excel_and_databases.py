@@ -68,7 +68,7 @@ def _cells(book: Any, sheet: str, kind: str) -> Any:
     return book.load_sheet(sheet, header_row=None, dtypes=kind).to_polars()
 
 
-def open_database(address: str, query: str | None) -> Frame:
+def open_database(address: str, query: str | None, texts: Collection[str]) -> Frame:
     """Read what a query gives from a database with an ADBC driver."""
     import polars
 
@@ -87,4 +87,4 @@ def open_database(address: str, query: str | None) -> Frame:
         raise InputError(f"{shown}: {reason(error)} {remedy}") from error
     except (adbc_driver_manager.Error, polars.exceptions.PolarsError, ValueError) as error:
         raise FileError(f"{shown}: {reason(error)}; correct the address or --query.") from error
-    return open_frame(shown, rows.lazy())
+    return open_frame(shown, rows.lazy(), texts)

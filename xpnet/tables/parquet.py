@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,14 +42,14 @@ class Frame:
             yield frame
 
 
-def open_file(path: str, *, lazily: bool) -> Frame:
+def open_file(path: str, *, lazily: bool, as_texts: Collection[str] = ()) -> Frame:
     """Read one of the `READERS`' files, or only names and types; rows then come from `blocks`."""
     import polars
 
     reader = READERS[os.path.splitext(path.lower())[1]]
     how = {"infer_schema_length": None} if "json" in reader else {}
     with _polars_reading(path):
-        found = open_frame(path, getattr(polars, reader)(path, **how).lazy())
+        found = open_frame(path, getattr(polars, reader)(path, **how).lazy(), as_texts)
         if lazily:
             return found
         check_memory(path, 8 * found.rows * len(found.names))
@@ -79,7 +79,7 @@ def reason(error: object) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def open_frame(path: str, frame: Any) -> Frame:
+def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
     """Look at a Polars LazyFrame; `path` is for messages."""
     import polars
 
@@ -94,24 +94,26 @@ def open_frame(path: str, frame: Any) -> Frame:
         if kind.is_nested() or kind in no_cells:
             unfit[names[at]] = str(kind)
             frame = frame.with_columns(none.cast(polars.Float64).alias(original))
-        elif not (kind.is_numeric() or kind == polars.Null):
+        elif (
+            not (kind.is_numeric() or kind in (polars.Null, polars.String)) or names[at] in as_texts
+        ):
             texts.add(at)
     return Frame(path, names, frame, rows, frozenset(texts), unfit)
 
 
-def frame_of(data: Any) -> Frame:
+def frame_of(data: Any, as_texts: Collection[str]) -> Frame:
     """Return what a data frame (pandas or Polars) or a dict of columns holds."""
     import polars
 
     if isinstance(data, polars.LazyFrame | polars.DataFrame):
-        return open_frame(IN_MEMORY, data.lazy().collect().lazy())
+        return open_frame(IN_MEMORY, data.lazy().collect().lazy(), as_texts)
     names, fault = checked_names([str(name) for name in data])
     columns = [_column(name, data[key]) for name, key in zip(names, data, strict=True)]
     if len({len(each) for each in columns}) > 1:
         fault = "columns of different lengths; give each a cell per row."
     if fault:
         raise InputError(f"{IN_MEMORY}: {fault}")
-    return open_frame(IN_MEMORY, polars.DataFrame(columns).lazy())
+    return open_frame(IN_MEMORY, polars.DataFrame(columns).lazy(), as_texts)
 
 
 def _column(name: str, cells: Any) -> Any:

@@ -1,5 +1,6 @@
 """Decide how a table is prepared for training: task, columns, validation rows, scales."""
 
+import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,6 +54,7 @@ from xpnet.tables.table import Table
 from xpnet.training.batches import MAX_VALIDATION_ROWS, split
 
 ENCODE = ("auto", "plain", "ple")
+MIN_LABELLED = 10  # rows with a target, where nearly all have none
 FEW_ROWS = 100  # of which a fifth, to measure on, is 20: an accuracy is known to within 20 %
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
@@ -118,7 +120,8 @@ def prepare(
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
     plan = Preprocessing(
         "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
-        left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),))  # fmt: skip
+        left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
+        gap_words=(*dict.fromkeys(itertools.chain(*table.words.values())),))  # fmt: skip
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
@@ -186,16 +189,20 @@ def _decisions(
     imputed, codes = dict[str, str](), dict[str, str]()
     for each in choice.columns:
         if impute and (count := found[each.name].missing):
-            gap = table.gaps.get(each.name)
-            told, code = (imputed, "") if gap is None else (codes, f", empty or {gap:.0f}, imputed")
-            told[each.name] = counted(count, "cell") + code
+            gap, told = table.gaps.get(each.name), imputed
+            words = " or ".join(["", *map(quoted, table.words.get(each.name, ()))])
+            if gap is not None:
+                told, words = codes, f"{words} or {gap:g}, imputed"
+            told[each.name] = counted(count, "cell") + (words and f", empty{words}")
         if isinstance(each, Category):
             encoded[each.name] = counted(len(each.categories), "value")
             if each.pooled:
                 rare = np.count_nonzero(found[each.name].counts) - len(each.categories)
                 encoded[each.name] += f", {rare:,} rare ones pooled"
                 pooled.append(each.name)
-    why = f"no {' or '.join(plan.targets)}" if impute else "missing cells"
+    others = [quoted(word) for name in plan.targets for word in table.words.get(name, ())]
+    why = f"no {' or '.join(plan.targets)}{', but ' * bool(others)}{up_to_ten(others)}"
+    why = why if impute else "missing cells"
     dropped = {f"{gone:,} of {total:,} left out": why} if gone else {}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     used = {*plan.targets, *(each.name for each in choice.columns)}
@@ -240,9 +247,11 @@ def _row_notes(
     table: Table, rows: np.ndarray, names: tuple[str, ...], choice: Choice, stream: bool
 ) -> list[str]:
     """Note where rows are kept; refuse to go on without columns, or with less than two rows."""
-    if len(rows) < 2:
-        of = f" of {table.rows}" if len(rows) < table.rows else ""
-        raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")
+    if len(rows) < 2 or (len(rows) < MIN_LABELLED and 10 * len(rows) < table.rows):
+        of = f" of {table.rows}, those without a missing cell" if len(rows) < table.rows else ""
+        least = MIN_LABELLED if len(rows) > 1 else 2
+        found = f"found {len(rows)} rows to train on{of}"
+        raise InputError(f"{table.path}: {found}; give {least} or more.")
     if not choice.columns:
         message = f"{table.path}: no columns of use are left besides the target"
         raise InputError(f"{message}; add some, or pass {option('--keep', names[0])}.")

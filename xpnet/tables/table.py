@@ -41,6 +41,7 @@ class Table:
     matrix: np.ndarray  # (rows, columns)
     texts: Texts = field(default_factory=dict)
     signs: Mapping[str, str] = field(default_factory=dict)  # beside numbers: currencies, units
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # for nothing, likewise
     layout: str = "table"  # or "matrix", whose columns are x0, x1, ...
     unfit: Mapping[str, str] = field(default_factory=dict)  # types of columns such as lists, NaN
     labels: "Table | None" = None  # of a matrix: the target, one column
@@ -49,6 +50,7 @@ class Table:
     passed_over: Mapping[str, str] = field(default_factory=dict)  # lines that are no rows
     line_of: Callable[[int], int] | None = None  # where a row of CSV begins
     gaps: Mapping[str, float] = field(default_factory=dict)  # numbers such as -999 for nothing
+    factors: Mapping[str, float] = field(default_factory=dict)  # to the units in training
 
     @property
     def rows(self) -> int:
@@ -79,9 +81,10 @@ class Table:
             found = np.array(self.matrix[rows, places[0]], dtype=np.float64)[:, None]
         else:
             found = np.take(self.matrix[rows], places, axis=1).astype(np.float64, copy=False)
-        for at, name in enumerate(names) if self.gaps else ():
+        for at, name in enumerate(names) if self.gaps or self.factors else ():
             if name in self.gaps:
                 found[found[:, at] == self.gaps[name], at] = np.nan
+            found[:, at] *= self.factors.get(name, 1.0)
         return found
 
     def column(self, name: str) -> np.ndarray:
@@ -120,12 +123,13 @@ def read_table(
     stream: bool = False,
     cache: str | None = None,
     as_texts: Collection[str] = (),
+    gaps: Collection[str] = (),
 ) -> Table:
     """Read a table from a file; raise FileError if it is damaged or not what its name says.
 
     The options are those of the command. To `stream` leaves the rows on disk: in the file, or for
     CSV and Parquet in a temporary one. In `as_texts` are columns that are text even if all their
-    cells are numbers: 1 is not 01.
+    cells are numbers: 1 is not 01. The `gaps` are words that stand for nothing among numbers.
     """
     path, database = os.fspath(path), "://" in os.fspath(path)
     if not database:
@@ -144,7 +148,7 @@ def read_table(
             raise bad_argument(name, given, f"has no effect: {path} is no {what}; leave it out")
     folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
     if database:
-        return _of_frame(open_database(path, query), folder)
+        return _of_frame(open_database(path, query, as_texts), folder, gaps)
     usual = _DELIMITERS.get(kind)
     if usual or kind in EXCEL:
         csv = (
@@ -152,13 +156,13 @@ def read_table(
             if usual
             else open_excel(path, sheet, header, as_texts)
         )
-        read = assemble(csv, folder)
+        read = assemble(csv, folder, gaps)
         return Table(
             path, csv.names, *read, guesses=csv.guesses, passed_over=csv.passed_over,
             line_of=csv.line_of,
         )  # fmt: skip
     if kind in READERS and not packed:
-        return _of_frame(open_file(path, lazily=stream), folder)
+        return _of_frame(open_file(path, lazily=stream, as_texts=as_texts), folder, gaps)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
@@ -192,8 +196,8 @@ def _of_array(path: str, target: str | None) -> Table:
     return _with_labels(table, _matrix_table(target, _array_of(target, labels=True), "target"))
 
 
-def _of_frame(frame: Frame, folder: str | None = None) -> Table:
-    return Table(frame.path, frame.names, *assemble(frame, folder), unfit=frame.unfit)
+def _of_frame(frame: Frame, folder: str | None = None, gaps: Collection[str] = ()) -> Table:
+    return Table(frame.path, frame.names, *assemble(frame, folder, gaps), unfit=frame.unfit)
 
 
 @cache
@@ -237,7 +241,7 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
     """Return as a `Table` what `Model.predict` takes besides files; see there."""
     if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
-        return _of_frame(frame_of(data))
+        return _of_frame(frame_of(data, plan.text_columns), gaps=plan.gap_words)
     if not hasattr(data, "__array__"):
         wanted = "a file's path, a data frame (pandas or Polars), a dict of columns, or an array"
         raise InputTypeError(f"predict: found {type(data).__name__}; give {wanted}.")
