@@ -135,7 +135,8 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
 
 
 def _read(options: TrainOptions, path: str, target: str | None, **how: Any) -> Table:
-    header = False if options.no_header else None
+    header, names = False if options.no_header else None, options.target or ""
+    how = {"columns": {*filter(None, (names, *names.split(",")))}, **how}
     return read_table(
         path, encoding=options.encoding, target=target, delimiter=options.delimiter,
         decimal=options.decimal, header=header, **how,

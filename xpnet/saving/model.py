@@ -81,6 +81,7 @@ class Model:
             "header": False if known.get("no_header") is True else None,
             "as_texts": plan.text_columns,
             "gaps": plan.gap_words,
+            "columns": [each.name for each in plan.columns],
         }
 
     def predict(self, table: Any, *, spread: bool = False, **reading: Any) -> Any:

@@ -7,6 +7,7 @@ column holds the number of each cell's text, in the order in which they first oc
 import io
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -15,7 +16,6 @@ import numpy as np
 from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
 from xpnet.tables.cells import PLAIN, as_numbers, as_text, contradict
-from xpnet.tables.messages import quoted
 from xpnet.tables.npy import check_memory
 
 MAX_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
@@ -105,13 +105,11 @@ def _numbered(cells: Any, known: dict[str, int]) -> Any:
     return numbers.cast(polars.Float64).to_numpy()
 
 
-def checked_names(names: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
-    """Return columns' names, unnamed_ and their place for those without, and what is wrong."""
-    named = tuple(name or f"unnamed_{place}" for place, name in enumerate(names, 1))
-    seen: dict[str, int] = {}
-    for place, name in enumerate(named, 1):
-        if name in seen:
-            fault = f"columns {seen[name]} and {place} are both called {quoted(name)}; rename one."
-            return named, fault
-        seen[name] = place
-    return named, None
+def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return columns' names, unnamed_ and their place for those without; a (1), a (2) for twins."""
+    named = [name or f"unnamed_{place}" for place, name in enumerate(names, 1)]
+    total, seen = Counter(named), Counter[str]()
+    for at, name in enumerate(named):
+        seen[name] += 1
+        named[at] = f"{name} ({seen[name]})" if total[name] > 1 else name
+    return tuple(named)

@@ -16,8 +16,14 @@ EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
 
 
-def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collection[str]) -> Csv:
-    """Read a sheet of an Excel or OpenDocument file, that with cells if only one has any, as CSV.
+def open_excel(
+    path: str,
+    sheet: str | None,
+    header: bool | None,
+    texts: Collection[str],
+    columns: Collection[str],
+) -> Csv:
+    """Read a sheet of an Excel or OpenDocument file as CSV: the one with cells, or the `columns`.
 
     So titles, totals and signs beside numbers are dealt with in one way. Only texts have leading
     zeros: a column with any holds codes.
@@ -37,6 +43,8 @@ def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collect
         names = [sheet] if sheet else book.sheet_names
         frames = {name: _cells(book, name, "string") for name in names}
         found = {name: each for name, each in frames.items() if len(each) > 1 or sheet}
+        if len(found) > 1:
+            found = {k: v for k, v in found.items() if _has(v, columns)} or found
         exact = {name: _cells(book, name, "float") for name in found}
     except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
         raise FileError(
@@ -58,10 +66,17 @@ def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collect
     days = polars.when(whole_days).then(cells.str.strip_suffix(midnight)).otherwise(cells)
     lines = frame.with_columns(days).write_csv(include_header=False, separator="\t")
     data = re.sub(r"(?m)^\t+$", "", lines).encode()  # blank lines have no cells
-    csv = open_csv(path, "utf-8", "\t", None, header, texts, "\t", data)
+    csv = open_csv(path, "utf-8", "\t", None, header, texts, columns, "\t", data)
     rows = frame[csv.line - 1 :]
     coded = {at for at, each in enumerate(rows) if each.str.contains("^0[0-9]+$").any()}
-    return replace(csv, texts=csv.texts | coded)
+    told = {"sheet": name} if len(frames) > 1 else {}
+    return replace(csv, texts=csv.texts | coded, guesses={**csv.guesses, **told})
+
+
+def _has(frame: Any, columns: Collection[str]) -> bool:
+    """Return whether one of the first rows has half of the columns."""
+    rows = frame[:10].rows()
+    return any(0 < len(columns) <= 2 * len({*columns} & {*row}) for row in rows)
 
 
 def _cells(book: Any, sheet: str, kind: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError
-from xpnet.tables.assemble import checked_names
+from xpnet.tables.assemble import distinct_names
 from xpnet.tables.messages import quoted
 from xpnet.tables.npy import check_memory, pieces
 
@@ -85,9 +85,9 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
 
     schema = frame.collect_schema()
     rows = int(frame.select(polars.len()).collect().item())
-    names, fault = checked_names([name.strip() for name in schema])
-    if fault or not rows:
-        raise FileError(f"{path}: {fault or 'there are no rows; add some.'}")
+    names = distinct_names([name.strip() for name in schema])
+    if not rows:
+        raise FileError(f"{path}: there are no rows; add some.")
     no_cells, none = (polars.Binary, polars.Object, polars.Duration), polars.lit(None)
     unfit, texts = dict[str, str](), set[int]()
     for at, (original, kind) in enumerate(schema.items()):
@@ -107,12 +107,10 @@ def frame_of(data: Any, as_texts: Collection[str]) -> Frame:
 
     if isinstance(data, polars.LazyFrame | polars.DataFrame):
         return open_frame(IN_MEMORY, data.lazy().collect().lazy(), as_texts)
-    names, fault = checked_names([str(name) for name in data])
+    names = distinct_names([str(name) for name in data])
     columns = [_column(name, data[key]) for name, key in zip(names, data, strict=True)]
     if len({len(each) for each in columns}) > 1:
-        fault = "columns of different lengths; give each a cell per row."
-    if fault:
-        raise InputError(f"{IN_MEMORY}: {fault}")
+        raise InputError(f"{IN_MEMORY}: columns of different lengths; give each a cell per row.")
     return open_frame(IN_MEMORY, polars.DataFrame(columns).lazy(), as_texts)
 
 

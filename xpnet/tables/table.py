@@ -20,7 +20,15 @@ from xpnet.tables.parquet import IN_MEMORY, READERS, Frame, frame_of, open_file
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".dat": ",", ".data": ","}
+_DELIMITERS = {
+    ".csv": ",",
+    ".tsv": "\t",
+    ".tab": "\t",
+    ".txt": ",",
+    ".dat": ",",
+    ".data": ",",
+    ".md": "|",
+}
 IN_GROUPS = (".parquet", ".pq", ".feather", ".arrow")  # of rows, read without the others
 _FORMATS = (
     ".csv, .tsv, .txt (also packed: .gz, .zip, .bz2, .xz), .npy, .npz, .idx (also .gz), .parquet, "
@@ -124,12 +132,14 @@ def read_table(
     cache: str | None = None,
     as_texts: Collection[str] = (),
     gaps: Collection[str] = (),
+    columns: Collection[str] = (),
 ) -> Table:
     """Read a table from a file; raise FileError if it is damaged or not what its name says.
 
     The options are those of the command. To `stream` leaves the rows on disk: in the file, or for
     CSV and Parquet in a temporary one. In `as_texts` are columns that are text even if all their
     cells are numbers: 1 is not 01. The `gaps` are words that stand for nothing among numbers.
+    The header, or the sheet, is the one that has the `columns`, or half of them.
     """
     path, database = os.fspath(path), "://" in os.fspath(path)
     if not database:
@@ -152,9 +162,9 @@ def read_table(
     usual = _DELIMITERS.get(kind)
     if usual or kind in EXCEL:
         csv = (
-            open_csv(path, encoding, delimiter, decimal, header, as_texts, usual)
+            open_csv(path, encoding, delimiter, decimal, header, as_texts, columns, usual)
             if usual
-            else open_excel(path, sheet, header, as_texts)
+            else open_excel(path, sheet, header, as_texts, columns)
         )
         read = assemble(csv, folder, gaps)
         return Table(
