@@ -122,14 +122,16 @@ def test_missing_cells_are_imputed(table):
 
 
 def test_all_obstacles_are_named_at_once(table):
-    text = "p,q,a,r,y\n" + "".join(f"{i}{'%' * (i < 8)},u,{i / 7},'{i},{i % 2}\n" for i in range(9))
+    text = "p,q,a,r,y\n" + "".join(
+        f"{i}{'%' * (i < 8)},u,{i / 7},{i}{'%' * (i > 0)},{i % 2}\n" for i in range(9)
+    )
     with pytest.raises(InputError) as caught:
         prepare(table(text), "y")
     first, *others = str(caught.value).splitlines()
     assert first.endswith("table.csv: 2 obstacles")
     assert [each.split(" such")[0] for each in others] == [
         "  line 2, column 'p': found '0%', which has signs or separators of its own (8",
-        "  line 2, column 'r': found \"'0\", which has signs or separators of its own (9",
+        "  line 3, column 'r': found '1%', which has signs or separators of its own (8",
     ]
     assert caught.value.repair == {"drop": ["p", "r"]}
 

@@ -58,7 +58,7 @@ def _write(
     If a later block makes a column text, all is read again: of its numbers, 7 may have been 07.
     """
     texts, places = set(source.texts), range(len(source.names))
-    how = {"decimal_commas": source.delimiter != ",", "typed": not source.delimiter, "gaps": gaps}
+    how = {"decimal_commas": source.decimal != ".", "typed": not source.delimiter, "gaps": gaps}
     while True:
         written_as, rows, known = set(texts), 0, [dict[str, int]() for _ in places]
         signs, words = [set[str]() for _ in places], [set[str]() for _ in places]

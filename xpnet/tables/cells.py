@@ -84,8 +84,8 @@ _EUROPEAN = r"^[+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
 _ROUGHLY = (
     ("~", r"^(?:[~\u2248]|ca\.) ?([+-]?[0-9])", "${1}"),
     ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
-    ("notes", r"([0-9]) ?(?:[*#\u2020\u2021]+|\([^()0-9]*\))$", "${1}"),
-    ("notes", r"^[*`]+([^*`]+)[*`]+$", "${1}"),
+    ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\([^()0-9]*\))$", "${1}"),
+    ("notes", r"^[*`]+([^*`]+)", "${1}"),
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
     ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
 )
@@ -188,21 +188,21 @@ def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
 
     units = cells.str.extract(_UNIT, 2)
     kinds = [*units.drop_nulls().unique(maintain_order=True)[:8]]
-    several = [each for each in _UNITS if len(kinds) > 1 and each.keys() >= {*kinds}]
-    powers = len(kinds) > 0 and _POWERS.keys() >= {*kinds}
-    known = _POWERS if powers else several[0] if several else {}
-    factors = units.replace_strict(known, default=1.0, return_dtype=polars.Float64)
-    signs = {PLAIN} if powers or units.count() < cells.count() else set[str]()
-    if powers:
-        signs |= {f"{each} = {_POWERS[each]:,.0f}" for each in kinds}
-    elif several:
-        base = next(unit for unit, factor in known.items() if factor == 1.0)
-        signs |= {f"in {base}", *(f"{each} as {base}" for each in kinds if each != base)}
-    else:
-        signs |= {
-            f"in {each}" for each in {*kinds} - {f"{each}s" for each in kinds}
-        }  # 1 day, 2 days
-    return cells.str.replace(_UNIT, "${1}"), factors.fill_null(1.0), signs
+    named = [each for each in kinds if each != "k"]  # 45k beside 45,000 miles
+    known = [{"k": 1e3}] if len(named) == 1 < len(kinds) else []
+    known += [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
+    known += [each for each in _UNITS if len(kinds) > 1 and each.keys() >= {*kinds}]
+    factors = known[0] if known else {}
+    powers = [each for each in kinds if each in _POWERS and each in factors]
+    base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
+    signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
+    signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
+    named = [base] if base else [each for each in named if each not in powers]
+    signs |= {f"in {each}" for each in {*named} - {f"{each}s" for each in named}}  # 1 day, 2 days
+    bare = cells.str.contains("[0-9]").sum() > units.count()
+    signs |= {PLAIN} if bare or not named else set()
+    multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)
+    return cells.str.replace(_UNIT, "${1}"), multiplied.fill_null(1.0), signs
 
 
 def _with_points(cells: Any, decimal_commas: bool, *, money: bool) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.cells import MAX_CODES, is_number, unit_of
+from xpnet.tables.cells import MAX_CODES, is_date, is_number, unit_of
 from xpnet.tables.columns import Category, Column, Dates, Number, no_date
 from xpnet.tables.dates import PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option
@@ -87,6 +87,8 @@ def _useless_text(table: Table, name: str, counts: np.ndarray) -> str:
     frequent = counts[counts >= max(_min_count(table.rows), 2)].sum()
     if frequent >= MIN_COVERED * count and not (various and _IDENTIFIER.fullmatch(name)):
         return ""
+    if all(map(is_date, words[:100])):
+        return "dates written in no known way"
     spaces = sum(text.count(" ") for text in words[:1000]) / min(len(words), 1000)
     return "free text" if spaces >= 3 else "identifier"
 

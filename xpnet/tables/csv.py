@@ -90,13 +90,13 @@ def open_csv(
     guesses = {
         "encoding": (written_in, encoding or "utf-8"),
         "delimiter": (found, delimiter or usual),
-        "decimal": (sign, decimal or "."),
+        "decimal": (sign or ".", decimal or "."),
         "no_header": (not has_header, header is False),
     }
     told = {name: found for name, (found, known) in guesses.items() if found != known}
     line = 1 + head.count(b"\n", 0, start)
     above = passed_over(head.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
-    return Csv(path, names, texts, written_in, found, sign == ",", start, line, told, above, data)
+    return Csv(path, names, texts, written_in, found, sign, start, line, told, above, data)
 
 
 def _names(
@@ -162,7 +162,7 @@ class Csv:
     texts: frozenset[int]
     encoding: str
     delimiter: str
-    decimal_commas: bool
+    decimal: str
     start: int
     line: int
     guesses: Mapping[str, Any]
@@ -177,7 +177,7 @@ class Csv:
                 frame = self._parsed(data, line)
                 rows += frame.height
                 if frame.height:
-                    yield _with_points(frame) if self.decimal_commas else frame
+                    yield _with_points(frame) if self.decimal == "," else frame
         except UnicodeError as error:
             for data, line in self._records("replace"):
                 if _REPLACED in data:
@@ -208,7 +208,7 @@ class Csv:
             last = not ahead
             cut = len(data)
             if last and len(self.names) > 1:
-                cut = rows_end(data, self.delimiter, "," if self.decimal_commas else ".")
+                cut = rows_end(data, self.delimiter, self.decimal or ".")
                 self.passed_over.update(passed_over(data[cut:].split(b"\n"), "at the end"))
             elif not last:
                 ends = outside_quotes(data, _NEWLINE) if b'"' in data else [data.rfind(b"\n")]

@@ -28,6 +28,30 @@ def open_excel(
     So titles, totals and signs beside numbers are dealt with in one way. Only texts have leading
     zeros: a column with any holds codes.
     """
+    frame, exact, told = _sheet(path, sheet, columns)
+    import polars
+
+    frame = frame.with_columns(
+        polars.when(each.cast(polars.Float64, strict=False) != number)
+        .then(number.cast(polars.String))
+        .otherwise(each)
+        for each, number in zip(frame, exact, strict=True)
+    )  # texts of numbers have nine decimals
+    midnight, cells = " 00:00:00", polars.all()  # Excel has no dates without a time
+    whole_days = cells.str.ends_with(midnight).sum() == cells.str.contains(r":\d\d:").sum()
+    days = polars.when(whole_days).then(cells.str.strip_suffix(midnight)).otherwise(cells)
+    lines = frame.with_columns(days).write_csv(include_header=False, separator="\t")
+    data = re.sub(r"(?m)^\t+$", "", lines).encode()  # blank lines have no cells
+    csv = open_csv(path, "utf-8", "\t", None, header, texts, columns, "\t", data)
+    rows = frame[csv.line - 1 :]
+    coded = {at for at, each in enumerate(rows) if each.str.contains("^0[0-9]+$").any()}
+    return replace(csv, texts=csv.texts | coded, guesses={**csv.guesses, **told})
+
+
+def _sheet(
+    path: str, sheet: str | None, columns: Collection[str]
+) -> tuple[Any, Any, dict[str, str]]:
+    """Return a sheet as texts and as numbers, and its name if it was chosen."""
     try:
         import fastexcel
         import polars
@@ -55,22 +79,7 @@ def open_excel(
             f"{path}: name one of the sheets {up_to_ten(found or names)}: --sheet NAME"
         )
     ((name, frame),) = found.items()
-    frame = frame.with_columns(
-        polars.when(each.cast(polars.Float64, strict=False) != number)
-        .then(number.cast(polars.String))
-        .otherwise(each)
-        for each, number in zip(frame, exact[name], strict=True)
-    )  # texts of numbers have nine decimals
-    midnight, cells = " 00:00:00", polars.all()  # Excel has no dates without a time
-    whole_days = cells.str.ends_with(midnight).sum() == cells.str.contains(r":\d\d:").sum()
-    days = polars.when(whole_days).then(cells.str.strip_suffix(midnight)).otherwise(cells)
-    lines = frame.with_columns(days).write_csv(include_header=False, separator="\t")
-    data = re.sub(r"(?m)^\t+$", "", lines).encode()  # blank lines have no cells
-    csv = open_csv(path, "utf-8", "\t", None, header, texts, columns, "\t", data)
-    rows = frame[csv.line - 1 :]
-    coded = {at for at, each in enumerate(rows) if each.str.contains("^0[0-9]+$").any()}
-    told = {"sheet": name} if len(frames) > 1 else {}
-    return replace(csv, texts=csv.texts | coded, guesses={**csv.guesses, **told})
+    return frame, exact[name], {"sheet": name} if len(frames) > 1 else {}
 
 
 def _has(frame: Any, columns: Collection[str]) -> bool:

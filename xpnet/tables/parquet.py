@@ -33,6 +33,7 @@ class Frame:
     texts: frozenset[int]
     unfit: Mapping[str, str]
     delimiter: str = ""
+    decimal: str = ""
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
+from xpnet.tables.cells import is_date
 from xpnet.tables.column_kinds import (
     MAX_CATEGORIES,
     MIN_SHUFFLED,
@@ -125,7 +126,7 @@ def prepare(
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
-    notes += _row_notes(table, rows, used, choice, stream)
+    notes += _row_notes(table, rows, plan, choice, stream)
     plan, y = _with_tasks(plan, task, source, rows, strict)
     train, held, folds = _divided(plan, y, validation, nets, seed, notes)
     if plan.layout == "image":
@@ -244,17 +245,20 @@ def _refuse(
 
 
 def _row_notes(
-    table: Table, rows: np.ndarray, names: tuple[str, ...], choice: Choice, stream: bool
+    table: Table, rows: np.ndarray, plan: Preprocessing, choice: Choice, stream: bool
 ) -> list[str]:
-    """Note where rows are kept; refuse to go on without columns, or with less than two rows."""
+    """Note where rows are kept; refuse to go on without columns, or with too few rows."""
     if len(rows) < 2 or (len(rows) < MIN_LABELLED and 10 * len(rows) < table.rows):
-        of = f" of {table.rows}, those without a missing cell" if len(rows) < table.rows else ""
-        least = MIN_LABELLED if len(rows) > 1 else 2
-        found = f"found {len(rows)} rows to train on{of}"
+        of = f" of {table.rows}" if len(rows) < table.rows else ""
+        kept = f" with {' and '.join(plan.targets)}" if plan.missing == "impute" and of else ""
+        least = MIN_LABELLED if of and len(rows) > 1 else 2
+        found = f"found {len(rows)}{of} rows{kept} to train on"
         raise InputError(f"{table.path}: {found}; give {least} or more.")
     if not choice.columns:
         message = f"{table.path}: no columns of use are left besides the target"
-        raise InputError(f"{message}; add some, or pass {option('--keep', names[0])}.")
+        names = ", ".join(f"{name} ({why})" for name, why in [*choice.left_out.items()][:10])
+        keep = option("--keep", next(iter(choice.left_out)))
+        raise InputError(f"{message}: {names}; add some, or pass {keep}.")
     notes = [f"{len(rows)} rows are few: the scores are rough"] if len(rows) < FEW_ROWS else []
     if stream and table.layout == "table":
         notes.append(f"rows read from a temporary file of {table.matrix.nbytes:,} bytes")
@@ -308,8 +312,9 @@ def _with_task(
         words = texts_of(source, name)
         counts = np.bincount(cells.astype(np.int64), minlength=len(words))
         refuse_spoilt_numbers(source, name, counts)
-        if task == "regression":
-            refuse_text(source, name, ", or leave --task regression out")
+        dates = 2 * sum(map(is_date, words)) > len(words)
+        if task == "regression" or dates:
+            refuse_text(source, name, ", or leave --task regression out" * (not dates))
         texts = [words[int(each)] for each in used]
         if len(texts) > 2 and is_various(len(texts), len(rows)):
             what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"

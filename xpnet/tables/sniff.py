@@ -51,7 +51,7 @@ def find_layout(
     header: bool | None,
     columns: Collection[str],
 ) -> tuple[str, str, bool, int, int]:
-    """Return delimiter, decimal sign, whether there is a header, the lines before that, and titles.
+    """Return delimiter, decimal sign if sure, whether there is a header, lines before, and titles.
 
     `data` is how the file begins, in UTF-8; what is not None is known. Lines before the header are
     blank, comments, Excel's ``sep=;``, or titles. The usual delimiter is preferred if it fits, and
@@ -64,12 +64,12 @@ def find_layout(
     skipped, body = skipped + titles, body.split(b"\n", titles)[-1]
     head = whole_records(body)
     delimiter = delimiter or named or divides or _find_delimiter(head, usual)
-    if decimal is None:
-        decimal = "," if delimiter != "," and _has_decimal_commas(body, delimiter) else "."
+    if decimal != ",":
+        decimal = _decimal_sign(body, delimiter) if decimal is None else ""
     if header is None:
         head = [single_spaces(each) for each in head] if delimiter == " " else head
         rows = [fields_of(each, delimiter) for each in head]
-        header = not (rows and _is_data(rows[0], rows[1:], decimal))
+        header = not (rows and _is_data(rows[0], rows[1:], decimal or "."))
     return delimiter, decimal, header, skipped, titles
 
 
@@ -147,7 +147,10 @@ def rows_end(data: bytes, delimiter: str, decimal: str) -> int:
 
 
 def _are_totals(last: bytes, rows: bytes, delimiter: str, decimal: str) -> bool:
-    """Return whether all numbers in the last lines are sums or means of their columns."""
+    """Return whether numbers in the last lines are sums or means of their columns.
+
+    All must be, of less than ten rows; numbers with signs are not all read.
+    """
 
     def numbers(line: bytes) -> list[float]:
         cells = (re.sub(rf"[^\d{decimal}-]", "", each) for each in fields_of(line, delimiter))
@@ -159,8 +162,9 @@ def _are_totals(last: bytes, rows: bytes, delimiter: str, decimal: str) -> bool:
     for line in filter(bytes.strip, last.split(b"\n")):
         found = np.array(numbers(line))[: len(sums)]
         each = np.flatnonzero(~np.isnan(found))
-        wanted = np.stack([sums, sums / counts])[:, each]
-        if not each.size or not np.isclose(found[each], wanted, rtol=0.01).any(axis=0).all():
+        wanted, least = np.stack([sums, sums / counts])[:, each], np.max(counts, initial=0) < 10
+        alike = np.isclose(found[each], wanted, rtol=0.01).any(axis=0)
+        if not (alike.all() if least else alike.any()):
             return False
     return True
 
@@ -195,18 +199,22 @@ def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
     return fitting[0] if len(fitting) == 1 else usual
 
 
-def _has_decimal_commas(data: bytes, delimiter: str) -> bool:
+def _decimal_sign(data: bytes, delimiter: str) -> str:
+    """Return the decimal sign, or "" if that is not sure."""
     edge, text = re.escape(delimiter), data.decode("utf-8", "replace")
 
-    def found(sign: str, other: str) -> bool:
+    def found(sign: str, other: str, *, sure: bool = False) -> bool:
         groups = rf"\d{{1,3}}(?:[{other}' \u00a0\u202f]\d{{3}})+{sign}"
         single = rf"\d*{sign}(?!\d{{3}}(?!\d))"  # else, with signs, these may be thousands
         with_signs = rf"{BEFORE}(?:{groups}|{single})\d+{AFTER}"
-        number = rf"[+-]?\d*{sign}\d+(?:[eE][+-]?\d+)?|{with_signs}"
+        number = with_signs if sure else rf"[+-]?\d*{sign}\d+(?:[eE][+-]?\d+)?|{with_signs}"
         cell = rf'(?:^|[{edge}\n"])[ \t]*(?:{number})[ \t]*(?=[{edge}\r\n"]|$)'
         return bool(re.search(cell, text, re.ASCII))
 
-    return found(",", r"\.") and not found(r"\.", ",")
+    if delimiter != "," and found(",", r"\.") and not found(r"\.", ","):
+        return ","
+    points = found(r"\.", ",", sure=True) and not found(",", r"\.", sure=True)
+    return "." if points or delimiter == "," else ""
 
 
 def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:
