@@ -214,6 +214,18 @@ def test_classes_that_differ_in_capitals_only_are_one(table):
     assert len(prepare(table(text), "y", strict=True).preprocessing.classes) == 4
 
 
+def test_words_for_yes_and_no_are_two_classes(table):
+    text = "a,y\n" + "1.5,Yes\n2.5,No\n" * 4 + "3.5,TRUE\n4.5,n\n5.5,1\n6.5,0\n"
+    ready = prepare(table(text), "y")
+    assert ready.preprocessing.classes == ("No", "Yes")
+    assert ready.y.tolist() == [1, 0] * 4 + [1, 0, 1, 0]
+    assert ready.decisions[0].text() == "y (also written 'TRUE', 'n', '1', '0')"
+    found = ready.preprocessing.encode_target(table("a,y\n1,ja\n2,F\n"))
+    assert found.tolist() == [1, 0]
+    with pytest.raises(InputError, match="'perhaps', not a class seen in training"):
+        ready.preprocessing.encode_target(table("a,y\n1,yes\n1,perhaps\n"))
+
+
 def test_rare_classes_are_noted(table):
     text = "a,b,y\n" + "1.5,7,u\n2.5,7,v\n" * 3 + "3.5,7,w\n"
     assert "classes with a single training row: 'w'" in prepare(table(text), "y").notes
@@ -296,6 +308,20 @@ def test_numbers_that_stand_for_nothing_are_imputed_also_at_prediction(table):
     for options in ({"missing": "drop"}, {"missing": "impute", "strict": True}):
         ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y", **options)
         assert (len(ready.decisions), ready.notes[0][-13:]) == (0, "'b' (2 x 999)")
+
+
+def test_rows_whose_target_stands_for_nothing_are_left_out(table):
+    rows = [
+        f"{i / 7},{i % 50 - 9.5 if i % 60 else -999.9},{i % 80 if i % 90 else -9}\n"
+        for i in range(300)
+    ]
+    ready = prepare(table("a,y,b\n" + "".join(rows)), "y")
+    assert [each.text()[:40] for each in ready.decisions] == [
+        "5 of 300 left out (no y, but -999.9) [--",
+        "b (4 cells, empty or -9, imputed) [--kee",
+    ]
+    plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
+    assert plan.complete_rows(table("a,y,b\n1,-999.9,3\n2,3,-9\n"), target=True).tolist() == [1]
 
 
 @pytest.mark.parametrize("cells", [(0, 999), (0, 1, 999), (1, 2, 3, 4, 99)])

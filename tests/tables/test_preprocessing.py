@@ -93,7 +93,7 @@ def test_categories_that_are_numbers_are_found_in_a_column_of_numbers(table):
 
 @pytest.mark.parametrize(
     ("cell", "found"),
-    [("maybe", "found 'maybe', not a class"), ("1", "found '1', not a"), ("", "a missing cell")],
+    [("maybe", "found 'maybe', not a class"), ("2", "found '2', not a"), ("", "a missing cell")],
 )
 def test_targets_that_do_not_fit_the_model(cell, found, plan, table):
     with pytest.raises(InputError, match=f"column 'label': {found}"):

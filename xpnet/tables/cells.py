@@ -1,7 +1,7 @@
 """What the text of a cell means: a number, a missing value, or a number written unsuitably."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ GAPS = (
     "#div/0!", "#ref!", "#value!", "#name?", "#num!", "#null!",
 )  # fmt: skip
 """Likewise in lower case, but only in columns of numbers: elsewhere they may be answers."""
+
+YES = {"yes", "y", "true", "t", "1", "ja", "j", "oui", "o", "si", "s\u00ed"}
+NO = {"no", "n", "false", "f", "0", "nein", "non"}
 
 MAX_EXACT = 2**53
 """Up to here float64 holds every integer; longer ones are codes, as are those like 007."""
@@ -249,6 +252,15 @@ def factor_between(found: str, wanted: str) -> float | None:
 def is_number(text: str) -> bool:
     """Return whether `text` is a decimal number that fits float64."""
     return bool(_NUMBER.fullmatch(text)) and abs(float(text)) != float("inf")
+
+
+def meaning_of(texts: Sequence[str]) -> Callable[[str], str]:
+    """Return what brings classes to one spelling: capitals, or all words for yes and for no."""
+    words = {each.casefold() for each in texts}
+    if words <= YES | NO and words & YES and words & NO:
+        spelt = dict.fromkeys(YES, "yes") | dict.fromkeys(NO, "no")
+        return lambda text: spelt.get(text.casefold(), text)
+    return str.casefold
 
 
 def is_date(text: str) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.backend.files import quoted as quoted_value
 from xpnet.errors import FileError, InputError
-from xpnet.tables.cells import is_number
+from xpnet.tables.cells import is_number, meaning_of
 from xpnet.tables.dates import PARTS, TYPED_PATTERNS, date_parts
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.summary import text_numbers, texts_of
@@ -154,7 +154,7 @@ class Target:
 # Than version 1.
 _LATER = {
     "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "left_out",
-    "target_log", "more_targets", "gap_words",
+    "target_log", "more_targets", "gap_words", "target_gap",
 }  # fmt: skip
 
 
@@ -203,19 +203,22 @@ def encode_labels(
     """Return each cell's place among the known texts or numbers, int64 (rows,).
 
     A cell not written like one of them is the one with its number, if none other has it: 1.0 is 1;
-    or with its letters in `any_case`.
+    or, in `any_case`, with its letters or its yes or no.
     """
+    folded = meaning_of([format_number(each) for each in known]) if any_case else str
 
     def meant(text: str) -> str | float:
-        return float(text) if is_number(text) else text.casefold() if any_case else text
+        return float(text) if is_number(text) else folded(text)
 
     places = {format_number(each): place for place, each in enumerate(known)}
     others = dict[str | float, int]()
     for text, place in places.items():
-        others[meant(text)] = UNSEEN if meant(text) in others else place
+        for meaning in {meant(text), folded(text)}:
+            others[meaning] = UNSEEN if meaning in others else place
 
     def place_of(text: str) -> int:
-        return places.get(text, others.get(meant(text), UNSEEN))
+        found = places.get(text, others.get(meant(text), UNSEEN))
+        return others.get(folded(text), UNSEEN) if found == UNSEEN and any_case else found
 
     if name in table.texts:
         codes, back = [*map(place_of, texts_of(table, name))], text_numbers(cells)

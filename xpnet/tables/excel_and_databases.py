@@ -1,8 +1,11 @@
-"""Excel files and databases, each by an extra; read with Polars."""
+"""Excel files and databases, but for SQLite each by an extra; read with Polars."""
 
 import re
+import sqlite3
+import urllib.parse
 import zipfile
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +14,7 @@ from xpnet.tables.csv import Csv, open_csv
 from xpnet.tables.messages import up_to_ten, without_password
 from xpnet.tables.npy import check_memory, open_binary
 from xpnet.tables.parquet import Frame, open_frame, reason
+from xpnet.tables.sniff import has_half
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
@@ -85,30 +89,65 @@ def _sheet(
 def _has(frame: Any, columns: Collection[str]) -> bool:
     """Return whether one of the first rows has half of the columns."""
     rows = frame[:10].rows()
-    return any(0 < len(columns) <= 2 * len({*columns} & {*row}) for row in rows)
+    return any(has_half(columns, row) for row in rows)
 
 
 def _cells(book: Any, sheet: str, kind: str) -> Any:
     return book.load_sheet(sheet, header_row=None, dtypes=kind).to_polars()
 
 
-def open_database(address: str, query: str | None, texts: Collection[str]) -> Frame:
-    """Read what a query gives from a database with an ADBC driver."""
+def open_database(
+    address: str, query: str | None, texts: Collection[str], columns: Collection[str]
+) -> Frame:
+    """Read what a query gives from a database, of SQLite or with an ADBC driver.
+
+    Of a SQLite file without a query it is the only table, or the one with the `columns`.
+    """
     import polars
 
     shown = without_password(address)
+    if address.startswith(SQLITE):
+        return _of_sqlite(address.removeprefix(SQLITE), query, texts, columns)
     if query is None:
         raise InputError(f"{shown}: say which rows to read: --query 'SELECT * FROM ...'")
-    if address.startswith(SQLITE):  # which would make a file that is not there
-        with open_binary(address.removeprefix(SQLITE)) as file:
-            file.read(1)
     try:
         import adbc_driver_manager
 
         rows = polars.read_database_uri(query, address, engine="adbc")
     except ImportError as error:
-        remedy = "pip install 'xpnet[database]' (SQLite), or the database's own ADBC driver"
+        remedy = "pip install 'xpnet[database]' and the database's own ADBC driver"
         raise InputError(f"{shown}: {reason(error)} {remedy}") from error
     except (adbc_driver_manager.Error, polars.exceptions.PolarsError, ValueError) as error:
         raise FileError(f"{shown}: {reason(error)}; correct the address or --query.") from error
     return open_frame(shown, rows.lazy(), texts)
+
+
+def _of_sqlite(
+    path: str, query: str | None, texts: Collection[str], columns: Collection[str]
+) -> Frame:
+    import polars
+
+    with open_binary(path) as file:  # or SQLite would make a file that is not there
+        file.read(1)
+    address = f"file:{urllib.parse.quote(path)}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            chosen = query or f'SELECT * FROM "{_table_with(connection, path, columns)}"'
+            rows = polars.read_database(chosen, connection, infer_schema_length=None)
+    except (sqlite3.Error, polars.exceptions.PolarsError) as error:
+        raise FileError(f"{path}: {reason(error)}; correct the address or --query.") from error
+    told = {} if query else {"query": chosen}
+    return replace(open_frame(path, rows.lazy(), texts), guesses=told)
+
+
+def _table_with(connection: sqlite3.Connection, path: str, columns: Collection[str]) -> str:
+    tables = dict[str, set[str]]()
+    for table, column in connection.execute(
+        "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
+    ):
+        tables.setdefault(table, set()).add(column)
+    fitting = [name for name, names in tables.items() if has_half(columns, names)]
+    if len(tables) > 1 and len(fitting) != 1:
+        named = f"name one of the tables {up_to_ten(tables)}: --query 'SELECT * FROM ...'"
+        raise InputError(f"{path}: {named}")
+    return (fitting or [*tables] or ["sqlite_master"])[0]

@@ -14,7 +14,10 @@ from xpnet.tables.table import Table
 MIN_ROWS = 50
 MAX_CELLS = 4_000_000  # looked at, of at most MAX_ROWS rows
 MAX_ROWS = 20_000
-CODES = {10.0**digits - 1.0 for digits in range(3, 10)}  # 999, 9999, ...
+CODES = {round(10.0**k - 10.0**-d, d) for d in range(3) for k in range(3 - (d > 0), 10)}
+"""999, 9999, ...; 99.9, 999.9, ...; 99.99, ..."""
+BELOW_ZERO = (-9.0, -99.0)  # likewise, of MANY_ROWS where no other number is negative
+MANY_ROWS = 100
 MIN_OTHERS = 3  # different numbers beside one that stands for nothing
 MAX_LEFT = 0.02  # of the target's variance; petals of irises leave 0.1, the odour of mushrooms 0.06
 
@@ -56,14 +59,16 @@ def with_gaps(
     """
     gaps, told = dict[str, float](), list[str]()
     for name, value in ((name, value) for name, s in found.items() for value in (s.low, s.high)):
-        if abs(value) in CODES and name not in table.texts and name not in keep:
+        low = value in BELOW_ZERO and table.rows >= MANY_ROWS
+        if (abs(value) in CODES or low) and name not in table.texts and name not in keep:
             cells = table.column(name)
-            others = np.abs(cells[(cells != value) & ~np.isnan(cells)])
+            others = cells[(cells != value) & ~np.isnan(cells)]
             count = np.count_nonzero(cells == value)
-            far = count > 1 and others.size and 4 * np.max(others) < abs(value)
-            if far and len(np.unique(others)) >= MIN_OTHERS:  # a flag may be 0 or 999
+            far = others.size and 4 * np.max(np.abs(others)) < abs(value)
+            far = far or (low and others.size and np.min(others) >= 0)
+            if count > 1 and far and len(np.unique(others)) >= MIN_OTHERS:  # a flag may be 0 or 999
                 gaps[name] = float(value)
-                told.append(f"{quoted(name)} ({count:,} x {value:.0f})")
+                told.append(f"{quoted(name)} ({count:,} x {value:g})")
     if impute:
         table = replace(table, gaps=gaps)
         found |= summarize(table, [*gaps])

@@ -1,10 +1,11 @@
 """Parquet, Arrow and JSON; and tables in memory, data frames and dicts; read with Polars."""
 
 import os
+import struct
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from xpnet.errors import FileError, InputError, InputTypeError
 from xpnet.tables.assemble import distinct_names
 from xpnet.tables.messages import quoted
 from xpnet.tables.npy import check_memory, pieces
+from xpnet.tables.sniff import has_half
 
 IN_MEMORY = "the table"  # in messages, where files have their path
 READERS = {
@@ -20,6 +22,12 @@ READERS = {
     ".jsonl": "scan_ndjson", ".ndjson": "scan_ndjson", ".json": "read_json",
 }  # fmt: skip
 """By the endings of files: Polars' functions."""
+
+OF_PANDAS = {
+    ".dta": "read_stata", ".sav": "read_spss", ".sas7bdat": "read_sas", ".xpt": "read_sas",
+    ".html": "read_html", ".htm": "read_html", ".xml": "read_xml", ".orc": "read_orc",
+}  # fmt: skip
+"""Likewise those of pandas, which need not be there."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Frame:
     unfit: Mapping[str, str]
     delimiter: str = ""
     decimal: str = ""
+    guesses: Mapping[str, Any] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
@@ -55,6 +64,23 @@ def open_file(path: str, *, lazily: bool, as_texts: Collection[str] = ()) -> Fra
             return found
         check_memory(path, 8 * found.rows * len(found.names))
         return replace(found, frame=found.frame.collect().lazy())
+
+
+def open_with_pandas(path: str, as_texts: Collection[str], columns: Collection[str]) -> Frame:
+    """Read one of these files; of the tables on a web page the one with the `columns`."""
+    reader = OF_PANDAS[os.path.splitext(path.lower())[1]]
+    try:
+        import pandas
+
+        found = getattr(pandas, reader)(path)
+    except ImportError as error:
+        remedy = "pip install pandas, and what it asks for; or save the table as CSV"
+        raise InputError(f"{path}: read by pandas.{reader} ({reason(error)}): {remedy}.") from error
+    except (ValueError, KeyError, OSError, struct.error) as error:
+        raise FileError(f"{path}: pandas.{reader}: {reason(error)}; save it as CSV.") from error
+    tables = found if isinstance(found, list) else [found]
+    fitting = [each for each in tables if has_half(columns, {*map(str, each)})]
+    return replace(frame_of((fitting or tables)[0], as_texts), path=path)
 
 
 @contextmanager
@@ -84,6 +110,7 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
     """Look at a Polars LazyFrame; `path` is for messages."""
     import polars
 
+    frame = _flat(frame)
     schema = frame.collect_schema()
     rows = int(frame.select(polars.len()).collect().item())
     names = distinct_names([name.strip() for name in schema])
@@ -100,6 +127,21 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
         ):
             texts.add(at)
     return Frame(path, names, frame, rows, frozenset(texts), unfit)
+
+
+def _flat(frame: Any) -> Any:
+    """Return a frame with a column for each field of records, named outer.inner.
+
+    Of an object with one list of records, such as {"meta": ..., "data": [...]}, these are the rows.
+    """
+    import polars
+
+    schema = frame.collect_schema()
+    records = [name for name, kind in schema.items() if kind == polars.List(polars.Struct)]
+    if len(records) == 1 and len(frame.head(2).collect()) == 1:
+        return _flat(frame.select(records).explode(records).unnest(records))
+    fields = [name for name, kind in schema.items() if kind == polars.Struct]
+    return _flat(frame.unnest(fields, separator=".")) if fields else frame
 
 
 def frame_of(data: Any, as_texts: Collection[str]) -> Frame:

@@ -1,6 +1,5 @@
 """Decide how a table is prepared for training: task, columns, validation rows, scales."""
 
-import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
-from xpnet.tables.cells import is_date
+from xpnet.tables.cells import is_date, meaning_of
 from xpnet.tables.column_kinds import (
     MAX_CATEGORIES,
     MIN_SHUFFLED,
@@ -115,14 +114,15 @@ def prepare(
             raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
     source, targets = _targets(table, target or "")
     used = _used(table, targets, drop, keep)
-    found = summarize(table, used)
+    found = summarize(table, used if table.labels else (*used, *targets))
     table, notes = with_gaps(table, found, keep, impute=missing == "impute" and not strict)
-    choice = choose_columns(table, found, keep, impute=missing == "impute")
+    cells = {name: found[name] for name in used}
+    choice = choose_columns(table, cells, keep, impute=missing == "impute")
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
     plan = Preprocessing(
         "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
         left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
-        gap_words=(*dict.fromkeys(itertools.chain(*table.words.values())),))  # fmt: skip
+        target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words)  # fmt: skip
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
@@ -202,6 +202,7 @@ def _decisions(
                 encoded[each.name] += f", {rare:,} rare ones pooled"
                 pooled.append(each.name)
     others = [quoted(word) for name in plan.targets for word in table.words.get(name, ())]
+    others += [f"{table.gaps[name]:g}" for name in plan.targets if name in table.gaps]
     why = f"no {' or '.join(plan.targets)}{', but ' * bool(others)}{up_to_ten(others)}"
     why = why if impute else "missing cells"
     dropped = {f"{gone:,} of {total:,} left out": why} if gone else {}
@@ -341,15 +342,15 @@ def _with_task(
 
 
 def _spellings(texts: list[str], counts: np.ndarray) -> tuple[str, ...]:
-    """Return the commonest of the texts that differ in capitals only."""
-    found = dict[str, str]()
+    """Return the commonest of the texts that differ in capitals only, or say yes and no."""
+    found, meaning = dict[str, str](), meaning_of(texts)
     for at in np.argsort(-counts, kind="stable").tolist():
-        found.setdefault(texts[at].casefold(), texts[at])
+        found.setdefault(meaning(texts[at]), texts[at])
     return tuple(sorted(found.values()))
 
 
 def _other_spellings(plan: Preprocessing, source: Table) -> list[Decision]:
-    """Say how classes were also written, with other capitals."""
+    """Say how classes were also written."""
     others = dict[str, str]()
     for one in plan.each_target:
         texts = texts_of(source, one.target) if one.classes and one.target in source.texts else ()

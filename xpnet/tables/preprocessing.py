@@ -57,13 +57,15 @@ class Preprocessing:
     target_log: bool = False  # whether mean and deviation are those of the logarithm
     more_targets: tuple[Target, ...] = ()  # of the same task, with an output each
     gap_words: tuple[str, ...] = ()  # that stood for nothing among numbers
+    target_gap: float | None = None  # likewise, a number such as -999
 
     @property
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
         kinds = [to_json(each).keys() for each in self.columns]
         later = {"effects", "gap", "unit"}
-        if self.more_targets or self.gap_words or any(later & each for each in kinds):
+        gaps = self.gap_words or self.target_gap is not None
+        if self.more_targets or gaps or any(later & each for each in kinds):
             return 4
         if self.target_log or any("edges" in each for each in kinds):
             return 3
@@ -184,6 +186,7 @@ class Preprocessing:
         """Return the table with the units of training, and what stood for nothing there missing."""
         numbers, factors = [each for each in self.columns if isinstance(each, Number)], {}
         gaps = {each.name: each.gap for each in numbers if each.gap is not None}
+        gaps |= {} if self.target_gap is None else {self.target: self.target_gap}
         for each in numbers:
             unit = unit_of(table.signs.get(each.name, ""))
             if unit and each.unit and unit != each.unit:
@@ -192,7 +195,7 @@ class Preprocessing:
                     found = f"column {quoted(each.name)} is in {unit}, but was in {each.unit}"
                     raise InputError(f"{table.path}: {found} in training; convert it.")
                 factors[each.name] = factor
-        return replace(table, gaps=gaps, factors=factors) if gaps or factors else table
+        return replace(table, gaps=table.gaps | gaps, factors=factors)
 
     @cached_property
     def _names(self) -> list[str]:

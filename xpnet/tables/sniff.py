@@ -106,7 +106,7 @@ def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple
             first, *rows = [fields_of(record, each) for record in records] or [[]]
             if len(first) < 2 or any(len(row) != len(first) for row in rows):
                 continue
-            has_columns = 0 < len(columns) <= 2 * len(columns & {*first})
+            has_columns = has_half(columns, first)
             if not at and (all(first) or sum(map(bool, first)) > 1):
                 if has_columns or not columns:
                     return 0, ""
@@ -121,6 +121,11 @@ def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple
             if named and (usual_titles or (has_columns and figures)):
                 return at, each
     return 0, ""
+
+
+def has_half(columns: Collection[str], names: Collection[Any]) -> bool:
+    """Return whether half of the columns looked for, or more, are among some names."""
+    return 0 < len(columns) <= 2 * len({*columns} & {*names})
 
 
 def rows_end(data: bytes, delimiter: str, decimal: str) -> int:

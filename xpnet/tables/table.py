@@ -1,5 +1,6 @@
 """Tables on the host: what a table is, and reading one from a file or from memory."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,10 +13,18 @@ import numpy as np
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.csv import open_csv
-from xpnet.tables.excel_and_databases import EXCEL, open_database, open_excel
+from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_database, open_excel
 from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
 from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz, unpacked
-from xpnet.tables.parquet import IN_MEMORY, READERS, Frame, frame_of, open_file
+from xpnet.tables.parquet import (
+    IN_MEMORY,
+    OF_PANDAS,
+    READERS,
+    Frame,
+    frame_of,
+    open_file,
+    open_with_pandas,
+)
 
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
@@ -32,8 +41,21 @@ _DELIMITERS = {
 IN_GROUPS = (".parquet", ".pq", ".feather", ".arrow")  # of rows, read without the others
 _FORMATS = (
     ".csv, .tsv, .txt (also packed: .gz, .zip, .bz2, .xz), .npy, .npz, .idx (also .gz), .parquet, "
-    ".feather, .json, .jsonl, .xlsx, or sqlite:///FILE"
+    ".feather, .json, .jsonl, .xlsx, .sqlite; with pandas .dta, .sav, .sas7bdat, .html, .xml, .orc"
 )
+_CONVERTED = {
+    (".arff",): "replace the lines down to @data by one with the columns' names, and name it .csv",
+    (".libsvm", ".svm", ".svmlight"): (
+        'convert it: python -c "import pandas, sklearn.datasets as d; '
+        "x, y = d.load_svmlight_file({0!r}); "
+        "pandas.DataFrame(x.toarray()).assign(label=y).to_csv('table.csv', index=False)\""
+    ),
+    (".rds", ".rdata", ".rda"): "in R, write.csv(readRDS({0!r}), 'table.csv', row.names = FALSE)",
+    (
+        ".pkl",
+        ".pickle",
+    ): "unpickling runs what is in it; if it is yours, save the table as .parquet",
+}
 
 
 @dataclass(frozen=True)
@@ -57,13 +79,18 @@ class Table:
     guesses: Mapping[str, Any] = field(default_factory=dict)  # options: how CSV is written
     passed_over: Mapping[str, str] = field(default_factory=dict)  # lines that are no rows
     line_of: Callable[[int], int] | None = None  # where a row of CSV begins
-    gaps: Mapping[str, float] = field(default_factory=dict)  # numbers such as -999 for nothing
+    gaps: dict[str, float] = field(default_factory=dict)  # numbers such as -999 for nothing
     factors: Mapping[str, float] = field(default_factory=dict)  # to the units in training
 
     @property
     def rows(self) -> int:
         """The number of rows."""
         return len(self.matrix)
+
+    @property
+    def gap_words(self) -> tuple[str, ...]:
+        """The words of all columns that stand for nothing among numbers."""
+        return tuple(dict.fromkeys(itertools.chain(*self.words.values())))
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -141,7 +168,10 @@ def read_table(
     cells are numbers: 1 is not 01. The `gaps` are words that stand for nothing among numbers.
     The header, or the sheet, is the one that has the `columns`, or half of them.
     """
-    path, database = os.fspath(path), "://" in os.fspath(path)
+    path = os.fspath(path)
+    if path.lower().endswith((".sqlite", ".sqlite3", ".db")):
+        path = path if "://" in path else SQLITE + path
+    database = "://" in path
     if not database:
         with open_binary(path) as file:
             file.read(1)  # whether it can be read at all
@@ -158,7 +188,7 @@ def read_table(
             raise bad_argument(name, given, f"has no effect: {path} is no {what}; leave it out")
     folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
     if database:
-        return _of_frame(open_database(path, query, as_texts), folder, gaps)
+        return _of_frame(open_database(path, query, as_texts, columns), folder, gaps)
     usual = _DELIMITERS.get(kind)
     if usual or kind in EXCEL:
         csv = (
@@ -173,6 +203,8 @@ def read_table(
         )  # fmt: skip
     if kind in READERS and not packed:
         return _of_frame(open_file(path, lazily=stream, as_texts=as_texts), folder, gaps)
+    if kind in OF_PANDAS and not packed:
+        return _of_frame(open_with_pandas(path, as_texts, columns), folder, gaps)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
@@ -207,7 +239,8 @@ def _of_array(path: str, target: str | None) -> Table:
 
 
 def _of_frame(frame: Frame, folder: str | None = None, gaps: Collection[str] = ()) -> Table:
-    return Table(frame.path, frame.names, *assemble(frame, folder, gaps), unfit=frame.unfit)
+    read = assemble(frame, folder, gaps)
+    return Table(frame.path, frame.names, *read, unfit=frame.unfit, guesses=frame.guesses)
 
 
 @cache
@@ -224,6 +257,9 @@ def _refuse_forked_process() -> None:
 
 
 def _array_of(path: str, *, labels: bool = False) -> np.ndarray:
+    for endings, how in _CONVERTED.items():
+        if path.lower().endswith(endings):
+            raise FileError(f"{path}: this kind of file is not read; {how.format(path)}.")
     if not re.search(r"\.npy$|\.idx$|idx\d[^/]*$|ubyte[^/]*$", path.removesuffix(".gz").lower()):
         raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
     return read_array(path, labels=labels)
