@@ -92,7 +92,7 @@ def test_a_signal_saves_and_a_resumed_training_ends_the_same(
             while process.poll() is None and not list(Path().glob("kept/checkpoint-*")):
                 time.sleep(0.005)
             process.send_signal(number)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == status
@@ -126,7 +126,7 @@ def test_ctrl_c_while_the_command_is_loading_is_one_line(module: str) -> None:
     words = ["train", str(BANKNOTE), "--target", "class", "--simple", "--epochs", "1"]
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED_WHILE, module, *words],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 130
     assert done.stderr.startswith("xpnet: stopped by SIGINT")

@@ -239,7 +239,7 @@ def test_inputs_and_their_targets_are_shuffled_in_one_order_and_nothing_else(exa
     script = text.replace("    np.random.shuffle(targets)", both)
     mended = apply(script, edits_of(examined(script)))
     assert "order_ = np.random.permutation(len(samples))" in mended
-    assert "samples[:], targets[:] = [samples[i] for i in order_]" in mended
+    assert "samples[:], targets[:] = samples[order_], targets[order_]" in mended
     assert "shuffle(order)" in mended
     assert "shuffle(samples)" not in mended
 
@@ -270,6 +270,59 @@ for epoch in range(100):
 """
 SQUASHED = LOOP.replace("np.tanh(W1 @ x)", "sigmoid(W1 @ x)").replace("(1 - h)", "h * (1 - h)")
 SQUASHED = SQUASHED.replace("p - t", "(p - t) * sigmoid(p, slope=True)")
+METHODS = """import numpy as np
+r = np.random.default_rng(2)
+X = r.normal(size=(90, 2))
+Y = (X[:, :1] * X[:, 1:] > 0) * 1.0
+class Net:
+    W = [r.normal(size=(2, 6)), r.normal(size=(6, 4)), r.normal(size=(4, 1))]
+    def act(self, x):
+        return 1 / (1 + np.exp(-x))
+    def slope(self, x):
+        return x * (1 - x)
+    def learn(self):
+        self.zs, self.hs = [], [X]
+        for w in self.W:
+            self.zs.append(self.hs[-1] @ w)
+            self.hs.append(self.act(self.zs[-1]))
+        d = (self.hs[-1] - Y) / 90
+        for k in (2, 1, 0):
+            g = self.hs[k].T @ d
+            if k:
+                d = d @ self.W[k].T * self.slope(self.zs[k - 1])
+            self.W[k] -= 0.5 * g
+net = Net()
+for i in range(60):
+    net.learn()
+"""
+OF_SUMS = METHODS.replace("return x * (1 - x)", "return self.act(x) * (1 - self.act(x))")
+OF_SUMS = OF_SUMS.replace("slope(self.zs[k - 1])", "slope(self.hs[k])")
+STACKED = """import numpy as np
+r = np.random.default_rng(0)
+X = r.normal(size=(90, 2))
+y = (np.sum(X**2, axis=1, keepdims=True) > 1) * 1.0
+p = np.exp(np.abs(X))
+V, b = r.normal(size=(2, 8)), np.zeros(8)
+W, c = r.normal(size=(8, 1)), np.zeros(1)
+def relu(x):
+    return np.maximum(0, x)
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+def run(X):
+    z = X @ V + b
+    a = relu(z)
+    return z, a, sigmoid(relu(a @ W + c))
+for i in range(60):
+    z, a, p = run(X)
+    d = (p - y) / 90
+    e = d @ W.T * (z > 0)
+    W -= 0.1 * a.T @ d
+    c -= 0.1 * d.sum(0)
+    V -= 0.1 * X.T @ e
+    b -= 0.1 * e.sum(0)
+"""
+LINEAR = STACKED.replace("relu(a @ W + c)", "a @ W + c").replace(
+    "return z, a", "h = z\n    return z, h").replace("a @ W", "h @ W")  # fmt: skip
 DROPOUT = """import numpy as np
 r, drop = np.random.default_rng(0), 0.5
 x = r.normal(size=(100, 2))
@@ -295,16 +348,25 @@ print(np.mean(forward(x)[2] - y))
         (LOOP, "gradient-activation-derivative", "d1 = d2 * W2 * (1 - h**2)"),
         (SQUASHED.replace("h * (1 - h)", "sigmoid(W1 @ x, slope=True)"),
          "gradient-activation-derivative", "d1 = d2 * W2 * (h * (1 - h))"),
+        (METHODS, "gradient-activation-derivative",
+         "return np.exp(-abs(x)) / (1 + np.exp(-abs(x)))**2"),
+        (OF_SUMS, "gradient-activation-derivative", "* (self.hs[k] * (1 - self.hs[k]))"),
+        (STACKED, "output-activated-twice", STACKED.replace("relu(a @ W + c)", "a @ W + c")),
+        (LINEAR, "linear-hidden-layer", LINEAR.replace("h = z", "h = a")),
+        (LINEAR.replace("h = z", "pass").replace("h @ W", "z @ W").replace("z, h", "z, z"),
+         "linear-hidden-layer", "sigmoid(a @ W + c)"),
         (START + ONE_LINE.replace("D1;", "D1 / 60;").replace("D1.sum(0)", "D1.sum(0) / 60")
          .replace("D2;", "D2 / 60;").replace("D2.sum(0)", "D2.sum(0) / 60"), "gradient-scale",
          ONE_LINE),
     ],
-    ids=["each sample", "one call of a function", "divided twice"],
+    ids=["each sample", "one call of a function", "a function of activations",
+         "a function of sums", "two activations", "an activation unused", "the sums passed on",
+         "divided twice"],
 )  # fmt: skip
 def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):
-    found = examined(script)
-    assert code in found.report.codes
-    assert mended in apply(script, edits_of(found))
+    first = examined(script).report.findings[0]
+    assert first.code == code
+    assert mended in apply(script, first.repair["edits"])
 
 
 def test_items_of_lists_are_named_as_the_same_turn_of_a_loop_reads_them(examined):

@@ -140,5 +140,5 @@ def test_a_forked_process_is_told_at_once_that_it_cannot_read_tables(tmp_path):
     answers = forked.Queue()
     child = forked.Process(target=_read_in_child, args=(path, answers))
     child.start()
-    assert "forked from one that had read a table" in answers.get(timeout=30)
+    assert "forked from one that had read a table" in answers.get(timeout=300)
     child.join()

@@ -28,7 +28,7 @@ class Threads:
     """What `ParallelTraining` needs of a communicator, between threads of one process."""
 
     def __init__(self, size: int) -> None:
-        self.size, self._barrier = size, threading.Barrier(size, timeout=20)
+        self.size, self._barrier = size, threading.Barrier(size, timeout=120)
         self._sent = [None] * size
         self.mail = [queue.Queue() for _ in range(size)]
 
@@ -218,7 +218,7 @@ def test_two_processes_write_the_model_of_one_and_resume_its_checkpoint(tmp_path
     def run(count, *words, table=BANKNOTE, status=0):
         command = [MPIEXEC, "-n", str(count), sys.executable, "-m", "xpnet", "train", table,
                    "--target", "class", "--nets", "1", "--hidden", "8", *words]  # fmt: skip
-        found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60,
+        found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300,
                                check=False)  # fmt: skip
         assert found.returncode == status, found.stderr
         return found

@@ -21,20 +21,22 @@ from xpnet.doctor.scripts.examine import Examination
 from xpnet.doctor.scripts.recording.run import FAILED
 from xpnet.doctor.scripts.recording.source import raw_cells, read_source, write_like
 from xpnet.doctor.scripts.repairs.edits import Edit, apply
+from xpnet.doctor.scripts.telling import FAULTS
 from xpnet.errors import InputError
 
 QUICK, SLOW = 20.0, 120.0  # seconds that a mended copy may run, as long as the script otherwise
 ALL, TIMES = 60.0, 3.0  # seconds of processors that all copies may take, or times the script's
-CLEARLY = 0.02  # of the targets' variance, by which a mended copy must be better
+CLEARLY = 0.02  # of the targets' variance, by which a mended copy must be better,
+MUCH = 0.1  # and one in which something else was tried
 LEARNT = 0.9  # of it, after which no more is mended
 ENOUGH = 0.8  # of it, after which nothing else is tried
-ENOUGH_MENDED = 0.95  # the same, where errors were found
 ROUNDS = 4  # of mending and running: one cause can hide the next
 # With these, what is learnt is not what should be, and how well it is learnt says nothing.
 MISTAUGHT = {
     "same-batch", "targets-shifted", "shuffled-targets", "error-not-from-targets", "data-changed",
     "unshuffled-rows", "bias-per-sample", "parameter-shape-changed", "prediction-wrong",
-} | (AT_PREDICTION := {"dropout-at-prediction", "prediction-drift"})  # fmt: skip
+    "dropout-at-prediction", "prediction-drift",
+}  # fmt: skip
 
 Texts = dict[str, str]  # by the file, or a notebook's cell, as the script's own edits name it
 
@@ -74,7 +76,7 @@ class Attempt:
         """The codes for which it does not matter how well it learns."""
         return MISTAUGHT & {each["code"] for each in self.report["findings"]}
 
-    def better_than(self, other: "Attempt") -> bool:
+    def better_than(self, other: "Attempt", by: float = CLEARLY) -> bool:
         """Return whether it learns more, or at last what it should."""
         if self.failed and not other.failed:
             return False
@@ -83,7 +85,7 @@ class Attempt:
         if other.mistaught - self.mistaught:
             return self.skill > 0.0
         cured = bool(other.codes - self.codes) and self.skill > LEARNT
-        return cured or self.skill > max(other.skill, 0.0) + CLEARLY
+        return cured or self.skill > max(other.skill, 0.0) + by
 
 
 class Fixer:
@@ -109,7 +111,7 @@ class Fixer:
         """
         try:
             self._mend(self.start)
-            self._vary(ENOUGH_MENDED if self.start.codes else ENOUGH)
+            self._vary()
         finally:
             for path, content in self.before.items():
                 if content is None:
@@ -134,10 +136,13 @@ class Fixer:
                 return
             now = latest
 
-    def _vary(self, enough: float) -> None:
-        """Try other steps, and more units, as long as that helps; but more steps only once."""
+    def _vary(self) -> None:
+        """Try other steps, and more units, as long as that helps; but more steps only once.
+
+        Where a fault of the code is left, that would only hide it.
+        """
         done = set[str]()
-        while self.best.skill < enough and not self.best.mistaught - AT_PREDICTION:
+        while self.best.skill < ENOUGH and not self.best.codes & {*FAULTS}:
             ways = {e["what"]: e["edits"] for e in self.best.report["facts"].get("tries", ())}
             left = [what for what in ways if what not in done]
             if not left:
@@ -154,7 +159,8 @@ class Fixer:
         self._write(texts)
         tried = Attempt(texts, self._report(), before.what + (what,) * bool(what))
         self.skills.append(tried.skill)
-        self.best = tried if tried.better_than(self.best) else self.best
+        better = tried.better_than(self.best, MUCH if what else CLEARLY)
+        self.best = tried if better else self.best
         return tried
 
     def _report(self) -> dict[str, Any]:

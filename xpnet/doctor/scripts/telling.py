@@ -32,13 +32,14 @@ SMALL_GRADIENTS = {"vanishing-gradient", "saturated-units", "dead-units", "gradi
 STATES = SMALL_GRADIENTS | {"initial-loss"}  # of a network, that may have a cause
 LENGTH = {"too-few-steps", "learning-rate-too-small"}  # a cause, or all that small gradients allow
 # Faults that make the outputs, or one parameter's step, no slope of any loss.
-NO_SLOPE = {"softmax-axis", "output-activated-twice", "loss-broadcast", "update-order"}
+NO_SLOPE = {"softmax-axis", "output-activated-twice", "loss-broadcast", "update-order",
+            "linear-hidden-layer"}  # fmt: skip
 NO_SLOPE_OF_ITS_OWN = {"gradient-shape", "bias-per-sample"}
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"
 }  # fmt: skip
 RISING = {"loss-rising", "diverged", "learning-rate-too-large"}
-ONCE = {"gradient-sign", "learning-rate-too-large"}
+ONCE = {"gradient-sign", "learning-rate-too-large", "gradient-accumulated"}
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
 PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
@@ -69,7 +70,7 @@ def told(
         kept = [replace(e, severity="warning") if e.code in LENGTH else e for e in kept]
     if any(e.severity == "error" and e.code in STARTS for e in causes):  # it may do without
         kept = [replace(e, severity="warning") if e.code == "no-bias" else e for e in kept]
-    codes = {each.code for each in kept}
+    codes = {e.code for e in kept if e.code != "linear-hidden-layer" or "edits" in (e.repair or {})}
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
     kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")
             or not (codes & NO_SLOPE or each.where in spoilt)]  # fmt: skip

@@ -29,10 +29,12 @@ CALL = 5_000  # where calling a function counts as so many
 SAME = frozenset({"copy", "array", "asarray", "astype", "float", "asanyarray"})
 DERIVATIVES = {"sigmoid": "({a} * (1 - {a}))", "tanh": "(1 - {a}**2)", "relu": "({a} > 0)"}
 INDEXED = re.compile(r"(.+\[)(-?[a-z_]\w*)(?: ?([+-]) ?(\d+))?(\](?:\.T|\.transpose\(\))?)", re.I)
+CALL_TEXT = re.compile(r"[\w.\[\]'\"]+\(.*\)")
 PLAIN = re.compile(r"[\w.]+(\[[^]]*\])?")
 LITERAL = re.compile(r"\[(\d+|['\"].*)\]")  # an index that means the same in each turn of a loop
+NUMPY = {"np", "abs"}  # what can be called anywhere, see `fix._for_its_file`
 FROM_SUMS = {
-    "sigmoid": "np.exp(-{a}) / (1 + np.exp(-{a}))**2", "tanh": "(1 - np.tanh({a})**2)",
+    "sigmoid": "np.exp(-abs({a})) / (1 + np.exp(-abs({a})))**2", "tanh": "(1 - np.tanh({a})**2)",
     "relu": "({a} > 0)",
 }  # fmt: skip
 
@@ -111,8 +113,9 @@ class Variants:
         if slot < 0:
             mended = edit(site, f"{words} * {right}")
             return Mistake(kind, site, role, right, words, mended, changes)
-        made = operation.operands[slot].made_by
-        its = self._in_its_function(made, words, layer) if kind == "derivative" and made else ""
+        made, its = operation.operands[slot].made_by, ""
+        if kind == "derivative" and made:
+            its, right = self._in_its_function(made, words, layer, right)
         if made and its:
             mended = edit(made.site, its)
             return Mistake(kind, made.site, role, its, made.site.text, mended, changes)
@@ -210,30 +213,37 @@ class Variants:
                     role = f"the derivative of {name}"
                     yield Candidate(kind, role, text, layer.activations, made_of)
 
-    def _in_its_function(self, made: Operation, words: str, number: int) -> str:
-        """Return what a function of the script should give that gives a wrong derivative."""
+    def _in_its_function(
+        self, made: Operation, words: str, number: int, right: str
+    ) -> tuple[str, str]:
+        """Return what a function should give that gives a wrong derivative, if it is to blame.
+
+        And what belongs in place of its call, if not.
+        """
         layer, inside = self.roles.layers[number], ancestors([made.result])
         kinds = [name for name in DERIVATIVES if is_made_by(name, layer)]
-        if not re.fullmatch(r"[\w.]+\(.*\)", words) or made.site.text in words or not kinds:
-            return ""
-        right = [slope_of(name, each.activations.data) for each in self.roles.layers
-                 for name in DERIVATIVES if is_made_by(name, each)]  # fmt: skip
+        if not CALL_TEXT.fullmatch(words) or made.site.text in words or not kinds:
+            return "", right
+        slopes = [slope_of(name, each.activations.data) for each in self.roles.layers
+                  for name in DERIVATIVES if is_made_by(name, each)]  # fmt: skip
         elsewhere = [o.result.data for o in self.operations if o.place == made.place]
-        if any(np.shape(a) == np.shape(b) and np.allclose(a, b) for a in right for b in elsewhere):
-            return ""  # it is right where it is given what it is for
-        given = [(operand.data, in_source(each, i)) for each in self.operations
-                 if id(each.result) in inside and each.site.function == made.site.function
+        if any(np.shape(a) == np.shape(b) and np.allclose(a, b) for a in slopes for b in elsewhere):
+            return "", right  # it is right where it is given what it is for
+        given = [(operand.data, in_source(each, i) * (each.site.function == made.site.function))
+                 for each in self.operations if id(each.result) in inside
                  for i, operand in enumerate(each.operands[:2])]  # fmt: skip
         for value, forms in (layer.activations, DERIVATIVES), (layer.pre_activations, FROM_SUMS):
-            for x, text in given:
-                if text.isidentifier() and np.array_equal(x, value.data):
-                    z = np.asarray(x, float)
-                    right = slope_of(kinds[0], ACTIVATIONS[kinds[0]].forward(np, z))
-                    same = np.shape(right) == made.result.shape
-                    fine = same and np.allclose(right, made.result.data)
-                    # If it is right for what it is given, that is what is wrong.
-                    return "" if fine else forms[kinds[0]].format(a=text)
-        return ""
+            for text in (text for x, text in given if np.array_equal(x, value.data)):
+                z, form = np.asarray(value.data, float), forms[kinds[0]]
+                its = slope_of(kinds[0], ACTIVATIONS[kinds[0]].forward(np, z))
+                if np.shape(its) == made.result.shape and np.allclose(its, made.result.data):
+                    # It is right for what it is given, and that is what is wrong.
+                    call: Any = ast.parse(words, mode="eval").body
+                    known = len(getattr(call, "args", ())) == 1 and value is layer.activations
+                    return "", form.format(a=ast.unparse(call.args[0])) if known else right
+                if text.isidentifier():
+                    return form.format(a=text), right
+        return "", right
 
     def _same_turn(self, one: Operation, other: Operation) -> bool:
         """Return whether operations of one line belong to the same turn of a loop."""
@@ -288,7 +298,7 @@ def is_known(text: str, site: Site) -> bool:
     if text == "?":
         return False
     nodes = [*ast.walk(ast.parse(text))]
-    names = {each.id for each in nodes if isinstance(each, ast.Name)}
+    names = {each.id for each in nodes if isinstance(each, ast.Name)} - NUMPY
     names |= {each for each in map(ast.unparse, nodes) if re.fullmatch(r"self\.\w+", each)}
     return not site.file.endswith(".py") or names <= names_at(site.file, site.line)
 

@@ -41,6 +41,11 @@ def changed(file: str, node: Any, text: str) -> Edit:
             "text": text}  # fmt: skip
 
 
+def written(file: str, node: ast.AST) -> str:
+    """Return a node's text as it stands in its file."""
+    return ast.get_source_segment("".join(linecache.getlines(file)), node) or ast.unparse(node)
+
+
 def after(file: str, statement: ast.stmt, *texts: str) -> Edit:
     """Add statements after another one, on lines of their own where that one has one."""
     where, joint = changed(file, statement, ""), _joint(file, statement)
@@ -181,13 +186,13 @@ def _find(old: bytes, new: bytes) -> int:
 
 def mended_lines(edits: Sequence[Edit]) -> list[str]:
     """Return each line that edits change, with all its changes."""
-    lines = []
+    lines = list[str]()
     for file, number in dict.fromkeys((each["file"], each["line"]) for each in edits):
         here = [e for e in edits if (e["file"], e["line"]) == (file, number)]
         if all(e["line"] == e["end_line"] and e["column"] == e["end_column"] for e in here):
             where = "ahead of" if here[0]["text"].endswith((" ", "\n")) else "after"
-            lines += [f"{where} line {number}: {each.strip()}"
-                      for e in here for each in e["text"].strip("\n; ").splitlines()]  # fmt: skip
+            texts = [each for e in here for each in e["text"].strip("\n; ").splitlines()]
+            lines += dict.fromkeys(f"{where} line {number}: {each.strip()}" for each in texts)
             continue
         last = max(e["end_line"] for e in here)
         old = "".join(linecache.getline(file, n) for n in range(number, last + 1)).rstrip("\n")

@@ -35,6 +35,8 @@ MENDERS: dict[str, Mender] = {
     "constant-feature": patterns.fractions,
     "gradient-accumulated": menders.cleared,
     "softmax-axis": menders.by_sample,
+    "output-activated-twice": menders.once,
+    "linear-hidden-layer": menders.activated,
     "dropout-at-prediction": menders.only_in_training,
     "no-bias": menders.column_of_ones,
     "regularisation-dominates": sizes.less_decay,

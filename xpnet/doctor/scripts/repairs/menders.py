@@ -8,13 +8,16 @@ style; whether an edit helps is seen when the mended copy runs.
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.gradients.variants import is_known, names_at
-from xpnet.doctor.scripts.mapping import VIEWS, Mapping, in_source
+from xpnet.doctor.scripts.gradients.variants import DERIVATIVES, is_known, is_made_by, names_at
+from xpnet.doctor.scripts.mapping import VIEWS, Layer, Mapping, in_source
+from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, origin, random_masks
@@ -32,6 +35,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     statement_of,
     statements,
     unused,
+    written,
 )
 from xpnet.doctor.scripts.repairs.patterns import matches
 from xpnet.doctor.scripts.repairs.sizes import applied, kept, loops
@@ -197,7 +201,8 @@ def _names(value: Value, roles: Mapping) -> list[str]:
 def _one_order(roles: Mapping) -> list[Edit]:
     """Put inputs and targets in one order, where the script shuffles one of them or both apart."""
     file, found = roles.file, list[tuple[ast.stmt, str, dict[str, Any]]]()
-    x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names}
+    x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names
+             if isinstance(each.object, np.ndarray)}
             for value in (roles.layers[0].inputs, roles.targets[0]))  # fmt: skip
     for each in statements(file):
         if matches(SHUFFLE, each, known := dict[str, str]()):
@@ -210,7 +215,7 @@ def _one_order(roles: Mapping) -> list[Edit]:
         order = unused(file, "order")
         drawn = f"{order} = np.random.permutation(len({a}))"
         for b in [b for _, b in second] or partners:
-            both = f"{a}[:], {b}[:] = " + ", ".join(f"[{n}[i] for i in {order}]" for n in (a, b))
+            both = f"{a}[:], {b}[:] = {a}[{order}], {b}[{order}]"
             if not second:
                 return [changed(file, first, drawn), after(file, first, both)]
             return [changed(file, first, drawn), changed(file, second[0][0], both)]
@@ -292,6 +297,75 @@ def by_sample(finding: Finding, roles: Mapping) -> list[Edit]:
     return [edit(divisor.site, f"np.sum({in_source(total, 0)}, {by})"),
             *(edit(each.site, f"np.max({in_source(each, 0)}, {by})")
               for each in largest)]  # fmt: skip
+
+
+def once(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Leave out one of two activations of the outputs: the inner one, or the outer of two alike."""
+    outer, inner = re.findall(r"(\w+)\(", finding.evidence)[:2]
+    file, last, made = roles.file, roles.layers[-1], roles.outputs[0].made_by
+    calls = [n for n in ast.walk(tree(file)) if isinstance(n, ast.Call) and len(n.args) == 1]
+    if inner in (outer, "softmax"):
+        words = in_source(roles.error, roles.outputs[0]) if roles.error else ""
+        given = [s.value for s in _assignments(roles) if ast.unparse(s.targets[0]) == words]
+        calls = [n for n in calls if n in given or ast.unparse(n) == words]
+    else:
+        z = last.pre_activations
+        made = next((each for each in roles.step.operations if _gives(inner, last, each)), None)
+        texts = [*z.names, *(each.site.text for each in [z.made_by] if each)]
+        if made and z in made.operands and in_source(made, z) in texts:
+            return [edit(made.site, in_source(made, z))]  # np.maximum(0, z)
+        calls = [n for n in calls if _is(n.args[0], z)]
+    return [changed(file, n, written(file, n.args[0])) for n in calls
+            if made and _defines(file, ast.unparse(n.func), made.site)]  # fmt: skip
+
+
+def _is(node: ast.expr, value: Value) -> bool:
+    """Return whether an expression is what made a value, or one of its names."""
+    made = value.made_by.site if value.made_by else None
+    place = node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+    return ast.unparse(node) in value.names or (
+        made is not None and place == (made.line, made.column, made.end_line, made.end_column)
+    )
+
+
+def _defines(file: str, called: str, site: Site) -> bool:
+    """Return whether an operation stands in the function, or lambda, that a name calls."""
+    name = called.removeprefix("self.")
+    for each in around(file, site.line, (ast.FunctionDef, ast.Assign)):
+        match each:
+            case ast.FunctionDef(name=own) | ast.Assign([ast.Name(own)], ast.Lambda()):
+                if own == name:
+                    return True
+    return False
+
+
+def activated(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Give the next layer what was activated and left unused, in place of the sums."""
+    edits, forward = list[Edit](), ancestors(roles.outputs)
+    for layer, following in pairwise(roles.layers):
+        z, product = layer.pre_activations, following.product
+        unused = [name for each in roles.step.operations if id(each.result) not in forward
+                  for name in each.result.names[:1]
+                  if any(_gives(kind, layer, each) for kind in DERIVATIVES)]  # fmt: skip
+        for name in unused[:1] if following.inputs is z else ():
+            made = next(s for s in _assignments(roles) if ast.unparse(s.targets[0]) == name)
+            passed = [s for s in _assignments(roles) if s in block(roles.file, made)
+                      and s.lineno > made.lineno
+                      and {*map(ast.unparse, (s.targets[0], s.value))} <= {*z.names}]  # fmt: skip
+            name = written(roles.file, made.targets[0])
+            edits += [changed(roles.file, s.value, name) for s in passed[:1]]
+            edits += [operand_edit(product, product.operands.index(z), name)] * (not passed)
+    return edits
+
+
+def _assignments(roles: Mapping) -> list[ast.Assign]:
+    return [each for each in statements(roles.file) if isinstance(each, ast.Assign)]
+
+
+def _gives(kind: str, layer: Layer, operation: Operation) -> bool:
+    """Return whether an operation gives a layer's sums activated."""
+    made = operation.result is not layer.pre_activations
+    return made and is_made_by(kind, replace(layer, activations=operation.result))
 
 
 def cleared(finding: Finding, roles: Mapping) -> list[Edit]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from xpnet.doctor.findings import Finding
-from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.mapping import Mapping
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.updates import origin
@@ -53,16 +53,6 @@ def _rows(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
 
 def _script(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
     yield tree(roles.file)
-
-
-def _outputs(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
-    """Yield the expression that the error takes for the outputs, or that made them."""
-    words = in_source(roles.error, roles.outputs[0]) if roles.error else ""
-    for node in ast.walk(tree(roles.file)):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == words:
-            yield node.value
-        elif isinstance(node, ast.Call) and ast.unparse(node) == words:
-            yield node
 
 
 def _rate(finding: Finding, roles: Mapping) -> Iterator[ast.AST]:
@@ -109,7 +99,6 @@ REWRITES = {
         (_rows, "zip(_x, _y)", ORDER),
         (_rows, "range(len(_x))", "np.random.permutation(len(_x))"),
     ],
-    "output-activated-twice": [(_outputs, "_f(_x)", "_x")],
     "non-finite": [(_script, *CORRECTED)],
     "update-wrong": [(_script, *CORRECTED)],
     "learning-rate-vanishes": [(_rate, f"_x {op}= _a", "pass") for op in ("", "*", "/", "-")],
@@ -127,15 +116,15 @@ def rewritten(finding: Finding, roles: Mapping) -> list[Edit]:
     return [
         each for where, old, new in REWRITES.get(finding.code, ())
         for root in where(finding, roles)
-        for each in rewrite(roles.file, root, old, new, inside=where is not _outputs)
+        for each in rewrite(roles.file, root, old, new)
     ]  # fmt: skip
 
 
-def rewrite(file: str, root: ast.AST, old: str, new: str, *, inside: bool = True) -> Iterator[Edit]:
+def rewrite(file: str, root: ast.AST, old: str, new: str) -> Iterator[Edit]:
     """Yield the edits that make one text of another, in a node and what is in it."""
     pattern: Any = ast.parse(old).body[0]
     pattern = pattern.value if isinstance(pattern, ast.Expr) else pattern
-    for node in ast.walk(root) if inside else (root,):
+    for node in ast.walk(root):
         known: dict[str, str] = {}
         if isinstance(node, ast.stmt | ast.expr) and matches(pattern, node, known):
             text = re.sub(r"\b_[a-z]\b", lambda m: f"({known[m[0]]})", new)  # noqa: B023
