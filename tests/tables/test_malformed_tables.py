@@ -191,6 +191,7 @@ WITH_A_NOTE = {
                          "c (notes, ~, \u00b1)"),
     "euros by the thousand": (with_column(["\u20ac 350.000", "\u20ac 95.000"]), "numbers",
                               "c (currency signs, thousands separators)"),
+    "durations": (with_column(["1:30:00", "2:15:00"]), "numbers", "c (h:mm:ss as hours)"),
     "addresses": (with_column([f"10.0.0.{i}" for i in range(6)]), "left out", "c (identifier)"),
     "a word for nothing": (with_row("3.5,Unknown,0"), "imputed", "b (1 cell)"),
     "a formula that failed": (with_row("3.5,#DIV/0!,0"), "imputed", "b (1 cell)"),

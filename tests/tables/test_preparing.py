@@ -6,6 +6,7 @@ import pytest
 from table_examples import NUMBERS, TRAIN, arrays
 
 from xpnet.errors import InputError
+from xpnet.tables.dates import TYPED_PATTERNS, date_parts, find_pattern
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import table_of
@@ -190,6 +191,27 @@ def test_dates_become_the_parts_that_vary(table):
     assert plan.transform(table('when\n""\n?\n')).tolist() == [[0, 0, 0]] * 2
     with pytest.raises(InputError, match=r"line 2, column 'when': found '1.2.20.*', not a date"):
         plan.transform(table("when\n1.2.2020\n"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["20200131", "20211231"], ["2020-01-31", "2021-12-31"]),
+        (["2021-W07", "2021-W08"], ["2021-02-15", "2021-02-22"]),
+        (["Dec-2015", "Jan-2016"], ["2015-12-01", "2016-01-01"]),
+        (["[10/Feb/2023:12:00:00 +0100]"], ["2023-02-10 12:00:00"]),
+        (["2023/03/06 7:30:00 AM GMT+1"], ["2023-03-06 07:30:00"]),
+        (
+            ["19 June 2016", "13/05/2017", "2019-03-14", "Mar 2019"],
+            ["2016-06-19", "2017-05-13", "2019-03-14", "2019-03-01"],
+        ),
+    ],
+)
+def test_dates_are_read_however_they_are_written(cells, expected, table):
+    found = table("when\n" + "\n".join(cells) + "\n")
+    pattern = find_pattern(found.texts["when"])
+    typed = date_parts(tuple(expected), TYPED_PATTERNS[len(expected[0]) > 10])
+    np.testing.assert_array_equal(date_parts(tuple(cells), pattern), typed)
 
 
 def test_columns_of_dates_are_the_same_dates_as_text(table):

@@ -25,11 +25,13 @@ MAX_EXACT = 2**53
 _LONG_INTEGER = r"^[+-]?[0-9]{16,}$"
 _LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*([a-zA-Z]|$)"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DAY_NUMBER = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"  # 20211231
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = (
     r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2}(\d\d)?)([ T].*)?"
     r"|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*)?"
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
+    rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|\d{{4}}-?W\d\d|{_DAY_NUMBER}"
 )
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
 
@@ -92,7 +94,13 @@ _ROUGHLY = (
     ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
     ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
 )
-_RANGE = r"^([0-9]+(?:\.[0-9]+)?) ?[\u2013\u2014-] ?([0-9]+(?:\.[0-9]+)?)$"
+# Numbers of several parts, by what each is multiplied.
+_RANGES = "middles of ranges"
+_IN_PARTS = (
+    (_RANGES, r"^([0-9]+(?:\.[0-9]+)?) ?[\u2013\u2014-] ?([0-9]+(?:\.[0-9]+)?)$", (0.5, 0.5)),
+    ("h:mm:ss as hours", r"^([0-9]+):([0-5][0-9]):([0-5][0-9])$", (1.0, 1 / 60, 1 / 3600)),
+    ("feet and inches as inches", r"^([0-9]+)' ?([0-9.]+)[\"\u2033\u201d]?$", (12.0, 1.0)),
+)
 
 BEFORE = rf"(?:[<>~]=? ?)?[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
 AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}))?"
@@ -137,7 +145,11 @@ def as_numbers(
     whole = cells.dtype == polars.String and not (found > np.floor(found)).any()
     if whole and ((typed and signs == {PLAIN}) or cells.str.contains(_LEADING_ZERO).any()):
         return None, signs, words
-    long = np.fmax.reduce(np.abs(found), initial=0.0) >= MAX_EXACT
+    high = np.fmax.reduce(np.abs(found), initial=0.0)
+    days = whole and 19e6 < np.fmin.reduce(found, initial=np.inf) <= high < 21e6
+    if days and not typed and cells.str.contains(f"^{_DAY_NUMBER}$").sum() == cells.count():
+        return None, signs, words  # which is text, as other dates are
+    long = high >= MAX_EXACT
     if long and cells.cast(polars.String).str.contains(_LONG_INTEGER).any():
         return None, signs, words
     return found, signs, words
@@ -176,12 +188,13 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
     signs |= {THOUSANDS} if shorter.any() else set()
     signs |= {"decimal commas"} if (~shorter & (plain != cells)).any() else set()
     numbers = plain.cast(polars.Float64, strict=False)
-    ends = plain.str.extract_groups(_RANGE).struct.unnest().cast(polars.Float64)
-    wide = ends["2"] - ends["1"]
-    likely = ((wide > 0) & (wide <= ends["1"].clip(10))).all()
-    if 0 < wide.count() < cells.count() and likely:
-        signs |= {"middles of ranges"}
-        numbers = numbers.fill_null((ends["1"] + ends["2"]) / 2)
+    for sign, pattern, weights in _IN_PARTS:
+        parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
+        low, high, *_ = parts.iter_columns()
+        likely = ((high > low) & (high - low <= low.clip(10))).all() and low.count() < cells.count()
+        if low.count() and (likely or sign != _RANGES):
+            sums = (part * weight for part, weight in zip(parts, weights, strict=True))
+            signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
     return numbers * factors, signs
 
 

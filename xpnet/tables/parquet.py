@@ -116,10 +116,13 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
     names = distinct_names([name.strip() for name in schema])
     if not rows:
         raise FileError(f"{path}: there are no rows; add some.")
-    no_cells, none = (polars.Binary, polars.Object, polars.Duration), polars.lit(None)
+    no_cells, none = (polars.Binary, polars.Object), polars.lit(None)
     unfit, texts = dict[str, str](), set[int]()
     for at, (original, kind) in enumerate(schema.items()):
-        if kind.is_nested() or kind in no_cells:
+        if kind == polars.Duration:
+            hours = polars.col(original).dt.total_milliseconds() / 3.6e6
+            frame = frame.with_columns(hours)
+        elif kind.is_nested() or kind in no_cells:
             unfit[names[at]] = str(kind)
             frame = frame.with_columns(none.cast(polars.Float64).alias(original))
         elif (
