@@ -64,6 +64,8 @@ def test_rows_on_the_disk_leave_few_to_validate(table, monkeypatch):
         (["u", "v", "w", "v", "u", "u"], "multiclass", ("u", "v", "w")),
         ([1, 2, 3, 4, 5, 6], "regression", ()),
         ([0.1, 0.2, 0.3, 0.1, 0.2, 0.3], "regression", ()),
+        ([*range(1, 13)] * 2, "multiclass", tuple(range(1, 13))),
+        ([*range(80, 92)] * 2, "regression", ()),
     ],
 )
 def test_the_task_follows_from_the_target(values, task, classes, table):
@@ -162,6 +164,23 @@ def test_integers_are_identifiers_by_their_name_and_texts_by_themselves(name, ce
     rows = [f"{i / 7},{cell.format(each)},{i % 2}\n" for i, each in enumerate(numbers)]
     plan = prepare(table(f"a,{name},y\n" + "".join(rows)), "y").preprocessing
     assert plan.left_out == ((name,) if why else ())
+
+
+def test_words_of_free_text_and_of_lists_have_inputs(table):
+    rng, topics = np.random.default_rng(0), ("stars", "rocks", "plants", "music")
+    rows, y = "", rng.integers(4, size=400)
+    for i, topic in enumerate(y):
+        tools = "; ".join(each for each in ("Saw", "Axe", "File", "Rasp") if rng.random() < 0.5)
+        rows += f"A course on {topics[topic]} number {i} for all,{tools},{i},{topic % 2}\n"
+    ready = prepare(table("about,tools,id,y\n" + rows), "y")
+    plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
+    assert ready.decisions[-1].text() == "about, tools (4 words) [--drop COLUMN]"
+    assert plan.input_names()[:2] == ["about has music", "about has plants"]
+    x = plan.transform(table("about,tools\nRocks & music!,axe\n,\n"))
+    assert x.tolist() == [[1, 0, 1, 0, 1, 0, 0, 0], [0] * 8]
+    assert plan.format_version == 4
+    lists = table_of({"about": ["Rocks & music"], "tools": [["Axe"]]}, plan)
+    np.testing.assert_array_equal(plan.transform(lists), x[:1])
 
 
 def test_few_whole_numbers_and_a_word_are_categories(table):

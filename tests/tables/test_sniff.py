@@ -9,6 +9,7 @@ from command_line import QUICK, Run
 from command_line import table as written
 
 from xpnet.errors import InputError
+from xpnet.tables.prepare import prepare
 from xpnet.tables.table import read_table
 
 NUMBERS = "5.1,3.5,a\n4.9,3.0,b\n4.7,3.2,a\n"
@@ -107,6 +108,15 @@ def test_columns_of_one_name_are_told_apart_unless_one_is_the_target(table):
     assert found.names == ("price (1)", "b", "price (2)", "y")
     with pytest.raises(InputError, match=r"did you mean 'price \(2\)' or 'price \(1\)'"):
         found.index("price", "target column")
+
+
+def test_line_breaks_in_names_are_spaces(table):
+    found = table('"Pulse\n(1/min)",y\n60,0\n70,1\n')
+    assert found.names == ("Pulse (1/min)", "y")
+    assert found.index("Pulse\n(1/min)") == found.index("Pulse (1/min)") == 0
+    assert (
+        prepare(found, "Pulse\n(1/min)", task="regression").preprocessing.target == found.names[0]
+    )
 
 
 def test_quotes_that_quote_nothing_are_characters(table):

@@ -14,7 +14,7 @@ from xpnet.cli.ranks import own_device, rank
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
-from xpnet.tables.messages import Decision, up_to_ten
+from xpnet.tables.messages import Decision, one_line, up_to_ten
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import Table, read_table
@@ -116,7 +116,8 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
         prepared = prepare(
             table, options.target, task=options.task, strict=options.strict,
             missing="refuse" if options.missing == "error" else options.missing,
-            drop=options.drop or (), keep=options.keep or (), standardize=not options.raw,
+            drop=[*map(one_line, options.drop or ())], keep=[*map(one_line, options.keep or ())],
+            standardize=not options.raw,
             scale_target=options.loss != "poisson",  # which has no negative targets
             encode=options.encode, validation=share or 0.0, nets=int(nets), seed=options.seed,
             effects=to_train and options.encode == "auto", dtype=options.dtype, stream=stream,

@@ -16,6 +16,7 @@ import numpy as np
 from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
 from xpnet.tables.cells import PLAIN, as_numbers, as_text, contradict
+from xpnet.tables.messages import one_line
 from xpnet.tables.npy import check_memory
 
 MAX_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
@@ -107,7 +108,7 @@ def _numbered(cells: Any, known: dict[str, int]) -> Any:
 
 def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return columns' names, unnamed_ and their place for those without; a (1), a (2) for twins."""
-    named = [name or f"unnamed_{place}" for place, name in enumerate(names, 1)]
+    named = [one_line(name) or f"unnamed_{place}" for place, name in enumerate(names, 1)]
     total, seen = Counter(named), Counter[str]()
     for at, name in enumerate(named):
         seen[name] += 1

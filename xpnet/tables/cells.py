@@ -209,7 +209,7 @@ def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
     known += [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
     known += [each for each in _UNITS if len(kinds) > 1 and each.keys() >= {*kinds}]
     factors = known[0] if known else {}
-    powers = [each for each in kinds if each in _POWERS and each in factors]
+    powers = [each for each in kinds if factors.get(each) == _POWERS.get(each, 0.0)]
     base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
     signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
     signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}

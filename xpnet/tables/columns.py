@@ -4,8 +4,10 @@ To add one: write it, add it to `Column`, and let `xpnet.tables.column_kinds` ch
 version 1 of the model files did not know is written only where it is used.
 """
 
+import re
 import sys
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import lru_cache
 from types import NoneType
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -138,7 +140,44 @@ class Dates:
         x[:] = np.nan_to_num((self.values(table, cells, rows) - self.means) / self.stds)
 
 
-Column: TypeAlias = Number | Category | Dates
+@dataclass(frozen=True)
+class Words:
+    """A column of free text or of lists; each of some words has an input, 1 where it occurs."""
+
+    name: str
+    words: tuple[str, ...]
+
+    def input_names(self) -> list[str]:
+        """Name each input: column has word."""
+        return [f"{self.name} has {each}" for each in self.words]
+
+    def fill(
+        self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
+    ) -> None:
+        """Write the inputs of some rows; as for `Category`."""
+        texts = texts_of(table, self.name) if self.name in table.texts else ()
+        none = np.zeros((1, len(self.words)))
+        x[:] = np.concatenate([occurrences(texts, self.words), none])[text_numbers(cells)]
+
+
+def words_of(text: str) -> set[str]:
+    """Return the different words in a text, in small letters; not codes, which have digits."""
+    return set(re.findall(r"\b[^\W\d_]{2,}\b", text.casefold()))
+
+
+@lru_cache(maxsize=16)
+def occurrences(texts: tuple[str, ...], words: tuple[str, ...]) -> np.ndarray:
+    """Return where words occur in texts, 1 or 0, uint8 (texts, words)."""
+    places, found = (
+        {word: at for at, word in enumerate(words)},
+        np.zeros((len(texts), len(words)), np.uint8),
+    )
+    for row, text in enumerate(texts):
+        found[row, [places[each] for each in words_of(text) & places.keys()]] = 1
+    return found
+
+
+Column: TypeAlias = Number | Category | Dates | Words
 
 
 @dataclass(frozen=True)

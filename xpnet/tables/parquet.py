@@ -113,7 +113,7 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
     frame = _flat(frame)
     schema = frame.collect_schema()
     rows = int(frame.select(polars.len()).collect().item())
-    names = distinct_names([name.strip() for name in schema])
+    names = distinct_names([*schema])
     if not rows:
         raise FileError(f"{path}: there are no rows; add some.")
     no_cells, none = (polars.Binary, polars.Object), polars.lit(None)
@@ -122,6 +122,8 @@ def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
         if kind == polars.Duration:
             hours = polars.col(original).dt.total_milliseconds() / 3.6e6
             frame = frame.with_columns(hours)
+        elif kind == polars.List(polars.String):
+            frame = frame.with_columns(polars.col(original).list.join("; "))
         elif kind.is_nested() or kind in no_cells:
             unfit[names[at]] = str(kind)
             frame = frame.with_columns(none.cast(polars.Float64).alias(original))

@@ -15,7 +15,16 @@ from xpnet.tables.column_kinds import (
     choose_columns,
     is_various,
 )
-from xpnet.tables.columns import Category, Column, Dates, Labels, Number, Target, encode_labels
+from xpnet.tables.columns import (
+    Category,
+    Column,
+    Dates,
+    Labels,
+    Number,
+    Target,
+    Words,
+    encode_labels,
+)
 from xpnet.tables.encodings import (
     MIN_ROWS_PER_TEXT,
     bins_for,
@@ -28,6 +37,7 @@ from xpnet.tables.messages import (
     Decision,
     counted,
     format_number,
+    one_line,
     option,
     quoted,
     refuse_all,
@@ -152,6 +162,7 @@ def prepare(
 def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
     """Return the table and the columns that hold the target, or several, given as a,b."""
     source, name = target_of(table, given)
+    name = name if name in source.places else one_line(name)
     several = dict.fromkeys(each.strip() for each in name.split(","))
     names = (name,) if name in source.places or "" in several else tuple(several)
     for each in names:
@@ -191,21 +202,19 @@ def _decisions(
     for each in choice.columns:
         if impute and (count := found[each.name].missing):
             gap, told = table.gaps.get(each.name), imputed
-            words = " or ".join(["", *map(quoted, table.words.get(each.name, ()))])
+            found_as = " or ".join(["", *map(quoted, table.words.get(each.name, ()))])
             if gap is not None:
-                told, words = codes, f"{words} or {gap:g}, imputed"
-            told[each.name] = counted(count, "cell") + (words and f", empty{words}")
+                told, found_as = codes, f"{found_as} or {gap:g}, imputed"
+            told[each.name] = counted(count, "cell") + (found_as and f", empty{found_as}")
         if isinstance(each, Category):
             encoded[each.name] = counted(len(each.categories), "value")
             if each.pooled:
                 rare = np.count_nonzero(found[each.name].counts) - len(each.categories)
                 encoded[each.name] += f", {rare:,} rare ones pooled"
                 pooled.append(each.name)
-    others = [quoted(word) for name in plan.targets for word in table.words.get(name, ())]
-    others += [f"{table.gaps[name]:g}" for name in plan.targets if name in table.gaps]
-    why = f"no {' or '.join(plan.targets)}{', but ' * bool(others)}{up_to_ten(others)}"
-    why = why if impute else "missing cells"
+    why = _no_target(table, plan) if impute else "missing cells"
     dropped = {f"{gone:,} of {total:,} left out": why} if gone else {}
+    words = {e.name: counted(len(e.words), "word") for e in choice.columns if isinstance(e, Words)}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     used = {*plan.targets, *(each.name for each in choice.columns)}
     signs = {name: each for name, each in table.signs.items() if name in used}
@@ -220,8 +229,16 @@ def _decisions(
         Decision("imputed", imputed),
         Decision("codes", codes),
         Decision("encoded", encoded, {"drop": pooled} if pooled else {}),
+        Decision("words", words, {"drop": [*words]}),
     ]
     return [each for each in every if each.columns]
+
+
+def _no_target(table: Table, plan: Preprocessing) -> str:
+    """Say what rows lack, and what is there instead."""
+    others = [quoted(word) for name in plan.targets for word in table.words.get(name, ())]
+    others += [f"{table.gaps[name]:g}" for name in plan.targets if name in table.gaps]
+    return f"no {' or '.join(plan.targets)}{', but ' * bool(others)}{up_to_ten(others)}"
 
 
 def _refuse(
@@ -365,7 +382,9 @@ def _kind(values: np.ndarray, distinct: int) -> str:
         return "binary"
     whole = np.array_equal(values, np.round(values))
     few = distinct <= _MAX_INTEGER_CLASSES and len(values) >= 2 * distinct
-    return "multiclass" if whole and few else "regression"
+    low, high = np.min(values), np.max(values)
+    numbered = low in (0, 1) and high - low == distinct - 1  # unlike points from 80 to 97
+    return "multiclass" if whole and few and (numbered or distinct <= 10) else "regression"
 
 
 def _with_scales(

@@ -63,7 +63,7 @@ class Preprocessing:
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
         kinds = [to_json(each).keys() for each in self.columns]
-        later = {"effects", "gap", "unit"}
+        later = {"effects", "gap", "unit", "words"}
         gaps = self.gap_words or self.target_gap is not None
         if self.more_targets or gaps or any(later & each for each in kinds):
             return 4

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.tables.cells import AFTER, BEFORE, MISSING, is_number
+from xpnet.tables.messages import one_line
 from xpnet.tables.npy import open_binary
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -125,7 +126,8 @@ def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple
 
 def has_half(columns: Collection[str], names: Collection[Any]) -> bool:
     """Return whether half of the columns looked for, or more, are among some names."""
-    return 0 < len(columns) <= 2 * len({*columns} & {*names})
+    wanted = {*map(one_line, columns)}
+    return 0 < len(wanted) <= 2 * len(wanted & {one_line(str(name)) for name in names})
 
 
 def rows_end(data: bytes, delimiter: str, decimal: str) -> int:

@@ -14,7 +14,7 @@ from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.csv import open_csv
 from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_database, open_excel
-from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
+from xpnet.tables.messages import closest, format_number, one_line, quoted, up_to_ten
 from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz, unpacked
 from xpnet.tables.parquet import (
     IN_MEMORY,
@@ -99,6 +99,7 @@ class Table:
 
     def index(self, name: str, role: str = "column") -> int:
         """Return the place of a column; raise InputError with the closest names if missing."""
+        name = name if name in self.places else one_line(name)
         if name in self.unfit:
             held = f"column {quoted(name)} holds {self.unfit[name]:.60}"
             raise InputError(f"{self.path}: {held}; give numbers or text.")
