@@ -116,8 +116,7 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
         prepared = prepare(
             table, options.target, task=options.task, strict=options.strict,
             missing="refuse" if options.missing == "error" else options.missing,
-            drop=[*map(one_line, options.drop or ())], keep=[*map(one_line, options.keep or ())],
-            standardize=not options.raw,
+            drop=_names(options.drop), keep=_names(options.keep), standardize=not options.raw,
             scale_target=options.loss != "poisson",  # which has no negative targets
             encode=options.encode, validation=share or 0.0, nets=int(nets), seed=options.seed,
             effects=to_train and options.encode == "auto", dtype=options.dtype, stream=stream,
@@ -133,6 +132,10 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
         options, plan, prepared.x, prepared.y, kept, table.rows, prepared.notes,
         prepared.decisions, prepared.folds,
     ))  # fmt: skip
+
+
+def _names(given: list[str] | None) -> list[str]:
+    return [*map(one_line, given or ())]
 
 
 def _read(options: TrainOptions, path: str, target: str | None, **how: Any) -> Table:
