@@ -336,6 +336,20 @@ def test_a_column_that_gives_the_target_away_is_named(table):
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
 
 
+def test_columns_that_add_up_to_the_target_are_named(table):
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{a},{b},{c:.3f},{a + b}\n" for a, b, c in rng.integers(1, 99, (200, 3)))
+    notes = notes_of(table("a,b,c,y\n" + rows), task="regression")
+    assert notes == ("'a', 'b' together give y away: if it is not known before, --drop it",)
+
+
+def test_neighbouring_rows_that_are_alike_are_noted(table):
+    values = np.cumsum(np.random.default_rng(0).standard_normal(200))
+    for given, count in ((values, 1), (np.sort(values), 0), (values[::7], 0)):
+        rows = "".join(f"{each % 0.01:.6f},{each:.4f}\n" for each in given)
+        assert sum("neighbouring rows" in each for each in notes_of(table("a,y\n" + rows))) == count
+
+
 def test_numbers_that_stand_for_nothing_are_imputed_also_at_prediction(table):
     rows = [f"{i / 7},{i % 80 if i % 150 else 999},{900 + i % 99},{i % 2}\n" for i in range(300)]
     ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y")
