@@ -93,7 +93,8 @@ WITHOUT_PLACE = {
     "ZIP or Excel": (b"PK\x03\x04\x14\0", ("workbook", "save it as CSV")),
     "gzip": (gzip.compress(GOOD.encode()), ("gzip", ".gz")),
     "Parquet": (b"PAR1" + b"\0" * 40 + b"PAR1", ("Parquet", ".parquet")),
-    "HTML": ("<!DOCTYPE html><html><table></table></html>", ("HTML",)),
+    "HTML": ("<!DOCTYPE html><html><table></table></html>", ("a web page (HTML)",)),
+    "a program": (b"\x7fELF\2\1\1" + b"\0" * 99, ("a binary file",)),
     "JSON": ('[{"a": 1, "y": 0}]', ("JSON",)),
 }
 

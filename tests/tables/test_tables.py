@@ -140,6 +140,8 @@ def test_missing_and_unreadable_files(tmp_path):
         read_table(tmp_path / "folder.csv")
     with pytest.raises(FileError, match="cannot be read"):
         read_table("nul\0byte.csv")
+    with pytest.raises(FileError, match=r"addresses are not read; download it, .* curl -L https"):
+        read_table("https://example.org/t.csv")
     (tmp_path / "table.docx").write_bytes(b"PK")
     (tmp_path / "table.parquet.gz").write_bytes(gzip.compress(b"PAR1"))
     for name in ("table.docx", "table.parquet.gz"):

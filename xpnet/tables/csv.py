@@ -46,7 +46,7 @@ _POINTS_BETWEEN_THOUSANDS = (
 # How files of other kinds begin.
 _OTHER_KINDS = re.compile(
     rb"\x1f\x8b|PAR1[\x00-\x1f]|\x93NUMPY|PK\x03\x04|\xd0\xcf\x11\xe0|BZh\d1AY|\xfd7zXZ|%PDF"
-    rb"|SQLite format 3\x00|\x80[\x02-\x05]|\x89PNG"
+    rb"|SQLite format 3\x00|\x80[\x02-\x05]|\x89PNG|[^\n]{,200}\0\0\0"
     rb"|\s*<(?i:!doctype|html|\?xml|table)|\s*(\{\s*[\"}]|\[\s*[\[{\"])"
 )
 
@@ -136,9 +136,10 @@ def _decoded(
     with open_binary(path) if data is None else io.BytesIO(data) as file:
         chunk = file.read(_BLOCK)
         if _OTHER_KINDS.match(chunk):
-            what = "an archive, a workbook, a binary file, HTML or JSON, not CSV"
-            remedy = "if it is gzip, Parquet or NumPy, name it .gz, .parquet or .npy"
-            raise FileError(f"{path}: this is {what}; {remedy}; else save it as CSV.")
+            kinds = {b"<": "a web page (HTML)", b"{": "JSON", b"[": "JSON"}
+            what = kinds.get(chunk.lstrip()[:1], "an archive, a workbook or a binary file")
+            remedy = "if it is gzip, Parquet, JSON or NumPy, name it .gz, .parquet, .json or .npy"
+            raise FileError(f"{path}: this is {what}, not CSV; {remedy}; else save it as CSV.")
         text = decoder.decode(chunk).removeprefix("\ufeff")
         signs = text != (text := without_quotes(text))
         while chunk:

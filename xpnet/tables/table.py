@@ -172,6 +172,9 @@ def read_table(
     path = os.fspath(path)
     if path.lower().endswith((".sqlite", ".sqlite3", ".db")):
         path = path if "://" in path else SQLITE + path
+    if re.match("https?://|s3://|ftp://", path):
+        how = f"download it, or pass it on: curl -L {path} | xpnet train - ..."
+        raise FileError(f"{path}: addresses are not read; {how}")
     database = "://" in path
     if not database:
         with open_binary(path) as file:
