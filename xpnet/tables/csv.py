@@ -46,7 +46,7 @@ _POINTS_BETWEEN_THOUSANDS = (
 # How files of other kinds begin.
 _OTHER_KINDS = re.compile(
     rb"\x1f\x8b|PAR1[\x00-\x1f]|\x93NUMPY|PK\x03\x04|\xd0\xcf\x11\xe0|BZh\d1AY|\xfd7zXZ|%PDF"
-    rb"|SQLite format 3\x00|\x80[\x02-\x05]|\x89PNG|[^\n]{,200}\0\0\0"
+    rb"|SQLite format 3\x00|\x80[\x02-\x05]|\x89PNG|[^\n]{,200}\0{4}"
     rb"|\s*<(?i:!doctype|html|\?xml|table)|\s*(\{\s*[\"}]|\[\s*[\[{\"])"
 )
 

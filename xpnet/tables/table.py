@@ -169,12 +169,7 @@ def read_table(
     cells are numbers: 1 is not 01. The `gaps` are words that stand for nothing among numbers.
     The header, or the sheet, is the one that has the `columns`, or half of them.
     """
-    path = os.fspath(path)
-    if path.lower().endswith((".sqlite", ".sqlite3", ".db")):
-        path = path if "://" in path else SQLITE + path
-    if re.match("https?://|s3://|ftp://", path):
-        how = f"download it, or pass it on: curl -L {path} | xpnet train - ..."
-        raise FileError(f"{path}: addresses are not read; {how}")
+    path = _address(os.fspath(path))
     database = "://" in path
     if not database:
         with open_binary(path) as file:
@@ -212,6 +207,15 @@ def read_table(
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
+
+
+def _address(path: str) -> str:
+    """Return a path, as the address of a database if it is one; refuse what is on the web."""
+    if re.match("https?://|s3://|ftp://", path):
+        how = f"download it, or pass it on: curl -L {path} | xpnet train - ..."
+        raise FileError(f"{path}: addresses are not read; {how}")
+    sqlite = "://" not in path and path.lower().endswith((".sqlite", ".sqlite3", ".db"))
+    return SQLITE + path if sqlite else path
 
 
 def read_part(path: str, start: int, count: int) -> Table:
