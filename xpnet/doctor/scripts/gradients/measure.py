@@ -37,7 +37,7 @@ POINTS = 2  # steps after which is measured, or one more if they do not show all
 FREE_SECONDS, SHARE = 0.5, 0.5  # of processors that measuring may take, and of the script's own
 LONGEST_STEP = 10.0  # seconds that a child may take
 OFF_ZERO = 1e-4  # how far at most a parameter of 0 is moved, to be measured there
-LARGE = 100.0  # inputs for which shorter moves are not lost in rounding
+LARGE = 1000.0  # inputs for which shorter moves are not lost in rounding
 LENGTHS = 1.0, 0.1, 0.01  # times the first step, that are tried
 
 
@@ -134,10 +134,12 @@ class Measurer:
         self._now = {each.parameter: each.new.object for each in a_few(step.updates)}
         self._now = {n: v for n, v in self._now.items() if np.asarray(v).dtype.kind == "f"}
         at, unfinished = self._where(), "the script did not come to the end of another step"
-        (found,) = self._ask([at], lambda s: (error_in(s), moved_by(s), named_losses(s)))
+        (found,) = self._ask(
+            [at], lambda s: (error_in(s), moved_by(s), named_losses(s), largest(s))
+        )
         if found is None:
             return unfinished
-        (place, side, sides), steps, losses = found
+        (place, side, sides), steps, losses, inputs = found
         if not sides:
             return "no difference of outputs and targets was found"
         shapes = [np.broadcast_shapes(*map(np.shape, each)) for each in sides]
@@ -148,7 +150,7 @@ class Measurer:
             return (joined(found, shapes), named_losses(step)) if fits else None
 
         p, t = (joined([each[i] for each in sides], shapes) for i in (0, 1))
-        along = self._slopes(at, _strides(at, step), steps, (p, losses), outputs)
+        along = self._slopes(at, _strides(at, inputs), steps, (p, losses), outputs)
         float32 = any(each.dtype == np.float32 for each in at.values())
         measured = Slopes(p, t, losses, along, EXACT_FLOAT32 if float32 else EXACT)
         (found,) = self._ask([at], lambda step: compare(step, measured, at))
@@ -270,23 +272,24 @@ def directions(value: Any, step: Any) -> list[Any]:
     return [way / np.linalg.norm(way) for way in ways]
 
 
-def _strides(at: Values, step: Step) -> dict[int, tuple[float, float]]:
-    """Return how far to move each parameter, and how far that moves what its units sum up.
+def largest(step: Step) -> dict[int, float]:
+    """Return the largest of what each of the weights is given."""
+    return {layer.weights: float(np.max(np.abs(layer.inputs.data), initial=0.0))
+            for layer in map_step(step).layers}  # fmt: skip
+
+
+def _strides(at: Values, inputs: Mapping[int, float]) -> dict[int, tuple[float, float]]:
+    """Return how far to move each parameter, and how far at most what its units sum up moves.
 
     That is far from rounding, but little beside these sums.
     """
-    largest = {layer.weights: float(np.max(np.abs(layer.inputs.data), initial=0.0))
-               for layer in map_step(step).layers}  # fmt: skip
     sizes = {n: float(np.sqrt(np.mean(np.square(value)))) for n, value in at.items()}
     sizes = {n: size if size > OFF_ZERO else 0.0 for n, size in sizes.items()}
     least = min((size for size in sizes.values() if 0.0 < size < 1.0), default=1.0)
-    exact = {n: np.asarray(value).dtype != np.float32 for n, value in at.items()}
     found = dict[int, tuple[float, float]]()
     for n, size in sizes.items():
-        length, times = (
-            (1e-6 if exact[n] else 3e-3) * (size or least),
-            max(1.0, largest.get(n, 1.0)),
-        )
-        length /= min(times, LARGE) if exact[n] else 1.0
-        found[n] = length, length * times
+        exact, times = at[n].dtype != np.float32, max(1.0, inputs.get(n, 1.0))
+        length, shorter = (1e-6, min(times, LARGE)) if exact else (3e-3, 1.0)
+        length *= size or least
+        found[n] = length / shorter, length * times / shorter
     return found
