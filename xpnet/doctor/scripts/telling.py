@@ -33,7 +33,7 @@ STATES = SMALL_GRADIENTS | {"initial-loss"}  # of a network, that may have a cau
 LENGTH = {"too-few-steps", "learning-rate-too-small"}  # a cause, or all that small gradients allow
 # Faults that make the outputs, or one parameter's step, no slope of any loss.
 NO_SLOPE = {"softmax-axis", "output-activated-twice", "loss-broadcast", "update-order",
-            "linear-hidden-layer"}  # fmt: skip
+            "linear-hidden-layer", "gradient-accumulated"}  # fmt: skip
 NO_SLOPE_OF_ITS_OWN = {"gradient-shape", "bias-per-sample"}
 SYMPTOMS = {
     "no-better-than-constant", "constant-output", "loss-not-decreasing", "loss-rising", "diverged"
