@@ -17,9 +17,9 @@ from xpnet.doctor.rules.rule import BACKPROPAGATION, GOODFELLOW, NIELSEN, RECIPE
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import swapped
 from xpnet.doctor.scripts.gradients.variants import is_made_by
-from xpnet.doctor.scripts.mapping import PRODUCTS, Mapping, a_few, in_source
+from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few, in_source
 from xpnet.doctor.scripts.recording.trace import Operation, Step, Value
-from xpnet.doctor.scripts.recording.updates import VIEWS, ancestors, lost, origin
+from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin
 from xpnet.doctor.scripts.repairs.edits import edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites
 from xpnet.doctor.scripts.repairs.sizes import undivided

@@ -16,9 +16,10 @@ import numpy as np
 
 from xpnet.doctor.scripts.recording.source import modules
 from xpnet.doctor.scripts.recording.trace import Operation, Step, Update, Value
-from xpnet.doctor.scripts.recording.updates import MIXING, VIEWS, ancestors, origin
+from xpnet.doctor.scripts.recording.updates import MIXING, SAME_VALUES, ancestors, origin
 
 PRODUCTS = MIXING | {"multiply"}
+VIEWS = SAME_VALUES | {"T", "transpose", "item"}
 ACTIVATED = {"tanh", "maximum", "exp", "divide", "where", "clip", "expit"}  # sums, by these
 ONE = ("1", "1.", "1.0")
 NUMBERS = 6  # that one place of the source updates, are looked at singly
@@ -156,14 +157,12 @@ class _Graph:
 
     def _follows(self, operation: Operation) -> bool:
         """Return whether a running mean takes up a parameter: what it gives is taken as given."""
-        if operation.name != "add" or len(operation.operands) != 2:
-            return False
-        for mean, delta in (operation.operands, operation.operands[::-1]):
-            made = origin(delta)[0].made_by
-            difference = made is not None and made.name == "subtract" and made.operands[1] is mean
-            if made is not None and difference and self.of(made.operands[0]) is not None:
-                return True
-        return False
+        sides = operation.operands if operation.name == "add" else ()
+        made = [
+            (mean, origin(delta)[0].made_by) for mean, delta in zip(sides, sides[::-1], strict=True)
+        ]
+        return any(each is not None and each.name == "subtract" and each.operands[1] is mean
+                   and self.of(each.operands[0]) is not None for mean, each in made)  # fmt: skip
 
     def of(self, value: Value) -> int | None:
         """Return the number of the parameter that a value is or shows, if it is one."""

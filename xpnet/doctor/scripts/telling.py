@@ -60,8 +60,6 @@ def told(
     kept = [each for each in findings if _counts(each, run, measured=measured)]
     if mapping is not None and not any(penalties(mapping)):
         kept = [each for each in kept if each.code != "regularisation-dominates"]
-    if mapping is not None and mapping.partial:
-        kept = [each for each in kept if each.code != "shuffled-targets"]
     if any(each.code in ("vanishing-gradient", "wrong-init-scale") for each in kept):
         # Slopes next to 0 cannot be measured well enough to find their gradients wrong.
         unsure = ("gradient-sign", "gradient-wrong")
@@ -76,7 +74,9 @@ def told(
     if any(e.severity == "error" and e.code in STARTS for e in causes):  # it may do without
         kept = [replace(e, severity="warning") if e.code == "no-bias" else e for e in kept]
     codes = {e.code for e in kept if e.code != "linear-hidden-layer" or "edits" in (e.repair or {})}
-    if "normalised-per-row" in codes:  # nothing predicts the targets any more
+    if (
+        mapping and mapping.partial
+    ) or "normalised-per-row" in codes:  # nothing that is seen predicts the targets
         kept = [each for each in kept if each.code != "shuffled-targets"]
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
     kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")

@@ -29,8 +29,6 @@ SAME_VALUES = {
     "expand_dims",
 }
 
-VIEWS = SAME_VALUES | {"T", "transpose", "item"}
-
 
 def origin(value: "Value") -> tuple["Value", float]:
     """Return the value of which this one is a copy times numbers, and those numbers' product."""
@@ -192,7 +190,7 @@ class Search:
         for each in everything:
             bits = 0
             for value in each.operands:
-                own, part = mask(value), each.name in VIEWS or each.index is not None
+                own, part = mask(value), each.name in SAME_VALUES or each.index is not None
                 alike = value.shape == each.result.shape and each.name not in MIXING
                 mixed = value.size == 1 or not (alike or part)
                 bits |= own | ((own & low) << total if mixed else 0)
@@ -244,15 +242,14 @@ class Draws:
 
 
 def redrawn(everything: list["Operation"]) -> "Operation | None":
-    """Return an update of what was drawn at random after the update before it."""
+    """Return an update of what was drawn at random after an earlier update at its place."""
     order = {id(each): i for i, each in enumerate(everything)}
-    for some in _additions(everything, 3):
-        old = [origin(each.operands[0])[0] for each in some]
-        drawn = [each.made_by for each in old if each.size > 1]
-        anew = all(each is not None and DRAWN.search(each.name) for each in drawn)
-        again = anew and order.get(id([None, *drawn][-1]), -1) > order[id(some[0])]
-        if again and len(drawn) == len({*old}) and id(old[-1]) in ancestors(some[-1].operands[1:]):
-            return some[-1]
+    for first, *_, last in _additions(everything, 3):
+        old, _ = origin(last.operands[0])
+        drawn = old.made_by if old.size > 1 else None
+        again = drawn and DRAWN.search(drawn.name) and order.get(id(drawn), -1) > order[id(first)]
+        if again and id(old) in ancestors(last.operands[1:]):
+            return last
     return None
 
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.gradients.variants import DERIVATIVES, is_known, is_made_by, names_at
-from xpnet.doctor.scripts.mapping import Layer, Mapping, in_source
+from xpnet.doctor.scripts.mapping import VIEWS, Layer, Mapping, in_source
 from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Value
-from xpnet.doctor.scripts.recording.updates import VIEWS, ancestors, origin, random_masks
+from xpnet.doctor.scripts.recording.updates import ancestors, origin, random_masks
 from xpnet.doctor.scripts.repairs.edits import (
     Edit,
     after,
