@@ -98,13 +98,12 @@ def redrawn(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
 def lost_update(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """Setting a name, of an argument or in a loop, does not reach what the network keeps."""
     updates = {id(each.operation) for each in mapping.step.updates}
-    start = {
-        id(v.object) for each in (seen.first or mapping).step.operations for v in each.operands
-    }
+    others = [each for each in mapping.step.operations if id(each) not in updates]
+    first = (seen.first or mapping).step.operations
+    start = {id(value.object) for each in first for value in each.operands}  # what stays as it was
     found = seen.recorder.lost or [
-        each for each in lost([o for o in mapping.step.operations if id(o) not in updates], times=1)
-        if id(origin(each.operands[0])[0].object) in start  # or else it is what was made before
-    ]  # fmt: skip
+        e for e in lost(others, times=1) if id(origin(e.operands[0])[0].object) in start
+    ]
     if found:
         old = found[0].site.operands[0]
         yield (found[0], old, "nothing uses the result of this step, and the weights stay as they "
@@ -387,9 +386,8 @@ def update_order(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     new = {id(u.new): u for u in mapping.step.updates}
     for update in a_few(mapping.step.updates):
         through = ancestors([update.delta], stop=lambda v: id(v) in new)
-        early = [new[i] for i in through if i in new and new[i].parameter != update.parameter
-                 and id(new[i].old) in through and origin(update.delta)[0] is not new[i].new
-                 ]  # fmt: skip
+        early = [u for i, u in new.items() if i in through and u.parameter != update.parameter
+                 and id(u.old) in through and origin(update.delta)[0] is not u.new]  # fmt: skip
         for first in early:
             name, other = mapping.names[first.parameter], mapping.names[update.parameter]
             sites = first.operation.site, update.operation.site

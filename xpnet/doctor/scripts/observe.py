@@ -188,17 +188,12 @@ class Observer:
                     and (each.severity == "error" or each.code in FAULTS)]  # fmt: skip
             facts["stopped_looking"] = max(self.steps, default=0)
             found = replace(found, findings=tuple(kept))
-        known, uneven = (
-            bool(measured or facts.get("gradients")),
-            UNEVEN in facts.get("gradients", ""),
-        )
-        if uneven:  # as for quantiles, which squared errors do not judge
-            kept = [each for each in found.findings if each.code not in SYMPTOMS]
-            found = replace(found, findings=tuple(kept))
-        findings = told(mend(found.findings), run, self.first, measured=known)
-        if not uneven and not any(
-            each.severity == "error" for each in findings if each.code not in SYMPTOMS
-        ):
+        gradients = facts.get("gradients", "")
+        known, uneven = bool(measured or gradients), UNEVEN in gradients
+        # Squared errors do not judge what is taught otherwise, such as quantiles.
+        kept = [each for each in found.findings if not (uneven and each.code in SYMPTOMS)]
+        findings = told(mend(kept), run, self.first, measured=known)
+        if not (uneven or any(e.severity == "error" for e in findings if e.code not in SYMPTOMS)):
             more = (*mend(outcome(self, run)), *findings)
             findings = told(more, run, self.first, measured=known)
         recognised = self.latest is not None and self.latest.recognised

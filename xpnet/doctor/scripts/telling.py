@@ -44,6 +44,7 @@ ONCE = {
     "gradient-accumulated", "learning-rate-too-small", "weights-redrawn", "unshuffled-rows",
 }  # fmt: skip
 HEURISTICS = {"gradient-product", "gradient-activation-derivative", "gradient-sign"}
+PAIRS = "compare some rows of both as they enter the first step: which belong together?"
 PLAIN = {  # remedies that the rules give in xpnet's terms
     "linear-hidden-layer": "hidden = np.tanh(inputs @ weights + biases)",
     "loss-rising": "a smaller learning rate",
@@ -74,10 +75,8 @@ def told(
     if any(e.severity == "error" and e.code in STARTS for e in causes):  # it may do without
         kept = [replace(e, severity="warning") if e.code == "no-bias" else e for e in kept]
     codes = {e.code for e in kept if e.code != "linear-hidden-layer" or "edits" in (e.repair or {})}
-    if (
-        mapping and mapping.partial
-    ) or "normalised-per-row" in codes:  # nothing that is seen predicts the targets
-        kept = [each for each in kept if each.code != "shuffled-targets"]
+    unseen = "normalised-per-row" in codes or (mapping is not None and mapping.partial)
+    kept = [e for e in kept if not unseen or e.code != "shuffled-targets"]  # what predicts targets
     spoilt = {each.where for each in kept if each.code in NO_SLOPE_OF_ITS_OWN}
     kept = [each for each in kept if (each.reference, each.code) != (MEASURED, "gradient-wrong")
             or not (codes & NO_SLOPE or each.where in spoilt)]  # fmt: skip
@@ -146,10 +145,7 @@ def _in_lines(finding: Finding, mapping: Mapping | None) -> Finding:
     remedy = "\n".join(lines) or PLAIN.get(finding.code, finding.remedy)
     site = None if mapping is None else site_of(finding, mapping)
     if finding.code == "shuffled-targets" and "permutation" in remedy and not lines:
-        site, remedy = (
-            None,
-            "compare some rows of both as they enter the first step: which belong together?",
-        )
+        site, remedy = None, PAIRS
     if site is not None and not re.search(r"\bline \d", f"{finding.evidence} {remedy}"):
         finding = replace(finding, evidence=f"{site}: {finding.evidence}")
     return replace(finding, remedy=remedy)
