@@ -279,7 +279,7 @@ def largest(step: Step) -> dict[int, float]:
 
 
 def _strides(at: Values, inputs: Mapping[int, float]) -> dict[int, tuple[float, float]]:
-    """Return how far to move each parameter, little beside its units' sums, and how far these go."""
+    """Return how far each parameter goes, little beside its units' sums, and how far those go."""
     sizes = {n: float(np.sqrt(np.mean(np.square(value)))) for n, value in at.items()}
     sizes = {n: size if size > OFF_ZERO else 0.0 for n, size in sizes.items()}
     least = min((size for size in sizes.values() if 0.0 < size < 1.0), default=1.0)
