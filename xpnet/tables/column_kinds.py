@@ -120,7 +120,6 @@ def _numbers_rows(table: Table, name: str, cells: Summary) -> str:
 
 
 def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:
-    """Return how the dates are written, if these are dates; refuse numbers with slips."""
     words = texts_of(table, name)
     pattern = find_pattern(tuple(words[at] for at in np.flatnonzero(counts).tolist()))
     used = {words[at]: int(counts[at]) for at in np.flatnonzero(counts).tolist()}
@@ -153,7 +152,6 @@ def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, 
 
 
 def _category(table: Table, name: str, counts: np.ndarray) -> Category:
-    """Give frequent texts an input each, and pool the others if there are several."""
     words, least = texts_of(table, name), _min_count(table.rows)
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda at: (-counts[at], words[at]))
     frequent = [at for at in order[:MAX_CATEGORIES] if counts[at] >= least]
@@ -173,7 +171,6 @@ def _min_count(rows: int) -> int:
 
 
 def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:
-    """Keep the parts that vary; days only if there are several, not times of one day."""
     used = np.flatnonzero(counts)
     values = date_parts(texts_of(table, name), pattern)[used]
     for at in np.flatnonzero(np.isnan(values[:, 0]))[:1]:
