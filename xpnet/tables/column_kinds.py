@@ -20,7 +20,7 @@ MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any o
 MIN_COVERED = 0.2  # share of a column's cells that frequent texts must hold, if most are rare
 MIN_INDICATED = 0.01  # share of missing cells from which on that they are missing is an input
 MIN_DISTINCT = 0.95  # share of the rows in which a column called an identifier must differ
-MIN_WORD = 0.005  # of the rows that a word must be in to have an input, and be lacking in
+MIN_WORD = 0.01  # of the rows that a word must be in to have an input, and be lacking in
 _LISTED = re.compile(r"\w ?[;|,] ?\w")
 _MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _IDENTIFIER = re.compile(
@@ -138,7 +138,7 @@ def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, 
     Those in nearly all cells are of no use either.
     """
     texts, total = table.texts.get(name) or (), Counter[str]()
-    various = why in ("free text", "identifier") and not _IDENTIFIER.fullmatch(name)
+    various = why == "free text"  # words of names, which are identifiers, did harm
     lists = sum(count for text, count in zip(texts, counts, strict=False) if _LISTED.search(text))
     if not texts or not (various or 10 * lists > 3 * counts.sum()):
         return ()
