@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.errors import InputError
 from xpnet.tables.cells import MAX_CODES, is_date, is_number, unit_of
 from xpnet.tables.columns import Category, Column, Dates, Number, Words, no_date, words_of
-from xpnet.tables.dates import PARTS, date_parts, find_pattern
+from xpnet.tables.dates import PAIR, PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option
 from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
@@ -176,6 +176,8 @@ def _dates(table: Table, name: str, pattern: str, counts: np.ndarray) -> Dates:
     for at in np.flatnonzero(np.isnan(values[:, 0]))[:1]:
         row = int(np.flatnonzero(table.column(name) == used[at])[0])
         raise no_date(table, row, name, pattern)
+    if pattern == PAIR:
+        return Dates(name, pattern, ("first", "second"), (0.0,) * 2, (1.0,) * 2)
     compared = np.concatenate([values[:, :-1], np.floor(values[:, -1:])], axis=1)
     varies = (compared != compared[:1]).any(axis=0)
     parts = tuple(part for part, each in zip(PARTS, varies, strict=True) if each) or ("days",)

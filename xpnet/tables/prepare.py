@@ -25,6 +25,7 @@ from xpnet.tables.columns import (
     Words,
     encode_labels,
 )
+from xpnet.tables.dates import PAIR
 from xpnet.tables.encodings import (
     MIN_ROWS_PER_TEXT,
     bins_for,
@@ -213,6 +214,8 @@ def _decisions(
     dropped = {f"{gone:,} of {total:,} left out": why} if gone else {}
     words = {e.name: counted(len(e.words), "word") for e in choice.columns if isinstance(e, Words)}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
+    pairs = {name: dates.pop(name) for name, told in [*dates.items()] if told == PAIR}
+    encoded, pooled = encoded | pairs, [*pooled, *pairs]
     used = {*plan.targets, *(each.name for each in choice.columns)}
     signs = {name: each for name, each in table.signs.items() if name in used}
     droppable = [name for name in signs if name not in plan.targets]
