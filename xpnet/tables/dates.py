@@ -43,7 +43,7 @@ _REWRITTEN = (
     (r"^(\d{1,2}:\d\d.*)$", "1970-01-01 ${1}"),
 )
 _PAIR = re.compile(
-    r"(-?(?!0\d)\d+(?:\.\d+)?) ?(?:[/;~x\u00d7]|, |(?<=\.\d\d),) ?(-?(?!0\d)\d+(?:\.\d+)?)"
+    r"(-?(?!0\d)\d+(?:\.\d+)?) ?(?:[/;~x\u00d7]|, |,(?=-?\d+\.)) ?(-?(?!0\d)\d+(?:\.\d+)?)"
 )
 _MIN_PAIRS = 20  # different ones; fewer are categories
 _SAMPLE = 50
