@@ -1,5 +1,6 @@
 """What the doctor changes in a script's text, and what it leaves alone."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -375,13 +376,24 @@ def test_items_of_lists_are_named_as_the_same_turn_of_a_loop_reads_them(examined
     assert any("(1 - self.acts[i]**2)" in each["text"] for each in edits_of(found))
 
 
-def test_what_is_kept_for_tests_is_scaled_along(examined):
-    large = START.replace("2 * np.random.randn(60, 2)", "1000 * np.random.randn(60, 2)")
-    large = large.replace("rate = 2", "X_test = X[:9]").replace("X ", "X_train ")
-    large = large.replace("X[", "X_train[")
-    mended = apply(large, edits_of(examined(large + ONE_LINE.replace("X.T", "X_train.T"))))
-    first, second = (mended.index(f"{name} = ({name} - np.mean(X_train,") for name in
-                     ("X_test", "X_train"))  # fmt: skip
+@pytest.mark.parametrize(
+    ("other", "made", "used"),
+    [
+        ("X_test", "X_test = X_train[:9]", ""),
+        ("held", "all_rows = X_train; X_train, held = all_rows[:60], all_rows[60:]", ""),
+        ("new", "new = np.ones((5, 2))", "print(np.tanh(new @ W1 + b1) @ W2)\n"),
+    ],
+    ids=["by its name", "of the same table", "predicted at the end"],
+)
+def test_what_is_kept_for_tests_is_scaled_along(examined, other, made, used):
+    large = START.replace("2 * np.random.randn(60, 2)", "1000 * np.random.randn(80, 2)")
+    large = large.replace("(X[:, :1] * X[:, 1:]", "(X[:60, :1] * X[:60, 1:]")
+    large = large.replace("X @ W1", "X[:60] @ W1").replace("rate = 2", made)
+    large += ONE_LINE.replace("X.T", "X[:60].T") + used
+    large = re.sub(r"\bX\b", "X_train", large)
+    mended = apply(large, edits_of(examined(large)))
+    first, second = (mended.index(f"{name} = ({name} - np.mean(X_train,")
+                     for name in (other, "X_train"))  # fmt: skip
     assert first < second < mended.index("for step")
 
 

@@ -71,7 +71,8 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
         findings = tuple(findings)
         if mapping is None:
             return findings
-        return attempt("mending", lambda: with_edits(findings, mapping), findings)
+        known = replace(mapping, served=observer.served())
+        return attempt("mending", lambda: with_edits(findings, known), findings)
 
     found: list[Finding] = []
     if mapping is not None and points:

@@ -56,6 +56,7 @@ class Mapping:
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
     repeated: frozenset[int] = frozenset()  # places of what each step does
+    served: tuple[tuple[Value, str], ...] = ()  # see `Observer.served`
 
     @cached_property
     def _updates(self) -> dict[int | None, tuple[Update, ...]]:

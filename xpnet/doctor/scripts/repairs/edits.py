@@ -143,6 +143,16 @@ def assigned(file: str, name: str) -> list[ast.Assign]:
     return top or found
 
 
+def assigned_by(statement: ast.Assign) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names to which a statement assigns, each with its value."""
+    for target in statement.targets:
+        match target, statement.value:
+            case ast.Tuple(names), ast.Tuple(values):
+                yield from zip(map(ast.unparse, names), values, strict=False)
+            case _:
+                yield ast.unparse(target), statement.value
+
+
 def unused(file: str, name: str) -> str:
     """Return a name that a file does not have, as near to this one as can be."""
     words = {word for each in whole(file) for line in linecache.getlines(each)
