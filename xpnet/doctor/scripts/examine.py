@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, Any, TypeVar
 
+import numpy as np
+
 from xpnet.doctor.findings import Finding, Report
 from xpnet.doctor.run import Run
 from xpnet.doctor.scripts.gradients.conclusions import conclude
@@ -71,7 +73,9 @@ def _report(outcome: Outcome, measurer: Measurer, observer: Observer) -> Report:
         findings = tuple(findings)
         if mapping is None:
             return findings
-        known = replace(mapping, served=observer.served())
+        pairs = (pair for each in observer.recorder.modules for pair in each.items())
+        places = {id(array): name for name, array in pairs if isinstance(array, np.ndarray)}
+        known = replace(mapping, served=observer.served(), places=places)
         return attempt("mending", lambda: with_edits(findings, known), findings)
 
     found: list[Finding] = []

@@ -7,6 +7,7 @@ import numpy as np
 
 from xpnet.doctor.findings import Finding
 from xpnet.doctor.scripts.mapping import Mapping, in_source
+from xpnet.doctor.scripts.recording.source import modules, tree
 from xpnet.doctor.scripts.recording.trace import Operation, Value
 from xpnet.doctor.scripts.recording.updates import origin
 from xpnet.doctor.scripts.repairs.edits import (
@@ -22,6 +23,7 @@ from xpnet.doctor.scripts.repairs.edits import (
 )
 from xpnet.doctor.scripts.repairs.sizes import kept, loops
 
+SCALES = {"divide", "subtract", "multiply"}
 OTHER_ROWS = "test", "valid", "val", "dev"  # in names of data, where the trained ones say "train"
 
 
@@ -80,7 +82,8 @@ def _beside(data: str, made: ast.stmt, roles: Mapping) -> list[str]:
 
 
 def _called(value: Value, roles: Mapping, words: str = "") -> list[str]:
-    return [name for _, names in kept(value, roles, words) for name in names if name]
+    return [name for each, names in kept(value, roles, words)
+            for name in [*names, roles.places.get(id(each.object), "")] if name]  # fmt: skip
 
 
 def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -96,6 +99,53 @@ def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
     new = [f"{name} = {form.format(name)}" for name in [*_beside(x, made, roles), x]]
     note = "scale new inputs alike, by the mean and std of these"
     return [_before_training(made, roles, *new, note=note)]
+
+
+def scaled_alike(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Scale what is predicted as the training scales its inputs, by the same numbers."""
+    file, edits, scaling = roles.file, list[Edit](), None
+    for value, _ in kept(roles.layers[0].inputs, roles):
+        while (made := value.made_by) and made.name in SCALES and made.operands[0].size > 1:
+            scaling, value, own = statement_of(made.site), made.operands[0], in_source(made, 0)
+        if isinstance(scaling, ast.Assign):
+            break
+    else:
+        return []
+    known = {name for s in tree(file).body if isinstance(s, ast.Assign)
+             for n in s.targets for name in _names_in(n)}  # fmt: skip
+    raw = next((name for name in [roles.places.get(id(value.object)), own] if name in known), "")
+    once = ast.unparse(scaling.value).count(own) == 1 or ast.unparse(scaling.targets[0]) != own
+    before = scaling in tree(file).body and not once  # which takes the numbers away
+    others = {name for v, words in roles.served for name in _called(v, roles, words)} & known
+    for y in sorted(others - {raw, own, ast.unparse(scaling.targets[0])}):
+        new, made_y = _of_others(scaling.value, own, y, raw), assigned(file, y)[-1]
+        places = [made_y, *assigned(file, raw)[:1], *[scaling] * (scaling in tree(file).body)]
+        last = max(places, key=lambda each: each.lineno)
+        if not raw or not _names_in(new) <= {*known, *modules(file)}:
+            continue
+        text = ast.unparse(new)
+        if y in _names_in(made_y.value) and last is made_y and not before:
+            edits.append(changed(file, made_y.value, text))
+        elif before and made_y.lineno < scaling.lineno:
+            edits.append(ahead(file, scaling, f"{y} = {text}"))
+        elif not before:
+            edits.append(after(file, last, f"{y} = {text}"))
+    return edits
+
+
+def _names_in(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def _of_others(scaling: ast.expr, own: str, other: str, raw: str) -> ast.expr:
+    """Return what scales an array so that it scales another one, by the first one's numbers."""
+    new = ast.parse(ast.unparse(scaling), mode="eval").body
+    numbers = [n for n in ast.walk(new) if isinstance(n, ast.Call)]
+    inside = {id(each) for call in numbers for each in ast.walk(call)}
+    for each in ast.walk(new):
+        if isinstance(each, ast.Name) and each.id == own:
+            each.id = raw if id(each) in inside else other
+    return new
 
 
 def reachable(finding: Finding, roles: Mapping) -> list[Edit]:

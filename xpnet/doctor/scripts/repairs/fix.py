@@ -27,6 +27,7 @@ MENDERS: dict[str, Mender] = {
     "target-range": data.reachable,
     "standardize_target": data.reachable,
     "standardize": data.scaled,
+    "prediction-drift": data.scaled_alike,
     "sum_over_batch": menders.sum_biases,
     "gradient-shape": menders.sum_by_unit,
     "reshape_targets": menders.reshape_targets,
