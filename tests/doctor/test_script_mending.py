@@ -403,9 +403,61 @@ def test_what_is_kept_for_tests_is_scaled_along(examined, other, made, used):
 def test_dropout_ends_with_training(examined, scale, share):
     script = DROPOUT.replace("> drop)", f"> drop){scale}")
     mended = apply(script, edits_of(examined(script)))
-    assert "training = True\nr, drop =" in mended
+    assert "training = False\nr, drop =" in mended
     assert f"np.tanh(x @ V) * (mask if training else ({share}))".replace("(1)", "1") in mended
-    assert "\ntraining = False\nprint(" in mended
+    assert "    training = True\n    h, mask, p = forward(x)\n    training = False\n" in mended
+
+
+def test_dropout_in_a_method_is_for_the_pass_of_its_own_training_step(examined):
+    lines = DROPOUT.replace("x.T", "X.T").replace("y) / 100", "Y) / 100").splitlines()
+    step = [f"    {each}" for each in lines[10:15]]
+    head = [each.replace("W -=", "W[...] -=") for each in lines[:9]]
+    new = [*head, "def learn(X, Y):", *(each.replace("(x)", "(X)").replace(" -=", "[...] -=")[4:]
+           for each in step), "for i in range(60):", "    learn(x, y)", lines[-1]]  # fmt: skip
+    mended = apply(script := "\n".join(new), edits_of(examined(script)))
+    assert "    global training\n    training = True\n    h, mask, p = forward(X)\n" in mended
+    compile(mended, "net.py", "exec")
+
+
+SCALED = """import numpy as np
+r = np.random.default_rng(0)
+x = r.normal(size=(150, 2)) * [3, 50] + 200
+y = (x[:, :1] + x[:, 1:] / 20 > 210) * 1.0
+train, held = x[:100], x[100:]
+V, W = r.normal(size=(2, 8)), r.normal(size=(8, 1))
+def net(x):
+    h = np.tanh(x @ V)
+    return h, 1 / (1 + np.exp(-h @ W))
+def fit(a):
+    global V, W
+{fit}
+    for i in range(90):
+        h, p = net(a)
+        d = (p - y[:100]) / 100
+        e = d @ W.T * (1 - h**2)
+        W = W - 0.5 * h.T @ d
+        V = V - 0.5 * a.T @ e
+fit(train)
+print(np.mean(net(held)[1] - y[100:]))
+"""
+WITHIN = "    a = (a - a.mean(0)) / a.std(0)"
+SPLIT = "train, held = x[:100], x[100:]"
+
+
+@pytest.mark.parametrize(
+    ("fit", "scaling", "mended"),
+    [
+        (WITHIN, "", f"{SPLIT}\nheld = (held - train.mean(0)) / train.std(0)\n"),
+        ("", "\nm, s = train.mean(0), train.std(0)\ntrain = (train - m) / s\nheld = held - m",
+         "\nheld = (held - m) / s\n"),
+        ("", "\ntrain = (train - train.mean(0)) / train.std(0)",
+         f"{SPLIT}\nheld = (held - train.mean(0)) / train.std(0)\ntrain = (train"),
+    ],
+    ids=["within a function", "half of it", "by its own numbers"],
+)  # fmt: skip
+def test_what_is_predicted_is_scaled_as_the_training_was(examined, fit, scaling, mended):
+    script = SCALED.replace("{fit}", fit).replace(SPLIT, SPLIT + scaling)
+    assert mended in apply(script, edits_of(examined(script)))
 
 
 def test_adams_corrections_of_its_first_steps_are_powers_of_its_rates(tmp_path):

@@ -57,7 +57,7 @@ class Mapping:
     late_biases: tuple[Operation, ...] = ()  # added to what an activation gives
     cone: frozenset[int] = field(default_factory=frozenset)  # ids of values that updates depend on
     repeated: frozenset[int] = frozenset()  # places of what each step does
-    served: tuple[tuple[Value, str], ...] = ()  # see `Observer.served`
+    served: Sequence[tuple[Value, str]] = ()  # see `Observer.served`
     places: Names[int, str] = field(default_factory=dict)  # by an array's id: what modules call it
 
     @cached_property

@@ -152,16 +152,18 @@ class Observer:
             served = np.concatenate(rows)
             self.doctor.watch_prediction(served.T if columns else served)
 
-    def served(self) -> tuple[tuple[Value, str], ...]:
-        """Return what the first layer is given after the last update, and how that is written."""
+    def served(self) -> list[tuple[Value, str]]:
+        """Return what the first layer is given after the last update, and its name at the top."""
         mapping = self.latest
         drawn = mapping.updates_of(mapping.layers[0].weights) if mapping and mapping.layers else ()
-        shapes = [each.old.shape for each in drawn if len(each.old.shape) == 2]
-        return tuple(
-            (other, in_source(each, other)) for each in self.recorder.used if each.name in PRODUCTS
+        shapes = {each.old.shape[::way] for each in drawn if len(each.old.shape) == 2
+                  for way in (1, -1)}  # fmt: skip
+        return [
+            (other, "" if each.site.function else in_source(each, other))
+            for each in self.recorder.used if each.name in PRODUCTS
             for one, other in (each.operands[:2], each.operands[1::-1])
-            if other.shape and {one.shape, one.shape[::-1]} & {*shapes}
-        )  # fmt: skip
+            if one.shape in shapes and other.shape
+        ]  # fmt: skip
 
     def report(
         self, measured: Sequence[Finding] = (),

@@ -39,7 +39,7 @@ def _data(value: Value, user: Operation, roles: Mapping) -> tuple[str, Value, as
     return None
 
 
-def training_of(made: ast.stmt, roles: Mapping) -> ast.stmt | None:
+def _training(made: ast.stmt, roles: Mapping) -> ast.stmt | None:
     """Return the statement that trains, among those after the one that makes data."""
     file = roles.file
     lines = [roles.step.updates[0].operation.line, *(loop.lineno for loop in loops(roles))]
@@ -58,7 +58,7 @@ def _before_training(made: ast.stmt, roles: Mapping, *new: str, note: str = "") 
 
     What users must mind then is a comment, where the statement has a line of its own.
     """
-    start = training_of(made, roles)
+    start = _training(made, roles)
     added = ahead(roles.file, start, *new) if start else after(roles.file, made, *new)
     own_line = note and "\n" in added["text"]
     text = added["text"].replace(new[-1], f"{new[-1]}  # {note}") if own_line else added["text"]
@@ -67,23 +67,26 @@ def _before_training(made: ast.stmt, roles: Mapping, *new: str, note: str = "") 
 
 def _beside(data: str, made: ast.stmt, roles: Mapping) -> list[str]:
     """Return the names of data of the same kind, made before the training beside those."""
-    last, among = (training_of(made, roles) or made).lineno, block(roles.file, made)
+    last, among = (_training(made, roles) or made).lineno, block(roles.file, made)
     pairs = [pair for s in among if isinstance(s, ast.Assign) for pair in assigned_by(s)]
     whole = {ast.unparse(n.value) for name, n in pairs
              if name == data and isinstance(n, ast.Subscript)}  # fmt: skip
     names = {name for name, n in pairs
              if isinstance(n, ast.Subscript) and ast.unparse(n.value) in whole}  # fmt: skip
     names |= {re.sub("train", word, data) for word in OTHER_ROWS}
-    if data in _called(roles.layers[0].inputs, roles):
-        names |= {name for value, words in roles.served for name in _called(value, roles, words)}
+    inputs = kept(roles.layers[0].inputs, roles)
+    names |= _served(roles) if any(data in called for _, called in inputs) else set()
     return sorted(name for name in names if name != data and any(
         each.lineno < last and each in among for each in assigned(roles.file, name)
     ))  # fmt: skip
 
 
-def _called(value: Value, roles: Mapping, words: str = "") -> list[str]:
-    return [name for each, names in kept(value, roles, words)
-            for name in [*names, roles.places.get(id(each.object), "")] if name]  # fmt: skip
+def _served(roles: Mapping) -> set[str]:
+    """Return what the script's own data are called that the network is given at the end."""
+    return {words for _, words in roles.served} | {
+        roles.places.get(id(each.object), "")
+        for value, _ in roles.served for each, _ in kept(value, roles)
+    }  # fmt: skip
 
 
 def scaled(finding: Finding, roles: Mapping) -> list[Edit]:
@@ -116,8 +119,7 @@ def scaled_alike(finding: Finding, roles: Mapping) -> list[Edit]:
     raw = next((name for name in [roles.places.get(id(value.object)), own] if name in known), "")
     once = ast.unparse(scaling.value).count(own) == 1 or ast.unparse(scaling.targets[0]) != own
     before = scaling in tree(file).body and not once  # which takes the numbers away
-    others = {name for v, words in roles.served for name in _called(v, roles, words)} & known
-    for y in sorted(others - {raw, own, ast.unparse(scaling.targets[0])}):
+    for y in sorted(_served(roles) & known - {raw, own, ast.unparse(scaling.targets[0])}):
         new, made_y = _of_others(scaling.value, own, y, raw), assigned(file, y)[-1]
         places = [made_y, *assigned(file, raw)[:1], *[scaling] * (scaling in tree(file).body)]
         last = max(places, key=lambda each: each.lineno)

@@ -98,9 +98,9 @@ def _overlap(one: str, other: str) -> bool:
     return long.startswith(short) and long[len(short) :][:1] in ("", ".", "[")
 
 
-def statements(file: str) -> Iterator[ast.stmt]:
-    """Yield all simple statements of a file."""
-    for node in ast.walk(tree(file)):
+def statements(scope: ast.AST) -> Iterator[ast.stmt]:
+    """Yield all simple statements in a file's tree, or in a part of it."""
+    for node in ast.walk(scope):
         if isinstance(node, ast.stmt) and not {"body", "cases"} & {*node._fields}:
             yield node
 
@@ -113,7 +113,7 @@ def statement_of(site: Site) -> ast.stmt | None:
 def at(file: str, line: int, column: int) -> ast.stmt | None:
     """Return the simple statement at a place."""
     spans = ((n, (n.lineno, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0))
-             for n in statements(file))  # fmt: skip
+             for n in statements(tree(file)))  # fmt: skip
     return next((n for n, start, end in spans if start <= (line, column) < end), None)
 
 
@@ -136,7 +136,7 @@ def block(file: str, statement: ast.stmt) -> list[ast.stmt]:
 
 def assigned(file: str, name: str) -> list[ast.Assign]:
     """Return the statements that give a name its value, outside loops; the script's own first."""
-    found = [n for n in statements(file) if isinstance(n, ast.Assign)
+    found = [n for n in statements(tree(file)) if isinstance(n, ast.Assign)
              and name in {ast.unparse(each) for target in n.targets for each in ast.walk(target)}
              and not around(file, n.lineno, LOOPS)]  # fmt: skip
     top = [n for n in found if n in tree(file).body]

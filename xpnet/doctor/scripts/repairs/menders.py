@@ -9,7 +9,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ from xpnet.doctor.scripts.recording.instrument import Site
 from xpnet.doctor.scripts.recording.source import tree
 from xpnet.doctor.scripts.recording.trace import Operation, Value
 from xpnet.doctor.scripts.recording.updates import ancestors, origin, random_masks
-from xpnet.doctor.scripts.repairs.data import training_of
 from xpnet.doctor.scripts.repairs.edits import (
+    LOOPS,
     Edit,
     after,
     ahead,
@@ -39,7 +39,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     written,
 )
 from xpnet.doctor.scripts.repairs.patterns import matches
-from xpnet.doctor.scripts.repairs.sizes import applied, kept
+from xpnet.doctor.scripts.repairs.sizes import applied, kept, loops
 
 SHUFFLE = ast.parse("_r.shuffle(_x)").body[0]
 
@@ -86,7 +86,7 @@ def _one_order(roles: Mapping) -> list[Edit]:
     x, t = ({name: each.shape[:1] for each, names in kept(value, roles) for name in names
              if isinstance(each.object, np.ndarray)}
             for value in (roles.layers[0].inputs, roles.targets[0]))  # fmt: skip
-    for each in statements(file):
+    for each in statements(tree(file)):
         if matches(SHUFFLE, each, known := dict[str, str]()):
             a = known["_x"]
             found += [(each, a, other) for own, other in ((x, t), (t, x)) if a in own]
@@ -135,20 +135,31 @@ def _same_set(roles: Mapping) -> list[Edit]:
 
 
 def only_in_training(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Let masks drop units until training has ended, and be their mean then."""
+    """Let masks drop units in the training's own forward pass, and be their mean in others."""
     file, body = roles.file, tree(roles.file).body
-    edits, forward = list[Edit](), ancestors(roles.outputs[:1])
-    training, flag = training_of(body[0], roles), unused(roles.file, "training")
+    edits, forward, called = list[Edit](), ancestors(roles.outputs[:1]), ""
+    flag = unused(roles.file, "training")
     for product, slot in random_masks(roles.step.operations):
         share = _share(product.operands[slot])
         if id(product.result) in forward and share and is_known(share, product.site):
             edits.append(operand_edit(product, slot, f"({{}} if {flag} else {share})"))
+            called = product.site.function.rpartition(".")[2]
+    lines = [roles.step.updates[0].operation.line, *(each.lineno for each in loops(roles)[::-1])]
+    passes = (
+        statement for line in lines if called
+        for scope in reversed(around(file, line, (*LOOPS, ast.FunctionDef)))
+        for statement in statements(scope)
+        if re.search(rf"\b{called}\(", ast.unparse(statement))
+    )  # fmt: skip
     first = next(
         each for each in body if not isinstance(each, ast.Expr | ast.Import | ast.ImportFrom)
     )
-    if not edits or training is None:
-        return []
-    return [ahead(file, first, f"{flag} = True"), *edits, after(file, training, f"{flag} = False")]
+    for each in islice(passes, 1):
+        inside = [f"global {flag}"] * bool(around(file, each.lineno, (ast.FunctionDef,)))
+        return [ahead(file, first, f"{flag} = False"), *edits,
+                ahead(file, each, *inside, f"{flag} = True"),
+                after(file, each, f"{flag} = False")]  # fmt: skip
+    return []
 
 
 def _share(mask: Value) -> str:
@@ -241,7 +252,7 @@ def activated(finding: Finding, roles: Mapping) -> list[Edit]:
 
 
 def _assignments(roles: Mapping) -> list[ast.Assign]:
-    return [each for each in statements(roles.file) if isinstance(each, ast.Assign)]
+    return [each for each in statements(tree(roles.file)) if isinstance(each, ast.Assign)]
 
 
 def _gives(kind: str, layer: Layer, operation: Operation) -> bool:
