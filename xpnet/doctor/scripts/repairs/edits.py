@@ -198,11 +198,13 @@ def mended_lines(edits: Sequence[Edit]) -> list[str]:
     """Return each line that edits change, with all its changes."""
     lines = list[str]()
     for file, number in dict.fromkeys((each["file"], each["line"]) for each in edits):
-        here = [e for e in edits if (e["file"], e["line"]) == (file, number)]
+        here = [e for i, e in enumerate(edits)
+                if (e["file"], e["line"]) == (file, number) and e not in edits[:i]]  # fmt: skip
         if all(e["line"] == e["end_line"] and e["column"] == e["end_column"] for e in here):
-            where = "ahead of" if here[0]["text"].endswith((" ", "\n")) else "after"
-            texts = [each for e in here for each in e["text"].strip("\n; ").splitlines()]
-            lines += dict.fromkeys(f"{where} line {number}: {each.strip()}" for each in texts)
+            for e in here:
+                where = "ahead of" if e["text"].endswith((" ", "\n")) else "after"
+                texts = e["text"].strip("\n; ").splitlines()
+                lines += [f"{where} line {number}: {each.strip()}" for each in texts]
             continue
         last = max(e["end_line"] for e in here)
         old = "".join(linecache.getline(file, n) for n in range(number, last + 1)).rstrip("\n")
