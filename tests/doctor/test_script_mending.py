@@ -460,6 +460,22 @@ def test_what_is_predicted_is_scaled_as_the_training_was(examined, fit, scaling,
     assert mended in apply(script, edits_of(examined(script)))
 
 
+@pytest.mark.parametrize(
+    ("update", "mended"),
+    [
+        ("W1 -= rate*X.T @ D1 + lam*W1", "W1 -= rate * (X.T @ D1 + lam * W1)"),
+        ("W1 = W1 - rate*X.T.dot(D1) - lam*W1", "W1 -= rate * (X.T.dot(D1) + lam * W1)"),
+        ("W1 -= X.T @ D1*rate + lam*W1", "rate, lam = .1, 0.003"),
+    ],
+    ids=["in place", "anew", "else it is made smaller"],
+)
+def test_a_penalty_is_multiplied_by_the_rate(examined, update, mended):
+    second = update.replace("W1", "W2").replace("X", "A1").replace("D1", "D2")
+    step = f"    {update}; b1 -= rate*D1.sum(0); {second}; b2 -= rate*D2.sum(0)\n"
+    script = START.replace("rate = 2", "rate, lam = .1, .3").replace("range(30)", "range(900)")
+    assert mended in apply(script + step, edits_of(examined(script + step)))
+
+
 def test_adams_corrections_of_its_first_steps_are_powers_of_its_rates(tmp_path):
     path = tmp_path / "net.py"
     path.write_text("m = v / (1 - b) ** t")

@@ -20,7 +20,7 @@ from xpnet.doctor.scripts.gradients.verdicts import made_of
 from xpnet.doctor.scripts.mapping import PRODUCTS, VIEWS, Mapping, a_few
 from xpnet.doctor.scripts.recording.trace import Operation, Step
 from xpnet.doctor.scripts.recording.updates import ancestors, lost, origin, scalar_side
-from xpnet.doctor.scripts.repairs.edits import edit, moved, operand_edit
+from xpnet.doctor.scripts.repairs.edits import as_floats, edit, moved, operand_edit
 from xpnet.doctor.scripts.repairs.patterns import IN_PLACE, NOT_IN_PLACE, at_sites
 from xpnet.doctor.scripts.repairs.sizes import penalties, undivided
 from xpnet.doctor.scripts.telling import GOOD, SEEN, one_error
@@ -123,7 +123,7 @@ def integers(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     if seen.recorder.cut is not None:
         cut = seen.recorder.cut
         owner, made = cut.site.operands[0], origin(cut.operands[0])[0].made_by
-        edits = [edit(made.site, f"{made.site.text}.astype(float)")] if made else []
+        edits = [as_floats(made.site)] if made else []
         yield (cut, owner, "fractions are put into an array of whole numbers, and cut off",
                f"{owner} = {owner}.astype(float)   # where it is made",
                {"edits": edits})  # fmt: skip

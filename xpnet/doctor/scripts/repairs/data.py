@@ -76,7 +76,7 @@ def _beside(data: str, made: ast.stmt, roles: Mapping) -> list[str]:
     names |= {re.sub("train", word, data) for word in OTHER_ROWS}
     inputs = kept(roles.layers[0].inputs, roles)
     names |= _served(roles) if any(data in called for _, called in inputs) else set()
-    return sorted(name for name in names - {data, ""} if any(
+    return sorted(name for name in names - whole - {data, ""} if any(
         each.lineno < last and each in among for each in assigned(roles.file, name)
     ))  # fmt: skip
 

@@ -12,6 +12,17 @@ from xpnet.doctor.scripts.recording.source import tree, whole
 from xpnet.doctor.scripts.recording.trace import Operation
 
 Edit = dict[str, Any]
+MAKERS = {
+    "zeros": 1,
+    "zeros_like": 1,
+    "ones": 1,
+    "ones_like": 1,
+    "empty": 1,
+    "empty_like": 1,
+    "full": 2,
+    "full_like": 2,
+    "array": 1,
+}  # arguments ahead of their dtype
 LOOPS = (ast.For, ast.While)
 
 
@@ -19,6 +30,17 @@ def edit(site: Site, text: str) -> Edit:
     """Change a whole operation."""
     return {"file": site.file, "line": site.line, "column": site.column,
             "end_line": site.end_line, "end_column": site.end_column, "text": text}  # fmt: skip
+
+
+def as_floats(site: Site) -> Edit:
+    """Make an array of floats where one of whole numbers is made."""
+    made = ast.parse(site.text, mode="eval").body
+    name = ast.unparse(made.func).rpartition(".")[2] if isinstance(made, ast.Call) else ""
+    if isinstance(made, ast.Call) and len(made.args) == MAKERS.get(name):
+        other = [each for each in made.keywords if each.arg != "dtype"]
+        made.keywords = [*other, ast.keyword("dtype", ast.Name("float"))]
+        return edit(site, ast.unparse(made))
+    return edit(site, f"{site.text}.astype(float)")
 
 
 def operand_edit(operation: Operation, slot: int, form: str) -> Edit:

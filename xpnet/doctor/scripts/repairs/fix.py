@@ -40,7 +40,7 @@ MENDERS: dict[str, Mender] = {
     "linear-hidden-layer": menders.activated,
     "dropout-at-prediction": menders.only_in_training,
     "no-bias": data.column_of_ones,
-    "regularisation-dominates": sizes.less_decay,
+    "regularisation-dominates": menders.less_decay,
     "init": sizes.draws,
     "learning_rate": sizes.rate,
     "learning_rate_factor": sizes.rate,

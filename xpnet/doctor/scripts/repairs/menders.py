@@ -27,6 +27,7 @@ from xpnet.doctor.scripts.repairs.edits import (
     after,
     ahead,
     around,
+    as_floats,
     assigned,
     at,
     block,
@@ -38,9 +39,10 @@ from xpnet.doctor.scripts.repairs.edits import (
     unused,
     written,
 )
-from xpnet.doctor.scripts.repairs.patterns import matches
-from xpnet.doctor.scripts.repairs.sizes import applied, kept, loops
+from xpnet.doctor.scripts.repairs.patterns import at_sites, matches
+from xpnet.doctor.scripts.repairs.sizes import applied, kept, loops, numbers, penalties
 
+DECAYS = "_x -= {} * {} + _l * _x", "_x = _x - {} * {} - _l * _x"
 SHUFFLE = ast.parse("_r.shuffle(_x)").body[0]
 
 
@@ -361,4 +363,18 @@ def floats(finding: Finding, roles: Mapping) -> list[Edit]:
     """Make floats of parameters where they are made."""
     made = [origin(roles.updates_of(n)[0].old)[0].made_by for n in range(len(roles.names))
             if roles.names[n] in finding.where.split(", ")]  # fmt: skip
-    return [edit(each.site, f"{each.site.text}.astype(float)") for each in made if each]
+    return [as_floats(each.site) for each in made if each]
+
+
+def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
+    """Multiply a penalty by the rate, or else divide its factor by 100, where its number stands."""
+    rates = {text for update in roles.step.updates for text, _ in update.scalars}
+    forms = [(old.format(rate, g), f"_x -= {rate} * ({g} + _l * _x)")
+             for rate in rates for g in ("_g", "_g @ _h") for old in DECAYS]  # fmt: skip
+    if edits := at_sites([each.site for each, _ in penalties(roles)], forms):
+        return edits
+    for each, side in penalties(roles):
+        words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
+        if edits := numbers(each.site.file, words, 0.01, value):
+            return edits
+    return []

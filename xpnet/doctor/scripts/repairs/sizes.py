@@ -199,15 +199,6 @@ def more_units(finding: Finding, roles: Mapping) -> list[Edit]:
     return []
 
 
-def less_decay(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Divide the factor of a penalty by 100, where its number stands."""
-    for each, side in penalties(roles):
-        words, value = in_source(each, side), float(np.ravel(each.operands[side].data)[0])
-        if edits := numbers(each.site.file, words, 0.01, value):
-            return edits
-    return []
-
-
 def penalties(roles: Mapping) -> Iterator[tuple[Operation, int]]:
     """Yield what multiplies parameters by a number, and which operand the number is."""
     states = {id(update.old) for update in roles.step.updates}
