@@ -182,7 +182,7 @@ def test_streaming_is_refused_where_it_cannot_be(run: Run) -> None:
         (
             "texts.csv --target y",
             2,
-            "no columns of use are left besides the target; add some, or pass --keep name",
+            "no columns of use are left besides the target: name (identifier); add some, or",
         ),
     ):
         outcome = run("train", *options.split(), "--stream", "--out", "m.safetensors")

@@ -10,6 +10,7 @@ from command_line import BANKNOTE
 
 import xpnet
 from xpnet.tables.excel_and_databases import open_database
+from xpnet.tables.parquet import open_with_pandas
 from xpnet.tables.table import read_table
 
 pytest.importorskip("fastexcel")
@@ -130,11 +131,11 @@ def test_a_query_of_a_database(tmp_path):
 @pytest.mark.parametrize(
     ("address", "query", "message"),
     [
-        ("sqlite:///{}/shop.db", None, r"say which rows to read: --query 'SELECT"),
+        ("postgresql://host/shop", None, r"say which rows to read: --query 'SELECT"),
         ("sqlite:///{}/shop.db", "SELECT * FROM stop", "no such table: stop; correct the address"),
         ("sqlite:///{}/shop.db", "SELECT * FROM shop WHERE 0", "there are no rows"),
         ("sqlite:///{}/none.db", "SELECT 1", r"none\.db: cannot be read: No such file"),
-        ("sqlite:///{}/text.db", "SELECT 1", "file is not a database"),
+        ("{}/text.db", "SELECT * FROM shop", "file is not a database"),
         ("oracle9://me:secret@host/shop", "SELECT 1", r"^oracle9://host/shop: .*pip install 'xpn"),
         ("{}/text.db.csv", "SELECT 1", r"query.*has no effect: .*text\.db\.csv is no database"),
     ],
@@ -156,7 +157,36 @@ def test_an_extra_that_is_missing_is_named(tmp_path, monkeypatch):
     with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[excel\]'"):
         read_table(path)
     with pytest.raises(xpnet.InputError, match=r"pip install 'xpnet\[database\]'"):
-        open_database(f"sqlite:///{path}", "SELECT 1")
+        open_database("postgresql://host/shop", "SELECT 1", (), ())
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(xpnet.InputError, match=r"by pandas.read_stata .*: pip install pandas"):
+        open_with_pandas("t.dta", (), ())
+
+
+def test_the_sheet_or_the_table_with_the_target_is_read(tmp_path):
+    path = write_excel(tmp_path / "book.xlsx", notes={"a": ["u", "v"]}, cells=CELLS)
+    assert read_table(path, columns=["size"]).guesses["sheet"] == "cells"
+    path = tmp_path / "shop.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(
+            "CREATE TABLE a (x REAL, y REAL); CREATE TABLE b (x REAL); INSERT INTO a VALUES (1, 2);"
+        )
+    found = read_table(path, columns=["y"])
+    assert (found.names, found.guesses["query"]) == (("x", "y"), 'SELECT * FROM "a"')
+    with pytest.raises(xpnet.InputError, match="name one of the tables a, b: --query"):
+        read_table(path, columns=["x"])
+
+
+def test_files_that_pandas_reads(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path / "t.dta"
+    labels = pandas.Categorical(["low", "high", "low"])
+    pandas.DataFrame({"a": [1.5, None, 3.0], "b": labels}).to_stata(path, write_index=False)
+    found = read_table(path)
+    assert [found.cell(row, "b") for row in range(3)] == ["low", "high", "low"]
+    path.write_bytes(b"no Stata file")
+    with pytest.raises(xpnet.FileError, match=r"t.dta: pandas.read_stata: .*; save it as CSV"):
+        read_table(path)
 
 
 def test_the_command_trains_and_predicts_as_from_the_csv_file(tmp_path, run, monkeypatch):

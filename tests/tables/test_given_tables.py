@@ -119,7 +119,6 @@ def test_columns_that_are_none_are_refused_by_name(words: Model, cells, message:
     [
         ([[1.0, 2.0]], "found list; give a file's path, a data frame"),
         ({"a": [1.0]}, r"the table: 1 of the 2 columns .* missing: 'b'"),
-        ({1: [1.0], "1": [2.0], "a": [1.0]}, "columns 1 and 2 are both called '1'; rename one"),
         ({"a": [1.0], "b": ["r", "g"]}, "columns of different lengths; give each a cell per row"),
     ],
 )

@@ -42,7 +42,6 @@ C2, C3 = ("line 2", "column 'c'"), ("line 3", "column 'c'")
 # name: (content, fragments of the message). Place, found text and remedy are all looked for.
 WITH_PLACE = {
     "word among numbers": (with_row("3.5,abc,0"), (*B4, "'abc'", "--drop b")),
-    "decimal comma, quoted": (with_row('3.5,"1,75",0'), (*B4, "'1,75'", "decimal comma", "point")),
     "decimal comma, not quoted": (with_row("3,5,1,75,0"), ("line 4", "column 4", "5 fields")),
     "percent among numbers": (with_row("3.5,5%,0"), (*B4, "'5%'", "has signs", "1234.5")),
     "a slip among prices": (
@@ -62,6 +61,10 @@ WITH_PLACE = {
     "stray quote": (with_row('3.5,1"75,0'), (*B4, "stray quote", 'write ""')),
     "never closed": (with_row('3.5,"1.75,0'), (*B4, "never closed")),
     "never closed, at the end": (GOOD + '1,"', ("line 8", "column 'b'", "never closed")),
+    "commas and points before three digits": (
+        "a,y\n" + '1.5,"2,345"\n2.5,2.346\n3.5,"2,347"\n' * 3,
+        ("line 2", "column 'y'", "decimal comma, or separators of thousands", "decimal point"),
+    ),
     "text target, all different": (
         "a,y\n" + "".join(f"{i}.5,k{i}\n" for i in range(9)),
         ("line 2", "column 'y'", "'k0'", "9 different texts", "as --target"),
@@ -90,7 +93,8 @@ WITHOUT_PLACE = {
     "ZIP or Excel": (b"PK\x03\x04\x14\0", ("workbook", "save it as CSV")),
     "gzip": (gzip.compress(GOOD.encode()), ("gzip", ".gz")),
     "Parquet": (b"PAR1" + b"\0" * 40 + b"PAR1", ("Parquet", ".parquet")),
-    "HTML": ("<!DOCTYPE html><html><table></table></html>", ("HTML",)),
+    "HTML": ("<!DOCTYPE html><html><table></table></html>", ("a web page (HTML)",)),
+    "a program": (b"\x7fELF\2\1\1" + b"\0" * 99, ("a binary file",)),
     "JSON": ('[{"a": 1, "y": 0}]', ("JSON",)),
 }
 
@@ -176,7 +180,20 @@ WITH_A_NOTE = {
     "one and several": (with_column(["1 day", "12 days"]), "numbers", "c (in day)"),
     "thousands and millions": (with_column(["€1.5K", "2M", "700"]), "numbers",
                                "c (K = 1,000, M = 1,000,000, currency signs)"),
-    "units that differ": (with_column(["5kg", "5g", "5kg", "5g"]), "encoded", "c (2 values)"),
+    "units that differ": (with_column(["5kg", "5l", "5kg", "5l"]), "encoded", "c (2 values)"),
+    "units of one kind": (with_column(["5kg", "5g"]), "numbers", "c (g as kg, in kg)"),
+    "decimal commas, quoted": (with_row('3.5,"1,75",0'), "numbers", "b (decimal commas)"),
+    "words for nothing": (with_column([*["1.5", "2", "POA", "POA", "3", "4"]]), "imputed",
+                          "c (2 cells, empty or 'POA')"),
+    "open ends": (with_column(["<5", "7", "12.5"]), "numbers", "c (open ends)"),
+    "ranges among numbers": (with_column(["120\u2013123", "64", "7"]), "numbers",
+                             "c (middles of ranges)"),
+    "notes on numbers": (with_column(["312*", "~95", "7.1 \u00b1 0.2"]), "numbers",
+                         "c (notes, ~, \u00b1)"),
+    "euros by the thousand": (with_column(["\u20ac 350.000", "\u20ac 95.000"]), "numbers",
+                              "c (currency signs, thousands separators)"),
+    "durations": (with_column(["1:30:00", "2:15:00"]), "numbers", "c (h:mm:ss as hours)"),
+    "addresses": (with_column([f"10.0.0.{i}" for i in range(6)]), "left out", "c (identifier)"),
     "a word for nothing": (with_row("3.5,Unknown,0"), "imputed", "b (1 cell)"),
     "a formula that failed": (with_row("3.5,#DIV/0!,0"), "imputed", "b (1 cell)"),
     "thousands": (with_column(['"1,750"', "999", '"1,000,000"']), "numbers",

@@ -6,6 +6,7 @@ import pytest
 from table_examples import NUMBERS, TRAIN, arrays
 
 from xpnet.errors import InputError
+from xpnet.tables.dates import TYPED_PATTERNS, date_parts, find_pattern
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import table_of
@@ -63,6 +64,8 @@ def test_rows_on_the_disk_leave_few_to_validate(table, monkeypatch):
         (["u", "v", "w", "v", "u", "u"], "multiclass", ("u", "v", "w")),
         ([1, 2, 3, 4, 5, 6], "regression", ()),
         ([0.1, 0.2, 0.3, 0.1, 0.2, 0.3], "regression", ()),
+        ([*range(1, 13)] * 2, "multiclass", tuple(range(1, 13))),
+        ([*range(80, 92)] * 2, "regression", ()),
     ],
 )
 def test_the_task_follows_from_the_target(values, task, classes, table):
@@ -122,14 +125,16 @@ def test_missing_cells_are_imputed(table):
 
 
 def test_all_obstacles_are_named_at_once(table):
-    text = "p,q,a,r,y\n" + "".join(f"{i}{'%' * (i < 8)},u,{i / 7},'{i},{i % 2}\n" for i in range(9))
+    text = "p,q,a,r,y\n" + "".join(
+        f"{i}{'%' * (i < 8)},u,{i / 7},{i}{'%' * (i > 0)},{i % 2}\n" for i in range(9)
+    )
     with pytest.raises(InputError) as caught:
         prepare(table(text), "y")
     first, *others = str(caught.value).splitlines()
     assert first.endswith("table.csv: 2 obstacles")
     assert [each.split(" such")[0] for each in others] == [
         "  line 2, column 'p': found '0%', which has signs or separators of its own (8",
-        "  line 2, column 'r': found \"'0\", which has signs or separators of its own (9",
+        "  line 3, column 'r': found '1%', which has signs or separators of its own (8",
     ]
     assert caught.value.repair == {"drop": ["p", "r"]}
 
@@ -161,6 +166,23 @@ def test_integers_are_identifiers_by_their_name_and_texts_by_themselves(name, ce
     assert plan.left_out == ((name,) if why else ())
 
 
+def test_words_of_free_text_and_of_lists_have_inputs(table):
+    rng, topics = np.random.default_rng(0), ("stars", "rocks", "plants", "music")
+    rows, y = "", rng.integers(4, size=400)
+    for i, topic in enumerate(y):
+        tools = "; ".join(each for each in ("Saw", "Axe", "File", "Rasp") if rng.random() < 0.5)
+        rows += f"A course on {topics[topic]} number {i} for all,{tools},{i},{topic % 2}\n"
+    ready = prepare(table("about,tools,id,y\n" + rows), "y")
+    plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
+    assert ready.decisions[-1].text() == "about, tools (4 words) [--drop COLUMN]"
+    assert plan.input_names()[:2] == ["about has music", "about has plants"]
+    x = plan.transform(table("about,tools\nRocks & music!,axe\n,\n"))
+    assert x.tolist() == [[1, 0, 1, 0, 1, 0, 0, 0], [0] * 8]
+    assert plan.format_version == 4
+    lists = table_of({"about": ["Rocks & music"], "tools": [["Axe"]]}, plan)
+    np.testing.assert_array_equal(plan.transform(lists), x[:1])
+
+
 def test_few_whole_numbers_and_a_word_are_categories(table):
     rows = [f"{i / 7},{(4, 6, 8)[i % 3] if i else 'rotary'},{i % 2}\n" for i in range(90)]
     plan = prepare(table("a,cylinders,y\n" + "".join(rows)), "y").preprocessing
@@ -190,6 +212,27 @@ def test_dates_become_the_parts_that_vary(table):
         plan.transform(table("when\n1.2.2020\n"))
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["20200131", "20211231"], ["2020-01-31", "2021-12-31"]),
+        (["2021-W07", "2021-W08"], ["2021-02-15", "2021-02-22"]),
+        (["Dec-2015", "Jan-2016"], ["2015-12-01", "2016-01-01"]),
+        (["[10/Feb/2023:12:00:00 +0100]"], ["2023-02-10 12:00:00"]),
+        (["2023/03/06 7:30:00 AM GMT+1"], ["2023-03-06 07:30:00"]),
+        (
+            ["19 June 2016", "13/05/2017", "2019-03-14", "Mar 2019"],
+            ["2016-06-19", "2017-05-13", "2019-03-14", "2019-03-01"],
+        ),
+    ],
+)
+def test_dates_are_read_however_they_are_written(cells, expected, table):
+    found = table("when\n" + "\n".join(cells) + "\n")
+    pattern = find_pattern(found.texts["when"])
+    typed = date_parts(tuple(expected), TYPED_PATTERNS[len(expected[0]) > 10])
+    np.testing.assert_array_equal(date_parts(tuple(cells), pattern), typed)
+
+
 def test_columns_of_dates_are_the_same_dates_as_text(table):
     days = np.datetime64("2020-01-30") + np.arange(40)
     written = [f"{day.day}.{day.month}.{day.year}" for day in days.tolist()]
@@ -210,6 +253,18 @@ def test_classes_that_differ_in_capitals_only_are_one(table):
     assert ready.decisions[0].text() == "y (also written 'Yes', 'NO')"
     assert plan.encode_target(table("a,y\n1,YES\n2,nO\n")).tolist() == [1, 0]
     assert len(prepare(table(text), "y", strict=True).preprocessing.classes) == 4
+
+
+def test_words_for_yes_and_no_are_two_classes(table):
+    text = "a,y\n" + "1.5,Yes\n2.5,No\n" * 4 + "3.5,TRUE\n4.5,n\n5.5,1\n6.5,0\n"
+    ready = prepare(table(text), "y")
+    assert ready.preprocessing.classes == ("No", "Yes")
+    assert ready.y.tolist() == [1, 0] * 4 + [1, 0, 1, 0]
+    assert ready.decisions[0].text() == "y (also written 'TRUE', 'n', '1', '0')"
+    found = ready.preprocessing.encode_target(table("a,y\n1,ja\n2,F\n"))
+    assert found.tolist() == [1, 0]
+    with pytest.raises(InputError, match="'perhaps', not a class seen in training"):
+        ready.preprocessing.encode_target(table("a,y\n1,yes\n1,perhaps\n"))
 
 
 def test_rare_classes_are_noted(table):
@@ -281,6 +336,20 @@ def test_a_column_that_gives_the_target_away_is_named(table):
     assert notes_of(table("a,b,y\n" + rows))[-1].startswith("'a' alone")
 
 
+def test_columns_that_add_up_to_the_target_are_named(table):
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{a},{b},{c:.3f},{a + b}\n" for a, b, c in rng.integers(1, 99, (200, 3)))
+    notes = notes_of(table("a,b,c,y\n" + rows), task="regression")
+    assert notes == ("'a', 'b' together give y away: if it is not known before, --drop it",)
+
+
+def test_neighbouring_rows_that_are_alike_are_noted(table):
+    values = np.cumsum(np.random.default_rng(0).standard_normal(200))
+    for given, count in ((values, 1), (np.sort(values), 0), (values[::7], 0)):
+        rows = "".join(f"{each % 0.01:.6f},{each:.4f}\n" for each in given)
+        assert sum("neighbouring rows" in each for each in notes_of(table("a,y\n" + rows))) == count
+
+
 def test_numbers_that_stand_for_nothing_are_imputed_also_at_prediction(table):
     rows = [f"{i / 7},{i % 80 if i % 150 else 999},{900 + i % 99},{i % 2}\n" for i in range(300)]
     ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y")
@@ -294,6 +363,20 @@ def test_numbers_that_stand_for_nothing_are_imputed_also_at_prediction(table):
     for options in ({"missing": "drop"}, {"missing": "impute", "strict": True}):
         ready = prepare(table("a,b,c,y\n" + "".join(rows)), "y", **options)
         assert (len(ready.decisions), ready.notes[0][-13:]) == (0, "'b' (2 x 999)")
+
+
+def test_rows_whose_target_stands_for_nothing_are_left_out(table):
+    rows = [
+        f"{i / 7},{i % 50 - 9.5 if i % 60 else -999.9},{i % 80 if i % 90 else -9}\n"
+        for i in range(300)
+    ]
+    ready = prepare(table("a,y,b\n" + "".join(rows)), "y")
+    assert [each.text()[:40] for each in ready.decisions] == [
+        "5 of 300 left out (no y, but -999.9) [--",
+        "b (4 cells, empty or -9, imputed) [--kee",
+    ]
+    plan = Preprocessing.from_dict(ready.preprocessing.to_dict())
+    assert plan.complete_rows(table("a,y,b\n1,-999.9,3\n2,3,-9\n"), target=True).tolist() == [1]
 
 
 @pytest.mark.parametrize("cells", [(0, 999), (0, 1, 999), (1, 2, 3, 4, 99)])

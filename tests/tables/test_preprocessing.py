@@ -18,6 +18,22 @@ from xpnet.tables.table import read_table
 # At prediction.
 
 
+def test_numbers_in_other_units_are_converted_and_words_for_nothing_stay_missing(table):
+    rows = "".join(f"{i**2} kg,{i / 7 if i % 9 else 'POA'},{i % 2}\n" for i in range(60))
+    plan = prepare(table("a,b,y\n" + rows), "y", missing="impute").preprocessing
+    plan = Preprocessing.from_dict(plan.to_dict())
+    assert plan.gap_words == ("POA",)
+    kilograms, grams, plain, more = (
+        plan.transform(read_table(table(f"a,b\n{cell},{b}\n").path, gaps=plan.gap_words))
+        for cell, b in (("3 kg", ""), ("3000 g", "poa"), ("3", "n/a"), ("3", "5"))
+    )
+    np.testing.assert_array_equal(kilograms, grams)
+    np.testing.assert_array_equal(kilograms, plain)
+    assert more[0, 2] == 0.0 != plain[0, 2]  # whether it is missing
+    with pytest.raises(InputError, match="'a' is in litres, but was in kg in training; convert"):
+        plan.transform(table("a,b\n3 litres,5\n"))
+
+
 @pytest.fixture
 def plan(table):
     return prepare(table(TRAIN), "label", missing="refuse").preprocessing
@@ -77,7 +93,7 @@ def test_categories_that_are_numbers_are_found_in_a_column_of_numbers(table):
 
 @pytest.mark.parametrize(
     ("cell", "found"),
-    [("maybe", "found 'maybe', not a class"), ("1", "found '1', not a"), ("", "a missing cell")],
+    [("maybe", "found 'maybe', not a class"), ("2", "found '2', not a"), ("", "a missing cell")],
 )
 def test_targets_that_do_not_fit_the_model(cell, found, plan, table):
     with pytest.raises(InputError, match=f"column 'label': {found}"):

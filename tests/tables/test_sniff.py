@@ -8,6 +8,8 @@ import pytest
 from command_line import QUICK, Run
 from command_line import table as written
 
+from xpnet.errors import InputError
+from xpnet.tables.prepare import prepare
 from xpnet.tables.table import read_table
 
 NUMBERS = "5.1,3.5,a\n4.9,3.0,b\n4.7,3.2,a\n"
@@ -99,3 +101,49 @@ def test_a_table_on_standard_input_and_one_without_a_header(
     told = run("predict", "model.safetensors", path).out
     assert told.startswith("x1,probability of u,probability of v\n")
     assert np.isfinite(float(told.split(",")[-1]))
+
+
+def test_columns_of_one_name_are_told_apart_unless_one_is_the_target(table):
+    found = table("price,b,price,y\n1.5,2,3,0\n2.5,3,5,1\n")
+    assert found.names == ("price (1)", "b", "price (2)", "y")
+    with pytest.raises(InputError, match=r"did you mean 'price \(2\)' or 'price \(1\)'"):
+        found.index("price", "target column")
+
+
+def test_line_breaks_in_names_are_spaces(table):
+    found = table('"Pulse\n(1/min)",y\n60,0\n70,1\n')
+    assert found.names == ("Pulse (1/min)", "y")
+    assert found.index("Pulse\n(1/min)") == found.index("Pulse (1/min)") == 0
+    assert (
+        prepare(found, "Pulse\n(1/min)", task="regression").preprocessing.target == found.names[0]
+    )
+
+
+def test_quotes_that_quote_nothing_are_characters(table):
+    rows = "".join(f"5'{i}\"\t{i}.5\t{i % 2}\n" for i in range(9))
+    found = read_table(table("a\tb\ty\n" + rows).path)
+    assert found.rows == 9
+    assert (found.column("a")[3], found.signs["a"]) == (63, "feet and inches as inches")
+
+
+def test_the_header_is_where_the_target_is(tmp_path):
+    rows = "North;2;3,5\nSouth;4;5,5\n"
+    for above in ("Report;;\nJune;;;\n", "Region;Units;\n", "Region;Costs;Costs\n", ""):
+        path = tmp_path / "t.csv"
+        path.write_text(f"{above}{'' if 'Region' in above else 'Region'};n;y\n{rows}")
+        found = read_table(path, columns=["y"])
+        assert (found.rows, found.names) == (2, ("Region", "n", "y")), above
+
+
+def test_markdown_and_other_lines_of_dashes_are_read(tmp_path):
+    path = tmp_path / "t.md"
+    path.write_text("# Title\n\n| n | y |\n|:--|--:|\n| 3.5 kg | **1,234** |\n| 4 | 7 |\n\nEnd\n")
+    found = read_table(path, columns=["y"])
+    assert found.column("y").tolist() == [1234, 7]
+    path = tmp_path / "t.txt"
+    path.write_text("DATE       n\n---------- ---\n2022-01-01 3.5\n2022-01-02 4.5\n")
+    assert read_table(path).column("n").tolist() == [3.5, 4.5]
+
+
+def test_notes_and_a_mean_may_follow_a_blank_line(table):
+    assert table('n,y\n1,"4,5"\n3,"5,5"\n\n* twice\nMean,"5,0"\n').rows == 2

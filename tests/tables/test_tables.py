@@ -5,6 +5,7 @@ import datetime
 import gzip
 import io
 import os
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -139,6 +140,8 @@ def test_missing_and_unreadable_files(tmp_path):
         read_table(tmp_path / "folder.csv")
     with pytest.raises(FileError, match="cannot be read"):
         read_table("nul\0byte.csv")
+    with pytest.raises(FileError, match=r"addresses are not read; download it, .* curl -L https"):
+        read_table("https://example.org/t.csv")
     (tmp_path / "table.docx").write_bytes(b"PK")
     (tmp_path / "table.parquet.gz").write_bytes(gzip.compress(b"PAR1"))
     for name in ("table.docx", "table.parquet.gz"):
@@ -195,7 +198,8 @@ def test_parquet_columns_that_are_not_used_may_hold_anything(tmp_path):
     polars.DataFrame(columns).write_parquet(path)
     for table in (read_table(path), read_table(path, stream=True)):
         assert table.column("a").tolist() == [1.0, 2.0]
-        for name, held in (("e", "List"), ("f", "Duration"), ("g", "Binary")):
+        assert table.column("f").tolist() == [24.0, 24.0]  # hours
+        for name, held in (("e", "List"), ("g", "Binary")):
             with pytest.raises(InputError, match=f"column '{name}' holds {held}.*; give numbers"):
                 table.column(name)
 
@@ -223,6 +227,33 @@ def test_arrow_and_json(name, write, tmp_path):
     path.write_bytes(b"nothing")
     with pytest.raises(FileError, match=rf"not a \{path.suffix} file, or damaged"):
         read_table(path)
+
+
+def test_records_in_json_become_columns_and_rows(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text(
+        '{"meta": {"n": 2}, "data": [{"a": {"b": 1, "c": {"d": "3,5 kg"}}, "e": "12"},'
+        ' {"a": {"b": 2, "c": {"d": "4,0 kg"}}, "e": "13"}]}'
+    )
+    found = read_table(path)
+    assert found.names == ("a.b", "a.c.d", "e")
+    assert found.column("a.c.d").tolist() == [3.5, 4.0]
+    assert found.texts == {"e": ("12", "13")}  # which a file with types holds as text
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("t.arff", "replace the lines down to @data"),
+        ("t.svm", "d.load_svmlight_file"),
+        ("t.rds", "write.csv"),
+        ("t.doc", "unknown kind of file; name it"),
+    ],
+)
+def test_kinds_of_files_that_are_not_read_have_a_remedy(name, remedy, tmp_path):
+    (tmp_path / name).write_text("nothing")
+    with pytest.raises(FileError, match=re.escape(remedy)):
+        read_table(tmp_path / name)
 
 
 def test_an_archive_of_several_files_is_refused(tmp_path):

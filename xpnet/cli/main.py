@@ -104,7 +104,9 @@ def _status(error: BaseException, arguments: Sequence[str]) -> int:
         return 0
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "xpnet"
-        say(f"xpnet: {error.format_message().rstrip('.')}; see {path} --help")
+        message = error.format_message().rstrip(".")
+        quotes = "; quote names with spaces" if "unexpected extra" in message else ""
+        say(f"xpnet: {message}{quotes}; see {path} --help")
         return WRONG_INPUT
     if isinstance(error, XpnetError):
         message, name = str(error), error.argument

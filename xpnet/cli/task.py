@@ -14,7 +14,7 @@ from xpnet.cli.ranks import own_device, rank
 from xpnet.errors import InputError
 from xpnet.nn.network import MLP
 from xpnet.nn.optimizers import OPTIMIZERS, SGD
-from xpnet.tables.messages import Decision, up_to_ten
+from xpnet.tables.messages import Decision, one_line, up_to_ten
 from xpnet.tables.prepare import prepare
 from xpnet.tables.preprocessing import Preprocessing
 from xpnet.tables.table import Table, read_table
@@ -116,7 +116,7 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
         prepared = prepare(
             table, options.target, task=options.task, strict=options.strict,
             missing="refuse" if options.missing == "error" else options.missing,
-            drop=options.drop or (), keep=options.keep or (), standardize=not options.raw,
+            drop=_names(options.drop), keep=_names(options.keep), standardize=not options.raw,
             scale_target=options.loss != "poisson",  # which has no negative targets
             encode=options.encode, validation=share or 0.0, nets=int(nets), seed=options.seed,
             effects=to_train and options.encode == "auto", dtype=options.dtype, stream=stream,
@@ -134,8 +134,13 @@ def read_task(given: TrainOptions, *, to_train: bool = False) -> Task:
     ))  # fmt: skip
 
 
+def _names(given: list[str] | None) -> list[str]:
+    return [*map(one_line, given or ())]
+
+
 def _read(options: TrainOptions, path: str, target: str | None, **how: Any) -> Table:
-    header = False if options.no_header else None
+    header, names = False if options.no_header else None, options.target or ""
+    how = {"columns": {*filter(None, (names, *names.split(",")))}, **how}
     return read_table(
         path, encoding=options.encoding, target=target, delimiter=options.delimiter,
         decimal=options.decimal, header=header, **how,
@@ -205,7 +210,8 @@ def _validation_file(options: TrainOptions, plan: Preprocessing) -> tuple[Any, A
     target = options.validation_target
     if target is None and options.validation.endswith(".npz"):
         target = options.target
-    table = _read(options, options.validation, target, as_texts=plan.text_columns)
+    known = {"as_texts": plan.text_columns, "gaps": plan.gap_words}
+    table = _read(options, options.validation, target, **known)
     if table.layout != "table" and not table.labels:
         remedy = "name the file with its targets: --validation-target FILE"
         raise InputError(f"--validation {options.validation}: {remedy}")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from xpnet.backend.files import atomic_write
 from xpnet.errors import InputError
 from xpnet.saving.model import Model, refuse_own_activations, refuse_several_classes
 from xpnet.tables.cells import MISSING
+from xpnet.tables.columns import Words
 
 
 def to_numpy_source(model: Model, path: Any = None) -> str:
@@ -19,10 +21,14 @@ def to_numpy_source(model: Model, path: Any = None) -> str:
     net, plan = model.net, model.preprocessing
     if plan is None or plan.layout != "table":
         raise InputError("only models of tables with named columns become NumPy programs")
+    for column in plan.columns:
+        if isinstance(column, Words):
+            remedy = f"train with --drop {shlex.quote(column.name)}"
+            raise InputError(f"column {column.name!r} holds free text, not written here; {remedy}")
     refuse_several_classes(plan)
     refuse_own_activations(net)
     content = plan.to_dict() | {
-        "gaps": [*MISSING, "None"],
+        "gaps": [*MISSING, "None", *plan.gap_words],
         "target_mean": plan.target_scales[0].tolist(),
         "target_std": plan.target_scales[1].tolist(),
         "labels": [] if plan.task == "regression" else plan.labels.tolist(),

@@ -17,7 +17,7 @@ from xpnet.nn.activations import EXP_LIMIT
 from xpnet.nn.network import MLP
 from xpnet.saving.model import Model, refuse_own_activations, refuse_several_classes
 from xpnet.tables.cells import MISSING
-from xpnet.tables.columns import Category, Number
+from xpnet.tables.columns import Category, Dates, Number
 from xpnet.tables.preprocessing import MAX_LOG, Preprocessing
 
 OPSETS = {"": 20, "ai.onnx.ml": 3}
@@ -147,8 +147,9 @@ def _inputs(graph: Graph, plan: Preprocessing) -> list[str]:
             taken = graph.take(column.name, graph.types.STRING, 1)
             made.append(_category(graph, taken, column, impute))
         else:
+            held = "dates" if isinstance(column, Dates) else "free text"
             raise InputError(
-                f"column {column.name!r} holds dates, which ONNX cannot read; export with --numpy,"
+                f"column {column.name!r} holds {held}, which ONNX cannot read; export with --numpy,"
                 f" or train with --drop {shlex.quote(column.name)}"
             )
     return made

@@ -7,7 +7,8 @@ column holds the number of each cell's text, in the order in which they first oc
 import io
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from xpnet.backend.threads import free_memory
 from xpnet.errors import SaveError
 from xpnet.tables.cells import PLAIN, as_numbers, as_text, contradict
-from xpnet.tables.messages import quoted
+from xpnet.tables.messages import one_line
 from xpnet.tables.npy import check_memory
 
 MAX_TEXTS = 100_000  # different ones in a column; more are not categories, and are not kept
@@ -24,41 +25,52 @@ Texts: TypeAlias = Mapping[str, tuple[str, ...] | None]
 """The distinct texts of each text column, as they occur; None if there are too many."""
 
 
-def assemble(source: Any, folder: str | None = None) -> tuple[np.ndarray, Texts, Mapping[str, str]]:
-    """Return all rows of a `Csv` or `Frame`, the texts, and signs beside numbers; see `Table`.
+Found: TypeAlias = tuple[Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]
+"""The texts, signs beside numbers, and words among numbers that stand for nothing, by column."""
 
-    In a folder, a temporary file holds the rows, which vanishes with them.
+
+def assemble(
+    source: Any, folder: str | None = None, gaps: Collection[str] = ()
+) -> tuple[np.ndarray, Texts, Mapping[str, str], Mapping[str, tuple[str, ...]]]:
+    """Return all rows of a `Csv` or `Frame`, and what was found in them; see `Table`.
+
+    In a folder, a temporary file holds the rows, which vanishes with them. The `gaps` are words
+    that stand for nothing among numbers.
     """
     if folder is None:
         memory = io.BytesIO()
-        shape, texts, signs = _write(source, memory, free_memory())
-        return np.frombuffer(memory.getbuffer(), np.float64).reshape(shape), texts, signs
+        shape, found = _write(source, memory, free_memory(), gaps)
+        return np.frombuffer(memory.getbuffer(), np.float64).reshape(shape), *found
     try:
         with tempfile.TemporaryFile(prefix=".xpnet-", dir=folder) as file:
-            shape, texts, signs = _write(source, file, sys.maxsize)
+            shape, found = _write(source, file, sys.maxsize, gaps)
             file.flush()
-            return np.memmap(file, np.float64, "r", 0, shape), texts, signs
+            return np.memmap(file, np.float64, "r", 0, shape), *found
     except OSError as error:
         message = f"{folder}: the table's rows cannot be kept here ({error.strerror or error})"
         raise SaveError(f"{message}; --stream --cache DIR keeps them elsewhere.") from error
 
 
-def _write(source: Any, file: Any, limit: int) -> tuple[tuple[int, int], Texts, dict[str, str]]:
-    """Write all rows to a file of up to `limit` bytes; return its shape, the texts and the signs.
+def _write(
+    source: Any, file: Any, limit: int, gaps: Collection[str]
+) -> tuple[tuple[int, int], Found]:
+    """Write all rows to a file of up to `limit` bytes; return its shape, and what is in it.
 
     If a later block makes a column text, all is read again: of its numbers, 7 may have been 07.
     """
     texts, places = set(source.texts), range(len(source.names))
+    how = {"decimal_commas": source.decimal != ".", "typed": not source.delimiter, "gaps": gaps}
     while True:
-        written_as, rows = set(texts), 0
-        signs, known = [set[str]() for _ in places], [dict[str, int]() for _ in places]
+        written_as, rows, known = set(texts), 0, [dict[str, int]() for _ in places]
+        signs, words = [set[str]() for _ in places], [set[str]() for _ in places]
         for frame in source.blocks():
             block = np.empty(frame.shape)
             for column, cells in enumerate(frame):
                 numbers = None
                 if column not in texts:
-                    numbers, found = as_numbers(cells, decimal_commas=source.delimiter != ",")
+                    numbers, found, nothing = as_numbers(cells, **how)
                     signs[column] |= found
+                    words[column] |= nothing
                 if numbers is None:
                     texts.add(column)
                     numbers = _numbered(as_text(cells), known[column])
@@ -70,11 +82,14 @@ def _write(source: Any, file: Any, limit: int) -> tuple[tuple[int, int], Texts, 
             del frame, cells, block, numbers  # before the next ones are read
         texts |= {at for at, each in enumerate(signs) if contradict(each)}
         if texts == written_as:
-            words = {source.names[at]: tuple(known[at]) for at in sorted(texts)}
-            few = {name: each if len(each) <= MAX_TEXTS else None for name, each in words.items()}
-            beside = {source.names[at]: ", ".join(sorted(signs[at] - {PLAIN})) for at in places}
-            beside = {name: each for name, each in beside.items() if each and name not in few}
-            return (rows, len(places)), few, beside
+            numeric = {source.names[at]: at for at in places if at not in texts}
+            each_text = {source.names[at]: tuple(known[at]) for at in sorted(texts)}
+            few = {
+                name: each if len(each) <= MAX_TEXTS else None for name, each in each_text.items()
+            }
+            beside = {name: ", ".join(sorted(signs[at] - {PLAIN})) for name, at in numeric.items()}
+            gone = {name: tuple(sorted(words[at])) for name, at in numeric.items() if words[at]}
+            return (rows, len(places)), (few, {k: v for k, v in beside.items() if v}, gone)
         file.seek(0)
         file.truncate()
 
@@ -91,13 +106,11 @@ def _numbered(cells: Any, known: dict[str, int]) -> Any:
     return numbers.cast(polars.Float64).to_numpy()
 
 
-def checked_names(names: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
-    """Return columns' names, unnamed_ and their place for those without, and what is wrong."""
-    named = tuple(name or f"unnamed_{place}" for place, name in enumerate(names, 1))
-    seen: dict[str, int] = {}
-    for place, name in enumerate(named, 1):
-        if name in seen:
-            fault = f"columns {seen[name]} and {place} are both called {quoted(name)}; rename one."
-            return named, fault
-        seen[name] = place
-    return named, None
+def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return columns' names, unnamed_ and their place for those without; a (1), a (2) for twins."""
+    named = [one_line(name) or f"unnamed_{place}" for place, name in enumerate(names, 1)]
+    total, seen = Counter(named), Counter[str]()
+    for at, name in enumerate(named):
+        seen[name] += 1
+        named[at] = f"{name} ({seen[name]})" if total[name] > 1 else name
+    return tuple(named)

@@ -1,6 +1,7 @@
 """What the text of a cell means: a number, a missing value, or a number written unsuitably."""
 
 import re
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,14 @@ MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "N
 """The cells that mean "no value here", once stripped of spaces."""
 
 GAPS = (
-    "-", "--", ".", "none", "n.a.", "missing", "unknown", *map(str.lower, MISSING),
+    "-", "--", "\u2013", "\u2014", ".", "none", "n.a.", "n.d.", "k.a.", "k. a.", "missing",
+    "unknown", *map(str.lower, MISSING),
     "#div/0!", "#ref!", "#value!", "#name?", "#num!", "#null!",
 )  # fmt: skip
 """Likewise in lower case, but only in columns of numbers: elsewhere they may be answers."""
+
+YES = {"yes", "y", "true", "t", "1", "ja", "j", "oui", "o", "si", "s\u00ed"}
+NO = {"no", "n", "false", "f", "0", "nein", "non"}
 
 MAX_EXACT = 2**53
 """Up to here float64 holds every integer; longer ones are codes, as are those like 007."""
@@ -20,10 +25,13 @@ MAX_EXACT = 2**53
 _LONG_INTEGER = r"^[+-]?[0-9]{16,}$"
 _LEADING_ZERO = r"^[ \t]*0[0-9]+[ \t]*([a-zA-Z]|$)"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DAY_NUMBER = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"  # 20211231
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _DATE = (
-    r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}([ T].*)?|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*)?"
+    r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3\d{2}(\d\d)?)([ T].*)?"
+    r"|\d{4}[-/]\d{1,2}|\d{1,2}:\d{2}(:\d{2}.*)?"
     rf"|\d{{1,2}}[ -]({_MONTHS})[a-z]*[ -]\d{{2,4}}|({_MONTHS})[a-z]*\.? \d{{1,2}},? \d{{4}}"
+    rf"|({_MONTHS})[a-z]*[ -]\d{{4}}|\[\d\d/\w{{3}}/\d{{4}}:.*|\d{{4}}-?W\d\d|{_DAY_NUMBER}"
 )
 _DATES = re.compile(_DATE, re.ASCII | re.IGNORECASE)
 
@@ -37,34 +45,70 @@ _LOOKS_LIKE = tuple(
             "has a decimal comma, or separators of thousands",
             "write a decimal point, or pass --decimal ','",
         ),
+        (_DATE, "is a date or time", "write numbers (year, month, or days since some day)"),
         (
-            r"[^\w(]*(\d[\d.,]*|\d{1,3}([' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?)"
+            r"[^\w(]*(\d+([.,]\d*)?|\d{1,3}([.,' \u00a0\u202f\u2019]\d{3})+([.,]\d*)?)"
             r"[ \u00a0\u202f]?[^\w)]?",
             "has signs or separators of its own",
             "write plain numbers, such as 1234.5",
         ),
-        (_DATE, "is a date or time", "write numbers (year, month, ...)"),
     )
 )
 
 _SPACE = "[ \u00a0\u202f]"
-_CURRENCIES = "[$\u20ac\u00a3\u00a5\u20b9]"
+_CURRENCIES = r"(?:[$\u20ac\u00a3\u00a5\u20b9]|EUR|USD|GBP|CHF)"
 _CURRENCY = (
     (rf"^([+-]?){_SPACE}?{_CURRENCIES}{_SPACE}?([+-]?[0-9.])", "${1}${2}"),
     (rf"([0-9]){_SPACE}?{_CURRENCIES}$", "${1}"),
 )
 _NEGATIVE = r"^\(([^()+-]*[0-9][^()]*)\)$"
-_WORD = r"[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/]*"
-_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?(%|{_WORD})$"
+_WORD = r"[a-zA-Z\u00b0\u00b5][a-zA-Z0-9/\u00b2\u00b3]*"
+_UNIT = rf"^([^a-zA-Z%]*[0-9]){_SPACE}?((?:%|{_WORD})(?: [a-z]+\.?)?)$"
 _POWERS = {"K": 1e3, "k": 1e3, "M": 1e6, "B": 1e9}
+_UNITS = (
+    {"g": 1e-3, "kg": 1.0, "t": 1e3, "lb": 0.45359237, "lbs": 0.45359237, "oz": 0.028349523},
+    {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3, "mi": 1609.344, "ft": 0.3048, "in": 0.0254},
+    {"ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0},
+    {"B": 1.0, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12},
+    {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40},
+)
+"""Units that a column may mix: its numbers are brought to the one whose factor is 1."""
+
 _THOUSANDS = r"^([+-]?[1-9][0-9]{0,2}(?:[,' \x{a0}\x{202f}\x{2019}][0-9]{3})+)(\.[0-9]*)?$"
 _PERHAPS_DECIMALS = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
+_PERHAPS_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}\.[0-9]{3}$"
+_POINTS = (
+    r"^[+-]?(?:[0-9]*\.(?:[0-9]{1,2}|[0-9]{4,})|(?:0|[0-9]{4,}|[0-9]+(?:,[0-9]{3})+)\.[0-9]+)$"
+)
+_COMMAS = r"^([+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)),([0-9]{1,2}|[0-9]{4,})$"
+_POINT_GROUPS = r"^[+-]?[0-9]{1,3}(?:\.[0-9]{3}){2,}$"
+_EUROPEAN = r"^[+-]?(?:[0-9]*|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]+)?$"
+"""Decimals that only a point or a comma can stand before; groups of thousands, and both."""
 
-BEFORE = rf"[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
+# What says that a number is not exact, or that there is a note on it.
+_ROUGHLY = (
+    ("~", r"^(?:[~\u2248]|ca\.) ?([+-]?[0-9])", "${1}"),
+    ("\u00b1", r"([0-9]) ?(?:\u00b1|\+/-) ?[0-9.]+", "${1}"),
+    ("notes", r"([0-9]) ?(?:[*`#\u2020\u2021]+|\([^()0-9]*\))$", "${1}"),
+    ("notes", r"^[*`]+([^*`]+)", "${1}"),
+    ("open ends", r"([0-9]) ?\+((?: [a-z]+)?)$", "${1}${2}"),
+    ("open ends", r"^[<>\u2264\u2265]=? ?([+-]?[0-9.])", "${1}"),
+)
+# Numbers of several parts, by what each is multiplied.
+_RANGES = "middles of ranges"
+_IN_PARTS = (
+    (_RANGES, r"^([0-9]+(?:\.[0-9]+)?) ?[\u2013\u2014-] ?([0-9]+(?:\.[0-9]+)?)$", (0.5, 0.5)),
+    ("h:mm:ss as hours", r"^([0-9]+):([0-5][0-9]):([0-5][0-9])$", (1.0, 1 / 60, 1 / 3600)),
+    ("feet and inches as inches", r"^([0-9]+)' ?([0-9.]+)[\"\u2033\u201d]?$", (12.0, 1.0)),
+)
+
+BEFORE = rf"(?:[<>~]=? ?)?[+\u2212-]?(?:{_SPACE}?{_CURRENCIES}{_SPACE}?[+\u2212-]?)?"
 AFTER = rf"(?:{_SPACE}?(?:%|{_CURRENCIES}|{_WORD}))?"
 """What may stand before and behind the digits of a number: a sign, a currency, a unit."""
 
 PLAIN, CURRENCY, THOUSANDS = "", "currency signs", "thousands separators"
+MAX_WORDS = 3  # that stand for nothing in a column of numbers, each in two cells or more
+MAX_CODES = 9  # few whole numbers, in many rows, and words: 4, 6, 8 or rotary
 
 
 def as_text(cells: Any) -> Any:
@@ -75,29 +119,48 @@ def as_text(cells: Any) -> Any:
     return cells.set(cells.is_in(list(MISSING)), None)
 
 
-def as_numbers(cells: Any, *, decimal_commas: bool) -> tuple[np.ndarray | None, set[str]]:
+def as_numbers(
+    cells: Any, *, decimal_commas: bool, typed: bool = False, gaps: Collection[str] = ()
+) -> tuple[np.ndarray | None, set[str], set[str]]:
     """Return a Polars series as float64, NaN where a cell is missing; None if it is text.
 
     That is, if some cell is not a finite number, or all are whole and some are codes. Also the
-    signs beside digits, `PLAIN` if some cells have none. 1,234 may have a decimal comma, or not.
+    signs beside digits, `PLAIN` if some cells have none, and the words that stand for nothing, such
+    as `gaps`. 1,234 may have a decimal comma, or not. Texts of a `typed` file are only numbers if
+    they have fractions or signs.
     """
     import polars
 
-    numbers, signs = cells.cast(polars.Float64, strict=False), {PLAIN}
+    numbers, signs, words = cells.cast(polars.Float64, strict=False), {PLAIN}, set[str]()
     if cells.dtype == polars.String and not np.isfinite(numbers.to_numpy()).all():
         text = as_text(cells)
-        text = text.set(text.str.to_lowercase().is_in(list(GAPS)), None)
+        text = text.set(text.str.to_lowercase().is_in([*GAPS, *map(str.lower, gaps)]), None)
         numbers, signs = _with_signs(text, decimal_commas)
-        if (numbers.is_finite().fill_null(False) != text.is_not_null()).any():
-            return None, signs
+        strays = text.filter(~numbers.is_finite().fill_null(False) & text.is_not_null())
+        words = {*strays.unique().to_list()}
+        if words and not _for_nothing(strays, numbers):
+            return None, signs, set()
+        numbers = numbers.set(~numbers.is_finite(), None)
     found = numbers.to_numpy()
     whole = cells.dtype == polars.String and not (found > np.floor(found)).any()
-    if whole and cells.str.contains(_LEADING_ZERO).any():
-        return None, signs
-    long = np.fmax.reduce(np.abs(found), initial=0.0) >= MAX_EXACT
+    if whole and ((typed and signs == {PLAIN}) or cells.str.contains(_LEADING_ZERO).any()):
+        return None, signs, words
+    high = np.fmax.reduce(np.abs(found), initial=0.0)
+    days = whole and 19e6 < np.fmin.reduce(found, initial=np.inf) <= high < 21e6
+    if days and not typed and cells.str.contains(f"^{_DAY_NUMBER}$").sum() == cells.count():
+        return None, signs, words  # which is text, as other dates are
+    long = high >= MAX_EXACT
     if long and cells.cast(polars.String).str.contains(_LONG_INTEGER).any():
-        return None, signs
-    return found, signs
+        return None, signs, words
+    return found, signs, words
+
+
+def _for_nothing(strays: Any, numbers: Any) -> bool:
+    """Return whether cells that are no numbers are a few words, such as POA among prices."""
+    often = strays.value_counts()["count"]
+    few = len(often) <= MAX_WORDS and often.min() > 1 and len(strays) <= numbers.count()
+    codes = numbers.n_unique() <= MAX_CODES and (numbers.floor() == numbers).all()
+    return bool(few and not codes and not strays.str.contains("[0-9]").any())
 
 
 def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
@@ -108,31 +171,75 @@ def _with_signs(cells: Any, decimal_commas: bool) -> tuple[Any, set[str]]:
     if numbers.is_finite().sum() == cells.count():
         return numbers, {PLAIN} if cells.count() else signs
     cells = cells.str.replace("^\u2212", "-")
+    for sign, pattern, bare in _ROUGHLY:
+        found = cells.str.contains(pattern)
+        if found.any() and (pattern[:2] != "^[" or 2 * found.sum() <= cells.count()):
+            signs, cells = signs | {sign}, cells.str.replace(pattern, bare)
     if cells.str.contains(_NEGATIVE).any():
         signs |= {"parentheses around negative numbers"}
         cells = cells.str.replace(_NEGATIVE, "-${1}")
-    units = cells.str.extract(_UNIT, 2)
-    factors = units.replace_strict(_POWERS, default=None, return_dtype=polars.Float64)
-    powers = 0 < units.count() == factors.count()
-    told = "{} = {:,.0f}" if powers else "in {}"
-    kinds = {*units.drop_nulls().unique()[:4]}
-    kinds -= {f"{each}s" for each in kinds}  # 1 day, 2 days
-    signs |= {told.format(each, _POWERS.get(each)) for each in kinds}
-    signs |= {PLAIN} if powers or units.count() < cells.count() else set()
-    cells = cells.str.replace(_UNIT, "${1}")
+    cells, factors, told = _without_units(cells)
+    signs |= told
     for pattern, bare in _CURRENCY:
         signs |= {CURRENCY} if cells.str.contains(pattern).any() else set()
         cells = cells.str.replace(pattern, bare)
-    grouped = cells.filter(cells.str.contains(_THOUSANDS))
-    unsure = decimal_commas and CURRENCY not in signs and not (cells.str.contains("[.]").any())
-    if unsure and grouped.str.contains(_PERHAPS_DECIMALS).all():
-        grouped = grouped[:0]
-    if len(grouped):
-        signs.add(THOUSANDS)
-        groups = cells.str.extract(_THOUSANDS).str.replace_all("[^0-9+-]", "")
-        cells = (groups + cells.str.extract(_THOUSANDS, 2).fill_null("")).fill_null(cells)
-    numbers = cells.cast(polars.Float64, strict=False)
-    return numbers * factors.fill_null(1.0) if powers else numbers, signs
+    plain = _with_points(cells, decimal_commas, money=CURRENCY in signs)
+    shorter = plain.str.len_chars() < cells.str.len_chars()
+    signs |= {THOUSANDS} if shorter.any() else set()
+    signs |= {"decimal commas"} if (~shorter & (plain != cells)).any() else set()
+    numbers = plain.cast(polars.Float64, strict=False)
+    for sign, pattern, weights in _IN_PARTS:
+        parts = plain.str.extract_groups(pattern).struct.unnest().cast(polars.Float64)
+        low, high, *_ = parts.iter_columns()
+        likely = ((high > low) & (high - low <= low.clip(10))).all() and low.count() < cells.count()
+        if low.count() and (likely or sign != _RANGES):
+            sums = (part * weight for part, weight in zip(parts, weights, strict=True))
+            signs, numbers = signs | {sign}, numbers.fill_null(sum(sums, 0.0 * low))
+    return numbers * factors, signs
+
+
+def _without_units(cells: Any) -> tuple[Any, Any, set[str]]:
+    """Return cells without units, the factors by which they are multiplied, and the units."""
+    import polars
+
+    units = cells.str.extract(_UNIT, 2)
+    kinds = [*units.drop_nulls().unique(maintain_order=True)[:8]]
+    named = [each for each in kinds if each != "k"]  # 45k beside 45,000 miles
+    known = [{"k": 1e3}] if len(named) == 1 < len(kinds) else []
+    known += [_POWERS] if kinds and _POWERS.keys() >= {*kinds} else []
+    known += [each for each in _UNITS if len(kinds) > 1 and each.keys() >= {*kinds}]
+    factors = known[0] if known else {}
+    powers = [each for each in kinds if factors.get(each) == _POWERS.get(each, 0.0)]
+    base = next((unit for unit, factor in factors.items() if factor == 1.0), "")
+    signs = {f"{each} = {_POWERS[each]:,.0f}" for each in powers}
+    signs |= {f"{each} as {base}" for each in kinds if base not in ("", each)}
+    named = [base] if base else [each for each in named if each not in powers]
+    signs |= {f"in {each}" for each in {*named} - {f"{each}s" for each in named}}  # 1 day, 2 days
+    bare = cells.str.contains("[0-9]").sum() > units.count()
+    signs |= {PLAIN} if bare or not named else set()
+    multiplied = units.replace_strict(factors, default=1.0, return_dtype=polars.Float64)
+    return cells.str.replace(_UNIT, "${1}"), multiplied.fill_null(1.0), signs
+
+
+def _with_points(cells: Any, decimal_commas: bool, *, money: bool) -> Any:
+    """Write decimal points and no other separators, where a column can be read in one way only."""
+
+    def are(pattern: str) -> Any:
+        return cells.str.contains(pattern).fill_null(False)
+
+    points, decimals, groups = (are(each).any() for each in (_POINTS, _COMMAS, _POINT_GROUPS))
+    either = are(_PERHAPS_DECIMALS).any(), are(_PERHAPS_THOUSANDS).any()
+    if not points and (decimals or groups or (money and either == (False, True))):
+        bare = cells.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+        return bare.zip_with(are(_EUROPEAN), cells)
+    cells = cells.str.replace(_COMMAS, "${1}.${2}")
+    alone = decimal_commas and not money and not cells.str.contains("[.]").any()
+    if not points and (
+        all(either) or (alone and are(_THOUSANDS).sum() == are(_PERHAPS_DECIMALS).sum())
+    ):
+        return cells
+    whole = cells.str.extract(_THOUSANDS).str.replace_all("[^0-9+-]", "")
+    return (whole + cells.str.extract(_THOUSANDS, 2).fill_null("")).fill_null(cells)
 
 
 def contradict(signs: set[str]) -> bool:
@@ -141,9 +248,32 @@ def contradict(signs: set[str]) -> bool:
     return len(units) > 1 or (bool(units) and PLAIN in signs)
 
 
+def unit_of(signs: str) -> str:
+    """Return the unit among the signs beside a column's numbers, or ""."""
+    found = re.search(r"(?:^|, )in ([^,]+)", signs)
+    return found[1] if found else ""
+
+
+def factor_between(found: str, wanted: str) -> float | None:
+    """Return how many of one unit another one is; None if that is not known."""
+    if found == wanted or (len(found) > 1 and found.rstrip("s") == wanted.rstrip("s")):
+        return 1.0
+    known = next((each for each in _UNITS if each.keys() >= {found, wanted}), None)
+    return known[found] / known[wanted] if known else None
+
+
 def is_number(text: str) -> bool:
     """Return whether `text` is a decimal number that fits float64."""
     return bool(_NUMBER.fullmatch(text)) and abs(float(text)) != float("inf")
+
+
+def meaning_of(texts: Sequence[str]) -> Callable[[str], str]:
+    """Return what brings classes to one spelling: capitals, or all words for yes and for no."""
+    words = {each.casefold() for each in texts}
+    if words <= YES | NO and words & YES and words & NO:
+        spelt = dict.fromkeys(YES, "yes") | dict.fromkeys(NO, "no")
+        return lambda text: spelt.get(text.casefold(), text)
+    return str.casefold
 
 
 def is_date(text: str) -> bool:

@@ -1,25 +1,27 @@
 """Which kind each column of a table is, and which columns are of no use."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from xpnet.errors import InputError
-from xpnet.tables.cells import is_number
-from xpnet.tables.columns import Category, Column, Dates, Number, no_date
+from xpnet.tables.cells import MAX_CODES, is_date, is_number, unit_of
+from xpnet.tables.columns import Category, Column, Dates, Number, Words, no_date, words_of
 from xpnet.tables.dates import PARTS, date_parts, find_pattern
 from xpnet.tables.messages import option
 from xpnet.tables.summary import Summary, refuse_spoilt_numbers, texts_of
 from xpnet.tables.table import Table
 
 MAX_CATEGORIES = 200  # of a column, with an input each; rarer ones are pooled
-MAX_CODES = 9  # few whole numbers, in many rows, and words: 4, 6, 8 or rotary
 MIN_SHUFFLED = 20  # from this many rows on, their numbers are an index in any order
 MIN_COVERED = 0.2  # share of a column's cells that frequent texts must hold, if most are rare
 MIN_INDICATED = 0.01  # share of missing cells from which on that they are missing is an input
 MIN_DISTINCT = 0.95  # share of the rows in which a column called an identifier must differ
+MIN_WORD = 0.005  # of the rows that a word must be in to have an input, and be lacking in
+_LISTED = re.compile(r"\w ?[;|,] ?\w")
 _MIN_COUNT = 5  # cells that hold a text often enough, or 1 % of the rows if that is less
 _IDENTIFIER = re.compile(
     r"(?i:unnamed(_|: )\d+|(.*[_ .-])?(id|uuid|guid|key|no|nr|num|number)|row[_.]?names?|rowid|obs"
@@ -46,7 +48,10 @@ def choose_columns(
         try:
             pattern = _pattern(table, name, cells.counts) if table.texts.get(name) else None
             why = "" if pattern or table.layout != "table" else _of_no_use(table, name, cells)
-            if why and name not in keep:
+            words = () if pattern or name in keep else _words(table, name, cells.counts, why)
+            if words:
+                choice.columns.append(Words(name, words))
+            elif why and name not in keep:
                 choice.left_out[name] = why
             elif pattern:
                 choice.columns.append(_dates(table, name, pattern, cells.counts))
@@ -55,7 +60,9 @@ def choose_columns(
             else:
                 many = impute and cells.missing >= max(MIN_INDICATED * table.rows, 1)
                 gap = table.gaps.get(name)  # perhaps a number after all, so it has an input
-                choice.columns.append(Number(name, indicator=many or gap is not None, gap=gap))
+                many |= gap is not None or name in table.words
+                unit = unit_of(table.signs.get(name, ""))
+                choice.columns.append(Number(name, indicator=many, gap=gap, unit=unit))
         except InputError as error:
             remedy = f", or pass {option('--drop', name)}."
             choice.obstacles[name] = str(error).removesuffix(".") + remedy
@@ -86,6 +93,8 @@ def _useless_text(table: Table, name: str, counts: np.ndarray) -> str:
     frequent = counts[counts >= max(_min_count(table.rows), 2)].sum()
     if frequent >= MIN_COVERED * count and not (various and _IDENTIFIER.fullmatch(name)):
         return ""
+    if all(map(is_date, words[:100])):
+        return "dates written in no known way"
     spaces = sum(text.count(" ") for text in words[:1000]) / min(len(words), 1000)
     return "free text" if spaces >= 3 else "identifier"
 
@@ -122,6 +131,25 @@ def _pattern(table: Table, name: str, counts: np.ndarray) -> str | None:
     if not pattern and not (meant and len(used) <= MAX_CODES <= counts.sum() / len(used)):
         refuse_spoilt_numbers(table, name, counts)
     return pattern
+
+
+def _words(table: Table, name: str, counts: np.ndarray, why: str) -> tuple[str, ...]:
+    """Return frequent words of a column that is of no use as categories, or has lists in its cells.
+
+    Those in nearly all cells are of no use either.
+    """
+    texts, total = table.texts.get(name) or (), Counter[str]()
+    various = why in ("free text", "identifier") and not _IDENTIFIER.fullmatch(name)
+    lists = sum(count for text, count in zip(texts, counts, strict=False) if _LISTED.search(text))
+    if not texts or not (various or 10 * lists > 3 * counts.sum()):
+        return ()
+    for text, count in zip(texts, counts.tolist(), strict=True):
+        total.update(dict.fromkeys(words_of(text), count))
+    if not various and len(total) >= np.count_nonzero(counts):
+        return ()
+    least, most = max(_MIN_COUNT, MIN_WORD * table.rows), (1 - MIN_WORD) * counts.sum()
+    found = [word for word, count in total.most_common() if least <= count <= most]
+    return tuple(sorted(found[:MAX_CATEGORIES])) if len(found) > 1 else ()
 
 
 def _category(table: Table, name: str, counts: np.ndarray) -> Category:

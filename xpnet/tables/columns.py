@@ -4,8 +4,10 @@ To add one: write it, add it to `Column`, and let `xpnet.tables.column_kinds` ch
 version 1 of the model files did not know is written only where it is used.
 """
 
+import re
 import sys
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import lru_cache
 from types import NoneType
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from xpnet.backend.files import quoted as quoted_value
 from xpnet.errors import FileError, InputError
-from xpnet.tables.cells import is_number
+from xpnet.tables.cells import is_number, meaning_of
 from xpnet.tables.dates import PARTS, TYPED_PATTERNS, date_parts
 from xpnet.tables.messages import format_number, quoted, up_to_ten
 from xpnet.tables.summary import text_numbers, texts_of
@@ -43,6 +45,7 @@ class Number:
     indicator: bool = False
     edges: tuple[float, ...] = ()
     gap: float | None = None
+    unit: str = ""  # if each cell had one
 
     def input_names(self) -> list[str]:
         """Name the inputs."""
@@ -137,7 +140,44 @@ class Dates:
         x[:] = np.nan_to_num((self.values(table, cells, rows) - self.means) / self.stds)
 
 
-Column: TypeAlias = Number | Category | Dates
+@dataclass(frozen=True)
+class Words:
+    """A column of free text or of lists; each of some words has an input, 1 where it occurs."""
+
+    name: str
+    words: tuple[str, ...]
+
+    def input_names(self) -> list[str]:
+        """Name each input: column has word."""
+        return [f"{self.name} has {each}" for each in self.words]
+
+    def fill(
+        self, x: np.ndarray, table: Table, cells: np.ndarray, rows: np.ndarray, *, impute: bool
+    ) -> None:
+        """Write the inputs of some rows; as for `Category`."""
+        texts = texts_of(table, self.name) if self.name in table.texts else ()
+        none = np.zeros((1, len(self.words)))
+        x[:] = np.concatenate([occurrences(texts, self.words), none])[text_numbers(cells)]
+
+
+def words_of(text: str) -> set[str]:
+    """Return the different words in a text, in small letters; not codes, which have digits."""
+    return set(re.findall(r"\b[^\W\d_]{2,}\b", text.casefold()))
+
+
+@lru_cache(maxsize=16)
+def occurrences(texts: tuple[str, ...], words: tuple[str, ...]) -> np.ndarray:
+    """Return where words occur in texts, 1 or 0, uint8 (texts, words)."""
+    places, found = (
+        {word: at for at, word in enumerate(words)},
+        np.zeros((len(texts), len(words)), np.uint8),
+    )
+    for row, text in enumerate(texts):
+        found[row, [places[each] for each in words_of(text) & places.keys()]] = 1
+    return found
+
+
+Column: TypeAlias = Number | Category | Dates | Words
 
 
 @dataclass(frozen=True)
@@ -152,8 +192,8 @@ class Target:
 
 # Than version 1.
 _LATER = {
-    "fill", "indicator", "edges", "gap", "pooled", "texts", "effects", "left_out", "target_log",
-    "more_targets",
+    "fill", "indicator", "edges", "gap", "unit", "pooled", "texts", "effects", "left_out",
+    "target_log", "more_targets", "gap_words", "target_gap",
 }  # fmt: skip
 
 
@@ -202,19 +242,22 @@ def encode_labels(
     """Return each cell's place among the known texts or numbers, int64 (rows,).
 
     A cell not written like one of them is the one with its number, if none other has it: 1.0 is 1;
-    or with its letters in `any_case`.
+    or, in `any_case`, with its letters or its yes or no.
     """
+    folded = meaning_of([format_number(each) for each in known]) if any_case else str
 
     def meant(text: str) -> str | float:
-        return float(text) if is_number(text) else text.casefold() if any_case else text
+        return float(text) if is_number(text) else folded(text)
 
     places = {format_number(each): place for place, each in enumerate(known)}
     others = dict[str | float, int]()
     for text, place in places.items():
-        others[meant(text)] = UNSEEN if meant(text) in others else place
+        for meaning in {meant(text), folded(text)}:
+            others[meaning] = UNSEEN if meaning in others else place
 
     def place_of(text: str) -> int:
-        return places.get(text, others.get(meant(text), UNSEEN))
+        found = places.get(text, others.get(meant(text), UNSEEN))
+        return others.get(folded(text), UNSEEN) if found == UNSEEN and any_case else found
 
     if name in table.texts:
         codes, back = [*map(place_of, texts_of(table, name))], text_numbers(cells)

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from xpnet.errors import FileError, bad_argument
-from xpnet.tables.assemble import checked_names
+from xpnet.tables.assemble import distinct_names
 from xpnet.tables.cells import AFTER, BEFORE
 from xpnet.tables.messages import counted, quoted
 from xpnet.tables.npy import open_binary
@@ -25,10 +25,12 @@ from xpnet.tables.sniff import (
     fields_of,
     find_encoding,
     find_layout,
+    is_ruler,
     outside_quotes,
     rows_end,
     single_spaces,
     whole_records,
+    without_quotes,
 )
 
 _BLOCK = 1 << 22
@@ -44,7 +46,7 @@ _POINTS_BETWEEN_THOUSANDS = (
 # How files of other kinds begin.
 _OTHER_KINDS = re.compile(
     rb"\x1f\x8b|PAR1[\x00-\x1f]|\x93NUMPY|PK\x03\x04|\xd0\xcf\x11\xe0|BZh\d1AY|\xfd7zXZ|%PDF"
-    rb"|SQLite format 3\x00|\x80[\x02-\x05]|\x89PNG"
+    rb"|SQLite format 3\x00|\x80[\x02-\x05]|\x89PNG|[^\n]{,200}\0{4}"
     rb"|\s*<(?i:!doctype|html|\?xml|table)|\s*(\{\s*[\"}]|\[\s*[\[{\"])"
 )
 
@@ -56,6 +58,7 @@ def open_csv(
     decimal: str | None,
     header: bool | None,
     as_texts: Collection[str],
+    columns: Collection[str],
     usual: str,
     data: bytes | None = None,
 ) -> "Csv":
@@ -80,19 +83,20 @@ def open_csv(
         head = next(_decoded(path, written_in, "replace", data), b"")
     except UnicodeError as error:
         raise FileError(f"{path}: this is not {written_in} text; correct --encoding.") from error
-    found, sign, has_header, skipped, titles = find_layout(head, delimiter, usual, decimal, header)
+    layout = find_layout(head, delimiter, usual, decimal, header, columns)
+    found, sign, has_header, skipped, titles = layout
     names, start = _names(path, head, skipped, has_header, found)
     texts = frozenset(at for at, each in enumerate(names) if each in as_texts)
     guesses = {
         "encoding": (written_in, encoding or "utf-8"),
         "delimiter": (found, delimiter or usual),
-        "decimal": (sign, decimal or "."),
+        "decimal": (sign or ".", decimal or "."),
         "no_header": (not has_header, header is False),
     }
     told = {name: found for name, (found, known) in guesses.items() if found != known}
     line = 1 + head.count(b"\n", 0, start)
     above = passed_over(head.split(b"\n", skipped)[skipped - titles : skipped], "above the header")
-    return Csv(path, names, texts, written_in, found, sign == ",", start, line, told, above, data)
+    return Csv(path, names, texts, written_in, found, sign, start, line, told, above, data)
 
 
 def _names(
@@ -114,11 +118,12 @@ def _names(
         row = [*row, ""] if empty else ["", *row]
     if not has_header:
         return tuple(f"x{at}" for at in range(len(row))), start
-    names, fault = checked_names([row[0].removeprefix("# "), *row[1:]])
-    if fault and b"\0" not in header:
-        line = 1 + data.count(b"\n", 0, start)
-        raise FileError(f"{path}: line {line}, {fault}")
-    return names, start + len(header)
+    if skipped and len(above := fields_of(data.split(b"\n")[skipped - 1], delimiter)) == len(row):
+        row = [own or other for own, other in zip(row, above, strict=True)]  # of two lines
+    start += len(header)
+    if is_ruler(below := data[start:].partition(b"\n")[0]):
+        start += len(below) + 1
+    return distinct_names([row[0].removeprefix("# "), *row[1:]]), start
 
 
 def _decoded(
@@ -127,16 +132,21 @@ def _decoded(
     """Yield a file in UTF-8, piece by piece, with newlines for line ends and no mark."""
     utf8 = codecs.lookup(encoding).name == "utf-8"
     new = codecs.getincrementaldecoder("utf-8-sig" if utf8 else encoding)
-    decoder, mark = io.IncrementalNewlineDecoder(new(errors), translate=True), "\ufeff"
+    decoder = io.IncrementalNewlineDecoder(new(errors), translate=True)
     with open_binary(path) if data is None else io.BytesIO(data) as file:
         chunk = file.read(_BLOCK)
         if _OTHER_KINDS.match(chunk):
-            what = "an archive, a workbook, a binary file, HTML or JSON, not CSV"
-            remedy = "if it is gzip, Parquet or NumPy, name it .gz, .parquet or .npy"
-            raise FileError(f"{path}: this is {what}; {remedy}; else save it as CSV.")
+            kinds = {b"<": "a web page (HTML)", b"{": "JSON", b"[": "JSON"}
+            what = kinds.get(chunk.lstrip()[:1], "an archive, a workbook or a binary file")
+            remedy = "if it is gzip, Parquet, JSON or NumPy, name it .gz, .parquet, .json or .npy"
+            raise FileError(f"{path}: this is {what}, not CSV; {remedy}; else save it as CSV.")
+        text = decoder.decode(chunk).removeprefix("\ufeff")
+        signs = text != (text := without_quotes(text))
         while chunk:
-            yield decoder.decode(chunk).removeprefix(mark).encode("utf-8", "replace")
-            chunk, mark = file.read(_BLOCK), ""
+            yield text.encode("utf-8", "replace")
+            chunk = file.read(_BLOCK)
+            text = decoder.decode(chunk)
+            text = text.replace('"', "\u2033") if signs else text
         yield decoder.decode(b"", final=True).encode("utf-8", "replace")
 
 
@@ -153,7 +163,7 @@ class Csv:
     texts: frozenset[int]
     encoding: str
     delimiter: str
-    decimal_commas: bool
+    decimal: str
     start: int
     line: int
     guesses: Mapping[str, Any]
@@ -168,7 +178,7 @@ class Csv:
                 frame = self._parsed(data, line)
                 rows += frame.height
                 if frame.height:
-                    yield _with_points(frame) if self.decimal_commas else frame
+                    yield _with_points(frame) if self.decimal == "," else frame
         except UnicodeError as error:
             for data, line in self._records("replace"):
                 if _REPLACED in data:
@@ -199,7 +209,7 @@ class Csv:
             last = not ahead
             cut = len(data)
             if last and len(self.names) > 1:
-                cut = rows_end(data, self.delimiter, "," if self.decimal_commas else ".")
+                cut = rows_end(data, self.delimiter, self.decimal or ".")
                 self.passed_over.update(passed_over(data[cut:].split(b"\n"), "at the end"))
             elif not last:
                 ends = outside_quotes(data, _NEWLINE) if b'"' in data else [data.rfind(b"\n")]

@@ -14,7 +14,7 @@ with fractions."""
 _DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y",
     "%d.%m.%y", "%m/%d/%y", "%d/%m/%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%b %d %Y",
-    "%b. %d, %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y",
+    "%b. %d, %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y", "%Y%m%d", "%G-W%V-%u",
 )  # fmt: skip
 _TIMES = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
 PATTERNS = tuple(day + time for day, time in product(_DAYS, _TIMES))
@@ -23,31 +23,41 @@ PATTERNS = tuple(day + time for day, time in product(_DAYS, _TIMES))
 TYPED_PATTERNS = ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
 """How columns of dates and of times in Parquet files and data frames become text."""
 
+_ZONE = r"(?:Z|(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d\d)?)?|[+-]\d\d:?\d\d)"
+
 # How other ways of writing are brought to these: no zone, no fractions, a space before the time.
 _REWRITTEN = (
-    (r"(:\d\d(?:[.,]\d+)?) ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d)$", "${1}"),
+    (r"^\[(\d\d)/(\w{3})/(\d{4}):(.*)\]$", "${1} ${2} ${3} ${4}"),  # of web servers
+    (rf"(:\d\d(?:[.,]\d+)?(?: [AP]M)?) ?{_ZONE}$", "${1}"),
     (r"(:\d\d:\d\d)[.,]\d+$", "${1}"),
     (r"(\d)T(\d)", "${1} ${2}"),
     (r"^(\d{4})([-/])(\d{1,2})$", "${1}${2}${3}${2}01"),
+    (r"^(\d{4})-?(W\d\d)$", "${1}-${2}-1"),
+    (r"^([A-Za-z]+)[ -](\d{4})$", "1 ${1} ${2}"),
     (r"^(\d{1,2}:\d\d.*)$", "1970-01-01 ${1}"),
 )
 _SAMPLE = 50
+_MAX_WAYS = 8
 _MOST = 0.9  # of the cells that must be dates, if the others are to be slips
 
 
 def find_pattern(words: tuple[str, ...]) -> str | None:
-    """Return how the dates in a column are written; None if these are no dates.
+    """Return how the dates in a column are written, or several ways; None if these are no dates.
 
     Some of the cells may be slips, which `date_parts` returns as NaN.
     """
     sample = words[:_SAMPLE]
     if not words or sum(map(is_date, sample)) < _MOST * len(sample):
         return None
-    read = {each: _readable(words[:_SAMPLE], each) for each in PATTERNS}
-    likely = [each for each, share in read.items() if share >= _MOST]
+    likely = [each for each in PATTERNS if _readable(sample, each)]
     shares = {each: _readable(words, each) for each in likely}
-    best = max(shares, key=shares.__getitem__, default="")  # the first of equals
-    return best if shares.get(best, 0.0) >= _MOST else None
+    found = list[str]()
+    for each in sorted(likely, key=shares.__getitem__, reverse=True)[:_MAX_WAYS]:
+        read = _readable(words, "|".join(found)) if found else 0.0
+        if read < _MOST and _readable(words, "|".join([*found, each])) > read + 0.01:
+            found.append(each)
+    way = "|".join(found)
+    return way if found and _readable(words, way) >= _MOST else None
 
 
 def _readable(words: tuple[str, ...], pattern: str) -> float:
@@ -62,9 +72,12 @@ def date_parts(words: tuple[str, ...], pattern: str) -> np.ndarray:
     texts = polars.Series("", words, dtype=polars.String)
     for written, wanted in _REWRITTEN:
         texts = texts.str.replace(written, wanted)
-    if "%H" not in pattern and "%I" not in pattern:
-        texts, pattern = texts + " 00:00", f"{pattern} %H:%M"
-    moments = texts.str.to_datetime(pattern, time_unit="us", strict=False, exact=True)
+    moments = polars.Series("", [None] * len(words), dtype=polars.Datetime("us"))
+    for way in pattern.split("|"):
+        has_time = "%H" in way or "%I" in way
+        full, how = (texts, way) if has_time else (texts + " 00:00", f"{way} %H:%M")
+        read = full.str.to_datetime(how, time_unit="us", strict=False, exact=True)
+        moments = moments.fill_null(read)
     dates = moments.dt
     seconds = dates.epoch("us").cast(polars.Float64) / 1e6
     parts = [dates.year(), dates.month(), dates.weekday()]

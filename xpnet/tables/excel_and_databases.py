@@ -1,8 +1,11 @@
-"""Excel files and databases, each by an extra; read with Polars."""
+"""Excel files and databases, but for SQLite each by an extra; read with Polars."""
 
 import re
+import sqlite3
+import urllib.parse
 import zipfile
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -11,17 +14,48 @@ from xpnet.tables.csv import Csv, open_csv
 from xpnet.tables.messages import up_to_ten, without_password
 from xpnet.tables.npy import check_memory, open_binary
 from xpnet.tables.parquet import Frame, open_frame, reason
+from xpnet.tables.sniff import has_half
 
 EXCEL = (".xlsx", ".xlsm", ".xls", ".ods")
 SQLITE = "sqlite:///"
 
 
-def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collection[str]) -> Csv:
-    """Read a sheet of an Excel or OpenDocument file, that with cells if only one has any, as CSV.
+def open_excel(
+    path: str,
+    sheet: str | None,
+    header: bool | None,
+    texts: Collection[str],
+    columns: Collection[str],
+) -> Csv:
+    """Read a sheet of an Excel or OpenDocument file as CSV: the one with cells, or the `columns`.
 
     So titles, totals and signs beside numbers are dealt with in one way. Only texts have leading
     zeros: a column with any holds codes.
     """
+    frame, exact, told = _sheet(path, sheet, columns)
+    import polars
+
+    frame = frame.with_columns(
+        polars.when(each.cast(polars.Float64, strict=False) != number)
+        .then(number.cast(polars.String))
+        .otherwise(each)
+        for each, number in zip(frame, exact, strict=True)
+    )  # texts of numbers have nine decimals
+    midnight, cells = " 00:00:00", polars.all()  # Excel has no dates without a time
+    whole_days = cells.str.ends_with(midnight).sum() == cells.str.contains(r":\d\d:").sum()
+    days = polars.when(whole_days).then(cells.str.strip_suffix(midnight)).otherwise(cells)
+    lines = frame.with_columns(days).write_csv(include_header=False, separator="\t")
+    data = re.sub(r"(?m)^\t+$", "", lines).encode()  # blank lines have no cells
+    csv = open_csv(path, "utf-8", "\t", None, header, texts, columns, "\t", data)
+    rows = frame[csv.line - 1 :]
+    coded = {at for at, each in enumerate(rows) if each.str.contains("^0[0-9]+$").any()}
+    return replace(csv, texts=csv.texts | coded, guesses={**csv.guesses, **told})
+
+
+def _sheet(
+    path: str, sheet: str | None, columns: Collection[str]
+) -> tuple[Any, Any, dict[str, str]]:
+    """Return a sheet as texts and as numbers, and its name if it was chosen."""
     try:
         import fastexcel
         import polars
@@ -37,6 +71,8 @@ def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collect
         names = [sheet] if sheet else book.sheet_names
         frames = {name: _cells(book, name, "string") for name in names}
         found = {name: each for name, each in frames.items() if len(each) > 1 or sheet}
+        if len(found) > 1:
+            found = {k: v for k, v in found.items() if _has(v, columns)} or found
         exact = {name: _cells(book, name, "float") for name in found}
     except (fastexcel.FastExcelError, polars.exceptions.PolarsError) as error:
         raise FileError(
@@ -47,44 +83,71 @@ def open_excel(path: str, sheet: str | None, header: bool | None, texts: Collect
             f"{path}: name one of the sheets {up_to_ten(found or names)}: --sheet NAME"
         )
     ((name, frame),) = found.items()
-    frame = frame.with_columns(
-        polars.when(each.cast(polars.Float64, strict=False) != number)
-        .then(number.cast(polars.String))
-        .otherwise(each)
-        for each, number in zip(frame, exact[name], strict=True)
-    )  # texts of numbers have nine decimals
-    midnight, cells = " 00:00:00", polars.all()  # Excel has no dates without a time
-    whole_days = cells.str.ends_with(midnight).sum() == cells.str.contains(r":\d\d:").sum()
-    days = polars.when(whole_days).then(cells.str.strip_suffix(midnight)).otherwise(cells)
-    lines = frame.with_columns(days).write_csv(include_header=False, separator="\t")
-    data = re.sub(r"(?m)^\t+$", "", lines).encode()  # blank lines have no cells
-    csv = open_csv(path, "utf-8", "\t", None, header, texts, "\t", data)
-    rows = frame[csv.line - 1 :]
-    coded = {at for at, each in enumerate(rows) if each.str.contains("^0[0-9]+$").any()}
-    return replace(csv, texts=csv.texts | coded)
+    return frame, exact[name], {"sheet": name} if len(frames) > 1 else {}
+
+
+def _has(frame: Any, columns: Collection[str]) -> bool:
+    """Return whether one of the first rows has half of the columns."""
+    rows = frame[:10].rows()
+    return any(has_half(columns, row) for row in rows)
 
 
 def _cells(book: Any, sheet: str, kind: str) -> Any:
     return book.load_sheet(sheet, header_row=None, dtypes=kind).to_polars()
 
 
-def open_database(address: str, query: str | None) -> Frame:
-    """Read what a query gives from a database with an ADBC driver."""
+def open_database(
+    address: str, query: str | None, texts: Collection[str], columns: Collection[str]
+) -> Frame:
+    """Read what a query gives from a database, of SQLite or with an ADBC driver.
+
+    Of a SQLite file without a query it is the only table, or the one with the `columns`.
+    """
     import polars
 
     shown = without_password(address)
+    if address.startswith(SQLITE):
+        return _of_sqlite(address.removeprefix(SQLITE), query, texts, columns)
     if query is None:
         raise InputError(f"{shown}: say which rows to read: --query 'SELECT * FROM ...'")
-    if address.startswith(SQLITE):  # which would make a file that is not there
-        with open_binary(address.removeprefix(SQLITE)) as file:
-            file.read(1)
     try:
         import adbc_driver_manager
 
         rows = polars.read_database_uri(query, address, engine="adbc")
     except ImportError as error:
-        remedy = "pip install 'xpnet[database]' (SQLite), or the database's own ADBC driver"
+        remedy = "pip install 'xpnet[database]' and the database's own ADBC driver"
         raise InputError(f"{shown}: {reason(error)} {remedy}") from error
     except (adbc_driver_manager.Error, polars.exceptions.PolarsError, ValueError) as error:
         raise FileError(f"{shown}: {reason(error)}; correct the address or --query.") from error
-    return open_frame(shown, rows.lazy())
+    return open_frame(shown, rows.lazy(), texts)
+
+
+def _of_sqlite(
+    path: str, query: str | None, texts: Collection[str], columns: Collection[str]
+) -> Frame:
+    import polars
+
+    with open_binary(path) as file:  # or SQLite would make a file that is not there
+        file.read(1)
+    address = f"file:{urllib.parse.quote(path)}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as connection:
+            chosen = query or f'SELECT * FROM "{_table_with(connection, path, columns)}"'
+            rows = polars.read_database(chosen, connection, infer_schema_length=None)
+    except (sqlite3.Error, polars.exceptions.PolarsError) as error:
+        raise FileError(f"{path}: {reason(error)}; correct the address or --query.") from error
+    told = {} if query else {"query": chosen}
+    return replace(open_frame(path, rows.lazy(), texts), guesses=told)
+
+
+def _table_with(connection: sqlite3.Connection, path: str, columns: Collection[str]) -> str:
+    tables = dict[str, set[str]]()
+    for table, column in connection.execute(
+        "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
+    ):
+        tables.setdefault(table, set()).add(column)
+    fitting = [name for name, names in tables.items() if has_half(columns, names)]
+    if len(tables) > 1 and len(fitting) != 1:
+        named = f"name one of the tables {up_to_ten(tables)}: --query 'SELECT * FROM ...'"
+        raise InputError(f"{path}: {named}")
+    return (fitting or [*tables] or ["sqlite_master"])[0]

@@ -14,36 +14,72 @@ from xpnet.tables.table import Table
 MIN_ROWS = 50
 MAX_CELLS = 4_000_000  # looked at, of at most MAX_ROWS rows
 MAX_ROWS = 20_000
-CODES = {10.0**digits - 1.0 for digits in range(3, 10)}  # 999, 9999, ...
+CODES = {round(10.0**k - 10.0**-d, d) for d in range(3) for k in range(3 - (d > 0), 10)}
+"""999, 9999, ...; 99.9, 999.9, ...; 99.99, ..."""
+BELOW_ZERO = (-9.0, -99.0)  # likewise, of MANY_ROWS where no other number is negative
+MANY_ROWS = 100
 MIN_OTHERS = 3  # different numbers beside one that stands for nothing
+MAX_ALIKE = 0.6  # of the variance, between one row of the file and the next
+MAX_SUMMANDS = 50
+MAX_ROUNDED = 1e-5  # of the target's variance
 MAX_LEFT = 0.02  # of the target's variance; petals of irises leave 0.1, the odour of mushrooms 0.06
 
 
 def note_leaks(plan: Preprocessing, table: Table, rows: np.ndarray, y: np.ndarray) -> list[str]:
-    """Return a note on the columns of which neighbours in order have all but the same target.
+    """Return notes on what makes the score too good; y (n,) is of these rows.
 
-    That is half the mean square of the differences (J. von Neumann, 1941), or the share of
-    neighbours of different classes, beside that of rows in any order. y (n,) is of these rows.
+    That is a column of which neighbours in order have all but the same target: half the mean square
+    of their differences (J. von Neumann, 1941), or the share of neighbours of different classes, is
+    small beside that of rows in any order. Or columns of which the target is a sum; or neighbouring
+    rows that are alike, of which some are held out.
     """
     order = np.random.default_rng(0).permutation(len(rows))[:MAX_ROWS]
     order = order[: MAX_CELLS // len(plan.columns)]
     if len(order) < MIN_ROWS:
         return []
-    cells, y = table.numbers([each.name for each in plan.columns], rows[order]), y[order]
+
+    def apart(values: np.ndarray) -> np.ndarray:
+        away = np.diff(values)
+        return away**2 / 2 if plan.task == "regression" else away != 0
+
     shares = np.unique(y, return_counts=True)[1] / len(y)
     before = np.var(y) if plan.task == "regression" else 1.0 - np.sum(shares**2)
+    in_file = y[np.argsort(rows)]
+    cells, y = table.numbers([each.name for each in plan.columns], rows[order]), y[order]
     found = []
     for column, values in zip(plan.columns, cells.T, strict=True):
         ascending = np.argsort(values, kind="stable")
-        steps, away = np.diff(values[ascending]), np.diff(y[ascending])
-        apart = away**2 / 2 if plan.task == "regression" else away != 0
+        steps, gaps = np.diff(values[ascending]), apart(y[ascending])
         if not isinstance(column, Number):
-            apart = apart[steps == 0]  # neighbours of one category
-        if len(apart) >= len(y) / 2 and np.mean(apart) <= MAX_LEFT * before:
+            gaps = gaps[steps == 0]  # neighbours of one category
+        if len(gaps) >= len(y) / 2 and np.mean(gaps) <= MAX_LEFT * before:
             found.append(quoted(column.name))
     gives = "alone gives" if len(found) == 1 else "alone give"
+    if not found and (found := _summands(plan, cells, y)):
+        gives = "together give"
     told = f"{gives} {plan.target} away: if it is not known before, --drop it"
-    return [f"{up_to_ten(found)} {told}"] if found else []
+    notes = [f"{up_to_ten(found)} {told}"] if found else []
+    falls, changes = (np.count_nonzero(each) for each in (np.diff(in_file) < 0, np.diff(in_file)))
+    sorted_ = falls in (0, len(in_file) - 1) or changes < 2 * len(plan.classes)
+    if np.mean(apart(in_file)) <= MAX_ALIKE * before and not sorted_:
+        remedy = "new rows may be harder: give some as --validation FILE"
+        notes.append(f"neighbouring rows are alike, as in time or in groups; {remedy}")
+    return notes
+
+
+def _summands(plan: Preprocessing, cells: np.ndarray, y: np.ndarray) -> list[str]:
+    """Return the columns of which the target is a linear combination, if it is one."""
+    places = [at for at, each in enumerate(plan.columns) if isinstance(each, Number)]
+    if plan.task != "regression" or not 1 < len(places) <= MAX_SUMMANDS:
+        return []
+    x = cells[:, places] - np.nan_to_num(np.nanmean(cells[:, places], axis=0))
+    x = np.nan_to_num(x) / np.maximum(np.nanstd(x, axis=0), 1e-12)
+    away = y - y.mean()
+    parts = np.linalg.lstsq(x, away)[0]
+    if np.var(away - x @ parts) > MAX_ROUNDED * np.var(y):
+        return []
+    large = np.flatnonzero(np.abs(parts) > 0.01 * np.std(y))
+    return [quoted(plan.columns[places[at]].name) for at in large]
 
 
 def with_gaps(
@@ -56,14 +92,16 @@ def with_gaps(
     """
     gaps, told = dict[str, float](), list[str]()
     for name, value in ((name, value) for name, s in found.items() for value in (s.low, s.high)):
-        if abs(value) in CODES and name not in table.texts and name not in keep:
+        low = value in BELOW_ZERO and table.rows >= MANY_ROWS
+        if (abs(value) in CODES or low) and name not in table.texts and name not in keep:
             cells = table.column(name)
-            others = np.abs(cells[(cells != value) & ~np.isnan(cells)])
+            others = cells[(cells != value) & ~np.isnan(cells)]
             count = np.count_nonzero(cells == value)
-            far = count > 1 and others.size and 4 * np.max(others) < abs(value)
-            if far and len(np.unique(others)) >= MIN_OTHERS:  # a flag may be 0 or 999
+            far = others.size and 4 * np.max(np.abs(others)) < abs(value)
+            far = far or (low and others.size and np.min(others) >= 0)
+            if count > 1 and far and len(np.unique(others)) >= MIN_OTHERS:  # a flag may be 0 or 999
                 gaps[name] = float(value)
-                told.append(f"{quoted(name)} ({count:,} x {value:.0f})")
+                told.append(f"{quoted(name)} ({count:,} x {value:g})")
     if impute:
         table = replace(table, gaps=gaps)
         found |= summarize(table, [*gaps])

@@ -17,6 +17,11 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
+def one_line(name: str) -> str:
+    """Return a column's name with a space for line breaks and the like."""
+    return " ".join(name.split())
+
+
 def without_password(address: str) -> str:
     """Return a database's address as it can be shown."""
     return re.sub("(?<=://).*@", "", address)
@@ -62,6 +67,7 @@ _CHANGED_BY = {
     "imputed": "--missing drop",
     "codes": "--keep COLUMN",
     "encoded": "--drop COLUMN",
+    "words": "--drop COLUMN",
 }
 
 

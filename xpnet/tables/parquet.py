@@ -1,18 +1,20 @@
 """Parquet, Arrow and JSON; and tables in memory, data frames and dicts; read with Polars."""
 
 import os
+import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from xpnet.errors import FileError, InputError, InputTypeError
-from xpnet.tables.assemble import checked_names
+from xpnet.tables.assemble import distinct_names
 from xpnet.tables.messages import quoted
 from xpnet.tables.npy import check_memory, pieces
+from xpnet.tables.sniff import has_half
 
 IN_MEMORY = "the table"  # in messages, where files have their path
 READERS = {
@@ -20,6 +22,12 @@ READERS = {
     ".jsonl": "scan_ndjson", ".ndjson": "scan_ndjson", ".json": "read_json",
 }  # fmt: skip
 """By the endings of files: Polars' functions."""
+
+OF_PANDAS = {
+    ".dta": "read_stata", ".sav": "read_spss", ".sas7bdat": "read_sas", ".xpt": "read_sas",
+    ".html": "read_html", ".htm": "read_html", ".xml": "read_xml", ".orc": "read_orc",
+}  # fmt: skip
+"""Likewise those of pandas, which need not be there."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class Frame:
     texts: frozenset[int]
     unfit: Mapping[str, str]
     delimiter: str = ""
+    decimal: str = ""
+    guesses: Mapping[str, Any] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Any]:
         """Yield rows as Polars frames of numbers and texts."""
@@ -42,18 +52,35 @@ class Frame:
             yield frame
 
 
-def open_file(path: str, *, lazily: bool) -> Frame:
+def open_file(path: str, *, lazily: bool, as_texts: Collection[str] = ()) -> Frame:
     """Read one of the `READERS`' files, or only names and types; rows then come from `blocks`."""
     import polars
 
     reader = READERS[os.path.splitext(path.lower())[1]]
     how = {"infer_schema_length": None} if "json" in reader else {}
     with _polars_reading(path):
-        found = open_frame(path, getattr(polars, reader)(path, **how).lazy())
+        found = open_frame(path, getattr(polars, reader)(path, **how).lazy(), as_texts)
         if lazily:
             return found
         check_memory(path, 8 * found.rows * len(found.names))
         return replace(found, frame=found.frame.collect().lazy())
+
+
+def open_with_pandas(path: str, as_texts: Collection[str], columns: Collection[str]) -> Frame:
+    """Read one of these files; of the tables on a web page the one with the `columns`."""
+    reader = OF_PANDAS[os.path.splitext(path.lower())[1]]
+    try:
+        import pandas
+
+        found = getattr(pandas, reader)(path)
+    except ImportError as error:
+        remedy = "pip install pandas, and what it asks for; or save the table as CSV"
+        raise InputError(f"{path}: read by pandas.{reader} ({reason(error)}): {remedy}.") from error
+    except (ValueError, KeyError, OSError, struct.error) as error:
+        raise FileError(f"{path}: pandas.{reader}: {reason(error)}; save it as CSV.") from error
+    tables = found if isinstance(found, list) else [found]
+    fitting = [each for each in tables if has_half(columns, {*map(str, each)})]
+    return replace(frame_of((fitting or tables)[0], as_texts), path=path)
 
 
 @contextmanager
@@ -79,39 +106,60 @@ def reason(error: object) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def open_frame(path: str, frame: Any) -> Frame:
+def open_frame(path: str, frame: Any, as_texts: Collection[str] = ()) -> Frame:
     """Look at a Polars LazyFrame; `path` is for messages."""
     import polars
 
+    frame = _flat(frame)
     schema = frame.collect_schema()
     rows = int(frame.select(polars.len()).collect().item())
-    names, fault = checked_names([name.strip() for name in schema])
-    if fault or not rows:
-        raise FileError(f"{path}: {fault or 'there are no rows; add some.'}")
-    no_cells, none = (polars.Binary, polars.Object, polars.Duration), polars.lit(None)
+    names = distinct_names([*schema])
+    if not rows:
+        raise FileError(f"{path}: there are no rows; add some.")
+    no_cells, none = (polars.Binary, polars.Object), polars.lit(None)
     unfit, texts = dict[str, str](), set[int]()
     for at, (original, kind) in enumerate(schema.items()):
-        if kind.is_nested() or kind in no_cells:
+        if kind == polars.Duration:
+            hours = polars.col(original).dt.total_milliseconds() / 3.6e6
+            frame = frame.with_columns(hours)
+        elif kind == polars.List(polars.String):
+            frame = frame.with_columns(polars.col(original).list.join("; "))
+        elif kind.is_nested() or kind in no_cells:
             unfit[names[at]] = str(kind)
             frame = frame.with_columns(none.cast(polars.Float64).alias(original))
-        elif not (kind.is_numeric() or kind == polars.Null):
+        elif (
+            not (kind.is_numeric() or kind in (polars.Null, polars.String)) or names[at] in as_texts
+        ):
             texts.add(at)
     return Frame(path, names, frame, rows, frozenset(texts), unfit)
 
 
-def frame_of(data: Any) -> Frame:
+def _flat(frame: Any) -> Any:
+    """Return a frame with a column for each field of records, named outer.inner.
+
+    Of an object with one list of records, such as {"meta": ..., "data": [...]}, these are the rows.
+    """
+    import polars
+
+    schema = frame.collect_schema()
+    records = [name for name, kind in schema.items() if kind == polars.List(polars.Struct)]
+    if len(records) == 1 and len(frame.head(2).collect()) == 1:
+        return _flat(frame.select(records).explode(records).unnest(records))
+    fields = [name for name, kind in schema.items() if kind == polars.Struct]
+    return _flat(frame.unnest(fields, separator=".")) if fields else frame
+
+
+def frame_of(data: Any, as_texts: Collection[str]) -> Frame:
     """Return what a data frame (pandas or Polars) or a dict of columns holds."""
     import polars
 
     if isinstance(data, polars.LazyFrame | polars.DataFrame):
-        return open_frame(IN_MEMORY, data.lazy().collect().lazy())
-    names, fault = checked_names([str(name) for name in data])
+        return open_frame(IN_MEMORY, data.lazy().collect().lazy(), as_texts)
+    names = distinct_names([str(name) for name in data])
     columns = [_column(name, data[key]) for name, key in zip(names, data, strict=True)]
     if len({len(each) for each in columns}) > 1:
-        fault = "columns of different lengths; give each a cell per row."
-    if fault:
-        raise InputError(f"{IN_MEMORY}: {fault}")
-    return open_frame(IN_MEMORY, polars.DataFrame(columns).lazy())
+        raise InputError(f"{IN_MEMORY}: columns of different lengths; give each a cell per row.")
+    return open_frame(IN_MEMORY, polars.DataFrame(columns).lazy(), as_texts)
 
 
 def _column(name: str, cells: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.errors import InputError, bad_argument
+from xpnet.tables.cells import is_date, meaning_of
 from xpnet.tables.column_kinds import (
     MAX_CATEGORIES,
     MIN_SHUFFLED,
@@ -14,7 +15,16 @@ from xpnet.tables.column_kinds import (
     choose_columns,
     is_various,
 )
-from xpnet.tables.columns import Category, Column, Dates, Labels, Number, Target, encode_labels
+from xpnet.tables.columns import (
+    Category,
+    Column,
+    Dates,
+    Labels,
+    Number,
+    Target,
+    Words,
+    encode_labels,
+)
 from xpnet.tables.encodings import (
     MIN_ROWS_PER_TEXT,
     bins_for,
@@ -27,6 +37,7 @@ from xpnet.tables.messages import (
     Decision,
     counted,
     format_number,
+    one_line,
     option,
     quoted,
     refuse_all,
@@ -53,6 +64,7 @@ from xpnet.tables.table import Table
 from xpnet.training.batches import MAX_VALIDATION_ROWS, split
 
 ENCODE = ("auto", "plain", "ple")
+MIN_LABELLED = 10  # rows with a target, where nearly all have none
 FEW_ROWS = 100  # of which a fifth, to measure on, is 20: an accuracy is known to within 20 %
 _MAX_INTEGER_CLASSES = 20  # up to this many distinct integers, used twice or more, are classes
 _MISSING_REMEDY = "pass --missing drop (leaves such rows out) or --missing impute (fills them in)"
@@ -112,17 +124,19 @@ def prepare(
             raise bad_argument(argument, value, f"is not one of {', '.join(known)}")
     source, targets = _targets(table, target or "")
     used = _used(table, targets, drop, keep)
-    found = summarize(table, used)
+    found = summarize(table, used if table.labels else (*used, *targets))
     table, notes = with_gaps(table, found, keep, impute=missing == "impute" and not strict)
-    choice = choose_columns(table, found, keep, impute=missing == "impute")
+    cells = {name: found[name] for name in used}
+    choice = choose_columns(table, cells, keep, impute=missing == "impute")
     layout = "image" if table.matrix.dtype == np.uint8 else table.layout
     plan = Preprocessing(
         "regression", targets[0], tuple(choice.columns), missing=missing, layout=layout,
-        left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),))  # fmt: skip
+        left_out=(*choice.left_out,), more_targets=(*map(Target, targets[1:]),),
+        target_gap=table.gaps.get(targets[0]), gap_words=table.gap_words)  # fmt: skip
     rows = plan.complete_rows(table, target=True)
     decisions = _decisions(table, choice, found, plan, len(rows))
     _refuse(table, choice, source, plan, decisions if strict else [])
-    notes += _row_notes(table, rows, used, choice, stream)
+    notes += _row_notes(table, rows, plan, choice, stream)
     plan, y = _with_tasks(plan, task, source, rows, strict)
     train, held, folds = _divided(plan, y, validation, nets, seed, notes)
     if plan.layout == "image":
@@ -148,6 +162,7 @@ def prepare(
 def _targets(table: Table, given: str) -> tuple[Table, tuple[str, ...]]:
     """Return the table and the columns that hold the target, or several, given as a,b."""
     source, name = target_of(table, given)
+    name = name if name in source.places else one_line(name)
     several = dict.fromkeys(each.strip() for each in name.split(","))
     names = (name,) if name in source.places or "" in several else tuple(several)
     for each in names:
@@ -186,17 +201,20 @@ def _decisions(
     imputed, codes = dict[str, str](), dict[str, str]()
     for each in choice.columns:
         if impute and (count := found[each.name].missing):
-            gap = table.gaps.get(each.name)
-            told, code = (imputed, "") if gap is None else (codes, f", empty or {gap:.0f}, imputed")
-            told[each.name] = counted(count, "cell") + code
+            gap, told = table.gaps.get(each.name), imputed
+            found_as = " or ".join(["", *map(quoted, table.words.get(each.name, ()))])
+            if gap is not None:
+                told, found_as = codes, f"{found_as} or {gap:g}, imputed"
+            told[each.name] = counted(count, "cell") + (found_as and f", empty{found_as}")
         if isinstance(each, Category):
             encoded[each.name] = counted(len(each.categories), "value")
             if each.pooled:
                 rare = np.count_nonzero(found[each.name].counts) - len(each.categories)
                 encoded[each.name] += f", {rare:,} rare ones pooled"
                 pooled.append(each.name)
-    why = f"no {' or '.join(plan.targets)}" if impute else "missing cells"
+    why = _no_target(table, plan) if impute else "missing cells"
     dropped = {f"{gone:,} of {total:,} left out": why} if gone else {}
+    words = {e.name: counted(len(e.words), "word") for e in choice.columns if isinstance(e, Words)}
     dates = {each.name: each.summary for each in choice.columns if isinstance(each, Dates)}
     used = {*plan.targets, *(each.name for each in choice.columns)}
     signs = {name: each for name, each in table.signs.items() if name in used}
@@ -211,8 +229,16 @@ def _decisions(
         Decision("imputed", imputed),
         Decision("codes", codes),
         Decision("encoded", encoded, {"drop": pooled} if pooled else {}),
+        Decision("words", words, {"drop": [*words]}),
     ]
     return [each for each in every if each.columns]
+
+
+def _no_target(table: Table, plan: Preprocessing) -> str:
+    """Say what rows lack, and what is there instead."""
+    others = [quoted(word) for name in plan.targets for word in table.words.get(name, ())]
+    others += [f"{table.gaps[name]:g}" for name in plan.targets if name in table.gaps]
+    return f"no {' or '.join(plan.targets)}{', but ' * bool(others)}{up_to_ten(others)}"
 
 
 def _refuse(
@@ -237,15 +263,20 @@ def _refuse(
 
 
 def _row_notes(
-    table: Table, rows: np.ndarray, names: tuple[str, ...], choice: Choice, stream: bool
+    table: Table, rows: np.ndarray, plan: Preprocessing, choice: Choice, stream: bool
 ) -> list[str]:
-    """Note where rows are kept; refuse to go on without columns, or with less than two rows."""
-    if len(rows) < 2:
+    """Note where rows are kept; refuse to go on without columns, or with too few rows."""
+    if len(rows) < 2 or (len(rows) < MIN_LABELLED and 10 * len(rows) < table.rows):
         of = f" of {table.rows}" if len(rows) < table.rows else ""
-        raise InputError(f"{table.path}: found {len(rows)}{of} rows to train on; give 2 or more.")
+        kept = f" with {' and '.join(plan.targets)}" if plan.missing == "impute" and of else ""
+        least = MIN_LABELLED if of and len(rows) > 1 else 2
+        found = f"found {len(rows)}{of} rows{kept} to train on"
+        raise InputError(f"{table.path}: {found}; give {least} or more.")
     if not choice.columns:
         message = f"{table.path}: no columns of use are left besides the target"
-        raise InputError(f"{message}; add some, or pass {option('--keep', names[0])}.")
+        names = ", ".join(f"{name} ({why})" for name, why in [*choice.left_out.items()][:10])
+        keep = option("--keep", next(iter(choice.left_out)))
+        raise InputError(f"{message}: {names}; add some, or pass {keep}.")
     notes = [f"{len(rows)} rows are few: the scores are rough"] if len(rows) < FEW_ROWS else []
     if stream and table.layout == "table":
         notes.append(f"rows read from a temporary file of {table.matrix.nbytes:,} bytes")
@@ -299,8 +330,9 @@ def _with_task(
         words = texts_of(source, name)
         counts = np.bincount(cells.astype(np.int64), minlength=len(words))
         refuse_spoilt_numbers(source, name, counts)
-        if task == "regression":
-            refuse_text(source, name, ", or leave --task regression out")
+        dates = 2 * sum(map(is_date, words)) > len(words)
+        if task == "regression" or dates:
+            refuse_text(source, name, ", or leave --task regression out" * (not dates))
         texts = [words[int(each)] for each in used]
         if len(texts) > 2 and is_various(len(texts), len(rows)):
             what = f"; {len(texts)} different texts in {len(rows)} rows look like an identifier"
@@ -327,15 +359,15 @@ def _with_task(
 
 
 def _spellings(texts: list[str], counts: np.ndarray) -> tuple[str, ...]:
-    """Return the commonest of the texts that differ in capitals only."""
-    found = dict[str, str]()
+    """Return the commonest of the texts that differ in capitals only, or say yes and no."""
+    found, meaning = dict[str, str](), meaning_of(texts)
     for at in np.argsort(-counts, kind="stable").tolist():
-        found.setdefault(texts[at].casefold(), texts[at])
+        found.setdefault(meaning(texts[at]), texts[at])
     return tuple(sorted(found.values()))
 
 
 def _other_spellings(plan: Preprocessing, source: Table) -> list[Decision]:
-    """Say how classes were also written, with other capitals."""
+    """Say how classes were also written."""
     others = dict[str, str]()
     for one in plan.each_target:
         texts = texts_of(source, one.target) if one.classes and one.target in source.texts else ()
@@ -350,7 +382,9 @@ def _kind(values: np.ndarray, distinct: int) -> str:
         return "binary"
     whole = np.array_equal(values, np.round(values))
     few = distinct <= _MAX_INTEGER_CLASSES and len(values) >= 2 * distinct
-    return "multiclass" if whole and few else "regression"
+    low, high = np.min(values), np.max(values)
+    numbered = low in (0, 1) and high - low == distinct - 1  # unlike points from 80 to 97
+    return "multiclass" if whole and few and (numbered or distinct <= 10) else "regression"
 
 
 def _with_scales(

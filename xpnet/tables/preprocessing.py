@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from xpnet.errors import FileError, InputError
+from xpnet.tables.cells import factor_between, unit_of
 from xpnet.tables.columns import (
     UNSEEN,
     Category,
@@ -55,12 +56,16 @@ class Preprocessing:
     left_out: tuple[str, ...] = ()  # of no use; they may be in other tables, too
     target_log: bool = False  # whether mean and deviation are those of the logarithm
     more_targets: tuple[Target, ...] = ()  # of the same task, with an output each
+    gap_words: tuple[str, ...] = ()  # that stood for nothing among numbers
+    target_gap: float | None = None  # likewise, a number such as -999
 
     @property
     def format_version(self) -> int:
         """The first version of the model files that has all that this needs."""
         kinds = [to_json(each).keys() for each in self.columns]
-        if self.more_targets or any({"effects", "gap"} & each for each in kinds):
+        later = {"effects", "gap", "unit", "words"}
+        gaps = self.gap_words or self.target_gap is not None
+        if self.more_targets or gaps or any(later & each for each in kinds):
             return 4
         if self.target_log or any("edges" in each for each in kinds):
             return 3
@@ -132,7 +137,7 @@ class Preprocessing:
 
     def notes(self, table: Table) -> list[str]:
         """Refuse what `check` refuses; also note what is imputed, unseen, or far from training."""
-        found, table = self.check(table), self._with_gaps(table)
+        found, table = self.check(table), self._as_trained(table)
         found += [f"passed over: {each} ({what})" for each, what in table.passed_over.items()]
         check_memory(table.path, 4 * table.rows * self.inputs)  # before all of it is read
         cells = summarize(table, self._names)
@@ -168,7 +173,7 @@ class Preprocessing:
     def complete_rows(self, table: Table, *, target: bool = False) -> np.ndarray:
         """Return the rows in which no cell is missing unless imputed, nor the `target`."""
         check_memory(table.path, 8 * table.rows)  # to hold the numbers of all rows
-        table = self._with_gaps(table)
+        table = self._as_trained(table)
         good = np.ones(table.rows, dtype=bool)
         if self.missing != "impute":
             good = complete_rows(table, self._names)
@@ -177,11 +182,20 @@ class Preprocessing:
                 good = good & complete_rows(source, [name])
         return np.flatnonzero(good)
 
-    def _with_gaps(self, table: Table) -> Table:
-        """Return the table with cells missing that hold what stood for nothing in training."""
-        numbers = (each for each in self.columns if isinstance(each, Number))
+    def _as_trained(self, table: Table) -> Table:
+        """Return the table with the units of training, and what stood for nothing there missing."""
+        numbers, factors = [each for each in self.columns if isinstance(each, Number)], {}
         gaps = {each.name: each.gap for each in numbers if each.gap is not None}
-        return replace(table, gaps=gaps) if gaps else table
+        gaps |= {} if self.target_gap is None else {self.target: self.target_gap}
+        for each in numbers:
+            unit = unit_of(table.signs.get(each.name, ""))
+            if unit and each.unit and unit != each.unit:
+                factor = factor_between(unit, each.unit)
+                if factor is None:
+                    found = f"column {quoted(each.name)} is in {unit}, but was in {each.unit}"
+                    raise InputError(f"{table.path}: {found} in training; convert it.")
+                factors[each.name] = factor
+        return replace(table, gaps=table.gaps | gaps, factors=factors)
 
     @cached_property
     def _names(self) -> list[str]:
@@ -192,7 +206,7 @@ class Preprocessing:
     ) -> np.ndarray[Any, Any]:
         """Return the network's inputs, (rows, inputs); refuse the first cell that has none."""
         self.check(table)
-        table = self._with_gaps(table)
+        table = self._as_trained(table)
         count = table.rows if rows is None else len(rows)
         check_memory(table.path, count * self.inputs * np.dtype(dtype).itemsize)
         rows = np.arange(table.rows) if rows is None else rows

@@ -3,13 +3,14 @@
 import codecs
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise, zip_longest
 from typing import Any
 
 import numpy as np
 
 from xpnet.tables.cells import AFTER, BEFORE, MISSING, is_number
+from xpnet.tables.messages import one_line
 from xpnet.tables.npy import open_binary
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -18,7 +19,10 @@ _HEAD = 1 << 16  # bytes that delimiters are looked for in
 _RECORDS = 25  # likewise
 _TITLES = 10  # lines above the header, and below the rows
 _QUOTE, _NEWLINE = 34, 10
-_TOTAL = re.compile(rb"(?i)[\W_]*((grand |sub-?)?totals?|sums?|averages?|means?)\b:?[^\w \n]")
+_TOTAL = re.compile(
+    rb"(?i)[\W_]*((grand |sub-?)?totals?|sums?|averages?|means?|summe|gesamt|mittelwert|somme"
+    rb"|moyenne)\b:?[^\w \n]"
+)
 
 _FIGURE = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*$")  # a number, with signs beside it, or a date
 
@@ -41,25 +45,32 @@ def find_encoding(path: str) -> str:
 
 
 def find_layout(
-    data: bytes, delimiter: str | None, usual: str, decimal: str | None, header: bool | None
+    data: bytes,
+    delimiter: str | None,
+    usual: str,
+    decimal: str | None,
+    header: bool | None,
+    columns: Collection[str],
 ) -> tuple[str, str, bool, int, int]:
-    """Return delimiter, decimal sign, whether there is a header, the lines before that, and titles.
+    """Return delimiter, decimal sign if sure, whether there is a header, lines before, and titles.
 
     `data` is how the file begins, in UTF-8; what is not None is known. Lines before the header are
-    blank, comments, Excel's ``sep=;``, or titles. The usual delimiter is preferred if it fits.
+    blank, comments, Excel's ``sep=;``, or titles. The usual delimiter is preferred if it fits, and
+    a header that has the `columns`.
     """
     skipped, named = _lines_before_header(data)
     body = data.split(b"\n", skipped)[-1]
-    titles, divides = _titles(body, delimiter or named, usual) if header is None else (0, "")
+    sure = header is not None
+    titles, divides = (0, "") if sure else _titles(body, delimiter or named, usual, {*columns})
     skipped, body = skipped + titles, body.split(b"\n", titles)[-1]
     head = whole_records(body)
     delimiter = delimiter or named or divides or _find_delimiter(head, usual)
-    if decimal is None:
-        decimal = "," if delimiter != "," and _has_decimal_commas(body, delimiter) else "."
+    if decimal != ",":
+        decimal = _decimal_sign(body, delimiter) if decimal is None else ""
     if header is None:
         head = [single_spaces(each) for each in head] if delimiter == " " else head
         rows = [fields_of(each, delimiter) for each in head]
-        header = not (rows and _is_data(rows[0], rows[1:], decimal))
+        header = not (rows and _is_data(rows[0], rows[1:], decimal or "."))
     return delimiter, decimal, header, skipped, titles
 
 
@@ -78,35 +89,45 @@ def _lines_before_header(data: bytes) -> tuple[int, str]:
                 cells = fields_of(lines[at + 1], each)
                 if len(cells) == len(fields_of(line, each)) > 1 and any(map(is_number, cells)):
                     return at, named
-        elif text:
+        elif text and not is_ruler(text):
             return at, named
     return 0, ""
 
 
-def _titles(body: bytes, delimiter: str, usual: str) -> tuple[int, str]:
+def _titles(body: bytes, delimiter: str, usual: str, columns: set[str]) -> tuple[int, str]:
     """Count lines above the header, such as the name of a report; return the delimiter, too.
 
-    They lack cells that the header has, which are all words; below it are numbers or dates, unless
-    they are written with as many delimiters.
+    They lack cells that the header has, or the `columns`. The header is all words; below it are
+    numbers or dates, unless titles are written with as many delimiters.
     """
-    lines = body[:_HEAD].split(b"\n", _TITLES)
+    lines, full = body[:_HEAD].split(b"\n", _TITLES), False
     for at in range(len(lines) - 1):
         records = whole_records(body.split(b"\n", at)[-1])
         for each in [delimiter] if delimiter else dict.fromkeys((usual, *DELIMITERS)):
             first, *rows = [fields_of(record, each) for record in records] or [[]]
             if len(first) < 2 or any(len(row) != len(first) for row in rows):
                 continue
+            has_columns = has_half(columns, first)
             if not at and (all(first) or sum(map(bool, first)) > 1):
-                return 0, ""
+                if has_columns or not columns:
+                    return 0, ""
+                full = True
             above = [fields_of(line, each) for line in lines[:at]]
             lacking = all(len(row) < len(first) or sum(map(bool, row)) < 2 for row in above)
-            named = {*first}.isdisjoint(MISSING) and not any(map(is_number, first))
+            named = {*filter(None, first)}.isdisjoint(MISSING) and not any(map(is_number, first))
             filled = [[*filter(None, cells)] for cells in zip(*rows, strict=True)]
             sure = all(len(row) == len(first) for row in above if any(row))  # as in "Report,,,"
-            sure = sure or any(each and all(map(_FIGURE.match, each)) for each in filled)
-            if lacking and named and sure:
+            figures = any(each and all(map(_FIGURE.match, each)) for each in filled)
+            usual_titles = lacking and not full and all(first) and (sure or figures)
+            if named and (usual_titles or (has_columns and figures)):
                 return at, each
     return 0, ""
+
+
+def has_half(columns: Collection[str], names: Collection[Any]) -> bool:
+    """Return whether half of the columns looked for, or more, are among some names."""
+    wanted = {*map(one_line, columns)}
+    return 0 < len(wanted) <= 2 * len(wanted & {one_line(str(name)) for name in names})
 
 
 def rows_end(data: bytes, delimiter: str, decimal: str) -> int:
@@ -118,8 +139,9 @@ def rows_end(data: bytes, delimiter: str, decimal: str) -> int:
     whole = end = len(data.rstrip(b"\n"))
     blank = data.rfind(b"\n\n", 0, end)
     notes = data[blank + 2 : end].split(b"\n", _TITLES)
-    cells = {sum(map(bool, fields_of(line, delimiter))) for line in notes}
-    if blank >= 0 and len(notes) <= _TITLES and cells == {1}:
+    more = [line for line in notes if sum(map(bool, fields_of(line, delimiter))) != 1]
+    short = blank >= 0 and len(notes) <= _TITLES and all(map(_TOTAL.match, more))
+    if short and (not more or _are_totals(b"\n".join(more), data[:blank], delimiter, decimal)):
         end = len(data[:blank].rstrip(b"\n"))
     rows = end
     while total := _TOTAL.match(data, start := data.rfind(b"\n", 0, rows) + 1, rows):
@@ -132,7 +154,10 @@ def rows_end(data: bytes, delimiter: str, decimal: str) -> int:
 
 
 def _are_totals(last: bytes, rows: bytes, delimiter: str, decimal: str) -> bool:
-    """Return whether all numbers in the last lines are sums or means of their columns."""
+    """Return whether numbers in the last lines are sums or means of their columns.
+
+    All must be, of less than ten rows; numbers with signs are not all read.
+    """
 
     def numbers(line: bytes) -> list[float]:
         cells = (re.sub(rf"[^\d{decimal}-]", "", each) for each in fields_of(line, delimiter))
@@ -144,8 +169,9 @@ def _are_totals(last: bytes, rows: bytes, delimiter: str, decimal: str) -> bool:
     for line in filter(bytes.strip, last.split(b"\n")):
         found = np.array(numbers(line))[: len(sums)]
         each = np.flatnonzero(~np.isnan(found))
-        wanted = np.stack([sums, sums / counts])[:, each]
-        if not each.size or not np.isclose(found[each], wanted, rtol=0.01).any(axis=0).all():
+        wanted, least = np.stack([sums, sums / counts])[:, each], np.max(counts, initial=0) < 10
+        alike = np.isclose(found[each], wanted, rtol=0.01).any(axis=0)
+        if not (alike.all() if least else alike.any()):
             return False
     return True
 
@@ -157,7 +183,7 @@ def whole_records(data: bytes) -> list[bytes]:
     if len(data) <= _HEAD and not data.endswith(b"\n"):
         cuts.append(len(part))
     records = [part[a + 1 : b].rstrip(b"\r") for a, b in pairwise(cuts)]
-    return [each for each in records if each.strip()][:_RECORDS]
+    return [each for each in records if each.strip() and not is_ruler(each)][:_RECORDS]
 
 
 def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
@@ -180,18 +206,22 @@ def _find_delimiter(records: Sequence[bytes], usual: str) -> str:
     return fitting[0] if len(fitting) == 1 else usual
 
 
-def _has_decimal_commas(data: bytes, delimiter: str) -> bool:
+def _decimal_sign(data: bytes, delimiter: str) -> str:
+    """Return the decimal sign, or "" if that is not sure."""
     edge, text = re.escape(delimiter), data.decode("utf-8", "replace")
 
-    def found(sign: str, other: str) -> bool:
+    def found(sign: str, other: str, *, sure: bool = False) -> bool:
         groups = rf"\d{{1,3}}(?:[{other}' \u00a0\u202f]\d{{3}})+{sign}"
         single = rf"\d*{sign}(?!\d{{3}}(?!\d))"  # else, with signs, these may be thousands
         with_signs = rf"{BEFORE}(?:{groups}|{single})\d+{AFTER}"
-        number = rf"[+-]?\d*{sign}\d+(?:[eE][+-]?\d+)?|{with_signs}"
+        number = with_signs if sure else rf"[+-]?\d*{sign}\d+(?:[eE][+-]?\d+)?|{with_signs}"
         cell = rf'(?:^|[{edge}\n"])[ \t]*(?:{number})[ \t]*(?=[{edge}\r\n"]|$)'
         return bool(re.search(cell, text, re.ASCII))
 
-    return found(",", r"\.") and not found(r"\.", ",")
+    if delimiter != "," and found(",", r"\.") and not found(r"\.", ","):
+        return ","
+    points = found(r"\.", ",", sure=True) and not found(",", r"\.", sure=True)
+    return "." if points or delimiter == "," else ""
 
 
 def _is_data(first: list[str], others: list[list[str]], decimal: str) -> bool:
@@ -225,6 +255,18 @@ def outside_quotes(data: bytes, byte: int) -> np.ndarray[Any, Any]:
         return found
     quotes = np.flatnonzero(body == _QUOTE)
     return np.compress(np.searchsorted(quotes, found) % 2 == 0, found)
+
+
+def is_ruler(record: bytes) -> bool:
+    """Return whether this is a line of dashes, as below the header of Markdown and psql."""
+    return re.fullmatch(rb"[-=+:| \t]*--[-=+:| \t]*", record) is not None
+
+
+def without_quotes(text: str) -> str:
+    """Write double primes for quotes that quote nothing, such as those of 5'10"."""
+    if 2 * text.count('"') < text.count("\n") or re.search('(?:^|[\n,;\t| ])"', text):
+        return text
+    return text.replace('"', "\u2033")
 
 
 def single_spaces(records: bytes) -> bytes:

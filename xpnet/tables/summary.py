@@ -8,12 +8,13 @@ import numpy as np
 
 from xpnet.errors import InputError
 from xpnet.tables.assemble import MAX_TEXTS
-from xpnet.tables.cells import explain_cell, is_number
+from xpnet.tables.cells import AFTER, BEFORE, explain_cell, is_number
 from xpnet.tables.messages import quoted, up_to_ten
 from xpnet.tables.npy import pieces
 from xpnet.tables.table import Table
 
 _OPEN_RANGE = re.compile(r"[<>]=? ?\d+(\.\d+)?|\d+(\.\d+)?( ?\+|-\d+)")
+_WITH_SIGNS = re.compile(rf"{BEFORE}(\d*[.,]?\d+|\d{{1,3}}([.,' ]\d{{3}})+([.,]\d+)?){AFTER}")
 _MAX_STRAYS = 3  # different words, or 5 % of all, that may stand among numbers by mistake
 
 
@@ -82,9 +83,14 @@ def refuse_text(table: Table, name: str, otherwise: str = "") -> None:
 
 
 def refuse_spoilt_numbers(table: Table, name: str, counts: np.ndarray) -> None:
-    """Refuse text that is, or was meant as, mostly numbers; the likes of 3+ or <1 pass."""
+    """Refuse text that is, or was meant as, mostly numbers; the likes of 3+ or <1 pass.
+
+    So do texts of which none is a number even with signs, such as addresses.
+    """
     words = texts_of(table, name)
     if all(is_number(each) or _OPEN_RANGE.fullmatch(each) for each in words):
+        return
+    if not any(map(_WITH_SIGNS.fullmatch, words)):
         return
     meant = np.asarray([is_number(each) or explain_cell(each) is not None for each in words])
     strays = int((~meant & (counts > 0)).sum())

@@ -1,5 +1,6 @@
 """Tables on the host: what a table is, and reading one from a file or from memory."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,20 +13,49 @@ import numpy as np
 from xpnet.errors import FileError, InputError, InputTypeError, bad_argument
 from xpnet.tables.assemble import Texts, assemble
 from xpnet.tables.csv import open_csv
-from xpnet.tables.excel_and_databases import EXCEL, open_database, open_excel
-from xpnet.tables.messages import closest, format_number, quoted, up_to_ten
+from xpnet.tables.excel_and_databases import EXCEL, SQLITE, open_database, open_excel
+from xpnet.tables.messages import closest, format_number, one_line, quoted, up_to_ten
 from xpnet.tables.npy import STANDARD_INPUT, open_binary, read_array, read_npz, unpacked
-from xpnet.tables.parquet import IN_MEMORY, READERS, Frame, frame_of, open_file
+from xpnet.tables.parquet import (
+    IN_MEMORY,
+    OF_PANDAS,
+    READERS,
+    Frame,
+    frame_of,
+    open_file,
+    open_with_pandas,
+)
 
 if TYPE_CHECKING:
     from xpnet.tables.preprocessing import Preprocessing
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": ",", ".dat": ",", ".data": ","}
+_DELIMITERS = {
+    ".csv": ",",
+    ".tsv": "\t",
+    ".tab": "\t",
+    ".txt": ",",
+    ".dat": ",",
+    ".data": ",",
+    ".md": "|",
+}
 IN_GROUPS = (".parquet", ".pq", ".feather", ".arrow")  # of rows, read without the others
 _FORMATS = (
     ".csv, .tsv, .txt (also packed: .gz, .zip, .bz2, .xz), .npy, .npz, .idx (also .gz), .parquet, "
-    ".feather, .json, .jsonl, .xlsx, or sqlite:///FILE"
+    ".feather, .json, .jsonl, .xlsx, .sqlite; with pandas .dta, .sav, .sas7bdat, .html, .xml, .orc"
 )
+_CONVERTED = {
+    (".arff",): "replace the lines down to @data by one with the columns' names, and name it .csv",
+    (".libsvm", ".svm", ".svmlight"): (
+        'convert it: python -c "import pandas, sklearn.datasets as d; '
+        "x, y = d.load_svmlight_file({0!r}); "
+        "pandas.DataFrame(x.toarray()).assign(label=y).to_csv('table.csv', index=False)\""
+    ),
+    (".rds", ".rdata", ".rda"): "in R, write.csv(readRDS({0!r}), 'table.csv', row.names = FALSE)",
+    (
+        ".pkl",
+        ".pickle",
+    ): "unpickling runs what is in it; if it is yours, save the table as .parquet",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +71,7 @@ class Table:
     matrix: np.ndarray  # (rows, columns)
     texts: Texts = field(default_factory=dict)
     signs: Mapping[str, str] = field(default_factory=dict)  # beside numbers: currencies, units
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # for nothing, likewise
     layout: str = "table"  # or "matrix", whose columns are x0, x1, ...
     unfit: Mapping[str, str] = field(default_factory=dict)  # types of columns such as lists, NaN
     labels: "Table | None" = None  # of a matrix: the target, one column
@@ -48,12 +79,18 @@ class Table:
     guesses: Mapping[str, Any] = field(default_factory=dict)  # options: how CSV is written
     passed_over: Mapping[str, str] = field(default_factory=dict)  # lines that are no rows
     line_of: Callable[[int], int] | None = None  # where a row of CSV begins
-    gaps: Mapping[str, float] = field(default_factory=dict)  # numbers such as -999 for nothing
+    gaps: dict[str, float] = field(default_factory=dict)  # numbers such as -999 for nothing
+    factors: Mapping[str, float] = field(default_factory=dict)  # to the units in training
 
     @property
     def rows(self) -> int:
         """The number of rows."""
         return len(self.matrix)
+
+    @property
+    def gap_words(self) -> tuple[str, ...]:
+        """The words of all columns that stand for nothing among numbers."""
+        return tuple(dict.fromkeys(itertools.chain(*self.words.values())))
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -62,6 +99,7 @@ class Table:
 
     def index(self, name: str, role: str = "column") -> int:
         """Return the place of a column; raise InputError with the closest names if missing."""
+        name = name if name in self.places else one_line(name)
         if name in self.unfit:
             held = f"column {quoted(name)} holds {self.unfit[name]:.60}"
             raise InputError(f"{self.path}: {held}; give numbers or text.")
@@ -79,9 +117,10 @@ class Table:
             found = np.array(self.matrix[rows, places[0]], dtype=np.float64)[:, None]
         else:
             found = np.take(self.matrix[rows], places, axis=1).astype(np.float64, copy=False)
-        for at, name in enumerate(names) if self.gaps else ():
+        for at, name in enumerate(names) if self.gaps or self.factors else ():
             if name in self.gaps:
                 found[found[:, at] == self.gaps[name], at] = np.nan
+            found[:, at] *= self.factors.get(name, 1.0)
         return found
 
     def column(self, name: str) -> np.ndarray:
@@ -120,14 +159,18 @@ def read_table(
     stream: bool = False,
     cache: str | None = None,
     as_texts: Collection[str] = (),
+    gaps: Collection[str] = (),
+    columns: Collection[str] = (),
 ) -> Table:
     """Read a table from a file; raise FileError if it is damaged or not what its name says.
 
     The options are those of the command. To `stream` leaves the rows on disk: in the file, or for
     CSV and Parquet in a temporary one. In `as_texts` are columns that are text even if all their
-    cells are numbers: 1 is not 01.
+    cells are numbers: 1 is not 01. The `gaps` are words that stand for nothing among numbers.
+    The header, or the sheet, is the one that has the `columns`, or half of them.
     """
-    path, database = os.fspath(path), "://" in os.fspath(path)
+    path = _address(os.fspath(path))
+    database = "://" in path
     if not database:
         with open_binary(path) as file:
             file.read(1)  # whether it can be read at all
@@ -144,24 +187,35 @@ def read_table(
             raise bad_argument(name, given, f"has no effect: {path} is no {what}; leave it out")
     folder = (cache or ("" if database else os.path.dirname(path)) or ".") if stream else None
     if database:
-        return _of_frame(open_database(path, query), folder)
+        return _of_frame(open_database(path, query, as_texts, columns), folder, gaps)
     usual = _DELIMITERS.get(kind)
     if usual or kind in EXCEL:
         csv = (
-            open_csv(path, encoding, delimiter, decimal, header, as_texts, usual)
+            open_csv(path, encoding, delimiter, decimal, header, as_texts, columns, usual)
             if usual
-            else open_excel(path, sheet, header, as_texts)
+            else open_excel(path, sheet, header, as_texts, columns)
         )
-        read = assemble(csv, folder)
+        read = assemble(csv, folder, gaps)
         return Table(
             path, csv.names, *read, guesses=csv.guesses, passed_over=csv.passed_over,
             line_of=csv.line_of,
         )  # fmt: skip
     if kind in READERS and not packed:
-        return _of_frame(open_file(path, lazily=stream), folder)
+        return _of_frame(open_file(path, lazily=stream, as_texts=as_texts), folder, gaps)
+    if kind in OF_PANDAS and not packed:
+        return _of_frame(open_with_pandas(path, as_texts, columns), folder, gaps)
     if stream and (packed or kind == ".npz"):
         raise InputError(f"{path}: rows cannot be read from a packed file; save it as .npy.")
     return _of_npz(path, target, features) if kind == ".npz" else _of_array(path, target)
+
+
+def _address(path: str) -> str:
+    """Return a path, as the address of a database if it is one; refuse what is on the web."""
+    if re.match("https?://|s3://|ftp://", path):
+        how = f"download it, or pass it on: curl -L {path} | xpnet train - ..."
+        raise FileError(f"{path}: addresses are not read; {how}")
+    sqlite = "://" not in path and path.lower().endswith((".sqlite", ".sqlite3", ".db"))
+    return SQLITE + path if sqlite else path
 
 
 def read_part(path: str, start: int, count: int) -> Table:
@@ -192,8 +246,9 @@ def _of_array(path: str, target: str | None) -> Table:
     return _with_labels(table, _matrix_table(target, _array_of(target, labels=True), "target"))
 
 
-def _of_frame(frame: Frame, folder: str | None = None) -> Table:
-    return Table(frame.path, frame.names, *assemble(frame, folder), unfit=frame.unfit)
+def _of_frame(frame: Frame, folder: str | None = None, gaps: Collection[str] = ()) -> Table:
+    read = assemble(frame, folder, gaps)
+    return Table(frame.path, frame.names, *read, unfit=frame.unfit, guesses=frame.guesses)
 
 
 @cache
@@ -210,6 +265,9 @@ def _refuse_forked_process() -> None:
 
 
 def _array_of(path: str, *, labels: bool = False) -> np.ndarray:
+    for endings, how in _CONVERTED.items():
+        if path.lower().endswith(endings):
+            raise FileError(f"{path}: this kind of file is not read; {how.format(path)}.")
     if not re.search(r"\.npy$|\.idx$|idx\d[^/]*$|ubyte[^/]*$", path.removesuffix(".gz").lower()):
         raise FileError(f"{path}: unknown kind of file; name it {_FORMATS}.")
     return read_array(path, labels=labels)
@@ -237,7 +295,7 @@ def table_of(data: Any, plan: "Preprocessing") -> Table:
     """Return as a `Table` what `Model.predict` takes besides files; see there."""
     if isinstance(data, Mapping) or hasattr(data, "collect") or hasattr(data, "columns"):
         _refuse_forked_process()
-        return _of_frame(frame_of(data))
+        return _of_frame(frame_of(data, plan.text_columns), gaps=plan.gap_words)
     if not hasattr(data, "__array__"):
         wanted = "a file's path, a data frame (pandas or Polars), a dict of columns, or an array"
         raise InputTypeError(f"predict: found {type(data).__name__}; give {wanted}.")
