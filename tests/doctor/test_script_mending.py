@@ -356,12 +356,16 @@ print(np.mean(forward(x)[2] - y))
         (LINEAR, "linear-hidden-layer", LINEAR.replace("h = z", "h = a")),
         (LINEAR.replace("h = z", "pass").replace("h @ W", "z @ W").replace("z, h", "z, z"),
          "linear-hidden-layer", "sigmoid(a @ W + c)"),
+        (LINEAR.replace("    a = relu(z)\n    h = z\n", "").replace("h @ W", "z @ W").replace(
+            "z, h", "z, z").replace(" * (z > 0)", ""),
+         "linear-hidden-layer", "z = np.tanh(X @ V + b)"),
         (START + ONE_LINE.replace("D1;", "D1 / 60;").replace("D1.sum(0)", "D1.sum(0) / 60")
          .replace("D2;", "D2 / 60;").replace("D2.sum(0)", "D2.sum(0) / 60"), "gradient-scale",
          ONE_LINE),
     ],
     ids=["each sample", "one call of a function", "a function of activations",
          "a function of sums", "two activations", "an activation unused", "the sums passed on",
+         "no activation",
          "divided twice"],
 )  # fmt: skip
 def test_a_mistake_is_mended_where_it_is_made(examined, script, code, mended):

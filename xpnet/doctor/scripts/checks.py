@@ -185,9 +185,7 @@ def unused_gradient(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
             yield each, each.result.names[-1], "nothing uses this gradient"
 
 
-@check(
-    "prediction-wrong", "NumPy manual, argmax", "take the argmax over the outputs of each sample"
-)
+@check("prediction-wrong", "NumPy manual, argmax")
 def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
     """The network may be right; what is made of its outputs is not."""
     way = -1 if run.columns else 1
@@ -196,8 +194,10 @@ def wrong_axis(seen: "Observer", mapping: Mapping, run: Run) -> Seen:
         shape = each.operands[0].shape[::way] if each.name == "argmax" and each.operands else ()
         alike = any(shape[1:] == known[1:] and known[0] > known[1] for known in shapes)
         if alike and shape[1] > 1 and shape[0] != shape[1] and each.result.shape == shape[1:]:
+            right = re.sub(r"(?<=[=,( ])-?\d\)$", f"{int(way > 0)})", each.site.text)
             yield (each, "predictions", f"one answer for each of the {shape[1]} outputs, in place "
-                   f"of the {shape[0]} samples")  # fmt: skip
+                   f"of the {shape[0]} samples", "take the argmax over the outputs of each sample",
+                   {"edits": [edit(each.site, right)]})  # fmt: skip
 
 
 @check("prediction-wrong", "NumPy manual, Indexing")

@@ -7,6 +7,7 @@ style; whether an edit helps is seen when the mended copy runs.
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -235,21 +236,24 @@ def _defines(file: str, called: str, site: Site) -> bool:
 
 
 def activated(finding: Finding, roles: Mapping) -> list[Edit]:
-    """Give the next layer what was activated and left unused, in place of the sums."""
+    """Give the next layer what was activated and left unused, in place of the sums; or a tanh."""
     edits, forward = list[Edit](), ancestors(roles.outputs)
+    places = Counter(each.place for each in roles.step.operations)
     for layer, following in pairwise(roles.layers):
-        z, product = layer.pre_activations, following.product
+        z, product, made = layer.pre_activations, following.product, layer.pre_activations.made_by
         unused = [name for each in roles.step.operations if id(each.result) not in forward
                   for name in each.result.names[:1]
                   if any(_gives(kind, layer, each) for kind in DERIVATIVES)]  # fmt: skip
         for name in unused[:1] if following.inputs is z else ():
-            made = next(s for s in _assignments(roles) if ast.unparse(s.targets[0]) == name)
-            passed = [s for s in _assignments(roles) if s in block(roles.file, made)
-                      and s.lineno > made.lineno
+            named = next(s for s in _assignments(roles) if ast.unparse(s.targets[0]) == name)
+            passed = [s for s in _assignments(roles) if s in block(roles.file, named)
+                      and s.lineno > named.lineno
                       and {*map(ast.unparse, (s.targets[0], s.value))} <= {*z.names}]  # fmt: skip
-            name = written(roles.file, made.targets[0])
+            name = written(roles.file, named.targets[0])
             edits += [changed(roles.file, s.value, name) for s in passed[:1]]
             edits += [operand_edit(product, product.operands.index(z), name)] * (not passed)
+        if following.inputs is z and not unused and made and places[made.place] == 1:
+            edits.append(edit(made.site, f"np.tanh({made.site.text})"))
     return edits
 
 
